@@ -28,7 +28,7 @@ def tree(path: Path) -> ast.Module:
 # Rooms that are rebuilt: the ledger's and the mirror's insides, and the hot doors. Nothing may be added to these lists.
 REBUILT = ("ledger.", "mirror.")
 SPLINTERS_LEFT = {
-    "ledger.consent_proof", "ledger.endpoints", "ledger.examination", "ledger.given", "ledger.reopening",
+    "ledger.consent_proof", "ledger.endpoints", "ledger.examination", "ledger.opt_in_circumstances", "ledger.reopening",
     "ledger.upgrade", "ledger.witness_key", "web.api.check", "web.api.tally",
 }  # fmt: skip
 MOST_ROOMS, MOST_FLOORS = 25, 12  # `fold` stands beside the ledger's own rules until it takes their place

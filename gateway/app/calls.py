@@ -72,9 +72,16 @@ LINES = Annotated[str, Meta(
 
 
 def described(
-    summary: str, answers: Answers, *, body: object = None, form: object = None, lines: bool = False,
-    errors: tuple[str, ...] = (), secured: bool = True, parameters: tuple[Described, ...] = (),
-) -> Described:  # fmt: skip
+    summary: str,
+    answers: Answers,
+    *,
+    body: object = None,
+    form: object = None,
+    lines: bool = False,
+    errors: tuple[str, ...] = (),
+    secured: bool = True,
+    parameters: tuple[Described, ...] = (),
+) -> Described:
     """One call. `lines`: of whose body also comes as NDJSON."""
     responses = {code: _answer(told) for code, told in answers.items()}
     refused = {problem.MEDIA_TYPE: {"schema": problem.ProblemBody}}
@@ -123,57 +130,92 @@ OF_LINES = (ChangeBody, RefusedCheck)  # which texts name
 def paths() -> Described:
     """All of them, by path and method."""
     return {
-        **_public(), **_log(), **_inside(), **_checked(), **_told_by_apps(), **_desk(), **_person(), **_shared(),
-        **_copied(), **_marketing(), **_pages(),
-    }  # fmt: skip
+        **_public(),
+        **_log(),
+        **_inside(),
+        **_checked(),
+        **_told_by_apps(),
+        **_desk(),
+        **_person(),
+        **_shared(),
+        **_copied(),
+        **_marketing(),
+        **_pages(),
+    }
 
 
 def _public() -> Described:
     """What a site's visitors call."""
-    done = {"200": "of opt_in: the text to confirm", "303": "to the confirmation", "202": KEPT,
-            "422": "of opt_in and confirm: not possible"}  # fmt: skip
+    done = {
+        "200": "of opt_in: the text to confirm",
+        "303": "to the confirmation",
+        "202": KEPT,
+        "422": "of opt_in and confirm: not possible",
+    }
     stopped = {name: text for name, text in done.items() if name != "422"} | {"422": "HTML: nobody is named"}
     form = ("400", "403", "413", "415", "503")
     proofs = described(
-        "Receipt and opening, once, to the browser that posted", {"303": "not here", "200": ("a file", ProofsBody)},
-        form=ProofForm, secured=False, errors=("403", "413", "503"),
-    )  # fmt: skip
-    held = {"303": "of forget: back to the page",
-            "200": ("HTML, or a file with action=download", AccessReportBody, HTML)}  # fmt: skip
+        "Receipt and opening, once, to the browser that posted",
+        {"303": "not here", "200": ("a file", ProofsBody)},
+        form=ProofForm,
+        secured=False,
+        errors=("403", "413", "503"),
+    )
+    held = {
+        "303": "of forget: back to the page",
+        "200": ("HTML, or a file with action=download", AccessReportBody, HTML),
+    }
     return {
-        "/dsrdelete.json": {"get": described("The key of our deletion requests",
-            {"200": ("JSON", DeletionKeys), "404": "there are none"}, secured=False)},
+        "/dsrdelete.json": {
+            "get": described(
+                "The key of our deletion requests",
+                {"200": ("JSON", DeletionKeys), "404": "there are none"},
+                secured=False,
+            )
+        },
         "/.well-known/gpc.json": {
             "get": described("Statement of GPC support", {"200": ("JSON", GpcStatement)}, secured=False)
         },
         "/privacy-choices": {
             "get": described("The choices page", {"200": "HTML"}, secured=False),
-            "post": described("Opt out or limit, one step; opt in, two steps", done, form=ChoicesForm, secured=False,
-                              errors=form),
+            "post": described(
+                "Opt out or limit, one step; opt in, two steps", done, form=ChoicesForm, secured=False, errors=form
+            ),
         },
         "/privacy-choices/done/{event}": {
             "get": described("Confirmation", {"200": "HTML", "404": "unknown"}, secured=False, parameters=(EVENT,))
         },
         "/privacy-choices/marketing": {
             "get": described("Marketing preferences", {"200": "HTML"}, secured=False),
-            "post": described("Stop marketing, all or by channel, one step", stopped, form=ChoicesForm, secured=False,
-                              errors=form),
+            "post": described(
+                "Stop marketing, all or by channel, one step", stopped, form=ChoicesForm, secured=False, errors=form
+            ),
         },
         "/privacy-choices/status": {
             "get": described("What holds for this browser", {"200": ("JSON", StatusBody)}, secured=False)
         },
         "/privacy-choices/observe": {
-            "post": described("What only the page's script sees", {"200": ("JSON", StatusBody)},
-                              body=wire.ScriptSignals, secured=False, errors=("400", "403", "413", "415"))
+            "post": described(
+                "What only the page's script sees",
+                {"200": ("JSON", StatusBody)},
+                body=wire.ScriptSignals,
+                secured=False,
+                errors=("400", "403", "413", "415"),
+            )
         },
         "/privacy-choices/proof": {"post": proofs | {"x-404": "no such submission"}},
         "/privacy-choices/data": {
             "get": described("What this browser proves, and the way to its report", {"200": "HTML"}, secured=False),
-            "post": described("What is held and who received it", held, form=DataForm, secured=False,
-                              errors=("400", "403", "413", "503")),
+            "post": described(
+                "What is held and who received it",
+                held,
+                form=DataForm,
+                secured=False,
+                errors=("400", "403", "413", "503"),
+            ),
         },
         "/privacy-choices/receipt/{event}": {"get": _receipt()},
-    }  # fmt: skip
+    }
 
 
 def _receipt(*, secured: bool = False) -> Described:
@@ -185,8 +227,13 @@ def _receipt(*, secured: bool = False) -> Described:
 def _log() -> Described:
     """The transparency log, C2SP tlog-tiles."""
     there = {"200": "text/plain: a signed note", "404": "nothing was signed yet", "503": "not now"}
-    tile = {"200": "bytes", "401": "entry bundles want a key", "403": "of scope export", "404": "no such tile",
-            "503": "not now"}  # fmt: skip
+    tile = {
+        "200": "bytes",
+        "401": "entry bundles want a key",
+        "403": "of scope export",
+        "404": "no such tile",
+        "503": "not now",
+    }
     kept = described("A tile, or an entry bundle", tile, secured=False, parameters=(REST,))
     return {
         "/ledger/checkpoint": {"get": described("The last signed checkpoint", there, secured=False)},
@@ -206,11 +253,13 @@ def _inside() -> Described:
     ready = {"200": ("ready", ReadyBody), "503": ("not", ReadyBody)}
     strict = _named("strict", "query", str, "tells the alarms as well")
     return {
-        "/authz/nginx": _authz("204"), "/authz/forward": _authz("204"), "/authz/envoy/{path}": _authz("200", REST),
+        "/authz/nginx": _authz("204"),
+        "/authz/forward": _authz("204"),
+        "/authz/envoy/{path}": _authz("200", REST),
         "/livez": {"get": described("Up", {"200": ("up", UpBody)}, secured=False)},
         "/readyz": {"get": described("Keeping and answering", ready, secured=False, parameters=(strict,))},
         "/v1/self": {"get": described("What this installation is", {"200": ("JSON", SelfBody)}, errors=("401",))},
-    }  # fmt: skip
+    }
 
 
 def _authz(status: str, *path: Described) -> Described:
@@ -246,28 +295,43 @@ OF_WHAT = (
 
 def _checked() -> Described:
     """Whether data may go."""
-    one = described("May this data go to this recipient now?",
-                    {"200": ("the verdict, yes or no", VerdictBody, VerdictsBody)}, body=wire.Check,
-                    errors=(*ALL, "503"))  # fmt: skip
+    one = described(
+        "May this data go to this recipient now?",
+        {"200": ("the verdict, yes or no", VerdictBody, VerdictsBody)},
+        body=wire.Check,
+        errors=(*ALL, "503"),
+    )
     one["responses"]["200"]["headers"] = WARNING
-    bid = described("What may be sent of a bid request", {"200": (MAY_BE_SENT, dict[str, Any])}, body=dict[str, Any],
-                    errors=(*ALL, "503"), parameters=BIDDERS)  # fmt: skip
+    bid = described(
+        "What may be sent of a bid request",
+        {"200": (MAY_BE_SENT, dict[str, Any])},
+        body=dict[str, Any],
+        errors=(*ALL, "503"),
+        parameters=BIDDERS,
+    )
     bid["responses"]["200"]["headers"] = WARNING | OF_A_BID
     several = Annotated[list[wire.Check], Meta(max_length=wire.MAX_LINES)]
     answered = ("a verdict each: `Verdict`, `Verdicts`, or `RefusedCheck`", list[dict[str, Any]], wire.NDJSON)
     tried = ("the verdict and the chain", ExplainedBody, ExplainedByRecipient)
     told = f"a line a report with its `result`, {', '.join(RESULTS)}; then the end"
-    reported = described("What became of answers", {"200": (told, wire.NDJSON)}, body=wire.Disclosure, lines=True,
-                         errors=(*ALL, "503"))  # fmt: skip
+    reported = described(
+        "What became of answers", {"200": (told, wire.NDJSON)}, body=wire.Disclosure, lines=True, errors=(*ALL, "503")
+    )
     return {
         "/v1/check": {"post": one},
-        "/v1/checks": {"post": described("Many checks, answered in order", {"200": answered},
-                                         body=(several, ChecksBody), lines=True, errors=ALL)},
+        "/v1/checks": {
+            "post": described(
+                "Many checks, answered in order", {"200": answered}, body=(several, ChecksBody), lines=True, errors=ALL
+            )
+        },
         "/v1/openrtb": {"post": bid},
-        "/v1/explain": {"post": described("The verdict, and every rule that was tried", {"200": tried},
-                                          body=wire.Explain, errors=(*ALL, "503"))},
+        "/v1/explain": {
+            "post": described(
+                "The verdict, and every rule that was tried", {"200": tried}, body=wire.Explain, errors=(*ALL, "503")
+            )
+        },
         "/v1/disclosures": {"post": reported | {"description": OF_WHAT}},
-    }  # fmt: skip
+    }
 
 
 def _told_by_apps() -> Described:
@@ -282,19 +346,30 @@ def _told_by_apps() -> Described:
         "202": (KEPT, ObservationBody),
     }
     sent = described(
-        "Send a code, by which a mailbox or number is shown to be somebody's", {"202": ("on its way", CodeSent)},
-        body=CodeRequest, errors=(*ALL, "422", "429", "502", "503"),
-    )  # fmt: skip
+        "Send a code, by which a mailbox or number is shown to be somebody's",
+        {"202": ("on its way", CodeSent)},
+        body=CodeRequest,
+        errors=(*ALL, "422", "429", "502", "503"),
+    )
     return {
-        "/v1/choices": {"post": described("A choice", chosen, body=ChoiceBody, lines=True,
-                                          errors=(*ALL, "422", "503"), parameters=(REPEAT,))},
-        "/v1/observe": {"post": described("Signals without a person's act", heard, body=ObservedBody,
-                                          errors=(*ALL, "503"))},
-        "/v1/standing": {"post": described("What holds for whom the call proves",
-                                           {"200": ("the standing of now", StandingBody)}, body=StandingRequest,
-                                           errors=(*ALL, "422", "503"))},
+        "/v1/choices": {
+            "post": described(
+                "A choice", chosen, body=ChoiceBody, lines=True, errors=(*ALL, "422", "503"), parameters=(REPEAT,)
+            )
+        },
+        "/v1/observe": {
+            "post": described("Signals without a person's act", heard, body=ObservedBody, errors=(*ALL, "503"))
+        },
+        "/v1/standing": {
+            "post": described(
+                "What holds for whom the call proves",
+                {"200": ("the standing of now", StandingBody)},
+                body=StandingRequest,
+                errors=(*ALL, "422", "503"),
+            )
+        },
         "/v1/codes": {"post": sent},
-    }  # fmt: skip
+    }
 
 
 def _desk() -> Described:
@@ -303,33 +378,69 @@ def _desk() -> Described:
         _named("after", "query"),
         _named("limit", "query", Annotated[int, Meta(ge=1, le=1000)]),
     )
-    reported = {"200": ("JSON: received, complied, denied and median days by heading", YearBody),
-                "404": "no calendar year"}  # fmt: skip
+    reported = {
+        "200": ("JSON: received, complied, denied and median days by heading", YearBody),
+        "404": "no calendar year",
+    }
     return {
-        "/v1/links": {"post": described("What an account has",
-                                        {"200": ("answers by line", wire.NDJSON), "201": ("linked", LinkedBody)},
-                                        body=(LinkBody, ProvedLink), lines=True, errors=(*ALL, "503"))},
-        "/v1/notices/due": {"get": described("Who must be told of something new",
-                                             {"200": ("some accounts, in a fixed order", DueBody)}, parameters=paged,
-                                             errors=("400", "401", "403", "503"))},
-        "/v1/notices": {"post": described("Who was shown or sent a notice",
-                                          {"200": ("answers by line", wire.NDJSON), "201": ("recorded", ReportTaken)},
-                                          body=ReportBody, lines=True, errors=(*ALL, "503"))},
-        "/v1/reports/{year}": {"get": described("A calendar year's requests in numbers (11 CCR 7102)", reported,
-                                                errors=("401", "403", "503"), parameters=(_in_path("year"),))},
-    }  # fmt: skip
+        "/v1/links": {
+            "post": described(
+                "What an account has",
+                {"200": ("answers by line", wire.NDJSON), "201": ("linked", LinkedBody)},
+                body=(LinkBody, ProvedLink),
+                lines=True,
+                errors=(*ALL, "503"),
+            )
+        },
+        "/v1/notices/due": {
+            "get": described(
+                "Who must be told of something new",
+                {"200": ("some accounts, in a fixed order", DueBody)},
+                parameters=paged,
+                errors=("400", "401", "403", "503"),
+            )
+        },
+        "/v1/notices": {
+            "post": described(
+                "Who was shown or sent a notice",
+                {"200": ("answers by line", wire.NDJSON), "201": ("recorded", ReportTaken)},
+                body=ReportBody,
+                lines=True,
+                errors=(*ALL, "503"),
+            )
+        },
+        "/v1/reports/{year}": {
+            "get": described(
+                "A calendar year's requests in numbers (11 CCR 7102)",
+                reported,
+                errors=("401", "403", "503"),
+                parameters=(_in_path("year"),),
+            )
+        },
+    }
 
 
 def _person() -> Described:
     """What is held about somebody, and forgotten."""
     report = ("the same shape whether anything is known or not", AccessReportBody)
     return {
-        "/v1/access": {"post": described("What is held about somebody, for the desk or with proof", {"200": report},
-                                         body=AccessRequest, errors=(*ALL, "503"))},
-        "/v1/erasures": {"post": described("Forget a person",
-                                           {"200": ("done: keys destroyed, files cut", ErasedBody)},
-                                           body=ErasureBody, errors=(*ALL, "422", "503"))},
-    }  # fmt: skip
+        "/v1/access": {
+            "post": described(
+                "What is held about somebody, for the desk or with proof",
+                {"200": report},
+                body=AccessRequest,
+                errors=(*ALL, "503"),
+            )
+        },
+        "/v1/erasures": {
+            "post": described(
+                "Forget a person",
+                {"200": ("done: keys destroyed, files cut", ErasedBody)},
+                body=ErasureBody,
+                errors=(*ALL, "422", "503"),
+            )
+        },
+    }
 
 
 Job = Annotated[str, Meta(pattern=f"^{JOB.pattern}$")]
@@ -352,18 +463,27 @@ ROWS = (
 
 def _shared() -> Described:
     """Rows, and who got what."""
-    rows = described("Rows to a recipient", {"200": (ROWS, wire.NDJSON)}, body=wire.Row, lines=True,
-                     errors=(*ALL, "503"), parameters=SHARED)  # fmt: skip
+    rows = described(
+        "Rows to a recipient",
+        {"200": (ROWS, wire.NDJSON)},
+        body=wire.Row,
+        lines=True,
+        errors=(*ALL, "503"),
+        parameters=SHARED,
+    )
     seal = described(
         "A job's rows checked again and put into files",
         {"200": ("the manifest, and what became of the files", ManifestBody)},
-        errors=("400", "401", "403", "503"), parameters=(RECIPIENT, _in_path("job", Job)),
-    )  # fmt: skip
+        errors=("400", "401", "403", "503"),
+        parameters=(RECIPIENT, _in_path("job", Job)),
+    )
     asked = described(
         "Who got what: received (of a person, with proof or for the desk), direct_marketing (Cal. Civ."
         " Code 1798.83), network_information (47 CFR 64.2009), sent_after_opt_out (always empty)",
-        {"200": ("disclosures", DisclosuresReceived, DisclosuresFound)}, body=DisclosureQuestion, errors=(*ALL, "503"),
-    )  # fmt: skip
+        {"200": ("disclosures", DisclosuresReceived, DisclosuresFound)},
+        body=DisclosureQuestion,
+        errors=(*ALL, "503"),
+    )
     return {
         "/v1/shares/{recipient}": {"post": rows | {"x-404": "no such recipient"}},
         "/v1/shares/{recipient}/jobs/{job}/seal": {"post": seal | {"x-404": "no such recipient, or no rows wait"}},
@@ -388,41 +508,71 @@ def _copied() -> Described:
     changes = described(
         "What changed of the standings; after=0 begins with all of them",
         {"200": ("a change a line (`Change`)", wire.NDJSON, STREAM)},
-        parameters=(*whole, _tagged(of_a_stream, required=False)), errors=("400", "401", "403", "410", "503"),
-    )  # fmt: skip
+        parameters=(*whole, _tagged(of_a_stream, required=False)),
+        errors=("400", "401", "403", "410", "503"),
+    )
     renews = _tagged('["renews",CHALLENGE,holder,applied,log,leave]', required=True)
     lease = described(
-        "Until when a replica may answer", {"200": ("granted or not yet", LeaseBody)}, body=LeaseAsked,
-        parameters=(renews,), errors=("400", "401", "403", "409", "410", "413", "415", "503"),
-    )  # fmt: skip
+        "Until when a replica may answer",
+        {"200": ("granted or not yet", LeaseBody)},
+        body=LeaseAsked,
+        parameters=(renews,),
+        errors=("400", "401", "403", "409", "410", "413", "415", "503"),
+    )
     batch = described(
-        "What a replica answered", {"200": ("on record", BatchTakenBody)}, body=BatchBody, lines=True,
+        "What a replica answered",
+        {"200": ("on record", BatchTakenBody)},
+        body=BatchBody,
+        lines=True,
         errors=("400", "401", "403", "413", "415", "503"),
-    )  # fmt: skip
+    )
     return {
-        "/v1/changes": {"get": changes}, "/v1/leases": {"post": lease}, "/v1/disclosures/batches": {"post": batch},
-    }  # fmt: skip
+        "/v1/changes": {"get": changes},
+        "/v1/leases": {"post": lease},
+        "/v1/disclosures/batches": {"post": batch},
+    }
 
 
 def _marketing() -> Described:
     """What ends marketing."""
     link = {"200": "HTML", "404": "HTML: no link of ours"}
-    clicked = {"200": "HTML: unsubscribed", "202": KEPT, "404": "HTML: no link of ours",
-               "503": "HTML: nothing was saved"}  # fmt: skip
-    made = {"200": ("a line a line", wire.NDJSON), "404": "[site] url is not configured",
-            "201": ("the link and its header fields", UnsubscribeLinkBody)}  # fmt: skip
+    clicked = {
+        "200": "HTML: unsubscribed",
+        "202": KEPT,
+        "404": "HTML: no link of ours",
+        "503": "HTML: nothing was saved",
+    }
+    made = {
+        "200": ("a line a line", wire.NDJSON),
+        "404": "[site] url is not configured",
+        "201": ("the link and its header fields", UnsubscribeLinkBody),
+    }
     done = {"202": (KEPT, TextDone), "200": ("what was done, and what to answer", TextDone)}
     return {
         "/privacy-choices/unsubscribe/{token}": {
             "get": described("One button; changes nothing", link, secured=False, parameters=(TOKEN,)),
-            "post": described("One-click unsubscribe (RFC 8058)", clicked, errors=("408", "413", "415"), secured=False,
-                              parameters=(TOKEN,)),
+            "post": described(
+                "One-click unsubscribe (RFC 8058)",
+                clicked,
+                errors=("408", "413", "415"),
+                secured=False,
+                parameters=(TOKEN,),
+            ),
         },
-        "/v1/texts": {"post": described("A text that somebody sent", done, body=TextBody, form=TextBody,
-                                        errors=(*ALL, "422", "503"), parameters=(REPEAT,))},
-        "/v1/unsubscribe-links": {"post": described("A link that ends marketing", made, body=UnsubscribeRequest,
-                                                    lines=True, errors=ALL)},
-    }  # fmt: skip
+        "/v1/texts": {
+            "post": described(
+                "A text that somebody sent",
+                done,
+                body=TextBody,
+                form=TextBody,
+                errors=(*ALL, "422", "503"),
+                parameters=(REPEAT,),
+            )
+        },
+        "/v1/unsubscribe-links": {
+            "post": described("A link that ends marketing", made, body=UnsubscribeRequest, lines=True, errors=ALL)
+        },
+    }
 
 
 def _pages() -> Described:
@@ -437,8 +587,9 @@ def _pages() -> Described:
 
     sent = {"200": "HTML", "303": "on", "429": "HTML: enough for now", "502": "HTML: not sent", "503": "HTML: not now"}
     acts = {**sent, "200": "HTML: the next text"}
-    done = described("What holds after opting in", {"200": "HTML", "404": "unknown"}, secured=False,
-                     parameters=(EVENT,))  # fmt: skip
+    done = described(
+        "What holds after opting in", {"200": "HTML", "404": "unknown"}, secured=False, parameters=(EVENT,)
+    )
     return {
         "/privacy-choices/code": {
             "get": show("The field for a code that is waited for"),

@@ -51,8 +51,8 @@ from gateway.ledger import (
     checkpoint_store,
     clean_stop,
     cosignature,
-    intake,
     erasure_steps,
+    intake,
     schema,
     unallocated,
     upgrade,
@@ -175,9 +175,15 @@ class House:
 
 @contextlib.contextmanager
 def open_house(
-    folder: Path, settings: Settings, *, dev: bool = False, clock: Clock = now, patient: bool = False,
-    tell: Callable[[str], None] = watching.log, checks_as: type[Checks] = Checks,
-) -> Iterator[House]:  # fmt: skip
+    folder: Path,
+    settings: Settings,
+    *,
+    dev: bool = False,
+    clock: Clock = now,
+    patient: bool = False,
+    tell: Callable[[str], None] = watching.log,
+    checks_as: type[Checks] = Checks,
+) -> Iterator[House]:
     """Opens the data folder and closes it again, writer first, watch last. Raises `SecretsMissing` or
     `LedgerRefused`, each with the command that helps; `patient`: a ledger that must not be used is no reason not to
     open: everybody counts as opted out, opt-outs are kept beside it, `tell` is told why. `checks_as`: who answers.
@@ -192,9 +198,13 @@ def open_house(
         mirrored = stack.enter_context(configured_mirror(folder, settings))
         stop = _opened(stack, folder, patient=patient)
         watch = FileWatch(
-            folder, len(secrets.peppers), judge=mirrored.judge(Examination(folder, publisher, stop=stop)),
-            waits=lambda: intake.waits(emergency), tell=tell, mark=secrets.mark,
-        )  # fmt: skip
+            folder,
+            len(secrets.peppers),
+            judge=mirrored.judge(Examination(folder, publisher, stop=stop)),
+            waits=lambda: intake.waits(emergency),
+            tell=tell,
+            mark=secrets.mark,
+        )
         stack.callback(watch.stop)
         unfinished = _start(watch, folder, secrets, patient=patient)
         store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
@@ -208,22 +218,46 @@ def open_house(
         checks = checks_as(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as, said_in)
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
-            checks=checks, people=people, writer=writer, forwarder=Forwarder(settings.delivery.allowed(dev=dev)),
-            clock=clock, send_window=window, words=words, keys=secrets,
-        )  # fmt: skip
+            checks=checks,
+            people=people,
+            writer=writer,
+            forwarder=Forwarder(settings.delivery.allowed(dev=dev)),
+            clock=clock,
+            send_window=window,
+            words=words,
+            keys=secrets,
+        )
         disclosing = Disclosing(checks, people, writer, Decisions(secrets, recipients), clock, window)
         consent = Consent(
-            checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
-            clock=clock, emergency=emergency, later=later, why=lambda: watch.why, send_window=window,
+            checks=checks,
+            people=people,
+            writer=writer,
+            log_reader=log,
+            secrets=secrets,
+            clock=clock,
+            emergency=emergency,
+            later=later,
+            why=lambda: watch.why,
+            send_window=window,
             leases=stack.enter_context(leases(store, settings)),
-            effective_within=_effective_within(window, recipients.values()), counted=disclosing.settled,
-        )  # fmt: skip
+            effective_within=_effective_within(window, recipients.values()),
+            counted=disclosing.settled,
+        )
         witnessing = Witnessing(folder, log, witnesses, submit, settings.ledger.witness_seconds)
         codes = _codes(folder, settings, secrets, writer, clock, dev=dev)
         yield House(
-            consent, sharing, disclosing, telling(writer, settings, secrets, clock, dev=dev), codes, vault, writer,
-            secrets, watch.fresh, witnessing, mirrored,
-        )  # fmt: skip
+            consent,
+            sharing,
+            disclosing,
+            telling(writer, settings, secrets, clock, dev=dev),
+            codes,
+            vault,
+            writer,
+            secrets,
+            watch.fresh,
+            witnessing,
+            mirrored,
+        )
 
 
 def _take_in(stack: contextlib.ExitStack, intake: Intake) -> None:
@@ -347,9 +381,11 @@ def _migrated(folder: Path, origin: str) -> int:
         secrets = secret_files.create(folder)
     with schema.held(folder), contextlib.closing(Vault(folder, secrets.wraps)) as vault:
         return schema.migrate(
-            folder, len(secrets.peppers), {4: lambda db: upgrade.prove(db, vault, origin)},
+            folder,
+            len(secrets.peppers),
+            {4: lambda db: upgrade.prove(db, vault, origin)},
             mark=secrets.mark if person_keys.opened_by(folder, secrets.wraps) else 0,
-        )  # fmt: skip
+        )
 
 
 def witnesses_of(settings: Settings) -> dict[str, KnownWitness]:

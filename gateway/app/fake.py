@@ -69,11 +69,13 @@ class FakeChecks(Checks):
             return checked
         answer, reason, age = fixed
         verdicts = {
-            name: verdict if name not in self.recipients or verdict.reason is Reason.UNKNOWN_PURPOSE
+            name: verdict
+            if name not in self.recipients
+            or verdict.reason is Reason.UNKNOWN_PURPOSE
             or (answer is Answer.ALLOW and verdict.reason not in SETTLED)
             else Verdict(dict.fromkeys(verdict.data, answer), reason, "fake", verdict.place)
             for name, verdict in checked.verdicts.items()
-        }  # fmt: skip
+        }
         return checked._replace(verdicts=verdicts, age=age)
 
 
@@ -144,13 +146,15 @@ def _harmless(settings: Settings) -> Settings:
     without: dict[str, Any] = {"endpoint": "", "sandbox_endpoint": "", "deliveries": "", "ddrf": "", "upload": ()}
     recipients = {name: msgspec.structs.replace(item, **without) for name, item in settings.recipients.items()}
     return msgspec.structs.replace(
-        settings, recipients=recipients, witnesses={},
+        settings,
+        recipients=recipients,
+        witnesses={},
         environment=msgspec.structs.replace(settings.environment, name=service.FAKE),
         erasure=msgspec.structs.replace(settings.erasure, account_backend=""),
         mail=msgspec.structs.replace(settings.mail, server=""),
         texts=msgspec.structs.replace(settings.texts, endpoint=""),
         ledger=msgspec.structs.replace(settings.ledger, checkpoint_store=""),
-    )  # fmt: skip
+    )
 
 
 async def _begin(folder: Path, settings: Settings) -> None:

@@ -94,9 +94,12 @@ def _writing(folder: Path, settings: Settings, secrets: Secrets, applied: int) -
     watch = FileWatch(folder, applied, mark=secrets.mark)
     watch.start()
     writer = Writer(
-        SqliteStore(folder), lambda: Vault(folder, secrets.wraps), watch, publisher_of(folder, settings, secrets),
+        SqliteStore(folder),
+        lambda: Vault(folder, secrets.wraps),
+        watch,
+        publisher_of(folder, settings, secrets),
         mirrored=Mirrored(folder),  # one under the older keys is taken away
-    )  # fmt: skip
+    )
     try:
         yield writer
     finally:
@@ -133,9 +136,10 @@ def retire(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock = now
     if kind is RekeyKind.KEY_ENCRYPTION:
         # Who started before the newer key takes what it cannot open for destroyed, and wraps new people's by the older.
         with (
-            clean_stop.nobody_else(folder), schema.held(folder),
+            clean_stop.nobody_else(folder),
+            schema.held(folder),
             contextlib.closing(Vault(folder, secrets.wraps)) as vault,
-        ):  # fmt: skip
+        ):
             wrapped = vault.rewrap()
     _log(folder, settings, kind, rotate.RETIRED, clock, lambda _: "")
     secret_files.store(folder, replace(secrets, **{FIELD[kind]: (newest,)}))

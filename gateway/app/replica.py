@@ -59,9 +59,17 @@ class Copy:
     """The copy that a replica answers from. No answer is on record by itself."""
 
     def __init__(
-        self, feed: Feed, folder: Path, enrolled: Enrolment, settings: Settings, *, dev: bool, clock: Clock,
-        boot_clock: Callable[[], float], tell: Callable[[str], None],
-    ) -> None:  # fmt: skip
+        self,
+        feed: Feed,
+        folder: Path,
+        enrolled: Enrolment,
+        settings: Settings,
+        *,
+        dev: bool,
+        clock: Clock,
+        boot_clock: Callable[[], float],
+        tell: Callable[[str], None],
+    ) -> None:
         self.clock = clock
         self.recipients: Mapping[str, Recipient] = settings.registry(dev=dev)
         self._window = timedelta(milliseconds=settings.share.send_window_ms)
@@ -99,9 +107,17 @@ class Replica:
     """
 
     def __init__(
-        self, of: str, folder: Path, enrolled: Enrolment, settings: Settings, *, dev: bool = False,
-        clock: Clock = now, boot_clock: Callable[[], float] = boot_seconds, tell: Callable[[str], None] = log,
-    ) -> None:  # fmt: skip
+        self,
+        of: str,
+        folder: Path,
+        enrolled: Enrolment,
+        settings: Settings,
+        *,
+        dev: bool = False,
+        clock: Clock = now,
+        boot_clock: Callable[[], float] = boot_seconds,
+        tell: Callable[[str], None] = log,
+    ) -> None:
         self._settings = settings
         self.environment = "dev" if dev else settings.environment.name
         self._client = httpx2.Client(base_url=of, trust_env=False, verify=authorities(), headers=AS_IT_IS)
@@ -204,8 +220,11 @@ def application(replica: Replica, settings: Settings, folder: Path, *, dev: bool
 
     served = [
         *routes.ad_routes(answering, recording, settings, credentials),
-        Route("/v1/self", of_itself), Route("/livez", live), Route("/readyz", ready), Route("/metrics", counted),
-    ]  # fmt: skip
+        Route("/v1/self", of_itself),
+        Route("/livez", live),
+        Route("/readyz", ready),
+        Route("/metrics", counted),
+    ]
     handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem_page.handle_with_page)
     doors = Starlette(routes=served, exception_handlers={**handlers, Exception: problem_page.handle_with_page})
 

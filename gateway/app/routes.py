@@ -36,7 +36,7 @@ def bids(answering: Answering, settings: Settings) -> Bids:
 
 def ad_routes(
     answering: Answering, reports: Taking, settings: Settings, credentials: Credentials, rows: Handing | None = None
-) -> list[Route]:  # fmt: skip
+) -> list[Route]:
     """The doors of ad servers, by path. `rows`: who hands rows back."""
     return [
         Route("/v1/check", CheckDoor(answering, credentials).post, methods=["POST"]),
@@ -54,7 +54,7 @@ def proofs(house: House, settings: Settings, *, dev: bool) -> Proofs:
 
 def app_routes(
     house: House, settings: Settings, credentials: Credentials, metrics: Metrics, proved: Proofs
-) -> list[Route]:  # fmt: skip
+) -> list[Route]:
     """The doors of apps and backends, by path."""
     consent, known = house.consent, _installations(house)
     apps = Apps(consent, known, proved, metrics, settings.apps.sdks, alarm=settings.apps.strict_alarm)

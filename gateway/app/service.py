@@ -167,9 +167,14 @@ class Doors:
         confirmation = Confirmation(self.house.consent, self.visitors, self.folder, enforced=site.enforce)
         marketing = Marketing(self.house.consent, self.visitors, self.metrics, own, cpni=self.settings.cpni.module)
         status = Status(
-            self.house.consent, self.visitors, self.metrics,
-            folder=self.folder, origins=own, options=self.options(), frictionless=site.mode != "link",
-        )  # fmt: skip
+            self.house.consent,
+            self.visitors,
+            self.metrics,
+            folder=self.folder,
+            origins=own,
+            options=self.options(),
+            frictionless=site.mode != "link",
+        )
         unsubscribe = Unsubscribe(self.house.consent, self.metrics)
         proofs = ProofDownload(self.house.consent, own)
         data = AccessPage(steps, own, site.policy_url)
@@ -249,9 +254,17 @@ class Doors:
         named = "dev" if self.dev and stated != FAKE else stated
         proofs = routes.proofs(house, self.settings, dev=self.dev)
         health = Health(
-            consent, house.telling, credentials, metrics, notices.shipped(), named, house.mirrored, self.rehearsing,
-            house.witnessing, codes,
-        )  # fmt: skip
+            consent,
+            house.telling,
+            credentials,
+            metrics,
+            notices.shipped(),
+            named,
+            house.mirrored,
+            self.rehearsing,
+            house.witnessing,
+            codes,
+        )
         queries = DisclosureQueries(consent, self.folder, credentials, proofs)
         limits = (self.settings.share.max_rows, self.settings.share.max_mib * 2**20)
         share = ShareDoor(consent, house.sharing, self.filing, credentials, metrics, *limits)
@@ -313,9 +326,10 @@ class Doors:
         queued = Middleware(Queued, sources=sources, metrics=self.metrics)
         levelled = Middleware(Levelled, ticks=Ticks() if self.settings.listen.level_answers else Ticks(0))
         app = Starlette(
-            routes=routes, middleware=[Middleware(WithoutSlash), levelled, queued],
+            routes=routes,
+            middleware=[Middleware(WithoutSlash), levelled, queued],
             exception_handlers={**handlers, Exception: problem_page.handle_with_page},
-        )  # fmt: skip
+        )
         app.router.redirect_slashes = False
         return app
 
@@ -326,42 +340,64 @@ class Doors:
         """The middleware's options as configured; `more` is what only the site can say."""
         settings, site = self.settings, self.settings.site
         configured = {
-            "enforce": site.enforce, "cached": site.cached, "inventory": site.inventory,
-            "add_gpc": settings.gpc.add_for_opted_out, "place_in_key": site.place_in_key,
-            "service_workers": site.service_workers, **more,
-        }  # fmt: skip
+            "enforce": site.enforce,
+            "cached": site.cached,
+            "inventory": site.inventory,
+            "add_gpc": settings.gpc.add_for_opted_out,
+            "place_in_key": site.place_in_key,
+            "service_workers": site.service_workers,
+            **more,
+        }
         return Options(remember_gpc=settings.browser.remember_gpc, hosts=settings.provider_hosts(), **configured)
 
 
 @contextlib.asynccontextmanager
 async def _opened(
-    folder: Path, settings: Settings, metrics: Metrics, *, dev: bool, clock: Clock,
-    account: FromScope | None = None, place: FromScope | None = None, tell: Callable[[str], None] = watch.log,
+    folder: Path,
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    dev: bool,
+    clock: Clock,
+    account: FromScope | None = None,
+    place: FromScope | None = None,
+    tell: Callable[[str], None] = watch.log,
     checks_as: type[Checks] = Checks,
-) -> AsyncIterator[Doors]:  # fmt: skip
+) -> AsyncIterator[Doors]:
     deciding, shown = in_force(settings, dev=dev), notices.shipped()
     with open_house(folder, settings, dev=dev, clock=clock, patient=True, tell=tell, checks_as=checks_as) as house:
         logging_notices = await log_notices(house.consent)
         rehearsing = Rehearsing(folder, house.writer, settings, deciding, clock, wanted=not dev)
         evidence = Evidence(
-            folder, house.writer, [*shown, *deciding], clock, counted=metrics.counted,
+            folder,
+            house.writer,
+            [*shown, *deciding],
+            clock,
+            counted=metrics.counted,
             off=off(house, rehearsing, enforced=dev or settings.site.enforce),
-        )  # fmt: skip
+        )
         await asyncio.to_thread(evidence.start)
         peers = Peers(settings.listen.trusted_proxies)
         visitors = Visitors(
-            house.consent, site_ids=settings.browser.site_ids, account_header=settings.account.header,
-            account=account, place=place or place_by_address(house.consent.checks.places, peers),
-        )  # fmt: skip
+            house.consent,
+            site_ids=settings.browser.site_ids,
+            account_header=settings.account.header,
+            account=account,
+            place=place or place_by_address(house.consent.checks.places, peers),
+        )
         house.telling.tried = metrics.tried
         filing = Filing(house.sharing, folder, house.secrets, clock)
         try:
             decided = DecisionLog(folder, house.consent.recipients, clock)
             counting, logging = house.disclosing.running(metrics.disclosed), decided.running(metrics.unlogged)
             async with (
-                house.telling.running(), house.witnessing.running(), counting, filing.running(), logging,
+                house.telling.running(),
+                house.witnessing.running(),
+                counting,
+                filing.running(),
+                logging,
                 rehearsing.running(),
-            ):  # fmt: skip
+            ):
                 answering = Answering(house.consent, house.disclosing, metrics, decided)
                 yield Doors(house, filing, folder, settings, metrics, visitors, answering, rehearsing, dev)
             await house.sharing.close()
@@ -373,10 +409,17 @@ async def _opened(
 
 
 def build(
-    folder: Path, settings: Settings, addresses: Addresses, *, dev: bool = False, tracker: str = "",
-    clock: Clock = now, tell: Callable[[str], None] = watch.log, faked: type[Checks] | None = None,
+    folder: Path,
+    settings: Settings,
+    addresses: Addresses,
+    *,
+    dev: bool = False,
+    tracker: str = "",
+    clock: Clock = now,
+    tell: Callable[[str], None] = watch.log,
+    faked: type[Checks] | None = None,
     place: FromScope | None = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """The service alone, with no site behind it. `tracker` is the demo's second origin (development only). `tell` is
     told why the ledger must not be used, whenever that changes: then the service runs, denies everything and keeps
     opt-outs beside it. `faked`: who answers checks, on any address (`gateway.app.fake`). `place`: where visitors are,
@@ -401,9 +444,12 @@ def build(
 
     shield = _shield(settings, dev=dev)
     return Edge(
-        Service(running), metrics, addresses.of, guard=edge.loopback_only if dev and not faked else None,
+        Service(running),
+        metrics,
+        addresses.of,
+        guard=edge.loopback_only if dev and not faked else None,
         shield=lambda scope: None if scope["path"].startswith(THE_SITES) else shield,
-    )  # fmt: skip
+    )
 
 
 def _shield(settings: Settings, *, dev: bool = False) -> Shield:
@@ -412,10 +458,14 @@ def _shield(settings: Settings, *, dev: bool = False) -> Shield:
 
 
 def in_front_of(
-    site: Any, data: str | Path, *, config: str | Path | None = None,
-    account: FromScope | None = None, place: FromScope | None = None,
+    site: Any,
+    data: str | Path,
+    *,
+    config: str | Path | None = None,
+    account: FromScope | None = None,
+    place: FromScope | None = None,
     clock: Clock = now,
-) -> Any:  # fmt: skip
+) -> Any:
     """An ASGI site with the gateway before it, in the site's own process: the choices page and `gpc.json` are served,
     every other request is heard and handed on. `account` and `place` read the ASGI scope: who is signed in, and where
     the visitor is known to be (`US-CA`). `scope["state"]["gateway_checker"]` is for `gateway.client.Client.over`. The
@@ -442,10 +492,16 @@ def in_front_of(
 
     everywhere = frozenset({PUBLIC, INTERNAL, METRICS})  # the site may have paths of any name
     shield = _shield(settings)
-    return Mounted(Edge(
-        Service(running, site), metrics, lambda _: everywhere, logged=False,
-        shield=lambda scope: shield if _is_own(scope["path"], settings) else None,
-    ), settings)  # fmt: skip
+    return Mounted(
+        Edge(
+            Service(running, site),
+            metrics,
+            lambda _: everywhere,
+            logged=False,
+            shield=lambda scope: shield if _is_own(scope["path"], settings) else None,
+        ),
+        settings,
+    )
 
 
 async def _described(_: Request) -> Response:

@@ -55,11 +55,12 @@ def _readers() -> tuple[Reader, ...]:
     table = tomllib.loads((resources.files("gateway.choice") / "gpp_readers.toml").read_text(encoding="utf-8"))
     return tuple(
         Reader(
-            each["name"], {section: some["since"] for some in each["reads"] for section in some["sections"]},
+            each["name"],
+            {section: some["since"] for some in each["reads"] for section in some["sections"]},
             each["source"],
         )
         for each in table["reader"]
-    )  # fmt: skip
+    )
 
 
 READERS = _readers()
@@ -111,19 +112,27 @@ class Strings:
     def for_recipient(self, outcome: Outcome) -> dict[str, object]:
         """The `downstream` member of a verdict."""
         return {
-            "gpp": self.gpp, "gpp_sid": self.gpp_sid, "us_privacy": self.us_privacy,
-            "gpc": "1" if outcome.gpc else None, "npa": int(self.out), "rdp": int(self.out),
+            "gpp": self.gpp,
+            "gpp_sid": self.gpp_sid,
+            "us_privacy": self.us_privacy,
+            "gpc": "1" if outcome.gpc else None,
+            "npa": int(self.out),
+            "rdp": int(self.out),
             "ldu": limited_data_use(outcome),
-        }  # fmt: skip
+        }
 
     def for_page(self) -> dict[str, object]:
         """The `strings` member of a visitor's status."""
         ads = "denied" if self.out else "granted"
         return {
-            "gpp": self.gpp, "gpp_sid": self.gpp_sid, "us_privacy": self.us_privacy,
-            "consent_mode": dict.fromkeys(CONSENT_MODE, ads), "rdp": int(self.out),
-            "npa": int(self.out), "parsed": self.parsed,
-        }  # fmt: skip
+            "gpp": self.gpp,
+            "gpp_sid": self.gpp_sid,
+            "us_privacy": self.us_privacy,
+            "consent_mode": dict.fromkeys(CONSENT_MODE, ads),
+            "rdp": int(self.out),
+            "npa": int(self.out),
+            "parsed": self.parsed,
+        }
 
     def for_store(self) -> dict[str, object]:
         """The keys that an app writes; None is to be removed. Keys of sections that do not apply are removed, so that
@@ -131,9 +140,11 @@ class Strings:
         """
         other = {device.section_key(s.id): None for s in BY_NAME.values() if s.id not in self.sections}
         return {
-            **other, **device.write_gpp(self.gpp, self.sections, self.gpp_sid),
-            device.US_PRIVACY: self.us_privacy, device.RESTRICTED: 1 if self.out else None,
-        }  # fmt: skip
+            **other,
+            **device.write_gpp(self.gpp, self.sections, self.gpp_sid),
+            device.US_PRIVACY: self.us_privacy,
+            device.RESTRICTED: 1 if self.out else None,
+        }
 
 
 @lru_cache(maxsize=4096)

@@ -28,7 +28,7 @@ from gateway.choice.place import (
     country_of,
     is_named,
     is_state,
-)  # fmt: skip
+)
 from gateway.terms import DataClass, Purpose
 
 AGES = ("under_13", "13_15", "16_17", "adult")  # from young to old
@@ -221,7 +221,7 @@ __all__ = [
     "LawTable",
     "country_of",
     "parse_law",
-]  # fmt: skip
+]
 NOWHERE = frozenset({UNKNOWN_PLACE})
 REMEMBERED = 16_384  # answers: 60 places, 30 subjects, 5 ages and room for sets of places; 5 MB when full, measured
 

@@ -141,9 +141,12 @@ ANYTHING: Held = {}
 
 
 def shape(
-    data: Mapping[str, object], fields: Mapping[str, DataClass], answers: Mapping[str, Answer], words: Vocabulary,
+    data: Mapping[str, object],
+    fields: Mapping[str, DataClass],
+    answers: Mapping[str, Answer],
+    words: Vocabulary,
     held: Held = ANYTHING,
-) -> Shaped:  # fmt: skip
+) -> Shaped:
     """A class without an answer is denied. `out` is empty when nothing may leave. `held`: what the recipient's map says
     of fields beside their class.
     """

@@ -89,9 +89,14 @@ class Standing:
     def denies_only(self) -> "Standing":
         """The same with every opt-in left out, and with no opinion on what this person was told."""
         return Standing(
-            self.own & OUT_BITS, self.travelled, self.age_band, self.seq, grown=self.grown, told=NOT_ASKED,
+            self.own & OUT_BITS,
+            self.travelled,
+            self.age_band,
+            self.seq,
+            grown=self.grown,
+            told=NOT_ASKED,
             cpni_told=NOT_ASKED,
-        )  # fmt: skip
+        )
 
     def without_noes(self, purposes: Iterable[Purpose]) -> "Standing":
         """The same with no opt-out of these: what an installation of an app said itself and came back from."""

@@ -41,9 +41,16 @@ from gateway.web.shell.access_report import AccessReportBody, EntryShown, Receiv
 @options.question
 @options.as_json
 def check(
-    recipient: str, data: Path, file: Path | None, dev: bool, as_json: bool, purpose: str | None,
-    classes: tuple[str, ...], place: tuple[str, ...], **values: Any,
-) -> None:  # fmt: skip
+    recipient: str,
+    data: Path,
+    file: Path | None,
+    dev: bool,
+    as_json: bool,
+    purpose: str | None,
+    classes: tuple[str, ...],
+    place: tuple[str, ...],
+    **values: Any,
+) -> None:
     ask = Ask((recipient,), options.listed(values), purpose=purpose, data=classes or None, place=list(place) or None)
     with options.house(data, file, dev=dev) as house:
         verdict = house.consent.check(ask).verdicts[recipient]
@@ -57,8 +64,14 @@ def headline(verdict: Verdict) -> str:
 
 def _told(verdict: Verdict, as_json: bool) -> str:
     if as_json:
-        body = {"allowed": verdict.allowed, "partly": verdict.partly, "data": verdict.data, "reason": verdict.reason,
-                "rule": verdict.rule, "place": verdict.place}  # fmt: skip
+        body = {
+            "allowed": verdict.allowed,
+            "partly": verdict.partly,
+            "data": verdict.data,
+            "reason": verdict.reason,
+            "rule": verdict.rule,
+            "place": verdict.place,
+        }
         return orjson.dumps(body).decode()
     lines = [headline(verdict)]
     lines += [f"  {name}: {answer}" for name, answer in verdict.data.items()]
@@ -102,8 +115,13 @@ def _line(event: of.Event, as_json: bool, *, texts: bool) -> str:
     proof = {True: "proved", False: "DOES NOT OPEN", None: "details erased"}[event.proved]
     shown = event.shown
     if as_json:
-        body: dict[str, Any] = {"seq": event.seq, "event": b64(event.event), "entry": event.body,
-                                "details": event.details, "proved": event.proved}  # fmt: skip
+        body: dict[str, Any] = {
+            "seq": event.seq,
+            "event": b64(event.event),
+            "entry": event.body,
+            "details": event.details,
+            "proved": event.proved,
+        }
         if texts and shown:
             told = {"kind": shown.kind, "version": shown.version, "language": shown.language}
             body["shown"] = told | {"text": shown.body.decode(errors="replace")}
@@ -130,8 +148,11 @@ def _stood(then: Rebuilt, as_json: bool) -> str:
     if as_json:
         body = {"position": then.position, "standing": states, "age_bands": ages}
         return orjson.dumps(body).decode()
-    held = [f"{word}: {', '.join(names)}" for word in ("opted_out", "opted_in")
-            if (names := [name for name, state in states.items() if state == word])]  # fmt: skip
+    held = [
+        f"{word}: {', '.join(names)}"
+        for word in ("opted_out", "opted_in")
+        if (names := [name for name, state in states.items() if state == word])
+    ]
     return f"after {then.position} entries: {'; '.join(held) or 'nothing was chosen'}"
 
 
@@ -204,18 +225,33 @@ def _received(each: ReceivedBody) -> str:
 @click.option("--at", "moment", type=options.MOMENT, help="A moment (UTC).")
 @options.as_json
 def explain(
-    recipient: str | None, data: Path, file: Path | None, dev: bool, as_json: bool, purpose: str | None,
-    classes: tuple[str, ...], place: tuple[str, ...], age: str | None, signals: tuple[str, ...],
-    moment: datetime | None, request: str | None, **values: Any,
-) -> None:  # fmt: skip
+    recipient: str | None,
+    data: Path,
+    file: Path | None,
+    dev: bool,
+    as_json: bool,
+    purpose: str | None,
+    classes: tuple[str, ...],
+    place: tuple[str, ...],
+    age: str | None,
+    signals: tuple[str, ...],
+    moment: datetime | None,
+    request: str | None,
+    **values: Any,
+) -> None:
     if request:
         sys.exit(_show(data, request, as_json))
     if recipient is None:
         raise click.UsageError("name a recipient, or --request ID")
     ask = Ask(
-        (recipient,), options.listed(values), purpose=purpose, data=classes or None, place=list(place) or None, age=age,
+        (recipient,),
+        options.listed(values),
+        purpose=purpose,
+        data=classes or None,
+        place=list(place) or None,
+        age=age,
         signals=dict(map(_signal, signals)),
-    )  # fmt: skip
+    )
     with options.house(data, file, dev=dev) as house:
         at = moment.replace(tzinfo=UTC) if moment else None
         if at and at > house.consent.clock():
@@ -272,8 +308,13 @@ def _rule_line(number: int, step: Step) -> str:
 def _as_json(explained: Explained) -> dict[str, Any]:
     verdict = explained.verdict
     tried = [
-        {"purpose": step.purpose, "class": step.data_class, "rule": step.rule.name, "asks": step.rule.asks,
-         "ruling": step.ruling._asdict() if step.ruling else None}
+        {
+            "purpose": step.purpose,
+            "class": step.data_class,
+            "rule": step.rule.name,
+            "asks": step.rule.asks,
+            "ruling": step.ruling._asdict() if step.ruling else None,
+        }
         for step in explained.steps
-    ]  # fmt: skip
+    ]
     return {"allowed": verdict.allowed, "partly": verdict.partly, **verdict._asdict(), "tried": tried}

@@ -36,9 +36,16 @@ MESSAGE = "msg_"  # what the name of a message begins with
 @click.option("--secret", "signs_for", help="Print one recipient's secret.")
 @click.option("--new-secret", "renewed", help="Make and print a new one.")
 def deliveries(
-    data: Path, file: Path | None, state: str | None, *, as_json: bool, retry: str | None, recipient: str | None,
-    signs_for: str | None, renewed: str | None,
-) -> None:  # fmt: skip
+    data: Path,
+    file: Path | None,
+    state: str | None,
+    *,
+    as_json: bool,
+    retry: str | None,
+    recipient: str | None,
+    signs_for: str | None,
+    renewed: str | None,
+) -> None:
     if sum(map(bool, (state, retry, recipient, signs_for, renewed))) > 1:
         raise click.UsageError("one of --state, --retry, --take, --secret and --new-secret at a time")
     with options.house(data, file) as house:
@@ -95,10 +102,15 @@ def _listed(house: House, state: str) -> list[tuple[Listed, datetime]]:
 def _members(each: Listed, deadline: datetime) -> dict[str, object]:
     times = {"at": each.at, "received": each.received, "due": each.due, "tried": each.tried, "taken": each.taken}
     return {
-        "id": name_of(each.id), "recipient": each.recipient, "type": each.word, "state": each.state,
-        "tries": each.tries, "answer": each.answer, "deadline": deadline.date().isoformat(),
+        "id": name_of(each.id),
+        "recipient": each.recipient,
+        "type": each.word,
+        "state": each.state,
+        "tries": each.tries,
+        "answer": each.answer,
+        "deadline": deadline.date().isoformat(),
         **{name: moment(value).isoformat(timespec="seconds") if value else None for name, value in times.items()},
-    }  # fmt: skip
+    }
 
 
 def _line(each: Listed, deadline: datetime) -> str:
@@ -112,9 +124,13 @@ def _line(each: Listed, deadline: datetime) -> str:
 
 def _open_members(found: Open) -> dict[str, object]:
     return {
-        "recipient": found.recipient, "pending": found.pending, "failed": found.failed, "overdue": found.overdue,
-        "oldest": found.oldest.isoformat(timespec="seconds"), "gone": found.gone,
-    }  # fmt: skip
+        "recipient": found.recipient,
+        "pending": found.pending,
+        "failed": found.failed,
+        "overdue": found.overdue,
+        "oldest": found.oldest.isoformat(timespec="seconds"),
+        "gone": found.gone,
+    }
 
 
 def _open_line(found: Open) -> str:

@@ -33,22 +33,40 @@ YEAR = timedelta(days=366)  # the longest
 @options.config
 @options.identifiers
 @click.option(
-    "--class", "classes", multiple=True, type=click.Choice([name.value for name in DataClass]), metavar="CLASS",
+    "--class",
+    "classes",
+    multiple=True,
+    type=click.Choice([name.value for name in DataClass]),
+    metavar="CLASS",
     help="Of received: only these data classes.",
-)  # fmt: skip
+)
 @click.option("--year", type=click.IntRange(2018, 9997), help="Of direct_marketing; without it last year.")
 @click.option("--from", "since", type=options.DAY, help="Of network_information; without it a year ago.")
 @options.as_json
 def disclosures(
-    question: str, data: Path, file: Path | None, classes: tuple[str, ...], year: int | None, since: datetime | None,
-    as_json: bool, **values: Any,
-) -> None:  # fmt: skip
+    question: str,
+    data: Path,
+    file: Path | None,
+    classes: tuple[str, ...],
+    year: int | None,
+    since: datetime | None,
+    as_json: bool,
+    **values: Any,
+) -> None:
     identifiers, today = options.listed(values), datetime.now(UTC).date()
     if question != "received" and (identifiers or classes):
         raise click.UsageError(f"{question} is of everybody: only `received` is of a person or of data classes")
     with options.house(data, file) as house:
-        found = _found(house, data, question, identifiers, classes, year or today.year - 1,
-                       since.date() if since else today - YEAR, today)  # fmt: skip
+        found = _found(
+            house,
+            data,
+            question,
+            identifiers,
+            classes,
+            year or today.year - 1,
+            since.date() if since else today - YEAR,
+            today,
+        )
     if as_json:
         click.echo(orjson.dumps(found))
     else:
@@ -57,9 +75,15 @@ def disclosures(
 
 
 def _found(
-    house: House, data: Path, question: str, identifiers: list[dict[str, object]], classes: tuple[str, ...], year: int,
-    since: date, today: date,
-) -> list[dict[str, Any]]:  # fmt: skip
+    house: House,
+    data: Path,
+    question: str,
+    identifiers: list[dict[str, object]],
+    classes: tuple[str, ...],
+    year: int,
+    since: date,
+    today: date,
+) -> list[dict[str, Any]]:
     if question == "direct_marketing":
         return sums.direct_marketing(data, year, house.consent.recipients)
     if question == "network_information":
@@ -75,9 +99,13 @@ def _found(
 
 def _received(each: Received) -> dict[str, Any]:
     return {
-        "recipient": each.recipient, "day": each.first.date().isoformat(), "purposes": each.purposes,
-        "data": each.classes, "outcome": each.outcome, "count": each.count,
-    }  # fmt: skip
+        "recipient": each.recipient,
+        "day": each.first.date().isoformat(),
+        "purposes": each.purposes,
+        "data": each.classes,
+        "outcome": each.outcome,
+        "count": each.count,
+    }
 
 
 def _line(found: dict[str, Any]) -> str:
@@ -104,8 +132,9 @@ def denies(data: Path, moment: datetime, as_json: bool) -> None:
         answers[cell.recipient, cell.mode] += count
     rows = [
         (cell, count, answers[cell.recipient, cell.mode])
-        for cell, count in counted.most_common() if cell.verdict != "allowed"
-    ]  # fmt: skip
+        for cell, count in counted.most_common()
+        if cell.verdict != "allowed"
+    ]
     if as_json:
         click.echo(json.dumps([{**cell._asdict(), "count": count, "of": of} for cell, count, of in rows]))
         return

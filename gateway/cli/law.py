@@ -148,9 +148,13 @@ def show(places: tuple[str, ...], moment: datetime | None, age: str | None, as_j
     on, table = (moment or now()).date(), law_table()
     asked = [_place(place) for place in places]
     found = {
-        "places": asked, "on": on, "age": age or AGES[-1], "rows": list(_rows(table, asked, on, age)),
-        "signal_duty": list(_duties(table, asked, on)), "changes": list(_changes(table, asked, on, age)),
-    }  # fmt: skip
+        "places": asked,
+        "on": on,
+        "age": age or AGES[-1],
+        "rows": list(_rows(table, asked, on, age)),
+        "signal_duty": list(_duties(table, asked, on)),
+        "changes": list(_changes(table, asked, on, age)),
+    }
     click.echo(orjson.dumps(found) if as_json else "\n".join(_told(found)))
 
 
@@ -192,10 +196,17 @@ def _rows(table: LawTable, places: list[str], on: date, age: str | None) -> Iter
 
 def _shown(row: LawRow) -> dict[str, Any]:
     return {
-        "subject": row.subject, "place": row.place, "rule": row.rule.name.lower(), "in_band": row.in_band,
-        "from": None if row.start == date.min else row.start, "until": row.until, "confidence": row.confidence,
-        "citation": row.citation, "ages": row.ages, "note": row.note,
-    }  # fmt: skip
+        "subject": row.subject,
+        "place": row.place,
+        "rule": row.rule.name.lower(),
+        "in_band": row.in_band,
+        "from": None if row.start == date.min else row.start,
+        "until": row.until,
+        "confidence": row.confidence,
+        "citation": row.citation,
+        "ages": row.ages,
+        "note": row.note,
+    }
 
 
 def _duties(table: LawTable, places: list[str], on: date) -> Iterator[dict[str, Any]]:

@@ -33,9 +33,10 @@ from gateway.terms import Erasing
 @options.config
 @options.identifiers
 @click.option(
-    "--note", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    "--note",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="What the desk wrote about it: its hash is kept, its text is not.",
-)  # fmt: skip
+)
 def erase(mode: str, data: Path, file: Path | None, note: Path | None, **values: Any) -> None:
     with options.house(data, file) as house:
         named = house.consent.people.name(options.listed(values))
@@ -89,9 +90,11 @@ def backup(
 @options.data
 @options.config
 @click.option(
-    "--keys", "vault", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    "--keys",
+    "vault",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A copy of the persons' keys (vault-DATE.sqlite3), for a folder that has none.",
-)  # fmt: skip
+)
 @click.option("--secrets", type=THERE, help="Folder with secrets.json, for a folder that has none.")
 @click.option("--new-log", is_flag=True)
 def restore(
@@ -154,9 +157,16 @@ def verify(data: Path, file: Path | None, boxes: bool, as_json: bool) -> None:
 def _json(report: VerifyReport, keys: tuple[str, ...]) -> str:
     last = report.checkpoint
     signed = {"origin": last.origin, "size": last.size, "root": last.root.hex()} if last else None
-    body = {"passed": report.passed, "entries": report.entries, "pruned": report.pruned, "checkpoint": signed,
-            "keys": keys, "standings": {"short": report.short, "lived": report.lived}, "boxes": report.opened,
-            "different": report.different}  # fmt: skip
+    body = {
+        "passed": report.passed,
+        "entries": report.entries,
+        "pruned": report.pruned,
+        "checkpoint": signed,
+        "keys": keys,
+        "standings": {"short": report.short, "lived": report.lived},
+        "boxes": report.opened,
+        "different": report.different,
+    }
     return orjson.dumps(body).decode()
 
 

@@ -268,9 +268,7 @@ def suppression(recipient: str, data: Path, file: Path | None, out: Path, form: 
         if form == "uid2" and algorithm != "sha256":
             raise click.UsageError("a uid2 file holds sha256 digests")
         purposes = {*SIGNAL_PURPOSES, *known.purposes} & set(CHOOSABLE)
-        found = house.writer.submit(
-            lambda tx: suppressed.of(tx, recipient, algorithm, purposes, since)
-        ).result()  # fmt: skip
+        found = house.writer.submit(lambda tx: suppressed.of(tx, recipient, algorithm, purposes, since)).result()
         if since > found.position:  # of another log, or of one that was lost: "none" would be taken for nobody
             raise click.UsageError(f"the log has {found.position} entries; take a whole file, without --since")
         end = int(house.consent.clock().timestamp())

@@ -30,13 +30,19 @@ class Day(click.DateTime):
 
 
 data = click.option(
-    "--data", type=click.Path(path_type=Path), envvar="GATEWAY_DATA", default=Path("data"), show_default=True,
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="GATEWAY_DATA",
+    default=Path("data"),
+    show_default=True,
     help="The installation's folder.",
-)  # fmt: skip
+)
 config = click.option(
-    "--config", "file", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    "--config",
+    "file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="The operator's config.toml, over the shipped one.",
-)  # fmt: skip
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 DAY = Day(["%Y-%m-%d"])
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"])

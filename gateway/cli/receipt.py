@@ -37,8 +37,12 @@ MISSING = "rfc3161-client is not installed: pip install 'gateway[anchor]'"
 @options.data
 @options.config
 @click.option("--tsa", required=True, help="The authority's address; https, or http on loopback.")
-@click.option("--root", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
-              help="The authority's root certificate (PEM): a token that it did not issue is refused.")  # fmt: skip
+@click.option(
+    "--root",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The authority's root certificate (PEM): a token that it did not issue is refused.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the two files.")
 def anchor(data: Path, file: Path | None, tsa: str, root: Path, out: Path) -> None:
     if not may_send_to(tsa):

@@ -48,9 +48,17 @@ from gateway.web.site import hosts as seen
 @click.option("--on", "moment", type=options.DAY, help="With --show: the day (UTC); without it the last one on record.")
 @options.as_json
 def rehearse(
-    data: Path, file: Path | None, dev: bool, only: str, unrecorded: bool, address: str | None, key_file: Path | None,
-    show: bool, moment: datetime | None, as_json: bool,
-) -> None:  # fmt: skip
+    data: Path,
+    file: Path | None,
+    dev: bool,
+    only: str,
+    unrecorded: bool,
+    address: str | None,
+    key_file: Path | None,
+    show: bool,
+    moment: datetime | None,
+    as_json: bool,
+) -> None:
     if show:
         found = list(_on_record(data, file, moment))
         for told in found:

@@ -75,9 +75,16 @@ ADDED = {
 @click.option("--place", default="", help="US-CA, DE.")
 @click.option("--tie", is_flag=True, help="Link what is listed to the account that is listed.")
 def choose(
-    choice: str, data: Path, file: Path | None, purposes: tuple[str, ...], manner: str | None,
-    received: datetime | None, place: str, tie: bool, **values: Any,
-) -> None:  # fmt: skip
+    choice: str,
+    data: Path,
+    file: Path | None,
+    purposes: tuple[str, ...],
+    manner: str | None,
+    received: datetime | None,
+    place: str,
+    tie: bool,
+    **values: Any,
+) -> None:
     at = datetime.now(UTC)
     came = received.replace(tzinfo=UTC) if received else None
     if came and came > at:
@@ -224,9 +231,12 @@ def _subjects(subjects: tuple[Subject, ...]) -> tuple[Subject, ...]:
 @options.config
 @options.identifiers
 @click.option(
-    "--purpose", default=Purpose.MARKETING_EMAIL.value, show_default=True, help="The channel that ends.",
+    "--purpose",
+    default=Purpose.MARKETING_EMAIL.value,
+    show_default=True,
+    help="The channel that ends.",
     type=click.Choice([channel.value for channel in tokens.CHANNELS]),
-)  # fmt: skip
+)
 @options.as_json
 def unsubscribe(data: Path, file: Path | None, purpose: str, as_json: bool, **values: Any) -> None:
     settings, secrets = settings_of.load_settings(file, os.environ), secrets_of.load_secrets(data)
@@ -272,15 +282,27 @@ AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq) ORDER BY d.se
 @click.option("--who", type=FILE, help='Identifiers, a line each, {"type", "value"}: prints whose choices were voided.')
 @click.option("--dry-run", is_flag=True, help="Only tell what would change.")
 @click.option("--list", "listing", is_flag=True, help="Print candidates; voids nothing.")
-@click.option("--source", type=click.Choice([name.value for name in Source]), metavar="SOURCE",
-              help="With --list: of this source.")  # fmt: skip
+@click.option(
+    "--source",
+    type=click.Choice([name.value for name in Source]),
+    metavar="SOURCE",
+    help="With --list: of this source.",
+)
 @click.option(
     "--between", nargs=2, type=options.MOMENT, help="With --list: accepted from then until before then (UTC)."
 )
 def void(
-    data: Path, file: Path | None, seqs: Path | None, belief: Path | None, officers: tuple[str, ...],
-    who: Path | None, dry_run: bool, listing: bool, source: str | None, between: tuple[datetime, datetime] | None,
-) -> None:  # fmt: skip
+    data: Path,
+    file: Path | None,
+    seqs: Path | None,
+    belief: Path | None,
+    officers: tuple[str, ...],
+    who: Path | None,
+    dry_run: bool,
+    listing: bool,
+    source: str | None,
+    between: tuple[datetime, datetime] | None,
+) -> None:
     if listing:
         if not source or not between:
             raise click.UsageError("--list needs --source and --between")

@@ -173,9 +173,13 @@ def serve(data: Path, file: Path | None, dev: bool, faked: bool, port: int | Non
         sockets.append(bind_unix(unix))
     tracker = _tracker(sockets) if dev else None
     built = service.build(
-        data, settings, Addresses(ports), dev=dev,
-        tracker=f"http://127.0.0.1:{tracker}" if tracker else "", tell=_tell_refused,
-    )  # fmt: skip
+        data,
+        settings,
+        Addresses(ports),
+        dev=dev,
+        tracker=f"http://127.0.0.1:{tracker}" if tracker else "",
+        tell=_tell_refused,
+    )
     app = ByPort(built, {tracker: demo.tracker()}) if tracker else built
     _say(sockets, ports, settings, tracker)
     if schema.has_reset_bug():
@@ -284,10 +288,18 @@ def _say(
 
 def run(app: Any, sockets: list[socket.socket], settings: Settings) -> None:
     config = uvicorn.Config(
-        app, http=Protocol, loop="asyncio", ws="none", lifespan="on", log_config=None, access_log=False,
-        proxy_headers=False, server_header=False, timeout_keep_alive=settings.listen.keep_alive,
+        app,
+        http=Protocol,
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=settings.listen.keep_alive,
         timeout_graceful_shutdown=DRAIN,
-    )  # fmt: skip
+    )
     server = uvicorn.Server(config)
     server.run(sockets=sockets)
     if not server.started:
@@ -309,9 +321,16 @@ def run(app: Any, sockets: list[socket.socket], settings: Settings) -> None:
 @options.config
 @click.pass_context
 def replica(
-    context: click.Context, of: str | None, unix: Path | None, port: int | None, file_of: Path | None,
-    secret_file: Path | None, dev: bool, data: Path, file: Path | None,
-) -> None:  # fmt: skip
+    context: click.Context,
+    of: str | None,
+    unix: Path | None,
+    port: int | None,
+    file_of: Path | None,
+    secret_file: Path | None,
+    dev: bool,
+    data: Path,
+    file: Path | None,
+) -> None:
     if context.invoked_subcommand:
         return
     if not of or not file_of or not secret_file or (unix is None and port is None):
@@ -391,7 +410,16 @@ def _opened(state: Path, vkeys: tuple[str, ...], name: str) -> tuple[Starlette, 
 
 def _serve(app: Starlette, host: str, port: int) -> None:
     config = uvicorn.Config(
-        app, host=host, port=port, http="httptools", loop="asyncio", ws="none", lifespan="off", log_config=None,
-        access_log=False, proxy_headers=False, server_header=False,
-    )  # fmt: skip
+        app,
+        host=host,
+        port=port,
+        http="httptools",
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+    )
     uvicorn.Server(config).run()

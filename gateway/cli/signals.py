@@ -131,9 +131,13 @@ def _cookies(header: str, hearing: Hearing) -> dict[str, Any]:
 def _tool(state: ToolState) -> dict[str, Any]:
     shown = "carried" if state.carried and not state.denied else state.shown.value  # what it says, its reader says
     return {
-        "tool": state.tool, "cookie": state.cookie, "shown": shown, "act": state.act,
-        "denied": sorted(state.denied), "carried": [each.channel for each in state.carried],
-    }  # fmt: skip
+        "tool": state.tool,
+        "cookie": state.cookie,
+        "shown": shown,
+        "act": state.act,
+        "denied": sorted(state.denied),
+        "carried": [each.channel for each in state.carried],
+    }
 
 
 def _table(found: Mapping[str, Any]) -> Iterable[str]:

@@ -10,6 +10,16 @@ from gateway.client.verdict import ClientDisclosure as Disclosure
 from gateway.client.verdict import ClientVerdict as Verdict
 
 __all__ = [
-    "EXPIRED", "NO_ANSWER", "Answered", "BidAnswer", "Client", "Disclosure", "Expired", "HandedBack", "NotReady",
-    "NothingMayGo", "Verdict", "Verdicts",
-]  # fmt: skip
+    "EXPIRED",
+    "NO_ANSWER",
+    "Answered",
+    "BidAnswer",
+    "Client",
+    "Disclosure",
+    "Expired",
+    "HandedBack",
+    "NotReady",
+    "NothingMayGo",
+    "Verdict",
+    "Verdicts",
+]

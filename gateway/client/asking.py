@@ -207,9 +207,14 @@ class Client:
     """
 
     def __init__(
-        self, url: str = "", *, unix: str = "", key: str = "", timeout_ms: int = TIMEOUT_MS,
+        self,
+        url: str = "",
+        *,
+        unix: str = "",
+        key: str = "",
+        timeout_ms: int = TIMEOUT_MS,
         checker: Checker | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._seconds = timeout_ms / 1000
         self._checker = checker
         self._connections: Connections | None = None
@@ -255,9 +260,13 @@ class Client:
     # --- the questions ---
 
     def check(
-        self, *, recipient: str, identifiers: Sequence[Mapping[str, Any]] = (), data: Collection[str] | None = None,
+        self,
+        *,
+        recipient: str,
+        identifiers: Sequence[Mapping[str, Any]] = (),
+        data: Collection[str] | None = None,
         **more: Any,
-    ) -> ClientVerdict:  # fmt: skip
+    ) -> ClientVerdict:
         """May this go now? `more`: the other members of POST /v1/check."""
         body = {"recipient": recipient, "identifiers": list(identifiers), **more, "ref": self._ref()}
         if data is not None:
@@ -285,19 +294,24 @@ class Client:
             return BidAnswer(reason=self._failed(error).reason)
 
     def disclosure(
-        self, *, recipient: str, identifiers: Sequence[Mapping[str, Any]] = (),
-        data: Mapping[str, Any] | Collection[str] = (), **more: Any,
-    ) -> ClientDisclosure:  # fmt: skip
+        self,
+        *,
+        recipient: str,
+        identifiers: Sequence[Mapping[str, Any]] = (),
+        data: Mapping[str, Any] | Collection[str] = (),
+        **more: Any,
+    ) -> ClientDisclosure:
         """Asking and sending as one block; `data`: classes, or values by class. See `Disclosure`."""
         classes = list(data) or None
         return ClientDisclosure(
             lambda: self.check(recipient=recipient, identifiers=identifiers, data=classes, **more),
-            self._reporting.say, data,
-        )  # fmt: skip
+            self._reporting.say,
+            data,
+        )
 
     def share(
         self, recipient: str, rows: Iterable[Mapping[str, Any]], *, job: str = "", timeout_ms: int = SHARE_MS
-    ) -> HandedBack:  # fmt: skip
+    ) -> HandedBack:
         """Rows for a recipient with mode `return`, some thousand of them a call, with a key of scope share; each answer
         as it comes: see `HandedBack`. `timeout_ms`: between two answers.
         """
@@ -320,9 +334,12 @@ class Client:
         self._reporting.say(decision, outcome, time.time_ns() // 1_000_000)
 
     def ready(
-        self, recipients: Mapping[str, Mapping[str, Collection[str]]] | Collection[str] = (), *,
-        environment: str | None = None, timeout_ms: int = 2000,
-    ) -> Mapping[str, Any]:  # fmt: skip
+        self,
+        recipients: Mapping[str, Mapping[str, Collection[str]]] | Collection[str] = (),
+        *,
+        environment: str | None = None,
+        timeout_ms: int = 2000,
+    ) -> Mapping[str, Any]:
         """What GET /v1/self says. `recipients`: names, or by name the `purposes` and `data` that this caller will ask
         about. Raises `NotReady` where anything is not there, before the first bid is lost to it (I21).
         """

@@ -63,9 +63,14 @@ class HandedBack:
     """
 
     def __init__(
-        self, recipient: str, rows: Iterable[Mapping[str, Any]], post: Post,
-        clock: Callable[[], Clock | None], tell: Tell, failed: Callable[[Exception], object],
-    ) -> None:  # fmt: skip
+        self,
+        recipient: str,
+        rows: Iterable[Mapping[str, Any]],
+        post: Post,
+        clock: Callable[[], Clock | None],
+        tell: Tell,
+        failed: Callable[[Exception], object],
+    ) -> None:
         self._recipient = recipient
         self._rows = iter(rows)
         self._post = post
@@ -99,10 +104,16 @@ class HandedBack:
         row, data, outcome = stated.get("row"), stated.get("data"), _word(stated, "outcome")
         going = row if outcome == RETURNED and isinstance(row, dict) else None
         return Answered(
-            stated["id"], outcome, _word(stated, "reason"), data if isinstance(data, dict) else {},
-            stated.get("again") is True, going, self._until(stated.get("valid_until"), clock), self._recipient,
+            stated["id"],
+            outcome,
+            _word(stated, "reason"),
+            data if isinstance(data, dict) else {},
+            stated.get("again") is True,
+            going,
+            self._until(stated.get("valid_until"), clock),
+            self._recipient,
             self._tell,
-        )  # fmt: skip
+        )
 
     @staticmethod
     def _until(stated: object, clock: Clock | None) -> float:

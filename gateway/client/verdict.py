@@ -107,7 +107,7 @@ DENIED = ClientVerdict()
 
 def read_verdict(
     stated: object, asked: Collection[str] | None, began: float, ref: str, clock: Clock | None = None
-) -> ClientVerdict:  # fmt: skip
+) -> ClientVerdict:
     """One verdict of an answer whose question was begun at a monotonic time. `asked`: the classes that were named; each
     must be answered. `ref`: what the question was marked with, for an answer to another one is none. `clock`: by which
     one of many, decided long after all were asked, holds from there. Raises `Unreadable`.
@@ -131,10 +131,16 @@ def read_verdict(
     if clock:
         until = max(until, min(clock.until(stated.get("valid_until")), time.monotonic() + lasts))
     return ClientVerdict(
-        reason, _text(stated, "place"), _text(stated, "rule"), _text(stated, "decision"),
+        reason,
+        _text(stated, "place"),
+        _text(stated, "rule"),
+        _text(stated, "decision"),
         stated["downstream"] if isinstance(stated.get("downstream"), dict) else {},
-        data, until, allowed, partly,
-    )  # fmt: skip
+        data,
+        until,
+        allowed,
+        partly,
+    )
 
 
 def seconds_of(stated: object) -> float:
@@ -167,9 +173,7 @@ class ClientDisclosure:
     block raised, nobody knows; what was not taken was not sent.
     """
 
-    def __init__(
-        self, ask: Callable[[], ClientVerdict], say: Say, values: Mapping[str, Any] | Collection[str]
-    ) -> None:  # fmt: skip
+    def __init__(self, ask: Callable[[], ClientVerdict], say: Say, values: Mapping[str, Any] | Collection[str]) -> None:
         self._ask = ask
         self._say = say
         self._values = values

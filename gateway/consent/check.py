@@ -172,9 +172,16 @@ class Checks:
         office = self._office()
         verdicts = {name: self._verdict(name, ask, known, office) for name in ask.recipients}
         return Checked(
-            verdicts, seen.position, heard, (*keys, *beside), self._outcome(known, ask.age, office), keys,
-            youngest(ask.age, standings), grants, said,
-        )  # fmt: skip
+            verdicts,
+            seen.position,
+            heard,
+            (*keys, *beside),
+            self._outcome(known, ask.age, office),
+            keys,
+            youngest(ask.age, standings),
+            grants,
+            said,
+        )
 
     def explain(self, ask: Ask, then: Then | None = None) -> dict[str, Explained]:
         """The verdict of each recipient with every rule that was tried. `then`: what stood on record at another moment,
@@ -244,10 +251,15 @@ class Checks:
         if (ask.signals or ask.also) and _is_european(ask, heard) and not may_be_european(places):
             places |= {FOREIGN}
         return Known(
-            places, heard, standings, tuple(map(unnumbered, standings)), grants,
-            named.limited, self.places.are_sensitive(ask.geo),
+            places,
+            heard,
+            standings,
+            tuple(map(unnumbered, standings)),
+            grants,
+            named.limited,
+            self.places.are_sensitive(ask.geo),
             Naming(ask.row, not named.subjects, named.undeclared, bool(named.malformed)),
-        )  # fmt: skip
+        )
 
     def _understand(self, ask: Ask) -> tuple[Heard, Named, tuple[bytes, ...], Said | None]:
         """What was heard, who is asked about, the keys that can only deny, and by which words a row names whom."""
@@ -358,10 +370,21 @@ class Checks:
             return Reason.UNKNOWN_PURPOSE
         data = recipient.data if ask.data is None else tuple([CLASSES[item] for item in ask.data if item in CLASSES])
         return Question(
-            recipient, (PURPOSES[ask.purpose],) if ask.purpose else recipient.purposes, data, known.places, ask.age,
-            known.heard, known.alike, known.grants, known.limited, ask.count,
-            ask.collected if ask.collected or ask.row else office.on, ask.during_call, known.sensitive, known.naming,
-        )  # fmt: skip
+            recipient,
+            (PURPOSES[ask.purpose],) if ask.purpose else recipient.purposes,
+            data,
+            known.places,
+            ask.age,
+            known.heard,
+            known.alike,
+            known.grants,
+            known.limited,
+            ask.count,
+            ask.collected if ask.collected or ask.row else office.on,
+            ask.during_call,
+            known.sensitive,
+            known.naming,
+        )
 
     def _refuse(self, name: str, ask: Ask, reason: Reason, place: str = "unknown") -> Verdict:
         recipient = self.recipients.get(name)
@@ -380,9 +403,16 @@ class Checks:
             return None
 
     def site(
-        self, subjects: Sequence[Subject], heard: frozenset[Purpose], place: object = None, *, gpc: bool = False,
-        kept: frozenset[Purpose] = NOTHING_SAID, token: DeviceToken | None = None, instead: tuple[Standing, ...] = (),
-    ) -> Site:  # fmt: skip
+        self,
+        subjects: Sequence[Subject],
+        heard: frozenset[Purpose],
+        place: object = None,
+        *,
+        gpc: bool = False,
+        kept: frozenset[Purpose] = NOTHING_SAID,
+        token: DeviceToken | None = None,
+        instead: tuple[Standing, ...] = (),
+    ) -> Site:
         """What holds for a person on the site or in the app: what this request's signals (`heard`) and the sealed
         cookie (`kept`) deny, and what is recorded, or what is taken `instead`. With the store away everybody counts as
         opted out (R17).
@@ -406,9 +436,7 @@ class Checks:
         no = dict.fromkeys(SIGNAL_PURPOSES, False)
         return Site(no, "unknown", self.places.of(place), gpc, said_in=self._said_in)
 
-    def _standings(
-        self, subjects: Sequence[Subject], token: DeviceToken | None = None
-    ) -> tuple[Standing, ...] | None:  # fmt: skip
+    def _standings(self, subjects: Sequence[Subject], token: DeviceToken | None = None) -> tuple[Standing, ...] | None:
         """What is on record for these; None where it cannot be read."""
         if token is not None:
             try:
@@ -430,9 +458,12 @@ class Checks:
         return None if rows is None else bool(rows)
 
     def read_back(
-        self, subjects: Sequence[Subject], purposes: Sequence[Purpose], token: DeviceToken | None = None,
+        self,
+        subjects: Sequence[Subject],
+        purposes: Sequence[Purpose],
+        token: DeviceToken | None = None,
         instead: tuple[Standing, ...] = (),
-    ) -> dict[str, str]:  # fmt: skip
+    ) -> dict[str, str]:
         """What enforcement now says of these purposes for all the subjects together: what was said and holds. `unknown`
         where it cannot be read, which denies.
         """

@@ -110,9 +110,13 @@ class Codes:
     """`carriers` by the kind of identifier; a kind without one is not offered. `an_hour`: codes to everybody."""
 
     def __init__(
-        self, writer: Writer, secrets: Secrets, clock: Callable[[], datetime], carriers: Mapping[str, CodeCarrier],
+        self,
+        writer: Writer,
+        secrets: Secrets,
+        clock: Callable[[], datetime],
+        carriers: Mapping[str, CodeCarrier],
         an_hour: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._writer = writer
         self._secret = hmac.digest(secrets.tokens[0], LABEL, "sha256")
         self._clock = clock

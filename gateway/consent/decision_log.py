@@ -79,10 +79,17 @@ class DecisionLog:
             self._allowed += allowed
             if not allowed or self._allowed % SAMPLED == 1:
                 told = {
-                    "at": at, "request": request, "door": door,
-                    "recipient": recipient, "verdict": word, "reason": verdict.reason, "rule": verdict.rule,
-                    "place": cell.place, "position": checked.position, "mode": mode,
-                }  # fmt: skip
+                    "at": at,
+                    "request": request,
+                    "door": door,
+                    "recipient": recipient,
+                    "verdict": word,
+                    "reason": verdict.reason,
+                    "rule": verdict.rule,
+                    "place": cell.place,
+                    "position": checked.position,
+                    "mode": mode,
+                }
                 self._keep(told)
 
     def _keep(self, told: dict[str, Any]) -> None:

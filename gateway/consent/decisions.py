@@ -112,11 +112,14 @@ class Decisions:
             raise NotOurs
         key, recipient, bits, classes, at, _ = FORM.unpack(content)
         return Decision(
-            key if key == NOBODY else wrap(key, self._peppers[peppers:]), self._named.get(recipient, ""),
+            key if key == NOBODY else wrap(key, self._peppers[peppers:]),
+            self._named.get(recipient, ""),
             tuple(word for word, bit in PURPOSE_BIT.items() if bits & bit),
             tuple(word for word, bit in CLASS_BIT.items() if classes & bit),
-            at, Stands(bits >> STANDS_AT & 3), bool(bits & DENIED_BIT),
-        )  # fmt: skip
+            at,
+            Stands(bits >> STANDS_AT & 3),
+            bool(bits & DENIED_BIT),
+        )
 
     def box(self, decision: str, content: bytes) -> str:
         """What goes with an id and is for the gateway alone; opens beside this very id."""

@@ -43,8 +43,8 @@ from gateway.ledger import disclosed, disclosures, replica_batches
 from gateway.ledger.disclosed import DESPITE_NO, SENT, UNKNOWN, Counted
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.replica_batches import Numbered
 from gateway.ledger.recipient_holdings import Left
+from gateway.ledger.replica_batches import Numbered
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import Purpose
@@ -194,9 +194,14 @@ class HandedOver:
     """Takes batches from replicas. `tell` counts: recipient, what became of it, how many."""
 
     def __init__(
-        self, people: People, writer: Writer, decisions: Decisions, reporting: Reporting, clock: Callable[[], datetime],
+        self,
+        people: People,
+        writer: Writer,
+        decisions: Decisions,
+        reporting: Reporting,
+        clock: Callable[[], datetime],
         tell: Callable[[str, str, int], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._people = people
         self._writer = writer
         self._decisions = decisions
@@ -316,8 +321,11 @@ class HandedOver:
             (of_nobody if gone.is_gone(each) else written).append(each)
         if written or of_nobody:
             disclosed.count(tx, written, at, position=gone.position, of_nobody=of_nobody)
-        late = {(each.key, each.recipient, each.classes): each for each in (*ones, *announced)
-                if each.count > 0 and each.outcome in ARRIVED}  # fmt: skip
+        late = {
+            (each.key, each.recipient, each.classes): each
+            for each in (*ones, *announced)
+            if each.count > 0 and each.outcome in ARRIVED
+        }
         return [each for each in late.values() if replica_batches.tell(tx, each, at, gone=gone.is_gone(each))]
 
 
@@ -336,9 +344,14 @@ class Disclosing(Deciding):
     """
 
     def __init__(
-        self, checks: Checks, people: People, writer: Writer, decisions: Decisions, clock: Callable[[], datetime],
+        self,
+        checks: Checks,
+        people: People,
+        writer: Writer,
+        decisions: Decisions,
+        clock: Callable[[], datetime],
         send_window: timedelta,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(checks, decisions, clock)
         self._people = people
         self._writer = writer

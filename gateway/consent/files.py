@@ -257,9 +257,12 @@ async def upload(command: Sequence[str], path: Path) -> bool:
     """Whether the command took the file (exit status 0). Never raises for what it does."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *command, str(path), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+            *command,
+            str(path),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
+        )
     except OSError:
         return False
     try:
@@ -334,8 +337,9 @@ class Filing:
         told = [replace(item, row={HANDLE: b64(handles[item.id])}) if item.id in handles else item for item in shared]
         going = [
             b64(handles[item.id]).encode() + BETWEEN + line
-            for line, item in zip(lines, shared, strict=True) if item.outcome == "spooled"
-        ]  # fmt: skip
+            for line, item in zip(lines, shared, strict=True)
+            if item.outcome == "spooled"
+        ]
         async with self._busy[f"{recipient.name}/{name}"]:
             job = self._spool.job(recipient.name, name)
             sealed = await asyncio.to_thread(job.sealed)
@@ -380,9 +384,12 @@ class Filing:
     def _publish(recipient: Recipient, name: str, job: Job, parts: Parts, began: datetime) -> SealedFile:
         until = began + timedelta(minutes=recipient.valid_minutes)
         manifest = {
-            "recipient": recipient.name, "job": name, "rows": sum(part["rows"] for part in parts.listed),
-            "sealed_at": began.isoformat(timespec="seconds"), "valid_until": until.isoformat(timespec="milliseconds"),
-        }  # fmt: skip
+            "recipient": recipient.name,
+            "job": name,
+            "rows": sum(part["rows"] for part in parts.listed),
+            "sealed_at": began.isoformat(timespec="seconds"),
+            "valid_until": until.isoformat(timespec="milliseconds"),
+        }
         return job.publish(parts, manifest)
 
     async def _hand_over(self, recipient: Recipient, job: Job, sealed: SealedFile) -> str:

@@ -141,9 +141,7 @@ class Installations:
 
     def _has(self, account: Subject, subject: Subject, *, whole: bool) -> bool:
         found = self._checks.links_of(subject) or []
-        return any(
-            owner == account.key and live and not (whole and claimed) for owner, claimed, live in found
-        )  # fmt: skip
+        return any(owner == account.key and live and not (whole and claimed) for owner, claimed, live in found)
 
     async def spend(self, jti: str, act: bytes) -> bool:
         """Whether what a backend signed was not used before, or for this very act. Raises `StoreUnavailable`."""
@@ -152,9 +150,12 @@ class Installations:
 
 
 def _owed(
-    tx: Transaction, token: DeviceToken, phone: Subject, subject: Subject,
+    tx: Transaction,
+    token: DeviceToken,
+    phone: Subject,
+    subject: Subject,
     around: tuple[Sequence[Subject], Sequence[bytes], InstallationReading],
-) -> set[Purpose]:  # fmt: skip
+) -> set[Purpose]:
     """What an id has from the others. Where the standing of one of these is not the caller's to know: everything, if
     the id is nobody's yet, so that it tells nothing; and nothing, if an account has it, which says no for it.
     """

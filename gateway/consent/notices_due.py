@@ -7,8 +7,8 @@ from gateway.choice.recipient import Announcement, Recipient, announcements
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
 from gateway.ledger import notices_owed
-from gateway.ledger.notices_owed import Page
 from gateway.ledger.entry import b64
+from gateway.ledger.notices_owed import Page
 from gateway.ledger.writer import Writer
 
 LABEL = b"due/1"
@@ -18,9 +18,13 @@ class Notifying:
     """`everyone`: the day of the last notice that everybody was shown or sent."""
 
     def __init__(
-        self, writer: Writer, recipients: Mapping[str, Recipient], secrets: Secrets, clock: Callable[[], datetime],
+        self,
+        writer: Writer,
+        recipients: Mapping[str, Recipient],
+        secrets: Secrets,
+        clock: Callable[[], datetime],
         everyone: date,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._writer = writer
         self._recipients = recipients
         self._secrets = secrets

@@ -4,8 +4,8 @@ are found. Checks, shares and verbs call it.
 A browser is named by its sealed token or cookie, everything else by its value; what is not usable is told apart and
 never raised, so that one bad identifier of three costs an opt-out nothing.
 
-Of an outgoing row it finds the identifiers in the form that the recipient will see, so that `ledger/recipient_holdings.py` can
-remember who holds what. Filtering happened before, in `choice/rows.py`.
+Of an outgoing row it finds the identifiers in the form that the recipient will see, so that
+`ledger/recipient_holdings.py` can remember who holds what. Filtering happened before, in `choice/rows.py`.
 """
 
 import contextlib
@@ -292,9 +292,14 @@ def named(
 
 
 def left(
-    people: People, out: Mapping[str, object], fields: Mapping[str, DataClass], kinds: Sequence[object],
-    own: Sequence[bytes], said: Said | None = None, held: Held = ANYTHING,
-) -> tuple[Left, ...]:  # fmt: skip
+    people: People,
+    out: Mapping[str, object],
+    fields: Mapping[str, DataClass],
+    kinds: Sequence[object],
+    own: Sequence[bytes],
+    said: Said | None = None,
+    held: Held = ANYTHING,
+) -> tuple[Left, ...]:
     """One for each field of `out` that names somebody. `kinds`: of the row's own identifiers, which tell one
     platform's ad id from another's; `own`: their keys, under which it is found too; `said`: what the check named.
     """

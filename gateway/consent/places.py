@@ -86,9 +86,11 @@ class Places:
     """Resolves places. `addresses`, `boundaries` and `sensitive` are the operator's, all optional."""
 
     def __init__(
-        self, addresses: AddressBook | None = None, boundaries: Iterable[Boundary] = (),
+        self,
+        addresses: AddressBook | None = None,
+        boundaries: Iterable[Boundary] = (),
         sensitive: SensitivePlaces | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._sensitive = sensitive or SensitivePlaces()
         self._addresses = addresses
         self._boundaries = tuple(boundaries)

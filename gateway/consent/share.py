@@ -150,9 +150,17 @@ class Sharing:
     """The outbound door. One instance; calls run side by side, chunks of one call one after the other."""
 
     def __init__(
-        self, *, checks: Checks, people: People, writer: Writer, forwarder: Forwarder,
-        clock: Callable[[], datetime], send_window: timedelta, words: Vocabulary, keys: Secrets,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        checks: Checks,
+        people: People,
+        writer: Writer,
+        forwarder: Forwarder,
+        clock: Callable[[], datetime],
+        send_window: timedelta,
+        words: Vocabulary,
+        keys: Secrets,
+    ) -> None:
         self._checks = checks
         self._people = people
         self._writer = writer
@@ -171,7 +179,7 @@ class Sharing:
 
     async def answers(
         self, recipient: Recipient, rows: Sequence[ShareRow], job: str = ""
-    ) -> AsyncGenerator[list[Shared]]:  # fmt: skip
+    ) -> AsyncGenerator[list[Shared]]:
         """The outcome of every row, in order, some at a time. What is handed back is decided when it is asked for: a
         caller that writes it at once, and asks for no more before, hands out nothing that is older. Close it where the
         rest is not wanted: that was not sent.
@@ -233,14 +241,15 @@ class Sharing:
             for index, item in ready.items():
                 gone, told = item.row.id in before.left, (item.verdict.reason, item.verdict.data)
                 done[index] = (
-                    Shared(item.row.id, "duplicate", "duplicate") if gone
+                    Shared(item.row.id, "duplicate", "duplicate")
+                    if gone
                     else Shared(item.row.id, word, *told, dropped=item.dropped, again=item.row.id in before.handed_back)
-                )  # fmt: skip
+                )
         return [done[index] for index in range(len(rows))]
 
     async def _decide_all(
         self, recipient: Recipient, rows: Mapping[int, ShareRow], done: dict[int, Shared], seen: set[str]
-    ) -> Chunk:  # fmt: skip
+    ) -> Chunk:
         """The first check of a chunk. A second row of one id is a duplicate, if the first may go. Others have their
         turn meanwhile: the check right before the bytes leave is another one.
         """
@@ -264,11 +273,17 @@ class Sharing:
             return Shared(row.id, "refused", Reason.MALFORMED, line=row.line)
         classes = rows_of.classes_of(row.data, recipient.fields)
         ask = Ask(
-            (recipient.name,), row.identifiers, data=classes, place=row.place,
-            geo=rows_of.spots(row.data, recipient.fields), count=row.count, collected=row.collected,
-            during_call=row.during_call, row=True,
+            (recipient.name,),
+            row.identifiers,
+            data=classes,
+            place=row.place,
+            geo=rows_of.spots(row.data, recipient.fields),
+            count=row.count,
+            collected=row.collected,
+            during_call=row.during_call,
+            row=True,
             beside=rows_of.identifiers_in(row.data, recipient.fields, recipient.held),
-        )  # fmt: skip
+        )
         checked = self._checks.check(ask)
         verdict = checked.verdicts[recipient.name]
         if verdict.reason in {Reason.STALE, Reason.STORE_UNAVAILABLE}:
@@ -334,9 +349,13 @@ class Sharing:
         return hmac.digest(key, row_id.encode(), "sha256")[:KEY_BYTES]
 
     async def _intend(
-        self, recipient: Recipient, ready: Sequence[_Ready], since: int | None = None, job: str | None = None,
+        self,
+        recipient: Recipient,
+        ready: Sequence[_Ready],
+        since: int | None = None,
+        job: str | None = None,
         posted: Sequence[str] = (),
-    ) -> _Claimed:  # fmt: skip
+    ) -> _Claimed:
         """Writes what is about to leave. What goes at a person's wish claims the wish: one act, one transfer (R28). A
         precise point gets the proof of its opt-in, and without one does not go (R7). `job`: of what is handed back;
         `posted`: the ids of all rows that came for it.
@@ -352,12 +371,12 @@ class Sharing:
             without = {item.row.id: Reason.OPT_IN_REQUIRED for item in fresh if not _proved(tx, item)}
             if recipient.role is Role.CONSUMER_DIRECTED:
                 without |= {
-                    item.row.id: Reason.NO_ACT for item in fresh if item.row.id not in without
+                    item.row.id: Reason.NO_ACT
+                    for item in fresh
+                    if item.row.id not in without
                     and not grants.claim(tx, item.own, recipient.name, item.intended.row, milliseconds(at))
-                }  # fmt: skip
-            going = [
-                self._under_handle(recipient, item, before) for item in fresh if item.row.id not in without
-            ]  # fmt: skip
+                }
+            going = [self._under_handle(recipient, item, before) for item in fresh if item.row.id not in without]
             batch = disclosures.intend(tx, recipient.name, recipient.purposes, going, at, job=hashed) if going else -1
             return _Claimed(batch, before.left, without, before.handed_back, before.handles)
 

@@ -122,9 +122,14 @@ def is_young(age: str | None, standings: Sequence[Standing]) -> bool:
 
 @lru_cache(maxsize=4096)
 def outcome_of(
-    places: frozenset[str], said: frozenset[Purpose], gpc: bool, standings: tuple[Standing, ...], age: str | None,
-    office: Office, said_in: GppSections = GppSections.BOTH,
-) -> Outcome:  # fmt: skip
+    places: frozenset[str],
+    said: frozenset[Purpose],
+    gpc: bool,
+    standings: tuple[Standing, ...],
+    age: str | None,
+    office: Office,
+    said_in: GppSections = GppSections.BOTH,
+) -> Outcome:
     """What holds for the person, whichever recipient asks. Remembered by its arguments, as what it is made from is."""
     allowed, _ = what_may(places, said, standings, age, office)
     denied = frozenset(purpose for purpose, may in allowed.items() if not may)
@@ -234,6 +239,10 @@ def answer_of_site(allowed: Mapping[Any, bool], status: str, place: str, *, gpc:
     """The answer from what may be done by purpose."""
     may = {str(purpose): bool(allowed[purpose]) for purpose in allowed}
     return SiteAnswer(
-        may.get("sale", False), may.get("sharing", False), may.get("targeted_ads", False), cast("Status", status),
-        place, gpc,
-    )  # fmt: skip
+        may.get("sale", False),
+        may.get("sharing", False),
+        may.get("targeted_ads", False),
+        cast("Status", status),
+        place,
+        gpc,
+    )

@@ -199,10 +199,16 @@ class Telling:
             counted["overdue"] += each.count if late else 0
             oldest[each.recipient] = min(oldest.get(each.recipient, each.received), each.received)
         return [
-            Open(name, found[State.PENDING], found[State.FAILED], found["overdue"], moment(oldest[name]),
-                 self._is_configured(gone.get(name, "")))
+            Open(
+                name,
+                found[State.PENDING],
+                found[State.FAILED],
+                found["overdue"],
+                moment(oldest[name]),
+                self._is_configured(gone.get(name, "")),
+            )
             for name, found in counts.items()
-        ]  # fmt: skip
+        ]
 
     async def listed(self, state: State, most: int) -> list[tuple[Listed, datetime]]:
         """Messages of one state, each with its deadline. Raises `StoreUnavailable`."""
@@ -245,7 +251,9 @@ class Telling:
 
 def _is_first(tx: Transaction, message: Message, tried: Tried, now: int) -> bool:
     """Whether what the recipient signed about it, where it signs, was not said before."""
-    return not tried.proof or deletions_acknowledged.keep(tx, message.id, message.recipient, tried.proof_name, tried.proof, now)
+    return not tried.proof or deletions_acknowledged.keep(
+        tx, message.id, message.recipient, tried.proof_name, tried.proof, now
+    )
 
 
 def _is_about_the_receiver(tried: Tried) -> bool:

@@ -61,13 +61,22 @@ def seal_first_act(secrets: Secrets, subjects: Sequence[Subject], choice: Choice
     content = json.dumps(
         {
             "subjects": [[s.kind, s.value, [key.hex() for key in s.keys], *_mailbox(s)] for s in subjects],
-            "purpose": choice.purposes[0], "recipient": choice.recipient, "data": choice.data_class,
-            "notice": choice.notice.sha256.hex() if choice.notice else "", "at": milliseconds(choice.at),
-            "position": position, "log": log, "place": choice.place, "source": choice.source, "manner": choice.manner,
-            "ui": choice.ui, "informed": choice.informed, "parental": choice.parental,
+            "purpose": choice.purposes[0],
+            "recipient": choice.recipient,
+            "data": choice.data_class,
+            "notice": choice.notice.sha256.hex() if choice.notice else "",
+            "at": milliseconds(choice.at),
+            "position": position,
+            "log": log,
+            "place": choice.place,
+            "source": choice.source,
+            "manner": choice.manner,
+            "ui": choice.ui,
+            "informed": choice.informed,
+            "parental": choice.parental,
             "peppers": len(secrets.peppers),
         }
-    )  # fmt: skip
+    )
     return b64(seals.seal_box(secrets.seals[-1], FIRST_ACT_LABEL, content.encode()))
 
 
@@ -92,10 +101,21 @@ def open_first_act(secrets: Secrets, token: str) -> OptInAsked:
         for kind, value, keys, *box in asked["subjects"]
     )
     return OptInAsked(
-        subjects, Purpose(asked["purpose"]), asked["recipient"], DataClass(asked["data"]) if asked["data"] else None,
-        asked["notice"], asked["at"], asked["position"], asked.get("log"), asked["place"], asked["source"],
-        asked.get("manner", ""), asked.get("ui", ""), asked.get("informed", False), asked.get("parental", False),
-    )  # fmt: skip
+        subjects,
+        Purpose(asked["purpose"]),
+        asked["recipient"],
+        DataClass(asked["data"]) if asked["data"] else None,
+        asked["notice"],
+        asked["at"],
+        asked["position"],
+        asked.get("log"),
+        asked["place"],
+        asked["source"],
+        asked.get("manner", ""),
+        asked.get("ui", ""),
+        asked.get("informed", False),
+        asked.get("parental", False),
+    )
 
 
 DEVICE_LABEL = b"device/1"

@@ -41,10 +41,10 @@ from gateway.ledger import (
     idempotency,
     installation,
     links,
+    person_notices,
     recipients_to_tell,
     replay,
     states,
-    person_notices,
     voiding,
 )
 from gateway.ledger.emergency import Emergency
@@ -76,12 +76,22 @@ class Consent:
     """The verbs of one installation. Everything it needs is handed to it by the composition root."""
 
     def __init__(
-        self, *, checks: Checks, people: People, writer: Writer, log_reader: LogReader, secrets: Secrets,
-        clock: Callable[[], datetime], emergency: Emergency, later: Emergency, why: Callable[[], str], leases: Leases,
+        self,
+        *,
+        checks: Checks,
+        people: People,
+        writer: Writer,
+        log_reader: LogReader,
+        secrets: Secrets,
+        clock: Callable[[], datetime],
+        emergency: Emergency,
+        later: Emergency,
+        why: Callable[[], str],
+        leases: Leases,
         counted: Callable[[float], Awaitable[None]],
         send_window: timedelta = timedelta(milliseconds=250),
         effective_within: timedelta | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.checks = checks
         self.people = people
         self.secrets = secrets
@@ -116,9 +126,16 @@ class Consent:
         return self.checks.check(ask)
 
     async def observe(
-        self, subjects: Sequence[Subject], heard: Heard, *, place: str = "", account: Subject | None = None,
-        proved: Subject | None = None, mark: str = "", vouched: Collection[bytes] = (),
-    ) -> int:  # fmt: skip
+        self,
+        subjects: Sequence[Subject],
+        heard: Heard,
+        *,
+        place: str = "",
+        account: Subject | None = None,
+        proved: Subject | None = None,
+        mark: str = "",
+        vouched: Collection[bytes] = (),
+    ) -> int:
         """Writes what was heard for each subject that it changes, in one transaction, and ties a browser to the
         signed-in account: choices for everybody, states for devices and browsers alone. `proved`: the one whose
         states may end, where the others are only what a visitor's cookies say; without it all may. `mark`: of the
@@ -156,9 +173,16 @@ class Consent:
         await self._writer.commit(lambda tx: links.tie(tx, account, subjects, milliseconds(at)), HEAR_SECONDS)
 
     async def choose(
-        self, subjects: Sequence[Subject], choice: Choice, *, key: str = "", body: bytes = b"", tie: bool = False,
-        allow: Callable[[Transaction], None] | None = None, settle: bool = False,
-    ) -> Chosen:  # fmt: skip
+        self,
+        subjects: Sequence[Subject],
+        choice: Choice,
+        *,
+        key: str = "",
+        body: bytes = b"",
+        tie: bool = False,
+        allow: Callable[[Transaction], None] | None = None,
+        settle: bool = False,
+    ) -> Chosen:
         """One entry for each subject, in one transaction, durable before this returns. `key` and `body`: the
         caller's Idempotency-Key and what it covers. `tie`: link what was listed to the account among it. `allow` may
         still refuse, in the transaction. What tightens is kept beside the ledger while that cannot be written:
@@ -205,7 +229,7 @@ class Consent:
 
     async def choose_later(
         self, subjects: Sequence[Subject], choice: Choice, *, key: str = "", body: bytes = b""
-    ) -> tuple[dict[str, object], ...]:  # fmt: skip
+    ) -> tuple[dict[str, object], ...]:
         """A no of more people than a caller who proves nothing may have entered at once: durable when this returns, and
         entered behind whatever else there is to write, at most once under one Idempotency-Key. An event for each part.
         Raises `StoreUnavailable`.
@@ -235,25 +259,38 @@ class Consent:
         purposes = [purpose.value for purpose in kept.choice.purposes]
         events: tuple[dict[str, object], ...] = () if kept.signal else ({"event": b64(kept.request), "seq": None},)
         return Chosen(
-            events, kept.choice.at, None, dict.fromkeys(purposes, "opted_out"), dict.fromkeys(purposes),
-            subjects=kept.subjects, place=kept.choice.place,
-        )  # fmt: skip
+            events,
+            kept.choice.at,
+            None,
+            dict.fromkeys(purposes, "opted_out"),
+            dict.fromkeys(purposes),
+            subjects=kept.subjects,
+            place=kept.choice.place,
+        )
 
     def _chosen(
-        self, events: Sequence[Sequence[Any]], replayed: bool, subjects: Sequence[Subject], choice: Choice,
-        out_at: Mapping[Purpose, int], times: tuple[datetime, datetime],
-    ) -> Chosen:  # fmt: skip
+        self,
+        events: Sequence[Sequence[Any]],
+        replayed: bool,
+        subjects: Sequence[Subject],
+        choice: Choice,
+        out_at: Mapping[Purpose, int],
+        times: tuple[datetime, datetime],
+    ) -> Chosen:
         standing = self.checks.read_back(subjects, choice.purposes)
         return Chosen(
             tuple({"event": event, "seq": seq} for event, seq in events),
-            *times, standing,
-            {purpose.value: silent_until(out_at.get(purpose)) for purpose in choice.purposes}, replayed,
-            tuple(subjects), choice.place,
-        )  # fmt: skip
+            *times,
+            standing,
+            {purpose.value: silent_until(out_at.get(purpose)) for purpose in choice.purposes},
+            replayed,
+            tuple(subjects),
+            choice.place,
+        )
 
     async def silence(
         self, subjects: Sequence[Subject], purposes: Sequence[Purpose], standing: Mapping[str, str] | None = None
-    ) -> dict[str, str | None]:  # fmt: skip
+    ) -> dict[str, str | None]:
         """From when each purpose may be asked about again; see `choice_result.silence`. `standing`: what holds for
         them, if that is more than the subjects say themselves. Raises `StoreUnavailable`.
         """
@@ -334,9 +371,15 @@ class Consent:
         return asked_of.open_first_act(self.secrets, token)
 
     async def confirm(
-        self, token: str, notice: Notice, *, key: str = "", body: bytes = b"", how: Mapping[str, object] | None = None,
+        self,
+        token: str,
+        notice: Notice,
+        *,
+        key: str = "",
+        body: bytes = b"",
+        how: Mapping[str, object] | None = None,
         vouched: Collection[bytes] = (),
-    ) -> Chosen:  # fmt: skip
+    ) -> Chosen:
         """The second act: writes the opt-in. `notice` is the text shown with the confirmation; `how` goes into the
         details of its entry. `vouched`: keys of whom an attestation or the desk showed, so that ids of a phone are
         rid of what other people's apps tied to them, and of what others' other ids brought them.
@@ -348,11 +391,20 @@ class Consent:
         subjects = asked.subjects
         self.may_open(subjects, asked.ui)
         choice = Choice(
-            ChoiceKind.OPT_IN, (asked.purpose,), asked.source, now, asked.place, notice, asked.manner,
-            recipient=asked.recipient, data_class=asked.data_class,
-            details={**(how or {}), "asked": asked.at, "asked_notice": asked.notice}, ui=asked.ui,
-            informed=asked.informed, parental=asked.parental,
-        )  # fmt: skip
+            ChoiceKind.OPT_IN,
+            (asked.purpose,),
+            asked.source,
+            now,
+            asked.place,
+            notice,
+            asked.manner,
+            recipient=asked.recipient,
+            data_class=asked.data_class,
+            details={**(how or {}), "asked": asked.at, "asked_notice": asked.notice},
+            ui=asked.ui,
+            informed=asked.informed,
+            parental=asked.parental,
+        )
 
         def allow(tx: Transaction) -> None:
             """In the transaction, after a replay was ruled out: a token in time, used once, and not superseded. Once an
@@ -399,9 +451,7 @@ class Consent:
 
         return await self._writer.commit(job)
 
-    async def say_age(
-        self, subjects: Sequence[Subject], band: str, *, may_rise: bool = False, mark: str = ""
-    ) -> int:  # fmt: skip
+    async def say_age(self, subjects: Sequence[Subject], band: str, *, may_rise: bool = False, mark: str = "") -> int:
         """How old these people are; `mark`: by the word of an installation of an app alone. Returns for how many that
         was news. Raises ValueError for a word that is none.
         """

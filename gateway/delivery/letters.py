@@ -197,7 +197,7 @@ class TextMessages:
 
     def __init__(
         self, endpoint: str, secrets: Secrets, clock: Callable[[], datetime], prices: Mapping[str, int], a_day: int
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._endpoint = endpoint
         self._secret = webhook.secret_of(secrets, NAME)
         self._clock = clock

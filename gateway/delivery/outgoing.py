@@ -63,9 +63,15 @@ class Outgoing:
         self._client: httpx2.AsyncClient | None = None
 
     async def ask(
-        self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
-        body: bytes | AsyncIterator[bytes] = b"", seconds: float, most: int = MOST_ANSWER,
-    ) -> HttpAnswer:  # fmt: skip
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | AsyncIterator[bytes] = b"",
+        seconds: float,
+        most: int = MOST_ANSWER,
+    ) -> HttpAnswer:
         """One request and its answer within `seconds` in all. Raises `NoAnswer`, and what `body` raises."""
         try:
             with anyio.fail_after(seconds):
@@ -106,8 +112,14 @@ class Outgoing:
 
 
 def ask_blocking(
-    method: str, url: str, *, headers: Mapping[str, str], body: bytes, seconds: float, most: int = MOST_ANSWER,
-) -> HttpAnswer:  # fmt: skip
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    body: bytes,
+    seconds: float,
+    most: int = MOST_ANSWER,
+) -> HttpAnswer:
     """The same from a thread or a command, over a connection of its own, to wherever the operator said. Raises
     `NoAnswer`.
     """

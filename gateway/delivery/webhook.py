@@ -139,8 +139,14 @@ class Courier:
         return await self.send("POST", endpoint, at, headers=headers, body=body)
 
     async def send(
-        self, method: str, url: str, at: datetime, *, headers: dict[str, str] | None = None, body: bytes = b"",
-    ) -> Tried:  # fmt: skip
+        self,
+        method: str,
+        url: str,
+        at: datetime,
+        *,
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Tried:
         """One request and what became of it."""
         try:
             answer = await self._outgoing.ask(method, url, headers=headers, body=body, seconds=IN_ALL)

@@ -86,18 +86,28 @@ def left_behind(folder: Path) -> list[tuple[Path, list[Period]]]:
 def _plain(period: Period) -> dict[str, Any]:
     spells = [[item.what, item.start.isoformat(), item.end.isoformat() if item.end else None] for item in period.spells]
     return {
-        "event": b64(period.event), "run": period.run, "kind": period.kind, "start": period.start.isoformat(),
-        "until": period.until.isoformat(), "counts": period.counts, "spells": spells,
-    }  # fmt: skip
+        "event": b64(period.event),
+        "run": period.run,
+        "kind": period.kind,
+        "start": period.start.isoformat(),
+        "until": period.until.isoformat(),
+        "counts": period.counts,
+        "spells": spells,
+    }
 
 
 def _period(plain: dict[str, Any]) -> Period:
     moment = datetime.fromisoformat
     spells = tuple(Spell(what, moment(start), moment(end) if end else None) for what, start, end in plain["spells"])
     return Period(
-        seals.unb64(plain["event"]), plain["run"], plain["kind"], moment(plain["start"]), moment(plain["until"]),
-        plain["counts"], spells,
-    )  # fmt: skip
+        seals.unb64(plain["event"]),
+        plain["run"],
+        plain["kind"],
+        moment(plain["start"]),
+        moment(plain["until"]),
+        plain["counts"],
+        spells,
+    )
 
 
 APART = timedelta(seconds=2)  # two spells closer than that are one: a disk that fails now and then
@@ -151,9 +161,15 @@ class Evidence:
     """
 
     def __init__(
-        self, folder: Path, writer: Writer, in_force: Sequence[Document], clock: Callable[[], datetime], *,
-        counted: Callable[[], Counts], off: Mapping[str, Callable[[], bool]],
-    ) -> None:  # fmt: skip
+        self,
+        folder: Path,
+        writer: Writer,
+        in_force: Sequence[Document],
+        clock: Callable[[], datetime],
+        *,
+        counted: Callable[[], Counts],
+        off: Mapping[str, Callable[[], bool]],
+    ) -> None:
         self._folder = folder
         self._writer = writer
         self._in_force = in_force

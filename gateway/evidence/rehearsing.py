@@ -64,9 +64,11 @@ def rehearse(order: RehearsalOrder, ends: Callable[[], bool] = lambda: False) ->
         found = _run(order, ends)
     except OSError as error:  # no room, no such interpreter: the schedule goes on, and the alarm rings
         found = f"could not be started: {type(error).__name__}"
-    return found if isinstance(found, Rehearsal) else rehearsals.failed(
-        secrets.token_bytes(16), start, datetime.now(UTC), found
-    )  # fmt: skip
+    return (
+        found
+        if isinstance(found, Rehearsal)
+        else rehearsals.failed(secrets.token_bytes(16), start, datetime.now(UTC), found)
+    )
 
 
 def _run(order: RehearsalOrder, ends: Callable[[], bool]) -> Rehearsal | str:
@@ -112,10 +114,16 @@ class Rehearsing:
     """The schedule of one service. `run` rehearses; it is told when to give up."""
 
     def __init__(
-        self, folder: Path, writer: Writer, settings: Settings, in_force: Sequence[Document],
-        clock: Callable[[], datetime], *, wanted: bool = True,
+        self,
+        folder: Path,
+        writer: Writer,
+        settings: Settings,
+        in_force: Sequence[Document],
+        clock: Callable[[], datetime],
+        *,
+        wanted: bool = True,
         run: Callable[[RehearsalOrder, Callable[[], bool]], Rehearsal] = rehearse,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._folder = folder
         self._writer = writer
         self._settings = settings

@@ -74,9 +74,10 @@ def has(slate: Slate, account: bytes, key: bytes, at: int | None = None) -> bool
 def roads(slate: Slate, keys: Iterable[bytes], at: int | None = None) -> set[bytes]:
     """The accounts that the noes of these go up to: those that have one of them by more than an app's word."""
     return {
-        account for account, _, edge in edges_of(slate, keys)
+        account
+        for account, _, edge in edges_of(slate, keys)
         if not edge.claimed and (edge.lives() if at is None else edge.lifts(at))
-    }  # fmt: skip
+    }
 
 
 def holder_since(slate: Slate, key: bytes, own: Mapping[Purpose, Bit]) -> dict[Purpose, Bit]:

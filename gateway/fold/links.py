@@ -16,7 +16,7 @@ from gateway.fold.kin import (
     roads,
     roots,
     with_looser,
-)  # fmt: skip
+)
 from gateway.fold.noes import end_yes, in_force, keep_what_came, send_up, strictest
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released
 from gateway.fold.state import NOTHING, LinkEdge, Slate
@@ -48,9 +48,16 @@ def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge, *, over
     if edge.begun >= 0 and said.claimed > edge.claimed:
         _make_own(slate, account, member, record.seq)
     slate.put_edge(
-        account, member, record.seq, start=said.start, until=said.until, claimed=said.claimed, begun=record.seq,
-        ended=record.seq if over else -1, past=-1,
-    )  # fmt: skip
+        account,
+        member,
+        record.seq,
+        start=said.start,
+        until=said.until,
+        claimed=said.claimed,
+        begun=record.seq,
+        ended=record.seq if over else -1,
+        past=-1,
+    )
     if over and not said.claimed:
         keep_age(slate, account, member)
     elif not over and not said.claimed:

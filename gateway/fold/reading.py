@@ -115,11 +115,19 @@ def standing_of(key: bytes, get: Get, now: int) -> Standing:
     days = {notice: date.fromordinal(day) for notice, day in row.told.items()}
     band, grown = _age(slate, key)
     return Standing(
-        own, out_bits(came | {purpose for _, _, purpose in held}), band, None, _linked(slate, key) > now,
+        own,
+        out_bits(came | {purpose for _, _, purpose in held}),
+        band,
+        None,
+        _linked(slate, key) > now,
         not revoked(slate, key).issuperset(row.grants),
-        frozenset(source for source, _, _ in held), informed, parental, grown,
-        days.get(NoticeKind.PRIVACY), days.get(NoticeKind.CPNI),
-    )  # fmt: skip
+        frozenset(source for source, _, _ in held),
+        informed,
+        parental,
+        grown,
+        days.get(NoticeKind.PRIVACY),
+        days.get(NoticeKind.CPNI),
+    )
 
 
 def _states(slate: Slate, key: bytes) -> set[StateName]:
@@ -188,9 +196,10 @@ def revoked(slate: Slate, key: bytes) -> set[GrantName]:
             last[each.purpose] = max(last.get(each.purpose, -1), each.arrived(slate.voids))
     point = {name for name in grants if name.data_class is DataClass.PRECISE_GEO}
     return {
-        name for name, given in grants.items()
+        name
+        for name, given in grants.items()
         if max(last.get(name.purpose, -1), last.get(Purpose.SENSITIVE, -1) if name in point else -1) > given.seq
-    }  # fmt: skip
+    }
 
 
 def last_outs(key: bytes, get: Get) -> dict[Purpose, int]:

@@ -136,9 +136,24 @@ class KeptNotice(NamedTuple):
 
 
 Said = (
-    SaidOut | SaidIn | GrantSaid | ActUsed | LinkSaid | Released | NamesLearnt | StateSaid | AgeTold
-    | NoticeGiven | ChildFound | ScreenVoided | KeptNo | KeptEnd | KeptRevoked | KeptAge | KeptNotice
-)  # fmt: skip
+    SaidOut
+    | SaidIn
+    | GrantSaid
+    | ActUsed
+    | LinkSaid
+    | Released
+    | NamesLearnt
+    | StateSaid
+    | AgeTold
+    | NoticeGiven
+    | ChildFound
+    | ScreenVoided
+    | KeptNo
+    | KeptEnd
+    | KeptRevoked
+    | KeptAge
+    | KeptNotice
+)
 
 
 class Record(NamedTuple):

@@ -96,9 +96,12 @@ class Assertions:
     def _under(self, key: jwt.PyJWK, text: str, now: int) -> dict[str, Any] | None:
         try:
             claims = jwt.decode(
-                text, key, algorithms=[key.algorithm_name], audience=self._audience,
+                text,
+                key,
+                algorithms=[key.algorithm_name],
+                audience=self._audience,
                 options={"require": [*CLAIMS], "verify_exp": False, "verify_iat": False, "verify_nbf": False},
-            )  # fmt: skip
+            )
         except (jwt.PyJWTError, ValueError, TypeError):
             return None
         return claims if _in_time(claims, now) else None

@@ -219,9 +219,10 @@ def seal_enrolment(enrolment: Enrolment) -> tuple[str, str]:
     """The file's text, and the secret that opens it."""
     secret = secrets.token_urlsafe(32)
     content = {
-        "key": enrolment.key, "peppers": [pepper.hex() for pepper in enrolment.peppers],
+        "key": enrolment.key,
+        "peppers": [pepper.hex() for pepper in enrolment.peppers],
         "decisions": enrolment.decisions.hex(),
-    }  # fmt: skip
+    }
     box = seal_box(_key(secret), LABEL, json.dumps(content).encode())
     return json.dumps({"replica": enrolment.name, "box": b64encode(box).decode()}, indent=1) + "\n", secret
 

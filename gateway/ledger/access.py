@@ -34,7 +34,8 @@ DISCLOSED = (
     "SELECT recipient, row, batch, purpose, classes, at, outcome FROM disclosure"
     " WHERE key = ? AND batch >= ? AND outcome <> 'not_sent'"
 )
-# An identifier that left with a row which is kept under another name of that row (ledger/recipient_holdings.py); the last time of it.
+# An identifier that left with a row which is kept under another name of that row (ledger/recipient_holdings.py); the
+# last time of it.
 LEFT_BESIDE = (
     "SELECT h.recipient, k.batch, k.purposes, k.classes, k.at FROM held_key k JOIN held h ON h.id = k.held"
     " WHERE k.key = ? AND h.named = k.key AND k.batch >= ?"
@@ -169,9 +170,13 @@ def _received(db: sqlite3.Connection, windows: Sequence[Window]) -> tuple[Receiv
     for one in (*_one_by_one(db, windows), *_counted(db, windows)):
         cell = (one.first.date(), one.recipient, one.purposes, one.classes, one.outcome)
         before = found.get(cell)
-        found[cell] = one if before is None else replace(
-            one, first=min(before.first, one.first), last=max(before.last, one.last), count=before.count + one.count
-        )  # fmt: skip
+        found[cell] = (
+            one
+            if before is None
+            else replace(
+                one, first=min(before.first, one.first), last=max(before.last, one.last), count=before.count + one.count
+            )
+        )
     return tuple(found[cell] for cell in sorted(found))
 
 
@@ -215,6 +220,9 @@ def _list(joined: str) -> tuple[str, ...]:
 def _linked(db: sqlite3.Connection, subjects: Sequence[Subject], now: int) -> tuple[Linked, ...]:
     accounts = [subject for subject in subjects if subject.is_account]
     return tuple(
-        Linked(proved_periods.kind_of(db, had), moment(had.span.start), moment(had.span.until) if had.span.until else None)
-        for account in accounts for had in proved_periods.things(db, account.key, now)
-    )  # fmt: skip
+        Linked(
+            proved_periods.kind_of(db, had), moment(had.span.start), moment(had.span.until) if had.span.until else None
+        )
+        for account in accounts
+        for had in proved_periods.things(db, account.key, now)
+    )

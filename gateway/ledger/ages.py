@@ -33,9 +33,15 @@ class AgeSaid:
 
 
 def say(
-    tx: Transaction, subject: Subject, band: str, at: datetime, request: bytes, *, may_rise: bool = False,
+    tx: Transaction,
+    subject: Subject,
+    band: str,
+    at: datetime,
+    request: bytes,
+    *,
+    may_rise: bool = False,
     mark: str = "",
-) -> Written | None:  # fmt: skip
+) -> Written | None:
     """An entry where it changes something. Raises ValueError for a word that is no band."""
     if band not in AGES:
         raise ValueError(f"an age is one of {', '.join(AGES)}")
@@ -128,8 +134,9 @@ def _fixed(tx: Transaction, key: bytes) -> bool:
 
 def _keep_where_an_end_is_set(tx: Transaction, account: bytes, seq: int) -> None:
     """A link that ends by its date writes no entry then, so what it brings is kept beforehand."""
-    rows = tx.db.execute("SELECT identifier FROM link WHERE account = ? AND ended IS NULL AND until IS NOT NULL",
-                         (account,)).fetchall()  # fmt: skip
+    rows = tx.db.execute(
+        "SELECT identifier FROM link WHERE account = ? AND ended IS NULL AND until IS NOT NULL", (account,)
+    ).fetchall()
     keep(tx, account, [row[0] for row in rows], seq)
 
 

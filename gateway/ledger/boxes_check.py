@@ -18,8 +18,8 @@ from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import entry, openings
 from gateway.ledger.openings import SALT, Opened
 from gateway.ledger.reading import Entry
-from gateway.ledger.verify_shapes import OPENS, URL, D
 from gateway.ledger.subjects import moment
+from gateway.ledger.verify_shapes import OPENS, URL, D
 
 OFFICERS = """
 SELECT v.seq, e.body, v.event, v.person, v.at, v.sealed FROM void_act v JOIN entry e ON e.seq = v.seq

@@ -21,6 +21,9 @@ def of(tx: Transaction, seq: int, purpose: str) -> dict[str, str] | None:
         return None
     leaf = json.loads(row[1])
     return {
-        "receipt": b64(row[0]), "purpose": purpose, "at": leaf["t"], "notice": leaf.get("n", ""),
+        "receipt": b64(row[0]),
+        "purpose": purpose,
+        "at": leaf["t"],
+        "notice": leaf.get("n", ""),
         "version": leaf.get("nv", ""),
-    }  # fmt: skip
+    }

@@ -53,15 +53,17 @@ class Counted:
 
     @property
     def cell(self) -> tuple[bytes, str, str, str, int, str]:
-        return (
-            self.key, self.recipient, ",".join(self.purposes), ",".join(self.classes), self.at // DAY, self.outcome
-        )  # fmt: skip
+        return (self.key, self.recipient, ",".join(self.purposes), ",".join(self.classes), self.at // DAY, self.outcome)
 
 
 def count(
-    tx: Transaction, counted: Sequence[Counted], at: datetime, *, position: int | None = None,
+    tx: Transaction,
+    counted: Sequence[Counted],
+    at: datetime,
+    *,
+    position: int | None = None,
     of_nobody: Sequence[Counted] = (),
-) -> int | None:  # fmt: skip
+) -> int | None:
     """One entry for all of them, where anything is more, and their counts. Returns the entry's seq. What was answered
     about somebody before they were erased is not written down after that (R19). `position`: of what is written late,
     where in the log it belongs: what came behind it tells of others. `of_nobody`: is in the entry and on nobody's

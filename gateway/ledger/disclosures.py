@@ -108,9 +108,15 @@ def let_be(tx: Transaction, recipient: str, row_ids: Iterable[str]) -> None:
 
 
 def intend(
-    tx: Transaction, recipient: str, purposes: Sequence[Purpose], rows: Sequence[Intended], at: datetime, *,
-    position: int | None = None, job: bytes | None = None,
-) -> int:  # fmt: skip
+    tx: Transaction,
+    recipient: str,
+    purposes: Sequence[Purpose],
+    rows: Sequence[Intended],
+    at: datetime,
+    *,
+    position: int | None = None,
+    job: bytes | None = None,
+) -> int:
     """One entry and its rows, as intended. Returns the entry's seq. At most `CHUNK` rows. `position`: of what a replica
     answered at that time, how many entries it knew of. `job`: of rows that are handed back, its hash, or nothing in it.
     """

@@ -40,9 +40,13 @@ def log(tx: Transaction, document: Document, at: datetime) -> None:
     if find(tx, document.sha256):
         return
     body = entry.document(
-        event=os.urandom(16), kind=document.kind, sha256=document.sha256, version=document.version,
-        language=document.language, at=at,
-    )  # fmt: skip
+        event=os.urandom(16),
+        kind=document.kind,
+        sha256=document.sha256,
+        version=document.version,
+        language=document.language,
+        at=at,
+    )
     keep(tx, document, tx.append(body))
 
 

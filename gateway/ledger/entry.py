@@ -104,18 +104,30 @@ def document(*, event: bytes, kind: str, sha256: bytes, version: str, language: 
 
 
 def disclosure(
-    *, event: bytes, recipient: str, purposes: Sequence[str], classes: Sequence[str], rows: int, hashed: bytes,
+    *,
+    event: bytes,
+    recipient: str,
+    purposes: Sequence[str],
+    classes: Sequence[str],
+    rows: int,
+    hashed: bytes,
     at: datetime,
-) -> bytes:  # fmt: skip
+) -> bytes:
     """A leaf for one chunk of a share: what went to whom, how much, and the keyed hash of its rows."""
     members = {"v": VERSION, "i": b64(event), "e": "disclosure", "to": recipient, "p": sorted(purposes)}
     return canonical({**members, "c": sorted(classes), "count": rows, "h": b64(hashed), "t": minute(at)})
 
 
 def disclosed(
-    *, event: bytes, recipients: Sequence[str], purposes: Sequence[str], classes: Sequence[str], count: int,
-    hashed: bytes, at: datetime,
-) -> bytes:  # fmt: skip
+    *,
+    event: bytes,
+    recipients: Sequence[str],
+    purposes: Sequence[str],
+    classes: Sequence[str],
+    count: int,
+    hashed: bytes,
+    at: datetime,
+) -> bytes:
     """A leaf for one batch of answers to checks and bid requests: to whom, of what, how many, and the keyed hash of
     what was counted (R22).
     """
@@ -144,9 +156,16 @@ def key_event(*, event: bytes, kind: str, step: str, vkey: str, at: datetime) ->
 
 
 def evidence(
-    *, event: bytes, kind: str, run: str, start: datetime, until: datetime, at: datetime, content: Mapping[str, object],
+    *,
+    event: bytes,
+    kind: str,
+    run: str,
+    start: datetime,
+    until: datetime,
+    at: datetime,
+    content: Mapping[str, object],
     sha256: bytes | None = None,
-) -> bytes:  # fmt: skip
+) -> bytes:
     """A leaf about nobody: what was counted and in force in a stretch of time (R31). `run`: one start of the service.
     `content`: in the leaf; or `sha256`: that of the document that has it.
     """
@@ -165,9 +184,7 @@ def second(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def void(
-    *, event: bytes, ranges: Sequence[tuple[int, int]], belief: bytes, details: bytes, at: datetime
-) -> bytes:  # fmt: skip
+def void(*, event: bytes, ranges: Sequence[tuple[int, int]], belief: bytes, details: bytes, at: datetime) -> bytes:
     """A leaf about nobody: choices, from entry to entry (both included), that are believed to be forged (R34).
     `belief`: SHA-256 of the documented belief (11 CCR 7026(e)); `details` commits to who decided so.
     """

@@ -1,11 +1,11 @@
 """Erasure: what a person asks to be forgotten, in one transaction with the entries that say so (R19).
 
 `erase_details` forgets the details of their entries and the shares that were kept track of; standing, links and what
-opens an entry stay, so that the opt-out holds and can be proved. `unlink` forgets those too (ledger/erasure_by_unlink.py).
+opens an entry stay, so that the opt-out holds and can be proved. `unlink` forgets those too (erasure_by_unlink.py).
 `child_found` says no to everything, for good, and then forgets the details (R14). An entry of an erasure names nobody
-and no other entry. Recipients are told before anything is deleted. The deletions are only pending until ledger/erasure_steps.py has
-destroyed the keys. Never touches what is another person's: what an account merely has, and what was said on a number
-before it was given back (R5, R12).
+and no other entry. Recipients are told before anything is deleted. The deletions are only pending until
+erasure_steps.py has destroyed the keys. Never touches what is another person's: what an account merely has, and what
+was said on a number before it was given back (R5, R12).
 """
 
 import os
@@ -15,13 +15,13 @@ from datetime import datetime
 
 from gateway.ledger import (
     account_names,
-    erasure_scope,
     child,
+    erasure_by_unlink,
+    erasure_scope,
     recipient_holdings,
     recipients_reached,
     records,
     suppression,
-    erasure_by_unlink,
 )
 from gateway.ledger.erasure_scope import Own
 from gateway.ledger.errors import StoreUnavailable
@@ -86,9 +86,7 @@ def done(tx: Transaction, seq: int) -> bool:
 
 def _write(tx: Transaction, subject: Subject, order: ErasureOrder, request: bytes) -> Written:
     found = order.mode is Erasing.CHILD
-    written = records.append(
-        tx, subject, Choice(ENTRY[order.mode], CHOOSABLE if found else (), "", order.at), request
-    )  # fmt: skip
+    written = records.append(tx, subject, Choice(ENTRY[order.mode], CHOOSABLE if found else (), "", order.at), request)
     if found:
         child.deny(tx, subject, written.seq, milliseconds(order.at))
     return written

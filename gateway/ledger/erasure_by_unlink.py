@@ -16,19 +16,19 @@ from gateway.ledger import (
     connected_people,
     happenings,
     idempotency,
-    unlinked_remains,
     links,
     live_rows,
     replay,
     suppression,
+    unlinked_remains,
 )
 from gateway.ledger.erasure_scope import Own
-from gateway.ledger.unlinked_remains import End
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.reach import carriers, group, looser, mailbox, spellings, targets_of, with_looser
 from gateway.ledger.rows_check import FOR_EVER
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.subjects import Subject
+from gateway.ledger.unlinked_remains import End
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, GrantKind
 
@@ -160,9 +160,11 @@ def _keep_ends_and_denies(tx: Transaction, own: Own, seq: int, now: int) -> set[
     rows = {row for key, since in own.items() for row in tx.db.execute(SENT, (key, since)).fetchall()}
     rows |= {row for form in forms for row in tx.db.execute(GOT, (form,)).fetchall()}
     rows |= {
-        row for key, since in own.items() for other in _beside(tx, own, key)
+        row
+        for key, since in own.items()
+        for other in _beside(tx, own, key)
         for row in tx.db.execute(CROSSED, (key, other, since)).fetchall()
-    }  # fmt: skip
+    }
     rows |= {row for key in own for way in _had(tx, key) - own.keys() for row in _made_own(tx, way)}
     rows |= {row for key, purpose, *_ in ended for row in tx.db.execute(SENT_OF, (key, purpose)).fetchall()}
     for sql in LOSE:

@@ -87,16 +87,21 @@ def note(tx: Transaction, period: Period, in_force: Sequence[Document] | None, a
         "docs": [list(item) for item in named],
         "changed": _changed(tx, {(kind, sha256) for kind, _, _, sha256 in named}),
         "counts": merged(period.counts),
-        "spells": [[item.what, entry.second(item.start), entry.second(item.end) if item.end else ""]
-                   for item in period.spells],
-    }  # fmt: skip
+        "spells": [
+            [item.what, entry.second(item.start), entry.second(item.end) if item.end else ""] for item in period.spells
+        ],
+    }
     return _append(tx, period, content, at)
 
 
 def rehearsed(
-    tx: Transaction, event: bytes, span: tuple[datetime, datetime], told: Mapping[str, object],
-    in_force: Sequence[Document], at: datetime,
-) -> int:  # fmt: skip
+    tx: Transaction,
+    event: bytes,
+    span: tuple[datetime, datetime],
+    told: Mapping[str, object],
+    in_force: Sequence[Document],
+    at: datetime,
+) -> int:
     """The entry of a rehearsal of these documents (L45); each of them is logged once, as in `note`."""
     for document in in_force:
         documents.log(tx, document, at)
@@ -133,9 +138,15 @@ def _append(tx: Transaction, period: Period, content: Mapping[str, object], at: 
     document = Document(EVIDENCE, period.kind, "", json.dumps(content, sort_keys=True).encode())
     large = len(document.body) > INLINE
     body = entry.evidence(
-        event=period.event, kind=period.kind, run=period.run, start=period.start, until=period.until, at=at,
-        content={} if large else content, sha256=document.sha256 if large else None,
-    )  # fmt: skip
+        event=period.event,
+        kind=period.kind,
+        run=period.run,
+        start=period.start,
+        until=period.until,
+        at=at,
+        content={} if large else content,
+        sha256=document.sha256 if large else None,
+    )
     seq = tx.append(body)
     if large:
         documents.keep(tx, document, seq)

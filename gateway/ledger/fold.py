@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.choice.standing import IN, OUT, out_bits, with_state
-from gateway.ledger.verify_connections import Family, Member
 from gateway.ledger.live_rows import NEVER, Row
-from gateway.ledger.verify_single_choices import Said, bits, purposes
 from gateway.ledger.standing_rows import FOR_EVER
 from gateway.ledger.travel import widened
+from gateway.ledger.verify_connections import Family, Member
+from gateway.ledger.verify_single_choices import Said, bits, purposes
 from gateway.terms import ChoiceKind, Purpose, Source
 
 OUTS = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW, ChoiceKind.CONFIRM})

@@ -15,9 +15,16 @@ ACT = 10 * 60_000  # milliseconds that a directed act is good for (R28)
 
 
 def give(
-    tx: Transaction, key: bytes, kind: GrantKind, recipient: str, purposes: Iterable[Purpose], data_class: str,
-    seq: int, now: int, ui: str = "",
-) -> None:  # fmt: skip
+    tx: Transaction,
+    key: bytes,
+    kind: GrantKind,
+    recipient: str,
+    purposes: Iterable[Purpose],
+    data_class: str,
+    seq: int,
+    now: int,
+    ui: str = "",
+) -> None:
     """`data_class` empty: every class. An act is always of the purpose `service`, whatever was named."""
     directed = kind is GrantKind.DIRECTED
     until = now + ACT if directed else None

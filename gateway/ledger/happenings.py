@@ -15,11 +15,11 @@ from gateway.ledger import (
     ages,
     child,
     grants,
-    unlinked_remains,
     links,
+    person_notices,
     records,
     states,
-    person_notices,
+    unlinked_remains,
     voiding,
 )
 from gateway.ledger.leaves import BODY, JOINED
@@ -187,7 +187,7 @@ def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Hap
         elif word is ChoiceKind.TOLD:
             act = partial(
                 person_notices.apply, subject=subject, notice=leaf["k"], day=day, outcome=outcome, seq=seq, now=at
-            )  # fmt: skip
+            )
         elif word is ChoiceKind.CHILD_FOUND:
             act = partial(_child, subject=subject, seq=seq, now=at)
         elif word is ChoiceKind.AGE:
@@ -222,12 +222,19 @@ def _screen(kind: ChoiceKind, leaf: dict[str, Any]) -> str:
 
 def _choice(
     kind: ChoiceKind, leaf: dict[str, Any], at: int, *, informed: bool, parental: bool, mark: str | None
-) -> Choice:  # fmt: skip
+) -> Choice:
     said, recipient, classes = leaf.get("p", []), leaf.get("to", ""), leaf.get("c", [])
     if kind is ChoiceKind.OPT_IN and recipient and not classes:
         classes = [DataClass.PRECISE_GEO]  # older entries do not name it: there was no other
     return Choice(
-        kind, tuple(purpose for purpose in Purpose if purpose in said), leaf.get("src", ""), moment(at),
-        recipient=recipient, data_class=DataClass(classes[0]) if classes else None, ui=_screen(kind, leaf),
-        informed=informed, parental=parental, details={"device": mark} if mark else {},
-    )  # fmt: skip
+        kind,
+        tuple(purpose for purpose in Purpose if purpose in said),
+        leaf.get("src", ""),
+        moment(at),
+        recipient=recipient,
+        data_class=DataClass(classes[0]) if classes else None,
+        ui=_screen(kind, leaf),
+        informed=informed,
+        parental=parental,
+        details={"device": mark} if mark else {},
+    )

@@ -90,9 +90,10 @@ def owed(read: Read, subject: Subject, others: Sequence[bytes], lifted: Collecti
     allowed = {Purpose(purpose): seq for purpose, seq in read(ALLOWED, (IN, subject.key))}
     said, own = _said(read, others), _said(read, [subject.key])
     return {
-        purpose for purpose, seq in said.items()
+        purpose
+        for purpose, seq in said.items()
         if purpose not in own and allowed.get(purpose, -1) < seq and purpose not in lifted
-    }  # fmt: skip
+    }
 
 
 def _said(read: Read, keys: Sequence[bytes]) -> dict[Purpose, int]:
@@ -107,9 +108,10 @@ def alone(read: Read, mark: str, device: bytes, keys: Iterable[bytes]) -> frozen
     any of these keys is its own act. A state is none: it ends by itself. `device`: its own key.
     """
     since = {
-        Purpose(purpose): seq for purpose, seq in read(ALLOWED, (IN, device))
+        Purpose(purpose): seq
+        for purpose, seq in read(ALLOWED, (IN, device))
         if purpose in CHOOSABLE and purpose not in NOT_BY_TOKEN
-    }  # fmt: skip
+    }
     for key in keys if since else ():
         others = _others(read, key, since, mark)
         since = {purpose: seq for purpose, seq in since.items() if purpose not in others}

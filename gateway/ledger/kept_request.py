@@ -54,14 +54,22 @@ class KeptRequest:
         """`peppers`: how many wrap its keys."""
         choice, notice, repeat = self.choice, self.choice.notice, self.repeat
         members = {
-            "request": self.request.hex(), "peppers": peppers, "tie": self.tie, "signal": self.signal,
+            "request": self.request.hex(),
+            "peppers": peppers,
+            "tie": self.tie,
+            "signal": self.signal,
             "subjects": [_shown(subject) for subject in self.subjects],
-            "choice": choice.kind, "purposes": choice.purposes, "source": choice.source,
-            "at": milliseconds(choice.at), "place": choice.place, "manner": choice.manner,
-            "received": milliseconds(choice.received) if choice.received else None, "details": choice.details,
+            "choice": choice.kind,
+            "purposes": choice.purposes,
+            "source": choice.source,
+            "at": milliseconds(choice.at),
+            "place": choice.place,
+            "manner": choice.manner,
+            "received": milliseconds(choice.received) if choice.received else None,
+            "details": choice.details,
             "notice": [notice.sha256.hex(), notice.version, notice.language] if notice else None,
             "repeat": [repeat.name.hex(), repeat.content.hex()] if repeat else None,
-        }  # fmt: skip
+        }
         return json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -97,11 +105,16 @@ def _read(members: dict[str, Any], peppers: Sequence[bytes]) -> KeptRequest:
     subjects = tuple(subject(*told) for told in members["subjects"])
     notice, repeat, received = members["notice"], members["repeat"], members["received"]
     choice = Choice(
-        ChoiceKind(members["choice"]), tuple(map(Purpose, members["purposes"])), members["source"],
-        moment(members["at"]), members["place"],
-        Notice(bytes.fromhex(notice[0]), notice[1], notice[2]) if notice else None, members["manner"],
-        None if received is None else moment(received), details=members["details"],
-    )  # fmt: skip
+        ChoiceKind(members["choice"]),
+        tuple(map(Purpose, members["purposes"])),
+        members["source"],
+        moment(members["at"]),
+        members["place"],
+        Notice(bytes.fromhex(notice[0]), notice[1], notice[2]) if notice else None,
+        members["manner"],
+        None if received is None else moment(received),
+        details=members["details"],
+    )
     named = idempotency.RequestName(*map(bytes.fromhex, repeat)) if repeat else None
     request = bytes.fromhex(members["request"])
     return KeptRequest(request, subjects, choice, named, tie=members["tie"], signal=members["signal"])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gateway.choice.standing import IN, NONE
-from gateway.ledger import ages, grants, records, person_notices, travel
+from gateway.ledger import ages, grants, person_notices, records, travel
 from gateway.ledger.reach import group, spellings
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.subjects import Choice, Subject, Written, moment
@@ -52,7 +52,7 @@ Changed = tuple[bytes, Span, LinkOutcome]  # identifier and what became of its l
 
 def link(
     tx: Transaction, account: Subject, identifiers: Sequence[Subject], span: Span, now: int, *, claimed: bool = False
-) -> int:  # fmt: skip
+) -> int:
     """Ties identifiers to an account, all at once; returns how many links changed. A link that is live already is left
     as it is, so that a nightly import never sends a lifted choice again; an `until` ends it.
     """
@@ -70,7 +70,7 @@ def link(
 
 def tie(
     tx: Transaction, account: Subject | None, subjects: Sequence[Subject], now: int, *, claimed: bool = False
-) -> None:  # fmt: skip
+) -> None:
     """An account, where there is one, has the others from now on."""
     if account is not None:
         others = [subject for subject in subjects if subject.key != account.key]
@@ -79,7 +79,7 @@ def tie(
 
 def put(
     tx: Transaction, account: bytes, identifier: bytes, span: Span, now: int, *, claimed: bool = False
-) -> LinkOutcome:  # fmt: skip
+) -> LinkOutcome:
     """The row of one link. A whole one that goes on never becomes claimed; a claimed one becomes whole anew."""
     row = tx.db.execute(
         "SELECT start, until, ended, claimed FROM link WHERE account = ? AND identifier = ?", (account, identifier)
@@ -212,7 +212,7 @@ def _write(
 
 def _keep_event(
     tx: Transaction, seq: int, account: bytes, identifier: bytes, span: Span, now: int, *, claimed: bool, released: bool
-) -> None:  # fmt: skip
+) -> None:
     tx.db.execute(
         "INSERT INTO link_event (seq, account, identifier, start, until, claimed, released, at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

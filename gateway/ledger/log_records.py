@@ -15,10 +15,10 @@ from gateway.fold import record as told
 from gateway.fold.record import Record, Said
 from gateway.ledger.grants import ACT
 from gateway.ledger.happenings import ENTRIES, LINKS, MAILBOXES, NAMES, OLD_LINKS, USED
-from gateway.ledger.unlinked_remains import End
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.reach import SKEW
 from gateway.ledger.records import ACTS
+from gateway.ledger.unlinked_remains import End
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source, Told
 
 FOR_EVER = 2**62  # milliseconds
@@ -104,8 +104,13 @@ def _screens(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
 
 def _kept(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
     """What stayed with others of a person who is unlinked. What ended is over before what stayed is there."""
-    for sql, kept in ((KEPT_ENDS, _end), (KEPT_REVOKED, _revoked), (KEPT_NOES, _no), (KEPT_NOTICES, _notice),
-                      (KEPT_AGES, _age)):  # fmt: skip
+    for sql, kept in (
+        (KEPT_ENDS, _end),
+        (KEPT_REVOKED, _revoked),
+        (KEPT_NOES, _no),
+        (KEPT_NOTICES, _notice),
+        (KEPT_AGES, _age),
+    ):
         for seq, at, key, *row in db.execute(sql, (now,)):
             yield PlacedRecord(ENTRIES, 0, Record(seq, at, key, kept(*row)))
 

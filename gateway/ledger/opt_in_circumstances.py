@@ -12,9 +12,16 @@ from gateway.terms import Purpose
 
 
 def keep(
-    tx: Transaction, key: bytes, purposes: Iterable[Purpose], seq: int, now: int, *, ui: str, informed: bool,
+    tx: Transaction,
+    key: bytes,
+    purposes: Iterable[Purpose],
+    seq: int,
+    now: int,
+    *,
+    ui: str,
+    informed: bool,
     parental: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Beside opt-ins that were written just now."""
     tx.db.executemany(
         "UPDATE own_choice SET ui = ?, informed = ?, parental = ? WHERE key = ? AND purpose = ? AND seq = ?",

@@ -97,7 +97,7 @@ def is_account(tx: Transaction, key: bytes) -> bool:
 
 def accounts_of(
     tx: Transaction, key: bytes, now: int, *, lifts: bool = False, then: ReachThen | None = None
-) -> set[bytes]:  # fmt: skip
+) -> set[bytes]:
     """The accounts that an identifier's no goes to: those that have it now, by whichever of its names they were told,
     but for those that only an app's word ties it to. `lifts`: for what lifts a deny. `then`: those that had it at a
     moment that is over.
@@ -124,7 +124,7 @@ def _holders(tx: Transaction, key: bytes, within: Within, which: str = "") -> se
 
 def targets_of(
     tx: Transaction, account: bytes, now: int, *, lifts: bool = False, then: ReachThen | None = None
-) -> set[bytes]:  # fmt: skip
+) -> set[bytes]:
     """An account and every name of every identifier that its no goes to now; an app's word is enough for that. `lifts`
     and `then` as in `accounts_of`.
     """
@@ -133,7 +133,7 @@ def targets_of(
 
 def whole_of(
     tx: Transaction, account: bytes, now: int, *, lifts: bool = False, then: ReachThen | None = None
-) -> set[bytes]:  # fmt: skip
+) -> set[bytes]:
     """The same without what only an app's word ties to it."""
     return _things(tx, account, _within(now, then, lifts=lifts), " AND NOT claimed")
 

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 
 from gateway.ledger import entry, merkle, tree
-from gateway.ledger.verify_connections import Connected
 from gateway.ledger.fold import Fold
-from gateway.ledger.verify_shapes import LeafShape, Shapes, minute
 from gateway.ledger.tiles import WIDTH
+from gateway.ledger.verify_connections import Connected
+from gateway.ledger.verify_shapes import LeafShape, Shapes, minute
 from gateway.terms import ChoiceKind
 
 # seq, body, then of its side row: key, at, event; and person, sealed, opening where they were asked for
@@ -69,10 +69,7 @@ class LedgerReading:
         for seq, body, key, at, event, shape in zip(seqs, bodies, keys, ats, events, shapes, strict=True):
             if shape is None:
                 self._read(seq, body, key, at, event)
-            elif (
-                shape.own is None or key in groups or key in firsts
-                or key in alone or key in complex_ or seq in apart
-            ):  # fmt: skip
+            elif shape.own is None or key in groups or key in firsts or key in alone or key in complex_ or seq in apart:
                 if seq not in self._voided:
                     self._fold(seq, key, at, shape.leaf)
             else:  # as `Fold.add` does with most entries

@@ -50,9 +50,14 @@ class Held:
 
 
 def note(
-    tx: Transaction, recipient: str, left: Iterable[Left], purposes: Iterable[str], classes: Iterable[str],
-    batch: int, now: int,
-) -> None:  # fmt: skip
+    tx: Transaction,
+    recipient: str,
+    left: Iterable[Left],
+    purposes: Iterable[str],
+    classes: Iterable[str],
+    batch: int,
+    now: int,
+) -> None:
     """These identifiers may reach the recipient with a batch."""
     what = (frozenset(purposes), frozenset(classes))
     for each in left:

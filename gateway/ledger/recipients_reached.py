@@ -14,9 +14,9 @@ from typing import NamedTuple
 from gateway.choice import identity
 from gateway.choice.identity import AD_IDS, DIGESTS
 from gateway.choice.identity.kinds import AD_ID_DIGESTS, DEVICES
-from gateway.ledger import recipient_holdings, outbox, suppression
-from gateway.ledger.erasure_scope import Own
+from gateway.ledger import outbox, recipient_holdings, suppression
 from gateway.ledger.disclosures import Intended
+from gateway.ledger.erasure_scope import Own
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import DataClass
@@ -173,11 +173,9 @@ def _got(tx: Transaction, key: bytes, since: int) -> list[Got]:
     for recipient, *more in tx.db.execute(GOT, {"key": key, "since": since}):
         found.setdefault(recipient, []).append(tuple(more))
     return [
-        Got(
-            recipient, _set(row[0] for row in listed), _set(row[1] for row in listed), max(row[2] for row in listed)
-        )
+        Got(recipient, _set(row[0] for row in listed), _set(row[1] for row in listed), max(row[2] for row in listed))
         for recipient, listed in found.items()
-    ]  # fmt: skip
+    ]
 
 
 def _set(joined: Iterable[str]) -> frozenset[str]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from gateway.choice.standing import OUT
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import account_names, entry, opt_in_circumstances, grants, openings, travel
+from gateway.ledger import account_names, entry, grants, openings, opt_in_circumstances, travel
 from gateway.ledger.reach import group
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
@@ -94,7 +94,7 @@ def apply(tx: Transaction, subject: Subject, choice: Choice, seq: int) -> None:
         if choice.ui or informed or choice.parental:
             opt_in_circumstances.keep(
                 tx, key, choice.purposes, seq, now, ui=choice.ui, informed=informed, parental=choice.parental
-            )  # fmt: skip
+            )
 
 
 def _grant(tx: Transaction, key: bytes, kind: GrantKind, choice: Choice, seq: int) -> None:
@@ -122,20 +122,38 @@ def append(
     person = _person(tx, subject.key)
     details = _details(choice)
     body = entry.choice(
-        event=event, kind=choice.kind, purposes=choice.purposes, source=choice.source, at=choice.at,
+        event=event,
+        kind=choice.kind,
+        purposes=choice.purposes,
+        source=choice.source,
+        at=choice.at,
         subject=entry.subject_commitment(rs, subject.kind, subject.value),
-        details=entry.details_commitment(rd, details), place=choice.place, notice=choice.notice,
-        recipient=choice.recipient, manner=choice.manner, ui=choice.ui,
-        classes=[choice.data_class] if choice.data_class else [], told=told,
-    )  # fmt: skip
+        details=entry.details_commitment(rd, details),
+        place=choice.place,
+        notice=choice.notice,
+        recipient=choice.recipient,
+        manner=choice.manner,
+        ui=choice.ui,
+        classes=[choice.data_class] if choice.data_class else [],
+        told=told,
+    )
     seq = tx.append(body)
     received = milliseconds(choice.received) if choice.received else None
     tx.db.execute(
         "INSERT INTO detail (seq, event, request, key, kind, person, at, received, sealed, opening)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (seq, event, request, subject.key, subject.kind, person.person, milliseconds(choice.at), received,
-         *openings.seal(person, event, rs, rd, details)),
-    )  # fmt: skip
+        (
+            seq,
+            event,
+            request,
+            subject.key,
+            subject.kind,
+            person.person,
+            milliseconds(choice.at),
+            received,
+            *openings.seal(person, event, rs, rd, details),
+        ),
+    )
     if choice.details.get("device"):
         state = choice.kind not in {*TIGHTENS, ChoiceKind.OPT_IN, *ACTS}
         tx.db.execute("INSERT INTO acted VALUES (?, ?, ?)", (seq, choice.details["device"], state))

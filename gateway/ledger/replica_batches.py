@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from gateway.choice.standing import OUT, SHIFT
-from gateway.ledger import entry, recipients_to_tell, recipients_reached
+from gateway.ledger import entry, recipients_reached, recipients_to_tell
 from gateway.ledger.disclosed import Counted
 from gateway.ledger.reach import released
 from gateway.ledger.recipients_reached import NAMED_BY, Got, Identified, ToldWord

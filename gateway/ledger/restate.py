@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 
-from gateway.ledger import verify_connections, entry, happenings, live_rows, replay
+from gateway.ledger import entry, happenings, live_rows, replay, verify_connections
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.fold import Fold
 from gateway.ledger.happenings import ENTRIES, Happening
@@ -48,7 +48,7 @@ def needed(db: sqlite3.Connection, below: int) -> set[int]:
 
 def _of_groups(
     db: sqlite3.Connection, reading: LedgerReading, keys: Sequence[bytes], below: int, again: Container[int]
-) -> set[int]:  # fmt: skip
+) -> set[int]:
     happened = [each for each in happenings.of(db, keys, FOR_EVER) if each.seq < below]
     entries = {row[0]: row[1] for row in happenings.rows_of(db, SEQS, keys, below)}
     with contextlib.closing(replay.live_again(db, keys, happened)) as whole:

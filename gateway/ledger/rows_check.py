@@ -10,16 +10,16 @@ from collections.abc import Iterable, Sequence
 
 from gateway.ledger import (
     connected_people,
-    verify_connections,
     happenings,
     live_rows,
     replay,
+    verify_connections,
     verify_simple_rows,
 )
-from gateway.ledger.verify_connections import Family, Member
 from gateway.ledger.fold import Fold
 from gateway.ledger.live_rows import NEVER, TABLES, Row
 from gateway.ledger.reading import LedgerReading
+from gateway.ledger.verify_connections import Family, Member
 
 BATCH = 5_000  # keys that are replayed in one database
 FOR_EVER = 2**62  # milliseconds

@@ -86,7 +86,7 @@ def _known_at(db: sqlite3.Connection, position: int) -> int:
 
 def _denied(
     db: sqlite3.Connection, key: bytes, everybody: set[bytes], before: list[happenings.Happening]
-) -> frozenset[str]:  # fmt: skip
+) -> frozenset[str]:
     """The purposes that a key was opted out of after all this."""
     with contextlib.closing(replay.live_again(db, everybody, before)) as life:
         rows = life.execute(table.ROWS_OF.format(marks="?"), [key]).fetchall()

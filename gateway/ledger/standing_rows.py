@@ -98,7 +98,7 @@ def _shared(tx: Transaction, key: bytes, names: frozenset[bytes], now: int) -> S
 
 def _age(
     tx: Transaction, names: Iterable[bytes], accounts: Iterable[bytes], *, words: bool = False
-) -> tuple[str | None, bool]:  # fmt: skip
+) -> tuple[str | None, bool]:
     """The youngest band on record for an identifier and the accounts that have it: a family's tablet is as young as its
     youngest account. And whether any of them was younger once (R14). `words`: what installations say counts too, for no
     account is known to have or have had it.

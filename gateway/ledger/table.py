@@ -139,9 +139,20 @@ class StandingTable:
 
 
 def standing(
-    now: int, own: int, travelled: int, age_band: str | None, seq: int | None, linked: int, granted: int, held: str,
-    informed: int, parental: int, grown: int, told: int | None, cpni_told: int | None,
-) -> Standing:  # fmt: skip
+    now: int,
+    own: int,
+    travelled: int,
+    age_band: str | None,
+    seq: int | None,
+    linked: int,
+    granted: int,
+    held: str,
+    informed: int,
+    parental: int,
+    grown: int,
+    told: int | None,
+    cpni_told: int | None,
+) -> Standing:
     """One row of `ROWS_OF`, from its fourth column on, as of a moment in Unix milliseconds."""
     return _standing(
         own, travelled, age_band, seq, linked > now, bool(granted), held, informed, parental, grown, told, cpni_told
@@ -150,15 +161,34 @@ def standing(
 
 @lru_cache(maxsize=8192)
 def _standing(
-    own: int, travelled: int, age_band: str | None, seq: int | None, linked: bool, granted: bool, held: str,
-    informed: int, parental: int, grown: int, told: int | None, cpni_told: int | None,
-) -> Standing:  # fmt: skip
+    own: int,
+    travelled: int,
+    age_band: str | None,
+    seq: int | None,
+    linked: bool,
+    granted: bool,
+    held: str,
+    informed: int,
+    parental: int,
+    grown: int,
+    told: int | None,
+    cpni_told: int | None,
+) -> Standing:
     """The same columns are the same standing, whosever they are: most people's are alike but for the entry."""
     return Standing(
-        own, travelled, age_band, seq, linked, granted,
-        frozenset(held.split(",")) if held else NOTHING_HELD, informed, parental, bool(grown), _day(told),
+        own,
+        travelled,
+        age_band,
+        seq,
+        linked,
+        granted,
+        frozenset(held.split(",")) if held else NOTHING_HELD,
+        informed,
+        parental,
+        bool(grown),
+        _day(told),
         _day(cpni_told),
-    )  # fmt: skip
+    )
 
 
 def _day(ordinal: int | None) -> date | None:

@@ -51,9 +51,16 @@ def widened(purposes: Iterable[Purpose]) -> list[Purpose]:
 
 
 def opt_out(
-    tx: Transaction, key: bytes, purposes: Iterable[Purpose], seq: int, now: int, *, account: bool,
-    looser: Iterable[bytes] = (), dated: bool = True,
-) -> None:  # fmt: skip
+    tx: Transaction,
+    key: bytes,
+    purposes: Iterable[Purpose],
+    seq: int,
+    now: int,
+    *,
+    account: bool,
+    looser: Iterable[bytes] = (),
+    dated: bool = True,
+) -> None:
     """The identifier's own deny, and its way to everybody it reaches. `looser` forms get the deny and go no further.
     `dated`: the person said it themselves, and is not asked again for a year.
     """
@@ -81,9 +88,7 @@ def send(tx: Transaction, key: bytes, purposes: Iterable[Purpose], seq: int, rea
     recompute(tx, {key}.union(*reached.values()), now, came)
 
 
-def opt_in(
-    tx: Transaction, key: bytes, purpose: Purpose, seq: int, now: int, *, account: bool, ui: str = ""
-) -> None:  # fmt: skip
+def opt_in(tx: Transaction, key: bytes, purpose: Purpose, seq: int, now: int, *, account: bool, ui: str = "") -> None:
     """The identifier's own allow. It lifts what its own choice sent, along the roads that there are now; an
     account's also lifts what came through it to whatever it has now. What came to an identifier over a link that has
     ended is its own by now, and is lifted with it. Other identifiers' own choices stand, but for other spellings of the
@@ -151,7 +156,9 @@ def _lift_what_ended(tx: Transaction, key: bytes, purpose: Purpose, now: int) ->
                 tx.db.execute(LIFT, (form, purpose, account))
                 if not others.isdisjoint(has):  # it has another one now that the form may stand for
                     carry(tx, [form], [deny for deny in passed_on(tx, account) if deny[1] is purpose], account)
-    for form in forms:  # of an account that was erased the row names the identifier that it came through (ledger/erasure_by_unlink.py)
+    for form in (
+        forms
+    ):  # of an account that was erased the row names the identifier that it came through (ledger/erasure_by_unlink.py)
         rows = tx.db.execute("SELECT origin, via FROM travelled_choice WHERE key = ? AND purpose = ?", (form, purpose))
         erased = [row for row in rows.fetchall() if row[1] in names and row[0] not in names]
         tx.db.executemany(f"{LIFT} AND origin = ?", [(form, purpose, via, origin) for origin, via in erased])

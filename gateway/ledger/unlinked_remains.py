@@ -1,6 +1,6 @@
 """When a person is erased completely, opt-outs, ages and notices that had spread from them to others stay with those.
 
-These functions put them back when standings are rebuilt from the log (replay.py); ledger/erasure_by_unlink.py wrote them down.
+These functions put them back when standings are rebuilt from the log (replay.py); erasure_by_unlink.py wrote them down.
 """
 
 from collections.abc import Sequence

@@ -42,7 +42,9 @@ def _split(vault: Keepers, event: bytes, person: bytes, sealed: bytes) -> tuple[
         return None, None  # forgotten already
     content = seals.open_seal([known.details], event, sealed)
     rs, rd, details = (
-        content[: openings.SALT], content[openings.SALT : 2 * openings.SALT], content[2 * openings.SALT :]
-    )  # fmt: skip
+        content[: openings.SALT],
+        content[openings.SALT : 2 * openings.SALT],
+        content[2 * openings.SALT :],
+    )
     keys = PersonKeys(person, known.details, vault.add_openings(person))
     return openings.seal(keys, event, rs, rd, details)

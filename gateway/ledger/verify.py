@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gateway.ledger import verify_connections, rows_check, sent_after
+from gateway.ledger import rows_check, sent_after, verify_connections
 from gateway.ledger.boxes_check import BoxesCheck, BoxKeys
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.fold import Fold

@@ -93,9 +93,7 @@ class Shapes:
         self._layouts: dict[int, list[LeafLayout]] = {}  # by the length of a leaf
         self._met = 0
 
-    def of(
-        self, bodies: Sequence[bytes], ats: Sequence[int], events: Sequence[bytes | None]
-    ) -> list[LeafShape | None]:  # fmt: skip
+    def of(self, bodies: Sequence[bytes], ats: Sequence[int], events: Sequence[bytes | None]) -> list[LeafShape | None]:
         """The shape of each leaf that is of a known one, and has that event and its time (Unix milliseconds). What
         comes with None for an event is not looked at.
         """

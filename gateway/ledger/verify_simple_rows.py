@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from gateway.ledger import verify_single_choices
-from gateway.ledger.verify_connections import Family
 from gateway.ledger.live_rows import TABLES
 from gateway.ledger.reading import LedgerReading
-from gateway.ledger.verify_single_choices import Said
 from gateway.ledger.standing_rows import FOR_EVER
+from gateway.ledger.verify_connections import Family
+from gateway.ledger.verify_single_choices import Said
 
 KEY = 16  # bytes
 ROWS = 1024  # fetched at once
@@ -143,7 +143,9 @@ def _spoke(db: sqlite3.Connection, reading: LedgerReading, expected: Expected) -
             odd.append(key)
     found = {key for key in odd if key in expected or key not in reading}
     if seen - len(odd) != len(expected.firsts):
-        there = {row[0] for sql in (verify_single_choices.SIGNALLED, verify_single_choices.SAID) for row in db.execute(sql)}
+        there = {
+            row[0] for sql in (verify_single_choices.SIGNALLED, verify_single_choices.SAID) for row in db.execute(sql)
+        }
         found |= expected.firsts.keys() - there
     if _count(db, "own_choice") != verify_single_choices.choices(expected.firsts.values()):
         found |= set(_more_choosers(db, reading, expected))

@@ -54,9 +54,16 @@ class FileWatch:
     """
 
     def __init__(
-        self, folder: Path, peppers: int, clock: Callable[[], float] = boot_seconds, *, judge: Judge = _nobody,
-        waits: Callable[[], str] = str, tell: Callable[[str], None] = log, mark: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        folder: Path,
+        peppers: int,
+        clock: Callable[[], float] = boot_seconds,
+        *,
+        judge: Judge = _nobody,
+        waits: Callable[[], str] = str,
+        tell: Callable[[str], None] = log,
+        mark: int = 0,
+    ) -> None:
         self._folder = folder
         self.peppers, self._mark = peppers, mark
         self._path = folder / schema.FILE

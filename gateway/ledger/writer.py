@@ -100,9 +100,15 @@ class Writer:
     """
 
     def __init__(
-        self, store: Store, open_vault: Callable[[], Persons], watch: FileWatch, publisher: Publisher,
-        *, unfinished: bool = False, mirrored: Mirrored | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        store: Store,
+        open_vault: Callable[[], Persons],
+        watch: FileWatch,
+        publisher: Publisher,
+        *,
+        unfinished: bool = False,
+        mirrored: Mirrored | None = None,
+    ) -> None:
         self.store = store
         self._mirrored = mirrored or Mirrored()
         self._open_vault = open_vault

@@ -30,9 +30,13 @@ class MirrorLookup:
     """A `Lookup`. `peppers`: under how many the caller's keys are. `beside`: who knows what a map does not have."""
 
     def __init__(
-        self, source: RowSource, fresh: Callable[[], bool], clock: Callable[[], datetime], peppers: int,
+        self,
+        source: RowSource,
+        fresh: Callable[[], bool],
+        clock: Callable[[], datetime],
+        peppers: int,
         beside: Lookup | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._source = source
         self._fresh = fresh
         self._clock = clock

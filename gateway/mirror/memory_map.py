@@ -52,10 +52,20 @@ class Head:
     retired: bool = False
 
     def pack(self) -> bytes:
-        return HEAD_FORM.pack(
-            FORMAT, self.retired, self.boot, self.ledger, self.device, self.inode, self.peppers, self.size,
-            self.revision,
-        ) + self.log.encode()  # fmt: skip
+        return (
+            HEAD_FORM.pack(
+                FORMAT,
+                self.retired,
+                self.boot,
+                self.ledger,
+                self.device,
+                self.inode,
+                self.peppers,
+                self.size,
+                self.revision,
+            )
+            + self.log.encode()
+        )
 
     def mirrors(self, other: "Head") -> bool:
         """Whether both are of one file of one ledger, under the same peppers, in the same boot."""

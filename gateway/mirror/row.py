@@ -51,9 +51,18 @@ class MirrorRow:
 
     def pack(self) -> bytes:
         packed = pack(
-            self.own, self.travelled, self.informed, self.parental, self.age_band, self.grown, self.seq, self.linked,
-            self.changed, self.told, self.cpni_told,
-        )  # fmt: skip
+            self.own,
+            self.travelled,
+            self.informed,
+            self.parental,
+            self.age_band,
+            self.grown,
+            self.seq,
+            self.linked,
+            self.changed,
+            self.told,
+            self.cpni_told,
+        )
         if not self.held and not self.allowed:
             return packed
         return packed + json.dumps([self.held, self.allowed], separators=(",", ":")).encode()
@@ -77,23 +86,50 @@ class MirrorRow:
         was = (old.own | old.travelled) & OUT_BITS
         anew = (own | travelled) & OUT_BITS & ~was
         return replace(
-            self, seq=None if anew else old.seq if was else self.seq, own=own, travelled=travelled,
-            age_band=_youngest(self.age_band, old.age_band), linked=min(self.linked, old.linked),
-            changed=max(self.changed, old.changed), informed=self.informed & old.informed,
-            parental=self.parental & old.parental, grown=self.grown or old.grown, told=old.told,
-            cpni_told=old.cpni_told, allowed=tuple(each for each in self.allowed if each in old.allowed),
-        )  # fmt: skip
+            self,
+            seq=None if anew else old.seq if was else self.seq,
+            own=own,
+            travelled=travelled,
+            age_band=_youngest(self.age_band, old.age_band),
+            linked=min(self.linked, old.linked),
+            changed=max(self.changed, old.changed),
+            informed=self.informed & old.informed,
+            parental=self.parental & old.parental,
+            grown=self.grown or old.grown,
+            told=old.told,
+            cpni_told=old.cpni_told,
+            allowed=tuple(each for each in self.allowed if each in old.allowed),
+        )
 
 
 def pack(
-    own: int, travelled: int, informed: int, parental: int, age: str | None, grown: int, seq: int | None, linked: int,
-    changed: int, told: int | None, cpni_told: int | None,
-) -> bytes:  # fmt: skip
+    own: int,
+    travelled: int,
+    informed: int,
+    parental: int,
+    age: str | None,
+    grown: int,
+    seq: int | None,
+    linked: int,
+    changed: int,
+    told: int | None,
+    cpni_told: int | None,
+) -> bytes:
     """The columns of a row that is held by nobody and allows nobody anything."""
     return FORM.pack(
-        FORMAT, own, travelled, informed, parental, NO_AGE if age is None else AGES.index(age), grown,
-        NO_SEQ if seq is None else seq, linked, changed, told or NO_DAY, cpni_told or NO_DAY,
-    )  # fmt: skip
+        FORMAT,
+        own,
+        travelled,
+        informed,
+        parental,
+        NO_AGE if age is None else AGES.index(age),
+        grown,
+        NO_SEQ if seq is None else seq,
+        linked,
+        changed,
+        told or NO_DAY,
+        cpni_told or NO_DAY,
+    )
 
 
 def unpack(packed: bytes) -> MirrorRow:
@@ -101,9 +137,20 @@ def unpack(packed: bytes) -> MirrorRow:
     own, travelled, informed, parental, age, grown, seq, linked, changed, told, cpni = _columns(packed)
     held, allowed = _tail(packed)
     return MirrorRow(
-        own, travelled, _band(age), None if seq == NO_SEQ else seq, linked, changed, informed, parental, bool(grown),
-        told or None, cpni or None, held, allowed,
-    )  # fmt: skip
+        own,
+        travelled,
+        _band(age),
+        None if seq == NO_SEQ else seq,
+        linked,
+        changed,
+        informed,
+        parental,
+        bool(grown),
+        told or None,
+        cpni or None,
+        held,
+        allowed,
+    )
 
 
 def standing(packed: bytes, now: int) -> Standing:
@@ -114,9 +161,19 @@ def standing(packed: bytes, now: int) -> Standing:
         sources, allowed = _tail(packed)
         held, granted = frozenset(sources.split(",")) if sources else NOTHING_HELD, bool(allowed)
     return Standing(
-        own, travelled, _band(age), None if seq == NO_SEQ else seq, linked > now, granted, held, informed, parental,
-        bool(grown), _day(told), _day(cpni),
-    )  # fmt: skip
+        own,
+        travelled,
+        _band(age),
+        None if seq == NO_SEQ else seq,
+        linked > now,
+        granted,
+        held,
+        informed,
+        parental,
+        bool(grown),
+        _day(told),
+        _day(cpni),
+    )
 
 
 def check(packed: bytes) -> None:

@@ -74,13 +74,20 @@ class Request:
 
     def to_json(self) -> dict[str, Any]:
         told: dict[str, Any] = {
-            "event": b64(self.event), "nature": self.nature, "purposes": list(self.purposes), "manner": self.manner,
-            "source": self.source, "place": self.place, "identifier_kinds": list(self.kinds),
-            "received": _stamp(self.received), "answered": _stamp(self.answered),
-            "answer": "denied" if self.denied else "complied", "denial_basis": self.denied or None,
+            "event": b64(self.event),
+            "nature": self.nature,
+            "purposes": list(self.purposes),
+            "manner": self.manner,
+            "source": self.source,
+            "place": self.place,
+            "identifier_kinds": list(self.kinds),
+            "received": _stamp(self.received),
+            "answered": _stamp(self.answered),
+            "answer": "denied" if self.denied else "complied",
+            "denial_basis": self.denied or None,
             "notice": self.notice or None,
             "appeal": {"made": self.appeal is not None, "outcome": _outcome(self.appeal)},
-        }  # fmt: skip
+        }
         return told | ({"details": list(self.details)} if self.details else {})
 
 
@@ -130,11 +137,20 @@ def _request(
     (_, event, _, _, received, *_), leaf = said[0]
     _, _, denied = str(leaf.get("r", "")).partition("denied:")
     return Request(
-        event, nature, tuple(leaf.get("p", ())), leaf.get("m", "") or leaf.get("src", ""), leaf.get("src", ""),
-        leaf.get("j", ""), tuple(sorted({row[2] for row, _ in said})), received, max(row[3] for row, _ in said),
-        denied, leaf.get("n", ""), appeals.last(db, event),
+        event,
+        nature,
+        tuple(leaf.get("p", ())),
+        leaf.get("m", "") or leaf.get("src", ""),
+        leaf.get("src", ""),
+        leaf.get("j", ""),
+        tuple(sorted({row[2] for row, _ in said})),
+        received,
+        max(row[3] for row, _ in said),
+        denied,
+        leaf.get("n", ""),
+        appeals.last(db, event),
         tuple(_details(row, keys_of) for row, _ in said) if keys_of else (),
-    )  # fmt: skip
+    )
 
 
 def _details(row: Any, keys_of: PersonOf) -> dict[str, Any]:
@@ -178,8 +194,12 @@ class _Heading:
 
     def told(self) -> dict[str, Any]:
         median = round(statistics.median(self.days), 2) if self.days else None
-        return {"received": self.received, "complied": self.received - self.denied, "denied": self.denied,
-                "median_days": median}  # fmt: skip
+        return {
+            "received": self.received,
+            "complied": self.received - self.denied,
+            "denied": self.denied,
+            "median_days": median,
+        }
 
 
 def yearly_report(number: int, requests: Iterable[Request], gone: int = 0) -> dict[str, Any]:

@@ -81,11 +81,17 @@ def sums(folder: Path, since: date, until: date) -> list[Sum]:
         rows = db.execute(SUMS, {"since": start, "until": end}).fetchall()
     return [
         Sum(
-            recipient, _list(purposes), _list(classes), outcome, moment(day * DAY).date(), count, moment(first),
+            recipient,
+            _list(purposes),
+            _list(classes),
+            outcome,
+            moment(day * DAY).date(),
+            count,
+            moment(first),
             moment(last),
         )
         for recipient, purposes, classes, outcome, day, count, first, last in rows
-    ]  # fmt: skip
+    ]
 
 
 def direct_marketing(folder: Path, year: int, recipients: Mapping[str, Recipient]) -> list[dict[str, Any]]:
@@ -113,19 +119,23 @@ def direct_marketing(folder: Path, year: int, recipients: Mapping[str, Recipient
     return [
         {**line, "data": sorted(line["data"]), "purposes": sorted(line["purposes"])}
         for _, line in sorted(found.items())
-    ]  # fmt: skip
+    ]
 
 
 def network_information(folder: Path, since: date, until: date) -> list[dict[str, Any]]:
     """Every day on which CPNI went to somebody, or was used for marketing: what, for what, how much."""
     return [
         {
-            "recipient": each.recipient, "day": each.day.isoformat(), "purposes": each.purposes, "data": each.data,
-            "outcome": each.outcome, "count": each.count,
+            "recipient": each.recipient,
+            "day": each.day.isoformat(),
+            "purposes": each.purposes,
+            "data": each.data,
+            "outcome": each.outcome,
+            "count": each.count,
         }
         for each in sums(folder, since, until)
         if DataClass.CPNI in each.data or not NETWORK.isdisjoint(each.purposes)
-    ]  # fmt: skip
+    ]
 
 
 def after_an_opt_out(folder: Path) -> list[dict[str, Any]]:
@@ -134,16 +144,28 @@ def after_an_opt_out(folder: Path) -> list[dict[str, Any]]:
     """
     with _snapshot(folder) as db:
         broken = [
-            {"recipient": each.recipient, "entry": each.batch, "purposes": each.purposes,
-             "day": moment(each.at).date().isoformat(), "outcome": "sent", "count": 1}
+            {
+                "recipient": each.recipient,
+                "entry": each.batch,
+                "purposes": each.purposes,
+                "day": moment(each.at).date().isoformat(),
+                "outcome": "sent",
+                "count": 1,
+            }
             for each in sent_after.find(db)
-        ]  # fmt: skip
+        ]
     despite = [each for each in sums(folder, date(2018, 1, 1), date(9998, 1, 1)) if each.outcome == "despite_no"]
     return broken + [
-        {"recipient": each.recipient, "entry": None, "purposes": each.purposes, "day": each.day.isoformat(),
-         "outcome": each.outcome, "count": each.count}
+        {
+            "recipient": each.recipient,
+            "entry": None,
+            "purposes": each.purposes,
+            "day": each.day.isoformat(),
+            "outcome": each.outcome,
+            "count": each.count,
+        }
         for each in despite
-    ]  # fmt: skip
+    ]
 
 
 def _list(joined: str) -> tuple[str, ...]:
@@ -176,7 +198,8 @@ def network_information_told(folder: Path, since: date, until: date) -> dict[str
         texts = db.execute(TEXTS, (documents.NOTICE, documents.DESPITE_SIGNAL, documents.SCREEN)).fetchall()
         outages = _outages(db, start, end)
     return {
-        "from": since.isoformat(), "until": until.isoformat(),
+        "from": since.isoformat(),
+        "until": until.isoformat(),
         "notices": [
             {"day": date.fromordinal(day).isoformat(), "outcome": outcome, "count": count}
             for day, outcome, count in notices
@@ -189,7 +212,7 @@ def network_information_told(folder: Path, since: date, until: date) -> dict[str
             if logged[:10] < until.isoformat()
         ],
         "opt_out_failed": outages,
-    }  # fmt: skip
+    }
 
 
 def _approvals(folder: Path, since: date, until: date) -> list[dict[str, Any]]:

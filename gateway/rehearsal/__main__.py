@@ -37,10 +37,12 @@ def rehearse(settings: Settings, folder: Path, *, only: str = "", dev: bool = Fa
     closed = {way.name: why for way in wanted if (why := way.closed(settings))}
     outcomes, seen = asyncio.run(
         _played(
-            stages.build(folder), stages.quiet(settings, dev=dev), [way for way in wanted if way.name not in closed],
+            stages.build(folder),
+            stages.quiet(settings, dev=dev),
+            [way for way in wanted if way.name not in closed],
             settings,
         )
-    )  # fmt: skip
+    )
     return Rehearsal(
         secrets.token_bytes(16), start, datetime.now(UTC), told_to_recipients(settings, outcomes, closed, seen)
     )
@@ -77,8 +79,11 @@ def told_to_recipients(
         "failures": len(failed),
         "ways": {
             name: [
-                len(outcome.proved), len([pair for pair in outcome.proved if pair[0] not in made_up]),
-                len(outcome.not_allowed), len(outcome.failed), outcome.milliseconds,
+                len(outcome.proved),
+                len([pair for pair in outcome.proved if pair[0] not in made_up]),
+                len(outcome.not_allowed),
+                len(outcome.failed),
+                outcome.milliseconds,
             ]
             for name, outcome in outcomes.items()
         },
@@ -87,7 +92,7 @@ def told_to_recipients(
         "closed": dict(closed),
         "pages": len({*settings.rehearsal.pages}),
         "slowest_ms": max((outcome.milliseconds for outcome in outcomes.values()), default=0),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

@@ -61,18 +61,25 @@ class Asker:
     _rows: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     async def pairs(
-        self, pairs: Sequence[tuple[Recipient, Purpose]], sets: Mapping[str, list[dict[str, str]]],
+        self,
+        pairs: Sequence[tuple[Recipient, Purpose]],
+        sets: Mapping[str, list[dict[str, str]]],
         signals: Mapping[str, object],
-    ) -> Answers:  # fmt: skip
+    ) -> Answers:
         """Recipients with purposes, each for each set of identifiers: many checks in one call."""
         asked, bodies = list[RehearsalAsked](), list[dict[str, Any]]()
         for (whom, listed), (recipient, purpose) in itertools.product(sets.items(), pairs):
             for data in _apart(recipient):
                 asked.append(RehearsalAsked(CHECKS, recipient.name, purpose, whom))
-                bodies.append({
-                    "identifiers": listed, "recipient": recipient.name, "purpose": purpose, "data": data,
-                    **asking_of(signals),
-                })  # fmt: skip
+                bodies.append(
+                    {
+                        "identifiers": listed,
+                        "recipient": recipient.name,
+                        "purpose": purpose,
+                        "data": data,
+                        **asking_of(signals),
+                    }
+                )
         told = await self._steadily(lambda: self.cast.call("/v1/checks", bodies))
         return _together(asked, (RehearsalGot(one["data"], one["reason"]) for one in told.json()))
 
@@ -132,8 +139,13 @@ class Asker:
             if not recipient.fields:
                 continue
             number = f"{person.number}-{next(self._rows)}"
-            row = {"id": f"rehearsal-{number}", "identifiers": listed, "data": _row(recipient, person), "place": PLACE,
-                   "at": datetime.now(UTC).isoformat()}  # fmt: skip
+            row = {
+                "id": f"rehearsal-{number}",
+                "identifiers": listed,
+                "data": _row(recipient, person),
+                "place": PLACE,
+                "at": datetime.now(UTC).isoformat(),
+            }
             job = {"Gateway-Job": f"rehearsal-{number}"} if recipient.mode == "files" else {}
             path = f"/v1/shares/{name}" + ("?dry_run=1" if dry else "")
             answer = taken(await self.cast.lines(path, [orjson.dumps(row)], job), 200)
@@ -200,10 +212,16 @@ def _shared(answer: httpx2.Response) -> RehearsalGot:
 def _row(recipient: Recipient, person: Person) -> dict[str, object]:
     """A value for each field that is mapped, but for keywords, which stand beside nothing."""
     values: Mapping[DataClass, object] = {
-        DataClass.AD_ID: person.gaid, DataClass.DEVICE_ID: person.gaid, DataClass.EMAIL_HASH: person.email,
-        DataClass.PHONE_HASH: person.phone, DataClass.CONTACT: person.email, DataClass.ACCOUNT: person.account,
-        DataClass.COARSE_GEO: "CA", DataClass.IP: "192.0.2.7", DataClass.DEMOGRAPHICS: "25-34",
-    }  # fmt: skip
+        DataClass.AD_ID: person.gaid,
+        DataClass.DEVICE_ID: person.gaid,
+        DataClass.EMAIL_HASH: person.email,
+        DataClass.PHONE_HASH: person.phone,
+        DataClass.CONTACT: person.email,
+        DataClass.ACCOUNT: person.account,
+        DataClass.COARSE_GEO: "CA",
+        DataClass.IP: "192.0.2.7",
+        DataClass.DEMOGRAPHICS: "25-34",
+    }
     row = {name: values[one] for name, one in recipient.fields.items() if one in values}
     row |= {name: HARDWARE[kind] for name, holds in recipient.held.items() for kind in holds.kinds if kind in HARDWARE}
     points = {"lat": LAT, "lon": LON, "latitude": LAT, "longitude": LON}

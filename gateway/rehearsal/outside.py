@@ -55,7 +55,7 @@ async def look(pages: Sequence[str], *, linked: bool = True) -> list[Trouble]:
     believed = await asyncio.to_thread(authorities)  # read from the disk, once a process
     async with httpx2.AsyncClient(
         timeout=SECONDS, headers=MARK, follow_redirects=True, trust_env=False, verify=believed
-    ) as client:  # fmt: skip
+    ) as client:
         for page in pages:
             answer = await _get(client, page, "a page of the site", found)
             link = LINK.search(answer.text) if answer else None
@@ -115,7 +115,7 @@ async def ask(address: str, key: str, settings: Settings, *, dev: bool = False) 
     known, failed, proved = settings.registry(dev=dev), list[Failure](), set[str]()
     async with httpx2.AsyncClient(
         base_url=address, headers=headers, timeout=SECONDS, trust_env=False, verify=authorities()
-    ) as client:  # fmt: skip
+    ) as client:
         try:
             failed += await _runs_on(client, known)
             before = await _asked(client, known, {})

@@ -82,9 +82,10 @@ def quiet(settings: Settings, *, dev: bool = False) -> Settings:
 def _quiet(item: RecipientSettings, *, dev: bool) -> RecipientSettings:
     nowhere = NOWHERE if item.mode == "forward" else ""
     vouched = {
-        "contract": item.contract or "dev", "transfer_basis": item.transfer_basis or "within",
+        "contract": item.contract or "dev",
+        "transfer_basis": item.transfer_basis or "within",
         "announced": item.announced or LONG_AGO,
-    }  # fmt: skip
+    }
     return msgspec.structs.replace(
         item, endpoint=nowhere, sandbox_endpoint=nowhere, deliveries="", ddrf="", upload=(), **(vouched if dev else {})
     )
@@ -93,13 +94,22 @@ def _quiet(item: RecipientSettings, *, dev: bool) -> RecipientSettings:
 def made_up(settings: Settings) -> dict[str, RecipientSettings]:
     """The two recipients; where the operator has one of that name, ours is called otherwise."""
     outside = RecipientSettings(
-        Role.THIRD_PARTY, SIGNAL_PURPOSES, tuple(dict.fromkeys(FIELDS.values())), contract="rehearsal",
-        fields={**FIELDS}, announced=LONG_AGO, transfer_basis="within", mode="return",
-    )  # fmt: skip
-    own = RecipientSettings(
-        Role.SERVICE_PROVIDER, OF_ITS_OWN, (DataClass.CONTACT, DataClass.CPNI), contract="rehearsal",
+        Role.THIRD_PARTY,
+        SIGNAL_PURPOSES,
+        tuple(dict.fromkeys(FIELDS.values())),
+        contract="rehearsal",
+        fields={**FIELDS},
+        announced=LONG_AGO,
         transfer_basis="within",
-    )  # fmt: skip
+        mode="return",
+    )
+    own = RecipientSettings(
+        Role.SERVICE_PROVIDER,
+        OF_ITS_OWN,
+        (DataClass.CONTACT, DataClass.CPNI),
+        contract="rehearsal",
+        transfer_basis="within",
+    )
     return {name_of(OUTSIDE, settings): outside, name_of(OWN, settings): own}
 
 
@@ -177,7 +187,7 @@ async def _living(app: Any) -> AsyncIterator[None]:
 
 def ends(
     recipient: Recipient, purpose: Purpose, said: frozenset[Purpose], *, recorded: bool = True
-) -> frozenset[DataClass]:  # fmt: skip
+) -> frozenset[DataClass]:
     """Which data classes of a pair are denied once `said` was opted out of; none where the pair has nothing to do with
     it. Written from the rules and not from the verdict (R3, R21, R25): to somebody outside a no to one of sale, sharing
     and targeted ads is a no to whatever can be chosen about, on record it is one to all three; a limit ends precise

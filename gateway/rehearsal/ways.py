@@ -47,9 +47,15 @@ class Way:
 def every(settings: Settings) -> list[Way]:
     """All ways, whether or not they are open."""
     return [
-        *_pages(settings), *_cookies(settings), *_forms(), *_apps(settings), *_beside(settings), *_desk(),
-        *_marketing(settings), *_participant(settings),
-    ]  # fmt: skip
+        *_pages(settings),
+        *_cookies(settings),
+        *_forms(),
+        *_apps(settings),
+        *_beside(settings),
+        *_desk(),
+        *_marketing(settings),
+        *_participant(settings),
+    ]
 
 
 def _pages(settings: Settings) -> Iterator[Way]:
@@ -62,8 +68,14 @@ def _pages(settings: Settings) -> Iterator[Way]:
         if name != "Sec-GPC":
             way = Way(f"{name} on a page", source, "/authz/nginx", acts.visits(headers), settings.ad_choices.purposes)
             yield _visited(settings, way, headers)
-    yield Way("Sec-GPC once, then the cookie alone", Source.BROWSER_COOKIE, "/authz/nginx", acts.comes_back,
-              carries=False, closed=_without_id)  # fmt: skip
+    yield Way(
+        "Sec-GPC once, then the cookie alone",
+        Source.BROWSER_COOKIE,
+        "/authz/nginx",
+        acts.comes_back,
+        carries=False,
+        closed=_without_id,
+    )
     status = "/privacy-choices/status"
     yield _visited(settings, Way("Sec-GPC to the page's status", Source.GPC, status, acts.asks_status))
     gpp = {"gpp": acts.GPP, "gpp_sid": [8]}
@@ -71,16 +83,29 @@ def _pages(settings: Settings) -> Iterator[Way]:
         act = acts.tells_by_script(said)
         yield _visited(settings, Way(f"{name} by the page's script", source, "/privacy-choices/observe", act))
     for name, text in acts.ADDRESSES.items():
-        yield Way(f"{name} in an address", acts.ADDRESSED[name], "/authz/nginx", None, said_by(name, settings),
-                  carries=False, page=({}, f"/page?{name}={text}"))  # fmt: skip
+        yield Way(
+            f"{name} in an address",
+            acts.ADDRESSED[name],
+            "/authz/nginx",
+            None,
+            said_by(name, settings),
+            carries=False,
+            page=({}, f"/page?{name}={text}"),
+        )
     yield Way("DNT on a page", Source.DEVICE, "/authz/nginx", page=({"DNT": "1"}, "/page"), carries=False)
 
 
 def _cookies(settings: Settings) -> Iterator[Way]:
     for tool, sample in acts.TOOLS.items():
         headers = {"Cookie": sample.cookie}
-        way = Way(f"cookie of {tool}", sample.source, "/authz/nginx", acts.visits(headers), carries=sample.act,
-                  closed=_named_by_the_site(tool))  # fmt: skip
+        way = Way(
+            f"cookie of {tool}",
+            sample.source,
+            "/authz/nginx",
+            acts.visits(headers),
+            carries=sample.act,
+            closed=_named_by_the_site(tool),
+        )
         yield _visited(settings, way, headers)
 
 
@@ -133,11 +158,24 @@ def _forms() -> Iterator[Way]:
 def _apps(settings: Settings) -> Iterator[Way]:
     calls, app = "/v1/choices", {"of": "app", "source": "sdk"}
     yield Way("app, ad id", Source.SDK, calls, acts.chooses("gaid", **app), ALL_PURPOSES, PHONE)
-    yield Way("app, limit", Source.SDK, calls, acts.chooses("gaid", choice="limit", **app),
-              purposes=(Purpose.SENSITIVE,), of=PHONE)  # fmt: skip
+    yield Way(
+        "app, limit",
+        Source.SDK,
+        calls,
+        acts.chooses("gaid", choice="limit", **app),
+        purposes=(Purpose.SENSITIVE,),
+        of=PHONE,
+    )
     yield Way("app, withdraw", Source.SDK, calls, acts.chooses("gaid", choice="withdraw", **app), ALL_PURPOSES, PHONE)
-    yield Way("app, an ad id that changed", Source.INSTALLATION, calls, acts.changes_its_id,
-              purposes=ALL_PURPOSES, of=PHONE, carries=False)  # fmt: skip
+    yield Way(
+        "app, an ad id that changed",
+        Source.INSTALLATION,
+        calls,
+        acts.changes_its_id,
+        purposes=ALL_PURPOSES,
+        of=PHONE,
+        carries=False,
+    )
     backend = acts.chooses("account")
     yield Way("backend, account", Source.API, calls, backend, purposes=ALL_PURPOSES, of=("account",))
     for name, (signals, source) in acts.CALLS.items():
@@ -157,9 +195,12 @@ def _beside(settings: Settings) -> Iterator[Way]:
 
 def _desk() -> Iterator[Way]:
     sources = {
-        Manner.EMAIL: Source.EMAIL, Manner.PHONE: Source.PHONE, Manner.LETTER: Source.LETTER,
-        Manner.AGENT: Source.AGENT, Manner.SMS: Source.SMS,
-    }  # fmt: skip
+        Manner.EMAIL: Source.EMAIL,
+        Manner.PHONE: Source.PHONE,
+        Manner.LETTER: Source.LETTER,
+        Manner.AGENT: Source.AGENT,
+        Manner.SMS: Source.SMS,
+    }
     for manner, source in sources.items():
         act = acts.chooses("phone", manner=manner, source=source)
         yield Way(f"desk, {manner}", source, "/v1/choices", act, purposes=ALL_PURPOSES, of=("phone",))
@@ -172,8 +213,15 @@ def _marketing(settings: Settings) -> Iterator[Way]:
     yield Way("form of marketing", Source.FORM, page, act, purposes=offered, of=("email", "phone"))
     yield Way("text, STOP", Source.SMS, "/v1/texts", acts.sends_stop, purposes=ENDS_TEXTS, of=("phone",))
     for channel in LINKED:
-        yield Way(f"one click, {channel}", Source.EMAIL, "/privacy-choices/unsubscribe/{token}", acts.clicks(channel),
-                  purposes=(channel,), of=("email",), closed=_without_site)  # fmt: skip
+        yield Way(
+            f"one click, {channel}",
+            Source.EMAIL,
+            "/privacy-choices/unsubscribe/{token}",
+            acts.clicks(channel),
+            purposes=(channel,),
+            of=("email",),
+            closed=_without_site,
+        )
 
 
 def _without_site(settings: Settings) -> str:
@@ -188,8 +236,15 @@ def _participant(settings: Settings) -> Iterator[Way]:
         "app": ("/adchoices/app", PHONE),
     }
     for how, (door, of) in doors.items():
-        yield Way(f"AdChoices, {how}", Source.AD_CHOICES, door, acts.asks_participant(how), purposes=purposes, of=of,
-                  closed=_no_participant)  # fmt: skip
+        yield Way(
+            f"AdChoices, {how}",
+            Source.AD_CHOICES,
+            door,
+            acts.asks_participant(how),
+            purposes=purposes,
+            of=of,
+            closed=_no_participant,
+        )
 
 
 def _no_participant(settings: Settings) -> str:

@@ -39,9 +39,15 @@ class Follower:
     """
 
     def __init__(
-        self, folder: Path, feed: Feed, peppers: int, clock: Callable[[], float], *, size: int = 2**30,
+        self,
+        folder: Path,
+        feed: Feed,
+        peppers: int,
+        clock: Callable[[], float],
+        *,
+        size: int = 2**30,
         tell: Callable[[str], None] = lambda _: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._folder, self._feed, self._peppers, self._clock, self._size = folder, feed, peppers, clock, size
         self._tell = tell
         self._boot = memory_map.boot_id()

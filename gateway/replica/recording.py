@@ -81,7 +81,7 @@ class Recording(Deciding):
             names = {
                 "own": [key.hex() for key in checked.own],
                 "identifiers": leaves(ask.identifiers, decision.classes),
-            }  # fmt: skip
+            }
             lines.append({"decision": text, "names": self._decisions.box(text, json.dumps(names).encode())})
         await self._durably(lines, checked.position)
         for _, decision in going:

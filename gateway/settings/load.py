@@ -93,9 +93,14 @@ EnvironmentName = Annotated[
     str, Shape(_is_environment, "is no name in lower case, or production misspelt", '"production", "staging", "test"')
 ]
 Hsts = Annotated[
-    str, Shape(lambda text: re.fullmatch(HSTS, text) is not None, "is not as RFC 6797 has it",
-               '"max-age=31536000; includeSubDomains"', empty=True),
-]  # fmt: skip
+    str,
+    Shape(
+        lambda text: re.fullmatch(HSTS, text) is not None,
+        "is not as RFC 6797 has it",
+        '"max-age=31536000; includeSubDomains"',
+        empty=True,
+    ),
+]
 OptOutCookie = Annotated[
     str,
     Shape(_is_opt_out_cookie, "does not end in optout, by which servers know it", '"ad_choices_optout"', longest=128),
@@ -329,10 +334,12 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
             if item.mode == "forward" and leads_inside(host, allowed):
                 option = "endpoint" if real else "sandbox_endpoint"
                 raise self.refused(
-                    "recipients", name, option,
+                    "recipients",
+                    name,
+                    option,
                     why="rows are sent to addresses of the public internet",
                     write=f'another one, or for one of your own [delivery] networks = ["{network_of(host)}"]',
-                )  # fmt: skip
+                )
         return found
 
     def deliveries(self) -> dict[str, str]:
@@ -525,5 +532,6 @@ def _wrong_site(site: SiteSettings) -> Iterator[Wrong]:
         yield Wrong(
             ("site", "cached"),
             "a page that is the same for everybody cannot carry the policy of one (site.enforce). With enforce a proxy"
-            " before the cache asks for each page (gateway help proxies)", "false for one of the two",
-        )  # fmt: skip
+            " before the cache asks for each page (gateway help proxies)",
+            "false for one of the two",
+        )

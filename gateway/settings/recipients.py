@@ -23,7 +23,7 @@ from gateway.settings.shapes import (
     Shape,
     Stated,
     Text,
-)  # fmt: skip
+)
 from gateway.terms import DataClass, Purpose, Role
 
 TAKEN = frozenset({"row", "consent"})  # members of every row that leaves
@@ -46,11 +46,13 @@ def _is_framework_domain(text: str) -> bool:
 
 # A member of an `ext` object by its whole path: an open end would keep whatever a bidder puts there next year.
 Extension = Annotated[
-    str, Shape(
+    str,
+    Shape(
         lambda text: re.fullmatch(r"([A-Za-z0-9_]+(\[\])?\.)*ext(\.[A-Za-z0-9_-]+)+", text) is not None,
-        "is no path of a member of an ext object", '"imp.ext.mybidder.placement"',
+        "is no path of a member of an ext object",
+        '"imp.ext.mybidder.placement"',
     ),
-]  # fmt: skip
+]
 FrameworkDomain = Annotated[str, Shape(_is_framework_domain, "is no domain", '"vendor.example"', empty=True)]
 Kind = Annotated[
     str,
@@ -126,7 +128,8 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             fields=self.classes(),
             held={
                 name: Holds(each.kinds, {text.strip().casefold(): text for text in each.values})
-                for name, each in self.fields.items() if isinstance(each, RecipientField)
+                for name, each in self.fields.items()
+                if isinstance(each, RecipientField)
             },
             mode="return" if dev and self.mode == "forward" and not endpoint else self.mode,
             endpoint=endpoint,
@@ -141,7 +144,7 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             upload=self.upload if production else (),
             valid_minutes=self.valid_minutes,
             contextual=self.contextual,
-        )  # fmt: skip
+        )
 
     def classes(self) -> dict[str, DataClass]:
         """The data class of each field of a row."""
@@ -198,9 +201,11 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         """By field, the names of the operator's own kinds of ids that it is said to hold."""
         return {
             name: kind.partition(":")[2]
-            for name, each in self.fields.items() if isinstance(each, RecipientField)
-            for kind in each.kinds if kind.startswith("id:")
-        }  # fmt: skip
+            for name, each in self.fields.items()
+            if isinstance(each, RecipientField)
+            for kind in each.kinds
+            if kind.startswith("id:")
+        }
 
 
 def _either(kinds: tuple[str, ...]) -> str:

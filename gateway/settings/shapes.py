@@ -312,9 +312,13 @@ OptionalDomain = Annotated[
 MailServerName = Annotated[str, Shape(_is_server, "is no server's name", '"mail.example.com"', empty=True)]
 Mailbox = Annotated[str, Shape(_is_mailbox, "is no e-mail address", '"privacy@example.com"', empty=True)]
 HouseNetwork = Annotated[
-    str, Shape(_is_network, "is no address and no network of one house (the whole internet would be believed)",
-               '"10.1.0.0/16" or "127.0.0.1"'),
-]  # fmt: skip
+    str,
+    Shape(
+        _is_network,
+        "is no address and no network of one house (the whole internet would be believed)",
+        '"10.1.0.0/16" or "127.0.0.1"',
+    ),
+]
 HeaderName = Annotated[
     str,
     Shape(

@@ -184,9 +184,14 @@ class _Ear:
             self._device(name, signals.get(name))
 
     def string(
-        self, channel: str, raw: str, section_ids: Sequence[int] | None = None, *, applies: bool = True,
+        self,
+        channel: str,
+        raw: str,
+        section_ids: Sequence[int] | None = None,
+        *,
+        applies: bool = True,
         momentary: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """One signal string. What a tool may have written by itself is the browser's state; where its law does not
         apply it says nothing.
         """

@@ -69,9 +69,11 @@ class Heard:
         """Both together; what one still denies, the other has not ended, and no TC string of the other opens."""
         held = {said.source for said in (*self.said, *other.said) if said.kept is not KeptFor.MOMENT}
         both = Heard(
-            (*other.said, *self.said), (*other.malformed, *self.malformed), (self.ended | other.ended) - held,
+            (*other.said, *self.said),
+            (*other.malformed, *self.malformed),
+            (self.ended | other.ended) - held,
             other.cookies or self.cookies,
-        )  # fmt: skip
+        )
         if both.malformed or not both.denied.isdisjoint(SIGNAL_PURPOSES):
             return both
         several = self.vendors and other.vendors

@@ -105,8 +105,13 @@ async def test_without_the_accounts_own_proof_an_app_links_nothing(place, shown)
     used = place.backend.proof()
     await phone_.observes(proof=used)
     before, token = links(place.folder), {"kind": "device", "token": phone_.token}
-    proofs = {"nothing": {}, "the phone": token, "another account": [place.backend.proof("a2"), token],
-              "a used assertion": [used, token], "no proof at all": None}  # fmt: skip
+    proofs = {
+        "nothing": {},
+        "the phone": token,
+        "another account": [place.backend.proof("a2"), token],
+        "a used assertion": [used, token],
+        "no proof at all": None,
+    }
     body = {"account": "a3" if shown == "the phone" else "a1", "identifiers": phone_.ids, "proof": proofs[shown]}
     answer = await place.in_app.post("/v1/links", json=body)
     assert (answer.status_code, kind(answer)) == (403, "proof_required")

@@ -108,8 +108,13 @@ async def test_a_row_that_carries_an_id_of_somebody_who_is_out_does_not_leave(de
 
 
 def request_of(name):
-    return {"id": "1", "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}], "site": {"page": "https://example.com"},
-            "regs": {}, **BID[name]}  # fmt: skip
+    return {
+        "id": "1",
+        "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}],
+        "site": {"page": "https://example.com"},
+        "regs": {},
+        **BID[name],
+    }
 
 
 async def bids(calling, name):

@@ -16,8 +16,11 @@ from gateway.web.shell import notices
 
 pytestmark = pytest.mark.anyio
 HERS, IDFV, ACCOUNT, HIS_ACCOUNT = (
-    named("gaid", gaid(1)), named("idfv", idfv(1)), named("account", "a1"), named("account", "a2"),
-)  # fmt: skip
+    named("gaid", gaid(1)),
+    named("idfv", idfv(1)),
+    named("account", "a1"),
+    named("account", "a2"),
+)
 SHOWN, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 PRECISE = {"recipient": "teemo", "data": ["precise_geo"]}
 
@@ -76,9 +79,10 @@ async def test_claimed_first_and_opted_out_on_the_web_it_stays_out_once_the_link
     ended = {"account": "a1", "identifiers": [HERS], "until": "2020-01-01T00:00:00Z"}
     assert (await place.desk.post("/v1/links", json=ended)).status_code == 201
     proofs = [
-        lambda: device(attacker), lambda: place.backend.proof("a2"),
+        lambda: device(attacker),
+        lambda: place.backend.proof("a2"),
         lambda: [place.backend.proof("a2"), device(attacker)],
-    ]  # fmt: skip
+    ]
     for proof in proofs:
         for named_ in ((HERS,), (HERS, HIS_ACCOUNT)):
             await opts_in(attacker, proof, *named_)

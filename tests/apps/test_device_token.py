@@ -313,10 +313,12 @@ async def test_a_strangers_token_opens_nobodys_id_whoever_named_it_first(place):
 
 
 async def test_what_a_signal_or_the_desk_said_is_not_the_phones_to_lift(place):
-    for number, say in enumerate((
-        lambda phone: phone.observes(signals={"gpc": "1"}),
-        lambda phone: place.desk.post("/v1/choices", json={"identifiers": phone.ids, "choice": "opt_out"}),
-    )):  # fmt: skip
+    for number, say in enumerate(
+        (
+            lambda phone: phone.observes(signals={"gpc": "1"}),
+            lambda phone: place.desk.post("/v1/choices", json={"identifiers": phone.ids, "choice": "opt_out"}),
+        )
+    ):
         phone = place.phone(named("gaid", gaid(30 + number)))
         await phone.observes()
         await say(phone)

@@ -25,9 +25,10 @@ QUIET = 0.4  # seconds without an event, at one each 20 ms: it does not run
 
 def post(site, path, body, key="dev.dev"):
     request = urllib.request.Request(
-        f"{site.service.url}{path}", json.dumps(body).encode(),
+        f"{site.service.url}{path}",
+        json.dumps(body).encode(),
         {"Content-Type": "application/json", "Authorization": f"Bearer {key}"},
-    )  # fmt: skip
+    )
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 

@@ -53,10 +53,13 @@ HEADERS = [(b"host", b"127.0.0.1:8080"), (b"authorization", b"Bearer dev.dev"), 
 def identifiers(person: int, many: int) -> list[dict[str, str]]:
     """Of a made-up person, as an ad server has them: the phone's ids first."""
     return [
-        named("gaid", gaid(person)), named("email", f"person{person}@example.com"), named("account", f"a{person}"),
-        named("idfv", gaid(person + 10**9)), named("phone", f"+1415555{100 + person % 100:04d}"),
+        named("gaid", gaid(person)),
+        named("email", f"person{person}@example.com"),
+        named("account", f"a{person}"),
+        named("idfv", gaid(person + 10**9)),
+        named("phone", f"+1415555{100 + person % 100:04d}"),
         {**named("eid", f"u{person}"), "source": "uid.example"},
-    ][:many]  # fmt: skip
+    ][:many]
 
 
 def people_of(secrets: secret_files.Secrets) -> People:
@@ -160,11 +163,20 @@ def called(app: Any, body: bytes) -> bytes:
     """One call of /v1/check, driven to its end as a server's loop does; what waits for real would fail here."""
     answer: list[dict[str, Any]] = []
     scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
-        "path": "/v1/check", "raw_path": b"/v1/check", "query_string": b"", "root_path": "",
-        "headers": [*HEADERS, (b"content-length", str(len(body)).encode())], "client": ("127.0.0.1", 5000),
-        "server": ("127.0.0.1", 8080), "state": {},
-    }  # fmt: skip
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/v1/check",
+        "raw_path": b"/v1/check",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [*HEADERS, (b"content-length", str(len(body)).encode())],
+        "client": ("127.0.0.1", 5000),
+        "server": ("127.0.0.1", 8080),
+        "state": {},
+    }
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}

@@ -98,11 +98,20 @@ def write(app: Any, headers: list[tuple[bytes, bytes]]) -> None:
 def scope(headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
     """As a server makes it, anew for each request."""
     return {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "https",
-        "path": "/page", "raw_path": b"/page", "query_string": b"", "root_path": "",
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "https",
+        "path": "/page",
+        "raw_path": b"/page",
+        "query_string": b"",
+        "root_path": "",
         "headers": [(bytes(bytearray(name)), bytes(bytearray(value))) for name, value in headers],  # hashed anew
-        "client": ("127.0.0.1", 5000), "server": ("127.0.0.1", 443), "state": {},
-    }  # fmt: skip
+        "client": ("127.0.0.1", 5000),
+        "server": ("127.0.0.1", 443),
+        "state": {},
+    }
 
 
 def measured(cases: dict[str, tuple[Any, list[tuple[bytes, bytes]]]], runs: int = 600) -> list[tuple[str, float]]:

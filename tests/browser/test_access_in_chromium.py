@@ -36,9 +36,12 @@ def signed_in(running):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_signed_in_person_reads_and_saves_what_is_held_without_script(running, signed_in, chromium, scheme, tmp_path):
     context = chromium.new_context(
-        viewport={"width": 320, "height": 640}, color_scheme=scheme, java_script_enabled=False, accept_downloads=True,
+        viewport={"width": 320, "height": 640},
+        color_scheme=scheme,
+        java_script_enabled=False,
+        accept_downloads=True,
         extra_http_headers=signed_in,
-    )  # fmt: skip
+    )
     page = context.new_page()
     page.goto(f"{running.url}/privacy-choices")
     page.get_by_role("link", name="What we hold about you").click()

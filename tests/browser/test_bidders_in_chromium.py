@@ -61,8 +61,19 @@ def script(request, tmp_path_factory):
 def site(folder, script, **options):
     """The address of a site of a gateway with these options, without --dev."""
     data, port = inside.install(folder / "data"), free_port()
-    command = [sys.executable, "-m", "support.prebid_site", "--port", str(port), "--data", str(data),
-               "--script", str(script), "--person", json.dumps(PERSON)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "support.prebid_site",
+        "--port",
+        str(port),
+        "--data",
+        str(data),
+        "--script",
+        str(script),
+        "--person",
+        json.dumps(PERSON),
+    ]
     environment = os.environ | {"PYTHONPATH": HERE, "GATEWAY_SITE__ENFORCE": "false"} | options
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
@@ -138,8 +149,12 @@ def auction(profiles, hosts):
         context.clear_cookies()
         kept = [("127.0.0.1", "place", place), ("127.0.0.1", "_pubcid", PERSON["_pubcid"])]
         context.add_cookies([{"domain": d, "name": n, "value": v, "path": "/"} for d, n, v in kept])
-        context.add_cookies([{"domain": host, "name": "uid", "value": COOKIE, "path": "/", "secure": True,
-                              "sameSite": "None"} for host in HOSTS])  # fmt: skip
+        context.add_cookies(
+            [
+                {"domain": host, "name": "uid", "value": COOKIE, "path": "/", "secure": True, "sameSite": "None"}
+                for host in HOSTS
+            ]
+        )
         asked.clear()
         page = context.new_page()
         page.goto(f"{url}/news")

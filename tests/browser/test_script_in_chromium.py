@@ -18,7 +18,7 @@ from support.pages_with_script import (
     ask,
     html,
     told,
-)  # fmt: skip
+)
 from support.service import service
 
 from gateway.choice.downstream import Outcome, opted_out, strings
@@ -64,8 +64,11 @@ def test_events_come_in_the_order_of_the_specification(cached):
     page = cached(PAGE)
     page.wait_for_function(LOADED)
     assert told(page) == [
-        ["listenerRegistered", True], ["cmpStatus", "loaded"], ["sectionChange", "usca"], ["signalStatus", "ready"],
-    ]  # fmt: skip
+        ["listenerRegistered", True],
+        ["cmpStatus", "loaded"],
+        ["sectionChange", "usca"],
+        ["signalStatus", "ready"],
+    ]
     journal = page.evaluate("journal")
     assert [event[2] for event in journal] == ["not ready"] * 3 + ["ready"]
     assert {event[4] for event in journal} == {True}
@@ -79,10 +82,17 @@ def test_an_ad_script_reads_the_persons_string_and_every_field(cached, text):
     page.wait_for_function(LOADED)
     said = page.evaluate(PING)
     assert said == {
-        "gppVersion": "1.1", "cmpStatus": "loaded", "cmpDisplayStatus": "hidden", "signalStatus": "ready", "cmpId": 1,
-        "supportedAPIs": said["supportedAPIs"], "sectionList": [8], "applicableSections": [8],
-        "gppString": HEARD.gpp, "parsedSections": HEARD.parsed,
-    }  # fmt: skip
+        "gppVersion": "1.1",
+        "cmpStatus": "loaded",
+        "cmpDisplayStatus": "hidden",
+        "signalStatus": "ready",
+        "cmpId": 1,
+        "supportedAPIs": said["supportedAPIs"],
+        "sectionList": [8],
+        "applicableSections": [8],
+        "gppString": HEARD.gpp,
+        "parsedSections": HEARD.parsed,
+    }
     assert {"7:usnat", "8:usca", "23:usmn"} <= {*said["supportedAPIs"]}
     assert ask(page, "hasSection", "usca") == [True, True]
     assert ask(page, "hasSection", "usnat") == [False, True]
@@ -188,9 +198,13 @@ def test_with_the_script_away_too_the_stub_says_no_by_itself(cached, running, ur
 
 def test_an_answer_that_comes_late_is_told_all_the_same(cached):
     expected = [
-        ["listenerRegistered", True], ["cmpStatus", "loaded"], ["signalStatus", "ready"],
-        ["signalStatus", "not ready"], ["sectionChange", "usca"], ["signalStatus", "ready"],
-    ]  # fmt: skip
+        ["listenerRegistered", True],
+        ["cmpStatus", "loaded"],
+        ["signalStatus", "ready"],
+        ["signalStatus", "not ready"],
+        ["sectionChange", "usca"],
+        ["signalStatus", "ready"],
+    ]
     for _ in range(5):  # on a busy machine the script itself may come after the stub's deadline
         page = cached(PAGE, gateway=slow)
         page.wait_for_function("() => journal.at(-1)[1] === 'ready' && journal.at(-1)[3] !== journal[0][3]")

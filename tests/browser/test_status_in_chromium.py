@@ -148,9 +148,12 @@ def test_by_keyboard_alone_a_person_opts_out_in_the_dialog_and_the_page_knows_it
     out = strings(Outcome(frozenset({"sale", "sharing", "targeted_ads"}), frozenset({"US-CA"}))).gpp
     assert page.evaluate(PING)["gppString"] == out
     assert told(page)[4:] == [
-        ["signalStatus", "not ready"], ["cmpDisplayStatus", "visible"], ["cmpDisplayStatus", "hidden"],
-        ["sectionChange", "usca"], ["signalStatus", "ready"],
-    ]  # fmt: skip
+        ["signalStatus", "not ready"],
+        ["cmpDisplayStatus", "visible"],
+        ["cmpDisplayStatus", "hidden"],
+        ["sectionChange", "usca"],
+        ["signalStatus", "ready"],
+    ]
     assert page.evaluate("document.activeElement.textContent") == "Your Privacy Choices"
 
 
@@ -178,9 +181,11 @@ def test_closing_sends_nothing_and_gives_the_focus_back(cached, running, how):
     assert {url.removeprefix(running.url) for _, url in sent} <= {"/privacy-choices/status"}
     assert entries(running) == before
     assert told(page)[4:] == [
-        ["signalStatus", "not ready"], ["cmpDisplayStatus", "visible"], ["cmpDisplayStatus", "hidden"],
+        ["signalStatus", "not ready"],
+        ["cmpDisplayStatus", "visible"],
+        ["cmpDisplayStatus", "hidden"],
         ["signalStatus", "ready"],
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -135,9 +135,11 @@ def test_a_no_is_a_no_to_every_reader_in_the_field_whichever_sections_it_reads(s
 def test_with_the_states_section_alone_most_readers_would_hear_nothing_in_twelve_states():
     """Control, and what was wrong with it."""
     silent = {
-        state for state, number in OWN_SECTION.items() for reader in READERS
+        state
+        for state, number in OWN_SECTION.items()
+        for reader in READERS
         if reader.reads and number not in reader.reads
-    }  # fmt: skip
+    }
     assert silent == OWN_SECTION.keys() - READ_BY_ALL
     alone = strings(Outcome(FULL, frozenset({"US-TX"}), said_in=GppSections.STATE))
     assert alone.gpp_sid == [16]
@@ -201,9 +203,14 @@ def test_a_recipient_and_a_page_are_told_in_the_members_of_the_contract():
     """As `downstream` of a check and `strings` of the status have them."""
     out, free = (Outcome(denied, CALIFORNIA, gpc=bool(denied)) for denied in (FULL, NONE))
     assert strings(out).for_recipient(out) == {
-        "gpp": strings(out).gpp, "gpp_sid": [8], "us_privacy": "1YYN", "gpc": "1",
-        "npa": 1, "rdp": 1, "ldu": {"options": ["LDU"], "country": 1, "state": 1000},
-    }  # fmt: skip
+        "gpp": strings(out).gpp,
+        "gpp_sid": [8],
+        "us_privacy": "1YYN",
+        "gpc": "1",
+        "npa": 1,
+        "rdp": 1,
+        "ldu": {"options": ["LDU"], "country": 1, "state": 1000},
+    }
     ads = ("ad_storage", "ad_user_data", "ad_personalization")
     for outcome, word in ((out, "denied"), (free, "granted")):
         page = strings(outcome).for_page()
@@ -224,8 +231,10 @@ def test_a_recipient_and_a_page_are_told_in_the_members_of_the_contract():
 def test_limited_data_use_names_the_persons_state_by_its_code(places, country, state):
     """0 lets the recipient find it (Meta, "Data Processing Options")."""
     assert limited_data_use(Outcome(FULL, frozenset(places))) == {
-        "options": ["LDU"], "country": country, "state": state,
-    }  # fmt: skip
+        "options": ["LDU"],
+        "country": country,
+        "state": state,
+    }
     assert limited_data_use(Outcome(NONE, frozenset(places))) == {"options": [], "country": 0, "state": 0}
 
 
@@ -266,8 +275,13 @@ def test_what_an_app_stored_is_heard_as_at_least_what_was_denied_when_it_comes_b
 def test_the_national_key_and_the_list_of_sections_come_and_go_together_on_the_phone(state):
     """Whatever follows on whatever: what the phone holds after a write is one answer, none of it from another day."""
     places = [frozenset({f"US-{state}"}), CALIFORNIA, IN_THE_US["US-WY"], ABROAD["DE"]]
-    writes = [kept[name] for place in places for denied in DENIED
-              for kept in [stores(Outcome(denied, place))] for name in ("store", "store_opted_out")]  # fmt: skip
+    writes = [
+        kept[name]
+        for place in places
+        for denied in DENIED
+        for kept in [stores(Outcome(denied, place))]
+        for name in ("store", "store_opted_out")
+    ]
     for before, after in product(writes, repeat=2):
         phone = {key: value for key, value in {**before, **after}.items() if value is not None}
         ids = [int(number) for number in phone["IABGPP_GppSID"].split("_")]

@@ -135,8 +135,11 @@ def test_one_wrong_row_hides_no_other_and_no_other_file():
         {"a.toml": {"row": [ROW | {"rule": "?"}, ROW | ENDED]}, "b.toml": {"row": 1}, "c.toml": {"row": [{}]}}
     )
     assert [line.partition(":")[0] for line in told] == [
-        "a.toml row 1", "b.toml", "c.toml row 1", "a.toml row 2 (US-CA profiling)",
-    ]  # fmt: skip
+        "a.toml row 1",
+        "b.toml",
+        "c.toml row 1",
+        "a.toml row 2 (US-CA profiling)",
+    ]
 
 
 def test_a_row_of_many_states_is_told_once():

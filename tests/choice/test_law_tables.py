@@ -130,8 +130,10 @@ def test_sensitive_data_has_its_rule_from_its_day(state):
 def test_a_precise_point_has_the_states_own_rule_beside_the_federal_one(state):
     text, expected = SENSITIVE.get(state, (GENERAL[state], LawRule.OPT_IN))
     first = day("2025-01-01" if state == "CO" else text)
-    own = {on: [row.rule for row in SHIPPED.on_file(f"US-{state}", DataClass.PRECISE_GEO, on) if row.place != "US"]
-           for on in (first - ONE_DAY, first)}  # fmt: skip
+    own = {
+        on: [row.rule for row in SHIPPED.on_file(f"US-{state}", DataClass.PRECISE_GEO, on) if row.place != "US"]
+        for on in (first - ONE_DAY, first)
+    }
     assert list(own.values()) == [[], [expected]]
 
 

@@ -190,10 +190,15 @@ def truth_table(cases):
         write, browser = FORMS[form]
         told = {case["id"]: table["base_fields"] | case["set"] for case in table["cases"]}
         return [
-            Row(case["id"], {"gpp": write(told[case["id"]])}, denials(case["pbs_java"], case[browser]),
-                case["set"] | {"Version": 2 if browser == "prebidjs_v2" else 1})
-            for case in table["cases"] if write is not version_1 or in_version_1(told[case["id"]])
-        ]  # fmt: skip
+            Row(
+                case["id"],
+                {"gpp": write(told[case["id"]])},
+                denials(case["pbs_java"], case[browser]),
+                case["set"] | {"Version": 2 if browser == "prebidjs_v2" else 1},
+            )
+            for case in table["cases"]
+            if write is not version_1 or in_version_1(told[case["id"]])
+        ]
 
     return cache(rows)
 
@@ -256,11 +261,15 @@ PLACES = {9: "US-VA", 10: "US-CO", 11: "US-UT", 12: "US-CT"}
 
 def test_a_person_of_each_states_section_is_denied_whatever_both_products_deny(cases, agrees):
     rows = [
-        Row(case["id"], {"gpp": case["gpp"], "gpp_sid": case["gpp_sid"]},
-            denials(case["pbs_java"], case["prebidjs"]), case["set"] or {},
-            PLACES.get(case["gpp_sid"][0], CALIFORNIA))
+        Row(
+            case["id"],
+            {"gpp": case["gpp"], "gpp_sid": case["gpp_sid"]},
+            denials(case["pbs_java"], case["prebidjs"]),
+            case["set"] or {},
+            PLACES.get(case["gpp_sid"][0], CALIFORNIA),
+        )
         for case in cases("us_sections_gpp_strings")["cases"]
-    ]  # fmt: skip
+    ]
     agrees("strings of sections 7 to 12", rows, SECTIONS)
 
 
@@ -286,10 +295,16 @@ def specs(cases):
 
 def test_a_person_of_prebidjs_specs_is_denied_whatever_it_denies(specs, agrees):
     rows = [
-        Row(case["id"], {"gpp": (version_1 if told["Version"] == 1 else FORMS["usnat, version 2"][0])(told)},
-            dict.fromkeys(activities, (case["result"],)), told)
-        for function, activities in DECISIONS.items() for case in specs[function] for told in case["args"]
-    ]  # fmt: skip
+        Row(
+            case["id"],
+            {"gpp": (version_1 if told["Version"] == 1 else FORMS["usnat, version 2"][0])(told)},
+            dict.fromkeys(activities, (case["result"],)),
+            told,
+        )
+        for function, activities in DECISIONS.items()
+        for case in specs[function]
+        for told in case["args"]
+    ]
     agrees("Prebid.js specs", rows, {AGREED: 53})
 
 

@@ -148,8 +148,13 @@ def test_how_much_was_held_back_and_why_is_told_for_counting():
         "kw": "travel, my health, flat 4, hello, bye",
     }
     assert held_back(row, ALLOWED | {DataClass.PRECISE_GEO: Answer.DENY}) == {
-        rows.UNMAPPED: 1, rows.DENIED: 1, rows.UNREADABLE: 2, Why.SENSITIVE: 1, Why.DIGITS: 1, Why.UNLISTED: 2,
-    }  # fmt: skip
+        rows.UNMAPPED: 1,
+        rows.DENIED: 1,
+        rows.UNREADABLE: 2,
+        Why.SENSITIVE: 1,
+        Why.DIGITS: 1,
+        Why.UNLISTED: 2,
+    }
     assert held_back({"ad_id": GAID}) == {}
 
 

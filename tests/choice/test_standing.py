@@ -24,10 +24,20 @@ def bits(states):
 def test_the_bits_of_rows_already_written_never_move():
     """The vocabulary may grow at its end only; a moved bit would read one person's refusal as another's."""
     assert [purpose.value for purpose in CHOOSABLE[:13]] == [
-        "sale", "sharing", "targeted_ads", "profiling", "sensitive", "marketing_email", "marketing_mail",
-        "marketing_text", "marketing_call", "third_party_marketing", "cpni_marketing", "cpni_disclosure",
+        "sale",
+        "sharing",
+        "targeted_ads",
+        "profiling",
+        "sensitive",
+        "marketing_email",
+        "marketing_mail",
+        "marketing_text",
+        "marketing_call",
+        "third_party_marketing",
+        "cpni_marketing",
+        "cpni_disclosure",
         "call_location",
-    ]  # fmt: skip
+    ]
     assert [SHIFT[purpose] for purpose in CHOOSABLE] == list(range(0, 2 * len(CHOOSABLE), 2))
 
 

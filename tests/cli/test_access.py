@@ -22,8 +22,10 @@ def shown(folder):
     """A folder in which something about person 1 was sent twice, and may have been sent once."""
     with open_house(folder, inside.settings()) as house:
         key = house.consent.people.name([named("gaid", gaid(1))]).subjects[0].key
-        rows = [Counted(key, "advertisers", ("sharing",), ("ad_id",), outcome, milliseconds(AT))
-                for outcome in ("sent", "sent", "possible")]  # fmt: skip
+        rows = [
+            Counted(key, "advertisers", ("sharing",), ("ad_id",), outcome, milliseconds(AT))
+            for outcome in ("sent", "sent", "possible")
+        ]
         house.writer.submit(lambda tx: disclosed.count(tx, rows, AT)).result(60)
     return folder
 

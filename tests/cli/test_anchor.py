@@ -49,11 +49,15 @@ class Authority:
         self.folder, self.openssl, self.broken = folder, openssl, False
         (folder / "conf").write_text(CONFIG.format(folder=folder))
         (folder / "serial").write_text("01\n")
-        self.run("req -x509 -newkey rsa:2048 -nodes -keyout root.key -out root.pem -days 9 -subj /CN=root"
-                 " -config conf -extensions root")  # fmt: skip
+        self.run(
+            "req -x509 -newkey rsa:2048 -nodes -keyout root.key -out root.pem -days 9 -subj /CN=root"
+            " -config conf -extensions root"
+        )
         self.run("req -newkey rsa:2048 -nodes -keyout tsa.key -out tsa.csr -subj /CN=tsa -config conf")
-        self.run("x509 -req -in tsa.csr -CA root.pem -CAkey root.key -CAcreateserial -days 9 -out tsa.pem"
-                 " -extfile conf -extensions signer")  # fmt: skip
+        self.run(
+            "x509 -req -in tsa.csr -CA root.pem -CAkey root.key -CAcreateserial -days 9 -out tsa.pem"
+            " -extfile conf -extensions signer"
+        )
 
     def run(self, words):
         subprocess.run([self.openssl, *words.split()], cwd=self.folder, check=True, capture_output=True)

@@ -501,8 +501,10 @@ def test_the_longer_texts_are_listed_and_printed(run):
 def test_the_program_is_there_under_its_name(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "gateway", "check", "teemo", "--data", str(tmp_path)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 3
     assert done.stderr.startswith("gateway: ")
     assert "Traceback" not in done.stderr

@@ -46,10 +46,14 @@ def test_a_program_reads_what_holds_in_connecticut_on_the_day_of_its_ban():
     assert (found["places"], found["on"], found["age"]) == (["US-CT"], "2026-10-01", "adult")
     assert set(held(found)) == {*CHOOSABLE, "precise_geo"}
     assert held(found)["precise_geo"] == "banned"
-    assert [(row["place"], row["rule"], row["from"], row["until"], row["confidence"], row["in_band"])
-            for row in found["rows"] if row["subject"] == "precise_geo"] == [
-        ("US-CT", "banned", "2026-10-01", None, "?", False), ("US", "opt_in", "2024-01-09", None, "S", False),
-    ]  # fmt: skip
+    assert [
+        (row["place"], row["rule"], row["from"], row["until"], row["confidence"], row["in_band"])
+        for row in found["rows"]
+        if row["subject"] == "precise_geo"
+    ] == [
+        ("US-CT", "banned", "2026-10-01", None, "?", False),
+        ("US", "opt_in", "2024-01-09", None, "S", False),
+    ]
     assert [duty["from"] for duty in found["signal_duty"]] == ["2025-01-01"]
     assert found["changes"] == []
 
@@ -59,8 +63,11 @@ def test_the_day_before_the_ban_it_stands_among_the_next_changes():
     assert held(found)["precise_geo"] == "opt_in"
     (change,) = found["changes"]
     assert (change["on"], change["subject"], change["rule"], change["was"]) == (
-        "2026-10-01", "precise_geo", "banned", "opt_in",
-    )  # fmt: skip
+        "2026-10-01",
+        "precise_geo",
+        "banned",
+        "opt_in",
+    )
     assert "  2026-10-01 precise_geo: banned (US-CT Conn. Public Act 26-64 (SB 4)); was opt_in (US-CT" in (
         run("show", "--place", "US-CT", "--on", "2026-09-30").stdout
     )
@@ -71,7 +78,7 @@ def test_the_next_changes_are_those_of_that_age(age, was):
     changes = shown("--place", "US-CT", "--on", "2026-06-30", "--age", age)["changes"]
     assert [(each["on"], each["rule"], each["was"]) for each in changes if each["subject"] == "sale"] == [
         ("2026-07-01", "banned", was),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(("age", "sale"), [("under_13", "banned"), ("16_17", "banned"), ("adult", "opt_out")])
@@ -90,8 +97,11 @@ def test_where_no_row_speaks_the_default_of_the_regime_is_shown():
     found = shown("--place", "US-WY", "--on", "2026-11-24")
     (sale,) = [row for row in found["rows"] if row["subject"] == "sale"]
     assert (sale["rule"], sale["citation"], sale["from"], sale["strictest"]) == (
-        "opt_out", "no law on file", None, True,
-    )  # fmt: skip
+        "opt_out",
+        "no law on file",
+        None,
+        True,
+    )
     assert "signal: none on file (heard here in any case)" in run("show", "--place", "US-WY").stdout
 
 
@@ -155,8 +165,9 @@ def test_a_new_table_is_looked_at_beside_the_shipped_ones(table):
 def test_a_changed_table_stands_in_for_the_shipped_one_of_its_name(table):
     text = (TABLES / "us_other_states.toml").read_text()
     assert run("check", table(text, "us_other_states.toml")).exit_code == 0
-    cut = text.replace('subjects = ["precise_geo"], rule = "opt_in", until = 2026-06-30', 'subjects = ["precise_geo"], '
-                       'rule = "opt_in"')  # fmt: skip
+    cut = text.replace(
+        'subjects = ["precise_geo"], rule = "opt_in", until = 2026-06-30', 'subjects = ["precise_geo"], rule = "opt_in"'
+    )
     checked = run("check", table(cut, "us_other_states.toml"))
     assert checked.exit_code == 1
     assert "(US-VA precise_geo): can never matter from 2026-07-01" in checked.stdout

@@ -37,8 +37,14 @@ def ran(folder):
     """A service that ran today and heard GPC 40 times."""
     counts = [{}, {"signals": {"web gpc": 40, "web usprivacy": 2}}]
     with open_house(folder, inside.settings()) as house:
-        kept = Evidence(folder, house.writer, in_force(inside.settings()), lambda: datetime.now(UTC),
-                        counted=lambda: counts[0], off={"enforcement_off": lambda: True})  # fmt: skip
+        kept = Evidence(
+            folder,
+            house.writer,
+            in_force(inside.settings()),
+            lambda: datetime.now(UTC),
+            counted=lambda: counts[0],
+            off={"enforcement_off": lambda: True},
+        )
         kept.start()
         counts.pop(0)
         kept.stop()
@@ -75,8 +81,11 @@ def changed(folder, tmp_path):
     """
     config = tmp_path / "config.toml"
     config.write_text('[recipients.teemo]\ncontract = "T-2"\n')
-    runs = [(inside.settings(), []), (inside.settings(config), [Document("notice", "spring", "en", b"What we do")]),
-            (inside.settings(config, age__floor="13"), [])]  # fmt: skip
+    runs = [
+        (inside.settings(), []),
+        (inside.settings(config), [Document("notice", "spring", "en", b"What we do")]),
+        (inside.settings(config, age__floor="13"), []),
+    ]
     for settings, shown in runs:
         with open_house(folder, settings) as house:
             kept = Evidence(folder, house.writer, in_force(settings), lambda: datetime.now(UTC), counted=dict, off={})

@@ -80,8 +80,9 @@ LATIN = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "PYTHONIO
 
 def test_a_terminal_without_utf_8_gets_the_whole_text(tmp_path):
     ours, theirs = pty.openpty()
-    with subprocess.Popen([*COMMAND, "help", "proofs"], stdout=theirs, stderr=subprocess.STDOUT,
-                          env=os.environ | LATIN) as shown:  # fmt: skip
+    with subprocess.Popen(
+        [*COMMAND, "help", "proofs"], stdout=theirs, stderr=subprocess.STDOUT, env=os.environ | LATIN
+    ) as shown:
         os.close(theirs)
         text = b""
         while True:
@@ -100,8 +101,11 @@ def test_into_a_file_goes_utf_8_whatever_the_locale(folder):
     plain = subprocess.run([*COMMAND, "help", "proofs"], capture_output=True).stdout
     assert "\N{EM DASH}".encode() in plain
     assert subprocess.run([*COMMAND, "help", "proofs"], capture_output=True, env=os.environ | LATIN).stdout == plain
-    kept = subprocess.run([*COMMAND, "choose", "opt_out", "--email", email(1), "--data", str(folder)],
-                          capture_output=True, env=os.environ | LATIN)  # fmt: skip
+    kept = subprocess.run(
+        [*COMMAND, "choose", "opt_out", "--email", email(1), "--data", str(folder)],
+        capture_output=True,
+        env=os.environ | LATIN,
+    )
     assert kept.returncode == 0, kept.stderr  # the last checkpoint, which bears an em dash, was read and written
     assert subprocess.run([*COMMAND, "verify", "--data", str(folder)], capture_output=True).returncode == 0
 

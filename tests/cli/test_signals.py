@@ -93,8 +93,13 @@ def test_what_a_library_leaves_out_is_named_as_absent():
 
 def test_the_numbers_of_a_state_section_are_told_in_words():
     shown = " ".join(run("decode", "gpp", OUT).stdout.split())
-    for words in ("SaleOptOut 1 (opted out)", "SaleOptOutNotice 1 (notice given)", "MspaCoveredTransaction 2 (no)",
-                  "PersonalDataConsents 0 (not applicable)", "Gpc False"):  # fmt: skip
+    for words in (
+        "SaleOptOut 1 (opted out)",
+        "SaleOptOutNotice 1 (notice given)",
+        "MspaCoveredTransaction 2 (no)",
+        "PersonalDataConsents 0 (not applicable)",
+        "Gpc False",
+    ):
         assert words in shown
     assert "SaleOptOut 2 (did not opt out)" in " ".join(run("decode", "gpp", YES).stdout.split())
 

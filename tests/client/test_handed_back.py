@@ -97,8 +97,14 @@ def test_any_number_of_checks_is_asked_some_at_a_time_when_they_are_looked_at():
 
 
 def line(name: str, **more) -> bytes:
-    stated = {"id": name, "outcome": "returned", "reason": "no_choice", "data": {"ad_id": "allow"},
-              "row": {"ad_id": "x", "row": "h"}, "valid_until": stamp(0.25)}  # fmt: skip
+    stated = {
+        "id": name,
+        "outcome": "returned",
+        "reason": "no_choice",
+        "data": {"ad_id": "allow"},
+        "row": {"ad_id": "x", "row": "h"},
+        "valid_until": stamp(0.25),
+    }
     return json.dumps(stated | more).encode()
 
 
@@ -112,9 +118,13 @@ def handed(*lines: bytes, rows=1, known=clock, posted=None, said=None, failures=
         yield from lines
 
     return HandedBack(
-        "teemo", ({"id": f"r{n}"} for n in range(rows)), post, known,
-        (said if said is not None else []).append, (failures if failures is not None else []).append,
-    )  # fmt: skip
+        "teemo",
+        ({"id": f"r{n}"} for n in range(rows)),
+        post,
+        known,
+        (said if said is not None else []).append,
+        (failures if failures is not None else []).append,
+    )
 
 
 def test_a_row_may_be_sent_while_it_holds_and_what_became_of_it_is_said():

@@ -15,9 +15,7 @@ pytestmark = pytest.mark.slow
 
 
 def examples() -> list[str]:
-    return re.findall(
-        r"```python\n(.*?)```", (resources.files("gateway") / "manual" / "ask.md").read_text(), re.DOTALL
-    )  # fmt: skip
+    return re.findall(r"```python\n(.*?)```", (resources.files("gateway") / "manual" / "ask.md").read_text(), re.DOTALL)
 
 
 def example() -> str:

@@ -230,8 +230,9 @@ class TestASignal:
         assert await consent.observe([who("gaid", GAID)], heard) == 1
         assert await consent.observe([who("idfv", IDFV)], Heard(heard.said[:1])) == 1
         assert [(body["src"], body["p"]) for body in await bodies(house)] == [
-            ("gpp", ["sale", "sharing", "targeted_ads"]), ("ad_choices", ["sharing", "targeted_ads"]),
-        ]  # fmt: skip
+            ("gpp", ["sale", "sharing", "targeted_ads"]),
+            ("ad_choices", ["sharing", "targeted_ads"]),
+        ]
         for purpose in FULL:
             assert state(consent, who("idfv", IDFV), purpose) == "opted_out"
 
@@ -278,8 +279,9 @@ class TestADevicesState:
         both = Heard((*LIMITED.said, Said("cmp_cookie:klaro:ads", frozenset({Purpose.SHARING}), KeptFor.STATE)))
         assert await consent.observe([device], both) == 2
         assert [(body["src"], len(body["p"])) for body in await bodies(house)] == [
-            ("device", 3), ("cmp_cookie:klaro:ads", 1),
-        ]  # fmt: skip
+            ("device", 3),
+            ("cmp_cookie:klaro:ads", 1),
+        ]
         await consent.observe([device], LIFTED)
         assert state(consent, device) == "opted_out"  # the tool's sharing is the sale, too (R3, R25)
 
@@ -339,8 +341,10 @@ class TestComingBack:
         clock.later(seconds=1)
         await consent.confirm(ask(), SHOWN.notice)
         assert consent.checks.read_back([mail], SIGNAL_PURPOSES) == {
-            "sale": "opted_in", "sharing": "opted_out", "targeted_ads": "opted_out",
-        }  # fmt: skip
+            "sale": "opted_in",
+            "sharing": "opted_out",
+            "targeted_ads": "opted_out",
+        }
         for heard, sale in ((Heard(), True), (from_call({"ac": "1~"}), False)):  # a live no to one is a no to all
             site = consent.checks.site([mail], heard.denied, "US-CA")
             assert site.allowed == {Purpose.SALE: sale, Purpose.SHARING: False, Purpose.TARGETED_ADS: False}

@@ -111,9 +111,10 @@ async def test_a_person_who_was_denied_is_in_the_log_by_request_alone(tmp_path):
     async with inside.application(tmp_path / "data") as app, inside.client(app, **inside.DEV) as keyed:
         plain = await keyed.post("/v1/check", json=ASK | {"signals": {"gpc": "1"}})
         traced = await keyed.post(
-            "/v1/check", json=ASK | {"signals": {"gpc": "1"}, "dry_run": True},
+            "/v1/check",
+            json=ASK | {"signals": {"gpc": "1"}, "dry_run": True},
             headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"},
-        )  # fmt: skip
+        )
         bid = {"id": "1", "device": {"ifa": GAID, "os": "Android"}, "regs": {"gpc": 1}}
         await keyed.post("/v1/openrtb?recipient=advertisers&place=US-NY", json=bid)
         await keyed.post("/v1/checks", json=[ASK, ASK | {"recipient": "nobody"}])
@@ -132,8 +133,12 @@ def found_again(folder, plain, trace):
 
     [found] = decision_log.find_decision(folder, plain)
     assert (found["door"], found["verdict"], found["reason"], found["place"], found["mode"]) == (
-        "check", "denied", "gpc", "US-NY", "live",
-    )  # fmt: skip
+        "check",
+        "denied",
+        "gpc",
+        "US-NY",
+        "live",
+    )
     told = run("explain", "--request", trace)
     assert (told.exit_code, "advertisers: denied, gpc" in told.output, "dry_run" in told.output) == (0, True, True)
     assert run("explain", "--request", "f" * 32).exit_code == 1
@@ -143,9 +148,10 @@ def found_again(folder, plain, trace):
         (row["recipient"], row["reason"], row["mode"]): (row["count"], row["of"]) for row in json.loads(report.output)
     }
     assert rows == {
-        ("advertisers", "gpc", "live"): (2, 3), ("advertisers", "gpc", "dry_run"): (1, 1),
+        ("advertisers", "gpc", "live"): (2, 3),
+        ("advertisers", "gpc", "dry_run"): (1, 1),
         ("unknown", "unknown_recipient", "live"): (1, 1),
-    }  # fmt: skip
+    }
     assert "2 of 3" in run("report", "denies", "--since", str(today())).output
     assert run("report", "denies", "--since", "2099-01-01").output == "no answer was no\n"
 

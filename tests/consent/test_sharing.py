@@ -16,7 +16,7 @@ from support.people import gaid, named
 from gateway.app.composition import migrate, open_house
 from gateway.consent.share import GROUP, ShareRow
 from gateway.delivery.forward import ForwardOutcome, Sending
-from gateway.ledger import disclosures, erasure, recipient_holdings, outbox
+from gateway.ledger import disclosures, erasure, outbox, recipient_holdings
 from gateway.ledger.disclosures import CHUNK, Acknowledged
 from gateway.ledger.entry import b64
 from gateway.ledger.erasure import ErasureOrder
@@ -417,9 +417,14 @@ class TestAnActOfAPerson:
     def friend(self, teemo):
         fields = {"ad_id": DataClass.AD_ID}
         return replace(
-            teemo, name="friend", role=Role.CONSUMER_DIRECTED, purposes=(Purpose.SERVICE,), data=(DataClass.AD_ID,),
-            unlinked="allow", fields=fields,
-        )  # fmt: skip
+            teemo,
+            name="friend",
+            role=Role.CONSUMER_DIRECTED,
+            purposes=(Purpose.SERVICE,),
+            data=(DataClass.AD_ID,),
+            unlinked="allow",
+            fields=fields,
+        )
 
     async def wish(self, house, friend, number):
         subjects = house.consent.people.name([named("gaid", gaid(number))]).subjects

@@ -369,7 +369,9 @@ async def test_a_deletion_goes_by_the_framework_one_identifier_a_request_and_its
         await telling.close()
     assert len(recipient.requests) == 3
     found = await desk.house.writer.commit(
-        lambda tx: [deletions_acknowledged.tokens(tx, name) for (name,) in tx.db.execute("SELECT id FROM outbox").fetchall()]
+        lambda tx: [
+            deletions_acknowledged.tokens(tx, name) for (name,) in tx.db.execute("SELECT id FROM outbox").fetchall()
+        ]
     )
     assert sorted(opened_claims(token)["rqJWT"] for [token] in found) == sorted(each for each, _ in recipient.requests)
     assert {state for state, *_ in await desk.states()} == {"delivered"}

@@ -35,8 +35,15 @@ def public(key, kid="vendor-1", **more):
 
 
 def acknowledgement(request, key=KEY, kid="vendor-1", alg="ES256", headers=None, **claims):
-    said = {"version": "1.0", "rqJWT": request, "jti": "ack-1", "iss": "vendor.example", "iat": int(AT.timestamp()),
-            "raResultCode": 0, "raResultString": "Successful"} | claims  # fmt: skip
+    said = {
+        "version": "1.0",
+        "rqJWT": request,
+        "jti": "ack-1",
+        "iss": "vendor.example",
+        "iat": int(AT.timestamp()),
+        "raResultCode": 0,
+        "raResultString": "Successful",
+    } | claims
     said = {name: value for name, value in said.items() if value is not ...}
     return jwt.encode(said, key, alg, {"kid": kid, **(headers or {})} if kid else headers)
 
@@ -88,11 +95,14 @@ class TestDiscovery:
         examples = json.loads((vectors / "enforcement" / "ddrf_protocol.json").read_text())["dsrdelete_examples"]
         found = [ddrf.vendor(json.dumps(example["json"]).encode()) for example in examples]
         assert [vendor.endpoint for vendor in found] == [
-            "https://www.publisher1.com/api/delete/", "https://www.doubleclick.net/iab-ddrf",
-        ]  # fmt: skip
+            "https://www.publisher1.com/api/delete/",
+            "https://www.doubleclick.net/iab-ddrf",
+        ]
         assert ddrf.subject("idfv", IDFV, found[1].accepts) == {
-            "identifierValue": IDFV, "identifierType": "ifv", "identifierFormat": "plaintext",
-        }  # fmt: skip
+            "identifierValue": IDFV,
+            "identifierType": "ifv",
+            "identifierFormat": "plaintext",
+        }
         assert ddrf.subject("gaid", GAID, found[1].accepts) is None, "Google takes no advertising ids"
         assert ddrf.subject("email_sha256", "ab" * 32, found[0].accepts)["identifierFormat"] == "sha256"
 
@@ -215,17 +225,23 @@ class Recipient:
                 recipient.read += 1
                 stated = {
                     "endpoint": recipient.endpoint or f"http://{self.headers['Host']}/delete",
-                    "identifiers": recipient.identifiers, "publicKey": recipient.keys, "vendorScriptRequirement": False,
-                }  # fmt: skip
+                    "identifiers": recipient.identifiers,
+                    "publicKey": recipient.keys,
+                    "vendorScriptRequirement": False,
+                }
                 self.answer(200 if self.path == "/dsrdelete.json" else 404, json.dumps(stated).encode())
 
             def posted(self):
                 request = self.body().decode()
                 recipient.requests.append((request, self.headers["Content-Type"]))
                 token = acknowledgement(
-                    request, recipient.key, recipient.kid, iss="127.0.0.1", jti=f"ack-{time.monotonic_ns()}",
+                    request,
+                    recipient.key,
+                    recipient.kid,
+                    iss="127.0.0.1",
+                    jti=f"ack-{time.monotonic_ns()}",
                     **recipient.claims,
-                )  # fmt: skip
+                )
                 self.answer(recipient.status, token.encode())
 
             def answer(self, status, content):

@@ -11,9 +11,18 @@ FEDERAL, PLAIN = Calendar(), Calendar(federal=False)
 
 def test_the_holidays_of_2026_are_those_that_the_office_of_personnel_management_lists():
     assert [day.isoformat() for day in holidays(2026)] == [
-        "2026-01-01", "2026-01-19", "2026-02-16", "2026-05-25", "2026-06-19", "2026-07-04", "2026-09-07", "2026-10-12",
-        "2026-11-11", "2026-11-26", "2026-12-25",
-    ]  # fmt: skip
+        "2026-01-01",
+        "2026-01-19",
+        "2026-02-16",
+        "2026-05-25",
+        "2026-06-19",
+        "2026-07-04",
+        "2026-09-07",
+        "2026-10-12",
+        "2026-11-11",
+        "2026-11-26",
+        "2026-12-25",
+    ]
 
 
 @pytest.mark.parametrize(

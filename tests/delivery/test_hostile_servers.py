@@ -232,13 +232,17 @@ def certificate(name: str, folder):
     key = ec.generate_private_key(ec.SECP256R1())
     called = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     made = (
-        x509.CertificateBuilder().subject_name(called).issuer_name(called).public_key(key.public_key())
-        .serial_number(1).not_valid_before(datetime.now(UTC) - timedelta(days=1))
+        x509.CertificateBuilder()
+        .subject_name(called)
+        .issuer_name(called)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
         .not_valid_after(datetime.now(UTC) + timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
-    )  # fmt: skip
+    )
     path = folder / "server.pem"
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -275,8 +279,9 @@ async def test_a_name_that_leads_inside_at_the_second_question_is_asked_once(mon
 
     monkeypatch.setattr("httpcore2.AnyIOBackend.connect_tcp", connect)
     monkeypatch.setattr(
-        socket, "getaddrinfo",
+        socket,
+        "getaddrinfo",
         lambda host, port, *_, **__: [(2, 1, 6, "", (first.pop() if first else "127.0.0.1", port))],
-    )  # fmt: skip
+    )
     assert not await sender("http://recipient.example/")
     assert connected == ["8.8.8.8"]

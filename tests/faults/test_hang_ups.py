@@ -64,15 +64,21 @@ def test_whoever_hangs_up_has_said_all_or_nothing_and_holds_up_nobody(tmp_path, 
         assert settled(running) == 201
         found = whole_entries(running.data)
         found["api"][1] -= 1  # the further one
-        denied = {each.person: {reason in DENIED for reason in reasons(running.port, [*each.identifiers])}
-                  for each in calls if each.identifiers}  # fmt: skip
+        denied = {
+            each.person: {reason in DENIED for reason in reasons(running.port, [*each.identifiers])}
+            for each in calls
+            if each.identifiers
+        }
         assert call(f"{running.url}/readyz", key="")[0] == 200
     told = [each for each in calls if each.status in DONE and each.identifiers]
     half = [each for each in calls if not each.whole and each.identifiers]
     unheard = [each for each in calls if each.whole and each.status is None and each.identifiers]
     done = sum(denied[each.person] == {True} for each in unheard)
-    figure("clients that hang up", f"{len(calls)}: {len(half)} within the request, none of them heard; {len(unheard)}"
-           f" after it, {done} of them done, each whole; {len(told)} heard their answer, 0 lost")  # fmt: skip
+    figure(
+        "clients that hang up",
+        f"{len(calls)}: {len(half)} within the request, none of them heard; {len(unheard)}"
+        f" after it, {done} of them done, each whole; {len(told)} heard their answer, 0 lost",
+    )
     assert {source: {n for n, times in entries.items() if times} for source, entries in found.items()} == {
         source: {entries} for source, entries in ENTRIES.items()
     }

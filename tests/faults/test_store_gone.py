@@ -150,8 +150,9 @@ def _everything_denies(url: str) -> float:
     with contextlib.suppress(OSError):
         status, place = post_form(url, action="opt_out", phone=phone(9))
         assert (status, place) == (202, None)
-    status, page = call(f"{url}/privacy-choices", b"action=opt_out&phone=4155550109", key="",
-                        kind="application/x-www-form-urlencoded")  # fmt: skip
+    status, page = call(
+        f"{url}/privacy-choices", b"action=opt_out&phone=4155550109", key="", kind="application/x-www-form-urlencoded"
+    )
     assert status == 202
     assert "It is kept" in page
     assert "Honored" not in page

@@ -208,8 +208,12 @@ class Browser:
 
     async def share(self, *identifiers):
         """What becomes of a Teemo row that names this browser, or other ids, and carries no signal."""
-        row = {"id": f"row-{next(NUMBERS)}", "identifiers": list(identifiers) or [self.name], "place": "US-CA",
-               "data": {"ad_id": gaid(100_000 + self.number)}}  # fmt: skip
+        row = {
+            "id": f"row-{next(NUMBERS)}",
+            "identifiers": list(identifiers) or [self.name],
+            "place": "US-CA",
+            "data": {"ad_id": gaid(100_000 + self.number)},
+        }
         answer = await self.keyed.post("/v1/shares/teemo", json=row)
         first = json.loads(answer.text.splitlines()[0])
         return first["outcome"], first["reason"]
@@ -236,8 +240,14 @@ def silent(keyed, sealing):
 
 
 async def check(keyed, **signals):
-    body = {"identifiers": [named("gaid", gaid(99_999))], "recipient": "teemo", "purpose": "sale", "data": ["ad_id"],
-            "place": "US-CA", "signals": signals}  # fmt: skip
+    body = {
+        "identifiers": [named("gaid", gaid(99_999))],
+        "recipient": "teemo",
+        "purpose": "sale",
+        "data": ["ad_id"],
+        "place": "US-CA",
+        "signals": signals,
+    }
     answer = (await keyed.post("/v1/check", json=body)).json()
     return answer["allowed"] or answer["partly"], answer["reason"]
 
@@ -397,8 +407,13 @@ async def test_a_precise_point_that_a_person_opted_in_to_goes_until_the_browser_
 @pytest.mark.parametrize("channel", ["tc", "gpp"])
 async def test_a_precise_point_that_a_person_opted_in_to_stays_beside_a_consent_that_leaves_it_out(silent, channel):
     await grants_a_precise_point(silent)
-    body = {"identifiers": [silent.name], "recipient": "teemo", "purpose": "sale", "data": ["precise_geo", "ad_id"],
-            "place": "US-CA"}  # fmt: skip
+    body = {
+        "identifiers": [silent.name],
+        "recipient": "teemo",
+        "purpose": "sale",
+        "data": ["precise_geo", "ad_id"],
+        "place": "US-CA",
+    }
     said = {}
     for word, text in (("all", TC_CONSENT), ("all but the place", TC_NOT_PRECISE)):
         signals = {channel: text if channel == "tc" else gpp.write_gpp_string({"tcfeuv2": text})}

@@ -62,8 +62,12 @@ def test_the_account_opts_in_again_and_only_what_travelled_is_lifted(url, tool):
 def test_one_act_of_opting_in_changes_nothing(url, tool):
     curl(tool, url, "action=opt_out", f"phone={phone(1)}")
     notice = next(n for n in call(f"{url}/v1/self")[1]["notices"] if n["kind"] == "opt-in")
-    body = {"identifiers": [named("account", "a1")], "choice": "opt_in", "purposes": ["sale"],
-            "notice": {"sha256": notice["sha256"]}}  # fmt: skip
+    body = {
+        "identifiers": [named("account", "a1")],
+        "choice": "opt_in",
+        "purposes": ["sale"],
+        "notice": {"sha256": notice["sha256"]},
+    }
     assert call(f"{url}/v1/choices", body)[0] == 403
     assert call(f"{url}/v1/choices", {**body, "proof": {"kind": "account", "assertion": "dev"}})[0] == 202
     assert denied(url, "account", "a1")
@@ -81,8 +85,10 @@ def test_a_strangers_phone_is_opted_out_and_linked_to_nobody(url, tool):
 
 
 def test_an_app_opts_out_by_ad_id_in_any_case_and_a_bad_neighbour_costs_nothing(url):
-    body = {"identifiers": [named("gaid", gaid(7)), named("email", "not an address"), named("phone", phone(7))],
-            "choice": "opt_out"}  # fmt: skip
+    body = {
+        "identifiers": [named("gaid", gaid(7)), named("email", "not an address"), named("phone", phone(7))],
+        "choice": "opt_out",
+    }
     status, answer = call(f"{url}/v1/choices", body)
     assert status == 201
     assert answer["ignored"] == [{"pointer": "/identifiers/1", "reason": "malformed"}]

@@ -88,9 +88,11 @@ async def test_whoever_got_the_ad_id_is_told_of_the_ad_id_and_nobody_else_is(tow
     await town.choose(named("gaid", GAID))
     [message] = await town.told("teemo")
     assert message == {
-        "type": "opt_out", "identifiers": [named("gaid", GAID)], "date": datetime.now(UTC).date().isoformat(),
+        "type": "opt_out",
+        "identifiers": [named("gaid", GAID)],
+        "date": datetime.now(UTC).date().isoformat(),
         "duty": recipients_reached.DUTY["opt_out"],
-    }  # fmt: skip
+    }
     await town.nothing_waits()
     assert town.arrived["matching"] == town.arrived["advertisers"] == []
 
@@ -180,8 +182,9 @@ async def test_the_control_without_the_log_everybody_learns_who_objects(town, mo
     def of_everybody(tx, names, own):
         return [
             recipients_reached.Identified(recipients_reached.Got(name, frozenset(), frozenset({"sale"}), 0), known, key)
-            for key, known in names.items() for name in ("teemo", "matching", "advertisers")
-        ]  # fmt: skip
+            for key, known in names.items()
+            for name in ("teemo", "matching", "advertisers")
+        ]
 
     monkeypatch.setattr(recipients_reached, "identified", of_everybody)
     await town.choose(named("gaid", GAID))
@@ -206,9 +209,12 @@ async def test_no_file_holds_what_left_as_it_left(town):
 async def announced(town, recipient):
     """An ad server asks and says that it sends at once; the id of the answer."""
     body = {
-        "identifiers": [named("gaid", GAID)], "recipient": recipient, "data": ["ad_id"], "place": "US-CA",
+        "identifiers": [named("gaid", GAID)],
+        "recipient": recipient,
+        "data": ["ad_id"],
+        "place": "US-CA",
         "will_send": True,
-    }  # fmt: skip
+    }
     answer = await town.client.post("/v1/check", json=body)
     assert answer.json()["allowed"], answer.text
     return answer.json()["decision"]

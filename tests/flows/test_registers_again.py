@@ -82,8 +82,9 @@ async def comes_back(keyed, account, identifiers, known, silence):
     assert {purpose: told[purpose] for purpose in said} == said
     everything = [named("account", account), *identifiers]
     return [
-        await ask(keyed, "/v1/access", identifiers=everything), await ask(keyed, "/v1/standing", identifiers=everything)
-    ]  # fmt: skip
+        await ask(keyed, "/v1/access", identifiers=everything),
+        await ask(keyed, "/v1/standing", identifiers=everything),
+    ]
 
 
 @pytest.mark.slow

@@ -111,8 +111,14 @@ def test_what_a_sidecar_let_go_is_on_the_gateways_record(gateway, sidecar):
     denied = call(f"{sidecar.url}/v1/check", ask(TWO, signals={"gpc": "1"}))[1]
     assert not denied["allowed"]
     assert report(sidecar, denied["decision"], "not_sent") == "recorded"
-    assert comes_to(gateway, ONE, mine := {("advertisers", "sent"): 1, ("advertisers", "possible"): 1,
-                                           ("advertisers", "unknown"): 1}) == mine  # fmt: skip
+    assert (
+        comes_to(
+            gateway,
+            ONE,
+            mine := {("advertisers", "sent"): 1, ("advertisers", "possible"): 1, ("advertisers", "unknown"): 1},
+        )
+        == mine
+    )
     assert comes_to(gateway, TWO, {("advertisers", "sent"): 1}) == {("advertisers", "sent"): 1}
     assert lost(gateway) == 0
     assert report(sidecar, denied["decision"]) == "denied"
@@ -221,8 +227,9 @@ def test_in_the_ad_servers_process_asking_and_sending_are_one_thing_and_are_on_r
             assert (quiet.verdict, "ifa" in quiet.bid["device"]) == ("contextual", False)
             assert client.openrtb(BID, recipient="advertisers", dry_run="1").verdict == "allow"
             assert [each.reason for each in client.checks([ask(ONE, dry_run=True), ask(ONE, signalz=1)])] == [
-                "no_choice", "no_answer",
-            ]  # fmt: skip
+                "no_choice",
+                "no_answer",
+            ]
     assert received(gateway, ONE) == {("advertisers", "sent"): 2}
     assert received(gateway, TWO) == {("advertisers", "unknown"): 1, ("advertisers", "sent"): 1}
 

@@ -35,9 +35,14 @@ def bid(*ids, regs=None, at="ext", place=("USA", "NY")):
     eids = [{"source": "pubcid.org", "uids": [{"id": each, "atype": 1}]} for each in ids]
     user = {"eids": eids} if at == "user" else {"ext": {"eids": eids}}
     country, region = place
-    return {"id": "1", "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}], "site": {"page": "https://example.com/"},
-            "device": {"ua": "UA", "geo": {"country": country, "region": region}}, "user": user,
-            "regs": regs or {}}  # fmt: skip
+    return {
+        "id": "1",
+        "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}],
+        "site": {"page": "https://example.com/"},
+        "device": {"ua": "UA", "geo": {"country": country, "region": region}},
+        "user": user,
+        "regs": regs or {},
+    }
 
 
 async def auction(keyed, body):

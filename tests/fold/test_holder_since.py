@@ -31,9 +31,12 @@ CASES = {
 def lived(acts):
     log = Log()
     does = {
-        NO: lambda: log.no("number"), YES: lambda: log.yes("number"), BACK: lambda: log.release("number"),
-        TO_ANN: lambda: log.link("ann", "number"), TO_BOB: lambda: log.link("bob", "number"),
-    }  # fmt: skip
+        NO: lambda: log.no("number"),
+        YES: lambda: log.yes("number"),
+        BACK: lambda: log.release("number"),
+        TO_ANN: lambda: log.link("ann", "number"),
+        TO_BOB: lambda: log.link("bob", "number"),
+    }
     for act in acts:
         does[act]()
     return log

@@ -1,4 +1,5 @@
-"""Records are read from a ledger as it is today: the fold of them gives what the ledger's own rows say, of every key."""
+"""Records are read from a ledger as it is today: the fold of them gives what the ledger's own rows say, of every
+key."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -7,7 +7,7 @@ from support.people import GAID, email, gaid, phone
 
 from gateway.keys import secret_files
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import access, ages, disclosures, documents, links, proved_periods, person_notices
+from gateway.ledger import access, ages, disclosures, documents, links, person_notices, proved_periods
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import StoreUnavailable

@@ -75,8 +75,12 @@ def test_a_chunk_is_one_entry_that_names_nobody(do, intend):
     [(body,)] = do(lambda tx: tx.db.execute("SELECT body FROM entry").fetchall())
     leaf = json.loads(body)
     assert (leaf["e"], leaf["to"], leaf["p"], leaf["c"], leaf["count"]) == (
-        "disclosure", "teemo", ["sale"], ["ad_id", "coarse_geo"], 3,
-    )  # fmt: skip
+        "disclosure",
+        "teemo",
+        ["sale"],
+        ["ad_id", "coarse_geo"],
+        3,
+    )
     for row in ROWS:
         assert row.key.hex().encode() not in body
         assert row.row_id.encode() not in body

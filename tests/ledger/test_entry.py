@@ -120,9 +120,16 @@ def test_a_notice_is_logged_by_its_hash_and_a_share_by_its_count():
         event=EVENT, recipient="teemo", purposes=["sale"], classes=["b", "a"], rows=3, hashed=b"h" * 32, at=AT
     )
     assert json.loads(told) == {
-        "v": 1, "i": entry.b64(EVENT), "e": "disclosure", "to": "teemo", "p": ["sale"], "c": ["a", "b"], "count": 3,
-        "h": entry.b64(b"h" * 32), "t": "2026-11-24T12:34Z",
-    }  # fmt: skip
+        "v": 1,
+        "i": entry.b64(EVENT),
+        "e": "disclosure",
+        "to": "teemo",
+        "p": ["sale"],
+        "c": ["a", "b"],
+        "count": 3,
+        "h": entry.b64(b"h" * 32),
+        "t": "2026-11-24T12:34Z",
+    }
 
 
 @given(st.lists(st.tuples(st.binary(min_size=32, max_size=32), st.binary(max_size=200)), max_size=5))

@@ -393,4 +393,10 @@ class TestTheSuppressionRecord:
         used = re.compile(r"(FROM|INTO) suppression|suppression\.\w+\(|import suppression$", re.MULTILINE)
         files = [path for path in Path(gateway.__file__).parent.rglob("*.py") if used.search(path.read_text())]
         names = {path.name for path in files} - {"suppression.py", "root.py"}
-        assert names <= {"ledger/recipients_reached.py", "ledger/replica_batches.py", "erasure.py", "ledger/erasure_by_unlink.py", "suppressed.py"}
+        assert names <= {
+            "ledger/recipients_reached.py",
+            "ledger/replica_batches.py",
+            "erasure.py",
+            "ledger/erasure_by_unlink.py",
+            "suppressed.py",
+        }

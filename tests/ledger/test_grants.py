@@ -72,8 +72,9 @@ class TestKeepingAProgramme:
 
     def test_is_a_grant_of_each_purpose_and_no_choice(self, story, me):
         assert {(grant.recipient, grant.purpose, grant.kind) for grant in story.grants(me)} == {
-            ("bonus", Purpose.SALE, GrantKind.PROGRAMME), ("bonus", Purpose.SHARING, GrantKind.PROGRAMME),
-        }  # fmt: skip
+            ("bonus", Purpose.SALE, GrantKind.PROGRAMME),
+            ("bonus", Purpose.SHARING, GrantKind.PROGRAMME),
+        }
         assert story.sales(me) == ["none"]
 
     def test_lifts_no_opt_out_that_there_is(self, story, me):

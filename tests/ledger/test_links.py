@@ -269,9 +269,11 @@ class TestTheLogOfLinks:
         story.releases(number)
         story.links(b, number)
         assert events() == [
-            (0, a.key, number.key, start, None, 0), (1, a.key, number.key, start, story.now + 50, 0),
-            (2, a.key, number.key, start, story.now, 1), (3, b.key, number.key, start, None, 0),
-        ]  # fmt: skip
+            (0, a.key, number.key, start, None, 0),
+            (1, a.key, number.key, start, story.now + 50, 0),
+            (2, a.key, number.key, start, story.now, 1),
+            (3, b.key, number.key, start, None, 0),
+        ]
 
     def test_has_an_entry_for_a_release_of_a_number_that_nobody_had(self, story, number, events):
         written = story.releases(number)

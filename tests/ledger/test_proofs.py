@@ -272,10 +272,12 @@ def test_an_inner_node_is_no_leaf():
 
 
 @given(
-    st.integers(-(2**70), 2**70), st.integers(-(2**70), 2**70),
+    st.integers(-(2**70), 2**70),
+    st.integers(-(2**70), 2**70),
     st.lists(st.binary(max_size=40) | st.binary(min_size=32, max_size=32), max_size=140),
-    st.binary(max_size=40) | st.sampled_from([EMPTY_ROOT, root(5)]), st.sampled_from([EMPTY_ROOT, root(5)]),
-)  # fmt: skip
+    st.binary(max_size=40) | st.sampled_from([EMPTY_ROOT, root(5)]),
+    st.sampled_from([EMPTY_ROOT, root(5)]),
+)
 def test_whatever_a_stranger_claims_is_unproved_and_nothing_worse(first, second, proof, one, other):
     for check, claim in (
         (check_inclusion, (first, second, one, proof, other)),

@@ -23,7 +23,6 @@ from gateway.app.composition import open_house
 from gateway.cli import root
 from gateway.consent.check import Ask
 from gateway.ledger import (
-    verify_connections,
     disclosures,
     history,
     merkle,
@@ -34,6 +33,7 @@ from gateway.ledger import (
     schema,
     tiles,
     tree,
+    verify_connections,
 )
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.errors import LedgerRefused

@@ -102,9 +102,11 @@ def test_no_bit_of_a_receipt_can_be_turned(index, bit):
 def test_a_receipt_for_another_entry_place_or_size_proves_nothing(index, other, size):
     good = made(index)
     for changed in (
-        replace(good, index=other), replace(good, entry=BODIES[other]), replace(good, note=signed(size=size)),
+        replace(good, index=other),
+        replace(good, entry=BODIES[other]),
+        replace(good, note=signed(size=size)),
         replace(good, proof=made(other).proof),
-    ):  # fmt: skip
+    ):
         if changed == good:
             receipt.verify(changed, TRUSTED)
         else:
@@ -168,9 +170,11 @@ def test_receipt_and_opening_together_show_that_the_entry_is_about_oneself():
     assert receipt.is_about(made(), MINE)
     assert not receipt.is_about(made(6), MINE)
     for other in (
-        Opening("email", email(2), RS), Opening("phone", email(1), RS), Opening("email", email(1), b"s" * 32),
+        Opening("email", email(2), RS),
+        Opening("phone", email(1), RS),
+        Opening("email", email(1), b"s" * 32),
         Opening("phone", phone(1), RS),
-    ):  # fmt: skip
+    ):
         assert not receipt.is_about(made(), other)
 
 

@@ -9,11 +9,11 @@ import pytest
 from support.people import GAID, email, gaid, named, phone
 
 from gateway.consent import people
-from gateway.ledger import disclosures, erasure, recipient_holdings, outbox, recipients_to_tell
+from gateway.ledger import disclosures, erasure, outbox, recipient_holdings, recipients_to_tell
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.erasure import ErasureOrder
-from gateway.ledger.recipient_holdings import Left
 from gateway.ledger.kept_request import KeptRequest
+from gateway.ledger.recipient_holdings import Left
 from gateway.ledger.recipients_reached import ToldWord
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose

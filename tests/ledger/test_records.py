@@ -32,8 +32,12 @@ def test_a_choice_is_an_entry_that_its_owner_can_open(do, who, write):
     members = json.loads(body)
     assert members["s"] == entry.b64(entry.subject_commitment(written.opening, "email", email(1)))
     assert (members["e"], members["p"], members["src"], members["m"], members["j"]) == (
-        "opt_out", ["sale", "sharing"], "form", "web", "US-CA",
-    )  # fmt: skip
+        "opt_out",
+        ["sale", "sharing"],
+        "form",
+        "web",
+        "US-CA",
+    )
     assert members["i"] == entry.b64(written.event)
 
 
@@ -46,8 +50,10 @@ def test_the_exact_time_and_the_details_are_sealed_with_the_persons_key_alone(ho
     opened = openings.open_(person, written.event, sealed, opening)
     assert opened.rs == written.opening
     assert json.loads(opened.details) == {
-        "at": "2026-11-24T12:34:56.789+00:00", "made_at": "x", "received": "2026-11-20T00:00:00+00:00",
-    }  # fmt: skip
+        "at": "2026-11-24T12:34:56.789+00:00",
+        "made_at": "x",
+        "received": "2026-11-20T00:00:00+00:00",
+    }
     assert (at, got) == (milliseconds(AT), milliseconds(received))
     with pytest.raises((seals.OpeningFailed, ValueError)):
         seals.open_seal([os.urandom(32)], written.event, sealed)

@@ -21,8 +21,11 @@ from gateway.terms import ChoiceKind, Purpose
 
 def differences(lives, now, live, keys):
     then = {key: lives.then(key, now) for key in keys}
-    return [(key, then[key], live[key]) for key in keys if (then[key][0], ordered(then[key][1])) != (
-        live[key][0], ordered(live[key][1]))]  # fmt: skip
+    return [
+        (key, then[key], live[key])
+        for key in keys
+        if (then[key][0], ordered(then[key][1])) != (live[key][0], ordered(live[key][1]))
+    ]
 
 
 def ordered(allowed):

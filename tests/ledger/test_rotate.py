@@ -120,8 +120,10 @@ def test_history_is_found_and_proved_under_the_new_pepper(peopled):
 def test_no_key_of_the_old_pepper_is_left_anywhere(peopled):
     old = secret_files.load_secrets(peopled)
     with contextlib.closing(sqlite3.connect(peopled / schema.FILE)) as db:
-        before = {(table, column): {row[0] for row in db.execute(f"SELECT {column} FROM {table}")}
-                  for table, column in rotate.KEY_COLUMNS}  # fmt: skip
+        before = {
+            (table, column): {row[0] for row in db.execute(f"SELECT {column} FROM {table}")}
+            for table, column in rotate.KEY_COLUMNS
+        }
     maintenance.pepper(peopled, inside.settings())
     [fresh] = secret_files.load_secrets(peopled).peppers[len(old.peppers) :]
     with contextlib.closing(sqlite3.connect(peopled / schema.FILE)) as db:

@@ -158,8 +158,10 @@ def test_an_older_ledger_keeps_its_grants_names_and_links_and_has_where_they_cam
         ]
         assert db.execute("SELECT alias, canonical, seq FROM name").fetchall() == [(key("h"), key("m"), 0)]
         assert db.execute("SELECT account, identifier, until, released, at FROM link_event").fetchall() == [
-            (key("a"), key("g"), 2000, 0, None), (None, key("g"), None, 1, None), (key("a"), key("p"), None, 0, None),
-        ]  # fmt: skip
+            (key("a"), key("g"), 2000, 0, None),
+            (None, key("g"), None, 1, None),
+            (key("a"), key("p"), None, 0, None),
+        ]
 
 
 def test_a_yes_that_an_older_ledger_left_on_a_released_number_is_gone(second):
@@ -186,8 +188,10 @@ def test_what_stood_in_an_older_ledger_can_be_made_again_from_its_last_links(sec
     composition.migrate(second)
     for now, number, old in ((4999, [], []), (5000, [True], [])):
         with contextlib.closing(schema.open_to_read(second)) as db:
-            read = [[standing.denies(Purpose.SALE) for standing in replay.rebuild(db, [key(who)], now).standings]
-                    for who in ("p", "g")]  # fmt: skip
+            read = [
+                [standing.denies(Purpose.SALE) for standing in replay.rebuild(db, [key(who)], now).standings]
+                for who in ("p", "g")
+            ]
         assert [[word for word in words if word] for words in read] == [number, old]
 
 

@@ -145,9 +145,7 @@ def planted(folder):
 
 def marks(folder):
     """How many are in the file and its log, read as another process reads them."""
-    return sum(
-        each.read_bytes().count(MARK) for each in folder.glob(f"{schema.FILE}*") if each.suffix != ".writer"
-    )  # fmt: skip
+    return sum(each.read_bytes().count(MARK) for each in folder.glob(f"{schema.FILE}*") if each.suffix != ".writer")
 
 
 def opt_out(house):

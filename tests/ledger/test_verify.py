@@ -23,7 +23,6 @@ from gateway.cli import root
 from gateway.keys import seals
 from gateway.ledger import (
     checkpoint_store,
-    verify_connections,
     erasure,
     fold,
     live_rows,
@@ -32,6 +31,7 @@ from gateway.ledger import (
     rows_check,
     schema,
     verify,
+    verify_connections,
 )
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.fold import Fold

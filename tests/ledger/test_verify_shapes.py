@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.ledger import entry, verify_shapes
-from gateway.ledger.verify_shapes import Shapes
 from gateway.ledger.subjects import milliseconds
+from gateway.ledger.verify_shapes import Shapes
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind
 
 AT = datetime(2026, 11, 24, 12, 0, 59, tzinfo=UTC)
@@ -30,8 +30,18 @@ def says(leaf):
 def made(leaf):
     kind, purposes, source, place, manner, ui, minutes = leaf
     event, at = os.urandom(16), AT + timedelta(minutes=minutes)
-    body = entry.choice(event=event, kind=kind, purposes=purposes, source=source, at=at, subject=os.urandom(32),
-                        details=os.urandom(32), place=place, manner=manner, ui=ui)  # fmt: skip
+    body = entry.choice(
+        event=event,
+        kind=kind,
+        purposes=purposes,
+        source=source,
+        at=at,
+        subject=os.urandom(32),
+        details=os.urandom(32),
+        place=place,
+        manner=manner,
+        ui=ui,
+    )
     return body, milliseconds(at), event
 
 
@@ -92,9 +102,13 @@ def one(event=None, at=None, body=None):
 
 def test_an_event_of_another_or_a_time_of_another_minute_is_not_known():
     assert one()[0]
-    for wrong in ({"event": os.urandom(16)}, {"event": b"short"}, {"at": milliseconds(AT) + 60_000},
-                  {"body": lambda body: body.replace(b'{"d":"', b'{"d": ')},
-                  {"body": lambda body: body.replace(b'"v":1}', b'"v":2}')}):  # fmt: skip
+    for wrong in (
+        {"event": os.urandom(16)},
+        {"event": b"short"},
+        {"at": milliseconds(AT) + 60_000},
+        {"body": lambda body: body.replace(b'{"d":"', b'{"d": ')},
+        {"body": lambda body: body.replace(b'"v":1}', b'"v":2}')},
+    ):
         assert one(**wrong) == [None], wrong
 
 

@@ -42,8 +42,10 @@ def voided(lives, seqs):
 
 def bits(lives):
     """What stands for everybody; not by which entry."""
-    rows = {key: lives.db.execute("SELECT own, travelled, held FROM standing WHERE key = ?", (key,)).fetchone()
-            for key in KEYS}  # fmt: skip
+    rows = {
+        key: lives.db.execute("SELECT own, travelled, held FROM standing WHERE key = ?", (key,)).fetchone()
+        for key in KEYS
+    }
     return {key: row or (0, 0, "") for key, row in rows.items()}
 
 

@@ -109,13 +109,26 @@ class World:
     def start_server(self, stack):
         path, _ = self.enrolled("server")
         self.out = self.folder / "server.checks"
-        command = [sys.executable, "-m", "support.replica_process", self.to_server.url, str(self.folder / "server"),
-                   str(path), str(self.folder / "server.secret"), str(PEOPLE), str(self.out)]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "support.replica_process",
+            self.to_server.url,
+            str(self.folder / "server"),
+            str(path),
+            str(self.folder / "server.secret"),
+            str(PEOPLE),
+            str(self.out),
+        ]
         with (self.folder / "server.log").open("wb") as log:
             self.server = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
                 env=os.environ | {"PYTHONPATH": HERE},
-            )  # fmt: skip
+            )
         stack.callback(self.stop_server)
         assert self.server.stdout.readline() == "ready\n", (self.folder / "server.log").read_text()[-2000:]
 
@@ -228,8 +241,10 @@ class World:
     def history(self):
         packed = self.out.read_bytes()
         whole = len(packed) // RECORD.size * RECORD.size
-        server = [Check("server", start, number, allowed, stale)
-                  for start, _, number, allowed, stale in RECORD.iter_unpack(packed[:whole])]  # fmt: skip
+        server = [
+            Check("server", start, number, allowed, stale)
+            for start, _, number, allowed, stale in RECORD.iter_unpack(packed[:whole])
+        ]
         return [*self.checks, *server]
 
     def done(self):

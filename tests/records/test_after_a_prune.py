@@ -36,8 +36,9 @@ def run(folder):
 def lived_in(folder):
     """A run of the service in which somebody asked by letter twice, and a tile full of others once."""
     with open_house(folder, inside.settings()) as house:
-        kept = Evidence(folder, house.writer, in_force(inside.settings()), lambda: datetime.now(UTC), counted=dict,
-                        off={})  # fmt: skip
+        kept = Evidence(
+            folder, house.writer, in_force(inside.settings()), lambda: datetime.now(UTC), counted=dict, off={}
+        )
         kept.start()
 
         async def all_of_them():

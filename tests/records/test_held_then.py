@@ -49,8 +49,9 @@ def configured(tmp_path, name, text, **more):
 def lived_in(folder, tmp_path):
     """Three runs, a day each: without a contract; with one, a lower floor and another recipient; with another law."""
     one = configured(tmp_path, "one.toml", TEEMO.format(""))
-    two = configured(tmp_path, "two.toml", TEEMO.format("T-1") + NEW + 'contract = "N-1"\nannounced = 2024-06-25\n',
-                     age__floor="13")  # fmt: skip
+    two = configured(
+        tmp_path, "two.toml", TEEMO.format("T-1") + NEW + 'contract = "N-1"\nannounced = 2024-06-25\n', age__floor="13"
+    )
     runs = [in_force(one), in_force(two), [*in_force(two), Document(LAW, "new", "", LATER_LAW)]]
     for day, documents in enumerate(runs):
         with open_house(folder, one) as house:

@@ -37,7 +37,7 @@ def a_year(house, folder, says, who, notice):
     def tell(subject, outcome, kind=NoticeKind.CPNI):
         house.writer.submit(
             lambda tx: person_notices.tell(tx, subject, kind, AT.date(), outcome, AT, os.urandom(16))
-        ).result(60)  # fmt: skip
+        ).result(60)
 
     for number, outcome in ((1, Told.SENT), (2, Told.BOUNCED)):
         (subject,) = who(("email", email(number)))
@@ -64,12 +64,18 @@ def a_year(house, folder, says, who, notice):
 def test_a_year_tells_notices_approvals_campaigns_texts_and_outages(folder, a_year):
     found = who_got_what.network_information_told(folder, *YEAR)
     assert found["notices"] == [
-        {"day": "2026-03-03", "outcome": "bounced", "count": 1}, {"day": "2026-03-03", "outcome": "sent", "count": 1}
-    ]  # fmt: skip
+        {"day": "2026-03-03", "outcome": "bounced", "count": 1},
+        {"day": "2026-03-03", "outcome": "sent", "count": 1},
+    ]
     assert found["approvals"] == [
-        {"day": "2026-03-03", "nature": "opt_out", "manner": "api", "count": 1,
-         "purposes": ("cpni_disclosure", "cpni_marketing")}
-    ]  # fmt: skip
+        {
+            "day": "2026-03-03",
+            "nature": "opt_out",
+            "manner": "api",
+            "count": 1,
+            "purposes": ("cpni_disclosure", "cpni_marketing"),
+        }
+    ]
     assert [(each["recipient"], each["data"], each["count"]) for each in found["campaigns_and_disclosures"]] == [
         ("agency", ("cpni",), 3)
     ]

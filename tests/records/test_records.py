@@ -83,9 +83,14 @@ def test_what_nobody_told_is_missing_and_never_made_up(known, says, me):
 def test_each_thing_that_an_operator_leaves_out_is_missed_or_said_by_the_choice_itself(known, consented, member):
     told = {**known(consented).controller, member: NOBODY[member]}
     missing = set(consent_records.render_iso_27560(known(consented, told))["missing"])
-    fields = {"name": {"pii_controllers", "party_name"}, "address": {"party_address"}, "url": {"party_id"},
-              "storage_locations": {"storage_locations"}, "retention": {"retention_period"},
-              "withdrawal": {"withdrawal_method"}}  # fmt: skip
+    fields = {
+        "name": {"pii_controllers", "party_name"},
+        "address": {"party_address"},
+        "url": {"party_id"},
+        "storage_locations": {"storage_locations"},
+        "retention": {"retention_period"},
+        "withdrawal": {"withdrawal_method"},
+    }
     assert missing == fields.get(member, set())
 
 

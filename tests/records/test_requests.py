@@ -28,10 +28,18 @@ def test_a_request_has_every_field_that_the_law_wants_kept(folder, says, who, no
     says(me, at=AT, source="letter", manner="letter", received=AT - timedelta(days=3), place="US-CO", notice=notice)
     (row,) = listed(folder)
     assert {name: row[name] for name in row if name not in {"event", "notice"}} == {
-        "nature": "opt_out", "purposes": ["sale"], "manner": "letter", "source": "letter", "place": "US-CO",
-        "identifier_kinds": ["email", "phone"], "received": "2026-02-28T09:30:00Z", "answered": "2026-03-03T09:30:00Z",
-        "answer": "complied", "denial_basis": None, "appeal": {"made": False, "outcome": None},
-    }  # fmt: skip
+        "nature": "opt_out",
+        "purposes": ["sale"],
+        "manner": "letter",
+        "source": "letter",
+        "place": "US-CO",
+        "identifier_kinds": ["email", "phone"],
+        "received": "2026-02-28T09:30:00Z",
+        "answered": "2026-03-03T09:30:00Z",
+        "answer": "complied",
+        "denial_basis": None,
+        "appeal": {"made": False, "outcome": None},
+    }
     assert len(row["event"]) == 22
     assert row["notice"]
 

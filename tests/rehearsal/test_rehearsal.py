@@ -220,8 +220,9 @@ def test_nothing_reaches_anybody_outside(tmp_path, monkeypatch):
         raise AssertionError("a connection")
 
     monkeypatch.setattr(socket.socket, "connect", connects)
-    made = __main__.rehearse(msgspec.structs.replace(settings, rehearsal=quiet.rehearsal), tmp_path / "stage",
-                                  only=APP, dev=True)  # fmt: skip
+    made = __main__.rehearse(
+        msgspec.structs.replace(settings, rehearsal=quiet.rehearsal), tmp_path / "stage", only=APP, dev=True
+    )
     assert made.content["passed"]
 
 

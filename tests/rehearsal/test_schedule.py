@@ -59,8 +59,10 @@ def service(house, folder):
 
 def entries(folder):
     with contextlib.closing(schema.open_to_read(folder)) as db:
-        rows = db.execute("SELECT e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d"
-                          " ON d.seq = v.seq WHERE v.kind = 'rehearsal' ORDER BY v.seq").fetchall()  # fmt: skip
+        rows = db.execute(
+            "SELECT e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d"
+            " ON d.seq = v.seq WHERE v.kind = 'rehearsal' ORDER BY v.seq"
+        ).fetchall()
     return [{**json.loads(body), **json.loads(more or b"{}")} for body, more in rows]
 
 

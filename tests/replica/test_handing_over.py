@@ -56,8 +56,10 @@ def test_a_batch_whose_answer_was_lost_comes_again_under_its_number(handing):
     assert over._once()
     assert gateway.numbers == [1, 1, 1, 2]
     assert {key for _, key in gateway.taken} == {"Bearer replica.secret"}
-    assert told == ["disclosures are not handed over: ReadTimeout",
-                    "disclosures are not handed over: the gateway answers 503"]  # fmt: skip
+    assert told == [
+        "disclosures are not handed over: ReadTimeout",
+        "disclosures are not handed over: the gateway answers 503",
+    ]
     assert over.why == ""
 
 

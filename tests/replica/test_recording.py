@@ -111,8 +111,11 @@ def test_an_hour_later_it_stays_as_it_was_counted(here):
 
 def test_what_only_the_gateway_can_read_is_passed_on_and_what_is_none_is_not(here):
     assert here.say(("A" * 64, "sent"), ("other." + "A" * 64, "sent"), ("A" * 63, "sent"), ("é" * 64, "sent")) == [
-        "passed_on", "passed_on", "unknown", "unknown",
-    ]  # fmt: skip
+        "passed_on",
+        "passed_on",
+        "unknown",
+        "unknown",
+    ]
 
 
 def test_a_spool_that_is_full_announces_nothing_and_takes_no_report_and_counts_what_it_could_not_keep(

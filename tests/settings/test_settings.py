@@ -73,9 +73,13 @@ def test_without_a_contract_nothing_is_configured_to_go():
 def test_third_parties_get_no_unlinked_rows_unless_the_operator_says_so(file):
     registry = settings().registry()
     assert {name: one.unlinked for name, one in registry.items()} == {
-        "advertisers": "deny", "flurry": "deny", "teemo": "deny", "matching": "deny", "payments": "allow",
+        "advertisers": "deny",
+        "flurry": "deny",
+        "teemo": "deny",
+        "matching": "deny",
+        "payments": "allow",
         "legal": "allow",
-    }  # fmt: skip
+    }
     assert load_settings(file('[recipients.teemo]\nunlinked = "allow"'), {}).registry()["teemo"].unlinked == "allow"
 
 

@@ -49,9 +49,12 @@ def test_every_known_string_is_read_as_the_daa_reads_it_and_written_back_the_sam
         records = [[tuple(record) for record in row[name.lower()]] for name in LISTS]
         assert reading.ok, row
         assert reading.sections[SECTION] == {
-            "Version": row["version"], "Timestamp": row["timestamp"], "GlobalPreference": row["global"],
-            "Participants": row["participants"], "Categories": row["categories"],
-        }  # fmt: skip
+            "Version": row["version"],
+            "Timestamp": row["timestamp"],
+            "GlobalPreference": row["global"],
+            "Participants": row["participants"],
+            "Categories": row["categories"],
+        }
         assert write_adchoices(row["timestamp"], row["global"], *records) == row["encoded"]
         agreeing += 1
     figure("AdChoices signals", f"{agreeing} of {len(rows)} read and written alike")

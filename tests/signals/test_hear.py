@@ -288,8 +288,14 @@ def test_an_operator_may_take_a_phones_limit_for_the_persons_opt_out():
 
 
 def test_an_app_passes_on_what_it_found_on_the_phone():
-    stored = {"IABGPP_HDR_GppString": GPP_OUT, "IABGPP_GppSID": "7_6", "IABTCF_TCString": TC_WITHOUT_ANY,
-              "IABTCF_gdprApplies": 0, "IABTCF_AddtlConsent": "1~7", "IABTCF_CmpSdkID": 31}  # fmt: skip
+    stored = {
+        "IABGPP_HDR_GppString": GPP_OUT,
+        "IABGPP_GppSID": "7_6",
+        "IABTCF_TCString": TC_WITHOUT_ANY,
+        "IABTCF_gdprApplies": 0,
+        "IABTCF_AddtlConsent": "1~7",
+        "IABTCF_CmpSdkID": 31,
+    }
     assert from_call({"stored": stored}).said == (Said(Source.GPP, SALE),)
     applying = {"IABGPP_HDR_GppString": gpp.write_gpp_string({"tcfeuv2": TC_WITHOUT_ANY}), "IABGPP_GppSID": "2_6"}
     assert from_call({"stored": applying}).denied == FULL

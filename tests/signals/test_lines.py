@@ -61,8 +61,10 @@ def test_a_line_that_is_too_long_is_cut_and_the_next_one_is_whole(size):
     cutter, body = Cutter(4, ANY), b"123456\r1234\r\nab"
     found = [line for at in range(0, len(body), size) for line in cutter.lines(body[at : at + size])]
     assert [*found, *cutter.rest()] == [
-        Line(1, b"1234", cut=True), Line(2, b"1234"), Line(3, b"ab", ended=False),
-    ]  # fmt: skip
+        Line(1, b"1234", cut=True),
+        Line(2, b"1234"),
+        Line(3, b"ab", ended=False),
+    ]
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])

@@ -134,8 +134,9 @@ def test_a_string_is_written_whole_and_by_section_as_the_specification_names_the
 
 def test_an_app_that_kept_only_a_section_is_read():
     assert read_stored_keys({"IABGPP_7_String": "BVVVVVVVVVU.YA", "IABGPP_GppSID": "7"}) == {
-        "gpp_sid": "7", "sections": {7: "BVVVVVVVVVU.YA"},
-    }  # fmt: skip
+        "gpp_sid": "7",
+        "sections": {7: "BVVVVVVVVVU.YA"},
+    }
 
 
 @pytest.mark.parametrize(

@@ -29,14 +29,14 @@ from gateway.ledger import (
     happenings,
     installation,
     links,
-    recipients_to_tell,
+    person_notices,
     prune,
+    recipients_to_tell,
     records,
     replay,
     rotate,
     states,
     table,
-    person_notices,
     void_choices,
     voiding,
 )
@@ -229,8 +229,9 @@ class Play:
         def job(tx: Transaction) -> None:
             due = tx.db.execute(
                 "SELECT account, identifier, start, until, claimed FROM link WHERE ended IS NULL AND until <= ?"
-                " ORDER BY until, account, identifier", (now,)
-            ).fetchall()  # fmt: skip
+                " ORDER BY until, account, identifier",
+                (now,),
+            ).fetchall()
             for account, identifier, start, until, claimed in due:
                 one, other = (Subject(kind, "", (key,)) for kind, key in (("account", account), ("", identifier)))
                 links.link(tx, replace(one, kind="account"), [other], Span(start, until), now, claimed=bool(claimed))
@@ -354,7 +355,9 @@ class Play:
         at, kind, outcome = self.clock(), NoticeKind(said.get("kind", "privacy")), Told(said.get("outcome", "shown"))
         day = at.date() - timedelta(days=said.get("days", 0))
         subjects = self.all_of(said["who"])
-        self.commit(lambda tx: [person_notices.tell(tx, each, kind, day, outcome, at, os.urandom(16)) for each in subjects])
+        self.commit(
+            lambda tx: [person_notices.tell(tx, each, kind, day, outcome, at, os.urandom(16)) for each in subjects]
+        )
 
     # what is forgotten and taken back
 
@@ -462,12 +465,21 @@ def shown(row: Standing, allowed: Any) -> dict[str, Any]:
     """One key's standing and grants in words that any implementation can say."""
     own = purposes_of(row.own, OUT)
     return {
-        "deny": own | purposes_of(row.travelled, OUT), "own": own, "yes": purposes_of(row.own, IN),
-        "informed": purposes_of(row.informed, IN), "parental": purposes_of(row.parental, IN),
-        "states": row.held, "age": row.age_band, "grown": row.grown, "linked": row.linked,
-        "told": _day(row.told), "cpni_told": _day(row.cpni_told),
-        "grants": frozenset((each.recipient, each.purpose.value, each.data_class or "", each.kind.value) for each in allowed),
-    }  # fmt: skip
+        "deny": own | purposes_of(row.travelled, OUT),
+        "own": own,
+        "yes": purposes_of(row.own, IN),
+        "informed": purposes_of(row.informed, IN),
+        "parental": purposes_of(row.parental, IN),
+        "states": row.held,
+        "age": row.age_band,
+        "grown": row.grown,
+        "linked": row.linked,
+        "told": _day(row.told),
+        "cpni_told": _day(row.cpni_told),
+        "grants": frozenset(
+            (each.recipient, each.purpose.value, each.data_class or "", each.kind.value) for each in allowed
+        ),
+    }
 
 
 def _day(day: date | None) -> str | None:
@@ -507,11 +519,14 @@ def joined(exact: list[dict[str, Any]], looser: list[dict[str, Any]], own: dict[
         for name in ("own", "yes", "informed", "parental", "states")
     }
     return {
-        **union, **days,
+        **union,
+        **days,
         "deny": frozenset().union(*(row["deny"] for row in (*exact, *looser))),
-        "age": min(ages_, key=AGES.index, default=None), "grown": any(row["grown"] for row in exact),
-        "linked": any(row["linked"] for row in exact), "grants": own["grants"],
-    }  # fmt: skip
+        "age": min(ages_, key=AGES.index, default=None),
+        "grown": any(row["grown"] for row in exact),
+        "linked": any(row["linked"] for row in exact),
+        "grants": own["grants"],
+    }
 
 
 def word_for(standing: dict[str, Any], purpose: str) -> str:

@@ -7,7 +7,7 @@ from hashlib import sha256
 from hypothesis import strategies as st
 
 from gateway.choice.standing import Standing
-from gateway.ledger import ages, grants, links, records, replay, states, table, person_notices, voiding
+from gateway.ledger import ages, grants, links, person_notices, records, replay, states, table, voiding
 from gateway.ledger.links import Span
 from gateway.ledger.subjects import Choice, milliseconds, moment
 from gateway.terms import ChoiceKind, DataClass, NoticeKind, Purpose, Source, Told

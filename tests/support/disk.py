@@ -101,9 +101,17 @@ class Disk:
         self._open: dict[int, File | Folder] = {}
         self._chance = random.Random(seed)
         self._doing = {
-            "O": self._opened, "W": self._wrote, "T": self._truncated, "S": self._synced, "F": self._sync_failed,
-            "R": self._renamed, "L": self._linked, "U": self._removed, "D": self._removed, "M": self._made,
-        }  # fmt: skip
+            "O": self._opened,
+            "W": self._wrote,
+            "T": self._truncated,
+            "S": self._synced,
+            "F": self._sync_failed,
+            "R": self._renamed,
+            "L": self._linked,
+            "U": self._removed,
+            "D": self._removed,
+            "M": self._made,
+        }
 
     def apply(self, event: Any) -> None:
         if event.op in self._doing:

@@ -18,8 +18,20 @@ PATIENCE = 60.0
 def failing(strace: str, pid: int, calls: str, fault: str, log: Path, only: Sequence[Path] = ()) -> Iterator[None]:
     """`fault` as in strace's inject: "error=EIO:when=3", counted by thread. `log` has each call. `only`: of these
     files."""
-    command = [strace, "-f", "-qq", "-p", str(pid), *(word for path in only for word in ("-P", str(path))),
-               "-e", f"trace={calls}", "-e", f"inject={calls}:{fault}", "-o", str(log)]  # fmt: skip
+    command = [
+        strace,
+        "-f",
+        "-qq",
+        "-p",
+        str(pid),
+        *(word for path in only for word in ("-P", str(path))),
+        "-e",
+        f"trace={calls}",
+        "-e",
+        f"inject={calls}:{fault}",
+        "-o",
+        str(log),
+    ]
     tracing = subprocess.Popen(command)
     try:
         _until(lambda: all(_traced(task) for task in Path(f"/proc/{pid}/task").iterdir()), "strace does not attach")

@@ -44,9 +44,7 @@ def post(port: int, rows: range, people: int, beside: "OptingOut | None" = None,
     written = blocks(rows, people) if beside is None else beside.paced(blocks(rows, people), -(-len(rows) // BLOCK))
     began = time.monotonic()
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=3600)) as connection:
-        connection.request(
-            "POST", "/v1/shares/teemo", written, HEADERS | headers, encode_chunked=True
-        )  # fmt: skip
+        connection.request("POST", "/v1/shares/teemo", written, HEADERS | headers, encode_chunked=True)
         answer = connection.getresponse()
         body = answer.read()
     assert answer.status == 200, body

@@ -2,8 +2,8 @@
 
     python -m support.erases DATA WHEN STEP MODE
 
-WHEN is `before` or `after`; STEP one of `gateway.ledger.erasure_steps`, or `transaction`: the one with the deletions. It
-prints `acknowledged` once the erasure was, and exits with 9 where it was killed.
+WHEN is `before` or `after`; STEP one of `gateway.ledger.erasure_steps`, or `transaction`: the one with the deletions.
+It prints `acknowledged` once the erasure was, and exits with 9 where it was killed.
 """
 
 import asyncio

@@ -23,7 +23,10 @@ def load_profile() -> None:
     busy the machine is and nothing of us.
     """
     settings.register_profile(
-        "ours", derandomize=not SOAK, deadline=None, max_examples=10 if QUICK else 100 * TIMES,
+        "ours",
+        derandomize=not SOAK,
+        deadline=None,
+        max_examples=10 if QUICK else 100 * TIMES,
         suppress_health_check=[HealthCheck.too_slow],
-    )  # fmt: skip
+    )
     settings.load_profile("ours")

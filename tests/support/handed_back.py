@@ -33,10 +33,15 @@ class Job:
     def body(self) -> bytes:
         return b"\n".join(
             json.dumps(
-                {"id": f"row-{n}", "identifiers": [named("gaid", gaid(n % self.people))], "place": "US-NY",
-                 "data": {"ad_id": gaid(n % self.people)}}
-            ).encode() for n in range(self.rows)
-        )  # fmt: skip
+                {
+                    "id": f"row-{n}",
+                    "identifiers": [named("gaid", gaid(n % self.people))],
+                    "place": "US-NY",
+                    "data": {"ad_id": gaid(n % self.people)},
+                }
+            ).encode()
+            for n in range(self.rows)
+        )
 
     def post(self, cut: int | None = None) -> list[dict]:
         """Writes all, then reads so many lines and closes, or all of them."""

@@ -99,9 +99,10 @@ class House:
             for each in known:
                 importers[each].add(name)
         return [
-            name for name, count in self.lines.items()
+            name
+            for name, count in self.lines.items()
             if count < SPLINTER and len(importers[name]) == 1 and not name.startswith("cli.") and "__" not in name
-        ]  # fmt: skip
+        ]
 
     def classes_twice(self) -> dict[str, list[str]]:
         where = defaultdict[str, list[str]](list)
@@ -114,10 +115,12 @@ class House:
     def bare_verbs(self) -> list[str]:
         """`cli.` has commands, whose functions are called as the person types them."""
         return [
-            f"{name}.{node.name}" for name, tree in self.trees.items() if not name.startswith("cli.")
+            f"{name}.{node.name}"
+            for name, tree in self.trees.items()
+            if not name.startswith("cli.")
             for node in tree.body
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in BARE_VERBS
-        ]  # fmt: skip
+        ]
 
     def loose(self) -> list[str]:
         return [name for name in self.lines if "." not in name and not name.startswith("__")]

@@ -50,8 +50,8 @@ def looser_form(found: Any) -> set[str]:
 
 
 def other_kind(found: Any) -> set[str]:
-    """What a device of one kind of id says of itself is not said of the other kind that has the same digest, and so it ends at
-    the digest with the one that said it.
+    """What a device of one kind of id says of itself is not said of the other kind that has the same digest, and so it
+    ends at the digest with the one that said it.
     """
     kind = found.who.get(found.key.partition(" #")[0], {}).get("type")
     more = found.rules["states"] - found.other["states"]

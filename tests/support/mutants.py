@@ -1,6 +1,6 @@
-"""Mutants of the fold: each with one small change, played through the histories by hand and some universes of the oracle;
-one that nobody finds is printed. `python -m support.mutants [number] [seed]` in the folder of the tests, for whoever
-changes the fold or the histories.
+"""Mutants of the fold: each with one small change, played through the histories by hand and some universes of the
+oracle; one that nobody finds is printed. `python -m support.mutants [number] [seed]` in the folder of the tests, for
+whoever changes the fold or the histories.
 
 What the rules say is worked out once; a mutant only folds. It lives in a process of its own, made by forking.
 """

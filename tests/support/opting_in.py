@@ -118,8 +118,11 @@ async def standing(folder):
     secrets = await asyncio.to_thread(secret_files.load_secrets, inside.install(folder))
     with mailbox() as (box, port):
         configured = inside.settings(
-            mail__server="127.0.0.1", mail__port=str(port), mail__security="none", mail__from_address="p@example.com",
+            mail__server="127.0.0.1",
+            mail__port=str(port),
+            mail__security="none",
+            mail__from_address="p@example.com",
             age__floor="0",
-        )  # fmt: skip
+        )
         async with inside.application(folder, configured, clock=clock) as app, inside.client(app) as calling:
             yield Site(calling, box, clock, secrets.accounts[-1])

@@ -153,13 +153,22 @@ class Folded:
 
 class Universe:
     """One universe while its acts are done and what stands is compared. `every`: after how many acts all keys are; the
-    named ones and a few others are after each, or after every so many (`compare_every`). A row of the rules is as of its last change; what dates say is asked now.
+    named ones and a few others are after each, or after every so many (`compare_every`). A row of the rules is as of
+    its last change; what dates say is asked now.
     """
 
     def __init__(
-        self, seed: int, who: dict[str, Any], other: Implementation, tally: Tally, *, every: int = 10,
-        compare_every: int = 1, declared: Declared = NOTHING, moments: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        seed: int,
+        who: dict[str, Any],
+        other: Implementation,
+        tally: Tally,
+        *,
+        every: int = 10,
+        compare_every: int = 1,
+        declared: Declared = NOTHING,
+        moments: bool = True,
+    ) -> None:
         self.seed, self.play, self.other, self.tally = seed, Play(who), other, tally
         self.every, self.compare_every, self.declared, self.acts = every, compare_every, declared, list[Act]()
         self.rng, self.stepped = random.Random(seed), not moments

@@ -118,14 +118,20 @@ async def standing(folder, *, clock=None, dev=True, **environment):
     backend, data = Backend(), folder / "data"
     file = backend.publish(folder / "backend.jwks")
     apps = {
-        "apps__assertion_keys": str(file), "apps__attestation": str(file), "apps__assertion_audience": AUDIENCE,
+        "apps__assertion_keys": str(file),
+        "apps__attestation": str(file),
+        "apps__assertion_audience": AUDIENCE,
         "apps__sdks": "teemo",
-    }  # fmt: skip
+    }
     configured = inside.settings(**{**apps, "age__floor": "0", **environment})
     more = {"clock": clock} if clock else {}
     async with inside.application(data, configured, dev=dev, **more) as app, contextlib.AsyncExitStack() as stack:
-        made = [("app", ["choose"], True), ("desk", ["choose", "desk"], False), ("ads", ["check"], False),
-                ("server", ["choose"], False)]  # fmt: skip
+        made = [
+            ("app", ["choose"], True),
+            ("desk", ["choose", "desk"], False),
+            ("ads", ["check"], False),
+            ("server", ["choose"], False),
+        ]
         calls = []
         for name, scopes, publishable in made:
             key = await asyncio.to_thread(api_keys.add_api_key, data, name, scopes, publishable=publishable)

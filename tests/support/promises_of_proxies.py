@@ -115,9 +115,13 @@ OTHER_SEALED = [name.decode() for name in sealed_cookies.COOKIES if name != seal
 def the_site_never_sees_the_sealed_cookie(at: Proxied) -> None:
     _, ours = remembered(at)
     sealed = ours.split("; ")[1]
-    for sent in (ours, f"{sealed}; first=1; last=2", f"first=1; last=2; {sealed}",
-                 *(f"{name}=x; first=1; {sealed}; last=2" for name in OTHER_SEALED),
-                 *(f"first=1;{sealed}; {name}=x; last=2" for name in OTHER_SEALED)):  # fmt: skip
+    for sent in (
+        ours,
+        f"{sealed}; first=1; last=2",
+        f"first=1; last=2; {sealed}",
+        *(f"{name}=x; first=1; {sealed}; last=2" for name in OTHER_SEALED),
+        *(f"first=1;{sealed}; {name}=x; last=2" for name in OTHER_SEALED),
+    ):
         for path in ("/page", "/picture.png"):
             assert at.ask(path, ("Cookie", sent)).site_got("cookie") == ["first=1; last=2"], sent
     assert "".join(at.ask("/page", ("Cookie", sealed)).site_got("cookie")) == ""

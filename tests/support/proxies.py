@@ -121,9 +121,12 @@ def gateway(folder: Path, *, gone=False, **configured: str):
     inside.install(folder / "data")
     public, other = free_port(), free_port()
     chosen = {
-        "listen__public": f"127.0.0.1:{public}", "listen__internal": f"127.0.0.1:{other}",
-        "listen__metrics": f"127.0.0.1:{other + 1}", "places__database": addresses(folder), **configured,
-    }  # fmt: skip
+        "listen__public": f"127.0.0.1:{public}",
+        "listen__internal": f"127.0.0.1:{other}",
+        "listen__metrics": f"127.0.0.1:{other + 1}",
+        "places__database": addresses(folder),
+        **configured,
+    }
     running = Gateway(
         [sys.executable, "-m", "gateway", "serve", "--data", str(folder / "data")],
         folder / "gateway.log",
@@ -156,9 +159,12 @@ class Site(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.seen[self.path] += 1
         told = {
-            "method": self.command, "uri": self.path, "body": len(body),
-            "headers": [[name.lower(), value] for name, value in self.headers.items()], "count": self.seen[self.path],
-        }  # fmt: skip
+            "method": self.command,
+            "uri": self.path,
+            "body": len(body),
+            "headers": [[name.lower(), value] for name, value in self.headers.items()],
+            "count": self.seen[self.path],
+        }
         if self.headers.get("Upgrade"):
             self._upgrade(told)
             return
@@ -367,8 +373,14 @@ class Answer:
 def open_websocket(url: str, *headers: tuple[str, str]) -> Answer:
     """What a site says in a WebSocket that a visitor opens. (http.client reads no body after a 101.)"""
     host, _, port = url.removeprefix("http://").rpartition(":")
-    asked = [("Host", f"{host}:{port}"), ("Connection", "Upgrade"), ("Upgrade", "websocket"),
-             ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), *headers]  # fmt: skip
+    asked = [
+        ("Host", f"{host}:{port}"),
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        *headers,
+    ]
     with socket.create_connection((host, int(port)), timeout=10, source_address=(NEW_YORK, 0)) as connection:
         lines = ["GET /socket HTTP/1.1", *(f"{name}: {value}" for name, value in asked)]
         connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))

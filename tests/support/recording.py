@@ -33,8 +33,21 @@ class Event:
 def compiled(gcc: str, folder: Path) -> Path:
     """The recorder as a library."""
     library = folder / "recorder.so"
-    command = [gcc, "-std=gnu11", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror",
-               "-o", str(library), str(SOURCE), "-ldl", "-pthread"]  # fmt: skip
+    command = [
+        gcc,
+        "-std=gnu11",
+        "-shared",
+        "-fPIC",
+        "-O2",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-o",
+        str(library),
+        str(SOURCE),
+        "-ldl",
+        "-pthread",
+    ]
     subprocess.run(command, check=True)
     return library
 

@@ -34,8 +34,19 @@ class Service:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> "Service":
-        command = [*self.prefix, sys.executable, "-m", self.module, "serve", "--dev", "--port", str(self.port),
-                   "--data", str(self.data), *self.arguments]  # fmt: skip
+        command = [
+            *self.prefix,
+            sys.executable,
+            "-m",
+            self.module,
+            "serve",
+            "--dev",
+            "--port",
+            str(self.port),
+            "--data",
+            str(self.data),
+            *self.arguments,
+        ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,

@@ -543,6 +543,7 @@ def matrix(found: Tried, kinds: list[str]) -> list[str]:
 def empty(found: Tried, kinds: list[str]) -> list[tuple[str, str, str]]:
     every = itertools.product(kinds, DOORS_IN, DOORS_OUT)
     return [
-        (kind, door, out) for kind, door, out in every
+        (kind, door, out)
+        for kind, door, out in every
         if not (why_not(door, kind) or why_not(out, kind) or found.pairs[kind, door, out])
-    ]  # fmt: skip
+    ]

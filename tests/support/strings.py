@@ -58,11 +58,15 @@ def _date(random):
 
 def _opening(random, version):
     return {
-        "Version": version, "Created": _date(random), "LastUpdated": _date(random), "CmpId": random.randint(2, 4095),
-        "CmpVersion": random.randint(0, 4095), "ConsentScreen": random.randint(0, 63),
+        "Version": version,
+        "Created": _date(random),
+        "LastUpdated": _date(random),
+        "CmpId": random.randint(2, 4095),
+        "CmpVersion": random.randint(0, 4095),
+        "ConsentScreen": random.randint(0, 63),
         "ConsentLanguage": random.choice(LETTERS) + random.choice(LETTERS),
         "VendorListVersion": random.randint(1, 4095),
-    }  # fmt: skip
+    }
 
 
 def eu_fields(random: Random):
@@ -70,31 +74,44 @@ def eu_fields(random: Random):
     interests = [flag and purpose not in WITHOUT_INTEREST for purpose, flag in enumerate(_flags(random, PURPOSES), 1)]
     custom = random.choice([0, 3])
     return _opening(random, 2) | {
-        "PolicyVersion": random.randint(2, 5), "IsServiceSpecific": True,
-        "UseNonStandardStacks": random.random() < 0.5, "SpecialFeatureOptins": _flags(random, SPECIAL_FEATURES),
-        "PurposeConsents": _flags(random, PURPOSES), "PurposeLegitimateInterests": interests,
+        "PolicyVersion": random.randint(2, 5),
+        "IsServiceSpecific": True,
+        "UseNonStandardStacks": random.random() < 0.5,
+        "SpecialFeatureOptins": _flags(random, SPECIAL_FEATURES),
+        "PurposeConsents": _flags(random, PURPOSES),
+        "PurposeLegitimateInterests": interests,
         "PurposeOneTreatment": random.random() < 0.5,
-        "PublisherCountryCode": random.choice(LETTERS) + random.choice(LETTERS), "VendorConsents": _vendors(random),
+        "PublisherCountryCode": random.choice(LETTERS) + random.choice(LETTERS),
+        "VendorConsents": _vendors(random),
         "VendorLegitimateInterests": _vendors(random),
         "PublisherRestrictions": [{"key": 2, "type": random.randint(0, 2), "ids": _vendors(random)}],
-        "PublisherConsents": _flags(random, PURPOSES), "PublisherLegitimateInterests": _flags(random, PURPOSES),
-        "NumCustomPurposes": custom, "PublisherCustomConsents": _flags(random, custom),
-        "PublisherCustomLegitimateInterests": _flags(random, custom), "VendorsDisclosed": _vendors(random),
-    }  # fmt: skip
+        "PublisherConsents": _flags(random, PURPOSES),
+        "PublisherLegitimateInterests": _flags(random, PURPOSES),
+        "NumCustomPurposes": custom,
+        "PublisherCustomConsents": _flags(random, custom),
+        "PublisherCustomLegitimateInterests": _flags(random, custom),
+        "VendorsDisclosed": _vendors(random),
+    }
 
 
 def ca_fields(random: Random):
     custom = random.choice([0, 3])
     return _opening(random, 1) | {
-        "TcfPolicyVersion": random.randint(1, 5), "UseNonStandardStacks": random.random() < 0.5,
+        "TcfPolicyVersion": random.randint(1, 5),
+        "UseNonStandardStacks": random.random() < 0.5,
         "SpecialFeatureExpressConsent": _flags(random, SPECIAL_FEATURES),
-        "PurposesExpressConsent": _flags(random, PURPOSES), "PurposesImpliedConsent": _flags(random, PURPOSES),
-        "VendorExpressConsent": _vendors(random), "VendorImpliedConsent": _vendors(random),
+        "PurposesExpressConsent": _flags(random, PURPOSES),
+        "PurposesImpliedConsent": _flags(random, PURPOSES),
+        "VendorExpressConsent": _vendors(random),
+        "VendorImpliedConsent": _vendors(random),
         "PubRestrictions": [{"key": 2, "type": random.randint(0, 2), "ids": _vendors(random)}],
-        "PubPurposesExpressConsent": _flags(random, PURPOSES), "PubPurposesImpliedConsent": _flags(random, PURPOSES),
-        "NumCustomPurposes": custom, "CustomPurposesExpressConsent": _flags(random, custom),
-        "CustomPurposesImpliedConsent": _flags(random, custom), "DisclosedVendors": _vendors(random),
-    }  # fmt: skip
+        "PubPurposesExpressConsent": _flags(random, PURPOSES),
+        "PubPurposesImpliedConsent": _flags(random, PURPOSES),
+        "NumCustomPurposes": custom,
+        "CustomPurposesExpressConsent": _flags(random, custom),
+        "CustomPurposesImpliedConsent": _flags(random, custom),
+        "DisclosedVendors": _vendors(random),
+    }
 
 
 OTHERS = {"tcfeuv2": eu_fields, "tcfcav1": ca_fields, "uspv1": us_privacy_fields}

@@ -70,9 +70,7 @@ def universe_of(seed: int) -> dict[str, dict[str, str]]:
 class Maker:
     """Makes up the acts of one universe. `pairs`: how often each kind came behind each other one, in all of them."""
 
-    def __init__(
-        self, seed: int, pairs: Counter[tuple[str, str]], length: int, without: Container[str] = ()
-    ) -> None:  # fmt: skip
+    def __init__(self, seed: int, pairs: Counter[tuple[str, str]], length: int, without: Container[str] = ()) -> None:
         self.kinds = [kind for kind in KINDS if kind not in without]
         self.rng = random.Random(seed)
         self.who = universe_of(seed)
@@ -404,7 +402,7 @@ KINDS = tuple(
 
 def acts_of(
     seed: int, length: int, pairs: Counter[tuple[str, str]] | None = None, *, without: Container[str] = ()
-) -> tuple[dict[str, Any], list[Act]]:  # fmt: skip
+) -> tuple[dict[str, Any], list[Act]]:
     """One universe: its named keys and all that happens to them. The same for a seed where `pairs` are the same.
     `without`: kinds of acts that do not come.
     """

@@ -40,9 +40,12 @@ def page(names: list[str], first: int, *, wait: bool) -> tuple[str, list[tuple[s
     markup = "\n".join(way.get("html", "") for way in ways.values())
     js = ",\n".join(f"() => {{ {way['js']} }}" for way in ways.values() if "js" in way)
     html = PAGE.format(
-        head="".join(way.get("head", "") for way in ways.values()), html="" if wait else markup, js=js,
-        markup=json.dumps(markup if wait else "").replace("</", "<\\/"), now="" if wait else "fire();",
-    )  # fmt: skip
+        head="".join(way.get("head", "") for way in ways.values()),
+        html="" if wait else markup,
+        js=js,
+        markup=json.dumps(markup if wait else "").replace("</", "<\\/"),
+        now="" if wait else "fire();",
+    )
     headers = [(k, filled(name, v, first)) for name in names for k, v in WAYS[name].get("headers", {}).items()]
     return html, headers
 

@@ -45,8 +45,9 @@ def rows_of(folder, *people):
         tables = ("disclosed", "disclosure", "held_key")
         return sum(
             db.execute(f"SELECT count(*) FROM {table} WHERE key = ?", (key,)).fetchone()[0]
-            for table in tables for key in people
-        )  # fmt: skip
+            for table in tables
+            for key in people
+        )
 
 
 async def choose(keyed, *identifiers, choice="opt_out"):
@@ -113,8 +114,16 @@ async def test_a_line_that_cannot_be_read_costs_the_others_nothing_and_is_not_lo
     ours, beside.decisions = beside.decisions, Decisions.of_replica(theirs, ("advertisers",))
     strange, beside.decisions = beside.answer(ME), ours
     announced = beside.announced(ME)
-    lines = ["A" * 64, strange, 5, {}, {"decision": "x", "outcome": "perhaps", "said": 1}, beside.answer(ME, "gone"),
-             {**announced, "names": beside.announced(ME)["names"]}, beside.answer(ME)]  # fmt: skip
+    lines = [
+        "A" * 64,
+        strange,
+        5,
+        {},
+        {"decision": "x", "outcome": "perhaps", "said": 1},
+        beside.answer(ME, "gone"),
+        {**announced, "names": beside.announced(ME)["names"]},
+        beside.answer(ME),
+    ]
     assert (await beside.hand_over(*lines))["unread"] == 7
     assert await received(keyed) == {("advertisers", "possible"): 1}
     [lost] = entries(tmp_path / "data", "disclosures_lost")

@@ -24,9 +24,15 @@ PAGE = ((b"content-type", b"text/html"), (b"cache-control", b"public, max-age=60
 def browsers(door):
     known = door.sealed(denied=frozenset())
     return [
-        {}, GPC, {"cookie": "usprivacy=1YYN"}, {"cookie": door.sealed()}, {"cookie": known}, {"cookie": known, **GPC},
-        {"DNT": "1"}, {"cookie": "cookieyes-consent=consent:no,action:,necessary:yes,advertisement:no"},
-    ]  # fmt: skip
+        {},
+        GPC,
+        {"cookie": "usprivacy=1YYN"},
+        {"cookie": door.sealed()},
+        {"cookie": known},
+        {"cookie": known, **GPC},
+        {"DNT": "1"},
+        {"cookie": "cookieyes-consent=consent:no,action:,necessary:yes,advertisement:no"},
+    ]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

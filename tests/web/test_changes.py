@@ -70,9 +70,16 @@ async def test_a_snapshot_and_what_came_after_it(keyed, tmp_path):
     assert {change["seq"] > end["seq"] for change in news} == {True}
     assert not any("snapshot" in change or change["key"] == mine["key"] for change in news)
     assert await lines(keyed, f"/v1/changes?after={last['seq']}") == [
-        {"end": True, "count": 0, "more": False, "seq": last["seq"], "position": last["position"], "log": last["log"],
-         "peppers": 1}
-    ]  # fmt: skip
+        {
+            "end": True,
+            "count": 0,
+            "more": False,
+            "seq": last["seq"],
+            "position": last["position"],
+            "log": last["log"],
+            "peppers": 1,
+        }
+    ]
 
 
 async def test_who_asks_after_the_seq_before_their_choice_sees_it(keyed):
@@ -160,10 +167,18 @@ async def test_a_stream_follows(tmp_path):
 
         headers = [(b"accept", b"text/event-stream"), (b"authorization", b"Bearer dev.dev"), (b"host", b"127.0.0.1")]
         scope = {
-            "type": "http", "method": "GET", "path": "/v1/changes", "raw_path": b"/v1/changes", "headers": headers,
-            "query_string": b"after=0", "http_version": "1.1", "scheme": "http", "client": ("127.0.0.1", 5),
-            "server": ("127.0.0.1", 8080), "root_path": "",
-        }  # fmt: skip
+            "type": "http",
+            "method": "GET",
+            "path": "/v1/changes",
+            "raw_path": b"/v1/changes",
+            "headers": headers,
+            "query_string": b"after=0",
+            "http_version": "1.1",
+            "scheme": "http",
+            "client": ("127.0.0.1", 5),
+            "server": ("127.0.0.1", 8080),
+            "root_path": "",
+        }
         reading = asyncio.create_task(app(scope, receive, send))
         await until(lambda: b'"snapshot":true' in b"".join(found))
         before = len(found)

@@ -270,8 +270,10 @@ async def test_several_recipients_are_answered_by_name(keyed):
     await opt_out(keyed, ME, purposes=["sale"])
     found = await ask(keyed, recipient=None, recipients=["teemo", "legal", "nobody"])
     assert {name: verdict["reason"] for name, verdict in found["verdicts"].items()} == {
-        "teemo": "opted_out", "legal": "contracted_purpose", "nobody": "unknown_recipient",
-    }  # fmt: skip
+        "teemo": "opted_out",
+        "legal": "contracted_purpose",
+        "nobody": "unknown_recipient",
+    }
     assert set(found) == {"verdicts", "position", "valid_until", "valid_for_ms"}
 
 
@@ -389,9 +391,14 @@ async def test_a_recipient_is_told_the_persons_no_in_every_form_that_it_may_read
     assert (fields["SaleOptOut"], fields["SharingOptOut"], fields["Gpc"]) == (1, 1, True)
     assert fields["MspaCoveredTransaction"] == 2
     assert told | {"gpp": ""} == {
-        "gpp": "", "gpp_sid": [8], "us_privacy": "1YYN", "gpc": "1", "npa": 1, "rdp": 1,
+        "gpp": "",
+        "gpp_sid": [8],
+        "us_privacy": "1YYN",
+        "gpc": "1",
+        "npa": 1,
+        "rdp": 1,
         "ldu": {"options": ["LDU"], "country": 1, "state": 1000},
-    }  # fmt: skip
+    }
 
 
 async def test_a_recipient_is_told_that_nobody_said_no(quiet):
@@ -434,8 +441,10 @@ async def test_every_recipient_of_one_check_is_told_its_own(keyed):
     await opt_out(keyed, ME, purposes=["sale"])
     verdicts = (await ask(keyed, recipient=None, recipients=["teemo", "nobody", "payments"]))["verdicts"]
     assert {name: verdict["downstream"]["us_privacy"] for name, verdict in verdicts.items()} == {
-        "teemo": "1YYN", "nobody": "1YYN", "payments": "1YYN",
-    }  # fmt: skip
+        "teemo": "1YYN",
+        "nobody": "1YYN",
+        "payments": "1YYN",
+    }
 
 
 async def test_a_precise_point_that_may_go_is_told_as_consented_and_no_other(keyed):

@@ -726,8 +726,14 @@ async def test_an_import_opts_every_line_out_and_a_bad_line_costs_only_itself(ke
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/x-ndjson"
     assert [line.get("problem") for line in told[:-1]] == [
-        None, "malformed", None, "malformed", "nothing_usable", "malformed", None,
-    ]  # fmt: skip
+        None,
+        "malformed",
+        None,
+        "malformed",
+        "nothing_usable",
+        "malformed",
+        None,
+    ]
     assert told[-1] == {"end": True, "count": 7, "refused": 4}
     for number in range(3):
         assert await reason(keyed, named("gaid", gaid(number))) == "opted_out"
@@ -789,6 +795,8 @@ async def test_a_choice_of_nobody_tells_what_is_wrong_with_each_identifier(keyed
     first, *others = answer.json()["errors"]
     assert first["pointer"] == "/identifiers"
     assert [(each["pointer"], each["detail"]) for each in others] == [
-        ("/identifiers/0", "undeclared"), ("/identifiers/1", "malformed"), ("/identifiers/2", "malformed"),
-    ]  # fmt: skip
+        ("/identifiers/0", "undeclared"),
+        ("/identifiers/1", "malformed"),
+        ("/identifiers/2", "malformed"),
+    ]
     assert "nobody" not in answer.text

@@ -224,4 +224,6 @@ async def test_in_development_a_letter_lies_in_a_folder_and_no_text_message_is_o
         proof = {"kind": "code", "ticket": answer.json()["ticket"], "code": code_in(letter.get_content())}
         assert (await keyed.post("/v1/access", json={"identifiers": [ME], "proof": proof})).status_code == 200
         assert kind(await keyed.post("/v1/codes", json={"identifier": named("phone", phone(1)), "use": "access"})) == (
-            422, "nothing_usable")  # fmt: skip
+            422,
+            "nothing_usable",
+        )

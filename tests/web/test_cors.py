@@ -46,7 +46,9 @@ async def test_a_strangers_page_reads_no_answer(beside, origin):
 
 async def test_no_other_origin_ever_posts_or_reads_the_form_by_script(beside):
     headers = {"Origin": ELSEWHERE, "Sec-Fetch-Site": "same-site"}
-    for answer in (await beside.options("/privacy-choices", headers=headers),
-                   await beside.get("/privacy-choices", headers=headers),
-                   await beside.post("/privacy-choices", data={"action": "opt_out"}, headers=headers)):  # fmt: skip
+    for answer in (
+        await beside.options("/privacy-choices", headers=headers),
+        await beside.get("/privacy-choices", headers=headers),
+        await beside.post("/privacy-choices", data={"action": "opt_out"}, headers=headers),
+    ):
         assert not [name for name in answer.headers if name.startswith("access-control-")]

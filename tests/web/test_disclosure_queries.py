@@ -128,8 +128,13 @@ class TestSentAfterAnOptOut:
 async def come_back(client, kind: str, value: str) -> None:
     shown = {item["kind"]: item["sha256"] for item in (await client.get("/v1/self")).json()["notices"]}
     proof = {"kind": "account", "assertion": "dev"}
-    body = {"identifiers": [named(kind, value)], "choice": "opt_in", "purposes": ["sale"], "proof": proof,
-            "notice": {"sha256": shown["opt-in"]}}  # fmt: skip
+    body = {
+        "identifiers": [named(kind, value)],
+        "choice": "opt_in",
+        "purposes": ["sale"],
+        "proof": proof,
+        "notice": {"sha256": shown["opt-in"]},
+    }
     asked = (await client.post("/v1/choices", json=body)).json()
     body = {"choice": "confirm", "confirm": asked["confirm"], "proof": proof, "notice": {"sha256": shown["confirm"]}}
     assert (await client.post("/v1/choices", json=body)).status_code == 201
@@ -203,17 +208,23 @@ async def test_sums_want_scope_export_and_a_persons_data_a_proof(tmp_path):
         statuses = {
             (name, question): (
                 await client.post(
-                    PATH, json={"question": question, "identifiers": [named("gaid", gaid(1))]},
+                    PATH,
+                    json={"question": question, "identifiers": [named("gaid", gaid(1))]},
                     headers={"Authorization": f"Bearer {key}"},
                 )
             ).status_code
-            for name, key in keys.items() for question in ("received", "sent_after_opt_out")
-        }  # fmt: skip
+            for name, key in keys.items()
+            for question in ("received", "sent_after_opt_out")
+        }
         assert (await client.post(PATH, json={"question": "received"})).status_code == 401
     assert statuses == {
-        ("export", "received"): 403, ("export", "sent_after_opt_out"): 200, ("share", "received"): 403,
-        ("share", "sent_after_opt_out"): 403, ("desk", "received"): 200, ("desk", "sent_after_opt_out"): 403,
-    }  # fmt: skip
+        ("export", "received"): 403,
+        ("export", "sent_after_opt_out"): 200,
+        ("share", "received"): 403,
+        ("share", "sent_after_opt_out"): 403,
+        ("desk", "received"): 200,
+        ("desk", "sent_after_opt_out"): 403,
+    }
 
 
 @pytest.mark.parametrize(

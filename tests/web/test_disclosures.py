@@ -71,9 +71,10 @@ async def opt_out(keyed, *identifiers):
 async def number(keyed, name, **labels):
     lines = [line for line in (await keyed.get("/metrics")).text.splitlines() if line.startswith(name + "{")]
     return sum(
-        float(line.rpartition(" ")[2]) for line in lines
+        float(line.rpartition(" ")[2])
+        for line in lines
         if all(f'{label}="{value}"' in line for label, value in labels.items())
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -149,11 +150,26 @@ async def test_what_is_said_of_an_answer_takes_the_place_of_what_was_counted(
 
 async def test_several_reports_of_one_call_are_answered_in_their_order_and_one_bad_line_costs_the_others_nothing(keyed):
     one, two = [(await check(keyed))["decision"] for _ in range(2)]
-    lines = [said(one), "not json", said("A" * 64), said(two, "not_sent"), said(one), said(two, "perhaps"),
-             said(two, at="soon"), {**said(two), "person": 1}, said("x" * 200), "[]"]  # fmt: skip
+    lines = [
+        said(one),
+        "not json",
+        said("A" * 64),
+        said(two, "not_sent"),
+        said(one),
+        said(two, "perhaps"),
+        said(two, at="soon"),
+        {**said(two), "person": 1},
+        said("x" * 200),
+        "[]",
+    ]
     assert await report(keyed, *lines) == [
-        "recorded", "malformed", "unknown", "recorded", "repeated", *["malformed"] * 5,
-    ]  # fmt: skip
+        "recorded",
+        "malformed",
+        "unknown",
+        "recorded",
+        "repeated",
+        *["malformed"] * 5,
+    ]
 
 
 async def test_one_report_may_come_as_an_object(keyed):
@@ -281,8 +297,11 @@ async def test_many_announced_sends_are_answered_in_order_and_each_is_on_record(
 
 
 def bid(person=GAID):
-    return {"id": "1", "imp": [{"id": "1", "banner": {}}], "device": {"os": "Android", "ifa": person,
-            "geo": {"country": "USA", "region": "NY"}}}  # fmt: skip
+    return {
+        "id": "1",
+        "imp": [{"id": "1", "banner": {}}],
+        "device": {"os": "Android", "ifa": person, "geo": {"country": "USA", "region": "NY"}},
+    }
 
 
 async def test_a_bid_request_that_was_handed_out_was_sent_and_one_without_the_person_was_not(keyed):

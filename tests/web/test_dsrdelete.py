@@ -32,8 +32,11 @@ async def test_a_deletion_is_asked_for_with_the_key_that_the_site_shows(tmp_path
             shown = (await keyed.get("/dsrdelete.json")).json()
             await keyed.post("/v1/links", json={"account": "jane", "identifiers": [named("gaid", GAID)]})
             row = {
-                "id": "r1", "identifiers": [named("gaid", GAID)], "data": {"ad_id": GAID}, "place": "US-CA",
-            }  # fmt: skip
+                "id": "r1",
+                "identifiers": [named("gaid", GAID)],
+                "data": {"ad_id": GAID},
+                "place": "US-CA",
+            }
             await keyed.post("/v1/shares/teemo", json=row)
             body = {"identifiers": [named("gaid", GAID)], "mode": "erase_details"}
             assert (await keyed.post("/v1/erasures", json=body)).status_code == 200

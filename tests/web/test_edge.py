@@ -143,16 +143,20 @@ async def test_a_request_leaves_one_log_line_and_nothing_of_the_person_in_it(cli
     secret = [phone(3), email(3), GAID, "QUERYMARK", "AGENTMARK", "192.0.2.77"]
     with structlog.testing.capture_logs() as lines:
         done = await client.post(
-            "/privacy-choices?q=QUERYMARK", data={"action": "opt_out", "phone": phone(3), "email": email(3)},
+            "/privacy-choices?q=QUERYMARK",
+            data={"action": "opt_out", "phone": phone(3), "email": email(3)},
             headers={"User-Agent": "AGENTMARK", "Cookie": "id=AGENTMARK"},
-        )  # fmt: skip
+        )
         await client.get(done.headers["location"])
         check = {"identifiers": [named("gaid", GAID)], "recipient": "teemo", "ip": "192.0.2.77"}
         await keyed.post("/v1/check", json=check | {GAID: 1})
         await client.get(f"/{GAID}?phone={phone(3)}")
     assert [line["route"] for line in lines] == [
-        "/privacy-choices", "/privacy-choices/done/{event}", "/v1/check", "other",
-    ]  # fmt: skip
+        "/privacy-choices",
+        "/privacy-choices/done/{event}",
+        "/v1/check",
+        "other",
+    ]
     text = repr(lines)
     event = done.headers["location"].rpartition("/")[2]
     assert not [mark for mark in [*secret, event] if mark in text]
@@ -203,9 +207,20 @@ async def test_a_fault_of_ours_is_a_problem_document_with_the_request_id(app, mo
 
 
 async def test_a_page_that_looks_never_writes(client):
-    paths = ["/privacy-choices", "/privacy-choices/status", "/.well-known/gpc.json", "/demo", "/livez", "/openapi.json",
-             "/privacy-choices/done/AAAA", "/v1/check", "/v1/choices", "/v1/links", "/v1/observe",
-             "/privacy-choices/observe"]  # fmt: skip
+    paths = [
+        "/privacy-choices",
+        "/privacy-choices/status",
+        "/.well-known/gpc.json",
+        "/demo",
+        "/livez",
+        "/openapi.json",
+        "/privacy-choices/done/AAAA",
+        "/v1/check",
+        "/v1/choices",
+        "/v1/links",
+        "/v1/observe",
+        "/privacy-choices/observe",
+    ]
     before = (await client.get("/readyz")).json()["ledger"]["entries"]
     for method in ("GET", "HEAD", "OPTIONS"):
         for path in paths:
@@ -238,9 +253,21 @@ async def asked_raw(app, path, headers, body, part=None):
     None where the client has hung up.
     """
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
-             "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": pairs,
-             "client": ("127.0.0.1", 5), "server": ("127.0.0.1", 8080), "state": {}}  # fmt: skip
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": pairs,
+        "client": ("127.0.0.1", 5),
+        "server": ("127.0.0.1", 8080),
+        "state": {},
+    }
     statuses = []
 
     async def receive():

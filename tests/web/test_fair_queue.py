@@ -328,8 +328,11 @@ async def test_who_sends_a_body_slowly_is_told_that_nothing_was_saved_and_keeps_
 
 async def test_a_question_is_not_queued():
     door = Door()
-    asking = [door.ask("192.0.2.1", method=method, path=path)
-              for method, path in [("GET", PATH), ("POST", "/v1/check")] for _ in range(100)]  # fmt: skip
+    asking = [
+        door.ask("192.0.2.1", method=method, path=path)
+        for method, path in [("GET", PATH), ("POST", "/v1/check")]
+        for _ in range(100)
+    ]
     await settle()
     assert len(door.bodies) == len(asking)
     door.open.set()

@@ -32,9 +32,11 @@ def signed(folder):
 async def proxy(folder, tmp_path):
     """A proxy on the internal address of a gateway in production mode that enforces at delivery."""
     configured = inside.settings(
-        site__enforce="true", site__ad_paths="/ads/,/pixel.gif", places__database=proxies.addresses(tmp_path),
+        site__enforce="true",
+        site__ad_paths="/ads/,/pixel.gif",
+        places__database=proxies.addresses(tmp_path),
         site__place_in_key="same",
-    )  # fmt: skip
+    )
     async with inside.application(folder, configured, dev=False) as app, inside.client(app) as client:
         client.app = app
         yield client
@@ -123,8 +125,12 @@ async def test_a_person_who_is_signed_in_is_heard_for_the_account(proxy, signed,
 @pytest.mark.parametrize("door", DOORS)
 async def test_an_answer_is_private_where_more_than_the_header_had_a_part_in_it(proxy, door):
     for headers, private in (
-        ({}, False), (GPC, False), ({**GPC, **NAVIGATE}, True), ({"Cookie": "usprivacy=1YYN"}, True), ({"DNT": "1"}, True),
-    ):  # fmt: skip
+        ({}, False),
+        (GPC, False),
+        ({**GPC, **NAVIGATE}, True),
+        ({"Cookie": "usprivacy=1YYN"}, True),
+        ({"DNT": "1"}, True),
+    ):
         answer = await ask(proxy, door, **headers)
         assert (answer.headers.get("cache-control") == "private, no-cache") is private, headers
 
@@ -139,9 +145,13 @@ async def test_the_policy_of_delivery_is_for_whoever_must_not_be_tracked(proxy, 
 @pytest.mark.parametrize("door", DOORS)
 async def test_the_place_is_of_the_address_that_the_own_proxy_saw(proxy, door):
     for said, place in (
-        (proxies.CALIFORNIA, "US-CA"), (f"{proxies.NEW_YORK}, {proxies.GERMANY}", "DE"), (f"{proxies.GERMANY}:4711", "DE"),
-        ("rubbish", "unknown"), ("192.0.2.1", "unknown"), ("", "unknown"),
-    ):  # fmt: skip
+        (proxies.CALIFORNIA, "US-CA"),
+        (f"{proxies.NEW_YORK}, {proxies.GERMANY}", "DE"),
+        (f"{proxies.GERMANY}:4711", "DE"),
+        ("rubbish", "unknown"),
+        ("192.0.2.1", "unknown"),
+        ("", "unknown"),
+    ):
         answer = await ask(proxy, door, X_Forwarded_For=said)
         assert answer.headers["gateway-place"] == place, said
 
@@ -150,9 +160,24 @@ async def test_the_place_is_of_the_address_that_the_own_proxy_saw(proxy, door):
 async def test_ads_of_the_sites_own_are_refused_to_whoever_must_not_be_tracked_and_nothing_else_is(proxy, door):
     status = DOORS[door]
     for uri in (
-        "/ads/", "/ads/1?x=/page", "/pixel.gif?u=1", "/%61ds/1", "/ads/tag.js", "//ads/x", "/x/../ads/y", "/./ads/", "/Ads/",
-        "/ads;v=1/x", "/%2561ds/x", "/x/%2e%2e/ads/", "/ads/../ads/x", "/ads./x", "/ads", "/pixel.gif/x", "/x\\..\\ads\\y",
-    ):  # fmt: skip
+        "/ads/",
+        "/ads/1?x=/page",
+        "/pixel.gif?u=1",
+        "/%61ds/1",
+        "/ads/tag.js",
+        "//ads/x",
+        "/x/../ads/y",
+        "/./ads/",
+        "/Ads/",
+        "/ads;v=1/x",
+        "/%2561ds/x",
+        "/x/%2e%2e/ads/",
+        "/ads/../ads/x",
+        "/ads./x",
+        "/ads",
+        "/pixel.gif/x",
+        "/x\\..\\ads\\y",
+    ):
         assert (await ask(proxy, door, uri, **GPC)).status_code == 403, uri
         assert (await ask(proxy, door, uri)).status_code == status, uri
     for uri in ("/", "/page?ads/", "/about/ads/", "/adsense", "/ads/../page", "/picture.gif"):
@@ -188,11 +213,19 @@ async def test_traefik_asks_in_its_own_names(proxy):
     answer = await proxy.get(
         "/authz/forward",
         headers={
-            "X-Forwarded-Method": "GET", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "www.example.com",
-            "X-Forwarded-Uri": "/page?a=1", "X-Forwarded-For": proxies.CALIFORNIA, "User-Agent": "x",
-            "Accept": "text/html", "Accept-Encoding": "gzip", "Cookie": "a=1", **GPC, **NAVIGATE,
+            "X-Forwarded-Method": "GET",
+            "X-Forwarded-Proto": "https",
+            "X-Forwarded-Host": "www.example.com",
+            "X-Forwarded-Uri": "/page?a=1",
+            "X-Forwarded-For": proxies.CALIFORNIA,
+            "User-Agent": "x",
+            "Accept": "text/html",
+            "Accept-Encoding": "gzip",
+            "Cookie": "a=1",
+            **GPC,
+            **NAVIGATE,
         },
-    )  # fmt: skip
+    )
     assert answer.status_code == 204
     assert answer.headers["gateway-consent"] == f"{ALL_NO}, status=honored"
     assert answer.headers["gateway-place"] == "US-CA"

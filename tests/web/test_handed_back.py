@@ -75,8 +75,11 @@ async def test_what_was_sent_went_once_and_what_nobody_said_of_the_time_before_m
         await share(linked, row(1), **JOB)
     assert (await acknowledge(linked, {"job": "night-1"}))[0]["rows"] == 1
     assert outcomes(tmp_path / "data") == {"sent": 1, "possible": 1}
-    about = {"identifiers": [named("gaid", gaid(1))], "question": "received",
-             "proof": {"kind": "account", "assertion": "dev"}}  # fmt: skip
+    about = {
+        "identifiers": [named("gaid", gaid(1))],
+        "question": "received",
+        "proof": {"kind": "account", "assertion": "dev"},
+    }
     told = (await linked.post("/v1/disclosures/query", json=about)).json()["disclosures"]
     assert {each["outcome"]: each["count"] for each in told} == {"sent": 1, "possible": 1}
 
@@ -105,9 +108,11 @@ async def test_rows_without_a_job_are_not_of_one(linked, tmp_path):  # noqa: F81
 async def test_of_rows_a_key_speaks_that_may_share(tmp_path):
     folder = tmp_path / "data"
     settings = inside.settings(
-        recipients__teemo__contract="C-1", recipients__teemo__mode="return", recipients__teemo__unlinked="allow",
+        recipients__teemo__contract="C-1",
+        recipients__teemo__mode="return",
+        recipients__teemo__unlinked="allow",
         recipients__teemo__announced="2020-01-01",
-    )  # fmt: skip
+    )
     async with inside.application(folder, settings, dev=False) as app, inside.client(app) as client:
         made = {}
         for scope in ("check", "share", "desk"):
@@ -119,8 +124,9 @@ async def test_of_rows_a_key_speaks_that_may_share(tmp_path):
         answers = {scope: await client.post("/v1/disclosures", json=said, headers=key) for scope, key in keys.items()}
     assert answers.pop("desk").status_code == 403
     assert {scope: json.loads(answer.text.splitlines()[0])["result"] for scope, answer in answers.items()} == {
-        "check": "unknown", "share": "recorded",
-    }  # fmt: skip
+        "check": "unknown",
+        "share": "recorded",
+    }
 
 
 # --- a connection that is cut ----------------------------------------------------------------------------------------
@@ -159,14 +165,27 @@ class Caller:
                     over.set()
             await asyncio.sleep(0)
 
-        headers = {"host": "127.0.0.1:8080", "authorization": "Bearer dev.dev", "gateway-job": "night-1",
-                   "content-type": self._kind}  # fmt: skip
+        headers = {
+            "host": "127.0.0.1:8080",
+            "authorization": "Bearer dev.dev",
+            "gateway-job": "night-1",
+            "content-type": self._kind,
+        }
         scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": self._path,
-            "raw_path": self._path.encode(), "query_string": b"", "scheme": "http", "root_path": "", "state": {},
-            "server": ("127.0.0.1", 8080), "client": ("127.0.0.1", 40000),
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "path": self._path,
+            "raw_path": self._path.encode(),
+            "query_string": b"",
+            "scheme": "http",
+            "root_path": "",
+            "state": {},
+            "server": ("127.0.0.1", 8080),
+            "client": ("127.0.0.1", 40000),
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        }  # fmt: skip
+        }
         await self._app(scope, receive, send)
         return bytes(got)
 
@@ -195,8 +214,15 @@ async def until_whole(tmp_path) -> dict[str, object]:
         [said] = await acknowledge(client, {"job": "night-1"})
         again = Counter(line.get("outcome") for line in await Caller(app).lines(body, ROWS + 1))
     kept = {f"r{n}" for n in range(ROWS) if n % PEOPLE not in out}
-    return {"whole": whole, "lost": kept - got, "wrong": wrong, "said": said["rows"] - len(kept), "again": again,
-            "on record": outcomes(tmp_path / "data"), "kept": len(kept)}  # fmt: skip
+    return {
+        "whole": whole,
+        "lost": kept - got,
+        "wrong": wrong,
+        "said": said["rows"] - len(kept),
+        "again": again,
+        "on record": outcomes(tmp_path / "data"),
+        "kept": len(kept),
+    }
 
 
 async def test_a_connection_cut_at_each_tenth_line_loses_no_row_and_hands_nobodys_out_after_their_no(tmp_path):

@@ -46,8 +46,11 @@ async def test_a_caller_compares_itself_with_the_installation_at_its_start(keyed
     assert told["reasons"] == [reason.value for reason in Reason]
     assert told["key"]["name"] == "dev"
     assert told["recipients"]["teemo"] == {
-        "role": "third_party", "purposes": ["sale"], "data": ["precise_geo", "ad_id"], "mode": "return",
-    }  # fmt: skip
+        "role": "third_party",
+        "purposes": ["sale"],
+        "data": ["precise_geo", "ad_id"],
+        "mode": "return",
+    }
     assert set(NAMES) < set(told["cookie_names"])
     assert {notice["kind"] for notice in told["notices"]} == {"choices", "marketing", "opt-in", "confirm"}
 

@@ -83,9 +83,10 @@ def test_two_processes_and_a_new_start_have_one_table(tmp_path, clock):
     later.note(["c.example.net"])
     later.save()
     assert kept(tmp_path) == {
-        "a.example.net": ("2026-03-01", "2026-03-02"), "b.example.net": ("2026-03-01", "2026-03-01"),
+        "a.example.net": ("2026-03-01", "2026-03-02"),
+        "b.example.net": ("2026-03-01", "2026-03-01"),
         "c.example.net": ("2026-03-02", "2026-03-02"),
-    }  # fmt: skip
+    }
 
 
 def test_a_flood_of_made_up_names_neither_grows_without_end_nor_takes_the_place_of_hosts_seen_on_many_days(

@@ -159,9 +159,16 @@ async def test_a_tile_that_is_not_there_yet_is_not_found(long_log, client):
     length = await size(client)
     rest = length % tiles.WIDTH
     for path in (
-        tiles.path(0, 1), tiles.path(0, 1, rest + 1), tiles.path(0, 2), tiles.path(1, 0), tiles.path(1, 0, 2),
-        tiles.path(2, 0, 1), tiles.path(63, 0, 1), tiles.path(0, 10**18), tiles.path(tiles.ENTRIES, 1),
-    ):  # fmt: skip
+        tiles.path(0, 1),
+        tiles.path(0, 1, rest + 1),
+        tiles.path(0, 2),
+        tiles.path(1, 0),
+        tiles.path(1, 0, 2),
+        tiles.path(2, 0, 1),
+        tiles.path(63, 0, 1),
+        tiles.path(0, 10**18),
+        tiles.path(tiles.ENTRIES, 1),
+    ):
         answer = await long_log.get(f"/ledger/tile/{path}")
         assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (404, "not_found"), path
     assert (await client.get(f"/ledger/tile/{tiles.path(0, 1, rest)}")).status_code == 200  # the control

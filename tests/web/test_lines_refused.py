@@ -101,8 +101,10 @@ async def test_a_line_of_blanks_that_is_cut_off_may_have_had_a_row_behind_them()
         yield b"{}\n" + b" " * 50 + b'{"id": "r1"}\n{}\n'
 
     assert [(line.number, line.cut) async for line in wire.lines_as_they_come(pieces(), 20)] == [
-        (1, False), (2, True), (3, False),
-    ]  # fmt: skip
+        (1, False),
+        (2, True),
+        (3, False),
+    ]
 
 
 BODIES = st.lists(

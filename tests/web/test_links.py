@@ -148,9 +148,11 @@ async def test_what_cannot_be_linked_is_named_and_the_rest_is_linked(keyed):
     answer = (await keyed.post("/v1/links", json={"account": "a1", "identifiers": listed})).json()
     assert answer["linked"] == 1
     assert [(item["pointer"], item["reason"]) for item in answer["ignored"]] == [
-        ("/identifiers/0", "limited"), ("/identifiers/2", "undeclared"),
-        ("/identifiers/3", "malformed"), ("/identifiers/4", "malformed"),
-    ]  # fmt: skip
+        ("/identifiers/0", "limited"),
+        ("/identifiers/2", "undeclared"),
+        ("/identifiers/3", "malformed"),
+        ("/identifiers/4", "malformed"),
+    ]
     await opt_out(keyed, named("account", "a1"))
     assert await reason(keyed, named("gaid", GAID)) == "opted_out"
 

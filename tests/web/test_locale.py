@@ -50,9 +50,11 @@ def test_no_translation_is_of_a_text_that_nobody_says(name):
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_translation_loses_no_placeholder_and_no_link(name):
     lost = {
-        text for text, message in catalogue(name).items()
-        for part in (PLACEHOLDER, TAG) if Counter(part.findall(text)) != Counter(part.findall(message.string))
-    }  # fmt: skip
+        text
+        for text, message in catalogue(name).items()
+        for part in (PLACEHOLDER, TAG)
+        if Counter(part.findall(text)) != Counter(part.findall(message.string))
+    }
     assert lost == set()
 
 

@@ -61,8 +61,13 @@ async def test_signals_that_cannot_be_read_are_counted_by_their_kind(client, key
     await keyed.post("/v1/check", json={"identifiers": [], "recipient": "teemo", "signals": {"lmt": "maybe"}})
     await client.post("/privacy-choices", data={"action": "opt_out", "phone": "call me"})
     text = await numbers(client)
-    for channel, reason in (("gpc", "value"), ("us_privacy", "length"), ("browser", "cookie"), ("lmt", "value"),
-                            ("form", "identifier")):  # fmt: skip
+    for channel, reason in (
+        ("gpc", "value"),
+        ("us_privacy", "length"),
+        ("browser", "cookie"),
+        ("lmt", "value"),
+        ("form", "identifier"),
+    ):
         assert value(text, f'gateway_malformed_signals_total{{channel="{channel}",reason="{reason}"}}') == 1, channel
 
 

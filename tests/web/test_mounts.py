@@ -49,10 +49,13 @@ def django(code: list[str], names: dict):
 
     if not configured.configured:
         configured.configure(
-            ROOT_URLCONF="django_site", SECRET_KEY="made up", ALLOWED_HOSTS=["*"], DEBUG=False,
+            ROOT_URLCONF="django_site",
+            SECRET_KEY="made up",
+            ALLOWED_HOSTS=["*"],
+            DEBUG=False,
             SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
             MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware"],
-        )  # fmt: skip
+        )
     exec(code[1], names)
 
     async def sign_in(request):

@@ -52,9 +52,11 @@ class Sender:
 
     async def reports(self, account, outcome="sent"):
         body = {
-            "identifiers": [named("account", account)], "notice": "privacy", "outcome": outcome,
+            "identifiers": [named("account", account)],
+            "notice": "privacy",
+            "outcome": outcome,
             "on": self.at[0].date().isoformat(),
-        }  # fmt: skip
+        }
         assert (await self.client.post("/v1/notices", json=body)).status_code == 201
 
     async def links(self, account, *identifiers):
@@ -80,8 +82,9 @@ async def sender(tmp_path):
 async def test_a_new_recipient_and_a_new_data_class_list_who_must_be_told_of_them(sender):
     await sender.links("jane", named("gaid", GAID))
     assert await sender.pulls() == {
-        "due": [{"account": "jane", "told": None, "bounced": None, "owed": OWED}], "next": None,
-    }  # fmt: skip
+        "due": [{"account": "jane", "told": None, "bounced": None, "owed": OWED}],
+        "next": None,
+    }
 
 
 async def test_until_it_was_sent_and_the_wait_is_over_nothing_goes(sender):

@@ -348,9 +348,15 @@ async def test_what_cannot_be_used_is_listed_and_costs_the_rest_nothing(keyed):
     )
     assert answer.status_code == 200
     assert ignored(answer) == {
-        "/extra": "unknown", "/identifiers/0": "malformed", "/identifiers/1": "undeclared", "/identifiers/3": "limited",
-        "/signals/idfa": "unknown", "/signals/gpp": "type", "/signals/us_privacy": "length", "/signals/att": "value",
-    }  # fmt: skip
+        "/extra": "unknown",
+        "/identifiers/0": "malformed",
+        "/identifiers/1": "undeclared",
+        "/identifiers/3": "limited",
+        "/signals/idfa": "unknown",
+        "/signals/gpp": "type",
+        "/signals/us_privacy": "length",
+        "/signals/att": "value",
+    }
     assert await reason(keyed) == "opted_out"
 
 

@@ -68,8 +68,13 @@ class Doors:
         """Which of these are opted out, each asked about alone."""
         found = []
         for identifier in identifiers:
-            body = {"identifiers": [identifier], "recipient": "teemo", "purpose": "sale", "data": ["ad_id"],
-                    "place": "US-TX"}  # fmt: skip
+            body = {
+                "identifiers": [identifier],
+                "recipient": "teemo",
+                "purpose": "sale",
+                "data": ["ad_id"],
+                "place": "US-TX",
+            }
             answer = (await self.calling.post("/v1/check", json=body, headers=self.desk)).json()
             if answer["reason"] == "opted_out":
                 found.append(identifier["value"])
@@ -95,9 +100,14 @@ async def doors(tmp_path):
     )
     with mailbox() as (box, port):
         configured = inside.settings(
-            mail__server="127.0.0.1", mail__port=str(port), mail__security="none", mail__from_address="p@example.com",
-            age__floor="0", recipients__advertisers__contract="C-1", recipients__teemo__contract="C-2",
-        )  # fmt: skip
+            mail__server="127.0.0.1",
+            mail__port=str(port),
+            mail__security="none",
+            mail__from_address="p@example.com",
+            age__floor="0",
+            recipients__advertisers__contract="C-1",
+            recipients__teemo__contract="C-2",
+        )
         async with inside.application(folder, configured, dev=False) as built, inside.client(built) as calling:
             yield Doors(calling, box, app, desk)
 
@@ -109,7 +119,7 @@ JANES = [named("account", "jane"), named("phone", NUMBER), named("gaid", AD_ID)]
 @pytest.mark.parametrize(("said", "has"), [(WITHOUT, DOTS), (DOTS, TWIN), (TWIN, WITHOUT)])
 async def test_who_opts_out_by_another_spelling_of_their_mailbox_is_opted_out_with_all_they_have(
     doors, door, said, has
-):  # fmt: skip
+):
     await doors.links("jane", named("email", has), *JANES[1:])
     assert await doors.denied(*JANES) == []
     await doors.says_no(door, named("email", said))

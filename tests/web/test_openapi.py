@@ -134,7 +134,8 @@ TYPES = {"array", "boolean", "integer", "null", "number", "object", "string"}
 
 
 def by_hand(source):
-    """The lines on which a dictionary begins that is a schema. Most files have none of the words, and are not parsed."""
+    """The lines on which a dictionary begins that is a schema. Most files have none of the words, and are not
+    parsed."""
     if not any(f'"{word}"' in source or f"{word}=" in source for word in (*WORDS, "type")):
         return []
     return [node.lineno for node in ast.walk(ast.parse(source)) if is_schema(members_of(node))]

@@ -96,7 +96,11 @@ async def test_the_entry_says_what_was_shown_twice_and_in_which_language(site):
     proof = await site.call("/v1/access", identifiers=[named("email", email(1))])
     [entry] = proof["entries"]
     assert (entry["what"], entry["purposes"], entry["source"], entry["manner"]) == (
-        "opt_in", ["targeted_ads"], "form", "web")  # fmt: skip
+        "opt_in",
+        ["targeted_ads"],
+        "form",
+        "web",
+    )
     assert entry["notice"] == SECOND
     assert entry["details"]["asked_notice"] == FIRST
 
@@ -372,8 +376,10 @@ async def test_no_code_no_address_and_no_purpose_stands_in_a_path_or_a_log(site)
 
 
 async def test_in_every_language_every_page_is_in_it(site):
-    for language, words in (("es", ["Permitir de nuevo", "Primer paso", "Segundo paso", "Está permitido"]),
-                            ("fr", ["Autoriser à nouveau", "Première étape", "Deuxième étape", "autorisé"])):  # fmt: skip
+    for language, words in (
+        ("es", ["Permitir de nuevo", "Primer paso", "Segundo paso", "Está permitido"]),
+        ("fr", ["Autoriser à nouveau", "Première étape", "Deuxième étape", "autorisé"]),
+    ):
         browser = site.browser(**{"Accept-Language": language})
         pages = [await browser.get(START), await browser.reads_notice(**ADS)]
         pages.append(await browser.presses(pages[1], "opt_in"))

@@ -174,8 +174,10 @@ async def test_the_notice_of_the_visitors_own_state_stands_first(tmp_path):
     async with inside.application(tmp_path / "data", configured) as app, inside.client(app) as client:
         text = (await client.get(PATH)).text  # the demo's visitors are in California
     assert re.findall(r'href="([^"]*)">Notice to residents of (.*?)</a>', text) == [
-        ("https://www.example.com/ca", "California"), ("/canada", "Canada"), ("/co", "Colorado"),
-    ]  # fmt: skip
+        ("https://www.example.com/ca", "California"),
+        ("/canada", "Canada"),
+        ("/co", "Colorado"),
+    ]
 
 
 async def test_the_page_with_all_that_it_loads_is_under_30_kb(client):

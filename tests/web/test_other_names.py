@@ -106,8 +106,12 @@ async def opts_out(calling, identifier):
 
 async def share(calling, data, recipient="matching"):
     """A row of somebody who is linked and said nothing, with the value in its data."""
-    row = {"id": hashlib.sha256(json.dumps(data).encode()).hexdigest(), "data": data, "place": "US-NY",
-           "identifiers": [named("gaid", gaid(1))]}  # fmt: skip
+    row = {
+        "id": hashlib.sha256(json.dumps(data).encode()).hexdigest(),
+        "data": data,
+        "place": "US-NY",
+        "identifiers": [named("gaid", gaid(1))],
+    }
     answer = await calling.post(f"/v1/shares/{recipient}", json=row)
     assert answer.status_code == 200, answer.text
     return json.loads(answer.text.splitlines()[0])

@@ -84,8 +84,18 @@ def test_nothing_in_the_script_needs_leave_of_a_strict_policy():
         STUB.read_text(),
         static("silence.js").decode().replace(PROBE, "").replace(KEEPS, ""),
     ):
-        for word in ("eval", "Function(", "innerHTML", "insertAdjacentHTML", "document.write", "http:", "https:",
-                     'setAttribute("style"', "localStorage", "document.cookie"):  # fmt: skip
+        for word in (
+            "eval",
+            "Function(",
+            "innerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "http:",
+            "https:",
+            'setAttribute("style"',
+            "localStorage",
+            "document.cookie",
+        ):
             assert word not in text
 
 
@@ -96,8 +106,10 @@ async def test_a_script_asked_for_by_its_version_is_kept_for_ever_and_without_it
         query: (await client.get(f"{SCRIPT}{query}")).headers["cache-control"] for query in ("", f"?v={own}", "?v=0")
     }
     assert kept == {
-        "": "public, max-age=3600", f"?v={own}": "public, max-age=31536000, immutable", "?v=0": "public, max-age=3600",
-    }  # fmt: skip
+        "": "public, max-age=3600",
+        f"?v={own}": "public, max-age=31536000, immutable",
+        "?v=0": "public, max-age=3600",
+    }
     answer = await client.get(f"{SCRIPT}?v={own}", headers={"Sec-GPC": "1", "Cookie": "usprivacy=1YYN"})
     assert (answer.content, "set-cookie" in answer.headers) == (CONTENT, False)
     assert answer.headers["content-type"].startswith("text/javascript")

@@ -98,8 +98,11 @@ async def test_a_person_reads_what_the_page_does_in_plain_words(client):
         "Limit the Use of My Sensitive Personal Information",
     ]
     assert read.labels == {
-        "Your Talkatone phone number": "phone", "Your email": "email", "Country": "country", "State": "state",
-    }  # fmt: skip
+        "Your Talkatone phone number": "phone",
+        "Your email": "email",
+        "Country": "country",
+        "State": "state",
+    }
     assert [words for _, words, _ in read.controls if words == "Close"] == ["Close"]
 
 
@@ -427,8 +430,13 @@ async def test_nothing_a_person_typed_stands_in_any_later_page_url_header_or_log
     with structlog.testing.capture_logs() as lines:
         answer, confirmation = await done(client, OUT | {"phone": "(415) 555-0109", "email": email(9), "state": "OR"})
         cookie = {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
-        later = [confirmation, *[await client.get(path, headers=cookie) for path in
-                 (PATH, f"{PATH}/status", "/demo", "/readyz", "/metrics", answer.headers["location"])]]  # fmt: skip
+        later = [
+            confirmation,
+            *[
+                await client.get(path, headers=cookie)
+                for path in (PATH, f"{PATH}/status", "/demo", "/readyz", "/metrics", answer.headers["location"])
+            ],
+        ]
     assert all(one.status_code == 200 for one in later)
     seen = [repr(lines), repr(answer.headers), *(one.text + repr(one.headers) for one in later)]
     assert not [(mark, text) for mark in secrets for text in seen if mark in text]

@@ -118,8 +118,9 @@ def test_a_form_of_a_client_that_would_rather_speak_http_2_is_not_lost(running, 
 def test_a_trailer_is_no_header(running):
     sent = (
         b"POST /privacy-choices/observe HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        + CHUNKED + b"\r\n2\r\n{}\r\n0\r\nSec-GPC: 1\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
-    )  # fmt: skip
+        + CHUNKED
+        + b"\r\n2\r\n{}\r\n0\r\nSec-GPC: 1\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+    )
     heard = raw.ask(running.port, sent)
     assert heard.statuses == [200]
     assert json.loads(heard.body)["gpc"] is False

@@ -164,9 +164,11 @@ async def test_every_cookie_has_every_guard(app, client):
         await client.get("/privacy-choices/status", headers={"Sec-GPC": "1"}),
         await client.post("/privacy-choices/observe", json={"gpc": True}),
         await client.get("/demo", headers={"Sec-GPC": "1", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}),
-        await client.get("/adchoices?participant_id=7&action_id=3&rd=https://optout.aboutads.info",
-                         headers={"Referer": "https://optout.aboutads.info/"}),
-    ]  # fmt: skip
+        await client.get(
+            "/adchoices?participant_id=7&action_id=3&rd=https://optout.aboutads.info",
+            headers={"Referer": "https://optout.aboutads.info/"},
+        ),
+    ]
     ticket = re.search(r'name="ticket" value="([^"]+)"', asked[2].text).group(1)
     shown = "; ".join(each.partition(";")[0] for each in asked[2].headers.get_list("set-cookie"))
     event = confirmation.rpartition("/")[2]
@@ -242,15 +244,29 @@ LED_TO: list[str] = []
 
 @pytest.mark.slow
 def test_the_log_of_a_running_service_has_nothing_of_anybody(tmp_path):
-    marked = {"User-Agent": "MARKINAGENT", "Cookie": "id=MARKINCOOKIE", "Referer": "https://x.example/MARKINREFERER",
-              "Idempotency-Key": "MARKINREPEAT"}  # fmt: skip
+    marked = {
+        "User-Agent": "MARKINAGENT",
+        "Cookie": "id=MARKINCOOKIE",
+        "Referer": "https://x.example/MARKINREFERER",
+        "Idempotency-Key": "MARKINREPEAT",
+    }
     form = f"action=opt_out&phone=%2B14155550177&email={MARKS['email']}".encode()
     person = {"identifiers": [{"type": kind, "value": value} for kind, value in MARKS.items()]}
     LED_TO.clear()
     with service(tmp_path) as running:
-        paths = ["/privacy-choices", "/privacy-choices/status", "/privacy-choices/done/MARKINPATH", "/v1/check",
-                 "/privacy-choices/unsubscribe/MARKINPATH", "/v1/receipts/MARKINPATH", "/MARKINPATH", "/v1/choices",
-                 "/v1/texts", "/v1/observe", "/privacy-choices/data"]  # fmt: skip
+        paths = [
+            "/privacy-choices",
+            "/privacy-choices/status",
+            "/privacy-choices/done/MARKINPATH",
+            "/v1/check",
+            "/privacy-choices/unsubscribe/MARKINPATH",
+            "/v1/receipts/MARKINPATH",
+            "/MARKINPATH",
+            "/v1/choices",
+            "/v1/texts",
+            "/v1/observe",
+            "/privacy-choices/data",
+        ]
         for path in paths:
             for key in ("Bearer dev.dev", "Bearer dev.MARKINKEY", "Basic MARKINKEY"):
                 headers = {**marked, "Authorization": key}

@@ -81,15 +81,17 @@ async def test_a_row_of_somebody_who_said_nothing_comes_back_with_a_coarse_point
     assert answer.headers["cache-control"] == "no-store"
     handle, until = told["row"]["row"], told.pop("valid_until")
     assert told == {
-        "id": "r1", "outcome": "returned", "reason": "coarsened",
+        "id": "r1",
+        "outcome": "returned",
+        "reason": "coarsened",
         "data": {"ad_id": "allow", "precise_geo": "coarsen"},
         "row": {"lat": 37.8, "lon": -122.4, "ad_id": gaid(1), "row": handle},
-    }  # fmt: skip
+    }
     assert last["summary"].pop("valid_until") == until > "2026"
     assert last == {
         "summary": {"rows": 1, "sent": 0, "returned": 1, "duplicate": 0, "unknown": 0, "refused": {}, "dropped": {}},
         "complete": True,
-    }  # fmt: skip
+    }
     assert disclosed(tmp_path / "data") == [("ad_id,coarse_geo", "possible")]
 
 
@@ -112,8 +114,15 @@ async def test_a_precise_point_goes_only_with_this_persons_opt_in_for_this_recip
         for notice in told
         if notice["kind"] in {"opt-in", "confirm"} and notice["language"] == "en"
     )
-    ask = {"choice": "opt_in", "purposes": ["sale"], "recipient": "teemo", "data": ["precise_geo"], "proof": proof,
-           "identifiers": [named("gaid", gaid(1))], "notice": first}  # fmt: skip
+    ask = {
+        "choice": "opt_in",
+        "purposes": ["sale"],
+        "recipient": "teemo",
+        "data": ["precise_geo"],
+        "proof": proof,
+        "identifiers": [named("gaid", gaid(1))],
+        "notice": first,
+    }
     token = (await linked.post("/v1/choices", json=ask)).json()["confirm"]
     act = {"choice": "confirm", "confirm": token, "proof": proof, "notice": second}
     assert (await linked.post("/v1/choices", json=act)).status_code == 201
@@ -345,8 +354,15 @@ async def opted_in(keyed, person: int) -> str:
     """A person's opt-in to precise points for teemo; its event."""
     shown = {item["kind"]: item["sha256"] for item in (await keyed.get("/v1/self")).json()["notices"]}
     proof = {"kind": "account", "assertion": "dev"}
-    body = {"identifiers": [named("gaid", gaid(person))], "choice": "opt_in", "purposes": ["sale"], "proof": proof,
-            "recipient": "teemo", "data": ["precise_geo"], "notice": {"sha256": shown["opt-in"]}}  # fmt: skip
+    body = {
+        "identifiers": [named("gaid", gaid(person))],
+        "choice": "opt_in",
+        "purposes": ["sale"],
+        "proof": proof,
+        "recipient": "teemo",
+        "data": ["precise_geo"],
+        "notice": {"sha256": shown["opt-in"]},
+    }
     asked = (await keyed.post("/v1/choices", json=body)).json()
     body = {"choice": "confirm", "confirm": asked["confirm"], "proof": proof, "notice": {"sha256": shown["confirm"]}}
     done = await keyed.post("/v1/choices", json=body)
@@ -455,8 +471,13 @@ class TestSensitivePlaces:
             assert (line["outcome"], line["reason"]) == ("refused", "sensitive_place")
 
     async def test_a_check_that_says_where_is_told_so(self, with_clinic):
-        body = {"identifiers": [named("gaid", gaid(1))], "recipient": "advertisers", "place": "US-NY",
-                "data": ["ad_id", "coarse_geo"], "geo": {"lat": 37.775, "lon": -122.4195}}  # fmt: skip
+        body = {
+            "identifiers": [named("gaid", gaid(1))],
+            "recipient": "advertisers",
+            "place": "US-NY",
+            "data": ["ad_id", "coarse_geo"],
+            "geo": {"lat": 37.775, "lon": -122.4195},
+        }
         answer = (await with_clinic.post("/v1/check", json=body)).json()
         assert (answer["data"], answer["reason"]) == ({"ad_id": "allow", "coarse_geo": "deny"}, "sensitive_place")
         body["recipient"], body["data"] = "legal", ["precise_geo"]

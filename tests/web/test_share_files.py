@@ -44,7 +44,7 @@ def row(number: int, **members) -> bytes:
     data = {"ad_id": gaid(number % 5), "lat": 40.7128, "lon": -74.006, "note": "marker-of-a-person"}
     return json.dumps(
         {"id": f"r{number}", "identifiers": [named("gaid", gaid(number % 5))], "data": data, "place": "US-NY"} | members
-    ).encode()  # fmt: skip
+    ).encode()
 
 
 @contextlib.asynccontextmanager

@@ -38,8 +38,12 @@ async def test_an_advertiser_gets_listed_keywords_beside_a_device_and_no_others(
     told, summary = await share(client, "advertisers", {"ad_id": gaid(1), "keywords": said, "text": "hi, it is me"})
     assert fields(told) == {"ad_id": gaid(1), "keywords": "travel,used cars"}
     assert summary["dropped"] == {
-        "keyword_address": 1, "keyword_digits": 1, "keyword_sensitive": 2, "keyword_unlisted": 1, "unmapped": 1,
-    }  # fmt: skip
+        "keyword_address": 1,
+        "keyword_digits": 1,
+        "keyword_sensitive": 2,
+        "keyword_unlisted": 1,
+        "unmapped": 1,
+    }
 
 
 async def test_an_advertiser_gets_an_audience_and_never_a_whole_address(client):

@@ -20,9 +20,14 @@ MINIMAL = {"Content-Type": "application/x-ndjson", "Prefer": "return=minimal"}
 
 def row(number: int, **members) -> bytes:
     return json.dumps(
-        {"id": f"r{number}", "identifiers": [named("gaid", gaid(number % 3))], "data": {"ad_id": gaid(number % 3)},
-         "place": "US-NY"} | members
-    ).encode()  # fmt: skip
+        {
+            "id": f"r{number}",
+            "identifiers": [named("gaid", gaid(number % 3))],
+            "data": {"ad_id": gaid(number % 3)},
+            "place": "US-NY",
+        }
+        | members
+    ).encode()
 
 
 @pytest.fixture
@@ -72,9 +77,15 @@ async def test_any_number_of_rows_is_answered_by_a_summary_alone(forwarding, sen
     answer = await forwarding.post(PATH, content=body, headers=MINIMAL | {"Gateway-Job": "night-1"})
     assert answer.headers["preference-applied"] == "return=minimal"
     assert summary(answer) == {
-        "rows": 1000, "sent": 1000, "returned": 0, "duplicate": 0, "unknown": 0, "refused": {}, "dropped": {},
+        "rows": 1000,
+        "sent": 1000,
+        "returned": 0,
+        "duplicate": 0,
+        "unknown": 0,
+        "refused": {},
+        "dropped": {},
         "job": "night-1",
-    }  # fmt: skip
+    }
     assert sent == [f"r{number}" for number in range(1000)]
 
 

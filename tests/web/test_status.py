@@ -123,9 +123,13 @@ async def test_a_tag_manager_is_given_the_strings_of_a_person_who_is_out(client)
     assert (fields["SaleOptOut"], fields["SharingOptOut"], fields["Gpc"]) == (1, 1, True)
     assert [*told.pop("parsed")] == ["usca"]
     assert told | {"gpp": ""} == {
-        "gpp": "", "gpp_sid": [8], "us_privacy": "1YYN", "rdp": 1, "npa": 1,
+        "gpp": "",
+        "gpp_sid": [8],
+        "us_privacy": "1YYN",
+        "rdp": 1,
+        "npa": 1,
         "consent_mode": {"ad_storage": "denied", "ad_user_data": "denied", "ad_personalization": "denied"},
-    }  # fmt: skip
+    }
 
 
 async def test_a_tag_manager_is_given_the_strings_of_a_person_who_said_nothing(client):

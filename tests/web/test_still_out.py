@@ -71,9 +71,8 @@ async def test_a_number_that_said_no_itself_is_still_out_after_its_account_came_
 async def test_an_account_is_told_that_its_own_yes_ends_what_came_to_it(site):
     await opts_out(site, NUMBER)
     assert await holds(site, ACCOUNT) == [
-        no("linked", "account", purpose)
-        for purpose in ("sale", "sharing", "targeted_ads", "third_party_marketing")
-    ]  # fmt: skip
+        no("linked", "account", purpose) for purpose in ("sale", "sharing", "targeted_ads", "third_party_marketing")
+    ]
 
 
 @pytest.mark.parametrize(

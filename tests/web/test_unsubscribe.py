@@ -64,8 +64,9 @@ async def test_a_sender_is_given_the_link_and_the_two_header_fields(keyed):
     made = await link(keyed)
     assert made["url"].startswith("https://www.example.com/privacy-choices/unsubscribe/")
     assert made["headers"] == {
-        "List-Unsubscribe": f"<{made['url']}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-    }  # fmt: skip
+        "List-Unsubscribe": f"<{made['url']}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
     assert len(made["headers"]["List-Unsubscribe"]) < 900, "a line of a message has at most 998 (RFC 5322)"
 
 
@@ -150,9 +151,12 @@ async def test_a_link_that_is_none_of_ours_says_so_and_leads_to_the_form(tmp_pat
     secrets = await asyncio.to_thread(secret_files.load_secrets, tmp_path / "data")
     other = b64(seal_box(secrets.seals[-1], b"cookie/1", b'["marketing_email",[["email","a@example.com"]]]'))
     spoiled = {
-        "flip": token[:-2] + ("A" if token[-2] != "A" else "B") + token[-1], "cut": token[:40], "other seal": other,
-        "empty": "A", "long": "A" * 20_000,
-    }[spoil]  # fmt: skip
+        "flip": token[:-2] + ("A" if token[-2] != "A" else "B") + token[-1],
+        "cut": token[:40],
+        "other seal": other,
+        "empty": "A",
+        "long": "A" * 20_000,
+    }[spoil]
     for method in ("GET", "POST"):
         answer = await client.request(method, f"{tokens.PATH}{spoiled}")
         assert answer.status_code == 404

@@ -231,8 +231,9 @@ def test_a_visitor_is_heard_by_header_cookie_and_address_together(house):
     asked = scope((b"sec-gpc", "0"), (b"cookie", "usprivacy=1YNN; optout=1")) | {"query_string": b"us_privacy=1YYN"}
     visitor = Visitors(house.consent).read(asked)
     assert [(said.source, said.kept) for said in visitor.heard.said] == [
-        (Source.AD_CHOICES, KeptFor.CHOICE), (Source.US_PRIVACY, KeptFor.MOMENT),
-    ]  # fmt: skip
+        (Source.AD_CHOICES, KeptFor.CHOICE),
+        (Source.US_PRIVACY, KeptFor.MOMENT),
+    ]
 
 
 def test_a_scope_without_an_address_is_read(house):

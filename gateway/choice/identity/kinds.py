@@ -89,7 +89,7 @@ def alone(kind: str, value: str) -> NormalIdentifier:
 
 def named(
     kind: str, value: str, exact: Iterable[Name], looser: Iterable[Name] = (), mailbox: Name | None = None
-) -> NormalIdentifier:  # fmt: skip
+) -> NormalIdentifier:
     """An identifier with further names. `exact` may repeat one; `looser` may not, nor hold one of them."""
     own = tuple(dict.fromkeys(exact))
     return NormalIdentifier(kind, value, (*own, *looser), len(own), mailbox)

@@ -316,9 +316,9 @@ def _put_parameters(out: Out, name: str, bidder: str, bag: object, cut: Cut) -> 
     if cut.whole:
         out[name] = _without_transaction(bag, cut)
     elif known is not None:
-        out[name] = {
-            each: kept for each in known.scalar & bag.keys() if (kept := parameter(bag[each])) is not None
-        } | {**part(out, name)}  # fmt: skip
+        out[name] = {each: kept for each in known.scalar & bag.keys() if (kept := parameter(bag[each])) is not None} | {
+            **part(out, name)
+        }
 
 
 def _without_transaction(value: object, cut: Cut) -> object:

@@ -36,9 +36,21 @@ class Case:
     """
 
     __slots__ = (
-        "band", "data_class", "grown", "legal", "office", "opt_ins", "out", "personal", "purpose", "question",
-        "recipient", "role", "rows", "third",
-    )  # fmt: skip
+        "band",
+        "data_class",
+        "grown",
+        "legal",
+        "office",
+        "opt_ins",
+        "out",
+        "personal",
+        "purpose",
+        "question",
+        "recipient",
+        "role",
+        "rows",
+        "third",
+    )
 
     purpose: Purpose
     data_class: DataClass
@@ -81,9 +93,11 @@ class Case:
             return None
         for grant in self.question.grants:
             if (
-                grant.kind is kind and grant.recipient == self.recipient.name and grant.purpose == self.purpose
+                grant.kind is kind
+                and grant.recipient == self.recipient.name
+                and grant.purpose == self.purpose
                 and (grant.data_class == self.data_class or not (by_name or grant.data_class))
-            ):  # fmt: skip
+            ):
                 return grant
         return None
 

@@ -26,7 +26,7 @@ from gateway.choice.rules.case import (
     TRANSFER,
     Case,
     deny,
-)  # fmt: skip
+)
 from gateway.choice.standing import NOT_ASKED
 from gateway.terms import DataClass, GrantKind, Purpose, Reason, Role
 

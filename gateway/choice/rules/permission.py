@@ -19,7 +19,7 @@ from gateway.choice.rules.case import (
     TRANSFER,
     Case,
     deny,
-)  # fmt: skip
+)
 from gateway.choice.rules.never import HASH_OF
 from gateway.choice.standing import NOT_ASKED
 from gateway.terms import SIGNAL_PURPOSES, Answer, GrantKind, Purpose, Reason

@@ -11,7 +11,7 @@ DROP INDEX outbox_due;
 CREATE INDEX outbox_due ON outbox (recipient, due) WHERE state = 'pending';
 CREATE INDEX outbox_open ON outbox (state, recipient) WHERE state <> 'delivered';
 
--- What a recipient holds from us (gateway/ledger/held.py): the identifiers that left, each as the recipient keys it,
+-- What a recipient holds from us (gateway/ledger/recipient_holdings.py): the identifiers that left, each as the recipient keys it,
 -- sealed with a key of its own in the vault; and under which keys of people it left, with the last batch of each.
 -- `named`: the key of the identifier itself.
 CREATE TABLE held (

@@ -1,4 +1,4 @@
--- What stays ended after an unlink (gateway/ledger/unlinking.py), though nothing says any more who ended it. `seq`, `at`:
+-- What stays ended after an unlink (gateway/ledger/erasure_by_unlink.py), though nothing says any more who ended it. `seq`, `at`:
 -- of the erasure's first entry. What one spelling of a mailbox had said until another, which is erased, ended it: `what`
 -- is a `kept_rows.End`; `ui`: the screen that is kept, should that be voided.
 CREATE TABLE kept_end (

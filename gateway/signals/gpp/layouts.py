@@ -133,9 +133,16 @@ STATES = (
 
 
 def _state(
-    number: int, name: str, notice: str, extra: str, sensitive: int, child: str, additional: str, gpc: bool,
+    number: int,
+    name: str,
+    notice: str,
+    extra: str,
+    sensitive: int,
+    child: str,
+    additional: str,
+    gpc: bool,
     precise: int | None,
-) -> Section:  # fmt: skip
+) -> Section:
     text = STATE.format(notice=notice, extra=extra, sensitive=sensitive, child=child, additional=additional)
     return Section(number, name, {1: _layout("core", text)}, (GPC,) if gpc else (), precise)
 

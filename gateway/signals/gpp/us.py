@@ -82,9 +82,10 @@ def _core_to_write(section: Section, fields: Mapping[str, object], version: int)
     """
     lengths_given = {name: len(value) for name, value in fields.items() if isinstance(value, list | tuple)}
     fitting = [
-        layout for layout in (section.cores[version], section.newest)
+        layout
+        for layout in (section.cores[version], section.newest)
         if all(lengths_given.get(field.name, field.count) == field.count for field in layout.fields)
-    ]  # fmt: skip
+    ]
     return next(iter(fitting), section.cores[version])
 
 

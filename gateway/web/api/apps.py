@@ -275,9 +275,15 @@ class Apps:
     """
 
     def __init__(
-        self, consent: Consent, known: Installations, proofs: Proofs, metrics: Metrics, sdks: tuple[str, ...], *,
+        self,
+        consent: Consent,
+        known: Installations,
+        proofs: Proofs,
+        metrics: Metrics,
+        sdks: tuple[str, ...],
+        *,
         alarm: float = 0.5,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._consent = consent
         self._installations = known
         self._proofs = proofs
@@ -458,7 +464,7 @@ class Apps:
 
     async def still_out(
         self, app: App, subjects: Sequence[Subject], standing: Mapping[str, str], purposes: Sequence[Purpose]
-    ) -> list[dict[str, str | None]]:  # fmt: skip
+    ) -> list[dict[str, str | None]]:
         """The member `still_out` of an answer: of `subjects`, who are proved. Of whatever else denies, and in a strict
         answer of everybody, that it does and what opens an id of a phone, in the same words whatever stands there.
         Raises `StoreUnavailable`.
@@ -495,10 +501,15 @@ class Apps:
         items, signals = body.members.get("identifiers"), body.members.get("signals")
         named = items[: body.at_once] if isinstance(items, list) and not app.strict else ()
         ask = Ask(
-            self._sdks, named, shown=() if app.strict else self._seen(app), token=None if app.strict else app.token,
-            place=body.members.get("place"), age=body.quiet_band(),
-            signals=signals if isinstance(signals, Mapping) else {}, instead=app.instead,
-        )  # fmt: skip
+            self._sdks,
+            named,
+            shown=() if app.strict else self._seen(app),
+            token=None if app.strict else app.token,
+            place=body.members.get("place"),
+            age=body.quiet_band(),
+            signals=signals if isinstance(signals, Mapping) else {},
+            instead=app.instead,
+        )
         verdicts, recipients = self._consent.checks.check(ask).verdicts, self._consent.recipients
         return {
             name: _word(verdict, contextual=name in recipients and recipients[name].contextual)

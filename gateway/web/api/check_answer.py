@@ -23,12 +23,10 @@ from gateway.web.shell.problem import Problem, problem_of
 class Records(Protocol):
     """Who puts answers on record: `disclosing.Disclosing`, or a replica's `recording.Recording`."""
 
-    def decide(
-        self, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None = None
-    ) -> dict[str, str]: ...  # fmt: skip
+    def decide(self, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None = None) -> dict[str, str]: ...
     async def announce(
         self, ask: Ask, checked: Checked, blocked: Blocked | None = None
-    ) -> tuple[Checked, dict[str, str], datetime]: ...  # fmt: skip
+    ) -> tuple[Checked, dict[str, str], datetime]: ...
 
 
 class Answering:

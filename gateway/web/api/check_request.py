@@ -91,13 +91,19 @@ def to_ask(body: wire.Check) -> Ask:
         raise Problem("malformed", "one of recipient and recipients", "/recipient")
     recipients = tuple(body.recipients or ()) if body.recipient is None else (body.recipient,)
     ask = Ask(
-        recipients=recipients, identifiers=wire.plain(body.identifiers), purpose=body.purpose,
+        recipients=recipients,
+        identifiers=wire.plain(body.identifiers),
+        purpose=body.purpose,
         data=tuple(body.data) if body.data is not None else None,
-        place=body.place, geo=wire.known_geo(body.geo), ip=body.ip,
-        age=_age(body), count=body.count,
+        place=body.place,
+        geo=wire.known_geo(body.geo),
+        ip=body.ip,
+        age=_age(body),
+        count=body.count,
         collected=wire.day(body.collected, "/collected"),
-        during_call=body.during_call, signals=wire.known_signals(body.signals),
-    )  # fmt: skip
+        during_call=body.during_call,
+        signals=wire.known_signals(body.signals),
+    )
     return _joined(ask, body.shared) if isinstance(body, wire.Joined) else ask
 
 
@@ -112,12 +118,15 @@ def _joined(ask: Ask, shared: wire.Check) -> Ask:
         )
     signals = wire.known_signals(shared.signals)
     return replace(
-        ask, identifiers=identifiers, place=_both(shared.place, ask.place),
+        ask,
+        identifiers=identifiers,
+        place=_both(shared.place, ask.place),
         geo=tuple(geo for geo in (wire.known_geo(shared.geo), ask.geo) if geo is not None) or None,
         ip=tuple(ip for ip in (shared.ip, ask.ip) if ip is not None) or None,
         age=wire.youngest(ask.age, _age(shared)),
-        during_call=ask.during_call or shared.during_call, also=(signals,) if signals else (),
-    )  # fmt: skip
+        during_call=ask.during_call or shared.during_call,
+        also=(signals,) if signals else (),
+    )
 
 
 def _age(body: wire.Check) -> str | None:
@@ -144,10 +153,14 @@ def verdict(verdict: Verdict, consent: Answers, key: ApiKey) -> dict[str, Any]:
     seq = verdict.seq if choice and sees_entries(key) else None
     event = consent.checks.event(seq) if seq is not None else None
     return {
-        "allowed": verdict.allowed, "partly": verdict.partly, "data": verdict.data,
-        "reason": verdict.reason, "rule": verdict.rule, "place": verdict.place,
+        "allowed": verdict.allowed,
+        "partly": verdict.partly,
+        "data": verdict.data,
+        "reason": verdict.reason,
+        "rule": verdict.rule,
+        "place": verdict.place,
         "because": {"source": source, "event": event, "seq": seq if event else None},
-    }  # fmt: skip
+    }
 
 
 def verdict_answer(

@@ -312,9 +312,16 @@ class Choices:
             received = None
         details = {**said.details, **({"made_at": said.body["made_at"]} if said.moment("made_at") else {})}
         return Choice(
-            said.kind, purposes, said.source(), now, said.call.place(), notice,
-            manner=said.manner() if desk else "", received=received, details=details,
-        )  # fmt: skip
+            said.kind,
+            purposes,
+            said.source(),
+            now,
+            said.call.place(),
+            notice,
+            manner=said.manner() if desk else "",
+            received=received,
+            details=details,
+        )
 
     def _limited(self, purposes: tuple[Purpose, ...], said: ChoiceSaid, app: App) -> dict[str, Any]:
         """Only withheld ids: there is no key to write under, and every check with them denies already."""
@@ -352,11 +359,16 @@ def _answer(chosen: Chosen, said: ChoiceSaid) -> dict[str, Any]:
     effective = wire.stamp(chosen.effective_at) if chosen.effective_at else None
     named = len([each for each in chosen.subjects if not each.reading])  # a number's further readings stand behind
     return {
-        "events": list(chosen.events[:named]), "event": first["event"], "seq": first["seq"],
-        "accepted_at": wire.stamp(chosen.accepted_at), "effective_at": effective,
-        "standing": dict(chosen.standing), "may_ask_from": dict(chosen.may_ask_from), "ignored": said.ignored,
+        "events": list(chosen.events[:named]),
+        "event": first["event"],
+        "seq": first["seq"],
+        "accepted_at": wire.stamp(chosen.accepted_at),
+        "effective_at": effective,
+        "standing": dict(chosen.standing),
+        "may_ask_from": dict(chosen.may_ask_from),
+        "ignored": said.ignored,
         **_readings(chosen.subjects),
-    }  # fmt: skip
+    }
 
 
 def _readings(subjects: Sequence[Subject]) -> dict[str, list[list[dict[str, str]]]]:

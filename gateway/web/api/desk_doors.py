@@ -31,11 +31,11 @@ from gateway.consent.people import OF_A_PHONE, Named
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.keys.api_keys import ApiKey, Credentials
-from gateway.ledger.notices_owed import Due
 from gateway.ledger.entry import b64
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.links import Span
+from gateway.ledger.notices_owed import Due
 from gateway.ledger.recipients_reached import ACCOUNT_BACKEND
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.records import requests

@@ -103,12 +103,16 @@ class BatchesDoor:
 def _batch(numbered: Numbered, head: BatchBody, lines: Sequence[bytes]) -> Batch:
     read = [_line(line) for line in lines]
     return Batch(
-        numbered, head.position, head.log, head.lost, head.doubtful,
+        numbered,
+        head.position,
+        head.log,
+        head.lost,
+        head.doubtful,
         unread=sum(each is None for each in read),
         answers=[each for each in read if isinstance(each, str)],
         announced=[Announced(each.decision, each.names) for each in read if isinstance(each, Going)],
         reports=[_report(each) for each in read if isinstance(each, BatchSaid)],
-    )  # fmt: skip
+    )
 
 
 def _line(line: bytes) -> str | Going | BatchSaid | None:
@@ -307,9 +311,7 @@ class DisclosuresDoor:
     back none.
     """
 
-    def __init__(
-        self, disclosing: Taking, credentials: Credentials, rows: Handing | None = None
-    ) -> None:  # fmt: skip
+    def __init__(self, disclosing: Taking, credentials: Credentials, rows: Handing | None = None) -> None:
         self._disclosing = disclosing
         self._credentials = credentials
         self._rows = rows

@@ -47,13 +47,15 @@ class LeaseAsked(wire.StrictShape, frozen=True):
     """The body of POST /v1/leases."""
 
     holder: Annotated[
-        str, wire.described_as(Annotated[str, Meta(min_length=1, max_length=LONGEST)]),
+        str,
+        wire.described_as(Annotated[str, Meta(min_length=1, max_length=LONGEST)]),
         Meta(description="a random name, another one at each start"),
-    ]  # fmt: skip
+    ]
     applied: Annotated[
-        int, wire.described_as(Annotated[int, Meta(ge=0, le=MOST_SEQ)]),
+        int,
+        wire.described_as(Annotated[int, Meta(ge=0, le=MOST_SEQ)]),
         Meta(description="all changes up to this seq are applied"),
-    ]  # fmt: skip
+    ]
     log: str = ""
     leave: bool = False
 
@@ -107,8 +109,12 @@ class FeedPart:
     def head(self) -> dict[str, Any]:
         more = self.upto < self.revision
         return {
-            "more": more, "seq": self.upto, "position": self.position, "log": self.log, "peppers": self.peppers,
-        }  # fmt: skip
+            "more": more,
+            "seq": self.upto,
+            "position": self.position,
+            "log": self.log,
+            "peppers": self.peppers,
+        }
 
 
 class FeedAsked(NamedTuple):
@@ -177,10 +183,15 @@ class ChangesDoor:
         if asked.log and asked.log != log:
             raise Problem("changes_gone", "the ledger goes on as another log: begin with after=0")
         told = {
-            "granted": granted.seconds > 0, "seconds": granted.seconds, "leases": self._leases.terms.leases,
-            "term": self._leases.terms.seconds, "seq": granted.revision, "position": granted.position, "log": log,
+            "granted": granted.seconds > 0,
+            "seconds": granted.seconds,
+            "leases": self._leases.terms.leases,
+            "term": self._leases.terms.seconds,
+            "seq": granted.revision,
+            "position": granted.position,
+            "log": log,
             "peppers": peppers,
-        }  # fmt: skip
+        }
         return wire.wire_answer(told | {"tag": to.tags.grant(to.challenge, told)})
 
     def _asked(self, request: Request, key: ApiKey, tag: Callable[[Tags, str], str]) -> FeedAsked | None:
@@ -259,10 +270,13 @@ def shown(change: Change, *, snapshot: bool) -> dict[str, Any]:
     """A change as others read it. `standing` is the row as our own replicas keep it."""
     row = change.row
     told: dict[str, Any] = {
-        "seq": change.revision, "key": b64encode(change.key).decode(), "purposes": _purposes(row.own, row.travelled),
-        "age_band": row.age_band, "at": wire.stamp(moment(change.at)) if change.at is not None else None,
+        "seq": change.revision,
+        "key": b64encode(change.key).decode(),
+        "purposes": _purposes(row.own, row.travelled),
+        "age_band": row.age_band,
+        "at": wire.stamp(moment(change.at)) if change.at is not None else None,
         "standing": b64encode(row.pack()).decode(),
-    }  # fmt: skip
+    }
     return told | {"snapshot": True} if snapshot else told
 
 

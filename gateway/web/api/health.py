@@ -231,12 +231,11 @@ class Health:
     def _alarms(self) -> list[str]:
         emergency = self._consent.emergency
         alarms = {
-            f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug; let nothing but the gateway write to the ledger":
-                has_reset_bug(),
+            f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug; let nothing but the gateway write to the ledger": has_reset_bug(),
             "opt-outs wait to be entered": emergency.waiting(),
             "kept lines lie aside that nobody can enter": emergency.unread(),
             "the mirror's map is half full; it grows where the disk has room": self._mirrored.used() > HALF,
-        }  # fmt: skip
+        }
         dropped = [f"replica {name} has missed three terms of its lease" for name in self._dropped()]
         return [
             *(text for text, holds in alarms.items() if holds),

@@ -260,9 +260,14 @@ class StandingDoor:
     """`POST /v1/standing`."""
 
     def __init__(
-        self, consent: Consent, credentials: Credentials, metrics: Metrics, proofs: Proofs, apps: Apps,
+        self,
+        consent: Consent,
+        credentials: Credentials,
+        metrics: Metrics,
+        proofs: Proofs,
+        apps: Apps,
         known: Installations,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._consent = consent
         self._credentials = credentials
         self._metrics = metrics
@@ -322,8 +327,10 @@ class StandingDoor:
         else:
             standing |= self._consent.checks.read_back(proved, ALL_PURPOSES, app.token)
         return {
-            "standing": standing, "may_ask_from": await self._consent.silence(theirs, CHOOSABLE, standing),
+            "standing": standing,
+            "may_ask_from": await self._consent.silence(theirs, CHOOSABLE, standing),
             "still_out": await self._apps.still_out(told, theirs, standing, CHOOSABLE),
             **stores(self._apps.outcome(app, Heard(), body.members.get("place"))),
-            **self._apps.told(app, body), "ignored": body.ignored,
-        }  # fmt: skip
+            **self._apps.told(app, body),
+            "ignored": body.ignored,
+        }

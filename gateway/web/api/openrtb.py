@@ -103,9 +103,14 @@ class Cuts:
             return None
         verdict, outcome = checked.verdicts[name], checked.outcome_for(name)
         return openrtb.Leave(
-            verdict.data, strings(outcome), outcome.gpc, self._options.words,
-            self._options.extensions.get(name, frozenset()), young=verdict.reason is Reason.AGE, name=name,
-        )  # fmt: skip
+            verdict.data,
+            strings(outcome),
+            outcome.gpc,
+            self._options.words,
+            self._options.extensions.get(name, frozenset()),
+            young=verdict.reason is Reason.AGE,
+            name=name,
+        )
 
     def _whole(self, leave: openrtb.Leave) -> dict[str, object] | None:
         same = _alike(leave)
@@ -174,11 +179,18 @@ class Bids:
         ages += [said.age]
         ages += [wire.band(max(0, each)) for each in years]  # whose birthday is still to come
         return Ask(
-            recipients=names, identifiers=said.identifiers, purpose=_purpose(query),
-            data=tuple(one.value for one in openrtb.classes_in(bid)), place=query.getlist("place") or None,
-            geo=said.geo, ip=said.ip, age=_youngest(ages), signals=said.signals[0] if said.signals else {},
-            also=said.signals[1:], beside=said.beside,
-        )  # fmt: skip
+            recipients=names,
+            identifiers=said.identifiers,
+            purpose=_purpose(query),
+            data=tuple(one.value for one in openrtb.classes_in(bid)),
+            place=query.getlist("place") or None,
+            geo=said.geo,
+            ip=said.ip,
+            age=_youngest(ages),
+            signals=said.signals[0] if said.signals else {},
+            also=said.signals[1:],
+            beside=said.beside,
+        )
 
 
 class OpenRtb:

@@ -48,7 +48,7 @@ class OptingIn:
 
     async def ask(
         self, said: ChoiceSaid, named: Named, purposes: Sequence[Purpose]
-    ) -> tuple[dict[str, Any], tuple[Subject, ...]]:  # fmt: skip
+    ) -> tuple[dict[str, Any], tuple[Subject, ...]]:
         """The first act: a token that the second one brings back; and whose it is."""
         if len(purposes) != 1 or said.ignored or not named.subjects:
             where = said.ignored[0]["pointer"] if said.ignored else "/purposes"
@@ -59,10 +59,18 @@ class OptingIn:
         shown, now = await self.shown(said), self.fresh(said)
         await self._not_superseded(said, whose, purposes[0])
         choice = Choice(
-            ChoiceKind.OPT_IN, tuple(purposes), said.source(), now, said.call.place(), shown.notice,
-            recipient=recipient, data_class=data_class, ui=shown.ui, informed=shown.despite_signal,
+            ChoiceKind.OPT_IN,
+            tuple(purposes),
+            said.source(),
+            now,
+            said.call.place(),
+            shown.notice,
+            recipient=recipient,
+            data_class=data_class,
+            ui=shown.ui,
+            informed=shown.despite_signal,
             parental=_is_parents(said),
-        )  # fmt: skip
+        )
         token, expires = self._consent.ask_to_confirm(whose, choice)
         return {"confirm": token, "expires_at": wire.stamp(expires), "ignored": said.ignored}, whose
 
@@ -80,7 +88,7 @@ class OptingIn:
         shown = await self.shown(said)
         chosen = await self._consent.confirm(
             token, shown.notice, key=repeat, body=body, how=_method(said), vouched=vouched
-        )  # fmt: skip
+        )
         young = self._consent.checks.band(chosen.subjects) in YOUNG
         return chosen, {"continuing_right": CONTINUING} if young else {}
 

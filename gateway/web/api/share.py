@@ -68,9 +68,15 @@ class ShareDoor:
     """`POST /v1/shares/{recipient}`."""
 
     def __init__(
-        self, consent: Consent, sharing: Sharing, filing: Filing, credentials: Credentials, metrics: Metrics,
-        max_rows: int, max_bytes: int,
-    ) -> None:  # fmt: skip
+        self,
+        consent: Consent,
+        sharing: Sharing,
+        filing: Filing,
+        credentials: Credentials,
+        metrics: Metrics,
+        max_rows: int,
+        max_bytes: int,
+    ) -> None:
         self._consent = consent
         self._sharing = sharing
         self._filing = filing
@@ -199,7 +205,7 @@ class ShareDoor:
             return ShareRow(stated[:256] if isinstance(stated, str) else "", problem=problem.detail)
         return ShareRow(
             row.id, wire.plain(row.identifiers), row.data, row.place, row.count, collected, during_call=row.during_call
-        )  # fmt: skip
+        )
 
     def _at(self, stated: str | int | None, max_age_days: int) -> date | None:
         """The day of a row: RFC 3339 or epoch milliseconds, not ahead of our clock, and where the recipient has an age
@@ -217,9 +223,7 @@ class ShareDoor:
         return at.date()
 
 
-async def _lines(
-    answers: AsyncGenerator[list[Shared]], tally: Tally, job: str
-) -> AsyncGenerator[bytes]:  # fmt: skip
+async def _lines(answers: AsyncGenerator[list[Shared]], tally: Tally, job: str) -> AsyncGenerator[bytes]:
     """The answer's lines, then the summary. What fails before the first of them is raised; behind it nothing can be
     but a line, and no summary.
     """

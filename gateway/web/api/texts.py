@@ -92,9 +92,13 @@ class TextsDoor:
         now = self._consent.clock()
         came = wire.moment(members.get("received_at"))
         choice = Choice(
-            ChoiceKind.OPT_OUT, ENDS, Source.SMS, now, manner=Manner.SMS,
+            ChoiceKind.OPT_OUT,
+            ENDS,
+            Source.SMS,
+            now,
+            manner=Manner.SMS,
             received=came if came and came <= now else None,
-        )  # fmt: skip
+        )
         chosen = await self._consent.choose([subject], choice, key=repeat, body=subject.key)
         if not chosen.replayed:
             self._metrics.chosen(choice.kind, choice.source, choice.manner)

@@ -73,12 +73,15 @@ class AdChoices:
         # The DAA's examples name a host with http or without a scheme; whatever was named, the way back is https.
         self._targets = {
             f"{scheme}{host}": f"https://{host}"
-            for host in options.redirect_hosts for scheme in ("https://", "http://", "")
-        }  # fmt: skip
+            for host in options.redirect_hosts
+            for scheme in ("https://", "http://", "")
+        }
         self._origins = tuple(f"https://{host}/" for host in options.referers)
         self._actions: Mapping[str, Callable[[Request], Awaitable[Response]]] = {
-            STATUS: self._status, OPT_OUT: self._opt_out, TRUST: self._trust,
-        }  # fmt: skip
+            STATUS: self._status,
+            OPT_OUT: self._opt_out,
+            TRUST: self._trust,
+        }
 
     # --- WebChoices ------------------------------------------------------------------------------------------
 
@@ -203,9 +206,13 @@ class AdChoices:
         """The opt-out in the ledger, and `once` used up in the same transaction. Raises `Used`."""
         now = self._consent.clock()
         choice = Choice(
-            ChoiceKind.OPT_OUT, self._options.purposes, Source.AD_CHOICES, now, manner=manner,
+            ChoiceKind.OPT_OUT,
+            self._options.purposes,
+            Source.AD_CHOICES,
+            now,
+            manner=manner,
             details={"participant": self._options.participant},
-        )  # fmt: skip
+        )
         use = (lambda tx: idempotency.use(tx, f"ad-choices:{once}", milliseconds(now))) if once else None
         await self._consent.choose(subjects, choice, allow=use)
         self._metrics.chosen(choice.kind, choice.source, choice.manner)

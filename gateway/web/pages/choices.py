@@ -70,7 +70,7 @@ class Pages:
 
     def __init__(
         self, consent: Consent, visitors: Visitors, metrics: Metrics, settings: PageSettings, opting_in: Acts
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._consent = consent
         self._visitors = visitors
         self._metrics = metrics
@@ -121,11 +121,20 @@ class Pages:
         self._metrics.heard("page", visitor.heard)
         chosen = language.language_of(request)
         response = page.show_page(
-            request, "choices.html", status,
-            form=said, problem=problem, notice=self._out.text(chosen), token=self._out.token(chosen),
-            countries=COUNTRIES, states=STATE_NAMES, uses=FINER_NAMES, reach=REACH in request.query_params,
-            policy_url=self._settings.policy_url, **await self._now(visitor),
-        )  # fmt: skip
+            request,
+            "choices.html",
+            status,
+            form=said,
+            problem=problem,
+            notice=self._out.text(chosen),
+            token=self._out.token(chosen),
+            countries=COUNTRIES,
+            states=STATE_NAMES,
+            uses=FINER_NAMES,
+            reach=REACH in request.query_params,
+            policy_url=self._settings.policy_url,
+            **await self._now(visitor),
+        )
         if status == 503:  # noqa: PLR2004
             response.headers["Retry-After"] = "60"
         return response
@@ -139,13 +148,16 @@ class Pages:
         why = await positions.reasons(self._consent, self._visitors, visitor, words)
         limit = {Purpose.SENSITIVE: words.pop(Purpose.SENSITIVE)}
         return {
-            "honored": site.status == "honored", "unknown": site.status == "unknown", "gpc": visitor.heard.gpc,
+            "honored": site.status == "honored",
+            "unknown": site.status == "unknown",
+            "gpc": visitor.heard.gpc,
             "partly": any(words[purpose].may for purpose in SIGNAL_PURPOSES),
             "silent": Word.OPTED_OUT not in {*words.values(), *limit.values()},
-            "lines": positions.lines(words, why), "limits": positions.lines(limit, why, positions.LIMITS),
+            "lines": positions.lines(words, why),
+            "limits": positions.lines(limit, why, positions.LIMITS),
             "covers": [COVERS["browser"], *([COVERS["account"]] if visitor.account else [])],
             "residents": residents(self._settings.notices, site.places),
-        }  # fmt: skip
+        }
 
 
 def _purposes(said: Form) -> Sequence[Purpose]:

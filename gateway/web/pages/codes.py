@@ -78,9 +78,7 @@ class Steps:
         [subject] = named.subjects
         letter = words.written(language.language_of(request), self.site, use, kind)
         ticket = await self.codes.send(Bound(subject, use), letter, fair_queue.source_of(request.scope))
-        return self.remember(
-            to(request, ENTER), own_cookies.waiting(use, kind, subject.value, ticket, self.now())
-        )  # fmt: skip
+        return self.remember(to(request, ENTER), own_cookies.waiting(use, kind, subject.value, ticket, self.now()))
 
     def remember(self, response: Response, coded: Coded) -> Response:
         response.headers.append(
@@ -191,9 +189,16 @@ class CodePage:
     def _page(self, request: Request, coded: Coded, problem: str = "", status: int = 200, left: int = 0) -> Response:
         what = words.what_for(language.language_of(request), coded.use)
         return page.show_page(
-            request, "code.html", status, coded=coded, what=what, problem=problem, left=left, dev=self._steps.dev,
+            request,
+            "code.html",
+            status,
+            coded=coded,
+            what=what,
+            problem=problem,
+            left=left,
+            dev=self._steps.dev,
             start=START.get(coded.use, BEGIN),
-        )  # fmt: skip
+        )
 
     def _none(self, request: Request, problem: str = "", status: int = 200, use: str = "") -> Response:
         """No code is waited for: where to begin."""

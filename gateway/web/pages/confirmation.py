@@ -145,12 +145,15 @@ class Confirmation:
         told = positions.lines(self._consent.checks.words(site, purposes), {})
         return [
             {
-                "text": line.text, "out": line.word in {Word.OPTED_OUT, Word.UNKNOWN}, "covers": covers,
-                "read": line.word is not Word.UNKNOWN, "uses": line.uses if len(told) > 1 else _some(purposes),
+                "text": line.text,
+                "out": line.word in {Word.OPTED_OUT, Word.UNKNOWN},
+                "covers": covers,
+                "read": line.word is not Word.UNKNOWN,
+                "uses": line.uses if len(told) > 1 else _some(purposes),
                 "number": number,
             }
             for line in told
-        ]  # fmt: skip
+        ]
 
     def _first_showing(self, request: Request) -> ProofsKept | None:
         jar = jar_of(request.scope)
@@ -227,9 +230,11 @@ class ProofDownload:
             )
         body = orjson.dumps(ProofsBody(await self._proofs(kept)), msgspec.to_builtins, orjson.OPT_INDENT_2)
         headers = {
-            "Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{FILE}"',
-            "X-Content-Type-Options": "nosniff", "Set-Cookie": own_cookies.PROOF_COOKIE_GONE,
-        }  # fmt: skip
+            "Cache-Control": "no-store",
+            "Content-Disposition": f'attachment; filename="{FILE}"',
+            "X-Content-Type-Options": "nosniff",
+            "Set-Cookie": own_cookies.PROOF_COOKIE_GONE,
+        }
         return Response(body, headers=headers, media_type=wire.JSON)
 
     async def _proofs(self, kept: ProofsKept) -> list[ProofOfEvent]:

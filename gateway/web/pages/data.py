@@ -112,9 +112,14 @@ class AccessPage:
     def _page(self, request: Request, proved: Sequence[Subject], found: AccessReportBody | None) -> Response:
         kinds, ways = {subject.kind for subject in proved}, self._steps.codes.kinds
         return page.show_page(
-            request, "data.html", kinds=kinds, ways=ways, report=found, policy_url=self._policy_url,
+            request,
+            "data.html",
+            kinds=kinds,
+            ways=ways,
+            report=found,
+            policy_url=self._policy_url,
             words=words.word,
-        )  # fmt: skip
+        )
 
 
 NOTHING = mark("Please tick what is to be forgotten.")

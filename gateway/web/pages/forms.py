@@ -139,9 +139,15 @@ class OptingOut:
             subjects += visitor.site_ids
         typed, unread = self.typed(posted.form)
         choice = Choice(
-            kind, tuple(purposes), Source.FORM, self._consent.clock(), _place(posted.form), posted.notice,
-            manner=Manner.WEB, details={"form_token": posted.token},
-        )  # fmt: skip
+            kind,
+            tuple(purposes),
+            Source.FORM,
+            self._consent.clock(),
+            _place(posted.form),
+            posted.notice,
+            manner=Manner.WEB,
+            details={"form_token": posted.token},
+        )
         chosen = await self._consent.choose([*subjects, *typed], choice)
         self._metrics.chosen(choice.kind, choice.source, choice.manner)
         numbers = [numbered(each.kind, each.value) for each in every_reading(typed) if each.kind == "phone"]

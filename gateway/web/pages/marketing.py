@@ -96,11 +96,17 @@ class Marketing:
         visitor = self._visitors.read(request.scope)
         chosen = language.language_of(request)
         return page.show_page(
-            request, "marketing.html", status,
-            form=said, troubles=troubles, wrong={trouble.field: trouble.text for trouble in troubles},
-            notice=self._out.text(chosen), token=self._out.token(chosen),
-            offered={purpose: USES[purpose] for purpose in self._offered}, stopped=self._stopped(visitor),
-        )  # fmt: skip
+            request,
+            "marketing.html",
+            status,
+            form=said,
+            troubles=troubles,
+            wrong={trouble.field: trouble.text for trouble in troubles},
+            notice=self._out.text(chosen),
+            token=self._out.token(chosen),
+            offered={purpose: USES[purpose] for purpose in self._offered},
+            stopped=self._stopped(visitor),
+        )
 
     def _stopped(self, visitor: Visitor) -> Mapping[str, Any] | None:
         """What is stopped for the account that is signed in; nothing is shown of anybody else (R35)."""

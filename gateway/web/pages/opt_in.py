@@ -172,9 +172,11 @@ class OptInPage:
 def _offered(consent: Consent) -> list[Wanted]:
     """Every purpose, and for the precise location each recipient by itself."""
     precise = [
-        Wanted(purpose, name) for name, recipient in consent.recipients.items()
-        for purpose in recipient.purposes if DataClass.PRECISE_GEO in recipient.data and purpose in CHOOSABLE
-    ]  # fmt: skip
+        Wanted(purpose, name)
+        for name, recipient in consent.recipients.items()
+        for purpose in recipient.purposes
+        if DataClass.PRECISE_GEO in recipient.data and purpose in CHOOSABLE
+    ]
     return [*map(Wanted, CHOOSABLE), *precise]
 
 

@@ -205,16 +205,24 @@ class Acts:
         wanted, shown = begun.wanted, begun.notice
         data_class = DataClass.PRECISE_GEO if wanted.recipient else None
         choice = Choice(
-            ChoiceKind.OPT_IN, (wanted.purpose,), Source.FORM, self._consent.clock(), "", shown, manner=Manner.WEB,
-            recipient=wanted.recipient, data_class=data_class, ui=shown.version,
-        )  # fmt: skip
+            ChoiceKind.OPT_IN,
+            (wanted.purpose,),
+            Source.FORM,
+            self._consent.clock(),
+            "",
+            shown,
+            manner=Manner.WEB,
+            recipient=wanted.recipient,
+            data_class=data_class,
+            ui=shown.version,
+        )
         token, _ = self._consent.ask_to_confirm([person.subject], choice)
         young = is_young(self._consent.checks, person)
         return self._shown(request, notices.CONFIRM, wanted, begun.by, confirm=token, young=young)
 
     async def _confirm(
         self, request: Request, visitor: Visitor, person: ActingPerson, begun: Begun, token: str
-    ) -> Response:  # fmt: skip
+    ) -> Response:
         """The second, of the same person about the same thing."""
         asked = self._consent.asked(token)
         if [subject.key for subject in asked.subjects] != [person.subject.key]:
@@ -227,7 +235,7 @@ class Acts:
 
     def _written(
         self, request: Request, visitor: Visitor, wanted: Wanted, person: ActingPerson, chosen: Chosen
-    ) -> Response:  # fmt: skip
+    ) -> Response:
         """On to what holds now. A code's proof is used up, and the browser's own cookie denies this no longer."""
         event, now = str(chosen.events[0]["event"]), self._steps.now()
         response = codes.forget_by_code(codes.to(request, DONE + event))

@@ -77,7 +77,7 @@ class PositionLine:
 
 def lines(
     words: Mapping[Purpose, Word], why: Mapping[Purpose, tuple[str, ...]], texts: Mapping[Word, str] = WORDS
-) -> list[PositionLine]:  # fmt: skip
+) -> list[PositionLine]:
     """Each purpose in one line; purposes of which the same is to be said share it."""
     together: dict[tuple[Word, tuple[str, ...]], list[Purpose]] = {}
     for purpose, word in words.items():
@@ -87,7 +87,7 @@ def lines(
 
 async def reasons(
     consent: Consent, visitors: Visitors, visitor: Visitor, words: Mapping[Purpose, Word]
-) -> dict[Purpose, tuple[str, ...]]:  # fmt: skip
+) -> dict[Purpose, tuple[str, ...]]:
     """Where each no that holds for this visitor was said, and what ends it, in words."""
     denied = [purpose for purpose, word in words.items() if word is Word.OPTED_OUT]
     told: dict[Purpose, dict[str, None]] = {purpose: {} for purpose in denied}

@@ -58,9 +58,7 @@ class Unsubscribe:
 
     async def _end(self, link: UnsubscribeLink) -> Chosen:
         subjects = self._consent.people.name(link.named()).subjects
-        choice = Choice(
-            ChoiceKind.OPT_OUT, (link.channel,), Source.EMAIL, self._consent.clock(), manner=Manner.EMAIL
-        )  # fmt: skip
+        choice = Choice(ChoiceKind.OPT_OUT, (link.channel,), Source.EMAIL, self._consent.clock(), manner=Manner.EMAIL)
         chosen = await self._consent.choose(subjects, choice)
         self._metrics.chosen(choice.kind, choice.source, choice.manner)
         return chosen

@@ -131,13 +131,22 @@ def _standing(consent: Consent, subject: Subject) -> StandingOfProved:
 def _entry(entry: Entry) -> EntryShown:
     leaf = entry.leaf
     return EntryShown(
-        type=entry.kind, event=b64(entry.event), seq=entry.seq, at=wire.stamp(entry.at), what=leaf.get("e"),
-        purposes=leaf.get("p", []), source=leaf.get("src"), manner=leaf.get("m"), place=leaf.get("j"),
-        recipient=leaf.get("to"), data=leaf.get("c", []), screen=leaf.get("ui"),
+        type=entry.kind,
+        event=b64(entry.event),
+        seq=entry.seq,
+        at=wire.stamp(entry.at),
+        what=leaf.get("e"),
+        purposes=leaf.get("p", []),
+        source=leaf.get("src"),
+        manner=leaf.get("m"),
+        place=leaf.get("j"),
+        recipient=leaf.get("to"),
+        data=leaf.get("c", []),
+        screen=leaf.get("ui"),
         notice=seals.unb64(leaf["n"]).hex() if "n" in leaf else None,
         told=NoticeTold(leaf["k"], leaf.get("day"), entry.details.get("outcome")) if "k" in leaf else None,
         details=dict(entry.details),
-    )  # fmt: skip
+    )
 
 
 def _linked(each: Linked) -> LinkShown:
@@ -152,6 +161,13 @@ def _text(document: Document) -> TextShown:
 def _received(consent: Consent, each: Received) -> ReceivedBody:
     known = consent.recipients.get(each.recipient)
     return ReceivedBody(
-        each.recipient, (known and known.company) or None, each.purposes, each.classes, each.first.date(),
-        wire.stamp(each.first), wire.stamp(each.last), each.count, each.outcome,
-    )  # fmt: skip
+        each.recipient,
+        (known and known.company) or None,
+        each.purposes,
+        each.classes,
+        each.first.date(),
+        wire.stamp(each.first),
+        wire.stamp(each.last),
+        each.count,
+        each.outcome,
+    )

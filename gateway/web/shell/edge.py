@@ -147,9 +147,15 @@ class Edge:
     """
 
     def __init__(
-        self, app: App, metrics: Metrics, listener: Callable[[Scope], frozenset[str]], *,
-        shield: Callable[[Scope], Shield | None], guard: Callable[[Scope], str] | None = None, logged: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        app: App,
+        metrics: Metrics,
+        listener: Callable[[Scope], frozenset[str]],
+        *,
+        shield: Callable[[Scope], Shield | None],
+        guard: Callable[[Scope], str] | None = None,
+        logged: bool = True,
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._listener = listener

@@ -51,16 +51,21 @@ class Metrics:
         )
         self.turns = Gauge("gateway_turns_waiting", "Opt-outs that wait for their turn", registry=self.registry)
         self._duration = Histogram(
-            "http_request_duration_seconds", "Requests by method, route and status", ("method", "route", "status"),
-            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10), registry=self.registry,
-        )  # fmt: skip
+            "http_request_duration_seconds",
+            "Requests by method, route and status",
+            ("method", "route", "status"),
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10),
+            registry=self.registry,
+        )
         self._starts = self._counter(
             "app_starts", "Starts of apps, by key and whether the answer was that for who said no", "key_name", "strict"
         )
         self._too_strict = Gauge(
-            "gateway_app_strict_alarm", "1: too many starts of an hour got the answer for who said no", ("key_name",),
+            "gateway_app_strict_alarm",
+            "1: too many starts of an hour got the answer for who said no",
+            ("key_name",),
             registry=self.registry,
-        )  # fmt: skip
+        )
         self._of_answers()
         self._of_deliveries()
         self._of_rehearsals()
@@ -88,13 +93,17 @@ class Metrics:
             "delivery_tries", "Messages to recipients tried, by outcome", "recipient", "outcome"
         )
         self._deliveries = Gauge(
-            "gateway_deliveries", "Messages to recipients that are open, by state", ("recipient", "state"),
+            "gateway_deliveries",
+            "Messages to recipients that are open, by state",
+            ("recipient", "state"),
             registry=self.registry,
-        )  # fmt: skip
+        )
         self._gone = Gauge(
-            "gateway_delivery_endpoint_gone", "1: a recipient gave its endpoint up", ("recipient",),
+            "gateway_delivery_endpoint_gone",
+            "1: a recipient gave its endpoint up",
+            ("recipient",),
             registry=self.registry,
-        )  # fmt: skip
+        )
 
     def _of_rehearsals(self) -> None:
         self._rehearsal_alarm = Gauge(
@@ -104,9 +113,10 @@ class Metrics:
             "gateway_rehearsal_passed", "1 while the last rehearsal on record passed", registry=self.registry
         )
         self._rehearsal_ended = Gauge(
-            "gateway_rehearsal_last_timestamp_seconds", "When the last rehearsal on record ended; 0: none is",
+            "gateway_rehearsal_last_timestamp_seconds",
+            "When the last rehearsal on record ended; 0: none is",
             registry=self.registry,
-        )  # fmt: skip
+        )
 
     def rehearsal(self, alarm: bool, passed: bool, ended: float) -> None:
         """How the last rehearsal went, and when it ended, in seconds since 1970."""
@@ -172,10 +182,15 @@ class Metrics:
     def counted(self) -> dict[str, dict[str, int]]:
         """What was counted since the start, by table and labels: what the day's evidence is made of."""
         tables = {
-            "signals": self._signals, "unreadable": self._malformed, "decisions": self._verdicts,
-            "choices": self._choices, "requests": self._requests, "rows": self.shares, "forms": self.refused_forms,
+            "signals": self._signals,
+            "unreadable": self._malformed,
+            "decisions": self._verdicts,
+            "choices": self._choices,
+            "requests": self._requests,
+            "rows": self.shares,
+            "forms": self.refused_forms,
             "disclosures": self._disclosures,
-        }  # fmt: skip
+        }
         return {
             name: {_cell(sample): int(sample.value) for sample in _totals(counter)} for name, counter in tables.items()
         }

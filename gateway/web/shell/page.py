@@ -34,9 +34,14 @@ def show_page(request: Request, template: str, status: int = 200, **values: Any)
         return page_link(request, path, **query)
 
     text = _templates(chosen)[template].render(
-        language=chosen, languages=language.LANGUAGES, path=placed(request, request.url.path), kept=_kept(request),
-        to=to, file=lambda path: placed(request, path), **values,
-    )  # fmt: skip
+        language=chosen,
+        languages=language.LANGUAGES,
+        path=placed(request, request.url.path),
+        kept=_kept(request),
+        to=to,
+        file=lambda path: placed(request, path),
+        **values,
+    )
     return Response(text, status, {**HEADERS, "Content-Language": chosen}, "text/html")
 
 
@@ -79,9 +84,12 @@ _compiled = _Compiled()
 @cache
 def _templates(chosen: str) -> dict[str, jinja2.Template]:
     made = jinja2.Environment(
-        loader=jinja2.PackageLoader("gateway.web"), autoescape=True, auto_reload=False, bytecode_cache=_compiled,
+        loader=jinja2.PackageLoader("gateway.web"),
+        autoescape=True,
+        auto_reload=False,
+        bytecode_cache=_compiled,
         extensions=["jinja2.ext.i18n"],
-    )  # fmt: skip
+    )
     made.policies["ext.i18n.trimmed"] = True  # a text's line breaks in the template are not part of it
     said = language.words(chosen)
     made.install_gettext_callables(said.gettext, said.ngettext, newstyle=True)  # type: ignore[attr-defined]

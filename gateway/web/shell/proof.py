@@ -74,9 +74,14 @@ class Proofs:
     """Verifies the proofs of a call. `dev` accepts the development proofs, which are of everybody."""
 
     def __init__(
-        self, consent: Consent, codes: Codes, signed: tuple[Assertions, Assertions], installations: Installations, *,
+        self,
+        consent: Consent,
+        codes: Codes,
+        signed: tuple[Assertions, Assertions],
+        installations: Installations,
+        *,
         dev: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._consent = consent
         self._codes = codes
         self._assertions, self._attestations = signed
@@ -85,7 +90,7 @@ class Proofs:
 
     async def of(
         self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes = b""
-    ) -> tuple[Subject, ...]:  # fmt: skip
+    ) -> tuple[Subject, ...]:
         """Those of the subjects that are proved, at least one. `use`: what for; a code is good for one alone. `act`:
         what makes a repeated call the same one, where something does. Raises `Problem`, `Refused` for a code that is
         wrong or over, `StoreUnavailable`.
@@ -95,9 +100,7 @@ class Proofs:
             raise Problem("proof_required", "no proof of control that can be verified", "/proof")
         return proved
 
-    async def _of(
-        self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes
-    ) -> ProofOpened:  # fmt: skip
+    async def _of(self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes) -> ProofOpened:
         if self.is_dev(stated):
             return ProofOpened(tuple(subjects))
         proved, vouched = set[bytes](), set[bytes]()
@@ -109,7 +112,7 @@ class Proofs:
 
     async def opening(
         self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes = b""
-    ) -> ProofOpened:  # fmt: skip
+    ) -> ProofOpened:
         """Whose yes it is: each of the subjects, proved; but of ids of a phone that only its device token shows the
         installation's, which opens for itself alone and never the precise location. Whether it opens anything is not
         told by taking it. Raises `Problem`, `Refused`, `StoreUnavailable`.
@@ -154,9 +157,7 @@ class Proofs:
         """A proved account has these: for good what was shown, the rest by an app's word. Raises `StoreUnavailable`."""
         return await self._installations.tie(None, subjects, account, shown)
 
-    async def or_desk(
-        self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str
-    ) -> tuple[Subject, ...]:  # fmt: skip
+    async def or_desk(self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str) -> tuple[Subject, ...]:
         """The desk has looked at who asks; everybody else proves it in the call."""
         return tuple(subjects) if key.may("desk") else await self.of(stated, key, subjects, use)
 

@@ -38,9 +38,11 @@ class Ticks:
     """
 
     def __init__(
-        self, least: float = LEAST, clock: Callable[[], float] | None = None,
+        self,
+        least: float = LEAST,
+        clock: Callable[[], float] | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._least = least
         self._clock = clock
         self._sleep = sleep

@@ -38,9 +38,12 @@ def site(tracker: str) -> Starlette:
         first = request.url.path == "/demo"
         consent = request.headers.get("gateway-consent", "")
         html = PAGE.format(
-            title="Demo" if first else "Second page", tracker=escape(tracker), consent=escape(consent),
-            status=HONORED if "status=honored" in consent else "", other="/demo/second" if first else "/demo",
-        )  # fmt: skip
+            title="Demo" if first else "Second page",
+            tracker=escape(tracker),
+            consent=escape(consent),
+            status=HONORED if "status=honored" in consent else "",
+            other="/demo/second" if first else "/demo",
+        )
         return HTMLResponse(html)
 
     return Starlette(routes=[Route("/demo", page), Route("/demo/second", page)])

@@ -37,7 +37,7 @@ REPORTS = (b"report-uri", b"report-to")
 
 def fields(
     cookie: str | None, policy: str | None, varies: tuple[bytes, bytes] = VARY
-) -> tuple[tuple[bytes, bytes], ...]:  # fmt: skip
+) -> tuple[tuple[bytes, bytes], ...]:
     """The headers beside the site's own. `cookie`: the value of Set-Cookie; `policy`: of Content-Security-Policy."""
     said = [varies]
     if cookie:

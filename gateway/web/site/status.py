@@ -50,9 +50,10 @@ def preflight(headers: Mapping[str, str], origins: Collection[str]) -> dict[str,
     leave = _leave(headers, origins)
     if leave:
         leave |= {
-            "Access-Control-Allow-Methods": "GET, POST", "Access-Control-Allow-Headers": "Content-Type",
+            "Access-Control-Allow-Methods": "GET, POST",
+            "Access-Control-Allow-Headers": "Content-Type",
             "Access-Control-Max-Age": str(MAX_AGE),
-        }  # fmt: skip
+        }
     return {**leave, "Vary": "Origin"}
 
 
@@ -98,9 +99,16 @@ class Status:
     """The doors of the page's own script. `folder`: of the ledger. `frictionless`: the site is in that mode (L58)."""
 
     def __init__(
-        self, consent: Consent, visitors: Visitors, metrics: Metrics, *, folder: Path, origins: Collection[str],
-        options: Options, frictionless: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        consent: Consent,
+        visitors: Visitors,
+        metrics: Metrics,
+        *,
+        folder: Path,
+        origins: Collection[str],
+        options: Options,
+        frictionless: bool = False,
+    ) -> None:
         self._consent = consent
         self._visitors = visitors
         self._visits = Visits(consent, visitors, metrics, options)

@@ -83,9 +83,14 @@ class Visitors:
     """
 
     def __init__(
-        self, consent: Consent, *, site_ids: Sequence[str] = (), account_header: bool = True,
-        account: FromScope | None = None, place: Callable[[Scope], object] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        consent: Consent,
+        *,
+        site_ids: Sequence[str] = (),
+        account_header: bool = True,
+        account: FromScope | None = None,
+        place: Callable[[Scope], object] | None = None,
+    ) -> None:
         self._consent = consent
         self._account = account
         self._place = place
@@ -177,9 +182,14 @@ class Visitors:
         return None
 
     def _recalled(
-        self, heard: Heard, found: Pairs, who: tuple[str, ...], place: object, malformed: tuple[Malformed, ...],
+        self,
+        heard: Heard,
+        found: Pairs,
+        who: tuple[str, ...],
+        place: object,
+        malformed: tuple[Malformed, ...],
         credentials: bool,
-    ) -> Visitor:  # fmt: skip
+    ) -> Visitor:
         """The same object for whoever is heard the same, so that what follows from it may be kept beside it."""
         if malformed or not isinstance(place, str | None):
             return self._visitor(heard, found, who, place, malformed, credentials)
@@ -202,9 +212,14 @@ class Visitors:
         return [*found, *visitor.others] if visitor.others else found
 
     def _visitor(
-        self, heard: Heard, found: Pairs, who: tuple[str, ...], place: object, malformed: tuple[Malformed, ...],
+        self,
+        heard: Heard,
+        found: Pairs,
+        who: tuple[str, ...],
+        place: object,
+        malformed: tuple[Malformed, ...],
         credentials: bool,
-    ) -> Visitor:  # fmt: skip
+    ) -> Visitor:
         wrong = [*malformed]
         sealed = self._cookies(found, wrong) if found else []
         ids = self._ids(found) if self._site_ids else ()
@@ -273,10 +288,7 @@ class Visitors:
         return tuple(dict.fromkeys(found))
 
     def _ids(self, jar: Iterable[tuple[str, str]]) -> tuple[Subject, ...]:
-        listed = [
-            {"type": "cookie", "source": name, "value": value}
-            for name, value in jar if name in self._site_ids
-        ]  # fmt: skip
+        listed = [{"type": "cookie", "source": name, "value": value} for name, value in jar if name in self._site_ids]
         return self._consent.people.name(listed).subjects if listed else ()
 
 

@@ -131,8 +131,11 @@ def hidden():
 
 @pytest.mark.parametrize(("kind", "text", "plain"), list(dict.fromkeys(hidden())))
 def test_what_stands_around_an_id_hides_none(kind, text, plain):
-    named = {found.names[0] for each in alike(text) if each["type"] == kind
-             and isinstance(found := read_identifier(kind, each["value"]), NormalIdentifier)}  # fmt: skip
+    named = {
+        found.names[0]
+        for each in alike(text)
+        if each["type"] == kind and isinstance(found := read_identifier(kind, each["value"]), NormalIdentifier)
+    }
     assert read_identifier(kind, plain).names[0] in named
 
 

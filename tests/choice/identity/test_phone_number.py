@@ -19,8 +19,9 @@ def digests(*forms):
     hashed = ("sha256", "sha1", "md5")
     return tuple(
         (f"phone_{name}", hashlib.new(name, form.encode(), usedforsecurity=False).hexdigest())
-        for form in forms for name in hashed
-    )  # fmt: skip
+        for form in forms
+        for name in hashed
+    )
 
 
 SPELLINGS = [
@@ -157,5 +158,7 @@ def test_no_name_and_no_repr_holds_the_number(spelling):
     found = read_identifier("phone", spelling)
     assert repr(found) == "Identifier(phone)"
     assert {(kind, len(bytes.fromhex(value))) for kind, value in found.names} == {
-        ("phone_sha256", 32), ("phone_sha1", 20), ("phone_md5", 16)
-    }  # fmt: skip
+        ("phone_sha256", 32),
+        ("phone_sha1", 20),
+        ("phone_md5", 16),
+    }

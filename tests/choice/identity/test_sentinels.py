@@ -54,8 +54,21 @@ def test_every_published_sentinel_is_limited_and_nobodys_key(vectors):
 @pytest.mark.parametrize("kind", DIGESTS)
 def test_a_hash_of_nothing_is_limited_in_every_algorithm(kind):
     algorithm = kind.rpartition("_")[2]
-    nothings = ["", ZERO, ZERO.replace("-", ""), "null", "NULL", "None", "unknown", "undefined", "(null)", MAC,
-                MAC.replace(":", ""), "0", "000000000000000"]  # fmt: skip
+    nothings = [
+        "",
+        ZERO,
+        ZERO.replace("-", ""),
+        "null",
+        "NULL",
+        "None",
+        "unknown",
+        "undefined",
+        "(null)",
+        MAC,
+        MAC.replace(":", ""),
+        "0",
+        "000000000000000",
+    ]
     for nothing in nothings:
         hashed = hashlib.new(algorithm, nothing.encode()).hexdigest()
         assert read_identifier(kind, hashed) == read_identifier(kind, hashed.upper()) == Limited(kind), nothing
@@ -109,6 +122,14 @@ def test_an_opted_out_partner_id_of_a_declared_kind_is_limited():
 
 
 def test_a_short_or_plain_id_of_somebody_is_no_sentinel():
-    for kind, value in (("account", "1"), ("account", "777"), ("account", "11111111"), ("serial", "11"),
-                        ("serial", "12345"), ("cookie", "1"), ("udid", "abcabcab"), ("gaid", GAID)):  # fmt: skip
+    for kind, value in (
+        ("account", "1"),
+        ("account", "777"),
+        ("account", "11111111"),
+        ("serial", "11"),
+        ("serial", "12345"),
+        ("cookie", "1"),
+        ("udid", "abcabcab"),
+        ("gaid", GAID),
+    ):
         assert isinstance(read_identifier(kind, value, source="s"), NormalIdentifier), (kind, value)

@@ -119,14 +119,14 @@ def test_what_is_read_in_its_own_place_is_not_asked_about_twice_and_a_transactio
 @pytest.mark.parametrize(
     "of", [1, 300, 25.5, 999_999_999, -5, True, 1e300, "300x250", "203.0.113.77", "2026-11-27", "a&b", "50%", "Señal"]
 )
-def test_what_has_no_form_of_an_id_is_not_asked_about(of):  # fmt: skip
+def test_what_has_no_form_of_an_id_is_not_asked_about(of):
     assert not asked(SHORT_TEXTS["a parameter"](of))
 
 
 @pytest.mark.parametrize(
     "value", ["x", 7, None, [[JANE]], {"\ud800": "\ud800%"}, "%" * 400, "&#x110000;", "\\ud800", 10**400, float("nan")]
 )
-def test_no_value_of_a_stranger_stops_the_reading(value):  # fmt: skip
+def test_no_value_of_a_stranger_stops_the_reading(value):
     for request in (*(make(value) for make in SHORT_TEXTS.values()), {"regs": {"ext": {"dsa": value}}}):
         openrtb.said_in_bid({"id": "1", **request})
 

@@ -222,9 +222,11 @@ def test_member_names_are_the_lists_and_never_a_strangers():
 def test_an_id_that_may_go_stays_in_every_place_beside_a_denied_one():
     answers = dict.fromkeys(DataClass, Answer.ALLOW) | {DataClass.DEVICE_ID: Answer.DENY}
     request = {
-        "id": "1", "imp": [{"id": "1", "tagid": f"a-{WORD}"}, {"id": "2", "tagid": "vendor-7f3k9q2z"}],
-        "device": {"ifa": UUID, "ext": {"ifv": "vendor-7f3k9q2z"}}, "user": {"id": WORD, "buyeruid": "vendor-7f3k9q2z"},
-    }  # fmt: skip
+        "id": "1",
+        "imp": [{"id": "1", "tagid": f"a-{WORD}"}, {"id": "2", "tagid": "vendor-7f3k9q2z"}],
+        "device": {"ifa": UUID, "ext": {"ifv": "vendor-7f3k9q2z"}},
+        "user": {"id": WORD, "buyeruid": "vendor-7f3k9q2z"},
+    }
     out = openrtb.lawful(request, Leave(answers, NOBODY.strings))
     assert (out["device"]["ifa"], out["user"]["id"], out["imp"][0]["tagid"]) == (UUID, WORD, f"a-{WORD}")
     assert out["imp"][1]["tagid"] == "vendor-7f3k9q2z"  # one of its places may have it
@@ -371,9 +373,11 @@ def partners(count, each="{:012x}z"):
 
 def of_categories(count, eids):
     return {
-        "id": "1", "imp": [{"id": "1"}], "user": {"id": WORD, "eids": eids},
+        "id": "1",
+        "imp": [{"id": "1"}],
+        "user": {"id": WORD, "eids": eids},
         "bcat": [*(f"c{n}" for n in range(count)), WORD],
-    }  # fmt: skip
+    }
 
 
 def counted(monkeypatch, request):
