@@ -77,6 +77,7 @@ GRANTS = f"""
 SELECT key, recipient, purpose, data_class, kind FROM grant_choice
 WHERE key IN ({{marks}}) AND kind <> '{GrantKind.DIRECTED}'
 """  # noqa: S608 - the word is ours; an act is ended by no no
+THROUGH = "SELECT key, purpose, origin, via FROM travelled_choice WHERE via = ?"
 GOT = "SELECT key, purpose, origin, via FROM travelled_choice WHERE key = ?"
 OTHERS = (
     "SELECT 1 FROM detail WHERE key = ?",
@@ -101,6 +102,8 @@ LOSE = tuple(
 )
 _, LOSE_KEPT = LOSE
 OF_ENTRIES = ("given", "told_event", "age_event", "acted")  # keyed by an entry's number
+
+Row = tuple[bytes, str, bytes, bytes]  # of a deny that travelled: key, purpose, origin, via
 
 
 def unlink(tx: Transaction, subjects: Sequence[Subject], own: Own, seq: int, now: int) -> None:
@@ -161,6 +164,7 @@ def _keep_ends_and_denies(tx: Transaction, own: Own, seq: int, now: int) -> set[
         for other in _beside(tx, own, key)
         for row in tx.db.execute(CROSSED, (key, other, since)).fetchall()
     }
+    rows |= {row for key in own for way in _had(tx, key) - own.keys() for row in _made_own(tx, way)}
     rows |= {row for key, purpose, *_ in ended for row in tx.db.execute(SENT_OF, (key, purpose)).fetchall()}
     for sql in LOSE:
         tx.db.executemany(sql, sorted(rows))  # in the order in which they lie
@@ -170,6 +174,14 @@ def _keep_ends_and_denies(tx: Transaction, own: Own, seq: int, now: int) -> set[
     tx.db.executemany("INSERT INTO kept_end VALUES (?, ?, ?, ?, ?, ?)", [(seq, now, *each) for each in ended])
     _keep_denies(tx, own, rows, {form for form in forms if not _is_others(tx, form, own)}, seq, now)
     return changed
+
+
+def _made_own(tx: Transaction, way: bytes) -> set[Row]:
+    """What an identifier had kept from an account when an app tied the two again (`travel.make_own`): no entry that
+    stays says so any more.
+    """
+    names = group(tx, way) | mailbox(tx, way)
+    return {row for row in tx.db.execute(THROUGH, (way,)).fetchall() if row[2] not in names}
 
 
 def _ever_reached(tx: Transaction, keys: set[bytes]) -> set[bytes]:
@@ -192,9 +204,6 @@ def _ended(tx: Transaction, own: Own) -> list[tuple[bytes, str, str, str]]:
                 found.add((key, purpose, End.BOTH if said == ChoiceKind.OPT_IN else End.YES, ui))
         found |= {(key, purpose, End.BACK, "") for (purpose,) in tx.db.execute(GIVEN_BACK, (key, OUT)).fetchall()}
     return sorted(found)
-
-
-Row = tuple[bytes, str, bytes, bytes]  # of a deny that travelled: key, purpose, origin, via
 
 
 def _keep_denies(tx: Transaction, own: Own, rows: Iterable[Row], free: set[bytes], seq: int, now: int) -> None:

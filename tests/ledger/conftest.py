@@ -5,12 +5,20 @@ import os
 from datetime import UTC, datetime
 
 import pytest
+from support import folding
 from support.people import named
 
 from gateway.choice.standing import Standing
 from gateway.ledger import links, records
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, Purpose
+
+# Tests that change a ledger's tables behind its back, so that its rows are not what its entries give.
+TAMPERED = {
+    "test_schema", "test_verify", "test_finds_a_void_that_no_entry_says", "test_a_ledger_that_does_not_verify_is_not_pruned",
+    "test_an_entry_whose_body_is_no_longer_kept_is_told_and_a_link_is_still_not",
+    "test_a_mirror_that_stays_behind_the_table_is_not_answered_from", "test_the_folder_and_its_store_may_move_together",
+}  # fmt: skip
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -84,3 +92,12 @@ def story(house, do, monkeypatch):
 def published(vectors):
     """A group of the vectors that other logs published, by its name."""
     return lambda name: json.loads((vectors / "ledger_vectors.json").read_text())["groups"][name]
+
+
+@pytest.fixture(autouse=True)
+def ledger_that_folds(request):
+    """Every test's ledger, at its end: its rows are what the fold makes of its entries."""
+    folder = request.getfixturevalue("folder") if "folder" in request.fixturenames else None
+    yield
+    if folder is not None and request.path.stem not in TAMPERED and request.function.__name__ not in TAMPERED:
+        assert folding.differences_in(folder) == []

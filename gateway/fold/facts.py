@@ -1,0 +1,178 @@
+"""What is said beside a no and a yes: states of devices and tools, ages, notices, grants and acts, a child that was
+found; and what stays with others of somebody who is forgotten.
+"""
+
+from collections.abc import Iterable
+
+from gateway.choice.law import AGES
+from gateway.fold import record as told
+from gateway.fold.kin import family, has, own_names, roots
+from gateway.fold.noes import cover_own, cover_up, end_yes, fold_out, in_force, keep_down
+from gateway.fold.reading import revoked
+from gateway.fold.record import EVERYBODY, GrantName, KeyAge, Record
+from gateway.fold.state import FORGOTTEN, SEVERAL, Bit, Cover, GrantGiven, Slate, StateName, widened
+from gateway.terms import CHOOSABLE, GrantKind, Purpose
+
+
+def fold_state(slate: Slate, record: Record, said: told.StateSaid) -> None:
+    """The same source ends what it says, in the same installation; what speaks for the id itself ends all of it."""
+    if said.began:
+        began = {(said.source, said.mark, each): () for each in widened(said.purposes)}
+        slate.put(record.key, states={**slate.row(record.key).states, **began})
+        return
+    row = slate.row(record.key)
+    if len(row.targets) > 1:
+        return  # a digest of several identifiers does not speak for them
+    over = set(roots(slate, record.key))
+    for name in own_names(slate, record.key):
+        states, its = slate.row(name).states, set(roots(slate, name))
+        left = {
+            state: tuple(sorted({*ended, *over})) if _ends(said, state) else ended
+            for state, ended in states.items()
+            if not (_ends(said, state) and its <= {*ended, *over})
+        }
+        if left != states:
+            slate.put(name, states=left)
+
+
+def _ends(said: told.StateSaid, state: StateName) -> bool:
+    return state[0] == said.source and said.mark in {"", state[1]}
+
+
+def fold_age(slate: Slate, record: Record, said: told.AgeTold) -> None:
+    """It never rises by a caller's word, but by the desk's; an installation's word counts for itself."""
+    if said.mark:
+        _fold_word(slate, record.key, said)
+        return
+    names = own_names(slate, record.key) if said.may_rise else {record.key}
+    for name in names:
+        age = slate.row(name).age
+        if age is None and name == record.key:
+            _set_age(slate, name, said.band, said.band)
+        elif age is not None and (said.may_rise if _younger(age.band, said.band) != said.band else name == record.key):
+            _set_age(slate, name, said.band, _younger(age.youngest, said.band))
+
+
+def _fold_word(slate: Slate, key: bytes, said: told.AgeTold) -> None:
+    words = slate.row(key).words
+    left = {mark: band for mark, band in words.items() if said.band or said.mark not in {mark, EVERYBODY}}
+    slate.put(key, words={**left, said.mark: said.band} if said.band else left)
+
+
+def keep_age(slate: Slate, account: bytes, member: bytes) -> None:
+    """What an identifier had got from an account whose link ends is its own from now on: nobody gets older by it."""
+    had = slate.row(account).age
+    if had is not None:
+        own = slate.row(member).age or had
+        _set_age(slate, member, _younger(own.band, had.band), _younger(own.youngest, had.youngest))
+
+
+def _set_age(slate: Slate, key: bytes, band: str, youngest: str) -> None:
+    age = slate.row(key).age
+    if age is None or not age.fixed:
+        slate.put(key, age=KeyAge(band, youngest))
+
+
+def _younger(one: str, other: str) -> str:
+    return min(one, other, key=AGES.index)
+
+
+def fold_child(slate: Slate, record: Record, _: told.ChildFound) -> None:
+    """On an identifier and its names, and on all that an account has by more than an app's word."""
+    fold_out(slate, record, told.SaidOut(CHOOSABLE, ""))
+    for key in _reached(slate, record):
+        slate.put(key, age=KeyAge(AGES[0], AGES[0], fixed=True))
+
+
+def _reached(slate: Slate, record: Record, at: int | None = None) -> set[bytes]:
+    """The names of an identifier; of an account all that it has."""
+    found = family(slate, record.key)
+    for member in slate.row(record.key).members if record.account else ():
+        edge = slate.edge(record.key, member)
+        if not edge.claimed and (edge.lives() if at is None else edge.lifts(at)):
+            found |= family(slate, member)
+    return found
+
+
+def fold_notice(slate: Slate, record: Record, said: told.NoticeGiven) -> None:
+    """The one thing that is written to each key that an account has then, and never read through one: whoever is linked
+    later was not told. The later day wins.
+    """
+    for key in _reached(slate, record, at=record.at):
+        days = slate.row(key).told
+        if said.day > days.get(said.notice, 0):
+            slate.put(key, told={**days, said.notice: said.day})
+
+
+def fold_grant(slate: Slate, record: Record, said: told.GrantSaid) -> None:
+    """An act is always of the purpose `service`, whatever was named."""
+    purposes = (Purpose.SERVICE,) if said.kind is GrantKind.DIRECTED else said.purposes
+    given = GrantGiven(record.seq, said.screen, said.until)
+    new = {GrantName(said.recipient, each, said.data_class, said.kind): given for each in purposes}
+    slate.put(record.key, grants={**slate.row(record.key).grants, **new})
+
+
+def fold_use(slate: Slate, record: Record, said: told.ActUsed) -> None:
+    """One use ends every act that was asked for before it and is in time."""
+    grants = slate.row(record.key).grants
+    over = {each for each, given in grants.items() if given.until is not None and given.until > record.at}
+    over = {each for each in over if each.recipient == said.recipient}
+    slate.put(record.key, grants={each: given for each, given in grants.items() if each not in over})
+
+
+def revoke_over(slate: Slate, keys: Iterable[bytes]) -> None:
+    """Before what ended them is out of sight."""
+    for key in keys:
+        grants = slate.row(key).grants
+        if grants and (over := revoked(slate, key)):
+            slate.put(key, grants={name: given for name, given in grants.items() if name not in over})
+
+
+def fold_kept_no(slate: Slate, record: Record, said: told.KeptNo) -> None:
+    """Where it came through an account it lies where that account's own would: sent up to it, or kept from it."""
+    key, via, bit = record.key, said.via, Bit(said.origin, FORGOTTEN, record.seq, "", SEVERAL)
+    up = slate.edge(via, said.origin).up
+    if not slate.row(via).members:
+        slate.put(key, kept={**slate.row(key).kept, (said.purpose, said.origin, via): bit})
+    elif _denies(slate, up.get(said.purpose)) and (key == via or _reads(slate, via, key)):
+        return
+    elif key == via:
+        slate.put_edge(via, said.origin, record.seq, up={**up, said.purpose: bit})
+    else:
+        keep_down(slate, via, key, record.seq, [(said.purpose, bit)])
+
+
+def _reads(slate: Slate, account: bytes, key: bytes) -> bool:
+    """Whether what an account passes on is read by a key, itself or a looser form of what it has."""
+    return any(has(slate, account, each) for each in (key, *slate.row(key).owners))
+
+
+def _denies(slate: Slate, bit: Bit | None) -> bool:
+    return bit is not None and in_force(bit, slate.voids)
+
+
+def fold_kept_end(slate: Slate, record: Record, said: told.KeptEnd) -> None:
+    own = slate.row(record.key).own
+    if said.back:
+        if _denies(slate, bit := own.get(said.purpose)) and bit is not None:
+            slate.put(record.key, own={**own, said.purpose: bit._replace(seq=record.seq, came=record.seq)})
+        return
+    end_yes(slate, record.key, (said.purpose,))
+    if said.no:
+        cover = Cover(b"", record.seq, said.screen)
+        cover_own(slate, record.key, said.purpose, cover)
+        for account in slate.row(record.key).accounts:
+            cover_up(slate, account, record.key, said.purpose, cover)
+
+
+def fold_kept_revoked(slate: Slate, record: Record, said: told.KeptRevoked) -> None:
+    grants = slate.row(record.key).grants
+    slate.put(record.key, grants={name: given for name, given in grants.items() if name != said.grant})
+
+
+def fold_kept_age(slate: Slate, record: Record, said: told.KeptAge) -> None:
+    slate.put(record.key, age=said.age)
+
+
+def fold_kept_notice(slate: Slate, record: Record, said: told.KeptNotice) -> None:
+    slate.put(record.key, told={**slate.row(record.key).told, said.notice: said.day})

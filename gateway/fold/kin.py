@@ -1,0 +1,101 @@
+"""Who belongs together: the names of one identifier, the spellings of one mailbox, the accounts that have it.
+
+A name points to the identifiers that it is a name of: one digest is a name of a gaid, an idfa and an oaid at once.
+What a name says holds for each of those, and what one of those says for the name; from one to the other nothing goes.
+A mailbox has several spellings at the hosts that take them for one (P10): what is said of one is said of each, while a
+spelling never has the accounts of another. Reads only.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from gateway.fold.state import Bit, LinkEdge, Slate
+from gateway.terms import Purpose
+
+
+def roots(slate: Slate, key: bytes) -> tuple[bytes, ...]:
+    """The identifiers that a key stands for: itself, or those that it is a name of."""
+    row = slate.row(key)
+    return (*row.targets, *((key,) if row.names or not row.targets else ()))
+
+
+def speakers(slate: Slate, root: bytes) -> tuple[bytes, ...]:
+    """One identifier and its names."""
+    return (root, *slate.row(root).names)
+
+
+def family(slate: Slate, key: bytes) -> set[bytes]:
+    """All names of all identifiers that a key stands for."""
+    return {key}.union(*(speakers(slate, root) for root in roots(slate, key)))
+
+
+def own_names(slate: Slate, key: bytes) -> set[bytes]:
+    """All that a yes of this key may touch. A digest that is a name of two identifiers speaks for itself alone."""
+    return {key} if len(slate.row(key).targets) > 1 else family(slate, key)
+
+
+def mates(slate: Slate, key: bytes) -> dict[bytes, int]:
+    """The other spellings of the mailbox that a key is a name of, each since which record; the plainest is always among
+    them.
+    """
+    own, found = {key, *slate.row(key).targets}, dict[bytes, int]()
+    for each in own:
+        row = slate.row(each)
+        for box in (each if row.spellings else None, row.box):
+            if box is not None:
+                spellings = slate.row(box).spellings
+                since = spellings.get(each, 0)
+                found |= {box: since, **{other: max(since, then) for other, then in spellings.items()}}
+    return {mate: since for mate, since in found.items() if mate not in own}
+
+
+def mailbox_names(slate: Slate, key: bytes) -> set[bytes]:
+    """Every name of the other spellings."""
+    return {name for mate in mates(slate, key) for name in family(slate, mate)}
+
+
+def with_looser(slate: Slate, names: set[bytes]) -> set[bytes]:
+    """With their looser forms: whoever reads what lies with these."""
+    return names.union(*(slate.row(each).looser for each in names))
+
+
+def edges_of(slate: Slate, keys: Iterable[bytes]) -> Iterator[tuple[bytes, bytes, LinkEdge]]:
+    """(account, member, edge) of all edges to these."""
+    for key in keys:
+        for account in slate.row(key).accounts:
+            yield account, key, slate.edge(account, key)
+
+
+def has(slate: Slate, account: bytes, key: bytes, at: int | None = None) -> bool:
+    """Whether an account has an identifier, by whichever name it was told; `at`: for what lifts a no, then."""
+    edges = (slate.edge(account, name) for name in family(slate, key))
+    return any(edge.lives() if at is None else edge.lifts(at) for edge in edges)
+
+
+def roads(slate: Slate, keys: Iterable[bytes], at: int | None = None) -> set[bytes]:
+    """The accounts that the noes of these go up to: those that have one of them by more than an app's word."""
+    return {
+        account
+        for account, _, edge in edges_of(slate, keys)
+        if not edge.claimed and (edge.lives() if at is None else edge.lifts(at))
+    }
+
+
+def holder_since(slate: Slate, key: bytes, own: Mapping[Purpose, Bit]) -> dict[Purpose, Bit]:
+    """Of a key's noes those that its present holder said: a number or mailbox passes to other people, and what the
+    holder before them said denies on it, but goes to nobody who gets it later, and into no report (R5).
+    """
+    since = slate.row(key).since
+    return {purpose: bit for purpose, bit in own.items() if bit.seq >= since}
+
+
+def passed_on(slate: Slate, account: bytes, apart: set[bytes], past: int = -1) -> Iterator[tuple[Purpose, Bit]]:
+    """What an account passes on to what it has: its own noes, what it keeps of people who are forgotten, and what was
+    sent up to it, by those that it no longer has too; but for what `apart` sent, who have it by themselves, and what
+    came before the record `past`.
+    """
+    row = slate.row(account)
+    found = [*row.own.items(), *((place[0], bit) for place, bit in row.kept.items() if place[2] == account)]
+    for member in row.members:
+        if member not in apart:
+            found += slate.edge(account, member).up.items()
+    yield from (each for each in found if each[1].came > past)

@@ -1,0 +1,156 @@
+"""Links: an account has an identifier from one record until another; a number or mailbox is given back; names are
+learnt. Whoever becomes connected passes on what they say themselves, and nothing that came to them from elsewhere.
+"""
+
+from collections.abc import Iterable
+
+from gateway.fold.facts import keep_age, revoke_over
+from gateway.fold.kin import (
+    edges_of,
+    family,
+    has,
+    holder_since,
+    mailbox_names,
+    own_names,
+    passed_on,
+    roads,
+    roots,
+    with_looser,
+)
+from gateway.fold.noes import end_yes, in_force, keep_what_came, send_up, strictest
+from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released
+from gateway.fold.state import NOTHING, LinkEdge, Slate
+
+
+def fold_link(slate: Slate, record: Record, said: LinkSaid) -> None:
+    """A live link that is said again changes only what differs; a whole one never becomes claimed, a claimed one
+    becomes whole anew. An end that came by its date alone is news.
+    """
+    edge, over = slate.edge(said.account, record.key), said.until is not None and said.until <= record.at
+    goes_on = edge.lifts(record.at)
+    same = (edge.start, edge.until) == (said.start, said.until) and (goes_on or not edge.lives())
+    if edge.begun >= 0 and ((goes_on and said.claimed > edge.claimed) or (same and said.claimed == edge.claimed)):
+        return
+    if not goes_on or said.claimed != edge.claimed:
+        _begin(slate, record, said, edge, over=over)
+        return
+    start = min(edge.start, said.start) if edge.start > record.at else edge.start  # one that has come stays
+    slate.put_edge(said.account, record.key, record.seq, start=start, until=said.until)
+    if over:
+        end_link(slate, said.account, record.key, record.seq, keeps=not edge.claimed)
+
+
+def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge, *, over: bool) -> None:
+    """One that is over already carries nothing."""
+    account, member = said.account, record.key
+    if edge.lives() and (over or said.claimed > edge.claimed):  # nobody but an app ever spoke for it: nothing stays
+        end_link(slate, account, member, record.seq, keeps=not (edge.claimed and said.claimed))
+    if edge.begun >= 0 and said.claimed > edge.claimed:
+        _make_own(slate, account, member, record.seq)
+    slate.put_edge(
+        account,
+        member,
+        record.seq,
+        start=said.start,
+        until=said.until,
+        claimed=said.claimed,
+        begun=record.seq,
+        ended=record.seq if over else -1,
+        past=-1,
+    )
+    if over and not said.claimed:
+        keep_age(slate, account, member)
+    elif not over and not said.claimed:
+        _go_up(slate, (account,), family(slate, member) | mailbox_names(slate, member), record.seq)
+        _read_again(slate, account, member, record.seq)
+
+
+def _go_up(slate: Slate, accounts: Iterable[bytes], origins: Iterable[bytes], seq: int) -> None:
+    """What these said themselves, as far as their present holder did."""
+    said = {origin: holder_since(slate, origin, slate.row(origin).own) for origin in origins}
+    for account in accounts:
+        for origin, bits in said.items():
+            send_up(slate, account, origin, bits, seq)
+
+
+def _read_again(slate: Slate, account: bytes, member: bytes, seq: int) -> None:
+    """What stayed when a link ended, and still stands at the account, is read through it again."""
+    voids = slate.voids
+    stands = {(each, bit.who) for each, bit in passed_on(slate, account, set()) if in_force(bit, voids)}
+    for name in family(slate, member):
+        down = slate.edge(account, name).down
+        if down and all(has(slate, account, root) for root in roots(slate, name)):
+            left = {each: tuple(bit for bit in bits if (each, bit.who) not in stands) for each, bits in down.items()}
+            slate.put_edge(account, name, seq, down={each: bits for each, bits in left.items() if bits})
+
+
+def _make_own(slate: Slate, account: bytes, key: bytes, seq: int) -> None:
+    """What an identifier keeps from an account is its own, as if that account were no more: where an app ties the two
+    again, neither the account's yes nor the end of that tie takes it away.
+    """
+    names, voids = own_names(slate, key), slate.voids
+    for _, name, edge in [each for each in edges_of(slate, names) if each[0] == account and each[2].down]:
+        for form in with_looser(slate, names):
+            kept = dict(slate.row(form).kept)
+            for purpose, bits in edge.down.items():
+                place = (purpose, account, key)
+                kept[place] = strictest((*bits, *([kept[place]] if place in kept else ())), voids, ())[-1]
+            slate.put(form, kept=kept)
+        slate.put_edge(account, name, seq, down=NOTHING)
+
+
+def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, keeps: bool) -> None:
+    """What had come through it stays, and so does the account's age; of one that an app alone spoke for nothing does,
+    but where the number went back to the pool. What the member had sent to the account goes on counting there.
+    """
+    edge = slate.edge(account, member)
+    if not edge.lives():
+        return
+    if keeps:
+        keep_what_came(slate, account, member, seq)
+        keep_age(slate, account, member)
+    revoke_over(slate, with_looser(slate, family(slate, member)))
+    slate.put_edge(account, member, seq, ended=seq)
+
+
+def fold_release(slate: Slate, record: Record, said: Released) -> None:
+    """Its links end, and each yes on it with all that was allowed and told; its noes stay on it (R5)."""
+    for name in family(slate, record.key) | mailbox_names(slate, record.key):
+        if said.ends_links:
+            for account, member, edge in list(edges_of(slate, (name,))):
+                end_link(slate, account, member, record.seq, keeps=True)
+                if edge.lives() and (edge.until is None or edge.until > record.at):
+                    slate.put_edge(account, member, record.seq, until=record.at)
+            slate.put(name, told=NOTHING)
+        slate.put(name, since=record.seq + said.ends_links, ins=NOTHING, grants=NOTHING)
+
+
+def fold_names(slate: Slate, record: Record, said: NamesLearnt) -> None:
+    """A target is added to a name's list and never replaced."""
+    key, before = record.key, family(slate, record.key)
+    for forms, here, there in ((said.same, "names", "targets"), (said.looser, "looser", "owners")):
+        for form in forms:
+            if form not in getattr(slate.row(key), here):
+                slate.put(key, **{here: {**getattr(slate.row(key), here), form: record.seq}})
+                slate.put(form, **{there: {**getattr(slate.row(form), there), key: record.seq}})
+    after = family(slate, key)
+    _go_up(slate, roads(slate, after), after - before, record.seq)
+    if said.mailbox is not None and slate.row(key).box is None:
+        _join_mailbox(slate, key, said.mailbox, record.seq)
+
+
+def _join_mailbox(slate: Slate, key: bytes, box: bytes, seq: int) -> None:
+    """A spelling that was met for the first time: what others said of the mailbox goes to whoever has it, what was said
+    by one of its digests to whoever has the others; a no ends the yes of another spelling.
+    """
+    slate.put(key, box=box)
+    slate.put(box, spellings={**slate.row(box).spellings, key: seq})
+    fresh, others = family(slate, key), mailbox_names(slate, key)
+    mine, theirs = roads(slate, fresh), roads(slate, others)
+    for names, beside, ways in ((fresh, others, theirs - mine), (others, fresh, mine - theirs)):
+        for name in names:
+            for purpose, bit in slate.row(name).own.items():
+                if in_force(bit, slate.voids):
+                    for other in beside:
+                        end_yes(slate, other, (purpose,), bit.seq)
+        _go_up(slate, ways, names, seq)

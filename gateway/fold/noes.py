@@ -1,0 +1,216 @@
+"""A no and a yes: where they are written, and what a yes covers.
+
+A no is a bit at the key that said it, and one on an edge to each account that has that key by more than an app's word
+(`up`). A yes clears no bit, it covers bits: its own, what its own no had sent up, and what had come from accounts that
+no longer have it (`down`); an account's also covers all that was sent up to it, and what its members keep from it. A
+cover names the screen of the yes: a void of that screen needs no pass over rows.
+"""
+
+from collections.abc import Container, Iterable, Mapping
+
+from gateway.fold.kin import (
+    edges_of,
+    family,
+    has,
+    mailbox_names,
+    mates,
+    own_names,
+    passed_on,
+    roads,
+    roots,
+    with_looser,
+)
+from gateway.fold.record import Record, SaidIn, SaidOut, ScreenVoided
+from gateway.fold.state import HEAD, SEVERAL, Allowed, Bit, Cover, KeptPlace, Slate, widened
+from gateway.terms import Purpose, Source
+
+Voids = Mapping[str, int]
+
+
+def in_force(bit: Bit, voids: Voids, root: bytes | None = None) -> bool:
+    """Whether no cover holds. `root`: for which identifier, where the bit lies with a digest of several."""
+    return not any(each.screen not in voids and (not each.only or root in each.only) for each in bit.covers)
+
+
+def covered(bit: Bit, cover: Cover, voids: Voids) -> Bit:
+    """A later yes of the same key takes the place of its earlier one, and counts from that one on while it held."""
+    others = [each for each in bit.covers if each.by != cover.by]
+    before = [each.seq for each in bit.covers if each.by == cover.by and each.screen not in voids]
+    return bit._replace(covers=(*others, cover._replace(seq=min(before, default=cover.seq))))
+
+
+def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
+    purposes = widened(said.purposes)
+    if said.signal and _is_no_news(slate, record.key, said, purposes):
+        return
+    row = slate.row(record.key)
+    bit = Bit(record.key, record.seq, record.seq, said.source, said.mark, dated=said.dated)
+    bits = {each: bit if row.own.get(each, bit).mark == said.mark else bit._replace(mark=SEVERAL) for each in purposes}
+    ins = {each: allowed for each, allowed in row.ins.items() if each not in bits} if row.ins else row.ins
+    slate.put(record.key, own={**row.own, **bits}, ins=ins)
+    if record.account or row.is_alone():
+        return
+    for mate in mates(slate, record.key):
+        end_yes(slate, mate, purposes)
+    for account in roads(slate, family(slate, record.key) | mailbox_names(slate, record.key)):
+        send_up(slate, account, record.key, bits, record.seq)
+
+
+def _is_no_news(slate: Slate, key: bytes, said: SaidOut, purposes: Iterable[Purpose]) -> bool:
+    """A signal of what is denied already; or GPC, of what an account allowed with it in sight (11 CCR 7025(c)(3))."""
+    row, voids = slate.row(key), slate.voids
+    known = {each for each, bit in row.own.items() if in_force(bit, voids)}
+    if said.source == Source.GPC:
+        known |= {each for each, allowed in row.ins.items() if allowed.informed and allowed.screen not in voids}
+    return known.issuperset(purposes)
+
+
+def end_yes(slate: Slate, key: bytes, purposes: Iterable[Purpose], before: int | None = None) -> None:
+    """A yes is over; `before`: if it is older than that record."""
+    ins = slate.row(key).ins
+    gone = {each for each in purposes if each in ins and (before is None or ins[each].seq < before)}
+    if gone:
+        slate.put(key, ins={each: allowed for each, allowed in ins.items() if each not in gone})
+
+
+def send_up(slate: Slate, account: bytes, origin: bytes, bits: Mapping[Purpose, Bit], seq: int) -> None:
+    """What lies there and denies is not replaced by what is covered."""
+    voids, up = slate.voids, dict(slate.edge(account, origin).up)
+    for purpose, bit in bits.items():
+        if in_force(bit, voids) or purpose not in up or not in_force(up[purpose], voids):
+            up[purpose] = bit._replace(came=seq)
+    if bits:
+        slate.put_edge(account, origin, seq, up=up)
+
+
+def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
+    """One on a screen that was voided before counts for nothing."""
+    if said.screen in slate.voids:
+        return
+    for purpose in said.purposes:
+        cover = Cover(record.key, record.seq, said.screen)
+        ins = slate.row(record.key).ins
+        allowed = Allowed(record.seq, said.screen, said.informed and record.account, said.parental)
+        if record.account:
+            _keep_past(slate, record.key, record.seq, record.at)
+        cover_own(slate, record.key, purpose, cover)
+        slate.put(record.key, ins={**ins, purpose: allowed})
+        if record.account:
+            _lift_of_account(slate, purpose, cover, record.at)
+        else:
+            _lift_of_member(slate, purpose, cover, record.at)
+        _cover_kept(slate, purpose, cover)
+
+
+def cover_own(slate: Slate, key: bytes, purpose: Purpose, cover: Cover) -> None:
+    own = slate.row(key).own
+    if purpose in own:
+        slate.put(key, own={**own, purpose: covered(own[purpose], cover, slate.voids)})
+
+
+def _lift_of_account(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> None:
+    account = cover.by
+    for member in slate.row(account).members:
+        cover_up(slate, account, member, purpose, cover)
+        its, form = roots(slate, member), slate.edge(account, member).begun < 0
+        held = [each for each in its if has(slate, account, each, at)]
+        if len(held) == len(its) or (form and any(has(slate, account, each, at) for each in slate.row(member).owners)):
+            _cover_down(slate, account, member, purpose, cover)
+        elif held:
+            _cover_down(slate, account, member, purpose, cover._replace(only=tuple(held)))
+
+
+def _keep_past(slate: Slate, account: bytes, seq: int, at: int) -> None:
+    """Before what an account passes on is lifted: it stays with those that it has no more by their date."""
+    for member in slate.row(account).members:
+        edge = slate.edge(account, member)
+        if edge.lives() and not edge.lifts(at):
+            keep_what_came(slate, account, member, seq)
+
+
+def _lift_of_member(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> None:
+    key, others = cover.by, mates(slate, cover.by)
+    ways = roads(slate, family(slate, key) | mailbox_names(slate, key), at)
+    for other in others:
+        end_yes(slate, other, (purpose,))
+        cover_own(slate, other, purpose, cover)
+    for account in ways:
+        _keep_past(slate, account, cover.seq, at)
+        for origin in (key, *others):
+            cover_up(slate, account, origin, purpose, cover)
+    for account, name, edge in [*edges_of(slate, own_names(slate, key))]:
+        if not has(slate, account, key, at):
+            if edge.lives():
+                keep_what_came(slate, account, name, cover.seq)
+            _cover_down(slate, account, name, purpose, cover._replace(only=_speaks_for(slate, key, name)))
+
+
+def _speaks_for(slate: Slate, key: bytes, name: bytes) -> tuple[bytes, ...]:
+    """The identifiers for which a key has its say of what lies with a name; empty: all that this is a name of."""
+    if len(slate.row(key).targets) > 1:
+        return (key,)  # a digest of several has no say for any of them
+    mine, its = {*roots(slate, key)}, {*roots(slate, name)}
+    return () if its <= mine else tuple(sorted(mine & its))
+
+
+def cover_up(slate: Slate, account: bytes, member: bytes, purpose: Purpose, cover: Cover) -> None:
+    up = slate.edge(account, member).up
+    if purpose in up:
+        lifted = covered(up[purpose], cover, slate.voids)
+        slate.put_edge(account, member, cover.seq, up={**up, purpose: lifted})
+
+
+def _cover_down(slate: Slate, account: bytes, member: bytes, purpose: Purpose, cover: Cover) -> None:
+    down = slate.edge(account, member).down
+    if purpose in down:
+        lifted = tuple(covered(bit, cover, slate.voids) for bit in down[purpose])
+        slate.put_edge(account, member, cover.seq, down={**down, purpose: lifted})
+
+
+def _cover_kept(slate: Slate, purpose: Purpose, cover: Cover) -> None:
+    """What came through the one who says yes, from people who are forgotten, at each of its forms; and what another
+    spelling of its mailbox says for one that is forgotten.
+    """
+    own, others, voids = own_names(slate, cover.by), mates(slate, cover.by), slate.voids
+    for key in with_looser(slate, own.union(*(family(slate, each) for each in others))):
+        kept, found = slate.row(key).kept, dict[KeptPlace, Bit]()
+        for place, bit in kept.items():
+            of, origin, via = place
+            if of is purpose and (via in own or (via in others and origin == via)):
+                found[place] = covered(bit, cover, voids)
+        if found:
+            slate.put(key, kept={**kept, **found})
+
+
+def keep_what_came(slate: Slate, account: bytes, member: bytes, seq: int) -> None:
+    """Copies what an account passes on to a member into the `down` of their edge, once."""
+    edge = slate.edge(account, member)
+    came = passed_on(slate, account, {member}, edge.past)
+    found = [(each, bit._replace(came=max(bit.ends(), edge.begun), seq=max(bit.seq, 0))) for each, bit in came]
+    keep_down(slate, account, member, seq, found)
+    slate.put_edge(account, member, seq, past=seq)
+
+
+def keep_down(slate: Slate, account: bytes, member: bytes, seq: int, found: Iterable[tuple[Purpose, Bit]]) -> None:
+    """Puts more beside what stayed with a member."""
+    down, near = dict(slate.edge(account, member).down), with_looser(slate, family(slate, member))
+    near |= mailbox_names(slate, member)
+    for purpose, bit in found:
+        down[purpose] = strictest((*down.get(purpose, ()), bit), slate.voids, near)
+    slate.put_edge(account, member, seq, down=down)
+
+
+def strictest(bits: Iterable[Bit], voids: Voids, near: Container[bytes]) -> tuple[Bit, ...]:
+    """One that denies stands for all, but for what relatives of the member said: to them it does not come from there.
+    Where none denies, one for each way in which a void may uncover it.
+    """
+    bits = sorted(bits, key=Bit.ends)
+    for bit in reversed(bits):
+        if bit.who not in near and all(each.screen in voids for each in bit.covers):
+            return (bit,)
+    return tuple({(bit.covers, bit.who in near and bit.who): bit for bit in bits}.values())
+
+
+def fold_screen(slate: Slate, record: Record, said: ScreenVoided) -> None:
+    if said.screen not in slate.voids:
+        slate.changes[HEAD] = {**slate.voids, said.screen: record.seq}

@@ -1,0 +1,227 @@
+"""A key as it is read: every no that reaches it, with where it lies, who said it, and since when it is read here; and
+the standing and the grants that come out. What travels is read, not copied.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import date
+from enum import StrEnum
+from typing import NamedTuple
+
+from gateway.choice.law import AGES
+from gateway.choice.question import Grant
+from gateway.choice.standing import IN, Standing, out_bits, with_state
+from gateway.fold.kin import edges_of, family, holder_since, mailbox_names, mates, passed_on, roots, speakers
+from gateway.fold.noes import Voids, in_force
+from gateway.fold.record import GrantName
+from gateway.fold.state import FOR_EVER, Bit, Get, Slate, StateName
+from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
+
+
+class NoPlace(StrEnum):
+    """Where a no lies, as the key sees it that is asked about."""
+
+    OWN = "own"  # said at this very key
+    NAME = "name"  # said by another name of the identifier
+    MAILBOX = "mailbox"  # said in another spelling
+    ACCOUNT = "account"  # of an account that has it now
+    UP = "up"  # sent up to this account by what it has or had
+    DOWN = "down"  # stayed when an account had it no more
+    KEPT = "kept"  # stayed of somebody who is forgotten
+    LOOSER = "looser"  # of an identifier that this is a looser form of
+
+
+class ReadNo(NamedTuple):
+    """One no as one key reads it. `reach`: the record since which it is read here. `root`: the identifier for which it
+    is. `via`: the account that it came through.
+    """
+
+    purpose: Purpose
+    bit: Bit
+    place: NoPlace
+    reach: int
+    root: bytes
+    via: bytes | None = None
+
+    def holds(self, voids: Voids) -> bool:
+        return in_force(self.bit, voids, self.root)
+
+    def arrived(self, voids: Voids) -> int:
+        """The last record that made it deny here; -1: it was lifted before it could be read."""
+        first = max(self.bit.ends(), self.reach)
+        covers = [each for each in self.bit.covers if not each.only or self.root in each.only]
+        left = [each.seq for each in covers if each.screen not in voids]
+        if not left:
+            return max(first, *(voids[each.screen] for each in covers)) if covers else first
+        return first if min(left) > first else -1
+
+
+def read_noes(slate: Slate, key: bytes) -> Iterator[ReadNo]:
+    """All of them, those that are lifted too."""
+    row = slate.row(key)
+    for root in roots(slate, key):
+        yield from _at_root(slate, key, root)
+    for member in row.members:  # of an account: what was sent up to it
+        for purpose, bit in slate.edge(key, member).up.items():
+            yield ReadNo(purpose, bit, NoPlace.UP, 0, key)
+    for (purpose, _, via), bit in row.kept.items():
+        yield ReadNo(purpose, bit, NoPlace.KEPT, 0, key, via)
+    for owner, since in row.owners.items():
+        for each in _at_root(slate, owner, owner):
+            if each.bit.who != key:  # nobody has from others what they said themselves
+                yield each._replace(place=NoPlace.LOOSER, reach=max(each.reach, since))
+
+
+def _at_root(slate: Slate, key: bytes, root: bytes) -> Iterator[ReadNo]:
+    since = slate.row(key).targets.get(root, 0)
+    apart = family(slate, key) | mailbox_names(slate, key)
+    for name in speakers(slate, root):
+        reach = max(since, slate.row(name).targets.get(root, 0)) if name != key else 0
+        place = NoPlace.OWN if name == key else NoPlace.NAME
+        for purpose, bit in slate.row(name).own.items():
+            yield ReadNo(purpose, bit, place, reach, root)
+    for mate, met in mates(slate, root).items():
+        for name in speakers(slate, mate):
+            for purpose, bit in slate.row(name).own.items():
+                yield ReadNo(purpose, bit, NoPlace.MAILBOX, max(since, met), root)
+    yield from _through_accounts(slate, root, since, apart)
+
+
+def _through_accounts(slate: Slate, root: bytes, since: int, apart: set[bytes]) -> Iterator[ReadNo]:
+    """What stayed of each account that ever had it, and what those pass on that have it now."""
+    for account, name, edge in edges_of(slate, speakers(slate, root)):
+        for purpose, bits in edge.down.items():
+            yield from (
+                ReadNo(purpose, bit, NoPlace.DOWN, since, root, account) for bit in bits if bit.who not in apart
+            )
+        if edge.lives():
+            reach = max(since, edge.begun, slate.row(name).targets.get(root, 0))
+            for purpose, bit in passed_on(slate, account, apart, edge.past):
+                yield ReadNo(purpose, bit, NoPlace.ACCOUNT, reach, root, account)
+
+
+def standing_of(key: bytes, get: Get, now: int) -> Standing:
+    """As a check and the pages read it; `now` in Unix milliseconds, for what ends by its date."""
+    slate = Slate(get)
+    row, voids = slate.row(key), slate.voids
+    ins = {each: allowed for each, allowed in row.ins.items() if allowed.screen not in voids}
+    own = out_bits(each for each, bit in row.own.items() if in_force(bit, voids))
+    informed = parental = 0
+    for purpose, allowed in ins.items():
+        own = with_state(own, purpose, IN)
+        informed = with_state(informed, purpose, IN) if allowed.informed else informed
+        parental = with_state(parental, purpose, IN) if allowed.parental else parental
+    held = _states(slate, key)
+    came = {each.purpose for each in read_noes(slate, key) if each.place is not NoPlace.OWN and each.holds(voids)}
+    days = {notice: date.fromordinal(day) for notice, day in row.told.items()}
+    band, grown = _age(slate, key)
+    return Standing(
+        own,
+        out_bits(came | {purpose for _, _, purpose in held}),
+        band,
+        None,
+        _linked(slate, key) > now,
+        not revoked(slate, key).issuperset(row.grants),
+        frozenset(source for source, _, _ in held),
+        informed,
+        parental,
+        grown,
+        days.get(NoticeKind.PRIVACY),
+        days.get(NoticeKind.CPNI),
+    )
+
+
+def _states(slate: Slate, key: bytes) -> set[StateName]:
+    """What devices and tools say of an identifier, by any of its names."""
+    return {
+        state
+        for root in roots(slate, key)
+        for name in speakers(slate, root)
+        for state, ended in slate.row(name).states.items()
+        if root not in ended
+    }
+
+
+def _is_account(slate: Slate, key: bytes) -> bool:
+    return any(slate.edge(key, member).begun >= 0 for member in slate.row(key).members)
+
+
+def _linked(slate: Slate, key: bytes) -> int:
+    """Until when some account is known for it, in Unix milliseconds; 0: none is. An account is known itself."""
+    if _is_account(slate, key):
+        return FOR_EVER
+    found = [
+        FOR_EVER if edge.until is None else edge.until
+        for _, _, edge in edges_of(slate, family(slate, key))
+        if edge.lives() and not edge.claimed
+    ]
+    return max(found, default=0)
+
+
+def _age(slate: Slate, key: bytes) -> tuple[str | None, bool]:
+    """The youngest band on record for it and the accounts that have it, and whether any of them was younger once (R14).
+    What installations say counts where no account is known to have or have had it.
+    """
+    edges = [edge for edge in edges_of(slate, family(slate, key)) if edge[2].begun >= 0]
+    known = any(not edge.claimed for _, _, edge in edges)
+    keys = family(slate, key) | {account for account, _, edge in edges if edge.lives()}
+    if _is_account(slate, key):
+        keys, known = {key}, True
+    ages = [age for each in keys if (age := slate.row(each).age)]
+    said = [band for each in keys for band in slate.row(each).words.values() if not known]
+    bands = [*said, *(age.band for age in ages)]
+    grown = any(AGES.index(age.youngest) < AGES.index(age.band) for age in ages)
+    return min(bands, key=AGES.index, default=None), grown
+
+
+def grants_of(key: bytes, get: Get, now: int) -> list[Grant]:
+    """What a key allowed one recipient and is not over, the newest first: read under the very key, through nobody."""
+    slate = Slate(get)
+    voids, over = slate.voids, revoked(slate, key)
+    found = [
+        Grant(name.recipient, name.purpose, name.data_class, given.seq, name.kind)
+        for name, given in slate.row(key).grants.items()
+        if name not in over and given.screen not in voids and (given.until is None or given.until > now)
+    ]
+    return sorted(found, key=lambda grant: -grant.seq)
+
+
+def revoked(slate: Slate, key: bytes) -> set[GrantName]:
+    """The grants that a later no to their purpose has ended, wherever it was said; one to `sensitive` ends those of the
+    precise location too. Not an act, which was asked for by itself.
+    """
+    grants = {name: given for name, given in slate.row(key).grants.items() if name.kind is not GrantKind.DIRECTED}
+    last: dict[Purpose, int] = {}
+    for each in read_noes(slate, key) if grants else ():
+        if each.place is not NoPlace.KEPT:
+            last[each.purpose] = max(last.get(each.purpose, -1), each.arrived(slate.voids))
+    point = {name for name in grants if name.data_class is DataClass.PRECISE_GEO}
+    return {
+        name
+        for name, given in grants.items()
+        if max(last.get(name.purpose, -1), last.get(Purpose.SENSITIVE, -1) if name in point else -1) > given.seq
+    }
+
+
+def last_outs(key: bytes, get: Get) -> dict[Purpose, int]:
+    """The record of the last no to each purpose that a key's present holder said of themselves, lifted or not: from it
+    on they are not asked again for a year. A further reading of a number has none.
+    """
+    slate = Slate(get)
+    own = holder_since(slate, key, slate.row(key).own)
+    return {purpose: bit.seq for purpose, bit in own.items() if bit.dated}
+
+
+def come_back(mark: str, device: bytes, keys: Iterable[bytes], get: Get) -> frozenset[Purpose]:
+    """The purposes that an installation of an app opted in to since the last no that it said itself, where each no that
+    stands on any of these keys is its own: it opens those for itself, never the precise location (P3). A state is none
+    of its own, but what it has from its other ids. `device`: its own key.
+    """
+    slate = Slate(get)
+    since = {each: allowed.seq for each, allowed in slate.row(device).ins.items() if allowed.screen not in slate.voids}
+    since.pop(Purpose.SENSITIVE, None)
+    for key in keys:
+        others = {each for source, by, each in _states(slate, key) if (source, by) != (Source.INSTALLATION, mark)}
+        noes = (each for each in read_noes(slate, key) if each.holds(slate.voids))
+        others |= {each.purpose for each in noes if each.bit.mark != mark or each.bit.seq > since.get(each.purpose, -1)}
+        since = {each: seq for each, seq in since.items() if each not in others}
+    return frozenset(since)

@@ -1,0 +1,145 @@
+"""What the fold keeps: a row a key, an edge an (account, key) pair, and the head. All of it is made from records alone,
+is never changed in place, and is read through one function from places to what lies there.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from gateway.fold.record import GrantName, KeyAge
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
+
+Place = bytes | tuple[bytes, bytes]  # of a row its key; of an edge account and member; of the head HEAD
+KeptPlace = tuple[Purpose, bytes, bytes]  # purpose, who said it, what it came through
+StateName = tuple[str, str, Purpose]  # source, mark of the installation, purpose
+Get = Callable[[Place], Any]  # None where nothing lies
+HEAD: Place = b"head"  # no key: those have 16 bytes
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
+SEVERAL = "*"  # in place of a mark: more than one said it, so that no one of them can take it back
+FORGOTTEN = -1  # the record of a no that is forgotten itself
+FOR_EVER = 2**53  # milliseconds; later than any date that is said
+
+
+class Cover(NamedTuple):  # a yes over a no
+    by: bytes
+    seq: int
+    screen: str  # were that voided, the no is there again
+    only: tuple[bytes, ...] = ()  # for which identifiers it holds, of a digest of several; empty: for all
+
+
+class Bit(NamedTuple):  # a no to one purpose, which denies while none of its covers holds
+    who: bytes  # said it; of somebody who is forgotten a random key
+    seq: int  # the record that said it last
+    came: int  # the record that brought it to this place
+    source: str
+    mark: str
+    dated: bool = True
+    covers: tuple[Cover, ...] = ()
+
+    def ends(self) -> int:
+        """Which grants it ends: those before this record; of one that stays of somebody forgotten none."""
+        return self.came if self.seq > FORGOTTEN else FORGOTTEN
+
+
+class Allowed(NamedTuple):  # a yes to one purpose, at the very key that said it
+    seq: int
+    screen: str
+    informed: bool
+    parental: bool
+
+
+class GrantGiven(NamedTuple):
+    seq: int
+    screen: str
+    until: int | None  # of a directed act
+
+
+class KeyRow(NamedTuple):  # all that is kept of one key. Behind each: what it is; who reads it; what ends it
+    own: Mapping[Purpose, Bit] = NOTHING  # its noes; its names, mailbox, looser forms, accounts; a yes covers them
+    ins: Mapping[Purpose, Allowed] = NOTHING  # its yeses; itself; a no here or by its mailbox, a release, a void
+    kept: Mapping[KeptPlace, Bit] = NOTHING  # noes of who is forgotten or claims it; itself; a yes of what they came by
+    states: Mapping[StateName, tuple[bytes, ...]] = NOTHING  # for whom each is over; its names; its own source
+    grants: Mapping[GrantName, GrantGiven] = NOTHING  # itself; a later no that it reads, a use, a release, a void
+    told: Mapping[str, int] = NOTHING  # the day of each notice; itself; a release
+    age: KeyAge | None = None  # its names, and what has it as an account; the desk, unless it is fixed
+    words: Mapping[str, str] = NOTHING  # a band an installation; its names, until an account has it; taken back
+    since: int = 0  # the first record of its present holder (R5): which noes go up; the next release
+    targets: Mapping[bytes, int] = NOTHING  # identifiers that it is an exact name of, since which record; nothing
+    names: Mapping[bytes, int] = NOTHING  # the other way
+    owners: Mapping[bytes, int] = NOTHING  # identifiers that it is a looser form of; nothing
+    looser: Mapping[bytes, int] = NOTHING  # the other way
+    box: bytes | None = None  # the plainest spelling of its mailbox; nothing
+    spellings: Mapping[bytes, int] = NOTHING  # the other way
+    accounts: Mapping[bytes, int] = NOTHING  # those with an edge to it; nothing
+    members: Mapping[bytes, int] = NOTHING  # the other way
+
+    def is_alone(self) -> bool:
+        """Whether nobody else hears of what it says."""
+        return not (self.accounts or self.names or self.targets or self.box or self.spellings)
+
+
+class LinkEdge(NamedTuple):  # an account and a key that it has, had, or has another name or form of
+    start: int = 0
+    until: int | None = None
+    claimed: bool = False  # by an app's word alone: nothing goes up
+    begun: int = -1  # the record by which it has it; -1: none
+    ended: int = -1  # the one by which it has it no more; -1: it does
+    past: int = -1  # what had come before this record is in `down` already, for its date is over
+    up: Mapping[Purpose, Bit] = NOTHING  # what the member said; the account and all that it has; a yes of either
+    down: Mapping[Purpose, tuple[Bit, ...]] = NOTHING  # what stayed; the member; its yes, or the account's once back
+
+    def lives(self) -> bool:
+        """For a no: until its end is on record."""
+        return self.begun >= 0 and self.ended < 0
+
+    def lifts(self, at: int) -> bool:
+        """For what lifts a no it is over at its date as well: clocks may be wrong, and in doubt a no stays."""
+        return self.lives() and (self.until is None or self.until > at)
+
+
+EMPTY, NO_EDGE = KeyRow(), LinkEdge()
+
+
+class Slate:
+    """The state while one record is folded: what is read comes from `get`, what is changed stays here."""
+
+    def __init__(self, get: Get) -> None:
+        self._get = get
+        self.changes: dict[Place, Any] = {}
+
+    def row(self, key: bytes) -> KeyRow:
+        found: KeyRow | None = self.changes.get(key) or self._get(key)
+        return found or EMPTY
+
+    def edge(self, account: bytes, member: bytes) -> LinkEdge:
+        place = (account, member)
+        found: LinkEdge | None = self.changes.get(place) or self._get(place)
+        return found or NO_EDGE
+
+    @property
+    def voids(self) -> Mapping[str, int]:
+        """Each screen that was voided, with the record that did so."""
+        found: Mapping[str, int] | None = self.changes.get(HEAD) or self._get(HEAD)
+        return found or NOTHING
+
+    def put(self, key: bytes, **fields: Any) -> None:
+        self.changes[key] = self.row(key)._replace(**fields)
+
+    def put_edge(self, account: bytes, member: bytes, seq: int, **fields: Any) -> None:
+        """Both ends know of it."""
+        self.changes[account, member] = self.edge(account, member)._replace(**fields)
+        if account not in (row := self.row(member)).accounts:
+            self.put(member, accounts={**row.accounts, account: seq})
+            self.put(account, members={**self.row(account).members, member: seq})
+
+
+@cache
+def widened(purposes: tuple[Purpose, ...]) -> tuple[Purpose, ...]:
+    """What an opt-out denies: at a third party sale, sharing and targeted ads are one thing, so a no to one of them is
+    a no to all three (R3, R25). The record keeps what was said.
+    """
+    said = {*purposes}
+    if not said.isdisjoint(SIGNAL_PURPOSES):
+        said.update(SIGNAL_PURPOSES)
+    return tuple(each for each in CHOOSABLE if each in said)

@@ -1,0 +1,109 @@
+"""Records are read from a ledger as it is today: the fold of them gives what the ledger's own rows say, of every
+key."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from support.lives import PEOPLE, Ledger
+from support.people import GAID, email, named, phone
+
+from gateway.choice.standing import Standing
+from gateway.fold import fold, reading, record
+from gateway.ledger import grants, links, table
+from gateway.ledger.log_records import records_of
+from gateway.ledger.reach import SKEW
+from gateway.ledger.subjects import milliseconds
+from gateway.terms import ChoiceKind, Purpose
+
+WHO = {
+    "ann": named("account", "ann"), "bob": named("account", "bob"), "phone": named("phone", phone(1)),
+    "mail": named("email", email(1)), "jane": named("email", "jane.doe@gmail.com"), "tablet": named("gaid", GAID),
+}  # fmt: skip
+SALE = Purpose.SALE
+
+
+@pytest.fixture
+def ledger():
+    told = Ledger({name: PEOPLE.name([said]).subjects[0] for name, said in WHO.items()})
+    yield told
+    told.db.close()
+
+
+def folded(ledger, *more):
+    state = {}
+    for each in records_of(ledger.db, *more):
+        state.update(fold(each, state.get))
+    return state
+
+
+def differences(ledger, state):
+    now, found = milliseconds(ledger.at), []
+    for name, subject in ledger.subjects.items():
+        for key in (*subject.keys, *subject.looser):
+            rows = ledger.db.execute(table.ROWS_OF.format(marks="?"), [key]).fetchall()
+            row = table.standing(now, *rows[0][3:]) if rows[0][2] else Standing()
+            found += [(name, key)] * (replace(row, seq=None) != reading.standing_of(key, state.get, now))
+    return found
+
+
+def lived(ledger):
+    ledger.link("ann", "phone")
+    ledger.link("ann", "jane")
+    ledger.link("bob", "tablet")
+    ledger.choose(ChoiceKind.OPT_OUT, "phone", SALE)
+    ledger.allow("tablet", Purpose.SENSITIVE)
+    ledger.choose(ChoiceKind.OPT_OUT, "ann", Purpose.SENSITIVE)
+    ledger.begin("tablet", SALE, "device")
+    ledger.unlink("ann", "phone")
+    ledger.choose(ChoiceKind.OPT_IN, "ann", SALE)
+    ledger.release("phone")
+    ledger.link("bob", "phone")
+
+
+def test_the_fold_of_a_ledgers_records_is_what_its_rows_say(ledger):
+    lived(ledger)
+    assert differences(ledger, folded(ledger)) == []
+
+
+def test_a_fold_that_forgets_a_record_does_not_pass(ledger):
+    """The control."""
+    lived(ledger)
+    whole = records_of(ledger.db)
+    choices = [each for each in whole if isinstance(each.said, record.SaidOut | record.SaidIn)]
+    assert len(choices) == 3
+    for left_out in choices:
+        state = {}
+        for each in whole:
+            if each is not left_out:
+                state.update(fold(each, state.get))
+        assert differences(ledger, state) != []
+
+
+def test_records_are_read_until_a_moment(ledger):
+    lived(ledger)
+    then = milliseconds(ledger.at)
+    before = records_of(ledger.db)
+    ledger.choose(ChoiceKind.OPT_OUT, "mail", SALE)
+    assert records_of(ledger.db, then) == before
+    assert len(records_of(ledger.db)) > len(before)
+
+
+def test_a_link_over_its_date_ends_before_the_first_record_a_day_behind_it(ledger):
+    now = ledger.now()
+    links.link(ledger.tx, ledger.subjects["ann"], [ledger.subjects["phone"]], links.Span(now, now + 1000), now)
+    ledger.choose(ChoiceKind.OPT_OUT, "ann", SALE)
+    ledger.at += timedelta(milliseconds=SKEW + 1000)
+    ledger.choose(ChoiceKind.OPT_OUT, "ann", Purpose.SENSITIVE)
+    assert differences(ledger, folded(ledger)) == []
+    said = [each for each in records_of(ledger.db) if isinstance(each.said, record.LinkSaid)]
+    assert [each.seq for each in said] == [0, 2]
+
+
+def test_an_act_and_its_use_are_records(ledger):
+    now = ledger.now()
+    phone_key = ledger.subjects["phone"].key
+    ledger.choose(ChoiceKind.DIRECT, "phone", Purpose.SERVICE)
+    assert grants.use(ledger.tx, [phone_key], "", now + 1)
+    assert isinstance(records_of(ledger.db)[-1].said, record.ActUsed)
+    assert differences(ledger, folded(ledger)) == []

@@ -1,0 +1,556 @@
+"""The vocabulary of acts: what people, backends, desks and apps do, each as one JSON object about named keys, and the
+one who plays them on a ledger. Histories told by hand (tests/vectors/histories.json) and those that the oracle makes up
+(support/histories.py) are in these words; `WORDS` says what each act means.
+
+An act is played by the ledger's own rules, as the verbs of `gateway.consent` call them; no HTTP, no table is known
+here but those that checks read. `standing_of` is what a check finds for a name, `row_of` for one key alone.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+from gateway.choice.law import AGES
+from gateway.choice.standing import IN, OUT, Standing, state
+from gateway.consent.people import People
+from gateway.keys import secret_files
+from gateway.ledger import (
+    ages,
+    connected_people,
+    entry,
+    erasure,
+    grants,
+    happenings,
+    installation,
+    links,
+    person_notices,
+    prune,
+    recipients_to_tell,
+    records,
+    replay,
+    rotate,
+    states,
+    table,
+    void_choices,
+    voiding,
+)
+from gateway.ledger.documents import Document
+from gateway.ledger.links import Span
+from gateway.ledger.subjects import Choice, Subject, milliseconds
+from gateway.ledger.tiles import WIDTH
+from gateway.ledger.void_choices import Belief, NotVoided
+from gateway.ledger.writer import Job, Transaction
+from gateway.terms import (
+    CHOOSABLE,
+    SIGNAL_PURPOSES,
+    ChoiceKind,
+    DataClass,
+    Erasing,
+    NoticeKind,
+    Purpose,
+    Source,
+    Told,
+)
+from support.lives import BEGAN, Ledger, NoVault
+
+WORDS = {
+    "link": "the backend says what an account has; `from`, `until`: hours from now; told again it is a nightly import",
+    "had": "the backend says what an account had, `from` and `until` hours from now, both over",
+    "link_end": "the backend says that an account has it no more",
+    "sign_out": "a browser or an installation is signed out of an account",
+    "claim": "an app names ids together with an account's assertion (a claimed tie)",
+    "disclaim": "who shows that an id is theirs, by more than an app's word, is rid of others' claims; `account`: theirs",
+    "sweep": "the ends of links that were told beforehand and are due are entered",
+    "release": "a number or mailbox goes back to the pool",
+    "named": "the other names of a key are met, beside what is no news",
+    "choose": "a person's act (`kind`: opt_out, limit, withdraw), one entry each of `who`; `token`: the installation that"
+    " said it; `reading`: the key is a further reading of what was typed",
+    "signal": "GPC or another signal of a browser (`source`); an entry where it is news",
+    "observe": "a state of a device or a tool began or ended by its `source`, of an installation's (`token`); or `signals`"
+    " as POST /v1/observe has them",
+    "opt_in": "both acts of opting in to one purpose, with a `proof` of `who`; `screen`: the screen's version;"
+    " `recipient`: a grant of the precise location to it; `id`: by which a void names the entry; `refused`: it is, with"
+    " this kind; `informed`, `parental`: how it was given",
+    "ask": "the first act of opting in alone, remembered as `id`",
+    "confirm": "the second act of the opting in that `of` names",
+    "direct": "a person has one transfer made to a `recipient`",
+    "use": "that transfer is made",
+    "programme": "a person stays in a programme (`recipient`), in the face of a signal",
+    "prove": "proof of a number that was another reading of what somebody typed",
+    "attestation": "the operator's hook vouches for an id",
+    "form": "what was typed into the form, the country that was chosen, and the countries of the operator's numbers",
+    "say_age": "a band, said `by` app (`token`), account or desk",
+    "take_age_back": "an installation's word about age goes (`token`), or every installation's",
+    "child_found": "by the desk",
+    "tell": "a notice of this `kind` was shown or sent, `days` ago, or bounced (`outcome`)",
+    "erase": "`mode` as in POST /v1/erasures",
+    "void": "of the consents of a `screen`, or of `entries` by their ids",
+    "prune": "bodies of entries go as far as full tiles reach, after what stands rests on newer ones",
+    "new_pepper": "every stored key is wrapped once more",
+    "wait": "hours pass",
+    "clock": "beside any act: by so many hours the clock was wrong that told it",
+}
+NOTHING: dict[str, Any] = {}
+PROOFS_OF_THE_ID = {"attestation", "desk"}
+
+
+class Refused(Exception):
+    """What a rule refuses, by the kind that its answer has."""
+
+
+class InMemory:
+    """A ledger that jobs run on at once; its rows can be read at any time."""
+
+    def __init__(self):
+        self.db = sqlite3.connect(":memory:", isolation_level=None)
+        self.db.deserialize(_empty_ledger())
+        self.db.execute("BEGIN")
+        self.tx = Transaction(self.db, NoVault())
+
+    def commit(self, job: Job[Any]) -> Any:
+        with self.tx.savepoint():
+            done = job(self.tx)
+        self.tx.write_head()
+        return done
+
+    @contextlib.contextmanager
+    def reading(self):
+        yield self.db
+
+
+@cache
+def _empty_ledger() -> bytes:
+    """As a file: copying it takes a tenth of the time that its statements do."""
+    made = Ledger({})
+    made.db.execute("COMMIT")
+    return made.db.serialize()
+
+
+class Play:
+    """Does the acts of one history on a ledger, each by a clock that may be wrong. `who`: the named keys, type and
+    value as a caller sends them. `ledger`: has `commit(job)` and `reading()`, a connection; one in memory if none is.
+    """
+
+    def __init__(self, who: dict[str, dict[str, str]], ledger: Any = None, secrets: Any = None) -> None:
+        self.ledger = ledger or InMemory()
+        self.commit: Callable[[Job[Any]], Any] = self.ledger.commit
+        self.said = who
+        self.at, self.wrong = BEGAN, timedelta()
+        self.secrets = secrets or secret_files.Secrets(
+            *((letter * 32,) for letter in (b"p", b"s", b"t", b"w", b"a", b"g"))
+        )
+        self.entries: dict[str, int] = {}
+        self.asked: dict[str, tuple[int, dict[str, Any]]] = {}
+        self.done: list[dict[str, Any]] = []  # acts, but those that were refused
+        self.voided: list[str] = []  # of those that the last void named
+        self.wrapped = 0
+        self._name_all()
+
+    def _name_all(self) -> None:
+        people = People(self.secrets, lambda: self.at)
+        self.who = {name: self._named(people, said) for name, said in self.said.items()}
+        by_key: dict[bytes, str] = {}
+        for name, subject in self.who.items():
+            by_key.setdefault(subject.key, name)
+        for name, subject in self.who.items():
+            for number, key in enumerate((*subject.keys[1:], *subject.looser)):
+                by_key.setdefault(key, f"{name} #{number + 1}")
+        self.keys = {label: key for key, label in by_key.items()}
+
+    def _named(self, people: People, said: dict[str, str]) -> Subject:
+        if said["type"] == "device":
+            return people.device(said["value"])
+        if said["type"] == "browser":
+            return people.browser(said["value"])
+        return people.name([said]).subjects[0]
+
+    @property
+    def now(self) -> int:
+        return milliseconds(self.clock())
+
+    def clock(self):
+        return self.at + self.wrong
+
+    def act(self, said: dict[str, Any]) -> None:
+        """Raises `Refused` where a rule refuses it and the act does not say so."""
+        self.at += timedelta(seconds=1)
+        self.wrong = timedelta(**said.get("clock", NOTHING))
+        try:
+            getattr(self, said["act"])(said)
+        except Refused as refused:
+            if str(refused) != said.get("refused"):
+                raise
+        else:
+            assert "refused" not in said, f"{said} was not refused"
+            self.done.append({**said, "entries": self.voided} if "entries" in said else said)
+        self.wrong = timedelta()
+
+    def all_of(self, names):
+        names = [names] if isinstance(names, str) else names
+        return [self.who[name] for name in names]
+
+    def mark(self, said) -> dict[str, str]:
+        """Which installation says it, as the details of an entry have it: the seal's random half in the real one."""
+        return {"device": sha256(said["token"].encode()).hexdigest()[:32]} if "token" in said else {}
+
+    # what accounts have
+
+    def span(self, said):
+        ends = [milliseconds(self.at + timedelta(**said[end])) if end in said else None for end in ("from", "until")]
+        return Span(self.now if ends[0] is None else ends[0], ends[1])
+
+    def link(self, said, *, claimed=False):
+        now, span, account = self.now, self.span(said), self.who[said["account"]]
+        things = self.all_of(said["identifiers"])
+        self.commit(lambda tx: links.link(tx, account, things, span, now, claimed=claimed))
+
+    def had(self, said):
+        self.link(said)
+
+    def claim(self, said):
+        self.link(said, claimed=True)
+
+    def link_end(self, said):
+        now, account, things = self.now, self.who[said["account"]], self.all_of(said["identifiers"])
+        self.commit(lambda tx: links.link(tx, account, things, Span(now - 1, now), now))
+
+    def sign_out(self, said):
+        self.link_end(said)
+
+    def sweep(self, said):
+        now = self.now
+
+        def job(tx: Transaction) -> None:
+            due = tx.db.execute(
+                "SELECT account, identifier, start, until, claimed FROM link WHERE ended IS NULL AND until <= ?"
+                " ORDER BY until, account, identifier",
+                (now,),
+            ).fetchall()
+            for account, identifier, start, until, claimed in due:
+                one, other = (Subject(kind, "", (key,)) for kind, key in (("account", account), ("", identifier)))
+                links.link(tx, replace(one, kind="account"), [other], Span(start, until), now, claimed=bool(claimed))
+
+        self.commit(job)
+
+    def disclaim(self, said):
+        now, mine = self.now, [self.who[said["account"]].key] if said.get("account") else []
+
+        def job(tx: Transaction) -> None:
+            for subject in self.all_of(said["who"]):
+                records.know(tx, subject, now)
+                links.disclaim(tx, subject, mine, now)
+
+        self.commit(job)
+
+    def release(self, said):
+        now = self.now
+        for subject in self.all_of(said["who"]):
+            self.commit(lambda tx, subject=subject: links.release(tx, subject, now))
+
+    def named(self, said):
+        now = self.now
+        self.commit(lambda tx: [records.know(tx, subject, now) for subject in self.all_of(said["who"])])
+
+    # what is chosen
+
+    def choice(self, kind, purposes, source=Source.API, **more):
+        return Choice(ChoiceKind(kind), tuple(map(Purpose, purposes)), source, self.clock(), **more)
+
+    def choose(self, said):
+        choice, request = self.choice(said["kind"], said["purposes"], details=self.mark(said)), os.urandom(16)
+        subjects = [replace(each, reading=bool(said.get("reading"))) for each in self.all_of(said["who"])]
+        written = self.commit(lambda tx: [recipients_to_tell.write(tx, each, choice, request) for each in subjects])
+        self.entries[said.get("id", "")] = written[0].seq
+
+    def signal(self, said):
+        purposes = said.get("purposes", [*SIGNAL_PURPOSES])
+        choice, request = self.choice("opt_out", purposes, said.get("source", Source.GPC)), os.urandom(16)
+        subjects = self.all_of(said["who"])
+        self.commit(lambda tx: [recipients_to_tell.hear(tx, each, choice, request) for each in subjects])
+
+    def observe(self, said):
+        began = said["state"] == "began"
+        kind, purposes = ("state_began", said["purposes"]) if began else ("state_ended", [*SIGNAL_PURPOSES])
+        choice = self.choice(kind, purposes, said["source"], details=self.mark(said))
+        act, request, subjects = states.begin if began else states.end, os.urandom(16), self.all_of(said["who"])
+        self.commit(lambda tx: [act(tx, each, choice, request) for each in subjects if each.is_device])
+
+    def opt_in(self, said):
+        self.ask({**said, "id": "this"})
+        self.confirm({**said, "of": "this"})
+
+    def ask(self, said):
+        with self.ledger.reading() as db:
+            [size] = db.execute("SELECT size FROM head").fetchone()
+        subject = self.who[said["who"]]
+        self._may_open(subject, said)
+        self.asked[said["id"]] = size, said
+
+    def _may_open(self, subject, said):
+        with self.ledger.reading() as db:
+            if db.execute("SELECT 1 FROM voided_ui WHERE ui = ?", (said.get("screen", "1"),)).fetchone():
+                raise Refused("notice_required")
+
+    def confirm(self, said):
+        position, asked = self.asked[said["of"]]
+        subject, purpose, how = self.who[asked["who"]], Purpose(asked["purpose"]), asked.get("proof")
+        self._may_open(subject, asked)
+        more = {name: asked[name] for name in ("informed", "parental") if name in asked}
+        if "recipient" in asked:
+            more |= {"recipient": asked["recipient"], "data_class": DataClass.PRECISE_GEO}
+        choice = self.choice("opt_in", [purpose], ui=asked.get("screen", "1"), details=self.mark(asked), **more)
+
+        def job(tx: Transaction):
+            if records.out_since(tx, subject, purpose, position):
+                raise Refused("superseded")
+            if how in PROOFS_OF_THE_ID:
+                links.disclaim(tx, subject, [self.who[name].key for name in (asked.get("account"),) if name], self.now)
+                installation.lift(tx, subject, purpose, self.clock())
+            return recipients_to_tell.write(tx, subject, choice, os.urandom(16))
+
+        written = self.commit(job)
+        self.entries[said.get("id", asked.get("id", ""))] = written.seq
+
+    def direct(self, said):
+        self._grant(said, "direct", [Purpose.SERVICE])
+
+    def programme(self, said):
+        self._grant(said, "keep_programme", said["purposes"], ui=said.get("screen", "1"))
+
+    def _grant(self, said, kind, purposes, **more):
+        choice = self.choice(kind, purposes, recipient=said["recipient"], **more)
+        for subject in self.all_of(said["who"]):
+            written = self.commit(lambda tx, subject=subject: records.write(tx, subject, choice, os.urandom(16)))
+            self.entries[said.get("id", "")] = written.seq
+
+    def use(self, said):
+        now, keys = self.now, [key for subject in self.all_of(said["who"]) for key in subject.keys]
+        self.commit(lambda tx: grants.use(tx, keys, said["recipient"], now))
+
+    # what is said of people
+
+    def say_age(self, said):
+        at, may_rise = self.clock(), said["by"] == "desk"
+        mark = self.mark(said).get("device", "") if said["by"] == "app" else ""
+
+        def job(tx: Transaction) -> None:
+            for each in self.all_of(said["who"]):
+                ages.say(tx, each, said["age"], at, os.urandom(16), may_rise=may_rise, mark=mark)
+
+        self.commit(job)
+
+    def take_age_back(self, said):
+        at, mark = self.clock(), self.mark(said).get("device", ages.EVERYBODY)
+        self.commit(
+            lambda tx: [ages.take_back(tx, each, mark, at, os.urandom(16)) for each in self.all_of(said["who"])]
+        )
+
+    def tell(self, said):
+        at, kind, outcome = self.clock(), NoticeKind(said.get("kind", "privacy")), Told(said.get("outcome", "shown"))
+        day = at.date() - timedelta(days=said.get("days", 0))
+        subjects = self.all_of(said["who"])
+        self.commit(
+            lambda tx: [person_notices.tell(tx, each, kind, day, outcome, at, os.urandom(16)) for each in subjects]
+        )
+
+    # what is forgotten and taken back
+
+    def erase(self, said, mode=None):
+        order = erasure.ErasureOrder(mode or Erasing(said["mode"]), self.all_of(said["who"]), self.clock())
+        self.commit(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+
+    def child_found(self, said):
+        self.erase(said, Erasing.CHILD)
+
+    def void(self, said):
+        at = self.clock()
+        if "screen" in said:
+            self.commit(lambda tx: voiding.void(tx, said["screen"], sha256(b"a dark pattern").digest(), at))
+            return
+        names = [name for name in said["entries"] if self._voidable(name)]
+        self.voided = names
+        belief, seqs = Belief(sha256(b"forged").digest(), ("Ana", "Ben")), [self.entries[name] for name in names]
+        if seqs:
+            self.commit(lambda tx: void_choices.void(tx, seqs, belief, at))
+
+    def _voidable(self, name):
+        """Whether the entry is still there: of a forgotten person, or pruned, nobody can void one."""
+        with contextlib.suppress(NotVoided, KeyError):
+            self.commit(lambda tx: void_choices.check(tx, [self.entries[name]]))
+            return True
+        return False
+
+    def prune(self, said):
+        """`fill`: entries about nobody fill the tile first, so that all that was before it goes."""
+        at = self.clock()
+        if said.get("fill", True):
+            self.commit(lambda tx: [self._filler(tx, at) for _ in range(-tx.size % WIDTH)])
+        later = self.at + timedelta(days=30)
+        with self.ledger.reading() as db:
+            planned = prune.plan(db, later, self.at - timedelta(days=3000))
+        policy = Document(prune.POLICY, "1", "en", b"everything goes")
+        for job in prune.jobs(planned, policy, at):
+            self.commit(job)
+
+    def _filler(self, tx, at):
+        tx.append(entry.key_event(event=os.urandom(16), kind="filler", step="none", vkey="", at=at))
+
+    def new_pepper(self, said):
+        self.wrapped += 1
+        fresh = (sha256(b"pepper %d" % self.wrapped).digest(),)
+        total = len(self.secrets.peppers) + 1
+        self.commit(lambda tx: rotate.rewrap(tx, lambda key: secret_files.wrap(key, fresh), total))
+        self.secrets = replace(self.secrets, peppers=(*self.secrets.peppers, *fresh))
+        self._name_all()
+
+    def wait(self, said):
+        self.at += timedelta(hours=said["hours"])
+
+    # what stands
+
+    def row_of(self, key: bytes, now: int | None = None) -> dict[str, Any]:
+        """What stands for one key alone, as checks read it; `NOBODY` where nothing does."""
+        with self.ledger.reading() as db:
+            return row_of(db, key, milliseconds(self.at) if now is None else now)
+
+    def rows(self, keys: dict[str, bytes] | None = None) -> dict[str, dict[str, Any]]:
+        """The same of every key that a named one goes by, or of some."""
+        keys = self.keys if keys is None else keys
+        with self.ledger.reading() as db:
+            found = rows_of(db, list(keys.values()), milliseconds(self.at))
+        return {name: found.get(key, NOBODY) for name, key in keys.items()}
+
+    def standing_of(self, name: str) -> dict[str, Any]:
+        """What a check of a name finds: by its exact names, and denied by its looser ones too."""
+        with self.ledger.reading() as db:
+            return self.joined(name, lambda key: row_of(db, key, milliseconds(self.at)))
+
+    @contextlib.contextmanager
+    def moment(self, at: int) -> Iterator[Callable[[str], dict[str, Any]]]:
+        """`standing_of` as of a moment that is over, in Unix milliseconds: made again from the entries."""
+        with self.ledger.reading() as db:
+            everybody = connected_people.of(db, self.keys.values())
+            with contextlib.closing(replay.live_again(db, everybody, happenings.of(db, everybody, at))) as life:
+                yield lambda name: self.joined(name, lambda key: row_of(life, key, at))
+
+    def wrongs(self, then: dict[str, Any], standing_of: Callable[[str], dict[str, Any]] | None = None) -> list[str]:
+        """What does not stand as a history says that it should, in words; `standing_of`: of another implementation."""
+        return wrongs(then, standing_of or self.standing_of)
+
+    def joined(self, name: str, row: Callable[[bytes], dict[str, Any]]) -> dict[str, Any]:
+        """What a check of a name finds, from what stands for each key that it goes by."""
+        subject = self.who[name]
+        return joined([row(key) for key in subject.keys], [row(key) for key in subject.looser], row(subject.key))
+
+
+NOBODY: dict[str, Any] = {
+    "deny": frozenset(), "own": frozenset(), "yes": frozenset(), "informed": frozenset(), "parental": frozenset(), "states": frozenset(),
+    "age": None, "grown": False, "linked": False, "told": None, "cpni_told": None, "grants": frozenset(),
+}  # fmt: skip
+
+
+@cache
+def purposes_of(bits: int, word: int) -> frozenset[str]:
+    """Those for which the bits of a standing say a word."""
+    return frozenset(purpose.value for purpose in CHOOSABLE if state(bits, purpose) == word)
+
+
+def shown(row: Standing, allowed: Any) -> dict[str, Any]:
+    """One key's standing and grants in words that any implementation can say."""
+    own = purposes_of(row.own, OUT)
+    return {
+        "deny": own | purposes_of(row.travelled, OUT),
+        "own": own,
+        "yes": purposes_of(row.own, IN),
+        "informed": purposes_of(row.informed, IN),
+        "parental": purposes_of(row.parental, IN),
+        "states": row.held,
+        "age": row.age_band,
+        "grown": row.grown,
+        "linked": row.linked,
+        "told": _day(row.told),
+        "cpni_told": _day(row.cpni_told),
+        "grants": frozenset(
+            (each.recipient, each.purpose.value, each.data_class or "", each.kind.value) for each in allowed
+        ),
+    }
+
+
+def _day(day: date | None) -> str | None:
+    return day.isoformat() if day else None
+
+
+def row_of(db: Any, key: bytes, now: int) -> dict[str, Any]:
+    return rows_of(db, [key], now).get(key, NOBODY)
+
+
+def rows_of(db: Any, keys: list[bytes], now: int) -> dict[bytes, dict[str, Any]]:
+    """What stands for each of these keys, of those that have a row or a grant."""
+    marks = ",".join("?" * len(keys))
+    rows = db.execute(table.ROWS_OF.format(marks=marks), keys)
+    standings = {row[2]: table.standing(now, *row[3:]) for row in rows if row[2]}
+    allowed: dict[bytes, list[tuple[Any, ...]]] = {}
+    for key, *row in db.execute(GRANTS.format(marks=marks), [*keys, now]):
+        allowed.setdefault(key, []).append(tuple(row))
+    known = standings.keys() | allowed.keys()
+    return {key: shown(standings.get(key, Standing()), table.grants(allowed.get(key, ()))) for key in known}
+
+
+GRANTS = table.GRANTS_OF.replace("SELECT ", "SELECT key, ", 1)
+
+
+def row_then(db: Any, key: bytes, now: int) -> dict[str, Any]:
+    rebuilt = replay.rebuild(db, [key], now)
+    return shown(next(iter(rebuilt.standings), Standing()), rebuilt.grants)
+
+
+def joined(exact: list[dict[str, Any]], looser: list[dict[str, Any]], own: dict[str, Any]) -> dict[str, Any]:
+    """One standing of what stands for all that somebody goes by. `own`: of the very key, whose grants count."""
+    ages_ = [row["age"] for row in exact if row["age"]]
+    days = {name: max((row[name] for row in exact if row[name]), default=None) for name in ("told", "cpni_told")}
+    union = {
+        name: frozenset().union(*(row[name] for row in exact))
+        for name in ("own", "yes", "informed", "parental", "states")
+    }
+    return {
+        **union,
+        **days,
+        "deny": frozenset().union(*(row["deny"] for row in (*exact, *looser))),
+        "age": min(ages_, key=AGES.index, default=None),
+        "grown": any(row["grown"] for row in exact),
+        "linked": any(row["linked"] for row in exact),
+        "grants": own["grants"],
+    }
+
+
+def word_for(standing: dict[str, Any], purpose: str) -> str:
+    """What holds for a purpose: `deny`, a no stands; `yes`, none does and an own opt-in stands; else `open`."""
+    return "deny" if purpose in standing["deny"] else "yes" if purpose in standing["yes"] else "open"
+
+
+def wrongs(then: dict[str, Any], standing_of: Callable[[str], dict[str, Any]]) -> list[str]:
+    found = []
+    for what, expected in then.items():
+        if what in NOBODY:
+            met = {name: told_as(what, standing_of(name)[what]) for name in expected}
+            found += [
+                f"{name}: {what} {met[name]}, not {wanted}" for name, wanted in expected.items() if met[name] != wanted
+            ]
+            continue
+        for wanted in ("deny", "open", "yes"):
+            met = {name: word_for(standing_of(name), what) for name in expected.get(wanted, ())}
+            found += [f"{name}: {what} {is_so}, not {wanted}" for name, is_so in met.items() if is_so != wanted]
+    return found
+
+
+def told_as(what: str, value: Any) -> Any:
+    """As a history says it: of grants their recipients, of anything that is several a list in order."""
+    if what == "grants":
+        return sorted({recipient for recipient, *_ in value})
+    return sorted(value) if isinstance(value, frozenset) else value

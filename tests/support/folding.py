@@ -1,0 +1,109 @@
+"""People's acts told to the fold alone, each one record of a log that is nowhere written; and the fold of a ledger that
+is, compared with its own rows.
+"""
+
+import contextlib
+from dataclasses import replace
+
+from gateway.choice.standing import OUT, state
+from gateway.fold import fold, reading
+from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released, SaidIn, SaidOut, ScreenVoided
+from gateway.fold.state import Slate
+from gateway.ledger import schema, table
+from gateway.ledger.log_records import records_of
+from gateway.terms import Purpose
+
+SALE, ADS, SENSITIVE = Purpose.SALE, Purpose.TARGETED_ADS, Purpose.SENSITIVE
+HOUR = 3_600_000  # milliseconds
+ACCOUNTS = ("ann", "bob")
+
+
+def key(name):
+    return name.encode().ljust(16, b".")
+
+
+class Log:
+    """A state that is folded on by each act; a minute passes with each. Accounts are Ann's and Bob's."""
+
+    def __init__(self):
+        self.state, self.seq, self.at = {}, 0, HOUR
+
+    def say(self, name, said, at=None):
+        self.at += 60_000
+        record = Record(self.seq, self.at if at is None else at, key(name), said, name in ACCOUNTS)
+        changes = fold(record, self.state.get)
+        self.state.update(changes)
+        self.seq += 1
+        return changes
+
+    def no(self, name, *purposes, **more):
+        more = {"source": "form", **more}
+        return self.say(name, SaidOut(purposes or (SALE,), **more))
+
+    def yes(self, name, *purposes, **more):
+        return self.say(name, SaidIn(purposes or (SALE,), **more))
+
+    def link(self, account, name, until=None, **more):
+        return self.say(name, LinkSaid(key(account), self.at, until, **more))
+
+    def end(self, account, name):
+        return self.say(name, LinkSaid(key(account), self.at, self.at))
+
+    def release(self, name):
+        return self.say(name, Released())
+
+    def named(self, name, *names, looser=(), mailbox=None):
+        box = None if mailbox is None else key(mailbox)
+        return self.say(name, NamesLearnt(tuple(map(key, names)), tuple(map(key, looser)), box))
+
+    def void(self, screen):
+        return self.say("", ScreenVoided(screen))
+
+    def standing(self, name):
+        return reading.standing_of(key(name), self.state.get, self.at)
+
+    def denies(self, name, purpose=SALE):
+        return self.standing(name).denies(purpose)
+
+    def came(self, name, purpose=SALE):
+        """Whether it denies by what it has from others."""
+        return state(self.standing(name).travelled, purpose) == OUT
+
+    def grants(self, name):
+        return [grant.recipient for grant in reading.grants_of(key(name), self.state.get, self.at)]
+
+    def places(self, name):
+        """Where the noes to sale lie that stand."""
+        slate = Slate(self.state.get)
+        voids = slate.voids
+        return {
+            each.place.value
+            for each in reading.read_noes(slate, key(name))
+            if each.purpose is SALE and each.holds(voids)
+        }
+
+
+def differences(db):
+    """(key, the row, what the fold says) wherever they are not the same. A looser form that denies more is none: its
+    owner's no is older than it (`gateway help fold`).
+    """
+    state, records = {}, records_of(db)
+    for each in records:
+        state.update(fold(each, state.get))
+    now = max((each.at for each in records), default=0)
+    looser = {each for (each,) in db.execute("SELECT alias FROM looser_name")}
+    found = []
+    for (each,) in db.execute("SELECT key FROM standing").fetchall():
+        row = table.standing(now, *db.execute(table.ROWS_OF.format(marks="?"), [each]).fetchone()[3:])
+        says = reading.standing_of(each, state.get, now)
+        if each in looser and row.travelled & says.travelled == row.travelled:
+            says = replace(says, travelled=row.travelled)
+        if replace(says, seq=row.seq, granted=row.granted) != row:
+            found.append((each.hex(), row, says))
+    return found
+
+
+def differences_in(folder):
+    """Of a data folder's ledger."""
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        return differences(db)
