@@ -1,7 +1,5 @@
 """The fold: what stands of an identifier, made from the records of the log one after the other (`gateway help fold`).
-
-Called by whoever follows the log: `gateway verify` and the tests today; later the folder of each host, replay, restore
-and replicas. Pure: keys come in wrapped already; it knows no pepper, no clock and no database.
+Called by tests today; later by whoever follows the log. Pure: it knows no pepper, no clock and no database.
 """
 
 from typing import Any
@@ -12,6 +10,7 @@ from gateway.fold.state import Get, Place, Slate
 
 ACTS: dict[type, Any] = {
     record.SaidOut: noes.fold_out,
+    record.SaidPruned: noes.fold_pruned,
     record.SaidIn: noes.fold_in,
     record.ScreenVoided: noes.fold_screen,
     record.LinkSaid: links.fold_link,

@@ -1,5 +1,5 @@
-"""What is said beside a no and a yes: states of devices and tools, ages, notices, grants and acts, a child that was
-found; and what stays with others of somebody who is forgotten.
+"""What is said beside a no and a yes: states, ages, notices, grants, a child that was found; and what stays with others
+of somebody who is forgotten.
 """
 
 from collections.abc import Iterable
@@ -95,9 +95,7 @@ def _reached(slate: Slate, record: Record, at: int | None = None) -> set[bytes]:
 
 
 def fold_notice(slate: Slate, record: Record, said: told.NoticeGiven) -> None:
-    """The one thing that is written to each key that an account has then, and never read through one: whoever is linked
-    later was not told. The later day wins.
-    """
+    """Written to each key that an account has then: whoever is linked later was not told. The later day wins."""
     for key in _reached(slate, record, at=record.at):
         days = slate.row(key).told
         if said.day > days.get(said.notice, 0):

@@ -1,9 +1,8 @@
 """Who belongs together: the names of one identifier, the spellings of one mailbox, the accounts that have it.
 
-A name points to the identifiers that it is a name of: one digest is a name of a gaid, an idfa and an oaid at once.
-What a name says holds for each of those, and what one of those says for the name; from one to the other nothing goes.
-A mailbox has several spellings at the hosts that take them for one (P10): what is said of one is said of each, while a
-spelling never has the accounts of another. Reads only.
+One digest is a name of a gaid, an idfa and an oaid at once: what it says holds for each of those, and what one of them
+says for it; from one to the other nothing goes. What is said of one spelling of a mailbox is said of each (P10), while
+none has the accounts of another. Reads only.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

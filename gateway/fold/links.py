@@ -47,17 +47,8 @@ def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge, *, over
         end_link(slate, account, member, record.seq, keeps=not (edge.claimed and said.claimed))
     if edge.begun >= 0 and said.claimed > edge.claimed:
         _make_own(slate, account, member, record.seq)
-    slate.put_edge(
-        account,
-        member,
-        record.seq,
-        start=said.start,
-        until=said.until,
-        claimed=said.claimed,
-        begun=record.seq,
-        ended=record.seq if over else -1,
-        past=-1,
-    )
+    now = {"start": said.start, "until": said.until, "claimed": said.claimed, "begun": record.seq, "past": -1}
+    slate.put_edge(account, member, record.seq, ended=record.seq if over else -1, **now)
     if over and not said.claimed:
         keep_age(slate, account, member)
     elif not over and not said.claimed:

@@ -20,9 +20,9 @@ from gateway.fold.kin import (
     roots,
     with_looser,
 )
-from gateway.fold.record import Record, SaidIn, SaidOut, ScreenVoided
-from gateway.fold.state import HEAD, SEVERAL, Allowed, Bit, Cover, KeptPlace, Slate, widened
-from gateway.terms import Purpose, Source
+from gateway.fold.record import Record, SaidIn, SaidOut, SaidPruned, ScreenVoided
+from gateway.fold.state import HEAD, NOBODY, SEVERAL, Allowed, Bit, Cover, KeptPlace, Slate, widened
+from gateway.terms import ALL_PURPOSES, Purpose, Source
 
 Voids = Mapping[str, int]
 
@@ -54,6 +54,15 @@ def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
         end_yes(slate, mate, purposes)
     for account in roads(slate, family(slate, record.key) | mailbox_names(slate, record.key)):
         send_up(slate, account, record.key, bits, record.seq)
+
+
+def fold_pruned(slate: Slate, record: Record, said: SaidPruned) -> None:
+    """It denies nothing, and may have been a no: what another one says later is not theirs alone to take back."""
+    cover, own = Cover(NOBODY, record.seq, ""), dict(slate.row(record.key).own)
+    for each in ALL_PURPOSES:
+        bit = own.get(each) or Bit(record.key, record.seq, record.seq, "", said.mark, dated=False, covers=(cover,))
+        own[each] = bit if bit.mark == said.mark else bit._replace(mark=SEVERAL)
+    slate.put(record.key, own=own)
 
 
 def _is_no_news(slate: Slate, key: bytes, said: SaidOut, purposes: Iterable[Purpose]) -> bool:

@@ -17,9 +17,7 @@ from gateway.fold.state import FOR_EVER, Bit, Get, Slate, StateName
 from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
 
 
-class NoPlace(StrEnum):
-    """Where a no lies, as the key sees it that is asked about."""
-
+class NoPlace(StrEnum):  # where a no lies, as the key sees it that is asked about
     OWN = "own"  # said at this very key
     NAME = "name"  # said by another name of the identifier
     MAILBOX = "mailbox"  # said in another spelling
@@ -52,7 +50,7 @@ class ReadNo(NamedTuple):
         left = [each.seq for each in covers if each.screen not in voids]
         if not left:
             return max(first, *(voids[each.screen] for each in covers)) if covers else first
-        return first if min(left) > first else -1
+        return first if min(left) > first or min(left) == first > self.bit.came else -1
 
 
 def read_noes(slate: Slate, key: bytes) -> Iterator[ReadNo]:
@@ -113,21 +111,11 @@ def standing_of(key: bytes, get: Get, now: int) -> Standing:
     held = _states(slate, key)
     came = {each.purpose for each in read_noes(slate, key) if each.place is not NoPlace.OWN and each.holds(voids)}
     days = {notice: date.fromordinal(day) for notice, day in row.told.items()}
-    band, grown = _age(slate, key)
-    return Standing(
-        own,
-        out_bits(came | {purpose for _, _, purpose in held}),
-        band,
-        None,
-        _linked(slate, key) > now,
-        not revoked(slate, key).issuperset(row.grants),
-        frozenset(source for source, _, _ in held),
-        informed,
-        parental,
-        grown,
-        days.get(NoticeKind.PRIVACY),
-        days.get(NoticeKind.CPNI),
-    )
+    told, cpni = (days.get(notice) for notice in (NoticeKind.PRIVACY, NoticeKind.CPNI))
+    denied = out_bits(came | {purpose for _, _, purpose in held})
+    sources, granted = frozenset(source for source, _, _ in held), not revoked(slate, key).issuperset(row.grants)
+    linked, (band, grown) = _linked(slate, key) > now, _age(slate, key)
+    return Standing(own, denied, band, None, linked, granted, sources, informed, parental, grown, told, cpni)
 
 
 def _states(slate: Slate, key: bytes) -> set[StateName]:
@@ -213,8 +201,7 @@ def last_outs(key: bytes, get: Get) -> dict[Purpose, int]:
 
 def come_back(mark: str, device: bytes, keys: Iterable[bytes], get: Get) -> frozenset[Purpose]:
     """The purposes that an installation of an app opted in to since the last no that it said itself, where each no that
-    stands on any of these keys is its own: it opens those for itself, never the precise location (P3). A state is none
-    of its own, but what it has from its other ids. `device`: its own key.
+    stands on any of these keys is its own (P3). A state is none, but what it has from its other ids. `device`: its key.
     """
     slate = Slate(get)
     since = {each: allowed.seq for each, allowed in slate.row(device).ins.items() if allowed.screen not in slate.voids}

@@ -32,6 +32,10 @@ class SaidOut(NamedTuple):  # a no of a person or a signal: opt_out, limit, with
     signal: bool = False  # heard and not asked for, so it counts only as news
 
 
+class SaidPruned(NamedTuple):  # nobody knows any more what; nothing that stands rests on it
+    mark: str = ""
+
+
 class SaidIn(NamedTuple):
     """A yes to purposes, after both steps and with proof. `screen`: the version of the page that asked for it."""
 
@@ -135,34 +139,15 @@ class KeptNotice(NamedTuple):
     day: int
 
 
-Said = (
-    SaidOut
-    | SaidIn
-    | GrantSaid
-    | ActUsed
-    | LinkSaid
-    | Released
-    | NamesLearnt
-    | StateSaid
-    | AgeTold
-    | NoticeGiven
-    | ChildFound
-    | ScreenVoided
-    | KeptNo
-    | KeptEnd
-    | KeptRevoked
-    | KeptAge
-    | KeptNotice
-)
+Chosen = SaidOut | SaidPruned | SaidIn | GrantSaid | ActUsed | ChildFound | ScreenVoided
+Known = LinkSaid | Released | NamesLearnt | StateSaid | AgeTold | NoticeGiven
+Kept = KeptNo | KeptEnd | KeptRevoked | KeptAge | KeptNotice  # of somebody who is forgotten
+Said = Chosen | Known | Kept
 
 
 class Record(NamedTuple):
-    """`seq`: its number in the log; of what stands before an entry in today's side tables, that entry's. `at`: Unix
-    milliseconds. `account`: whether its key is one's.
-    """
-
-    seq: int
-    at: int
+    seq: int  # its number in the log; of what stands before an entry in today's side tables, that entry's
+    at: int  # Unix milliseconds
     key: bytes
     said: Said
-    account: bool = False
+    account: bool = False  # whether its key is an account's

@@ -1,6 +1,4 @@
-"""What the fold keeps: a row a key, an edge an (account, key) pair, and the head. All of it is made from records alone,
-is never changed in place, and is read through one function from places to what lies there.
-"""
+"""What the fold keeps: a row a key, an edge an (account, key) pair, the voided screens. Never changed in place."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -17,6 +15,7 @@ Get = Callable[[Place], Any]  # None where nothing lies
 HEAD: Place = b"head"  # no key: those have 16 bytes
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
 SEVERAL = "*"  # in place of a mark: more than one said it, so that no one of them can take it back
+NOBODY = b"nobody"  # no key: whose cover no later yes takes the place of
 FORGOTTEN = -1  # the record of a no that is forgotten itself
 FOR_EVER = 2**53  # milliseconds; later than any date that is said
 

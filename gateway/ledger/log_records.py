@@ -1,7 +1,7 @@
 """The records of today's log as the fold reads them (`gateway.fold.record`), from the entries and their side tables.
 
 The one place where the two meet: it reads what `happenings` reads, and never the live standings or what they are made
-from. What was voided by a moment is left out, and so is what no standing rests on.
+from. What was voided by a moment is left out; of what was pruned only that something was said is known.
 """
 
 import json
@@ -45,7 +45,7 @@ ENTERED = (
     f" t.day, t.outcome, a.band, a.may_rise, m.mark FROM detail d{JOINED} LEFT JOIN given g ON g.seq = d.seq"
     " LEFT JOIN link_event l ON l.seq = d.seq AND l.at IS NOT NULL AND NOT l.released"
     " LEFT JOIN told_event t ON t.seq = d.seq LEFT JOIN age_event a ON a.seq = d.seq"
-    f" LEFT JOIN acted m ON m.seq = d.seq WHERE d.at <= ?1 AND {BODY} IS NOT NULL"
+    f" LEFT JOIN acted m ON m.seq = d.seq WHERE d.at <= ?1"
     " AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq AND v.at <= ?1)"
 )
 
@@ -159,8 +159,9 @@ class Entered(NamedTuple):
 
 def _entries(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
     for row in db.execute(ENTERED, (now,)):
-        entered = Entered._make((*row[:4], json.loads(row[4]), *row[5:]))
-        said = _said(ChoiceKind(entered.leaf["e"]), entered)
+        entered = Entered._make((*row[:4], json.loads(row[4] or "{}"), *row[5:]))
+        known = entered.leaf.get("e")
+        said = _said(ChoiceKind(known), entered) if known else told.SaidPruned(entered.mark or "")
         if said is not None:
             yield PlacedRecord(
                 ENTRIES, 0, Record(entered.seq, entered.at, entered.key, said, entered.kind == "account")

@@ -301,6 +301,17 @@ def test_a_grant_behind_a_no_that_was_lifted_before_is_none_of_its_business():
     assert log.grants("phone") == ["teemo"]
 
 
+def test_a_grant_is_over_where_the_mailbox_is_met_with_the_yes_that_lifts_its_no():
+    log = Log()
+    log.named("jane.doe", "digest")
+    log.say("janedoe", grant())
+    log.no("jane.doe")
+    log.named("jane.doe", mailbox="janedoe")
+    log.seq -= 1  # names are learnt with the entry that comes behind them
+    log.yes("jane.doe")
+    assert log.grants("janedoe") == []
+
+
 def test_a_grant_stays_over_when_the_account_that_ended_it_is_gone():
     log = Log()
     log.link("ann", "phone")
@@ -370,6 +381,23 @@ def test_what_it_has_from_its_other_ids_is_looked_at_there_and_the_precise_locat
     log.yes("app", SENSITIVE)
     assert comes_back(log, "new ad id") == [SALE]
     assert comes_back(log, "new ad id", mark="b") == []
+
+
+def test_what_was_pruned_may_have_been_anybodys_no():
+    log = Log()
+    log.say("ad id", record.SaidPruned())
+    assert not log.denies("ad id")
+    log.no("ad id", mark="a")
+    log.yes("app")
+    assert comes_back(log, "ad id") == []
+
+
+def test_what_was_pruned_denies_nothing_though_a_later_screen_is_voided():
+    log = Log()
+    log.say("ad id", record.SaidPruned())
+    log.yes("ad id", screen="dark")
+    log.void("dark")
+    assert not log.denies("ad id")
 
 
 def test_a_year_runs_from_the_last_no_that_somebody_said_of_themselves():
