@@ -37,6 +37,7 @@ from gateway.ledger.writer import Transaction
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
 
 NO_DAY = 0  # `out_at` of a no that nobody is known to have said of themselves (`Source.READING`)
+BESIDE = "SELECT identifier FROM link WHERE account = ? AND identifier <> ? AND NOT (claimed AND ended IS NOT NULL)"
 Deny = tuple[bytes, Purpose, int]  # origin, purpose, seq
 LIFT = "DELETE FROM travelled_choice WHERE key = ? AND purpose = ? AND via = ?"
 SENT_BY_NAME = "SELECT key FROM travelled_choice WHERE origin = ? AND via = ? AND purpose = ?"
@@ -255,9 +256,15 @@ def make_own(tx: Transaction, account: bytes, key: bytes) -> None:
 
 
 def _only_through(tx: Transaction, account: bytes, key: bytes) -> list[bytes]:
-    """An identifier's forms that no other one which the account has or had goes by."""
-    through, names = carriers(tx, account), own_names(tx, key)
-    return sorted(form for form in with_looser(tx, names) if through.get(form, set()) <= names)
+    """An identifier's forms that nothing else goes by which the account has or had; a claim that ended is as if it had
+    not been.
+    """
+    others = {
+        form
+        for (identifier,) in tx.db.execute(BESIDE, (account, key)).fetchall()
+        for form in with_looser(tx, group(tx, identifier))
+    }
+    return sorted(with_looser(tx, own_names(tx, key)) - others)
 
 
 def join_names(tx: Transaction, joining: set[bytes], key: bytes, now: int) -> None:
