@@ -143,10 +143,18 @@ def _give_back_from_ended_links(tx: Transaction, each: VoidedConsent, now: int) 
         ).fetchall():
             then = ReachThen(max(last, each.seq), until - 1)
             for origin in sorted(whole_of(tx, account, now, then=then) - names):
-                said = travel.last_out_at(tx, origin).get(each.purpose)
-                if said is not None and said < until:
-                    travel.carry(tx, forms, _denies(tx, origin, each.purpose), account)
+                if _said_no_until(tx, origin, each.purpose, until):
+                    travel.carry(tx, forms, [(origin, each.purpose, last)], account)
     recompute(tx, forms, now)
+
+
+def _said_no_until(tx: Transaction, key: bytes, purpose: Purpose, until: int) -> bool:
+    """Whether somebody's last no before a moment stood then; what they said later is for what they have later."""
+    row = tx.db.execute(
+        "SELECT out_at, state, in_at FROM own_choice WHERE key = ? AND purpose = ? AND out_at > ?",
+        (key, purpose, travel.NO_DAY),
+    ).fetchone()
+    return row is not None and row[0] < until and (row[1] == OUT or (row[2] or 0) >= until)
 
 
 def _denies(tx: Transaction, key: bytes, purpose: Purpose, after: int = -1) -> list[travel.Deny]:
