@@ -109,9 +109,19 @@ def lifted_on_a_voided_screen(found: Any) -> set[str]:
 
 
 def forgotten_look_alike(found: Any) -> set[str]:
-    """A form that somebody else's address is hashed to goes on denying when the one that it is exactly is forgotten."""
-    names = [each for act in found.acts if act.get("mode") == "unlink" for each in act["who"]]
-    return {"deny"} if found.key.partition(" #")[0] in names and found.other["deny"] > found.rules["deny"] else set()
+    """When an address is forgotten, what stood of others who look like it or are the same mailbox is made again from
+    the log by the fold; the rules make its own rows again and no others.
+    """
+    names = {each for act in found.acts if act.get("mode") == "unlink" for each in act["who"]}
+    alike = next((each for each in ALIKE if found.key.partition(" #")[0] in each), set())
+    return {"deny", "own"} if names & alike and found.other["deny"] >= found.rules["deny"] else set()
+
+
+def spelling_met_later(found: Any) -> set[str]:
+    """An account's no reaches the mailbox also where it is learnt later that a digest is of one of its spellings."""
+    ties = {each for act in found.acts if "identifiers" in act for each in act["identifiers"]}
+    mailbox = found.key.partition(" #")[0] in ALIKE[1] and "jane hashed" in ties
+    return {"deny"} if mailbox and found.other["deny"] > found.rules["deny"] else set()
 
 
 KNOWN: dict[str, Callable[[Any], set[str]]] = {
@@ -122,6 +132,7 @@ KNOWN: dict[str, Callable[[Any], set[str]]] = {
         named_later,
         in_doubt,
         forgotten_look_alike,
+        spelling_met_later,
         end_told_beforehand,
         word_of_an_app,
         lifted_on_a_voided_screen,
