@@ -279,7 +279,7 @@ def join_names(tx: Transaction, joining: set[bytes], key: bytes, now: int) -> No
         rows = tx.db.execute("SELECT origin, purpose, seq, via FROM travelled_choice WHERE key = ?", (name,))
         for origin, purpose, seq, via in rows.fetchall():
             if via not in names and via not in elsewhere:
-                carry(tx, with_looser(tx, names - {name}), [(origin, Purpose(purpose), seq)], via)
+                carry(tx, with_looser(tx, names) - {name}, [(origin, Purpose(purpose), seq)], via)
         tx.db.executemany(
             "INSERT OR IGNORE INTO device_state SELECT ?, source, purpose, seq FROM device_state WHERE key = ?",
             [(other, name) for other in names - {name}],
