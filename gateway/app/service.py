@@ -351,8 +351,6 @@ async def _opened(
             )
         )
         logging_notices = await log_notices(house.consent)
-        if logging_notices:
-            stack.callback(logging_notices.cancel)
         rehearsing = Rehearsing(
             folder, house.writer, deciding, clock, partial(rehearse, RehearsalOrder(settings)),
             every=0 if dev else settings.rehearsal.every_hours, late=settings.rehearsal.alarm_after_hours,
@@ -363,6 +361,8 @@ async def _opened(
         )  # fmt: skip
         await asyncio.to_thread(evidence.start)
         stack.push_async_callback(asyncio.to_thread, evidence.stop)
+        if logging_notices:  # it writes to the house, and so ends long before it
+            stack.callback(logging_notices.cancel)
         stack.push_async_callback(house.codes.close)
         stack.push_async_callback(house.sharing.close)
         visitors = Visitors(

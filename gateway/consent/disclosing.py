@@ -437,9 +437,10 @@ class Disclosing(Deciding):
             pass
 
     def _end(self) -> None:
-        self._turn()
-        self._lose(list(self._waiting))
-        self._waiting.clear()
+        while self._waiting:
+            if not self.write():
+                self._lose(list(self._waiting))
+                self._waiting.clear()
 
     async def settled(self, seconds: float) -> None:
         """What was answered before this is on record when it returns, or so many seconds are over; so that whoever got

@@ -29,6 +29,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from gateway.choice.recipient import Recipient
 from gateway.consent.share import HANDLE, Shared, ShareRow, Sharing
@@ -104,7 +105,8 @@ class Job:
     def _rows(self) -> Iterator[sqlite3.Connection]:
         """The chunks' file; whoever reads it may go on in another thread. Raises OSError."""
         try:
-            made = sqlite3.connect(self._folder / ROWS, isolation_level=None, check_same_thread=False)
+            there = f"file:{quote(str(self._folder / ROWS))}?mode=rw"  # a file that is not there is not made by reading
+            made = sqlite3.connect(there, uri=True, isolation_level=None, check_same_thread=False)
             with contextlib.closing(made) as db:
                 db.execute("PRAGMA synchronous = EXTRA")  # else a power cut may undo the last chunk
                 db.execute(TABLE)
@@ -132,9 +134,9 @@ class Job:
         folder = self._folder / "sealed"
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            until = datetime.fromisoformat(manifest["valid_until"])
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        until = datetime.fromisoformat(manifest["valid_until"])
         return SealedFile(manifest, until, (folder / UPLOADED).exists(), folder)
 
     def begin(self) -> "Parts":

@@ -7,6 +7,10 @@ import contextlib
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import structlog
+
+log = structlog.get_logger("gateway")
+
 
 @contextlib.asynccontextmanager
 async def beside(work: Callable[[], Awaitable[None]], *, wanted: bool) -> AsyncIterator[None]:
@@ -48,6 +52,7 @@ class Every:
 
     def start(self) -> None:
         self.ends = False
+        self._wake.clear()
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
@@ -85,6 +90,14 @@ class Every:
             self._wake.wait(pause)
             self._wake.clear()
             if not self.ends:
-                found = self._work()
-                pause = self._seconds if found is None else found
+                pause = self._turn()
         self._last()
+
+    def _turn(self) -> float:
+        """How long to wait for the next one. One that failed by what nobody foresaw is told of, and is not the last."""
+        try:
+            found = self._work()
+        except Exception as error:  # noqa: BLE001 - a thread that died quietly would do none of its work any more
+            log.warning("turn failed", thread=self._name, why=type(error).__name__)  # its text may name somebody
+            found = None
+        return self._seconds if found is None else found

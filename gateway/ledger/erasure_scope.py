@@ -5,15 +5,17 @@ Reads only.
 
 from collections.abc import Iterable, Mapping
 
-from gateway.ledger.reach import group, released
+from gateway.ledger.reach import canonicals, group, released
 from gateway.ledger.writer import Transaction
 
 Own = Mapping[bytes, int]  # key: the first entry that is its present holder's
 
 
 def of(tx: Transaction, keys: Iterable[bytes]) -> Own:
-    """These keys with the other names of their identifiers."""
+    """These keys with the other names of their identifiers; a digest that another one has too stays for that one."""
+    keys = set(keys)
     names = {name for key in keys for name in group(tx, key)}
+    names -= {name for name in names if name not in keys and canonicals(tx, name) - names}
     return {name: max(released(tx, name), 0) for name in sorted(names)}
 
 

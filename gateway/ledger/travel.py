@@ -37,7 +37,10 @@ from gateway.ledger.writer import Transaction
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
 
 NO_DAY = 0  # `out_at` of a no that nobody is known to have said of themselves (`Source.READING`)
-BESIDE = "SELECT identifier FROM link WHERE account = ? AND identifier <> ? AND NOT (claimed AND ended IS NOT NULL)"
+BESIDE = (  # but claims that ended; what a release ended keeps what had come
+    "SELECT identifier FROM link l WHERE account = ? AND identifier <> ? AND NOT (claimed AND ended IS NOT NULL AND"
+    " NOT EXISTS (SELECT 1 FROM release r WHERE r.identifier = l.identifier AND r.seq >= l.ended))"
+)
 Deny = tuple[bytes, Purpose, int]  # origin, purpose, seq
 LIFT = "DELETE FROM travelled_choice WHERE key = ? AND purpose = ? AND via = ?"
 SENT_BY_NAME = "SELECT key FROM travelled_choice WHERE origin = ? AND via = ? AND purpose = ?"

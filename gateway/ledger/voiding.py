@@ -117,7 +117,8 @@ def _give_back_to_account(tx: Transaction, each: VoidedConsent, now: int) -> Non
             same = group(tx, name) | mailbox(tx, name)
             travel.carry(tx, with_looser(tx, reached - same), denies, each.key)
     for name, end in _let_go(tx, each):
-        denies = [deny for deny in _denies(tx, name, each.purpose) if deny[2] < end]
+        theirs = max(released(tx, name), 0)  # what it said again since may have been said before; a next holder's not
+        denies = [deny for deny in _denies(tx, name, each.purpose) if deny[2] < end or theirs < end]
         travel.carry(tx, with_looser(tx, reached - group(tx, name) - mailbox(tx, name)), denies, each.key)
     recompute(tx, with_looser(tx, reached), now)
 
@@ -149,12 +150,14 @@ def _give_back_from_ended_links(tx: Transaction, each: VoidedConsent, now: int) 
 
 
 def _said_no_until(tx: Transaction, key: bytes, purpose: Purpose, until: int) -> bool:
-    """Whether somebody's last no before a moment stood then; what they said later is for what they have later."""
+    """Whether somebody's no may have stood at a moment. Of several the last one alone is known: where it stands still
+    the first may have been in time.
+    """
     row = tx.db.execute(
         "SELECT out_at, state, in_at FROM own_choice WHERE key = ? AND purpose = ? AND out_at > ?",
         (key, purpose, travel.NO_DAY),
     ).fetchone()
-    return row is not None and row[0] < until and (row[1] == OUT or (row[2] or 0) >= until)
+    return row is not None and (row[1] == OUT or (row[0] < until and (row[2] or 0) >= until))
 
 
 def _denies(tx: Transaction, key: bytes, purpose: Purpose, after: int = -1) -> list[travel.Deny]:

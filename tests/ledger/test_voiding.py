@@ -150,6 +150,26 @@ class TestWhatItHadLifted:
         assert story.sales(account, me, device) == [OUT, OUT, OUT]
         assert not story.standing(account).denies(Purpose.MARKETING_MAIL), "it was gone when it said that"
 
+    def test_comes_back_from_a_phone_let_go_that_said_it_again(self, story, account, me, device, void):
+        story.says(me)
+        story.at += timedelta(seconds=1)
+        story.unlinks(account, me)
+        story.at += timedelta(seconds=1)
+        story.says(me)
+        story.says(account, "opt_in", **DARK)
+        void()
+        assert story.sales(account, me, device) == [OUT, OUT, OUT]
+
+    def test_comes_back_to_a_phone_let_go_whose_account_said_no_again(self, story, account, me, void):
+        story.says(account)
+        story.at += timedelta(seconds=1)
+        story.unlinks(account, me)
+        story.at += timedelta(seconds=1)
+        story.says(account)
+        story.says(me, "opt_in", **DARK)
+        void()
+        assert story.sales(account, me) == [OUT, OUT]
+
     def test_comes_back_to_what_the_account_has_got_since(self, story, account, me, who, void):
         story.says(me)
         story.says(me, "opt_in", **DARK)
