@@ -98,6 +98,6 @@ class Every:
         try:
             found = self._work()
         except Exception as error:  # noqa: BLE001 - a thread that died quietly would do none of its work any more
-            log.warning("turn failed", thread=self._name, why=type(error).__name__)  # its text may name somebody
+            log.warning("turn failed", rule=self._name, why=type(error).__name__)  # its text may name somebody
             found = None
         return self._seconds if found is None else found
