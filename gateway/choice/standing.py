@@ -19,9 +19,8 @@ SHIFT: dict[Purpose, int] = {purpose: 2 * index for index, purpose in enumerate(
 
 
 OUT_BITS = sum(OUT << shift for shift in SHIFT.values())
-NOT_ASKED = (
-    date.max
-)  # of somebody else's record beside the person's: it denies, and says nothing of what they were told
+# Of somebody else's record beside the person's: it denies, and says nothing of what they were told
+NOT_ASKED = date.max
 IN_BITS = sum(IN << shift for shift in SHIFT.values())
 
 

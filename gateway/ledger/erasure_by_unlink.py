@@ -24,7 +24,7 @@ from gateway.ledger import (
 )
 from gateway.ledger.erasure_scope import Own
 from gateway.ledger.leaves import BODY, JOINED
-from gateway.ledger.reach import carriers, group, looser, mailbox, spellings, targets_of, with_looser
+from gateway.ledger.reach import carriers, group, looser, mailbox, spellings, targets_of, with_looser, with_mailbox
 from gateway.ledger.rows_check import FOR_EVER
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.subjects import Subject
@@ -180,7 +180,7 @@ def _made_own(tx: Transaction, way: bytes) -> set[Row]:
     """What an identifier had kept from an account when an app tied the two again (`travel.make_own`): no entry that
     stays says so any more.
     """
-    names = group(tx, way) | mailbox(tx, way)
+    names = with_mailbox(tx, way)
     return {row for row in tx.db.execute(THROUGH, (way,)).fetchall() if row[2] not in names}
 
 

@@ -18,10 +18,10 @@ from gateway.ledger.happenings import ENTRIES, LINKS, MAILBOXES, NAMES, OLD_LINK
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.reach import SKEW
 from gateway.ledger.records import ACTS
+from gateway.ledger.rows_check import FOR_EVER
 from gateway.ledger.unlinked_remains import End
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source, Told
 
-FOR_EVER = 2**62  # milliseconds
 NOBODY = b""  # the key of a record about no one
 
 LEARNT = "SELECT seq, at, turn, canonical, alias FROM name WHERE at <= ? ORDER BY turn"

@@ -90,6 +90,11 @@ def mailbox(tx: Transaction, key: bytes) -> set[bytes]:
     return {name for other in spellings(tx, key) for name in group(tx, other)}
 
 
+def with_mailbox(tx: Transaction, key: bytes) -> set[bytes]:
+    """A key's names and those of the other spellings of its mailbox: all that have its no by themselves."""
+    return group(tx, key) | mailbox(tx, key)
+
+
 def is_account(tx: Transaction, key: bytes) -> bool:
     """Whether a key is an account's that has or had something."""
     return tx.db.execute("SELECT 1 FROM link WHERE account = ? LIMIT 1", (key,)).fetchone() is not None

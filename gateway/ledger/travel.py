@@ -31,6 +31,7 @@ from gateway.ledger.reach import (
     targets_of,
     whole_of,
     with_looser,
+    with_mailbox,
 )
 from gateway.ledger.standing_rows import Came, recompute
 from gateway.ledger.writer import Transaction
@@ -160,9 +161,7 @@ def _lift_what_ended(tx: Transaction, key: bytes, purpose: Purpose, now: int) ->
                 tx.db.execute(LIFT, (form, purpose, account))
                 if not others.isdisjoint(has):  # it has another one now that the form may stand for
                     carry(tx, [form], [deny for deny in passed_on(tx, account) if deny[1] is purpose], account)
-    for form in (
-        forms
-    ):  # of an account that was erased the row names the identifier that it came through (ledger/erasure_by_unlink.py)
+    for form in forms:  # of an erased account the row names what it came through (ledger/erasure_by_unlink.py)
         rows = tx.db.execute("SELECT origin, via FROM travelled_choice WHERE key = ? AND purpose = ?", (form, purpose))
         erased = [row for row in rows.fetchall() if row[1] in names and row[0] not in names]
         tx.db.executemany(f"{LIFT} AND origin = ?", [(form, purpose, via, origin) for origin, via in erased])
@@ -222,11 +221,11 @@ def carry_both_ways(tx: Transaction, account: bytes, joining: set[bytes], now: i
     said = {key: own_denies(tx, key, after=released(tx, key)) for key in up}
     came: dict[bytes, Came] = {}
     for key, denies in said.items():  # not to its own names: those have it by themselves, and it is lifted there
-        own = group(tx, key) | mailbox(tx, key)
+        own = with_mailbox(tx, key)
         carry(tx, with_looser(tx, targets - own) if denies else (), denies, account, came)
     holds = passed_on(tx, account)
     for key in joining:  # of what joins together each gets what the account has from the others, by an earlier link too
-        own = group(tx, key) | mailbox(tx, key)
+        own = with_mailbox(tx, key)
         carry(tx, with_looser(tx, {key}), [deny for deny in holds if deny[0] not in own], account, came)
     recompute(tx, with_looser(tx, (targets if any(said.values()) else set()) | joining), now, came)
 

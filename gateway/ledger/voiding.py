@@ -22,6 +22,7 @@ from gateway.ledger.reach import (
     targets_of,
     whole_of,
     with_looser,
+    with_mailbox,
 )
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.subjects import milliseconds
@@ -114,12 +115,12 @@ def _give_back_to_account(tx: Transaction, each: VoidedConsent, now: int) -> Non
         if name not in has | mates:  # what it said once it was gone is another's
             denies = [deny for deny in denies if deny[2] < each.seq]
         if denies:
-            same = group(tx, name) | mailbox(tx, name)
+            same = with_mailbox(tx, name)
             travel.carry(tx, with_looser(tx, reached - same), denies, each.key)
     for name, end in _let_go(tx, each):
         theirs = max(released(tx, name), 0)  # what it said again since may have been said before; a next holder's not
         denies = [deny for deny in _denies(tx, name, each.purpose) if deny[2] < end or theirs < end]
-        travel.carry(tx, with_looser(tx, reached - group(tx, name) - mailbox(tx, name)), denies, each.key)
+        travel.carry(tx, with_looser(tx, reached - with_mailbox(tx, name)), denies, each.key)
     recompute(tx, with_looser(tx, reached), now)
 
 
