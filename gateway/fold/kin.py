@@ -65,9 +65,11 @@ def edges_of(slate: Slate, keys: Iterable[bytes]) -> Iterator[tuple[bytes, bytes
 
 
 def has(slate: Slate, account: bytes, key: bytes, at: int | None = None) -> bool:
-    """Whether an account has an identifier, by whichever name it was told; `at`: for what lifts a no, then."""
+    """Whether an account has an identifier by more than an app's word, whichever name it was told; `at`: for what lifts
+    a no, then.
+    """
     edges = (slate.edge(account, name) for name in family(slate, key))
-    return any(edge.lives() if at is None else edge.lifts(at) for edge in edges)
+    return any((edge.lives() if at is None else edge.lifts(at)) and not edge.claimed for edge in edges)
 
 
 def roads(slate: Slate, keys: Iterable[bytes], at: int | None = None) -> set[bytes]:
