@@ -55,19 +55,18 @@ def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge, *, over
 
 def _go_up(slate: Slate, accounts: Iterable[bytes], origins: Iterable[bytes], seq: int) -> None:
     """What these said themselves, as far as their present holder did."""
-    said = {origin: holder_since(slate, origin, slate.row(origin).own) for origin in origins}
-    for account in accounts:
-        for origin, bits in said.items():
-            send_up(slate, account, origin, bits, seq)
+    for origin in origins:
+        if bits := holder_since(slate.row(origin)):
+            for account in accounts:
+                send_up(slate, account, origin, bits, seq)
 
 
 def _read_again(slate: Slate, account: bytes, member: bytes, seq: int) -> None:
     """What stayed when a link ended, and still stands at the account, is read through it again."""
-    voids = slate.voids
-    stands = {(each, bit.who) for each, bit in passed_on(slate, account, set()) if bit.denies(voids)}
     for name in family(slate, member):
-        down = slate.edge(account, name).down
+        down, voids = slate.edge(account, name).down, slate.voids
         if down and all(has(slate, account, root) for root in roots(slate, name)):
+            stands = {(each, bit.who) for each, bit in passed_on(slate, account, set()) if bit.denies(voids)}
             left = {each: tuple(bit for bit in bits if (each, bit.who) not in stands) for each, bits in down.items()}
             slate.put_edge(account, name, seq, down={each: bits for each, bits in left.items() if bits})
 
@@ -100,12 +99,15 @@ def fold_release(slate: Slate, record: Record, said: Released) -> None:
 
 def fold_names(slate: Slate, record: Record, said: NamesLearnt) -> None:
     """A target is added to a name's list and never replaced."""
-    key, before = record.key, family(slate, record.key)
-    for forms, here, there in ((said.same, "names", "targets"), (said.looser, "looser", "owners")):
-        for form in forms:
-            if form not in getattr(slate.row(key), here):
-                slate.put(key, **{here: {**getattr(slate.row(key), here), form: record.seq}})
-                slate.put(form, **{there: {**getattr(slate.row(form), there), key: record.seq}})
+    key, row, before = record.key, slate.row(record.key), family(slate, record.key)
+    same = {form: record.seq for form in said.same if form not in row.names}
+    looser = {form: record.seq for form in said.looser if form not in row.looser}
+    if same or looser:
+        slate.put(key, names={**row.names, **same}, looser={**row.looser, **looser})
+    for form in same:
+        slate.put(form, targets={**slate.row(form).targets, key: record.seq})
+    for form in looser:
+        slate.put(form, owners={**slate.row(form).owners, key: record.seq})
     after = family(slate, key)
     _go_up(slate, roads(slate, after), after - before, record.seq)
     if said.mailbox is not None and slate.row(key).box is None:

@@ -89,8 +89,7 @@ def send_up(slate: Slate, account: bytes, origin: bytes, bits: Mapping[Purpose, 
             up[purpose] = bit._replace(came=seq)
         elif not up[purpose].denies(voids):
             up[purpose] = bit._replace(came=up[purpose].came)
-    if bits:
-        slate.put_edge(account, origin, seq, up=up)
+    slate.put_edge(account, origin, seq, up=up)
 
 
 def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:

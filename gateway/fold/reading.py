@@ -192,9 +192,7 @@ def last_outs(key: bytes, get: Get) -> dict[Purpose, int]:
     """The record of the last no to each purpose that a key's present holder said of themselves, lifted or not: from it
     on they are not asked again for a year. A further reading of a number has none.
     """
-    slate = Slate(get)
-    own = holder_since(slate, key, slate.row(key).own)
-    return {purpose: bit.seq for purpose, bit in own.items() if bit.dated}
+    return {purpose: bit.seq for purpose, bit in holder_since(Slate(get).row(key)).items() if bit.dated}
 
 
 def come_back(mark: str, device: bytes, keys: Iterable[bytes], get: Get) -> frozenset[Purpose]:

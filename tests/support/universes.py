@@ -27,6 +27,7 @@ MAILBOX = {
     "jane dotted": named("email", "jane.doe@gmail.com"), "jane's twin": named("email", "j.anedoe+a@googlemail.com"),
     "jane hashed": named("email_sha256", sha256(b"jane.doe@gmail.com").hexdigest()),
     "elsewhere": named("email", "jane.doe@example.com"), "tablet": named("gaid", gaid(7)), "phone": named("phone", phone(1)),
+    "browser": named("browser", "b" * 16),
 }  # fmt: skip
 UUID = {
     "ann": named("account", "ann"), "bob": named("account", "bob"), "gaid": named("gaid", GAID),
@@ -36,7 +37,7 @@ UUID = {
 }  # fmt: skip
 LIBRARY = {
     **{f"reader {number}": named("account", f"reader{number}") for number in range(18)},
-    "tablet": named("gaid", gaid(7)), "phone": named("phone", phone(1)),
+    "tablet": named("gaid", gaid(7)), "phone": named("phone", phone(1)), "browser": named("browser", "b" * 16),
 }  # fmt: skip
 ANYTHING = {**FAMILY, **MAILBOX, **UUID, "cat": named("account", "cat")}
 MOST = 12
@@ -48,11 +49,13 @@ TOKENS = ("a", "b")
 RECIPIENTS = ("teemo", "bank")
 NUMBERS = {"phone", "email"}
 DEVICES = {"browser", "device", "gaid", "idfa", "oaid", "ad_id_sha256"}
-FEW_HOURS = (0.01, 0.5, 2)
+FEW_HOURS = (0.001, 0.001, 0.5, 2)  # the first is over after four acts
 SKEWS = (20, -20, 3, 0)
 LONG = 0.6  # of a life: before that no child is found, for it ends what may change
-# Told by right clocks alone: of an unlink the rules make rows again as of the clock that told it.
-RIGHT_CLOCK = {"wait", "sweep", "clock", "unlink"}
+LATE = 3  # hours: with a clock that is 20 ahead less than the day that a link may go on behind its date
+# Told by right clocks alone: of an unlink the rules make rows again as of the clock that told it, and what is over
+# already by a clock that is behind it is not.
+RIGHT_CLOCK = {"wait", "sweep", "clock", "unlink", "had"}
 
 
 def universe_of(seed: int) -> dict[str, dict[str, str]]:
@@ -84,7 +87,6 @@ class Maker:
         self.devices = [name for name, kind in of.items() if kind in DEVICES]
         self.ids = [name for name, kind in of.items() if kind in DEVICES - {"browser", "device"}]
         self.numbers = [name for name, kind in of.items() if kind in NUMBERS]
-        self.one_digest = {name for name, said in self.who.items() if said["value"] in {GAID, DIGEST}}
         self.live: dict[tuple[str, str], tuple[str, float | None]] = {}  # whole or claimed, until
         self.ids_of: list[str] = []  # entries that may be voided
         self.asked: list[str] = []
@@ -96,7 +98,7 @@ class Maker:
 
     def next(self) -> Act:
         """The next act: of the kinds that can come now, the one that came least often behind the last."""
-        late = [until for _, until in self.live.values() if until is not None and until < self.hours - 10]
+        late = [until for _, until in self.live.values() if until is not None and until < self.hours - LATE]
         kinds = (
             ["sweep"]
             if late
@@ -221,17 +223,19 @@ class Maker:
         return {"act": act, "account": account, "identifiers": things, **more}
 
     def _link_until(self):
-        return self._link(until={"hours": self.one(FEW_HOURS)})
+        return self._link(most=2, until={"hours": self.one(FEW_HOURS)})
 
     def _link_again(self):
+        """As before, or with an end from now on."""
         whole = [pair for pair, (kind, _) in self.live.items() if kind == "whole"]
-        return self._on(self.one(sorted(whole)), "link")
+        return self._on(self.one(sorted(whole)), self.one((None, *FEW_HOURS)))
 
-    def _on(self, pair, act):
+    def _on(self, pair, hours):
         if pair is None:
             return None
-        self.live[pair] = ("whole", None)
-        return {"act": act, "account": pair[0], "identifiers": [pair[1]]}
+        self.live[pair] = ("whole", hours and self.hours + hours)
+        until = {"until": {"hours": hours}} if hours else {}
+        return {"act": "link", "account": pair[0], "identifiers": [pair[1]], **until}
 
     def _had(self):
         pairs = [(one, other) for one in self.accounts for other in self.things if (one, other) not in self.live]
@@ -256,10 +260,10 @@ class Maker:
         )
 
     def _claim(self):
-        return self._link("claim", 1) if self.ids else None
+        return self._link("claim", 3) if self.ids else None
 
     def _claim_whole(self):
-        return self._on(self.one(sorted(pair for pair, (kind, _) in self.live.items() if kind == "claimed")), "link")
+        return self._on(self.one(sorted(pair for pair, (kind, _) in self.live.items() if kind == "claimed")), None)
 
     def _disclaim(self):
         claimed = sorted(pair for pair, (kind, _) in self.live.items() if kind == "claimed")
@@ -370,8 +374,7 @@ class Maker:
         return {"act": "erase", "mode": "erase_details", "who": [self.anybody()]}
 
     def _unlink(self):
-        """Not of an id that shares its digest: with it goes whose name that is, and the rules' own replay differs."""
-        who = self.one([name for name in self.who if len(self.one_digest) < 2 or name not in self.one_digest])
+        who = self.one([*self.who])
         self.live = {pair: how for pair, how in self.live.items() if who not in pair}
         return {"act": "erase", "mode": "unlink", "who": [who]}
 
