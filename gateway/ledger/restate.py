@@ -3,9 +3,9 @@ kept (R19).
 
 The measure is the state just before the first entry that stays: an old entry counts if that state rests on it, or the
 one that there would be without the consents of a screen. So whatever is lived through after it, today or after a void
-of a choice or a screen, comes out as with every entry there. Proved by the ledger's own rules, group by group; where less is
-not enough, the group's old entries are all said again. What an earlier prune said again, and this one does not reach,
-is lived through as well: an old word that was taken back must not stand alone.
+of a choice or a screen, comes out as with every entry there. Proved by the ledger's own rules, group by group; where
+less is not enough, the group's old entries are all said again. What an earlier prune said again, and this one does not
+reach, is lived through as well: an old word that was taken back must not stand alone.
 """
 
 import contextlib
