@@ -352,7 +352,7 @@ def _migrated(folder: Path, origin: str) -> int:
         secrets = secret_files.create(folder)
     with schema.held(folder), contextlib.closing(Vault(folder, secrets.wraps)) as vault:
         return schema.migrate(
-            folder, len(secrets.peppers), {4: lambda db: upgrade.prove(db, vault, origin)},
+            folder, len(secrets.peppers), {4: lambda db: upgrade.prove(db, vault, origin), 22: upgrade.void_again},
             mark=secrets.mark if person_keys.opened_by(folder, secrets.wraps) else 0,
         )  # fmt: skip
 

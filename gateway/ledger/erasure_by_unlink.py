@@ -10,7 +10,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from gateway.choice.standing import NONE, OUT
+from gateway.choice.standing import NONE
 from gateway.ledger import (
     ages,
     connected_people,
@@ -68,7 +68,6 @@ ENDED = f"""
 SELECT c.purpose, c.ui, d.key, d.seq, json_extract(CAST({BODY} AS TEXT), '$.e')
 FROM own_choice c JOIN detail d ON d.seq = c.seq {JOINED} WHERE c.key = ? AND c.state = ? AND d.key <> c.key
 """  # noqa: S608 - ours
-GIVEN_BACK = "SELECT c.purpose FROM own_choice c JOIN voided_ui v ON v.seq = c.seq WHERE c.key = ? AND c.state = ?"
 ALLOWED = f"""
 SELECT d.key FROM detail d {JOINED}
 WHERE d.key IN ({{marks}}) AND json_extract(CAST({BODY} AS TEXT), '$.to') IS NOT NULL
@@ -202,7 +201,6 @@ def _ended(tx: Transaction, own: Own) -> list[tuple[bytes, str, str, str]]:
         for purpose, ui, by, at, said in tx.db.execute(ENDED, (key, NONE)).fetchall():
             if by in own and at >= own[by]:
                 found.add((key, purpose, End.BOTH if said == ChoiceKind.OPT_IN else End.YES, ui))
-        found |= {(key, purpose, End.BACK, "") for (purpose,) in tx.db.execute(GIVEN_BACK, (key, OUT)).fetchall()}
     return sorted(found)
 
 

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
+from gateway.choice.standing import IN, NONE, OUT
+from gateway.terms import Purpose
+
 Row = tuple[Any, ...]
 CHUNK = 500  # keys of one statement
 
@@ -29,6 +32,11 @@ TABLES: dict[str, tuple[str, ...]] = {
     "release": ("identifier", "seq"),
 }  # fmt: skip
 HELD, CHANGED = TABLES["standing"].index("held"), TABLES["standing"].index("changed")
+NOES = (
+    f"SELECT key, purpose, key, key FROM own_choice WHERE state = {OUT:d}"  # noqa: S608 - the number is ours
+    " UNION ALL SELECT key, purpose, origin, via FROM travelled_choice"
+)
+YESES = f"SELECT key, purpose FROM own_choice WHERE state = {IN:d}"  # noqa: S608 - the number is ours
 NEVER: Row = (0, 0, None, None, 0, 0, "", 0, 0, 0, None, None)  # a standing that says nothing, without key and change
 
 
@@ -101,6 +109,24 @@ def replace(live: sqlite3.Connection, made: sqlite3.Connection, keys: Sequence[b
     return changed
 
 
+def choose_again(live: sqlite3.Connection, made: sqlite3.Connection) -> dict[bytes, set[Purpose]]:
+    """Writes what was chosen in one replay over what was in another one of the same people; a yes that was over there
+    is so still. Returns whose choices changed, with the purposes to which a no has come.
+    """
+    changed: dict[bytes, set[Purpose]] = {}
+    came = {*made.execute(NOES)} - {*live.execute(NOES)}
+    over = {*made.execute(YESES)} - {*live.execute(YESES)}
+    made.executemany(f"UPDATE own_choice SET state = {NONE:d} WHERE key = ? AND purpose = ?", over)  # noqa: S608 - ours
+    for table in ("own_choice", "travelled_choice"):
+        sql = f"SELECT {', '.join(TABLES[table])} FROM {table}"  # noqa: S608 - names are ours
+        keys = {row[0] for row in {*live.execute(sql)} ^ {*made.execute(sql)}}
+        _replace(live, made, table, sorted(keys))
+        changed.update((key, set()) for key in keys)
+    for key, purpose, *_ in came:
+        changed[key].add(Purpose(purpose))
+    return changed
+
+
 def _replace(live: sqlite3.Connection, made: sqlite3.Connection, table: str, keys: Sequence[bytes]) -> None:
     columns = TABLES[table]
     into = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({','.join('?' * len(columns))})"  # noqa: S608
@@ -110,9 +136,8 @@ def _replace(live: sqlite3.Connection, made: sqlite3.Connection, table: str, key
 
 
 def _replace_standings(live: sqlite3.Connection, made: sqlite3.Connection, keys: Sequence[bytes], size: int) -> None:
-    columns = [*TABLES["standing"][1:CHANGED], *TABLES["standing"][CHANGED + 1 :]]
-    sets = ", ".join(f"{column} = ?" for column in columns)
+    columns = [*TABLES["standing"][1:CHANGED], *TABLES["standing"][CHANGED + 1 :], "changed"]
+    sets, marks = ", ".join(f"{column} = excluded.{column}" for column in columns), ",".join("?" * (1 + len(columns)))
+    into = f"INSERT INTO standing (key, {', '.join(columns)}) VALUES ({marks}) ON CONFLICT DO UPDATE SET {sets}"  # noqa: S608
     rows = of(made, "standing", keys)
-    for key in keys:
-        content = next(iter(rows.get(key, {NEVER})))
-        live.execute(f"UPDATE standing SET {sets}, changed = ? WHERE key = ?", (*content, size, key))  # noqa: S608
+    live.executemany(into, [(key, *next(iter(rows.get(key, {NEVER}))), size) for key in keys])

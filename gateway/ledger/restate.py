@@ -1,10 +1,11 @@
 """What must be said again before the bodies of old entries go, so that every standing can still be made from what is
 kept (R19).
 
-The measure is the state just before the first entry that stays: an old entry counts if that state rests on it. So
-whatever is lived through after it, today or after a void, comes out as with every entry there. Proved by the real
-rules, group by group; where less is not enough, the group's old entries are all said again. What an earlier prune said
-again, and this one does not reach, is lived through as well: an old word that was taken back must not stand alone.
+The measure is the state just before the first entry that stays: an old entry counts if that state rests on it, or the
+one that there would be without the consents of a screen. So whatever is lived through after it, today or after a void
+of a choice or a screen, comes out as with every entry there. Proved by the ledger's own rules, group by group; where
+less is not enough, the group's old entries are all said again. What an earlier prune said again, and this one does not
+reach, is lived through as well: an old word that was taken back must not stand alone.
 """
 
 import contextlib
@@ -51,15 +52,34 @@ def _of_groups(
 ) -> set[int]:
     happened = [each for each in happenings.of(db, keys, FOR_EVER) if each.seq < below]
     entries = {row[0]: row[1] for row in happenings.rows_of(db, SEQS, keys, below)}
-    with contextlib.closing(replay.live_again(db, keys, happened)) as whole:
-        supports = live_rows.supports(whole)
+    with contextlib.ExitStack() as opened:
+        lives = [
+            (
+                screens,
+                opened.enter_context(contextlib.closing(replay.live_again(db, keys, _without(happened, screens)))),
+            )
+            for screens in _voidable(happened)
+        ]
+        supports = {seq for _, whole in lives for seq in live_rows.supports(whole)}
         enough = {seq for seq in entries if seq in supports or seq in again}
-        with contextlib.closing(replay.live_again(db, keys, _only(happened, enough, entries))) as less:
-            wanting = {key for _, key in live_rows.differences(whole, less, keys)}
+        kept, wanting = _only(happened, enough, entries), set[bytes]()
+        for screens, whole in lives:
+            with contextlib.closing(replay.live_again(db, keys, _without(kept, screens))) as less:
+                wanting |= {key for _, key in live_rows.differences(whole, less, keys)}
     groups = {
         key for each in wanting for key in reading.people.groups.get(reading.people.group_of.get(each, each), (each,))
     }
     return enough | {seq for seq, key in entries.items() if key in groups}
+
+
+def _voidable(happened: Iterable[Happening]) -> list[frozenset[str]]:
+    """None of the screens that people consented on, each alone, and all: what a void of it would bring back is kept."""
+    screens = {each.consent.screen for each in happened if each.consent} - {""}
+    return [*{frozenset[str](): 0, **{frozenset({each}): 0 for each in sorted(screens)}, frozenset(screens): 0}]
+
+
+def _without(happened: list[Happening], screens: frozenset[str]) -> list[Happening]:
+    return happenings.without_consents(happened, screens) if screens else happened
 
 
 AGAIN = "SELECT x.of, d.key FROM restated x JOIN detail d ON d.seq = x.of WHERE x.seq >= ?"

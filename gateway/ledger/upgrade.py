@@ -1,4 +1,5 @@
-"""What a migration does that SQL cannot: older ledgers get their tree, and their openings a box of their own.
+"""What a migration does that SQL cannot: older ledgers get their tree, and their openings a box of their own; what a
+voided screen had not brought back comes back.
 
 Runs inside the migration's own transaction. Never changes an entry.
 """
@@ -8,10 +9,10 @@ from typing import Protocol
 
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import openings
+from gateway.ledger import openings, replay, voiding
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.tree import Tree
-from gateway.ledger.writer import Persons
+from gateway.ledger.writer import Persons, Transaction
 
 UNNAMED = "gateway.invalid/log/"  # a name that can never be a host (RFC 2606), followed by the ledger's own random id
 
@@ -34,6 +35,12 @@ def prove(db: sqlite3.Connection, vault: Keepers, origin: str) -> None:
         boxes = _split(vault, event, person, sealed)
         db.execute("UPDATE detail SET sealed = ?, opening = ? WHERE seq = ?", (*boxes, seq))
     vault.commit()  # keys first: a key without an entry is harmless
+
+
+def void_again(db: sqlite3.Connection) -> None:
+    """Version 22: an earlier gateway brought back less than what consents on a voided screen had lifted."""
+    screens = [ui for (ui,) in db.execute("SELECT ui FROM voided_ui ORDER BY seq")]
+    voiding.stand_without(Transaction(db, replay.NOBODY), screens)
 
 
 def _split(vault: Keepers, event: bytes, person: bytes, sealed: bytes) -> tuple[bytes | None, bytes | None]:

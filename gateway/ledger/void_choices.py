@@ -5,7 +5,6 @@ voided: what the person said elsewhere, or says again, stands. Nothing is delete
 earlier day still counts them, and the void is an entry of its own.
 """
 
-import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,17 +13,14 @@ from datetime import datetime
 from functools import partial
 from itertools import pairwise
 
-from gateway.ledger import connected_people, entry, happenings, idempotency, live_rows, replay
-from gateway.ledger.happenings import rows_of
+from gateway.ledger import entry, idempotency, replay
 from gateway.ledger.leaves import BODY, JOINED
-from gateway.ledger.rows_check import FOR_EVER
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Job, Transaction
 from gateway.terms import CALLERS_CHOICES
 
 CHOICES = 250  # of one entry: a family's life takes about a millisecond an entry, and opt-outs wait behind it
 OFFICERS = 2
-LOOSER = "SELECT alias FROM looser_name WHERE canonical IN ({marks})"
 FOUND = f"""
 SELECT d.seq, d.key, json_extract(CAST({BODY} AS TEXT), '$.e'), d.seq < (SELECT pruned FROM head)
 FROM detail d {JOINED} WHERE d.seq = ?
@@ -122,7 +118,7 @@ def void(tx: Transaction, seqs: Iterable[int], belief: Belief, at: datetime) -> 
         tx.db.executemany("INSERT INTO voided_choice VALUES (?, ?, ?)", [(seq, by, now) for seq in new])
         for seq in new:
             idempotency.forget(tx, tx.db.execute("SELECT event, at FROM detail WHERE seq = ?", (seq,)).fetchall())
-        done.changed = _live_again(tx, {whose[seq] for seq in new})
+        done.changed = replay.stand_again(tx, {whose[seq] for seq in new})
     return done
 
 
@@ -136,16 +132,6 @@ def _write(tx: Transaction, seqs: Sequence[int], belief: Belief, at: datetime) -
     sealed = person.seal(event, rd + details)
     tx.db.execute("INSERT INTO void_act VALUES (?, ?, ?, ?, ?)", (seq, event, person.person, milliseconds(at), sealed))
     return seq
-
-
-def _live_again(tx: Transaction, keys: set[bytes]) -> set[bytes]:
-    """The rows of these keys, of everybody whom their choices reached, and of nobody else. Returns whose changed."""
-    touched = connected_people.of(tx.db, keys)
-    touched |= {row[0] for row in rows_of(tx.db, LOOSER, touched)}
-    everybody = connected_people.of(tx.db, touched)  # of a looser form all owners, for its row is made from all of them
-    happened = happenings.of(tx.db, everybody, FOR_EVER)
-    with contextlib.closing(replay.live_again(tx.db, everybody, happened)) as life:
-        return live_rows.replace(tx.db, life, sorted(touched), tx.size)
 
 
 def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:

@@ -94,20 +94,6 @@ def word_of_an_app(found: Any) -> set[str]:
     return {"age", "grown"} if told and any("clock" in act for act in found.acts) else set()
 
 
-def lifted_on_a_voided_screen(found: Any) -> set[str]:
-    """What a yes had lifted comes back when its screen is voided. For the fold that is all of it, at every place that
-    has it by then; the rules look for links by the dates of clocks, leave out what a later word took the place of and
-    whose link had ended, and give a number's second holder the first one's no.
-    """
-    screens = {act["screen"] for act in found.acts if act["act"] == "void" and "screen" in act}
-    asked = {
-        act.get("id"): act for act in found.acts if act["act"] in {"opt_in", "ask"} and act.get("screen") in screens
-    }
-    purposes = {act["purpose"] for act in asked.values()}
-    more = found.rules["deny"] ^ found.other["deny"]
-    return ({"grants"} if screens else set()) | ({"deny"} if more <= purposes else set())
-
-
 def forgotten_look_alike(found: Any) -> set[str]:
     """When an address is forgotten, what stood of others who look like it or are the same mailbox is made again from
     the log by the fold; the rules make its own rows again and no others.
@@ -135,6 +121,5 @@ KNOWN: dict[str, Callable[[Any], set[str]]] = {
         spelling_met_later,
         end_told_beforehand,
         word_of_an_app,
-        lifted_on_a_voided_screen,
     )
 }
