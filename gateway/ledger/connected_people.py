@@ -4,7 +4,14 @@ only, and never the standings.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+EDGES = (
+    "SELECT alias, canonical FROM name",
+    "SELECT alias, canonical FROM looser_name",
+    "SELECT spelling, mailbox FROM mailbox_name WHERE spelling <> mailbox",
+    "SELECT identifier, coalesce(account, identifier) FROM link_event",
+)
 
 
 def of(db: sqlite3.Connection, keys: Iterable[bytes]) -> set[bytes]:
@@ -47,3 +54,28 @@ def _with_names(db: sqlite3.Connection, keys: Iterable[bytes]) -> set[bytes]:
 
 def _column(db: sqlite3.Connection, sql: str, key: bytes) -> list[bytes]:
     return [row[0] for row in db.execute(sql, (key,))]
+
+
+def groups(db: sqlite3.Connection) -> Iterator[list[bytes]]:
+    """All who hang together with somebody, over the whole ledger."""
+    parent: dict[bytes, bytes] = {}
+    for sql in EDGES:
+        for one, other in db.execute(sql):
+            parent[_root(parent, one)] = _root(parent, other)
+    found: dict[bytes, list[bytes]] = {}
+    for key in parent:
+        root = _root(parent, key)
+        if root in found:
+            found[root].append(key)
+        else:
+            found[root] = [key]
+    yield from found.values()
+
+
+def _root(parent: dict[bytes, bytes], key: bytes) -> bytes:
+    """Half the way is left for the next time."""
+    above = parent.setdefault(key, key)
+    while above != key:
+        parent[key] = key = parent[above]
+        above = parent[key]
+    return above

@@ -120,8 +120,10 @@ def without_consents(happened: Iterable[Happening], screens: Container[str]) -> 
     return found[::-1]
 
 
-def rows_of(db: sqlite3.Connection, sql: str, keys: Iterable[bytes], *more: int) -> Iterator[tuple[Any, ...]]:
-    """The rows of a statement that has `{marks}` for keys, however many there are."""
+def rows_of(
+    db: sqlite3.Connection, sql: str, keys: Iterable[bytes] | Iterable[int], *more: int
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of a statement that has `{marks}` for keys or entries, however many there are."""
     listed = sorted(keys)
     for start in range(0, len(listed), CHUNK):
         chunk = listed[start : start + CHUNK]

@@ -4,49 +4,61 @@ The one place where the two meet: it reads what `happenings` reads, and never th
 from. What was voided by a moment is left out; of what was pruned only that something was said is known.
 """
 
-import json
+import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+import orjson
+
 from gateway.fold import record as told
-from gateway.fold.record import Record, Said
+from gateway.fold.record import Kept, Record, Said
 from gateway.ledger.grants import ACT
-from gateway.ledger.happenings import ENTRIES, LINKS, MAILBOXES, NAMES, OLD_LINKS, USED
+from gateway.ledger.happenings import (
+    ENTRIES,
+    KEPT_AGES,
+    KEPT_DENIES,
+    KEPT_ENDS,
+    KEPT_NOTICES,
+    KEPT_REVOKED,
+    LINKS,
+    MAILBOXES,
+    NAMES,
+    OLD_LINKS,
+    SPELT,
+    SPENT,
+    USED,
+    rows_of,
+)
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.reach import SKEW
 from gateway.ledger.records import ACTS
-from gateway.ledger.rows_check import FOR_EVER
+from gateway.ledger.standing_rows import FOR_EVER
 from gateway.ledger.unlinked_remains import End
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source, Told
 
 NOBODY = b""  # the key of a record about no one
+ABOUT = re.compile(r"[\w.]+ IN \({marks}\) AND ")  # in a statement: about whom
+Rows = Callable[..., Iterable[tuple[Any, ...]]]
 
-LEARNT = "SELECT seq, at, turn, canonical, alias FROM name WHERE at <= ? ORDER BY turn"
-LOOSER = "SELECT seq, canonical, alias FROM looser_name"
-SPELT = "SELECT seq, at, turn, spelling, mailbox FROM mailbox_name WHERE at <= ?"
+LEARNT = "SELECT seq, at, turn, canonical, alias FROM name WHERE canonical IN ({marks}) AND at <= ? ORDER BY turn"
+LOOSER = "SELECT seq, canonical, alias FROM looser_name WHERE canonical IN ({marks}) AND true"
 OLD = (
     "SELECT seq, turn, account, identifier, start, until,"
     " coalesce((SELECT at FROM detail d WHERE d.seq < l.seq ORDER BY d.seq DESC LIMIT 1), 0),"
     " (SELECT min(seq) FROM detail d WHERE d.seq >= l.seq AND d.at >= l.until)"
-    " FROM link_event l WHERE at IS NULL AND start <= ?"
+    " FROM link_event l WHERE identifier IN ({marks}) AND at IS NULL AND start <= ?"
 )
-SPENT = "SELECT seq, at, turn, key, recipient FROM act_used WHERE at <= ?"
 VOIDED = "SELECT ui, seq, at FROM voided_ui WHERE at <= ?"
-KEPT_ENDS = "SELECT seq, at, key, purpose, what, ui FROM kept_end WHERE at <= ?"
-KEPT_REVOKED = "SELECT seq, at, key, recipient, purpose, data_class, kind FROM kept_revoked WHERE at <= ?"
-KEPT_NOES = "SELECT seq, at, key, purpose, origin, via FROM kept_deny WHERE at <= ? ORDER BY key <> via"
-KEPT_NOTICES = "SELECT seq, at, key, notice, day FROM kept_told WHERE at <= ?"
-KEPT_AGES = "SELECT seq, at, key, band, youngest, fixed FROM kept_age WHERE at <= ?"
 ENTERED = (
     f"SELECT d.seq, d.at, d.key, d.kind, {BODY}, g.informed, g.parental, l.account, l.start, l.until, l.claimed,"  # noqa: S608
     f" t.day, t.outcome, a.band, a.may_rise, m.mark FROM detail d{JOINED} LEFT JOIN given g ON g.seq = d.seq"
     " LEFT JOIN link_event l ON l.seq = d.seq AND l.at IS NOT NULL AND NOT l.released"
     " LEFT JOIN told_event t ON t.seq = d.seq LEFT JOIN age_event a ON a.seq = d.seq"
-    f" LEFT JOIN acted m ON m.seq = d.seq WHERE d.at <= ?1"
-    " AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq AND v.at <= ?1)"
+    " LEFT JOIN acted m ON m.seq = d.seq WHERE d.key IN ({marks}) AND d.at <= ?"
+    " AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq AND v.at <= ?)"
 )
 
 
@@ -57,32 +69,57 @@ class PlacedRecord(NamedTuple):
     turn: int
     record: Record
 
+    def order(self) -> tuple[int, ...]:
+        return self.record.seq, self.phase, self.record.at, self.turn
+
 
 def records_of(db: sqlite3.Connection, now: int = FOR_EVER) -> list[Record]:
     """Everything until a moment in Unix milliseconds, in the order of the log."""
-    found = [*_names(db, now), *_old_links(db, now), *_used(db, now), *_entries(db, now)]
-    found += [*_mailboxes(db, now), *_screens(db, now), *_kept(db, now)]
-    found.sort(key=lambda each: (each.record.seq, each.phase, each.record.at, each.turn))
-    return list(_with_ends(each.record for each in found))
+    return [*with_ends(said_of(db, now))]
 
 
-def _names(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
+def said_of(db: sqlite3.Connection, now: int = FOR_EVER, keys: Collection[bytes] | None = None) -> list[Record]:
+    """The same without the ends of links by their date. `keys`: only what is about these, and voids of screens."""
+
+    def rows(sql: str, *more: int) -> Iterable[tuple[Any, ...]]:
+        return db.execute(ABOUT.sub("", sql), more) if keys is None else rows_of(db, sql, keys, *more)
+
+    found = [*_beside(rows, now), *_entries(rows(ENTERED, now, now)), *_screens(db, now)]
+    return [each.record for each in sorted(found, key=PlacedRecord.order)]
+
+
+def said_in(db: sqlite3.Connection, seqs: Collection[int]) -> Iterator[PlacedRecord]:
+    """What some entries say."""
+    return _entries(rows_of(db, ENTERED.replace("d.key IN", "d.seq IN"), seqs, FOR_EVER, FOR_EVER))
+
+
+def said_beside(db: sqlite3.Connection) -> Iterator[PlacedRecord]:
+    """What no entry says."""
+    return _beside(lambda sql, *more: db.execute(ABOUT.sub("", sql), more), FOR_EVER)
+
+
+def _beside(rows: Rows, now: int) -> Iterator[PlacedRecord]:
+    for said in (_names, _mailboxes, _old_links, _used, _kept):
+        yield from said(rows, now)
+
+
+def _names(rows: Rows, now: int) -> Iterator[PlacedRecord]:
     """What one call learnt is learnt at once. Of looser forms no time is known: they are there before all else."""
-    for seq, key, alias in db.execute(LOOSER):
+    for seq, key, alias in rows(LOOSER):
         yield PlacedRecord(NAMES, -1, Record(seq, 0, key, told.NamesLearnt(looser=(alias,))))
-    for (seq, at, key), learnt in groupby(db.execute(LEARNT, (now,)), key=itemgetter(0, 1, 3)):
-        rows = list(learnt)
-        yield PlacedRecord(NAMES, rows[0][2], Record(seq, at, key, told.NamesLearnt(tuple(row[4] for row in rows))))
+    for (seq, at, key), learnt in groupby(rows(LEARNT, now), key=itemgetter(0, 1, 3)):
+        names = list(learnt)
+        yield PlacedRecord(NAMES, names[0][2], Record(seq, at, key, told.NamesLearnt(tuple(row[4] for row in names))))
 
 
-def _mailboxes(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
-    for seq, at, turn, spelling, mailbox in db.execute(SPELT, (now,)):
+def _mailboxes(rows: Rows, now: int) -> Iterator[PlacedRecord]:
+    for seq, at, turn, spelling, mailbox in rows(SPELT, now):
         yield PlacedRecord(MAILBOXES, turn, Record(seq, at, spelling, told.NamesLearnt(mailbox=mailbox)))
 
 
-def _old_links(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
+def _old_links(rows: Rows, now: int) -> Iterator[PlacedRecord]:
     """Links and releases from before they were entries, as of the last state that is known of each."""
-    for seq, turn, account, identifier, start, until, before, over in db.execute(OLD, (now,)):
+    for seq, turn, account, identifier, start, until, before, over in rows(OLD, now):
         if account is None:
             yield PlacedRecord(OLD_LINKS, turn, Record(seq, before, identifier, told.Released(ends_links=False)))
             continue
@@ -92,8 +129,8 @@ def _old_links(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
             yield PlacedRecord(OLD_LINKS, turn, Record(over, until, identifier, told.LinkSaid(account, start, until)))
 
 
-def _used(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
-    for seq, at, turn, key, recipient in db.execute(SPENT, (now,)):
+def _used(rows: Rows, now: int) -> Iterator[PlacedRecord]:
+    for seq, at, turn, key, recipient in rows(SPENT, now):
         yield PlacedRecord(USED, turn, Record(seq, at, key, told.ActUsed(recipient)))
 
 
@@ -102,17 +139,22 @@ def _screens(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
         yield PlacedRecord(ENTRIES, 0, Record(seq, at, NOBODY, told.ScreenVoided(ui)))
 
 
-def _kept(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
-    """What stayed with others of a person who is unlinked. What ended is over before what stayed is there."""
-    for sql, kept in (
+def _kept(rows: Rows, now: int) -> Iterator[PlacedRecord]:
+    """What stayed with others of a person who is unlinked. What ended is over before what stayed is there, and what an
+    account kept itself before what came through it.
+    """
+    kept: tuple[tuple[str, Callable[..., Kept]], ...] = (
         (KEPT_ENDS, _end),
         (KEPT_REVOKED, _revoked),
-        (KEPT_NOES, _no),
+        (KEPT_DENIES, _no),
         (KEPT_NOTICES, _notice),
         (KEPT_AGES, _age),
-    ):
-        for seq, at, key, *row in db.execute(sql, (now,)):
-            yield PlacedRecord(ENTRIES, 0, Record(seq, at, key, kept(*row)))
+    )
+    for turn, (sql, made) in enumerate(kept):
+        for seq, at, key, *row in rows(sql, now):
+            said = made(*row)
+            came = isinstance(said, told.KeptNo) and said.via != key
+            yield PlacedRecord(ENTRIES, 2 * turn + came, Record(seq, at, key, said))
 
 
 def _end(purpose: str, what: str, ui: str) -> told.KeptEnd:
@@ -157,9 +199,9 @@ class Entered(NamedTuple):
     mark: str | None
 
 
-def _entries(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
-    for row in db.execute(ENTERED, (now,)):
-        entered = Entered._make((*row[:4], json.loads(row[4] or "{}"), *row[5:]))
+def _entries(rows: Iterable[tuple[Any, ...]]) -> Iterator[PlacedRecord]:
+    for row in rows:
+        entered = Entered._make((*row[:4], orjson.loads(row[4] or "{}"), *row[5:]))
         known = entered.leaf.get("e")
         said = _said(ChoiceKind(known), entered) if known else told.SaidPruned(entered.mark or "")
         if said is not None:
@@ -210,7 +252,7 @@ def _chose(word: ChoiceKind, entered: Entered) -> Said:
     return told.SaidIn(purposes, screen, bool(entered.informed), bool(entered.parental))
 
 
-def _with_ends(records: Iterable[Record]) -> Iterator[Record]:
+def with_ends(records: Iterable[Record]) -> Iterator[Record]:
     """With the ends of links by their date, which are no entries yet: denials cross a link until a clock is as far past
     it as one may be wrong (`reach.SKEW`).
     """

@@ -11,15 +11,15 @@ reach, is lived through as well: an old word that was taken back must not stand 
 import contextlib
 import os
 import sqlite3
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from datetime import datetime
 
-from gateway.ledger import entry, happenings, live_rows, replay, verify_connections
+from gateway.ledger import entry, happenings, live_rows, replay
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.fold import Fold
 from gateway.ledger.happenings import ENTRIES, Happening
+from gateway.ledger.likeness import Likenesses, PeopleGroup
 from gateway.ledger.reading import LedgerReading, blocks
-from gateway.ledger.rows_check import BATCH, FOR_EVER
+from gateway.ledger.rows_check import BATCH, FOR_EVER, batches
 from gateway.ledger.writer import Transaction
 
 BODY_OF = """
@@ -30,46 +30,66 @@ LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq
 
 def needed(db: sqlite3.Connection, below: int) -> set[int]:
     """The entries below a place that something still rests on. Raises `LedgerRefused` where one cannot be read."""
-    people = verify_connections.read(db)
-    reading = LedgerReading(db, people, folded := Fold(people.families))
+    reading = LedgerReading(db)
     for rows in blocks(db, below):
         reading.add(rows)
     if reading.found:
         raise LedgerRefused(f"nothing is pruned: {reading.found[0]}")
     found = {row[0] for row in db.execute("SELECT seq FROM voided_ui WHERE seq < ?", (below,))}
-    again = dict(db.execute(AGAIN, (below,)))
-    for key in folded.heard():
-        found |= folded.supports(key)
-    over = folded.heard() & {key for seq, key in again.items() if seq not in found}
-    found |= {row[0] for row in happenings.rows_of(db, SEQS, over, below)}
-    for batch in verify_connections.batches(reading.slow(), BATCH):
-        found |= _of_groups(db, reading, batch, below, again.keys())
-    return found
+    return found | _Needed(db, reading, below).seqs()
 
 
-def _of_groups(
-    db: sqlite3.Connection, reading: LedgerReading, keys: Sequence[bytes], below: int, again: Container[int]
-) -> set[int]:
-    happened = [each for each in happenings.of(db, keys, FOR_EVER) if each.seq < below]
-    entries = {row[0]: row[1] for row in happenings.rows_of(db, SEQS, keys, below)}
-    with contextlib.ExitStack() as opened:
-        lives = [
-            (
-                screens,
-                opened.enter_context(contextlib.closing(replay.live_again(db, keys, _without(happened, screens)))),
-            )
-            for screens in _voidable(happened)
-        ]
-        supports = {seq for _, whole in lives for seq in live_rows.supports(whole)}
-        enough = {seq for seq in entries if seq in supports or seq in again}
-        kept, wanting = _only(happened, enough, entries), set[bytes]()
-        for screens, whole in lives:
-            with contextlib.closing(replay.live_again(db, keys, _without(kept, screens))) as less:
-                wanting |= {key for _, key in live_rows.differences(whole, less, keys)}
-    groups = {
-        key for each in wanting for key in reading.people.groups.get(reading.people.group_of.get(each, each), (each,))
-    }
-    return enough | {seq for seq, key in entries.items() if key in groups}
+class _Needed:
+    """Of people who are alike one is asked for: the same of their entries are needed."""
+
+    def __init__(self, db: sqlite3.Connection, reading: LedgerReading, below: int) -> None:
+        self._db, self._reading, self._below = db, reading, below
+        self._again = {row[0] for row in db.execute(AGAIN, (below,))}
+        self._words: dict[tuple[int, bool], bool] = {}
+
+    def seqs(self) -> set[int]:
+        found, alike, waiting = {*self._again}, Likenesses(self._db), dict[Hashable, list[PeopleGroup]]()
+        found |= {seq for key, (word, seq, _) in self._reading.alone.items() if self._of_word(key, word, seq)}
+        for group in self._reading.people():
+            alike.settle(group, self._below)
+            group.entries.sort()
+            again = tuple(place for place, seq in enumerate(group.entries) if seq in self._again)
+            like = group.keys[0] if group.happened is None else (group.happened, again)
+            waiting.setdefault(like, []).append(group)
+        for batch in batches([groups[0] for groups in waiting.values()], BATCH):
+            found |= self._of_keys([key for group in batch for key in group.keys])
+        for first, *others in waiting.values():
+            places = [place for place, seq in enumerate(first.entries) if seq in found]
+            found |= {group.entries[place] for group in others for place in places}
+        return found
+
+    def _of_word(self, key: bytes, word: int, seq: int) -> bool:
+        like = (word, seq in self._again)
+        if like not in self._words:
+            self._words[like] = bool(self._of_keys([key]))
+        return self._words[like]
+
+    def _of_keys(self, keys: Sequence[bytes]) -> set[int]:
+        """By the rules."""
+        db, below, groups = self._db, self._below, self._reading.groups
+        happened = [each for each in happenings.of(db, keys, FOR_EVER) if each.seq < below]
+        entries = {row[0]: row[1] for row in happenings.rows_of(db, SEQS, keys, below)}
+        with contextlib.ExitStack() as opened:
+            lives = [
+                (
+                    screens,
+                    opened.enter_context(contextlib.closing(replay.live_again(db, keys, _without(happened, screens)))),
+                )
+                for screens in _voidable(happened)
+            ]
+            supports = {seq for _, whole in lives for seq in live_rows.supports(whole)}
+            enough = {seq for seq in entries if seq in supports or seq in self._again}
+            kept, wanting = _only(happened, enough, entries), set[bytes]()
+            for screens, whole in lives:
+                with contextlib.closing(replay.live_again(db, keys, _without(kept, screens))) as less:
+                    wanting |= {key for _, key in live_rows.differences(whole, less, keys)}
+        whose = {key for each in wanting for key in (groups[each].keys if each in groups else (each,))}
+        return enough | {seq for seq, key in entries.items() if key in whose}
 
 
 def _voidable(happened: Iterable[Happening]) -> list[frozenset[str]]:
@@ -82,7 +102,7 @@ def _without(happened: list[Happening], screens: frozenset[str]) -> list[Happeni
     return happenings.without_consents(happened, screens) if screens else happened
 
 
-AGAIN = "SELECT x.of, d.key FROM restated x JOIN detail d ON d.seq = x.of WHERE x.seq >= ?"
+AGAIN = "SELECT of FROM restated x WHERE x.seq >= ?1 AND x.of < ?1"
 SEQS = "SELECT seq, key FROM detail WHERE key IN ({marks}) AND seq < ?"
 
 

@@ -29,16 +29,14 @@ from gateway.ledger import (
     prune,
     receipt,
     restate,
-    rows_check,
     schema,
     tiles,
     tree,
-    verify_connections,
 )
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.fold import Fold
 from gateway.ledger.reading import LedgerReading, blocks
+from gateway.ledger.rows_check import RowsCheck
 from gateway.ledger.subjects import milliseconds
 from gateway.settings.load import SettingsRefused
 from gateway.terms import Purpose
@@ -71,13 +69,14 @@ def hashes_of(lives):
 
 
 def different(lives):
-    people = verify_connections.read(lives.db)
-    reading = LedgerReading(lives.db, people, Fold(people.families))
+    reading = LedgerReading(lives.db)
     with hashes_of(lives):
         for rows in blocks(lives.db):
             reading.add(rows)
     assert reading.found == []
-    return rows_check.differences(lives.db, reading)[0]
+    rows = RowsCheck(lives.db, reading)
+    rows.run()
+    return sorted(rows.found)
 
 
 @pytest.mark.slow
