@@ -62,12 +62,6 @@ def other_kind(found: Any) -> set[str]:
     )
 
 
-def named_later(found: Any) -> set[str]:
-    """An account that has a digest has each id that it is a digest of, also one that is named later."""
-    kind = found.who.get(found.key.partition(" #")[0], {}).get("type")
-    return {"deny"} if kind in AD_IDS and found.other["deny"] > found.rules["deny"] else set()
-
-
 def end_told_beforehand(found: Any) -> set[str]:
     """The rules keep the age that a link brings when they are told of its end, the fold when it ends."""
     return {"age", "grown"} if any("until" in act for act in found.acts) else set()
@@ -115,7 +109,6 @@ KNOWN: dict[str, Callable[[Any], set[str]]] = {
     for each in (
         looser_form,
         other_kind,
-        named_later,
         in_doubt,
         forgotten_look_alike,
         spelling_met_later,
