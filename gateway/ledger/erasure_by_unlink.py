@@ -59,9 +59,9 @@ KEEP = {
 SENT = (
     "SELECT key, purpose, origin, via FROM travelled_choice WHERE (origin = ?1 OR via = ?1) AND key <> ?1 AND seq >= ?2"
 )
-CROSSED = (  # what other spellings of a mailbox sent over a link of these, a road of all of them
+CROSSED = (  # what those beside one sent or got over its links, a road of all of them
     "SELECT t.key, t.purpose, t.origin, t.via FROM link l JOIN travelled_choice t ON t.via = l.account"
-    " WHERE l.identifier = ? AND t.origin = ? AND t.seq >= ?"
+    " WHERE l.identifier = ?1 AND (t.origin = ?2 OR t.key = ?2) AND t.seq >= ?3"
 )
 SENT_OF = "SELECT key, purpose, origin, via FROM travelled_choice WHERE origin = ? AND purpose = ?"
 ENDED = f"""
@@ -111,6 +111,7 @@ def unlink(tx: Transaction, subjects: Sequence[Subject], own: Own, seq: int, now
     others = _keep_ages(tx, own, seq, now)
     others |= _keep_ends_and_denies(tx, own, seq, now)
     others |= {key for subject in subjects for key in subject.looser}
+    others |= {name for key in own for name in group(tx, key)}  # a digest that is another's too
     _forget_entries(tx, own)
     for table, column in DATED:
         tx.db.executemany(f"DELETE FROM {table} WHERE {column} = ? AND seq >= ?", list(own.items()))  # noqa: S608 - ours
@@ -190,8 +191,8 @@ def _ever_reached(tx: Transaction, keys: set[bytes]) -> set[bytes]:
 
 
 def _beside(tx: Transaction, own: Own, key: bytes) -> set[bytes]:
-    """Every name of the spellings of a mailbox that stay."""
-    return mailbox(tx, key) - own.keys()
+    """Every name of the spellings of a mailbox that stay, and a digest that is another identifier's too."""
+    return (mailbox(tx, key) | group(tx, key)) - own.keys()
 
 
 def _ended(tx: Transaction, own: Own) -> list[tuple[bytes, str, str, str]]:

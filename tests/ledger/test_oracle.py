@@ -12,7 +12,7 @@ import pytest
 from support.blind import Alongside
 from support.examples import QUICK, SOAK
 from support.mended import KNOWN, MENDED, mended
-from support.mutants import by_hand, cases, is_found, mutants
+from support.mutants import by_hand, is_found, mutants, of_histories
 from support.oracle import Folded, Replayed, Tally, Universe, lived, smallest, told
 from support.universes import KINDS, acts_of, universe_of
 
@@ -161,6 +161,6 @@ def test_what_is_mended_in_the_rules_is_needed_still(word):
 
 def test_a_mutant_of_the_fold_is_found_and_the_fold_itself_is_not():
     """support/mutants.py, by some histories alone."""
-    among = cases(by_hand()[:40], range(0))
+    among = of_histories(by_hand()[:40])
     assert not any(case.finds() for case in among)
     assert sum(is_found(mutant, among) for mutant in mutants() if mutant.what == "call left out") >= 5

@@ -80,7 +80,6 @@ class Maker:
         self.pairs, self.length = pairs, length
         self.before, self.made, self.hours, self.skew = "", 0, 0.0, 0
         self.steps = seed % 2 == 0  # whether clocks step
-        self.voids = seed % 3 == 0  # whether screens are voided, which the rules and the fold take differently
         of = {name: said["type"] for name, said in self.who.items()}
         self.accounts = [name for name, kind in of.items() if kind == "account"]
         self.things = [name for name, kind in of.items() if kind != "account"]
@@ -365,7 +364,7 @@ class Maker:
         return {"act": "void", "entries": self.some(recent, 2)} if recent else None
 
     def _void_screen(self):
-        if not (self.used_dark and self.voids):
+        if not self.used_dark:
             return None
         self.dark, self.used_dark = self.dark + 1, False
         return {"act": "void", "screen": f"dark {self.dark - 1}"}
