@@ -6,9 +6,11 @@ from. What was voided by a moment is left out; of what was pruned only that some
 
 import json
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from gateway.fold import record as told
@@ -19,33 +21,47 @@ from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.reach import SKEW
 from gateway.ledger.records import ACTS
 from gateway.ledger.rows_check import FOR_EVER
+from gateway.ledger.tree import root_at
 from gateway.ledger.unlinked_remains import End
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source, Told
 
 NOBODY = b""  # the key of a record about no one
 
-LEARNT = "SELECT seq, at, turn, canonical, alias FROM name WHERE at <= ? ORDER BY turn"
-LOOSER = "SELECT seq, canonical, alias FROM looser_name"
-SPELT = "SELECT seq, at, turn, spelling, mailbox FROM mailbox_name WHERE at <= ?"
+LEARNT = "SELECT seq, at, turn, canonical, alias FROM name WHERE at <= ? AND seq >= ? ORDER BY turn"
+LOOSER = "SELECT seq, canonical, alias FROM looser_name WHERE seq >= ?"
+SPELT = "SELECT seq, at, turn, spelling, mailbox FROM mailbox_name WHERE at <= ? AND seq >= ?"
 OLD = (
     "SELECT seq, turn, account, identifier, start, until,"
     " coalesce((SELECT at FROM detail d WHERE d.seq < l.seq ORDER BY d.seq DESC LIMIT 1), 0),"
     " (SELECT min(seq) FROM detail d WHERE d.seq >= l.seq AND d.at >= l.until)"
     " FROM link_event l WHERE at IS NULL AND start <= ?"
 )
-SPENT = "SELECT seq, at, turn, key, recipient FROM act_used WHERE at <= ?"
-VOIDED = "SELECT ui, seq, at FROM voided_ui WHERE at <= ?"
-KEPT_ENDS = "SELECT seq, at, key, purpose, what, ui FROM kept_end WHERE at <= ?"
-KEPT_REVOKED = "SELECT seq, at, key, recipient, purpose, data_class, kind FROM kept_revoked WHERE at <= ?"
-KEPT_NOES = "SELECT seq, at, key, purpose, origin, via FROM kept_deny WHERE at <= ? ORDER BY key <> via"
-KEPT_NOTICES = "SELECT seq, at, key, notice, day FROM kept_told WHERE at <= ?"
-KEPT_AGES = "SELECT seq, at, key, band, youngest, fixed FROM kept_age WHERE at <= ?"
+SPENT = "SELECT seq, at, turn, key, recipient FROM act_used WHERE at <= ? AND seq >= ?"
+VOIDED = "SELECT ui, seq, at FROM voided_ui WHERE at <= ? AND seq >= ?"
+KEPT_ENDS = "SELECT seq, at, key, purpose, what, ui FROM kept_end WHERE at <= ? AND seq >= ?"
+KEPT_REVOKED = "SELECT seq, at, key, recipient, purpose, data_class, kind FROM kept_revoked WHERE at <= ? AND seq >= ?"
+KEPT_NOES = "SELECT seq, at, key, purpose, origin, via FROM kept_deny WHERE at <= ? AND seq >= ? ORDER BY key <> via"
+KEPT_NOTICES = "SELECT seq, at, key, notice, day FROM kept_told WHERE at <= ? AND seq >= ?"
+KEPT_AGES = "SELECT seq, at, key, band, youngest, fixed FROM kept_age WHERE at <= ? AND seq >= ?"
+DATED = """
+SELECT account, identifier, start, until, claimed FROM link_event l
+WHERE seq < ?1 AND account IS NOT NULL AND NOT released AND until IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM link_event o
+                  WHERE o.account = l.account AND o.identifier = l.identifier AND o.turn > l.turn AND o.seq < ?1)
+  AND NOT EXISTS (SELECT 1 FROM detail d WHERE d.at >= l.until + ?2 AND d.seq > l.seq AND d.seq < ?1)
+ORDER BY turn
+"""
+CHANGES = """
+SELECT origin || ' ' || hex(ledger), size, peppers, pruned, (SELECT count(*) FROM voided_choice),
+  (SELECT max(by) FROM voided_choice), (SELECT max(seq) FROM erasure) FROM head
+"""
+PLACES = 2**20  # records that may have one entry's place: of an unlink some thousands
 ENTERED = (
     f"SELECT d.seq, d.at, d.key, d.kind, {BODY}, g.informed, g.parental, l.account, l.start, l.until, l.claimed,"  # noqa: S608
     f" t.day, t.outcome, a.band, a.may_rise, m.mark FROM detail d{JOINED} LEFT JOIN given g ON g.seq = d.seq"
     " LEFT JOIN link_event l ON l.seq = d.seq AND l.at IS NOT NULL AND NOT l.released"
     " LEFT JOIN told_event t ON t.seq = d.seq LEFT JOIN age_event a ON a.seq = d.seq"
-    f" LEFT JOIN acted m ON m.seq = d.seq WHERE d.at <= ?1"
+    f" LEFT JOIN acted m ON m.seq = d.seq WHERE d.at <= ?1 AND d.seq >= ?2"
     " AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq AND v.at <= ?1)"
 )
 
@@ -58,29 +74,29 @@ class PlacedRecord(NamedTuple):
     record: Record
 
 
-def records_of(db: sqlite3.Connection, now: int = FOR_EVER) -> list[Record]:
-    """Everything until a moment in Unix milliseconds, in the order of the log."""
-    found = [*_names(db, now), *_old_links(db, now), *_used(db, now), *_entries(db, now)]
-    found += [*_mailboxes(db, now), *_screens(db, now), *_kept(db, now)]
+def records_of(db: sqlite3.Connection, now: int = FOR_EVER, since: int = 0) -> list[Record]:
+    """Everything until a moment in Unix milliseconds, in the order of the log; `since`: from that entry on."""
+    made = (_names, _old_links, _used, _entries, _mailboxes, _screens, _kept)
+    found = [each for some in made for each in some(db, now, since) if each.record.seq >= since]
     found.sort(key=lambda each: (each.record.seq, each.phase, each.record.at, each.turn))
-    return list(_with_ends(each.record for each in found))
+    return list(_with_ends((each.record for each in found), _dated_before(db, since)))
 
 
-def _names(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
+def _names(db: sqlite3.Connection, now: int, since: int) -> Iterator[PlacedRecord]:
     """What one call learnt is learnt at once. Of looser forms no time is known: they are there before all else."""
-    for seq, key, alias in db.execute(LOOSER):
+    for seq, key, alias in db.execute(LOOSER, (since,)):
         yield PlacedRecord(NAMES, -1, Record(seq, 0, key, told.NamesLearnt(looser=(alias,))))
-    for (seq, at, key), learnt in groupby(db.execute(LEARNT, (now,)), key=itemgetter(0, 1, 3)):
+    for (seq, at, key), learnt in groupby(db.execute(LEARNT, (now, since)), key=itemgetter(0, 1, 3)):
         rows = list(learnt)
         yield PlacedRecord(NAMES, rows[0][2], Record(seq, at, key, told.NamesLearnt(tuple(row[4] for row in rows))))
 
 
-def _mailboxes(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
-    for seq, at, turn, spelling, mailbox in db.execute(SPELT, (now,)):
+def _mailboxes(db: sqlite3.Connection, now: int, since: int) -> Iterator[PlacedRecord]:
+    for seq, at, turn, spelling, mailbox in db.execute(SPELT, (now, since)):
         yield PlacedRecord(MAILBOXES, turn, Record(seq, at, spelling, told.NamesLearnt(mailbox=mailbox)))
 
 
-def _old_links(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
+def _old_links(db: sqlite3.Connection, now: int, _: int) -> Iterator[PlacedRecord]:
     """Links and releases from before they were entries, as of the last state that is known of each."""
     for seq, turn, account, identifier, start, until, before, over in db.execute(OLD, (now,)):
         if account is None:
@@ -92,17 +108,17 @@ def _old_links(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
             yield PlacedRecord(OLD_LINKS, turn, Record(over, until, identifier, told.LinkSaid(account, start, until)))
 
 
-def _used(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
-    for seq, at, turn, key, recipient in db.execute(SPENT, (now,)):
+def _used(db: sqlite3.Connection, now: int, since: int) -> Iterator[PlacedRecord]:
+    for seq, at, turn, key, recipient in db.execute(SPENT, (now, since)):
         yield PlacedRecord(USED, turn, Record(seq, at, key, told.ActUsed(recipient)))
 
 
-def _screens(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
-    for ui, seq, at in db.execute(VOIDED, (now,)):
+def _screens(db: sqlite3.Connection, now: int, since: int) -> Iterator[PlacedRecord]:
+    for ui, seq, at in db.execute(VOIDED, (now, since)):
         yield PlacedRecord(ENTRIES, 0, Record(seq, at, NOBODY, told.ScreenVoided(ui)))
 
 
-def _kept(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
+def _kept(db: sqlite3.Connection, now: int, since: int) -> Iterator[PlacedRecord]:
     """What stayed with others of a person who is unlinked. What ended is over before what stayed is there."""
     for sql, kept in (
         (KEPT_ENDS, _end),
@@ -111,7 +127,7 @@ def _kept(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
         (KEPT_NOTICES, _notice),
         (KEPT_AGES, _age),
     ):
-        for seq, at, key, *row in db.execute(sql, (now,)):
+        for seq, at, key, *row in db.execute(sql, (now, since)):
             yield PlacedRecord(ENTRIES, 0, Record(seq, at, key, kept(*row)))
 
 
@@ -157,8 +173,8 @@ class Entered(NamedTuple):
     mark: str | None
 
 
-def _entries(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
-    for row in db.execute(ENTERED, (now,)):
+def _entries(db: sqlite3.Connection, now: int, since: int) -> Iterator[PlacedRecord]:
+    for row in db.execute(ENTERED, (now, since)):
         entered = Entered._make((*row[:4], json.loads(row[4] or "{}"), *row[5:]))
         known = entered.leaf.get("e")
         said = _said(ChoiceKind(known), entered) if known else told.SaidPruned(entered.mark or "")
@@ -210,11 +226,13 @@ def _chose(word: ChoiceKind, entered: Entered) -> Said:
     return told.SaidIn(purposes, screen, bool(entered.informed), bool(entered.parental))
 
 
-def _with_ends(records: Iterable[Record]) -> Iterator[Record]:
+Dated = dict[tuple[bytes, bytes], told.LinkSaid]  # links with a date that has not come, by account and key
+
+
+def _with_ends(records: Iterable[Record], dated: Dated) -> Iterator[Record]:
     """With the ends of links by their date, which are no entries yet: denials cross a link until a clock is as far past
     it as one may be wrong (`reach.SKEW`).
     """
-    dated: dict[tuple[bytes, bytes], told.LinkSaid] = {}
     for record in records:
         for account, key in [link for link, said in dated.items() if (said.until or 0) <= record.at - SKEW]:
             said = dated.pop((account, key))
@@ -224,3 +242,47 @@ def _with_ends(records: Iterable[Record]) -> Iterator[Record]:
             dated.pop(link := (record.said.account, record.key), None)
             if record.said.until is not None:
                 dated[link] = record.said
+
+
+def _dated_before(db: sqlite3.Connection, since: int) -> Dated:
+    """As they are before an entry. Of one whose end was told already it is told again, and then is no news."""
+    found: Dated = {}
+    for account, key, start, until, claimed in db.execute(DATED, (since, SKEW)) if since else ():
+        found[account, key] = told.LinkSaid(account, start, until, bool(claimed))
+    return found
+
+
+class LedgerLog:
+    """Today's ledger as a state follows it (`gateway.state.upkeep.FollowedLog`), at one moment of a connection. A
+    position is that of an entry and how many records have been there; so what is told between two entries is folded at
+    once. An older record may change here still, by a void, an unlink, a prune or a new pepper: then each root is
+    another one.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self.name, size, *changes = db.execute(CHANGES).fetchone()
+        self._size, self._changes = size, repr(changes).encode()
+        self._since, self._records = FOR_EVER, list[Record]()
+
+    def root(self, position: int) -> bytes | None:
+        seq, count = divmod(position, PLACES)
+        if seq > self._size:
+            return None
+        there = [each for each in self._from(seq) if each.seq == seq][:count]
+        if len(there) < count:
+            return None
+        return sha256(root_at(self._db, seq) + self._changes + repr(there).encode()).digest()
+
+    def read(self, after: int) -> Iterator[tuple[int, Record]]:
+        """Each with the position behind it."""
+        since, skip = divmod(after, PLACES)
+        for seq, records in groupby(self._from(since), key=attrgetter("seq")):
+            for number, record in enumerate(records):
+                if seq > since or number >= skip:
+                    yield seq * PLACES + number + 1, record
+
+    def _from(self, seq: int) -> list[Record]:
+        if seq < self._since:
+            self._since, self._records = seq, records_of(self._db, since=seq)
+        return self._records[bisect_left(self._records, seq, key=attrgetter("seq")) :]

@@ -39,8 +39,8 @@ class NotAState(ValueError):
 
 
 class StateHead(NamedTuple):
-    """Which log the state follows, and how far. `position`: records folded; `root`: of the log's tree there. `voided`:
-    the number of the record that voided a screen last.
+    """Which log the state follows, and how far. `position`: the log's own behind the last record that was folded;
+    `root`: the log's there; `voided`: the position behind the last record that voided a screen.
     """
 
     log: str
@@ -75,7 +75,7 @@ def place_key(place: Place) -> bytes:
 
 
 def pack_row(key: bytes, row: KeyRow, changed: int) -> bytes:
-    """`changed`: the number of the record that did it."""
+    """`changed`: the position behind the record that did it."""
     alone: dict[Place, Any] = {key: row}
     said = standing_of(key, alone.get, 0)
     flags = ALONE * _is_heard_alone(row) | GROWN * said.grown | GRANTED * said.granted
@@ -92,7 +92,7 @@ def pack_edge(edge: LinkEdge, changed: int) -> bytes:
 
 
 def unpack_row(packed: bytes) -> tuple[KeyRow, int]:
-    """With the number of its last change. Raises `NotAState`."""
+    """With the position of its last change. Raises `NotAState`."""
     try:
         return _ROW.decode(memoryview(packed)[FRONT.size :]), CHANGED.unpack_from(packed)[0]
     except (msgspec.DecodeError, struct.error) as error:
@@ -100,7 +100,7 @@ def unpack_row(packed: bytes) -> tuple[KeyRow, int]:
 
 
 def unpack_edge(packed: bytes) -> tuple[LinkEdge, int]:
-    """With the number of its last change. Raises `NotAState`."""
+    """With the position of its last change. Raises `NotAState`."""
     try:
         return _EDGE.decode(memoryview(packed)[CHANGED.size :]), CHANGED.unpack_from(packed)[0]
     except (msgspec.DecodeError, struct.error) as error:
@@ -120,7 +120,7 @@ def front_standing(packed: bytes, screens: int) -> Standing | None:
 
 
 def last_change(packed: bytes) -> int:
-    """Of a row or an edge, as the number of its record."""
+    """Of a row or an edge, as a position of the log."""
     number: int = CHANGED.unpack_from(packed)[0]
     return number
 

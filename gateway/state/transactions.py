@@ -34,7 +34,7 @@ NOBODY: tuple[bytes | None, StateHead, int] = (b"", StateHead(""), 0)
 
 class KeysSeen(NamedTuple):
     """What stands of several keys at one moment. `standings`: of those that are known, in their order. `position`:
-    how many records the state has folded; `moved`: how many it had when what was read here changed last.
+    how far the state has folded the log; `moved`: how far it had when what was read here changed last.
     """
 
     position: int
@@ -155,10 +155,9 @@ class StateWrite(_Places):
     def __exit__(self, *raised: object) -> None:
         self._txn.abort()  # of what was not finished; else it does nothing
 
-    def fold(self, record: Record) -> None:
-        """The next record of the log."""
+    def fold(self, record: Record, position: int) -> None:
+        """The next record of the log, and the position behind it."""
         changes = fold(record, self.get)
-        position = self.head.position + 1
         self.head = self.head._replace(position=position)
         if HEAD in changes:
             self.head = self.head._replace(voids=changes[HEAD], voided=position)

@@ -31,10 +31,10 @@ class FollowedLog(Protocol):
         """Another one for another log."""
 
     def root(self, position: int) -> bytes | None:
-        """Of the tree of so many records (32 bytes); None: it has fewer."""
+        """Of all up to a position, 32 bytes: another one where anything of it is another. None: it is not as long."""
 
-    def read(self, after: int) -> Iterator[Record]:
-        """The records behind the first so many, in their order."""
+    def read(self, after: int) -> Iterator[tuple[int, Record]]:
+        """The records behind a position, in their order, each with the position behind it. 0 is before the first."""
 
 
 class HostState:
@@ -170,10 +170,10 @@ def fold_slice(held: StateMap, log: FollowedLog, epoch: int) -> int:
     """
     with StateWrite(held) as write:
         _prove_follows(write.head, log, epoch)
-        began = write.head.position
-        for record in islice(log.read(began), SLICE):
-            write.fold(record)
-        folded = write.head.position - began
+        folded = 0
+        for position, record in islice(log.read(write.head.position), SLICE):
+            write.fold(record, position)
+            folded += 1
         if folded:
             root = log.root(write.head.position)
             assert root is not None

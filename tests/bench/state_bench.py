@@ -44,7 +44,7 @@ class MadeLog:
     def read(self, after):
         first, skip = divmod(after, self.block)
         for number in range(first, self.blocks):
-            yield from list(self.of(number))[skip:]
+            yield from list(enumerate(self.of(number), number * self.block + 1))[skip:]
             skip = 0
 
     def of(self, number):

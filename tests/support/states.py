@@ -9,6 +9,7 @@ from hashlib import sha256
 from gateway.fold import fold, reading
 from gateway.fold.state import HEAD
 from gateway.ledger import log_records
+from gateway.ledger.log_records import LedgerLog
 from gateway.state.packed_rows import HEAD_KEY, unpack_edge, unpack_row
 from gateway.state.upkeep import HostState
 from support.acts import Play, Refused
@@ -42,7 +43,7 @@ class ListedLog:
         return self._roots[position] if position < len(self._roots) else None
 
     def read(self, after):
-        return iter(self.records[after:])
+        return enumerate(self.records[after:], after + 1)
 
 
 def records_of_universe(seed, length):
@@ -81,12 +82,12 @@ def all_in(state):
         return moment.head.position, found
 
 
-def wrongs(state, records, now):
-    """Where a state is not what the fold makes of the first records, as many as its position says; every standing and
-    grant is asked of both.
+def wrongs(state, records, now, position=None):
+    """Where a state is not what the fold makes of the first records, as many as its position says (or another one is
+    said); every standing and grant is asked of both.
     """
-    position, found = all_in(state)
-    wanted = as_dict(records[:position])
+    said, found = all_in(state)
+    wanted = as_dict(records[: said if position is None else position])
     wrong = [each for each in wanted.keys() | found.keys() if wanted.get(each) != found.get(each)]
     with state.moment() as moment:
         for key in key_rows(wanted):
@@ -104,18 +105,17 @@ class InTheState(Folded):
 
     def __init__(self, folder, seed, fold=fold):
         super().__init__(fold)
-        self.folder, self.rng, self.log = folder, random.Random(seed), ListedLog()
+        self.folder, self.rng = folder, random.Random(seed)
         self.kept, self.opened, self.asked, self.fronts = HostState(folder), 1, 0, 0
 
     def caught_up(self, play, now):
         super().caught_up(play, now)
-        self.log.replace(log_records.records_of(play.ledger.db))
         if self.rng.random() < 0.1:
             if self.rng.random() < 0.5:
                 self.kept.stop()
             self.kept.close()
             self.kept, self.opened = HostState(self.folder), self.opened + 1
-        assert self.kept.catch_up(self.log) == len(self.log.records)
+        self.kept.catch_up(LedgerLog(play.ledger.db))
 
     def standing_of(self, key, now):
         get = self.state.get
@@ -131,3 +131,24 @@ class InTheState(Folded):
             assert standing == reading.standing_of(key, get, now)
         assert grants == reading.grants_of(key, get, now)
         return super().standing_of(key, now)
+
+
+class KeptBeside:
+    """What a writer keeps behind each commit, beside its tables; and how much of it was made anew."""
+
+    def __init__(self, folder):
+        self.state, self.commits = HostState(folder), 0
+
+    def keep(self, db):
+        self.state.catch_up(LedgerLog(db))
+        self.commits += 1
+
+    @property
+    def made_anew(self):
+        return len(self.state._replaced)
+
+    def wrongs(self, db):
+        """Where it is not what the fold makes of the whole ledger."""
+        self.state.catch_up(LedgerLog(db))
+        records = log_records.records_of(db)
+        return wrongs(self.state, records, max((each.at for each in records), default=0), len(records))
