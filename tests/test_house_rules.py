@@ -28,7 +28,10 @@ SPLINTERS_LEFT = {
     "ledger.consent_proof", "ledger.endpoints", "ledger.examination", "ledger.opt_in_circumstances", "ledger.reopening",
     "ledger.upgrade", "ledger.witness_key", "web.api.check", "web.api.tally",
 }  # fmt: skip
-MOST_ROOMS, MOST_FLOORS = 25, 12  # `fold` stands beside the ledger's own rules until it takes their place
+MOST_ROOMS, MOST_FLOORS = (
+    26,
+    12,
+)  # `fold` and `state` stand beside the tables and the mirror until they take their place
 
 
 def test_a_file_is_one_idea():

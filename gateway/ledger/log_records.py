@@ -6,9 +6,11 @@ from. What was voided by a moment is left out; of what was pruned only that some
 
 import re
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator
+from hashlib import sha256
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -36,11 +38,12 @@ from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.reach import SKEW
 from gateway.ledger.records import ACTS
 from gateway.ledger.standing_rows import FOR_EVER
+from gateway.ledger.tree import root_at
 from gateway.ledger.unlinked_remains import End
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source, Told
 
 NOBODY = b""  # the key of a record about no one
-ABOUT = re.compile(r"[\w.]+ IN \({marks}\) AND ")  # in a statement: about whom
+ABOUT = re.compile(r"(\w\.)?\w+ IN \({marks}\) AND ")  # in a statement: about whom
 Rows = Callable[..., Iterable[tuple[Any, ...]]]
 
 LEARNT = "SELECT seq, at, turn, canonical, alias FROM name WHERE canonical IN ({marks}) AND at <= ? ORDER BY turn"
@@ -52,6 +55,19 @@ OLD = (
     " FROM link_event l WHERE identifier IN ({marks}) AND at IS NULL AND start <= ?"
 )
 VOIDED = "SELECT ui, seq, at FROM voided_ui WHERE at <= ?"
+DATED = """
+SELECT account, identifier, start, until, claimed FROM link_event l
+WHERE seq < ?1 AND account IS NOT NULL AND NOT released AND until IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM link_event o
+                  WHERE o.account = l.account AND o.identifier = l.identifier AND o.turn > l.turn AND o.seq < ?1)
+  AND NOT EXISTS (SELECT 1 FROM detail d WHERE d.at >= l.until + ?2 AND d.seq > l.seq AND d.seq < ?1)
+ORDER BY turn
+"""
+CHANGES = """
+SELECT origin || ' ' || hex(ledger), size, peppers, pruned, (SELECT count(*) FROM voided_choice),
+  (SELECT max(by) FROM voided_choice), (SELECT max(seq) FROM erasure) FROM head
+"""
+PLACES = 2**20  # records that may have one entry's place: of an unlink some thousands
 ENTERED = (
     f"SELECT d.seq, d.at, d.key, d.kind, {BODY}, g.informed, g.parental, l.account, l.start, l.until, l.claimed,"  # noqa: S608
     f" t.day, t.outcome, a.band, a.may_rise, m.mark FROM detail d{JOINED} LEFT JOIN given g ON g.seq = d.seq"
@@ -73,19 +89,24 @@ class PlacedRecord(NamedTuple):
         return self.record.seq, self.phase, self.record.at, self.turn
 
 
-def records_of(db: sqlite3.Connection, now: int = FOR_EVER) -> list[Record]:
-    """Everything until a moment in Unix milliseconds, in the order of the log."""
-    return [*with_ends(said_of(db, now))]
+def records_of(db: sqlite3.Connection, now: int = FOR_EVER, since: int = 0) -> list[Record]:
+    """Everything until a moment in Unix milliseconds, in the order of the log; `since`: from that entry on."""
+    return [*with_ends(said_of(db, now, since), _dated_before(db, since))]
 
 
-def said_of(db: sqlite3.Connection, now: int = FOR_EVER, keys: Collection[bytes] | None = None) -> list[Record]:
+def said_of(
+    db: sqlite3.Connection, now: int = FOR_EVER, since: int = 0, keys: Collection[bytes] | None = None
+) -> list[Record]:
     """The same without the ends of links by their date. `keys`: only what is about these, and voids of screens."""
 
     def rows(sql: str, *more: int) -> Iterable[tuple[Any, ...]]:
-        return db.execute(ABOUT.sub("", sql), more) if keys is None else rows_of(db, sql, keys, *more)
+        if keys is not None:
+            return rows_of(db, sql, keys, *more)
+        late = "" if sql is OLD else f"seq >= {since:d} AND "  # an older link may end later
+        return db.execute(ABOUT.sub(lambda of: late and f"{of[1] or ''}{late}", sql), more)
 
     found = [*_beside(rows, now), *_entries(rows(ENTERED, now, now)), *_screens(db, now)]
-    return [each.record for each in sorted(found, key=PlacedRecord.order)]
+    return [each.record for each in sorted(found, key=PlacedRecord.order) if each.record.seq >= since]
 
 
 def said_in(db: sqlite3.Connection, seqs: Collection[int]) -> Iterator[PlacedRecord]:
@@ -252,11 +273,14 @@ def _chose(word: ChoiceKind, entered: Entered) -> Said:
     return told.SaidIn(purposes, screen, bool(entered.informed), bool(entered.parental))
 
 
-def with_ends(records: Iterable[Record]) -> Iterator[Record]:
+Dated = dict[tuple[bytes, bytes], told.LinkSaid]  # links with a date that has not come, by account and key
+
+
+def with_ends(records: Iterable[Record], dated: Dated | None = None) -> Iterator[Record]:
     """With the ends of links by their date, which are no entries yet: denials cross a link until a clock is as far past
-    it as one may be wrong (`reach.SKEW`).
+    it as one may be wrong (`reach.SKEW`). `dated`: links from before the records.
     """
-    dated: dict[tuple[bytes, bytes], told.LinkSaid] = {}
+    dated = {} if dated is None else dated
     for record in records:
         for account, key in [link for link, said in dated.items() if (said.until or 0) <= record.at - SKEW]:
             said = dated.pop((account, key))
@@ -266,3 +290,47 @@ def with_ends(records: Iterable[Record]) -> Iterator[Record]:
             dated.pop(link := (record.said.account, record.key), None)
             if record.said.until is not None:
                 dated[link] = record.said
+
+
+def _dated_before(db: sqlite3.Connection, since: int) -> Dated:
+    """As they are before an entry. Of one whose end was told already it is told again, and then is no news."""
+    found: Dated = {}
+    for account, key, start, until, claimed in db.execute(DATED, (since, SKEW)) if since else ():
+        found[account, key] = told.LinkSaid(account, start, until, bool(claimed))
+    return found
+
+
+class LedgerLog:
+    """Today's ledger as a state follows it (`gateway.state.upkeep.FollowedLog`), at one moment of a connection. A
+    position is that of an entry and how many records have been there; so what is told between two entries is folded at
+    once. An older record may change here still, by a void, an unlink, a prune or a new pepper: then each root is
+    another one.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self.name, size, *changes = db.execute(CHANGES).fetchone()
+        self._size, self._changes = size, repr(changes).encode()
+        self._since, self._records = FOR_EVER, list[Record]()
+
+    def root(self, position: int) -> bytes | None:
+        seq, count = divmod(position, PLACES)
+        if seq > self._size:
+            return None
+        there = [each for each in self._from(seq) if each.seq == seq][:count]
+        if len(there) < count:
+            return None
+        return sha256(root_at(self._db, seq) + self._changes + repr(there).encode()).digest()
+
+    def read(self, after: int) -> Iterator[tuple[int, Record]]:
+        """Each with the position behind it."""
+        since, skip = divmod(after, PLACES)
+        for seq, records in groupby(self._from(since), key=attrgetter("seq")):
+            for number, record in enumerate(records):
+                if seq > since or number >= skip:
+                    yield seq * PLACES + number + 1, record
+
+    def _from(self, seq: int) -> list[Record]:
+        if seq < self._since:
+            self._since, self._records = seq, records_of(self._db, since=seq)
+        return self._records[bisect_left(self._records, seq, key=attrgetter("seq")) :]
