@@ -11,6 +11,7 @@ STATE = {"act": "observe", "state": "began", "source": "tcf", "who": ["gaid"]}
 LINK = {"act": "link", "account": "ann", "identifiers": ["digest"]}
 BOTH = {"act": "link", "account": "ann", "identifiers": ["jane", "jane's twin"]}
 END = {"act": "link_end", "account": "ann", "identifiers": ["jane"]}
+OVER = {"act": "link_end", "account": "ann", "identifiers": ["digest"]}
 UNTIL = {"act": "link", "account": "ann", "identifiers": ["phone"], "until": {"hours": 1}}
 HASHED = {"act": "claim", "account": "ann", "identifiers": ["jane hashed"]}
 AGED = {"act": "say_age", "by": "desk", "who": ["ann"]}
@@ -42,6 +43,15 @@ CASES = {
             difference("oaid", [], HELD),
             difference("oaid", [STATE], {**HELD, "deny": frozenset()}, DENY),
             difference("oaid", [{**STATE, "who": ["browser"]}], HELD),
+        ],
+    ),
+    "named_behind_the_end": (
+        difference("idfa", [LINK, OVER], None, DENY),
+        [
+            difference("idfa", [LINK], None, DENY),
+            difference("idfa", [OVER], None, DENY),
+            difference("idfa", [LINK, OVER], DENY),
+            difference("digest", [LINK, OVER], None, DENY),
         ],
     ),
     "in_doubt": (
