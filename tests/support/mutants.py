@@ -69,7 +69,8 @@ class Mutant:
 
 def changes(tree: ast.Module) -> Iterator[tuple[ast.AST, str, Any]]:
     """Each place, a word for the change, and what makes it."""
-    for node in ast.walk(tree):
+    types = {id(part) for node in ast.walk(tree) for part in of_types(node)}
+    for node in (each for each in ast.walk(tree) if id(each) not in types):
         if isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPS:
             yield node, f"{type(node.ops[0]).__name__} turned", lambda n: n.ops.__setitem__(0, SWAPS[type(n.ops[0])]())
         elif isinstance(node, ast.BoolOp | ast.BinOp) and type(node.op) in SWAPS:
@@ -100,6 +101,12 @@ def changes(tree: ast.Module) -> Iterator[tuple[ast.AST, str, Any]]:
                     yield each, "call left out", lambda n: setattr(n, "value", ast.Constant(None))
                 if isinstance(each, ast.Continue):
                     yield node, "continue left out", lambda n, place=place: n.body.__setitem__(place, ast.Pass())
+
+
+def of_types(node: ast.AST) -> Iterator[ast.AST]:
+    """What tells types alone, and decides nothing."""
+    for told in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+        yield from ast.walk(told) if told else ()
 
 
 def _truth(operand: ast.expr) -> ast.expr:
