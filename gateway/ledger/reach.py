@@ -126,15 +126,21 @@ def whole_of(tx: Transaction, account: bytes, now: int, *, lifts: bool = False) 
     return _things(tx, account, _since(now, lifts=lifts), " AND NOT claimed")
 
 
+def told_of(tx: Transaction, account: bytes, now: int) -> set[bytes]:
+    """What an account was told to have, by the very names."""
+    return _told(tx, account, _since(now, lifts=False))
+
+
 def _things(tx: Transaction, account: bytes, since: int, which: str = "") -> set[bytes]:
+    return {account}.union(*(group(tx, identifier) for identifier in _told(tx, account, since, which)))
+
+
+def _told(tx: Transaction, account: bytes, since: int, which: str = "") -> set[bytes]:
     rows = tx.db.execute(
         f"SELECT identifier FROM link WHERE account = ? AND {WITHIN}{which}",  # noqa: S608 - ours
         (account, since),
     )
-    found = {account}
-    for (identifier,) in rows.fetchall():
-        found |= group(tx, identifier)
-    return found
+    return {row[0] for row in rows}
 
 
 def _since(now: int, *, lifts: bool) -> int:

@@ -16,6 +16,8 @@ HASHED = {"act": "claim", "account": "ann", "identifiers": ["jane hashed"]}
 AGED = {"act": "say_age", "by": "desk", "who": ["ann"]}
 WORD = {"act": "say_age", "by": "app", "who": ["idfa"]}
 UNLINK = {"act": "erase", "mode": "unlink", "who": ["gaid"]}
+YES = {"act": "opt_in", "who": "ann", "purpose": "sale"}
+DARK, VOID = {**YES, "screen": "dark"}, {"act": "void", "screen": "dark"}
 LATE = {**LINK, "clock": {"hours": 3}}
 
 
@@ -41,10 +43,6 @@ CASES = {
             difference("oaid", [STATE], {**HELD, "deny": frozenset()}, DENY),
             difference("oaid", [{**STATE, "who": ["browser"]}], HELD),
         ],
-    ),
-    "named_later": (
-        difference("idfa", [LINK], None, DENY),
-        [difference("idfa", [], None, DENY), difference("idfa", [LINK], DENY), difference("digest", [LINK], None, DENY)],
     ),
     "in_doubt": (
         difference("jane", [BOTH, END], DENY),
@@ -87,6 +85,16 @@ CASES = {
             difference("idfa", [UNLINK], DAY),
             difference("digest", [UNLINK], DAY, OTHER_DAY),
             difference("digest", [], DAY),
+        ],
+    ),
+    "earlier_yes": (
+        difference("tablet", [YES, DARK, VOID], DENY),
+        [
+            difference("tablet", [DARK, VOID], DENY),
+            difference("tablet", [YES, DARK], DENY),
+            difference("tablet", [YES, DARK, VOID], None, DENY),
+            difference("tablet", [{**YES, "who": "bob"}, DARK, VOID], DENY),
+            difference("tablet", [YES, DARK, VOID], {"deny": frozenset({"sharing"})}),
         ],
     ),
 }  # fmt: skip

@@ -83,13 +83,6 @@ def other_kind(found: Any) -> set[str]:
     return {"deny", "states"} if of_ad_ids and found.rules["deny"] >= found.other["deny"] else set()
 
 
-def named_later(found: Any) -> set[str]:
-    """An account that has a digest has each id that it is a digest of, also one that is named later."""
-    tied = any(told_of(found, act, {"digest"}) for act in ("link", "claim", "had"))
-    is_id = alike(found) >= AD_IDS and not found.key.startswith("digest")
-    return {"deny"} if is_id and tied and found.other["deny"] > found.rules["deny"] else set()
-
-
 def end_told_beforehand(found: Any) -> set[str]:
     """The rules keep the age that a link brings when they are told of its end, the fold when it ends."""
     until = {each["account"] for each in told_of(found, "link", alike(found)) if "until" in each}
@@ -139,17 +132,31 @@ def spelling_met_later(found: Any) -> set[str]:
     return {"deny"} if "jane hashed" in alike(found) and tied and more else set()
 
 
+def earlier_yes(found: Any) -> set[str]:
+    """Where a screen is voided, a yes there had taken the place of what the same one said yes to before: by the rules that
+    counts nowhere any more, by the fold where the later yes did not come to.
+    """
+    voided = {each["screen"] for each in found.acts if each["act"] == "void" and "screen" in each}
+    asked = [each for each in found.acts if each["act"] in {"opt_in", "ask"} and "recipient" not in each]
+    said = [(each["who"], each["purpose"]) for each in asked]
+    again = {one for number, one in enumerate(said) if one in said[:number] and asked[number].get("screen") in voided}
+    purposes = {purpose for _, purpose in again}
+    more = found.rules["deny"] - found.other["deny"]
+    stricter = found.rules["deny"] >= found.other["deny"] and found.rules["grants"] <= found.other["grants"]
+    return {"deny", "grants"} if again and more <= purposes and stricter else set()
+
+
 KNOWN: dict[str, Callable[[Any], set[str]]] = {
     each.__name__: each
     for each in (
         looser_form,
         other_kind,
-        named_later,
         in_doubt,
         forgotten_look_alike,
         spelling_met_later,
         told_with_a_digest,
         end_told_beforehand,
         word_of_an_app,
+        earlier_yes,
     )
 }
