@@ -19,6 +19,8 @@ WORD = {"act": "say_age", "by": "app", "who": ["idfa"]}
 UNLINK = {"act": "erase", "mode": "unlink", "who": ["gaid"]}
 YES = {"act": "opt_in", "who": "ann", "purpose": "sale"}
 DARK, VOID = {**YES, "screen": "dark"}, {"act": "void", "screen": "dark"}
+PHONE = {"act": "link", "account": "ann", "identifiers": ["phone"]}
+CLAIMED = {**PHONE, "act": "claim"}
 LATE = {**LINK, "clock": {"hours": 3}}
 
 
@@ -86,6 +88,16 @@ CASES = {
             difference("idfa", [WORD, LINK], OLD),
             difference("idfa", [{**WORD, "by": "account"}, LATE], OLD),
             difference("tablet", [WORD, LATE], OLD),
+        ],
+    ),
+    "claimed_between": (
+        difference("phone", [PHONE, CLAIMED, PHONE], DENY),
+        [
+            difference("phone", [PHONE, CLAIMED, PHONE], None, DENY),
+            difference("phone", [PHONE, CLAIMED], DENY),
+            difference("phone", [CLAIMED, PHONE], DENY),
+            difference("phone", [PHONE, {**CLAIMED, "account": "bob"}, PHONE], DENY),
+            difference("browser", [PHONE, CLAIMED, PHONE], DENY),
         ],
     ),
     "told_with_a_digest": (

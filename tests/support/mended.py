@@ -140,6 +140,23 @@ def spelling_met_later(found: Any) -> set[str]:
     return {"deny"} if "jane hashed" in alike(found) and tied and more else set()
 
 
+def claimed_between(found: Any) -> set[str]:
+    """Between two links an app named the two together: by the rules what the first one left there is the key's own from
+    then on, by the fold the account that has it again may lift it, as if no app had said a word.
+    """
+    names = alike(found)
+    ties = [each for each in found.acts if each["act"] in {"link", "claim"} and names & {*each["identifiers"]}]
+    said = {each["account"]: [one["act"] for one in ties if one["account"] == each["account"]] for each in ties}
+    between = any("link" in acts and _claimed(acts) for acts in said.values())
+    return {"deny"} if between and found.rules["deny"] > found.other["deny"] else set()
+
+
+def _claimed(acts: list[str]) -> bool:
+    """Whether a claim comes behind a link and before another one."""
+    first, last = acts.index("link"), len(acts) - 1 - acts[::-1].index("link")
+    return "claim" in acts[first:last]
+
+
 def earlier_yes(found: Any) -> set[str]:
     """Where a screen is voided, a yes there had taken the place of what the same one said yes to before: by the rules that
     counts nowhere any more, by the fold where the later yes did not come to. Each ends grants by a no that came so.
@@ -166,5 +183,6 @@ KNOWN: dict[str, Callable[[Any], set[str]]] = {
         end_told_beforehand,
         word_of_an_app,
         earlier_yes,
+        claimed_between,
     )
 }
