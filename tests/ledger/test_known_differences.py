@@ -11,6 +11,7 @@ STATE = {"act": "observe", "state": "began", "source": "tcf", "who": ["gaid"]}
 LINK = {"act": "link", "account": "ann", "identifiers": ["digest"]}
 BOTH = {"act": "link", "account": "ann", "identifiers": ["jane", "jane's twin"]}
 END = {"act": "link_end", "account": "ann", "identifiers": ["jane"]}
+OVER = {"act": "link_end", "account": "ann", "identifiers": ["digest"]}
 UNTIL = {"act": "link", "account": "ann", "identifiers": ["phone"], "until": {"hours": 1}}
 HASHED = {"act": "claim", "account": "ann", "identifiers": ["jane hashed"]}
 AGED = {"act": "say_age", "by": "desk", "who": ["ann"]}
@@ -18,6 +19,8 @@ WORD = {"act": "say_age", "by": "app", "who": ["idfa"]}
 UNLINK = {"act": "erase", "mode": "unlink", "who": ["gaid"]}
 YES = {"act": "opt_in", "who": "ann", "purpose": "sale"}
 DARK, VOID = {**YES, "screen": "dark"}, {"act": "void", "screen": "dark"}
+PHONE = {"act": "link", "account": "ann", "identifiers": ["phone"]}
+CLAIMED = {**PHONE, "act": "claim"}
 LATE = {**LINK, "clock": {"hours": 3}}
 
 
@@ -42,6 +45,15 @@ CASES = {
             difference("oaid", [], HELD),
             difference("oaid", [STATE], {**HELD, "deny": frozenset()}, DENY),
             difference("oaid", [{**STATE, "who": ["browser"]}], HELD),
+        ],
+    ),
+    "named_behind_the_end": (
+        difference("idfa", [LINK, OVER], None, DENY),
+        [
+            difference("idfa", [LINK], None, DENY),
+            difference("idfa", [OVER], None, DENY),
+            difference("idfa", [LINK, OVER], DENY),
+            difference("digest", [LINK, OVER], None, DENY),
         ],
     ),
     "in_doubt": (
@@ -76,6 +88,16 @@ CASES = {
             difference("idfa", [WORD, LINK], OLD),
             difference("idfa", [{**WORD, "by": "account"}, LATE], OLD),
             difference("tablet", [WORD, LATE], OLD),
+        ],
+    ),
+    "claimed_between": (
+        difference("phone", [PHONE, CLAIMED, PHONE], DENY),
+        [
+            difference("phone", [PHONE, CLAIMED, PHONE], None, DENY),
+            difference("phone", [PHONE, CLAIMED], DENY),
+            difference("phone", [CLAIMED, PHONE], DENY),
+            difference("phone", [PHONE, {**CLAIMED, "account": "bob"}, PHONE], DENY),
+            difference("browser", [PHONE, CLAIMED, PHONE], DENY),
         ],
     ),
     "told_with_a_digest": (

@@ -83,6 +83,14 @@ def other_kind(found: Any) -> set[str]:
     return {"deny", "states"} if of_ad_ids and found.rules["deny"] >= found.other["deny"] else set()
 
 
+def named_behind_the_end(found: Any) -> set[str]:
+    """What stayed with a digest is each id's that it is a digest of, also one's that is named once the link is over."""
+    tied = [each for act in ("link", "claim", "had") for each in told_of(found, act, {"digest"})]
+    over = any("until" in each for each in tied) or any(told_of(found, act, {"digest"}) for act in ENDS - {"sweep"})
+    is_id = alike(found) >= AD_IDS and not found.key.startswith("digest")
+    return {"deny"} if is_id and tied and over and found.other["deny"] > found.rules["deny"] else set()
+
+
 def end_told_beforehand(found: Any) -> set[str]:
     """The rules keep the age that a link brings when they are told of its end, the fold when it ends."""
     until = {each["account"] for each in told_of(found, "link", alike(found)) if "until" in each}
@@ -132,9 +140,26 @@ def spelling_met_later(found: Any) -> set[str]:
     return {"deny"} if "jane hashed" in alike(found) and tied and more else set()
 
 
+def claimed_between(found: Any) -> set[str]:
+    """Between two links an app named the two together: by the rules what the first one left there is the key's own from
+    then on, by the fold the account that has it again may lift it, as if no app had said a word.
+    """
+    names = alike(found)
+    ties = [each for each in found.acts if each["act"] in {"link", "claim"} and names & {*each["identifiers"]}]
+    said = {each["account"]: [one["act"] for one in ties if one["account"] == each["account"]] for each in ties}
+    between = any("link" in acts and _claimed(acts) for acts in said.values())
+    return {"deny"} if between and found.rules["deny"] > found.other["deny"] else set()
+
+
+def _claimed(acts: list[str]) -> bool:
+    """Whether a claim comes behind a link and before another one."""
+    first, last = acts.index("link"), len(acts) - 1 - acts[::-1].index("link")
+    return "claim" in acts[first:last]
+
+
 def earlier_yes(found: Any) -> set[str]:
     """Where a screen is voided, a yes there had taken the place of what the same one said yes to before: by the rules that
-    counts nowhere any more, by the fold where the later yes did not come to.
+    counts nowhere any more, by the fold where the later yes did not come to. Each ends grants by a no that came so.
     """
     voided = {each["screen"] for each in found.acts if each["act"] == "void" and "screen" in each}
     asked = [each for each in found.acts if each["act"] in {"opt_in", "ask"} and "recipient" not in each]
@@ -142,8 +167,7 @@ def earlier_yes(found: Any) -> set[str]:
     again = {one for number, one in enumerate(said) if one in said[:number] and asked[number].get("screen") in voided}
     purposes = {purpose for _, purpose in again}
     more = found.rules["deny"] - found.other["deny"]
-    stricter = found.rules["deny"] >= found.other["deny"] and found.rules["grants"] <= found.other["grants"]
-    return {"deny", "grants"} if again and more <= purposes and stricter else set()
+    return {"deny", "grants"} if again and more <= purposes and found.rules["deny"] >= found.other["deny"] else set()
 
 
 KNOWN: dict[str, Callable[[Any], set[str]]] = {
@@ -151,6 +175,7 @@ KNOWN: dict[str, Callable[[Any], set[str]]] = {
     for each in (
         looser_form,
         other_kind,
+        named_behind_the_end,
         in_doubt,
         forgotten_look_alike,
         spelling_met_later,
@@ -158,5 +183,6 @@ KNOWN: dict[str, Callable[[Any], set[str]]] = {
         end_told_beforehand,
         word_of_an_app,
         earlier_yes,
+        claimed_between,
     )
 }

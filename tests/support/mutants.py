@@ -26,7 +26,7 @@ from gateway.fold.record import Record
 from gateway.ledger import installation, log_records, reach, replay, standing_rows, travel
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.writer import Transaction
-from support.acts import NOBODY, Play, Refused, joined, shown, wrongs
+from support.acts import Play, Refused, joined, shown, wrongs
 from support.blind import Blind, is_blind
 from support.mended import KNOWN, mended
 from support.oracle import Difference
@@ -36,6 +36,7 @@ ROOMS = ("state", "kin", "reading", "noes", "facts", "links", "__init__")  # in 
 HERE = Path(__file__).parent.parent.parent / "gateway" / "fold"
 LEFT = Path(__file__).parent / "mutants_left.json"
 SEEDS = range(6)
+SHORT = 6  # acts, and names: there all are asked together
 SELDOM = frozenset(KINDS) - {
     "opt_out", "limit", "withdraw", "signal", "opt_in", "opt_in_dark", "grant", "programme", "link", "link_until",
     "link_again", "link_end", "claim", "claim_whole", "disclaim", "release", "named", "void_screen", "wait", "sweep",
@@ -69,7 +70,8 @@ class Mutant:
 
 def changes(tree: ast.Module) -> Iterator[tuple[ast.AST, str, Any]]:
     """Each place, a word for the change, and what makes it."""
-    for node in ast.walk(tree):
+    types = {id(part) for node in ast.walk(tree) for part in of_types(node)}
+    for node in (each for each in ast.walk(tree) if id(each) not in types):
         if isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPS:
             yield node, f"{type(node.ops[0]).__name__} turned", lambda n: n.ops.__setitem__(0, SWAPS[type(n.ops[0])]())
         elif isinstance(node, ast.BoolOp | ast.BinOp) and type(node.op) in SWAPS:
@@ -100,6 +102,12 @@ def changes(tree: ast.Module) -> Iterator[tuple[ast.AST, str, Any]]:
                     yield each, "call left out", lambda n: setattr(n, "value", ast.Constant(None))
                 if isinstance(each, ast.Continue):
                     yield node, "continue left out", lambda n, place=place: n.body.__setitem__(place, ast.Pass())
+
+
+def of_types(node: ast.AST) -> Iterator[ast.AST]:
+    """What tells types alone, and decides nothing."""
+    for told in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+        yield from ast.walk(told) if told else ()
 
 
 def _truth(operand: ast.expr) -> ast.expr:
@@ -182,8 +190,8 @@ class Case:
                 said = row(key)
                 if said != step.folded.get(name, rules):
                     yield from differs(name, rules, said, self.who, step.acts, looser=key not in exact)
-            for (mark, name), expected in step.alone.items():
-                if _alone(reading, state.get, mark, step.subjects[name].keys) != expected:
+            for (mark, name, other), expected in step.alone.items():
+                if _alone(reading, state.get, mark, step.subjects[name], step.subjects[other]) != expected:
                     yield f"{name}: comes back otherwise, or is asked at another time"
 
     def learn(self) -> "Case":
@@ -199,9 +207,9 @@ class Case:
                     state.update(fold(record, state.get))
                 step.state = dict(state)
                 step.folded = {name: _row(reading, state.get, step.now, step.keys[name]) for name in step.rules}
-                for (mark, name), rules in list(step.alone.items()):
-                    if _alone(reading, state.get, mark, step.subjects[name].keys) != rules:
-                        del step.alone[mark, name]
+                for (mark, name, other), rules in list(step.alone.items()):
+                    if _alone(reading, state.get, mark, step.subjects[name], step.subjects[other]) != rules:
+                        del step.alone[mark, name, other]
         return self
 
 
@@ -268,24 +276,29 @@ def _step(play: Play, acts: list[Any], records: list[Record], start: int) -> Ste
     keys = {name: key for name, key in play.keys.items() if name in play.who or name.endswith("1")}
     play.commit(lambda tx: standing_rows.recompute(tx, keys.values(), now))
     step = Step(start, records, now, keys, play.rows(keys), acts[-1].get("then", {}), dict(play.who), tuple(acts))
-    with play.ledger.reading() as db:
-        marks = {play.mark(act)["device"] for act in acts if "token" in act}
-        for name, subject in play.who.items() if len(acts) % 4 == 0 else ():
-            asked = frozenset(
-                travel.last_out_at(
-                    Transaction(db, replay.NOBODY),
-                    subject.key,
-                    reach.released(Transaction(db, replay.NOBODY), subject.key),
-                )
-            )
-            for mark in marks if step.rules.get(name, NOBODY)["yes"] else {""}:
-                step.alone[mark, name] = installation.alone(db.execute, mark, subject.key, subject.keys), asked
+    if len(acts) % 4 == 0 or len(acts) < SHORT:
+        with play.ledger.reading() as db:
+            step.alone = dict(_by_the_rules(play, db, {play.mark(act)["device"] for act in acts if "token" in act}))
     return step
 
 
-def _alone(reading: Any, get: Any, mark: str, keys: tuple[bytes, ...]) -> tuple[Any, Any]:
+def _by_the_rules(play: Play, db: Any, marks: set[str]) -> Iterator[tuple[tuple[str, str, str], Any]]:
+    """What installations come back from, and what is not asked again, where somebody said yes."""
+    tx = Transaction(db, replay.NOBODY)
+    for name, subject in play.who.items():
+        asked = frozenset(travel.last_out_at(tx, subject.key, reach.released(tx, subject.key)))
+        said_yes = bool(play.row_of(subject.key)["yes"])
+        for mark in marks if said_yes else ():
+            for other in play.who if len(play.who) < SHORT else (name,):
+                keys = (*subject.keys, *play.who[other].keys)
+                yield (mark, name, other), (installation.alone(db.execute, mark, subject.key, keys), asked)
+        yield ("", name, name), (installation.alone(db.execute, "", subject.key, subject.keys), asked)
+
+
+def _alone(reading: Any, get: Any, mark: str, device: Subject, other: Subject) -> tuple[Any, Any]:
     """What an installation comes back from by its own yes, and the purposes that the holder is not asked again."""
-    return reading.come_back(mark, keys[0], keys, get), frozenset(reading.last_outs(keys[0], get))
+    keys = (*device.keys, *other.keys)
+    return reading.come_back(mark, device.key, keys, get), frozenset(reading.last_outs(device.key, get))
 
 
 def _row(reading: Any, get: Any, now: int, key: bytes) -> dict[str, Any]:

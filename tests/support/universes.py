@@ -215,6 +215,8 @@ class Maker:
 
     def _link(self, act="link", most=2, **more):
         account, things = self.one(self.accounts), self.some(self.things, most)
+        if act == "link" and not more and self.rng.random() < 0.3:
+            more = {"until": {"hours": self.one(FEW_HOURS)}}
         until = more.get("until", {}).get("hours")
         for thing in things:
             whole = act == "link" or self.live.get((account, thing), ("",))[0] == "whole"
@@ -314,7 +316,8 @@ class Maker:
         return self._state_over("token")
 
     def _state_over(self, by):
-        pick = self.one([each for each in self.began if by is None or each[2]])
+        without = [each for each in self.began if not each[2]]  # those of a token are for its own kind, where there are
+        pick = self.one([each for each in self.began if each[2]] if by else without or self.began)
         if pick is None:
             return None
         self.began.remove(pick)
@@ -396,6 +399,8 @@ class Maker:
         return {"act": "wait", "hours": 0}
 
 
+# Of two kinds that never come one behind the other, why; all others do.
+NEVER_BEHIND = {("void_screen", "void_screen"): "no screen was used since the last one was voided"}
 KINDS = tuple(
     name[1:] for name in vars(Maker)
     if name.startswith("_") and not name.startswith("__") and name not in {"_on", "_ended", "_state_over", "_age"}
