@@ -1,5 +1,5 @@
-"""The LMDB environment of the state, opened and held by `upkeep`: one folder a generation (`state/<random>/`), of which
-`state/current` leads to the one in force.
+"""The LMDB environment of the state, opened and held by `upkeep`: one folder a generation (`state/<random>/`); the
+file `state/current` has the name of the one in force.
 
 Commits are not synced: what a killed process had committed is there, what a power cut left may be torn, and LMDB would
 not notice. So beside each environment lies a mark, which says before anything of it is read in which boot of the kernel
@@ -18,7 +18,7 @@ from typing import Any
 
 import lmdb
 
-from gateway.disk import make_folder, sync_folder, write_durably
+from gateway.disk import make_folder, write_durably
 from gateway.mirror.memory_map import FILE, MAX_READERS, MapRefused, boot_id, prove_whole
 
 STATE, CURRENT, COPY, MARK = "state", "current", "copy", "mark"
@@ -41,11 +41,12 @@ class StateMark:
 
     def __init__(self, path: Path) -> None:
         self._boot = boot_id()
-        descriptor = os.open(path, os.O_RDWR)
+        self._file = os.open(path, os.O_RDWR)
         try:
-            self._bytes = mmap.mmap(descriptor, MARK_FORM.size)
-        finally:
-            os.close(descriptor)
+            self._bytes = mmap.mmap(self._file, MARK_FORM.size)
+        except ValueError:
+            os.close(self._file)
+            raise
 
     def is_whole(self) -> bool:
         """Whether what lies beside it is what was written last."""
@@ -70,16 +71,19 @@ class StateMark:
     def begin_writing(self) -> None:
         """Before anything is written that is not synced: what says that it is whole goes, and that is durable."""
         if self._bytes[SYNCED] or self._bytes[:SYNCED] != self._boot:
-            self._bytes[: SYNCED + 1] = self._boot + b"\0"
-            self._bytes.flush()
+            self._keep(self._boot + b"\0")
 
     def end_writing(self) -> None:
         """Once all is on the disk."""
-        self._bytes[SYNCED] = True
-        self._bytes.flush()
+        self._keep(self._bytes[:SYNCED] + b"\1")
+
+    def _keep(self, beginning: bytes) -> None:
+        os.pwrite(self._file, beginning, 0)  # within a sector: whole or not at all
+        os.fsync(self._file)
 
     def close(self) -> None:
         self._bytes.close()
+        os.close(self._file)
 
 
 class StateMap:
@@ -89,7 +93,7 @@ class StateMap:
 
     def __init__(self, folder: Path, size: int = 0) -> None:
         """`size` 0: as large as its file says. Raises `StateRefused` for one that may be torn."""
-        self.folder, self.lock = folder, threading.Lock()
+        self.folder, self.lock = folder, threading.RLock()
         self.last_head: Any = None  # what whoever reads in it remembers of its head
         try:
             self.mark = StateMark(folder / MARK)
@@ -152,10 +156,14 @@ class StateMap:
 
 def open_current(data: Path, link: str = CURRENT) -> StateMap:
     """The generation in force in a data folder. Raises `StateRefused`."""
+    return StateMap(_led_to(data / STATE, link))
+
+
+def _led_to(states: Path, link: str) -> Path:
     try:
-        return StateMap((data / STATE / link).resolve(strict=True))
-    except OSError as error:
-        raise StateRefused(f"there is none: {error.strerror}") from error
+        return states.resolve() / (states / link).read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise StateRefused(f"there is none: {error}") from error
 
 
 def make_generation(data: Path, size: int = FIRST_SIZE) -> StateMap:
@@ -164,8 +172,9 @@ def make_generation(data: Path, size: int = FIRST_SIZE) -> StateMap:
 
 
 def _new_folder(data: Path) -> Path:
-    """With a mark that it was written in this boot."""
+    """With a mark that it was written in this boot. What an earlier try left goes."""
     make_folder(data / STATE)
+    _sweep(data / STATE)
     folder = (data / STATE).resolve() / secrets.token_hex(8)
     folder.mkdir(mode=0o700)
     write_durably(folder / MARK, MARK_FORM.pack(boot_id(), False, False, False))
@@ -181,17 +190,17 @@ def put_in_force(made: StateMap, before: StateMap | None) -> None:
 
 
 def _lead(folder: Path, link: str) -> None:
-    beside = folder.parent / f".{folder.name}"
-    beside.symlink_to(folder.name)
-    beside.replace(folder.parent / link)
-    sync_folder(folder.parent)
+    write_durably(folder.parent / link, folder.name.encode())
 
 
 def _sweep(states: Path) -> None:
     """Away with what nothing leads to."""
-    kept = {(states / link).resolve() for link in (CURRENT, COPY)}
+    kept = set[Path]()
+    for link in (CURRENT, COPY):
+        with contextlib.suppress(StateRefused):
+            kept.add(_led_to(states, link))
     for other in states.iterdir():
-        if other.is_dir() and not other.is_symlink() and other not in kept:
+        if other.is_dir() and other not in kept:
             shutil.rmtree(other, ignore_errors=True)
 
 
@@ -208,11 +217,10 @@ def make_copy(data: Path, held: StateMap) -> None:
 
 def make_from_copy(data: Path) -> StateMap:
     """A generation that begins as the last copy. Raises `StateRefused`."""
-    folder = _new_folder(data)
-    try:
-        with contextlib.closing(open_current(data, COPY)) as copied:
-            prove_whole(copied.folder / FILE)
-        shutil.copyfile((data / STATE / COPY).resolve() / FILE, folder / FILE)
-        return StateMap(folder)
-    except OSError as error:
-        raise StateRefused(f"the copy cannot be read: {error.strerror}") from error
+    with contextlib.closing(open_current(data, COPY)) as copied:
+        folder = _new_folder(data)
+        try:
+            shutil.copyfile(copied.folder / FILE, folder / FILE)
+        except OSError as error:
+            raise StateRefused(f"the copy cannot be read: {error.strerror}") from error
+    return StateMap(folder)

@@ -1,9 +1,9 @@
 """What lies in the state under each of its places, as bytes: a row, an edge, the head. Written and read by its
 transactions.
 
-A row and an edge begin with a front of fixed size and go on with all that the fold keeps. The front of a row is what
-that row says alone; where nobody else is heard in it (`alone`), that is the answer, and nothing is unpacked. Masks of a
-front count every yes as it was given: whoever rests on a screen that is voided since is read from behind the front.
+A row and an edge begin with a front of fixed size and go on with all that the fold keeps. Where nobody else is heard in
+a row (`ALONE`) its front says what stands, and nothing is unpacked. It counts every yes as it was given: whoever rests
+on a screen that is voided since is read from behind the front.
 """
 
 import struct
@@ -29,7 +29,7 @@ FRONT = struct.Struct("<QBQIIIIBII")
 CHANGED = struct.Struct("<Q")  # all that an edge's front has
 STANDS_FROM = 17  # where what a standing is made from begins
 ALONE, GROWN, GRANTED = 1, 2, 4
-NO_AGE = 255
+NO_AGE, NOTHING_SAID = 255, Standing()
 # format, fold, epoch, position, last void, screens voided, root
 HEAD = struct.Struct("<BHIQQQ32s")
 
@@ -76,9 +76,10 @@ def place_key(place: Place) -> bytes:
 
 def pack_row(key: bytes, row: KeyRow, changed: int) -> bytes:
     """`changed`: the position behind the record that did it."""
-    alone: dict[Place, Any] = {key: row}
-    said = standing_of(key, alone.get, 0)
-    flags = ALONE * _is_heard_alone(row) | GROWN * said.grown | GRANTED * said.granted
+    rows: dict[Place, Any] = {key: row}
+    alone = _is_heard_alone(row)
+    said = standing_of(key, rows.get, 0) if alone else NOTHING_SAID
+    flags = ALONE * alone | GROWN * said.grown | GRANTED * said.granted
     age = NO_AGE if said.age_band is None else AGES.index(said.age_band)
     days = (day.toordinal() if day else 0 for day in (said.told, said.cpni_told))
     screens = screen_bits(_screens(row))

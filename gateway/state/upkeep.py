@@ -7,6 +7,7 @@ beginning. From a failure until it has caught up it is marked as behind, and all
 """
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -47,6 +48,7 @@ class HostState:
         self._size, self._most = size, most
         self._held: StateMap | None = None
         self._replaced: list[StateMap] = []
+        self._opening = threading.Lock()
 
     def moment(self) -> StateMoment:
         """For one check: `with state.moment() as moment`. Raises `StateRefused` where none is in force."""
@@ -69,7 +71,7 @@ class HostState:
             return moment.head.position
 
     def copy(self) -> None:
-        """For a start after a power cut. Raises `StateRefused`."""
+        """For a start after a power cut; under the writers' lock too. Raises `StateRefused`."""
         try:
             environment.make_copy(self._data, self._current())
         except (lmdb.Error, OSError) as error:
@@ -101,12 +103,15 @@ class HostState:
 
     def _current(self) -> StateMap:
         held = self._held
-        if held is not None and held.mark.retired:
-            self._replaced.append(held)  # somebody may be reading in it
-            held = None
-        if held is None:
-            held = self._held = environment.open_current(self._data)
-        return held
+        if held is not None and not held.mark.retired:
+            return held
+        with self._opening:
+            if self._held is not None and self._held.mark.retired:
+                self._replaced.append(self._held)  # somebody may be reading in it
+                self._held = None
+            if self._held is None:
+                self._held = environment.open_current(self._data)
+            return self._held
 
     def _deny(self) -> None:
         with contextlib.suppress(StateRefused):
@@ -134,10 +139,10 @@ class HostState:
         before = None
         with contextlib.suppress(StateRefused):
             before = self._current()
-        environment.put_in_force(made, before)
-        if before is not None:
-            self._replaced.append(before)
-        self._held = made
+        with self._opening:
+            environment.put_in_force(made, before)
+            self._replaced += [each for each in (before,) if each is not None]
+            self._held = made
         return made
 
     def _from_copy(self, log: FollowedLog) -> StateMap | None:

@@ -60,6 +60,19 @@ class MadeLog:
         yield Record(seq + 8, AT, account, SaidOut(SIGNAL_PURPOSES, "form"), account=True)
 
 
+class LibraryLog(MadeLog):
+    """One tablet of so many accounts, each of which said no."""
+
+    name = "library.example.com"
+
+    def read(self, after):
+        for number in range(after, self.blocks * 12):
+            account = key("reader", number // 2)
+            said = LinkSaid(account, AT) if number % 2 == 0 else SaidOut(SIGNAL_PURPOSES, "form")
+            of = key("tablet", 0) if number % 2 == 0 else account
+            yield number + 1, Record(number, AT, of, said, account=bool(number % 2))
+
+
 def each_us(what, times=TIMES):
     """Processor time of one call, the median of some runs."""
     runs = []
@@ -134,8 +147,23 @@ def look_ups(state, blocks):
         print(f"{words}: {took:.2f} us, {took / yardstick:.1f} times the loads")
 
 
+def library(accounts):
+    with tempfile.TemporaryDirectory() as folder:
+        state = HostState(Path(folder))
+        state.catch_up(LibraryLog(accounts))
+
+        def ask(_):
+            with state.moment() as moment:
+                return moment.standing(key("tablet", 0), LATER)
+
+        print(f"a tablet in {state.catch_up(LibraryLog(accounts)) // 2} accounts: {each_us(ask, 40):.0f} us")
+        state.close()
+
+
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     where = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.mkdtemp(dir=os.environ.get("TMPDIR", "/var/tmp")))
     filled(where, count)
     look_ups(opened(where, count), count // 6)
+    for readers in (6, 500):
+        library(readers)

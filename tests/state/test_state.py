@@ -1,7 +1,9 @@
 """The state opened, gone on with, refused and made anew: what nobody vouches for is not answered from."""
 
+import contextlib
 import random
 import shutil
+import threading
 
 import pytest
 from support.folding import Log
@@ -11,7 +13,7 @@ from gateway.fold import fold
 from gateway.fold.record import NamesLearnt, Record, SaidOut
 from gateway.fold.state import HEAD
 from gateway.state import environment, packed_rows, transactions, upkeep
-from gateway.state.environment import CURRENT, MARK, STATE, StateForeign, StateRefused
+from gateway.state.environment import COPY, CURRENT, MARK, STATE, StateForeign, StateRefused
 from gateway.state.packed_rows import HEAD_KEY, NotAState
 from gateway.state.upkeep import HostState
 from gateway.terms import Purpose
@@ -84,7 +86,7 @@ def opened(folder):
 
 
 def current(folder):
-    return (folder / STATE / CURRENT).resolve()
+    return folder / STATE / (folder / STATE / CURRENT).read_text()
 
 
 def of(name):
@@ -235,7 +237,9 @@ DAMAGES = {
     "without its mark": lambda folder: (current(folder) / MARK).unlink(),
     "with half a mark": lambda folder: (current(folder) / MARK).write_bytes(b"half"),
     "a folder that is gone": lambda folder: shutil.rmtree(current(folder)),
-    "a link to nowhere": lambda folder: (folder / STATE / CURRENT).unlink(),
+    "without a name": lambda folder: (folder / STATE / CURRENT).unlink(),
+    "with a name that cannot be read": lambda folder: (folder / STATE / CURRENT).write_bytes(b"\xff\0"),
+    "with the name of none": lambda folder: (folder / STATE / CURRENT).write_text("none"),
 }
 
 
@@ -255,11 +259,9 @@ def test_a_damaged_copy_is_not_begun_with(opened, told, folder, name):
     state = opened()
     state.catch_up(told)
     state.copy()
-    copy = (folder / STATE / environment.COPY).resolve()
     opened().close()
     shutil.rmtree(current(folder))
-    (folder / STATE / CURRENT).unlink()
-    (folder / STATE / CURRENT).symlink_to(copy.name)
+    shutil.copyfile(folder / STATE / COPY, folder / STATE / CURRENT)
     DAMAGES[name](folder)
     assert opened().catch_up(told) == 5
     assert told.read_from[-1] == 0
@@ -333,14 +335,16 @@ def test_one_that_is_full_grows_and_whoever_reads_goes_on(opened, told):
     assert opened(size=2**16).catch_up(told) == len(told.records)
 
 
-def test_one_that_may_not_grow_denies_until_there_is_room(opened, told):
-    state = opened(size=2**16, most=2**17)
+def test_one_that_may_not_grow_denies_until_there_is_room(opened, told, folder):
+    state = opened(size=2**16, most=2**16)
     state.catch_up(told)
-    many(told, 500)
-    with pytest.raises(StateRefused, match="full"):
-        state.catch_up(told)
+    many(told, 150)
+    for _ in range(3):
+        with pytest.raises(StateRefused, match="full"):
+            state.catch_up(told)
     assert refuses(state)
     assert refuses(opened()), "and so it does in the next process"
+    assert len([each for each in (folder / STATE).iterdir() if each.is_dir()]) <= 2, "what was tried does not pile up"
     state = opened(size=2**16)
     assert state.catch_up(told) == len(told.records)
     assert wrongs(state, told.records, LATER) == []
@@ -404,5 +408,29 @@ def test_two_generations_and_the_copy_are_all_that_is_ever_kept(opened, told, fo
         told.name = f"log{number}.example.com"
         state.catch_up(told)
         state.copy()
-    assert len([each for each in (folder / STATE).iterdir() if each.is_dir() and not each.is_symlink()]) <= 3
+    assert len([each for each in (folder / STATE).iterdir() if each.is_dir()]) <= 3
     assert state.check_readers() == 0
+
+
+def test_other_threads_read_on_while_it_grows_and_is_made_anew(opened, told):
+    state, over, wrong = opened(size=2**16), threading.Event(), []
+    state.catch_up(told)
+
+    def reads():
+        while not over.is_set():
+            with contextlib.suppress(StateRefused):  # while it is made anew
+                wrong.extend([] if standing(state, "tablet").denies(Purpose.SALE) else ["allowed"])
+
+    threads = [threading.Thread(target=reads) for _ in range(2)]
+    for each in threads:
+        each.start()
+    for number in range(3):
+        many(told, 100)
+        state.catch_up(told)
+        told.name = f"log{number}.example.com"
+        state.catch_up(told)
+    over.set()
+    for each in threads:
+        each.join()
+    assert wrong == []
+    assert standing(state, "tablet").denies(Purpose.SALE)
