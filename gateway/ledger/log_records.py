@@ -34,9 +34,9 @@ from gateway.ledger.happenings import (
     USED,
     rows_of,
 )
-from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.reach import SKEW
 from gateway.ledger.records import ACTS
+from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.standing_rows import FOR_EVER
 from gateway.ledger.tree import root_at
 from gateway.ledger.unlinked_remains import End

@@ -11,10 +11,10 @@ from typing import Any
 
 import orjson
 
-from gateway.ledger import connected_people, entry, log_records, merkle, tree
+from gateway.ledger import entry, log_records, merkle, reach, tree
 from gateway.ledger.likeness import PeopleGroup
+from gateway.ledger.merkle import WIDTH
 from gateway.ledger.subjects import moment
-from gateway.ledger.tiles import WIDTH
 from gateway.terms import ChoiceKind
 
 # seq, body, then of its side row: key, at, event; and person, sealed, opening where they were asked for
@@ -54,7 +54,7 @@ class LedgerReading:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.groups = {
-            key: group for keys in connected_people.groups(db) for group in [PeopleGroup(keys)] for key in keys
+            key: group for keys in reach.connected_groups(db) for group in [PeopleGroup(keys)] for key in keys
         }
         self.alone: dict[bytes, tuple[int, int, int]] = {}
         self.found: list[str] = []

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from gateway.ledger import sent_after
 from gateway.ledger.boxes_check import BoxesCheck, BoxKeys
-from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.note import Checkpoint
 from gateway.ledger.reading import LedgerReading, blocks
 from gateway.ledger.rows_check import RowsCheck
 from gateway.ledger.tree_check import TreeCheck

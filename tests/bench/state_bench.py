@@ -30,7 +30,8 @@ def key(kind, number):
 
 
 class MadeLog:
-    """Records as they are asked for. Of six identifiers four are browsers with the signal, and two are in an account."""
+    """Records as they are asked for. Of six identifiers four are browsers with the signal, and two are in an
+    account."""
 
     name = "bench.example.com"
     block = 9  # records of six identifiers

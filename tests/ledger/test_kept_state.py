@@ -1,5 +1,6 @@
 """The writer keeps a state behind each commit and before its answer, from the records of today's ledger: it reads on
-from where it was, others' records first. That it is what all entries make is looked at behind every test of this folder.
+from where it was, others' records first. That it is what all entries make is looked at behind every test of this
+folder.
 """
 
 from datetime import timedelta

@@ -1,5 +1,5 @@
-"""Of people who are alike one is asked for: whoever is not quite like them is looked at, and what is said of one holds for
-the others.
+"""Of people who are alike one is asked for: whoever is not quite like them is looked at, and what is said of one holds
+for the others.
 """
 
 import contextlib

@@ -22,17 +22,7 @@ from gateway.app import composition
 from gateway.app.composition import open_house
 from gateway.cli import root
 from gateway.consent.check import Ask
-from gateway.ledger import (
-    disclosures,
-    history,
-    merkle,
-    prune,
-    receipt,
-    restate,
-    schema,
-    tiles,
-    tree,
-)
+from gateway.ledger import disclosures, history, merkle, prune, receipt, restate, schema, tree
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.reading import LedgerReading, blocks
@@ -231,9 +221,9 @@ def test_bundles_of_what_was_pruned_are_not_there_and_their_hashes_are(old):
     pruned(old)
     with opened(old) as house:
         log = house.consent.log_reader
-        assert log.tile(tiles.ENTRIES, 0, 256) is None
+        assert log.tile(merkle.ENTRIES, 0, 256) is None
         assert len(log.tile(0, 0, 256)) == 256 * 32
-        assert log.tile(tiles.ENTRIES, 2, 100) is not None
+        assert log.tile(merkle.ENTRIES, 2, 100) is not None
 
 
 @pytest.mark.slow

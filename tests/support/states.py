@@ -1,5 +1,5 @@
-"""The state between a log and whoever asks: logs that a test holds in memory, the fold kept as a dict beside it, and all
-that lies in an environment.
+"""The state between a log and whoever asks: logs that a test holds in memory, the fold kept as a dict beside it, and
+all that lies in an environment.
 """
 
 import contextlib
