@@ -27,7 +27,7 @@ from gateway.ledger.entry import Notice
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.idempotency import Used
 from gateway.ledger.subjects import Choice, Subject
-from gateway.signals.form import Form
+from gateway.signals.form import ChoicesForm
 from gateway.terms import ChoiceKind, DataClass, Manner, Purpose, Source
 from gateway.web.pages import codes
 from gateway.web.pages.codes import Steps
@@ -171,7 +171,7 @@ class Acts:
             self._remember(response, made, visitor.denied)
         return response
 
-    async def take(self, request: Request, said: Form) -> Response:
+    async def take(self, request: Request, said: ChoicesForm) -> Response:
         """A form with `action=opt_in` or `confirm`."""
         begun = self._begun(said)
         if begun is None or not cross_site.is_same_origin(request.headers, self._origins):
@@ -272,7 +272,7 @@ class Acts:
             **values,
         )
 
-    def _begun(self, said: Form) -> Begun | None:
+    def _begun(self, said: ChoicesForm) -> Begun | None:
         """None for a token that is missing, old, or of the other act's text."""
         shown = self._tokens.read(said.token, TOKEN_SECONDS) if said.token else None
         if shown is None:
@@ -280,7 +280,7 @@ class Acts:
         kind, spoken, purpose, recipient, by = shown
         if kind != (page.CONFIRM_NOTICE if said.action == ChoiceKind.CONFIRM else page.OPT_IN_NOTICE):
             return None
-        if said.purpose not in {"", purpose}:
+        if said.purpose[:1] not in {(), (purpose,)}:
             return None
         return Begun(self._texts[kind][spoken].notice, Wanted(Purpose(purpose), recipient), by)
 
