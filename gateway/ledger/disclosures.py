@@ -25,7 +25,7 @@ DAYS = 35  # a row id that left is a duplicate for so long
 DAY = 86_400_000
 HASH, POSTED_AGAIN = 16, b"\x01"  # bytes of a hash; what stands behind a job's where a row of it was posted again
 AT_ONCE = 1_000  # rows that one transaction acknowledges
-INTENDED, NOT_SENT = "intended", "not_sent"
+NOT_SENT = "not_sent"
 BEFORE = (  # in the database: a row that was posted again and again has many
     "SELECT max(outcome = 'sent' OR outcome = 'intended' AND batch >= ?),"
     " max(job IS NOT NULL AND outcome IN ('intended', 'possible')), max(handle) FROM disclosure"

@@ -118,7 +118,7 @@ class OptInPage:
             holds=word is Word.OPTED_IN,
             closed=word is Word.CLOSED,
             why=await self._why(found, visitor, proved=shown is not None),
-            young=self._consent.checks.band([_subject(found)]) in opt_in_acts.YOUNG,
+            young=self._consent.checks.is_under_16([_subject(found)]),
             ticket=shown.ticket if shown else "",
         )
         if shown and (made := own_cookies.set_proof_cookie(self._consent.secrets.seals, shown, self._steps.now())):

@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.choice.law import AGES
-from gateway.consent.check import Checks
 from gateway.consent.choice_result import Chosen, Refused
 from gateway.consent.codes import Codes, opting_in
 from gateway.consent.site import widened
@@ -39,7 +38,6 @@ from gateway.web.site.visit import brought_back
 from gateway.web.site.visitor import Visitor
 
 ACCOUNT, BROWSER = "account", "browser"
-YOUNG = {AGES[0], AGES[1]}
 FOR = {
     BROWSER: mark("this browser, until its cookies are cleared; no other browser, no app and no account"),
     ACCOUNT: mark("your account; a phone number, a browser or a device that said no by itself keeps its no"),
@@ -114,11 +112,6 @@ def _age(consent: Consent, person: ActingPerson) -> str:
     except Refused:
         return TOO_YOUNG
     return CHILD if consent.checks.band([person.subject]) == AGES[0] else ""
-
-
-def is_young(checks: Checks, person: ActingPerson) -> bool:
-    """Whether this person is told of the right to take it back at any time (11 CCR 7071(b), L75)."""
-    return checks.band([person.subject]) in YOUNG
 
 
 TOKEN_SECONDS = 15 * 60  # as long as a confirm token
@@ -217,7 +210,7 @@ class Acts:
             ui=shown.version,
         )
         token, _ = self._consent.ask_to_confirm([person.subject], choice)
-        young = is_young(self._consent.checks, person)
+        young = self._consent.checks.is_under_16([person.subject])
         return self._shown(request, page.CONFIRM_NOTICE, wanted, begun.by, confirm=token, young=young)
 
     async def _confirm(
