@@ -23,11 +23,11 @@ from gateway.choice.rules.case import youngest
 from gateway.choice.rules.never import below_floor
 from gateway.choice.standing import Standing, out_bits, unnumbered
 from gateway.choice.verdict import Step, decide, deny_all, explain, numbered
-from gateway.consent.in_force_then import HeldThen
 from gateway.consent.people import OF_A_PHONE, Named, People, Said
 from gateway.consent.places import FOREIGN, Places
 from gateway.consent.site import NOTHING_SAID, Site, Word, outcome_of, said_of, what_may, widened, word_of
 from gateway.consent.tokens import DeviceToken
+from gateway.ledger.evidence import HeldThen
 from gateway.ledger.subjects import Subject
 from gateway.mirror.lookup import Lookup, LookupRefused, Seen, Stale
 from gateway.signals import hear
@@ -484,6 +484,12 @@ class Checks:
         """The youngest age band on record for them; the youngest there is where it cannot be read."""
         standings = self._standings(subjects)
         return AGES[0] if standings is None else youngest(None, standings)
+
+    def is_under_16(self, subjects: Sequence[Subject]) -> bool:
+        """Whether they are, or may be, under 16, and so told of the right to take a yes back at any time (11 CCR
+        7071(b), L75).
+        """
+        return self.band(subjects) in {AGES[0], AGES[1]}
 
     def too_young(self, subjects: Sequence[Subject]) -> bool:
         """Whether they are, or may be, below the operator's floor: no opt-in exists there (R14). Raises

@@ -11,9 +11,9 @@ from enum import StrEnum
 
 from gateway.choice.standing import OUT
 from gateway.consent import tokens
-from gateway.consent.choice_result import silent_until
+from gateway.consent.choice_result import may_ask_from
 from gateway.consent.people import OF_A_PHONE
-from gateway.ledger import installation, reach, records, travel
+from gateway.ledger import device_states, reach, records, travel
 from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
 from gateway.terms import SIGNAL_PURPOSES, Purpose
@@ -133,7 +133,7 @@ def _said_by(tx: Transaction, subject: Subject, since: int = 0) -> dict[Purpose,
     """When an installation of an app last said no, whatever it named."""
     if subject.kind != "device" or not subject.value:
         return {}
-    return installation.last_out(tx.db.execute, tokens.mark_of(subject.value), since)
+    return device_states.last_out(tx.db.execute, tokens.mark_of(subject.value), since)
 
 
 def superseded(tx: Transaction, subjects: Iterable[Subject], purpose: Purpose, position: int) -> bool:
@@ -173,4 +173,4 @@ def silence(
     sold = [out_at[purpose] for purpose in SIGNAL_PURPOSES if purpose in out_at]
     if Purpose.THIRD_PARTY_MARKETING in held and sold:  # a no to a sale is one to it, of that day (R21)
         held[Purpose.THIRD_PARTY_MARKETING] = max(sold)
-    return {purpose.value: silent_until((held | {**out_at}).get(purpose)) for purpose in purposes}
+    return {purpose.value: may_ask_from((held | {**out_at}).get(purpose)) for purpose in purposes}

@@ -17,7 +17,7 @@ from typing import Any
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import connected_people, happenings, links, schema, standing_rows, table
+from gateway.ledger import happenings, links, reach, schema, standing_rows, table
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.happenings import ENTRIES, Happening, LinkHappening
 from gateway.ledger.store import Store
@@ -78,7 +78,7 @@ def relived(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> sqlite3.
     """A ledger in memory into which all that happened to everybody connected to the keys is replayed, until a
     moment.
     """
-    everybody = connected_people.of(db, keys)
+    everybody = reach.connected_people(db, keys)
     return live_again(db, everybody, happenings.of(db, everybody, now))
 
 

@@ -14,10 +14,10 @@ from datetime import datetime
 from functools import partial
 from itertools import pairwise
 
-from gateway.ledger import connected_people, entry, happenings, idempotency, live_rows, replay
+from gateway.ledger import entry, happenings, idempotency, live_rows, reach, replay
 from gateway.ledger.happenings import rows_of
-from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.rows_check import FOR_EVER
+from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Job, Transaction
 from gateway.terms import CALLERS_CHOICES
@@ -140,9 +140,11 @@ def _write(tx: Transaction, seqs: Sequence[int], belief: Belief, at: datetime) -
 
 def _live_again(tx: Transaction, keys: set[bytes]) -> set[bytes]:
     """The rows of these keys, of everybody whom their choices reached, and of nobody else. Returns whose changed."""
-    touched = connected_people.of(tx.db, keys)
+    touched = reach.connected_people(tx.db, keys)
     touched |= {row[0] for row in rows_of(tx.db, LOOSER, touched)}
-    everybody = connected_people.of(tx.db, touched)  # of a looser form all owners, for its row is made from all of them
+    everybody = reach.connected_people(
+        tx.db, touched
+    )  # of a looser form all owners, for its row is made from all of them
     happened = happenings.of(tx.db, everybody, FOR_EVER)
     with contextlib.closing(replay.live_again(tx.db, everybody, happened)) as life:
         return live_rows.replace(tx.db, life, sorted(touched), tx.size)

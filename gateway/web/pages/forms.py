@@ -25,9 +25,9 @@ from gateway.keys.seals import BrowserCookie, Tokens
 from gateway.ledger.entry import Notice, b64
 from gateway.ledger.subjects import Choice, Subject, every_reading, one_each
 from gateway.signals import form
-from gateway.signals.form import Form
+from gateway.signals.form import ChoicesForm
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Malformed, Manner, Purpose, Source
-from gateway.web.shell import auth, notices, own_cookies, page, wire
+from gateway.web.shell import cross_site, own_cookies, page, wire
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import ProofsKept, day, set_browser_cookie
 from gateway.web.shell.problem import Problem
@@ -40,28 +40,13 @@ TYPED = ("phone", "email")  # the fields that name somebody
 Named = tuple[list[Subject], list[str]]
 
 
-class ChoicesForm(Struct):
-    """A form that opts out, as `signals.form` reads it. `action`: opt_out, or ticked with each `purpose`; of the page
-    of choices also limit, and with its `token` opt_in and confirm.
-    """
-
-    action: str = ""
-    purpose: list[str] = []
-    phone: str = ""
-    email: str = ""
-    country: str = ""
-    state: str = ""
-    confirm: str = ""
-    token: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Posted:
     """A form as it came. `token`: missing, valid or stale. `notice`: the text that was surely shown with it. `own`: it
     came from a page of ours.
     """
 
-    form: Form
+    form: ChoicesForm
     token: str
     notice: Notice | None
     own: bool
@@ -78,7 +63,7 @@ class OptingOut:
         self._metrics = metrics
         self._origins = origins
         self._tokens = Tokens(consent.secrets.tokens, f"{kind}-form/1")
-        self._texts = notices.in_languages(kind)
+        self._texts = page.notice_in_languages(kind)
 
     def token(self, language: str) -> str:
         """Says which text, in which language, the page shows."""
@@ -86,7 +71,7 @@ class OptingOut:
         return self._tokens.make({"n": b64(shown.sha256), "l": shown.language})
 
     def text(self, language: str) -> list[str]:
-        return notices.paragraphs(self._texts[language])
+        return page.paragraphs(self._texts[language])
 
     async def read(self, request: Request) -> Posted:
         """Raises `Problem` for what no page of ours sends."""
@@ -98,7 +83,7 @@ class OptingOut:
             self._metrics.malformed([said])
             raise Problem("too_large" if said.reason == "size" else "malformed", f"the form's {said.reason}")
         shown = self._tokens.read(said.token, TOKEN_SECONDS) if said.token else None
-        own = auth.is_own(request.headers, self._origins, token_valid=shown is not None)
+        own = cross_site.is_own(request.headers, self._origins, token_valid=shown is not None)
         word = "missing" if not said.token else "valid" if shown else "stale"
         return Posted(said, word, self._notice(shown or {}), own)
 
@@ -106,7 +91,7 @@ class OptingOut:
         document = self._texts.get(shown.get("l", ""))
         return document.notice if document and b64(document.sha256) == shown.get("n") else None
 
-    def typed(self, said: Form) -> Named:
+    def typed(self, said: ChoicesForm) -> Named:
         """Subjects of what was typed, and the names of the fields of which something could not be read."""
         subjects: list[Subject] = []
         unread: list[str] = []
@@ -186,7 +171,7 @@ async def _limited_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _place(said: Form) -> str:
+def _place(said: ChoicesForm) -> str:
     state, country = said.state.upper(), said.country.upper()
     if country in {"", "US"} and state in STATES:
         return f"US-{state}"
@@ -205,7 +190,7 @@ async def read_form_fields(request: Request, shape: type[T], origins: Collection
     that shows something comes from our own pages (R32). `undoes`: one after which nothing is as it was; a browser says
     that it comes from there.
     """
-    is_ours = auth.is_same_origin if undoes else auth.is_own
+    is_ours = cross_site.is_same_origin if undoes else cross_site.is_own
     if not is_ours(request.headers, origins):
         raise Problem("cross_site", "press the button on the page itself")
     body = await wire.read_body(request, MAX_BYTES)

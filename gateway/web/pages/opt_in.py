@@ -23,14 +23,14 @@ from gateway.ledger import history
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.history import OptedIn
 from gateway.ledger.subjects import Subject
-from gateway.signals.form import Form
+from gateway.signals.form import ChoicesForm
 from gateway.terms import CHOOSABLE, DataClass, Purpose
 from gateway.web.pages import codes, forms, opt_in_acts, positions
 from gateway.web.pages.codes import Steps
 from gateway.web.pages.opt_in_acts import BROWSER, FOR, Acts, Wanted
-from gateway.web.shell import language, own_cookies, page, words
-from gateway.web.shell.language import mark
+from gateway.web.shell import own_cookies, page, words
 from gateway.web.shell.problem import Problem
+from gateway.web.shell.words import mark
 from gateway.web.site.visitor import Visitor, jar_of
 
 CHOOSE = mark("Please choose one use, and for whom it is.")
@@ -69,7 +69,8 @@ class OptInPage:
         """
         said = await forms.read_form_fields(request, OptInForm, self._origins)
         if said.action:
-            acting = Form(action=said.action, purpose=said.purpose, confirm=said.confirm, token=said.token)
+            purpose = (said.purpose,) if said.purpose else ()
+            acting = ChoicesForm(action=said.action, purpose=purpose, confirm=said.confirm, token=said.token)
             return await self._acts.take(request, acting)
         wanted, by = _wanted(self._consent, said.what), said.by
         visitor = self._steps.visitors.read(request.scope)
@@ -113,11 +114,11 @@ class OptInPage:
             at=_minute(found.at),
             kind=found.kind,
             whose=FOR[found.kind],
-            what=words.purposes_in_words(language.language_of(request), found.purpose, found.recipient),
+            what=words.purposes_in_words(words.language_of(request), found.purpose, found.recipient),
             holds=word is Word.OPTED_IN,
             closed=word is Word.CLOSED,
             why=await self._why(found, visitor, proved=shown is not None),
-            young=self._consent.checks.band([_subject(found)]) in opt_in_acts.YOUNG,
+            young=self._consent.checks.is_under_16([_subject(found)]),
             ticket=shown.ticket if shown else "",
         )
         if shown and (made := own_cookies.set_proof_cookie(self._consent.secrets.seals, shown, self._steps.now())):
@@ -158,7 +159,7 @@ class OptInPage:
         return []
 
     def _choose(self, request: Request, problem: str = "", status: int = 200) -> Response:
-        visitor, spoken = self._steps.visitors.read(request.scope), language.language_of(request)
+        visitor, spoken = self._steps.visitors.read(request.scope), words.language_of(request)
         uses = [
             (_name(wanted), words.purposes_in_words(spoken, wanted.purpose, wanted.recipient))
             for wanted in _offered(self._consent)

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.choice.downstream import strings
-from gateway.consent.choice_result import silent_until
+from gateway.consent.choice_result import may_ask_from
 from gateway.consent.site import Site
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
@@ -26,7 +26,7 @@ from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.signals import hear
 from gateway.terms import ALL_PURPOSES
-from gateway.web.shell import auth, wire
+from gateway.web.shell import cross_site, wire
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import day, remembering
 from gateway.web.shell.problem import Problem
@@ -133,7 +133,7 @@ class Status:
     async def observe(self, request: Request) -> Response:
         """`POST /privacy-choices/observe`: unknown members are passed over, unreadable ones counted."""
         wire.require_json(request)
-        if not auth.is_own(request.headers, self._origins):
+        if not cross_site.is_own(request.headers, self._origins):
             raise Problem("cross_site", "only this site's own pages tell what their script sees")
         members = wire.parse_body(await wire.read_body(request, MAX_BODY), lenient=True)
         if not isinstance(members, dict):
@@ -190,4 +190,4 @@ class Status:
             out_at = await history.last_out_at(self._folder, [s.key for s in subjects]) if site.standings else {}
         except StoreUnavailable:
             return UNSET
-        return {purpose.value: silent_until(out_at.get(purpose)) for purpose in ALL_PURPOSES}
+        return {purpose.value: may_ask_from(out_at.get(purpose)) for purpose in ALL_PURPOSES}
