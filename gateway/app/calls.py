@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from gateway.consent.disclosing import OUTCOMES
 from gateway.replica.feed import CHALLENGE, HEADER
+from gateway.signals.form import ChoicesForm
 from gateway.web.api.check import ChecksBody, ExplainedBody, ExplainedByRecipient
 from gateway.web.api.check_answer import RefusedCheck, VerdictBody, VerdictsBody
 from gateway.web.api.choice_body import ChoiceBody
@@ -43,7 +44,6 @@ from gateway.web.pages.choices import GpcStatement
 from gateway.web.pages.codes import CodeForm
 from gateway.web.pages.confirmation import ProofForm, ProofsBody
 from gateway.web.pages.data import AccessRequest, DataForm, EraseForm
-from gateway.web.pages.forms import ChoicesForm
 from gateway.web.pages.opt_in import OptInForm
 from gateway.web.pages.unsubscribe import UnsubscribeLinkBody, UnsubscribeRequest
 from gateway.web.shell import problem, wire

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from gateway import disk
 from gateway.app.composition import Clock, kept_beside, now, open_house, publisher_of, store_of
-from gateway.disk import make_folder, write_durably
+from gateway.disk import make_folder, sync_folder, write_durably
 from gateway.keys import secret_files
 from gateway.keys.api_keys import FILE as API_KEYS
 from gateway.keys.person_keys import FILE as VAULT
@@ -213,7 +213,7 @@ def prune_ledger_of(into: Path, days: int, clock: Clock = now) -> list[Path]:
         if found and datetime.strptime(found[1], STAMP).replace(tzinfo=UTC) < limit:
             path.unlink()
             gone.append(path)
-    backup.sync(into)
+    sync_folder(into)
     return gone
 
 

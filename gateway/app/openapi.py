@@ -71,7 +71,7 @@ def _schema(shape: object, schemas: Iterator[dict[str, Any]]) -> dict[str, Any]:
 
 def _worded(part: Any, name: str = "") -> Any:
     """The same with names of shapes as callers read them, and docstrings without their indentation."""
-    if isinstance(part, list):
+    if isinstance(part, list | tuple):  # the latter: what a member is without a word
         return [_worded(each) for each in part]
     if isinstance(part, dict):
         return {key: _worded(each, key) for key, each in part.items()}

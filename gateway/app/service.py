@@ -199,7 +199,7 @@ class Doors:
             *self._opting_in(steps, acts),
             *self._log(),
             *hosts.routes(self.folder, self.house.consent.clock, self.metrics, own, on=site.inventory),
-            Route("/.well-known/gpc.json", pages.gpc),
+            Route("/.well-known/gpc.json", pages.gpc_json),
             routes.deletions(self.house, self.settings),
             *self._ad_choices(),
         ]

@@ -4,7 +4,7 @@
 server, and `replica enrol` makes what it is given once; `witness` watches other people's logs, so that none of them can
 show two different pasts.
 
-Log lines are JSON on a pipe, text on a terminal, and nothing personal in either: `redact` keeps the fields that are
+Log lines are JSON on a pipe, text on a terminal, and nothing personal in either: `redact_log` keeps the fields that are
 named here and drops every other, so that a forgotten field costs a log line a detail and nobody their privacy.
 """
 
@@ -84,12 +84,12 @@ KEPT = frozenset(
 log = structlog.get_logger("gateway")
 
 
-def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def redact_log(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Only the fields of `KEPT`."""
     return {name: value for name, value in event.items() if name in KEPT}
 
 
-def configure() -> None:
+def configure_log() -> None:
     """For the service; commands print plainly."""
     terminal = sys.stdout.isatty()
     render: Any = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
@@ -97,7 +97,7 @@ def configure() -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            redact,
+            redact_log,
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -152,7 +152,7 @@ def serve(data: Path, file: Path | None, dev: bool, faked: bool, port: int | Non
     if port is not None and not (dev or faked):
         raise click.UsageError("--port is for --dev and --fake; else [listen] says where (GATEWAY_LISTEN__PUBLIC, …)")
     port = 8080 if port is None else port
-    configure()
+    configure_log()
     settings = settings_of.load_settings(file, os.environ)
     if faked:
         built = fake.application(settings, data, production=file is not None and settings.environment.is_production)
@@ -334,7 +334,7 @@ def replica(
         return
     if not of or not file_of or not secret_file or (unix is None and port is None):
         raise click.UsageError("--of, --enrolment, --secret-file and one of --unix and --port are needed")
-    configure()
+    configure_log()
     settings = settings_of.load_settings(file, os.environ)
     enrolled = seals.open_enrolment(file_of.read_text(encoding="utf-8"), secret_file.read_text(encoding="utf-8"))
     made = Replica(of, data, enrolled, settings, dev=dev, tell=lambda why: log.warning("stale", why=why))
@@ -382,7 +382,7 @@ def enrol(data: Path, name: str, out: Path) -> None:
 @click.option("--log", "vkeys", multiple=True, required=True, metavar="VKEY", help="A log's verifier key; repeatable.")
 @click.option("--name", required=True, help="The witness's name, a URL without a scheme: witness.example.com/w1.")
 def witness(state: Path, port: int, host: str, vkeys: tuple[str, ...], name: str) -> None:
-    configure()
+    configure_log()
     try:
         with witnessing.held(state):
             app, vkey = _opened(state, vkeys, name)

@@ -485,6 +485,12 @@ class Checks:
         standings = self._standings(subjects)
         return AGES[0] if standings is None else youngest(None, standings)
 
+    def is_under_16(self, subjects: Sequence[Subject]) -> bool:
+        """Whether they are, or may be, under 16, and so told of the right to take a yes back at any time (11 CCR
+        7071(b), L75).
+        """
+        return self.band(subjects) in {AGES[0], AGES[1]}
+
     def too_young(self, subjects: Sequence[Subject]) -> bool:
         """Whether they are, or may be, below the operator's floor: no opt-in exists there (R14). Raises
         `LookupRefused`: an answer that is not known is no answer.

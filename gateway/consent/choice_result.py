@@ -36,7 +36,7 @@ class Chosen:
         return self.effective_at is None
 
 
-def silent_until(out_at: int | None) -> str | None:
+def may_ask_from(out_at: int | None) -> str | None:
     """From when the person may be asked again: "at least 12 months from the date" (11 CCR 7026(k), L47), which are 366
     days where a 29 February lies between. None: they never opted out.
     """

@@ -34,8 +34,7 @@ from gateway.consent.people import People, left
 from gateway.delivery.outgoing import Forwarder, ForwardOutcome
 from gateway.keys.secret_files import KEY_BYTES, Secrets
 from gateway.ledger import disclosures, grants, recipients_to_tell
-from gateway.ledger.counted_disclosures import POSSIBLE
-from gateway.ledger.disclosures import FIRST, NOT_SENT, Acknowledged, Intended
+from gateway.ledger.disclosures import FIRST, NOT_SENT, POSSIBLE, Acknowledged, Intended
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import milliseconds

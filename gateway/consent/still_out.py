@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from gateway.choice.standing import OUT
 from gateway.consent import tokens
-from gateway.consent.choice_result import silent_until
+from gateway.consent.choice_result import may_ask_from
 from gateway.consent.people import OF_A_PHONE
 from gateway.ledger import device_states, reach, records, travel
 from gateway.ledger.subjects import Subject
@@ -173,4 +173,4 @@ def silence(
     sold = [out_at[purpose] for purpose in SIGNAL_PURPOSES if purpose in out_at]
     if Purpose.THIRD_PARTY_MARKETING in held and sold:  # a no to a sale is one to it, of that day (R21)
         held[Purpose.THIRD_PARTY_MARKETING] = max(sold)
-    return {purpose.value: silent_until((held | {**out_at}).get(purpose)) for purpose in purposes}
+    return {purpose.value: may_ask_from((held | {**out_at}).get(purpose)) for purpose in purposes}

@@ -26,7 +26,7 @@ from gateway.choice.recipient import Recipient
 from gateway.consent import still_out as still_out_of
 from gateway.consent import tokens as asked_of
 from gateway.consent.check import Ask, Checked, Checks, Explained, Then
-from gateway.consent.choice_result import Chosen, Refused, silent_until
+from gateway.consent.choice_result import Chosen, Refused, may_ask_from
 from gateway.consent.people import People
 from gateway.consent.still_out import Still
 from gateway.keys import seals
@@ -284,7 +284,7 @@ class Consent:
             tuple({"event": event, "seq": seq} for event, seq in events),
             *times,
             standing,
-            {purpose.value: silent_until(out_at.get(purpose)) for purpose in choice.purposes},
+            {purpose.value: may_ask_from(out_at.get(purpose)) for purpose in choice.purposes},
             replayed,
             tuple(subjects),
             choice.place,

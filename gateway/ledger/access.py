@@ -21,7 +21,7 @@ from typing import Any
 
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import counted_disclosures, documents, openings
+from gateway.ledger import disclosures, documents, openings
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.links import Span
@@ -179,7 +179,7 @@ LEFT_BESIDE = (
     " WHERE k.key = ? AND h.named = k.key AND k.batch >= ?"
 )
 
-AS_THEY_ARE = frozenset({counted_disclosures.SENT, counted_disclosures.POSSIBLE})
+AS_THEY_ARE = frozenset({disclosures.SENT, disclosures.POSSIBLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +328,7 @@ def _one_by_one(db: sqlite3.Connection, windows: Sequence[Window]) -> Iterator[R
             if window.shows(row[2], row[5]):
                 rows[row[:3]] = row[3:]
     for (recipient, _, _), (purpose, classes, at, outcome) in rows.items():
-        known = outcome if outcome in AS_THEY_ARE else counted_disclosures.UNKNOWN  # intended and never marked likewise
+        known = outcome if outcome in AS_THEY_ARE else disclosures.UNKNOWN  # intended and never marked likewise
         yield Received(recipient, split_words(purpose), split_words(classes), known, moment(at), moment(at), 1)
     told = {(recipient, batch) for recipient, _, batch in rows}
     for window in windows:
@@ -337,7 +337,7 @@ def _one_by_one(db: sqlite3.Connection, windows: Sequence[Window]) -> Iterator[R
                 told.add((recipient, batch))
                 when = moment(at)
                 yield Received(
-                    recipient, split_words(purposes), split_words(classes), counted_disclosures.UNKNOWN, when, when, 1
+                    recipient, split_words(purposes), split_words(classes), disclosures.UNKNOWN, when, when, 1
                 )
 
 
@@ -345,11 +345,11 @@ def _counted(db: sqlite3.Connection, windows: Iterable[Window]) -> Iterator[Rece
     """Days of checks and bid requests; one that reaches over a window's edge is shown on neither side of it."""
     rows: set[tuple[Any, ...]] = set()
     for window in windows:
-        for row in counted_disclosures.counted_of(db, window.key, window.since):
+        for row in disclosures.counted_of(db, window.key, window.since):
             if window.shows(row[-1], row[4]) and window.shows(row[-1], row[5]):
                 rows.add((window.key, *row))
     for _, recipient, purpose, classes, outcome, first, last, count, _ in rows:
-        known = counted_disclosures.SENT if outcome == counted_disclosures.DESPITE_NO else outcome
+        known = disclosures.SENT if outcome == disclosures.DESPITE_NO else outcome
         yield Received(recipient, split_words(purpose), split_words(classes), known, moment(first), moment(last), count)
 
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from gateway.disk import make_folder, reserve, write_durably
+from gateway.disk import make_folder, reserve, sync_folder, write_durably
 from gateway.ledger import entry, erasure_steps, note, schema, tree
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.merkle import Frontier
@@ -54,8 +54,8 @@ def copy(source: Path, destination: Path) -> None:
     except sqlite3.Error as error:
         destination.unlink(missing_ok=True)
         raise LedgerRefused(f"{source} cannot be copied: {error}") from error
-    sync(destination)
-    sync(destination.parent)
+    sync_folder(destination)  # of a file: its content
+    sync_folder(destination.parent)
 
 
 def _reading(path: Path) -> contextlib.closing[sqlite3.Connection]:
@@ -93,7 +93,7 @@ def put_back(backup: Path, folder: Path) -> Path | None:
     copy(backup / FILE, arriving)
     aside = _lay_aside(folder)
     arriving.replace(folder / FILE)
-    sync(folder)
+    sync_folder(folder)
     return aside
 
 
@@ -105,17 +105,8 @@ def _lay_aside(folder: Path) -> Path | None:
     aside.mkdir(mode=0o700)
     for path in there:
         path.rename(aside / path.name)
-    sync(aside)
+    sync_folder(aside)
     return aside
-
-
-def sync(path: Path) -> None:
-    """A file's content, or a folder's names, onto the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 ENDED = ".ended"  # of the file with the last checkpoint of a log that is over

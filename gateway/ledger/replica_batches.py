@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from gateway.choice.standing import OUT, SHIFT
 from gateway.ledger import entry, recipients_to_tell
-from gateway.ledger.counted_disclosures import Counted
+from gateway.ledger.disclosures import Counted
 from gateway.ledger.reach import released
 from gateway.ledger.recipients_to_tell import NAMED_BY, Got, Identified, ToldWord
 from gateway.ledger.subjects import milliseconds

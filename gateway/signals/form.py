@@ -12,25 +12,26 @@ TEXT = 320  # the longest e-mail address (RFC 5321: 64 + 1 + 255)
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """The fields of `POST /privacy-choices`, trimmed; empty where the person left them empty."""
+class ChoicesForm:
+    """A form that opts out, as `signals.form` reads it. `action`: opt_out, or ticked with each `purpose`; of the page
+    of choices also limit, and with its `token` opt_in and confirm.
+    """
 
     action: str = ""
-    purpose: str = ""
+    purpose: tuple[str, ...] = ()
     phone: str = ""
     email: str = ""
     country: str = ""
     state: str = ""
     confirm: str = ""
     token: str = ""
-    purposes: tuple[str, ...] = ()  # every `purpose` that was ticked; `purpose` is the first of them
 
 
-NAMES = frozenset(Form.__dataclass_fields__) - {"purposes"}
+NAMES = frozenset(ChoicesForm.__dataclass_fields__)
 
 
-def read_form(body: bytes) -> Form | Malformed:
-    """The first non-empty value of each known field; unknown fields are passed over."""
+def read_form(body: bytes) -> ChoicesForm | Malformed:
+    """The first non-empty value of each known field, trimmed, and each `purpose`; unknown fields are passed over."""
     if len(body) > MAX_BYTES:
         return Malformed("form", "size")
     try:
@@ -45,7 +46,8 @@ def read_form(body: bytes) -> Form | Malformed:
         text = value.replace("\x00", "").strip()[:limit].strip()
         if name == "phone" and value[:1] == " " and text[:1].isdecimal():
             text = f" {text}"  # a plus that was not escaped arrived as a blank; the number's reader decides
-        if name in NAMES and text:
+        if name == "purpose":
+            purposes += [text] if text else []
+        elif name in NAMES and text:
             fields.setdefault(name, text)
-            purposes += [text] if name == "purpose" else []
-    return Form(**fields, purposes=tuple(purposes))
+    return ChoicesForm(purpose=tuple(purposes), **fields)

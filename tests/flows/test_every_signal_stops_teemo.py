@@ -19,7 +19,7 @@ from gateway.choice.downstream import Outcome, strings
 from gateway.keys import seals, secret_files
 from gateway.keys.seals import BrowserCookie
 from gateway.signals import adchoices, gpp
-from gateway.signals.cmp_cookies import carriers, tools
+from gateway.signals.cmp_cookies import forms, tools
 from gateway.terms import SIGNAL_PURPOSES
 
 pytestmark = pytest.mark.anyio
@@ -95,7 +95,7 @@ STATES = [
 ]
 # Strings of the IAB's formats in every cookie that carries them.
 CARRIED = [
-    *((f"{name}={TEXTS[channel]}", channel) for name, channel in carriers.PLAIN.items()),
+    *((f"{name}={TEXTS[channel]}", channel) for name, channel in forms.CARRIERS.items()),
     (f"OTGPPConsent={GPP}", "gpp"),
     (f"gpp={GPP}; gpp_sid=8", "gpp"),
     (f"__gpp={quote(GPP, safe='')}", "gpp"),

@@ -11,8 +11,8 @@ from gateway.ledger.examination import NAME, Examination, marked_while_open
 KILLED = """
 import os, sys
 from pathlib import Path
-from gateway.ledger.examination import opened
-with opened(Path(sys.argv[1])):
+from gateway.ledger.examination import marked_while_open
+with marked_while_open(Path(sys.argv[1])):
     os._exit(9)
 """
 

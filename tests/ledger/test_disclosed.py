@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.people import gaid, phone
 
-from gateway.ledger import access, counted_disclosures, erasure, recipients_to_tell
-from gateway.ledger.counted_disclosures import DAY, DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted
+from gateway.ledger import access, disclosures, erasure, recipients_to_tell
+from gateway.ledger.disclosures import DAY, DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import Erasing
@@ -19,7 +19,7 @@ NOW = milliseconds(AT)
 @pytest.fixture
 def count(do):
     def act(*counted, at=AT):
-        return do(lambda tx: counted_disclosures.count_disclosures(tx, counted, at))
+        return do(lambda tx: disclosures.count_disclosures(tx, counted, at))
 
     return act
 
@@ -131,10 +131,10 @@ def test_what_was_answered_before_an_erasure_is_not_counted_after_it(count, do, 
 
 
 def test_a_decision_is_remembered_for_as_long_as_it_may_be_said_again(do):
-    do(lambda tx: counted_disclosures.say_outcome(tx, b"d" * 16, "sent", AT))
-    assert do(lambda tx: counted_disclosures.outcome_said(tx, b"d" * 16)) == "sent"
-    do(lambda tx: counted_disclosures.forget_outcomes(tx, NOW + 1))
-    assert do(lambda tx: counted_disclosures.outcome_said(tx, b"d" * 16)) is None
+    do(lambda tx: disclosures.say_outcome(tx, b"d" * 16, "sent", AT))
+    assert do(lambda tx: disclosures.outcome_said(tx, b"d" * 16)) == "sent"
+    do(lambda tx: disclosures.forget_outcomes(tx, NOW + 1))
+    assert do(lambda tx: disclosures.outcome_said(tx, b"d" * 16)) is None
 
 
 def test_a_person_in_a_traceback_is_not_shown(who):

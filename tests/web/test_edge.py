@@ -9,7 +9,7 @@ from support import house, inside
 from support.people import GAID, email, named, phone
 
 import gateway
-from gateway.cli.serve import KEPT, redact
+from gateway.cli.serve import KEPT, redact_log
 from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, listeners_of, loopback_only
 
 pytestmark = pytest.mark.anyio
@@ -172,7 +172,7 @@ async def test_a_check_that_was_answered_is_counted_and_not_logged(client, keyed
 
 
 def test_a_log_field_that_nobody_named_is_dropped():
-    line = redact(None, "info", {"event": "request", "status": 200, "phone": phone(1), "headers": {}})
+    line = redact_log(None, "info", {"event": "request", "status": 200, "phone": phone(1), "headers": {}})
     assert line == {"event": "request", "status": 200}
     assert not KEPT & {"path", "query", "client", "ip", "headers", "cookie", "body"}
 

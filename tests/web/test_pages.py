@@ -15,12 +15,12 @@ from support.people import GAID, email, named, phone
 
 from gateway.keys.seals import Tokens
 from gateway.ledger.entry import b64
-from gateway.web.shell import page
+from gateway.web.shell.page import CHOICES_NOTICE, load_notice, paragraphs
 
 pytestmark = pytest.mark.anyio
 PATH = "/privacy-choices"
 OUT = {"action": "opt_out"}
-SHOWN = page.load_notice(page.CHOICES_NOTICE)
+SHOWN = load_notice(CHOICES_NOTICE)
 
 
 class Reader(HTMLParser):
@@ -145,7 +145,7 @@ async def test_the_page_works_without_script_and_holds_no_third_party(client):
 
 async def test_the_page_holds_the_very_text_that_was_logged(client):
     text = html.unescape((await client.get(PATH)).text)
-    for paragraph in page.paragraphs(SHOWN):
+    for paragraph in paragraphs(SHOWN):
         assert f"<p>{paragraph}</p>" in text
 
 

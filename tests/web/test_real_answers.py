@@ -21,8 +21,6 @@ from gateway.app.composition import now
 from gateway.consent.decisions import key_of_replica
 from gateway.keys import api_keys
 from gateway.replica import feed
-from gateway.signals import form
-from gateway.web.pages.forms import ChoicesForm
 from gateway.web.shell import page, wire
 
 pytestmark = pytest.mark.anyio
@@ -226,10 +224,6 @@ def shapes_of(schema, document):
     if "$ref" in schema:
         return [document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]]
     return [shape for each in schema["anyOf"] for shape in shapes_of(each, document)]
-
-
-def test_the_form_that_opts_out_is_described_as_it_is_read():
-    assert wire.names_in(ChoicesForm) == form.NAMES
 
 
 async def test_an_answer_with_a_member_that_is_not_described_is_seen(tmp_path, monkeypatch):

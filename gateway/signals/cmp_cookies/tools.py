@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gateway.signals import cookies
-from gateway.signals.cmp_cookies import carriers, forms, tools_by_name
+from gateway.signals.cmp_cookies import forms, tools_by_name
 from gateway.signals.cmp_cookies.values import CATEGORIES, Categories, Cookie, ToolState
 from gateway.terms import Malformed
 
@@ -23,7 +23,7 @@ def _opaque(cookie: Cookie) -> Iterator[ToolState]:
 
 
 EXACT: Mapping[str, Entry] = {
-    **dict.fromkeys(carriers.PLAIN, ("iab", carriers.read_plain)),
+    **dict.fromkeys(forms.CARRIERS, ("iab", forms.read_plain)),
     tools_by_name.CONSENT: ("onetrust", tools_by_name.read_onetrust),
     tools_by_name.GPP: ("onetrust", tools_by_name.read_gpp),
     "OneTrustWPCCPAGoogleOptOut": ("onetrust", forms.read_mark),
@@ -36,9 +36,9 @@ EXACT: Mapping[str, Entry] = {
     "didomi_token": ("didomi", forms.read_didomi),
     "uc_settings": ("usercentrics", forms.read_usercentrics),
     "ucData": ("usercentrics", forms.read_usercentrics),
-    "uc_ccpa": ("usercentrics", carriers.read_wrapped),
-    "uc_usprivacy": ("usercentrics", carriers.read_wrapped),
-    "uc_tcf": ("usercentrics", carriers.read_wrapped),
+    "uc_ccpa": ("usercentrics", forms.read_wrapped),
+    "uc_usprivacy": ("usercentrics", forms.read_wrapped),
+    "uc_tcf": ("usercentrics", forms.read_wrapped),
     "c15t": ("c15t", forms.read_c15t),
     "privacy-consent-storage": ("c15t", forms.read_c15t),
     "klaro": ("klaro", tools_by_name.read_klaro),
@@ -48,15 +48,15 @@ EXACT: Mapping[str, Entry] = {
     "tcm": ("transcend", forms.read_transcend),
     "tcmConsent": ("transcend", forms.read_transcend),
     "CONSENTMGR": ("tealium", forms.read_tealium),
-    "FCCDCF": ("funding_choices", carriers.read_wrapped),
+    "FCCDCF": ("funding_choices", forms.read_wrapped),
     "tarteaucitron": ("tarteaucitron", tools_by_name.read_tarteaucitron),
     "cookiefirst-consent": ("cookiefirst", tools_by_name.read_cookiefirst),
     "_tracking_consent": ("shopify", tools_by_name.read_shopify),
     "_cmp_a": ("shopify", tools_by_name.read_shopify),
-    "gpp": ("yahoo", carriers.read_gpp),
-    "IABGPP_HDR_GppString": ("iab", carriers.read_gpp),
-    "cmp": ("yahoo", carriers.read_yahoo),
-    "__gpp": ("trusted_server", carriers.read_gpp),
+    "gpp": ("yahoo", forms.read_gpp_cookie),
+    "IABGPP_HDR_GppString": ("iab", forms.read_gpp_cookie),
+    "cmp": ("yahoo", forms.read_yahoo),
+    "__gpp": ("trusted_server", forms.read_gpp_cookie),
     "omCookieConsent": ("typo3", forms.read_typo3),
     **dict.fromkeys(("osano_consentmanager", "osano_consentmanager_uuid"), ("osano", _opaque)),
     **dict.fromkeys(("consentUUID", "ccpaUUID", "usnatUUID", "_sp_su"), ("sourcepoint", _opaque)),
@@ -69,7 +69,7 @@ PREFIXES: Mapping[str, Entry] = {
     "_iub_cs-": ("iubenda", forms.read_iubenda),
     "fides_consent": ("fides", tools_by_name.read_fides),
     "__cmpcpc": ("consentmanager", forms.read_consentmanager),
-    "__cmpconsent": ("consentmanager", carriers.read_consentmanager),
+    "__cmpconsent": ("consentmanager", forms.read_consentmanager_string),
     "__cmpcvc": ("consentmanager", _opaque),
     "__cmpccc": ("consentmanager", _opaque),
 }
@@ -79,7 +79,7 @@ COMPANIONS = (
     f"{tools_by_name.GPP}*",
     tools_by_name.BEHAVIOR,
     forms.USERCENTRICS_ACT,
-    *carriers.SECTIONS_BESIDE.values(),
+    *forms.SECTIONS_BESIDE.values(),
 )
 NAMES: tuple[str, ...] = (*EXACT, *(f"{start}*" for start in PREFIXES), *COMPANIONS)
 _WHOLE = frozenset(name for name in NAMES if not name.endswith("*"))

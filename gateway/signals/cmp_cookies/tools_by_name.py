@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gateway.signals import cookies
-from gateway.signals.cmp_cookies.carriers import section_ids
+from gateway.signals.cmp_cookies.forms import section_ids
 from gateway.signals.cmp_cookies.values import (
     ADS,
     MAX_FIELDS,

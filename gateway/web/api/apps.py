@@ -21,7 +21,7 @@ from gateway.choice.question import Verdict
 from gateway.choice.standing import Standing
 from gateway.consent import installations, tokens
 from gateway.consent.check import Ask
-from gateway.consent.choice_result import silent_until
+from gateway.consent.choice_result import may_ask_from
 from gateway.consent.installations import InstallationReading, Installations
 from gateway.consent.people import Named
 from gateway.consent.still_out import Where, noes_that_hold
@@ -478,7 +478,7 @@ class Apps:
     def silence(self, purposes: tuple[str, ...]) -> dict[str, str | None]:
         """Until when somebody who said no just now is not asked again."""
         now = int(self._consent.clock().timestamp() * 1000)
-        return dict.fromkeys(purposes, silent_until(now))
+        return dict.fromkeys(purposes, may_ask_from(now))
 
     def outcome(self, app: App, heard: Heard, place: object) -> Outcome:
         """What an app's keys say: of the answer at hand."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.choice.law import AGES
 from gateway.consent.choice_result import Chosen
 from gateway.consent.codes import opting_in
 from gateway.consent.people import Named
@@ -23,7 +22,6 @@ from gateway.web.shell.proof import Proofs
 
 ACT_AGE = timedelta(minutes=10)  # an opt-in is never queued (R4)
 SHA256_HEX = 64
-YOUNG = {AGES[0], AGES[1]}
 CONTINUING = (
     "You can take this back at any time, here or in the settings, as easily as you gave it: "
     "opting out takes one step and holds until you say otherwise."
@@ -89,7 +87,7 @@ class OptingIn:
         chosen = await self._consent.confirm(
             token, shown.notice, key=repeat, body=body, how=_method(said), vouched=vouched
         )
-        young = self._consent.checks.band(chosen.subjects) in YOUNG
+        young = self._consent.checks.is_under_16(chosen.subjects)
         return chosen, {"continuing_right": CONTINUING} if young else {}
 
     async def prove(self, said: ChoiceSaid, subjects: Sequence[Subject], use: str) -> None:

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from gateway.consent.site import Word
 from gateway.consent.verbs import Consent
 from gateway.ledger.errors import StoreUnavailable
-from gateway.signals.form import Form
+from gateway.signals.form import ChoicesForm
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, Purpose
 from gateway.web.pages import positions
 from gateway.web.pages.forms import OptingOut
@@ -80,12 +80,12 @@ class Pages:
 
     async def show(self, request: Request) -> Response:
         """`GET /privacy-choices`. Whoever comes here has left their confirmation: what opens it goes."""
-        response = await self._form_page(request, Form())
+        response = await self._form_page(request, ChoicesForm())
         if any(name == own_cookies.PROOF_COOKIE for name, _ in jar_of(request.scope)):
             response.headers.append("set-cookie", own_cookies.PROOF_COOKIE_GONE)
         return response
 
-    async def gpc(self, _: Request) -> Response:
+    async def gpc_json(self, _: Request) -> Response:
         """`GET /.well-known/gpc.json`: the same for everyone (L11)."""
         return Response(wire.json_of(GpcStatement(True, self._settings.gpc_since)), media_type="application/json")
 
@@ -115,7 +115,7 @@ class Pages:
             self._metrics.refused_forms.labels("not_kept").inc()
             return await self._form_page(request, said, NOT_SAVED, 503)
 
-    async def _form_page(self, request: Request, said: Form, problem: str = "", status: int = 200) -> Response:
+    async def _form_page(self, request: Request, said: ChoicesForm, problem: str = "", status: int = 200) -> Response:
         visitor = self._visitors.read(request.scope)
         self._metrics.heard("page", visitor.heard)
         chosen = words.language_of(request)
@@ -159,14 +159,14 @@ class Pages:
         }
 
 
-def _purposes(said: Form) -> Sequence[Purpose]:
+def _purposes(said: ChoicesForm) -> Sequence[Purpose]:
     """What a form is about. Where a person wanted some uses only and not all of them can be read, all: no opt-out is
     lost.
     """
     if said.action == ChoiceKind.LIMIT:
         return (Purpose.SENSITIVE,)
-    ticked = [purpose for name, purposes in FINER.items() if name in said.purposes for purpose in purposes]
-    return ticked if said.action == TICKED and ticked and FINER.keys() >= set(said.purposes) else ALL_PURPOSES
+    ticked = [purpose for name, purposes in FINER.items() if name in said.purpose for purpose in purposes]
+    return ticked if said.action == TICKED and ticked and FINER.keys() >= set(said.purpose) else ALL_PURPOSES
 
 
 def version(content: bytes) -> str:

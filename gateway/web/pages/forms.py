@@ -25,7 +25,7 @@ from gateway.keys.seals import BrowserCookie, Tokens
 from gateway.ledger.entry import Notice, b64
 from gateway.ledger.subjects import Choice, Subject, every_reading, one_each
 from gateway.signals import form
-from gateway.signals.form import Form
+from gateway.signals.form import ChoicesForm
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Malformed, Manner, Purpose, Source
 from gateway.web.shell import cross_site, own_cookies, page, wire
 from gateway.web.shell.metrics import Metrics
@@ -40,28 +40,13 @@ TYPED = ("phone", "email")  # the fields that name somebody
 Named = tuple[list[Subject], list[str]]
 
 
-class ChoicesForm(Struct):
-    """A form that opts out, as `signals.form` reads it. `action`: opt_out, or ticked with each `purpose`; of the page
-    of choices also limit, and with its `token` opt_in and confirm.
-    """
-
-    action: str = ""
-    purpose: list[str] = []
-    phone: str = ""
-    email: str = ""
-    country: str = ""
-    state: str = ""
-    confirm: str = ""
-    token: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Posted:
     """A form as it came. `token`: missing, valid or stale. `notice`: the text that was surely shown with it. `own`: it
     came from a page of ours.
     """
 
-    form: Form
+    form: ChoicesForm
     token: str
     notice: Notice | None
     own: bool
@@ -106,7 +91,7 @@ class OptingOut:
         document = self._texts.get(shown.get("l", ""))
         return document.notice if document and b64(document.sha256) == shown.get("n") else None
 
-    def typed(self, said: Form) -> Named:
+    def typed(self, said: ChoicesForm) -> Named:
         """Subjects of what was typed, and the names of the fields of which something could not be read."""
         subjects: list[Subject] = []
         unread: list[str] = []
@@ -186,7 +171,7 @@ async def _limited_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _place(said: Form) -> str:
+def _place(said: ChoicesForm) -> str:
     state, country = said.state.upper(), said.country.upper()
     if country in {"", "US"} and state in STATES:
         return f"US-{state}"

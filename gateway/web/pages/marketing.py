@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from gateway.consent.verbs import Consent
 from gateway.ledger.errors import StoreUnavailable
-from gateway.signals.form import Form
+from gateway.signals.form import ChoicesForm
 from gateway.terms import ChoiceKind, Purpose
 from gateway.web.pages.forms import OptingOut
 from gateway.web.shell import page, words
@@ -54,7 +54,7 @@ class Marketing:
         self._out = OptingOut(consent, visitors, metrics, origins, page.MARKETING_NOTICE)
 
     async def show(self, request: Request) -> Response:
-        return self._form_page(request, Form())
+        return self._form_page(request, ChoicesForm())
 
     async def post(self, request: Request) -> Response:
         """`POST`: `action=opt_out` stops all, `action=ticked` what `purpose` names. Durable before the 303."""
@@ -72,14 +72,14 @@ class Marketing:
             self._metrics.refused_forms.labels("not_kept").inc()
             return self._form_page(request, posted.form, [MarketingTrouble(NOT_SAVED)], 503)
 
-    def _chosen(self, said: Form) -> Sequence[Purpose]:
+    def _chosen(self, said: ChoicesForm) -> Sequence[Purpose]:
         if said.action != TICKED:
             return self._offered
-        ticked = tuple(purpose for purpose in self._offered if purpose in said.purposes)
-        unread = set(said.purposes) - set(self._offered)
+        ticked = tuple(purpose for purpose in self._offered if purpose in said.purpose)
+        unread = set(said.purpose) - set(self._offered)
         return self._offered if ticked and unread else ticked  # what cannot be read may have meant any of them
 
-    def _troubles(self, visitor: Visitor, said: Form, chosen: Sequence[Purpose]) -> list[MarketingTrouble]:
+    def _troubles(self, visitor: Visitor, said: ChoicesForm, chosen: Sequence[Purpose]) -> list[MarketingTrouble]:
         """A browser gets no letters: without an address, a number or an account nobody could be left in peace. What
         can be used is taken; a confirmation tells what could not be read.
         """
@@ -90,7 +90,7 @@ class Marketing:
         return troubles
 
     def _form_page(
-        self, request: Request, said: Form, troubles: Sequence[MarketingTrouble] = (), status: int = 200
+        self, request: Request, said: ChoicesForm, troubles: Sequence[MarketingTrouble] = (), status: int = 200
     ) -> Response:
         visitor = self._visitors.read(request.scope)
         chosen = words.language_of(request)

@@ -23,7 +23,7 @@ from gateway.ledger import history
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.history import OptedIn
 from gateway.ledger.subjects import Subject
-from gateway.signals.form import Form
+from gateway.signals.form import ChoicesForm
 from gateway.terms import CHOOSABLE, DataClass, Purpose
 from gateway.web.pages import codes, forms, opt_in_acts, positions
 from gateway.web.pages.codes import Steps
@@ -69,7 +69,8 @@ class OptInPage:
         """
         said = await forms.read_form_fields(request, OptInForm, self._origins)
         if said.action:
-            acting = Form(action=said.action, purpose=said.purpose, confirm=said.confirm, token=said.token)
+            purpose = (said.purpose,) if said.purpose else ()
+            acting = ChoicesForm(action=said.action, purpose=purpose, confirm=said.confirm, token=said.token)
             return await self._acts.take(request, acting)
         wanted, by = _wanted(self._consent, said.what), said.by
         visitor = self._steps.visitors.read(request.scope)
@@ -117,7 +118,7 @@ class OptInPage:
             holds=word is Word.OPTED_IN,
             closed=word is Word.CLOSED,
             why=await self._why(found, visitor, proved=shown is not None),
-            young=self._consent.checks.band([_subject(found)]) in opt_in_acts.YOUNG,
+            young=self._consent.checks.is_under_16([_subject(found)]),
             ticket=shown.ticket if shown else "",
         )
         if shown and (made := own_cookies.set_proof_cookie(self._consent.secrets.seals, shown, self._steps.now())):

@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.choice.law import AGES
-from gateway.consent.check import Checks
 from gateway.consent.choice_result import Chosen, Refused
 from gateway.consent.codes import Codes, opting_in
 from gateway.consent.site import widened
@@ -27,7 +26,7 @@ from gateway.ledger.entry import Notice
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.idempotency import Used
 from gateway.ledger.subjects import Choice, Subject
-from gateway.signals.form import Form
+from gateway.signals.form import ChoicesForm
 from gateway.terms import ChoiceKind, DataClass, Manner, Purpose, Source
 from gateway.web.pages import codes
 from gateway.web.pages.codes import Steps
@@ -39,7 +38,6 @@ from gateway.web.site.visit import brought_back
 from gateway.web.site.visitor import Visitor
 
 ACCOUNT, BROWSER = "account", "browser"
-YOUNG = {AGES[0], AGES[1]}
 FOR = {
     BROWSER: mark("this browser, until its cookies are cleared; no other browser, no app and no account"),
     ACCOUNT: mark("your account; a phone number, a browser or a device that said no by itself keeps its no"),
@@ -116,11 +114,6 @@ def _age(consent: Consent, person: ActingPerson) -> str:
     return CHILD if consent.checks.band([person.subject]) == AGES[0] else ""
 
 
-def is_young(checks: Checks, person: ActingPerson) -> bool:
-    """Whether this person is told of the right to take it back at any time (11 CCR 7071(b), L75)."""
-    return checks.band([person.subject]) in YOUNG
-
-
 TOKEN_SECONDS = 15 * 60  # as long as a confirm token
 DONE = "/privacy-choices/opt-in/done/"
 OLD = mark("This page was open too long, or it came from another window. Please begin again.")
@@ -171,7 +164,7 @@ class Acts:
             self._remember(response, made, visitor.denied)
         return response
 
-    async def take(self, request: Request, said: Form) -> Response:
+    async def take(self, request: Request, said: ChoicesForm) -> Response:
         """A form with `action=opt_in` or `confirm`."""
         begun = self._begun(said)
         if begun is None or not cross_site.is_same_origin(request.headers, self._origins):
@@ -217,7 +210,7 @@ class Acts:
             ui=shown.version,
         )
         token, _ = self._consent.ask_to_confirm([person.subject], choice)
-        young = is_young(self._consent.checks, person)
+        young = self._consent.checks.is_under_16([person.subject])
         return self._shown(request, page.CONFIRM_NOTICE, wanted, begun.by, confirm=token, young=young)
 
     async def _confirm(
@@ -272,7 +265,7 @@ class Acts:
             **values,
         )
 
-    def _begun(self, said: Form) -> Begun | None:
+    def _begun(self, said: ChoicesForm) -> Begun | None:
         """None for a token that is missing, old, or of the other act's text."""
         shown = self._tokens.read(said.token, TOKEN_SECONDS) if said.token else None
         if shown is None:
@@ -280,7 +273,7 @@ class Acts:
         kind, spoken, purpose, recipient, by = shown
         if kind != (page.CONFIRM_NOTICE if said.action == ChoiceKind.CONFIRM else page.OPT_IN_NOTICE):
             return None
-        if said.purpose not in {"", purpose}:
+        if said.purpose[:1] not in {(), (purpose,)}:
             return None
         return Begun(self._texts[kind][spoken].notice, Wanted(Purpose(purpose), recipient), by)
 

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.choice.downstream import strings
-from gateway.consent.choice_result import silent_until
+from gateway.consent.choice_result import may_ask_from
 from gateway.consent.site import Site
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
@@ -190,4 +190,4 @@ class Status:
             out_at = await history.last_out_at(self._folder, [s.key for s in subjects]) if site.standings else {}
         except StoreUnavailable:
             return UNSET
-        return {purpose.value: silent_until(out_at.get(purpose)) for purpose in ALL_PURPOSES}
+        return {purpose.value: may_ask_from(out_at.get(purpose)) for purpose in ALL_PURPOSES}
