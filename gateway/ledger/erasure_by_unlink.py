@@ -16,9 +16,9 @@ from gateway.ledger import (
     happenings,
     idempotency,
     links,
-    live_rows,
     reach,
     replay,
+    standing_rows,
     suppression,
     unlinked_remains,
 )
@@ -324,4 +324,4 @@ def _stand(tx: Transaction, own: Belongings, others: Iterable[bytes], now: int) 
     if earlier:
         recompute(tx, sorted(earlier), now)
         with contextlib.closing(replay.relived(tx.db, sorted(earlier), FOR_EVER)) as life:  # no clock leaves one out
-            live_rows.replace(tx.db, life, sorted(earlier), tx.size)
+            standing_rows.replace_rows(tx.db, life, sorted(earlier), tx.size)

@@ -7,7 +7,7 @@ takes the mark away. Who finds the mark and nobody who shares the lock comes aft
 is killed leaves no trace: the kernel keeps what it wrote; a power cut ends them all.
 
 A migration runs in its own transaction and changes no entry: older ledgers get their tree, and their openings a box of
-their own.
+their own, and what a voided screen had not brought back comes back.
 """
 
 import contextlib

@@ -15,9 +15,8 @@ from typing import Any
 from gateway.fold import record as told
 from gateway.fold.record import EVERYBODY, Record, Said
 from gateway.ledger import log_records
-from gateway.ledger.live_rows import Row
 from gateway.ledger.log_records import PlacedRecord
-from gateway.ledger.standing_rows import FOR_EVER
+from gateway.ledger.standing_rows import FOR_EVER, Row
 
 ASKED = (told.SaidIn, told.GrantSaid, told.KeptEnd)  # on a screen
 BITS = 32

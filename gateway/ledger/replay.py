@@ -17,7 +17,7 @@ from typing import Any
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import grants, happenings, links, live_rows, reach, schema, standing_rows, table
+from gateway.ledger import grants, happenings, links, reach, schema, standing_rows, table
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.happenings import ENTRIES, Happening, LinkHappening, VoidHappening
 from gateway.ledger.store import Store
@@ -115,7 +115,7 @@ def _void_screen(tx: Transaction, ui: str, now: int, lived: Callable[[str], sqli
     changed = grants.void(tx, ui)
     if life := lived(ui):
         with contextlib.closing(life):
-            for key, purposes in live_rows.choose_again(tx.db, life).items():
+            for key, purposes in standing_rows.choose_again(tx.db, life).items():
                 grants.drop(tx, [key], purposes)
                 changed.add(key)
     standing_rows.recompute(tx, changed, now)
@@ -142,7 +142,7 @@ def stand_again(tx: Transaction, keys: Iterable[bytes]) -> set[bytes]:
     )  # of a looser form all owners, for its row is made from all of them
     happened = happenings.of(tx.db, everybody, standing_rows.FOR_EVER)
     with contextlib.closing(live_again(tx.db, everybody, happened)) as life:
-        return live_rows.replace(tx.db, life, sorted(touched), tx.size)
+        return standing_rows.replace_rows(tx.db, life, sorted(touched), tx.size)
 
 
 def _together(each: Happening) -> tuple[bytes, bytes] | None:

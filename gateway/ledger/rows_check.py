@@ -14,11 +14,11 @@ from gateway.choice.standing import IN_BITS, OUT, OUT_BITS, SHIFT, Standing
 from gateway.fold import fold, reading
 from gateway.fold.record import ChildFound, Kept, Record, SaidIn, SaidOut, SaidPruned
 from gateway.fold.state import Place
-from gateway.ledger import happenings, live_rows, replay, table
+from gateway.ledger import happenings, replay, standing_rows, table
 from gateway.ledger.likeness import Likenesses, PeopleGroup, records_of_groups
-from gateway.ledger.live_rows import TABLES
 from gateway.ledger.log_records import with_ends
 from gateway.ledger.reading import LedgerReading
+from gateway.ledger.standing_rows import ROW_TABLES
 
 CHOSE = (SaidOut, SaidIn, SaidPruned, ChildFound, Kept)
 BATCH = 5_000  # keys that are replayed in one database
@@ -39,7 +39,7 @@ WHERE o.seq = last AND o.at = latest AND s.seq = last AND own = bits AND changed
   AND held = '' AND age_band IS NULL AND NOT granted AND NOT informed AND NOT parental AND NOT grown AND told IS NULL
   AND cpni_told IS NULL
 """  # noqa: S608 - words and numbers of ours
-ALL = {name: f"SELECT {', '.join(columns)} FROM {name}" for name, columns in TABLES.items()}  # noqa: S608 - ours
+ALL = {name: f"SELECT {', '.join(columns)} FROM {name}" for name, columns in ROW_TABLES.items()}  # noqa: S608 - ours
 # A standing that says nothing may be there or not: whoever was met and never chose has one (`live_rows.NEVER`).
 MORE = (
     "(travelled OR linked OR held <> '' OR age_band NOT NULL OR granted OR informed OR parental OR grown"
@@ -55,7 +55,7 @@ SELECT key, count(*), sum(length(origin) * 64 + length(via)), CAST(group_concat(
 """
 ELSEWHERE = tuple(
     f"SELECT DISTINCT {columns[0]} FROM {name}"  # noqa: S608 - ours
-    for name, columns in TABLES.items()
+    for name, columns in ROW_TABLES.items()
     if name not in {"standing", "own_choice"}
 )
 
@@ -103,7 +103,7 @@ class RowsCheck:
     def _add_rows(self, spoke: Collection[bytes], standings: int) -> set[bytes]:
         """To the groups. Returns whoever has a standing and nobody tells of."""
         db, alike = self._db, self._alike
-        for name in TABLES.keys() - {"own_choice", "standing", "travelled_choice"}:
+        for name in ROW_TABLES.keys() - {"own_choice", "standing", "travelled_choice"}:
             alike.add(name, db.execute(ALL[name]))
         alike.add_came(db.execute(CAME), lambda key: db.execute(f"{ALL['travelled_choice']} WHERE key = ?", [key]))
         others = alike.add_standings(db.execute(OF_OTHERS))
@@ -159,7 +159,7 @@ def of_keys(db: sqlite3.Connection, keys: Sequence[bytes], everybody: Iterable[b
     happened = happenings.of(db, everybody, FOR_EVER)
     for settle_last in (True, False):  # the second only where the first differs: it is the truth, at twice the time
         with contextlib.closing(replay.live_again(db, everybody, happened, settle_last=settle_last)) as life:
-            found = live_rows.differences(db, life, keys)
+            found = standing_rows.row_differences(db, life, keys)
         if not found:
             return found
         keys = sorted({key for _, key in found})

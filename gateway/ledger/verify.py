@@ -15,7 +15,7 @@ from gateway.ledger.boxes_check import BoxesCheck, BoxKeys
 from gateway.ledger.note import Checkpoint
 from gateway.ledger.reading import LedgerReading, blocks
 from gateway.ledger.rows_check import RowsCheck
-from gateway.ledger.tree_check import TreeCheck
+from gateway.ledger.tree import TreeCheck
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from gateway.app import composition
 from gateway.ledger import links, records, rows_check, schema, verify
 from gateway.ledger.likeness import PeopleGroup
 from gateway.ledger.links import Span
-from gateway.ledger.live_rows import TABLES
+from gateway.ledger.standing_rows import ROW_TABLES
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind
 
@@ -78,7 +78,7 @@ def otherwise(column, value):
 def test_whoever_differs_in_any_column_of_any_row_is_like_nobody(made):
     db, keys = made
     tried = 0
-    for table, columns in TABLES.items():
+    for table, columns in ROW_TABLES.items():
         where = " AND ".join(f"{column} IS ?" for column in columns)
         for key in (*keys[:3], keys[-1]):  # the account, its phone, a digest of that, the last one of the device
             sql = f"SELECT {', '.join(columns)} FROM {table} WHERE {columns[0]} = ?"

@@ -16,7 +16,7 @@ WHY = b"h" * 32
 
 @pytest.fixture
 def void(story):
-    return lambda ui="dark": story.do(lambda tx: voiding.void(tx, ui, WHY, story.at))
+    return lambda ui="dark": story.do(lambda tx: voiding.void_consents(tx, ui, WHY, story.at))
 
 
 @pytest.fixture
@@ -248,7 +248,7 @@ def test_finding_who_consented_there_reads_no_whole_table(story, me):
     def plans(tx):
         asked: list[str] = []
         tx.db.set_trace_callback(asked.append)
-        voiding.void(tx, "dark", WHY, story.at)
+        voiding.void_consents(tx, "dark", WHY, story.at)
         tx.db.set_trace_callback(None)
         read = [sql for sql in asked if sql.startswith(("SELECT", "DELETE", "UPDATE"))]
         return [row[3] for sql in read for row in tx.db.execute(f"EXPLAIN QUERY PLAN {sql}")]

@@ -168,7 +168,7 @@ class Lives(Ledger):
 
     def is_voided(self, who, other, how):
         self.now()
-        voiding.void(self.tx, SCREENS[who % 2], b"h" * 32, self.at)
+        voiding.void_consents(self.tx, SCREENS[who % 2], b"h" * 32, self.at)
 
 
 ACTS = ("no", "gets", "yes", "grant", "direct", "use", "keeps", "hears", "gets", "gives_up", "goes_back", "limits",
