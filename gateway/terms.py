@@ -260,6 +260,7 @@ WORDS: dict[str, str] = {
         'What a person does towards one recipient, such as "send it there": it lets one transfer go and '
         "opens nothing else."
     ),
+    "alike": "Of people: the same was said of them, and they have the same rows, so verify asks the rules of one.",
     "allow": "An answer by which data may go as it stands.",
     "announced": (
         "Of a recipient, purpose or data class: people were told of it, from a day on, before their data may go there."

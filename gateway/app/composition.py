@@ -337,9 +337,11 @@ def _migrated(folder: Path, origin: str) -> int:
         secrets = secret_files.create(folder)
     with schema.held(folder), contextlib.closing(Vault(folder, secrets.wraps)) as vault:
         return schema.migrate(
-            folder, len(secrets.peppers), {4: lambda db: examination.prove_older_entries(db, vault, origin)},
+            folder,
+            len(secrets.peppers),
+            {4: lambda db: examination.prove_older_entries(db, vault, origin), 22: examination.void_again},
             mark=secrets.mark if person_keys.opened_by(folder, secrets.wraps) else 0,
-        )  # fmt: skip
+        )
 
 
 def witnesses_of(settings: Settings) -> dict[str, KnownWitness]:

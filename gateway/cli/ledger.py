@@ -163,7 +163,7 @@ def _json(report: VerifyReport, keys: tuple[str, ...]) -> str:
         "pruned": report.pruned,
         "checkpoint": signed,
         "keys": keys,
-        "standings": {"short": report.short, "lived": report.lived},
+        "standings": {"looked_at": report.looked_at, "replayed": report.replayed},
         "boxes": report.opened,
         "different": report.different,
     }
@@ -176,7 +176,7 @@ def _words(report: VerifyReport, keys: tuple[str, ...]) -> list[str]:
     lines = [f"{report.entries} entries{pruned}"]
     lines.append(f"last checkpoint: {last.size} entries of {last.origin}" if last else "there is no last checkpoint")
     lines += [f"signed by: {key}" for key in keys]
-    lines.append(f"standings made again: {report.short} the short way, {report.lived} by the real rules")
+    lines.append(f"standings made again: {report.looked_at}, by way of {report.replayed} whom the others are like")
     if report.opened is not None:
         lines.append(f"boxes opened: {report.opened}")
     lines += [f"DIFFERENT: {text}" for text in report.different[:SHOWN]]

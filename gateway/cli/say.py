@@ -28,13 +28,13 @@ from gateway.cli import options
 from gateway.consent import tokens
 from gateway.consent.people import Named, People
 from gateway.keys import secret_files as secrets_of
-from gateway.ledger import schema, void_choices
+from gateway.ledger import schema, voiding
 from gateway.ledger.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
 from gateway.ledger.entry import minute
 from gateway.ledger.links import Span
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import Choice, Subject, milliseconds, moment
-from gateway.ledger.void_choices import Belief, NotVoided, Rehearsed, Voided
+from gateway.ledger.voiding import Belief, NotVoided, Rehearsed, Voided
 from gateway.settings import load as settings_of
 from gateway.signals import lines
 from gateway.terms import (
@@ -326,7 +326,7 @@ def void(
 def _void(house: House, seqs: Iterable[int], belief: Belief, *, rehearse: bool) -> Voided:
     total = Voided()
     try:
-        for job in void_choices.jobs(seqs, belief, datetime.now(UTC), rehearse=rehearse):
+        for job in voiding.void_jobs(seqs, belief, datetime.now(UTC), rehearse=rehearse):
             try:
                 total.add(house.writer.submit(job).result())
             except Rehearsed as rehearsed:

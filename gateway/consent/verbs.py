@@ -470,7 +470,7 @@ class Consent:
     async def void_consents(self, ui: str, reason_sha256: bytes) -> int:
         """Takes back what was consented to on a screen. Returns how many opt-ins went back."""
         at = self.clock()
-        return await self._writer.commit(lambda tx: voiding.void(tx, ui, reason_sha256, at))
+        return await self._writer.commit(lambda tx: voiding.void_consents(tx, ui, reason_sha256, at))
 
     async def explain(self, ask: Ask, moment: datetime | None = None) -> tuple[dict[str, Explained], Then | None]:
         """An explanation a recipient; what stood on record at a moment that is named. Raises `StoreUnavailable`."""

@@ -2,13 +2,10 @@
 of somebody who is forgotten.
 """
 
-from collections.abc import Iterable
-
 from gateway.choice.law import AGES
 from gateway.fold import record as told
-from gateway.fold.kin import family, has, own_names, roots
-from gateway.fold.noes import cover_own, cover_up, end_yes, fold_out, in_force, keep_down
-from gateway.fold.reading import revoked
+from gateway.fold.kin import family, own_names, roots
+from gateway.fold.noes import cover_own, cover_up, end_yes, fold_out, keep_down
 from gateway.fold.record import EVERYBODY, GrantName, KeyAge, Record
 from gateway.fold.state import FORGOTTEN, SEVERAL, Bit, Cover, GrantGiven, Slate, StateName, widened
 from gateway.terms import CHOOSABLE, GrantKind, Purpose
@@ -118,14 +115,6 @@ def fold_use(slate: Slate, record: Record, said: told.ActUsed) -> None:
     slate.put(record.key, grants={each: given for each, given in grants.items() if each not in over})
 
 
-def revoke_over(slate: Slate, keys: Iterable[bytes]) -> None:
-    """Before what ended them is out of sight."""
-    for key in keys:
-        grants = slate.row(key).grants
-        if grants and (over := revoked(slate, key)):
-            slate.put(key, grants={name: given for name, given in grants.items() if name not in over})
-
-
 def fold_kept_no(slate: Slate, record: Record, said: told.KeptNo) -> None:
     """Where it came through an account it lies where that account's own would: sent up to it, or kept from it."""
     key, via, bit = record.key, said.via, Bit(said.origin, FORGOTTEN, record.seq, "", SEVERAL)
@@ -142,11 +131,12 @@ def fold_kept_no(slate: Slate, record: Record, said: told.KeptNo) -> None:
 
 def _reads(slate: Slate, account: bytes, key: bytes) -> bool:
     """Whether what an account passes on is read by a key, itself or a looser form of what it has."""
-    return any(has(slate, account, each) for each in (key, *slate.row(key).owners))
+    names = (name for each in (key, *slate.row(key).owners) for name in family(slate, each))
+    return any(slate.edge(account, name).lives() for name in names)
 
 
 def _denies(slate: Slate, bit: Bit | None) -> bool:
-    return bit is not None and in_force(bit, slate.voids)
+    return bit is not None and bit.denies(slate.voids)
 
 
 def fold_kept_end(slate: Slate, record: Record, said: told.KeptEnd) -> None:

@@ -5,9 +5,9 @@ says for it; from one to the other nothing goes. What is said of one spelling of
 none has the accounts of another. Reads only.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
-from gateway.fold.state import Bit, LinkEdge, Slate
+from gateway.fold.state import Bit, KeyRow, LinkEdge, Slate
 from gateway.terms import Purpose
 
 
@@ -65,9 +65,11 @@ def edges_of(slate: Slate, keys: Iterable[bytes]) -> Iterator[tuple[bytes, bytes
 
 
 def has(slate: Slate, account: bytes, key: bytes, at: int | None = None) -> bool:
-    """Whether an account has an identifier, by whichever name it was told; `at`: for what lifts a no, then."""
+    """Whether an account has an identifier by more than an app's word, whichever name it was told; `at`: for what lifts
+    a no, then.
+    """
     edges = (slate.edge(account, name) for name in family(slate, key))
-    return any(edge.lives() if at is None else edge.lifts(at) for edge in edges)
+    return any((edge.lives() if at is None else edge.lifts(at)) and not edge.claimed for edge in edges)
 
 
 def roads(slate: Slate, keys: Iterable[bytes], at: int | None = None) -> set[bytes]:
@@ -79,12 +81,11 @@ def roads(slate: Slate, keys: Iterable[bytes], at: int | None = None) -> set[byt
     }
 
 
-def holder_since(slate: Slate, key: bytes, own: Mapping[Purpose, Bit]) -> dict[Purpose, Bit]:
+def holder_since(row: KeyRow) -> dict[Purpose, Bit]:
     """Of a key's noes those that its present holder said: a number or mailbox passes to other people, and what the
     holder before them said denies on it, but goes to nobody who gets it later, and into no report (R5).
     """
-    since = slate.row(key).since
-    return {purpose: bit for purpose, bit in own.items() if bit.seq >= since}
+    return {purpose: bit for purpose, bit in row.own.items() if bit.seq >= row.since}
 
 
 def passed_on(slate: Slate, account: bytes, apart: set[bytes], past: int = -1) -> Iterator[tuple[Purpose, Bit]]:

@@ -4,20 +4,19 @@ learnt. Whoever becomes connected passes on what they say themselves, and nothin
 
 from collections.abc import Iterable
 
-from gateway.fold.facts import keep_age, revoke_over
+from gateway.fold.facts import keep_age
 from gateway.fold.kin import (
     edges_of,
     family,
     has,
     holder_since,
     mailbox_names,
-    own_names,
     passed_on,
     roads,
     roots,
     with_looser,
 )
-from gateway.fold.noes import end_yes, in_force, keep_what_came, send_up, strictest
+from gateway.fold.noes import end_yes, keep_what_came, revoke_over, send_up
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released
 from gateway.fold.state import NOTHING, LinkEdge, Slate
 
@@ -45,8 +44,6 @@ def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge, *, over
     account, member = said.account, record.key
     if edge.lives() and (over or said.claimed > edge.claimed):  # nobody but an app ever spoke for it: nothing stays
         end_link(slate, account, member, record.seq, keeps=not (edge.claimed and said.claimed))
-    if edge.begun >= 0 and said.claimed > edge.claimed:
-        _make_own(slate, account, member, record.seq)
     now = {"start": said.start, "until": said.until, "claimed": said.claimed, "begun": record.seq, "past": -1}
     slate.put_edge(account, member, record.seq, ended=record.seq if over else -1, **now)
     if over and not said.claimed:
@@ -58,36 +55,20 @@ def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge, *, over
 
 def _go_up(slate: Slate, accounts: Iterable[bytes], origins: Iterable[bytes], seq: int) -> None:
     """What these said themselves, as far as their present holder did."""
-    said = {origin: holder_since(slate, origin, slate.row(origin).own) for origin in origins}
-    for account in accounts:
-        for origin, bits in said.items():
-            send_up(slate, account, origin, bits, seq)
+    for origin in origins:
+        if bits := holder_since(slate.row(origin)):
+            for account in accounts:
+                send_up(slate, account, origin, bits, seq)
 
 
 def _read_again(slate: Slate, account: bytes, member: bytes, seq: int) -> None:
     """What stayed when a link ended, and still stands at the account, is read through it again."""
-    voids = slate.voids
-    stands = {(each, bit.who) for each, bit in passed_on(slate, account, set()) if in_force(bit, voids)}
     for name in family(slate, member):
-        down = slate.edge(account, name).down
+        down, voids = slate.edge(account, name).down, slate.voids
         if down and all(has(slate, account, root) for root in roots(slate, name)):
+            stands = {(each, bit.who) for each, bit in passed_on(slate, account, set()) if bit.denies(voids)}
             left = {each: tuple(bit for bit in bits if (each, bit.who) not in stands) for each, bits in down.items()}
             slate.put_edge(account, name, seq, down={each: bits for each, bits in left.items() if bits})
-
-
-def _make_own(slate: Slate, account: bytes, key: bytes, seq: int) -> None:
-    """What an identifier keeps from an account is its own, as if that account were no more: where an app ties the two
-    again, neither the account's yes nor the end of that tie takes it away.
-    """
-    names, voids = own_names(slate, key), slate.voids
-    for _, name, edge in [each for each in edges_of(slate, names) if each[0] == account and each[2].down]:
-        for form in with_looser(slate, names):
-            kept = dict(slate.row(form).kept)
-            for purpose, bits in edge.down.items():
-                place = (purpose, account, key)
-                kept[place] = strictest((*bits, *([kept[place]] if place in kept else ())), voids, ())[-1]
-            slate.put(form, kept=kept)
-        slate.put_edge(account, name, seq, down=NOTHING)
 
 
 def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, keeps: bool) -> None:
@@ -97,10 +78,10 @@ def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, keeps: bo
     edge = slate.edge(account, member)
     if not edge.lives():
         return
+    revoke_over(slate, with_looser(slate, family(slate, member)))
     if keeps:
         keep_what_came(slate, account, member, seq)
         keep_age(slate, account, member)
-    revoke_over(slate, with_looser(slate, family(slate, member)))
     slate.put_edge(account, member, seq, ended=seq)
 
 
@@ -118,12 +99,15 @@ def fold_release(slate: Slate, record: Record, said: Released) -> None:
 
 def fold_names(slate: Slate, record: Record, said: NamesLearnt) -> None:
     """A target is added to a name's list and never replaced."""
-    key, before = record.key, family(slate, record.key)
-    for forms, here, there in ((said.same, "names", "targets"), (said.looser, "looser", "owners")):
-        for form in forms:
-            if form not in getattr(slate.row(key), here):
-                slate.put(key, **{here: {**getattr(slate.row(key), here), form: record.seq}})
-                slate.put(form, **{there: {**getattr(slate.row(form), there), key: record.seq}})
+    key, row, before = record.key, slate.row(record.key), family(slate, record.key)
+    same = {form: record.seq for form in said.same if form not in row.names}
+    looser = {form: record.seq for form in said.looser if form not in row.looser}
+    if same or looser:
+        slate.put(key, names={**row.names, **same}, looser={**row.looser, **looser})
+    for form in same:
+        slate.put(form, targets={**slate.row(form).targets, key: record.seq})
+    for form in looser:
+        slate.put(form, owners={**slate.row(form).owners, key: record.seq})
     after = family(slate, key)
     _go_up(slate, roads(slate, after), after - before, record.seq)
     if said.mailbox is not None and slate.row(key).box is None:
@@ -141,7 +125,7 @@ def _join_mailbox(slate: Slate, key: bytes, box: bytes, seq: int) -> None:
     for names, beside, ways in ((fresh, others, theirs - mine), (others, fresh, mine - theirs)):
         for name in names:
             for purpose, bit in slate.row(name).own.items():
-                if in_force(bit, slate.voids):
+                if bit.denies(slate.voids):
                     for other in beside:
                         end_yes(slate, other, (purpose,), bit.seq)
         _go_up(slate, ways, names, seq)

@@ -6,7 +6,7 @@ no longer have it (`down`); an account's also covers all that was sent up to it,
 cover names the screen of the yes: a void of that screen needs no pass over rows.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from gateway.fold.kin import (
     edges_of,
@@ -20,23 +20,22 @@ from gateway.fold.kin import (
     roots,
     with_looser,
 )
+from gateway.fold.reading import revoked
 from gateway.fold.record import Record, SaidIn, SaidOut, SaidPruned, ScreenVoided
-from gateway.fold.state import HEAD, NOBODY, SEVERAL, Allowed, Bit, Cover, KeptPlace, Slate, widened
+from gateway.fold.state import HEAD, NOBODY, SEVERAL, Allowed, Bit, Cover, KeptPlace, Slate, Voids, widened
 from gateway.terms import ALL_PURPOSES, Purpose, Source
-
-Voids = Mapping[str, int]
-
-
-def in_force(bit: Bit, voids: Voids, root: bytes | None = None) -> bool:
-    """Whether no cover holds. `root`: for which identifier, where the bit lies with a digest of several."""
-    return not any(each.screen not in voids and (not each.only or root in each.only) for each in bit.covers)
 
 
 def covered(bit: Bit, cover: Cover, voids: Voids) -> Bit:
-    """A later yes of the same key takes the place of its earlier one, and counts from that one on while it held."""
+    """A later yes of the same key takes the place of its earlier one, and counts from that one on while it held. What
+    a void had brought back came by that void.
+    """
     others = [each for each in bit.covers if each.by != cover.by]
     before = [each.seq for each in bit.covers if each.by == cover.by and each.screen not in voids]
-    return bit._replace(covers=(*others, cover._replace(seq=min(before, default=cover.seq))))
+    came = bit.came
+    if all(each.screen in voids for each in bit.covers):
+        came = max(came, *(voids[each.screen] for each in bit.covers), -1)
+    return bit._replace(came=came, covers=(*others, cover._replace(seq=min(before, default=cover.seq))))
 
 
 def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
@@ -68,7 +67,7 @@ def fold_pruned(slate: Slate, record: Record, said: SaidPruned) -> None:
 def _is_no_news(slate: Slate, key: bytes, said: SaidOut, purposes: Iterable[Purpose]) -> bool:
     """A signal of what is denied already; or GPC, of what an account allowed with it in sight (11 CCR 7025(c)(3))."""
     row, voids = slate.row(key), slate.voids
-    known = {each for each, bit in row.own.items() if in_force(bit, voids)}
+    known = {each for each, bit in row.own.items() if bit.denies(voids)}
     if said.source == Source.GPC:
         known |= {each for each, allowed in row.ins.items() if allowed.informed and allowed.screen not in voids}
     return known.issuperset(purposes)
@@ -83,13 +82,14 @@ def end_yes(slate: Slate, key: bytes, purposes: Iterable[Purpose], before: int |
 
 
 def send_up(slate: Slate, account: bytes, origin: bytes, bits: Mapping[Purpose, Bit], seq: int) -> None:
-    """What lies there and denies is not replaced by what is covered."""
+    """What lies there and denies is not replaced by what is covered, and what is covered does not come anew."""
     voids, up = slate.voids, dict(slate.edge(account, origin).up)
     for purpose, bit in bits.items():
-        if in_force(bit, voids) or purpose not in up or not in_force(up[purpose], voids):
+        if bit.denies(voids) or purpose not in up:
             up[purpose] = bit._replace(came=seq)
-    if bits:
-        slate.put_edge(account, origin, seq, up=up)
+        elif not up[purpose].denies(voids):
+            up[purpose] = bit._replace(came=up[purpose].came)
+    slate.put_edge(account, origin, seq, up=up)
 
 
 def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
@@ -149,7 +149,7 @@ def _lift_of_member(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> No
             cover_up(slate, account, origin, purpose, cover)
     for account, name, edge in [*edges_of(slate, own_names(slate, key))]:
         if not has(slate, account, key, at):
-            if edge.lives():
+            if edge.lives() and not edge.lifts(at):
                 keep_what_came(slate, account, name, cover.seq)
             _cover_down(slate, account, name, purpose, cover._replace(only=_speaks_for(slate, key, name)))
 
@@ -193,31 +193,37 @@ def _cover_kept(slate: Slate, purpose: Purpose, cover: Cover) -> None:
 
 def keep_what_came(slate: Slate, account: bytes, member: bytes, seq: int) -> None:
     """Copies what an account passes on to a member into the `down` of their edge, once."""
-    edge = slate.edge(account, member)
-    came = passed_on(slate, account, {member}, edge.past)
-    found = [(each, bit._replace(came=max(bit.ends(), edge.begun), seq=max(bit.seq, 0))) for each, bit in came]
-    keep_down(slate, account, member, seq, found)
+    revoke_over(slate, with_looser(slate, family(slate, member)))
+    came = passed_on(slate, account, {member}, slate.edge(account, member).past)
+    keep_down(slate, account, member, seq, came)
     slate.put_edge(account, member, seq, past=seq)
+
+
+def revoke_over(slate: Slate, keys: Iterable[bytes]) -> None:
+    """The grants that are over go before what ended them is out of sight."""
+    for key in keys:
+        grants = slate.row(key).grants
+        if grants and (over := revoked(slate, key)):
+            slate.put(key, grants={name: given for name, given in grants.items() if name not in over})
 
 
 def keep_down(slate: Slate, account: bytes, member: bytes, seq: int, found: Iterable[tuple[Purpose, Bit]]) -> None:
     """Puts more beside what stayed with a member."""
-    down, near = dict(slate.edge(account, member).down), with_looser(slate, family(slate, member))
-    near |= mailbox_names(slate, member)
+    down = dict(slate.edge(account, member).down)
     for purpose, bit in found:
-        down[purpose] = strictest((*down.get(purpose, ()), bit), slate.voids, near)
+        down[purpose] = _beside(down.get(purpose, ()), bit, slate.voids)
     slate.put_edge(account, member, seq, down=down)
 
 
-def strictest(bits: Iterable[Bit], voids: Voids, near: Container[bytes]) -> tuple[Bit, ...]:
-    """One that denies stands for all, but for what relatives of the member said: to them it does not come from there.
-    Where none denies, one for each way in which a void may uncover it.
+def _beside(bits: tuple[Bit, ...], bit: Bit, voids: Voids) -> tuple[Bit, ...]:
+    """Of what one person said one no that denies stands for all; where none does, one for each way in which a void may
+    uncover it.
     """
-    bits = sorted(bits, key=Bit.ends)
-    for bit in reversed(bits):
-        if bit.who not in near and all(each.screen in voids for each in bit.covers):
-            return (bit,)
-    return tuple({(bit.covers, bit.who in near and bit.who): bit for bit in bits}.values())
+    same = [each for each in bits if each.who == bit.who]
+    if any(each.denies(voids) for each in same) and not bit.denies(voids):
+        return bits
+    left = () if bit.denies(voids) else (each for each in same if each.covers != bit.covers)
+    return (*(each for each in bits if each.who != bit.who), *left, bit)
 
 
 def fold_screen(slate: Slate, record: Record, said: ScreenVoided) -> None:

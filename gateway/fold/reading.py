@@ -11,9 +11,8 @@ from gateway.choice.law import AGES
 from gateway.choice.question import Grant
 from gateway.choice.standing import IN, Standing, out_bits, with_state
 from gateway.fold.kin import edges_of, family, holder_since, mailbox_names, mates, passed_on, roots, speakers
-from gateway.fold.noes import Voids, in_force
 from gateway.fold.record import GrantName
-from gateway.fold.state import FOR_EVER, Bit, Get, Slate, StateName
+from gateway.fold.state import FOR_EVER, Bit, Get, Slate, StateName, Voids
 from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
 
 
@@ -41,7 +40,7 @@ class ReadNo(NamedTuple):
     via: bytes | None = None
 
     def holds(self, voids: Voids) -> bool:
-        return in_force(self.bit, voids, self.root)
+        return self.bit.denies(voids, self.root)
 
     def arrived(self, voids: Voids) -> int:
         """The last record that made it deny here; -1: it was lifted before it could be read."""
@@ -87,14 +86,14 @@ def _at_root(slate: Slate, key: bytes, root: bytes) -> Iterator[ReadNo]:
 def _through_accounts(slate: Slate, root: bytes, since: int, apart: set[bytes]) -> Iterator[ReadNo]:
     """What stayed of each account that ever had it, and what those pass on that have it now."""
     for account, name, edge in edges_of(slate, speakers(slate, root)):
+        reach = max(since, slate.row(name).targets.get(root, 0))
         for purpose, bits in edge.down.items():
-            yield from (
-                ReadNo(purpose, bit, NoPlace.DOWN, since, root, account) for bit in bits if bit.who not in apart
-            )
+            for bit in bits:
+                if bit.who not in apart:
+                    yield ReadNo(purpose, bit, NoPlace.DOWN, reach, root, account)
         if edge.lives():
-            reach = max(since, edge.begun, slate.row(name).targets.get(root, 0))
             for purpose, bit in passed_on(slate, account, apart, edge.past):
-                yield ReadNo(purpose, bit, NoPlace.ACCOUNT, reach, root, account)
+                yield ReadNo(purpose, bit, NoPlace.ACCOUNT, max(reach, edge.begun), root, account)
 
 
 def standing_of(key: bytes, get: Get, now: int) -> Standing:
@@ -102,7 +101,7 @@ def standing_of(key: bytes, get: Get, now: int) -> Standing:
     slate = Slate(get)
     row, voids = slate.row(key), slate.voids
     ins = {each: allowed for each, allowed in row.ins.items() if allowed.screen not in voids}
-    own = out_bits(each for each, bit in row.own.items() if in_force(bit, voids))
+    own = out_bits(each for each, bit in row.own.items() if bit.denies(voids))
     informed = parental = 0
     for purpose, allowed in ins.items():
         own = with_state(own, purpose, IN)
@@ -180,8 +179,7 @@ def revoked(slate: Slate, key: bytes) -> set[GrantName]:
     grants = {name: given for name, given in slate.row(key).grants.items() if name.kind is not GrantKind.DIRECTED}
     last: dict[Purpose, int] = {}
     for each in read_noes(slate, key) if grants else ():
-        if each.place is not NoPlace.KEPT:
-            last[each.purpose] = max(last.get(each.purpose, -1), each.arrived(slate.voids))
+        last[each.purpose] = max(last.get(each.purpose, -1), each.arrived(slate.voids))
     point = {name for name in grants if name.data_class is DataClass.PRECISE_GEO}
     return {
         name
@@ -194,9 +192,7 @@ def last_outs(key: bytes, get: Get) -> dict[Purpose, int]:
     """The record of the last no to each purpose that a key's present holder said of themselves, lifted or not: from it
     on they are not asked again for a year. A further reading of a number has none.
     """
-    slate = Slate(get)
-    own = holder_since(slate, key, slate.row(key).own)
-    return {purpose: bit.seq for purpose, bit in own.items() if bit.dated}
+    return {purpose: bit.seq for purpose, bit in holder_since(Slate(get).row(key)).items() if bit.dated}
 
 
 def come_back(mark: str, device: bytes, keys: Iterable[bytes], get: Get) -> frozenset[Purpose]:

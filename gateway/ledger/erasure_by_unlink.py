@@ -10,15 +10,15 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from gateway.choice.standing import NONE, OUT
+from gateway.choice.standing import NONE
 from gateway.ledger import (
     ages,
     happenings,
     idempotency,
     links,
-    live_rows,
     reach,
     replay,
+    standing_rows,
     suppression,
     unlinked_remains,
 )
@@ -68,16 +68,15 @@ KEEP = {
 SENT = (
     "SELECT key, purpose, origin, via FROM travelled_choice WHERE (origin = ?1 OR via = ?1) AND key <> ?1 AND seq >= ?2"
 )
-CROSSED = (  # what other spellings of a mailbox sent over a link of these, a road of all of them
+CROSSED = (  # what those beside one sent or got over its links, a road of all of them
     "SELECT t.key, t.purpose, t.origin, t.via FROM link l JOIN travelled_choice t ON t.via = l.account"
-    " WHERE l.identifier = ? AND t.origin = ? AND t.seq >= ?"
+    " WHERE l.identifier = ?1 AND (t.origin = ?2 OR t.key = ?2) AND t.seq >= ?3"
 )
 SENT_OF = "SELECT key, purpose, origin, via FROM travelled_choice WHERE origin = ? AND purpose = ?"
 ENDED = f"""
 SELECT c.purpose, c.ui, d.key, d.seq, json_extract(CAST({BODY} AS TEXT), '$.e')
 FROM own_choice c JOIN detail d ON d.seq = c.seq {JOINED} WHERE c.key = ? AND c.state = ? AND d.key <> c.key
 """  # noqa: S608 - ours
-GIVEN_BACK = "SELECT c.purpose FROM own_choice c JOIN voided_ui v ON v.seq = c.seq WHERE c.key = ? AND c.state = ?"
 ALLOWED = f"""
 SELECT d.key FROM detail d {JOINED}
 WHERE d.key IN ({{marks}}) AND json_extract(CAST({BODY} AS TEXT), '$.to') IS NOT NULL
@@ -121,6 +120,7 @@ def unlink(tx: Transaction, subjects: Sequence[Subject], own: Belongings, seq: i
     others = _keep_ages(tx, own, seq, now)
     others |= _keep_ends_and_denies(tx, own, seq, now)
     others |= {key for subject in subjects for key in subject.looser}
+    others |= {name for key in own for name in group(tx, key)}  # a digest that is another's too
     _forget_entries(tx, own)
     for table, column in DATED:
         tx.db.executemany(f"DELETE FROM {table} WHERE {column} = ? AND seq >= ?", list(own.items()))  # noqa: S608 - ours
@@ -200,8 +200,8 @@ def _ever_reached(tx: Transaction, keys: set[bytes]) -> set[bytes]:
 
 
 def _beside(tx: Transaction, own: Belongings, key: bytes) -> set[bytes]:
-    """Every name of the spellings of a mailbox that stay."""
-    return mailbox(tx, key) - own.keys()
+    """Every name of the spellings of a mailbox that stay, and a digest that is another identifier's too."""
+    return (mailbox(tx, key) | group(tx, key)) - own.keys()
 
 
 def _ended(tx: Transaction, own: Belongings) -> list[tuple[bytes, str, str, str]]:
@@ -211,7 +211,6 @@ def _ended(tx: Transaction, own: Belongings) -> list[tuple[bytes, str, str, str]
         for purpose, ui, by, at, said in tx.db.execute(ENDED, (key, NONE)).fetchall():
             if by in own and at >= own[by]:
                 found.add((key, purpose, End.BOTH if said == ChoiceKind.OPT_IN else End.YES, ui))
-        found |= {(key, purpose, End.BACK, "") for (purpose,) in tx.db.execute(GIVEN_BACK, (key, OUT)).fetchall()}
     return sorted(found)
 
 
@@ -325,4 +324,4 @@ def _stand(tx: Transaction, own: Belongings, others: Iterable[bytes], now: int) 
     if earlier:
         recompute(tx, sorted(earlier), now)
         with contextlib.closing(replay.relived(tx.db, sorted(earlier), FOR_EVER)) as life:  # no clock leaves one out
-            live_rows.replace(tx.db, life, sorted(earlier), tx.size)
+            standing_rows.replace_rows(tx.db, life, sorted(earlier), tx.size)

@@ -7,7 +7,7 @@ takes the mark away. Who finds the mark and nobody who shares the lock comes aft
 is killed leaves no trace: the kernel keeps what it wrote; a power cut ends them all.
 
 A migration runs in its own transaction and changes no entry: older ledgers get their tree, and their openings a box of
-their own.
+their own, and what a voided screen had not brought back comes back.
 """
 
 import contextlib
@@ -23,13 +23,13 @@ from typing import Protocol
 from gateway import disk
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import openings, schema
+from gateway.ledger import openings, replay, schema, voiding
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.schema import FILE
 from gateway.ledger.tree import Tree, TreeBroken
-from gateway.ledger.writer import Persons
+from gateway.ledger.writer import Persons, Transaction
 
 NAME = f"{FILE}.open"
 MARK = b"open\n"
@@ -171,6 +171,12 @@ def prove_older_entries(db: sqlite3.Connection, vault: Keepers, origin: str) -> 
         boxes = _split_box(vault, event, person, sealed)
         db.execute("UPDATE detail SET sealed = ?, opening = ? WHERE seq = ?", (*boxes, seq))
     vault.commit()  # keys first: a key without an entry is harmless
+
+
+def void_again(db: sqlite3.Connection) -> None:
+    """Version 22: an earlier gateway brought back less than what consents on a voided screen had lifted."""
+    screens = [ui for (ui,) in db.execute("SELECT ui FROM voided_ui ORDER BY seq")]
+    voiding.stand_without(Transaction(db, replay.NOBODY), screens)
 
 
 def _split_box(vault: Keepers, event: bytes, person: bytes, sealed: bytes) -> tuple[bytes | None, bytes | None]:

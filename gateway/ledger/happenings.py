@@ -4,18 +4,19 @@ transaction can replay. Reads only, and never the live standings or what they ar
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
-from gateway.ledger import ages, device_states, grants, links, notices, records, unlinked_remains, voiding
+from gateway.ledger import ages, device_states, grants, links, notices, records, unlinked_remains
 from gateway.ledger.reach import looser
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.subjects import Choice, Subject, moment
+from gateway.ledger.unlinked_remains import End
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, DataClass, Purpose
 
@@ -62,6 +63,21 @@ class LinkHappening:
 
 
 @dataclass(frozen=True, slots=True)
+class VoidHappening:
+    """From here on no consent counts that was given on a screen."""
+
+    ui: str
+
+
+class GivenConsent(NamedTuple):
+    """An opt-in, by whom it was given and on which screen: were that voided, it is as if there had been none."""
+
+    by: bytes
+    purposes: tuple[Purpose, ...]
+    screen: str
+
+
+@dataclass(frozen=True, slots=True)
 class Happening:
     """Something that changed somebody: `seq` entries there were before it (of an entry its own number)."""
 
@@ -69,7 +85,8 @@ class Happening:
     phase: int
     at: int
     turn: int
-    act: Callable[[Transaction], Any] | LinkHappening
+    act: Callable[[Transaction], Any] | LinkHappening | VoidHappening
+    consent: GivenConsent | None = None
 
 
 def of(db: sqlite3.Connection, keys: Iterable[bytes], now: int) -> list[Happening]:
@@ -80,8 +97,24 @@ def of(db: sqlite3.Connection, keys: Iterable[bytes], now: int) -> list[Happenin
     return sorted(found, key=lambda each: (each.seq, each.phase, each.at, each.turn))
 
 
-def rows_of(db: sqlite3.Connection, sql: str, keys: Iterable[bytes], *more: int) -> Iterator[tuple[Any, ...]]:
-    """The rows of a statement that has `{marks}` for keys, however many there are."""
+def without_consents(happened: Iterable[Happening], screens: Container[str]) -> list[Happening]:
+    """Had nobody said yes on these screens, and had none been voided. Such a yes took the place of what the same one
+    had said yes to before: that does not count either.
+    """
+    found, gone = list[Happening](), set[tuple[bytes, Purpose]]()
+    for each in reversed([*happened]):
+        said = each.consent
+        its = {(said.by, purpose) for purpose in said.purposes} if said else set()
+        gone |= its if said and said.screen in screens else set()
+        if gone.isdisjoint(its) and not isinstance(each.act, VoidHappening):
+            found.append(each)
+    return found[::-1]
+
+
+def rows_of(
+    db: sqlite3.Connection, sql: str, keys: Iterable[bytes] | Iterable[int], *more: int
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of a statement that has `{marks}` for keys or entries, however many there are."""
     listed = sorted(keys)
     for start in range(0, len(listed), CHUNK):
         chunk = listed[start : start + CHUNK]
@@ -145,13 +178,16 @@ def _used(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happen
 
 def _voided(db: sqlite3.Connection, now: int) -> Iterator[Happening]:
     for ui, seq, at in db.execute("SELECT ui, seq, at FROM voided_ui WHERE at <= ?", (now,)):
-        yield Happening(seq, ENTRIES, at, 0, partial(voiding.apply, ui=ui, seq=seq, now=at))
+        yield Happening(seq, ENTRIES, at, 0, VoidHappening(ui))
 
 
 def _kept(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
     """What stayed with somebody of a person who is unlinked. What ended is over before what stayed is there."""
     for seq, at, *ended in rows_of(db, KEPT_ENDS, keys, now):
-        yield Happening(seq, ENTRIES, at, 0, partial(unlinked_remains.end_again, ended=ended, seq=seq, now=at))
+        key, purpose, what, ui = ended
+        consent = GivenConsent(b"whoever is forgotten to " + key, (Purpose(purpose),), ui) if what == End.BOTH else None
+        act = partial(unlinked_remains.end_again, ended=ended, seq=seq, now=at)
+        yield Happening(seq, ENTRIES, at, 0, act, consent)
     for seq, at, *grant in rows_of(db, KEPT_REVOKED, keys, now):
         yield Happening(seq, ENTRIES, at, 0, partial(unlinked_remains.revoke_again, grant=grant, now=at))
     for seq, at, *deny in rows_of(db, KEPT_DENIES, keys, now):
@@ -168,6 +204,7 @@ def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Hap
         account, start, until, claimed, day, outcome, band, may_rise, mark = more
         word, subject = ChoiceKind(leaf["e"]), Subject(kind, "", (key,))
         act: Callable[[Transaction], Any] | LinkHappening
+        consent = None
         if word is ChoiceKind.ERASED or (word in LINKS and account is None):
             continue  # forgets what is sealed; a link to somebody who is unlinked: what stayed of it is in `_kept`
         if word in LINKS:
@@ -186,7 +223,13 @@ def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Hap
         else:
             choice = _choice(word, leaf, at, informed=bool(informed), parental=bool(parental), mark=mark)
             act = partial(_chose, subject=subject, choice=choice, seq=seq)
-        yield Happening(seq, ENTRIES, at, 0, act)
+            consent = _given(key, choice)
+        yield Happening(seq, ENTRIES, at, 0, act, consent)
+
+
+def _given(key: bytes, choice: Choice) -> GivenConsent | None:
+    asked = choice.kind is ChoiceKind.OPT_IN and not choice.recipient  # what is for one recipient is a grant
+    return GivenConsent(key, choice.purposes, choice.ui) if asked else None
 
 
 def _child(tx: Transaction, subject: Subject, seq: int, now: int) -> None:

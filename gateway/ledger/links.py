@@ -47,6 +47,10 @@ class LinkOutcome(Enum):
     BEGAN = 2
 
 
+EARLIER = (
+    "SELECT start, until, ended, claimed, EXISTS (SELECT 1 FROM release r WHERE r.identifier = l.identifier"
+    " AND r.seq >= l.ended) FROM link l WHERE account = ? AND identifier = ?"
+)
 Changed = tuple[bytes, Span, LinkOutcome]  # identifier and what became of its link
 
 
@@ -80,10 +84,10 @@ def tie(
 def put(
     tx: Transaction, account: bytes, identifier: bytes, span: Span, now: int, *, claimed: bool = False
 ) -> LinkOutcome:
-    """The row of one link. A whole one that goes on never becomes claimed; a claimed one becomes whole anew."""
-    row = tx.db.execute(
-        "SELECT start, until, ended, claimed FROM link WHERE account = ? AND identifier = ?", (account, identifier)
-    ).fetchone()
+    """The row of one link. A whole one that goes on never becomes claimed; a claimed one becomes whole anew. What had
+    stayed of an earlier one, whole or ended by a release, is no claim's to take back.
+    """
+    row = tx.db.execute(EARLIER, (account, identifier)).fetchone()
     old, ended, was_claimed = (Span(*row[:2]), row[2] is not None, bool(row[3])) if row else (None, False, False)
     goes_on = old is not None and not ended and not old.over(now)
     told_before = old == span and (ended or not span.over(now))  # an end that came by its date alone is news
@@ -96,7 +100,7 @@ def put(
             (told.start, told.until, tx.size if told.over(now) else None, account, identifier),
         )
         return LinkOutcome.SAME if told == old else LinkOutcome.DATED
-    if old is not None and claimed and not was_claimed:
+    if row and claimed and (not was_claimed or row[4]):
         travel.make_own(tx, account, identifier)
     tx.db.execute(
         "INSERT INTO link (account, identifier, start, until, seq, ended, claimed) VALUES (?, ?, ?, ?, ?, ?, ?)"

@@ -4,49 +4,77 @@ The one place where the two meet: it reads what `happenings` reads, and never th
 from. What was voided by a moment is left out; of what was pruned only that something was said is known.
 """
 
-import json
+import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator
+from hashlib import sha256
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
+import orjson
+
 from gateway.fold import record as told
-from gateway.fold.record import Record, Said
+from gateway.fold.record import Kept, Record, Said
 from gateway.ledger.grants import ACT
-from gateway.ledger.happenings import ENTRIES, LINKS, MAILBOXES, NAMES, OLD_LINKS, USED
+from gateway.ledger.happenings import (
+    ENTRIES,
+    KEPT_AGES,
+    KEPT_DENIES,
+    KEPT_ENDS,
+    KEPT_NOTICES,
+    KEPT_REVOKED,
+    LINKS,
+    MAILBOXES,
+    NAMES,
+    OLD_LINKS,
+    SPELT,
+    SPENT,
+    USED,
+    rows_of,
+)
 from gateway.ledger.reach import SKEW
 from gateway.ledger.records import ACTS
-from gateway.ledger.rows_check import FOR_EVER
 from gateway.ledger.schema import BODY, JOINED
+from gateway.ledger.standing_rows import FOR_EVER
+from gateway.ledger.tree import root_at
 from gateway.ledger.unlinked_remains import End
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source, Told
 
 NOBODY = b""  # the key of a record about no one
+ABOUT = re.compile(r"(\w\.)?\w+ IN \({marks}\) AND ")  # in a statement: about whom
+Rows = Callable[..., Iterable[tuple[Any, ...]]]
 
-LEARNT = "SELECT seq, at, turn, canonical, alias FROM name WHERE at <= ? ORDER BY turn"
-LOOSER = "SELECT seq, canonical, alias FROM looser_name"
-SPELT = "SELECT seq, at, turn, spelling, mailbox FROM mailbox_name WHERE at <= ?"
+LEARNT = "SELECT seq, at, turn, canonical, alias FROM name WHERE canonical IN ({marks}) AND at <= ? ORDER BY turn"
+LOOSER = "SELECT seq, canonical, alias FROM looser_name WHERE canonical IN ({marks}) AND true"
 OLD = (
     "SELECT seq, turn, account, identifier, start, until,"
     " coalesce((SELECT at FROM detail d WHERE d.seq < l.seq ORDER BY d.seq DESC LIMIT 1), 0),"
     " (SELECT min(seq) FROM detail d WHERE d.seq >= l.seq AND d.at >= l.until)"
-    " FROM link_event l WHERE at IS NULL AND start <= ?"
+    " FROM link_event l WHERE identifier IN ({marks}) AND at IS NULL AND start <= ?"
 )
-SPENT = "SELECT seq, at, turn, key, recipient FROM act_used WHERE at <= ?"
 VOIDED = "SELECT ui, seq, at FROM voided_ui WHERE at <= ?"
-KEPT_ENDS = "SELECT seq, at, key, purpose, what, ui FROM kept_end WHERE at <= ?"
-KEPT_REVOKED = "SELECT seq, at, key, recipient, purpose, data_class, kind FROM kept_revoked WHERE at <= ?"
-KEPT_NOES = "SELECT seq, at, key, purpose, origin, via FROM kept_deny WHERE at <= ? ORDER BY key <> via"
-KEPT_NOTICES = "SELECT seq, at, key, notice, day FROM kept_told WHERE at <= ?"
-KEPT_AGES = "SELECT seq, at, key, band, youngest, fixed FROM kept_age WHERE at <= ?"
+DATED = """
+SELECT account, identifier, start, until, claimed FROM link_event l
+WHERE seq < ?1 AND account IS NOT NULL AND NOT released AND until IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM link_event o
+                  WHERE o.account = l.account AND o.identifier = l.identifier AND o.turn > l.turn AND o.seq < ?1)
+  AND NOT EXISTS (SELECT 1 FROM detail d WHERE d.at >= l.until + ?2 AND d.seq > l.seq AND d.seq < ?1)
+ORDER BY turn
+"""
+CHANGES = """
+SELECT origin || ' ' || hex(ledger), size, peppers, pruned, (SELECT count(*) FROM voided_choice),
+  (SELECT max(by) FROM voided_choice), (SELECT max(seq) FROM erasure) FROM head
+"""
+PLACES = 2**20  # records that may have one entry's place: of an unlink some thousands
 ENTERED = (
     f"SELECT d.seq, d.at, d.key, d.kind, {BODY}, g.informed, g.parental, l.account, l.start, l.until, l.claimed,"  # noqa: S608
     f" t.day, t.outcome, a.band, a.may_rise, m.mark FROM detail d{JOINED} LEFT JOIN given g ON g.seq = d.seq"
     " LEFT JOIN link_event l ON l.seq = d.seq AND l.at IS NOT NULL AND NOT l.released"
     " LEFT JOIN told_event t ON t.seq = d.seq LEFT JOIN age_event a ON a.seq = d.seq"
-    f" LEFT JOIN acted m ON m.seq = d.seq WHERE d.at <= ?1"
-    " AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq AND v.at <= ?1)"
+    " LEFT JOIN acted m ON m.seq = d.seq WHERE d.key IN ({marks}) AND d.at <= ?"
+    " AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq AND v.at <= ?)"
 )
 
 
@@ -57,32 +85,62 @@ class PlacedRecord(NamedTuple):
     turn: int
     record: Record
 
-
-def records_of(db: sqlite3.Connection, now: int = FOR_EVER) -> list[Record]:
-    """Everything until a moment in Unix milliseconds, in the order of the log."""
-    found = [*_names(db, now), *_old_links(db, now), *_used(db, now), *_entries(db, now)]
-    found += [*_mailboxes(db, now), *_screens(db, now), *_kept(db, now)]
-    found.sort(key=lambda each: (each.record.seq, each.phase, each.record.at, each.turn))
-    return list(_with_ends(each.record for each in found))
+    def order(self) -> tuple[int, ...]:
+        return self.record.seq, self.phase, self.record.at, self.turn
 
 
-def _names(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
+def records_of(db: sqlite3.Connection, now: int = FOR_EVER, since: int = 0) -> list[Record]:
+    """Everything until a moment in Unix milliseconds, in the order of the log; `since`: from that entry on."""
+    return [*with_ends(said_of(db, now, since), _dated_before(db, since))]
+
+
+def said_of(
+    db: sqlite3.Connection, now: int = FOR_EVER, since: int = 0, keys: Collection[bytes] | None = None
+) -> list[Record]:
+    """The same without the ends of links by their date. `keys`: only what is about these, and voids of screens."""
+
+    def rows(sql: str, *more: int) -> Iterable[tuple[Any, ...]]:
+        if keys is not None:
+            return rows_of(db, sql, keys, *more)
+        late = "" if sql is OLD else f"seq >= {since:d} AND "  # an older link may end later
+        return db.execute(ABOUT.sub(lambda of: late and f"{of[1] or ''}{late}", sql), more)
+
+    found = [*_beside(rows, now), *_entries(rows(ENTERED, now, now)), *_screens(db, now)]
+    return [each.record for each in sorted(found, key=PlacedRecord.order) if each.record.seq >= since]
+
+
+def said_in(db: sqlite3.Connection, seqs: Collection[int]) -> Iterator[PlacedRecord]:
+    """What some entries say."""
+    return _entries(rows_of(db, ENTERED.replace("d.key IN", "d.seq IN"), seqs, FOR_EVER, FOR_EVER))
+
+
+def said_beside(db: sqlite3.Connection) -> Iterator[PlacedRecord]:
+    """What no entry says."""
+    return _beside(lambda sql, *more: db.execute(ABOUT.sub("", sql), more), FOR_EVER)
+
+
+def _beside(rows: Rows, now: int) -> Iterator[PlacedRecord]:
+    for said in (_names, _mailboxes, _old_links, _used, _kept):
+        yield from said(rows, now)
+
+
+def _names(rows: Rows, now: int) -> Iterator[PlacedRecord]:
     """What one call learnt is learnt at once. Of looser forms no time is known: they are there before all else."""
-    for seq, key, alias in db.execute(LOOSER):
+    for seq, key, alias in rows(LOOSER):
         yield PlacedRecord(NAMES, -1, Record(seq, 0, key, told.NamesLearnt(looser=(alias,))))
-    for (seq, at, key), learnt in groupby(db.execute(LEARNT, (now,)), key=itemgetter(0, 1, 3)):
-        rows = list(learnt)
-        yield PlacedRecord(NAMES, rows[0][2], Record(seq, at, key, told.NamesLearnt(tuple(row[4] for row in rows))))
+    for (seq, at, key), learnt in groupby(rows(LEARNT, now), key=itemgetter(0, 1, 3)):
+        names = list(learnt)
+        yield PlacedRecord(NAMES, names[0][2], Record(seq, at, key, told.NamesLearnt(tuple(row[4] for row in names))))
 
 
-def _mailboxes(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
-    for seq, at, turn, spelling, mailbox in db.execute(SPELT, (now,)):
+def _mailboxes(rows: Rows, now: int) -> Iterator[PlacedRecord]:
+    for seq, at, turn, spelling, mailbox in rows(SPELT, now):
         yield PlacedRecord(MAILBOXES, turn, Record(seq, at, spelling, told.NamesLearnt(mailbox=mailbox)))
 
 
-def _old_links(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
+def _old_links(rows: Rows, now: int) -> Iterator[PlacedRecord]:
     """Links and releases from before they were entries, as of the last state that is known of each."""
-    for seq, turn, account, identifier, start, until, before, over in db.execute(OLD, (now,)):
+    for seq, turn, account, identifier, start, until, before, over in rows(OLD, now):
         if account is None:
             yield PlacedRecord(OLD_LINKS, turn, Record(seq, before, identifier, told.Released(ends_links=False)))
             continue
@@ -92,8 +150,8 @@ def _old_links(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
             yield PlacedRecord(OLD_LINKS, turn, Record(over, until, identifier, told.LinkSaid(account, start, until)))
 
 
-def _used(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
-    for seq, at, turn, key, recipient in db.execute(SPENT, (now,)):
+def _used(rows: Rows, now: int) -> Iterator[PlacedRecord]:
+    for seq, at, turn, key, recipient in rows(SPENT, now):
         yield PlacedRecord(USED, turn, Record(seq, at, key, told.ActUsed(recipient)))
 
 
@@ -102,17 +160,22 @@ def _screens(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
         yield PlacedRecord(ENTRIES, 0, Record(seq, at, NOBODY, told.ScreenVoided(ui)))
 
 
-def _kept(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
-    """What stayed with others of a person who is unlinked. What ended is over before what stayed is there."""
-    for sql, kept in (
+def _kept(rows: Rows, now: int) -> Iterator[PlacedRecord]:
+    """What stayed with others of a person who is unlinked. What ended is over before what stayed is there, and what an
+    account kept itself before what came through it.
+    """
+    kept: tuple[tuple[str, Callable[..., Kept]], ...] = (
         (KEPT_ENDS, _end),
         (KEPT_REVOKED, _revoked),
-        (KEPT_NOES, _no),
+        (KEPT_DENIES, _no),
         (KEPT_NOTICES, _notice),
         (KEPT_AGES, _age),
-    ):
-        for seq, at, key, *row in db.execute(sql, (now,)):
-            yield PlacedRecord(ENTRIES, 0, Record(seq, at, key, kept(*row)))
+    )
+    for turn, (sql, made) in enumerate(kept):
+        for seq, at, key, *row in rows(sql, now):
+            said = made(*row)
+            came = isinstance(said, told.KeptNo) and said.via != key
+            yield PlacedRecord(ENTRIES, 2 * turn + came, Record(seq, at, key, said))
 
 
 def _end(purpose: str, what: str, ui: str) -> told.KeptEnd:
@@ -157,9 +220,9 @@ class Entered(NamedTuple):
     mark: str | None
 
 
-def _entries(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
-    for row in db.execute(ENTERED, (now,)):
-        entered = Entered._make((*row[:4], json.loads(row[4] or "{}"), *row[5:]))
+def _entries(rows: Iterable[tuple[Any, ...]]) -> Iterator[PlacedRecord]:
+    for row in rows:
+        entered = Entered._make((*row[:4], orjson.loads(row[4] or "{}"), *row[5:]))
         known = entered.leaf.get("e")
         said = _said(ChoiceKind(known), entered) if known else told.SaidPruned(entered.mark or "")
         if said is not None:
@@ -210,11 +273,14 @@ def _chose(word: ChoiceKind, entered: Entered) -> Said:
     return told.SaidIn(purposes, screen, bool(entered.informed), bool(entered.parental))
 
 
-def _with_ends(records: Iterable[Record]) -> Iterator[Record]:
+Dated = dict[tuple[bytes, bytes], told.LinkSaid]  # links with a date that has not come, by account and key
+
+
+def with_ends(records: Iterable[Record], dated: Dated | None = None) -> Iterator[Record]:
     """With the ends of links by their date, which are no entries yet: denials cross a link until a clock is as far past
-    it as one may be wrong (`reach.SKEW`).
+    it as one may be wrong (`reach.SKEW`). `dated`: links from before the records.
     """
-    dated: dict[tuple[bytes, bytes], told.LinkSaid] = {}
+    dated = {} if dated is None else dated
     for record in records:
         for account, key in [link for link, said in dated.items() if (said.until or 0) <= record.at - SKEW]:
             said = dated.pop((account, key))
@@ -224,3 +290,47 @@ def _with_ends(records: Iterable[Record]) -> Iterator[Record]:
             dated.pop(link := (record.said.account, record.key), None)
             if record.said.until is not None:
                 dated[link] = record.said
+
+
+def _dated_before(db: sqlite3.Connection, since: int) -> Dated:
+    """As they are before an entry. Of one whose end was told already it is told again, and then is no news."""
+    found: Dated = {}
+    for account, key, start, until, claimed in db.execute(DATED, (since, SKEW)) if since else ():
+        found[account, key] = told.LinkSaid(account, start, until, bool(claimed))
+    return found
+
+
+class LedgerLog:
+    """Today's ledger as a state follows it (`gateway.state.upkeep.FollowedLog`), at one moment of a connection. A
+    position is that of an entry and how many records have been there; so what is told between two entries is folded at
+    once. An older record may change here still, by a void, an unlink, a prune or a new pepper: then each root is
+    another one.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self.name, size, *changes = db.execute(CHANGES).fetchone()
+        self._size, self._changes = size, repr(changes).encode()
+        self._since, self._records = FOR_EVER, list[Record]()
+
+    def root(self, position: int) -> bytes | None:
+        seq, count = divmod(position, PLACES)
+        if seq > self._size:
+            return None
+        there = [each for each in self._from(seq) if each.seq == seq][:count]
+        if len(there) < count:
+            return None
+        return sha256(root_at(self._db, seq) + self._changes + repr(there).encode()).digest()
+
+    def read(self, after: int) -> Iterator[tuple[int, Record]]:
+        """Each with the position behind it."""
+        since, skip = divmod(after, PLACES)
+        for seq, records in groupby(self._from(since), key=attrgetter("seq")):
+            for number, record in enumerate(records):
+                if seq > since or number >= skip:
+                    yield seq * PLACES + number + 1, record
+
+    def _from(self, seq: int) -> list[Record]:
+        if seq < self._since:
+            self._since, self._records = seq, records_of(self._db, since=seq)
+        return self._records[bisect_left(self._records, seq, key=attrgetter("seq")) :]

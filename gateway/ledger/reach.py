@@ -6,15 +6,13 @@ over at its date as well. Dates come from clocks, and a clock may be wrong: in d
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
 
 from gateway.choice.standing import IN
 from gateway.ledger.writer import Transaction
 from gateway.terms import Purpose
 
 Reach = dict[bytes, set[bytes]]  # via: keys
-Within = tuple[str, tuple[int, ...]]  # a condition of links, and its values
 SKEW = 86_400_000  # milliseconds that a clock may be wrong: for denies a link outlives its date by as much
 MAILBOX = (
     "SELECT mailbox FROM mailbox_name WHERE spelling = ?1 UNION SELECT mailbox FROM mailbox_name WHERE mailbox = ?1"
@@ -30,13 +28,6 @@ AND NOT EXISTS (
   SELECT 1 FROM own_choice c WHERE c.key = l.identifier AND c.purpose = ?3 AND c.state = ?4
   AND iif(l.ended IS NULL, c.in_at > l.until, c.seq >= l.ended))
 """  # noqa: S608 - ours
-
-
-class ReachThen(NamedTuple):
-    """A moment that is over: the entry that it was, and its time in Unix milliseconds."""
-
-    seq: int
-    at: int
 
 
 def canonicals(tx: Transaction, key: bytes) -> set[bytes]:
@@ -101,65 +92,61 @@ def is_account(tx: Transaction, key: bytes) -> bool:
     return tx.db.execute("SELECT 1 FROM link WHERE account = ? LIMIT 1", (key,)).fetchone() is not None
 
 
-def accounts_of(
-    tx: Transaction, key: bytes, now: int, *, lifts: bool = False, then: ReachThen | None = None
-) -> set[bytes]:
+def accounts_of(tx: Transaction, key: bytes, now: int, *, lifts: bool = False) -> set[bytes]:
     """The accounts that an identifier's no goes to: those that have it now, by whichever of its names they were told,
-    but for those that only an app's word ties it to. `lifts`: for what lifts a deny. `then`: those that had it at a
-    moment that is over.
+    but for those that only an app's word ties it to. `lifts`: for what lifts a deny.
     """
-    return _holders(tx, key, _within(now, then, lifts=lifts), " AND NOT claimed")
+    return _holders(tx, key, _since(now, lifts=lifts), " AND NOT claimed")
 
 
 def holders_of(tx: Transaction, key: bytes, now: int, *, lifts: bool = False) -> set[bytes]:
     """The accounts whose no an identifier has now: an app's word is enough for that."""
-    return _holders(tx, key, _within(now, None, lifts=lifts))
+    return _holders(tx, key, _since(now, lifts=lifts))
 
 
-def _holders(tx: Transaction, key: bytes, within: Within, which: str = "") -> set[bytes]:
-    sql, values = within
+def _holders(tx: Transaction, key: bytes, since: int, which: str = "") -> set[bytes]:
     found: set[bytes] = set()
     for name in group(tx, key):
         rows = tx.db.execute(
-            f"SELECT account FROM link WHERE identifier = ? AND {sql}{which}",  # noqa: S608 - ours
-            (name, *values),
+            f"SELECT account FROM link WHERE identifier = ? AND {WITHIN}{which}",  # noqa: S608 - ours
+            (name, since),
         )
         found |= {row[0] for row in rows}
     return found
 
 
-def targets_of(
-    tx: Transaction, account: bytes, now: int, *, lifts: bool = False, then: ReachThen | None = None
-) -> set[bytes]:
+def targets_of(tx: Transaction, account: bytes, now: int, *, lifts: bool = False) -> set[bytes]:
     """An account and every name of every identifier that its no goes to now; an app's word is enough for that. `lifts`
-    and `then` as in `accounts_of`.
+    as in `accounts_of`.
     """
-    return _things(tx, account, _within(now, then, lifts=lifts))
+    return _things(tx, account, _since(now, lifts=lifts))
 
 
-def whole_of(
-    tx: Transaction, account: bytes, now: int, *, lifts: bool = False, then: ReachThen | None = None
-) -> set[bytes]:
+def whole_of(tx: Transaction, account: bytes, now: int, *, lifts: bool = False) -> set[bytes]:
     """The same without what only an app's word ties to it."""
-    return _things(tx, account, _within(now, then, lifts=lifts), " AND NOT claimed")
+    return _things(tx, account, _since(now, lifts=lifts), " AND NOT claimed")
 
 
-def _things(tx: Transaction, account: bytes, within: Within, which: str = "") -> set[bytes]:
-    sql, values = within
+def told_of(tx: Transaction, account: bytes, now: int) -> set[bytes]:
+    """What an account was told to have, by the very names."""
+    return _told(tx, account, _since(now, lifts=False))
+
+
+def _things(tx: Transaction, account: bytes, since: int, which: str = "") -> set[bytes]:
+    return {account}.union(*(group(tx, identifier) for identifier in _told(tx, account, since, which)))
+
+
+def _told(tx: Transaction, account: bytes, since: int, which: str = "") -> set[bytes]:
     rows = tx.db.execute(
-        f"SELECT identifier FROM link WHERE account = ? AND {sql}{which}",  # noqa: S608 - ours
-        (account, *values),
+        f"SELECT identifier FROM link WHERE account = ? AND {WITHIN}{which}",  # noqa: S608 - ours
+        (account, since),
     )
-    found = {account}
-    for (identifier,) in rows.fetchall():
-        found |= group(tx, identifier)
-    return found
+    return {row[0] for row in rows}
 
 
-def _within(now: int, then: ReachThen | None, *, lifts: bool) -> Within:
-    if then is not None:
-        return "seq <= ? AND (until IS NULL OR until > ?)", then
-    return WITHIN, (now if lifts else now - SKEW,)
+def _since(now: int, *, lifts: bool) -> int:
+    """Until when a link's date must not have come."""
+    return now if lifts else now - SKEW
 
 
 def had(tx: Transaction, key: bytes, now: int) -> set[bytes]:
@@ -188,18 +175,18 @@ def carriers(tx: Transaction, account: bytes) -> dict[bytes, set[bytes]]:
     return found
 
 
-def reach(tx: Transaction, key: bytes, now: int, *, account: bool, then: ReachThen | None = None) -> Reach:
+def reach(tx: Transaction, key: bytes, now: int, *, account: bool) -> Reach:
     """Whom a deny on `key` reaches, by what it goes through. The key itself is not in it. A mailbox is all of its
     spellings: its no reaches each of them and every account that has one.
     """
     own = group(tx, key)
     others = set() if account else mailbox(tx, key)
     found: Reach = {key: with_looser(tx, own | others) - {key}}
-    roads = {key} if account else accounts_of(tx, key, now, then=then)
+    roads = {key} if account else accounts_of(tx, key, now)
     for other in () if account else spellings(tx, key):
-        roads |= accounts_of(tx, other, now, then=then)
+        roads |= accounts_of(tx, other, now)
     for via in roads:
-        targets = targets_of(tx, via, now, then=then)
+        targets = targets_of(tx, via, now)
         found.setdefault(via, set()).update(with_looser(tx, targets - own - others))
     return found
 
@@ -230,6 +217,14 @@ def persons_behind(tx: Transaction, own: Belongings) -> set[bytes]:
         held = tx.db.execute("SELECT person FROM standing WHERE key = ? AND person IS NOT NULL", (key,))
         found |= {row[0] for row in held}
     return found
+
+
+EDGES = (
+    "SELECT alias, canonical FROM name",
+    "SELECT alias, canonical FROM looser_name",
+    "SELECT spelling, mailbox FROM mailbox_name WHERE spelling <> mailbox",
+    "SELECT identifier, coalesce(account, identifier) FROM link_event",
+)
 
 
 def connected_people(db: sqlite3.Connection, keys: Iterable[bytes]) -> set[bytes]:
@@ -272,3 +267,28 @@ def _with_names(db: sqlite3.Connection, keys: Iterable[bytes]) -> set[bytes]:
 
 def _column(db: sqlite3.Connection, sql: str, key: bytes) -> list[bytes]:
     return [row[0] for row in db.execute(sql, (key,))]
+
+
+def connected_groups(db: sqlite3.Connection) -> Iterator[list[bytes]]:
+    """All who hang together with somebody, over the whole ledger."""
+    parent: dict[bytes, bytes] = {}
+    for sql in EDGES:
+        for one, other in db.execute(sql):
+            parent[_root(parent, one)] = _root(parent, other)
+    found: dict[bytes, list[bytes]] = {}
+    for key in parent:
+        root = _root(parent, key)
+        if root in found:
+            found[root].append(key)
+        else:
+            found[root] = [key]
+    yield from found.values()
+
+
+def _root(parent: dict[bytes, bytes], key: bytes) -> bytes:
+    """Half the way is left for the next time."""
+    above = parent.setdefault(key, key)
+    while above != key:
+        parent[key] = key = parent[above]
+        above = parent[key]
+    return above

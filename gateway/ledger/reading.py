@@ -1,24 +1,26 @@
-"""Entries as they go by, each read, bound to its side row, and folded where it is a simple one.
+"""Entries as they go by, each read and bound to its side row, with whatever of them hangs together with nobody.
 
-Says in `found` what does not fit, and keeps for a replay the keys that are not simple enough for the fold. Reads only.
+Says in `found` what does not fit. Reads only.
 """
 
+import binascii
 import sqlite3
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from gateway.ledger import entry, merkle, tree
-from gateway.ledger.fold import Fold
+from gateway.ledger import entry, log_records, merkle, reach, tree
+from gateway.ledger.likeness import PeopleGroup
 from gateway.ledger.merkle import WIDTH
-from gateway.ledger.verify_connections import Connected
-from gateway.ledger.verify_shapes import LeafShape, Shapes, minute
+from gateway.ledger.subjects import moment
 from gateway.terms import ChoiceKind
 
 # seq, body, then of its side row: key, at, event; and person, sealed, opening where they were asked for
 Entry = tuple[Any, ...]
 EVERY = 2**62
+EVENT, MINUTE = 16, 60_000  # bytes of an event; milliseconds
 TILES = 4  # of entries read at once: few enough to stay in a processor's cache, many of each shape
 BOXES = ", d.person, d.sealed, d.opening"
 PRUNED = """
@@ -40,54 +42,79 @@ def blocks(db: sqlite3.Connection, below: int = EVERY, *, boxes: bool = False) -
             yield rows
 
 
-class LedgerReading:
-    """One pass over the log. `complex`: keys for a replay that are connected with nobody."""
+Leaf = dict[str, Any]
+KINDS, NOES = frozenset(ChoiceKind), frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})
+URL = bytes.maketrans(b"+/", b"-_")
 
-    def __init__(self, db: sqlite3.Connection, people: Connected, folded: Fold) -> None:
-        self.people = people
-        self.fold = folded
-        self.complex = set(people.lone)
+
+class LedgerReading:
+    """One pass over the log. `groups`: who hangs together with somebody, or said more than one no; with all of it.
+    `alone`: everybody else, with a number for the no, its entry and its moment (Unix milliseconds).
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.groups = {
+            key: group for keys in reach.connected_groups(db) for group in [PeopleGroup(keys)] for key in keys
+        }
+        self.alone: dict[bytes, tuple[int, int, int]] = {}
         self.found: list[str] = []
+        self.unread: set[bytes] = set()  # of whom an entry cannot be read
+        self._words: dict[tuple[str, ...], int] = {}  # kind, source and purposes
         self._voided = {row[0] for row in db.execute("SELECT seq FROM voided_choice")}
         self._unlinked = {row[0] for row in db.execute("SELECT seq FROM unlinked_event")}
-        self._given = {row[0] for row in db.execute("SELECT seq FROM given UNION SELECT seq FROM acted WHERE state")}
-        self._apart = self._voided | self._given  # more is to be looked at than what the entry says
-        self._shapes = Shapes(folded.says)
         self._voids: set[tuple[int, int]] = set()
         self._uis: set[tuple[str, int]] = set()
         self._db = db
         [self._pruned] = db.execute("SELECT pruned FROM head").fetchone()
+        for each in log_records.said_beside(db):
+            self.groups.setdefault(each.record.key, PeopleGroup([each.record.key])).said.append(each)
 
     def add(self, rows: Sequence[Entry]) -> None:
         """The next entries, all of them pruned ones or none."""
         seqs, bodies, keys, ats, events, *_ = zip(*rows, strict=True)
-        shapes: Sequence[LeafShape | None] = [None] * len(rows)
-        if seqs[0] >= self._pruned:
-            shapes = self._shapes.of(bodies, ats, events)
-        groups, firsts, complex_, apart = self.people.group_of, self.fold.firsts, self.complex, self._apart
-        alone = self.fold.alone
-        for seq, body, key, at, event, shape in zip(seqs, bodies, keys, ats, events, shapes, strict=True):
-            if shape is None:
-                self._read(seq, body, key, at, event)
-            elif shape.own is None or key in groups or key in firsts or key in alone or key in complex_ or seq in apart:
-                if seq not in self._voided:
-                    self._fold(seq, key, at, shape.leaf)
-            else:  # as `Fold.add` does with most entries
-                firsts[key] = (shape.own, seq, at)
+        leaves = [self._leaf(seq, body) for seq, body in zip(seqs, bodies, strict=True)]
+        about = [at for at, key in enumerate(keys) if key is not None]
+        if not _belong([leaves[at] for at in about], [events[at] for at in about], [ats[at] for at in about]):
+            self.found += [
+                f"entry {seqs[at]} and its side row do not belong together"
+                for at in about
+                if not _belong([leaves[at]], [events[at]], [ats[at]])
+            ]
+        groups, alone, voided, more = self.groups, self.alone, self._voided, list[int]()
+        for seq, leaf, key, at in zip(seqs, leaves, keys, ats, strict=True):
+            if key is None:
+                self._about_nobody(seq, leaf)
+            elif leaf["e"] not in KINDS:
+                self.unread.add(key)
+            elif key in groups or key in alone or seq in voided or leaf["e"] not in NOES:
+                more.append(seq)
+                self.take_out(key, more)
+            else:
+                alone[key] = (self._word(leaf), seq, at)
+        self.tell_groups(more)
 
-    def _read(self, seq: int, body: bytes, key: bytes | None, at: int, event: bytes) -> None:
-        leaf = self._leaf(seq, body)
-        if key is None:
-            self._about_nobody(seq, leaf)
-        elif leaf.get("i") != entry.b64(event) or leaf.get("t") != minute(at // 60_000).decode():
-            self.found.append(f"entry {seq} and its side row do not belong together")
-        else:
-            if seq >= self._pruned:
-                self._shapes.meet(body, leaf)
-            if seq not in self._voided:
-                self._fold(seq, key, at, leaf)
+    def take_out(self, key: bytes, more: list[int]) -> None:
+        """There is more to tell of somebody than one word. `more`: entries that are to be told then."""
+        if key not in self.groups:
+            self.groups[key] = PeopleGroup([key])
+            if key in self.alone:
+                more.append(self.alone.pop(key)[1])
 
-    def _about_nobody(self, seq: int, leaf: dict[str, Any]) -> None:
+    def tell_groups(self, seqs: Sequence[int]) -> None:
+        for each in log_records.said_in(self._db, seqs):
+            group = self.groups[each.record.key]
+            group.said.append(each)
+            group.entries.append(each.record.seq)
+
+    def people(self) -> list[PeopleGroup]:
+        """Each group once, but for those of whom an entry cannot be read."""
+        groups = [group for key, group in self.groups.items() if key == group.keys[0]]
+        return [group for group in groups if self.unread.isdisjoint(group.keys)] if self.unread else groups
+
+    def _word(self, leaf: Leaf) -> int:
+        return self._words.setdefault((leaf["e"], leaf.get("src", ""), *leaf.get("p", ())), len(self._words))
+
+    def _about_nobody(self, seq: int, leaf: Leaf) -> None:
         if "s" in leaf and seq not in self._unlinked:
             self.found.append(f"entry {seq} is about somebody, and its side row is gone")
         elif leaf["e"] == "void":
@@ -104,39 +131,36 @@ class LedgerReading:
             rows = set(self._db.execute(sql, (self._pruned,)))
             self.found += [f"{what.format(each)} is not what entry {by} says" for each, by in sorted(rows ^ said)]
 
-    def _leaf(self, seq: int, body: bytes) -> dict[str, Any]:
+    def _leaf(self, seq: int, body: bytes) -> Leaf:
         """What an entry says; of one that is restated what it said, if the tree has its hash."""
         try:
-            was = entry.original(body or b"") if seq < self._pruned else body
-            leaf = orjson.loads(was)
-            kept = was is body or tree.leaf_at(self._db, seq) == merkle.leaf_hash(was)
+            if seq >= self._pruned:
+                leaf = orjson.loads(body)
+            else:
+                was = entry.original(body or b"")
+                leaf = orjson.loads(was) if tree.leaf_at(self._db, seq) == merkle.leaf_hash(was) else None
         except (ValueError, KeyError, tree.TreeBroken):
-            leaf, kept = {}, False
-        if not kept:
-            self.found.append(f"entry {seq} cannot be read, or is restated with other bytes than the tree has")
-        return leaf if isinstance(leaf, dict) and "e" in leaf else {"e": ""}
+            leaf = None
+        if isinstance(leaf, dict) and "e" in leaf:
+            return leaf
+        self.found.append(f"entry {seq} cannot be read, or is restated with other bytes than the tree has")
+        return {"e": ""}
 
-    def _fold(self, seq: int, key: bytes, at: int, leaf: dict[str, Any]) -> None:
-        if key in self.complex:
-            return
-        people = self.people
-        if key in people.group_of and key not in people.families:
-            if people.families:
-                self._leave_out(key)  # another name of somebody, who said something by it
-        elif seq < people.since.get(key, 0) or seq in self._given or not self.fold.add(seq, key, at, leaf):
-            self._leave_out(key)
 
-    def _leave_out(self, key: bytes) -> None:
-        for each in self.people.leave_out(key):
-            self.fold.leave_out(each)
-        if key not in self.people.group_of:
-            self.complex.add(key)
+def _belong(leaves: Sequence[Leaf], events: Sequence[bytes], ats: Sequence[int]) -> bool:
+    """Whether each has the event, as base64url, and the minute of its side row: all at once. Two zero bytes make 16
+    into 18, which are 24 letters.
+    """
+    joined = binascii.b2a_base64(b"\x00\x00".join([*events, b""]), newline=False).translate(URL).decode()
+    ids, times = [leaf.get("i") for leaf in leaves], [leaf.get("t") for leaf in leaves]
+    return (
+        {*map(len, events)} <= {EVENT}
+        and "".join([f"{each}AA" for each in ids]) == joined
+        and times == [_minute(at // MINUTE) for at in ats]
+    )
 
-    def __contains__(self, key: bytes) -> bool:
-        """Whether anything is told of a key."""
-        return key in self.fold or key in self.people.group_of or key in self.complex
 
-    def slow(self) -> Iterator[list[bytes]]:
-        """Groups of keys for a replay."""
-        yield from self.people.slow()
-        yield from ([key] for key in sorted(self.complex))
+@lru_cache(maxsize=4096)
+def _minute(minutes: int) -> str:
+    """A time as a public entry tells it."""
+    return entry.minute(moment(minutes * MINUTE))

@@ -224,11 +224,12 @@ def _person(tx: Transaction, key: bytes) -> PersonKeys:
 
 def out_since(tx: Transaction, subject: Subject, purpose: Purpose, position: int) -> bool:
     """Whether the identifier was opted out of a purpose, by itself or from afar, in an entry at or after a position:
-    an opt-in that was asked for before it is superseded.
+    an opt-in that was asked for before it is superseded. A void of a screen may have brought any of them back.
     """
     row = tx.db.execute(
         "SELECT EXISTS (SELECT 1 FROM own_choice WHERE key = ?1 AND purpose = ?2 AND state = ?3 AND seq >= ?4)"
-        " OR EXISTS (SELECT 1 FROM travelled_choice WHERE key = ?1 AND purpose = ?2 AND seq >= ?4)",
+        " OR EXISTS (SELECT 1 FROM travelled_choice WHERE key = ?1 AND purpose = ?2 AND seq >= ?4)"
+        " OR EXISTS (SELECT 1 FROM voided_ui WHERE seq >= ?4)",
         (subject.key, purpose, OUT, position),
     ).fetchone()
     return bool(row[0])

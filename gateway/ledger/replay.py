@@ -1,30 +1,31 @@
-"""Standings as they were: made again from the entries alone, by the same rules in the same order (L85).
+"""Standings as they were and are: made again from the entries alone, by the same rules in the same order (L85).
 
 What happened to everybody connected to the keys, up to the moment, is replayed into a database in memory. Never looks
-at the live standings, own or travelled choices, and never writes to the ledger. Exact for what was written since links
-became entries; of older links only the last state is known.
+at the live standings, own or travelled choices, and writes to the ledger in `stand_again` alone. Exact for what was
+written since links became entries; of older links only the last state is known.
 """
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from typing import Any
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import happenings, links, reach, schema, standing_rows, table
+from gateway.ledger import grants, happenings, links, reach, schema, standing_rows, table
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.happenings import ENTRIES, Happening, LinkHappening
+from gateway.ledger.happenings import ENTRIES, Happening, LinkHappening, VoidHappening
 from gateway.ledger.store import Store
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 
 LOOSER = "SELECT alias, canonical, seq FROM looser_name WHERE canonical IN ({marks})"
+FORMS = "SELECT alias FROM looser_name WHERE canonical IN ({marks})"
 LAST = """
 SELECT max(seq) FROM (
   SELECT max(seq) AS seq FROM detail WHERE at = (SELECT max(at) FROM detail WHERE at <= :now)
@@ -88,21 +89,60 @@ def live_again(
     """A ledger in memory in which all this happened to everybody, in its order. `settle_last`: the standing rows are
     made once, at the end, each as of its own last change.
     """
+    everybody, happened = list(everybody), list(happened)
     life = _empty()
     life.executemany("INSERT INTO looser_name VALUES (?, ?, ?)", happenings.rows_of(db, LOOSER, everybody))
     tx = Transaction(life, NOBODY)
     if settle_last:
         tx.unsettled = {}
-    for together, group in groupby(happened, key=_together):
-        if together is None:
-            for each in group:
+    for together, group in groupby(enumerate(happened), key=lambda numbered: _together(numbered[1])):
+        if together is not None:
+            _link_together(tx, [each for _, each in group])
+            continue
+        for number, each in group:
+            tx.size = each.seq + (each.phase == ENTRIES)
+            if isinstance(each.act, VoidHappening):
+                _void_screen(tx, each.act.ui, each.at, partial(_lived_without, db, everybody, happened[:number]))
+            else:
                 assert not isinstance(each.act, LinkHappening)
-                tx.size = each.seq + (each.phase == ENTRIES)
                 each.act(tx)
-        else:
-            _link_together(tx, list(group))
     standing_rows.settle(tx)
     return life
+
+
+def _void_screen(tx: Transaction, ui: str, now: int, lived: Callable[[str], sqlite3.Connection | None]) -> None:
+    """What was chosen is what would be had nobody consented on it. A no that comes back so ends grants, as any does."""
+    changed = grants.void(tx, ui)
+    if life := lived(ui):
+        with contextlib.closing(life):
+            for key, purposes in standing_rows.choose_again(tx.db, life).items():
+                grants.drop(tx, [key], purposes)
+                changed.add(key)
+    standing_rows.recompute(tx, changed, now)
+
+
+def _lived_without(
+    db: sqlite3.Connection, everybody: list[bytes], before: list[Happening], ui: str
+) -> sqlite3.Connection | None:
+    """None where nobody had consented on that screen. Those that were voided before it count for nothing either."""
+    if not any(each.consent and each.consent.screen == ui for each in before):
+        return None
+    voided = {ui, *(each.act.ui for each in before if isinstance(each.act, VoidHappening))}
+    return live_again(db, everybody, happenings.without_consents(before, voided), settle_last=True)
+
+
+def stand_again(tx: Transaction, keys: Iterable[bytes]) -> set[bytes]:
+    """Writes the rows of these keys, of everybody whom their choices reached, and of nobody else, as the log has them
+    now: something in it was voided. Returns whose changed.
+    """
+    touched = reach.connected_people(tx.db, keys)
+    touched |= {row[0] for row in happenings.rows_of(tx.db, FORMS, touched)}
+    everybody = reach.connected_people(
+        tx.db, touched
+    )  # of a looser form all owners, for its row is made from all of them
+    happened = happenings.of(tx.db, everybody, standing_rows.FOR_EVER)
+    with contextlib.closing(live_again(tx.db, everybody, happened)) as life:
+        return standing_rows.replace_rows(tx.db, life, sorted(touched), tx.size)
 
 
 def _together(each: Happening) -> tuple[bytes, bytes] | None:

@@ -29,6 +29,7 @@ from gateway.ledger.reach import (
     released,
     spellings,
     targets_of,
+    told_of,
     whole_of,
     with_looser,
     with_mailbox,
@@ -196,7 +197,8 @@ def carry(
         "INSERT INTO travelled_choice VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
         [(key, purpose, origin, via, seq) for key in keys for origin, purpose, seq in denies if key != origin],
     )
-    grants.drop(tx, keys, {purpose for _, purpose, _ in denies})
+    for key in keys:
+        grants.drop(tx, [key], {purpose for origin, purpose, _ in denies if origin != key})
     if came is not None:
         for key in keys:
             _note(came, key, [deny for deny in denies if deny[0] != key])
@@ -286,8 +288,9 @@ def join_names(tx: Transaction, joining: set[bytes], key: bytes, now: int) -> No
             "INSERT OR IGNORE INTO device_state SELECT ?, source, purpose, seq FROM device_state WHERE key = ?",
             [(other, name) for other in names - {name}],
         )
-    for account in holders_of(tx, key, now):
-        carry_both_ways(tx, account, joining, now)
+    for account in holders_of(tx, key, now):  # what it did not have by any of its names until now
+        before = names - joining
+        carry_both_ways(tx, account, joining if before & told_of(tx, account, now) else before, now)
     recompute(tx, with_looser(tx, names), now)
 
 

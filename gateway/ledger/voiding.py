@@ -1,52 +1,62 @@
-"""Consents that count for nothing: a screen turned out to be no fair question (11 CCR 7004(b), L51).
+"""Words that count for nothing: consents on a screen that turned out to be no fair question (11 CCR 7004(b), L51), and
+choices that are believed to be forged (R34, 11 CCR 7026(e)). `gateway void` calls it.
 
-Each opt-in and grant that was given on it goes back to never-consented: to the opt-out that there was before, or to
-nothing; and what the opt-in had lifted comes back. Nobody's fair choice is touched, and the entry is about no person.
+Of a screen: what stands is what would stand had nobody consented on it, made again from the log without its opt-ins
+(replay.py). So whatever they had lifted comes back, wherever it would be by now, and what was granted on it is over.
+Nobody's fair choice is touched, and the entry is about no person.
+
+Of forged choices: two officers name each entry; no rule and no rate does. Their standings are made again by a replay of
+what is not voided: what the person said elsewhere, or says again, stands. Nothing is deleted: the entries stay, a look
+at an earlier day still counts them, and the void is an entry of its own.
 """
 
+import json
 import os
-from dataclasses import dataclass
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from itertools import pairwise
 
 from gateway.choice.standing import OUT
-from gateway.ledger import entry, grants, travel
-from gateway.ledger.reach import (
-    ReachThen,
-    group,
-    is_account,
-    looser,
-    mailbox,
-    own_names,
-    reach,
-    released,
-    targets_of,
-    whole_of,
-    with_looser,
-    with_mailbox,
-)
-from gateway.ledger.standing_rows import recompute
+from gateway.ledger import entry, idempotency, replay, standing_rows
+from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import milliseconds
-from gateway.ledger.writer import Transaction
-from gateway.terms import Purpose
+from gateway.ledger.writer import Job, Transaction
+from gateway.terms import CALLERS_CHOICES
+
+PEOPLE = 250  # of one replay: so many lives are in memory at once
+# As the index entry_screen says it, word for word. Older entries name no screen: the notice's version stands for it.
+SCREEN = """
+CASE WHEN json_valid(CAST(e.body AS TEXT)) THEN CASE json_extract(CAST(e.body AS TEXT), '$.e')
+  WHEN 'opt_in' THEN
+    coalesce(json_extract(CAST(e.body AS TEXT), '$.ui'), json_extract(CAST(e.body AS TEXT), '$.nv'))
+  WHEN 'keep_programme' THEN json_extract(CAST(e.body AS TEXT), '$.ui')
+  WHEN 'restated' THEN coalesce(
+    json_extract(json_extract(CAST(e.body AS TEXT), '$.was'), '$.ui'),
+    json_extract(json_extract(CAST(e.body AS TEXT), '$.was'), '$.nv'))
+END END
+"""
+CONSENTED = f"SELECT DISTINCT d.key FROM entry e CROSS JOIN detail d ON d.seq = e.seq WHERE {SCREEN} = ?1"  # noqa: S608
+SAID_AGAIN = f"""
+SELECT DISTINCT d.key FROM entry e CROSS JOIN restated x ON x.seq = e.seq CROSS JOIN detail d ON d.seq = x.of
+WHERE {SCREEN} = ?1
+"""  # noqa: S608 - ours; of pruned entries, by those that hold them whole
+ENDED = "SELECT DISTINCT key FROM kept_end WHERE ui = ?1 AND ui <> ''"  # by somebody who is forgotten
 
 
-@dataclass(frozen=True, slots=True)
-class VoidedConsent:
-    """One opt-in that is taken back. `out_at`: when it had been opted out of before, None for never."""
-
-    key: bytes
-    purpose: Purpose
-    seq: int
-    out_at: int | None
-    at: int
-
-
-def void(tx: Transaction, ui: str, reason_sha256: bytes, at: datetime) -> int:
+def void_consents(tx: Transaction, ui: str, reason_sha256: bytes, at: datetime) -> int:
     """One entry, the first time. Returns how many opt-ins went back."""
     if is_void(tx, ui):
         return 0
     seq = tx.append(entry.voided(event=os.urandom(16), ui=ui, reason=reason_sha256, at=at))
-    return apply(tx, ui, seq, milliseconds(at))
+    [count] = tx.db.execute(
+        "SELECT count(*) FROM own_choice WHERE ui = ? AND ui <> '' AND state <> ?", (ui, OUT)
+    ).fetchone()
+    tx.db.execute("INSERT INTO voided_ui VALUES (?, ?, ?)", (ui, seq, milliseconds(at)))
+    stand_without(tx, [ui])
+    return int(count)
 
 
 def is_void(tx: Transaction, ui: str) -> bool:
@@ -54,112 +64,135 @@ def is_void(tx: Transaction, ui: str) -> bool:
     return bool(ui) and tx.db.execute("SELECT 1 FROM voided_ui WHERE ui = ?", (ui,)).fetchone() is not None
 
 
-def apply(tx: Transaction, ui: str, seq: int, now: int) -> int:
-    """What the entry changes, once it is there."""
-    tx.db.execute("INSERT INTO voided_ui VALUES (?, ?, ?)", (ui, seq, now))
-    rows = tx.db.execute(
-        "SELECT key, purpose, seq, out_at, coalesce(in_at, ?) FROM own_choice WHERE ui = ? AND ui <> '' AND state <> ?"
-        " ORDER BY key, purpose",  # an opt-in that a release ended was one all the same
-        (now, ui, OUT),
-    ).fetchall()
-    consents = [VoidedConsent(key, Purpose(purpose), *more) for key, purpose, *more in rows]
-    for each in consents:
-        _forget(tx, each, seq)
-    for each in consents:
-        _send_again(tx, each, seq, now)
-    recompute(tx, grants.void(tx, ui) | {each.key for each in consents}, now)
-    return len(consents)
+def stand_without(tx: Transaction, screens: Iterable[str]) -> None:
+    """Makes the rows again of whoever consented on screens that are voided, and of whomever that reached."""
+    keys = {key for ui in screens for key in _consented(tx.db, ui)}
+    for chunk in standing_rows.key_chunks(sorted(keys), PEOPLE):
+        replay.stand_again(tx, chunk)
 
 
-def _before_release(tx: Transaction, each: VoidedConsent) -> bool:
-    """Whether it was an earlier holder's, who has the number no more (R5)."""
-    return each.seq < released(tx, each.key)
+def _consented(db: sqlite3.Connection, ui: str) -> set[bytes]:
+    return {key for sql in (CONSENTED, SAID_AGAIN, ENDED) for (key,) in db.execute(sql, (ui,))}
 
 
-def _forget(tx: Transaction, each: VoidedConsent, seq: int) -> None:
-    """The choice that there was before. An earlier holder's stays older than the release."""
-    if each.out_at is None:
-        tx.db.execute("DELETE FROM own_choice WHERE key = ? AND purpose = ?", (each.key, each.purpose))
-        return
-    tx.db.execute(
-        "UPDATE own_choice SET state = ?, seq = ?, in_at = NULL, ui = '', informed = 0, parental = 0"
-        " WHERE key = ? AND purpose = ?",
-        (OUT, each.seq if _before_release(tx, each) else seq, each.key, each.purpose),
-    )
+CHOICES = 250  # of one entry: a family's life takes about a millisecond an entry, and opt-outs wait behind it
+OFFICERS = 2
+FOUND = f"""
+SELECT d.seq, d.key, json_extract(CAST({BODY} AS TEXT), '$.e'), d.seq < (SELECT pruned FROM head)
+FROM detail d {JOINED} WHERE d.seq = ?
+"""  # noqa: S608 - the pieces are ours
 
 
-def _send_again(tx: Transaction, each: VoidedConsent, seq: int, now: int) -> None:
-    """An opt-out goes where it had gone when it was lifted, and where it would have gone since."""
-    account, earlier = is_account(tx, each.key), _before_release(tx, each)
-    if each.out_at is not None:
-        for then in [ReachThen(each.seq, each.at)] if earlier else [ReachThen(each.seq, each.at), None]:
-            reached = reach(tx, each.key, now, account=account, then=then)
-            reached[each.key] |= looser(tx, each.key, seq)
-            travel.send(tx, each.key, [each.purpose], each.seq if earlier else seq, reached, now)
-    if account:
-        _give_back_to_account(tx, each, now)
-    else:
-        _give_back_from_ended_links(tx, each, now)
+class NotVoided(Exception):
+    """Nothing was voided. The text says why."""
 
 
-def _give_back_to_account(tx: Transaction, each: VoidedConsent, now: int) -> None:
-    """What its identifiers had said goes to it and to all that it has, as when a link begins; also what one had said
-    that it had let go before.
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """Who believes what. `sha256` of the written belief; the officers' names are sealed, and only committed to."""
+
+    sha256: bytes
+    officers: tuple[str, ...]
+
+    def check(self) -> None:
+        """Raises `NotVoided` unless two different people stand for it."""
+        names = {" ".join(name.split()).casefold() for name in self.officers} - {""}
+        if len(names) < OFFICERS:
+            raise NotVoided("two different officers decide on a void (R34)")
+
+
+@dataclass(slots=True)
+class Voided:
+    """`entries`: choices that were voided now; `keys`: whose they are; `changed`: whose standings are others now."""
+
+    entries: int = 0
+    keys: set[bytes] = field(default_factory=set)
+    changed: set[bytes] = field(default_factory=set)
+
+    def add(self, other: "Voided") -> None:
+        self.entries += other.entries
+        self.keys |= other.keys
+        self.changed |= other.changed
+
+
+class Rehearsed(Exception):
+    """Raised at the end of a rehearsal, so that its transaction is undone."""
+
+    def __init__(self, voided: Voided) -> None:
+        super().__init__()
+        self.voided = voided
+
+
+def void_jobs(seqs: Iterable[int], belief: Belief, at: datetime, *, rehearse: bool = False) -> Iterator[Job[Voided]]:
+    """The void in parts, each a job of the writer and an entry of its own, once all of it was checked. Each raises
+    `NotVoided`.
     """
-    has, had = targets_of(tx, each.key, now), targets_of(tx, each.key, now, then=ReachThen(each.seq, each.at))
-    reached = has | had
-    up = whole_of(tx, each.key, now) | whole_of(tx, each.key, now, then=ReachThen(each.seq, each.at))
-    mates = {mate for name in up for mate in mailbox(tx, name)} - up  # from what an app's word ties to it nothing comes
-    for name in sorted((up | mates) - {each.key}):
-        denies = _denies(tx, name, each.purpose, after=released(tx, name) if name in has | mates else -1)
-        if name not in has | mates:  # what it said once it was gone is another's
-            denies = [deny for deny in denies if deny[2] < each.seq]
-        if denies:
-            same = with_mailbox(tx, name)
-            travel.carry(tx, with_looser(tx, reached - same), denies, each.key)
-    for name, end in _let_go(tx, each):
-        theirs = max(released(tx, name), 0)  # what it said again since may have been said before; a next holder's not
-        denies = [deny for deny in _denies(tx, name, each.purpose) if deny[2] < end or theirs < end]
-        travel.carry(tx, with_looser(tx, reached - with_mailbox(tx, name)), denies, each.key)
-    recompute(tx, with_looser(tx, reached), now)
+    belief.check()
+    listed = sorted(set(seqs))
+    if not listed:
+        raise NotVoided("no entry is named")
+    parts = [listed[start : start + CHOICES] for start in range(0, len(listed), CHOICES)]
+    yield from (partial(_checked, seqs=part) for part in parts)
+    yield from (partial(_part, seqs=part, belief=belief, at=at, rehearse=rehearse) for part in parts)
 
 
-def _let_go(tx: Transaction, each: VoidedConsent) -> list[tuple[bytes, int]]:
-    """The names of what an account had had and let go before its yes, each with the entry of the end."""
-    rows = tx.db.execute(
-        "SELECT identifier, coalesce(ended, ?1) FROM link WHERE account = ?2 AND NOT claimed AND seq <= ?1"
-        " AND (ended <= ?1 OR until <= ?3)",
-        (each.seq, each.key, each.at),
-    ).fetchall()
-    return sorted({(name, end) for identifier, end in rows for name in group(tx, identifier)})
+def _checked(tx: Transaction, seqs: Sequence[int]) -> Voided:
+    check_choices(tx, seqs)
+    return Voided()
 
 
-def _give_back_from_ended_links(tx: Transaction, each: VoidedConsent, now: int) -> None:
-    """What had come to an identifier over links that have ended was its own by then, and was lifted with it."""
-    names = own_names(tx, each.key)
-    forms = with_looser(tx, names)
-    for name in sorted(names):
-        for account, until, last in tx.db.execute(
-            "SELECT account, until, seq FROM link WHERE identifier = ? AND seq <= ? AND until <= ? AND NOT claimed",
-            (name, each.seq, now),
-        ).fetchall():
-            then = ReachThen(max(last, each.seq), until - 1)
-            for origin in sorted(whole_of(tx, account, now, then=then) - names):
-                if _said_no_until(tx, origin, each.purpose, until):
-                    travel.carry(tx, forms, [(origin, each.purpose, last)], account)
-    recompute(tx, forms, now)
-
-
-def _said_no_until(tx: Transaction, key: bytes, purpose: Purpose, until: int) -> bool:
-    """Whether somebody's no may have stood at a moment. Of several the last one alone is known: where it stands still
-    the first may have been in time.
+def check_choices(tx: Transaction, seqs: Iterable[int]) -> dict[int, bytes]:
+    """Whose the entries are. Raises `NotVoided` for what is no choice of a person, and for what was pruned: of an entry
+    that was restated nobody knows any more what else would hold without it.
     """
-    row = tx.db.execute(
-        "SELECT out_at, state, in_at FROM own_choice WHERE key = ? AND purpose = ? AND out_at > ?",
-        (key, purpose, travel.NO_DAY),
-    ).fetchone()
-    return row is not None and (row[1] == OUT or (row[0] < until and (row[2] or 0) >= until))
+    found: dict[int, bytes] = {}
+    for seq in seqs:
+        row = tx.db.execute(FOUND, (seq,)).fetchone()
+        if row is None or row[2] not in CALLERS_CHOICES or row[3]:
+            raise NotVoided(f"entry {seq} is no choice of a person, or is not kept any more")
+        found[seq] = row[1]
+    return found
 
 
-def _denies(tx: Transaction, key: bytes, purpose: Purpose, after: int = -1) -> list[travel.Deny]:
-    return [deny for deny in travel.own_denies(tx, key, after=after) if deny[1] is purpose]
+def _part(tx: Transaction, seqs: Sequence[int], belief: Belief, at: datetime, *, rehearse: bool) -> Voided:
+    voided = void_choices(tx, seqs, belief, at)
+    if rehearse:
+        raise Rehearsed(voided)
+    return voided
+
+
+def void_choices(tx: Transaction, seqs: Iterable[int], belief: Belief, at: datetime) -> Voided:
+    """One entry for those that were not voided before; a request that was answered with one is a new one when it comes
+    again. Raises `NotVoided`.
+    """
+    belief.check()
+    whose = check_choices(tx, seqs)
+    new = [seq for seq in whose if not tx.db.execute("SELECT 1 FROM voided_choice WHERE seq = ?", (seq,)).fetchone()]
+    done = Voided(len(new), set(whose.values()))
+    if new:
+        by, now = _write(tx, new, belief, at), milliseconds(at)
+        tx.db.executemany("INSERT INTO voided_choice VALUES (?, ?, ?)", [(seq, by, now) for seq in new])
+        for seq in new:
+            idempotency.forget(tx, tx.db.execute("SELECT event, at FROM detail WHERE seq = ?", (seq,)).fetchall())
+        done.changed = replay.stand_again(tx, {whose[seq] for seq in new})
+    return done
+
+
+def _write(tx: Transaction, seqs: Sequence[int], belief: Belief, at: datetime) -> int:
+    event, rd, person = os.urandom(16), os.urandom(32), tx.persons.new_person()
+    members = {"officers": list(belief.officers), "at": at.isoformat(timespec="milliseconds")}
+    details = json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
+    commitment = entry.details_commitment(rd, details)
+    body = entry.void(event=event, ranges=ranges(seqs), belief=belief.sha256, details=commitment, at=at)
+    seq = tx.append(body)
+    sealed = person.seal(event, rd + details)
+    tx.db.execute("INSERT INTO void_act VALUES (?, ?, ?, ?, ?)", (seq, event, person.person, milliseconds(at), sealed))
+    return seq
+
+
+def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
+    """Numbers in order as spans, both ends included."""
+    listed = sorted(set(seqs))
+    ends = [one for one, other in pairwise([*listed, -1]) if other != one + 1]
+    starts = [other for one, other in pairwise([-2, *listed]) if other != one + 1]
+    return list(zip(starts, ends, strict=True))

@@ -42,6 +42,13 @@ class Persons(erasure_steps.PendingKeys, Protocol):
     def close(self) -> None: ...
 
 
+class KeptState(Protocol):
+    """What is folded from what was committed (`gateway.state`). Nobody has one yet but tests."""
+
+    def keep(self, db: sqlite3.Connection) -> None:
+        """Behind each durable commit and before its answer, under the lock: on a connection that shows it."""
+
+
 class Transaction:
     """The open transaction, as jobs see it. `size` counts the entries, its own included. `relied`: keys of whom a job
     answers that something was on record already; the mirror has to say so too before that is answered.
@@ -108,9 +115,11 @@ class Writer:
         *,
         unfinished: bool = False,
         mirrored: Mirrored | None = None,
+        state: KeptState | None = None,
     ) -> None:
         self.store = store
         self._mirrored = mirrored or Mirrored()
+        self._state = state
         self._open_vault = open_vault
         self._watch = watch
         self._publisher = publisher
@@ -260,6 +269,8 @@ class Writer:
             raise FileMoved("another file became the ledger meanwhile")
         self._publisher.publish(db)  # signed after it is durable, answered after it may be signed
         self._mirrored.loosen(db)
+        if self._state is not None:
+            self._state.keep(db)
         return outcomes
 
     def _one(self, transaction: Transaction, job: Job[Any]) -> tuple[Any, BaseException | None]:

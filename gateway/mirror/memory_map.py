@@ -218,7 +218,7 @@ def open_current(folder: Path) -> MemoryMap:
     """The map in force in a data folder. Raises `MapRefused`."""
     try:
         path = (folder / FOLDER / CURRENT).resolve(strict=True)
-        _whole(path / FILE)
+        prove_whole(path / FILE)
     except OSError as error:
         raise MapRefused(f"there is none: {error.strerror}") from error
     return MemoryMap(path, _take(path, 0))
@@ -285,7 +285,7 @@ def _let_go(path: Path) -> None:
             held.env.close()
 
 
-def _whole(path: Path) -> None:
+def prove_whole(path: Path) -> None:
     """Raises `MapRefused` for a file that ends before its last page: reading there would kill the process."""
     with path.open("rb") as file:
         begin = file.read(METAS * WIDEST_PAGE)

@@ -14,7 +14,7 @@ from support.everybody import fill
 from support.people import GAID, email, named, phone
 
 from gateway.app import composition, maintenance
-from gateway.ledger import restate, schema
+from gateway.ledger import prune, schema
 from gateway.ledger.errors import LedgerRefused
 
 pytestmark = pytest.mark.anyio
@@ -92,7 +92,7 @@ async def test_a_prune_that_says_nothing_again_would_lose_them_and_is_not_finish
     """Control: what the opt-out rests on is said again, or the ledger does not verify."""
     folder = tmp_path / "data"
     await opts_out_and_is_erased(folder)
-    monkeypatch.setattr(restate, "needed", lambda *_: set())
+    monkeypatch.setattr(prune, "entries_to_restate", lambda *_: set())
     with pytest.raises(LedgerRefused, match="does not verify"):
         await asyncio.to_thread(rotates_and_prunes, folder)
 

@@ -197,7 +197,7 @@ def test_what_a_tablet_kept_is_its_own_once_an_app_claims_it():
     log.end("ann", "tablet")
     log.link("ann", "tablet", claimed=True)
     log.yes("ann")
-    assert log.places("tablet") == {"kept"}
+    assert log.places("tablet") == {"down"}
     log.yes("tablet")
     assert not log.denies("tablet")
 

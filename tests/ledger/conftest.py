@@ -1,16 +1,19 @@
 """Fixtures of the ledger's tests: acting inside the writer's transaction, and somebody to act about."""
 
+import contextlib
 import json
 import os
 from datetime import UTC, datetime
 
 import pytest
-from support import folding
+from support import folding, states
 from support.people import named
 
 from gateway.choice.standing import Standing
-from gateway.ledger import links, records
+from gateway.ledger import links, records, schema
+from gateway.ledger.store import SqliteStore
 from gateway.ledger.subjects import Choice, milliseconds
+from gateway.ledger.writer import Writer
 from gateway.terms import ChoiceKind, Purpose
 
 # Tests that change a ledger's tables behind its back, so that its rows are not what its entries give.
@@ -105,3 +108,26 @@ def ledger_that_folds(request):
     yield
     if folder is not None and request.path.stem not in TAMPERED and request.function.__name__ not in TAMPERED:
         assert folding.differences_in(folder) == []
+
+
+@pytest.fixture(autouse=True)
+def state_beside(request, tmp_path_factory):
+    """Every test's ledger has a state, kept behind each commit of each writer of this process: at its end it is what
+    the fold makes of all its entries.
+    """
+    kept, honest = {}, Writer.__init__
+
+    def with_state(writer, store, *arguments, **more):
+        if isinstance(store, SqliteStore) and store.folder not in kept:
+            kept[store.folder] = states.KeptBeside(tmp_path_factory.mktemp("state"))
+        honest(writer, store, *arguments, **{"state": kept.get(getattr(store, "folder", None)), **more})
+
+    with pytest.MonkeyPatch.context() as patch:  # not the test's: its faults are over before what stands is compared
+        if request.path.stem not in TAMPERED and request.function.__name__ not in TAMPERED:
+            patch.setattr(Writer, "__init__", with_state)
+        yield kept
+    for folder, beside in kept.items():
+        if (folder / schema.FILE).exists():
+            with contextlib.closing(schema.open_to_read(folder)) as db:
+                assert beside.wrongs(db) == []
+        beside.state.close()

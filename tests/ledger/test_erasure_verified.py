@@ -9,7 +9,7 @@ from support.lives import PEOPLE, Ledger
 from support.people import GAID, IDFV, email, named, phone
 
 from gateway.choice.standing import IN, NONE, OUT, state
-from gateway.ledger import ages, erasure, records, replay, rows_check, verify, void_choices, voiding
+from gateway.ledger import ages, erasure, records, replay, rows_check, verify, voiding
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.reach import connected_people
 from gateway.ledger.subjects import Choice
@@ -245,8 +245,8 @@ def forgotten(life, who):
     erasure.erase(ledger.tx, ErasureOrder(Erasing.UNLINK, [ledger.subjects[who]], life.tick()), os.urandom(16))
     assert (life.differences(), life.verified()) == (set(), [])
     about_another_thing = ledger.choose(ChoiceKind.OPT_OUT, "hers", Purpose.PROFILING)
-    belief = void_choices.Belief(b"b" * 32, ("Ann Able", "Ben Best"))
-    void_choices.void(ledger.tx, [about_another_thing.seq], belief, life.tick())
+    belief = voiding.Belief(b"b" * 32, ("Ann Able", "Ben Best"))
+    voiding.void_choices(ledger.tx, [about_another_thing.seq], belief, life.tick())
     assert (life.differences(), life.verified()) == (set(), [])
 
 
@@ -293,8 +293,8 @@ def test_a_void_of_the_yes_that_an_erased_spelling_ended_leaves_the_no_before_it
     forged = mailbox.ledger.choose(ChoiceKind.OPT_IN, "hers", Purpose.SALE)
     mailbox.ledger.choose(ChoiceKind.OPT_OUT, "other", Purpose.SALE)
     forgotten(mailbox, "other")
-    belief = void_choices.Belief(b"b" * 32, ("Ann Able", "Ben Best"))
-    void_choices.void(mailbox.ledger.tx, [forged.seq], belief, mailbox.tick())
+    belief = voiding.Belief(b"b" * 32, ("Ann Able", "Ben Best"))
+    voiding.void_choices(mailbox.ledger.tx, [forged.seq], belief, mailbox.tick())
     assert says(mailbox, "hers") == OUT
     assert mailbox.differences() == set()
 
@@ -305,7 +305,7 @@ def test_a_no_that_a_void_gave_back_holds_when_the_spelling_that_had_ended_it_is
     mailbox.tick()
     yes = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "api", ledger.at, ui="forged")
     records.write(ledger.tx, ledger.subjects["other"], yes, os.urandom(16))
-    voiding.void(ledger.tx, "forged", b"b" * 32, mailbox.tick())
+    voiding.void_consents(ledger.tx, "forged", b"b" * 32, mailbox.tick())
     forgotten(mailbox, "other")
     assert (says(mailbox, "hers"), ledger.denies("hers", Purpose.SALE)) == (OUT, True)
 

@@ -12,9 +12,9 @@ import pytest
 from support.blind import Alongside
 from support.examples import QUICK, SOAK
 from support.mended import KNOWN, MENDED, mended
-from support.mutants import by_hand, cases, is_found, mutants
+from support.mutants import by_hand, is_found, mutants, of_histories
 from support.oracle import Folded, Replayed, Tally, Universe, lived, smallest, told
-from support.universes import KINDS, acts_of, universe_of
+from support.universes import KINDS, NEVER_BEHIND, acts_of, universe_of
 
 from gateway.fold import fold
 from gateway.fold.record import (
@@ -36,6 +36,7 @@ pytestmark = pytest.mark.slow  # a minute; the histories by hand are the quick l
 LENGTH = 200
 UNIVERSES = 3 if QUICK else 9
 SECONDS = float(os.environ.get("ORACLE_SECONDS", "3600"))  # of the long run
+RARELY = 10  # acts: so often the long run compares, every key then; what differs is looked for act by act behind it
 BLIND = 2 if QUICK else 6
 MANY = 12  # universes in which a plant is found at the latest
 FEWER = 60  # acts of such a one
@@ -59,14 +60,28 @@ def test_the_fold_told_blindly_says_it_too(figure):
 
 
 def test_the_fold_says_what_the_rules_say_after_every_act_of_any_universe(figure):
-    tally, began, seed = Tally(), time.monotonic(), 0
+    tally, began, spent, seed = Tally(), time.monotonic(), -time.process_time(), 0
     with mended():
         while seed < UNIVERSES or (SOAK and time.monotonic() - began < SECONDS):
-            lived(seed, LENGTH, Folded(), tally, declared=KNOWN)
+            lived(seed, LENGTH, Folded(), tally, declared=KNOWN, compare_every=1 if seed < UNIVERSES else RARELY)
             seed += 1
         figure("oracle", str(tally))
+        rate = tally.acts / (spent + time.process_time()) * 3600
+        each = rate / (len(KINDS) ** 2 - len(NEVER_BEHIND))
+        figure("oracle, an hour of one processor at this rate", f"{rate:.0f} acts, a pair of kinds {each:.0f} times")
         assert first_of(tally) == []
     assert QUICK or tally.kinds.keys() == {*KINDS}
+
+
+def test_any_two_kinds_of_acts_come_one_behind_the_other():
+    """But those that cannot (`NEVER_BEHIND`), and within few universes; the long run meets each hundreds of times."""
+    tally = Tally()
+    for seed in range(MANY * MANY):
+        acts_of(seed, LENGTH, tally.pairs)
+    never = {(one, other) for one in KINDS for other in KINDS} - tally.pairs.keys()
+    assert never == NEVER_BEHIND.keys()
+    even = MANY * MANY * LENGTH / len(KINDS) ** 2
+    assert min(tally.pairs.values()) > even / 3, "none of them much less often than others"
 
 
 def test_a_universe_is_the_same_whenever_its_seed_is_taken():
@@ -161,6 +176,6 @@ def test_what_is_mended_in_the_rules_is_needed_still(word):
 
 def test_a_mutant_of_the_fold_is_found_and_the_fold_itself_is_not():
     """support/mutants.py, by some histories alone."""
-    among = cases(by_hand()[:40], range(0))
+    among = of_histories(by_hand()[:40])
     assert not any(case.finds() for case in among)
     assert sum(is_found(mutant, among) for mutant in mutants() if mutant.what == "call left out") >= 5

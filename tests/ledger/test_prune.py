@@ -22,22 +22,11 @@ from gateway.app import composition
 from gateway.app.composition import open_house
 from gateway.cli import root
 from gateway.consent.check import Ask
-from gateway.ledger import (
-    disclosures,
-    history,
-    merkle,
-    prune,
-    receipt,
-    restate,
-    rows_check,
-    schema,
-    tree,
-    verify_connections,
-)
+from gateway.ledger import disclosures, history, merkle, prune, receipt, schema, tree
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.fold import Fold
 from gateway.ledger.reading import LedgerReading, blocks
+from gateway.ledger.rows_check import RowsCheck
 from gateway.ledger.subjects import milliseconds
 from gateway.settings.load import SettingsRefused
 from gateway.terms import Purpose
@@ -56,9 +45,9 @@ def cut(lives, below, needed=None):
     lives.hashes = {seq: merkle.leaf_hash(body) for seq, body in lives.db.execute(now)} | getattr(lives, "hashes", {})
     lives.db.execute("DROP TRIGGER IF EXISTS pruned_stays")
     with hashes_of(lives):
-        needed = restate.needed(lives.db, below) if needed is None else needed
+        needed = prune.entries_to_restate(lives.db, below) if needed is None else needed
     for of in sorted(needed):
-        restate.restate(tx, of, below, lives.at)
+        prune.restate_entry(tx, of, below, lives.at)
     lives.db.execute("UPDATE head SET pruned = ?", (below,))
     lives.db.execute("DELETE FROM restated WHERE seq < ?", (below,))
     lives.db.execute("DELETE FROM entry WHERE seq < ?", (below,))
@@ -70,13 +59,14 @@ def hashes_of(lives):
 
 
 def different(lives):
-    people = verify_connections.read(lives.db)
-    reading = LedgerReading(lives.db, people, Fold(people.families))
+    reading = LedgerReading(lives.db)
     with hashes_of(lives):
         for rows in blocks(lives.db):
             reading.add(rows)
     assert reading.found == []
-    return rows_check.differences(lives.db, reading)[0]
+    rows = RowsCheck(lives.db, reading)
+    rows.run()
+    return sorted(rows.found)
 
 
 @pytest.mark.slow
@@ -128,9 +118,9 @@ def test_a_prune_that_restates_nothing_does_not_pass():
 def test_what_nothing_rests_on_is_not_restated():
     """An opt-out that was repeated: the first is history, the second is in force."""
     lives = any_life.lived([(ACTS.index("no"), 6, 0, 0), (ACTS.index("no"), 6, 0, 0)])
-    assert restate.needed(lives.db, 2) == {1}
+    assert prune.entries_to_restate(lives.db, 2) == {1}
     lives = any_life.lived([(ACTS.index("no"), 6, 0, 0), (ACTS.index("yes"), 6, 0, 0)])
-    assert restate.needed(lives.db, 2) == {0, 1}, "until when nobody may ask again comes from the opt-out"
+    assert prune.entries_to_restate(lives.db, 2) == {0, 1}, "until when nobody may ask again comes from the opt-out"
 
 
 # --- an installation ---

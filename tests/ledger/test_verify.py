@@ -21,26 +21,9 @@ from support.tampering import tamper
 from gateway.app import composition
 from gateway.cli import root
 from gateway.keys import seals
-from gateway.ledger import (
-    erasure,
-    fold,
-    live_rows,
-    publisher,
-    records,
-    replay,
-    rows_check,
-    schema,
-    verify,
-    verify_connections,
-)
+from gateway.ledger import erasure, publisher, schema, verify
 from gateway.ledger.erasure import ErasureOrder
-from gateway.ledger.fold import Fold
-from gateway.ledger.live_rows import NEVER
-from gateway.ledger.reading import LedgerReading, blocks
-from gateway.ledger.subjects import Choice
-from gateway.terms import ChoiceKind, Erasing, Purpose
-
-SIMPLE = [lives_of.ACTS.index(act) for act in ("no", "yes", "hears", "limits", "limits_no_more", "gets")]
+from gateway.terms import Erasing
 
 
 def examined(lives, *, boxes=True):
@@ -59,49 +42,10 @@ def test_any_honest_life_passes(life):
     lives.db.close()
 
 
-def simple_life(seed, *, links=True):
-    numbers = random.Random(seed)
-    acts = SIMPLE if links else SIMPLE[:-1]
-    return [(numbers.choice(acts), *(numbers.randrange(200) for _ in range(3))) for _ in range(numbers.randrange(1, 9))]
-
-
-def by_the_short_way(lives):
-    """(keys of the short way, their rows)."""
-    reading = LedgerReading(lives.db, people := verify_connections.read(lives.db), Fold(people.families))
-    for rows in blocks(lives.db):
-        reading.add(rows)
-    return reading, rows_check._wanted(reading.fold, [*reading.fold.firsts, *reading.fold.alone, *people.families])
-
-
-@pytest.mark.parametrize("seed", range(60 * TIMES))
-def test_the_short_way_gives_the_rows_that_the_real_rules_give(seed):
-    lives = lives_of.lived(simple_life(seed, links=seed % 3 == 0))
-    reading, wanted = by_the_short_way(lives)
-    keys = sorted({key for rows in wanted.values() for key in rows})
-    with contextlib.closing(replay.relived(lives.db, keys, rows_check.FOR_EVER)) as life:
-        for table in live_rows.TABLES:
-            made = live_rows.of(life, table, keys)
-            assert made == {key: rows for key, row in wanted.get(table, {}).items() if (rows := row - {NEVER})}, table
-    assert rows_check.doubted(lives.db, reading) == set()
-    lives.db.close()
-
-
-def test_the_short_way_is_taken_by_most_and_the_real_rules_by_a_family_that_opted_in(house_of_many):
+def test_of_people_who_are_alike_one_is_made_again(house_of_many):
+    """Ten browsers with GPC, an address, and an account with what it has."""
     report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=False)
-    assert (report.passed, report.short, report.lived) == (True, 13, 0)
-    with composition.open_house(house_of_many, inside.settings(), dev=True) as house:
-        subject = house.consent.people.name([named("phone", phone(1))]).subjects[0]
-        choice = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "form", AT)
-        house.writer.submit(lambda tx: records.write(tx, subject, choice, b"r" * 16)).result(60)
-    report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=False)
-    assert (report.passed, report.short, report.lived) == (True, 11, 23)
-
-
-def test_a_short_way_that_forgets_an_opt_in_is_looked_at_again_by_the_real_rules(monkeypatch, house_of_many):
-    """A fault of the short way costs time and raises no alarm."""
-    monkeypatch.setattr(fold.Alone, "opt_in", lambda *_: None)
-    report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=False)
-    assert report.passed
+    assert (report.passed, report.looked_at, report.replayed) == (True, 36, 27)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from support.tampering import tamper
 from gateway.app import composition
 from gateway.keys import seals, secret_files
 from gateway.keys.person_keys import Vault
-from gateway.ledger import boxes_check, openings, publisher, schema, verify_shapes
+from gateway.ledger import boxes_check, openings, publisher, reading, schema
 
 MANY, ONE = 1300, 1150  # more than are read at once; one among the last
 MINUTE = 60_000  # milliseconds
@@ -53,14 +53,9 @@ def sealed_anew(folder, column, content):
 
 
 FAULTS = {
-    (verify_shapes, "_are"): lambda folder: tamper(
+    (reading, "_belong"): lambda folder: tamper(
         folder,
         f"UPDATE detail SET event = randomblob(16), sealed = NULL, opening = NULL WHERE seq = {ONE}",
-    ),
-    (verify_shapes, "_were"): lambda folder: tamper(
-        folder,
-        f"UPDATE detail SET at = at + {MINUTE}, sealed = NULL WHERE seq = {ONE}",
-        f"UPDATE own_choice SET out_at = out_at + {MINUTE} WHERE seq = {ONE}",
     ),
     (boxes_check, "_same"): lambda folder: sealed_anew(folder, "sealed", lambda was: b"r" * 32 + was.details),
 }

@@ -9,7 +9,7 @@ from support.everybody import story
 
 from gateway.app import composition
 from gateway.ledger import schema, verify
-from gateway.ledger.live_rows import TABLES
+from gateway.ledger.standing_rows import ROW_TABLES
 
 # Somebody of every sort: by an entry that is about them, or by a way to one who said nothing.
 WHO = {
@@ -72,7 +72,7 @@ def other(column, value):
 def rows_of(db, who):
     """(table, where, values, columns, row) of everything of somebody."""
     key = db.execute(WHO[who]).fetchone()[0]
-    for table, columns in TABLES.items():
+    for table, columns in ROW_TABLES.items():
         where = " AND ".join(f"{column} IS ?" for column in columns)
         for row in db.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE {columns[0]} = ?", (key,)).fetchall():
             yield table, where, columns, row
@@ -108,7 +108,7 @@ def test_a_row_that_is_missing_is_found(ledger, who):
 @pytest.mark.parametrize("table", A_ROW)
 def test_a_row_too_many_is_found(ledger, who, table):
     key = ledger.execute(WHO[who]).fetchone()[0]
-    columns = TABLES[table]
+    columns = ROW_TABLES[table]
     into = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
     with planted(ledger, into, (key, *A_ROW[table])) as found:
         assert any(text.startswith(table) for text in found), found

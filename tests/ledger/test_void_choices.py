@@ -20,9 +20,9 @@ from support.tampering import tamper
 from gateway.app import composition
 from gateway.choice.standing import Standing
 from gateway.cli import root
-from gateway.ledger import records, replay, schema, verify, void_choices
+from gateway.ledger import records, replay, schema, verify, voiding
 from gateway.ledger.subjects import Choice, milliseconds
-from gateway.ledger.void_choices import Belief, NotVoided
+from gateway.ledger.voiding import Belief, NotVoided
 from gateway.terms import CALLERS_CHOICES, SIGNAL_PURPOSES, ChoiceKind, Purpose
 
 BELIEF = Belief(hashlib.sha256(b"every number of one exchange, in order").digest(), ("Ada Park", "Ben Cole"))
@@ -37,7 +37,7 @@ def choices_of(lives):
 
 def voided(lives, seqs):
     lives.now()
-    return void_choices.void(lives.tx, seqs, BELIEF, lives.at)
+    return voiding.void_choices(lives.tx, seqs, BELIEF, lives.at)
 
 
 def bits(lives):
@@ -132,7 +132,7 @@ def test_a_check_that_began_before_the_void_sees_that_the_standing_changed():
 def test_one_officer_is_not_enough(officers):
     lives = any_life.lived([(ACTS.index("no"), 2, 0, 0)])
     with pytest.raises(NotVoided, match="two different officers"):
-        void_choices.void(lives.tx, [0], Belief(b"h" * 32, officers), lives.at)
+        voiding.void_choices(lives.tx, [0], Belief(b"h" * 32, officers), lives.at)
     assert lives.denies("phone", Purpose.SALE)
     lives.db.close()
 
@@ -141,9 +141,9 @@ def test_what_is_no_choice_of_a_person_is_not_voided():
     lives = any_life.lived([(ACTS.index("no"), 2, 0, 0), (ACTS.index("gets"), 0, 0, 1)])
     for seqs in ([1], [0, 1], [99], [-1]):
         with pytest.raises(NotVoided, match="is no choice of a person"):
-            void_choices.void(lives.tx, seqs, BELIEF, lives.at)
+            voiding.void_choices(lives.tx, seqs, BELIEF, lives.at)
     with pytest.raises(NotVoided, match="no entry is named"):
-        list(void_choices.jobs([], BELIEF, lives.at))
+        list(voiding.void_jobs([], BELIEF, lives.at))
     assert lives.denies("phone", Purpose.SALE)
     lives.db.close()
 
@@ -162,7 +162,7 @@ def test_the_leaf_names_entries_and_no_officer():
 
 @pytest.mark.parametrize("seqs", [[], [0], [0, 1, 2], [1, 3, 4, 9], [5, 3, 5, 4]])
 def test_ranges_are_the_numbers(seqs):
-    spans = void_choices.ranges(seqs)
+    spans = voiding.ranges(seqs)
     assert [seq for first, last in spans for seq in range(first, last + 1)] == sorted(set(seqs))
     assert all(one[1] + 1 < other[0] for one, other in pairwise(spans))
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from support.people import GAID, email, phone
 
-from gateway.ledger import travel, voiding
+from gateway.ledger import examination, standing_rows, travel, voiding
 from gateway.ledger.entry import b64
 from gateway.terms import DataClass, Purpose
 
@@ -16,7 +16,7 @@ WHY = b"h" * 32
 
 @pytest.fixture
 def void(story):
-    return lambda ui="dark": story.do(lambda tx: voiding.void(tx, ui, WHY, story.at))
+    return lambda ui="dark": story.do(lambda tx: voiding.void_consents(tx, ui, WHY, story.at))
 
 
 @pytest.fixture
@@ -202,6 +202,24 @@ class TestWhatItHadLifted:
         story.links(who("account", "c"), me)
         assert story.sales(who("account", "c")) == [NONE]
 
+    def test_and_was_not_brought_back_by_an_earlier_gateway_comes_back_with_the_new_version(
+        self, story, account, me, void
+    ):
+        story.says(account)
+        story.at += timedelta(seconds=1)
+        story.unlinks(account, me)
+        story.says(me, "opt_in", **DARK)
+        void()
+
+        def leave_out(tx):
+            tx.db.execute("DELETE FROM travelled_choice WHERE key = ?", (me.key,))
+            standing_rows.recompute(tx, [me.key], story.now)
+
+        story.do(leave_out)
+        assert story.sales(me) == [NONE]
+        story.do(lambda tx: examination.void_again(tx.db))
+        assert story.sales(me) == [OUT]
+
 
 def test_looser_forms_are_denied_again(story, me, void):
     story.says(me)
@@ -230,11 +248,12 @@ def test_finding_who_consented_there_reads_no_whole_table(story, me):
     def plans(tx):
         asked: list[str] = []
         tx.db.set_trace_callback(asked.append)
-        voiding.void(tx, "dark", WHY, story.at)
+        voiding.void_consents(tx, "dark", WHY, story.at)
         tx.db.set_trace_callback(None)
         read = [sql for sql in asked if sql.startswith(("SELECT", "DELETE", "UPDATE"))]
         return [row[3] for sql in read for row in tx.db.execute(f"EXPLAIN QUERY PLAN {sql}")]
 
     found = story.do(plans)
     assert found
-    assert [plan for plan in found if plan.startswith("SCAN") and "subquery" not in plan] == []
+    tables = [plan for plan in found if plan.startswith("SCAN") and "subquery" not in plan]
+    assert {*tables} <= {"SCAN voided_ui"}, "but that of the screens that were voided"

@@ -36,14 +36,13 @@ from gateway.ledger import (
     replay,
     rotate,
     table,
-    void_choices,
     voiding,
 )
 from gateway.ledger.documents import Document
 from gateway.ledger.links import Span
 from gateway.ledger.merkle import WIDTH
 from gateway.ledger.subjects import Choice, Subject, milliseconds
-from gateway.ledger.void_choices import Belief, NotVoided
+from gateway.ledger.voiding import Belief, NotVoided
 from gateway.ledger.writer import Job, Transaction
 from gateway.terms import (
     CHOOSABLE,
@@ -376,18 +375,18 @@ class Play:
     def void(self, said):
         at = self.clock()
         if "screen" in said:
-            self.commit(lambda tx: voiding.void(tx, said["screen"], sha256(b"a dark pattern").digest(), at))
+            self.commit(lambda tx: voiding.void_consents(tx, said["screen"], sha256(b"a dark pattern").digest(), at))
             return
         names = [name for name in said["entries"] if self._voidable(name)]
         self.voided = names
         belief, seqs = Belief(sha256(b"forged").digest(), ("Ana", "Ben")), [self.entries[name] for name in names]
         if seqs:
-            self.commit(lambda tx: void_choices.void(tx, seqs, belief, at))
+            self.commit(lambda tx: voiding.void_choices(tx, seqs, belief, at))
 
     def _voidable(self, name):
         """Whether the entry is still there: of a forgotten person, or pruned, nobody can void one."""
         with contextlib.suppress(NotVoided, KeyError):
-            self.commit(lambda tx: void_choices.check(tx, [self.entries[name]]))
+            self.commit(lambda tx: voiding.check_choices(tx, [self.entries[name]]))
             return True
         return False
 

@@ -68,6 +68,9 @@ class Lives(Ledger):
         return self.pick(tuple(SUBJECTS), number)
 
     def say(self, subject, kind, how, **more):
+        """On a screen that is voided nobody is asked any more: the doors refuse it."""
+        if self.db.execute("SELECT 1 FROM voided_ui WHERE ui = ?", (more.get("ui"),)).fetchone():
+            return
         self.now()
         purposes = (Purpose.SALE, Purpose.TARGETED_ADS, Purpose.SENSITIVE, Purpose.MARKETING_MAIL)
         choice = Choice(kind, (purposes[how % 4],), "api", self.at, **more)
@@ -165,7 +168,7 @@ class Lives(Ledger):
 
     def is_voided(self, who, other, how):
         self.now()
-        voiding.void(self.tx, SCREENS[who % 2], b"h" * 32, self.at)
+        voiding.void_consents(self.tx, SCREENS[who % 2], b"h" * 32, self.at)
 
 
 ACTS = ("no", "gets", "yes", "grant", "direct", "use", "keeps", "hears", "gets", "gives_up", "goes_back", "limits",

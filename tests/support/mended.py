@@ -43,6 +43,29 @@ def mended(*without: str) -> Iterator[None]:
 
 # --- what is not compared ---
 
+ALIKE = (
+    {"phone", "phone hashed"}, {"mail", "dotted"}, {"jane", "jane dotted", "jane's twin", "jane hashed"},
+    {*AD_IDS, "digest"},
+)  # fmt: skip
+ENDS = {"link_end", "sign_out", "release", "disclaim", "sweep", "erase"}
+
+
+def alike(found: Any) -> set[str]:
+    """Whoever has a name with the key in common, or is taken for the same."""
+    name = found.key.partition(" #")[0].partition(" at act")[0]
+    return next((each for each in ALIKE if name in each), {name})
+
+
+def told_of(found: Any, act: str, names: set[str], **how: Any) -> list[Any]:
+    """The acts of a kind that speak of one of these."""
+    return [
+        each
+        for each in found.acts
+        if each["act"] == act
+        and names & {*(each.get("identifiers") or ([each["who"]] if isinstance(each["who"], str) else each["who"]))}
+        and all(each.get(name) == value for name, value in how.items())
+    ]
+
 
 def looser_form(found: Any) -> set[str]:
     """A form that others hash denies for whoever it may stand for, also where it was met after the no."""
@@ -53,75 +76,99 @@ def other_kind(found: Any) -> set[str]:
     """What a device of one kind of id says of itself is not said of the other kind that has the same digest, and so it
     ends at the digest with the one that said it.
     """
-    kind = found.who.get(found.key.partition(" #")[0], {}).get("type")
+    names = alike(found)
     more = found.rules["states"] - found.other["states"]
-    return (
-        {"deny", "states"}
-        if kind in {*AD_IDS, "ad_id_sha256"} and more and found.rules["deny"] >= found.other["deny"]
-        else set()
-    )
+    said = {each["source"] for each in told_of(found, "observe", names, state="began")}
+    of_ad_ids = "digest" in names and more and more <= said
+    return {"deny", "states"} if of_ad_ids and found.rules["deny"] >= found.other["deny"] else set()
 
 
-def named_later(found: Any) -> set[str]:
-    """An account that has a digest has each id that it is a digest of, also one that is named later."""
-    kind = found.who.get(found.key.partition(" #")[0], {}).get("type")
-    return {"deny"} if kind in AD_IDS and found.other["deny"] > found.rules["deny"] else set()
+def named_behind_the_end(found: Any) -> set[str]:
+    """What stayed with a digest is each id's that it is a digest of, also one's that is named once the link is over."""
+    tied = [each for act in ("link", "claim", "had") for each in told_of(found, act, {"digest"})]
+    over = any("until" in each for each in tied) or any(told_of(found, act, {"digest"}) for act in ENDS - {"sweep"})
+    is_id = alike(found) >= AD_IDS and not found.key.startswith("digest")
+    return {"deny"} if is_id and tied and over and found.other["deny"] > found.rules["deny"] else set()
 
 
 def end_told_beforehand(found: Any) -> set[str]:
     """The rules keep the age that a link brings when they are told of its end, the fold when it ends."""
-    return {"age", "grown"} if any("until" in act for act in found.acts) else set()
-
-
-ALIKE = ({"mail", "dotted"}, {"jane", "jane dotted", "jane's twin", "jane hashed"}, {*AD_IDS, "digest"})
+    until = {each["account"] for each in told_of(found, "link", alike(found)) if "until" in each}
+    aged = any(told_of(found, act, until) for act in ("say_age", "child_found"))
+    return {"age", "grown"} if aged else set()
 
 
 def in_doubt(found: Any) -> set[str]:
-    """Where an account has or had two that look alike, the rules do not tell in every order by which of them a no came,
-    and it stays with both; the fold tells them apart.
+    """Where an account has or had two that look alike, and lets one go, the rules do not tell in every order by which
+    of them a no came, and it stays with both; the fold tells them apart.
     """
-    name = found.key.partition(" #")[0]
-    ties = {(act["account"], each) for act in found.acts if "identifiers" in act for each in act["identifiers"]}
-    alike = next((each for each in ALIKE if name in each), set())
-    several = Counter(account for account, each in ties if each in alike)
-    more = found.rules["deny"] > found.other["deny"]
-    return {"deny"} if more and any(count > 1 for count in several.values()) else set()
+    names = alike(found)
+    tied = [each for act in ("link", "claim", "had") for each in told_of(found, act, names)]
+    ties = {(each["account"], name) for each in tied for name in names & {*each["identifiers"]}}
+    several = any(count > 1 for count in Counter(account for account, _ in ties).values())
+    over = any(each["act"] in ENDS or "until" in each for each in found.acts)
+    return {"deny"} if several and over and found.rules["deny"] > found.other["deny"] else set()
 
 
 def word_of_an_app(found: Any) -> set[str]:
     """Words count until an account is known: for the fold from the link's entry on, for the rules from its date."""
-    told = any(act["act"] == "say_age" and act["by"] == "app" for act in found.acts)
-    return {"age", "grown"} if told and any("clock" in act for act in found.acts) else set()
-
-
-def lifted_on_a_voided_screen(found: Any) -> set[str]:
-    """What a yes had lifted comes back when its screen is voided. For the fold that is all of it, at every place that
-    has it by then; the rules look for links by the dates of clocks, leave out what a later word took the place of and
-    whose link had ended, and give a number's second holder the first one's no.
-    """
-    screens = {act["screen"] for act in found.acts if act["act"] == "void" and "screen" in act}
-    asked = {
-        act.get("id"): act for act in found.acts if act["act"] in {"opt_in", "ask"} and act.get("screen") in screens
-    }
-    purposes = {act["purpose"] for act in asked.values()}
-    more = found.rules["deny"] ^ found.other["deny"]
-    return ({"grants"} if screens else set()) | ({"deny"} if more <= purposes else set())
+    names = alike(found)
+    dated = any("clock" in each for act in ("link", "had") for each in told_of(found, act, names))
+    return {"age"} if dated and told_of(found, "say_age", names, by="app") else set()
 
 
 def forgotten_look_alike(found: Any) -> set[str]:
     """When an address is forgotten, what stood of others who look like it or are the same mailbox is made again from
     the log by the fold; the rules make its own rows again and no others.
     """
-    names = {each for act in found.acts if act.get("mode") == "unlink" for each in act["who"]}
-    alike = next((each for each in ALIKE if found.key.partition(" #")[0] in each), set())
-    return {"deny", "own"} if names & alike and found.other["deny"] >= found.rules["deny"] else set()
+    forgotten = told_of(found, "erase", alike(found), mode="unlink")
+    return {"deny", "own"} if forgotten and found.other["deny"] >= found.rules["deny"] else set()
+
+
+def told_with_a_digest(found: Any) -> set[str]:
+    """What an id was told is forgotten with it; the rules leave the day with a digest that another kind has too."""
+    days = {"told", "cpni_told"}
+    is_shared = "digest" in alike(found) and found.key not in AD_IDS
+    fewer = all(found.other[day] is None or found.other[day] == found.rules[day] for day in days)
+    return days if is_shared and fewer and told_of(found, "erase", AD_IDS, mode="unlink") else set()
 
 
 def spelling_met_later(found: Any) -> set[str]:
     """An account's no reaches the mailbox also where it is learnt later that a digest is of one of its spellings."""
-    ties = {each for act in found.acts if "identifiers" in act for each in act["identifiers"]}
-    mailbox = found.key.partition(" #")[0] in ALIKE[1] and "jane hashed" in ties
-    return {"deny"} if mailbox and found.other["deny"] > found.rules["deny"] else set()
+    tied = any(told_of(found, act, {"jane hashed"}) for act in ("link", "claim", "had"))
+    more = found.other["deny"] > found.rules["deny"]
+    return {"deny"} if "jane hashed" in alike(found) and tied and more else set()
+
+
+def claimed_between(found: Any) -> set[str]:
+    """Between two links an app named the two together: by the rules what the first one left there is the key's own from
+    then on, by the fold the account that has it again may lift it, as if no app had said a word.
+    """
+    names = alike(found)
+    ties = [each for each in found.acts if each["act"] in {"link", "claim"} and names & {*each["identifiers"]}]
+    said = {each["account"]: [one["act"] for one in ties if one["account"] == each["account"]] for each in ties}
+    between = any("link" in acts and _claimed(acts) for acts in said.values())
+    return {"deny"} if between and found.rules["deny"] > found.other["deny"] else set()
+
+
+def _claimed(acts: list[str]) -> bool:
+    """Whether a claim comes behind a link and before another one."""
+    first, last = acts.index("link"), len(acts) - 1 - acts[::-1].index("link")
+    return "claim" in acts[first:last]
+
+
+def earlier_yes(found: Any) -> set[str]:
+    """Where a screen is voided, a yes there had taken the place of what the same one said yes to before: by the rules
+    that counts nowhere any more, by the fold where the later yes did not come to. Each ends grants by a no that came
+    so.
+    """
+    voided = {each["screen"] for each in found.acts if each["act"] == "void" and "screen" in each}
+    asked = [each for each in found.acts if each["act"] in {"opt_in", "ask"} and "recipient" not in each]
+    said = [(each["who"], each["purpose"]) for each in asked]
+    again = {one for number, one in enumerate(said) if one in said[:number] and asked[number].get("screen") in voided}
+    purposes = {purpose for _, purpose in again}
+    more = found.rules["deny"] - found.other["deny"]
+    return {"deny", "grants"} if again and more <= purposes and found.rules["deny"] >= found.other["deny"] else set()
 
 
 KNOWN: dict[str, Callable[[Any], set[str]]] = {
@@ -129,12 +176,14 @@ KNOWN: dict[str, Callable[[Any], set[str]]] = {
     for each in (
         looser_form,
         other_kind,
-        named_later,
+        named_behind_the_end,
         in_doubt,
         forgotten_look_alike,
         spelling_met_later,
+        told_with_a_digest,
         end_told_beforehand,
         word_of_an_app,
-        lifted_on_a_voided_screen,
+        earlier_yes,
+        claimed_between,
     )
 }

@@ -22,11 +22,12 @@ from gateway.ledger.rows_check import FOR_EVER
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 from support.acts import NOBODY, Play, Refused, row_of, shown
-from support.universes import KINDS, Act, acts_of
+from support.universes import KINDS, NEVER_BEHIND, Act, acts_of
 
 FORGETS = {"unlink", "prune", "erase_details", "child_found", "clock", "new_pepper"}  # of earlier moments less is known
 NOTHING: Mapping[str, Any] = {}
 EVERY = 40  # acts: so often a moment is kept to look back at
+SHOWN = 5  # pairs that were met least
 FEW = 3  # keys that are looked at beside the named ones, and back at
 
 
@@ -85,14 +86,16 @@ class Tally:
     found: list[Difference] = field(default_factory=list)
 
     def __str__(self) -> str:
-        wanted = [(one, other) for one in KINDS for other in KINDS]
-        met = sorted(self.pairs[pair] for pair in wanted)
+        wanted = [(one, other) for one in KINDS for other in KINDS if (one, other) not in NEVER_BEHIND]
+        least = sorted(wanted, key=self.pairs.__getitem__)
+        met = [self.pairs[pair] for pair in least]
         often = sum(count >= 500 for count in met)
+        few = ", ".join(f"{one} and {other} {self.pairs[one, other]}" for one, other in least[:SHOWN])
         return (
             f"{self.universes} universes, {self.acts} acts of {len(KINDS)} kinds ({sum(self.refused.values())} refused), "
             f"{self.compared} keys compared, {self.earlier} more at earlier moments; {sum(map(bool, met))} of"
             f" {len(wanted)} pairs of kinds met, half of them at least {met[len(met) // 2]} times, {often} at least 500"
-            f" times; {len(self.found)} differences, and known ones: {dict(self.declared) or 'none'}"
+            f" times, the least met {few}; {len(self.found)} differences, and known ones: {dict(self.declared) or 'none'}"
         )
 
 

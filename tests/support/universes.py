@@ -38,6 +38,7 @@ MAILBOX = {
     "elsewhere": named("email", "jane.doe@example.com"),
     "tablet": named("gaid", gaid(7)),
     "phone": named("phone", phone(1)),
+    "browser": named("browser", "b" * 16),
 }
 UUID = {
     "ann": named("account", "ann"), "bob": named("account", "bob"), "gaid": named("gaid", GAID),
@@ -47,7 +48,7 @@ UUID = {
 }  # fmt: skip
 LIBRARY = {
     **{f"reader {number}": named("account", f"reader{number}") for number in range(18)},
-    "tablet": named("gaid", gaid(7)), "phone": named("phone", phone(1)),
+    "tablet": named("gaid", gaid(7)), "phone": named("phone", phone(1)), "browser": named("browser", "b" * 16),
 }  # fmt: skip
 ANYTHING = {**FAMILY, **MAILBOX, **UUID, "cat": named("account", "cat")}
 MOST = 12
@@ -59,11 +60,13 @@ TOKENS = ("a", "b")
 RECIPIENTS = ("teemo", "bank")
 NUMBERS = {"phone", "email"}
 DEVICES = {"browser", "device", "gaid", "idfa", "oaid", "ad_id_sha256"}
-FEW_HOURS = (0.01, 0.5, 2)
+FEW_HOURS = (0.001, 0.001, 0.5, 2)  # the first is over after four acts
 SKEWS = (20, -20, 3, 0)
 LONG = 0.6  # of a life: before that no child is found, for it ends what may change
-# Told by right clocks alone: of an unlink the rules make rows again as of the clock that told it.
-RIGHT_CLOCK = {"wait", "sweep", "clock", "unlink"}
+LATE = 3  # hours: with a clock that is 20 ahead less than the day that a link may go on behind its date
+# Told by right clocks alone: of an unlink the rules make rows again as of the clock that told it, and what is over
+# already by a clock that is behind it is not.
+RIGHT_CLOCK = {"wait", "sweep", "clock", "unlink", "had"}
 
 
 def universe_of(seed: int) -> dict[str, dict[str, str]]:
@@ -88,14 +91,12 @@ class Maker:
         self.pairs, self.length = pairs, length
         self.before, self.made, self.hours, self.skew = "", 0, 0.0, 0
         self.steps = seed % 2 == 0  # whether clocks step
-        self.voids = seed % 3 == 0  # whether screens are voided, which the rules and the fold take differently
         of = {name: said["type"] for name, said in self.who.items()}
         self.accounts = [name for name, kind in of.items() if kind == "account"]
         self.things = [name for name, kind in of.items() if kind != "account"]
         self.devices = [name for name, kind in of.items() if kind in DEVICES]
         self.ids = [name for name, kind in of.items() if kind in DEVICES - {"browser", "device"}]
         self.numbers = [name for name, kind in of.items() if kind in NUMBERS]
-        self.one_digest = {name for name, said in self.who.items() if said["value"] in {GAID, DIGEST}}
         self.live: dict[tuple[str, str], tuple[str, float | None]] = {}  # whole or claimed, until
         self.ids_of: list[str] = []  # entries that may be voided
         self.asked: list[str] = []
@@ -107,7 +108,7 @@ class Maker:
 
     def next(self) -> Act:
         """The next act: of the kinds that can come now, the one that came least often behind the last."""
-        late = [until for _, until in self.live.values() if until is not None and until < self.hours - 10]
+        late = [until for _, until in self.live.values() if until is not None and until < self.hours - LATE]
         kinds = (
             ["sweep"]
             if late
@@ -225,6 +226,8 @@ class Maker:
 
     def _link(self, act="link", most=2, **more):
         account, things = self.one(self.accounts), self.some(self.things, most)
+        if act == "link" and not more and self.rng.random() < 0.3:
+            more = {"until": {"hours": self.one(FEW_HOURS)}}
         until = more.get("until", {}).get("hours")
         for thing in things:
             whole = act == "link" or self.live.get((account, thing), ("",))[0] == "whole"
@@ -232,17 +235,19 @@ class Maker:
         return {"act": act, "account": account, "identifiers": things, **more}
 
     def _link_until(self):
-        return self._link(until={"hours": self.one(FEW_HOURS)})
+        return self._link(most=2, until={"hours": self.one(FEW_HOURS)})
 
     def _link_again(self):
+        """As before, or with an end from now on."""
         whole = [pair for pair, (kind, _) in self.live.items() if kind == "whole"]
-        return self._on(self.one(sorted(whole)), "link")
+        return self._on(self.one(sorted(whole)), self.one((None, *FEW_HOURS)))
 
-    def _on(self, pair, act):
+    def _on(self, pair, hours):
         if pair is None:
             return None
-        self.live[pair] = ("whole", None)
-        return {"act": act, "account": pair[0], "identifiers": [pair[1]]}
+        self.live[pair] = ("whole", hours and self.hours + hours)
+        until = {"until": {"hours": hours}} if hours else {}
+        return {"act": "link", "account": pair[0], "identifiers": [pair[1]], **until}
 
     def _had(self):
         pairs = [(one, other) for one in self.accounts for other in self.things if (one, other) not in self.live]
@@ -267,10 +272,10 @@ class Maker:
         )
 
     def _claim(self):
-        return self._link("claim", 1) if self.ids else None
+        return self._link("claim", 3) if self.ids else None
 
     def _claim_whole(self):
-        return self._on(self.one(sorted(pair for pair, (kind, _) in self.live.items() if kind == "claimed")), "link")
+        return self._on(self.one(sorted(pair for pair, (kind, _) in self.live.items() if kind == "claimed")), None)
 
     def _disclaim(self):
         claimed = sorted(pair for pair, (kind, _) in self.live.items() if kind == "claimed")
@@ -322,7 +327,8 @@ class Maker:
         return self._state_over("token")
 
     def _state_over(self, by):
-        pick = self.one([each for each in self.began if by is None or each[2]])
+        without = [each for each in self.began if not each[2]]  # those of a token are for its own kind, where there are
+        pick = self.one([each for each in self.began if each[2]] if by else without or self.began)
         if pick is None:
             return None
         self.began.remove(pick)
@@ -372,7 +378,7 @@ class Maker:
         return {"act": "void", "entries": self.some(recent, 2)} if recent else None
 
     def _void_screen(self):
-        if not (self.used_dark and self.voids):
+        if not self.used_dark:
             return None
         self.dark, self.used_dark = self.dark + 1, False
         return {"act": "void", "screen": f"dark {self.dark - 1}"}
@@ -381,8 +387,7 @@ class Maker:
         return {"act": "erase", "mode": "erase_details", "who": [self.anybody()]}
 
     def _unlink(self):
-        """Not of an id that shares its digest: with it goes whose name that is, and the rules' own replay differs."""
-        who = self.one([name for name in self.who if len(self.one_digest) < 2 or name not in self.one_digest])
+        who = self.one([*self.who])
         self.live = {pair: how for pair, how in self.live.items() if who not in pair}
         return {"act": "erase", "mode": "unlink", "who": [who]}
 
@@ -405,6 +410,8 @@ class Maker:
         return {"act": "wait", "hours": 0}
 
 
+# Of two kinds that never come one behind the other, why; all others do.
+NEVER_BEHIND = {("void_screen", "void_screen"): "no screen was used since the last one was voided"}
 KINDS = tuple(
     name[1:] for name in vars(Maker)
     if name.startswith("_") and not name.startswith("__") and name not in {"_on", "_ended", "_state_over", "_age"}

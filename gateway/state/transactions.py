@@ -1,0 +1,198 @@
+"""Transactions on the state: one to read, for each check, and one to write, for a slice of the log. Nothing of either
+outlives its `with`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+import lmdb
+
+from gateway.choice.question import Grant
+from gateway.choice.standing import Standing
+from gateway.fold import fold
+from gateway.fold.reading import grants_of, standing_of
+from gateway.fold.record import Record
+from gateway.fold.state import HEAD, Place
+from gateway.state.environment import StateForeign, StateMap, StateRefused
+from gateway.state.packed_rows import (
+    FOLD,
+    HEAD_KEY,
+    NotAState,
+    StateHead,
+    front_standing,
+    last_change,
+    pack_edge,
+    pack_row,
+    place_key,
+    unpack_edge,
+    unpack_head,
+    unpack_row,
+)
+
+NOBODY: tuple[bytes | None, StateHead, int] = (b"", StateHead(""), 0)
+
+
+class KeysSeen(NamedTuple):
+    """What stands of several keys at one moment. `standings`: of those that are known, in their order. `position`:
+    how far the state has folded the log; `moved`: how far it had when what was read here changed last.
+    """
+
+    position: int
+    standings: tuple[Standing, ...]
+    moved: int
+
+
+class _Places:
+    """What the fold and its readings get their rows and edges from: each is unpacked once."""
+
+    def __init__(self) -> None:
+        self.head = NOBODY[1]
+        self.latest = 0  # the largest last change of all that was read
+        self._txn: lmdb.Transaction
+        self._found: dict[Place, Any] = {}
+
+    def get(self, place: Place) -> Any:
+        """As the fold asks for it: None where nothing lies."""
+        if place in self._found:
+            return self._found[place]
+        found = self._found[place] = self._unpacked(place)
+        return found
+
+    def _unpacked(self, place: Place) -> Any:
+        if place == HEAD:
+            self.latest = max(self.latest, self.head.voided)
+            return self.head.voids or None
+        packed = self._txn.get(place_key(place))
+        if packed is None:
+            return None
+        found, changed = unpack_row(packed) if isinstance(place, bytes) else unpack_edge(packed)
+        self.latest = max(self.latest, changed)
+        return found
+
+
+class StateMoment(_Places):
+    """The state at one moment, for one check. Raises `StateRefused` where it may not be answered from."""
+
+    def __init__(self, held: StateMap, epoch: int) -> None:
+        super().__init__()
+        self._held, self._epoch = held, epoch
+        self._screens = 0
+
+    def __enter__(self) -> Self:
+        self._held.lock.acquire()
+        try:
+            self._begin()
+        except BaseException as error:
+            self._held.lock.release()
+            _refuse(error)
+            raise
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._txn.abort()
+        self._held.lock.release()
+        _refuse(raised[1])
+
+    def _begin(self) -> None:
+        if self._held.mark.denies:
+            raise StateRefused("it is behind the log, or was replaced")
+        self._txn = self._held.begin()
+        try:
+            self._read_head()
+        except BaseException:
+            self._txn.abort()
+            raise
+
+    def standing(self, key: bytes, now: int) -> Standing | None:
+        """What stands of a key; None: nothing ever did. `now` in Unix milliseconds, for what ends by its date."""
+        packed = self._txn.get(key)
+        if packed is None:
+            return None
+        found = front_standing(packed, self._screens)
+        if found is not None:
+            self.latest = max(self.latest, last_change(packed))
+            return found
+        return standing_of(key, self.get, now)
+
+    def seen(self, keys: Sequence[bytes], now: int) -> KeysSeen:
+        """What stands of all of these."""
+        standings = [found for key in keys if (found := self.standing(key, now)) is not None]
+        return KeysSeen(self.head.position, tuple(standings), self.latest)
+
+    def grants(self, keys: Sequence[bytes], now: int) -> list[Grant]:
+        """What these allowed one recipient and is not over, the newest first."""
+        found = [grant for key in keys for grant in grants_of(key, self.get, now)]
+        return sorted(found, key=lambda grant: -grant.seq)
+
+    def _read_head(self) -> None:
+        packed = self._txn.get(HEAD_KEY)
+        last, head, screens = self._held.last_head or NOBODY
+        if packed != last:
+            head = unpack_head(packed)
+            screens = head.screens
+            self._held.last_head = packed, head, screens
+        prove_made_here(head, self._epoch)
+        self.head, self._screens = head, screens
+
+
+class StateWrite(_Places):
+    """Several records folded in one transaction, which also moves the position: all of it is there, or nothing."""
+
+    def __init__(self, held: StateMap) -> None:
+        super().__init__()
+        self._held = held
+        self._changed: dict[Place, int] = {}
+
+    def __enter__(self) -> Self:
+        self._txn = self._held.begin_writing()
+        try:
+            self.head = unpack_head(self._txn.get(HEAD_KEY))
+        except BaseException:
+            self._txn.abort()
+            raise
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._txn.abort()  # of what was not finished; else it does nothing
+
+    def fold(self, record: Record, position: int) -> None:
+        """The next record of the log, and the position behind it."""
+        changes = fold(record, self.get)
+        self.head = self.head._replace(position=position)
+        if HEAD in changes:
+            self.head = self.head._replace(voids=changes[HEAD], voided=position)
+        self._found.update(changes)
+        self._changed.update(dict.fromkeys(changes, position))
+
+    def finish(self, root: bytes) -> None:
+        """`root`: of the log's tree at the position that it has come to. Raises lmdb.Error; then nothing is written."""
+        self._put_places()
+        self._txn.put(HEAD_KEY, self.head._replace(root=root).pack())
+        self._txn.commit()
+
+    def _put_places(self) -> None:
+        self._changed.pop(HEAD, None)
+        for place, position in self._changed.items():
+            found = self._found[place]
+            packed = pack_row(place, found, position) if isinstance(place, bytes) else pack_edge(found, position)
+            self._txn.put(place_key(place), packed)
+
+
+def write_first_head(held: StateMap, head: StateHead) -> None:
+    """Of a generation that is made."""
+    with held.begin_writing() as txn:
+        txn.put(HEAD_KEY, head.pack())
+
+
+def prove_made_here(head: StateHead, epoch: int) -> None:
+    """Raises `StateForeign` for a state of other rules, or whose keys are wrapped by other peppers."""
+    if head.fold != FOLD:
+        raise StateForeign(f"it was made by the fold number {head.fold}, this is number {FOLD}")
+    if head.epoch != epoch:
+        raise StateForeign(f"its keys are of the pepper epoch {head.epoch}, ours of {epoch}")
+
+
+def _refuse(error: object) -> None:
+    """What cannot be read is refused, whatever it was that did not read."""
+    if isinstance(error, lmdb.Error | NotAState):
+        raise StateRefused(f"{type(error).__name__}: {error}") from error

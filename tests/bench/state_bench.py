@@ -1,0 +1,170 @@
+"""Measures the state: a look-up by processor time, bytes a row, and how long it takes to open.
+
+    python tests/bench/state_bench.py [IDENTIFIERS] [FOLDER]
+
+Every third identifier is in an account, two to each: a phone that opted out and a browser with one more name. Then
+look-ups, each in a transaction of its own, beside one orjson.loads of 1 kB: medians of seven runs.
+"""
+
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import orjson
+
+from gateway.fold.record import LinkSaid, NamesLearnt, Record, SaidOut
+from gateway.state.upkeep import HostState
+from gateway.terms import SIGNAL_PURPOSES
+
+AT, LATER = 1_790_000_000_000, 1_800_000_000_000
+RUNS, TIMES = 7, 20_000
+
+
+def key(kind, number):
+    return sha256(f"{kind}{number}".encode()).digest()[:16]
+
+
+class MadeLog:
+    """Records as they are asked for. Of six identifiers four are browsers with the signal, and two are in an
+    account."""
+
+    name = "bench.example.com"
+    block = 9  # records of six identifiers
+
+    def __init__(self, identifiers):
+        self.blocks = identifiers // 6
+
+    def root(self, position):
+        return position.to_bytes(32, "big")
+
+    def read(self, after):
+        first, skip = divmod(after, self.block)
+        for number in range(first, self.blocks):
+            yield from list(enumerate(self.of(number), number * self.block + 1))[skip:]
+            skip = 0
+
+    def of(self, number):
+        seq, account = number * self.block, key("account", number)
+        phone, browser = key("phone", number), key("browser", number)
+        heard = SaidOut(SIGNAL_PURPOSES, "gpc", signal=True)
+        for each in range(4):
+            yield Record(seq + each, AT, key("alone", number * 4 + each), heard)
+        yield Record(seq + 4, AT, phone, SaidOut(SIGNAL_PURPOSES, "form"))
+        yield Record(seq + 5, AT, browser, NamesLearnt((key("name", number),)))
+        yield Record(seq + 6, AT, phone, LinkSaid(account, AT))
+        yield Record(seq + 7, AT, browser, LinkSaid(account, AT))
+        yield Record(seq + 8, AT, account, SaidOut(SIGNAL_PURPOSES, "form"), account=True)
+
+
+class LibraryLog(MadeLog):
+    """One tablet of so many accounts, each of which said no."""
+
+    name = "library.example.com"
+
+    def read(self, after):
+        for number in range(after, self.blocks * 12):
+            account = key("reader", number // 2)
+            said = LinkSaid(account, AT) if number % 2 == 0 else SaidOut(SIGNAL_PURPOSES, "form")
+            of = key("tablet", 0) if number % 2 == 0 else account
+            yield number + 1, Record(number, AT, of, said, account=bool(number % 2))
+
+
+def each_us(what, times=TIMES):
+    """Processor time of one call, the median of some runs."""
+    runs = []
+    for _ in range(RUNS):
+        began = time.process_time_ns()
+        for number in range(times):
+            what(number)
+        runs.append((time.process_time_ns() - began) / times / 1000)
+    return statistics.median(runs)
+
+
+def filled(folder, identifiers):
+    state, began, wall = HostState(folder), time.process_time(), time.monotonic()
+    records = state.catch_up(MadeLog(identifiers))
+    print(
+        f"{identifiers} identifiers, {records} records folded: {time.process_time() - began:.1f} s of the processor, {time.monotonic() - wall:.1f} s"
+    )
+    held = state._current()
+    entries = held.env.stat()["entries"]
+    size = (held.env.info()["last_pgno"] + 1) * held.env.stat()["psize"]
+    print(
+        f"{entries} rows and edges: {size / entries:.0f} bytes each, {size / identifiers:.0f} an identifier, {size / 2**20:.0f} MiB in all"
+    )
+    began = time.monotonic()
+    state.stop()
+    print(f"clean stop: {time.monotonic() - began:.2f} s")
+    state.close()
+
+
+def anonymous():
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon"):
+            return line.split()[1]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def opened(folder, identifiers):
+    began = time.monotonic()
+    state = HostState(folder)
+    with state.moment() as moment:
+        moment.standing(key("browser", 1), LATER)
+    print(f"open and answer once: {(time.monotonic() - began) * 1000:.1f} ms; following on: ", end="")
+    began = time.monotonic()
+    state.catch_up(MadeLog(identifiers))
+    print(f"{(time.monotonic() - began) * 1000:.1f} ms; anonymous memory {anonymous()} kB")
+    return state
+
+
+def look_ups(state, blocks):
+    spread = [number * 7919 % blocks for number in range(TIMES)]
+
+    def standing(kind, times):
+        def ask(number):
+            with state.moment() as moment:
+                return moment.standing(key_of[number], LATER)
+
+        key_of = [key(kind, number * times) for number in spread]
+        return ask
+
+    document = orjson.dumps(
+        {"members": [{"type": "phone", "value": f"+1415555{each:04}", "ok": True} for each in range(20)]}
+    )
+    yardstick = each_us(lambda _: orjson.loads(document))
+    print(f"orjson.loads of {len(document)} bytes: {yardstick:.2f} us")
+    for words, kind, times in (
+        ("nobody", "x", 1),
+        ("alone", "alone", 4),
+        ("in an account", "phone", 1),
+        ("one name, one account", "browser", 1),
+    ):
+        took = each_us(standing(kind, times), TIMES if kind in {"x", "alone"} else TIMES // 10)
+        print(f"{words}: {took:.2f} us, {took / yardstick:.1f} times the loads")
+
+
+def library(accounts):
+    with tempfile.TemporaryDirectory() as folder:
+        state = HostState(Path(folder))
+        state.catch_up(LibraryLog(accounts))
+
+        def ask(_):
+            with state.moment() as moment:
+                return moment.standing(key("tablet", 0), LATER)
+
+        print(f"a tablet in {state.catch_up(LibraryLog(accounts)) // 2} accounts: {each_us(ask, 40):.0f} us")
+        state.close()
+
+
+if __name__ == "__main__":
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    where = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.mkdtemp(dir=os.environ.get("TMPDIR", "/var/tmp")))
+    filled(where, count)
+    look_ups(opened(where, count), count // 6)
+    for readers in (6, 500):
+        library(readers)

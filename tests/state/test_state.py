@@ -1,0 +1,436 @@
+"""The state opened, gone on with, refused and made anew: what nobody vouches for is not answered from."""
+
+import contextlib
+import random
+import shutil
+import threading
+
+import pytest
+from support.folding import Log
+from support.states import ListedLog, as_dict, wrongs
+
+from gateway.fold import fold
+from gateway.fold.record import NamesLearnt, Record, SaidOut
+from gateway.fold.state import HEAD
+from gateway.state import environment, packed_rows, transactions, upkeep
+from gateway.state.environment import COPY, CURRENT, MARK, STATE, StateForeign, StateRefused
+from gateway.state.packed_rows import HEAD_KEY, NotAState
+from gateway.state.upkeep import HostState
+from gateway.terms import Purpose
+
+LATER = 10**13
+OTHER_BOOT = b"another boot ..."
+
+
+class Told(Log):
+    """People's acts, kept as records; the read log counts from where it was read."""
+
+    def __init__(self):
+        super().__init__()
+        self.log, self.read_from = ListedLog(), []
+
+    def say(self, name, said, at=None):
+        changes = super().say(name, said, at)
+        key = of(name) if name else b""
+        self.log.extend([Record(self.seq - 1, self.at if at is None else at, key, said, name in {"ann", "bob"})])
+        return changes
+
+    name = ListedLog.name
+
+    @property
+    def records(self):
+        return self.log.records
+
+    def root(self, position):
+        return self.log.root(position)
+
+    def read(self, after):
+        self.read_from.append(after)
+        return self.log.read(after)
+
+
+@pytest.fixture
+def told():
+    """Ann's phone says no, and she has it and a tablet."""
+    log = Told()
+    log.no("phone")
+    log.link("ann", "phone")
+    log.link("ann", "tablet")
+    log.named("phone", "digest")
+    log.no("browser", Purpose.SENSITIVE)
+    return log
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def opened(folder):
+    """Opens the state anew each time, as the process after the last one; after a boot if told so."""
+    held = []
+
+    def again(*, boot=None, **how):
+        while held:
+            held.pop().close()
+        if boot:
+            patch.setattr(environment, "boot_id", lambda: boot)
+        held.append(HostState(folder, **how))
+        return held[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        yield again
+        while held:
+            held.pop().close()
+
+
+def current(folder):
+    return folder / STATE / (folder / STATE / CURRENT).read_text()
+
+
+def of(name):
+    return name.encode().ljust(16, b".")
+
+
+def standing(state, name):
+    with state.moment() as moment:
+        return moment.standing(of(name), LATER)
+
+
+def refuses(state):
+    with pytest.raises(StateRefused), state.moment():
+        pass
+    return True
+
+
+def test_what_one_says_is_read_through_the_other_and_a_stranger_has_nothing(opened, told):
+    state = opened()
+    assert state.catch_up(told) == len(told.records)
+    assert wrongs(state, told.records, LATER) == []
+    assert standing(state, "tablet").denies(Purpose.SALE), "through her account, from her phone"
+    assert standing(state, "digest").denies(Purpose.SALE)
+    assert standing(state, "browser").denies(Purpose.SENSITIVE)
+    assert standing(state, "somebody") is None
+
+
+def test_a_check_learns_when_what_it_rests_on_changed_last(opened, told):
+    state = opened()
+    state.catch_up(told)
+    with state.moment() as moment:
+        assert moment.seen([of("tablet")], LATER).moved == 3, (
+            "when it was linked: a name that her phone got adds nothing"
+        )
+    with state.moment() as moment:
+        assert moment.seen([of("browser"), of("somebody")], LATER)[::2] == (5, 5)
+    told.no("phone", Purpose.SENSITIVE)
+    state.catch_up(told)
+    with state.moment() as moment:
+        seen = moment.seen([of("tablet"), of("browser")], LATER)
+        assert (seen.position, seen.moved, len(seen.standings)) == (6, 6, 2)
+
+
+def test_a_void_reaches_whoever_rests_on_that_screen_and_no_row_is_written(opened, told):
+    told.yes("browser", Purpose.SENSITIVE, screen="dark")
+    state = opened()
+    state.catch_up(told)
+    assert not standing(state, "browser").denies(Purpose.SENSITIVE)
+    told.void("dark")
+    state.catch_up(told)
+    assert standing(state, "browser").denies(Purpose.SENSITIVE)
+    with state.moment() as moment:
+        assert moment.seen([of("browser")], LATER).moved == len(told.records)
+
+
+def test_the_next_process_goes_on_from_where_the_last_one_was_killed(opened, told):
+    opened().catch_up(told)
+    told.no("tablet", Purpose.SENSITIVE)
+    assert opened().catch_up(told) == 6
+    assert told.read_from[-1] == 5
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_after_a_boot_it_goes_on_only_from_a_clean_stop(opened, told, clean):
+    state = opened()
+    state.catch_up(told)
+    if clean:
+        state.stop()
+    state = opened(boot=OTHER_BOOT)
+    assert standing(state, "tablet") if clean else refuses(state)
+    state.catch_up(told)
+    assert told.read_from[-1] == (5 if clean else 0)
+    assert wrongs(state, told.records, LATER) == []
+
+
+def test_what_was_written_behind_a_clean_stop_is_not_vouched_for(opened, told):
+    state = opened()
+    state.catch_up(told)
+    state.stop()
+    told.no("tablet", Purpose.SENSITIVE)
+    state.catch_up(told)
+    assert refuses(opened(boot=OTHER_BOOT))
+
+
+def test_after_a_power_cut_it_goes_on_from_the_copy(opened, told):
+    state = opened()
+    state.catch_up(told)
+    state.copy()
+    told.no("tablet", Purpose.SENSITIVE)
+    state.catch_up(told)
+    state = opened(boot=OTHER_BOOT)
+    assert state.catch_up(told) == 6
+    assert 5 in told.read_from[-2:]
+    assert 0 not in told.read_from[1:]
+    assert wrongs(state, told.records, LATER) == []
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_a_log_with_another_root_is_folded_anew(opened, told, copied):
+    state = opened()
+    state.catch_up(told)
+    if copied:
+        state.copy()
+    other = Told()
+    other.no("tablet")
+    other.link("bob", "tablet")
+    for _ in range(5):
+        other.no("browser")
+    assert state.catch_up(other) == 7
+    assert wrongs(state, other.records, LATER) == []
+    assert standing(state, "phone") is None
+
+
+def test_a_log_of_another_name_is_folded_anew(opened, told):
+    state = opened()
+    state.catch_up(told)
+    told.name = "other.example.com"
+    state.catch_up(told)
+    assert told.read_from[-1] == 0
+
+
+def test_a_log_that_lost_its_end_is_folded_anew(opened, told):
+    state = opened()
+    state.catch_up(told)
+    told.log.replace(told.records[:3])
+    assert state.catch_up(told) == 3
+    assert wrongs(state, told.records, LATER) == []
+
+
+def cut_short(folder):
+    file = current(folder) / "data.mdb"
+    length = file.stat().st_size
+    with file.open("r+b") as cut:
+        cut.truncate(random.Random(length).randrange(length))
+
+
+def end_cut_off(folder):
+    with (current(folder) / "data.mdb").open("r+b") as cut:
+        cut.truncate((current(folder) / "data.mdb").stat().st_size - 1)
+
+
+DAMAGES = {
+    "cut short": cut_short,
+    "its last byte": end_cut_off,
+    "empty": lambda folder: (current(folder) / "data.mdb").write_bytes(b""),
+    "of zeros": lambda folder: (current(folder) / "data.mdb").write_bytes(bytes(2**16)),
+    "gone": lambda folder: (current(folder) / "data.mdb").unlink(),
+    "without its mark": lambda folder: (current(folder) / MARK).unlink(),
+    "with half a mark": lambda folder: (current(folder) / MARK).write_bytes(b"half"),
+    "a folder that is gone": lambda folder: shutil.rmtree(current(folder)),
+    "without a name": lambda folder: (folder / STATE / CURRENT).unlink(),
+    "with a name that cannot be read": lambda folder: (folder / STATE / CURRENT).write_bytes(b"\xff\0"),
+    "with the name of none": lambda folder: (folder / STATE / CURRENT).write_text("none"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_one_is_refused_and_made_anew(opened, told, folder, name):
+    opened().catch_up(told)
+    opened().close()
+    DAMAGES[name](folder)
+    state = opened()
+    assert refuses(state)
+    assert state.catch_up(told) == 5
+    assert wrongs(state, told.records, LATER) == []
+
+
+@pytest.mark.parametrize("name", ["cut short", "gone", "without its mark"])
+def test_a_damaged_copy_is_not_begun_with(opened, told, folder, name):
+    state = opened()
+    state.catch_up(told)
+    state.copy()
+    opened().close()
+    shutil.rmtree(current(folder))
+    shutil.copyfile(folder / STATE / COPY, folder / STATE / CURRENT)
+    DAMAGES[name](folder)
+    assert opened().catch_up(told) == 5
+    assert told.read_from[-1] == 0
+
+
+def made_by_other_rules(state, told):
+    """A state whose fold overlooks each no, and says so by its number."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transactions, "fold", lambda said, get: {} if isinstance(said.said, SaidOut) else fold(said, get))
+        state.catch_up(told)
+        write_head(state, fold=packed_rows.FOLD + 1)
+
+
+def write_head(state, **said):
+    with state.moment() as moment:
+        head = moment.head
+    with state._current().begin_writing() as txn:
+        txn.put(HEAD_KEY, head._replace(**said).pack())
+
+
+def gone_on_with(state, told):
+    """Whether its answers are those of our rules, once it has caught up."""
+    told.no("browser", Purpose.SALE)
+    state.catch_up(told)
+    return wrongs(state, told.records, LATER) == []
+
+
+def test_one_that_other_rules_made_is_not_gone_on_with(opened, told):
+    state = opened()
+    made_by_other_rules(state, told)
+    with pytest.raises(StateForeign), state.moment():
+        pass
+    assert gone_on_with(state, told)
+
+
+def test_the_control_a_foreign_fold_number_that_is_accepted_answers_by_its_rules(opened, told, monkeypatch):
+    state = opened()
+    made_by_other_rules(state, told)
+    monkeypatch.setattr(transactions, "prove_made_here", lambda *_: None)
+    monkeypatch.setattr(upkeep, "prove_made_here", lambda *_: None)
+    assert not gone_on_with(state, told)
+
+
+def test_one_of_another_pepper_epoch_is_not_answered_from(opened, told):
+    opened().catch_up(told)
+    state = opened(epoch=1)
+    with pytest.raises(StateForeign), state.moment():
+        pass
+    state.catch_up(told)
+    assert told.read_from[-1] == 0
+    with state.moment() as moment:
+        assert moment.head.epoch == 1
+
+
+def many(told, count):
+    """People of one browser each, and now and then an account."""
+    for number in range(count):
+        told.no(f"browser {number}")
+        if number % 5 == 0:
+            told.link("ann", f"browser {number}")
+
+
+def test_one_that_is_full_grows_and_whoever_reads_goes_on(opened, told):
+    state = opened(size=2**16)
+    state.catch_up(told)
+    many(told, 300)
+    state.catch_up(told)
+    assert state._current().env.info()["map_size"] > 2**16
+    assert wrongs(state, told.records, LATER) == []
+    assert 0 < state.used() < 1
+    assert opened(size=2**16).catch_up(told) == len(told.records)
+
+
+def test_one_that_may_not_grow_denies_until_there_is_room(opened, told, folder):
+    state = opened(size=2**16, most=2**16)
+    state.catch_up(told)
+    many(told, 150)
+    for _ in range(3):
+        with pytest.raises(StateRefused, match="full"):
+            state.catch_up(told)
+    assert refuses(state)
+    assert refuses(opened()), "and so it does in the next process"
+    assert len([each for each in (folder / STATE).iterdir() if each.is_dir()]) <= 2, "what was tried does not pile up"
+    state = opened(size=2**16)
+    assert state.catch_up(told) == len(told.records)
+    assert wrongs(state, told.records, LATER) == []
+
+
+def test_whatever_goes_wrong_while_it_catches_up_it_denies_until_it_has(opened, told, monkeypatch):
+    state = opened()
+    state.catch_up(told)
+    told.no("tablet")
+    with monkeypatch.context() as broken:
+        broken.setattr(told, "read", lambda after: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            state.catch_up(told)
+    assert refuses(state)
+    assert state.catch_up(told) == 6
+    assert standing(state, "tablet").own_denies(Purpose.SALE)
+
+
+def test_a_slice_ends_between_records_and_the_state_has_each_once(opened, told, monkeypatch):
+    monkeypatch.setattr(upkeep, "SLICE", 2)
+    many(told, 10)
+    state = opened()
+    assert state.catch_up(told) == len(told.records)
+    assert wrongs(state, told.records, LATER) == []
+
+
+def test_a_row_that_cannot_be_read_is_no_answer(opened, told):
+    state = opened()
+    state.catch_up(told)
+    with state._current().begin_writing() as txn:
+        txn.put(of("phone"), b"short")
+    for ask in ("standing", "get"):
+        with pytest.raises(StateRefused), state.moment() as moment:
+            moment.standing(of("phone"), LATER) if ask == "standing" else moment.get(of("phone"))
+    with state.moment() as moment:
+        assert moment.standing(of("browser"), LATER) is not None, "nothing stays locked"
+
+
+@pytest.mark.parametrize("packed", [None, b"", b"\x01short", b"\xff" * 90])
+def test_a_head_that_cannot_be_read_is_none(packed):
+    with pytest.raises(NotAState):
+        packed_rows.unpack_head(packed)
+
+
+def test_every_member_of_a_row_and_an_edge_comes_back_as_it_was(told):
+    told.say("phone", NamesLearnt(looser=(b"looser..........",), mailbox=b"box............."))
+    told.end("ann", "phone")
+    told.yes("phone", screen="s")
+    state = as_dict(told.records)
+    assert any(isinstance(each, tuple) for each in state)
+    for place, lies in state.items():
+        if place != HEAD and isinstance(place, bytes):
+            assert packed_rows.unpack_row(packed_rows.pack_row(place, lies, 7)) == (lies, 7)
+        elif place != HEAD:
+            assert packed_rows.unpack_edge(packed_rows.pack_edge(lies, 8)) == (lies, 8)
+
+
+def test_two_generations_and_the_copy_are_all_that_is_ever_kept(opened, told, folder):
+    state = opened()
+    for number in range(4):
+        told.name = f"log{number}.example.com"
+        state.catch_up(told)
+        state.copy()
+    assert len([each for each in (folder / STATE).iterdir() if each.is_dir()]) <= 3
+    assert state.check_readers() == 0
+
+
+def test_other_threads_read_on_while_it_grows_and_is_made_anew(opened, told):
+    state, over, wrong = opened(size=2**16), threading.Event(), []
+    state.catch_up(told)
+
+    def reads():
+        while not over.is_set():
+            with contextlib.suppress(StateRefused):  # while it is made anew
+                wrong.extend([] if standing(state, "tablet").denies(Purpose.SALE) else ["allowed"])
+
+    threads = [threading.Thread(target=reads) for _ in range(2)]
+    for each in threads:
+        each.start()
+    for number in range(3):
+        many(told, 100)
+        state.catch_up(told)
+        told.name = f"log{number}.example.com"
+        state.catch_up(told)
+    over.set()
+    for each in threads:
+        each.join()
+    assert wrong == []
+    assert standing(state, "tablet").denies(Purpose.SALE)
