@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.choice.standing import IN, OUT
-from gateway.ledger import records, travel
+from gateway.ledger import records
 from gateway.ledger.reach import canonicals, group, own_names
 from gateway.ledger.records import TIGHTENS
 from gateway.ledger.schema import BODY, JOINED
@@ -36,7 +36,7 @@ def begin_state(tx: Transaction, subject: Subject, choice: Choice, request: byte
     """
     records.know(tx, subject, milliseconds(choice.at))
     known = (denied_by_source(tx, name, source_of(choice)) for name in group(tx, subject.key))
-    if all(each.issuperset(travel.widened(choice.purposes)) for each in known):
+    if all(each.issuperset(widened(choice.purposes)) for each in known):
         return None
     written = records.append(tx, subject, choice, request)
     apply_began(tx, subject.key, choice, written.seq)
@@ -44,7 +44,7 @@ def begin_state(tx: Transaction, subject: Subject, choice: Choice, request: byte
 
 
 def apply_began(tx: Transaction, key: bytes, choice: Choice, seq: int) -> None:
-    names, purposes, source = group(tx, key), travel.widened(choice.purposes), source_of(choice)
+    names, purposes, source = group(tx, key), widened(choice.purposes), source_of(choice)
     tx.db.executemany(
         "INSERT INTO device_state VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq",
         [(name, source, purpose, seq) for name in names for purpose in purposes],
