@@ -11,9 +11,8 @@ from msgspec import Meta
 
 from gateway.consent.disclosing import OUTCOMES
 from gateway.replica.feed import CHALLENGE, HEADER
-from gateway.web.api.check_answer import RefusedCheck
-from gateway.web.api.check_request import VerdictBody, VerdictsBody
-from gateway.web.api.checks import ChecksBody
+from gateway.web.api.check import ChecksBody, ExplainedBody, ExplainedByRecipient
+from gateway.web.api.check_answer import RefusedCheck, VerdictBody, VerdictsBody
 from gateway.web.api.choice_body import ChoiceBody
 from gateway.web.api.choices import ChosenBody, ToConfirm
 from gateway.web.api.codes import CodeRequest, CodeSent
@@ -35,7 +34,6 @@ from gateway.web.api.disclosures import (
     DisclosuresFound,
     DisclosuresReceived,
 )
-from gateway.web.api.explain import ExplainedBody, ExplainedByRecipient
 from gateway.web.api.feed import STREAM, ChangeBody, LeaseAsked, LeaseBody
 from gateway.web.api.health import API, DeletionKeys, ReadyBody, SelfBody, UpBody
 from gateway.web.api.observe import ObservationBody, ObservedBody, StandingBody, StandingRequest

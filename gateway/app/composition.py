@@ -21,7 +21,7 @@ from typing import Any
 import maxminddb
 import orjson
 
-from gateway.choice import keywords, law, sensitive_file
+from gateway.choice import keywords, law, sensitive
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import LawTable
 from gateway.choice.question import Gap, Notices, Office
@@ -36,54 +36,39 @@ from gateway.consent.places import AddressBook, Places, boundaries
 from gateway.consent.share import Sharing
 from gateway.consent.telling import DeliveryWay, Telling
 from gateway.consent.verbs import Consent
-from gateway.consent.witnesses import Witnessing, submit
+from gateway.consent.witnesses import KnownWitness, Witnessing, submit
 from gateway.delivery import ddrf
 from gateway.delivery.ddrf import Ddrf
-from gateway.delivery.forward import Forwarder
 from gateway.delivery.guard import EVERYWHERE
 from gateway.delivery.letters import Mail, MailFolder, MailServer, TextMessages
+from gateway.delivery.outgoing import Forwarder
 from gateway.delivery.webhook import Courier, Post
 from gateway.disk import close_to_others, make_folder
 from gateway.keys import person_keys, secret_files
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import (
-    checkpoint_store,
-    clean_stop,
-    cosignature,
-    erasure_steps,
-    intake,
-    schema,
-    unallocated,
-    upgrade,
-)
+from gateway.ledger import ed25519, emergency, erasure_steps, examination, publisher, schema
 from gateway.ledger import prune as prune_of
 from gateway.ledger import verify as verify_of
 from gateway.ledger import watch as watching
-from gateway.ledger.checkpoint_store import CheckpointStore
-from gateway.ledger.clean_stop import Stop
-from gateway.ledger.cosigning import KnownWitness
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer
-from gateway.ledger.emergency import LATER, Emergency
+from gateway.ledger.emergency import LATER, Emergency, Intake
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.examination import Examination
-from gateway.ledger.intake import Intake
+from gateway.ledger.examination import Examination, Stop
 from gateway.ledger.leases import Leases, Terms
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.note import Signer
 from gateway.ledger.outbox import OutboxKind
 from gateway.ledger.prune import Plan
-from gateway.ledger.publisher import Publisher
-from gateway.ledger.sqlite_store import SqliteStore
-from gateway.ledger.store import Store
+from gateway.ledger.publisher import CheckpointStore, Publisher
+from gateway.ledger.store import SqliteStore, Store
 from gateway.ledger.table import StandingTable
 from gateway.ledger.verify import VerifyReport
 from gateway.ledger.watch import FileMoved, FileWatch, boot_seconds
 from gateway.ledger.writer import Writer
-from gateway.mirror.answers import MirrorLookup
-from gateway.mirror.lookup import Lookup
+from gateway.mirror.lookup import Lookup, MirrorLookup
 from gateway.settings.load import ACCOUNT_BACKEND, Settings
 from gateway.settings.option_tree import SettingsRefused
 from gateway.signals import cmp_cookies, industry_cookies
@@ -192,18 +177,18 @@ def open_house(
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
     witnesses, secrets = witnesses_of(settings), secret_files.load_secrets(folder)
     said_in = settings.signals.gpp_sections
-    publisher, (emergency, later) = publisher_of(folder, settings, secrets), kept_beside(folder, settings, secrets)
+    publisher, (kept, later) = publisher_of(folder, settings, secrets), kept_beside(folder, settings, secrets)
     with contextlib.ExitStack() as stack:
         mirrored = stack.enter_context(configured_mirror(folder, settings))
         stop = _opened(stack, folder, patient=patient)
-        judge, waits = mirrored.judge(Examination(folder, publisher, stop=stop)), partial(intake.waits, emergency)
+        judge, waits = mirrored.judge(Examination(folder, publisher, stop=stop)), partial(emergency.what_waits, kept)
         watch = FileWatch(folder, len(secrets.peppers), judge=judge, waits=waits, tell=tell, mark=secrets.mark)
         stack.callback(watch.stop)
         unfinished = _start(watch, folder, secrets, patient=patient)
         store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
         writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored)
         stack.callback(writer.close)
-        _take_in(stack, Intake(emergency, writer, watch, later))
+        _take_in(stack, Intake(kept, writer, watch, later))
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
         table = stack.enter_context(contextlib.closing(StandingTable(store, watch, clock)))
         lookup = looked_up(table, mirrored, watch, writer, clock)
@@ -218,7 +203,7 @@ def open_house(
         )
         consent = Consent(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
-            clock=clock, emergency=emergency, later=later, why=lambda: watch.why, send_window=window,
+            clock=clock, emergency=kept, later=later, why=lambda: watch.why, send_window=window,
             leases=stack.enter_context(leases(store, settings)),
             effective_within=_effective_within(window, recipients.values()), counted=disclosing.settled,
         )  # fmt: skip
@@ -247,7 +232,7 @@ def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop
     """The mark that the installation is in use; without one the last stop is in doubt."""
     close_to_others(folder)
     try:
-        return stack.enter_context(clean_stop.opened(folder))
+        return stack.enter_context(examination.marked_while_open(folder))
     except LedgerRefused:
         if not patient:
             raise
@@ -272,7 +257,7 @@ def _start(watch: FileWatch, folder: Path, secrets: Secrets, *, patient: bool) -
     try:
         with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
             _claim(db, folder, secrets)
-            waits = erasure_steps.waits(db) or patient  # and whatever is wrong, in its own words
+            waits = erasure_steps.is_pending(db) or patient  # and whatever is wrong, in its own words
     except (LedgerRefused, sqlite3.Error):
         if not patient:
             raise
@@ -328,7 +313,7 @@ def migrate(folder: Path, origin: str = "") -> int:
     try:
         make_folder(folder)
         close_to_others(folder)
-        with clean_stop.opened(folder):
+        with examination.marked_while_open(folder):
             return _migrated(folder, origin)
     except (OSError, sqlite3.OperationalError) as error:
         raise LedgerRefused(
@@ -352,9 +337,11 @@ def _migrated(folder: Path, origin: str) -> int:
         secrets = secret_files.create(folder)
     with schema.held(folder), contextlib.closing(Vault(folder, secrets.wraps)) as vault:
         return schema.migrate(
-            folder, len(secrets.peppers), {4: lambda db: upgrade.prove(db, vault, origin), 22: upgrade.void_again},
+            folder,
+            len(secrets.peppers),
+            {4: lambda db: examination.prove_older_entries(db, vault, origin), 22: examination.void_again},
             mark=secrets.mark if person_keys.opened_by(folder, secrets.wraps) else 0,
-        )  # fmt: skip
+        )
 
 
 def witnesses_of(settings: Settings) -> dict[str, KnownWitness]:
@@ -362,7 +349,7 @@ def witnesses_of(settings: Settings) -> dict[str, KnownWitness]:
     found: dict[str, KnownWitness] = {}
     for name, item in settings.witnesses.items():
         try:
-            found[name] = KnownWitness(item.url, cosignature.verifier(item.key))
+            found[name] = KnownWitness(item.url, ed25519.cosignature_verifier(item.key))
         except ValueError:
             why, key = "is no verifier key", "the witness's own line, NAME+ID+KEY (gateway help proofs)"
             raise settings.refused("witnesses", name, "key", why=why, write=key) from None
@@ -407,7 +394,7 @@ def prune_ledger(folder: Path, settings: Settings, *, dry_run: bool, clock: Cloc
     with open_house(folder, settings, clock=clock) as house:
         for job in prune_of.jobs(planned, policy, at):
             house.writer.submit(job).result()
-    unallocated.zero_whole(folder)
+    erasure_steps.zero_file(folder)
     _prove(folder, settings)
     return Pruned(planned, done=True)
 
@@ -430,7 +417,7 @@ def months_before(at: datetime, months: int) -> datetime:
 def store_of(folder: Path, settings: Settings) -> Path:
     """The folder of the last checkpoint."""
     store = settings.ledger.checkpoint_store
-    return Path(store) if store else checkpoint_store.beside(folder)
+    return Path(store) if store else publisher.store_beside(folder)
 
 
 def kept_beside(folder: Path, settings: Settings, secrets: Secrets) -> tuple[Emergency, Emergency]:
@@ -493,7 +480,7 @@ def places_of(settings: Settings) -> Places:
     try:
         geojson = not files.sensitive.lower().endswith(".csv")
         text = settings.contents("places", "sensitive").decode("utf-8") if files.sensitive else ""
-        shapes = sensitive_file.read_shapes(text, geojson=geojson) if files.sensitive else []
+        shapes = sensitive.read_shapes(text, geojson=geojson) if files.sensitive else []
     except ValueError as error:
         raise _unreadable(settings, "sensitive", error, "CSV with lat,lon,radius_m, or GeoJSON") from None
     return Places(book, outlines, SensitivePlaces(shapes, files.sensitive_margin_m))

@@ -25,13 +25,13 @@ from gateway.keys.api_keys import FILE as API_KEYS
 from gateway.keys.person_keys import FILE as VAULT
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import backup, clean_stop, new_log, rotate, schema
-from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger import backup, examination, rotate, schema
+from gateway.ledger.backup import NewLogBegun
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.mirrored import Mirrored
-from gateway.ledger.new_log import NewLogBegun
-from gateway.ledger.sqlite_store import SqliteStore
+from gateway.ledger.note import Checkpoint
+from gateway.ledger.store import SqliteStore
 from gateway.ledger.subjects import moment
 from gateway.ledger.watch import FileWatch
 from gateway.ledger.writer import Transaction, Writer
@@ -136,7 +136,7 @@ def retire(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock = now
     if kind is RekeyKind.KEY_ENCRYPTION:
         # Who started before the newer key takes what it cannot open for destroyed, and wraps new people's by the older.
         with (
-            clean_stop.nobody_else(folder),
+            examination.nobody_else(folder),
             schema.held(folder),
             contextlib.closing(Vault(folder, secrets.wraps)) as vault,
         ):
@@ -296,14 +296,14 @@ def go_on(folder: Path, settings: Settings, clock: Clock = now) -> NewLogBegun:
         try:
             publisher_of(folder, settings, loaded).prove(db)
         except LedgerRefused:
-            return new_log.begin(db, store_of(folder, settings), clock())
+            return backup.begin_new_log(db, store_of(folder, settings), clock())
         raise LedgerRefused(f"{folder} is the log that was signed last: it needs no new one")
 
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """With the service stopped, and nobody else writing."""
-    with clean_stop.nobody_else(folder), schema.held(folder):
+    with examination.nobody_else(folder), schema.held(folder):
         yield
 
 

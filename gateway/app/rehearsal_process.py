@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.ledger import rehearsals
-from gateway.ledger.rehearsals import Rehearsal
+from gateway.ledger import evidence
+from gateway.ledger.evidence import Rehearsal
 from gateway.settings.load import Settings
 
 FOUND = "found.json"
@@ -45,7 +45,7 @@ def rehearse(order: RehearsalOrder, ends: Callable[[], bool] = lambda: False) ->
     return (
         found
         if isinstance(found, Rehearsal)
-        else rehearsals.failed(secrets.token_bytes(16), start, datetime.now(UTC), found)
+        else evidence.failed_rehearsal(secrets.token_bytes(16), start, datetime.now(UTC), found)
     )
 
 

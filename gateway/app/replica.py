@@ -36,7 +36,7 @@ from gateway.keys.api_keys import Credentials
 from gateway.keys.seals import Enrolment
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.watch import boot_seconds, log
-from gateway.mirror.answers import MirrorLookup
+from gateway.mirror.lookup import MirrorLookup
 from gateway.mirror.memory_map import MapRefused, boot_id
 from gateway.replica.feed import Feed, Tags
 from gateway.replica.follower import Follower
@@ -47,7 +47,7 @@ from gateway.settings.load import Settings
 from gateway.web.api.check_answer import Answering
 from gateway.web.api.health import itself, live
 from gateway.web.api.inside import AnyThread
-from gateway.web.shell import auth, edge, problem, problem_page, wire
+from gateway.web.shell import auth, edge, page, problem, wire
 from gateway.web.shell.edge import INTERNAL, METRICS, Edge
 from gateway.web.shell.lifespan import Service
 from gateway.web.shell.metrics import Metrics
@@ -222,8 +222,8 @@ def application(replica: Replica, settings: Settings, folder: Path, *, dev: bool
         Route("/readyz", ready),
         Route("/metrics", counted),
     ]
-    handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem_page.handle_with_page)
-    doors = Starlette(routes=served, exception_handlers={**handlers, Exception: problem_page.handle_with_page})
+    handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, page.handle_with_page)
+    doors = Starlette(routes=served, exception_handlers={**handlers, Exception: page.handle_with_page})
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[Any]:

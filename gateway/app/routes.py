@@ -10,14 +10,13 @@ from starlette.routing import Route
 
 from gateway.app.composition import House, published, vocabulary
 from gateway.consent.installations import Installations
-from gateway.consent.notices_due import Notifying
 from gateway.keys.api_keys import Credentials
+from gateway.ledger.notices import Notifying
 from gateway.settings.load import Settings
 from gateway.web.api import health
 from gateway.web.api.apps import Apps
-from gateway.web.api.check import CheckDoor
+from gateway.web.api.check import CheckDoor, ChecksDoor
 from gateway.web.api.check_answer import Answering
-from gateway.web.api.checks import ChecksDoor
 from gateway.web.api.choices import Choices
 from gateway.web.api.desk_doors import Erasures, Links, Reports, ToldDoor
 from gateway.web.api.disclosures import DisclosuresDoor, Handing, Taking

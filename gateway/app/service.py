@@ -50,10 +50,10 @@ from gateway.ledger.evidence import (
 from gateway.replica.feed import Tags
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
+from gateway.web.api.check import ExplainDoor
 from gateway.web.api.check_answer import Answering
 from gateway.web.api.codes import CodeCalls
 from gateway.web.api.disclosures import BatchesDoor, DisclosureQueries
-from gateway.web.api.explain import ExplainDoor
 from gateway.web.api.feed import ChangesDoor
 from gateway.web.api.health import Health, live
 from gateway.web.api.inside import InProcessChecker
@@ -70,7 +70,7 @@ from gateway.web.pages.marketing import Marketing
 from gateway.web.pages.opt_in import OptInPage
 from gateway.web.pages.opt_in_acts import Acts
 from gateway.web.pages.unsubscribe import Unsubscribe, UnsubscribeLinks
-from gateway.web.shell import edge, notices, problem, problem_page
+from gateway.web.shell import edge, page, problem
 from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, Edge, Shield
 from gateway.web.shell.fair_queue import Queued, Sources
 from gateway.web.shell.lifespan import Service, WithoutSlash
@@ -100,14 +100,14 @@ def off(house: House, rehearsing: Rehearsing, *, enforced: bool) -> dict[str, Ca
 async def log_notices(consent: Consent) -> asyncio.Task[None] | None:
     """The texts that are shown, logged before anything is answered; where the ledger cannot be written, once it can."""
     with contextlib.suppress(StoreUnavailable):
-        await consent.log(notices.shipped())
+        await consent.log(page.shipped_notices())
         return None
 
     async def later() -> None:
         while True:
             await asyncio.sleep(1)
             with contextlib.suppress(StoreUnavailable):
-                await consent.log(notices.shipped())
+                await consent.log(page.shipped_notices())
                 return
 
     return asyncio.create_task(later())
@@ -251,9 +251,9 @@ class Doors:
         named = "dev" if self.dev and stated != FAKE else stated
         proofs = routes.proofs(house, self.settings, dev=self.dev)
         health = Health(
-            consent=consent, telling=house.telling, credentials=credentials, counters=metrics, shown=notices.shipped(),
-            environment=named, mirrored=house.mirrored, rehearsed=self.rehearsing, witnessed=house.witnessing,
-            codes=codes,
+            consent=consent, telling=house.telling, credentials=credentials, counters=metrics, environment=named,
+            shown=page.shipped_notices(), mirrored=house.mirrored, rehearsed=self.rehearsing,
+            witnessed=house.witnessing, codes=codes,
         )  # fmt: skip
         queries = DisclosureQueries(consent, self.folder, credentials, proofs)
         limits = (self.settings.share.max_rows, self.settings.share.max_mib * 2**20)
@@ -311,13 +311,13 @@ class Doors:
 
     def application(self, routes: list[Route]) -> Starlette:
         """These doors, with errors as problem documents and a fair queue for what opts out."""
-        handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem_page.handle_with_page)
+        handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, page.handle_with_page)
         sources = Sources(Peers(self.settings.listen.trusted_proxies), self.house.consent.clock)
         queued = Middleware(Queued, sources=sources, metrics=self.metrics)
         levelled = Middleware(Levelled, ticks=Ticks() if self.settings.listen.level_answers else Ticks(0))
         app = Starlette(
             routes=routes, middleware=[Middleware(WithoutSlash), levelled, queued],
-            exception_handlers={**handlers, Exception: problem_page.handle_with_page},
+            exception_handlers={**handlers, Exception: page.handle_with_page},
         )  # fmt: skip
         app.router.redirect_slashes = False
         return app
@@ -342,7 +342,7 @@ async def _opened(
     account: FromScope | None = None, place: FromScope | None = None, tell: Callable[[str], None] = watch.log,
     checks_as: type[Checks] = Checks,
 ) -> AsyncIterator[Doors]:  # fmt: skip
-    deciding, shown = in_force(settings, dev=dev), notices.shipped()
+    deciding, shown = in_force(settings, dev=dev), page.shipped_notices()
     counting = Counting(metrics.disclosed, metrics.tried)
     async with contextlib.AsyncExitStack() as stack:
         house = stack.enter_context(

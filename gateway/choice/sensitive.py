@@ -2,15 +2,19 @@
 against X-Mode, Gravy and Kochava). `consent.places` asks whether a point may lie in one: whoever was there is not told
 of to anybody outside, exactly or coarsely.
 
-100,000 shapes are found by a grid of cells; what spans too many of them, and what lies at a pole, is looked at one by
-one.
+The operator's file is CSV with `lat,lon,radius_m`, or GeoJSON. A line or feature that cannot be read refuses the whole
+file: a place that is left out silently is a person at a clinic. 100,000 shapes are found by a grid of cells; what spans
+too many of them, and what lies at a pole, is looked at one by one.
 """
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.choice import coarsening
+from gateway.signals import lines
 
 EARTH_M = 6_371_008.8  # mean radius (IUGG); a place's own radius is nowhere known to half a percent
 DEGREE_M = math.radians(1) * EARTH_M
@@ -188,3 +192,83 @@ def _cells(south: float, north: float, west: float, east: float, most: int) -> S
     if len(rows) * len(columns) > most or max(abs(south), abs(north)) > POLE:
         return None
     return [row * COLUMNS + column % COLUMNS for row in rows for column in columns]
+
+
+LEAST_CORNERS = 3
+FILE_COLUMNS = lines.Columns(("lat", "lon", "radius_m"), ("lat", "lon", "radius_m"), others=True)
+
+
+def read_shapes(text: str, *, geojson: bool) -> list[Shape]:
+    """Raises ValueError, which names the line or the feature and never more of it than its number."""
+    shapes = list(_features(text) if geojson else _lines(text))
+    if not shapes:
+        raise ValueError("it lists no place")
+    return shapes
+
+
+def _lines(text: str) -> Iterator[Shape]:
+    for row in FILE_COLUMNS.rows(lines.of_body(text.encode(), lines.ANY)):
+        if isinstance(row, lines.Empty):
+            continue
+        try:
+            yield _of_row(row)
+        except ValueError as error:
+            raise ValueError(f"line {row.number}: {error}") from None
+
+
+def _of_row(row: lines.ListRow | lines.RefusedLine) -> Circle:
+    if isinstance(row, lines.RefusedLine):
+        raise ValueError(row.why)  # noqa: TRY004 - one error for whatever cannot be read
+    if {lines.MORE, lines.FEWER}.intersection(row.why):
+        raise ValueError(row.why[0])
+    return _circle(*(row.cells[name] for name in FILE_COLUMNS.known))
+
+
+def _features(text: str) -> Iterator[Shape]:
+    try:
+        collection = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(collection, dict) or not isinstance(collection.get("features"), list):
+        raise ValueError("no GeoJSON FeatureCollection")  # noqa: TRY004 - one error for whatever cannot be read
+    features: list[Any] = collection["features"]
+    for number, feature in enumerate(features):
+        try:
+            yield from _of_feature(feature)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+            raise ValueError(f"feature {number}: {error}") from None
+
+
+def _of_feature(feature: Mapping[str, Any]) -> Iterator[Shape]:
+    geometry = feature["geometry"]
+    kind, coordinates = geometry["type"], geometry["coordinates"]
+    if kind == "Point":
+        yield _circle(coordinates[1], coordinates[0], (feature.get("properties") or {}).get("radius_m"))
+    elif kind == "Polygon":
+        yield Polygon(tuple(map(_ring, coordinates)))
+    elif kind == "MultiPolygon":
+        for polygon in coordinates:
+            yield Polygon(tuple(map(_ring, polygon)))
+    else:
+        raise ValueError("a Point with radius_m, a Polygon or a MultiPolygon")
+
+
+def _circle(latitude: object, longitude: object, radius: object) -> Circle:
+    metres = coarsening.number(radius)
+    if metres is None or metres <= 0:
+        raise ValueError("radius_m is a number of metres above 0")
+    return Circle(*_point(latitude, longitude), metres)
+
+
+def _ring(points: Sequence[Sequence[object]]) -> Ring:
+    ring = tuple(_point(latitude, longitude)[::-1] for longitude, latitude, *_ in points)
+    if len(set(ring)) < LEAST_CORNERS:
+        raise ValueError("an outline has three corners at least")
+    return ring
+
+
+def _point(latitude: object, longitude: object) -> tuple[float, float]:
+    north, east = coarsening.number(latitude), coarsening.number(longitude)
+    if north is None or east is None or not on_earth(north, east):
+        raise ValueError("lat is within 90 degrees and lon within 180")
+    return north, east

@@ -11,7 +11,7 @@ from gateway.app.maintenance import RekeyKind
 from gateway.cli import options
 from gateway.keys import api_keys
 from gateway.keys import secret_files as secrets_of
-from gateway.ledger import clean_stop
+from gateway.ledger import examination
 from gateway.replica.follower import LOCK
 from gateway.settings import load as settings_of
 
@@ -103,7 +103,7 @@ def rekey(kind: str, data: Path, file: Path | None, retire: bool, early: bool, l
         raise click.UsageError(f"a {kind} key is ended before its time with {rekeying.EARLY[which]}")
     try:
         if which is RekeyKind.PEPPER:
-            with clean_stop.nobody_else(data):  # a service that knows the older ones denies everything from here on
+            with examination.nobody_else(data):  # a service that knows the older ones denies everything from here on
                 standings, peppers = rekeying.pepper(data, settings)
             click.echo(f"{standings} standings are wrapped by {peppers} peppers; start the service again")
         elif retire:

@@ -16,9 +16,9 @@ import orjson
 
 from gateway.app import composition, maintenance
 from gateway.cli import options
-from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import b64
 from gateway.ledger.erasure import ErasureOrder
+from gateway.ledger.note import Checkpoint
 from gateway.ledger.verify import VerifyReport
 from gateway.settings import load as settings_of
 from gateway.terms import Erasing

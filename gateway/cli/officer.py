@@ -21,7 +21,8 @@ from gateway.cli.rehearse import lines as lines_of_rehearsal
 from gateway.disk import make_folder, write_durably
 from gateway.keys import seals
 from gateway.keys.person_keys import Vault
-from gateway.ledger import appeals, rehearsals, suppressed
+from gateway.ledger.evidence import REHEARSED
+from gateway.ledger.suppression import suppression_of
 from gateway.records import consent_records, requests, who_got_what
 from gateway.records import day as days
 from gateway.records.requests import yearly_report as yearly
@@ -118,7 +119,7 @@ def _lines(found: list[days.DayTold], on: date) -> Iterator[str]:
             span = f"{content['from']} to {content['until']}"
             yield f"entry {item.seq}  {content['k']}  {span}  its body went by retention"
             continue
-        if content["k"] == rehearsals.KIND:
+        if content["k"] == REHEARSED:
             yield from lines_of_rehearsal({"from": content["from"], "seq": item.seq, **content["told"]})
             continue
         yield f"entry {item.seq}  {content['k']}  {content['from']} to {content['until']}  run {content['run']}"
@@ -237,11 +238,11 @@ def report(data: Path, year: int) -> None:
 @click.argument("event")
 @options.data
 @options.config
-@click.option("--outcome", type=click.Choice(appeals.OUTCOMES), required=True)
+@click.option("--outcome", type=click.Choice(requests.APPEAL_OUTCOMES), required=True)
 def appeal(event: str, data: Path, file: Path | None, outcome: str) -> None:
     at = datetime.now(UTC)
     with options.house(data, file) as house:
-        seq = house.writer.submit(lambda tx: appeals.note(tx, _event(event), outcome, at)).result()
+        seq = house.writer.submit(lambda tx: requests.note_appeal(tx, _event(event), outcome, at)).result()
     if seq is None:
         raise click.UsageError("no request has this event")
     click.echo(f"{outcome}: entry {seq}")
@@ -268,7 +269,7 @@ def suppression(recipient: str, data: Path, file: Path | None, out: Path, form: 
         if form == "uid2" and algorithm != "sha256":
             raise click.UsageError("a uid2 file holds sha256 digests")
         purposes = {*SIGNAL_PURPOSES, *known.purposes} & set(CHOOSABLE)
-        found = house.writer.submit(lambda tx: suppressed.of(tx, recipient, algorithm, purposes, since)).result()
+        found = house.writer.submit(lambda tx: suppression_of(tx, recipient, algorithm, purposes, since)).result()
         if since > found.position:  # of another log, or of one that was lost: "none" would be taken for nobody
             raise click.UsageError(f"the log has {found.position} entries; take a whole file, without --since")
         end = int(house.consent.clock().timestamp())

@@ -18,11 +18,10 @@ from gateway.delivery.guard import may_send_to
 from gateway.delivery.outgoing import NoHttpAnswer, ask_blocking
 from gateway.disk import make_folder, write_durably
 from gateway.keys import seals
-from gateway.ledger import note, reopening
+from gateway.ledger import history, note
 from gateway.ledger import receipt as receipts
-from gateway.ledger.cosignature import CosignatureVerifier
-from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
-from gateway.ledger.proofs import Unproved
+from gateway.ledger.ed25519 import CosignatureVerifier, Ed25519Signer, Ed25519Verifier
+from gateway.ledger.merkle import Unproved
 from gateway.ledger.receipt import Opening, Receipt
 
 QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"  # RFC 3161 3.4
@@ -204,7 +203,7 @@ def show(event: str, data: Path, file: Path | None, **values: Any) -> None:
         subjects = house.consent.people.name(listed).subjects
         vault = house.vault()
         try:
-            opened = [reopening.opening_of(data, wanted, subject, vault.keys) for subject in subjects]
+            opened = [history.opening_of(data, wanted, subject, vault.keys) for subject in subjects]
         finally:
             vault.close()
     opening = next((each for each in opened if each), None)

@@ -21,7 +21,7 @@ from gateway.app.rehearsal_process import RehearsalOrder
 from gateway.cli import options
 from gateway.evidence.rehearsing import enter_rehearsal
 from gateway.keys import secret_files
-from gateway.ledger import rehearsals, schema
+from gateway.ledger import evidence, schema
 from gateway.records import day as days
 from gateway.rehearsal import outside
 from gateway.settings import load as settings_of
@@ -98,7 +98,7 @@ def _now(order: RehearsalOrder, data: Path | None, file: Path | None) -> dict[st
 def _on_record(data: Path, file: Path | None, moment: datetime | None) -> Iterator[dict[str, Any]]:
     with options.house(data, file) as house:
         with contextlib.closing(schema.open_to_read(data)) as db:
-            last = rehearsals.last(db)
+            last = evidence.last_rehearsal(db)
         on = moment.date() if moment else last.until.date() if last else None
         for item in days.told_that_day(data, house.consent.log_reader, on) if on else ():
             if "told" in item.content and (moment or (last and item.seq == last.seq)):

@@ -31,8 +31,8 @@ from gateway.keys import secret_files as secrets_of
 from gateway.ledger import schema, void_choices
 from gateway.ledger.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
 from gateway.ledger.entry import minute
-from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.links import Span
+from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import Choice, Subject, milliseconds, moment
 from gateway.ledger.void_choices import Belief, NotVoided, Rehearsed, Voided
 from gateway.settings import load as settings_of

@@ -33,11 +33,10 @@ from gateway.consent import decisions
 from gateway.disk import write_durably
 from gateway.keys import api_keys, seals, secret_files
 from gateway.keys.seals import Enrolment
-from gateway.ledger import schema, witness_key
+from gateway.ledger import schema
 from gateway.ledger import witness as witnessing
 from gateway.ledger.ed25519 import Ed25519Verifier
-from gateway.ledger.witness import InUse, Witness
-from gateway.ledger.witness_key import KeyRefused
+from gateway.ledger.witness import InUse, KeyRefused, Witness
 from gateway.settings import load as settings_of
 from gateway.settings.load import Listen, Settings
 from gateway.settings.option_tree import SettingsRefused
@@ -400,7 +399,7 @@ def _opened(state: Path, vkeys: tuple[str, ...], name: str) -> tuple[Starlette, 
     except ValueError as refused:
         raise click.BadParameter(f"{refused}: <name>+<id>+<base64>", param_hint="--log") from refused
     try:
-        signer = witness_key.load_or_make(state, name, lambda: int(time.time()))
+        signer = witnessing.load_or_make_key(state, name, lambda: int(time.time()))
     except ValueError as refused:
         raise click.BadParameter(str(refused), param_hint="--name") from refused
     except KeyRefused as refused:

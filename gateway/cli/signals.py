@@ -18,7 +18,7 @@ from gateway.signals import adchoices, additional_consent, cookies, gpp, hear, t
 from gateway.signals.cmp_cookies import ToolState
 from gateway.signals.cmp_cookies import read_tool as read_tools
 from gateway.signals.hear import Hearing
-from gateway.signals.reading import Reading, stated
+from gateway.signals.heard import Reading, stated
 
 OPT_OUT = {0: "not applicable", 1: "opted out", 2: "did not opt out", 3: "reserved"}
 NOTICE = {0: "not applicable", 1: "notice given", 2: "notice not given", 3: "reserved"}

@@ -23,11 +23,11 @@ from gateway.choice.rules.case import youngest
 from gateway.choice.rules.never import below_floor
 from gateway.choice.standing import Standing, out_bits, unnumbered
 from gateway.choice.verdict import Step, decide, deny_all, explain, numbered
-from gateway.consent.in_force_then import HeldThen
 from gateway.consent.people import OF_A_PHONE, Named, People, Said
 from gateway.consent.places import FOREIGN, Places
 from gateway.consent.site import NOTHING_SAID, Site, Word, outcome_of, said_of, what_may, widened, word_of
 from gateway.consent.tokens import DeviceToken
+from gateway.ledger.evidence import HeldThen
 from gateway.ledger.subjects import Subject
 from gateway.mirror.lookup import Lookup, LookupRefused, Seen, Stale
 from gateway.signals import hear

@@ -3,8 +3,12 @@ or number is theirs today.
 
 Eight digits, good once, for ten minutes, for one use and in a browser (or app) that asked: that one holds a ticket, for
 five tries. Sent whether the address is known here or not (V25). Who asks often is refused, by what they asked
-themselves; what others asked for an address keeps nobody out and shows in nothing (gateway/ledger/codes.py). A code
-shows nothing about the time before the address passed to its present holder (R5).
+themselves; what others asked for an address keeps nobody out and shows in nothing. A code shows nothing about the time
+before the address passed to its present holder (R5).
+
+A code is no choice, so no entry ever tells of one. Codes under way are kept in a table of the ledger's file, not in
+memory, because a site may run several processes: the one that reads a code need not be the one that sent it, and a
+restart loses nobody's. Never an address, a number or a code, only keyed hashes, and those for an hour.
 """
 
 import asyncio
@@ -16,21 +20,92 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Protocol
 
 from gateway.consent.choice_result import Refused
 from gateway.delivery.letters import Letter
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import codes
 from gateway.ledger.entry import b64
 from gateway.ledger.subjects import Subject, milliseconds
-from gateway.ledger.writer import Writer
+from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import Purpose
+
+MINUTE = 60_000  # milliseconds
+GOOD_FOR = 10  # minutes: long enough for slow mail, short for a guess
+AN_ENTRY_HOUR = 60  # minutes over which sends are counted
+TRIES = 5  # of 10**8 codes: a guess succeeds once in twenty million
+AN_ADDRESS = 3  # codes an hour to one mailbox or number for one use; then only where none that it has is good any more
+STAYS_GOOD = 8  # minutes: an older code than that has too little of its ten left to stand in for a new one
+NONE_OF_ITS_OWN = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """One code as it is kept: whose browser asked (`ticket`), whom it went to and for which use (`address`), and what
+    it says.
+    """
+
+    ticket: bytes
+    address: bytes
+    digest: bytes
+
+
+class CodeKept(Enum):
+    """What is to be done for whoever asked."""
+
+    SEND = "send"
+    OLDER = "older"  # enough were sent to this address, and one of them is good: with this ticket, too
+    FULL = "full"  # enough were sent to everybody
+
+
+def keep_code(tx: Transaction, code: Hashed, now: int, everybody: int) -> CodeKept:
+    """Who asks when an address was sent enough gets a ticket all the same, and enters a code that lies there: strangers
+    who ask for somebody's codes keep nobody out, fill no mailbox, and see no difference.
+    """
+    tx.db.execute("DELETE FROM code WHERE at < ?", (now - AN_ENTRY_HOUR * MINUTE,))
+    if tx.db.execute("SELECT count(*) FROM code").fetchone()[0] >= everybody:
+        return CodeKept.FULL
+    sql = "SELECT count(*), max(iif(digest IS NOT NULL, at, 0)) FROM code WHERE address = ? AND digest IS NOT ?"
+    sent, newest = tx.db.execute(sql, (code.address, NONE_OF_ITS_OWN)).fetchone()
+    older = sent >= AN_ADDRESS and newest >= now - STAYS_GOOD * MINUTE
+    row = (code.ticket, code.address, now, NONE_OF_ITS_OWN if older else code.digest)
+    tx.db.execute("INSERT INTO code (ticket, address, at, digest) VALUES (?, ?, ?, ?)", row)
+    return CodeKept.OLDER if older else CodeKept.SEND
+
+
+def take_back_code(tx: Transaction, ticket: bytes) -> None:
+    """It could not be sent, so it counts for nothing."""
+    tx.db.execute("DELETE FROM code WHERE ticket = ?", (ticket,))
+
+
+def enter_code(tx: Transaction, code: Hashed, now: int) -> int | None:
+    """None for a code that was sent to this address for this use and was not used, whoever had asked for it, which is
+    used up with it; otherwise how many tries are left with this ticket, 0 where it is over.
+    """
+    row = tx.db.execute("SELECT address, digest, tries, at FROM code WHERE ticket = ?", (code.ticket,)).fetchone()
+    since = now - GOOD_FOR * MINUTE
+    if row is None or row[1] is None or row[0] != code.address or row[3] < since:
+        return 0
+    sql = "SELECT ticket, digest FROM code WHERE address = ? AND at >= ? AND digest <> ?"
+    there = tx.db.execute(sql, (code.address, since, NONE_OF_ITS_OWN)).fetchall()
+    right = [ticket for ticket, digest in there if hmac.compare_digest(digest, code.digest)]
+    if right:
+        used = [(ticket,) for ticket in {code.ticket, *right}]
+        tx.db.executemany("UPDATE code SET digest = NULL WHERE ticket = ?", used)
+        return None
+    tries: int = row[2] + 1
+    left = TRIES - tries
+    tx.db.execute(
+        "UPDATE code SET tries = ?, digest = iif(?, digest, NULL) WHERE ticket = ?", (tries, left > 0, code.ticket)
+    )
+    return left
+
 
 ACCESS, ERASURE = "access", "erasure"  # what a code is good for, beside opting in
 
 DIGITS = 8
-SECONDS = codes.GOOD_FOR * 60
+SECONDS = GOOD_FOR * 60
 AN_HOUR, ASKED_IN_ALL = 3, 30  # codes that one sender may ask for in an hour: for one address; for all, many being one
 ASKERS = 10_000  # of whom that is remembered, in this process alone
 LASTS = 32  # sends whose time stands in for that of one that was not needed
@@ -90,7 +165,7 @@ class Askers:
 
     def may(self, asker: bytes, address: bytes, now: int) -> bool:
         """Whether this sender may have one more; then it is counted. `now` in milliseconds."""
-        since = now - codes.HOUR * codes.MINUTE
+        since = now - AN_ENTRY_HOUR * MINUTE
         asked = [each for each in self._asked.pop(asker, []) if each[0] >= since]
         may = len(asked) < ASKED_IN_ALL and sum(each[1] == address for each in asked) < AN_HOUR
         self._asked[asker] = [*asked, (now, address)] if may else asked
@@ -146,14 +221,14 @@ class Codes:
         hashed, now = self._hashed(ticket, bound, code), milliseconds(self._clock())
         if asker and not self._askers.may(asker, hashed.address, now):
             raise TooManyCodes
-        kept = await self._writer.commit(lambda tx: codes.keep(tx, hashed, now, self._an_hour))
-        if kept is codes.CodeKept.FULL:
+        kept = await self._writer.commit(lambda tx: keep_code(tx, hashed, now, self._an_hour))
+        if kept is CodeKept.FULL:
             raise TooManyCodes
         # `OLDER`: codes enough lie with this address. None is sent, and the answer takes as long as if one were.
-        sending = carrier.send(bound.subject.value, word(spaced(code))) if kept is codes.CodeKept.SEND else None
+        sending = carrier.send(bound.subject.value, word(spaced(code))) if kept is CodeKept.SEND else None
         if not await (self._timed(bound.subject.kind, sending) if sending else self._as_others(bound.subject.kind)):
             self._askers.take_back(asker, hashed.address)
-            await self._writer.commit(lambda tx: codes.take_back(tx, hashed.ticket))
+            await self._writer.commit(lambda tx: take_back_code(tx, hashed.ticket))
             raise NotSent
         return ticket
 
@@ -177,7 +252,7 @@ class Codes:
         `StoreUnavailable`.
         """
         hashed, now = self._hashed(ticket, bound, digits(code)), milliseconds(self._clock())
-        left = await self._writer.commit(lambda tx: codes.enter(tx, hashed, now))
+        left = await self._writer.commit(lambda tx: enter_code(tx, hashed, now))
         if left is not None:
             raise WrongCode(left) if left else CodeOver()
 
@@ -185,12 +260,10 @@ class Codes:
         for carrier in self._carriers.values():
             await carrier.close()
 
-    def _hashed(self, ticket: str, bound: Bound, code: str) -> codes.Hashed:
+    def _hashed(self, ticket: str, bound: Bound, code: str) -> Hashed:
         address = f"{bound.subject.kind}\x00{bound.subject.value}\x00{bound.use}"
         said = f"{address}\x00{code}"
-        return codes.Hashed(
-            self._digest("ticket", ticket), self._digest("address", address), self._digest("code", said)
-        )
+        return Hashed(self._digest("ticket", ticket), self._digest("address", address), self._digest("code", said))
 
     def _digest(self, what: str, text: str) -> bytes:
         return hmac.digest(self._secret, f"{what}\x00{text}".encode(), "sha256")

@@ -28,7 +28,7 @@ from gateway.consent.check import Ask, Checked, Checks
 from gateway.keys import seals
 from gateway.keys.seals import Enrolment
 from gateway.keys.secret_files import KEY_BYTES, Secrets, wrap
-from gateway.ledger.disclosed import POSSIBLE, SENT
+from gateway.ledger.counted_disclosures import POSSIBLE, SENT
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
 from gateway.terms import Answer, DataClass, Purpose

@@ -38,8 +38,8 @@ from gateway.consent.decisions import (
 from gateway.consent.people import People, named
 from gateway.delivery.background import Every
 from gateway.keys.secret_files import wrap
-from gateway.ledger import disclosed, disclosures, replica_batches
-from gateway.ledger.disclosed import DESPITE_NO, SENT, UNKNOWN, Counted
+from gateway.ledger import counted_disclosures, disclosures, replica_batches
+from gateway.ledger.counted_disclosures import DESPITE_NO, SENT, UNKNOWN, Counted
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.recipient_holdings import Left
@@ -85,16 +85,16 @@ class Reporting:
             decision = self._decisions.read(report.decision)
         except NotOurs:
             return Took("unknown"), []
-        name, before = name_of(report.decision), disclosed.said(tx, name_of(report.decision))
+        name, before = name_of(report.decision), counted_disclosures.outcome_said(tx, name_of(report.decision))
         if before in {report.outcome, SENT}:
             return Took("repeated", decision.recipient), []
         if decision.denied:
             return self._take_despite(tx, report, decision, at)
         if decision.stands is Stands.INTENDED:
-            disclosed.mark(tx, decision.recipient, name, report.outcome)
+            counted_disclosures.mark_outcome(tx, decision.recipient, name, report.outcome)
         elif is_over(decision, report.said or at):
             return Took("expired", decision.recipient), []
-        disclosed.say(tx, name, report.outcome, at)
+        counted_disclosures.say_outcome(tx, name, report.outcome, at)
         late = report.at is not None and report.at.timestamp() - decision.at > self._late.total_seconds()
         counted = (report.outcome, LATE) if late and report.outcome == SENT else (report.outcome,)
         return Took("recorded", decision.recipient, counted), list(_moved(decision, before, report.outcome))
@@ -103,7 +103,7 @@ class Reporting:
         self, tx: Transaction, report: OutcomeReport, decision: Decision, at: datetime
     ) -> tuple[Took, list[Counted]]:
         """What was sent although the answer was no: on record, for it is what the person has to learn."""
-        disclosed.say(tx, name_of(report.decision), report.outcome, at)
+        counted_disclosures.say_outcome(tx, name_of(report.decision), report.outcome, at)
         if report.outcome == NOT_SENT:
             return Took("recorded", decision.recipient), []
         known = decision.key != NOBODY and decision.recipient
@@ -298,7 +298,7 @@ class HandedOver:
     ) -> list[Counted]:
         """What callers said to the replica, in the order in which they did."""
         if reports:
-            disclosed.forget_said(tx, milliseconds(at - 2 * REPORTED_WITHIN))
+            counted_disclosures.forget_outcomes(tx, milliseconds(at - 2 * REPORTED_WITHIN))
         moved = []
         for each in reports:
             took, ones = self._reporting.take(tx, each, at)
@@ -319,7 +319,7 @@ class HandedOver:
         for each in ones:
             (of_nobody if gone.is_gone(each) else written).append(each)
         if written or of_nobody:
-            disclosed.count(tx, written, at, position=gone.position, of_nobody=of_nobody)
+            counted_disclosures.count_disclosures(tx, written, at, position=gone.position, of_nobody=of_nobody)
         late = {
             (each.key, each.recipient, each.classes): each
             for each in (*ones, *announced)
@@ -402,11 +402,11 @@ class Disclosing(Deciding):
             part, at = reports[start : start + BATCH], self._clock()
 
             def job(tx: Transaction, part: Sequence[OutcomeReport] = part, at: datetime = at) -> list[Took]:
-                disclosed.forget_said(tx, milliseconds(at - 2 * REPORTED_WITHIN))
+                counted_disclosures.forget_outcomes(tx, milliseconds(at - 2 * REPORTED_WITHIN))
                 found = [self._reporting.take(tx, each, at) for each in part]
                 counted = [one for _, ones in found for one in ones]
                 if counted:
-                    disclosed.count(tx, counted, at)
+                    counted_disclosures.count_disclosures(tx, counted, at)
                 return [took for took, _ in found]
 
             for took in await self._writer.commit(job):
@@ -467,7 +467,7 @@ class Disclosing(Deciding):
         rows = [one for one in listed if isinstance(one, Counted)]
         try:
             if rows:
-                self._writer.submit(lambda tx: disclosed.count(tx, rows, at)).result()
+                self._writer.submit(lambda tx: counted_disclosures.count_disclosures(tx, rows, at)).result()
         except StoreUnavailable:
             self._waiting.extendleft(reversed(listed))
             self._thread.rest()

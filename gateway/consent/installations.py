@@ -17,7 +17,7 @@ from gateway.consent.people import OF_A_PHONE, People
 from gateway.consent.tokens import DeviceToken
 from gateway.keys.seals import OpeningFailed
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import idempotency, installation, links
+from gateway.ledger import device_states, idempotency, links
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.writer import Transaction, Writer
@@ -89,7 +89,7 @@ class Installations:
 
         def job(tx: Transaction) -> None:
             due = {each.key: _owed(tx, token, phone, each, (of_phone, everybody, reading)) for each in of_phone}
-            installation.follow(tx, of_phone, due, token.mark, at)
+            device_states.follow_installation(tx, of_phone, due, token.mark, at)
 
         with contextlib.suppress(StoreUnavailable):
             await self._writer.commit(job, SECONDS)
@@ -106,7 +106,7 @@ class Installations:
         return any(
             each is not None
             and (
-                any(installation.SOURCE in row.held for row in each)
+                any(device_states.SOURCE in row.held for row in each)
                 or bool(out - {purpose for row in each for purpose in ALL_PURPOSES if row.denies(purpose)})
             )
             for each in own
@@ -170,8 +170,8 @@ def _owed(
         return tx.db.execute(sql, values).fetchall()
 
     ids_of_phone = [key for key in everybody if key not in phone.keys]
-    lifted = frozenset[Purpose]() if strange else installation.alone(read, token.mark, phone.key, ids_of_phone)
-    return installation.owed(read, subject, known, lifted)
+    lifted = frozenset[Purpose]() if strange else device_states.alone(read, token.mark, phone.key, ids_of_phone)
+    return device_states.owed_states(read, subject, known, lifted)
 
 
 def ids(subjects: Sequence[Subject]) -> list[Subject]:

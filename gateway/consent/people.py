@@ -5,7 +5,7 @@ A browser is named by its sealed token or cookie, everything else by its value; 
 never raised, so that one bad identifier of three costs an opt-out nothing.
 
 Of an outgoing row it finds the identifiers in the form that the recipient will see, so that
-`ledger/recipient_holdings.py` can remember who holds what. Filtering happened before, in `choice/rows.py`.
+`ledger/recipient_holdings.py` can remember who holds what. Filtering happened before, in `choice/row_shape.py`.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from gateway.choice import identity
 from gateway.choice.identity import Limited, NormalIdentifier, Undeclared, kinds, spelling
-from gateway.choice.rows import ANYTHING, KINDS_OF, Held, kinds_of
+from gateway.choice.row_shape import ANYTHING, KINDS_OF, Held, kinds_of
 from gateway.consent import tokens
 from gateway.consent.tokens import DeviceToken
 from gateway.keys import seals

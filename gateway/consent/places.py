@@ -13,8 +13,7 @@ from typing import Protocol
 
 from gateway.choice import coarsening
 from gateway.choice.law import UNREADABLE_PLACE
-from gateway.choice.sensitive import SensitivePlaces, on_earth
-from gateway.choice.sensitive_file import LEAST_CORNERS
+from gateway.choice.sensitive import LEAST_CORNERS, SensitivePlaces, on_earth
 
 CODE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 # OpenRTB writes countries in alpha-3. Only where subdivisions matter to a rule is a translation needed; every other

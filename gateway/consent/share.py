@@ -25,16 +25,16 @@ from typing import NamedTuple
 
 import orjson
 
-from gateway.choice import rows as rows_of
+from gateway.choice import row_shape as rows_of
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.question import Grant, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.consent.check import Ask, Checks
 from gateway.consent.people import People, left
-from gateway.delivery.forward import Forwarder, ForwardOutcome
+from gateway.delivery.outgoing import Forwarder, ForwardOutcome
 from gateway.keys.secret_files import KEY_BYTES, Secrets
-from gateway.ledger import consent_proof, disclosures, grants, recipients_reached
-from gateway.ledger.disclosed import POSSIBLE
+from gateway.ledger import disclosures, grants, recipients_to_tell
+from gateway.ledger.counted_disclosures import POSSIBLE
 from gateway.ledger.disclosures import FIRST, NOT_SENT, Acknowledged, Intended
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
@@ -467,7 +467,7 @@ class Sharing:
         def job(tx: Transaction) -> None:
             gone = disclosures.mark(tx, recipient.name, batch, [item.intended for item in items.values()], outcome)
             if outcome != NOT_SENT:
-                recipients_reached.take_back(tx, recipient.name, gone, at)
+                recipients_to_tell.take_back(tx, recipient.name, gone, at)
             for item in items.values() if directed else ():
                 if outcome == "sent":
                     grants.use(tx, item.own, recipient.name, now)
@@ -521,7 +521,7 @@ def _alone(handle: bytes) -> dict[str, object]:
 
 def _proved(tx: Transaction, item: _Ready) -> bool:
     """Puts the proofs of the opt-ins that it relies on into a row; whether each is there."""
-    found = [consent_proof.of(tx, grant.seq, grant.purpose) for grant in item.relied_on]
+    found = [grants.proof_of_opt_in(tx, grant.seq, grant.purpose) for grant in item.relied_on]
     if found:
         item.out["consent"] = found
     return None not in found

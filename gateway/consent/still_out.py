@@ -13,7 +13,7 @@ from gateway.choice.standing import OUT
 from gateway.consent import tokens
 from gateway.consent.choice_result import silent_until
 from gateway.consent.people import OF_A_PHONE
-from gateway.ledger import installation, reach, records, travel
+from gateway.ledger import device_states, reach, records, travel
 from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
 from gateway.terms import SIGNAL_PURPOSES, Purpose
@@ -133,7 +133,7 @@ def _said_by(tx: Transaction, subject: Subject, since: int = 0) -> dict[Purpose,
     """When an installation of an app last said no, whatever it named."""
     if subject.kind != "device" or not subject.value:
         return {}
-    return installation.last_out(tx.db.execute, tokens.mark_of(subject.value), since)
+    return device_states.last_out(tx.db.execute, tokens.mark_of(subject.value), since)
 
 
 def superseded(tx: Transaction, subjects: Iterable[Subject], purpose: Purpose, position: int) -> bool:

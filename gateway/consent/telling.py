@@ -22,7 +22,7 @@ from gateway.delivery.background import beside
 from gateway.delivery.deadlines import Calendar
 from gateway.delivery.webhook import Carrier, Parcel, PostOutcome, Tried
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import deletions_acknowledged, endpoints, outbox
+from gateway.ledger import outbox
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.outbox import Listed, Message, OutboxKind, State
@@ -132,11 +132,11 @@ class Telling:
         recipient, now, done = way.recipient, milliseconds(self._clock()), 0
 
         def job(tx: Transaction) -> tuple[list[Message], Sequence[int]]:
-            known = endpoints.read(tx, recipient, now)
+            known = outbox.read_endpoint(tx, recipient, now)
             if known.gone == way.endpoint:
                 outbox.give_up(tx, recipient, GAVE_UP, way.kind)
             elif known.gone and not self._is_configured(known.gone):
-                endpoints.back(tx, recipient)
+                outbox.take_endpoint_back(tx, recipient)
             if way.one_at_a_time:
                 outbox.split(tx, recipient, now)
             return outbox.read(tx, recipient, now, AT_ONCE, way.kind), known.generations
@@ -175,7 +175,7 @@ class Telling:
             due = None if pause is None else now + max(pause, tried.wait)
             outbox.failed(tx, message.id, now, due, REPEATED if tried.taken else tried.answer)
             if tried.outcome is PostOutcome.GONE:
-                endpoints.gave_up(tx, recipient, way.endpoint, now)
+                outbox.note_endpoint_gone(tx, recipient, way.endpoint, now)
                 outbox.give_up(tx, recipient, GAVE_UP, way.kind)
             elif _is_about_the_receiver(tried):
                 outbox.put_off(tx, recipient, now + (tried.wait or min(pause or RESTS, RESTS)), way.kind)
@@ -190,7 +190,7 @@ class Telling:
         now = self._clock()
         try:
             with contextlib.closing(self._writer.store.open_to_read()) as db:
-                waiting, gone = outbox.waiting(db), endpoints.gone(db)
+                waiting, gone = outbox.waiting(db), outbox.endpoints_gone(db)
         except (sqlite3.Error, LedgerRefused) as error:
             raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
         counts: dict[str, Counter[str]] = {}
@@ -224,7 +224,7 @@ class Telling:
 
         def job(tx: Transaction) -> int:
             if recipient:
-                endpoints.back(tx, recipient)
+                outbox.take_endpoint_back(tx, recipient)
             return outbox.again(tx, now, recipient=recipient, name=name)
 
         return await self._writer.commit(job)
@@ -247,14 +247,18 @@ class Telling:
         now = milliseconds(self._clock())
 
         def job(tx: Transaction) -> int:
-            return endpoints.rotate(tx, recipient, now) if renew else endpoints.read(tx, recipient, now).generations[0]
+            return (
+                outbox.rotate_secret(tx, recipient, now)
+                if renew
+                else outbox.read_endpoint(tx, recipient, now).generations[0]
+            )
 
         return webhook.printed(webhook.secret_of(self._secrets, recipient, await self._writer.commit(job)))
 
 
 def _is_first(tx: Transaction, message: Message, tried: Tried, now: int) -> bool:
     """Whether what the recipient signed about it, where it signs, was not said before."""
-    return not tried.proof or deletions_acknowledged.keep(
+    return not tried.proof or outbox.keep_deletion_token(
         tx, message.id, message.recipient, tried.proof_name, tried.proof, now
     )
 

@@ -23,7 +23,6 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from gateway.choice.recipient import Recipient
-from gateway.consent import in_force_then
 from gateway.consent import still_out as still_out_of
 from gateway.consent import tokens as asked_of
 from gateway.consent.check import Ask, Checked, Checks, Explained, Then
@@ -36,22 +35,21 @@ from gateway.ledger import (
     access,
     ages,
     changes,
+    device_states,
     documents,
     erasure,
+    evidence,
     idempotency,
-    installation,
     links,
-    person_notices,
+    notices,
     recipients_to_tell,
     replay,
-    states,
     voiding,
 )
-from gateway.ledger.emergency import Emergency
+from gateway.ledger.emergency import Emergency, KeptRequest
+from gateway.ledger.emergency import request_answer as answer_of
 from gateway.ledger.entry import Notice, b64
 from gateway.ledger.errors import NothingKept, StoreUnavailable
-from gateway.ledger.kept_request import KeptRequest
-from gateway.ledger.kept_request import answer as answer_of
 from gateway.ledger.leases import Leases
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.receipt import Opening
@@ -154,12 +152,16 @@ class Consent:
         def job(tx: Transaction) -> int:
             request = seals.new_browser()
             everybody = every_reading(subjects)
-            written = [recipients_to_tell.hear(tx, subject, chosen, request) for subject in everybody if chosen]
+            written = [
+                recipients_to_tell.hear_and_tell(tx, subject, chosen, request) for subject in everybody if chosen
+            ]
             for device in (subject for subject in subjects if subject.is_device):
-                written += [states.begin(tx, device, state, request) for state in began]
+                written += [device_states.begin_state(tx, device, state, request) for state in began]
                 if proved is None or device.key == proved.key:
                     own = {} if device.key in vouched else by
-                    written += [states.end(tx, device, replace(state, details=own), request) for state in ended]
+                    written += [
+                        device_states.end_state(tx, device, replace(state, details=own), request) for state in ended
+                    ]
             links.tie(tx, account, subjects, milliseconds(at))
             return sum(entry is not None for entry in written)
 
@@ -407,7 +409,7 @@ class Consent:
             accounts = [subject.key for subject in subjects if subject.is_account]
             for subject in [each for each in subjects if each.key in vouched]:
                 links.disclaim(tx, subject, accounts, milliseconds(now))
-                installation.lift(tx, subject, asked.purpose, now)
+                device_states.lift_state(tx, subject, asked.purpose, now)
 
         return await self.choose(subjects, choice, key=key, body=body, allow=allow)
 
@@ -433,7 +435,7 @@ class Consent:
         at, request = self.clock(), seals.new_browser()
 
         def job(tx: Transaction) -> int:
-            return len([person_notices.tell(tx, subject, notice, day, outcome, at, request) for subject in subjects])
+            return len([notices.note_told(tx, subject, notice, day, outcome, at, request) for subject in subjects])
 
         return await self._writer.commit(job)
 
@@ -475,7 +477,7 @@ class Consent:
         then = None
         if moment is not None:
             found = await self.standings_at(self.checks.name(ask), moment)
-            held = await asyncio.to_thread(in_force_then.read_held_then, self._writer.store, moment)
+            held = await asyncio.to_thread(evidence.read_held_then, self._writer.store, moment)
             then = Then(moment.date(), found.position, found.standings, found.grants, held)
         try:
             return self.checks.explain(ask, then), then

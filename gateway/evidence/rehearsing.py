@@ -19,10 +19,10 @@ import structlog
 
 from gateway.delivery.background import Every
 from gateway.disk import locked
-from gateway.ledger import rehearsals
+from gateway.ledger import evidence
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.rehearsals import Last, Rehearsal
+from gateway.ledger.evidence import Rehearsal, YoungestRehearsal
 from gateway.ledger.writer import WRITE_SECONDS, Writer
 
 PERIOD = 30.0  # seconds between two looks whether one is due
@@ -59,7 +59,7 @@ class Rehearsing:
         self._run = run
         self._thread = Every("rehearsing", PERIOD, self._look, first=FIRST)
         self._tried: datetime | None = None
-        self._read: tuple[datetime, Last | None, datetime | None] | None = None
+        self._read: tuple[datetime, YoungestRehearsal | None, datetime | None] | None = None
         self._told: list[str] = []
 
     def running(self) -> contextlib.AbstractAsyncContextManager[None]:
@@ -96,11 +96,11 @@ class Rehearsing:
         self._read = None
         self.alarms()
 
-    def last(self) -> Last | None:
+    def last(self) -> YoungestRehearsal | None:
         """The youngest on record; None too while that cannot be read."""
         return self._known()[0]
 
-    def _known(self) -> tuple[Last | None, datetime | None]:
+    def _known(self) -> tuple[YoungestRehearsal | None, datetime | None]:
         now = self._clock()
         if self._read is None or not timedelta(0) <= now - self._read[0] < timedelta(seconds=STALE):
             last = since = None
@@ -108,7 +108,7 @@ class Rehearsing:
                 contextlib.suppress(sqlite3.Error, LedgerRefused),
                 contextlib.closing(self._writer.store.open_to_read()) as db,
             ):
-                last, since = rehearsals.last(db), rehearsals.owed_since(db)
+                last, since = evidence.last_rehearsal(db), evidence.rehearsal_owed_since(db)
             self._read = (now, last, since)
         return self._read[1], self._read[2]
 
@@ -135,7 +135,7 @@ class Rehearsing:
 
 def enter_rehearsal(writer: Writer, found: Rehearsal, in_force: Sequence[Document], at: datetime) -> int:
     """Writes it down; the entry's number. Raises `StoreUnavailable`."""
-    job = partial(rehearsals.note, rehearsal=found, in_force=in_force, at=at)
+    job = partial(evidence.note_rehearsal, rehearsal=found, in_force=in_force, at=at)
     try:
         return writer.submit(job).result(WRITE_SECONDS)
     except NotYet:

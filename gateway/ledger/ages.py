@@ -4,6 +4,8 @@ What was proved (an account's assertion, the desk, an attestation) never rises b
 only the desk may say that somebody is older. What nobody proved is an installation's *word*: it makes its phone and the
 ids that no account has younger, and is taken back where the person's account is proved beside it. The band stands
 in sealed details and in keyed rows, never in a leaf.
+
+A child that was found is the youngest, and no to everything, for good; what is forgotten of it is erasure.py's.
 """
 
 from collections.abc import Iterable
@@ -11,12 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.choice.law import AGES
-from gateway.ledger import records
-from gateway.ledger.reach import group, own_names, targets_of
+from gateway.ledger import records, travel
+from gateway.ledger.reach import group, own_names, targets_of, whole_of
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
-from gateway.terms import ChoiceKind
+from gateway.terms import CHOOSABLE, ChoiceKind
 
 Age = tuple[str, str]  # the present band and the youngest that ever was
 TAKEN_BACK = ""  # in place of a band: an installation's word, or everybody's, counts no longer
@@ -155,3 +157,13 @@ def _set(tx: Transaction, key: bytes, band: str, youngest: str, seq: int) -> Non
 
 def _younger(one: str, other: str) -> bool:
     return AGES.index(one) < AGES.index(other)
+
+
+def deny_child(tx: Transaction, subject: Subject, seq: int, now: int) -> None:
+    """On an identifier, its other names and all that an account has now; for good, but for what only an app's word ties
+    to it, which is as young as the account while it does.
+    """
+    travel.opt_out(tx, subject.key, CHOOSABLE, seq, now, account=subject.is_account, looser=subject.looser)
+    keys = whole_of(tx, subject.key, now) if subject.is_account else group(tx, subject.key)
+    fix(tx, sorted(keys), seq)
+    recompute(tx, keys | (targets_of(tx, subject.key, now) if subject.is_account else set()), now)

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from gateway.ledger import entry, grants, recipient_holdings
-from gateway.ledger.disclosed import POSSIBLE, SENT
+from gateway.ledger.counted_disclosures import POSSIBLE, SENT
 from gateway.ledger.recipient_holdings import Left
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction

@@ -1,15 +1,20 @@
-"""Ed25519 keys of the log and of its witnesses, as signers and verifiers of notes (RFC 8032; C2SP signed-note).
+"""Ed25519 keys of the log and of its witnesses, as signers and verifiers of notes (RFC 8032; C2SP signed-note and
+tlog-cosignature).
 
 A log may carry an ML-DSA-44 line beside (kind 0x06): signing takes a list of signers, and verifiers pass over kinds
-that they do not know.
+that they do not know. A witness's signature says "as of this time I saw no larger tree of this log": 8 bytes of time
+and an Ed25519 signature over "cosignature/v1", the time and the note's text. Whether a tree may be signed is for
+publisher.py and witness.py.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from gateway.ledger import note
+from gateway.ledger.note import Verifier
 
 KIND = 0x01
 PUBLIC = 32  # bytes of a public key
@@ -66,3 +71,71 @@ def named(vkey: str, kind: int) -> tuple[str, bytes]:
     if key.kind != kind or len(key.public) != PUBLIC:
         raise ValueError(f"not an Ed25519 verifier key of kind {kind}")
     return key.name, key.public
+
+
+COSIGNATURE_KIND = 0x04  # C2SP signed-note: timestamped Ed25519 cosignatures
+TIME = 8  # bytes before the signature, big-endian
+MAX_TIME = 2**63 - 1
+
+Seconds = Callable[[], int]  # since 1970
+
+
+def _message(time: int, text: bytes) -> bytes:
+    return b"cosignature/v1\ntime %d\n" % time + text
+
+
+def time_of(signature: bytes) -> int:
+    """When a cosignature was made, in seconds since 1970."""
+    return int.from_bytes(signature[:TIME], "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Cosigner:
+    """Signs as a witness; `seed` of 32 bytes, used for nothing else: the message does not hold the name."""
+
+    name: str
+    seed: bytes = field(repr=False)
+    clock: Seconds
+
+    @property
+    def public(self) -> bytes:
+        return Ed25519Signer(self.name, self.seed).public
+
+    @property
+    def key_id(self) -> bytes:
+        return note.key_id(self.name, COSIGNATURE_KIND, self.public)
+
+    @property
+    def vkey(self) -> str:
+        return note.vkey(self.name, COSIGNATURE_KIND, self.public)
+
+    def sign(self, text: bytes) -> bytes:
+        time = self.clock()
+        signed = Ed25519Signer(self.name, self.seed).sign(_message(time, text))
+        return time.to_bytes(TIME, "big") + signed
+
+
+@dataclass(frozen=True, slots=True)
+class CosignatureVerifier:
+    name: str
+    public: bytes
+
+    @classmethod
+    def from_vkey(cls, text: str) -> "CosignatureVerifier":
+        """Raises ValueError for another kind of key."""
+        return cls(*named(text, COSIGNATURE_KIND))
+
+    @property
+    def key_id(self) -> bytes:
+        return note.key_id(self.name, COSIGNATURE_KIND, self.public)
+
+    def verify(self, text: bytes, signature: bytes) -> bool:
+        time = time_of(signature)
+        message = _message(time, text)
+        return time <= MAX_TIME and Ed25519Verifier(self.name, self.public).verify(message, signature[TIME:])
+
+
+def cosignature_verifier(vkey: str) -> Verifier:
+    """Of a log's or a witness's key, as its kind says. Raises ValueError for kinds that we do not know."""
+    known = CosignatureVerifier if note.read_vkey(vkey).kind == COSIGNATURE_KIND else Ed25519Verifier
+    return known.from_vkey(vkey)

@@ -14,19 +14,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.ledger import (
-    account_names,
-    child,
+    ages,
     erasure_by_unlink,
-    erasure_scope,
+    reach,
     recipient_holdings,
-    recipients_reached,
+    recipients_to_tell,
     records,
     suppression,
 )
-from gateway.ledger.erasure_scope import Own
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.reach import whole_of
-from gateway.ledger.recipients_reached import ToldWord
+from gateway.ledger.reach import Belongings, whole_of
+from gateway.ledger.recipients_to_tell import ToldWord
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import CHOOSABLE, ChoiceKind, Erasing
@@ -67,10 +65,10 @@ def erase(tx: Transaction, order: ErasureOrder, request: bytes) -> Written:
     for subject in order.subjects:
         records.know(tx, subject, now)
     written = [_write(tx, subject, order, request) for subject in order.subjects]
-    own = erasure_scope.of(tx, _reached(tx, order, now))
-    persons = erasure_scope.persons(tx, own) | _tell(tx, order, own) | account_names.drop(tx, own)
+    own = reach.belongings(tx, _reached(tx, order, now))
+    persons = reach.persons_behind(tx, own) | _tell(tx, order, own) | records.drop_account_names(tx, own)
     if order.mode is Erasing.UNLINK:
-        persons |= {person for key in own for person in suppression.persons(tx, key)}
+        persons |= {person for key in own for person in suppression.suppressed_persons(tx, key)}
         erasure_by_unlink.unlink(tx, order.subjects, own, written[0].seq, now)
     else:
         _forget_details(tx, order, own)
@@ -88,7 +86,7 @@ def _write(tx: Transaction, subject: Subject, order: ErasureOrder, request: byte
     found = order.mode is Erasing.CHILD
     written = records.append(tx, subject, Choice(ENTRY[order.mode], CHOOSABLE if found else (), "", order.at), request)
     if found:
-        child.deny(tx, subject, written.seq, milliseconds(order.at))
+        ages.deny_child(tx, subject, written.seq, milliseconds(order.at))
     return written
 
 
@@ -100,25 +98,27 @@ def _reached(tx: Transaction, order: ErasureOrder, now: int) -> set[bytes]:
     return keys
 
 
-def _tell(tx: Transaction, order: ErasureOrder, own: Own) -> set[bytes]:
+def _tell(tx: Transaction, order: ErasureOrder, own: Belongings) -> set[bytes]:
     """Recipients first, while it is known who got what. Rows that nobody can name stay until a call does. Returns whose
     keys of the vault are not needed any more.
     """
-    names, unlinks = recipients_reached.names_of(tx, order.subjects, own), order.mode is Erasing.UNLINK
-    found = list(recipients_reached.identified(tx, names, own))
-    recipients_reached.tell(tx, ((each, ToldWord.DELETE) for each in found), order.at)
+    names, unlinks = recipients_to_tell.names_of(tx, order.subjects, own), order.mode is Erasing.UNLINK
+    found = list(recipients_to_tell.identified(tx, names, own))
+    recipients_to_tell.tell_recipients(tx, ((each, ToldWord.DELETE) for each in found), order.at)
     if order.mode is Erasing.CHILD:
-        recipients_reached.tell_backend(tx, order.subjects, order.at)
+        recipients_to_tell.tell_backend(tx, order.subjects, order.at)
     if unlinks:
         recipient_holdings.forget_informed(tx, own)
-    return recipients_reached.forget(tx, own if unlinks else {*names, *recipient_holdings.keys_among(tx, own)}, own)
+    return recipients_to_tell.forget_recipients(
+        tx, own if unlinks else {*names, *recipient_holdings.keys_among(tx, own)}, own
+    )
 
 
-def _forget_details(tx: Transaction, order: ErasureOrder, own: Own) -> None:
+def _forget_details(tx: Transaction, order: ErasureOrder, own: Belongings) -> None:
     tx.db.executemany("UPDATE detail SET sealed = NULL WHERE key = ? AND seq >= ?", list(own.items()))
     _begin_anew(tx, own)
     for subject in order.subjects:
-        suppression.keep(tx, subject)
+        suppression.keep_suppression(tx, subject)
 
 
 def _begin_anew(tx: Transaction, keys: Iterable[bytes]) -> None:

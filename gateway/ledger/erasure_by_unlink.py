@@ -13,19 +13,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from gateway.choice.standing import NONE
 from gateway.ledger import (
     ages,
-    connected_people,
     happenings,
     idempotency,
     links,
     live_rows,
+    reach,
     replay,
     suppression,
     unlinked_remains,
 )
-from gateway.ledger.erasure_scope import Own
-from gateway.ledger.leaves import BODY, JOINED
-from gateway.ledger.reach import carriers, group, looser, mailbox, spellings, targets_of, with_looser, with_mailbox
+from gateway.ledger.reach import (
+    Belongings,
+    carriers,
+    group,
+    looser,
+    mailbox,
+    spellings,
+    targets_of,
+    with_looser,
+    with_mailbox,
+)
 from gateway.ledger.rows_check import FOR_EVER
+from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.subjects import Subject
 from gateway.ledger.unlinked_remains import End
@@ -105,9 +114,9 @@ OF_ENTRIES = ("given", "told_event", "age_event", "acted")  # keyed by an entry'
 Row = tuple[bytes, str, bytes, bytes]  # of a deny that travelled: key, purpose, origin, via
 
 
-def unlink(tx: Transaction, subjects: Sequence[Subject], own: Own, seq: int, now: int) -> None:
+def unlink(tx: Transaction, subjects: Sequence[Subject], own: Belongings, seq: int, now: int) -> None:
     """Everything but what opens at recipients' doors: that was told before. `seq`: the erasure's first entry."""
-    near = with_looser(tx, connected_people.of(tx.db, own)) - own.keys()
+    near = with_looser(tx, reach.connected_people(tx.db, own)) - own.keys()
     others = _keep_ages(tx, own, seq, now)
     others |= _keep_ends_and_denies(tx, own, seq, now)
     others |= {key for subject in subjects for key in subject.looser}
@@ -120,14 +129,14 @@ def unlink(tx: Transaction, subjects: Sequence[Subject], own: Own, seq: int, now
     for table, column in NAMES:
         tx.db.executemany(f"DELETE FROM {table} WHERE {column} = ?", never_released)  # noqa: S608 - names are ours
     for key in own:
-        suppression.drop(tx, key)
+        suppression.drop_suppression(tx, key)
         tx.db.execute("DELETE FROM erased WHERE identifier = ?", (key,))
     _stand(tx, own, others - own.keys(), now)
     _forget_lifted(tx, near, seq, now)
     _keep_revoked(tx, others - own.keys(), seq, now)
 
 
-def _keep_ages(tx: Transaction, own: Own, seq: int, now: int) -> set[bytes]:
+def _keep_ages(tx: Transaction, own: Belongings, seq: int, now: int) -> set[bytes]:
     """How old others are, and what they were told, through a link that goes or went: their own from this entry on."""
     others: set[bytes] = set()
     for account in own:
@@ -146,13 +155,13 @@ def _had(tx: Transaction, account: bytes) -> set[bytes]:
     return {name for (identifier,) in rows for name in group(tx, identifier)}
 
 
-def _accounts(tx: Transaction, own: Own) -> set[bytes]:
+def _accounts(tx: Transaction, own: Belongings) -> set[bytes]:
     """The accounts that had one of these: they no longer have it."""
     rows = [tx.db.execute("SELECT account FROM link WHERE identifier = ?", (key,)).fetchall() for key in own]
     return {account for found in rows for (account,) in found} - own.keys()
 
 
-def _keep_ends_and_denies(tx: Transaction, own: Own, seq: int, now: int) -> set[bytes]:
+def _keep_ends_and_denies(tx: Transaction, own: Belongings, seq: int, now: int) -> set[bytes]:
     """What these ended stays ended, and what others got from them stays there. Returns whose rows change."""
     ended = _ended(tx, own)
     forms = {form for key in own for form in looser(tx, key, tx.size)} - own.keys()
@@ -186,16 +195,16 @@ def _made_own(tx: Transaction, way: bytes) -> set[Row]:
 
 def _ever_reached(tx: Transaction, keys: set[bytes]) -> set[bytes]:
     """Whoever may have got something of these at any time, and has a row: from the log alone they had it until now."""
-    near = with_looser(tx, connected_people.of(tx.db, keys)) if keys else ()
+    near = with_looser(tx, reach.connected_people(tx.db, keys)) if keys else ()
     return {row[0] for row in happenings.rows_of(tx.db, "SELECT key FROM standing WHERE key IN ({marks})", near)}
 
 
-def _beside(tx: Transaction, own: Own, key: bytes) -> set[bytes]:
+def _beside(tx: Transaction, own: Belongings, key: bytes) -> set[bytes]:
     """Every name of the spellings of a mailbox that stay, and a digest that is another identifier's too."""
     return (mailbox(tx, key) | group(tx, key)) - own.keys()
 
 
-def _ended(tx: Transaction, own: Own) -> list[tuple[bytes, str, str, str]]:
+def _ended(tx: Transaction, own: Belongings) -> list[tuple[bytes, str, str, str]]:
     """What other spellings of a mailbox had said, until one of these said something else."""
     found = set[tuple[bytes, str, str, str]]()
     for key in sorted({other for name in own for other in _beside(tx, own, name)}):
@@ -205,7 +214,7 @@ def _ended(tx: Transaction, own: Own) -> list[tuple[bytes, str, str, str]]:
     return sorted(found)
 
 
-def _keep_denies(tx: Transaction, own: Own, rows: Iterable[Row], free: set[bytes], seq: int, now: int) -> None:
+def _keep_denies(tx: Transaction, own: Belongings, rows: Iterable[Row], free: set[bytes], seq: int, now: int) -> None:
     """Denies that others got from these or through them go on, from somebody random and from this entry on. What came
     through an account that is no more came through what that had: the row names it, and that one's own yes lifts it.
     What a mailbox said in a spelling that is no more is as if it had been said in another that is there. `free`: forms
@@ -260,11 +269,11 @@ def _keep_revoked(tx: Transaction, others: Iterable[bytes], seq: int, now: int) 
     """What others had allowed a recipient, and what a no of these ended, stays ended: without it standings made again
     from the log would have it. Whoever never allowed one anything is not looked at.
     """
-    near = connected_people.of(tx.db, others)
+    near = reach.connected_people(tx.db, others)
     allowed = sorted({row[0] for row in happenings.rows_of(tx.db, ALLOWED, near)})
     if not allowed:
         return
-    everybody = connected_people.of(tx.db, allowed)
+    everybody = reach.connected_people(tx.db, allowed)
     happened = happenings.of(tx.db, everybody, FOR_EVER)
     with contextlib.closing(replay.live_again(tx.db, everybody, happened, settle_last=True)) as life:
         made, live = ({*happenings.rows_of(db, GRANTS, allowed)} for db in (life, tx.db))
@@ -273,7 +282,7 @@ def _keep_revoked(tx: Transaction, others: Iterable[bytes], seq: int, now: int) 
     recompute(tx, {row[0] for row in revoked}, now)
 
 
-def _is_others(tx: Transaction, form: bytes, own: Own) -> bool:
+def _is_others(tx: Transaction, form: bytes, own: Belongings) -> bool:
     """Whether a form that only others hash is somebody else's too; if not, it has its denies from these alone."""
     owners = {row[0] for row in tx.db.execute("SELECT canonical FROM looser_name WHERE alias = ?", (form,))}
     return bool(owners - own.keys()) or any(tx.db.execute(sql, (form,)).fetchone() for sql in OTHERS)
@@ -289,7 +298,7 @@ def _forget_entries(tx: Transaction, own: Mapping[bytes, int]) -> None:
             tx.db.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq, *_ in rows])  # noqa: S608 - ours
 
 
-def _have_again(tx: Transaction, own: Own) -> None:
+def _have_again(tx: Transaction, own: Belongings) -> None:
     """Of a number that was given back: the links of its earlier holder as they were, where a later one had taken the
     place of its row.
     """
@@ -304,7 +313,7 @@ def _have_again(tx: Transaction, own: Own) -> None:
                 tx.size = size
 
 
-def _stand(tx: Transaction, own: Own, others: Iterable[bytes], now: int) -> None:
+def _stand(tx: Transaction, own: Belongings, others: Iterable[bytes], now: int) -> None:
     """No row is left of these, unless an earlier holder's choices still stand on it, or those of somebody who only
     looks like them and is found by the same digest: those are made again from the entries. Others' rows are made anew.
     """

@@ -1,15 +1,32 @@
 """Evidence that it was working: what was counted, what failed and what was in force in a stretch of time, as an entry
-(R31). Counts only: a cell of fewer than ten is merged with its neighbours, so that no entry tells of one person.
+(R31); what a rehearsal found, as another (L45); and what was in force at an earlier moment, read back from them.
+
+Counts only: a cell of fewer than ten is merged with its neighbours, so that no entry tells of one person. The youngest
+rehearsal says whether somebody has to look. What a verdict of an earlier moment rested on, for `gateway explain` at a
+date, are the recipients, the settings that decide and the law tables that the last evidence before it names; the rules
+themselves are this program's.
 """
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import sqlite3
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any, NamedTuple
 
+import msgspec
+
+from gateway.choice import law
+from gateway.choice.question import Gap, Notices, Office
+from gateway.choice.recipient import Recipient
+from gateway.keys import seals
 from gateway.ledger import documents, entry
 from gateway.ledger.documents import DESPITE_SIGNAL, EVIDENCE, NOTICE, SCREEN, Document
-from gateway.ledger.subjects import milliseconds
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.store import Store
+from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.writer import Transaction
 
 Counts = Mapping[str, Mapping[str, int]]  # by table, then by labels
@@ -166,3 +183,123 @@ def _changed(tx: Transaction, named: set[tuple[str, str]]) -> list[str]:
         return []
     before = {(kind, sha256) for kind, _, _, sha256 in named_in(*row)}
     return sorted({kind for kind, _ in before ^ named})
+
+
+REHEARSED = REHEARSAL
+LAST_REHEARSAL = """
+SELECT v.seq, v.until, e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq
+WHERE v.kind = ? ORDER BY v.seq DESC LIMIT 1
+"""
+FIRST_START = "SELECT min(start) FROM evidence WHERE kind != ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """`event`: the id of its entry. `content`: as `gateway.rehearsal.__main__.told_to_recipients` makes it."""
+
+    event: bytes
+    start: datetime
+    until: datetime
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class YoungestRehearsal:
+    """The youngest on record: where, when it ended, whether it passed, how much had failed."""
+
+    seq: int
+    until: datetime
+    passed: bool
+    failures: int
+
+
+def note_rehearsal(tx: Transaction, rehearsal: Rehearsal, in_force: Sequence[Document], at: datetime) -> int:
+    """The entry, with the documents that it was rehearsed by; its number."""
+    return rehearsed(tx, rehearsal.event, (rehearsal.start, rehearsal.until), rehearsal.content, in_force, at)
+
+
+def last_rehearsal(db: sqlite3.Connection) -> YoungestRehearsal | None:
+    """The youngest that was entered."""
+    row = db.execute(LAST_REHEARSAL, (REHEARSED,)).fetchone()
+    if row is None:
+        return None
+    seq, until, body, more = row
+    content = {**json.loads(body), **json.loads(more or b"{}")}["told"]
+    return YoungestRehearsal(seq, moment(until), bool(content.get("passed")), int(content.get("failures", 0)))
+
+
+def rehearsal_owed_since(db: sqlite3.Connection) -> datetime | None:
+    """When this installation first served: from then on a rehearsal is due."""
+    (start,) = db.execute(FIRST_START, (REHEARSED,)).fetchone()
+    return None if start is None else moment(start)
+
+
+def failed_rehearsal(event: bytes, start: datetime, until: datetime, why: str) -> Rehearsal:
+    """One that did not come to its end."""
+    return Rehearsal(event, start, until, {"passed": False, "failures": 1, "failed": [["", "", "", "", why]]})
+
+
+LAST_OF_KIND = """
+SELECT v.seq, e.body, d.body FROM evidence v LEFT JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq
+WHERE v.start <= ? AND v.kind != 'rehearsal' ORDER BY v.start DESC, v.seq DESC LIMIT 1
+"""
+DECIDING = frozenset({documents.RECIPIENTS, documents.SETTINGS, documents.LAW})
+
+
+class HeldThen(NamedTuple):
+    """What was in force at a moment. `by`: the entry that names it."""
+
+    by: int
+    office: Office
+    recipients: Mapping[str, Recipient]
+
+
+def read_held_then(store: Store, moment: datetime) -> HeldThen | None:
+    """None where no entry tells, or its documents are not kept, or say what this program cannot read. Raises
+    `StoreUnavailable`.
+    """
+    try:
+        with contextlib.closing(store.open_to_read()) as db:
+            row = db.execute(LAST_OF_KIND, (milliseconds(moment),)).fetchone()
+            if row is None or row[1] is None:
+                return None
+            texts = _texts_then(db, named_in(row[1], row[2]))
+    except (sqlite3.Error, LedgerRefused) as error:
+        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+    try:
+        [registry], [settings] = texts[documents.RECIPIENTS], texts[documents.SETTINGS]
+        laws = law.parse_law(tomllib.loads(text.decode()) for text in texts[documents.LAW])
+        office = _office_then(json.loads(settings), laws, moment.date())
+        return HeldThen(row[0], office, _recipients_then(json.loads(registry)))
+    except (KeyError, TypeError, ValueError):  # msgspec's and TOML's errors are ValueErrors
+        return None
+
+
+def _texts_then(db: sqlite3.Connection, named: Iterable[tuple[str, str, str, str]]) -> dict[str, list[bytes]]:
+    """The documents that decide, by kind; none at all where one of them is not there: half the laws are other laws."""
+    found: dict[str, list[bytes]] = {}
+    for kind, _, _, sha256 in named:
+        if kind not in DECIDING:
+            continue
+        document = documents.read(db, seals.unb64(sha256))
+        if document is None:
+            return {}
+        found.setdefault(kind, []).append(document.body)
+    return found
+
+
+def _office_then(settings: Mapping[str, Any], laws: law.LawTable, on: date) -> Office:
+    notice = settings["notice"]
+    gaps = tuple(
+        Gap(date.fromisoformat(gap["from"]), date.fromisoformat(gap["until"]), gap["surface"]) for gap in notice["gaps"]
+    )
+    notices = Notices(date.fromisoformat(notice["told_everyone"]), gaps, notice["wait_days"])
+    return Office(
+        laws, on, settings["age"]["floor"], notices, settings["aggregate"]["least"], settings["cpni"]["module"]
+    )
+
+
+def _recipients_then(registry: Mapping[str, Mapping[str, Any]]) -> dict[str, Recipient]:
+    """As configured then; of an upload it is only known that there was one."""
+    plain = {name: {**item, "upload": []} for name, item in registry.items()}
+    return msgspec.convert(plain, dict[str, Recipient])

@@ -1,17 +1,108 @@
-"""The examination of a ledger before it is answered from: every gate, its pages where its past is not known, and what
-was signed last. The watch asks twice a second; the long part is done once for each file.
+"""The examination of a ledger before it is answered from: every gate, its pages where the last stop was not clean, and
+what was signed last; and what a migration does to older ledgers that SQL cannot. `app.composition` calls it.
+
+The watch asks twice a second; the long part is done once for each file. Whether the last stop was clean says a small
+file beside the ledger, marked while somebody has it open: every process shares a lock on it, and the last to leave
+takes the mark away. Who finds the mark and nobody who shares the lock comes after a crash. One process of several that
+is killed leaves no trace: the kernel keeps what it wrote; a power cut ends them all.
+
+A migration runs in its own transaction and changes no entry: older ledgers get their tree, and their openings a box of
+their own.
 """
 
+import contextlib
+import fcntl
+import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from gateway.ledger import schema
-from gateway.ledger.clean_stop import Stop
+from gateway import disk
+from gateway.keys import seals
+from gateway.keys.secret_files import PersonKeys
+from gateway.ledger import openings, replay, schema, voiding
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.merkle import Frontier
 from gateway.ledger.publisher import Publisher
-from gateway.ledger.tree import TreeBroken
+from gateway.ledger.schema import FILE
+from gateway.ledger.tree import Tree, TreeBroken
+from gateway.ledger.writer import Persons, Transaction
+
+NAME = f"{FILE}.open"
+MARK = b"open\n"
+
+
+@dataclass(slots=True)
+class Stop:
+    """`doubtful`: the last stop was not clean. Whoever has read every page since says `settled`."""
+
+    doubtful: bool
+
+    def settled(self) -> None:
+        self.doubtful = False
+
+
+@contextlib.contextmanager
+def marked_while_open(folder: Path) -> Iterator[Stop]:
+    """While the installation is in use. The mark stays for the next start while this stop is in doubt. Raises
+    `LedgerRefused` where the folder cannot be written to.
+    """
+    descriptor = _open_mark(folder)
+    try:
+        alone = _alone(descriptor)
+        if alone:
+            _write_back(folder)
+        stop = Stop(alone and bool(os.pread(descriptor, len(MARK), 0)))
+        if alone:
+            os.pwrite(descriptor, MARK, 0)
+            os.fsync(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        try:
+            yield stop
+        finally:
+            if not stop.doubtful and _alone(descriptor):
+                os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def nobody_else(folder: Path) -> Iterator[None]:
+    """While no other process has the installation open. Raises `LedgerRefused` where one has."""
+    descriptor = _open_mark(folder)
+    try:
+        if not _alone(descriptor):
+            raise LedgerRefused(f"{folder} is in use; stop the service first (`fuser {folder / NAME}` names it)")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open_mark(folder: Path) -> int:
+    try:
+        return os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise LedgerRefused(f"{folder} cannot be written to: {error.strerror}") from error
+
+
+def _write_back(folder: Path) -> None:
+    """What a sync that failed left in memory only must not be built upon."""
+    try:
+        disk.write_back(folder)
+    except OSError as error:
+        raise LedgerRefused(f"the logs in {folder} cannot be written to: {error.strerror}") from error
+
+
+def _alone(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
 
 AGAIN = 5.0  # seconds before a file that was found damaged is read through once more, unless it changed
 
@@ -57,3 +148,46 @@ class Examination:
             raise
         self._failed = None
         self._stop.settled()
+
+
+UNNAMED = "gateway.invalid/log/"  # a name that can never be a host (RFC 2606), followed by the ledger's own random id
+
+
+class Keepers(Persons, Protocol):
+    """What the vault offers to a migration."""
+
+    def add_openings(self, person: bytes) -> bytes: ...
+
+
+def prove_older_entries(db: sqlite3.Connection, vault: Keepers, origin: str) -> None:
+    """Version 4: names the log, grows the tree over every entry, and splits each box of details in two."""
+    name = origin or UNNAMED + db.execute("SELECT hex(ledger) FROM head").fetchone()[0].lower()
+    tree = Tree(db, Frontier())
+    for (body,) in db.execute("SELECT body FROM entry ORDER BY seq").fetchall():
+        tree.append(body)
+    db.execute("UPDATE head SET frontier = ?, origin = ?", (tree.frontier.pack(), name))
+    rows = db.execute("SELECT seq, event, person, sealed FROM detail WHERE sealed IS NOT NULL").fetchall()
+    for seq, event, person, sealed in rows:
+        boxes = _split_box(vault, event, person, sealed)
+        db.execute("UPDATE detail SET sealed = ?, opening = ? WHERE seq = ?", (*boxes, seq))
+    vault.commit()  # keys first: a key without an entry is harmless
+
+
+def void_again(db: sqlite3.Connection) -> None:
+    """Version 22: an earlier gateway brought back less than what consents on a voided screen had lifted."""
+    screens = [ui for (ui,) in db.execute("SELECT ui FROM voided_ui ORDER BY seq")]
+    voiding.stand_without(Transaction(db, replay.NOBODY), screens)
+
+
+def _split_box(vault: Keepers, event: bytes, person: bytes, sealed: bytes) -> tuple[bytes | None, bytes | None]:
+    known = vault.keys(person)
+    if known.details is None:
+        return None, None  # forgotten already
+    content = seals.open_seal([known.details], event, sealed)
+    rs, rd, details = (
+        content[: openings.SALT],
+        content[openings.SALT : 2 * openings.SALT],
+        content[2 * openings.SALT :],
+    )
+    keys = PersonKeys(person, known.details, vault.add_openings(person))
+    return openings.seal(keys, event, rs, rd, details)

@@ -1,12 +1,22 @@
-"""What a person allowed one recipient or one programme: it is theirs alone, never travels and opens nothing else.
+"""What a person allowed: grants to one recipient or one programme, and of every opt-in how it was given and what
+proves it. `records`, `links`, `travel` and `consent.share` call it.
 
-`opted_in` is one purpose and class (R7); `programme` is what a financial-incentive programme needs, a row a purpose; an
-opt-out of the purpose ends both. `directed` is one transfer that the person asked for, within ten minutes (R28): an
-opt-out does not end it, its one disclosure does. Two acts before that disclosure are one.
+A grant is theirs alone, never travels and opens nothing else. `opted_in` is one purpose and class (R7); `programme` is
+what a financial-incentive programme needs, a row a purpose; an opt-out of the purpose ends both. `directed` is one
+transfer that the person asked for, within ten minutes (R28): an opt-out does not end it, its one disclosure does. Two
+acts before that disclosure are one.
+
+How an opt-in was given (on which screen, with a live signal in sight, 11 CCR 7025(c)(3), by a parent, L71) is kept
+beside the identifier's own choice until any later one. What proves it to whoever gets data on it names nobody: the
+receipt's id, the time, the text (R7, L69).
 """
 
+import json
 from collections.abc import Iterable, Sequence
 
+from gateway.choice.standing import IN, OUT
+from gateway.ledger.entry import b64
+from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.writer import Transaction
 from gateway.terms import DataClass, GrantKind, Purpose
@@ -126,3 +136,58 @@ def void(tx: Transaction, ui: str) -> set[bytes]:
     keys = {row[0] for row in tx.db.execute("SELECT key FROM grant_choice WHERE ui = ? AND ui <> ''", (ui,))}
     tx.db.execute("DELETE FROM grant_choice WHERE ui = ? AND ui <> ''", (ui,))
     return keys
+
+
+OPTED_IN = f"SELECT d.event, {BODY} FROM detail d {JOINED} WHERE d.seq = ?"  # noqa: S608 - the pieces are ours
+
+
+def proof_of_opt_in(tx: Transaction, seq: int, purpose: str) -> dict[str, str] | None:
+    """`receipt` (the id that /v1/receipts takes), `purpose`, `at` (to the minute, UTC), `notice` (the text's SHA-256 in
+    base64url) and its `version`; None where the ledger no longer has it, and then it proves nothing.
+    """
+    row = tx.db.execute(OPTED_IN, (seq,)).fetchone()
+    if row is None or row[1] is None:
+        return None
+    leaf = json.loads(row[1])
+    return {
+        "receipt": b64(row[0]),
+        "purpose": purpose,
+        "at": leaf["t"],
+        "notice": leaf.get("n", ""),
+        "version": leaf.get("nv", ""),
+    }
+
+
+def keep_circumstances(
+    tx: Transaction,
+    key: bytes,
+    purposes: Iterable[Purpose],
+    seq: int,
+    now: int,
+    *,
+    ui: str,
+    informed: bool,
+    parental: bool,
+) -> None:
+    """Beside opt-ins that were written just now."""
+    tx.db.executemany(
+        "UPDATE own_choice SET ui = ?, informed = ?, parental = ? WHERE key = ? AND purpose = ? AND seq = ?",
+        [(ui, informed, parental, key, purpose, seq) for purpose in purposes],
+    )
+    recompute(tx, [key], now)
+
+
+def note_circumstances(tx: Transaction, seq: int, *, informed: bool, parental: bool) -> None:
+    """What an entry's public part does not tell, so that a standing can be made again from the log."""
+    if informed or parental:
+        tx.db.execute("INSERT INTO given VALUES (?, ?, ?)", (seq, informed, parental))
+
+
+def is_answered(tx: Transaction, key: bytes, purposes: Iterable[Purpose]) -> bool:
+    """Whether a signal of these purposes is no news: each is opted out by the identifier itself already, or was opted
+    in to with such a signal in sight, which then does not undo it again and again.
+    """
+    rows = tx.db.execute(
+        "SELECT purpose FROM own_choice WHERE key = ? AND (state = ? OR (state = ? AND informed))", (key, OUT, IN)
+    )
+    return set(purposes) <= {Purpose(row[0]) for row in rows}

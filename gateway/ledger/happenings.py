@@ -11,18 +11,9 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from gateway.ledger import (
-    ages,
-    child,
-    grants,
-    links,
-    person_notices,
-    records,
-    states,
-    unlinked_remains,
-)
-from gateway.ledger.leaves import BODY, JOINED
+from gateway.ledger import ages, device_states, grants, links, notices, records, unlinked_remains
 from gateway.ledger.reach import looser
+from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.subjects import Choice, Subject, moment
 from gateway.ledger.unlinked_remains import End
@@ -220,7 +211,7 @@ def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Hap
             act = partial(links.let_go, key=key, now=at)
         elif word is ChoiceKind.TOLD:
             act = partial(
-                person_notices.apply, subject=subject, notice=leaf["k"], day=day, outcome=outcome, seq=seq, now=at
+                notices.apply_told, subject=subject, notice=leaf["k"], day=day, outcome=outcome, seq=seq, now=at
             )
         elif word is ChoiceKind.CHILD_FOUND:
             act = partial(_child, subject=subject, seq=seq, now=at)
@@ -241,14 +232,14 @@ def _given(key: bytes, choice: Choice) -> GivenConsent | None:
 
 def _child(tx: Transaction, subject: Subject, seq: int, now: int) -> None:
     known = Subject(subject.kind, "", subject.keys, tuple(looser(tx, subject.key, seq)))
-    child.deny(tx, known, seq, now)
+    ages.deny_child(tx, known, seq, now)
 
 
 def _chose(tx: Transaction, subject: Subject, choice: Choice, seq: int) -> None:
     if choice.kind is ChoiceKind.STATE_BEGAN:
-        states.apply_began(tx, subject.key, choice, seq)
+        device_states.apply_began(tx, subject.key, choice, seq)
     elif choice.kind is ChoiceKind.STATE_ENDED:
-        states.apply_ended(tx, subject.key, choice)
+        device_states.apply_ended(tx, subject.key, choice)
     else:
         known = Subject(subject.kind, "", subject.keys, tuple(looser(tx, subject.key, seq)))
         records.apply(tx, known, choice, seq)

@@ -1,8 +1,10 @@
-"""Reading what happened: the entries about one identifier, with the texts that were shown. Reads only.
+"""Reading what happened: the entries about one identifier, with the texts that were shown, and the opening of one of
+them. The desk, the pages and the command line call it. Reads only.
 
 `events` is all of it, for the desk and the command line. `since_release` is what somebody may be shown who proved
 control of a number or a mailbox: nothing from before it was last given back, which is another person's (R5), nothing
-from before it was last erased (R19), and nothing of which account has had it, which is more than was proved (R12).
+from before it was last erased (R19), and nothing of which account has had it, which is more than was proved (R12). Nor
+is anything else opened once more: the value comes from whoever proved that it is theirs, rs from its sealed box.
 """
 
 import contextlib
@@ -20,9 +22,10 @@ from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import entry, openings, schema
 from gateway.ledger.documents import Document
-from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.leaves import BODY, JOINED
-from gateway.ledger.subjects import milliseconds
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.receipt import Opening
+from gateway.ledger.schema import BODY, JOINED
+from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.subjects import moment as _moment
 from gateway.ledger.travel import NO_DAY
 from gateway.terms import CHOOSABLE, ChoiceKind, Purpose
@@ -176,3 +179,19 @@ async def last_out_at(folder: Path, keys: Sequence[bytes]) -> dict[Purpose, int]
 def _purposes(body: bytes) -> list[Purpose]:
     said = json.loads(body).get("p", [])
     return [purpose for purpose in CHOOSABLE if purpose in said]
+
+
+BOX = "SELECT seq, person, opening FROM detail WHERE event = ? AND key = ?"
+
+
+def opening_of(folder: Path, event: bytes, subject: Subject, keys_of: PersonOf) -> Opening | None:
+    """None where the entry is not about the subject, not theirs to see, or forgotten. Raises `StoreUnavailable`."""
+    try:
+        with contextlib.closing(schema.open_to_read(folder)) as db:
+            row = db.execute(BOX, (event, subject.key)).fetchone()
+            if row is None or row[0] not in shown_to_holder(db, subject.key):
+                return None
+    except (sqlite3.Error, LedgerRefused) as error:
+        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+    rs = openings.open_(keys_of(row[1]), event, None, row[2]).rs
+    return Opening(subject.kind, subject.value, rs) if rs else None

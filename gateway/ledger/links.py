@@ -4,7 +4,7 @@ account's no goes along it, nothing comes back. Every change is an entry about t
 keyed rows alone.
 
 Denials cross from the earlier of a link's start and its entry until its end is on record: a clock that was ahead stops
-none. Reports begin at the later of the two (ledger/proved_periods.py).
+none. Reports begin at the later of the two (ledger/access.py).
 """
 
 import os
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gateway.choice.standing import IN, NONE
-from gateway.ledger import ages, grants, person_notices, records, travel
+from gateway.ledger import ages, grants, notices, records, travel
 from gateway.ledger.reach import group, spellings
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.subjects import Choice, Subject, Written, moment
@@ -184,7 +184,7 @@ def let_go(tx: Transaction, key: bytes, now: int) -> list[tuple[bytes, bytes, Sp
         tx.db.execute("INSERT INTO release VALUES (?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq", (name, tx.size))
     for account, name, *_ in ended:
         ages.keep(tx, account, [name], tx.size - 1)
-    person_notices.forget(tx, names)
+    notices.forget_told(tx, names)
     forget_yes(tx, names)
     # What the next holder says is sealed with keys of their own, so that forgetting one never forgets the other.
     tx.db.executemany("UPDATE standing SET person = NULL WHERE key = ?", [(name,) for name in names])

@@ -8,11 +8,10 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gateway.ledger import checkpoint, entry, note, proofs, tiles, tree
-from gateway.ledger.checkpoint_store import StoreBroken
+from gateway.ledger import entry, merkle, note, tree
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.proofs import Node
-from gateway.ledger.publisher import Publisher
+from gateway.ledger.merkle import Node
+from gateway.ledger.publisher import Publisher, StoreBroken
 from gateway.ledger.receipt import Receipt
 from gateway.ledger.store import Store
 
@@ -53,14 +52,14 @@ class LogReader:
         its entries are no longer kept.
         """
         with self._signed() as (db, signed):
-            height = 0 if level == tiles.ENTRIES else level
-            if signed is None or tiles.hashes_at(height, size_of(signed)) < n * tiles.WIDTH + width:
+            height = 0 if level == merkle.ENTRIES else level
+            if signed is None or merkle.hashes_at(height, size_of(signed)) < n * merkle.WIDTH + width:
                 return None
-            if level != tiles.ENTRIES:
+            if level != merkle.ENTRIES:
                 return tree.read_tile(db, level, n, width)
-            start = n * tiles.WIDTH
+            start = n * merkle.WIDTH
             bodies = [row[0] for row in db.execute(BODIES, (start, start + width))]
-            return tiles.bundle(bodies) if len(bodies) == width else None
+            return merkle.bundle(bodies) if len(bodies) == width else None
 
     def receipts(self, events: Sequence[bytes]) -> list[Receipt | None]:
         """One for each event, under the last checkpoint that witnesses signed too where that holds the entry, else
@@ -74,7 +73,7 @@ class LogReader:
     def consistency(self, old: int, new: int) -> list[bytes]:
         """The proof that the tree of one size grew out of that of an earlier one; both were signed."""
         with self._signed(refused_too=True) as (db, _):
-            return proofs.consistency(old, new, tree.nodes(db, new))
+            return merkle.consistency(old, new, tree.nodes(db, new))
 
     def to_be_witnessed(self) -> str | None:
         """The last checkpoint with the log's own signatures, also while a witness disagrees: it is asked again."""
@@ -92,7 +91,7 @@ class LogReader:
         if signed is None or seen is None:
             return None
         try:
-            ours, theirs = (checkpoint.parse(note.text_of(each)) for each in (signed, seen))
+            ours, theirs = (note.parse_checkpoint(note.text_of(each)) for each in (signed, seen))
         except (ValueError, note.NoteRefused):
             return None
         return seen if ours.origin == theirs.origin and theirs.size <= ours.size else None
@@ -111,12 +110,12 @@ class LogReader:
 
 def size_of(signed: str) -> int:
     """How many entries a signed checkpoint is of."""
-    return checkpoint.parse(note.text_of(signed)).size
+    return note.parse_checkpoint(note.text_of(signed)).size
 
 
 def _receipt(db: sqlite3.Connection, event: bytes, trees: Sequence[tuple[str, int, Node]]) -> Receipt | None:
     row = db.execute(ENTRY, (event,)).fetchone() or db.execute(ABOUT_NOBODY, (entry.b64(event),)).fetchone()
     for signed, size, node in trees if row else ():
         if row[0] < size:
-            return Receipt(row[0], tuple(proofs.inclusion(row[0], size, node)), signed, row[1])
+            return Receipt(row[0], tuple(merkle.inclusion(row[0], size, node)), signed, row[1])
     return None

@@ -15,10 +15,10 @@ from gateway.fold import record as told
 from gateway.fold.record import Record, Said
 from gateway.ledger.grants import ACT
 from gateway.ledger.happenings import ENTRIES, LINKS, MAILBOXES, NAMES, OLD_LINKS, USED
-from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.reach import SKEW
 from gateway.ledger.records import ACTS
 from gateway.ledger.rows_check import FOR_EVER
+from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.unlinked_remains import End
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source, Told
 

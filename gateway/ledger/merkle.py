@@ -1,6 +1,17 @@
-"""Hashing of the log: leaves, nodes, and the frontier that an append grows (RFC 6962 2.1, RFC 9162 2.1.1). Pure."""
+"""The Merkle tree of the log: hashes, proofs and tiles (RFC 6962 2.1, RFC 9162 2.1; C2SP tlog-tiles). Pure; `tree`
+keeps the hashes, `log_reader` and `witness` prove by them.
+
+Hashing: leaves, nodes, and the frontier that an append grows. Inclusion and consistency are proved by asking for nodes:
+(height, index) is the root of the complete subtree over the leaves [index << height, (index + 1) << height). Checking
+needs nothing but the numbers and hashes themselves.
+
+A full tile has 256 hashes. Level 0 holds leaf hashes, level L + 1 the roots of full tiles of level L; entries lie in
+bundles of 256, each behind its length as a big-endian uint16.
+"""
 
 import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 HASH = 32  # bytes of SHA-256
 EMPTY_ROOT = hashlib.sha256(b"").digest()
@@ -46,3 +57,200 @@ class Frontier:
 
     def pack(self) -> bytes:
         return b"".join(self._roots)
+
+
+Node = Callable[[int, int], bytes]
+
+
+class Unproved(Exception):
+    """The proof does not show what it claims."""
+
+
+def subtree(start: int, end: int, node: Node) -> bytes:
+    """MTH(D[start:end]) where `start` is a multiple of the largest power of two below the width."""
+    width = end - start
+    if width & (width - 1) == 0:
+        height = width.bit_length() - 1
+        return node(height, start >> height)
+    split = 1 << ((width - 1).bit_length() - 1)
+    return node_hash(subtree(start, start + split, node), subtree(start + split, end, node))
+
+
+def inclusion(index: int, size: int, node: Node) -> list[bytes]:
+    """The hashes beside the way from a leaf to the root, the leaf's sibling first. Raises ValueError for no leaf."""
+    if not 0 <= index < size:
+        raise ValueError(f"there is no leaf {index} in a tree of {size}")
+    start, end, path = 0, size, list[tuple[int, int]]()
+    while end - start > 1:
+        split = start + (1 << ((end - start - 1).bit_length() - 1))
+        path.append((split, end) if index < split else (start, split))
+        start, end = (start, split) if index < split else (split, end)
+    return [subtree(*span, node) for span in reversed(path)]
+
+
+def consistency(old: int, new: int, node: Node) -> list[bytes]:
+    """That the tree of `new` leaves grew out of that of `old`. Raises ValueError unless 0 < old <= new: a proof from
+    nothing means nothing.
+    """
+    if not 0 < old <= new:
+        raise ValueError(f"a tree of {new} did not grow out of one of {old}")
+    return [subtree(*span, node) for span in _consistency(old, 0, new, whole=True)]
+
+
+def _consistency(old: int, start: int, end: int, *, whole: bool) -> Iterator[tuple[int, int]]:
+    """SUBPROOF of RFC 9162 2.1.4.1 as spans of leaves."""
+    if old == end:
+        if not whole:
+            yield start, end
+        return
+    split = start + (1 << ((end - start - 1).bit_length() - 1))
+    if old <= split:
+        yield from _consistency(old, start, split, whole=whole)
+        yield split, end
+    else:
+        yield from _consistency(old, split, end, whole=False)
+        yield start, split
+
+
+def check_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes) -> None:
+    """Raises `Unproved`."""
+    _all_hashes([leaf, *proof])
+    if not 0 <= index < size:
+        raise Unproved(f"there is no leaf {index} in a tree of {size}")
+    found = leaf
+    for hash_, left in _turns(index, size - 1, proof):
+        found = node_hash(hash_, found) if left else node_hash(found, hash_)
+    if found != root:
+        raise Unproved("the leaf is not in the tree")
+
+
+def check_consistency(old: int, new: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes) -> None:
+    """Raises `Unproved`."""
+    _all_hashes(proof)  # a root of another length equals none that is made from hashes
+    if not 0 < old <= new or (old == new and (proof or old_root != new_root)) or (old < new and not proof):
+        raise Unproved(f"this is no proof that a tree of {new} grew out of one of {old}")
+    if old == new:
+        return
+    first, *rest = proof if old & (old - 1) else [old_root, *proof]
+    place, last = old - 1, new - 1
+    while place & 1:
+        place, last = place >> 1, last >> 1
+    before = after = first
+    for hash_, left in _turns(place, last, rest):
+        before = node_hash(hash_, before) if left else before
+        after = node_hash(hash_, after) if left else node_hash(after, hash_)
+    if before != old_root or after != new_root:
+        raise Unproved("the newer tree did not grow out of the older")
+
+
+def _turns(place: int, last: int, proof: Sequence[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Each hash of a proof on the way from a node to the root, and whether it stands on the left."""
+    for hash_ in proof:
+        if last == 0:
+            raise Unproved("the proof is too long")
+        left = bool(place & 1) or place == last
+        while left and not place & 1 and place:
+            place, last = place >> 1, last >> 1
+        yield hash_, left
+        place, last = place >> 1, last >> 1
+    if last:
+        raise Unproved("the proof is too short")
+
+
+def _all_hashes(hashes: Sequence[bytes]) -> None:
+    if any(len(hash_) != HASH for hash_ in hashes):
+        raise Unproved(f"a hash has {HASH} bytes")
+
+
+WIDTH = 256
+HEIGHT = 8  # of a tile: 2**8 = WIDTH
+ENTRIES = -1  # the level of entry bundles
+MAX_LEVEL = 63
+LENGTH = 2  # bytes before each entry of a bundle
+PATH = re.compile(r"(entries|0|[1-9][0-9]?)/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?", re.ASCII)
+MAX_GROUPS = 7  # of three digits: more than 10**18 tiles
+
+ReadTile = Callable[[int, int, int], bytes]  # (tile level, n, width) -> width hashes
+
+
+def hashes_at(level: int, size: int) -> int:
+    """How many hashes a tree of `size` leaves has on a tile level."""
+    return size >> HEIGHT * level
+
+
+def tile_width(level: int, size: int) -> int:
+    """How many hashes the last, partial tile of a level has; 0: there is none."""
+    return hashes_at(level, size) % WIDTH
+
+
+def full_tiles(level: int, size: int) -> int:
+    return hashes_at(level, size) // WIDTH
+
+
+def tile_path(level: int, n: int, width: int = WIDTH) -> str:
+    """`0/x001/x234/067`, `1/000.p/17`, `entries/000`."""
+    groups = [f"{n % 1000:03}"]
+    while n := n // 1000:
+        groups.insert(0, f"x{n % 1000:03}")
+    name = "entries" if level == ENTRIES else str(level)
+    return f"{name}/{'/'.join(groups)}" + ("" if width == WIDTH else f".p/{width}")
+
+
+def parse_path(text: str) -> tuple[int, int, int]:
+    """(level, n, width). Raises ValueError for what is no tile's path, or not its one spelling."""
+    found = PATH.fullmatch(text)
+    if found is None or found[2].count("/") >= MAX_GROUPS:
+        raise ValueError("not the path of a tile")
+    level = ENTRIES if found[1] == "entries" else int(found[1])
+    n, cut = int(found[2].replace("x", "").replace("/", "")), int(found[3] or WIDTH)
+    if level > MAX_LEVEL or cut > WIDTH or tile_path(level, n, cut) != text:
+        raise ValueError("not the path of a tile")
+    return level, n, cut
+
+
+def nodes(read: ReadTile, size: int) -> Node:
+    """The nodes of a tree of `size` leaves, by their height and index, from its tiles; each tile is read once. A node
+    that the tree does not have raises ValueError before anything is read.
+    """
+    kept: dict[tuple[int, int], bytes] = {}
+
+    def hash_of(level: int, index: int) -> bytes:
+        n, place = divmod(index, WIDTH)
+        if (level, n) not in kept:
+            kept[level, n] = read(level, n, min(WIDTH, hashes_at(level, size) - n * WIDTH))
+        found = kept[level, n][place * HASH : (place + 1) * HASH]
+        if len(found) != HASH:
+            raise ValueError(f"tile {tile_path(level, n)} has no hash {place}")
+        return found
+
+    def made(height: int, index: int) -> bytes:
+        if height % HEIGHT == 0:
+            return hash_of(height // HEIGHT, index)
+        return node_hash(made(height - 1, 2 * index), made(height - 1, 2 * index + 1))
+
+    def node(height: int, index: int) -> bytes:
+        if height < 0 or not 0 <= index < size >> height:
+            raise ValueError(f"a tree of {size} has no complete subtree {index} of height {height}")
+        return made(height, index)
+
+    return node
+
+
+def bundle(entries: Iterable[bytes]) -> bytes:
+    """Raises ValueError for an entry of more than 65,535 bytes."""
+    try:
+        return b"".join(len(entry).to_bytes(LENGTH, "big") + entry for entry in entries)
+    except OverflowError:
+        raise ValueError("an entry is too long for a bundle") from None
+
+
+def unbundle(raw: bytes) -> list[bytes]:
+    """Raises ValueError where the lengths do not add up."""
+    entries, start = list[bytes](), 0
+    while start < len(raw):
+        end = start + LENGTH + int.from_bytes(raw[start : start + LENGTH], "big")
+        if len(raw) < start + LENGTH or len(raw) < end:
+            raise ValueError("an entry is cut off")
+        entries.append(raw[start + LENGTH : end])
+        start = end
+    return entries

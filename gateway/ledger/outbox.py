@@ -1,7 +1,9 @@
 """Messages to recipients that wait to be delivered (R18): written in the transaction of the act that they tell of.
+Beside them what is known of recipients' endpoints (which generation of its secret signs, whether its owner gave it up)
+and the signed tokens by which recipients acknowledged deletions, sealed, none taken twice.
 
 A message's body is sealed with a key of its own in the vault and goes once it was taken. Never decides who is told
-what, and never sends: gateway/ledger/recipients_reached.py and gateway/consent/telling.py do.
+what, and never sends: gateway/ledger/recipients_to_tell.py and gateway/consent/telling.py do.
 """
 
 import json
@@ -180,3 +182,86 @@ def listed(db: sqlite3.Connection, state: State, most: int) -> list[Listed]:
     order = "taken DESC" if state is State.DELIVERED else "coalesce(received, at), at"
     rows = db.execute(f"{LISTED} WHERE state = ? ORDER BY {order} LIMIT ?", (state, most))
     return [Listed(name, to, word, State(now), *more) for name, to, word, now, *more in rows]
+
+
+TOKEN_LABEL = b"acknowledged/1"
+
+
+def keep_deletion_token(tx: Transaction, message: bytes, recipient: str, jti: str, token: str, now: int) -> bool:
+    """Whether this is the first acknowledgement of that id from this recipient; then it is kept."""
+    if tx.db.execute("SELECT 1 FROM acknowledged WHERE recipient = ? AND jti = ?", (recipient, jti)).fetchone():
+        return False
+    person = tx.persons.new_person()
+    sealed = person.seal(TOKEN_LABEL + message, token.encode())
+    tx.db.execute(
+        "INSERT INTO acknowledged VALUES (?, ?, ?, ?, ?, ?)", (message, recipient, jti, now, person.person, sealed)
+    )
+    return True
+
+
+def deletion_tokens(tx: Transaction, message: bytes) -> list[str]:
+    """Those of one message, oldest first."""
+    rows = tx.db.execute("SELECT person, sealed FROM acknowledged WHERE message = ? ORDER BY at", (message,)).fetchall()
+    found = [tx.persons.keys(person).open(TOKEN_LABEL + message, sealed) for person, sealed in rows]
+    return [token.decode() for token in found if token is not None]
+
+
+def prune_deletion_tokens(tx: Transaction, before: int) -> int:
+    """Tokens of before a moment in Unix milliseconds go; that there was one stays."""
+    return tx.db.execute(
+        "UPDATE acknowledged SET sealed = NULL WHERE at < ? AND sealed IS NOT NULL", (before,)
+    ).rowcount
+
+
+OVERLAP_DAYS = 14  # an older secret signs beside the newer one for so long
+DAY = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """`generations` of the secret that sign now, the newest first. `gone`: the address that answered 410, and when."""
+
+    generations: tuple[int, ...] = (0,)
+    gone: str = ""
+    gone_at: int | None = None
+
+
+def read_endpoint(tx: Transaction, recipient: str, now: int) -> Endpoint:
+    """As of a moment in Unix milliseconds."""
+    row = tx.db.execute(
+        "SELECT generation, rotated, gone, gone_at FROM endpoint WHERE recipient = ?", (recipient,)
+    ).fetchone()
+    if row is None:
+        return Endpoint()
+    generation, rotated, gone, gone_at = row
+    both = rotated is not None and now < rotated + OVERLAP_DAYS * DAY
+    return Endpoint((generation, generation - 1) if both else (generation,), gone or "", gone_at)
+
+
+def rotate_secret(tx: Transaction, recipient: str, now: int) -> int:
+    """A newer secret signs, the one before it beside it for the overlap. Returns its generation."""
+    tx.db.execute(
+        "INSERT INTO endpoint (recipient, generation, rotated) VALUES (?1, 1, ?2) ON CONFLICT DO UPDATE SET"
+        " generation = generation + 1, rotated = ?2",
+        (recipient, now),
+    )
+    return read_endpoint(tx, recipient, now).generations[0]
+
+
+def note_endpoint_gone(tx: Transaction, recipient: str, endpoint: str, now: int) -> None:
+    """The endpoint answered 410: nothing is posted to that address any more."""
+    tx.db.execute(
+        "INSERT INTO endpoint (recipient, gone, gone_at) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET gone = ?2,"
+        " gone_at = ?3",
+        (recipient, endpoint, now),
+    )
+
+
+def take_endpoint_back(tx: Transaction, recipient: str) -> None:
+    """It is tried again: the officer said so, or the configuration names another address."""
+    tx.db.execute("UPDATE endpoint SET gone = NULL, gone_at = NULL WHERE recipient = ?", (recipient,))
+
+
+def endpoints_gone(db: sqlite3.Connection) -> dict[str, str]:
+    """The addresses that were given up, by recipient."""
+    return dict(db.execute("SELECT recipient, gone FROM endpoint WHERE gone IS NOT NULL").fetchall())

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from gateway.ledger import deletions_acknowledged, documents, entry, recipient_holdings, restate
+from gateway.ledger import documents, entry, outbox, recipient_holdings, restate
 from gateway.ledger.documents import Document
+from gateway.ledger.merkle import WIDTH
 from gateway.ledger.subjects import milliseconds
-from gateway.ledger.suppressed import keep_digests
-from gateway.ledger.tiles import WIDTH
+from gateway.ledger.suppression import keep_digests
 from gateway.ledger.writer import Job, Transaction
 
 POLICY = "retention"  # the kind of the logged document
@@ -99,7 +99,7 @@ def _delete(tx: Transaction, end: int) -> int:
 def _forget_disclosures(tx: Transaction, before: int) -> int:
     """Who was in a share; that there was one, of what and how much, is an entry and stays."""
     recipient_holdings.prune(tx, before)
-    deletions_acknowledged.prune(tx, before)
+    outbox.prune_deletion_tokens(tx, before)
     counted = tx.db.execute("DELETE FROM disclosed WHERE last < ?", (before,)).rowcount
     return counted + tx.db.execute("DELETE FROM disclosure WHERE at < ?", (before,)).rowcount
 

@@ -1,11 +1,12 @@
 """Whom a key leads to: the names of one identifier, the spellings of one mailbox, the accounts that have it, and what
-those have. Reads only.
+those have; what of it belongs to one person; and everybody whose entries a standing may rest on. Reads only.
 
 For a deny a link holds from its entry on, whatever date it names, until its end is on record; for what lifts one it is
 over at its date as well. Dates come from clocks, and a clock may be wrong: in doubt a deny crosses and a lift does not.
 """
 
-from collections.abc import Iterable
+import sqlite3
+from collections.abc import Iterable, Mapping
 
 from gateway.choice.standing import IN
 from gateway.ledger.writer import Transaction
@@ -194,3 +195,67 @@ def released(tx: Transaction, key: bytes) -> int:
     """The entry from which on a name's choices are its present holder's (R5)."""
     row = tx.db.execute("SELECT seq FROM release WHERE identifier = ?", (key,)).fetchone()
     return row[0] if row else -1
+
+
+Belongings = Mapping[bytes, int]  # key: the first entry that is its present holder's
+
+
+def belongings(tx: Transaction, keys: Iterable[bytes]) -> Belongings:
+    """These keys with the other names of their identifiers; a digest that another one has too stays for that one."""
+    keys = set(keys)
+    names = {name for key in keys for name in group(tx, key)}
+    names -= {name for name in names if name not in keys and canonicals(tx, name) - names}
+    return {name: max(released(tx, name), 0) for name in sorted(names)}
+
+
+def persons_behind(tx: Transaction, own: Belongings) -> set[bytes]:
+    """Whose keys seal the entries of these."""
+    found: set[bytes] = set()
+    for key, since in own.items():
+        rows = tx.db.execute("SELECT DISTINCT person FROM detail WHERE key = ? AND seq >= ?", (key, since))
+        found |= {row[0] for row in rows}
+        held = tx.db.execute("SELECT person FROM standing WHERE key = ? AND person IS NOT NULL", (key,))
+        found |= {row[0] for row in held}
+    return found
+
+
+def connected_people(db: sqlite3.Connection, keys: Iterable[bytes]) -> set[bytes]:
+    """The keys and everybody connected to them, at any time."""
+    keys = set(keys)
+    owners = {row for key in keys for row in _column(db, "SELECT canonical FROM looser_name WHERE alias = ?", key)}
+    found = _with_spellings(db, _with_names(db, keys | owners))
+    accounts = {row for key in found for row in _column(db, ACCOUNTS, key)}
+    accounts |= {key for key in found if _column(db, THINGS, key)}
+    things = {row for account in accounts for row in _column(db, THINGS, account)}
+    return _with_spellings(db, _with_names(db, found | accounts | things))
+
+
+SPELT_TOGETHER = (
+    "SELECT spelling FROM mailbox_name WHERE mailbox = ?1 UNION SELECT mailbox FROM mailbox_name WHERE spelling = ?1"
+)
+
+
+def _with_spellings(db: sqlite3.Connection, keys: set[bytes]) -> set[bytes]:
+    """Of a mailbox every spelling that was met."""
+    boxes = keys | {row for key in keys for row in _column(db, SPELT_TOGETHER, key)}
+    return _with_names(db, boxes | {row for key in boxes for row in _column(db, SPELT_TOGETHER, key)})
+
+
+ACCOUNTS = "SELECT DISTINCT account FROM link_event WHERE identifier = ? AND account IS NOT NULL"
+THINGS = "SELECT DISTINCT identifier FROM link_event WHERE account = ?"
+
+
+def _with_names(db: sqlite3.Connection, keys: Iterable[bytes]) -> set[bytes]:
+    """Names of names too: one digest may be a name of two identifiers."""
+    found, waiting = set[bytes](), list(keys)
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting += _column(db, "SELECT canonical FROM name WHERE alias = ?", key)
+            waiting += _column(db, "SELECT alias FROM name WHERE canonical = ?", key)
+    return found
+
+
+def _column(db: sqlite3.Connection, sql: str, key: bytes) -> list[bytes]:
+    return [row[0] for row in db.execute(sql, (key,))]

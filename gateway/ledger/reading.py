@@ -11,7 +11,7 @@ import orjson
 
 from gateway.ledger import entry, merkle, tree
 from gateway.ledger.fold import Fold
-from gateway.ledger.tiles import WIDTH
+from gateway.ledger.merkle import WIDTH
 from gateway.ledger.verify_connections import Connected
 from gateway.ledger.verify_shapes import LeafShape, Shapes, minute
 from gateway.terms import ChoiceKind

@@ -8,9 +8,8 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from gateway.ledger import checkpoint, entry, merkle, note, proofs
-from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.note import Verifier
+from gateway.ledger import entry, merkle, note
+from gateway.ledger.note import Checkpoint, Verifier
 
 HEADER = "c2sp.org/tlog-proof@v1"
 INDEX = "index "
@@ -32,7 +31,7 @@ class Receipt:
         lines = [HEADER]
         if self.entry is not None:
             lines.append(f"{EXTRA}{base64.b64encode(self.entry).decode()}")
-        lines += [f"{INDEX}{self.index}", *(checkpoint.line_of(hash_) for hash_ in self.proof)]
+        lines += [f"{INDEX}{self.index}", *(note.hash_line(hash_) for hash_ in self.proof)]
         return "\n".join(lines) + "\n\n" + self.note
 
 
@@ -57,8 +56,8 @@ def parse(text: str) -> Receipt:
     body = note.unbase64(lines.pop(0).removeprefix(EXTRA)) if lines[0].startswith(EXTRA) else None
     if not lines or not lines[0].startswith(INDEX) or len(lines) > MAX_HASHES + 1:
         raise ValueError("not a tlog-proof")
-    index = checkpoint.number_of(lines[0].removeprefix(INDEX))
-    return Receipt(index, tuple(checkpoint.hash_of(each) for each in lines[1:]), signed, body)
+    index = note.number_of(lines[0].removeprefix(INDEX))
+    return Receipt(index, tuple(note.hash_of(each) for each in lines[1:]), signed, body)
 
 
 def opening(members: object) -> Opening:
@@ -81,13 +80,13 @@ def opening(members: object) -> Opening:
 def verify(receipt: Receipt, verifiers: Collection[Verifier]) -> Checkpoint:
     """The checkpoint that holds the entry. Raises `NoteRefused`, `Unproved`, ValueError for what is no checkpoint."""
     opened = note.open_note(receipt.note, verifiers)
-    signed = checkpoint.parse(opened.text)
+    signed = note.parse_checkpoint(opened.text)
     if signed.origin not in {each.name for each in opened.verified}:
         raise note.NoteRefused("the log itself did not sign this")
     if receipt.entry is None:
-        raise proofs.Unproved("the receipt has no entry, so there is nothing to prove")
+        raise merkle.Unproved("the receipt has no entry, so there is nothing to prove")
     leaf = merkle.leaf_hash(receipt.entry)
-    proofs.check_inclusion(receipt.index, signed.size, leaf, receipt.proof, signed.root)
+    merkle.check_inclusion(receipt.index, signed.size, leaf, receipt.proof, signed.root)
     return signed
 
 

@@ -1,21 +1,53 @@
-"""Writing choices: entry, sealed details and standing, in one transaction.
+"""Writing choices: entry, sealed details and standing, in one transaction; and what accounts are called.
 
 Everything here runs inside the writer's thread as (part of) a job. A subject is an identifier as the ledger knows it:
-its keys, and the kind and value that only the commitment is made from; the value itself is never stored.
+its keys, and the kind and value that only the commitment is made from; the value itself is never stored. But for an
+account's name, sealed with a key of its own in the vault: it is the operator's own word and reaches nobody but the
+operator, whose sender needs it to tell people of something new (R15), since a key cannot be turned back.
 """
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gateway.choice.standing import OUT
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import account_names, entry, grants, openings, opt_in_circumstances, travel
+from gateway.ledger import entry, grants, openings, travel
 from gateway.ledger.reach import group
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, GrantKind, Purpose, Source
+
+NAME_LABEL = b"account/1"
+
+
+def keep_account_name(tx: Transaction, key: bytes, name: str) -> None:
+    """Once; written with whatever is first known of the account."""
+    if not name or tx.db.execute("SELECT 1 FROM account_name WHERE key = ?", (key,)).fetchone():
+        return
+    person = tx.persons.new_person()
+    sealed = person.seal(NAME_LABEL, name.encode())
+    tx.db.execute("INSERT INTO account_name VALUES (?, ?, ?)", (key, person.person, sealed))
+
+
+def account_names_after(tx: Transaction, key: bytes, most: int) -> list[tuple[bytes, bytes, bytes]]:
+    """(key, person, sealed) of the accounts behind a key, in the order of keys."""
+    sql = "SELECT key, person, sealed FROM account_name WHERE key > ? ORDER BY key LIMIT ?"
+    return tx.db.execute(sql, (key, most)).fetchall()
+
+
+def open_account_name(tx: Transaction, person: bytes, sealed: bytes) -> str | None:
+    """None: its key is gone."""
+    name = tx.persons.keys(person).open(NAME_LABEL, sealed)
+    return name.decode() if name is not None else None
+
+
+def drop_account_names(tx: Transaction, keys: Iterable[bytes]) -> set[bytes]:
+    """Forgets what these are called. Returns whose keys of the vault are not needed any more."""
+    sql = "DELETE FROM account_name WHERE key = ? RETURNING person"
+    return {row[0] for key in keys for row in tx.db.execute(sql, (key,)).fetchall()}
+
 
 ACTS = {ChoiceKind.DIRECT: GrantKind.DIRECTED, ChoiceKind.KEEP_PROGRAMME: GrantKind.PROGRAMME}
 TIGHTENS = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})
@@ -26,7 +58,7 @@ def know(tx: Transaction, subject: Subject, now: int) -> None:
     account also what it is called.
     """
     if subject.is_account:
-        account_names.keep(tx, subject.key, subject.value)
+        keep_account_name(tx, subject.key, subject.value)
     looser = _unknown(tx, "looser_name", subject.key, subject.looser)
     tx.db.executemany("INSERT INTO looser_name VALUES (?, ?, ?)", [(alias, subject.key, tx.size) for alias in looser])
     _know_names(tx, subject, now)
@@ -72,7 +104,7 @@ def write(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> 
     if subject.reading:
         choice = replace(choice, source=Source.READING, manner="", details={**choice.details, "said": choice.source})
     written = append(tx, subject, choice, request)
-    opt_in_circumstances.note(tx, written.seq, informed=choice.informed, parental=choice.parental)
+    grants.note_circumstances(tx, written.seq, informed=choice.informed, parental=choice.parental)
     apply(tx, subject, choice, written.seq)
     return written
 
@@ -92,7 +124,7 @@ def apply(tx: Transaction, subject: Subject, choice: Choice, seq: int) -> None:
             travel.opt_in(tx, key, purpose, seq, now, account=account, ui=choice.ui)
         informed = choice.informed and account  # 7025(c)(3): only while the person is known
         if choice.ui or informed or choice.parental:
-            opt_in_circumstances.keep(
+            grants.keep_circumstances(
                 tx, key, choice.purposes, seq, now, ui=choice.ui, informed=informed, parental=choice.parental
             )
 
@@ -107,7 +139,7 @@ def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> W
     opted in with it in sight.
     """
     know(tx, subject, milliseconds(choice.at))
-    no_news = opt_in_circumstances.answered if choice.source == Source.GPC else travel.already_out
+    no_news = grants.is_answered if choice.source == Source.GPC else travel.already_out
     if no_news(tx, subject.key, choice.purposes):
         tx.relied.update(subject.keys)
         return None

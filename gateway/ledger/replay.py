@@ -17,7 +17,7 @@ from typing import Any
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import connected_people, grants, happenings, links, live_rows, schema, standing_rows, table
+from gateway.ledger import grants, happenings, links, live_rows, reach, schema, standing_rows, table
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.happenings import ENTRIES, Happening, LinkHappening, VoidHappening
 from gateway.ledger.store import Store
@@ -79,7 +79,7 @@ def relived(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> sqlite3.
     """A ledger in memory into which all that happened to everybody connected to the keys is replayed, until a
     moment.
     """
-    everybody = connected_people.of(db, keys)
+    everybody = reach.connected_people(db, keys)
     return live_again(db, everybody, happenings.of(db, everybody, now))
 
 
@@ -135,9 +135,11 @@ def stand_again(tx: Transaction, keys: Iterable[bytes]) -> set[bytes]:
     """Writes the rows of these keys, of everybody whom their choices reached, and of nobody else, as the log has them
     now: something in it was voided. Returns whose changed.
     """
-    touched = connected_people.of(tx.db, keys)
+    touched = reach.connected_people(tx.db, keys)
     touched |= {row[0] for row in happenings.rows_of(tx.db, FORMS, touched)}
-    everybody = connected_people.of(tx.db, touched)  # of a looser form all owners, for its row is made from all of them
+    everybody = reach.connected_people(
+        tx.db, touched
+    )  # of a looser form all owners, for its row is made from all of them
     happened = happenings.of(tx.db, everybody, standing_rows.FOR_EVER)
     with contextlib.closing(live_again(tx.db, everybody, happened)) as life:
         return live_rows.replace(tx.db, life, sorted(touched), tx.size)

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from gateway.choice.standing import OUT, SHIFT
-from gateway.ledger import entry, recipients_reached, recipients_to_tell
-from gateway.ledger.disclosed import Counted
+from gateway.ledger import entry, recipients_to_tell
+from gateway.ledger.counted_disclosures import Counted
 from gateway.ledger.reach import released
-from gateway.ledger.recipients_reached import NAMED_BY, Got, Identified, ToldWord
+from gateway.ledger.recipients_to_tell import NAMED_BY, Got, Identified, ToldWord
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import DataClass, Erasing
@@ -95,7 +95,7 @@ def tell(tx: Transaction, counted: Counted, at: datetime, *, gone: bool) -> bool
     if word is None:
         return False
     found = [each for each in (_erased if gone else _held)(tx, counted) if each.identifiers]
-    recipients_reached.tell(tx, [(each, word) for each in found], at)
+    recipients_to_tell.tell_recipients(tx, [(each, word) for each in found], at)
     return not found
 
 
@@ -107,14 +107,14 @@ def _stopped_by(tx: Transaction, counted: Counted) -> ToldWord | None:
 
 def _held(tx: Transaction, counted: Counted) -> Iterator[Identified]:
     own = {counted.key: max(released(tx, counted.key), 0)}
-    for each in recipients_reached.identified(tx, recipients_reached.names_of(tx, (), own), own):
+    for each in recipients_to_tell.identified(tx, recipients_to_tell.names_of(tx, (), own), own):
         if each.got.recipient == counted.recipient:
             yield each
 
 
 def _erased(tx: Transaction, counted: Counted) -> Iterator[Identified]:
     kinds = {kind for name in counted.classes for kind in NAMED_BY.get(DataClass(name), ())}
-    known = recipients_reached.names_of(tx, (), {counted.key: 0}).get(counted.key, {})
+    known = recipients_to_tell.names_of(tx, (), {counted.key: 0}).get(counted.key, {})
     listed = {kind: value for kind, value in known.items() if kind in kinds}
     got = Got(counted.recipient, frozenset(counted.classes), frozenset(counted.purposes), tx.size)
     yield Identified(got, listed, counted.key)

@@ -8,14 +8,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from gateway.ledger import (
-    connected_people,
-    happenings,
-    live_rows,
-    replay,
-    verify_connections,
-    verify_simple_rows,
-)
+from gateway.ledger import happenings, live_rows, reach, replay, verify_connections, verify_simple_rows
 from gateway.ledger.fold import Fold
 from gateway.ledger.live_rows import NEVER, TABLES, Row
 from gateway.ledger.reading import LedgerReading
@@ -34,7 +27,7 @@ def differences(db: sqlite3.Connection, reading: LedgerReading) -> tuple[list[tu
         found |= of_keys(db, batch, batch)
         lived += len(batch)
     for keys in live_rows.chunks(sorted({key for _, key in doubted(db, reading)}), BATCH):
-        found |= of_keys(db, keys, connected_people.of(db, keys))
+        found |= of_keys(db, keys, reach.connected_people(db, keys))
     return sorted(found), lived
 
 

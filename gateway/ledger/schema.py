@@ -1,5 +1,6 @@
 """Opening the ledger's file: settings, version gate, numbered SQL. A newer or damaged file is refused with the
-command that helps; nothing is ever moved away or started empty.
+command that helps; nothing is ever moved away or started empty. And where in it the bytes of an entry are: `BODY` and
+`JOINED`, two pieces of SQL for whoever reads side rows (`detail d`) with what their entries say.
 """
 
 import contextlib
@@ -287,3 +288,7 @@ def damaged(path: Path, error: object) -> str:
         f"{path} is damaged ({error}). It is left as it is. Look with `sqlite3 {path} 'PRAGMA integrity_check'`, and"
         f" put back the last backup: gateway restore BACKUP --data {path.parent}"
     )
+
+
+JOINED = " LEFT JOIN entry e ON e.seq = d.seq LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq"
+BODY = "coalesce(e.body, CAST(json_extract(CAST(r.body AS TEXT), '$.was') AS BLOB))"  # NULL: nothing rests on it

@@ -13,8 +13,8 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gateway.ledger import connected_people, happenings, replay, table
-from gateway.ledger.leaves import BODY, JOINED
+from gateway.ledger import happenings, reach, replay, table
+from gateway.ledger.schema import BODY, JOINED
 from gateway.terms import Purpose
 
 # Milliseconds in which a choice is effective on every replica (the longest term, half a second and send window: 4.5 s),
@@ -63,7 +63,7 @@ def find(db: sqlite3.Connection) -> Iterator[SentAfter]:
 
 def _of(db: sqlite3.Connection, key: bytes, first: int, last_at: int) -> Iterator[SentAfter]:
     """The rows of one key. It is replayed once for all rows between which nothing happened."""
-    everybody = connected_people.of(db, [key])
+    everybody = reach.connected_people(db, [key])
     happened = happenings.of(db, everybody, last_at + MINUTE)
     places, lived, denied = [each.seq for each in happened], -1, frozenset[str]()
     for recipient, batch, purposes, at, position in db.execute(ROWS, (key, first)).fetchall():

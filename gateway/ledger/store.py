@@ -1,16 +1,20 @@
-"""The store: what an engine has to offer so that the ledger can stand on it. The writer, readers, proofs and rules
-above know no other file, lock or engine than this.
+"""The store: what an engine has to offer so that the ledger can stand on it, and the one that there is, SQLite. The
+writer, readers, proofs and rules above know no other file, lock or engine than this.
 
 A connection is one of DB-API 2.0 as sqlite3 has it, without transactions of its own: `execute` with question marks,
 explicit BEGIN, SAVEPOINT and COMMIT. The head row is read in every transaction and grown by whoever holds `held`, so
 numbers have no gaps; nothing above asks for sequences, advisory locks or notifications. Trees, proofs, commitments and
-seals live above; the store keeps bytes.
+seals live above; the store keeps bytes. On SQLite it is one file, WAL with checkpoints of our own (`schema`).
 """
 
 import sqlite3
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
+
+from gateway import disk
+from gateway.ledger import erasure_steps, schema
 
 Connection = sqlite3.Connection
 
@@ -49,3 +53,31 @@ class Store(Protocol):
         """Between two batches, under the lock: takes away a part of what deleted rows left in the files. `at` 0: from
         the beginning. Returns where to go on; None where nothing is left.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteStore:
+    """The ledger's file in a data folder."""
+
+    folder: Path
+
+    @property
+    def caps(self) -> Caps:
+        return Caps("sqlite", sqlite3.sqlite_version, "power", processes=True)
+
+    def held(self) -> AbstractContextManager[None]:
+        return schema.held(self.folder)
+
+    def open_to_write(self) -> Connection:
+        return schema.open_to_write(self.folder)
+
+    def open_to_read(self) -> Connection:
+        return schema.open_to_read(self.folder)
+
+    def tidy(self, db: Connection, *, idle: bool) -> None:
+        """A passive checkpoint, and a full one without waiting where the log has grown long."""
+        disk.tidy(db, empty_from=disk.LONG if idle else None)
+
+    def zero(self, db: Connection, at: int) -> int | None:
+        """Pages' unallocated space (ledger/erasure_steps.py); `at` is a page's number."""
+        return erasure_steps.zero_pages(db, max(at, erasure_steps.FIRST_PAGE))

@@ -1,14 +1,23 @@
-"""The suppression record: what an erased identifier is called at recipients, kept so that they can still be told of a
-later opt-out (R18, L89). Digests only, sealed with a key of their own; read for nothing else and by no door.
+"""Suppression: who of the people that a recipient got from us must not be sold, shared or targeted, which its
+suppression file holds (R18, L40), and what erased identifiers were called there. `gateway suppression` calls it.
+
+Of people who were erased only digests are kept, sealed with a key of their own, so that recipients can still be told of
+a later opt-out (R18, L89); read for nothing else and by no door.
 """
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from gateway.choice import identity
 from gateway.choice.identity import AD_IDS, DIGESTS, NormalIdentifier
 from gateway.choice.identity.kinds import digest
+from gateway.choice.standing import out_bits
+from gateway.ledger import recipient_holdings
+from gateway.ledger.reach import group
 from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
+from gateway.terms import CHOOSABLE, Purpose
 
 LABEL = b"suppression/1"
 
@@ -24,18 +33,18 @@ def digests(subject: Subject) -> dict[str, str]:
     return {kind: value for kind, value in names if kind in DIGESTS}
 
 
-def keep(tx: Transaction, subject: Subject) -> None:
+def keep_suppression(tx: Transaction, subject: Subject) -> None:
     """Written with the erasure, or with a prune of what recipients hold; an older record gets what it has not yet."""
-    before, known = read(tx, subject.key), digests(subject)
+    before, known = read_suppression(tx, subject.key), digests(subject)
     if known.keys() <= before.keys():
         return
-    drop(tx, subject.key)
+    drop_suppression(tx, subject.key)
     person = tx.persons.new_person()
     sealed = person.seal(LABEL, json.dumps(before | known).encode())
     tx.db.execute("INSERT INTO suppression VALUES (?, ?, ?)", (subject.key, person.person, sealed))
 
 
-def read(tx: Transaction, key: bytes) -> dict[str, str]:
+def read_suppression(tx: Transaction, key: bytes) -> dict[str, str]:
     """For the outbox alone."""
     row = tx.db.execute("SELECT person, sealed FROM suppression WHERE key = ?", (key,)).fetchone()
     opened = tx.persons.keys(row[0]).open(LABEL, row[1]) if row else None
@@ -43,10 +52,94 @@ def read(tx: Transaction, key: bytes) -> dict[str, str]:
     return content
 
 
-def persons(tx: Transaction, key: bytes) -> set[bytes]:
+def suppressed_persons(tx: Transaction, key: bytes) -> set[bytes]:
     """Whose key seals the record of a key."""
     return {row[0] for row in tx.db.execute("SELECT person FROM suppression WHERE key = ?", (key,))}
 
 
-def drop(tx: Transaction, key: bytes) -> None:
+def drop_suppression(tx: Transaction, key: bytes) -> None:
     tx.db.execute("DELETE FROM suppression WHERE key = ?", (key,))
+
+
+STANDS = "SELECT own | travelled, changed FROM standing WHERE key = ?"
+TOLD = "SELECT named, max(size), min(at) FROM informed WHERE recipient = ? GROUP BY named ORDER BY named"
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """One digest. `kind` of what was hashed; `at`: when the recipient was told, Unix milliseconds, None where not."""
+
+    kind: str
+    digest: str = field(repr=False)
+    at: int | None
+
+
+@dataclass(slots=True)
+class Suppression:
+    """`position`: how many entries there were; the next file begins there. `unnamed`: how many are to be suppressed of
+    which we do not know the recipient's digest.
+    """
+
+    position: int
+    listed: list[Suppressed] = field(default_factory=list)
+    unnamed: int = 0
+
+
+def suppression_of(
+    tx: Transaction, recipient: str, algorithm: str, purposes: Iterable[Purpose], since: int = 0
+) -> Suppression:
+    """`algorithm`: sha256, sha1 or md5. `purposes`: a no to one of these is a no. `since`: an earlier file's position;
+    then only what may have changed from there on.
+    """
+    found, bits = Suppression(tx.size), out_bits(purposes)
+    told = {named: (size, at) for named, size, at in tx.db.execute(TOLD, (recipient,))}
+    for named, person, sealed in recipient_holdings.of(tx, recipient):
+        size, at = told.pop(named, (0, None))
+        if _denied_since(tx, named, bits, since, size):
+            forms = recipient_holdings.open_(tx, recipient, person, sealed) | read_suppression(tx, named)
+            _add(found, forms, algorithm, at)
+    for named, (size, at) in told.items():  # erased: nothing is left but the record and that they were told
+        if _denied_since(tx, named, bits, since, size):
+            _add(found, read_suppression(tx, named), algorithm, at)
+    found.listed.sort(key=lambda each: (each.kind, each.digest))
+    return found
+
+
+def keep_digests(tx: Transaction, before: int, first: int, end: int) -> int:
+    """Of what `held.prune` is about to take away, the digests of whoever said no to anything: no opt-out leaves the
+    suppression files by getting old (R19). Returns of how many.
+    """
+    kept = 0
+    for recipient, named, person, sealed in recipient_holdings.going(tx, before, first, end):
+        if _denied_since(tx, named, out_bits(CHOOSABLE), 0, 0):
+            for kind, value in recipient_holdings.open_(tx, recipient, person, sealed).items():
+                keep_suppression(tx, Subject(kind, value, (named,)))
+                kept += 1
+    return kept
+
+
+def _denied_since(tx: Transaction, named: bytes, bits: int, since: int, size: int) -> bool:
+    rows = [tx.db.execute(STANDS, (key,)).fetchone() for key in sorted(group(tx, named))]
+    return any(row and row[0] & bits and (row[1] >= since or size >= since) for row in rows)
+
+
+def _add(found: Suppression, forms: dict[str, str], algorithm: str, at: int | None) -> None:
+    known = dict(_digests(forms, algorithm))
+    found.unnamed += not known
+    found.listed += [Suppressed(kind, value, at) for kind, value in known.items()]
+
+
+def _digests(forms: dict[str, str], algorithm: str) -> Iterable[tuple[str, str]]:
+    """(kind of what was hashed, digest): what is a digest already only in its own form."""
+    for kind, value in forms.items():
+        if kind in DIGESTS:
+            base, _, form = kind.rpartition("_")
+            if form == algorithm:
+                yield base, value
+            continue
+        read = identity.read_identifier(kind, value, declared=[kind.partition(":")[2]])
+        if not isinstance(read, NormalIdentifier):
+            continue
+        hashed = dict(reversed(read.names[: read.exact]))  # of each kind the first: of the number with its plus
+        base = "ad_id" if kind in identity.AD_IDS else kind
+        yield base, hashed.get(f"{kind}_{algorithm}") or digest(algorithm, read.value)

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
-from gateway.ledger import installation
+from gateway.ledger import device_states
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.store import Store
@@ -84,13 +84,13 @@ class StandingTable:
         return bool(self._read(sql, [account, identifier, self._now()]))
 
     def links_of(self, key: bytes) -> list[tuple[bytes, bool, bool]]:
-        return installation.links_of(self._read, key, self._now())
+        return device_states.links_of(self._read, key, self._now())
 
     def words_of(self, key: bytes) -> list[str]:
-        return installation.words_of(self._read, key)
+        return device_states.words_of(self._read, key)
 
     def alone(self, mark: str, device: bytes, keys: Sequence[bytes]) -> frozenset[Purpose]:
-        return installation.alone(self._read, mark, device, keys)
+        return device_states.alone(self._read, mark, device, keys)
 
     def grants(self, keys: Sequence[bytes]) -> list[Grant]:
         if not keys:

@@ -7,10 +7,8 @@ asks, so an append writes nothing but its entry and the head (C2SP tlog-tiles, R
 import sqlite3
 from functools import partial
 
-from gateway.ledger import merkle, tiles
-from gateway.ledger.merkle import Frontier
-from gateway.ledger.proofs import Node
-from gateway.ledger.tiles import WIDTH
+from gateway.ledger import merkle
+from gateway.ledger.merkle import WIDTH, Frontier, Node
 
 
 class TreeBroken(Exception):
@@ -74,7 +72,7 @@ def leaf_at(db: sqlite3.Connection, seq: int) -> bytes:
 
 def nodes(db: sqlite3.Connection, size: int) -> Node:
     """The nodes of the tree as it was at a size."""
-    return tiles.nodes(partial(read_tile, db), size)
+    return merkle.nodes(partial(read_tile, db), size)
 
 
 def root_at(db: sqlite3.Connection, size: int) -> bytes:

@@ -11,9 +11,8 @@ from hashlib import sha256
 from struct import Struct
 
 from gateway.ledger import tree
-from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.merkle import HASH, Frontier
-from gateway.ledger.tiles import WIDTH
+from gateway.ledger.merkle import HASH, WIDTH, Frontier
+from gateway.ledger.note import Checkpoint
 
 PAIRS = Struct(f"{2 * HASH}s")
 

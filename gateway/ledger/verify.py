@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from gateway.ledger import rows_check, sent_after, verify_connections
 from gateway.ledger.boxes_check import BoxesCheck, BoxKeys
-from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.fold import Fold
+from gateway.ledger.note import Checkpoint
 from gateway.ledger.reading import LedgerReading, blocks
 from gateway.ledger.tree_check import TreeCheck
 

@@ -14,7 +14,7 @@ from functools import partial
 from itertools import pairwise
 
 from gateway.ledger import entry, idempotency, replay
-from gateway.ledger.leaves import BODY, JOINED
+from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Job, Transaction
 from gateway.terms import CALLERS_CHOICES

@@ -1,24 +1,31 @@
-"""A witness of logs: signs a checkpoint when it grew out of the last one that it signed (C2SP tlog-witness).
+"""A witness of logs: signs a checkpoint when it grew out of the last one that it signed (C2SP tlog-witness), with a key
+that it makes once. `gateway witness` runs it.
 
 Its whole state is one small file a log, with the last size and root: nobody who runs it learns what an entry says. It
 must run where the log's operator cannot put back an old copy of it. Owns no HTTP; each refusal is an exception.
+
+Its key is one line in its folder, 0600, as Go's note package writes private keys:
+PRIVATE+KEY+<name>+<key id>+<base64(kind || seed)>. The name stands in it because the signed message does not hold it:
+one key must not serve two names (C2SP tlog-cosignature).
 """
 
+import base64
 import contextlib
 import fcntl
 import hashlib
 import os
+import secrets
 import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.disk import make_folder
-from gateway.ledger import checkpoint, note, proofs
-from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.checkpoint_store import CheckpointStore
+from gateway.disk import make_folder, write_durably
+from gateway.ledger import merkle, note
+from gateway.ledger.ed25519 import COSIGNATURE_KIND, Cosigner, Seconds
 from gateway.ledger.merkle import EMPTY_ROOT
-from gateway.ledger.note import NoteRefused, Signature, Signer, Verifier
+from gateway.ledger.note import Checkpoint, NoteRefused, Signature, Signer, Verifier
+from gateway.ledger.publisher import CheckpointStore
 
 OLD = "old "
 MAX_HASHES = 63  # C2SP tlog-witness: a client must not send more
@@ -54,7 +61,7 @@ class Submission:
     note: str
 
     def body(self) -> bytes:
-        hashes = "".join(f"{checkpoint.line_of(hash_)}\n" for hash_ in self.proof)
+        hashes = "".join(f"{note.hash_line(hash_)}\n" for hash_ in self.proof)
         return f"{OLD}{self.old}\n{hashes}\n{self.note}".encode()
 
 
@@ -64,9 +71,7 @@ def parse(body: bytes) -> Submission:
     first, *hashes = head.split("\n")
     if not gap or not first.startswith(OLD) or len(hashes) > MAX_HASHES:
         raise ValueError("not a submission of a checkpoint")
-    return Submission(
-        checkpoint.number_of(first.removeprefix(OLD)), tuple(checkpoint.hash_of(each) for each in hashes), signed
-    )
+    return Submission(note.number_of(first.removeprefix(OLD)), tuple(note.hash_of(each) for each in hashes), signed)
 
 
 class Witness:
@@ -96,7 +101,7 @@ class Witness:
             text = note.text_of(signed)
         except NoteRefused as refused:
             raise ValueError(str(refused)) from None
-        found = checkpoint.parse(text)
+        found = note.parse_checkpoint(text)
         keys = [log for log in self._logs if log.name == found.origin]
         if not keys:
             raise UnknownLog("this log is not watched here")
@@ -114,9 +119,9 @@ class Witness:
         if sent.old != size or (new.size == size and new.root != root):
             raise WitnessSeen(size)
         if sent.old:
-            proofs.check_consistency(sent.old, new.size, sent.proof, root, new.root)
+            merkle.check_consistency(sent.old, new.size, sent.proof, root, new.root)
         elif sent.proof:
-            raise proofs.Unproved("a proof from nothing means nothing")
+            raise merkle.Unproved("a proof from nothing means nothing")
         if new != last:
             store.swap(last, new)
 
@@ -136,3 +141,44 @@ def held(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+KEY_FILE = "witness.key"
+PREFIX = "PRIVATE+KEY+"
+SEED = 32
+
+
+class KeyRefused(Exception):
+    """The folder's key cannot be used. The text says what helps."""
+
+
+def load_or_make_key(folder: Path, name: str, clock: Seconds) -> Cosigner:
+    """The witness's signer; a new key where the folder, which must be there, has none. Raises `KeyRefused`, and
+    ValueError for a name that no key can have.
+    """
+    path = folder / KEY_FILE
+    if not path.exists():
+        made = Cosigner(name, secrets.token_bytes(SEED), clock)
+        write_durably(path, _key_line(made).encode(), exclusive=True)
+    return _read_key(path, name, clock)
+
+
+def _key_line(cosigner: Cosigner) -> str:
+    note.check_name(cosigner.name)
+    coded = base64.b64encode(bytes([COSIGNATURE_KIND]) + cosigner.seed).decode()
+    return f"{PREFIX}{cosigner.name}+{cosigner.key_id.hex()}+{coded}\n"
+
+
+def _read_key(path: Path, name: str, clock: Seconds) -> Cosigner:
+    try:
+        stored, _, rest = path.read_text(encoding="utf-8").removesuffix("\n").removeprefix(PREFIX).partition("+")
+        stated, _, coded = rest.partition("+")
+        raw = note.unbase64(coded)
+    except (OSError, ValueError):
+        raise KeyRefused(f"{path} cannot be read as a key. Put back its backup.") from None
+    found = Cosigner(stored, raw[1:], clock)
+    if raw[:1] != bytes([COSIGNATURE_KIND]) or len(found.seed) != SEED or stated != found.key_id.hex():
+        raise KeyRefused(f"{path} holds no key of a witness. Put back its backup.")
+    if stored != name:
+        raise KeyRefused(f"{path} is the key of {stored}. Start with --name {stored}, or in another folder.")
+    return found

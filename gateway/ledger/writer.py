@@ -215,7 +215,7 @@ class Writer:
             return
         try:
             with self.store.held():
-                erasure_steps.finish(*self._connection())
+                erasure_steps.finish_erasure(*self._connection())
         except erasure_steps.NotYet:
             return
         except Exception:  # noqa: BLE001 - whatever it was, it stays pending, and the thread must go on

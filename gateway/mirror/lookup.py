@@ -1,15 +1,21 @@
-"""The look-up interface: standings and grants by key, in process, without a queue or a thread hop.
+"""The look-up: standings and grants by key, in process, without a queue or a thread hop; and the one on a memory map,
+which checks read where mirroring is on, and on every replica.
 
 `check()` is a plain function and calls this. Who answers must be fresh: an answer from a store that may have moved
-or stopped is refused with `Stale`, and the verdict is then a deny.
+or stopped is refused with `Stale`, and the verdict is then a deny. Nothing is answered from a map but where somebody
+vouches for it (`fresh`), before the reading and after it: a process that was paused in between must not answer with an
+old proof.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
+from gateway.mirror.memory_map import Head, MapRefused, MemoryMap
+from gateway.mirror.row import MirrorRow, NotARow, standing, unpack
 from gateway.terms import Purpose
 
 
@@ -77,3 +83,116 @@ class Lookup(Protocol):
 
     def event(self, seq: int) -> str | None:
         """The event id (base64url) of an entry about somebody; None for other entries."""
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+
+
+class RowSource(Protocol):
+    """Who has the map. `map` is None while there is none; `current` opens it anew and raises `MapRefused`."""
+
+    @property
+    def map(self) -> MemoryMap | None: ...
+    def current(self) -> MemoryMap: ...
+
+
+class MirrorLookup:
+    """A `Lookup`. `peppers`: under how many the caller's keys are. `beside`: who knows what a map does not have."""
+
+    def __init__(
+        self,
+        source: RowSource,
+        fresh: Callable[[], bool],
+        clock: Callable[[], datetime],
+        peppers: int,
+        beside: Lookup | None = None,
+    ) -> None:
+        self._source = source
+        self._fresh = fresh
+        self._clock = clock
+        self._peppers = peppers
+        self._beside = beside
+
+    def seen(self, keys: Sequence[bytes]) -> Seen:
+        head, rows = self._read(keys)
+        if not rows:
+            return Seen(head.size, ())
+        now = self._now()
+        try:
+            return Seen(head.size, tuple(standing(row, now) for row in rows))
+        except NotARow as error:
+            raise RowUnreadable(str(error)) from error
+
+    def proof(self) -> float | None:
+        """A replica has none by name: it is asked each time."""
+        return self._beside.proof() if self._beside else None
+
+    def version(self) -> object:
+        """By the table: a denial is in the map before it is there, what loosens may come half a second late."""
+        return self._read(())[0].size, self._other().version()
+
+    def changed_since(self, keys: Sequence[bytes], position: int) -> bool:
+        return any(row.changed >= position for row in self._rows(keys))
+
+    def grants(self, keys: Sequence[bytes]) -> list[Grant]:
+        now = self._now()
+        found = [grant for row in self._rows(keys) for grant in row.grants(now)]
+        return sorted(found, key=lambda grant: grant.seq or 0, reverse=True)
+
+    def tied(self, account: bytes, identifier: bytes) -> bool:
+        return self._other().tied(account, identifier)
+
+    def links_of(self, key: bytes) -> list[tuple[bytes, bool, bool]]:
+        return self._other().links_of(key)
+
+    def words_of(self, key: bytes) -> list[str]:
+        return self._other().words_of(key)
+
+    def alone(self, mark: str, device: bytes, keys: Sequence[bytes]) -> frozenset[Purpose]:
+        return self._other().alone(mark, device, keys)
+
+    def log(self) -> str:
+        return self._read(())[0].log
+
+    def voided(self, ui: str) -> bool:
+        return self._other().voided(ui)
+
+    def event(self, seq: int) -> str | None:
+        return self._other().event(seq)
+
+    def _other(self) -> Lookup:
+        if self._beside is None:
+            raise LookupRefused("only the gateway itself knows that")
+        return self._beside
+
+    def _rows(self, keys: Sequence[bytes]) -> list[MirrorRow]:
+        try:
+            return [unpack(row) for row in self._read(keys)[1]]
+        except NotARow as error:
+            raise RowUnreadable(str(error)) from error
+
+    def _read(self, keys: Sequence[bytes]) -> tuple[Head, list[bytes]]:
+        if not self._fresh():
+            raise Stale
+        head, rows = self._packed(keys)
+        if head.peppers != self._peppers:
+            raise Stale
+        if not self._fresh():
+            raise Stale
+        return head, rows
+
+    def _packed(self, keys: Sequence[bytes]) -> tuple[Head, list[bytes]]:
+        found = self._source.map
+        if found is None:
+            raise Stale
+        try:
+            return found.read(keys)
+        except MapRefused:  # replaced, perhaps by another process
+            try:
+                return self._source.current().read(keys)
+            except MapRefused as refused:
+                raise Stale(str(refused)) from refused
+
+    def _now(self) -> int:
+        return (self._clock() - EPOCH) // MILLISECOND

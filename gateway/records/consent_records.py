@@ -25,7 +25,7 @@ from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import documents, evidence, openings, schema
 from gateway.ledger.documents import RECIPIENTS, Document
 from gateway.ledger.entry import b64
-from gateway.ledger.leaves import BODY, JOINED
+from gateway.ledger.schema import BODY, JOINED
 from gateway.terms import ChoiceKind, Manner, Role
 
 PersonOf = Callable[[bytes], PersonKeys]

@@ -1,14 +1,16 @@
-"""Requests as 11 CCR 7101 wants them kept, and the year's numbers as 11 CCR 7102 wants them published. `gateway export`
-and GET /v1/reports call it.
+"""Requests as 11 CCR 7101 wants them kept, appeals against their answers, and the year's numbers as 11 CCR 7102 wants
+them published. `gateway export`, `gateway appeal` and GET /v1/reports call it.
 
 Of a request: date, nature, manner, date and nature of the answer, basis of a denial, and whether there was an appeal
-(L82, L83). Nobody is named: a successor finds its people by the suppression list. Of a year: requests received,
-complied with and denied, and the median of days until the answer.
+and what came of it (L82, L83). Each word of an appeal is an entry about nobody that names the request's event. Nobody
+is named: a successor finds its people by the suppression list. Of a year: requests received, complied with and denied,
+and the median of days until the answer.
 """
 
 import contextlib
 import itertools
 import json
+import os
 import sqlite3
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,12 +19,36 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from gateway.ledger import appeals, openings, schema
+from gateway.ledger import entry, openings, schema
 from gateway.ledger.entry import b64
-from gateway.ledger.leaves import BODY, JOINED
+from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import milliseconds, moment
+from gateway.ledger.writer import Transaction
 from gateway.records.consent_records import CHOICES, PersonOf
 from gateway.terms import ChoiceKind, Source
+
+APPEAL_MADE, APPEAL_GRANTED, APPEAL_REFUSED = "made", "granted", "refused"
+APPEAL_OUTCOMES = (APPEAL_MADE, APPEAL_GRANTED, APPEAL_REFUSED)
+
+
+def note_appeal(tx: Transaction, event: bytes, outcome: str, at: datetime) -> int | None:
+    """One entry. None where no request has this event. Raises ValueError for a word that is none."""
+    if outcome not in APPEAL_OUTCOMES:
+        raise ValueError(f"an appeal is {', '.join(APPEAL_OUTCOMES)}")
+    if tx.db.execute("SELECT 1 FROM detail WHERE event = ?", (event,)).fetchone() is None:
+        return None
+    seq = tx.append(entry.appeal(event=os.urandom(16), of=event, outcome=outcome, at=at))
+    tx.db.execute("INSERT INTO appeal VALUES (?, ?, ?, ?)", (seq, event, milliseconds(at), outcome))
+    return seq
+
+
+def last_appeal(db: sqlite3.Connection, event: bytes) -> tuple[int, str] | None:
+    """(Unix milliseconds, outcome) of the last word on an appeal; None where there was none."""
+    found: tuple[int, str] | None = db.execute(
+        "SELECT at, outcome FROM appeal WHERE event = ? ORDER BY seq DESC LIMIT 1", (event,)
+    ).fetchone()
+    return found
+
 
 DAY = 86_400_000  # milliseconds
 STATES = frozenset({ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED})  # a device's own, nobody's request
@@ -148,7 +174,7 @@ def _request(
         max(row[3] for row, _ in said),
         denied,
         leaf.get("n", ""),
-        appeals.last(db, event),
+        last_appeal(db, event),
         tuple(_details(row, keys_of) for row, _ in said) if keys_of else (),
     )
 

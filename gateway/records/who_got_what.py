@@ -32,7 +32,7 @@ from gateway.ledger import documents, schema, sent_after
 from gateway.ledger.access import split_words
 from gateway.ledger.evidence import FORMS_FAILED
 from gateway.ledger.subjects import milliseconds, moment
-from gateway.ledger.suppressed import Suppressed
+from gateway.ledger.suppression import Suppressed
 from gateway.records import requests
 from gateway.terms import DataClass, NoticeKind, Purpose
 

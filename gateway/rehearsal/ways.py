@@ -14,7 +14,7 @@ from gateway.rehearsal.acts import Act
 from gateway.settings.load import Settings
 from gateway.terms import AD_CHOICE_PURPOSES, ALL_PURPOSES, SIGNAL_PURPOSES, Manner, Purpose, Source
 from gateway.web.pages.marketing import CHANNELS, CPNI
-from gateway.web.shell import language
+from gateway.web.shell import words
 
 Closed = Callable[[Settings], str]
 ENDS_TEXTS = (Purpose.MARKETING_TEXT, Purpose.MARKETING_CALL)
@@ -142,7 +142,7 @@ def _named_by_the_site(tool: str) -> Closed:
 
 def _forms() -> Iterator[Way]:
     page = "/privacy-choices"
-    for spoken in language.LANGUAGES:
+    for spoken in words.LANGUAGES:
         for field_ in ("phone", "email"):
             act = acts.fills_in(page, "opt_out", field_, language=spoken)
             of = (field_, *VISITED)

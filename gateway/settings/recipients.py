@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gateway.choice.recipient import Holds, Recipient
-from gateway.choice.rows import KINDS_OF
+from gateway.choice.row_shape import KINDS_OF
 from gateway.delivery.guard import is_domain, is_loopback, is_origin
 from gateway.settings.shapes import (
     CalendarDay,

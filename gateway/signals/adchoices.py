@@ -18,7 +18,7 @@ from typing import Any
 
 from gateway.signals import bits
 from gateway.signals.bits import Bits, Unreadable, number_bits
-from gateway.signals.reading import Choices, Reading, stated
+from gateway.signals.heard import Choices, Reading, stated
 from gateway.terms import AD_CHOICE_PURPOSES, Malformed, Purpose, Stated
 
 HEADER = b"x-adchoices"  # Chrome and Firefox

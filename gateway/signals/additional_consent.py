@@ -6,7 +6,7 @@ no consent to a purpose, so nothing here ever says `allowed`; a string that name
 """
 
 from gateway.signals.bits import MAX_CHARACTERS, MAX_ID, Unreadable
-from gateway.signals.reading import UNKNOWN, Choices, Reading, stated
+from gateway.signals.heard import UNKNOWN, Choices, Reading, stated
 from gateway.terms import AD_CHOICE_PURPOSES
 
 SECTION = "ac"

@@ -7,7 +7,7 @@ header section; L1 to L5). Of several fields one `1` is enough, whether a proxy 
 
 from collections.abc import Iterable
 
-from gateway.signals.reading import members
+from gateway.signals.heard import members
 from gateway.terms import Malformed
 
 HEADER = b"sec-gpc"

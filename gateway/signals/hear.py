@@ -28,8 +28,7 @@ from gateway.signals.cmp_cookies import CATEGORIES, DENIES, Categories, ToolShow
 from gateway.signals.device import Limit
 from gateway.signals.gpp.layouts import TCF_CA_1, TCF_EU_2
 from gateway.signals.gpp.string import MAX_SECTION_ID
-from gateway.signals.heard import Heard, KeptFor, Said
-from gateway.signals.reading import Reading, members
+from gateway.signals.heard import Heard, KeptFor, Reading, Said, members
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
 
 FULL = frozenset(SIGNAL_PURPOSES)

@@ -6,7 +6,7 @@ not valid, yet the opt-out in them counts: a reader that drops them drops opt-ou
 targeted advertising; an opt-out in it is of all three (R25), and an allow is of sale alone.
 """
 
-from gateway.signals.reading import Reading, stated
+from gateway.signals.heard import Reading, stated
 from gateway.terms import SIGNAL_PURPOSES, Purpose
 
 SECTION = "uspv1"

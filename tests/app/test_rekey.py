@@ -13,7 +13,7 @@ from gateway.app.maintenance import RekeyKind, RekeyRefused
 from gateway.consent.check import Ask
 from gateway.consent.verbs import Refused
 from gateway.keys import seals, secret_files
-from gateway.ledger import checkpoint, note, receipt, schema
+from gateway.ledger import note, receipt, schema
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Verifier
 from gateway.ledger.errors import LedgerRefused
@@ -201,4 +201,4 @@ def test_a_new_pepper_is_an_entry_in_the_transaction_that_rewrites_the_rows(fold
     maintenance.pepper(folder, inside.settings(), lambda: AT)
     assert leaves(folder) == [("pepper", "replaced", None)]
     with opened(folder) as house:
-        assert checkpoint.parse(note.text_of(house.consent.log_reader.checkpoint())).size == 1
+        assert note.parse_checkpoint(note.text_of(house.consent.log_reader.checkpoint())).size == 1

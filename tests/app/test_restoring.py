@@ -14,7 +14,7 @@ from gateway.app import maintenance
 from gateway.app.composition import migrate, open_house, publisher_of, verify_ledger
 from gateway.keys import secret_files
 from gateway.keys.person_keys import FILE as VAULT
-from gateway.ledger import checkpoint, new_log, note, schema
+from gateway.ledger import backup, note, schema
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.publisher import RolledBack
@@ -42,7 +42,7 @@ def says(house, person):
 
 def last(folder):
     with opened(folder) as house:
-        return checkpoint.parse(note.text_of(house.consent.log_reader.checkpoint()))
+        return note.parse_checkpoint(note.text_of(house.consent.log_reader.checkpoint()))
 
 
 @pytest.fixture
@@ -163,10 +163,10 @@ def test_an_older_copy_goes_on_as_a_new_log_that_names_the_old_ones_end(lived_in
     with opened(lived_in) as house:
         assert [says(house, person) for person in (1, 2, 3)] == ["opted_out", "opted_out", "none"]
         opt_out(house, 3)
-        signed = checkpoint.parse(note.text_of(house.consent.log_reader.checkpoint()))
+        signed = note.parse_checkpoint(note.text_of(house.consent.log_reader.checkpoint()))
     assert signed.origin == begun.origin
     [evidence] = (lived_in.with_name("data.checkpoints")).glob("*.ended")
-    assert checkpoint.parse(evidence.read_text()) == old
+    assert note.parse_checkpoint(evidence.read_text()) == old
 
 
 def test_receipts_of_the_old_log_still_verify_with_its_own_name(lived_in, tmp_path):
@@ -174,7 +174,7 @@ def test_receipts_of_the_old_log_still_verify_with_its_own_name(lived_in, tmp_pa
         before = house.consent.log_reader.checkpoint()
     maintenance.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
     maintenance.go_on(lived_in, SETTINGS, lambda: AT)
-    origin, [seed] = checkpoint.parse(note.text_of(before)).origin, secret_files.load_secrets(lived_in).signing
+    origin, [seed] = note.parse_checkpoint(note.text_of(before)).origin, secret_files.load_secrets(lived_in).signing
     signer = Ed25519Signer(origin, seed)
     assert note.sign(note.text_of(before), [signer]) == before
     assert Ed25519Signer(f"{origin}.2", seed).key_id != signer.key_id
@@ -193,7 +193,7 @@ def test_a_new_log_that_was_cut_off_before_its_store_is_finished_by_running_it_a
         raise KeyboardInterrupt
 
     with monkeypatch.context() as crash, pytest.raises(KeyboardInterrupt):
-        crash.setattr(new_log.CheckpointStore, "swap", cut)
+        crash.setattr(backup.CheckpointStore, "swap", cut)
         maintenance.go_on(lived_in, SETTINGS, lambda: AT)
     begun = maintenance.go_on(lived_in, SETTINGS, lambda: AT)
     assert begun.origin.endswith(".2")
@@ -275,7 +275,7 @@ def test_the_control_folder_and_store_put_back_together_are_not_found_out_here(l
     ],
 )
 def test_the_next_name_has_the_next_number(known, after):
-    assert new_log.next_name(known) == after
+    assert backup.next_log_name(known) == after
 
 
 def test_a_witness_that_disagrees_stops_everything_until_it_is_settled(folder):

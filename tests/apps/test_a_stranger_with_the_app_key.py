@@ -19,10 +19,10 @@ from support.phones import AUDIENCE, Backend
 
 from gateway.keys import api_keys
 from gateway.web.api.apps import Apps
-from gateway.web.shell import notices
+from gateway.web.shell import page
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]  # five hundred calls each
-SHOWN, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+SHOWN, SECOND = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 CONFIGURED = {
     "recipients__advertisers__contract": "C-1", "recipients__flurry__contract": "C-2",
     "recipients__payments__contract": "C-3", "recipients__payments__announced": "2024-06-25",

@@ -12,11 +12,11 @@ from support.people import email, gaid, named, phone
 from support.phones import AUDIENCE, Phone, idfv, ignored, kind
 
 from gateway.settings.load import SettingsRefused
-from gateway.web.shell import notices
+from gateway.web.shell import page
 
 pytestmark = pytest.mark.anyio
 OLD, NEW, ACCOUNT = named("gaid", gaid(1)), named("gaid", gaid(2)), named("account", "a1")
-SHOWN, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+SHOWN, SECOND = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 
 
 def links(folder) -> int:

@@ -11,7 +11,7 @@ from support.people import GAID, IDFV, email, named, phone
 
 from gateway.choice.identity import kinds
 from gateway.choice.openrtb import reading
-from gateway.choice.openrtb.fields import HASHED_DEVICE_IDS
+from gateway.choice.openrtb.members import HASHED_DEVICE_IDS
 from gateway.terms import DataClass
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from support.people import GAID, email, gaid, named
 from support.phones import idfv, ignored, kind, standing
 
 from gateway.app import composition
-from gateway.web.shell import notices
+from gateway.web.shell import page
 
 pytestmark = pytest.mark.anyio
 HERS, IDFV, ACCOUNT, HIS_ACCOUNT = (
@@ -21,7 +21,7 @@ HERS, IDFV, ACCOUNT, HIS_ACCOUNT = (
     named("account", "a1"),
     named("account", "a2"),
 )
-SHOWN, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+SHOWN, SECOND = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 PRECISE = {"recipient": "teemo", "data": ["precise_geo"]}
 
 

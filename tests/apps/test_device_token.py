@@ -19,16 +19,16 @@ from gateway.consent import tokens
 from gateway.consent.tokens import DeviceToken
 from gateway.keys import seals, secret_files
 from gateway.keys.seals import OpeningFailed
-from gateway.ledger import installation
+from gateway.ledger import device_states
 from gateway.ledger.entry import b64
 from gateway.terms import Purpose
-from gateway.web.shell import notices
+from gateway.web.shell import page
 
 pytestmark = pytest.mark.anyio
 OLD, NEW = named("gaid", gaid(1)), named("gaid", gaid(2))
 ALL_BUT_SENSITIVE = ["sale", "sharing", "targeted_ads", "profiling"]
 IDFV, ACCOUNT = named("idfv", idfv(1)), named("account", "a1")
-SHOWN, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+SHOWN, SECOND = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 
 
 def leaves(folder) -> list[dict]:
@@ -378,15 +378,15 @@ def test_a_no_whose_entry_was_pruned_may_have_been_somebody_elses():
     """Of the two only the phone's own is there still; what was pruned is superseded, and nobody knows whose it was."""
     own = (7, b'{"e": "opt_out", "p": ["sale"]}', "mark")
     rows = {
-        installation.ALLOWED: [("sale", 9)],
-        installation.STATES: [],
-        installation.OWN: [("sale",)],
-        installation.CAME: [],
+        device_states.ALLOWED: [("sale", 9)],
+        device_states.STATES: [],
+        device_states.OWN: [("sale",)],
+        device_states.CAME: [],
     }
 
     def alone(*lines):
-        read = lambda sql, _: [*lines] if sql == installation.LINES else rows[sql]  # noqa: E731
-        return installation.alone(read, "mark", b"device", [b"id"])
+        read = lambda sql, _: [*lines] if sql == device_states.LINES else rows[sql]  # noqa: E731
+        return device_states.alone(read, "mark", b"device", [b"id"])
 
     assert alone((1, None, None), own) == frozenset()
     assert alone(own) == {Purpose.SALE}, "the control"

@@ -14,11 +14,11 @@ from support.phones import standing
 from gateway.app import composition
 from gateway.consent import tokens
 from gateway.consent.installations import Installations
-from gateway.web.shell import notices
+from gateway.web.shell import page
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 ACCOUNT = named("account", "a1")
-SHOWN, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+SHOWN, SECOND = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 DEV = {"kind": "account", "assertion": "dev"}
 THREE = ("sale", "sharing", "targeted_ads")
 STEPS, WALKS = 14, 12 * TIMES

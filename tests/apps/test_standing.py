@@ -11,13 +11,13 @@ from support.phones import Phone, idfv, ignored, kind, standing
 
 from gateway.choice.downstream import opted_out
 from gateway.terms import ALL_PURPOSES, CHOOSABLE
-from gateway.web.shell import notices
+from gateway.web.shell import page
 
 pytestmark = pytest.mark.anyio
 PATH = "/v1/standing"
 OLD, NEW, ACCOUNT, IDFV = named("gaid", gaid(1)), named("gaid", gaid(2)), named("account", "a1"), named("idfv", idfv(1))
 NOTHING = {purpose.value: "none" for purpose in CHOOSABLE}
-SHOWN, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+SHOWN, SECOND = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 
 
 async def web_opt_out(place):

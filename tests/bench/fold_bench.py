@@ -1,7 +1,7 @@
 """The fold of a record, microseconds of processor time, beside one `orjson.loads` of 1 kB of the same run.
 
-Of people alone (a browser, an ad id with its digest), of people in accounts (three lines and ids each, with their names),
-and of a crowd of both: two in three alone, one in three in an account.
+Of people alone (a browser, an ad id with its digest), of people in accounts (three lines and ids each, with their
+names), and of a crowd of both: two in three alone, one in three in an account.
 """
 
 import time

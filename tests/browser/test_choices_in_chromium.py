@@ -12,7 +12,7 @@ from support.service import service
 
 from gateway.keys import api_keys, secret_files
 from gateway.web.pages.positions import CAME
-from gateway.web.shell.language import LANGUAGES, say
+from gateway.web.shell.words import LANGUAGES, say
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PATH = "/privacy-choices"

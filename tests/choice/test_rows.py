@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 from support.people import GAID, IDFV, ZERO, email, phone
 
-from gateway.choice import identity, keywords, rows
+from gateway.choice import identity, keywords, row_shape
 from gateway.choice.keywords import Why
 from gateway.choice.recipient import Holds
 from gateway.terms import Answer, DataClass
@@ -39,12 +39,12 @@ def sha256(text):
 
 def shape(row, answers=ALLOWED, fields=FIELDS):
     """What leaves and as what, without the counts."""
-    out, classes, _ = rows.shape(row, fields, answers, WORDS)
+    out, classes, _ = row_shape.shape(row, fields, answers, WORDS)
     return out, classes
 
 
 def held_back(row, answers=ALLOWED, fields=FIELDS):
-    return rows.shape(row, fields, answers, WORDS).dropped
+    return row_shape.shape(row, fields, answers, WORDS).dropped
 
 
 def test_a_row_leaves_as_it_stands_but_for_raw_addresses_and_numbers():
@@ -61,7 +61,7 @@ def test_a_denied_person_has_nothing_in_the_row():
 def test_a_field_that_the_recipients_schema_does_not_name_never_leaves():
     row = {"ad_id": GAID, "message": "see you at 8", "Ad_Id": GAID}
     assert shape(row) == ({"ad_id": GAID}, ("ad_id",))
-    assert held_back(row) == {rows.UNMAPPED: 2}
+    assert held_back(row) == {row_shape.UNMAPPED: 2}
 
 
 def test_a_coarsened_point_leaves_with_one_decimal_and_without_what_would_sharpen_it():
@@ -72,7 +72,7 @@ def test_a_point_near_a_pole_takes_its_longitude_with_it_and_leaves_the_rest_of_
     row = ROW | {"lat": 89.2}
     out, _ = shape(row, ALLOWED | {DataClass.PRECISE_GEO: Answer.COARSEN})
     assert set(out) == {"ad_id", "email", "phone"}
-    assert held_back(row, ALLOWED | {DataClass.PRECISE_GEO: Answer.COARSEN}) == {rows.UNREADABLE: 3}
+    assert held_back(row, ALLOWED | {DataClass.PRECISE_GEO: Answer.COARSEN}) == {row_shape.UNREADABLE: 3}
 
 
 def test_calling_a_place_coarse_does_not_make_it_so():
@@ -111,7 +111,7 @@ def test_an_address_leaves_as_its_network(address, network):
 @pytest.mark.parametrize("address", ["", "here", 3405803853, ["203.0.113.77"]], ids=repr)
 def test_an_address_that_cannot_be_read_is_dropped(address):
     assert shape({"ip": address}) == NOTHING
-    assert held_back({"ip": address}) == {rows.UNREADABLE: 1}
+    assert held_back({"ip": address}) == {row_shape.UNREADABLE: 1}
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,9 @@ def test_how_much_was_held_back_and_why_is_told_for_counting():
         "kw": "travel, my health, flat 4, hello, bye",
     }
     assert held_back(row, ALLOWED | {DataClass.PRECISE_GEO: Answer.DENY}) == {
-        rows.UNMAPPED: 1,
-        rows.DENIED: 1,
-        rows.UNREADABLE: 2,
+        row_shape.UNMAPPED: 1,
+        row_shape.DENIED: 1,
+        row_shape.UNREADABLE: 2,
         Why.SENSITIVE: 1,
         Why.DIGITS: 1,
         Why.UNLISTED: 2,
@@ -171,7 +171,7 @@ def test_an_address_leaves_as_the_hash_of_its_normal_form_and_a_hash_stays_that_
 )
 def test_a_value_that_has_no_hash_of_a_person_is_dropped(field, value):
     assert shape({field: value}) == NOTHING
-    assert held_back({field: value}) == {rows.UNREADABLE: 1}
+    assert held_back({field: value}) == {row_shape.UNREADABLE: 1}
 
 
 @pytest.mark.parametrize(
@@ -204,36 +204,36 @@ def test_contact_data_that_may_go_hashed_goes_as_the_hash_of_its_own_kind(raw, h
 
 def test_an_empty_field_is_not_asked_for_and_does_not_leave():
     assert shape({"ad_id": None}) == NOTHING
-    assert rows.classes_of({"ad_id": None, "unnamed": 1}, FIELDS) == ()
+    assert row_shape.classes_of({"ad_id": None, "unnamed": 1}, FIELDS) == ()
 
 
 def test_a_row_asks_for_its_classes_once_each_in_a_fixed_order():
     reversed_row = dict(reversed(ROW.items()))
     asked = ("ad_id", "email_hash", "phone_hash", "precise_geo")
-    assert rows.classes_of(ROW, FIELDS) == rows.classes_of(reversed_row, FIELDS) == asked
+    assert row_shape.classes_of(ROW, FIELDS) == row_shape.classes_of(reversed_row, FIELDS) == asked
 
 
 def test_every_place_that_a_row_names_is_found_for_the_law_and_for_what_is_sensitive():
-    assert rows.spots(ROW, FIELDS) == ({"lat": 45.5231, "lon": -122.6765, "accuracy": 4},)
+    assert row_shape.spots(ROW, FIELDS) == ({"lat": 45.5231, "lon": -122.6765, "accuracy": 4},)
     named = dict.fromkeys(("Latitude", "lng", "home.lat", "geohash", "zip", "acc.accuracy"), DataClass.PRECISE_GEO)
-    assert rows.spots({"lng": 2.0, "Latitude": 1.0}, named) == ({"lat": 1.0, "lon": 2.0},)
-    assert rows.spots({"lng": 2.0, "Latitude": 1.0, "home.lat": 3.0}, named) == (
+    assert row_shape.spots({"lng": 2.0, "Latitude": 1.0}, named) == ({"lat": 1.0, "lon": 2.0},)
+    assert row_shape.spots({"lng": 2.0, "Latitude": 1.0, "home.lat": 3.0}, named) == (
         {"lat": 1.0, "lon": 2.0},
         {"lat": 3.0, "lon": 2.0},
     )
-    assert rows.spots({"geohash": "9q8yy", "zip": "94103"}, named) == ({"geohash": "9q8yy"}, {"zip": "94103"})
-    assert rows.spots({"Latitude": 1.0}, named) == ({"lat": 1.0, "lon": None},)
+    assert row_shape.spots({"geohash": "9q8yy", "zip": "94103"}, named) == ({"geohash": "9q8yy"}, {"zip": "94103"})
+    assert row_shape.spots({"Latitude": 1.0}, named) == ({"lat": 1.0, "lon": None},)
     called_coarse = {"lat": DataClass.COARSE_GEO, "lon": DataClass.COARSE_GEO}
-    assert rows.spots({"lat": 1.0, "lon": 2.0}, called_coarse) == ({"lat": 1.0, "lon": 2.0},)
-    assert rows.spots({"lat": 1.0, "lon": 2.0}, {}) == ()
-    assert rows.spots({"accuracy": 4}, FIELDS) == ()
+    assert row_shape.spots({"lat": 1.0, "lon": 2.0}, called_coarse) == ({"lat": 1.0, "lon": 2.0},)
+    assert row_shape.spots({"lat": 1.0, "lon": 2.0}, {}) == ()
+    assert row_shape.spots({"accuracy": 4}, FIELDS) == ()
 
 
 def test_a_row_of_more_places_than_are_looked_at_has_one_that_cannot_be_read():
     named = {f"p{number}.{kind}": DataClass.PRECISE_GEO for number in range(9) for kind in ("lat", "lon")}
-    spots = rows.spots(dict.fromkeys(named, 1.0), named)
-    assert len(spots) == rows.SPOTS + 1
-    assert spots[-1]["lon"] == rows.UNREADABLE
+    spots = row_shape.spots(dict.fromkeys(named, 1.0), named)
+    assert len(spots) == row_shape.SPOTS + 1
+    assert spots[-1]["lon"] == row_shape.UNREADABLE
 
 
 @pytest.mark.parametrize("value", ["14.155.50.100", email(1), GAID, 4155550100])
@@ -272,7 +272,7 @@ def test_whatever_the_row_and_the_answers_nothing_denied_unnamed_raw_or_exact_le
 @given(st.dictionaries(NAMES, VALUES), ANSWERS)
 def test_every_value_of_a_row_leaves_or_is_counted(row, answers):
     row = {name: value for name, value in row.items() if name != "kw" and value is not None}
-    out, _, dropped = rows.shape(row, FIELDS, answers, WORDS)
+    out, _, dropped = row_shape.shape(row, FIELDS, answers, WORDS)
     assert len(row) == len(out) + sum(dropped.values())
 
 
@@ -282,7 +282,7 @@ DEVICE = {"device_id": DataClass.DEVICE_ID}
 
 
 def shape_held(row, fields, held):
-    return rows.shape(row, fields, ALLOWED, WORDS, held).out
+    return row_shape.shape(row, fields, ALLOWED, WORDS, held).out
 
 
 @pytest.mark.parametrize(
@@ -305,10 +305,10 @@ def test_a_value_leaves_only_as_the_kind_that_its_field_holds(kind, own, others)
 
 def test_a_rows_ids_are_looked_up_as_their_fields_kind_and_as_what_they_could_be():
     held = {"device_id": Holds(("id:appsflyer",))}
-    found = rows.identifiers_in({"device_id": GAID, "kw": GAID}, DEVICE | {"kw": DataClass.KEYWORDS}, held)
+    found = row_shape.identifiers_in({"device_id": GAID, "kw": GAID}, DEVICE | {"kw": DataClass.KEYWORDS}, held)
     hyphenated = {kind for kind, size in identity.DIGESTS.items() if size == 16}
     assert {each["type"] for each in found} == {"id:appsflyer", *identity.UUIDS, *hyphenated, "account"}
-    plain = rows.identifiers_in({"device_id": "a-word"}, DEVICE, held)
+    plain = row_shape.identifiers_in({"device_id": "a-word"}, DEVICE, held)
     kinds = ("id:appsflyer", "imei", "serial", "udid", "account")  # a serial number is a word like any other
     assert plain == [{"type": kind, "value": "a-word"} for kind in kinds]
 
@@ -316,8 +316,8 @@ def test_a_rows_ids_are_looked_up_as_their_fields_kind_and_as_what_they_could_be
 def test_many_ids_of_one_row_are_as_many_times_the_work_of_one():
     fields = {f"device_{number}": DataClass.DEVICE_ID for number in range(500)}
     row = {name: f"38400000-8cf0-11bd-b23e-{number:012x}" for number, name in enumerate(fields)}
-    one = len(rows.identifiers_in({"device_0": row["device_0"]}, fields))
-    assert len(rows.identifiers_in(row, fields)) == 500 * one
+    one = len(row_shape.identifiers_in({"device_0": row["device_0"]}, fields))
+    assert len(row_shape.identifiers_in(row, fields)) == 500 * one
     assert one < 20
 
 

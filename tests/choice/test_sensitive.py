@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.times import quickest
 
-from gateway.choice import sensitive, sensitive_file
+from gateway.choice import sensitive
 from gateway.choice.sensitive import Circle, Polygon, SensitivePlaces
 
 CLINIC = Circle(37.774929, -122.419416, 100.0)
@@ -185,8 +185,8 @@ GEOJSON = """{"type": "FeatureCollection", "features": [
 
 def test_both_kinds_of_file_are_read():
     text = "name,lat,lon,radius_m\nA clinic,37.7,-122.4,100\n"
-    assert sensitive_file.read_shapes(text, geojson=False) == [Circle(37.7, -122.4, 100.0)]
-    shapes = sensitive_file.read_shapes(GEOJSON, geojson=True)
+    assert sensitive.read_shapes(text, geojson=False) == [Circle(37.7, -122.4, 100.0)]
+    shapes = sensitive.read_shapes(GEOJSON, geojson=True)
     assert shapes[0] == Circle(37.7, -122.4, 100.0)
     assert [len(shape.rings) for shape in shapes[1:]] == [1, 1, 1]
 
@@ -211,7 +211,7 @@ def test_both_kinds_of_file_are_read():
 )
 def test_a_table_with_one_bad_line_is_refused_whole(text, why):
     with pytest.raises(ValueError, match=why):
-        sensitive_file.read_shapes(text, geojson=False)
+        sensitive.read_shapes(text, geojson=False)
 
 
 @pytest.mark.parametrize(
@@ -225,4 +225,4 @@ def test_a_table_with_one_bad_line_is_refused_whole(text, why):
 )  # fmt: skip
 def test_a_geojson_with_one_bad_feature_is_refused_whole(text):
     with pytest.raises(ValueError):
-        sensitive_file.read_shapes(text, geojson=True)
+        sensitive.read_shapes(text, geojson=True)

@@ -10,8 +10,8 @@ from support.people import gaid, named
 
 from gateway.app.composition import open_house
 from gateway.cli.root import group
-from gateway.ledger import disclosed
-from gateway.ledger.disclosed import Counted
+from gateway.ledger import counted_disclosures
+from gateway.ledger.counted_disclosures import Counted
 from gateway.ledger.subjects import milliseconds
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -26,7 +26,7 @@ def shown(folder):
             Counted(key, "advertisers", ("sharing",), ("ad_id",), outcome, milliseconds(AT))
             for outcome in ("sent", "sent", "possible")
         ]
-        house.writer.submit(lambda tx: disclosed.count(tx, rows, AT)).result(60)
+        house.writer.submit(lambda tx: counted_disclosures.count_disclosures(tx, rows, AT)).result(60)
     return folder
 
 

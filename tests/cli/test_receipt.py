@@ -14,7 +14,7 @@ from support.people import email, named, phone
 
 from gateway.app import composition
 from gateway.cli.root import group
-from gateway.ledger import cosignature, note, receipt
+from gateway.ledger import ed25519, note, receipt
 from gateway.ledger.entry import b64
 from gateway.ledger.receipt import Opening
 from gateway.ledger.subjects import Choice
@@ -174,7 +174,7 @@ class TestAWitness:
     @pytest.fixture
     def witness(self):
         key = Ed25519PrivateKey.generate()
-        return key, note.vkey("witness.example.com", cosignature.KIND, key.public_key().public_bytes_raw())
+        return key, note.vkey("witness.example.com", ed25519.COSIGNATURE_KIND, key.public_key().public_bytes_raw())
 
     def cosigned(self, text, witness, time=1_795_000_000):
         key, vkey = witness

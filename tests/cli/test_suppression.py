@@ -24,7 +24,7 @@ from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.recipient_holdings import Left
 from gateway.ledger.schema import FILE
 from gateway.ledger.subjects import Choice
-from gateway.ledger.suppressed import Suppressed
+from gateway.ledger.suppression import Suppressed
 from gateway.records import who_got_what
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing, Purpose
 

@@ -8,11 +8,10 @@ import pytest
 from support.service import HERE
 from support.witnessed import ORIGIN, Log, witness
 
-from gateway.consent.witnesses import submit
-from gateway.ledger import cosigning, note
-from gateway.ledger.cosignature import CosignatureVerifier
-from gateway.ledger.cosigning import WitnessDisagrees, WitnessUnavailable
-from gateway.ledger.ed25519 import Ed25519Verifier
+from gateway.consent import witnesses
+from gateway.consent.witnesses import WitnessDisagrees, WitnessUnavailable, submit
+from gateway.ledger import note
+from gateway.ledger.ed25519 import CosignatureVerifier, Ed25519Verifier
 
 pytestmark = pytest.mark.slow
 LOG, FORK, OTHER = Log(), Log(fork=3), Log("other.example.com/log")
@@ -20,8 +19,8 @@ NAME = "witness.example.com/w1"
 
 
 def ask(log, size, url, vkey, known=0):
-    address = cosigning.KnownWitness(url, CosignatureVerifier.from_vkey(vkey))
-    return cosigning.cosigned(log.signed(size), address, lambda old: log.proof(old, size), submit, known)
+    address = witnesses.KnownWitness(url, CosignatureVerifier.from_vkey(vkey))
+    return witnesses.cosigned(log.signed(size), address, lambda old: log.proof(old, size), submit, known)
 
 
 def test_a_real_witness_signs_what_grew_and_finds_out_what_was_put_back(tmp_path):

@@ -9,9 +9,8 @@ from support.mailbox import code_in
 from support.people import email, named, phone
 
 from gateway.consent import codes
-from gateway.consent.codes import Bound, CodeOver, Codes, NotSent, TooManyCodes, WrongCode
+from gateway.consent.codes import AN_ADDRESS, TRIES, Bound, CodeOver, Codes, NotSent, TooManyCodes, WrongCode
 from gateway.delivery.letters import Letter
-from gateway.ledger.codes import AN_ADDRESS, TRIES
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import pytest
 from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 
 from gateway.choice.identity import AD_IDS
-from gateway.choice.rows import KINDS_OF, identifiers_in
+from gateway.choice.row_shape import KINDS_OF, identifiers_in
 from gateway.consent import people as people_of
 from gateway.consent.check import Ask
 from gateway.consent.people import People, left

@@ -14,7 +14,7 @@ from support.people import gaid, named
 from gateway.app.composition import migrate, open_house
 from gateway.consent.files import Filing
 from gateway.consent.share import ShareRow
-from gateway.delivery.forward import ForwardOutcome, Sending
+from gateway.delivery.outgoing import ForwardOutcome, Sending
 from gateway.keys import secret_files
 from gateway.ledger.disclosures import Acknowledged
 from gateway.settings.load import SettingsRefused

@@ -15,7 +15,7 @@ from support.people import gaid, named
 
 from gateway.app.composition import migrate, open_house
 from gateway.consent.share import GROUP, ShareRow
-from gateway.delivery.forward import ForwardOutcome, Sending
+from gateway.delivery.outgoing import ForwardOutcome, Sending
 from gateway.ledger import disclosures, erasure, outbox, recipient_holdings
 from gateway.ledger.disclosures import CHUNK, Acknowledged
 from gateway.ledger.entry import b64

@@ -19,7 +19,7 @@ from gateway.delivery.ddrf import Ddrf
 from gateway.delivery.deadlines import Calendar
 from gateway.delivery.guard import LOOPBACK
 from gateway.delivery.webhook import Courier, Post, PostOutcome, Tried
-from gateway.ledger import deletions_acknowledged, disclosures, outbox
+from gateway.ledger import disclosures, outbox
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.outbox import OutboxKind, State
@@ -373,9 +373,7 @@ async def test_a_deletion_goes_by_the_framework_one_identifier_a_request_and_its
         await telling.close()
     assert len(recipient.requests) == 3
     found = await desk.house.writer.commit(
-        lambda tx: [
-            deletions_acknowledged.tokens(tx, name) for (name,) in tx.db.execute("SELECT id FROM outbox").fetchall()
-        ]
+        lambda tx: [outbox.deletion_tokens(tx, name) for (name,) in tx.db.execute("SELECT id FROM outbox").fetchall()]
     )
     assert sorted(opened_claims(token)["rqJWT"] for [token] in found) == sorted(each for each, _ in recipient.requests)
     assert {state for state, *_ in await desk.states()} == {"delivered"}

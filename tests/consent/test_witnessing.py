@@ -9,9 +9,8 @@ from support.people import email, named
 
 from gateway.consent import witnesses
 from gateway.consent.verbs import Choice
-from gateway.consent.witnesses import MISSED, Witnessing
-from gateway.ledger.cosignature import CosignatureVerifier, Cosigner
-from gateway.ledger.cosigning import KnownWitness
+from gateway.consent.witnesses import MISSED, KnownWitness, Witnessing
+from gateway.ledger.ed25519 import CosignatureVerifier, Cosigner
 from gateway.ledger.witness import Witness as Signing
 from gateway.terms import ChoiceKind, Purpose
 

@@ -18,7 +18,7 @@ from support.people import GAID, email, gaid, named, phone
 from gateway.choice import identity
 from gateway.delivery import webhook
 from gateway.keys.secret_files import load_secrets
-from gateway.ledger import recipients_reached
+from gateway.ledger import recipients_to_tell
 
 pytestmark = pytest.mark.anyio
 SHARED = {"data": {"ad_id": GAID, "lat": 37.77493, "lon": -122.41942}, "place": "US-CA"}
@@ -91,7 +91,7 @@ async def test_whoever_got_the_ad_id_is_told_of_the_ad_id_and_nobody_else_is(tow
         "type": "opt_out",
         "identifiers": [named("gaid", GAID)],
         "date": datetime.now(UTC).date().isoformat(),
-        "duty": recipients_reached.DUTY["opt_out"],
+        "duty": recipients_to_tell.DUTY["opt_out"],
     }
     await town.nothing_waits()
     assert town.arrived["matching"] == town.arrived["advertisers"] == []
@@ -181,12 +181,12 @@ async def test_the_control_without_the_log_everybody_learns_who_objects(town, mo
 
     def of_everybody(tx, names, own):
         return [
-            recipients_reached.Identified(recipients_reached.Got(name, frozenset(), frozenset({"sale"}), 0), known, key)
+            recipients_to_tell.Identified(recipients_to_tell.Got(name, frozenset(), frozenset({"sale"}), 0), known, key)
             for key, known in names.items()
             for name in ("teemo", "matching", "advertisers")
         ]
 
-    monkeypatch.setattr(recipients_reached, "identified", of_everybody)
+    monkeypatch.setattr(recipients_to_tell, "identified", of_everybody)
     await town.choose(named("gaid", GAID))
     assert await town.told("matching"), "a recipient that never had it"
 

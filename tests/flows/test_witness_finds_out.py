@@ -17,12 +17,11 @@ from support.wire import call
 from support.witnessed import witness
 
 from gateway.app.composition import open_house
-from gateway.consent.witnesses import submit
+from gateway.consent import witnesses
+from gateway.consent.witnesses import WitnessDisagrees, submit
 from gateway.keys import seals
-from gateway.ledger import checkpoint, checkpoint_store, cosigning, note, receipt
-from gateway.ledger.cosignature import CosignatureVerifier
-from gateway.ledger.cosigning import WitnessDisagrees
-from gateway.ledger.ed25519 import Ed25519Signer
+from gateway.ledger import note, publisher, receipt
+from gateway.ledger.ed25519 import CosignatureVerifier, Ed25519Signer
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose
 
@@ -40,11 +39,11 @@ def opt_out(house, number):
 def cosigned(house, address):
     log = house.consent.log_reader
     signed = log.checkpoint()
-    return cosigning.cosigned(signed, address, lambda old: log.consistency(old, size(signed)), submit)
+    return witnesses.cosigned(signed, address, lambda old: log.consistency(old, size(signed)), submit)
 
 
 def size(text):
-    return checkpoint.parse(note.text_of(text)).size
+    return note.parse_checkpoint(note.text_of(text)).size
 
 
 def published(folder):
@@ -56,13 +55,13 @@ def published(folder):
 @contextlib.contextmanager
 def watched(folder, state):
     with witness(state, published(folder)) as (url, vkey, _):
-        yield cosigning.KnownWitness(url, CosignatureVerifier.from_vkey(vkey))
+        yield witnesses.KnownWitness(url, CosignatureVerifier.from_vkey(vkey))
 
 
 def test_a_persons_receipt_bears_the_witness_and_a_folder_that_was_put_back_with_its_store_is_found_out(
     folder, tmp_path
 ):
-    store, away = checkpoint_store.beside(folder), tmp_path / "away"
+    store, away = publisher.store_beside(folder), tmp_path / "away"
     with watched(folder, tmp_path / "state") as address:
         with open_house(folder, inside.settings(), dev=True) as house:
             opt_out(house, 1)
@@ -131,7 +130,7 @@ def signatures(made):
 def test_the_service_shows_each_checkpoint_to_its_witness_and_stops_when_that_saw_more(tmp_path):
     """Both put back: nothing local can tell; with a witness it is caught, nobody is allowed, and opt-outs are kept."""
     data, config = inside.install(tmp_path / "data"), tmp_path / "gateway.toml"
-    store = checkpoint_store.beside(data)
+    store = publisher.store_beside(data)
     body = {"identifiers": [named("email", email(1))], "choice": "opt_out"}
     asked = {"identifiers": [named("email", email(9))], "recipient": "teemo", "place": "US-NY"}
     with witness(tmp_path / "state", published(data)) as (address, vkey, _):

@@ -1,5 +1,5 @@
-"""What is over stays over, and what denies goes on: over made-up lives of links, claims, releases and voids, told to the
-fold alone. A grant that a no had ended is never there again, and nothing opens but by a yes or the end of a claim.
+"""What is over stays over, and what denies goes on: over made-up lives of links, claims, releases and voids, told to
+the fold alone. A grant that a no had ended is never there again, and nothing opens but by a yes or the end of a claim.
 """
 
 import pytest

@@ -4,9 +4,10 @@ no. Each text here was made by the version before there was one way to seal toke
 
 from types import SimpleNamespace
 
-from gateway.consent import notices_due, tokens
+from gateway.consent import tokens
 from gateway.keys import seals
 from gateway.keys.seals import BrowserCookie
+from gateway.ledger import notices
 from gateway.ledger.receipt import Opening
 from gateway.terms import DataClass, Purpose
 from gateway.web.shell import own_cookies
@@ -81,4 +82,4 @@ def test_a_code_and_a_confirmation_under_way_are_not_asked_for_again():
 
 
 def test_a_sender_goes_on_with_the_page_that_it_was_at():
-    assert seals.open_text(KEYS, notices_due.LABEL, PAGE) == b"a" * 16
+    assert seals.open_text(KEYS, notices.LABEL, PAGE) == b"a" * 16

@@ -15,10 +15,14 @@ from gateway.terms import ChoiceKind, Purpose
 
 # Tests that change a ledger's tables behind its back, so that its rows are not what its entries give.
 TAMPERED = {
-    "test_schema", "test_verify", "test_finds_a_void_that_no_entry_says", "test_a_ledger_that_does_not_verify_is_not_pruned",
+    "test_schema",
+    "test_verify",
+    "test_finds_a_void_that_no_entry_says",
+    "test_a_ledger_that_does_not_verify_is_not_pruned",
     "test_an_entry_whose_body_is_no_longer_kept_is_told_and_a_link_is_still_not",
-    "test_a_mirror_that_stays_behind_the_table_is_not_answered_from", "test_the_folder_and_its_store_may_move_together",
-}  # fmt: skip
+    "test_a_mirror_that_stays_behind_the_table_is_not_answered_from",
+    "test_the_folder_and_its_store_may_move_together",
+}
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

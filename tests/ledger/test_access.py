@@ -7,12 +7,12 @@ from support.people import GAID, email, gaid, phone
 
 from gateway.keys import secret_files
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import access, ages, disclosures, documents, links, person_notices, proved_periods
+from gateway.ledger import access, ages, disclosures, documents, links, notices
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.recipient_holdings import Left
-from gateway.ledger.sqlite_store import SqliteStore
+from gateway.ledger.store import SqliteStore
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import ChoiceKind, NoticeKind, Purpose, Told
 
@@ -109,7 +109,7 @@ class TestOneOwnIdentifier:
         for band in ("adult", "16_17"):
             story.do(lambda tx, band=band: ages.say(tx, mine, band, story.at, b"r" * 16))
         day = story.at.date()
-        story.do(lambda tx: person_notices.tell(tx, mine, NoticeKind.PRIVACY, day, Told.SENT, story.at, b"s" * 16))
+        story.do(lambda tx: notices.note_told(tx, mine, NoticeKind.PRIVACY, day, Told.SENT, story.at, b"s" * 16))
         found = report(mine)
         assert found.age_band == "16_17"
         assert found.entries[-1].leaf["k"] == "privacy"
@@ -436,7 +436,7 @@ def test_reading_writes_nothing(story, who, number, report):
     report(account, number)
     assert (story.rows("SELECT total_changes()"), story.rows("SELECT size FROM head")) == before
     assert {ChoiceKind.LINKED} <= access.NOT_SHOWN
-    assert proved_periods.PASSED_ON
+    assert access.PASSED_ON
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ledger import checkpoint
-from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger import note
 from gateway.ledger.merkle import EMPTY_ROOT, leaf_hash
+from gateway.ledger.note import Checkpoint
 
 ORIGIN = "consent.example.com/log"
 GOOD = Checkpoint(ORIGIN, 7, EMPTY_ROOT)
@@ -15,7 +15,7 @@ def test_a_checkpoint_is_three_lines_as_gos_checksum_database_writes_them(publis
     root = leaf_hash(row["root_of_record_text"].encode())  # one record: its hash is the root
     made = Checkpoint("go.sum database tree", row["size"], root)
     assert made.text() == row["text"]
-    assert checkpoint.parse(row["text"]) == made
+    assert note.parse_checkpoint(row["text"]) == made
 
 
 @given(
@@ -25,11 +25,11 @@ def test_a_checkpoint_is_three_lines_as_gos_checksum_database_writes_them(publis
 )
 def test_a_checkpoint_is_read_back_as_it_was_written(origin, size, root):
     made = Checkpoint(origin, size, root)
-    assert checkpoint.parse(made.text()) == made
+    assert note.parse_checkpoint(made.text()) == made
 
 
 def test_lines_that_a_log_adds_are_passed_over():
-    assert checkpoint.parse(GOOD.text() + "extension\nanother\n") == GOOD
+    assert note.parse_checkpoint(GOOD.text() + "extension\nanother\n") == GOOD
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_lines_that_a_log_adds_are_passed_over():
 )  # fmt: skip
 def test_what_is_no_checkpoint_is_refused(text):
     with pytest.raises(ValueError, match=r"not a|base64|32 bytes"):
-        checkpoint.parse(text)
+        note.parse_checkpoint(text)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_checkpoint_that_nobody_could_read_is_never_made(members):
 )
 def test_any_text_is_a_checkpoint_in_its_one_spelling_or_refused(text):
     try:
-        found = checkpoint.parse(text)
+        found = note.parse_checkpoint(text)
     except ValueError:
         return
     assert text.startswith(found.text())

@@ -1,9 +1,9 @@
 import pytest
 from support import inside
 
-from gateway.ledger import checkpoint_store
-from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.checkpoint_store import CheckpointStore, Overtaken, StoreBroken
+from gateway.ledger import publisher
+from gateway.ledger.note import Checkpoint
+from gateway.ledger.publisher import CheckpointStore, Overtaken, StoreBroken
 
 ONE, TWO = (Checkpoint("log.example.com", size, bytes([size]) * 32) for size in (1, 2))
 
@@ -56,4 +56,4 @@ def test_a_store_that_cannot_be_written_says_so(store):
 
 def test_it_lies_beside_the_data_folder_and_not_in_it(tmp_path):
     folder = inside.install(tmp_path / "data")
-    assert checkpoint_store.beside(folder) == tmp_path / "data.checkpoints"
+    assert publisher.store_beside(folder) == tmp_path / "data.checkpoints"

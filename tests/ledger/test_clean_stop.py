@@ -4,15 +4,14 @@ import sys
 
 import pytest
 
-from gateway.ledger import clean_stop, schema
-from gateway.ledger.clean_stop import NAME, opened
+from gateway.ledger import examination, schema
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.examination import Examination
+from gateway.ledger.examination import NAME, Examination, marked_while_open
 
 KILLED = """
 import os, sys
 from pathlib import Path
-from gateway.ledger.clean_stop import opened
+from gateway.ledger.examination import opened
 with opened(Path(sys.argv[1])):
     os._exit(9)
 """
@@ -24,7 +23,7 @@ def kill_one(folder):
 
 def test_the_first_start_and_one_after_a_clean_stop_are_not_in_doubt(folder):
     for _ in range(2):
-        with opened(folder) as stop:
+        with marked_while_open(folder) as stop:
             assert not stop.doubtful
     assert (folder / NAME).read_bytes() == b""
 
@@ -32,33 +31,37 @@ def test_the_first_start_and_one_after_a_clean_stop_are_not_in_doubt(folder):
 def test_a_start_after_a_kill_is_in_doubt_until_every_page_was_read(folder):
     kill_one(folder)
     for _ in range(2):
-        with opened(folder) as stop:
+        with marked_while_open(folder) as stop:
             assert stop.doubtful
-    with opened(folder) as stop:
+    with marked_while_open(folder) as stop:
         stop.settled()
-    with opened(folder) as stop:
+    with marked_while_open(folder) as stop:
         assert not stop.doubtful
 
 
 def test_whoever_comes_while_another_is_there_has_no_doubt_and_the_last_one_takes_the_mark_away(folder):
-    with opened(folder):
-        with opened(folder) as second:
+    with marked_while_open(folder):
+        with marked_while_open(folder) as second:
             assert not second.doubtful
-        assert (folder / NAME).read_bytes() == clean_stop.MARK
+        assert (folder / NAME).read_bytes() == examination.MARK
     assert (folder / NAME).read_bytes() == b""
 
 
 def test_an_error_within_is_no_crash(folder):
-    with pytest.raises(LookupError), opened(folder):
+    with pytest.raises(LookupError), marked_while_open(folder):
         raise LookupError
-    with opened(folder) as stop:
+    with marked_while_open(folder) as stop:
         assert not stop.doubtful
 
 
 def test_nobody_is_alone_while_another_has_it_open(folder):
-    with opened(folder), pytest.raises(LedgerRefused, match="stop the service first"), clean_stop.nobody_else(folder):
+    with (
+        marked_while_open(folder),
+        pytest.raises(LedgerRefused, match="stop the service first"),
+        examination.nobody_else(folder),
+    ):
         raise AssertionError("it is in use")
-    with clean_stop.nobody_else(folder):
+    with examination.nobody_else(folder):
         assert (folder / NAME).exists()
 
 
@@ -77,7 +80,7 @@ class Signed:
 
 @pytest.mark.parametrize("doubtful", [False, True])
 def test_every_page_is_read_once_and_only_in_doubt(folder, looks, doubtful):
-    stop = clean_stop.Stop(doubtful)
+    stop = examination.Stop(doubtful)
     judge = Examination(folder, Signed(), stop=stop)
     with contextlib.closing(schema.open_to_read(folder)) as db:
         assert [judge(db) for _ in range(3)] == [True, True, True]
@@ -86,7 +89,7 @@ def test_every_page_is_read_once_and_only_in_doubt(folder, looks, doubtful):
 
 
 def test_a_file_that_was_put_back_meanwhile_has_every_page_read(folder, looks):
-    judge = Examination(folder, Signed(), stop=clean_stop.Stop(False))
+    judge = Examination(folder, Signed(), stop=examination.Stop(False))
     with contextlib.closing(schema.open_to_read(folder)) as db:
         judge(db)
     file = folder / schema.FILE
@@ -106,7 +109,7 @@ def test_what_was_found_damaged_is_not_read_through_twice_a_second(folder, monke
         raise LedgerRefused("damaged")
 
     monkeypatch.setattr(schema, "quick_check", damaged)
-    stop = clean_stop.Stop(True)
+    stop = examination.Stop(True)
     judge = Examination(folder, Signed(), stop=stop, clock=lambda: now[0])
     with contextlib.closing(schema.open_to_read(folder)) as db:
         for now[0] in (0.0, 0.5, 1.0, 6.0):

@@ -2,8 +2,17 @@
 
 import pytest
 
-from gateway.ledger import codes
-from gateway.ledger.codes import AN_ADDRESS, GOOD_FOR, HOUR, MINUTE, STAYS_GOOD, TRIES, CodeKept, Hashed
+from gateway.consent import codes
+from gateway.consent.codes import (
+    AN_ADDRESS,
+    AN_ENTRY_HOUR,
+    GOOD_FOR,
+    MINUTE,
+    STAYS_GOOD,
+    TRIES,
+    CodeKept,
+    Hashed,
+)
 
 NOW = 1_900_000_000_000
 
@@ -20,14 +29,14 @@ def kept(do):
     """What a job says of one code."""
 
     def keep(which=None, now=NOW, everybody=1000):
-        return do(lambda tx: codes.keep(tx, which or code(), now, everybody))
+        return do(lambda tx: codes.keep_code(tx, which or code(), now, everybody))
 
     return keep
 
 
 @pytest.fixture
 def enter(do):
-    return lambda which=None, now=NOW: do(lambda tx: codes.enter(tx, which or code(), now))
+    return lambda which=None, now=NOW: do(lambda tx: codes.enter_code(tx, which or code(), now))
 
 
 def test_a_code_is_good_once(kept, enter):
@@ -66,7 +75,7 @@ def test_an_address_gets_so_many_an_hour_and_then_again(kept):
     assert sent == [CodeKept.SEND] * AN_ADDRESS + [CodeKept.OLDER]
     assert kept(code(ticket=b"other", address=b"a2")) is CodeKept.SEND, "somebody else's is another matter"
     assert kept(code(ticket=b"soon"), now=NOW + STAYS_GOOD * MINUTE + 1) is CodeKept.SEND, "none stays good"
-    assert kept(code(ticket=b"later"), now=NOW + HOUR * MINUTE + 1) is CodeKept.SEND
+    assert kept(code(ticket=b"later"), now=NOW + AN_ENTRY_HOUR * MINUTE + 1) is CodeKept.SEND
 
 
 def test_whoever_asks_when_enough_were_sent_enters_one_that_lies_there(kept, enter):
@@ -87,11 +96,11 @@ def test_everybody_together_gets_so_many_an_hour(kept):
 def test_what_could_not_be_sent_counts_for_nothing(kept, enter, do):
     for _ in range(AN_ADDRESS + 1):
         assert kept()
-        do(lambda tx: codes.take_back(tx, b"t1"))
+        do(lambda tx: codes.take_back_code(tx, b"t1"))
     assert enter() == 0
 
 
 def test_what_is_an_hour_old_is_gone_with_the_next_code(kept, do):
     kept()
-    kept(code(ticket=b"t2", address=b"a2"), now=NOW + HOUR * MINUTE + 1)
+    kept(code(ticket=b"t2", address=b"a2"), now=NOW + AN_ENTRY_HOUR * MINUTE + 1)
     assert do(lambda tx: tx.db.execute("SELECT ticket FROM code").fetchall()) == [(b"t2",)]

@@ -1,18 +1,18 @@
 import pytest
 from support.witnessed import ORIGIN, Log
 
-from gateway.ledger import cosigning, note, receipt
-from gateway.ledger.cosignature import CosignatureVerifier, Cosigner
-from gateway.ledger.cosigning import SIZE_TYPE, WitnessDisagrees, WitnessUnavailable, cosigned
-from gateway.ledger.ed25519 import Ed25519Verifier
-from gateway.ledger.proofs import Unproved, inclusion
+from gateway.consent import witnesses
+from gateway.consent.witnesses import SIZE_TYPE, WitnessDisagrees, WitnessUnavailable, cosigned
+from gateway.ledger import note, receipt
+from gateway.ledger.ed25519 import CosignatureVerifier, Cosigner, Ed25519Verifier
+from gateway.ledger.merkle import Unproved, inclusion
 from gateway.ledger.witness import Witness, WitnessSeen
 
 NAME, URL = "witness.example.com/w1", "https://witness.example.com/w1"
 LOG, FORK = Log(), Log(fork=3)
 OWN = Cosigner(NAME, b"w" * 32, lambda: 1_700_000_000)
 KEY = CosignatureVerifier(NAME, OWN.public)
-ADDRESS = cosigning.KnownWitness(URL, KEY)
+ADDRESS = witnesses.KnownWitness(URL, KEY)
 TRUSTED = [Ed25519Verifier(ORIGIN, LOG.signer.public), KEY]
 TEXT = "text/plain; charset=utf-8"
 
@@ -56,7 +56,7 @@ def test_a_checkpoint_comes_back_with_the_witness_under_it(post):
 
 
 def test_a_slash_at_the_end_of_the_address_changes_nothing(post):
-    ask(LOG, 7, post, address=cosigning.KnownWitness(f"{URL}/", KEY))
+    ask(LOG, 7, post, address=witnesses.KnownWitness(f"{URL}/", KEY))
     assert post.urls == [f"{URL}/add-checkpoint"]
 
 
@@ -133,7 +133,7 @@ def test_a_witness_that_names_sizes_for_ever_is_left_alone():
 
     with pytest.raises(WitnessUnavailable, match="another size"):
         ask(LOG, 40, post)
-    assert len(asked) == cosigning.TRIES
+    assert len(asked) == witnesses.TRIES
 
 
 def line(signer, text):

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.people import gaid, phone
 
-from gateway.ledger import access, disclosed, erasure, recipients_reached
-from gateway.ledger.disclosed import DAY, DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted
+from gateway.ledger import access, counted_disclosures, erasure, recipients_to_tell
+from gateway.ledger.counted_disclosures import DAY, DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import Erasing
@@ -19,7 +19,7 @@ NOW = milliseconds(AT)
 @pytest.fixture
 def count(do):
     def act(*counted, at=AT):
-        return do(lambda tx: disclosed.count(tx, counted, at))
+        return do(lambda tx: counted_disclosures.count_disclosures(tx, counted, at))
 
     return act
 
@@ -105,14 +105,14 @@ def test_who_only_might_have_got_something_is_told_of_nobody(count, do, who):
     """R18: asking shows of nobody that they got it."""
     mine = who("gaid", gaid(1))
     count(one(mine, POSSIBLE), one(mine, SENT, to="teemo"), one(mine, UNKNOWN, to="matching"))
-    got = do(lambda tx: recipients_reached._got(tx, mine.key, 0))
+    got = do(lambda tx: recipients_to_tell._got(tx, mine.key, 0))
     assert {each.recipient for each in got} == {"teemo", "matching"}
 
 
 def test_who_is_forgotten_is_counted_no_longer(count, do, who, report):
     mine = who("gaid", gaid(1))
     count(one(mine))
-    do(lambda tx: recipients_reached.forget(tx, [mine.key], {mine.key: 0}))
+    do(lambda tx: recipients_to_tell.forget_recipients(tx, [mine.key], {mine.key: 0}))
     assert report(mine) == ()
 
 
@@ -131,10 +131,10 @@ def test_what_was_answered_before_an_erasure_is_not_counted_after_it(count, do, 
 
 
 def test_a_decision_is_remembered_for_as_long_as_it_may_be_said_again(do):
-    do(lambda tx: disclosed.say(tx, b"d" * 16, "sent", AT))
-    assert do(lambda tx: disclosed.said(tx, b"d" * 16)) == "sent"
-    do(lambda tx: disclosed.forget_said(tx, NOW + 1))
-    assert do(lambda tx: disclosed.said(tx, b"d" * 16)) is None
+    do(lambda tx: counted_disclosures.say_outcome(tx, b"d" * 16, "sent", AT))
+    assert do(lambda tx: counted_disclosures.outcome_said(tx, b"d" * 16)) == "sent"
+    do(lambda tx: counted_disclosures.forget_outcomes(tx, NOW + 1))
+    assert do(lambda tx: counted_disclosures.outcome_said(tx, b"d" * 16)) is None
 
 
 def test_a_person_in_a_traceback_is_not_shown(who):

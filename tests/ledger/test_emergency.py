@@ -6,10 +6,9 @@ import pytest
 from support.people import email, named
 
 from gateway.keys import secret_files
-from gateway.ledger.emergency import Emergency
+from gateway.ledger.emergency import Emergency, KeptRequest
 from gateway.ledger.entry import Notice
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.kept_request import KeptRequest
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose
 

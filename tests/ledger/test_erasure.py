@@ -15,7 +15,7 @@ from gateway.choice import identity
 from gateway.ledger import ages, disclosures, erasure, history, outbox, replay, suppression
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.erasure import ErasureOrder
-from gateway.ledger.sqlite_store import SqliteStore
+from gateway.ledger.store import SqliteStore
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import CHOOSABLE, Erasing, Purpose
 
@@ -384,11 +384,11 @@ class TestTheSuppressionRecord:
     )  # fmt: skip
     def test_holds_what_recipients_key_by_and_nothing_else(self, story, who, erase, kind, value, kinds):
         erase("erase_details", who(kind, value))
-        assert set(story.do(lambda tx: suppression.read(tx, who(kind, value).key))) == kinds
+        assert set(story.do(lambda tx: suppression.read_suppression(tx, who(kind, value).key))) == kinds
 
     def test_is_sealed(self, story, who, erase):
         erase("erase_details", who("email", email(1)))
-        known = story.do(lambda tx: suppression.read(tx, who("email", email(1)).key))
+        known = story.do(lambda tx: suppression.read_suppression(tx, who("email", email(1)).key))
         [(sealed,)] = story.rows("SELECT sealed FROM suppression")
         assert known
         assert not any(value.encode() in sealed or bytes.fromhex(value) in sealed for value in known.values())
@@ -404,9 +404,9 @@ class TestTheSuppressionRecord:
         files = [path for path in Path(gateway.__file__).parent.rglob("*.py") if used.search(path.read_text())]
         names = {path.name for path in files} - {"suppression.py", "root.py"}
         assert names <= {
-            "recipients_reached.py",
+            "ledger/recipients_to_tell.py",
             "replica_batches.py",
             "erasure.py",
             "erasure_by_unlink.py",
-            "suppressed.py",
+            "ledger/suppression.py",
         }

@@ -10,8 +10,8 @@ from support.people import GAID, IDFV, email, named, phone
 
 from gateway.choice.standing import IN, NONE, OUT, state
 from gateway.ledger import ages, erasure, records, replay, rows_check, verify, void_choices, voiding
-from gateway.ledger.connected_people import of
 from gateway.ledger.erasure import ErasureOrder
+from gateway.ledger.reach import connected_people
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Erasing, Purpose
 
@@ -80,7 +80,7 @@ class Life:
         self.ledger.tx.write_head()
         db = self.ledger.db
         keys = [row[0] for row in db.execute("SELECT key FROM standing")]
-        return {(table, key.hex()[:8]) for table, key in rows_check.of_keys(db, keys, of(db, keys))}
+        return {(table, key.hex()[:8]) for table, key in rows_check.of_keys(db, keys, connected_people(db, keys))}
 
     def verified(self):
         self.ledger.tx.write_head()

@@ -25,10 +25,10 @@ from gateway.app.composition import open_house
 from gateway.consent import tokens
 from gateway.fold import fold
 from gateway.fold.record import AgeTold, LinkSaid, NoticeGiven, Record, SaidOut, StateSaid
-from gateway.ledger import connected_people, rows_check, schema
+from gateway.ledger import reach, rows_check, schema
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import Purpose
-from gateway.web.shell import notices
+from gateway.web.shell import page
 
 DATA = json.loads((Path(__file__).parent.parent / "vectors" / "histories.json").read_text(encoding="utf-8"))
 HISTORIES = {history["name"]: history for history in DATA["histories"]}
@@ -37,7 +37,7 @@ DIFFER = [name for name, history in HISTORIES.items() if "differs" in history]
 # Not before checks read the fold's rows: until then a check by an id asks by its digests too.
 NOT_BY_ROW = {"the other kind of one digest"}
 OF_DOORS = [name for name, history in HISTORIES.items() if "door" in history]
-SHOWN, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+SHOWN, SECOND = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 INSTALLATION = "device"
 FORM = "/privacy-choices"
 
@@ -297,7 +297,7 @@ def made_again_on_disk(folder):
 def made_again(db):
     """Where the rows are others than the entries give."""
     keys = [key for (key,) in db.execute("SELECT key FROM standing")]
-    return rows_check.of_keys(db, keys, connected_people.of(db, keys))
+    return rows_check.of_keys(db, keys, reach.connected_people(db, keys))
 
 
 OPPOSITE = {"deny": "open", "open": "deny", "yes": "deny"}

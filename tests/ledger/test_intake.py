@@ -9,8 +9,8 @@ from support.people import email, named
 
 from gateway.app.composition import kept_beside, open_house
 from gateway.keys import secret_files
-from gateway.ledger import idempotency, intake, schema
-from gateway.ledger.kept_request import KeptRequest
+from gateway.ledger import emergency, idempotency, schema
+from gateway.ledger.emergency import KeptRequest
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose
 
@@ -81,7 +81,7 @@ def test_while_something_waits_no_check_is_answered(folder, waiting, monkeypatch
     with opened(folder) as house:
         assert house.consent.checks.position() is None
         assert house.consent.checks.read_back(kept.subjects, [Purpose.SALE]) == {"sale": "unknown"}
-        assert house.consent.refused == intake.WAITS
+        assert house.consent.refused == emergency.WAITS
 
 
 def test_the_same_idempotency_key_sent_twice_is_one_entry_and_answers_a_third_the_same(folder, waiting):
@@ -114,7 +114,7 @@ def test_a_signal_that_is_no_news_is_not_entered_again(folder, waiting):
 
 
 def test_many_are_entered_in_several_transactions_each_once(folder, waiting, monkeypatch):
-    monkeypatch.setattr(intake, "AT_ONCE", 3)
+    monkeypatch.setattr(emergency, "AT_ONCE", 3)
     for person in range(10):
         waiting(person)
     with opened(folder):

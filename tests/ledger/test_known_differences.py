@@ -57,11 +57,19 @@ CASES = {
     ),
     "forgotten_look_alike": (
         difference("digest", [UNLINK], None, DENY),
-        [difference("digest", [UNLINK], DENY), difference("tablet", [UNLINK], None, DENY), difference("digest", [], None, DENY)],
+        [
+            difference("digest", [UNLINK], DENY),
+            difference("tablet", [UNLINK], None, DENY),
+            difference("digest", [], None, DENY),
+        ],
     ),
     "spelling_met_later": (
         difference("jane", [HASHED], None, DENY),
-        [difference("jane", [BOTH], None, DENY), difference("mail", [HASHED], None, DENY), difference("jane", [HASHED], DENY)],
+        [
+            difference("jane", [BOTH], None, DENY),
+            difference("mail", [HASHED], None, DENY),
+            difference("jane", [HASHED], DENY),
+        ],
     ),
     "end_told_beforehand": (
         difference("phone", [AGED, UNTIL], OLD),
@@ -109,7 +117,7 @@ CASES = {
             difference("tablet", [YES, DARK, VOID], {"deny": frozenset({"sharing"})}),
         ],
     ),
-}  # fmt: skip
+}
 
 
 def excused(word, found):

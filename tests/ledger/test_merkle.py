@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.trees import entries, root_of
 
-from gateway.ledger import checkpoint, merkle, note
+from gateway.ledger import merkle, note
 from gateway.ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash, node_hash
 
 
@@ -37,7 +37,7 @@ def test_a_log_that_others_published_grows_to_the_roots_that_they_signed(publish
     rows = published("tessera_testdata_log")
     frontier = Frontier()
     for size, text in sorted((int(size), text) for size, text in rows["checkpoints_by_size"].items()):
-        assert (frontier.size, frontier.root()) == (size, checkpoint.parse(note.text_of(text)).root)
+        assert (frontier.size, frontier.root()) == (size, note.parse_checkpoint(note.text_of(text)).root)
         if size < len(rows["entries_utf8"]):
             frontier.append(leaf_hash(rows["entries_utf8"][size].encode()))
     assert frontier.size == len(rows["entries_utf8"]) == 15

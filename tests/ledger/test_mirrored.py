@@ -20,8 +20,7 @@ from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.mirror import memory_map
-from gateway.mirror.answers import MirrorLookup
-from gateway.mirror.lookup import LookupRefused, Stale
+from gateway.mirror.lookup import LookupRefused, MirrorLookup, Stale
 from gateway.mirror.memory_map import MapRefused
 from gateway.mirror.row import unpack
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose

@@ -4,9 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ledger import checkpoint, note
-from gateway.ledger.cosignature import CosignatureVerifier, Cosigner, time_of, verifier
-from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
+from gateway.ledger import note
+from gateway.ledger.ed25519 import (
+    CosignatureVerifier,
+    Cosigner,
+    Ed25519Signer,
+    Ed25519Verifier,
+    cosignature_verifier,
+    time_of,
+)
 from gateway.ledger.note import NoteRefused, Signature
 
 LOG, WITNESS = "consent.example.com/log", "witness.example.com/w1"
@@ -56,7 +62,7 @@ def test_a_key_whose_id_or_kind_is_wrong_is_no_key(published):
         with pytest.raises(ValueError, match=r"base64|key id|Ed25519"):
             Ed25519Verifier.from_vkey(text)
         with pytest.raises(ValueError, match=r"base64|key id|Ed25519"):
-            verifier(text)
+            cosignature_verifier(text)
 
 
 def test_the_same_text_signed_with_the_same_key_gives_the_published_bytes(published):
@@ -75,7 +81,7 @@ def test_every_checkpoint_that_tessera_published_is_signed_again_byte_for_byte(p
     for text in rows["checkpoints_by_size"].values():
         opened = note.open_note(text, [Ed25519Verifier.from_vkey(rows["vkey"])])
         assert note.sign(opened.text, [key]) == text
-        assert checkpoint.parse(opened.text).text() == opened.text
+        assert note.parse_checkpoint(opened.text).text() == opened.text
     assert len(rows["checkpoints_by_size"]) == 16
 
 
@@ -227,8 +233,8 @@ def test_a_name_that_no_key_may_have_makes_neither_key_nor_line(name):
 )
 def test_a_verifier_key_is_read_back_as_the_same_key(name, seed):
     log, cosigning = Ed25519Signer(name, seed), Cosigner(name, seed, lambda: 0)
-    assert verifier(log.vkey) == Ed25519Verifier(name, log.public) == Ed25519Verifier.from_vkey(log.vkey)
-    assert verifier(cosigning.vkey) == CosignatureVerifier(name, log.public)
+    assert cosignature_verifier(log.vkey) == Ed25519Verifier(name, log.public) == Ed25519Verifier.from_vkey(log.vkey)
+    assert cosignature_verifier(cosigning.vkey) == CosignatureVerifier(name, log.public)
     for text, kind in ((log.vkey, CosignatureVerifier), (cosigning.vkey, Ed25519Verifier)):
         with pytest.raises(ValueError, match="not"):
             kind.from_vkey(text)
@@ -244,13 +250,13 @@ def test_any_other_text_is_no_verifier_key(text):
 def test_a_key_of_another_length_is_refused(public):
     for kind in (0x01, 0x04):
         with pytest.raises(ValueError, match=r"not|key id"):
-            verifier(note.vkey(LOG, kind, public))
+            cosignature_verifier(note.vkey(LOG, kind, public))
 
 
 @pytest.mark.parametrize("kind", [0x00, 0x02, 0x05, 0x06, 0xFF])
 def test_a_key_of_a_kind_that_we_do_not_know_is_refused(kind):
     with pytest.raises(ValueError, match="Ed25519"):
-        verifier(note.vkey(LOG, kind, bytes(32)))
+        cosignature_verifier(note.vkey(LOG, kind, bytes(32)))
 
 
 def test_a_key_never_shows_its_seed():

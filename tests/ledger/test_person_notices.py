@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 from support.people import GAID, email, phone
 
-from gateway.ledger import person_notices
+from gateway.ledger import notices
 from gateway.terms import NoticeKind, Told
 
 DAY = date(2026, 11, 20)
@@ -15,7 +15,7 @@ DAY = date(2026, 11, 20)
 @pytest.fixture
 def tell(story):
     def tell_(subject, day=DAY, outcome=Told.SENT, notice=NoticeKind.PRIVACY):
-        return story.do(lambda tx: person_notices.tell(tx, subject, notice, day, outcome, story.at, os.urandom(16)))
+        return story.do(lambda tx: notices.note_told(tx, subject, notice, day, outcome, story.at, os.urandom(16)))
 
     return tell_
 

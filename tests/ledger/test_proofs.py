@@ -7,13 +7,15 @@ from hypothesis import strategies as st
 from support.examples import SOAK
 from support.trees import Tree, grown_from, holds, path_of, root_of, sides, tree
 
-from gateway.ledger.merkle import EMPTY_ROOT, leaf_hash, node_hash
-from gateway.ledger.proofs import (
+from gateway.ledger.merkle import (
+    EMPTY_ROOT,
     Unproved,
     check_consistency,
     check_inclusion,
     consistency,
     inclusion,
+    leaf_hash,
+    node_hash,
     subtree,
 )
 

@@ -31,7 +31,6 @@ from gateway.ledger import (
     restate,
     rows_check,
     schema,
-    tiles,
     tree,
     verify_connections,
 )
@@ -232,9 +231,9 @@ def test_bundles_of_what_was_pruned_are_not_there_and_their_hashes_are(old):
     pruned(old)
     with opened(old) as house:
         log = house.consent.log_reader
-        assert log.tile(tiles.ENTRIES, 0, 256) is None
+        assert log.tile(merkle.ENTRIES, 0, 256) is None
         assert len(log.tile(0, 0, 256)) == 256 * 32
-        assert log.tile(tiles.ENTRIES, 2, 100) is not None
+        assert log.tile(merkle.ENTRIES, 2, 100) is not None
 
 
 @pytest.mark.slow

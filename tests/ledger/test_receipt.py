@@ -12,11 +12,9 @@ from support.people import email, phone
 from support.trees import Tree, root_of
 
 from gateway.ledger import entry, note, receipt
-from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
-from gateway.ledger.merkle import leaf_hash
-from gateway.ledger.note import NoteRefused
-from gateway.ledger.proofs import Unproved, inclusion
+from gateway.ledger.merkle import Unproved, inclusion, leaf_hash
+from gateway.ledger.note import Checkpoint, NoteRefused
 from gateway.ledger.receipt import Opening, Receipt
 
 ORIGIN, RS = "consent.example.com/log", b"r" * 32

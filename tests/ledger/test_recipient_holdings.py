@@ -11,10 +11,10 @@ from support.people import GAID, email, gaid, named, phone
 from gateway.consent import people
 from gateway.ledger import disclosures, erasure, outbox, recipient_holdings, recipients_to_tell
 from gateway.ledger.disclosures import Intended
+from gateway.ledger.emergency import KeptRequest
 from gateway.ledger.erasure import ErasureOrder
-from gateway.ledger.kept_request import KeptRequest
 from gateway.ledger.recipient_holdings import Left
-from gateway.ledger.recipients_reached import ToldWord
+from gateway.ledger.recipients_to_tell import ToldWord
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose
 
@@ -41,7 +41,7 @@ def leaves(story):
 def says(story):
     def act(person, kind="opt_out", *purposes):
         choice = Choice(ChoiceKind(kind), purposes or ALL_PURPOSES, "api", story.at)
-        story.do(lambda tx: recipients_to_tell.write(tx, person, choice, os.urandom(16)))
+        story.do(lambda tx: recipients_to_tell.write_and_tell(tx, person, choice, os.urandom(16)))
 
     return act
 

@@ -14,7 +14,7 @@ from support.people import phone
 from gateway.ledger import happenings, links, records, replay, schema
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.links import Span
-from gateway.ledger.sqlite_store import SqliteStore
+from gateway.ledger.store import SqliteStore
 from gateway.ledger.subjects import Choice, Subject, milliseconds, moment
 from gateway.terms import ChoiceKind, Purpose
 

@@ -13,7 +13,7 @@ from gateway.app import maintenance
 from gateway.app.composition import open_house
 from gateway.consent.check import Ask
 from gateway.keys import secret_files
-from gateway.ledger import history, links, records, rotate, schema, states
+from gateway.ledger import device_states, history, links, records, rotate, schema
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, DataClass, Purpose, Source
@@ -39,7 +39,7 @@ def says(house, subject, kind=ChoiceKind.OPT_OUT, **more):
     return house.writer.submit(lambda tx: records.write(tx, subject, choice, os.urandom(16))).result(60)
 
 
-def limits(house, subject, act=states.begin, kind=ChoiceKind.STATE_BEGAN):
+def limits(house, subject, act=device_states.begin_state, kind=ChoiceKind.STATE_BEGAN):
     choice = Choice(kind, (Purpose.SALE,), Source.DEVICE, AT)
     return house.writer.submit(lambda tx: act(tx, subject, choice, os.urandom(16))).result(60)
 
@@ -103,7 +103,7 @@ def test_a_devices_state_is_kept_and_still_ended_under_the_new_pepper(peopled):
         assert standing.held == {"device"}
         assert read([limited], [Purpose.SALE]) == {"sale": "opted_out"}
         assert limits(house, limited) is None
-        assert limits(house, limited, states.end, ChoiceKind.STATE_ENDED) is not None
+        assert limits(house, limited, device_states.end_state, ChoiceKind.STATE_ENDED) is not None
         assert read([limited], [Purpose.SALE]) == {"sale": "none"}
 
 

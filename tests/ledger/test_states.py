@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from support.people import GAID, gaid
 
-from gateway.ledger import links, records, states, travel
+from gateway.ledger import device_states, links, records, travel
 from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose, Source
 
@@ -35,7 +35,7 @@ def digest(who):
 def begin(do):
     def began(subject, source=Source.DEVICE, purposes=SIGNAL_PURPOSES):
         choice = Choice(ChoiceKind.STATE_BEGAN, purposes, source, AT)
-        return do(lambda tx: states.begin(tx, subject, choice, os.urandom(16)))
+        return do(lambda tx: device_states.begin_state(tx, subject, choice, os.urandom(16)))
 
     return began
 
@@ -44,7 +44,7 @@ def begin(do):
 def end(do):
     def ended(subject, source=Source.DEVICE):
         choice = Choice(ChoiceKind.STATE_ENDED, SIGNAL_PURPOSES, source, AT)
-        return do(lambda tx: states.end(tx, subject, choice, os.urandom(16)))
+        return do(lambda tx: device_states.end_state(tx, subject, choice, os.urandom(16)))
 
     return ended
 

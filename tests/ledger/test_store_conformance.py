@@ -21,14 +21,14 @@ from gateway.app.composition import publisher_of
 from gateway.choice.standing import Standing
 from gateway.consent.people import People
 from gateway.keys import secret_files
-from gateway.ledger import checkpoint, idempotency, merkle, note, proofs, records, tiles, tree
-from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger import idempotency, merkle, note, records, tree
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.merkle import Frontier
+from gateway.ledger.note import Checkpoint
 from gateway.ledger.publisher import Publisher, RolledBack
-from gateway.ledger.sqlite_store import SqliteStore
+from gateway.ledger.store import SqliteStore
 from gateway.ledger.subjects import Choice
 from gateway.ledger.table import StandingTable
 from gateway.ledger.watch import FileWatch
@@ -69,7 +69,7 @@ class Ledger:
 
     def size(self):
         signed = self.log.checkpoint()
-        return checkpoint.parse(note.text_of(signed)) if signed else None
+        return note.parse_checkpoint(note.text_of(signed)) if signed else None
 
     def subject(self, number):
         return self.people.name([named("email", email(number))]).subjects[0]
@@ -175,14 +175,14 @@ def test_every_entry_of_a_hundred_and_thirty_is_proved_in_every_tree(ledger):
         for size, root in enumerate(references(BODIES[:130])):
             node = cache(tree.nodes(db, size))  # each is read once
             for index in range(size):
-                proofs.check_inclusion(index, size, leaves[index], proofs.inclusion(index, size, node), root)
+                merkle.check_inclusion(index, size, leaves[index], merkle.inclusion(index, size, node), root)
 
 
 def test_the_bytes_of_an_entry_come_back_untouched(ledger):
     odd = [b"\x00" * 3, bytes(range(256)), b"{}", "ä".encode(), b"x" * 65_535]
     ledger.append(*odd)
     assert ledger.bodies() == odd
-    assert tiles.unbundle(ledger.log.tile(tiles.ENTRIES, 0, len(odd))) == odd
+    assert merkle.unbundle(ledger.log.tile(merkle.ENTRIES, 0, len(odd))) == odd
 
 
 def test_sixty_four_at_once_leave_no_gap_and_each_has_a_number_of_its_own(ledger):
@@ -346,8 +346,8 @@ def test_a_receipt_is_there_with_the_answer_and_still_holds_later(ledger):
     early = ledger.log.receipts([events[0]])[0]
     ledger.append(*BODIES[:300])
     for made in (early, *ledger.log.receipts(events)):
-        signed = checkpoint.parse(note.text_of(made.note))
-        proofs.check_inclusion(made.index, signed.size, merkle.leaf_hash(made.entry), made.proof, signed.root)
+        signed = note.parse_checkpoint(note.text_of(made.note))
+        merkle.check_inclusion(made.index, signed.size, merkle.leaf_hash(made.entry), made.proof, signed.root)
     assert ledger.log.receipts([b"x" * 16]) == [None]
 
 

@@ -11,11 +11,10 @@ import pytest
 from support.people import email
 from support.witnessed import Log
 
-from gateway.ledger import entry, merkle, note, proofs, receipt
-from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.cosignature import Cosigner, verifier
-from gateway.ledger.ed25519 import Ed25519Signer
+from gateway.ledger import entry, merkle, note, receipt
+from gateway.ledger.ed25519 import Cosigner, Ed25519Signer, cosignature_verifier
 from gateway.ledger.merkle import Frontier
+from gateway.ledger.note import Checkpoint
 from gateway.ledger.receipt import Opening, Receipt
 
 LOG = Ed25519Signer("consent.example.com/log/2026", b"l" * 32)
@@ -39,7 +38,7 @@ def made():
     levels = [[merkle.leaf_hash(body) for body in bodies]]
     while len(levels[-1]) > 1:
         levels.append([merkle.node_hash(*levels[-1][at : at + 2]) for at in range(0, len(levels[-1]) - 1, 2)])
-    proof = proofs.inclusion(4, 7, lambda height, index: levels[height][index])
+    proof = merkle.inclusion(4, 7, lambda height, index: levels[height][index])
     return Receipt(4, tuple(proof), signed(7, frontier.root()), BODY)
 
 
@@ -89,14 +88,14 @@ WITNESS = Cosigner("witness.example.com/w1", b"w" * 32, lambda: 1_700_000_000)
 
 def of(index, size, *signers):
     """A receipt of the made-up log of forty entries."""
-    proof = tuple(proofs.inclusion(index, size, TALL.tree.node))
+    proof = tuple(merkle.inclusion(index, size, TALL.tree.node))
     return Receipt(index, proof, TALL.signed(size, *signers), b"entry %d" % index)
 
 
 def accepted_by_us(made):
     try:
-        receipt.verify(receipt.parse(made.text()), [verifier(TALL.vkey)])
-    except (ValueError, proofs.Unproved, note.NoteRefused):
+        receipt.verify(receipt.parse(made.text()), [cosignature_verifier(TALL.vkey)])
+    except (ValueError, merkle.Unproved, note.NoteRefused):
         return False
     return True
 

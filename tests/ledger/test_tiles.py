@@ -5,10 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.trees import Tree, root_of, tree
 
-from gateway.ledger import tiles
-from gateway.ledger.merkle import HASH, leaf_hash
-from gateway.ledger.proofs import check_consistency, check_inclusion, consistency, inclusion, subtree
-from gateway.ledger.tiles import ENTRIES, WIDTH
+from gateway.ledger import merkle
+from gateway.ledger.merkle import (
+    ENTRIES,
+    HASH,
+    WIDTH,
+    check_consistency,
+    check_inclusion,
+    consistency,
+    inclusion,
+    leaf_hash,
+    subtree,
+)
 
 BILLION = 10**9
 
@@ -19,13 +27,13 @@ BILLION = 10**9
 def test_tiles_are_counted_and_named_as_the_specification_does(published):
     spec = published("c2sp_tiles_spec")
     ((index, path),) = spec["index_path"].items()
-    assert tiles.path(0, int(index)) == f"0/{path}"
+    assert merkle.tile_path(0, int(index)) == f"0/{path}"
     for size, counts in ((70_000, spec["size_70000"]), (256, spec["size_256"])):
         for name, count in counts.items():
             level, what = int(name[5]), name[7:]
-            assert (tiles.full_tiles if what == "full" else tiles.width)(level, size) == count, name
-    assert [tiles.full_tiles(level, 70_000) for level in range(4)] == [273, 1, 0, 0]
-    assert tiles.width(0, 256) == 0  # and no empty tile
+            assert (merkle.full_tiles if what == "full" else merkle.tile_width)(level, size) == count, name
+    assert [merkle.full_tiles(level, 70_000) for level in range(4)] == [273, 1, 0, 0]
+    assert merkle.tile_width(0, 256) == 0  # and no empty tile
 
 
 def test_the_tile_names_of_go_are_read_without_their_height(published):
@@ -33,19 +41,19 @@ def test_the_tile_names_of_go_are_read_without_their_height(published):
     for row in rows["go_tile_paths_with_height_element"]:
         path = row["path"].removeprefix(f"tile/{row['H']}/")
         width = row["W"] if ".p/" in path else WIDTH
-        assert tiles.parse(path) == (row["L"], row["N"], width)
-        assert tiles.path(row["L"], row["N"], width) == path
+        assert merkle.parse_path(path) == (row["L"], row["N"], width)
+        assert merkle.tile_path(row["L"], row["N"], width) == path
     for path in rows["go_tile_paths_invalid"]:
         with pytest.raises(ValueError, match="not the path"):
-            tiles.parse(path.removeprefix("tile/3/"))
+            merkle.parse_path(path.removeprefix("tile/3/"))
 
 
 def test_the_tile_and_the_bundle_that_tessera_published_come_out(published):
     rows = published("tessera_testdata_log")
     bodies = [text.encode() for text in rows["entries_utf8"]]
     raw = bytes.fromhex(rows["tile_entries_000_p_15"])
-    assert tiles.bundle(bodies) == raw
-    assert tiles.unbundle(raw) == bodies
+    assert merkle.bundle(bodies) == raw
+    assert merkle.unbundle(raw) == bodies
     assert b"".join(leaf_hash(body) for body in bodies).hex() == rows["tile_0_000_p_15"]
 
 
@@ -55,7 +63,7 @@ def test_the_tiles_of_a_mirrored_log_of_three_hundred_come_out(published):
     assert hashlib.sha256(made.tile(0, 0, 256)).hexdigest() == rows["tile_0_000_sha256"]
     assert hashlib.sha256(made.tile(0, 1, 44)).hexdigest() == rows["tile_0_001_p_44_sha256"]
     assert made.tile(1, 0, 1).hex() == rows["tile_1_000_p_1"]
-    from_tiles = tiles.nodes(made.tile, 300)
+    from_tiles = merkle.nodes(made.tile, 300)
     assert subtree(0, 300, from_tiles) == root_of(made.leaves)
 
 
@@ -64,8 +72,8 @@ def test_the_tiles_of_a_mirrored_log_of_three_hundred_come_out(published):
 
 @given(st.sampled_from([ENTRIES, 0, 1, 63]), st.integers(0, 10**20), st.integers(1, WIDTH))
 def test_a_tiles_name_is_read_back_as_the_same_tile(level, n, width):
-    path = tiles.path(level, n, width)
-    assert tiles.parse(path) == (level, n, width)
+    path = merkle.tile_path(level, n, width)
+    assert merkle.parse_path(path) == (level, n, width)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +81,8 @@ def test_a_tiles_name_is_read_back_as_the_same_tile(level, n, width):
     [(0, "000"), (999, "999"), (1000, "x001/000"), (999_999, "x999/999"), (10**6, "x001/x000/000"), (5, "005")],
 )
 def test_a_tiles_number_is_cut_into_threes(n, path):
-    assert tiles.path(2, n) == f"2/{path}"
-    assert tiles.path(ENTRIES, n, 7) == f"entries/{path}.p/7"
+    assert merkle.tile_path(2, n) == f"2/{path}"
+    assert merkle.tile_path(ENTRIES, n, 7) == f"entries/{path}.p/7"
 
 
 @pytest.mark.parametrize(
@@ -86,24 +94,24 @@ def test_a_tiles_number_is_cut_into_threes(n, path):
 )  # fmt: skip
 def test_what_names_no_tile_or_not_in_its_one_spelling_is_refused(path):
     with pytest.raises(ValueError, match="not the path of a tile"):
-        tiles.parse(path)
+        merkle.parse_path(path)
 
 
 @given(st.text() | st.from_regex(r"\A(entries|[0-9]{1,2})/(x?[0-9]{3}/?){1,4}(\.p/[0-9]{1,3})?\Z"))
 def test_a_strangers_path_is_a_tile_in_its_one_spelling_or_refused(text):
     try:
-        level, n, width = tiles.parse(text)
+        level, n, width = merkle.parse_path(text)
     except ValueError:
         return
-    assert tiles.path(level, n, width) == text
+    assert merkle.tile_path(level, n, width) == text
     assert ENTRIES <= level <= 63
     assert 1 <= width <= WIDTH
 
 
 @given(st.integers(0, 6), st.integers(0, BILLION))
 def test_partial_and_full_tiles_together_hold_every_hash_of_a_level_once(level, size):
-    assert tiles.full_tiles(level, size) * WIDTH + tiles.width(level, size) == size // WIDTH**level
-    assert 0 <= tiles.width(level, size) < WIDTH
+    assert merkle.full_tiles(level, size) * WIDTH + merkle.tile_width(level, size) == size // WIDTH**level
+    assert 0 <= merkle.tile_width(level, size) < WIDTH
 
 
 # --- nodes out of tiles ----------------------------------------------------------------------------------------------
@@ -113,7 +121,7 @@ def test_partial_and_full_tiles_together_hold_every_hash_of_a_level_once(level, 
 def test_proofs_made_from_tiles_are_those_of_the_tree(size, data):
     index = data.draw(st.integers(0, size - 1))
     made = tree(1024)
-    from_tiles = tiles.nodes(made.tile, size)
+    from_tiles = merkle.nodes(made.tile, size)
     assert inclusion(index, size, from_tiles) == inclusion(index, size, made.node)
     assert consistency(index + 1, size, from_tiles) == consistency(index + 1, size, made.node)
 
@@ -127,12 +135,12 @@ def test_a_tree_of_seventy_thousand_is_proved_from_three_levels_of_tiles():
         read.append((level, n, width))
         return made.tile(level, n, width)
 
-    root = subtree(0, size, tiles.nodes(noted, size))
+    root = subtree(0, size, merkle.nodes(noted, size))
     assert set(read) == {(2, 0, 1), (1, 1, 17), (0, 273, 112)}
     for index in (0, 255, 256, 65_535, 65_536, 69_887, 69_888, 69_999):
-        node = tiles.nodes(made.tile, size)
+        node = merkle.nodes(made.tile, size)
         check_inclusion(index, size, made.leaves[index], inclusion(index, size, node), root)
-        old = subtree(0, index + 1, tiles.nodes(made.tile, index + 1))
+        old = subtree(0, index + 1, merkle.nodes(made.tile, index + 1))
         check_consistency(index + 1, size, consistency(index + 1, size, node), old, root)
 
 
@@ -143,12 +151,12 @@ def test_a_proof_among_a_thousand_million_asks_for_each_tile_once_and_for_few(in
 
     def blank(level, n, width):
         read.append((level, n))
-        assert width == WIDTH or (n, width) == (tiles.full_tiles(level, BILLION), tiles.width(level, BILLION))
+        assert width == WIDTH or (n, width) == (merkle.full_tiles(level, BILLION), merkle.tile_width(level, BILLION))
         return bytes(width * HASH)
 
-    assert len(inclusion(index, BILLION, tiles.nodes(blank, BILLION))) <= 30
+    assert len(inclusion(index, BILLION, merkle.nodes(blank, BILLION))) <= 30
     assert len(read) == len(set(read))
-    edge = {(level, tiles.full_tiles(level, BILLION)) for level in range(4)}
+    edge = {(level, merkle.full_tiles(level, BILLION)) for level in range(4)}
     assert len(set(read) - edge) <= 4
 
 
@@ -160,13 +168,13 @@ def test_a_node_that_the_tree_does_not_have_is_refused_and_nothing_is_read(heigh
         raise AssertionError((level, n, width))
 
     with pytest.raises(ValueError, match="no complete subtree"):
-        tiles.nodes(never, 300)(height, index)
+        merkle.nodes(never, 300)(height, index)
 
 
 @pytest.mark.parametrize("held", [b"", bytes(31), bytes(43 * HASH), bytes(44 * HASH - 1)])
 def test_a_tile_that_is_cut_off_is_refused(held):
     with pytest.raises(ValueError, match="has no hash 43"):
-        tiles.nodes(lambda *_: held, 300)(0, 299)
+        merkle.nodes(lambda *_: held, 300)(0, 299)
 
 
 def test_an_entry_that_was_changed_under_its_tile_shows_in_the_root():
@@ -174,7 +182,7 @@ def test_an_entry_that_was_changed_under_its_tile_shows_in_the_root():
     changed = bytearray(made.tile(0, 1, 44))
     changed[100] ^= 1
     read = lambda level, n, width: bytes(changed) if (level, n) == (0, 1) else made.tile(level, n, width)  # noqa: E731
-    assert subtree(0, 300, tiles.nodes(read, 300)) != subtree(0, 300, tiles.nodes(made.tile, 300))
+    assert subtree(0, 300, merkle.nodes(read, 300)) != subtree(0, 300, merkle.nodes(made.tile, 300))
 
 
 # --- bundles ---------------------------------------------------------------------------------------------------------
@@ -182,29 +190,29 @@ def test_an_entry_that_was_changed_under_its_tile_shows_in_the_root():
 
 @given(st.lists(st.binary(max_size=300), max_size=20))
 def test_a_bundle_gives_its_entries_back(bodies):
-    assert tiles.unbundle(tiles.bundle(bodies)) == bodies
+    assert merkle.unbundle(merkle.bundle(bodies)) == bodies
 
 
 def test_an_entry_of_any_length_that_a_leaf_may_have_fits():
     bodies = [b"", b"x" * 65_535, b""]
-    assert tiles.unbundle(tiles.bundle(bodies)) == bodies
+    assert merkle.unbundle(merkle.bundle(bodies)) == bodies
     with pytest.raises(ValueError, match="too long"):
-        tiles.bundle([b"x" * 65_536])
+        merkle.bundle([b"x" * 65_536])
 
 
 @given(st.lists(st.binary(min_size=1, max_size=30), min_size=1, max_size=5), st.data())
 def test_a_bundle_that_is_cut_off_inside_an_entry_is_refused(bodies, data):
-    raw = tiles.bundle(bodies)
-    ends = {len(tiles.bundle(bodies[:count])) for count in range(len(bodies) + 1)}
+    raw = merkle.bundle(bodies)
+    ends = {len(merkle.bundle(bodies[:count])) for count in range(len(bodies) + 1)}
     end = data.draw(st.integers(0, len(raw)).filter(lambda at: at not in ends))
     with pytest.raises(ValueError, match="cut off"):
-        tiles.unbundle(raw[:end])
+        merkle.unbundle(raw[:end])
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_bundle_or_refused(raw):
     try:
-        bodies = tiles.unbundle(raw)
+        bodies = merkle.unbundle(raw)
     except ValueError:
         return
-    assert tiles.bundle(bodies) == raw
+    assert merkle.bundle(bodies) == raw

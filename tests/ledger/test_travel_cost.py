@@ -10,7 +10,7 @@ from support.lives import PEOPLE, Ledger
 from support.people import IDFV, named
 
 from gateway.choice.standing import out_bits
-from gateway.ledger import connected_people, erasure, links, records, rows_check, standing_rows, travel
+from gateway.ledger import erasure, links, reach, records, rows_check, standing_rows, travel
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.subjects import Choice
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Erasing
@@ -127,7 +127,7 @@ def test_what_stays_of_an_unlinked_account_is_one_deny_a_purpose_and_nobody_else
         ledger.tx.write_head()
         assert db.execute(ROW, of_app).fetchone()[1] == out_bits(SIGNAL_PURPOSES)
         keys = [key for (key,) in db.execute("SELECT key FROM standing")]
-        assert rows_check.of_keys(db, keys, connected_people.of(db, keys)) == set(), (
+        assert rows_check.of_keys(db, keys, reach.connected_people(db, keys)) == set(), (
             "made again from the entries it is the same"
         )
         for purpose in SIGNAL_PURPOSES:

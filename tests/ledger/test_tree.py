@@ -8,7 +8,7 @@ from support import inside
 from gateway.app import composition
 from gateway.app.composition import open_house
 from gateway.keys import secret_files
-from gateway.ledger import checkpoint, merkle, note, proofs, schema, tiles, tree
+from gateway.ledger import merkle, note, schema, tree
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.publisher import RolledBack
@@ -59,8 +59,8 @@ def test_every_entry_is_proved_in_every_later_tree_from_the_tiles(folder):
         for size in (1, 2, 130, 255, 256, 257, 511, 512, 513, 600):
             node, root = tree.nodes(db, size), reference(BODIES[:size]).root()
             for index in range(0, size, 7):
-                proof = proofs.inclusion(index, size, node)
-                proofs.check_inclusion(index, size, merkle.leaf_hash(BODIES[index]), proof, root)
+                proof = merkle.inclusion(index, size, node)
+                merkle.check_inclusion(index, size, merkle.leaf_hash(BODIES[index]), proof, root)
 
 
 @pytest.mark.slow
@@ -116,13 +116,13 @@ def test_a_head_that_is_not_of_its_tiles_is_refused_with_what_helps(folder, harm
 class TestWhatWasSigned:
     def signed(self, folder):
         with opened(folder) as house:
-            return checkpoint.parse(note.text_of(house.consent.log_reader.checkpoint()))
+            return note.parse_checkpoint(note.text_of(house.consent.log_reader.checkpoint()))
 
     def test_the_last_checkpoint_is_of_everything_that_was_answered(self, folder):
         with opened(folder) as house:
             for size in range(1, 5):
                 append(house, [BODIES[size - 1]])
-                made = checkpoint.parse(note.text_of(house.consent.log_reader.checkpoint()))
+                made = note.parse_checkpoint(note.text_of(house.consent.log_reader.checkpoint()))
                 assert (made.size, made.root) == (size, reference(BODIES[:size]).root())
 
     def test_an_older_copy_that_was_put_back_takes_no_entry_and_says_what_helps(self, folder, tmp_path):
@@ -178,18 +178,18 @@ class TestWhatWasSigned:
 
 
 def self_size(house):
-    return checkpoint.parse(note.text_of(house.consent.log_reader.checkpoint())).size
+    return note.parse_checkpoint(note.text_of(house.consent.log_reader.checkpoint())).size
 
 
 def test_the_bytes_of_a_bundle_are_those_that_were_hashed(folder):
     with opened(folder) as house:
         append(house, BODIES[:300])
         log = house.consent.log_reader
-        assert tiles.unbundle(log.tile(tiles.ENTRIES, 0, 256)) == BODIES[:256]
-        assert tiles.unbundle(log.tile(tiles.ENTRIES, 1, 44)) == BODIES[256:300]
+        assert merkle.unbundle(log.tile(merkle.ENTRIES, 0, 256)) == BODIES[:256]
+        assert merkle.unbundle(log.tile(merkle.ENTRIES, 1, 44)) == BODIES[256:300]
         assert log.tile(0, 1, 44) == b"".join(map(merkle.leaf_hash, BODIES[256:300]))
         assert log.tile(0, 1, 10) == b"".join(map(merkle.leaf_hash, BODIES[256:266]))
         assert [
-            log.tile(*place) for place in ((0, 1, 45), (0, 2, 1), (1, 0, 2), (63, 0, 1), (tiles.ENTRIES, 9, 1))
+            log.tile(*place) for place in ((0, 1, 45), (0, 2, 1), (1, 0, 2), (63, 0, 1), (merkle.ENTRIES, 9, 1))
         ] == [None] * 5
         assert log.tile(1, 0, 1) == reference(BODIES[:256]).root()

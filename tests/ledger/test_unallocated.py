@@ -14,10 +14,10 @@ from support.people import email, named, phone
 
 from gateway.app import composition
 from gateway.app.composition import open_house
-from gateway.ledger import backup, schema, unallocated
+from gateway.ledger import backup, erasure_steps, schema
 from gateway.ledger.erasure import ErasureOrder
+from gateway.ledger.erasure_steps import FIRST_PAGE
 from gateway.ledger.subjects import Choice
-from gateway.ledger.unallocated import FIRST
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
 
 MARK = bytes(range(0x61, 0x71))
@@ -37,11 +37,11 @@ def file(tmp_path, copies):
     return tmp_path / "rows"
 
 
-def walk(db, count=unallocated.PART):
+def walk(db, count=erasure_steps.PAGES_AT_ONCE):
     """The steps that it takes."""
-    steps, at = 0, FIRST
+    steps, at = 0, FIRST_PAGE
     while at:
-        steps, at = steps + 1, unallocated.zero(db, at, count)
+        steps, at = steps + 1, erasure_steps.zero_pages(db, at, count)
     return steps
 
 
@@ -67,7 +67,7 @@ def test_rows_go_on_being_written_into_the_pages_that_were_zeroed(file):
         rows = {row[0]: row for row in db.execute(ROWS)}
         for number, person in enumerate([*rows]):
             if number % 20 == 0:
-                unallocated.zero(db)
+                erasure_steps.zero_pages(db)
             new = (number.to_bytes(16, "big"), b"w" * (number % 90), b"o" * 60)
             db.execute("INSERT INTO person VALUES (?, ?, ?)", new)
             db.execute("DELETE FROM person WHERE id = ?", (person,))
@@ -82,9 +82,9 @@ def test_while_somebody_reads_the_log_its_older_pages_are_waited_for(file):
         db.execute("DELETE FROM person WHERE id = (SELECT min(id) FROM person)")
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM person").fetchone()
-        assert unallocated.zero(db, FIRST, 10_000) == FIRST
+        assert erasure_steps.zero_pages(db, FIRST_PAGE, 10_000) == FIRST_PAGE
         reader.execute("COMMIT")
-        assert unallocated.zero(db, FIRST, 10_000) is None
+        assert erasure_steps.zero_pages(db, FIRST_PAGE, 10_000) is None
 
 
 def test_a_file_whose_pages_may_be_anything_is_not_touched(tmp_path, copies, monkeypatch):
@@ -92,13 +92,13 @@ def test_a_file_whose_pages_may_be_anything_is_not_touched(tmp_path, copies, mon
         db.execute("PRAGMA auto_vacuum=FULL")
         db.execute("VACUUM")
         if db.execute("PRAGMA auto_vacuum").fetchone() != (0,):
-            assert not unallocated._walks(db, 1)
+            assert not erasure_steps._walks(db, 1)
     (tmp_path / "rows").write_bytes(copies[0])
     with opened(tmp_path / "rows") as db:
-        assert unallocated._walks(db, unallocated.LARGEST - 1)
-        assert not unallocated._walks(db, unallocated.LARGEST)
-        monkeypatch.setattr(unallocated, "LARGEST", 2)
-        assert unallocated.zero(db) is None
+        assert erasure_steps._walks(db, erasure_steps.LARGEST_FILE - 1)
+        assert not erasure_steps._walks(db, erasure_steps.LARGEST_FILE)
+        monkeypatch.setattr(erasure_steps, "LARGEST_FILE", 2)
+        assert erasure_steps.zero_pages(db) is None
         assert left_of(copies[1], (tmp_path / "rows").read_bytes()) == copies[1]
 
 
@@ -121,17 +121,17 @@ def leaf(cells, start, gap=b""):
     ],
 )
 def test_unallocated_is_what_lies_between_the_pointers_and_the_first_cell(page, left):
-    assert unallocated.is_left_on(page, 7) is left
+    assert erasure_steps.is_left_on(page, 7) is left
     if left:
-        assert MARK[:8] not in unallocated.zeroed(page, 7)
-        assert unallocated.zeroed(page, 7)[:12] == page[:12]
+        assert MARK[:8] not in erasure_steps.zeroed_page(page, 7)
+        assert erasure_steps.zeroed_page(page, 7)[:12] == page[:12]
 
 
 def plant(db):
     """Puts a mark where SQLite would have left it, in every page that has room."""
-    for number in range(FIRST + 1, db.execute("PRAGMA page_count").fetchone()[0] + 1):
-        page = unallocated._page(db, number)
-        start, end = unallocated._unallocated(page, number)
+    for number in range(FIRST_PAGE + 1, db.execute("PRAGMA page_count").fetchone()[0] + 1):
+        page = erasure_steps._page(db, number)
+        start, end = erasure_steps._unallocated(page, number)
         if end - start >= len(MARK):
             page = page[: end - len(MARK)] + MARK + page[end:]
             db.execute("UPDATE sqlite_dbpage SET data = ? WHERE pgno = ?", (page, number))
@@ -177,7 +177,7 @@ def test_an_erasure_is_followed_by_a_walk(folder, monkeypatch, walks):
         time.sleep(1.5)
         assert marks(folder) > 10, "no other walk is due"
         if not walks:
-            monkeypatch.setattr(unallocated, "is_built_in", lambda: False)
+            monkeypatch.setattr(erasure_steps, "is_built_in", lambda: False)
         unlink(house)
         assert gone(folder, 10.0 if walks else 1.5) is walks
 
@@ -200,7 +200,7 @@ def test_a_prune_leaves_nothing_behind_with_and_without_pages_that_can_be_writte
         opt_out(house)
     planted(folder)
     if not built_in:
-        monkeypatch.setattr(unallocated, "is_built_in", lambda: False)
+        monkeypatch.setattr(erasure_steps, "is_built_in", lambda: False)
     later = datetime.now(UTC) + timedelta(days=900)
     assert composition.prune_ledger(folder, inside.settings(), dry_run=False, clock=lambda: later).done
     assert not marks(folder)
@@ -211,7 +211,7 @@ def test_a_backup_keeps_nothing_that_the_walk_has_not_come_to_yet(folder, tmp_pa
     with open_house(folder, inside.settings(), dev=True) as house:
         subjects = opt_out(house)
     planted(folder)
-    monkeypatch.setattr(unallocated, "is_built_in", lambda: walks)
+    monkeypatch.setattr(erasure_steps, "is_built_in", lambda: walks)
     (tmp_path / "copy").mkdir()
     backup.copy(folder / schema.FILE, tmp_path / "copy" / schema.FILE)
     assert [each.name for each in (tmp_path / "copy").iterdir()] == [schema.FILE]
@@ -223,7 +223,7 @@ def test_a_backup_keeps_nothing_that_the_walk_has_not_come_to_yet(folder, tmp_pa
 
 @pytest.mark.parametrize("error", [sqlite3.OperationalError("disk I/O error"), RuntimeError("none that is expected")])
 def test_a_walk_that_fails_is_gone_on_with_over_a_new_connection_and_opt_outs_are_written(folder, monkeypatch, error):
-    zero, failed, connections = unallocated.zero, [], []
+    zero, failed, connections = erasure_steps.zero_pages, [], []
 
     def fails(db, at):
         connections.append(db)
@@ -232,7 +232,7 @@ def test_a_walk_that_fails_is_gone_on_with_over_a_new_connection_and_opt_outs_ar
             raise error
         return zero(db, at)
 
-    monkeypatch.setattr(unallocated, "zero", fails)
+    monkeypatch.setattr(erasure_steps, "zero_pages", fails)
     with open_house(folder, inside.settings(), dev=True) as house:
         for _ in range(5):
             opt_out(house)
@@ -279,7 +279,7 @@ def test_nothing_that_the_tables_held_of_unlinked_people_is_in_the_files(tmp_pat
 
 @pytest.mark.slow
 def test_control_without_the_walk_some_of_it_is(tmp_path, monkeypatch, figure):
-    monkeypatch.setattr(unallocated, "is_built_in", lambda: False)
+    monkeypatch.setattr(erasure_steps, "is_built_in", lambda: False)
     for life in range(20):  # most leave 1 to 4
         gone, left = left_of_unlinked(tmp_path / str(life))
         if left:

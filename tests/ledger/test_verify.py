@@ -22,10 +22,10 @@ from gateway.app import composition
 from gateway.cli import root
 from gateway.keys import seals
 from gateway.ledger import (
-    checkpoint_store,
     erasure,
     fold,
     live_rows,
+    publisher,
     records,
     replay,
     rows_check,
@@ -218,7 +218,7 @@ def test_an_older_copy_of_the_folder_is_found(house_of_many, tmp_path):
         beside.unlink()
     shutil.copy(copy, house_of_many / schema.FILE)
     report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=False)
-    assert checkpoint_store.beside(house_of_many).exists()
+    assert publisher.store_beside(house_of_many).exists()
     assert [text for text in report.different if "an older copy" in text]
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from support.people import GAID, email, phone
 
-from gateway.ledger import standing_rows, travel, upgrade, voiding
+from gateway.ledger import examination, standing_rows, travel, voiding
 from gateway.ledger.entry import b64
 from gateway.terms import DataClass, Purpose
 
@@ -217,7 +217,7 @@ class TestWhatItHadLifted:
 
         story.do(leave_out)
         assert story.sales(me) == [NONE]
-        story.do(lambda tx: upgrade.void_again(tx.db))
+        story.do(lambda tx: examination.void_again(tx.db))
         assert story.sales(me) == [OUT]
 
 

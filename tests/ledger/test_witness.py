@@ -7,13 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.witnessed import ORIGIN, Log
 
-from gateway.ledger import checkpoint, note, witness, witness_key
-from gateway.ledger.checkpoint_store import StoreBroken
-from gateway.ledger.cosignature import CosignatureVerifier, Cosigner, time_of
-from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
-from gateway.ledger.proofs import Unproved
-from gateway.ledger.witness import InUse, NotSigned, Submission, UnknownLog, Witness, WitnessSeen
-from gateway.ledger.witness_key import KeyRefused
+from gateway.ledger import note, witness
+from gateway.ledger.ed25519 import CosignatureVerifier, Cosigner, Ed25519Signer, Ed25519Verifier, time_of
+from gateway.ledger.merkle import Unproved
+from gateway.ledger.publisher import StoreBroken
+from gateway.ledger.witness import InUse, KeyRefused, NotSigned, Submission, UnknownLog, Witness, WitnessSeen
 
 NAME = "witness.example.com/w1"
 LOG = Log()
@@ -72,7 +70,7 @@ def test_an_empty_log_is_signed_and_grows_from_there(watcher):
 
 
 def test_an_empty_log_with_a_root_of_something_is_not_signed(watcher):
-    sent = note.sign(checkpoint.Checkpoint(ORIGIN, 0, bytes(32)).text(), [LOG.signer])
+    sent = note.sign(note.Checkpoint(ORIGIN, 0, bytes(32)).text(), [LOG.signer])
     with pytest.raises(WitnessSeen):
         watcher.add_checkpoint(Submission(0, (), sent).body())
 
@@ -207,7 +205,7 @@ def test_nothing_is_signed_that_cannot_be_kept(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("gateway.ledger.checkpoint_store.write_durably", full)
+    monkeypatch.setattr("gateway.ledger.publisher.write_durably", full)
     with pytest.raises(StoreBroken):
         watcher.add_checkpoint(LOG.submission(7, 20))
     monkeypatch.undo()
@@ -310,13 +308,13 @@ def test_no_bit_of_a_submission_can_be_turned(tmp_path_factory, bit):
 
 
 def test_a_key_is_made_once_for_its_owner_alone_and_stays(tmp_path):
-    made = witness_key.load_or_make(tmp_path, NAME, lambda: 7)
-    assert witness_key.load_or_make(tmp_path, NAME, lambda: 7).seed == made.seed
+    made = witness.load_or_make_key(tmp_path, NAME, lambda: 7)
+    assert witness.load_or_make_key(tmp_path, NAME, lambda: 7).seed == made.seed
     (file,) = tmp_path.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert CosignatureVerifier.from_vkey(made.vkey) == CosignatureVerifier(NAME, made.public)
     assert (
-        len({witness_key.load_or_make(folder(tmp_path, n), NAME, lambda: 7).seed for n in range(3)} | {made.seed}) == 4
+        len({witness.load_or_make_key(folder(tmp_path, n), NAME, lambda: 7).seed for n in range(3)} | {made.seed}) == 4
     )
 
 
@@ -328,22 +326,22 @@ def folder(tmp_path, number):
 
 def test_a_key_serves_one_name(tmp_path):
     """The signed message does not hold the name (C2SP tlog-cosignature)."""
-    witness_key.load_or_make(tmp_path, NAME, lambda: 7)
+    witness.load_or_make_key(tmp_path, NAME, lambda: 7)
     with pytest.raises(KeyRefused, match=f"--name {NAME}"):
-        witness_key.load_or_make(tmp_path, "witness.example.com/w2", lambda: 7)
+        witness.load_or_make_key(tmp_path, "witness.example.com/w2", lambda: 7)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a+b"])
 def test_a_name_that_no_key_may_have_makes_none(tmp_path, name):
     with pytest.raises(ValueError, match="name"):
-        witness_key.load_or_make(tmp_path, name, lambda: 7)
+        witness.load_or_make_key(tmp_path, name, lambda: 7)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_key_that_was_damaged_is_not_replaced(tmp_path):
     """A new key in its place would be another witness, which nobody knows."""
-    witness_key.load_or_make(tmp_path, NAME, lambda: 7)
-    path = tmp_path / witness_key.FILE
+    witness.load_or_make_key(tmp_path, NAME, lambda: 7)
+    path = tmp_path / witness.KEY_FILE
     whole = path.read_text()
     for content in (
         "",
@@ -355,7 +353,7 @@ def test_a_key_that_was_damaged_is_not_replaced(tmp_path):
     ):
         path.write_bytes(content.encode(errors="surrogatepass"))
         with pytest.raises(KeyRefused, match="backup"):
-            witness_key.load_or_make(tmp_path, NAME, lambda: 7)
+            witness.load_or_make_key(tmp_path, NAME, lambda: 7)
         assert path.exists()
 
 

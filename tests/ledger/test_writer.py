@@ -14,7 +14,7 @@ from gateway.keys import secret_files
 from gateway.keys.person_keys import Vault
 from gateway.ledger import schema
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.sqlite_store import SqliteStore
+from gateway.ledger.store import SqliteStore
 from gateway.ledger.watch import FileWatch
 from gateway.ledger.writer import Writer
 
@@ -218,7 +218,7 @@ OTHER = """
 import sys
 from pathlib import Path
 from gateway.app import composition
-from gateway.ledger.sqlite_store import SqliteStore
+from gateway.ledger.store import SqliteStore
 from gateway.ledger.watch import FileWatch
 from gateway.ledger.writer import Writer
 from gateway.keys.person_keys import Vault

@@ -23,7 +23,7 @@ from support.examples import lives
 from support.lives import PEOPLE, Ledger
 from support.people import GAID, email, named, phone
 
-from gateway.ledger import reach, records, states, travel
+from gateway.ledger import device_states, reach, records, travel
 from gateway.terms import ChoiceKind, Purpose
 
 pytestmark = pytest.mark.slow  # seconds; `make check` is the quick loop
@@ -323,12 +323,12 @@ def travels_like_a_choice(tx, subject, choice, request):
     return records.write(tx, subject, replace(choice, kind=ChoiceKind.OPT_OUT), request)
 
 
-END = states.end
+END = device_states.end_state
 
 
 @pytest.mark.parametrize(("act", "broken"), [("end", ends_every_source), ("begin", travels_like_a_choice)])
 def test_a_ledger_whose_states_end_or_travel_too_easily_does_not_pass(monkeypatch, act, broken):
-    monkeypatch.setattr(states, act, broken)
+    monkeypatch.setattr(device_states, act, broken)
     assert told(LIMITED) != []
 
 

@@ -13,11 +13,11 @@ from gateway.app.composition import open_house
 from gateway.app.in_force import in_force
 from gateway.choice.law import LawRule
 from gateway.cli.root import group
-from gateway.consent import in_force_then
 from gateway.evidence.keeper import Evidence
+from gateway.ledger import evidence
 from gateway.ledger.documents import LAW, Document
 from gateway.ledger.schema import FILE
-from gateway.ledger.sqlite_store import SqliteStore
+from gateway.ledger.store import SqliteStore
 
 FIRST = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 FIELDS = 'fields = {ad_id = {class = "ad_id", kind = "gaid"}}'
@@ -63,7 +63,7 @@ def lived_in(folder, tmp_path):
 
 
 def at(folder, day, hours=1):
-    return in_force_then.read_held_then(SqliteStore(folder), FIRST + timedelta(days=day, hours=hours))
+    return evidence.read_held_then(SqliteStore(folder), FIRST + timedelta(days=day, hours=hours))
 
 
 def test_each_day_has_its_own_recipients_settings_and_laws(lived_in):

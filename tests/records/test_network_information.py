@@ -14,7 +14,7 @@ from support.people import email, named, phone
 
 from gateway.app import composition
 from gateway.cli.root import group
-from gateway.ledger import person_notices
+from gateway.ledger import notices
 from gateway.ledger.evidence import CHECKS_FAILED, FORMS_FAILED, Period, Spell, note
 from gateway.records import who_got_what
 from gateway.terms import NoticeKind, Purpose, Told
@@ -36,7 +36,7 @@ def a_year(house, folder, says, who, notice):
 
     def tell(subject, outcome, kind=NoticeKind.CPNI):
         house.writer.submit(
-            lambda tx: person_notices.tell(tx, subject, kind, AT.date(), outcome, AT, os.urandom(16))
+            lambda tx: notices.note_told(tx, subject, kind, AT.date(), outcome, AT, os.urandom(16))
         ).result(60)
 
     for number, outcome in ((1, Told.SENT), (2, Told.BOUNCED)):

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from support.people import email, gaid, named, phone
 
-from gateway.ledger import appeals
 from gateway.records import requests
 from gateway.records.requests import yearly_report
 from gateway.terms import Purpose
@@ -56,10 +55,14 @@ def test_nobody_is_named_in_what_a_successor_gets(folder, says, who):
 
 def test_an_appeal_and_what_came_of_it_stand_with_the_request(house, folder, says, who):
     (written,) = says(who(("phone", phone(7))), at=AT)
-    for outcome in (appeals.MADE, appeals.GRANTED):
-        assert house.writer.submit(lambda tx, word=outcome: appeals.note(tx, written.event, word, AT)).result(60)
+    for outcome in (requests.APPEAL_MADE, requests.APPEAL_GRANTED):
+        assert house.writer.submit(lambda tx, word=outcome: requests.note_appeal(tx, written.event, word, AT)).result(
+            60
+        )
     assert listed(folder)[0]["appeal"] == {"made": True, "outcome": "granted"}
-    assert house.writer.submit(lambda tx: appeals.note(tx, b"0" * 16, appeals.MADE, AT)).result(60) is None
+    assert (
+        house.writer.submit(lambda tx: requests.note_appeal(tx, b"0" * 16, requests.APPEAL_MADE, AT)).result(60) is None
+    )
 
 
 def test_details_are_opened_only_where_they_are_asked_for(house, folder, says, who):

@@ -9,7 +9,7 @@ from gateway.rehearsal import acts, ways
 from gateway.signals import adchoices, device, gpc, hear
 from gateway.signals.cmp_cookies import tools
 from gateway.terms import Manner, Source
-from gateway.web.shell import language
+from gateway.web.shell import words
 
 pytestmark = pytest.mark.anyio
 # Doors by which nobody says no of their own: what each is instead.
@@ -120,7 +120,7 @@ def test_every_consent_tool_has_a_way():
 
 def test_every_language_of_the_form_and_every_channel_of_a_link_has_a_way(every):
     names = {way.name for way in every}
-    assert {f"form, phone ({spoken})" for spoken in language.LANGUAGES} <= names
+    assert {f"form, phone ({spoken})" for spoken in words.LANGUAGES} <= names
     assert {f"one click, {channel}" for channel in tokens.CHANNELS} <= names
 
 

@@ -21,8 +21,8 @@ from gateway.app.rehearsal_process import RehearsalOrder
 from gateway.app.service import Doors
 from gateway.evidence import rehearsing
 from gateway.evidence.rehearsing import Rehearsing
-from gateway.ledger import rehearsals, schema
-from gateway.ledger.rehearsals import Rehearsal
+from gateway.ledger import evidence, schema
+from gateway.ledger.evidence import Rehearsal
 from gateway.records import day as days
 
 pytestmark = pytest.mark.anyio
@@ -128,7 +128,7 @@ def test_a_schedule_that_is_stuck_alarms_within_the_set_time(service, hours, rin
 
 def test_one_that_never_was_is_missed_from_the_first_start_on_however_often_it_is_started_anew(service, house, folder):
     with contextlib.closing(schema.open_to_read(folder)) as db:
-        assert rehearsals.owed_since(db) is None
+        assert evidence.rehearsal_owed_since(db) is None
     start = (1, b"1", "start", int(THIRD.timestamp() * 1000), int(THIRD.timestamp() * 1000))
     house.writer.submit(lambda tx: tx.db.execute("INSERT INTO evidence VALUES (?, ?, ?, ?, ?)", start)).result(60)
     again = Service(house, folder)
@@ -137,7 +137,9 @@ def test_one_that_never_was_is_missed_from_the_first_start_on_however_often_it_i
 
 
 def test_a_process_that_dies_on_the_way_is_a_failure_on_record(service, folder):
-    service.content = lambda: rehearsals.failed(b"1" * 16, THIRD, THIRD, "ended without a result: MemoryError").content
+    service.content = lambda: (
+        evidence.failed_rehearsal(b"1" * 16, THIRD, THIRD, "ended without a result: MemoryError").content
+    )
     service.looks()
     assert entries(folder)[0]["told"]["failed"][0][4] == "ended without a result: MemoryError"
     assert service.kept.alarms() == ["the last rehearsal found 1 that failed: gateway rehearse --show"]

@@ -8,7 +8,7 @@ from support.times import within
 
 from gateway.signals import additional_consent
 from gateway.signals.additional_consent import read_additional_consent
-from gateway.signals.reading import UNKNOWN, Reading
+from gateway.signals.heard import UNKNOWN, Reading
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Purpose, Stated
 
 

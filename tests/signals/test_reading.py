@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.signals.reading import UNKNOWN as NOTHING_SAID
-from gateway.signals.reading import Reading, stated, strictest, without_allows
+from gateway.signals.heard import UNKNOWN as NOTHING_SAID
+from gateway.signals.heard import Reading, stated, strictest, without_allows
 from gateway.terms import SIGNAL_PURPOSES, Purpose, Stated
 
 OUT, ALLOWED, UNKNOWN = Stated.OPTED_OUT, Stated.ALLOWED, Stated.UNKNOWN

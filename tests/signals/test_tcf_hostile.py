@@ -10,7 +10,7 @@ from support.times import quickest, within
 
 from gateway.signals import tcf
 from gateway.signals.bits import ALPHABET, MAX_CHARACTERS, fibonacci_range_bits, number_bits, text_of
-from gateway.signals.reading import UNKNOWN, Reading
+from gateway.signals.heard import UNKNOWN, Reading
 from gateway.signals.tcf import tc_string
 from gateway.terms import SIGNAL_PURPOSES, Stated
 

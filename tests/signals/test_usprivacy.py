@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import examples
 
-from gateway.signals.reading import UNKNOWN, stated
+from gateway.signals.heard import UNKNOWN, stated
 from gateway.signals.usprivacy import read_usprivacy, write_usprivacy
 from gateway.terms import SIGNAL_PURPOSES, Purpose, Stated
 

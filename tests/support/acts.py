@@ -22,28 +22,27 @@ from gateway.consent.people import People
 from gateway.keys import secret_files
 from gateway.ledger import (
     ages,
-    connected_people,
+    device_states,
     entry,
     erasure,
     grants,
     happenings,
-    installation,
     links,
-    person_notices,
+    notices,
     prune,
+    reach,
     recipients_to_tell,
     records,
     replay,
     rotate,
-    states,
     table,
     void_choices,
     voiding,
 )
 from gateway.ledger.documents import Document
 from gateway.ledger.links import Span
+from gateway.ledger.merkle import WIDTH
 from gateway.ledger.subjects import Choice, Subject, milliseconds
-from gateway.ledger.tiles import WIDTH
 from gateway.ledger.void_choices import Belief, NotVoided
 from gateway.ledger.writer import Job, Transaction
 from gateway.terms import (
@@ -265,20 +264,26 @@ class Play:
     def choose(self, said):
         choice, request = self.choice(said["kind"], said["purposes"], details=self.mark(said)), os.urandom(16)
         subjects = [replace(each, reading=bool(said.get("reading"))) for each in self.all_of(said["who"])]
-        written = self.commit(lambda tx: [recipients_to_tell.write(tx, each, choice, request) for each in subjects])
+        written = self.commit(
+            lambda tx: [recipients_to_tell.write_and_tell(tx, each, choice, request) for each in subjects]
+        )
         self.entries[said.get("id", "")] = written[0].seq
 
     def signal(self, said):
         purposes = said.get("purposes", [*SIGNAL_PURPOSES])
         choice, request = self.choice("opt_out", purposes, said.get("source", Source.GPC)), os.urandom(16)
         subjects = self.all_of(said["who"])
-        self.commit(lambda tx: [recipients_to_tell.hear(tx, each, choice, request) for each in subjects])
+        self.commit(lambda tx: [recipients_to_tell.hear_and_tell(tx, each, choice, request) for each in subjects])
 
     def observe(self, said):
         began = said["state"] == "began"
         kind, purposes = ("state_began", said["purposes"]) if began else ("state_ended", [*SIGNAL_PURPOSES])
         choice = self.choice(kind, purposes, said["source"], details=self.mark(said))
-        act, request, subjects = states.begin if began else states.end, os.urandom(16), self.all_of(said["who"])
+        act, request, subjects = (
+            device_states.begin_state if began else device_states.end_state,
+            os.urandom(16),
+            self.all_of(said["who"]),
+        )
         self.commit(lambda tx: [act(tx, each, choice, request) for each in subjects if each.is_device])
 
     def opt_in(self, said):
@@ -311,8 +316,8 @@ class Play:
                 raise Refused("superseded")
             if how in PROOFS_OF_THE_ID:
                 links.disclaim(tx, subject, [self.who[name].key for name in (asked.get("account"),) if name], self.now)
-                installation.lift(tx, subject, purpose, self.clock())
-            return recipients_to_tell.write(tx, subject, choice, os.urandom(16))
+                device_states.lift_state(tx, subject, purpose, self.clock())
+            return recipients_to_tell.write_and_tell(tx, subject, choice, os.urandom(16))
 
         written = self.commit(job)
         self.entries[said.get("id", asked.get("id", ""))] = written.seq
@@ -356,7 +361,7 @@ class Play:
         day = at.date() - timedelta(days=said.get("days", 0))
         subjects = self.all_of(said["who"])
         self.commit(
-            lambda tx: [person_notices.tell(tx, each, kind, day, outcome, at, os.urandom(16)) for each in subjects]
+            lambda tx: [notices.note_told(tx, each, kind, day, outcome, at, os.urandom(16)) for each in subjects]
         )
 
     # what is forgotten and taken back
@@ -435,7 +440,7 @@ class Play:
     def moment(self, at: int) -> Iterator[Callable[[str], dict[str, Any]]]:
         """`standing_of` as of a moment that is over, in Unix milliseconds: made again from the entries."""
         with self.ledger.reading() as db:
-            everybody = connected_people.of(db, self.keys.values())
+            everybody = reach.connected_people(db, self.keys.values())
             with contextlib.closing(replay.live_again(db, everybody, happenings.of(db, everybody, at))) as life:
                 yield lambda name: self.joined(name, lambda key: row_of(life, key, at))
 
@@ -450,9 +455,19 @@ class Play:
 
 
 NOBODY: dict[str, Any] = {
-    "deny": frozenset(), "own": frozenset(), "yes": frozenset(), "informed": frozenset(), "parental": frozenset(), "states": frozenset(),
-    "age": None, "grown": False, "linked": False, "told": None, "cpni_told": None, "grants": frozenset(),
-}  # fmt: skip
+    "deny": frozenset(),
+    "own": frozenset(),
+    "yes": frozenset(),
+    "informed": frozenset(),
+    "parental": frozenset(),
+    "states": frozenset(),
+    "age": None,
+    "grown": False,
+    "linked": False,
+    "told": None,
+    "cpni_told": None,
+    "grants": frozenset(),
+}
 
 
 @cache

@@ -7,7 +7,7 @@ from hashlib import sha256
 from hypothesis import strategies as st
 
 from gateway.choice.standing import Standing
-from gateway.ledger import ages, grants, links, person_notices, records, replay, states, table, voiding
+from gateway.ledger import ages, device_states, grants, links, notices, records, replay, table, voiding
 from gateway.ledger.links import Span
 from gateway.ledger.subjects import Choice, milliseconds, moment
 from gateway.terms import ChoiceKind, DataClass, NoticeKind, Purpose, Source, Told
@@ -126,7 +126,7 @@ class Lives(Ledger):
         self.now()
         notice, outcome = tuple(NoticeKind)[how % 2], tuple(Told)[other % 3]
         day = self.at.date() - timedelta(days=other % 9)
-        person_notices.tell(self.tx, self.anybody(who), notice, day, outcome, self.at, os.urandom(16))
+        notices.note_told(self.tx, self.anybody(who), notice, day, outcome, self.at, os.urandom(16))
 
     def ages(self, who, other, how):
         self.now()
@@ -145,7 +145,11 @@ class Lives(Ledger):
 
     def limits_in_an_app(self, who, other, how):
         now = self.now()
-        act, kind = (states.end, ChoiceKind.STATE_ENDED) if other % 3 == 0 else (states.begin, ChoiceKind.STATE_BEGAN)
+        act, kind = (
+            (device_states.end_state, ChoiceKind.STATE_ENDED)
+            if other % 3 == 0
+            else (device_states.begin_state, ChoiceKind.STATE_BEGAN)
+        )
         by = {"device": MARKS[how % 2]} if how % 5 else {}
         device = SUBJECTS[("tablet", "tablet hashed", "other tablet")[who % 3]]
         choice = Choice(kind, (Purpose.SALE,), Source.DEVICE, moment(now), details=by)

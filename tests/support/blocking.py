@@ -60,7 +60,7 @@ class Watch:
     def allow(function):
         """And start-up."""
         function.can_block_in("gateway/ledger/table.py", READS_BY_KEY)
-        function.can_block_in("gateway/mirror/answers.py", READS_BY_KEY)
+        function.can_block_in("gateway/mirror/lookup.py", READS_BY_KEY)
         function.can_block_in("gateway/ledger/leases.py", {*READS_BY_KEY, "_reader", "revision"})
         function.can_block_in("gateway/app/composition.py", {"open_house", "migrate"})
         function.can_block_in("support/inside.py", {"install"})
@@ -68,7 +68,7 @@ class Watch:
         function.can_block_in("gateway/keys/api_keys.py", {"_reload"})
         function.can_block_in("gateway/keys/account_assertions.py", {"_reload"})
         function.can_block_in("gateway/settings/load.py", {"load_settings"})
-        function.can_block_in("gateway/delivery/forward.py", {"__init__"})  # reads the certificates once
+        function.can_block_in("gateway/delivery/outgoing.py", {"__init__"})  # reads the certificates once
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from unittest import mock
 
 from gateway.keys.person_keys import Vault
-from gateway.ledger import checkpoint_store, erasure_steps, schema
-from gateway.ledger.checkpoint_store import CheckpointStore
-from gateway.ledger.publisher import Publisher
+from gateway.ledger import erasure_steps, publisher, schema
+from gateway.ledger.publisher import CheckpointStore, Publisher
 
 SECTOR = 512
 WITHIN = "within the commit"
@@ -74,9 +73,9 @@ class _Disk:
         if self.fresh.exists():
             return
         shutil.copytree(self.folder, self.fresh)
-        store = checkpoint_store.beside(self.folder)
+        store = publisher.store_beside(self.folder)
         if store.exists():
-            shutil.copytree(store, checkpoint_store.beside(self.fresh))
+            shutil.copytree(store, publisher.store_beside(self.fresh))
 
     def look(self):
         """What the commit wrote."""

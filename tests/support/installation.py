@@ -18,7 +18,7 @@ from gateway.app import composition, maintenance
 from gateway.app.composition import open_house
 from gateway.consent.check import Ask
 from gateway.keys import seals, secret_files
-from gateway.ledger import checkpoint_store, note, records, schema, tiles
+from gateway.ledger import merkle, note, publisher, records, schema
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.entry import b64
@@ -74,7 +74,7 @@ def with_a_full_tile():
         subject = here.consent.people.name([named("account", "somebody else")]).subjects[0]
         choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", here.clock())
         here.house.writer.submit(
-            lambda tx: [records.write(tx, subject, choice, os.urandom(16)) for _ in range(tiles.WIDTH - 6)]
+            lambda tx: [records.write(tx, subject, choice, os.urandom(16)) for _ in range(merkle.WIDTH - 6)]
         ).result(30)
     return folder
 
@@ -274,6 +274,6 @@ class Installation:
 
     def move(self, fresh):
         """To another folder; the older one is thrown away."""
-        for folder in (self.folder, checkpoint_store.beside(self.folder)):
+        for folder in (self.folder, publisher.store_beside(self.folder)):
             shutil.rmtree(folder, ignore_errors=True)
         self.folder = fresh

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from gateway.choice.standing import Standing
 from gateway.consent.people import People
 from gateway.keys.secret_files import PersonKeys, Secrets
-from gateway.ledger import links, records, schema, states
+from gateway.ledger import device_states, links, records, schema
 from gateway.ledger.links import Span
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.ledger.writer import Transaction
@@ -77,10 +77,10 @@ class Ledger:
         links.release(self.tx, self.subjects[thing], self.now())
 
     def begin(self, device, purpose, source):
-        return self.tell(states.begin, ChoiceKind.STATE_BEGAN, device, (purpose,), source)
+        return self.tell(device_states.begin_state, ChoiceKind.STATE_BEGAN, device, (purpose,), source)
 
     def end(self, device, purposes, source):
-        return self.tell(states.end, ChoiceKind.STATE_ENDED, device, purposes, source)
+        return self.tell(device_states.end_state, ChoiceKind.STATE_ENDED, device, purposes, source)
 
     def tell(self, act, kind, device, purposes, source):
         self.now()

@@ -91,8 +91,8 @@ def end_told_beforehand(found: Any) -> set[str]:
 
 
 def in_doubt(found: Any) -> set[str]:
-    """Where an account has or had two that look alike, and lets one go, the rules do not tell in every order by which of
-    them a no came, and it stays with both; the fold tells them apart.
+    """Where an account has or had two that look alike, and lets one go, the rules do not tell in every order by which
+    of them a no came, and it stays with both; the fold tells them apart.
     """
     names = alike(found)
     tied = [each for act in ("link", "claim", "had") for each in told_of(found, act, names)]
@@ -150,8 +150,8 @@ def _claimed(acts: list[str]) -> bool:
 
 
 def earlier_yes(found: Any) -> set[str]:
-    """Where a screen is voided, a yes there had taken the place of what the same one said yes to before: by the rules that
-    counts nowhere any more, by the fold where the later yes did not come to.
+    """Where a screen is voided, a yes there had taken the place of what the same one said yes to before: by the rules
+    that counts nowhere any more, by the fold where the later yes did not come to.
     """
     voided = {each["screen"] for each in found.acts if each["act"] == "void" and "screen" in each}
     asked = [each for each in found.acts if each["act"] in {"opt_in", "ask"} and "recipient" not in each]

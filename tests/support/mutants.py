@@ -23,7 +23,7 @@ from types import CodeType
 from typing import Any
 
 from gateway.fold.record import Record
-from gateway.ledger import installation, log_records, reach, replay, standing_rows, travel
+from gateway.ledger import device_states, log_records, reach, replay, standing_rows, travel
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.writer import Transaction
 from support.acts import Play, Refused, joined, shown, wrongs
@@ -311,8 +311,8 @@ def _by_the_rules(play: Play, db: Any, marks: set[str]) -> Iterator[tuple[tuple[
         for mark in marks if said_yes else ():
             for other in play.who if len(play.who) < SHORT else (name,):
                 keys = (*subject.keys, *play.who[other].keys)
-                yield (mark, name, other), (installation.alone(db.execute, mark, subject.key, keys), asked)
-        yield ("", name, name), (installation.alone(db.execute, "", subject.key, subject.keys), asked)
+                yield (mark, name, other), (device_states.alone(db.execute, mark, subject.key, keys), asked)
+        yield ("", name, name), (device_states.alone(db.execute, "", subject.key, subject.keys), asked)
 
 
 def _alone(reading: Any, get: Any, mark: str, device: Subject, other: Subject) -> tuple[Any, Any]:

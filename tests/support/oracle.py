@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from gateway.fold import fold, reading
 from gateway.fold.record import Record
-from gateway.ledger import connected_people, happenings, log_records, replay, standing_rows
+from gateway.ledger import happenings, log_records, reach, replay, standing_rows
 from gateway.ledger.happenings import Happening
 from gateway.ledger.rows_check import FOR_EVER
 from gateway.ledger.subjects import milliseconds
@@ -115,7 +115,7 @@ class Replayed:
 
     def _replay(self, play: Play, until: int, now: int) -> None:
         db = play.ledger.db
-        everybody = connected_people.of(db, play.keys.values())
+        everybody = reach.connected_people(db, play.keys.values())
         happened = [each for each in happenings.of(db, everybody, until) if not self.leaves_out(each)]
         if self.life:
             self.life.close()

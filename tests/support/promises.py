@@ -18,8 +18,8 @@ from gateway.consent.check import Ask
 from gateway.keys.person_keys import FILE as VAULT
 from gateway.keys.person_keys import Vault
 from gateway.ledger import merkle, openings, records, schema, tree
-from gateway.ledger.checkpoint_store import CheckpointStore, beside
 from gateway.ledger.merkle import Frontier
+from gateway.ledger.publisher import CheckpointStore, store_beside
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose, Reason, Unusable
 from support import inside
@@ -172,7 +172,7 @@ def every_checkpoint_shown_is_of_this_tree(opened: Opened) -> Iterator[str]:
 def the_last_checkpoint_covers_what_was_acknowledged(opened: Opened) -> Iterator[str]:
     """And no more than there is: otherwise an old copy could be put back unseen, or nothing signed any more."""
     size, ledger, _ = opened.head
-    last = CheckpointStore(beside(opened.image.data), ledger).last()
+    last = CheckpointStore(store_beside(opened.image.data), ledger).last()
     kept = last.size if last else 0
     if kept > size:
         yield f"the last checkpoint is ahead: of {kept} entries, there are {size}"

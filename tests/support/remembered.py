@@ -5,7 +5,7 @@ checkpoint that was signed, every receipt that was handed out. Knows nothing of 
 import dataclasses
 import re
 
-from gateway.ledger import checkpoint, proofs, receipt
+from gateway.ledger import merkle, note, receipt
 from support.installation import Installation
 
 
@@ -85,7 +85,7 @@ class Remembered:
     def _see_checkpoint(self):
         """The newest one, which must have grown out of the one before."""
         text = self.here.signed()
-        newest = checkpoint.parse(text) if text else None
+        newest = note.parse_checkpoint(text) if text else None
         if self.checkpoints:
             self._grown_out_of(self.checkpoints[-1])
         if newest and newest not in self.checkpoints:
@@ -95,10 +95,10 @@ class Remembered:
     def _grown_out_of(self, old):
         """The log as it is signed now has grown out of an earlier checkpoint."""
         if old.size:
-            new = checkpoint.parse(self.here.signed())
+            new = note.parse_checkpoint(self.here.signed())
             proof = self.here.consent.log_reader.consistency(old.size, new.size)
             assert _named(new) == _named(old)
-            proofs.check_consistency(old.size, new.size, proof, old.root, new.root)
+            merkle.check_consistency(old.size, new.size, proof, old.root, new.root)
 
 
 def _named(one):

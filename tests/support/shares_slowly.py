@@ -10,7 +10,7 @@ import time
 
 from gateway.cli import main
 from gateway.consent.share import Sharing
-from gateway.delivery.forward import Forwarder
+from gateway.delivery.outgoing import Forwarder
 
 SECONDS = 1.5  # several times the send window: on a slow machine too somebody opts out in between
 intend, send = Sharing._intend, Forwarder.send

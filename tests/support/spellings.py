@@ -35,7 +35,7 @@ from gateway.consent.people import People
 from gateway.keys import api_keys, seals
 from gateway.ledger.subjects import every_reading
 from gateway.terms import Reason
-from gateway.web.shell import notices
+from gateway.web.shell import page
 from gateway.web.shell.edge import Addresses
 from support import inside
 from support.ports import free_port
@@ -76,7 +76,7 @@ account = { class = "account", kind = "account" }
 """
 SYSTEMS = {"gaid": "android", "idfa": "ios", "oaid": "harmonyos"}
 PROVED = {"kind": "account", "assertion": "dev"}
-FIRST, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+FIRST, SECOND = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 
 
 @dataclass(frozen=True)

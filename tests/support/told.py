@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.keys import seals, secret_files
-from gateway.ledger import checkpoint, note, receipt
-from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger import note, receipt
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
+from gateway.ledger.note import Checkpoint
 from support.answers import Answer
 from support.workload import DONE, Promise, Promises
 
@@ -62,7 +62,7 @@ def _notes(answer: Answer) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
 def _verified(shown: tuple[str, Mapping[str, Any] | None], data: Path) -> Checkpoint:
     text, event = shown
     if event is None:
-        return checkpoint.parse(note.open_note(text, _verifiers(text, data)).text)
+        return note.parse_checkpoint(note.open_note(text, _verifiers(text, data)).text)
     proved = receipt.parse(text)
     assert event["seq"] in {proved.index, None}, "a receipt of another entry"
     return receipt.verify(proved, _verifiers(proved.note, data))

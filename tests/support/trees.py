@@ -5,8 +5,7 @@ The project's proofs and tiles are held against these.
 
 from functools import cache
 
-from gateway.ledger.merkle import leaf_hash, node_hash
-from gateway.ledger.proofs import Unproved
+from gateway.ledger.merkle import Unproved, leaf_hash, node_hash
 
 
 def entries(count):

@@ -17,18 +17,29 @@ from support.people import GAID, email, gaid, named, phone
 Act = dict[str, Any]
 DIGEST = sha256(GAID.encode()).hexdigest()
 FAMILY = {
-    "ann": named("account", "ann"), "bob": named("account", "bob"), "phone": named("phone", phone(1)),
-    "phone hashed": named("phone_sha256", sha256(phone(1)[1:].encode()).hexdigest()), "mail": named("email", email(1)),
-    "dotted": named("email", "per.son1@example.com"), "browser": named("browser", "b" * 16),
-    "tablet": named("gaid", gaid(7)), "app": named("device", "installation-one"), "second phone": named("phone", phone(2)),
-}  # fmt: skip
-MAILBOX = {
-    "ann": named("account", "ann"), "bob": named("account", "bob"), "jane": named("email", "janedoe@gmail.com"),
-    "jane dotted": named("email", "jane.doe@gmail.com"), "jane's twin": named("email", "j.anedoe+a@googlemail.com"),
-    "jane hashed": named("email_sha256", sha256(b"jane.doe@gmail.com").hexdigest()),
-    "elsewhere": named("email", "jane.doe@example.com"), "tablet": named("gaid", gaid(7)), "phone": named("phone", phone(1)),
+    "ann": named("account", "ann"),
+    "bob": named("account", "bob"),
+    "phone": named("phone", phone(1)),
+    "phone hashed": named("phone_sha256", sha256(phone(1)[1:].encode()).hexdigest()),
+    "mail": named("email", email(1)),
+    "dotted": named("email", "per.son1@example.com"),
     "browser": named("browser", "b" * 16),
-}  # fmt: skip
+    "tablet": named("gaid", gaid(7)),
+    "app": named("device", "installation-one"),
+    "second phone": named("phone", phone(2)),
+}
+MAILBOX = {
+    "ann": named("account", "ann"),
+    "bob": named("account", "bob"),
+    "jane": named("email", "janedoe@gmail.com"),
+    "jane dotted": named("email", "jane.doe@gmail.com"),
+    "jane's twin": named("email", "j.anedoe+a@googlemail.com"),
+    "jane hashed": named("email_sha256", sha256(b"jane.doe@gmail.com").hexdigest()),
+    "elsewhere": named("email", "jane.doe@example.com"),
+    "tablet": named("gaid", gaid(7)),
+    "phone": named("phone", phone(1)),
+    "browser": named("browser", "b" * 16),
+}
 UUID = {
     "ann": named("account", "ann"), "bob": named("account", "bob"), "gaid": named("gaid", GAID),
     "idfa": named("idfa", GAID), "oaid": named("oaid", GAID), "digest": named("ad_id_sha256", DIGEST),

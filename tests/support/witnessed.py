@@ -9,9 +9,9 @@ import urllib.request
 from pathlib import Path
 
 from gateway.ledger import note
-from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.ed25519 import Ed25519Signer
-from gateway.ledger.proofs import consistency
+from gateway.ledger.merkle import consistency
+from gateway.ledger.note import Checkpoint
 from gateway.ledger.witness import Submission
 from support.ports import free_port
 from support.service import HERE

@@ -10,7 +10,7 @@ from support.door import Door
 from gateway.app.composition import open_house
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind
-from gateway.web.site import ordinary
+from gateway.web.shell import header_names
 
 pytestmark = pytest.mark.anyio
 ALL_NO = f"{', '.join(f'{purpose}=?0' for purpose in SIGNAL_PURPOSES)}, status=honored"
@@ -121,10 +121,10 @@ async def test_the_law_of_the_day_reaches_visitors_who_say_nothing_within_half_a
 
 
 def test_no_header_that_means_something_is_taken_for_an_ordinary_one():
-    for names in (ordinary.REQUEST, ordinary.ANSWER):
-        assert not [name for name in names if ordinary.is_ours(name)]
+    for names in (header_names.ORDINARY_REQUEST, header_names.ORDINARY_ANSWER):
+        assert not [name for name in names if header_names.is_ours(name)]
         assert all(name == name.lower() for name in names)
-    assert not ordinary.REQUEST & ordinary.READ
+    assert not header_names.ORDINARY_REQUEST & header_names.READ
 
 
 async def test_headers_that_are_not_ordinary_pass_as_they_came(house):

@@ -12,7 +12,8 @@ from gateway.consent.site import SiteAnswer
 from gateway.keys import api_keys
 from gateway.settings.load import SettingsRefused
 from gateway.terms import SIGNAL_PURPOSES
-from gateway.web.site import ordinary, shared_caches
+from gateway.web.shell import header_names
+from gateway.web.site import shared_caches
 
 pytestmark = pytest.mark.anyio
 GPC = {"Sec-GPC": "1"}
@@ -125,7 +126,7 @@ def test_every_row_has_its_visitors_and_every_header_of_it_is_sent_by_one():
 
 
 def test_all_that_is_read_of_a_request_is_in_the_table_and_so_in_vary():
-    assert {name.lower().encode() for name in shared_caches.HEARD} == ordinary.READ
+    assert {name.lower().encode() for name in shared_caches.HEARD} == header_names.READ
 
 
 async def test_an_answer_is_private_where_a_row_of_the_table_says_that_it_is_one_persons(house):

@@ -12,12 +12,12 @@ from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 from gateway.keys import api_keys
 from gateway.signals import gpp
 from gateway.terms import ALL_PURPOSES, CHOOSABLE
-from gateway.web.shell import notices
+from gateway.web.shell import page
 
 pytestmark = pytest.mark.anyio
 PATH = "/v1/choices"
 PROOF = {"kind": "account", "assertion": "dev"}
-SHOWN, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+SHOWN, SECOND = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 OPT_IN = {
     "choice": "opt_in",
     "purposes": ["sale"],

@@ -10,10 +10,10 @@ from support.mailbox import code_in, mailbox
 from support.people import GAID, email, named, phone
 
 from gateway.keys import api_keys
-from gateway.web.shell import notices
+from gateway.web.shell import page
 
 pytestmark = pytest.mark.anyio
-FIRST, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("opt-in", "confirm"))
+FIRST, SECOND = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("opt-in", "confirm"))
 ME = named("email", email(1))
 
 

@@ -1,7 +1,7 @@
 import pytest
 from starlette.datastructures import Headers
 
-from gateway.web.shell.auth import is_own, is_same_origin
+from gateway.web.shell.cross_site import is_own, is_same_origin
 
 HOST = {"host": "privacy.example.com"}
 

@@ -17,7 +17,7 @@ from web.test_share import NDJSON, PATH, acknowledge, linked, opt_out, row, shar
 
 from gateway.consent.share import GROUP, Sharing
 from gateway.keys import api_keys
-from gateway.ledger.disclosed import POSSIBLE
+from gateway.ledger.counted_disclosures import POSSIBLE
 from gateway.web.api import streaming
 
 pytestmark = pytest.mark.anyio

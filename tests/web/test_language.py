@@ -3,7 +3,7 @@
 import pytest
 from starlette.requests import Request
 
-from gateway.web.shell import language
+from gateway.web.shell import words
 
 
 def asking(query: str = "", accept: str = "") -> Request:
@@ -25,20 +25,20 @@ def asking(query: str = "", accept: str = "") -> Request:
     ],
 )
 def test_a_browser_is_answered_in_the_best_of_its_languages_that_we_speak(accept, shown):
-    assert language.language_of(asking(accept=accept)) == shown
+    assert words.language_of(asking(accept=accept)) == shown
 
 
 def test_a_link_stands_above_the_browser_and_an_unknown_one_is_nothing():
-    assert language.language_of(asking("lang=es", "fr")) == "es"
-    assert language.language_of(asking("lang=tlh", "fr")) == "fr"
-    assert language.asked(asking("lang=tlh")) == ""
+    assert words.language_of(asking("lang=es", "fr")) == "es"
+    assert words.language_of(asking("lang=tlh", "fr")) == "fr"
+    assert words.language_asked(asking("lang=tlh")) == ""
 
 
 def test_a_text_is_said_in_the_language_and_in_english_where_there_is_no_translation():
-    assert language.say("es", "Your Privacy Choices") == "Sus opciones de privacidad"
-    assert language.say("fr", "no such text of ours") == "no such text of ours"
-    assert language.say("en", "Your Privacy Choices") == "Your Privacy Choices"
+    assert words.say("es", "Your Privacy Choices") == "Sus opciones de privacidad"
+    assert words.say("fr", "no such text of ours") == "no such text of ours"
+    assert words.say("en", "Your Privacy Choices") == "Your Privacy Choices"
 
 
 def test_no_weight_of_a_stranger_makes_a_page_fail():
-    assert language.language_of(asking(accept="es;q=nan, fr;q=1e999")) in language.LANGUAGES
+    assert words.language_of(asking(accept="es;q=nan, fr;q=1e999")) in words.LANGUAGES

@@ -6,7 +6,7 @@ from support.log import verifiers
 from support.people import email, named
 
 from gateway.keys import api_keys
-from gateway.ledger import checkpoint, merkle, note, proofs, receipt, tiles
+from gateway.ledger import merkle, note, receipt
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.log_reader import LogReader
 
@@ -29,7 +29,7 @@ async def signed(client):
 
 
 async def size(client):
-    return checkpoint.parse(note.text_of(await signed(client))).size
+    return note.parse_checkpoint(note.text_of(await signed(client))).size
 
 
 async def tile(client, path):
@@ -40,10 +40,10 @@ async def tile(client, path):
 
 async def bodies(client, length):
     """Every entry, out of the bundles."""
-    full, rest = divmod(length, tiles.WIDTH)
-    paths = [tiles.path(tiles.ENTRIES, n) for n in range(full)]
-    paths += [tiles.path(tiles.ENTRIES, full, rest)] if rest else []
-    return [body for path in paths for body in tiles.unbundle(await tile(client, path))]
+    full, rest = divmod(length, merkle.WIDTH)
+    paths = [merkle.tile_path(merkle.ENTRIES, n) for n in range(full)]
+    paths += [merkle.tile_path(merkle.ENTRIES, full, rest)] if rest else []
+    return [body for path in paths for body in merkle.unbundle(await tile(client, path))]
 
 
 def root_of(leaves):
@@ -57,7 +57,7 @@ async def test_the_checkpoint_is_signed_by_the_logs_key_and_anybody_may_have_it(
     answer = await client.get("/ledger/checkpoint")
     keys = await asyncio.to_thread(verifiers, tmp_path / "data")
     opened = note.open_note(answer.text, keys)
-    assert checkpoint.parse(opened.text).origin == keys[0].name
+    assert note.parse_checkpoint(opened.text).origin == keys[0].name
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
     with pytest.raises(note.NoteRefused):  # the control: another text under the same signature
@@ -65,21 +65,21 @@ async def test_the_checkpoint_is_signed_by_the_logs_key_and_anybody_may_have_it(
 
 
 async def test_a_stranger_rebuilds_the_root_from_the_hash_tiles_alone(long_log, client):
-    stated = checkpoint.parse(note.text_of(await signed(client)))
+    stated = note.parse_checkpoint(note.text_of(await signed(client)))
     read = {}
     for level in (0, 1):
-        full, rest = tiles.full_tiles(level, stated.size), tiles.width(level, stated.size)
+        full, rest = merkle.full_tiles(level, stated.size), merkle.tile_width(level, stated.size)
         for n in range(full):
-            read[level, n] = await tile(client, tiles.path(level, n))
+            read[level, n] = await tile(client, merkle.tile_path(level, n))
         if rest:
-            read[level, full] = await tile(client, tiles.path(level, full, rest))
+            read[level, full] = await tile(client, merkle.tile_path(level, full, rest))
     leaves = [raw[i : i + 32] for n in (0, 1) for raw in (read[0, n],) for i in range(0, len(raw), 32)]
     assert root_of(leaves) == stated.root
     assert root_of(leaves[:256]) == read[1, 0][:32]
 
 
 async def test_an_auditor_rebuilds_the_root_from_the_entries_themselves(long_log, client):
-    stated = checkpoint.parse(note.text_of(await signed(client)))
+    stated = note.parse_checkpoint(note.text_of(await signed(client)))
     entries = await bodies(long_log, stated.size)
     assert root_of(map(merkle.leaf_hash, entries)) == stated.root
     assert not [body for body in entries if b"@example.com" in body]
@@ -104,27 +104,27 @@ async def test_a_receipt_is_proved_under_the_checkpoint_and_named_by_its_event(l
 @pytest.mark.slow
 async def test_the_tree_of_an_earlier_size_can_still_be_had_by_its_partial_tiles(long_log, client):
     length = await size(client)
-    whole = await tile(client, tiles.path(0, 0))
+    whole = await tile(client, merkle.tile_path(0, 0))
     for width in (1, 2, 100, 255):
-        assert await tile(client, tiles.path(0, 0, width)) == whole[: 32 * width]
-        assert await tile(long_log, tiles.path(tiles.ENTRIES, 0, width)) == tiles.bundle(
+        assert await tile(client, merkle.tile_path(0, 0, width)) == whole[: 32 * width]
+        assert await tile(long_log, merkle.tile_path(merkle.ENTRIES, 0, width)) == merkle.bundle(
             (await bodies(long_log, length))[:width]
         )
-    assert await tile(client, tiles.path(1, 0, 1)) == root_of([whole[i : i + 32] for i in range(0, 8192, 32)])
+    assert await tile(client, merkle.tile_path(1, 0, 1)) == root_of([whole[i : i + 32] for i in range(0, 8192, 32)])
 
 
 @pytest.mark.slow
 async def test_a_log_that_has_grown_is_proved_to_have_grown_out_of_the_old_one(long_log, client):
-    before = checkpoint.parse(note.text_of(await signed(client)))
+    before = note.parse_checkpoint(note.text_of(await signed(client)))
     await long_log.post("/v1/choices", json={"identifiers": [named("email", email(7))], "choice": "opt_out"})
-    after = checkpoint.parse(note.text_of(await signed(client)))
+    after = note.parse_checkpoint(note.text_of(await signed(client)))
     leaves = [merkle.leaf_hash(body) for body in await bodies(long_log, after.size)]
     assert after.size > before.size
     assert root_of(leaves[: before.size]) == before.root
-    proof = proofs.consistency(
+    proof = merkle.consistency(
         before.size, after.size, lambda height, at: root_of(leaves[at << height : (at + 1) << height])
     )
-    proofs.check_consistency(before.size, after.size, proof, before.root, after.root)
+    merkle.check_consistency(before.size, after.size, proof, before.root, after.root)
 
 
 class TestTheEntries:
@@ -137,19 +137,19 @@ class TestTheEntries:
         }
         async with inside.application(folder, dev=False) as app, inside.client(app) as client:
             length = await size(client)
-            path = f"/ledger/tile/{tiles.path(tiles.ENTRIES, 0, length)}"
+            path = f"/ledger/tile/{merkle.tile_path(merkle.ENTRIES, 0, length)}"
             assert (await client.get(path)).status_code == 401
             for scope, secret in made.items():
                 answer = await client.get(path, headers={"Authorization": f"Bearer {secret}"})
                 assert answer.status_code == (200 if scope == "export" else 403), scope
             assert answer.headers["cache-control"] == "no-store"
-            hashes = await client.get(f"/ledger/tile/{tiles.path(0, 0, length)}")
+            hashes = await client.get(f"/ledger/tile/{merkle.tile_path(0, 0, length)}")
             assert (hashes.status_code, "immutable" in hashes.headers["cache-control"]) == (200, True)
 
     async def test_are_everybodys_where_the_operator_publishes_them(self, tmp_path):
         configured = inside.settings(ledger__public_entries="true")
         async with inside.application(tmp_path / "data", configured, dev=False) as app, inside.client(app) as client:
-            answer = await client.get(f"/ledger/tile/{tiles.path(tiles.ENTRIES, 0, await size(client))}")
+            answer = await client.get(f"/ledger/tile/{merkle.tile_path(merkle.ENTRIES, 0, await size(client))}")
             assert answer.status_code == 200
             assert "immutable" in answer.headers["cache-control"]
 
@@ -157,21 +157,21 @@ class TestTheEntries:
 @pytest.mark.slow
 async def test_a_tile_that_is_not_there_yet_is_not_found(long_log, client):
     length = await size(client)
-    rest = length % tiles.WIDTH
+    rest = length % merkle.WIDTH
     for path in (
-        tiles.path(0, 1),
-        tiles.path(0, 1, rest + 1),
-        tiles.path(0, 2),
-        tiles.path(1, 0),
-        tiles.path(1, 0, 2),
-        tiles.path(2, 0, 1),
-        tiles.path(63, 0, 1),
-        tiles.path(0, 10**18),
-        tiles.path(tiles.ENTRIES, 1),
+        merkle.tile_path(0, 1),
+        merkle.tile_path(0, 1, rest + 1),
+        merkle.tile_path(0, 2),
+        merkle.tile_path(1, 0),
+        merkle.tile_path(1, 0, 2),
+        merkle.tile_path(2, 0, 1),
+        merkle.tile_path(63, 0, 1),
+        merkle.tile_path(0, 10**18),
+        merkle.tile_path(merkle.ENTRIES, 1),
     ):
         answer = await long_log.get(f"/ledger/tile/{path}")
         assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (404, "not_found"), path
-    assert (await client.get(f"/ledger/tile/{tiles.path(0, 1, rest)}")).status_code == 200  # the control
+    assert (await client.get(f"/ledger/tile/{merkle.tile_path(0, 1, rest)}")).status_code == 200  # the control
 
 
 @pytest.mark.parametrize(

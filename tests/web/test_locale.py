@@ -10,18 +10,18 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from gateway.web.shell import language, notices, page
+from gateway.web.shell import page, words
 from gateway.web.shell.words import STATE_NAMES
 
-WEB = Path(language.__file__).parent.parent
+WEB = Path(words.__file__).parent.parent
 METHODS = [("**/templates/**.html", "jinja2.ext:babel_extract"), ("**.py", "python")]
 OPTIONS = {"**/templates/**.html": {"trimmed": "true", "silent": "false"}}  # as page.py sets the templates up
 KEYWORDS = {"_": None, "gettext": None, "mark": None, "say": (2,)}
-OTHERS = sorted(set(language.LANGUAGES) - {language.ENGLISH})
+OTHERS = sorted(set(words.LANGUAGES) - {words.ENGLISH})
 PLACEHOLDER, TAG = re.compile(r"%\(\w+\)s"), re.compile(r"</?\w+[^>]*>")
 
 LOGGED = {
-    part for kind in (notices.CHOICES, notices.MARKETING) for part in notices.paragraphs(notices.load_notice(kind))
+    part for kind in (page.CHOICES_NOTICE, page.MARKETING_NOTICE) for part in page.paragraphs(page.load_notice(kind))
 }
 
 
@@ -58,12 +58,12 @@ def test_a_translation_loses_no_placeholder_and_no_link(name):
     assert lost == set()
 
 
-@pytest.mark.parametrize("kind", [notices.CHOICES, notices.MARKETING])
+@pytest.mark.parametrize("kind", [page.CHOICES_NOTICE, page.MARKETING_NOTICE])
 def test_a_text_that_is_logged_is_there_in_every_language_with_as_many_paragraphs(kind):
-    texts = notices.in_languages(kind)
-    assert set(texts) == set(language.LANGUAGES)
+    texts = page.notice_in_languages(kind)
+    assert set(texts) == set(words.LANGUAGES)
     assert len({text.sha256 for text in texts.values()}) == len(texts)
-    assert len({len(notices.paragraphs(text)) for text in texts.values()}) == 1
+    assert len({len(page.paragraphs(text)) for text in texts.values()}) == 1
 
 
 def test_a_text_without_a_translation_is_found(tmp_path):
@@ -118,7 +118,7 @@ class Marked:
 @pytest.fixture
 def marked(monkeypatch):
     """Pages whose every text shows that it went through a catalogue."""
-    monkeypatch.setattr(language, "words", lambda _: Marked())
+    monkeypatch.setattr(words, "catalogue", lambda _: Marked())
     _read_again()
     yield
     monkeypatch.undo()
@@ -128,7 +128,7 @@ def marked(monkeypatch):
 def _read_again():
     """Now, and not while a request waits for it."""
     page._templates.cache_clear()
-    for each in language.LANGUAGES:
+    for each in words.LANGUAGES:
         page._templates(each)
 
 

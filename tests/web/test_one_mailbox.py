@@ -13,10 +13,10 @@ from support.opting_in import Browser
 from support.people import gaid, named, phone
 
 from gateway.keys import api_keys
-from gateway.web.shell import notices
+from gateway.web.shell import page
 
 pytestmark = pytest.mark.anyio
-FIRST, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("opt-in", "confirm"))
+FIRST, SECOND = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("opt-in", "confirm"))
 WITHOUT, DOTS, TWIN = "janedoe@gmail.com", "Jane.Doe@gmail.com", "jane.doe+shop@googlemail.com"
 SPELLINGS = (WITHOUT, DOTS, TWIN, "j.a.n.e.doe@googlemail.com")
 ADDRESS, LOOKS_ALIKE = "janedoe@example.com", ("jane.doe@example.com", "janedoe+y@example.com")

@@ -22,7 +22,7 @@ from gateway.consent.site import Site, Word, kept_no, what_may, word_of
 from gateway.ledger.entry import b64
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Purpose
 from gateway.web.pages import positions
-from gateway.web.shell import notices
+from gateway.web.shell import page
 from gateway.web.shell.words import SOLD, USES
 from gateway.web.site import visitor
 
@@ -37,7 +37,7 @@ REASONS = {
     Word.OPTED_OUT: {"opted_out", "gpc"}, Word.OPTED_IN: {"opted_in"}, Word.NONE: {"no_choice"},
     Word.NEEDS_YES: {"opt_in_required", "place_unknown"},
 }  # fmt: skip
-SHOWN = {kind: {"sha256": b64(notices.load_notice(kind).sha256), "language": "en"} for kind in ("opt-in", "confirm")}
+SHOWN = {kind: {"sha256": b64(page.load_notice(kind).sha256), "language": "en"} for kind in ("opt-in", "confirm")}
 LINE = re.compile(r"<li><strong>([^<]*)</strong> – ([^<]*)((?:<br><span[^>]*>[^<]*</span>)*)</li>")
 
 

@@ -10,10 +10,10 @@ from support.opting_in import Site, hidden, standing
 from support.people import email, named, phone
 
 from gateway.keys import secret_files
-from gateway.web.shell import notices
+from gateway.web.shell.page import load_notice
 
 pytestmark = pytest.mark.anyio
-FIRST, SECOND = (notices.load_notice(kind, "es").sha256.hex() for kind in ("opt-in", "confirm"))
+FIRST, SECOND = (load_notice(kind, "es").sha256.hex() for kind in ("opt-in", "confirm"))
 START, DONE = "/privacy-choices/opt-in", "/privacy-choices/opt-in/done/"
 
 

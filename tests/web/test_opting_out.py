@@ -13,17 +13,17 @@ from support.people import email, named, phone
 from gateway.keys import api_keys, secret_files
 from gateway.ledger.entry import b64
 from gateway.terms import ALL_PURPOSES
-from gateway.web.shell import notices
-from gateway.web.shell.language import LANGUAGES, say
+from gateway.web.shell import page
+from gateway.web.shell.words import LANGUAGES, say
 
 pytestmark = pytest.mark.anyio
 PATH = "/privacy-choices"
 OUT = {"action": "opt_out"}
 HASHES = {
-    path: {name: b64(text.sha256) for name, text in notices.in_languages(kind).items()}
-    for path, kind in ((PATH, notices.CHOICES), (f"{PATH}/marketing", notices.MARKETING))
+    path: {name: b64(text.sha256) for name, text in page.notice_in_languages(kind).items()}
+    for path, kind in ((PATH, page.CHOICES_NOTICE), (f"{PATH}/marketing", page.MARKETING_NOTICE))
 }
-SHIPPED = {document.sha256 for document in notices.shipped()}
+SHIPPED = {document.sha256 for document in page.shipped_notices()}
 TOKEN = re.compile(r'name="token" value="([^"]*)"')
 
 

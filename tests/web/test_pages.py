@@ -15,12 +15,12 @@ from support.people import GAID, email, named, phone
 
 from gateway.keys.seals import Tokens
 from gateway.ledger.entry import b64
-from gateway.web.shell import notices
+from gateway.web.shell import page
 
 pytestmark = pytest.mark.anyio
 PATH = "/privacy-choices"
 OUT = {"action": "opt_out"}
-SHOWN = notices.load_notice(notices.CHOICES)
+SHOWN = page.load_notice(page.CHOICES_NOTICE)
 
 
 class Reader(HTMLParser):
@@ -145,7 +145,7 @@ async def test_the_page_works_without_script_and_holds_no_third_party(client):
 
 async def test_the_page_holds_the_very_text_that_was_logged(client):
     text = html.unescape((await client.get(PATH)).text)
-    for paragraph in notices.paragraphs(SHOWN):
+    for paragraph in page.paragraphs(SHOWN):
         assert f"<p>{paragraph}</p>" in text
 
 

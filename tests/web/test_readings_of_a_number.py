@@ -11,7 +11,7 @@ from support.people import gaid, named, phone
 from support.service import service
 
 from gateway.app import composition as gateway_app
-from gateway.web.shell import notices
+from gateway.web.shell import page
 
 pytestmark = pytest.mark.anyio
 PATH = "/privacy-choices"
@@ -19,7 +19,7 @@ US = phone(23)
 NATIONAL = "(415) 555-0123"
 OF_MEXICO = "+524155550123"
 COUNTRIES = ["MX", "GB", "DE", "IN", "BR", "AU", "JP"]
-FIRST, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+FIRST, SECOND = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 PROVED = {"kind": "account", "assertion": "dev"}
 
 

@@ -23,7 +23,7 @@ from gateway.keys import api_keys
 from gateway.replica import feed
 from gateway.signals import form
 from gateway.web.pages.forms import ChoicesForm
-from gateway.web.shell import notices, wire
+from gateway.web.shell import page, wire
 
 pytestmark = pytest.mark.anyio
 CONFIGURED = """
@@ -38,7 +38,7 @@ mode = "files"
 ddrf = "vendor.example"
 """
 ME, PROOF = named("gaid", GAID), {"kind": "account", "assertion": "dev"}
-FIRST, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex()} for kind in ("opt-in", "confirm"))
+FIRST, SECOND = ({"sha256": page.load_notice(kind).sha256.hex()} for kind in ("opt-in", "confirm"))
 ASK = {"identifiers": [ME], "place": "US-CA", "data": ["ad_id"], "geo": {"country": "USA"}, "signals": {"gpc": "1"}}
 ROW = {"id": "r1", "identifiers": [named("gaid", gaid(7))], "data": {"ad_id": gaid(7)}, "place": "US-NY"}
 BY_A_CALL = {

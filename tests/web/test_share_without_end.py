@@ -8,7 +8,7 @@ from support import inside
 from support.people import gaid, named
 
 from gateway.consent.share import Sharing
-from gateway.delivery.forward import Forwarder, ForwardOutcome, Sending
+from gateway.delivery.outgoing import Forwarder, ForwardOutcome, Sending
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
 from gateway.web.api import share

@@ -9,11 +9,11 @@ from support.people import GAID, email, named, phone
 
 from gateway.consent.still_out import Where, proof_of
 from gateway.ledger.entry import b64
-from gateway.web.shell import notices
+from gateway.web.shell import page
 
 pytestmark = pytest.mark.anyio
 DEV = {"kind": "account", "assertion": "dev"}
-SHOWN = {kind: {"sha256": b64(notices.load_notice(kind).sha256), "language": "en"} for kind in ("opt-in", "confirm")}
+SHOWN = {kind: {"sha256": b64(page.load_notice(kind).sha256), "language": "en"} for kind in ("opt-in", "confirm")}
 ACCOUNT, MAIL, NUMBER = named("account", "a1"), named("email", email(1)), named("phone", phone(1))
 PAGE = "/privacy-choices"
 LINKED = "The opt-out was made elsewhere"

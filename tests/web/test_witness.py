@@ -4,10 +4,9 @@ import pytest
 from support import inside
 from support.witnessed import Log
 
+from gateway.consent.witnesses import SIZE_TYPE
 from gateway.ledger import note, witness
-from gateway.ledger.cosignature import CosignatureVerifier, Cosigner
-from gateway.ledger.cosigning import SIZE_TYPE
-from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
+from gateway.ledger.ed25519 import CosignatureVerifier, Cosigner, Ed25519Signer, Ed25519Verifier
 from gateway.ledger.witness import Submission
 from gateway.web.api import log as door
 

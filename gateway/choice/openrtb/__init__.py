@@ -1,13 +1,12 @@
 """Bid requests (OpenRTB 2.5 and 2.6): what of one may be sent to a recipient. `web.api.openrtb` calls it.
 
-`members` says what a request may consist of, `fields` where it keeps personal data, `reading` whom it is about, what it
-says, and how two differ; `filtering` makes the request that may be sent, and `traces` finds what of a person would
+`members` says what a request may consist of and where it keeps personal data, `reading` whom it is about, what it says,
+and how two differ; `filtering` makes the request that may be sent, and `traces` finds what of a person would
 still stand in it. The decision is the verdict's.
 """
 
-from gateway.choice.openrtb.fields import classes_in
 from gateway.choice.openrtb.filtering import ALLOWED, BLOCKED, CONTEXTUAL, REDUCED, Leave, lawful, suspects
-from gateway.choice.openrtb.members import BIDDERS
+from gateway.choice.openrtb.members import BIDDERS, classes_in
 from gateway.choice.openrtb.reading import (
     BidSaid,
     BidTooDeep,

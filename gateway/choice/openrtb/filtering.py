@@ -15,26 +15,24 @@ from typing import NamedTuple
 from gateway.choice import coarsening, keywords
 from gateway.choice.downstream import Strings
 from gateway.choice.keywords import Vocabulary
-from gateway.choice.openrtb.fields import (
+from gateway.choice.openrtb.members import (
+    BIDDERS,
+    CLASSES,
     EID,
+    FORMS,
     GEO,
     GEO_PLAIN,
+    MEMBERS,
     POINT,
     TRANSACTION,
     UID,
     USER,
     Json,
-    is_for_somebody,
-    part,
-)
-from gateway.choice.openrtb.members import (
-    BIDDERS,
-    CLASSES,
-    FORMS,
-    MEMBERS,
     address,
+    is_for_somebody,
     parameter,
     parsed,
+    part,
     written,
 )
 from gateway.choice.openrtb.reading import is_modern, objects, persons_ids

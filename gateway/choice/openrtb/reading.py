@@ -17,8 +17,16 @@ from urllib.parse import unquote
 from gateway.choice import identity
 from gateway.choice.identity import spelling
 from gateway.choice.identity.likeness import LARGEST
-from gateway.choice.openrtb.fields import APP_SET_IDS, EID, HASHED_DEVICE_IDS, VENDOR_IDS, Json, part
-from gateway.choice.openrtb.members import BIDDERS, MEMBERS
+from gateway.choice.openrtb.members import (
+    APP_SET_IDS,
+    BIDDERS,
+    EID,
+    HASHED_DEVICE_IDS,
+    MEMBERS,
+    VENDOR_IDS,
+    Json,
+    part,
+)
 from gateway.terms import DataClass
 
 DEEPEST = 40  # of objects in objects; the deepest real request has about 12, and Python recurses a thousand at most

@@ -21,8 +21,7 @@ from gateway.choice import coarsening, identity
 from gateway.choice.identity import kinds, phone_number, spelling
 from gateway.choice.identity.likeness import LABEL, LARGEST
 from gateway.choice.identity.likeness import MOST as LONGEST
-from gateway.choice.openrtb.fields import Json, is_for_somebody, part
-from gateway.choice.openrtb.members import BIDDERS, MEMBERS
+from gateway.choice.openrtb.members import BIDDERS, MEMBERS, Json, is_for_somebody, part
 from gateway.choice.openrtb.reading import (
     ADDRESSES,
     APART,

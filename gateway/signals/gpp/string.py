@@ -20,7 +20,7 @@ from gateway.signals.bits import (
 )
 from gateway.signals.gpp import us
 from gateway.signals.gpp.layouts import BY_ID, BY_NAME, IDS, NAMES, TCF_CA_1, TCF_EU_1, TCF_EU_2, US_PRIVACY
-from gateway.signals.reading import Choices, Fields, Reading, stated, strictest, without_allows
+from gateway.signals.heard import Choices, Fields, Reading, stated, strictest, without_allows
 from gateway.terms import SIGNAL_PURPOSES
 
 TYPE, VERSION = 3, 1  # of the header

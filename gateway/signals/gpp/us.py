@@ -16,7 +16,7 @@ from itertools import takewhile
 
 from gateway.signals.bits import ALPHABET, LETTERS, Bits, Unreadable, bits_of, lengths, number_bits, text_of
 from gateway.signals.gpp.layouts import BY_ID, BY_NAME, GPC, WIDTH, Field, Layout, Section
-from gateway.signals.reading import Choices, Fields, Reading, stated
+from gateway.signals.heard import Choices, Fields, Reading, stated
 from gateway.terms import SIGNAL_PURPOSES, Purpose
 
 OPTED_OUT, DID_NOT_OPT_OUT = 1, 2

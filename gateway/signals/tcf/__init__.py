@@ -8,7 +8,7 @@ of a European one alone, for only its vendors have numbers in IAB Europe's list.
 from collections.abc import Collection
 from typing import cast
 
-from gateway.signals.reading import Fields, Reading
+from gateway.signals.heard import Fields, Reading
 from gateway.signals.tcf import meaning, tc_string
 from gateway.signals.tcf.meaning import (
     PRECISE_GEOLOCATION,

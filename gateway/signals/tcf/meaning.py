@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from gateway.signals.reading import UNKNOWN, Choices, Fields, stated
+from gateway.signals.heard import UNKNOWN, Choices, Fields, stated
 from gateway.signals.tcf.vendors import Restriction
 from gateway.terms import SIGNAL_PURPOSES
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 from gateway.signals.bits import ALPHABET, MAX_CHARACTERS, MAX_ID, Unreadable, flag_bits, number_bits, text_of
-from gateway.signals.reading import Fields
+from gateway.signals.heard import Fields
 from gateway.signals.tcf.vendors import (
     FIBONACCI,
     FIXED,

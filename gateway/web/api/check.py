@@ -1,13 +1,39 @@
-"""POST /v1/check, for ad servers and backends: may this data go to this recipient now? A "no" is a 200."""
+"""The doors of checks, for ad servers and backends: may this data go to this recipient now? A "no" is a 200.
 
+POST /v1/check asks once. POST /v1/checks asks many in one call, answered in order; one that cannot be read costs the
+others nothing (I16). An array, or `{"defaults", "checks"}`, is answered as an array; NDJSON line by line, with an end
+line by which a caller knows that none is missing. The whole body is read before the first answer, so that a client
+which writes all before it reads never hangs; then each is decided when it is written, and holds from there.
+
+POST /v1/explain gives a verdict with every rule that was tried, for a person to read. `at` asks for another moment:
+what stood on record then, rebuilt from the ledger's entries, under the law of that day (L85). That is history, so it
+wants scope desk or export. Recipients are those that are configured now.
+"""
+
+import asyncio
 import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from datetime import date, datetime
+from typing import Annotated, Any
 
+import orjson
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.keys.api_keys import Credentials
-from gateway.web.api.check_answer import Answering
+from gateway.choice.verdict import Step
+from gateway.consent.check import Explained
+from gateway.consent.share import Turn
+from gateway.consent.verbs import Consent
+from gateway.keys.api_keys import ApiKey, Credentials
+from gateway.ledger.errors import StoreUnavailable
+from gateway.signals.lines import Line
+from gateway.terms import Answer, DataClass, Purpose, Reason
+from gateway.web.api import check_answer
+from gateway.web.api.check_answer import Answering, refused
+from gateway.web.api.streaming import streamed
 from gateway.web.shell import auth, wire
+from gateway.web.shell.problem import Problem
 
 
 class CheckDoor:
@@ -27,3 +53,236 @@ class CheckDoor:
         headers = {"Gateway-Warning": ", ".join(warnings)} if warnings else {}
         headers["Server-Timing"] = f"verdict;dur={(time.perf_counter() - began) * 1000:.2f}"
         return wire.wire_answer(answer, headers=headers)
+
+
+AT_ONCE = 100  # announced sends that share a commit
+
+
+class CheckInPart(wire.Check, frozen=True, kw_only=True):
+    """A check, but for what is said once for all of them."""
+
+    identifiers: Annotated[list[wire.Identifier], Meta(max_length=wire.MAX_ASKED)] = field(default_factory=list)
+
+
+class ChecksBody(wire.StrictShape, frozen=True):
+    """Many checks of what they have in common."""
+
+    checks: Annotated[list[CheckInPart], Meta(max_length=wire.MAX_LINES)]
+    defaults: Annotated[
+        CheckInPart | UnsetType,
+        Meta(
+            description="a check that all have in common: what both say of the person is joined and the stricter holds;"
+            " what is asked is the check's own"
+        ),
+    ] = UNSET
+
+
+class ChecksDoor:
+    """The door for callers with many questions."""
+
+    def __init__(self, answering: Answering, credentials: Credentials) -> None:
+        self._answering = answering
+        self._credentials = credentials
+
+    async def post(self, request: Request) -> Response:
+        key = auth.caller(request, self._credentials, "check")
+        lines = wire.require_json(request, lines=True)
+        wire.no_parameters(request)
+        body = await wire.read_body(request)
+        if lines:
+            said = wire.lines_in(body)
+            return await streamed(self._lines(said, key, auth.request_id(request)), wire.NDJSON)
+        asked, defaults = _listed(wire.parse_body(body))
+        return await streamed(self._array(asked, key, auth.request_id(request), defaults), wire.JSON)
+
+    async def _array(
+        self, asked: Sequence[object], key: ApiKey, request: str, defaults: "Defaults"
+    ) -> AsyncGenerator[bytes]:
+        before = b"["
+        async for answer in self._answered(asked, key, request, defaults):
+            yield before + orjson.dumps(answer)
+            before = b","
+        yield b"]" if asked else b"[]"
+
+    async def _lines(self, lines: Sequence[Line], key: ApiKey, request: str) -> AsyncGenerator[bytes]:
+        """An answer a line, then the end; or, past the limit, the problem: what follows was not answered."""
+        asked = lines[: wire.MAX_LINES]
+        numbers = iter(asked)
+        async for answer in self._answered([line.text for line in asked], key, request):
+            yield orjson.dumps(wire.placed(answer, next(numbers))) + b"\n"
+        if len(lines) > wire.MAX_LINES:
+            yield orjson.dumps({"problem": "too_large", "detail": f"at most {wire.MAX_LINES} checks a call"}) + b"\n"
+        else:
+            yield orjson.dumps({"end": True, "count": len(lines)}) + b"\n"
+
+    async def _answered(
+        self, asked: Sequence[object], key: ApiKey, request: str, defaults: "Defaults | None" = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        shared = defaults or NO_DEFAULTS
+        turn = Turn()
+        for start in range(0, len(asked), AT_ONCE):
+            part = [_line(one) if isinstance(one, bytes) else one for one in asked[start : start + AT_ONCE]]
+            await turn.offered()
+            if any(map(shared.sends, part)):
+                for answer in await asyncio.gather(*(self._answer(one, key, request, shared) for one in part)):
+                    yield answer
+                continue
+            for one in part:
+                await turn.offered()  # an opt-out that comes meanwhile is written meanwhile
+                yield await self._answer(one, key, request, shared)
+
+    async def _answer(self, one: object, key: ApiKey, request: str, shared: "Defaults") -> dict[str, Any]:
+        """One answer. What cannot be read is a "no" in its place, and so is a send that cannot be put on record."""
+        try:
+            if isinstance(one, Problem):
+                raise one
+            return (await self._answering.answer(shared.check(one), key, request))[0]
+        except (Problem, StoreUnavailable) as error:
+            return refused(one, error)
+
+
+def _line(line: bytes) -> object:
+    try:
+        return wire.parse_body(line)
+    except Problem as problem:
+        return problem
+
+
+def _listed(stated: object) -> tuple[list[object], "Defaults"]:
+    """The checks of an array, or of an object with what they have in common. Raises `Problem`."""
+    defaults: Mapping[str, Any] = {}
+    if isinstance(stated, Mapping):
+        unknown = sorted(set(stated) - wire.names_in(ChecksBody))
+        if unknown:
+            raise Problem("unknown_member", "a batch has defaults and checks", f"/{unknown[0][:64]}")
+        shared = stated.get("defaults", {})
+        if not isinstance(shared, Mapping):
+            raise Problem("malformed", "defaults is a check without what differs", "/defaults")
+        defaults, stated = shared, stated.get("checks")
+    if not isinstance(stated, list):
+        raise Problem("malformed", "an array of checks, or {defaults, checks}")
+    if len(stated) > wire.MAX_LINES:
+        raise Problem("too_large", f"at most {wire.MAX_LINES} checks a call")
+    return stated, Defaults(defaults)
+
+
+# What is said of the person counts from both places. All else says what is asked, and a check's own word about that is
+# the last; either of `TO_WHOM` is the whole of it.
+OF_THE_PERSON = frozenset({"identifiers", "place", "geo", "ip", "age", "signals", "during_call"})
+TO_WHOM = frozenset({"recipient", "recipients"})
+
+
+class Defaults:
+    """What the checks of one call have in common."""
+
+    def __init__(self, stated: Mapping[str, Any]) -> None:
+        self._stated = stated
+        self._asked = {name: value for name, value in stated.items() if name not in OF_THE_PERSON}
+        self._named: Mapping[str, Any] = (
+            {"identifiers": []} if "identifiers" in stated else {}
+        )  # then a check may name nobody further
+        self._shared: wire.Check | Problem | None = None
+
+    def sends(self, one: object) -> bool:
+        """Whether a check announces a send."""
+        return isinstance(one, Mapping) and bool({**self._asked, **one}.get("will_send"))
+
+    def check(self, one: object) -> wire.Check:
+        """One check of the call. Raises `Problem`, for what stands in the defaults as well."""
+        if not self._stated or not isinstance(one, Mapping):
+            return wire.convert(one, wire.Check)
+        passed = TO_WHOM if TO_WHOM & set(one) else ()
+        asked = {name: value for name, value in self._asked.items() if name not in passed}
+        own = wire.convert({**self._named, **asked, **one}, wire.Check)
+        return wire.Joined(**{name: getattr(own, name) for name in own.__struct_fields__}, shared=self._of_all())
+
+    def _of_all(self) -> wire.Check:
+        if self._shared is None:
+            try:
+                self._shared = wire.convert({"identifiers": [], **self._stated}, wire.Check)
+            except Problem as problem:
+                self._shared = problem
+        if isinstance(self._shared, Problem):
+            raise self._shared
+        return self._shared
+
+
+NO_DEFAULTS = Defaults({})
+
+
+class StepBody(Struct, kw_only=True):
+    """One rule that was tried; answer null: it had no opinion, and the next was asked."""
+
+    purpose: Purpose
+    data_class: DataClass = field(name="class")
+    rule: str
+    asks: str
+    answer: Answer | None
+    reason: Reason | UnsetType = UNSET
+    cites: str | UnsetType = UNSET
+
+
+class VerdictTried(check_answer.VerdictShown, kw_only=True):
+    """A verdict and its chain."""
+
+    tried: list[StepBody]
+
+
+class ExplainedBody(VerdictTried, kw_only=True):
+    """The verdict of one recipient and its chain. `on`: of another moment."""
+
+    position: int | None
+    on: date | UnsetType = UNSET
+
+
+class ExplainedByRecipient(Struct, kw_only=True):
+    """The same of several."""
+
+    verdicts: dict[str, VerdictTried]
+    position: int | None
+    on: date | UnsetType = UNSET
+
+
+class ExplainDoor:
+    """POST /v1/explain, for whoever has to answer for a verdict."""
+
+    def __init__(self, consent: Consent, credentials: Credentials) -> None:
+        self._consent = consent
+        self._credentials = credentials
+
+    async def post(self, request: Request) -> Response:
+        key = auth.caller(request, self._credentials, "check")
+        wire.require_json(request)
+        wire.no_parameters(request)
+        body = wire.convert(wire.parse_body(await wire.read_body(request)), wire.Explain)
+        ask = check_answer.to_ask(body)
+        explained, then = await self._consent.explain(ask, self._moment(body.at, key))
+        verdicts = {name: self._told(item, key) for name, item in explained.items()}
+        about = {"on": then.on, "position": then.position} if then else {"position": self._consent.checks.position()}
+        if body.recipients is not None:
+            return wire.wire_answer({"verdicts": verdicts, **about})
+        return wire.wire_answer({**next(iter(verdicts.values())), **about})
+
+    def _moment(self, at: str | None, key: ApiKey) -> datetime | None:
+        """Raises `Problem`."""
+        if at is None:
+            return None
+        if not check_answer.sees_entries(key):
+            raise Problem("forbidden", "what stood on record at another moment wants scope desk or export", "/at")
+        moment = wire.moment(at)
+        if moment is None or moment > self._consent.clock():
+            raise Problem("malformed", "at is an RFC 3339 time or date that is past", "/at")
+        return moment
+
+    def _told(self, item: Explained, key: ApiKey) -> dict[str, Any]:
+        verdict = check_answer.verdict(item.verdict, self._consent, key)
+        return {**verdict, "tried": [_step(step) for step in item.steps]}
+
+
+def _step(step: Step) -> StepBody:
+    told = StepBody(
+        purpose=step.purpose, data_class=step.data_class, rule=step.rule.name, asks=step.rule.asks, answer=None
+    )
+    if step.ruling:
+        told.answer, told.reason, told.cites = step.ruling.answer, step.ruling.reason, step.ruling.rule
+    return told

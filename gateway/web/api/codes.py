@@ -18,7 +18,7 @@ from gateway.consent.verbs import Consent
 from gateway.keys.api_keys import Credentials
 from gateway.ledger.subjects import Subject
 from gateway.terms import CHOOSABLE, Purpose
-from gateway.web.shell import auth, desk_call, fair_queue, language, wire, words
+from gateway.web.shell import auth, desk_call, fair_queue, wire, words
 from gateway.web.shell.problem import Problem
 
 OPT_IN = "opt_in"
@@ -87,4 +87,4 @@ class CodeCalls:
 
 def _language(request: Request, body: Mapping[str, Any]) -> str:
     stated = body.get("language")
-    return stated if isinstance(stated, str) and stated in language.LANGUAGES else language.language_of(request)
+    return stated if isinstance(stated, str) and stated in words.LANGUAGES else words.language_of(request)

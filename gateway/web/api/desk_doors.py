@@ -26,7 +26,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.consent.codes import ERASURE
-from gateway.consent.notices_due import Notifying
 from gateway.consent.people import OF_A_PHONE, Named
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
@@ -35,8 +34,8 @@ from gateway.ledger.entry import b64
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.links import Span
-from gateway.ledger.notices_owed import Due
-from gateway.ledger.recipients_reached import ACCOUNT_BACKEND
+from gateway.ledger.notices import NoticeDue, Notifying
+from gateway.ledger.recipients_to_tell import ACCOUNT_BACKEND
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.records import requests
 from gateway.records.requests import yearly_report
@@ -357,7 +356,7 @@ def _limit(request: Request) -> int:
     return int(stated)
 
 
-def _owed(item: Due) -> AccountDue:
+def _owed(item: NoticeDue) -> AccountDue:
     owed = [OwedNotice(each.recipient, each.what or None, each.on) for each in item.owed]
     return AccountDue(item.account, item.told, item.bounced, owed)
 

@@ -29,7 +29,7 @@ from gateway.consent.codes import ACCESS
 from gateway.consent.disclosing import OUTCOMES, Announced, Batch, HandedOver, OutcomeReport
 from gateway.consent.verbs import Consent
 from gateway.keys.api_keys import ApiKey, Credentials
-from gateway.ledger.disclosed import POSSIBLE, UNKNOWN
+from gateway.ledger.counted_disclosures import POSSIBLE, UNKNOWN
 from gateway.ledger.disclosures import Acknowledged
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.replica_batches import Numbered

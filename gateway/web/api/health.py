@@ -25,12 +25,12 @@ from gateway.consent.verbs import Consent
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.evidence import YoungestRehearsal
 from gateway.ledger.mirrored import Mirrored
-from gateway.ledger.rehearsals import Last
 from gateway.ledger.schema import has_reset_bug
 from gateway.signals.cmp_cookies import NAMES
 from gateway.terms import DataClass, Purpose, Reason, Role
-from gateway.web.api import check_request
+from gateway.web.api import check_answer
 from gateway.web.shell import auth, wire
 from gateway.web.shell.edge import PUBLIC
 from gateway.web.shell.metrics import Metrics
@@ -142,7 +142,7 @@ class DsrDelete:
 API = "1.0"
 
 
-def itself(consent: check_request.Answers, key: ApiKey, environment: str) -> SelfBody:
+def itself(consent: check_answer.Answers, key: ApiKey, environment: str) -> SelfBody:
     """`environment`: what the installation calls itself."""
     return SelfBody(
         api=API,
@@ -172,7 +172,7 @@ class LastRehearsal(Protocol):
     """What is known of rehearsals (L45)."""
 
     def alarms(self) -> list[str]: ...
-    def last(self) -> Last | None: ...
+    def last(self) -> YoungestRehearsal | None: ...
 
 
 class Alarming(Protocol):

@@ -15,13 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.consent.witnesses import SIZE_TYPE
 from gateway.keys import seals
 from gateway.keys.api_keys import Credentials
-from gateway.ledger import tiles
-from gateway.ledger.checkpoint_store import StoreBroken
-from gateway.ledger.cosigning import SIZE_TYPE
+from gateway.ledger import merkle
 from gateway.ledger.log_reader import LogReader
-from gateway.ledger.proofs import Unproved
+from gateway.ledger.merkle import Unproved
+from gateway.ledger.publisher import StoreBroken
 from gateway.ledger.witness import NotSigned, UnknownLog, Witness, WitnessSeen
 from gateway.web.shell import auth
 from gateway.web.shell.problem import Problem
@@ -49,15 +49,15 @@ class LedgerDoor:
     async def tile(self, request: Request) -> Response:
         """`GET /ledger/tile/{path}`: of the tree that was signed, full tiles or the partial one of any earlier size."""
         try:
-            level, n, width = tiles.parse(request.path_params["path"])
+            level, n, width = merkle.parse_path(request.path_params["path"])
         except ValueError:
             raise Problem("not_found", "no such tile") from None
-        if level == tiles.ENTRIES and not self._public_entries:
+        if level == merkle.ENTRIES and not self._public_entries:
             auth.caller(request, self._credentials, "export")
         found = await asyncio.to_thread(self._log.tile, level, n, width)
         if found is None:
             raise Problem("not_found", "no such tile")
-        closed = level == tiles.ENTRIES and not self._public_entries
+        closed = level == merkle.ENTRIES and not self._public_entries
         headers = NOW if closed else {"Cache-Control": FOR_EVER}
         return Response(found, headers=headers, media_type=BYTES)
 

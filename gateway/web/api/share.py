@@ -1,4 +1,4 @@
-"""POST /v1/shares/{recipient}: rows in, one answer a row out.
+"""POST /v1/shares/{recipient}: rows in, one answer a row out, and a summary that counts them.
 
 The whole body is read first (I3); then answers come as they are decided, each row that is handed back right before its
 line is written. An answer that ends without its summary is not whole: the same rows are posted again.
@@ -10,7 +10,8 @@ summary alone. It comes after the last row, so that a client that writes all bef
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -29,10 +30,47 @@ from gateway.ledger.disclosures import CHUNK
 from gateway.ledger.errors import StoreUnavailable
 from gateway.signals.lines import Line
 from gateway.web.api.streaming import streamed
-from gateway.web.api.tally import Tally
 from gateway.web.shell import auth, wire
 from gateway.web.shell.metrics import DRY_RUN, LIVE, Metrics
 from gateway.web.shell.problem import Problem, problem_of
+
+MOST_NAMED = 100  # lines of a summary; each row's own answer names its line
+TALLIED = ("sent", "returned", "duplicate", "unknown")
+
+
+class Tally:
+    """Rows of one call by outcome; of the refused ones by reason, of the values that were held back by why. `dry_run`:
+    what would become of them (I23). `unread`: the lines of rows that cannot be read, the first of them.
+    """
+
+    def __init__(self, *, dry_run: bool = False) -> None:
+        self.dry_run = dry_run
+        self._rows = 0
+        self._unread: list[int] = []
+        self._outcomes: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
+
+    def add(self, shared: Iterable[Shared]) -> None:
+        for item in shared:
+            self._rows += 1
+            self._outcomes[item.outcome] += 1
+            self._dropped.update(
+                {str(why): number for why, number in item.dropped.items()}
+            )  # JSON names are plain texts
+            if item.outcome == "refused":
+                self._refused[str(item.reason)] += 1
+            if item.line and len(self._unread) < MOST_NAMED:
+                self._unread.append(item.line)
+
+    def counts(self) -> dict[str, Any]:
+        sums = {"refused": dict(sorted(self._refused.items())), "dropped": dict(sorted(self._dropped.items()))}
+        spooled = {"spooled": self._outcomes["spooled"]} if self._outcomes["spooled"] else {}
+        mark = {"dry_run": True} if self.dry_run else {}
+        unread = {"malformed_lines": self._unread} if self._unread else {}
+        outcomes = {word: self._outcomes[word] for word in TALLIED}
+        return {"rows": self._rows, **spooled, **outcomes, **sums, **unread, **mark}
+
 
 AHEAD = timedelta(minutes=5)  # a row's time may be this far ahead (I29)
 LONGEST = 256 * 1024  # bytes of one row of a call without end: a row has 64 identifiers and a point

@@ -24,10 +24,9 @@ from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, Purpose
 from gateway.web.pages import positions
 from gateway.web.pages.forms import OptingOut
 from gateway.web.pages.opt_in_acts import Acts
-from gateway.web.shell import language, notices, own_cookies, page, wire
-from gateway.web.shell.language import mark
+from gateway.web.shell import own_cookies, page, wire, words
 from gateway.web.shell.metrics import Metrics
-from gateway.web.shell.words import COUNTRIES, COVERS, FINER, STATE_NAMES, named, residents
+from gateway.web.shell.words import COUNTRIES, COVERS, FINER, STATE_NAMES, mark, named, residents
 from gateway.web.site.visitor import Visitor, Visitors, jar_of
 
 SCRIPT = "text/javascript"
@@ -76,7 +75,7 @@ class Pages:
         self._metrics = metrics
         self._settings = settings
         self._opting_in = opting_in
-        self._out = OptingOut(consent, visitors, metrics, settings.origins, notices.CHOICES)
+        self._out = OptingOut(consent, visitors, metrics, settings.origins, page.CHOICES_NOTICE)
         self._files = {name: static(name) for name in STATIC}
 
     async def show(self, request: Request) -> Response:
@@ -119,7 +118,7 @@ class Pages:
     async def _form_page(self, request: Request, said: Form, problem: str = "", status: int = 200) -> Response:
         visitor = self._visitors.read(request.scope)
         self._metrics.heard("page", visitor.heard)
-        chosen = language.language_of(request)
+        chosen = words.language_of(request)
         response = page.show_page(
             request,
             "choices.html",

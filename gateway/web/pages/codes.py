@@ -18,10 +18,10 @@ from gateway.consent.verbs import Consent
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.web.pages import forms
-from gateway.web.shell import fair_queue, language, own_cookies, page, words
-from gateway.web.shell.language import mark
+from gateway.web.shell import fair_queue, own_cookies, page, words
 from gateway.web.shell.own_cookies import Coded
 from gateway.web.shell.problem import Problem
+from gateway.web.shell.words import mark
 from gateway.web.site.visitor import Visitors, jar_of
 
 ENTER = "/privacy-choices/code"
@@ -79,7 +79,7 @@ class Steps:
         if not named.subjects:
             return None
         [subject] = named.subjects
-        letter = words.written(language.language_of(request), self.site, use, kind)
+        letter = words.written(words.language_of(request), self.site, use, kind)
         ticket = await self.codes.send(Bound(subject, use), letter, fair_queue.source_of(request.scope))
         return self.remember(to(request, ENTER), own_cookies.waiting(use, kind, subject.value, ticket, self.now()))
 
@@ -190,7 +190,7 @@ class CodePage:
         return self._steps.remember(onward, own_cookies.proved(coded, self._steps.now()))
 
     def _page(self, request: Request, coded: Coded, problem: str = "", status: int = 200, left: int = 0) -> Response:
-        what = words.what_for(language.language_of(request), coded.use)
+        what = words.what_for(words.language_of(request), coded.use)
         return page.show_page(
             request,
             "code.html",

@@ -32,11 +32,10 @@ from gateway.ledger.subjects import Subject
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Purpose
 from gateway.web.pages import positions
 from gateway.web.pages.forms import TYPED
-from gateway.web.shell import auth, own_cookies, page, wire
-from gateway.web.shell.language import mark
+from gateway.web.shell import cross_site, own_cookies, page, wire
 from gateway.web.shell.own_cookies import ProofsKept
 from gateway.web.shell.problem import Problem
-from gateway.web.shell.words import COVERS, ELSEWHERE, OTHER, named, numbered
+from gateway.web.shell.words import COVERS, ELSEWHERE, OTHER, mark, named, numbered
 from gateway.web.site.visitor import Visitor, Visitors, jar_of
 
 MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page to load
@@ -222,7 +221,7 @@ class ProofDownload:
         jar, now = jar_of(request.scope), int(self._consent.clock().timestamp())
         kept = own_cookies.read_proof_cookie(self._consent.secrets.seals, jar, now)
         opens = kept is not None and kept.opens_with(event, ticket)
-        if not auth.is_own(request.headers, self._origins, token_valid=opens):
+        if not cross_site.is_own(request.headers, self._origins, token_valid=opens):
             raise Problem("cross_site", "press the button on the confirmation itself")
         if kept is None or not opens:
             return RedirectResponse(

@@ -27,8 +27,8 @@ from gateway.web.pages import codes, forms
 from gateway.web.pages.codes import Steps
 from gateway.web.shell import access_report, auth, desk_call, page, wire, words
 from gateway.web.shell.access_report import AccessReportBody
-from gateway.web.shell.language import mark
 from gateway.web.shell.proof import ProofStated, ProvedDoor
+from gateway.web.shell.words import mark
 
 FILE = "my-privacy-data.json"
 PAGE = "/privacy-choices/data"

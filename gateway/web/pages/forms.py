@@ -27,7 +27,7 @@ from gateway.ledger.subjects import Choice, Subject, every_reading, one_each
 from gateway.signals import form
 from gateway.signals.form import Form
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Malformed, Manner, Purpose, Source
-from gateway.web.shell import auth, notices, own_cookies, page, wire
+from gateway.web.shell import cross_site, own_cookies, page, wire
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import ProofsKept, day, set_browser_cookie
 from gateway.web.shell.problem import Problem
@@ -78,7 +78,7 @@ class OptingOut:
         self._metrics = metrics
         self._origins = origins
         self._tokens = Tokens(consent.secrets.tokens, f"{kind}-form/1")
-        self._texts = notices.in_languages(kind)
+        self._texts = page.notice_in_languages(kind)
 
     def token(self, language: str) -> str:
         """Says which text, in which language, the page shows."""
@@ -86,7 +86,7 @@ class OptingOut:
         return self._tokens.make({"n": b64(shown.sha256), "l": shown.language})
 
     def text(self, language: str) -> list[str]:
-        return notices.paragraphs(self._texts[language])
+        return page.paragraphs(self._texts[language])
 
     async def read(self, request: Request) -> Posted:
         """Raises `Problem` for what no page of ours sends."""
@@ -98,7 +98,7 @@ class OptingOut:
             self._metrics.malformed([said])
             raise Problem("too_large" if said.reason == "size" else "malformed", f"the form's {said.reason}")
         shown = self._tokens.read(said.token, TOKEN_SECONDS) if said.token else None
-        own = auth.is_own(request.headers, self._origins, token_valid=shown is not None)
+        own = cross_site.is_own(request.headers, self._origins, token_valid=shown is not None)
         word = "missing" if not said.token else "valid" if shown else "stale"
         return Posted(said, word, self._notice(shown or {}), own)
 
@@ -205,7 +205,7 @@ async def read_form_fields(request: Request, shape: type[T], origins: Collection
     that shows something comes from our own pages (R32). `undoes`: one after which nothing is as it was; a browser says
     that it comes from there.
     """
-    is_ours = auth.is_same_origin if undoes else auth.is_own
+    is_ours = cross_site.is_same_origin if undoes else cross_site.is_own
     if not is_ours(request.headers, origins):
         raise Problem("cross_site", "press the button on the page itself")
     body = await wire.read_body(request, MAX_BYTES)

@@ -15,10 +15,9 @@ from gateway.ledger.errors import StoreUnavailable
 from gateway.signals.form import Form
 from gateway.terms import ChoiceKind, Purpose
 from gateway.web.pages.forms import OptingOut
-from gateway.web.shell import language, notices, page
-from gateway.web.shell.language import mark
+from gateway.web.shell import page, words
 from gateway.web.shell.metrics import Metrics
-from gateway.web.shell.words import USES
+from gateway.web.shell.words import USES, mark
 from gateway.web.site.visitor import Visitor, Visitors
 
 CHANNELS = (
@@ -52,7 +51,7 @@ class Marketing:
         self._visitors = visitors
         self._metrics = metrics
         self._offered = (*CHANNELS, *(CPNI if cpni else ()))
-        self._out = OptingOut(consent, visitors, metrics, origins, notices.MARKETING)
+        self._out = OptingOut(consent, visitors, metrics, origins, page.MARKETING_NOTICE)
 
     async def show(self, request: Request) -> Response:
         return self._form_page(request, Form())
@@ -94,7 +93,7 @@ class Marketing:
         self, request: Request, said: Form, troubles: Sequence[MarketingTrouble] = (), status: int = 200
     ) -> Response:
         visitor = self._visitors.read(request.scope)
-        chosen = language.language_of(request)
+        chosen = words.language_of(request)
         return page.show_page(
             request,
             "marketing.html",

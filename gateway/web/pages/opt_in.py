@@ -28,9 +28,9 @@ from gateway.terms import CHOOSABLE, DataClass, Purpose
 from gateway.web.pages import codes, forms, opt_in_acts, positions
 from gateway.web.pages.codes import Steps
 from gateway.web.pages.opt_in_acts import BROWSER, FOR, Acts, Wanted
-from gateway.web.shell import language, own_cookies, page, words
-from gateway.web.shell.language import mark
+from gateway.web.shell import own_cookies, page, words
 from gateway.web.shell.problem import Problem
+from gateway.web.shell.words import mark
 from gateway.web.site.visitor import Visitor, jar_of
 
 CHOOSE = mark("Please choose one use, and for whom it is.")
@@ -113,7 +113,7 @@ class OptInPage:
             at=_minute(found.at),
             kind=found.kind,
             whose=FOR[found.kind],
-            what=words.purposes_in_words(language.language_of(request), found.purpose, found.recipient),
+            what=words.purposes_in_words(words.language_of(request), found.purpose, found.recipient),
             holds=word is Word.OPTED_IN,
             closed=word is Word.CLOSED,
             why=await self._why(found, visitor, proved=shown is not None),
@@ -158,7 +158,7 @@ class OptInPage:
         return []
 
     def _choose(self, request: Request, problem: str = "", status: int = 200) -> Response:
-        visitor, spoken = self._steps.visitors.read(request.scope), language.language_of(request)
+        visitor, spoken = self._steps.visitors.read(request.scope), words.language_of(request)
         uses = [
             (_name(wanted), words.purposes_in_words(spoken, wanted.purpose, wanted.recipient))
             for wanted in _offered(self._consent)

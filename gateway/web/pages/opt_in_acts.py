@@ -31,10 +31,10 @@ from gateway.signals.form import Form
 from gateway.terms import ChoiceKind, DataClass, Manner, Purpose, Source
 from gateway.web.pages import codes
 from gateway.web.pages.codes import Steps
-from gateway.web.shell import auth, language, notices, own_cookies, page, words
-from gateway.web.shell.language import mark
+from gateway.web.shell import cross_site, own_cookies, page, words
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import ProofsKept, day, set_browser_cookie
+from gateway.web.shell.words import mark
 from gateway.web.site.visit import brought_back
 from gateway.web.site.visitor import Visitor
 
@@ -152,7 +152,7 @@ class Acts:
         self._metrics = metrics
         self._origins = origins
         self._tokens = Tokens(steps.consent.secrets.tokens, "opt-in-form/1")
-        self._texts = {kind: notices.in_languages(kind) for kind in (notices.OPT_IN, notices.CONFIRM)}
+        self._texts = {kind: page.notice_in_languages(kind) for kind in (page.OPT_IN_NOTICE, page.CONFIRM_NOTICE)}
 
     def read(self, request: Request, wanted: Wanted, by: str) -> Response:
         """The notice; where something stands in the way, that instead of a "Yes"."""
@@ -166,7 +166,7 @@ class Acts:
             blocked = in_the_way(self._consent, visitor, person, wanted)
         except StoreUnavailable:
             return refused(request, AWAY, 503)
-        response = self._shown(request, notices.OPT_IN, wanted, by, blocked=blocked)
+        response = self._shown(request, page.OPT_IN_NOTICE, wanted, by, blocked=blocked)
         if made:  # so that both acts are of one browser; it denies and allows nothing by itself
             self._remember(response, made, visitor.denied)
         return response
@@ -174,7 +174,7 @@ class Acts:
     async def take(self, request: Request, said: Form) -> Response:
         """A form with `action=opt_in` or `confirm`."""
         begun = self._begun(said)
-        if begun is None or not auth.is_same_origin(request.headers, self._origins):
+        if begun is None or not cross_site.is_same_origin(request.headers, self._origins):
             self._metrics.refused_forms.labels("opt_in").inc()
             return refused(request, OLD, 403)
         visitor = self._steps.visitors.read(request.scope)
@@ -218,7 +218,7 @@ class Acts:
         )
         token, _ = self._consent.ask_to_confirm([person.subject], choice)
         young = is_young(self._consent.checks, person)
-        return self._shown(request, notices.CONFIRM, wanted, begun.by, confirm=token, young=young)
+        return self._shown(request, page.CONFIRM_NOTICE, wanted, begun.by, confirm=token, young=young)
 
     async def _confirm(
         self, request: Request, visitor: Visitor, person: ActingPerson, begun: Begun, token: str
@@ -260,14 +260,14 @@ class Acts:
 
     def _shown(self, request: Request, kind: str, wanted: Wanted, by: str, **values: Any) -> Response:
         """A logged text with what it is about beside it, and the token that says that it was shown."""
-        spoken = language.language_of(request)
+        spoken = words.language_of(request)
         token = self._tokens.make([kind, spoken, wanted.purpose, wanted.recipient, by])
         return page.show_page(
             request,
             f"{kind.replace('-', '_')}_text.html",
             what=words.purposes_in_words(spoken, wanted.purpose, wanted.recipient),
             whose=FOR[by],
-            text=notices.paragraphs(self._texts[kind][spoken]),
+            text=page.paragraphs(self._texts[kind][spoken]),
             token=token,
             **values,
         )
@@ -278,7 +278,7 @@ class Acts:
         if shown is None:
             return None
         kind, spoken, purpose, recipient, by = shown
-        if kind != (notices.CONFIRM if said.action == ChoiceKind.CONFIRM else notices.OPT_IN):
+        if kind != (page.CONFIRM_NOTICE if said.action == ChoiceKind.CONFIRM else page.OPT_IN_NOTICE):
             return None
         if said.purpose not in {"", purpose}:
             return None

@@ -19,8 +19,9 @@ from typing import Any
 import structlog
 from starlette.types import Scope
 
-from gateway.signals.reading import trimmed
+from gateway.signals.heard import trimmed
 from gateway.web.shell import problem
+from gateway.web.shell.header_names import REQUEST_ID
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.peer import Peers
 from gateway.web.shell.problem import Problem
@@ -178,7 +179,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message.get("headers", []), (b"gateway-request", request_id.encode())]
+                headers = [*message.get("headers", []), (REQUEST_ID, request_id.encode())]
                 message["headers"] = shield.over(scope, headers) if shield else headers
             await send(message)
 

@@ -8,7 +8,7 @@ from prometheus_client.samples import Sample
 from gateway import __version__
 from gateway.consent.check import Checked
 from gateway.consent.telling import Open
-from gateway.ledger.disclosed import DESPITE_NO
+from gateway.ledger.counted_disclosures import DESPITE_NO
 from gateway.signals.heard import Heard
 from gateway.terms import Malformed
 

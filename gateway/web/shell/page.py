@@ -1,12 +1,18 @@
-"""What our own pages have in common: their headers, their languages and their templates. Every page calls it.
+"""What our own pages have in common: their headers, their languages, their templates, the notices that they show, and
+an error as a page. Every page calls it; the service hands errors to it.
 
 A template writes its texts as `{% trans %}…{% endtrans %}` or `_("…")`, and a link to another page of ours as `{{
 to("/privacy-choices") }}`, which keeps the language that was asked for by a link; of a file, which has none, as `{{
-file("…") }}`.
+file("…") }}`. A notice is a document with a hash: a page includes the very bytes that were logged.
+
+An error is a page where a person's browser asked for one of ours; everybody else gets the problem document. It says
+nothing of what was sent; the status is the document's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,7 +20,9 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.web.shell import language
+from gateway.ledger.documents import Document
+from gateway.web.shell import problem, words
+from gateway.web.shell.words import ENGLISH, LANGUAGES, mark
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -28,14 +36,14 @@ HEADERS = {
 
 def show_page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     """A page in the language of the request. `values` are the template's own."""
-    chosen = language.language_of(request)
+    chosen = words.language_of(request)
 
     def to(path: str, **query: str | Sequence[str]) -> str:
         return page_link(request, path, **query)
 
     text = _templates(chosen)[template].render(
         language=chosen,
-        languages=language.LANGUAGES,
+        languages=words.LANGUAGES,
         path=placed(request, request.url.path),
         kept=_kept(request),
         to=to,
@@ -53,8 +61,8 @@ def _kept(request: Request) -> str:
 
 def page_link(request: Request, path: str, **query: str | Sequence[str]) -> str:
     """A path of ours in the language that was asked for by a link, if one was. A list of values is a parameter each."""
-    wanted = language.asked(request)
-    said = {**query, **({language.PARAMETER: wanted} if wanted else {})}
+    wanted = words.language_asked(request)
+    said = {**query, **({words.LANGUAGE_PARAMETER: wanted} if wanted else {})}
     text = urlencode(said, doseq=True)
     return placed(request, f"{path}?{text}" if text else path)
 
@@ -91,10 +99,66 @@ def _templates(chosen: str) -> dict[str, jinja2.Template]:
         extensions=["jinja2.ext.i18n"],
     )
     made.policies["ext.i18n.trimmed"] = True  # a text's line breaks in the template are not part of it
-    said = language.words(chosen)
+    said = words.catalogue(chosen)
     made.install_gettext_callables(said.gettext, said.ngettext, newstyle=True)  # type: ignore[attr-defined]
     return {name: made.get_template(name) for name in made.list_templates()}
 
 
-for each in language.LANGUAGES:
+for each in words.LANGUAGES:
     _templates(each)  # read now, so that no request waits for a file
+
+
+PAGES = "/privacy-choices"
+NOT_THERE = (mark("This page is not here"), mark("The address may be mistyped, or what it showed is over."))
+FAULT = (mark("Something went wrong here"), mark("It is our fault. Please try again in a minute."))
+UNREADABLE = (mark("Nothing was saved"), mark("What was sent could not be read. Please use the form on our page."))
+SAID = {404: NOT_THERE, 405: NOT_THERE, 500: FAULT, 503: FAULT}
+
+
+async def handle_with_page(request: Request, error: Exception) -> Response:
+    """Starlette's exception handler: the page, or the problem document."""
+    document = await problem.handle_problem(request, error)
+    if not _is_read_by_a_person(request):
+        return document
+    title, text = SAID.get(document.status_code, UNREADABLE)
+    shown = show_page(request, "problem.html", document.status_code, headline=title, text=text)
+    shown.headers.update({name: value for name, value in document.headers.items() if name == "retry-after"})
+    return shown
+
+
+def _is_read_by_a_person(request: Request) -> bool:
+    path = request.url.path
+    ours = path == PAGES or path.startswith(f"{PAGES}/")
+    return ours and "text/html" in request.headers.get("accept", "")
+
+
+NOTICE_VERSION = "1"
+CHOICES_NOTICE = "choices"
+MARKETING_NOTICE = "marketing"
+OPT_IN_NOTICE = "opt-in"
+CONFIRM_NOTICE = "confirm"
+NOTICES = (CHOICES_NOTICE, MARKETING_NOTICE, OPT_IN_NOTICE, CONFIRM_NOTICE)
+
+
+@cache
+def load_notice(kind: str, language: str = ENGLISH) -> Document:
+    """`kind` is the file's name in web/notices."""
+    return Document(kind, NOTICE_VERSION, language, _notice_path(kind, language).read_bytes())
+
+
+@cache
+def notice_in_languages(kind: str) -> Mapping[str, Document]:
+    """The text in each language that it is written in; read once."""
+    return {language: load_notice(kind, language) for language in LANGUAGES if _notice_path(kind, language).is_file()}
+
+
+def _notice_path(kind: str, language: str) -> Traversable:
+    return resources.files("gateway.web") / "notices" / f"{kind}.{language}.txt"
+
+
+def shipped_notices() -> list[Document]:
+    return [document for kind in NOTICES for document in notice_in_languages(kind).values()]
+
+
+def paragraphs(document: Document) -> list[str]:
+    return [part.strip() for part in document.body.decode().split("\n\n") if part.strip()]

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.signals.reading import OWS
+from gateway.signals.heard import OWS
 from gateway.web.site import header_fields, shared_caches
 from gateway.web.site.visit import Visit, Visits
 from gateway.web.site.visitor import Headers

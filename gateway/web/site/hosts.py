@@ -23,7 +23,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.disk import locked, write_durably
-from gateway.web.shell import auth, wire
+from gateway.web.shell import cross_site, wire
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.problem import Problem
 
@@ -178,7 +178,7 @@ class HostsSeen:
     async def post(self, request: Request) -> Response:
         """204 whatever became of the names: nobody learns what is on the list."""
         wire.require_json(request)
-        if not auth.is_own(request.headers, self._origins):
+        if not cross_site.is_own(request.headers, self._origins):
             raise Problem("cross_site", "only this site's own pages tell whom they talk to")
         said = wire.parse_body(await wire.read_body(request, MAX_BODY))
         hosts = said.get("hosts") if isinstance(said, dict) else None

@@ -12,7 +12,8 @@ from typing import Any
 from starlette.types import Scope
 
 from gateway.signals import gpc
-from gateway.web.site import header_fields, ordinary, shared_caches
+from gateway.web.shell import header_names
+from gateway.web.site import header_fields, shared_caches
 from gateway.web.site.visit import EVERYBODYS, Visit, Visits
 from gateway.web.site.visitor import NO_STATE, Headers
 
@@ -22,8 +23,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 GPC = (gpc.HEADER, b"1")
-REQUEST = b"gateway-request"
-PASSING = ordinary.REQUEST | {name for name in ordinary.READ if not ordinary.is_ours(name)}
+PASSING = header_names.ORDINARY_REQUEST | {name for name in header_names.READ if not header_names.is_ours(name)}
 ANSWERS = frozenset({"http.response.start", "websocket.http.response.start"})  # the latter: a websocket refused
 EARLY = "http.response.early_hint"  # 103: links to connect to, before any policy is there
 
@@ -54,7 +54,7 @@ class ConsentMiddleware:
         if not visit.ordinary:
             headers = _clean(headers)
         told_id = "request_id" in state and visit is not EVERYBODYS  # a page of everybody's is of no one request
-        request = (REQUEST, state["request_id"].encode() if told_id else b"")
+        request = (header_names.REQUEST_ID, state["request_id"].encode() if told_id else b"")
         told_site = [*headers, *visit.headers, request]
         if visit.adds_gpc:
             told_site.append(GPC)
@@ -67,7 +67,7 @@ async def _untold() -> None:
 
 
 def _clean(headers: Headers) -> Headers:
-    kept = [header for header in headers if header[0] in PASSING or not ordinary.is_ours(header[0])]
+    kept = [header for header in headers if header[0] in PASSING or not header_names.is_ours(header[0])]
     for index in range(len(kept) - 1, -1, -1):
         name, value = kept[index]
         if name == b"cookie":
@@ -77,8 +77,8 @@ def _clean(headers: Headers) -> Headers:
 
 
 def _outward(headers: Headers, visit: Visit) -> Headers:
-    if not ordinary.ANSWER.issuperset(map(ordinary.name_of, headers)):
-        headers = [header for header in headers if not ordinary.is_ours(header[0])]
+    if not header_names.ORDINARY_ANSWER.issuperset(map(header_names.name_of, headers)):
+        headers = [header for header in headers if not header_names.is_ours(header[0])]
     if visit.policy:
         headers = header_fields.silently(headers)
     told = [*headers, *visit.to_browser]

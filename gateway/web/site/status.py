@@ -26,7 +26,7 @@ from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.signals import hear
 from gateway.terms import ALL_PURPOSES
-from gateway.web.shell import auth, wire
+from gateway.web.shell import cross_site, wire
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import day, remembering
 from gateway.web.shell.problem import Problem
@@ -133,7 +133,7 @@ class Status:
     async def observe(self, request: Request) -> Response:
         """`POST /privacy-choices/observe`: unknown members are passed over, unreadable ones counted."""
         wire.require_json(request)
-        if not auth.is_own(request.headers, self._origins):
+        if not cross_site.is_own(request.headers, self._origins):
             raise Problem("cross_site", "only this site's own pages tell what their script sees")
         members = wire.parse_body(await wire.read_body(request, MAX_BODY), lenient=True)
         if not isinstance(members, dict):

@@ -17,16 +17,15 @@ from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
-from gateway.signals.heard import Heard, Said
-from gateway.signals.reading import OWS
+from gateway.signals.heard import OWS, Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, Purpose, Source
+from gateway.web.shell.header_names import BROWSER, CONSENT, PLACE
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import day, is_due, remembering
 from gateway.web.site import header_fields, shared_caches
 from gateway.web.site.header_fields import delivery_policy
 from gateway.web.site.visitor import Visitor, Visitors
 
-BROWSER = b"gateway-browser"
 TOKEN_SECONDS = 24 * 3600
 KEPT = 4096  # visitors whose answer stands until anything is written, or for half a second
 
@@ -83,8 +82,8 @@ class Visit(NamedTuple):
 NOBODY_KNOWS = SiteAnswer()
 EVERYBODYS = Visit(
     answer=NOBODY_KNOWS, headers=(
-        (b"gateway-consent", b"sale=?0, sharing=?0, targeted_ads=?0, status=unknown"), (BROWSER, b""),
-        (b"gateway-place", NOBODY_KNOWS.place.encode()),
+        (CONSENT, b"sale=?0, sharing=?0, targeted_ads=?0, status=unknown"), (BROWSER, b""),
+        (PLACE, NOBODY_KNOWS.place.encode()),
     ), site=Site(dict.fromkeys(SIGNAL_PURPOSES, False), NOBODY_KNOWS.status, frozenset()), to_browser=(), cookie=None,
     policy=None, private=False, adds_gpc=False, ordinary=False,
 )  # fmt: skip
@@ -202,9 +201,9 @@ class Visits:
         policy = self._policy if site.restricted else None
         adds = self._options.add_gpc and not visitor.heard.gpc and _on_record(site)
         told = (
-            (b"gateway-consent", _consent(tuple([site.allowed[purpose] for purpose in SIGNAL_PURPOSES]), site.status)),
+            (CONSENT, _consent(tuple([site.allowed[purpose] for purpose in SIGNAL_PURPOSES]), site.status)),
             (BROWSER, self._token(visitor, now)),
-            (b"gateway-place", site.place.encode()),
+            (PLACE, site.place.encode()),
         )
         placed = bool(site.places) and not self._options.place_in_key
         private = shared_caches.is_one_persons(shared_caches.Facts(visitor, cookie is not None, placed))

@@ -22,13 +22,11 @@ from gateway.ledger.subjects import Subject
 from gateway.signals import cmp_cookies, cookies, hear
 from gateway.signals.cookies import NOTHING, Sieve
 from gateway.signals.hear import SILENT, Hearing
-from gateway.signals.heard import Heard
-from gateway.signals.reading import OWS
+from gateway.signals.heard import OWS, Heard
 from gateway.terms import Malformed, Purpose
+from gateway.web.shell import header_names
 from gateway.web.shell.own_cookies import BROWSER_COOKIE
-from gateway.web.site import ordinary
 
-ACCOUNT_HEADER = b"gateway-account"
 ACCOUNT_COOKIE = "gateway-account"
 CREDENTIALS = b"authorization"
 SCOPE_ACCOUNT = "gateway_account"  # scope["state"] key that an ASGI site may set (I1)
@@ -116,12 +114,14 @@ class Visitors:
         unclear = UNCLEAR in malformed
         if query and not hear.in_address(query):
             query = b""
-        if ordinary.REQUEST.issuperset(map(ordinary.name_of, headers)) and not (query or who or malformed):
+        if header_names.ORDINARY_REQUEST.issuperset(map(header_names.name_of, headers)) and not (
+            query or who or malformed
+        ):
             return self._nobody(place, True)
         signals, found = self._fields(headers)
         heard = self._heard(signals, query) if signals or query else SILENT
         names = [name for name, _ in headers]
-        if not who and (found or ACCOUNT_HEADER in names):
+        if not who and (found or header_names.ACCOUNT in names):
             who = self._asserted(headers, found, malformed)
         credentials = CREDENTIALS in names
         if not (found or who or malformed) and heard is SILENT:
@@ -276,7 +276,7 @@ class Visitors:
         """Whom signed Gateway-Accounts name, in headers and cookies. Unsigned ones are ignored and counted."""
         if not self._account_header:
             return ()
-        said = [value.strip(OWS).decode("latin-1") for name, value in headers if name == ACCOUNT_HEADER]
+        said = [value.strip(OWS).decode("latin-1") for name, value in headers if name == header_names.ACCOUNT]
         said += [value for name, value in jar if name.lower() == ACCOUNT_COOKIE]
         now, found = int(self._consent.clock().timestamp()), []
         for text in dict.fromkeys(said):
@@ -317,7 +317,7 @@ def _nobody(place: object, is_ordinary: bool, credentials: bool) -> Visitor:
     return Visitor(SILENT, None, None, place, nobody=True, ordinary=is_ordinary, credentials=credentials)
 
 
-HEARD = ordinary.READ - {b"cookie", ACCOUNT_HEADER, CREDENTIALS}
+HEARD = header_names.READ - {b"cookie", header_names.ACCOUNT, CREDENTIALS}
 
 
 def _speaks(hearing: Hearing) -> Callable[[str], bool]:

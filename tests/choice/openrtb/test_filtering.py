@@ -10,7 +10,7 @@ from gateway.choice import openrtb
 from gateway.choice.downstream import Outcome, strings
 from gateway.choice.keywords import vocabulary
 from gateway.choice.openrtb import Leave
-from gateway.choice.openrtb.fields import DEVICE, GEO, USER
+from gateway.choice.openrtb.members import DEVICE, GEO, USER
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass
 
 CALIFORNIA = frozenset({"US-CA"})

@@ -7,8 +7,7 @@ from gateway.signals.gpp import refused_now, us
 from gateway.signals.gpp.layouts import BY_NAME, SECTIONS
 from gateway.signals.gpp.us import FULL, NOTHING, PRECISE
 from gateway.signals.hear import from_call
-from gateway.signals.heard import KeptFor, Said
-from gateway.signals.reading import Reading
+from gateway.signals.heard import KeptFor, Reading, Said
 from gateway.terms import Source
 
 EVERYTHING = FULL | PRECISE

@@ -9,7 +9,7 @@ from gateway.signals.bits import ALPHABET, bits_of, fibonacci_range_bits, number
 from gateway.signals.gpp import us
 from gateway.signals.gpp.layouts import BY_NAME
 from gateway.signals.gpp.us import read_us_section, write_us_section
-from gateway.signals.reading import UNKNOWN, stated
+from gateway.signals.heard import UNKNOWN, stated
 from gateway.terms import SIGNAL_PURPOSES, Stated
 
 SALE, SHARING, ADS = SIGNAL_PURPOSES

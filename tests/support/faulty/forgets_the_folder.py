@@ -4,7 +4,7 @@ import os
 import secrets
 
 from gateway.cli import main
-from gateway.ledger import checkpoint_store
+from gateway.ledger import publisher
 
 
 def write(path, content):
@@ -16,7 +16,7 @@ def write(path, content):
     beside.replace(path)
 
 
-checkpoint_store.write_durably = write
+publisher.write_durably = write
 
 if __name__ == "__main__":
     main()

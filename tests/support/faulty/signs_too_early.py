@@ -4,8 +4,8 @@ import time
 
 from gateway.cli import main
 from gateway.ledger import note
-from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.merkle import Frontier
+from gateway.ledger.note import Checkpoint
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.writer import Transaction
 

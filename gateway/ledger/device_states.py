@@ -1,9 +1,15 @@
-"""What one installation of an app said, and what its ids have from each other (R26).
+"""States: what a device or a tool says of itself, for as long as it says so (R26); and what one installation of an app
+said. `consent.verbs` and `consent.installations` call it.
 
-A person who opted out is out by their new ad id too: a state and no choice, of this installation alone. It denies for
-the id, reaches no account, and ends once the others are free again. And `alone`: which noes of its ids an installation
-said all by itself, so that it may come back from them; for itself, never for the id as such. An entry about a no is an
-installation's where `acted` has its mark; a state where its source has (`states`).
+Limit-ad-tracking, ATT "denied" and a consent string that refuses are no choices of a person: they deny for the device
+and its other names, travel to no account, lift and replace no choice, and end when the same source says the opposite.
+Its silence ends nothing. What an app says is of its installation alone: each has a state of its own on an id, and ends
+no other's; whoever speaks for the id itself ends them all.
+
+A person who opted out is out by their new ad id too: a state of this installation, which ends once the others are free
+again. And `alone`: which noes of its ids an installation said all by itself, so that it may come back from them; for
+itself, never for the id as such. An entry about a no is an installation's where `acted` has its mark; a state where its
+source has.
 """
 
 import json
@@ -13,13 +19,87 @@ from datetime import datetime
 from typing import Any
 
 from gateway.choice.standing import IN, OUT
-from gateway.ledger import states
-from gateway.ledger.leaves import BODY, JOINED
+from gateway.ledger import records, travel
+from gateway.ledger.reach import canonicals, group, own_names
 from gateway.ledger.records import TIGHTENS
-from gateway.ledger.subjects import Choice, Subject
+from gateway.ledger.schema import BODY, JOINED
+from gateway.ledger.standing_rows import recompute
+from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.travel import widened
 from gateway.ledger.writer import Transaction
 from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, Purpose, Source
+
+
+def begin_state(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
+    """A source's denial of purposes; an entry only where it is news."""
+    records.know(tx, subject, milliseconds(choice.at))
+    if set(travel.widened(choice.purposes)) <= denied_by_source(tx, subject.key, source_of(choice)):
+        return None
+    written = records.append(tx, subject, choice, request)
+    apply_began(tx, subject.key, choice, written.seq)
+    return written
+
+
+def apply_began(tx: Transaction, key: bytes, choice: Choice, seq: int) -> None:
+    names, purposes, source = group(tx, key), travel.widened(choice.purposes), source_of(choice)
+    tx.db.executemany(
+        "INSERT INTO device_state VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq",
+        [(name, source, purpose, seq) for name in names for purpose in purposes],
+    )
+    recompute(tx, names, milliseconds(choice.at))
+
+
+def end_state(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
+    """The same source says that it no longer denies; an entry only where it did."""
+    records.know(tx, subject, milliseconds(choice.at))
+    if not any(_ended(tx, name, choice) for name in own_names(tx, subject.key)):
+        return None
+    written = records.append(tx, subject, choice, request)
+    apply_ended(tx, subject.key, choice)
+    return written
+
+
+def apply_ended(tx: Transaction, key: bytes, choice: Choice) -> None:
+    """What another identifier's device says of itself goes on, also at a digest that both share."""
+    names = own_names(tx, key)
+    tx.db.executemany(
+        "DELETE FROM device_state WHERE key = ? AND source = ?",
+        [(name, source) for name in names for source in _ended(tx, name, choice)],
+    )
+    tx.db.executemany(
+        "INSERT INTO device_state SELECT ?, source, purpose, seq FROM device_state WHERE key = ? AND source = ?"
+        " ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
+        [
+            (name, other, source)
+            for name in names
+            for other in canonicals(tx, name) - names
+            for source in _ended(tx, other, choice)
+        ],
+    )
+    recompute(tx, names, milliseconds(choice.at))
+
+
+def source_of(choice: Choice) -> str:
+    """Who denies: a source, of one installation where an app says it."""
+    mark = choice.details.get("device")
+    return f"{choice.source}@{mark}" if mark else choice.source
+
+
+def _ended(tx: Transaction, key: bytes, choice: Choice) -> list[str]:
+    """Whose states on a key a choice ends: its own installation's, or without one all of that source."""
+    said = source_of(choice)
+    of_all = "" if said != choice.source else " OR substr(source, 1, length(?2) + 1) = ?2 || '@'"
+    sql = f"SELECT DISTINCT source FROM device_state WHERE key = ?1 AND (source = ?2{of_all})"  # noqa: S608 - ours
+    return [row[0] for row in tx.db.execute(sql, (key, said))]
+
+
+def denied_by_source(tx: Transaction, key: bytes, source: str) -> set[Purpose]:
+    """The purposes that a source denies for a key."""
+    rows: Iterable[tuple[str]] = tx.db.execute(
+        "SELECT purpose FROM device_state WHERE key = ? AND source = ?", (key, source)
+    )
+    return {Purpose(row[0]) for row in rows}
+
 
 SOURCE = Source.INSTALLATION
 NOT_BY_TOKEN = frozenset({Purpose.SENSITIVE})  # the precise location is never a token's to open
@@ -47,43 +127,45 @@ LINKS = f"SELECT account, claimed, until, start, ended FROM link WHERE identifie
 WORDS = f"SELECT band FROM age_word WHERE key IN {NAMES}"  # noqa: S608 - ours
 
 
-def follow(
+def follow_installation(
     tx: Transaction, subjects: Sequence[Subject], owed: Mapping[bytes, Collection[Purpose]], mark: str, at: datetime
 ) -> int:
     """Begins and ends what each of an installation's ids has from the others. Returns how many entries that took."""
     request, written, details = os.urandom(16), 0, {"device": mark}
     for subject in subjects:
-        held = states.held(tx, subject.key, f"{SOURCE}@{mark}")
+        held = denied_by_source(tx, subject.key, f"{SOURCE}@{mark}")
         due = set(widened(owed.get(subject.key, ())))
         if held - due:
             ended = Choice(ChoiceKind.STATE_ENDED, tuple(sorted(held)), SOURCE, at, details=details)
-            written += states.end(tx, subject, ended, request) is not None
+            written += end_state(tx, subject, ended, request) is not None
         if due and due != held:
             purposes = tuple(purpose for purpose in ALL_PURPOSES if purpose in due)
             began = Choice(ChoiceKind.STATE_BEGAN, purposes, SOURCE, at, details=details)
-            written += states.begin(tx, subject, began, request) is not None
+            written += begin_state(tx, subject, began, request) is not None
     return written
 
 
-def lift(tx: Transaction, subject: Subject, purpose: Purpose, at: datetime) -> None:
+def lift_state(tx: Transaction, subject: Subject, purpose: Purpose, at: datetime) -> None:
     """Whoever shows that an id is theirs and says yes to a purpose is rid of what other ids brought it, by whichever
     installation; not of the other purposes.
     """
     request = os.urandom(16)
     sources = sorted({source for _, source in tx.db.execute(STATES, (subject.key,)).fetchall()})
-    held = {source: states.held(tx, subject.key, source) for source in sources if source.partition("@")[0] == SOURCE}
+    held = {
+        source: denied_by_source(tx, subject.key, source) for source in sources if source.partition("@")[0] == SOURCE
+    }
     if not held:
         return
     gone = tuple(sorted({each for of in held.values() for each in of}))
-    states.end(tx, subject, Choice(ChoiceKind.STATE_ENDED, gone, SOURCE, at), request)  # everybody's
+    end_state(tx, subject, Choice(ChoiceKind.STATE_ENDED, gone, SOURCE, at), request)  # everybody's
     for source, of in held.items():
         left = tuple(each for each in ALL_PURPOSES if each in of - set(widened([purpose])))
         details = {"device": mark} if (mark := source.partition("@")[2]) else {}
         if left:
-            states.begin(tx, subject, Choice(ChoiceKind.STATE_BEGAN, left, SOURCE, at, details=details), request)
+            begin_state(tx, subject, Choice(ChoiceKind.STATE_BEGAN, left, SOURCE, at, details=details), request)
 
 
-def owed(read: Read, subject: Subject, others: Sequence[bytes], lifted: Collection[Purpose]) -> set[Purpose]:
+def owed_states(read: Read, subject: Subject, others: Sequence[bytes], lifted: Collection[Purpose]) -> set[Purpose]:
     """What an id has from the others: what it does not say by itself, and did not allow by itself since. `lifted`: what
     the installation came back from.
     """

@@ -56,7 +56,7 @@ class Counted:
         return (self.key, self.recipient, ",".join(self.purposes), ",".join(self.classes), self.at // DAY, self.outcome)
 
 
-def count(
+def count_disclosures(
     tx: Transaction,
     counted: Sequence[Counted],
     at: datetime,
@@ -114,18 +114,18 @@ def _append(tx: Transaction, more: Sequence[Counted], at: datetime) -> int:
     return seq
 
 
-def said(tx: Transaction, decision: bytes) -> str | None:
+def outcome_said(tx: Transaction, decision: bytes) -> str | None:
     """What was said of a decision before."""
     row = tx.db.execute("SELECT outcome FROM reported WHERE decision = ?", (decision,)).fetchone()
     return row[0] if row else None
 
 
-def say(tx: Transaction, decision: bytes, outcome: str, at: datetime) -> None:
+def say_outcome(tx: Transaction, decision: bytes, outcome: str, at: datetime) -> None:
     row = (decision, outcome, milliseconds(at))
     tx.db.execute("INSERT INTO reported VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET outcome = excluded.outcome", row)
 
 
-def mark(tx: Transaction, recipient: str, row: bytes, outcome: str) -> None:
+def mark_outcome(tx: Transaction, recipient: str, row: bytes, outcome: str) -> None:
     """A send that was announced; what is known to have been sent stays so. Each has a batch of its own."""
     sql = "SELECT key, batch FROM disclosure WHERE recipient = ? AND row = ? AND outcome <> 'sent'"
     for key, batch in tx.db.execute(sql, (recipient, row)).fetchall() if outcome == "not_sent" else ():
@@ -136,10 +136,12 @@ def mark(tx: Transaction, recipient: str, row: bytes, outcome: str) -> None:
     )
 
 
-def forget_said(tx: Transaction, before: int) -> None:
+def forget_outcomes(tx: Transaction, before: int) -> None:
     tx.db.execute("DELETE FROM reported WHERE at < ?", (before,))
 
 
-def shown(db: sqlite3.Connection, key: bytes, since: int) -> Iterator[tuple[str, str, str, str, int, int, int, int]]:
+def counted_of(
+    db: sqlite3.Connection, key: bytes, since: int
+) -> Iterator[tuple[str, str, str, str, int, int, int, int]]:
     """recipient, purposes, classes, outcome, first, last, count, entry."""
     yield from db.execute(SHOWN, (key, since))

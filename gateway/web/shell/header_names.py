@@ -1,6 +1,8 @@
-"""Which request headers carry no signal: a request with only the names in `REQUEST` is not parsed. `visitor` calls it.
+"""Names of headers: ours, those that are read, and those that carry no signal. The edge and all that stands before a
+site call it.
 
-Leaving a name out costs time, never an opt-out. Nothing that is read as a signal may ever be added (tested).
+A request with only the names in `ORDINARY_REQUEST` is not parsed. Leaving a name out costs time, never an
+opt-out. Nothing that is read as a signal may ever be added (tested).
 """
 
 from operator import itemgetter
@@ -9,9 +11,13 @@ from gateway.signals import adchoices, gpc
 
 name_of = itemgetter(0)
 PREFIX = b"gateway-"
+# What a site is told with every request, each one always.
+CONSENT, BROWSER, PLACE = b"gateway-consent", b"gateway-browser", b"gateway-place"
+REQUEST_ID = b"gateway-request"  # of every answer, too
+ACCOUNT = b"gateway-account"  # from a site: the signed assertion of whom it signed in
 # What is read of a request; none of these may ever be ordinary (a test holds it to that).
-READ = frozenset({gpc.HEADER, b"cookie", b"dnt", *adchoices.HEADERS, b"gateway-account", b"authorization"})
-REQUEST = frozenset(
+READ = frozenset({gpc.HEADER, b"cookie", b"dnt", *adchoices.HEADERS, ACCOUNT, b"authorization"})
+ORDINARY_REQUEST = frozenset(
     b"accept accept-charset accept-encoding accept-language cache-control connection content-length"
     b" content-type device-memory downlink dpr ect forwarded from host if-match if-modified-since if-none-match"
     b" if-range if-unmodified-since keep-alive max-forwards origin pragma priority purpose range referer rtt save-data"
@@ -23,7 +29,7 @@ REQUEST = frozenset(
     b" x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto x-forwarded-server x-real-ip x-request-id"
     b" x-requested-with".split()
 )
-ANSWER = frozenset(
+ORDINARY_ANSWER = frozenset(
     b"accept-ranges access-control-allow-credentials access-control-allow-headers access-control-allow-methods"
     b" access-control-allow-origin access-control-expose-headers access-control-max-age age allow alt-svc"
     b" content-disposition content-encoding content-language content-length content-location content-range"

@@ -1,0 +1,56 @@
+"""Whether a form or a script of another site posts this (CSRF): the doors of pages and of browsers ask it.
+
+A post is from our own pages by Fetch Metadata first, then Origin (Go 1.25's CrossOriginProtection); `same-site` is not
+enough. Neither header: not a browser, pass. `Origin: null` is what old browsers send from a page with `no-referrer`, so
+for opt_out and limit a valid form token outweighs it (R32). What opens something is asked more: `is_same_origin`.
+Answers that depend on this say `Vary: Sec-Fetch-Site, Origin` (gateway.web.shell.edge).
+"""
+
+from collections.abc import Collection, Mapping
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+
+
+def is_own(headers: Mapping[str, str], origins: Collection[str] = (), *, token_valid: bool = False) -> bool:
+    """`origins` are further exact origins of the operator, scheme and host. A header that came twice speaks for
+    nobody.
+    """
+    if _twice(headers):
+        return False
+    origin = headers.get("origin", "")
+    if origin in origins and origin:
+        return True
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site in {"same-origin", "none"}
+    if not origin:
+        return True
+    if origin == "null":
+        return token_valid
+    return _is_host(origin, headers)
+
+
+def is_same_origin(headers: Mapping[str, str], origins: Collection[str] = ()) -> bool:
+    """For opt_in and confirm: a browser says that its own page of ours sends this. No word about it is a no, and so is
+    `none` (an address typed in, a bookmark), which no form has.
+    """
+    if _twice(headers):
+        return False
+    origin, site = headers.get("origin", ""), headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    return bool(origin) and (origin in origins or _is_host(origin, headers))
+
+
+def _is_host(origin: str, headers: Mapping[str, str]) -> bool:
+    try:
+        return urlsplit(origin).netloc == headers.get("host", "")
+    except ValueError:  # "http://[x": no origin that a browser sends
+        return False
+
+
+def _twice(headers: Mapping[str, str]) -> bool:
+    return isinstance(headers, Headers) and any(
+        len(headers.getlist(name)) > 1 for name in ("origin", "sec-fetch-site", "host")
+    )
