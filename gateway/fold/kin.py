@@ -38,12 +38,10 @@ def mates(slate: Slate, key: bytes) -> dict[bytes, int]:
     """
     own, found = {key, *slate.row(key).targets}, dict[bytes, int]()
     for each in own:
-        row = slate.row(each)
-        for box in (each if row.spellings else None, row.box):
-            if box is not None:
-                spellings = slate.row(box).spellings
-                since = spellings.get(each, 0)
-                found |= {box: since, **{other: max(since, then) for other, then in spellings.items()}}
+        for box in {each, slate.row(each).box or each}:  # the plainest spelling may never have been met itself
+            spellings = slate.row(box).spellings
+            since = spellings.get(each, 0)
+            found |= {box: since, **{other: max(since, then) for other, then in spellings.items()}}
     return {mate: since for mate, since in found.items() if mate not in own}
 
 

@@ -45,7 +45,7 @@ def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
     row = slate.row(record.key)
     bit = Bit(record.key, record.seq, record.seq, said.source, said.mark, dated=said.dated)
     bits = {each: bit if row.own.get(each, bit).mark == said.mark else bit._replace(mark=SEVERAL) for each in purposes}
-    ins = {each: allowed for each, allowed in row.ins.items() if each not in bits} if row.ins else row.ins
+    ins = {each: allowed for each, allowed in row.ins.items() if each not in bits}
     slate.put(record.key, own={**row.own, **bits}, ins=ins)
     if record.account or row.is_alone():
         return

@@ -32,7 +32,7 @@ class Bit(NamedTuple):  # a no to one purpose, which denies while none of its co
     who: bytes  # said it; of somebody who is forgotten a random key
     seq: int  # the record that said it last
     came: int  # the record that brought it to this place
-    source: str
+    source: str  # for whoever names the no
     mark: str
     dated: bool = True
     covers: tuple[Cover, ...] = ()
@@ -61,13 +61,15 @@ class GrantGiven(NamedTuple):
 
 class KeyRow(NamedTuple):  # all that is kept of one key. Behind each: what it is; who reads it; what ends it
     own: Mapping[Purpose, Bit] = NOTHING  # its noes; its names, mailbox, looser forms, accounts; a yes covers them
-    ins: Mapping[Purpose, Allowed] = NOTHING  # its yeses; itself; a no here or by its mailbox, a release, a void
-    kept: Mapping[KeptPlace, Bit] = NOTHING  # noes of who is forgotten; itself; a yes of what they came by
+    ins: Mapping[Purpose, Allowed] = NOTHING  # its yeses; itself; a no here, any word of its mailbox, a release, a void
+    kept: Mapping[KeptPlace, Bit] = (
+        NOTHING  # noes of who is forgotten; itself, and what an account has; a yes of what they came by
+    )
     states: Mapping[StateName, tuple[bytes, ...]] = NOTHING  # for whom each is over; its names; its own source
     grants: Mapping[GrantName, GrantGiven] = NOTHING  # itself; a later no that it reads, a use, a release, a void
-    told: Mapping[str, int] = NOTHING  # the day of each notice; itself; a release
+    told: Mapping[str, int] = NOTHING  # the day of each notice; itself; a release that ends links
     age: KeyAge | None = None  # its names, and what has it as an account; the desk, unless it is fixed
-    words: Mapping[str, str] = NOTHING  # a band an installation; its names, until an account has it; taken back
+    words: Mapping[str, str] = NOTHING  # a band an installation; its names, until an account ever had it; taken back
     since: int = 0  # the first record of its present holder (R5): which noes go up; the next release
     targets: Mapping[bytes, int] = NOTHING  # identifiers that it is an exact name of, since which record; nothing
     names: Mapping[bytes, int] = NOTHING  # the other way
@@ -75,7 +77,7 @@ class KeyRow(NamedTuple):  # all that is kept of one key. Behind each: what it i
     looser: Mapping[bytes, int] = NOTHING  # the other way
     box: bytes | None = None  # the plainest spelling of its mailbox; nothing
     spellings: Mapping[bytes, int] = NOTHING  # the other way
-    accounts: Mapping[bytes, int] = NOTHING  # those with an edge to it; nothing
+    accounts: Mapping[bytes, int] = NOTHING  # those with an edge to it, whichever name they were told; nothing
     members: Mapping[bytes, int] = NOTHING  # the other way
 
     def is_alone(self) -> bool:
@@ -84,7 +86,7 @@ class KeyRow(NamedTuple):  # all that is kept of one key. Behind each: what it i
 
 
 class LinkEdge(NamedTuple):  # an account and a key that it has, had, or has another name or form of
-    start: int = 0
+    start: int = 0  # read to see whether a link that is told again says anything new
     until: int | None = None
     claimed: bool = False  # by an app's word alone: nothing goes up
     begun: int = -1  # the record by which it has it; -1: none

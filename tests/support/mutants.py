@@ -50,6 +50,9 @@ SWAPS: dict[type, type] = {
 CALLS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
 
+Lines = frozenset[tuple[str, int]]  # of the fold: room and line
+
+
 @dataclass(frozen=True)
 class Mutant:
     """`number`: which change of the room it is. `place`: the function and what stands there, by which it is listed."""
@@ -155,6 +158,7 @@ class Step:
     )  # (installation, name): as `_alone` says
     state: dict[Any, Any] = field(default_factory=dict)  # of the fold as it is, and what it says
     folded: dict[str, dict[str, Any]] = field(default_factory=dict)
+    read: dict[Any, Lines] = field(default_factory=dict)  # by a name, or as `alone` has it: which lines read it
 
 
 @dataclass
@@ -164,13 +168,13 @@ class Case:
     name: str
     who: dict[str, Any]
     steps: list[Step] = field(default_factory=list)
-    come_by: set[tuple[str, int]] = field(default_factory=set)
+    come_by: Lines = frozenset()
 
-    def finds(self, *, reads_alike: bool = False) -> bool:
-        """Whether what is folded now is not what should stand. `reads_alike`: what reads a state is as it was."""
-        return any(True for _ in self.wrong(reads_alike=reads_alike))
+    def finds(self, lines: Lines | None = None) -> bool:
+        """Whether what is folded now is not what should stand. `lines`: those that are others now; none: any may be."""
+        return any(True for _ in self.wrong(lines))
 
-    def wrong(self, *, reads_alike: bool = False) -> Iterator[str]:
+    def wrong(self, lines: Lines | None = None) -> Iterator[str]:
         from gateway.fold import fold, reading
 
         state: dict[Any, Any] = {}
@@ -179,37 +183,53 @@ class Case:
                 state.clear()
             for record in step.records:
                 state.update(fold(record, state.get))
-            if reads_alike and state == step.state:
-                continue
+            reads = [*step.rules, *step.alone]
+            if lines is not None and state == step.state:
+                reads = [each for each in reads if lines & step.read[each]]
+                if not reads:
+                    continue
             row = partial(_row, reading, state.get, step.now)
             if step.then:
                 yield from wrongs(step.then, partial(_of, step.subjects, row))
+            for each in reads:
+                if isinstance(each, str):
+                    yield from self._differs(step, each, row(step.keys[each]))
+                elif (
+                    _alone(reading, state.get, each[0], *(step.subjects[name] for name in each[1:])) != step.alone[each]
+                ):
+                    yield f"{each}: comes back otherwise, or is asked at another time"
+
+    def _differs(self, step: Step, name: str, said: dict[str, Any]) -> Iterator[str]:
+        if said != step.folded.get(name, step.rules[name]):
             exact = {key for subject in step.subjects.values() for key in subject.keys}
-            for name, rules in step.rules.items():
-                key = step.keys[name]
-                said = row(key)
-                if said != step.folded.get(name, rules):
-                    yield from differs(name, rules, said, self.who, step.acts, looser=key not in exact)
-            for (mark, name, other), expected in step.alone.items():
-                if _alone(reading, state.get, mark, step.subjects[name], step.subjects[other]) != expected:
-                    yield f"{name}: comes back otherwise, or is asked at another time"
+            looser = step.keys[name] not in exact
+            yield from differs(name, step.rules[name], said, self.who, step.acts, looser=looser)
 
     def learn(self) -> "Case":
         """What the fold says as it is, which a mutant's is compared with first, and which lines say it."""
         from gateway.fold import fold, reading
 
-        state: dict[Any, Any] = {}
-        with come_by(self.come_by):
-            for step in self.steps:
-                if step.start == 0:
-                    state.clear()
+        state, found = dict[Any, Any](), set[tuple[str, int]]()
+        for step in self.steps:
+            if step.start == 0:
+                state.clear()
+            with come_by(found):
                 for record in step.records:
                     state.update(fold(record, state.get))
-                step.state = dict(state)
-                step.folded = {name: _row(reading, state.get, step.now, step.keys[name]) for name in step.rules}
-                for (mark, name, other), rules in list(step.alone.items()):
-                    if _alone(reading, state.get, mark, step.subjects[name], step.subjects[other]) != rules:
-                        del step.alone[mark, name, other]
+            step.state = dict(state)
+            for name in step.rules:
+                with come_by(lines := set()):
+                    step.folded[name] = _row(reading, state.get, step.now, step.keys[name])
+                step.read[name] = frozenset(lines)
+                found |= lines
+            for each, rules in list(step.alone.items()):
+                with come_by(lines := set()):
+                    said = _alone(reading, state.get, each[0], *(step.subjects[name] for name in each[1:]))
+                step.read[each] = frozenset(lines)
+                found |= lines
+                if said != rules:
+                    del step.alone[each]
+        self.come_by = frozenset(found)
         return self
 
 
@@ -349,9 +369,9 @@ def agreeing(those: list[Case]) -> list[Case]:
 
 def is_found(mutant: Mutant, among: list[Case]) -> bool:
     """In a process of its own: it may do anything but end."""
-    come_by = {(mutant.room, line) for line in mutant.lines}
     everywhere = mutant.place.startswith("-")  # it is run when the room is opened
-    those = [case for case in among if everywhere or case.come_by & come_by]
+    lines = None if everywhere else frozenset((mutant.room, line) for line in mutant.lines)
+    those = [case for case in among if lines is None or case.come_by & lines]
     if not those:
         return False
     child = os.fork()
@@ -360,8 +380,7 @@ def is_found(mutant: Mutant, among: list[Case]) -> bool:
         try:
             signal.alarm(LONGEST)
             _become(mutant)
-            alike = mutant.room not in {"state", "kin", "reading"}
-            found = int(any(case.finds(reads_alike=alike) for case in those))
+            found = int(any(case.finds(lines) for case in those))
         finally:
             os._exit(found)
     return os.waitpid(child, 0)[1] != 0
