@@ -31,9 +31,12 @@ from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, Purpose, Source
 
 
 def begin_state(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
-    """A source's denial of purposes; an entry only where it is news."""
+    """A source's denial of purposes; an entry only where it is news, to any of its names: a digest of two identifiers
+    may have it from the one.
+    """
     records.know(tx, subject, milliseconds(choice.at))
-    if set(travel.widened(choice.purposes)) <= denied_by_source(tx, subject.key, source_of(choice)):
+    known = (denied_by_source(tx, name, source_of(choice)) for name in group(tx, subject.key))
+    if all(each.issuperset(travel.widened(choice.purposes)) for each in known):
         return None
     written = records.append(tx, subject, choice, request)
     apply_began(tx, subject.key, choice, written.seq)

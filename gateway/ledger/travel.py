@@ -288,10 +288,19 @@ def join_names(tx: Transaction, joining: set[bytes], key: bytes, now: int) -> No
             "INSERT OR IGNORE INTO device_state SELECT ?, source, purpose, seq FROM device_state WHERE key = ?",
             [(other, name) for other in names - {name}],
         )
-    for account in holders_of(tx, key, now):  # what it did not have by any of its names until now
-        before = names - joining
-        carry_both_ways(tx, account, joining if before & told_of(tx, account, now) else before, now)
+    for account in holders_of(tx, key, now):
+        carry_both_ways(tx, account, _met_by(tx, account, key, joining, now), now)
     recompute(tx, with_looser(tx, names), now)
+
+
+def _met_by(tx: Transaction, account: bytes, key: bytes, joining: set[bytes], now: int) -> set[bytes]:
+    """The names of an identifier that an account did not have until now."""
+    names, told = group(tx, key), told_of(tx, account, now)
+    if told & (names - joining):
+        return joining
+    had = told & joining
+    others = {other for name in had for other in canonicals(tx, name) - {key, name}}
+    return names - had - {name for other in others for name in group(tx, other)}
 
 
 def _from_others(tx: Transaction, name: bytes, names: set[bytes]) -> set[bytes]:

@@ -108,6 +108,10 @@ CASES = {
             difference("browser", [PHONE, CLAIMED, PHONE], DENY),
         ],
     ),
+    "kept_by_a_digest": (
+        difference("gaid", [UNLINK], DENY),
+        [difference("gaid", [], DENY), difference("gaid", [UNLINK], None, DENY), difference("digest", [UNLINK], DENY)],
+    ),
     "told_with_a_digest": (
         difference("digest", [UNLINK], DAY),
         [

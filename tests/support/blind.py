@@ -72,7 +72,11 @@ class Blind(Play):
 
     def tie(self, account: Subject, subject: Subject, said: LinkSaid) -> None:
         self.meet(account)
-        self.links[account.key, subject.key] = said
+        old = self.links.get((account.key, subject.key))
+        whole = (
+            old and not old.claimed and (old.until is None or old.until > self.now)
+        )  # which no claim takes the place of
+        self.links[account.key, subject.key] = old if whole and said.claimed else said
         self.say(subject, said)
 
     def link(self, said, *, claimed=False):

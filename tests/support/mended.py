@@ -125,6 +125,15 @@ def forgotten_look_alike(found: Any) -> set[str]:
     return {"deny", "own"} if forgotten and found.other["deny"] >= found.rules["deny"] else set()
 
 
+def kept_by_a_digest(found: Any) -> set[str]:
+    """What a digest of two keeps of an id that is forgotten comes to that id by the rules once it is named again; for the
+    fold it is the digest's.
+    """
+    forgotten = told_of(found, "erase", AD_IDS, mode="unlink")
+    is_id = alike(found) >= AD_IDS and not found.key.startswith("digest")
+    return {"deny"} if is_id and forgotten and found.rules["deny"] > found.other["deny"] else set()
+
+
 def told_with_a_digest(found: Any) -> set[str]:
     """What an id was told is forgotten with it; the rules leave the day with a digest that another kind has too."""
     days = {"told", "cpni_told"}
@@ -180,6 +189,7 @@ KNOWN: dict[str, Callable[[Any], set[str]]] = {
         in_doubt,
         forgotten_look_alike,
         spelling_met_later,
+        kept_by_a_digest,
         told_with_a_digest,
         end_told_beforehand,
         word_of_an_app,
