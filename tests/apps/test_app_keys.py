@@ -527,6 +527,7 @@ async def test_a_child_and_whoever_was_never_asked_get_no_ads_by_that_mode(tmp_p
 # --- how often the answer is that of who said no -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_strict_answers_are_counted_by_key_and_too_many_of_them_alarm(place):
     await place.links("a1", HERS)
     for number in range(100):

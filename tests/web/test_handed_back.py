@@ -225,6 +225,7 @@ async def until_whole(tmp_path) -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 async def test_a_connection_cut_at_each_tenth_line_loses_no_row_and_hands_nobodys_out_after_their_no(tmp_path):
     found = await until_whole(tmp_path)
     kept = found["kept"]
