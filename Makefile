@@ -14,18 +14,17 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 run: $(VENV)/.run
 	$(BIN)/gateway serve --dev --port $(PORT) --data $(DATA)
 
-# The slow part has more workers than a machine has processors: many of its tests wait.
+# More workers than a machine has processors: many tests wait.
 test: $(VENV)/.test tools
 	$(MAKE) --no-print-directory lint
-	$(BIN)/pytest tests --workers 3 -m "$(QUICK)"
-	$(BIN)/pytest tests --workers 4 -m "slow or browser"
+	$(BIN)/pytest tests --workers 4
 
 # The loop of whoever writes: every test that is not slow, once, on the first row of its table, properties with a tenth of
-# their examples; three at once, for some wait. A minute on two free cores; `make test` goes through all rows, all examples and the slow tests.
+# their examples; four at once, for some wait. A minute on two free cores; `make test` goes through all rows, all examples and the slow tests.
 # What lint finds is told behind the tests, beside which it runs.
 check: $(VENV)/.test
 	@$(MAKE) --no-print-directory lint > $(VENV)/lint.txt 2>&1 & lint=$$!; \
-	QUICK=1 $(BIN)/pytest tests --workers 3 -m "$(QUICK)" -p no:schemathesis; tests=$$?; \
+	QUICK=1 $(BIN)/pytest tests --workers 4 -m "$(QUICK)" -p no:schemathesis; tests=$$?; \
 	wait $$lint || { cat $(VENV)/lint.txt; exit 1; }; exit $$tests
 
 .PHONY: lint
