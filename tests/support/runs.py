@@ -16,15 +16,17 @@ SLOW_FILE = re.compile(r"^pytestmark = .*\bpytest\.mark\.slow\b", re.MULTILINE)
 # Files of slow tests that take longest, in this order: each is one worker's from its beginning to its end, and one that
 # came last would leave the others idle. A file that is not named here comes behind them.
 LONGEST = (
-    "tests/proxies/test_ways_in_chromium.py", "tests/faults/test_power_cut.py", "tests/machines/test_linearizable.py",
-    "tests/machines/test_store_machine.py", "tests/machines/test_replica_history.py", "tests/apps/test_react_native.py",
-    "tests/faults/test_sync_that_failed.py", "tests/browser/test_choices_in_chromium.py", "tests/web/test_strangers.py",
+    "tests/proxies/test_ways_in_chromium.py", "tests/rehearsal/test_schedule.py", "tests/faults/test_power_cut.py",
+    "tests/faults/test_sync_that_failed.py", "tests/ledger/test_oracle.py", "tests/machines/test_store_machine.py",
+    "tests/machines/test_linearizable.py", "tests/apps/test_a_stranger_with_the_app_key.py",
+    "tests/machines/test_replica_history.py", "tests/flows/test_walkthrough.py", "tests/apps/test_react_native.py",
+    "tests/web/test_one_truth.py", "tests/browser/test_choices_in_chromium.py", "tests/web/test_strangers.py",
     "tests/proxies/test_no_answer_crosses.py", "tests/browser/test_script_in_chromium.py",
     "tests/faults/test_disk_errors.py", "tests/faults/test_killed.py", "tests/faults/test_hang_ups.py",
     "tests/faults/test_files_killed.py", "tests/proxies/test_wordpress.py", "tests/fuzz/test_soak.py",
     "tests/flows/test_spellings.py", "tests/replica/test_replica.py", "tests/flows/test_replica_record.py",
     "tests/rehearsal/test_rehearsal.py", "tests/browser/test_bidders_in_chromium.py",
-    "tests/flows/test_installed_alone.py", "tests/rehearsal/test_schedule.py", "tests/cli/test_old_list.py",
+    "tests/flows/test_installed_alone.py", "tests/cli/test_old_list.py", "tests/choice/test_law_tables.py",
     "tests/choice/test_verdict_grid.py", "tests/client/test_client.py", "tests/ledger/test_erasure_verified.py",
     "tests/flows/test_share_without_end.py", "tests/machines/test_travel_machine.py", "tests/ledger/test_mirrored.py",
     "tests/web/test_answers_as_described.py", "tests/machines/test_look_alike_machine.py",
