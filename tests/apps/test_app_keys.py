@@ -397,6 +397,7 @@ async def test_an_attested_yes_lifts_nothing_that_the_backend_tied(place):
     assert await place.reason(HERS) == "opted_out"
 
 
+@pytest.mark.slow
 async def test_an_account_is_tied_to_twelve_ids_in_thirty_days_by_apps(place):
     for number in range(1, 17):
         await place.phone(named("gaid", gaid(number))).observes(proof=place.backend.proof())

@@ -31,7 +31,7 @@ LONGEST = (
     "tests/flows/test_share_without_end.py", "tests/machines/test_travel_machine.py", "tests/ledger/test_mirrored.py",
     "tests/web/test_answers_as_described.py", "tests/machines/test_look_alike_machine.py",
 )  # fmt: skip
-TOO_LONG = 0.5  # seconds of processor time: such a test is marked slow
+TOO_LONG = 0.7  # seconds of processor time: such a test is marked slow
 
 FIGURES: list[tuple[str, str, str]] = []
 SECONDS: dict[str, float] = defaultdict(float)

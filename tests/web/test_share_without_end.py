@@ -132,6 +132,7 @@ async def test_a_packed_job_of_several_members_is_read_to_its_end(forwarding):
     assert summary(answer)["sent"] == 300
 
 
+@pytest.mark.slow
 async def test_rows_before_a_broken_end_left_and_are_known_by_their_ids(forwarding, sent):
     packed = gzip.compress(b"\n".join(map(row, range(300))))
     answer = await forwarding.post(PATH, content=packed[:-8], headers=MINIMAL | {"Content-Encoding": "gzip"})
