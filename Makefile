@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 DATA ?= .data
 QUICK := not slow and not browser
+LINT := $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache && $(BIN)/vulture
 # Bytecode is kept, with us: to compile everything for each run and each service that a test starts costs minutes.
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
@@ -23,17 +24,13 @@ test: $(VENV)/.test tools
 # their examples; four at once, for some wait. A minute on two free cores; `make test` goes through all rows, all examples and the slow tests.
 # What lint finds is told behind the tests, beside which it runs.
 check: $(VENV)/.test
-	@$(MAKE) --no-print-directory lint > $(VENV)/lint.txt 2>&1 & lint=$$!; \
+	@($(LINT)) > $(VENV)/lint.txt 2>&1 & lint=$$!; \
 	QUICK=1 $(BIN)/pytest tests --workers 4 -m "$(QUICK)" -p no:schemathesis; tests=$$?; \
 	wait $$lint || { cat $(VENV)/lint.txt; exit 1; }; exit $$tests
 
 .PHONY: lint
 lint: $(VENV)/.test
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
-	$(BIN)/vulture
+	$(LINT)
 
 format: $(VENV)/.test
 	$(BIN)/ruff format .

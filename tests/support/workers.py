@@ -4,6 +4,7 @@ beginning to its end, and whoever is free takes the next. What is printed is pri
 """
 
 import atexit
+import contextlib
 import itertools
 import multiprocessing
 import traceback
@@ -121,7 +122,8 @@ class Loop:
             self.settle_in()
             self.run()
         except BaseException:
-            self.line.send((BROKEN, traceback.format_exc()))
+            with contextlib.suppress(OSError):  # the first process is gone
+                self.line.send((BROKEN, traceback.format_exc()))
         finally:
             self.config.hook.pytest_sessionfinish(session=self.session, exitstatus=int(self.session.testsfailed > 0))
             atexit._run_exitfuncs()
