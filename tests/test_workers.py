@@ -28,7 +28,28 @@ def test_row(row, lasting, tmp_path):
     with open("ran", "a") as told: told.write(f'["{__file__}", {row}, {os.getpid()}]\\n')
     assert lasting == os.getpid()
 """
+MEETS = """
+import pathlib, time
+
+def test_that_meets_the_other():
+    pathlib.Path(__file__ + ".here").touch()
+    ends = time.monotonic() + 60
+    while len(list(pathlib.Path(__file__).parent.glob("*.here"))) < 2:
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+"""
 FAILS = "def test_that_fails():\n    print('what it said')\n    assert 0\n"
+ENDS_BADLY = """
+import pytest
+
+@pytest.fixture(scope="session")
+def lasting_here():
+    yield
+    raise OSError("what went wrong at the end")
+
+def test_first(lasting_here): ...
+def test_second(): ...
+"""
 DIES = "import os\n\ndef test_that_dies():\n    os._exit(3)\n\ndef test_behind_it():\n    open('behind', 'w').close()\n"
 
 
@@ -41,7 +62,7 @@ def ran(folder, *more, **files):
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:schemathesis", "--rootdir", str(folder), "--workers", "2"]
     command = [sys.executable, "-m", "pytest", *options, *more, str(folder)]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout
+    return done.returncode, done.stdout + done.stderr
 
 
 def test_every_test_runs_once_and_a_file_in_one_process_whose_session_is_one(tmp_path):
@@ -51,9 +72,13 @@ def test_every_test_runs_once_and_a_file_in_one_process_whose_session_is_one(tmp
         processes[file].add(process)
     assert (code, len(rows), len({(file, row) for file, row, _ in rows})) == (0, 16, 16), said
     assert {len(each) for each in processes.values()} == {1}
-    assert len(set.union(*processes.values())) == 2
-    assert (tmp_path / "ended").read_text().split() == ["ended"] * 2
+    assert (tmp_path / "ended").read_text().split() == ["ended"] * len(set.union(*processes.values()))
     assert "16 passed" in said
+
+
+def test_two_files_run_at_once(tmp_path):
+    code, said = ran(tmp_path, one=MEETS, two=MEETS)
+    assert (code, "2 passed" in said) == (0, True), said
 
 
 def test_a_test_that_fails_is_told_with_what_it_printed_and_so_is_one_whose_process_dies(tmp_path):
@@ -63,6 +88,12 @@ def test_a_test_that_fails_is_told_with_what_it_printed_and_so_is_one_whose_proc
     assert "the process that ran this ended with 3" in said
     assert "2 failed, 5 passed" in said
     assert (tmp_path / "behind").exists(), "what stood behind it in its file ran all the same"
+
+
+def test_what_lasts_for_all_tests_and_ends_badly_fails_the_run(tmp_path):
+    code, said = ran(tmp_path, one=ENDS_BADLY, two=FILE)
+    assert code != 0
+    assert "what went wrong at the end" in said
 
 
 def test_a_run_that_may_fail_once_stops_there(tmp_path):

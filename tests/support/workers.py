@@ -120,12 +120,15 @@ class Loop:
             each.close()
         try:
             self.settle_in()
-            self.run()
+            try:
+                self.run()
+            finally:
+                failed = self.session.testsfailed > 0
+                self.config.hook.pytest_sessionfinish(session=self.session, exitstatus=int(failed))
         except BaseException:
             with contextlib.suppress(OSError):  # the first process is gone
                 self.line.send((BROKEN, traceback.format_exc()))
         finally:
-            self.config.hook.pytest_sessionfinish(session=self.session, exitstatus=int(self.session.testsfailed > 0))
             atexit._run_exitfuncs()
 
     def settle_in(self):
@@ -138,12 +141,10 @@ class Loop:
         capture.start_global_capturing()
 
     def run(self):
-        tests = self.ask()
-        while tests:
-            for test, after in itertools.pairwise(tests):
+        """What lasts for all tests stays from file to file: behind a file's last test comes the session itself."""
+        while tests := self.ask():
+            for test, after in itertools.pairwise([*tests, self.session]):
                 self.one(test, after)
-            last, tests = tests[-1], self.ask()  # before the last one ends: what lasts for all tests stays
-            self.one(last, tests[0] if tests else None)
 
     def ask(self):
         self.line.send((NEXT, None))
