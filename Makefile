@@ -5,8 +5,7 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 DATA ?= .data
 QUICK := not slow and not browser
-# A file's tests share what it started; the longest files come first, as tests/support/runs.py has them.
-BY_FILE := --dist loadfile --no-loadscope-reorder
+LINT := $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache && $(BIN)/vulture
 # Bytecode is kept, with us: to compile everything for each run and each service that a test starts costs minutes.
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
@@ -16,24 +15,22 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 run: $(VENV)/.run
 	$(BIN)/gateway serve --dev --port $(PORT) --data $(DATA)
 
+# More workers than a machine has processors: many tests wait.
 test: $(VENV)/.test tools
 	$(MAKE) --no-print-directory lint
-	$(BIN)/pytest tests -n 3 -m "$(QUICK)"
-	$(BIN)/pytest tests -n 3 $(BY_FILE) -m "slow or browser"
+	$(BIN)/pytest tests --workers 4
 
 # The loop of whoever writes: every test that is not slow, once, on the first row of its table, properties with a tenth of
-# their examples; three at once, for some wait. A minute on two free cores; `make test` goes through all rows, all examples and the slow tests.
+# their examples; four at once, for some wait. A minute on two free cores; `make test` goes through all rows, all examples and the slow tests.
+# What lint finds is told behind the tests, beside which it runs.
 check: $(VENV)/.test
-	$(MAKE) --no-print-directory lint
-	QUICK=1 $(BIN)/pytest tests -n 3 -m "$(QUICK)" -p no:schemathesis
+	@($(LINT)) > $(VENV)/lint.txt 2>&1 & lint=$$!; \
+	QUICK=1 $(BIN)/pytest tests --workers 4 -m "$(QUICK)" -p no:schemathesis; tests=$$?; \
+	wait $$lint || { cat $(VENV)/lint.txt; exit 1; }; exit $$tests
 
 .PHONY: lint
 lint: $(VENV)/.test
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
-	$(BIN)/vulture
+	$(LINT)
 
 format: $(VENV)/.test
 	$(BIN)/ruff format .
@@ -46,7 +43,7 @@ bench: $(VENV)/.test
 # Longer runs of what may find something new: every test with a long form, each property with twenty times its examples,
 # other ones each time, two files at once. FUZZ_SECONDS=3600 fuzzes for an hour instead of ten minutes. One table at the end.
 soak: $(VENV)/.test tools
-	SOAK=1 $(BIN)/pytest -n 2 $(BY_FILE) tests/faults tests/machines tests/fuzz tests/web/test_strangers.py tests/flows/test_share_to_teemo.py \
+	SOAK=1 $(BIN)/pytest --workers 2 tests/faults tests/machines tests/fuzz tests/web/test_strangers.py tests/flows/test_share_to_teemo.py \
 	  tests/flows/test_the_forms_time_tells_nothing.py tests/flows/test_handed_back.py tests/flows/test_spellings.py \
 	  tests/flows/test_twenty_at_once.py tests/replica/test_replica.py \
 	  $$(grep -rlE '^from support.(examples|verdicts)|^@given' tests --include='test_*.py' | grep -vE '^tests/(faults|machines|fuzz)/')

@@ -16,7 +16,7 @@ from gateway.app.composition import open_house
 from gateway.ledger import emergency
 
 examples.load_profile()
-pytest_plugins = ["support.blocking", "support.runs"]
+pytest_plugins = ["support.blocking", "support.runs", "support.workers"]
 
 # Where there is memory enough, temporary folders lie in it: a write there costs what it costs to compute. Tests of what
 # is durable ask for the disk (support/on_disk.py).

@@ -7,6 +7,7 @@ may hold a password.
 
 import hashlib
 import json
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ def _sha256(settings: Settings) -> str:
     return hashlib.sha256(settings.contents("places", "sensitive")).hexdigest()
 
 
+@cache
 def _tables(kind: str, package: str, inside: str) -> list[Document]:
     """The texts of a room's tables as they are shipped."""
     folder = resources.files(package) / inside

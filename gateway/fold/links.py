@@ -33,8 +33,7 @@ def fold_link(slate: Slate, record: Record, said: LinkSaid) -> None:
     if not goes_on or said.claimed != edge.claimed:
         _begin(slate, record, said, edge, over=over)
         return
-    start = min(edge.start, said.start) if edge.start > record.at else edge.start  # one that has come stays
-    slate.put_edge(said.account, record.key, record.seq, start=start, until=said.until)
+    slate.put_edge(said.account, record.key, record.seq, start=said.start, until=said.until)
     if over:
         end_link(slate, said.account, record.key, record.seq, keeps=not edge.claimed)
 
@@ -42,7 +41,7 @@ def fold_link(slate: Slate, record: Record, said: LinkSaid) -> None:
 def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge, *, over: bool) -> None:
     """One that is over already carries nothing."""
     account, member = said.account, record.key
-    if edge.lives() and (over or said.claimed > edge.claimed):  # nobody but an app ever spoke for it: nothing stays
+    if over or said.claimed > edge.claimed:  # nobody but an app ever spoke for it: nothing stays
         end_link(slate, account, member, record.seq, keeps=not (edge.claimed and said.claimed))
     now = {"start": said.start, "until": said.until, "claimed": said.claimed, "begun": record.seq, "past": -1}
     slate.put_edge(account, member, record.seq, ended=record.seq if over else -1, **now)

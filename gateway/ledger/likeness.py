@@ -7,7 +7,7 @@ a link, a release, an act that is good for some minutes): whoever has one is lik
 
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
@@ -23,10 +23,9 @@ BITS = 32
 PLACE = (1 << BITS) - 1
 GROUP = ~PLACE
 # Of what a row says behind its key, which are keys, numbers of entries, times, marks of installations, and sources
-# with a mark. Those of standings: `Likenesses.add_standings`.
+# with a mark. Of the two largest tables: `Likenesses.add_standings`, `add_travelled`.
 COLUMNS = {
     "own_choice": "..ntt...",
-    "travelled_choice": ".kkn",
     "device_state": "s.n",
     "grant_choice": "....n..",
     "told": "..n",
@@ -108,7 +107,6 @@ class Likenesses:
         self._places: dict[bytes, int] = {}
         self._numbers: dict[int, int] = {}
         self._known: dict[Hashable, int] = {}
-        self._came: dict[Hashable, int] = {}
 
     def settle(self, group: PeopleGroup, below: int = FOR_EVER) -> None:
         """Once all is said of it; `below`: of what was before an entry."""
@@ -175,18 +173,20 @@ class Likenesses:
             groups[place >> BITS].rows.append(known.setdefault(content, len(known)))
         return others
 
-    def add_came(self, keys: Iterable[Row], rows_of: Callable[[bytes], Iterable[Row]]) -> None:
-        """What came to keys, all of it at once. `keys`: each with what stands for its rows, equal where they are."""
-        places, came, known, groups = self._places, self._came, self._known, self._groups
-        for key, *rows in keys:
+    def add_travelled(self, rows: Iterable[Row]) -> None:
+        """As `add` does, for there are many."""
+        places, numbers, known, groups = self._places, self._numbers, self._known, self._groups
+        for key, purpose, origin, via, seq in rows:
             place = places[key]
-            group = place >> BITS
-            content = came.get(here := (group, *rows))
-            if content is None:
-                kinds = COLUMNS["travelled_choice"]
-                renamed = frozenset(tuple(map(self._renamed, kinds, row[1:], repeat(group))) for row in rows_of(key))
-                content = came[here] = self._number(renamed)
-            groups[group].rows.append(known.setdefault((place & PLACE, content), len(known)))
+            base = place & GROUP
+            content = (
+                place - base,
+                purpose,
+                places.get(origin, -1) - base,
+                places.get(via, -1) - base,
+                numbers.get(seq, -1) - base,
+            )
+            groups[place >> BITS].rows.append(known.setdefault(content, len(known)))
 
 
 def happened_to(records: Sequence[Record], keys: Turns, moments: Ranks, marks: Turns) -> tuple[Hashable, ...]:

@@ -58,8 +58,8 @@ VOIDED = "SELECT ui, seq, at FROM voided_ui WHERE at <= ?"
 DATED = """
 SELECT account, identifier, start, until, claimed FROM link_event l
 WHERE seq < ?1 AND account IS NOT NULL AND NOT released AND until IS NOT NULL
-  AND NOT EXISTS (SELECT 1 FROM link_event o
-                  WHERE o.account = l.account AND o.identifier = l.identifier AND o.turn > l.turn AND o.seq < ?1)
+  AND NOT EXISTS (SELECT 1 FROM link_event o WHERE NOT o.released
+                  AND o.account = l.account AND o.identifier = l.identifier AND o.turn > l.turn AND o.seq < ?1)
   AND NOT EXISTS (SELECT 1 FROM detail d WHERE d.at >= l.until + ?2 AND d.seq > l.seq AND d.seq < ?1)
 ORDER BY turn
 """

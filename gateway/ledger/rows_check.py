@@ -48,11 +48,6 @@ MORE = (
 OF_OTHERS = f"{ALL['standing']} WHERE {MORE} OR (seq NOT NULL AND NOT own)"
 OF_SPEAKERS = f"{ALL['standing']} WHERE own AND NOT {MORE} AND key IN ({{marks}})"
 SPEAKERS = f"SELECT count(*) FROM standing WHERE own AND NOT {MORE}"  # noqa: S608 - ours
-# What came to each key, as bytes that are the same for many keys of a group.
-CAME = """
-SELECT key, count(*), sum(length(origin) * 64 + length(via)), CAST(group_concat(origin || via || quote(purpose) || seq)
-  AS BLOB) FROM travelled_choice GROUP BY key
-"""
 ELSEWHERE = tuple(
     f"SELECT DISTINCT {columns[0]} FROM {name}"  # noqa: S608 - ours
     for name, columns in ROW_TABLES.items()
@@ -89,14 +84,15 @@ class RowsCheck:
         """
         alone, right, count, choices = self._read.alone, set[tuple[int, int]](), 0, 0
         for key, own, seq, at in self._db.execute(SAID_ONCE):
-            said = alone.get(key)
-            if said is not None and said[1] == seq and said[2] == at:
-                like = (said[0], own)
-                if like not in right and not self._wrong([PeopleGroup([key])]):
-                    right.add(like)
-                if like in right:
-                    del alone[key]
-                    count, choices = count + 1, choices + own.bit_count()
+            said = alone.pop(key, None)
+            if said is None:
+                continue
+            like = (said[0], own)
+            if said[1] != seq or said[2] != at or (like not in right and self._wrong([PeopleGroup([key])])):
+                alone[key] = said
+                continue
+            right.add(like)
+            count, choices = count + 1, choices + own.bit_count()
         self.looked_at += count
         return count, choices
 
@@ -105,7 +101,7 @@ class RowsCheck:
         db, alike = self._db, self._alike
         for name in ROW_TABLES.keys() - {"own_choice", "standing", "travelled_choice"}:
             alike.add(name, db.execute(ALL[name]))
-        alike.add_came(db.execute(CAME), lambda key: db.execute(f"{ALL['travelled_choice']} WHERE key = ?", [key]))
+        alike.add_travelled(db.execute(ALL["travelled_choice"]))
         others = alike.add_standings(db.execute(OF_OTHERS))
         speakers = [*happenings.rows_of(db, OF_SPEAKERS, spoke)]
         alike.add_standings(speakers)

@@ -215,6 +215,11 @@ def make_copy(data: Path, held: StateMap) -> None:
     _sweep(folder.parent)
 
 
+def drop_copy(data: Path) -> None:
+    """One that does not follow the log never will again, and may hold what is forgotten since."""
+    (data / STATE / COPY).unlink(missing_ok=True)
+
+
 def make_from_copy(data: Path) -> StateMap:
     """A generation that begins as the last copy. Raises `StateRefused`."""
     with contextlib.closing(open_current(data, COPY)) as copied:

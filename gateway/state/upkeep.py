@@ -150,6 +150,7 @@ class HostState:
             made = environment.make_from_copy(self._data)
             self._fold_made(made, log)
         except (StateRefused, NotAState):
+            environment.drop_copy(self._data)
             return None
         return made
 

@@ -397,6 +397,7 @@ async def test_an_attested_yes_lifts_nothing_that_the_backend_tied(place):
     assert await place.reason(HERS) == "opted_out"
 
 
+@pytest.mark.slow
 async def test_an_account_is_tied_to_twelve_ids_in_thirty_days_by_apps(place):
     for number in range(1, 17):
         await place.phone(named("gaid", gaid(number))).observes(proof=place.backend.proof())
@@ -527,6 +528,7 @@ async def test_a_child_and_whoever_was_never_asked_get_no_ads_by_that_mode(tmp_p
 # --- how often the answer is that of who said no -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_strict_answers_are_counted_by_key_and_too_many_of_them_alarm(place):
     await place.links("a1", HERS)
     for number in range(100):

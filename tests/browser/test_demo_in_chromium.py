@@ -136,9 +136,10 @@ def test_a_browser_that_says_it_to_scripts_alone_is_heard_by_the_pages_script(ru
     """`navigator.globalPrivacyControl` without the header (L8, L9): the second page is silent."""
     context = chromium.new_context()
     context.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})")
-    page = context.new_page()
+    page, first = context.new_page(), tracked(running)
     look(page, f"{running.url}/demo")
     assert comes_to(lambda: status(context, running), "opted_out") == "opted_out"
+    assert comes_to(lambda: gained(running, first), ALL_THREE) == ALL_THREE  # of the first page, and on the way no more
     before = tracked(running)
     look(page, f"{running.url}/demo/second")
     page.get_by_text("Opt-Out Request Honored").wait_for()

@@ -42,9 +42,17 @@ def table(page, running):
     return [seen.host for seen in hosts.read_hosts(running.data)]
 
 
-def loaded(page):
+# Once the page's own script has imported what tells; a second import of the same address ends when the first has.
+TELLS = """() => { const {name} = performance.getEntriesByType("resource").find((each) => /hosts\\.js$/.test(each.name)) ?? {};
+  return name && import(name).then(() => true) }"""
+SEEN = "(host) => performance.getEntriesByType('resource').some((each) => each.name.includes(host))"
+
+
+def loaded(page, running):
     page.wait_for_function(LOADED)
-    page.wait_for_load_state("networkidle")  # hosts.js too, which the status asks for
+    if running.wanted:
+        page.wait_for_function(TELLS)
+    page.wait_for_load_state("networkidle")
 
 
 def test_the_hosts_of_a_page_are_told_when_it_is_left_by_name_alone(cached, running):
@@ -52,7 +60,7 @@ def test_the_hosts_of_a_page_are_told_when_it_is_left_by_name_alone(cached, runn
     page.context.add_cookies([{"name": "session", "value": "secret", "url": running.url}])
     page.context.route("http://*.example.*/**", lambda route: route.fulfill(body="", content_type="image/gif"))
     page.reload()
-    loaded(page)
+    loaded(page, running)
     page.on("request", lambda asked: asked.url.endswith("/hosts") and sent.append(asked))
     for _ in range(2):  # a tab that is left twice tells once
         page.evaluate(LEFT)
@@ -66,12 +74,12 @@ def test_the_hosts_of_a_page_are_told_when_it_is_left_by_name_alone(cached, runn
 def test_a_page_that_is_left_for_another_one_tells_as_well(chromium, running):
     (running.data / hosts.FILE).unlink(missing_ok=True)
     context = chromium.new_context()
+    context.route("http://left.example.net/**", lambda route: route.fulfill(body="", content_type="image/gif"))
     page = context.new_page()
     page.goto(f"{running.url}/demo")
-    loaded(page)
-    page.evaluate(
-        "() => new Promise((done) => { new Image().src = 'http://left.example.net/p'; setTimeout(done, 500) })"
-    )
+    loaded(page, running)
+    page.evaluate("() => { new Image().src = 'http://left.example.net/p' }")
+    page.wait_for_function(SEEN, arg="left.example.net")
     page.goto("about:blank")
     assert table(page, running) == (["left.example.net"] if running.wanted else [])
     context.close()

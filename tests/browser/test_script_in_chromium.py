@@ -9,7 +9,7 @@ from support.pages_with_script import (
     GOOGLE,
     JOURNAL,
     LOADED,
-    PATIENT_MS,
+    PATIENT,
     PING,
     READY,
     SCRIPT,
@@ -220,7 +220,8 @@ def test_who_asks_for_the_us_string_early_is_answered_once_and_right(cached):
     waits += "__uspapi('registerDeletion', 1, () => told.push('deletion'))</script>"
     page = cached(html(STUB + waits + JOURNAL + SCRIPT))
     page.wait_for_function(LOADED)
-    page.wait_for_timeout(PATIENT_MS + 200)  # past the stub's own deadline
+    page.evaluate("lapse()")  # the stub's own deadline
+    page.wait_for_timeout(200)
     assert page.evaluate("told") == ["1YNN"]
 
 
@@ -243,20 +244,28 @@ TEXT = (
 )
 
 
-def framed(cached, head, query="", until="", **more):
-    """What a frame of another origin heard, in a sandbox as ads are put into."""
+def framed(cached, head, query="", *, until=(), lapses=False, **more):
+    """What a frame of another origin heard, in a sandbox as ads are put into, once it has all of `until`; `lapses`: the
+    stub's deadline comes when the frame listens.
+    """
     body = f'<p id="below"></p><iframe sandbox="allow-scripts" src="http://ads.example.com/frame{query}"></iframe>'
     page = cached(html(head, body), **more)
     page.context.route("http://ads.example.com/**", lambda route: route.fulfill(body=FRAME, content_type="text/html"))
     page.reload()
     heard = "() => [self.origin, heard]"
+
+    def hears(*texts):
+        assert comes_to(lambda: [each for each in texts if each not in json.dumps(said(page, heard))], []) == []
+
     if query == TEXT:
         page.wait_for_function(LOADED)
         assert comes_to(lambda: said(page, "() => start(true) || [1]"), expected=[1]), "the frame is not there"
     assert comes_to(lambda: any(said(page, heard)[1:]), expected=True), "the frame is not there"
-    if until:  # at the end, and on a busy machine later
-        comes_to(lambda: all(each in json.dumps(said(page, heard)) for each in (until, '"callId": 0')), expected=True)
-    page.wait_for_timeout(1200)
+    if lapses:
+        hears('"listenerRegistered"', '"callId": 0')
+        page.evaluate("lapse()")
+    hears(*until)
+    page.wait_for_timeout(300)  # whatever is said twice
     return said(page, heard)
 
 
@@ -269,7 +278,8 @@ def said(page, script):
 @pytest.mark.parametrize("query", ["", TEXT], ids=["objects", "text"])
 @pytest.mark.parametrize("head", [STUB + SCRIPT, SCRIPT.replace(" async", "")], ids=["stub", "script alone"])
 def test_an_ad_in_a_frame_of_another_origin_reads_what_the_page_says(cached, head, query):
-    origin, heard = framed(cached, head, query, until=HEARD.gpp, **GPC)
+    until = (HEARD.gpp, *(f'"callId": {each}' for each in range(3)))
+    origin, heard = framed(cached, head, query, until=until, **GPC)
     assert (origin, heard[0]) == ("null", {"locators": [True, True]})
     answers = [said["__gppReturn"] for said in heard if "__gppReturn" in said]
     assert sum(said["callId"] == 0 for said in answers) == 1
@@ -281,7 +291,8 @@ def test_an_ad_in_a_frame_of_another_origin_reads_what_the_page_says(cached, hea
 
 
 def test_with_the_gateway_stopped_a_frame_is_told_no(cached):
-    _, heard = framed(cached, STUB, until="signalStatus", gateway=stopped)
+    until = ('"eventName": "signalStatus"',)
+    _, heard = framed(cached, STUB, until=until, lapses=True, gateway=stopped, init=PATIENT)
     ready = [said["__gppReturn"]["returnValue"] for said in heard if said.get("__gppReturn", {}).get("callId") == 1]
     assert [event["eventName"] for event in ready] == ["listenerRegistered", "signalStatus"]
     assert ready[-1]["pingData"]["gppString"] == opted_out().gpp

@@ -166,6 +166,7 @@ def test_the_operator_says_in_which_sections_a_no_stands(said_in, texas, wyoming
         assert strings(out).out
 
 
+@pytest.mark.slow
 def test_a_client_that_writes_for_two_sections_at_most_is_never_given_more():
     """`applicableSections` holds at most two (GPP CMP API)."""
     for places in IN_THE_US.values():

@@ -31,6 +31,7 @@ def remembered_is_fresh(alike=unnumbered):
     assert named > 100
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_remembered_is_the_one_that_would_be_made_and_names_the_persons_own_entry():
     remembered_is_fresh()
 

@@ -270,6 +270,7 @@ async def test_an_opt_out_while_a_call_is_answered_stops_the_rows_that_are_not_w
     assert Counter(marks(folder).values()) == {"possible": GROUP * 3 // 2, "not_sent": GROUP // 2}
 
 
+@pytest.mark.slow
 async def test_who_hangs_up_was_handed_what_was_written_and_nothing_else(house, folder, sharing, teemo):
     back = replace(teemo, mode="return")
     rows = [replace(row(number % 6), id=f"r{number}") for number in range(GROUP * 2)]

@@ -56,6 +56,7 @@ async def longest_wait(call) -> tuple[float, float]:
         gc.enable()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", CALLS)
 @pytest.mark.parametrize("seconds", [SHIPPED, pytest.param(3600, id="control")])
 async def test_whoever_asks_meanwhile_waits_for_a_small_part_of_it(keyed, monkeypatch, what, seconds):

@@ -14,8 +14,8 @@ from support.workload import Promises, at_once, crowd
 
 pytestmark = pytest.mark.slow
 RECORDINGS = 8 if SOAK else 1
-IMAGES = 100
-CONTROL_IMAGES = 30
+IMAGES = 100 if SOAK else 60
+CONTROL_IMAGES = 30 if SOAK else 20
 LIVES = 5  # of a control, at most
 FAILS = 23  # every so-manieth sync
 FAILED = 5  # so many at least

@@ -10,12 +10,14 @@ import time
 import pytest
 from support import power_cut, recording
 from support.disk import STYLES, Disk
+from support.examples import SOAK
 from support.people import gaid, named
 from support.promises import Image, promises
 from support.workload import Client, Promise, Promises
 
 pytestmark = pytest.mark.slow
 AT_ONCE = 50
+EACH = 4 if SOAK else 2  # images of a moment
 DATABASE = "ledger.sqlite3"  # its own checkpoint comes once a second
 
 
@@ -49,12 +51,12 @@ def broken(world, promised, moments) -> tuple[int, dict[int, list[str]]]:
 
 
 def after_the_old_log_was_removed(log) -> list[int]:
-    """Moments of the second start, until it answered somebody: four images of each."""
+    """Moments of the second start, until it answered somebody."""
     processes = [event.handle >> 32 for event in log]
     second = next(at for at, process in enumerate(processes) if process and process != processes[1])
     removed = next(at for at in range(second, len(log)) if log[at].op == "U" and "ledger" in log[at].path)
     answered = next(at for at in range(second, len(log)) if log[at].op == "A")
-    return [moment for moment in range(removed, answered) for _ in range(4)]
+    return [moment for moment in range(removed, answered) for _ in range(EACH)]
 
 
 def opt_outs(client, count):
@@ -104,7 +106,7 @@ def more(world, op, seconds=20.0):
     before, end = recording.happened(world, op, DATABASE), time.monotonic() + seconds
     yield
     while recording.happened(world, op, DATABASE) == before and time.monotonic() < end:
-        time.sleep(0.05)
+        time.sleep(0.25)  # the whole log is read each time
 
 
 def failed_in_a_checkpoint(recorder, world, module="gateway"):
@@ -134,7 +136,7 @@ def just_before_the_stop(log) -> list[int]:
     processes = [event.handle >> 32 for event in log]
     second = next(at for at, process in enumerate(processes) if process and process != processes[1])
     return [
-        moment for moment in (second - 2, second - 1, second, second + 60, len(log) - 1, len(log)) for _ in range(4)
+        moment for moment in (second - 2, second - 1, second, second + 60, len(log) - 1, len(log)) for _ in range(EACH)
     ]
 
 

@@ -149,19 +149,23 @@ def test_who_stalls_finds_what_came_meanwhile_over_and_sends_none_of_it(tmp_path
         for number, one in enumerate(client.share("teemo", rows(600))):
             if number in {101, 301}:
                 first_after.append((one.reason, one.row))
+            asked_at = time.monotonic()
             if one.row is not None:
-                assert time.monotonic() < one.until
+                assert asked_at < one.until
                 sent.append(one.id)
                 one.sent()
             if number in {100, 300}:
                 time.sleep(1)
         assert first_after == [("expired", None)] * 2
-        verdicts, reasons = client.checks(asked(100), timeout_ms=10_000), []
-        for number, found in enumerate(verdicts):
-            reasons.append((found.reason, found.allowed))
-            if number == 10:
-                time.sleep(1)
-        assert reasons[11:50] == [("expired", False)] * 39
+        for _ in range(TRIES):  # the rest of the machine may hold up what was asked after it
+            reasons = []
+            for number, found in enumerate(client.checks(asked(100), timeout_ms=10_000)):
+                reasons.append((found.reason, found.allowed))
+                if number == 10:
+                    time.sleep(1)
+            assert reasons[11:50] == [("expired", False)] * 39
+            if reasons[50:] == [("no_choice", True)] * 50:
+                break
         assert reasons[50:] == [("no_choice", True)] * 50, "they were asked after it"
         client.close()
         found = Job(running.port, 600, 500).on_record(running.data)

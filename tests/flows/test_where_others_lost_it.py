@@ -226,6 +226,7 @@ async def test_a_no_for_an_id_that_nobody_here_had_ever_seen_holds_once_it_is_se
 # --- the same no, many times (IABTechLab/trusted-server #901) ---------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_page_that_asks_for_forty_things_at_once_says_one_no(client, keyed):
     """#901: each request of a burst rewrote the withdrawal, and began its time anew."""
     cookie = await new_browser(keyed)

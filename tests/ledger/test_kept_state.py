@@ -82,6 +82,16 @@ def test_a_link_that_is_over_by_its_date_ends_in_the_state_with_a_later_commit(s
     assert beside.made_anew == 0
 
 
+def test_a_number_that_went_back_before_its_links_date_stands_as_the_whole_log_has_it(story, who, beside):
+    number = who("phone", phone(1))
+    story.links(who("account", "ann"), number, until=story.now + 1000)
+    story.releases(number)
+    story.says(who("email", email(1)))
+    story.at += timedelta(milliseconds=SKEW + 2000)
+    story.says(who("email", email(2)))
+    assert beside.made_anew == 0
+
+
 def test_a_commit_whose_records_could_not_be_folded_is_not_acknowledged_and_nothing_is_answered(
     story, who, beside, monkeypatch
 ):

@@ -22,7 +22,8 @@ from support.wire import call
 pytestmark = pytest.mark.slow
 
 SEEDS = range(1, 6) if SOAK else [1]
-SUBJECTS, OPERATIONS, FEW = 400, 20_000, 12
+SUBJECTS, OPERATIONS = (400, 20_000) if SOAK else (150, 7500)
+FEW = 12
 MIRRORED = SUBJECTS if SOAK else 60
 LIVES = 5  # of the control, at most
 ENTRIES = 10  # about so many a subject

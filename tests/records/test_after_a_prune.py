@@ -79,6 +79,7 @@ def pruned(lived_in, run):
     return first["event"]
 
 
+@pytest.mark.slow
 def test_a_years_numbers_stay_and_what_is_missing_is_told_beside_them(pruned, run):
     done = run("export", "report", str(today().year))
     told = json.loads(done.stdout)

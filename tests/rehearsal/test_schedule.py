@@ -227,6 +227,7 @@ async def test_whoever_watches_the_service_sees_it(folder, monkeypatch):
         assert f"gateway_rehearsal_last_timestamp_seconds {THIRD.timestamp():.8e}".partition("e")[0] in numbers
 
 
+@pytest.mark.slow
 async def test_from_when_until_when_it_rang_is_in_the_days_evidence(folder):
     clock = [THIRD]
     async with inside.application(folder, clock=lambda: clock[0], dev=False):

@@ -185,7 +185,7 @@ def test_after_a_power_cut_it_goes_on_from_the_copy(opened, told):
 
 
 @pytest.mark.parametrize("copied", [True, False])
-def test_a_log_with_another_root_is_folded_anew(opened, told, copied):
+def test_a_log_with_another_root_is_folded_anew_and_nothing_of_the_one_before_stays(opened, told, folder, copied):
     state = opened()
     state.catch_up(told)
     if copied:
@@ -198,6 +198,7 @@ def test_a_log_with_another_root_is_folded_anew(opened, told, copied):
     assert state.catch_up(other) == 7
     assert wrongs(state, other.records, LATER) == []
     assert standing(state, "phone") is None
+    assert [each for each in (folder / STATE).iterdir() if each.is_dir()] == [current(folder)]
 
 
 def test_a_log_of_another_name_is_folded_anew(opened, told):

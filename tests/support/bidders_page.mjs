@@ -38,7 +38,7 @@ window.auction = (restrict) => {
       syncEnabled: true,
       filterSettings: { all: { bidders: "*", filter: "include" } },
       syncDelay: 0,
-      auctionDelay: 300,
+      auctionDelay: 5000,
       userIds: [
         { name: "sharedId", storage: { name: "_pubcid", type: "cookie", expires: 365 } },
         { name: "pubProvidedId", params: { eids: [eid("site.example", person.userId)] } },
@@ -46,5 +46,5 @@ window.auction = (restrict) => {
     },
   });
   const adUnits = [{ code: "top", mediaTypes: { banner: { sizes: [[300, 250]] } }, bids }];
-  return new Promise((done) => pbjs.requestBids({ adUnits, timeout: 2000, bidsBackHandler: () => done(true) }));
+  return new Promise((done) => pbjs.requestBids({ adUnits, timeout: 10000, bidsBackHandler: () => done(true) }));
 };

@@ -2,7 +2,9 @@
 
 import atexit
 import contextlib
+import importlib.util
 import shutil
+import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -18,6 +20,9 @@ from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses
 EVERYWHERE = frozenset({PUBLIC, INTERNAL, METRICS})
 DEV = {"Authorization": "Bearer dev.dev"}
 
+
+if importlib.util.find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # httpx2 looks for it at each call, through every folder of modules
 
 AT_ONCE = {"listen__level_answers": "false"}  # thousands of tests post forms, and what they wait for is not their time
 

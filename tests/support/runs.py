@@ -16,20 +16,22 @@ SLOW_FILE = re.compile(r"^pytestmark = .*\bpytest\.mark\.slow\b", re.MULTILINE)
 # Files of slow tests that take longest, in this order: each is one worker's from its beginning to its end, and one that
 # came last would leave the others idle. A file that is not named here comes behind them.
 LONGEST = (
-    "tests/proxies/test_ways_in_chromium.py", "tests/faults/test_power_cut.py", "tests/machines/test_linearizable.py",
-    "tests/machines/test_store_machine.py", "tests/machines/test_replica_history.py", "tests/apps/test_react_native.py",
-    "tests/faults/test_sync_that_failed.py", "tests/browser/test_choices_in_chromium.py", "tests/web/test_strangers.py",
+    "tests/proxies/test_ways_in_chromium.py", "tests/rehearsal/test_schedule.py", "tests/faults/test_power_cut.py",
+    "tests/faults/test_sync_that_failed.py", "tests/ledger/test_oracle.py", "tests/machines/test_store_machine.py",
+    "tests/machines/test_linearizable.py", "tests/apps/test_a_stranger_with_the_app_key.py",
+    "tests/machines/test_replica_history.py", "tests/flows/test_walkthrough.py", "tests/apps/test_react_native.py",
+    "tests/web/test_one_truth.py", "tests/browser/test_choices_in_chromium.py", "tests/web/test_strangers.py",
     "tests/proxies/test_no_answer_crosses.py", "tests/browser/test_script_in_chromium.py",
     "tests/faults/test_disk_errors.py", "tests/faults/test_killed.py", "tests/faults/test_hang_ups.py",
     "tests/faults/test_files_killed.py", "tests/proxies/test_wordpress.py", "tests/fuzz/test_soak.py",
     "tests/flows/test_spellings.py", "tests/replica/test_replica.py", "tests/flows/test_replica_record.py",
     "tests/rehearsal/test_rehearsal.py", "tests/browser/test_bidders_in_chromium.py",
-    "tests/flows/test_installed_alone.py", "tests/rehearsal/test_schedule.py", "tests/cli/test_old_list.py",
+    "tests/flows/test_installed_alone.py", "tests/cli/test_old_list.py", "tests/choice/test_law_tables.py",
     "tests/choice/test_verdict_grid.py", "tests/client/test_client.py", "tests/ledger/test_erasure_verified.py",
     "tests/flows/test_share_without_end.py", "tests/machines/test_travel_machine.py", "tests/ledger/test_mirrored.py",
     "tests/web/test_answers_as_described.py", "tests/machines/test_look_alike_machine.py",
 )  # fmt: skip
-TOO_LONG = 1.0  # seconds of processor time: such a test is marked slow
+TOO_LONG = 0.7  # seconds of processor time: such a test is marked slow
 
 FIGURES: list[tuple[str, str, str]] = []
 SECONDS: dict[str, float] = defaultdict(float)
@@ -69,9 +71,14 @@ def pytest_ignore_collect(collection_path):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """The longest files first; within a file and among the others all stays as it is."""
+    """The longest files first, then those with the most tests; within a file all stays as it is."""
     rank = {file: number for number, file in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))
+    tests = Counter(map(file_of, items))
+    items.sort(key=lambda item: (rank.get(file_of(item), len(rank)), -tests[file_of(item)]))
+
+
+def file_of(item):
+    return item.nodeid.partition("::")[0]
 
 
 @pytest.fixture

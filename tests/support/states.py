@@ -110,7 +110,7 @@ class InTheState(Folded):
 
     def caught_up(self, play, now):
         super().caught_up(play, now)
-        if self.rng.random() < 0.1:
+        if self.rng.random() < 0.1 and self.asked:
             if self.rng.random() < 0.5:
                 self.kept.stop()
             self.kept.close()

@@ -225,6 +225,7 @@ async def until_whole(tmp_path) -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 async def test_a_connection_cut_at_each_tenth_line_loses_no_row_and_hands_nobodys_out_after_their_no(tmp_path):
     found = await until_whole(tmp_path)
     kept = found["kept"]
@@ -235,6 +236,7 @@ async def test_a_connection_cut_at_each_tenth_line_loses_no_row_and_hands_nobody
     assert set(found["on record"]) == {"sent", "possible", "not_sent"}
 
 
+@pytest.mark.slow
 async def test_control_marked_as_sent_before_it_is_handed_back_rows_are_lost(tmp_path, monkeypatch):
     mark = Sharing._mark
 

@@ -64,6 +64,7 @@ async def test_the_checkpoint_is_signed_by_the_logs_key_and_anybody_may_have_it(
         note.open_note(answer.text.replace("\n", "\n1", 1), keys)
 
 
+@pytest.mark.slow
 async def test_a_stranger_rebuilds_the_root_from_the_hash_tiles_alone(long_log, client):
     stated = note.parse_checkpoint(note.text_of(await signed(client)))
     read = {}
@@ -78,6 +79,7 @@ async def test_a_stranger_rebuilds_the_root_from_the_hash_tiles_alone(long_log, 
     assert root_of(leaves[:256]) == read[1, 0][:32]
 
 
+@pytest.mark.slow
 async def test_an_auditor_rebuilds_the_root_from_the_entries_themselves(long_log, client):
     stated = note.parse_checkpoint(note.text_of(await signed(client)))
     entries = await bodies(long_log, stated.size)

@@ -571,6 +571,7 @@ async def remembered_by(door, mode):
     return "set-cookie" in answer.headers
 
 
+@pytest.mark.slow
 async def test_a_thousand_requests_with_the_signal_leave_one_entry_and_each_is_honored(door):
     before, cookie = door.entries, door.sealed(denied=frozenset())
     for _ in range(1000):

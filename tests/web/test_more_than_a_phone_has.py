@@ -98,6 +98,7 @@ async def test_a_number_beyond_the_first_ids_is_read_in_the_operators_countries_
     assert await soon_denied(desk, named("phone", "+524155550123"), named("phone", phone(23)))
 
 
+@pytest.mark.slow
 async def test_a_signal_of_many_is_kept_likewise(calling):
     _, public, desk = calling
     ids = [named("gaid", gaid(number)) for number in range(1, MANY)]

@@ -141,6 +141,7 @@ def below(app, prefix):
     return calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["mount", "fastapi", "root_path"])
 async def test_below_a_prefix_the_choices_page_is_ours_and_every_link_of_it_leads_there(folder, how):
     app = in_front_of(mine, folder, place=lambda _: "US-CA")

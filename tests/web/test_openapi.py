@@ -155,6 +155,7 @@ def is_schema(members):
     return not WORDS.isdisjoint(members) or (bool(kinds) and kinds <= TYPES)
 
 
+@pytest.mark.slow
 def test_no_schema_is_written_by_hand():
     """Each is made of a shape that a door reads or writes."""
     lines = {path.name: by_hand(path.read_text()) for path in Path(gateway.__file__).parent.rglob("*.py")}

@@ -137,6 +137,7 @@ async def shows_a_page(client):
     assert (await browser.post("/privacy-choices/data", action="download")).json()["entries"]
 
 
+@pytest.mark.slow
 async def test_every_call_is_answered_as_described_and_every_described_shape_is_seen(tmp_path):
     description = Description()
     async with calling(tmp_path, description) as client:

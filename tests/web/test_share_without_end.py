@@ -125,12 +125,14 @@ async def test_one_row_alone_may_be_answered_so_too(forwarding):
     assert summary(answer)["sent"] == 1
 
 
+@pytest.mark.slow
 async def test_a_packed_job_of_several_members_is_read_to_its_end(forwarding):
     body = b"".join(gzip.compress(row(number) + b"\n") for number in range(300))
     answer = await forwarding.post(PATH, content=body, headers=MINIMAL | {"Content-Encoding": "gzip"})
     assert summary(answer)["sent"] == 300
 
 
+@pytest.mark.slow
 async def test_rows_before_a_broken_end_left_and_are_known_by_their_ids(forwarding, sent):
     packed = gzip.compress(b"\n".join(map(row, range(300))))
     answer = await forwarding.post(PATH, content=packed[:-8], headers=MINIMAL | {"Content-Encoding": "gzip"})
@@ -148,6 +150,7 @@ async def test_bad_rows_are_counted_and_stop_nobody_elses(forwarding, sent):
     assert sent == ["r1", "r2"]
 
 
+@pytest.mark.slow
 async def test_a_bomb_is_one_bad_row_in_bounded_memory(forwarding):
     bomb = gzip.compress(b" " * (64 * 2**20) + b"x")
     told = summary(await forwarding.post(PATH, content=bomb, headers=MINIMAL | {"Content-Encoding": "gzip"}))
@@ -184,6 +187,7 @@ async def test_that_the_ledger_failed_is_told_when_all_was_read(forwarding, monk
     assert len(read) == 1000
 
 
+@pytest.mark.slow
 async def test_a_job_outlives_a_moment_without_the_ledger(forwarding, monkeypatch, sent):
     honest, failures = Sharing.answers, iter([True, False, True, True])
 

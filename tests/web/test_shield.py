@@ -62,6 +62,7 @@ async def test_every_answer_of_every_route_with_every_method_says_what_browsers_
     assert seen > 200
 
 
+@pytest.mark.slow
 async def test_every_answer_but_a_file_or_the_public_log_is_kept_by_no_cache(app):
     async for method, path, answer in answers(app, **HTTPS):
         if answer.status_code == 200 and (

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,7 @@ def version(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
+@cache
 def static(name: str) -> bytes:
     """A file of the owner's `static/` folder: inside the wheel, or beside the package in a checkout."""
     inside = resources.files("gateway") / "static" / name

@@ -3,8 +3,9 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.people import phone
 
 from gateway.choice.identity import NormalIdentifier, email_address, phone_number, read_identifier
@@ -32,9 +33,7 @@ def same(monkeypatch, kind, text):
 def test_an_address_in_normal_form_is_read_as_any_other():
     with pytest.MonkeyPatch.context() as monkeypatch:
         found = []
-        given(ADDRESSES | KNOWN)(
-            settings(max_examples=600)(lambda text: found.append(same(monkeypatch, "email", text)))
-        )()
+        given(ADDRESSES | KNOWN)(examples(600)(lambda text: found.append(same(monkeypatch, "email", text))))()
     assert any(isinstance(each, NormalIdentifier) for each in found)
 
 
@@ -43,7 +42,7 @@ def test_a_number_in_normal_form_is_read_as_any_other():
         for text in ("+12222222222", "+14155550100", "+18005551234", "+15005550006", "+11234567890", phone(1)):
             same(monkeypatch, "phone", text)
         found = []
-        given(NUMBERS)(settings(max_examples=600)(lambda text: found.append(same(monkeypatch, "phone", text))))()
+        given(NUMBERS)(examples(600)(lambda text: found.append(same(monkeypatch, "phone", text))))()
     assert any(isinstance(each, NormalIdentifier) for each in found)
 
 

@@ -160,6 +160,7 @@ SAMPLES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "spelling"), SAMPLES, ids=str)
 def test_one_that_stands_in_a_single_member_is_found_in_each(name, spelling, figure):
     theirs, _ = PEOPLE[name]
