@@ -101,7 +101,7 @@ def said_of(
 
     def rows(sql: str, *more: int) -> Iterable[tuple[Any, ...]]:
         if keys is not None:
-            return rows_of(db, sql, keys, *more)
+            return [*rows_of(db, sql, keys, *more)]
         late = "" if sql is OLD else f"seq >= {since:d} AND "  # an older link may end later
         return db.execute(ABOUT.sub(lambda of: late and f"{of[1] or ''}{late}", sql), more)
 
@@ -111,7 +111,7 @@ def said_of(
 
 def said_in(db: sqlite3.Connection, seqs: Collection[int]) -> Iterator[PlacedRecord]:
     """What some entries say."""
-    return _entries(rows_of(db, ENTERED.replace("d.key IN", "d.seq IN"), seqs, FOR_EVER, FOR_EVER))
+    return _entries([*rows_of(db, ENTERED.replace("d.key IN", "d.seq IN"), seqs, FOR_EVER, FOR_EVER)])
 
 
 def said_beside(db: sqlite3.Connection) -> Iterator[PlacedRecord]:

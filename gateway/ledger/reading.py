@@ -44,6 +44,7 @@ def blocks(db: sqlite3.Connection, below: int = EVERY, *, boxes: bool = False) -
 
 
 Leaf = dict[str, Any]
+NOTHING: list[str] = []
 KINDS, NOES = frozenset(ChoiceKind), frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})
 URL = bytes.maketrans(b"+/", b"-_")
 
@@ -60,7 +61,7 @@ class LedgerReading:
         self.alone: dict[bytes, tuple[int, int, int]] = {}
         self.found: list[str] = []
         self.unread: set[bytes] = set()  # of whom an entry cannot be read
-        self._words: dict[tuple[str, ...], int] = {}  # kind, source and purposes
+        self._words: dict[bytes, int] = {}  # kind, source and purposes
         self._voided = {row[0] for row in db.execute("SELECT seq FROM voided_choice")}
         self._unlinked = {row[0] for row in db.execute("SELECT seq FROM unlinked_event")}
         self._voids: set[tuple[int, int]] = set()
@@ -85,7 +86,7 @@ class LedgerReading:
         for seq, leaf, key, at in zip(seqs, leaves, keys, ats, strict=True):
             if key is None:
                 self._about_nobody(seq, leaf)
-            elif leaf["e"] not in KINDS:
+            elif leaf["e"] not in KINDS or type(leaf.get("p", NOTHING)) is not list:
                 self.unread.add(key)
             elif key in groups or key in alone or seq in voided or leaf["e"] not in NOES:
                 more.append(seq)
@@ -108,12 +109,12 @@ class LedgerReading:
             group.entries.append(each.record.seq)
 
     def people(self) -> list[PeopleGroup]:
-        """Each group once, but for those of whom an entry cannot be read."""
-        groups = [group for key, group in self.groups.items() if key == group.keys[0]]
-        return [group for group in groups if self.unread.isdisjoint(group.keys)] if self.unread else groups
+        """Each group once."""
+        return [group for key, group in self.groups.items() if key == group.keys[0]]
 
     def _word(self, leaf: Leaf) -> int:
-        return self._words.setdefault((leaf["e"], leaf.get("src", ""), *leaf.get("p", ())), len(self._words))
+        word = orjson.dumps([leaf["e"], leaf.get("src"), leaf.get("p")])
+        return self._words.setdefault(word, len(self._words))
 
     def _about_nobody(self, seq: int, leaf: Leaf) -> None:
         if "s" in leaf and seq not in self._unlinked:
@@ -136,7 +137,7 @@ class LedgerReading:
         if seqs[0] >= self._pruned:
             with contextlib.suppress(ValueError):
                 leaves = [*map(orjson.loads, bodies)]
-                if all(type(leaf) is dict and "e" in leaf for leaf in leaves):
+                if all(type(leaf) is dict and type(leaf.get("e")) is str for leaf in leaves):
                     return leaves
         return [self._leaf(seq, body) for seq, body in zip(seqs, bodies, strict=True)]
 
@@ -150,7 +151,7 @@ class LedgerReading:
                 leaf = orjson.loads(was) if tree.leaf_at(self._db, seq) == merkle.leaf_hash(was) else None
         except (ValueError, KeyError, tree.TreeBroken):
             leaf = None
-        if isinstance(leaf, dict) and "e" in leaf:
+        if isinstance(leaf, dict) and isinstance(leaf.get("e"), str):
             return leaf
         self.found.append(f"entry {seq} cannot be read, or is restated with other bytes than the tree has")
         return {"e": ""}

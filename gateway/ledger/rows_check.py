@@ -12,8 +12,9 @@ from typing import Any
 
 from gateway.choice.standing import IN_BITS, OUT, OUT_BITS, SHIFT, Standing
 from gateway.fold import fold, reading
+from gateway.fold.kin import family
 from gateway.fold.record import ChildFound, Kept, Record, SaidIn, SaidOut, SaidPruned
-from gateway.fold.state import Place
+from gateway.fold.state import Place, Slate
 from gateway.ledger import happenings, replay, standing_rows, table
 from gateway.ledger.likeness import Likenesses, PeopleGroup, records_of_groups
 from gateway.ledger.log_records import with_ends
@@ -76,6 +77,8 @@ class RowsCheck:
         for group in groups:
             self._alike.settle(group)
         strangers = self._add_rows(spoke, standings) | self._add_own_choices(spoke, choices)
+        if read.unread:  # of whom an entry cannot be read, which is told already
+            groups = [group for group in groups if read.unread.isdisjoint(group.keys)]
         self._look_at([*groups, *(PeopleGroup([key]) for key in sorted(strangers))])
 
     def _look_at_who_said_no_once(self) -> tuple[int, int]:
@@ -163,16 +166,18 @@ def of_keys(db: sqlite3.Connection, keys: Sequence[bytes], everybody: Iterable[b
 
 
 def too_open(db: sqlite3.Connection, keys: Iterable[bytes], records: Sequence[Record]) -> Different:
-    """Whose rows let pass what the fold denies, or say a yes that it has not. A looser form denies from when it is met
-    in the tables, and always in the fold (`gateway help fold`): whoever is no more than that is left out.
+    """Whose rows let pass what the fold denies, or say a yes that it has not. Left out is whoever is but a looser
+    form, which denies in the tables from when it is met; and whose digest another identifier has too, of which the
+    tables do not tell in every order what is whose (`gateway help fold`).
     """
     state, found = dict[Place, Any](), Different()
     for record in with_ends(records):
         state.update(fold(record, state.get))
-    now = max((record.at for record in records), default=0)
+    now, slate = max((record.at for record in records), default=0), Slate(state.get)
     for key in keys:
         kept = state.get(key)
-        if kept is not None and not (kept.owners and kept.is_alone() and not kept.own):
+        form = kept is None or (kept.owners and kept.is_alone() and not kept.own)
+        if not form and not any(len(slate.row(name).targets) > 1 for name in family(slate, key)):
             [_, _, known, *row] = db.execute(table.ROWS_OF.format(marks="?"), [key]).fetchone()
             stands = Standing() if known is None else table.standing(now, *row)
             says = reading.standing_of(key, state.get, now)

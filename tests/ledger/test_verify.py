@@ -109,6 +109,19 @@ def test_a_forgery_is_found(house_of_many, forgery):
     assert not report.passed, forgery
 
 
+@pytest.mark.parametrize("seq", [2, 10, 14])
+@pytest.mark.parametrize(
+    "body", [b"{", b"\xff", b"[]", b'{"e":["x"]}', b'{"e":"none"}', b'{"e":"opt_out","p":5,"src":[]}']
+)
+def test_an_entry_that_says_nothing_is_told_and_ends_nothing(house_of_many, seq, body):
+    tamper(
+        house_of_many, ("UPDATE entry SET body = ? WHERE seq = ?", (body, seq)), "DELETE FROM own_choice WHERE seq = 3"
+    )
+    report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=False)
+    assert any("entry" in text or "tile" in text or "frontier" in text for text in report.different)
+    assert any("own_choice of key" in text or "no row was looked at" in text for text in report.different)
+
+
 def person(folder, seq):
     with contextlib.closing(sqlite3.connect(folder / schema.FILE)) as db:
         return db.execute("SELECT person, event, key FROM detail WHERE seq = ?", (seq,)).fetchone()
