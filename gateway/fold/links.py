@@ -43,6 +43,8 @@ def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge, *, over
     account, member = said.account, record.key
     if over or said.claimed > edge.claimed:  # nobody but an app ever spoke for it: nothing stays
         end_link(slate, account, member, record.seq, keeps=not (edge.claimed and said.claimed))
+    if edge.begun >= 0:  # what came by the claim that was
+        revoke_over(slate, with_looser(slate, family(slate, member)))
     now = {"start": said.start, "until": said.until, "claimed": said.claimed, "begun": record.seq, "past": -1}
     slate.put_edge(account, member, record.seq, ended=record.seq if over else -1, **now)
     if over and not said.claimed:
