@@ -16,6 +16,7 @@ from support.people import gaid, named
 from support.wire import call
 
 JOB = "night-1"
+BUSY = 100  # times that a gateway may say that it has not written yet
 HEADERS = {"Authorization": "Bearer dev.dev", "Content-Type": "application/x-ndjson", "Gateway-Job": JOB}
 
 
@@ -44,11 +45,16 @@ class Job:
         )
 
     def post(self, cut: int | None = None) -> list[dict]:
-        """Writes all, then reads so many lines and closes, or all of them."""
+        """Writes all, then reads so many lines and closes, or all of them; again where it is told to post them again."""
         told = []
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)) as caller:
-            caller.request("POST", "/v1/shares/teemo", self.body(), HEADERS)
-            answer = caller.getresponse()
+            for _ in range(BUSY):
+                caller.request("POST", "/v1/shares/teemo", self.body(), HEADERS)
+                answer = caller.getresponse()
+                if answer.status != 503:
+                    break
+                answer.read()
+                time.sleep(0.2)
             assert answer.status == 200, answer.read()
             while (cut is None or len(told) < cut) and (line := answer.readline()):
                 told.append(json.loads(line))
