@@ -13,6 +13,7 @@ from gateway.consent import share
 pytestmark = pytest.mark.anyio
 NDJSON = {"Content-Type": "application/x-ndjson"}
 ROWS = 600
+TRIES = 5
 SHIPPED = share.SECONDS
 
 
@@ -69,7 +70,11 @@ async def test_whoever_asks_meanwhile_waits_for_a_small_part_of_it(keyed, monkey
     async def call():
         answers.append(await keyed.post(path, content=body, headers=headers))
 
-    waited, whole = await longest_wait(call)
+    for _ in range(TRIES):  # on a busy machine a long turn may be longer than the writer's patience
+        answers.clear()
+        waited, whole = await longest_wait(call)
+        if answers[0].status_code != 503:
+            break
     assert answers[0].status_code == 200
     assert answers[0].text.count('"allowed":true' if "checks" in path else '"outcome"') == ROWS
     assert (waited < whole / 6) == (seconds == SHIPPED), (waited, whole)

@@ -326,7 +326,7 @@ def travels_like_a_choice(tx, subject, choice, request):
 END = device_states.end_state
 
 
-@pytest.mark.parametrize(("act", "broken"), [("end", ends_every_source), ("begin", travels_like_a_choice)])
+@pytest.mark.parametrize(("act", "broken"), [("end_state", ends_every_source), ("begin_state", travels_like_a_choice)])
 def test_a_ledger_whose_states_end_or_travel_too_easily_does_not_pass(monkeypatch, act, broken):
     monkeypatch.setattr(device_states, act, broken)
     assert told(LIMITED) != []

@@ -77,5 +77,5 @@ PLANTS = {
 def test_the_control_a_state_with_a_fault_is_found(tmp_path, monkeypatch, name):
     monkeypatch.setattr(*PLANTS[name])
     with pytest.raises(AssertionError) as found:
-        through_the_state(tmp_path, universes=12)
+        through_the_state(tmp_path, universes=60)  # until it shows: the rarest does in one of seven
     assert found.traceback[-1].path.name == states.__file__.rpartition("/")[2]

@@ -51,7 +51,8 @@ class Found:
 def read(world: Path, promised: Promises) -> Recording:
     """A recording that is whole: the files made again from it are those on the disk."""
     log = recording.events(world)
-    assert recording.missed(world, log) == [], "the recorder did not see every write"
+    missed = recording.missed(world, log)
+    assert missed == [], f"the recorder did not see every write: {missed}"
     return Recording(world, log, understand(answers(log), promised, world / "data"))
 
 
