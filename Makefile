@@ -18,7 +18,7 @@ run: $(VENV)/.run
 # More workers than a machine has processors: many tests wait.
 test: $(VENV)/.test tools
 	$(MAKE) --no-print-directory lint
-	$(BIN)/pytest tests --workers 4
+	$(BIN)/pytest tests --workers 3
 
 # The loop of whoever writes: every test that is not slow, once, on the first row of its table, properties with a tenth of
 # their examples; four at once, for some wait. A minute on two free cores; `make test` goes through all rows, all examples and the slow tests.
