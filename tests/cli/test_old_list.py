@@ -345,7 +345,7 @@ BYTES = st.lists(
 @given(body=BYTES.map(b"".join))
 def test_the_parts_are_the_whole_whatever_a_file_holds(take, folder, body):
     told, (total, *parts) = take(HEADER + good(1) + body + b"\n" + good(2))
-    assert total == sum(parts) == len(re.split(rb"\r\n?|\n", body)) + 2
+    assert total == sum(parts) == len(re.split(rb"\r\n?|\n", body + b"\n")) + 1
     named = {int(number) for number in re.findall(r"line (\d+): ", told.stderr)}
     assert len(named) >= parts[DOUBT] + parts[REFUSED]
     assert off(folder, "email", email(2)) == {*ALL_PURPOSES}
