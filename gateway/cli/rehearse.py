@@ -140,9 +140,8 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
 @options.as_json
 def hosts(data: Path, file: Path | None, as_json: bool) -> None:
     settings = settings_of.load_settings(file, os.environ)
-    secret_files.load_secrets(
-        data
-    )  # refuses a folder that is none of a gateway's: "none was seen" would not be true of it
+    # Refuses a folder that is none of a gateway's: "none was seen" would not be true of it.
+    secret_files.load_secrets(data)
     recipients = {name: (str(item.role), item.hosts) for name, item in settings.recipients.items()}
     rows = [
         (each.host, each.first, each.last, seen.registered(each.host, recipients)) for each in seen.read_hosts(data)

@@ -116,9 +116,8 @@ DEVICE_LABEL = b"device/1"
 OLDER, VERSION = 1, 2
 HEAD = struct.Struct(">BB16s")  # version, how many peppers the keys are wrapped with, device id
 REPORTED = struct.Struct(f">?H{KEY_BYTES}s")  # attested, the day since 1970 on which it was first told, the key
-WAS = struct.Struct(
-    f">?{KEY_BYTES}s"
-)  # of the older version: its flag said who named an id first, which proves nothing
+# Of the older version: its flag said who named an id first, which proves nothing.
+WAS = struct.Struct(f">?{KEY_BYTES}s")
 MOST_IDS = 12  # ids of one installation: IDFV, app-set id, and ten ad ids one after the other
 NEW, WITHIN = 4, 30  # ids that nobody proved, and days in which no more of them are taken in
 

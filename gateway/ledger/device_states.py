@@ -35,8 +35,8 @@ def begin_state(tx: Transaction, subject: Subject, choice: Choice, request: byte
     may have it from the one.
     """
     records.know(tx, subject, milliseconds(choice.at))
-    known = (denied_by_source(tx, name, source_of(choice)) for name in group(tx, subject.key))
-    if all(each.issuperset(widened(choice.purposes)) for each in known):
+    wanted, source = set(widened(choice.purposes)), source_of(choice)
+    if all(wanted <= denied_by_source(tx, name, source) for name in group(tx, subject.key)):
         return None
     written = records.append(tx, subject, choice, request)
     apply_began(tx, subject.key, choice, written.seq)

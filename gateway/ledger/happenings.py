@@ -39,16 +39,17 @@ KEPT_REVOKED = (
 )
 KEPT_NOTICES = "SELECT seq, at, key, notice, day FROM kept_told WHERE key IN ({marks}) AND at <= ?"
 KEPT_AGES = "SELECT seq, at, key, band, youngest, fixed FROM kept_age WHERE key IN ({marks}) AND at <= ?"
-SAID = (
-    f"SELECT d.seq, d.at, d.request, d.key, d.kind, {BODY}, g.informed, g.parental, l.account, l.start, l.until,"  # noqa: S608
-    f" l.claimed, t.day, t.outcome, a.band, a.may_rise, m.mark FROM detail d {JOINED}"
-    " LEFT JOIN given g ON g.seq = d.seq"
+VOIDED = "SELECT ui, seq, at FROM voided_ui WHERE at <= ?"
+# What an entry says, with what stands beside it; but for what was voided by a moment.
+ENTERED = (
+    f"{BODY}, g.informed, g.parental, l.account, l.start, l.until, l.claimed, t.day, t.outcome,"  # noqa: S608 - ours
+    f" a.band, a.may_rise, m.mark FROM detail d {JOINED} LEFT JOIN given g ON g.seq = d.seq"
     " LEFT JOIN link_event l ON l.seq = d.seq AND l.at IS NOT NULL AND NOT l.released"
     " LEFT JOIN told_event t ON t.seq = d.seq LEFT JOIN age_event a ON a.seq = d.seq"
-    " LEFT JOIN acted m ON m.seq = d.seq"
-    f" WHERE d.key IN ({{marks}}) AND d.at <= ? AND {BODY} IS NOT NULL"
+    " LEFT JOIN acted m ON m.seq = d.seq WHERE d.key IN ({marks}) AND d.at <= ?"
     " AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq AND v.at <= ?)"
 )
+SAID = f"SELECT d.seq, d.at, d.request, d.key, d.kind, {ENTERED} AND {BODY} IS NOT NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ def _used(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happen
 
 
 def _voided(db: sqlite3.Connection, now: int) -> Iterator[Happening]:
-    for ui, seq, at in db.execute("SELECT ui, seq, at FROM voided_ui WHERE at <= ?", (now,)):
+    for ui, seq, at in db.execute(VOIDED, (now,)):
         yield Happening(seq, ENTRIES, at, 0, VoidHappening(ui))
 
 

@@ -19,6 +19,7 @@ from gateway.fold import record as told
 from gateway.fold.record import Kept, Record, Said
 from gateway.ledger.grants import ACT
 from gateway.ledger.happenings import (
+    ENTERED,
     ENTRIES,
     KEPT_AGES,
     KEPT_DENIES,
@@ -32,11 +33,11 @@ from gateway.ledger.happenings import (
     SPELT,
     SPENT,
     USED,
+    VOIDED,
     rows_of,
 )
 from gateway.ledger.reach import SKEW
 from gateway.ledger.records import ACTS
-from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.standing_rows import FOR_EVER
 from gateway.ledger.tree import root_at
 from gateway.ledger.unlinked_remains import End
@@ -54,7 +55,6 @@ OLD = (
     " (SELECT min(seq) FROM detail d WHERE d.seq >= l.seq AND d.at >= l.until)"
     " FROM link_event l WHERE identifier IN ({marks}) AND at IS NULL AND start <= ?"
 )
-VOIDED = "SELECT ui, seq, at FROM voided_ui WHERE at <= ?"
 DATED = """
 SELECT account, identifier, start, until, claimed FROM link_event l
 WHERE seq < ?1 AND account IS NOT NULL AND NOT released AND until IS NOT NULL
@@ -68,14 +68,7 @@ SELECT origin || ' ' || hex(ledger), size, peppers, pruned, (SELECT count(*) FRO
   (SELECT max(by) FROM voided_choice), (SELECT max(seq) FROM erasure) FROM head
 """
 PLACES = 2**20  # records that may have one entry's place: of an unlink some thousands
-ENTERED = (
-    f"SELECT d.seq, d.at, d.key, d.kind, {BODY}, g.informed, g.parental, l.account, l.start, l.until, l.claimed,"  # noqa: S608
-    f" t.day, t.outcome, a.band, a.may_rise, m.mark FROM detail d{JOINED} LEFT JOIN given g ON g.seq = d.seq"
-    " LEFT JOIN link_event l ON l.seq = d.seq AND l.at IS NOT NULL AND NOT l.released"
-    " LEFT JOIN told_event t ON t.seq = d.seq LEFT JOIN age_event a ON a.seq = d.seq"
-    " LEFT JOIN acted m ON m.seq = d.seq WHERE d.key IN ({marks}) AND d.at <= ?"
-    " AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq AND v.at <= ?)"
-)
+SAID = f"SELECT d.seq, d.at, d.key, d.kind, {ENTERED}"
 
 
 class PlacedRecord(NamedTuple):
@@ -105,13 +98,13 @@ def said_of(
         late = "" if sql is OLD else f"seq >= {since:d} AND "  # an older link may end later
         return db.execute(ABOUT.sub(lambda of: late and f"{of[1] or ''}{late}", sql), more)
 
-    found = [*_beside(rows, now), *_entries(rows(ENTERED, now, now)), *_screens(db, now)]
+    found = [*_beside(rows, now), *_entries(rows(SAID, now, now)), *_screens(db, now)]
     return [each.record for each in sorted(found, key=PlacedRecord.order) if each.record.seq >= since]
 
 
 def said_in(db: sqlite3.Connection, seqs: Collection[int]) -> Iterator[PlacedRecord]:
     """What some entries say."""
-    return _entries([*rows_of(db, ENTERED.replace("d.key IN", "d.seq IN"), seqs, FOR_EVER, FOR_EVER)])
+    return _entries([*rows_of(db, SAID.replace("d.key IN", "d.seq IN"), seqs, FOR_EVER, FOR_EVER)])
 
 
 def said_beside(db: sqlite3.Connection) -> Iterator[PlacedRecord]:
@@ -200,7 +193,7 @@ def _age(band: str, youngest: str, fixed: int) -> told.KeptAge:
 
 
 class Entered(NamedTuple):
-    """A row of `ENTERED`, its leaf read."""
+    """A row of `SAID`, its leaf read."""
 
     seq: int
     at: int

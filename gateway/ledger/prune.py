@@ -61,7 +61,6 @@ class _Needed:
         found |= {seq for key, (word, seq, _) in self._reading.alone.items() if self._of_word(key, word, seq)}
         for group in self._reading.people():
             alike.settle(group, self._below)
-            group.entries.sort()
             again = tuple(place for place, seq in enumerate(group.entries) if seq in self._again)
             like = group.keys[0] if group.happened is None else (group.happened, again)
             waiting.setdefault(like, []).append(group)
@@ -104,7 +103,7 @@ class _Needed:
 def _voidable(happened: Iterable[Happening]) -> list[frozenset[str]]:
     """None of the screens that people consented on, each alone, and all: what a void of it would bring back is kept."""
     screens = {each.consent.screen for each in happened if each.consent} - {""}
-    return [*{frozenset[str](): 0, **{frozenset({each}): 0 for each in sorted(screens)}, frozenset(screens): 0}]
+    return [*dict.fromkeys([frozenset[str](), *(frozenset({each}) for each in sorted(screens)), frozenset(screens)])]
 
 
 def _without(happened: list[Happening], screens: frozenset[str]) -> list[Happening]:

@@ -137,9 +137,8 @@ def stand_again(tx: Transaction, keys: Iterable[bytes]) -> set[bytes]:
     """
     touched = reach.connected_people(tx.db, keys)
     touched |= {row[0] for row in happenings.rows_of(tx.db, FORMS, touched)}
-    everybody = reach.connected_people(
-        tx.db, touched
-    )  # of a looser form all owners, for its row is made from all of them
+    # Of a looser form all owners, for its row is made from all of them.
+    everybody = reach.connected_people(tx.db, touched)
     happened = happenings.of(tx.db, everybody, standing_rows.FOR_EVER)
     with contextlib.closing(live_again(tx.db, everybody, happened)) as life:
         return standing_rows.replace_rows(tx.db, life, sorted(touched), tx.size)

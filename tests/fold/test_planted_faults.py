@@ -3,17 +3,14 @@
 """
 
 import json
-import os
-import signal
 from functools import partial
-from importlib import import_module
 from itertools import chain
 from pathlib import Path
 
 import pytest
 from support.acts import Play
 from support.blind import Blind, is_blind
-from support.mutants import HERE, ROOMS
+from support.mutants import HERE, become, exit_code
 from support.oracle import Folded
 
 from gateway.ledger.subjects import milliseconds
@@ -28,16 +25,9 @@ LONGEST = 20  # seconds
 FOUND = 3  # an exit code that nothing else has: a fault that raises, or does not end, is none that hurts in silence
 
 
-def source_with(fault, room):
-    there = (HERE / f"{room}.py").read_text(encoding="utf-8")
-    return there.replace(fault["was"], fault["becomes"]) if room == fault["room"] else there
-
-
 def plant(fault):
-    """The rooms anew in their order, one of them with the fault."""
-    for room in ROOMS:
-        module = import_module("gateway.fold" if room == "__init__" else f"gateway.fold.{room}")
-        exec(compile(source_with(fault, room), f"{room}.py", "exec"), module.__dict__)
+    there = (HERE / f"{fault['room']}.py").read_text(encoding="utf-8")
+    become(fault["room"], compile(there.replace(fault["was"], fault["becomes"]), f"{fault['room']}.py", "exec"))
 
 
 def is_wrong(history):
@@ -66,17 +56,12 @@ def wrong_alone(history):
 
 
 def is_found(fault):
-    """In a process of its own, which may do anything but end."""
-    child = os.fork()
-    if child == 0:
-        code = 0
-        try:
-            signal.alarm(LONGEST)
-            plant(fault)
-            code = FOUND if is_wrong(HISTORIES[fault["found_by"]]) else 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == FOUND
+
+    def finds():
+        plant(fault)
+        return FOUND if is_wrong(HISTORIES[fault["found_by"]]) else 0
+
+    return exit_code(finds, LONGEST) == FOUND
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault["fault"] for fault in FAULTS])

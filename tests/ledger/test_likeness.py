@@ -2,17 +2,16 @@
 for the others.
 """
 
-import contextlib
 import os
-import sqlite3
 
 import pytest
 from support import inside
 from support.everybody import AT, story
 from support.people import email, named, phone
+from support.tampering import laid_open
 
 from gateway.app import composition
-from gateway.ledger import links, records, rows_check, schema, verify
+from gateway.ledger import links, records, rows_check, verify
 from gateway.ledger.likeness import PeopleGroup
 from gateway.ledger.links import Span
 from gateway.ledger.standing_rows import ROW_TABLES
@@ -41,10 +40,7 @@ def made(tmp_path_factory):
     with composition.open_house(folder, inside.settings(), dev=True) as house:
         story(house)
         keys = [household(house, number) for number in range(ALIKE)][1]
-    with contextlib.closing(sqlite3.connect(folder / schema.FILE, isolation_level=None)) as db:
-        for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
-            db.execute(f"DROP TRIGGER {name}")
-        db.execute("UPDATE head SET signed = 0")  # nobody keeps a last checkpoint of it here
+    with laid_open(folder) as db:
         yield db, keys
 
 

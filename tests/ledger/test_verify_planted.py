@@ -1,14 +1,14 @@
 """One fault at a time, in every row and column of people whose rows `gateway verify` looks at all at once."""
 
 import contextlib
-import sqlite3
 
 import pytest
 from support import inside
 from support.everybody import story
+from support.tampering import laid_open
 
 from gateway.app import composition
-from gateway.ledger import schema, verify
+from gateway.ledger import verify
 from gateway.ledger.standing_rows import ROW_TABLES
 
 # Somebody of every sort: by an entry that is about them, or by a way to one who said nothing.
@@ -41,10 +41,7 @@ def ledger(tmp_path_factory):
     composition.migrate(folder)
     with composition.open_house(folder, inside.settings(), dev=True) as house:
         story(house)
-    with contextlib.closing(sqlite3.connect(folder / schema.FILE, isolation_level=None)) as db:
-        for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
-            db.execute(f"DROP TRIGGER {name}")
-        db.execute("UPDATE head SET signed = 0")  # nobody keeps a last checkpoint of it here
+    with laid_open(folder) as db:
         yield db
 
 

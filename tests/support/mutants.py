@@ -14,7 +14,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib import import_module
@@ -374,24 +374,32 @@ def is_found(mutant: Mutant, among: list[Case]) -> bool:
     those = [case for case in among if lines is None or case.come_by & lines]
     if not those:
         return False
+
+    def finds() -> int:
+        become(mutant.room, compile(mutated(mutant), f"{mutant.room}.py", "exec"))
+        return int(any(case.finds(lines) for case in those))
+
+    return exit_code(finds, LONGEST) != 0
+
+
+def exit_code(work: Callable[[], int], seconds: int) -> int:
+    """What work comes to in a process of its own: 1 where it raises, below 0 where it does not end."""
     child = os.fork()
     if child == 0:
-        found = 1
+        code = 1
         try:
-            signal.alarm(LONGEST)
-            _become(mutant)
-            found = int(any(case.finds(lines) for case in those))
+            signal.alarm(seconds)
+            code = work()
         finally:
-            os._exit(found)
-    return os.waitpid(child, 0)[1] != 0
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _become(mutant: Mutant) -> None:
-    """The rooms anew in their order, one of them as the mutant is."""
+def become(changed: str, code: CodeType) -> None:
+    """The rooms anew in their order, one of them changed."""
     for room in ROOMS:
         module = import_module("gateway.fold" if room == "__init__" else f"gateway.fold.{room}")
-        code = compile(mutated(mutant), f"{room}.py", "exec") if room == mutant.room else as_it_is(room)
-        exec(code, module.__dict__)
+        exec(code if room == changed else as_it_is(room), module.__dict__)
 
 
 @cache

@@ -18,3 +18,13 @@ def tamper(folder, *statements):
             assert changed, f"changes nothing: {sql}"
         for _, sql in triggers:
             db.execute(sql)
+
+
+@contextlib.contextmanager
+def laid_open(folder):
+    """A ledger whose triggers are gone for good, and of which nobody keeps a last checkpoint."""
+    with contextlib.closing(sqlite3.connect(folder / schema.FILE, isolation_level=None)) as db:
+        for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+            db.execute(f"DROP TRIGGER {name}")
+        db.execute("UPDATE head SET signed = 0")
+        yield db

@@ -194,9 +194,8 @@ def _quiet(stated: object) -> str | None:
         return None
 
 
-TYPED = frozenset(
-    {"account", "email", "phone", *kinds.DIGESTS} - {*kinds.AD_ID_DIGESTS}
-)  # what anybody may know of somebody
+# What anybody may know of somebody.
+TYPED = frozenset({"account", "email", "phone", *kinds.DIGESTS} - {*kinds.AD_ID_DIGESTS})
 FORGED = Malformed("device_token", "seal")
 NOBODY = frozenset[bytes]()
 # Of whom an SDK with a mode without a person still shows ads: who said no, by a choice or by what the call says.

@@ -178,9 +178,8 @@ class Defaults:
     def __init__(self, stated: Mapping[str, Any]) -> None:
         self._stated = stated
         self._asked = {name: value for name, value in stated.items() if name not in OF_THE_PERSON}
-        self._named: Mapping[str, Any] = (
-            {"identifiers": []} if "identifiers" in stated else {}
-        )  # then a check may name nobody further
+        # Whoever names somebody for all lets no check name anybody further.
+        self._named: Mapping[str, Any] = {"identifiers": []} if "identifiers" in stated else {}
         self._shared: wire.Check | Problem | None = None
 
     def sends(self, one: object) -> bool:
