@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from importlib import resources
 
 import pytest
-from playwright.sync_api import Error, sync_playwright
+from playwright.sync_api import sync_playwright
 from support import chromium as installed
 from support import inside, proxies
-from support.chromium import comes_to
+from support.chromium import comes_to, go_again
 from support.elsewhere import Elsewhere
 from support.ports import free_port
 from support.service import HERE
@@ -198,16 +198,6 @@ def says_no(mount, browser, how: str, account=None) -> None:
         tab.get_by_role("heading", name=HONORED).wait_for()
 
 
-def go_again(page, url: str) -> None:
-    """To the page that this tab has: on a busy machine its own script, which was told, loads it at the same moment."""
-    try:
-        page.goto(url)
-    except Error as error:
-        if f'interrupted by another navigation to "{url}"' not in str(error):
-            raise
-        page.wait_for_load_state()
-
-
 REASONS = ["header", "cookie", "account"]
 
 
@@ -300,12 +290,12 @@ def test_what_was_set_going_before_ends_with_the_no(mount, browser, far, arrived
         go_again(page, f"{mount.url}/page?ways={','.join(BEFORE)}")
     for each in (page, other):
         if each is other and how == "account":
-            each.reload()
+            go_again(each)
         each.get_by_role("switch", name=HONORED).wait_for()
     time.sleep(0.5)
     before = arrived()
     for each in (page, other):
-        each.reload()
+        go_again(each)
         each.get_by_role("switch", name=HONORED).wait_for()
     time.sleep(TIME_TO_SPEAK)
     still = {name: gained for name, gained in arrived().items() if gained != before.get(name)}
@@ -322,7 +312,7 @@ def test_a_service_worker_that_the_site_names_stays_and_no_other(far, browser, t
         page.wait_for_function("() => navigator.serviceWorker.controller")
         page.evaluate("caches.open('pages').then((kept) => kept.put('/page', new Response('from before')))")
         in_the_dialog(page)
-        page.goto(f"{url}/page")  # which registers none
+        go_again(page, f"{url}/page")  # which registers none
         page.get_by_role("switch", name=HONORED).wait_for()
         left = "navigator.serviceWorker.getRegistrations().then((found) => found.length)"
         kept = "caches.keys().then((names) => names.length)"

@@ -22,6 +22,25 @@ def visit(page, url: str) -> None:
     time.sleep(0.3)  # a beacon is sent after load and nobody waits for it
 
 
+ITS_OWN = ("interrupted by another navigation", "net::ERR_ABORTED")
+
+
+def go_again(page, url: str | None = None) -> None:
+    """To a page from one that was told of a no, or `url` None: that one anew. Its own script may load it anew at the
+    same moment, and then the browser drops whichever came first.
+    """
+    for _ in range(5):
+        try:
+            page.goto(url) if url else page.reload()
+        except playwright.Error as error:
+            if not any(said in str(error) for said in ITS_OWN):
+                raise
+            page.wait_for_load_state()
+        else:
+            return
+    raise AssertionError(f"{url}: five times another navigation came before it")
+
+
 def comes_to(found, expected, seconds: float = 20.0):
     """What `found()` is, once it is what is expected or the time is over: a beacon of a busy machine comes later."""
     ends = time.monotonic() + seconds
