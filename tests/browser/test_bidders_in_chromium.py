@@ -130,6 +130,9 @@ def profiles(driver, program, hosts, tmp_path_factory):
         yield both
 
 
+AUCTIONS = 3  # at the most, until what must leave a page has left it
+
+
 @dataclass(frozen=True)
 class Left:
     """What left a page in one auction."""
@@ -155,7 +158,14 @@ def auction(profiles, hosts):
         )
 
     def held(url, place, *, out, restrict=None, wants=lambda left: left.hosts.issuperset(HOSTS)):
-        """`wants`: what must be there at the end; on a busy machine it comes later."""
+        """`wants`: what must be there at the end; on a busy machine it comes later, or an auction is over without it."""
+        for _ in range(AUCTIONS):
+            found = held_once(url, place, out=out, restrict=restrict, wants=wants)
+            if wants(found):
+                break
+        return found
+
+    def held_once(url, place, *, out, restrict, wants):
         context = profiles[out]
         context.clear_cookies()
         kept = [("127.0.0.1", "place", place), ("127.0.0.1", "_pubcid", PERSON["_pubcid"])]
@@ -211,11 +221,17 @@ def test_with_the_states_section_alone_the_ids_of_whoever_said_no_leave_where_pr
     auction, url_of_the_states_section_alone, place, read
 ):
     """Control: it is the national section that keeps them in."""
-    out = auction(url_of_the_states_section_alone, place, out=True)
+    wanted = set() if read else set(PERSON)
+    out = auction(
+        url_of_the_states_section_alone,
+        place,
+        out=True,
+        wants=lambda left: left.hosts.issuperset(HOSTS) and left.ids >= wanted,
+    )
     [section] = out.gpp["applicableSections"]
     [prebid] = [reader for reader in READERS if reader.name == "Prebid.js"]
     assert (section in prebid.reads) is read
-    assert out.ids == (set() if read else set(PERSON))
+    assert out.ids == wanted
 
 
 @pytest.mark.parametrize("place", ["US-CA", "US-TX", "US-NY"])

@@ -50,7 +50,7 @@ class Difference:
     other: dict[str, Any]
     who: dict[str, Any] = field(repr=False)
     acts: tuple[Act, ...] = field(repr=False)
-    looser: bool = False  # whether the key is nothing but a looser form of somebody's
+    looser: bool = False  # whether the key is nothing but a looser form of whoever was named so far
 
     @property
     def tighter(self) -> tuple[bool, bool]:
@@ -61,6 +61,12 @@ class Difference:
     def __str__(self) -> str:
         said = "; ".join(f"{each}: {_few(self.rules[each])}, not {_few(self.other[each])}" for each in self.fields)
         return f"universe {self.seed}, act {len(self.acts)}, {self.key}: {said}"
+
+
+def _named_in(acts: Iterable[Act]) -> set[str]:
+    """Whom they speak of."""
+    said = [act.get(word, ()) for act in acts for word in ("who", "identifiers", "account")]
+    return {name for each in said for name in ((each,) if isinstance(each, str) else each)}
 
 
 def _few(value: Any) -> Any:
@@ -221,7 +227,9 @@ class Universe:
     def differs(self, name: str, rules: dict[str, Any], other: dict[str, Any]) -> Difference | None:
         """What is not known already."""
         wrong = tuple(each for each in NOBODY if rules[each] != other[each])
-        looser = not any(self.play.keys.get(name) in subject.keys for subject in self.play.who.values())
+        named = _named_in(self.acts)
+        exact = {key for who, subject in self.play.who.items() if who in named for key in subject.keys}
+        looser = self.play.keys[name.partition(" at act")[0]] not in exact
         found = Difference(self.seed, name, wrong, rules, other, self.play.said, tuple(self.acts), looser)
         known = {word: fields for word, of in self.declared.items() if (fields := of(found) & {*wrong})}
         if {*wrong} <= set().union(*known.values()):
