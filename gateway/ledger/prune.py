@@ -22,7 +22,7 @@ from functools import partial
 from gateway.ledger import documents, entry, happenings, outbox, recipient_holdings, replay, standing_rows
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.happenings import ENTRIES, Happening
+from gateway.ledger.happenings import ENTRIES, Happening, VoidHappening
 from gateway.ledger.likeness import Likenesses, PeopleGroup
 from gateway.ledger.merkle import WIDTH
 from gateway.ledger.reading import LedgerReading, blocks
@@ -86,7 +86,9 @@ class _Needed:
             lives = [
                 (
                     screens,
-                    opened.enter_context(contextlib.closing(replay.live_again(db, keys, _without(happened, screens)))),
+                    opened.enter_context(
+                        contextlib.closing(replay.live_again(db, keys, _without(happened, screens), settle_last=True))
+                    ),
                 )
                 for screens in _voidable(happened)
             ]
@@ -94,15 +96,18 @@ class _Needed:
             enough = {seq for seq in entries if seq in supports or seq in self._again}
             kept, wanting = _only(happened, enough, entries), set[bytes]()
             for screens, whole in lives:
-                with contextlib.closing(replay.live_again(db, keys, _without(kept, screens))) as less:
+                with contextlib.closing(replay.live_again(db, keys, _without(kept, screens), settle_last=True)) as less:
                     wanting |= {key for _, key in standing_rows.row_differences(whole, less, keys)}
         whose = {key for each in wanting for key in (groups[each].keys if each in groups else (each,))}
         return enough | {seq for seq, key in entries.items() if key in whose}
 
 
-def _voidable(happened: Iterable[Happening]) -> list[frozenset[str]]:
-    """None of the screens that people consented on, each alone, and all: what a void of it would bring back is kept."""
-    screens = {each.consent.screen for each in happened if each.consent} - {""}
+def _voidable(happened: Sequence[Happening]) -> list[frozenset[str]]:
+    """None of the screens that people consented on and that stand, each alone, and all: what a void of it would bring
+    back is kept.
+    """
+    voided = {each.act.ui for each in happened if isinstance(each.act, VoidHappening)}
+    screens = {each.consent.screen for each in happened if each.consent} - {"", *voided}
     return [*dict.fromkeys([frozenset[str](), *(frozenset({each}) for each in sorted(screens)), frozenset(screens)])]
 
 

@@ -19,7 +19,7 @@ from support import chromium as installed
 from support import forked, inside, node
 from support.bidders import bidders
 from support.chromium import comes_to
-from support.pages_with_script import PING
+from support.pages_with_script import PATIENT, PING
 from support.ports import free_port
 from support.service import HERE
 
@@ -126,6 +126,7 @@ def profiles(driver, program, hosts, tmp_path_factory):
             (folder / "Default" / "Preferences").write_text('{"profile": {"cookie_controls_mode": 0}}')
             opened = driver.launch_persistent_context(folder, executable_path=program, args=[*flags, *more])
             stack.callback(opened.close)
+            opened.add_init_script(PATIENT)  # a busy machine may answer behind the deadline, and then a no is presumed
             both.append(opened)
         yield both
 
