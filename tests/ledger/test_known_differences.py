@@ -21,6 +21,7 @@ YES = {"act": "opt_in", "who": "ann", "purpose": "sale"}
 DARK, VOID = {**YES, "screen": "dark"}, {"act": "void", "screen": "dark"}
 PHONE = {"act": "link", "account": "ann", "identifiers": ["phone"]}
 CLAIMED = {**PHONE, "act": "claim"}
+CLAIMED_DIGEST, IDFA = {**LINK, "act": "claim"}, {**LINK, "identifiers": ["idfa"]}
 LATE = {**LINK, "clock": {"hours": 3}}
 
 
@@ -119,6 +120,19 @@ CASES = {
             difference("idfa", [UNLINK], DAY),
             difference("digest", [UNLINK], DAY, OTHER_DAY),
             difference("digest", [], DAY),
+            difference("digest", [UNLINK], None, OLD),
+            difference("digest", [UNLINK], OLD, {"age": "under_13"}),
+        ],
+    ),
+    "lifted_by_a_claimed_digest": (
+        difference("idfa", [CLAIMED_DIGEST, IDFA, YES], None, DENY),
+        [
+            difference("idfa", [CLAIMED_DIGEST, IDFA, YES], DENY),
+            difference("idfa", [CLAIMED_DIGEST, IDFA], None, DENY),
+            difference("idfa", [CLAIMED_DIGEST, YES], None, DENY),
+            difference("idfa", [IDFA, YES], None, DENY),
+            difference("idfa", [CLAIMED_DIGEST, IDFA, {**YES, "who": "bob"}], None, DENY),
+            difference("tablet", [CLAIMED_DIGEST, IDFA, YES], None, DENY),
         ],
     ),
     "earlier_yes": (

@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 NAMES = list(WAYS)
 OPEN = {name for name, way in WAYS.items() if "left_open" in way}
 BEFORE = [name for name in NAMES if WAYS[name].get("before")]
+WORKERS = {"worker-from-before", "shared-worker-from-before", "service-worker-from-before"}
 ALONE = [name for name in NAMES if WAYS[name].get("own")]
 TOGETHER = [name for name in NAMES if name not in {*BEFORE, *ALONE}]
 OF_HEADERS = {name for name in TOGETHER if "headers" in WAYS[name]}  # which a page that is there has, until it goes
@@ -272,6 +273,16 @@ def test_who_opts_out_elsewhere_is_told_of_by_no_page_from_before(mount, browser
     assert silent(arrived()) == {}
 
 
+def loud_again(arrived, pages) -> dict[str, tuple[int, int]]:
+    """What comes while these are loaded anew, and in the time after."""
+    before = arrived()
+    for each in pages:
+        go_again(each)
+        each.get_by_role("switch", name=HONORED).wait_for()
+    time.sleep(TIME_TO_SPEAK)
+    return {name: gained for name, gained in arrived().items() if gained != before.get(name)}
+
+
 @pytest.mark.parametrize("how", ["dialog", "form", "account"])
 def test_what_was_set_going_before_ends_with_the_no(mount, browser, far, arrived, how):
     page = opened(mount, browser, *BEFORE)
@@ -281,9 +292,12 @@ def test_what_was_set_going_before_ends_with_the_no(mount, browser, far, arrived
     assert comes_to(lambda: "service-worker-from-before" in arrived(), expected=True)
     if how == "dialog":
         in_the_dialog(page)
-        arrived(again=True)
-        time.sleep(0.5)
-        assert set(arrived()) <= {"worker-from-before", "shared-worker-from-before", "service-worker-from-before"}
+        for _ in range(PAGES):  # what was on its way on a busy machine arrives still
+            arrived(again=True)
+            time.sleep(0.5)
+            if set(arrived()) <= WORKERS:
+                break
+        assert set(arrived()) <= WORKERS
         page.keyboard.press("Escape")
     else:
         says_no(mount, browser, {"form": "cookie"}.get(how, how), mount.account())
@@ -293,12 +307,9 @@ def test_what_was_set_going_before_ends_with_the_no(mount, browser, far, arrived
             go_again(each)
         each.get_by_role("switch", name=HONORED).wait_for()
     time.sleep(0.5)
-    before = arrived()
-    for each in (page, other):
-        go_again(each)
-        each.get_by_role("switch", name=HONORED).wait_for()
-    time.sleep(TIME_TO_SPEAK)
-    still = {name: gained for name, gained in arrived().items() if gained != before.get(name)}
+    for _ in range(PAGES):  # a worker ends with its last page, which a busy machine puts off
+        if not (still := loud_again(arrived, (page, other))):
+            break
     assert still == {}
 
 

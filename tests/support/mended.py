@@ -135,11 +135,24 @@ def kept_by_a_digest(found: Any) -> set[str]:
 
 
 def told_with_a_digest(found: Any) -> set[str]:
-    """What an id was told is forgotten with it; the rules leave the day with a digest that another kind has too."""
-    days = {"told", "cpni_told"}
+    """What an id was told and how old it was is forgotten with it; the rules leave the day and the age with a digest
+    that another kind has too.
+    """
+    left = {"told", "cpni_told", "age", "grown"}
     is_shared = "digest" in alike(found) and found.key not in AD_IDS
-    fewer = all(found.other[day] is None or found.other[day] == found.rules[day] for day in days)
-    return days if is_shared and fewer and told_of(found, "erase", AD_IDS, mode="unlink") else set()
+    fewer = all(found.other[each] in {None, False, found.rules[each]} for each in left)
+    return left if is_shared and fewer and told_of(found, "erase", AD_IDS, mode="unlink") else set()
+
+
+def lifted_by_a_claimed_digest(found: Any) -> set[str]:
+    """By the rules an account's yes comes, through a digest that an app claimed for it, to what another kind of that id
+    kept when its link with the account ended; for the fold an app's word lifts nothing there.
+    """
+    claimed = {each["account"] for each in told_of(found, "claim", {"digest"})}
+    linked = {each["account"] for each in told_of(found, "link", AD_IDS)}
+    said_yes = {each["who"] for each in found.acts if each["act"] in {"opt_in", "ask"} and "recipient" not in each}
+    lifted = alike(found) >= AD_IDS and claimed & linked & said_yes
+    return {"deny"} if lifted and found.other["deny"] > found.rules["deny"] else set()
 
 
 def spelling_met_later(found: Any) -> set[str]:
@@ -191,6 +204,7 @@ KNOWN: dict[str, Callable[[Any], set[str]]] = {
         spelling_met_later,
         kept_by_a_digest,
         told_with_a_digest,
+        lifted_by_a_claimed_digest,
         end_told_beforehand,
         word_of_an_app,
         earlier_yes,
