@@ -21,6 +21,7 @@ YES = {"act": "opt_in", "who": "ann", "purpose": "sale"}
 DARK, VOID = {**YES, "screen": "dark"}, {"act": "void", "screen": "dark"}
 PHONE = {"act": "link", "account": "ann", "identifiers": ["phone"]}
 CLAIMED = {**PHONE, "act": "claim"}
+OVER_IDFA = {**OVER, "identifiers": ["idfa"]}
 CLAIMED_DIGEST, IDFA = {**LINK, "act": "claim"}, {**LINK, "identifiers": ["idfa"]}
 LATE = {**LINK, "clock": {"hours": 3}}
 
@@ -48,13 +49,13 @@ CASES = {
             difference("oaid", [{**STATE, "who": ["browser"]}], HELD),
         ],
     ),
-    "named_behind_the_end": (
-        difference("idfa", [LINK, OVER], None, DENY),
+    "digest_of_several": (
+        difference("idfa", [CLAIMED_DIGEST, IDFA, YES], None, DENY),
         [
-            difference("idfa", [LINK], None, DENY),
-            difference("idfa", [OVER], None, DENY),
-            difference("idfa", [LINK, OVER], DENY),
-            difference("digest", [LINK, OVER], None, DENY),
+            difference("idfa", [CLAIMED_DIGEST, IDFA, YES], DENY),
+            difference("idfa", [CLAIMED_DIGEST, IDFA], None, DENY),
+            difference("idfa", [IDFA, OVER_IDFA], None, DENY),
+            difference("tablet", [CLAIMED_DIGEST, IDFA, YES], None, DENY),
         ],
     ),
     "in_doubt": (
@@ -122,17 +123,6 @@ CASES = {
             difference("digest", [], DAY),
             difference("digest", [UNLINK], None, OLD),
             difference("digest", [UNLINK], OLD, {"age": "under_13"}),
-        ],
-    ),
-    "lifted_by_a_claimed_digest": (
-        difference("idfa", [CLAIMED_DIGEST, IDFA, YES], None, DENY),
-        [
-            difference("idfa", [CLAIMED_DIGEST, IDFA, YES], DENY),
-            difference("idfa", [CLAIMED_DIGEST, IDFA], None, DENY),
-            difference("idfa", [CLAIMED_DIGEST, YES], None, DENY),
-            difference("idfa", [IDFA, YES], None, DENY),
-            difference("idfa", [CLAIMED_DIGEST, IDFA, {**YES, "who": "bob"}], None, DENY),
-            difference("tablet", [CLAIMED_DIGEST, IDFA, YES], None, DENY),
         ],
     ),
     "earlier_yes": (

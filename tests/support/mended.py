@@ -56,13 +56,17 @@ def alike(found: Any) -> set[str]:
     return next((each for each in ALIKE if name in each), {name})
 
 
+def _several(who: Any) -> tuple[str, ...]:
+    return (who,) if isinstance(who, str) else tuple(who)
+
+
 def told_of(found: Any, act: str, names: set[str], **how: Any) -> list[Any]:
     """The acts of a kind that speak of one of these."""
     return [
         each
         for each in found.acts
         if each["act"] == act
-        and names & {*(each.get("identifiers") or ([each["who"]] if isinstance(each["who"], str) else each["who"]))}
+        and names & {*(each.get("identifiers") or _several(each.get("who", ())))}
         and all(each.get(name) == value for name, value in how.items())
     ]
 
@@ -83,12 +87,16 @@ def other_kind(found: Any) -> set[str]:
     return {"deny", "states"} if of_ad_ids and found.rules["deny"] >= found.other["deny"] else set()
 
 
-def named_behind_the_end(found: Any) -> set[str]:
-    """What stayed with a digest is each id's that it is a digest of, also one's that is named once the link is over."""
-    tied = [each for act in ("link", "claim", "had") for each in told_of(found, act, {"digest"})]
-    over = any("until" in each for each in tied) or any(told_of(found, act, {"digest"}) for act in ENDS - {"sweep"})
-    is_id = alike(found) >= AD_IDS and not found.key.startswith("digest")
-    return {"deny"} if is_id and tied and over and found.other["deny"] > found.rules["deny"] else set()
+def digest_of_several(found: Any) -> set[str]:
+    """Of a digest of several kinds of id the rules do not tell in every order whose a no was: an end, a yes, a claim of
+    one takes it from the digest or from another, or does not bring it to one that is named later. The fold keeps it.
+    """
+    named = {
+        name for name in alike(found) for act in {each["act"] for each in found.acts} if told_of(found, act, {name})
+    }
+    over = any("until" in each or each["act"] in ENDS | {"opt_in", "confirm"} for each in found.acts)
+    several = alike(found) >= AD_IDS and len(named) > 1
+    return {"deny"} if several and over and found.other["deny"] > found.rules["deny"] else set()
 
 
 def end_told_beforehand(found: Any) -> set[str]:
@@ -113,7 +121,8 @@ def in_doubt(found: Any) -> set[str]:
 def word_of_an_app(found: Any) -> set[str]:
     """Words count until an account is known: for the fold from the link's entry on, for the rules from its date."""
     names = alike(found)
-    dated = any("clock" in each for act in ("link", "had") for each in told_of(found, act, names))
+    ties = ("link", "had", "link_end", "sign_out")
+    dated = any("clock" in each for act in ties for each in told_of(found, act, names))
     return {"age"} if dated and told_of(found, "say_age", names, by="app") else set()
 
 
@@ -135,24 +144,14 @@ def kept_by_a_digest(found: Any) -> set[str]:
 
 
 def told_with_a_digest(found: Any) -> set[str]:
-    """What an id was told and how old it was is forgotten with it; the rules leave the day and the age with a digest
-    that another kind has too.
+    """What an id was told and how old it was is forgotten with it; the rules leave the day with a digest that another
+    kind has too, and the age with that kind as well.
     """
-    left = {"told", "cpni_told", "age", "grown"}
-    is_shared = "digest" in alike(found) and found.key not in AD_IDS
-    fewer = all(found.other[each] in {None, False, found.rules[each]} for each in left)
-    return left if is_shared and fewer and told_of(found, "erase", AD_IDS, mode="unlink") else set()
-
-
-def lifted_by_a_claimed_digest(found: Any) -> set[str]:
-    """By the rules an account's yes comes, through a digest that an app claimed for it, to what another kind of that id
-    kept when its link with the account ended; for the fold an app's word lifts nothing there.
-    """
-    claimed = {each["account"] for each in told_of(found, "claim", {"digest"})}
-    linked = {each["account"] for each in told_of(found, "link", AD_IDS)}
-    said_yes = {each["who"] for each in found.acts if each["act"] in {"opt_in", "ask"} and "recipient" not in each}
-    lifted = alike(found) >= AD_IDS and claimed & linked & said_yes
-    return {"deny"} if lifted and found.other["deny"] > found.rules["deny"] else set()
+    ages, days = ("age", "grown"), ("told", "cpni_told")
+    fewer = all(found.other[each] in {None, False, found.rules[each]} for each in ages)
+    fewer = fewer and all((found.other[day] or "") <= (found.rules[day] or "") for day in days)
+    forgotten = "digest" in alike(found) and told_of(found, "erase", AD_IDS, mode="unlink")
+    return set() if not (fewer and forgotten) else {*ages} if found.key in AD_IDS else {*ages, *days}
 
 
 def spelling_met_later(found: Any) -> set[str]:
@@ -198,13 +197,12 @@ KNOWN: dict[str, Callable[[Any], set[str]]] = {
     for each in (
         looser_form,
         other_kind,
-        named_behind_the_end,
+        digest_of_several,
         in_doubt,
         forgotten_look_alike,
         spelling_met_later,
         kept_by_a_digest,
         told_with_a_digest,
-        lifted_by_a_claimed_digest,
         end_told_beforehand,
         word_of_an_app,
         earlier_yes,

@@ -11,7 +11,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
 from gateway.fold import fold, reading
@@ -73,6 +73,15 @@ def _few(value: Any) -> Any:
     return sorted(value) if isinstance(value, frozenset) else value
 
 
+def _one_way(found: Difference) -> list[Difference]:
+    """The same where one of the two denies more; where each denies what the other one does not, both ways apart."""
+    if not all(found.tighter):
+        return [found]
+    ours, theirs = found.rules["deny"], found.other["deny"]
+    more = replace(found, other={**found.other, "deny": ours & theirs})
+    return [more, replace(found, rules={**found.rules, "deny": ours & theirs})]
+
+
 # What is known of differences: the word for it, and which fields of one are it.
 Declared = Mapping[str, Callable[[Difference], set[str]]]
 
@@ -90,6 +99,15 @@ class Tally:
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     declared: Counter[str] = field(default_factory=Counter)
     found: list[Difference] = field(default_factory=list)
+
+    def add(self, other: "Tally") -> None:
+        """What another run looked at too."""
+        for each in fields(self):
+            mine, theirs = getattr(self, each.name), getattr(other, each.name)
+            if isinstance(mine, Counter):
+                mine.update(theirs)
+            else:
+                setattr(self, each.name, mine + theirs)
 
     def __str__(self) -> str:
         wanted = [(one, other) for one in KINDS for other in KINDS if (one, other) not in NEVER_BEHIND]
@@ -231,12 +249,16 @@ class Universe:
         exact = {key for who, subject in self.play.who.items() if who in named for key in subject.keys}
         looser = self.play.keys[name.partition(" at act")[0]] not in exact
         found = Difference(self.seed, name, wrong, rules, other, self.play.said, tuple(self.acts), looser)
-        known = {word: fields for word, of in self.declared.items() if (fields := of(found) & {*wrong})}
-        if {*wrong} <= set().union(*known.values()):
-            self.tally.declared.update(known.keys())
+        known = [self._known(each, wrong) for each in _one_way(found)]
+        if all({*wrong} <= set().union(*each.values()) for each in known):
+            self.tally.declared.update(word for each in known for word in each)
             return None
         self.tally.found.append(found)
         return found
+
+    def _known(self, found: Difference, wrong: Iterable[str]) -> dict[str, set[str]]:
+        """Which fields are what is known of, by the word for it."""
+        return {word: fields for word, of in self.declared.items() if (fields := of(found) & {*wrong})}
 
     def looked_back(self) -> Difference | None:
         """What stood at moments that are over, as it is made again now."""
