@@ -18,6 +18,18 @@ CROWD = 32  # names, spellings, looser forms of one key, or what one account has
 READ = 2048  # edges: 4 ms for one front
 
 
+class PlacesRead(dict[Place, Any]):
+    """What lay in each place that was read."""
+
+    def __init__(self, get: Get) -> None:
+        super().__init__()
+        self._get = get
+
+    def __missing__(self, place: Place) -> Any:
+        found = self[place] = self._get(place)
+        return found
+
+
 class Fronts:
     """The fronts of one transaction, once all of it is folded. `get`: what lies in a place; `changed`: the position of
     its last change; `crowds`: the keys that became crowded in it, which have been told of so far.
@@ -41,14 +53,9 @@ class Fronts:
         own = self._changed[key]
         if not self._is_kept(key):
             return no_front(own)
-        read: dict[Place, Any] = {HEAD: None}  # as if no screen was voided: a front tells on which it rests
-
-        def get(place: Place) -> Any:
-            if place not in read:
-                read[place] = self._get(place)
-            return read[place]
-
-        standing, linked = lasting_standing(key, get)
+        read = PlacesRead(self._get)
+        read[HEAD] = None  # as if no screen was voided: a front tells on which it rests
+        standing, linked = lasting_standing(key, read.__getitem__)
         moved, screens = own, 0
         for place, found in read.items():
             if found is not None:
@@ -79,7 +86,10 @@ class Fronts:
 
     def _is_kept(self, key: bytes) -> bool:
         """Whether what is read for a key is within bounds."""
-        kin = self._kin_of(key).union(*(self._kin_of(owner) for owner in self._row(key).owners))
+        own = self._row(key)
+        if own.is_alone() and not own.owners:
+            return not is_crowded(own)
+        kin = self._kin_of(key).union(*(self._kin_of(owner) for owner in own.owners))
         rows = [self._row(each) for each in kin]
         accounts = [self._row(each) for row in rows for each in row.accounts]
         crowded = any(is_crowded(row) for row in chain(rows, accounts))

@@ -2,7 +2,7 @@
 outlives its `with`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import lmdb
@@ -164,13 +164,23 @@ class StateWrite(_Places):
         changes = fold(record, self.get)
         self.head = self.head._replace(position=position)
         if HEAD in changes:
-            self.head = self.head._replace(voids=changes[HEAD], voided=position)
-        for place, found in changes.items():
-            if isinstance(place, bytes) and place != HEAD and is_crowded(found):
-                self._crowds |= set() if is_crowded(self.get(place) or EMPTY) else {place}
-            self._found[place] = found
+            self.head = self.head._replace(voids=changes.pop(HEAD), voided=position)
+            self._found[HEAD] = self.head.voids
+        self._change(changes, position)
+
+    def replace(self, found: Mapping[Place, Any], position: int) -> None:
+        """What lies at some places, or None where nothing does; up to a position of the log. Both ends of what goes are
+        among them: whoever read through one of these still belongs with the other.
+        """
+        self._change(found, position)
+
+    def _change(self, found: Mapping[Place, Any], position: int) -> None:
+        for place, each in found.items():
+            if isinstance(place, bytes) and is_crowded(each or EMPTY) and not is_crowded(self.get(place) or EMPTY):
+                self._crowds.add(place)
+            self._found[place] = each
             self._last[place] = position
-        self._changed |= changes.keys()
+        self._changed |= found.keys()
 
     def finish(self, root: bytes) -> None:
         """`root`: of the log's tree at the position that it has come to. Raises lmdb.Error; then nothing is written."""
@@ -179,10 +189,11 @@ class StateWrite(_Places):
         self._txn.commit()
 
     def _put_places(self) -> None:
-        self._changed.discard(HEAD)
         fronts = Fronts(self.get, self._last, self._crowds)
         for place in self._changed:
-            if isinstance(place, tuple):
+            if self._found[place] is None:
+                self._txn.delete(place_key(place))
+            elif isinstance(place, tuple):
                 self._txn.put(place_key(place), pack_edge(self._found[place], self._last[place]))
         for key in fronts.reached(self._changed):
             if self.get(key) is not None:

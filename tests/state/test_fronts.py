@@ -6,7 +6,7 @@ import random
 
 import pytest
 from support.folding import ACCOUNTS, key
-from support.states import ListedLog
+from support.states import ListedLog, as_dict
 
 from gateway.fold.record import (
     AgeTold,
@@ -23,10 +23,11 @@ from gateway.fold.record import (
     ScreenVoided,
     StateSaid,
 )
-from gateway.fold.state import EMPTY
+from gateway.fold.state import EMPTY, HEAD
 from gateway.state import fronts, transactions
 from gateway.state.fronts import Fronts
 from gateway.state.packed_rows import BEGINNING, HEAD_KEY, STANDS, tail_of, unpack_edge, unpack_row
+from gateway.state.transactions import StateWrite
 from gateway.state.upkeep import HostState
 from gateway.terms import CHOOSABLE, GrantKind, NoticeKind
 
@@ -133,6 +134,28 @@ def without(way):
         return (self._get(key) or EMPTY)._replace(**{way: {} if way != "box" else None})
 
     return row
+
+
+@pytest.mark.slow
+def test_where_rows_are_replaced_by_others_all_fronts_are_as_if_made_anew(tmp_path, crowd):
+    """Among them those who have lost whoever was between them."""
+    for seed in range(UNIVERSES):
+        assert replaced(tmp_path / str(seed), seed) == []
+
+
+def replaced(folder, seed):
+    """The wrong fronts after one key's acts were taken out of the log."""
+    state, log, rng = HostState(folder), ListedLog(acts(seed)), random.Random(seed)
+    state.catch_up(log)
+    gone = rng.choice(KEYS)
+    before, after = as_dict(log.records), as_dict(each for each in log.records if each.key != gone)
+    found = {each: after.get(each) for each in before if each != HEAD and after.get(each) != before[each]}
+    with StateWrite(state._current()) as write:
+        write.replace(found, len(log.records))
+        write.finish(log.root(len(log.records)))
+    wrong = wrong_fronts(state)[0]
+    state.close()
+    return wrong
 
 
 @pytest.mark.slow
