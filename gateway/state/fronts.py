@@ -44,9 +44,12 @@ class Fronts:
         """The keys that read something of what lies in these places."""
         found = set[bytes]()
         for key in {*chain.from_iterable((each,) if isinstance(each, bytes) else each for each in places)}:
-            for each in (key, *self._row(key).members) if self._is_open(key) else (key,):
-                found |= self._kin_of(each)
-        return found.union(*(self._row(each).looser for each in found if self._is_open(each)))
+            members = self._row(key).members
+            for each in (key, *members) if members and self._is_open(key) else (key,):
+                if each not in found:
+                    found |= self._kin_of(each)
+        forms = [(each, looser) for each in found if (looser := self._row(each).looser)]
+        return found.union(*(looser for each, looser in forms if self._is_open(each)))
 
     def front_of(self, key: bytes) -> bytes:
         """What is kept before its row."""
@@ -74,14 +77,15 @@ class Fronts:
         """All that are connected with a key by names and mailboxes: more than it ever reads."""
         if (kin := self._kin.get(key)) is not None:
             return kin
-        kin, todo = {key}, [key]
+        kin, todo = {key}, [] if self._row(key).is_alone() else [key]
         while todo:
             row = self._row(each := todo.pop())
-            if not row.is_alone() and self._is_open(each):
+            if self._is_open(each):
                 beside = {*row.names, *row.targets, *row.spellings, *((row.box,) if row.box else ())} - kin
                 kin |= beside
                 todo += beside
-        self._kin |= dict.fromkeys((each for each in kin if not is_crowded(self._row(each))), kin)
+        if len(kin) > 1:
+            self._kin |= dict.fromkeys((each for each in kin if not is_crowded(self._row(each))), kin)
         return kin
 
     def _is_kept(self, key: bytes) -> bool:

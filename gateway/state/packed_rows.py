@@ -97,7 +97,7 @@ def no_front(own: int) -> bytes:
 def pack_tail(row: KeyRow) -> bytes:
     """All that stands behind the front."""
     own, ins, *rest = row
-    return _pack([_joined(own), _joined(ins), *({} if each is NOTHING else each for each in rest)])
+    return _pack([_joined(own), _joined(ins), *[{} if each is NOTHING else each for each in rest]])
 
 
 def tail_of(packed: bytes) -> bytes:
