@@ -170,9 +170,8 @@ def _age(kin: Kin) -> tuple[str | None, bool]:
     """
     edges = [edge for edge in kin.edges if edge[2].begun >= 0]
     known = kin.is_account or any(not edge.claimed for _, _, edge in edges)
-    rows = [*kin.family.values(), *[kin.slate.row(account) for account, _, edge in edges if edge.lives()]]
-    rows = [kin.row] if kin.is_account else rows
-    ages = [row.age for row in rows if row.age]
+    rows = [*kin.family.values(), *(kin.slate.row(account) for account, _, edge in edges if edge.lives())]
+    ages = [row.age for row in ([kin.row] if kin.is_account else rows) if row.age]
     bands = [*(age.band for age in ages), *(band for row in rows if not known for band in row.words.values())]
     grown = any(AGES.index(age.youngest) < AGES.index(age.band) for age in ages)
     return min(bands, key=AGES.index, default=None), grown
