@@ -63,6 +63,7 @@ from gateway.ledger.note import Signer
 from gateway.ledger.outbox import OutboxKind
 from gateway.ledger.prune import Plan
 from gateway.ledger.publisher import CheckpointStore, Publisher
+from gateway.ledger.state_keeper import StateKeeper
 from gateway.ledger.store import SqliteStore, Store
 from gateway.ledger.table import StandingTable
 from gateway.ledger.verify import VerifyReport
@@ -73,6 +74,7 @@ from gateway.settings.load import ACCOUNT_BACKEND, Settings
 from gateway.settings.option_tree import SettingsRefused
 from gateway.signals import cmp_cookies, industry_cookies
 from gateway.signals.hear import Hearing
+from gateway.state.upkeep import HostState
 
 
 def configured_mirror(folder: Path, settings: Settings) -> contextlib.closing[Mirrored]:
@@ -161,6 +163,7 @@ class House:
     fresh: Callable[[], bool]  # whether checks may trust the ledger
     witnessing: Witnessing
     mirrored: Mirrored
+    keeper: StateKeeper
 
 
 @contextlib.contextmanager
@@ -186,7 +189,9 @@ def open_house(
         stack.callback(watch.stop)
         unfinished = _start(watch, folder, secrets, patient=patient)
         store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
-        writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored)
+        state = stack.enter_context(contextlib.closing(HostState(folder, len(secrets.peppers))))
+        keeper = StateKeeper(store, state, watching.log)
+        writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored, state=keeper)
         stack.callback(writer.close)
         _take_in(stack, Intake(kept, writer, watch, later))
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
@@ -210,7 +215,7 @@ def open_house(
         due, calendar = ways(settings, secrets, dev=dev), settings.delivery.calendar()
         yield House(
             consent=consent, sharing=sharing, disclosing=disclosing, vault=vault, writer=writer, secrets=secrets,
-            telling=Telling(writer, due, secrets, clock, calendar, counting.tried), mirrored=mirrored,
+            telling=Telling(writer, due, secrets, clock, calendar, counting.tried), mirrored=mirrored, keeper=keeper,
             codes=_codes(folder, settings, secrets, writer, clock, dev=dev), fresh=watch.fresh,
             witnessing=Witnessing(folder, log, witnesses, submit, settings.ledger.witness_seconds),
         )  # fmt: skip

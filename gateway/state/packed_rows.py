@@ -24,6 +24,7 @@ from gateway.fold.state import KeyRow, LinkEdge, Place
 FORMAT = 1  # of the bytes
 FOLD = 1  # the number of the fold's rules: a state that another one made is not gone on with
 HEAD_KEY = b"head"  # no key and no edge: those have 16 and 32 bytes
+LEFT_KEY = b"left"  # there while pages may hold what was replaced: LMDB uses them again or never
 # last change, flags, screens; own, travelled, informed, parental, age, told, CPNI told
 FRONT = struct.Struct("<QBQIIIIBII")
 CHANGED = struct.Struct("<Q")  # all that an edge's front has

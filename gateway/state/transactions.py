@@ -2,7 +2,7 @@
 outlives its `with`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import lmdb
@@ -17,6 +17,7 @@ from gateway.state.environment import StateForeign, StateMap, StateRefused
 from gateway.state.packed_rows import (
     FOLD,
     HEAD_KEY,
+    LEFT_KEY,
     NotAState,
     StateHead,
     front_standing,
@@ -164,8 +165,16 @@ class StateWrite(_Places):
         self._found.update(changes)
         self._changed.update(dict.fromkeys(changes, position))
 
-    def finish(self, root: bytes) -> None:
-        """`root`: of the log's tree at the position that it has come to. Raises lmdb.Error; then nothing is written."""
+    def replace(self, found: Mapping[Place, Any], position: int) -> None:
+        """What lies at some places, or None; up to a position of the log."""
+        if found:
+            self._txn.put(LEFT_KEY, b"")
+        self._found.update(found)
+        self._changed.update(dict.fromkeys(found, position))
+
+    def finish(self, root: bytes, position: int) -> None:
+        """`root`: of the log at the position that it has come to. Raises lmdb.Error; then nothing is written."""
+        self.head = self.head._replace(position=position)
         self._put_places()
         self._txn.put(HEAD_KEY, self.head._replace(root=root).pack())
         self._txn.commit()
@@ -174,8 +183,17 @@ class StateWrite(_Places):
         self._changed.pop(HEAD, None)
         for place, position in self._changed.items():
             found = self._found[place]
+            if found is None:
+                self._txn.delete(place_key(place))
+                continue
             packed = pack_row(place, found, position) if isinstance(place, bytes) else pack_edge(found, position)
             self._txn.put(place_key(place), packed)
+
+
+def read_head(held: StateMap) -> tuple[StateHead, bool]:
+    """And whether its pages may hold what was replaced. Raises `NotAState`, lmdb.Error."""
+    with held.lock, held.begin() as txn:
+        return unpack_head(txn.get(HEAD_KEY)), txn.get(LEFT_KEY) is not None
 
 
 def write_first_head(held: StateMap, head: StateHead) -> None:

@@ -10,9 +10,9 @@ from support.oracle import Tally, lived
 from support.states import InTheState, wrongs
 
 from gateway.fold import fold
-from gateway.ledger import log_records
-from gateway.ledger.log_records import PLACES, LedgerLog
-from gateway.state import packed_rows, transactions
+from gateway.ledger import ledger_log
+from gateway.ledger.ledger_log import PLACES, LedgerLog
+from gateway.state import component, packed_rows, transactions
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +65,12 @@ HONEST_READ = LedgerLog.read
 HONEST_PUT = transactions.StateWrite._put_places
 PLANTS = {
     "a state that overlooks records": (transactions, "fold", planted_fold),
-    "a log that does not say that older records changed": (log_records, "CHANGES", "SELECT origin, size FROM head"),
+    "a log that does not say that older records changed": (
+        ledger_log,
+        "CHANGES",
+        "SELECT told, of FROM record WHERE place >= ? AND false",
+    ),
+    "a component that ends at its names": (component, "_neighbours", lambda row: {*row.names, *row.targets}),
     "a log that is read from the next entry on": (LedgerLog, "read", reads_from_the_next_entry),
     "edges that are not kept": (transactions.StateWrite, "_put_places", keeps_nothing),
     "a front that counts though others are heard": (packed_rows, "_is_heard_alone", lambda row: True),
