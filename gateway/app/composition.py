@@ -21,6 +21,7 @@ from typing import Any
 import maxminddb
 import orjson
 
+from gateway.app.state_keeper import StateKeeper
 from gateway.choice import keywords, law, sensitive
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import LawTable
@@ -63,7 +64,6 @@ from gateway.ledger.note import Signer
 from gateway.ledger.outbox import OutboxKind
 from gateway.ledger.prune import Plan
 from gateway.ledger.publisher import CheckpointStore, Publisher
-from gateway.ledger.state_keeper import StateKeeper
 from gateway.ledger.store import SqliteStore, Store
 from gateway.ledger.table import StandingTable
 from gateway.ledger.verify import VerifyReport
@@ -189,11 +189,9 @@ def open_house(
         stack.callback(watch.stop)
         unfinished = _start(watch, folder, secrets, patient=patient)
         store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
-        state = stack.enter_context(contextlib.closing(HostState(folder, len(secrets.peppers))))
-        keeper = StateKeeper(store, state, watching.log)
+        keeper = _keeper(stack, folder, secrets)
         writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored, state=keeper)
-        stack.callback(writer.close)
-        _take_in(stack, Intake(kept, writer, watch, later))
+        _take_in(stack, writer, Intake(kept, writer, watch, later))
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
         table = stack.enter_context(contextlib.closing(StandingTable(store, watch, clock)))
         lookup = looked_up(table, mirrored, watch, writer, clock)
@@ -221,8 +219,14 @@ def open_house(
         )  # fmt: skip
 
 
-def _take_in(stack: contextlib.ExitStack, intake: Intake) -> None:
-    """What was kept beside the ledger is entered from now on."""
+def _keeper(stack: contextlib.ExitStack, folder: Path, secrets: Secrets) -> StateKeeper:
+    state = stack.enter_context(contextlib.closing(HostState(folder, len(secrets.peppers))))
+    return StateKeeper(SqliteStore(folder), state, watching.log)
+
+
+def _take_in(stack: contextlib.ExitStack, writer: Writer, intake: Intake) -> None:
+    """What was kept beside the ledger is entered from now on, for as long as the writer is there."""
+    stack.callback(writer.close)
     stack.callback(intake.stop)
     intake.start()
 

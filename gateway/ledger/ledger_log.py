@@ -1,6 +1,6 @@
 """Today's ledger as the state of a host follows it (`gateway.state.upkeep.FollowedLog`), at one moment of a connection:
 its records in the order in which they came, and whose older ones are others since. Whoever keeps the state makes one
-behind each commit (`state_keeper`).
+behind each commit (`app.state_keeper`).
 
 The table `record` has a row for each, in that order; triggers write it. A position is that of a row, and how many of
 the records were read that it tells. The root at a position is the mark of the row before it: of any two files that went

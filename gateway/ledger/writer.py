@@ -43,7 +43,7 @@ class Persons(erasure_steps.PendingKeys, Protocol):
 
 
 class KeptState(Protocol):
-    """What is folded from what was committed (`state_keeper`)."""
+    """What is folded from what was committed (`app.state_keeper`)."""
 
     def watch(self, db: sqlite3.Connection) -> None:
         """Before anything is written on a connection."""

@@ -11,16 +11,17 @@ a failure until it has caught up it is marked as behind, and all checks of the h
 import contextlib
 import shutil
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import lmdb
 
+from gateway.fold import fold
 from gateway.fold.record import Record
+from gateway.fold.state import HEAD, Get, KeyRow, Place
 from gateway.state import environment
-from gateway.state.component import fold_again
 from gateway.state.environment import FIRST_SIZE, MOST, StateForeign, StateMap, StateRefused, StateUnmarked
 from gateway.state.packed_rows import NotAState, StateHead
 from gateway.state.transactions import StateMoment, StateWrite, prove_made_here, read_head, write_first_head
@@ -81,15 +82,18 @@ class HostState:
             self.prepare(log)
             return self.follow(log)
 
+    def stands(self, log: FollowedLog, *, tidy: bool = False) -> bool:
+        """Whether there is nothing to `prepare`."""
+        sound, left = self._looked_at(log)
+        return sound and not (tidy and left)
+
     def prepare(self, log: FollowedLog, *, tidy: bool = False) -> None:
         """Without the writers' lock: makes one anew where none follows this log, or, to be `tidy`, where pages may hold
         what was replaced; `follow` puts it in force. The log is one of one moment. Raises what the log raises, and
         `StateRefused`.
         """
-        if self._made is not None:
-            return
         sound, left = self._looked_at(log)
-        if sound and not (tidy and left):
+        if self._made is not None or (sound and not (tidy and left)):
             return
         if not sound:
             with contextlib.suppress(StateUnmarked):  # what cannot be shown now is found out by whoever reads there
@@ -293,3 +297,52 @@ def _prove_follows(head: StateHead, log: FollowedLog, epoch: int) -> None:
     prove_made_here(head, epoch)
     if head.log != log.name or log.root(head.position) != head.root:
         raise StateForeign("the log has another root at its position")
+
+
+def fold_again(
+    keys: Iterable[bytes], get: Get, records_about: Callable[[Collection[bytes]], Iterable[Record]]
+) -> dict[Place, Any]:
+    """Of people whose older records are others now, and all who hang together with them: what is different then, by
+    place; None where nothing is any more. `get`: the state with every record folded.
+    """
+    whole = component_of(keys, get)
+    while True:
+        made: dict[Place, Any] = {}
+        for record in records_about(whole):
+            made.update(fold(record, made.get))
+        named = {place for place in made if isinstance(place, bytes) and place != HEAD}
+        if named <= whole:
+            break
+        whole |= component_of(named, get)
+    made.pop(HEAD, None)  # voids of screens are nobody's
+    return {place: made.get(place) for place in made.keys() | _places(whole, get) if made.get(place) != get(place)}
+
+
+def component_of(keys: Iterable[bytes], get: Get) -> set[bytes]:
+    """All who hang together with some keys. Whom a row hears, and who hears it, stands in it for ever, so a walk over
+    rows finds all whom anything that was told of a key can have reached.
+    """
+    found, waiting = set[bytes](), [*keys]
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting += _neighbours(get(key) or KeyRow())
+    return found
+
+
+def _neighbours(row: KeyRow) -> set[bytes]:
+    found = {*row.targets, *row.names, *row.owners, *row.looser, *row.spellings, *row.accounts, *row.members}
+    found.update(place[1] for place in row.kept)
+    found.update(place[2] for place in row.kept)
+    return found if row.box is None else {*found, row.box}
+
+
+def _places(keys: Iterable[bytes], get: Get) -> set[Place]:
+    """Where something lies of these."""
+    found = set[Place]()
+    for key in keys:
+        row = get(key)
+        if row is not None:
+            found |= {key, *((key, member) for member in row.members)}
+    return found

@@ -13,16 +13,17 @@ from support import inside, states
 from support.people import email, phone
 from support.spellings import until
 
+from gateway.app import state_keeper
 from gateway.app.composition import open_house
-from gateway.ledger import ledger_log, schema, state_keeper, voiding
+from gateway.app.state_keeper import StateKeeper
+from gateway.ledger import ledger_log, schema, voiding
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.errors import NothingKept
 from gateway.ledger.ledger_log import PLACES, LedgerLog
 from gateway.ledger.reach import SKEW
 from gateway.state import environment, upkeep
-from gateway.state.component import fold_again
 from gateway.state.environment import StateRefused
-from gateway.state.upkeep import HostState
+from gateway.state.upkeep import HostState, fold_again
 from gateway.terms import Erasing, Purpose
 
 
@@ -39,6 +40,12 @@ def made(house, monkeypatch):
     found, honest = [], HostState._from_nothing
     monkeypatch.setattr(HostState, "_from_nothing", lambda its, log: found.append(log) or honest(its, log))
     return found
+
+
+class KeepsNone:
+    """In place of a keeper: a writer without a state."""
+
+    watch = keep = close = begin = wants = staticmethod(lambda *_: False)
 
 
 def denies(state, subject):
@@ -75,7 +82,7 @@ def test_each_commit_reads_only_what_is_new(story, who, state, made, monkeypatch
 def test_what_another_process_wrote_is_folded_first(story, who, state, house):
     mine, theirs, mine_again = (who("phone", phone(number)) for number in (1, 2, 3))
     story.says(mine)
-    keeper, house.writer._state = house.writer._state, None  # as one writes that has no state
+    keeper, house.writer._state = house.writer._state, KeepsNone()
     story.says(theirs)
     assert not denies(state, theirs)
     house.writer._state = keeper
@@ -85,7 +92,8 @@ def test_what_another_process_wrote_is_folded_first(story, who, state, house):
 
 
 def test_what_another_process_wrote_and_did_not_fold_is_folded_though_nobody_writes(story, who, state, house):
-    keeper, house.writer._state = house.writer._state, None
+    story.says(who("phone", phone(2)))
+    keeper, house.writer._state = house.writer._state, KeepsNone()
     story.says(who("phone", phone(1)))
     behind = state.position()
     house.writer._state = keeper
@@ -173,7 +181,7 @@ def lies_in(folder, key):
 
 def test_who_was_forgotten_by_a_process_that_ended_before_it_folded_is_forgotten_too(story, who, house, do, folder):
     acts = told_otherwise(story, who, house, do)
-    house.writer._state = None
+    house.writer._state = KeepsNone()
     acts["an unlink"]()
     house.writer.close()
     with open_house(folder, inside.settings(), dev=True) as again:
@@ -219,9 +227,9 @@ def test_an_operator_is_told_that_half_of_the_room_is_taken(house, monkeypatch):
 def test_a_copy_is_made_where_the_rest_would_take_too_long_and_not_again_within_the_hour(
     story, who, house, monkeypatch
 ):
-    keeper, copies = house.keeper, []
-    monkeypatch.setattr(keeper, "_in_a_thread", copies.append)
     monkeypatch.setattr(state_keeper, "COPY_AFTER", 0.0)
+    keeper, copies = StateKeeper(house.writer.store, house.keeper.state, print), []
+    monkeypatch.setattr(StateKeeper, "_in_a_thread", lambda its, job: its is keeper and copies.append(job))
     story.says(who("phone", phone(1)))
     keeper._copy_where_due(keeper._copies_at)
     assert copies == [keeper.state.copy]

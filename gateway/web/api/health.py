@@ -181,7 +181,7 @@ class Alarming(Protocol):
     def alarms(self) -> list[str]: ...
 
 
-class KeptState(Alarming, Protocol):
+class HeldState(Alarming, Protocol):
     """The state of this host."""
 
     @property
@@ -199,7 +199,7 @@ class Health:
     shown: list[Document]
     environment: str
     mirrored: Mirrored
-    state: KeptState
+    state: HeldState
     rehearsed: LastRehearsal
     witnessed: Alarming
     codes: Alarming

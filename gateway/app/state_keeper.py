@@ -27,7 +27,7 @@ COPY_AFTER = 30.0  # seconds of folding that a start after a power cut should no
 COPY_EVERY, COPY_LOOKS = 3600.0, 60.0  # seconds at least between two copies, and two looks whether one is due
 LOOKS_EVERY = 1.0  # seconds; so long a killed reader's pages stay
 FOLDS = 15_000  # records a second (tests/bench/state_bench.py: 67 us each)
-AT_ONCE = 0.5  # seconds that a start waits for a state to be made: for most installations it is there then
+AT_ONCE = 20_000  # rows of a log whose state a start makes before anything else: a second or two
 HALF = 0.5  # of what the disk has room for: somebody should look at it
 DOUBTS = (StateRefused, NotAState, LedgerRefused, sqlite3.Error, lmdb.Error, OSError)
 
@@ -72,10 +72,7 @@ class StateKeeper:
 
     def begin(self) -> bool:
         """Before the first batch: what is small is made when this returns. Whether it is to be kept now."""
-        self._make()
-        busy = self._busy
-        if busy is not None:
-            busy.join(AT_ONCE)
+        self._make(at_once=AT_ONCE)
         return self._busy is None
 
     def keep(self, db: sqlite3.Connection) -> None:
@@ -130,16 +127,34 @@ class StateKeeper:
             with contextlib.suppress(*DOUBTS):
                 self.state.stop()
 
-    def _make(self) -> None:
-        """One is made beside where none follows."""
-        if self._doubtful and not self.state.waits:
+    def _make(self, at_once: int = 0) -> None:
+        """One is made beside where none follows; here, where the log has no more rows than that."""
+        if not self._doubtful or self.state.waits or self._busy is not None:
+            return
+        try:
+            with self._log() as log:
+                if self.state.stands(log, tidy=self._tidy):
+                    return
+                if log.head // PLACES <= at_once:
+                    self.state.prepare(log, tidy=self._tidy)
+                    self._tidy = False
+                    return
+        except (_Stopped, *DOUBTS) as error:
+            self._say(f"{type(error).__name__}: {error}")
+        else:
             self._in_a_thread(self._prepare)
 
     def _prepare(self) -> None:
-        with contextlib.closing(self._store.open_to_read()) as db:
-            db.execute("BEGIN")  # one moment
-            self.state.prepare(_LogUntil(db, self._stop), tidy=self._tidy)
+        with self._log() as log:
+            self.state.prepare(log, tidy=self._tidy)
         self._tidy = False
+
+    @contextlib.contextmanager
+    def _log(self) -> Iterator[LedgerLog]:
+        """At one moment, without the lock."""
+        with contextlib.closing(self._store.open_to_read()) as db:
+            db.execute("BEGIN")
+            yield _LogUntil(db, self._stop)
 
     def _copy_where_due(self, now: float) -> None:
         if now < self._copies_at:
