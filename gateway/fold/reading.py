@@ -16,6 +16,8 @@ from gateway.fold.record import GrantName
 from gateway.fold.state import FOR_EVER, Bit, Get, Slate, StateName, Voids
 from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
 
+NOTICES = (NoticeKind.PRIVACY, NoticeKind.CPNI)  # whose days a standing has
+
 
 class NoPlace(StrEnum):  # where a no lies, as the key sees it that is asked about
     OWN = "own"  # said at this very key
@@ -62,8 +64,8 @@ class Kin:
     def __init__(self, slate: Slate, key: bytes) -> None:
         self.slate, self.key, self.row = slate, key, slate.row(key)
         self.alone = self.row.is_alone()
-        self.roots = (key,) if self.alone else roots(slate, key)
-        self.family = {key} if self.alone else family(slate, key)
+        self.speakers = {root: speakers(slate, root) for root in ((key,) if self.alone else roots(slate, key))}
+        self.family = {key: self.row} if self.alone else {name: slate.row(name) for name in family(slate, key)}
         self.edges = [] if self.alone else list(edges_of(slate, self.family))
         self.is_account = any(slate.edge(key, member).begun >= 0 for member in self.row.members)
 
@@ -77,7 +79,7 @@ def read_noes(slate: Slate, key: bytes) -> Iterator[ReadNo]:
 
 def _noes(kin: Kin) -> Iterator[Noes]:
     slate, key, row = kin.slate, kin.key, kin.row
-    for root in kin.roots:
+    for root in kin.speakers:
         yield from _at_root(kin, root)
     for member in row.members:  # of an account: what was sent up to it
         yield slate.edge(key, member).up.items(), NoPlace.UP, 0, key, None
@@ -95,16 +97,16 @@ def _at_root(kin: Kin, root: bytes) -> Iterator[Noes]:
         yield kin.row.own.items(), NoPlace.OWN, 0, root, None
         return
     since = kin.row.targets.get(root, 0)
-    reaches = {name: max(since, slate.row(name).targets.get(root, 0)) for name in speakers(slate, root)}
+    reaches = {name: max(since, kin.family[name].targets.get(root, 0)) for name in kin.speakers.get(root, (root,))}
     for name, reach in reaches.items():
         place = NoPlace.OWN if name == key else NoPlace.NAME
-        yield slate.row(name).own.items(), place, reach if name != key else 0, root, None
+        yield kin.family[name].own.items(), place, reach if name != key else 0, root, None
     met = mates(slate, root)
     for mate, then in met.items():
         for name in speakers(slate, mate):
             yield slate.row(name).own.items(), NoPlace.MAILBOX, max(since, then), root, None
     others = met if root == key else mates(slate, key)
-    apart = kin.family.union(*(family(slate, mate) for mate in others))
+    apart = {*kin.family}.union(*(family(slate, mate) for mate in others))
     for account, name, edge in kin.edges:
         if name not in reaches:
             continue
@@ -129,7 +131,7 @@ def lasting_standing(key: bytes, get: Get) -> tuple[Standing, int]:
     kin = Kin(slate := Slate(get), key)
     row, voids = kin.row, slate.voids
     ins = {each: allowed for each, allowed in row.ins.items() if allowed.screen not in voids}
-    own = out_bits(each for each, bit in row.own.items() if bit.denies(voids))
+    own = out_bits([each for each, bit in row.own.items() if not bit.covers or bit.denies(voids)])
     informed = parental = 0
     for purpose, allowed in ins.items():
         own = with_state(own, purpose, IN)
@@ -138,11 +140,10 @@ def lasting_standing(key: bytes, get: Get) -> tuple[Standing, int]:
     held = _states(kin)
     others = ((bits, root) for bits, place, _, root, _ in _noes(kin) if place is not NoPlace.OWN)
     came = {each for bits, root in others for each, bit in bits if not bit.covers or bit.denies(voids, root)}
-    days = {notice: date.fromordinal(day) for notice, day in row.told.items()}
-    told, cpni = (days.get(notice) for notice in (NoticeKind.PRIVACY, NoticeKind.CPNI))
-    denied, sources = out_bits(came | {purpose for _, _, purpose in held}), frozenset(source for source, _, _ in held)
-    granted, (band, grown) = not revoked(slate, key).issuperset(row.grants), _age(kin)
-    standing = Standing(own, denied, band, None, False, granted, sources, informed, parental, grown, told, cpni)
+    denied, sources = out_bits(came | {purpose for _, _, purpose in held}), frozenset([each[0] for each in held])
+    granted, (band, grown) = bool(row.grants) and not revoked(slate, key).issuperset(row.grants), _age(kin)
+    days = [date.fromordinal(row.told[each]) if each in row.told else None for each in NOTICES]
+    standing = Standing(own, denied, band, None, False, granted, sources, informed, parental, grown, *days)
     return standing, _linked(kin)
 
 
@@ -150,9 +151,9 @@ def _states(kin: Kin) -> set[StateName]:
     """What devices and tools say of an identifier, by any of its names."""
     return {
         state
-        for root in kin.roots
-        for name in speakers(kin.slate, root)
-        for state, ended in kin.slate.row(name).states.items()
+        for root, names in kin.speakers.items()
+        for name in names
+        for state, ended in kin.family[name].states.items()
         if root not in ended
     }
 
@@ -168,14 +169,10 @@ def _age(kin: Kin) -> tuple[str | None, bool]:
     What installations say counts where no account is known to have or have had it.
     """
     edges = [edge for edge in kin.edges if edge[2].begun >= 0]
-    known = any(not edge.claimed for _, _, edge in edges)
-    keys = kin.family | {account for account, _, edge in edges if edge.lives()}
-    if kin.is_account:
-        keys, known = {kin.key}, True
-    rows = [kin.slate.row(each) for each in keys]
-    ages = [row.age for row in rows if row.age]
-    said = [band for row in rows for band in row.words.values() if not known]
-    bands = [*said, *(age.band for age in ages)]
+    known = kin.is_account or any(not edge.claimed for _, _, edge in edges)
+    rows = [*kin.family.values(), *(kin.slate.row(account) for account, _, edge in edges if edge.lives())]
+    ages = [row.age for row in ([kin.row] if kin.is_account else rows) if row.age]
+    bands = [*(age.band for age in ages), *(band for row in rows if not known for band in row.words.values())]
     grown = any(AGES.index(age.youngest) < AGES.index(age.band) for age in ages)
     return min(bands, key=AGES.index, default=None), grown
 

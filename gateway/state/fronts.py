@@ -6,7 +6,7 @@ change reaches, wider than need be, and where so much would be read that no fron
 itself.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -14,8 +14,8 @@ from gateway.fold.reading import lasting_standing
 from gateway.fold.state import EMPTY, HEAD, Get, KeyRow, LinkEdge, Place
 from gateway.state.packed_rows import no_front, pack_front, screen_bits
 
-CROWD = 32  # names, spellings, looser forms of one key, or what one account has: about 3 ms for all fronts of a change
-READ = 2048  # edges: 4 ms for one front
+CROWD = 64  # names, spellings, looser forms of one key, or what one account has: about 5 ms for all fronts of a change
+READ = 2048  # edges of accounts, for one front or beside `CROWD` a place for all of one transaction: about 40 ms
 
 
 class PlacesRead(dict[Place, Any]):
@@ -32,21 +32,26 @@ class PlacesRead(dict[Place, Any]):
 
 class Fronts:
     """The fronts of one transaction, once all of it is folded. `get`: what lies in a place; `changed`: the position of
-    its last change; `crowds`: the keys that became crowded in it, which have been told of so far.
+    its last change; `crowds`: the keys that became crowded in it, whose others may still have fronts.
     """
 
     def __init__(self, get: Get, changed: Mapping[Place, int], crowds: set[bytes]) -> None:
         self._get, self._changed, self._crowds = get, changed, crowds
         self._kin: dict[bytes, set[bytes]] = {}
         self._screens: dict[Place, int] = {}
+        self._left = READ  # edges that may be read
 
-    def reached(self, places: Iterable[Place]) -> set[bytes]:
+    def reached(self, places: Collection[Place]) -> set[bytes]:
         """The keys that read something of what lies in these places."""
         found = set[bytes]()
+        self._left += CROWD * len(places)
         for key in {*chain.from_iterable((each,) if isinstance(each, bytes) else each for each in places)}:
-            for each in (key, *self._row(key).members) if self._is_open(key) else (key,):
-                found |= self._kin_of(each)
-        return found.union(*(self._row(each).looser for each in found if self._is_open(each)))
+            members = self._row(key).members
+            for each in (key, *members) if members and self._is_open(key) else (key,):
+                if each not in found:
+                    found |= self._kin_of(each)
+        forms = [(each, looser) for each in found if (looser := self._row(each).looser)]
+        return found.union(*(looser for each, looser in forms if self._is_open(each)))
 
     def front_of(self, key: bytes) -> bytes:
         """What is kept before its row."""
@@ -74,14 +79,15 @@ class Fronts:
         """All that are connected with a key by names and mailboxes: more than it ever reads."""
         if (kin := self._kin.get(key)) is not None:
             return kin
-        kin, todo = {key}, [key]
+        kin, todo = {key}, [] if self._row(key).is_alone() else [key]
         while todo:
             row = self._row(each := todo.pop())
-            if not row.is_alone() and self._is_open(each):
+            if self._is_open(each):
                 beside = {*row.names, *row.targets, *row.spellings, *((row.box,) if row.box else ())} - kin
                 kin |= beside
                 todo += beside
-        self._kin |= dict.fromkeys((each for each in kin if not is_crowded(self._row(each))), kin)
+        if len(kin) > 1:
+            self._kin |= dict.fromkeys((each for each in kin if not is_crowded(self._row(each))), kin)
         return kin
 
     def _is_kept(self, key: bytes) -> bool:
@@ -91,9 +97,11 @@ class Fronts:
             return not is_crowded(own)
         kin = self._kin_of(key).union(*(self._kin_of(owner) for owner in own.owners))
         rows = [self._row(each) for each in kin]
-        accounts = [self._row(each) for row in rows for each in row.accounts]
+        accounts = [self._row(each) for each in {each for row in rows for each in row.accounts}]
         crowded = any(is_crowded(row) for row in chain(rows, accounts))
-        return not crowded and sum(len(row.members) for row in accounts) <= READ
+        many = sum(len(row.members) for row in accounts)
+        self._left -= 0 if crowded or many > READ else many
+        return not crowded and many <= READ and self._left >= 0
 
     def _screens_of(self, place: Place, found: Any) -> int:
         bits = self._screens.get(place)

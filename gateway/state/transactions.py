@@ -56,10 +56,11 @@ class _Places:
 
     def get(self, place: Place) -> Any:
         """As the fold asks for it: None where nothing lies."""
-        if place in self._found:
+        try:
             return self._found[place]
-        found = self._found[place] = self._unpacked(place)
-        return found
+        except KeyError:
+            found = self._found[place] = self._unpacked(place)
+            return found
 
     def _unpacked(self, place: Place) -> Any:
         if place == HEAD:
@@ -183,7 +184,7 @@ class StateWrite(_Places):
                 self._crowds.add(place)
             self._found[place] = each
             self._last[place] = position
-        self._changed |= found.keys()
+        self._changed.update(found)
 
     def finish(self, root: bytes, position: int) -> None:
         """`root`: of the log at the position that it has come to. Raises lmdb.Error; then nothing is written."""
