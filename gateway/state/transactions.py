@@ -186,9 +186,12 @@ class StateWrite(_Places):
             self._last[place] = position
         self._changed.update(found)
 
-    def finish(self, root: bytes, position: int) -> None:
-        """`root`: of the log at the position that it has come to. Raises lmdb.Error; then nothing is written."""
-        self.head = self.head._replace(position=position)
+    def finish(self, root: bytes, position: int | None = None) -> None:
+        """`root`: of the log at the position that it has come to, which may be behind the last record. Raises
+        lmdb.Error; then nothing is written.
+        """
+        if position is not None:
+            self.head = self.head._replace(position=position)
         self._put_places()
         self._txn.put(HEAD_KEY, self.head._replace(root=root).pack())
         self._txn.commit()
