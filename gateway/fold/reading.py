@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gateway.choice.law import AGES
 from gateway.choice.question import Grant
 from gateway.choice.standing import IN, Standing, out_bits, with_state
-from gateway.fold.kin import edges_of, family, holder_since, mates, passed_on, roots, speakers
+from gateway.fold.kin import family, holder_since, mates, passed_on, roots, speakers
 from gateway.fold.record import GrantName
 from gateway.fold.state import FOR_EVER, Bit, Get, Slate, StateName, Voids
 from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
@@ -66,7 +66,8 @@ class Kin:
         self.alone = self.row.is_alone()
         self.speakers = {root: speakers(slate, root) for root in ((key,) if self.alone else roots(slate, key))}
         self.family = {key: self.row} if self.alone else {name: slate.row(name) for name in family(slate, key)}
-        self.edges = [] if self.alone else list(edges_of(slate, self.family))
+        ends = [(account, name) for name, row in self.family.items() for account in row.accounts]
+        self.edges = [(account, name, slate.edge(account, name)) for account, name in ends]
         self.is_account = any(slate.edge(key, member).begun >= 0 for member in self.row.members)
 
 
@@ -105,7 +106,7 @@ def _at_root(kin: Kin, root: bytes) -> Iterator[Noes]:
     for mate, then in met.items():
         for name in speakers(slate, mate):
             yield slate.row(name).own.items(), NoPlace.MAILBOX, max(since, then), root, None
-    others = met if root == key else mates(slate, key)
+    others = met if root == key or not kin.edges else mates(slate, key)
     apart = {*kin.family}.union(*(family(slate, mate) for mate in others))
     for account, name, edge in kin.edges:
         if name not in reaches:

@@ -6,10 +6,11 @@ change reaches, wider than need be, and where so much would be read that no fron
 itself.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
+from gateway.choice.standing import Standing
 from gateway.fold.reading import lasting_standing
 from gateway.fold.state import EMPTY, HEAD, Get, KeyRow, LinkEdge, Place
 from gateway.state.packed_rows import no_front, pack_front, screen_bits
@@ -38,6 +39,8 @@ class Fronts:
     def __init__(self, get: Get, changed: Mapping[Place, int], crowds: set[bytes]) -> None:
         self._get, self._changed, self._crowds = get, changed, crowds
         self._kin: dict[bytes, set[bytes]] = {}
+        self._alike: dict[frozenset[tuple[bytes, int]], tuple[int, Standing, int, int]] = {}
+        self._bounds: dict[frozenset[bytes], int | None] = {}
         self._screens: dict[Place, int] = {}
         self._left = READ  # edges that may be read
 
@@ -58,15 +61,26 @@ class Fronts:
         own = self._changed[key]
         if not self._is_kept(key):
             return no_front(own)
+        row = self._row(key)
+        if not row.targets or row != EMPTY._replace(targets=row.targets):
+            return pack_front(own, *self._read(key))
+        # A dozen digests of one identifier, of which nothing else is known, read each other alike
+        alike = frozenset(row.targets.items())
+        if alike not in self._alike:
+            self._alike[alike] = self._read(key)
+        return pack_front(own, *self._alike[alike])
+
+    def _read(self, key: bytes) -> tuple[int, Standing, int, int]:
+        """As a front says it: the last change of all that is read, what stands, until when linked, the screens."""
         read = PlacesRead(self._get)
         read[HEAD] = None  # as if no screen was voided: a front tells on which it rests
         standing, linked = lasting_standing(key, read.__getitem__)
-        moved, screens = own, 0
+        moved = screens = 0
         for place, found in read.items():
             if found is not None:
                 moved = max(moved, self._changed[place])
                 screens |= self._screens_of(place, found)
-        return pack_front(own, moved, standing, linked, screens)
+        return moved, standing, linked, screens
 
     def _row(self, key: bytes) -> KeyRow:
         return self._get(key) or EMPTY
@@ -95,13 +109,19 @@ class Fronts:
         own = self._row(key)
         if own.is_alone() and not own.owners:
             return not is_crowded(own)
-        kin = self._kin_of(key).union(*(self._kin_of(owner) for owner in own.owners))
+        kin = frozenset(self._kin_of(key).union(*(self._kin_of(owner) for owner in own.owners)))
+        if kin not in self._bounds:
+            self._bounds[kin] = self._edges_of(kin)
+        many = self._bounds[kin]
+        self._left -= many or 0
+        return many is not None and self._left >= 0
+
+    def _edges_of(self, kin: Iterable[bytes]) -> int | None:
+        """How many there are to read; None: too many, or somebody is crowded."""
         rows = [self._row(each) for each in kin]
         accounts = [self._row(each) for each in {each for row in rows for each in row.accounts}]
-        crowded = any(is_crowded(row) for row in chain(rows, accounts))
         many = sum(len(row.members) for row in accounts)
-        self._left -= 0 if crowded or many > READ else many
-        return not crowded and many <= READ and self._left >= 0
+        return None if many > READ or any(is_crowded(row) for row in chain(rows, accounts)) else many
 
     def _screens_of(self, place: Place, found: Any) -> int:
         bits = self._screens.get(place)

@@ -33,6 +33,7 @@ from gateway.terms import CHOOSABLE, GrantKind, NoticeKind
 
 KEYS = [key(name) for name in (*ACCOUNTS, "cat", *(f"key {number}" for number in range(9)))]
 LINKERS = KEYS[:3]
+DIGESTS = [key(f"digest {number}") for number in range(6)]  # of which the first alone says anything itself
 PURPOSES, SCREENS, SOURCES = CHOOSABLE[:6], ("one", "two", "three"), ("device", "installation", "tool")
 UNIVERSES, LENGTH = 12, 150
 
@@ -54,6 +55,7 @@ def said_at_random(rng, at):
             Released(),
             NamesLearnt(others[:1] if rng.random() < 0.6 else (), others[1:] if rng.random() < 0.4 else ()),
             NamesLearnt(mailbox=others[0]),
+            NamesLearnt(tuple(rng.sample(DIGESTS, 3))),
             StateSaid(rng.random() < 0.7, purposes, rng.choice(SOURCES), rng.choice(("", "a"))),
             AgeTold(rng.choice(("13_15", "16_17", "adult")), rng.random() < 0.5, rng.choice(("", "a"))),
             GrantSaid("bank", purposes, None, GrantKind.OPTED_IN, screen),
@@ -62,7 +64,7 @@ def said_at_random(rng, at):
             ChildFound(),
             ScreenVoided(screen),
         ),
-        (40, 30, 50, 6, 9, 4, 12, 6, 12, 6, 2, 0.3, 0.3),
+        (40, 30, 50, 6, 9, 4, 8, 12, 6, 12, 6, 2, 0.3, 0.3),
     )[0]
 
 
@@ -70,7 +72,7 @@ def acts(seed, length=LENGTH):
     rng, at = random.Random(seed), 0
     for number in range(length):
         at += 60_000
-        of = rng.choice(KEYS)
+        of = rng.choice([*KEYS, DIGESTS[0]])
         said = said_at_random(rng, at)
         if not (isinstance(said, LinkSaid) and said.account == of):
             yield Record(number, at, of, said, of in LINKERS)
@@ -110,7 +112,7 @@ def looked_at(folder, universes=UNIVERSES):
             del records[:some]
             state.catch_up(log)
             wrong, late, stand = wrong_fronts(state)
-            spared, kept, met = spared + late, kept + stand, met + len(KEYS)
+            spared, kept, met = spared + late, kept + stand, met + len(KEYS) + len(DIGESTS)
             if wrong:
                 state.close()
                 return wrong, spared, kept, met
