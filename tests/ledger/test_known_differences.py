@@ -21,6 +21,7 @@ YES = {"act": "opt_in", "who": "ann", "purpose": "sale"}
 DARK, VOID = {**YES, "screen": "dark"}, {"act": "void", "screen": "dark"}
 PHONE = {"act": "link", "account": "ann", "identifiers": ["phone"]}
 CLAIMED = {**PHONE, "act": "claim"}
+TAKEN_BACK = {"act": "disclaim", "who": ["digest"]}
 OVER_IDFA = {**OVER, "identifiers": ["idfa"]}
 CLAIMED_DIGEST, IDFA = {**LINK, "act": "claim"}, {**LINK, "identifiers": ["idfa"]}
 LATE = {**LINK, "clock": {"hours": 3}}
@@ -123,6 +124,15 @@ CASES = {
             difference("digest", [], DAY),
             difference("digest", [UNLINK], None, OLD),
             difference("digest", [UNLINK], OLD, {"age": "under_13"}),
+        ],
+    ),
+    "left_of_a_claim": (
+        difference("gaid", [CLAIMED_DIGEST, TAKEN_BACK], DENY),
+        [
+            difference("gaid", [CLAIMED_DIGEST, TAKEN_BACK], None, DENY),
+            difference("gaid", [CLAIMED_DIGEST], DENY),
+            difference("gaid", [LINK, TAKEN_BACK], DENY),
+            difference("phone", [CLAIMED, {**TAKEN_BACK, "who": ["phone"]}], DENY),
         ],
     ),
     "earlier_yes": (

@@ -178,6 +178,13 @@ def _claimed(acts: list[str]) -> bool:
     return "claim" in acts[first:last]
 
 
+def left_of_a_claim(found: Any) -> set[str]:
+    """Where an app's claim of a digest is taken back, the rules leave with its ids what had come by it."""
+    names = alike(found)
+    taken_back = names >= AD_IDS and told_of(found, "claim", names) and told_of(found, "disclaim", names)
+    return {"deny"} if taken_back and found.rules["deny"] > found.other["deny"] else set()
+
+
 def earlier_yes(found: Any) -> set[str]:
     """Where a screen is voided, a yes there had taken the place of what the same one said yes to before: by the rules
     that counts nowhere any more, by the fold where the later yes did not come to. Each ends grants by a no that came
@@ -206,6 +213,7 @@ KNOWN: dict[str, Callable[[Any], set[str]]] = {
         end_told_beforehand,
         word_of_an_app,
         earlier_yes,
+        left_of_a_claim,
         claimed_between,
     )
 }

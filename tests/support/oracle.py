@@ -250,7 +250,8 @@ class Universe:
         looser = self.play.keys[name.partition(" at act")[0]] not in exact
         found = Difference(self.seed, name, wrong, rules, other, self.play.said, tuple(self.acts), looser)
         known = [self._known(each, wrong) for each in _one_way(found)]
-        if all({*wrong} <= set().union(*each.values()) for each in known):
+        fields = [set[str]().union(*each.values()) for each in known]
+        if {*wrong} <= set().union(*fields) and (len(known) == 1 or all("deny" in each for each in fields)):
             self.tally.declared.update(word for each in known for word in each)
             return None
         self.tally.found.append(found)
