@@ -41,7 +41,7 @@ def records_of_groups(db: sqlite3.Connection, groups: Iterable[Sequence[bytes]])
     """What the entries of groups say, in the order of the log; a void of a screen where something was said on it."""
     found = [(keys, list[Record]()) for keys in groups]
     records_of = {key: records for keys, records in found for key in keys}
-    for record in log_records.said_of(db, keys=records_of.keys()):
+    for record in log_records.records_of(db, keys=records_of.keys()):
         if isinstance(record.said, told.ScreenVoided):
             for _, records in found:
                 records.append(record)

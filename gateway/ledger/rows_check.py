@@ -17,7 +17,6 @@ from gateway.fold.record import ChildFound, Kept, Record, SaidIn, SaidOut, SaidP
 from gateway.fold.state import Place, Slate
 from gateway.ledger import happenings, replay, standing_rows, table
 from gateway.ledger.likeness import Likenesses, PeopleGroup, records_of_groups
-from gateway.ledger.log_records import with_ends
 from gateway.ledger.reading import LedgerReading
 from gateway.ledger.standing_rows import ROW_TABLES
 
@@ -171,7 +170,7 @@ def too_open(db: sqlite3.Connection, keys: Iterable[bytes], records: Sequence[Re
     tables do not tell in every order what is whose (`gateway help fold`).
     """
     state, found = dict[Place, Any](), Different()
-    for record in with_ends(records):
+    for record in records:
         state.update(fold(record, state.get))
     now, slate = max((record.at for record in records), default=0), Slate(state.get)
     for key in keys:

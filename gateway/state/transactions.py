@@ -18,6 +18,7 @@ from gateway.state.fronts import Fronts, is_crowded
 from gateway.state.packed_rows import (
     FOLD,
     HEAD_KEY,
+    LEFT_KEY,
     NotAState,
     StateHead,
     front_standing,
@@ -173,6 +174,8 @@ class StateWrite(_Places):
         """What lies at some places, or None where nothing does; up to a position of the log. Both ends of what goes are
         among them: whoever read through one of these still belongs with the other.
         """
+        if found:
+            self._txn.put(LEFT_KEY, b"")
         self._change(found, position)
 
     def _change(self, found: Mapping[Place, Any], position: int) -> None:
@@ -183,8 +186,12 @@ class StateWrite(_Places):
             self._last[place] = position
         self._changed.update(found)
 
-    def finish(self, root: bytes) -> None:
-        """`root`: of the log's tree at the position that it has come to. Raises lmdb.Error; then nothing is written."""
+    def finish(self, root: bytes, position: int | None = None) -> None:
+        """`root`: of the log at the position that it has come to, which may be behind the last record. Raises
+        lmdb.Error; then nothing is written.
+        """
+        if position is not None:
+            self.head = self.head._replace(position=position)
         self._put_places()
         self._txn.put(HEAD_KEY, self.head._replace(root=root).pack())
         self._txn.commit()
@@ -205,6 +212,12 @@ class StateWrite(_Places):
             self._txn.put(key, front + pack_tail(self._found[key]))
         elif not (before := self._txn.get(key, b"")).startswith(front):
             self._txn.put(key, front + tail_of(before))
+
+
+def read_head(held: StateMap) -> tuple[StateHead, bool]:
+    """And whether its pages may hold what was replaced. Raises `NotAState`, lmdb.Error."""
+    with held.lock, held.begin() as txn:
+        return unpack_head(txn.get(HEAD_KEY)), txn.get(LEFT_KEY) is not None
 
 
 def write_first_head(held: StateMap, head: StateHead) -> None:

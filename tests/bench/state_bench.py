@@ -43,6 +43,13 @@ class MadeLog:
     def __init__(self, identifiers):
         self.blocks = identifiers // 6
 
+    @property
+    def head(self):
+        return self.blocks * self.block
+
+    def changed(self, after):
+        return frozenset()
+
     def root(self, position):
         return position.to_bytes(32, "big")
 
@@ -72,6 +79,10 @@ class LibraryLog(MadeLog):
 
     def __init__(self, accounts):
         self.accounts = accounts
+
+    @property
+    def head(self):
+        return self.accounts * 2
 
     def read(self, after):
         for number in range(after, self.accounts * 2):

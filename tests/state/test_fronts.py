@@ -26,7 +26,7 @@ from gateway.fold.record import (
 from gateway.fold.state import EMPTY, HEAD
 from gateway.state import fronts, transactions
 from gateway.state.fronts import Fronts
-from gateway.state.packed_rows import BEGINNING, HEAD_KEY, STANDS, tail_of, unpack_edge, unpack_row
+from gateway.state.packed_rows import BEGINNING, STANDS, tail_of, unpack_edge, unpack_row
 from gateway.state.transactions import StateWrite
 from gateway.state.upkeep import HostState
 from gateway.terms import CHOOSABLE, GrantKind, NoticeKind
@@ -85,7 +85,7 @@ def wrong_fronts(state):
     found, last, packed_rows = {}, {}, {}
     with state.moment() as moment:
         for place, packed in moment._txn.cursor():
-            if place == HEAD_KEY:
+            if len(place) not in {16, 32}:
                 continue
             where = bytes(place) if len(place) == 16 else (bytes(place[:16]), bytes(place[16:]))
             found[where], last[where] = (unpack_row if len(place) == 16 else unpack_edge)(packed)

@@ -11,9 +11,9 @@ from support.states import InTheState, wrongs
 
 from gateway.fold import fold
 from gateway.fold.state import FOR_EVER
-from gateway.ledger import log_records
-from gateway.ledger.log_records import PLACES, LedgerLog
-from gateway.state import fronts, transactions
+from gateway.ledger import ledger_log
+from gateway.ledger.ledger_log import PLACES, LedgerLog
+from gateway.state import fronts, transactions, upkeep
 from gateway.state.fronts import Fronts
 
 pytestmark = pytest.mark.slow
@@ -105,7 +105,12 @@ HONEST_READ = LedgerLog.read
 HONEST_PUT = transactions.StateWrite._put_places
 PLANTS = {
     "a state that overlooks records": (transactions, "fold", planted_fold),
-    "a log that does not say that older records changed": (log_records, "CHANGES", "SELECT origin, size FROM head"),
+    "a log that does not say that older records changed": (
+        ledger_log,
+        "CHANGES",
+        "SELECT told, of FROM record WHERE place >= ? AND false",
+    ),
+    "a component that ends at its names": (upkeep, "_neighbours", lambda row: {*row.names, *row.targets}),
     "a log that is read from the next entry on": (LedgerLog, "read", reads_from_the_next_entry),
     "edges that are not kept": (transactions.StateWrite, "_put_places", keeps_nothing),
     "fronts that are left as they were when others changed": (Fronts, "reached", own_front_alone),

@@ -41,8 +41,15 @@ class Told(Log):
     def records(self):
         return self.log.records
 
+    @property
+    def head(self):
+        return self.log.head
+
     def root(self, position):
         return self.log.root(position)
+
+    def changed(self, after):
+        return self.log.changed(after)
 
     def read(self, after):
         self.read_from.append(after)
@@ -157,6 +164,7 @@ def test_after_a_boot_it_goes_on_only_from_a_clean_stop(opened, told, clean):
         state.stop()
     state = opened(boot=OTHER_BOOT)
     assert standing(state, "tablet") if clean else refuses(state)
+    told.no("tablet", Purpose.SENSITIVE)
     state.catch_up(told)
     assert told.read_from[-1] == (5 if clean else 0)
     assert wrongs(state, told.records, LATER) == []
