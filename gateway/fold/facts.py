@@ -7,7 +7,7 @@ from gateway.fold import record as told
 from gateway.fold.kin import family, own_names, roots
 from gateway.fold.noes import cover_own, cover_up, end_yes, fold_out, keep_down
 from gateway.fold.record import EVERYBODY, GrantName, KeyAge, Record
-from gateway.fold.state import FORGOTTEN, SEVERAL, Bit, Cover, GrantGiven, Slate, StateName, widened
+from gateway.fold.state import NO_RECORD, SEVERAL, Bit, Cover, GrantGiven, Slate, StateName, widened
 from gateway.terms import CHOOSABLE, GrantKind, Purpose
 
 
@@ -41,8 +41,7 @@ def fold_age(slate: Slate, record: Record, said: told.AgeTold) -> None:
     if said.mark:
         _fold_word(slate, record.key, said)
         return
-    names = own_names(slate, record.key) if said.may_rise else {record.key}
-    for name in names:
+    for name in own_names(slate, record.key):
         age = slate.row(name).age
         if age is None and name == record.key:
             _set_age(slate, name, said.band, said.band)
@@ -84,7 +83,7 @@ def fold_child(slate: Slate, record: Record, _: told.ChildFound) -> None:
 def _reached(slate: Slate, record: Record, at: int | None = None) -> set[bytes]:
     """The names of an identifier; of an account all that it has."""
     found = family(slate, record.key)
-    for member in slate.row(record.key).members if record.account else ():
+    for member in slate.row(record.key).members:
         edge = slate.edge(record.key, member)
         if not edge.claimed and (edge.lives() if at is None else edge.lifts(at)):
             found |= family(slate, member)
@@ -117,7 +116,7 @@ def fold_use(slate: Slate, record: Record, said: told.ActUsed) -> None:
 
 def fold_kept_no(slate: Slate, record: Record, said: told.KeptNo) -> None:
     """Where it came through an account it lies where that account's own would: sent up to it, or kept from it."""
-    key, via, bit = record.key, said.via, Bit(said.origin, FORGOTTEN, record.seq, "", SEVERAL)
+    key, via, bit = record.key, said.via, Bit(said.origin, NO_RECORD, record.seq, "", SEVERAL)
     up = slate.edge(via, said.origin).up
     if not slate.row(via).members:
         slate.put(key, kept={**slate.row(key).kept, (said.purpose, said.origin, via): bit})

@@ -22,7 +22,19 @@ from gateway.fold.kin import (
 )
 from gateway.fold.reading import revoked
 from gateway.fold.record import Record, SaidIn, SaidOut, SaidPruned, ScreenVoided
-from gateway.fold.state import HEAD, NOBODY, SEVERAL, Allowed, Bit, Cover, KeptPlace, Slate, Voids, widened
+from gateway.fold.state import (
+    HEAD,
+    NO_RECORD,
+    NOBODY,
+    SEVERAL,
+    Allowed,
+    Bit,
+    Cover,
+    KeptPlace,
+    Slate,
+    Voids,
+    widened,
+)
 from gateway.terms import ALL_PURPOSES, Purpose, Source
 
 
@@ -34,7 +46,7 @@ def covered(bit: Bit, cover: Cover, voids: Voids) -> Bit:
     before = [each.seq for each in bit.covers if each.by == cover.by and each.screen not in voids]
     came = bit.came
     if all(each.screen in voids for each in bit.covers):
-        came = max(came, *(voids[each.screen] for each in bit.covers), -1)
+        came = max([came, *(voids[each.screen] for each in bit.covers)])
     return bit._replace(came=came, covers=(*others, cover._replace(seq=min(before, default=cover.seq))))
 
 
@@ -100,8 +112,7 @@ def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
         cover = Cover(record.key, record.seq, said.screen)
         ins = slate.row(record.key).ins
         allowed = Allowed(record.seq, said.screen, said.informed and record.account, said.parental)
-        if record.account:
-            _keep_past(slate, record.key, record.seq, record.at)
+        _keep_past(slate, record.key, record.seq, record.at)
         cover_own(slate, record.key, purpose, cover)
         slate.put(record.key, ins={**ins, purpose: allowed})
         if record.account:
@@ -121,7 +132,7 @@ def _lift_of_account(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> N
     account = cover.by
     for member in slate.row(account).members:
         cover_up(slate, account, member, purpose, cover)
-        its, form = roots(slate, member), slate.edge(account, member).begun < 0
+        its, form = roots(slate, member), slate.edge(account, member).begun == NO_RECORD
         held = [each for each in its if has(slate, account, each, at)]
         if len(held) == len(its) or (form and any(has(slate, account, each, at) for each in slate.row(member).owners)):
             _cover_down(slate, account, member, purpose, cover)
@@ -208,22 +219,12 @@ def revoke_over(slate: Slate, keys: Iterable[bytes]) -> None:
 
 
 def keep_down(slate: Slate, account: bytes, member: bytes, seq: int, found: Iterable[tuple[Purpose, Bit]]) -> None:
-    """Puts more beside what stayed with a member."""
+    """Puts more beside what stayed with a member: of one person one no for each way in which a void may uncover it."""
     down = dict(slate.edge(account, member).down)
     for purpose, bit in found:
-        down[purpose] = _beside(down.get(purpose, ()), bit, slate.voids)
+        others = (each for each in down.get(purpose, ()) if (each.who, each.covers) != (bit.who, bit.covers))
+        down[purpose] = (*others, bit)
     slate.put_edge(account, member, seq, down=down)
-
-
-def _beside(bits: tuple[Bit, ...], bit: Bit, voids: Voids) -> tuple[Bit, ...]:
-    """Of what one person said one no that denies stands for all; where none does, one for each way in which a void may
-    uncover it.
-    """
-    same = [each for each in bits if each.who == bit.who]
-    if any(each.denies(voids) for each in same) and not bit.denies(voids):
-        return bits
-    left = () if bit.denies(voids) else (each for each in same if each.covers != bit.covers)
-    return (*(each for each in bits if each.who != bit.who), *left, bit)
 
 
 def fold_screen(slate: Slate, record: Record, said: ScreenVoided) -> None:
