@@ -121,16 +121,24 @@ class InTheState(Folded):
         get = self.state.get
         with self.kept.moment() as moment:
             standing = moment.standing(key, now)
-            front = key not in moment._found
+            front, moved = key not in moment._found, moment.latest
             grants = moment.grants([key], now)
             assert moment.latest <= moment.head.position
-            self.fronts += standing is not None and front
+        if standing is not None and front:
+            self.fronts += 1
+            assert moved == self.changed_last(key)
         self.asked += 1
         assert (key in self.state) == (standing is not None)
         if standing is not None:
             assert standing == reading.standing_of(key, get, now)
         assert grants == reading.grants_of(key, get, now)
         return super().standing_of(key, now)
+
+    def changed_last(self, key):
+        """The position of the last change of all that is read for a key, but for voided screens."""
+        with self.kept.moment() as moment:
+            reading.standing_of(key, lambda place: None if place == HEAD else moment.get(place), 0)
+            return moment.latest
 
 
 class KeptBeside:
