@@ -5,7 +5,7 @@ of somebody who is forgotten.
 from gateway.choice.law import AGES
 from gateway.fold import record as told
 from gateway.fold.kin import family, own_names, roots
-from gateway.fold.noes import cover_own, cover_up, end_yes, fold_out, keep_down
+from gateway.fold.noes import cover_edge, cover_own, end_yes, fold_out, keep_down
 from gateway.fold.record import EVERYBODY, GrantName, KeyAge, Record
 from gateway.fold.state import NO_RECORD, SEVERAL, Bit, Cover, GrantGiven, Slate, StateName, widened
 from gateway.terms import CHOOSABLE, GrantKind, Purpose
@@ -120,10 +120,10 @@ def fold_kept_no(slate: Slate, record: Record, said: told.KeptNo) -> None:
     up = slate.edge(via, said.origin).up
     if not slate.row(via).members:
         slate.put(key, kept={**slate.row(key).kept, (said.purpose, said.origin, via): bit})
-    elif _denies(slate, up.get(said.purpose)) and (key == via or _reads(slate, via, key)):
+    elif any(each.denies(slate.voids) for each in up.get(said.purpose, ())) and (key == via or _reads(slate, via, key)):
         return
     elif key == via:
-        slate.put_edge(via, said.origin, record.seq, up={**up, said.purpose: bit})
+        slate.put_edge(via, said.origin, record.seq, up={**up, said.purpose: (bit,)})
     else:
         keep_down(slate, via, key, record.seq, [(said.purpose, bit)])
 
@@ -134,14 +134,10 @@ def _reads(slate: Slate, account: bytes, key: bytes) -> bool:
     return any(slate.edge(account, name).lives() for name in names)
 
 
-def _denies(slate: Slate, bit: Bit | None) -> bool:
-    return bit is not None and bit.denies(slate.voids)
-
-
 def fold_kept_end(slate: Slate, record: Record, said: told.KeptEnd) -> None:
     own = slate.row(record.key).own
     if said.back:
-        if _denies(slate, bit := own.get(said.purpose)) and bit is not None:
+        if (bit := own.get(said.purpose)) and bit.denies(slate.voids):
             slate.put(record.key, own={**own, said.purpose: bit._replace(seq=record.seq, came=record.seq)})
         return
     end_yes(slate, record.key, (said.purpose,))
@@ -149,7 +145,7 @@ def fold_kept_end(slate: Slate, record: Record, said: told.KeptEnd) -> None:
         cover = Cover(b"", record.seq, said.screen)
         cover_own(slate, record.key, said.purpose, cover)
         for account in slate.row(record.key).accounts:
-            cover_up(slate, account, record.key, said.purpose, cover)
+            cover_edge(slate, account, record.key, "up", said.purpose, cover)
 
 
 def fold_kept_revoked(slate: Slate, record: Record, said: told.KeptRevoked) -> None:

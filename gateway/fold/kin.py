@@ -13,8 +13,7 @@ from gateway.terms import Purpose
 
 def roots(slate: Slate, key: bytes) -> tuple[bytes, ...]:
     """The identifiers that a key stands for: itself, or those that it is a name of."""
-    row = slate.row(key)
-    return (*row.targets, *((key,) if row.names or not row.targets else ()))
+    return tuple(slate.row(key).targets) or (key,)
 
 
 def speakers(slate: Slate, root: bytes) -> tuple[bytes, ...]:
@@ -95,5 +94,5 @@ def passed_on(slate: Slate, account: bytes, apart: set[bytes], past: int = NO_RE
     found = [*row.own.items(), *((place[0], bit) for place, bit in row.kept.items() if place[2] == account)]
     for member in row.members:
         if member not in apart:
-            found += slate.edge(account, member).up.items()
+            found += ((purpose, bit) for purpose, bits in slate.edge(account, member).up.items() for bit in bits)
     yield from (each for each in found if each[1].came > past)

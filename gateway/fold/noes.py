@@ -43,11 +43,11 @@ def covered(bit: Bit, cover: Cover, voids: Voids) -> Bit:
     a void had brought back came by that void.
     """
     others = [each for each in bit.covers if each.by != cover.by]
-    before = [each.seq for each in bit.covers if each.by == cover.by and each.screen not in voids]
+    before = (each.seq for each in bit.covers if each.by == cover.by and each.screen not in voids)
     came = bit.came
     if all(each.screen in voids for each in bit.covers):
         came = max([came, *(voids[each.screen] for each in bit.covers)])
-    return bit._replace(came=came, covers=(*others, cover._replace(seq=min(before, default=cover.seq))))
+    return bit._replace(came=came, covers=(*others, cover._replace(seq=next(before, cover.seq))))
 
 
 def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
@@ -94,14 +94,22 @@ def end_yes(slate: Slate, key: bytes, purposes: Iterable[Purpose], before: int |
 
 
 def send_up(slate: Slate, account: bytes, origin: bytes, bits: Mapping[Purpose, Bit], seq: int) -> None:
-    """What lies there and denies is not replaced by what is covered, and what is covered does not come anew."""
+    """What lies there and denies is not replaced by what is covered. That lies beside what is covered otherwise, for a
+    void may uncover the one or the other, and does not come anew.
+    """
     voids, up = slate.voids, dict(slate.edge(account, origin).up)
     for purpose, bit in bits.items():
-        if bit.denies(voids) or purpose not in up:
-            up[purpose] = bit._replace(came=seq)
-        elif not up[purpose].denies(voids):
-            up[purpose] = bit._replace(came=up[purpose].came)
+        there = up.get(purpose, ())
+        if bit.denies(voids) or not there:
+            up[purpose] = (bit._replace(came=seq),)
+        elif not any(each.denies(voids) for each in there):
+            up[purpose] = _beside(there, bit._replace(came=there[-1].came))
     slate.put_edge(account, origin, seq, up=up)
+
+
+def _beside(bits: tuple[Bit, ...], bit: Bit) -> tuple[Bit, ...]:
+    """Of one person one no for each way in which a void may uncover it."""
+    return (*(each for each in bits if (each.who, each.covers) != (bit.who, bit.covers)), bit)
 
 
 def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
@@ -131,13 +139,13 @@ def cover_own(slate: Slate, key: bytes, purpose: Purpose, cover: Cover) -> None:
 def _lift_of_account(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> None:
     account = cover.by
     for member in slate.row(account).members:
-        cover_up(slate, account, member, purpose, cover)
+        cover_edge(slate, account, member, "up", purpose, cover)
         its, form = roots(slate, member), slate.edge(account, member).begun == NO_RECORD
         held = [each for each in its if has(slate, account, each, at)]
         if len(held) == len(its) or (form and any(has(slate, account, each, at) for each in slate.row(member).owners)):
-            _cover_down(slate, account, member, purpose, cover)
+            cover_edge(slate, account, member, "down", purpose, cover)
         elif held:
-            _cover_down(slate, account, member, purpose, cover._replace(only=tuple(held)))
+            cover_edge(slate, account, member, "down", purpose, cover._replace(only=tuple(held)))
 
 
 def _keep_past(slate: Slate, account: bytes, seq: int, at: int) -> None:
@@ -157,12 +165,12 @@ def _lift_of_member(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> No
     for account in ways:
         _keep_past(slate, account, cover.seq, at)
         for origin in (key, *others):
-            cover_up(slate, account, origin, purpose, cover)
+            cover_edge(slate, account, origin, "up", purpose, cover)
     for account, name, edge in [*edges_of(slate, own_names(slate, key))]:
         if not has(slate, account, key, at):
             if edge.lives() and not edge.lifts(at):
                 keep_what_came(slate, account, name, cover.seq)
-            _cover_down(slate, account, name, purpose, cover._replace(only=_speaks_for(slate, key, name)))
+            cover_edge(slate, account, name, "down", purpose, cover._replace(only=_speaks_for(slate, key, name)))
 
 
 def _speaks_for(slate: Slate, key: bytes, name: bytes) -> tuple[bytes, ...]:
@@ -173,18 +181,12 @@ def _speaks_for(slate: Slate, key: bytes, name: bytes) -> tuple[bytes, ...]:
     return () if its <= mine else tuple(sorted(mine & its))
 
 
-def cover_up(slate: Slate, account: bytes, member: bytes, purpose: Purpose, cover: Cover) -> None:
-    up = slate.edge(account, member).up
-    if purpose in up:
-        lifted = covered(up[purpose], cover, slate.voids)
-        slate.put_edge(account, member, cover.seq, up={**up, purpose: lifted})
-
-
-def _cover_down(slate: Slate, account: bytes, member: bytes, purpose: Purpose, cover: Cover) -> None:
-    down = slate.edge(account, member).down
-    if purpose in down:
-        lifted = tuple(covered(bit, cover, slate.voids) for bit in down[purpose])
-        slate.put_edge(account, member, cover.seq, down={**down, purpose: lifted})
+def cover_edge(slate: Slate, account: bytes, member: bytes, side: str, purpose: Purpose, cover: Cover) -> None:
+    """`side`: `up` or `down`."""
+    bits = getattr(slate.edge(account, member), side)
+    if purpose in bits:
+        lifted = tuple(covered(bit, cover, slate.voids) for bit in bits[purpose])
+        slate.put_edge(account, member, cover.seq, **{side: {**bits, purpose: lifted}})
 
 
 def _cover_kept(slate: Slate, purpose: Purpose, cover: Cover) -> None:
@@ -219,11 +221,10 @@ def revoke_over(slate: Slate, keys: Iterable[bytes]) -> None:
 
 
 def keep_down(slate: Slate, account: bytes, member: bytes, seq: int, found: Iterable[tuple[Purpose, Bit]]) -> None:
-    """Puts more beside what stayed with a member: of one person one no for each way in which a void may uncover it."""
+    """Puts more beside what stayed with a member."""
     down = dict(slate.edge(account, member).down)
     for purpose, bit in found:
-        others = (each for each in down.get(purpose, ()) if (each.who, each.covers) != (bit.who, bit.covers))
-        down[purpose] = (*others, bit)
+        down[purpose] = _beside(down.get(purpose, ()), bit)
     slate.put_edge(account, member, seq, down=down)
 
 

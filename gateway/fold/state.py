@@ -92,7 +92,9 @@ class LinkEdge(NamedTuple):  # an account and a key that it has, had, or has ano
     begun: int = NO_RECORD  # the one by which it has it
     ended: int = NO_RECORD  # the one by which it has it no more
     past: int = NO_RECORD  # what had come before this record is in `down` already, for its date is over
-    up: Mapping[Purpose, Bit] = NOTHING  # what the member said; the account and all that it has; a yes of either
+    up: Mapping[Purpose, tuple[Bit, ...]] = (
+        NOTHING  # what the member said; the account and all that it has; a yes of either
+    )
     down: Mapping[Purpose, tuple[Bit, ...]] = NOTHING  # what stayed; the member; its yes, or the account's once back
 
     def lives(self) -> bool:

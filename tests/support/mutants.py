@@ -8,6 +8,7 @@ its own, made by forking. `mutants_left.json` lists those that nobody can find, 
 
 import ast
 import contextlib
+import gc
 import json
 import os
 import random
@@ -440,6 +441,7 @@ def main(number: int, seed: int) -> None:
     survive = those
     for what, make in (("histories", partial(of_histories, by_hand())), ("universes", partial(of_universes, SEEDS))):
         among = make()
+        gc.freeze()  # else each child looks through all of it for garbage, and has its own copy then
         survive = [mutant for mutant in survive if not is_found(mutant, among)]
         spent = time.process_time() - began + sum(os.times()[2:4])
         print(f"{len(among)} {what}: {len(those) - len(survive)} of {len(those)} found, {spent:.0f} s", flush=True)
