@@ -5,9 +5,9 @@ of somebody who is forgotten.
 from gateway.choice.law import AGES
 from gateway.fold import record as told
 from gateway.fold.kin import family, own_names, roots
-from gateway.fold.noes import cover_own, cover_up, end_yes, fold_out, keep_down
+from gateway.fold.noes import cover_edge, cover_own, end_yes, fold_out, keep_down
 from gateway.fold.record import EVERYBODY, GrantName, KeyAge, Record
-from gateway.fold.state import FORGOTTEN, SEVERAL, Bit, Cover, GrantGiven, Slate, StateName, widened
+from gateway.fold.state import NO_RECORD, SEVERAL, Bit, Cover, GrantGiven, Slate, StateName, widened
 from gateway.terms import CHOOSABLE, GrantKind, Purpose
 
 
@@ -41,8 +41,7 @@ def fold_age(slate: Slate, record: Record, said: told.AgeTold) -> None:
     if said.mark:
         _fold_word(slate, record.key, said)
         return
-    names = own_names(slate, record.key) if said.may_rise else {record.key}
-    for name in names:
+    for name in own_names(slate, record.key):
         age = slate.row(name).age
         if age is None and name == record.key:
             _set_age(slate, name, said.band, said.band)
@@ -84,7 +83,7 @@ def fold_child(slate: Slate, record: Record, _: told.ChildFound) -> None:
 def _reached(slate: Slate, record: Record, at: int | None = None) -> set[bytes]:
     """The names of an identifier; of an account all that it has."""
     found = family(slate, record.key)
-    for member in slate.row(record.key).members if record.account else ():
+    for member in slate.row(record.key).members:
         edge = slate.edge(record.key, member)
         if not edge.claimed and (edge.lives() if at is None else edge.lifts(at)):
             found |= family(slate, member)
@@ -117,14 +116,14 @@ def fold_use(slate: Slate, record: Record, said: told.ActUsed) -> None:
 
 def fold_kept_no(slate: Slate, record: Record, said: told.KeptNo) -> None:
     """Where it came through an account it lies where that account's own would: sent up to it, or kept from it."""
-    key, via, bit = record.key, said.via, Bit(said.origin, FORGOTTEN, record.seq, "", SEVERAL)
+    key, via, bit = record.key, said.via, Bit(said.origin, NO_RECORD, record.seq, "", SEVERAL)
     up = slate.edge(via, said.origin).up
     if not slate.row(via).members:
         slate.put(key, kept={**slate.row(key).kept, (said.purpose, said.origin, via): bit})
-    elif _denies(slate, up.get(said.purpose)) and (key == via or _reads(slate, via, key)):
+    elif any(each.denies(slate.voids) for each in up.get(said.purpose, ())) and (key == via or _reads(slate, via, key)):
         return
     elif key == via:
-        slate.put_edge(via, said.origin, record.seq, up={**up, said.purpose: bit})
+        slate.put_edge(via, said.origin, record.seq, up={**up, said.purpose: (bit,)})
     else:
         keep_down(slate, via, key, record.seq, [(said.purpose, bit)])
 
@@ -135,14 +134,10 @@ def _reads(slate: Slate, account: bytes, key: bytes) -> bool:
     return any(slate.edge(account, name).lives() for name in names)
 
 
-def _denies(slate: Slate, bit: Bit | None) -> bool:
-    return bit is not None and bit.denies(slate.voids)
-
-
 def fold_kept_end(slate: Slate, record: Record, said: told.KeptEnd) -> None:
     own = slate.row(record.key).own
     if said.back:
-        if _denies(slate, bit := own.get(said.purpose)) and bit is not None:
+        if (bit := own.get(said.purpose)) and bit.denies(slate.voids):
             slate.put(record.key, own={**own, said.purpose: bit._replace(seq=record.seq, came=record.seq)})
         return
     end_yes(slate, record.key, (said.purpose,))
@@ -150,7 +145,7 @@ def fold_kept_end(slate: Slate, record: Record, said: told.KeptEnd) -> None:
         cover = Cover(b"", record.seq, said.screen)
         cover_own(slate, record.key, said.purpose, cover)
         for account in slate.row(record.key).accounts:
-            cover_up(slate, account, record.key, said.purpose, cover)
+            cover_edge(slate, account, record.key, "up", said.purpose, cover)
 
 
 def fold_kept_revoked(slate: Slate, record: Record, said: told.KeptRevoked) -> None:

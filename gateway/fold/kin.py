@@ -7,14 +7,13 @@ none has the accounts of another. Reads only.
 
 from collections.abc import Iterable, Iterator
 
-from gateway.fold.state import Bit, KeyRow, LinkEdge, Slate
+from gateway.fold.state import NO_RECORD, Bit, KeyRow, LinkEdge, Slate
 from gateway.terms import Purpose
 
 
 def roots(slate: Slate, key: bytes) -> tuple[bytes, ...]:
     """The identifiers that a key stands for: itself, or those that it is a name of."""
-    row = slate.row(key)
-    return (*row.targets, *((key,) if row.names or not row.targets else ()))
+    return tuple(slate.row(key).targets) or (key,)
 
 
 def speakers(slate: Slate, root: bytes) -> tuple[bytes, ...]:
@@ -40,7 +39,7 @@ def mates(slate: Slate, key: bytes) -> dict[bytes, int]:
     for each in own:
         for box in {each, slate.row(each).box or each}:  # the plainest spelling may never have been met itself
             spellings = slate.row(box).spellings
-            since = spellings.get(each, 0)
+            since = spellings.get(each, NO_RECORD)
             found |= {box: since, **{other: max(since, then) for other, then in spellings.items()}}
     return {mate: since for mate, since in found.items() if mate not in own}
 
@@ -86,7 +85,7 @@ def holder_since(row: KeyRow) -> dict[Purpose, Bit]:
     return {purpose: bit for purpose, bit in row.own.items() if bit.seq >= row.since}
 
 
-def passed_on(slate: Slate, account: bytes, apart: set[bytes], past: int = -1) -> Iterator[tuple[Purpose, Bit]]:
+def passed_on(slate: Slate, account: bytes, apart: set[bytes], past: int = NO_RECORD) -> Iterator[tuple[Purpose, Bit]]:
     """What an account passes on to what it has: its own noes, what it keeps of people who are forgotten, and what was
     sent up to it, by those that it no longer has too; but for what `apart` sent, who have it by themselves, and what
     came before the record `past`.
@@ -95,5 +94,5 @@ def passed_on(slate: Slate, account: bytes, apart: set[bytes], past: int = -1) -
     found = [*row.own.items(), *((place[0], bit) for place, bit in row.kept.items() if place[2] == account)]
     for member in row.members:
         if member not in apart:
-            found += slate.edge(account, member).up.items()
+            found += ((purpose, bit) for purpose, bits in slate.edge(account, member).up.items() for bit in bits)
     yield from (each for each in found if each[1].came > past)

@@ -18,7 +18,7 @@ from gateway.fold.kin import (
 )
 from gateway.fold.noes import end_yes, keep_what_came, revoke_over, send_up
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released
-from gateway.fold.state import NOTHING, LinkEdge, Slate
+from gateway.fold.state import NO_RECORD, NOTHING, LinkEdge, Slate
 
 
 def fold_link(slate: Slate, record: Record, said: LinkSaid) -> None:
@@ -28,7 +28,9 @@ def fold_link(slate: Slate, record: Record, said: LinkSaid) -> None:
     edge, over = slate.edge(said.account, record.key), said.until is not None and said.until <= record.at
     goes_on = edge.lifts(record.at)
     same = (edge.start, edge.until) == (said.start, said.until) and (goes_on or not edge.lives())
-    if edge.begun >= 0 and ((goes_on and said.claimed > edge.claimed) or (same and said.claimed == edge.claimed)):
+    if edge.begun != NO_RECORD and (
+        (goes_on and said.claimed > edge.claimed) or (same and said.claimed == edge.claimed)
+    ):
         return
     if not goes_on or said.claimed != edge.claimed:
         _begin(slate, record, said, edge, over=over)
@@ -43,10 +45,9 @@ def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge, *, over
     account, member = said.account, record.key
     if over or said.claimed > edge.claimed:  # nobody but an app ever spoke for it: nothing stays
         end_link(slate, account, member, record.seq, keeps=not (edge.claimed and said.claimed))
-    if edge.begun >= 0:  # what came by the claim that was
-        revoke_over(slate, with_looser(slate, family(slate, member)))
-    now = {"start": said.start, "until": said.until, "claimed": said.claimed, "begun": record.seq, "past": -1}
-    slate.put_edge(account, member, record.seq, ended=record.seq if over else -1, **now)
+    revoke_over(slate, with_looser(slate, family(slate, member)))  # what came by the claim that was
+    now = {"start": said.start, "until": said.until, "claimed": said.claimed, "begun": record.seq, "past": NO_RECORD}
+    slate.put_edge(account, member, record.seq, ended=record.seq if over else NO_RECORD, **now)
     if over and not said.claimed:
         keep_age(slate, account, member)
     elif not over and not said.claimed:
@@ -69,7 +70,7 @@ def _read_again(slate: Slate, account: bytes, member: bytes, seq: int) -> None:
         if down and all(has(slate, account, root) for root in roots(slate, name)):
             stands = {(each, bit.who) for each, bit in passed_on(slate, account, set()) if bit.denies(voids)}
             left = {each: tuple(bit for bit in bits if (each, bit.who) not in stands) for each, bits in down.items()}
-            slate.put_edge(account, name, seq, down={each: bits for each, bits in left.items() if bits})
+            slate.put_edge(account, name, seq, down=left)
 
 
 def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, keeps: bool) -> None:
@@ -92,7 +93,7 @@ def fold_release(slate: Slate, record: Record, said: Released) -> None:
         if said.ends_links:
             for account, member, edge in list(edges_of(slate, (name,))):
                 end_link(slate, account, member, record.seq, keeps=True)
-                if edge.lives() and (edge.until is None or edge.until > record.at):
+                if edge.lifts(record.at):
                     slate.put_edge(account, member, record.seq, until=record.at)
             slate.put(name, told=NOTHING)
         slate.put(name, since=record.seq + said.ends_links, ins=NOTHING, grants=NOTHING)

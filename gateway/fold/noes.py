@@ -22,7 +22,19 @@ from gateway.fold.kin import (
 )
 from gateway.fold.reading import revoked
 from gateway.fold.record import Record, SaidIn, SaidOut, SaidPruned, ScreenVoided
-from gateway.fold.state import HEAD, NOBODY, SEVERAL, Allowed, Bit, Cover, KeptPlace, Slate, Voids, widened
+from gateway.fold.state import (
+    HEAD,
+    NO_RECORD,
+    NOBODY,
+    SEVERAL,
+    Allowed,
+    Bit,
+    Cover,
+    KeptPlace,
+    Slate,
+    Voids,
+    widened,
+)
 from gateway.terms import ALL_PURPOSES, Purpose, Source
 
 
@@ -31,11 +43,11 @@ def covered(bit: Bit, cover: Cover, voids: Voids) -> Bit:
     a void had brought back came by that void.
     """
     others = [each for each in bit.covers if each.by != cover.by]
-    before = [each.seq for each in bit.covers if each.by == cover.by and each.screen not in voids]
+    before = (each.seq for each in bit.covers if each.by == cover.by and each.screen not in voids)
     came = bit.came
     if all(each.screen in voids for each in bit.covers):
-        came = max(came, *(voids[each.screen] for each in bit.covers), -1)
-    return bit._replace(came=came, covers=(*others, cover._replace(seq=min(before, default=cover.seq))))
+        came = max([came, *(voids[each.screen] for each in bit.covers)])
+    return bit._replace(came=came, covers=(*others, cover._replace(seq=next(before, cover.seq))))
 
 
 def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
@@ -82,14 +94,22 @@ def end_yes(slate: Slate, key: bytes, purposes: Iterable[Purpose], before: int |
 
 
 def send_up(slate: Slate, account: bytes, origin: bytes, bits: Mapping[Purpose, Bit], seq: int) -> None:
-    """What lies there and denies is not replaced by what is covered, and what is covered does not come anew."""
+    """What lies there and denies is not replaced by what is covered. That lies beside what is covered otherwise, for a
+    void may uncover the one or the other, and does not come anew.
+    """
     voids, up = slate.voids, dict(slate.edge(account, origin).up)
     for purpose, bit in bits.items():
-        if bit.denies(voids) or purpose not in up:
-            up[purpose] = bit._replace(came=seq)
-        elif not up[purpose].denies(voids):
-            up[purpose] = bit._replace(came=up[purpose].came)
+        there = up.get(purpose, ())
+        if bit.denies(voids) or not there:
+            up[purpose] = (bit._replace(came=seq),)
+        elif not any(each.denies(voids) for each in there):
+            up[purpose] = _beside(there, bit._replace(came=there[-1].came))
     slate.put_edge(account, origin, seq, up=up)
+
+
+def _beside(bits: tuple[Bit, ...], bit: Bit) -> tuple[Bit, ...]:
+    """Of one person one no for each way in which a void may uncover it."""
+    return (*(each for each in bits if (each.who, each.covers) != (bit.who, bit.covers)), bit)
 
 
 def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
@@ -100,8 +120,7 @@ def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
         cover = Cover(record.key, record.seq, said.screen)
         ins = slate.row(record.key).ins
         allowed = Allowed(record.seq, said.screen, said.informed and record.account, said.parental)
-        if record.account:
-            _keep_past(slate, record.key, record.seq, record.at)
+        _keep_past(slate, record.key, record.seq, record.at)
         cover_own(slate, record.key, purpose, cover)
         slate.put(record.key, ins={**ins, purpose: allowed})
         if record.account:
@@ -120,13 +139,13 @@ def cover_own(slate: Slate, key: bytes, purpose: Purpose, cover: Cover) -> None:
 def _lift_of_account(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> None:
     account = cover.by
     for member in slate.row(account).members:
-        cover_up(slate, account, member, purpose, cover)
-        its, form = roots(slate, member), slate.edge(account, member).begun < 0
+        cover_edge(slate, account, member, "up", purpose, cover)
+        its, form = roots(slate, member), slate.edge(account, member).begun == NO_RECORD
         held = [each for each in its if has(slate, account, each, at)]
         if len(held) == len(its) or (form and any(has(slate, account, each, at) for each in slate.row(member).owners)):
-            _cover_down(slate, account, member, purpose, cover)
+            cover_edge(slate, account, member, "down", purpose, cover)
         elif held:
-            _cover_down(slate, account, member, purpose, cover._replace(only=tuple(held)))
+            cover_edge(slate, account, member, "down", purpose, cover._replace(only=tuple(held)))
 
 
 def _keep_past(slate: Slate, account: bytes, seq: int, at: int) -> None:
@@ -146,12 +165,12 @@ def _lift_of_member(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> No
     for account in ways:
         _keep_past(slate, account, cover.seq, at)
         for origin in (key, *others):
-            cover_up(slate, account, origin, purpose, cover)
+            cover_edge(slate, account, origin, "up", purpose, cover)
     for account, name, edge in [*edges_of(slate, own_names(slate, key))]:
         if not has(slate, account, key, at):
             if edge.lives() and not edge.lifts(at):
                 keep_what_came(slate, account, name, cover.seq)
-            _cover_down(slate, account, name, purpose, cover._replace(only=_speaks_for(slate, key, name)))
+            cover_edge(slate, account, name, "down", purpose, cover._replace(only=_speaks_for(slate, key, name)))
 
 
 def _speaks_for(slate: Slate, key: bytes, name: bytes) -> tuple[bytes, ...]:
@@ -162,18 +181,12 @@ def _speaks_for(slate: Slate, key: bytes, name: bytes) -> tuple[bytes, ...]:
     return () if its <= mine else tuple(sorted(mine & its))
 
 
-def cover_up(slate: Slate, account: bytes, member: bytes, purpose: Purpose, cover: Cover) -> None:
-    up = slate.edge(account, member).up
-    if purpose in up:
-        lifted = covered(up[purpose], cover, slate.voids)
-        slate.put_edge(account, member, cover.seq, up={**up, purpose: lifted})
-
-
-def _cover_down(slate: Slate, account: bytes, member: bytes, purpose: Purpose, cover: Cover) -> None:
-    down = slate.edge(account, member).down
-    if purpose in down:
-        lifted = tuple(covered(bit, cover, slate.voids) for bit in down[purpose])
-        slate.put_edge(account, member, cover.seq, down={**down, purpose: lifted})
+def cover_edge(slate: Slate, account: bytes, member: bytes, side: str, purpose: Purpose, cover: Cover) -> None:
+    """`side`: `up` or `down`."""
+    bits = getattr(slate.edge(account, member), side)
+    if purpose in bits:
+        lifted = tuple(covered(bit, cover, slate.voids) for bit in bits[purpose])
+        slate.put_edge(account, member, cover.seq, **{side: {**bits, purpose: lifted}})
 
 
 def _cover_kept(slate: Slate, purpose: Purpose, cover: Cover) -> None:
@@ -211,19 +224,8 @@ def keep_down(slate: Slate, account: bytes, member: bytes, seq: int, found: Iter
     """Puts more beside what stayed with a member."""
     down = dict(slate.edge(account, member).down)
     for purpose, bit in found:
-        down[purpose] = _beside(down.get(purpose, ()), bit, slate.voids)
+        down[purpose] = _beside(down.get(purpose, ()), bit)
     slate.put_edge(account, member, seq, down=down)
-
-
-def _beside(bits: tuple[Bit, ...], bit: Bit, voids: Voids) -> tuple[Bit, ...]:
-    """Of what one person said one no that denies stands for all; where none does, one for each way in which a void may
-    uncover it.
-    """
-    same = [each for each in bits if each.who == bit.who]
-    if any(each.denies(voids) for each in same) and not bit.denies(voids):
-        return bits
-    left = () if bit.denies(voids) else (each for each in same if each.covers != bit.covers)
-    return (*(each for each in bits if each.who != bit.who), *left, bit)
 
 
 def fold_screen(slate: Slate, record: Record, said: ScreenVoided) -> None:

@@ -83,7 +83,8 @@ def _noes(kin: Kin) -> Iterator[Noes]:
     for root in kin.speakers:
         yield from _at_root(kin, root)
     for member in row.members:  # of an account: what was sent up to it
-        yield slate.edge(key, member).up.items(), NoPlace.UP, 0, key, None
+        up = slate.edge(key, member).up
+        yield [(purpose, bit) for purpose, bits in up.items() for bit in bits], NoPlace.UP, 0, key, None
     for (purpose, _, via), bit in row.kept.items():
         yield ((purpose, bit),), NoPlace.KEPT, 0, key, via
     for owner, since in row.owners.items():

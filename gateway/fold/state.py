@@ -17,7 +17,7 @@ HEAD: Place = b"head"  # no key: those have 16 bytes
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
 SEVERAL = "*"  # in place of a mark: more than one said it, so that no one of them can take it back
 NOBODY = b"nobody"  # no key: whose cover no later yes takes the place of
-FORGOTTEN = -1  # the record of a no that is forgotten itself
+NO_RECORD = -1  # in place of one: it never came, or is forgotten
 FOR_EVER = 2**53  # milliseconds; later than any date that is said
 
 
@@ -43,7 +43,7 @@ class Bit(NamedTuple):  # a no to one purpose, which denies while none of its co
 
     def ends(self) -> int:
         """Which grants it ends: those before this record; of one that stays of somebody forgotten none."""
-        return self.came if self.seq > FORGOTTEN else FORGOTTEN
+        return self.came if self.seq > NO_RECORD else NO_RECORD
 
 
 class Allowed(NamedTuple):  # a yes to one purpose, at the very key that said it
@@ -89,15 +89,17 @@ class LinkEdge(NamedTuple):  # an account and a key that it has, had, or has ano
     start: int = 0  # read to see whether a link that is told again says anything new
     until: int | None = None
     claimed: bool = False  # by an app's word alone: nothing goes up
-    begun: int = -1  # the record by which it has it; -1: none
-    ended: int = -1  # the one by which it has it no more; -1: it does
-    past: int = -1  # what had come before this record is in `down` already, for its date is over
-    up: Mapping[Purpose, Bit] = NOTHING  # what the member said; the account and all that it has; a yes of either
+    begun: int = NO_RECORD  # the one by which it has it
+    ended: int = NO_RECORD  # the one by which it has it no more
+    past: int = NO_RECORD  # what had come before this record is in `down` already, for its date is over
+    up: Mapping[Purpose, tuple[Bit, ...]] = (
+        NOTHING  # what the member said; the account and all that it has; a yes of either
+    )
     down: Mapping[Purpose, tuple[Bit, ...]] = NOTHING  # what stayed; the member; its yes, or the account's once back
 
     def lives(self) -> bool:
         """For a no: until its end is on record."""
-        return self.begun >= 0 and self.ended < 0
+        return self.begun != NO_RECORD and self.ended == NO_RECORD
 
     def lifts(self, at: int) -> bool:
         """For what lifts a no it is over at its date as well: clocks may be wrong, and in doubt a no stays."""

@@ -142,7 +142,7 @@ def _screens(found: KeyRow | LinkEdge) -> Iterator[str]:
         bits = chain(found.own.values(), found.kept.values())
         yield from (allowed.screen for allowed in found.ins.values())
     else:
-        bits = chain(found.up.values(), *found.down.values())
+        bits = chain(*found.up.values(), *found.down.values())
     for bit in bits:
         for cover in bit.covers:
             yield cover.screen

@@ -190,6 +190,6 @@ def _form(kind: type, **joined: Any) -> Any:
 
 _pack = msgspec.msgpack.Encoder().encode
 _ROW = msgspec.msgpack.Decoder(_form(KeyRow, own=Bit, ins=Allowed))
-_EDGE = msgspec.msgpack.Decoder(_form(LinkEdge, up=Bit, down=tuple[Bit, ...]))
+_EDGE = msgspec.msgpack.Decoder(_form(LinkEdge, up=tuple[Bit, ...], down=tuple[Bit, ...]))
 _HEAD_TAIL = msgspec.msgpack.Decoder(tuple[str, dict[str, int]])
 _BEGINNING = BEGINNING.unpack_from

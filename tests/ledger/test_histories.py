@@ -27,7 +27,7 @@ from gateway.fold import fold
 from gateway.fold.record import AgeTold, LinkSaid, NoticeGiven, Record, SaidOut, StateSaid
 from gateway.ledger import reach, rows_check, schema
 from gateway.ledger.subjects import milliseconds
-from gateway.terms import Purpose
+from gateway.terms import NoticeKind, Purpose
 from gateway.web.shell import page
 
 DATA = json.loads((Path(__file__).parent.parent / "vectors" / "histories.json").read_text(encoding="utf-8"))
@@ -232,7 +232,7 @@ def taking(kind, **otherwise):
     [
         ("another app's word", taking(StateSaid, mark="")),
         ("nobody gets older by a caller's word", taking(AgeTold, may_rise=True)),
-        ("who was told by account", taking(NoticeGiven, account=False)),
+        ("who was told by account", taking(NoticeGiven, notice=NoticeKind.CPNI)),
         ("a yes with the signal in sight", taking(SaidOut, signal=False)),
         ("a limit of sensitive data", taking(SaidOut, purposes=(Purpose.SALE,))),
         ("a claim carries the account's no and nothing back", taking(LinkSaid, claimed=False)),

@@ -63,9 +63,9 @@ class Blind(Play):
         self.state.update(self.fold(self.records[-1], self.state.get))
         return self.records[-1].seq
 
-    def meet(self, subject: Subject) -> None:
+    def meet(self, subject: Subject, *, again: bool = False) -> None:
         names = (*subject.keys, *subject.looser)
-        if names not in self.met:
+        if again or names not in self.met:
             self.met.add(names)
             if len(names) > 1 or subject.mailbox:
                 self.say(subject, NamesLearnt(subject.keys[1:], subject.looser, subject.mailbox))
@@ -111,7 +111,7 @@ class Blind(Play):
 
     def named(self, said):
         for subject in self.all_of(said["who"]):
-            self.meet(subject)
+            self.meet(subject, again=True)
 
     def choose(self, said):
         reading_ = bool(said.get("reading"))

@@ -8,6 +8,7 @@ its own, made by forking. `mutants_left.json` lists those that nobody can find, 
 
 import ast
 import contextlib
+import gc
 import json
 import os
 import random
@@ -41,7 +42,7 @@ SELDOM = frozenset(KINDS) - {
     "opt_out", "limit", "withdraw", "signal", "opt_in", "opt_in_dark", "grant", "programme", "link", "link_until",
     "link_again", "link_end", "claim", "claim_whole", "disclaim", "release", "named", "void_screen", "wait", "sweep",
 }  # fmt: skip
-LONGEST = 20  # seconds: a mutant that does not end is found
+LONGEST = 20  # seconds of the processor: a mutant that does not end is found
 SWAPS: dict[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.And: ast.Or, ast.Or: ast.And,
@@ -81,7 +82,8 @@ def changes(tree: ast.Module) -> Iterator[tuple[ast.AST, str, Any]]:
             yield node, f"{type(node.op).__name__} turned", lambda n: setattr(n, "op", SWAPS[type(n.op)]())
         if isinstance(node, ast.BoolOp):
             for place in range(len(node.values)):
-                yield node, f"without operand {place}", lambda n, place=place: n.values.pop(place)
+                # another one stands twice, for one alone is no operation
+                yield node, f"without operand {place}", lambda n, at=place: n.values.__setitem__(at, n.values[at - 1])
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             yield (
                 node,
@@ -122,13 +124,15 @@ def mutants() -> Iterator[Mutant]:
     for room in ROOMS:
         tree = ast.parse((HERE / f"{room}.py").read_text())
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        lines = {id(part): each for each in ast.walk(tree) if isinstance(each, ast.stmt) for part in ast.walk(each)}
         for number, (node, what, _) in enumerate(changes(tree)):
             at = node.target if isinstance(node, ast.comprehension) else node
             last = node.ifs[-1].end_lineno if isinstance(node, ast.comprehension) else at.end_lineno
             # of a branch its question alone: what stands below it may be come by or not
             last = node.test.end_lineno if isinstance(node, ast.If) and what.startswith("if ") else last
             inside = [each for each in functions if each.lineno <= at.lineno <= (each.end_lineno or 0)]
-            place = f"{inside[-1].name if inside else '-'}: {ast.unparse(node).splitlines()[0][:110]}"
+            shown = lines[id(node)] if isinstance(node, ast.Constant) else node  # a number says little by itself
+            place = f"{inside[-1].name if inside else '-'}: {ast.unparse(shown).splitlines()[0][:110]}"
             yield Mutant(room, range(at.lineno, (last or at.lineno) + 1), what, number, place)
 
 
@@ -200,10 +204,14 @@ class Case:
                     yield f"{each}: comes back otherwise, or is asked at another time"
 
     def _differs(self, step: Step, name: str, said: dict[str, Any]) -> Iterator[str]:
-        if said != step.folded.get(name, step.rules[name]):
+        """From the rules: in what the fold as it is says as they do, or in what is not known."""
+        rules, folded = step.rules[name], step.folded.get(name, step.rules[name])
+        if any(said[each] != rules[each] == folded[each] for each in rules):
+            yield f"{name}: {said}, where the rules and the fold say {rules}"
+        elif said != folded:
             exact = {key for subject in step.subjects.values() for key in subject.keys}
             looser = step.keys[name] not in exact
-            yield from differs(name, step.rules[name], said, self.who, step.acts, looser=looser)
+            yield from differs(name, rules, said, self.who, step.acts, looser=looser)
 
     def learn(self) -> "Case":
         """What the fold says as it is, which a mutant's is compared with first, and which lines say it."""
@@ -375,20 +383,24 @@ def is_found(mutant: Mutant, among: list[Case]) -> bool:
     if not those:
         return False
 
+    code = compile(mutated(mutant), f"{mutant.room}.py", "exec")  # here, so that one that is no program is not found
+
     def finds() -> int:
-        become(mutant.room, compile(mutated(mutant), f"{mutant.room}.py", "exec"))
+        become(mutant.room, code)
         return int(any(case.finds(lines) for case in those))
 
     return exit_code(finds, LONGEST) != 0
 
 
 def exit_code(work: Callable[[], int], seconds: int) -> int:
-    """What work comes to in a process of its own: 1 where it raises, below 0 where it does not end."""
+    """What work comes to in a process of its own: 1 where it raises, below 0 where it does not end in that much of the
+    processor's time.
+    """
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            signal.alarm(seconds)
+            signal.setitimer(signal.ITIMER_PROF, seconds)  # a busy machine ends nobody
             code = work()
         finally:
             os._exit(code)
@@ -429,6 +441,7 @@ def main(number: int, seed: int) -> None:
     survive = those
     for what, make in (("histories", partial(of_histories, by_hand())), ("universes", partial(of_universes, SEEDS))):
         among = make()
+        gc.freeze()  # else each child looks through all of it for garbage, and has its own copy then
         survive = [mutant for mutant in survive if not is_found(mutant, among)]
         spent = time.process_time() - began + sum(os.times()[2:4])
         print(f"{len(among)} {what}: {len(those) - len(survive)} of {len(those)} found, {spent:.0f} s", flush=True)
