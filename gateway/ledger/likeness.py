@@ -110,10 +110,10 @@ class Likenesses:
             keys[key]
         values = (*keys,), (*numbers,), tuple([number + 1 for number in numbers]), (*moments,), (*marks,)
         group.values = tuple([value for each in values for value in each])
-        if happened not in self.known:
-            self.known[happened] = LikePeople(group, values)
-        group.like = self.known[happened]
-        group.like.number += 1
+        like = self.known.get(happened)
+        if like is None:
+            like = self.known[happened] = LikePeople(group, values)
+        group.like, like.number = like, like.number + 1
 
     def _is_unlike(self, said: Said) -> bool:
         """Whether a date is said, or a screen was named that is voided."""

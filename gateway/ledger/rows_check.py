@@ -62,12 +62,15 @@ class RowsByKey:
         self._db, self._alone, self.known = db, alone, 0
 
     def __iter__(self) -> Iterator[tuple[str, Sequence[str], bytes, Row]]:
-        db, chose = self._db, list[bytes]()
-        for row in self._of_others():
-            if row[1] is None:
+        db, alone, chose, known = self._db, self._alone, list[bytes](), 0
+        for row in db.execute(ONCE):
+            if alone.get(row[0]) == row:
+                known += 1
+            elif row[1] is None:
                 chose.append(row[0])
             else:
                 yield "once", ONCE_COLUMNS, row[0], row
+        self.known = known
         for row in chain(happenings.rows_of(db, ROWS["standing"] + OF_KEYS, chose), db.execute(NEVER_CHOSE)):
             yield "standing", ROW_TABLES["standing"], row[0], row
         for name, columns in ROW_TABLES.items():
@@ -76,14 +79,6 @@ class RowsByKey:
                 rows = happenings.rows_of(db, ROWS[name] + OF_KEYS, chose) if own else db.execute(ROWS[name])
                 for key, group in groupby(rows, KEY):
                     yield name, columns, key, tuple(chain.from_iterable(group))
-
-    def _of_others(self) -> Iterator[Row]:
-        cursor = self._db.execute(ONCE)
-        while rows := cursor.fetchmany(BATCH):
-            known = [*map(self._alone.get, map(KEY, rows))]
-            others = [] if known == rows else [row for row, said in zip(rows, known, strict=True) if row != said]
-            self.known += len(rows) - len(others)
-            yield from others
 
 
 class RowsCheck:
