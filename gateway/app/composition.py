@@ -21,6 +21,7 @@ from typing import Any
 import maxminddb
 import orjson
 
+from gateway.app.state_keeper import StateKeeper
 from gateway.choice import keywords, law, sensitive
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import LawTable
@@ -73,6 +74,7 @@ from gateway.settings.load import ACCOUNT_BACKEND, Settings
 from gateway.settings.option_tree import SettingsRefused
 from gateway.signals import cmp_cookies, industry_cookies
 from gateway.signals.hear import Hearing
+from gateway.state.upkeep import HostState
 
 
 def configured_mirror(folder: Path, settings: Settings) -> contextlib.closing[Mirrored]:
@@ -161,6 +163,7 @@ class House:
     fresh: Callable[[], bool]  # whether checks may trust the ledger
     witnessing: Witnessing
     mirrored: Mirrored
+    keeper: StateKeeper
 
 
 @contextlib.contextmanager
@@ -186,9 +189,9 @@ def open_house(
         stack.callback(watch.stop)
         unfinished = _start(watch, folder, secrets, patient=patient)
         store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
-        writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored)
-        stack.callback(writer.close)
-        _take_in(stack, Intake(kept, writer, watch, later))
+        keeper = _keeper(stack, folder, secrets)
+        writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored, state=keeper)
+        _take_in(stack, writer, Intake(kept, writer, watch, later))
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
         table = stack.enter_context(contextlib.closing(StandingTable(store, watch, clock)))
         lookup = looked_up(table, mirrored, watch, writer, clock)
@@ -210,14 +213,20 @@ def open_house(
         due, calendar = ways(settings, secrets, dev=dev), settings.delivery.calendar()
         yield House(
             consent=consent, sharing=sharing, disclosing=disclosing, vault=vault, writer=writer, secrets=secrets,
-            telling=Telling(writer, due, secrets, clock, calendar, counting.tried), mirrored=mirrored,
+            telling=Telling(writer, due, secrets, clock, calendar, counting.tried), mirrored=mirrored, keeper=keeper,
             codes=_codes(folder, settings, secrets, writer, clock, dev=dev), fresh=watch.fresh,
             witnessing=Witnessing(folder, log, witnesses, submit, settings.ledger.witness_seconds),
         )  # fmt: skip
 
 
-def _take_in(stack: contextlib.ExitStack, intake: Intake) -> None:
-    """What was kept beside the ledger is entered from now on."""
+def _keeper(stack: contextlib.ExitStack, folder: Path, secrets: Secrets) -> StateKeeper:
+    state = stack.enter_context(contextlib.closing(HostState(folder, len(secrets.peppers))))
+    return StateKeeper(SqliteStore(folder), state, watching.log)
+
+
+def _take_in(stack: contextlib.ExitStack, writer: Writer, intake: Intake) -> None:
+    """What was kept beside the ledger is entered from now on, for as long as the writer is there."""
+    stack.callback(writer.close)
     stack.callback(intake.stop)
     intake.start()
 

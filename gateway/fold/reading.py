@@ -3,6 +3,7 @@ the standing and the grants that come out. What travels is read, not copied.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
@@ -10,10 +11,12 @@ from typing import NamedTuple
 from gateway.choice.law import AGES
 from gateway.choice.question import Grant
 from gateway.choice.standing import IN, Standing, out_bits, with_state
-from gateway.fold.kin import edges_of, family, holder_since, mailbox_names, mates, passed_on, roots, speakers
+from gateway.fold.kin import edges_of, family, holder_since, mates, passed_on, roots, speakers
 from gateway.fold.record import GrantName
 from gateway.fold.state import FOR_EVER, Bit, Get, Slate, StateName, Voids
 from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
+
+NOTICES = (NoticeKind.PRIVACY, NoticeKind.CPNI)  # whose days a standing has
 
 
 class NoPlace(StrEnum):  # where a no lies, as the key sees it that is asked about
@@ -52,110 +55,124 @@ class ReadNo(NamedTuple):
         return first if min(left) > first or min(left) == first > self.bit.came else -1
 
 
+Noes = tuple[Iterable[tuple[Purpose, Bit]], NoPlace, int, bytes, bytes | None]  # of one place, else as `ReadNo` has it
+
+
+class Kin:
+    """Whom a key belongs with, found once."""
+
+    def __init__(self, slate: Slate, key: bytes) -> None:
+        self.slate, self.key, self.row = slate, key, slate.row(key)
+        self.alone = self.row.is_alone()
+        self.speakers = {root: speakers(slate, root) for root in ((key,) if self.alone else roots(slate, key))}
+        self.family = {key: self.row} if self.alone else {name: slate.row(name) for name in family(slate, key)}
+        self.edges = [] if self.alone else list(edges_of(slate, self.family))
+        self.is_account = any(slate.edge(key, member).begun >= 0 for member in self.row.members)
+
+
 def read_noes(slate: Slate, key: bytes) -> Iterator[ReadNo]:
     """All of them, those that are lifted too."""
-    row = slate.row(key)
-    for root in roots(slate, key):
-        yield from _at_root(slate, key, root)
+    for bits, place, reach, root, through in _noes(Kin(slate, key)):
+        for purpose, bit in bits:
+            yield ReadNo(purpose, bit, place, reach, root, through)
+
+
+def _noes(kin: Kin) -> Iterator[Noes]:
+    slate, key, row = kin.slate, kin.key, kin.row
+    for root in kin.speakers:
+        yield from _at_root(kin, root)
     for member in row.members:  # of an account: what was sent up to it
-        for purpose, bit in slate.edge(key, member).up.items():
-            yield ReadNo(purpose, bit, NoPlace.UP, 0, key)
+        yield slate.edge(key, member).up.items(), NoPlace.UP, 0, key, None
     for (purpose, _, via), bit in row.kept.items():
-        yield ReadNo(purpose, bit, NoPlace.KEPT, 0, key, via)
+        yield ((purpose, bit),), NoPlace.KEPT, 0, key, via
     for owner, since in row.owners.items():
-        for each in _at_root(slate, owner, owner):
-            if each.bit.who != key:  # nobody has from others what they said themselves
-                yield each._replace(place=NoPlace.LOOSER, reach=max(each.reach, since))
+        for bits, _, reach, root, through in _at_root(Kin(slate, owner), owner):
+            others = [each for each in bits if each[1].who != key]  # nobody has from others what they said themselves
+            yield others, NoPlace.LOOSER, max(reach, since), root, through
 
 
-def _at_root(slate: Slate, key: bytes, root: bytes) -> Iterator[ReadNo]:
-    since = slate.row(key).targets.get(root, 0)
-    apart = family(slate, key) | mailbox_names(slate, key)
-    for name in speakers(slate, root):
-        reach = max(since, slate.row(name).targets.get(root, 0)) if name != key else 0
+def _at_root(kin: Kin, root: bytes) -> Iterator[Noes]:
+    slate, key = kin.slate, kin.key
+    if kin.alone:
+        yield kin.row.own.items(), NoPlace.OWN, 0, root, None
+        return
+    since = kin.row.targets.get(root, 0)
+    reaches = {name: max(since, kin.family[name].targets.get(root, 0)) for name in kin.speakers.get(root, (root,))}
+    for name, reach in reaches.items():
         place = NoPlace.OWN if name == key else NoPlace.NAME
-        for purpose, bit in slate.row(name).own.items():
-            yield ReadNo(purpose, bit, place, reach, root)
-    for mate, met in mates(slate, root).items():
+        yield kin.family[name].own.items(), place, reach if name != key else 0, root, None
+    met = mates(slate, root)
+    for mate, then in met.items():
         for name in speakers(slate, mate):
-            for purpose, bit in slate.row(name).own.items():
-                yield ReadNo(purpose, bit, NoPlace.MAILBOX, max(since, met), root)
-    yield from _through_accounts(slate, root, since, apart)
-
-
-def _through_accounts(slate: Slate, root: bytes, since: int, apart: set[bytes]) -> Iterator[ReadNo]:
-    """What stayed of each account that ever had it, and what those pass on that have it now."""
-    for account, name, edge in edges_of(slate, speakers(slate, root)):
-        reach = max(since, slate.row(name).targets.get(root, 0))
-        for purpose, bits in edge.down.items():
-            for bit in bits:
-                if bit.who not in apart:
-                    yield ReadNo(purpose, bit, NoPlace.DOWN, reach, root, account)
+            yield slate.row(name).own.items(), NoPlace.MAILBOX, max(since, then), root, None
+    others = met if root == key else mates(slate, key)
+    apart = {*kin.family}.union(*(family(slate, mate) for mate in others))
+    for account, name, edge in kin.edges:
+        if name not in reaches:
+            continue
+        # what stayed of an account that ever had it, and what one passes on that has it now
+        stayed = ((purpose, bit) for purpose, bits in edge.down.items() for bit in bits if bit.who not in apart)
+        yield stayed, NoPlace.DOWN, reaches[name], root, account
         if edge.lives():
-            for purpose, bit in passed_on(slate, account, apart, edge.past):
-                yield ReadNo(purpose, bit, NoPlace.ACCOUNT, max(reach, edge.begun), root, account)
+            passed = passed_on(slate, account, apart, edge.past)
+            yield passed, NoPlace.ACCOUNT, max(reaches[name], edge.begun), root, account
 
 
 def standing_of(key: bytes, get: Get, now: int) -> Standing:
     """As a check and the pages read it; `now` in Unix milliseconds, for what ends by its date."""
-    slate = Slate(get)
-    row, voids = slate.row(key), slate.voids
+    standing, linked = lasting_standing(key, get)
+    return replace(standing, linked=True) if linked > now else standing
+
+
+def lasting_standing(key: bytes, get: Get) -> tuple[Standing, int]:
+    """What stands until something is said, as of nobody linked, and until when some account is known for it, in Unix
+    milliseconds; 0: none is.
+    """
+    kin = Kin(slate := Slate(get), key)
+    row, voids = kin.row, slate.voids
     ins = {each: allowed for each, allowed in row.ins.items() if allowed.screen not in voids}
-    own = out_bits(each for each, bit in row.own.items() if bit.denies(voids))
+    own = out_bits([each for each, bit in row.own.items() if not bit.covers or bit.denies(voids)])
     informed = parental = 0
     for purpose, allowed in ins.items():
         own = with_state(own, purpose, IN)
         informed = with_state(informed, purpose, IN) if allowed.informed else informed
         parental = with_state(parental, purpose, IN) if allowed.parental else parental
-    held = _states(slate, key)
-    came = {each.purpose for each in read_noes(slate, key) if each.place is not NoPlace.OWN and each.holds(voids)}
-    days = {notice: date.fromordinal(day) for notice, day in row.told.items()}
-    told, cpni = (days.get(notice) for notice in (NoticeKind.PRIVACY, NoticeKind.CPNI))
-    denied = out_bits(came | {purpose for _, _, purpose in held})
-    sources, granted = frozenset(source for source, _, _ in held), not revoked(slate, key).issuperset(row.grants)
-    linked, (band, grown) = _linked(slate, key) > now, _age(slate, key)
-    return Standing(own, denied, band, None, linked, granted, sources, informed, parental, grown, told, cpni)
+    held = _states(kin)
+    others = ((bits, root) for bits, place, _, root, _ in _noes(kin) if place is not NoPlace.OWN)
+    came = {each for bits, root in others for each, bit in bits if not bit.covers or bit.denies(voids, root)}
+    denied, sources = out_bits(came | {purpose for _, _, purpose in held}), frozenset([each[0] for each in held])
+    granted, (band, grown) = bool(row.grants) and not revoked(slate, key).issuperset(row.grants), _age(kin)
+    days = [date.fromordinal(row.told[each]) if each in row.told else None for each in NOTICES]
+    standing = Standing(own, denied, band, None, False, granted, sources, informed, parental, grown, *days)
+    return standing, _linked(kin)
 
 
-def _states(slate: Slate, key: bytes) -> set[StateName]:
+def _states(kin: Kin) -> set[StateName]:
     """What devices and tools say of an identifier, by any of its names."""
     return {
         state
-        for root in roots(slate, key)
-        for name in speakers(slate, root)
-        for state, ended in slate.row(name).states.items()
+        for root, names in kin.speakers.items()
+        for name in names
+        for state, ended in kin.family[name].states.items()
         if root not in ended
     }
 
 
-def _is_account(slate: Slate, key: bytes) -> bool:
-    return any(slate.edge(key, member).begun >= 0 for member in slate.row(key).members)
+def _linked(kin: Kin) -> int:
+    """An account is known itself."""
+    untils = (edge.until for *_, edge in kin.edges if edge.lives() and not edge.claimed)
+    return FOR_EVER if kin.is_account else max((FOR_EVER if each is None else each for each in untils), default=0)
 
 
-def _linked(slate: Slate, key: bytes) -> int:
-    """Until when some account is known for it, in Unix milliseconds; 0: none is. An account is known itself."""
-    if _is_account(slate, key):
-        return FOR_EVER
-    found = [
-        FOR_EVER if edge.until is None else edge.until
-        for _, _, edge in edges_of(slate, family(slate, key))
-        if edge.lives() and not edge.claimed
-    ]
-    return max(found, default=0)
-
-
-def _age(slate: Slate, key: bytes) -> tuple[str | None, bool]:
+def _age(kin: Kin) -> tuple[str | None, bool]:
     """The youngest band on record for it and the accounts that have it, and whether any of them was younger once (R14).
     What installations say counts where no account is known to have or have had it.
     """
-    edges = [edge for edge in edges_of(slate, family(slate, key)) if edge[2].begun >= 0]
-    known = any(not edge.claimed for _, _, edge in edges)
-    keys = family(slate, key) | {account for account, _, edge in edges if edge.lives()}
-    if _is_account(slate, key):
-        keys, known = {key}, True
-    ages = [age for each in keys if (age := slate.row(each).age)]
-    said = [band for each in keys for band in slate.row(each).words.values() if not known]
-    bands = [*said, *(age.band for age in ages)]
+    edges = [edge for edge in kin.edges if edge[2].begun >= 0]
+    known = kin.is_account or any(not edge.claimed for _, _, edge in edges)
+    rows = [*kin.family.values(), *(kin.slate.row(account) for account, _, edge in edges if edge.lives())]
+    ages = [row.age for row in ([kin.row] if kin.is_account else rows) if row.age]
+    bands = [*(age.band for age in ages), *(band for row in rows if not known for band in row.words.values())]
     grown = any(AGES.index(age.youngest) < AGES.index(age.band) for age in ages)
     return min(bands, key=AGES.index, default=None), grown
 
@@ -203,7 +220,7 @@ def come_back(mark: str, device: bytes, keys: Iterable[bytes], get: Get) -> froz
     since = {each: allowed.seq for each, allowed in slate.row(device).ins.items() if allowed.screen not in slate.voids}
     since.pop(Purpose.SENSITIVE, None)
     for key in keys:
-        others = {each for source, by, each in _states(slate, key) if (source, by) != (Source.INSTALLATION, mark)}
+        others = {each for source, by, each in _states(Kin(slate, key)) if (source, by) != (Source.INSTALLATION, mark)}
         noes = (each for each in read_noes(slate, key) if each.holds(slate.voids))
         others |= {each.purpose for each in noes if each.bit.mark != mark or each.bit.seq > since.get(each.purpose, -1)}
         since = {each: seq for each, seq in since.items() if each not in others}

@@ -6,12 +6,10 @@ from. What was voided by a moment is left out; of what was pruned only that some
 
 import re
 import sqlite3
-from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
-from hashlib import sha256
 from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -37,10 +35,8 @@ from gateway.ledger.happenings import (
     VOIDED,
     rows_of,
 )
-from gateway.ledger.reach import SKEW
 from gateway.ledger.records import ACTS
 from gateway.ledger.standing_rows import FOR_EVER
-from gateway.ledger.tree import root_at
 from gateway.ledger.unlinked_remains import End
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source, Told
 
@@ -52,23 +48,13 @@ LEARNT = "SELECT seq, at, turn, canonical, alias FROM name WHERE canonical IN ({
 LOOSER = "SELECT seq, canonical, alias FROM looser_name WHERE canonical IN ({marks}) AND true"
 OLD = (
     "SELECT seq, turn, account, identifier, start, until,"
-    " coalesce((SELECT at FROM detail d WHERE d.seq < l.seq ORDER BY d.seq DESC LIMIT 1), 0),"
-    " (SELECT min(seq) FROM detail d WHERE d.seq >= l.seq AND d.at >= l.until)"
+    " coalesce((SELECT at FROM detail d WHERE d.seq < l.seq ORDER BY d.seq DESC LIMIT 1), 0)"
     " FROM link_event l WHERE identifier IN ({marks}) AND at IS NULL AND start <= ?"
 )
-DATED = """
-SELECT account, identifier, start, until, claimed FROM link_event l
-WHERE seq < ?1 AND account IS NOT NULL AND NOT released AND until IS NOT NULL
-  AND NOT EXISTS (SELECT 1 FROM link_event o WHERE NOT o.released
-                  AND o.account = l.account AND o.identifier = l.identifier AND o.turn > l.turn AND o.seq < ?1)
-  AND NOT EXISTS (SELECT 1 FROM detail d WHERE d.at >= l.until + ?2 AND d.seq > l.seq AND d.seq < ?1)
-ORDER BY turn
-"""
-CHANGES = """
-SELECT origin || ' ' || hex(ledger), size, peppers, pruned, (SELECT count(*) FROM voided_choice),
-  (SELECT max(by) FROM voided_choice), (SELECT max(seq) FROM erasure) FROM head
-"""
-PLACES = 2**20  # records that may have one entry's place: of an unlink some thousands
+OVER = (  # by its date, which is no entry yet: before the first one that was made a day behind it (`reach.SKEW`)
+    "SELECT o.seq, l.turn, account, identifier, start, until, claimed"
+    " FROM link_event l JOIN link_over o ON o.turn = l.turn WHERE l.identifier IN ({marks}) AND o.at <= ?"
+)
 SAID = f"SELECT d.seq, d.at, d.key, d.kind, {ENTERED}"
 BESIDE = """
 SELECT d.seq,
@@ -94,24 +80,16 @@ class PlacedRecord(NamedTuple):
         return self.record.seq, self.phase, self.record.at, self.turn
 
 
-def records_of(db: sqlite3.Connection, now: int = FOR_EVER, since: int = 0) -> list[Record]:
-    """Everything until a moment in Unix milliseconds, in the order of the log; `since`: from that entry on."""
-    return [*with_ends(said_of(db, now, since), _dated_before(db, since))]
-
-
-def said_of(
-    db: sqlite3.Connection, now: int = FOR_EVER, since: int = 0, keys: Collection[bytes] | None = None
-) -> list[Record]:
-    """The same without the ends of links by their date. `keys`: only what is about these, and voids of screens."""
+def records_of(db: sqlite3.Connection, now: int = FOR_EVER, keys: Collection[bytes] | None = None) -> list[Record]:
+    """Everything until a moment in Unix milliseconds, in the order of the log. `keys`: only what is about these, and
+    voids of screens.
+    """
 
     def rows(sql: str, *more: int) -> Iterable[tuple[Any, ...]]:
-        if keys is not None:
-            return [*rows_of(db, sql, keys, *more)]
-        late = "" if sql is OLD else f"seq >= {since:d} AND "  # an older link may end later
-        return db.execute(ABOUT.sub(lambda of: late and f"{of[1] or ''}{late}", sql), more)
+        return db.execute(ABOUT.sub("", sql), more) if keys is None else [*rows_of(db, sql, keys, *more)]
 
     found = [*_beside(rows, now), *_entries(rows(SAID, now, now)), *_screens(db, now)]
-    return [each.record for each in sorted(found, key=PlacedRecord.order) if each.record.seq >= since]
+    return [each.record for each in sorted(found, key=PlacedRecord.order)]
 
 
 def beside_entries(db: sqlite3.Connection, first: int, last: int) -> dict[int, tuple[Any, ...]]:
@@ -130,14 +108,18 @@ def said_beside(db: sqlite3.Connection) -> Iterator[PlacedRecord]:
 
 
 def _beside(rows: Rows, now: int) -> Iterator[PlacedRecord]:
-    for said in (_names, _mailboxes, _old_links, _used, _kept):
+    for said in (*LEARNT_BESIDE.values(), _links_over, _kept):
         yield from said(rows, now)
 
 
-def _names(rows: Rows, now: int) -> Iterator[PlacedRecord]:
-    """What one call learnt is learnt at once. Of looser forms no time is known: they are there before all else."""
+def _looser(rows: Rows, _: int) -> Iterator[PlacedRecord]:
+    """Of looser forms no time is known: they are there before all else."""
     for seq, key, alias in rows(LOOSER):
         yield PlacedRecord(NAMES, -1, Record(seq, 0, key, told.NamesLearnt(looser=(alias,))))
+
+
+def _names(rows: Rows, now: int) -> Iterator[PlacedRecord]:
+    """What one call learnt is learnt at once."""
     for (seq, at, key), learnt in groupby(rows(LEARNT, now), key=itemgetter(0, 1, 3)):
         names = list(learnt)
         yield PlacedRecord(NAMES, names[0][2], Record(seq, at, key, told.NamesLearnt(tuple(row[4] for row in names))))
@@ -150,19 +132,47 @@ def _mailboxes(rows: Rows, now: int) -> Iterator[PlacedRecord]:
 
 def _old_links(rows: Rows, now: int) -> Iterator[PlacedRecord]:
     """Links and releases from before they were entries, as of the last state that is known of each."""
-    for seq, turn, account, identifier, start, until, before, over in rows(OLD, now):
-        if account is None:
-            yield PlacedRecord(OLD_LINKS, turn, Record(seq, before, identifier, told.Released(ends_links=False)))
-            continue
-        at = max(start, before)
-        yield PlacedRecord(OLD_LINKS, turn, Record(seq, at, identifier, told.LinkSaid(account, start, until)))
-        if over is not None:
-            yield PlacedRecord(OLD_LINKS, turn, Record(over, until, identifier, told.LinkSaid(account, start, until)))
+    for seq, turn, account, identifier, start, until, before in rows(OLD, now):
+        said = told.Released(ends_links=False) if account is None else told.LinkSaid(account, start, until)
+        yield PlacedRecord(OLD_LINKS, turn, Record(seq, max(start, before), identifier, said))
+
+
+def _links_over(rows: Rows, now: int) -> Iterator[PlacedRecord]:
+    for seq, turn, account, identifier, start, until, claimed in rows(OVER, now):
+        said = told.LinkSaid(account, start, until, bool(claimed))
+        yield PlacedRecord(OLD_LINKS, turn, Record(seq, until, identifier, said))
 
 
 def _used(rows: Rows, now: int) -> Iterator[PlacedRecord]:
     for seq, at, turn, key, recipient in rows(SPENT, now):
         yield PlacedRecord(USED, turn, Record(seq, at, key, told.ActUsed(recipient)))
+
+
+# What is learnt beside entries, by the word for it in the table `record`.
+LEARNT_BESIDE = {"looser": _looser, "name": _names, "mailbox": _mailboxes, "link": _old_links, "used": _used}
+
+
+def learnt_by_number(db: sqlite3.Connection, word: str, numbers: Collection[int]) -> list[PlacedRecord]:
+    """What was learnt, by its numbers in that table."""
+    column = "seq" if word == "looser" else "turn"
+    return [*LEARNT_BESIDE[word](_rows_by(db, column, numbers), FOR_EVER)]
+
+
+def said_at(db: sqlite3.Connection, seqs: Collection[int]) -> Iterator[PlacedRecord]:
+    """What some entries say, with what comes about by them."""
+    yield from said_in(db, seqs)
+    yield from _kept(_rows_by(db, "seq", seqs), FOR_EVER)
+    yield from _links_over(_rows_by(db, "o.seq", seqs), FOR_EVER)
+    yield from (each for each in _screens(db, FOR_EVER) if each.record.seq in seqs)
+
+
+def _rows_by(db: sqlite3.Connection, column: str, numbers: Collection[int]) -> Rows:
+    """Those of a statement about keys, by a number instead."""
+
+    def rows(sql: str, *more: int) -> Iterable[tuple[Any, ...]]:
+        return [*rows_of(db, ABOUT.sub(f"{column} IN ({{marks}}) AND ", sql), numbers, *more)]
+
+    return rows
 
 
 def _screens(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
@@ -291,66 +301,3 @@ def _chose(word: ChoiceKind, entered: Entered) -> Said:
         data_class = DataClass(classes[0]) if classes else DataClass.PRECISE_GEO
         return told.GrantSaid(recipient, purposes, data_class, GrantKind.OPTED_IN, screen)
     return told.SaidIn(purposes, screen, bool(entered.informed), bool(entered.parental))
-
-
-Dated = dict[tuple[bytes, bytes], told.LinkSaid]  # links with a date that has not come, by account and key
-
-
-def with_ends(records: Iterable[Record], dated: Dated | None = None) -> Iterator[Record]:
-    """With the ends of links by their date, which are no entries yet: denials cross a link until a clock is as far past
-    it as one may be wrong (`reach.SKEW`). `dated`: links from before the records.
-    """
-    dated = {} if dated is None else dated
-    for record in records:
-        for account, key in [link for link, said in dated.items() if (said.until or 0) <= record.at - SKEW]:
-            said = dated.pop((account, key))
-            yield Record(record.seq, said.until or 0, key, said)
-        yield record
-        if isinstance(record.said, told.LinkSaid):
-            dated.pop(link := (record.said.account, record.key), None)
-            if record.said.until is not None:
-                dated[link] = record.said
-
-
-def _dated_before(db: sqlite3.Connection, since: int) -> Dated:
-    """As they are before an entry. Of one whose end was told already it is told again, and then is no news."""
-    found: Dated = {}
-    for account, key, start, until, claimed in db.execute(DATED, (since, SKEW)) if since else ():
-        found[account, key] = told.LinkSaid(account, start, until, bool(claimed))
-    return found
-
-
-class LedgerLog:
-    """Today's ledger as a state follows it (`gateway.state.upkeep.FollowedLog`), at one moment of a connection. A
-    position is that of an entry and how many records have been there; so what is told between two entries is folded at
-    once. An older record may change here still, by a void, an unlink, a prune or a new pepper: then each root is
-    another one.
-    """
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-        self.name, size, *changes = db.execute(CHANGES).fetchone()
-        self._size, self._changes = size, repr(changes).encode()
-        self._since, self._records = FOR_EVER, list[Record]()
-
-    def root(self, position: int) -> bytes | None:
-        seq, count = divmod(position, PLACES)
-        if seq > self._size:
-            return None
-        there = [each for each in self._from(seq) if each.seq == seq][:count]
-        if len(there) < count:
-            return None
-        return sha256(root_at(self._db, seq) + self._changes + repr(there).encode()).digest()
-
-    def read(self, after: int) -> Iterator[tuple[int, Record]]:
-        """Each with the position behind it."""
-        since, skip = divmod(after, PLACES)
-        for seq, records in groupby(self._from(since), key=attrgetter("seq")):
-            for number, record in enumerate(records):
-                if seq > since or number >= skip:
-                    yield seq * PLACES + number + 1, record
-
-    def _from(self, seq: int) -> list[Record]:
-        if seq < self._since:
-            self._since, self._records = seq, records_of(self._db, since=seq)
-        return self._records[bisect_left(self._records, seq, key=attrgetter("seq")) :]

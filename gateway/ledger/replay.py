@@ -187,6 +187,8 @@ def _template() -> bytes:
         for _, sql in schema.migrations():
             for statement in schema.statements(sql):
                 db.execute(statement)
+        for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+            db.execute(f"DROP TRIGGER {name}")  # nobody follows it
         db.execute("INSERT INTO head (one, size, ledger, peppers) VALUES (1, 0, x'00', 0)")
         return db.serialize()
 

@@ -68,4 +68,5 @@ def rewrap(tx: Transaction, wrap: Callable[[bytes], bytes], peppers: int) -> int
     for table, column in KEY_COLUMNS:
         tx.db.execute(f"UPDATE {table} SET {column} = wrap({column}) WHERE {column} IS NOT NULL")  # noqa: S608 - names are ours
     tx.db.execute("UPDATE head SET peppers = ?", (peppers,))
+    tx.db.execute("INSERT INTO record (told, of) VALUES ('gone', 0)")  # no state goes on behind it
     return int(tx.db.execute("SELECT count(*) FROM standing").fetchone()[0])

@@ -20,7 +20,6 @@ from gateway.fold.record import Record
 from gateway.fold.state import Place, Slate
 from gateway.ledger import happenings, log_records, replay, standing_rows, table
 from gateway.ledger.likeness import Likenesses, LikePeople, PeopleGroup
-from gateway.ledger.log_records import with_ends
 from gateway.ledger.reading import LedgerReading
 from gateway.ledger.standing_rows import CHANGED, ROW_TABLES, Row
 
@@ -117,7 +116,7 @@ class RowsCheck:
                 asked[key].learn(name, key, columns, cells)
             for like in likes:
                 keys = like.first.keys
-                like.wrong = bool(too_open(life, keys, log_records.said_of(self._db, keys=keys)))
+                like.wrong = bool(too_open(life, keys, log_records.records_of(self._db, keys=keys)))
 
     def _differing(self, likes: Iterable[LikePeople]) -> set[bytes]:
         """Whoever has other rows than those who are like them."""
@@ -153,7 +152,7 @@ class RowsCheck:
             wrong = {key for _, key in different}
             for group in groups:
                 if wrong.isdisjoint(group.keys):
-                    different |= too_open(self._db, group.keys, log_records.said_of(self._db, keys=group.keys))
+                    different |= too_open(self._db, group.keys, log_records.records_of(self._db, keys=group.keys))
             self.replayed += len(keys)
             self.found |= different
 
@@ -190,7 +189,7 @@ def too_open(db: sqlite3.Connection, keys: Iterable[bytes], records: Sequence[Re
     tables do not tell in every order what is whose (`gateway help fold`).
     """
     state, found = dict[Place, Any](), Different()
-    for record in with_ends(records):
+    for record in records:
         state.update(fold(record, state.get))
     now, slate = max((record.at for record in records), default=0), Slate(state.get)
     for key in keys:

@@ -43,10 +43,24 @@ class Persons(erasure_steps.PendingKeys, Protocol):
 
 
 class KeptState(Protocol):
-    """What is folded from what was committed (`gateway.state`). Nobody has one yet but tests."""
+    """What is folded from what was committed (`app.state_keeper`)."""
+
+    def watch(self, db: sqlite3.Connection) -> None:
+        """Before anything is written on a connection."""
+
+    def begin(self) -> bool:
+        """Before the first batch. Whether it is to be kept now."""
 
     def keep(self, db: sqlite3.Connection) -> None:
-        """Behind each durable commit and before its answer, under the lock: on a connection that shows it."""
+        """Behind each durable commit and before its answer, under the lock: on a connection that shows it. Raises where
+        the commit is not to be answered for.
+        """
+
+    def wants(self, db: sqlite3.Connection | None) -> bool:
+        """Whether it is to be kept although nobody writes."""
+
+    def close(self, db: sqlite3.Connection | None) -> None:
+        """At the end, under the lock if it can be had; no connection: it cannot."""
 
 
 class Transaction:
@@ -175,6 +189,8 @@ class Writer:
     def _run(self) -> None:
         open_ = True
         self._finish_erasures()
+        if self._state is not None and self._state.begin():
+            self._keep_state()
         while open_:
             batch, open_ = self._next_batch()
             # While failing, an empty commit asks whether it still does; one also brings a mirror up to date.
@@ -183,7 +199,9 @@ class Writer:
             self._finish_erasures()
             self._zero_some()
             self._checkpoint()
-        self._let_go()
+            if self._state is not None and self._state.wants(self._db):
+                self._keep_state()
+        self._let_go(last=True)
 
     def _next_batch(self) -> tuple[list[tuple[Job[Any], Future[Any]]], bool]:
         try:
@@ -217,6 +235,15 @@ class Writer:
                     future.set_result(result)
         finally:
             self._busy_since = None
+
+    def _keep_state(self) -> None:
+        """Between two batches. What cannot be done now is tried again a second later."""
+        assert self._state is not None
+        try:
+            with self.store.held():
+                self._state.keep(self._ledger())
+        except Exception:  # noqa: BLE001 - whatever it was, checks deny, and the thread goes on
+            self._let_go()
 
     def _finish_erasures(self) -> None:
         """What cannot be finished now is tried again with the next batch, or a second later."""
@@ -283,30 +310,40 @@ class Writer:
             return None, refused
 
     def _connection(self) -> tuple[sqlite3.Connection, Persons]:
+        db = self._ledger()
+        if self._vault is None:
+            self._vault = self._open_vault()
+        return db, self._vault
+
+    def _ledger(self) -> sqlite3.Connection:
         if self._file != self._watch.adopted:
             self._close()  # under the lock that `_write` holds
             self._file = self._watch.adopted
         if self._db is None:
             self._db = self._proved()
-        if self._vault is None:
-            self._vault = self._open_vault()
-        return self._db, self._vault
+        return self._db
 
     def _proved(self) -> sqlite3.Connection:
         """A connection to what was signed last: nothing is written onto an older copy."""
         db = self.store.open_to_write()
         try:
             self._publisher.prove(db)
+            if self._state is not None:
+                self._state.watch(db)
         except BaseException:
             db.close()
             raise
         return db
 
-    def _let_go(self) -> None:
+    def _let_go(self, *, last: bool = False) -> None:
         """Closing the last read-write connection is a hidden checkpoint: only under the lock, if it can be had."""
         with contextlib.ExitStack() as stack:
+            held = None
             with contextlib.suppress(LedgerRefused):
                 stack.enter_context(self.store.held())
+                held = self._db
+            if last and self._state is not None:
+                self._state.close(held)
             self._close()
 
     def _close(self) -> None:

@@ -18,10 +18,11 @@ from typing import Any
 
 import lmdb
 
-from gateway.disk import make_folder, write_durably
+from gateway.disk import locked, make_folder, write_durably
 from gateway.mirror.memory_map import FILE, MAX_READERS, MapRefused, boot_id, prove_whole
+from gateway.state.packed_rows import LEFT_KEY
 
-STATE, CURRENT, COPY, MARK = "state", "current", "copy", "mark"
+STATE, CURRENT, COPY, MARK, MAKING = "state", "current", "copy", "mark", "making"
 MARK_FORM = struct.Struct("16s???")  # boot, synced, behind, retired
 SYNCED, BEHIND, RETIRED = 16, 17, 18
 FIRST_SIZE = 2**26  # bytes of address space, which is all that an empty map takes
@@ -34,6 +35,10 @@ class StateRefused(Exception):
 
 class StateForeign(StateRefused):
     """It follows another log, or other rules or peppers made it; so it must be made anew."""
+
+
+class StateUnmarked(StateRefused):
+    """It may be behind, and other processes cannot be shown that."""
 
 
 class StateMark:
@@ -93,7 +98,7 @@ class StateMap:
 
     def __init__(self, folder: Path, size: int = 0) -> None:
         """`size` 0: as large as its file says. Raises `StateRefused` for one that may be torn."""
-        self.folder, self.lock = folder, threading.RLock()
+        self.folder, self.lock, self.copying = folder, threading.RLock(), threading.Lock()
         self.last_head: Any = None  # what whoever reads in it remembers of its head
         try:
             self.mark = StateMark(folder / MARK)
@@ -122,7 +127,7 @@ class StateMap:
         try:
             return self.env.begin(write=True)
         except lmdb.MapResizedError:
-            with self.lock:
+            with self.lock, self.copying:
                 self.env.set_mapsize(0)
             return self.env.begin(write=True)
 
@@ -131,7 +136,7 @@ class StateMap:
         size = 2 * int(self.env.info()["map_size"])
         if size > most:
             raise StateRefused(f"the state is full: it may have {most} bytes")
-        with self.lock:
+        with self.lock, self.copying:
             self.env.set_mapsize(size)
 
     def sync(self) -> None:
@@ -143,10 +148,9 @@ class StateMap:
         """Takes away what readers that were killed had left: their pages could never be used again. How many."""
         return int(self.env.reader_check())
 
-    def used(self) -> float:
-        """How much of the map is taken, 0 to 1: pages that were ever used."""
-        info = self.env.info()
-        return float((info["last_pgno"] + 1) * int(self.env.stat()["psize"]) / info["map_size"])
+    def taken(self) -> int:
+        """Bytes: pages that were ever used."""
+        return (int(self.env.info()["last_pgno"]) + 1) * int(self.env.stat()["psize"])
 
     def close(self) -> None:
         with self.lock:
@@ -205,9 +209,10 @@ def _sweep(states: Path) -> None:
 
 
 def make_copy(data: Path, held: StateMap) -> None:
-    """Of one moment, synced; it takes the place of the copy before."""
+    """Of one moment, synced; it takes the place of the copy before. While one is `making`."""
     folder = _new_folder(data)
-    held.env.copy(str(folder), compact=True)
+    with held.copying:
+        held.env.copy(str(folder), compact=True)
     with (folder / FILE).open("rb") as file:
         os.fsync(file.fileno())
     write_durably(folder / MARK, MARK_FORM.pack(boot_id(), True, False, False))
@@ -215,9 +220,45 @@ def make_copy(data: Path, held: StateMap) -> None:
     _sweep(folder.parent)
 
 
+def make_compact(data: Path, held: StateMap) -> StateMap:
+    """A generation with what stands in another one and nothing of what was replaced there. While one is `making`."""
+    folder = _new_folder(data)
+    with held.copying:
+        held.env.copy(str(folder), compact=True)
+    made = StateMap(folder)
+    with made.begin_writing() as txn:
+        txn.delete(LEFT_KEY)
+    return made
+
+
 def drop_copy(data: Path) -> None:
-    """One that does not follow the log never will again, and may hold what is forgotten since."""
-    (data / STATE / COPY).unlink(missing_ok=True)
+    """One that does not follow the log never will again, or holds what is forgotten since."""
+    with contextlib.suppress(StateRefused):
+        folder = _led_to(data / STATE, COPY)
+        (data / STATE / COPY).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def making(data: Path) -> contextlib.AbstractContextManager[int]:
+    """While folders are made: what nothing leads to is swept away by whoever makes the next. Raises BlockingIOError
+    where another process makes one.
+    """
+    make_folder(data / STATE)
+    return locked(data / STATE / MAKING, wait=False)
+
+
+def set_behind(data: Path) -> None:
+    """The mark of the one in force, whether its map can be opened or not. Raises `StateUnmarked`."""
+    if not (data / STATE / CURRENT).exists():
+        return  # nor can anybody answer from it
+    try:
+        descriptor = os.open(_led_to(data / STATE, CURRENT) / MARK, os.O_WRONLY)
+        try:
+            os.pwrite(descriptor, b"\1", BEHIND)
+        finally:
+            os.close(descriptor)
+    except (OSError, StateRefused) as error:
+        raise StateUnmarked(f"it cannot be marked as behind: {error}") from error
 
 
 def make_from_copy(data: Path) -> StateMap:

@@ -1,35 +1,39 @@
 """What lies in the state under each of its places, as bytes: a row, an edge, the head. Written and read by its
 transactions.
 
-A row and an edge begin with a front of fixed size and go on with all that the fold keeps. Where nobody else is heard in
-a row (`ALONE`) its front says what stands, and nothing is unpacked. It counts every yes as it was given: whoever rests
-on a screen that is voided since is read from behind the front.
+A row begins with a front and goes on with all that the fold keeps. The front says what stands of its key, joined over
+all that is read for it (`fronts`), so that a check unpacks nothing else. It counts every yes as it was given: whoever
+rests on a screen that is voided is read from rows and edges.
 """
 
 import struct
 from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from types import GenericAlias, MappingProxyType
+from typing import Any, NamedTuple, get_type_hints
 from zlib import crc32
 
 import msgspec
 
 from gateway.choice.law import AGES
 from gateway.choice.standing import Standing
-from gateway.fold.reading import standing_of
-from gateway.fold.state import KeyRow, LinkEdge, Place
+from gateway.fold.state import NOTHING, Allowed, Bit, KeyRow, LinkEdge, Place
+from gateway.terms import Purpose
 
-FORMAT = 1  # of the bytes
-FOLD = 1  # the number of the fold's rules: a state that another one made is not gone on with
+FORMAT = 2  # of the bytes
+FOLD = 1  # the number of the fold's rules, those of its readings too: a state that another one made is not gone on with
 HEAD_KEY = b"head"  # no key and no edge: those have 16 and 32 bytes
-# last change, flags, screens; own, travelled, informed, parental, age, told, CPNI told
-FRONT = struct.Struct("<QBQIIIIBII")
+LEFT_KEY = b"left"  # there while pages may hold what was replaced: LMDB uses them again or never
+BEGINNING = struct.Struct("<QQBQQ")  # last change of the row, of all that is read for it; flags, screens, linked until
+SAID = struct.Struct(
+    "<IIIIBIIB"
+)  # own, travelled, informed, parental, age, told, CPNI told; bytes of held, which follow
 CHANGED = struct.Struct("<Q")  # all that an edge's front has
-STANDS_FROM = 17  # where what a standing is made from begins
-ALONE, GROWN, GRANTED = 1, 2, 4
-NO_AGE, NOTHING_SAID = 255, Standing()
+FRONT_SIZE = BEGINNING.size + SAID.size  # at least
+STANDS, GROWN, GRANTED, LINKED = 1, 2, 4, 8
+NO_AGE = 255
+PLACES = {purpose: 1 << place for place, purpose in enumerate(Purpose)}  # another order is another format
 # format, fold, epoch, position, last void, screens voided, root
 HEAD = struct.Struct("<BHIQQQ32s")
 
@@ -74,28 +78,46 @@ def place_key(place: Place) -> bytes:
     return place if isinstance(place, bytes) else place[0] + place[1]
 
 
-def pack_row(key: bytes, row: KeyRow, changed: int) -> bytes:
-    """`changed`: the position behind the record that did it."""
-    rows: dict[Place, Any] = {key: row}
-    alone = _is_heard_alone(row)
-    said = standing_of(key, rows.get, 0) if alone else NOTHING_SAID
-    flags = ALONE * alone | GROWN * said.grown | GRANTED * said.granted
-    age = NO_AGE if said.age_band is None else AGES.index(said.age_band)
-    days = (day.toordinal() if day else 0 for day in (said.told, said.cpni_told))
-    screens = screen_bits(_screens(row))
-    return FRONT.pack(
-        changed, flags, screens, said.own, said.travelled, said.informed, said.parental, age, *days
-    ) + _pack(row)
+def pack_front(own: int, moved: int, standing: Standing, linked: int, screens: int) -> bytes:
+    """`own`: the position behind the record that changed the row last; `moved`: behind the last one that changed what
+    was read for `standing`; `screens`: the bits of those that it rests on.
+    """
+    flags = STANDS | GROWN * standing.grown | GRANTED * standing.granted
+    age = NO_AGE if standing.age_band is None else AGES.index(standing.age_band)
+    days = (day.toordinal() if day else 0 for day in (standing.told, standing.cpni_told))
+    held = ",".join(sorted(standing.held)).encode()
+    bits = (standing.own, standing.travelled, standing.informed, standing.parental)
+    return BEGINNING.pack(own, moved, flags, screens, linked) + SAID.pack(*bits, age, *days, len(held)) + held
+
+
+def no_front(own: int) -> bytes:
+    """Of a key for which each check reads rows and edges."""
+    return BEGINNING.pack(own, own, 0, 0, 0) + bytes(SAID.size)
+
+
+def pack_tail(row: KeyRow) -> bytes:
+    """All that stands behind the front."""
+    own, ins, *rest = row
+    return _pack([_joined(own), _joined(ins), *[{} if each is NOTHING else each for each in rest]])
+
+
+def tail_of(packed: bytes) -> bytes:
+    """Raises `NotAState`."""
+    if len(packed) < FRONT_SIZE:
+        raise NotAState("a row cannot be read")
+    return packed[FRONT_SIZE + packed[FRONT_SIZE - 1] :]
 
 
 def pack_edge(edge: LinkEdge, changed: int) -> bytes:
-    return CHANGED.pack(changed) + _pack(edge)
+    *rest, up, down = edge
+    return CHANGED.pack(changed) + _pack([*rest, _joined(up), _joined(down)])
 
 
 def unpack_row(packed: bytes) -> tuple[KeyRow, int]:
     """With the position of its last change. Raises `NotAState`."""
     try:
-        return _ROW.decode(memoryview(packed)[FRONT.size :]), CHANGED.unpack_from(packed)[0]
+        own, ins, *rest = _ROW.decode(tail_of(packed))
+        return KeyRow._make((_spread(own), _spread(ins), *rest)), CHANGED.unpack_from(packed)[0]
     except (msgspec.DecodeError, struct.error) as error:
         raise NotAState("a row cannot be read") from error
 
@@ -103,27 +125,26 @@ def unpack_row(packed: bytes) -> tuple[KeyRow, int]:
 def unpack_edge(packed: bytes) -> tuple[LinkEdge, int]:
     """With the position of its last change. Raises `NotAState`."""
     try:
-        return _EDGE.decode(memoryview(packed)[CHANGED.size :]), CHANGED.unpack_from(packed)[0]
+        *rest, up, down = _EDGE.decode(memoryview(packed)[CHANGED.size :])
+        return LinkEdge._make((*rest, _spread(up), _spread(down))), CHANGED.unpack_from(packed)[0]
     except (msgspec.DecodeError, struct.error) as error:
         raise NotAState("an edge cannot be read") from error
 
 
-def front_standing(packed: bytes, screens: int) -> Standing | None:
-    """What stands where its front alone says it; None: it has to be read from all that is heard in it. `screens`: the
-    bits of those that are voided. Raises `NotAState`.
+def front_standing(packed: bytes, screens: int, now: int) -> tuple[Standing, int] | None:
+    """What stands of its key, with the position of the last change of all that this was read from; None: it has to be
+    read. `screens`: the bits of those that are voided. Raises `NotAState`.
     """
-    if len(packed) < FRONT.size:
+    if len(packed) < FRONT_SIZE:
         raise NotAState("a row cannot be read")
-    _, flags, rests_on = _BEGINNING(packed)
-    if not flags & ALONE or rests_on & screens:
+    _, moved, flags, rests_on, linked = _BEGINNING(packed)
+    if not flags & STANDS or rests_on & screens:
         return None
-    return _standing(packed[STANDS_FROM : FRONT.size], flags)
-
-
-def last_change(packed: bytes) -> int:
-    """Of a row or an edge, as a position of the log."""
-    number: int = CHANGED.unpack_from(packed)[0]
-    return number
+    said = packed[BEGINNING.size : FRONT_SIZE + packed[FRONT_SIZE - 1]]
+    try:
+        return _standing(said, flags | LINKED if linked > now else flags), moved
+    except (ValueError, IndexError) as error:
+        raise NotAState("a row cannot be read") from error
 
 
 def screen_bits(screens: Mapping[str, Any] | set[str]) -> int:
@@ -136,30 +157,39 @@ def screen_bits(screens: Mapping[str, Any] | set[str]) -> int:
 
 @lru_cache(maxsize=8192)  # most people chose nothing or one thing
 def _standing(said: bytes, flags: int) -> Standing:
-    own, travelled, informed, parental, age, told, cpni = _SAID.unpack(said)
+    own, travelled, informed, parental, age, told, cpni, _ = SAID.unpack_from(said)
     days = (date.fromordinal(day) if day else None for day in (told, cpni))
     band = None if age == NO_AGE else AGES[age]
-    granted, grown = bool(flags & GRANTED), bool(flags & GROWN)
-    return Standing(own, travelled, band, None, False, granted, frozenset(), informed, parental, grown, *days)
+    granted, grown, linked = bool(flags & GRANTED), bool(flags & GROWN), bool(flags & LINKED)
+    held = frozenset(said[SAID.size :].decode().split(",")) if len(said) > SAID.size else frozenset[str]()
+    return Standing(own, travelled, band, None, linked, granted, held, informed, parental, grown, *days)
 
 
-def _is_heard_alone(row: KeyRow) -> bool:
-    """Whether its standing is that of this row. One with states is not: they are told by their sources' names."""
-    return row.is_alone() and not (row.owners or row.members or row.states)
+def _joined(said: Mapping[Purpose, Any]) -> list[tuple[Any, int]]:
+    """What is the same for several purposes once, with a bit for each of those."""
+    joined: dict[Any, int] = {}
+    for purpose, each in said.items():
+        joined[each] = joined.get(each, 0) | PLACES[purpose]
+    return list(joined.items())
 
 
-def _screens(row: KeyRow) -> set[str]:
-    bits = [*row.own.values(), *row.kept.values()]
-    return {cover.screen for bit in bits for cover in bit.covers} | {each.screen for each in row.ins.values()}
+def _spread(joined: list[tuple[Any, int]]) -> Mapping[Purpose, Any]:
+    return {purpose: each for each, places in joined for purpose in _purposes(places)} if joined else NOTHING
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise NotImplementedError
+@lru_cache(maxsize=1024)
+def _purposes(places: int) -> tuple[Purpose, ...]:
+    return tuple(purpose for purpose, place in PLACES.items() if place & places)
 
 
-_pack = msgspec.msgpack.Encoder(enc_hook=_plain).encode
-_ROW, _EDGE = msgspec.msgpack.Decoder(KeyRow), msgspec.msgpack.Decoder(LinkEdge)
+def _form(kind: type, **joined: Any) -> Any:
+    """How the members of a row or an edge are written, in their order."""
+    pairs = {name: GenericAlias(list, GenericAlias(tuple, (each, int))) for name, each in joined.items()}
+    return GenericAlias(tuple, tuple((get_type_hints(kind) | pairs).values()))
+
+
+_pack = msgspec.msgpack.Encoder().encode
+_ROW = msgspec.msgpack.Decoder(_form(KeyRow, own=Bit, ins=Allowed))
+_EDGE = msgspec.msgpack.Decoder(_form(LinkEdge, up=Bit, down=tuple[Bit, ...]))
 _HEAD_TAIL = msgspec.msgpack.Decoder(tuple[str, dict[str, int]])
-_BEGINNING, _SAID = struct.Struct("<QBQ").unpack_from, struct.Struct("<IIIIBII")
+_BEGINNING = BEGINNING.unpack_from

@@ -2,7 +2,7 @@
 outlives its `with`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import lmdb
@@ -12,18 +12,20 @@ from gateway.choice.standing import Standing
 from gateway.fold import fold
 from gateway.fold.reading import grants_of, standing_of
 from gateway.fold.record import Record
-from gateway.fold.state import HEAD, Place
+from gateway.fold.state import EMPTY, HEAD, Place
 from gateway.state.environment import StateForeign, StateMap, StateRefused
+from gateway.state.fronts import Fronts, is_crowded
 from gateway.state.packed_rows import (
     FOLD,
     HEAD_KEY,
+    LEFT_KEY,
     NotAState,
     StateHead,
     front_standing,
-    last_change,
     pack_edge,
-    pack_row,
+    pack_tail,
     place_key,
+    tail_of,
     unpack_edge,
     unpack_head,
     unpack_row,
@@ -50,13 +52,15 @@ class _Places:
         self.latest = 0  # the largest last change of all that was read
         self._txn: lmdb.Transaction
         self._found: dict[Place, Any] = {}
+        self._last: dict[Place, int] = {}  # the last change of each
 
     def get(self, place: Place) -> Any:
         """As the fold asks for it: None where nothing lies."""
-        if place in self._found:
+        try:
             return self._found[place]
-        found = self._found[place] = self._unpacked(place)
-        return found
+        except KeyError:
+            found = self._found[place] = self._unpacked(place)
+            return found
 
     def _unpacked(self, place: Place) -> Any:
         if place == HEAD:
@@ -66,6 +70,7 @@ class _Places:
         if packed is None:
             return None
         found, changed = unpack_row(packed) if isinstance(place, bytes) else unpack_edge(packed)
+        self._last[place] = changed
         self.latest = max(self.latest, changed)
         return found
 
@@ -108,10 +113,10 @@ class StateMoment(_Places):
         packed = self._txn.get(key)
         if packed is None:
             return None
-        found = front_standing(packed, self._screens)
+        found = front_standing(packed, self._screens, now)
         if found is not None:
-            self.latest = max(self.latest, last_change(packed))
-            return found
+            self.latest = max(self.latest, found[1])
+            return found[0]
         return standing_of(key, self.get, now)
 
     def seen(self, keys: Sequence[bytes], now: int) -> KeysSeen:
@@ -141,7 +146,8 @@ class StateWrite(_Places):
     def __init__(self, held: StateMap) -> None:
         super().__init__()
         self._held = held
-        self._changed: dict[Place, int] = {}
+        self._changed = set[Place]()
+        self._crowds = set[bytes]()  # keys that are crowded from now on
 
     def __enter__(self) -> Self:
         self._txn = self._held.begin_writing()
@@ -160,22 +166,58 @@ class StateWrite(_Places):
         changes = fold(record, self.get)
         self.head = self.head._replace(position=position)
         if HEAD in changes:
-            self.head = self.head._replace(voids=changes[HEAD], voided=position)
-        self._found.update(changes)
-        self._changed.update(dict.fromkeys(changes, position))
+            self.head = self.head._replace(voids=changes.pop(HEAD), voided=position)
+            self._found[HEAD] = self.head.voids
+        self._change(changes, position)
 
-    def finish(self, root: bytes) -> None:
-        """`root`: of the log's tree at the position that it has come to. Raises lmdb.Error; then nothing is written."""
+    def replace(self, found: Mapping[Place, Any], position: int) -> None:
+        """What lies at some places, or None where nothing does; up to a position of the log. Both ends of what goes are
+        among them: whoever read through one of these still belongs with the other.
+        """
+        if found:
+            self._txn.put(LEFT_KEY, b"")
+        self._change(found, position)
+
+    def _change(self, found: Mapping[Place, Any], position: int) -> None:
+        for place, each in found.items():
+            if isinstance(place, bytes) and is_crowded(each or EMPTY) and not is_crowded(self.get(place) or EMPTY):
+                self._crowds.add(place)
+            self._found[place] = each
+            self._last[place] = position
+        self._changed.update(found)
+
+    def finish(self, root: bytes, position: int | None = None) -> None:
+        """`root`: of the log at the position that it has come to, which may be behind the last record. Raises
+        lmdb.Error; then nothing is written.
+        """
+        if position is not None:
+            self.head = self.head._replace(position=position)
         self._put_places()
         self._txn.put(HEAD_KEY, self.head._replace(root=root).pack())
         self._txn.commit()
 
     def _put_places(self) -> None:
-        self._changed.pop(HEAD, None)
-        for place, position in self._changed.items():
-            found = self._found[place]
-            packed = pack_row(place, found, position) if isinstance(place, bytes) else pack_edge(found, position)
-            self._txn.put(place_key(place), packed)
+        fronts = Fronts(self.get, self._last, self._crowds)
+        for place in self._changed:
+            if self._found[place] is None:
+                self._txn.delete(place_key(place))
+            elif isinstance(place, tuple):
+                self._txn.put(place_key(place), pack_edge(self._found[place], self._last[place]))
+        for key in fronts.reached(self._changed):
+            if self.get(key) is not None:
+                self._put_row(key, fronts.front_of(key))
+
+    def _put_row(self, key: bytes, front: bytes) -> None:
+        if key in self._changed:
+            self._txn.put(key, front + pack_tail(self._found[key]))
+        elif not (before := self._txn.get(key, b"")).startswith(front):
+            self._txn.put(key, front + tail_of(before))
+
+
+def read_head(held: StateMap) -> tuple[StateHead, bool]:
+    """And whether its pages may hold what was replaced. Raises `NotAState`, lmdb.Error."""
+    with held.lock, held.begin() as txn:
+        return unpack_head(txn.get(HEAD_KEY)), txn.get(LEFT_KEY) is not None
 
 
 def write_first_head(held: StateMap, head: StateHead) -> None:

@@ -1,25 +1,30 @@
-"""How the state follows the log: opened, folded on, made anew, copied, stopped. Called by whoever writes, under the
-writers' lock, after each durable commit and at its start; other processes only read.
+"""How the state follows the log: opened, folded on, made anew, copied, stopped. Called by whoever writes, after each
+durable commit and at its start; other processes only read.
 
 It is gone on with where its mark says that it is whole, the rules and the peppers are ours, and the log's root at its
-position is its own. Else it is made anew, from the last copy that passes the same test and the rest, or from the
-beginning. From a failure until it has caught up it is marked as behind, and all checks of the host deny.
+position is its own. Else it is made anew beside it, from the last copy that passes the same test and the rest, or from
+the beginning; that may take minutes, so nobody waits for it with the writers' lock (`prepare`), and what came meanwhile
+is folded under it (`follow`). Whose older records are others is folded again with all who hang together with them. From
+a failure until it has caught up it is marked as behind, and all checks of the host deny.
 """
 
 import contextlib
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import lmdb
 
+from gateway.fold import fold
 from gateway.fold.record import Record
+from gateway.fold.state import HEAD, Get, KeyRow, Place
 from gateway.state import environment
-from gateway.state.environment import FIRST_SIZE, MOST, StateForeign, StateMap, StateRefused
+from gateway.state.environment import FIRST_SIZE, MOST, StateForeign, StateMap, StateRefused, StateUnmarked
 from gateway.state.packed_rows import NotAState, StateHead
-from gateway.state.transactions import StateMoment, StateWrite, prove_made_here, write_first_head
+from gateway.state.transactions import StateMoment, StateWrite, prove_made_here, read_head, write_first_head
 
 SLICE = 4096  # records of one transaction
 
@@ -31,11 +36,21 @@ class FollowedLog(Protocol):
     def name(self) -> str:
         """Another one for another log."""
 
+    @property
+    def head(self) -> int:
+        """The position behind everything."""
+
     def root(self, position: int) -> bytes | None:
         """Of all up to a position, 32 bytes: another one where anything of it is another. None: it is not as long."""
 
     def read(self, after: int) -> Iterator[tuple[int, Record]]:
         """The records behind a position, in their order, each with the position behind it. 0 is before the first."""
+
+    def changed(self, after: int) -> frozenset[bytes] | None:
+        """Of which keys something is told otherwise now than before a position. None: nobody knows."""
+
+    def records_about(self, keys: Collection[bytes]) -> Sequence[Record]:
+        """All about some keys, in their order, and voids of screens."""
 
 
 class HostState:
@@ -48,6 +63,8 @@ class HostState:
         self._size, self._most = size, most
         self._held: StateMap | None = None
         self._replaced: list[StateMap] = []
+        self._made: StateMap | None = None  # not in force yet
+        self._making = contextlib.ExitStack()
         self._opening = threading.Lock()
 
     def moment(self) -> StateMoment:
@@ -55,25 +72,59 @@ class HostState:
         return StateMoment(self._current(), self._epoch)
 
     def catch_up(self, log: FollowedLog) -> int:
-        """Folds what the log has more, and makes anew what does not follow it; its position then. Raises what the log
-        raises, and `StateRefused`; the state is marked as behind until this came to its end.
+        """Folds what the log has more, and makes anew what does not follow it, all of it under the writers' lock; its
+        position then. Raises what the log raises, and `StateRefused`; the state is marked as behind until this came to
+        its end.
         """
         try:
-            held = self._current()
-            self._fold_on(held, log)
+            return self.follow(log)
         except (StateRefused, NotAState):
-            held = self._make_anew(log)
+            self.prepare(log)
+            return self.follow(log)
+
+    def stands(self, log: FollowedLog, *, tidy: bool = False) -> bool:
+        """Whether there is nothing to `prepare`."""
+        sound, left = self._looked_at(log)
+        return sound and not (tidy and left)
+
+    def prepare(self, log: FollowedLog, *, tidy: bool = False) -> None:
+        """Without the writers' lock: makes one anew where none follows this log, or, to be `tidy`, where pages may hold
+        what was replaced; `follow` puts it in force. The log is one of one moment. Raises what the log raises, and
+        `StateRefused`.
+        """
+        sound, left = self._looked_at(log)
+        if self._made is not None or (sound and not (tidy and left)):
+            return
+        if not sound:
+            with contextlib.suppress(StateUnmarked):  # what cannot be shown now is found out by whoever reads there
+                self.deny()
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(environment.making(self._data))
+            except BlockingIOError:
+                raise StateRefused("another process makes it") from None
+            made = (self._compacted() if sound else self._from_copy(log)) or self._from_nothing(log)
+            self._making = stack.pop_all()  # held until it is in force, or given up
+            self._made = made
+
+    def follow(self, log: FollowedLog) -> int:
+        """Under the writers' lock: folds what the log has more; its position then. Raises as `catch_up` does, and
+        `StateRefused` where one has to be made anew first.
+        """
+        try:
+            held = self._in_force(log) if self._made else self._current()
+            self._fold_on(held, log)
         except BaseException:
-            self._deny()
+            self.deny()
             raise
         held.mark.set_behind(behind=False)
-        with self.moment() as moment:
-            return moment.head.position
+        return log.head
 
     def copy(self) -> None:
-        """For a start after a power cut; under the writers' lock too. Raises `StateRefused`."""
+        """For a start after a power cut; without any lock. Raises `StateRefused`."""
         try:
-            environment.make_copy(self._data, self._current())
+            with environment.making(self._data):
+                environment.make_copy(self._data, self._current())
         except (lmdb.Error, OSError) as error:
             raise StateRefused(f"no copy was made: {error}") from error
 
@@ -90,16 +141,35 @@ class HostState:
         """Every second: what readers that were killed had left goes. How many."""
         return self._current().check_readers()
 
+    @property
+    def waits(self) -> bool:
+        """Whether one is made that `follow` puts in force."""
+        return self._made is not None
+
+    def position(self) -> int:
+        """How far it has folded the log. Raises `StateRefused`, `NotAState`, lmdb.Error."""
+        return read_head(self._current())[0].position
+
+    def copied(self) -> int:
+        """How far the last copy has; 0: there is none."""
+        try:
+            with contextlib.closing(environment.open_current(self._data, environment.COPY)) as copied:
+                return read_head(copied)[0].position
+        except (StateRefused, NotAState, lmdb.Error):
+            return 0
+
     def used(self) -> float:
-        """How much of its address space is taken, 0 to 1."""
-        return self._current().used()
+        """How much it has of what there is room for, 0 to 1. Raises `StateRefused`, OSError."""
+        taken = self._current().taken()
+        return taken / min(self._most, taken + shutil.disk_usage(self._data).free)
 
     def close(self) -> None:
         """After the last check of this process."""
-        for each in (*self._replaced, self._held):
+        for each in (*self._replaced, self._held, self._made):
             if each is not None:
                 each.close()
-        self._held, self._replaced = None, []
+        self._held, self._replaced, self._made = None, [], None
+        self._making.close()
 
     def _current(self) -> StateMap:
         held = self._held
@@ -113,37 +183,63 @@ class HostState:
                 self._held = environment.open_current(self._data)
             return self._held
 
-    def _deny(self) -> None:
-        with contextlib.suppress(StateRefused):
-            self._current().mark.set_behind(behind=True)
+    def deny(self) -> None:
+        """From now on nobody on this host is answered, whichever process has it open. Raises `StateUnmarked`."""
+        if self._held is not None:
+            self._held.mark.set_behind(behind=True)
+        environment.set_behind(self._data)
 
-    def _fold_on(self, held: StateMap, log: FollowedLog) -> None:
-        """Raises `StateRefused`, `NotAState`, what the log raises."""
+    def _looked_at(self, log: FollowedLog) -> tuple[bool, bool]:
+        """Whether it can be gone on with, and whether its pages may hold what was replaced."""
         try:
-            while self._fold_slice(held, log) == SLICE:
+            head, left = read_head(self._current())
+            _prove_follows(head, log, self._epoch)
+            return not head.position or log.changed(head.position) is not None, left
+        except (StateRefused, NotAState, lmdb.Error):
+            return False, False
+
+    def _fold_on(self, held: StateMap, log: FollowedLog, *, anew: bool = False) -> None:
+        """`anew`: from nothing, by what is told now. Raises `StateRefused`, `NotAState`, what the log raises."""
+        try:
+            while not self._fold_slice(held, log, anew=anew):
                 pass
         except lmdb.Error as error:
             raise StateRefused(f"{type(error).__name__}: {error}") from error
 
-    def _fold_slice(self, held: StateMap, log: FollowedLog) -> int:
+    def _fold_slice(self, held: StateMap, log: FollowedLog, *, anew: bool) -> bool:
         while True:
             try:
-                return fold_slice(held, log, self._epoch)
+                again = fold_slice(held, log, self._epoch, anew=anew)
             except lmdb.MapFullError:
                 held.grow(self._most)
+            else:
+                if again:  # who was forgotten lies in it
+                    environment.drop_copy(self._data)
+                return again is not None
 
-    def _make_anew(self, log: FollowedLog) -> StateMap:
-        """Nobody is answered from the one before meanwhile."""
-        self._deny()
-        made = self._from_copy(log) or self._from_nothing(log)
-        before = None
-        with contextlib.suppress(StateRefused):
-            before = self._current()
-        with self._opening:
-            environment.put_in_force(made, before)
-            self._replaced += [each for each in (before,) if each is not None]
-            self._held = made
+    def _in_force(self, log: FollowedLog) -> StateMap:
+        """The one that was made, once it has what came meanwhile."""
+        made, self._made = self._made, None
+        assert made is not None
+        with self._making:
+            try:
+                self._fold_on(made, log)
+            except BaseException:
+                made.close()
+                raise
+            before = None
+            with contextlib.suppress(StateRefused):
+                before = self._current()
+            with self._opening:
+                environment.put_in_force(made, before)
+                self._replaced += [each for each in (before,) if each is not None]
+                self._held = made
         return made
+
+    def _compacted(self) -> StateMap | None:
+        with contextlib.suppress(StateRefused, OSError, lmdb.Error):
+            return environment.make_compact(self._data, self._current())
+        return None
 
     def _from_copy(self, log: FollowedLog) -> StateMap | None:
         try:
@@ -159,35 +255,94 @@ class HostState:
         root = log.root(0)
         assert root is not None
         write_first_head(made, StateHead(log.name, 0, root, self._epoch))
-        self._fold_made(made, log)
+        self._fold_made(made, log, anew=True)
         return made
 
-    def _fold_made(self, made: StateMap, log: FollowedLog) -> None:
+    def _fold_made(self, made: StateMap, log: FollowedLog, *, anew: bool = False) -> None:
         try:
-            self._fold_on(made, log)
+            self._fold_on(made, log, anew=anew)
         except BaseException:
             made.close()
             raise
 
 
-def fold_slice(held: StateMap, log: FollowedLog, epoch: int) -> int:
-    """Folds some records from the state's own position on, in one transaction; how many. Raises `StateForeign` for a
-    state that does not follow this log, and lmdb.Error, by which nothing was written.
+def fold_slice(held: StateMap, log: FollowedLog, epoch: int, *, anew: bool = False) -> frozenset[bytes] | None:
+    """Folds some records from the state's own position on, in one transaction. None: there may be more; else the keys
+    that were folded again, which is done with the last of them. `anew`: from nothing, by what is told now. Raises
+    `StateForeign` for a state that does not follow this log, and lmdb.Error, by which nothing was written.
     """
     with StateWrite(held) as write:
         _prove_follows(write.head, log, epoch)
-        folded = 0
-        for position, record in islice(log.read(write.head.position), SLICE):
+        after, folded = write.head.position, 0
+        if after == log.head:
+            return frozenset()
+        again = frozenset[bytes]() if anew or not after else log.changed(after)
+        if again is None:
+            raise StateForeign("somebody was forgotten in it, and nobody knows any more who")
+        # With those all is one transaction: a position between would have passed over them.
+        for position, record in log.read(after) if again else islice(log.read(after), SLICE):
             write.fold(record, position)
             folded += 1
-        if folded:
-            root = log.root(write.head.position)
-            assert root is not None
-            write.finish(root)
-        return folded
+        done = bool(again) or folded < SLICE
+        if again:
+            write.replace(fold_again(again, write.get, log.records_about), log.head)
+        position = log.head if done else write.head.position
+        root = log.root(position)
+        assert root is not None
+        write.finish(root, position)
+        return again if done else None
 
 
 def _prove_follows(head: StateHead, log: FollowedLog, epoch: int) -> None:
     prove_made_here(head, epoch)
     if head.log != log.name or log.root(head.position) != head.root:
         raise StateForeign("the log has another root at its position")
+
+
+def fold_again(
+    keys: Iterable[bytes], get: Get, records_about: Callable[[Collection[bytes]], Iterable[Record]]
+) -> dict[Place, Any]:
+    """Of people whose older records are others now, and all who hang together with them: what is different then, by
+    place; None where nothing is any more. `get`: the state with every record folded.
+    """
+    whole = component_of(keys, get)
+    while True:
+        made: dict[Place, Any] = {}
+        for record in records_about(whole):
+            made.update(fold(record, made.get))
+        named = {place for place in made if isinstance(place, bytes) and place != HEAD}
+        if named <= whole:
+            break
+        whole |= component_of(named, get)
+    made.pop(HEAD, None)  # voids of screens are nobody's
+    return {place: made.get(place) for place in made.keys() | _places(whole, get) if made.get(place) != get(place)}
+
+
+def component_of(keys: Iterable[bytes], get: Get) -> set[bytes]:
+    """All who hang together with some keys. Whom a row hears, and who hears it, stands in it for ever, so a walk over
+    rows finds all whom anything that was told of a key can have reached.
+    """
+    found, waiting = set[bytes](), [*keys]
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting += _neighbours(get(key) or KeyRow())
+    return found
+
+
+def _neighbours(row: KeyRow) -> set[bytes]:
+    found = {*row.targets, *row.names, *row.owners, *row.looser, *row.spellings, *row.accounts, *row.members}
+    found.update(place[1] for place in row.kept)
+    found.update(place[2] for place in row.kept)
+    return found if row.box is None else {*found, row.box}
+
+
+def _places(keys: Iterable[bytes], get: Get) -> set[Place]:
+    """Where something lies of these."""
+    found = set[Place]()
+    for key in keys:
+        row = get(key)
+        if row is not None:
+            found |= {key, *((key, member) for member in row.members)}
+    return found

@@ -1,9 +1,10 @@
-"""Measures the state: a look-up by processor time, bytes a row, and how long it takes to open.
+"""Measures the state: a look-up by processor time, bytes a row, what keeping it costs, and how long it takes to open.
 
     python tests/bench/state_bench.py [IDENTIFIERS] [FOLDER]
 
 Every third identifier is in an account, two to each: a phone that opted out and a browser with one more name. Then
-look-ups, each in a transaction of its own, beside one orjson.loads of 1 kB: medians of seven runs.
+look-ups, each in a transaction of its own, beside one orjson.loads of 1 kB and the same of 10,000 identifiers: medians
+of seven runs, which take turns.
 """
 
 import os
@@ -17,12 +18,15 @@ from pathlib import Path
 
 import orjson
 
+from gateway.fold.reading import standing_of
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, SaidOut
+from gateway.state.transactions import StateWrite
 from gateway.state.upkeep import HostState
 from gateway.terms import SIGNAL_PURPOSES
 
 AT, LATER = 1_790_000_000_000, 1_800_000_000_000
 RUNS, TIMES = 7, 20_000
+FEW = 10_000  # identifiers
 
 
 def key(kind, number):
@@ -38,6 +42,13 @@ class MadeLog:
 
     def __init__(self, identifiers):
         self.blocks = identifiers // 6
+
+    @property
+    def head(self):
+        return self.blocks * self.block
+
+    def changed(self, after):
+        return frozenset()
 
     def root(self, position):
         return position.to_bytes(32, "big")
@@ -66,8 +77,15 @@ class LibraryLog(MadeLog):
 
     name = "library.example.com"
 
+    def __init__(self, accounts):
+        self.accounts = accounts
+
+    @property
+    def head(self):
+        return self.accounts * 2
+
     def read(self, after):
-        for number in range(after, self.blocks * 12):
+        for number in range(after, self.accounts * 2):
             account = key("reader", number // 2)
             said = LinkSaid(account, AT) if number % 2 == 0 else SaidOut(SIGNAL_PURPOSES, "form")
             of = key("tablet", 0) if number % 2 == 0 else account
@@ -78,18 +96,22 @@ def each_us(what, times=TIMES):
     """Processor time of one call, the median of some runs."""
     runs = []
     for _ in range(RUNS):
-        began = time.process_time_ns()
-        for number in range(times):
-            what(number)
-        runs.append((time.process_time_ns() - began) / times / 1000)
+        runs.append(once_us(what, times))
     return statistics.median(runs)
+
+
+def once_us(what, times):
+    began = time.process_time_ns()
+    for number in range(times):
+        what(number)
+    return (time.process_time_ns() - began) / times / 1000
 
 
 def filled(folder, identifiers):
     state, began, wall = HostState(folder), time.process_time(), time.monotonic()
     records = state.catch_up(MadeLog(identifiers))
     print(
-        f"{identifiers} identifiers, {records} records folded: {time.process_time() - began:.1f} s of the processor, {time.monotonic() - wall:.1f} s"
+        f"{identifiers} identifiers, {records} records folded: {(used := time.process_time() - began):.1f} s of the processor, {used / records * 1e6:.0f} us each, {time.monotonic() - wall:.1f} s"
     )
     held = state._current()
     entries = held.env.stat()["entries"]
@@ -122,42 +144,54 @@ def opened(folder, identifiers):
     return state
 
 
-def look_ups(state, blocks):
-    spread = [number * 7919 % blocks for number in range(TIMES)]
+def asker(state, kind, times, blocks):
+    keys = [key(kind, number * 7919 % blocks * times) for number in range(TIMES)]
 
-    def standing(kind, times):
-        def ask(number):
-            with state.moment() as moment:
-                return moment.standing(key_of[number], LATER)
+    def ask(number):
+        with state.moment() as moment:
+            return moment.standing(keys[number], LATER)
 
-        key_of = [key(kind, number * times) for number in spread]
-        return ask
+    return ask
 
+
+def look_ups(few, many):
+    """Each of them a state and how many blocks it has."""
     document = orjson.dumps(
         {"members": [{"type": "phone", "value": f"+1415555{each:04}", "ok": True} for each in range(20)]}
     )
-    yardstick = each_us(lambda _: orjson.loads(document))
-    print(f"orjson.loads of {len(document)} bytes: {yardstick:.2f} us")
+    print(f"orjson.loads of {len(document)} bytes: {each_us(lambda _: orjson.loads(document)):.2f} us")
     for words, kind, times in (
         ("nobody", "x", 1),
         ("alone", "alone", 4),
         ("in an account", "phone", 1),
         ("one name, one account", "browser", 1),
     ):
-        took = each_us(standing(kind, times), TIMES if kind in {"x", "alone"} else TIMES // 10)
-        print(f"{words}: {took:.2f} us, {took / yardstick:.1f} times the loads")
+        asks = [lambda _: orjson.loads(document), *(asker(state, kind, times, blocks) for state, blocks in (few, many))]
+        runs = zip(*([once_us(ask, TIMES) for ask in asks] for _ in range(RUNS)), strict=True)
+        loads, small, large = (statistics.median(each) for each in runs)
+        print(f"{words}: {large:.2f} us, {large / loads:.1f} times the loads, {large / small:.2f} times of few")
 
 
 def library(accounts):
     with tempfile.TemporaryDirectory() as folder:
-        state = HostState(Path(folder))
-        state.catch_up(LibraryLog(accounts))
+        state, log = HostState(Path(folder)), LibraryLog(accounts)
+        state.catch_up(log)
+        tablet, reader = key("tablet", 0), key("reader", accounts - 1)
 
         def ask(_):
             with state.moment() as moment:
-                return moment.standing(key("tablet", 0), LATER)
+                return moment.standing(tablet, LATER)
 
-        print(f"a tablet in {state.catch_up(LibraryLog(accounts)) // 2} accounts: {each_us(ask, 40):.0f} us")
+        with state.moment() as moment:
+            read = each_us(lambda _: standing_of(tablet, moment.get, LATER), 10)
+        print(f"a tablet in {accounts} accounts: {each_us(ask):.2f} us; read from rows and edges {read:.0f} us", end="")
+        began, position = time.process_time(), log.root(log.accounts * 2)
+        for number in range(10):
+            said = SaidOut(SIGNAL_PURPOSES, "form")
+            with StateWrite(state._current()) as write:
+                write.fold(Record(10**9 + number, AT, reader, said, account=True), log.accounts * 2 + number)
+                write.finish(position)
+        print(f"; a no of one of the accounts, with its commit {(time.process_time() - began) * 1e5:.0f} us")
         state.close()
 
 
@@ -165,6 +199,8 @@ if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     where = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.mkdtemp(dir=os.environ.get("TMPDIR", "/var/tmp")))
     filled(where, count)
-    look_ups(opened(where, count), count // 6)
-    for readers in (6, 500):
+    with tempfile.TemporaryDirectory() as few:
+        filled(Path(few), FEW)
+        look_ups((opened(Path(few), FEW), FEW // 6), (opened(where, count), count // 6))
+    for readers in (1, 6, 500):
         library(readers)

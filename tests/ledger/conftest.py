@@ -11,7 +11,6 @@ from support.people import named
 
 from gateway.choice.standing import Standing
 from gateway.ledger import links, records, schema
-from gateway.ledger.store import SqliteStore
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.ledger.writer import Writer
 from gateway.terms import ChoiceKind, Purpose
@@ -19,6 +18,7 @@ from gateway.terms import ChoiceKind, Purpose
 # Tests that change a ledger's tables behind its back, so that its rows are not what its entries give.
 TAMPERED = {
     "test_schema",
+    "test_ledger_log",
     "test_verify",
     "test_finds_a_void_that_no_entry_says",
     "test_a_ledger_that_does_not_verify_is_not_pruned",
@@ -118,9 +118,12 @@ def state_beside(request, tmp_path_factory):
     kept, honest = {}, Writer.__init__
 
     def with_state(writer, store, *arguments, **more):
-        if isinstance(store, SqliteStore) and store.folder not in kept:
-            kept[store.folder] = states.KeptBeside(tmp_path_factory.mktemp("state"))
-        honest(writer, store, *arguments, **{"state": kept.get(getattr(store, "folder", None)), **more})
+        folder = getattr(store, "folder", None)
+        if folder is not None and "state" not in more and folder not in kept:
+            kept[folder] = states.KeptBeside(tmp_path_factory.mktemp("state"))
+        honest(writer, store, *arguments, **{"state": kept.get(folder), **more})
+        if "state" in more:
+            kept[folder] = None  # a data folder of its own has its own
 
     with pytest.MonkeyPatch.context() as patch:  # not the test's: its faults are over before what stands is compared
         if request.path.stem not in TAMPERED and request.function.__name__ not in TAMPERED:
@@ -128,6 +131,9 @@ def state_beside(request, tmp_path_factory):
         yield kept
     for folder, beside in kept.items():
         if (folder / schema.FILE).exists():
+            if beside is None:
+                assert states.wrongs_in(folder) == []
+                continue
             with contextlib.closing(schema.open_to_read(folder)) as db:
-                assert beside.wrongs(db) == []
-        beside.state.close()
+                assert states.wrongs_of(beside.state, db) == []
+            beside.state.close()

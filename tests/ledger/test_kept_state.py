@@ -1,119 +1,264 @@
-"""The writer keeps a state behind each commit and before its answer, from the records of today's ledger: it reads on
-from where it was, others' records first. That it is what all entries make is looked at behind every test of this
-folder.
+"""The writer keeps the state of its host behind each commit and before its answer, from the records of today's ledger:
+it reads on from where it was, others' records first, and folds again who is told otherwise, and nobody else. That it is
+what all entries make is looked at behind every test of this folder.
 """
 
+import asyncio
+import contextlib
+import os
 from datetime import timedelta
 
 import pytest
+from support import inside, states
 from support.people import email, phone
+from support.spellings import until
 
-from gateway.ledger import log_records
+from gateway.app import state_keeper
+from gateway.app.composition import open_house
+from gateway.app.state_keeper import StateKeeper
+from gateway.ledger import ledger_log, schema, voiding
+from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.errors import NothingKept
-from gateway.ledger.log_records import PLACES, LedgerLog
+from gateway.ledger.ledger_log import PLACES, LedgerLog
 from gateway.ledger.reach import SKEW
+from gateway.state import environment, upkeep
 from gateway.state.environment import StateRefused
-from gateway.terms import Purpose
+from gateway.state.upkeep import HostState, fold_again
+from gateway.terms import Erasing, Purpose
 
 
 @pytest.fixture
-def beside(house, state_beside):
+def state(house):
     """What the house's writer keeps."""
-    (kept,) = state_beside.values()
-    return kept
+    return house.keeper.state
 
 
 @pytest.fixture
-def read_since(monkeypatch):
-    """From which entries on records were read."""
-    found, honest = [], log_records.records_of
-    monkeypatch.setattr(
-        log_records, "records_of", lambda db, **how: found.append(how.get("since")) or honest(db, **how)
-    )
+def made(house, monkeypatch):
+    """How often it was made from nothing since it was there."""
+    house.writer.submit(lambda _: None).result(60)
+    found, honest = [], HostState._from_nothing
+    monkeypatch.setattr(HostState, "_from_nothing", lambda its, log: found.append(log) or honest(its, log))
     return found
 
 
-def denies(beside, subject):
-    with beside.state.moment() as moment:
+class KeepsNone:
+    """In place of a keeper: a writer without a state."""
+
+    watch = keep = close = begin = wants = staticmethod(lambda *_: False)
+
+
+def denies(state, subject):
+    with state.moment() as moment:
         standing = moment.standing(subject.key, 10**13)
     return standing is not None and standing.denies(Purpose.SALE)
 
 
-def test_what_was_acknowledged_stands_in_the_state_already(story, who, beside):
+def test_what_was_acknowledged_stands_in_the_state_already(story, who, state):
     person = who("email", email(1))
     story.says(person)
-    assert denies(beside, person)
+    assert denies(state, person)
 
 
-def test_what_an_account_says_is_read_by_all_that_it_has_one_commit_later(story, who, beside):
+def test_what_an_account_says_is_read_by_all_that_it_has_one_commit_later(story, who, state):
     ann, number = who("account", "ann"), who("phone", phone(1))
     story.links(ann, number)
     story.says(ann)
-    assert denies(beside, number)
+    assert denies(state, number)
 
 
-def test_each_commit_reads_only_what_is_new(story, who, beside, read_since):
-    for number in range(1, 6):
+def test_each_commit_reads_only_what_is_new(story, who, state, made, monkeypatch):
+    story.says(who("phone", phone(1)))
+    read, honest = [], LedgerLog._told
+    monkeypatch.setattr(LedgerLog, "_told", lambda its, rows: read.append(len(rows)) or honest(its, rows))
+    for number in range(2, 6):
         story.says(who("phone", phone(number)))
-    assert read_since == [0, 0, 1, 2, 3]
-    assert beside.made_anew == 0
+    with state.moment() as moment:
+        rows = moment.head.position // PLACES
+    assert sum(read) < rows, "each row once"
+    assert made == []
 
 
-def test_what_another_process_wrote_is_folded_first(story, who, beside, house):
+def test_what_another_process_wrote_is_folded_first(story, who, state, house):
     mine, theirs, mine_again = (who("phone", phone(number)) for number in (1, 2, 3))
     story.says(mine)
-    house.writer._state = None  # as one writes that has no state
+    keeper, house.writer._state = house.writer._state, KeepsNone()
     story.says(theirs)
-    house.writer._state = beside
-    assert not denies(beside, theirs)
+    assert not denies(state, theirs)
+    house.writer._state = keeper
     story.says(mine_again)
-    assert denies(beside, theirs)
-    assert denies(beside, mine_again)
+    assert denies(state, theirs)
+    assert denies(state, mine_again)
 
 
-def test_a_link_that_is_over_by_its_date_ends_in_the_state_with_a_later_commit(story, who, beside):
+def test_what_another_process_wrote_and_did_not_fold_is_folded_though_nobody_writes(story, who, state, house):
+    story.says(who("phone", phone(2)))
+    keeper, house.writer._state = house.writer._state, KeepsNone()
+    story.says(who("phone", phone(1)))
+    behind = state.position()
+    house.writer._state = keeper
+    with contextlib.closing(schema.open_to_read(house.writer.store.folder)) as db:
+        keeper._looks_at = 0.0
+        until(lambda: state.position() != behind)
+        assert state.position() == LedgerLog(db).head
+    assert denies(state, who("phone", phone(1)))
+
+
+def test_a_link_that_is_over_by_its_date_ends_in_the_state_with_a_later_commit(story, who, state, made):
     ann, number = who("account", "ann"), who("phone", phone(1))
     story.links(ann, number, until=story.now + 1000)
     story.says(who("email", email(1)))
     story.at += timedelta(milliseconds=SKEW + 2000)
     story.says(who("email", email(2)))
     story.says(ann)
-    assert not denies(beside, number)
-    assert beside.made_anew == 0
+    assert not denies(state, number)
+    assert made == []
 
 
-def test_a_number_that_went_back_before_its_links_date_stands_as_the_whole_log_has_it(story, who, beside):
-    number = who("phone", phone(1))
-    story.links(who("account", "ann"), number, until=story.now + 1000)
+def test_a_number_that_went_back_before_its_links_date_has_nothing_of_the_account_at_that_date(story, who, state, made):
+    ann, number = who("account", "ann"), who("phone", phone(1))
+    story.links(ann, number, until=story.now + 1000)
     story.releases(number)
     story.says(who("email", email(1)))
     story.at += timedelta(milliseconds=SKEW + 2000)
     story.says(who("email", email(2)))
-    assert beside.made_anew == 0
+    assert story.rows("SELECT * FROM link_over") == []
+    assert made == []
 
 
-def test_a_commit_whose_records_could_not_be_folded_is_not_acknowledged_and_nothing_is_answered(
-    story, who, beside, monkeypatch
+def told_otherwise(story, who, house, do):
+    """Each act that changes what was told before, by its name."""
+    ann, number = who("account", "ann"), who("phone", phone(1))
+    story.links(ann, number)
+    forged = story.says(who("email", email(1))).seq
+    story.says(number)
+    story.says(who("phone", phone(9)))
+    belief = voiding.Belief(bytes(32), ("Ada Park", "Bo Lind"))
+    at = story.at
+    return {
+        "a void of a choice": lambda: do(lambda tx: voiding.void_choices(tx, [forged], belief, at)),
+        "an unlink": lambda: asyncio.run(house.consent.erase(ErasureOrder(Erasing.UNLINK, [number], at))),
+        "an erasure of details": lambda: asyncio.run(house.consent.erase(ErasureOrder(Erasing.DETAILS, [number], at))),
+    }
+
+
+ACTS = "a void of a choice", "an unlink", "an erasure of details"
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_who_is_told_otherwise_is_folded_again_and_nobody_else(story, who, house, do, state, made, monkeypatch, act):
+    acts, again = told_otherwise(story, who, house, do), []
+
+    def folded(keys, get, records_about):
+        again.extend(records_about(keys))
+        return fold_again(keys, get, records_about)
+
+    monkeypatch.setattr(upkeep, "fold_again", folded)
+    acts[act]()
+    assert made == []
+    assert who("phone", phone(9)).key not in {record.key for record in again}, "a stranger's records are not read"
+    assert denies(state, who("phone", phone(9)))
+    assert denies(state, who("email", email(1))) == (act != "a void of a choice")
+    assert denies(state, who("phone", phone(1))) == (act != "an unlink")
+    assert denies(state, who("account", "ann")), "what stays with others of somebody who is forgotten"
+
+
+def test_who_was_forgotten_lies_in_no_file_of_the_state_once_the_next_process_has_begun(story, who, house, folder, do):
+    acts = told_otherwise(story, who, house, do)
+    key = who("phone", phone(1)).key
+    acts["an unlink"]()
+    house.writer.close()
+    assert lies_in(folder, key), "the control: LMDB leaves it in pages"
+    with open_house(folder, inside.settings(), dev=True) as again:
+        again.writer.submit(lambda _: None).result(60)
+        assert not lies_in(folder, key)
+        assert denies(again.keeper.state, who("account", "ann"))
+
+
+def lies_in(folder, key):
+    return any(key in each.read_bytes() for each in (folder / environment.STATE).rglob("*") if each.is_file())
+
+
+def test_who_was_forgotten_by_a_process_that_ended_before_it_folded_is_forgotten_too(story, who, house, do, folder):
+    acts = told_otherwise(story, who, house, do)
+    house.writer._state = KeepsNone()
+    acts["an unlink"]()
+    house.writer.close()
+    with open_house(folder, inside.settings(), dev=True) as again:
+        again.writer.submit(lambda _: None).result(60)
+        assert not denies(again.keeper.state, who("phone", phone(1)))
+        assert denies(again.keeper.state, who("account", "ann"))
+
+
+def test_a_commit_whose_records_could_not_be_folded_stands_and_nobody_is_answered_from_then_on(
+    story, who, state, house, monkeypatch
 ):
     story.says(who("phone", phone(1)))
     with monkeypatch.context() as broken:
         broken.setattr(LedgerLog, "read", lambda *_: 1 / 0)
+        assert story.says(who("phone", phone(2))).seq == 1
+        with pytest.raises(StateRefused):
+            denies(state, who("phone", phone(1)))
+        assert "ZeroDivisionError" in house.keeper.alarms()[0]
+    story.says(who("phone", phone(3)))
+    assert denies(state, who("phone", phone(2)))
+    assert house.keeper.alarms() == []
+
+
+def test_a_commit_that_others_could_answer_against_is_not_acknowledged(story, who, house, folder, monkeypatch):
+    story.says(who("phone", phone(1)))
+    with monkeypatch.context() as broken:
+        broken.setattr(LedgerLog, "read", lambda *_: 1 / 0)
+        broken.setattr(os, "pwrite", refuses)
         with pytest.raises(NothingKept):
             story.says(who("phone", phone(2)))
-    with pytest.raises(StateRefused):
-        denies(beside, who("phone", phone(1)))
-    story.says(who("phone", phone(3)))
-    assert denies(beside, who("phone", phone(2))), "it was durable"
 
 
-def test_a_position_is_that_of_an_entry_and_what_has_its_place(story, who, do, beside):
+def refuses(*_):
+    raise OSError(5, "Input/output error")
+
+
+def test_an_operator_is_told_that_half_of_the_room_is_taken(house, monkeypatch):
+    assert house.keeper.alarms() == []
+    house.keeper.used = 0.6
+    assert house.keeper.alarms() == ["the state takes more than half of what its disk has room for"]
+
+
+def test_a_copy_is_made_where_the_rest_would_take_too_long_and_not_again_within_the_hour(
+    story, who, house, monkeypatch
+):
+    monkeypatch.setattr(state_keeper, "COPY_AFTER", 0.0)
+    keeper, copies = StateKeeper(house.writer.store, house.keeper.state, print), []
+    monkeypatch.setattr(StateKeeper, "_in_a_thread", lambda its, job: its is keeper and copies.append(job))
     story.says(who("phone", phone(1)))
-    with beside.state.moment() as moment:
-        position = moment.head.position
+    keeper._copy_where_due(keeper._copies_at)
+    assert copies == [keeper.state.copy]
+    keeper._copy_where_due(keeper._copies_at - 1)
+    assert len(copies) == 1
+    keeper.state.copy()
+    keeper._copy_where_due(keeper._copies_at)
+    assert len(copies) == 1, "nothing came since"
+    story.says(who("phone", phone(2)))
+    keeper._copy_where_due(keeper._copies_at)
+    assert len(copies) == 2
+
+
+def test_a_clean_stop_is_gone_on_from_after_a_boot(story, who, house, folder, made, monkeypatch):
+    story.says(who("phone", phone(1)))
+    house.writer.close()
+    house.keeper.state.close()
+    monkeypatch.setattr(environment, "boot_id", lambda: b"another boot ...")
+    with contextlib.closing(HostState(folder, 1)) as state:
+        assert denies(state, who("phone", phone(1)))
+
+
+def test_a_position_is_that_of_a_record_and_of_what_it_tells(story, who, do, state):
+    story.says(who("phone", phone(1)))
+    position = state.position()
 
     def asked(tx):
         log = LedgerLog(tx.db)
-        return [log.root(each) for each in (0, position, position + 1, position + PLACES * 5)], list(log.read(position))
+        return [log.root(each) for each in (0, position, position + PLACES, position + 1)], list(log.read(position))
 
     (begin, there, beyond, far), left = do(asked)
     assert begin != there
@@ -122,16 +267,30 @@ def test_a_position_is_that_of_an_entry_and_what_has_its_place(story, who, do, b
 
 
 @pytest.mark.parametrize(
-    "planted", [(log_records, "CHANGES", "SELECT origin, size FROM head"), (LedgerLog, "read", lambda *_: iter(()))]
+    "planted",
+    [
+        (ledger_log, "CHANGES", "SELECT told, of FROM record WHERE place >= ? AND false"),
+        (LedgerLog, "read", lambda *_: iter(())),
+    ],
 )
 def test_the_control_a_state_that_does_not_follow_is_found_at_the_end_of_a_test(
-    story, who, do, beside, monkeypatch, planted
+    story, who, do, house, folder, monkeypatch, planted
 ):
-    person = who("phone", phone(1))
-    event = story.says(person).seq
+    event = story.says(who("phone", phone(1))).seq
     with monkeypatch.context() as wrong:
         wrong.setattr(*planted)
         story.says(who("phone", phone(2)))
         do(lambda tx: tx.db.execute("INSERT INTO voided_choice VALUES (?, ?, ?)", (event, event, 0)))
-        assert do(lambda tx: beside.wrongs(tx.db)) != []
-    do(lambda tx: tx.db.execute("DELETE FROM voided_choice"))
+        house.writer.close()
+    with contextlib.closing(schema.open_to_write(folder)) as db:
+        assert states.wrongs_of(house.keeper.state, db) != []
+        db.execute("DELETE FROM voided_choice")
+        ledger_log.watch_deletes(db)
+        db.execute("DELETE FROM record WHERE told = 'changed'")
+    shut(house, folder)
+
+
+def shut(house, folder):
+    """Away with the state that the fault left."""
+    house.keeper.state.close()
+    (folder / environment.STATE / environment.CURRENT).unlink()

@@ -272,7 +272,7 @@ class TestTheOffice:
     def test_keeps_the_officers_sealed(self, forged, runs, tmp_path):
         (tmp_path / "seqs").write_text("5\n")
         runs("--seqs", str(tmp_path / "seqs"), *self.OFFICERS)
-        for file in forged.iterdir():
+        for file in (each for each in forged.rglob("*") if each.is_file()):
             assert b"Ada Park" not in file.read_bytes(), file.name
         with contextlib.closing(sqlite3.connect(forged / schema.FILE)) as db:
             assert db.execute("SELECT count(sealed) FROM void_act").fetchone() == (1,)

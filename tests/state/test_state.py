@@ -41,8 +41,15 @@ class Told(Log):
     def records(self):
         return self.log.records
 
+    @property
+    def head(self):
+        return self.log.head
+
     def root(self, position):
         return self.log.root(position)
+
+    def changed(self, after):
+        return self.log.changed(after)
 
     def read(self, after):
         self.read_from.append(after)
@@ -157,6 +164,7 @@ def test_after_a_boot_it_goes_on_only_from_a_clean_stop(opened, told, clean):
         state.stop()
     state = opened(boot=OTHER_BOOT)
     assert standing(state, "tablet") if clean else refuses(state)
+    told.no("tablet", Purpose.SENSITIVE)
     state.catch_up(told)
     assert told.read_from[-1] == (5 if clean else 0)
     assert wrongs(state, told.records, LATER) == []
@@ -339,7 +347,7 @@ def test_one_that_is_full_grows_and_whoever_reads_goes_on(opened, told):
 def test_one_that_may_not_grow_denies_until_there_is_room(opened, told, folder):
     state = opened(size=2**16, most=2**16)
     state.catch_up(told)
-    many(told, 150)
+    many(told, 300)
     for _ in range(3):
         with pytest.raises(StateRefused, match="full"):
             state.catch_up(told)
@@ -398,7 +406,7 @@ def test_every_member_of_a_row_and_an_edge_comes_back_as_it_was(told):
     assert any(isinstance(each, tuple) for each in state)
     for place, lies in state.items():
         if place != HEAD and isinstance(place, bytes):
-            assert packed_rows.unpack_row(packed_rows.pack_row(place, lies, 7)) == (lies, 7)
+            assert packed_rows.unpack_row(packed_rows.no_front(7) + packed_rows.pack_tail(lies)) == (lies, 7)
         elif place != HEAD:
             assert packed_rows.unpack_edge(packed_rows.pack_edge(lies, 8)) == (lies, 8)
 

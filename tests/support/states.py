@@ -8,9 +8,9 @@ from hashlib import sha256
 
 from gateway.fold import fold, reading
 from gateway.fold.state import HEAD
-from gateway.ledger import log_records
-from gateway.ledger.log_records import LedgerLog
-from gateway.state.packed_rows import HEAD_KEY, unpack_edge, unpack_row
+from gateway.ledger import ledger_log, log_records, schema
+from gateway.ledger.ledger_log import LedgerLog
+from gateway.state.packed_rows import unpack_edge, unpack_row
 from gateway.state.upkeep import HostState
 from support.acts import Play, Refused
 from support.oracle import Folded
@@ -38,6 +38,13 @@ class ListedLog:
             same += 1
         del self.records[same:], self._roots[same + 1 :]
         self.extend(records[same:])
+
+    @property
+    def head(self):
+        return len(self.records)
+
+    def changed(self, after):
+        return frozenset()
 
     def root(self, position):
         return self._roots[position] if position < len(self._roots) else None
@@ -77,7 +84,7 @@ def all_in(state):
             key = bytes(packed_key)
             if len(key) == 16:
                 found[key] = unpack_row(packed)[0]
-            elif key != HEAD_KEY:
+            elif len(key) == 32:
                 found[key[:16], key[16:]] = unpack_edge(packed)[0]
         return moment.head.position, found
 
@@ -110,21 +117,25 @@ class InTheState(Folded):
 
     def caught_up(self, play, now):
         super().caught_up(play, now)
+        ledger_log.watch_deletes(play.ledger.db)
         if self.rng.random() < 0.1 and self.asked:
             if self.rng.random() < 0.5:
                 self.kept.stop()
             self.kept.close()
             self.kept, self.opened = HostState(self.folder), self.opened + 1
         self.kept.catch_up(LedgerLog(play.ledger.db))
+        ledger_log.forget_deletes(play.ledger.db)
 
     def standing_of(self, key, now):
         get = self.state.get
         with self.kept.moment() as moment:
             standing = moment.standing(key, now)
-            front = key not in moment._found
+            front, moved = key not in moment._found, moment.latest
             grants = moment.grants([key], now)
             assert moment.latest <= moment.head.position
-            self.fronts += standing is not None and front
+        if standing is not None and front:
+            self.fronts += 1
+            assert moved == self.changed_last(key)
         self.asked += 1
         assert (key in self.state) == (standing is not None)
         if standing is not None:
@@ -132,23 +143,46 @@ class InTheState(Folded):
         assert grants == reading.grants_of(key, get, now)
         return super().standing_of(key, now)
 
+    def changed_last(self, key):
+        """The position of the last change of all that is read for a key, but for voided screens."""
+        with self.kept.moment() as moment:
+            reading.standing_of(key, lambda place: None if place == HEAD else moment.get(place), 0)
+            return moment.latest
+
 
 class KeptBeside:
-    """What a writer keeps behind each commit, beside its tables; and how much of it was made anew."""
+    """What a writer keeps behind each commit where it has no keeper, beside its tables."""
 
     def __init__(self, folder):
         self.state, self.commits = HostState(folder), 0
 
+    def watch(self, db):
+        ledger_log.watch_deletes(db)
+
+    def begin(self):
+        return True
+
     def keep(self, db):
         self.state.catch_up(LedgerLog(db))
+        ledger_log.forget_deletes(db)
         self.commits += 1
 
-    @property
-    def made_anew(self):
-        return len(self.state._replaced)
+    def wants(self, db):
+        return False
 
-    def wrongs(self, db):
-        """Where it is not what the fold makes of the whole ledger."""
-        self.state.catch_up(LedgerLog(db))
-        records = log_records.records_of(db)
-        return wrongs(self.state, records, max((each.at for each in records), default=0), len(records))
+    def close(self, db): ...
+
+
+def wrongs_of(state, db):
+    """Where a state is not what the fold makes of the whole ledger."""
+    state.catch_up(LedgerLog(db))
+    records = log_records.records_of(db)
+    return wrongs(state, records, max((each.at for each in records), default=0), len(records))
+
+
+def wrongs_in(folder):
+    """Of a data folder's, once nobody has it open."""
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        [peppers] = db.execute("SELECT peppers FROM head").fetchone()
+        with contextlib.closing(HostState(folder, peppers)) as state:
+            return wrongs_of(state, db)

@@ -1,0 +1,185 @@
+"""The state of this host kept by the writer: folded on behind each durable commit and before its answer, made anew
+beside it where it does not follow, copied, tidied, and synced at a clean stop. The writer calls it, in its own thread.
+
+What is committed stands whether it is folded or not. So a state that could not follow answers nobody from then on,
+which is shown to all processes of the host before the commit is answered; only where that cannot be shown is it not.
+What takes long is done in a thread of its own, while opt-outs are kept.
+"""
+
+import contextlib
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import lmdb
+
+from gateway.fold.record import Record
+from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.ledger_log import PLACES, LedgerLog, forget_deletes, watch_deletes
+from gateway.ledger.store import Store
+from gateway.state.environment import StateRefused, StateUnmarked
+from gateway.state.packed_rows import NotAState
+from gateway.state.upkeep import HostState
+
+COPY_AFTER = 30.0  # seconds of folding that a start after a power cut should not take longer than
+COPY_EVERY, COPY_LOOKS = 3600.0, 60.0  # seconds at least between two copies, and two looks whether one is due
+LOOKS_EVERY = 1.0  # seconds; so long a killed reader's pages stay
+FOLDS = 15_000  # records a second (tests/bench/state_bench.py: 67 us each)
+AT_ONCE = 20_000  # rows of a log whose state a start makes before anything else: a second or two
+HALF = 0.5  # of what the disk has room for: somebody should look at it
+DOUBTS = (StateRefused, NotAState, LedgerRefused, sqlite3.Error, lmdb.Error, OSError)
+
+
+class _Stopped(Exception):
+    """The process ends, and what takes long is given up."""
+
+
+class _LogUntil(LedgerLog):
+    """Read until the process ends."""
+
+    def __init__(self, db: sqlite3.Connection, stop: threading.Event) -> None:
+        super().__init__(db)
+        self._stop = stop
+
+    def read(self, after: int) -> Iterator[tuple[int, Record]]:
+        for each in super().read(after):
+            if self._stop.is_set():
+                raise _Stopped
+            yield each
+
+
+class StateKeeper:
+    """`tell` is told what is wrong with it, once each. `used`: how much the state has of what there is room for on its
+    disk, 0 to 1, as of the last look.
+    """
+
+    def __init__(
+        self, store: Store, state: HostState, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.state = state
+        self._store, self._tell, self._clock = store, tell, clock
+        self._doubtful, self._tidy = True, True
+        self._why, self.used = "", 0.0
+        self._looks_at = self._copies_at = clock()
+        self._stop = threading.Event()
+        self._busy: threading.Thread | None = None
+
+    def watch(self, db: sqlite3.Connection) -> None:
+        """Before anything is written on a connection."""
+        watch_deletes(db)
+
+    def begin(self) -> bool:
+        """Before the first batch: what is small is made when this returns. Whether it is to be kept now."""
+        self._make(at_once=AT_ONCE)
+        return self._busy is None
+
+    def keep(self, db: sqlite3.Connection) -> None:
+        """Behind each durable commit and before its answer, under the writers' lock, on a connection that shows it.
+        Raises `StateUnmarked` where it did not follow and other processes may answer from it all the same.
+        """
+        try:
+            self.state.follow(LedgerLog(db))
+        except StateUnmarked:
+            self._doubtful = True
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it was, all checks deny, and the commit stands
+            self._doubtful = True
+            self._say(f"{type(error).__name__}: {error}")
+            return
+        forget_deletes(db)
+        self._doubtful = False
+        self._say("")
+
+    def wants(self, db: sqlite3.Connection | None) -> bool:
+        """Whether it is to be kept although nobody writes: another process ended before it had, or one was made."""
+        now = self._clock()
+        if now < self._looks_at:
+            return False
+        self._looks_at = now + LOOKS_EVERY
+        if db is None:
+            return self._doubtful
+        try:
+            self.state.check_readers()
+            self.used = self.state.used()
+            follows = self.state.position() == LedgerLog(db).head
+        except DOUBTS:
+            follows = False
+        if follows and not self._doubtful:
+            self._copy_where_due(now)
+            return False
+        self._make()
+        return self._busy is None
+
+    def alarms(self) -> list[str]:
+        """What somebody has to look at."""
+        full = ["the state takes more than half of what its disk has room for"] if self.used > HALF else []
+        return [*full, *([f"the state does not follow the ledger, so checks deny: {self._why}"] if self._why else [])]
+
+    def close(self, db: sqlite3.Connection | None) -> None:
+        """A clean end; under the writers' lock if it can be had: `db` is None where not."""
+        self._stop.set()
+        busy = self._busy
+        if busy is not None:
+            busy.join()
+        if db is not None and not self._doubtful:
+            with contextlib.suppress(*DOUBTS):
+                self.state.stop()
+
+    def _make(self, at_once: int = 0) -> None:
+        """One is made beside where none follows; here, where the log has no more rows than that."""
+        if not self._doubtful or self.state.waits or self._busy is not None:
+            return
+        try:
+            with self._log() as log:
+                if self.state.stands(log, tidy=self._tidy):
+                    return
+                if log.head // PLACES <= at_once:
+                    self.state.prepare(log, tidy=self._tidy)
+                    self._tidy = False
+                    return
+        except (_Stopped, *DOUBTS) as error:
+            self._say(f"{type(error).__name__}: {error}")
+        else:
+            self._in_a_thread(self._prepare)
+
+    def _prepare(self) -> None:
+        with self._log() as log:
+            self.state.prepare(log, tidy=self._tidy)
+        self._tidy = False
+
+    @contextlib.contextmanager
+    def _log(self) -> Iterator[LedgerLog]:
+        """At one moment, without the lock."""
+        with contextlib.closing(self._store.open_to_read()) as db:
+            db.execute("BEGIN")
+            yield _LogUntil(db, self._stop)
+
+    def _copy_where_due(self, now: float) -> None:
+        if now < self._copies_at:
+            return
+        self._copies_at = now + COPY_LOOKS
+        if (self.state.position() - self.state.copied()) // PLACES > COPY_AFTER * FOLDS:
+            self._copies_at = now + COPY_EVERY
+            self._in_a_thread(self.state.copy)
+
+    def _in_a_thread(self, job: Callable[[], Any]) -> None:
+        if self._busy is None:
+            self._busy = threading.Thread(target=self._run, args=[job], name="state-maker", daemon=True)
+            self._busy.start()
+
+    def _run(self, job: Callable[[], Any]) -> None:
+        try:
+            job()
+        except _Stopped:
+            pass
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again
+            self._say(f"{type(error).__name__}: {error}")
+        finally:
+            self._busy = None
+
+    def _say(self, why: str) -> None:
+        news, self._why = why != self._why, why
+        if why and news:
+            self._tell(f"the state of this host does not follow the ledger, so its checks deny: {why}")

@@ -1,0 +1,134 @@
+"""Today's ledger as the state of a host follows it (`gateway.state.upkeep.FollowedLog`), at one moment of a connection:
+its records in the order in which they came, and whose older ones are others since. Whoever keeps the state makes one
+behind each commit (`app.state_keeper`).
+
+The table `record` has a row for each, in that order; triggers write it. A position is that of a row, and how many of
+the records were read that it tells. The root at a position is the mark of the row before it: of any two files that went
+different ways each has drawn its own.
+"""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+
+from gateway.fold.record import Record
+from gateway.ledger import log_records
+from gateway.ledger.log_records import PlacedRecord
+
+CHUNK = 2048  # rows of the table that are read at once
+PLACES = 2**20  # records that one row may tell: of an unlink some thousands
+ENTRY, GONE = "entry", "gone"
+NAME = "SELECT origin || ' ' || hex(ledger), peppers, (SELECT coalesce(max(place), 0) FROM record) FROM head"
+ROWS = "SELECT place, told, of FROM record WHERE place >= ? ORDER BY place LIMIT ?"
+BEFORE = "SELECT of + 1 FROM record WHERE told = 'entry' AND place < ? ORDER BY place DESC LIMIT 1"
+CHANGES = "SELECT told, of FROM record WHERE place >= ? AND told IN ('changed', 'kept', 'gone')"
+# The tables that records are read from, each with the columns that say whom a row is about.
+ABOUT = {
+    "detail": "OLD.key, NULL", "name": "OLD.alias, OLD.canonical", "looser_name": "OLD.alias, OLD.canonical",
+    "mailbox_name": "OLD.spelling, OLD.mailbox", "link_event": "OLD.account, OLD.identifier",
+    "act_used": "OLD.key, NULL", "kept_deny": "OLD.key, NULL", "kept_end": "OLD.key, NULL",
+    "kept_revoked": "OLD.key, NULL", "kept_age": "OLD.key, NULL", "kept_told": "OLD.key, NULL",
+}  # fmt: skip
+OF_KEPT = " UNION ".join(f"SELECT key FROM {table} WHERE seq = ?1" for table in ABOUT if table.startswith("kept"))  # noqa: S608 - ours
+
+Row = tuple[int, str, int]  # place, what tells it, its number there
+
+
+class LedgerLog:
+    """`name`: another one for another log. `head`: the position behind everything."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self.name, peppers, last = db.execute(NAME).fetchone()
+        self._seed = f"{self.name} {peppers}"  # under another pepper all keys are others
+        self.head = _behind(last)
+
+    def root(self, position: int) -> bytes | None:
+        """None: it is not as long."""
+        place, number = divmod(position, PLACES)
+        before = place if number else place - 1
+        if before <= 0:
+            return sha256(self._seed.encode()).digest()
+        row = self._db.execute("SELECT mark FROM record WHERE place = ?", (before,)).fetchone()
+        return sha256(f"{self._seed} {before} {row[0]}".encode()).digest() if row else None
+
+    def read(self, after: int) -> Iterator[tuple[int, Record]]:
+        """Each with the position behind it."""
+        first, skip = divmod(after, PLACES)
+        begun = first
+        while rows := self._db.execute(ROWS, (begun, CHUNK)).fetchall():
+            for place, records in self._told(rows):
+                for number, record in enumerate(records, 1):
+                    if place > first or number > skip:
+                        yield place * PLACES + number, record
+            begun = rows[-1][0] + 1
+
+    def changed(self, after: int) -> frozenset[bytes] | None:
+        """Of whom something is told otherwise than before a position. None: nobody knows, for it went in a process that
+        ended before it had told.
+        """
+        found, gone = set[bytes](), 0
+        for what, of in self._db.execute(CHANGES, (after // PLACES,)).fetchall():
+            if what == GONE:
+                gone += 1
+            else:
+                sql = "SELECT key FROM detail WHERE seq = ?1" if what == "changed" else OF_KEPT
+                found |= {key for (key,) in self._db.execute(sql, (of,))}
+        if not gone:
+            return frozenset(found)
+        forgotten = _forgotten(self._db)
+        if len(forgotten) != gone:
+            return None
+        return frozenset(found.union(key for row in forgotten for key in row if key is not None))
+
+    def records_about(self, keys: Iterable[bytes]) -> list[Record]:
+        """Everything about some keys, in the order of the log."""
+        return log_records.records_of(self._db, keys={*keys})
+
+    def _told(self, rows: Sequence[Row]) -> Iterator[tuple[int, list[Record]]]:
+        """(place, what its row tells). Of what went, nothing; and nothing of a number that tells something else now,
+        which has a later place.
+        """
+        wanted, found = defaultdict[str, set[int]](set), defaultdict[tuple[str, int], list[PlacedRecord]](list)
+        for _, what, of in rows:
+            wanted[what].add(of)
+        for each in log_records.said_at(self._db, wanted[ENTRY]):
+            found[ENTRY, each.record.seq].append(each)
+        for what in wanted.keys() & log_records.LEARNT_BESIDE.keys():
+            for each in log_records.learnt_by_number(self._db, what, wanted[what]):
+                found[what, each.record.seq if what == "looser" else each.turn].append(each)
+        entries = self._db.execute(BEFORE, (rows[0][0],)).fetchone() or (0,)
+        size = entries[0]
+        for place, what, of in rows:
+            size = of + 1 if what == ENTRY else size
+            placed = sorted(found[what, of], key=PlacedRecord.order)
+            yield place, [each.record for each in placed if each.record.seq <= size]
+
+
+def _behind(place: int) -> int:
+    return (place + 1) * PLACES
+
+
+def watch_deletes(db: sqlite3.Connection) -> None:
+    """Who is forgotten by this connection, it remembers until the state has been told: the ledger keeps nothing of
+    them.
+    """
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS forgotten (key BLOB, other BLOB)")
+    for table, columns in ABOUT.items():
+        db.execute(
+            f"CREATE TEMP TRIGGER IF NOT EXISTS remember_{table} AFTER DELETE ON main.{table} BEGIN"
+            f" INSERT INTO forgotten SELECT {columns}; END"
+        )
+
+
+def forget_deletes(db: sqlite3.Connection) -> None:
+    """Once they were told."""
+    if _forgotten(db):
+        db.execute("DELETE FROM temp.forgotten")
+
+
+def _forgotten(db: sqlite3.Connection) -> list[tuple[bytes | None, bytes | None]]:
+    if not db.execute("SELECT 1 FROM temp.sqlite_schema WHERE name = 'forgotten'").fetchone():
+        return []
+    return db.execute("SELECT key, other FROM temp.forgotten").fetchall()
