@@ -58,7 +58,7 @@ class BoxesCheck:
 
     def add(self, rows: Sequence[Entry]) -> None:
         boxed = [row for row in rows if row[2] is not None and row[1] is not None and (row[6] or row[7])]
-        for seq, body, _, at, event, person, sealed, opening in self._plain(boxed):
+        for seq, body, _, at, event, person, sealed, opening, _ in self._plain(boxed):
             keys = self._vault.keys(person)
             self._open(seq, entry.original(body), at, openings.open_(keys, event, sealed, opening))
 

@@ -7,6 +7,7 @@ from. What was voided by a moment is left out; of what was pruned only that some
 import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -55,6 +56,17 @@ OVER = (  # by its date, which is no entry yet: before the first one that was ma
     " FROM link_event l JOIN link_over o ON o.turn = l.turn WHERE l.identifier IN ({marks}) AND o.at <= ?"
 )
 SAID = f"SELECT d.seq, d.at, d.key, d.kind, {ENTERED}"
+BESIDE = """
+SELECT d.seq,
+  g.informed, g.parental, l.account, l.start, l.until, l.claimed, t.day, t.outcome, a.band, a.may_rise, m.mark FROM (
+  SELECT seq FROM given WHERE seq BETWEEN ?1 AND ?2 UNION SELECT seq FROM told_event WHERE seq BETWEEN ?1 AND ?2 UNION
+  SELECT seq FROM link_event WHERE seq BETWEEN ?1 AND ?2 UNION SELECT seq FROM age_event WHERE seq BETWEEN ?1 AND ?2
+  UNION SELECT seq FROM acted WHERE seq BETWEEN ?1 AND ?2
+) d LEFT JOIN given g ON g.seq = d.seq
+LEFT JOIN link_event l ON l.seq = d.seq AND l.at IS NOT NULL AND NOT l.released
+LEFT JOIN told_event t ON t.seq = d.seq LEFT JOIN age_event a ON a.seq = d.seq LEFT JOIN acted m ON m.seq = d.seq
+"""
+NOTHING_BESIDE = (None,) * 11
 
 
 class PlacedRecord(NamedTuple):
@@ -80,9 +92,14 @@ def records_of(db: sqlite3.Connection, now: int = FOR_EVER, keys: Collection[byt
     return [each.record for each in sorted(found, key=PlacedRecord.order)]
 
 
+def beside_entries(db: sqlite3.Connection, first: int, last: int) -> dict[int, tuple[Any, ...]]:
+    """What stands beside some entries of the log, as `Entered` has it: of those beside which anything does."""
+    return {seq: tuple(beside) for seq, *beside in db.execute(BESIDE, (first, last))}
+
+
 def said_in(db: sqlite3.Connection, seqs: Collection[int]) -> Iterator[PlacedRecord]:
     """What some entries say."""
-    return _entries([*rows_of(db, SAID.replace("d.key IN", "d.seq IN"), seqs, FOR_EVER, FOR_EVER)])
+    return _entries(rows_of(db, SAID.replace("d.key IN", "d.seq IN"), seqs, FOR_EVER, FOR_EVER))
 
 
 def said_beside(db: sqlite3.Connection) -> Iterator[PlacedRecord]:
@@ -225,13 +242,18 @@ class Entered(NamedTuple):
 
 def _entries(rows: Iterable[tuple[Any, ...]]) -> Iterator[PlacedRecord]:
     for row in rows:
-        entered = Entered._make((*row[:4], orjson.loads(row[4] or "{}"), *row[5:]))
-        known = entered.leaf.get("e")
-        said = _said(ChoiceKind(known), entered) if known else told.SaidPruned(entered.mark or "")
-        if said is not None:
-            yield PlacedRecord(
-                ENTRIES, 0, Record(entered.seq, entered.at, entered.key, said, entered.kind == "account")
-            )
+        each = entry_record(Entered._make((*row[:4], orjson.loads(row[4] or "{}"), *row[5:])))
+        if each is not None:
+            yield each
+
+
+def entry_record(entered: Entered) -> PlacedRecord | None:
+    """None: it says nothing that anything rests on."""
+    known = entered.leaf.get("e")
+    said = _said(ChoiceKind(known), entered) if known else told.SaidPruned(entered.mark or "")
+    if said is None:
+        return None
+    return PlacedRecord(ENTRIES, 0, Record(entered.seq, entered.at, entered.key, said, entered.kind == "account"))
 
 
 def _said(word: ChoiceKind, entered: Entered) -> Said | None:
@@ -256,9 +278,14 @@ def _linked(entered: Entered) -> told.LinkSaid | None:
     return told.LinkSaid(entered.account, entered.start, entered.until, bool(entered.claimed))
 
 
+@lru_cache
+def _purposes(said: tuple[str, ...]) -> tuple[Purpose, ...]:
+    return tuple(each for each in Purpose if each in said)
+
+
 def _chose(word: ChoiceKind, entered: Entered) -> Said:
     leaf, source = entered.leaf, entered.leaf.get("src", "")
-    purposes = tuple(each for each in Purpose if each in leaf.get("p", ()))
+    purposes = _purposes(tuple(leaf.get("p", ())))
     if word in {ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED}:
         return told.StateSaid(word is ChoiceKind.STATE_BEGAN, purposes, source, entered.mark or "")
     recipient, classes, screen = leaf.get("to", ""), leaf.get("c", ()), leaf.get("ui", "")

@@ -58,11 +58,11 @@ class _Needed:
 
     def seqs(self) -> set[int]:
         found, alike, waiting = {*self._again}, Likenesses(self._db), dict[Hashable, list[PeopleGroup]]()
-        found |= {seq for key, (word, seq, _) in self._reading.alone.items() if self._of_word(key, word, seq)}
+        found |= {seq for key, own, seq, _ in self._reading.alone.values() if self._of_word(key, own, seq)}
         for group in self._reading.people():
             alike.settle(group, self._below)
             again = tuple(place for place, seq in enumerate(group.entries) if seq in self._again)
-            like = group.keys[0] if group.happened is None else (group.happened, again)
+            like = (group.like, again) if group.like else group.keys[0]
             waiting.setdefault(like, []).append(group)
         for batch in batches([groups[0] for groups in waiting.values()], BATCH):
             found |= self._of_keys([key for group in batch for key in group.keys])
@@ -71,8 +71,8 @@ class _Needed:
             found |= {group.entries[place] for group in others for place in places}
         return found
 
-    def _of_word(self, key: bytes, word: int, seq: int) -> bool:
-        like = (word, seq in self._again)
+    def _of_word(self, key: bytes, own: int, seq: int) -> bool:
+        like = (own, seq in self._again)
         if like not in self._words:
             self._words[like] = bool(self._of_keys([key]))
         return self._words[like]

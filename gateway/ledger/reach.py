@@ -6,7 +6,8 @@ over at its date as well. Dates come from clocks, and a clock may be wrong: in d
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from gateway.choice.standing import IN
 from gateway.ledger.writer import Transaction
@@ -269,26 +270,18 @@ def _column(db: sqlite3.Connection, sql: str, key: bytes) -> list[bytes]:
     return [row[0] for row in db.execute(sql, (key,))]
 
 
-def connected_groups(db: sqlite3.Connection) -> Iterator[list[bytes]]:
+def connected_groups(db: sqlite3.Connection) -> Iterable[list[bytes]]:
     """All who hang together with somebody, over the whole ledger."""
-    parent: dict[bytes, bytes] = {}
-    for sql in EDGES:
-        for one, other in db.execute(sql):
-            parent[_root(parent, one)] = _root(parent, other)
     found: dict[bytes, list[bytes]] = {}
-    for key in parent:
-        root = _root(parent, key)
-        if root in found:
-            found[root].append(key)
-        else:
-            found[root] = [key]
-    yield from found.values()
-
-
-def _root(parent: dict[bytes, bytes], key: bytes) -> bytes:
-    """Half the way is left for the next time."""
-    above = parent.setdefault(key, key)
-    while above != key:
-        parent[key] = key = parent[above]
-        above = parent[key]
-    return above
+    for one, other in chain.from_iterable(map(db.execute, EDGES)):
+        ones, others = found.get(one), found.get(other)
+        if ones is None:
+            ones = found[one] = [one]
+        if others is None and one != other:
+            ones.append(other)
+            found[other] = ones
+        elif others is not None and others is not ones:
+            more, most = (ones, others) if len(ones) < len(others) else (others, ones)
+            most += more
+            found.update(dict.fromkeys(more, most))
+    return {id(keys): keys for keys in found.values()}.values()

@@ -8,29 +8,35 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import compress
 from typing import Any
 
 import orjson
 
+from gateway.fold import fold
+from gateway.fold.reading import standing_of
+from gateway.fold.record import Record, SaidOut
+from gateway.fold.state import Place
 from gateway.ledger import entry, log_records, merkle, reach, tree
 from gateway.ledger.likeness import PeopleGroup
+from gateway.ledger.log_records import NOBODY, NOTHING_BESIDE, Entered
 from gateway.ledger.merkle import WIDTH
 from gateway.ledger.subjects import moment
-from gateway.terms import ChoiceKind
+from gateway.terms import ChoiceKind, Purpose, Source
 
-# seq, body, then of its side row: key, at, event; and person, sealed, opening where they were asked for
+# seq, body, then of its side row: key, at, event; person, sealed, opening where they were asked for; kind
 Entry = tuple[Any, ...]
 EVERY = 2**62
 EVENT, MINUTE = 16, 60_000  # bytes of an event; milliseconds
 TILES = 4  # of entries read at once: few enough to stay in a processor's cache, many of each shape
 BOXES = ", d.person, d.sealed, d.opening"
 PRUNED = """
-SELECT x.of, r.body, d.key, d.at, d.event{} FROM restated x
+SELECT x.of, r.body, d.key, d.at, d.event{}, d.kind FROM restated x
 LEFT JOIN entry r ON r.seq = x.seq LEFT JOIN detail d ON d.seq = x.of
 WHERE x.of < (SELECT pruned FROM head) AND x.of < ? ORDER BY x.of
 """
 KEPT = """
-SELECT e.seq, e.body, d.key, d.at, d.event{} FROM entry e
+SELECT e.seq, e.body, d.key, d.at, d.event{}, d.kind FROM entry e
 LEFT JOIN detail d ON d.seq = e.seq WHERE e.seq >= (SELECT pruned FROM head) AND e.seq < ? ORDER BY e.seq
 """
 
@@ -44,24 +50,37 @@ def blocks(db: sqlite3.Connection, below: int = EVERY, *, boxes: bool = False) -
 
 
 Leaf = dict[str, Any]
-NOTHING: list[str] = []
-KINDS, NOES = frozenset(ChoiceKind), frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})
+NOES = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})
 URL = bytes.maketrans(b"+/", b"-_")
+
+
+class OwnBits(dict[tuple[str, ...], int]):
+    """What one no denies for whoever said it, by what its entry says, as the fold has it; 0: it is no such no."""
+
+    def __missing__(self, word: tuple[str, ...]) -> int:
+        kind, source, *purposes = word
+        self[word] = 0
+        if kind in NOES and source != Source.READING:
+            said = SaidOut(tuple(Purpose(each) for each in purposes), source)
+            state = fold(Record(0, 0, NOBODY, said), dict[Place, Any]().get)
+            self[word] = standing_of(NOBODY, state.get, 0).own
+        return self[word]
 
 
 class LedgerReading:
     """One pass over the log. `groups`: who hangs together with somebody, or said more than one no; with all of it.
-    `alone`: everybody else, with a number for the no, its entry and its moment (Unix milliseconds).
+    `alone`: everybody else, with what that no denies, its entry and its moment (Unix milliseconds).
     """
 
     def __init__(self, db: sqlite3.Connection) -> None:
-        self.groups = {
-            key: group for keys in reach.connected_groups(db) for group in [PeopleGroup(keys)] for key in keys
-        }
-        self.alone: dict[bytes, tuple[int, int, int]] = {}
+        self.groups: dict[bytes, PeopleGroup] = {}
+        for keys in reach.connected_groups(db):
+            self.groups.update(dict.fromkeys(keys, PeopleGroup(keys)))
+        self.alone: dict[bytes, tuple[bytes, int, int, int]] = {}
         self.found: list[str] = []
         self.unread: set[bytes] = set()  # of whom an entry cannot be read
-        self._words: dict[bytes, int] = {}  # kind, source and purposes
+        self._own = OwnBits()
+        self._taken_out: list[int] = []  # entries of those of whom there is more to tell
         self._voided = {row[0] for row in db.execute("SELECT seq FROM voided_choice")}
         self._unlinked = {row[0] for row in db.execute("SELECT seq FROM unlinked_event")}
         self._voids: set[tuple[int, int]] = set()
@@ -73,48 +92,46 @@ class LedgerReading:
 
     def add(self, rows: Sequence[Entry]) -> None:
         """The next entries, all of them pruned ones or none."""
-        seqs, bodies, keys, ats, events, *_ = zip(*rows, strict=True)
+        seqs, bodies, keys, ats, events, *_, kinds = zip(*rows, strict=True)
         leaves = self._leaves(seqs, bodies)
-        about = [at for at, key in enumerate(keys) if key is not None]
-        if not _belong([leaves[at] for at in about], [events[at] for at in about], [ats[at] for at in about]):
+        about = [key is not None for key in keys]
+        if not _belong(*([*compress(column, about)] for column in (leaves, events, ats))):
             self.found += [
-                f"entry {seqs[at]} and its side row do not belong together"
-                for at in about
-                if not _belong([leaves[at]], [events[at]], [ats[at]])
+                f"entry {seq} and its side row do not belong together"
+                for seq, key, leaf, event, at in zip(seqs, keys, leaves, events, ats, strict=True)
+                if key is not None and not _belong([leaf], [event], [at])
             ]
-        groups, alone, voided, more = self.groups, self.alone, self._voided, list[int]()
-        for seq, leaf, key, at in zip(seqs, leaves, keys, ats, strict=True):
-            if key is None:
-                self._about_nobody(seq, leaf)
-            elif leaf["e"] not in KINDS or type(leaf.get("p", NOTHING)) is not list:
+        beside = log_records.beside_entries(self._db, seqs[0], seqs[-1])
+        groups, alone, voided, own_bits = self.groups, self.alone, self._voided, self._own
+        for seq, at, key, kind, leaf in zip(seqs, ats, keys, kinds, leaves, strict=True):
+            try:
+                if key is None:
+                    self._about_nobody(seq, leaf)
+                elif key in groups or key in alone or seq in voided:
+                    self._hear(Entered(seq, at, key, kind, leaf, *beside.get(seq, NOTHING_BESIDE)))
+                elif own := own_bits[leaf["e"], leaf.get("src", ""), *leaf.get("p", ())]:
+                    alone[key] = key, own, seq, at
+                else:
+                    self._hear(Entered(seq, at, key, kind, leaf, *beside.get(seq, NOTHING_BESIDE)))
+            except (KeyError, TypeError, ValueError):
                 self.unread.add(key)
-            elif key in groups or key in alone or seq in voided or leaf["e"] not in NOES:
-                more.append(seq)
-                self.take_out(key, more)
-            else:
-                alone[key] = (self._word(leaf), seq, at)
-        self.tell_groups(more)
+        for each in log_records.said_in(self._db, self._taken_out):
+            self.groups[each.record.key].tell(each)
+        self._taken_out.clear()
 
-    def take_out(self, key: bytes, more: list[int]) -> None:
-        """There is more to tell of somebody than one word. `more`: entries that are to be told then."""
+    def _hear(self, entered: Entered) -> None:
+        key = entered.key
         if key not in self.groups:
             self.groups[key] = PeopleGroup([key])
-            if key in self.alone:
-                more.append(self.alone.pop(key)[1])
-
-    def tell_groups(self, seqs: Sequence[int]) -> None:
-        for each in log_records.said_in(self._db, seqs):
-            group = self.groups[each.record.key]
-            group.said.append(each)
-            group.entries.append(each.record.seq)
+        if key in self.alone:
+            self._taken_out.append(self.alone.pop(key)[2])
+        each = None if entered.seq in self._voided else log_records.entry_record(entered)
+        if each is not None:
+            self.groups[key].tell(each)
 
     def people(self) -> list[PeopleGroup]:
         """Each group once."""
         return [group for key, group in self.groups.items() if key == group.keys[0]]
-
-    def _word(self, leaf: Leaf) -> int:
-        word = orjson.dumps([leaf["e"], leaf.get("src"), leaf.get("p")])
-        return self._words.setdefault(word, len(self._words))
 
     def _about_nobody(self, seq: int, leaf: Leaf) -> None:
         if "s" in leaf and seq not in self._unlinked:
@@ -154,7 +171,7 @@ class LedgerReading:
         if isinstance(leaf, dict) and isinstance(leaf.get("e"), str):
             return leaf
         self.found.append(f"entry {seq} cannot be read, or is restated with other bytes than the tree has")
-        return {"e": ""}
+        return {"e": "unreadable"}  # no kind of entry
 
 
 def _belong(leaves: Sequence[Leaf], events: Sequence[bytes], ats: Sequence[int]) -> bool:
