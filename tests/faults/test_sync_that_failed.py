@@ -153,7 +153,7 @@ def test_what_is_acknowledged_after_a_sync_that_failed_outlives_a_power_cut(tmp_
         world = tmp_path / str(life) / "world"
         world.parent.mkdir()
         promised = live(recorder, world)
-        if not recording.missed(world, recording.events(world)):
+        if not [each for each in recording.missed(world, recording.events(world)) if not each.endswith("lock.mdb")]:
             break
     images, lost = broken(world, promised, moments)
     figure(f"failed sync of {way}", f"{images} images, {len(lost)} with a loss")
