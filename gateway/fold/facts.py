@@ -154,7 +154,8 @@ def fold_kept_revoked(slate: Slate, record: Record, said: told.KeptRevoked) -> N
 
 
 def fold_kept_age(slate: Slate, record: Record, said: told.KeptAge) -> None:
-    slate.put(record.key, age=said.age)
+    age = slate.row(record.key).age
+    slate.put(record.key, age=age if age and age.fixed else said.age)
 
 
 def fold_kept_notice(slate: Slate, record: Record, said: told.KeptNotice) -> None:

@@ -35,9 +35,11 @@ def mates(slate: Slate, key: bytes) -> dict[bytes, int]:
     """The other spellings of the mailbox that a key is a name of, each since which record; the plainest is always among
     them.
     """
-    own, found = {key, *slate.row(key).targets}, dict[bytes, int]()
+    own, found = (key, *slate.row(key).targets), dict[bytes, int]()
     for each in own:
-        for box in {each, slate.row(each).box or each}:  # the plainest spelling may never have been met itself
+        for box in dict.fromkeys(
+            (each, slate.row(each).box or each)
+        ):  # the plainest spelling may never have been met itself
             spellings = slate.row(box).spellings
             since = spellings.get(each, NO_RECORD)
             found |= {box: since, **{other: max(since, then) for other, then in spellings.items()}}

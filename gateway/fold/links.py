@@ -5,17 +5,7 @@ learnt. Whoever becomes connected passes on what they say themselves, and nothin
 from collections.abc import Iterable
 
 from gateway.fold.facts import keep_age
-from gateway.fold.kin import (
-    edges_of,
-    family,
-    has,
-    holder_since,
-    mailbox_names,
-    passed_on,
-    roads,
-    roots,
-    with_looser,
-)
+from gateway.fold.kin import edges_of, family, has, holder_since, mailbox_names, passed_on, roads, roots, with_looser
 from gateway.fold.noes import end_yes, keep_what_came, revoke_over, send_up
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released
 from gateway.fold.state import NO_RECORD, NOTHING, LinkEdge, Slate
@@ -110,8 +100,10 @@ def fold_names(slate: Slate, record: Record, said: NamesLearnt) -> None:
         slate.put(form, targets={**slate.row(form).targets, key: record.seq})
     for form in looser:
         slate.put(form, owners={**slate.row(form).owners, key: record.seq})
-    after = family(slate, key)
-    _go_up(slate, roads(slate, after), after - before, record.seq)
+    fresh, others = family(slate, key) - before, before | mailbox_names(slate, key)
+    mine, theirs = roads(slate, fresh), roads(slate, others)
+    _go_up(slate, mine | theirs, fresh, record.seq)
+    _go_up(slate, mine - theirs, others, record.seq)
     if said.mailbox is not None and slate.row(key).box is None:
         _join_mailbox(slate, key, said.mailbox, record.seq)
 

@@ -12,6 +12,7 @@ from gateway.fold.kin import (
     edges_of,
     family,
     has,
+    holder_since,
     mailbox_names,
     mates,
     own_names,
@@ -22,19 +23,7 @@ from gateway.fold.kin import (
 )
 from gateway.fold.reading import revoked
 from gateway.fold.record import Record, SaidIn, SaidOut, SaidPruned, ScreenVoided
-from gateway.fold.state import (
-    HEAD,
-    NO_RECORD,
-    NOBODY,
-    SEVERAL,
-    Allowed,
-    Bit,
-    Cover,
-    KeptPlace,
-    Slate,
-    Voids,
-    widened,
-)
+from gateway.fold.state import HEAD, NO_RECORD, NOBODY, SEVERAL, Allowed, Bit, Cover, KeptPlace, Slate, Voids, widened
 from gateway.terms import ALL_PURPOSES, Purpose, Source
 
 
@@ -44,9 +33,12 @@ def covered(bit: Bit, cover: Cover, voids: Voids) -> Bit:
     """
     others = [each for each in bit.covers if each.by != cover.by]
     before = (each.seq for each in bit.covers if each.by == cover.by and each.screen not in voids)
-    came = bit.came
-    if all(each.screen in voids for each in bit.covers):
-        came = max([came, *(voids[each.screen] for each in bit.covers)])
+    came, same = (
+        bit.came,
+        [each for each in bit.covers if not (each.only and cover.only) or {*each.only} & {*cover.only}],
+    )
+    if all(each.screen in voids for each in same):
+        came = max([came, *(voids[each.screen] for each in same)])
     return bit._replace(came=came, covers=(*others, cover._replace(seq=next(before, cover.seq))))
 
 
@@ -61,9 +53,10 @@ def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
     slate.put(record.key, own={**row.own, **bits}, ins=ins)
     if record.account or row.is_alone():
         return
-    for mate in mates(slate, record.key):
-        end_yes(slate, mate, purposes)
-    for account in roads(slate, family(slate, record.key) | mailbox_names(slate, record.key)):
+    others = mailbox_names(slate, record.key)
+    for other in others:
+        end_yes(slate, other, purposes)
+    for account in roads(slate, family(slate, record.key) | others):
         send_up(slate, account, record.key, bits, record.seq)
 
 
@@ -77,9 +70,11 @@ def fold_pruned(slate: Slate, record: Record, said: SaidPruned) -> None:
 
 
 def _is_no_news(slate: Slate, key: bytes, said: SaidOut, purposes: Iterable[Purpose]) -> bool:
-    """A signal of what is denied already; or GPC, of what an account allowed with it in sight (11 CCR 7025(c)(3))."""
+    """A signal of what its present holder denied already by the same word, or by several; or GPC, of what an account
+    allowed with it in sight (11 CCR 7025(c)(3)).
+    """
     row, voids = slate.row(key), slate.voids
-    known = {each for each, bit in row.own.items() if bit.denies(voids)}
+    known = {each for each, bit in holder_since(row).items() if bit.denies(voids) and bit.mark in {said.mark, SEVERAL}}
     if said.source == Source.GPC:
         known |= {each for each, allowed in row.ins.items() if allowed.informed and allowed.screen not in voids}
     return known.issuperset(purposes)

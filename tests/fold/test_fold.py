@@ -426,3 +426,66 @@ def test_nothing_is_changed_in_place():
 
 def test_every_kind_of_record_has_its_act():
     assert set(ACTS) == set(record.Said.__args__)
+
+
+# --- what only a reader of the code could see ---
+
+
+def test_a_signal_of_who_got_a_number_is_news_though_the_no_of_who_had_it_denies_still():
+    log = Log()
+    log.no("phone")
+    log.release("phone")
+    log.no("phone", source="gpc", signal=True)
+    log.link("ann", "phone")
+    assert log.denies("ann")
+
+
+def test_a_signal_by_another_app_is_news_so_that_neither_takes_both_back():
+    log = Log()
+    log.no("gaid", mark="a")
+    assert log.no("gaid", mark="b", signal=True)
+    assert not log.no("gaid", mark="b", signal=True)
+    assert log.state[key("gaid")].own[SALE].mark == SEVERAL
+
+
+def test_a_no_goes_up_to_who_has_the_digest_also_where_it_was_said_before_that_was_known():
+    log = Log()
+    log.link("ann", "digest")
+    log.no("gaid")
+    assert not log.denies("ann")
+    log.named("gaid", "digest")
+    assert log.denies("ann")
+
+
+def test_a_no_in_one_spelling_ends_the_yes_of_a_digest_of_another():
+    log = Log()
+    log.named("jane.doe", "digest", mailbox="janedoe")
+    log.named("j.anedoe", mailbox="janedoe")
+    log.yes("digest")
+    log.no("j.anedoe")
+    log.yes("j.anedoe")
+    assert [state(log.standing(each).own, SALE) for each in ("digest", "j.anedoe")] == [0, IN]
+
+
+def test_a_yes_of_one_owner_of_a_digest_does_not_hide_that_a_void_brought_the_no_of_another_back():
+    log = Log()
+    for each in ("gaid", "idfa"):
+        log.named(each, "digest")
+    log.link("ann", "digest")
+    log.no("ann")
+    log.end("ann", "digest")
+    log.yes("gaid", screen="dark")
+    log.yes("idfa", screen="fair")
+    log.say("gaid", record.GrantSaid("shop", (SALE,), None, GrantKind.OPTED_IN))
+    assert log.grants("gaid") == ["shop"]
+    log.void("dark")
+    assert log.grants("gaid") == []
+    log.yes("gaid", screen="new")
+    assert log.grants("gaid") == [], "it is over for good"
+
+
+def test_who_was_found_to_be_a_child_stays_one_whatever_is_kept_of_who_is_forgotten():
+    log = Log()
+    log.say("gaid", record.ChildFound())
+    log.say("gaid", record.KeptAge(record.KeyAge("adult", "adult")))
+    assert log.standing("gaid").age_band == "under_13"
