@@ -163,13 +163,14 @@ class House:
     fresh: Callable[[], bool]  # whether checks may trust the ledger
     witnessing: Witnessing
     mirrored: Mirrored
-    keeper: StateKeeper
+    keeper: StateKeeper | None
 
 
 @contextlib.contextmanager
 def open_house(
     folder: Path, settings: Settings, *, dev: bool = False, clock: Clock = now, patient: bool = False,
     tell: Callable[[str], None] = watching.log, checks_as: type[Checks] = Checks, counting: Counting = Counting(),
+    keeps_state: bool = False,  # tests alone: until checks are answered from it
 ) -> Iterator[House]:  # fmt: skip
     """Opens the data folder and closes it again, writer first, watch last. Raises `SecretsMissing` or
     `LedgerRefused`, each with the command that helps; `patient`: a ledger that must not be used is no reason not to
@@ -178,18 +179,19 @@ def open_house(
     words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table()
     settings.refuse_on(clock().date())
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
-    witnesses, secrets = witnesses_of(settings), secret_files.load_secrets(folder)
-    said_in = settings.signals.gpp_sections
+    witnesses, secrets, said_in = (
+        witnesses_of(settings),
+        secret_files.load_secrets(folder),
+        settings.signals.gpp_sections,
+    )
     publisher, (kept, later) = publisher_of(folder, settings, secrets), kept_beside(folder, settings, secrets)
-    with contextlib.ExitStack() as stack:
-        mirrored = stack.enter_context(configured_mirror(folder, settings))
+    with configured_mirror(folder, settings) as mirrored, contextlib.ExitStack() as stack:
         stop = _opened(stack, folder, patient=patient)
         judge, waits = mirrored.judge(Examination(folder, publisher, stop=stop)), partial(emergency.what_waits, kept)
         watch = FileWatch(folder, len(secrets.peppers), judge=judge, waits=waits, tell=tell, mark=secrets.mark)
-        stack.callback(watch.stop)
-        unfinished = _start(watch, folder, secrets, patient=patient)
+        unfinished = _start(stack, watch, folder, secrets, patient=patient)
         store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
-        keeper = _keeper(stack, folder, secrets)
+        keeper = _keeper(stack, folder, secrets) if keeps_state else None
         writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored, state=keeper)
         _take_in(stack, writer, Intake(kept, writer, watch, later))
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
@@ -201,9 +203,8 @@ def open_house(
             checks=checks, people=people, writer=writer, forwarder=Forwarder(settings.delivery.allowed(dev=dev)),
             clock=clock, send_window=window, words=words, keys=secrets,
         )  # fmt: skip
-        disclosing = Disclosing(
-            checks, people, writer, Decisions(secrets, recipients), clock, window, counting.disclosed
-        )
+        decisions = Decisions(secrets, recipients)
+        disclosing = Disclosing(checks, people, writer, decisions, clock, window, counting.disclosed)
         consent = Consent(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
             clock=clock, emergency=kept, later=later, why=lambda: watch.why, send_window=window,
@@ -260,8 +261,9 @@ def _claim(db: sqlite3.Connection, folder: Path, secrets: Secrets) -> None:
         schema.claim(db, folder / schema.FILE, secrets.mark)
 
 
-def _start(watch: FileWatch, folder: Path, secrets: Secrets, *, patient: bool) -> bool:
-    """Whether an earlier erasure waits, or may wait, to be finished."""
+def _start(stack: contextlib.ExitStack, watch: FileWatch, folder: Path, secrets: Secrets, *, patient: bool) -> bool:
+    """Whether an earlier erasure waits, or may wait, to be finished. The watch ends with the house."""
+    stack.callback(watch.stop)
     waits = True
     try:
         with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:

@@ -139,7 +139,7 @@ class StateKeeper:
                     self.state.prepare(log, tidy=self._tidy)
                     self._tidy = False
                     return
-        except (_Stopped, *DOUBTS) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, the writer goes on, and checks deny
             self._say(f"{type(error).__name__}: {error}")
         else:
             self._in_a_thread(self._prepare)

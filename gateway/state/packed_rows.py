@@ -69,7 +69,10 @@ def unpack_head(packed: bytes | None) -> StateHead:
     if packed is None or len(packed) < HEAD.size or packed[0] != FORMAT:
         raise NotAState("it has no head that can be read")
     _, number, epoch, position, voided, _, root = HEAD.unpack_from(packed)
-    log, voids = _HEAD_TAIL.decode(packed[HEAD.size :])
+    try:
+        log, voids = _HEAD_TAIL.decode(packed[HEAD.size :])
+    except msgspec.DecodeError as error:
+        raise NotAState("its head cannot be read") from error
     return StateHead(log, position, root, epoch, number, voided, voids)
 
 

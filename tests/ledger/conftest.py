@@ -6,9 +6,10 @@ import os
 from datetime import UTC, datetime
 
 import pytest
-from support import folding, states
+from support import folding, inside, states
 from support.people import named
 
+from gateway.app.composition import open_house
 from gateway.choice.standing import Standing
 from gateway.ledger import links, records, schema
 from gateway.ledger.subjects import Choice, milliseconds
@@ -28,6 +29,13 @@ TAMPERED = {
 }
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def house(folder):
+    """One that keeps the state of its host."""
+    with open_house(folder, inside.settings(), dev=True, keeps_state=True) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -119,10 +127,11 @@ def state_beside(request, tmp_path_factory):
 
     def with_state(writer, store, *arguments, **more):
         folder = getattr(store, "folder", None)
-        if folder is not None and "state" not in more and folder not in kept:
+        if folder is not None and more.get("state") is None and folder not in kept:
             kept[folder] = states.KeptBeside(tmp_path_factory.mktemp("state"))
-        honest(writer, store, *arguments, **{"state": kept.get(folder), **more})
-        if "state" in more:
+        given = more.pop("state", None)
+        honest(writer, store, *arguments, **more, state=given or kept.get(folder))
+        if given is not None:
             kept[folder] = None  # a data folder of its own has its own
 
     with pytest.MonkeyPatch.context() as patch:  # not the test's: its faults are over before what stands is compared

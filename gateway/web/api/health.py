@@ -181,13 +181,6 @@ class Alarming(Protocol):
     def alarms(self) -> list[str]: ...
 
 
-class HeldState(Alarming, Protocol):
-    """The state of this host."""
-
-    @property
-    def used(self) -> float: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """Small doors that tell how things stand. `environment` is what this installation calls itself."""
@@ -199,7 +192,6 @@ class Health:
     shown: list[Document]
     environment: str
     mirrored: Mirrored
-    state: HeldState
     rehearsed: LastRehearsal
     witnessed: Alarming
     codes: Alarming
@@ -239,7 +231,6 @@ class Health:
         return [
             *(text for text, holds in alarms.items() if holds),
             *dropped,
-            *self.state.alarms(),
             *self.rehearsed.alarms(),
             *self.witnessed.alarms(),
             *self.codes.alarms(),
@@ -262,7 +253,6 @@ class Health:
         position = self.consent.checks.position()
         self.counters.healthy.set(position is not None)
         self.counters.mirror_used.set(self.mirrored.used())
-        self.counters.state_used.set(self.state.used)
         self.counters.keeps.set(self.consent.keeps())
         self.counters.dropped.set(len(self._dropped()))
         waiting, unread = await asyncio.to_thread(self._lines)
