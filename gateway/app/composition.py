@@ -203,7 +203,7 @@ def open_house(
             checks=checks, people=people, writer=writer, forwarder=Forwarder(settings.delivery.allowed(dev=dev)),
             clock=clock, send_window=window, words=words, keys=secrets,
         )  # fmt: skip
-        decisions = Decisions(secrets, recipients)
+        due, decisions = ways(settings, secrets, dev=dev), Decisions(secrets, recipients)
         disclosing = Disclosing(checks, people, writer, decisions, clock, window, counting.disclosed)
         consent = Consent(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
@@ -211,12 +211,11 @@ def open_house(
             leases=stack.enter_context(leases(store, settings)),
             effective_within=_effective_within(window, recipients.values()), counted=disclosing.settled,
         )  # fmt: skip
-        due, calendar = ways(settings, secrets, dev=dev), settings.delivery.calendar()
         yield House(
             consent=consent, sharing=sharing, disclosing=disclosing, vault=vault, writer=writer, secrets=secrets,
-            telling=Telling(writer, due, secrets, clock, calendar, counting.tried), mirrored=mirrored, keeper=keeper,
-            codes=_codes(folder, settings, secrets, writer, clock, dev=dev), fresh=watch.fresh,
-            witnessing=Witnessing(folder, log, witnesses, submit, settings.ledger.witness_seconds),
+            telling=Telling(writer, due, secrets, clock, settings.delivery.calendar(), counting.tried),
+            codes=_codes(folder, settings, secrets, writer, clock, dev=dev), fresh=watch.fresh, mirrored=mirrored,
+            witnessing=Witnessing(folder, log, witnesses, submit, settings.ledger.witness_seconds), keeper=keeper,
         )  # fmt: skip
 
 
