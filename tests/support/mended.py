@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
+from gateway.choice.law import RANKS
 from gateway.ledger import links, travel
 from gateway.ledger.links import LinkOutcome
 from gateway.ledger.reach import group
@@ -147,11 +148,11 @@ def told_with_a_digest(found: Any) -> set[str]:
     """What an id was told and how old it was is forgotten with it; the rules leave the day with a digest that another
     kind has too, and the age with that kind as well.
     """
-    ages, days = ("age", "grown"), ("told", "cpni_told")
-    fewer = all(found.other[each] in {None, False, found.rules[each]} for each in ages)
+    ages, days = {"age", "grown"}, {"told", "cpni_told"}
+    fewer = RANKS[found.other["age"]] >= RANKS[found.rules["age"]] and found.other["grown"] <= found.rules["grown"]
     fewer = fewer and all((found.other[day] or "") <= (found.rules[day] or "") for day in days)
     forgotten = "digest" in alike(found) and told_of(found, "erase", AD_IDS, mode="unlink")
-    return set() if not (fewer and forgotten) else {*ages} if found.key in AD_IDS else {*ages, *days}
+    return set() if not (fewer and forgotten) else ages if found.key in AD_IDS else ages | days
 
 
 def spelling_met_later(found: Any) -> set[str]:
