@@ -4,6 +4,7 @@ Begins with strings of our own writers, in a corpus that is thrown away afterwar
 kept in FOLDER (tests/fuzz/seeds), where the tests replay it from then on. Exits with 0 where none was found.
 """
 
+import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +18,9 @@ with atheris.instrument_imports(include=["gateway"]):
     from support import fuzzing
 
 BEGINNINGS = 60
+# MB. What libFuzzer looks at is the most that the process ever had, and a new one begins with that of the process that
+# started it.
+MOST_BEFORE = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 LONGEST = 4096  # bytes; the mutator of the other tests goes to what a header may hold
 SLOWED = 10  # times, by counting every branch
 
@@ -29,7 +33,7 @@ def main(name: str, seconds: str, folder: str = str(HERE / "seeds")) -> None:
     options = {
         "max_total_time": seconds,
         "max_len": LONGEST,
-        "rss_limit_mb": 1024,
+        "rss_limit_mb": 1024 + MOST_BEFORE,
         "timeout": 5,
         "print_final_stats": 1,
         "artifact_prefix": f"{folder}/{name}.",
