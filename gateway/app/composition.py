@@ -179,19 +179,17 @@ def open_house(
     words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table()
     settings.refuse_on(clock().date())
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
-    witnesses, secrets, said_in = (
-        witnesses_of(settings),
-        secret_files.load_secrets(folder),
-        settings.signals.gpp_sections,
-    )
+    witnesses, secrets = witnesses_of(settings), secret_files.load_secrets(folder)
+    said_in = settings.signals.gpp_sections
     publisher, (kept, later) = publisher_of(folder, settings, secrets), kept_beside(folder, settings, secrets)
     with configured_mirror(folder, settings) as mirrored, contextlib.ExitStack() as stack:
         stop = _opened(stack, folder, patient=patient)
         judge, waits = mirrored.judge(Examination(folder, publisher, stop=stop)), partial(emergency.what_waits, kept)
         watch = FileWatch(folder, len(secrets.peppers), judge=judge, waits=waits, tell=tell, mark=secrets.mark)
-        unfinished = _start(stack, watch, folder, secrets, patient=patient)
+        stack.callback(watch.stop)
+        unfinished = _start(watch, folder, secrets, patient=patient)
         store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
-        keeper = _keeper(stack, folder, secrets) if keeps_state else None
+        keeper = _keeper(stack, store, secrets) if keeps_state else None
         writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored, state=keeper)
         _take_in(stack, writer, Intake(kept, writer, watch, later))
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
@@ -219,9 +217,9 @@ def open_house(
         )  # fmt: skip
 
 
-def _keeper(stack: contextlib.ExitStack, folder: Path, secrets: Secrets) -> StateKeeper:
-    state = stack.enter_context(contextlib.closing(HostState(folder, len(secrets.peppers))))
-    return StateKeeper(SqliteStore(folder), state, watching.log)
+def _keeper(stack: contextlib.ExitStack, store: SqliteStore, secrets: Secrets) -> StateKeeper:
+    state = stack.enter_context(contextlib.closing(HostState(store.folder, len(secrets.peppers))))
+    return StateKeeper(store, state, watching.log)
 
 
 def _take_in(stack: contextlib.ExitStack, writer: Writer, intake: Intake) -> None:
@@ -260,9 +258,8 @@ def _claim(db: sqlite3.Connection, folder: Path, secrets: Secrets) -> None:
         schema.claim(db, folder / schema.FILE, secrets.mark)
 
 
-def _start(stack: contextlib.ExitStack, watch: FileWatch, folder: Path, secrets: Secrets, *, patient: bool) -> bool:
-    """Whether an earlier erasure waits, or may wait, to be finished. The watch ends with the house."""
-    stack.callback(watch.stop)
+def _start(watch: FileWatch, folder: Path, secrets: Secrets, *, patient: bool) -> bool:
+    """Whether an earlier erasure waits, or may wait, to be finished."""
     waits = True
     try:
         with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:

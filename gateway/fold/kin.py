@@ -7,7 +7,7 @@ none has the accounts of another. Reads only.
 
 from collections.abc import Iterable, Iterator
 
-from gateway.fold.state import NO_RECORD, Bit, KeyRow, LinkEdge, Slate
+from gateway.fold.state import NO_RECORD, Bit, KeyRow, LinkEdge, Slate, bits_of
 from gateway.terms import Purpose
 
 
@@ -37,9 +37,8 @@ def mates(slate: Slate, key: bytes) -> dict[bytes, int]:
     """
     own, found = (key, *slate.row(key).targets), dict[bytes, int]()
     for each in own:
-        for box in dict.fromkeys(
-            (each, slate.row(each).box or each)
-        ):  # the plainest spelling may never have been met itself
+        # The plainest spelling may never have been met itself.
+        for box in dict.fromkeys((each, slate.row(each).box or each)):
             spellings = slate.row(box).spellings
             since = spellings.get(each, NO_RECORD)
             found |= {box: since, **{other: max(since, then) for other, then in spellings.items()}}
@@ -96,5 +95,5 @@ def passed_on(slate: Slate, account: bytes, apart: set[bytes], past: int = NO_RE
     found = [*row.own.items(), *((place[0], bit) for place, bit in row.kept.items() if place[2] == account)]
     for member in row.members:
         if member not in apart:
-            found += ((purpose, bit) for purpose, bits in slate.edge(account, member).up.items() for bit in bits)
+            found += bits_of(slate.edge(account, member).up)
     yield from (each for each in found if each[1].came > past)

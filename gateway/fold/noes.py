@@ -33,10 +33,8 @@ def covered(bit: Bit, cover: Cover, voids: Voids) -> Bit:
     """
     others = [each for each in bit.covers if each.by != cover.by]
     before = (each.seq for each in bit.covers if each.by == cover.by and each.screen not in voids)
-    came, same = (
-        bit.came,
-        [each for each in bit.covers if not (each.only and cover.only) or {*each.only} & {*cover.only}],
-    )
+    came = bit.came
+    same = [each for each in bit.covers if not (each.only and cover.only) or {*each.only} & {*cover.only}]
     if all(each.screen in voids for each in same):
         came = max([came, *(voids[each.screen] for each in same)])
     return bit._replace(came=came, covers=(*others, cover._replace(seq=next(before, cover.seq))))

@@ -13,7 +13,7 @@ from gateway.choice.question import Grant
 from gateway.choice.standing import IN, Standing, out_bits, with_state
 from gateway.fold.kin import family, holder_since, mates, passed_on, roots, speakers
 from gateway.fold.record import GrantName
-from gateway.fold.state import FOR_EVER, Bit, Get, Slate, StateName, Voids
+from gateway.fold.state import FOR_EVER, Bit, Get, Slate, StateName, Voids, bits_of
 from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
 
 NOTICES = (NoticeKind.PRIVACY, NoticeKind.CPNI)  # whose days a standing has
@@ -83,8 +83,7 @@ def _noes(kin: Kin) -> Iterator[Noes]:
     for root in kin.speakers:
         yield from _at_root(kin, root)
     for member in row.members:  # of an account: what was sent up to it
-        up = slate.edge(key, member).up
-        yield [(purpose, bit) for purpose, bits in up.items() for bit in bits], NoPlace.UP, 0, key, None
+        yield bits_of(slate.edge(key, member).up), NoPlace.UP, 0, key, None
     for (purpose, _, via), bit in row.kept.items():
         yield ((purpose, bit),), NoPlace.KEPT, 0, key, via
     for owner, since in row.owners.items():
@@ -113,7 +112,7 @@ def _at_root(kin: Kin, root: bytes) -> Iterator[Noes]:
         if name not in reaches:
             continue
         # what stayed of an account that ever had it, and what one passes on that has it now
-        stayed = ((purpose, bit) for purpose, bits in edge.down.items() for bit in bits if bit.who not in apart)
+        stayed = (each for each in bits_of(edge.down) if each[1].who not in apart)
         yield stayed, NoPlace.DOWN, reaches[name], root, account
         if edge.lives():
             passed = passed_on(slate, account, apart, edge.past)

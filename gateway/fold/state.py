@@ -1,6 +1,6 @@
 """What the fold keeps: a row a key, an edge an (account, key) pair, the voided screens. Never changed in place."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -44,6 +44,14 @@ class Bit(NamedTuple):  # a no to one purpose, which denies while none of its co
     def ends(self) -> int:
         """Which grants it ends: those before this record; of one that stays of somebody forgotten none."""
         return self.came if self.seq > NO_RECORD else NO_RECORD
+
+
+Bits = Mapping[Purpose, tuple[Bit, ...]]  # of one side of an edge
+
+
+def bits_of(side: Bits) -> Iterator[tuple[Purpose, Bit]]:
+    """Each with its purpose."""
+    return ((purpose, bit) for purpose, bits in side.items() for bit in bits)
 
 
 class Allowed(NamedTuple):  # a yes to one purpose, at the very key that said it
@@ -92,10 +100,8 @@ class LinkEdge(NamedTuple):  # an account and a key that it has, had, or has ano
     begun: int = NO_RECORD  # the one by which it has it
     ended: int = NO_RECORD  # the one by which it has it no more
     past: int = NO_RECORD  # what had come before this record is in `down` already, for its date is over
-    up: Mapping[Purpose, tuple[Bit, ...]] = (
-        NOTHING  # what the member said; the account and all that it has; a yes of either
-    )
-    down: Mapping[Purpose, tuple[Bit, ...]] = NOTHING  # what stayed; the member; its yes, or the account's once back
+    up: Bits = NOTHING  # what the member said; the account and all that it has; a yes of either
+    down: Bits = NOTHING  # what stayed; the member; its yes, or the account's once back
 
     def lives(self) -> bool:
         """For a no: until its end is on record."""

@@ -107,9 +107,9 @@ class LedgerReading:
             try:
                 if key is None:
                     self._about_nobody(seq, leaf)
-                elif key in groups or key in alone or seq in voided:
-                    self._hear(Entered(seq, at, key, kind, leaf, *beside.get(seq, NOTHING_BESIDE)))
-                elif own := own_bits[leaf["e"], leaf.get("src", ""), *leaf.get("p", ())]:
+                elif not (key in groups or key in alone or seq in voided) and (
+                    own := own_bits[leaf["e"], leaf.get("src", ""), *leaf.get("p", ())]
+                ):
                     alone[key] = key, own, seq, at
                 else:
                     self._hear(Entered(seq, at, key, kind, leaf, *beside.get(seq, NOTHING_BESIDE)))

@@ -210,9 +210,7 @@ def _sweep(states: Path) -> None:
 
 def make_copy(data: Path, held: StateMap) -> None:
     """Of one moment, synced; it takes the place of the copy before. While one is `making`."""
-    folder = _new_folder(data)
-    with held.copying:
-        held.env.copy(str(folder), compact=True)
+    folder = _copied(data, held)
     with (folder / FILE).open("rb") as file:
         os.fsync(file.fileno())
     write_durably(folder / MARK, MARK_FORM.pack(boot_id(), True, False, False))
@@ -222,13 +220,18 @@ def make_copy(data: Path, held: StateMap) -> None:
 
 def make_compact(data: Path, held: StateMap) -> StateMap:
     """A generation with what stands in another one and nothing of what was replaced there. While one is `making`."""
-    folder = _new_folder(data)
-    with held.copying:
-        held.env.copy(str(folder), compact=True)
-    made = StateMap(folder)
+    made = StateMap(_copied(data, held))
     with made.begin_writing() as txn:
         txn.delete(LEFT_KEY)
     return made
+
+
+def _copied(data: Path, held: StateMap) -> Path:
+    """A folder with what stands at one moment, in pages that hold nothing else."""
+    folder = _new_folder(data)
+    with held.copying:
+        held.env.copy(str(folder), compact=True)
+    return folder
 
 
 def drop_copy(data: Path) -> None:

@@ -8,7 +8,7 @@ The oracle compares the fold with the rules so mended. That each word is still n
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from unittest import mock
 
@@ -61,6 +61,11 @@ def _several(who: Any) -> tuple[str, ...]:
     return (who,) if isinstance(who, str) else tuple(who)
 
 
+def named_in(acts: Iterable[dict[str, Any]]) -> set[str]:
+    """Whom acts speak of."""
+    return {name for act in acts for word in ("who", "identifiers", "account") for name in _several(act.get(word, ()))}
+
+
 def told_of(found: Any, act: str, names: set[str], **how: Any) -> list[Any]:
     """The acts of a kind that speak of one of these."""
     return [
@@ -92,9 +97,7 @@ def digest_of_several(found: Any) -> set[str]:
     """Of a digest of several kinds of id the rules do not tell in every order whose a no was: an end, a yes, a claim of
     one takes it from the digest or from another, or does not bring it to one that is named later. The fold keeps it.
     """
-    named = {
-        name for name in alike(found) for act in {each["act"] for each in found.acts} if told_of(found, act, {name})
-    }
+    named = alike(found) & named_in(found.acts)
     over = any("until" in each or each["act"] in ENDS | {"opt_in", "confirm"} for each in found.acts)
     several = alike(found) >= AD_IDS and len(named) > 1
     return {"deny"} if several and over and found.other["deny"] > found.rules["deny"] else set()

@@ -22,6 +22,7 @@ from gateway.ledger.rows_check import FOR_EVER
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 from support.acts import NOBODY, Play, Refused, row_of, shown
+from support.mended import named_in
 from support.universes import KINDS, NEVER_BEHIND, Act, acts_of
 
 FORGETS = {"unlink", "prune", "erase_details", "child_found", "clock", "new_pepper"}  # of earlier moments less is known
@@ -61,12 +62,6 @@ class Difference:
     def __str__(self) -> str:
         said = "; ".join(f"{each}: {_few(self.rules[each])}, not {_few(self.other[each])}" for each in self.fields)
         return f"universe {self.seed}, act {len(self.acts)}, {self.key}: {said}"
-
-
-def _named_in(acts: Iterable[Act]) -> set[str]:
-    """Whom they speak of."""
-    said = [act.get(word, ()) for act in acts for word in ("who", "identifiers", "account")]
-    return {name for each in said for name in ((each,) if isinstance(each, str) else each)}
 
 
 def _few(value: Any) -> Any:
@@ -245,7 +240,7 @@ class Universe:
     def differs(self, name: str, rules: dict[str, Any], other: dict[str, Any]) -> Difference | None:
         """What is not known already."""
         wrong = tuple(each for each in NOBODY if rules[each] != other[each])
-        named = _named_in(self.acts)
+        named = named_in(self.acts)
         exact = {key for who, subject in self.play.who.items() if who in named for key in subject.keys}
         looser = self.play.keys[name.partition(" at act")[0]] not in exact
         found = Difference(self.seed, name, wrong, rules, other, self.play.said, tuple(self.acts), looser)

@@ -1,4 +1,4 @@
--- What the state of a host follows the ledger by (gateway/ledger/log_records.py). By triggers, so that no hand that
+-- What the state of a host follows the ledger by (gateway/ledger/ledger_log.py). By triggers, so that no hand that
 -- writes can forget it. No key stands here: whoever is forgotten leaves a number that leads nowhere.
 
 -- Records in the order in which they came. `told`: where one lies, `of`: its number there; or what became of older ones:
@@ -88,7 +88,7 @@ CREATE TRIGGER kept_age_tells AFTER INSERT ON kept_age BEGIN
   INSERT INTO record (told, of) VALUES ('kept', NEW.seq); END;
 CREATE TRIGGER kept_told_tells AFTER INSERT ON kept_told BEGIN
   INSERT INTO record (told, of) VALUES ('kept', NEW.seq); END;
--- Of what goes only the connection that deletes it knows whose it was (log_records.watch_deletes).
+-- Of what goes only the connection that deletes it knows whose it was (ledger_log.watch_deletes).
 CREATE TRIGGER detail_gone AFTER DELETE ON detail BEGIN INSERT INTO record (told, of) VALUES ('gone', 0); END;
 CREATE TRIGGER name_gone AFTER DELETE ON name BEGIN INSERT INTO record (told, of) VALUES ('gone', 0); END;
 CREATE TRIGGER looser_gone AFTER DELETE ON looser_name BEGIN INSERT INTO record (told, of) VALUES ('gone', 0); END;
