@@ -231,15 +231,15 @@ def test_a_copy_is_made_where_the_rest_would_take_too_long_and_not_again_within_
     keeper, copies = StateKeeper(house.writer.store, house.keeper.state, print), []
     monkeypatch.setattr(StateKeeper, "_in_a_thread", lambda its, job: its is keeper and copies.append(job))
     story.says(who("phone", phone(1)))
-    keeper._copy_where_due(keeper._copies_at)
-    assert copies == [keeper.state.copy]
-    keeper._copy_where_due(keeper._copies_at - 1)
+    keeper._copy_or_tidy(keeper._copies_at)
+    assert copies == [keeper._copied]
+    keeper._copy_or_tidy(keeper._copies_at - 1)
     assert len(copies) == 1
     keeper.state.copy()
-    keeper._copy_where_due(keeper._copies_at)
+    keeper._copy_or_tidy(keeper._copies_at)
     assert len(copies) == 1, "nothing came since"
     story.says(who("phone", phone(2)))
-    keeper._copy_where_due(keeper._copies_at)
+    keeper._copy_or_tidy(keeper._copies_at)
     assert len(copies) == 2
 
 

@@ -333,28 +333,43 @@ def many(told, count):
             told.link("ann", f"browser {number}")
 
 
-def test_one_that_is_full_grows_and_whoever_reads_goes_on(opened, told):
-    state = opened(size=2**16)
+def test_what_it_may_take_is_there_from_the_beginning_and_nothing_is_resized_while_anybody_reads_or_copies(
+    opened, told
+):
+    """Resized under a copy it killed the process."""
+    state = opened()
     state.catch_up(told)
-    many(told, 300)
-    state.catch_up(told)
-    assert state._current().env.info()["map_size"] > 2**16
+    held, over = state._current(), threading.Event()
+
+    def copies():
+        while not over.is_set():
+            state.copy()
+
+    copying = threading.Thread(target=copies)
+    copying.start()
+    with state.moment() as moment:
+        many(told, 300)
+        state.catch_up(told)
+        assert moment.standing(of("browser"), LATER) is not None
+    over.set()
+    copying.join()
+    assert held.env.info()["map_size"] == environment.MOST
+    assert state._current() is held
     assert wrongs(state, told.records, LATER) == []
     assert 0 < state.used() < 1
-    assert opened(size=2**16).catch_up(told) == len(told.records)
 
 
-def test_one_that_may_not_grow_denies_until_there_is_room(opened, told, folder):
-    state = opened(size=2**16, most=2**16)
+def test_one_that_may_have_no_more_denies_until_there_is_room(opened, told, folder):
+    state = opened(most=2**16)
     state.catch_up(told)
     many(told, 300)
     for _ in range(3):
         with pytest.raises(StateRefused, match="full"):
             state.catch_up(told)
     assert refuses(state)
-    assert refuses(opened()), "and so it does in the next process"
+    assert refuses(opened(most=2**16)), "and so it does in the next process"
     assert len([each for each in (folder / STATE).iterdir() if each.is_dir()]) <= 2, "what was tried does not pile up"
-    state = opened(size=2**16)
+    state = opened()
     assert state.catch_up(told) == len(told.records)
     assert wrongs(state, told.records, LATER) == []
 
@@ -421,8 +436,8 @@ def test_two_generations_and_the_copy_are_all_that_is_ever_kept(opened, told, fo
     assert state.check_readers() == 0
 
 
-def test_other_threads_read_on_while_it_grows_and_is_made_anew(opened, told):
-    state, over, wrong = opened(size=2**16), threading.Event(), []
+def test_other_threads_read_on_while_it_is_written_and_made_anew(opened, told):
+    state, over, wrong = opened(), threading.Event(), []
     state.catch_up(told)
 
     def reads():

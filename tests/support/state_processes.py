@@ -122,7 +122,7 @@ def _fold_and_die(folder, records, where, count):
                 os.kill(os.getpid(), signal.SIGKILL)
 
     try:
-        state = HostState(folder, size=2**16)
+        state = HostState(folder)
         sys.setprofile(profile)
         state.catch_up(ListedLog(records))
         sys.setprofile(None)
