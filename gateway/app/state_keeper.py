@@ -19,6 +19,7 @@ from gateway.fold.record import Record
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.ledger_log import PLACES, LedgerLog, forget_deletes, watch_deletes
 from gateway.ledger.store import Store
+from gateway.ledger.watch import Judge
 from gateway.state.environment import StateRefused, StateUnmarked
 from gateway.state.packed_rows import NotAState
 from gateway.state.upkeep import HostState
@@ -28,6 +29,7 @@ COPY_EVERY, COPY_LOOKS = 3600.0, 60.0  # seconds at least between two copies, an
 LOOKS_EVERY = 1.0  # seconds; so long a killed reader's pages stay
 FOLDS = 15_000  # records a second (tests/bench/state_bench.py: 67 us each)
 AT_ONCE = 20_000  # rows of a log whose state a start makes before anything else: a second or two
+CATCHES_UP, PAUSE = 0.3, 0.005  # seconds that another process may be between its commit and its last step
 HALF = 0.5  # of what the disk has room for: somebody should look at it
 DOUBTS = (StateRefused, NotAState, LedgerRefused, sqlite3.Error, lmdb.Error, OSError)
 
@@ -52,13 +54,20 @@ class _LogUntil(LedgerLog):
 
 class StateKeeper:
     """`tell` is told what is wrong with it, once each. `used`: how much the state has of what there is room for on its
-    disk, 0 to 1, as of the last look.
+    disk, 0 to 1, as of the last look. `at_once`: of how many rows a log's state is made before anything else; None: of
+    any.
     """
 
     def __init__(
-        self, store: Store, state: HostState, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        state: HostState,
+        tell: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        at_once: int | None = AT_ONCE,
     ) -> None:
-        self.state = state
+        self.state, self._at_once = state, at_once
         self._store, self._tell, self._clock = store, tell, clock
         self._doubtful, self._tidy = True, True
         self._why, self.used = "", 0.0
@@ -72,7 +81,7 @@ class StateKeeper:
 
     def begin(self) -> bool:
         """Before the first batch: what is small is made when this returns. Whether it is to be kept now."""
-        self._make(at_once=AT_ONCE)
+        self._make(begins=True)
         return self._busy is None
 
     def keep(self, db: sqlite3.Connection) -> None:
@@ -112,6 +121,33 @@ class StateKeeper:
         self._make()
         return self._busy is None
 
+    def judge(self, examination: Judge) -> Judge:
+        """A proof is of the ledger, and of the state that checks read."""
+
+        def judge(db: sqlite3.Connection) -> bool:
+            grown = examination(db)
+            self._prove(LedgerLog(db).head)
+            return grown
+
+        return judge
+
+    def _prove(self, head: int) -> None:
+        """It is not behind. One that is not there yet, or is marked as behind, answers nobody anyway. Raises
+        `LedgerRefused`.
+        """
+        until = time.monotonic() + CATCHES_UP
+        while self._is_behind(head):
+            if time.monotonic() > until:
+                raise LedgerRefused("the state of this host is behind the ledger; the writer brings it up to date")
+            time.sleep(PAUSE)
+
+    def _is_behind(self, head: int) -> bool:
+        try:
+            with self.state.moment() as moment:
+                return moment.head.position < head
+        except DOUBTS:
+            return False
+
     def alarms(self) -> list[str]:
         """What somebody has to look at."""
         full = ["the state takes more than half of what its disk has room for"] if self.used > HALF else []
@@ -127,15 +163,15 @@ class StateKeeper:
             with contextlib.suppress(*DOUBTS):
                 self.state.stop()
 
-    def _make(self, at_once: int = 0) -> None:
-        """One is made beside where none follows; here, where the log has no more rows than that."""
+    def _make(self, *, begins: bool = False) -> None:
+        """One is made beside where none follows; at the beginning here, where the log has no more rows than that."""
         if not self._doubtful or self.state.waits or self._busy is not None:
             return
         try:
             with self._log() as log:
                 if self.state.stands(log, tidy=self._tidy):
                     return
-                if log.head // PLACES <= at_once:
+                if begins and (self._at_once is None or log.head // PLACES <= self._at_once):
                     self.state.prepare(log, tidy=self._tidy)
                     self._tidy = False
                     return
