@@ -21,7 +21,7 @@ from typing import Any
 import maxminddb
 import orjson
 
-from gateway.app.state_keeper import StateKeeper
+from gateway.app.state_keeper import AT_ONCE, StateKeeper
 from gateway.choice import keywords, law, sensitive
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import LawTable
@@ -69,12 +69,15 @@ from gateway.ledger.table import StandingTable
 from gateway.ledger.verify import VerifyReport
 from gateway.ledger.watch import FileMoved, FileWatch, boot_seconds
 from gateway.ledger.writer import Writer
-from gateway.mirror.lookup import Lookup, MirrorLookup
+from gateway.mirror.lookup import Lookup
 from gateway.settings.load import ACCOUNT_BACKEND, Settings
 from gateway.settings.option_tree import SettingsRefused
 from gateway.signals import cmp_cookies, industry_cookies
 from gateway.signals.hear import Hearing
+from gateway.state.lookup import StateLookup
 from gateway.state.upkeep import HostState
+
+Clock = Callable[[], datetime]
 
 
 def configured_mirror(folder: Path, settings: Settings) -> contextlib.closing[Mirrored]:
@@ -88,14 +91,13 @@ def leases(store: Store, settings: Settings) -> contextlib.closing[Leases]:
 
 
 def looked_up(
-    table: StandingTable, mirrored: Mirrored, watch: FileWatch, writer: Writer, clock: Callable[[], datetime]
+    stack: contextlib.ExitStack, store: Store, keeper: StateKeeper, watch: FileWatch, writer: Writer, clock: Clock
 ) -> Lookup:
-    """What checks read: the mirror where it is on, which the writer's first batch has made; else the table."""
-    if not mirrored.enabled:
-        return table
+    """What checks read: the state, which the writer's first batch finds as its log is."""
     with contextlib.suppress(StoreUnavailable):
         writer.submit(lambda _: None).result()
-    return MirrorLookup(mirrored, watch.fresh, clock, watch.peppers, beside=table)
+    facts = stack.enter_context(contextlib.closing(StandingTable(store, watch, clock)))
+    return StateLookup(keeper.state, watch, clock, facts)
 
 
 def ways(settings: Settings, secrets: Secrets, *, dev: bool = False) -> list[DeliveryWay]:
@@ -129,9 +131,6 @@ def published(settings: Settings, secrets: Secrets) -> dict[str, Any]:
     return ddrf.published(ddrf.signer(secrets, domain), endpoint) if domain else {}
 
 
-Clock = Callable[[], datetime]
-
-
 def now() -> datetime:
     return datetime.now(UTC)
 
@@ -163,14 +162,13 @@ class House:
     fresh: Callable[[], bool]  # whether checks may trust the ledger
     witnessing: Witnessing
     mirrored: Mirrored
-    keeper: StateKeeper | None
+    keeper: StateKeeper
 
 
 @contextlib.contextmanager
 def open_house(
     folder: Path, settings: Settings, *, dev: bool = False, clock: Clock = now, patient: bool = False,
     tell: Callable[[str], None] = watching.log, checks_as: type[Checks] = Checks, counting: Counting = Counting(),
-    keeps_state: bool = False,  # tests alone: until checks are answered from it
 ) -> Iterator[House]:  # fmt: skip
     """Opens the data folder and closes it again, writer first, watch last. Raises `SecretsMissing` or
     `LedgerRefused`, each with the command that helps; `patient`: a ledger that must not be used is no reason not to
@@ -184,17 +182,16 @@ def open_house(
     publisher, (kept, later) = publisher_of(folder, settings, secrets), kept_beside(folder, settings, secrets)
     with configured_mirror(folder, settings) as mirrored, contextlib.ExitStack() as stack:
         stop = _opened(stack, folder, patient=patient)
-        judge, waits = mirrored.judge(Examination(folder, publisher, stop=stop)), partial(emergency.what_waits, kept)
+        store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
+        keeper = _keeper(stack, store, secrets, patient=patient)
+        judge, waits = keeper.judge(Examination(folder, publisher, stop=stop)), partial(emergency.what_waits, kept)
         watch = FileWatch(folder, len(secrets.peppers), judge=judge, waits=waits, tell=tell, mark=secrets.mark)
         stack.callback(watch.stop)
         unfinished = _start(watch, folder, secrets, patient=patient)
-        store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
-        keeper = _keeper(stack, store, secrets) if keeps_state else None
         writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored, state=keeper)
         _take_in(stack, writer, Intake(kept, writer, watch, later))
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
-        table = stack.enter_context(contextlib.closing(StandingTable(store, watch, clock)))
-        lookup = looked_up(table, mirrored, watch, writer, clock)
+        lookup = looked_up(stack, store, keeper, watch, writer, clock)
         checks = checks_as(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as, said_in)
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
@@ -217,9 +214,10 @@ def open_house(
         )  # fmt: skip
 
 
-def _keeper(stack: contextlib.ExitStack, store: SqliteStore, secrets: Secrets) -> StateKeeper:
+def _keeper(stack: contextlib.ExitStack, store: SqliteStore, secrets: Secrets, *, patient: bool) -> StateKeeper:
+    """A command waits for the state; who serves does not, and denies until it is there."""
     state = stack.enter_context(contextlib.closing(HostState(store.folder, len(secrets.peppers))))
-    return StateKeeper(store, state, watching.log)
+    return StateKeeper(store, state, watching.log, at_once=AT_ONCE if patient else None)
 
 
 def _take_in(stack: contextlib.ExitStack, writer: Writer, intake: Intake) -> None:

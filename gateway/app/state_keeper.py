@@ -19,6 +19,7 @@ from gateway.fold.record import Record
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.ledger_log import PLACES, LedgerLog, forget_deletes, watch_deletes
 from gateway.ledger.store import Store
+from gateway.ledger.watch import Judge
 from gateway.state.environment import StateRefused, StateUnmarked
 from gateway.state.packed_rows import NotAState
 from gateway.state.upkeep import HostState, Making
@@ -29,6 +30,7 @@ TIDY_SHARE = 0.05  # of the time at most goes into taking out what was replaced:
 LOOKS_EVERY = 1.0  # seconds; so long a killed reader's pages stay
 FOLDS = 15_000  # records a second (tests/bench/state_bench.py: 67 us each)
 AT_ONCE = 20_000  # rows of a log whose state a start makes before anything else: a second or two
+CATCHES_UP, PAUSE = 0.3, 0.005  # seconds that another process may be between its commit and its last step
 HALF = 0.5  # of what the disk has room for: somebody should look at it
 UNCOPIED = (
     "no copy of the state could be made ({why}): until there is one a start after a power cut folds the whole ledger,"
@@ -57,16 +59,23 @@ class _LogUntil(LedgerLog):
 
 class StateKeeper:
     """`tell` is told what is wrong with it, once each. `used`: how much the state has of what there is room for on its
-    disk, 0 to 1, as of the last look.
+    disk, 0 to 1, as of the last look. `at_once`: of how many rows a log's state is made before anything else; None: of
+    any.
     """
 
     def __init__(
-        self, store: Store, state: HostState, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        state: HostState,
+        tell: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        at_once: int | None = AT_ONCE,
     ) -> None:
-        self.state = state
+        self.state, self._at_once = state, at_once
         self._store, self._tell, self._clock = store, tell, clock
         self._doubtful = True
-        self._why, self._uncopied, self.used = "", "", 0.0
+        self.why, self._uncopied, self.used = "", "", 0.0
         self._looks_at = self._copies_at = self._tidies_at = clock()
         self._stop = threading.Event()
         self._busy: threading.Thread | None = None
@@ -77,7 +86,7 @@ class StateKeeper:
 
     def begin(self) -> bool:
         """Before the first batch: what is small is made when this returns. Whether it is to be kept now."""
-        self._make(at_once=AT_ONCE)
+        self._make(begins=True)
         return self._busy is None
 
     def keep(self, db: sqlite3.Connection) -> None:
@@ -124,10 +133,37 @@ class StateKeeper:
             self._say(f"{type(error).__name__}: {error}")
             return False
 
+    def judge(self, examination: Judge) -> Judge:
+        """A proof is of the ledger, and of the state that checks read."""
+
+        def judge(db: sqlite3.Connection) -> bool:
+            grown = examination(db)
+            self._prove(LedgerLog(db).head)
+            return grown
+
+        return judge
+
+    def _prove(self, head: int) -> None:
+        """It is not behind. One that is not there yet, or is marked as behind, answers nobody anyway. Raises
+        `LedgerRefused`.
+        """
+        until = time.monotonic() + CATCHES_UP
+        while self._is_behind(head):
+            if time.monotonic() > until:
+                raise LedgerRefused("the state of this host is behind the ledger; the writer brings it up to date")
+            time.sleep(PAUSE)
+
+    def _is_behind(self, head: int) -> bool:
+        try:
+            with self.state.moment() as moment:
+                return moment.head.position < head
+        except DOUBTS:
+            return False
+
     def alarms(self) -> list[str]:
         """What somebody has to look at."""
         full = ["the state takes more than half of what its disk has room for"] if self.used > HALF else []
-        behind = [f"the state does not follow the ledger, so checks deny: {self._why}"] if self._why else []
+        behind = [f"the state does not follow the ledger, so checks deny: {self.why}"] if self.why else []
         return [*full, *behind, *([self._uncopied] if self._uncopied else [])]
 
     def close(self, db: sqlite3.Connection | None) -> None:
@@ -140,14 +176,14 @@ class StateKeeper:
             with contextlib.suppress(*DOUBTS):
                 self.state.stop()
 
-    def _make(self, at_once: int = 0) -> None:
-        """One is made beside where none follows; here, where the log has no more rows than that."""
+    def _make(self, *, begins: bool = False) -> None:
+        """One is made beside where none follows; at the beginning here, where the log has no more rows than that."""
         if not self._doubtful or self.state.waits or self._busy is not None:
             return
         try:
             with self._store.held(), self._log() as log:
                 making, rows = self.state.wanted(log), log.head // PLACES
-            if making is not None and rows <= at_once:
+            if making is not None and begins and (self._at_once is None or rows <= self._at_once):
                 self._prepare(making)
             elif making is Making.ANEW:
                 self._say("it is made anew")
@@ -225,6 +261,6 @@ class StateKeeper:
             self._busy = None
 
     def _say(self, why: str) -> None:
-        news, self._why = why != self._why, why
+        news, self.why = why != self.why, why
         if why and news:
             self._tell(f"the state of this host does not follow the ledger, so its checks deny: {why}")

@@ -29,7 +29,7 @@ from gateway.consent.site import NOTHING_SAID, Site, Word, outcome_of, said_of, 
 from gateway.consent.tokens import DeviceToken
 from gateway.ledger.evidence import HeldThen
 from gateway.ledger.subjects import Subject
-from gateway.mirror.lookup import Lookup, LookupRefused, Seen, Stale
+from gateway.mirror.lookup import Lookup, LookupRefused, Reached, Seen, Stale, earliest
 from gateway.signals import hear
 from gateway.signals.device import GDPR_APPLIES
 from gateway.signals.hear import SHIPPED, Hearing
@@ -105,6 +105,7 @@ class Ask:
     beside: Sequence[Mapping[str, object]] = ()  # identifiers that the data itself holds
     shown: tuple[Subject, ...] = ()  # whom the call shows beside what it names: an app's phone, who is signed in
     token: DeviceToken | None = None  # of the app's installation that asks
+    numbered: bool = False  # whoever asks may learn which entry decided
     instead: tuple[Standing, ...] = ()  # of what stands on record, which the caller may not know
 
 
@@ -112,7 +113,7 @@ class Checked(NamedTuple):
     """Verdicts by recipient. `position` is None where the store gave no answer. `keys`: what it was read from, the
     first identifier's own key first; `own`: those of the identifiers that the question is about. `age`: the
     youngest band that anything says. `grants`: what they allowed single recipients, newest first. `said`: of a row, by
-    what it names them.
+    what it names them. `reached`: by what to ask whether anything changed since.
     """
 
     verdicts: dict[str, Verdict]
@@ -124,6 +125,7 @@ class Checked(NamedTuple):
     age: str | None = None
     grants: tuple[Grant, ...] = ()
     said: Said | None = None
+    reached: Reached | None = None
 
     def outcome_for(self, name: str) -> Outcome:
         """What one recipient is to be told: never less than its verdict."""
@@ -162,7 +164,7 @@ class Checks:
         try:
             seen = self._seen(ask, named)
             grants = self._grants(ask, keys, seen)
-            tightening = self._tightening(beside)
+            tightening = self._tightening(beside, ask)
         except LookupRefused as refused:
             reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
             refused_all = {name: self._refuse(name, ask, reason) for name in ask.recipients}
@@ -181,6 +183,7 @@ class Checks:
             youngest(ask.age, standings),
             grants,
             said,
+            seen.reached,
         )
 
     def explain(self, ask: Ask, then: Then | None = None) -> dict[str, Explained]:
@@ -193,9 +196,10 @@ class Checks:
             return earlier.explain(ask, then)
         heard, named, beside, _ = self._understand(ask)
         if then is None:
+            ask = replace(ask, numbered=True)
             seen = self._seen(ask, named)
             then = Then(self._office().on, seen.position, seen.standings, self._grants(ask, named.keys, seen))
-            then = replace(then, standings=(*then.standings, *self._tightening(beside)))
+            then = replace(then, standings=(*then.standings, *self._tightening(beside, ask)))
         known = self._known(ask, heard, then.standings, then.grants, named)
         office = then.held.office if then.held else replace(self._office(), on=then.on)
         return {name: self._explained(name, ask, known, office) for name in ask.recipients}
@@ -203,8 +207,10 @@ class Checks:
     def _seen(self, ask: Ask, named: Named) -> Seen:
         tokens = (*named.tokens, ask.token) if ask.token else named.tokens
         if ask.instead:
-            return Seen(self._lookup.seen(()).position, ask.instead)
-        return self._with_tokens(named.subjects, tokens) if tokens else self._lookup.seen(named.keys)
+            return replace(self._lookup.seen(()), standings=ask.instead)
+        if tokens:
+            return self._with_tokens(named.subjects, tokens)
+        return self._lookup.seen(named.keys, numbered=ask.numbered)
 
     def _with_tokens(self, subjects: Sequence[Subject], tokens: Sequence[DeviceToken]) -> Seen:
         """What is on record of a call that shows installations of an app. What one of them said itself and came back
@@ -227,7 +233,8 @@ class Checks:
             *others.standings,
             *(each.denies_only() for each in devices.standings),
         )
-        return Seen(min(each.position for each in (mine, had, others, devices)), standings)
+        all_seen = (mine, had, others, devices)
+        return Seen(min(each.position for each in all_seen), standings, earliest([each.reached for each in all_seen]))
 
     def _lifted(
         self, subjects: Sequence[Subject], phone: Sequence[Subject], before: Sequence[bytes], token: DeviceToken
@@ -278,12 +285,13 @@ class Checks:
         """The people that a check is about."""
         return self._people.name(ask.identifiers, country_of(ask.place)).subjects
 
-    def moved(self, keys: Sequence[bytes], position: int | None) -> bool:
-        """Whether anything was written about these since an answer of that position; then they are to be asked about
-        again. True as well where that cannot be told.
+    def moved(self, keys: Sequence[bytes], answered: Collection[Reached | None]) -> bool:
+        """Whether anything changed about these since one of these answers; then they are to be asked about again. True
+        as well where that cannot be told.
         """
+        since = earliest(answered)
         try:
-            return position is None or self._lookup.changed_since(keys, position)
+            return since is None or self._lookup.changed_since(keys, since)
         except LookupRefused:
             return True
 
@@ -337,11 +345,12 @@ class Checks:
         claimed = ask.recipients if ask.claimed else ()
         return (*found, *(Grant(to, Purpose.SERVICE, None, seen.position, GrantKind.DIRECTED) for to in claimed))
 
-    def _tightening(self, keys: Sequence[bytes]) -> tuple[Standing, ...]:
+    def _tightening(self, keys: Sequence[bytes], ask: Ask) -> tuple[Standing, ...]:
         """Standings of identifiers that are in the data itself, and of looser forms. They belong to whoever they belong
         to, so they can only deny: an ad id of somebody who opted out does not leave beside another person's account.
         """
-        return tuple(standing.denies_only() for standing in self._lookup.seen(keys).standings) if keys else ()
+        found = self._lookup.seen(keys, numbered=ask.numbered).standings if keys else ()
+        return tuple(standing.denies_only() for standing in found)
 
     def _verdict(self, name: str, ask: Ask, known: Known, office: Office) -> Verdict:
         question = self._question(name, ask, known, office)

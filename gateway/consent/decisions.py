@@ -255,7 +255,7 @@ class Deciding(ABC):
             texts = {name: text for name, (text, _) in made.items()}
             await self._intend(ask, checked, going)
             at = self._clock()
-            if not going or not self._checks.moved(checked.keys, checked.position):
+            if not going or not self._checks.moved(checked.keys, [checked.reached]):
                 return checked, texts, at
             again = self._checks.check(ask)
             if all(again.verdicts[name].data == verdict.data for name, verdict in checked.verdicts.items()):

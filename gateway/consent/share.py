@@ -39,6 +39,7 @@ from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction, Writer
+from gateway.mirror.lookup import Reached
 from gateway.terms import Answer, DataClass, Reason, Role
 
 SECONDS = 0.002  # of work between two looks at other callers
@@ -114,7 +115,7 @@ class _Ready:
     verdict: Verdict
     keys: tuple[bytes, ...]
     own: tuple[bytes, ...]
-    position: int | None
+    reached: Reached | None
     out: dict[str, object]
     dropped: Mapping[str, int]
     intended: Intended
@@ -298,7 +299,7 @@ class Sharing:
         kinds = [item.get("type") for item in row.identifiers]
         names = left(self._people, out, recipient.fields, kinds, checked.own, checked.said, recipient.held)
         intended = Intended(row.id, checked.keys[0], leaving, names)
-        return _Ready(row, ask, verdict, checked.keys, checked.own, checked.position, out, dropped, intended, relied_on)
+        return _Ready(row, ask, verdict, checked.keys, checked.own, checked.reached, out, dropped, intended, relied_on)
 
     async def try_out(self, recipient: Recipient, rows: Sequence[ShareRow]) -> list[Shared]:
         """The first check alone: which rows may wait to become files (`spooled`). Nothing is written."""
@@ -444,9 +445,9 @@ class Sharing:
         for start in range(0, len(items), GROUP):
             group = items[start : start + GROUP]
             keys = [key for _, item in group for key in item.keys]
-            oldest = min((item.position or 0 for _, item in group), default=0)
             late = time.monotonic() - min((item.decided for _, item in group), default=0.0) > FRESH
-            for index, item in group if late or self._checks.moved(keys, oldest) else ():
+            answered = [item.reached for _, item in group]
+            for index, item in group if late or self._checks.moved(keys, answered) else ():
                 checked = self._checks.check(replace(item.ask, claimed=True))
                 again = checked.verdicts[recipient.name]
                 proved = not item.relied_on or rows_of.relied_on(recipient, checked.grants) == item.relied_on

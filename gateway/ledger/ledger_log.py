@@ -53,6 +53,12 @@ class LedgerLog:
         row = self._db.execute("SELECT mark FROM record WHERE place = ?", (before,)).fetchone()
         return sha256(f"{self._seed} {before} {row[0]}".encode()).digest() if row else None
 
+    def entries(self, position: int) -> int:
+        """How many are told before a position."""
+        place, number = divmod(position, PLACES)
+        row = self._db.execute(BEFORE, (place + (number > 0),)).fetchone()
+        return int(row[0]) if row else 0
+
     def read(self, after: int) -> Iterator[tuple[int, Record]]:
         """Each with the position behind it."""
         first, skip = divmod(after, PLACES)
@@ -98,8 +104,7 @@ class LedgerLog:
         for what in wanted.keys() & log_records.LEARNT_BESIDE.keys():
             for each in log_records.learnt_by_number(self._db, what, wanted[what]):
                 found[what, each.record.seq if what == "looser" else each.turn].append(each)
-        entries = self._db.execute(BEFORE, (rows[0][0],)).fetchone() or (0,)
-        size = entries[0]
+        size = self.entries(rows[0][0] * PLACES)
         for place, what, of in rows:
             size = of + 1 if what == ENTRY else size
             placed = sorted(found[what, of], key=PlacedRecord.order)

@@ -15,7 +15,7 @@ from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.store import Store
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.watch import FileWatch
-from gateway.mirror.lookup import RowUnreadable, Seen, Stale
+from gateway.mirror.lookup import Reached, RowUnreadable, Seen, Stale
 from gateway.terms import DataClass, GrantKind, Purpose
 
 NOTHING_HELD: frozenset[str] = frozenset()
@@ -49,15 +49,15 @@ class StandingTable:
         self._generation = -1
         self._opened = 0
 
-    def seen(self, keys: Sequence[bytes]) -> Seen:
+    def seen(self, keys: Sequence[bytes], *, numbered: bool = False) -> Seen:  # noqa: ARG002 - a row has its number
         """One statement, one moment: the head and the rows. The head tells whether these keys can be found at all."""
         rows = self._read(_rows_of(len(keys)), keys)
         if rows[0][1] != self._watch.peppers:
             raise Stale
         if rows[0][2] is None:
-            return Seen(rows[0][0], ())
+            return Seen(rows[0][0], (), Reached("", rows[0][0]))
         now = self._now() if any(row[7] for row in rows) else 0  # until when it is linked, and most are not
-        return Seen(rows[0][0], tuple([standing(now, *row[3:]) for row in rows]))
+        return Seen(rows[0][0], tuple([standing(now, *row[3:]) for row in rows]), Reached("", rows[0][0]))
 
     def proof(self) -> float | None:
         return self._watch.proof()
@@ -69,12 +69,12 @@ class StandingTable:
         marks = self._read("PRAGMA data_version", ())
         return self._watch.fresh_until, self._opened, marks[0][0]
 
-    def changed_since(self, keys: Sequence[bytes], position: int) -> bool:
+    def changed_since(self, keys: Sequence[bytes], reached: Reached) -> bool:
         if not keys:
             return False
         marks = ",".join("?" * len(keys))
         sql = f"SELECT 1 FROM standing WHERE key IN ({marks}) AND changed >= ? LIMIT 1"  # noqa: S608
-        return bool(self._read(sql, [*keys, position]))
+        return bool(self._read(sql, [*keys, reached.position]))
 
     def tied(self, account: bytes, identifier: bytes) -> bool:
         sql = (
@@ -102,6 +102,11 @@ class StandingTable:
 
     def voided(self, ui: str) -> bool:
         return bool(self._read("SELECT 1 FROM voided_ui WHERE ui = ?", [ui]))
+
+    def touched(self, key: bytes) -> int | None:
+        """The last entry that touched a standing."""
+        rows = self._read("SELECT seq FROM standing WHERE key = ?", (key,))
+        return rows[0][0] if rows else None
 
     def event(self, seq: int) -> str | None:
         rows = self._read("SELECT event FROM detail WHERE seq = ?", (seq,))

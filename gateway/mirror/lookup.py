@@ -7,10 +7,10 @@ vouches for it (`fresh`), before the reading and after it: a process that was pa
 old proof.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
@@ -31,19 +31,35 @@ class RowUnreadable(LookupRefused):
     """The store cannot be read."""
 
 
+class Reached(NamedTuple):
+    """How far a store had come when something was read. Of two generations nobody knows which is the later."""
+
+    generation: str
+    position: int
+
+
+def earliest(several: Collection[Reached | None]) -> Reached | None:
+    """The one by which nothing is overlooked that came after any of them. None: there is none."""
+    known = [each for each in several if each is not None]
+    return min(known) if len(known) == len(several) and len({each.generation for each in known}) == 1 else None
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """`position`: how many entries the ledger held."""
+    """`position`: how many entries the ledger held; `reached`: by what to ask whether anything changed since."""
 
     position: int
     standings: tuple[Standing, ...]
+    reached: Reached | None
 
 
 class Lookup(Protocol):
     """Keys are 16 bytes (gateway.keys.secret_files). Each call raises `LookupRefused` rather than answer from doubt."""
 
-    def seen(self, keys: Sequence[bytes]) -> Seen:
-        """The standings that exist, in no order, as of one position; an unknown key has none."""
+    def seen(self, keys: Sequence[bytes], *, numbered: bool = False) -> Seen:
+        """The standings that exist, in no order, as of one position; an unknown key has none. `numbered`: with the
+        number of the last entry that touched each, which costs more.
+        """
 
     def proof(self) -> float | None:
         """The newest proof that answers may be trusted now; None: there is none. Another one comes twice a second."""
@@ -53,8 +69,8 @@ class Lookup(Protocol):
         Equal versions: whatever was answered before would be answered again.
         """
 
-    def changed_since(self, keys: Sequence[bytes], position: int) -> bool:
-        """Whether any of the standings was written at or after a position."""
+    def changed_since(self, keys: Sequence[bytes], reached: Reached) -> bool:
+        """Whether any of the standings may have changed since."""
 
     def tied(self, account: bytes, identifier: bytes) -> bool:
         """Whether an account has an identifier now, by more than an app's word."""
@@ -114,13 +130,14 @@ class MirrorLookup:
         self._peppers = peppers
         self._beside = beside
 
-    def seen(self, keys: Sequence[bytes]) -> Seen:
+    def seen(self, keys: Sequence[bytes], *, numbered: bool = False) -> Seen:  # noqa: ARG002 - a row has its number
         head, rows = self._read(keys)
+        reached = Reached(head.log, head.size)
         if not rows:
-            return Seen(head.size, ())
+            return Seen(head.size, (), reached)
         now = self._now()
         try:
-            return Seen(head.size, tuple(standing(row, now) for row in rows))
+            return Seen(head.size, tuple(standing(row, now) for row in rows), reached)
         except NotARow as error:
             raise RowUnreadable(str(error)) from error
 
@@ -132,8 +149,8 @@ class MirrorLookup:
         """By the table: a denial is in the map before it is there, what loosens may come half a second late."""
         return self._read(())[0].size, self._other().version()
 
-    def changed_since(self, keys: Sequence[bytes], position: int) -> bool:
-        return any(row.changed >= position for row in self._rows(keys))
+    def changed_since(self, keys: Sequence[bytes], reached: Reached) -> bool:
+        return self.log() != reached.generation or any(row.changed >= reached.position for row in self._rows(keys))
 
     def grants(self, keys: Sequence[bytes]) -> list[Grant]:
         now = self._now()

@@ -21,7 +21,7 @@ from gateway.choice.standing import Standing
 from gateway.fold.state import NOTHING, Allowed, Bit, KeyRow, LinkEdge, Place
 from gateway.terms import Purpose
 
-FORMAT = 2  # of the bytes
+FORMAT = 3  # of the bytes
 FOLD = 1  # the number of the fold's rules, those of its readings too: a state that another one made is not gone on with
 HEAD_KEY = b"head"  # no key and no edge: those have 16 and 32 bytes
 LEFT_KEY = b"left"  # how often pages were left with what was replaced, which LMDB uses again or never
@@ -34,8 +34,8 @@ FRONT_SIZE = BEGINNING.size + SAID.size  # at least
 STANDS, GROWN, GRANTED, LINKED = 1, 2, 4, 8
 NO_AGE = 255
 PLACES = {purpose: 1 << place for place, purpose in enumerate(Purpose)}  # another order is another format
-# format, fold, epoch, position, last void, screens voided, root
-HEAD = struct.Struct("<BHIQQQ32s")
+# format, fold, epoch, position, entries, last void, screens voided, root
+HEAD = struct.Struct("<BHIQQQQ32s")
 
 
 class NotAState(ValueError):
@@ -44,7 +44,8 @@ class NotAState(ValueError):
 
 class StateHead(NamedTuple):
     """Which log the state follows, and how far. `position`: the log's own behind the last record that was folded;
-    `root`: the log's there; `voided`: the position behind the last record that voided a screen.
+    `root`: the log's there, `entries`: how many it had there, as others count them; `voided`: the position behind the
+    last record that voided a screen.
     """
 
     log: str
@@ -54,13 +55,15 @@ class StateHead(NamedTuple):
     fold: int = FOLD
     voided: int = 0
     voids: Mapping[str, int] = MappingProxyType({})
+    entries: int = 0
 
     @property
     def screens(self) -> int:
         return screen_bits(self.voids)
 
     def pack(self) -> bytes:
-        fixed = HEAD.pack(FORMAT, self.fold, self.epoch, self.position, self.voided, self.screens, self.root)
+        counted = (self.position, self.entries, self.voided)
+        fixed = HEAD.pack(FORMAT, self.fold, self.epoch, *counted, self.screens, self.root)
         return fixed + _pack([self.log, dict(self.voids)])
 
 
@@ -68,12 +71,12 @@ def unpack_head(packed: bytes | None) -> StateHead:
     """Raises `NotAState`."""
     if packed is None or len(packed) < HEAD.size or packed[0] != FORMAT:
         raise NotAState("it has no head that can be read")
-    _, number, epoch, position, voided, _, root = HEAD.unpack_from(packed)
+    _, number, epoch, position, entries, voided, _, root = HEAD.unpack_from(packed)
     try:
         log, voids = _HEAD_TAIL.decode(packed[HEAD.size :])
     except msgspec.DecodeError as error:
         raise NotAState("its head cannot be read") from error
-    return StateHead(log, position, root, epoch, number, voided, voids)
+    return StateHead(log, position, root, epoch, number, voided, voids, entries)
 
 
 def place_key(place: Place) -> bytes:

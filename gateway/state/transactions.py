@@ -2,7 +2,7 @@
 outlives its `with`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import lmdb
@@ -10,9 +10,10 @@ import lmdb
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
 from gateway.fold import fold
-from gateway.fold.reading import grants_of, standing_of
+from gateway.fold.kin import edges_of, family
+from gateway.fold.reading import come_back, grants_of, standing_of
 from gateway.fold.record import Record
-from gateway.fold.state import EMPTY, HEAD, Place
+from gateway.fold.state import EMPTY, HEAD, NO_RECORD, LinkEdge, Place, Slate
 from gateway.state.environment import StateForeign, StateMap, StateRefused
 from gateway.state.fronts import Fronts, is_crowded
 from gateway.state.packed_rows import (
@@ -30,18 +31,22 @@ from gateway.state.packed_rows import (
     unpack_head,
     unpack_row,
 )
+from gateway.terms import Purpose
+
+
+class Tie(NamedTuple):
+    """That an account has or had an identifier, by one of its names."""
+
+    account: bytes
+    name: bytes
+    edge: LinkEdge
+
+    def holds(self, now: int) -> bool:
+        """Whether it has it at a moment in Unix milliseconds."""
+        return self.edge.start <= now and self.edge.lifts(now)
+
 
 NOBODY: tuple[bytes | None, StateHead, int] = (b"", StateHead(""), 0)
-
-
-class KeysSeen(NamedTuple):
-    """What stands of several keys at one moment. `standings`: of those that are known, in their order. `position`:
-    how far the state has folded the log; `moved`: how far it had when what was read here changed last.
-    """
-
-    position: int
-    standings: tuple[Standing, ...]
-    moved: int
 
 
 class _Places:
@@ -116,10 +121,32 @@ class StateMoment(_Places):
             return found[0]
         return standing_of(key, self.get, now)
 
-    def seen(self, keys: Sequence[bytes], now: int) -> KeysSeen:
-        """What stands of all of these."""
-        standings = [found for key in keys if (found := self.standing(key, now)) is not None]
-        return KeysSeen(self.head.position, tuple(standings), self.latest)
+    def moved(self, keys: Iterable[bytes], since: tuple[str, int]) -> bool:
+        """Whether what stands of these may be another one than at a `reached` of before."""
+        generation, position = since
+        for key in keys:
+            self.standing(key, 0)
+        return generation != self.reached[0] or self.latest > position
+
+    @property
+    def reached(self) -> tuple[str, int]:
+        """What only grows as the state follows the log: which generation, and how far that has folded."""
+        return self._held.folder.name, self.head.position
+
+    def ties(self, key: bytes) -> list[Tie]:
+        """To all accounts that have or had an identifier, by any of its names."""
+        slate = Slate(self.get)
+        edges = edges_of(slate, family(slate, key))
+        return [Tie(account, name, edge) for account, name, edge in edges if edge.begun != NO_RECORD]
+
+    def words(self, key: bytes) -> list[str]:
+        """How old installations say that somebody is, by any name of an identifier, whether it counts or not."""
+        slate = Slate(self.get)
+        return [band for name in family(slate, key) for band in slate.row(name).words.values()]
+
+    def came_back(self, mark: str, device: bytes, keys: Iterable[bytes]) -> frozenset[Purpose]:
+        """See `fold.reading.come_back`."""
+        return come_back(mark, device, keys, self.get)
 
     def grants(self, keys: Sequence[bytes], now: int) -> list[Grant]:
         """What these allowed one recipient and is not over, the newest first."""
@@ -183,14 +210,12 @@ class StateWrite(_Places):
             self._last[place] = position
         self._changed.update(found)
 
-    def finish(self, root: bytes, position: int | None = None) -> None:
-        """`root`: of the log at the position that it has come to, which may be behind the last record. Raises
-        lmdb.Error; then nothing is written.
+    def finish(self, root: bytes, position: int, entries: int) -> None:
+        """`root` and `entries`: of the log at the position that it has come to, which may be behind the last record.
+        Raises lmdb.Error; then nothing is written.
         """
-        if position is not None:
-            self.head = self.head._replace(position=position)
         self._put_places()
-        self._txn.put(HEAD_KEY, self.head._replace(root=root).pack())
+        self._txn.put(HEAD_KEY, self.head._replace(root=root, position=position, entries=entries).pack())
         self._txn.commit()
 
     def _put_places(self) -> None:

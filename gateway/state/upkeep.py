@@ -44,6 +44,9 @@ class FollowedLog(Protocol):
     def root(self, position: int) -> bytes | None:
         """Of all up to a position, 32 bytes: another one where anything of it is another. None: it is not as long."""
 
+    def entries(self, position: int) -> int:
+        """How many it has there, as whoever asks counts them."""
+
     def read(self, after: int) -> Iterator[tuple[int, Record]]:
         """The records behind a position, in their order, each with the position behind it. 0 is before the first."""
 
@@ -314,7 +317,7 @@ def fold_slice(held: StateMap, log: FollowedLog, epoch: int, *, anew: bool = Fal
         position = log.head if done else write.head.position
         root = log.root(position)
         assert root is not None
-        write.finish(root, position)
+        write.finish(root, position, log.entries(position))
         return again if done else None
 
 

@@ -190,7 +190,7 @@ def library(accounts):
             said = SaidOut(SIGNAL_PURPOSES, "form")
             with StateWrite(state._current()) as write:
                 write.fold(Record(10**9 + number, AT, reader, said, account=True), log.accounts * 2 + number)
-                write.finish(position)
+                write.finish(position, log.accounts * 2, 0)
         print(f"; a no of one of the accounts, with its commit {(time.process_time() - began) * 1e5:.0f} us")
         state.close()
 

@@ -34,7 +34,7 @@ AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 @pytest.fixture
 def house(folder):
     """One that keeps the state of its host."""
-    with open_house(folder, inside.settings(), dev=True, keeps_state=True) as opened:
+    with open_house(folder, inside.settings(), dev=True) as opened:
         yield opened
 
 

@@ -169,7 +169,7 @@ def test_who_was_forgotten_lies_in_no_file_of_the_state_once_the_next_process_ha
     acts["an unlink"]()
     house.writer.close()
     assert lies_in(folder, key), "the control: LMDB leaves it in pages"
-    with open_house(folder, inside.settings(), dev=True, keeps_state=True) as again:
+    with open_house(folder, inside.settings(), dev=True) as again:
         again.writer.submit(lambda _: None).result(60)
         assert not lies_in(folder, key)
         assert denies(again.keeper.state, who("account", "ann"))
@@ -184,7 +184,7 @@ def test_who_was_forgotten_by_a_process_that_ended_before_it_folded_is_forgotten
     house.writer._state = KeepsNone()
     acts["an unlink"]()
     house.writer.close()
-    with open_house(folder, inside.settings(), dev=True, keeps_state=True) as again:
+    with open_house(folder, inside.settings(), dev=True) as again:
         again.writer.submit(lambda _: None).result(60)
         assert not denies(again.keeper.state, who("phone", phone(1)))
         assert denies(again.keeper.state, who("account", "ann"))

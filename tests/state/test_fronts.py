@@ -162,7 +162,7 @@ def replaced(folder, seed):
     found = {each: after.get(each) for each in before if each != HEAD and after.get(each) != before[each]}
     with StateWrite(state._current()) as write:
         write.replace(found, len(log.records))
-        write.finish(log.root(len(log.records)), len(log.records))
+        write.finish(log.root(len(log.records)), len(log.records), len(log.records))
     wrong = wrong_fronts(state)[0]
     state.close()
     return wrong

@@ -29,9 +29,9 @@ def between():
     """What the planted fault does after its rows and before its position."""
 
 
-def finish_apart(self, root, position=None):
+def finish_apart(self, root, position, entries):
     """The planted fault: the position is written in another transaction than the rows."""
-    self.head = self.head._replace(position=self.head.position if position is None else position)
+    self.head = self.head._replace(position=position, entries=entries)
     self._put_places()
     self._txn.commit()
     between()

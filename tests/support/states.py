@@ -46,6 +46,9 @@ class ListedLog:
     def changed(self, after):
         return frozenset()
 
+    def entries(self, position):
+        return position
+
     def root(self, position):
         return self._roots[position] if position < len(self._roots) else None
 

@@ -92,8 +92,10 @@ class VerdictsBody(Struct, kw_only=True):
     dry_run: Literal[True] | UnsetType = UNSET
 
 
-def to_ask(body: wire.Check) -> Ask:
-    """A strict body as a question. Raises `Problem` for both or neither of recipient and recipients."""
+def to_ask(body: wire.Check, *, numbered: bool = False) -> Ask:
+    """A strict body as a question; `numbered`: see `Ask`. Raises `Problem` for both or neither of recipient and
+    recipients.
+    """
     if (body.recipient is None) == (body.recipients is None):
         raise Problem("malformed", "one of recipient and recipients", "/recipient")
     recipients = tuple(body.recipients or ()) if body.recipient is None else (body.recipient,)
@@ -110,6 +112,7 @@ def to_ask(body: wire.Check) -> Ask:
         collected=wire.day(body.collected, "/collected"),
         during_call=body.during_call,
         signals=wire.known_signals(body.signals),
+        numbered=numbered,
     )
     return _joined(ask, body.shared) if isinstance(body, wire.Joined) else ask
 
@@ -227,12 +230,12 @@ class Answering:
         """
         if not body.will_send or body.dry_run:
             return self.at_once(body, key, request)
-        ask = to_ask(body)
+        ask = to_ask(body, numbered=sees_entries(key))
         return self._shaped(body, key, *await self.announce("check", ask, request))
 
     def at_once(self, body: wire.Check, key: ApiKey, request: str) -> tuple[dict[str, Any], list[str]]:
         """The same for a check that announces nothing. Raises `Problem`."""
-        ask, at = to_ask(body), self.consent.clock()
+        ask, at = to_ask(body, numbered=sees_entries(key)), self.consent.clock()
         decided = self.decide("check", ask, request, Stands.POSSIBLE, dry_run=body.dry_run)
         return self._shaped(body, key, *decided, at)
 
