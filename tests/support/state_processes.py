@@ -90,6 +90,20 @@ def reads(pipe, folder, logs):
     state.close()
 
 
+def answers(pipe, folder):
+    """Tells each time that it is asked up to which position it would answer; None: it denies."""
+    state = HostState(folder)
+    with contextlib.suppress(EOFError):
+        while True:
+            pipe.recv()
+            try:
+                with state.moment() as moment:
+                    pipe.send(moment.head.position)
+            except StateRefused:
+                pipe.send(None)
+    state.close()
+
+
 def _wanted(wanted, key):
     return standing_of(key, wanted.get, NOW) if key in wanted else None
 
