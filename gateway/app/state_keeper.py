@@ -55,7 +55,7 @@ class _LogUntil(LedgerLog):
 class StateKeeper:
     """`tell` is told what is wrong with it, once each. `used`: how much the state has of what there is room for on its
     disk, 0 to 1, as of the last look. `at_once`: of how many rows a log's state is made before anything else; None: of
-    any.
+    any. `why`: why nobody is answered from it.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class StateKeeper:
         self.state, self._at_once = state, at_once
         self._store, self._tell, self._clock = store, tell, clock
         self._doubtful, self._tidy = True, True
-        self._why, self.used = "", 0.0
+        self.why, self.used = "", 0.0
         self._looks_at = self._copies_at = clock()
         self._stop = threading.Event()
         self._busy: threading.Thread | None = None
@@ -151,7 +151,7 @@ class StateKeeper:
     def alarms(self) -> list[str]:
         """What somebody has to look at."""
         full = ["the state takes more than half of what its disk has room for"] if self.used > HALF else []
-        return [*full, *([f"the state does not follow the ledger, so checks deny: {self._why}"] if self._why else [])]
+        return [*full, *([f"the state does not follow the ledger, so checks deny: {self.why}"] if self.why else [])]
 
     def close(self, db: sqlite3.Connection | None) -> None:
         """A clean end; under the writers' lock if it can be had: `db` is None where not."""
@@ -216,6 +216,6 @@ class StateKeeper:
             self._busy = None
 
     def _say(self, why: str) -> None:
-        news, self._why = why != self._why, why
+        news, self.why = why != self.why, why
         if why and news:
             self._tell(f"the state of this host does not follow the ledger, so its checks deny: {why}")

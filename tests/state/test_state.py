@@ -48,6 +48,9 @@ class Told(Log):
     def root(self, position):
         return self.log.root(position)
 
+    def entries(self, position):
+        return self.log.entries(position)
+
     def changed(self, after):
         return self.log.changed(after)
 
@@ -105,6 +108,14 @@ def standing(state, name):
         return moment.standing(of(name), LATER)
 
 
+def changed_last(state, *names):
+    """The position of the last change of all that stands of these."""
+    with state.moment() as moment:
+        for name in names:
+            moment.standing(of(name), LATER)
+        return moment.latest
+
+
 def refuses(state):
     with pytest.raises(StateRefused), state.moment():
         pass
@@ -124,17 +135,19 @@ def test_what_one_says_is_read_through_the_other_and_a_stranger_has_nothing(open
 def test_a_check_learns_when_what_it_rests_on_changed_last(opened, told):
     state = opened()
     state.catch_up(told)
+    assert changed_last(state, "tablet") == 3, "when it was linked: a name that her phone got adds nothing"
+    assert changed_last(state, "browser", "somebody") == 5
     with state.moment() as moment:
-        assert moment.seen([of("tablet")], LATER).moved == 3, (
-            "when it was linked: a name that her phone got adds nothing"
-        )
-    with state.moment() as moment:
-        assert moment.seen([of("browser"), of("somebody")], LATER)[::2] == (5, 5)
+        before = moment.reached
     told.no("phone", Purpose.SENSITIVE)
     state.catch_up(told)
+    assert changed_last(state, "tablet", "browser") == 6
     with state.moment() as moment:
-        seen = moment.seen([of("tablet"), of("browser")], LATER)
-        assert (seen.position, seen.moved, len(seen.standings)) == (6, 6, 2)
+        assert moment.reached[1] == moment.head.entries == 6
+        assert not moment.moved([of("browser"), of("somebody")], before)
+        assert moment.moved([of("browser"), of("tablet")], before)
+    with state.moment() as moment:
+        assert moment.moved([], ("another generation", 6)), "nobody knows which of two is the later"
 
 
 def test_a_void_reaches_whoever_rests_on_that_screen_and_no_row_is_written(opened, told):
@@ -145,8 +158,7 @@ def test_a_void_reaches_whoever_rests_on_that_screen_and_no_row_is_written(opene
     told.void("dark")
     state.catch_up(told)
     assert standing(state, "browser").denies(Purpose.SENSITIVE)
-    with state.moment() as moment:
-        assert moment.seen([of("browser")], LATER).moved == len(told.records)
+    assert changed_last(state, "browser") == len(told.records)
 
 
 def test_the_next_process_goes_on_from_where_the_last_one_was_killed(opened, told):
