@@ -1,7 +1,7 @@
 """The composition root: opens one installation, for the service, the command line and the replica. The only place that
 reads the clock, the keys and the settings and ties the rooms together.
 
-Also what checks read beside the ledger's own table (the mirror of this host, leases of replicas), and how each
+Also what checks read (the state of this host, leases of replicas), and how each
 recipient is told: a signed POST, deletions by the IAB's framework where it takes those, and the operator's own system
 of accounts.
 """
@@ -59,7 +59,6 @@ from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.examination import Examination, Stop
 from gateway.ledger.leases import Leases, Terms
 from gateway.ledger.log_reader import LogReader
-from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.note import Signer
 from gateway.ledger.outbox import OutboxKind
 from gateway.ledger.prune import Plan
@@ -80,11 +79,6 @@ from gateway.state.upkeep import HostState
 Clock = Callable[[], datetime]
 
 
-def configured_mirror(folder: Path, settings: Settings) -> contextlib.closing[Mirrored]:
-    size = settings.mirror.map_mib * 2**20
-    return contextlib.closing(Mirrored(folder, enabled=settings.mirror.enabled, size=size))
-
-
 def leases(store: Store, settings: Settings) -> contextlib.closing[Leases]:
     terms = Terms(settings.replicas.term_ms / 1000, settings.replicas.leases)
     return contextlib.closing(Leases(store, terms, boot_seconds))
@@ -96,7 +90,7 @@ def looked_up(
     """What checks read: the state, which the writer's first batch finds as its log is."""
     with contextlib.suppress(StoreUnavailable):
         writer.submit(lambda _: None).result()
-    facts = stack.enter_context(contextlib.closing(StandingTable(store, watch, clock)))
+    facts = stack.enter_context(contextlib.closing(StandingTable(store, watch)))
     return StateLookup(keeper.state, watch, clock, facts)
 
 
@@ -161,7 +155,6 @@ class House:
     secrets: Secrets
     fresh: Callable[[], bool]  # whether checks may trust the ledger
     witnessing: Witnessing
-    mirrored: Mirrored
     keeper: StateKeeper
 
 
@@ -180,7 +173,7 @@ def open_house(
     witnesses, secrets = witnesses_of(settings), secret_files.load_secrets(folder)
     said_in = settings.signals.gpp_sections
     publisher, (kept, later) = publisher_of(folder, settings, secrets), kept_beside(folder, settings, secrets)
-    with configured_mirror(folder, settings) as mirrored, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         stop = _opened(stack, folder, patient=patient)
         store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
         keeper = _keeper(stack, store, secrets, patient=patient)
@@ -188,7 +181,7 @@ def open_house(
         watch = FileWatch(folder, len(secrets.peppers), judge=judge, waits=waits, tell=tell, mark=secrets.mark)
         stack.callback(watch.stop)
         unfinished = _start(watch, folder, secrets, patient=patient)
-        writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored, state=keeper)
+        writer = Writer(store, vault, watch, publisher, unfinished=unfinished, state=keeper)
         _take_in(stack, writer, Intake(kept, writer, watch, later))
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
         lookup = looked_up(stack, store, keeper, watch, writer, clock)
@@ -202,14 +195,14 @@ def open_house(
         disclosing = Disclosing(checks, people, writer, decisions, clock, window, counting.disclosed)
         consent = Consent(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
-            clock=clock, emergency=kept, later=later, why=lambda: watch.why, send_window=window,
+            clock=clock, emergency=kept, later=later, why=lambda: watch.why or keeper.why, send_window=window,
             leases=stack.enter_context(leases(store, settings)),
             effective_within=_effective_within(window, recipients.values()), counted=disclosing.settled,
         )  # fmt: skip
         yield House(
             consent=consent, sharing=sharing, disclosing=disclosing, vault=vault, writer=writer, secrets=secrets,
             telling=Telling(writer, due, secrets, clock, settings.delivery.calendar(), counting.tried),
-            codes=_codes(folder, settings, secrets, writer, clock, dev=dev), fresh=watch.fresh, mirrored=mirrored,
+            codes=_codes(folder, settings, secrets, writer, clock, dev=dev), fresh=watch.fresh,
             witnessing=Witnessing(folder, log, witnesses, submit, settings.ledger.witness_seconds), keeper=keeper,
         )  # fmt: skip
 

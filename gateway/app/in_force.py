@@ -20,7 +20,7 @@ from gateway.ledger import documents
 from gateway.ledger.documents import Document
 from gateway.settings.load import Settings
 
-MACHINE = ("listen", "mirror", "recipients", "controller", "mail")  # of this machine, or in a document of their own
+MACHINE = ("listen", "recipients", "controller", "mail")  # of this machine, or in a document of their own
 PAGES = ("site", "rehearsal")  # what is under an address there is for anybody to read; elsewhere it may be a key
 FOR_EVER = "nothing is removed because of its age"
 

@@ -29,7 +29,6 @@ from gateway.ledger import backup, examination, rotate, schema
 from gateway.ledger.backup import NewLogBegun
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.note import Checkpoint
 from gateway.ledger.store import SqliteStore
 from gateway.ledger.subjects import moment
@@ -100,7 +99,6 @@ def _writing(folder: Path, settings: Settings, secrets: Secrets, applied: int) -
         lambda: Vault(folder, secrets.wraps),
         watch,
         publisher_of(folder, settings, secrets),
-        mirrored=Mirrored(folder),  # one under the older keys is taken away
     )
     try:
         yield writer

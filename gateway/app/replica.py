@@ -73,7 +73,7 @@ class Copy:
         self.clock = clock
         self.recipients: Mapping[str, Recipient] = settings.registry(dev=dev)
         self._window = timedelta(milliseconds=settings.share.send_window_ms)
-        peppers, size = enrolled.peppers, settings.mirror.map_mib * 2**20
+        peppers, size = enrolled.peppers, settings.replicas.map_mib * 2**20
         self.follower = Follower(folder, feed, len(peppers), boot_clock, size=size, tell=tell)
         lookup = MirrorLookup(self.follower, self.follower.fresh, clock, len(peppers))
         people = People(

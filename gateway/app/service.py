@@ -252,7 +252,7 @@ class Doors:
         proofs = routes.proofs(house, self.settings, dev=self.dev)
         health = Health(
             consent=consent, telling=house.telling, credentials=credentials, counters=metrics, environment=named,
-            shown=page.shipped_notices(), mirrored=house.mirrored, rehearsed=self.rehearsing,
+            shown=page.shipped_notices(), state=house.keeper, rehearsed=self.rehearsing,
             witnessed=house.witnessing, codes=codes,
         )  # fmt: skip
         queries = DisclosureQueries(consent, self.folder, credentials, proofs)

@@ -60,7 +60,7 @@ class _LogUntil(LedgerLog):
 class StateKeeper:
     """`tell` is told what is wrong with it, once each. `used`: how much the state has of what there is room for on its
     disk, 0 to 1, as of the last look. `at_once`: of how many rows a log's state is made before anything else; None: of
-    any.
+    any. `why`: why nobody is answered from it.
     """
 
     def __init__(

@@ -203,7 +203,6 @@ class Consent:
             return answer_of(written)
 
         def job(tx: Transaction) -> tuple[bytes, bool, dict[Purpose, int], int]:
-            tx.relied.update(key for subject in everybody for key in subject.keys)
             answer, replayed = idempotency.once(tx, kept.repeat, milliseconds(choice.at), lambda: act(tx))
             return answer, replayed, still_out_of.last_out(tx, subjects), changes.revision(tx.db)
 

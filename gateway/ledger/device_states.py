@@ -121,13 +121,6 @@ LINES = f"""
 SELECT d.seq, {BODY}, a.mark FROM detail d{JOINED} LEFT JOIN acted a ON a.seq = d.seq WHERE d.key = ?
 """  # noqa: S608 - the pieces are ours
 ACTS = f"SELECT d.at, {BODY} FROM acted a JOIN detail d ON d.seq = a.seq{JOINED} WHERE a.mark = ? AND a.seq >= ?"  # noqa: S608
-# Whoever has or had an identifier, by any of its names.
-NAMES = """(
-  SELECT ?1 UNION SELECT canonical FROM name WHERE alias = ?1
-  UNION SELECT alias FROM name WHERE canonical IN (SELECT ?1 UNION SELECT canonical FROM name WHERE alias = ?1)
-)"""
-LINKS = f"SELECT account, claimed, until, start, ended FROM link WHERE identifier IN {NAMES}"  # noqa: S608 - ours
-WORDS = f"SELECT band FROM age_word WHERE key IN {NAMES}"  # noqa: S608 - ours
 
 
 def follow_installation(
@@ -242,16 +235,3 @@ def last_out(read: Read, mark: str, since: int = 0) -> dict[Purpose, int]:
             said = widened(Purpose(purpose) for purpose in leaf.get("p", ()) if purpose in set(Purpose))
             latest.update((purpose, max(at, latest.get(purpose, 0))) for purpose in said)
     return latest
-
-
-def words_of(read: Read, key: bytes) -> list[str]:
-    """How old installations said that somebody is, by any name of an id."""
-    return [band for (band,) in read(WORDS, (key,))]
-
-
-def links_of(read: Read, key: bytes, now: int) -> list[tuple[bytes, bool, bool]]:
-    """(account, whether only an app's word ties them, whether it has it now) of all that have or had an identifier."""
-    return [
-        (account, bool(claimed), ended is None and start <= now and (until is None or until > now))
-        for account, claimed, until, start, ended in read(LINKS, (key,))
-    ]

@@ -141,7 +141,6 @@ def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> W
     know(tx, subject, milliseconds(choice.at))
     no_news = grants.is_answered if choice.source == Source.GPC else travel.already_out
     if no_news(tx, subject.key, choice.purposes):
-        tx.relied.update(subject.keys)
         return None
     return write(tx, subject, choice, request)
 

@@ -19,7 +19,6 @@ from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import erasure_steps
 from gateway.ledger.errors import LedgerRefused, NothingKept, StoreUnavailable
 from gateway.ledger.merkle import Frontier
-from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.store import Store
 from gateway.ledger.tree import Tree
@@ -64,9 +63,7 @@ class KeptState(Protocol):
 
 
 class Transaction:
-    """The open transaction, as jobs see it. `size` counts the entries, its own included. `relied`: keys of whom a job
-    answers that something was on record already; the mirror has to say so too before that is answered.
-    """
+    """The open transaction, as jobs see it. `size` counts the entries, its own included."""
 
     def __init__(self, db: sqlite3.Connection, persons: Persons) -> None:
         self.db = db
@@ -74,7 +71,6 @@ class Transaction:
         size, packed = db.execute("SELECT size, frontier FROM head").fetchone()
         self.size: int = size
         self.unfinished = False  # an erasure began in it
-        self.relied: set[bytes] = set()
         self.unsettled: dict[bytes, tuple[int, int]] | None = None  # see standing_rows.settle
         self._tree = Tree(db, Frontier(self.size, packed))
 
@@ -128,11 +124,9 @@ class Writer:
         publisher: Publisher,
         *,
         unfinished: bool = False,
-        mirrored: Mirrored | None = None,
         state: KeptState | None = None,
     ) -> None:
         self.store = store
-        self._mirrored = mirrored or Mirrored()
         self._state = state
         self._open_vault = open_vault
         self._watch = watch
@@ -193,8 +187,7 @@ class Writer:
             self._keep_state()
         while open_:
             batch, open_ = self._next_batch()
-            # While failing, an empty commit asks whether it still does; one also brings a mirror up to date.
-            if batch or self._failing or self._mirrored.wants():
+            if batch or self._failing:  # while failing, an empty commit asks whether it still does
                 self._write(batch)
             self._finish_erasures()
             self._zero_some()
@@ -217,7 +210,6 @@ class Writer:
         """One batch. Whatever happens, its futures are answered and the thread goes on."""
         self._busy_since = time.monotonic()
         try:
-            self._mirrored.prepare()
             with self.store.held():
                 outcomes = self._commit(batch)
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing was kept, and the thread must go on
@@ -272,7 +264,6 @@ class Writer:
     def _commit(self, batch: list[tuple[Job[Any], Future[Any]]]) -> list[tuple[Future[Any], Any, BaseException | None]]:
         db, vault = self._connection()
         self._watch.prove_file()
-        self._mirrored.ready(db)
         db.execute("BEGIN IMMEDIATE")
         try:
             self._watch.prove_peppers(db)
@@ -281,7 +272,6 @@ class Writer:
             outcomes = [(future, *self._one(transaction, job)) for job, future in batch]
             if transaction.size != before:
                 transaction.write_head()
-            self._mirrored.tighten(transaction)  # denies first: too early is safe
             vault.commit()  # a key without an entry is harmless, an entry without its key is not
             db.execute("COMMIT")
             self._unfinished |= transaction.unfinished
@@ -289,13 +279,11 @@ class Writer:
             vault.rollback()
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            self._mirrored.put_back(db)
             raise
         self._watch.prove_file()  # what was committed into a file that is lost is not acknowledged
         if self._file != self._watch.adopted:
             raise FileMoved("another file became the ledger meanwhile")
         self._publisher.publish(db)  # signed after it is durable, answered after it may be signed
-        self._mirrored.loosen(db)
         if self._state is not None:
             self._state.keep(db)
         return outcomes

@@ -1,5 +1,5 @@
-"""The look-up: standings and grants by key, in process, without a queue or a thread hop; and the one on a memory map,
-which checks read where mirroring is on, and on every replica.
+"""What checks look up: standings and grants by key, in process, without a queue or a thread hop; and the look-up of a
+replica, on its map.
 
 `check()` is a plain function and calls this. Who answers must be fresh: an answer from a store that may have moved
 or stopped is refused with `Stale`, and the verdict is then a deny. Nothing is answered from a map but where somebody
@@ -10,7 +10,7 @@ old proof.
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
@@ -25,6 +25,10 @@ class LookupRefused(Exception):
 
 class Stale(LookupRefused):
     """Nobody has proved lately that the store is the one that is being written."""
+
+
+class OnlyTheGateway(LookupRefused):
+    """A replica does not know that."""
 
 
 class RowUnreadable(LookupRefused):
@@ -114,7 +118,7 @@ class RowSource(Protocol):
 
 
 class MirrorLookup:
-    """A `Lookup`. `peppers`: under how many the caller's keys are. `beside`: who knows what a map does not have."""
+    """A `Lookup` of a replica. `peppers`: under how many the caller's keys are."""
 
     def __init__(
         self,
@@ -122,13 +126,11 @@ class MirrorLookup:
         fresh: Callable[[], bool],
         clock: Callable[[], datetime],
         peppers: int,
-        beside: Lookup | None = None,
     ) -> None:
         self._source = source
         self._fresh = fresh
         self._clock = clock
         self._peppers = peppers
-        self._beside = beside
 
     def seen(self, keys: Sequence[bytes], *, numbered: bool = False) -> Seen:  # noqa: ARG002 - a row has its number
         head, rows = self._read(keys)
@@ -142,12 +144,11 @@ class MirrorLookup:
             raise RowUnreadable(str(error)) from error
 
     def proof(self) -> float | None:
-        """A replica has none by name: it is asked each time."""
-        return self._beside.proof() if self._beside else None
+        """None by name: it is asked each time."""
+        return None
 
     def version(self) -> object:
-        """By the table: a denial is in the map before it is there, what loosens may come half a second late."""
-        return self._read(())[0].size, self._other().version()
+        return self._read(())[0].revision
 
     def changed_since(self, keys: Sequence[bytes], reached: Reached) -> bool:
         return self.log() != reached.generation or any(row.changed >= reached.position for row in self._rows(keys))
@@ -157,31 +158,13 @@ class MirrorLookup:
         found = [grant for row in self._rows(keys) for grant in row.grants(now)]
         return sorted(found, key=lambda grant: grant.seq or 0, reverse=True)
 
-    def tied(self, account: bytes, identifier: bytes) -> bool:
-        return self._other().tied(account, identifier)
-
-    def links_of(self, key: bytes) -> list[tuple[bytes, bool, bool]]:
-        return self._other().links_of(key)
-
-    def words_of(self, key: bytes) -> list[str]:
-        return self._other().words_of(key)
-
-    def alone(self, mark: str, device: bytes, keys: Sequence[bytes]) -> frozenset[Purpose]:
-        return self._other().alone(mark, device, keys)
-
     def log(self) -> str:
         return self._read(())[0].log
 
-    def voided(self, ui: str) -> bool:
-        return self._other().voided(ui)
+    def _unknown(self, *_: Any, **__: Any) -> Any:
+        raise OnlyTheGateway
 
-    def event(self, seq: int) -> str | None:
-        return self._other().event(seq)
-
-    def _other(self) -> Lookup:
-        if self._beside is None:
-            raise LookupRefused("only the gateway itself knows that")
-        return self._beside
+    tied = links_of = words_of = alone = voided = event = _unknown
 
     def _rows(self, keys: Sequence[bytes]) -> list[MirrorRow]:
         try:

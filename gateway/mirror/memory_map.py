@@ -1,4 +1,4 @@
-"""The file of the mirror: rows by key in an LMDB environment that every process of the host has mapped.
+"""The file of a replica: rows by key in an LMDB environment.
 
 One folder a generation (`mirror/<random>/`), `mirror/current` leads to the one in force. Whoever replaces it says so in
 the old one first, so that nobody reads on from there. Not synced: after a boot of the kernel it is made anew, so it
@@ -11,7 +11,7 @@ import secrets
 import shutil
 import struct
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import lmdb
 
 FOLDER, CURRENT, FILE = "mirror", "current", "data.mdb"
 MAX_READERS = 1024
-HEAD, PENDING, LEFT = b"head", b"pending", b"left"  # no key of a row: those have 16 bytes
+HEAD = b"head"  # no key of a row: those have 16 bytes
 KEY_BYTES = 16
 # format, retired, boot, ledger, device, inode, peppers, size, revision; then the log's name
 HEAD_FORM = struct.Struct(">B?16s16sQQIQQ")
@@ -67,10 +67,6 @@ class Head:
             + self.log.encode()
         )
 
-    def mirrors(self, other: "Head") -> bool:
-        """Whether both are of one file of one ledger, under the same peppers, in the same boot."""
-        return replace(self, size=0, revision=0, retired=False) == replace(other, size=0, revision=0, retired=False)
-
 
 NOBODY = Head(b"", b"", 0, 0, 0, 0, 0, "", retired=True)
 
@@ -108,81 +104,22 @@ class MemoryMap:
     def head(self) -> Head:
         return self.read(())[0]
 
-    def rows(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-        """The rows that exist, by key."""
-        with self.env.begin() as txn:
-            return {key: row for key in keys if (row := txn.get(key)) is not None}
-
-    def pending(self) -> list[bytes]:
-        """The keys whose rows were tightened for a batch that has not come to its end."""
-        with self.env.begin() as txn:
-            listed = txn.get(PENDING) or b""
-        return [listed[at : at + KEY_BYTES] for at in range(0, len(listed), KEY_BYTES)]
-
-    def left(self) -> bool:
-        """Whether a row went since it was made: LMDB leaves what it held in pages that are used again or never."""
-        with self.env.begin() as txn:
-            return txn.get(LEFT) is not None
-
-    def write(
-        self, rows: Mapping[bytes, bytes | None], head: Head | None = None, pending: Sequence[bytes] = ()
-    ) -> None:
-        """All of it at once; None takes a row away. Without a head it stays as it is. Raises `MapRefused`: nothing was
-        written.
-        """
+    def write(self, rows: Mapping[bytes, bytes], head: Head) -> None:
+        """All of it at once. Raises `MapRefused`: nothing was written."""
         try:
             with self.env.begin(write=True) as txn:
                 for key, row in rows.items():
-                    if row is None:
-                        if txn.delete(key):
-                            txn.put(LEFT, b"")
-                    else:
-                        txn.put(key, row)
-                txn.put(PENDING, b"".join(pending))
-                if head is not None:
-                    txn.put(HEAD, head.pack())
+                    txn.put(key, row)
+                txn.put(HEAD, head.pack())
         except lmdb.MapFullError as error:
             raise MapFull("the map is full") from error
         except lmdb.Error as error:
             raise MapRefused(f"{type(error).__name__}: {error}") from error
 
-    def fill(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        """Rows in the order of their keys, into an empty map. Raises `MapFull`."""
-        try:
-            with self.env.begin(write=True) as txn:
-                txn.cursor().putmulti(rows, append=True)  # type: ignore[arg-type]  # it takes any iterable
-        except lmdb.MapFullError as error:
-            raise MapFull("the map is full") from error
-
     def retire(self) -> None:
         """Nobody answers from this one any more."""
         with contextlib.suppress(MapRefused, lmdb.Error):
             self.write({}, replace(self.head(), retired=True))
-
-    def is_current(self) -> bool:
-        """Whether the path still leads here, to the very file."""
-        try:
-            here = (self.folder.parent / CURRENT).resolve(strict=True)
-            return here == self.folder and _name(here / FILE) == self._file
-        except OSError:
-            return False
-
-    def check_readers(self) -> int:
-        """Takes away what readers that were killed had left: their pages could never be used again. How many."""
-        with contextlib.suppress(lmdb.Error):
-            return int(self.env.reader_check())
-        return 0
-
-    def used(self) -> float:
-        """How much of the map is taken, 0 to 1: pages that were ever used."""
-        page = int(self.env.stat()["psize"])
-        info = self.env.info()
-        return float((info["last_pgno"] + 1) * page / info["map_size"])
-
-    @property
-    def size(self) -> int:
-        """Of the map, in bytes."""
-        return int(self.env.info()["map_size"])
 
     def close(self) -> None:
         _let_go(self.folder)
@@ -242,15 +179,6 @@ def put_in_force(made: MemoryMap, before: MemoryMap | None) -> None:
     for other in made.folder.parent.iterdir():
         if other.is_dir() and not other.is_symlink() and other != made.folder:
             shutil.rmtree(other, ignore_errors=True)
-
-
-def take_away(folder: Path) -> None:
-    """No map is in force, and nobody answers from the one that was. Under the writers' lock."""
-    if not (folder / FOLDER / CURRENT).is_symlink():
-        return
-    with contextlib.suppress(MapRefused), contextlib.closing(open_current(folder)) as before:
-        before.retire()
-    (folder / FOLDER / CURRENT).unlink(missing_ok=True)
 
 
 def _take(path: Path, size: int) -> MapOpened:

@@ -6,13 +6,13 @@ All that a verdict asks of an identifier, and nothing that says who it is: neith
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from gateway.choice.law import AGES
 from gateway.choice.question import Grant
-from gateway.choice.standing import IN_BITS, OUT_BITS, Standing
+from gateway.choice.standing import Standing
 from gateway.terms import DataClass, GrantKind, Purpose
 
 FORMAT = 1  # of the bytes; whoever knows another one reads nothing from them
@@ -74,32 +74,6 @@ class MirrorRow:
             for to, purpose, data, kind, seq, until in self.allowed
             if until is None or until > now
         ]
-
-    def tightened(self, before: "MirrorRow | None") -> "MirrorRow":
-        """What may be answered while nobody knows yet whether this row or the one before it will hold: the denies of
-        both, and only such allows as both have. `changed` is the later, so that a second check asks again. Whoever was
-        out of all that already is out by the entry of before; what is denied anew is denied by one that nobody can name
-        before it is there.
-        """
-        old = before or MirrorRow()
-        own, travelled = _strictest(self.own, old.own), (self.travelled | old.travelled) & OUT_BITS
-        was = (old.own | old.travelled) & OUT_BITS
-        anew = (own | travelled) & OUT_BITS & ~was
-        return replace(
-            self,
-            seq=None if anew else old.seq if was else self.seq,
-            own=own,
-            travelled=travelled,
-            age_band=_youngest(self.age_band, old.age_band),
-            linked=min(self.linked, old.linked),
-            changed=max(self.changed, old.changed),
-            informed=self.informed & old.informed,
-            parental=self.parental & old.parental,
-            grown=self.grown or old.grown,
-            told=old.told,
-            cpni_told=old.cpni_told,
-            allowed=tuple(each for each in self.allowed if each in old.allowed),
-        )
 
 
 def pack(
@@ -213,16 +187,6 @@ def _band(age: int) -> str | None:
 def _allowed(said: Sequence[Any]) -> Allowed:
     to, purpose, data, kind, seq, until = said
     return to, purpose, data, kind, seq, until
-
-
-def _strictest(one: int, other: int) -> int:
-    """Own bits: out where either says so, in where both do."""
-    return (one | other) & OUT_BITS | one & other & IN_BITS
-
-
-def _youngest(one: str | None, other: str | None) -> str | None:
-    known = [band for band in (one, other) if band is not None]
-    return min(known, key=AGES.index, default=None)
 
 
 def _day(ordinal: int) -> date | None:

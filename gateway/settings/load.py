@@ -30,7 +30,6 @@ from gateway.settings.sections import (
     Erasure,
     Ledger,
     MailSettings,
-    Mirror,
     RehearsalSettings,
     Replicas,
     Retention,
@@ -267,7 +266,6 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
     cpni: Cpni
     aggregate: Aggregate
     ledger: Ledger
-    mirror: Mirror
     replicas: Replicas
     retention: Retention
     witnesses: dict[Label, WitnessSettings]

@@ -582,7 +582,7 @@ class TestHowAnOptInWasGiven:
         assert state(consent, account) == "opted_out"
 
     async def test_is_not_asked_about_while_nobody_knows_which_screens_are_void(self, consent, account, said):
-        consent.checks._lookup._watch.fresh_until = 0.0
+        consent.checks._lookup._vouches.fresh_until = 0.0
         with pytest.raises(StoreUnavailable):
             consent.ask_to_confirm([account], said("opt_in", ui="fair"))
 
@@ -592,7 +592,7 @@ class TestHowAnOptInWasGiven:
     ):
         token, _ = consent.ask_to_confirm([account], said("opt_in", ui=ui))
         with monkeypatch.context() as away, pytest.raises(StoreUnavailable):
-            away.setattr(consent.checks._lookup._watch, "fresh", lambda: False)
+            away.setattr(consent.checks._lookup._vouches, "fresh", lambda: False)
             await consent.confirm(token, SHOWN.notice)
         assert (await consent.confirm(token, SHOWN.notice)).standing == {"sale": "opted_in"}
 

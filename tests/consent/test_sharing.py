@@ -400,7 +400,7 @@ async def test_a_store_that_went_away_after_the_intention_stops_the_row(house, f
 
     async def then_away(*asked, **more):
         left = await intended(*asked, **more)
-        sharing._checks._lookup._watch.failed()
+        sharing._checks._lookup._vouches.failed()
         return left
 
     sharing._intend = then_away

@@ -79,7 +79,7 @@ class Story:
         return self.do(lambda tx: links.release(tx, thing, self.now))
 
     def standing(self, subject):
-        return next(iter(self.lookup.seen([subject.key]).standings), Standing())
+        return next(iter(self.lookup.seen([subject.key], numbered=True).standings), Standing())
 
     def sales(self, *subjects):
         return [self.standing(subject).states()["sale"] for subject in subjects]

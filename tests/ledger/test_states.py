@@ -124,7 +124,7 @@ class TestAnEntry:
 
     def test_is_the_one_that_the_standing_names(self, house, device, begin):
         written = begin(device)
-        [standing] = house.consent.checks._lookup.seen([device.key]).standings
+        [standing] = house.consent.checks._lookup.seen([device.key], numbered=True).standings
         assert standing.seq == written.seq
 
     def test_about_what_never_began_is_none(self, device, end, entries):

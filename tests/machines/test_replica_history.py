@@ -83,8 +83,6 @@ class World:
         stack.callback(self.over.set)
 
     def start_gateway(self, stack):
-        os.environ["GATEWAY_MIRROR__ENABLED"] = "true"
-        stack.callback(os.environ.pop, "GATEWAY_MIRROR__ENABLED")
         self.gateway = Service(free_port(), self.folder / "data", self.folder / "log", module=self.module)
         stack.callback(self.gateway.stop)
         self.gateway.start()
@@ -317,8 +315,8 @@ def test_the_control_without_waiting_for_replicas_a_check_allows_too_late(tmp_pa
     assert found["server"]
 
 
-def test_the_control_with_the_mirrors_order_turned_round_a_check_allows_too_late(tmp_path, figure):
-    world = World(tmp_path, "support.mirrors_too_late")
+def test_the_control_answered_before_the_state_has_it_a_check_allows_too_late(tmp_path, figure):
+    world = World(tmp_path, "support.folds_too_late")
     world.among = lambda: max(0, world.next - 1)  # whoever opts out now
     with contextlib.ExitStack() as stack:
         world.start_gateway(stack)
@@ -327,5 +325,5 @@ def test_the_control_with_the_mirrors_order_turned_round_a_check_allows_too_late
             world.people_opt_out(1)
             world.until_too_late("gateway")
     found = world.too_late(world.checks)
-    figure("replicas, control mirror turned round", f"{len(world.took)} opt-outs, {len(found)} checks too late")
+    figure("replicas, control folded too late", f"{len(world.took)} opt-outs, {len(found)} checks too late")
     assert found

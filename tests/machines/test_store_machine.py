@@ -47,8 +47,8 @@ from gateway.app.maintenance import RekeyKind
 from gateway.consent.verbs import Refused
 from gateway.ledger import idempotency, publisher, schema
 from gateway.ledger.erasure import ENTRY
-from gateway.ledger.table import StandingTable
 from gateway.mirror.lookup import Seen
+from gateway.state.lookup import StateLookup
 from gateway.terms import Erasing
 
 pytestmark = pytest.mark.slow
@@ -423,7 +423,7 @@ def test_an_opt_in_that_was_asked_for_before_an_older_copy_was_put_back_is_asked
 def test_the_control_a_gate_that_forgets_somebody_is_found(lives, monkeypatch):
     lives.opt_out("ann")
     lives.the_gate_says_what_everybody_said_last()
-    monkeypatch.setattr(StandingTable, "seen", lambda self, keys: Seen(lives.log.size, ()))
+    monkeypatch.setattr(StateLookup, "seen", lambda self, keys, **_: Seen(lives.log.size, (), None))
     with pytest.raises(AssertionError):
         lives.the_gate_says_what_everybody_said_last()
 

@@ -123,24 +123,6 @@ def _checked(state, act):
     return state if act.event == state.event else None
 
 
-def without_early_denies(history):
-    """The history without the checks that denied for an opt-out that is not on record yet, which no entry can be named
-    for: a mirror has the denies of a batch before its commit (too early is safe). Only while such an opt-out is under
-    way; any other deny without an entry stays, and has no order.
-    """
-    under_way = defaultdict(list)
-    for one in history:
-        if isinstance(one.act, No):
-            under_way[one.subject].append(one)
-    return [one for one in history if not _is_early(one, under_way[one.subject])]
-
-
-def _is_early(one, opting_out):
-    if not isinstance(one.act, Check) or one.act.word != "out" or one.act.event is not None:
-        return False
-    return any(each.call <= one.answered and one.call <= each.answered for each in opting_out)
-
-
 def without_order(history):
     """The subjects whose history cannot have happened one after another, with that history."""
     by_subject = defaultdict(list)

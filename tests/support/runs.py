@@ -28,7 +28,7 @@ LONGEST = (
     "tests/rehearsal/test_rehearsal.py", "tests/browser/test_bidders_in_chromium.py",
     "tests/flows/test_installed_alone.py", "tests/cli/test_old_list.py", "tests/choice/test_law_tables.py",
     "tests/choice/test_verdict_grid.py", "tests/client/test_client.py", "tests/ledger/test_erasure_verified.py",
-    "tests/flows/test_share_without_end.py", "tests/machines/test_travel_machine.py", "tests/ledger/test_mirrored.py",
+    "tests/flows/test_share_without_end.py", "tests/machines/test_travel_machine.py",
     "tests/web/test_answers_as_described.py", "tests/machines/test_look_alike_machine.py",
 )  # fmt: skip
 TOO_LONG = 0.7  # seconds of processor time: such a test is marked slow

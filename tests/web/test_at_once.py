@@ -140,6 +140,6 @@ async def test_no_sealed_cookie_of_ours_reaches_the_site(house, cookie):
     assert door.site.got("cookie") == ["a=1; b=2"]
 
 
-async def test_the_same_holds_where_checks_read_the_memory_map(folder):
-    with open_house(folder, inside.settings(mirror__enabled="true"), dev=True) as house:
+async def test_the_same_holds_where_another_process_keeps_the_state_too(folder):
+    with open_house(folder, inside.settings(), dev=True) as house, open_house(folder, inside.settings(), dev=True):
         await holds_at_once(house, 5)

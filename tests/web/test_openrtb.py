@@ -190,7 +190,7 @@ async def test_while_the_ledger_is_away_nobody_is_sent(keyed, app, monkeypatch):
     def away(*_):
         raise Stale("away")
 
-    monkeypatch.setattr("gateway.ledger.table.StandingTable.seen", away)
+    monkeypatch.setattr("gateway.state.lookup.StateLookup.seen", away)
     answer = await ask(keyed, bid())
     assert (answer.headers["gateway-verdict"], answer.headers["gateway-reason"]) == ("contextual", "stale")
     assert gaid(1) not in answer.text
@@ -405,7 +405,7 @@ async def test_while_the_ledger_is_away_what_looks_like_an_id_goes_and_the_aucti
     def away(*_):
         raise Stale("away")
 
-    monkeypatch.setattr("gateway.ledger.table.StandingTable.seen", away)
+    monkeypatch.setattr("gateway.state.lookup.StateLookup.seen", away)
     answer = await ask(keyed, bid(id=SLOT, **with_bidders(ix={"siteId": ZONE}, adf={"mid": 7})))
     assert answer.headers["gateway-verdict"] == "contextual"
     assert (answer.json()["id"], ZONE in answer.text) == (SLOT, False)

@@ -26,7 +26,6 @@ from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.evidence import YoungestRehearsal
-from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.schema import has_reset_bug
 from gateway.signals.cmp_cookies import NAMES
 from gateway.terms import DataClass, Purpose, Reason, Role
@@ -95,8 +94,8 @@ class LedgerState(Struct):
     entries: int | None
 
 
-class MirrorState(Struct):
-    """`used`: which part of its map."""
+class StateShown(Struct):
+    """What checks read. `used`: which part of its room; `enabled`: always."""
 
     enabled: bool
     used: float
@@ -113,7 +112,7 @@ class ReadyBody(Struct):
 
     status: Literal["ready", "refused", "store_unavailable"]
     ledger: LedgerState
-    mirror: MirrorState
+    state: StateShown = field(name="mirror")  # as those who watch it have known it
     why: str | UnsetType = UNSET
     alarms: list[str] | UnsetType = UNSET
 
@@ -165,7 +164,6 @@ async def live(_: Request) -> Response:
 
 
 ONLY_PUBLIC = frozenset({PUBLIC})  # one port that is public and internal at once is a developer's
-HALF = 0.5  # of the mirror's map: somebody should look at the disk
 
 
 class LastRehearsal(Protocol):
@@ -181,6 +179,12 @@ class Alarming(Protocol):
     def alarms(self) -> list[str]: ...
 
 
+class StateOfHost(Alarming, Protocol):
+    """Who keeps what checks read. `used`: how much of its room that takes, 0 to 1."""
+
+    used: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """Small doors that tell how things stand. `environment` is what this installation calls itself."""
@@ -191,7 +195,7 @@ class Health:
     counters: Metrics
     shown: list[Document]
     environment: str
-    mirrored: Mirrored
+    state: StateOfHost
     rehearsed: LastRehearsal
     witnessed: Alarming
     codes: Alarming
@@ -208,7 +212,7 @@ class Health:
         body = ReadyBody(
             "ready" if good else "refused" if why else "store_unavailable",
             LedgerState(fresh, keeps, position),
-            MirrorState(self.mirrored.enabled, round(self.mirrored.used(), 3)),
+            StateShown(enabled=True, used=round(self.state.used, 3)),
         )
         if request.scope["state"].get("listeners") == ONLY_PUBLIC:
             return wire.wire_answer(body, 200 if good else 503)
@@ -225,12 +229,12 @@ class Health:
             "let nothing but the gateway write to the ledger": has_reset_bug(),
             "opt-outs wait to be entered": emergency.waiting(),
             "kept lines lie aside that nobody can enter": emergency.unread(),
-            "the mirror's map is half full; it grows where the disk has room": self.mirrored.used() > HALF,
         }
         dropped = [f"replica {name} has missed three terms of its lease" for name in self._dropped()]
         return [
             *(text for text, holds in alarms.items() if holds),
             *dropped,
+            *self.state.alarms(),
             *self.rehearsed.alarms(),
             *self.witnessed.alarms(),
             *self.codes.alarms(),
@@ -252,7 +256,7 @@ class Health:
         self.counters.open(await self._open())
         position = self.consent.checks.position()
         self.counters.healthy.set(position is not None)
-        self.counters.mirror_used.set(self.mirrored.used())
+        self.counters.state_used.set(self.state.used)
         self.counters.keeps.set(self.consent.keeps())
         self.counters.dropped.set(len(self._dropped()))
         waiting, unread = await asyncio.to_thread(self._lines)

@@ -38,7 +38,9 @@ class Metrics:
         self.entries = Gauge("gateway_ledger_entries", "Entries in the ledger", registry=self.registry)
         self.healthy = Gauge("gateway_ledger_fresh", "1 while checks may trust the ledger", registry=self.registry)
         self.keeps = Gauge("gateway_ledger_keeps", "1 while an opt-out would be kept", registry=self.registry)
-        self.mirror_used = Gauge("gateway_mirror_used", "How much of its map is taken, 0 to 1", registry=self.registry)
+        self.state_used = Gauge(
+            "gateway_state_used", "How much of its room the state takes, 0 to 1", registry=self.registry
+        )
         self.dropped = Gauge(
             "gateway_replicas_dropped", "Replicas that have missed three terms of their lease", registry=self.registry
         )

@@ -1,0 +1,111 @@
+"""The look-up on the state of this host: standings and grants by key, in process, without a queue or a thread hop.
+Checks call it.
+
+Nothing is answered but where somebody vouches that the state follows the log which is being written (`fresh`), before
+the reading and after it: a process that was paused in between must not answer with an old proof.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from gateway.choice.question import Grant
+from gateway.mirror.lookup import EPOCH, MILLISECOND, Reached, Seen, Stale
+from gateway.state.environment import StateRefused
+from gateway.state.transactions import StateMoment
+from gateway.state.upkeep import HostState
+from gateway.terms import Purpose
+
+
+class Vouches(Protocol):
+    """Who proves twice a second that the log followed is the one that is written (`ledger.watch`)."""
+
+    @property
+    def fresh_until(self) -> float: ...
+    def fresh(self) -> bool: ...
+    def proof(self) -> float | None: ...
+
+
+class EntryFacts(Protocol):
+    """What only the log's entries tell (`ledger.table`). Raises `LookupRefused`."""
+
+    def event(self, seq: int) -> str | None: ...
+    def touched(self, key: bytes) -> int | None:
+        """The last entry that touched a standing."""
+
+
+class StateLookup:
+    """A `Lookup` (`gateway.mirror.lookup`)."""
+
+    def __init__(self, state: HostState, vouches: Vouches, clock: Callable[[], datetime], facts: EntryFacts) -> None:
+        self._state, self._vouches, self._clock, self._facts = state, vouches, clock, facts
+
+    def seen(self, keys: Sequence[bytes], *, numbered: bool = False) -> Seen:
+        with self._moment() as moment:
+            now = self._now() if keys else 0
+            found = [(key, standing) for key in keys if (standing := moment.standing(key, now)) is not None]
+            entries, reached = moment.head.entries, Reached(*moment.reached)
+        if numbered:
+            found = [(key, replace(standing, seq=self._facts.touched(key))) for key, standing in found]
+        return Seen(entries, tuple([standing for _, standing in found]), reached)
+
+    def proof(self) -> float | None:
+        return self._vouches.proof()
+
+    def version(self) -> object:
+        with self._moment() as moment:
+            return self._vouches.fresh_until, *moment.reached
+
+    def changed_since(self, keys: Sequence[bytes], reached: Reached) -> bool:
+        with self._moment() as moment:
+            return moment.moved(keys, reached)
+
+    def tied(self, account: bytes, identifier: bytes) -> bool:
+        with self._moment() as moment:
+            edge, now = moment.get((account, identifier)), self._now()
+            return edge is not None and edge.lifts(now) and not edge.claimed
+
+    def links_of(self, key: bytes) -> list[tuple[bytes, bool, bool]]:
+        with self._moment() as moment:
+            now = self._now()
+            return [(tie.account, tie.edge.claimed, tie.holds(now)) for tie in moment.ties(key)]
+
+    def words_of(self, key: bytes) -> list[str]:
+        with self._moment() as moment:
+            return moment.words(key)
+
+    def alone(self, mark: str, device: bytes, keys: Sequence[bytes]) -> frozenset[Purpose]:
+        with self._moment() as moment:
+            return moment.came_back(mark, device, keys)
+
+    def grants(self, keys: Sequence[bytes]) -> list[Grant]:
+        with self._moment() as moment:
+            return moment.grants(keys, self._now())
+
+    def log(self) -> str:
+        with self._moment() as moment:
+            return moment.head.log.partition(" ")[0]
+
+    def voided(self, ui: str) -> bool:
+        with self._moment() as moment:
+            return ui in moment.head.voids
+
+    def event(self, seq: int) -> str | None:
+        return self._facts.event(seq)
+
+    @contextlib.contextmanager
+    def _moment(self) -> Iterator[StateMoment]:
+        if not self._vouches.fresh():
+            raise Stale
+        try:
+            with self._state.moment() as moment:
+                yield moment
+        except StateRefused as refused:
+            raise Stale(str(refused)) from refused
+        if not self._vouches.fresh():
+            raise Stale
+
+    def _now(self) -> int:
+        return (self._clock() - EPOCH) // MILLISECOND
