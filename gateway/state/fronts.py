@@ -58,10 +58,9 @@ class Fronts:
 
     def front_of(self, key: bytes) -> bytes:
         """What is kept before its row."""
-        own = self._changed[key]
+        own, row = self._changed[key], self._row(key)
         if not self._is_kept(key):
-            return no_front(own)
-        row = self._row(key)
+            return no_front(own, crowded=has_many(row))
         if not row.targets or row != EMPTY._replace(targets=row.targets):
             return pack_front(own, *self._read(key))
         # A dozen digests of one identifier, of which nothing else is known, read each other alike
@@ -134,6 +133,11 @@ def is_crowded(row: KeyRow) -> bool:
     """Whether what changes in it is not carried on to the fronts of others, which are none."""
     named = len(row.names) + len(row.targets) + len(row.looser) + len(row.owners) + len(row.spellings)
     return named + len(row.members) > CROWD
+
+
+def has_many(row: KeyRow) -> bool:
+    """Whether an account has so many members that not all are read (`crowded_accounts`)."""
+    return len(row.members) > CROWD
 
 
 def _screens(found: KeyRow | LinkEdge) -> Iterator[str]:

@@ -21,7 +21,7 @@ from gateway.choice.standing import Standing
 from gateway.fold.state import NOTHING, Allowed, Bit, KeyRow, LinkEdge, Place
 from gateway.terms import Purpose
 
-FORMAT = 3  # of the bytes
+FORMAT = 4  # of the bytes
 FOLD = 1  # the number of the fold's rules, those of its readings too: a state that another one made is not gone on with
 HEAD_KEY = b"head"  # no key and no edge: those have 16 and 32 bytes
 LEFT_KEY = b"left"  # how often pages were left with what was replaced, which LMDB uses again or never
@@ -31,7 +31,7 @@ SAID = struct.Struct(
 )  # own, travelled, informed, parental, age, told, CPNI told; bytes of held, which follow
 CHANGED = struct.Struct("<Q")  # all that an edge's front has
 FRONT_SIZE = BEGINNING.size + SAID.size  # at least
-STANDS, GROWN, GRANTED, LINKED = 1, 2, 4, 8
+STANDS, GROWN, GRANTED, LINKED, CROWDED = 1, 2, 4, 8, 16
 NO_AGE = 255
 PLACES = {purpose: 1 << place for place, purpose in enumerate(Purpose)}  # another order is another format
 # format, fold, epoch, position, entries, last void, screens voided, root
@@ -105,9 +105,16 @@ def _pack_front(own: int, moved: int, standing: Standing, linked: int, screens: 
     return BEGINNING.pack(own, moved, flags, screens, linked) + SAID.pack(*bits, age, *days, len(held)) + held
 
 
-def no_front(own: int) -> bytes:
-    """Of a key for which each check reads rows and edges."""
-    return BEGINNING.pack(own, own, 0, 0, 0) + bytes(SAID.size)
+def no_front(own: int, *, crowded: bool = False) -> bytes:
+    """Of a key for which each check reads rows and edges. `crowded`: not all of its members (`crowded_accounts`)."""
+    return BEGINNING.pack(own, own, CROWDED * crowded, 0, 0) + bytes(SAID.size)
+
+
+def is_of_many(packed: bytes) -> bool:
+    """Whether a row is that of an account of whose members not all are read. Raises `NotAState`."""
+    if len(packed) < FRONT_SIZE:
+        raise NotAState("a row cannot be read")
+    return bool(_BEGINNING(packed)[2] & CROWDED)
 
 
 def pack_tail(row: KeyRow) -> bytes:
@@ -130,11 +137,16 @@ def pack_edge(edge: LinkEdge, changed: int) -> bytes:
 
 def unpack_row(packed: bytes) -> tuple[KeyRow, int]:
     """With the position of its last change. Raises `NotAState`."""
+    return unpack_tail(tail_of(packed)), CHANGED.unpack_from(packed)[0]
+
+
+def unpack_tail(tail: bytes) -> KeyRow:
+    """Raises `NotAState`."""
     try:
-        own, ins, *rest = _ROW.decode(tail_of(packed))
-        return KeyRow._make((_spread(own), _spread(ins), *rest)), CHANGED.unpack_from(packed)[0]
-    except (msgspec.DecodeError, struct.error) as error:
+        own, ins, *rest = _ROW.decode(tail)
+    except msgspec.DecodeError as error:
         raise NotAState("a row cannot be read") from error
+    return KeyRow._make((_spread(own), _spread(ins), *rest))
 
 
 def unpack_edge(packed: bytes) -> tuple[LinkEdge, int]:

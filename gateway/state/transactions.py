@@ -13,16 +13,26 @@ from gateway.fold import fold
 from gateway.fold.kin import edges_of, family
 from gateway.fold.reading import come_back, grants_of, standing_of
 from gateway.fold.record import Record
-from gateway.fold.state import EMPTY, HEAD, NO_RECORD, LinkEdge, Place, Slate
+from gateway.fold.state import EMPTY, HEAD, NO_EDGE, NO_RECORD, KeyRow, LinkEdge, Place, Slate
+from gateway.state.crowded_accounts import (
+    CrowdedAccount,
+    crowd_key,
+    crowd_of,
+    read_crowd,
+    speaks_for_few,
+    unpack_crowd,
+)
 from gateway.state.environment import StateForeign, StateMap, StateRefused
-from gateway.state.fronts import Fronts, is_crowded
+from gateway.state.fronts import Fronts, has_many, is_crowded
 from gateway.state.packed_rows import (
+    CHANGED,
     FOLD,
     HEAD_KEY,
     LEFT_KEY,
     NotAState,
     StateHead,
     front_standing,
+    is_of_many,
     pack_edge,
     pack_tail,
     place_key,
@@ -87,6 +97,7 @@ class StateMoment(_Places):
         super().__init__()
         self._held, self._epoch = held, epoch
         self._screens = 0
+        self._few: dict[bytes, KeyRow | None] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -119,7 +130,32 @@ class StateMoment(_Places):
         if found is not None:
             self.latest = max(self.latest, found[1])
             return found[0]
-        return standing_of(key, self.get, now)
+        return self._by_speakers(key, now) or standing_of(key, self.get, now)
+
+    def _by_speakers(self, key: bytes, now: int) -> Standing | None:
+        """Without all members of any account; None: all are to be read."""
+        slate = Slate(self._of_few)
+        if slate.row(key).grants or not speaks_for_few(slate, key):
+            return None
+        return standing_of(key, self._of_few, now)
+
+    def _of_few(self, place: Place) -> Any:
+        """As `get`, but of an account of many a few that are as good as all."""
+        if not isinstance(place, bytes) or place == HEAD or place in self._found:
+            return self.get(place)
+        if place not in self._few:
+            self._few[place] = self._read_few(place)
+        return self._few[place]
+
+    def _read_few(self, key: bytes) -> KeyRow | None:
+        packed = self._txn.get(key)
+        if packed is not None and is_of_many(packed):
+            found = read_crowd(self._txn.get(crowd_key(key), b""), self._screens)
+            if found is not None:
+                self.latest = max(self.latest, found[1], *CHANGED.unpack_from(packed))
+                return found[0]
+        row: KeyRow | None = self.get(key)
+        return row
 
     def moved(self, keys: Iterable[bytes], since: tuple[str, int]) -> bool:
         """Whether what stands of these may be another one than at a `reached` of before."""
@@ -172,6 +208,7 @@ class StateWrite(_Places):
         self._held = held
         self._changed = set[Place]()
         self._crowds = set[bytes]()  # keys that are crowded from now on
+        self._before: dict[tuple[bytes, bytes], LinkEdge] = {}  # what lay at the edges that changed
 
     def __enter__(self) -> Self:
         self._txn = self._held.begin_writing()
@@ -206,6 +243,8 @@ class StateWrite(_Places):
         for place, each in found.items():
             if isinstance(place, bytes) and is_crowded(each or EMPTY) and not is_crowded(self.get(place) or EMPTY):
                 self._crowds.add(place)
+            if isinstance(place, tuple):
+                self._before.setdefault(place, self.get(place) or NO_EDGE)
             self._found[place] = each
             self._last[place] = position
         self._changed.update(found)
@@ -219,15 +258,39 @@ class StateWrite(_Places):
         self._txn.commit()
 
     def _put_places(self) -> None:
-        fronts = Fronts(self.get, self._last, self._crowds)
+        kept = Fronts(self.get, self._last, self._crowds)
         for place in self._changed:
             if self._found[place] is None:
                 self._txn.delete(place_key(place))
             elif isinstance(place, tuple):
                 self._txn.put(place_key(place), pack_edge(self._found[place], self._last[place]))
-        for key in fronts.reached(self._changed):
+        for key in kept.reached(self._changed):
             if self.get(key) is not None:
-                self._put_row(key, fronts.front_of(key))
+                self._put_row(key, kept.front_of(key))
+        self._put_crowds()
+
+    def _put_crowds(self) -> None:
+        changed: dict[bytes, list[bytes]] = {each: [] for each in self._changed if isinstance(each, bytes)}
+        for account, member in self._before:
+            changed.setdefault(account, []).append(member)
+        for account, members in changed.items():
+            row = self.get(account) or EMPTY
+            if has_many(row):
+                self._txn.put(crowd_key(account), self._crowd(account, row, members).pack(row))
+            elif row.members or members:
+                self._txn.delete(crowd_key(account))
+
+    def _crowd(self, account: bytes, row: KeyRow, members: Sequence[bytes]) -> CrowdedAccount:
+        """As it is once the edges to some members are others."""
+        packed = self._txn.get(crowd_key(account))
+        if packed is not None:
+            crowd = unpack_crowd(packed)[0]
+            for member in members:
+                place = (account, member)
+                crowd.change(member, self._before[place], self._found[place] or NO_EDGE, self._last[place])
+            if not crowd.is_short():
+                return crowd
+        return crowd_of(account, row.members, self.get, self._last)
 
     def _put_row(self, key: bytes, front: bytes) -> None:
         if key in self._changed:

@@ -133,7 +133,7 @@ class InTheState(Folded):
         get = self.state.get
         with self.kept.moment() as moment:
             standing = moment.standing(key, now)
-            front, moved = key not in moment._found, moment.latest
+            front, moved = key not in moment._found and key not in moment._few, moment.latest
             grants = moment.grants([key], now)
             assert moment.latest <= moment.head.position
         if standing is not None and front:
