@@ -35,6 +35,7 @@ from gateway.ledger.subjects import moment
 from gateway.ledger.watch import FileWatch
 from gateway.ledger.writer import Transaction, Writer
 from gateway.settings.load import Settings
+from gateway.state.environment import remove_states
 
 
 class RekeyKind(StrEnum):
@@ -84,6 +85,7 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
         done = writer.submit(job).result()
     with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
         disk.vacuum(db)  # pages that only held keys of the older wrapping
+        remove_states(folder)
     return done, total
 
 

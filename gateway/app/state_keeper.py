@@ -22,15 +22,20 @@ from gateway.ledger.store import Store
 from gateway.ledger.watch import Judge
 from gateway.state.environment import StateRefused, StateUnmarked
 from gateway.state.packed_rows import NotAState
-from gateway.state.upkeep import HostState
+from gateway.state.upkeep import HostState, Making
 
 COPY_AFTER = 30.0  # seconds of folding that a start after a power cut should not take longer than
 COPY_EVERY, COPY_LOOKS = 3600.0, 60.0  # seconds at least between two copies, and two looks whether one is due
+TIDY_SHARE = 0.05  # of the time at most goes into taking out what was replaced: all of it is written anew
 LOOKS_EVERY = 1.0  # seconds; so long a killed reader's pages stay
 FOLDS = 15_000  # records a second (tests/bench/state_bench.py: 67 us each)
 AT_ONCE = 20_000  # rows of a log whose state a start makes before anything else: a second or two
 CATCHES_UP, PAUSE = 0.3, 0.005  # seconds that another process may be between its commit and its last step
 HALF = 0.5  # of what the disk has room for: somebody should look at it
+UNCOPIED = (
+    "no copy of the state could be made ({why}): until there is one a start after a power cut folds the whole ledger,"
+    " and checks deny meanwhile; see that the disk has room for the state once more"
+)
 DOUBTS = (StateRefused, NotAState, LedgerRefused, sqlite3.Error, lmdb.Error, OSError)
 
 
@@ -69,9 +74,9 @@ class StateKeeper:
     ) -> None:
         self.state, self._at_once = state, at_once
         self._store, self._tell, self._clock = store, tell, clock
-        self._doubtful, self._tidy = True, True
-        self.why, self.used = "", 0.0
-        self._looks_at = self._copies_at = clock()
+        self._doubtful = True
+        self.why, self._uncopied, self.used = "", "", 0.0
+        self._looks_at = self._copies_at = self._tidies_at = clock()
         self._stop = threading.Event()
         self._busy: threading.Thread | None = None
 
@@ -109,17 +114,24 @@ class StateKeeper:
         self._looks_at = now + LOOKS_EVERY
         if db is None:
             return self._doubtful
+        if self._follows(db):
+            self._copy_or_tidy(now)
+            return self.state.waits
+        self._make()
+        return self._busy is None
+
+    def _follows(self, db: sqlite3.Connection) -> bool:
+        """Whatever it is that cannot be looked at: then it does not."""
         try:
             self.state.check_readers()
             self.used = self.state.used()
-            follows = self.state.position() == LedgerLog(db).head
-        except DOUBTS:
-            follows = False
-        if follows and not self._doubtful:
-            self._copy_where_due(now)
+            denies = self.state.denies()
+            if denies and not self._doubtful:
+                self._say("another process could not follow")
+            return not denies and not self._doubtful and self.state.position() == LedgerLog(db).head
+        except Exception as error:  # noqa: BLE001 - whatever it was, the writer goes on
+            self._say(f"{type(error).__name__}: {error}")
             return False
-        self._make()
-        return self._busy is None
 
     def judge(self, examination: Judge) -> Judge:
         """A proof is of the ledger, and of the state that checks read."""
@@ -151,7 +163,8 @@ class StateKeeper:
     def alarms(self) -> list[str]:
         """What somebody has to look at."""
         full = ["the state takes more than half of what its disk has room for"] if self.used > HALF else []
-        return [*full, *([f"the state does not follow the ledger, so checks deny: {self.why}"] if self.why else [])]
+        behind = [f"the state does not follow the ledger, so checks deny: {self.why}"] if self.why else []
+        return [*full, *behind, *([self._uncopied] if self._uncopied else [])]
 
     def close(self, db: sqlite3.Connection | None) -> None:
         """A clean end; under the writers' lock if it can be had: `db` is None where not."""
@@ -168,37 +181,73 @@ class StateKeeper:
         if not self._doubtful or self.state.waits or self._busy is not None:
             return
         try:
-            with self._log() as log:
-                if self.state.stands(log, tidy=self._tidy):
-                    return
-                if begins and (self._at_once is None or log.head // PLACES <= self._at_once):
-                    self.state.prepare(log, tidy=self._tidy)
-                    self._tidy = False
-                    return
+            with self._store.held(), self._log() as log:
+                making, rows = self.state.wanted(log), log.head // PLACES
+            if making is not None and begins and (self._at_once is None or rows <= self._at_once):
+                self._prepare(making)
+            elif making is Making.ANEW:
+                self._say("it is made anew")
+                self._in_a_thread(lambda: self._prepared(making))
         except Exception as error:  # noqa: BLE001 - whatever it was, the writer goes on, and checks deny
             self._say(f"{type(error).__name__}: {error}")
-        else:
-            self._in_a_thread(self._prepare)
 
-    def _prepare(self) -> None:
+    def _prepare(self, making: Making) -> None:
+        began = self._clock()
         with self._log() as log:
-            self.state.prepare(log, tidy=self._tidy)
-        self._tidy = False
+            self.state.prepare(log, making)
+        self._tidies_at = self._clock() + (self._clock() - began) / TIDY_SHARE
+
+    def _prepared(self, making: Making) -> None:
+        """In its thread. Whatever goes wrong, it is tried again."""
+        try:
+            self._prepare(making)
+        except _Stopped:
+            pass
+        except Exception as error:  # noqa: BLE001 - as it says
+            if making is Making.ANEW:
+                self._say(f"{type(error).__name__}: {error}")
+            else:
+                self._tidies_at = self._clock() + COPY_LOOKS
 
     @contextlib.contextmanager
     def _log(self) -> Iterator[LedgerLog]:
-        """At one moment, without the lock."""
+        """At one moment."""
         with contextlib.closing(self._store.open_to_read()) as db:
             db.execute("BEGIN")
             yield _LogUntil(db, self._stop)
 
+    def _copy_or_tidy(self, now: float) -> None:
+        """Beside. Whatever goes wrong, neither the writer nor an answer hears of it."""
+        try:
+            if now >= self._tidies_at and self.state.left():
+                self._in_a_thread(lambda: self._prepared(Making.COMPACT))
+            elif now >= self._copies_at:
+                self._copy_where_due(now)
+        except Exception as error:  # noqa: BLE001 - as it says
+            self._say_uncopied(str(error))
+
     def _copy_where_due(self, now: float) -> None:
-        if now < self._copies_at:
-            return
         self._copies_at = now + COPY_LOOKS
         if (self.state.position() - self.state.copied()) // PLACES > COPY_AFTER * FOLDS:
             self._copies_at = now + COPY_EVERY
-            self._in_a_thread(self.state.copy)
+            self._in_a_thread(self._copied)
+
+    def _copied(self) -> None:
+        """In its thread."""
+        try:
+            self.state.copy()
+        except BlockingIOError:
+            self._copies_at = self._clock() + COPY_LOOKS  # another process makes one
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again
+            self._copies_at = self._clock() + COPY_LOOKS
+            self._say_uncopied(str(error))
+        else:
+            self._uncopied = ""
+
+    def _say_uncopied(self, why: str) -> None:
+        before, self._uncopied = self._uncopied, UNCOPIED.format(why=why)
+        if before != self._uncopied:
+            self._tell(self._uncopied)
 
     def _in_a_thread(self, job: Callable[[], Any]) -> None:
         if self._busy is None:
@@ -208,10 +257,6 @@ class StateKeeper:
     def _run(self, job: Callable[[], Any]) -> None:
         try:
             job()
-        except _Stopped:
-            pass
-        except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again
-            self._say(f"{type(error).__name__}: {error}")
         finally:
             self._busy = None
 

@@ -22,7 +22,7 @@ ENTRY, GONE = "entry", "gone"
 NAME = "SELECT origin || ' ' || hex(ledger), peppers, (SELECT coalesce(max(place), 0) FROM record) FROM head"
 ROWS = "SELECT place, told, of FROM record WHERE place >= ? ORDER BY place LIMIT ?"
 BEFORE = "SELECT of + 1 FROM record WHERE told = 'entry' AND place < ? ORDER BY place DESC LIMIT 1"
-CHANGES = "SELECT told, of FROM record WHERE place >= ? AND told IN ('changed', 'kept', 'gone')"
+CHANGES = "SELECT place, told, of FROM record WHERE place >= ? AND told IN ('changed', 'kept', 'gone')"
 # The tables that records are read from, each with the columns that say whom a row is about.
 ABOUT = {
     "detail": "OLD.key, NULL", "name": "OLD.alias, OLD.canonical", "looser_name": "OLD.alias, OLD.canonical",
@@ -74,19 +74,17 @@ class LedgerLog:
         """Of whom something is told otherwise than before a position. None: nobody knows, for it went in a process that
         ended before it had told.
         """
-        found, gone = set[bytes](), 0
-        for what, of in self._db.execute(CHANGES, (after // PLACES,)).fetchall():
+        found, gone = set[bytes](), set[int]()
+        for place, what, of in self._db.execute(CHANGES, (after // PLACES,)).fetchall():
             if what == GONE:
-                gone += 1
+                gone.add(place)
             else:
                 sql = "SELECT key FROM detail WHERE seq = ?1" if what == "changed" else OF_KEPT
                 found |= {key for (key,) in self._db.execute(sql, (of,))}
-        if not gone:
-            return frozenset(found)
-        forgotten = _forgotten(self._db)
-        if len(forgotten) != gone:
+        forgotten = _forgotten(self._db) if gone else {}
+        if not gone <= forgotten.keys():
             return None
-        return frozenset(found.union(key for row in forgotten for key in row if key is not None))
+        return frozenset(found.union(key for place in gone for key in forgotten[place] if key is not None))
 
     def records_about(self, keys: Iterable[bytes]) -> list[Record]:
         """Everything about some keys, in the order of the log."""
@@ -117,23 +115,35 @@ def _behind(place: int) -> int:
 
 def watch_deletes(db: sqlite3.Connection) -> None:
     """Who is forgotten by this connection, it remembers until the state has been told: the ledger keeps nothing of
-    them.
+    them. Each row that goes makes one in `record`, whose place is remembered beside whom it was about.
     """
-    db.execute("CREATE TEMP TABLE IF NOT EXISTS forgotten (key BLOB, other BLOB)")
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS forgotten (turn INTEGER PRIMARY KEY, key BLOB, other BLOB)")
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS forgotten_at (turn INTEGER PRIMARY KEY, place INTEGER)")
     for table, columns in ABOUT.items():
         db.execute(
             f"CREATE TEMP TRIGGER IF NOT EXISTS remember_{table} AFTER DELETE ON main.{table} BEGIN"
-            f" INSERT INTO forgotten SELECT {columns}; END"
+            f" INSERT INTO forgotten SELECT NULL, {columns}; END"
         )
+    db.execute(
+        "CREATE TEMP TRIGGER IF NOT EXISTS remember_place AFTER INSERT ON main.record WHEN NEW.told = 'gone' BEGIN"
+        " INSERT INTO forgotten_at VALUES (NULL, NEW.place); END"
+    )
 
 
 def forget_deletes(db: sqlite3.Connection) -> None:
     """Once they were told."""
-    if _forgotten(db):
+    if _watches(db) and db.execute("SELECT 1 FROM temp.forgotten_at").fetchone():
         db.execute("DELETE FROM temp.forgotten")
+        db.execute("DELETE FROM temp.forgotten_at")
 
 
-def _forgotten(db: sqlite3.Connection) -> list[tuple[bytes | None, bytes | None]]:
-    if not db.execute("SELECT 1 FROM temp.sqlite_schema WHERE name = 'forgotten'").fetchone():
-        return []
-    return db.execute("SELECT key, other FROM temp.forgotten").fetchall()
+def _forgotten(db: sqlite3.Connection) -> dict[int, tuple[bytes | None, bytes | None]]:
+    """By the place of the row that tells that theirs went."""
+    if not _watches(db):
+        return {}
+    sql = "SELECT place, key, other FROM temp.forgotten_at JOIN temp.forgotten USING (turn)"
+    return {place: (key, other) for place, key, other in db.execute(sql)}
+
+
+def _watches(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM temp.sqlite_schema WHERE name = 'forgotten'").fetchone() is not None

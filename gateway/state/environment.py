@@ -1,5 +1,6 @@
 """The LMDB environment of the state, opened and held by `upkeep`: one folder a generation (`state/<random>/`); the
-file `state/current` has the name of the one in force.
+file `state/current` has the name of the one in force, and all others are marked as behind before anything is written
+to it.
 
 Commits are not synced: what a killed process had committed is there, what a power cut left may be torn, and LMDB would
 not notice. So beside each environment lies a mark, which says before anything of it is read in which boot of the kernel
@@ -12,7 +13,7 @@ import os
 import secrets
 import shutil
 import struct
-import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from gateway.mirror.memory_map import FILE, MAX_READERS, MapRefused, boot_id, pr
 from gateway.state.packed_rows import LEFT_KEY
 
 STATE, CURRENT, COPY, MARK, MAKING = "state", "current", "copy", "mark", "making"
-MARK_FORM = struct.Struct("16s???")  # boot, synced, behind, retired
-SYNCED, BEHIND, RETIRED = 16, 17, 18
-FIRST_SIZE = 2**26  # bytes of address space, which is all that an empty map takes
-MOST = 2**40  # bytes; a file takes what is used of it
+MARK_FORM = struct.Struct("16s??")  # boot, synced, behind
+SYNCED, BEHIND = 16, 17
+# Bytes of address space, of which a process has 128 times as many; a file takes what is used of it. All of it from the
+# beginning: while anybody reads or copies it must not be made larger (measured: the process dies of SIGSEGV).
+MOST = 2**40
 
 
 class StateRefused(Exception):
@@ -45,13 +47,9 @@ class StateMark:
     """The mark beside an environment: one for all processes, for it is mapped."""
 
     def __init__(self, path: Path) -> None:
-        self._boot = boot_id()
-        self._file = os.open(path, os.O_RDWR)
-        try:
-            self._bytes = mmap.mmap(self._file, MARK_FORM.size)
-        except ValueError:
-            os.close(self._file)
-            raise
+        self._path, self._boot = path, boot_id()
+        with path.open("r+b") as file:
+            self._bytes = mmap.mmap(file.fileno(), MARK_FORM.size)
 
     def is_whole(self) -> bool:
         """Whether what lies beside it is what was written last."""
@@ -60,18 +58,11 @@ class StateMark:
     @property
     def denies(self) -> bool:
         """Whether nothing may be answered: it is behind, or another generation took its place."""
-        return bool(self._bytes[BEHIND] or self._bytes[RETIRED])
-
-    @property
-    def retired(self) -> bool:
-        return bool(self._bytes[RETIRED])
+        return bool(self._bytes[BEHIND])
 
     def set_behind(self, *, behind: bool) -> None:
         """Shown to all processes at once; a store into memory, which a full disk does not refuse."""
         self._bytes[BEHIND] = behind
-
-    def retire(self) -> None:
-        self._bytes[RETIRED] = True
 
     def begin_writing(self) -> None:
         """Before anything is written that is not synced: what says that it is whole goes, and that is durable."""
@@ -83,61 +74,44 @@ class StateMark:
         self._keep(self._bytes[:SYNCED] + b"\1")
 
     def _keep(self, beginning: bytes) -> None:
-        os.pwrite(self._file, beginning, 0)  # within a sector: whole or not at all
-        os.fsync(self._file)
+        descriptor = os.open(self._path, os.O_WRONLY)
+        try:
+            os.pwrite(descriptor, beginning, 0)  # within a sector: whole or not at all
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         self._bytes.close()
-        os.close(self._file)
 
 
 class StateMap:
-    """One generation, open. A process has each open once: LMDB forbids more. `lock` is held by whoever reads in this
-    process, for the map must not be made larger meanwhile.
-    """
+    """One generation, open, until nobody has it any more. A process has each open once: LMDB forbids more."""
 
-    def __init__(self, folder: Path, size: int = 0) -> None:
-        """`size` 0: as large as its file says. Raises `StateRefused` for one that may be torn."""
-        self.folder, self.lock, self.copying = folder, threading.RLock(), threading.Lock()
+    def __init__(self, folder: Path, most: int = MOST, *, made: bool = False) -> None:
+        """`made`: an empty one that begins. Raises `StateRefused` for one that may be torn."""
+        self.folder = folder
         self.last_head: Any = None  # what whoever reads in it remembers of its head
         try:
             self.mark = StateMark(folder / MARK)
-            if not size and not self.mark.is_whole():
+            if not made and not self.mark.is_whole():
                 raise StateRefused("it was written before the kernel booted, and not synced")
-            if not size:
+            if not made:
                 prove_whole(folder / FILE)
             self.env = lmdb.open(
-                str(folder), map_size=size, max_readers=MAX_READERS, sync=False, metasync=False, mode=0o600,
+                str(folder), map_size=most, max_readers=MAX_READERS, sync=False, metasync=False, mode=0o600,
                 max_spare_txns=4,
             )  # fmt: skip
         except (lmdb.Error, OSError, MapRefused, ValueError) as error:
             raise StateRefused(f"{type(error).__name__}: {error}") from error
 
-    def begin(self) -> lmdb.Transaction:
-        """To read, under `lock`. Another process may have made it larger."""
-        try:
-            return self.env.begin()
-        except lmdb.MapResizedError:
-            self.env.set_mapsize(0)
-            return self.env.begin()
-
     def begin_writing(self) -> lmdb.Transaction:
-        """Under the writers' lock."""
-        self.mark.begin_writing()
+        """Under the writers' lock. Raises `StateRefused`."""
         try:
+            self.mark.begin_writing()
             return self.env.begin(write=True)
-        except lmdb.MapResizedError:
-            with self.lock, self.copying:
-                self.env.set_mapsize(0)
-            return self.env.begin(write=True)
-
-    def grow(self, most: int = MOST) -> None:
-        """Twice as much address space; no transaction of this thread is open. Raises `StateRefused`."""
-        size = 2 * int(self.env.info()["map_size"])
-        if size > most:
-            raise StateRefused(f"the state is full: it may have {most} bytes")
-        with self.lock, self.copying:
-            self.env.set_mapsize(size)
+        except (lmdb.Error, OSError) as error:
+            raise StateRefused(f"it cannot be written: {error}") from error
 
     def sync(self) -> None:
         """All of it is on the disk, and its mark says so. Under the writers' lock."""
@@ -153,44 +127,62 @@ class StateMap:
         return (int(self.env.info()["last_pgno"]) + 1) * int(self.env.stat()["psize"])
 
     def close(self) -> None:
-        with self.lock:
-            self.env.close()
-            self.mark.close()
+        """Once nobody in this process reads in it."""
+        self.env.close()
+        self.mark.close()
 
 
-def open_current(data: Path, link: str = CURRENT) -> StateMap:
-    """The generation in force in a data folder. Raises `StateRefused`."""
-    return StateMap(_led_to(data / STATE, link))
+def folder_in_force(data: Path, link: str = CURRENT) -> Path:
+    """Of the generation that a data folder's path leads to. Raises `StateRefused` where there is none."""
+    found = _led_to(data / STATE, link)
+    if found is None:
+        raise StateRefused("there is none")
+    return found
 
 
-def _led_to(states: Path, link: str) -> Path:
+def _led_to(states: Path, link: str) -> Path | None:
+    """None: nothing, or a name that is none. Raises `StateRefused` where it cannot be told."""
     try:
         return states.resolve() / (states / link).read_text(encoding="ascii")
-    except (OSError, ValueError) as error:
-        raise StateRefused(f"there is none: {error}") from error
+    except (FileNotFoundError, ValueError):
+        return None
+    except OSError as error:
+        raise StateRefused(f"{link} cannot be read: {error.strerror}") from error
 
 
-def make_generation(data: Path, size: int = FIRST_SIZE) -> StateMap:
+def make_generation(data: Path, most: int = MOST) -> StateMap:
     """An empty one, not in force yet."""
-    return StateMap(_new_folder(data), size)
+    return StateMap(_new_folder(data), most, made=True)
 
 
 def _new_folder(data: Path) -> Path:
-    """With a mark that it was written in this boot. What an earlier try left goes."""
-    make_folder(data / STATE)
-    _sweep(data / STATE)
-    folder = (data / STATE).resolve() / secrets.token_hex(8)
-    folder.mkdir(mode=0o700)
-    write_durably(folder / MARK, MARK_FORM.pack(boot_id(), False, False, False))
+    """With a mark that it was written in this boot. What an earlier try left goes. Raises `StateRefused`."""
+    try:
+        make_folder(data / STATE)
+        _sweep(data / STATE)
+        folder = (data / STATE).resolve() / secrets.token_hex(8)
+        folder.mkdir(mode=0o700)
+        write_durably(folder / MARK, MARK_FORM.pack(boot_id(), False, False))
+    except OSError as error:
+        raise StateRefused(f"none can be made: {error.strerror}") from error
     return folder
 
 
-def put_in_force(made: StateMap, before: StateMap | None) -> None:
-    """From now on the path leads to the new one. Under the writers' lock."""
+def put_in_force(made: StateMap) -> None:
+    """From now on the path leads to this one, and nobody answers from another. Under the writers' lock, while it is
+    `making`. Raises OSError, `StateUnmarked`.
+    """
     _lead(made.folder, CURRENT)
-    if before is not None:
-        before.mark.retire()
-    _sweep(made.folder.parent)
+    retire_others(made)
+    with contextlib.suppress(StateRefused, OSError):  # the next one that is made does it
+        _sweep(made.folder.parent)
+
+
+def retire_others(held: StateMap) -> None:
+    """Whoever follows one for the first time shows this to whoever has another open: a process that put it in force may
+    have ended before it had. Under the writers' lock. Raises `StateUnmarked`.
+    """
+    _mark_behind(held.folder.parent, but=held.folder)
 
 
 def _lead(folder: Path, link: str) -> None:
@@ -198,28 +190,42 @@ def _lead(folder: Path, link: str) -> None:
 
 
 def _sweep(states: Path) -> None:
-    """Away with what nothing leads to."""
-    kept = set[Path]()
-    for link in (CURRENT, COPY):
-        with contextlib.suppress(StateRefused):
-            kept.add(_led_to(states, link))
-    for other in states.iterdir():
-        if other.is_dir() and other not in kept:
+    """Away with what nothing leads to. Raises `StateRefused` where that cannot be told, OSError."""
+    kept = {_led_to(states, link) for link in (CURRENT, COPY)}
+    for other in _generations(states):
+        if other not in kept:
             shutil.rmtree(other, ignore_errors=True)
 
 
-def make_copy(data: Path, held: StateMap) -> None:
-    """Of one moment, synced; it takes the place of the copy before. While one is `making`."""
+def _generations(states: Path) -> Iterator[Path]:
+    """Raises OSError."""
+    for each in sorted(states.resolve().iterdir()):
+        if each.is_dir():
+            yield each
+
+
+def make_copy(data: Path, held: StateMap) -> Path:
+    """Of one moment, synced; nothing leads to it yet. While one is `making`. Raises `StateRefused`, OSError,
+    lmdb.Error.
+    """
     folder = _copied(data, held)
     with (folder / FILE).open("rb") as file:
         os.fsync(file.fileno())
-    write_durably(folder / MARK, MARK_FORM.pack(boot_id(), True, False, False))
+    write_durably(folder / MARK, MARK_FORM.pack(boot_id(), True, False))
+    return folder
+
+
+def put_copy_in_force(folder: Path) -> None:
+    """In place of the copy before. Raises OSError."""
     _lead(folder, COPY)
-    _sweep(folder.parent)
+    with contextlib.suppress(StateRefused, OSError):  # the next one that is made does it
+        _sweep(folder.parent)
 
 
 def make_compact(data: Path, held: StateMap) -> StateMap:
-    """A generation with what stands in another one and nothing of what was replaced there. While one is `making`."""
+    """A generation with what stands in another one and nothing of what was replaced there. While one is `making`.
+    Raises `StateRefused`, OSError, lmdb.Error.
+    """
     made = StateMap(_copied(data, held))
     with made.begin_writing() as txn:
         txn.delete(LEFT_KEY)
@@ -229,16 +235,17 @@ def make_compact(data: Path, held: StateMap) -> StateMap:
 def _copied(data: Path, held: StateMap) -> Path:
     """A folder with what stands at one moment, in pages that hold nothing else."""
     folder = _new_folder(data)
-    with held.copying:
-        held.env.copy(str(folder), compact=True)
+    held.env.copy(str(folder), compact=True)
     return folder
 
 
 def drop_copy(data: Path) -> None:
-    """One that does not follow the log never will again, or holds what is forgotten since."""
-    with contextlib.suppress(StateRefused):
-        folder = _led_to(data / STATE, COPY)
-        (data / STATE / COPY).unlink(missing_ok=True)
+    """One that does not follow the log never will again, or holds what is forgotten since. Raises OSError,
+    `StateRefused`.
+    """
+    folder = _led_to(data / STATE, COPY)
+    (data / STATE / COPY).unlink(missing_ok=True)
+    if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -251,25 +258,46 @@ def making(data: Path) -> contextlib.AbstractContextManager[int]:
 
 
 def set_behind(data: Path) -> None:
-    """The mark of the one in force, whether its map can be opened or not. Raises `StateUnmarked`."""
-    if not (data / STATE / CURRENT).exists():
-        return  # nor can anybody answer from it
+    """The marks of all, whether their maps can be opened or not, and whether anything leads there: somebody may still
+    read in one that was in force. Raises `StateUnmarked`.
+    """
+    _mark_behind(data / STATE)
+
+
+def remove_states(data: Path) -> None:
+    """All of them, with their copies: whose keys are wrapped by a pepper that goes. Raises `StateUnmarked`, OSError."""
+    set_behind(data)
+    if (data / STATE).exists():
+        shutil.rmtree(data / STATE)
+
+
+def _mark_behind(states: Path, but: Path | None = None) -> None:
     try:
-        descriptor = os.open(_led_to(data / STATE, CURRENT) / MARK, os.O_WRONLY)
-        try:
-            os.pwrite(descriptor, b"\1", BEHIND)
-        finally:
-            os.close(descriptor)
-    except (OSError, StateRefused) as error:
-        raise StateUnmarked(f"it cannot be marked as behind: {error}") from error
+        for folder in _generations(states) if states.exists() else ():
+            if folder != but:
+                _set_behind(folder)
+    except OSError as error:
+        raise StateUnmarked(f"it cannot be marked as behind: {error.strerror}") from error
+
+
+def _set_behind(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder / MARK, os.O_WRONLY)
+    except FileNotFoundError:
+        return  # it begins or goes, and nobody opens it without one
+    try:
+        os.pwrite(descriptor, b"\1", BEHIND)
+    finally:
+        os.close(descriptor)
 
 
 def make_from_copy(data: Path) -> StateMap:
     """A generation that begins as the last copy. Raises `StateRefused`."""
-    with contextlib.closing(open_current(data, COPY)) as copied:
-        folder = _new_folder(data)
-        try:
-            shutil.copyfile(copied.folder / FILE, folder / FILE)
-        except OSError as error:
-            raise StateRefused(f"the copy cannot be read: {error.strerror}") from error
+    source = folder_in_force(data, COPY)
+    StateMap(source).close()
+    folder = _new_folder(data)
+    try:
+        shutil.copyfile(source / FILE, folder / FILE)
+    except OSError as error:
+        raise StateRefused(f"the copy cannot be read: {error.strerror}") from error
     return StateMap(folder)

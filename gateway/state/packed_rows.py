@@ -24,7 +24,7 @@ from gateway.terms import Purpose
 FORMAT = 3  # of the bytes
 FOLD = 1  # the number of the fold's rules, those of its readings too: a state that another one made is not gone on with
 HEAD_KEY = b"head"  # no key and no edge: those have 16 and 32 bytes
-LEFT_KEY = b"left"  # there while pages may hold what was replaced: LMDB uses them again or never
+LEFT_KEY = b"left"  # how often pages were left with what was replaced, which LMDB uses again or never
 BEGINNING = struct.Struct("<QQBQQ")  # last change of the row, of all that is read for it; flags, screens, linked until
 SAID = struct.Struct(
     "<IIIIBIIB"
@@ -86,8 +86,17 @@ def place_key(place: Place) -> bytes:
 
 def pack_front(own: int, moved: int, standing: Standing, linked: int, screens: int) -> bytes:
     """`own`: the position behind the record that changed the row last; `moved`: behind the last one that changed what
-    was read for `standing`; `screens`: the bits of those that it rests on.
+    was read for `standing`; `screens`: the bits of those that it rests on. `no_front` of what does not fit in there.
     """
+    try:
+        return _pack_front(own, moved, standing, linked, screens)
+    except (struct.error, ValueError):
+        return no_front(own)
+
+
+def _pack_front(own: int, moved: int, standing: Standing, linked: int, screens: int) -> bytes:
+    if any(not source or "," in source for source in standing.held):
+        raise ValueError("they could not be told apart")
     flags = STANDS | GROWN * standing.grown | GRANTED * standing.granted
     age = NO_AGE if standing.age_band is None else AGES.index(standing.age_band)
     days = (day.toordinal() if day else 0 for day in (standing.told, standing.cpni_told))

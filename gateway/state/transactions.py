@@ -89,24 +89,21 @@ class StateMoment(_Places):
         self._screens = 0
 
     def __enter__(self) -> Self:
-        self._held.lock.acquire()
         try:
             self._begin()
         except BaseException as error:
-            self._held.lock.release()
             _refuse(error)
             raise
         return self
 
     def __exit__(self, *raised: object) -> None:
         self._txn.abort()
-        self._held.lock.release()
         _refuse(raised[1])
 
     def _begin(self) -> None:
         if self._held.mark.denies:
             raise StateRefused("it is behind the log, or was replaced")
-        self._txn = self._held.begin()
+        self._txn = self._held.env.begin()
         try:
             self._read_head()
         except BaseException:
@@ -202,7 +199,7 @@ class StateWrite(_Places):
         among them: whoever read through one of these still belongs with the other.
         """
         if found:
-            self._txn.put(LEFT_KEY, b"")
+            self._txn.put(LEFT_KEY, (_times_left(self._txn) + 1).to_bytes(8, "big"))
         self._change(found, position)
 
     def _change(self, found: Mapping[Place, Any], position: int) -> None:
@@ -239,10 +236,14 @@ class StateWrite(_Places):
             self._txn.put(key, front + tail_of(before))
 
 
-def read_head(held: StateMap) -> tuple[StateHead, bool]:
-    """And whether its pages may hold what was replaced. Raises `NotAState`, lmdb.Error."""
-    with held.lock, held.begin() as txn:
-        return unpack_head(txn.get(HEAD_KEY)), txn.get(LEFT_KEY) is not None
+def read_head(held: StateMap) -> tuple[StateHead, int]:
+    """And how often its pages were left with what was replaced. Raises `NotAState`, lmdb.Error."""
+    with held.env.begin() as txn:
+        return unpack_head(txn.get(HEAD_KEY)), _times_left(txn)
+
+
+def _times_left(txn: lmdb.Transaction) -> int:
+    return int.from_bytes(txn.get(LEFT_KEY, b""), "big")
 
 
 def write_first_head(held: StateMap, head: StateHead) -> None:

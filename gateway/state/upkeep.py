@@ -12,6 +12,7 @@ import contextlib
 import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +23,7 @@ from gateway.fold import fold
 from gateway.fold.record import Record
 from gateway.fold.state import HEAD, Get, KeyRow, Place
 from gateway.state import environment
-from gateway.state.environment import FIRST_SIZE, MOST, StateForeign, StateMap, StateRefused, StateUnmarked
+from gateway.state.environment import MOST, StateForeign, StateMap, StateRefused, StateUnmarked
 from gateway.state.packed_rows import NotAState, StateHead
 from gateway.state.transactions import StateMoment, StateWrite, prove_made_here, read_head, write_first_head
 
@@ -56,16 +57,22 @@ class FollowedLog(Protocol):
         """All about some keys, in their order, and voids of screens."""
 
 
+class Making(StrEnum):
+    """What is to be made beside the state in force."""
+
+    ANEW = "anew"  # none follows the log
+    COMPACT = "compact"  # it does, and its pages may hold what was replaced
+
+
 class HostState:
-    """One installation's state in this process. `epoch`: of the peppers that the caller's keys are wrapped by. `size`:
-    address space of one that is made, in bytes; it grows to `most`.
+    """One installation's state in this process. `epoch`: of the peppers that the caller's keys are wrapped by. `most`:
+    bytes that it may have.
     """
 
-    def __init__(self, data: Path, epoch: int = 0, *, size: int = FIRST_SIZE, most: int = MOST) -> None:
-        self._data, self._epoch = data, epoch
-        self._size, self._most = size, most
+    def __init__(self, data: Path, epoch: int = 0, *, most: int = MOST) -> None:
+        self._data, self._epoch, self._most = data, epoch, most
         self._held: StateMap | None = None
-        self._replaced: list[StateMap] = []
+        self._followed: StateMap | None = None  # from which all others were taken out of force
         self._made: StateMap | None = None  # not in force yet
         self._making = contextlib.ExitStack()
         self._opening = threading.Lock()
@@ -82,23 +89,29 @@ class HostState:
         try:
             return self.follow(log)
         except (StateRefused, NotAState):
-            self.prepare(log)
+            if self.wanted(log) is Making.ANEW:
+                self.prepare(log, Making.ANEW)
             return self.follow(log)
 
-    def stands(self, log: FollowedLog, *, tidy: bool = False) -> bool:
-        """Whether there is nothing to `prepare`."""
-        sound, left = self._looked_at(log)
-        return sound and not (tidy and left)
-
-    def prepare(self, log: FollowedLog, *, tidy: bool = False) -> None:
-        """Without the writers' lock: makes one anew where none follows this log, or, to be `tidy`, where pages may hold
-        what was replaced; `follow` puts it in force. The log is one of one moment. Raises what the log raises, and
-        `StateRefused`.
+    def wanted(self, log: FollowedLog) -> Making | None:
+        """What there is to `prepare`. Under the writers' lock: else what another process has committed, or folded,
+        between a look at the log and one at the state would be taken for another log's.
         """
-        sound, left = self._looked_at(log)
-        if self._made is not None or (sound and not (tidy and left)):
+        try:
+            head, left = read_head(self._current(proved=True))
+            _prove_follows(head, log, self._epoch)
+            sound = not head.position or log.changed(head.position) is not None
+        except (StateRefused, NotAState, lmdb.Error):
+            sound, left = False, 0
+        return (Making.COMPACT if left else None) if sound else Making.ANEW
+
+    def prepare(self, log: FollowedLog, making: Making) -> None:
+        """Without the writers' lock: makes one beside what there is; `follow` puts it in force. The log is one of one
+        moment. Raises what the log raises, and `StateRefused`.
+        """
+        if self._made is not None:
             return
-        if not sound:
+        if making is Making.ANEW:
             with contextlib.suppress(StateUnmarked):  # what cannot be shown now is found out by whoever reads there
                 self.deny()
         with contextlib.ExitStack() as stack:
@@ -106,7 +119,7 @@ class HostState:
                 stack.enter_context(environment.making(self._data))
             except BlockingIOError:
                 raise StateRefused("another process makes it") from None
-            made = (self._compacted() if sound else self._from_copy(log)) or self._from_nothing(log)
+            made = self._compacted() if making is Making.COMPACT else self._from_copy(log) or self._from_nothing(log)
             self._making = stack.pop_all()  # held until it is in force, or given up
             self._made = made
 
@@ -115,7 +128,12 @@ class HostState:
         `StateRefused` where one has to be made anew first.
         """
         try:
-            held = self._in_force(log) if self._made else self._current()
+            if self._made is not None:
+                self._put_in_force(log)
+            held = self._current(proved=True)
+            if held is not self._followed:
+                environment.retire_others(held)
+                self._followed = held
             self._fold_on(held, log)
         except BaseException:
             self.deny()
@@ -124,19 +142,27 @@ class HostState:
         return log.head
 
     def copy(self) -> None:
-        """For a start after a power cut; without any lock. Raises `StateRefused`."""
-        try:
-            with environment.making(self._data):
-                environment.make_copy(self._data, self._current())
-        except (lmdb.Error, OSError) as error:
-            raise StateRefused(f"no copy was made: {error}") from error
+        """For a start after a power cut; without any lock. Raises `StateRefused`, BlockingIOError where another process
+        makes one.
+        """
+        with environment.making(self._data):
+            try:
+                folder = environment.make_copy(self._data, self._current())
+                with contextlib.closing(StateMap(folder)) as copied:
+                    forgotten = read_head(copied)[1]
+                environment.put_copy_in_force(folder)
+                # Whoever was forgotten meanwhile lies in it. Who is from now on takes it away (`_fold_slice`).
+                if forgotten != read_head(self._current())[1]:
+                    environment.drop_copy(self._data)
+            except (lmdb.Error, NotAState, OSError) as error:
+                raise StateRefused(getattr(error, "strerror", None) or str(error)) from error
 
     def stop(self) -> None:
         """A clean end of the process that writes: the next start goes on from here, also after a boot. Raises
         `StateRefused`.
         """
         try:
-            self._current().sync()
+            self._current(proved=True).sync()
         except (lmdb.Error, OSError) as error:
             raise StateRefused(f"it could not be synced: {error}") from error
 
@@ -149,14 +175,22 @@ class HostState:
         """Whether one is made that `follow` puts in force."""
         return self._made is not None
 
+    def denies(self) -> bool:
+        """Whether nobody is answered from it, whichever process says so. Raises `StateRefused` where there is none."""
+        return self._current().mark.denies
+
     def position(self) -> int:
         """How far it has folded the log. Raises `StateRefused`, `NotAState`, lmdb.Error."""
         return read_head(self._current())[0].position
 
+    def left(self) -> bool:
+        """Whether its pages may hold what was replaced. Raises as `position` does."""
+        return bool(read_head(self._current())[1])
+
     def copied(self) -> int:
         """How far the last copy has; 0: there is none."""
         try:
-            with contextlib.closing(environment.open_current(self._data, environment.COPY)) as copied:
+            with contextlib.closing(StateMap(environment.folder_in_force(self._data, environment.COPY))) as copied:
                 return read_head(copied)[0].position
         except (StateRefused, NotAState, lmdb.Error):
             return 0
@@ -168,22 +202,24 @@ class HostState:
 
     def close(self) -> None:
         """After the last check of this process."""
-        for each in (*self._replaced, self._held, self._made):
+        for each in (self._held, self._made):
             if each is not None:
                 each.close()
-        self._held, self._replaced, self._made = None, [], None
+        self._held = self._followed = self._made = None
         self._making.close()
 
-    def _current(self) -> StateMap:
+    def _current(self, *, proved: bool = False) -> StateMap:
+        """The one in force; where its mark denies another one may be by now. `proved`: by the path itself, which is
+        certain under the writers' lock.
+        """
         held = self._held
-        if held is not None and not held.mark.retired:
+        if held is not None and not proved and not held.mark.denies:
             return held
         with self._opening:
-            if self._held is not None and self._held.mark.retired:
-                self._replaced.append(self._held)  # somebody may be reading in it
-                self._held = None
-            if self._held is None:
-                self._held = environment.open_current(self._data)
+            folder = environment.folder_in_force(self._data)
+            if self._held is None or self._held.folder != folder:
+                self._held = None  # whoever reads in it goes on, and the last one closes it
+                self._held = StateMap(folder, self._most)
             return self._held
 
     def deny(self) -> None:
@@ -192,57 +228,46 @@ class HostState:
             self._held.mark.set_behind(behind=True)
         environment.set_behind(self._data)
 
-    def _looked_at(self, log: FollowedLog) -> tuple[bool, bool]:
-        """Whether it can be gone on with, and whether its pages may hold what was replaced."""
-        try:
-            head, left = read_head(self._current())
-            _prove_follows(head, log, self._epoch)
-            return not head.position or log.changed(head.position) is not None, left
-        except (StateRefused, NotAState, lmdb.Error):
-            return False, False
-
     def _fold_on(self, held: StateMap, log: FollowedLog, *, anew: bool = False) -> None:
         """`anew`: from nothing, by what is told now. Raises `StateRefused`, `NotAState`, what the log raises."""
         try:
             while not self._fold_slice(held, log, anew=anew):
                 pass
+        except lmdb.MapFullError as error:
+            raise StateRefused(f"the state is full: it may have {self._most} bytes") from error
         except lmdb.Error as error:
             raise StateRefused(f"{type(error).__name__}: {error}") from error
 
     def _fold_slice(self, held: StateMap, log: FollowedLog, *, anew: bool) -> bool:
-        while True:
-            try:
-                again = fold_slice(held, log, self._epoch, anew=anew)
-            except lmdb.MapFullError:
-                held.grow(self._most)
-            else:
-                if again:  # who was forgotten lies in it
-                    environment.drop_copy(self._data)
-                return again is not None
+        again = fold_slice(held, log, self._epoch, anew=anew)
+        if again:  # who was forgotten lies in it
+            environment.drop_copy(self._data)
+        return again is not None
 
-    def _in_force(self, log: FollowedLog) -> StateMap:
-        """The one that was made, once it has what came meanwhile."""
+    def _put_in_force(self, log: FollowedLog) -> None:
+        """The one that was made, once it has what came meanwhile. Where that cannot be folded any more it is given up:
+        whether the one before can be gone on with shows then.
+        """
         made, self._made = self._made, None
         assert made is not None
         with self._making:
             try:
                 self._fold_on(made, log)
+                with self._opening:
+                    environment.put_in_force(made)
+                    self._held = self._followed = made
+            except (StateRefused, NotAState):
+                made.close()
             except BaseException:
                 made.close()
                 raise
-            before = None
-            with contextlib.suppress(StateRefused):
-                before = self._current()
-            with self._opening:
-                environment.put_in_force(made, before)
-                self._replaced += [each for each in (before,) if each is not None]
-                self._held = made
-        return made
 
-    def _compacted(self) -> StateMap | None:
-        with contextlib.suppress(StateRefused, OSError, lmdb.Error):
+    def _compacted(self) -> StateMap:
+        try:
+            environment.drop_copy(self._data)
             return environment.make_compact(self._data, self._current())
-        return None
+        except (OSError, lmdb.Error) as error:
+            raise StateRefused(f"what was replaced in it cannot be taken out: {error}") from error
 
     def _from_copy(self, log: FollowedLog) -> StateMap | None:
         try:
@@ -254,7 +279,7 @@ class HostState:
         return made
 
     def _from_nothing(self, log: FollowedLog) -> StateMap:
-        made = environment.make_generation(self._data, self._size)
+        made = environment.make_generation(self._data, self._most)
         root = log.root(0)
         assert root is not None
         write_first_head(made, StateHead(log.name, 0, root, self._epoch))

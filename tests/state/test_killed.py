@@ -44,7 +44,7 @@ def killed(tmp_path, planted=False):
 
 def begun(folder):
     """Of a log that has nothing yet."""
-    state = HostState(folder, size=2**16)
+    state = HostState(folder)
     state.catch_up(ListedLog())
     state.close()
 
@@ -66,7 +66,7 @@ def two_readers(tmp_path):
     """Of a state that follows one log and then, behind the first 20 records, another one."""
     records = records_of_universe(2, 60)
     logs = [ListedLog(records), ListedLog([*records[:20], *records_of_universe(5, 40)])]
-    state = HostState(tmp_path, size=2**16)
+    state = HostState(tmp_path)
     state.catch_up(ListedLog())
     readers = [Told(reads, tmp_path, logs) for _ in range(2)]
     assert all(each()[0]["read"] for each in readers)

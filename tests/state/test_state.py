@@ -7,15 +7,18 @@ import threading
 
 import pytest
 from support.folding import Log
+from support.state_processes import Told as Asked
+from support.state_processes import answers
 from support.states import ListedLog, as_dict, wrongs
 
+from gateway.choice.standing import Standing
 from gateway.fold import fold
 from gateway.fold.record import NamesLearnt, Record, SaidOut
 from gateway.fold.state import HEAD
 from gateway.state import environment, packed_rows, transactions, upkeep
 from gateway.state.environment import COPY, CURRENT, MARK, STATE, StateForeign, StateRefused
 from gateway.state.packed_rows import HEAD_KEY, NotAState
-from gateway.state.upkeep import HostState
+from gateway.state.upkeep import HostState, Making
 from gateway.terms import Purpose
 
 LATER = 10**13
@@ -48,11 +51,11 @@ class Told(Log):
     def root(self, position):
         return self.log.root(position)
 
-    def entries(self, position):
-        return self.log.entries(position)
-
     def changed(self, after):
         return self.log.changed(after)
+
+    def entries(self, position):
+        return self.log.entries(position)
 
     def read(self, after):
         self.read_from.append(after)
@@ -345,28 +348,43 @@ def many(told, count):
             told.link("ann", f"browser {number}")
 
 
-def test_one_that_is_full_grows_and_whoever_reads_goes_on(opened, told):
-    state = opened(size=2**16)
+def test_what_it_may_take_is_there_from_the_beginning_and_nothing_is_resized_while_anybody_reads_or_copies(
+    opened, told
+):
+    """Resized under a copy it killed the process."""
+    state = opened()
     state.catch_up(told)
-    many(told, 300)
-    state.catch_up(told)
-    assert state._current().env.info()["map_size"] > 2**16
+    held, over = state._current(), threading.Event()
+
+    def copies():
+        while not over.is_set():
+            state.copy()
+
+    copying = threading.Thread(target=copies)
+    copying.start()
+    with state.moment() as moment:
+        many(told, 300)
+        state.catch_up(told)
+        assert moment.standing(of("browser"), LATER) is not None
+    over.set()
+    copying.join()
+    assert held.env.info()["map_size"] == environment.MOST
+    assert state._current() is held
     assert wrongs(state, told.records, LATER) == []
     assert 0 < state.used() < 1
-    assert opened(size=2**16).catch_up(told) == len(told.records)
 
 
-def test_one_that_may_not_grow_denies_until_there_is_room(opened, told, folder):
-    state = opened(size=2**16, most=2**16)
+def test_one_that_may_have_no_more_denies_until_there_is_room(opened, told, folder):
+    state = opened(most=2**16)
     state.catch_up(told)
     many(told, 300)
     for _ in range(3):
         with pytest.raises(StateRefused, match="full"):
             state.catch_up(told)
     assert refuses(state)
-    assert refuses(opened()), "and so it does in the next process"
+    assert refuses(opened(most=2**16)), "and so it does in the next process"
     assert len([each for each in (folder / STATE).iterdir() if each.is_dir()]) <= 2, "what was tried does not pile up"
-    state = opened(size=2**16)
+    state = opened()
     assert state.catch_up(told) == len(told.records)
     assert wrongs(state, told.records, LATER) == []
 
@@ -423,6 +441,98 @@ def test_every_member_of_a_row_and_an_edge_comes_back_as_it_was(told):
             assert packed_rows.unpack_edge(packed_rows.pack_edge(lies, 8)) == (lies, 8)
 
 
+class Killed(BaseException):
+    """In place of the end of a process: nothing is done after it."""
+
+
+@contextlib.contextmanager
+def killed_at(name):
+    """Where it would call a function of the environment."""
+
+    def dies(*_):
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(environment, name, dies)
+        patch.setattr(HostState, "deny", lambda its: None)
+        yield
+
+
+@pytest.fixture
+def elsewhere(folder):
+    """Another process that has the state open, and tells up to where it answers."""
+    other = Asked(answers, folder)
+    yield other
+    other.end()
+
+
+@pytest.mark.parametrize("where", ["_lead", "retire_others"])
+def test_whoever_puts_another_in_force_and_ends_on_the_way_leaves_nobody_with_the_one_before(
+    opened, told, elsewhere, where
+):
+    state = opened()
+    state.catch_up(told)
+    assert elsewhere() == 5
+    state.prepare(told, Making.COMPACT)
+    with killed_at(where):
+        state.follow(told)
+    told.no("tablet", Purpose.SENSITIVE)
+    assert opened().follow(told) == 6
+    assert elsewhere() == 6
+
+
+def test_where_the_path_to_it_is_taken_away_nobody_goes_on_answering_from_it(opened, told, elsewhere, folder):
+    opened().catch_up(told)
+    assert elsewhere() == 5
+    state = opened()
+    (folder / STATE / CURRENT).unlink()
+    told.no("tablet", Purpose.SENSITIVE)
+    state.catch_up(told)
+    assert elsewhere() == 6
+
+
+def test_whoever_follows_does_so_in_the_one_that_the_path_leads_to(opened, told, folder):
+    state = opened()
+    state.catch_up(told)
+    made = environment.make_compact(folder, state._current())
+    made.close()
+    (folder / STATE / CURRENT).write_text(made.folder.name)
+    told.no("tablet", Purpose.SENSITIVE)
+    state.follow(told)
+    assert state._current().folder == made.folder
+    assert standing(state, "tablet").own_denies(Purpose.SENSITIVE)
+
+
+def test_the_one_in_force_is_not_swept_away_where_the_disk_does_not_tell_which_that_is(
+    opened, told, folder, monkeypatch
+):
+    state = opened()
+    state.catch_up(told)
+    with monkeypatch.context() as broken:
+        broken.setattr(environment.Path, "read_text", fails)
+        with pytest.raises(StateRefused, match="Input/output error"):
+            environment.make_generation(folder)
+    assert standing(opened(), "tablet").denies(Purpose.SALE)
+
+
+def fails(*_, **__):
+    raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize(
+    "standing",
+    [
+        Standing(0, 0, held=frozenset(f"a source of a long name {number}" for number in range(20))),
+        Standing(0, 0, held=frozenset({"one, and another"})),
+        Standing(0, 0, age_band="of no law"),
+        Standing(2**32, 0),
+    ],
+)
+def test_what_a_front_cannot_hold_is_read_each_time(standing):
+    assert packed_rows.pack_front(7, 8, standing, 0, 0) == packed_rows.no_front(7)
+    assert packed_rows.pack_front(7, 8, Standing(0, 0), 2**70, 0) == packed_rows.no_front(7)
+
+
 def test_two_generations_and_the_copy_are_all_that_is_ever_kept(opened, told, folder):
     state = opened()
     for number in range(4):
@@ -433,8 +543,8 @@ def test_two_generations_and_the_copy_are_all_that_is_ever_kept(opened, told, fo
     assert state.check_readers() == 0
 
 
-def test_other_threads_read_on_while_it_grows_and_is_made_anew(opened, told):
-    state, over, wrong = opened(size=2**16), threading.Event(), []
+def test_other_threads_read_on_while_it_is_written_and_made_anew(opened, told):
+    state, over, wrong = opened(), threading.Event(), []
     state.catch_up(told)
 
     def reads():

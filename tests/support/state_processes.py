@@ -29,9 +29,9 @@ def between():
     """What the planted fault does after its rows and before its position."""
 
 
-def finish_apart(self, root, position=None):
+def finish_apart(self, root, position, entries):
     """The planted fault: the position is written in another transaction than the rows."""
-    self.head = self.head._replace(position=self.head.position if position is None else position)
+    self.head = self.head._replace(position=position, entries=entries)
     self._put_places()
     self._txn.commit()
     between()
@@ -90,6 +90,20 @@ def reads(pipe, folder, logs):
     state.close()
 
 
+def answers(pipe, folder):
+    """Tells each time that it is asked up to which position it would answer; None: it denies."""
+    state = HostState(folder)
+    with contextlib.suppress(EOFError):
+        while True:
+            pipe.recv()
+            try:
+                with state.moment() as moment:
+                    pipe.send(moment.head.position)
+            except StateRefused:
+                pipe.send(None)
+    state.close()
+
+
 def _wanted(wanted, key):
     return standing_of(key, wanted.get, NOW) if key in wanted else None
 
@@ -122,7 +136,7 @@ def _fold_and_die(folder, records, where, count):
                 os.kill(os.getpid(), signal.SIGKILL)
 
     try:
-        state = HostState(folder, size=2**16)
+        state = HostState(folder)
         sys.setprofile(profile)
         state.catch_up(ListedLog(records))
         sys.setprofile(None)

@@ -16,7 +16,7 @@ STEP, FEW = 12, 5  # records of one turn, and of one transaction
 
 def lived(folder, records):
     upkeep.SLICE = FEW
-    state, log = HostState(folder, size=2**18), ListedLog()
+    state, log = HostState(folder), ListedLog()
     for number, at in enumerate(range(0, len(records), STEP)):
         log.extend(records[at : at + STEP])
         state.catch_up(log)
