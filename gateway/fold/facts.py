@@ -84,8 +84,7 @@ def _reached(slate: Slate, record: Record, at: int | None = None) -> set[bytes]:
     """The names of an identifier; of an account all that it has."""
     found = family(slate, record.key)
     for member in slate.row(record.key).members:
-        edge = slate.edge(record.key, member)
-        if not edge.claimed and (edge.lives() if at is None else edge.lifts(at)):
+        if slate.edge(record.key, member).carries(at):
             found |= family(slate, member)
     return found
 

@@ -23,7 +23,8 @@ def speakers(slate: Slate, root: bytes) -> tuple[bytes, ...]:
 
 def family(slate: Slate, key: bytes) -> set[bytes]:
     """All names of all identifiers that a key stands for."""
-    return {key}.union(*(speakers(slate, root) for root in roots(slate, key)))
+    row = slate.row(key)
+    return {key}.union(*(speakers(slate, root) for root in row.targets)) if row.targets else {key, *row.names}
 
 
 def own_names(slate: Slate, key: bytes) -> set[bytes]:
@@ -35,7 +36,10 @@ def mates(slate: Slate, key: bytes) -> dict[bytes, int]:
     """The other spellings of the mailbox that a key is a name of, each since which record; the plainest is always among
     them.
     """
-    own, found = (key, *slate.row(key).targets), dict[bytes, int]()
+    row = slate.row(key)
+    if not (row.targets or row.box or row.spellings):
+        return {}
+    own, found = (key, *row.targets), dict[bytes, int]()
     for each in own:
         # The plainest spelling may never have been met itself.
         for box in dict.fromkeys((each, slate.row(each).box or each)):
@@ -66,17 +70,12 @@ def has(slate: Slate, account: bytes, key: bytes, at: int | None = None) -> bool
     """Whether an account has an identifier by more than an app's word, whichever name it was told; `at`: for what lifts
     a no, then.
     """
-    edges = (slate.edge(account, name) for name in family(slate, key))
-    return any((edge.lives() if at is None else edge.lifts(at)) and not edge.claimed for edge in edges)
+    return any(slate.edge(account, name).carries(at) for name in family(slate, key))
 
 
 def roads(slate: Slate, keys: Iterable[bytes], at: int | None = None) -> set[bytes]:
     """The accounts that the noes of these go up to: those that have one of them by more than an app's word."""
-    return {
-        account
-        for account, _, edge in edges_of(slate, keys)
-        if not edge.claimed and (edge.lives() if at is None else edge.lifts(at))
-    }
+    return {each for key in keys for each in slate.row(key).accounts if slate.edge(each, key).carries(at)}
 
 
 def holder_since(row: KeyRow) -> dict[Purpose, Bit]:

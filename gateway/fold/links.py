@@ -32,32 +32,33 @@ def fold_link(slate: Slate, record: Record, said: LinkSaid) -> None:
 
 def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge, *, over: bool) -> None:
     """One that is over already carries nothing."""
-    account, member = said.account, record.key
+    account, member, names = said.account, record.key, family(slate, record.key)
     if over or said.claimed > edge.claimed:  # nobody but an app ever spoke for it: nothing stays
         end_link(slate, account, member, record.seq, keeps=not (edge.claimed and said.claimed))
-    revoke_over(slate, with_looser(slate, family(slate, member)))  # what came by the claim that was
+    revoke_over(slate, with_looser(slate, names))  # what came by the claim that was
     now = {"start": said.start, "until": said.until, "claimed": said.claimed, "begun": record.seq, "past": NO_RECORD}
     slate.put_edge(account, member, record.seq, ended=record.seq if over else NO_RECORD, **now)
     if over and not said.claimed:
         keep_age(slate, account, member)
     elif not over and not said.claimed:
-        _go_up(slate, (account,), family(slate, member) | mailbox_names(slate, member), record.seq)
-        _read_again(slate, account, member, record.seq)
+        _go_up(slate, (account,), names | mailbox_names(slate, member), record.seq)
+        _read_again(slate, account, names, record.seq)
 
 
 def _go_up(slate: Slate, accounts: Iterable[bytes], origins: Iterable[bytes], seq: int) -> None:
     """What these said themselves, as far as their present holder did."""
-    for origin in origins:
-        if bits := holder_since(slate.row(origin)):
-            for account in accounts:
+    for account in accounts:
+        for origin in origins:
+            if bits := holder_since(slate.row(origin)):
                 send_up(slate, account, origin, bits, seq)
 
 
-def _read_again(slate: Slate, account: bytes, member: bytes, seq: int) -> None:
+def _read_again(slate: Slate, account: bytes, names: Iterable[bytes], seq: int) -> None:
     """What stayed when a link ended, and still stands at the account, is read through it again."""
-    for name in family(slate, member):
-        down, voids = slate.edge(account, name).down, slate.voids
+    for name in names:
+        down = slate.edge(account, name).down
         if down and all(has(slate, account, root) for root in roots(slate, name)):
+            voids = slate.voids
             stands = {(each, bit.who) for each, bit in passed_on(slate, account, set()) if bit.denies(voids)}
             left = {each: tuple(bit for bit in bits if (each, bit.who) not in stands) for each, bits in down.items()}
             slate.put_edge(account, name, seq, down=left)
@@ -100,10 +101,11 @@ def fold_names(slate: Slate, record: Record, said: NamesLearnt) -> None:
         slate.put(form, targets={**slate.row(form).targets, key: record.seq})
     for form in looser:
         slate.put(form, owners={**slate.row(form).owners, key: record.seq})
-    fresh, others = family(slate, key) - before, before | mailbox_names(slate, key)
-    mine, theirs = roads(slate, fresh), roads(slate, others)
-    _go_up(slate, mine | theirs, fresh, record.seq)
-    _go_up(slate, mine - theirs, others, record.seq)
+    if fresh := family(slate, key) - before:
+        others = before | mailbox_names(slate, key)
+        mine, theirs = roads(slate, fresh), roads(slate, others)
+        _go_up(slate, mine | theirs, fresh, record.seq)
+        _go_up(slate, mine - theirs, others, record.seq)
     if said.mailbox is not None and slate.row(key).box is None:
         _join_mailbox(slate, key, said.mailbox, record.seq)
 

@@ -23,7 +23,7 @@ from gateway.fold.kin import (
 )
 from gateway.fold.reading import revoked
 from gateway.fold.record import Record, SaidIn, SaidOut, SaidPruned, ScreenVoided
-from gateway.fold.state import HEAD, NO_RECORD, NOBODY, SEVERAL, Allowed, Bit, Cover, KeptPlace, Slate, Voids, widened
+from gateway.fold.state import NO_RECORD, NOBODY, SEVERAL, Allowed, Bit, Cover, KeptPlace, Slate, Voids, widened
 from gateway.terms import ALL_PURPOSES, Purpose, Source
 
 
@@ -223,4 +223,4 @@ def keep_down(slate: Slate, account: bytes, member: bytes, seq: int, found: Iter
 
 def fold_screen(slate: Slate, record: Record, said: ScreenVoided) -> None:
     if said.screen not in slate.voids:
-        slate.changes[HEAD] = {**slate.voids, said.screen: record.seq}
+        slate.void(said.screen, record.seq)

@@ -63,9 +63,8 @@ class Kin:
 
     def __init__(self, slate: Slate, key: bytes) -> None:
         self.slate, self.key, self.row = slate, key, slate.row(key)
-        self.alone = self.row.is_alone()
-        self.speakers = {root: speakers(slate, root) for root in ((key,) if self.alone else roots(slate, key))}
-        self.family = {key: self.row} if self.alone else {name: slate.row(name) for name in family(slate, key)}
+        self.speakers = {root: speakers(slate, root) for root in roots(slate, key)}
+        self.family = {name: slate.row(name) for name in family(slate, key)}
         ends = [(account, name) for name, row in self.family.items() for account in row.accounts]
         self.edges = [(account, name, slate.edge(account, name)) for account, name in ends]
         self.is_account = any(slate.edge(key, member).begun >= 0 for member in self.row.members)
@@ -94,9 +93,6 @@ def _noes(kin: Kin) -> Iterator[Noes]:
 
 def _at_root(kin: Kin, root: bytes) -> Iterator[Noes]:
     slate, key = kin.slate, kin.key
-    if kin.alone:
-        yield kin.row.own.items(), NoPlace.OWN, 0, root, None
-        return
     since = kin.row.targets.get(root, 0)
     reaches = {name: max(since, kin.family[name].targets.get(root, 0)) for name in kin.speakers.get(root, (root,))}
     for name, reach in reaches.items():
@@ -106,8 +102,7 @@ def _at_root(kin: Kin, root: bytes) -> Iterator[Noes]:
     for mate, then in met.items():
         for name in speakers(slate, mate):
             yield slate.row(name).own.items(), NoPlace.MAILBOX, max(since, then), root, None
-    others = met if root == key or not kin.edges else mates(slate, key)
-    apart = {*kin.family}.union(*(family(slate, mate) for mate in others))
+    apart = {*kin.family}.union(*(family(slate, mate) for mate in met))
     for account, name, edge in kin.edges:
         if name not in reaches:
             continue

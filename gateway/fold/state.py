@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from gateway.fold.record import GrantName, KeyAge
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
@@ -70,9 +70,7 @@ class GrantGiven(NamedTuple):
 class KeyRow(NamedTuple):  # all that is kept of one key. Behind each: what it is; who reads it; what ends it
     own: Mapping[Purpose, Bit] = NOTHING  # its noes; its names, mailbox, looser forms, accounts; a yes covers them
     ins: Mapping[Purpose, Allowed] = NOTHING  # its yeses; itself; a no here, any word of its mailbox, a release, a void
-    kept: Mapping[KeptPlace, Bit] = (
-        NOTHING  # noes of who is forgotten; itself, and what an account has; a yes of what they came by
-    )
+    kept: Mapping[KeptPlace, Bit] = NOTHING  # of who is forgotten; itself, what it has; a yes of what they came by
     states: Mapping[StateName, tuple[bytes, ...]] = NOTHING  # for whom each is over; its names; its own source
     grants: Mapping[GrantName, GrantGiven] = NOTHING  # itself; a later no that it reads, a use, a release, a void
     told: Mapping[str, int] = NOTHING  # the day of each notice; itself; a release that ends links
@@ -111,41 +109,56 @@ class LinkEdge(NamedTuple):  # an account and a key that it has, had, or has ano
         """For what lifts a no it is over at its date as well: clocks may be wrong, and in doubt a no stays."""
         return self.lives() and (self.until is None or self.until > at)
 
+    def carries(self, at: int | None = None) -> bool:
+        """Whether what is said goes up by it: it is more than an app's word. `at`: for what lifts a no, then."""
+        return not self.claimed and (self.lives() if at is None else self.lifts(at))
 
+
+Piece = TypeVar("Piece", KeyRow, LinkEdge)
 EMPTY, NO_EDGE = KeyRow(), LinkEdge()
-ROW_FIELDS = {name: place for place, name in enumerate(KeyRow._fields)}
+FIELDS = {name: place for each in (KeyRow, LinkEdge) for place, name in enumerate(each._fields)}
+
+
+def anew(was: Piece, fields: Mapping[str, Any]) -> Piece:
+    """With some fields changed, in a third of the time of `_replace`."""
+    now = list(was)
+    for name, value in fields.items():
+        now[FIELDS[name]] = value
+    return tuple.__new__(type(was), now)
 
 
 class Slate:
-    """The state while one record is folded: what is read comes from `get`, what is changed stays here."""
+    """The state while one record is folded: what is read comes from `get`, once, and what is changed stays here."""
 
     def __init__(self, get: Get) -> None:
         self._get = get
+        self._met: dict[Place, Any] = {}
         self.changes: dict[Place, Any] = {}
+        self.voids: Voids = get(HEAD) or NOTHING
 
     def row(self, key: bytes) -> KeyRow:
-        found: KeyRow | None = self.changes.get(key) or self._get(key)
-        return found or EMPTY
+        found: KeyRow = self._met.get(key) or self._first(key, EMPTY)
+        return found
 
     def edge(self, account: bytes, member: bytes) -> LinkEdge:
         place = (account, member)
-        found: LinkEdge | None = self.changes.get(place) or self._get(place)
-        return found or NO_EDGE
+        found: LinkEdge = self._met.get(place) or self._first(place, NO_EDGE)
+        return found
 
-    @property
-    def voids(self) -> Voids:
-        found: Voids | None = self.changes.get(HEAD) or self._get(HEAD)
-        return found or NOTHING
+    def _first(self, place: Place, nothing: KeyRow | LinkEdge) -> Any:
+        found = self._met[place] = self._get(place) or nothing
+        return found
+
+    def void(self, screen: str, seq: int) -> None:
+        self.voids = self.changes[HEAD] = {**self.voids, screen: seq}
 
     def put(self, key: bytes, **fields: Any) -> None:
-        row = list(self.row(key))  # half the time that `_replace` takes
-        for name, value in fields.items():
-            row[ROW_FIELDS[name]] = value
-        self.changes[key] = KeyRow._make(row)
+        self._met[key] = self.changes[key] = anew(self.row(key), fields)
 
     def put_edge(self, account: bytes, member: bytes, seq: int, **fields: Any) -> None:
         """Both ends know of it."""
-        self.changes[account, member] = self.edge(account, member)._replace(**fields)
+        place = (account, member)
+        self._met[place] = self.changes[place] = anew(self.edge(account, member), fields)
         if account not in (row := self.row(member)).accounts:
             self.put(member, accounts={**row.accounts, account: seq})
             self.put(account, members={**self.row(account).members, member: seq})
