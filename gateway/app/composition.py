@@ -91,7 +91,7 @@ def looked_up(
     with contextlib.suppress(StoreUnavailable):
         writer.submit(lambda _: None).result()
     facts = stack.enter_context(contextlib.closing(StandingTable(store, watch)))
-    return StateLookup(keeper.state, watch, clock, facts)
+    return StateLookup(keeper.moment, watch, clock, facts)
 
 
 def ways(settings: Settings, secrets: Secrets, *, dev: bool = False) -> list[DeliveryWay]:
