@@ -8,6 +8,7 @@ of accounts.
 
 import calendar
 import contextlib
+import shutil
 import sqlite3
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
@@ -326,6 +327,7 @@ def _migrated(folder: Path, origin: str) -> int:
         # A new, empty ledger beside an old vault would have forgotten everybody's opt-out.
         raise LedgerRefused(f"{ledger} is gone, but its people are not. Put back the last backup of {folder}.")
     secret_files.complete(folder)
+    shutil.rmtree(folder / "mirror", ignore_errors=True)  # an earlier version's, with digests of who was unlinked
     try:
         secrets = secret_files.load_secrets(folder)
     except secret_files.SecretsMissing:
