@@ -342,7 +342,7 @@ WORDS: dict[str, str] = {
     "made-up": "Of people in rehearsals and tests: they are nobody, and no real recipient hears of them.",
     "mailbox": "All spellings of an address that reach one inbox, as at gmail.com: a no in one is a no in each.",
     "mark": "A short sign in an entry of the installation of an app that said it.",
-    "mirror": "The standings in memory that all processes of a host read, written before a no is answered.",
+    "mirror": "The standings in memory that a replica answers from.",
     "name": (
         "A further form of the same identifier, such as a digest: what holds for one holds for all its exact names."
     ),
@@ -383,7 +383,7 @@ WORDS: dict[str, str] = {
     "replay": "To make standings again from the log by the rules of writing, as they were or for comparison.",
     "replica": "A process beside an ad server that answers checks from a copy of the standings.",
     "restate": "To say a choice again in a new entry before the old one's body is pruned.",
-    "revision": "The number of the last change of any standing, by which mirrors and replicas say how far they are.",
+    "revision": "The number of the last change of any standing, by which replicas say how far they are.",
     "room": "A package of the code, which knows only rooms on floors below it.",
     "row": "One person's data in a share, as a line of JSON; in the tables of the ledger, a row as in any table.",
     "screen": "One version of a page that asks for a yes, logged, so that all that was said on it can be voided.",
@@ -394,12 +394,15 @@ WORDS: dict[str, str] = {
     ),
     "signal": "What a request says by itself, such as GPC, a GPP string, a cookie or a phone's setting.",
     "source": "Where a choice was said: gpc, form, sdk, letter and so on; for cookies and eids, whose id it is.",
-    "spell": "A stretch of time in which something was off, such as the store or the mirror, for the day's evidence.",
+    "spell": "A stretch of time in which something was off, such as the store, for the day's evidence.",
     "spelling": "One of several ways in which people and programs write the same identifier.",
     "stage": "A made-up installation with the operator's configuration, on which a rehearsal plays.",
     "stale": "Of a look-up: nobody proved lately that it answers from the newest file, so everything is denied.",
     "standing": "The current answer for one identifier: what it chose itself and what travelled to it.",
-    "state": "What a device or a consent tool says of itself, which denies for as long as it says so.",
+    "state": (
+        "What a device or a consent tool says of itself, which denies for as long as it says so; of a host, what checks"
+        " read."
+    ),
     "stranger": "Somebody who has proved nothing: no answer tells them whether anybody is known here.",
     "subject": "One identifier as the ledger knows it: its kind, its value and its keys.",
     "suppression": "What an erased identifier is called at recipients, kept so that they can still be told of a no.",

@@ -8,6 +8,7 @@ of accounts.
 
 import calendar
 import contextlib
+import shutil
 import sqlite3
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
@@ -91,7 +92,7 @@ def looked_up(
     with contextlib.suppress(StoreUnavailable):
         writer.submit(lambda _: None).result()
     facts = stack.enter_context(contextlib.closing(StandingTable(store, watch)))
-    return StateLookup(keeper.state, watch, clock, facts)
+    return StateLookup(keeper.moment, watch, clock, facts)
 
 
 def ways(settings: Settings, secrets: Secrets, *, dev: bool = False) -> list[DeliveryWay]:
@@ -326,6 +327,7 @@ def _migrated(folder: Path, origin: str) -> int:
         # A new, empty ledger beside an old vault would have forgotten everybody's opt-out.
         raise LedgerRefused(f"{ledger} is gone, but its people are not. Put back the last backup of {folder}.")
     secret_files.complete(folder)
+    shutil.rmtree(folder / "mirror", ignore_errors=True)  # an earlier version's, with digests of who was unlinked
     try:
         secrets = secret_files.load_secrets(folder)
     except secret_files.SecretsMissing:

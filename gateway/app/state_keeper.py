@@ -21,7 +21,8 @@ from gateway.ledger.ledger_log import PLACES, LedgerLog, forget_deletes, watch_d
 from gateway.ledger.store import Store
 from gateway.ledger.watch import Judge
 from gateway.state.environment import StateRefused, StateUnmarked
-from gateway.state.packed_rows import NotAState
+from gateway.state.packed_rows import NotAState, StateHead
+from gateway.state.transactions import StateMoment
 from gateway.state.upkeep import HostState, Making
 
 COPY_AFTER = 30.0  # seconds of folding that a start after a power cut should not take longer than
@@ -74,7 +75,7 @@ class StateKeeper:
     ) -> None:
         self.state, self._at_once = state, at_once
         self._store, self._tell, self._clock = store, tell, clock
-        self._doubtful = True
+        self._doubtful, self._begun = True, False
         self.why, self._uncopied, self.used = "", "", 0.0
         self._looks_at = self._copies_at = self._tidies_at = clock()
         self._stop = threading.Event()
@@ -88,6 +89,12 @@ class StateKeeper:
         """Before the first batch: what is small is made when this returns. Whether it is to be kept now."""
         self._make(begins=True)
         return self._busy is None
+
+    def moment(self) -> StateMoment:
+        """For one check. Raises `StateRefused` where nobody may be answered from it."""
+        if not self._begun:
+            raise StateRefused("it was not compared with the ledger yet")
+        return self.state.moment()
 
     def keep(self, db: sqlite3.Connection) -> None:
         """Behind each durable commit and before its answer, under the writers' lock, on a connection that shows it.
@@ -103,7 +110,7 @@ class StateKeeper:
             self._say(f"{type(error).__name__}: {error}")
             return
         forget_deletes(db)
-        self._doubtful = False
+        self._doubtful, self._begun = False, True
         self._say("")
 
     def wants(self, db: sqlite3.Connection | None) -> bool:
@@ -138,27 +145,29 @@ class StateKeeper:
 
         def judge(db: sqlite3.Connection) -> bool:
             grown = examination(db)
-            self._prove(LedgerLog(db).head)
+            if self._begun:
+                self._prove(db)
             return grown
 
         return judge
 
-    def _prove(self, head: int) -> None:
-        """It is not behind. One that is not there yet, or is marked as behind, answers nobody anyway. Raises
+    def _prove(self, db: sqlite3.Connection) -> None:
+        """It follows this very ledger and is not behind. One that is marked as behind answers nobody anyway. Raises
         `LedgerRefused`.
         """
-        until = time.monotonic() + CATCHES_UP
-        while self._is_behind(head):
-            if time.monotonic() > until:
-                raise LedgerRefused("the state of this host is behind the ledger; the writer brings it up to date")
-            time.sleep(PAUSE)
+        wanted, until = LedgerLog(db).head, time.monotonic() + CATCHES_UP
+        with contextlib.suppress(StateRefused):
+            while (head := self._head()).position < wanted:
+                if time.monotonic() > until:
+                    raise LedgerRefused("the state of this host is behind the ledger; the writer brings it up to date")
+                time.sleep(PAUSE)
+            log = LedgerLog(db)  # read after the state, it has all that this follows
+            if log.name != head.log or log.root(head.position) != head.root:
+                raise LedgerRefused("the state of this host is one of another ledger; the writer makes it anew")
 
-    def _is_behind(self, head: int) -> bool:
-        try:
-            with self.state.moment() as moment:
-                return moment.head.position < head
-        except DOUBTS:
-            return False
+    def _head(self) -> StateHead:
+        with self.state.moment() as moment:
+            return moment.head
 
     def alarms(self) -> list[str]:
         """What somebody has to look at."""

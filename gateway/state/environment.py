@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ class StateMark:
 
 
 class StateMap:
-    """One generation, open, until nobody has it any more. A process has each open once: LMDB forbids more."""
+    """One generation, open, until whoever opened it closes it."""
 
     def __init__(self, folder: Path, most: int = MOST, *, made: bool = False) -> None:
         """`made`: an empty one that begins. Raises `StateRefused` for one that may be torn."""
@@ -98,10 +99,7 @@ class StateMap:
                 raise StateRefused("it was written before the kernel booted, and not synced")
             if not made:
                 prove_whole(folder / FILE)
-            self.env = lmdb.open(
-                str(folder), map_size=most, max_readers=MAX_READERS, sync=False, metasync=False, mode=0o600,
-                max_spare_txns=4,
-            )  # fmt: skip
+            self.env = _taken(folder, most)
         except (lmdb.Error, OSError, MapRefused, ValueError) as error:
             raise StateRefused(f"{type(error).__name__}: {error}") from error
 
@@ -127,9 +125,33 @@ class StateMap:
         return (int(self.env.info()["last_pgno"]) + 1) * int(self.env.stat()["psize"])
 
     def close(self) -> None:
-        """Once nobody in this process reads in it."""
-        self.env.close()
+        """Once whoever opened it reads in it no more."""
+        _let_go(self.folder)
         self.mark.close()
+
+
+_open: dict[Path, list[Any]] = {}  # the environments of this process, with how many hold each
+_opening = threading.Lock()
+
+
+def _taken(folder: Path, most: int) -> lmdb.Environment:
+    with _opening:
+        if folder not in _open:
+            env = lmdb.open(
+                str(folder), map_size=most, max_readers=MAX_READERS, sync=False, metasync=False, mode=0o600,
+                max_spare_txns=4,
+            )  # fmt: skip
+            _open[folder] = [env, 0]
+        _open[folder][1] += 1
+        found: lmdb.Environment = _open[folder][0]
+        return found
+
+
+def _let_go(folder: Path) -> None:
+    with _opening:
+        _open[folder][1] -= 1
+        if not _open[folder][1]:
+            _open.pop(folder)[0].close()
 
 
 def folder_in_force(data: Path, link: str = CURRENT) -> Path:

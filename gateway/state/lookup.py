@@ -15,7 +15,6 @@ from gateway.choice.question import Grant
 from gateway.mirror.lookup import EPOCH, MILLISECOND, Reached, Seen, Stale
 from gateway.state.environment import StateRefused
 from gateway.state.transactions import StateMoment
-from gateway.state.upkeep import HostState
 from gateway.terms import Purpose
 
 
@@ -37,10 +36,16 @@ class EntryFacts(Protocol):
 
 
 class StateLookup:
-    """A `Lookup` (`gateway.mirror.lookup`)."""
+    """A `Lookup` (`gateway.mirror.lookup`). `opened`: the state at the moment of asking, or `StateRefused`."""
 
-    def __init__(self, state: HostState, vouches: Vouches, clock: Callable[[], datetime], facts: EntryFacts) -> None:
-        self._state, self._vouches, self._clock, self._facts = state, vouches, clock, facts
+    def __init__(
+        self,
+        opened: Callable[[], StateMoment],
+        vouches: Vouches,
+        clock: Callable[[], datetime],
+        facts: EntryFacts,
+    ) -> None:
+        self._opened, self._vouches, self._clock, self._facts = opened, vouches, clock, facts
 
     def seen(self, keys: Sequence[bytes], *, numbered: bool = False) -> Seen:
         with self._moment() as moment:
@@ -100,7 +105,7 @@ class StateLookup:
         if not self._vouches.fresh():
             raise Stale
         try:
-            with self._state.moment() as moment:
+            with self._opened() as moment:
                 yield moment
         except StateRefused as refused:
             raise Stale(str(refused)) from refused

@@ -1,5 +1,5 @@
 """One whole check by the way it comes in, in microseconds of processor time: a replica in the ad server's own process,
-the client over it (beside), the client in the gateway's own process with the mirror on, and the HTTP door, called
+the client over it (beside), the client in the gateway's own process, and the HTTP door, called
 without a socket.
 
 Every call is about another person, so that nothing is faster here than it is among many. Ways take turns, and a figure
@@ -38,7 +38,6 @@ from gateway.consent.check import Ask
 from gateway.consent.people import People
 from gateway.keys import secret_files
 from gateway.keys.seals import Enrolment
-from gateway.ledger import schema
 from gateway.mirror import memory_map
 from gateway.mirror.memory_map import Head, MemoryMap
 from gateway.mirror.row import MirrorRow
@@ -73,7 +72,7 @@ def people_who_opted_out(people: People, numbers: range) -> Iterator[tuple[bytes
         yield subject.key, MirrorRow(own=OUT, seq=number)
 
 
-def configured(folder: Path, more: str = "") -> Path:
+def configured(folder: Path) -> Path:
     """Fifteen bidders beside the shipped recipients."""
     bidder = (
         'role = "third_party"\npurposes = ["targeted_ads"]\ndata = ["ad_id", "coarse_geo"]\n'
@@ -81,15 +80,16 @@ def configured(folder: Path, more: str = "") -> Path:
     )
     folder.mkdir(exist_ok=True)
     path = folder / "config.toml"
-    path.write_text(more + "".join(f"[recipients.bidder{number}]\n{bidder}" for number in range(BIDDERS)))
+    path.write_text("".join(f"[recipients.bidder{number}]\n{bidder}" for number in range(BIDDERS)))
     return path
 
 
 def copy(folder: Path, rows: Iterator[tuple[bytes, bytes]], *, size: int, entries: int, peppers: int) -> MemoryMap:
     """A map as a follower leaves it, filled without a feed. `rows` in the order of their keys."""
     made = memory_map.make(folder, size)
-    made.fill(rows)
-    made.write({}, Head(memory_map.boot_id(), b"", 0, 0, peppers, entries, 0, "bench"))
+    head = Head(memory_map.boot_id(), b"", 0, 0, peppers, entries, 0, "bench")
+    while some := dict(itertools.islice(rows, many_of.CHUNK)):
+        made.write(some, head)
     return made
 
 
@@ -194,22 +194,14 @@ def called(app: Any, body: bytes) -> bytes:
 
 @contextlib.asynccontextmanager
 async def opened(folder: Path) -> Any:
-    """The three ways, over standings of the same people: even ones opted out, odd ones said nothing. The client looks
-    them up in the mirror, the door in the table, as it does unless the operator turns the mirror on.
-    """
+    """The three ways, over standings of the same people: even ones opted out, odd ones said nothing."""
     configuration = configured(folder)
-    mirroring = configured(folder / "beside", "[mirror]\nenabled = true\n")
     stated = inside.settings(configuration)
     data, other = inside.install(folder / "data"), inside.install(folder / "other")
     secrets = secret_files.load_secrets(data)
     rows = sorted(people_who_opted_out(people_of(secrets), range(0, 2 * PEOPLE, 2)), key=itemgetter(0))
     for each in (data, other):
-        with contextlib.closing(schema.open_to_write(each)) as db:
-            db.execute("BEGIN")
-            db.executemany(
-                "INSERT INTO standing (key, own, seq) VALUES (?, ?, ?)", [(k, r.own, r.seq) for k, r in rows]
-            )
-            db.commit()
+        many_of.into_state(each, [key for key, _ in rows])
     packed = ((key, row.pack()) for key, row in rows)
     made = copy(folder / "copy", packed, size=2**28, entries=2 * PEOPLE, peppers=len(secrets.peppers))
     checker: list[InProcessChecker] = []
@@ -221,7 +213,7 @@ async def opened(folder: Path) -> Any:
 
     async with (
         inside.application(data, stated) as door,
-        inside.lifespan(front := in_front_of(site, other, config=mirroring)),
+        inside.lifespan(front := in_front_of(site, other, config=configuration)),
     ):
         async with inside.client(front) as browser:
             await browser.get("/")

@@ -1,8 +1,6 @@
-"""Checks from copies of a million standings: in an ad server's own process, at a sidecar, at a gateway with its
-mirror."""
+"""Checks from copies of a million standings: in an ad server's own process, at a sidecar."""
 
 import contextlib
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -51,15 +49,6 @@ def rows(
             time.sleep(0.01)
         found += in_process(made)
     running.stop()
-    os.environ["GATEWAY_MIRROR__ENABLED"] = "true"
-    try:
-        began = time.perf_counter()
-        running.start()
-        found.append(("mirror, a million people copied", time.perf_counter() - began, "s", 0))
-        found.append(("/v1/check from the mirror", *wrk(running.process.pid, f"{running.url}/v1/check", body, key)))
-    finally:
-        del os.environ["GATEWAY_MIRROR__ENABLED"]
-        running.stop()
     return found
 
 

@@ -146,8 +146,8 @@ def test_an_answer_read_while_the_proof_ran_out_is_not_given(lookup, monkeypatch
 
 
 @pytest.mark.parametrize("ask", [each for each in ASKED if each != "event"])
-def test_a_state_that_is_behind_gives_no_answer(lookup, ask):
-    lookup._state.deny()
+def test_a_state_that_is_behind_gives_no_answer(house, lookup, ask):
+    house.keeper.state.deny()
     with pytest.raises(Stale):
         getattr(lookup, ask)(*ASKED[ask])
 

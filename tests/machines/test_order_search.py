@@ -14,7 +14,6 @@ from support.linearizable import (
     Yes,
     has_order,
     step,
-    without_early_denies,
     without_order,
 )
 
@@ -169,18 +168,3 @@ def test_the_search_agrees_with_trying_every_order():
         answers.append(has_order(history, Register(), step))
         assert answers[-1] == by_trying_every_order(history), history
     assert 400 < sum(answers) < 1600  # both answers are well tried
-
-
-def test_a_deny_without_an_entry_is_no_answer_while_an_opt_out_is_under_way_and_has_no_order_else():
-    opting_out, unknown = Operation("a", 2, 5, No(1, "first")), Operation("b", 2, NEVER, No(2, None))
-    early = [Operation("a", 1, 3, Check("out")), Operation("b", 8, 9, Check("out"))]
-    others = [
-        Operation("a", 6, 7, Check("out")),
-        Operation("a", 0, 1, Check("out")),
-        Operation("c", 3, 4, Check("out")),
-    ]
-    kept = without_early_denies([opting_out, unknown, *early, *others])
-    assert kept == [opting_out, unknown, *others]
-    assert without_order(kept).keys() == {"a", "c"}
-    named = Operation("a", 3, 4, Check("out", "of another entry"))
-    assert without_early_denies([opting_out, named]) == [opting_out, named]

@@ -1,6 +1,7 @@
 import contextlib
 import html
 import json
+import os
 import re
 import sqlite3
 import time
@@ -13,8 +14,12 @@ import time_machine
 from support import inside
 from support.people import GAID, email, named, phone
 
+from gateway.app.composition import open_house
 from gateway.keys.seals import Tokens
+from gateway.ledger import records
 from gateway.ledger.entry import b64
+from gateway.ledger.subjects import Choice
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind
 from gateway.web.shell.page import CHOICES_NOTICE, load_notice, paragraphs
 
 pytestmark = pytest.mark.anyio
@@ -466,10 +471,10 @@ async def test_a_confirmation_of_nothing_is_not_there(client, event):
 async def test_a_confirmation_says_what_holds_now(client, keyed, tmp_path):
     answer, first = await done(client, OUT | {"phone": phone(1)})
     assert "Opt-Out Request Honored" in first.text
-    db = tmp_path / "data" / "ledger.sqlite3"
-    with contextlib.closing(sqlite3.connect(db)) as lifted:  # as a later, proved opt-in would leave it
-        lifted.execute("UPDATE standing SET own = 0")
-        lifted.commit()
+    with open_house(tmp_path / "data", inside.settings(), dev=True) as house:  # as a later, proved opt-in
+        [subject] = house.consent.people.name([named("phone", phone(1))]).subjects
+        yes = Choice(ChoiceKind.OPT_IN, SIGNAL_PURPOSES, "api", house.consent.clock())
+        house.writer.submit(lambda tx: records.write(tx, subject, yes, os.urandom(16))).result(60)
     now = await client.get(answer.headers["location"], headers=inside.kept(answer))
     assert "Honored" not in now.text
     assert "<strong>Not opted out</strong>" in now.text
