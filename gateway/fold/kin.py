@@ -5,7 +5,7 @@ says for it; from one to the other nothing goes. What is said of one spelling of
 none has the accounts of another. Reads only.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from gateway.fold.state import NO_RECORD, Bit, KeyRow, LinkEdge, Slate, bits_of
 from gateway.terms import Purpose
@@ -85,7 +85,9 @@ def holder_since(row: KeyRow) -> dict[Purpose, Bit]:
     return {purpose: bit for purpose, bit in row.own.items() if bit.seq >= row.since}
 
 
-def passed_on(slate: Slate, account: bytes, apart: set[bytes], past: int = NO_RECORD) -> Iterator[tuple[Purpose, Bit]]:
+def passed_on(
+    slate: Slate, account: bytes, apart: Collection[bytes], past: int = NO_RECORD
+) -> Iterator[tuple[Purpose, Bit]]:
     """What an account passes on to what it has: its own noes, what it keeps of people who are forgotten, and what was
     sent up to it, by those that it no longer has too; but for what `apart` sent, who have it by themselves, and what
     came before the record `past`.

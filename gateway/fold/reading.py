@@ -13,7 +13,7 @@ from gateway.choice.question import Grant
 from gateway.choice.standing import IN, Standing, out_bits, with_state
 from gateway.fold.kin import family, holder_since, mates, passed_on, roots, speakers
 from gateway.fold.record import GrantName
-from gateway.fold.state import FOR_EVER, Bit, Get, Slate, StateName, Voids, bits_of
+from gateway.fold.state import FOR_EVER, Bit, Get, LinkEdge, Slate, StateName, Voids, bits_of
 from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
 
 NOTICES = (NoticeKind.PRIVACY, NoticeKind.CPNI)  # whose days a standing has
@@ -67,6 +67,9 @@ class Kin:
         self.family = {name: slate.row(name) for name in family(slate, key)}
         ends = [(account, name) for name, row in self.family.items() for account in row.accounts]
         self.edges = [(account, name, slate.edge(account, name)) for account, name in ends]
+        self.names, self.edges_to = frozenset(self.family), dict[bytes, list[tuple[bytes, bytes, LinkEdge]]]()
+        for each in self.edges:
+            self.edges_to.setdefault(each[1], []).append(each)
         self.is_account = any(slate.edge(key, member).begun >= 0 for member in self.row.members)
 
 
@@ -102,10 +105,8 @@ def _at_root(kin: Kin, root: bytes) -> Iterator[Noes]:
     for mate, then in met.items():
         for name in speakers(slate, mate):
             yield slate.row(name).own.items(), NoPlace.MAILBOX, max(since, then), root, None
-    apart = {*kin.family}.union(*(family(slate, mate) for mate in met))
-    for account, name, edge in kin.edges:
-        if name not in reaches:
-            continue
+    apart = kin.names.union(*(family(slate, mate) for mate in met)) if met else kin.names
+    for account, name, edge in (each for near in reaches for each in kin.edges_to.get(near, ())):
         # what stayed of an account that ever had it, and what one passes on that has it now
         stayed = (each for each in bits_of(edge.down) if each[1].who not in apart)
         yield stayed, NoPlace.DOWN, reaches[name], root, account

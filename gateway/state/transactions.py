@@ -98,6 +98,7 @@ class StateMoment(_Places):
         self._held, self._epoch = held, epoch
         self._screens = 0
         self._few: dict[bytes, KeyRow | None] = {}
+        self._spoke = False  # some of those for all
 
     def __enter__(self) -> Self:
         try:
@@ -130,14 +131,17 @@ class StateMoment(_Places):
         if found is not None:
             self.latest = max(self.latest, found[1])
             return found[0]
-        return self._by_speakers(key, now) or standing_of(key, self.get, now)
+        return self._by_speakers(key, now)
 
-    def _by_speakers(self, key: bytes, now: int) -> Standing | None:
-        """Without all members of any account; None: all are to be read."""
+    def _by_speakers(self, key: bytes, now: int) -> Standing:
+        """Without all members of any account, where that is as good."""
+        found = standing_of(key, self._of_few, now)
+        if not self._spoke:
+            return found
         slate = Slate(self._of_few)
-        if slate.row(key).grants or not speaks_for_few(slate, key):
-            return None
-        return standing_of(key, self._of_few, now)
+        if not slate.row(key).grants and speaks_for_few(slate, key):
+            return found
+        return standing_of(key, self.get, now)
 
     def _of_few(self, place: Place) -> Any:
         """As `get`, but of an account of many a few that are as good as all."""
@@ -152,6 +156,7 @@ class StateMoment(_Places):
         if packed is not None and is_of_many(packed):
             found = read_crowd(self._txn.get(crowd_key(key), b""), self._screens)
             if found is not None:
+                self._spoke = True
                 self.latest = max(self.latest, found[1], *CHANGED.unpack_from(packed))
                 return found[0]
         row: KeyRow | None = self.get(key)
