@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gateway.choice.question import Grant
+from gateway.choice.standing import Standing
 from gateway.mirror.lookup import EPOCH, MILLISECOND, Reached, Seen, Stale
 from gateway.state.environment import StateRefused
 from gateway.state.transactions import StateMoment
@@ -24,6 +25,10 @@ class Vouches(Protocol):
     @property
     def fresh_until(self) -> float: ...
     def fresh(self) -> bool: ...
+    def _named(self, key: bytes, standing: Standing) -> Standing:
+        """By its state, of whose beginning the state of a host keeps no number."""
+        return replace(standing, seq=self._facts.began(key)) if standing.held else standing
+
     def proof(self) -> float | None: ...
 
 
@@ -31,8 +36,8 @@ class EntryFacts(Protocol):
     """What only the log's entries tell (`ledger.table`). Raises `LookupRefused`."""
 
     def event(self, seq: int) -> str | None: ...
-    def touched(self, key: bytes) -> int | None:
-        """The last entry that touched a standing."""
+    def began(self, key: bytes) -> int | None:
+        """The last entry by which a device's or a tool's state began that a key has."""
 
 
 class StateLookup:
@@ -52,9 +57,10 @@ class StateLookup:
             now = self._now() if keys else 0
             found = [(key, standing) for key in keys if (standing := moment.standing(key, now)) is not None]
             entries, reached = moment.head.entries, Reached(*moment.reached)
-        if numbered:
-            found = [(key, replace(standing, seq=self._facts.touched(key))) for key, standing in found]
-        return Seen(entries, tuple([standing for _, standing in found]), reached)
+            if numbered:
+                found = [(key, replace(standing, seq=moment.last_no(key))) for key, standing in found]
+        standings = [self._named(key, each) if numbered and each.seq is None else each for key, each in found]
+        return Seen(entries, tuple(standings), reached)
 
     def proof(self) -> float | None:
         return self._vouches.proof()
