@@ -25,10 +25,6 @@ class Vouches(Protocol):
     @property
     def fresh_until(self) -> float: ...
     def fresh(self) -> bool: ...
-    def _named(self, key: bytes, standing: Standing) -> Standing:
-        """By its state, of whose beginning the state of a host keeps no number."""
-        return replace(standing, seq=self._facts.began(key)) if standing.held else standing
-
     def proof(self) -> float | None: ...
 
 
@@ -105,6 +101,10 @@ class StateLookup:
 
     def event(self, seq: int) -> str | None:
         return self._facts.event(seq)
+
+    def _named(self, key: bytes, standing: Standing) -> Standing:
+        """By its state, of whose beginning the state of a host keeps no number."""
+        return replace(standing, seq=self._facts.began(key)) if standing.held else standing
 
     @contextlib.contextmanager
     def _moment(self) -> Iterator[StateMoment]:
