@@ -56,7 +56,7 @@ from gateway.ledger import watch as watching
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.emergency import LATER, Emergency, Intake
-from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.examination import Examination, Stop
 from gateway.ledger.leases import Leases, Terms
 from gateway.ledger.log_reader import LogReader
@@ -88,9 +88,8 @@ def leases(store: Store, settings: Settings) -> contextlib.closing[Leases]:
 def looked_up(
     stack: contextlib.ExitStack, store: Store, keeper: StateKeeper, watch: FileWatch, writer: Writer, clock: Clock
 ) -> Lookup:
-    """What checks read: the state, which the writer's first batch finds as its log is."""
-    with contextlib.suppress(StoreUnavailable):
-        writer.submit(lambda _: None).result()
+    """What checks read: the state, once the writer has compared it with its log."""
+    writer.begun.wait()
     facts = stack.enter_context(contextlib.closing(StandingTable(store, watch)))
     return StateLookup(keeper.moment, watch, clock, facts)
 

@@ -141,6 +141,7 @@ class Writer:
         self._zero_at: int | None = 0  # a walk that a kill cut off is begun again
         self._failing = False
         self._busy_since: float | None = None
+        self.begun = threading.Event()  # the state is as the ledger is, or denies
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -185,6 +186,7 @@ class Writer:
         self._finish_erasures()
         if self._state is not None and self._state.begin():
             self._keep_state()
+        self.begun.set()
         while open_:
             batch, open_ = self._next_batch()
             if batch or self._failing:  # while failing, an empty commit asks whether it still does
