@@ -41,10 +41,10 @@ class StandingTable:
         self._db: sqlite3.Connection | None = None
         self._generation = -1
 
-    def touched(self, key: bytes) -> int | None:
-        """The last entry that touched a standing."""
-        rows = self._read("SELECT seq FROM standing WHERE key = ?", (key,))
-        return rows[0][0] if rows else None
+    def began(self, key: bytes) -> int | None:
+        """The last entry by which a device's or a tool's state began that a key has."""
+        seq: int | None = self._read("SELECT max(seq) FROM device_state WHERE key = ?", (key,))[0][0]
+        return seq
 
     def event(self, seq: int) -> str | None:
         """The event id (base64url) of an entry about somebody; None for other entries."""

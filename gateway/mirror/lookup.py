@@ -61,8 +61,8 @@ class Lookup(Protocol):
     """Keys are 16 bytes (gateway.keys.secret_files). Each call raises `LookupRefused` rather than answer from doubt."""
 
     def seen(self, keys: Sequence[bytes], *, numbered: bool = False) -> Seen:
-        """The standings that exist, in no order, as of one position; an unknown key has none. `numbered`: with the
-        number of the last entry that touched each, which costs more.
+        """The standings that exist, in no order, as of one position; an unknown key has none. `numbered`: each
+        with the entry of the last no that it has, which costs more.
         """
 
     def proof(self) -> float | None:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gateway.choice.question import Grant
+from gateway.choice.standing import Standing
 from gateway.mirror.lookup import EPOCH, MILLISECOND, Reached, Seen, Stale
 from gateway.state.environment import StateRefused
 from gateway.state.transactions import StateMoment
@@ -31,8 +32,8 @@ class EntryFacts(Protocol):
     """What only the log's entries tell (`ledger.table`). Raises `LookupRefused`."""
 
     def event(self, seq: int) -> str | None: ...
-    def touched(self, key: bytes) -> int | None:
-        """The last entry that touched a standing."""
+    def began(self, key: bytes) -> int | None:
+        """The last entry by which a device's or a tool's state began that a key has."""
 
 
 class StateLookup:
@@ -52,9 +53,10 @@ class StateLookup:
             now = self._now() if keys else 0
             found = [(key, standing) for key in keys if (standing := moment.standing(key, now)) is not None]
             entries, reached = moment.head.entries, Reached(*moment.reached)
-        if numbered:
-            found = [(key, replace(standing, seq=self._facts.touched(key))) for key, standing in found]
-        return Seen(entries, tuple([standing for _, standing in found]), reached)
+            if numbered:
+                found = [(key, replace(standing, seq=moment.last_no(key))) for key, standing in found]
+        standings = [self._named(key, each) if numbered and each.seq is None else each for key, each in found]
+        return Seen(entries, tuple(standings), reached)
 
     def proof(self) -> float | None:
         return self._vouches.proof()
@@ -99,6 +101,10 @@ class StateLookup:
 
     def event(self, seq: int) -> str | None:
         return self._facts.event(seq)
+
+    def _named(self, key: bytes, standing: Standing) -> Standing:
+        """By its state, of whose beginning the state of a host keeps no number."""
+        return replace(standing, seq=self._facts.began(key)) if standing.held else standing
 
     @contextlib.contextmanager
     def _moment(self) -> Iterator[StateMoment]:

@@ -11,7 +11,7 @@ from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
 from gateway.fold import fold
 from gateway.fold.kin import edges_of, family
-from gateway.fold.reading import come_back, grants_of, standing_of
+from gateway.fold.reading import come_back, grants_of, read_noes, standing_of
 from gateway.fold.record import Record
 from gateway.fold.state import EMPTY, HEAD, NO_EDGE, NO_RECORD, KeyRow, LinkEdge, Place, Slate
 from gateway.state.crowded_accounts import (
@@ -161,6 +161,12 @@ class StateMoment(_Places):
                 return found[0]
         row: KeyRow | None = self.get(key)
         return row
+
+    def last_no(self, key: bytes) -> int | None:
+        """The last record that said one of the noes that stand of a key; None: none, or it is forgotten."""
+        slate = Slate(self.get)
+        last = max((no.bit.seq for no in read_noes(slate, key) if no.holds(slate.voids)), default=NO_RECORD)
+        return None if last == NO_RECORD else last
 
     def moved(self, keys: Iterable[bytes], since: tuple[str, int]) -> bool:
         """Whether what stands of these may be another one than at a `reached` of before."""

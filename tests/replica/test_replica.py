@@ -159,10 +159,10 @@ def test_somebody_who_is_unlinked_is_gone_from_the_copy_too(gateway, opened, tmp
     key = secret_files.load_secrets(gateway.data).key(("gaid", gaid(1)))
     with replica(gateway, opened, tmp_path / "copy") as made:
         until(made.follower.fresh)
-        assert made.follower.map.rows([key])
+        assert made.follower.map.read([key])[1]
         status, _ = call(f"{gateway.url}/v1/erasures", {"identifiers": [named("gaid", gaid(1))], "mode": "unlink"})
         assert status in {200, 201}
-        until(lambda: made.follower.map is not None and made.follower.fresh() and not made.follower.map.rows([key]))
+        until(lambda: made.follower.map is not None and made.follower.fresh() and not made.follower.map.read([key])[1])
 
 
 def test_a_folder_is_one_replicas(gateway, opened, tmp_path):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from unittest import mock
 
 from gateway.app.composition import House, migrate, open_house
 from gateway.consent.check import Ask
@@ -21,6 +22,7 @@ from gateway.ledger import merkle, openings, records, schema, tree
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.publisher import CheckpointStore, store_beside
 from gateway.ledger.subjects import Choice
+from gateway.state import environment
 from gateway.terms import ChoiceKind, Purpose, Reason, Unusable
 from support import inside
 from support.people import gaid, named
@@ -87,7 +89,9 @@ def _left(image: Image) -> list[str]:
 
 @contextlib.contextmanager
 def _opened(image: Image) -> Iterator[Opened]:
+    """After the boot that follows a power cut."""
     with (
+        mock.patch.object(environment, "boot_id", return_value=b"the next boot .."),
         open_house(image.data, inside.settings(), dev=True) as house,
         contextlib.closing(schema.open_to_read(image.data)) as db,
     ):
