@@ -192,7 +192,8 @@ class StateKeeper:
         try:
             with self._store.held(), self._log() as log:
                 making, rows = self.state.wanted(log), log.head // PLACES
-            if making is not None and begins and (self._at_once is None or rows <= self._at_once):
+            most = self._at_once if making is Making.ANEW else AT_ONCE
+            if making is not None and begins and (most is None or rows <= most):
                 self._prepare(making)
             elif making is Making.ANEW:
                 self._say("it is made anew")

@@ -100,6 +100,8 @@ class StateMap:
             if not made:
                 prove_whole(folder / FILE)
             self.env = _taken(folder, most)
+        except lmdb.MemoryError as error:
+            raise StateRefused(f"a process may not have {most} bytes of address space (ulimit -v, LimitAS=)") from error
         except (lmdb.Error, OSError, MapRefused, ValueError) as error:
             raise StateRefused(f"{type(error).__name__}: {error}") from error
 

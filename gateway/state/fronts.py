@@ -117,10 +117,16 @@ class Fronts:
 
     def _edges_of(self, kin: Iterable[bytes]) -> int | None:
         """How many there are to read; None: too many, or somebody is crowded."""
-        rows = [self._row(each) for each in kin]
-        accounts = [self._row(each) for each in {each for row in rows for each in row.accounts}]
-        many = sum(len(row.members) for row in accounts)
-        return None if many > READ or any(is_crowded(row) for row in chain(rows, accounts)) else many
+        many, accounts = 0, set[bytes]()
+        for row in map(self._row, kin):
+            accounts.update(row.accounts)
+            if is_crowded(row) or len(accounts) > READ:
+                return None
+        for row in map(self._row, accounts):
+            many += len(row.members)
+            if is_crowded(row) or many > READ:
+                return None
+        return many
 
     def _screens_of(self, place: Place, found: Any) -> int:
         bits = self._screens.get(place)

@@ -374,6 +374,13 @@ def test_what_it_may_take_is_there_from_the_beginning_and_nothing_is_resized_whi
     assert 0 < state.used() < 1
 
 
+def test_a_process_that_may_not_have_so_much_says_what_helps(opened, told, folder):
+    opened().catch_up(told)
+    state = opened(most=2**60)
+    with pytest.raises(StateRefused, match="ulimit -v"), state.moment():
+        pass
+
+
 def test_one_that_may_have_no_more_denies_until_there_is_room(opened, told, folder):
     state = opened(most=2**16)
     state.catch_up(told)
