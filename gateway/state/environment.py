@@ -14,6 +14,7 @@ import secrets
 import shutil
 import struct
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ class StateMark:
 
 
 class StateMap:
-    """One generation, open, until whoever opened it closes it."""
+    """One generation, open, until whoever opened it closes it, or nobody has it any more."""
 
     def __init__(self, folder: Path, most: int = MOST, *, made: bool = False) -> None:
         """`made`: an empty one that begins. Raises `StateRefused` for one that may be torn."""
@@ -100,6 +101,7 @@ class StateMap:
             if not made:
                 prove_whole(folder / FILE)
             self.env = _taken(folder, most)
+            self._let_go = weakref.finalize(self, _let_go, folder)
         except lmdb.MemoryError as error:
             raise StateRefused(f"a process may not have {most} bytes of address space (ulimit -v, LimitAS=)") from error
         except (lmdb.Error, OSError, MapRefused, ValueError) as error:
@@ -128,7 +130,7 @@ class StateMap:
 
     def close(self) -> None:
         """Once whoever opened it reads in it no more."""
-        _let_go(self.folder)
+        self._let_go()
         self.mark.close()
 
 

@@ -28,6 +28,7 @@ from gateway.state.packed_rows import NotAState, StateHead
 from gateway.state.transactions import StateMoment, StateWrite, prove_made_here, read_head, write_first_head
 
 SLICE = 4096  # records of one transaction
+TORN = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.PanicError, NotAState)
 
 
 class FollowedLog(Protocol):
@@ -76,6 +77,7 @@ class HostState:
         self._made: StateMap | None = None  # not in force yet
         self._making = contextlib.ExitStack()
         self._opening = threading.Lock()
+        self._broken: Path | None = None  # whose pages cannot be read or written
 
     def moment(self) -> StateMoment:
         """For one check: `with state.moment() as moment`. Raises `StateRefused` where none is in force."""
@@ -98,9 +100,10 @@ class HostState:
         between a look at the log and one at the state would be taken for another log's.
         """
         try:
-            head, left = read_head(self._current(proved=True))
+            held = self._current(proved=True)
+            head, left = read_head(held)
             _prove_follows(head, log, self._epoch)
-            sound = not head.position or log.changed(head.position) is not None
+            sound = held.folder != self._broken and (not head.position or log.changed(head.position) is not None)
         except (StateRefused, NotAState, lmdb.Error):
             sound, left = False, 0
         return (Making.COMPACT if left else None) if sound else Making.ANEW
@@ -235,7 +238,9 @@ class HostState:
                 pass
         except lmdb.MapFullError as error:
             raise StateRefused(f"the state is full: it may have {self._most} bytes") from error
-        except lmdb.Error as error:
+        except (lmdb.Error, NotAState) as error:
+            if isinstance(error, TORN):
+                self._broken = held.folder
             raise StateRefused(f"{type(error).__name__}: {error}") from error
 
     def _fold_slice(self, held: StateMap, log: FollowedLog, *, anew: bool) -> bool:

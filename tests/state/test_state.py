@@ -427,6 +427,9 @@ def test_a_row_that_cannot_be_read_is_no_answer(opened, told):
             moment.standing(of("phone"), LATER) if ask == "standing" else moment.get(of("phone"))
     with state.moment() as moment:
         assert moment.standing(of("browser"), LATER) is not None, "nothing stays locked"
+    told.no("phone", Purpose.SENSITIVE)
+    state.catch_up(told)
+    assert wrongs(state, told.records, LATER) == [], "whoever writes found it, and made it anew"
 
 
 @pytest.mark.parametrize("packed", [None, b"", b"\x01short", b"\xff" * 90])
