@@ -261,8 +261,13 @@ class StateKeeper:
 
     def _in_a_thread(self, job: Callable[[], Any]) -> None:
         if self._busy is None:
-            self._busy = threading.Thread(target=self._run, args=[job], name="state-maker", daemon=True)
-            self._busy.start()
+            busy = threading.Thread(target=self._run, args=[job], name="state-maker", daemon=True)
+            self._busy = busy
+            try:
+                busy.start()
+            except RuntimeError:  # no more threads; it is tried again
+                self._busy = None
+                raise
 
     def _run(self, job: Callable[[], Any]) -> None:
         try:

@@ -169,7 +169,7 @@ def folder_in_force(data: Path, link: str = CURRENT) -> Path:
 def _led_to(states: Path, link: str) -> Path | None:
     """None: nothing, or a name that is none. Raises `StateRefused` where it cannot be told."""
     try:
-        return states.resolve() / (states / link).read_text(encoding="ascii")
+        return states.absolute() / (states / link).read_text(encoding="ascii")
     except (FileNotFoundError, ValueError):
         return None
     except OSError as error:
@@ -186,7 +186,7 @@ def _new_folder(data: Path) -> Path:
     try:
         make_folder(data / STATE)
         _sweep(data / STATE)
-        folder = (data / STATE).resolve() / secrets.token_hex(8)
+        folder = (data / STATE).absolute() / secrets.token_hex(8)
         folder.mkdir(mode=0o700)
         write_durably(folder / MARK, MARK_FORM.pack(boot_id(), False, False))
     except OSError as error:
@@ -225,7 +225,7 @@ def _sweep(states: Path) -> None:
 
 def _generations(states: Path) -> Iterator[Path]:
     """Raises OSError."""
-    for each in sorted(states.resolve().iterdir()):
+    for each in sorted(states.absolute().iterdir()):
         if each.is_dir():
             yield each
 

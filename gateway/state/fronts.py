@@ -16,7 +16,7 @@ from gateway.fold.state import EMPTY, HEAD, Get, KeyRow, LinkEdge, Place
 from gateway.state.packed_rows import no_front, pack_front, screen_bits
 
 CROWD = 64  # names, spellings, looser forms of one key, or what one account has: about 5 ms for all fronts of a change
-READ = 2048  # edges of accounts, for one front or beside `CROWD` a place for all of one transaction: about 40 ms
+READ = 4096  # edges of accounts, for one front or beside `CROWD` a place for all of one transaction: about 80 ms
 
 
 class PlacesRead(dict[Place, Any]):

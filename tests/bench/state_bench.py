@@ -53,6 +53,9 @@ class MadeLog:
     def root(self, position):
         return position.to_bytes(32, "big")
 
+    def entries(self, position):
+        return position
+
     def read(self, after):
         first, skip = divmod(after, self.block)
         for number in range(first, self.blocks):
@@ -90,6 +93,17 @@ class LibraryLog(MadeLog):
             said = LinkSaid(account, AT) if number % 2 == 0 else SaidOut(SIGNAL_PURPOSES, "form")
             of = key("tablet", 0) if number % 2 == 0 else account
             yield number + 1, Record(number, AT, of, said, account=bool(number % 2))
+
+
+class BrowsersLog(LibraryLog):
+    """One account with so many browsers, each of which said no."""
+
+    name = "browsers.example.com"
+
+    def read(self, after):
+        for number in range(after, self.accounts * 2):
+            said = LinkSaid(key("account", 0), AT) if number % 2 == 0 else SaidOut(SIGNAL_PURPOSES, "form")
+            yield number + 1, Record(number, AT, key("browser", number // 2), said)
 
 
 def each_us(what, times=TIMES):
@@ -195,6 +209,25 @@ def library(accounts):
         state.close()
 
 
+def browsers(count):
+    with tempfile.TemporaryDirectory() as folder:
+        state = HostState(Path(folder))
+        state.catch_up(BrowsersLog(count))
+
+        def ask(_):
+            with state.moment() as moment:
+                return moment.standing(key("browser", 1), LATER)
+
+        def ask_all(_):
+            with state.moment() as moment:
+                return standing_of(key("browser", 1), moment.get, LATER)
+
+        print(
+            f"one of {count} browsers of an account: {each_us(ask, 100):.0f} us; read from all {each_us(ask_all, 1):.0f}"
+        )
+        state.close()
+
+
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     where = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.mkdtemp(dir=os.environ.get("TMPDIR", "/var/tmp")))
@@ -204,3 +237,5 @@ if __name__ == "__main__":
         look_ups((opened(Path(few), FEW), FEW // 6), (opened(where, count), count // 6))
     for readers in (1, 6, 500):
         library(readers)
+    for held in (50, 500, 30_000):
+        browsers(held)
