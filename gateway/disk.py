@@ -121,10 +121,14 @@ def _write(path: Path, content: bytes) -> None:
 
 def _new(path: Path) -> int:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
-    owner = path.parent.stat()
-    if os.geteuid() == 0 != owner.st_uid:
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    hand_over(path)
     return descriptor
+
+
+def hand_over(path: Path) -> None:
+    """What root has made belongs to the owner of the folder that it stands in."""
+    if os.geteuid() == 0 != (owner := path.parent.stat()).st_uid:
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def reserve(path: Path) -> None:
@@ -142,6 +146,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[int]:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
     try:
+        hand_over(path)
         fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield descriptor
     finally:
@@ -165,7 +170,9 @@ def make_folder(path: Path) -> None:
     """
     if not path.parent.exists():
         make_folder(path.parent)
-    path.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+        hand_over(path)
     sync_folder(path.parent)  # also where it is there already: whoever made it may have been stopped before this
 
 

@@ -102,8 +102,9 @@ class StateKeeper:
         """
         try:
             self.state.follow(LedgerLog(db))
-        except StateUnmarked:
+        except StateUnmarked as error:
             self._doubtful = True
+            self._say(str(error))
             raise
         except Exception as error:  # noqa: BLE001 - whatever it was, all checks deny, and the commit stands
             self._doubtful = True
@@ -120,7 +121,7 @@ class StateKeeper:
             return False
         self._looks_at = now + LOOKS_EVERY
         if db is None:
-            return self._doubtful
+            return True  # whatever it was that had the writer let it go, somebody has to look
         if self._follows(db):
             self._copy_or_tidy(now)
             return self.state.waits

@@ -21,13 +21,15 @@ from typing import Any
 
 import lmdb
 
-from gateway.disk import locked, make_folder, write_durably
+from gateway.disk import hand_over, locked, make_folder, reserve, write_durably
 from gateway.mirror.memory_map import FILE, MAX_READERS, MapRefused, boot_id, prove_whole
 from gateway.state.packed_rows import LEFT_KEY
 
 STATE, CURRENT, COPY, MARK, MAKING = "state", "current", "copy", "mark", "making"
 MARK_FORM = struct.Struct("16s??")  # boot, synced, behind
 SYNCED, BEHIND = 16, 17
+LOCK, READER_BYTES = "lock.mdb", 64  # of LMDB 0.9; before its readers lie three times as many
+FLOOR = 2**24  # bytes that a disk must have left for the ledger and for opt-outs beside it
 # Bytes of address space, of which a process has 128 times as many; a file takes what is used of it. All of it from the
 # beginning: while anybody reads or copies it must not be made larger (measured: the process dies of SIGSEGV).
 MOST = 2**40
@@ -145,6 +147,8 @@ def _taken(folder: Path, most: int) -> lmdb.Environment:
                 str(folder), map_size=most, max_readers=MAX_READERS, sync=False, metasync=False, mode=0o600,
                 max_spare_txns=4,
             )  # fmt: skip
+            for file in (FILE, LOCK):
+                hand_over(folder / file)
             _open[folder] = [env, 0]
         _open[folder][1] += 1
         found: lmdb.Environment = _open[folder][0]
@@ -181,17 +185,48 @@ def make_generation(data: Path, most: int = MOST) -> StateMap:
     return StateMap(_new_folder(data), most, made=True)
 
 
-def _new_folder(data: Path) -> Path:
-    """With a mark that it was written in this boot. What an earlier try left goes. Raises `StateRefused`."""
+def _new_folder(data: Path, room: int = 0) -> Path:
+    """With a mark that it was written in this boot. What an earlier try left goes. `room`: bytes that it will take, as
+    far as that is known. Raises `StateRefused`.
+    """
     try:
         make_folder(data / STATE)
         _sweep(data / STATE)
         folder = (data / STATE).absolute() / secrets.token_hex(8)
-        folder.mkdir(mode=0o700)
+        if shutil.disk_usage(data).free < room + FLOOR:
+            raise StateRefused("none can be made: the disk has no room for it")
+        make_folder(folder)
         write_durably(folder / MARK, MARK_FORM.pack(boot_id(), False, False))
+        _reserve_readers(folder / LOCK)
     except OSError as error:
         raise StateRefused(f"none can be made: {error.strerror}") from error
     return folder
+
+
+def _reserve_readers(path: Path) -> None:
+    """LMDB makes a sparse file of its table of readers and maps it: on a full disk the process would die of SIGBUS."""
+    reserve(path)
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.posix_fallocate(descriptor, 0, (MAX_READERS + 2) * READER_BYTES)
+    finally:
+        os.close(descriptor)
+
+
+def discard(made: StateMap) -> None:
+    """One that was not put in force: its room is needed."""
+    made.close()
+    shutil.rmtree(made.folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _discarded(folder: Path) -> Iterator[Path]:
+    """Where it does not come to its end."""
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def put_in_force(made: StateMap) -> None:
@@ -220,6 +255,7 @@ def _sweep(states: Path) -> None:
     kept = {_led_to(states, link) for link in (CURRENT, COPY)}
     for other in _generations(states):
         if other not in kept:
+            _set_behind(other)  # somebody may have it open still
             shutil.rmtree(other, ignore_errors=True)
 
 
@@ -234,10 +270,10 @@ def make_copy(data: Path, held: StateMap) -> Path:
     """Of one moment, synced; nothing leads to it yet. While one is `making`. Raises `StateRefused`, OSError,
     lmdb.Error.
     """
-    folder = _copied(data, held)
-    with (folder / FILE).open("rb") as file:
-        os.fsync(file.fileno())
-    write_durably(folder / MARK, MARK_FORM.pack(boot_id(), True, False))
+    with _discarded(_copied(data, held)) as folder:
+        with (folder / FILE).open("rb") as file:
+            os.fsync(file.fileno())
+        write_durably(folder / MARK, MARK_FORM.pack(boot_id(), True, False))
     return folder
 
 
@@ -252,16 +288,17 @@ def make_compact(data: Path, held: StateMap) -> StateMap:
     """A generation with what stands in another one and nothing of what was replaced there. While one is `making`.
     Raises `StateRefused`, OSError, lmdb.Error.
     """
-    made = StateMap(_copied(data, held))
-    with made.begin_writing() as txn:
-        txn.delete(LEFT_KEY)
+    with _discarded(_copied(data, held)) as folder:
+        made = StateMap(folder)
+        with made.begin_writing() as txn:
+            txn.delete(LEFT_KEY)
     return made
 
 
 def _copied(data: Path, held: StateMap) -> Path:
     """A folder with what stands at one moment, in pages that hold nothing else."""
-    folder = _new_folder(data)
-    held.env.copy(str(folder), compact=True)
+    with _discarded(_new_folder(data, held.taken())) as folder:
+        held.env.copy(str(folder), compact=True)
     return folder
 
 
@@ -302,6 +339,8 @@ def _mark_behind(states: Path, but: Path | None = None) -> None:
         for folder in _generations(states) if states.exists() else ():
             if folder != but:
                 _set_behind(folder)
+    except NotADirectoryError:
+        return  # nor can anybody have one open
     except OSError as error:
         raise StateUnmarked(f"it cannot be marked as behind: {error.strerror}") from error
 
@@ -321,9 +360,9 @@ def make_from_copy(data: Path) -> StateMap:
     """A generation that begins as the last copy. Raises `StateRefused`."""
     source = folder_in_force(data, COPY)
     StateMap(source).close()
-    folder = _new_folder(data)
-    try:
-        shutil.copyfile(source / FILE, folder / FILE)
-    except OSError as error:
-        raise StateRefused(f"the copy cannot be read: {error.strerror}") from error
-    return StateMap(folder)
+    with _discarded(_new_folder(data, (source / FILE).stat().st_size)) as folder:
+        try:
+            shutil.copyfile(source / FILE, folder / FILE)
+        except OSError as error:
+            raise StateRefused(f"the copy cannot be read: {error.strerror}") from error
+        return StateMap(folder)

@@ -257,14 +257,15 @@ class HostState:
         assert made is not None
         with self._making:
             try:
-                self._fold_on(made, log)
+                self._fold_made(made, log)
+            except (StateRefused, NotAState):
+                return
+            try:
                 with self._opening:
                     environment.put_in_force(made)
                     self._held = self._followed = made
-            except (StateRefused, NotAState):
-                made.close()
             except BaseException:
-                made.close()
+                made.close()  # and it stays: it may be in force
                 raise
 
     def _compacted(self) -> StateMap:
@@ -295,7 +296,7 @@ class HostState:
         try:
             self._fold_on(made, log, anew=anew)
         except BaseException:
-            made.close()
+            environment.discard(made)
             raise
 
 
