@@ -153,7 +153,7 @@ class House:
     vault: Callable[[], Vault]
     writer: Writer
     secrets: Secrets
-    fresh: Callable[[], bool]  # whether checks may trust the ledger
+    fresh: Callable[[], bool]  # whether checks are answered
     witnessing: Witnessing
     keeper: StateKeeper
 
@@ -202,8 +202,9 @@ def open_house(
         yield House(
             consent=consent, sharing=sharing, disclosing=disclosing, vault=vault, writer=writer, secrets=secrets,
             telling=Telling(writer, due, secrets, clock, settings.delivery.calendar(), counting.tried),
-            codes=_codes(folder, settings, secrets, writer, clock, dev=dev), fresh=watch.fresh,
-            witnessing=Witnessing(folder, log, witnesses, submit, settings.ledger.witness_seconds), keeper=keeper,
+            codes=_codes(folder, settings, secrets, writer, clock, dev=dev), keeper=keeper,
+            witnessing=Witnessing(folder, log, witnesses, submit, settings.ledger.witness_seconds),
+            fresh=lambda: checks.position() is not None,
         )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ COPY_EVERY, COPY_LOOKS = 3600.0, 60.0  # seconds at least between two copies, an
 TIDY_SHARE = 0.05  # of the time at most goes into taking out what was replaced: all of it is written anew
 LOOKS_EVERY = 1.0  # seconds; so long a killed reader's pages stay
 FOLDS = 15_000  # records a second (tests/bench/state_bench.py: 67 us each)
+SLICES = 3  # of upkeep.SLICE records, for which an opt-out may wait: a second
 AT_ONCE = 20_000  # rows of a log whose state a start makes before anything else: a second or two
 CATCHES_UP, PAUSE = 0.3, 0.005  # seconds that another process may be between its commit and its last step
 HALF = 0.5  # of what the disk has room for: somebody should look at it
@@ -74,6 +75,7 @@ class StateKeeper:
         at_once: int | None = AT_ONCE,
     ) -> None:
         self.state, self._at_once = state, at_once
+        self._slices = None if at_once is None else SLICES
         self._store, self._tell, self._clock = store, tell, clock
         self._doubtful, self._begun = True, False
         self.why, self._uncopied, self.used = "", "", 0.0
@@ -101,7 +103,7 @@ class StateKeeper:
         Raises `StateUnmarked` where it did not follow and other processes may answer from it all the same.
         """
         try:
-            self.state.follow(LedgerLog(db))
+            self.state.follow(LedgerLog(db), self._slices)
         except StateUnmarked as error:
             self._doubtful = True
             self._say(str(error))

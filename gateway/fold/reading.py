@@ -216,7 +216,7 @@ def come_back(mark: str, device: bytes, keys: Iterable[bytes], get: Get) -> froz
     slate = Slate(get)
     since = {each: allowed.seq for each, allowed in slate.row(device).ins.items() if allowed.screen not in slate.voids}
     since.pop(Purpose.SENSITIVE, None)
-    for key in keys:
+    for key in keys if since else ():
         others = {each for source, by, each in _states(Kin(slate, key)) if (source, by) != (Source.INSTALLATION, mark)}
         noes = (each for each in read_noes(slate, key) if each.holds(slate.voids))
         others |= {each.purpose for each in noes if each.bit.mark != mark or each.bit.seq > since.get(each.purpose, -1)}

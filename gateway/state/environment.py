@@ -26,8 +26,7 @@ from gateway.mirror.memory_map import FILE, MAX_READERS, MapRefused, boot_id, pr
 from gateway.state.packed_rows import LEFT_KEY
 
 STATE, CURRENT, COPY, MARK, MAKING = "state", "current", "copy", "mark", "making"
-MARK_FORM = struct.Struct("16s??")  # boot, synced, behind
-SYNCED, BEHIND = 16, 17
+SYNCED, BEHIND, DEVICE, INODE, MARK_BYTES = 16, 17, 18, 26, 34  # of a mark; before them the boot, then its file
 LOCK, READER_BYTES = "lock.mdb", 64  # of LMDB 0.9; before its readers lie three times as many
 FLOOR = 2**24  # bytes that a disk must have left for the ledger and for opt-outs beside it
 # Bytes of address space, of which a process has 128 times as many; a file takes what is used of it. All of it from the
@@ -53,11 +52,16 @@ class StateMark:
     def __init__(self, path: Path) -> None:
         self._path, self._boot = path, boot_id()
         with path.open("r+b") as file:
-            self._bytes = mmap.mmap(file.fileno(), MARK_FORM.size)
+            self._bytes = mmap.mmap(file.fileno(), MARK_BYTES)
 
-    def is_whole(self) -> bool:
-        """Whether what lies beside it is what was written last."""
-        return bool(self._bytes[SYNCED]) or self._bytes[:SYNCED] == self._boot
+    def is_whole(self, file: Path) -> bool:
+        """Whether what lies beside it is what was written last. A copy never is: whoever copies a folder in use has
+        pages of different moments. (A device may have another number after a boot.)
+        """
+        found, same_boot = _identity(file), self._bytes[:SYNCED] == self._boot
+        if self._bytes[INODE:] != found[INODE - DEVICE :] or (same_boot and self._bytes[DEVICE:] != found):
+            return False
+        return bool(self._bytes[SYNCED]) or same_boot
 
     @property
     def denies(self) -> bool:
@@ -98,8 +102,8 @@ class StateMap:
         self.last_head: Any = None  # what whoever reads in it remembers of its head
         try:
             self.mark = StateMark(folder / MARK)
-            if not made and not self.mark.is_whole():
-                raise StateRefused("it was written before the kernel booted, and not synced")
+            if not made and not self.mark.is_whole(folder / FILE):
+                raise StateRefused("it was written before the kernel booted, and not synced, or it is a copy")
             if not made:
                 prove_whole(folder / FILE)
             self.env = _taken(folder, most)
@@ -182,11 +186,14 @@ def _led_to(states: Path, link: str) -> Path | None:
 
 def make_generation(data: Path, most: int = MOST) -> StateMap:
     """An empty one, not in force yet."""
-    return StateMap(_new_folder(data), most, made=True)
+    folder = _new_folder(data)
+    reserve(folder / FILE)
+    _put_mark(folder)
+    return StateMap(folder, most, made=True)
 
 
 def _new_folder(data: Path, room: int = 0) -> Path:
-    """With a mark that it was written in this boot. What an earlier try left goes. `room`: bytes that it will take, as
+    """Without a mark, so that nobody opens it. What an earlier try left goes. `room`: bytes that it will take, as
     far as that is known. Raises `StateRefused`.
     """
     try:
@@ -196,11 +203,20 @@ def _new_folder(data: Path, room: int = 0) -> Path:
         if shutil.disk_usage(data).free < room + FLOOR:
             raise StateRefused("none can be made: the disk has no room for it")
         make_folder(folder)
-        write_durably(folder / MARK, MARK_FORM.pack(boot_id(), False, False))
         _reserve_readers(folder / LOCK)
     except OSError as error:
         raise StateRefused(f"none can be made: {error.strerror}") from error
     return folder
+
+
+def _put_mark(folder: Path, *, synced: bool = False) -> None:
+    """That its file was written in this boot."""
+    write_durably(folder / MARK, boot_id() + bytes((synced, False)) + _identity(folder / FILE))
+
+
+def _identity(file: Path) -> bytes:
+    found = file.stat()
+    return struct.pack("<QQ", found.st_dev, found.st_ino)
 
 
 def _reserve_readers(path: Path) -> None:
@@ -273,7 +289,7 @@ def make_copy(data: Path, held: StateMap) -> Path:
     with _discarded(_copied(data, held)) as folder:
         with (folder / FILE).open("rb") as file:
             os.fsync(file.fileno())
-        write_durably(folder / MARK, MARK_FORM.pack(boot_id(), True, False))
+        _put_mark(folder, synced=True)
     return folder
 
 
@@ -289,6 +305,7 @@ def make_compact(data: Path, held: StateMap) -> StateMap:
     Raises `StateRefused`, OSError, lmdb.Error.
     """
     with _discarded(_copied(data, held)) as folder:
+        _put_mark(folder)
         made = StateMap(folder)
         with made.begin_writing() as txn:
             txn.delete(LEFT_KEY)
@@ -365,4 +382,5 @@ def make_from_copy(data: Path) -> StateMap:
             shutil.copyfile(source / FILE, folder / FILE)
         except OSError as error:
             raise StateRefused(f"the copy cannot be read: {error.strerror}") from error
+        _put_mark(folder)
         return StateMap(folder)

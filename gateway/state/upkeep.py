@@ -13,7 +13,7 @@ import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from enum import StrEnum
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -126,9 +126,9 @@ class HostState:
             self._making = stack.pop_all()  # held until it is in force, or given up
             self._made = made
 
-    def follow(self, log: FollowedLog) -> int:
-        """Under the writers' lock: folds what the log has more; its position then. Raises as `catch_up` does, and
-        `StateRefused` where one has to be made anew first.
+    def follow(self, log: FollowedLog, slices: int | None = None) -> int:
+        """Under the writers' lock: folds what the log has more, at most so many slices; its position then. Raises as
+        `catch_up` does, and `StateRefused` where one has to be made anew first, or there is more.
         """
         try:
             if self._made is not None:
@@ -137,7 +137,7 @@ class HostState:
             if held is not self._followed:
                 environment.retire_others(held)
                 self._followed = held
-            self._fold_on(held, log)
+            self._fold_on(held, log, slices=slices)
         except BaseException:
             self.deny()
             raise
@@ -231,11 +231,14 @@ class HostState:
             self._held.mark.set_behind(behind=True)
         environment.set_behind(self._data)
 
-    def _fold_on(self, held: StateMap, log: FollowedLog, *, anew: bool = False) -> None:
+    def _fold_on(self, held: StateMap, log: FollowedLog, *, anew: bool = False, slices: int | None = None) -> None:
         """`anew`: from nothing, by what is told now. Raises `StateRefused`, `NotAState`, what the log raises."""
         try:
-            while not self._fold_slice(held, log, anew=anew):
-                pass
+            for turn in count(1):
+                if self._fold_slice(held, log, anew=anew):
+                    break
+                if turn == slices:
+                    raise StateRefused("it is behind the log, and goes on in a moment")
         except lmdb.MapFullError as error:
             raise StateRefused(f"the state is full: it may have {self._most} bytes") from error
         except (lmdb.Error, NotAState) as error:

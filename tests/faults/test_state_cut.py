@@ -51,14 +51,23 @@ def starts(pipe, records, heeds_mark):
     """Opens images after a boot; what was wrong with each, and how it began."""
     environment.boot_id = lambda: b"the next boot .."
     if not heeds_mark:
-        StateMark.is_whole = lambda _: True
+        StateMark.is_whole = lambda *_: True
     with contextlib.suppress(EOFError):
         while True:
             (folder,) = pipe.recv()
             pipe.send(started(Path(folder), ListedLog(records)))
 
 
+def as_one_disk(states):
+    """An image is a copy, and a disk none: its files are the ones that their marks name."""
+    for mark in states.glob("*/mark"):
+        file = mark.with_name("data.mdb")
+        if file.exists() and len(content := mark.read_bytes()) == environment.MARK_BYTES:
+            mark.write_bytes(content[: environment.DEVICE] + environment._identity(file))
+
+
 def started(folder, log):
+    as_one_disk(folder / "data" / "state")
     state, began, wrong = HostState(folder / "data"), "anew", []
     try:
         wrong += wrongs(state, log.records, LATER)
