@@ -92,6 +92,7 @@ class StateMap:
     def __init__(self, folder: Path, most: int = MOST, *, made: bool = False) -> None:
         """`made`: an empty one that begins. Raises `StateRefused` for one that may be torn."""
         self.folder = folder
+        self._is_open = False
         self.last_head: Any = None  # what whoever reads in it remembers of its head
         try:
             self.mark = StateMark(folder / MARK)
@@ -100,6 +101,7 @@ class StateMap:
             if not made:
                 prove_whole(folder / FILE)
             self.env = _taken(folder, most)
+            self._is_open = True
         except lmdb.MemoryError as error:
             raise StateRefused(f"a process may not have {most} bytes of address space (ulimit -v, LimitAS=)") from error
         except (lmdb.Error, OSError, MapRefused, ValueError) as error:
@@ -128,12 +130,17 @@ class StateMap:
 
     def close(self) -> None:
         """Once whoever opened it reads in it no more."""
-        _let_go(self.folder)
-        self.mark.close()
+        if self._is_open:
+            self._is_open = False
+            _let_go(self.folder)
+            self.mark.close()
+
+    def __del__(self) -> None:
+        self.close()  # of one that was replaced: else it keeps its address space for ever
 
 
 _open: dict[Path, list[Any]] = {}  # the environments of this process, with how many hold each
-_opening = threading.Lock()
+_opening = threading.RLock()  # one may go while another is opened
 
 
 def _taken(folder: Path, most: int) -> lmdb.Environment:
