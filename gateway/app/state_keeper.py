@@ -103,7 +103,8 @@ class StateKeeper:
         Raises `StateUnmarked` where it did not follow and other processes may answer from it all the same.
         """
         try:
-            self.state.follow(LedgerLog(db), self._slices)
+            self._prove_ours(log := LedgerLog(db))
+            self.state.follow(log, self._slices)
         except StateUnmarked as error:
             self._doubtful = True
             self._say(str(error))
@@ -194,6 +195,7 @@ class StateKeeper:
             return
         try:
             with self._store.held(), self._log() as log:
+                self._prove_ours(log)
                 making, rows = self.state.wanted(log), log.head // PLACES
             most = self._at_once if making is Making.ANEW else AT_ONCE
             if making is not None and begins and (most is None or rows <= most):
@@ -203,6 +205,13 @@ class StateKeeper:
                 self._in_a_thread(lambda: self._prepared(making))
         except Exception as error:  # noqa: BLE001 - whatever it was, the writer goes on, and checks deny
             self._say(f"{type(error).__name__}: {error}")
+
+    def _prove_ours(self, log: LedgerLog) -> None:
+        """A process that knows fewer peppers than the ledger leaves the state to those who know them all. Raises
+        `StateRefused`.
+        """
+        if log.peppers != self.state.epoch:
+            raise StateRefused("this process does not know the newest pepper: restart it")
 
     def _prepare(self, making: Making) -> None:
         began = self._clock()

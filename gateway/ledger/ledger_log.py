@@ -36,12 +36,14 @@ Row = tuple[int, str, int]  # place, what tells it, its number there
 
 
 class LedgerLog:
-    """`name`: another one for another log. `head`: the position behind everything."""
+    """`name`: another one for another log. `head`: the position behind everything. `peppers`: how many wrap its
+    keys.
+    """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self.name, peppers, last = db.execute(NAME).fetchone()
-        self._seed = f"{self.name} {peppers}"  # under another pepper all keys are others
+        self.name, self.peppers, last = db.execute(NAME).fetchone()
+        self._seed = f"{self.name} {self.peppers}"  # under another pepper all keys are others
         self.head = _behind(last)
 
     def root(self, position: int) -> bytes | None:

@@ -107,6 +107,10 @@ class FileWatch:
         until = self.fresh_until
         return until if self._clock() < until else None
 
+    def stands(self, proof: float) -> bool:
+        """Whether a proof of before is good still; a later one says nothing of what was read under it."""
+        return proof <= self.fresh_until and self._clock() < proof
+
     def failed(self) -> None:
         """The writer could not commit: no answer is fresh until the next proof, which begins later than this."""
         with self._saying:

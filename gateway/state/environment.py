@@ -28,7 +28,7 @@ from gateway.state.packed_rows import LEFT_KEY
 STATE, CURRENT, COPY, MARK, MAKING = "state", "current", "copy", "mark", "making"
 SYNCED, BEHIND, DEVICE, INODE, MARK_BYTES = 16, 17, 18, 26, 34  # of a mark; before them the boot, then its file
 LOCK, READER_BYTES = "lock.mdb", 64  # of LMDB 0.9; before its readers lie three times as many
-FLOOR = 2**24  # bytes that a disk must have left for the ledger and for opt-outs beside it
+FLOOR = 2**22  # bytes that a disk must have left for the ledger and for opt-outs beside it
 # Bytes of address space, of which a process has 128 times as many; a file takes what is used of it. All of it from the
 # beginning: while anybody reads or copies it must not be made larger (measured: the process dies of SIGSEGV).
 MOST = 2**40
@@ -141,7 +141,7 @@ class StateMap:
 
 
 _open: dict[Path, list[Any]] = {}  # the environments of this process, with how many hold each
-_opening = threading.Lock()
+_opening = threading.RLock()  # one may go while another is opened
 
 
 def _taken(folder: Path, most: int) -> lmdb.Environment:
@@ -251,8 +251,6 @@ def put_in_force(made: StateMap) -> None:
     """
     _lead(made.folder, CURRENT)
     retire_others(made)
-    with contextlib.suppress(StateRefused, OSError):  # the next one that is made does it
-        _sweep(made.folder.parent)
 
 
 def retire_others(held: StateMap) -> None:
@@ -296,8 +294,13 @@ def make_copy(data: Path, held: StateMap) -> Path:
 def put_copy_in_force(folder: Path) -> None:
     """In place of the copy before. Raises OSError."""
     _lead(folder, COPY)
-    with contextlib.suppress(StateRefused, OSError):  # the next one that is made does it
-        _sweep(folder.parent)
+    tidy_up(folder.parent)
+
+
+def tidy_up(states: Path) -> None:
+    """Away with what was replaced; where that cannot be done the next one that is made does it."""
+    with contextlib.suppress(StateRefused, OSError):
+        _sweep(states)
 
 
 def make_compact(data: Path, held: StateMap) -> StateMap:

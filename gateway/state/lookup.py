@@ -24,8 +24,8 @@ class Vouches(Protocol):
 
     @property
     def fresh_until(self) -> float: ...
-    def fresh(self) -> bool: ...
     def proof(self) -> float | None: ...
+    def stands(self, proof: float) -> bool: ...
 
 
 class EntryFacts(Protocol):
@@ -108,14 +108,15 @@ class StateLookup:
 
     @contextlib.contextmanager
     def _moment(self) -> Iterator[StateMoment]:
-        if not self._vouches.fresh():
+        proof = self._vouches.proof()
+        if proof is None:
             raise Stale
         try:
             with self._opened() as moment:
                 yield moment
         except StateRefused as refused:
             raise Stale(str(refused)) from refused
-        if not self._vouches.fresh():
+        if not self._vouches.stands(proof):
             raise Stale
 
     def _now(self) -> int:

@@ -71,7 +71,7 @@ class HostState:
     """
 
     def __init__(self, data: Path, epoch: int = 0, *, most: int = MOST) -> None:
-        self._data, self._epoch, self._most = data, epoch, most
+        self._data, self.epoch, self._most = data, epoch, most
         self._held: StateMap | None = None
         self._followed: StateMap | None = None  # from which all others were taken out of force
         self._made: StateMap | None = None  # not in force yet
@@ -81,7 +81,7 @@ class HostState:
 
     def moment(self) -> StateMoment:
         """For one check: `with state.moment() as moment`. Raises `StateRefused` where none is in force."""
-        return StateMoment(self._current(), self._epoch)
+        return StateMoment(self._current(), self.epoch)
 
     def catch_up(self, log: FollowedLog) -> int:
         """Folds what the log has more, and makes anew what does not follow it, all of it under the writers' lock; its
@@ -102,7 +102,7 @@ class HostState:
         try:
             held = self._current(proved=True)
             head, left = read_head(held)
-            _prove_follows(head, log, self._epoch)
+            _prove_follows(head, log, self.epoch)
             sound = held.folder != self._broken and (not head.position or log.changed(head.position) is not None)
         except (StateRefused, NotAState, lmdb.Error):
             sound, left = False, 0
@@ -247,7 +247,7 @@ class HostState:
             raise StateRefused(f"{type(error).__name__}: {error}") from error
 
     def _fold_slice(self, held: StateMap, log: FollowedLog, *, anew: bool) -> bool:
-        again = fold_slice(held, log, self._epoch, anew=anew)
+        again = fold_slice(held, log, self.epoch, anew=anew)
         if again:  # who was forgotten lies in it
             environment.drop_copy(self._data)
         return again is not None
@@ -267,6 +267,7 @@ class HostState:
                 with self._opening:
                     environment.put_in_force(made)
                     self._held = self._followed = made
+                environment.tidy_up(made.folder.parent)  # checks do not wait for it
             except BaseException:
                 made.close()  # and it stays: it may be in force
                 raise
@@ -291,7 +292,7 @@ class HostState:
         made = environment.make_generation(self._data, self._most)
         root = log.root(0)
         assert root is not None
-        write_first_head(made, StateHead(log.name, 0, root, self._epoch))
+        write_first_head(made, StateHead(log.name, 0, root, self.epoch))
         self._fold_made(made, log, anew=True)
         return made
 

@@ -139,10 +139,21 @@ def test_a_state_for_which_nobody_vouched_lately_gives_no_answer(lookup, ask):
 
 @pytest.mark.parametrize("ask", [each for each in ASKED if each != "event"])
 def test_an_answer_read_while_the_proof_ran_out_is_not_given(lookup, monkeypatch, ask):
-    answers = iter([True, False])
-    monkeypatch.setattr(type(lookup._vouches), "fresh", lambda _: next(answers))
+    monkeypatch.setattr(type(lookup._vouches), "stands", lambda *_: False)
     with pytest.raises(Stale):
         getattr(lookup, ask)(*ASKED[ask])
+
+
+def test_a_proof_that_came_while_a_process_was_paused_vouches_for_nothing_that_was_read_before(lookup, monkeypatch):
+    vouches, clock = lookup._vouches, [0.0]
+    monkeypatch.setattr(vouches, "_clock", lambda: clock[0])
+    vouches.fresh_until = 1.0
+    proof = vouches.proof()
+    assert vouches.stands(proof)
+    clock[0] = 60.0  # stopped for a minute, and the watch was the first to go on
+    vouches.fresh_until = 61.0
+    assert vouches.fresh()
+    assert not vouches.stands(proof)
 
 
 @pytest.mark.parametrize("ask", [each for each in ASKED if each != "event"])

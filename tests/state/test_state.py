@@ -374,6 +374,18 @@ def test_what_it_may_take_is_there_from_the_beginning_and_nothing_is_resized_whi
     assert 0 < state.used() < 1
 
 
+def test_one_that_was_replaced_gives_its_address_space_back_once_nobody_reads_in_it(opened, told):
+    """Of which there is enough for some hundred."""
+    state = opened()
+    state.catch_up(told)
+    with state.moment() as reading:
+        for _ in range(200):
+            state.prepare(told, Making.COMPACT)
+            state.follow(told)
+        assert reading.standing(of("tablet"), LATER).denies(Purpose.SALE)
+    assert standing(state, "tablet").denies(Purpose.SALE)
+
+
 def test_a_process_that_may_not_have_so_much_says_what_helps(opened, told, folder):
     opened().catch_up(told)
     state = opened(most=2**60)
