@@ -5,7 +5,7 @@ of somebody who is forgotten.
 from gateway.choice.law import AGES
 from gateway.fold import record as told
 from gateway.fold.kin import family, own_names, roots
-from gateway.fold.noes import cover_edge, cover_own, end_yes, fold_out, keep_down
+from gateway.fold.noes import cover_edge, cover_own, end_yes, fold_out, leave_down
 from gateway.fold.record import EVERYBODY, GrantName, KeyAge, Record
 from gateway.fold.state import NO_RECORD, SEVERAL, Bit, Cover, GrantGiven, Slate, StateName, widened
 from gateway.terms import CHOOSABLE, GrantKind, Purpose
@@ -55,7 +55,7 @@ def _fold_word(slate: Slate, key: bytes, said: told.AgeTold) -> None:
     slate.put(key, words={**left, said.mark: said.band} if said.band else left)
 
 
-def keep_age(slate: Slate, account: bytes, member: bytes) -> None:
+def leave_age(slate: Slate, account: bytes, member: bytes) -> None:
     """What an identifier had got from an account whose link ends is its own from now on: nobody gets older by it."""
     had = slate.row(account).age
     if had is not None:
@@ -124,7 +124,7 @@ def fold_kept_no(slate: Slate, record: Record, said: told.KeptNo) -> None:
     elif key == via:
         slate.put_edge(via, said.origin, record.seq, up={**up, said.purpose: (bit,)})
     else:
-        keep_down(slate, via, key, record.seq, [(said.purpose, bit)])
+        leave_down(slate, via, key, record.seq, [(said.purpose, bit)])
 
 
 def _reads(slate: Slate, account: bytes, key: bytes) -> bool:
@@ -137,7 +137,7 @@ def fold_kept_end(slate: Slate, record: Record, said: told.KeptEnd) -> None:
     own = slate.row(record.key).own
     if said.back:
         if (bit := own.get(said.purpose)) and bit.denies(slate.voids):
-            slate.put(record.key, own={**own, said.purpose: bit._replace(seq=record.seq, came=record.seq)})
+            slate.put(record.key, own={**own, said.purpose: bit._replace(came=record.seq)})
         return
     end_yes(slate, record.key, (said.purpose,))
     if said.no:

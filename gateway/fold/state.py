@@ -32,9 +32,9 @@ class Bit(NamedTuple):  # a no to one purpose, which denies while none of its co
     who: bytes  # said it; of somebody who is forgotten a random key
     seq: int  # the record that said it last
     came: int  # the record that brought it to this place
-    source: str  # for whoever names the no
+    source: str  # for who shows somebody what denies them; the fold never looks at it
     mark: str
-    dated: bool = True
+    dated: int = NO_RECORD  # the last record by which they said it themselves
     covers: tuple[Cover, ...] = ()
 
     def denies(self, voids: Voids, root: bytes | None = None) -> bool:
