@@ -44,14 +44,14 @@ def fold_age(slate: Slate, record: Record, said: told.AgeTold) -> None:
     for name in own_names(slate, record.key):
         age = slate.row(name).age
         if age is None and name == record.key:
-            _set_age(slate, name, said.band, said.band)
+            _set_age(slate, name, KeyAge(said.band, said.band))
         elif age is not None and (said.may_rise if _younger(age.band, said.band) != said.band else name == record.key):
-            _set_age(slate, name, said.band, _younger(age.youngest, said.band))
+            _set_age(slate, name, KeyAge(said.band, _younger(age.youngest, said.band)))
 
 
 def _fold_word(slate: Slate, key: bytes, said: told.AgeTold) -> None:
     words = slate.row(key).words
-    left = {mark: band for mark, band in words.items() if said.band or said.mark not in {mark, EVERYBODY}}
+    left = {mark: band for mark, band in words.items() if said.mark not in {mark, EVERYBODY}}
     slate.put(key, words={**left, said.mark: said.band} if said.band else left)
 
 
@@ -60,13 +60,13 @@ def leave_age(slate: Slate, account: bytes, member: bytes) -> None:
     had = slate.row(account).age
     if had is not None:
         own = slate.row(member).age or had
-        _set_age(slate, member, _younger(own.band, had.band), _younger(own.youngest, had.youngest))
+        _set_age(slate, member, KeyAge(_younger(own.band, had.band), _younger(own.youngest, had.youngest)))
 
 
-def _set_age(slate: Slate, key: bytes, band: str, youngest: str) -> None:
-    age = slate.row(key).age
-    if age is None or not age.fixed:
-        slate.put(key, age=KeyAge(band, youngest))
+def _set_age(slate: Slate, key: bytes, age: KeyAge) -> None:
+    before = slate.row(key).age
+    if before is None or not before.fixed:
+        slate.put(key, age=age)
 
 
 def _younger(one: str, other: str) -> str:
@@ -93,13 +93,11 @@ def fold_notice(slate: Slate, record: Record, said: told.NoticeGiven) -> None:
     """Written to each key that an account has then: whoever is linked later was not told. The later day wins."""
     for key in _reached(slate, record, at=record.at):
         days = slate.row(key).told
-        if said.day > days.get(said.notice, 0):
-            slate.put(key, told={**days, said.notice: said.day})
+        slate.put(key, told={**days, said.notice: max(said.day, days.get(said.notice, said.day))})
 
 
 def fold_grant(slate: Slate, record: Record, said: told.GrantSaid) -> None:
-    """An act is always of the purpose `service`, whatever was named."""
-    purposes = (Purpose.SERVICE,) if said.kind is GrantKind.DIRECTED else said.purposes
+    purposes = (Purpose.SERVICE,) if said.kind is GrantKind.DIRECTED else said.purposes  # of an act, whatever was named
     given = GrantGiven(record.seq, said.screen, said.until)
     new = {GrantName(said.recipient, each, said.data_class, said.kind): given for each in purposes}
     slate.put(record.key, grants={**slate.row(record.key).grants, **new})
@@ -153,8 +151,7 @@ def fold_kept_revoked(slate: Slate, record: Record, said: told.KeptRevoked) -> N
 
 
 def fold_kept_age(slate: Slate, record: Record, said: told.KeptAge) -> None:
-    age = slate.row(record.key).age
-    slate.put(record.key, age=age if age and age.fixed else said.age)
+    _set_age(slate, record.key, said.age)
 
 
 def fold_kept_notice(slate: Slate, record: Record, said: told.KeptNotice) -> None:

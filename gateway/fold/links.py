@@ -18,9 +18,7 @@ def fold_link(slate: Slate, record: Record, said: LinkSaid) -> None:
     edge, over = slate.edge(said.account, record.key), said.until is not None and said.until <= record.at
     goes_on = edge.lifts(record.at)
     same = (edge.start, edge.until) == (said.start, said.until) and (goes_on or not edge.lives())
-    if edge.begun != NO_RECORD and (
-        (goes_on and said.claimed > edge.claimed) or (same and said.claimed == edge.claimed)
-    ):
+    if (goes_on and said.claimed > edge.claimed) or (same and said.claimed == edge.claimed):
         return
     if not goes_on or said.claimed != edge.claimed:
         _begin(slate, record, said, edge, over=over)

@@ -34,7 +34,7 @@ def covered(bit: Bit, cover: Cover, voids: Voids) -> Bit:
     others = [each for each in bit.covers if each.by != cover.by]
     before = (each.seq for each in bit.covers if each.by == cover.by and each.screen not in voids)
     came = bit.came
-    same = [each for each in bit.covers if not (each.only and cover.only) or {*each.only} & {*cover.only}]
+    same = [each for each in bit.covers if not each.only or {*each.only} & {*cover.only}]
     if all(each.screen in voids for each in same):
         came = max([came, *(voids[each.screen] for each in same)])
     return bit._replace(came=came, covers=(*others, cover._replace(seq=next(before, cover.seq))))
@@ -49,7 +49,7 @@ def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
     bits = {each: _said_again(row.own[each], bit) if each in row.own else bit for each in purposes}
     ins = {each: allowed for each, allowed in row.ins.items() if each not in bits}
     slate.put(record.key, own={**row.own, **bits}, ins=ins)
-    if record.account or row.is_alone():
+    if row.is_alone():
         return
     others = mailbox_names(slate, record.key)
     for other in others:
@@ -100,7 +100,7 @@ def send_up(slate: Slate, account: bytes, origin: bytes, bits: Mapping[Purpose, 
         there = up.get(purpose, ())
         if bit.denies(voids) or not there:
             up[purpose] = (bit._replace(came=seq),)
-        elif not any(each.denies(voids) for each in there):
+        else:
             up[purpose] = _beside(there, bit._replace(came=there[-1].came))
     slate.put_edge(account, origin, seq, up=up)
 
@@ -213,8 +213,8 @@ def leave_what_came(slate: Slate, account: bytes, member: bytes, seq: int) -> No
 def revoke_over(slate: Slate, keys: Iterable[bytes]) -> None:
     """The grants that are over go before what ended them is out of sight."""
     for key in keys:
-        grants = slate.row(key).grants
-        if grants and (over := revoked(slate, key)):
+        if over := revoked(slate, key):
+            grants = slate.row(key).grants
             slate.put(key, grants={name: given for name, given in grants.items() if name not in over})
 
 

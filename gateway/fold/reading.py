@@ -14,7 +14,7 @@ from gateway.choice.standing import IN, Standing, out_bits, with_state
 from gateway.fold.kin import family, mates, passed_on, roots, speakers
 from gateway.fold.record import GrantName
 from gateway.fold.state import FOR_EVER, NO_RECORD, Bit, Get, Slate, StateName, Voids, bits_of
-from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
+from gateway.terms import DataClass, NoticeKind, Purpose, Source
 
 NOTICES = (NoticeKind.PRIVACY, NoticeKind.CPNI)  # whose days a standing has
 
@@ -127,17 +127,17 @@ def lasting_standing(key: bytes, get: Get) -> tuple[Standing, int]:
     kin = Kin(slate := Slate(get), key)
     row, voids = kin.row, slate.voids
     ins = {each: allowed for each, allowed in row.ins.items() if allowed.screen not in voids}
-    own = out_bits([each for each, bit in row.own.items() if not bit.covers or bit.denies(voids)])
-    informed = parental = 0
+    own = out_bits([each for each, bit in row.own.items() if bit.denies(voids)])
+    informed = parental = out_bits(())
     for purpose, allowed in ins.items():
         own = with_state(own, purpose, IN)
         informed = with_state(informed, purpose, IN) if allowed.informed else informed
         parental = with_state(parental, purpose, IN) if allowed.parental else parental
     held = _states(kin)
     others = ((bits, root) for bits, place, _, root, _ in _noes(kin) if place is not NoPlace.OWN)
-    came = {each for bits, root in others for each, bit in bits if not bit.covers or bit.denies(voids, root)}
+    came = {each for bits, root in others for each, bit in bits if bit.denies(voids, root)}
     denied, sources = out_bits(came | {purpose for _, _, purpose in held}), frozenset([each[0] for each in held])
-    granted, (band, grown) = bool(row.grants) and not revoked(slate, key).issuperset(row.grants), _age(kin)
+    granted, (band, grown) = not revoked(slate, key).issuperset(row.grants), _age(kin)
     days = [date.fromordinal(row.told[each]) if each in row.told else None for each in NOTICES]
     standing = Standing(own, denied, band, None, False, granted, sources, informed, parental, grown, *days)
     return standing, _linked(kin)
@@ -165,7 +165,7 @@ def _age(kin: Kin) -> tuple[str | None, bool]:
     What installations say counts where no account is known to have or have had it.
     """
     edges = [edge for edge in kin.edges if edge[2].begun >= 0]
-    known = kin.is_account or any(not edge.claimed for _, _, edge in edges)
+    known = any(not edge.claimed for _, _, edge in edges)
     rows = [*kin.family.values(), *(kin.slate.row(account) for account, _, edge in edges if edge.lives())]
     ages = [row.age for row in rows if row.age]
     bands = [*(age.band for age in ages), *(band for row in rows if not known for band in row.words.values())]
@@ -189,9 +189,11 @@ def revoked(slate: Slate, key: bytes) -> set[GrantName]:
     """The grants that a later no to their purpose has ended, wherever it was said; one to `sensitive` ends those of the
     precise location too. Not an act, which was asked for by itself.
     """
-    grants = {name: given for name, given in slate.row(key).grants.items() if name.kind is not GrantKind.DIRECTED}
+    grants = slate.row(key).grants
+    if not grants:
+        return set()
     last: dict[Purpose, int] = {}
-    for each in read_noes(slate, key) if grants else ():
+    for each in read_noes(slate, key):
         last[each.purpose] = max(last.get(each.purpose, NO_RECORD), each.arrived(slate.voids))
     point = {name: (Purpose.SENSITIVE,) for name in grants if name.data_class is DataClass.PRECISE_GEO}
     return {
