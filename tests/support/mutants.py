@@ -331,7 +331,9 @@ def _alone(reading: Any, get: Any, mark: str, device: Subject, other: Subject) -
 
 
 def _row(reading: Any, get: Any, now: int, key: bytes) -> dict[str, Any]:
-    return shown(reading.standing_of(key, get, now), reading.grants_of(key, get, now))
+    """As a check reads it, which looks at grants only where the standing says that there are any."""
+    standing = reading.standing_of(key, get, now)
+    return shown(standing, reading.grants_of(key, get, now) if standing.granted else ())
 
 
 def _of(subjects: Any, row: Any, name: str) -> dict[str, Any]:
