@@ -1,5 +1,5 @@
 """The fold: what stands of an identifier, made from the records of the log one after the other (`gateway help fold`).
-Called by tests today; later by whoever follows the log. Pure: it knows no pepper, no clock and no database.
+Called by who keeps the state behind the log and by `gateway verify`. Pure: it knows no pepper, clock or database.
 """
 
 from typing import Any

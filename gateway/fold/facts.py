@@ -5,7 +5,7 @@ of somebody who is forgotten.
 from gateway.choice.law import AGES
 from gateway.fold import record as told
 from gateway.fold.kin import family, own_names, roots
-from gateway.fold.noes import cover_edge, cover_own, end_yes, fold_out, keep_down
+from gateway.fold.noes import cover_edge, cover_own, end_yes, fold_out, leave_down
 from gateway.fold.record import EVERYBODY, GrantName, KeyAge, Record
 from gateway.fold.state import NO_RECORD, SEVERAL, Bit, Cover, GrantGiven, Slate, StateName, widened
 from gateway.terms import CHOOSABLE, GrantKind, Purpose
@@ -44,29 +44,29 @@ def fold_age(slate: Slate, record: Record, said: told.AgeTold) -> None:
     for name in own_names(slate, record.key):
         age = slate.row(name).age
         if age is None and name == record.key:
-            _set_age(slate, name, said.band, said.band)
+            _set_age(slate, name, KeyAge(said.band, said.band))
         elif age is not None and (said.may_rise if _younger(age.band, said.band) != said.band else name == record.key):
-            _set_age(slate, name, said.band, _younger(age.youngest, said.band))
+            _set_age(slate, name, KeyAge(said.band, _younger(age.youngest, said.band)))
 
 
 def _fold_word(slate: Slate, key: bytes, said: told.AgeTold) -> None:
     words = slate.row(key).words
-    left = {mark: band for mark, band in words.items() if said.band or said.mark not in {mark, EVERYBODY}}
+    left = {mark: band for mark, band in words.items() if said.mark not in {mark, EVERYBODY}}
     slate.put(key, words={**left, said.mark: said.band} if said.band else left)
 
 
-def keep_age(slate: Slate, account: bytes, member: bytes) -> None:
+def leave_age(slate: Slate, account: bytes, member: bytes) -> None:
     """What an identifier had got from an account whose link ends is its own from now on: nobody gets older by it."""
     had = slate.row(account).age
     if had is not None:
         own = slate.row(member).age or had
-        _set_age(slate, member, _younger(own.band, had.band), _younger(own.youngest, had.youngest))
+        _set_age(slate, member, KeyAge(_younger(own.band, had.band), _younger(own.youngest, had.youngest)))
 
 
-def _set_age(slate: Slate, key: bytes, band: str, youngest: str) -> None:
-    age = slate.row(key).age
-    if age is None or not age.fixed:
-        slate.put(key, age=KeyAge(band, youngest))
+def _set_age(slate: Slate, key: bytes, age: KeyAge) -> None:
+    before = slate.row(key).age
+    if before is None or not before.fixed:
+        slate.put(key, age=age)
 
 
 def _younger(one: str, other: str) -> str:
@@ -93,13 +93,11 @@ def fold_notice(slate: Slate, record: Record, said: told.NoticeGiven) -> None:
     """Written to each key that an account has then: whoever is linked later was not told. The later day wins."""
     for key in _reached(slate, record, at=record.at):
         days = slate.row(key).told
-        if said.day > days.get(said.notice, 0):
-            slate.put(key, told={**days, said.notice: said.day})
+        slate.put(key, told={**days, said.notice: max(said.day, days.get(said.notice, said.day))})
 
 
 def fold_grant(slate: Slate, record: Record, said: told.GrantSaid) -> None:
-    """An act is always of the purpose `service`, whatever was named."""
-    purposes = (Purpose.SERVICE,) if said.kind is GrantKind.DIRECTED else said.purposes
+    purposes = (Purpose.SERVICE,) if said.kind is GrantKind.DIRECTED else said.purposes  # of an act, whatever was named
     given = GrantGiven(record.seq, said.screen, said.until)
     new = {GrantName(said.recipient, each, said.data_class, said.kind): given for each in purposes}
     slate.put(record.key, grants={**slate.row(record.key).grants, **new})
@@ -124,7 +122,7 @@ def fold_kept_no(slate: Slate, record: Record, said: told.KeptNo) -> None:
     elif key == via:
         slate.put_edge(via, said.origin, record.seq, up={**up, said.purpose: (bit,)})
     else:
-        keep_down(slate, via, key, record.seq, [(said.purpose, bit)])
+        leave_down(slate, via, key, record.seq, [(said.purpose, bit)])
 
 
 def _reads(slate: Slate, account: bytes, key: bytes) -> bool:
@@ -137,7 +135,7 @@ def fold_kept_end(slate: Slate, record: Record, said: told.KeptEnd) -> None:
     own = slate.row(record.key).own
     if said.back:
         if (bit := own.get(said.purpose)) and bit.denies(slate.voids):
-            slate.put(record.key, own={**own, said.purpose: bit._replace(seq=record.seq, came=record.seq)})
+            slate.put(record.key, own={**own, said.purpose: bit._replace(came=record.seq)})
         return
     end_yes(slate, record.key, (said.purpose,))
     if said.no:
@@ -153,8 +151,7 @@ def fold_kept_revoked(slate: Slate, record: Record, said: told.KeptRevoked) -> N
 
 
 def fold_kept_age(slate: Slate, record: Record, said: told.KeptAge) -> None:
-    age = slate.row(record.key).age
-    slate.put(record.key, age=age if age and age.fixed else said.age)
+    _set_age(slate, record.key, said.age)
 
 
 def fold_kept_notice(slate: Slate, record: Record, said: told.KeptNotice) -> None:

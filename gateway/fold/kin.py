@@ -5,7 +5,7 @@ says for it; from one to the other nothing goes. What is said of one spelling of
 none has the accounts of another. Reads only.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from gateway.fold.state import NO_RECORD, Bit, KeyRow, LinkEdge, Slate, bits_of
 from gateway.terms import Purpose
@@ -33,9 +33,7 @@ def own_names(slate: Slate, key: bytes) -> set[bytes]:
 
 
 def mates(slate: Slate, key: bytes) -> dict[bytes, int]:
-    """The other spellings of the mailbox that a key is a name of, each since which record; the plainest is always among
-    them.
-    """
+    """The other spellings of a key's mailbox, each since which record; the plainest is always among them."""
     row = slate.row(key)
     if not (row.targets or row.box or row.spellings):
         return {}
@@ -67,9 +65,7 @@ def edges_of(slate: Slate, keys: Iterable[bytes]) -> Iterator[tuple[bytes, bytes
 
 
 def has(slate: Slate, account: bytes, key: bytes, at: int | None = None) -> bool:
-    """Whether an account has an identifier by more than an app's word, whichever name it was told; `at`: for what lifts
-    a no, then.
-    """
+    """Whether an account has an identifier, by any name, by more than an app's word; `at`: for what lifts a no."""
     return any(slate.edge(account, name).carries(at) for name in family(slate, key))
 
 
@@ -85,16 +81,13 @@ def holder_since(row: KeyRow) -> dict[Purpose, Bit]:
     return {purpose: bit for purpose, bit in row.own.items() if bit.seq >= row.since}
 
 
-def passed_on(
-    slate: Slate, account: bytes, apart: Collection[bytes], past: int = NO_RECORD
-) -> Iterator[tuple[Purpose, Bit]]:
-    """What an account passes on to what it has: its own noes, what it keeps of people who are forgotten, and what was
-    sent up to it, by those that it no longer has too; but for what `apart` sent, who have it by themselves, and what
-    came before the record `past`.
+def passed_on(slate: Slate, account: bytes, apart: Container[bytes], past: int) -> list[tuple[Purpose, Bit]]:
+    """What an account passes on to what it has: its own noes, those of who is forgotten, and what was sent up to it,
+    also by what it has no more; but for what `apart` sent, who have it themselves, and what came before `past`.
     """
     row = slate.row(account)
-    found = [*row.own.items(), *((place[0], bit) for place, bit in row.kept.items() if place[2] == account)]
+    found = [*row.own.items(), *((place[0], bit) for place, bit in row.kept.items())]
     for member in row.members:
         if member not in apart:
             found += bits_of(slate.edge(account, member).up)
-    yield from (each for each in found if each[1].came > past)
+    return [each for each in found if each[1].came > past]

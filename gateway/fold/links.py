@@ -4,9 +4,9 @@ learnt. Whoever becomes connected passes on what they say themselves, and nothin
 
 from collections.abc import Iterable
 
-from gateway.fold.facts import keep_age
+from gateway.fold.facts import leave_age
 from gateway.fold.kin import edges_of, family, has, holder_since, mailbox_names, passed_on, roads, roots, with_looser
-from gateway.fold.noes import end_yes, keep_what_came, revoke_over, send_up
+from gateway.fold.noes import end_yes, leave_what_came, revoke_over, send_up
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released
 from gateway.fold.state import NO_RECORD, NOTHING, LinkEdge, Slate
 
@@ -18,29 +18,27 @@ def fold_link(slate: Slate, record: Record, said: LinkSaid) -> None:
     edge, over = slate.edge(said.account, record.key), said.until is not None and said.until <= record.at
     goes_on = edge.lifts(record.at)
     same = (edge.start, edge.until) == (said.start, said.until) and (goes_on or not edge.lives())
-    if edge.begun != NO_RECORD and (
-        (goes_on and said.claimed > edge.claimed) or (same and said.claimed == edge.claimed)
-    ):
+    if (goes_on and said.claimed > edge.claimed) or (same and said.claimed == edge.claimed):
         return
     if not goes_on or said.claimed != edge.claimed:
         _begin(slate, record, said, edge, over=over)
         return
     slate.put_edge(said.account, record.key, record.seq, start=said.start, until=said.until)
     if over:
-        end_link(slate, said.account, record.key, record.seq, keeps=not edge.claimed)
+        end_link(slate, said.account, record.key, record.seq, leaves=not edge.claimed)
 
 
 def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge, *, over: bool) -> None:
     """One that is over already carries nothing."""
     account, member, names = said.account, record.key, family(slate, record.key)
     if over or said.claimed > edge.claimed:  # nobody but an app ever spoke for it: nothing stays
-        end_link(slate, account, member, record.seq, keeps=not (edge.claimed and said.claimed))
+        end_link(slate, account, member, record.seq, leaves=not (edge.claimed and said.claimed))
     revoke_over(slate, with_looser(slate, names))  # what came by the claim that was
     now = {"start": said.start, "until": said.until, "claimed": said.claimed, "begun": record.seq, "past": NO_RECORD}
     slate.put_edge(account, member, record.seq, ended=record.seq if over else NO_RECORD, **now)
     if over and not said.claimed:
-        keep_age(slate, account, member)
-    elif not over and not said.claimed:
+        leave_age(slate, account, member)
+    elif not said.claimed:
         _go_up(slate, (account,), names | mailbox_names(slate, member), record.seq)
         _read_again(slate, account, names, record.seq)
 
@@ -59,12 +57,12 @@ def _read_again(slate: Slate, account: bytes, names: Iterable[bytes], seq: int) 
         down = slate.edge(account, name).down
         if down and all(has(slate, account, root) for root in roots(slate, name)):
             voids = slate.voids
-            stands = {(each, bit.who) for each, bit in passed_on(slate, account, set()) if bit.denies(voids)}
+            stands = {(each, bit.who) for each, bit in passed_on(slate, account, (), NO_RECORD) if bit.denies(voids)}
             left = {each: tuple(bit for bit in bits if (each, bit.who) not in stands) for each, bits in down.items()}
             slate.put_edge(account, name, seq, down=left)
 
 
-def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, keeps: bool) -> None:
+def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, leaves: bool) -> None:
     """What had come through it stays, and so does the account's age; of one that an app alone spoke for nothing does,
     but where the number went back to the pool. What the member had sent to the account goes on counting there.
     """
@@ -72,9 +70,9 @@ def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, keeps: bo
     if not edge.lives():
         return
     revoke_over(slate, with_looser(slate, family(slate, member)))
-    if keeps:
-        keep_what_came(slate, account, member, seq)
-        keep_age(slate, account, member)
+    if leaves:
+        leave_what_came(slate, account, member, seq)
+        leave_age(slate, account, member)
     slate.put_edge(account, member, seq, ended=seq)
 
 
@@ -83,7 +81,7 @@ def fold_release(slate: Slate, record: Record, said: Released) -> None:
     for name in family(slate, record.key) | mailbox_names(slate, record.key):
         if said.ends_links:
             for account, member, edge in list(edges_of(slate, (name,))):
-                end_link(slate, account, member, record.seq, keeps=True)
+                end_link(slate, account, member, record.seq, leaves=True)
                 if edge.lifts(record.at):
                     slate.put_edge(account, member, record.seq, until=record.at)
             slate.put(name, told=NOTHING)
@@ -101,11 +99,10 @@ def fold_names(slate: Slate, record: Record, said: NamesLearnt) -> None:
         slate.put(form, targets={**slate.row(form).targets, key: record.seq})
     for form in looser:
         slate.put(form, owners={**slate.row(form).owners, key: record.seq})
-    if fresh := family(slate, key) - before:
-        others = before | mailbox_names(slate, key)
-        mine, theirs = roads(slate, fresh), roads(slate, others)
-        _go_up(slate, mine | theirs, fresh, record.seq)
-        _go_up(slate, mine - theirs, others, record.seq)
+    fresh, others = family(slate, key) - before, before | mailbox_names(slate, key)
+    mine, theirs = roads(slate, fresh), roads(slate, others)
+    _go_up(slate, mine | theirs, fresh, record.seq)
+    _go_up(slate, mine - theirs, others, record.seq)
     if said.mailbox is not None and slate.row(key).box is None:
         _join_mailbox(slate, key, said.mailbox, record.seq)
 

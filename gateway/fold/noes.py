@@ -34,7 +34,7 @@ def covered(bit: Bit, cover: Cover, voids: Voids) -> Bit:
     others = [each for each in bit.covers if each.by != cover.by]
     before = (each.seq for each in bit.covers if each.by == cover.by and each.screen not in voids)
     came = bit.came
-    same = [each for each in bit.covers if not (each.only and cover.only) or {*each.only} & {*cover.only}]
+    same = [each for each in bit.covers if not each.only or {*each.only} & {*cover.only}]
     if all(each.screen in voids for each in same):
         came = max([came, *(voids[each.screen] for each in same)])
     return bit._replace(came=came, covers=(*others, cover._replace(seq=next(before, cover.seq))))
@@ -45,11 +45,11 @@ def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
     if said.signal and _is_no_news(slate, record.key, said, purposes):
         return
     row = slate.row(record.key)
-    bit = Bit(record.key, record.seq, record.seq, said.source, said.mark, dated=said.dated)
-    bits = {each: bit if row.own.get(each, bit).mark == said.mark else bit._replace(mark=SEVERAL) for each in purposes}
+    bit = Bit(record.key, record.seq, record.seq, said.source, said.mark, record.seq if said.dated else NO_RECORD)
+    bits = {each: _said_again(row.own[each], bit) if each in row.own else bit for each in purposes}
     ins = {each: allowed for each, allowed in row.ins.items() if each not in bits}
     slate.put(record.key, own={**row.own, **bits}, ins=ins)
-    if record.account or row.is_alone():
+    if row.is_alone():
         return
     others = mailbox_names(slate, record.key)
     for other in others:
@@ -58,11 +58,16 @@ def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
         send_up(slate, account, record.key, bits, record.seq)
 
 
+def _said_again(before: Bit, bit: Bit) -> Bit:
+    """Of another one's no it is nobody's alone; a further reading leaves since when somebody is not asked."""
+    return bit._replace(mark=bit.mark if before.mark == bit.mark else SEVERAL, dated=max(before.dated, bit.dated))
+
+
 def fold_pruned(slate: Slate, record: Record, said: SaidPruned) -> None:
     """It denies nothing, and may have been a no: what another one says later is not theirs alone to take back."""
     cover, own = Cover(NOBODY, record.seq, ""), dict(slate.row(record.key).own)
     for each in ALL_PURPOSES:
-        bit = own.get(each) or Bit(record.key, record.seq, record.seq, "", said.mark, dated=False, covers=(cover,))
+        bit = own.get(each) or Bit(record.key, record.seq, record.seq, "", said.mark, covers=(cover,))
         own[each] = bit if bit.mark == said.mark else bit._replace(mark=SEVERAL)
     slate.put(record.key, own=own)
 
@@ -95,7 +100,7 @@ def send_up(slate: Slate, account: bytes, origin: bytes, bits: Mapping[Purpose, 
         there = up.get(purpose, ())
         if bit.denies(voids) or not there:
             up[purpose] = (bit._replace(came=seq),)
-        elif not any(each.denies(voids) for each in there):
+        else:
             up[purpose] = _beside(there, bit._replace(came=there[-1].came))
     slate.put_edge(account, origin, seq, up=up)
 
@@ -113,7 +118,7 @@ def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
         cover = Cover(record.key, record.seq, said.screen)
         ins = slate.row(record.key).ins
         allowed = Allowed(record.seq, said.screen, said.informed and record.account, said.parental)
-        _keep_past(slate, record.key, record.seq, record.at)
+        _leave_past(slate, record.key, record.seq, record.at)
         cover_own(slate, record.key, purpose, cover)
         slate.put(record.key, ins={**ins, purpose: allowed})
         if record.account:
@@ -141,12 +146,12 @@ def _lift_of_account(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> N
             cover_edge(slate, account, member, "down", purpose, cover._replace(only=tuple(held)))
 
 
-def _keep_past(slate: Slate, account: bytes, seq: int, at: int) -> None:
+def _leave_past(slate: Slate, account: bytes, seq: int, at: int) -> None:
     """Before what an account passes on is lifted: it stays with those that it has no more by their date."""
     for member in slate.row(account).members:
         edge = slate.edge(account, member)
         if edge.lives() and not edge.lifts(at):
-            keep_what_came(slate, account, member, seq)
+            leave_what_came(slate, account, member, seq)
 
 
 def _lift_of_member(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> None:
@@ -156,13 +161,13 @@ def _lift_of_member(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> No
         end_yes(slate, other, (purpose,))
         cover_own(slate, other, purpose, cover)
     for account in ways:
-        _keep_past(slate, account, cover.seq, at)
+        _leave_past(slate, account, cover.seq, at)
         for origin in (key, *others):
             cover_edge(slate, account, origin, "up", purpose, cover)
     for account, name, edge in [*edges_of(slate, own_names(slate, key))]:
         if not has(slate, account, key, at):
             if edge.lives() and not edge.lifts(at):
-                keep_what_came(slate, account, name, cover.seq)
+                leave_what_came(slate, account, name, cover.seq)
             cover_edge(slate, account, name, "down", purpose, cover._replace(only=_speaks_for(slate, key, name)))
 
 
@@ -197,23 +202,23 @@ def _cover_kept(slate: Slate, purpose: Purpose, cover: Cover) -> None:
             slate.put(key, kept={**kept, **found})
 
 
-def keep_what_came(slate: Slate, account: bytes, member: bytes, seq: int) -> None:
+def leave_what_came(slate: Slate, account: bytes, member: bytes, seq: int) -> None:
     """Copies what an account passes on to a member into the `down` of their edge, once."""
     revoke_over(slate, with_looser(slate, family(slate, member)))
     came = passed_on(slate, account, {member}, slate.edge(account, member).past)
-    keep_down(slate, account, member, seq, came)
+    leave_down(slate, account, member, seq, came)
     slate.put_edge(account, member, seq, past=seq)
 
 
 def revoke_over(slate: Slate, keys: Iterable[bytes]) -> None:
     """The grants that are over go before what ended them is out of sight."""
     for key in keys:
-        grants = slate.row(key).grants
-        if grants and (over := revoked(slate, key)):
+        if over := revoked(slate, key):
+            grants = slate.row(key).grants
             slate.put(key, grants={name: given for name, given in grants.items() if name not in over})
 
 
-def keep_down(slate: Slate, account: bytes, member: bytes, seq: int, found: Iterable[tuple[Purpose, Bit]]) -> None:
+def leave_down(slate: Slate, account: bytes, member: bytes, seq: int, found: Iterable[tuple[Purpose, Bit]]) -> None:
     """Puts more beside what stayed with a member."""
     down = dict(slate.edge(account, member).down)
     for purpose, bit in found:

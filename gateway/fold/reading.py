@@ -11,10 +11,10 @@ from typing import NamedTuple
 from gateway.choice.law import AGES
 from gateway.choice.question import Grant
 from gateway.choice.standing import IN, Standing, out_bits, with_state
-from gateway.fold.kin import family, holder_since, mates, passed_on, roots, speakers
+from gateway.fold.kin import family, mates, passed_on, roots, speakers
 from gateway.fold.record import GrantName
-from gateway.fold.state import FOR_EVER, Bit, Get, LinkEdge, Slate, StateName, Voids, bits_of
-from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
+from gateway.fold.state import FOR_EVER, NO_RECORD, Bit, Get, Slate, StateName, Voids, bits_of
+from gateway.terms import DataClass, NoticeKind, Purpose, Source
 
 NOTICES = (NoticeKind.PRIVACY, NoticeKind.CPNI)  # whose days a standing has
 
@@ -32,7 +32,7 @@ class NoPlace(StrEnum):  # where a no lies, as the key sees it that is asked abo
 
 class ReadNo(NamedTuple):
     """One no as one key reads it. `reach`: the record since which it is read here. `root`: the identifier for which it
-    is. `via`: the account that it came through.
+    is. `via`: the account that it came through; that and `place` are for who shows somebody what denies them (P2).
     """
 
     purpose: Purpose
@@ -46,13 +46,13 @@ class ReadNo(NamedTuple):
         return self.bit.denies(voids, self.root)
 
     def arrived(self, voids: Voids) -> int:
-        """The last record that made it deny here; -1: it was lifted before it could be read."""
+        """The last record that made it deny here; `NO_RECORD`: it was lifted before it could be read."""
         first = max(self.bit.ends(), self.reach)
         covers = [each for each in self.bit.covers if not each.only or self.root in each.only]
         left = [each.seq for each in covers if each.screen not in voids]
         if not left:
             return max(first, *(voids[each.screen] for each in covers)) if covers else first
-        return first if min(left) > first or min(left) == first > self.bit.came else -1
+        return first if min(left) > first or min(left) == first > self.bit.came else NO_RECORD
 
 
 Noes = tuple[Iterable[tuple[Purpose, Bit]], NoPlace, int, bytes, bytes | None]  # of one place, else as `ReadNo` has it
@@ -67,9 +67,6 @@ class Kin:
         self.family = {name: slate.row(name) for name in family(slate, key)}
         ends = [(account, name) for name, row in self.family.items() for account in row.accounts]
         self.edges = [(account, name, slate.edge(account, name)) for account, name in ends]
-        self.names, self.edges_to = frozenset(self.family), dict[bytes, list[tuple[bytes, bytes, LinkEdge]]]()
-        for each in self.edges:
-            self.edges_to.setdefault(each[1], []).append(each)
         self.is_account = any(slate.edge(key, member).begun >= 0 for member in self.row.members)
 
 
@@ -85,9 +82,9 @@ def _noes(kin: Kin) -> Iterator[Noes]:
     for root in kin.speakers:
         yield from _at_root(kin, root)
     for member in row.members:  # of an account: what was sent up to it
-        yield bits_of(slate.edge(key, member).up), NoPlace.UP, 0, key, None
+        yield bits_of(slate.edge(key, member).up), NoPlace.UP, NO_RECORD, key, None
     for (purpose, _, via), bit in row.kept.items():
-        yield ((purpose, bit),), NoPlace.KEPT, 0, key, via
+        yield ((purpose, bit),), NoPlace.KEPT, NO_RECORD, key, via
     for owner, since in row.owners.items():
         for bits, _, reach, root, through in _at_root(Kin(slate, owner), owner):
             others = [each for each in bits if each[1].who != key]  # nobody has from others what they said themselves
@@ -96,17 +93,19 @@ def _noes(kin: Kin) -> Iterator[Noes]:
 
 def _at_root(kin: Kin, root: bytes) -> Iterator[Noes]:
     slate, key = kin.slate, kin.key
-    since = kin.row.targets.get(root, 0)
-    reaches = {name: max(since, kin.family[name].targets.get(root, 0)) for name in kin.speakers.get(root, (root,))}
+    since, names = kin.row.targets.get(root, NO_RECORD), kin.speakers.get(root, (root,))
+    reaches = {name: max(since, kin.family[name].targets.get(root, NO_RECORD)) for name in names}
     for name, reach in reaches.items():
         place = NoPlace.OWN if name == key else NoPlace.NAME
-        yield kin.family[name].own.items(), place, reach if name != key else 0, root, None
+        yield kin.family[name].own.items(), place, reach if name != key else NO_RECORD, root, None
     met = mates(slate, root)
     for mate, then in met.items():
         for name in speakers(slate, mate):
             yield slate.row(name).own.items(), NoPlace.MAILBOX, max(since, then), root, None
-    apart = kin.names.union(*(family(slate, mate) for mate in met)) if met else kin.names
-    for account, name, edge in (each for near in reaches for each in kin.edges_to.get(near, ())):
+    apart = {*kin.family}.union(*(family(slate, mate) for mate in met)) if met else kin.family.keys()
+    for account, name, edge in kin.edges:
+        if name not in reaches:
+            continue
         # what stayed of an account that ever had it, and what one passes on that has it now
         stayed = (each for each in bits_of(edge.down) if each[1].who not in apart)
         yield stayed, NoPlace.DOWN, reaches[name], root, account
@@ -128,17 +127,17 @@ def lasting_standing(key: bytes, get: Get) -> tuple[Standing, int]:
     kin = Kin(slate := Slate(get), key)
     row, voids = kin.row, slate.voids
     ins = {each: allowed for each, allowed in row.ins.items() if allowed.screen not in voids}
-    own = out_bits([each for each, bit in row.own.items() if not bit.covers or bit.denies(voids)])
-    informed = parental = 0
+    own = out_bits([each for each, bit in row.own.items() if bit.denies(voids)])
+    informed = parental = out_bits(())
     for purpose, allowed in ins.items():
         own = with_state(own, purpose, IN)
         informed = with_state(informed, purpose, IN) if allowed.informed else informed
         parental = with_state(parental, purpose, IN) if allowed.parental else parental
     held = _states(kin)
     others = ((bits, root) for bits, place, _, root, _ in _noes(kin) if place is not NoPlace.OWN)
-    came = {each for bits, root in others for each, bit in bits if not bit.covers or bit.denies(voids, root)}
+    came = {each for bits, root in others for each, bit in bits if bit.denies(voids, root)}
     denied, sources = out_bits(came | {purpose for _, _, purpose in held}), frozenset([each[0] for each in held])
-    granted, (band, grown) = bool(row.grants) and not revoked(slate, key).issuperset(row.grants), _age(kin)
+    granted, (band, grown) = not revoked(slate, key).issuperset(row.grants), _age(kin)
     days = [date.fromordinal(row.told[each]) if each in row.told else None for each in NOTICES]
     standing = Standing(own, denied, band, None, False, granted, sources, informed, parental, grown, *days)
     return standing, _linked(kin)
@@ -166,9 +165,9 @@ def _age(kin: Kin) -> tuple[str | None, bool]:
     What installations say counts where no account is known to have or have had it.
     """
     edges = [edge for edge in kin.edges if edge[2].begun >= 0]
-    known = kin.is_account or any(not edge.claimed for _, _, edge in edges)
+    known = any(not edge.claimed for _, _, edge in edges)
     rows = [*kin.family.values(), *(kin.slate.row(account) for account, _, edge in edges if edge.lives())]
-    ages = [row.age for row in ([kin.row] if kin.is_account else rows) if row.age]
+    ages = [row.age for row in rows if row.age]
     bands = [*(age.band for age in ages), *(band for row in rows if not known for band in row.words.values())]
     grown = any(AGES.index(age.youngest) < AGES.index(age.band) for age in ages)
     return min(bands, key=AGES.index, default=None), grown
@@ -190,15 +189,17 @@ def revoked(slate: Slate, key: bytes) -> set[GrantName]:
     """The grants that a later no to their purpose has ended, wherever it was said; one to `sensitive` ends those of the
     precise location too. Not an act, which was asked for by itself.
     """
-    grants = {name: given for name, given in slate.row(key).grants.items() if name.kind is not GrantKind.DIRECTED}
+    grants = slate.row(key).grants
+    if not grants:
+        return set()
     last: dict[Purpose, int] = {}
-    for each in read_noes(slate, key) if grants else ():
-        last[each.purpose] = max(last.get(each.purpose, -1), each.arrived(slate.voids))
-    point = {name for name in grants if name.data_class is DataClass.PRECISE_GEO}
+    for each in read_noes(slate, key):
+        last[each.purpose] = max(last.get(each.purpose, NO_RECORD), each.arrived(slate.voids))
+    point = {name: (Purpose.SENSITIVE,) for name in grants if name.data_class is DataClass.PRECISE_GEO}
     return {
         name
         for name, given in grants.items()
-        if max(last.get(name.purpose, -1), last.get(Purpose.SENSITIVE, -1) if name in point else -1) > given.seq
+        if any(last.get(each, NO_RECORD) > given.seq for each in (name.purpose, *point.get(name, ())))
     }
 
 
@@ -206,7 +207,8 @@ def last_outs(key: bytes, get: Get) -> dict[Purpose, int]:
     """The record of the last no to each purpose that a key's present holder said of themselves, lifted or not: from it
     on they are not asked again for a year. A further reading of a number has none.
     """
-    return {purpose: bit.seq for purpose, bit in holder_since(Slate(get).row(key)).items() if bit.dated}
+    row = Slate(get).row(key)
+    return {purpose: bit.dated for purpose, bit in row.own.items() if bit.dated >= row.since}
 
 
 def come_back(mark: str, device: bytes, keys: Iterable[bytes], get: Get) -> frozenset[Purpose]:
@@ -218,7 +220,7 @@ def come_back(mark: str, device: bytes, keys: Iterable[bytes], get: Get) -> froz
     since.pop(Purpose.SENSITIVE, None)
     for key in keys if since else ():
         others = {each for source, by, each in _states(Kin(slate, key)) if (source, by) != (Source.INSTALLATION, mark)}
-        noes = (each for each in read_noes(slate, key) if each.holds(slate.voids))
-        others |= {each.purpose for each in noes if each.bit.mark != mark or each.bit.seq > since.get(each.purpose, -1)}
+        noes = (each for each in read_noes(slate, key) if each.purpose in since and each.holds(slate.voids))
+        others |= {each.purpose for each in noes if each.bit.mark != mark or each.bit.seq > since[each.purpose]}
         since = {each: seq for each, seq in since.items() if each not in others}
     return frozenset(since)

@@ -1,5 +1,6 @@
 """What the fold keeps: a row a key, an edge an (account, key) pair, the voided screens. Never changed in place."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
@@ -18,7 +19,7 @@ NOTHING: Mapping[Any, Any] = MappingProxyType({})
 SEVERAL = "*"  # in place of a mark: more than one said it, so that no one of them can take it back
 NOBODY = b"nobody"  # no key: whose cover no later yes takes the place of
 NO_RECORD = -1  # in place of one: it never came, or is forgotten
-FOR_EVER = 2**53  # milliseconds; later than any date that is said
+FOR_EVER = sys.maxsize  # milliseconds; later than any date that is said
 
 
 class Cover(NamedTuple):  # a yes over a no
@@ -32,14 +33,16 @@ class Bit(NamedTuple):  # a no to one purpose, which denies while none of its co
     who: bytes  # said it; of somebody who is forgotten a random key
     seq: int  # the record that said it last
     came: int  # the record that brought it to this place
-    source: str  # for whoever names the no
+    source: str  # for who shows somebody what denies them; the fold never looks at it
     mark: str
-    dated: bool = True
+    dated: int = NO_RECORD  # the last record by which they said it themselves
     covers: tuple[Cover, ...] = ()
 
     def denies(self, voids: Voids, root: bytes | None = None) -> bool:
         """Whether no cover holds. `root`: for which identifier, where it lies with a digest of several."""
-        return not any(each.screen not in voids and (not each.only or root in each.only) for each in self.covers)
+        return not self.covers or not any(
+            each.screen not in voids and (not each.only or root in each.only) for each in self.covers
+        )
 
     def ends(self) -> int:
         """Which grants it ends: those before this record; of one that stays of somebody forgotten none."""
@@ -92,7 +95,7 @@ class KeyRow(NamedTuple):  # all that is kept of one key. Behind each: what it i
 
 
 class LinkEdge(NamedTuple):  # an account and a key that it has, had, or has another name or form of
-    start: int = 0  # read to see whether a link that is told again says anything new
+    start: int = NO_RECORD  # read to see whether a link that is told again says anything new
     until: int | None = None
     claimed: bool = False  # by an app's word alone: nothing goes up
     begun: int = NO_RECORD  # the one by which it has it

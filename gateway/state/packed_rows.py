@@ -21,8 +21,8 @@ from gateway.choice.standing import Standing
 from gateway.fold.state import NOTHING, Allowed, Bit, KeyRow, LinkEdge, Place
 from gateway.terms import Purpose
 
-FORMAT = 4  # of the bytes
-FOLD = 1  # the number of the fold's rules, those of its readings too: a state that another one made is not gone on with
+FORMAT = 5  # of the bytes
+FOLD = 2  # the number of the fold's rules, those of its readings too: a state that another one made is not gone on with
 HEAD_KEY = b"head"  # no key and no edge: those have 16 and 32 bytes
 LEFT_KEY = b"left"  # how often pages were left with what was replaced, which LMDB uses again or never
 BEGINNING = struct.Struct("<QQBQQ")  # last change of the row, of all that is read for it; flags, screens, linked until

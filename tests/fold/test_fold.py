@@ -9,7 +9,7 @@ from support.folding import ADS, HOUR, SALE, SENSITIVE, Log, key
 
 from gateway.choice.standing import IN, OUT, state
 from gateway.fold import ACTS, fold, reading, record
-from gateway.fold.state import HEAD, SEVERAL, Slate
+from gateway.fold.state import HEAD, NO_RECORD, SEVERAL, Slate
 from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
 
 
@@ -59,7 +59,7 @@ def test_a_no_that_two_installations_said_is_no_ones_alone():
 def test_a_further_reading_of_a_number_has_no_date():
     log = Log()
     log.no("elsewhere", source="reading", dated=False)
-    assert not bit(log, "elsewhere").dated
+    assert bit(log, "elsewhere").dated == NO_RECORD
     assert log.denies("elsewhere")
 
 
@@ -410,6 +410,16 @@ def test_a_year_runs_from_the_last_no_that_somebody_said_of_themselves():
     assert reading.last_outs(key("phone"), log.state.get) == {}
 
 
+def test_a_further_reading_does_not_take_the_year_from_who_said_no_themselves():
+    log = Log()
+    log.no("phone")
+    log.no("phone", dated=False)
+    assert reading.last_outs(key("phone"), log.state.get) == dict.fromkeys((SALE, Purpose.SHARING, ADS), 0)
+    log.release("phone")
+    log.no("phone", dated=False)
+    assert reading.last_outs(key("phone"), log.state.get) == {}, "that was said by who had the number before"
+
+
 # --- pure ---
 
 
@@ -489,3 +499,36 @@ def test_who_was_found_to_be_a_child_stays_one_whatever_is_kept_of_who_is_forgot
     log.say("gaid", record.ChildFound())
     log.say("gaid", record.KeptAge(record.KeyAge("adult", "adult")))
     assert log.standing("gaid").age_band == "under_13"
+
+
+def test_what_others_said_in_other_spellings_goes_up_to_who_has_a_name_that_is_learnt_later():
+    log = Log()
+    log.link("ann", "digest")
+    log.named("dotted", mailbox="jane")
+    log.named("jane", mailbox="jane")
+    log.no("dotted")
+    assert not log.denies("ann")
+    log.named("jane", "digest")
+    assert log.denies("ann")
+
+
+def test_a_no_that_an_old_ledger_says_is_there_again_ends_what_was_granted_meanwhile():
+    log = Log()
+    log.no("jane")
+    log.say("jane", record.GrantSaid("bank", (SALE,), None, GrantKind.PROGRAMME))
+    assert log.grants("jane") == ["bank"]
+    log.say("jane", record.KeptEnd(SALE, no=False, back=True))
+    assert log.grants("jane") == []
+    assert log.denies("jane")
+    assert bit(log, "jane").seq == 0, "it is said by who said it then, and not by who has a number now"
+
+
+def test_a_no_that_was_taken_back_is_not_there_again_by_an_old_ledger():
+    log = Log()
+    log.say("jane", record.KeptEnd(SALE, no=False, back=True))
+    assert not log.denies("jane")
+    log.no("jane")
+    log.yes("jane")
+    log.say("jane", record.GrantSaid("bank", (SALE,), None, GrantKind.PROGRAMME))
+    log.say("jane", record.KeptEnd(SALE, no=False, back=True))
+    assert log.grants("jane") == ["bank"]

@@ -81,5 +81,5 @@ def test_the_control_where_grants_are_not_taken_away_one_comes_back(monkeypatch)
 
 
 def test_the_control_where_nothing_stays_of_a_link_somebody_opens(monkeypatch):
-    monkeypatch.setattr(noes, "keep_down", lambda *which: None)
+    monkeypatch.setattr(noes, "leave_down", lambda *which: None)
     assert wrong_within(LIVES)

@@ -96,6 +96,7 @@ WORDS = {
 }
 NOTHING: dict[str, Any] = {}
 PROOFS_OF_THE_ID = {"attestation", "desk"}
+STRANGER = Subject("device", "somebody else", (sha256(b"somebody else").digest()[:16],))
 
 
 class Refused(Exception):
@@ -391,10 +392,13 @@ class Play:
         return False
 
     def prune(self, said):
-        """`fill`: entries about nobody fill the tile first, so that all that was before it goes."""
+        """`fill`: entries about nobody fill the tile first, so that all that was before it goes: a tile is full when
+        somebody has said something behind it.
+        """
         at = self.clock()
         if said.get("fill", True):
             self.commit(lambda tx: [self._filler(tx, at) for _ in range(-tx.size % WIDTH)])
+            self.commit(lambda tx: records.write(tx, STRANGER, self.choice("opt_out", ["sale"]), os.urandom(16)))
         later = self.at + timedelta(days=30)
         with self.ledger.reading() as db:
             planned = prune.plan(db, later, self.at - timedelta(days=3000))

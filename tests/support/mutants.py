@@ -1,6 +1,7 @@
 """Mutants of the fold: each with one small change, played through the histories by hand and some universes of the
-oracle; one that nobody finds is printed. `python -m support.mutants [number] [seed]` in the folder of the tests, for
-whoever changes the fold or the histories.
+oracle; one that nobody finds is printed. `python -m support.mutants [number] [seed] [room,room] [file]` in the folder
+of the tests, for whoever changes the fold or the histories: so many of them, of these rooms, all of them without it.
+Into the file goes a line a mutant as it is tried; told the same file again, a run goes on from where it was broken off.
 
 What the log tells and the rules say is worked out once; a mutant only folds, where its line is come by, in a process of
 its own, made by forking. `mutants_left.json` lists those that nobody can find, each with the reason.
@@ -330,7 +331,9 @@ def _alone(reading: Any, get: Any, mark: str, device: Subject, other: Subject) -
 
 
 def _row(reading: Any, get: Any, now: int, key: bytes) -> dict[str, Any]:
-    return shown(reading.standing_of(key, get, now), reading.grants_of(key, get, now))
+    """As a check reads it, which looks at grants only where the standing says that there are any."""
+    standing = reading.standing_of(key, get, now)
+    return shown(standing, reading.grants_of(key, get, now) if standing.granted else ())
 
 
 def _of(subjects: Any, row: Any, name: str) -> dict[str, Any]:
@@ -432,21 +435,43 @@ def left() -> dict[tuple[str, str, str], str]:
     return {(each["room"], each["place"], each["what"]): each["reason"] for each in listed}
 
 
-def main(number: int, seed: int) -> None:
-    began, known, every = time.process_time(), left(), list(mutants())
+class Tried:
+    """What is known of each mutant so far: by what it is found. `file`: where it is noted, and read from at first."""
+
+    def __init__(self, file: Path | None) -> None:
+        self.file, self.by = file, dict[str, list[str]]()
+        for line in file.read_text(encoding="utf-8").splitlines() if file and file.exists() else ():
+            mutant, *by = line.split("\t")
+            self.by.setdefault(mutant, []).extend(by)
+
+    def finds(self, mutant: Mutant, what: str, among: list[Case]) -> bool:
+        """Looked for once."""
+        noted = self.by.setdefault(f"{mutant.number} {mutant}", [])
+        if not {what, f"not {what}"} & {*noted}:
+            noted.append(what if is_found(mutant, among) else f"not {what}")
+            if self.file:
+                with self.file.open("a", encoding="utf-8") as file:
+                    file.write(f"{mutant.number} {mutant}\t{noted[-1]}\n")
+        return what in noted
+
+
+def main(number: int, seed: int, rooms: str = ",".join(ROOMS), file: str = "") -> None:
+    began, known, every = time.process_time(), left(), [each for each in mutants() if each.room in rooms.split(",")]
     for room in ROOMS:
         as_it_is(room)  # once, and not in each child
-    those = random.Random(seed).sample(every, min(number, len(every)))
+    those, tried = random.Random(seed).sample(every, min(number, len(every))), Tried(Path(file) if file else None)
     those.sort(key=lambda mutant: (ROOMS.index(mutant.room), mutant.number))
     survive = those
     for what, make in (("histories", partial(of_histories, by_hand())), ("universes", partial(of_universes, SEEDS))):
-        among = make()
+        among, tell = make(), survive
         gc.freeze()  # else each child looks through all of it for garbage, and has its own copy then
-        survive = [mutant for mutant in survive if not is_found(mutant, among)]
+        survive = []
+        for mutant in tell:
+            if not tried.finds(mutant, what, among):
+                survive.append(mutant)
+                print(f"{what} do not find {mutant} ({known.get(mutant.listed, 'NOT LISTED')})", flush=True)
         spent = time.process_time() - began + sum(os.times()[2:4])
         print(f"{len(among)} {what}: {len(those) - len(survive)} of {len(those)} found, {spent:.0f} s", flush=True)
-    for mutant in survive:
-        print(f"not found: {mutant} ({known.get(mutant.listed, 'NOT LISTED')})")
     listed = sum(mutant.listed in known for mutant in survive)
     print(
         f"{len(those) - len(survive)} of {len(those)} found ({len(every)} there are); {listed} of the others are listed"
@@ -454,4 +479,5 @@ def main(number: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, [*sys.argv[1:], "10000", "1"][:2]))
+    NUMBERS = [*sys.argv[1:3], *("10000", "1")[len(sys.argv) - 1 :]]
+    main(*map(int, NUMBERS), *sys.argv[3:])
