@@ -5,22 +5,15 @@ A rule compares keys, numbers and moments with each other and with nothing else,
 a link, a release, an act that is good for some minutes): whoever has one is like nobody. Reads only.
 """
 
-import sqlite3
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from operator import itemgetter
+from itertools import chain, pairwise, repeat
 from typing import Any
 
-from gateway.fold import record as told
-from gateway.fold.record import EVERYBODY, Record, Said
-from gateway.ledger.log_records import PlacedRecord
-from gateway.ledger.standing_rows import FOR_EVER, Row
+from gateway.ledger.standing_rows import Row
 
-ASKED = (told.SaidIn, told.GrantSaid, told.KeptEnd)  # on a screen
-MARKED = (told.SaidOut, told.SaidPruned, told.StateSaid, told.AgeTold)  # by an installation of an app
-# What differs among those who are alike, by where it lies in their `values`: keys, numbers of entries, numbers of the
-# entries behind those, times, marks of installations (and sources with a mark).
+# What differs among those who are alike: keys, numbers of entries, numbers of the entries behind those, times, marks of
+# installations (and sources with a mark); and in which columns of their rows that lies.
 KEYS, NUMBERS, BEHIND, MOMENTS, MARKS = range(5)
 KINDS = {
     **dict.fromkeys(("key", "origin", "via", "account", "identifier"), (KEYS,)),
@@ -29,117 +22,82 @@ KINDS = {
     **dict.fromkeys(("mark", "source"), (MARKS,)),
     "changed": (BEHIND, NUMBERS),
 }
-LARGEST = 200  # keys: of a larger group each place would be looked for too long
-
-
-class Turns(dict[Any, int]):
-    """Names by the order in which they come up."""
-
-    def __missing__(self, name: Any) -> int:
-        self[name] = len(self)
-        return len(self) - 1
 
 
 @dataclass(slots=True, eq=False)
 class PeopleGroup:
-    """Keys that hang together, what is said of them, and in which `entries` of the log. `like`: all who are like them;
-    None: nobody is. `values`: what differs among those, in the order in which it comes up.
+    """Keys that hang together, and all that happened to them, one thing behind the other: `words` are what it was but
+    for its keys, numbers, moments and marks. `dated`: they are like nobody, else `like` is all who are like them.
     """
 
     keys: Sequence[bytes]
-    said: list[PlacedRecord] = field(default_factory=list)
-    entries: list[int] = field(default_factory=list)
+    named: list[bytes] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    moments: list[int] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
+    words: list[Hashable] = field(default_factory=list)
+    dated: bool = False
     like: "LikePeople | None" = None
-    values: Row = ()
-
-    def tell(self, each: PlacedRecord) -> None:
-        self.said.append(each)
-        self.entries.append(each.record.seq)
 
 
 class LikePeople:
-    """All who are alike. `first`: whom the rules are asked for; `number`: how many groups they are; `wrong`: the rules
-    of the tables and the fold do not tell the same of them.
+    """All who are alike. `first`: whom the rules are asked for; `wrong`: the rules of the tables and the fold do not
+    tell the same of them.
     """
 
-    def __init__(self, first: PeopleGroup, values: Sequence[Sequence[Any]]) -> None:
-        self.first, self.number, self.wrong, self._values = first, 0, False, values
-        self.fixed: list[Any] = []  # what is the same for all
-        self.rows: dict[str, dict[int, Callable[[Row], Row]]] = {}  # by table and place, made from values and `fixed`
+    def __init__(self, first: PeopleGroup, kinds: Sequence[int]) -> None:
+        self.first, self.wrong, self._kinds = first, False, kinds
+        self.values: list[Row] = []  # of each what differs, in one order
+        self._columns: Sequence[Sequence[Any]] = ()
+        self._places: Mapping[tuple[int, Any], int] = {}
+        self._rows: dict[str, list[list[Iterable[Any]]]] = {}  # by table, each column of one row of everybody
 
-    def learn(self, table: str, key: bytes, columns: Sequence[str], cells: Row) -> None:
-        """The rows that the rules give the first one's key, one behind the other."""
-        places = [self._place(columns[at % len(columns)], cell) for at, cell in enumerate(cells)]
-        self.rows.setdefault(table, {})[self.first.values.index(key)] = itemgetter(*places)
+    def learn(self, table: str, names: Sequence[str], row: Row) -> None:
+        """One of the rows that the rules give the first one."""
+        if not self._columns:
+            self._columns = [*zip(*self.values, strict=True)]
+            self._places = {cell: at for at, cell in enumerate(zip(self._kinds, self.values[0], strict=True))}
+        self._rows.setdefault(table, []).append([*map(self._column, names, row)])
 
-    def _place(self, column: str, value: Any) -> int:
-        """Where it lies in anybody's values, or, from the end, in what is the same for all."""
-        for kind in KINDS.get(column, ()):
-            if value in self._values[kind]:
-                return sum(map(len, self._values[:kind])) + self._values[kind].index(value)
-        if value not in self.fixed:
-            self.fixed.insert(0, value)
-        return self.fixed.index(value) - len(self.fixed)
+    def _column(self, name: str, value: Any) -> Iterable[Any]:
+        places = [self._places[kind, value] for kind in KINDS.get(name, ()) if (kind, value) in self._places]
+        return self._columns[places[0]] if places else repeat(value)
+
+    def rows(self, table: str) -> Iterator[Row]:
+        """Everybody's."""
+        return chain.from_iterable(zip(*columns, strict=False) for columns in self._rows.get(table, ()))
 
 
-class Likenesses:
-    """Of many groups."""
+class Likenesses(dict[Hashable, LikePeople]):
+    """Of many groups, by what happened to them."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._voided = {row[0] for row in db.execute("SELECT ui FROM voided_ui")}
-        self.known: dict[Hashable, LikePeople] = {}
-
-    def settle(self, group: PeopleGroup, below: int = FOR_EVER) -> None:
-        """Once all is said of it; `below`: of what was before an entry."""
-        records = [each.record for each in sorted(group.said, key=PlacedRecord.order) if each.record.seq < below]
-        group.said.clear()
-        group.entries.sort()
-        if len(group.keys) > LARGEST or any(self._is_unlike(record.said) for record in records):
+    def settle(self, group: PeopleGroup) -> None:
+        """Once all is told of it."""
+        if group.dated:
             return
-        keys, marks, numbers = Turns(), Turns(), _ranks(record.seq for record in records)
-        moments = _ranks(moment for record in records for moment in _moments(record))
+        keys, numbers, _, moments, marks = values = _values(group)
         happened = (
-            len(group.keys),
+            len(keys),
             tuple([later - one == 1 for one, later in pairwise(numbers)]),
-            tuple([
-                (numbers[seq], moments[at], keys[key], _renamed(said, keys, moments, marks), account)
-                for seq, at, key, said, account in records
-            ]),
-        )  # fmt: skip
-        for key in group.keys:
-            keys[key]
-        values = (*keys,), (*numbers,), tuple([number + 1 for number in numbers]), (*moments,), (*marks,)
-        group.values = tuple([value for each in values for value in each])
-        like = self.known.get(happened)
-        if like is None:
-            like = self.known[happened] = LikePeople(group, values)
-        group.like, like.number = like, like.number + 1
-
-    def _is_unlike(self, said: Said) -> bool:
-        """Whether a date is said, or a screen was named that is voided."""
-        dated = isinstance(said, told.Released) or getattr(said, "until", None) is not None
-        return dated or (isinstance(said, ASKED) and said.screen in self._voided)
+            _by_place(keys, group.named),
+            _by_place(numbers, group.numbers),
+            _by_place(moments, group.moments),
+            _by_place(marks, group.marks),
+            tuple(group.words),
+        )
+        if happened not in self:
+            self[happened] = LikePeople(group, [kind for kind, each in enumerate(values) for _ in each])
+        like = group.like = self[happened]
+        like.values.append((*chain.from_iterable(values),))
+        for told in (group.named, group.moments, group.marks, group.words):
+            told.clear()
 
 
-def _ranks(values: Iterable[int]) -> dict[int, int]:
-    return {value: rank for rank, value in enumerate(sorted({*values}))}
+def _values(group: PeopleGroup) -> tuple[Sequence[Any], ...]:
+    """What is its own, by kind."""
+    keys, numbers = [*dict.fromkeys((*group.named, *group.keys))], sorted({*group.numbers})
+    return keys, numbers, [number + 1 for number in numbers], sorted({*group.moments}), [*dict.fromkeys(group.marks)]
 
 
-def _moments(record: Record) -> tuple[int, ...]:
-    return (record.at, record.said.start) if isinstance(record.said, told.LinkSaid) else (record.at,)
-
-
-def _renamed(said: Said, keys: Turns, moments: dict[int, int], marks: Turns) -> tuple[Any, ...]:
-    if isinstance(said, MARKED):
-        if said.mark in {"", EVERYBODY}:
-            return type(said), said
-        more = marks[f"{said.source}@{said.mark}"] if isinstance(said, told.StateSaid) else -1
-        return type(said), said._replace(mark=""), marks[said.mark], more
-    if isinstance(said, told.LinkSaid):
-        return keys[said.account], moments[said.start], said.claimed
-    if isinstance(said, told.NamesLearnt):
-        mailbox = None if said.mailbox is None else keys[said.mailbox]
-        return tuple([keys[each] for each in said.same]), tuple([keys[each] for each in said.looser]), mailbox
-    if isinstance(said, told.KeptNo):
-        return said.purpose, keys[said.origin], keys[said.via]
-    return type(said), said
+def _by_place(values: Sequence[Any], told: Sequence[Any]) -> tuple[int, ...]:
+    return tuple(map({value: place for place, value in enumerate(values)}.__getitem__, told))

@@ -102,11 +102,6 @@ def said_in(db: sqlite3.Connection, seqs: Collection[int]) -> Iterator[PlacedRec
     return _entries(rows_of(db, SAID.replace("d.key IN", "d.seq IN"), seqs, FOR_EVER, FOR_EVER))
 
 
-def said_beside(db: sqlite3.Connection) -> Iterator[PlacedRecord]:
-    """What no entry says."""
-    return _beside(lambda sql, *more: db.execute(ABOUT.sub("", sql), more), FOR_EVER)
-
-
 def _beside(rows: Rows, now: int) -> Iterator[PlacedRecord]:
     for said in (*LEARNT_BESIDE.values(), _links_over, _kept):
         yield from said(rows, now)

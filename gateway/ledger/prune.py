@@ -39,7 +39,7 @@ LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq
 
 def entries_to_restate(db: sqlite3.Connection, below: int) -> set[int]:
     """The entries below a place that something still rests on. Raises `LedgerRefused` where one cannot be read."""
-    reading = LedgerReading(db)
+    reading = LedgerReading(db, below)
     for rows in blocks(db, below):
         reading.add(rows)
     if reading.found:
@@ -57,18 +57,19 @@ class _Needed:
         self._words: dict[tuple[int, bool], bool] = {}
 
     def seqs(self) -> set[int]:
-        found, alike, waiting = {*self._again}, Likenesses(self._db), dict[Hashable, list[PeopleGroup]]()
-        found |= {seq for key, own, seq, _ in self._reading.alone.values() if self._of_word(key, own, seq)}
+        found, alike, waiting = {*self._again}, Likenesses(), dict[Hashable, list[PeopleGroup]]()
+        found |= {seq for key, own, seq, _ in self._reading.alone if self._of_word(key, own, seq)}
         for group in self._reading.people():
-            alike.settle(group, self._below)
-            again = tuple(place for place, seq in enumerate(group.entries) if seq in self._again)
+            alike.settle(group)
+            group.numbers.sort()
+            again = tuple(place for place, seq in enumerate(group.numbers) if seq in self._again)
             like = (group.like, again) if group.like else group.keys[0]
             waiting.setdefault(like, []).append(group)
         for batch in batches([groups[0] for groups in waiting.values()], BATCH):
             found |= self._of_keys([key for group in batch for key in group.keys])
         for first, *others in waiting.values():
-            places = [place for place, seq in enumerate(first.entries) if seq in found]
-            found |= {group.entries[place] for group in others for place in places}
+            places = [place for place, seq in enumerate(first.numbers) if seq in found]
+            found |= {group.numbers[place] for group in others for place in places}
         return found
 
     def _of_word(self, key: bytes, own: int, seq: int) -> bool:

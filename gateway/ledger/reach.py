@@ -7,7 +7,8 @@ over at its date as well. Dates come from clocks, and a clock may be wrong: in d
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 
 from gateway.choice.standing import IN
 from gateway.ledger.writer import Transaction
@@ -221,10 +222,10 @@ def persons_behind(tx: Transaction, own: Belongings) -> set[bytes]:
 
 
 EDGES = (
-    "SELECT alias, canonical FROM name",
-    "SELECT alias, canonical FROM looser_name",
-    "SELECT spelling, mailbox FROM mailbox_name WHERE spelling <> mailbox",
-    "SELECT identifier, coalesce(account, identifier) FROM link_event",
+    "SELECT canonical, alias FROM name ORDER BY turn",
+    "SELECT canonical, alias FROM looser_name",
+    "SELECT mailbox, spelling FROM mailbox_name WHERE spelling <> mailbox",
+    "SELECT coalesce(account, identifier), identifier FROM link_event",
 )
 
 
@@ -273,15 +274,15 @@ def _column(db: sqlite3.Connection, sql: str, key: bytes) -> list[bytes]:
 def connected_groups(db: sqlite3.Connection) -> Iterable[list[bytes]]:
     """All who hang together with somebody, over the whole ledger."""
     found: dict[bytes, list[bytes]] = {}
-    for one, other in chain.from_iterable(map(db.execute, EDGES)):
-        ones, others = found.get(one), found.get(other)
-        if ones is None:
-            ones = found[one] = [one]
-        if others is None and one != other:
-            ones.append(other)
-            found[other] = ones
-        elif others is not None and others is not ones:
-            more, most = (ones, others) if len(ones) < len(others) else (others, ones)
-            most += more
-            found.update(dict.fromkeys(more, most))
+    for one, edges in groupby(chain.from_iterable(map(db.execute, EDGES)), itemgetter(0)):
+        ones = found.get(one) or found.setdefault(one, [one])
+        for _, other in edges:
+            others = found.get(other)
+            if others is None:
+                ones.append(other)
+                found[other] = ones
+            elif others is not ones:
+                more, ones = (ones, others) if len(ones) < len(others) else (others, ones)
+                ones += more
+                found.update(dict.fromkeys(more, ones))
     return {id(keys): keys for keys in found.values()}.values()

@@ -8,8 +8,9 @@ Of whoever said one no, and hangs together with nobody, the fold alone is asked.
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, groupby
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, starmap
 from operator import itemgetter
 from typing import Any
 
@@ -21,63 +22,53 @@ from gateway.fold.state import Place, Slate
 from gateway.ledger import happenings, log_records, replay, standing_rows, table
 from gateway.ledger.likeness import Likenesses, LikePeople, PeopleGroup
 from gateway.ledger.reading import LedgerReading
-from gateway.ledger.standing_rows import CHANGED, ROW_TABLES, Row
+from gateway.ledger.standing_rows import ROW_TABLES, Row
 
 BATCH = 5_000  # keys that are replayed in one database
 FOR_EVER = 2**62  # milliseconds
 Different = set[tuple[str, bytes]]
 UNKNOWN = 1 << 40  # of no purpose, and past the bits of all
-WEIGHT = " ".join(f"WHEN '{purpose}' THEN {OUT << shift}" for purpose, shift in SHIFT.items())
-# Of whoever chose: own noes of one entry and one moment with a standing that says them and nothing else; or NULL.
-ONCE = f"""
-SELECT o.key, CASE WHEN o.seq = last AND o.at = latest AND s.seq = last AND own = bits AND changed > last
-  AND NOT travelled AND NOT linked AND held = '' AND age_band IS NULL AND NOT granted AND NOT informed AND NOT parental
-  AND NOT grown AND told IS NULL AND cpni_told IS NULL THEN own END, last, o.at FROM (
-  SELECT key, min(seq) AS seq, max(seq) AS last, min(out_at) AS at, max(out_at) AS latest,
-    sum(CASE WHEN state = {OUT} AND out_at NOT NULL AND in_at IS NULL AND ui = '' AND NOT informed AND NOT parental
-      THEN CASE purpose {WEIGHT} ELSE {UNKNOWN} END ELSE {UNKNOWN} END) AS bits
-  FROM own_choice GROUP BY key
-) o LEFT JOIN standing s ON s.key = o.key
-"""  # noqa: S608 - words and numbers of ours
-ROWS = {name: f"SELECT {', '.join(columns)} FROM {name}" for name, columns in ROW_TABLES.items()}  # noqa: S608 - ours
-# A standing that says nothing may be there or not: whoever was met and never chose has one.
-NEVER_CHOSE = f"""
-{ROWS["standing"]} s WHERE NOT EXISTS (SELECT 1 FROM own_choice o WHERE o.key = s.key) AND (travelled OR linked OR own
-  OR seq NOT NULL OR held <> '' OR age_band NOT NULL OR granted OR informed OR parental OR grown OR told NOT NULL
-  OR cpni_told NOT NULL)
-"""  # noqa: S608 - ours
-ONCE_COLUMNS = ("key", "own", "seq", "out_at")
+WEIGHTS = " ".join(f"WHEN '{purpose}' THEN {OUT << shift}" for purpose, shift in SHIFT.items())
+WEIGHT = f"CASE purpose {WEIGHTS} ELSE {UNKNOWN} END"
+NO = f"state = {OUT} AND out_at NOT NULL AND in_at IS NULL AND ui = '' AND NOT informed AND NOT parental"
+ALL = {name: f"SELECT {', '.join(columns)} FROM {name}" for name, columns in ROW_TABLES.items()}  # noqa: S608 - ours
+# All rows, in the order of their keys. Rows of a key that are the same but for their purposes are one, with the bits of
+# these; NULL instead: they are not, and each is told besides.
+ROWS = ALL | {
+    "own_choice": f"""
+SELECT key, iif(seq = last AND out_at = latest AND bits < {UNKNOWN}, bits, NULL) AS bits, seq, out_at FROM (
+  SELECT key, min(seq) AS seq, max(seq) AS last, min(out_at) AS out_at, max(out_at) AS latest,
+  sum(iif({NO}, {WEIGHT}, {UNKNOWN})) AS bits FROM own_choice GROUP BY key)
+""",  # noqa: S608 - words and numbers of ours
+    "travelled_choice": f"""
+SELECT key, iif(same, bits, NULL) AS bits, iif(same, seq, NULL) AS seq, iif(same, origin, NULL) AS origin,
+  iif(same, via, NULL) AS via FROM (SELECT key, sum({WEIGHT}) AS bits, min(seq) AS seq, min(origin) AS origin,
+  min(via) AS via, min(seq) = max(seq) AND min(origin) = max(origin) AND min(via) = max(via)
+  AND sum({WEIGHT}) < {UNKNOWN} AS same FROM travelled_choice GROUP BY key)
+""",  # noqa: S608 - words and numbers of ours
+    # One that says nothing may be there or not: whoever was met and never chose has one.
+    "standing": """
+SELECT key, own, travelled, seq, linked, rare, changed FROM (SELECT *, CASE WHEN held <> '' OR age_band NOT NULL
+  OR granted OR informed OR parental OR grown OR told NOT NULL OR cpni_told NOT NULL
+  THEN json_array(held, age_band, granted, informed, parental, grown, told, cpni_told) END AS rare FROM standing)
+WHERE own OR travelled OR seq NOT NULL OR linked OR rare NOT NULL
+""",
+}
+FETCHED = 1024  # rows at once: few enough to stay in a processor's cache
 KEY = itemgetter(0)
-OF_KEYS = " WHERE key IN ({marks})"
-Alone = Mapping[bytes, tuple[bytes, int, int, int]]
 
 
-class RowsByKey:
-    """(table, its columns, key, all rows of the key in it one behind the other). Of those who are as `alone` has them
-    only how many they are is told, in `known`.
-    """
-
-    def __init__(self, db: sqlite3.Connection, alone: Alone) -> None:
-        self._db, self._alone, self.known = db, alone, 0
-
-    def __iter__(self) -> Iterator[tuple[str, Sequence[str], bytes, Row]]:
-        db, alone, chose, known = self._db, self._alone, list[bytes](), 0
-        for row in db.execute(ONCE):
-            if alone.get(row[0]) == row:
-                known += 1
-            elif row[1] is None:
-                chose.append(row[0])
-            else:
-                yield "once", ONCE_COLUMNS, row[0], row
-        self.known = known
-        for row in chain(happenings.rows_of(db, ROWS["standing"] + OF_KEYS, chose), db.execute(NEVER_CHOSE)):
-            yield "standing", ROW_TABLES["standing"], row[0], row
-        for name, columns in ROW_TABLES.items():
-            if name != "standing":
-                own = name == "own_choice"
-                rows = happenings.rows_of(db, ROWS[name] + OF_KEYS, chose) if own else db.execute(ROWS[name])
-                for key, group in groupby(rows, KEY):
-                    yield name, columns, key, tuple(chain.from_iterable(group))
+def rows_in(db: sqlite3.Connection) -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
+    """A word for the rows, their columns, and the next of them, none at the end; of each word in the order of keys."""
+    for name, columns in ROW_TABLES.items():
+        cursor, several = db.execute(ROWS[name]), list[bytes]()
+        told = [column[0] for column in cursor.description]
+        while rows := cursor.fetchmany(FETCHED):
+            yield name, told, rows
+            several += [row[0] for row in rows if row[1] is None]
+        yield name, told, ()
+        yield f"several {name}", columns, [*happenings.rows_of(db, ALL[name] + " WHERE key IN ({marks})", several)]
+        yield f"several {name}", columns, ()
 
 
 class RowsCheck:
@@ -88,23 +79,17 @@ class RowsCheck:
     def __init__(self, db: sqlite3.Connection, read: LedgerReading) -> None:
         self.found = Different()
         self.looked_at = self.replayed = 0
-        self._db, self._read = db, read
+        self._db, self._read, self._likes = db, read, Likenesses()
 
     def run(self) -> None:
-        read, alike = self._read, Likenesses(self._db)
-        for key in read.unread:  # of whom an entry cannot be read, which is told already
-            read.alone.pop(key, None)
-        people = [group for group in read.people() if read.unread.isdisjoint(group.keys)]
-        self.looked_at = len(read.alone) + sum(len(group.keys) for group in people)
+        people = [group for group in self._read.people() if self._read.unread.isdisjoint(group.keys)]
+        self.looked_at = len(self._read.alone) + sum(len(group.keys) for group in people)
         for group in people:
-            alike.settle(group)
-        likes = {like.first.keys[0]: like for like in alike.known.values()}
-        for firsts in batches([like.first for like in likes.values()], BATCH):
-            self._ask([likes[first.keys[0]] for first in firsts])
-        for group in people:
-            group.values += tuple(group.like.fixed) if group.like else ()
+            self._likes.settle(group)
+        for firsts in batches([like.first for like in self._likes.values()], BATCH):
+            self._ask([first.like for first in firsts if first.like])
         wrong = [group.keys[0] for group in people if group.like is None or group.like.wrong]
-        self._look_at([*wrong, *self._differing(likes.values())])
+        self._look_at([*wrong, *self._differing()])
 
     def _ask(self, likes: Sequence[LikePeople]) -> None:
         """The rules and the fold, of the first of each."""
@@ -112,35 +97,40 @@ class RowsCheck:
         self.replayed += len(asked)
         happened = happenings.of(self._db, asked, FOR_EVER)
         with contextlib.closing(replay.live_again(self._db, asked, happened, settle_last=True)) as life:
-            for name, columns, key, cells in RowsByKey(life, {}):
-                asked[key].learn(name, key, columns, cells)
+            for word, names, rows in rows_in(life):
+                for row in rows:
+                    asked[row[0]].learn(word, names, row)
             for like in likes:
                 keys = like.first.keys
                 like.wrong = bool(too_open(life, keys, log_records.records_of(self._db, keys=keys)))
 
-    def _differing(self, likes: Iterable[LikePeople]) -> set[bytes]:
-        """Whoever has other rows than those who are like them."""
-        groups, wrong, rows = self._read.groups, set[bytes](), RowsByKey(self._db, self._read.alone)
-        left = sum(like.number * sum(map(len, like.rows.values())) for like in likes)
-        for name, _, key, cells in rows:
-            group = groups.get(key)
-            if group is None:
-                wrong.add(key)
-            elif (like := group.like) is not None:
-                made = like.rows[name].get(group.values.index(key)) if name in like.rows else None
-                left -= made is not None
-                if made is None or ((ought := made(group.values)) != cells and not _same(name, ought, cells)):
-                    wrong.add(key)
-        return wrong if (left, rows.known) == (0, len(self._read.alone)) else wrong | self._missing()
+    def _differing(self) -> set[bytes]:
+        """Whoever has other rows than those who are like them, or than their one no gives."""
+        self._read.alone.sort(key=KEY)
+        return set().union(*starmap(self._differing_in, groupby(rows_in(self._db), KEY)))
 
-    def _missing(self) -> set[bytes]:
-        """Whoever ought to have rows and has none."""
-        there = {(name, key) for name, _, key, _ in RowsByKey(self._db, {})}
-        missing = {key for key in self._read.alone if ("once", key) not in there}
-        for key, group in self._read.groups.items():
-            rows = group.like.rows if group.like else {}
-            missing |= {key for name in rows if (name, key) not in there and group.values.index(key) in rows[name]}
-        return missing
+    def _differing_in(self, word: str, parts: Iterable[tuple[str, Sequence[str], Sequence[Row]]]) -> set[bytes]:
+        made = sorted(self._made(word), key=KEY)
+        missing, more, start = set[Row](), set[Row](), 0
+        for *_, rows in parts:
+            end = bisect_right(made, rows[-1][0], start, key=KEY) if rows else len(made)
+            ought, start = made[start:end], end
+            if ought != rows:
+                missing.update({*ought}.difference(rows))
+                more.update({*rows}.difference(ought))
+        differing = missing ^ more  # but what came in two parts
+        due = {row[:-1]: row[-1] for row in missing} if word == "standing" else {}
+        later = {row[0] for row in more if row[:-1] in due and row[-1] > due[row[:-1]]}  # it was written again
+        return {row[0] for row in differing} - later
+
+    def _made(self, word: str) -> Iterator[Row]:
+        """The rows that there ought to be."""
+        if word == "own_choice":
+            yield from self._read.alone
+        elif word == "standing":
+            yield from ((key, own, 0, seq, 0, None, seq + 1) for key, own, seq, _ in self._read.alone)
+        for like in self._likes.values():
+            yield from like.rows(word)
 
     def _look_at(self, keys: Iterable[bytes]) -> None:
         """Everybody whom these hang together with, by themselves."""
@@ -155,19 +145,6 @@ class RowsCheck:
                     different |= too_open(self._db, group.keys, log_records.records_of(self._db, keys=group.keys))
             self.replayed += len(keys)
             self.found |= different
-
-
-def _same(name: str, made: Row, found: Row) -> bool:
-    """In another order; and a standing may have been written later."""
-    if name == "standing":
-        return (
-            bool(made)
-            and found[CHANGED] >= made[CHANGED]
-            and found == (*made[:CHANGED], found[CHANGED], *made[CHANGED + 1 :])
-        )
-    width = len(ROW_TABLES[name])
-    one, other = ({row[at : at + width] for at in range(0, len(row), width)} for row in (made, found))
-    return one == other
 
 
 def of_keys(db: sqlite3.Connection, keys: Sequence[bytes], everybody: Iterable[bytes]) -> Different:

@@ -20,14 +20,15 @@ from gateway.terms import SIGNAL_PURPOSES, ChoiceKind
 ALIKE = 3  # households, each an account with a phone, an address and a device that its phone said no for
 
 
-def household(house, number):
+def household(house, number, speak=1):
     people, now = house.consent.people, milliseconds(AT)
     names = ("account", f"person{number}"), ("phone", phone(10 + number)), ("email", email(10 + number))
     names += (("gaid", f"38400000-8cf0-11bd-b23e-{number:012x}"),)
     account, *things = (people.name([named(*name)]).subjects[0] for name in names)
     said = Choice(ChoiceKind.OPT_OUT, SIGNAL_PURPOSES, "form", AT)
     house.writer.submit(lambda tx: links.link(tx, account, things, Span(now), now)).result(60)
-    house.writer.submit(lambda tx: records.write(tx, things[0], said, os.urandom(16))).result(60)
+    for thing in things[:speak]:
+        house.writer.submit(lambda tx, thing=thing: records.write(tx, thing, said, os.urandom(16))).result(60)
     return [key for subject in (account, *things) for key in (*subject.keys, *subject.looser)]
 
 
@@ -61,6 +62,20 @@ def test_households_that_are_alike_are_made_again_once(made):
     assert report.looked_at - report.replayed == 10 + (ALIKE - 1) * len(
         keys
     )  # and ten browsers, whom the fold tells of
+
+
+def test_households_in_which_two_said_no_are_made_again_once_and_each_of_their_rows_is_looked_at(tmp_path):
+    composition.migrate(tmp_path)
+    with composition.open_house(tmp_path, inside.settings(), dev=True) as house:
+        keys = [household(house, number, speak=2) for number in range(ALIKE)]
+    with laid_open(tmp_path) as db:
+        report = found(db)
+        assert report.passed
+        assert (report.looked_at, report.replayed) == (sum(map(len, keys)), len(keys[0]))
+        rows = db.execute("SELECT key, purpose, origin, via FROM travelled_choice").fetchall()
+        for row in rows[:: len(rows) // 5]:
+            later = "UPDATE travelled_choice SET seq = seq + 1 WHERE (key, purpose, origin, via) = (?, ?, ?, ?)", row
+            assert not found(db, later).passed, "each of several rows of a key counts"
 
 
 def otherwise(column, value):
