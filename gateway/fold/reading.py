@@ -14,7 +14,7 @@ from gateway.choice.standing import IN, Standing, out_bits, with_state
 from gateway.fold.kin import family, mates, passed_on, roots, speakers
 from gateway.fold.record import GrantName
 from gateway.fold.state import FOR_EVER, NO_RECORD, Bit, Get, Slate, StateName, Voids, bits_of
-from gateway.terms import DataClass, NoticeKind, Purpose, Source
+from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
 
 NOTICES = (NoticeKind.PRIVACY, NoticeKind.CPNI)  # whose days a standing has
 
@@ -189,13 +189,13 @@ def revoked(slate: Slate, key: bytes) -> set[GrantName]:
     """The grants that a later no to their purpose has ended, wherever it was said; one to `sensitive` ends those of the
     precise location too. Not an act, which was asked for by itself.
     """
-    grants = slate.row(key).grants
-    if not grants:
+    if not (grants := slate.row(key).grants):
         return set()
     last: dict[Purpose, int] = {}
     for each in read_noes(slate, key):
         last[each.purpose] = max(last.get(each.purpose, NO_RECORD), each.arrived(slate.voids))
-    point = {name: (Purpose.SENSITIVE,) for name in grants if name.data_class is DataClass.PRECISE_GEO}
+    chosen = [name for name in grants if name.kind is not GrantKind.DIRECTED]
+    point = {name: (Purpose.SENSITIVE,) for name in chosen if name.data_class is DataClass.PRECISE_GEO}
     return {
         name
         for name, given in grants.items()

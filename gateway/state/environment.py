@@ -28,7 +28,7 @@ from gateway.state.packed_rows import LEFT_KEY
 STATE, CURRENT, COPY, MARK, MAKING = "state", "current", "copy", "mark", "making"
 SYNCED, BEHIND, DEVICE, INODE, MARK_BYTES = 16, 17, 18, 26, 34  # of a mark; before them the boot, then its file
 LOCK, READER_BYTES = "lock.mdb", 64  # of LMDB 0.9; before its readers lie three times as many
-FLOOR = 2**22  # bytes that a disk must have left for the ledger and for opt-outs beside it
+FLOOR = 2**20  # bytes that a disk must have left for the ledger and for opt-outs beside it
 # Bytes of address space, of which a process has 128 times as many; a file takes what is used of it. All of it from the
 # beginning: while anybody reads or copies it must not be made larger (measured: the process dies of SIGSEGV).
 MOST = 2**40

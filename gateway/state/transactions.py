@@ -111,15 +111,10 @@ class StateMoment(_Places):
     def __exit__(self, *raised: object) -> None:
         self._txn.abort()
         _refuse(raised[1])
-        if raised[1] is None:  # what was read does not hold where it became so meanwhile
-            self._refuse_behind()
-
-    def _refuse_behind(self) -> None:
-        if self._held.mark.denies:
-            raise StateRefused("it is behind the log, or was replaced")
 
     def _begin(self) -> None:
-        self._refuse_behind()
+        if self._held.mark.denies:
+            raise StateRefused("it is behind the log, or was replaced")
         self._txn = self._held.env.begin()
         try:
             self._read_head()

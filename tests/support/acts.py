@@ -77,7 +77,7 @@ WORDS = {
     " this kind; `informed`, `parental`: how it was given",
     "ask": "the first act of opting in alone, remembered as `id`",
     "confirm": "the second act of the opting in that `of` names",
-    "direct": "a person has one transfer made to a `recipient`",
+    "direct": "a person has one transfer made to a `recipient`; `class`: of that class of data",
     "use": "that transfer is made",
     "programme": "a person stays in a programme (`recipient`), in the face of a signal",
     "prove": "proof of a number that was another reading of what somebody typed",
@@ -323,7 +323,8 @@ class Play:
         self.entries[said.get("id", asked.get("id", ""))] = written.seq
 
     def direct(self, said):
-        self._grant(said, "direct", [Purpose.SERVICE])
+        more = {"data_class": DataClass(said["class"])} if "class" in said else {}
+        self._grant(said, "direct", [Purpose.SERVICE], **more)
 
     def programme(self, said):
         self._grant(said, "keep_programme", said["purposes"], ui=said.get("screen", "1"))
