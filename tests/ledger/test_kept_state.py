@@ -5,8 +5,12 @@ what all entries make is looked at behind every test of this folder.
 
 import asyncio
 import contextlib
+import errno
 import os
+import shutil
+import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from support import inside, states
@@ -402,3 +406,118 @@ def shut(house, folder):
     """Away with the state that the fault left."""
     house.keeper.state.close()
     (folder / environment.STATE / environment.CURRENT).unlink()
+
+
+@contextlib.contextmanager
+def answered(house, seconds=30.0):
+    """Ends once checks are."""
+    yield
+    ends = time.monotonic() + seconds
+    while house.consent.checks.position() is None:
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_a_writer_that_waited_in_vain_for_the_lock_looks_again_though_nobody_writes(
+    story, who, house, folder, monkeypatch
+):
+    """Another process folded for long under the lock, could not follow, and ended."""
+    monkeypatch.setattr(schema, "LOCK_SECONDS", 0.3)
+    story.says(who("phone", phone(1)))
+    with answered(house), schema.held(folder):
+        environment.set_behind(folder)
+        time.sleep(3.5)
+
+
+@pytest.mark.slow
+def test_where_the_state_cannot_lie_opt_outs_are_kept_and_it_comes_back_by_itself(folder):
+    (folder / "state").write_text("what somebody put there")
+    with open_house(folder, inside.settings(), dev=True, patient=True) as house:
+        assert house.writer.submit(lambda tx: tx.size).result(60) == 0, "the ledger takes them"
+        assert house.consent.checks.position() is None
+        assert house.consent.refused
+        with answered(house):
+            (folder / "state").unlink()
+
+
+@pytest.mark.slow
+def test_a_state_that_was_taken_away_is_made_anew(story, who, house, folder):
+    story.says(who("phone", phone(1)))
+    with answered(house):
+        shutil.rmtree(folder / "state")
+        story.says(who("phone", phone(2)))
+
+
+def test_while_the_state_answers_nobody_the_evidence_does_not_say_that_checks_were_answered(house, folder):
+    assert house.fresh()
+    environment.set_behind(folder)
+    assert not house.fresh()
+
+
+def test_a_copy_of_a_folder_in_use_is_not_answered_from(story, who, house, folder, tmp_path):
+    story.says(who("phone", phone(1)))
+    copied = shutil.copytree(folder, tmp_path / "copied")
+    with (
+        contextlib.closing(HostState(copied, len(house.secrets.peppers))) as state,
+        pytest.raises(StateRefused, match="it is a copy"),
+    ):
+        state.moment()
+
+
+def test_what_root_makes_of_a_state_belongs_to_the_folders_owner(folder):
+    if os.geteuid():
+        pytest.skip("only root can make what belongs to others")
+    os.chown(folder, 65_534, 65_534)
+    with open_house(folder, inside.settings(), dev=True):
+        pass
+    made = [folder / "state", *(folder / "state").rglob("*")]
+    assert {each.stat().st_uid for each in made} == {65_534}
+
+
+def test_one_that_does_not_fit_leaves_no_half_of_it(story, who, house, folder, monkeypatch):
+    story.says(who("phone", phone(1)))
+    before = sorted((folder / "state").iterdir())
+
+    def breaks_off(_, path, **__):
+        (Path(path) / "data.mdb").write_bytes(bytes(4096))
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(environment, "_put_mark", lambda folder, **_: breaks_off(None, folder))
+    with pytest.raises(StateRefused, match="no room"):
+        house.keeper.state.copy()
+    assert sorted(each for each in (folder / "state").iterdir() if each.name != "making") == [
+        each for each in before if each.name != "making"
+    ]
+
+
+def test_none_is_begun_on_a_disk_that_has_no_room_left_for_opt_outs(story, who, house, monkeypatch):
+    story.says(who("phone", phone(1)))
+    usage = shutil.disk_usage(house.keeper.state._data)._replace(free=environment.FLOOR)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(StateRefused, match="no room"):
+        house.keeper.state.copy()
+
+
+def test_a_backlog_is_folded_in_parts_and_nobody_is_answered_before_its_end(story, who, house, monkeypatch):
+    monkeypatch.setattr(upkeep, "SLICE", 2)
+    keeper, house.writer._state = house.writer._state, KeepsNone()
+    for number in range(9):
+        story.says(who("phone", phone(number)))
+    house.writer._state = keeper
+    keeper._slices = 2
+    story.says(who("phone", phone(20)))
+    assert house.consent.checks.position() is None
+    while keeper.state.denies():
+        house.writer.submit(lambda _: None).result(60)
+    assert house.consent.checks.position() == 10
+
+
+def test_a_process_without_the_newest_pepper_leaves_the_state_to_those_who_have_it(story, who, house, folder):
+    story.says(who("phone", phone(1)))
+    house.keeper.state.epoch += 1  # as if the ledger's were fewer
+    house.writer.submit(lambda _: None).result(60)
+    assert "newest pepper" in house.keeper.alarms()[0]
+    house.keeper.state.epoch -= 1
+    with house.keeper.state.moment() as moment:
+        assert moment.head.entries == 1, "it was not made anew, and not marked as behind"
