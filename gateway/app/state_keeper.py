@@ -139,7 +139,10 @@ class StateKeeper:
             denies = self.state.denies()
             if denies and not self._doubtful:
                 self._say("another process could not follow")
-            return not denies and not self._doubtful and self.state.position() == LedgerLog(db).head
+            if denies or self._doubtful:
+                return False
+            head, log = self._head(), LedgerLog(db)
+            return head.position == log.head and log.root(head.position) == head.root
         except Exception as error:  # noqa: BLE001 - whatever it was, the writer goes on
             self._say(f"{type(error).__name__}: {error}")
             return False

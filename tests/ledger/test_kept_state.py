@@ -27,6 +27,7 @@ from gateway.ledger.ledger_log import PLACES, LedgerLog
 from gateway.ledger.reach import SKEW
 from gateway.state import environment, upkeep
 from gateway.state.environment import StateRefused
+from gateway.state.transactions import StateWrite
 from gateway.state.upkeep import HostState, Making, fold_again
 from gateway.terms import Erasing, Purpose
 
@@ -521,3 +522,13 @@ def test_a_process_without_the_newest_pepper_leaves_the_state_to_those_who_have_
     house.keeper.state.epoch -= 1
     with house.keeper.state.moment() as moment:
         assert moment.head.entries == 1, "it was not made anew, and not marked as behind"
+
+
+@pytest.mark.slow
+def test_one_of_another_ledger_that_is_as_long_is_made_anew_though_nobody_writes(story, who, house, do):
+    story.says(who("phone", phone(1)))
+    state = house.keeper.state
+    with StateWrite(state._current()) as write:
+        write.finish(bytes(32), write.head.position, write.head.entries)
+    until(lambda: house.consent.checks.position() is None)
+    until(lambda: house.consent.checks.position() == 1)
