@@ -592,7 +592,7 @@ class TestHowAnOptInWasGiven:
     ):
         token, _ = consent.ask_to_confirm([account], said("opt_in", ui=ui))
         with monkeypatch.context() as away, pytest.raises(StoreUnavailable):
-            away.setattr(consent.checks._lookup._vouches, "fresh", lambda: False)
+            away.setattr(consent.checks._lookup._vouches, "proof", lambda: None)
             await consent.confirm(token, SHOWN.notice)
         assert (await consent.confirm(token, SHOWN.notice)).standing == {"sale": "opted_in"}
 

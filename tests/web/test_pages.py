@@ -477,7 +477,7 @@ async def test_a_confirmation_says_what_holds_now(client, keyed, tmp_path):
         house.writer.submit(lambda tx: records.write(tx, subject, yes, os.urandom(16))).result(60)
     now = await client.get(answer.headers["location"], headers=inside.kept(answer))
     assert "Honored" not in now.text
-    assert "<strong>Not opted out</strong>" in now.text
+    assert "<strong>Allowed by you</strong>" in now.text
 
 
 async def test_a_confirmation_names_nobody_and_only_its_own_submission(client):

@@ -47,7 +47,7 @@ async def test_while_the_ledger_is_away_no_visit_is_said_to_be_frictionless(tmp_
         inside.application(tmp_path / "data", inside.settings(site__mode="frictionless")) as app,
         inside.client(app) as client,
     ):
-        monkeypatch.setattr(FileWatch, "fresh", lambda _: False)
+        monkeypatch.setattr(FileWatch, "proof", lambda _: None)
         body = (await client.get("/privacy-choices/status", headers=GPC)).json()
     assert (body["status"], body["frictionless"]) == ("opted_out", False)
 
