@@ -50,8 +50,7 @@ class StateLookup:
 
     def seen(self, keys: Sequence[bytes], *, numbered: bool = False) -> Seen:
         with self._moment() as moment:
-            now = self._now() if keys else 0
-            found = [(key, standing) for key in keys if (standing := moment.standing(key, now)) is not None]
+            found = moment.standings(keys, self._now)
             entries, reached = moment.head.entries, Reached(*moment.reached)
             if numbered:
                 found = [(key, replace(standing, seq=moment.last_no(key))) for key, standing in found]

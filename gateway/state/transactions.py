@@ -2,7 +2,7 @@
 outlives its `with`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import lmdb
@@ -125,8 +125,18 @@ class StateMoment(_Places):
     def standing(self, key: bytes, now: int) -> Standing | None:
         """What stands of a key; None: nothing ever did. `now` in Unix milliseconds, for what ends by its date."""
         packed = self._txn.get(key)
-        if packed is None:
-            return None
+        return None if packed is None else self._standing(key, packed, now)
+
+    def standings(self, keys: Iterable[bytes], clock: Callable[[], int]) -> list[tuple[bytes, Standing]]:
+        """What stands of those of whom anything does: of a dozen keys that a check asks for, mostly of none. `clock`:
+        Unix milliseconds.
+        """
+        get = self._txn.get
+        known = [(key, packed) for key in keys if (packed := get(key)) is not None]
+        now = clock() if known else 0
+        return [(key, self._standing(key, packed, now)) for key, packed in known]
+
+    def _standing(self, key: bytes, packed: bytes, now: int) -> Standing:
         found = front_standing(packed, self._screens, now)
         if found is not None:
             self.latest = max(self.latest, found[1])
