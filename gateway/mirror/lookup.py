@@ -151,11 +151,12 @@ class MirrorLookup:
         return self._read(())[0].revision
 
     def changed_since(self, keys: Sequence[bytes], reached: Reached) -> bool:
-        return self.log() != reached.generation or any(row.changed >= reached.position for row in self._rows(keys))
+        head, rows = self._unpacked(keys)
+        return head.log != reached.generation or any(row.changed >= reached.position for row in rows)
 
     def grants(self, keys: Sequence[bytes]) -> list[Grant]:
         now = self._now()
-        found = [grant for row in self._rows(keys) for grant in row.grants(now)]
+        found = [grant for row in self._unpacked(keys)[1] for grant in row.grants(now)]
         return sorted(found, key=lambda grant: grant.seq or 0, reverse=True)
 
     def log(self) -> str:
@@ -166,9 +167,10 @@ class MirrorLookup:
 
     tied = links_of = words_of = alone = voided = event = _unknown
 
-    def _rows(self, keys: Sequence[bytes]) -> list[MirrorRow]:
+    def _unpacked(self, keys: Sequence[bytes]) -> tuple[Head, list[MirrorRow]]:
+        head, rows = self._read(keys)
         try:
-            return [unpack(row) for row in self._read(keys)[1]]
+            return head, [unpack(row) for row in rows]
         except NotARow as error:
             raise RowUnreadable(str(error)) from error
 

@@ -50,18 +50,19 @@ class MirrorRow:
     allowed: tuple[Allowed, ...] = ()
 
     def pack(self) -> bytes:
-        packed = pack(
+        packed = FORM.pack(
+            FORMAT,
             self.own,
             self.travelled,
             self.informed,
             self.parental,
-            self.age_band,
+            NO_AGE if self.age_band is None else AGES.index(self.age_band),
             self.grown,
-            self.seq,
+            NO_SEQ if self.seq is None else self.seq,
             self.linked,
             self.changed,
-            self.told,
-            self.cpni_told,
+            self.told or NO_DAY,
+            self.cpni_told or NO_DAY,
         )
         if not self.held and not self.allowed:
             return packed
@@ -74,36 +75,6 @@ class MirrorRow:
             for to, purpose, data, kind, seq, until in self.allowed
             if until is None or until > now
         ]
-
-
-def pack(
-    own: int,
-    travelled: int,
-    informed: int,
-    parental: int,
-    age: str | None,
-    grown: int,
-    seq: int | None,
-    linked: int,
-    changed: int,
-    told: int | None,
-    cpni_told: int | None,
-) -> bytes:
-    """The columns of a row that is held by nobody and allows nobody anything."""
-    return FORM.pack(
-        FORMAT,
-        own,
-        travelled,
-        informed,
-        parental,
-        NO_AGE if age is None else AGES.index(age),
-        grown,
-        NO_SEQ if seq is None else seq,
-        linked,
-        changed,
-        told or NO_DAY,
-        cpni_told or NO_DAY,
-    )
 
 
 def unpack(packed: bytes) -> MirrorRow:

@@ -1,8 +1,8 @@
 """The look-up on the state of this host: standings and grants by key, in process, without a queue or a thread hop.
 Checks call it.
 
-Nothing is answered but where somebody vouches that the state follows the log which is being written (`fresh`), before
-the reading and after it: a process that was paused in between must not answer with an old proof.
+Nothing is answered but where somebody vouches that the state follows the log which is being written, and by a proof
+that was there before the reading and still stands behind it: a process may have been paused in between.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ class StateLookup:
     def seen(self, keys: Sequence[bytes], *, numbered: bool = False) -> Seen:
         with self._moment() as moment:
             found = moment.standings(keys, self._now)
-            entries, reached = moment.head.entries, Reached(*moment.reached)
+            entries, reached = moment.head.entries, moment.reached
             if numbered:
                 found = [(key, replace(standing, seq=moment.last_no(key))) for key, standing in found]
         standings = [self._named(key, each) if numbered and each.seq is None else each for key, each in found]

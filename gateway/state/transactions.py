@@ -14,6 +14,7 @@ from gateway.fold.kin import edges_of, family
 from gateway.fold.reading import come_back, grants_of, read_noes, standing_of
 from gateway.fold.record import Record
 from gateway.fold.state import EMPTY, HEAD, NO_EDGE, NO_RECORD, KeyRow, LinkEdge, Place, Slate
+from gateway.mirror.lookup import Reached
 from gateway.state.crowded_accounts import (
     CrowdedAccount,
     crowd_key,
@@ -178,17 +179,16 @@ class StateMoment(_Places):
         last = max((no.bit.seq for no in read_noes(slate, key) if no.holds(slate.voids)), default=NO_RECORD)
         return None if last == NO_RECORD else last
 
-    def moved(self, keys: Iterable[bytes], since: tuple[str, int]) -> bool:
+    def moved(self, keys: Iterable[bytes], since: Reached) -> bool:
         """Whether what stands of these may be another one than at a `reached` of before."""
-        generation, position = since
         for key in keys:
             self.standing(key, 0)
-        return generation != self.reached[0] or self.latest > position
+        return since.generation != self.reached.generation or self.latest > since.position
 
     @property
-    def reached(self) -> tuple[str, int]:
-        """What only grows as the state follows the log: which generation, and how far that has folded."""
-        return self._held.folder.name, self.head.position
+    def reached(self) -> Reached:
+        """How far this generation has folded the log."""
+        return Reached(self._held.folder.name, self.head.position)
 
     def ties(self, key: bytes) -> list[Tie]:
         """To all accounts that have or had an identifier, by any of its names."""

@@ -102,7 +102,7 @@ class HostState:
         try:
             held = self._current(proved=True)
             head, left = read_head(held)
-            _prove_follows(head, log, self.epoch)
+            prove_follows(head, log, self.epoch)
             sound = held.folder != self._broken and (not head.position or log.changed(head.position) is not None)
         except (StateRefused, NotAState, lmdb.Error):
             sound, left = False, 0
@@ -310,7 +310,7 @@ def fold_slice(held: StateMap, log: FollowedLog, epoch: int, *, anew: bool = Fal
     `StateForeign` for a state that does not follow this log, and lmdb.Error, by which nothing was written.
     """
     with StateWrite(held) as write:
-        _prove_follows(write.head, log, epoch)
+        prove_follows(write.head, log, epoch)
         after, folded = write.head.position, 0
         if after == log.head:
             return frozenset()
@@ -331,7 +331,8 @@ def fold_slice(held: StateMap, log: FollowedLog, epoch: int, *, anew: bool = Fal
         return again if done else None
 
 
-def _prove_follows(head: StateHead, log: FollowedLog, epoch: int) -> None:
+def prove_follows(head: StateHead, log: FollowedLog, epoch: int) -> None:
+    """Raises `StateForeign` for a head of other rules, peppers or another log than this one."""
     prove_made_here(head, epoch)
     if head.log != log.name or log.root(head.position) != head.root:
         raise StateForeign("the log has another root at its position")

@@ -15,6 +15,7 @@ from gateway.choice.standing import Standing
 from gateway.fold import fold
 from gateway.fold.record import NamesLearnt, Record, SaidOut
 from gateway.fold.state import HEAD
+from gateway.mirror.lookup import Reached
 from gateway.state import environment, packed_rows, transactions, upkeep
 from gateway.state.environment import COPY, CURRENT, MARK, STATE, StateForeign, StateRefused
 from gateway.state.packed_rows import HEAD_KEY, NotAState
@@ -146,11 +147,11 @@ def test_a_check_learns_when_what_it_rests_on_changed_last(opened, told):
     state.catch_up(told)
     assert changed_last(state, "tablet", "browser") == 6
     with state.moment() as moment:
-        assert moment.reached[1] == moment.head.entries == 6
+        assert moment.reached.position == moment.head.entries == 6
         assert not moment.moved([of("browser"), of("somebody")], before)
         assert moment.moved([of("browser"), of("tablet")], before)
     with state.moment() as moment:
-        assert moment.moved([], ("another generation", 6)), "nobody knows which of two is the later"
+        assert moment.moved([], Reached("another generation", 6)), "nobody knows which of two is the later"
 
 
 def test_a_void_reaches_whoever_rests_on_that_screen_and_no_row_is_written(opened, told):
