@@ -158,6 +158,7 @@ def _hex(keys: Sequence[bytes]) -> list[str]:
 LABEL = b"emergency/1"
 LATER = b"entered-later/1"
 NAME_BYTES = 8
+LOCK_SECONDS, LOCK_PAUSE = 5.0, 0.002  # that a process waits for another's line, which takes one sync
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,12 +279,25 @@ class Emergency:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[int]:
+        """Raises OSError, also where another process that was stopped has it."""
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            until = time.monotonic() + LOCK_SECONDS
+            while not _taken(descriptor):
+                if time.monotonic() > until:
+                    raise OSError(errno.EAGAIN, "another process holds the emergency file")
+                time.sleep(LOCK_PAUSE)
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _write(descriptor: int, line: bytes, at: int) -> None:

@@ -116,7 +116,7 @@ class Inventory:
             waiting = {host: self._known[host] for host in self._waiting}
             if not waiting and self._loaded:
                 return
-            with locked(self._folder / LOCK):
+            with locked(self._folder / LOCK, wait=False):  # another process's turn: with the next page
                 table = {seen.host: seen for seen in read_hosts(self._folder)}
                 for host, seen in waiting.items():
                     old = table.get(host)
