@@ -4,8 +4,9 @@ they live, and puts another one in the place of each that died, hangs or is to b
 The parent binds the addresses and opens neither ledger nor state; each worker is a fresh interpreter, for what is open
 in a process must not be in another one by a fork. Addresses have one queue of connections each, which all workers
 share: so none is refused while one worker goes and the next one comes, and one that is stopped gets none. A worker that
-is silent for four seconds, less than anybody waits for a lock that it may hold, is killed; the kernel lets go of what
-it held. What each counted is asked of all through the parent, which remembers what those had that are gone.
+was stopped is killed before anybody gives up a lock that it may hold, and one whose event loop hangs a while later; the
+kernel lets go of what it held. What each counted is asked of all through the parent, which remembers what those had
+that are gone.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -28,11 +30,14 @@ import structlog
 from gateway.web.shell.metrics import Counted, join_counted, without_gauges
 
 BEATS = 0.5  # seconds between two signs of life
-HANGS_AFTER = 4.0  # seconds without one; a writer waits five for the writers' lock (ledger/schema.py)
+STOPPED_AFTER = 4.0  # seconds without one, of a stopped one; a writer waits five for its lock (ledger/schema.py)
+HANGS_AFTER = (
+    30.0  # of any other: an event loop that waits for pages of a cold disk is slow, and no other one is faster
+)
 LOADS_WITHIN = 60.0  # seconds until the first one: an interpreter and its modules; one or two, more on a busy machine
 ENDS_WITHIN = 60.0  # seconds for open requests, and for what is written at a stop
 LOOKS = 0.2  # seconds that the parent waits for news
-SHORT_LIFE, LONGEST_PAUSE = 10.0, 30.0  # seconds; who dies so young is put off, twice as long each time
+SHORT_LIFE, LONGEST_PAUSE = 10.0, 30.0  # seconds; behind one that died so young a pause, twice as long each time
 ANSWERED_WITHIN = 1.0  # seconds in which a worker tells what it counted; of one that does not the last time counts
 NOT_STARTED = 3  # the exit code of a service that could not start (uvicorn's)
 
@@ -51,6 +56,7 @@ class Siblings:
         self._line, self.secret = line, secret
         self._sending, self._asking = threading.Lock(), threading.Lock()
         self._turned: bool | None = None  # whether the event loop has, since the last look; None: nobody looks at it
+        self._words: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._counted: Callable[[], Counted] = list
         self._loop: asyncio.AbstractEventLoop | None = None
         self._answer: Future[Sequence[Counted]] = Future()
@@ -69,7 +75,7 @@ class Siblings:
         """Called by the event loop twice a second while it serves: from the first time on one that stands is silent."""
         if self._turned is None:
             self._loop = asyncio.get_running_loop()
-            self._send(SERVES)
+            self._words.put(SERVES)
         self._turned = True
 
     async def others(self) -> Sequence[Counted]:
@@ -79,10 +85,10 @@ class Siblings:
     def ends(self) -> None:
         """The event loop only finishes what it has."""
         self._turned = None
-        self._send(ENDS)
+        self._words.put(ENDS)
 
     def close(self) -> None:
-        """The last word: what was counted until the end."""
+        """The last word: what was counted until the end. Blocks."""
         self._send(TOLD, (0, self._counted()))
 
     def _ask(self) -> Sequence[Counted]:
@@ -99,6 +105,8 @@ class Siblings:
                 if self._turned is not False:
                     self._turned = None if self._turned is None else False
                     self._send(ALIVE)
+                while not self._words.empty():
+                    self._send(self._words.get())
                 until = time.monotonic() + BEATS
                 while self._line.poll(max(0.0, until - time.monotonic())):
                     self._hear(*self._line.recv())
@@ -122,14 +130,15 @@ class Siblings:
 
 @dataclass(slots=True, eq=False)
 class Worker:
-    """One process, as the parent knows it. `ends`: when it must have ended, once it was told to or said so; `old`:
-    another one is to take its place.
+    """One process, as the parent knows it. `says`: what it is to be told, None behind the last; `ends`: when it must
+    have ended, once it was told to or said so; `old`: another one is to take its place.
     """
 
     process: SpawnProcess
     line: Connection
     begun: float
     heard: float
+    says: "queue.SimpleQueue[tuple[str, Any] | None]" = field(default_factory=queue.SimpleQueue)
     loads: bool = True
     serves: bool = False
     ends: float | None = None
@@ -139,9 +148,21 @@ class Worker:
 
     def is_late(self, now: float) -> bool:
         """Whether it is to be killed."""
-        if self.killed or (self.ends is not None and now > self.ends):
-            return not self.killed
-        return now - self.heard > (LOADS_WITHIN if self.loads else HANGS_AFTER)
+        if self.killed:
+            return False
+        silent, patience = now - self.heard, LOADS_WITHIN if self.loads else HANGS_AFTER
+        if silent > patience or (self.ends is not None and now > self.ends):
+            return True
+        return silent > STOPPED_AFTER and _is_stopped(self.process.pid)
+
+
+def _is_stopped(pid: int | None) -> bool:
+    """Whether somebody sent it a SIGSTOP, or traces it."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state in {"T", "t"}
 
 
 @dataclass(slots=True, eq=False)
@@ -157,8 +178,13 @@ class Asked:
 class Supervisor:
     """The parent. `start` starts a worker's process, which speaks on the other end of the line that it is given."""
 
-    def __init__(self, number: int, start: Callable[[], tuple[SpawnProcess, Connection]]) -> None:
-        self._number, self._start = number, start
+    def __init__(
+        self,
+        number: int,
+        start: Callable[[], tuple[SpawnProcess, Connection]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._number, self._start, self._clock = number, start, clock
         self._workers: list[Worker] = []
         self._heard: queue.SimpleQueue[tuple[Worker, str, Any]] = queue.SimpleQueue()
         self._questions: list[Asked] = []
@@ -171,12 +197,14 @@ class Supervisor:
         """Until SIGTERM or SIGINT came and all have ended; the exit code."""
         for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(each, self._signalled)
-        looked = time.monotonic()
+        looked = self._clock()
         while self._workers or not self._ending:
             self._hear(LOOKS)
-            now = time.monotonic()
-            if now - looked < HANGS_AFTER / 2:  # else this process was stopped itself, and has news to hear first
-                self._look(now)
+            now = self._clock()
+            if now - looked > STOPPED_AFTER / 2:  # this process was stopped itself, perhaps with all the others
+                for worker in self._workers:
+                    worker.heard = now
+            self._look(now)
             looked = now
         return self._code
 
@@ -188,7 +216,7 @@ class Supervisor:
 
     def _look(self, now: float) -> None:
         for each in [worker for worker in self._workers if worker.is_late(now)]:
-            log.error("worker killed", why=f"{each.process.pid} gave no sign of life")
+            log.error("worker killed", why=f"{each.process.pid} gave no sign of life, or did not end")
             each.process.kill()
             each.killed = True
         self._answer_questions(now)
@@ -215,15 +243,22 @@ class Supervisor:
         process, line = self._start()
         worker = Worker(process, line, now, now)
         self._workers.append(worker)
-        threading.Thread(target=self._listen, args=[worker], daemon=True).start()
+        for each in (self._listen, self._tell):
+            threading.Thread(target=each, args=[worker], daemon=True).start()
 
     def _end(self, worker: Worker, now: float) -> None:
         if worker.ends is None:
             worker.ends = now + ENDS_WITHIN
             worker.process.terminate()
 
+    def _tell(self, worker: Worker) -> None:
+        """In a thread of its own: a worker that is stopped reads nothing, and holds up nobody."""
+        with contextlib.suppress(OSError):  # it is gone, which is heard in a moment
+            while (said := worker.says.get()) is not None:
+                worker.line.send(said)
+
     def _listen(self, worker: Worker) -> None:
-        """In a thread of its own: a worker that is stopped amid a word holds up nobody."""
+        """The same of one that is stopped amid a word."""
         with contextlib.suppress(EOFError, OSError):
             while True:
                 self._heard.put((worker, *worker.line.recv()))
@@ -237,10 +272,10 @@ class Supervisor:
                 self._take(*self._heard.get_nowait())
 
     def _take(self, worker: Worker, word: str, said: Any) -> None:
-        now = time.monotonic()
+        now = self._clock()
         worker.heard, worker.loads = max(worker.heard, now), False
         if word == SERVES:
-            worker.serves, self._pause = True, 0.0
+            worker.serves = True
         elif word == ENDS:
             worker.ends = worker.ends or now + ENDS_WITHIN
         elif word == ASKS:
@@ -250,6 +285,7 @@ class Supervisor:
             for question in self._questions:
                 if question.number == number:
                     question.waits.discard(worker)
+            self._answer_questions(now)
         elif word == GONE:
             self._bury(worker, now)
 
@@ -258,22 +294,18 @@ class Supervisor:
         others = {worker for worker in self._workers if worker is not asker and worker.serves}
         self._questions.append(Asked(self._asked, asker, now + ANSWERED_WITHIN, others))
         for each in others:
-            self._say(each, TELL, self._asked)
+            each.says.put((TELL, self._asked))
         self._answer_questions(now)
 
     def _answer_questions(self, now: float) -> None:
         for question in [each for each in self._questions if not each.waits or now > each.until]:
             self._questions.remove(question)
             counted = [worker.counted for worker in self._workers if worker is not question.asker]
-            said = (question.asker, OTHERS, [self._gone, *counted])
-            threading.Thread(target=self._say, args=said, daemon=True).start()  # long: one that is stopped reads none
-
-    def _say(self, worker: Worker, word: str, said: Any) -> None:
-        with contextlib.suppress(OSError):  # it is gone, which is heard in a moment
-            worker.line.send((word, said))
+            question.asker.says.put((OTHERS, [self._gone, *counted]))
 
     def _bury(self, worker: Worker, now: float) -> None:
         self._workers.remove(worker)
+        worker.says.put(None)
         worker.line.close()
         self._gone = join_counted([self._gone, without_gauges(worker.counted)])
         for question in self._questions:
@@ -290,6 +322,6 @@ class Supervisor:
         if not worker.serves:
             for each in self._workers:  # what is new does not start: those that serve go on
                 each.old = False
-        if now - worker.begun < SHORT_LIFE:
-            self._pause = min(LONGEST_PAUSE, 2 * self._pause or 1.0)
-            self._starts_at = now + self._pause
+        short = now - worker.begun < SHORT_LIFE
+        self._pause = min(LONGEST_PAUSE, 2 * self._pause or 1.0) if short else 0.0
+        self._starts_at = now + self._pause

@@ -397,7 +397,7 @@ class WorkerServer(uvicorn.Server):
         while self.server_state.connections and loop.time() < until:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(LINGER / 100)
         await super().shutdown(sockets)
-        self._siblings.close()
+        await asyncio.to_thread(self._siblings.close)
 
 
 @click.group(
