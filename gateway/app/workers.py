@@ -35,7 +35,7 @@ HANGS_AFTER = (
     30.0  # of any other: an event loop that waits for pages of a cold disk is slow, and no other one is faster
 )
 LOADS_WITHIN = 60.0  # seconds until the first one: an interpreter and its modules; one or two, more on a busy machine
-ENDS_WITHIN = 60.0  # seconds for open requests, and for what is written at a stop
+ENDS_WITHIN = 25.0  # seconds for open requests and what is written at a stop; systemd's file gives all of them 30
 LOOKS = 0.2  # seconds that the parent waits for news
 SHORT_LIFE, LONGEST_PAUSE = 10.0, 30.0  # seconds; behind one that died so young a pause, twice as long each time
 ANSWERED_WITHIN = 1.0  # seconds in which a worker tells what it counted; of one that does not the last time counts
@@ -240,7 +240,12 @@ class Supervisor:
             self._begin(now)
 
     def _begin(self, now: float) -> None:
-        process, line = self._start()
+        try:
+            process, line = self._start()
+        except OSError as error:  # no memory, no more processes: those that serve go on
+            log.error("worker not started", why=str(error))  # noqa: TRY400 - the stack says no more
+            self._starts_at = now + LONGEST_PAUSE
+            return
         worker = Worker(process, line, now, now)
         self._workers.append(worker)
         for each in (self._listen, self._tell):

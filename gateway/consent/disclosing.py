@@ -305,7 +305,7 @@ class HandedOver:
             read.tells += [(took.recipient, word) for word in took.counted]
         return moved
 
-    def count(self, tx: Transaction, rows: Sequence["Row"], at: datetime) -> list[Counted]:
+    def count(self, tx: Transaction, rows: Sequence["UncountedRow"], at: datetime) -> list[Counted]:
         """Of this host. Another of its processes may have written a no, or an erasure, since they were answered: then
         they come late as a replica's do. Returns as `_count` does.
         """
@@ -349,14 +349,14 @@ LOSING = 2.0  # seconds that a loss is a spell: the evidence looks twice a secon
 Tell = Callable[[str, str, int], None]  # recipient, what became of it, how many
 
 
-class Row(NamedTuple):
+class UncountedRow(NamedTuple):
     """What is to be counted, and how many entries there were when it was answered."""
 
     one: Counted
     position: int
 
 
-Waiting = Row | Future[None]  # or somebody who waits for all rows before
+Waiting = UncountedRow | Future[None]  # or somebody who waits for all rows before
 
 
 class Disclosing(Deciding):
@@ -389,7 +389,7 @@ class Disclosing(Deciding):
 
     def _note(self, made: Sequence[Made], checked: Checked) -> None:
         counted = counts_of([decision for _, decision in made], milliseconds(self._clock()))
-        rows = [Row(one, checked.position or 0) for one in counted]
+        rows = [UncountedRow(one, checked.position or 0) for one in counted]
         if len(self._waiting) + len(rows) > MOST:
             self._lose(rows)
             return
@@ -450,7 +450,7 @@ class Disclosing(Deciding):
 
     def _lose(self, listed: Sequence[Waiting]) -> None:
         for row in listed:
-            if isinstance(row, Row):
+            if isinstance(row, UncountedRow):
                 self._lost_at = time.monotonic()
                 self._tell(row.one.recipient, LOST, 1)
         _tell_whoever_waits(listed)
@@ -487,7 +487,7 @@ class Disclosing(Deciding):
 
     def _write(self) -> bool:
         listed, at = list(self._next()), self._clock()
-        rows, untold = [row for row in listed if isinstance(row, Row)], list[Counted]()
+        rows, untold = [row for row in listed if isinstance(row, UncountedRow)], list[Counted]()
         try:
             if rows:
                 untold = self._writer.submit(lambda tx: self.handed_over.count(tx, rows, at)).result()
