@@ -16,7 +16,6 @@ there is.
 import base64
 import contextlib
 import errno
-import fcntl
 import hmac
 import json
 import os
@@ -29,7 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gateway.disk import make_folder, sync_folder
+from gateway.disk import locked, make_folder, sync_folder
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets, wrap
 from gateway.ledger import idempotency, links, recipients_to_tell
@@ -158,7 +157,6 @@ def _hex(keys: Sequence[bytes]) -> list[str]:
 LABEL = b"emergency/1"
 LATER = b"entered-later/1"
 NAME_BYTES = 8
-LOCK_SECONDS, LOCK_PAUSE = 5.0, 0.002  # that a process waits for another's line, which takes one sync
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,27 +275,9 @@ class Emergency:
         finally:
             os.close(descriptor)
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[int]:
+    def _locked(self) -> contextlib.AbstractContextManager[int]:
         """Raises OSError, also where another process that was stopped has it."""
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            until = time.monotonic() + LOCK_SECONDS
-            while not _taken(descriptor):
-                if time.monotonic() > until:
-                    raise OSError(errno.EAGAIN, "another process holds the emergency file")
-                time.sleep(LOCK_PAUSE)
-            yield descriptor
-        finally:
-            os.close(descriptor)
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        return locked(self.path)
 
 
 def _write(descriptor: int, line: bytes, at: int) -> None:

@@ -1,5 +1,6 @@
 """Recipients that had somebody's data are told, until they took it (R18, L37, L38)."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -13,12 +14,14 @@ from support.listening import Quiet, listening
 from support.people import GAID, gaid, named
 
 from gateway.app.composition import open_house
+from gateway.consent import telling as telling_room
 from gateway.consent.telling import DeliveryWay, Telling
 from gateway.delivery import ddrf, webhook
 from gateway.delivery.ddrf import Ddrf
 from gateway.delivery.deadlines import Calendar
 from gateway.delivery.guard import LOOPBACK
 from gateway.delivery.webhook import Courier, Post, PostOutcome, Tried
+from gateway.disk import locked
 from gateway.ledger import disclosures, outbox
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.erasure import ErasureOrder
@@ -445,4 +448,19 @@ async def test_a_fault_of_ours_about_one_recipient_keeps_nobody_else_from_being_
             await desk.queue("matching")
             with anyio.fail_after(60):
                 while len(arrived) < 2:
+                    await anyio.sleep(0.02)
+
+
+async def test_of_several_processes_one_tells_and_where_it_ends_the_next(desk, looks_often):
+    await desk.erase()
+    with listener() as (url, arrived):
+        another = locked(desk.folder / telling_room.LOCK, wait=False)
+        await asyncio.to_thread(another.__enter__)
+        telling = desk.telling(teemo=url)
+        async with telling.running():
+            await anyio.sleep(0.5)  # several looks
+            assert arrived == []
+            await asyncio.to_thread(another.__exit__, None, None, None)
+            with anyio.fail_after(60):
+                while not arrived:
                     await anyio.sleep(0.02)
