@@ -6,6 +6,8 @@ Several client processes call two services on one data folder; each service is k
 clients hang up, and some of those ask again with their Idempotency-Key. SOAK=1 runs it with other seeds as well.
 """
 
+import os
+import signal
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ from support.examples import SOAK
 from support.linearizable import NEVER, without_order
 from support.ports import free_port
 from support.service import Service, service
+from support.together import until, workers
 from support.wire import call
 
 pytestmark = pytest.mark.slow
@@ -77,6 +80,35 @@ def test_whatever_happens_at_once_has_an_order_also_when_either_of_two_services_
     found = without_order(history)
     told = f"{counted(history)}; {SUBJECTS} subjects, 2 services each killed once: {len(found)} without an order"
     figure(f"linearizability, seed {seed}", told)
+    assert found == {}
+
+
+def hurt_workers(running, over):
+    """One is killed, one is stopped, all are renewed, and again, until it is over. How often each."""
+    hurt = Counter()
+    while not over.is_set():
+        for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGHUP):
+            before = until(lambda: len(found := workers(running)) == 2 and found, "there were never two")
+            gone = before if number == signal.SIGHUP else {min(before)}
+            os.kill(running.process.pid if number == signal.SIGHUP else min(before), number)
+            until(lambda gone=gone: len(now := workers(running)) == 2 and not now & gone, "nobody took its place")
+            hurt[signal.Signals(number).name] += 1
+    return dict(hurt)
+
+
+def test_whatever_happens_at_once_has_an_order_with_workers_that_are_killed_stopped_and_renewed(tmp_path, figure):
+    over = threading.Event()
+    with service(tmp_path, "--workers", "2", prefix=("env",)) as running, ThreadPoolExecutor(1) as pool:
+        planned = plan(7, SUBJECTS, running)
+        hurting = pool.submit(hurt_workers, running, over)
+        try:
+            history = crowd.run(planned)
+        finally:
+            over.set()
+        hurt = hurting.result()
+    assert len(history) >= OPERATIONS
+    found = without_order(history)
+    figure("linearizability, two workers", f"{counted(history)}; {hurt}: {len(found)} without an order")
     assert found == {}
 
 
