@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PRIVATE = 0o600
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 LONG = 1000  # pages, about 4 MB: then a log is worth emptying
 FAILED = "the disk failed; nothing is lost, and the log beside it grows until the service is restarted: do so soon"
@@ -182,3 +183,8 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def boot_id() -> bytes:
+    """The kernel's, 16 bytes; another one after each boot."""
+    return bytes.fromhex(BOOT.read_text(encoding="utf-8").strip().replace("-", ""))
