@@ -85,8 +85,8 @@ class Leases:
         until = self._until(held, asked.applied, position, now, term)
         if until is None:
             tx.db.execute("UPDATE lease SET applied = ? WHERE holder = ?", (asked.applied, asked.holder))
-            if held is None:
-                self._put(tx, asked, now, position, now)
+            if held is None or held[1] <= now:  # waited for from now on, so that it need not have what comes meanwhile
+                self._put(tx, asked, now + int(LATE * 1000), position, now)
             return Granted(0.0, position, tx.size)
         self._put(tx, asked, until, position, now)
         return Granted((until - now) / 1000, position, tx.size)

@@ -257,6 +257,21 @@ async def test_a_replica_that_has_everything_gets_a_lease_and_one_that_is_behind
     assert 0 < told["seconds"] <= 2.0 == told["term"]
 
 
+async def test_whoever_joins_while_others_write_gets_a_lease_and_is_waited_for_from_its_first_asking(long):
+    _, told = await renewed(long)
+    assert not told["granted"]
+    asking = asyncio.create_task(opts_out(long, 1))
+    for _ in range(1000):
+        _, later = await renewed(long, "another", applied=0)
+        if later["seq"] > told["seq"]:
+            break
+    _, granted = await renewed(long, applied=told["seq"])
+    assert granted["granted"]
+    assert not asking.done()
+    await renewed(long, applied=granted["seq"])
+    assert took(await asyncio.wait_for(asking, TERM / 2)) > WINDOW
+
+
 async def test_a_choice_is_effective_once_the_replica_has_it(long):
     _, told = await renewed(long)
     _, told = await renewed(long, applied=told["seq"])
