@@ -24,6 +24,7 @@ LATE = 0.5  # seconds; with the term and the send window less than a term and a 
 MISSED = 3  # terms after the end of its lease that make a replica a dropped one
 FORGOTTEN = 86_400_000  # milliseconds after which nobody is told of a dropped one any more
 LOOKS = 0.005  # seconds between two looks at who has applied what
+HELD = "SELECT boot, until, due, due_at, applied FROM lease WHERE holder = ?"
 LIVE = "SELECT holder, name, boot, until, applied FROM lease"
 
 
@@ -78,14 +79,14 @@ class Leases:
         if not self.terms.leases:
             return Granted(self.terms.seconds, position, tx.size)
         tx.db.execute("DELETE FROM lease WHERE boot = ? AND until < ?", (self._boot, now - FORGOTTEN))
-        row = tx.db.execute("SELECT boot, until, due, due_at FROM lease WHERE holder = ?", (asked.holder,)).fetchone()
+        row = tx.db.execute(HELD, (asked.holder,)).fetchone()
         held = row if row and row[0] == self._boot else None
         if held is None and self._count(tx, now) >= HOLDERS:
             raise TooManyHolders
         until = self._until(held, asked.applied, position, now, term)
         if until is None:
             tx.db.execute("UPDATE lease SET applied = ? WHERE holder = ?", (asked.applied, asked.holder))
-            if held is None or held[1] <= now:  # waited for from now on, so that it need not have what comes meanwhile
+            if held is None or (held[1] <= now and asked.applied > held[4]):  # it comes, and is waited for from now on
                 self._put(tx, asked, now + int(LATE * 1000), position, now)
             return Granted(0.0, position, tx.size)
         self._put(tx, asked, until, position, now)
@@ -155,7 +156,7 @@ class Leases:
             self._db = None
 
     def _until(
-        self, held: tuple[bytes, int, int, int] | None, applied: int, position: int, now: int, term: int
+        self, held: tuple[bytes, int, int, int, int] | None, applied: int, position: int, now: int, term: int
     ) -> int | None:
         """When a lease ends that is renewed now; None: it is not."""
         if applied > position:  # it knows another ledger's changes

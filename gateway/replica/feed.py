@@ -17,7 +17,7 @@ import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 import orjson
@@ -47,9 +47,9 @@ class Tags:
         """Of the piece of that number (from 1) of a stream. `lines`: the digest of its changes (`Lines`)."""
         return self._tag("piece", challenge, after, number, lines.hex(), *(head.get(name) for name in HEAD))
 
-    def renews(self, challenge: str, holder: str, applied: int, log: str, *, leave: bool) -> str:
+    def renews(self, challenge: str, holder: str, applied: int, log: str, root: str = "", *, leave: bool) -> str:
         """Of an asking for a lease, or of giving it up."""
-        return self._tag("renews", challenge, holder, applied, log, leave)
+        return self._tag("renews", challenge, holder, applied, log, root, leave)
 
     def grant(self, challenge: str, told: Mapping[str, Any]) -> str:
         """Of the answer to an asking for a lease."""
@@ -123,6 +123,14 @@ class Piece:
     more: bool
 
 
+class Applied(NamedTuple):
+    """How far a replica's copy is: a position of a log, and the log's root there; nothing at first."""
+
+    position: int = 0
+    log: str = ""
+    root: bytes = b""
+
+
 @dataclass(frozen=True, slots=True)
 class LeaseAnswer:
     """`seconds` from before the asking; 0: not granted. `leases` False: good for `term` once `seq` is applied."""
@@ -141,23 +149,30 @@ class Feed:
     key: str = field(repr=False)
     tags: Tags = field(repr=False)
 
-    def pieces(self, after: int) -> Iterator[Piece]:
-        """As they come, until the stream ends. Raises `Gone`, `FeedRefused`."""
+    def pieces(self, after: int, root: bytes) -> Iterator[Piece]:
+        """As they come, until the stream ends. `root`: of the log at `after`, as far as that is known. Raises `Gone`,
+        `FeedRefused`.
+        """
         challenge = fresh()
         headers = {**self._headers(challenge, self.tags.follows(challenge, after)), "Accept": STREAM}
         try:
             with self.client.stream(
-                "GET", "/v1/changes", params={"after": str(after)}, headers=headers, timeout=SILENCE
+                "GET",
+                "/v1/changes",
+                params={"after": str(after), "root": root.hex()},
+                headers=headers,
+                timeout=SILENCE,
             ) as answer:
                 _expect(answer)
                 yield from self._pieces(_lines(answer.iter_raw()), challenge, after)
         except httpx2.HTTPError as error:
             raise FeedRefused(type(error).__name__) from error
 
-    def renew(self, holder: str, applied: int, log: str, seconds: float) -> LeaseAnswer:
+    def renew(self, holder: str, applied: Applied, seconds: float) -> LeaseAnswer:
         """Raises `Gone`, `FeedRefused`."""
         challenge = fresh()
-        told = self._post({"holder": holder, "applied": applied, "log": log}, challenge, seconds)
+        asked = {"holder": holder, "applied": applied.position, "log": applied.log, "root": applied.root.hex()}
+        told = self._post(asked, challenge, seconds)
         if not isinstance(told, dict) or not holds(told.get("tag"), self.tags.grant(challenge, told)):
             raise FeedRefused(FORGED)
         try:
@@ -171,7 +186,8 @@ class Feed:
 
     def _post(self, body: dict[str, Any], challenge: str, seconds: float) -> Any:
         leave = bool(body.get("leave"))
-        tag = self.tags.renews(challenge, body["holder"], body["applied"], body["log"], leave=leave)
+        said = body["holder"], body["applied"], body["log"], body.get("root", "")
+        tag = self.tags.renews(challenge, *said, leave=leave)
         try:
             answer = self.client.post("/v1/leases", json=body, headers=self._headers(challenge, tag), timeout=seconds)
             _expect(answer)

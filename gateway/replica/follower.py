@@ -16,10 +16,10 @@ import lmdb
 from gateway.delivery.background import Every
 from gateway.disk import locked, make_folder
 from gateway.keys.secret_files import SECRETS
-from gateway.replica.feed import Feed, FeedRefused, Gone, LeaseAnswer, Piece
+from gateway.replica.feed import Applied, Feed, FeedRefused, Gone, LeaseAnswer, Piece
 from gateway.state import environment
 from gateway.state.environment import StateMap, StateRefused
-from gateway.state.packed_rows import NotAState
+from gateway.state.packed_rows import NotAState, StateHead
 from gateway.state.transactions import StateMoment, prove_made_here, read_head, write_copied
 from gateway.terms import Unusable
 
@@ -57,8 +57,7 @@ class Follower:
         self._making: StateMap | None = None
         self._changing = threading.Lock()  # of what follows together: the state, how far it is, until when it is good
         self._turn = 0  # how often it began anew
-        self._applied = 0
-        self._log = ""
+        self._applied = Applied()
         self._waiting: dict[bytes, bytes | None] = {}  # of pieces that are of one moment together, until all are there
         self.fresh_until = 0.0
         self._asked: list[tuple[float, int]] = []  # without leases: when, and what had to be there
@@ -139,7 +138,7 @@ class Follower:
         found = StateMap(environment.folder_in_force(self._folder))
         head, _ = read_head(found)
         prove_made_here(head, self._peppers)
-        self.state, self._applied, self._log = found, head.position, head.log
+        self.state, self._applied = found, applied(head)
 
     def _follow(self) -> None:
         try:
@@ -157,7 +156,7 @@ class Follower:
         self._waiting = {}
         if self.state is None and self._making is None:
             self._begin_anew()
-        for piece in self._feed.pieces(self._applied):
+        for piece in self._feed.pieces(self._applied.position, self._applied.root):
             if self._following.ends:
                 return
             self._apply(piece)
@@ -166,13 +165,13 @@ class Follower:
         """Nothing that is here counts; nobody is answered until all of it is here again."""
         with self._changing:
             self._turn += 1
-            self.state, self._making, self.fresh_until, self._applied, self._log = None, None, 0.0, 0, ""
+            self.state, self._making, self.fresh_until, self._applied = None, None, 0.0, Applied()
             self._asked.clear()
             self._anew.clear()
         self._making = environment.make_generation(self._folder)
 
     def _apply(self, piece: Piece) -> None:
-        if self._anew.is_set() or (self._log and piece.head.log != self._log):
+        if self._anew.is_set() or self._applied.log not in {"", piece.head.log}:
             raise Gone
         try:
             prove_made_here(piece.head, self._peppers)
@@ -187,7 +186,7 @@ class Follower:
         assert target is not None
         write_copied(target, places, piece.head)
         with self._changing:
-            self._applied, self._log = piece.head.position, piece.head.log
+            self._applied = applied(piece.head) if not piece.more else Applied(piece.head.position, piece.head.log)
         if self._making is not None and not piece.more:  # whole: only now may it be answered from
             self._put_in_force(target)
         elif self._making is None and read_head(target)[1] and self._clock() >= self._tidies_at:
@@ -220,16 +219,16 @@ class Follower:
 
     def _ask(self) -> None:
         with self._changing:
-            turn, applied, log = self._turn, self._applied, self._log
+            turn, has = self._turn, self._applied
         sent = self._clock()
-        told = self._feed.renew(self._holder, applied, log, self._term)
+        told = self._feed.renew(self._holder, has, self._term)
         with self._changing:
             if turn != self._turn:
                 return  # it began again meanwhile: this lease is of a state that is gone
             self._term = min(told.term, TERM)
-            self._take(told, sent, applied)
+            self._take(told, sent, has.position)
         if not self.fresh():
-            self._say(f"it has {applied} of {told.seq} changes")
+            self._say(f"it has {has.position} of {told.seq}")
         else:
             self.why = ""
 
@@ -244,12 +243,17 @@ class Follower:
 
     def _settle_asked(self) -> None:
         with self._changing:
-            good = [sent for sent, seq in self._asked if seq <= self._applied]
+            good = [sent for sent, seq in self._asked if seq <= self._applied.position]
             if good and self.state is not None:
                 self.fresh_until = max(self.fresh_until, max(good) + self._term * RATE)
-            self._asked = [each for each in self._asked if each[1] > self._applied]
+            self._asked = [each for each in self._asked if each[1] > self._applied.position]
 
     def _say(self, why: str) -> None:
         news, self.why = why != self.why, why
         if news:
             self._tell(why)
+
+
+def applied(head: StateHead) -> Applied:
+    """What a state with such a head has."""
+    return Applied(head.position, head.log, head.root)

@@ -1,7 +1,9 @@
 """A replica reads all that it has to know, and nothing that says who anybody is."""
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 from base64 import b64decode
 from datetime import datetime
 
@@ -12,6 +14,7 @@ from support.people import gaid, named
 
 from gateway.consent.decisions import key_of_replica
 from gateway.keys import api_keys, secret_files
+from gateway.ledger.ledger_log import LedgerLog
 from gateway.replica import feed
 from gateway.replica.feed import Tags
 from gateway.web.api import feed as door
@@ -233,8 +236,9 @@ def tags_of(maker="dev"):
 def signed(body, maker="dev"):
     challenge = feed.fresh()
     tag = tags_of(maker).renews(
-        challenge, body["holder"], body["applied"], body.get("log", ""), leave=body.get("leave", False)
-    )
+        challenge, *(body[name] for name in ("holder", "applied")), *(body.get(name, "") for name in ("log", "root")),
+        leave=body.get("leave", False),
+    )  # fmt: skip
     return {feed.HEADER: f"{challenge}.{tag}"}, challenge
 
 
@@ -331,6 +335,23 @@ async def test_at_most_64_replicas_hold_a_lease(keyed):
 
 async def test_a_replica_of_another_log_is_told_to_begin_anew(keyed):
     assert (await renewed(keyed, log="example.com/other"))[0] == 410
+
+
+@pytest.mark.parametrize(("root", "status"), [("", 200), ("of the log", 200), ("0" * 64, 410)])
+async def test_a_copy_of_a_ledger_that_was_restored_and_went_on_another_way_is_told_to_begin_anew(
+    keyed, tmp_path, root, status
+):
+    _, told = await renewed(keyed)
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
+        ours = LedgerLog(db).root(told["seq"]).hex()
+    said = ours if root == "of the log" else root
+    assert (await renewed(keyed, applied=told["seq"], log=told["log"], root=said))[0] == status
+    challenge = feed.fresh()
+    headers = {"accept": "text/event-stream", feed.HEADER: f"{challenge}.{tags_of().follows(challenge, told['seq'])}"}
+    async with asyncio.timeout(60):
+        if status == 410:
+            answer = await keyed.get(f"/v1/changes?after={told['seq']}&root={said}", headers=headers)
+            assert answer.status_code == status
 
 
 @pytest.mark.parametrize("body", [{}, {"holder": "", "applied": 0}, {"holder": "x" * 65, "applied": 0}, {"holder": "x", "applied": -1}, {"holder": "x", "applied": 2**63}, {"holder": "x", "applied": 0, "more": 1}, []])  # fmt: skip

@@ -24,10 +24,10 @@ from gateway.choice.standing import state
 from gateway.consent.verbs import Consent
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.leases import Renewal, TooManyHolders
+from gateway.ledger.leases import Granted, Renewal, TooManyHolders
 from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.subjects import milliseconds, moment
-from gateway.ledger.writer import Writer
+from gateway.ledger.writer import Transaction, Writer
 from gateway.replica.feed import HEADER, Lines, Tags, asker, place_line
 from gateway.state.changes import own_change_at
 from gateway.state.environment import StateRefused
@@ -64,6 +64,7 @@ class LeaseAsked(wire.StrictShape, frozen=True):
         Meta(description="all changes up to this seq are applied"),
     ]
     log: str = ""
+    root: Annotated[str, Meta(description="of that log at `applied`, hex: that of a restored one is another")] = ""
     leave: bool = False
 
 
@@ -163,6 +164,7 @@ class ChangesDoor:
         if STREAM in request.headers.get("accept", ""):
             to = self._asked(request, key, lambda of, challenge: of.follows(challenge, last))
             await self._piece(last, 1, to)
+            await asyncio.to_thread(self._prove_same, last, request.query_params.get("root", ""))
             return StreamingResponse(self._follow(last, to), 200, {"Cache-Control": "no-store"}, STREAM)
         piece = await self._piece(last, limit if last else 1, None)
         if last == 0:  # whole, however long: between two pages more may go than is known of
@@ -187,10 +189,10 @@ class ChangesDoor:
             return wire.wire_answer(LeaseBody(granted=False))
         renewal = Renewal(asked.holder, key.name, asked.applied)
         try:
-            granted, log = await self._writer.commit(lambda tx: (self._leases.renew(tx, renewal), LedgerLog(tx.db)))
+            granted, log = await self._writer.commit(lambda tx: self._renewed(tx, renewal, asked))
         except TooManyHolders:
             raise Problem("too_many_holders", "as many replicas as may be hold a lease") from None
-        if asked.log and asked.log != log.name:
+        if granted is None:
             raise Problem("changes_gone", "the ledger goes on as another log: begin with after=0")
         told = {
             "granted": granted.seconds > 0,
@@ -203,6 +205,12 @@ class ChangesDoor:
             "peppers": log.peppers,
         }
         return wire.wire_answer(told | {"tag": to.tags.grant(to.challenge, told)})
+
+    def _renewed(self, tx: Transaction, renewal: Renewal, asked: LeaseAsked) -> tuple[Granted | None, LedgerLog]:
+        """None for one that follows another log."""
+        log = LedgerLog(tx.db)
+        same = asked.log in {"", log.name} and _is_root(log, asked.applied, asked.root)
+        return self._leases.renew(tx, renewal) if same else None, log
 
     def _asked(self, request: Request, key: ApiKey, tag: Callable[[Tags, str], str]) -> FeedAsked | None:
         """Which replica asks, by the tag of its request; None for whoever keeps an export. Raises `Problem` for a tag
@@ -274,6 +282,16 @@ class ChangesDoor:
             if position != last:
                 return
             await asyncio.sleep(LOOKS)
+
+    def _prove_same(self, last: int, root: str) -> None:
+        """Raises `Problem` for a copy of a log that goes another way since, as that of a restored ledger does."""
+        try:
+            with contextlib.closing(self._writer.store.open_to_read()) as db:
+                same = _is_root(LedgerLog(db), last, root)
+        except (sqlite3.Error, LedgerRefused) as error:
+            raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+        if not same:
+            raise Problem("changes_gone", "the ledger goes on as another log: begin with after=0")
 
     def _position(self) -> int:
         try:
@@ -356,7 +374,13 @@ def _purposes(own: int, travelled: int) -> dict[str, str]:
 
 
 def _renews(asked: LeaseAsked, of: Tags, challenge: str) -> str:
-    return of.renews(challenge, asked.holder, asked.applied, asked.log, leave=asked.leave)
+    return of.renews(challenge, asked.holder, asked.applied, asked.log, asked.root, leave=asked.leave)
+
+
+def _is_root(log: LedgerLog, position: int, stated: str) -> bool:
+    """Whether that is the log's at a position; whoever states none is believed."""
+    found = log.root(position)
+    return not stated or (found is not None and found.hex() == stated)
 
 
 def _snapshot_lines(piece: FeedPart, many: int) -> bytes:
