@@ -25,6 +25,8 @@ from itertools import count
 from pathlib import Path
 
 import orjson
+from support import inside
+from support.people import gaid, named
 
 from gateway.app import state_keeper
 from gateway.app.composition import migrate, open_house
@@ -341,10 +343,6 @@ def started(folder):
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["cut"]:
-        sys.path.insert(0, str(Path(__file__).parent.parent))
-        from support import inside
-        from support.people import gaid, named
-
         identifiers = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
         cut(identifiers, min(int(COPY_AFTER * FOLDS), identifiers // 2))
         sys.exit()
