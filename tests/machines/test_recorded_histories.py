@@ -48,6 +48,7 @@ def test_what_every_process_answered_has_an_order_and_none_allows_after_a_no_is_
     figure(f"recorded histories, seed {seed}", f"{len(lost)} without an order, {len(late)} after it was effective")
     assert len(history) >= OPERATIONS
     assert len(seen) + len(copied) >= CHECKS
+    assert all(sum(one.act.word != "out" for one in where) > FEW for where in (seen, inside, copied))
     assert nemesis.done["stops"]
     assert sum(count for name, count in nemesis.done.items() if "kill" in name)
     assert lost == {}

@@ -22,6 +22,7 @@ from support import under_nemesis
 
 STEPS = (-3600.0, -60.0, 0.0, 60.0, 3600.0)  # seconds that the clock is ahead
 MEETS = 4.0  # seconds in which somebody comes to a chosen point
+DIES = 60.0
 ROOT = b"the root of another ledger ....."
 
 
@@ -92,10 +93,16 @@ class Nemesis:
             sign.unlink()
         except FileNotFoundError:
             self.done[f"kills {point}"] += 1
-        time.sleep(0.05)  # it is dead
-        for one in self.fleet.on_the_folder():
-            if one.process.poll() is not None:
-                one.start()
+            self.starts_the_dead()
+
+    def starts_the_dead(self):
+        """At least one, which may be dying still."""
+        ends = time.monotonic() + DIES
+        while not (dead := [one for one in self.fleet.on_the_folder() if one.process.poll() is not None]):
+            assert time.monotonic() < ends, "whoever came to the point lives on"
+            time.sleep(0.01)
+        for one in dead:
+            one.start()
 
     def cuts(self):
         relay, what = self.fleet.relay, self.random.choice(("feed", "all"))
