@@ -32,7 +32,7 @@ LOOKS_EVERY = 1.0  # seconds; so long a killed reader's pages stay
 FOLDS = 15_000  # records a second (tests/bench/state_bench.py: 58 to 67 us each)
 SLICES = 3  # of upkeep.SLICE records, for which an opt-out may wait: a second
 AT_ONCE = 20_000  # rows of a log whose state a start makes before anything else: a second or two
-CATCHES_UP, PAUSE = 0.3, 0.005  # seconds that another process may be between its commit and its last step
+CATCHES_UP, PAUSE = 1.0, 0.005  # seconds that a writer may be between commit and fold; the proof before lasts longer
 HALF = 0.5  # of what the disk has room for: somebody should look at it
 UNCOPIED = (
     "no copy of the state could be made ({why}): until there is one a start after a power cut folds the whole ledger,"
