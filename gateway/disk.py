@@ -16,12 +16,14 @@ import logging
 import os
 import secrets
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 PRIVATE = 0o600
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
+LOCK_SECONDS, LOCK_PAUSE = 5.0, 0.002  # of a file that another process has: one that is stopped holds up nobody longer
 LONG = 1000  # pages, about 4 MB: then a log is worth emptying
 FAILED = "the disk failed; nothing is lost, and the log beside it grows until the service is restarted: do so soon"
 FRAME = 4096 + 24  # bytes of a page in the log, with its header
@@ -142,16 +144,29 @@ def reserve(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[int]:
-    """Holds a file of ours, which is made, for one process at a time; its descriptor. Without `wait` raises
-    BlockingIOError where another process has it, else OSError alone.
+    """Holds a file of ours, which is made, for one process at a time; its descriptor. Raises OSError, and
+    BlockingIOError where another process has it: without `wait` at once, else once that took longer than work does.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
     try:
         hand_over(path)
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, LOCK_SECONDS if wait else 0.0)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(LOCK_PAUSE)
+        else:
+            return
 
 
 def close_to_others(folder: Path) -> None:

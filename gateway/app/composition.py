@@ -30,7 +30,7 @@ from gateway.choice.question import Gap, Notices, Office
 from gateway.choice.recipient import Recipient
 from gateway.choice.sensitive import SensitivePlaces
 from gateway.consent.check import Checks
-from gateway.consent.codes import CodeCarrier, Codes
+from gateway.consent.codes import CodeCarrier, Codes, TextSpending
 from gateway.consent.decisions import Decisions
 from gateway.consent.disclosing import Disclosing, Tell
 from gateway.consent.people import People
@@ -200,7 +200,7 @@ def open_house(
         )  # fmt: skip
         yield House(
             consent=consent, sharing=sharing, disclosing=disclosing, vault=vault, writer=writer, secrets=secrets,
-            telling=Telling(writer, due, secrets, clock, settings.delivery.calendar(), counting.tried),
+            telling=Telling(folder, writer, due, secrets, clock, settings.delivery.calendar(), counting.tried),
             codes=_codes(folder, settings, secrets, writer, clock, dev=dev), keeper=keeper,
             witnessing=Witnessing(folder, log, witnesses, submit, settings.ledger.witness_seconds),
             fresh=lambda: checks.position() is not None,
@@ -279,7 +279,11 @@ def _codes(folder: Path, settings: Settings, secrets: Secrets, writer: Writer, c
         carriers["email"] = MailFolder(folder / "outbox", mail.from_address)
     if settings.texts.endpoint:
         carriers["phone"] = TextMessages(
-            settings.texts.endpoint, secrets, clock, settings.texts.prices, settings.texts.cost_a_day
+            settings.texts.endpoint,
+            secrets,
+            clock,
+            settings.texts.prices,
+            TextSpending(writer, settings.texts.cost_a_day),
         )
     return Codes(writer, secrets, clock, carriers, settings.codes.an_hour)
 

@@ -29,6 +29,7 @@ from gateway.app import openapi, routes
 from gateway.app.composition import Clock, Counting, House, now, open_house
 from gateway.app.in_force import in_force
 from gateway.app.rehearsal_process import RehearsalOrder, rehearse
+from gateway.app.workers import Siblings
 from gateway.consent import tokens
 from gateway.consent.check import Checks
 from gateway.consent.decision_log import DecisionLog
@@ -55,7 +56,7 @@ from gateway.web.api.check_answer import Answering
 from gateway.web.api.codes import CodeCalls
 from gateway.web.api.disclosures import BatchesDoor, DisclosureQueries
 from gateway.web.api.feed import ChangesDoor
-from gateway.web.api.health import Health, live
+from gateway.web.api.health import Health, live, nobody_else
 from gateway.web.api.inside import InProcessChecker
 from gateway.web.api.log import LedgerDoor
 from gateway.web.api.share import ShareDoor
@@ -95,6 +96,11 @@ def off(house: House, rehearsing: Rehearsing, *, enforced: bool) -> dict[str, Ca
         DISCLOSURES_LOST: house.disclosing.losing,
         REHEARSAL_ALARM: lambda: bool(rehearsing.alarms()),
     }
+
+
+def _is_over() -> bool:
+    """Once the installation is closed, nothing is answered from it and nothing kept."""
+    return False
 
 
 async def log_notices(consent: Consent) -> asyncio.Task[None] | None:
@@ -156,6 +162,7 @@ class Doors:
     visitors: Visitors
     answering: Answering
     rehearsing: Rehearsing
+    siblings: Siblings | None
     dev: bool
 
     def public(self) -> list[Route]:
@@ -254,6 +261,7 @@ class Doors:
             consent=consent, telling=house.telling, credentials=credentials, counters=metrics, environment=named,
             shown=page.shipped_notices(), state=house.keeper, rehearsed=self.rehearsing,
             witnessed=house.witnessing, codes=codes,
+            others=self.siblings.others if self.siblings else nobody_else,
         )  # fmt: skip
         queries = DisclosureQueries(consent, self.folder, credentials, proofs)
         limits = (self.settings.share.max_rows, self.settings.share.max_mib * 2**20)
@@ -312,7 +320,8 @@ class Doors:
     def application(self, routes: list[Route]) -> Starlette:
         """These doors, with errors as problem documents and a fair queue for what opts out."""
         handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, page.handle_with_page)
-        sources = Sources(Peers(self.settings.listen.trusted_proxies), self.house.consent.clock)
+        secret = self.siblings.secret if self.siblings else b""
+        sources = Sources(Peers(self.settings.listen.trusted_proxies), self.house.consent.clock, secret)
         queued = Middleware(Queued, sources=sources, metrics=self.metrics)
         levelled = Middleware(Levelled, ticks=Ticks() if self.settings.listen.level_answers else Ticks(0))
         app = Starlette(
@@ -340,7 +349,7 @@ class Doors:
 async def _opened(
     folder: Path, settings: Settings, metrics: Metrics, *, dev: bool, clock: Clock,
     account: FromScope | None = None, place: FromScope | None = None, tell: Callable[[str], None] = watch.log,
-    checks_as: type[Checks] = Checks,
+    checks_as: type[Checks] = Checks, siblings: Siblings | None = None,
 ) -> AsyncIterator[Doors]:  # fmt: skip
     deciding, shown = in_force(settings, dev=dev), page.shipped_notices()
     counting = Counting(metrics.disclosed, metrics.tried)
@@ -350,6 +359,8 @@ async def _opened(
                 folder, settings, dev=dev, clock=clock, patient=True, tell=tell, checks_as=checks_as, counting=counting
             )
         )
+        stack.callback(metrics.watch, _is_over, _is_over)
+        metrics.watch(house.fresh, house.consent.keeps)
         logging_notices = await log_notices(house.consent)
         rehearsing = Rehearsing(
             folder, house.writer, deciding, clock, partial(rehearse, RehearsalOrder(settings)),
@@ -376,27 +387,31 @@ async def _opened(
         yield Doors(
             house=house, filing=filing, folder=folder, settings=settings, metrics=metrics, visitors=visitors,
             answering=Answering(house.consent, house.disclosing, metrics, decided), rehearsing=rehearsing, dev=dev,
+            siblings=siblings,
         )  # fmt: skip
 
 
 def build(
     folder: Path, settings: Settings, addresses: Addresses, *, dev: bool = False, tracker: str = "",
     clock: Clock = now, tell: Callable[[str], None] = watch.log, faked: type[Checks] | None = None,
-    place: FromScope | None = None,
+    place: FromScope | None = None, siblings: Siblings | None = None,
 ) -> Any:  # fmt: skip
     """The service alone, with no site behind it. `tracker` is the demo's second origin (development only). `tell` is
     told why the ledger must not be used, whenever that changes: then the service runs, denies everything and keeps
     opt-outs beside it. `faked`: who answers checks, on any address (`gateway.app.fake`). `place`: where visitors are,
-    whatever their address.
+    whatever their address. `siblings`: the other processes that serve the same folder.
     """
     metrics = Metrics()
+    if siblings:
+        siblings.tells(metrics.shared)
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[Any]:
         somewhere = (lambda _: DEMO_PLACE) if dev else place
         opened = _opened(
-            folder, settings, metrics, dev=dev, clock=clock, place=somewhere, tell=tell, checks_as=faked or Checks
-        )
+            folder, settings, metrics, dev=dev, clock=clock, place=somewhere, tell=tell, checks_as=faked or Checks,
+            siblings=siblings,
+        )  # fmt: skip
         async with opened as doors:
             routes = [*doors.keyed(), *doors.asked_by_proxies(), *doors.public()]
             log.info("pages", rule=doors.options().rule())

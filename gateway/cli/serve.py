@@ -8,13 +8,20 @@ Log lines are JSON on a pipe, text on a terminal, and nothing personal in either
 named here and drops every other, so that a forgotten field costs a log line a detail and nobody their privacy.
 """
 
+import asyncio
 import logging
+import multiprocessing
 import os
+import signal
 import socket
 import sqlite3
 import sys
 import time
 from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +35,7 @@ from gateway.app import composition, fake, service
 from gateway.app.composition import law_table, now, prove
 from gateway.app.in_force import in_force
 from gateway.app.replica import Replica, application
+from gateway.app.workers import NOT_STARTED, Siblings, Supervisor
 from gateway.cli import options
 from gateway.consent import decisions
 from gateway.disk import write_durably
@@ -40,6 +48,7 @@ from gateway.ledger.witness import InUse, KeyRefused, Witness
 from gateway.settings import load as settings_of
 from gateway.settings.load import Listen, Settings
 from gateway.settings.option_tree import SettingsRefused
+from gateway.terms import Unusable
 from gateway.web.api import log as door
 from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses
 from gateway.web.shell.protocol import Protocol
@@ -112,6 +121,9 @@ RESET_BUG = (
     "this SQLite has the WAL-reset bug; the writers' lock keeps it from biting: let nothing else write to the ledger"
 )
 DRAIN = 5  # seconds that open requests get at a stop
+LINGER = 2.0  # seconds in which who has a connection to a worker that ends may ask once more, before it is closed
+TURNS = 4  # of the event loop: what was taken in one begins in the next
+SPAWN = multiprocessing.get_context("spawn")  # never a fork: the parent has threads, and its memory is not theirs
 
 
 @click.command(help="Make the installation's folder, or bring an older one up to date.")
@@ -148,9 +160,21 @@ def migrate(data: Path, file: Path | None, origin: str) -> None:
     help="With --dev: the port; metrics on the next. With --fake: the port, on every address. 8080 if none is said.",
 )
 @click.option("--unix", type=click.Path(path_type=Path), help="Also serve /v1 on this socket.")
-def serve(data: Path, file: Path | None, dev: bool, faked: bool, port: int | None, unix: Path | None) -> None:
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that serve the folder together, one for each core that they may use. SIGHUP renews them one after"
+    " the other, without a refused request (gateway help operate).",
+)
+def serve(
+    data: Path, file: Path | None, dev: bool, faked: bool, port: int | None, unix: Path | None, workers: int
+) -> None:
     if port is not None and not (dev or faked):
         raise click.UsageError("--port is for --dev and --fake; else [listen] says where (GATEWAY_LISTEN__PUBLIC, …)")
+    if faked and workers > 1:
+        raise click.UsageError("--fake is one process: its ledger goes with it")
     port = 8080 if port is None else port
     configure_log()
     settings = settings_of.load_settings(file, os.environ)
@@ -171,19 +195,60 @@ def serve(data: Path, file: Path | None, dev: bool, faked: bool, port: int | Non
     if unix:
         sockets.append(bind_unix(unix))
     tracker = _tracker(sockets) if dev else None
-    built = service.build(
-        data,
-        settings,
-        Addresses(ports),
-        dev=dev,
-        tracker=f"http://127.0.0.1:{tracker}" if tracker else "",
-        tell=_tell_refused,
-    )
-    app = ByPort(built, {tracker: demo.tracker()}) if tracker else built
+    order = ServeOrder(data, file, ports, tracker, dev, os.urandom(32))
     _say(sockets, ports, settings, tracker)
     if schema.has_reset_bug():
         log.warning(RESET_BUG, error=f"SQLite {sqlite3.sqlite_version}")
-    run(app, sockets, settings)
+    if workers > 1:
+        sys.exit(Supervisor(workers, partial(start_worker, order, sockets)).run())
+    run(order.application(settings), sockets, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOrder:
+    """What a process is to serve, on which addresses. `tracker`: the port of the demo's second origin; `secret`: what
+    workers know senders by, in memory alone.
+    """
+
+    data: Path
+    file: Path | None
+    ports: dict[int, frozenset[str]]
+    tracker: int | None
+    dev: bool
+    secret: bytes = field(repr=False)
+
+    def application(self, settings: Settings, siblings: Siblings | None = None) -> Any:
+        tracker = f"http://127.0.0.1:{self.tracker}" if self.tracker else ""
+        built = service.build(
+            self.data, settings, Addresses(self.ports),
+            dev=self.dev, tracker=tracker, tell=_tell_refused, siblings=siblings,
+        )  # fmt: skip
+        return ByPort(built, {self.tracker: demo.tracker()}) if self.tracker else built
+
+
+def start_worker(order: ServeOrder, sockets: list[socket.socket]) -> tuple[SpawnProcess, Connection]:
+    """A process of its own for the supervisor, and the line to it."""
+    ours, theirs = SPAWN.Pipe()
+    process = SPAWN.Process(target=work, args=(order, sockets, theirs), name="gateway-worker")
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+def work(order: ServeOrder, sockets: list[socket.socket], line: Connection) -> None:
+    """What a worker does from its beginning to its end; it reads the configuration anew."""
+    for each in (signal.SIGHUP, signal.SIGINT):  # a terminal sends them to all; what follows says the parent
+        signal.signal(each, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    configure_log()
+    siblings = Siblings(line, order.secret)
+    siblings.start()
+    try:
+        settings = settings_of.load_settings(order.file, os.environ)
+        run(order.application(settings, siblings), sockets, settings, siblings)
+    except Unusable as refused:
+        _tell_refused(str(refused))
+        sys.exit(NOT_STARTED)
 
 
 class ByPort:
@@ -285,7 +350,8 @@ def _say(
             log.warning("no contract: nothing goes there", recipient=name)
 
 
-def run(app: Any, sockets: list[socket.socket], settings: Settings) -> None:
+def run(app: Any, sockets: list[socket.socket], settings: Settings, siblings: Siblings | None = None) -> None:
+    """`siblings`: other processes that go on listening on the same sockets."""
     config = uvicorn.Config(
         app,
         http=Protocol,
@@ -299,10 +365,39 @@ def run(app: Any, sockets: list[socket.socket], settings: Settings) -> None:
         timeout_keep_alive=settings.listen.keep_alive,
         timeout_graceful_shutdown=DRAIN,
     )
-    server = uvicorn.Server(config)
+    server = WorkerServer(config, siblings) if siblings else uvicorn.Server(config)
     server.run(sockets=sockets)
     if not server.started:
-        sys.exit(3)
+        sys.exit(NOT_STARTED)
+
+
+class WorkerServer(uvicorn.Server):
+    """One of several that listen on the same sockets. It ends without a refused request: whoever waits to be taken in
+    is taken in by another; whoever has a connection gets every answer, the last one with `Connection: close`.
+    """
+
+    def __init__(self, config: uvicorn.Config, siblings: Siblings) -> None:
+        super().__init__(config)
+        self._siblings = siblings
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 5 == 0:  # it ticks ten times a second
+            await self._siblings.turn()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._siblings.ends()
+        loop = asyncio.get_running_loop()
+        for listener in [each for server in self.servers for each in server.sockets]:
+            loop.remove_reader(listener.fileno())
+        for _ in range(TURNS):  # asyncio drops a connection that it has taken and not begun when its server closes
+            await asyncio.sleep(0)
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        until = loop.time() + LINGER
+        while self.server_state.connections and loop.time() < until:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(LINGER / 100)
+        await super().shutdown(sockets)
+        await asyncio.to_thread(self._siblings.close)
 
 
 @click.group(

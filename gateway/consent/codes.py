@@ -6,20 +6,23 @@ five tries. Sent whether the address is known here or not (V25). Who asks often 
 themselves; what others asked for an address keeps nobody out and shows in nothing. A code shows nothing about the time
 before the address passed to its present holder (R5).
 
-A code is no choice, so no entry ever tells of one. Codes under way are kept in a table of the ledger's file, not in
-memory, because a site may run several processes: the one that reads a code need not be the one that sent it, and a
-restart loses nobody's. Never an address, a number or a code, only keyed hashes, and those for an hour.
+A code is no choice, so no entry ever tells of one. Codes under way and who asked for them are kept in a table of the
+ledger's file, not in memory, because a site may run several processes: the one that reads a code need not be the one
+that sent it, what may be asked for is the same however many there are, and a restart loses nobody's. Never an address,
+a number or a code, only keyed hashes, and those for an hour.
 """
 
 import asyncio
+import contextlib
 import hmac
 import os
 import secrets as random
+import sqlite3
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from typing import Protocol
 
@@ -27,6 +30,7 @@ from gateway.consent.choice_result import Refused
 from gateway.delivery.letters import Letter
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.entry import b64
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import Purpose
@@ -55,22 +59,29 @@ class CodeKept(Enum):
     """What is to be done for whoever asked."""
 
     SEND = "send"
+    ASKED = "asked"  # this sender asked for enough
     OLDER = "older"  # enough were sent to this address, and one of them is good: with this ticket, too
     FULL = "full"  # enough were sent to everybody
 
 
-def keep_code(tx: Transaction, code: Hashed, now: int, everybody: int) -> CodeKept:
-    """Who asks when an address was sent enough gets a ticket all the same, and enters a code that lies there: strangers
-    who ask for somebody's codes keep nobody out, fill no mailbox, and see no difference.
+def keep_code(tx: Transaction, code: Hashed, now: int, everybody: int, asker: bytes = b"") -> CodeKept:
+    """`asker`: whoever asks, empty for the operator's own servers, whom nobody counts. Who asks when an address was
+    sent enough gets a ticket all the same, and enters a code that lies there: strangers who ask for somebody's codes
+    keep nobody out, fill no mailbox, and see no difference.
     """
     tx.db.execute("DELETE FROM code WHERE at < ?", (now - AN_ENTRY_HOUR * MINUTE,))
+    if asker:
+        sql = "SELECT count(*), coalesce(sum(address = ?), 0) FROM code WHERE asker = ?"
+        in_all, of_it = tx.db.execute(sql, (code.address, asker)).fetchone()
+        if in_all >= ASKED_IN_ALL or of_it >= AN_HOUR:
+            return CodeKept.ASKED
     if tx.db.execute("SELECT count(*) FROM code").fetchone()[0] >= everybody:
         return CodeKept.FULL
     sql = "SELECT count(*), max(iif(digest IS NOT NULL, at, 0)) FROM code WHERE address = ? AND digest IS NOT ?"
     sent, newest = tx.db.execute(sql, (code.address, NONE_OF_ITS_OWN)).fetchone()
     older = sent >= AN_ADDRESS and newest >= now - STAYS_GOOD * MINUTE
-    row = (code.ticket, code.address, now, NONE_OF_ITS_OWN if older else code.digest)
-    tx.db.execute("INSERT INTO code (ticket, address, at, digest) VALUES (?, ?, ?, ?)", row)
+    row = (code.ticket, code.address, now, NONE_OF_ITS_OWN if older else code.digest, asker or None)
+    tx.db.execute("INSERT INTO code (ticket, address, at, digest, asker) VALUES (?, ?, ?, ?, ?)", row)
     return CodeKept.OLDER if older else CodeKept.SEND
 
 
@@ -107,7 +118,6 @@ ACCESS, ERASURE = "access", "erasure"  # what a code is good for, beside opting 
 DIGITS = 8
 SECONDS = GOOD_FOR * 60
 AN_HOUR, ASKED_IN_ALL = 3, 30  # codes that one sender may ask for in an hour: for one address; for all, many being one
-ASKERS = 10_000  # of whom that is remembered, in this process alone
 LASTS = 32  # sends whose time stands in for that of one that was not needed
 LABEL = b"codes/1\x00"
 
@@ -157,28 +167,38 @@ class Bound:
     use: str
 
 
-class Askers:
-    """Who asked for how many, by a sender's name of the day (`web.shell.queue.Sources`): in memory, and for an hour."""
+class TextSpending:
+    """What texts with codes cost, of what they may cost on a day; counted in the ledger's file by all processes."""
 
-    def __init__(self) -> None:
-        self._asked: OrderedDict[bytes, list[tuple[int, bytes]]] = OrderedDict()
+    def __init__(self, writer: Writer, a_day: int) -> None:
+        self._writer = writer
+        self.a_day = a_day
 
-    def may(self, asker: bytes, address: bytes, now: int) -> bool:
-        """Whether this sender may have one more; then it is counted. `now` in milliseconds."""
-        since = now - AN_ENTRY_HOUR * MINUTE
-        asked = [each for each in self._asked.pop(asker, []) if each[0] >= since]
-        may = len(asked) < ASKED_IN_ALL and sum(each[1] == address for each in asked) < AN_HOUR
-        self._asked[asker] = [*asked, (now, address)] if may else asked
-        if len(self._asked) > ASKERS:
-            self._asked.popitem(last=False)
-        return may
+    async def spend(self, day: date, price: int) -> bool:
+        """Whether one more text may be sent; then it is counted, else that it was not. Raises `StoreUnavailable`."""
+        return await self._writer.commit(lambda tx: spend(tx, day, price, self.a_day))
 
-    def take_back(self, asker: bytes, address: bytes) -> None:
-        """The last one that was asked for counts for nothing: it was not sent."""
-        asked = self._asked.get(asker, [])
-        last = next((each for each in reversed(asked) if each[1] == address), None)
-        if last:
-            asked.remove(last)
+    def spent(self, day: date) -> tuple[int, int]:
+        """What they cost so far, and how many were not sent; where that cannot be read somebody else has an alarm."""
+        row = None
+        with (
+            contextlib.suppress(sqlite3.Error, LedgerRefused),
+            contextlib.closing(self._writer.store.open_to_read()) as db,
+        ):
+            row = db.execute("SELECT spent, refused FROM text_cost WHERE day = ?", (day.isoformat(),)).fetchone()
+        return row or (0, 0)
+
+
+def spend(tx: Transaction, day: date, price: int, a_day: int) -> bool:
+    """As `TextSpending.spend`."""
+    named = day.isoformat()
+    tx.db.execute("DELETE FROM text_cost WHERE day <> ?", (named,))
+    tx.db.execute("INSERT INTO text_cost VALUES (?, 0, 0) ON CONFLICT DO NOTHING", (named,))
+    sql = "UPDATE text_cost SET spent = spent + ? WHERE day = ? AND spent + ? <= ?"
+    may = tx.db.execute(sql, (price, named, price, a_day)).rowcount > 0
+    if not may:
+        tx.db.execute("UPDATE text_cost SET refused = refused + 1 WHERE day = ?", (named,))
+    return may
 
 
 class Codes:
@@ -197,7 +217,6 @@ class Codes:
         self._clock = clock
         self._carriers = dict(carriers)
         self._an_hour = an_hour
-        self._askers = Askers()
         self._lasted: dict[str, deque[tuple[float, bool]]] = {kind: deque(maxlen=LASTS) for kind in carriers}
 
     @property
@@ -219,15 +238,12 @@ class Codes:
             raise NotSent
         ticket, code = b64(os.urandom(16)), f"{random.randbelow(10**DIGITS):0{DIGITS}d}"
         hashed, now = self._hashed(ticket, bound, code), milliseconds(self._clock())
-        if asker and not self._askers.may(asker, hashed.address, now):
-            raise TooManyCodes
-        kept = await self._writer.commit(lambda tx: keep_code(tx, hashed, now, self._an_hour))
-        if kept is CodeKept.FULL:
+        kept = await self._writer.commit(lambda tx: keep_code(tx, hashed, now, self._an_hour, asker))
+        if kept in {CodeKept.ASKED, CodeKept.FULL}:
             raise TooManyCodes
         # `OLDER`: codes enough lie with this address. None is sent, and the answer takes as long as if one were.
         sending = carrier.send(bound.subject.value, word(spaced(code))) if kept is CodeKept.SEND else None
         if not await (self._timed(bound.subject.kind, sending) if sending else self._as_others(bound.subject.kind)):
-            self._askers.take_back(asker, hashed.address)
             await self._writer.commit(lambda tx: take_back_code(tx, hashed.ticket))
             raise NotSent
         return ticket

@@ -305,6 +305,20 @@ class HandedOver:
             read.tells += [(took.recipient, word) for word in took.counted]
         return moved
 
+    def count(self, tx: Transaction, rows: Sequence["UncountedRow"], at: datetime) -> list[Counted]:
+        """Of this host. Another of its processes may have written a no, or an erasure, since they were answered: then
+        they come late as a replica's do. Returns as `_count` does.
+        """
+        ones = [row.one for row in rows]
+        gone = replica_batches.HandedGone(tx, min(row.position for row in rows))
+        if gone.erased_since:
+            return self._count(tx, ones, (), gone, at)
+        before, _ = tx.size, disclosures.count_disclosures(tx, ones, at)
+        went = [row for row in rows if row.one.outcome in ARRIVED and row.position < before]
+        moved = [row.one for row in went if replica_batches.moved(tx, row.one.key, row.position)]
+        late = {(each.key, each.recipient, each.classes): each for each in moved}
+        return [each for each in late.values() if replica_batches.tell(tx, each, at, gone=False)]
+
     def _count(
         self,
         tx: Transaction,
@@ -333,7 +347,16 @@ MOST = 100_000  # rows that wait while the ledger cannot be written: some 30 MB
 LOSING = 2.0  # seconds that a loss is a spell: the evidence looks twice a second
 
 Tell = Callable[[str, str, int], None]  # recipient, what became of it, how many
-Waiting = Counted | Future[None]  # a row, or somebody who waits for all rows before
+
+
+class UncountedRow(NamedTuple):
+    """What is to be counted, and how many entries there were when it was answered."""
+
+    one: Counted
+    position: int
+
+
+Waiting = UncountedRow | Future[None]  # or somebody who waits for all rows before
 
 
 class Disclosing(Deciding):
@@ -364,12 +387,13 @@ class Disclosing(Deciding):
 
     # --- answers ---
 
-    def _note(self, made: Sequence[Made], checked: Checked) -> None:  # noqa: ARG002 - a replica wants its position
+    def _note(self, made: Sequence[Made], checked: Checked) -> None:
         counted = counts_of([decision for _, decision in made], milliseconds(self._clock()))
-        if len(self._waiting) + len(counted) > MOST:
-            self._lose(counted)
+        rows = [UncountedRow(one, checked.position or 0) for one in counted]
+        if len(self._waiting) + len(rows) > MOST:
+            self._lose(rows)
             return
-        self._waiting.extend(counted)
+        self._waiting.extend(rows)
         if len(self._waiting) >= BATCH:
             self._thread.wake()
 
@@ -425,10 +449,10 @@ class Disclosing(Deciding):
         return time.monotonic() - max(self._lost_at, self.handed_over.lost_at()) < LOSING
 
     def _lose(self, listed: Sequence[Waiting]) -> None:
-        for one in listed:
-            if isinstance(one, Counted):
+        for row in listed:
+            if isinstance(row, UncountedRow):
                 self._lost_at = time.monotonic()
-                self._tell(one.recipient, LOST, 1)
+                self._tell(row.one.recipient, LOST, 1)
         _tell_whoever_waits(listed)
 
     def _turn(self) -> None:
@@ -463,10 +487,10 @@ class Disclosing(Deciding):
 
     def _write(self) -> bool:
         listed, at = list(self._next()), self._clock()
-        rows = [one for one in listed if isinstance(one, Counted)]
+        rows, untold = [row for row in listed if isinstance(row, UncountedRow)], list[Counted]()
         try:
             if rows:
-                self._writer.submit(lambda tx: disclosures.count_disclosures(tx, rows, at)).result()
+                untold = self._writer.submit(lambda tx: self.handed_over.count(tx, rows, at)).result()
         except StoreUnavailable:
             self._waiting.extendleft(reversed(listed))
             self._thread.rest()
@@ -474,8 +498,10 @@ class Disclosing(Deciding):
         except Exception:  # noqa: BLE001 - whatever is wrong with these, the next ones are to be written
             self._lose(listed)
             return True
-        for one in rows:
-            self._tell(one.recipient, one.outcome, 1)
+        for row in rows:
+            self._tell(row.one.recipient, row.one.outcome, 1)
+        for one in untold:
+            self._tell(one.recipient, UNTOLD, 1)
         _tell_whoever_waits(listed)
         return True
 

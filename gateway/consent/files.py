@@ -24,7 +24,7 @@ import shutil
 import sqlite3
 import struct
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,7 +34,7 @@ from urllib.parse import quote
 from gateway.choice.recipient import Recipient
 from gateway.consent.share import HANDLE, Shared, ShareRow, Sharing
 from gateway.delivery.background import Every
-from gateway.disk import make_folder, reserve, sync_folder, write_durably
+from gateway.disk import locked, make_folder, reserve, sync_folder, write_durably
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.entry import b64
@@ -46,6 +46,7 @@ PART_ROWS = 100_000  # rows of one part: 20 MB of points
 KEPT = timedelta(days=7)  # rows of a job that nobody seals; a nightly feed has a week of holidays
 MARK = struct.Struct(">16sQ")
 MARKS_AT_ONCE = 1000  # of one transaction: 10 ms of the writer
+LOCKS, LOCK_NAMES, LOCK_PAUSE = "sealing", 4, 0.05  # hexadecimal digits of a name: two jobs in 65,536 share one
 MANIFEST, MARKS, UPLOADED = "manifest.json", ".marks", ".uploaded"
 
 
@@ -81,12 +82,32 @@ class FileSpool:
     def job(self, recipient: str, name: str) -> "Job":
         return Job(self._folder / recipient / name, self._keys, f"{recipient}\x00{name}".encode())
 
+    @contextlib.asynccontextmanager
+    async def alone(self, names: Sequence[str]) -> AsyncIterator[None]:
+        """While no other process works on a recipient's jobs, or on one of them. Raises OSError."""
+        name = hashlib.sha256("/".join(names).encode()).hexdigest()[:LOCK_NAMES]
+        lock = self._folder.with_name(LOCKS) / f"{len(names)}-{name}"
+        with contextlib.ExitStack() as stack:
+            while not await asyncio.to_thread(_is_held, stack, lock):  # noqa: ASYNC110 - another process tells nobody
+                await asyncio.sleep(LOCK_PAUSE)
+            yield
+
     def sweep(self, now: datetime) -> None:
         """Takes away files that must not be sent any more, and rows that nobody sealed."""
         for path in sorted(self._folder.glob("*/*")) if self._folder.is_dir() else ():
             job = Job(path, self._keys, f"{path.parent.name}\x00{path.name}".encode())
             with contextlib.suppress(OSError):
                 job.sweep(now)
+
+
+def _is_held(stack: contextlib.ExitStack, lock: Path) -> bool:
+    """Whether it is ours until the stack is left. Raises OSError."""
+    make_folder(lock.parent)
+    try:
+        stack.enter_context(locked(lock, wait=False))
+    except BlockingIOError:
+        return False
+    return True
 
 
 class Job:
@@ -293,8 +314,8 @@ class Filed:
 
 
 class Filing:
-    """The jobs of files, for the share doors; one instance. Of a recipient one job at a time is sealed; of a job one
-    chunk at a time is kept.
+    """The jobs of files, for the share doors; one instance a process. Of a recipient one job at a time is sealed; of a
+    job one chunk at a time is kept, whichever process does it.
     """
 
     def __init__(self, sharing: Sharing, folder: Path, secrets: Secrets, clock: Callable[[], datetime]) -> None:
@@ -323,7 +344,7 @@ class Filing:
             for line, item in zip(lines, shared, strict=True)
             if item.outcome == "spooled"
         ]
-        async with self._busy[f"{recipient.name}/{name}"]:
+        async with self._alone(recipient.name, name):
             job = self._spool.job(recipient.name, name)
             sealed = await asyncio.to_thread(job.sealed)
             if sealed and (sealed.uploaded or self._clock() < sealed.valid_until):
@@ -336,7 +357,7 @@ class Filing:
         """Checks every row of a job again and makes its files, or answers with those that are good still. Raises
         `NoSuchJob`, and `StoreUnavailable`: then nothing was sealed.
         """
-        async with self._busy[recipient.name], self._busy[f"{recipient.name}/{name}"]:
+        async with self._alone(recipient.name), self._alone(recipient.name, name):
             job = self._spool.job(recipient.name, name)
             sealed, refused, made = await asyncio.to_thread(job.sealed), dict[str, int](), False
             if sealed is None or not (sealed.uploaded or self._clock() < sealed.valid_until):
@@ -347,6 +368,12 @@ class Filing:
                     await asyncio.to_thread(job.discard)
                 (sealed, refused), made = await self._make(recipient, name, job, read), True
             return Filed(sealed, await self._hand_over(recipient, job, sealed), refused, made)
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, *names: str) -> AsyncIterator[None]:
+        """Nobody else in this process, then none in another."""
+        async with self._busy["/".join(names)], self._spool.alone(names):
+            yield
 
     async def _make(self, recipient: Recipient, name: str, job: Job, read: Reader) -> tuple[SealedFile, dict[str, int]]:
         began, since = self._clock(), await self._sharing.size()

@@ -1,5 +1,5 @@
 """Telling recipients: what waits in the outbox is posted, signed, and tried again until it is taken (R18). The service
-runs it beside its doors.
+runs it beside its doors; of several processes of a folder one does, and where that ends the next one.
 
 One recipient beside the other, so that a slow one holds up nobody. A message to a recipient without an endpoint waits
 for the desk. A receiver may get a message twice, under one id; it never gets one that is not in the outbox. It knows
@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import anyio
 import structlog
@@ -21,6 +22,7 @@ from gateway.delivery import webhook
 from gateway.delivery.background import beside
 from gateway.delivery.deadlines import Calendar
 from gateway.delivery.webhook import Carrier, Parcel, PostOutcome, Tried
+from gateway.disk import locked
 from gateway.keys.secret_files import Secrets
 from gateway.ledger import outbox
 from gateway.ledger.entry import b64
@@ -31,6 +33,7 @@ from gateway.ledger.writer import Transaction, Writer
 
 PERIOD = 5.0  # seconds between two looks; a recipient has days
 AT_ONCE = 50  # messages of one recipient between two looks at the outbox
+LOCK = "telling.lock"
 RESTS = 5 * webhook.MINUTE  # after a failure, the longest until another message is tried at that receiver
 REPEATED = "its acknowledgement was given before"
 GAVE_UP = "gave its endpoint up (410)"
@@ -67,6 +70,7 @@ class Telling:
 
     def __init__(
         self,
+        folder: Path,
         writer: Writer,
         ways: Sequence[DeliveryWay],
         secrets: Secrets,
@@ -74,6 +78,7 @@ class Telling:
         calendar: Calendar,
         tried: Callable[[str, str], None],
     ) -> None:
+        self._folder = folder
         self._writer = writer
         self._ways = tuple(ways)
         self._secrets = secrets
@@ -96,6 +101,20 @@ class Telling:
             await way.carrier.close()
 
     async def _run(self) -> None:
+        with contextlib.ExitStack() as stack:
+            while not await asyncio.to_thread(self._is_mine, stack):  # noqa: ASYNC110 - another process tells nobody when it ends
+                await asyncio.sleep(PERIOD)
+            await self._tell()
+
+    def _is_mine(self, stack: contextlib.ExitStack) -> bool:
+        """Whether no other process tells, none of which does from now on."""
+        try:
+            stack.enter_context(locked(self._folder / LOCK, wait=False))
+        except OSError:  # another one, or a disk that takes no file and no entry either
+            return False
+        return True
+
+    async def _tell(self) -> None:
         async with anyio.create_task_group() as tasks:
             while True:
                 for way in set(await asyncio.to_thread(self._due)) - self._busy:

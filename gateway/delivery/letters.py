@@ -21,11 +21,12 @@ import ssl
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import localtime, make_msgid
 from pathlib import Path
+from typing import Protocol
 
 import orjson
 import phonenumbers
@@ -190,47 +191,46 @@ NAME = "texts"  # whose secret signs it
 ALARM = 0.8  # of what a day may cost
 
 
+class Purse(Protocol):
+    """What texts may cost on a day. `a_day`: all of it."""
+
+    a_day: int
+
+    async def spend(self, day: date, price: int) -> bool:
+        """Whether one more may be sent; counted either way."""
+
+    def spent(self, day: date) -> tuple[int, int]:
+        """What they cost so far, and how many were not sent."""
+
+
 class TextMessages:
-    """`endpoint`: https, or http on loopback. `prices`: of one text, by country. `a_day`: what they may cost, counted
-    by each process from its start.
-    """
+    """`endpoint`: https, or http on loopback. `prices`: of one text, by country. `purse`: what they may cost."""
 
     def __init__(
-        self, endpoint: str, secrets: Secrets, clock: Callable[[], datetime], prices: Mapping[str, int], a_day: int
+        self, endpoint: str, secrets: Secrets, clock: Callable[[], datetime], prices: Mapping[str, int], purse: Purse
     ) -> None:
         self._endpoint = endpoint
         self._secret = webhook.secret_of(secrets, NAME)
         self._clock = clock
         self._courier = Courier(EVERYWHERE)  # the operator's own, wherever it is
         self._prices = {country.upper(): price for country, price in prices.items()}
-        self._a_day = a_day
-        self._day, self._spent, self._refused = clock().date(), 0, 0
+        self._purse = purse
 
     async def send(self, to: str, letter: Letter) -> bool:
         """Whether the sender took it (2xx). Not tried for a country without a price, or beyond the day's cost."""
         price = self._prices.get(_country_of(to))
-        self._of_today()
-        if price is None or self._spent + price > self._a_day:
-            self._refused += price is not None
+        if price is None or not await self._purse.spend(self._clock().date(), price):
             return False
-        self._spent += price
         body = orjson.dumps({"type": "code", "to": to, "text": letter.text, "language": letter.language})
         name = "msg_" + random.token_urlsafe(16)
         return (await self._courier.post(self._endpoint, [self._secret], name, self._clock(), body)).taken
 
     def alarms(self) -> list[str]:
         """That texts cost more than they should."""
-        self._of_today()
-        if self._spent < ALARM * self._a_day and not self._refused:
+        spent, refused = self._purse.spent(self._clock().date())
+        if spent < ALARM * self._purse.a_day and not refused:
             return []
-        return [
-            f"texts with codes cost {self._spent} of the day's {self._a_day}; {self._refused} were not sent: [texts]"
-        ]
-
-    def _of_today(self) -> None:
-        today = self._clock().date()
-        if today != self._day:
-            self._day, self._spent, self._refused = today, 0, 0
+        return [f"texts with codes cost {spent} of the day's {self._purse.a_day}; {refused} were not sent: [texts]"]
 
     async def close(self) -> None:
         await self._courier.close()

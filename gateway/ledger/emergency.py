@@ -16,7 +16,6 @@ there is.
 import base64
 import contextlib
 import errno
-import fcntl
 import hmac
 import json
 import os
@@ -29,7 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gateway.disk import make_folder, sync_folder
+from gateway.disk import locked, make_folder, sync_folder
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets, wrap
 from gateway.ledger import idempotency, links, recipients_to_tell
@@ -276,14 +275,9 @@ class Emergency:
         finally:
             os.close(descriptor)
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[int]:
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield descriptor
-        finally:
-            os.close(descriptor)
+    def _locked(self) -> contextlib.AbstractContextManager[int]:
+        """Raises OSError, also where another process that was stopped has it."""
+        return locked(self.path)
 
 
 def _write(descriptor: int, line: bytes, at: int) -> None:

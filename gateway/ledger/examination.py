@@ -3,8 +3,9 @@ what was signed last; and what a migration does to older ledgers that SQL cannot
 
 The watch asks twice a second; the long part is done once for each file. Whether the last stop was clean says a small
 file beside the ledger, marked while somebody has it open: every process shares a lock on it, and the last to leave
-takes the mark away. Who finds the mark and nobody who shares the lock comes after a crash. One process of several that
-is killed leaves no trace: the kernel keeps what it wrote; a power cut ends them all.
+takes the mark away. Who finds the mark and nobody who shares the lock comes after a crash, and marks it as in doubt, so
+that whoever comes meanwhile reads every page too. One process of several that is killed leaves no trace: the kernel
+keeps what it wrote; a power cut ends them all.
 
 A migration runs in its own transaction and changes no entry: older ledgers get their tree, and their openings a box of
 their own, and what a voided screen had not brought back comes back.
@@ -32,16 +33,21 @@ from gateway.ledger.tree import Tree, TreeBroken
 from gateway.ledger.writer import Persons, Transaction
 
 NAME = f"{FILE}.open"
-MARK = b"open\n"
+MARK, DOUBT = b"open\n", b"read\n"  # open, and every page is yet to be read
 
 
 @dataclass(slots=True)
 class Stop:
-    """`doubtful`: the last stop was not clean. Whoever has read every page since says `settled`."""
+    """`doubtful`: the last stop was not clean. Whoever has read every page since says `settled`. `mark`: a descriptor
+    of the file that says so to other processes.
+    """
 
     doubtful: bool
+    mark: int | None = None
 
     def settled(self) -> None:
+        if self.doubtful and self.mark is not None:
+            os.pwrite(self.mark, MARK, 0)
         self.doubtful = False
 
 
@@ -55,11 +61,12 @@ def marked_while_open(folder: Path) -> Iterator[Stop]:
         alone = _alone(descriptor)
         if alone:
             _write_back(folder)
-        stop = Stop(alone and bool(os.pread(descriptor, len(MARK), 0)))
+        found = os.pread(descriptor, len(MARK), 0)
         if alone:
-            os.pwrite(descriptor, MARK, 0)
+            os.pwrite(descriptor, DOUBT if found else MARK, 0)
             os.fsync(descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
+        stop = Stop(os.pread(descriptor, len(MARK), 0) == DOUBT, descriptor)
         try:
             yield stop
         finally:

@@ -1,5 +1,6 @@
-"""Bookkeeping for batches of answers that replicas hand over later: each counts once, gaps are noticed, and nothing is
-written about people who were erased in the meantime. `consent.disclosing` calls it.
+"""Bookkeeping for batches of answers that replicas, or other processes of this host, hand over later: each counts
+once, gaps are noticed, and nothing is written about people who were erased in the meantime. `consent.disclosing` calls
+it.
 
 A replica answers from a copy and says so later. Meanwhile its person may have been erased, a number given back, a no
 said. Whatever may have been erased after the answer is counted in its entry and written about nobody. Position: how
@@ -23,6 +24,7 @@ from gateway.terms import DataClass, Erasing
 KEPT = timedelta(days=400)  # of a spool that nobody hands over any more
 SKEW = 6_000  # milliseconds: a replica's clock against ours
 STANDS = "SELECT own | travelled FROM standing WHERE key = ?"
+CHANGED_SINCE = "SELECT 1 FROM standing WHERE key = ? AND changed >= ?"
 KNOWN_BEFORE = "SELECT 1 FROM detail WHERE key = ? AND seq < ? LIMIT 1"
 
 
@@ -66,6 +68,11 @@ class HandedGone:
         last = tx.db.execute("SELECT seq, at FROM erasure ORDER BY seq DESC LIMIT 1").fetchone()
         self._last: tuple[int, int] = last or (-1, -1)
 
+    @property
+    def erased_since(self) -> bool:
+        """Whether anybody was."""
+        return self._last[0] >= self.position
+
     def is_gone(self, one: Counted) -> bool:
         """Whether its person may have been."""
         if self._last[0] < self.position and self._last[1] < one.at - SKEW:
@@ -84,6 +91,11 @@ class HandedGone:
         """A place in the log from before an answer, whose time is in Unix milliseconds by the replica's clock."""
         (seq,) = self._tx.db.execute("SELECT min(seq) FROM erasure WHERE at >= ?", (answered - SKEW,)).fetchone()
         return self.position if seq is None else min(self.position, int(seq))
+
+
+def moved(tx: Transaction, key: bytes, position: int) -> bool:
+    """Whether what stands of somebody may be another thing than when there were so many entries."""
+    return tx.db.execute(CHANGED_SINCE, (key, position)).fetchone() is not None
 
 
 def tell(tx: Transaction, counted: Counted, at: datetime, *, gone: bool) -> bool:

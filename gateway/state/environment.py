@@ -109,8 +109,9 @@ class StateMap:
                 raise StateRefused("it was written before the kernel booted, and not synced, or it is a copy")
             if not made:
                 prove_whole(folder / FILE)
-            self.env = _taken(folder, most)
+            self.env: Any = _taken(folder, most)
             self._let_go = weakref.finalize(self, _let_go, folder)
+            _maps.add(self)
         except lmdb.MemoryError as error:
             raise StateRefused(f"a process may not have {most} bytes of address space (ulimit -v, LimitAS=)") from error
         except (lmdb.Error, OSError, ValueError) as error:
@@ -120,9 +121,10 @@ class StateMap:
         """Under the writers' lock. Raises `StateRefused`."""
         try:
             self.mark.begin_writing()
-            return self.env.begin(write=True)
+            txn: lmdb.Transaction = self.env.begin(write=True)
         except (lmdb.Error, OSError) as error:
             raise StateRefused(f"it cannot be written: {error}") from error
+        return txn
 
     def sync(self) -> None:
         """All of it is on the disk, and its mark says so. Under the writers' lock."""
@@ -137,12 +139,37 @@ class StateMap:
         """Bytes: pages that were ever used."""
         return (int(self.env.info()["last_pgno"]) + 1) * int(self.env.stat()["psize"])
 
+    def leave(self) -> None:
+        """To the process that opened it; this one is its child."""
+        self._let_go.detach()
+        self.env = _OfTheParent()
+
     def close(self) -> None:
         """Once whoever opened it reads in it no more."""
         self._let_go()
         self.mark.close()
 
 
+class _OfTheParent:
+    """In place of an environment in a process that was forked from the one that has it open."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise StateRefused("this process was forked from one that has the state open: open the gateway after the fork")
+
+
+_maps: weakref.WeakSet[StateMap] = weakref.WeakSet()
+_parents: list[Any] = []  # never closed here: that would end the parent's readings, and its pages be written over
+
+
+def _leave_all() -> None:
+    """LMDB knows readers by the process that opened it: a child would read, and end reading, in its parent's name."""
+    _parents.extend(_open.values())
+    _open.clear()
+    for each in list(_maps):
+        each.leave()
+
+
+os.register_at_fork(after_in_child=_leave_all)
 _open: dict[Path, list[Any]] = {}  # the environments of this process, with how many hold each
 _opening = threading.RLock()  # one may go while another is opened
 

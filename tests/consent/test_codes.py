@@ -1,5 +1,6 @@
 """Codes that are sent and read out again."""
 
+import asyncio
 import contextlib
 import sqlite3
 from datetime import timedelta
@@ -35,7 +36,11 @@ class Carrier:
 class Desk:
     def __init__(self, house):
         self.at, self.mail, self.house = house.consent.clock(), Carrier(), house
-        self.codes = Codes(house.writer, house.secrets, lambda: self.at, {"email": self.mail}, 100)
+        self.codes = self.another()
+
+    def another(self):
+        """Another process's."""
+        return Codes(self.house.writer, self.house.secrets, lambda: self.at, {"email": self.mail}, 100)
 
     def bound(self, kind="email", value="person1@example.com", use="data"):
         return Bound(self.house.consent.people.name([named(kind, value)]).subjects[0], use)
@@ -181,17 +186,25 @@ async def test_who_asked_for_an_address_shows_in_no_answer(desk, monkeypatch):
         await desk.sent(asker=b"another")
 
 
-async def test_of_askers_so_many_are_remembered_and_no_more(monkeypatch):
-    monkeypatch.setattr(codes, "ASKERS", 2)
-    askers = codes.Askers()
-    for asker in (b"a", b"b", b"c"):
-        for _ in range(codes.AN_HOUR):
-            assert askers.may(asker, b"x", 0)
-    assert len(askers._asked) == 2
-    assert not askers.may(b"c", b"x", 0)
-    askers.take_back(b"c", b"x")
-    assert askers.may(b"c", b"x", 0)
-    askers.take_back(b"nobody", b"x")
+async def test_who_asks_one_process_after_the_other_is_refused_as_by_one(desk, monkeypatch):
+    others = [desk.another() for _ in range(codes.AN_HOUR)]
+    for each in others:
+        monkeypatch.setattr(desk, "codes", each)
+        await desk.sent(asker=b"a")
+    for each in others:
+        monkeypatch.setattr(desk, "codes", each)
+        with pytest.raises(TooManyCodes):
+            await desk.sent(asker=b"a")
+    await desk.sent(asker=b"b")
+
+
+async def test_what_texts_may_cost_on_a_day_is_counted_by_all_processes_together(desk):
+    today, one, another = desk.at.date(), *(codes.TextSpending(desk.house.writer, 50) for _ in range(2))
+    assert [await each.spend(today, 20) for each in (one, another, one)] == [True, True, False]
+    assert [await asyncio.to_thread(each.spent, today) for each in (one, another)] == [(40, 1)] * 2
+    assert await one.spend(today, 10)
+    assert await another.spend(today + timedelta(days=1), 50)
+    assert await asyncio.to_thread(one.spent, today + timedelta(days=1)) == (50, 0)
 
 
 async def test_what_could_not_be_sent_may_be_asked_for_again_at_once(desk):

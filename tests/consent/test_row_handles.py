@@ -135,6 +135,18 @@ async def test_a_row_that_was_put_by_before_there_were_handles_has_one_in_its_fi
         assert json.loads(part)["row"] == (await handed_back(house, row()))
 
 
+async def test_two_processes_that_seal_one_job_at_once_make_one_set_of_files(opened):
+    line = json.dumps({"id": SECRET_ID, "identifiers": [named("gaid", gaid(1))], "data": {}}).encode()
+    with opened() as house:
+        to = replace(house.consent.recipients["teemo"], mode="files")
+        both = [Filing(house.sharing, opened.folder, house.secrets, opened.clock) for _ in range(2)]
+        await both[0].keep(to, "night-1", [line], [row()])
+        read = lambda _, posted: row(json.loads(posted)["id"])  # noqa: E731
+        filed = await asyncio.gather(*(each.seal(to, "night-1", read) for each in both))
+    assert sorted(each.made for each in filed) == [False, True]
+    assert filed[0].sealed.manifest == filed[1].sealed.manifest
+
+
 async def test_an_id_that_the_recipient_must_see_is_a_field_and_the_handle_is_ours(tmp_path):
     file = tmp_path / "config.toml"
     file.write_text('[recipients.teemo]\nfields = { id = { class = "ad_id", kind = "gaid" } }\n')

@@ -1,5 +1,6 @@
 """Recipients that had somebody's data are told, until they took it (R18, L37, L38)."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -13,12 +14,14 @@ from support.listening import Quiet, listening
 from support.people import GAID, gaid, named
 
 from gateway.app.composition import open_house
+from gateway.consent import telling as telling_room
 from gateway.consent.telling import DeliveryWay, Telling
 from gateway.delivery import ddrf, webhook
 from gateway.delivery.ddrf import Ddrf
 from gateway.delivery.deadlines import Calendar
 from gateway.delivery.guard import LOOPBACK
 from gateway.delivery.webhook import Courier, Post, PostOutcome, Tried
+from gateway.disk import locked
 from gateway.ledger import disclosures, outbox
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.erasure import ErasureOrder
@@ -36,13 +39,13 @@ def ignored(*_):
 
 class Desk:
     def __init__(self, house):
-        self.house, self.at = house, house.consent.clock()
+        self.house, self.at, self.folder = house, house.consent.clock(), house.writer.store.folder
         self.subject = house.consent.people.name([named("gaid", GAID)]).subjects[0]
 
     def telling(self, allowed=LOOPBACK, **endpoints):
         carrier = Post(Courier(allowed))
         ways = [DeliveryWay(name, url, carrier) for name, url in endpoints.items()]
-        return Telling(self.house.writer, ways, self.house.secrets, lambda: self.at, CALENDAR, ignored)
+        return Telling(self.folder, self.house.writer, ways, self.house.secrets, lambda: self.at, CALENDAR, ignored)
 
     async def erase(self):
         """Teemo had the ad id."""
@@ -368,7 +371,7 @@ async def test_a_deletion_goes_by_the_framework_one_identifier_a_request_and_its
     with listening(recipient.handler()) as url:
         carrier = Ddrf(Courier(LOOPBACK), signer)
         ways = [DeliveryWay("teemo", url, carrier, OutboxKind.DELETES, one_at_a_time=True)]
-        telling = Telling(desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR, ignored)
+        telling = Telling(desk.folder, desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR, ignored)
         assert await telling.deliver() == 3
         await telling.close()
     assert len(recipient.requests) == 3
@@ -390,7 +393,7 @@ async def test_an_acknowledgement_that_was_given_before_is_none(desk):
     await desk.erase()
     await desk.erase()
     ways = [DeliveryWay("teemo", "vendor.example", Repeats())]
-    telling = Telling(desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR, ignored)
+    telling = Telling(desk.folder, desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR, ignored)
     await telling.deliver()
     assert sorted(state for state, *_ in await desk.states()) == ["delivered", "pending"]
     assert "its acknowledgement was given before" in [answer for *_, answer in await desk.states()]
@@ -412,7 +415,7 @@ async def test_a_recipient_whose_answer_breaks_us_keeps_nobody_else_from_being_t
     await desk.erase()
     with listener() as (url, arrived):
         ways = [DeliveryWay("teemo", "vendor.example", Breaks()), DeliveryWay("matching", url, Post(Courier(LOOPBACK)))]
-        telling = Telling(desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR, ignored)
+        telling = Telling(desk.folder, desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR, ignored)
         async with telling.running():
             with anyio.fail_after(60):
                 while ("pending", 1, "KeyError") not in await desk.states():
@@ -437,7 +440,7 @@ async def test_a_fault_of_ours_about_one_recipient_keeps_nobody_else_from_being_
     with listener() as (url, arrived):
         carrier = Post(Courier(LOOPBACK))
         ways = [DeliveryWay(name, url, carrier, one_at_a_time=True) for name in ("teemo", "matching")]
-        telling = Telling(desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR, ignored)
+        telling = Telling(desk.folder, desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR, ignored)
         async with telling.running():
             with anyio.fail_after(60):
                 while not arrived:
@@ -445,4 +448,19 @@ async def test_a_fault_of_ours_about_one_recipient_keeps_nobody_else_from_being_
             await desk.queue("matching")
             with anyio.fail_after(60):
                 while len(arrived) < 2:
+                    await anyio.sleep(0.02)
+
+
+async def test_of_several_processes_one_tells_and_where_it_ends_the_next(desk, looks_often):
+    await desk.erase()
+    with listener() as (url, arrived):
+        another = locked(desk.folder / telling_room.LOCK, wait=False)
+        await asyncio.to_thread(another.__enter__)
+        telling = desk.telling(teemo=url)
+        async with telling.running():
+            await anyio.sleep(0.5)  # several looks
+            assert arrived == []
+            await asyncio.to_thread(another.__exit__, None, None, None)
+            with anyio.fail_after(60):
+                while not arrived:
                     await anyio.sleep(0.02)

@@ -14,8 +14,24 @@ pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
+class Purse:
+    """What the ledger's file counts, in memory."""
+
+    def __init__(self, a_day):
+        self.a_day, self.days = a_day, {}
+
+    async def spend(self, day, price):
+        spent, refused = self.spent(day)
+        may = spent + price <= self.a_day
+        self.days[day] = (spent + price, refused) if may else (spent, refused + 1)
+        return may
+
+    def spent(self, day):
+        return self.days.get(day, (0, 0))
+
+
 async def send(url):
-    texts = TextMessages(url, SECRETS, lambda: AT, {"US": 1}, 100)
+    texts = TextMessages(url, SECRETS, lambda: AT, {"US": 1}, Purse(100))
     try:
         return await texts.send(phone(1), Letter("Your code", "Your code: 1234 5678", "en"))
     finally:
@@ -40,7 +56,7 @@ async def test_a_sender_that_does_not_take_it_did_not_send_it():
 async def test_no_text_goes_to_a_country_that_has_no_price(number):
     """+1 876 is Jamaica."""
     with listener() as (url, arrived):
-        texts = TextMessages(url, SECRETS, lambda: AT, {"US": 1}, 100)
+        texts = TextMessages(url, SECRETS, lambda: AT, {"US": 1}, Purse(100))
         assert not await texts.send(number, Letter("Your code", "1234", "en"))
         assert texts.alarms() == []
         await texts.close()
@@ -50,7 +66,7 @@ async def test_no_text_goes_to_a_country_that_has_no_price(number):
 async def test_texts_cost_no_more_than_a_day_may_and_somebody_is_told_before():
     day = [AT]
     with listener() as (url, arrived):
-        texts = TextMessages(url, SECRETS, lambda: day[0], {"US": 10}, 50)
+        texts = TextMessages(url, SECRETS, lambda: day[0], {"US": 10}, Purse(50))
         sent = []
         for _ in range(6):
             sent.append((await texts.send(phone(1), Letter("Your code", "1234", "en")), bool(texts.alarms())))

@@ -47,6 +47,16 @@ def test_whoever_comes_while_another_is_there_has_no_doubt_and_the_last_one_take
     assert (folder / NAME).read_bytes() == b""
 
 
+def test_whoever_comes_while_the_first_one_reads_every_page_reads_them_too(folder):
+    kill_one(folder)
+    with marked_while_open(folder) as first:
+        with marked_while_open(folder) as second:
+            assert (first.doubtful, second.doubtful) == (True, True)
+            second.settled()
+        with marked_while_open(folder) as third:
+            assert not third.doubtful, "somebody has read them"
+
+
 def test_an_error_within_is_no_crash(folder):
     with pytest.raises(LookupError), marked_while_open(folder):
         raise LookupError

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from support.people import email, named
 
+from gateway import disk
+from gateway.disk import locked
 from gateway.keys import secret_files
 from gateway.ledger.emergency import Emergency, KeptRequest
 from gateway.ledger.entry import Notice
@@ -41,6 +43,18 @@ def request_of(house):
 
 def requests(file):
     return [kept for _, kept in file.read().requests]
+
+
+def test_a_process_that_was_stopped_over_the_file_holds_nobody_up_for_ever(file, request_of, monkeypatch):
+    monkeypatch.setattr(disk, "LOCK_SECONDS", 0.01)
+    file.keep(request_of(1))
+    with locked(file.path):
+        with pytest.raises(StoreUnavailable):
+            file.keep(request_of(2))
+        with pytest.raises(BlockingIOError):
+            file.read()
+    file.keep(request_of(3))
+    assert len(requests(file)) == 2
 
 
 def test_what_was_kept_is_read_back_as_it_was(file, request_of):

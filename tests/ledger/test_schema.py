@@ -1,10 +1,13 @@
 import contextlib
 import sqlite3
+import threading
+import time
 
 import pytest
 from support import inside
 
 from gateway.app import composition, maintenance
+from gateway.disk import locked
 from gateway.keys import secret_files
 from gateway.keys.person_keys import Vault
 from gateway.ledger import replay, schema
@@ -332,3 +335,28 @@ def test_the_links_of_a_ledger_from_before_ends_were_kept_have_theirs_where_an_e
     with contextlib.closing(schema.open_to_read(tmp_path / "data")) as db:
         ended = dict(db.execute("SELECT identifier, ended FROM link"))
     assert ended == {key("l"): None, key("e"): 4, key("f"): None, key("r"): 6}
+
+
+def test_whoever_waits_for_the_writers_lock_is_next(folder):
+    """However fast the one that has it asks for it again: what a flood did to another process's one opt-out."""
+    order, waits = [], threading.Thread(target=lambda: take(folder, order, "who waited"))
+    with schema.held(folder):
+        waits.start()
+        while is_free(folder / f"{schema.FILE}.next"):
+            time.sleep(0.001)
+    take(folder, order, "who had it")
+    waits.join()
+    assert order == ["who waited", "who had it"]
+
+
+def take(folder, order, name):
+    with schema.held(folder):
+        order.append(name)
+
+
+def is_free(path):
+    try:
+        with locked(path, wait=False):
+            return True
+    except BlockingIOError:
+        return False

@@ -9,7 +9,9 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import disk
 from gateway.cli.root import group
+from gateway.disk import locked
 from gateway.web.site import hosts
 from gateway.web.site.header_fields import delivery_policy
 from gateway.web.site.hosts import MOST, MOST_NEW_AN_HOUR, HostSeen, Inventory, readable, registered
@@ -87,6 +89,16 @@ def test_two_processes_and_a_new_start_have_one_table(tmp_path, clock):
         "b.example.net": ("2026-03-01", "2026-03-01"),
         "c.example.net": ("2026-03-02", "2026-03-02"),
     }
+
+
+def test_a_table_that_a_stopped_process_holds_is_written_the_next_time(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr(disk, "LOCK_SECONDS", 0.01)
+    inventory = Inventory(tmp_path, clock)
+    inventory.note(["cdn.example.net"])
+    with locked(tmp_path / hosts.LOCK), pytest.raises(BlockingIOError):
+        inventory.save()
+    inventory.save()
+    assert [each.host for each in hosts.read_hosts(tmp_path)] == ["cdn.example.net"]
 
 
 def test_a_flood_of_made_up_names_neither_grows_without_end_nor_takes_the_place_of_hosts_seen_on_many_days(

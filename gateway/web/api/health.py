@@ -11,7 +11,7 @@ operator has no recipient that does.
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -32,7 +32,7 @@ from gateway.terms import DataClass, Purpose, Reason, Role
 from gateway.web.api import check_answer
 from gateway.web.shell import auth, wire
 from gateway.web.shell.edge import PUBLIC
-from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.metrics import Counted, Metrics
 from gateway.web.shell.problem import Problem
 
 PATH = "/dsrdelete.json"
@@ -179,6 +179,14 @@ class Alarming(Protocol):
     def alarms(self) -> list[str]: ...
 
 
+Others = Callable[[], Awaitable[Sequence[Counted]]]  # what other processes of this service counted
+
+
+async def nobody_else() -> Sequence[Counted]:
+    """The others of a process that serves alone."""
+    return ()
+
+
 class StateOfHost(Alarming, Protocol):
     """Who keeps what checks read. `used`: how much of its room that takes, 0 to 1."""
 
@@ -193,6 +201,7 @@ class Health:
     telling: Telling
     credentials: Credentials
     counters: Metrics
+    others: Others
     shown: list[Document]
     environment: str
     state: StateOfHost
@@ -255,9 +264,7 @@ class Health:
     async def metrics(self, _: Request) -> Response:
         self.counters.open(await self._open())
         position = self.consent.checks.position()
-        self.counters.healthy.set(position is not None)
         self.counters.state_used.set(self.state.used)
-        self.counters.keeps.set(self.consent.keeps())
         self.counters.dropped.set(len(self._dropped()))
         waiting, unread = await asyncio.to_thread(self._lines)
         self.counters.waiting.set(waiting)
@@ -266,7 +273,7 @@ class Health:
         self.counters.rehearsal(*await asyncio.to_thread(self._last_rehearsal))
         if position is not None:
             self.counters.entries.set(position)
-        return Response(self.counters.text(), media_type="text/plain; version=0.0.4")
+        return Response(self.counters.text(await self.others()), media_type="text/plain; version=0.0.4")
 
     def _lines(self) -> tuple[bool, bool]:
         return self.consent.emergency.waiting(), self.consent.emergency.unread()

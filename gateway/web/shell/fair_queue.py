@@ -3,8 +3,8 @@ puts it before its doors. Nothing is ever refused for coming often.
 
 Every sender has a little work in the writer at a time; the rest waits, and whoever waits is served one sender after the
 other (R17). Work is what a request may make the writer do: a form is one, a call as many as it may name identifiers.
-Senders are told apart by a hash under a key that lives in memory for a day and is written nowhere: no address stands in
-a log, a metric, the ledger or here.
+Senders are told apart by a hash under a key of the day, made of what lives in memory alone and is written nowhere: no
+address stands in a log, a metric, the ledger or here.
 """
 
 import asyncio
@@ -125,19 +125,22 @@ class FairQueue:
 
 
 class Sources:
-    """Names for senders, another set every day. `clock` says which day it is."""
+    """Names for senders, another set every day. `clock` says which day it is; `secret`: of all processes of a service,
+    where there are several.
+    """
 
-    def __init__(self, peers: Peers, clock: Callable[[], datetime]) -> None:
+    def __init__(self, peers: Peers, clock: Callable[[], datetime], secret: bytes = b"") -> None:
         self._peers = peers
         self._clock = clock
+        self._secret = secret or os.urandom(32)
         self._day: date | None = None
         self._key = b""
 
     def of(self, scope: Scope) -> bytes:
-        """8 bytes; equal for one IPv4 address or one IPv6 network, within a day and one process."""
+        """8 bytes; equal for one IPv4 address or one IPv6 network, within a day and one service."""
         today = self._clock().date()
         if today != self._day:
-            self._day, self._key = today, os.urandom(32)
+            self._day, self._key = today, hmac.digest(self._secret, today.isoformat().encode(), "sha256")
         return hmac.digest(self._key, _network(self._peers.sender(scope)), "sha256")[:8]
 
 

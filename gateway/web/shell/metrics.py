@@ -1,8 +1,13 @@
-"""Counters of the whole service, in Prometheus' text format. Never a person, an address or an id in a label."""
+"""Counters of the whole service, in Prometheus' text format. Never a person, an address or an id in a label.
 
-from collections.abc import Collection, Iterable
+Where several processes serve one folder, any of them answers for all: counters and histograms add up, and of a gauge
+that tells of one process the worst counts. All other gauges tell of the installation, whoever looks.
+"""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from gateway import __version__
@@ -13,6 +18,12 @@ from gateway.signals.heard import Heard
 from gateway.terms import Malformed
 
 LIVE, DRY_RUN = "live", "dry_run"
+Counted = list[Metric]  # what one process has of what adds up
+ADDED = frozenset({"counter", "histogram"})
+WORST: Mapping[str, Callable[[Iterable[float]], float]] = {
+    "gateway_ledger_fresh": min, "gateway_ledger_keeps": min, "gateway_turns_waiting": sum,
+    "gateway_app_strict_alarm": max,
+}  # fmt: skip
 
 
 class Metrics:
@@ -210,8 +221,60 @@ class Metrics:
         if outcome == DESPITE_NO:
             self._violations.labels(recipient).inc(count)
 
-    def text(self) -> bytes:
-        return generate_latest(self.registry)
+    def watch(self, fresh: Callable[[], bool], keeps: Callable[[], bool]) -> None:
+        """From now on the gauges of this process say whether checks and opt-outs are safe in it."""
+        self.healthy.set_function(fresh)
+        self.keeps.set_function(keeps)
+
+    def shared(self) -> Counted:
+        """What the others need for answering for all."""
+        return [each for each in self.registry.collect() if each.type in ADDED or each.name in WORST]
+
+    def text(self, others: Sequence[Counted] = ()) -> bytes:
+        """`others`: what other processes of the same service counted."""
+        if not others:
+            return generate_latest(self.registry)
+        joined = CollectorRegistry()
+        joined.register(_Joined([list(self.registry.collect()), *others]))
+        return generate_latest(joined)
+
+
+class _Joined(Collector):
+    """What several processes counted, as one registry."""
+
+    def __init__(self, found: Sequence[Counted]) -> None:
+        self._found = found
+
+    def collect(self) -> Iterator[Metric]:
+        yield from join_counted(self._found)
+
+
+def join_counted(found: Iterable[Counted]) -> Counted:
+    """As of one process that had done all of it."""
+    families: dict[str, Metric] = {}
+    cells: dict[str, dict[tuple[object, ...], list[Sample]]] = {}
+    for each in (family for counted in found for family in counted):
+        families.setdefault(each.name, each)
+        of = cells.setdefault(each.name, {})
+        for sample in each.samples:
+            of.setdefault((sample.name, *sorted(sample.labels.items())), []).append(sample)
+    joined = list[Metric]()
+    for name, family in families.items():
+        metric = Metric(name, family.documentation, family.type, family.unit)
+        metric.samples = [_joined_sample(name, samples) for samples in cells[name].values()]
+        joined.append(metric)
+    return joined
+
+
+def _joined_sample(family: str, samples: Sequence[Sample]) -> Sample:
+    first = samples[0]
+    how = min if first.name.endswith("_created") else WORST.get(family, sum)
+    return first if len(samples) == 1 else first._replace(value=how([each.value for each in samples]))
+
+
+def without_gauges(counted: Counted) -> Counted:
+    """What stays of a process that is gone."""
+    return [each for each in counted if each.type in ADDED]
 
 
 def _totals(counter: Counter) -> list[Sample]:
