@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PRIVATE = 0o600
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 LOCK_SECONDS, LOCK_PAUSE = 5.0, 0.002  # of a file that another process has: one that is stopped holds up nobody longer
 LONG = 1000  # pages, about 4 MB: then a log is worth emptying
@@ -197,3 +198,8 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def boot_id() -> bytes:
+    """The kernel's, 16 bytes; another one after each boot."""
+    return bytes.fromhex(BOOT.read_text(encoding="utf-8").strip().replace("-", ""))

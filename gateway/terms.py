@@ -305,7 +305,7 @@ WORDS: dict[str, str] = {
     ),
     "event": "The random id of an entry, by which a caller asks for its receipt.",
     "evidence": "A day's counts, outages and what was in force, as an entry, to show that it was working.",
-    "feed": "The stream of changed rows that a replica follows.",
+    "feed": "The stream of changed rows and edges that a replica follows.",
     "floor": "The age under which the operator shares nothing; of the house, how many rooms lie below a room.",
     "fold": "To make a standing from the entries about it, one after the other.",
     "frontier": "The few hashes of the tree that the next entry needs.",
@@ -342,7 +342,6 @@ WORDS: dict[str, str] = {
     "made-up": "Of people in rehearsals and tests: they are nobody, and no real recipient hears of them.",
     "mailbox": "All spellings of an address that reach one inbox, as at gmail.com: a no in one is a no in each.",
     "mark": "A short sign in an entry of the installation of an app that said it.",
-    "mirror": "The standings in memory that a replica answers from.",
     "name": (
         "A further form of the same identifier, such as a digest: what holds for one holds for all its exact names."
     ),
@@ -383,7 +382,6 @@ WORDS: dict[str, str] = {
     "replay": "To make standings again from the log by the rules of writing, as they were or for comparison.",
     "replica": "A process beside an ad server that answers checks from a copy of the standings.",
     "restate": "To say a choice again in a new entry before the old one's body is pruned.",
-    "revision": "The number of the last change of any standing, by which replicas say how far they are.",
     "room": "A package of the code, which knows only rooms on floors below it.",
     "row": "One person's data in a share, as a line of JSON; in the tables of the ledger, a row as in any table.",
     "screen": "One version of a page that asks for a yes, logged, so that all that was said on it can be voided.",

@@ -18,10 +18,10 @@ from support.people import GAID, email, gaid, named, phone
 from gateway.app import maintenance
 from gateway.app.composition import migrate
 from gateway.app.service import in_front_of
+from gateway.choice.standing import Stale
 from gateway.ledger import links, records, schema
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.subjects import Choice, milliseconds
-from gateway.mirror.lookup import Stale
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Purpose
 
 pytestmark = pytest.mark.anyio

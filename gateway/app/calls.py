@@ -384,7 +384,8 @@ def _copied() -> Described:
     of_a_stream = "it and `after`; of a stream of events alone, and none from whoever keeps an export"
     whole = [_named(name, "query", Annotated[int, Meta(ge=0)]) for name in ("after", "limit")]
     changes = described(
-        "What changed of the standings; after=0 begins with all of them",
+        "What changed of the standings; after=0 brings all of them. An enrolled replica gets rows and edges of the"
+        " state instead (`gateway help replica`)",
         {"200": ("a change a line (`Change`)", wire.NDJSON, STREAM)},
         parameters=(*whole, _tagged(of_a_stream, required=False)), errors=("400", "401", "403", "410", "503"),
     )  # fmt: skip

@@ -69,7 +69,6 @@ from gateway.ledger.table import StandingTable
 from gateway.ledger.verify import VerifyReport
 from gateway.ledger.watch import FileMoved, FileWatch, boot_seconds
 from gateway.ledger.writer import Writer
-from gateway.mirror.lookup import Lookup
 from gateway.settings.load import ACCOUNT_BACKEND, Settings
 from gateway.settings.option_tree import SettingsRefused
 from gateway.signals import cmp_cookies, industry_cookies
@@ -87,7 +86,7 @@ def leases(store: Store, settings: Settings) -> contextlib.closing[Leases]:
 
 def looked_up(
     stack: contextlib.ExitStack, store: Store, keeper: StateKeeper, watch: FileWatch, writer: Writer, clock: Clock
-) -> Lookup:
+) -> StateLookup:
     """What checks read: the state, once the writer has compared it with its log."""
     writer.begun.wait()
     facts = stack.enter_context(contextlib.closing(StandingTable(store, watch)))

@@ -31,19 +31,20 @@ from gateway.consent.check import Ask, Checked, Checks
 from gateway.consent.decisions import Decisions, Stands
 from gateway.consent.people import People
 from gateway.delivery.outgoing import AS_IT_IS, authorities
+from gateway.disk import boot_id
 from gateway.keys import seals
 from gateway.keys.api_keys import Credentials
 from gateway.keys.seals import Enrolment
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.watch import boot_seconds, log
-from gateway.mirror.lookup import MirrorLookup
-from gateway.mirror.memory_map import MapRefused, boot_id
 from gateway.replica.feed import Feed, Tags
 from gateway.replica.follower import Follower
 from gateway.replica.recording import Recording, Wait, at_once
 from gateway.replica.spool import HandingOver, ReplicaSpool
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
+from gateway.state.environment import StateRefused
+from gateway.state.lookup import StateLookup
 from gateway.web.api.check_answer import Answering
 from gateway.web.api.health import itself, live
 from gateway.web.api.inside import AnyThread
@@ -53,6 +54,16 @@ from gateway.web.shell.lifespan import Service
 from gateway.web.shell.metrics import Metrics
 
 EVERYWHERE = frozenset({INTERNAL, METRICS})
+
+
+class NoEntries:
+    """What a replica knows of the log's entries: nothing, so that its answers name none."""
+
+    def event(self, _: int) -> None:
+        return None
+
+    def began(self, _: bytes) -> None:
+        return None
 
 
 class Copy:
@@ -73,9 +84,9 @@ class Copy:
         self.clock = clock
         self.recipients: Mapping[str, Recipient] = settings.registry(dev=dev)
         self._window = timedelta(milliseconds=settings.share.send_window_ms)
-        peppers, size = enrolled.peppers, settings.replicas.map_mib * 2**20
-        self.follower = Follower(folder, feed, len(peppers), boot_clock, size=size, tell=tell)
-        lookup = MirrorLookup(self.follower, self.follower.fresh, clock, len(peppers))
+        peppers = enrolled.peppers
+        self.follower = Follower(folder, feed, len(peppers), boot_clock, tell=tell)
+        lookup = StateLookup(self.follower.moment, self.follower, clock, NoEntries())
         people = People(
             _secrets(peppers), clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries
         )
@@ -94,9 +105,8 @@ class Copy:
 
     def place(self) -> tuple[int, str]:
         """How many entries of which log are known here, whether or not that may be answered from."""
-        with contextlib.suppress(MapRefused):
-            head = self.follower.current().head()
-            return head.size, head.log
+        with contextlib.suppress(StateRefused), self.follower.moment() as moment:
+            return moment.head.entries, moment.head.log.partition(" ")[0]
         return 0, ""
 
 

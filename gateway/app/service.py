@@ -289,7 +289,7 @@ class Doors:
 
     def _copies(self, credentials: Credentials) -> list[Route]:
         """For replicas: what changed, until when they may answer, and what they answered."""
-        door = ChangesDoor(self.house.consent, credentials, self.house.writer, self._tags)
+        door = ChangesDoor(self.house.consent, credentials, self.house.writer, self.house.keeper.moment, self._tags)
         batches = BatchesDoor(self.house.disclosing.handed_over, credentials)
         return [
             Route("/v1/changes", door.get),

@@ -32,7 +32,7 @@ LOOKS_EVERY = 1.0  # seconds; so long a killed reader's pages stay
 FOLDS = 15_000  # records a second (tests/bench/state_bench.py: 58 to 67 us each)
 SLICES = 3  # of upkeep.SLICE records, for which an opt-out may wait: a second
 AT_ONCE = 20_000  # rows of a log whose state a start makes before anything else: a second or two
-CATCHES_UP, PAUSE = 0.3, 0.005  # seconds that another process may be between its commit and its last step
+CATCHES_UP, PAUSE = 1.0, 0.005  # seconds that a writer may be between commit and fold; the proof before lasts longer
 HALF = 0.5  # of what the disk has room for: somebody should look at it
 UNCOPIED = (
     "no copy of the state could be made ({why}): until there is one a start after a power cut folds the whole ledger,"
@@ -77,7 +77,7 @@ class StateKeeper:
         self.state, self._at_once = state, at_once
         self._slices = None if at_once is None else SLICES
         self._store, self._tell, self._clock = store, tell, clock
-        self._doubtful, self._begun = True, False
+        self._doubtful, self._begun, self._tidies = True, False, False
         self.why, self._uncopied, self.used = "", "", 0.0
         self._looks_at = self._copies_at = self._tidies_at = clock()
         self._stop = threading.Event()
@@ -116,6 +116,9 @@ class StateKeeper:
         forget_deletes(db)
         self._doubtful, self._begun = False, True
         self._say("")
+        if self._tidies:
+            self._tidies = False
+            self._tidy()
 
     def wants(self, db: sqlite3.Connection | None) -> bool:
         """Whether it is to be kept although nobody writes: another process ended before it had, or one was made."""
@@ -127,7 +130,7 @@ class StateKeeper:
             return True  # whatever it was that had the writer let it go, somebody has to look
         if self._follows(db):
             self._copy_or_tidy(now)
-            return self.state.waits
+            return self.state.waits or self._tidies
         self._make()
         return self._busy is None
 
@@ -205,6 +208,8 @@ class StateKeeper:
             with self._store.held(), self._log() as log:
                 self._prove_ours(log)
                 making, rows = self.state.wanted(log), log.head // PLACES
+                if making is Making.COMPACT:
+                    self.state.forget_gone()
             most = self._at_once if making is Making.ANEW else AT_ONCE
             if making is not None and begins and (most is None or rows <= most):
                 self._prepare(making)
@@ -250,10 +255,18 @@ class StateKeeper:
         """Beside. Whatever goes wrong, neither the writer nor an answer hears of it."""
         try:
             if now >= self._tidies_at and self.state.left():
-                self._in_a_thread(lambda: self._prepared(Making.COMPACT))
+                self._tidies = self._busy is None
             elif now >= self._copies_at:
                 self._copy_where_due(now)
         except Exception as error:  # noqa: BLE001 - as it says
+            self._say_uncopied(str(error))
+
+    def _tidy(self) -> None:
+        """Under the writers' lock."""
+        try:
+            self.state.forget_gone()
+            self._in_a_thread(lambda: self._prepared(Making.COMPACT))
+        except Exception as error:  # noqa: BLE001 - as above
             self._say_uncopied(str(error))
 
     def _copy_where_due(self, now: float) -> None:

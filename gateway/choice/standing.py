@@ -44,6 +44,18 @@ def _out_bits(purposes: frozenset[Purpose]) -> int:
     return sum(OUT << SHIFT[purpose] for purpose in purposes)
 
 
+class LookupRefused(Exception):
+    """No answer that may be trusted. The verdict is deny."""
+
+
+class Stale(LookupRefused):
+    """Nobody has proved lately that what is read is what is being written."""
+
+
+class RowUnreadable(LookupRefused):
+    """The ledger cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """One identifier's row. `linked`: some account is known for it (or it is one). `granted`: it has opt-ins that

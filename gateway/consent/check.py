@@ -21,7 +21,7 @@ from gateway.choice.question import DENIED, NAMED, Grant, Naming, Office, Questi
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import youngest
 from gateway.choice.rules.never import below_floor
-from gateway.choice.standing import Standing, out_bits, unnumbered
+from gateway.choice.standing import LookupRefused, Stale, Standing, out_bits, unnumbered
 from gateway.choice.verdict import Step, decide, deny_all, explain, numbered
 from gateway.consent.people import OF_A_PHONE, Named, People, Said
 from gateway.consent.places import FOREIGN, Places
@@ -29,11 +29,12 @@ from gateway.consent.site import NOTHING_SAID, Site, Word, outcome_of, said_of, 
 from gateway.consent.tokens import DeviceToken
 from gateway.ledger.evidence import HeldThen
 from gateway.ledger.subjects import Subject
-from gateway.mirror.lookup import Lookup, LookupRefused, Reached, Seen, Stale, earliest
 from gateway.signals import hear
 from gateway.signals.device import GDPR_APPLIES
 from gateway.signals.hear import SHIPPED, Hearing
 from gateway.signals.heard import Heard
+from gateway.state.lookup import Seen, StateLookup, earliest
+from gateway.state.transactions import Reached
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose, Reason
 
 
@@ -141,7 +142,7 @@ class Checks:
 
     def __init__(
         self,
-        lookup: Lookup,
+        lookup: StateLookup,
         people: People,
         office: Callable[[], Office],
         recipients: Mapping[str, Recipient],

@@ -39,7 +39,7 @@ from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction, Writer
-from gateway.mirror.lookup import Reached
+from gateway.state.transactions import Reached
 from gateway.terms import Answer, DataClass, Reason, Role
 
 SECONDS = 0.002  # of work between two looks at other callers

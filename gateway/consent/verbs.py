@@ -23,6 +23,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from gateway.choice.recipient import Recipient
+from gateway.choice.standing import LookupRefused
 from gateway.consent import still_out as still_out_of
 from gateway.consent import tokens as asked_of
 from gateway.consent.check import Ask, Checked, Checks, Explained, Then
@@ -34,7 +35,6 @@ from gateway.keys.secret_files import Secrets
 from gateway.ledger import (
     access,
     ages,
-    changes,
     device_states,
     documents,
     erasure,
@@ -51,13 +51,13 @@ from gateway.ledger.emergency import request_answer as answer_of
 from gateway.ledger.entry import Notice, b64
 from gateway.ledger.errors import NothingKept, StoreUnavailable
 from gateway.ledger.leases import Leases
+from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.receipt import Opening
 from gateway.ledger.records import TIGHTENS
 from gateway.ledger.replay import Rebuilt
 from gateway.ledger.subjects import Choice, Subject, Written, every_reading, milliseconds
 from gateway.ledger.writer import Transaction, Writer
-from gateway.mirror.lookup import LookupRefused
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Purpose, Told
 
@@ -204,18 +204,18 @@ class Consent:
 
         def job(tx: Transaction) -> tuple[bytes, bool, dict[Purpose, int], int]:
             answer, replayed = idempotency.once(tx, kept.repeat, milliseconds(choice.at), lambda: act(tx))
-            return answer, replayed, still_out_of.last_out(tx, subjects), changes.revision(tx.db)
+            return answer, replayed, still_out_of.last_out(tx, subjects), LedgerLog(tx.db).head
 
         if choice.kind in TIGHTENS:
             await self._counted(COUNT_SECONDS)
         try:
-            answer, replayed, out_at, revision = await self._writer.commit(job)
+            answer, replayed, out_at, position = await self._writer.commit(job)
         except NothingKept:
             if allow or choice.kind not in TIGHTENS:
                 raise
             return await self._keep(kept)
         accepted = self.clock()
-        after = await self.leases.settled(revision) if settle else self.leases.longest(revision)
+        after = await self.leases.settled(position) if settle else self.leases.longest(position)
         effective = accepted + timedelta(seconds=after) + self.effective_within
         chosen = self._chosen(json.loads(answer), replayed, subjects, choice, out_at, (accepted, effective))
         return chosen if replayed else replace(chosen, openings=tuple(openings))

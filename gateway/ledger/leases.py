@@ -13,17 +13,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gateway.ledger import changes
+from gateway.disk import boot_id
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.store import Store
 from gateway.ledger.writer import Transaction
-from gateway.mirror.memory_map import boot_id
 
 HOLDERS = 64
 LATE = 0.5  # seconds; with the term and the send window less than a term and a second (R17)
 MISSED = 3  # terms after the end of its lease that make a replica a dropped one
 FORGOTTEN = 86_400_000  # milliseconds after which nobody is told of a dropped one any more
 LOOKS = 0.005  # seconds between two looks at who has applied what
+HELD = "SELECT boot, until, due, due_at, applied FROM lease WHERE holder = ?"
 LIVE = "SELECT holder, name, boot, until, applied FROM lease"
 
 
@@ -32,7 +33,7 @@ class TooManyHolders(Exception):
 
 
 class Renewal(NamedTuple):
-    """What a replica asks. `applied`: it has every change up to this revision."""
+    """What a replica asks. `applied`: the position up to which it has every change."""
 
     holder: str
     name: str
@@ -40,11 +41,13 @@ class Renewal(NamedTuple):
 
 
 class Granted(NamedTuple):
-    """`seconds`: for how long from the asking; 0: not at all, for it has to catch up first."""
+    """`seconds`: for how long from the asking; 0: not at all, for it has to catch up first. `position`: of the
+    ledger as states of hosts follow it (`ledger_log`).
+    """
 
     seconds: float
-    revision: int
     position: int
+    entries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +75,22 @@ class Leases:
     def renew(self, tx: Transaction, asked: Renewal) -> Granted:
         """In the writer's transaction. Raises `TooManyHolders`."""
         now, term = self._milliseconds(), int(self.terms.seconds * 1000)
-        revision = changes.revision(tx.db)
+        position = LedgerLog(tx.db).head
         if not self.terms.leases:
-            return Granted(self.terms.seconds, revision, tx.size)
+            return Granted(self.terms.seconds, position, tx.size)
         tx.db.execute("DELETE FROM lease WHERE boot = ? AND until < ?", (self._boot, now - FORGOTTEN))
-        row = tx.db.execute("SELECT boot, until, due, due_at FROM lease WHERE holder = ?", (asked.holder,)).fetchone()
+        row = tx.db.execute(HELD, (asked.holder,)).fetchone()
         held = row if row and row[0] == self._boot else None
         if held is None and self._count(tx, now) >= HOLDERS:
             raise TooManyHolders
-        until = self._until(held, asked.applied, revision, now, term)
+        until = self._until(held, asked.applied, position, now, term)
         if until is None:
             tx.db.execute("UPDATE lease SET applied = ? WHERE holder = ?", (asked.applied, asked.holder))
-            if held is None:
-                self._put(tx, asked, now, revision, now)
-            return Granted(0.0, revision, tx.size)
-        self._put(tx, asked, until, revision, now)
-        return Granted((until - now) / 1000, revision, tx.size)
+            if held is None or (held[1] <= now and asked.applied > held[4]):  # it comes, and is waited for from now on
+                self._put(tx, asked, now + int(LATE * 1000), position, now)
+            return Granted(0.0, position, tx.size)
+        self._put(tx, asked, until, position, now)
+        return Granted((until - now) / 1000, position, tx.size)
 
     def leave(self, tx: Transaction, holder: str) -> None:
         """A replica that answers nobody any more."""
@@ -103,30 +106,30 @@ class Leases:
         """How many may answer now."""
         return sum(1 for _, _, boot, until, _ in self._read() if self._ends(boot, until) > self._clock())
 
-    def longest(self, revision: int) -> float:
-        """Within how many seconds at most nobody answers from before a revision any more; 0: nobody does."""
+    def longest(self, position: int) -> float:
+        """Within how many seconds at most nobody answers from before a position any more; 0: nobody does."""
         bound = self.terms.seconds + (LATE if self.terms.leases else 0.0)
         if not self.terms.leases:
             return bound
         try:
-            return bound if self._behind(revision) > 0 else 0.0
+            return bound if self._behind(position) > 0 else 0.0
         except (sqlite3.Error, LedgerRefused):
             return bound
 
-    def revision(self) -> int:
-        """The number of the last change, as anybody who reads the ledger now sees it."""
-        return changes.revision(self._reader())
+    def position(self) -> int:
+        """How far the ledger goes, as anybody who reads it now sees it."""
+        return LedgerLog(self._reader()).head
 
-    async def settled(self, revision: int) -> float:
-        """Waits until whoever held a lease has that revision or holds none any more; how many seconds that took.
+    async def settled(self, position: int) -> float:
+        """Waits until whoever held a lease has that position or holds none any more; how many seconds that took.
         Without leases nothing is waited for: what is returned is the bound.
         """
-        longest, began = self.longest(revision), self._clock()
+        longest, began = self.longest(position), self._clock()
         if not longest or not self.terms.leases:
             return longest
         while (left := began + longest - self._clock()) > 0:
             with contextlib.suppress(sqlite3.Error, LedgerRefused):
-                behind = self._behind(revision)
+                behind = self._behind(position)
                 if behind <= 0:
                     break
                 left = min(left, behind)
@@ -137,7 +140,7 @@ class Leases:
         """Whether within so many seconds nobody answers from before this moment any more."""
         try:
             async with asyncio.timeout(seconds):
-                await self.settled(self.revision())
+                await self.settled(self.position())
         except (TimeoutError, sqlite3.Error, LedgerRefused):
             return False
         return True
@@ -153,31 +156,31 @@ class Leases:
             self._db = None
 
     def _until(
-        self, held: tuple[bytes, int, int, int] | None, applied: int, revision: int, now: int, term: int
+        self, held: tuple[bytes, int, int, int, int] | None, applied: int, position: int, now: int, term: int
     ) -> int | None:
         """When a lease ends that is renewed now; None: it is not."""
-        if applied > revision:  # it knows another ledger's changes
+        if applied > position:  # it knows another ledger's changes
             return None
-        if applied == revision:
+        if applied == position:
             return now + term
         if held is None or held[1] <= now or applied < held[2]:  # whoever holds none was waited for by nobody
             return None
         return min(now + term, held[3] + term + int(LATE * 1000))
 
-    def _put(self, tx: Transaction, asked: Renewal, until: int, revision: int, now: int) -> None:
+    def _put(self, tx: Transaction, asked: Renewal, until: int, position: int, now: int) -> None:
         tx.db.execute(
             "INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (asked.holder, asked.name, self._boot, until, asked.applied, revision, now),
+            (asked.holder, asked.name, self._boot, until, asked.applied, position, now),
         )
 
     def _count(self, tx: Transaction, now: int) -> int:
         sql = "SELECT count(*) FROM lease WHERE boot = ? AND until + ? >= ?"
         return int(tx.db.execute(sql, (self._boot, int(MISSED * self.terms.seconds * 1000), now)).fetchone()[0])
 
-    def _behind(self, revision: int) -> float:
-        """For how many seconds more somebody may answer who has not got a revision."""
+    def _behind(self, position: int) -> float:
+        """For how many seconds more somebody may answer who has not got a position."""
         now = self._clock()
-        return max((self._ends(row[2], row[3]) - now for row in self._read() if row[4] < revision), default=0.0)
+        return max((self._ends(row[2], row[3]) - now for row in self._read() if row[4] < position), default=0.0)
 
     def _ends(self, boot: bytes, until: int) -> float:
         """Of a lease from before a boot nobody knows the end: a full term from our own start."""

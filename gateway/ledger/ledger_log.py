@@ -9,11 +9,12 @@ different ways each has drawn its own.
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from hashlib import sha256
 
 from gateway.fold.record import Record
 from gateway.ledger import log_records
+from gateway.ledger.happenings import rows_of
 from gateway.ledger.log_records import PlacedRecord
 
 CHUNK = 2048  # rows of the table that are read at once
@@ -23,6 +24,7 @@ NAME = "SELECT origin || ' ' || hex(ledger), peppers, (SELECT coalesce(max(place
 ROWS = "SELECT place, told, of FROM record WHERE place >= ? ORDER BY place LIMIT ?"
 BEFORE = "SELECT of + 1 FROM record WHERE told = 'entry' AND place < ? ORDER BY place DESC LIMIT 1"
 CHANGES = "SELECT place, told, of FROM record WHERE place >= ? AND told IN ('changed', 'kept', 'gone')"
+MADE = "SELECT place, at FROM record r JOIN detail d ON d.seq = r.of WHERE place IN ({marks}) AND told = 'entry'"
 # The tables that records are read from, each with the columns that say whom a row is about.
 ABOUT = {
     "detail": "OLD.key, NULL", "name": "OLD.alias, OLD.canonical", "looser_name": "OLD.alias, OLD.canonical",
@@ -60,6 +62,14 @@ class LedgerLog:
         place, number = divmod(position, PLACES)
         row = self._db.execute(BEFORE, (place + (number > 0),)).fetchone()
         return int(row[0]) if row else 0
+
+    def times(self, positions: Collection[int]) -> dict[int, int]:
+        """When the entry was made, in Unix milliseconds, that the record before each position tells; of those that
+        tell one.
+        """
+        before = {each: (each - 1) // PLACES for each in positions}
+        made = dict(rows_of(self._db, MADE, {*before.values()}))
+        return {position: made[place] for position, place in before.items() if place in made}
 
     def read(self, after: int) -> Iterator[tuple[int, Record]]:
         """Each with the position behind it."""

@@ -47,7 +47,6 @@ KEY_COLUMNS = (
     ("kept_age", "key"),
     ("kept_told", "key"),
     ("suppression", "key"),
-    ("change", "key"),
     ("held", "named"),
     ("held_key", "key"),
     ("informed", "named"),

@@ -10,12 +10,11 @@ from functools import lru_cache
 from typing import Any
 
 from gateway.choice.question import Grant
-from gateway.choice.standing import Standing
+from gateway.choice.standing import RowUnreadable, Stale, Standing
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.store import Store
 from gateway.ledger.watch import FileWatch
-from gateway.mirror.lookup import RowUnreadable, Stale
 from gateway.terms import DataClass, GrantKind, Purpose
 
 NOTHING_HELD: frozenset[str] = frozenset()

@@ -1,8 +1,9 @@
 """What the gateway tells a replica, over HTTP: pieces of the feed, and leases, each under a tag. The replica's follower
 asks here; `web.api.feed` makes the same tags.
 
-A piece is whole or is not there: rows are handed on at the `head` event that says up to where all was sent, and only
-where its tag shows that the gateway sent these, in this order.
+What comes are rows and edges as they lie in the gateway's state. A piece is whole or is not there: they are handed on
+at the `head` event that says up to where all was sent, and only where its tag shows that the gateway sent these, in
+this order.
 
 The feed may go over plain http inside a network, and whoever changes, drops, repeats or reorders what is on it would
 make a replica allow for ever (R1). So each asking carries a challenge of its own and a tag, each answer a tag over that
@@ -13,20 +14,21 @@ lease.
 import hashlib
 import hmac
 import secrets
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 import orjson
 
-from gateway.mirror.memory_map import KEY_BYTES
-from gateway.mirror.row import NotARow, check
+from gateway.state.changes import EDGE_BYTES
+from gateway.state.packed_rows import NotAState, StateHead, unpack_head
+from gateway.state.transactions import KEY_BYTES
 
 LABEL = b"feed/1\x00"
 HEADER = "Gateway-Feed"  # CHALLENGE.TAG
-HEAD = ("more", "seq", "position", "log", "peppers")
+HEAD = ("more", "seq", "position", "log", "peppers", "state")
 GRANT = ("granted", "seconds", "leases", "term", "seq", "position", "log", "peppers")
 CHALLENGE = 32  # hex digits
 
@@ -38,16 +40,16 @@ class Tags:
         self._key = hmac.digest(key, LABEL, "sha256")
 
     def follows(self, challenge: str, after: int) -> str:
-        """Of an asking for the feed from a revision on."""
+        """Of an asking for the feed from a seq on."""
         return self._tag("follows", challenge, after)
 
     def piece(self, challenge: str, after: int, number: int, lines: bytes, head: Mapping[str, Any]) -> str:
         """Of the piece of that number (from 1) of a stream. `lines`: the digest of its changes (`Lines`)."""
-        return self._tag("piece", challenge, after, number, lines.hex(), *(head[name] for name in HEAD))
+        return self._tag("piece", challenge, after, number, lines.hex(), *(head.get(name) for name in HEAD))
 
-    def renews(self, challenge: str, holder: str, applied: int, log: str, *, leave: bool) -> str:
+    def renews(self, challenge: str, holder: str, applied: int, log: str, root: str = "", *, leave: bool) -> str:
         """Of an asking for a lease, or of giving it up."""
-        return self._tag("renews", challenge, holder, applied, log, leave)
+        return self._tag("renews", challenge, holder, applied, log, root, leave)
 
     def grant(self, challenge: str, told: Mapping[str, Any]) -> str:
         """Of the answer to an asking for a lease."""
@@ -93,7 +95,7 @@ def holds(stated: object, expected: str) -> bool:
 
 
 SILENCE = 3.0  # seconds without a beat (there is one each second) after which a stream counts as cut
-LONGEST = 2**20  # bytes of a line; a row has some hundreds
+LONGEST = 2**24  # bytes of a line; a row has some hundreds, an account of thousands as many keys
 DATA = b"data: "
 STREAM = "text/event-stream"
 BEGIN_ANEW = 410
@@ -112,14 +114,21 @@ class FeedRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Rows as a map keeps them. Whoever has applied it has all up to `seq`; `more`: there is more already."""
+    """What lies in some places, None where nothing does any more. Whoever has applied it has all up to `head`'s
+    position; `more`: there is more already.
+    """
 
-    rows: dict[bytes, bytes]
-    seq: int
-    position: int
-    log: str
-    peppers: int
+    places: dict[bytes, bytes | None]
+    head: StateHead
     more: bool
+
+
+class Applied(NamedTuple):
+    """How far a replica's copy is: a position of a log, and the log's root there; nothing at first."""
+
+    position: int = 0
+    log: str = ""
+    root: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,23 +149,30 @@ class Feed:
     key: str = field(repr=False)
     tags: Tags = field(repr=False)
 
-    def pieces(self, after: int) -> Iterator[Piece]:
-        """As they come, until the stream ends. Raises `Gone`, `FeedRefused`."""
+    def pieces(self, after: int, root: bytes) -> Iterator[Piece]:
+        """As they come, until the stream ends. `root`: of the log at `after`, as far as that is known. Raises `Gone`,
+        `FeedRefused`.
+        """
         challenge = fresh()
         headers = {**self._headers(challenge, self.tags.follows(challenge, after)), "Accept": STREAM}
         try:
             with self.client.stream(
-                "GET", "/v1/changes", params={"after": str(after)}, headers=headers, timeout=SILENCE
+                "GET",
+                "/v1/changes",
+                params={"after": str(after), "root": root.hex()},
+                headers=headers,
+                timeout=SILENCE,
             ) as answer:
                 _expect(answer)
                 yield from self._pieces(_lines(answer.iter_raw()), challenge, after)
         except httpx2.HTTPError as error:
             raise FeedRefused(type(error).__name__) from error
 
-    def renew(self, holder: str, applied: int, log: str, seconds: float) -> LeaseAnswer:
+    def renew(self, holder: str, applied: Applied, seconds: float) -> LeaseAnswer:
         """Raises `Gone`, `FeedRefused`."""
         challenge = fresh()
-        told = self._post({"holder": holder, "applied": applied, "log": log}, challenge, seconds)
+        asked = {"holder": holder, "applied": applied.position, "log": applied.log, "root": applied.root.hex()}
+        told = self._post(asked, challenge, seconds)
         if not isinstance(told, dict) or not holds(told.get("tag"), self.tags.grant(challenge, told)):
             raise FeedRefused(FORGED)
         try:
@@ -170,7 +186,8 @@ class Feed:
 
     def _post(self, body: dict[str, Any], challenge: str, seconds: float) -> Any:
         leave = bool(body.get("leave"))
-        tag = self.tags.renews(challenge, body["holder"], body["applied"], body["log"], leave=leave)
+        said = body["holder"], body["applied"], body["log"], body.get("root", "")
+        tag = self.tags.renews(challenge, *said, leave=leave)
         try:
             answer = self.client.post("/v1/leases", json=body, headers=self._headers(challenge, tag), timeout=seconds)
             _expect(answer)
@@ -182,23 +199,23 @@ class Feed:
         return {"Authorization": f"Bearer {self.key}", HEADER: f"{challenge}.{tag}"}
 
     def _pieces(self, lines: Iterable[bytes], challenge: str, after: int) -> Iterator[Piece]:
-        rows: dict[bytes, bytes] = {}
+        places = dict[bytes, bytes | None]()
         head, number, told = False, 1, Lines()
         for line in lines:
             if line == b"event: head":
                 head = True
             elif line.startswith(DATA) and not head:
                 told.add(line[len(DATA) :])
-                key, row = _row(_content(line))
-                rows[key] = row
+                place, packed = _place(_content(line))
+                places[place] = packed
             elif line.startswith(DATA):
                 content = _content(line)
-                piece = _piece(rows, content)
+                piece = _piece(places, content)
                 expected = self.tags.piece(challenge, after, number, told.digest(), content)
                 if not holds(content.get("tag"), expected):
                     raise FeedRefused(FORGED)
                 yield piece
-                rows, head, number, told = {}, False, number + 1, Lines()
+                places, head, number, told = {}, False, number + 1, Lines()
 
 
 def _expect(answer: httpx2.Response) -> None:
@@ -231,21 +248,25 @@ def _content(line: bytes) -> dict[str, Any]:
     return content
 
 
-def _row(content: dict[str, Any]) -> tuple[bytes, bytes]:
-    try:
-        key, row = b64decode(content["key"], validate=True), b64decode(content["standing"], validate=True)
-        check(row)
-    except (KeyError, TypeError, ValueError, NotARow) as error:
-        raise FeedRefused("a row that cannot be read: are gateway and replica of one version?") from error
-    if len(key) != KEY_BYTES:
-        raise FeedRefused("a key of another length")
-    return key, row
+def place_line(place: bytes, packed: bytes | None) -> dict[str, str | None]:
+    """What lies in a place of the state, as the feed says it."""
+    return {"place": b64encode(place).decode(), "row": None if packed is None else b64encode(packed).decode()}
 
 
-def _piece(rows: dict[bytes, bytes], head: dict[str, Any]) -> Piece:
+def _place(content: dict[str, Any]) -> tuple[bytes, bytes | None]:
     try:
-        return Piece(
-            rows, int(head["seq"]), int(head["position"]), str(head["log"]), int(head["peppers"]), bool(head["more"])
-        )
+        place, packed = b64decode(content["place"], validate=True), content["row"]
+        row = None if packed is None else b64decode(packed, validate=True)
     except (KeyError, TypeError, ValueError) as error:
-        raise FeedRefused("an event that cannot be read") from error
+        raise FeedRefused("a row that cannot be read: are gateway and replica of one version?") from error
+    if not KEY_BYTES <= len(place) <= EDGE_BYTES:
+        raise FeedRefused("a place of another length")
+    return place, row
+
+
+def _piece(places: dict[bytes, bytes | None], content: dict[str, Any]) -> Piece:
+    try:
+        head = unpack_head(b64decode(content["state"], validate=True))
+        return Piece(places, head._replace(position=int(content["seq"])), bool(content["more"]))
+    except (KeyError, TypeError, ValueError, NotAState) as error:
+        raise FeedRefused("an event that cannot be read: are gateway and replica of one version?") from error

@@ -1,8 +1,8 @@
-"""Follows the feed into the replica's own memory map, and holds the lease that makes it fresh. `app.replica` starts it.
+"""Follows the feed into a replica's own state, and holds the lease that makes it fresh. `app.replica` starts it.
 
 Two threads: one applies what comes, one asks for the lease, at once after each piece and three times a term. A lease
 counts from before it was asked for; without one everybody is told `stale`. Whatever cannot be told makes it begin anew
-with an empty map. It knows no value of anybody, no pepper and no law.
+with an empty state. It knows no value of anybody, no pepper and no law.
 """
 
 import contextlib
@@ -11,12 +11,16 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import lmdb
+
 from gateway.delivery.background import Every
 from gateway.disk import locked, make_folder
 from gateway.keys.secret_files import SECRETS
-from gateway.mirror import memory_map
-from gateway.mirror.memory_map import Head, MapFull, MapRefused, MemoryMap
-from gateway.replica.feed import Feed, FeedRefused, Gone, LeaseAnswer, Piece
+from gateway.replica.feed import Applied, Feed, FeedRefused, Gone, LeaseAnswer, Piece
+from gateway.state import environment
+from gateway.state.environment import StateMap, StateRefused
+from gateway.state.packed_rows import NotAState, StateHead
+from gateway.state.transactions import StateMoment, prove_made_here, read_head, write_copied
 from gateway.terms import Unusable
 
 TERM = 2.0  # seconds: the longest term that a gateway can have, whatever one says
@@ -24,8 +28,9 @@ LATE = 0.5  # seconds that a gateway grants beyond it to one that is a piece beh
 A_TERM = 3  # renewals
 RATE = 0.99  # of a lease: two clocks may differ by a hundredth in how fast they run
 PAUSE = 0.2  # seconds before a stream that was cut is opened again
+TIDY_SHARE = 0.05  # of the time at most goes into taking out what was replaced, during which nothing is applied
+MOST_WAITING = 200_000  # places, some 60 MB; one that is so far behind begins anew
 LOCK = "replica.lock"  # in a replica's folder, and in no other
-NOBODYS = bytes(16)  # a replica's map is of no ledger's file
 
 
 class ReplicaRefused(Unusable):
@@ -33,8 +38,8 @@ class ReplicaRefused(Unusable):
 
 
 class Follower:
-    """Keeps one replica's copy. `clock`: seconds of CLOCK_BOOTTIME; `tell` is told each new reason for being stale,
-    once.
+    """Keeps one replica's copy, and vouches for it to the look-up. `peppers`: how many wrap its keys; `clock`: seconds
+    of CLOCK_BOOTTIME; `tell` is told each new reason for being stale, once.
     """
 
     def __init__(
@@ -44,23 +49,20 @@ class Follower:
         peppers: int,
         clock: Callable[[], float],
         *,
-        size: int = 2**30,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._folder, self._feed, self._peppers, self._clock, self._size = folder, feed, peppers, clock, size
-        self._tell = tell
-        self._boot = memory_map.boot_id()
+        self._folder, self._feed, self._peppers, self._clock, self._tell = folder, feed, peppers, clock, tell
         self._holder = secrets.token_hex(16)
-        self.map: MemoryMap | None = None
-        self._making: MemoryMap | None = None
-        self._opened: list[MemoryMap] = []
-        self._changing = threading.Lock()  # of what follows together: the map, how far it is, until when it is good
+        self.state: StateMap | None = None
+        self._making: StateMap | None = None
+        self._changing = threading.Lock()  # of what follows together: the state, how far it is, until when it is good
         self._turn = 0  # how often it began anew
-        self._applied = 0
-        self._log = ""
-        self._until = 0.0
+        self._applied = Applied()
+        self._waiting: dict[bytes, bytes | None] = {}  # of pieces that are of one moment together, until all are there
+        self.fresh_until = 0.0
         self._asked: list[tuple[float, int]] = []  # without leases: when, and what had to be there
         self._term = TERM
+        self._tidies_at = 0.0
         self._anew = threading.Event()
         self._held = contextlib.ExitStack()
         self._child = False
@@ -69,7 +71,7 @@ class Follower:
         self._leasing = Every("replica-lease", TERM / A_TERM, self._keep_lease)
 
     def start(self) -> None:
-        """Goes on from the map that it left, if that is of this boot and these peppers. Raises `ReplicaRefused`."""
+        """Goes on from the state that it left, if that is whole and of these peppers. Raises `ReplicaRefused`."""
         if (self._folder / SECRETS).exists():
             raise ReplicaRefused(
                 f"{self._folder} is the gateway's: a replica has a folder of its own, name it (--data)"
@@ -79,7 +81,7 @@ class Follower:
             self._held.enter_context(locked(self._folder / LOCK, wait=False))
         except BlockingIOError:
             raise ReplicaRefused(f"another process keeps {self._folder}: a replica has a folder of its own") from None
-        with contextlib.suppress(MapRefused):
+        with contextlib.suppress(StateRefused, NotAState, lmdb.Error):
             self._resume()
         self._following.start()
         self._leasing.start()
@@ -88,7 +90,7 @@ class Follower:
         """In the child of a fork there are no threads: what is here is followed no more, and the lease is the parent's,
         who alone may give it up.
         """
-        self._until, self._changing, self._child = 0.0, threading.Lock(), True
+        self.fresh_until, self._changing, self._child = 0.0, threading.Lock(), True
         self._held.close()  # a copy of the parent's, which would hold the folder after the parent's end
         self.why = "the process was forked: a replica is one process's, open it in each worker"
 
@@ -97,43 +99,51 @@ class Follower:
         if self._child:
             return
         with self._changing:
-            self._turn, self._until = self._turn + 1, 0.0
+            self._turn, self.fresh_until = self._turn + 1, 0.0
         self._following.end()
         self._leasing.stop(2 * TERM)
         self._following.stop(2 * TERM)
         with contextlib.suppress(FeedRefused, Gone):
             self._feed.leave(self._holder, TERM)
-        self.map = None
-        while self._opened:
-            self._opened.pop().close()
+        held, self.state, self._making = self.state, None, None
+        with contextlib.suppress(lmdb.Error, OSError):
+            if held is not None:
+                held.sync()  # so that it is gone on with after a boot
         self._held.close()
 
     def fresh(self) -> bool:
-        return self._clock() < self._until
+        return self._clock() < self.fresh_until
 
     def left(self) -> float:
         """For how many seconds more it may answer."""
-        return max(0.0, self._until - self._clock())
+        return max(0.0, self.fresh_until - self._clock())
 
-    def current(self) -> MemoryMap:
-        """The map, as `mirror.answers.Source` has it. Raises `MapRefused`: nobody else replaces it."""
-        if self.map is None:
-            raise MapRefused("there is none yet")
-        return self.map
+    def proof(self) -> float | None:
+        """Until when the lease is good, and by that its name; None: there is none."""
+        until = self.fresh_until
+        return until if self._clock() < until else None
+
+    def stands(self, proof: float) -> bool:
+        """Whether a lease of before is good still; a later one says nothing of what was read under it."""
+        return proof <= self.fresh_until and self._clock() < proof
+
+    def moment(self) -> StateMoment:
+        """For one check. Raises `StateRefused`."""
+        held = self.state
+        if held is None:
+            raise StateRefused("there is none yet")
+        return StateMoment(held, self._peppers)
 
     def _resume(self) -> None:
-        found = self._hold(memory_map.open_current(self._folder))
-        head = found.head()
-        if head.boot == self._boot and head.peppers == self._peppers:
-            self.map, self._applied, self._log = found, head.revision, head.log
+        found = StateMap(environment.folder_in_force(self._folder))
+        head, _ = read_head(found)
+        prove_made_here(head, self._peppers)
+        self.state, self._applied = found, applied(head)
 
     def _follow(self) -> None:
         try:
             self._follow_one()
-        except MapFull:
-            self._size *= 2
-            self._begin_anew()
-        except (Gone, MapRefused):
+        except (Gone, StateRefused):
             self._begin_anew()
         except FeedRefused as refused:
             self._say(f"the feed is cut: {refused}")
@@ -143,9 +153,10 @@ class Follower:
 
     def _follow_one(self) -> None:
         """One stream, to its end."""
-        if self.map is None and self._making is None:
+        self._waiting = {}
+        if self.state is None and self._making is None:
             self._begin_anew()
-        for piece in self._feed.pieces(self._applied):
+        for piece in self._feed.pieces(self._applied.position, self._applied.root):
             if self._following.ends:
                 return
             self._apply(piece)
@@ -154,33 +165,50 @@ class Follower:
         """Nothing that is here counts; nobody is answered until all of it is here again."""
         with self._changing:
             self._turn += 1
-            self.map, self._making, self._until, self._applied, self._log = None, None, 0.0, 0, ""
+            self.state, self._making, self.fresh_until, self._applied = None, None, 0.0, Applied()
             self._asked.clear()
             self._anew.clear()
-        self._making = self._hold(memory_map.make(self._folder, self._size))
+        self._making = environment.make_generation(self._folder)
 
     def _apply(self, piece: Piece) -> None:
-        if self._anew.is_set() or (self._log and piece.log != self._log):
+        if self._anew.is_set() or self._applied.log not in {"", piece.head.log}:
             raise Gone
-        if piece.peppers != self._peppers:
-            raise FeedRefused(f"keys are under {piece.peppers} peppers there, {self._peppers} here: enrol it again")
-        target = self._making or self.current()
-        target.write(dict(piece.rows), self._head(piece))
+        try:
+            prove_made_here(piece.head, self._peppers)
+        except StateRefused as refused:
+            raise FeedRefused(f"{refused}: enrol it again, or bring both to one version") from refused
+        self._waiting |= piece.places
+        if self._making is None and piece.more:
+            if len(self._waiting) > MOST_WAITING:
+                raise Gone
+            return  # rows and edges are read together: nobody is answered from a part of one moment
+        target, places, self._waiting = self._making or self.state, self._waiting, {}
+        assert target is not None
+        write_copied(target, places, piece.head)
         with self._changing:
-            self._applied, self._log = piece.seq, piece.log
+            self._applied = applied(piece.head) if not piece.more else Applied(piece.head.position, piece.head.log)
         if self._making is not None and not piece.more:  # whole: only now may it be answered from
-            memory_map.put_in_force(target, None)
-            self.map, self._making = target, None
+            self._put_in_force(target)
+        elif self._making is None and read_head(target)[1] and self._clock() >= self._tidies_at:
+            self._tidy(target)
         self._settle_asked()
-        if piece.rows:
+        if places:
             self._leasing.wake()
 
-    def _head(self, piece: Piece) -> Head:
-        return Head(self._boot, NOBODYS, 0, 0, piece.peppers, piece.position, piece.seq, piece.log)
+    def _put_in_force(self, made: StateMap) -> None:
+        environment.put_in_force(made)
+        self.state, self._making = made, None
+        environment.tidy_up(made.folder.parent)
+
+    def _tidy(self, target: StateMap) -> None:
+        """Who was forgotten goes from its pages too."""
+        began = self._clock()
+        self._put_in_force(environment.make_compact(self._folder, target))
+        self._tidies_at = self._clock() + (self._clock() - began) / TIDY_SHARE
 
     def _keep_lease(self) -> float:
         try:
-            if self.map is not None:
+            if self.state is not None:
                 self._ask()
         except Gone:
             self._anew.set()
@@ -191,40 +219,41 @@ class Follower:
 
     def _ask(self) -> None:
         with self._changing:
-            turn, applied, log = self._turn, self._applied, self._log
+            turn, has = self._turn, self._applied
         sent = self._clock()
-        told = self._feed.renew(self._holder, applied, log, self._term)
+        told = self._feed.renew(self._holder, has, self._term)
         with self._changing:
             if turn != self._turn:
-                return  # it began again meanwhile: this lease is of a map that is gone
+                return  # it began again meanwhile: this lease is of a state that is gone
             self._term = min(told.term, TERM)
-            self._take(told, sent, applied)
+            self._take(told, sent, has.position)
         if not self.fresh():
-            self._say(f"it has {applied} of {told.seq} changes")
+            self._say(f"it has {has.position} of {told.seq}")
         else:
             self.why = ""
 
     def _take(self, told: LeaseAnswer, sent: float, applied: int) -> None:
         if told.leases:
             if told.seconds > 0:
-                self._until = sent + min(told.seconds, TERM + LATE) * RATE
+                self.fresh_until = sent + min(told.seconds, TERM + LATE) * RATE
         elif applied >= told.seq:
-            self._until = max(self._until, sent + self._term * RATE)
+            self.fresh_until = max(self.fresh_until, sent + self._term * RATE)
         else:
             self._asked.append((sent, told.seq))
 
     def _settle_asked(self) -> None:
         with self._changing:
-            good = [sent for sent, seq in self._asked if seq <= self._applied]
-            if good and self.map is not None:
-                self._until = max(self._until, max(good) + self._term * RATE)
-            self._asked = [each for each in self._asked if each[1] > self._applied]
+            good = [sent for sent, seq in self._asked if seq <= self._applied.position]
+            if good and self.state is not None:
+                self.fresh_until = max(self.fresh_until, max(good) + self._term * RATE)
+            self._asked = [each for each in self._asked if each[1] > self._applied.position]
 
     def _say(self, why: str) -> None:
         news, self.why = why != self.why, why
         if news:
             self._tell(why)
 
-    def _hold(self, opened: MemoryMap) -> MemoryMap:
-        self._opened.append(opened)
-        return opened
+
+def applied(head: StateHead) -> Applied:
+    """What a state with such a head has."""
+    return Applied(head.position, head.log, head.root)

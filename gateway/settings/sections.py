@@ -138,7 +138,6 @@ class Replicas(Strict, frozen=True):
     leases: bool
     term_ms: Annotated[int, msgspec.Meta(ge=100, le=2000)]
     spool_mib: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
-    map_mib: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
     hand_over_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)]
 
 

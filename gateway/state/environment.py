@@ -21,17 +21,20 @@ from typing import Any
 
 import lmdb
 
-from gateway.disk import hand_over, locked, make_folder, reserve, write_durably
-from gateway.mirror.memory_map import FILE, MAX_READERS, MapRefused, boot_id, prove_whole
+from gateway.disk import boot_id, hand_over, locked, make_folder, reserve, write_durably
+from gateway.state.changes import read_gone
 from gateway.state.packed_rows import LEFT_KEY
 
 STATE, CURRENT, COPY, MARK, MAKING = "state", "current", "copy", "mark", "making"
+FILE, MAX_READERS = "data.mdb", 1024
 SYNCED, BEHIND, DEVICE, INODE, MARK_BYTES = 16, 17, 18, 26, 34  # of a mark; before them the boot, then its file
 LOCK, READER_BYTES = "lock.mdb", 64  # of LMDB 0.9; before its readers lie three times as many
 FLOOR = 2**20  # bytes that a disk must have left for the ledger and for opt-outs beside it
 # Bytes of address space, of which a process has 128 times as many; a file takes what is used of it. All of it from the
 # beginning: while anybody reads or copies it must not be made larger (measured: the process dies of SIGSEGV).
 MOST = 2**40
+# Where a meta page of LMDB 0.9 has its magic, its map size, its page size, its last page and its transaction.
+MAGIC, META_BYTES, METAS, WIDEST_PAGE = 0xBEEFC0DE, 152, 2, 65_536
 
 
 class StateRefused(Exception):
@@ -111,7 +114,7 @@ class StateMap:
             _maps.add(self)
         except lmdb.MemoryError as error:
             raise StateRefused(f"a process may not have {most} bytes of address space (ulimit -v, LimitAS=)") from error
-        except (lmdb.Error, OSError, MapRefused, ValueError) as error:
+        except (lmdb.Error, OSError, ValueError) as error:
             raise StateRefused(f"{type(error).__name__}: {error}") from error
 
     def begin_writing(self) -> lmdb.Transaction:
@@ -338,7 +341,8 @@ def make_compact(data: Path, held: StateMap) -> StateMap:
         _put_mark(folder)
         made = StateMap(folder)
         with made.begin_writing() as txn:
-            txn.delete(LEFT_KEY)
+            if not read_gone(txn)[1]:  # who went a moment ago
+                txn.delete(LEFT_KEY)
     return made
 
 
@@ -414,3 +418,27 @@ def make_from_copy(data: Path) -> StateMap:
             raise StateRefused(f"the copy cannot be read: {error.strerror}") from error
         _put_mark(folder)
         return StateMap(folder)
+
+
+def prove_whole(path: Path) -> None:
+    """Raises `StateRefused` for a file that ends before its last page: reading there would kill the process."""
+    with path.open("rb") as file:
+        begin = file.read(METAS * WIDEST_PAGE)
+        length = os.fstat(file.fileno()).st_size
+    last = max(_metas(begin), default=None)
+    if last is None or length < last[1]:
+        raise StateRefused("the file is cut short, or none of ours")
+
+
+def _metas(begin: bytes) -> Iterator[tuple[int, int]]:
+    """(transaction, bytes that the file must have) of each meta page. LMDB 0.9 on a machine with 64 bits: a page's head
+    of 16 bytes, then magic, version, address, map size, two tables of 48 bytes, last page, transaction; the page size
+    is the first member of the first table.
+    """
+    page = struct.unpack_from("=I", begin, 40)[0] if len(begin) >= META_BYTES else 0
+    for number in range(METAS):
+        at = number * page
+        if len(begin) < at + META_BYTES or struct.unpack_from("=I", begin, at + 16)[0] != MAGIC:
+            continue
+        last, transaction = struct.unpack_from("=QQ", begin, at + 136)
+        yield transaction, (last + 1) * page

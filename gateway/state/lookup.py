@@ -6,21 +6,40 @@ that was there before the reading and still stands behind it: a process may have
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from gateway.choice.question import Grant
-from gateway.choice.standing import Standing
-from gateway.mirror.lookup import EPOCH, MILLISECOND, Reached, Seen, Stale
+from gateway.choice.standing import Stale, Standing
 from gateway.state.environment import StateRefused
-from gateway.state.transactions import StateMoment
+from gateway.state.transactions import Reached, StateMoment
 from gateway.terms import Purpose
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """`position`: how many entries the ledger held; `reached`: by what to ask whether anything changed since."""
+
+    position: int
+    standings: tuple[Standing, ...]
+    reached: Reached | None
+
+
+def earliest(several: Collection[Reached | None]) -> Reached | None:
+    """The one by which nothing is overlooked that came after any of them. None: there is none."""
+    known = [each for each in several if each is not None]
+    return min(known) if len(known) == len(several) and len({each.generation for each in known}) == 1 else None
 
 
 class Vouches(Protocol):
-    """Who proves twice a second that the log followed is the one that is written (`ledger.watch`)."""
+    """Who proves time and again that the log followed is the one that is written (`ledger.watch`), or for how long that
+    may be taken for granted (`replica.follower`).
+    """
 
     @property
     def fresh_until(self) -> float: ...
@@ -37,7 +56,9 @@ class EntryFacts(Protocol):
 
 
 class StateLookup:
-    """A `Lookup` (`gateway.mirror.lookup`). `opened`: the state at the moment of asking, or `StateRefused`."""
+    """What checks look up. Keys are 16 bytes (`gateway.keys.secret_files`). Each call raises `LookupRefused` rather
+    than answer from doubt. `opened`: the state at the moment of asking, or `StateRefused`.
+    """
 
     def __init__(
         self,
@@ -49,6 +70,9 @@ class StateLookup:
         self._opened, self._vouches, self._clock, self._facts = opened, vouches, clock, facts
 
     def seen(self, keys: Sequence[bytes], *, numbered: bool = False) -> Seen:
+        """The standings that exist, in no order, as of one position; an unknown key has none. `numbered`: each
+        with the entry of the last no that it has, which costs more.
+        """
         with self._moment() as moment:
             found = moment.standings(keys, self._now)
             entries, reached = moment.head.entries, moment.reached
@@ -58,47 +82,64 @@ class StateLookup:
         return Seen(entries, tuple(standings), reached)
 
     def proof(self) -> float | None:
+        """The newest proof that answers may be trusted now; None: there is none. Another one comes twice a second."""
         return self._vouches.proof()
 
     def version(self) -> object:
+        """What is another one after any change of what can be looked up, by whichever process, and after each proof.
+        Equal versions: whatever was answered before would be answered again.
+        """
         with self._moment() as moment:
             return self._vouches.fresh_until, *moment.reached
 
     def changed_since(self, keys: Sequence[bytes], reached: Reached) -> bool:
+        """Whether any of the standings may have changed since."""
         with self._moment() as moment:
             return moment.moved(keys, reached)
 
     def tied(self, account: bytes, identifier: bytes) -> bool:
+        """Whether an account has an identifier now, by more than an app's word."""
         with self._moment() as moment:
             edge, now = moment.get((account, identifier)), self._now()
             return edge is not None and edge.lifts(now) and not edge.claimed
 
     def links_of(self, key: bytes) -> list[tuple[bytes, bool, bool]]:
+        """(account, whether only an app's word ties them, whether it has it now) of all that have or had an identifier,
+        by any of its names.
+        """
         with self._moment() as moment:
             now = self._now()
             return [(tie.account, tie.edge.claimed, tie.holds(now)) for tie in moment.ties(key)]
 
     def words_of(self, key: bytes) -> list[str]:
+        """How old installations of apps said that somebody is, whether it counts or not."""
         with self._moment() as moment:
             return moment.words(key)
 
     def alone(self, mark: str, device: bytes, keys: Sequence[bytes]) -> frozenset[Purpose]:
+        """What an installation came back from: the purposes that it opted in to, where each no that stands on any of
+        the keys is its own (`fold.reading.come_back`).
+        """
         with self._moment() as moment:
             return moment.came_back(mark, device, keys)
 
     def grants(self, keys: Sequence[bytes]) -> list[Grant]:
+        """What these keys allowed one recipient or programme and is not over, the newest first."""
         with self._moment() as moment:
             return moment.grants(keys, self._now())
 
     def log(self) -> str:
+        """The name of the log that positions are of: another one once an older copy was put back."""
         with self._moment() as moment:
             return moment.head.log.partition(" ")[0]
 
     def voided(self, ui: str) -> bool:
+        """Whether consents that were given on a screen count for nothing."""
         with self._moment() as moment:
             return ui in moment.head.voids
 
     def event(self, seq: int) -> str | None:
+        """The event id (base64url) of an entry about somebody; None for other entries."""
         return self._facts.event(seq)
 
     def _named(self, key: bytes, standing: Standing) -> Standing:

@@ -21,7 +21,7 @@ from gateway.choice.standing import Standing
 from gateway.fold.state import NOTHING, Allowed, Bit, KeyRow, LinkEdge, Place
 from gateway.terms import Purpose
 
-FORMAT = 5  # of the bytes
+FORMAT = 6  # of the bytes
 FOLD = 2  # the number of the fold's rules, those of its readings too: a state that another one made is not gone on with
 HEAD_KEY = b"head"  # no key and no edge: those have 16 and 32 bytes
 LEFT_KEY = b"left"  # how often pages were left with what was replaced, which LMDB uses again or never
@@ -115,6 +115,16 @@ def is_of_many(packed: bytes) -> bool:
     if len(packed) < FRONT_SIZE:
         raise NotAState("a row cannot be read")
     return bool(_BEGINNING(packed)[2] & CROWDED)
+
+
+def says_all(front: bytes) -> bool:
+    """Whether it says what stands of its key, so that it is another one where that is."""
+    return bool(_BEGINNING(front)[2] & STANDS)
+
+
+def moved_at(front: bytes, position: int) -> bytes:
+    """The same, of what moved at a position of the log."""
+    return front[: CHANGED.size] + CHANGED.pack(position) + front[2 * CHANGED.size :]
 
 
 def pack_tail(row: KeyRow) -> bytes:

@@ -14,7 +14,14 @@ from gateway.fold.kin import edges_of, family
 from gateway.fold.reading import come_back, grants_of, read_noes, standing_of
 from gateway.fold.record import Record
 from gateway.fold.state import EMPTY, HEAD, NO_EDGE, NO_RECORD, KeyRow, LinkEdge, Place, Slate
-from gateway.mirror.lookup import Reached
+from gateway.state.changes import (
+    EDGE_BYTES,
+    ChangedPart,
+    PlaceChanges,
+    changes_after,
+    forget_gone,
+    read_changes,
+)
 from gateway.state.crowded_accounts import (
     CrowdedAccount,
     crowd_key,
@@ -34,15 +41,24 @@ from gateway.state.packed_rows import (
     StateHead,
     front_standing,
     is_of_many,
+    moved_at,
     pack_edge,
     pack_tail,
     place_key,
+    says_all,
     tail_of,
     unpack_edge,
     unpack_head,
     unpack_row,
 )
 from gateway.terms import Purpose
+
+
+class Reached(NamedTuple):
+    """How far a state had come when something was read. Of two generations nobody knows which is the later."""
+
+    generation: str
+    position: int
 
 
 class Tie(NamedTuple):
@@ -57,6 +73,7 @@ class Tie(NamedTuple):
         return self.edge.start <= now and self.edge.lifts(now)
 
 
+KEY_BYTES = 16
 NOBODY: tuple[bytes | None, StateHead, int] = (b"", StateHead(""), 0)
 
 
@@ -210,6 +227,32 @@ class StateMoment(_Places):
         found = [grant for key in keys for grant in grants_of(key, self.get, now)]
         return sorted(found, key=lambda grant: -grant.seq)
 
+    def changes(self, after: int, limit: int) -> ChangedPart:
+        """What changed behind a position: whole positions, until there are so many places."""
+        return read_changes(self._txn, after, limit, self.head.position)
+
+    def packed(self, place: bytes) -> bytes | None:
+        """As it lies there, for a copy; None: nothing does."""
+        found: bytes | None = self._txn.get(place)
+        return found
+
+    def crowd(self, account: bytes) -> tuple[bytes, bytes | None]:
+        """What lies beside the row of an account of many, as `packed`, and where."""
+        key = crowd_key(account)
+        return key, self._txn.get(key)
+
+    def beyond(self, places: Iterable[bytes]) -> set[bytes]:
+        """The keys of which something else may stand although nothing changed that lies under them: those around what
+        is so large that its changes are not carried on to them.
+        """
+        wide = set[Place]()
+        for place in places:
+            keys = (place,) if len(place) < EDGE_BYTES else (place[:KEY_BYTES], place[KEY_BYTES:])
+            rows = (self._txn.get(key) for key in keys)
+            if not all(row is None or says_all(row) for row in rows):
+                wide.update(keys)
+        return Fronts(self.get, {}, Everybody()).reached(wide) if wide else set()
+
     def _read_head(self) -> None:
         packed = self._txn.get(HEAD_KEY)
         last, head, screens = self._held.last_head or NOBODY
@@ -219,6 +262,13 @@ class StateMoment(_Places):
             self._held.last_head = packed, head, screens
         prove_made_here(head, self._epoch)
         self.head, self._screens = head, screens
+
+
+class Everybody(set[bytes]):
+    """Every key is among them."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
 
 
 class StateWrite(_Places):
@@ -257,7 +307,7 @@ class StateWrite(_Places):
         among them: whoever read through one of these still belongs with the other.
         """
         if found:
-            self._txn.put(LEFT_KEY, (_times_left(self._txn) + 1).to_bytes(8, "big"))
+            _leave(self._txn)
         self._change(found, position)
 
     def _change(self, found: Mapping[Place, Any], position: int) -> None:
@@ -274,20 +324,22 @@ class StateWrite(_Places):
         """`root` and `entries`: of the log at the position that it has come to, which may be behind the last record.
         Raises lmdb.Error; then nothing is written.
         """
+        self.head = self.head._replace(root=root, position=position, entries=entries)
         self._put_places()
-        self._txn.put(HEAD_KEY, self.head._replace(root=root, position=position, entries=entries).pack())
+        self._txn.put(HEAD_KEY, self.head.pack())
         self._txn.commit()
 
     def _put_places(self) -> None:
-        kept = Fronts(self.get, self._last, self._crowds)
+        kept, changes = Fronts(self.get, self._last, self._crowds), PlaceChanges(self._txn)
         for place in self._changed:
             if self._found[place] is None:
-                self._txn.delete(place_key(place))
+                changes.delete(place_key(place), self._last[place])
             elif isinstance(place, tuple):
-                self._txn.put(place_key(place), pack_edge(self._found[place], self._last[place]))
+                changes.put(place_key(place), pack_edge(self._found[place], self._last[place]))
         for key in kept.reached(self._changed):
             if self.get(key) is not None:
-                self._put_row(key, kept.front_of(key))
+                self._put_row(changes, key, kept.front_of(key))
+        changes.finish()
         self._put_crowds()
 
     def _put_crowds(self) -> None:
@@ -313,11 +365,14 @@ class StateWrite(_Places):
                 return crowd
         return crowd_of(account, row.members, self.get, self._last)
 
-    def _put_row(self, key: bytes, front: bytes) -> None:
-        if key in self._changed:
-            self._txn.put(key, front + pack_tail(self._found[key]))
-        elif not (before := self._txn.get(key, b"")).startswith(front):
-            self._txn.put(key, front + tail_of(before))
+    def _put_row(self, changes: PlaceChanges, key: bytes, front: bytes) -> None:
+        """Where it says something else now, also in what it says only by others."""
+        before = self._txn.get(key, b"")
+        if not says_all(front):
+            front = moved_at(front, self.head.position)
+        elif key not in self._changed and before.startswith(front):
+            return
+        changes.put(key, front + (pack_tail(self._found[key]) if key in self._changed else tail_of(before)))
 
 
 def read_head(held: StateMap) -> tuple[StateHead, int]:
@@ -326,8 +381,40 @@ def read_head(held: StateMap) -> tuple[StateHead, int]:
         return unpack_head(txn.get(HEAD_KEY)), _times_left(txn)
 
 
+def _leave(txn: lmdb.Transaction) -> None:
+    """Pages are left with what is replaced."""
+    txn.put(LEFT_KEY, (_times_left(txn) + 1).to_bytes(8, "big"))
+
+
 def _times_left(txn: lmdb.Transaction) -> int:
     return int.from_bytes(txn.get(LEFT_KEY, b""), "big")
+
+
+def write_copied(held: StateMap, places: Mapping[bytes, bytes | None], head: StateHead) -> None:
+    """Places as they lie in another environment, or None where nothing does any more, and its head. Raises
+    `StateRefused`; then nothing is written.
+    """
+    try:
+        with held.begin_writing() as txn:
+            for place, packed in places.items():
+                if packed is None:
+                    txn.delete(place)
+                else:
+                    txn.put(place, packed)
+            if None in places.values():
+                _leave(txn)
+            txn.put(HEAD_KEY, head.pack())
+    except lmdb.Error as error:
+        raise StateRefused(f"{type(error).__name__}: {error}") from error
+
+
+def forget_before(held: StateMap, *, anew: bool = False) -> None:
+    """What went. `anew`: of one that was made from nothing, for nobody knows what lay in the one before it. Under the
+    writers' lock. Raises lmdb.Error.
+    """
+    with held.begin_writing() as txn:
+        lies = anew and next(changes_after(txn, 0), None)
+        forget_gone(txn, unpack_head(txn.get(HEAD_KEY)).position if lies else 0)
 
 
 def write_first_head(held: StateMap, head: StateHead) -> None:

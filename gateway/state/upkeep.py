@@ -25,7 +25,14 @@ from gateway.fold.state import HEAD, Get, KeyRow, Place
 from gateway.state import environment
 from gateway.state.environment import MOST, StateForeign, StateMap, StateRefused, StateUnmarked
 from gateway.state.packed_rows import NotAState, StateHead
-from gateway.state.transactions import StateMoment, StateWrite, prove_made_here, read_head, write_first_head
+from gateway.state.transactions import (
+    StateMoment,
+    StateWrite,
+    forget_before,
+    prove_made_here,
+    read_head,
+    write_first_head,
+)
 
 SLICE = 4096  # records of one transaction
 TORN = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.PanicError, NotAState)
@@ -143,6 +150,12 @@ class HostState:
             raise
         held.mark.set_behind(behind=False)
         return log.head
+
+    def forget_gone(self) -> None:
+        """Under the writers' lock, before pages are made anew without who went: nothing tells of them any more either.
+        Raises `StateRefused`, lmdb.Error.
+        """
+        forget_before(self._current(proved=True))
 
     def copy(self) -> None:
         """For a start after a power cut; without any lock. Raises `StateRefused`, BlockingIOError where another process
@@ -294,6 +307,7 @@ class HostState:
         assert root is not None
         write_first_head(made, StateHead(log.name, 0, root, self.epoch))
         self._fold_made(made, log, anew=True)
+        forget_before(made, anew=True)
         return made
 
     def _fold_made(self, made: StateMap, log: FollowedLog, *, anew: bool = False) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import gc
 import heapq
-import itertools
 import json
 import statistics
 import sys
@@ -18,15 +17,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import product
-from operator import itemgetter
+from itertools import count, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import many as many_of
 import orjson
-from many import FEW, MANY, OUT
+from many import FEW, MANY
 from signals_bench import BASELINE, table
 from support import inside
 from support.people import gaid, named
@@ -38,10 +36,12 @@ from gateway.consent.check import Ask
 from gateway.consent.people import People
 from gateway.keys import secret_files
 from gateway.keys.seals import Enrolment
-from gateway.mirror import memory_map
-from gateway.mirror.memory_map import Head, MemoryMap
-from gateway.mirror.row import MirrorRow
+from gateway.ledger.ledger_log import PLACES
 from gateway.settings import load
+from gateway.state import environment
+from gateway.state.environment import StateMap
+from gateway.state.packed_rows import StateHead
+from gateway.state.transactions import write_first_head
 from gateway.web.api.inside import InProcessChecker
 
 PEOPLE, AT_ONCE, RUNS, BIDDERS = 40_000, 20, 60, 15
@@ -65,11 +65,11 @@ def people_of(secrets: secret_files.Secrets) -> People:
     return People(secrets, lambda: datetime.now(UTC))
 
 
-def people_who_opted_out(people: People, numbers: range) -> Iterator[tuple[bytes, MirrorRow]]:
-    """The phone's ad id of each has a row, with an entry of its own."""
+def people_who_opted_out(people: People, numbers: range) -> Iterator[bytes]:
+    """The phone's ad id of each."""
     for number in numbers:
         (subject,) = people.name(identifiers(number, 1)).subjects
-        yield subject.key, MirrorRow(own=OUT, seq=number)
+        yield subject.key
 
 
 def configured(folder: Path) -> Path:
@@ -84,20 +84,19 @@ def configured(folder: Path) -> Path:
     return path
 
 
-def copy(folder: Path, rows: Iterator[tuple[bytes, bytes]], *, size: int, entries: int, peppers: int) -> MemoryMap:
-    """A map as a follower leaves it, filled without a feed. `rows` in the order of their keys."""
-    made = memory_map.make(folder, size)
-    head = Head(memory_map.boot_id(), b"", 0, 0, peppers, entries, 0, "bench")
-    while some := dict(itertools.islice(rows, many_of.CHUNK)):
-        made.write(some, head)
+def copy(folder: Path, opted_out: Iterator[bytes], *, entries: int, peppers: int) -> StateMap:
+    """A state as a follower leaves it, filled without a feed. `opted_out` in the order of their keys."""
+    made = environment.make_generation(folder)
+    write_first_head(made, StateHead("bench", PLACES, bytes(32), peppers, entries=entries))
+    many_of.put_noes(made, opted_out, spread=2 * entries)
     return made
 
 
-def replica(folder: Path, configured: load.Settings, peppers: tuple[bytes, ...], made: MemoryMap) -> Replica:
-    """One that has this map and a lease that does not end; what it lets go stands in its spool."""
+def replica(folder: Path, configured: load.Settings, peppers: tuple[bytes, ...], made: StateMap) -> Replica:
+    """One that has this state and a lease that does not end; what it lets go stands in its spool."""
     enrolled = Enrolment("bench", "bench.none", peppers, bytes(32))
     found = Replica("http://127.0.0.1:1", folder, enrolled, configured, dev=True)
-    found.follower.map, found.follower._until = made, float("inf")
+    found.follower.state, found.follower.fresh_until = made, float("inf")
     found.spool.start()
     return found
 
@@ -112,7 +111,7 @@ class Way(NamedTuple):
 def in_turns(ways: dict[str, Way]) -> list[tuple[str, float]]:
     """(name, microseconds of this thread)."""
     found: dict[str, list[float]] = {name: [] for name in ways}
-    people = itertools.count()
+    people = count()
     gc.disable()
     for _ in range(RUNS):
         for name, way in ways.items():
@@ -199,11 +198,10 @@ async def opened(folder: Path) -> Any:
     stated = inside.settings(configuration)
     data, other = inside.install(folder / "data"), inside.install(folder / "other")
     secrets = secret_files.load_secrets(data)
-    rows = sorted(people_who_opted_out(people_of(secrets), range(0, 2 * PEOPLE, 2)), key=itemgetter(0))
+    opted_out = sorted(people_who_opted_out(people_of(secrets), range(0, 2 * PEOPLE, 2)))
     for each in (data, other):
-        many_of.into_state(each, [key for key, _ in rows])
-    packed = ((key, row.pack()) for key, row in rows)
-    made = copy(folder / "copy", packed, size=2**28, entries=2 * PEOPLE, peppers=len(secrets.peppers))
+        many_of.into_state(each, opted_out)
+    made = copy(folder / "copy", iter(opted_out), entries=2 * PEOPLE, peppers=len(secrets.peppers))
     checker: list[InProcessChecker] = []
 
     async def site(scope: Any, receive: Any, send: Any) -> None:
@@ -239,13 +237,11 @@ def among() -> list[tuple[str, float]]:
     with tempfile.TemporaryDirectory() as name:
         folder, secrets = Path(name), secret_files.load_secrets(inside.install(Path(name) / "data"))
         stated = inside.settings(configured(folder))
-        ours = sorted(
-            (key, row.pack()) for key, row in people_who_opted_out(people_of(secrets), range(0, 2 * PEOPLE, 2))
-        )
+        ours = sorted(people_who_opted_out(people_of(secrets), range(0, 2 * PEOPLE, 2)))
         ways = {}
         for number in (FEW, MANY):
-            merged = heapq.merge(many_of.rows(number), ours)
-            made = copy(folder / f"copy {number}", merged, size=2**33, entries=number, peppers=len(secrets.peppers))
+            merged = heapq.merge(many_of.keys(number), ours)
+            made = copy(folder / f"copy {number}", merged, entries=number, peppers=len(secrets.peppers))
             one = Ways(replica(folder / f"beside {number}", stated, secrets.peppers, made), None, None)
             ways[f"replica, 3 identifiers, among {number:,}"] = one.replica(3, ["bidder0"])
         return in_turns(ways)

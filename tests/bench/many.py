@@ -5,9 +5,9 @@
 
 import contextlib
 import os
-import sqlite3
 import struct
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from support import inside
 from gateway.app.composition import open_house
 from gateway.choice.standing import Standing, out_bits
 from gateway.fold.state import Bit, KeyRow
-from gateway.mirror.row import MirrorRow
+from gateway.ledger.ledger_log import PLACES
+from gateway.state.changes import key_at
 from gateway.state.environment import StateMap, folder_in_force
 from gateway.state.packed_rows import pack_front, pack_tail
 from gateway.terms import SIGNAL_PURPOSES
@@ -35,35 +36,31 @@ def keys(number: int) -> Iterator[bytes]:
         yield KEY.pack(index * step, index * SPREAD % 2**64)
 
 
-def rows(number: int) -> Iterator[tuple[bytes, bytes]]:
-    """As a map has them, each with an entry of its own."""
-    return ((key, MirrorRow(own=OUT, seq=index).pack()) for index, key in enumerate(keys(number)))
-
-
-def fill(data: Path, number: int) -> None:
-    """Into a ledger's table, which replicas are told from, and into the state that its checks read."""
-    with contextlib.closing(sqlite3.connect(data / "ledger.sqlite3", isolation_level=None)) as db:
-        db.execute("PRAGMA synchronous = OFF")
-        db.execute("BEGIN")
-        (made,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'standing_made'").fetchone()
-        db.execute("DROP TRIGGER standing_made")  # a trigger a row would cost more than the row
-        told = ((key, OUT, index) for index, key in enumerate(keys(number)))
-        db.executemany("INSERT OR IGNORE INTO standing (key, own, seq) VALUES (?, ?, ?)", told)
-        db.execute(made)
-        db.execute("COMMIT")
-    into_state(data, keys(number))
-
-
-def into_state(data: Path, opted_out: Iterable[bytes]) -> None:
+def into_state(data: Path, opted_out: Collection[bytes]) -> None:
     """Of a house that nobody has open: each said no once, and has nobody else."""
     with open_house(data, inside.settings(), dev=True):
         pass  # now there is one
-    bit = Bit(b"", 1, 1, "api", "")
-    row = pack_front(1, 1, Standing(own=OUT), 0, 0) + pack_tail(KeyRow(own=dict.fromkeys(SIGNAL_PURPOSES, bit)))
-    left = iter(opted_out)
     with contextlib.closing(StateMap(folder_in_force(data))) as held:
-        while some := list(islice(left, CHUNK)):
-            with held.begin_writing() as txn:
-                for key in some:
-                    txn.put(key, row)
+        put_noes(held, opted_out, spread=len(opted_out))
         held.sync()
+
+
+def fill(data: Path, number: int) -> None:
+    """So many, of nobody who is asked about."""
+    into_state(data, [*keys(number)])
+
+
+def put_noes(held: StateMap, opted_out: Iterable[bytes], *, spread: int) -> None:
+    """A row each, which changed at a position of its own: so many as are said lie within the first record's."""
+    bit = Bit(b"", 1, 1, "api", "")
+    tail = pack_tail(KeyRow(own=dict.fromkeys(SIGNAL_PURPOSES, bit)))
+    left = enumerate(opted_out)
+    while some := list(islice(left, CHUNK)):
+        together = defaultdict[int, list[bytes]](list)
+        with held.begin_writing() as txn:
+            for index, key in some:
+                at = 1 + index * (PLACES - 1) // spread
+                txn.put(key, pack_front(at, at, Standing(own=OUT), 0, 0) + tail)
+                together[at].append(bytes((len(key),)) + key)
+            for at, places in together.items():
+                txn.put(key_at(at), txn.get(key_at(at), b"") + b"".join(places))

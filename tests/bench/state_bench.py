@@ -1,28 +1,46 @@
 """Measures the state: a look-up by processor time, bytes a row, what keeping it costs, and how long it takes to open.
 
     python tests/bench/state_bench.py [IDENTIFIERS] [FOLDER]
+    python tests/bench/state_bench.py cut [IDENTIFIERS]
 
 Every third identifier is in an account, two to each: a phone that opted out and a browser with one more name. Then
 look-ups, each in a transaction of its own, beside one orjson.loads of 1 kB and the same of 10,000 identifiers: medians
 of seven runs, which take turns.
+
+`cut`: the start after a power cut, by the real start-up of an installation whose ledger so many came before. The last
+copy lacks as many records as may come before one is due; meanwhile people opt out and are asked about.
 """
 
+import contextlib
 import os
 import resource
+import shutil
 import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 
 import orjson
+from support import inside
+from support.people import gaid, named
 
+from gateway.app import state_keeper
+from gateway.app.composition import migrate, open_house
+from gateway.app.state_keeper import COPY_AFTER, FOLDS
+from gateway.consent.check import Ask
 from gateway.fold.reading import standing_of
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, SaidOut
+from gateway.ledger import records, schema
+from gateway.ledger.ledger_log import PLACES, LedgerLog
+from gateway.ledger.subjects import Choice
+from gateway.state import environment
 from gateway.state.transactions import StateWrite
 from gateway.state.upkeep import HostState
-from gateway.terms import SIGNAL_PURPOSES
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Purpose
 
 AT, LATER = 1_790_000_000_000, 1_800_000_000_000
 RUNS, TIMES = 7, 20_000
@@ -123,9 +141,9 @@ def once_us(what, times):
 
 def filled(folder, identifiers):
     state, began, wall = HostState(folder), time.process_time(), time.monotonic()
-    records = state.catch_up(MadeLog(identifiers))
+    folded = state.catch_up(MadeLog(identifiers))
     print(
-        f"{identifiers} identifiers, {records} records folded: {(used := time.process_time() - began):.1f} s of the processor, {used / records * 1e6:.0f} us each, {time.monotonic() - wall:.1f} s"
+        f"{identifiers} identifiers, {folded} records folded: {(used := time.process_time() - began):.1f} s of the processor, {used / folded * 1e6:.0f} us each, {time.monotonic() - wall:.1f} s"
     )
     held = state._current()
     entries = held.env.stat()["entries"]
@@ -228,13 +246,112 @@ def browsers(count):
         state.close()
 
 
+class JoinedLog:
+    """What is made up comes first, then a real ledger's; `whole`: as far as that was written yet."""
+
+    def __init__(self, made, real, *, whole=True):
+        self.made, self.real = made, real
+        self.name, self.peppers, self.before = real.name, real.peppers, made.head * PLACES
+        self.head = self.before + (real.head if whole else 0)
+
+    def changed(self, after):
+        return self.real.changed(max(0, after - self.before))
+
+    def root(self, position):
+        if position <= self.before:
+            return self.made.root(position // PLACES)
+        return self.real.root(position - self.before)
+
+    def entries(self, position):
+        return self.made.head + self.real.entries(max(0, position - self.before))
+
+    def read(self, after):
+        for position, record in self.made.read(after // PLACES) if after < self.before else ():
+            yield position * PLACES, record
+        for position, record in self.real.read(max(0, after - self.before)) if self.head > self.before else ():
+            yield self.before + position, record
+
+
+class PartOf(MadeLog):
+    """As far as the last copy."""
+
+    def __init__(self, identifiers, lacks):
+        super().__init__(identifiers)
+        self.blocks -= lacks // self.block
+
+
+def cut(identifiers, lacks):
+    folder = Path(tempfile.mkdtemp(dir=os.environ.get("TMPDIR", "/var/tmp"))) / "data"
+    migrate(folder)
+    began = time.monotonic()
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        real = LedgerLog(db)
+        state = HostState(folder, real.peppers)
+        state.catch_up(JoinedLog(PartOf(identifiers, lacks), real, whole=False))
+        folded, copied = time.monotonic() - began, time.monotonic()
+        state.copy()
+        copied = time.monotonic() - copied
+        state.catch_up(JoinedLog(MadeLog(identifiers), real))
+    state._current().mark.begin_writing()
+    state.close()
+    for file in (folder / environment.STATE).glob(f"*/{environment.FILE}"):
+        descriptor = os.open(file, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # as after a boot
+        print(f"{file.parent.name}: {os.fstat(descriptor).st_size / 2**20:.0f} MiB", end="; ")
+        os.close(descriptor)
+    print(f"folded in {folded:.0f} s, copied in {copied:.1f} s; the copy lacks {lacks} records")
+    environment.boot_id = lambda: b"the next boot .."
+    made, until = MadeLog(identifiers), state_keeper._LogUntil
+    state_keeper.LedgerLog = lambda db: JoinedLog(made, LedgerLog(db))
+    state_keeper._LogUntil = lambda db, stop: JoinedLog(made, until(db, stop))
+    started(folder)
+    shutil.rmtree(folder.parent)
+
+
+def started(folder):
+    """What people and ad servers see, from the beginning of the process on."""
+    began, waits, denied, tells = time.monotonic(), [], 0, []
+    with open_house(folder, inside.settings(), dev=True, patient=True, tell=tells.append) as house:
+        opened = time.monotonic() - began
+        for number in count(1):
+            asked = time.monotonic()
+            subject = house.consent.people.name([named("gaid", gaid(number))]).subjects[0]
+            choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", house.consent.clock())
+            house.writer.submit(partial(records.write, subject=subject, choice=choice, request=os.urandom(16))).result(
+                60
+            )
+            waits.append(time.monotonic() - asked)
+            for who in (number, number + 10**9):  # one who opted out, and a stranger
+                found = house.consent.check(
+                    Ask(("teemo",), (named("gaid", gaid(who)),), data=("ad_id",), place="US-NY")
+                )
+                verdict = found.verdicts["teemo"]
+                assert not verdict.allowed or who > 10**9, "an acknowledged opt-out was not heeded"
+            if verdict.reason != "stale":
+                break
+            denied += 1
+            time.sleep(0.02)
+        took = time.monotonic() - began
+        cuts = statistics.quantiles(waits, n=100) if len(waits) > 1 else [waits[0]] * 99
+        print(
+            f"after a power cut: open in {opened:.2f} s, answering in {took:.1f} s; meanwhile {len(waits)} opt-outs were"
+            f" kept, in {cuts[49] * 1000:.0f} ms (99 %: {cuts[98] * 1000:.0f}, longest {max(waits) * 1000:.0f}), and"
+            f" {denied} checks of a stranger denied; anonymous memory {anonymous()} kB; {tells}"
+        )
+
+
 if __name__ == "__main__":
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    if sys.argv[1:2] == ["cut"]:
+        identifiers = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
+        cut(identifiers, min(int(COPY_AFTER * FOLDS), identifiers // 2))
+        sys.exit()
+    identifiers = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     where = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.mkdtemp(dir=os.environ.get("TMPDIR", "/var/tmp")))
-    filled(where, count)
+    filled(where, identifiers)
     with tempfile.TemporaryDirectory() as few:
         filled(Path(few), FEW)
-        look_ups((opened(Path(few), FEW), FEW // 6), (opened(where, count), count // 6))
+        look_ups((opened(Path(few), FEW), FEW // 6), (opened(where, identifiers), identifiers // 6))
     for readers in (1, 6, 500):
         library(readers)
     for held in (50, 500, 30_000):

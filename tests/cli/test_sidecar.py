@@ -22,7 +22,7 @@ class NoFeed:
 
 @pytest.fixture
 def follower(tmp_path):
-    made = Follower(tmp_path / "copy", NoFeed(), 1, lambda: 0.0, size=2**20)
+    made = Follower(tmp_path / "copy", NoFeed(), 1, lambda: 0.0)
     made.start()
     yield made
     made.stop()

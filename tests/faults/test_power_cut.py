@@ -1,5 +1,5 @@
 """The power is cut at any moment, and the disk keeps what it must and as little else as it likes: whatever anybody was
-told is kept is kept, and the log goes on as the same log.
+told is kept is kept, the log goes on as the same log, and the state that every check reads is what the fold makes of it.
 
 The real service is recorded under load, over two lives; of each moment an image is made of what its disk may hold then,
 and the real start-up opens it. `make soak`: eight recordings and 800 images.
@@ -12,10 +12,14 @@ from support import power_cut, recording
 from support.examples import SOAK
 from support.workload import Promises, at_once, crowd
 
+from gateway.fold import fold
+from gateway.state import transactions
+
 pytestmark = pytest.mark.slow
 RECORDINGS = 8 if SOAK else 1
-IMAGES = 100 if SOAK else 60
+IMAGES = 100
 CONTROL_IMAGES = 30 if SOAK else 20
+SOME = 10
 LIVES = 5  # of a control, at most
 FAILS = 23  # every so-manieth sync
 FAILED = 5  # so many at least
@@ -89,6 +93,17 @@ def breaks(figure, fault, promise, recorder, folder, **how):
     told = f"{found.kinds()[promise]} of {found.images} images of life {life}: {promise}"
     figure(f"power cut, control {fault}", told)
     assert found.kinds()[promise]
+
+
+def overlooks(record, get):
+    return {} if record.seq % 11 == 10 else fold(record, get)
+
+
+def test_the_control_a_state_that_lacks_a_record_is_found_after_a_power_cut(tmp_path, recorder, monkeypatch):
+    recorded = lived(recorder, tmp_path / "world", acts=60)
+    monkeypatch.setattr(transactions, "fold", overlooks)
+    found = power_cut.cut(recorded, SOME, 1)
+    assert found.kinds()["the state is not the fold of the log"] > SOME / 2
 
 
 def test_a_disk_whose_syncs_fail_now_and_then_and_for_good_loses_nothing_acknowledged(tmp_path, recorder, figure):

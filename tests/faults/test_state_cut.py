@@ -58,16 +58,7 @@ def starts(pipe, records, heeds_mark):
             pipe.send(started(Path(folder), ListedLog(records)))
 
 
-def as_one_disk(states):
-    """An image is a copy, and a disk none: its files are the ones that their marks name."""
-    for mark in states.glob("*/mark"):
-        file = mark.with_name("data.mdb")
-        if file.exists() and len(content := mark.read_bytes()) == environment.MARK_BYTES:
-            mark.write_bytes(content[: environment.DEVICE] + environment._identity(file))
-
-
 def started(folder, log):
-    as_one_disk(folder / "data" / "state")
     state, began, wrong = HostState(folder / "data"), "anew", []
     try:
         wrong += wrongs(state, log.records, LATER)

@@ -27,8 +27,8 @@ class Ledger:
         return self.house.writer.submit(job).result(60)
 
     def change(self):
-        self.do(lambda tx: tx.db.execute("UPDATE feed SET revision = revision + 1"))
-        return self.leases.revision()
+        self.do(lambda tx: tx.db.execute("INSERT INTO record (told, of) VALUES ('used', 0)"))
+        return self.leases.position()
 
     def renew(self, applied, holder="a"):
         return self.do(lambda tx: self.leases.renew(tx, Renewal(holder, "test", applied)))
@@ -42,19 +42,19 @@ def ledger(house):
 
 
 def test_a_new_replica_gets_a_lease_with_everything_and_none_with_less(ledger):
-    revision = ledger.change()
-    assert ledger.renew(revision - 1).seconds == 0
-    assert ledger.renew(revision).seconds == TERM
+    position = ledger.change()
+    assert ledger.renew(position - 1).seconds == 0
+    assert ledger.renew(position).seconds == TERM
 
 
 def test_one_that_knows_more_than_there_is_follows_another_ledger(ledger):
-    assert ledger.renew(ledger.leases.revision() + 1).seconds == 0
+    assert ledger.renew(ledger.leases.position() + 1).seconds == 0
 
 
 def test_a_replica_that_keeps_up_is_renewed_while_people_write(ledger):
-    ledger.renew(ledger.leases.revision())
+    ledger.renew(ledger.leases.position())
     for _ in range(20):
-        known = ledger.leases.revision()
+        known = ledger.leases.position()
         ledger.change()  # between what it has applied and what it asks
         ledger.at += TERM / 3
         assert ledger.renew(known).seconds > TERM / 2
@@ -62,13 +62,13 @@ def test_a_replica_that_keeps_up_is_renewed_while_people_write(ledger):
 
 def test_a_replica_whose_lease_is_over_gets_a_new_one_only_with_everything(ledger):
     """Nobody waited for it, so whatever was acknowledged meanwhile must be there first."""
-    known = ledger.leases.revision()
+    known = ledger.leases.position()
     ledger.renew(known)
     ledger.at += TERM + 0.1
-    revision = ledger.change()
-    assert ledger.leases.longest(revision) == 0
+    position = ledger.change()
+    assert ledger.leases.longest(position) == 0
     assert ledger.renew(known).seconds == 0
-    assert ledger.renew(revision).seconds == TERM
+    assert ledger.renew(position).seconds == TERM
 
 
 @examples(60)
@@ -89,7 +89,7 @@ def test_one_that_renews_and_never_applies_is_over_within_a_term_and_a_bit(ledge
         )
     assert may_until <= came + TERM + LATE + 0.001
     ledger.at = came + TERM + LATE + 0.001
-    assert ledger.leases._behind(ledger.leases.revision()) <= 0
+    assert ledger.leases._behind(ledger.leases.position()) <= 0
 
 
 @pytest.fixture(scope="module")
@@ -106,42 +106,42 @@ def ledger_of(tmp_path_factory):
 
 
 def test_a_gateway_that_starts_knows_the_leases_that_another_one_gave(ledger):
-    ledger.renew(ledger.leases.revision())
-    revision = ledger.change()
+    ledger.renew(ledger.leases.position())
+    position = ledger.change()
     after = ledger.started()
-    assert after.longest(revision) == TERM + LATE
+    assert after.longest(position) == TERM + LATE
     ledger.at += TERM
-    assert after.longest(revision) == 0
+    assert after.longest(position) == 0
     after.close()
 
 
 def test_after_a_boot_a_lease_of_before_it_is_waited_for_from_the_start_on(ledger):
-    ledger.renew(ledger.leases.revision())
-    revision = ledger.change()
+    ledger.renew(ledger.leases.position())
+    position = ledger.change()
     ledger.at = 3.0  # the clock begins anew
     after = ledger.started(boot=b"c" * 16)
-    assert after.longest(revision) > 0
+    assert after.longest(position) > 0
     ledger.at += TERM + LATE
-    assert after.longest(revision) == 0
+    assert after.longest(position) == 0
     after.close()
 
 
 def test_whoever_waits_goes_on_when_the_replica_has_it_or_its_lease_is_over(ledger, monkeypatch):
     monkeypatch.setattr(leases_of, "LOOKS", 0.001)
-    ledger.renew(ledger.leases.revision())
-    revision = ledger.change()
+    ledger.renew(ledger.leases.position())
+    position = ledger.change()
 
     async def waits(happens):
-        waiting = asyncio.create_task(ledger.leases.settled(revision))
+        waiting = asyncio.create_task(ledger.leases.settled(position))
         await asyncio.sleep(0.05)
         assert not waiting.done()
         await asyncio.to_thread(happens)
         return await asyncio.wait_for(waiting, 30)
 
     asyncio.run(waits(lambda: setattr(ledger, "at", ledger.at + TERM)))
-    ledger.renew(revision)
-    revision = ledger.change()
-    asyncio.run(waits(lambda: ledger.renew(revision)))
+    ledger.renew(position)
+    position = ledger.change()
+    asyncio.run(waits(lambda: ledger.renew(position)))
 
 
 def test_while_the_leases_cannot_be_read_everybody_waits_for_the_longest(ledger, monkeypatch):

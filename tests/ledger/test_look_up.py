@@ -7,10 +7,12 @@ import pytest
 from support.people import GAID, phone
 
 from gateway.choice.question import Grant
+from gateway.choice.standing import Stale
 from gateway.ledger import entry, links, records, voiding
 from gateway.ledger.subjects import Choice, milliseconds
-from gateway.mirror.lookup import Reached, Stale, earliest
 from gateway.state.environment import StateRefused
+from gateway.state.lookup import earliest
+from gateway.state.transactions import Reached
 from gateway.state.upkeep import HostState
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose
 

@@ -4,6 +4,8 @@ import itertools
 import random
 
 import pytest
+from support import kinship
+from support.households import too_late
 from support.linearizable import (
     NEVER,
     Asked,
@@ -168,3 +170,65 @@ def test_the_search_agrees_with_trying_every_order():
         answers.append(has_order(history, Register(), step))
         assert answers[-1] == by_trying_every_order(history), history
     assert 400 < sum(answers) < 1600  # both answers are well tried
+
+
+ASK, TAKE, REFUSED = (
+    kinship.Asked("token", "gaid"),
+    kinship.Yes("token", "gaid", True),
+    kinship.Yes("token", "gaid", False),
+)
+TIED, BACK = kinship.Tied("email"), kinship.GivenBack("email")
+
+
+def says(key, number="a no", **more):
+    return kinship.Said(number, key, f"event of {number}", **more)
+
+
+def sees(key, word, number=None):
+    return kinship.Seen(key, word, number and f"event of {number}")
+
+
+LIVES = {
+    "what an account says holds for all that it has": ([TIED, says("account")], "email", "out"),
+    "what one of them says holds for the account and the others": (
+        [TIED, kinship.Tied("gaid"), says("gaid")],
+        "email",
+        "out",
+    ),
+    "a mailbox that was given back goes on denying": ([TIED, says("account"), BACK], "email", "out"),
+    "what its holder of before said is not sent up by the next": ([says("email"), BACK, TIED], "account", "none"),
+    "a yes does not lift what the account says": (
+        [kinship.Tied("gaid"), says("account"), ASK, TAKE],
+        "gaid",
+        "out",
+    ),
+    "a yes of a phone lifts its own no": ([says("gaid"), ASK, TAKE], "gaid", "in"),
+    "a signal that is no news changes nothing": ([says("gaid"), says("gaid", "another", signal=True)], "gaid", "out"),
+}
+
+
+@pytest.mark.parametrize(("acts", "key", "word"), LIVES.values(), ids=LIVES)
+def test_of_a_person_with_an_account_and_what_it_has_one_word_alone_has_an_order(acts, key, word):
+    orders = [
+        other
+        for other in ("out", "in", "none")
+        if not without_order(in_turn(0, *acts, sees(key, other)), kinship.Person(), kinship.step)
+    ]
+    assert orders == [word]
+
+
+def test_a_yes_is_refused_only_where_a_no_came_since_it_was_asked_for():
+    person = kinship.Person()
+    for acts, ordered in {(ASK, TAKE): True, (ASK, REFUSED): False, (ASK, says("gaid"), REFUSED): True}.items():
+        assert (without_order(in_turn(0, *acts), person, kinship.step) == {}) is ordered
+    assert without_order(in_turn(0, ASK, says("gaid"), TAKE), person, kinship.step)
+
+
+def test_a_no_that_was_acknowledged_and_allowed_after_is_told_whoever_allows():
+    history = in_turn(0, says("gaid"))
+    after = in_turn(1, sees("gaid", "none"), sees("gaid", "out"), sees("account", "none"))
+    assert too_late(history, after) == after[:1]
+    assert too_late([*history, *in_turn(0.5, ASK, TAKE)], after) == []
+    assert too_late([*history, *in_turn(0.5, ASK, REFUSED)], after) == after[:1]
+    kept = in_turn(0, kinship.Waits("gaid"))
+    assert (too_late(kept, after), too_late(kept, after, waiting=False)) == (after[:1], [])

@@ -47,8 +47,7 @@ from gateway.app.maintenance import RekeyKind
 from gateway.consent.verbs import Refused
 from gateway.ledger import idempotency, publisher, schema
 from gateway.ledger.erasure import ENTRY
-from gateway.mirror.lookup import Seen
-from gateway.state.lookup import StateLookup
+from gateway.state.lookup import Seen, StateLookup
 from gateway.terms import Erasing
 
 pytestmark = pytest.mark.slow

@@ -66,13 +66,17 @@ def without_rows(events):
 def changed(events):
     """Everybody's no is somebody else's: one letter of each key."""
     return [
-        re.sub(rb'"key":"(.)', lambda found: b'"key":"' + (b"B" if found[1] == b"A" else b"A"), event)
+        re.sub(rb'"place":"(.)', lambda found: b'"place":"' + (b"B" if found[1] == b"A" else b"A"), event)
         for event in events
     ]
 
 
 def said_yes(events):
-    return [event.replace(b"opted_out", b"opted_in") for event in events]
+    """Rows say that nothing stands: all but the head of each is nothing."""
+    return [
+        re.sub(rb'"row":"([^"]{24})([^"]*)', lambda found: b'"row":"' + found[1] + b"A" * len(found[2]), event)
+        for event in events
+    ]
 
 
 def repeated(events):

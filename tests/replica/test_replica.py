@@ -14,14 +14,15 @@ from support.service import service
 from support.sidecar import Sidecar
 from support.wire import call
 
+from gateway import disk
 from gateway.app.replica import Replica
 from gateway.choice.downstream import downstream
 from gateway.cli import main
 from gateway.consent.check import Ask
 from gateway.keys import seals, secret_files
 from gateway.keys.seals import EnrolmentRefused
-from gateway.mirror import memory_map
 from gateway.replica.follower import ReplicaRefused
+from gateway.state.environment import StateMap
 from gateway.terms import Reason
 
 pytestmark = pytest.mark.slow
@@ -135,22 +136,27 @@ def test_a_clock_that_counts_a_suspended_machine_ends_the_lease(gateway, opened,
         assert reason(made, 1) is Reason.STALE
 
 
-def test_a_replica_goes_on_where_it_left_off_and_begins_anew_after_a_boot(gateway, opened, tmp_path, monkeypatch):
+@pytest.mark.parametrize("synced", [True, False])
+def test_a_replica_goes_on_where_it_left_off_and_begins_anew_after_a_boot_that_came_unexpectedly(
+    gateway, opened, tmp_path, monkeypatch, synced
+):
+    if not synced:
+        monkeypatch.setattr(StateMap, "sync", lambda _: None)
     opts_out(gateway.url, 1)
     with replica(gateway, opened, tmp_path / "copy") as made:
         until(made.follower.fresh)
-        first = made.follower.map.folder
+        first = made.follower.state.folder
     opts_out(gateway.url, 2)
     with replica(gateway, opened, tmp_path / "copy") as made:
         until(made.follower.fresh)
-        assert made.follower.map.folder == first
+        assert made.follower.state.folder == first
         assert reason(made, 1) is reason(made, 2) is Reason.OPTED_OUT
     other = tmp_path / "boot"
     other.write_text("0" * 32)
-    monkeypatch.setattr(memory_map, "BOOT", other)
+    monkeypatch.setattr(disk, "BOOT", other)
     with replica(gateway, opened, tmp_path / "copy") as made:
         until(made.follower.fresh)
-        assert made.follower.map.folder != first
+        assert (made.follower.state.folder == first) is synced
         assert reason(made, 1) is reason(made, 2) is Reason.OPTED_OUT
 
 
@@ -159,10 +165,17 @@ def test_somebody_who_is_unlinked_is_gone_from_the_copy_too(gateway, opened, tmp
     key = secret_files.load_secrets(gateway.data).key(("gaid", gaid(1)))
     with replica(gateway, opened, tmp_path / "copy") as made:
         until(made.follower.fresh)
-        assert made.follower.map.read([key])[1]
+        with made.follower.moment() as moment:
+            assert moment.packed(key)
+        first = made.follower.state.folder
         status, _ = call(f"{gateway.url}/v1/erasures", {"identifiers": [named("gaid", gaid(1))], "mode": "unlink"})
         assert status in {200, 201}
-        until(lambda: made.follower.map is not None and made.follower.fresh() and not made.follower.map.read([key])[1])
+        until(lambda: made.follower.state.folder != first)  # its pages were made anew without them
+        assert not first.exists()
+        assert key not in (made.follower.state.folder / "data.mdb").read_bytes()
+        with made.follower.moment() as moment:
+            assert moment.packed(key) is None
+        until(made.follower.fresh)
 
 
 def test_a_folder_is_one_replicas(gateway, opened, tmp_path):

@@ -696,7 +696,6 @@ ROWS |= {
     "ledger.emergency_mib": Row((1, 64)),
     "ledger.witness_seconds": Row((1, 60)),
     "replicas.term_ms": Row((100, 2000)),
-    "replicas.map_mib": Row((1, 1024)),
     "replicas.spool_mib": Row((1, 64)),
     "replicas.hand_over_seconds": Row((1, 60)),
     "retention.bodies_months": Row((24, 36)),

@@ -15,10 +15,10 @@ from gateway.choice.standing import Standing
 from gateway.fold import fold
 from gateway.fold.record import NamesLearnt, Record, SaidOut
 from gateway.fold.state import HEAD
-from gateway.mirror.lookup import Reached
 from gateway.state import environment, packed_rows, transactions, upkeep
 from gateway.state.environment import COPY, CURRENT, MARK, STATE, StateForeign, StateRefused
 from gateway.state.packed_rows import HEAD_KEY, NotAState
+from gateway.state.transactions import Reached
 from gateway.state.upkeep import HostState, Making
 from gateway.terms import Purpose
 

@@ -38,6 +38,8 @@ class Plan:
     processes: int = 4
     crews: int = 4
     acts: int = 11
+    member: type | None = None  # another one than `Member`
+    shown: str = ""  # the file that says to whom each crew turned last
 
 
 class Lost(Exception):
@@ -62,7 +64,7 @@ def _meet_at(barriers):
 
 def _process(plan, number):
     with ThreadPoolExecutor(plan.crews) as pool:
-        histories = pool.map(lambda crew: Member(plan, number, crew).live(), range(plan.crews))
+        histories = pool.map(lambda crew: (plan.member or Member)(plan, number, crew).live(), range(plan.crews))
         return [operation for history in histories for operation in history]
 
 

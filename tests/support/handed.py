@@ -36,7 +36,7 @@ class Beside:
         """It is brought up to date: what the ledger holds now is what it answers from."""
         [*_, end] = (await self.client.get("/v1/changes")).text.splitlines()
         told = json.loads(end)
-        self.position, self.log = told["position"], told["log"]
+        self.position, self.log = told["position"], told["log"].partition(" ")[0]
 
     def answer(self, person, recipient="advertisers", stands=Stands.POSSIBLE, *, at=None, denied=False):
         key = self.secrets.key((person["type"], person["value"]))

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.state import environment
 from support import recording
 from support.answers import answers
 from support.disk import STYLES, Disk, written
@@ -76,7 +77,17 @@ def cuts(recorded: Recording, count: int, chance: random.Random) -> list[int]:
 def image_of(files: Mapping[str, bytes]) -> Iterator[Path]:
     """A folder with what the disk has kept; in memory where there is some, for whether it lasts is no question here."""
     with tempfile.TemporaryDirectory(prefix="image-") as folder:
-        yield written(files, Path(folder) / "image")
+        image = written(files, Path(folder) / "image")
+        _as_one_disk(image / "data" / environment.STATE)
+        yield image
+
+
+def _as_one_disk(states: Path) -> None:
+    """An image is a copy, and a disk none: its files are the ones that their marks name."""
+    for mark in states.glob(f"*/{environment.MARK}"):
+        file = mark.with_name(environment.FILE)
+        if file.exists() and len(content := mark.read_bytes()) == environment.MARK_BYTES:
+            mark.write_bytes(content[: environment.DEVICE] + environment._identity(file))
 
 
 def cut(recorded: Recording, count: int, seed: int) -> Found:

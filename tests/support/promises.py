@@ -18,7 +18,7 @@ from gateway.app.composition import House, migrate, open_house
 from gateway.consent.check import Ask
 from gateway.keys.person_keys import FILE as VAULT
 from gateway.keys.person_keys import Vault
-from gateway.ledger import merkle, openings, records, schema, tree
+from gateway.ledger import log_records, merkle, openings, records, schema, tree
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.publisher import CheckpointStore, store_beside
 from gateway.ledger.subjects import Choice
@@ -26,9 +26,11 @@ from gateway.state import environment
 from gateway.terms import ChoiceKind, Purpose, Reason, Unusable
 from support import inside
 from support.people import gaid, named
+from support.states import wrongs
 from support.told import Told
 
 STRANGER = named("gaid", gaid(2**46))
+LATER = 10**13  # milliseconds: whatever has a date is over
 THE_PERSONS_OWN = frozenset({Reason.OPTED_OUT, Reason.GPC})
 
 
@@ -187,6 +189,13 @@ def the_last_checkpoint_covers_what_was_acknowledged(opened: Opened) -> Iterator
         yield f"the last checkpoint is behind: of {kept} entries, {acknowledged} were acknowledged"
 
 
+def the_state_is_the_fold_of_the_log(opened: Opened) -> Iterator[str]:
+    """What every check reads, place by place."""
+    records = log_records.records_of(opened.db)
+    if wrong := wrongs(opened.house.keeper.state, records, LATER, len(records)):
+        yield f"the state is not the fold of the log: at {len(wrong)} places of {len(records)} records"
+
+
 def it_goes_on(opened: Opened) -> Iterator[str]:
     """A further opt-out is taken and signed for: only the first write proves that the log may go on."""
     (subject,) = opened.house.consent.people.name([STRANGER]).subjects
@@ -202,6 +211,7 @@ def it_goes_on(opened: Opened) -> Iterator[str]:
 
 
 CHECKS: tuple[Callable[[Opened], Iterator[str]], ...] = (
+    the_state_is_the_fold_of_the_log,
     databases_are_sound,
     acknowledged_entries_are_there,
     acknowledged_people_are_denied,
@@ -211,4 +221,5 @@ CHECKS: tuple[Callable[[Opened], Iterator[str]], ...] = (
     every_checkpoint_shown_is_of_this_tree,
     the_last_checkpoint_covers_what_was_acknowledged,
     it_goes_on,
+    the_state_is_the_fold_of_the_log,
 )

@@ -18,7 +18,8 @@ SLOW_FILE = re.compile(r"^pytestmark = .*\bpytest\.mark\.slow\b", re.MULTILINE)
 LONGEST = (
     "tests/proxies/test_ways_in_chromium.py", "tests/rehearsal/test_schedule.py", "tests/faults/test_power_cut.py",
     "tests/faults/test_sync_that_failed.py", "tests/ledger/test_oracle.py", "tests/machines/test_store_machine.py",
-    "tests/machines/test_linearizable.py", "tests/apps/test_a_stranger_with_the_app_key.py",
+    "tests/machines/test_recorded_histories.py", "tests/machines/test_linearizable.py",
+    "tests/apps/test_a_stranger_with_the_app_key.py",
     "tests/machines/test_replica_history.py", "tests/flows/test_walkthrough.py", "tests/apps/test_react_native.py",
     "tests/web/test_one_truth.py", "tests/browser/test_choices_in_chromium.py", "tests/web/test_strangers.py",
     "tests/proxies/test_no_answer_crosses.py", "tests/browser/test_script_in_chromium.py",

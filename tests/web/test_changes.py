@@ -1,7 +1,9 @@
 """A replica reads all that it has to know, and nothing that says who anybody is."""
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 from base64 import b64decode
 from datetime import datetime
 
@@ -12,9 +14,10 @@ from support.people import gaid, named
 
 from gateway.consent.decisions import key_of_replica
 from gateway.keys import api_keys, secret_files
-from gateway.mirror.row import unpack
+from gateway.ledger.ledger_log import LedgerLog
 from gateway.replica import feed
 from gateway.replica.feed import Tags
+from gateway.web.api import feed as door
 
 pytestmark = pytest.mark.anyio
 
@@ -63,7 +66,6 @@ async def test_a_snapshot_and_what_came_after_it(keyed, tmp_path):
     assert mine["purposes"]["sale"] == "opted_out"
     assert "marketing_email" not in mine["purposes"]
     assert (mine["age_band"], mine["seq"] >= first["seq"]) == (None, True)
-    assert unpack(b64decode(mine["standing"])).own
     assert datetime.fromisoformat(mine["at"])
     await opts_out(keyed, 2)
     *news, last = await lines(keyed, f"/v1/changes?after={end['seq']}")
@@ -89,17 +91,34 @@ async def test_who_asks_after_the_seq_before_their_choice_sees_it(keyed):
         assert told
 
 
-async def test_a_snapshot_may_be_read_in_pieces_and_each_key_comes_once(keyed):
-    for number in range(7):
+async def test_a_snapshot_comes_whole_and_what_came_after_it_in_pieces_each_key_once(keyed, monkeypatch):
+    monkeypatch.setattr(door, "AT_ONCE", 3)
+    await opts_out(keyed, 0)
+    *_, begun = await lines(keyed)
+    for number in range(1, 7):
         await opts_out(keyed, number)
-    whole = {change["key"] for change in await lines(keyed) if "key" in change}
-    seen, after, more = [], 0, True
+    *whole, end = await lines(keyed, "/v1/changes?after=0&limit=3")
+    assert (end["count"], end["more"]) == (len(whole), False)
+    assert len(whole) == len({change["key"] for change in whole}) == 7 * 13
+    seen, after, more = [], begun["seq"], True
     while more:
         *told, end = await lines(keyed, f"/v1/changes?after={after}&limit=3")
+        assert len(told) <= 13, "all that one entry changed"
         seen += [change["key"] for change in told]
         after, more = end["seq"], end["more"]
-    assert len(seen) == len(set(seen))
-    assert set(seen) == whole
+    assert len(seen) == len(set(seen)) == 6 * 13
+
+
+async def test_whoever_is_cut_off_goes_on_after_the_last_seq_that_they_got(keyed):
+    await opts_out(keyed, 0)
+    *_, begun = await lines(keyed)
+    for number in range(1, 4):
+        await opts_out(keyed, number)
+    *all_of_it, _ = await lines(keyed, f"/v1/changes?after={begun['seq']}")
+    for cut in range(1, len(all_of_it)):
+        got = all_of_it[:cut]
+        *rest, _ = await lines(keyed, f"/v1/changes?after={got[-1]['seq']}")
+        assert {change["key"] for change in got + rest} == {change["key"] for change in all_of_it}
 
 
 async def test_neither_a_value_nor_the_pepper_is_in_the_feed(keyed, tmp_path):
@@ -123,15 +142,27 @@ async def test_a_number_that_is_none_is_told(keyed, query):
 
 async def test_whoever_knows_what_never_was_begins_anew(keyed):
     await opts_out(keyed, 1)
-    answer = await keyed.get("/v1/changes?after=99999")
+    answer = await keyed.get(f"/v1/changes?after={2**61}")
     assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (410, "changes_gone")
 
 
-async def test_of_a_row_that_went_nothing_is_told_but_to_begin_anew(keyed):
-    seq = (await opts_out(keyed, 1))["seq"]
+async def test_who_is_unlinked_is_told_as_gone_and_soon_whoever_has_not_heard_it_begins_anew(keyed):
+    await opts_out(keyed, 1)
+    *before, end = await lines(keyed)
     body = {"identifiers": [named("gaid", gaid(1))], "mode": "unlink"}
     assert (await keyed.post("/v1/erasures", json=body)).status_code in {200, 201}
-    assert (await keyed.get(f"/v1/changes?after={seq}")).status_code == 410
+    answer = await keyed.get(f"/v1/changes?after={end['seq']}")
+    if answer.status_code == 200:  # else its pages were made anew already
+        *gone, last = [json.loads(line) for line in answer.text.splitlines()]
+        assert {line["key"] for line in gone} == {line["key"] for line in before}
+        assert all(line["gone"] and not line["purposes"] and line["seq"] > end["seq"] for line in gone)
+        assert (await lines(keyed, f"/v1/changes?after={last['seq']}"))[-1]["count"] == 0
+    for _ in range(1000):
+        answer = await keyed.get(f"/v1/changes?after={end['seq']}")
+        if answer.status_code == 410:
+            break
+        await asyncio.sleep(0.02)
+    assert answer.status_code == 410
     *told, _ = await lines(keyed)
     assert told == []
 
@@ -205,8 +236,9 @@ def tags_of(maker="dev"):
 def signed(body, maker="dev"):
     challenge = feed.fresh()
     tag = tags_of(maker).renews(
-        challenge, body["holder"], body["applied"], body.get("log", ""), leave=body.get("leave", False)
-    )
+        challenge, *(body[name] for name in ("holder", "applied")), *(body.get(name, "") for name in ("log", "root")),
+        leave=body.get("leave", False),
+    )  # fmt: skip
     return {feed.HEADER: f"{challenge}.{tag}"}, challenge
 
 
@@ -227,6 +259,21 @@ async def test_a_replica_that_has_everything_gets_a_lease_and_one_that_is_behind
     _, told = await renewed(keyed, applied=told["seq"])
     assert told["granted"]
     assert 0 < told["seconds"] <= 2.0 == told["term"]
+
+
+async def test_whoever_joins_while_others_write_gets_a_lease_and_is_waited_for_from_its_first_asking(long):
+    _, told = await renewed(long)
+    assert not told["granted"]
+    asking = asyncio.create_task(opts_out(long, 1))
+    for _ in range(1000):
+        _, later = await renewed(long, "another", applied=0)
+        if later["seq"] > told["seq"]:
+            break
+    _, granted = await renewed(long, applied=told["seq"])
+    assert granted["granted"]
+    assert not asking.done()
+    await renewed(long, applied=granted["seq"])
+    assert took(await asyncio.wait_for(asking, TERM / 2)) > WINDOW
 
 
 async def test_a_choice_is_effective_once_the_replica_has_it(long):
@@ -288,6 +335,27 @@ async def test_at_most_64_replicas_hold_a_lease(keyed):
 
 async def test_a_replica_of_another_log_is_told_to_begin_anew(keyed):
     assert (await renewed(keyed, log="example.com/other"))[0] == 410
+
+
+def root_at(folder, position):
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        return LedgerLog(db).root(position).hex()
+
+
+@pytest.mark.parametrize(("root", "status"), [("", 200), ("of the log", 200), ("0" * 64, 410)])
+async def test_a_copy_of_a_ledger_that_was_restored_and_went_on_another_way_is_told_to_begin_anew(
+    keyed, tmp_path, root, status
+):
+    _, told = await renewed(keyed)
+    ours = await asyncio.to_thread(root_at, tmp_path / "data", told["seq"])
+    said = ours if root == "of the log" else root
+    assert (await renewed(keyed, applied=told["seq"], log=told["log"], root=said))[0] == status
+    challenge = feed.fresh()
+    headers = {"accept": "text/event-stream", feed.HEADER: f"{challenge}.{tags_of().follows(challenge, told['seq'])}"}
+    async with asyncio.timeout(60):
+        if status == 410:
+            answer = await keyed.get(f"/v1/changes?after={told['seq']}&root={said}", headers=headers)
+            assert answer.status_code == status
 
 
 @pytest.mark.parametrize("body", [{}, {"holder": "", "applied": 0}, {"holder": "x" * 65, "applied": 0}, {"holder": "x", "applied": -1}, {"holder": "x", "applied": 2**63}, {"holder": "x", "applied": 0, "more": 1}, []])  # fmt: skip

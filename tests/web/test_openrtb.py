@@ -185,7 +185,7 @@ async def test_only_a_key_that_may_check_is_answered(client):
 
 
 async def test_while_the_ledger_is_away_nobody_is_sent(keyed, app, monkeypatch):
-    from gateway.mirror.lookup import Stale
+    from gateway.choice.standing import Stale
 
     def away(*_, **__):
         raise Stale("away")
@@ -400,7 +400,7 @@ async def test_one_that_stands_in_a_browsers_text_or_a_long_list_is_asked_about(
 
 
 async def test_while_the_ledger_is_away_what_looks_like_an_id_goes_and_the_auctions_own_stays(keyed, monkeypatch):
-    from gateway.mirror.lookup import Stale
+    from gateway.choice.standing import Stale
 
     def away(*_, **__):
         raise Stale("away")

@@ -1,7 +1,8 @@
-"""GET /v1/changes: what changed of the standings, for replicas and exports; and POST /v1/leases, by which a replica may
-answer from what it was given (`gateway help replica`).
+"""GET /v1/changes: what changed in the state of this host, for replicas and exports; and POST /v1/leases, by which a
+replica may answer from what it was given (`gateway help replica`).
 
-Rows by key: neither a value nor the pepper is among them. Everything is read from the table, never from a copy.
+Replicas get rows and edges as they lie in the state, exports what stands of a key. Neither a value nor the pepper is
+among them.
 """
 
 import asyncio
@@ -22,25 +23,31 @@ from starlette.responses import Response, StreamingResponse
 from gateway.choice.standing import state
 from gateway.consent.verbs import Consent
 from gateway.keys.api_keys import ApiKey, Credentials
-from gateway.ledger import changes
-from gateway.ledger.changes import Change
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.leases import Renewal, TooManyHolders
-from gateway.ledger.subjects import moment
-from gateway.ledger.writer import Writer
-from gateway.replica.feed import HEADER, Lines, Tags, asker
+from gateway.ledger.leases import Granted, Renewal, TooManyHolders
+from gateway.ledger.ledger_log import LedgerLog
+from gateway.ledger.subjects import milliseconds, moment
+from gateway.ledger.writer import Transaction, Writer
+from gateway.replica.feed import HEADER, Lines, Tags, asker, place_line
+from gateway.state.changes import own_change_at
+from gateway.state.environment import StateRefused
+from gateway.state.packed_rows import StateHead
+from gateway.state.transactions import KEY_BYTES, StateMoment
 from gateway.terms import CHOOSABLE
 from gateway.web.shell import auth, wire
 from gateway.web.shell.problem import Problem
 
 MOST_SEQ = 2**62
 LONGEST = 64  # characters of a holder's name
-MOST = 10_000  # changes of one call
-AT_ONCE = 2_000  # changes of one piece of a stream
+MOST = 10_000  # places of one call
+AT_ONCE = 2_000  # places of one piece of a stream
 LOOKS = 0.01  # seconds between two looks for news, shared by all streams of a process
 BEATS = 1.0  # seconds after which a stream says that there is none
 STREAM = "text/event-stream"
 WORDS = ("none", "opted_out", "opted_in")
+Changed = list[tuple[int, list[bytes]]]
+FeedLine = tuple[int, dict[str, Any]]
+FeedLines = tuple[list[FeedLine], int]  # and up to where whoever knows no more begins anew
 
 
 class LeaseAsked(wire.StrictShape, frozen=True):
@@ -57,6 +64,7 @@ class LeaseAsked(wire.StrictShape, frozen=True):
         Meta(description="all changes up to this seq are applied"),
     ]
     log: str = ""
+    root: Annotated[str, Meta(description="of that log at `applied`, hex: that of a restored one is another")] = ""
     leave: bool = False
 
 
@@ -86,35 +94,33 @@ class ChangeBody(Struct, kw_only=True):
     purposes: dict[str, Literal["opted_out", "opted_in"]]
     age_band: str | None
     at: wire.Time | None
-    standing: Annotated[str, Meta(description="base64 of the row as our replicas keep it")]
+    gone: Annotated[Literal[True] | UnsetType, Meta(description="forget what you know of it")] = UNSET
     snapshot: Literal[True] | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
 class FeedPart:
-    """Changes of one moment. `upto`: whoever has them has all up to this revision."""
+    """What changed, as of one moment: lines with their seq. `upto`: whoever has them has all up to there; `floor`:
+    whoever knows only what was before begins anew.
+    """
 
-    found: list[Change]
-    upto: int
-    revision: int
+    lines: list[tuple[int, dict[str, Any]]]
     floor: int
-    position: int
-    log: str
-    peppers: int
+    upto: int
+    state: StateHead
 
     def knows(self, after: int) -> bool:
-        """Whether what comes after a revision is all that whoever knows it lacks."""
-        return after == 0 or self.floor <= after <= self.revision
+        """Whether what comes after a seq is all that whoever knows it lacks."""
+        return after == 0 or self.floor <= after <= self.state.position
+
+    @property
+    def more(self) -> bool:
+        return self.upto < self.state.position
 
     def head(self) -> dict[str, Any]:
-        more = self.upto < self.revision
-        return {
-            "more": more,
-            "seq": self.upto,
-            "position": self.position,
-            "log": self.log,
-            "peppers": self.peppers,
-        }
+        state = self.state
+        counted = {"more": self.more, "seq": self.upto, "position": state.entries}
+        return {**counted, "log": state.log, "peppers": state.epoch}
 
 
 class FeedAsked(NamedTuple):
@@ -125,7 +131,7 @@ class FeedAsked(NamedTuple):
 
 
 class Of(NamedTuple):
-    """The piece of a number, of the stream to somebody who asked from a revision on."""
+    """The piece of a number, of the stream to somebody who asked from a seq on."""
 
     to: FeedAsked
     after: int
@@ -136,10 +142,15 @@ class ChangesDoor:
     """The doors for replicas and exports, which keep a copy."""
 
     def __init__(
-        self, consent: Consent, credentials: Credentials, writer: Writer, known: Callable[[str], list[Tags]]
+        self,
+        consent: Consent,
+        credentials: Credentials,
+        writer: Writer,
+        state: Callable[[], StateMoment],
+        known: Callable[[str], list[Tags]],
     ) -> None:
-        """`known`: the tags of a replica, by the id of its API key."""
-        self._consent = consent
+        """`state`: of this host, at the moment of asking; `known`: the tags of a replica, by the id of its API key."""
+        self._consent, self._state = consent, state
         self._known = known
         self._credentials = credentials
         self._writer = writer
@@ -152,10 +163,13 @@ class ChangesDoor:
         last, limit = _number(request, "after", 0, MOST_SEQ), _number(request, "limit", MOST, MOST)
         if STREAM in request.headers.get("accept", ""):
             to = self._asked(request, key, lambda of, challenge: of.follows(challenge, last))
-            await self._piece(last, 1)
+            await self._piece(last, 1, to)
+            await asyncio.to_thread(self._prove_same, last, request.query_params.get("root", ""))
             return StreamingResponse(self._follow(last, to), 200, {"Cache-Control": "no-store"}, STREAM)
-        piece = await self._piece(last, limit)
-        lines: list[object] = [shown(change, snapshot=last == 0) for change in piece.found]
+        piece = await self._piece(last, limit if last else 1, None)
+        if last == 0:  # whole, however long: between two pages more may go than is known of
+            return StreamingResponse(self._snapshot(), 200, {"Cache-Control": "no-store"}, wire.NDJSON)
+        lines: list[object] = [line for _, line in piece.lines]
         return wire.lines_answer([*lines, {"end": True, "count": len(lines), **piece.head()}])
 
     async def lease(self, request: Request) -> Response:
@@ -175,24 +189,28 @@ class ChangesDoor:
             return wire.wire_answer(LeaseBody(granted=False))
         renewal = Renewal(asked.holder, key.name, asked.applied)
         try:
-            granted, log, peppers = await self._writer.commit(
-                lambda tx: (self._leases.renew(tx, renewal), tx.log, _peppers(tx.db))
-            )
+            granted, log = await self._writer.commit(lambda tx: self._renewed(tx, renewal, asked))
         except TooManyHolders:
             raise Problem("too_many_holders", "as many replicas as may be hold a lease") from None
-        if asked.log and asked.log != log:
+        if granted is None:
             raise Problem("changes_gone", "the ledger goes on as another log: begin with after=0")
         told = {
             "granted": granted.seconds > 0,
             "seconds": granted.seconds,
             "leases": self._leases.terms.leases,
             "term": self._leases.terms.seconds,
-            "seq": granted.revision,
-            "position": granted.position,
-            "log": log,
-            "peppers": peppers,
+            "seq": granted.position,
+            "position": granted.entries,
+            "log": log.name,
+            "peppers": log.peppers,
         }
         return wire.wire_answer(told | {"tag": to.tags.grant(to.challenge, told)})
+
+    def _renewed(self, tx: Transaction, renewal: Renewal, asked: LeaseAsked) -> tuple[Granted | None, LedgerLog]:
+        """None for one that follows another log."""
+        log = LedgerLog(tx.db)
+        same = asked.log in {"", log.name} and _is_root(log, asked.applied, asked.root)
+        return self._leases.renew(tx, renewal) if same else None, log
 
     def _asked(self, request: Request, key: ApiKey, tag: Callable[[Tags, str], str]) -> FeedAsked | None:
         """Which replica asks, by the tag of its request; None for whoever keeps an export. Raises `Problem` for a tag
@@ -206,78 +224,142 @@ class ChangesDoor:
             raise Problem("forbidden", f"{HEADER} is not of a replica that was enrolled with this key: enrol it again")
         return FeedAsked(*found)
 
-    async def _piece(self, last: int, limit: int) -> FeedPart:
-        """Raises `Problem` where whoever knows only `last` has to begin anew, `StoreUnavailable` while nobody proves
-        the ledger.
+    async def _piece(self, last: int, limit: int, to: FeedAsked | None, begun: int | None = None) -> FeedPart:
+        """`begun`: of a snapshot, how far the state was at its beginning. Raises `Problem` where whoever knows only
+        `last` has to begin anew, `StoreUnavailable` while nobody proves the ledger.
         """
         if self._consent.checks.position() is None:
             raise StoreUnavailable("the ledger gives no answer at this moment")
-        piece = await asyncio.to_thread(self._read, last, limit)
-        if not piece.knows(last):
+        piece = await asyncio.to_thread(self._read, last, limit, _places if to else self._standings)
+        if not piece.knows(last if begun is None else begun):
             raise Problem("changes_gone", "rows went, or the ledger is another one: begin with after=0")
         return piece
 
-    async def _follow(self, last: int, to: FeedAsked | None) -> AsyncIterator[bytes]:
-        """Pieces as they come, each ended by what it brings a replica up to. The stream ends where it has to begin
-        anew, and while the ledger gives no answer.
-        """
-        snapshot, after, numbers = last == 0, last, count(1)
+    async def _pieces(self, last: int, to: FeedAsked | None) -> AsyncIterator[FeedPart]:
+        """As they come; where there is no more, the next one once there is, or after a beat. Raises as `_piece`."""
+        begun = None
+        while True:
+            piece = await self._piece(last, AT_ONCE, to, begun)
+            yield piece
+            if last == 0:
+                begun = piece.state.position
+            last = piece.upto
+            if not piece.more:
+                begun = None
+                await self._news(last)
+
+    async def _snapshot(self) -> AsyncIterator[bytes]:
+        """What stands of everybody, as lines. Without its last one where it was cut off."""
+        many = 0
         with contextlib.suppress(StoreUnavailable, Problem):
-            while True:
-                piece = await self._piece(last, AT_ONCE)
-                of = Of(to, after, next(numbers)) if to else None
+            async for piece in self._pieces(0, None):
+                many += len(piece.lines)
+                yield await asyncio.to_thread(_snapshot_lines, piece, many)
+                if not piece.more:
+                    return
+
+    async def _follow(self, last: int, to: FeedAsked | None) -> AsyncIterator[bytes]:
+        """Pieces as events, each ended by what it brings a replica up to. The stream ends where it has to begin anew,
+        and while the ledger gives no answer.
+        """
+        snapshot, numbers = last == 0, count(1)
+        with contextlib.suppress(StoreUnavailable, Problem):
+            async for piece in self._pieces(last, to):
+                of = Of(to, last, next(numbers)) if to else None
                 made = partial(_events, piece, of, snapshot=snapshot)
                 yield await asyncio.to_thread(made)  # off the loop: checks go on meanwhile
-                last, snapshot = piece.upto, snapshot and piece.upto < piece.revision
-                if last >= piece.revision:
-                    await self._news(last)
+                snapshot = snapshot and piece.more
 
     async def _news(self, last: int) -> None:
-        """Until there is a later revision, or a beat is due."""
+        """Until there is more, or a beat is due."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + BEATS
         while loop.time() < ends:
-            at, revision = self._looked
+            at, position = self._looked
             if loop.time() - at > LOOKS:
-                revision = self._revision()
-                self._looked = loop.time(), revision
-            if revision != last:
+                position = self._position()
+                self._looked = loop.time(), position
+            if position != last:
                 return
             await asyncio.sleep(LOOKS)
 
-    def _revision(self) -> int:
-        try:
-            return self._leases.revision()
-        except (sqlite3.Error, LedgerRefused):
-            return -1  # news: the next piece tells what is the matter
-
-    def _read(self, last: int, limit: int) -> FeedPart:
+    def _prove_same(self, last: int, root: str) -> None:
+        """Raises `Problem` for a copy of a log that goes another way since, as that of a restored ledger does."""
         try:
             with contextlib.closing(self._writer.store.open_to_read()) as db:
-                db.execute("BEGIN")  # one moment
-                row = db.execute(
-                    "SELECT f.revision, f.floor, h.size, h.origin, h.peppers FROM feed f, head h"
-                ).fetchone()
-                revision, floor, size, log, peppers = row
-                found = changes.after(db, last, limit)
+                same = _is_root(LedgerLog(db), last, root)
         except (sqlite3.Error, LedgerRefused) as error:
             raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
-        upto = found[-1].revision if len(found) == limit else revision
-        return FeedPart(found, upto, revision, floor, size, log, peppers)
+        if not same:
+            raise Problem("changes_gone", "the ledger goes on as another log: begin with after=0")
+
+    def _position(self) -> int:
+        try:
+            with self._state() as moment:
+                return moment.head.position
+        except StateRefused:
+            return -1  # news: the next piece tells what is the matter
+
+    def _read(self, last: int, limit: int, lines: Callable[[StateMoment, Changed, int], FeedLines]) -> FeedPart:
+        try:
+            with self._state() as moment:
+                part = moment.changes(last, limit)
+                return FeedPart(*lines(moment, part.changed, part.floor), part.upto, moment.head)
+        except StateRefused as refused:
+            raise StoreUnavailable(f"the state cannot be read: {refused}") from refused
+
+    def _standings(self, moment: StateMoment, changed: Changed, floor: int) -> FeedLines:
+        """What stands of keys. A screen that is voided changes what stands of all who said yes there, of whom nobody
+        keeps a list: whoever knows only what was before begins anew.
+        """
+        now, lines, told = milliseconds(self._consent.clock()), list[FeedLine](), set[bytes]()
+        for at, places in changed:
+            keys = [place for place in places if len(place) == KEY_BYTES]
+            keys = [key for key in {**dict.fromkeys(keys), **dict.fromkeys(moment.beyond(places))} if key not in told]
+            told.update(keys)
+            # Each before the last: whoever was cut off behind it goes on with all of this position
+            lines += [(at - 1, _standing(moment, key, now, at - 1)) for key in keys]
+            if keys:
+                lines[-1] = at, lines[-1][1] | {"seq": at}
+        self._date(lines)
+        return lines, max(floor, moment.head.voided)
+
+    def _date(self, lines: list[FeedLine]) -> None:
+        """`at` of each: when the entry was made that changed it last, where it was one."""
+        wanted = {line["at"] for _, line in lines} - {None}
+        try:
+            with contextlib.closing(self._writer.store.open_to_read()) as db:
+                made = LedgerLog(db).times(wanted) if wanted else {}
+        except (sqlite3.Error, LedgerRefused) as error:
+            raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+        for _, line in lines:
+            at = made.get(line["at"])
+            line["at"] = wire.stamp(moment(at)) if at is not None else None
 
 
-def shown(change: Change, *, snapshot: bool) -> dict[str, Any]:
-    """A change as others read it. `standing` is the row as our own replicas keep it."""
-    row = change.row
-    told: dict[str, Any] = {
-        "seq": change.revision,
-        "key": b64encode(change.key).decode(),
-        "purposes": _purposes(row.own, row.travelled),
-        "age_band": row.age_band,
-        "at": wire.stamp(moment(change.at)) if change.at is not None else None,
-        "standing": b64encode(row.pack()).decode(),
-    }
-    return told | {"snapshot": True} if snapshot else told
+def _standing(state: StateMoment, key: bytes, now: int, seq: int) -> dict[str, Any]:
+    """What stands of a key, but for the time: the position of its last change stands for that."""
+    found, packed = state.standing(key, now), state.packed(key)
+    line = {"seq": seq, "key": b64encode(key).decode(), "purposes": {}, "age_band": None, "at": None}
+    if found is None or packed is None:
+        return line | {"gone": True}
+    said = {"purposes": _purposes(found.own, found.travelled), "age_band": found.age_band}
+    return line | said | {"at": own_change_at(packed)}
+
+
+def _places(moment: StateMoment, changed: Changed, floor: int) -> FeedLines:
+    """Rows and edges, and what lies beside the rows of accounts of many."""
+    lines, accounts = list[FeedLine](), set[bytes]()
+    for at, places in changed:
+        crowds = [moment.crowd(each) for each in {place[:KEY_BYTES] for place in places} - accounts]
+        accounts.update(place[:KEY_BYTES] for place in places)
+        lines += [(at, place_line(place, moment.packed(place))) for place in places]
+        lines += [(at, place_line(place, packed)) for place, packed in crowds if packed is not None]
+    return lines, floor
+
+
+def _shown(line: dict[str, Any], *, snapshot: bool) -> dict[str, Any]:
+    return line | {"snapshot": True} if snapshot else line
 
 
 @lru_cache(maxsize=4096)
@@ -292,13 +374,27 @@ def _purposes(own: int, travelled: int) -> dict[str, str]:
 
 
 def _renews(asked: LeaseAsked, of: Tags, challenge: str) -> str:
-    return of.renews(challenge, asked.holder, asked.applied, asked.log, leave=asked.leave)
+    return of.renews(challenge, asked.holder, asked.applied, asked.log, asked.root, leave=asked.leave)
+
+
+def _is_root(log: LedgerLog, position: int, stated: str) -> bool:
+    """Whether that is the log's at a position; whoever states none is believed."""
+    found = log.root(position)
+    return not stated or (found is not None and found.hex() == stated)
+
+
+def _snapshot_lines(piece: FeedPart, many: int) -> bytes:
+    """With the end where it is the last piece; `many`: lines of all."""
+    lines = [_shown(line, snapshot=True) for _, line in piece.lines]
+    ended = [] if piece.more else [{"end": True, "count": many, **piece.head()}]
+    return b"".join(orjson.dumps(line) + b"\n" for line in [*lines, *ended])
 
 
 def _events(piece: FeedPart, of: Of | None, *, snapshot: bool) -> bytes:
-    told = [(change.revision, orjson.dumps(shown(change, snapshot=snapshot))) for change in piece.found]
+    told = [(seq, orjson.dumps(_shown(line, snapshot=snapshot and not of))) for seq, line in piece.lines]
     head = piece.head()
     if of:
+        head["state"] = b64encode(piece.state.pack()).decode()
         lines = Lines(line for _, line in told).digest()
         head["tag"] = of.to.tags.piece(of.to.challenge, of.after, of.number, lines, head)
     rows = [_event(seq, line) for seq, line in told]
@@ -314,7 +410,3 @@ def _number(request: Request, name: str, unsaid: int, most: int) -> int:
     if not stated.isascii() or not stated.isdecimal() or int(stated[:20]) > most:
         raise Problem("malformed", f"{name} is a whole number up to {most}")
     return int(stated)
-
-
-def _peppers(db: sqlite3.Connection) -> int:
-    return int(db.execute("SELECT peppers FROM head").fetchone()[0])

@@ -1,0 +1,162 @@
+"""A copy is answered from as of one moment, and under the lease that was there before the reading."""
+
+from dataclasses import replace
+
+import pytest
+from support.any_acts import KEYS
+from support.states import ListedLog
+
+from gateway.choice.standing import Stale
+from gateway.fold.record import LinkSaid, Record, SaidOut
+from gateway.replica import follower
+from gateway.replica.feed import FeedRefused, Gone, Piece
+from gateway.replica.follower import Follower
+from gateway.state.lookup import StateLookup
+from gateway.state.upkeep import HostState
+from gateway.terms import CHOOSABLE, Purpose
+
+PHONE, ANN = KEYS[4], KEYS[0]
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+class NoEntries:
+    def event(self, _):
+        return None
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def state(tmp_path):
+    """Of a gateway: a phone is Ann's, and she said no."""
+    log = ListedLog(
+        [Record(1, 1, PHONE, LinkSaid(ANN, 1)), Record(2, 2, ANN, SaidOut(CHOOSABLE, "form"), account=True)]
+    )
+    found = HostState(tmp_path / "gateway")
+    found.catch_up(log)
+    found.log = log
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def copy(tmp_path, clock):
+    made = Follower(tmp_path / "copy", None, 0, clock)
+    made._folder.mkdir()
+    return made
+
+
+def pieces(state, after, limit=100):
+    """As the feed brings them."""
+    while True:
+        with state.moment() as moment:
+            part = moment.changes(after, limit)
+            places = {place: moment.packed(place) for _, each in part.changed for place in each}
+            head, after = moment.head, part.upto
+        yield Piece(places, head._replace(position=after), after < head.position)
+        if after == head.position:
+            return
+
+
+def denies(copy):
+    with copy.moment() as moment:
+        found = moment.standing(PHONE, 10**13)
+        return found is not None and found.denies(Purpose.SALE)
+
+
+def has_all(copy, state):
+    copy._begin_anew()
+    for piece in pieces(state, 0):
+        copy._apply(piece)
+
+
+def test_a_copy_has_what_the_gateway_has_once_the_last_piece_is_there(copy, state):
+    copy._begin_anew()
+    *some, last = pieces(state, 0, limit=1)
+    assert some
+    for piece in some:
+        copy._apply(piece)
+        assert copy.state is None
+    copy._apply(last)
+    assert denies(copy)
+
+
+def test_what_belongs_to_one_moment_is_read_as_of_one_moment(copy, state, monkeypatch):
+    """The link ends, and the no stays with the phone: told in pieces, one without the other would allow."""
+    has_all(copy, state)
+    before = copy._applied.position
+    state.log.extend(
+        [
+            Record(3, 3, PHONE, SaidOut(CHOOSABLE, "form")),
+            Record(4, 4, PHONE, LinkSaid(ANN, 1, 5)),
+            Record(5, 5, ANN, SaidOut(CHOOSABLE, "form"), account=True),
+        ]
+    )
+    state.catch_up(state.log)
+    *some, last = pieces(state, before, limit=1)
+    assert some
+    for piece in some:
+        copy._apply(piece)
+        assert copy._applied.position == before, "it tells the gateway that it has nothing of it"
+        with copy.moment() as moment:
+            assert moment.head.position == before
+        assert denies(copy)
+    copy._apply(last)
+    assert copy._applied.position > before
+    assert denies(copy)
+
+
+def test_whoever_is_so_far_behind_that_it_does_not_fit_into_memory_begins_anew(copy, state, monkeypatch):
+    has_all(copy, state)
+    monkeypatch.setattr(follower, "MOST_WAITING", 0)
+    [piece] = pieces(state, 0)
+    with pytest.raises(Gone):
+        copy._apply(replace(piece, more=True))
+
+
+@pytest.mark.parametrize("said", [{"fold": 99}, {"epoch": 7}])
+def test_what_another_version_or_another_pepper_made_is_not_applied(copy, state, said):
+    has_all(copy, state)
+    [piece] = pieces(state, 0)
+    with pytest.raises(FeedRefused, match="version"):
+        copy._apply(replace(piece, head=piece.head._replace(**said)))
+    assert denies(copy)
+
+
+def test_what_follows_another_log_makes_it_begin_anew(copy, state):
+    has_all(copy, state)
+    [piece] = pieces(state, 0)
+    with pytest.raises(Gone):
+        copy._apply(replace(piece, head=piece.head._replace(log="other.example.com")))
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+def test_a_lease_that_is_renewed_while_the_process_stands_still_vouches_for_nothing_read_before(
+    copy, state, clock, renewed
+):
+    has_all(copy, state)
+    copy.fresh_until = clock.now + 2
+
+    def opened():
+        found = copy.moment()
+        if renewed:  # it was stopped here, and its other thread goes on first
+            clock.now += 10
+            copy.fresh_until = clock.now + 2
+        return found
+
+    look_up = StateLookup(opened, copy, None, NoEntries())
+    if renewed:
+        with pytest.raises(Stale):
+            look_up.log()
+    else:
+        assert look_up.log() == "log.example.com"
