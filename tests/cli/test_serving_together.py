@@ -94,7 +94,7 @@ def test_a_worker_that_is_killed_or_stopped_while_it_writes_costs_nobody_their_n
             assert another.opt_out(person) in {201, 202}
             assert not another.allowed(person)
         asked.join()
-        assert another.opt_out("cut off", key="the same") in {200, 201}
+        assert another.opt_out("cut off", key="the same") in {200, 201, 202}  # kept, where the lock came too late
         allowed_again(running, but=[gone])
         assert not is_there(gone)
         assert [line.allowed("cut off") for line in line_to_each(running)] == [False, False]
