@@ -122,6 +122,8 @@ class Siblings:
             with contextlib.suppress(RuntimeError, TimeoutError):  # the loop is over, or hangs
                 self._loop.call_soon_threadsafe(lambda: done.set_result(self._counted()))
                 self._send(TOLD, (said, done.result(ANSWERED_WITHIN)))
+        else:  # it does not serve yet
+            self._send(TOLD, (said, []))
 
     def _send(self, word: str, said: Any = None) -> None:
         with self._sending, contextlib.suppress(OSError):  # without a parent the thread ends the process
@@ -296,7 +298,7 @@ class Supervisor:
 
     def _ask(self, asker: Worker, now: float) -> None:
         self._asked += 1
-        others = {worker for worker in self._workers if worker is not asker and worker.serves}
+        others = {worker for worker in self._workers if worker is not asker and not worker.loads}
         self._questions.append(Asked(self._asked, asker, now + ANSWERED_WITHIN, others))
         for each in others:
             each.says.put((TELL, self._asked))
