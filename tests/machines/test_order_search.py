@@ -202,6 +202,11 @@ LIVES = {
         "gaid",
         "out",
     ),
+    "what a mailbox sent up itself is not read there again": (
+        [TIED, says("email"), BACK, kinship.Asked("token", "email"), kinship.Yes("token", "email", True), TIED],
+        "email",
+        "in",
+    ),
     "a yes of a phone lifts its own no": ([says("gaid"), ASK, TAKE], "gaid", "in"),
     "a signal that is no news changes nothing": ([says("gaid"), says("gaid", "another", signal=True)], "gaid", "out"),
 }

@@ -51,8 +51,13 @@ def test_what_every_process_answered_has_an_order_and_none_allows_after_a_no_is_
     assert all(sum(one.act.word != "out" for one in where) > FEW for where in (seen, inside, copied))
     assert nemesis.done["stops"]
     assert sum(count for name, count in nemesis.done.items() if "kill" in name)
-    assert lost == {}
+    assert lost == {}, shown(lost)
     assert late == []
+
+
+def shown(lost):
+    """One act a line, in the order of their calls."""
+    return "\n".join(f"{one}" for operations in lost.values() for one in operations)
 
 
 def told(history, inside, copied, done, workers):

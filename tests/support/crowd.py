@@ -76,7 +76,7 @@ class Member:
         self.random = random.Random(f"{plan.seed}/{process}/{crew}")
         self.numbers = ((process, crew, number) for number in count())
         self.lines = {}
-        self.history = []
+        self.history, self.again = [], False
 
     def live(self):
         try:
@@ -140,6 +140,11 @@ class Member:
         else:
             assert status in {200, 201} or answer["type"].endswith("superseded"), answer
             self.keep(subject, call, Yes(number, token, status in {200, 201}))
+            if self.again and status not in {
+                200,
+                201,
+            }:  # the first call may be under way still, and a refusal is not kept
+                self.keep(subject, call, Yes((*number, "first"), token, None), NEVER)
 
     def keep(self, subject, call, act, answered=None):
         self.history.append(Operation(subject, call, answered or time.monotonic_ns(), act))
@@ -149,12 +154,13 @@ class Member:
         half ask again, perhaps another service: all of that is one operation.
         """
         key = ".".join(map(str, number))
-        hangs_up = self.random.random() < HANGS_UP
+        self.again, hangs_up = False, self.random.random() < HANGS_UP
         try:
             return self.post("choices", body, key, hangs_up=hangs_up)
         except Lost:
             if self.random.random() > TRIES_AGAIN:
                 raise
+            self.again = True
             return self.post("choices", body, key)
 
     def post(self, door, body, key="", *, hangs_up=False):

@@ -129,6 +129,8 @@ class Relation(crowd.Member):
             self.keep(subject, call, Yes(token, key, status in {200, 201}))
         else:
             assert answer["type"].endswith("expired"), answer  # somebody moved the clock
+        if self.again and status not in {200, 201}:  # the first call may be under way still, and a refusal is not kept
+            self.keep(subject, call, Yes(token, key, None), NEVER)
 
     def tie(self, subject, key):
         member = key if key in MEMBERS else "gaid"
@@ -169,6 +171,7 @@ class Wavering(Relation):
             self.check(subject, key)
 
     def insist(self, body, number):
+        """Once."""
         return self.post("choices", body, ".".join(map(str, number)))
 
 

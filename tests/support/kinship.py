@@ -107,7 +107,12 @@ def denying(person, key):
     """The noes for which a check of a key is denied."""
     if key == ACCOUNT:
         return account_noes(person)
-    return of(person.noes, key) | of(person.down, key) | (account_noes(person) if key in person.live else set())
+    return of(person.noes, key) | of(person.down, key) | (passed_on(person, key) if key in person.live else set())
+
+
+def passed_on(person, member):
+    """What an account has for a member: not what that sent itself, and has."""
+    return {no for no in account_noes(person) if no.who != member}
 
 
 def step(person, act):
@@ -175,7 +180,7 @@ def tied(person, member):
 
 
 def given_back(person, member):
-    stays = {(member, no) for no in account_noes(person)} if member in person.live else set()
+    stays = {(member, no) for no in passed_on(person, member)} if member in person.live else set()
     return person._replace(
         down=person.down | stays, live=person.live - {member}, yes=person.yes - {member}, old=person.old | {member}
     )
