@@ -18,9 +18,10 @@ from gateway.disk import locked, make_folder
 from gateway.keys.secret_files import SECRETS
 from gateway.replica.feed import Feed, FeedRefused, Gone, LeaseAnswer, Piece
 from gateway.state import environment
+from gateway.state.crowded_accounts import crowd_key
 from gateway.state.environment import StateMap, StateRefused
 from gateway.state.packed_rows import NotAState
-from gateway.state.transactions import StateMoment, prove_made_here, read_head, write_copied
+from gateway.state.transactions import KEY_BYTES, StateMoment, prove_made_here, read_head, write_copied
 from gateway.terms import Unusable
 
 TERM = 2.0  # seconds: the longest term that a gateway can have, whatever one says
@@ -178,7 +179,8 @@ class Follower:
             prove_made_here(piece.head, self._peppers)
         except StateRefused as refused:
             raise FeedRefused(f"{refused}: enrol it again, or bring both to one version") from refused
-        self._waiting |= piece.places
+        # Beside an account's row or edges comes what lies there of its crowd; where none comes, there is none any more
+        self._waiting |= {crowd_key(place[:KEY_BYTES]): None for place in piece.places} | piece.places
         if self._making is None and piece.more:
             if len(self._waiting) > MOST_WAITING:
                 raise Gone
