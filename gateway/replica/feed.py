@@ -96,6 +96,7 @@ def holds(stated: object, expected: str) -> bool:
 
 SILENCE = 3.0  # seconds without a beat (there is one each second) after which a stream counts as cut
 LONGEST = 2**24  # bytes of a line; a row has some hundreds, an account of thousands as many keys
+MOST_BYTES = 2**27  # of a piece; 2,000 places have some hundred kilobytes
 DATA = b"data: "
 STREAM = "text/event-stream"
 BEGIN_ANEW = 410
@@ -200,8 +201,11 @@ class Feed:
 
     def _pieces(self, lines: Iterable[bytes], challenge: str, after: int) -> Iterator[Piece]:
         places = dict[bytes, bytes | None]()
-        head, number, told = False, 1, Lines()
+        head, number, told, size = False, 1, Lines(), 0
         for line in lines:
+            size += len(line)
+            if size > MOST_BYTES:  # whoever is between could send for ever: its tag is looked at only at the end
+                raise FeedRefused("a piece without end")
             if line == b"event: head":
                 head = True
             elif line.startswith(DATA) and not head:
@@ -215,7 +219,7 @@ class Feed:
                 if not holds(content.get("tag"), expected):
                     raise FeedRefused(FORGED)
                 yield piece
-                places, head, number, told = {}, False, number + 1, Lines()
+                places, head, number, told, size = {}, False, number + 1, Lines(), 0
 
 
 def _expect(answer: httpx2.Response) -> None:

@@ -18,9 +18,10 @@ from gateway.disk import locked, make_folder
 from gateway.keys.secret_files import SECRETS
 from gateway.replica.feed import Applied, Feed, FeedRefused, Gone, LeaseAnswer, Piece
 from gateway.state import environment
+from gateway.state.crowded_accounts import crowd_key
 from gateway.state.environment import StateMap, StateRefused
 from gateway.state.packed_rows import NotAState, StateHead
-from gateway.state.transactions import StateMoment, prove_made_here, read_head, write_copied
+from gateway.state.transactions import KEY_BYTES, StateMoment, prove_made_here, read_head, write_copied
 from gateway.terms import Unusable
 
 TERM = 2.0  # seconds: the longest term that a gateway can have, whatever one says
@@ -30,6 +31,7 @@ RATE = 0.99  # of a lease: two clocks may differ by a hundredth in how fast they
 PAUSE = 0.2  # seconds before a stream that was cut is opened again
 TIDY_SHARE = 0.05  # of the time at most goes into taking out what was replaced, during which nothing is applied
 MOST_WAITING = 200_000  # places, some 60 MB; one that is so far behind begins anew
+TRIES_AGAIN = 60.0  # seconds, where the disk has no room for that
 LOCK = "replica.lock"  # in a replica's folder, and in no other
 
 
@@ -177,7 +179,8 @@ class Follower:
             prove_made_here(piece.head, self._peppers)
         except StateRefused as refused:
             raise FeedRefused(f"{refused}: enrol it again, or bring both to one version") from refused
-        self._waiting |= piece.places
+        # Beside an account's row or edges comes what lies there of its crowd; where none comes, there is none any more
+        self._waiting |= {crowd_key(place[:KEY_BYTES]): None for place in piece.places} | piece.places
         if self._making is None and piece.more:
             if len(self._waiting) > MOST_WAITING:
                 raise Gone
@@ -203,8 +206,12 @@ class Follower:
     def _tidy(self, target: StateMap) -> None:
         """Who was forgotten goes from its pages too."""
         began = self._clock()
-        self._put_in_force(environment.make_compact(self._folder, target))
-        self._tidies_at = self._clock() + (self._clock() - began) / TIDY_SHARE
+        try:
+            self._put_in_force(environment.make_compact(self._folder, target))
+            self._tidies_at = self._clock() + (self._clock() - began) / TIDY_SHARE
+        except (StateRefused, OSError, lmdb.Error) as error:  # what is there is as good as before
+            self._tidies_at = self._clock() + TRIES_AGAIN
+            self._tell(f"who was forgotten lies in the copy's pages still: {error}")
 
     def _keep_lease(self) -> float:
         try:

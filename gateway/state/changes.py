@@ -85,7 +85,7 @@ def read_changes(txn: lmdb.Transaction, after: int, limit: int, head: int) -> Ch
     found, many = list[tuple[int, list[bytes]]](), 0
     floor = read_gone(txn)[0]
     for at, places in changes_after(txn, after):
-        if many >= limit:
+        if found and many >= limit:
             return ChangedPart(found, found[-1][0], floor)
         found.append((at, places))
         many += len(places)

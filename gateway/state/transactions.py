@@ -18,7 +18,6 @@ from gateway.state.changes import (
     EDGE_BYTES,
     ChangedPart,
     PlaceChanges,
-    changes_after,
     forget_gone,
     read_changes,
 )
@@ -117,6 +116,7 @@ class StateMoment(_Places):
         self._screens = 0
         self._few: dict[bytes, KeyRow | None] = {}
         self._spoke = False  # some of those for all
+        self._walked = set[Place]()
 
     def __enter__(self) -> Self:
         try:
@@ -243,14 +243,15 @@ class StateMoment(_Places):
 
     def beyond(self, places: Iterable[bytes]) -> set[bytes]:
         """The keys of which something else may stand although nothing changed that lies under them: those around what
-        is so large that its changes are not carried on to them.
+        is so large that its changes are not carried on to them. Each is walked around once a moment.
         """
         wide = set[Place]()
         for place in places:
             keys = (place,) if len(place) < EDGE_BYTES else (place[:KEY_BYTES], place[KEY_BYTES:])
             rows = (self._txn.get(key) for key in keys)
             if not all(row is None or says_all(row) for row in rows):
-                wide.update(keys)
+                wide.update(key for key in keys if key not in self._walked)
+        self._walked |= wide
         return Fronts(self.get, {}, Everybody()).reached(wide) if wide else set()
 
     def _read_head(self) -> None:
@@ -396,12 +397,13 @@ def write_copied(held: StateMap, places: Mapping[bytes, bytes | None], head: Sta
     """
     try:
         with held.begin_writing() as txn:
+            went = 0
             for place, packed in places.items():
                 if packed is None:
-                    txn.delete(place)
+                    went += txn.delete(place)
                 else:
                     txn.put(place, packed)
-            if None in places.values():
+            if went:
                 _leave(txn)
             txn.put(HEAD_KEY, head.pack())
     except lmdb.Error as error:
@@ -409,12 +411,12 @@ def write_copied(held: StateMap, places: Mapping[bytes, bytes | None], head: Sta
 
 
 def forget_before(held: StateMap, *, anew: bool = False) -> None:
-    """What went. `anew`: of one that was made from nothing, for nobody knows what lay in the one before it. Under the
+    """What went. `anew`: of one that was made without it, for nobody knows what lay in the one before it. Under the
     writers' lock. Raises lmdb.Error.
     """
     with held.begin_writing() as txn:
-        lies = anew and next(changes_after(txn, 0), None)
-        forget_gone(txn, unpack_head(txn.get(HEAD_KEY)).position if lies else 0)
+        head = unpack_head(txn.get(HEAD_KEY))
+        forget_gone(txn, head.position if anew and head.entries else 0)  # before the first entry there was nobody
 
 
 def write_first_head(held: StateMap, head: StateHead) -> None:

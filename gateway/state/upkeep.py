@@ -263,6 +263,8 @@ class HostState:
         again = fold_slice(held, log, self.epoch, anew=anew)
         if again:  # who was forgotten lies in it
             environment.drop_copy(self._data)
+            if held is not self._held:  # who came and went since it was begun never lay in it
+                forget_before(held, anew=True)
         return again is not None
 
     def _put_in_force(self, log: FollowedLog) -> None:

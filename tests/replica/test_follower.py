@@ -11,7 +11,9 @@ from gateway.fold.record import LinkSaid, Record, SaidOut
 from gateway.replica import follower
 from gateway.replica.feed import FeedRefused, Gone, Piece
 from gateway.replica.follower import Follower
+from gateway.state.crowded_accounts import crowd_key
 from gateway.state.lookup import StateLookup
+from gateway.state.transactions import read_head
 from gateway.state.upkeep import HostState
 from gateway.terms import CHOOSABLE, Purpose
 
@@ -122,6 +124,21 @@ def test_whoever_is_so_far_behind_that_it_does_not_fit_into_memory_begins_anew(c
     [piece] = pieces(state, 0)
     with pytest.raises(Gone):
         copy._apply(replace(piece, more=True))
+
+
+def test_what_lay_beside_the_row_of_an_account_of_many_goes_with_it(copy, state):
+    """It holds the keys of its members, and nobody tells of it once it is gone."""
+    has_all(copy, state)
+    assert read_head(copy.state)[1] == 0, "nothing was replaced"
+    [piece] = pieces(state, 0)
+    copy._apply(replace(piece, places={ANN: piece.places[ANN], crowd_key(ANN): b"some"}))
+    with copy.moment() as moment:
+        assert moment.crowd(ANN)[1] == b"some"
+    copy._tidies_at = float("inf")
+    copy._apply(replace(piece, places={ANN: None}))
+    with copy.moment() as moment:
+        assert (moment.packed(ANN), moment.crowd(ANN)[1]) == (None, None)
+    assert read_head(copy.state)[1] == 1
 
 
 @pytest.mark.parametrize("said", [{"fold": 99}, {"epoch": 7}])

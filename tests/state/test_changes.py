@@ -244,6 +244,42 @@ def test_once_pages_are_made_anew_nothing_tells_who_went(two_forgotten):
     assert not state.left()
 
 
+def test_who_came_and_went_while_pages_were_made_anew_does_not_stay_with_whoever_had_heard_of_them(
+    two_forgotten, tmp_path
+):
+    state, log, (*_, neither) = two_forgotten
+    state.forget_gone()
+    state.prepare(log, Making.COMPACT)
+    other = HostState(tmp_path)  # another process, which goes on with the one in force
+    log.extend([Record(9, 9, KEYS[3], SaidOut(CHOOSABLE[:1], "form"))])
+    heard = other.follow(log)
+    assert KEYS[3] in {place for _, places in changes_of(other, neither) for place in places}
+    log.forget(KEYS[3])
+    state.follow(log)
+    assert told(state, heard)[0] > heard, "they begin anew"
+    other.close()
+
+
+def changes_of(state, after):
+    with state.moment() as moment:
+        return moment.changes(after, 100).changed
+
+
+def test_of_one_that_was_made_from_nothing_while_nobody_is_left_nobody_knows_either(tmp_path):
+    state, log = HostState(tmp_path), Forgetful()
+    log.extend([Record(1, 1, KEYS[0], SaidOut(CHOOSABLE[:1], "form"))])
+    log.forget(KEYS[0])
+    state.catch_up(log)
+    assert told(state, 1) == (2, set())
+    state.close()
+
+
+def test_whoever_asks_for_no_place_at_all_gets_a_position(two_forgotten):
+    state, _, _ = two_forgotten
+    with state.moment() as moment:
+        assert len(moment.changes(0, 0).changed) == 1
+
+
 def test_of_one_that_was_made_from_nothing_nobody_knows_what_had_gone_before(two_forgotten, tmp_path):
     _, log, (*_, neither) = two_forgotten
     state = HostState(tmp_path / "another")

@@ -29,7 +29,7 @@ from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.writer import Transaction, Writer
 from gateway.replica.feed import HEADER, Lines, Tags, asker, place_line
-from gateway.state.changes import own_change_at
+from gateway.state.changes import ChangedPart, own_change_at
 from gateway.state.environment import StateRefused
 from gateway.state.packed_rows import StateHead
 from gateway.state.transactions import KEY_BYTES, StateMoment
@@ -45,7 +45,6 @@ LOOKS = 0.01  # seconds between two looks for news, shared by all streams of a p
 BEATS = 1.0  # seconds after which a stream says that there is none
 STREAM = "text/event-stream"
 WORDS = ("none", "opted_out", "opted_in")
-Changed = list[tuple[int, list[bytes]]]
 FeedLine = tuple[int, dict[str, Any]]
 FeedLines = tuple[list[FeedLine], int]  # and up to where whoever knows no more begins anew
 
@@ -230,7 +229,7 @@ class ChangesDoor:
         """
         if self._consent.checks.position() is None:
             raise StoreUnavailable("the ledger gives no answer at this moment")
-        piece = await asyncio.to_thread(self._read, last, limit, _places if to else self._standings)
+        piece = await asyncio.to_thread(self._read, last, limit, _places if to else self._standings, begun)
         if not piece.knows(last if begun is None else begun):
             raise Problem("changes_gone", "rows went, or the ledger is another one: begin with after=0")
         return piece
@@ -300,29 +299,33 @@ class ChangesDoor:
         except StateRefused:
             return -1  # news: the next piece tells what is the matter
 
-    def _read(self, last: int, limit: int, lines: Callable[[StateMoment, Changed, int], FeedLines]) -> FeedPart:
+    def _read(
+        self, last: int, limit: int, lines: Callable[[StateMoment, ChangedPart, int], FeedLines], begun: int | None
+    ) -> FeedPart:
         try:
             with self._state() as moment:
-                part = moment.changes(last, limit)
-                return FeedPart(*lines(moment, part.changed, part.floor), part.upto, moment.head)
+                part, whole = moment.changes(last, limit), moment.head.position if last == 0 else last
+                return FeedPart(*lines(moment, part, whole if begun is None else begun), part.upto, moment.head)
         except StateRefused as refused:
             raise StoreUnavailable(f"the state cannot be read: {refused}") from refused
 
-    def _standings(self, moment: StateMoment, changed: Changed, floor: int) -> FeedLines:
-        """What stands of keys. A screen that is voided changes what stands of all who said yes there, of whom nobody
-        keeps a list: whoever knows only what was before begins anew.
+    def _standings(self, moment: StateMoment, part: ChangedPart, since: int) -> FeedLines:
+        """What stands of keys, and of those around what changed behind `since`: a snapshot tells of all anyway. A screen
+        that is voided changes what stands of all who said yes there, of whom nobody keeps a list: whoever knows only
+        what was before begins anew.
         """
         now, lines, told = milliseconds(self._consent.clock()), list[FeedLine](), set[bytes]()
-        for at, places in changed:
+        for at, places in part.changed:
+            around = moment.beyond(places) if at > since else ()
             keys = [place for place in places if len(place) == KEY_BYTES]
-            keys = [key for key in {**dict.fromkeys(keys), **dict.fromkeys(moment.beyond(places))} if key not in told]
+            keys = [key for key in {**dict.fromkeys(keys), **dict.fromkeys(around)} if key not in told]
             told.update(keys)
             # Each before the last: whoever was cut off behind it goes on with all of this position
             lines += [(at - 1, _standing(moment, key, now, at - 1)) for key in keys]
             if keys:
                 lines[-1] = at, lines[-1][1] | {"seq": at}
         self._date(lines)
-        return lines, max(floor, moment.head.voided)
+        return lines, max(part.floor, moment.head.voided)
 
     def _date(self, lines: list[FeedLine]) -> None:
         """`at` of each: when the entry was made that changed it last, where it was one."""
@@ -347,15 +350,15 @@ def _standing(state: StateMoment, key: bytes, now: int, seq: int) -> dict[str, A
     return line | said | {"at": own_change_at(packed)}
 
 
-def _places(moment: StateMoment, changed: Changed, floor: int) -> FeedLines:
+def _places(moment: StateMoment, part: ChangedPart, _: int) -> FeedLines:
     """Rows and edges, and what lies beside the rows of accounts of many."""
     lines, accounts = list[FeedLine](), set[bytes]()
-    for at, places in changed:
+    for at, places in part.changed:
         crowds = [moment.crowd(each) for each in {place[:KEY_BYTES] for place in places} - accounts]
         accounts.update(place[:KEY_BYTES] for place in places)
         lines += [(at, place_line(place, moment.packed(place))) for place in places]
         lines += [(at, place_line(place, packed)) for place, packed in crowds if packed is not None]
-    return lines, floor
+    return lines, part.floor
 
 
 def _shown(line: dict[str, Any], *, snapshot: bool) -> dict[str, Any]:
