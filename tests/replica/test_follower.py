@@ -2,16 +2,19 @@
 
 from dataclasses import replace
 
+import orjson
 import pytest
 from support.any_acts import KEYS
 from support.states import ListedLog
 
 from gateway.choice.standing import Stale
 from gateway.fold.record import LinkSaid, Record, SaidOut
-from gateway.replica import follower
-from gateway.replica.feed import FeedRefused, Gone, Piece
+from gateway.replica import feed, follower
+from gateway.replica.feed import Feed, FeedRefused, Gone, Piece, Tags
 from gateway.replica.follower import Follower
+from gateway.state import environment
 from gateway.state.crowded_accounts import crowd_key
+from gateway.state.environment import StateRefused
 from gateway.state.lookup import StateLookup
 from gateway.state.transactions import read_head
 from gateway.state.upkeep import HostState
@@ -177,3 +180,24 @@ def test_a_lease_that_is_renewed_while_the_process_stands_still_vouches_for_noth
             look_up.log()
     else:
         assert look_up.log() == "log.example.com"
+
+
+def test_a_piece_that_never_ends_is_cut_off_before_its_tag_comes(monkeypatch):
+    monkeypatch.setattr(feed, "MOST_BYTES", 1000)
+    line = b"data: " + orjson.dumps(feed.place_line(PHONE, b"row"))
+    with pytest.raises(FeedRefused, match="without end"):
+        list(Feed(None, "key", Tags(bytes(32)))._pieces(iter([line] * 100), "challenge", 0))
+
+
+def test_a_copy_whose_pages_cannot_be_made_anew_is_answered_from_all_the_same(copy, state, monkeypatch):
+    def no_room(*_):
+        raise StateRefused("the disk has no room for it")
+
+    has_all(copy, state)
+    monkeypatch.setattr(environment, "make_compact", no_room)
+    [piece] = pieces(state, 0)
+    copy._apply(replace(piece, places={KEYS[5]: None, ANN: piece.places[ANN]}))
+    copy._apply(replace(piece, places={PHONE: None}))
+    assert copy.state is not None
+    assert not denies(copy)
+    assert copy._tidies_at > copy._clock()

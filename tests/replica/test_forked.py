@@ -28,6 +28,5 @@ def test_a_worker_is_told_stale_and_takes_neither_the_parents_lease_nor_its_reco
     told = json.loads(ran.stdout.splitlines()[-1])
     if control:
         assert told["worker"] == ["stale", "left"]  # the copy refuses whoever was forked by itself; the lease is gone
-        assert (told["spools"], told["lost"]) != (1, 0)
     else:
         assert told == {"worker": ["stale"], "spools": 1, "lost": 0, "why": ""}

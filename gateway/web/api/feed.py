@@ -310,9 +310,9 @@ class ChangesDoor:
             raise StoreUnavailable(f"the state cannot be read: {refused}") from refused
 
     def _standings(self, moment: StateMoment, part: ChangedPart, since: int) -> FeedLines:
-        """What stands of keys, and of those around what changed behind `since`: a snapshot tells of all anyway. A screen
-        that is voided changes what stands of all who said yes there, of whom nobody keeps a list: whoever knows only
-        what was before begins anew.
+        """What stands of keys, and of those around what changed behind `since`: a snapshot tells of all anyway. A
+        screen that is voided changes what stands of all who said yes there, of whom nobody keeps a list: whoever knows
+        only what was before begins anew.
         """
         now, lines, told = milliseconds(self._consent.clock()), list[FeedLine](), set[bytes]()
         for at, places in part.changed:
