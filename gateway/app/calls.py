@@ -389,7 +389,7 @@ def _copied() -> Described:
         {"200": ("a change a line (`Change`)", wire.NDJSON, STREAM)},
         parameters=(*whole, _tagged(of_a_stream, required=False)), errors=("400", "401", "403", "410", "503"),
     )  # fmt: skip
-    renews = _tagged('["renews",CHALLENGE,holder,applied,log,leave]', required=True)
+    renews = _tagged('["renews",CHALLENGE,holder,applied,log,root,leave]', required=True)
     lease = described(
         "Until when a replica may answer", {"200": ("granted or not yet", LeaseBody)}, body=LeaseAsked,
         parameters=(renews,), errors=("400", "401", "403", "409", "410", "413", "415", "503"),
