@@ -150,14 +150,6 @@ def looked_at(folder, universes=UNIVERSES):
     return [], most, begun
 
 
-@pytest.fixture(params=[fronts.CROWD, 5], ids=["few", "crowded"])
-def crowd(request, monkeypatch):
-    if request.param != fronts.CROWD:
-        monkeypatch.setattr(fronts, "CROWD", request.param)
-        monkeypatch.setattr(fronts, "READ", 4 * request.param)
-    return request.param
-
-
 @pytest.mark.slow
 def test_a_copy_and_an_export_that_go_on_anywhere_have_what_the_state_has(tmp_path, crowd, figure):
     wrong, gone, begun = looked_at(tmp_path)

@@ -58,14 +58,6 @@ def looked_at(folder, universes=UNIVERSES):
     return [], spared, kept, met
 
 
-@pytest.fixture(params=[fronts.CROWD, 5], ids=["few", "crowded"])
-def crowd(request, monkeypatch):
-    if request.param != fronts.CROWD:
-        monkeypatch.setattr(fronts, "CROWD", request.param)
-        monkeypatch.setattr(fronts, "READ", 4 * request.param)
-    return request.param
-
-
 @pytest.mark.slow
 def test_each_front_is_as_if_made_anew_of_all_that_lies_there(tmp_path, crowd, figure):
     wrong, spared, kept, met = looked_at(tmp_path)

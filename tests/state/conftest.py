@@ -1,0 +1,14 @@
+"""What the tests of the state share."""
+
+import pytest
+
+from gateway.state import fronts
+
+
+@pytest.fixture(params=[fronts.CROWD, 5], ids=["few", "crowded"])
+def crowd(request, monkeypatch):
+    """How many make a crowd: as it is, and so few that many are one."""
+    if request.param != fronts.CROWD:
+        monkeypatch.setattr(fronts, "CROWD", request.param)
+        monkeypatch.setattr(fronts, "READ", 4 * request.param)
+    return request.param
