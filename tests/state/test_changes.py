@@ -8,7 +8,7 @@ import pytest
 from support.any_acts import DIGESTS, KEYS, SCREENS, acts
 from support.states import ListedLog, all_in
 
-from gateway.fold.record import Record, SaidOut, ScreenVoided
+from gateway.fold.record import LinkSaid, Record, SaidOut, ScreenVoided
 from gateway.state import changes, environment, fronts, transactions
 from gateway.state.changes import PlaceChanges, read_gone
 from gateway.state.environment import StateRefused
@@ -277,4 +277,14 @@ def test_of_one_that_was_made_from_nothing_nobody_knows_what_had_gone_before(two
     state = HostState(tmp_path / "another")
     state.catch_up(log)
     assert told(state, 0) == (neither, set())
+    state.close()
+
+
+def test_around_a_large_account_is_walked_once_a_moment(tmp_path, monkeypatch):
+    monkeypatch.setattr(fronts, "CROWD", 2)
+    state, (ann, *browsers) = HostState(tmp_path), (KEYS[0], *KEYS[4:8])
+    state.catch_up(ListedLog([Record(at, at, each, LinkSaid(ann, at)) for at, each in enumerate(browsers, 1)]))
+    with state.moment() as moment:
+        assert moment.beyond([ann]) >= {ann, *browsers}
+        assert moment.beyond([ann, ann + browsers[0]]) <= {browsers[0]}
     state.close()

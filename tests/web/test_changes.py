@@ -17,6 +17,7 @@ from gateway.keys import api_keys, secret_files
 from gateway.ledger.ledger_log import LedgerLog
 from gateway.replica import feed
 from gateway.replica.feed import Tags
+from gateway.state.transactions import StateMoment
 from gateway.web.api import feed as door
 
 pytestmark = pytest.mark.anyio
@@ -119,6 +120,17 @@ async def test_whoever_is_cut_off_goes_on_after_the_last_seq_that_they_got(keyed
         got = all_of_it[:cut]
         *rest, _ = await lines(keyed, f"/v1/changes?after={got[-1]['seq']}")
         assert {change["key"] for change in got + rest} == {change["key"] for change in all_of_it}
+
+
+async def test_a_snapshot_which_tells_of_all_looks_for_nobody_around_and_what_came_after_it_does(keyed, monkeypatch):
+    asked = []
+    monkeypatch.setattr(StateMoment, "beyond", lambda _, places: asked.append(places) or set())
+    await opts_out(keyed, 1)
+    *_, end = await lines(keyed)
+    assert asked == []
+    await opts_out(keyed, 2)
+    await lines(keyed, f"/v1/changes?after={end['seq']}")
+    assert asked
 
 
 async def test_neither_a_value_nor_the_pepper_is_in_the_feed(keyed, tmp_path):
