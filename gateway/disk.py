@@ -23,7 +23,7 @@ from pathlib import Path
 PRIVATE = 0o600
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
-LOCK_SECONDS, LOCK_PAUSE = 5.0, 0.002  # of a file that another process has: one that is stopped holds up nobody longer
+LOCK_SECONDS, LOCK_PAUSE = 5.0, 0.001  # of a file that another process has: one that is stopped holds up nobody longer
 LONG = 1000  # pages, about 4 MB: then a log is worth emptying
 FAILED = "the disk failed; nothing is lost, and the log beside it grows until the service is restarted: do so soon"
 FRAME = 4096 + 24  # bytes of a page in the log, with its header
@@ -142,27 +142,31 @@ def reserve(path: Path) -> None:
         os.close(_new(path))
 
 
-@contextlib.contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[int]:
+def locked(path: Path, *, wait: bool = True) -> contextlib.AbstractContextManager[int]:
     """Holds a file of ours, which is made, for one process at a time; its descriptor. Raises OSError, and
     BlockingIOError where another process has it: without `wait` at once, else once that took longer than work does.
     """
+    return locked_by(path, time.monotonic() + (LOCK_SECONDS if wait else 0.0))
+
+
+@contextlib.contextmanager
+def locked_by(path: Path, deadline: float) -> Iterator[int]:
+    """As `locked`, for whoever waits until a moment of the monotonic clock."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
     try:
         hand_over(path)
-        _lock(descriptor, LOCK_SECONDS if wait else 0.0)
+        _lock(descriptor, deadline)
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, seconds: float) -> None:
-    until = time.monotonic() + seconds
+def _lock(descriptor: int, deadline: float) -> None:
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() >= until:
+            if time.monotonic() >= deadline:
                 raise
             time.sleep(LOCK_PAUSE)
         else:

@@ -4,7 +4,6 @@ command that helps; nothing is ever moved away or started empty. And where in it
 """
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 import time
@@ -14,14 +13,13 @@ from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 
-from gateway.disk import hand_over, reserve
+from gateway.disk import locked_by, reserve
 from gateway.ledger import tree
 from gateway.ledger.errors import LedgerRefused
 
 FILE = "ledger.sqlite3"
 HEADER = b"SQLite format 3\x00"
 LOCK_SECONDS = 5.0  # a batch of another process takes milliseconds; one that is stopped must not stop us for ever
-LOCK_PAUSE = 0.001
 
 # synchronous=FULL (2): with NORMAL 84 % of power-cut images lost acknowledged entries (measured).
 # wal_autocheckpoint=0: the writer checkpoints itself under its lock (SQLite's WAL-reset bug).
@@ -48,35 +46,19 @@ def held(folder: Path) -> Iterator[None]:
     """
     deadline = time.monotonic() + LOCK_SECONDS
     with contextlib.ExitStack() as stack:
-        with _locked(folder, f"{FILE}.next", deadline):
-            stack.enter_context(_locked(folder, f"{FILE}.writer", deadline))
+        with contextlib.ExitStack() as turn:
+            _take_lock(turn, folder / f"{FILE}.next", deadline)
+            _take_lock(stack, folder / f"{FILE}.writer", deadline)
         yield
 
 
-@contextlib.contextmanager
-def _locked(folder: Path, name: str, deadline: float) -> Iterator[None]:
+def _take_lock(stack: contextlib.ExitStack, path: Path, deadline: float) -> None:
     try:
-        descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
+        stack.enter_context(locked_by(path, deadline))
+    except BlockingIOError:
+        raise LedgerRefused(f"another process holds {path}; find it with `fuser` and let it finish") from None
     except OSError as error:
-        raise LedgerRefused(f"{folder} cannot be written to: {error.strerror}") from error
-    try:
-        hand_over(folder / name)
-        _lock(descriptor, folder / name, deadline)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, path: Path, deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise LedgerRefused(f"another process holds {path}; find it with `fuser` and let it finish") from None
-            time.sleep(LOCK_PAUSE)
-        else:
-            return
+        raise LedgerRefused(f"{path.parent} cannot be written to: {error.strerror}") from error
 
 
 @cache
