@@ -9,6 +9,9 @@ whoever knows only what was before those begins anew (`floor`).
 import struct
 from collections import defaultdict
 from collections.abc import Iterator
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import lmdb
@@ -83,8 +86,8 @@ class ChangedPart(NamedTuple):
 def read_changes(txn: lmdb.Transaction, after: int, limit: int, head: int) -> ChangedPart:
     """Whole positions, until there are so many places. `head`: of the state. Raises `NotAState`."""
     found, many = list[tuple[int, list[bytes]]](), 0
-    floor = read_gone(txn)[0]
-    for at, places in changes_after(txn, after):
+    floor, gone = read_gone(txn)
+    for at, places in _changes_after(txn, after, gone):
         if found and many >= limit:
             return ChangedPart(found, found[-1][0], floor)
         found.append((at, places))
@@ -92,17 +95,16 @@ def read_changes(txn: lmdb.Transaction, after: int, limit: int, head: int) -> Ch
     return ChangedPart(found, head, floor)
 
 
-def changes_after(txn: lmdb.Transaction, after: int) -> Iterator[tuple[int, list[bytes]]]:
-    """Position by position, the places that changed there last, or went. Raises `NotAState`."""
-    gone = [each for each in read_gone(txn)[1] if each[0] > after]
+def _changes_after(
+    txn: lmdb.Transaction, after: int, gone: list[tuple[int, bytes]]
+) -> Iterator[tuple[int, list[bytes]]]:
+    """Position by position."""
+    went = ((at, [place]) for at, place in sorted(gone) if at > after)
     with txn.cursor() as cursor:
-        found = iter(cursor.iternext() if cursor.set_range(key_at(after + 1)) else ())
-        for key, places in found:
-            at = int.from_bytes(key[len(AT) :], "big")
-            before, gone = [place for went, place in gone if went <= at], [each for each in gone if each[0] > at]
-            yield at, [*before, *_placed(places)]
-    if gone:
-        yield gone[-1][0], [place for _, place in gone]
+        found = cursor.iternext() if cursor.set_range(key_at(after + 1)) else ()
+        changed = ((int.from_bytes(key[len(AT) :], "big"), [*_placed(places)]) for key, places in found)
+        for at, both in groupby(merge(went, changed, key=itemgetter(0)), itemgetter(0)):
+            yield at, [place for _, places in both for place in places]
 
 
 def read_gone(txn: lmdb.Transaction) -> Gone:
