@@ -4,7 +4,7 @@ travelled to it. Verdicts read it; the ledger makes it.
 Deny travels, allow does not; so a travelled state is only ever nothing or `OUT`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import date
 from functools import lru_cache
@@ -50,6 +50,28 @@ class LookupRefused(Exception):
 
 class Stale(LookupRefused):
     """Nobody has proved lately that what is read is what is being written."""
+
+
+class Vouching:
+    """Who says until when what is read may be answered: by proofs that it is what is being written (`ledger.watch`), or
+    by a lease (`replica.follower`). Look-ups ask. `clock`, `fresh_until`: seconds of CLOCK_BOOTTIME.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.fresh_until = 0.0
+
+    def fresh(self) -> bool:
+        return self._clock() < self.fresh_until
+
+    def proof(self) -> float | None:
+        """Until when the newest proof is good, and by that its name; None: it is over."""
+        until = self.fresh_until
+        return until if self._clock() < until else None
+
+    def stands(self, proof: float) -> bool:
+        """Whether a proof of before is good still; a later one says nothing of what was read under it."""
+        return proof <= self.fresh_until and self._clock() < proof
 
 
 class RowUnreadable(LookupRefused):

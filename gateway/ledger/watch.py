@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from gateway.choice.standing import Vouching
 from gateway.ledger import schema
 from gateway.ledger.errors import LedgerRefused
 
@@ -44,7 +45,7 @@ def log(text: str) -> None:
     logging.getLogger("gateway.ledger").error("%s", text)
 
 
-class FileWatch:
+class FileWatch(Vouching):
     """Holds a descriptor of the file for as long as it lives, and never closes it before SQLite has closed its own:
     closing any descriptor of a file drops all POSIX locks that the process has on it.
 
@@ -64,10 +65,10 @@ class FileWatch:
         tell: Callable[[str], None] = log,
         mark: int = 0,
     ) -> None:
+        super().__init__(clock)
         self._folder = folder
         self.peppers, self._mark = peppers, mark
         self._path = folder / schema.FILE
-        self._clock = clock
         self._judge, self._waits, self._tell = judge, waits, tell
         self._descriptor: int | None = None
         self._seen: dict[tuple[int, int], int] = {}  # every file that the path led to, by device and inode
@@ -75,7 +76,6 @@ class FileWatch:
         self._thread: threading.Thread | None = None
         self._proving = threading.Lock()
         self._saying, self._failures = threading.Lock(), 0
-        self.fresh_until = 0.0
         self.generation = 0
         self.adopted = 0
         self.healthy = False
@@ -98,18 +98,6 @@ class FileWatch:
         while self._seen:
             os.close(self._seen.popitem()[1])
         self._descriptor = None
-
-    def fresh(self) -> bool:
-        return self._clock() < self.fresh_until
-
-    def proof(self) -> float | None:
-        """Until when the newest proof is good, and by that its name; None: it is over."""
-        until = self.fresh_until
-        return until if self._clock() < until else None
-
-    def stands(self, proof: float) -> bool:
-        """Whether a proof of before is good still; a later one says nothing of what was read under it."""
-        return proof <= self.fresh_until and self._clock() < proof
 
     def failed(self) -> None:
         """The writer could not commit: no answer is fresh until the next proof, which begins later than this."""

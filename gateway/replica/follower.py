@@ -13,6 +13,7 @@ from pathlib import Path
 
 import lmdb
 
+from gateway.choice.standing import Vouching
 from gateway.delivery.background import Every
 from gateway.disk import locked, make_folder
 from gateway.keys.secret_files import SECRETS
@@ -39,7 +40,7 @@ class ReplicaRefused(Unusable):
     """The replica cannot be started as it is. The text says what helps."""
 
 
-class Follower:
+class Follower(Vouching):
     """Keeps one replica's copy, and vouches for it to the look-up. `peppers`: how many wrap its keys; `clock`: seconds
     of CLOCK_BOOTTIME; `tell` is told each new reason for being stale, once.
     """
@@ -53,7 +54,8 @@ class Follower:
         *,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._folder, self._feed, self._peppers, self._clock, self._tell = folder, feed, peppers, clock, tell
+        super().__init__(clock)
+        self._folder, self._feed, self._peppers, self._tell = folder, feed, peppers, tell
         self._holder = secrets.token_hex(16)
         self.state: StateMap | None = None
         self._making: StateMap | None = None
@@ -61,7 +63,6 @@ class Follower:
         self._turn = 0  # how often it began anew
         self._applied = Applied()
         self._waiting: dict[bytes, bytes | None] = {}  # of pieces that are of one moment together, until all are there
-        self.fresh_until = 0.0
         self._asked: list[tuple[float, int]] = []  # without leases: when, and what had to be there
         self._term = TERM
         self._tidies_at = 0.0
@@ -113,21 +114,9 @@ class Follower:
                 held.sync()  # so that it is gone on with after a boot
         self._held.close()
 
-    def fresh(self) -> bool:
-        return self._clock() < self.fresh_until
-
     def left(self) -> float:
         """For how many seconds more it may answer."""
         return max(0.0, self.fresh_until - self._clock())
-
-    def proof(self) -> float | None:
-        """Until when the lease is good, and by that its name; None: there is none."""
-        until = self.fresh_until
-        return until if self._clock() < until else None
-
-    def stands(self, proof: float) -> bool:
-        """Whether a lease of before is good still; a later one says nothing of what was read under it."""
-        return proof <= self.fresh_until and self._clock() < proof
 
     def moment(self) -> StateMoment:
         """For one check. Raises `StateRefused`."""

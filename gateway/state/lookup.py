@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from gateway.choice.question import Grant
-from gateway.choice.standing import Stale, Standing
+from gateway.choice.standing import Stale, Standing, Vouching
 from gateway.state.environment import StateRefused
 from gateway.state.transactions import Reached, StateMoment
 from gateway.terms import Purpose
@@ -36,17 +36,6 @@ def earliest(several: Collection[Reached | None]) -> Reached | None:
     return min(known) if len(known) == len(several) and len({each.generation for each in known}) == 1 else None
 
 
-class Vouches(Protocol):
-    """Who proves time and again that the log followed is the one that is written (`ledger.watch`), or for how long that
-    may be taken for granted (`replica.follower`).
-    """
-
-    @property
-    def fresh_until(self) -> float: ...
-    def proof(self) -> float | None: ...
-    def stands(self, proof: float) -> bool: ...
-
-
 class EntryFacts(Protocol):
     """What only the log's entries tell (`ledger.table`). Raises `LookupRefused`."""
 
@@ -63,7 +52,7 @@ class StateLookup:
     def __init__(
         self,
         opened: Callable[[], StateMoment],
-        vouches: Vouches,
+        vouches: Vouching,
         clock: Callable[[], datetime],
         facts: EntryFacts,
     ) -> None:
