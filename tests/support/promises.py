@@ -7,6 +7,7 @@ CHECKS. Not here: which images there may be (support.disk), and what was told (s
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +33,10 @@ from support.told import Told
 STRANGER = named("gaid", gaid(2**46))
 LATER = 10**13  # milliseconds: whatever has a date is over
 THE_PERSONS_OWN = frozenset({Reason.OPTED_OUT, Reason.GPC})
+UNPROVED = frozenset(
+    {Reason.STALE, Reason.STORE_UNAVAILABLE}
+)  # denied, whoever it is about: nothing is said of anybody
+PROVED_WITHIN = 30.0  # seconds: a machine under load may be between two proofs
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +130,22 @@ def _lost_entries(db: sqlite3.Connection, all_told: Sequence[Told]) -> Iterator[
 
 
 def acknowledged_people_are_denied(opened: Opened) -> Iterator[str]:
-    def denied(identifier: object) -> bool:
-        ask = Ask(("teemo",), [identifier], place="US-NY")
-        verdict = opened.house.consent.check(ask).verdicts["teemo"]
-        return not verdict.allowed and not verdict.partly and verdict.reason in THE_PERSONS_OWN
-
-    if denied(STRANGER):
+    if _denied(opened, STRANGER) in THE_PERSONS_OWN:
         yield "a stranger is denied: whether anybody else is says nothing"
     for told in opened.image.told:
         for identifier in told.promise.denied:
-            if not denied(identifier):
-                yield f"lost an acknowledged opt-out: {identifier['value']}"
+            if (reason := _denied(opened, identifier)) not in THE_PERSONS_OWN:
+                yield f"lost an acknowledged opt-out: {identifier['value']}, {reason or 'allowed'}"
+
+
+def _denied(opened: Opened, identifier: object) -> Reason | None:
+    """Why everything of somebody is denied, once an answer rests on what was proved; None: it is not."""
+    until = time.monotonic() + PROVED_WITHIN
+    while True:
+        verdict = opened.house.consent.check(Ask(("teemo",), [identifier], place="US-NY")).verdicts["teemo"]
+        if verdict.reason not in UNPROVED or time.monotonic() > until:
+            return None if verdict.allowed or verdict.partly else verdict.reason
+        time.sleep(0.05)
 
 
 def acknowledged_links_stand(opened: Opened) -> Iterator[str]:
