@@ -362,8 +362,9 @@ def witnesses_of(settings: Settings) -> dict[str, KnownWitness]:
 def publisher_of(folder: Path, settings: Settings, secrets: Secrets) -> Publisher:
     """Who signs for this installation, and where its last checkpoint is kept."""
 
-    def signing(origin: str) -> list[Signer]:
-        return [Ed25519Signer(origin, seed) for seed in secrets.signing]
+    @cache  # the signers keep their keys
+    def signing(origin: str) -> tuple[Signer, ...]:
+        return tuple(Ed25519Signer(origin, seed) for seed in secrets.signing)
 
     return Publisher(folder, store_of(folder, settings), signing)
 

@@ -236,6 +236,46 @@ def nodes(read: ReadTile, size: int) -> Node:
     return node
 
 
+class TailTree:
+    """The end of a growing tree in memory, so that what was just appended is proved without reading anything: the
+    leaves from its last tile on, and the roots of what lies before them. `packed` is the frontier at `size`, `leaves`
+    are the hashes from `base` on. One thread grows it; proofs of what it was before stay right meanwhile, for complete
+    subtrees never change.
+    """
+
+    def __init__(self, size: int, packed: bytes, leaves: Iterable[bytes]) -> None:
+        self.frontier = Frontier(size, packed)
+        self.base = size - size % WIDTH
+        self._leaves = list(leaves)
+        if len(self._leaves) != size - self.base:
+            raise ValueError(f"the last tile of a tree of {size} has another number of leaves than {len(self._leaves)}")
+        heights = [height for height in reversed(range(HEIGHT, size.bit_length())) if size >> height & 1]
+        self._known = {
+            (height, (size >> height) - 1): packed[at * HASH : (at + 1) * HASH] for at, height in enumerate(heights)
+        }
+
+    def append(self, leaf: bytes) -> None:
+        self._leaves.append(leaf)
+        self.frontier.append(leaf)
+
+    def node(self, height: int, index: int) -> bytes:
+        """Raises ValueError for what lies before the leaves and is no root there."""
+        found = self._known.get((height, index))
+        if found is None and height:
+            found = node_hash(self.node(height - 1, 2 * index), self.node(height - 1, 2 * index + 1))
+        elif found is None:
+            if not 0 <= index - self.base < len(self._leaves):
+                raise ValueError(f"leaf {index} is not among those in memory")
+            return self._leaves[index - self.base]
+        self._known[height, index] = found
+        return found
+
+    def shortened(self) -> "TailTree":
+        """The same tree, with the leaves of its last tile alone."""
+        size = self.frontier.size
+        return TailTree(size, self.frontier.pack(), self._leaves[size - size % WIDTH - self.base :])
+
+
 def bundle(entries: Iterable[bytes]) -> bytes:
     """Raises ValueError for an entry of more than 65,535 bytes."""
     try:

@@ -10,14 +10,18 @@ The store is one small file a ledger, written beside, synced and renamed. What w
 """
 
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from gateway.disk import make_folder, write_durably
-from gateway.ledger import note, tree
+from gateway.ledger import merkle, note, tree
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.merkle import Frontier
+from gateway.ledger.merkle import Frontier, TailTree
 from gateway.ledger.note import Checkpoint, Signer
+from gateway.ledger.receipt import Receipt
 
 SUFFIX = ".checkpoints"  # of the folder beside the data folder
 
@@ -92,6 +96,37 @@ class RolledBack(LedgerRefused):
 
 
 Signing = Callable[[str], Sequence[Signer]]
+AT_HAND = 4096  # entries whose receipts are made from memory, some 4 MB: a door asks for one right behind its commit
+
+
+class Added(NamedTuple):
+    """What one transaction appended. `size` and `packed`: the head row before it."""
+
+    size: int
+    packed: bytes
+    bodies: Sequence[bytes]
+    hashes: Sequence[bytes]
+
+
+class SignedBatch:
+    """The entries of one commit under one signature, which is made when the first receipt is asked for. `bodies` are
+    those from `first` on.
+    """
+
+    def __init__(
+        self, first: int, bodies: Sequence[bytes], end: TailTree, text: str, signers: Sequence[Signer]
+    ) -> None:
+        self.first, self.bodies = first, bodies
+        self._end, self._size = end, first + len(bodies)
+        self._text, self._signers = text, signers
+
+    @cached_property
+    def _note(self) -> str:
+        return note.sign(self._text, self._signers)
+
+    def receipt(self, seq: int) -> Receipt:
+        proof = merkle.inclusion(seq, self._size, self._end.node)
+        return Receipt(seq, tuple(proof), self._note, self.bodies[seq - self.first])
 
 
 class Publisher:
@@ -102,6 +137,8 @@ class Publisher:
         self._store_folder = store
         self._signing = signing
         self._mine: Checkpoint | None = None  # the last one that this process made
+        self._end: TailTree | None = None  # of the tree, as this process left it
+        self._batches: deque[SignedBatch] = deque()  # the last ones that this process wrote
         self._refused = ""
 
     def refuse(self, reason: str) -> None:
@@ -136,8 +173,10 @@ class Publisher:
             raise RolledBack(self._text(f"was signed with other entries before {last.size}", now))
         return last
 
-    def publish(self, db: sqlite3.Connection) -> None:
-        """Makes the committed head the last checkpoint; under the writers' lock. Raises `RolledBack`, `StoreBroken`."""
+    def publish(self, db: sqlite3.Connection, added: Added | None = None) -> None:
+        """Makes the committed head the last checkpoint; under the writers' lock. `added`: what the commit appended,
+        which is then at hand. Raises `RolledBack`, `StoreBroken`.
+        """
         if self._mine is None or self._refused:
             self.prove(db)
         new, signed = self._head(db)
@@ -150,6 +189,38 @@ class Publisher:
         if not signed:  # once, and after the store has it: remembered too early, a crash would look like a lost store
             db.execute("UPDATE head SET signed = 1")
         self._mine = new
+        if added and added.bodies:
+            self._take_in_hand(db, added, new)
+
+    def receipt(self, seq: int, event: str) -> Receipt | None:
+        """Of an entry that this process wrote a moment ago, under the checkpoint of its own commit, without reading
+        anything; None: it is not at hand. `event` is its id as the entry has it.
+        """
+        if self._refused:
+            return None
+        for batch in reversed(tuple(self._batches)):
+            if batch.first <= seq < batch.first + len(batch.bodies):
+                found = batch.receipt(seq)
+                return found if found.entry and event.encode() in found.entry else None
+        return None
+
+    def _take_in_hand(self, db: sqlite3.Connection, added: Added, new: Checkpoint) -> None:
+        end = self._end
+        if end is None or (end.frontier.size, end.frontier.pack()) != (added.size, added.packed):
+            try:  # this process begins, or another one wrote since
+                end = tree.tail(db, added.size, added.packed)
+            except (ValueError, sqlite3.Error):  # it is durable all the same, and whoever asks for a receipt reads it
+                return
+        for leaf in added.hashes:
+            end.append(leaf)
+        if end.frontier.root() != new.root:
+            self._end = None
+            return
+        batch = SignedBatch(added.size, added.bodies, end, new.text(), self._signing(new.origin))
+        self._batches.append(batch)
+        while sum(len(each.bodies) for each in self._batches) > AT_HAND and len(self._batches) > 1:
+            self._batches.popleft()
+        self._end = end.shortened() if new.size - end.base > 2 * merkle.WIDTH else end
 
     def latest(self, db: sqlite3.Connection, *, refused_too: bool = False) -> str | None:
         """The last checkpoint, signed: a signed note. Ed25519 gives the same bytes each time. None: nothing yet. Raises

@@ -16,7 +16,7 @@ from hashlib import sha256
 from struct import Struct
 
 from gateway.ledger import merkle
-from gateway.ledger.merkle import HASH, WIDTH, Frontier, Node
+from gateway.ledger.merkle import HASH, WIDTH, Frontier, Node, TailTree
 from gateway.ledger.note import Checkpoint
 
 
@@ -25,15 +25,19 @@ class TreeBroken(Exception):
 
 
 class Tree:
-    """The tree inside an open transaction. `frontier` is the head row's, grown by what is appended."""
+    """The tree inside an open transaction. `frontier` is the head row's, grown by what is appended; `hashes` are the
+    leaves of that.
+    """
 
     def __init__(self, db: sqlite3.Connection, frontier: Frontier) -> None:
         self._db = db
         self.frontier = frontier
+        self.hashes: list[bytes] = []
 
     def append(self, body: bytes) -> None:
         """After the entry's row is there."""
-        self.frontier.append(merkle.leaf_hash(body))
+        self.hashes.append(merkle.leaf_hash(body))
+        self.frontier.append(self.hashes[-1])
         if self.frontier.size % WIDTH == 0:
             self._fill(self.frontier.size // WIDTH - 1)
 
@@ -62,6 +66,14 @@ def _root_of_full(hashes: bytes) -> bytes:
 def _leaves(db: sqlite3.Connection, start: int, count: int) -> bytes:
     rows = db.execute("SELECT body FROM entry WHERE seq >= ? AND seq < ? ORDER BY seq", (start, start + count))
     return b"".join(merkle.leaf_hash(row[0]) for row in rows)
+
+
+def tail(db: sqlite3.Connection, size: int, packed: bytes) -> TailTree:
+    """The end of the tree as it was at a size, whose frontier is `packed`. Raises ValueError where the entries of its
+    last tile are not all there.
+    """
+    rows = db.execute("SELECT body FROM entry WHERE seq >= ? AND seq < ? ORDER BY seq", (size - size % WIDTH, size))
+    return TailTree(size, packed, [merkle.leaf_hash(row[0]) for row in rows])
 
 
 def read_tile(db: sqlite3.Connection, level: int, n: int, width: int) -> bytes:

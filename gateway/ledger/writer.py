@@ -19,7 +19,7 @@ from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import erasure_steps
 from gateway.ledger.errors import LedgerRefused, NothingKept, StoreUnavailable
 from gateway.ledger.merkle import Frontier
-from gateway.ledger.publisher import Publisher
+from gateway.ledger.publisher import Added, Publisher
 from gateway.ledger.store import Store
 from gateway.ledger.tree import Tree
 from gateway.ledger.watch import FileMoved, FileWatch
@@ -73,6 +73,13 @@ class Transaction:
         self.unfinished = False  # an erasure began in it
         self.unsettled: dict[bytes, tuple[int, int]] | None = None  # see standing_rows.settle
         self._tree = Tree(db, Frontier(self.size, packed))
+        self._began = (self.size, packed)
+        self._bodies: list[bytes] = []
+
+    @property
+    def added(self) -> "Added":
+        """What was appended, for whoever signs it."""
+        return Added(*self._began, self._bodies, self._tree.hashes)
 
     @property
     def log(self) -> str:
@@ -84,6 +91,7 @@ class Transaction:
         seq = self.size
         self.db.execute("INSERT INTO entry VALUES (?, ?)", (seq, body))
         self._tree.append(body)
+        self._bodies.append(body)
         self.size += 1
         return seq
 
@@ -99,7 +107,10 @@ class Transaction:
         except Exception:
             self.db.execute("ROLLBACK TO job")
             self.db.execute("RELEASE job")
+            kept = size - self._began[0]
+            hashes = self._tree.hashes[:kept]
             self.size, self._tree = size, Tree(self.db, Frontier(size, packed))
+            self._tree.hashes, self._bodies = hashes, self._bodies[:kept]
             raise
         self.db.execute("RELEASE job")
 
@@ -285,7 +296,7 @@ class Writer:
         self._watch.prove_file()  # what was committed into a file that is lost is not acknowledged
         if self._file != self._watch.adopted:
             raise FileMoved("another file became the ledger meanwhile")
-        self._publisher.publish(db)  # signed after it is durable, answered after it may be signed
+        self._publisher.publish(db, transaction.added)  # signed after it is durable, answered after it may be signed
         if self._state is not None:
             self._state.keep(db)
         return outcomes

@@ -22,7 +22,9 @@ from gateway.choice.standing import Standing
 from gateway.consent.people import People
 from gateway.keys import secret_files
 from gateway.ledger import idempotency, merkle, note, records, table, tree
+from gateway.ledger import publisher as publishing
 from gateway.ledger.ed25519 import Ed25519Signer
+from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.merkle import Frontier
@@ -326,7 +328,7 @@ def test_a_ledger_smaller_than_the_last_signed_one_is_not_signed(ledger):
 
 def test_a_crash_between_the_commit_and_the_checkpoint_is_made_up_for(ledger):
     ledger.append(b"one")
-    publish, ledger.publisher.publish = ledger.publisher.publish, lambda _: (_ for _ in ()).throw(OSError)
+    publish, ledger.publisher.publish = ledger.publisher.publish, lambda *_: (_ for _ in ()).throw(OSError)
     with pytest.raises(StoreUnavailable):
         ledger.append(b"two")
     ledger.publisher.publish = publish
@@ -351,6 +353,69 @@ def test_a_receipt_is_there_with_the_answer_and_still_holds_later(ledger):
         signed = note.parse_checkpoint(note.text_of(made.note))
         merkle.check_inclusion(made.index, signed.size, merkle.leaf_hash(made.entry), made.proof, signed.root)
     assert ledger.log.receipts([b"x" * 16]) == [None]
+
+
+def at_hand(ledger, *written):
+    return ledger.log.receipts_at_hand([(b64(each.event), each.seq) for each in written])
+
+
+def test_what_was_just_written_has_its_receipt_without_anything_being_read(ledger, monkeypatch):
+    ledger.append(*BODIES[:254])
+    written = [ledger.says(number) for number in range(5)]
+    read = ledger.log.receipts([each.event for each in written])
+    monkeypatch.setattr(type(ledger.store), "open_to_read", None)
+    for each, later in zip(at_hand(ledger, *written), read, strict=True):
+        signed = note.parse_checkpoint(note.text_of(each.note))
+        merkle.check_inclusion(each.index, signed.size, merkle.leaf_hash(each.entry), each.proof, signed.root)
+        assert signed.size == each.index + 1
+        assert (each.index, each.entry) == (later.index, later.entry)
+    assert at_hand(ledger, written[-1]) == [read[-1]]  # under the same checkpoint both are the same
+
+
+def test_receipts_hold_where_processes_write_in_turn(ledger):
+    publisher = Publisher(ledger.publisher._folder, ledger.publisher._store_folder, ledger.publisher._signing)
+    other = Ledger(ledger.store, ledger.watch, publisher, ledger.checkpoints)
+    for number in range(12):
+        writes = (ledger, other)[number % 2]
+        writes.append(*BODIES[: 40 * (number % 3)])
+        written = writes.says(number)
+        (each,) = at_hand(writes, written)
+        assert each == writes.log.receipts([written.event])[0]
+        assert at_hand((other, ledger)[number % 2], written) is None
+    other.close()
+
+
+def test_a_place_alone_gets_nobody_a_receipt_and_neither_does_a_ledger_that_nobody_may_sign(ledger):
+    written, later = ledger.says(1), ledger.says(2)
+    assert at_hand(ledger, replace(written, seq=later.seq)) is None
+    assert at_hand(ledger, replace(written, seq=9)) is None
+    assert ledger.log.receipts_at_hand([(b64(written.event), None)]) is None
+    ledger.publisher.refuse("a witness has seen another log")
+    assert at_hand(ledger, written) is None
+
+
+def test_an_act_that_is_taken_back_in_its_batch_leaves_nothing_in_others_receipts(ledger):
+    def fails(tx):
+        tx.append(b"taken back")
+        raise KeyError
+
+    begun = threading.Event()
+    blocking = ledger.writer.submit(lambda _: begun.wait(30))  # so that the next ones share a batch
+    first = ledger.writer.submit(lambda tx: tx.append(b"one"))
+    failing = ledger.writer.submit(fails)
+    choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", BEGAN)
+    last = ledger.writer.submit(lambda tx: records.write(tx, ledger.subject(1), choice, os.urandom(16)))
+    begun.set()
+    assert (blocking.result(30), first.result(30), last.result(30).seq) == (True, 0, 1)
+    with pytest.raises(KeyError):
+        failing.result(30)
+    assert at_hand(ledger, last.result()) == ledger.log.receipts([last.result().event])
+
+
+def test_only_so_many_receipts_stay_at_hand(ledger, monkeypatch):
+    monkeypatch.setattr(publishing, "AT_HAND", 3)
+    written = [ledger.says(number) for number in range(5)]
+    assert [at_hand(ledger, each) is not None for each in written] == [False, False, True, True, True]
 
 
 def test_time_that_goes_back_loses_nothing(ledger):

@@ -10,6 +10,7 @@ from gateway.ledger.merkle import (
     ENTRIES,
     HASH,
     WIDTH,
+    TailTree,
     check_consistency,
     check_inclusion,
     consistency,
@@ -124,6 +125,29 @@ def test_proofs_made_from_tiles_are_those_of_the_tree(size, data):
     from_tiles = merkle.nodes(made.tile, size)
     assert inclusion(index, size, from_tiles) == inclusion(index, size, made.node)
     assert consistency(index + 1, size, from_tiles) == consistency(index + 1, size, made.node)
+
+
+@given(st.integers(0, 1000), st.lists(st.integers(1, 300), min_size=1, max_size=4), st.data())
+def test_proofs_of_what_was_just_appended_are_made_from_memory_alone(size, batches, data):
+    made = tree(2200)
+    packed = b"".join(
+        made.node(height, (size >> height) - 1) for height in reversed(range(size.bit_length())) if size >> height & 1
+    )
+    end = TailTree(size, packed, made.leaves[size - size % WIDTH : size])
+    for batch in batches:
+        for leaf in made.leaves[size : size + batch]:
+            end.append(leaf)
+        index, size = data.draw(st.integers(end.base, size + batch - 1)), size + batch
+        assert inclusion(index, size, end.node) == inclusion(index, size, made.node)
+        end = data.draw(st.sampled_from([end, end.shortened()]))
+
+
+def test_the_end_of_a_tree_does_not_guess_what_lies_before_it():
+    end = TailTree(512, tree(1024).node(9, 0), [])
+    with pytest.raises(ValueError, match="not among those in memory"):
+        end.node(8, 0)
+    with pytest.raises(ValueError, match="another number of leaves"):
+        TailTree(3, tree(1024).node(1, 0) + tree(1024).leaves[2], [])
 
 
 @pytest.mark.slow

@@ -128,8 +128,11 @@ class Choices:
         """
         events = answer.get("events") or []
         with contextlib.suppress(StoreUnavailable):
-            wanted = [seals.unb64(each["event"]) for each in events]
-            receipts = await asyncio.to_thread(self._consent.log_reader.receipts, wanted)
+            log = self._consent.log_reader
+            receipts = log.receipts_at_hand([(each["event"], each["seq"]) for each in events])
+            if receipts is None:
+                wanted = [seals.unb64(each["event"]) for each in events]
+                receipts = await asyncio.to_thread(log.receipts, wanted)
             for each, receipt in zip(events, receipts, strict=True):
                 each["receipt"] = receipt.text() if receipt else None
             if events:
