@@ -193,6 +193,8 @@ def carry(
     its purpose, so that lifting it later does not revive them. `came` learns of it.
     """
     keys, denies = list(keys), list(denies)
+    if not denies:
+        return
     tx.db.executemany(
         "INSERT INTO travelled_choice VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
         [(key, purpose, origin, via, seq) for key in keys for origin, purpose, seq in denies if key != origin],
@@ -278,15 +280,16 @@ def join_names(tx: Transaction, joining: set[bytes], key: bytes, now: int) -> No
     names = group(tx, key)
     for origin in names:
         carry(tx, names - {origin} if origin in joining else joining - {origin}, own_denies(tx, origin), origin)
-    for name in names:
-        elsewhere = _from_others(tx, name, names)
-        rows = tx.db.execute("SELECT origin, purpose, seq, via FROM travelled_choice WHERE key = ?", (name,))
-        for origin, purpose, seq, via in rows.fetchall():
+    for name in names:  # of most names nobody has said anything
+        came = tx.db.execute("SELECT origin, purpose, seq, via FROM travelled_choice WHERE key = ?", (name,)).fetchall()
+        elsewhere = _from_others(tx, name, names) if came else set()
+        for origin, purpose, seq, via in came:
             if via not in names and via not in elsewhere:
                 carry(tx, with_looser(tx, names) - {name}, [(origin, Purpose(purpose), seq)], via)
+        states = tx.db.execute("SELECT source, purpose, seq FROM device_state WHERE key = ?", (name,)).fetchall()
         tx.db.executemany(
-            "INSERT OR IGNORE INTO device_state SELECT ?, source, purpose, seq FROM device_state WHERE key = ?",
-            [(other, name) for other in names - {name}],
+            "INSERT OR IGNORE INTO device_state VALUES (?, ?, ?, ?)",
+            [(other, *state) for state in states for other in names - {name}],
         )
     for account in holders_of(tx, key, now):
         carry_both_ways(tx, account, _met_by(tx, account, key, joining, now), now)
