@@ -19,6 +19,7 @@ from gateway.fold.record import Record
 from gateway.ledger import happenings, log_records, reach, replay, standing_rows
 from gateway.ledger.happenings import Happening
 from gateway.ledger.rows_check import FOR_EVER
+from gateway.ledger.side import pack_side, records_of_side
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 from support.acts import NOBODY, Play, Refused, row_of, shown
@@ -145,8 +146,15 @@ class Replayed:
         return row_of(self.life, key, now)
 
 
+def through_its_side(record: Record) -> Record:
+    """As whoever folds a log reads it."""
+    (read,) = records_of_side(record.seq, pack_side([record], record.at, 1))
+    assert read == record
+    return read
+
+
 class Folded:
-    """What stands by the fold. Folds on from where it was as long as nothing before it changed, as a void, an unlink
+    """What stands by the fold, told what the sides of records say. Folds on from where it was as long as nothing before it changed, as a void, an unlink
     or a new pepper does.
     """
 
@@ -159,7 +167,7 @@ class Folded:
         if records[: len(self.folded)] != self.folded:
             self.folded, self.state = [], {}
         for record in records[len(self.folded) :]:
-            self.state.update(self.fold(record, self.state.get))
+            self.state.update(self.fold(through_its_side(record), self.state.get))
         self.folded = records
 
     def as_of(self, play: Play, moment: int) -> "Folded":
