@@ -36,12 +36,20 @@ def b64(raw: bytes) -> str:
 
 def canonical(members: Mapping[str, object]) -> bytes:
     """The bytes of a leaf. Members that are None or empty are left out."""
-    kept = {name: value for name, value in members.items() if value not in (None, "", [])}
-    body = json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+    kept = {name: value for name, value in members.items() if value or not (value is None or value in ("", []))}
+    body = ascii_json(kept)
     if len(body) > MAX_BYTES:
         msg = f"an entry has {len(body)} bytes; a leaf may have {MAX_BYTES}"
         raise ValueError(msg)
     return body
+
+
+def ascii_json(members: Mapping[str, object]) -> bytes:
+    """Sorted, without spaces, and what is not ASCII stands escaped."""
+    return _encode(members).encode()
+
+
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode  # `json.dumps` would make one each time
 
 
 def choice(
@@ -223,7 +231,7 @@ def restored(*, event: bytes, origin: str, size: int, root: bytes, at: datetime)
 
 
 def minute(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%MZ")
+    return at.isoformat(timespec="minutes")[:16] + "Z"
 
 
 def subject_commitment(rs: bytes, kind: str, value: str) -> bytes:
