@@ -39,12 +39,12 @@ ENDS = "SELECT (SELECT size FROM head), (SELECT coalesce(max(seq) + 1, 0) FROM e
 
 
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
     """The writers' lock: across every commit, and every close of a writing connection (a hidden checkpoint). Whoever
     waits for it is next, so that a process with much to write does not take it again and again before one with little.
-    Raises `LedgerRefused` when another process does not let it go in time.
+    Raises `LedgerRefused` when another process does not let it go within so many seconds.
     """
-    deadline = time.monotonic() + LOCK_SECONDS
+    deadline = time.monotonic() + patience
     with contextlib.ExitStack() as stack:
         with contextlib.ExitStack() as turn:
             _take_lock(turn, folder / f"{FILE}.next", deadline)
@@ -84,9 +84,9 @@ def migrate(folder: Path, peppers: int, steps: Mapping[int, Step] = MappingProxy
     """
     path = folder / FILE
     reserve(path)
-    db = _connect(path, "rwc")
+    db = connect_file(path, "rwc")
     try:
-        _settle(db, path)
+        settle_file(db, path)
         found = version(db, path)
         if found > version_wanted():
             raise LedgerRefused(_newer(path, found))
@@ -132,7 +132,7 @@ def open_to_write(folder: Path) -> sqlite3.Connection:
     path = folder / FILE
     db = _open_existing(path, "rw", folder)
     try:
-        _settle(db, path)
+        settle_file(db, path)
         _gate(db, path, folder)
         tree.prove(db)
     except tree.TreeBroken as broken:
@@ -181,10 +181,11 @@ def open_to_read(folder: Path) -> sqlite3.Connection:
 def _open_existing(path: Path, mode: str, folder: Path) -> sqlite3.Connection:
     if not path.exists():
         raise LedgerRefused(f"{path} is not there. Make it with: gateway migrate --data {folder}")
-    return _connect(path, mode)
+    return connect_file(path, mode)
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def connect_file(path: Path, mode: str) -> sqlite3.Connection:
+    """Without transactions of its own, for any one thread at a time. Raises `LedgerRefused`."""
     try:
         return sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
@@ -193,13 +194,15 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         raise LedgerRefused(f"{path} cannot be opened: {error}") from error
 
 
-def _settle(db: sqlite3.Connection, path: Path) -> None:
-    """The settings, each read back: a build that ignores one must not be trusted with opt-outs."""
+def settle_file(db: sqlite3.Connection, path: Path, settings: Mapping[str, int] = SETTINGS) -> None:
+    """The settings, each read back: a build that ignores one must not be trusted with opt-outs. Raises
+    `LedgerRefused`.
+    """
     try:
         mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise LedgerRefused(f"{path}: journal_mode is {mode}, not wal; is it on a network file system?")
-        for name, wanted in SETTINGS.items():
+        for name, wanted in settings.items():
             db.execute(f"PRAGMA {name} = {wanted:d}")
             got = db.execute(f"PRAGMA {name}").fetchone()
             if got is None or got[0] != wanted:

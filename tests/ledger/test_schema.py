@@ -48,8 +48,8 @@ def test_a_fresh_installation_has_an_empty_ledger_of_the_newest_version(folder, 
 
 def test_a_ledger_that_another_process_writes_to_at_that_very_moment_is_not_damaged(folder, file, monkeypatch):
     with raw(file) as other:
-        connect = schema._connect
-        monkeypatch.setattr(schema, "_connect", lambda *to: Interrupted(connect(*to), other))
+        connect = schema.connect_file
+        monkeypatch.setattr(schema, "connect_file", lambda *to: Interrupted(connect(*to), other))
         schema.open_to_read(folder).close()
         assert other.execute("SELECT size FROM head").fetchone()[0] > 1
 

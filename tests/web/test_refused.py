@@ -44,7 +44,7 @@ def damaged(folder):
 
 
 def newer_version(folder):
-    with contextlib.closing(schema._connect(folder / schema.FILE, "rw")) as db:
+    with contextlib.closing(schema.connect_file(folder / schema.FILE, "rw")) as db:
         db.execute("PRAGMA user_version = 9999")
 
 
