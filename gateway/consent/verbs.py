@@ -54,9 +54,8 @@ from gateway.ledger.leases import Leases
 from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.receipt import Opening
-from gateway.ledger.records import TIGHTENS
 from gateway.ledger.replay import Rebuilt
-from gateway.ledger.subjects import Choice, Subject, Written, every_reading, milliseconds
+from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, every_reading, milliseconds
 from gateway.ledger.writer import Transaction, Writer
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Purpose, Told

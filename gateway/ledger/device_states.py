@@ -21,10 +21,9 @@ from typing import Any
 from gateway.choice.standing import IN, OUT
 from gateway.ledger import records
 from gateway.ledger.reach import canonicals, group, own_names
-from gateway.ledger.records import TIGHTENS
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.standing_rows import recompute
-from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
+from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds
 from gateway.ledger.travel import widened
 from gateway.ledger.writer import Transaction
 from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, Purpose, Source

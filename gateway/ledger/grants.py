@@ -18,10 +18,9 @@ from gateway.choice.standing import IN, OUT
 from gateway.ledger.entry import b64
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.standing_rows import recompute
+from gateway.ledger.subjects import ACT
 from gateway.ledger.writer import Transaction
 from gateway.terms import DataClass, GrantKind, Purpose
-
-ACT = 10 * 60_000  # milliseconds that a directed act is good for (R28)
 
 
 def give(

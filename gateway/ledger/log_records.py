@@ -16,7 +16,6 @@ import orjson
 
 from gateway.fold import record as told
 from gateway.fold.record import Kept, Record, Said
-from gateway.ledger.grants import ACT
 from gateway.ledger.happenings import (
     ENTERED,
     ENTRIES,
@@ -35,8 +34,8 @@ from gateway.ledger.happenings import (
     VOIDED,
     rows_of,
 )
-from gateway.ledger.records import ACTS
 from gateway.ledger.standing_rows import FOR_EVER
+from gateway.ledger.subjects import ACT, ACTS
 from gateway.ledger.unlinked_remains import End
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source, Told
 

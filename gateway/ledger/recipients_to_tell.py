@@ -19,8 +19,7 @@ from gateway.choice.identity.kinds import AD_ID_DIGESTS, DEVICES
 from gateway.ledger import outbox, recipient_holdings, records, suppression, travel
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.reach import Belongings, group, reach, released
-from gateway.ledger.records import TIGHTENS
-from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
+from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose
 

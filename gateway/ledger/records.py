@@ -6,16 +6,15 @@ account's name, sealed with a key of its own in the vault: it is the operator's 
 operator, whose sender needs it to tell people of something new (R15), since a key cannot be turned back.
 """
 
-import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from gateway.choice.standing import OUT
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import entry, grants, openings, travel
+from gateway.ledger import grants, openings, travel
+from gateway.ledger.choice_record import LeafSecrets, as_written, public_leaf, sealed_details
 from gateway.ledger.reach import group
-from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
+from gateway.ledger.subjects import ACTS, TIGHTENS, Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, GrantKind, Purpose, Source
 
@@ -47,10 +46,6 @@ def drop_account_names(tx: Transaction, keys: Iterable[bytes]) -> set[bytes]:
     """Forgets what these are called. Returns whose keys of the vault are not needed any more."""
     sql = "DELETE FROM account_name WHERE key = ? RETURNING person"
     return {row[0] for key in keys for row in tx.db.execute(sql, (key,)).fetchall()}
-
-
-ACTS = {ChoiceKind.DIRECT: GrantKind.DIRECTED, ChoiceKind.KEEP_PROGRAMME: GrantKind.PROGRAMME}
-TIGHTENS = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})
 
 
 def know(tx: Transaction, subject: Subject, now: int) -> None:
@@ -101,8 +96,7 @@ def _unknown(tx: Transaction, table: str, key: bytes, aliases: Sequence[bytes]) 
 def write(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written:
     """One entry about one identifier, with everything that it changes. `request` groups what was said at once."""
     know(tx, subject, milliseconds(choice.at))
-    if subject.reading:
-        choice = replace(choice, source=Source.READING, manner="", details={**choice.details, "said": choice.source})
+    choice = as_written(subject, choice)
     written = append(tx, subject, choice, request)
     grants.note_circumstances(tx, written.seq, informed=choice.informed, parental=choice.parental)
     apply(tx, subject, choice, written.seq)
@@ -151,23 +145,8 @@ def append(
     """The entry and its sealed details alone; what it changes is the caller's. `told` as in `entry.choice`."""
     event, rs, rd = request if _first(tx, request) else os.urandom(16), os.urandom(32), os.urandom(32)
     person = _person(tx, subject.key)
-    details = _details(choice)
-    body = entry.choice(
-        event=event,
-        kind=choice.kind,
-        purposes=choice.purposes,
-        source=choice.source,
-        at=choice.at,
-        subject=entry.subject_commitment(rs, subject.kind, subject.value),
-        details=entry.details_commitment(rd, details),
-        place=choice.place,
-        notice=choice.notice,
-        recipient=choice.recipient,
-        manner=choice.manner,
-        ui=choice.ui,
-        classes=[choice.data_class] if choice.data_class else [],
-        told=told,
-    )
+    details = sealed_details(choice)
+    body = public_leaf(subject, choice, LeafSecrets(event, rs, rd), details, told)
     seq = tx.append(body)
     received = milliseconds(choice.received) if choice.received else None
     tx.db.execute(
@@ -194,16 +173,6 @@ def append(
 def _first(tx: Transaction, request: bytes) -> bool:
     """The first entry of a request bears the request's own id, so that one id finds them all."""
     return tx.db.execute("SELECT 1 FROM detail WHERE event = ?", (request,)).fetchone() is None
-
-
-def _details(choice: Choice) -> bytes:
-    members = {**choice.details, "at": choice.at.isoformat(timespec="milliseconds")}
-    if choice.received:
-        members["received"] = choice.received.isoformat()
-    if choice.data_class:
-        members["data"] = [choice.data_class]
-    members |= {name: True for name in ("informed", "parental") if getattr(choice, name)}
-    return json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _person(tx: Transaction, key: bytes) -> PersonKeys:

@@ -6,8 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.choice.identity import kinds
 from gateway.ledger import entry
-from gateway.terms import ChoiceKind, DataClass, Purpose
+from gateway.terms import ChoiceKind, DataClass, GrantKind, Purpose
 
+ACTS = {ChoiceKind.DIRECT: GrantKind.DIRECTED, ChoiceKind.KEEP_PROGRAMME: GrantKind.PROGRAMME}
+ACT = 10 * 60_000  # milliseconds that a directed act is good for (R28)
+TIGHTENS = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DEVICES = frozenset({"browser", "cookie", "device", *kinds.AD_ID_DIGESTS, *kinds.UUIDS, *kinds.DEVICES})
 
