@@ -270,6 +270,10 @@ class TailTree:
         self._known[height, index] = found
         return found
 
+    def hashes(self) -> bytes:
+        """The leaves from `base` on, joined."""
+        return b"".join(self._leaves)
+
     def shortened(self) -> "TailTree":
         """The same tree, with the leaves of its last tile alone."""
         size = self.frontier.size

@@ -42,17 +42,21 @@ class Tree:
             self._fill(self.frontier.size // WIDTH - 1)
 
     def _fill(self, n: int) -> None:
-        """A tile of leaf hashes is full: its root goes into the tile above, and so on up."""
-        hashes, level = _leaves(self._db, n * WIDTH, WIDTH), 0
-        self._db.execute("INSERT INTO tile VALUES (0, ?, ?)", (n, hashes))
-        while True:
-            root = _root_of_full(hashes)
-            level, place, n = level + 1, n, n // WIDTH
-            row = self._db.execute("SELECT hashes FROM tile WHERE level = ? AND n = ?", (level, n)).fetchone()
-            hashes = (row[0] if row else b"") + root
-            self._db.execute("INSERT OR REPLACE INTO tile VALUES (?, ?, ?)", (level, n, hashes))
-            if (place + 1) % WIDTH:
-                return
+        put_full_tile(self._db, n, _leaves(self._db, n * WIDTH, WIDTH))
+
+
+def put_full_tile(db: sqlite3.Connection, n: int, hashes: bytes) -> None:
+    """A tile of leaf hashes is full: its root goes into the tile above, and so on up."""
+    db.execute("INSERT INTO tile VALUES (0, ?, ?)", (n, hashes))
+    level = 0
+    while True:
+        root = _root_of_full(hashes)
+        level, place, n = level + 1, n, n // WIDTH
+        row = db.execute("SELECT hashes FROM tile WHERE level = ? AND n = ?", (level, n)).fetchone()
+        hashes = (row[0] if row else b"") + root
+        db.execute("INSERT OR REPLACE INTO tile VALUES (?, ?, ?)", (level, n, hashes))
+        if (place + 1) % WIDTH:
+            return
 
 
 def _root_of_full(hashes: bytes) -> bytes:
