@@ -245,6 +245,14 @@ class LogProof:
                 raise FileMoved(f"{FILE} lacks what was written: it is an older copy; put the newest one back")
         return head
 
+    def prove_end(self, db: sqlite3.Connection) -> None:
+        """Once a connection: that the records end where the head says. Raises `FileMoved`."""
+        head = self.prove(db)
+        end = _read_from(db, max(head.size - 1, 0), 2)
+        if [each.seq for each in end] != [head.size - 1] * (head.size > head.kept):
+            raise FileMoved(f"{FILE} is damaged: its head says {head.size} and its records do not; restore it")
+        self.last = end[0] if end else None
+
 
 class LogFile:
     """The one connection that writes. Every call but `put` is a thread's, and all are made by whoever holds the
@@ -274,13 +282,11 @@ class LogFile:
                 schema.settle_file(made.db, self._path, SETTINGS)
                 made.prove_version()
                 made.prove()
-                head = self._proof.prove(made.db)
+                self._proof.prove_end(made.db)
             except BaseException:
                 made.db.close()
                 raise
             self._open = made
-            if head.size > head.kept:
-                (self._proof.last,) = _read_from(made.db, head.size - 1, 1)
         return self._open
 
     def put(self, batch: LogBatch) -> tuple[RequestOutcome, ...]:
@@ -524,7 +530,12 @@ class SqliteLog(Log):
         return await self._in_thread(lambda: self._reader.look(what), self._threads.reading)
 
     async def _in_thread(self, what: Callable[[], T], thread: ThreadPoolExecutor | None = None) -> T:
-        return await asyncio.get_running_loop().run_in_executor(thread or self._threads.writing, what)
+        done = asyncio.get_running_loop().run_in_executor(thread or self._threads.writing, what)
+        try:
+            return await asyncio.shield(done)
+        except asyncio.CancelledError:
+            await asyncio.wait({done})  # the loop ends: not before the thread lets go of the connection
+            raise
 
     async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
         """Whoever waits for it and goes away stops nothing: a transaction that nobody ends would lock out all."""

@@ -14,6 +14,7 @@ from gateway import disk
 from gateway.ledger import schema, sqlite_log
 from gateway.ledger.errors import LedgerRefused, NothingKept, StoreUnavailable
 from gateway.ledger.sqlite_log import FILE, LogFile, LogProof
+from gateway.ledger.watch import FileMoved
 
 pytestmark = pytest.mark.anyio
 
@@ -72,6 +73,35 @@ def test_a_file_of_a_newer_version_is_left_alone(file):
         db.execute("PRAGMA user_version = 2")
     with pytest.raises(LedgerRefused, match="version 2"):
         file.opened()
+
+
+@pytest.mark.parametrize("harm", ["DELETE FROM record WHERE seq = 1", "INSERT INTO record VALUES (2, '', '', '', '')"])
+def test_a_head_that_is_not_of_its_records_is_refused(file, harm):
+    file.opened()
+    file.put(batch(request("a", "b")))
+    file.commit(b"")
+    file.let_go()
+    with contextlib.closing(sqlite3.connect(file._path, isolation_level=None)) as db:
+        db.execute("DROP TRIGGER record_kept")
+        db.execute(harm.replace("''", "x''"))
+    with pytest.raises(FileMoved, match="its head says 2"):
+        LogFile(file._path.parent, LogProof(bytes(16))).opened()
+
+
+async def test_a_loop_that_ends_waits_for_the_thread_that_commits(engine, handle):
+    """The lock is not let go over a connection that still writes."""
+    begun, go_on = engine.held_up(handle)
+    caller = asyncio.create_task(put(handle, "a"))
+    await asyncio.to_thread(begun.wait, 10)
+    for task in handle._begun:
+        task.cancel()
+    await asyncio.sleep(0.02)
+    with contextlib.ExitStack() as stack, pytest.raises(LedgerRefused, match="another process holds"):
+        await asyncio.to_thread(stack.enter_context, schema.held(engine.where, 0))
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert await leaves(handle) == [b"a"]
 
 
 async def test_a_log_that_is_there_is_not_made_anew(engine, handle):
