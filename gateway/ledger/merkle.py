@@ -76,6 +76,16 @@ def subtree(start: int, end: int, node: Node) -> bytes:
     return node_hash(subtree(start, start + split, node), subtree(start + split, end, node))
 
 
+def root_at(size: int, node: Node) -> bytes:
+    """The root of the tree as it was at a size."""
+    packed, done = b"", 0
+    for height in reversed(range(size.bit_length())):
+        if size >> height & 1:
+            packed += node(height, done >> height)
+            done += 1 << height
+    return Frontier(size, packed).root()
+
+
 def inclusion(index: int, size: int, node: Node) -> list[bytes]:
     """The hashes beside the way from a leaf to the root, the leaf's sibling first. Raises ValueError for no leaf."""
     if not 0 <= index < size:

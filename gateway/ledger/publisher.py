@@ -10,9 +10,7 @@ The store is one small file a ledger, written beside, synced and renamed. What w
 """
 
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +19,7 @@ from gateway.ledger import merkle, note, tree
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.merkle import Frontier, TailTree
 from gateway.ledger.note import Checkpoint, Signer
-from gateway.ledger.receipt import Receipt
+from gateway.ledger.receipt import Receipt, ReceiptsAtHand, SignedBatch
 
 SUFFIX = ".checkpoints"  # of the folder beside the data folder
 
@@ -96,7 +94,6 @@ class RolledBack(LedgerRefused):
 
 
 Signing = Callable[[str], Sequence[Signer]]
-AT_HAND = 4096  # entries whose receipts are made from memory, some 4 MB: a door asks for one right behind its commit
 
 
 class Added(NamedTuple):
@@ -108,27 +105,6 @@ class Added(NamedTuple):
     hashes: Sequence[bytes]
 
 
-class SignedBatch:
-    """The entries of one commit under one signature, which is made when the first receipt is asked for. `bodies` are
-    those from `first` on.
-    """
-
-    def __init__(
-        self, first: int, bodies: Sequence[bytes], end: TailTree, text: str, signers: Sequence[Signer]
-    ) -> None:
-        self.first, self.bodies = first, bodies
-        self._end, self._size = end, first + len(bodies)
-        self._text, self._signers = text, signers
-
-    @cached_property
-    def _note(self) -> str:
-        return note.sign(self._text, self._signers)
-
-    def receipt(self, seq: int) -> Receipt:
-        proof = merkle.inclusion(seq, self._size, self._end.node)
-        return Receipt(seq, tuple(proof), self._note, self.bodies[seq - self.first])
-
-
 class Publisher:
     """Signs for one ledger. `signing` gives the keys of a log's name: every one signs, two while a key is replaced."""
 
@@ -138,7 +114,7 @@ class Publisher:
         self._signing = signing
         self._mine: Checkpoint | None = None  # the last one that this process made
         self._end: TailTree | None = None  # of the tree, as this process left it
-        self._batches: deque[SignedBatch] = deque()  # the last ones that this process wrote
+        self._hand = ReceiptsAtHand()
         self._refused = ""
 
     def refuse(self, reason: str) -> None:
@@ -196,13 +172,7 @@ class Publisher:
         """Of an entry that this process wrote a moment ago, under the checkpoint of its own commit, without reading
         anything; None: it is not at hand. `event` is its id as the entry has it.
         """
-        if self._refused:
-            return None
-        for batch in reversed(tuple(self._batches)):
-            if batch.first <= seq < batch.first + len(batch.bodies):
-                found = batch.receipt(seq)
-                return found if found.entry and event.encode() in found.entry else None
-        return None
+        return None if self._refused else self._hand.receipt(seq, event)
 
     def _take_in_hand(self, db: sqlite3.Connection, added: Added, new: Checkpoint) -> None:
         end = self._end
@@ -216,10 +186,7 @@ class Publisher:
         if end.frontier.root() != new.root:
             self._end = None
             return
-        batch = SignedBatch(added.size, added.bodies, end, new.text(), self._signing(new.origin))
-        self._batches.append(batch)
-        while sum(len(each.bodies) for each in self._batches) > AT_HAND and len(self._batches) > 1:
-            self._batches.popleft()
+        self._hand.take(SignedBatch(added.size, added.bodies, end, new.text(), self._signing(new.origin)))
         self._end = end.shortened() if new.size - end.base > 2 * merkle.WIDTH else end
 
     def latest(self, db: sqlite3.Connection, *, refused_too: bool = False) -> str | None:

@@ -5,17 +5,21 @@ A receipt names nobody and may be handed to anyone; receipt and opening together
 
 import base64
 import json
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from gateway.ledger import entry, merkle, note
-from gateway.ledger.note import Checkpoint, Verifier
+from gateway.ledger.merkle import TailTree
+from gateway.ledger.note import Checkpoint, Signer, Verifier
 
 HEADER = "c2sp.org/tlog-proof@v1"
 INDEX = "index "
 EXTRA = "extra "
 MAX_HASHES = 63  # of a tree that an int64 counts
 SECRET = 32  # bytes of rs
+AT_HAND = 4096  # entries whose receipts are made from memory, some 4 MB: a door asks for one right behind its commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,51 @@ class Receipt:
             lines.append(f"{EXTRA}{base64.b64encode(self.entry).decode()}")
         lines += [f"{INDEX}{self.index}", *(note.hash_line(hash_) for hash_ in self.proof)]
         return "\n".join(lines) + "\n\n" + self.note
+
+
+class SignedBatch:
+    """The entries of one commit under one signature, which is made when the first receipt is asked for. `bodies` are
+    those from `first` on, `end` the tree with them, `text` its checkpoint.
+    """
+
+    def __init__(
+        self, first: int, bodies: Sequence[bytes], end: TailTree, text: str, signers: Sequence[Signer]
+    ) -> None:
+        self.first, self.bodies = first, bodies
+        self._end, self._size = end, first + len(bodies)
+        self._text, self._signers = text, signers
+
+    @cached_property
+    def _note(self) -> str:
+        return note.sign(self._text, self._signers)
+
+    def receipt(self, seq: int) -> Receipt:
+        proof = merkle.inclusion(seq, self._size, self._end.node)
+        return Receipt(seq, tuple(proof), self._note, self.bodies[seq - self.first])
+
+
+class ReceiptsAtHand:
+    """The last batches that this process wrote: their receipts need nothing that would have to be read. Whoever signs
+    takes them in hand; any thread asks.
+    """
+
+    def __init__(self) -> None:
+        self._batches = deque[SignedBatch]()
+        self._entries = 0
+
+    def take(self, batch: SignedBatch) -> None:
+        self._batches.append(batch)
+        self._entries += len(batch.bodies)
+        while self._entries > AT_HAND and len(self._batches) > 1:
+            self._entries -= len(self._batches.popleft().bodies)
+
+    def receipt(self, seq: int, event: str) -> Receipt | None:
+        """None: it is not at hand, or is no entry of this event, which is named as the entry does."""
+        for batch in reversed(tuple(self._batches)):
+            if batch.first <= seq < batch.first + len(batch.bodies):
+                found = batch.receipt(seq)
+                return found if found.entry and event.encode() in found.entry else None
+        return None
 
 
 @dataclass(frozen=True, slots=True)

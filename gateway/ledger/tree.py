@@ -102,12 +102,7 @@ def nodes(db: sqlite3.Connection, size: int) -> Node:
 
 def root_at(db: sqlite3.Connection, size: int) -> bytes:
     """The root of the tree as it was at a size, from its tiles."""
-    node, packed, done = nodes(db, size), b"", 0
-    for height in reversed(range(size.bit_length())):
-        if size >> height & 1:
-            packed += node(height, done >> height)
-            done += 1 << height
-    return Frontier(size, packed).root()
+    return merkle.root_at(size, nodes(db, size))
 
 
 def prove(db: sqlite3.Connection) -> None:

@@ -22,7 +22,7 @@ from gateway.choice.standing import Standing
 from gateway.consent.people import People
 from gateway.keys import secret_files
 from gateway.ledger import idempotency, merkle, note, records, table, tree
-from gateway.ledger import publisher as publishing
+from gateway.ledger import receipt as receipts
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
@@ -413,7 +413,7 @@ def test_an_act_that_is_taken_back_in_its_batch_leaves_nothing_in_others_receipt
 
 
 def test_only_so_many_receipts_stay_at_hand(ledger, monkeypatch):
-    monkeypatch.setattr(publishing, "AT_HAND", 3)
+    monkeypatch.setattr(receipts, "AT_HAND", 3)
     written = [ledger.says(number) for number in range(5)]
     assert [at_hand(ledger, each) is not None for each in written] == [False, False, True, True, True]
 
