@@ -69,7 +69,7 @@ class LogIndex:
         """
         about, events, filled = set[tuple[bytes, int]](), list[tuple[bytes, int]](), list[bytes]()
         with _usable(), self._changing():
-            end = self._end()
+            end = self._read_end()
             first = end.base // WIDTH
             for record in records:
                 if record.seq > end.frontier.size:
@@ -104,6 +104,11 @@ class LogIndex:
         with _usable():
             row = self._db.execute("SELECT seq FROM event WHERE event = ?", (event,)).fetchone()
         return row[0] if row else None
+
+    def end(self) -> TailTree:
+        """Of the tree as far as it has it, for whoever goes on from there."""
+        with _usable():
+            return self._read_end()
 
     def nodes(self, size: int) -> Node:
         """The nodes of the tree as it was at a size, which is no larger than `position`."""
@@ -152,7 +157,7 @@ class LogIndex:
         for path in self._path.parent.glob(f"{FILE}*"):
             path.unlink()
 
-    def _end(self) -> TailTree:
+    def _read_end(self) -> TailTree:
         size, packed, tail = self._db.execute("SELECT size, frontier, tail FROM head").fetchone()
         return TailTree(size, packed, [tail[at : at + merkle.HASH] for at in range(0, len(tail), merkle.HASH)])
 
