@@ -56,13 +56,18 @@ def choice_record(
     return LogRecord(
         public_leaf(subject, choice, secrets, details),
         pack_side(records, at, peppers),
-        LENGTH.pack(len(sealed)) + sealed + opening,
+        join_boxes(sealed, opening),
         keys.person,
     )
 
 
+def join_boxes(sealed: bytes | None, opening: bytes | None) -> bytes:
+    """The box of details and that of the opening, as a record has them; None: it is not there, or forgotten."""
+    return LENGTH.pack(len(sealed or b"")) + (sealed or b"") + (opening or b"")
+
+
 def split_boxes(boxes: bytes) -> tuple[bytes, bytes]:
-    """The box of details and that of the opening, of a record's."""
+    """What was joined; empty: it is not there."""
     border = LENGTH.size + LENGTH.unpack_from(boxes)[0]
     return boxes[LENGTH.size : border], boxes[border:]
 
