@@ -62,11 +62,18 @@ def tidy(db: sqlite3.Connection, *, empty_from: int | None = LONG) -> bool:
     """Brings over what it can without waiting for anybody, and empties a log of so many pages; None: not now. Whether
     it was emptied. Raises sqlite3.Error.
     """
+    with not_waiting(db):
+        done, pages = bring_over(db)
+        return done and empty_from is not None and pages >= empty_from and bring_over(db, empty=True)[0]
+
+
+@contextlib.contextmanager
+def not_waiting(db: sqlite3.Connection) -> Iterator[None]:
+    """Whatever another connection has locked is an error at once."""
     (patience,) = db.execute("PRAGMA busy_timeout").fetchone()
     db.execute("PRAGMA busy_timeout = 0")
     try:
-        done, pages = bring_over(db)
-        return done and empty_from is not None and pages >= empty_from and bring_over(db, empty=True)[0]
+        yield
     finally:
         db.execute(f"PRAGMA busy_timeout = {patience:d}")
 

@@ -361,7 +361,7 @@ WORDS: dict[str, str] = {
     "partly": "Of a verdict: some of the data classes that were asked for may go, or may go changed.",
     "pepper": "The secret that keys are made with; a new one wraps the stored keys and loses nobody.",
     "person": (
-        "In the vault the keys that can be destroyed together; elsewhere whoever the linked identifiers belong to."
+        "Whoever the linked identifiers belong to; beside a record, the id of its two keys, which no other record has."
     ),
     "place": "A country or state by its ISO code; a question may have several, and the strictest law of them holds.",
     "position": "The number of an entry in the log, from 0 on, which orders everything; also written seq.",
@@ -413,7 +413,7 @@ WORDS: dict[str, str] = {
     "travel": "Of a no: to reach the other names, the accounts that have the identifier, and what those have.",
     "turn": "One sender's place in the queue, so that a flood by one does not make another one's opt-out wait.",
     "unlink": "The strongest erasure: nothing leads from a person to an entry any more, the opt-out's included.",
-    "vault": "The file of persons' keys, apart from the ledger, so that destroying a key forgets what it sealed.",
+    "vault": "The file of records' keys, apart from the ledger, so that destroying a key forgets what it sealed.",
     "verdict": (
         "The answer to whether this data may go to this recipient for this purpose now, with its reason and rule."
     ),

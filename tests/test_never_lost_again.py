@@ -160,7 +160,6 @@ def test_a_ledger_that_is_gone_is_never_replaced_by_an_empty_one(folder):
 
     with contextlib.closing(Vault(folder, (b"k" * 32,))) as vault:
         vault.new_person()
-        vault.commit()
     (folder / "ledger.sqlite3").write_bytes(b"")
     with pytest.raises(LedgerRefused, match="last backup"):
         migrate(folder)
@@ -410,6 +409,9 @@ def test_readiness_tells_when_the_vault_cannot_be_written(desk, house, folder, m
     house.writer._vault._db.execute("PRAGMA busy_timeout = 50")
     other = sqlite3.connect(folder / "vault.sqlite3", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
+    desk.choose(ChoiceKind.OPT_OUT, desk.who("gaid", gaid(3)))
+    assert house.writer.keeps(), "there are keys that were made before"
+    house.writer._vault._pool.clear()
     with pytest.raises(StoreUnavailable):
         desk.choose(ChoiceKind.OPT_OUT, desk.who("gaid", gaid(2)))
     assert not house.writer.keeps()

@@ -1,9 +1,12 @@
-"""Persons' keys, in a file of their own with its own short backups, so that details can be forgotten. The ledger's
-writer calls it, in its thread alone.
+"""The keys of records, in a file of their own with its own short backups, so that details can be forgotten. The
+ledger's writer calls it, in its thread alone.
 
-Two wrapped 256-bit keys a person: one for the details of their entries, one for what opens those. They are committed
-before that person's first entry: a key without an entry is harmless, an entry without its key could not be opened.
-Destroying a key forgets what it sealed. Trusted: confidential, and never to be rolled back to before an erasure.
+Two wrapped 256-bit keys a record: one for its details, one for what opens it; no two records have the same, and a
+person is the ids that the records about them name. They come from a pool that is durable before the first of it is
+handed out, so that nobody waits for it: a key without a record is harmless, a record without its key could not be
+opened. A pool is one run's of one process, and what is left of it is nobody's. (Until 2026-11 a person had one pair for
+all their entries; those still open.) Destroying a key forgets what it sealed. Trusted: confidential, and never to be
+rolled back to before an erasure.
 
 A destroyed key is overwritten where it lies and its row stays, of the same length. Rows that are deleted or shrink make
 SQLite move their neighbours between pages, and even with secure_delete it leaves copies of what it moved in unused
@@ -14,6 +17,7 @@ keys so destroyed 33 could be found in part, 5 of them whole).
 import contextlib
 import os
 import sqlite3
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -27,6 +31,10 @@ FILE = "vault.sqlite3"
 LABEL = b"person/1"
 OPENINGS = b"openings/1"
 TOGETHER = 500  # persons of one statement
+POOL = 512  # records: two batches (ledger/writer.py), one to be written while the next one's keys are made, in 3 ms
+RUN = (
+    12  # bytes of an id that a filling has in common, random: its rows lie beside each other, half a pool on nine pages
+)
 BOX = 60  # bytes of a wrapped key: nonce, 32 and tag
 GONE = f"zeroblob({BOX})"  # in place of a destroyed one
 WHOLE = f"AND wrapped <> {GONE} AND openings <> {GONE}"  # neither was destroyed
@@ -85,6 +93,7 @@ class Vault:
     def __init__(self, folder: Path, wraps: tuple[bytes, ...]) -> None:
         self._wraps = wraps
         self._path = folder / FILE
+        self._pool = deque[PersonKeys]()
         reserve(self._path)
         self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -121,12 +130,46 @@ class Vault:
             self._db.execute(f"PRAGMA user_version = {FORM_VERSION}")
 
     def new_person(self) -> PersonKeys:
-        """A new person; durable after `commit`."""
+        """Fresh keys under a fresh id, durable already; never handed out again, whatever becomes of the record."""
+        if not self._pool:
+            self._fill()
+        return self._pool.popleft()
+
+    def is_low(self) -> bool:
+        """Whether half of the pool is gone."""
+        return len(self._pool) < POOL // 2
+
+    def refill(self) -> None:
+        """Between two batches; the pool is full then. Waits for nobody else who has the file. Raises sqlite3.Error."""
+        with disk.not_waiting(self._db):
+            self._fill()
+
+    def _fill(self) -> None:
+        run = os.urandom(RUN)
+        made = [
+            PersonKeys(run + place.to_bytes(4), os.urandom(32), os.urandom(32))
+            for place in range(POOL - len(self._pool))
+        ]
         self._begin()
-        made = PersonKeys(os.urandom(16), os.urandom(32), os.urandom(32))
-        boxes = (self._wrap(LABEL, made.person, made.details), self._wrap(OPENINGS, made.person, made.openings))
-        self._db.execute("INSERT INTO person VALUES (?, ?, ?)", (made.person, *boxes))
-        return made
+        try:
+            self._db.executemany("INSERT INTO person VALUES (?, ?, ?)", map(self._row, made))
+            self.commit()
+        except sqlite3.Error:
+            self.rollback()  # whether it is there or not: none of it is handed out
+            raise
+        self._pool.extend(made)
+
+    def _row(self, made: PersonKeys) -> tuple[bytes, bytes, bytes]:
+        person = made.person
+        return person, self._wrap(LABEL, person, made.details), self._wrap(OPENINGS, person, made.openings)
+
+    def end_run(self) -> None:
+        """What is left of the pool goes. A run that is killed leaves it, at most so many rows; nobody takes them."""
+        left, self._pool = self._pool, deque()
+        with contextlib.suppress(sqlite3.Error):
+            self._begin()
+            self._db.executemany("DELETE FROM person WHERE id = ?", [(each.person,) for each in left])
+            self.commit()
 
     def add_openings(self, person: bytes) -> bytes:
         """The key of openings of a person who was there before there were such keys; durable after `commit`."""
@@ -140,9 +183,7 @@ class Vault:
         return key
 
     def keys(self, person: bytes) -> PersonKeys:
-        """A person's keys, None for each that was destroyed or that this installation's keys do not open: then the
-        person gets new ones, and no opt-out waits for the old.
-        """
+        """The keys of an id, None for each that was destroyed or that this installation's keys do not open."""
         row = self._db.execute("SELECT wrapped, openings FROM person WHERE id = ?", (person,)).fetchone()
         wrapped, openings = row or (None, None)
         return PersonKeys(person, self._unwrap(LABEL, person, wrapped), self._unwrap(OPENINGS, person, openings))

@@ -122,8 +122,7 @@ def _forget_details(tx: Transaction, order: ErasureOrder, own: Belongings) -> No
 
 
 def _begin_anew(tx: Transaction, keys: Iterable[bytes]) -> None:
-    """Whoever registers with it again is sealed with new keys and shown nothing from before."""
-    tx.db.executemany("UPDATE standing SET person = NULL WHERE key = ?", [(key,) for key in keys])
+    """Whoever registers with it again is shown nothing from before."""
     tx.db.executemany(
         "INSERT INTO erased VALUES (?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq",
         [(key, tx.size) for key in keys],

@@ -65,12 +65,8 @@ def cut_vault(vault: PendingKeys) -> None:
 
 def cut_ledger(db: sqlite3.Connection) -> None:
     """Until then what was deleted is in the main file still, and what was written before in the log beside it."""
-    (patience,) = db.execute("PRAGMA busy_timeout").fetchone()
-    db.execute("PRAGMA busy_timeout = 0")  # waiting inside would hold the write lock against every other process
-    try:
+    with disk.not_waiting(db):  # inside it would hold the write lock against every other process
         _until_cut(lambda: cut_log(db))
-    finally:
-        db.execute(f"PRAGMA busy_timeout = {patience:d}")
 
 
 def mark_done(db: sqlite3.Connection) -> None:

@@ -164,6 +164,7 @@ class Keepers(Persons, Protocol):
     """What the vault offers to a migration."""
 
     def add_openings(self, person: bytes) -> bytes: ...
+    def commit(self) -> None: ...
 
 
 def prove_older_entries(db: sqlite3.Connection, vault: Keepers, origin: str) -> None:

@@ -186,8 +186,6 @@ def let_go(tx: Transaction, key: bytes, now: int) -> list[tuple[bytes, bytes, Sp
         ages.keep(tx, account, [name], tx.size - 1)
     notices.forget_told(tx, names)
     forget_yes(tx, names)
-    # What the next holder says is sealed with keys of their own, so that forgetting one never forgets the other.
-    tx.db.executemany("UPDATE standing SET person = NULL WHERE key = ?", [(name,) for name in names])
     recompute(tx, names, now)
     return ended
 

@@ -214,10 +214,8 @@ def persons_behind(tx: Transaction, own: Belongings) -> set[bytes]:
     """Whose keys seal the entries of these."""
     found: set[bytes] = set()
     for key, since in own.items():
-        rows = tx.db.execute("SELECT DISTINCT person FROM detail WHERE key = ? AND seq >= ?", (key, since))
+        rows = tx.db.execute("SELECT person FROM detail WHERE key = ? AND seq >= ?", (key, since))
         found |= {row[0] for row in rows}
-        held = tx.db.execute("SELECT person FROM standing WHERE key = ? AND person IS NOT NULL", (key,))
-        found |= {row[0] for row in held}
     return found
 
 

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterable, Sequence
 
 from gateway.choice.standing import OUT
-from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import grants, openings, travel
 from gateway.ledger.choice_record import LeafSecrets, as_written, public_leaf, sealed_details
 from gateway.ledger.reach import group
@@ -144,8 +143,7 @@ def append(
 ) -> Written:
     """The entry and its sealed details alone; what it changes is the caller's. `told` as in `entry.choice`."""
     event, rs, rd = request if _first(tx, request) else os.urandom(16), os.urandom(32), os.urandom(32)
-    person = _person(tx, subject.key)
-    details = sealed_details(choice)
+    person, details = tx.persons.new_person(), sealed_details(choice)
     body = public_leaf(subject, choice, LeafSecrets(event, rs, rd), details, told)
     seq = tx.append(body)
     received = milliseconds(choice.received) if choice.received else None
@@ -173,21 +171,6 @@ def append(
 def _first(tx: Transaction, request: bytes) -> bool:
     """The first entry of a request bears the request's own id, so that one id finds them all."""
     return tx.db.execute("SELECT 1 FROM detail WHERE event = ?", (request,)).fetchone() is None
-
-
-def _person(tx: Transaction, key: bytes) -> PersonKeys:
-    """The person of an identifier, made with the first entry about it, or anew where the keys were destroyed."""
-    row = tx.db.execute("SELECT person FROM standing WHERE key = ?", (key,)).fetchone()
-    if row and row[0]:
-        known = tx.persons.keys(row[0])
-        if known.details and known.openings:
-            return known
-    made = tx.persons.new_person()
-    tx.db.execute(
-        "INSERT INTO standing (key, person) VALUES (?, ?) ON CONFLICT DO UPDATE SET person = excluded.person",
-        (key, made.person),
-    )
-    return made
 
 
 def out_since(tx: Transaction, subject: Subject, purpose: Purpose, position: int) -> bool:

@@ -36,8 +36,9 @@ class Persons(erasure_steps.PendingKeys, Protocol):
 
     def new_person(self) -> PersonKeys: ...
     def keys(self, person: bytes) -> PersonKeys: ...
-    def commit(self) -> None: ...
-    def rollback(self) -> None: ...
+    def is_low(self) -> bool: ...
+    def refill(self) -> None: ...
+    def end_run(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -202,6 +203,7 @@ class Writer:
             batch, open_ = self._next_batch()
             if batch or self._failing:  # while failing, an empty commit asks whether it still does
                 self._write(batch)
+            self._refill()
             self._finish_erasures()
             self._zero_some()
             self._checkpoint()
@@ -250,6 +252,13 @@ class Writer:
         except Exception:  # noqa: BLE001 - whatever it was, checks deny, and the thread goes on
             self._let_go()
 
+    def _refill(self) -> None:
+        """Behind the answers. Where it cannot be done the next batch tries again, and is refused if it has no key."""
+        if self._vault is None or self._failing or not self._vault.is_low():
+            return
+        with contextlib.suppress(sqlite3.Error, LedgerRefused), self.store.held():
+            self._vault.refill()
+
     def _finish_erasures(self) -> None:
         """What cannot be finished now is tried again with the next batch, or a second later."""
         if not self._unfinished:
@@ -285,11 +294,9 @@ class Writer:
             outcomes = [(future, *self._one(transaction, job)) for job, future in batch]
             if transaction.size != before:
                 transaction.write_head()
-            vault.commit()  # a key without an entry is harmless, an entry without its key is not
-            db.execute("COMMIT")
+            db.execute("COMMIT")  # its keys are durable since they were put into the pool
             self._unfinished |= transaction.unfinished
         except BaseException:
-            vault.rollback()
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
@@ -343,6 +350,8 @@ class Writer:
             with contextlib.suppress(LedgerRefused):
                 stack.enter_context(self.store.held())
                 held = self._db
+                if self._vault is not None:
+                    self._vault.end_run()
             if last and self._state is not None:
                 self._state.close(held)
             self._close()

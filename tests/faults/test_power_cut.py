@@ -73,6 +73,7 @@ CONTROLS = {
     "faulty.signs_too_early": "a checkpoint was shown that is ahead",
     "faulty.forgets_the_folder": "the start-up refuses it",
     "faulty.forgets_the_vault": "lost the key of an entry",
+    "faulty.uses_a_key_twice": "two records have one key",
 }
 
 

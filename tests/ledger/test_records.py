@@ -4,9 +4,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from support.faulty import uses_a_key_twice
 from support.people import GAID, email, phone
+from support.promises import named_keys
 
 from gateway.keys import seals
+from gateway.keys.person_keys import Vault
 from gateway.ledger import entry, links, openings, records
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, DataClass, Purpose
@@ -136,21 +139,22 @@ def test_an_opt_in_for_one_recipient_opens_nothing_else(house, who, write):
     assert (grant.recipient, grant.data_class) == ("teemo", DataClass.PRECISE_GEO)
 
 
-def test_a_person_keeps_one_key_over_their_entries_and_another_person_has_another(do, who, write):
-    for subject in (who("email", email(1)), who("email", email(1)), who("email", email(2))):
+def several(who, write):
+    for subject in (who("email", email(1)), who("email", email(1)), who("account", "a1"), who("account", "a1")):
         write(subject)
-    first, second, third = (person for (person,) in rows(do, "SELECT person FROM detail ORDER BY seq"))
-    assert first == second != third
 
 
-def test_whose_key_was_destroyed_gets_a_new_one_with_the_next_entry(house, do, who, write):
-    write(who("email", email(1)))
-    [(person,)] = rows(do, "SELECT person FROM detail")
-    do(lambda tx: tx.persons._db.execute("DELETE FROM person WHERE id = ?", (person,)).rowcount)
-    write(who("email", email(1)))
-    people = [one for (one,) in rows(do, "SELECT person FROM detail ORDER BY seq")]
-    assert people[0] == person != people[1]
-    assert rows(do, "SELECT person FROM standing WHERE person IS NOT NULL") == [(people[1],)]
+def test_every_record_has_keys_of_its_own_and_what_an_account_is_called_too(do, who, write):
+    several(who, write)
+    named = do(lambda tx: named_keys(tx.db))
+    assert len(named) == len(set(named)) == 5, "four entries and a name"
+
+
+def test_the_control_a_vault_that_hands_out_a_key_twice_is_found(do, who, write, monkeypatch):
+    monkeypatch.setattr(Vault, "new_person", uses_a_key_twice.new_person)
+    several(who, write)
+    named = do(lambda tx: named_keys(tx.db))
+    assert len(named) > len(set(named))
 
 
 def test_an_opt_out_at_or_after_the_position_of_asking_supersedes_the_opt_in(do, who, write):

@@ -442,7 +442,7 @@ def test_the_control_an_answer_before_the_commit_is_found(lives):
         chosen = lives.here.opt_out("ann", "key")
         lives.stands.events[chosen.events[0]["event"]] = "ann"
 
-    lives.here.cut_off(Cut("between the vault and the ledger"), too_early)
+    lives.here.cut_off(Cut("between the key and the commit"), too_early)
     with pytest.raises(AssertionError):
         lives.whatever_was_acknowledged_is_in_the_log()
 

@@ -14,7 +14,7 @@ from gateway.ledger.publisher import CheckpointStore, Publisher
 
 SECTOR = 512
 WITHIN = "within the commit"
-UNKEPT = ("before the vault keeps the keys", "between the vault and the ledger")
+UNKEPT = ("before a key is taken", "between the key and the commit")
 KEPT = ("between the commit and the checkpoint", "between the checkpoint and the answer", "after the answer")
 POINTS = (*UNKEPT, WITHIN, *KEPT)
 ERASING = ("destroy_keys", "cut_vault", "cut_ledger", "mark_done")  # the steps that follow an erasure's commit
@@ -48,11 +48,11 @@ class Cut:
             index.unlink()
 
     def _hooks(self, disk):
-        after_vault, before_publish = (Vault, "commit", False, disk.copy), (Publisher, "publish", True, disk.copy)
+        key_taken, before_publish = (Vault, "new_person", False, disk.copy), (Publisher, "publish", True, disk.copy)
         return {
-            "before the vault keeps the keys": [(Vault, "commit", True, disk.copy)],
-            "between the vault and the ledger": [after_vault],
-            WITHIN: [after_vault, (Publisher, "publish", True, disk.look)],
+            "before a key is taken": [(Vault, "new_person", True, disk.copy)],
+            "between the key and the commit": [key_taken],
+            WITHIN: [key_taken, (Publisher, "publish", True, disk.look)],
             "between the commit and the checkpoint": [before_publish],
             "between the checkpoint and the answer": [(Publisher, "publish", False, disk.copy)],
             "after the answer": [],

@@ -28,6 +28,9 @@ class NoVault:
         self.made[made.person] = made
         return made
 
+    def is_low(self):
+        return False
+
     def keys(self, person):
         return self.made.get(person, PersonKeys(person, None, None))
 

@@ -169,6 +169,24 @@ def entries_can_be_opened(opened: Opened) -> Iterator[str]:
                 yield f"lost the key of an entry: {seq}"
 
 
+TABLES = """
+SELECT name FROM sqlite_master m WHERE type = 'table'
+AND EXISTS (SELECT 1 FROM pragma_table_info(m.name) c WHERE c.name = 'person')
+"""
+
+
+def named_keys(db: sqlite3.Connection) -> list[bytes]:
+    """The ids of keys that whatever is on record names."""
+    tables = [row[0] for row in db.execute(TABLES) if row[0] != "erasure_person"]
+    return [row[0] for table in tables for row in db.execute(f"SELECT person FROM {table}") if row[0]]
+
+
+def no_two_records_have_one_key(opened: Opened) -> Iterator[str]:
+    named = named_keys(opened.db)
+    if len(named) > len(set(named)):
+        yield f"two records have one key: {len(named)} name {len(set(named))}"
+
+
 def the_tree_is_that_of_the_entries(opened: Opened) -> Iterator[str]:
     size, _, packed = opened.head
     if Frontier(size, packed).root() != opened.roots[-1]:
@@ -227,6 +245,7 @@ CHECKS: tuple[Callable[[Opened], Iterator[str]], ...] = (
     acknowledged_people_are_denied,
     acknowledged_links_stand,
     entries_can_be_opened,
+    no_two_records_have_one_key,
     the_tree_is_that_of_the_entries,
     every_checkpoint_shown_is_of_this_tree,
     the_last_checkpoint_covers_what_was_acknowledged,

@@ -4,12 +4,11 @@ import time
 
 from gateway.app.state_keeper import StateKeeper
 from gateway.cli import main
-from gateway.keys.person_keys import Vault
-from gateway.ledger.writer import Writer
+from gateway.ledger.writer import Transaction, Writer
 from support import under_nemesis
 
 writers = []
-began, commits, keep = Writer.__init__, Vault.commit, StateKeeper.keep
+began, commits, keep = Writer.__init__, Transaction.write_head, StateKeeper.keep
 
 
 def begin(self, *arguments, **more):
@@ -18,7 +17,7 @@ def begin(self, *arguments, **more):
 
 
 def commit(self):
-    """Of the vault, the last thing before that of the ledger."""
+    """The last thing before the commit."""
     commits(self)
     for writer in writers:  # none while the installation is made
         state = writer._state.state
@@ -29,7 +28,7 @@ def commit(self):
             under_nemesis.dies_at(state._data.parent, "folded and not durable")
 
 
-Writer.__init__, Vault.commit = begin, commit
+Writer.__init__, Transaction.write_head = begin, commit
 
 if __name__ == "__main__":
     under_nemesis.serve()
