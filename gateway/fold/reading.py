@@ -63,10 +63,10 @@ class Kin:
 
     def __init__(self, slate: Slate, key: bytes) -> None:
         self.slate, self.key, self.row = slate, key, slate.row(key)
-        self.speakers = {root: speakers(slate, root) for root in roots(slate, key)}
-        self.family = {name: slate.row(name) for name in family(slate, key)}
-        ends = [(account, name) for name, row in self.family.items() for account in row.accounts]
-        self.edges = [(account, name, slate.edge(account, name)) for account, name in ends]
+        rows = self.family = {name: slate.row(name) for name in family(slate, key)}
+        told = {name for name, row in rows.items() if row.own or row.states or row.accounts}  # of most names nothing is
+        self.speakers = {root: [each for each in speakers(slate, root) if each in told] for root in roots(slate, key)}
+        self.edges = [(each, name, slate.edge(each, name)) for name, row in rows.items() for each in row.accounts]
         self.is_account = any(slate.edge(key, member).begun >= 0 for member in self.row.members)
 
 

@@ -38,9 +38,9 @@ class PlaceChanges:
         self._come = defaultdict[int, list[bytes]](list)
         self._gone: list[tuple[int, bytes]] = []
 
-    def put(self, place: bytes, packed: bytes) -> None:
-        """Writes it, and what it is known by."""
-        before, at = self._txn.get(place), changed_at(place, packed)
+    def put(self, place: bytes, packed: bytes, before: bytes | None) -> None:
+        """Writes it, and what it is known by. `before`: what lies there."""
+        at = changed_at(place, packed)
         if before is None or changed_at(place, before) != at:
             self._leave(place, before)
             self._come[at].append(place)

@@ -18,6 +18,8 @@ from gateway.state.packed_rows import no_front, pack_front, screen_bits
 CROWD = 64  # names, spellings, looser forms of one key, or what one account has: about 5 ms for all fronts of a change
 READ = 4096  # edges of accounts, for one front or beside `CROWD` a place for all of one transaction: about 80 ms
 
+Alike = frozenset[tuple[bytes, int]]  # what a name is a name of, each since which record
+
 
 class PlacesRead(dict[Place, Any]):
     """What lay in each place that was read."""
@@ -39,7 +41,7 @@ class Fronts:
     def __init__(self, get: Get, changed: Mapping[Place, int], crowds: set[bytes]) -> None:
         self._get, self._changed, self._crowds = get, changed, crowds
         self._kin: dict[bytes, set[bytes]] = {}
-        self._alike: dict[frozenset[tuple[bytes, int]], tuple[int, Standing, int, int]] = {}
+        self._fronts: dict[tuple[int, Alike | None], bytes] = {}
         self._bounds: dict[frozenset[bytes], int | None] = {}
         self._screens: dict[Place, int] = {}
         self._left = READ  # edges that may be read
@@ -58,16 +60,26 @@ class Fronts:
 
     def front_of(self, key: bytes) -> bytes:
         """What is kept before its row."""
-        own, row = self._changed[key], self._row(key)
+        own, alike = self._changed[key], self.alike(key)
+        front = self._fronts.get((own, alike)) if alike else None
+        if front is None:
+            front = self._made(key, own)
+            if alike:
+                self._fronts[own, alike] = front
+        return front
+
+    def alike(self, key: bytes) -> Alike | None:
+        """Of the dozen digests of one identifier, of which nothing else is known: by what all have the same front and
+        the same row. None: it is no such name.
+        """
+        row = self._row(key)
+        plain = row.targets and row == EMPTY._replace(targets=row.targets)
+        return frozenset(row.targets.items()) if plain else None
+
+    def _made(self, key: bytes, own: int) -> bytes:
         if not self._is_kept(key):
-            return no_front(own, crowded=has_many(row))
-        if not row.targets or row != EMPTY._replace(targets=row.targets):
-            return pack_front(own, *self._read(key))
-        # A dozen digests of one identifier, of which nothing else is known, read each other alike
-        alike = frozenset(row.targets.items())
-        if alike not in self._alike:
-            self._alike[alike] = self._read(key)
-        return pack_front(own, *self._alike[alike])
+            return no_front(own, crowded=has_many(self._row(key)))
+        return pack_front(own, *self._read(key))
 
     def _read(self, key: bytes) -> tuple[int, Standing, int, int]:
         """As a front says it: the last change of all that is read, what stands, until when linked, the screens."""

@@ -30,7 +30,7 @@ from gateway.state.crowded_accounts import (
     unpack_crowd,
 )
 from gateway.state.environment import StateForeign, StateMap, StateRefused
-from gateway.state.fronts import Fronts, has_many, is_crowded
+from gateway.state.fronts import Alike, Fronts, has_many, is_crowded
 from gateway.state.packed_rows import (
     CHANGED,
     FOLD,
@@ -98,12 +98,16 @@ class _Places:
         if place == HEAD:
             self.latest = max(self.latest, self.head.voided)
             return self.head.voids or None
-        packed = self._txn.get(place_key(place))
+        packed = self._packed(place)
         if packed is None:
             return None
         found, changed = unpack_row(packed) if isinstance(place, bytes) else unpack_edge(packed)
         self._last[place] = changed
         self.latest = max(self.latest, changed)
+        return found
+
+    def _packed(self, place: Place) -> bytes | None:
+        found: bytes | None = self._txn.get(place_key(place))
         return found
 
 
@@ -281,6 +285,8 @@ class StateWrite(_Places):
         self._changed = set[Place]()
         self._crowds = set[bytes]()  # keys that are crowded from now on
         self._before: dict[tuple[bytes, bytes], LinkEdge] = {}  # what lay at the edges that changed
+        self._lay: dict[Place, bytes | None] = {}
+        self._tails: dict[Alike, bytes] = {}  # of the rows of names that are alike
 
     def __enter__(self) -> Self:
         self._txn = self._held.begin_writing()
@@ -293,6 +299,12 @@ class StateWrite(_Places):
 
     def __exit__(self, *raised: object) -> None:
         self._txn.abort()  # of what was not finished; else it does nothing
+
+    def _packed(self, place: Place) -> bytes | None:
+        """As it lay there before this transaction: asked once by the fold, and once more when it is written."""
+        if place not in self._lay:
+            self._lay[place] = super()._packed(place)
+        return self._lay[place]
 
     def fold(self, record: Record, position: int) -> None:
         """The next record of the log, and the position behind it."""
@@ -336,10 +348,10 @@ class StateWrite(_Places):
             if self._found[place] is None:
                 changes.delete(place_key(place), self._last[place])
             elif isinstance(place, tuple):
-                changes.put(place_key(place), pack_edge(self._found[place], self._last[place]))
+                changes.put(place_key(place), pack_edge(self._found[place], self._last[place]), self._packed(place))
         for key in kept.reached(self._changed):
             if self.get(key) is not None:
-                self._put_row(changes, key, kept.front_of(key))
+                self._put_row(changes, key, kept)
         changes.finish()
         self._put_crowds()
 
@@ -366,14 +378,23 @@ class StateWrite(_Places):
                 return crowd
         return crowd_of(account, row.members, self.get, self._last)
 
-    def _put_row(self, changes: PlaceChanges, key: bytes, front: bytes) -> None:
+    def _put_row(self, changes: PlaceChanges, key: bytes, kept: Fronts) -> None:
         """Where it says something else now, also in what it says only by others."""
-        before = self._txn.get(key, b"")
+        before, front = self._packed(key) or b"", kept.front_of(key)
         if not says_all(front):
             front = moved_at(front, self.head.position)
         elif key not in self._changed and before.startswith(front):
             return
-        changes.put(key, front + (pack_tail(self._found[key]) if key in self._changed else tail_of(before)))
+        packed = front + (self._tail(key, kept) if key in self._changed else tail_of(before))
+        changes.put(key, packed, before or None)
+
+    def _tail(self, key: bytes, kept: Fronts) -> bytes:
+        alike = kept.alike(key)
+        if alike is None:
+            return pack_tail(self._found[key])
+        if alike not in self._tails:
+            self._tails[alike] = pack_tail(self._found[key])
+        return self._tails[alike]
 
 
 def read_head(held: StateMap) -> tuple[StateHead, int]:
