@@ -49,10 +49,11 @@ from gateway.disk import close_to_others, make_folder
 from gateway.keys import person_keys, secret_files
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import ed25519, emergency, erasure_steps, examination, publisher, schema
+from gateway.ledger import checkpoint_store, ed25519, emergency, erasure_steps, examination, schema
 from gateway.ledger import prune as prune_of
 from gateway.ledger import verify as verify_of
 from gateway.ledger import watch as watching
+from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.emergency import LATER, Emergency, Intake
@@ -63,7 +64,7 @@ from gateway.ledger.log_reader import LogReader
 from gateway.ledger.note import Signer
 from gateway.ledger.outbox import OutboxKind
 from gateway.ledger.prune import Plan
-from gateway.ledger.publisher import CheckpointStore, Publisher
+from gateway.ledger.publisher import Publisher
 from gateway.ledger.store import SqliteStore, Store
 from gateway.ledger.table import StandingTable
 from gateway.ledger.verify import VerifyReport
@@ -421,7 +422,7 @@ def months_before(at: datetime, months: int) -> datetime:
 def store_of(folder: Path, settings: Settings) -> Path:
     """The folder of the last checkpoint."""
     store = settings.ledger.checkpoint_store
-    return Path(store) if store else publisher.store_beside(folder)
+    return Path(store) if store else checkpoint_store.store_beside(folder)
 
 
 def kept_beside(folder: Path, settings: Settings, secrets: Secrets) -> tuple[Emergency, Emergency]:

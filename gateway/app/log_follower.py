@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Self
 
 from gateway.disk import locked
+from gateway.ledger.checkpoint_store import CheckpointStore, Overtaken
 from gateway.ledger.errors import LedgerRefused, NothingKept
 from gateway.ledger.log import READ_RECORDS, Log, LogBatch, LogHead, NumberedRecord, PlacedRequest, RequestOutcome
 from gateway.ledger.log_index import LogIndex
 from gateway.ledger.log_view import PARTS, LogTree, LogView
 from gateway.ledger.merkle import EMPTY_ROOT
 from gateway.ledger.note import Checkpoint, Signer
-from gateway.ledger.publisher import CheckpointStore, Overtaken, RolledBack
+from gateway.ledger.publisher import RolledBack
 from gateway.ledger.receipt import Receipt, ReceiptsAtHand, SignedBatch
 from gateway.state.environment import StateRefused, StateUnmarked
 from gateway.state.upkeep import HostState

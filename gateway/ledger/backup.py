@@ -28,10 +28,10 @@ from pathlib import Path
 
 from gateway.disk import make_folder, reserve, sync_folder, write_durably
 from gateway.ledger import entry, erasure_steps, note, schema, tree
+from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.note import Checkpoint
-from gateway.ledger.publisher import CheckpointStore
 from gateway.ledger.schema import FILE
 from gateway.ledger.tree import Tree
 

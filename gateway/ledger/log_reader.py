@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.ledger import entry, merkle, note, tree
+from gateway.ledger.checkpoint_store import StoreBroken
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.merkle import Node
-from gateway.ledger.publisher import Publisher, StoreBroken
+from gateway.ledger.publisher import Publisher
 from gateway.ledger.receipt import Receipt
 from gateway.ledger.store import Store
 

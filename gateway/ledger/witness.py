@@ -22,10 +22,10 @@ from pathlib import Path
 
 from gateway.disk import make_folder, write_durably
 from gateway.ledger import merkle, note
+from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.ed25519 import COSIGNATURE_KIND, Cosigner, Seconds
 from gateway.ledger.merkle import EMPTY_ROOT
 from gateway.ledger.note import Checkpoint, NoteRefused, Signature, Signer, Verifier
-from gateway.ledger.publisher import CheckpointStore
 
 OLD = "old "
 MAX_HASHES = 63  # C2SP tlog-witness: a client must not send more

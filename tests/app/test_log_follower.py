@@ -17,10 +17,11 @@ from gateway.app import log_follower
 from gateway.app.log_follower import LogFollower, sign_empty
 from gateway.fold.record import Record, SaidOut
 from gateway.ledger import entry, note, receipt
+from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.errors import LedgerRefused, NothingKept
 from gateway.ledger.log import LogBatch, LogRecord, LogRequest
-from gateway.ledger.publisher import CheckpointStore, RolledBack
+from gateway.ledger.publisher import RolledBack
 from gateway.ledger.side import pack_side
 from gateway.ledger.sqlite_log import SqliteLog, make_log
 from gateway.state import environment

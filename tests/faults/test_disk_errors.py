@@ -20,7 +20,8 @@ from gateway.ledger import tree
 
 pytestmark = pytest.mark.slow
 EVERY = range(1, 21) if SOAK else (1, 2, 3, 5, 8, 13, 20)
-ACTS = 24  # each has two or three syncs: the twentieth comes
+ACTS = 24  # each has a write and a sync of every file: the twentieth comes
+MORE = 2  # acts that follow a failure
 KEPT, REFUSED = {201, 202}, {503}
 
 
@@ -39,6 +40,9 @@ class Tally:
         if status in KEPT:
             self.acknowledged.append(self.person)
         return status
+
+    def told(self):
+        return f"{len(self.acknowledged)} acknowledged, {self.statuses.count(503)} refused, 0 lost"
 
     def lost(self, running):
         found = reasons(running.port, [named("gaid", gaid(person)) for person in self.acknowledged])
@@ -74,39 +78,55 @@ def proved(running, tally):
         running.start()
 
 
-@pytest.mark.parametrize("call_", ["fdatasync", "fsync"])
-def test_a_sync_that_fails_at_any_place_loses_nothing_acknowledged(tmp_path, tool, call_, figure):
-    tally, injected = Tally(), 0
+def every_file(_):
+    return ()
+
+
+def last_checkpoint(running):
+    """The file of its slots, which the first act has laid out."""
+    return tuple(running.data.with_name("data.checkpoints").glob("*.checkpoint"))
+
+
+FILES = {"every file": every_file, "the last checkpoint": last_checkpoint}
+
+
+@pytest.mark.parametrize("files", FILES)
+def test_a_sync_that_fails_at_any_place_loses_nothing_acknowledged(tmp_path, tool, files, figure):
+    tally = Tally()
     with service(tmp_path) as running:
-        for nth in EVERY:
-            log = tmp_path / f"{call_}{nth}"
-            with disk_errors.failing(tool("strace"), running.process.pid, call_, f"error=EIO:when={nth}", log):
-                for _ in range(ACTS):
-                    tally.opt_out(running.url)
-            injected += log.read_text().count("INJECTED")
-            heals(running)
+        assert tally.opt_out(running.url) == 201
+        injected = fails_at_every_place(tally, running, tool("strace"), ("fdatasync", "EIO", FILES[files](running)))
         proved(running, tally)
-    refused = tally.statuses.count(503)
-    figure(f"EIO of {call_}", f"{injected} failed, {len(tally.acknowledged)} acknowledged, {refused} refused, 0 lost")
+    figure(f"EIO of fdatasync, {files}", f"{injected} failed, {tally.told()}")
     assert injected >= len(EVERY)
 
 
-def test_a_write_that_finds_no_room_at_any_place_loses_nothing_acknowledged(tmp_path, tool, figure):
-    tally, injected = Tally(), 0
+@pytest.mark.parametrize("files", FILES)
+def test_a_write_that_finds_no_room_at_any_place_loses_nothing_acknowledged(tmp_path, tool, files, figure):
+    tally = Tally()
     with service(tmp_path) as running:
-        for nth in EVERY:
-            log = tmp_path / f"pwrite{nth}"
-            with disk_errors.failing(tool("strace"), running.process.pid, "pwrite64", f"error=ENOSPC:when={nth}", log):
-                for _ in range(3):
-                    tally.opt_out(running.url)
-            injected += log.read_text().count("INJECTED")
-            heals(running)
+        assert tally.opt_out(running.url) == 201
+        injected = fails_at_every_place(tally, running, tool("strace"), ("pwrite64", "ENOSPC", FILES[files](running)))
         proved(running, tally)
-    refused = tally.statuses.count(503)
-    figure(
-        "ENOSPC of pwrite64", f"{injected} failed, {len(tally.acknowledged)} acknowledged, {refused} refused, 0 lost"
-    )
+    figure(f"ENOSPC of pwrite64, {files}", f"{injected} failed, {tally.told()}")
     assert injected >= len(EVERY)
+
+
+def fails_at_every_place(tally, running, strace, fault):
+    """How often it did: the first call of a kind, the second and so on, while people opt out."""
+    (call_, error, only), injected = fault, 0
+    for nth in EVERY:
+        log = running.data.with_name(f"{call_}{nth}")
+        with disk_errors.failing(strace, running.process.pid, call_, f"error={error}:when={nth}", log, only):
+            for _ in range(ACTS):
+                tally.opt_out(running.url)
+                if "INJECTED" in log.read_text():
+                    break
+            for _ in range(MORE):
+                tally.opt_out(running.url)
+        injected += log.read_text().count("INJECTED")
+        heals(running)
+    return injected
 
 
 def test_a_repetition_after_a_failed_sync_is_the_same_choice(tmp_path, tool):

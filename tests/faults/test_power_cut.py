@@ -71,6 +71,7 @@ CONTROLS = {
     "answers_too_early": LOSES,
     "faulty.publishes_too_early": "the start-up refuses it",
     "faulty.signs_too_early": "a checkpoint was shown that is ahead",
+    "faulty.signs_before_the_slot": "a checkpoint was shown that its store has lost",
     "faulty.forgets_the_folder": "the start-up refuses it",
     "faulty.forgets_the_vault": "lost the key of an entry",
     "faulty.uses_a_key_twice": "two records have one key",

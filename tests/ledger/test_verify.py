@@ -21,7 +21,7 @@ from support.tampering import tamper
 from gateway.app import composition
 from gateway.cli import root
 from gateway.keys import seals
-from gateway.ledger import erasure, publisher, schema, verify
+from gateway.ledger import checkpoint_store, erasure, schema, verify
 from gateway.ledger.erasure import ErasureOrder
 from gateway.terms import Erasing
 
@@ -175,7 +175,7 @@ def test_an_older_copy_of_the_folder_is_found(house_of_many, tmp_path):
         beside.unlink()
     shutil.copy(copy, house_of_many / schema.FILE)
     report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=False)
-    assert publisher.store_beside(house_of_many).exists()
+    assert checkpoint_store.store_beside(house_of_many).exists()
     assert [text for text in report.different if "an older copy" in text]
 
 

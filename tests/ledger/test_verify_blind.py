@@ -12,7 +12,7 @@ from support.tampering import tamper
 from gateway.app import composition
 from gateway.keys import seals, secret_files
 from gateway.keys.person_keys import Vault
-from gateway.ledger import boxes_check, openings, publisher, reading, schema
+from gateway.ledger import boxes_check, checkpoint_store, openings, reading, schema
 
 MANY, ONE = 1300, 1150  # more than are read at once; one among the last
 MINUTE = 60_000  # milliseconds
@@ -29,7 +29,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def many(made, tmp_path):
-    shutil.copytree(publisher.store_beside(made), publisher.store_beside(tmp_path / "copy"))
+    shutil.copytree(checkpoint_store.store_beside(made), checkpoint_store.store_beside(tmp_path / "copy"))
     return shutil.copytree(made, tmp_path / "copy")
 
 

@@ -18,7 +18,7 @@ from gateway.app import composition, maintenance
 from gateway.app.composition import open_house
 from gateway.consent.check import Ask
 from gateway.keys import seals, secret_files
-from gateway.ledger import merkle, note, publisher, records, schema
+from gateway.ledger import checkpoint_store, merkle, note, records, schema
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.entry import b64
@@ -274,6 +274,6 @@ class Installation:
 
     def move(self, fresh):
         """To another folder; the older one is thrown away."""
-        for folder in (self.folder, publisher.store_beside(self.folder)):
+        for folder in (self.folder, checkpoint_store.store_beside(self.folder)):
             shutil.rmtree(folder, ignore_errors=True)
         self.folder = fresh

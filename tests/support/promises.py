@@ -20,8 +20,8 @@ from gateway.consent.check import Ask
 from gateway.keys.person_keys import FILE as VAULT
 from gateway.keys.person_keys import Vault
 from gateway.ledger import log_records, merkle, openings, records, schema, tree
+from gateway.ledger.checkpoint_store import CheckpointStore, store_beside
 from gateway.ledger.merkle import Frontier
-from gateway.ledger.publisher import CheckpointStore, store_beside
 from gateway.ledger.subjects import Choice
 from gateway.state import environment
 from gateway.terms import ChoiceKind, Purpose, Reason, Unusable
@@ -215,6 +215,8 @@ def the_last_checkpoint_covers_what_was_acknowledged(opened: Opened) -> Iterator
     acknowledged = max((seq + 1 for told in opened.image.told for _, seq in told.events if seq is not None), default=0)
     if kept < acknowledged:
         yield f"the last checkpoint is behind: of {kept} entries, {acknowledged} were acknowledged"
+    if kept < (shown := max((each.size for told in opened.image.told for each in told.shown), default=0)):
+        yield f"a checkpoint was shown that its store has lost: of {shown} entries, it has {kept}"
 
 
 def the_state_is_the_fold_of_the_log(opened: Opened) -> Iterator[str]:

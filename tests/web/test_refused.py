@@ -37,6 +37,11 @@ def lost_store(folder):
     folder.with_name("data.checkpoints").rename(folder.with_name("lost"))
 
 
+def damaged_store(folder):
+    [store] = folder.with_name("data.checkpoints").glob("*.checkpoint")
+    store.write_bytes(bytes(store.stat().st_size))
+
+
 def damaged(folder):
     shutil.copytree(folder, folder.with_name("newer"))
     with (folder / schema.FILE).open("r+b") as file:
@@ -55,6 +60,7 @@ def gone(folder):
 WAYS = {
     "an older copy was put back": (older_copy, "gateway restore --new-log --data"),
     "the store of checkpoints is lost": (lost_store, "gateway restore --new-log --data"),
+    "the last checkpoint is damaged": (damaged_store, "gateway restore --new-log"),
     "the file is damaged": (damaged, "gateway restore BACKUP --data"),
     "the file is of a newer version": (newer_version, "pip install --upgrade gateway"),
     "the file is gone": (gone, ""),

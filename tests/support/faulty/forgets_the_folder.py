@@ -1,10 +1,11 @@
-"""The gateway with one fault: the last checkpoint is synced and renamed, but the folder that it is in is not synced."""
+"""The gateway with one fault: the file of the last checkpoint is synced and renamed, but never the folder that it is
+in."""
 
 import os
 import secrets
 
 from gateway.cli import main
-from gateway.ledger import publisher
+from gateway.ledger import checkpoint_store
 
 
 def write(path, content):
@@ -16,7 +17,8 @@ def write(path, content):
     beside.replace(path)
 
 
-publisher.write_durably = write
+checkpoint_store.write_durably = write
+checkpoint_store.sync_folder = lambda _: None
 
 if __name__ == "__main__":
     main()
