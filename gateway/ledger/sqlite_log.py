@@ -97,6 +97,7 @@ def make_log(folder: Path, log: bytes, epoch: int) -> None:
     """
     path = folder / FILE
     disk.reserve(path)
+    _write_log_back(path)
     with contextlib.closing(schema.connect_file(path, "rwc")) as db:
         schema.settle_file(db, path, SETTINGS)
         if schema.version(db, path):
@@ -108,6 +109,12 @@ def make_log(folder: Path, log: bytes, epoch: int) -> None:
         db.execute(f"PRAGMA user_version = {VERSION:d}")
         db.execute("COMMIT")
     disk.sync_folder(folder)
+
+
+def _write_log_back(path: Path) -> None:
+    """Before whatever it shows is trusted, or brought over into the file."""
+    with contextlib.suppress(FileNotFoundError):
+        disk.write_log_back(path.with_name(f"{path.name}-wal"))
 
 
 def _head_of(db: sqlite3.Connection) -> LogHead:
@@ -270,12 +277,16 @@ class LogFile:
     def is_open(self) -> bool:
         return self._open is not None
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether what another connection would show may never have reached the disk."""
+        return self._doubtful
+
     def opened(self) -> LogConnection:
         """After every check. Raises one of `DOUBTS`."""
         if self._open is None:
             if self._doubtful:
-                with contextlib.suppress(FileNotFoundError):
-                    disk.write_log_back(self._path.with_name(f"{FILE}-wal"))
+                _write_log_back(self._path)
                 self._doubtful = False
             made = LogConnection(self._path, "rw")
             try:
@@ -490,6 +501,14 @@ class SqliteLog(Log):
                 self._begin(self._tidy())  # behind the answer
             return outcomes
 
+    async def _make_sure(self) -> None:
+        """Before anything is read: what a process left that died in a commit is durable before it is shown."""
+        async with self._writing():
+            try:
+                await self._in_thread(self._file.opened)
+            except DOUBTS as doubt:
+                raise StoreUnavailable(f"the log cannot be read: {doubt}") from doubt
+
     async def _tidy(self) -> None:
         with contextlib.suppress(NothingKept):
             async with self._writing():
@@ -527,6 +546,8 @@ class SqliteLog(Log):
     async def _look(self, what: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:
             raise StoreUnavailable("the log is closed")
+        if self._file.is_doubtful:
+            await self._to_its_end(self._make_sure())
         return await self._in_thread(lambda: self._reader.look(what), self._threads.reading)
 
     async def _in_thread(self, what: Callable[[], T], thread: ThreadPoolExecutor | None = None) -> T:

@@ -511,6 +511,7 @@ async def test_a_transaction_whose_commit_broke_off_is_answered_as_what_became_o
 
 async def test_nobody_writes_while_a_transaction_runs(engine, handle):
     other = await engine.open()
+    assert await leaves(other) == []
     begun, go_on = log_engines.threading.Event(), log_engines.threading.Event()
 
     def job(tx):
@@ -545,6 +546,7 @@ async def test_what_was_answered_is_seen_from_elsewhere_at_once(engine, handle):
 
 async def test_nothing_is_seen_before_it_is_durable(engine, handle):
     other = await engine.open()
+    assert (await other.head()).size == 0
     begun, go_on = engine.held_up(handle)
     one = batch(request("a", key=b"k"))
     task = asyncio.create_task(handle.append(one))

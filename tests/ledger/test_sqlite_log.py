@@ -249,6 +249,16 @@ async def test_after_a_commit_that_failed_nothing_is_trusted_before_the_log_was_
     assert happened == [f"{FILE}-wal"], "once"
 
 
+async def test_nothing_is_read_before_that_either(engine, handle, monkeypatch):
+    """A process that died in a commit left it in memory; whoever starts and only reads would show it."""
+    await put(handle, "a")
+    happened, honest = [], disk.write_log_back
+    monkeypatch.setattr(disk, "write_log_back", lambda path: (happened.append(path.name), honest(path)))
+    for read in (lambda each: each.head(), leaves, lambda each: each.batch_outcome(bytes(16))):
+        await read(await engine.open())
+    assert happened == [f"{FILE}-wal"] * 3
+
+
 async def test_a_disk_that_fails_at_that_too_keeps_nothing_until_it_works_again(engine, handle, monkeypatch):
     await put(handle, "a")
     honest = disk.write_log_back
