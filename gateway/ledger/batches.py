@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway.ledger.errors import NothingKept, StoreUnavailable
-from gateway.ledger.log import BATCH_RECORDS, ID_BYTES, Log, LogBatch, LogRequest, Moved, RequestOutcome, prove_batch
+from gateway.ledger.log import BATCH_RECORDS, ID_BYTES, Log, LogBatch, LogRequest, Moved, RequestOutcome, prove_request
 
 PREPARING = 0.004  # seconds of one batch: a check waits behind that and some statements, and for no more
 TURNS = 2  # of the loop, in which a batch comes to its COMMIT: the next one is prepared while that runs, and not before
@@ -92,21 +92,18 @@ class Batches:
     def _prepare(self, waiting: WaitingRequest) -> None:
         try:
             request = waiting.prepare(self._epoch)
-            prove_batch(self._batch_of(request))
+            prove_request(request)
         except Exception as refused:  # noqa: BLE001 - whatever it is, it is this request's, and the others go on
             _answer(waiting, refused)
         else:
             self._prepared.append((waiting, request))
             self._records += max(len(request.records), 1)  # an empty one, which is refused, fills a batch too
 
-    def _batch_of(self, *requests: LogRequest) -> LogBatch:
-        return LogBatch(os.urandom(ID_BYTES), self._now(), self._epoch, requests)
-
     async def _send(self) -> None:
         """One batch; then the next is begun."""
         sent, self._prepared = self._prepared, []
         self._records, self._took = 0, 0.0
-        batch = self._batch_of(*(request for _, request in sent))
+        batch = LogBatch(os.urandom(ID_BYTES), self._now(), self._epoch, [request for _, request in sent])
         appending = asyncio.get_running_loop().create_task(self._log.append(batch))
         for _ in range(TURNS):
             await asyncio.sleep(0)

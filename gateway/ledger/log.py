@@ -252,8 +252,13 @@ def prove_batch(batch: LogBatch) -> None:
     if before >= BATCH_RECORDS or len(batch.requests) > BATCH_RECORDS:
         raise ValueError(f"a batch that has {BATCH_RECORDS} records takes no more requests")
     for request in batch.requests:
-        if request.repeat and {*map(len, request.repeat)} != {HASH_BYTES}:
-            raise ValueError(f"the name and the content of a repeat have {HASH_BYTES} bytes each")
+        prove_request(request)
+
+
+def prove_request(request: LogRequest) -> None:
+    """Raises ValueError for what only a fault of ours makes; what is oversized is the log's to refuse."""
+    if request.repeat and {*map(len, request.repeat)} != {HASH_BYTES}:
+        raise ValueError(f"the name and the content of a repeat have {HASH_BYTES} bytes each")
 
 
 def prove_sides(seqs: Sequence[int], sides: Sequence[bytes]) -> None:

@@ -24,6 +24,7 @@ LONGEST = (
     "tests/web/test_one_truth.py", "tests/browser/test_choices_in_chromium.py", "tests/web/test_strangers.py",
     "tests/proxies/test_no_answer_crosses.py", "tests/browser/test_script_in_chromium.py",
     "tests/faults/test_disk_errors.py", "tests/faults/test_killed.py", "tests/faults/test_hang_ups.py",
+    "tests/faults/test_log_power_cut.py", "tests/faults/test_log_faults.py",
     "tests/faults/test_files_killed.py", "tests/proxies/test_wordpress.py", "tests/fuzz/test_soak.py",
     "tests/flows/test_spellings.py", "tests/replica/test_replica.py", "tests/flows/test_replica_record.py",
     "tests/rehearsal/test_rehearsal.py", "tests/browser/test_bidders_in_chromium.py",
