@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 EVERY = range(1, 21) if SOAK else (1, 2, 3, 5, 8)
 KILLS, EACH = (50, 1000) if SOAK else (5, 200)
 MORE = 40  # acknowledged records between two faults
+MOST = 5  # records of one batch, and so of one sync
 PATIENCE = 60.0
 NAME = bytes(range(16))
 
@@ -90,7 +91,7 @@ def test_a_disk_that_fails_at_any_call_loses_nothing_and_doubles_nothing(tmp_pat
         for nth in EVERY:
             log = tmp_path / f"strace{nth}"
             with disk_errors.failing(tool("strace"), process.pid, calls, f"error={fault}:when={nth}", log, files):
-                appending.goes_on()
+                appending.goes_on(MORE + nth * MOST)
             injected += log.read_text().count("INJECTED")
             appending.goes_on()
     finally:
