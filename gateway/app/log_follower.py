@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from gateway.disk import locked
+from gateway.ledger import merkle
 from gateway.ledger.checkpoint_store import CheckpointStore, Overtaken
 from gateway.ledger.errors import LedgerRefused, NothingKept
 from gateway.ledger.log import READ_RECORDS, Log, LogBatch, LogHead, NumberedRecord, PlacedRequest, RequestOutcome
@@ -99,6 +100,7 @@ class LogFollower:
     def _follow(self, head: LogHead, written: Sequence[NumberedRecord]) -> None:
         with locked(self._lock):
             first = self._tree.size
+            self._prove_end(head, written)
             recent = self._grow(max(self._known(), written[-1].seq + 1 if written else head.size), written)
             self._head = LogHead(head.log, self._tree.size, head.kept, head.epoch)
             self._sign(first, recent)
@@ -113,6 +115,20 @@ class LogFollower:
             position = 0
         return max(last.size if last else 0, -(-position // PARTS))
 
+    def _prove_end(self, head: LogHead, written: Sequence[NumberedRecord]) -> None:
+        """That the log has what the tree is of. The index, from which it began, may be newer than a log that was put
+        back: what came after that would be taken for what was followed long ago.
+        """
+        size = self._tree.size
+        known = [each for each in written if each.seq < size]
+        if not written and size > head.kept:
+            known = [*self._read(size - 1, 1)]
+            if not known or known[0].seq != size - 1:
+                raise _older_copy(size - 1, size)
+        for each in known:
+            if self._tree.node(0, each.seq) != merkle.leaf_hash(each.leaf):
+                raise _older_copy(each.seq, size)
+
     def _grow(self, size: int, written: Sequence[NumberedRecord]) -> list[NumberedRecord]:
         recent = list[NumberedRecord]()
         while (after := self._tree.size) < size:
@@ -120,10 +136,7 @@ class LogFollower:
             if not records or records[0].seq != after:
                 records = self._read(after, min(READ_RECORDS, (written[0].seq if records else size) - after))
             if not records or records[0].seq != after:
-                raise LedgerRefused(
-                    f"the log has no record {after}, and was signed or folded at {size}: an older copy; put the newest"
-                    " one back"
-                )
+                raise _older_copy(after, size)
             self._tree.grow([each.leaf for each in records])
             recent = [*recent, *records][-READ_RECORDS:]
         return recent
@@ -168,6 +181,13 @@ class LogFollower:
     def _read(self, after: int, limit: int) -> list[NumberedRecord]:
         """From the thread that follows."""
         return asyncio.run_coroutine_threadsafe(self._log.read(after, limit), self._loop).result()
+
+
+def _older_copy(seq: int, size: int) -> LedgerRefused:
+    return LedgerRefused(
+        f"the log does not have record {seq} of {size} that were signed or folded: an older copy; put the newest one"
+        " back"
+    )
 
 
 def sign_empty(store: CheckpointStore, origin: str) -> None:

@@ -288,3 +288,46 @@ async def test_whoever_hangs_up_stops_nothing(folder):
         assert len(kept) == await host.signed()
         assert all(json.loads(each.leaf)["e"] == "opt_out" for each in kept)
         assert await host.denies("last")
+
+
+def older_copy(path):
+    """What puts it back."""
+    older = path.read_bytes()
+
+    def put_back():
+        path.write_bytes(older)
+        for beside in path.parent.glob(f"{path.name}-*"):
+            beside.unlink()
+
+    return put_back
+
+
+async def test_a_log_that_was_put_back_beside_a_newer_index_is_followed_no_further(folder):
+    """The tree that the index has is the signed one: what is there of the log must be asked of the log itself."""
+    async with Host(folder) as host:
+        await host.append(no("ann"))
+    put_back = older_copy(folder / "data" / "log.sqlite3")
+    async with Host(folder) as host:
+        await host.append(no("bob"), no("cat"))
+        await host.follower.index_on()
+    put_back()
+    with pytest.raises(LedgerRefused, match="older copy"):
+        async with Host(folder) as host:
+            await host.append(no("eve"))
+            assert await host.denies("eve")
+
+
+async def test_a_log_that_went_on_otherwise_beside_its_index_is_followed_no_further(folder):
+    async with Host(folder) as host:
+        await host.append(no("ann"))
+    put_back = older_copy(folder / "data" / "log.sqlite3")
+    async with Host(folder) as host:
+        await host.append(no("bob", 1), no("cat", 2))
+        await host.follower.index_on()
+    put_back()
+    log = SqliteLog(folder / "data", LOG)
+    await log.append(batch_of(no("dan", 3), no("eve", 4)))
+    await log.close()
+    with pytest.raises(LedgerRefused, match="older copy"):
+        async with Host(folder) as host:
+            assert await host.denies("eve")
