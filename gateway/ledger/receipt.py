@@ -5,6 +5,7 @@ A receipt names nobody and may be handed to anyone; receipt and opening together
 
 import base64
 import json
+from bisect import bisect
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -77,11 +78,16 @@ class ReceiptsAtHand:
 
     def receipt(self, seq: int, event: str) -> Receipt | None:
         """None: it is not at hand, or is no entry of this event, which is named as the entry does."""
-        for batch in reversed(tuple(self._batches)):
-            if batch.first <= seq < batch.first + len(batch.bodies):
-                found = batch.receipt(seq)
-                return found if found.entry and event.encode() in found.entry else None
-        return None
+        batches = tuple(self._batches)
+        at = bisect(batches, seq, key=lambda each: each.first) - 1
+        batch = batches[at] if at >= 0 else None
+        if (
+            batch is None
+            or seq >= batch.first + len(batch.bodies)
+            or event.encode() not in batch.bodies[seq - batch.first]
+        ):
+            return None
+        return batch.receipt(seq)
 
 
 @dataclass(frozen=True, slots=True)

@@ -418,6 +418,16 @@ def test_only_so_many_receipts_stay_at_hand(ledger, monkeypatch):
     assert [at_hand(ledger, each) is not None for each in written] == [False, False, True, True, True]
 
 
+def test_receipts_of_many_entries_are_left_to_a_thread_and_nothing_is_made_where_one_is_missing(ledger, monkeypatch):
+    written = [ledger.says(number) for number in range(17)]
+    assert len(at_hand(ledger, *written[1:])) == 16
+    assert at_hand(ledger, *written) is None
+    asked = []
+    monkeypatch.setattr(receipts.ReceiptsAtHand, "receipt", lambda *each: asked.append(each))
+    assert at_hand(ledger, *written[1:]) is None
+    assert len(asked) == 1
+
+
 def test_time_that_goes_back_loses_nothing(ledger):
     for at in (BEGAN, BEGAN.replace(year=2020), BEGAN):
         choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", at)
