@@ -105,19 +105,24 @@ class Batches:
         self._records, self._took = 0, 0.0
         batch = LogBatch(os.urandom(ID_BYTES), self._now(), self._epoch, [request for _, request in sent])
         appending = asyncio.get_running_loop().create_task(self._log.append(batch))
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
-        self._go_on_soon()
         try:
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+            self._go_on_soon()
             for (waiting, _), outcome in zip(sent, await appending, strict=True):
                 _answer(waiting, outcome)
         except Moved as moved:
             self._again(moved.head.epoch, [waiting for waiting, _ in sent])
-        except Exception as error:  # noqa: BLE001 - whatever it was, each is told which request of which batch it was
+        except (Exception, asyncio.CancelledError) as error:  # each is told which request of which batch it was
             for position, (waiting, _) in enumerate(sent):
-                _answer(waiting, BatchNotKept(str(error), batch.id, position))
-        self._sending = None
-        self._go_on()
+                _answer(
+                    waiting, BatchNotKept(str(error) or "nothing is known of it: the loop ends", batch.id, position)
+                )
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        finally:
+            self._sending = None
+            self._go_on()
 
     def _again(self, epoch: int, sent: list[WaitingRequest]) -> None:
         """Under the peppers that the log has now: those that were sent, and those that were prepared behind them."""

@@ -207,6 +207,23 @@ async def test_an_end_finishes_what_was_handed_in_and_takes_nothing_more(writing
     assert len({place.first for place in await asyncio.gather(*tasks)}) == 300
 
 
+@pytest.mark.parametrize("later", [0.0, 0.01])
+async def test_a_loop_that_ends_leaves_nobody_waiting_for_ever(writing, kept, later):
+    """It cancels all its tasks, among them the one that sends; whoever closes behind that must come to an end."""
+    kept.gate.clear()
+    (task,) = begin(writing, "a")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(later)
+    writing._sending.cancel()
+    with pytest.raises(BatchNotKept) as told:
+        await asyncio.wait_for(task, 5)
+    assert len(told.value.batch) == log.ID_BYTES
+    kept.gate.set()
+    assert (await asyncio.wait_for(writing.write(says("b")), 5)).fresh
+    await asyncio.wait_for(writing.close(), 5)
+
+
 @pytest.fixture
 async def on_disk(tmp_path):
     engine = OnSqlite(tmp_path)
