@@ -81,7 +81,7 @@ class LogIndex:
                 events += [(event, record.seq) for event in _event_of(record.leaf)]
                 if end.frontier.size % WIDTH == 0:
                     filled.append(end.hashes())
-                    end = end.shortened()
+                    end = end.shortened(end.last_tile)
             self._db.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", sorted(about))
             self._db.executemany("INSERT OR IGNORE INTO event VALUES (?, ?)", sorted(events))
             for n, hashes in enumerate(filled, first):

@@ -38,8 +38,10 @@ class LogTree:
 
     def grow(self, leaves: Sequence[bytes]) -> None:
         """By what comes next in the log."""
-        if self.size - self.end.base > 2 * WIDTH and self._index.position >= self.size - self.size % WIDTH:
-            self.end = self.end.shortened()  # receipts at hand keep the longer one
+        if (held := self.size - self.end.base) > 2 * WIDTH:
+            base = min(self._index.position, self.size) // WIDTH * WIDTH
+            if base - self.end.base > held / 2:  # the rest is hashed anew, so not for every tile
+                self.end = self.end.shortened(base)  # receipts at hand keep the longer one
         for leaf in leaves:
             self.end.append(merkle.leaf_hash(leaf))
 
@@ -90,7 +92,7 @@ class LogView:
         """When the record before each position was made, in Unix milliseconds."""
         found = {}
         for position in positions:
-            for record in self._read(max(0, -(-position // PARTS) - 1), 1):
+            for record in self._read_one(max(0, -(-position // PARTS) - 1)):
                 found[position] = read_side(record.side).at
         return found
 
@@ -102,15 +104,22 @@ class LogView:
         wanted, found = {*keys, NOBODY}, list[Record]()
         known = min(self._index.position, self._size)
         for seq in self._index.records_about(wanted):
-            found += [each for record in self._read(seq, 1) for each in records_of_side(record.seq, record.side)]
+            if seq < known:  # it goes on meanwhile
+                found += [each for record in self._read_one(seq) for each in records_of_side(seq, record.side)]
         for record in self._records(known):
             found += records_of_side(record.seq, record.side)
         return [each for each in found if each.key in wanted]
+
+    def _read_one(self, seq: int) -> list[NumberedRecord]:
+        """None where it was pruned: the next one would be read in its place."""
+        return [each for each in self._read(seq, 1) if each.seq == seq]
 
     def _records(self, after: int) -> Iterator[NumberedRecord]:
         if self._recent and self._recent[0].seq <= after:
             yield from self._recent[after - self._recent[0].seq :]
             return
         while after < self._size and (records := self._read(after, min(READ_RECORDS, self._size - after))):
-            yield from records
+            yield from (
+                each for each in records if each.seq < self._size
+            )  # from behind a gap come more than were meant
             after = records[-1].seq + 1

@@ -280,14 +280,23 @@ class TailTree:
         self._known[height, index] = found
         return found
 
+    @property
+    def last_tile(self) -> int:
+        """Where the tile begins that is being filled."""
+        return self.frontier.size - self.frontier.size % WIDTH
+
     def hashes(self) -> bytes:
         """The leaves from `base` on, joined."""
         return b"".join(self._leaves)
 
-    def shortened(self) -> "TailTree":
-        """The same tree, with the leaves of its last tile alone."""
-        size = self.frontier.size
-        return TailTree(size, self.frontier.pack(), self._leaves[size - size % WIDTH - self.base :])
+    def shortened(self, base: int) -> "TailTree":
+        """The same tree without the leaves before `base`, with which a tile begins."""
+        heights = [height for height in reversed(range(base.bit_length())) if base >> height & 1]
+        packed = b"".join(self.node(height, (base >> height) - 1) for height in heights)
+        made = TailTree(base, packed, [])
+        for leaf in self._leaves[base - self.base :]:
+            made.append(leaf)
+        return made
 
 
 def bundle(entries: Iterable[bytes]) -> bytes:

@@ -117,7 +117,7 @@ class Publisher:
             self._end = None
             return
         self._hand.take(SignedBatch(added.size, added.bodies, end, new.text(), self._signing(new.origin)))
-        self._end = end.shortened() if new.size - end.base > 2 * merkle.WIDTH else end
+        self._end = end.shortened(end.last_tile) if new.size - end.base > 2 * merkle.WIDTH else end
 
     def latest(self, db: sqlite3.Connection, *, refused_too: bool = False) -> str | None:
         """The last checkpoint, signed: a signed note. Ed25519 gives the same bytes each time. None: nothing yet. Raises
