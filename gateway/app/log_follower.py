@@ -8,14 +8,15 @@ batch is answered; where that cannot be shown it is not answered.
 """
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
 from gateway.disk import locked
 from gateway.ledger import merkle
 from gateway.ledger.checkpoint_store import CheckpointStore, Overtaken
-from gateway.ledger.errors import LedgerRefused, NothingKept
+from gateway.ledger.errors import LedgerRefused, NothingKept, StoreUnavailable
 from gateway.ledger.log import READ_RECORDS, Log, LogBatch, LogHead, NumberedRecord, PlacedRequest, RequestOutcome
 from gateway.ledger.log_index import LogIndex
 from gateway.ledger.log_view import PARTS, LogTree, LogView
@@ -98,13 +99,22 @@ class LogFollower:
         self._indexing.close()
 
     def _follow(self, head: LogHead, written: Sequence[NumberedRecord]) -> None:
-        with locked(self._lock):
+        with self._alone():
             first = self._tree.size
             self._prove_end(head, written)
             recent = self._grow(max(self._known(), written[-1].seq + 1 if written else head.size), written)
             self._head = LogHead(head.log, self._tree.size, head.kept, head.epoch)
             self._sign(first, recent)
             self._fold(LogView(self._head, self._tree, self._index, recent, self._read))
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self._lock))
+            except OSError as error:
+                raise NothingKept(f"another process follows the log for too long: {error}") from error
+            yield
 
     def _known(self) -> int:
         """How long the log is for sure: what was signed, and what the state has."""
@@ -138,6 +148,9 @@ class LogFollower:
             if not records or records[0].seq != after:
                 raise _older_copy(after, size)
             self._tree.grow([each.leaf for each in records])
+            if len(records) == READ_RECORDS and self._index.position >= after:  # far behind: else all is in memory
+                with contextlib.suppress(StoreUnavailable):
+                    self._index.follow(records)
             recent = [*recent, *records][-READ_RECORDS:]
         return recent
 

@@ -13,6 +13,7 @@ import pytest
 from support.folding import key
 from support.states import records_of_universe, wrongs
 
+from gateway import disk
 from gateway.app import log_follower
 from gateway.app.log_follower import LogFollower, sign_empty
 from gateway.fold.record import Record, SaidOut
@@ -331,3 +332,26 @@ async def test_a_log_that_went_on_otherwise_beside_its_index_is_followed_no_furt
     with pytest.raises(LedgerRefused, match="older copy"):
         async with Host(folder) as host:
             assert await host.denies("eve")
+
+
+async def test_a_start_without_an_index_holds_no_more_of_the_tree_than_the_index_lacks(folder, monkeypatch):
+    log = SqliteLog(folder / "data", LOG)
+    for first in range(0, 2560, 256):
+        await log.append(batch_of(*(no(str(seq), seq) for seq in range(first, first + 256))))
+    await log.close()
+    monkeypatch.setattr(log_follower, "READ_RECORDS", 300)
+    async with Host(folder) as host:
+        assert await asyncio.to_thread(lambda: host.follower._index.position) >= 2100
+        assert host.follower._tree.size - host.follower._tree.end.base < 1024
+        assert (await host.signed(), await host.denies("7"), await host.denies("2559")) == (2560, True, True)
+
+
+async def test_who_has_to_wait_too_long_for_another_follower_is_told_that_nothing_may_be_answered(folder, monkeypatch):
+    monkeypatch.setattr(disk, "LOCK_SECONDS", 0.05)
+    async with Host(folder) as host:
+        with contextlib.ExitStack() as stack:
+            await asyncio.to_thread(stack.enter_context, disk.locked(folder / "data" / log_follower.LOCK))
+            with pytest.raises(NothingKept, match="follows"):
+                await host.append(no("ann"))
+        await host.append(no("bob"))
+        assert await host.denies("ann")
