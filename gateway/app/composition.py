@@ -57,6 +57,7 @@ from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.emergency import LATER, Emergency, Intake
+from gateway.ledger.epoch_turn import EpochTurn
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.examination import Examination, Stop
 from gateway.ledger.leases import Leases, Terms
@@ -181,7 +182,8 @@ def open_house(
         watch = FileWatch(folder, len(secrets.peppers), judge=judge, waits=waits, tell=tell, mark=secrets.mark)
         stack.callback(watch.stop)
         unfinished = _start(watch, folder, secrets, patient=patient)
-        writer = Writer(store, vault, watch, publisher, unfinished=unfinished, state=keeper)
+        turn = EpochTurn(folder, secrets.wraps, clock, timedelta(days=settings.retention.keys_backup_days))
+        writer = Writer(store, vault, watch, publisher, unfinished=unfinished, state=keeper, turns=turn)
         _take_in(stack, writer, Intake(kept, writer, watch, later))
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
         lookup = looked_up(stack, store, keeper, watch, writer, clock)
@@ -198,6 +200,7 @@ def open_house(
             clock=clock, emergency=kept, later=later, why=lambda: watch.why or keeper.why, send_window=window,
             leases=stack.enter_context(leases(store, settings)),
             effective_within=_effective_within(window, recipients.values()), counted=disclosing.settled,
+            forgotten_by=turn.forgotten_by,
         )  # fmt: skip
         yield House(
             consent=consent, sharing=sharing, disclosing=disclosing, vault=vault, writer=writer, secrets=secrets,

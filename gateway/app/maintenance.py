@@ -22,6 +22,8 @@ from gateway.app.composition import Clock, kept_beside, now, open_house, publish
 from gateway.disk import make_folder, sync_folder, write_durably
 from gateway.keys import secret_files
 from gateway.keys.api_keys import FILE as API_KEYS
+from gateway.keys.epochs import FILE as EPOCHS
+from gateway.keys.epochs import Epochs, replace_file
 from gateway.keys.person_keys import FILE as VAULT
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
@@ -170,6 +172,7 @@ def _since(folder: Path, kind: RekeyKind) -> datetime:
     return datetime.min.replace(tzinfo=UTC) if at is None else moment(at)
 
 
+FORGOTTEN = "SELECT person FROM detail GROUP BY person HAVING count(sealed) = 0"
 STAMP = "%Y%m%dT%H%M%SZ"
 KEYS_FILE = re.compile(r"vault-([0-9]{8}T[0-9]{6}Z)\.sqlite3", re.ASCII)
 
@@ -194,15 +197,29 @@ def back_up_keys(folder: Path, into: Path, clock: Clock = now) -> Path:
 
 
 def back_up_secrets(folder: Path, into: Path) -> Path:
-    """The secrets, without which nobody is found: to a place that holds neither ledger nor keys."""
+    """The secrets, without which nobody is found, and what wraps the persons' keys these weeks: to a place that holds
+    neither ledger nor keys. Of the latter the newest alone is kept there: an older copy would outlive an erasure.
+    """
     try:
         content = (folder / secret_files.SECRETS).read_bytes()
     except FileNotFoundError as error:
         raise LedgerRefused(f"{folder / secret_files.SECRETS} is not there") from error
     make_folder(into)
     made = into / secret_files.SECRETS
-    _write_new(made, content)
+    if not made.exists() or made.read_bytes() != content:
+        _write_new(made, content)
+    with schema.held(folder):
+        kept = Epochs(folder, secret_files.load_secrets(folder).wraps)
+        if kept.all:
+            replace_file(into / EPOCHS, (folder / EPOCHS).read_bytes())
+            kept.mark([each.number for each in kept.all], copied=True)
     return made
+
+
+def epochs_are_copied(folder: Path) -> bool:
+    """Whether what wraps the persons' keys now was backed up since it began."""
+    newest = Epochs(folder, ()).newest
+    return newest is None or newest.copied
 
 
 def prune_ledger_of(into: Path, days: int, clock: Clock = now) -> list[Path]:
@@ -229,7 +246,9 @@ class PutBack:
     keys: bool
 
 
-def put_back(folder: Path, settings: Settings, ledger: Path, vault: Path | None, secrets: Path | None) -> PutBack:
+def put_back(
+    folder: Path, settings: Settings, ledger: Path, vault: Path | None, secrets: Path | None, clock: Clock = now
+) -> PutBack:
     """The ledger of a backup in place of the folder's; keys and secrets only where the folder has none: they are not to
     be put back to before an erasure or a rotation. Raises `LedgerRefused`, `SecretsMissing`.
     """
@@ -239,9 +258,11 @@ def put_back(folder: Path, settings: Settings, ledger: Path, vault: Path | None,
         loaded = _secrets_of(folder, ledger, secrets)
         if vault and not (folder / VAULT).exists():
             backup.copy(vault, folder / VAULT)
+        _put_back_epochs(folder, secrets, loaded, clock())
         if (ledger / API_KEYS).exists() and not (folder / API_KEYS).exists():
             _write_new(folder / API_KEYS, (ledger / API_KEYS).read_bytes())
         aside = backup.put_back(ledger, folder)
+        _forget_again(folder, loaded)
         found = backup.examined(folder)
         with contextlib.closing(schema.open_to_read(folder)) as db:
             try:
@@ -249,6 +270,31 @@ def put_back(folder: Path, settings: Settings, ledger: Path, vault: Path | None,
             except LedgerRefused as refused:
                 return PutBack(found, aside, str(refused), (folder / VAULT).exists())
     return PutBack(found, aside, "", (folder / VAULT).exists())
+
+
+def _put_back_epochs(folder: Path, kept: Path | None, secrets: Secrets, at: datetime) -> None:
+    """The kept ones where the folder has none, but for what is dead by now. Keys of before may be there again, so that
+    none counts as empty.
+    """
+    if kept and (kept / EPOCHS).exists() and not (folder / EPOCHS).exists():
+        _write_new(folder / EPOCHS, (kept / EPOCHS).read_bytes())
+    epochs = Epochs(folder, secrets.wraps)
+    for each in epochs.all:
+        if each.begun and moment(each.dies) <= at:
+            epochs.drop(each.number)
+    if epochs.all:
+        epochs.mark([each.number for each in epochs.all], empty=False)
+
+
+def _forget_again(folder: Path, secrets: Secrets) -> None:
+    """Keys that were put back may be of before an erasure, or a prune, that the ledger tells of."""
+    if not (folder / VAULT).exists():
+        return
+    with (
+        contextlib.closing(schema.open_to_read(folder)) as db,
+        contextlib.closing(Vault(folder, secrets.wraps)) as vault,
+    ):
+        vault.destroy([row[0] for row in db.execute(FORGOTTEN)], ())
 
 
 def _prove(ledger: Path) -> None:

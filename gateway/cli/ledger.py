@@ -45,7 +45,9 @@ def erase(mode: str, data: Path, file: Path | None, note: Path | None, **values:
         digest = hashlib.sha256(note.read_bytes()).digest() if note else None
         order = ErasureOrder(Erasing(mode), named.subjects, datetime.now(UTC), digest)
         written = asyncio.run(house.consent.erase(order))
+        gone_by = asyncio.run(house.consent.forgotten_by())
     click.echo(f"done: {b64(written.event)}, entry {written.seq}; see who is still to be told: gateway deliveries")
+    click.echo(f"what files and backups may still hold of it opens until {gone_by:%Y-%m-%d} (UTC) at the latest")
 
 
 PLACE = click.Path(path_type=Path)
@@ -60,7 +62,12 @@ THERE = click.Path(path_type=Path, exists=True, file_okay=False)
 @options.data
 @options.config
 @click.option("--keys", "keys_dest", type=PLACE, help="Folder for a dated copy of the persons' keys.")
-@click.option("--secrets", "secrets_dest", type=PLACE, help="Folder for secrets.json.")
+@click.option(
+    "--secrets",
+    "secrets_dest",
+    type=PLACE,
+    help="Folder for secrets.json, and for epochs.json: of that the newest alone.",
+)
 @click.option("--prune", is_flag=True, help="With --keys: delete copies older than [retention] keys_backup_days.")
 def backup(
     dest: Path | None, data: Path, file: Path | None, keys_dest: Path | None, secrets_dest: Path | None, prune: bool
@@ -74,6 +81,7 @@ def backup(
         click.echo(f"{maintenance.back_up_keys(data, keys_dest)}: the persons' keys, wrapped")
     if secrets_dest:
         click.echo(f"{maintenance.back_up_secrets(data, secrets_dest)}: the secrets")
+    _warn_of_epochs(data, keys_dest)
     if dest:
         click.echo(f"{dest}: the ledger\n{_told(maintenance.back_up(data, dest))}")
     if prune and keys_dest:
@@ -122,6 +130,15 @@ def restore(
     else:
         missing = max(0, begun.last.size - begun.size)
         click.echo(f"the old log was signed at {begun.last.size} entries; {missing} are lost", err=True)
+
+
+def _warn_of_epochs(data: Path, keys: Path | None) -> None:
+    if keys and not maintenance.epochs_are_copied(data):
+        click.echo(
+            "what wraps the persons' keys this week is not backed up, and without it they open nothing: gateway backup"
+            " --secrets FOLDER, with each copy of the keys",
+            err=True,
+        )
 
 
 def _refuse_together(data: Path, places: Sequence[Path]) -> None:

@@ -86,6 +86,7 @@ class Consent:
         why: Callable[[], str],
         leases: Leases,
         counted: Callable[[float], Awaitable[None]],
+        forgotten_by: Callable[[], datetime],
         send_window: timedelta = timedelta(milliseconds=250),
         effective_within: timedelta | None = None,
     ) -> None:
@@ -104,6 +105,7 @@ class Consent:
         # Waits, at most so many seconds, until the answers given before now are counted: so recipients who just got
         # the id are told too.
         self._counted = counted
+        self._forgotten_by = forgotten_by
 
     @property
     def recipients(self) -> Mapping[str, Recipient]:
@@ -464,6 +466,10 @@ class Consent:
         """Forgets, and returns once that is done; see `erasure.carry_out`."""
         await self._counted(ERASE_SECONDS)
         return await erasure.carry_out(self._writer, order)
+
+    async def forgotten_by(self) -> datetime:
+        """Until when at the latest anything that a file or a backup may still hold of what was erased by now opens."""
+        return await asyncio.to_thread(self._forgotten_by)
 
     async def void_consents(self, ui: str, reason_sha256: bytes) -> int:
         """Takes back what was consented to on a screen. Returns how many opt-ins went back."""

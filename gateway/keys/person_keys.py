@@ -5,8 +5,10 @@ Two wrapped 256-bit keys a record: one for its details, one for what opens it; n
 person is the ids that the records about them name. They come from a pool that is durable before the first of it is
 handed out, so that nobody waits for it: a key without a record is harmless, a record without its key could not be
 opened. A pool is one run's of one process, and what is left of it is nobody's. (Until 2026-11 a person had one pair for
-all their entries; those still open.) Destroying a key forgets what it sealed. Trusted: confidential, and never to be
-rolled back to before an erasure.
+all their entries; those still open.) Destroying a key forgets what it sealed. Trusted: confidential.
+
+They are wrapped by an epoch's key (keys/epochs.py); at its end those that a record names are wrapped anew, a part at a
+time, and the others go. So a destroyed key, and whatever SQLite, a log or a backup leaves of it, dies with its epoch.
 
 A destroyed key is overwritten where it lies and its row stays, of the same length. Rows that are deleted or shrink make
 SQLite move their neighbours between pages, and even with secure_delete it leaves copies of what it moved in unused
@@ -17,20 +19,22 @@ keys so destroyed 33 could be found in part, 5 of them whole).
 import contextlib
 import os
 import sqlite3
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 from gateway import disk
 from gateway.disk import reserve
 from gateway.keys import seals
+from gateway.keys.epochs import Epoch, Epochs
 from gateway.keys.secret_files import PersonKeys
 
 FILE = "vault.sqlite3"
 LABEL = b"person/1"
 OPENINGS = b"openings/1"
 TOGETHER = 500  # persons of one statement
+SWEPT = 5000  # rows of one part of a sweep: 5 ms
 POOL = 512  # records: two batches (ledger/writer.py), one to be written while the next one's keys are made, in 3 ms
 RUN = (
     12  # bytes of an id that a filling has in common, random: its rows lie beside each other, half a pool on nine pages
@@ -40,9 +44,12 @@ GONE = f"zeroblob({BOX})"  # in place of a destroyed one
 WHOLE = f"AND wrapped <> {GONE} AND openings <> {GONE}"  # neither was destroyed
 PAGES = 16 * 1024  # KiB of pages that are kept at hand while many are asked for: those above the rows
 FORM = """
-CREATE TABLE IF NOT EXISTS person (id BLOB PRIMARY KEY, wrapped BLOB, openings BLOB) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS person (
+  id BLOB PRIMARY KEY, wrapped BLOB, openings BLOB, epoch INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
 """
-FORM_VERSION = 1  # user_version: since then nothing is deleted; what earlier deletions left was vacuumed away
+FORM_VERSION = 2  # user_version: since then all are wrapped by epochs; what was there before was vacuumed away
+NO_EPOCH = 0  # of keys that the installation's own wrapping keys wrap: as all were until there were epochs
 ONE_LEAF = 2  # pages of a file whose rows never moved: all are in one beside the schema's
 FROM_FIRST = (  # the first version had one key a person, and could not be without it
     "ALTER TABLE person RENAME TO old_person",
@@ -74,10 +81,25 @@ def opened_by(folder: Path, wraps: tuple[bytes, ...]) -> bool | None:
         return True
     try:
         with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            rows = db.execute(f"SELECT id, wrapped FROM person WHERE wrapped <> {GONE} LIMIT 100").fetchall()  # noqa: S608
+            rows = db.execute(f"SELECT id, wrapped, epoch FROM person WHERE wrapped <> {GONE} LIMIT 100").fetchall()  # noqa: S608
     except sqlite3.Error:
         return None
-    return not rows or any(_unwrapped(wraps, LABEL + person, box) for person, box in rows)
+    epochs = Epochs(folder, wraps)
+    if {epoch for *_, epoch in rows} - {NO_EPOCH, *(each.number for each in epochs.all)}:
+        return None  # their file is lost
+    return not rows or any(
+        _unwrapped(_wrapping(epochs, wraps, epoch), LABEL + person, box) for person, box, epoch in rows
+    )
+
+
+def _wrapping(epochs: Epochs, wraps: tuple[bytes, ...], epoch: int) -> tuple[bytes, ...]:
+    """What may open the keys of an epoch: nothing, if it is dead."""
+    if epoch == NO_EPOCH:
+        return wraps
+    if epochs.key(epoch) is None:
+        epochs.refresh()
+    key = epochs.key(epoch)
+    return (key,) if key else ()
 
 
 def _unwrapped(wraps: tuple[bytes, ...], label: bytes, box: bytes | None) -> bytes | None:
@@ -94,6 +116,8 @@ class Vault:
         self._wraps = wraps
         self._path = folder / FILE
         self._pool = deque[PersonKeys]()
+        self._pooled = NO_EPOCH  # the pool's
+        self.epochs = Epochs(folder, wraps)
         reserve(self._path)
         self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -108,36 +132,48 @@ class Vault:
 
     def _upgrade(self) -> None:
         columns = {row[1] for row in self._db.execute("PRAGMA table_info(person)")}
-        if "openings" in columns:
+        if "epoch" in columns:
             return
         self._db.execute("BEGIN IMMEDIATE")
-        for statement in FROM_FIRST:
+        for statement in () if "openings" in columns else FROM_FIRST:
             self._db.execute(statement)
+        if "epoch" not in {row[1] for row in self._db.execute("PRAGMA table_info(person)")}:
+            self._db.execute(f"ALTER TABLE person ADD COLUMN epoch INTEGER NOT NULL DEFAULT {NO_EPOCH}")
         self._db.execute("COMMIT")
 
     def _rewrite(self) -> None:
-        """Once: a file in which keys were destroyed by deleting them may still hold some."""
-        (version,), (pages,) = (self._db.execute(f"PRAGMA {of}").fetchone() for of in ("user_version", "page_count"))
-        if version >= FORM_VERSION:
+        """Once: a file of before there were epochs, whose keys the installation's own wrap, and in which destroyed ones
+        may still lie.
+        """
+        if self._db.execute("PRAGMA user_version").fetchone()[0] >= FORM_VERSION:
             return
-        if pages <= ONE_LEAF:
+        (pages,), some = (
+            self._db.execute("PRAGMA page_count").fetchone(),
+            self._db.execute("SELECT 1 FROM person").fetchone(),
+        )
+        if pages <= ONE_LEAF and not some:
             self._db.execute(f"PRAGMA user_version = {FORM_VERSION}")
             return
         for column in ("wrapped", "openings"):
             self._db.execute(f"UPDATE person SET {column} = {GONE} WHERE {column} IS NULL")  # noqa: S608 - ours
+        self._rewrap_all()
         self._db.execute("VACUUM")
         if disk.tidy(self._db, empty_from=0):
             self._db.execute(f"PRAGMA user_version = {FORM_VERSION}")
 
     def new_person(self) -> PersonKeys:
         """Fresh keys under a fresh id, durable already; never handed out again, whatever becomes of the record."""
-        if not self._pool:
+        if not self._pool or self._is_over():
             self._fill()
         return self._pool.popleft()
 
     def is_low(self) -> bool:
-        """Whether half of the pool is gone."""
-        return len(self._pool) < POOL // 2
+        """Whether half of the pool is gone, or its epoch is over."""
+        return len(self._pool) < POOL // 2 or self._is_over()
+
+    def _is_over(self) -> bool:
+        self.epochs.refresh()
+        return self.epochs.newest is None or self.epochs.newest.number != self._pooled
 
     def refill(self) -> None:
         """Between two batches; the pool is full then. Waits for nobody else who has the file. Raises sqlite3.Error."""
@@ -145,23 +181,51 @@ class Vault:
             self._fill()
 
     def _fill(self) -> None:
-        run = os.urandom(RUN)
+        if self._is_over():
+            self._pool.clear()
+        self._pooled, run = self._in_force(), os.urandom(RUN)
         made = [
             PersonKeys(run + place.to_bytes(4), os.urandom(32), os.urandom(32))
             for place in range(POOL - len(self._pool))
         ]
         self._begin()
         try:
-            self._db.executemany("INSERT INTO person VALUES (?, ?, ?)", map(self._row, made))
+            self._db.executemany("INSERT INTO person VALUES (?, ?, ?, ?)", map(self._row, made))
             self.commit()
         except sqlite3.Error:
             self.rollback()  # whether it is there or not: none of it is handed out
             raise
         self._pool.extend(made)
 
-    def _row(self, made: PersonKeys) -> tuple[bytes, bytes, bytes]:
-        person = made.person
-        return person, self._wrap(LABEL, person, made.details), self._wrap(OPENINGS, person, made.openings)
+    def _row(self, made: PersonKeys) -> tuple[bytes, bytes, bytes, int]:
+        person, epoch = made.person, self._pooled
+        boxes = [
+            self._wrap(epoch, label + person, key) for label, key in ((LABEL, made.details), (OPENINGS, made.openings))
+        ]
+        return person, boxes[0], boxes[1], epoch
+
+    def _in_force(self) -> int:
+        """The epoch that new keys are wrapped by. Where there is none yet, or somebody began one whose key only newer
+        secrets open, one is begun, which is over as soon as somebody looks at a clock.
+        """
+        newest = self.epochs.newest
+        if newest is None or self.epochs.key(newest.number) is None:
+            newest = self._begin_epoch()
+        return newest.number
+
+    def _begin_epoch(self) -> Epoch:
+        self._begin()  # nobody else who opens the file for the first time begins one meanwhile
+        try:
+            self.epochs.refresh()
+            newest = self.epochs.newest
+            if newest is None or self.epochs.key(newest.number) is None:
+                (known,) = self._db.execute("SELECT coalesce(max(epoch), 0) FROM person").fetchone()
+                self.epochs.begin(max(known, newest.number if newest else 0) + 1, 0, 0)
+                newest = self.epochs.newest
+        finally:
+            self.rollback()
+        assert newest
+        return newest
 
     def end_run(self) -> None:
         """What is left of the pool goes. A run that is killed leaves it, at most so many rows; nobody takes them."""
@@ -178,55 +242,120 @@ class Vault:
             return known
         self._begin()
         key = os.urandom(32)
-        box = self._wrap(OPENINGS, person, key)
+        (epoch,) = self._db.execute("SELECT epoch FROM person WHERE id = ?", (person,)).fetchone()
+        box = self._wrap(epoch, OPENINGS + person, key)
         self._db.execute("UPDATE person SET openings = ? WHERE id = ?", (box, person))
         return key
 
     def keys(self, person: bytes) -> PersonKeys:
         """The keys of an id, None for each that was destroyed or that this installation's keys do not open."""
+        row = self._db.execute("SELECT wrapped, openings, epoch FROM person WHERE id = ?", (person,)).fetchone()
+        wrapped, openings, epoch = row or (None, None, NO_EPOCH)
+        details, opens = self._unwrap(epoch, LABEL + person, wrapped), self._unwrap(epoch, OPENINGS + person, openings)
+        return PersonKeys(person, details, opens)
+
+    def is_lost(self, person: bytes) -> bool:
+        """Whether one of its keys cannot be opened and was not destroyed."""
         row = self._db.execute("SELECT wrapped, openings FROM person WHERE id = ?", (person,)).fetchone()
-        wrapped, openings = row or (None, None)
-        return PersonKeys(person, self._unwrap(LABEL, person, wrapped), self._unwrap(OPENINGS, person, openings))
+        known = self.keys(person)
+        return row is None or any(
+            key is None and box is not None and any(box)
+            for box, key in zip(row, (known.details, known.openings), strict=True)
+        )
 
     def both_keys_of(self, persons: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
         """Many persons' keys of details and of openings, of whoever has both and both are opened."""
         self._db.execute(f"PRAGMA cache_size = -{PAGES:d}")  # ids are random: without it each is a read of its own
         found, left = dict[bytes, tuple[bytes, bytes]](), iter({*persons})
         while some := list(islice(left, TOGETHER)):
-            sql = f"SELECT id, wrapped, openings FROM person WHERE id IN ({','.join('?' * len(some))}) {WHOLE}"  # noqa: S608
-            whole = self._db.execute(sql, some).fetchall()
-            try:
-                details = seals.open_many(self._wraps[-1], ((LABEL + person, box) for person, box, _ in whole))
-                keys = seals.open_many(self._wraps[-1], ((OPENINGS + person, box) for person, _, box in whole))
-                found.update(zip((row[0] for row in whole), zip(details, keys, strict=True), strict=True))
-            except seals.OpeningFailed:  # some are under an older wrapping key, or another installation's
-                found.update(self._each_of(whole))
+            sql = f"SELECT epoch, id, wrapped, openings FROM person WHERE id IN ({','.join('?' * len(some))}) {WHOLE}"  # noqa: S608
+            by_epoch = defaultdict[int, list[tuple[bytes, bytes, bytes]]](list)
+            for epoch, *row in self._db.execute(sql, some):
+                by_epoch[epoch].append((row[0], row[1], row[2]))
+            for epoch, whole in by_epoch.items():
+                found.update(self._all_of(epoch, whole))
         return found
 
-    def _each_of(self, rows: Iterable[tuple[bytes, bytes, bytes]]) -> Iterator[tuple[bytes, tuple[bytes, bytes]]]:
+    def _all_of(
+        self, epoch: int, rows: Sequence[tuple[bytes, bytes, bytes]]
+    ) -> Iterable[tuple[bytes, tuple[bytes, bytes]]]:
+        keys = self._wrapping(epoch)
+        try:
+            details = seals.open_many(keys[-1], ((LABEL + person, box) for person, box, _ in rows)) if keys else []
+            opens = seals.open_many(keys[-1], ((OPENINGS + person, box) for person, _, box in rows)) if keys else []
+        except seals.OpeningFailed:  # some are under an older wrapping key, or another installation's
+            return self._each_of(epoch, rows)
+        return zip((row[0] for row in rows if keys), zip(details, opens, strict=True), strict=True)
+
+    def _each_of(
+        self, epoch: int, rows: Iterable[tuple[bytes, bytes, bytes]]
+    ) -> Iterator[tuple[bytes, tuple[bytes, bytes]]]:
         for person, *boxes in rows:
             details, keys = (
-                self._unwrap(label, person, box) for label, box in zip((LABEL, OPENINGS), boxes, strict=True)
+                self._unwrap(epoch, label + person, box) for label, box in zip((LABEL, OPENINGS), boxes, strict=True)
             )
             if details and keys:
                 yield person, (details, keys)
 
     def rewrap(self) -> int:
-        """Wraps every person's keys with the newest wrapping key, durably. Returns how many persons have any. What
+        """Wraps every key by a new epoch, and the epochs' by the installation's newest wrapping key, durably: whoever
+        has an older one and a copy of before opens nothing that comes later. Returns how many records have keys. What
         this installation does not open stays as it is.
         """
-        self._begin()
-        kept = f"SELECT id FROM person WHERE wrapped <> {GONE} OR openings <> {GONE}"  # noqa: S608 - ours
-        people = [row[0] for row in self._db.execute(kept)]
-        for person in people:
-            known = self.keys(person)
-            for label, column, key in ((LABEL, "wrapped", known.details), (OPENINGS, "openings", known.openings)):
-                if key:
-                    box = self._wrap(label, person, key)
-                    self._db.execute(f"UPDATE person SET {column} = ? WHERE id = ?", (box, person))  # noqa: S608 - ours
-        self.commit()
+        self._in_force()
+        newest = self.epochs.newest
+        assert newest
+        self.epochs.begin(newest.number + 1, newest.begun, newest.dies)
+        self._rewrap_all()
+        self.epochs.rewrap()
         disk.bring_over(self._db, empty=True)
-        return len(people)
+        kept = f"SELECT count(*) FROM person WHERE wrapped <> {GONE} OR openings <> {GONE}"  # noqa: S608 - ours
+        return int(self._db.execute(kept).fetchone()[0])
+
+    def _rewrap_all(self) -> None:
+        rows = self._db.execute("SELECT id FROM person").fetchall()
+        for first in range(0, len(rows), TOGETHER):
+            self.rewrap_some([row[0] for row in rows[first : first + TOGETHER]])
+
+    def rewrap_some(self, persons: Sequence[bytes]) -> tuple[int, bool]:
+        """Wraps the keys of these, `TOGETHER` at most, by the epoch in force, durably. Returns how many there were to
+        wrap, and whether all are: another process's newer secrets may be wanted for some. What nobody can open, or was
+        destroyed, stays as it is.
+        """
+        epoch = self._in_force()
+        sql = f"SELECT id, wrapped, openings, epoch FROM person WHERE id IN ({','.join('?' * len(persons))})"  # noqa: S608
+        older = [row for row in self._db.execute(sql, persons) if row[3] != epoch]
+        shut = {row[3] for row in older if not self._wrapping(row[3])}
+        again = [
+            (self._again(row, LABEL, row[1], epoch), self._again(row, OPENINGS, row[2], epoch), epoch, row[0])
+            for row in older
+            if row[3] not in shut
+        ]
+        if again:
+            self._begin()
+            self._db.executemany("UPDATE person SET wrapped = ?, openings = ?, epoch = ? WHERE id = ?", again)
+            self.commit()
+        return len(again), shut.isdisjoint(each.number for each in self.epochs.all)
+
+    def _again(self, row: tuple[bytes, bytes, bytes, int], label: bytes, box: bytes | None, epoch: int) -> bytes | None:
+        key = self._unwrap(row[3], label + row[0], box)
+        return self._wrap(epoch, label + row[0], key) if key else box
+
+    def sweep(self, epoch: int, after: bytes) -> bytes | None:
+        """Before an epoch dies: what of it no record names goes, a part at a time. That a key was destroyed stays on
+        record. Returns where to go on.
+        """
+        destroyed = f"wrapped = {GONE} AND openings = {GONE}"
+        rows = self._db.execute(
+            f"SELECT id, epoch, {destroyed} FROM person WHERE id > ? ORDER BY id LIMIT {SWEPT:d}",  # noqa: S608 - ours
+            (after,),
+        ).fetchall()
+        gone = [(person,) for person, its, is_destroyed in rows if its == epoch and not is_destroyed]
+        if gone:
+            self._begin()
+            self._db.executemany("DELETE FROM person WHERE id = ?", gone)
+            self.commit()
+        return rows[-1][0] if len(rows) == SWEPT else None
 
     def destroy(self, persons: Iterable[bytes], whole: Collection[bytes]) -> None:
         """Destroys persons' keys of details; of `whole` ones both. Durable when this returns; `cut` then removes what
@@ -248,12 +377,15 @@ class Vault:
         if not self._db.in_transaction:
             self._db.execute("BEGIN IMMEDIATE")
 
-    def _wrap(self, label: bytes, person: bytes, key: bytes | None) -> bytes:
-        assert key is not None
-        return seals.seal_box(self._wraps[-1], label + person, key)
+    def _wrapping(self, epoch: int) -> tuple[bytes, ...]:
+        return _wrapping(self.epochs, self._wraps, epoch)
 
-    def _unwrap(self, label: bytes, person: bytes, box: bytes | None) -> bytes | None:
-        return _unwrapped(self._wraps, label + person, box)
+    def _wrap(self, epoch: int, label: bytes, key: bytes | None) -> bytes:
+        assert key is not None
+        return seals.seal_box(self._wrapping(epoch)[-1], label, key)
+
+    def _unwrap(self, epoch: int, label: bytes, box: bytes | None) -> bytes | None:
+        return _unwrapped(self._wrapping(epoch), label, box)
 
     def commit(self) -> None:
         if self._db.in_transaction:

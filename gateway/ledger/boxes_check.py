@@ -1,7 +1,8 @@
 """The sealed boxes of entries: that they open with their person's keys, and hold what the entry commits to.
 
 Checks the commitment to the details whole. The commitment to the subject needs the identifier itself, which the ledger
-does not have: of that opening only is known that it is there and opens. What was forgotten is passed over. Reads only.
+does not have: of that opening only is known that it is there and opens. What was forgotten is passed over; a key that
+was not destroyed and is not there, or that nothing opens, is told. Reads only.
 """
 
 import binascii
@@ -42,6 +43,7 @@ class BoxKeys(Protocol):
     """What the vault offers to whoever opens boxes."""
 
     def keys(self, person: bytes) -> PersonKeys: ...
+    def is_lost(self, person: bytes) -> bool: ...
     def both_keys_of(self, persons: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]: ...
 
 
@@ -60,6 +62,9 @@ class BoxesCheck:
         boxed = [row for row in rows if row[2] is not None and row[1] is not None and (row[6] or row[7])]
         for seq, body, _, at, event, person, sealed, opening, _ in self._plain(boxed):
             keys = self._vault.keys(person)
+            shut = (sealed and not keys.details) or (opening and not keys.openings)
+            if shut and self._vault.is_lost(person):
+                self.found.append(f"the keys of entry {seq} are lost")
             self._open(seq, entry.original(body), at, openings.open_(keys, event, sealed, opening))
 
     def _plain(self, rows: Sequence[Entry]) -> Sequence[Entry]:

@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import erasure_steps
+from gateway.ledger.epoch_turn import EpochKeys
 from gateway.ledger.errors import LedgerRefused, NothingKept, StoreUnavailable
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.publisher import Added, Publisher
@@ -31,7 +32,7 @@ HANGS_AFTER = 3.0  # seconds of one batch; a slow disk takes tenths
 CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is work
 
 
-class Persons(erasure_steps.PendingKeys, Protocol):
+class Persons(erasure_steps.PendingKeys, EpochKeys, Protocol):
     """What the vault offers to a transaction, and to what follows an erasure's."""
 
     def new_person(self) -> PersonKeys: ...
@@ -61,6 +62,16 @@ class KeptState(Protocol):
 
     def close(self, db: sqlite3.Connection | None) -> None:
         """At the end, under the lock if it can be had; no connection: it cannot."""
+
+
+class KeyTurns(Protocol):
+    """The weekly change of what the keys are wrapped by (`epoch_turn`)."""
+
+    def is_due(self) -> bool:
+        """Whether there is a step to do."""
+
+    def step(self, db: sqlite3.Connection, vault: Persons) -> None:
+        """One of them, under the lock; a few milliseconds."""
 
 
 class Transaction:
@@ -137,9 +148,11 @@ class Writer:
         *,
         unfinished: bool = False,
         state: KeptState | None = None,
+        turns: KeyTurns | None = None,
     ) -> None:
         self.store = store
         self._state = state
+        self._turns = turns
         self._open_vault = open_vault
         self._watch = watch
         self._publisher = publisher
@@ -196,6 +209,7 @@ class Writer:
     def _run(self) -> None:
         open_ = True
         self._finish_erasures()
+        self._turn_epochs()
         if self._state is not None and self._state.begin():
             self._keep_state()
         self.begun.set()
@@ -206,6 +220,7 @@ class Writer:
             self._refill()
             self._finish_erasures()
             self._zero_some()
+            self._turn_epochs()
             self._checkpoint()
             if self._state is not None and self._state.wants(self._db):
                 self._keep_state()
@@ -272,6 +287,16 @@ class Writer:
             self._let_go()
         else:
             self._unfinished, self._zero_at = False, 0
+
+    def _turn_epochs(self) -> None:
+        """No answer waits for more than one step of it."""
+        if self._turns is None or self._failing or not self._turns.is_due():
+            return
+        try:
+            with contextlib.suppress(LedgerRefused), self.store.held():
+                self._turns.step(*self._connection())
+        except Exception:  # noqa: BLE001 - whatever it was, it is tried again on a new connection, and the thread goes on
+            self._let_go()
 
     def _zero_some(self) -> None:
         """No answer waits for more than one part of it: what an erasure may not leave went with the keys."""

@@ -108,7 +108,7 @@ def test_ledger_keys_and_secrets_never_lie_in_one_backup(folder, tmp_path):
     maintenance.back_up_secrets(folder, tmp_path / "secrets")
     assert {path.name for path in (tmp_path / "ledger").iterdir()} <= {schema.FILE, "api_keys.json"}
     assert [path.name for path in (tmp_path / "keys").iterdir()] == ["vault-20261124T120000Z.sqlite3"]
-    assert [path.name for path in (tmp_path / "secrets").iterdir()] == [secret_files.SECRETS]
+    assert [path.name for path in (tmp_path / "secrets").iterdir()] == [secret_files.SECRETS], "nobody has keys"
 
 
 def test_nothing_is_overwritten(folder, tmp_path):
@@ -121,6 +121,8 @@ def test_nothing_is_overwritten(folder, tmp_path):
     ):
         place = tmp_path / str(make)
         make(folder, place)
+        if (place / secret_files.SECRETS).exists():
+            (place / secret_files.SECRETS).write_bytes(b"another installation's")
         before = {path: path.read_bytes() for path in place.iterdir()}
         with pytest.raises(LedgerRefused, match="nothing is overwritten"):
             make(folder, place)

@@ -13,6 +13,7 @@ from support.examples import SOAK
 from support.workload import Promises, at_once, crowd
 
 from gateway.fold import fold
+from gateway.keys.epochs import FILE as EPOCHS
 from gateway.state import transactions
 
 pytestmark = pytest.mark.slow
@@ -65,6 +66,17 @@ def test_after_a_power_cut_every_acknowledged_opt_out_denies_and_the_log_goes_on
     assert found.broken == {}
 
 
+def test_a_power_cut_while_keys_are_wrapped_anew_and_an_epoch_dies_loses_no_key(tmp_path, recorder, figure):
+    recorded = lived(recorder, tmp_path / "world", acts=300, seed=1, module="support.short_epochs")
+    found = power_cut.cut(recorded, IMAGES, 1)
+    turns = sum(event.op == "O" and f".{EPOCHS}." in event.path for event in recorded.log)
+    figure(
+        "power cut, epochs", f"{turns} changes of the epochs, {found.images} images, {len(found.broken)} with a loss"
+    )
+    assert turns > 10
+    assert found.broken == {}
+
+
 LOSES = "lost an acknowledged entry"
 CONTROLS = {
     "faulty.syncs_seldom": LOSES,
@@ -75,6 +87,7 @@ CONTROLS = {
     "faulty.forgets_the_folder": "the start-up refuses it",
     "faulty.forgets_the_vault": "lost the key of an entry",
     "faulty.uses_a_key_twice": "two records have one key",
+    "faulty.buries_too_early": "lost the key of an entry",
 }
 
 

@@ -28,6 +28,9 @@ class NoVault:
         self.made[made.person] = made
         return made
 
+    def is_lost(self, person):
+        return person not in self.made
+
     def is_low(self):
         return False
 

@@ -1,6 +1,7 @@
 import asyncio
 import hashlib
 import sqlite3
+from datetime import datetime, timedelta
 
 import pytest
 from support import inside
@@ -35,8 +36,10 @@ async def test_the_answer_is_the_same_whether_anybody_was_known_or_not(keyed, mo
     known, unknown = [await erase(keyed, mode, named("email", email(number))) for number in (1, 2)]
     assert (known.status_code, unknown.status_code) == (200, 200)
     first, second = known.json(), unknown.json()
-    assert set(first) == set(second) == {"event", "seq", "receipt", "done_at", "told"}
+    assert set(first) == set(second) == {"event", "seq", "receipt", "done_at", "gone_by", "told"}
     assert first["told"] == second["told"]
+    ahead = datetime.fromisoformat(first["gone_by"]) - datetime.fromisoformat(first["done_at"])
+    assert timedelta(days=8) < ahead <= timedelta(days=15), "an epoch dies then"
     assert "opening" not in known.text
 
 

@@ -17,7 +17,7 @@ import asyncio
 import re
 import sqlite3
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -67,6 +67,9 @@ class ErasedBody(Struct):
     seq: int
     receipt: Annotated[str, Meta(description="where to ask for it")]
     done_at: wire.Time
+    gone_by: Annotated[
+        wire.Time, Meta(description="when what a file or a backup may still hold of the destroyed keys dies")
+    ]
     told: dict[str, Annotated[str, wire.one_of((QUEUED, "queued"))]]
 
 
@@ -74,7 +77,7 @@ class Erasures(ProvedDoor):
     """`POST /v1/erasures`."""
 
     async def post(self, request: Request) -> Response:
-        """200 once it is done: keys destroyed, files cut."""
+        """200 once it is done: keys destroyed; `gone_by` says when the last trace of them is."""
         key = auth.anybody(request, self._credentials)
         body = await desk_call.one_object(request, ErasureBody, "an erasure")
         order = self._order(body)
@@ -84,8 +87,11 @@ class Erasures(ProvedDoor):
         event, told = b64(written.event), dict.fromkeys(sorted(self._consent.recipients), QUEUED)
         if order.mode is Erasing.CHILD:
             told[ACCOUNT_BACKEND] = "queued"
-        done_at = self._consent.clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return wire.wire_answer(ErasedBody(event, written.seq, f"/v1/receipts/{event}", done_at, told))
+        done_at, gone_by = (
+            moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            for moment in (self._consent.clock(), await self._consent.forgotten_by())
+        )
+        return wire.wire_answer(ErasedBody(event, written.seq, f"/v1/receipts/{event}", done_at, gone_by, told))
 
     async def _prove(self, stated: object, key: ApiKey, order: ErasureOrder) -> None:
         """A person alone may have the details forgotten; the other ways are the desk's, which looks at who asks."""

@@ -1,0 +1,170 @@
+"""Epochs of the records' keys: what these are wrapped by for a week, so that whatever a database, its log or a backup
+leaves of a destroyed key dies with it. The vault calls it; `ledger.epoch_turn` says when.
+
+One file in the data folder, `epochs.json`, mode 0600, its keys wrapped by those of `secrets.json`. An epoch bears the
+date on which it dies; nothing but the clock of its beginning and the days that backups of the keys are kept decides
+that, so what somebody who had their details erased was told stays true whatever is configured later. Lost, no key of a
+record can be opened: back it up with the secrets, where the newest copy takes the place of the one before.
+
+Whoever changes it holds the writers' lock. An older file is overwritten before it goes; what a disk keeps of blocks
+that were overwritten is not reached.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+from gateway.disk import write_durably
+from gateway.keys import seals
+
+FILE = "epochs.json"
+LABEL = b"epoch/1"
+SECOND = 1000  # milliseconds
+DAY = 86_400 * SECOND
+WEEK = 7 * DAY  # an erased person waits for one at most; every living key is wrapped anew at its end, 10 us each
+PASS = DAY  # for wrapping them anew; a million takes an hour beside a service that is idle
+FIRST = 1  # made with the vault, without a clock: it is over at the first look at one
+
+
+def horizon(kept: timedelta) -> timedelta:
+    """How long after its beginning an epoch dies. `kept`: how long a backup of the keys may be put back."""
+    return timedelta(milliseconds=WEEK + PASS) + kept
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """`begun`, `dies`: Unix milliseconds. `box`: its key, wrapped. `empty`: no record's key is wrapped by it any more.
+    `copied`: it was backed up.
+    """
+
+    number: int
+    begun: int
+    dies: int
+    box: bytes = field(repr=False)
+    empty: bool = False
+    copied: bool = False
+
+    @property
+    def label(self) -> bytes:
+        return LABEL + self.number.to_bytes(8)
+
+
+class Epochs:
+    """The file as it was read last; `refresh` before it is relied on. What this process's wrapping keys do not open
+    stays in it, for those that do.
+    """
+
+    def __init__(self, folder: Path, wraps: tuple[bytes, ...]) -> None:
+        self._path = folder / FILE
+        self._wraps = wraps
+        self._seen: tuple[int, int, int] | None = None
+        self._keys = dict[int, bytes | None]()
+        self.all: tuple[Epoch, ...] = ()  # oldest first
+        self.refresh()
+
+    def refresh(self) -> None:
+        """What another process changed. A file that cannot be read is as good as none."""
+        while (seen := self._look()) != self._seen:  # until what was read is what is there
+            self._seen, self._keys = seen, {}
+            self.all = read_epochs(self._path)
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return None
+        return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+    @property
+    def newest(self) -> Epoch | None:
+        """What new keys are wrapped by."""
+        return self.all[-1] if self.all else None
+
+    @property
+    def older(self) -> tuple[Epoch, ...]:
+        return self.all[:-1]
+
+    def key(self, number: int) -> bytes | None:
+        """None: it is not there, or this process's wrapping keys do not open it."""
+        if number not in self._keys:
+            self._keys[number] = next((self._open(each) for each in self.all if each.number == number), None)
+        return self._keys[number]
+
+    def _open(self, epoch: Epoch) -> bytes | None:
+        try:
+            return seals.open_seal(self._wraps, epoch.label, epoch.box)
+        except seals.OpeningFailed:
+            return None
+
+    def begin(self, number: int, at: int, dies: int) -> None:
+        """A new epoch, durable when this returns. Those before it die no later, if it has a date."""
+        if not self.all and self._path.exists():  # somebody may still mend it
+            self._path.rename(self._path.with_name(f"{FILE}.unread-{secrets.token_hex(4)}"))
+        made = self._sealed(Epoch(number, at, dies, b""), secrets.token_bytes(32))
+        older = [replace(each, dies=min(each.dies, dies)) if at else each for each in self.all]
+        self._store([*older, made])
+
+    def mark(self, numbers: Iterable[int], *, empty: bool | None = None, copied: bool | None = None) -> None:
+        """Notes what has become of some of them."""
+        marked = {*numbers}
+        self._store(
+            [
+                replace(
+                    each,
+                    empty=each.empty if empty is None else empty,
+                    copied=each.copied if copied is None else copied,
+                )
+                if each.number in marked
+                else each
+                for each in self.all
+            ]
+        )
+
+    def drop(self, number: int) -> None:
+        """Destroys a key."""
+        self._store([each for each in self.all if each.number != number])
+
+    def rewrap(self) -> None:
+        """Wraps every key with the newest wrapping key."""
+        opened = [(each, self.key(each.number)) for each in self.all]
+        self._store([self._sealed(each, key) if key else each for each, key in opened])
+
+    def _sealed(self, epoch: Epoch, key: bytes) -> Epoch:
+        return replace(epoch, box=seals.seal_box(self._wraps[-1], epoch.label, key))
+
+    def _store(self, epochs: Iterable[Epoch]) -> None:
+        replace_file(self._path, _text(epochs))
+        self.refresh()
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """A file in place of the one that is there, whose bytes are overwritten. Durable when this returns."""
+    before = path.open("r+b", buffering=0) if path.exists() else None
+    try:
+        write_durably(path, content)
+        if before:
+            before.write(bytes(os.fstat(before.fileno()).st_size))
+            os.fsync(before.fileno())
+    finally:
+        if before:
+            before.close()
+
+
+def read_epochs(path: Path) -> tuple[Epoch, ...]:
+    """Those of a file, the oldest first; none of one that cannot be read."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))["epochs"]
+        found = [Epoch(**{**each, "box": bytes.fromhex(each["box"])}) for each in stored]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+    return tuple(sorted(found, key=lambda each: each.number))
+
+
+def _text(epochs: Iterable[Epoch]) -> bytes:
+    names = Epoch.__dataclass_fields__
+    rows = [{name: getattr(each, name) for name in names} | {"box": each.box.hex()} for each in epochs]
+    return json.dumps({"epochs": rows}, indent=1).encode()

@@ -1,0 +1,69 @@
+"""Reads every file under some folders as bytes, knowing no database, and opens with whatever key it finds there.
+
+    python -m support.raw_reader FOLDER... < wanted.json
+
+WANTED: `markers`, hex, to be looked for as they are, as hex and as base64url; `boxes`, each (label, wrapped key, then
+label and box of what that key seals), hex. It prints how many markers it finds, how many wrapped keys; and of these how
+many open, and with them what they sealed, by a key that lies in the files as it is, and by one of an epoch.
+"""
+
+import base64
+import contextlib
+import json
+import re
+import sys
+from pathlib import Path
+
+from gateway.keys import seals
+from gateway.keys.epochs import LABEL
+
+KEY = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+EPOCH = re.compile(rb'"box": "([0-9a-f]{120})"')
+NUMBERS = range(64)  # of epochs
+
+
+def everything(folders):
+    return b"\n".join(path.read_bytes() for each in folders for path in sorted(Path(each).rglob("*")) if path.is_file())
+
+
+def epochs_of(content, keys):
+    """Keys of epochs that any of these opens."""
+    found = set()
+    for box in EPOCH.findall(content):
+        for number in NUMBERS:
+            with contextlib.suppress(seals.OpeningFailed):
+                found.add(seals.open_seal(keys, LABEL + number.to_bytes(8), bytes.fromhex(box.decode())))
+    return sorted(found)
+
+
+def opened(keys, wanted, content):
+    """How many of the sealed boxes open by a key that one of these opens; both lie in the files."""
+    count = 0
+    for label, wrapped, inner, box in wanted:
+        if wrapped in content and box in content:
+            with contextlib.suppress(seals.OpeningFailed):
+                seals.open_seal([seals.open_seal(keys, label, wrapped)], inner, box)
+                count += 1
+    return count
+
+
+def forms(marker):
+    return marker, marker.hex().encode(), base64.urlsafe_b64encode(marker).rstrip(b"=")
+
+
+def main(folders):
+    asked, content = json.load(sys.stdin), everything(folders)
+    keys = sorted({bytes.fromhex(each.decode()) for each in KEY.findall(content)})
+    wanted = [[bytes.fromhex(part) for part in each] for each in asked["boxes"]]
+    epochs = epochs_of(content, keys)
+    told = {
+        "markers": sum(any(form in content for form in forms(bytes.fromhex(each))) for each in asked["markers"]),
+        "wrapped": sum(each[1] in content for each in wanted),
+        "opened": opened(keys, wanted, content),
+        "opened by an epoch": opened(epochs, wanted, content) if epochs else 0,
+    }
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
