@@ -10,10 +10,7 @@ all their entries; those still open.) Destroying a key forgets what it sealed. T
 They are wrapped by an epoch's key (keys/epochs.py); at its end those that a record names are wrapped anew, a part at a
 time, and the others go. So a destroyed key, and whatever SQLite, a log or a backup leaves of it, dies with its epoch.
 
-A destroyed key is overwritten where it lies and its row stays, of the same length. Rows that are deleted or shrink make
-SQLite move their neighbours between pages, and even with secure_delete it leaves copies of what it moved in unused
-parts of a page, which are not reached when the row is overwritten later (measured with 3.46.1 and 3.54.1: of 160,000
-keys so destroyed 33 could be found in part, 5 of them whole).
+A destroyed key is overwritten where it lies and its row stays, by which it is told from one that is lost.
 """
 
 import contextlib
@@ -358,8 +355,8 @@ class Vault:
         return rows[-1][0] if len(rows) == SWEPT else None
 
     def destroy(self, persons: Iterable[bytes], whole: Collection[bytes]) -> None:
-        """Destroys persons' keys of details; of `whole` ones both. Durable when this returns; `cut` then removes what
-        the file's log still holds. Unknown persons are none.
+        """Destroys persons' keys of details; of `whole` ones both. Durable when this returns; what the file, its log
+        or a copy still holds of them dies with its epoch. Unknown persons are none.
         """
         self._begin()
         for column, ids in (("wrapped", [*persons, *whole]), ("openings", whole)):
@@ -368,10 +365,6 @@ class Vault:
                 [(person,) for person in ids],
             )
         self.commit()
-
-    def cut(self) -> bool:
-        """Whether every page is in the main file and the write-ahead log is empty."""
-        return disk.bring_over(self._db, empty=True)[0]
 
     def _begin(self) -> None:
         if not self._db.in_transaction:

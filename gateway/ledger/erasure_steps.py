@@ -1,14 +1,15 @@
 """Finishing an erasure: what follows its transaction, in an order that survives a kill between any two steps; and
 zeroing what SQLite leaves of deleted rows. The writer calls it, in its thread, under the writers' lock.
 
-The persons' keys are destroyed and the vault's file is cut, then the ledger's, then the erasure is done; only then it
-is acknowledged. Each step may be repeated.
+The records' keys are destroyed, the ledger's file is cut, then the erasure is done; only then it is acknowledged. Each
+step may be repeated. What the vault's file still holds of a destroyed key dies with its epoch (keys/epochs.py), and a
+sealed box without its key tells nothing; the ledger's file is cut and walked over for what named somebody.
 
 `secure_delete` zeroes a row where it lies when it is deleted, not the places where it lay before it was moved (measured
 with SQLite 3.46.1 and 3.54.1: after people were unlinked, one in three hundred of what had named them was still in the
 file). No more is kept of them that way than a digest or a sealed box whose key is destroyed, but whoever has the pepper
 could find by it that somebody was here. So a walk goes over every page, a part at a time between two batches, when an
-erasure is written and whenever a writer starts; what is sensitive is gone before, with the keys (keys/person_keys.py).
+erasure is written and whenever a writer starts; what is sensitive is closed before, with the keys.
 The form of a page: sqlite.org/fileformat2.html, 1.6. Read and written through `sqlite_dbpage`, in transactions as any
 other. Where SQLite was built without it there is no walk, and a prune vacuums.
 """
@@ -33,7 +34,6 @@ class PendingKeys(Protocol):
     """What the vault offers to an erasure."""
 
     def destroy(self, persons: Iterable[bytes], whole: Collection[bytes]) -> None: ...
-    def cut(self) -> bool: ...
 
 
 class NotYet(Exception):
@@ -49,7 +49,6 @@ def finish_erasure(db: sqlite3.Connection, vault: PendingKeys) -> None:
     if not is_pending(db):
         return
     destroy_keys(db, vault)
-    cut_vault(vault)
     cut_ledger(db)
     mark_done(db)
 
@@ -57,10 +56,6 @@ def finish_erasure(db: sqlite3.Connection, vault: PendingKeys) -> None:
 def destroy_keys(db: sqlite3.Connection, vault: PendingKeys) -> None:
     rows = db.execute("SELECT person, whole FROM erasure_person").fetchall()
     vault.destroy({person for person, _ in rows}, {person for person, whole in rows if whole})
-
-
-def cut_vault(vault: PendingKeys) -> None:
-    _until_cut(vault.cut)
 
 
 def cut_ledger(db: sqlite3.Connection) -> None:

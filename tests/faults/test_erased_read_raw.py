@@ -102,7 +102,7 @@ def receipts_verify(folder, at, events):
         settled(folder, at)
 
 
-@pytest.mark.parametrize("mode", ["erase_details", "unlink"])
+@pytest.mark.parametrize("mode", ["erase_details", "unlink", "child_found"])
 def test_nothing_of_the_erased_opens_without_the_epochs_key_and_after_the_stated_date_nothing_does(
     folder, tmp_path, mode, figure
 ):

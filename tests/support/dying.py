@@ -23,7 +23,7 @@ KEPT = (
     "after the answer",
 )
 POINTS = (*UNKEPT, WITHIN, *KEPT)
-ERASING = ("destroy_keys", "cut_vault", "cut_ledger", "mark_done")  # the steps that follow an erasure's commit
+ERASING = ("destroy_keys", "cut_ledger", "mark_done")  # the steps that follow an erasure's commit
 
 
 @dataclass(frozen=True)

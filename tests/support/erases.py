@@ -18,7 +18,7 @@ from gateway.terms import Erasing
 from support import inside
 from support.people import email, named
 
-STEPS = ("destroy_keys", "cut_vault", "cut_ledger", "mark_done")
+STEPS = ("destroy_keys", "cut_ledger", "mark_done")
 
 
 def die_at(when: str, step: str) -> None:

@@ -1,6 +1,7 @@
 """A code on the page: sent, entered in the browser that asked, good for one thing; and what it shows and has
 forgotten."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -203,6 +204,7 @@ async def test_a_person_has_their_mailbox_forgotten_in_two_steps_and_stays_opted
     assert "the e-mail address that you have shown to be yours" in asked.text
     done = await browser.post(ERASE, action="erase", email="1")
     assert "It is forgotten" in done.text
+    assert re.search(r"can be opened by nobody from 20[0-9]{2}-[01][0-9]-[0-3][0-9] \(UTC\) on", done.text)
     assert await site.sale(named("email", email(1))) == "opted_out"
     report = await site.call("/v1/access", identifiers=[named("email", email(1))])
     assert report["entries"] == []

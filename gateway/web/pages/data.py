@@ -9,6 +9,7 @@ else is touched (R12), and the answer is the same whether anything was known or 
 """
 
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 from typing import Annotated
 
 import msgspec
@@ -143,7 +144,9 @@ class ErasePage:
             written = await self._steps.consent.erase(order)
         except StoreUnavailable:
             return self._page(request, codes.AWAY, 503)
-        return codes.forget_by_code(page.show_page(request, "erased.html", event=b64(written.event)))
+        gone_by = await self._steps.consent.forgotten_by() + timedelta(days=1)  # the day that it is within is over
+        event, day = b64(written.event), gone_by.strftime("%Y-%m-%d")
+        return codes.forget_by_code(page.show_page(request, "erased.html", event=event, gone_by=day))
 
     def _page(self, request: Request, problem: str = "", status: int = 200) -> Response:
         coded = self._steps.read(request)
