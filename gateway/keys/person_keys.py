@@ -33,9 +33,7 @@ OPENINGS = b"openings/1"
 TOGETHER = 500  # persons of one statement
 SWEPT = 5000  # rows of one part of a sweep: 5 ms
 POOL = 512  # records: two batches (ledger/writer.py), one to be written while the next one's keys are made, in 3 ms
-RUN = (
-    12  # bytes of an id that a filling has in common, random: its rows lie beside each other, half a pool on nine pages
-)
+RUN = 12  # bytes of an id that a filling has in common, random: its rows lie beside each other, on nine pages
 BOX = 60  # bytes of a wrapped key: nonce, 32 and tag
 GONE = f"zeroblob({BOX})"  # in place of a destroyed one
 WHOLE = f"AND wrapped <> {GONE} AND openings <> {GONE}"  # neither was destroyed
