@@ -14,12 +14,13 @@ from support import inside
 from support.people import email, named
 from support.promises import named_keys
 
-from gateway.app import composition, maintenance
+from gateway.app import maintenance
 from gateway.app.composition import open_house, verify_ledger
 from gateway.keys import epochs, secret_files
 from gateway.keys.epochs import Epochs
 from gateway.keys.person_keys import POOL, Vault
 from gateway.ledger import epoch_turn, schema
+from gateway.ledger.checkpoint_store import store_beside
 from gateway.ledger.epoch_turn import EpochTurn
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.subjects import Choice, milliseconds, moment
@@ -218,7 +219,7 @@ def test_a_turn_that_is_cut_off_at_any_step_loses_nobody_and_is_finished_by_the_
     def copy():
         if not died.exists():
             shutil.copytree(folder, died)
-            shutil.copytree(composition.publisher.store_beside(folder), composition.publisher.store_beside(died))
+            shutil.copytree(store_beside(folder), store_beside(died))
 
     def dies(*arguments, **more):
         if when == "before":
