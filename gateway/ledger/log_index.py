@@ -28,6 +28,7 @@ from gateway.ledger.side import read_side
 
 FILE = "index.sqlite3"
 FORM = 1  # user_version: a file of another one is made anew
+DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 TOGETHER = 500  # keys of one statement
 TILE = (  # a full one, or the one that is being filled
     "SELECT hashes FROM tile WHERE level = ?1 AND n = ?2 UNION ALL"
@@ -48,7 +49,7 @@ class LogIndex:
 
     def __init__(self, folder: Path, log: bytes) -> None:
         self._path, self._log = folder / FILE, log
-        with _usable():
+        with self._usable():
             try:
                 self._db = self._opened()
             except sqlite3.OperationalError:
@@ -60,7 +61,7 @@ class LogIndex:
     @property
     def position(self) -> int:
         """How many records it has."""
-        with _usable():
+        with self._usable():
             return int(self._db.execute("SELECT size FROM head").fetchone()[0])
 
     def follow(self, records: Iterable[NumberedRecord]) -> None:
@@ -68,7 +69,7 @@ class LogIndex:
         where something is left out.
         """
         about, events, filled = set[tuple[bytes, int]](), list[tuple[bytes, int]](), list[bytes]()
-        with _usable(), self._changing():
+        with self._usable(), self._changing():
             end = self._read_end()
             first = end.base // WIDTH
             for record in records:
@@ -92,7 +93,7 @@ class LogIndex:
     def records_about(self, keys: Collection[bytes]) -> list[int]:
         """The numbers of the records that say something about any of these, in order."""
         wanted, found = sorted(keys), set[int]()
-        with _usable():
+        with self._usable():
             for start in range(0, len(wanted), TOGETHER):
                 some = wanted[start : start + TOGETHER]
                 sql = f"SELECT seq FROM about WHERE key IN ({','.join('?' * len(some))})"  # noqa: S608 - marks
@@ -101,13 +102,13 @@ class LogIndex:
 
     def record_of(self, event: bytes) -> int | None:
         """The number of the record that an event is."""
-        with _usable():
+        with self._usable():
             row = self._db.execute("SELECT seq FROM event WHERE event = ?", (event,)).fetchone()
         return row[0] if row else None
 
     def end(self) -> TailTree:
         """Of the tree as far as it has it, for whoever goes on from there."""
-        with _usable():
+        with self._usable():
             return self._read_end()
 
     def nodes(self, size: int) -> Node:
@@ -116,7 +117,7 @@ class LogIndex:
 
     def read_tile(self, level: int, n: int, width: int) -> bytes:
         """`width` hashes of a tile. Raises `TreeBroken` where there are not as many."""
-        with _usable():
+        with self._usable():
             row = self._db.execute(TILE, (level, n)).fetchone()
         found: bytes = row[0] if row else b""
         if len(found) < width * merkle.HASH:
@@ -155,11 +156,20 @@ class LogIndex:
 
     def _drop(self) -> None:
         for path in self._path.parent.glob(f"{FILE}*"):
-            path.unlink()
+            path.unlink(missing_ok=True)
 
     def _read_end(self) -> TailTree:
         size, packed, tail = self._db.execute("SELECT size, frontier, tail FROM head").fetchone()
         return TailTree(size, packed, [tail[at : at + merkle.HASH] for at in range(0, len(tail), merkle.HASH)])
+
+    @contextlib.contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
+                self._drop()  # whoever opens it next makes it anew
+            raise StoreUnavailable(f"the index of the log cannot be used: {error}") from error
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
@@ -171,14 +181,6 @@ class LogIndex:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-
-
-@contextlib.contextmanager
-def _usable() -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise StoreUnavailable(f"the index of the log cannot be used: {error}") from error
 
 
 def _event_of(leaf: bytes) -> list[bytes]:

@@ -153,6 +153,20 @@ def test_one_that_is_damaged_or_of_another_form_or_log_is_made_anew(tmp_path, ho
         assert followed(index).records_about([key(1)])[:2] == [1, 8]
 
 
+def test_one_whose_pages_turn_out_to_be_damaged_is_made_anew_by_whoever_opens_it_next(tmp_path):
+    with contextlib.closing(LogIndex(tmp_path, LOG)) as index:
+        followed(index)
+    whole = bytearray((tmp_path / FILE).read_bytes())
+    whole[2 * 4096 :] = bytes(len(whole) - 2 * 4096)  # of the head nothing
+    (tmp_path / FILE).write_bytes(whole)
+    with contextlib.closing(LogIndex(tmp_path, LOG)) as index:
+        assert index.position == SIZE
+        with pytest.raises(StoreUnavailable, match="malformed"):
+            index.records_about([key(1)])
+    with contextlib.closing(LogIndex(tmp_path, LOG)) as index:
+        assert followed(index).records_about([key(1)])[:2] == [1, 8]
+
+
 def test_one_that_cannot_be_written_says_so_and_goes_on_later(index, tmp_path):
     followed(index, 10)
     with contextlib.closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
