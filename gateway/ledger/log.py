@@ -68,9 +68,10 @@ class LogRequest(NamedTuple):
 
 
 class LogBatch(NamedTuple):
-    """Requests that are kept together. `id`: 16 random bytes, the same however often it is sent. `at`: Unix
-    milliseconds. `epoch`: of the peppers that its keys were made with. `only_at`: the position that it was decided on;
-    None: it holds wherever it comes to stand.
+    """Requests that are kept together. `id`: 16 random bytes, the same however often it is sent, and sent with the same
+    bytes alone: of one that is there the places are told and nothing is compared. `at`: Unix milliseconds. `epoch`: of
+    the peppers that its keys were made with. `only_at`: the position that it was decided on; None: it holds wherever it
+    comes to stand.
     """
 
     id: bytes
@@ -114,7 +115,8 @@ class LogHead(NamedTuple):
 
 class Moved(Exception):
     """Nothing of the batch was kept: the head is not where it was decided (`only_at`), or its peppers are not those of
-    `epoch`. Fold, decide or wrap again, and send it under a new id.
+    `epoch`. Fold, ask whether its requests are there by now (`Log.idempotent`: an equal one may have moved the head),
+    decide or wrap again, and send it under a new id.
     """
 
     def __init__(self, head: LogHead) -> None:
