@@ -21,6 +21,7 @@ EXTRA = "extra "
 MAX_HASHES = 63  # of a tree that an int64 counts
 SECRET = 32  # bytes of rs
 AT_HAND = 4096  # entries whose receipts are made from memory, some 4 MB: a door asks for one right behind its commit
+BATCHES_AT_HAND = 256  # commits: where processes write in turn each has an end of the tree of its own, some 40 kB
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class ReceiptsAtHand:
     def take(self, batch: SignedBatch) -> None:
         self._batches.append(batch)
         self._entries += len(batch.bodies)
-        while self._entries > AT_HAND and len(self._batches) > 1:
+        while len(self._batches) > BATCHES_AT_HAND or (self._entries > AT_HAND and len(self._batches) > 1):
             self._entries -= len(self._batches.popleft().bodies)
 
     def receipt(self, seq: int, event: str) -> Receipt | None:

@@ -412,8 +412,9 @@ def test_an_act_that_is_taken_back_in_its_batch_leaves_nothing_in_others_receipt
     assert at_hand(ledger, last.result()) == ledger.log.receipts([last.result().event])
 
 
-def test_only_so_many_receipts_stay_at_hand(ledger, monkeypatch):
-    monkeypatch.setattr(receipts, "AT_HAND", 3)
+@pytest.mark.parametrize("most", ["AT_HAND", "BATCHES_AT_HAND"])
+def test_only_so_many_receipts_stay_at_hand(ledger, monkeypatch, most):
+    monkeypatch.setattr(receipts, most, 3)
     written = [ledger.says(number) for number in range(5)]
     assert [at_hand(ledger, each) is not None for each in written] == [False, False, True, True, True]
 
