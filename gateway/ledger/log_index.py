@@ -133,7 +133,7 @@ class LogIndex:
         try:
             for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON"):
                 db.execute(f"PRAGMA {pragma}")
-            if db.execute("PRAGMA user_version").fetchone()[0] != FORM or not self._is_ours(db):
+            if not self._is_ours(db):
                 self._make(db)
         except BaseException:
             db.close()
@@ -141,11 +141,16 @@ class LogIndex:
         return db
 
     def _is_ours(self, db: sqlite3.Connection) -> bool:
+        if db.execute("PRAGMA user_version").fetchone()[0] != FORM:
+            return False
         tables = db.execute("SELECT count(*) FROM sqlite_schema WHERE type = 'table'").fetchone()[0]
         return tables == len(SCHEMA) and db.execute("SELECT log FROM head").fetchall() == [(self._log,)]
 
     def _make(self, db: sqlite3.Connection) -> None:
         db.execute("BEGIN IMMEDIATE")
+        if self._is_ours(db):  # another process was first
+            db.execute("ROLLBACK")
+            return
         for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
             db.execute(f'DROP TABLE "{table}"')
         for statement in SCHEMA:

@@ -153,6 +153,21 @@ def test_one_that_is_damaged_or_of_another_form_or_log_is_made_anew(tmp_path, ho
         assert followed(index).records_about([key(1)])[:2] == [1, 8]
 
 
+def test_one_that_another_process_made_meanwhile_is_gone_on_with(tmp_path, monkeypatch):
+    """Two that start at once: what the first has followed already, its tree in memory no longer has."""
+    honest = LogIndex._make
+
+    def late(index, db):
+        monkeypatch.setattr(LogIndex, "_make", honest)
+        with contextlib.closing(LogIndex(tmp_path, LOG)) as other:
+            followed(other, 300)
+        honest(index, db)
+
+    monkeypatch.setattr(LogIndex, "_make", late)
+    with contextlib.closing(LogIndex(tmp_path, LOG)) as index:
+        assert index.position == 300
+
+
 def test_one_whose_pages_turn_out_to_be_damaged_is_made_anew_by_whoever_opens_it_next(tmp_path):
     with contextlib.closing(LogIndex(tmp_path, LOG)) as index:
         followed(index)
