@@ -1,7 +1,6 @@
 """A ledger that is moved onto the log stands for the same: the same tree, the same standings, the same openings."""
 
 import contextlib
-import sqlite3
 
 import pytest
 from support.acts import Play, Refused
@@ -82,4 +81,3 @@ def test_one_that_was_pruned_is_not_moved():
 def test_an_empty_one_has_nothing_to_move():
     with contextlib.closing(Ledger({}).db) as db:
         assert list(ledger_records(db)) == []
-        assert isinstance(db, sqlite3.Connection)

@@ -341,13 +341,15 @@ async def test_a_rewriting_that_cannot_be_done_changes_nothing(handle, seqs, sid
         "UPDATE log_head SET size = 2",
         "UPDATE log_head SET size = 9",
         "UPDATE log_head SET kept = 9",
-        "UPDATE log_head SET log = kept || ''",
+        "UPDATE log_head SET log = (SELECT leaf FROM log_record WHERE seq = 0)",
         "DELETE FROM log_head",
     ],
 )
 async def test_what_was_said_is_neither_changed_nor_taken_away(engine, handle, harm):
+    if not engine.processes:
+        pytest.skip("nobody else reaches into this engine")
     await put(handle, "a", "b", "c")
-    with pytest.raises((*REFUSED_HARM, log_engines.asyncpg.DatatypeMismatchError)):
+    with pytest.raises(REFUSED_HARM):
         await engine.harm(harm)
     assert await leaves(handle) == [b"a", b"b", b"c"]
     assert await handle.head() == LogHead(engine.name, 3, 0, EPOCH)

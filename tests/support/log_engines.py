@@ -85,9 +85,6 @@ class InMemory(Engine):
         honest = handle._make_durable
         handle._make_durable = lambda draft: threading.Timer(LATE, honest, (draft,)).start()
 
-    async def harm(self, what):
-        raise NothingKept(f"nobody reaches in here: {what}")
-
 
 class OnSqlite(Engine):
     lost = sqlite3.OperationalError("disk I/O error")
@@ -165,7 +162,7 @@ class OnPostgres(Engine):
 
 
 ENGINES = {"memory": InMemory, "sqlite": OnSqlite, "postgres": OnPostgres}
-REFUSED_HARM = (NothingKept, sqlite3.IntegrityError, asyncpg.RaiseError)
+REFUSED_HARM = (sqlite3.IntegrityError, asyncpg.RaiseError)
 
 
 def record(word, **more):
