@@ -120,7 +120,7 @@ class LogFollower:
         """How long the log is for sure: what was signed, and what the state has."""
         last = self._store.last()
         try:
-            position = self._state.position()
+            position = self._state.position_in(self._head.log.hex())
         except Exception:  # noqa: BLE001 - whatever it is, it is made anew
             position = 0
         return max(last.size if last else 0, -(-position // PARTS))

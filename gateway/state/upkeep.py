@@ -199,6 +199,11 @@ class HostState:
         """How far it has folded the log. Raises `StateRefused`, `NotAState`, lmdb.Error."""
         return read_head(self._current())[0].position
 
+    def position_in(self, log: str) -> int:
+        """How far it has folded the log of a name; 0: it is another one's. Raises as `position` does."""
+        head = read_head(self._current())[0]
+        return head.position if head.log == log else 0
+
     def left(self) -> bool:
         """Whether its pages may hold what was replaced. Raises as `position` does."""
         return bool(read_head(self._current())[1])

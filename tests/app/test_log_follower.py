@@ -62,10 +62,10 @@ def batch_of(*requests):
 class Host:
     """One process beside a log's file; several may share a folder."""
 
-    def __init__(self, folder):
-        self.data, self.log = folder / "data", SqliteLog(folder / "data", LOG)
+    def __init__(self, folder, name=LOG):
+        self.data, self.log = folder / "data", SqliteLog(folder / "data", name)
         self.state = HostState(self.data, EPOCH)
-        self.store = CheckpointStore(folder / "store", LOG)
+        self.store = CheckpointStore(folder / "store", name)
 
     async def __aenter__(self):
         self.follower = await LogFollower.open(self.data, self.log, self.store, ORIGIN, [SIGNER], self.state)
@@ -101,11 +101,15 @@ class Host:
         return signed
 
 
+def begin_log(folder, name):
+    make_log(folder / "data", name, EPOCH)
+    sign_empty(CheckpointStore(folder / "store", name), ORIGIN)
+
+
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "data").mkdir()
-    make_log(tmp_path / "data", LOG, EPOCH)
-    sign_empty(CheckpointStore(tmp_path / "store", LOG), ORIGIN)
+    begin_log(tmp_path, LOG)
     return tmp_path
 
 
@@ -215,6 +219,18 @@ async def test_an_index_that_is_lost_is_made_from_the_log(folder):
         path.unlink()
     async with Host(folder) as host:
         assert host.receipt(*[(await host.append(no("later", 999)))[0].first, 999]).size == 301
+
+
+async def test_a_state_of_another_log_is_made_anew_and_stops_no_new_one(folder):
+    async with Host(folder) as host:
+        await host.append(no("ann"), no("bob"))
+    for path in (folder / "data").glob("log.sqlite3*"):
+        path.unlink()
+    other = b"another log now."
+    await asyncio.to_thread(begin_log, folder, other)
+    async with Host(folder, other) as host:
+        await host.append(no("cat"))
+        assert [await host.denies(name) for name in ("ann", "cat")] == [False, True]
 
 
 async def test_a_log_that_was_put_back_is_followed_no_further(folder):
