@@ -68,10 +68,9 @@ class LogRequest(NamedTuple):
 
 
 class LogBatch(NamedTuple):
-    """Requests that are kept together. `id`: 16 random bytes, the same however often it is sent, and sent with the same
-    bytes alone: of one that is there the places are told and nothing is compared. `at`: Unix milliseconds. `epoch`: of
-    the peppers that its keys were made with. `only_at`: the position that it was decided on; None: it holds wherever it
-    comes to stand.
+    """Requests that are kept together. `id`: 16 random bytes, the same however often it is sent. `at`: Unix
+    milliseconds. `epoch`: of the peppers that its keys were made with. `only_at`: the position that it was decided on;
+    None: it holds wherever it comes to stand.
     """
 
     id: bytes
@@ -152,8 +151,9 @@ class Log(Protocol):
     """
 
     async def append(self, batch: LogBatch) -> tuple[RequestOutcome, ...]:
-        """One outcome a request, once all of it is durable. A batch whose id is there is not written again. Raises
-        `Moved`, and ValueError for a batch that no caller may make.
+        """One outcome a request, once all of it is durable. A batch whose id is there is not written again and nothing
+        of it is compared: its requests are told as repeats. Raises `Moved`, and ValueError for a batch that no caller
+        may make.
         """
 
     async def read(self, after: int, limit: int) -> list[NumberedRecord]:
@@ -293,6 +293,11 @@ def pack_outcomes(outcomes: Iterable[RequestOutcome]) -> bytes:
 
 def unpack_outcomes(packed: bytes) -> tuple[RequestOutcome, ...]:
     return tuple(outcome_of(*each) for each in OUTCOME.iter_unpack(packed))
+
+
+def as_repeats(outcomes: Iterable[RequestOutcome]) -> tuple[RequestOutcome, ...]:
+    """Of a batch that is sent again: what is in the log may be another making of the same, with other secrets."""
+    return tuple(each._replace(fresh=False) if isinstance(each, PlacedRequest) else each for each in outcomes)
 
 
 def outcome_of(kind: int, first: int, size: int) -> RequestOutcome:

@@ -38,6 +38,7 @@ from gateway.ledger.log import (
     NumberedRecord,
     Repeat,
     RequestOutcome,
+    as_repeats,
     moved_from,
     pack_outcomes,
     place_requests,
@@ -309,7 +310,7 @@ class LogFile:
             known = _outcomes_of(self._open.db, batch.id)
             if known is not None:
                 self._open.db.execute("ROLLBACK")
-                return known
+                return as_repeats(known)
             if moved_from(batch, tx.head):
                 raise Moved(tx.head)
             outcomes = tx.append(batch.requests)

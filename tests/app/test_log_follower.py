@@ -178,6 +178,16 @@ async def test_what_was_durable_when_its_process_was_killed_is_followed_by_the_n
         assert await host.signed() == 3
 
 
+async def test_a_batch_that_is_made_anew_and_sent_again_is_followed_as_the_log_has_it(folder):
+    async with Host(folder) as host:
+        first = batch_of(no("ann", 1))
+        await host.log.append(first)  # and its process was killed before it answered
+        assert await host.follower.append(first._replace(requests=[no("ann", 2)])) == ((0, 1, False),)
+        assert (host.receipt(0, 1).size, host.receipt(0, 2)) == (1, None)
+    async with Host(folder) as host:
+        assert await host.denies("ann")
+
+
 async def test_nothing_is_followed_that_is_not_durable(folder, monkeypatch):
     async with Host(folder) as host:
         await host.append(no("ann"))

@@ -100,7 +100,7 @@ async def test_where_the_standby_stays_away_nothing_is_answered_for_and_the_batc
     with pytest.raises(NothingKept):
         await task
     await desk.standby(there=True)
-    assert await handle.append(one) == ((1, 1, True),)
+    assert await handle.append(one) == ((1, 1, False),)
     assert (await put(handle, "b"))[0].first == 2
 
 

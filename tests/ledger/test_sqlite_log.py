@@ -273,7 +273,7 @@ async def test_a_disk_that_fails_at_that_too_keeps_nothing_until_it_works_again(
         with pytest.raises(NothingKept):
             await handle.append(each)
     monkeypatch.setattr(disk, "write_log_back", honest)
-    assert await handle.append(lost) == ((1, 1, True),), "it is in the log, and now one may say so"
+    assert await handle.append(lost) == ((1, 1, False),), "it is in the log, and now one may say so"
     assert await leaves(handle) == [b"a", b"b"]
 
 

@@ -82,7 +82,7 @@ class MemoryLog(log.Log):
         def job(tx):
             known = self._kept.batches.get(batch.id)
             if known:
-                return known[0]
+                return log.as_repeats(known[0])
             if log.moved_from(batch, tx.head):
                 raise log.Moved(tx.head)
             return tx.append(batch.requests)

@@ -64,7 +64,7 @@ CREATE FUNCTION append_batch(
 DECLARE seqs bigint[] := '{}'; next bigint; old log_repeat; n int;
 BEGIN
   head := lock_head(wanted);
-  SELECT b.kinds, b.firsts, b.sizes INTO kinds, firsts, sizes FROM log_batch b WHERE b.id = batch;
+  SELECT array_replace(b.kinds, 0, 1), b.firsts, b.sizes INTO kinds, firsts, sizes FROM log_batch b WHERE b.id = batch;
   IF FOUND THEN
     UPDATE log_head h SET size = h.size;
     RETURN NEXT; RETURN;
