@@ -17,7 +17,16 @@ from gateway.disk import locked
 from gateway.ledger import merkle
 from gateway.ledger.checkpoint_store import CheckpointStore, Overtaken
 from gateway.ledger.errors import LedgerRefused, NothingKept, StoreUnavailable
-from gateway.ledger.log import READ_RECORDS, Log, LogBatch, LogHead, NumberedRecord, PlacedRequest, RequestOutcome
+from gateway.ledger.log import (
+    READ_RECORDS,
+    Log,
+    LogBatch,
+    LogHead,
+    NumberedRecord,
+    PlacedRequest,
+    Repeat,
+    RequestOutcome,
+)
 from gateway.ledger.log_index import LogIndex
 from gateway.ledger.log_view import PARTS, LogTree, LogView
 from gateway.ledger.merkle import EMPTY_ROOT
@@ -72,6 +81,18 @@ class LogFollower:
         outcomes = await self._log.append(batch)
         await self.follow(_written(batch, outcomes))
         return outcomes
+
+    async def idempotent(self, repeat: Repeat) -> RequestOutcome | None:
+        """As `Log.idempotent`, and in effect as `append` has it: whoever wrote it may have gone away before."""
+        if found := await self._log.idempotent(repeat):
+            await self.follow()
+        return found
+
+    async def batch_outcome(self, batch: bytes) -> tuple[RequestOutcome, ...] | None:
+        """As `Log.batch_outcome`, and in effect as `append` has it."""
+        if found := await self._log.batch_outcome(batch):
+            await self.follow()
+        return found
 
     async def follow(self, written: Sequence[NumberedRecord] = ()) -> None:
         """At least as far as what was written; without that, as far as the log goes. Raises `LedgerRefused`, and

@@ -21,7 +21,7 @@ from gateway.ledger import entry, note, receipt
 from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.errors import LedgerRefused, NothingKept
-from gateway.ledger.log import LogBatch, LogRecord, LogRequest
+from gateway.ledger.log import LogBatch, LogRecord, LogRequest, Repeat
 from gateway.ledger.publisher import RolledBack
 from gateway.ledger.side import pack_side
 from gateway.ledger.sqlite_log import SqliteLog, make_log
@@ -185,6 +185,24 @@ async def test_a_batch_that_is_made_anew_and_sent_again_is_followed_as_the_log_h
         assert await host.follower.append(first._replace(requests=[no("ann", 2)])) == ((0, 1, False),)
         assert (host.receipt(0, 1).size, host.receipt(0, 2)) == (1, None)
     async with Host(folder) as host:
+        assert await host.denies("ann")
+
+
+@pytest.mark.parametrize("ask", ["by its key", "by its batch"])
+async def test_what_became_of_a_request_whose_caller_went_away_is_told_once_it_is_in_effect(folder, ask):
+    repeat = Repeat(b"k" * 32, b"c" * 32)
+    async with Host(folder) as host:
+        batch = batch_of(no("ann")._replace(repeat=repeat))
+        task = asyncio.create_task(host.follower.append(batch))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        while not await host.log.batch_outcome(batch.id):
+            await asyncio.sleep(0)
+        if ask == "by its key":
+            assert (await host.follower.idempotent(repeat)).first == 0
+        else:
+            assert await host.follower.batch_outcome(batch.id) == ((0, 1, True),)
         assert await host.denies("ann")
 
 
