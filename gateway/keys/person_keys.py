@@ -225,7 +225,7 @@ class Vault:
     def end_run(self) -> None:
         """What is left of the pool goes. A run that is killed leaves it, at most so many rows; nobody takes them."""
         left, self._pool = self._pool, deque()
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error), disk.not_waiting(self._db):
             self._begin()
             self._db.executemany("DELETE FROM person WHERE id = ?", [(each.person,) for each in left])
             self.commit()

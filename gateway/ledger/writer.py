@@ -29,6 +29,7 @@ T = TypeVar("T")
 BATCH = 256  # entries of one commit: 216 k/s at 128 against 6.8 k/s alone (measured)
 WRITE_SECONDS = 10.0  # how long a request waits for its commit (I34)
 HANGS_AFTER = 3.0  # seconds of one batch; a slow disk takes tenths
+TURNS_AGAIN = 60.0  # seconds after a step of the epochs that failed, for each lets connections go that a batch wants
 CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is work
 
 
@@ -153,6 +154,7 @@ class Writer:
         self.store = store
         self._state = state
         self._turns = turns
+        self._turns_at = 0.0
         self._open_vault = open_vault
         self._watch = watch
         self._publisher = publisher
@@ -290,12 +292,13 @@ class Writer:
 
     def _turn_epochs(self) -> None:
         """No answer waits for more than one step of it."""
-        if self._turns is None or self._failing or not self._turns.is_due():
+        if self._turns is None or self._failing or time.monotonic() < self._turns_at or not self._turns.is_due():
             return
         try:
             with contextlib.suppress(LedgerRefused), self.store.held():
                 self._turns.step(*self._connection())
         except Exception:  # noqa: BLE001 - whatever it was, it is tried again on a new connection, and the thread goes on
+            self._turns_at = time.monotonic() + TURNS_AGAIN
             self._let_go()
 
     def _zero_some(self) -> None:

@@ -248,6 +248,21 @@ def test_the_control_an_epoch_that_is_dropped_too_early_takes_living_keys_with_i
     assert lost(folder) == ["the keys of entry 0 are lost", "the keys of entry 1 are lost"]
 
 
+def test_a_step_that_fails_holds_up_no_opt_out_and_is_tried_again_later(folder, monkeypatch):
+    opt_out(folder, AT, 1)
+    [first] = under(folder)
+    monkeypatch.setattr(Epochs, "begin", mock.Mock(side_effect=OSError("the disk is full")))
+    with opened(folder, AT + WEEK) as house:
+        for number in (2, 3):
+            choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "form", AT)
+            asyncio.run(house.consent.choose(people(house, number), choice))
+        assert Epochs.begin.call_count == 1
+    assert set(under(folder)) == {first}
+    monkeypatch.undo()
+    turned(folder, AT + WEEK)
+    assert lost(folder) == []
+
+
 def test_a_process_that_does_not_know_the_newest_secrets_buries_nothing_that_they_open(folder):
     opt_out(folder, AT, 1)
     older, newer = wraps(folder), (*wraps(folder), os.urandom(32))

@@ -18,6 +18,7 @@ from gateway.app import composition, maintenance
 from gateway.app.composition import open_house
 from gateway.consent.check import Ask
 from gateway.keys import seals, secret_files
+from gateway.keys.person_keys import Vault
 from gateway.ledger import checkpoint_store, merkle, note, records, schema
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
@@ -144,22 +145,23 @@ class Installation:
         self.house.writer.submit(lambda tx: None).result(60)
 
     def sealed(self, name, mode):
-        """What an erasure of somebody has to remove from the files: boxes of the ledger (details; by an unlink what
-        opens an entry too), boxes of the vault (the keys of these); and by an unlink what somebody's rows are found by.
+        """What an erasure of somebody has to remove from the ledger's files, boxes (details; by an unlink what opens an
+        entry too); whose keys it has to destroy, each with whether both; and by an unlink what somebody's rows are
+        found by.
         """
         whole, key = mode is Erasing.UNLINK, self.key(name)
-        with (
-            contextlib.closing(schema.open_to_read(self.folder)) as db,
-            contextlib.closing(self.house.vault()) as vault,
-        ):
+        with contextlib.closing(schema.open_to_read(self.folder)) as db:
             rows = db.execute("SELECT person, sealed, opening FROM detail WHERE key = ?", (key,)).fetchall()
             boxes = [box for _, details, opening in rows for box in ([details, opening] if whole else [details])]
-            keys = []
-            for person in {row[0] for row in rows}:
-                wrapped = vault._db.execute("SELECT wrapped, openings FROM person WHERE id = ?", (person,)).fetchone()
-                keys += (wrapped or ())[: 2 if whole else 1]
-        # Of zeros alone is one that was destroyed before; those lie everywhere.
-        return [box for box in boxes if box], [box for box in keys if box and any(box)], key if whole else None
+        return [box for box in boxes if box], [(person, whole) for person, *_ in rows], key if whole else None
+
+    def opening(self, keys):
+        """Which of these, each with whether both are meant, still open something. (What is left of them in the vault's
+        file dies with an epoch.)
+        """
+        with contextlib.closing(Vault(self.folder, secret_files.load_secrets(self.folder).wraps)) as vault:
+            known = [(vault.keys(person), whole) for person, whole in keys]
+        return [each.person for each, whole in known if each.details or (whole and each.openings)]
 
     def rows_with(self, marker):
         """The tables in which some row holds these bytes. (A page's unused part may hold them until a VACUUM.)"""
