@@ -22,6 +22,7 @@ from gateway.disk import reserve
 from gateway.keys import seals
 from gateway.ledger import merkle, tree
 from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.happenings import rows_of
 from gateway.ledger.log import NumberedRecord
 from gateway.ledger.merkle import WIDTH, Node, TailTree
 from gateway.ledger.side import read_side
@@ -29,7 +30,7 @@ from gateway.ledger.side import read_side
 FILE = "index.sqlite3"
 FORM = 1  # user_version: a file of another one is made anew
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-TOGETHER = 500  # keys of one statement
+ABOUT = "SELECT seq FROM about WHERE key IN ({marks})"
 TILE = (  # a full one, or the one that is being filled
     "SELECT hashes FROM tile WHERE level = ?1 AND n = ?2 UNION ALL"
     " SELECT tail FROM head WHERE ?1 = 0 AND ?2 = size / 256"
@@ -92,13 +93,8 @@ class LogIndex:
 
     def records_about(self, keys: Collection[bytes]) -> list[int]:
         """The numbers of the records that say something about any of these, in order."""
-        wanted, found = sorted(keys), set[int]()
         with self._usable():
-            for start in range(0, len(wanted), TOGETHER):
-                some = wanted[start : start + TOGETHER]
-                sql = f"SELECT seq FROM about WHERE key IN ({','.join('?' * len(some))})"  # noqa: S608 - marks
-                found.update(seq for (seq,) in self._db.execute(sql, some))
-        return sorted(found)
+            return sorted({seq for (seq,) in rows_of(self._db, ABOUT, keys)})
 
     def record_of(self, event: bytes) -> int | None:
         """The number of the record that an event is."""
@@ -119,10 +115,7 @@ class LogIndex:
         """`width` hashes of a tile. Raises `TreeBroken` where there are not as many."""
         with self._usable():
             row = self._db.execute(TILE, (level, n)).fetchone()
-        found: bytes = row[0] if row else b""
-        if len(found) < width * merkle.HASH:
-            raise tree.TreeBroken(f"tile {level}/{n} has {len(found) // merkle.HASH} hashes of {width}")
-        return found[: width * merkle.HASH]
+        return tree.part_of_tile(row[0] if row else b"", level, n, width)
 
     def close(self) -> None:
         self._db.close()
@@ -164,8 +157,7 @@ class LogIndex:
             path.unlink(missing_ok=True)
 
     def _read_end(self) -> TailTree:
-        size, packed, tail = self._db.execute("SELECT size, frontier, tail FROM head").fetchone()
-        return TailTree(size, packed, [tail[at : at + merkle.HASH] for at in range(0, len(tail), merkle.HASH)])
+        return TailTree(*self._db.execute("SELECT size, frontier, tail FROM head").fetchone())
 
     @contextlib.contextmanager
     def _usable(self) -> Iterator[None]:

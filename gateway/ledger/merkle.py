@@ -26,6 +26,11 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
+def split_hashes(joined: bytes) -> list[bytes]:
+    """Hashes that were joined, one by one."""
+    return [joined[start : start + HASH] for start in range(0, len(joined), HASH)]
+
+
 class Frontier:
     """The roots of the complete subtrees of a tree, the widest first: all that an append needs (O(log n)).
 
@@ -36,7 +41,7 @@ class Frontier:
         if size < 0 or len(packed) != size.bit_count() * HASH:
             raise ValueError(f"a tree of {size} has another number of subtrees than {len(packed) / HASH:g}")
         self.size = size
-        self._roots = [packed[start : start + HASH] for start in range(0, len(packed), HASH)]
+        self._roots = split_hashes(packed)
 
     def append(self, leaf: bytes) -> None:
         size = self.size
@@ -249,14 +254,14 @@ def nodes(read: ReadTile, size: int) -> Node:
 class TailTree:
     """The end of a growing tree in memory, so that what was just appended is proved without reading anything: the
     leaves from its last tile on, and the roots of what lies before them. `packed` is the frontier at `size`, `leaves`
-    are the hashes from `base` on. One thread grows it; proofs of what it was before stay right meanwhile, for complete
-    subtrees never change.
+    are the hashes from `base` on, joined. One thread grows it; proofs of what it was before stay right meanwhile, for
+    complete subtrees never change.
     """
 
-    def __init__(self, size: int, packed: bytes, leaves: Iterable[bytes]) -> None:
+    def __init__(self, size: int, packed: bytes, leaves: bytes = b"") -> None:
         self.frontier = Frontier(size, packed)
         self.base = size - size % WIDTH
-        self._leaves = list(leaves)
+        self._leaves = split_hashes(leaves)
         if len(self._leaves) != size - self.base:
             raise ValueError(f"the last tile of a tree of {size} has another number of leaves than {len(self._leaves)}")
         heights = [height for height in reversed(range(HEIGHT, size.bit_length())) if size >> height & 1]
@@ -293,7 +298,7 @@ class TailTree:
         """The same tree without the leaves before `base`, with which a tile begins."""
         heights = [height for height in reversed(range(base.bit_length())) if base >> height & 1]
         packed = b"".join(self.node(height, (base >> height) - 1) for height in heights)
-        made = TailTree(base, packed, [])
+        made = TailTree(base, packed)
         for leaf in self._leaves[base - self.base :]:
             made.append(leaf)
         return made

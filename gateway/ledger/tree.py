@@ -76,14 +76,17 @@ def tail(db: sqlite3.Connection, size: int, packed: bytes) -> TailTree:
     """The end of the tree as it was at a size, whose frontier is `packed`. Raises ValueError where the entries of its
     last tile are not all there.
     """
-    rows = db.execute("SELECT body FROM entry WHERE seq >= ? AND seq < ? ORDER BY seq", (size - size % WIDTH, size))
-    return TailTree(size, packed, [merkle.leaf_hash(row[0]) for row in rows])
+    return TailTree(size, packed, _leaves(db, size - size % WIDTH, size % WIDTH))
 
 
 def read_tile(db: sqlite3.Connection, level: int, n: int, width: int) -> bytes:
     """`width` hashes of a tile. Raises `TreeBroken` where there are not as many."""
     row = db.execute("SELECT hashes FROM tile WHERE level = ? AND n = ?", (level, n)).fetchone()
-    found: bytes = row[0] if row else b"" if level else _leaves(db, n * WIDTH, width)
+    return part_of_tile(row[0] if row else b"" if level else _leaves(db, n * WIDTH, width), level, n, width)
+
+
+def part_of_tile(found: bytes, level: int, n: int, width: int) -> bytes:
+    """The first `width` hashes of what was found of a tile. Raises `TreeBroken` where there are not as many."""
     if len(found) < width * merkle.HASH:
         raise TreeBroken(f"tile {level}/{n} has {len(found) // merkle.HASH} hashes of {width}")
     return found[: width * merkle.HASH]

@@ -41,7 +41,8 @@ class Fronts:
     def __init__(self, get: Get, changed: Mapping[Place, int], crowds: set[bytes]) -> None:
         self._get, self._changed, self._crowds = get, changed, crowds
         self._kin: dict[bytes, set[bytes]] = {}
-        self._fronts: dict[tuple[int, Alike | None], bytes] = {}
+        self._plain: dict[bytes, Alike | None] = {}
+        self._fronts: dict[tuple[int, Alike], bytes] = {}
         self._bounds: dict[frozenset[bytes], int | None] = {}
         self._screens: dict[Place, int] = {}
         self._left = READ  # edges that may be read
@@ -61,20 +62,21 @@ class Fronts:
     def front_of(self, key: bytes) -> bytes:
         """What is kept before its row."""
         own, alike = self._changed[key], self.alike(key)
-        front = self._fronts.get((own, alike)) if alike else None
-        if front is None:
-            front = self._made(key, own)
-            if alike:
-                self._fronts[own, alike] = front
-        return front
+        if alike is None:
+            return self._made(key, own)
+        if (own, alike) not in self._fronts:
+            self._fronts[own, alike] = self._made(key, own)
+        return self._fronts[own, alike]
 
     def alike(self, key: bytes) -> Alike | None:
         """Of the dozen digests of one identifier, of which nothing else is known: by what all have the same front and
         the same row. None: it is no such name.
         """
-        row = self._row(key)
-        plain = row.targets and row == EMPTY._replace(targets=row.targets)
-        return frozenset(row.targets.items()) if plain else None
+        if key not in self._plain:
+            row = self._row(key)
+            plain = row.targets and row == EMPTY._replace(targets=row.targets)
+            self._plain[key] = frozenset(row.targets.items()) if plain else None
+        return self._plain[key]
 
     def _made(self, key: bytes, own: int) -> bytes:
         if not self._is_kept(key):

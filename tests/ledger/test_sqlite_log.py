@@ -184,18 +184,24 @@ def older_copy(where, aside):
         (where / name).unlink(missing_ok=True)
 
 
-HARMS = [moved_away, replaced, cut, older_copy]
-
-
-@pytest.mark.parametrize("harm", HARMS, ids=lambda each: each.__name__)
-async def test_a_file_that_was_changed_behind_our_back_takes_no_batch(engine, tmp_path_factory, harm):
-    aside = tmp_path_factory.mktemp("aside")
+async def with_an_older_copy(engine, aside):
+    """A log of two records, open; what the file was with one of them lies aside."""
     handle = await engine.open()
     await put(handle, "a")
     await handle.close()
     await asyncio.to_thread(shutil.copy, engine.where / FILE, aside / "older")
     handle = await engine.open()
     await put(handle, "b")
+    return handle
+
+
+HARMS = [moved_away, replaced, cut, older_copy]
+
+
+@pytest.mark.parametrize("harm", HARMS, ids=lambda each: each.__name__)
+async def test_a_file_that_was_changed_behind_our_back_takes_no_batch(engine, tmp_path_factory, harm):
+    aside = tmp_path_factory.mktemp("aside")
+    handle = await with_an_older_copy(engine, aside)
     await asyncio.to_thread(harm, engine.where, aside)
     lost = batch(request("c"))
     with pytest.raises(NothingKept):
@@ -211,12 +217,7 @@ async def test_a_file_that_was_changed_behind_our_back_takes_no_batch(engine, tm
 @pytest.mark.parametrize("harm", HARMS, ids=lambda each: each.__name__)
 async def test_what_is_committed_into_a_file_that_is_gone_is_not_acknowledged(engine, tmp_path_factory, harm):
     aside = tmp_path_factory.mktemp("aside")
-    handle = await engine.open()
-    await put(handle, "a")
-    await handle.close()
-    await asyncio.to_thread(shutil.copy, engine.where / FILE, aside / "older")
-    handle = await engine.open()
-    await put(handle, "b")
+    handle = await with_an_older_copy(engine, aside)
     engine.at_commit(handle, after=lambda: harm(engine.where, aside))
     with pytest.raises(NothingKept):
         await put(handle, "c")

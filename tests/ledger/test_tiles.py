@@ -133,7 +133,7 @@ def test_proofs_of_what_was_just_appended_are_made_from_memory_alone(size, batch
     packed = b"".join(
         made.node(height, (size >> height) - 1) for height in reversed(range(size.bit_length())) if size >> height & 1
     )
-    end = TailTree(size, packed, made.leaves[size - size % WIDTH : size])
+    end = TailTree(size, packed, b"".join(made.leaves[size - size % WIDTH : size]))
     for batch in batches:
         for leaf in made.leaves[size : size + batch]:
             end.append(leaf)
@@ -145,11 +145,11 @@ def test_proofs_of_what_was_just_appended_are_made_from_memory_alone(size, batch
 
 
 def test_the_end_of_a_tree_does_not_guess_what_lies_before_it():
-    end = TailTree(512, tree(1024).node(9, 0), [])
+    end = TailTree(512, tree(1024).node(9, 0))
     with pytest.raises(ValueError, match="not among those in memory"):
         end.node(8, 0)
     with pytest.raises(ValueError, match="another number of leaves"):
-        TailTree(3, tree(1024).node(1, 0) + tree(1024).leaves[2], [])
+        TailTree(3, tree(1024).node(1, 0) + tree(1024).leaves[2])
 
 
 @pytest.mark.slow
