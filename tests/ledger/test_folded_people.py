@@ -1,0 +1,39 @@
+"""What stands of a few keys, folded from what was said of them and of whoever is connected with them, is what the fold of
+the whole log says of them.
+"""
+
+from collections import Counter
+
+import pytest
+from support.acts import Play, Refused
+from support.examples import QUICK
+from support.oracle import Folded
+from support.universes import acts_of
+
+from gateway.fold import reading
+from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.subjects import milliseconds
+
+LENGTH, EVERY = 160, 40  # acts
+
+
+@pytest.mark.parametrize("seed", range(2 if QUICK else 8))
+def test_who_is_folded_alone_stands_as_the_whole_log_says(seed):
+    who, acts = acts_of(seed, LENGTH, Counter())
+    play, whole, looked = Play(who), Folded(), 0
+    for number, act in enumerate(acts, 1):
+        try:
+            play.act(act)
+        except Refused:
+            continue
+        if number % EVERY:
+            continue
+        now, db = milliseconds(play.at), play.ledger.db
+        whole.caught_up(play, now)
+        for name, key in play.keys.items():
+            people = FoldedPeople(db, [key])
+            assert people.standing(key, now) == reading.standing_of(key, whole.state.get, now), (number, name)
+            assert people.grants(key, now) == reading.grants_of(key, whole.state.get, now), (number, name)
+            assert reading.last_outs(key, people.get) == reading.last_outs(key, whole.state.get), (number, name)
+            looked += people.standing(key, now).travelled > 0
+    assert looked > 10
