@@ -57,6 +57,7 @@ from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.emergency import LATER, Emergency, Intake
+from gateway.ledger.entry_facts import LedgerFacts
 from gateway.ledger.epoch_turn import EpochTurn
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.examination import Examination, Stop
@@ -67,7 +68,6 @@ from gateway.ledger.outbox import OutboxKind
 from gateway.ledger.prune import Plan
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.store import SqliteStore, Store
-from gateway.ledger.table import StandingTable
 from gateway.ledger.verify import VerifyReport
 from gateway.ledger.watch import FileMoved, FileWatch, boot_seconds
 from gateway.ledger.writer import Writer
@@ -91,7 +91,7 @@ def looked_up(
 ) -> StateLookup:
     """What checks read: the state, once the writer has compared it with its log."""
     writer.begun.wait()
-    facts = stack.enter_context(contextlib.closing(StandingTable(store, watch)))
+    facts = stack.enter_context(contextlib.closing(LedgerFacts(store, watch)))
     return StateLookup(keeper.moment, watch, clock, facts)
 
 

@@ -62,7 +62,7 @@ class NoEntries:
     def event(self, _: int) -> None:
         return None
 
-    def began(self, _: bytes) -> None:
+    def began(self, *_: object) -> None:
         return None
 
 

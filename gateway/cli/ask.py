@@ -25,7 +25,7 @@ from gateway.consent import decision_log
 from gateway.consent.check import Ask, Explained, Then
 from gateway.ledger import history as of
 from gateway.ledger.entry import b64
-from gateway.ledger.replay import Rebuilt
+from gateway.ledger.time_travel import Rebuilt
 from gateway.signals.hear import KNOWN
 from gateway.terms import CHOOSABLE
 from gateway.web.shell import access_report

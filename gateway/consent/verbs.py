@@ -43,7 +43,7 @@ from gateway.ledger import (
     links,
     notices,
     recipients_to_tell,
-    replay,
+    time_travel,
     voiding,
 )
 from gateway.ledger.emergency import Emergency, KeptRequest
@@ -54,8 +54,8 @@ from gateway.ledger.leases import Leases
 from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.receipt import Opening
-from gateway.ledger.replay import Rebuilt
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, every_reading, milliseconds
+from gateway.ledger.time_travel import Rebuilt
 from gateway.ledger.writer import Transaction, Writer
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Purpose, Told
@@ -495,8 +495,8 @@ class Consent:
         keys = [key for subject in subjects for key in subject.keys]
         looser = [key for subject in subjects for key in subject.looser]
         store = self._writer.store
-        found = await asyncio.to_thread(replay.standings_at, store, keys, moment)
-        beside = await asyncio.to_thread(replay.standings_at, store, looser, moment) if looser else None
+        found = await asyncio.to_thread(time_travel.standings_at, store, keys, moment)
+        beside = await asyncio.to_thread(time_travel.standings_at, store, looser, moment) if looser else None
         tightening = [standing.denies_only() for standing in beside.standings] if beside else []
         return replace(found, standings=(*found.standings, *tightening))
 

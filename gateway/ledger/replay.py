@@ -1,78 +1,21 @@
-"""Standings as they were and are: made again from the entries alone, by the same rules in the same order (L85).
-
-What happened to everybody connected to the keys, up to the moment, is replayed into a database in memory. Never looks
-at the live standings, own or travelled choices, and writes to the ledger in `stand_again` alone. Exact for what was
-written since links became entries; of older links only the last state is known.
+"""Standings made again from the entries alone, by the same rules in the same order: what happened to everybody
+connected to the keys, replayed into a database in memory. Writes to the ledger in `stand_again` alone.
 """
 
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from functools import cache, partial
 from itertools import groupby
 from typing import Any
 
-from gateway.choice.question import Grant
-from gateway.choice.standing import Standing
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import grants, happenings, links, reach, schema, standing_rows, table
-from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger import grants, happenings, links, reach, schema, standing_rows
 from gateway.ledger.happenings import ENTRIES, Happening, LinkHappening, VoidHappening
-from gateway.ledger.store import Store
-from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 
 LOOSER = "SELECT alias, canonical, seq FROM looser_name WHERE canonical IN ({marks})"
 FORMS = "SELECT alias FROM looser_name WHERE canonical IN ({marks})"
-LAST = """
-SELECT max(seq) FROM (
-  SELECT max(seq) AS seq FROM detail WHERE at = (SELECT max(at) FROM detail WHERE at <= :now)
-  UNION ALL SELECT max(seq) FROM voided_ui WHERE at <= :now
-  UNION ALL SELECT max(by) FROM voided_choice WHERE at <= :now
-)
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Rebuilt:
-    """`position`: how many entries there were, counted up to the last one about a person. `standings`: those of the
-    keys that had one; `grants`: what was allowed and not over, the newest first.
-    """
-
-    position: int
-    standings: tuple[Standing, ...]
-    grants: tuple[Grant, ...]
-
-
-def standings_at(store: Store, keys: Sequence[bytes], moment: datetime) -> Rebuilt:
-    """Raises `StoreUnavailable` where the ledger cannot be read."""
-    try:
-        with contextlib.closing(store.open_to_read()) as db:
-            db.execute("BEGIN")  # one snapshot
-            return rebuild(db, keys, milliseconds(moment))
-    except (sqlite3.Error, LedgerRefused) as error:
-        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
-
-
-def position_at(db: sqlite3.Connection, now: int) -> int:
-    """How many entries there were at a moment in Unix milliseconds, up to the last one whose time is kept exactly."""
-    found = db.execute(LAST, {"now": now}).fetchone()[0]
-    return 0 if found is None else int(found) + 1
-
-
-def rebuild(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> Rebuilt:
-    """The standings of keys at a moment, in Unix milliseconds."""
-    position = position_at(db, now)
-    if not keys:
-        return Rebuilt(position, (), ())
-    marks = ",".join("?" * len(keys))
-    with contextlib.closing(relived(db, keys, now)) as life:
-        rows = life.execute(table.ROWS_OF.format(marks=marks), list(keys)).fetchall()
-        allowed = life.execute(table.GRANTS_OF.format(marks=marks), [*keys, now]).fetchall()
-    found = tuple(table.standing(now, *row[3:]) for row in rows if row[2] is not None)
-    return Rebuilt(position, found, tuple(table.grants(allowed)))
 
 
 def relived(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> sqlite3.Connection:

@@ -37,11 +37,11 @@ def earliest(several: Collection[Reached | None]) -> Reached | None:
 
 
 class EntryFacts(Protocol):
-    """What only the log's entries tell (`ledger.table`). Raises `LookupRefused`."""
+    """What only the log's entries tell (`ledger.entry_facts`). Raises `LookupRefused`."""
 
     def event(self, seq: int) -> str | None: ...
-    def began(self, key: bytes) -> int | None:
-        """The last entry by which a device's or a tool's state began that a key has."""
+    def began(self, names: Collection[bytes], sources: Collection[str]) -> int | None:
+        """The last entry by which a state of one of these sources began that any of these names told."""
 
 
 class StateLookup:
@@ -67,7 +67,13 @@ class StateLookup:
             entries, reached = moment.head.entries, moment.reached
             if numbered:
                 found = [(key, replace(standing, seq=moment.last_no(key))) for key, standing in found]
-        standings = [self._named(key, each) if numbered and each.seq is None else each for key, each in found]
+            stateful = {key: moment.names(key) for key, standing in found if numbered and standing.held}
+        standings = [
+            replace(each, seq=self._facts.began(stateful[key], each.held))
+            if each.seq is None and key in stateful
+            else each
+            for key, each in found
+        ]
         return Seen(entries, tuple(standings), reached)
 
     def proof(self) -> float | None:
@@ -130,10 +136,6 @@ class StateLookup:
     def event(self, seq: int) -> str | None:
         """The event id (base64url) of an entry about somebody; None for other entries."""
         return self._facts.event(seq)
-
-    def _named(self, key: bytes, standing: Standing) -> Standing:
-        """By its state, of whose beginning the state of a host keeps no number."""
-        return replace(standing, seq=self._facts.began(key)) if standing.held else standing
 
     @contextlib.contextmanager
     def _moment(self) -> Iterator[StateMoment]:

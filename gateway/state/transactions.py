@@ -217,6 +217,10 @@ class StateMoment(_Places):
         edges = edges_of(slate, family(slate, key))
         return [Tie(account, name, edge) for account, name, edge in edges if edge.begun != NO_RECORD]
 
+    def names(self, key: bytes) -> set[bytes]:
+        """All names of the identifiers that a key is a name of."""
+        return family(Slate(self.get), key)
+
     def words(self, key: bytes) -> list[str]:
         """How old installations say that somebody is, by any name of an identifier, whether it counts or not."""
         slate = Slate(self.get)

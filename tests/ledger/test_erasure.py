@@ -12,7 +12,7 @@ from support.people import GAID, IDFV, email, gaid, phone
 
 import gateway
 from gateway.choice import identity
-from gateway.ledger import ages, disclosures, erasure, history, outbox, replay, suppression
+from gateway.ledger import ages, disclosures, erasure, history, outbox, suppression, time_travel
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.store import SqliteStore
@@ -148,7 +148,7 @@ class TestErasingDetails:
         story.says(person)
         erase("erase_details", person)
         for each in (person, account, device):
-            again = replay.standings_at(SqliteStore(folder), [each.key], story.at + timedelta(seconds=1))
+            again = time_travel.standings_at(SqliteStore(folder), [each.key], story.at + timedelta(seconds=1))
             assert again.standings == (story.standing(each),)
 
     def test_forgets_a_second_time_what_came_in_between(self, story, who, erase, seen):
@@ -196,7 +196,7 @@ class TestUnlinking:
         erase("unlink", person)
         assert story.sales(person, account, tablet) == ["none", "opted_out", "opted_out"]
         for each in (account, tablet):
-            again = replay.standings_at(SqliteStore(folder), [each.key], story.at + timedelta(seconds=1))
+            again = time_travel.standings_at(SqliteStore(folder), [each.key], story.at + timedelta(seconds=1))
             assert [one.states()["sale"] for one in again.standings] == ["opted_out"]
 
     def test_the_devices_of_an_account_that_goes_stay_denied_and_young(self, story, who, erase, folder):
@@ -207,7 +207,7 @@ class TestUnlinking:
         erase("unlink", account)
         assert story.sales(tablet) == ["opted_out"]
         assert story.standing(tablet).age_band == "13_15"
-        [again] = replay.standings_at(SqliteStore(folder), [tablet.key], story.at + timedelta(seconds=1)).standings
+        [again] = time_travel.standings_at(SqliteStore(folder), [tablet.key], story.at + timedelta(seconds=1)).standings
         assert (again.states()["sale"], again.age_band) == ("opted_out", "13_15")
 
     def test_a_form_of_the_address_that_only_others_hash_is_free_again(self, story, who, erase):
@@ -302,7 +302,9 @@ class TestAChildWasFound:
         story.links(account, device)
         erase("child_found", account)
         for each in (account, device):
-            [again] = replay.standings_at(SqliteStore(folder), [each.key], story.at + timedelta(seconds=1)).standings
+            [again] = time_travel.standings_at(
+                SqliteStore(folder), [each.key], story.at + timedelta(seconds=1)
+            ).standings
             assert again == story.standing(each)
 
 

@@ -9,7 +9,7 @@ from support.lives import PEOPLE, Ledger
 from support.people import GAID, IDFV, email, named, phone
 
 from gateway.choice.standing import IN, NONE, OUT, state
-from gateway.ledger import ages, erasure, records, replay, rows_check, verify, voiding
+from gateway.ledger import ages, erasure, records, rows_check, time_travel, verify, voiding
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.reach import connected_people
 from gateway.ledger.subjects import Choice
@@ -191,7 +191,7 @@ def test_the_look_back_shows_a_no_that_somebody_who_is_still_there_took_back_lat
     life.ledger.choose(ChoiceKind.OPT_IN, "mail", Purpose.SALE)
     assert not life.ledger.denies("mail", Purpose.SALE)
     life.erase(Erasing.UNLINK, "second phone")
-    [then] = replay.rebuild(
+    [then] = time_travel.rebuild(
         life.ledger.db, [life.ledger.subjects["mail"].key], int(denied.timestamp() * 1000)
     ).standings
     assert then.denies(Purpose.SALE)
@@ -317,9 +317,9 @@ def test_what_an_erased_ones_no_took_from_a_recipient_stays_taken(mailbox):
         mailbox.ledger.choose(kind, "phone", Purpose.SALE)
     forgotten(mailbox, "phone")
     account = mailbox.ledger.subjects["account"]
-    assert replay.rebuild(mailbox.ledger.db, account.keys, rows_check.FOR_EVER).grants == ()
+    assert time_travel.rebuild(mailbox.ledger.db, account.keys, rows_check.FOR_EVER).grants == ()
     mailbox.ledger.allow("account", Purpose.SALE)
-    [grant] = replay.rebuild(mailbox.ledger.db, account.keys, rows_check.FOR_EVER).grants
+    [grant] = time_travel.rebuild(mailbox.ledger.db, account.keys, rows_check.FOR_EVER).grants
     assert grant.recipient == "acme"
 
 

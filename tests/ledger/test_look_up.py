@@ -1,6 +1,7 @@
 """What checks look up is what the state of this host says, and only while somebody vouches for it."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +9,7 @@ from support.people import GAID, phone
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Stale
-from gateway.ledger import entry, links, records, voiding
+from gateway.ledger import device_states, entry, links, records, voiding
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.state.environment import StateRefused
 from gateway.state.lookup import earliest
@@ -50,6 +51,22 @@ def test_an_opted_out_phone_reads_as_denied_with_the_entry_that_did_it(house, lo
     assert [purpose for purpose in CHOOSABLE if standing.own_denies(purpose)] == [*SIGNAL_PURPOSES]
     assert (standing.seq, standing.linked, standing.granted, standing.age_band) == (1, False, False, None)
     assert lookup.seen([written.key]).standings[0].seq is None
+
+
+def test_a_device_that_tells_its_state_reads_as_denied_by_the_entry_that_last_began_it(house, lookup, who):
+    tablet, choice = who("gaid", GAID), Choice(ChoiceKind.STATE_BEGAN, SIGNAL_PURPOSES, "device", AT)
+    ended = replace(choice, kind=ChoiceKind.STATE_ENDED)
+
+    def tell(act, said):
+        house.writer.submit(lambda tx: act(tx, tablet, said, os.urandom(16))).result(60)
+
+    tell(device_states.begin_state, choice)
+    tell(device_states.end_state, ended)
+    assert [standing.seq for standing in lookup.seen([tablet.key], numbered=True).standings] == [None]
+    tell(device_states.begin_state, choice)
+    for key in tablet.keys:
+        assert [standing.seq for standing in lookup.seen([key], numbered=True).standings] == [2], "by any of its names"
+    assert lookup.seen([tablet.key]).standings[0].seq is None
 
 
 def test_many_keys_are_answered_in_one_reading(house, lookup, who):

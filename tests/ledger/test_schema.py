@@ -10,7 +10,7 @@ from gateway.app import composition, maintenance
 from gateway.disk import locked
 from gateway.keys import secret_files
 from gateway.keys.person_keys import Vault
-from gateway.ledger import replay, schema
+from gateway.ledger import schema, time_travel
 from gateway.ledger.errors import LedgerRefused
 from gateway.terms import Purpose
 
@@ -192,7 +192,7 @@ def test_what_stood_in_an_older_ledger_can_be_made_again_from_its_last_links(sec
     for now, number, old in ((4999, [], []), (5000, [True], [])):
         with contextlib.closing(schema.open_to_read(second)) as db:
             read = [
-                [standing.denies(Purpose.SALE) for standing in replay.rebuild(db, [key(who)], now).standings]
+                [standing.denies(Purpose.SALE) for standing in time_travel.rebuild(db, [key(who)], now).standings]
                 for who in ("p", "g")
             ]
         assert [[word for word in words if word] for words in read] == [number, old]

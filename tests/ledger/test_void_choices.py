@@ -20,7 +20,7 @@ from support.tampering import tamper
 from gateway.app import composition
 from gateway.choice.standing import Standing
 from gateway.cli import root
-from gateway.ledger import records, replay, schema, verify, voiding
+from gateway.ledger import records, schema, time_travel, verify, voiding
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.ledger.voiding import Belief, NotVoided
 from gateway.terms import CALLERS_CHOICES, SIGNAL_PURPOSES, ChoiceKind, Purpose
@@ -94,9 +94,11 @@ def test_a_look_at_an_earlier_moment_still_counts_what_was_voided_later():
     key, before = lives.subjects["phone"].key, milliseconds(lives.at)
     voided(lives, [0])
     after = milliseconds(lives.at)
-    assert [standing.denies(Purpose.SALE) for standing in replay.rebuild(lives.db, [key], before).standings] == [True]
-    assert next(iter(replay.rebuild(lives.db, [key], after).standings), Standing()) == Standing()
-    assert replay.position_at(lives.db, after) == 2
+    assert [standing.denies(Purpose.SALE) for standing in time_travel.rebuild(lives.db, [key], before).standings] == [
+        True
+    ]
+    assert next(iter(time_travel.rebuild(lives.db, [key], after).standings), Standing()) == Standing()
+    assert time_travel.position_at(lives.db, after) == 2
     lives.db.close()
 
 

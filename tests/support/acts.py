@@ -36,6 +36,7 @@ from gateway.ledger import (
     replay,
     rotate,
     table,
+    time_travel,
     voiding,
 )
 from gateway.ledger.documents import Document
@@ -525,7 +526,7 @@ GRANTS = table.GRANTS_OF.replace("SELECT ", "SELECT key, ", 1)
 
 
 def row_then(db: Any, key: bytes, now: int) -> dict[str, Any]:
-    rebuilt = replay.rebuild(db, [key], now)
+    rebuilt = time_travel.rebuild(db, [key], now)
     return shown(next(iter(rebuilt.standings), Standing()), rebuilt.grants)
 
 

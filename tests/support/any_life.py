@@ -1,13 +1,15 @@
 """Any life: what people do, in any order, by numbers that a machine or a generator chooses."""
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 
 from hypothesis import strategies as st
 
 from gateway.choice.standing import Standing
-from gateway.ledger import ages, device_states, grants, links, notices, records, replay, table, voiding
+from gateway.ledger import ages, device_states, grants, links, notices, records, time_travel, voiding
+from gateway.ledger.folded_people import FoldedPeople
 from gateway.ledger.links import Span
 from gateway.ledger.subjects import Choice, milliseconds, moment
 from gateway.terms import ChoiceKind, DataClass, NoticeKind, Purpose, Source, Told
@@ -46,20 +48,15 @@ class Lives(Ledger):
         self.moments.append((milliseconds(self.at), self.live(milliseconds(self.at))))
 
     def live(self, now):
-        """The live rows of every key, read as a check reads them."""
-        return {key: (*self.standings(key, now), self.grants(key, now)) for key in KEYS}
-
-    def standings(self, key, now):
-        rows = self.db.execute(table.ROWS_OF.format(marks="?"), [key]).fetchall()
-        return [table.standing(now, *row[3:]) if row[2] else Standing() for row in rows]
-
-    def grants(self, key, now):
-        return table.grants(self.db.execute(table.GRANTS_OF.format(marks="?"), [key, now]))
+        """What stands of every key, by all that is on record by now."""
+        people = FoldedPeople(self.db, KEYS)
+        return {key: (people.standing(key, now), people.grants(key, now)) for key in KEYS}
 
     def then(self, key, now):
-        """The same, lived through again from the one key: what is connected to it must be found."""
-        rebuilt = replay.rebuild(self.db, [key], now)
-        return next(iter(rebuilt.standings), Standing()), list(rebuilt.grants)
+        """The same, looked up again from the one key: what is connected to it must be found."""
+        rebuilt = time_travel.rebuild(self.db, [key], now)
+        standing = next(iter(rebuilt.standings), Standing())
+        return replace(standing, seq=None), list(rebuilt.grants)  # a check has no number either, unless it asks for it
 
     def pick(self, names, number):
         return SUBJECTS[names[number % len(names)]]

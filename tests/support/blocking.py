@@ -71,7 +71,7 @@ class Watch:
     @staticmethod
     def allow(function):
         """And start-up."""
-        function.can_block_in("gateway/ledger/table.py", READS_BY_KEY)
+        function.can_block_in("gateway/ledger/entry_facts.py", {"began", "event"})
         function.can_block_in("gateway/state/lookup.py", READS_BY_KEY)
         function.can_block_in("gateway/ledger/leases.py", {*READS_BY_KEY, "_reader", "position"})
         function.can_block_in("gateway/ledger/sqlite_log.py", {"_append", "_writing"})  # statements, and a lock to try

@@ -1,4 +1,4 @@
-"""What stood on record at another moment, made again from the entries, is what did stand then (L85)."""
+"""What stood on record at another moment, folded from the entries, is what did stand then (L85)."""
 
 import os
 import random
@@ -9,14 +9,16 @@ from hypothesis import example, given
 from support.any_life import ACTS, KEYS, LIFE, lived
 from support.examples import TIMES, examples
 from support.lives import BEGAN
-from support.people import phone
+from support.people import GAID, phone
 
-from gateway.ledger import happenings, links, records, replay, schema
+from gateway.fold.record import LinkSaid, NamesLearnt, SaidOut
+from gateway.fold.state import FOR_EVER
+from gateway.ledger import device_states, folded_people, happenings, links, records, schema, time_travel
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.links import Span
 from gateway.ledger.store import SqliteStore
 from gateway.ledger.subjects import Choice, Subject, milliseconds, moment
-from gateway.terms import ChoiceKind, Purpose
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Purpose
 
 
 def differences(lives, now, live, keys):
@@ -69,30 +71,22 @@ def test_a_story_stands_at_each_of_its_moments_as_it_stood_then():
 
 
 def without(kind):
-    """A reading of the log that overlooks one kind of happening."""
+    """A look back at the log that overlooks one kind of record."""
 
-    def broken(db, keys, now):
-        return [each for each in OF(db, keys, now) if each.phase != kind]
+    def broken(db, now, keys):
+        return [each for each in OF(db, now, keys) if now == FOR_EVER or not isinstance(each.said, kind)]
 
     return broken
 
 
-OF = happenings.of
+OF = folded_people.records_of
 
 
-@pytest.mark.parametrize("phase", [happenings.NAMES, happenings.ENTRIES])
-def test_a_life_of_which_something_is_overlooked_does_not_pass(monkeypatch, phase):
-    monkeypatch.setattr(happenings, "of", without(phase))
+@pytest.mark.parametrize("kind", [NamesLearnt, SaidOut, LinkSaid])
+def test_a_life_of_which_something_is_overlooked_does_not_pass(monkeypatch, kind):
+    monkeypatch.setattr(folded_people, "records_of", without(kind))
     with pytest.raises(AssertionError):
         check([(0, 3, 0, 0), *STORY])
-
-
-def test_the_live_rows_are_never_asked():
-    lives = lived(STORY)
-    now, live = lives.moments[-1]
-    for rows in ("standing", "own_choice", "travelled_choice", "grant_choice", "told", "age", "link", "device_state"):
-        lives.db.execute(f"DELETE FROM {rows}")
-    assert differences(lives, now, live, KEYS) == []
 
 
 class TestTheDesk:
@@ -113,22 +107,36 @@ class TestTheDesk:
         for minute, kind in enumerate(("opt_out", "opt_in", "opt_out")):
             says(kind, number, self.AT + timedelta(minutes=minute))
         read = [
-            replay.standings_at(SqliteStore(folder), [number.key], self.AT + timedelta(minutes=minute, seconds=seconds))
+            time_travel.standings_at(
+                SqliteStore(folder), [number.key], self.AT + timedelta(minutes=minute, seconds=seconds)
+            )
             for minute, seconds in ((0, -1), (0, 0), (0, 59), (1, 0), (2, 0), (90, 0))
         ]
         assert [then.position for then in read] == [0, 1, 1, 2, 3, 3]
         words = [[standing.states()["sale"] for standing in then.standings] for then in read]
         assert words == [[], ["opted_out"], ["opted_out"], ["opted_in"], ["opted_out"], ["opted_out"]]
 
+    def test_is_told_which_entry_decided(self, folder, do, who, says):
+        tablet = who("gaid", GAID)
+        began = Choice(ChoiceKind.STATE_BEGAN, SIGNAL_PURPOSES, "device", self.AT)
+        do(lambda tx: device_states.begin_state(tx, tablet, began, os.urandom(16)))
+        says("opt_out", tablet, self.AT + timedelta(minutes=1))
+        says("opt_in", tablet, self.AT + timedelta(minutes=2))
+        read = [
+            time_travel.standings_at(SqliteStore(folder), [tablet.key], self.AT + timedelta(minutes=minute)).standings
+            for minute in (0, 1, 2)
+        ]
+        assert [standing.seq for [standing] in read] == [0, 1, 1], "the state, the no, and the no to its other purposes"
+
     def test_is_told_of_a_stranger_that_there_was_nobody(self, folder, who, says):
         says("opt_out", who("phone", phone(1)), self.AT)
-        assert replay.standings_at(SqliteStore(folder), [who("phone", phone(2)).key], self.AT).standings == ()
-        assert replay.standings_at(SqliteStore(folder), [], self.AT) == replay.Rebuilt(1, (), ())
+        assert time_travel.standings_at(SqliteStore(folder), [who("phone", phone(2)).key], self.AT).standings == ()
+        assert time_travel.standings_at(SqliteStore(folder), [], self.AT) == time_travel.Rebuilt(1, (), ())
 
     def test_gets_no_answer_from_a_ledger_that_cannot_be_read(self, folder, who):
         (folder / schema.FILE).rename(folder / "away")
         with pytest.raises(StoreUnavailable, match="LedgerRefused"):
-            replay.standings_at(SqliteStore(folder), [b"k" * 16], self.AT)
+            time_travel.standings_at(SqliteStore(folder), [b"k" * 16], self.AT)
         (folder / "away").rename(folder / schema.FILE)
 
     @pytest.mark.slow
@@ -143,7 +151,7 @@ class TestTheDesk:
                 tx, account, Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", self.AT), b"r" * 16
             )
         )
-        [last] = replay.standings_at(SqliteStore(folder), [things[-1].key], self.AT).standings
+        [last] = time_travel.standings_at(SqliteStore(folder), [things[-1].key], self.AT).standings
         assert last.denies(Purpose.SALE)
 
 
