@@ -4,17 +4,22 @@
 A row was checked once more after its entry was written. So whoever had opted out in an earlier entry of the log was
 known to be out when it left. A replica's row is written later than it left: it broke the promise where the choice had
 long been effective at its time, by the replica's clock and not before what the replica knew of. Whether they were out
-is lived through again from the entries, never read from the standings of now: somebody may have come back since.
+is folded again from what the log had by then, never read from what stands now: somebody may have come back since.
 """
 
-import contextlib
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any
 
-from gateway.ledger import happenings, reach, replay, table
-from gateway.ledger.schema import BODY, JOINED
+from gateway.fold import fold, reading
+from gateway.fold import record as told
+from gateway.fold.record import Record
+from gateway.fold.state import Place
+from gateway.ledger.log_records import records_of
+from gateway.ledger.reach import connected_people
 from gateway.terms import Purpose
 
 # Milliseconds in which a choice is effective on every replica (the longest term, half a second and send window: 4.5 s),
@@ -27,19 +32,9 @@ ROWS = (
     f"SELECT recipient, batch, purpose, at, position FROM disclosure WHERE key = ? AND {LEFT} AND batch > ?"  # noqa: S608
     " ORDER BY batch"
 )
-# The first entry that may be a no, of the key, of its other names, of its accounts and of what an account has; and the
-# first that denies it now, however it came. Nobody without one can be wronged.
-FIRST = f"""
-SELECT min(seq) FROM (
-  SELECT d.seq AS seq FROM detail d {JOINED} WHERE d.key IN (
-    SELECT :key UNION SELECT account FROM link WHERE identifier = :key
-    UNION SELECT identifier FROM link WHERE account = :key UNION SELECT canonical FROM name WHERE alias = :key
-    UNION SELECT alias FROM name WHERE canonical = :key
-  ) AND json_extract(CAST({BODY} AS TEXT), '$.e') NOT IN ('linked', 'unlinked', 'number_released', 'told', 'opt_in')
-  UNION ALL SELECT seq FROM travelled_choice WHERE key = :key
-  UNION ALL SELECT seq FROM device_state WHERE key = :key
-)
-"""  # noqa: S608 - the pieces are ours
+SPOKE = "SELECT EXISTS (SELECT 1 FROM detail WHERE key = ?1) OR EXISTS (SELECT 1 FROM kept_deny WHERE key = ?1)"
+# Nobody with whom nothing of these is on record can be wronged.
+NOES = told.SaidOut | told.StateSaid | told.ChildFound | told.KeptNo | told.KeptEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +51,32 @@ class SentAfter:
 def find(db: sqlite3.Connection) -> Iterator[SentAfter]:
     """Every row of a share, and every send that was announced, that broke the promise. Within an open transaction."""
     for key, last, at in db.execute(RECEIVED):
-        (first,) = db.execute(FIRST, {"key": key}).fetchone()
-        if first is not None and first < last:
-            yield from _of(db, key, first, at)
+        everybody = connected_people(db, [key])
+        if len(everybody) > 1 or db.execute(SPOKE, (key,)).fetchone()[0]:
+            records = records_of(db, at + MINUTE, everybody)
+            first = next((each.seq for each in records if isinstance(each.said, NOES)), last)
+            if first < last:
+                yield from _of(db, key, first, records)
 
 
-def _of(db: sqlite3.Connection, key: bytes, first: int, last_at: int) -> Iterator[SentAfter]:
-    """The rows of one key. It is replayed once for all rows between which nothing happened."""
-    everybody = reach.connected_people(db, [key])
-    happened = happenings.of(db, everybody, last_at + MINUTE)
-    places, lived, denied = [each.seq for each in happened], -1, frozenset[str]()
-    for recipient, batch, purposes, at, position in db.execute(ROWS, (key, first)).fetchall():
-        before = bisect_left(places, batch)
-        if position < batch:  # a replica's
-            latest = max(at, _known_at(db, position)) - EFFECTIVE
-            before = next((n for n in range(before, 0, -1) if happened[n - 1].at <= latest), 0)
-        if before != lived:
-            lived, denied = before, _denied(db, key, everybody, happened[:before])
-        out = tuple(purpose for purpose in purposes.split(",") if purpose in denied)
+def _of(db: sqlite3.Connection, key: bytes, first: int, records: Sequence[Record]) -> Iterator[SentAfter]:
+    """The rows of one key."""
+    rows = db.execute(ROWS, (key, first)).fetchall()
+    before = [_known_before(db, records, *row[1:]) for row in rows]
+    denied = _denied(key, records, {*before})
+    for (recipient, batch, purposes, at, _), known in zip(rows, before, strict=True):
+        out = tuple(purpose for purpose in purposes.split(",") if purpose in denied[known])
         if out:
             yield SentAfter(recipient, batch, out, at, key)
+
+
+def _known_before(db: sqlite3.Connection, records: Sequence[Record], batch: int, _: str, at: int, position: int) -> int:
+    """How many of the records whoever sent a row had to know of."""
+    count = bisect_left(records, batch, key=itemgetter(0))
+    if position >= batch:
+        return count
+    latest = max(at, _known_at(db, position)) - EFFECTIVE  # a replica's
+    return next((number for number in range(count, 0, -1) if records[number - 1].at <= latest), 0)
 
 
 def _known_at(db: sqlite3.Connection, position: int) -> int:
@@ -84,11 +85,13 @@ def _known_at(db: sqlite3.Connection, position: int) -> int:
     return row[0] if row else 0
 
 
-def _denied(
-    db: sqlite3.Connection, key: bytes, everybody: set[bytes], before: list[happenings.Happening]
-) -> frozenset[str]:
-    """The purposes that a key was opted out of after all this."""
-    with contextlib.closing(replay.live_again(db, everybody, before)) as life:
-        rows = life.execute(table.ROWS_OF.format(marks="?"), [key]).fetchall()
-    standings = [table.standing(0, *row[3:]) for row in rows if row[2] is not None]
-    return frozenset(purpose for purpose in Purpose if any(standing.denies(purpose) for standing in standings))
+def _denied(key: bytes, records: Sequence[Record], counts: set[int]) -> dict[int, frozenset[str]]:
+    """The purposes that a key was opted out of after so many of the records."""
+    state, found = dict[Place, Any](), dict[int, frozenset[str]]()
+    for number in range(max(counts) + 1):
+        if number in counts:
+            standing = reading.standing_of(key, state.get, 0)
+            found[number] = frozenset(purpose for purpose in Purpose if standing.denies(purpose))
+        if number < len(records):
+            state.update(fold(records[number], state.get))
+    return found
