@@ -22,6 +22,7 @@ from typing import Any
 import maxminddb
 import orjson
 
+from gateway.app import state_check
 from gateway.app.state_keeper import AT_ONCE, StateKeeper
 from gateway.choice import keywords, law, sensitive
 from gateway.choice.keywords import Vocabulary
@@ -383,7 +384,10 @@ def verify_ledger(folder: Path, settings: Settings, *, boxes: bool) -> tuple[Ver
         vault = stack.enter_context(contextlib.closing(Vault(folder, secrets.wraps))) if boxes else None
         schema.prove_mark(db, folder / schema.FILE, secrets.mark)
         origin: str = db.execute("SELECT origin FROM head").fetchone()[0]
-        report = verify_of.verify(db, lambda ledger: CheckpointStore(store, ledger).last(), vault)
+        state = stack.enter_context(contextlib.closing(HostState(folder, len(secrets.peppers))))
+        kept = stack.enter_context(state_check.snapshot(db, state))
+        report = verify_of.examine(db, lambda ledger: CheckpointStore(store, ledger).last(), vault, kept.look(db))
+        report.uncompared = kept.why
     return report, tuple(Ed25519Signer(origin, seed).vkey for seed in secrets.signing)
 
 

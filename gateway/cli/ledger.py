@@ -158,8 +158,9 @@ SHOWN = 20  # differences in words; --json has them all
 
 
 @click.command(
-    help="Read the whole ledger: the tree made again from the bytes of every entry, every standing made again from the"
-    " entries. Exit code 0: all is as it should be; 1: something differs. `gateway help verify` says what that proves."
+    help="Read the whole ledger: the tree made again from the bytes of every entry, and what checks of this host are"
+    " answered from compared with what the entries fold to. Exit code 0: all is as it should be; 1: something differs."
+    " `gateway help verify` says what that proves."
 )
 @options.data
 @options.config
@@ -180,7 +181,7 @@ def _json(report: VerifyReport, keys: tuple[str, ...]) -> str:
         "pruned": report.pruned,
         "checkpoint": signed,
         "keys": keys,
-        "standings": {"looked_at": report.looked_at, "replayed": report.replayed},
+        "state": {"compared": report.compared, "why": report.uncompared},
         "boxes": report.opened,
         "different": report.different,
     }
@@ -193,7 +194,10 @@ def _words(report: VerifyReport, keys: tuple[str, ...]) -> list[str]:
     lines = [f"{report.entries} entries{pruned}"]
     lines.append(f"last checkpoint: {last.size} entries of {last.origin}" if last else "there is no last checkpoint")
     lines += [f"signed by: {key}" for key in keys]
-    lines.append(f"standings made again: {report.looked_at}, by way of {report.replayed} whom the others are like")
+    if report.compared is None:
+        lines.append(f"state of this host: {report.uncompared}")
+    else:
+        lines.append(f"state of this host: {report.compared} rows and edges compared with what the log folds to")
     if report.opened is not None:
         lines.append(f"boxes opened: {report.opened}")
     lines += [f"DIFFERENT: {text}" for text in report.different[:SHOWN]]

@@ -23,9 +23,9 @@ from gateway.ledger import documents, entry, happenings, outbox, recipient_holdi
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.happenings import ENTRIES, Happening, VoidHappening
-from gateway.ledger.likeness import Likenesses, PeopleGroup
+from gateway.ledger.likeness import Likenesses, LikenessReading, PeopleGroup
 from gateway.ledger.merkle import WIDTH
-from gateway.ledger.reading import LedgerReading, blocks
+from gateway.ledger.reading import blocks
 from gateway.ledger.rows_check import BATCH, FOR_EVER, batches
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.suppression import keep_digests
@@ -39,7 +39,7 @@ LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq
 
 def entries_to_restate(db: sqlite3.Connection, below: int) -> set[int]:
     """The entries below a place that something still rests on. Raises `LedgerRefused` where one cannot be read."""
-    reading = LedgerReading(db, below)
+    reading = LikenessReading(db, below)
     for rows in blocks(db, below):
         reading.add(rows)
     if reading.found:
@@ -51,7 +51,7 @@ def entries_to_restate(db: sqlite3.Connection, below: int) -> set[int]:
 class _Needed:
     """Of people who are alike one is asked for: the same of their entries are needed."""
 
-    def __init__(self, db: sqlite3.Connection, reading: LedgerReading, below: int) -> None:
+    def __init__(self, db: sqlite3.Connection, reading: LikenessReading, below: int) -> None:
         self._db, self._reading, self._below = db, reading, below
         self._again = {row[0] for row in db.execute(AGAIN, (below,))}
         self._words: dict[tuple[int, bool], bool] = {}

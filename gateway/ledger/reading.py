@@ -1,30 +1,18 @@
-"""Entries as they go by, each read and bound to its side row, and told of whoever it is about, with what no entry says.
-
-Says in `found` what does not fit. Reads only.
-"""
+"""Entries as they go by, each read and bound to its side row. Says in `found` what does not fit. Reads only."""
 
 import binascii
 import contextlib
 import sqlite3
-from collections.abc import Hashable, Iterator, Sequence
-from itertools import chain, compress, groupby
-from operator import itemgetter
+from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import Any
 
 import orjson
 
-from gateway.fold import fold
-from gateway.fold import record as told
-from gateway.fold.reading import standing_of
-from gateway.fold.record import EVERYBODY, Record, SaidOut
-from gateway.fold.state import Place
-from gateway.ledger import entry, log_records, merkle, reach, tree
-from gateway.ledger.likeness import PeopleGroup
-from gateway.ledger.log_records import NOBODY, NOTHING_BESIDE, Entered
+from gateway.ledger import entry, merkle, tree
 from gateway.ledger.merkle import WIDTH
-from gateway.ledger.standing_rows import Row
 from gateway.ledger.subjects import moment
-from gateway.terms import ChoiceKind, Purpose, Source
+from gateway.terms import ChoiceKind
 
 # seq, body, then of its side row: key, at, event; person, sealed, opening where they were asked for; kind
 Entry = tuple[Any, ...]
@@ -52,88 +40,23 @@ def blocks(db: sqlite3.Connection, below: int = EVERY, *, boxes: bool = False) -
 
 
 Leaf = dict[str, Any]
-EntryWord = tuple[int, bool, str | None]
-VARYING = frozenset("dist")  # members of a leaf that no two entries share
-ACCOUNT = "account"
-UNNAMED, MARKED = frozenset({None, "", EVERYBODY}), "marked"
-# What no entry says: as of which entry, when, of whom; then other keys, as far as a place, and what else a row says.
-SAID_BESIDE = {
-    table: (names, f"SELECT {columns} FROM {table} WHERE seq < ? AND {which}")  # noqa: S608 - ours
-    for table, names, columns, which in (
-        ("looser_name", 4, "seq, 0, canonical, alias", "true ORDER BY seq, canonical"),
-        ("name", 4, "seq, at, canonical, alias", "true ORDER BY turn"),
-        ("mailbox_name", 4, "seq, at, spelling, mailbox", "true ORDER BY turn"),
-        ("link_event", 3, "seq, start, identifier", "at IS NULL"),  # from before links were entries
-        ("act_used", 3, "seq, at, key, recipient", "true ORDER BY turn"),
-        ("kept_deny", 5, "seq, at, key, origin, via, purpose", "true ORDER BY seq"),
-        ("kept_end", 3, "seq, at, key, purpose, what, ui", "true ORDER BY seq"),
-        ("kept_revoked", 3, "seq, at, key, recipient, purpose, data_class, kind", "true ORDER BY seq"),
-        ("kept_told", 3, "seq, at, key, notice, day", "true ORDER BY seq"),
-        ("kept_age", 3, "seq, at, key, band, youngest, fixed", "true ORDER BY seq"),
-    )
-}
-AS_OF = itemgetter(0, 1, 2)
-# Whoever said more than one thing, or something that was voided.
-SEVERAL = """
-SELECT key FROM detail GROUP BY key HAVING count(*) > 1
-UNION SELECT d.key FROM voided_choice v JOIN detail d ON d.seq = v.seq
-"""
-NOES = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})
 URL = bytes.maketrans(b"+/", b"-_")
 
 
-class OwnBits(dict[tuple[str, ...], int]):
-    """What one no denies for whoever said it, by what its entry says, as the fold has it; 0: it is no such no."""
-
-    def __missing__(self, word: tuple[str, ...]) -> int:
-        kind, source, *purposes = word
-        self[word] = 0
-        if kind in NOES and source != Source.READING:
-            said = SaidOut(tuple(Purpose(each) for each in purposes), source)
-            state = fold(Record(0, 0, NOBODY, said), dict[Place, Any]().get)
-            self[word] = standing_of(NOBODY, state.get, 0).own
-        return self[word]
-
-
 class LedgerReading:
-    """One pass over the log, or over what lies `below` an entry. `groups`: who hangs together with somebody, or said
-    anything but one no, with all of it. `alone`: everybody else, as `rows_check` reads their rows.
-    """
+    """One pass over the log. `found`: entries that cannot be read, or whose side rows are not theirs; and voids."""
 
-    def __init__(self, db: sqlite3.Connection, below: int = EVERY) -> None:
-        self.groups: dict[bytes, PeopleGroup] = {}
-        for keys in chain(reach.connected_groups(db), db.execute(SEVERAL)):
-            if keys[0] not in self.groups:
-                self.groups.update(dict.fromkeys(keys, PeopleGroup(keys)))
-        self.alone = list[Row]()
+    def __init__(self, db: sqlite3.Connection) -> None:
         self.found: list[str] = []
-        self.unread: set[bytes] = set()  # of whom an entry cannot be read
-        self._own, self._words = OwnBits(), dict[Hashable, EntryWord]()
-        self._voided = {row[0] for row in db.execute("SELECT seq FROM voided_choice")}
-        self._screens = {row[0] for row in db.execute("SELECT ui FROM voided_ui")}
         self._unlinked = {row[0] for row in db.execute("SELECT seq FROM unlinked_event")}
         self._voids: set[tuple[int, int]] = set()
         self._uis: set[tuple[str, int]] = set()
         self._db = db
         [self._pruned] = db.execute("SELECT pruned FROM head").fetchone()
-        for table, (names, sql) in SAID_BESIDE.items():
-            for (number, at, key), rows in groupby(db.execute(sql, (below,)), AS_OF):
-                group, columns = self._group(key), [*zip(*rows, strict=True)]
-                group.named.append(key)
-                group.numbers.append(number)
-                group.moments.append(at)
-                for column in columns[3:names]:
-                    group.named += column
-                group.words.append((table, len(columns[0]), *columns[names:]))
-                if table == "link_event" or (table == "kept_end" and not self._screens.isdisjoint(columns[-1])):
-                    group.dated = True
 
-    def _group(self, key: bytes) -> PeopleGroup:
-        return self.groups.get(key) or self.groups.setdefault(key, PeopleGroup([key]))
-
-    def add(self, rows: Sequence[Entry]) -> None:
-        """The next entries, all of them pruned ones or none."""
-        seqs, bodies, keys, ats, events, *_, kinds = zip(*rows, strict=True)
+    def add(self, rows: Sequence[Entry]) -> Sequence[Leaf]:
+        """The next entries, all of them pruned ones or none. Returns what each says."""
+        seqs, bodies, keys, ats, events, *_ = zip(*rows, strict=True)
         leaves = self._leaves(seqs, bodies)
         about = [key is not None for key in keys]
         if not _belong(*([*compress(column, about)] for column in (leaves, events, ats))):
@@ -142,54 +65,11 @@ class LedgerReading:
                 for seq, key, leaf, event, at in zip(seqs, keys, leaves, events, ats, strict=True)
                 if key is not None and not _belong([leaf], [event], [at])
             ]
-        beside = log_records.beside_entries(self._db, seqs[0], seqs[-1])
-        groups, alone, own_bits = self.groups, self.alone, self._own
-        for seq, at, key, kind, leaf in zip(seqs, ats, keys, kinds, leaves, strict=True):
-            try:
-                if key is None:
+        for seq, key, leaf in zip(seqs, keys, leaves, strict=True):
+            if key is None:
+                with contextlib.suppress(KeyError, TypeError, ValueError):
                     self._about_nobody(seq, leaf)
-                elif key not in groups and (own := own_bits[leaf["e"], leaf.get("src", ""), *leaf.get("p", ())]):
-                    alone.append((key, own, seq, at))
-                else:
-                    self._hear(Entered(seq, at, key, kind, leaf, *beside.get(seq, NOTHING_BESIDE)))
-            except (KeyError, TypeError, ValueError):
-                self.unread.add(key)
-
-    def _hear(self, entered: Entered) -> None:
-        """Tells it of whoever it is about."""
-        group, (_, dated, source) = self._group(entered.key), (word := self._word(entered))
-        group.named.append(entered.key)
-        group.numbers.append(entered.seq)
-        group.moments.append(entered.at)
-        group.words.append(word)
-        group.dated = group.dated or dated
-        if entered.account is not None:
-            group.named.append(entered.account)
-            group.moments.append(entered.start)
-        if entered.mark and entered.mark not in UNNAMED:
-            group.marks += [entered.mark, f"{source}@{entered.mark}"]
-
-    def _word(self, entered: Entered) -> EntryWord:
-        """What it says but for keys, numbers, moments and marks: which that is, whether it names a date, its source."""
-        leaf = entered.leaf
-        for name in VARYING:
-            leaf.pop(name, None)
-        what = (
-            *(entered.kind == ACCOUNT, orjson.dumps(leaf), entered.seq in self._voided, entered.day, entered.outcome),
-            *(entered.account is None, entered.until is None, entered.claimed, entered.informed, entered.parental),
-            *(entered.band, entered.may_rise, entered.mark if entered.mark in UNNAMED else MARKED),
-        )
-        if what not in self._words:
-            each = log_records.entry_record(entered)
-            said = each.record.said if each else None
-            dated = isinstance(said, told.Released) or getattr(said, "until", None) is not None
-            dated = dated or getattr(said, "screen", None) in self._screens
-            self._words[what] = len(self._words), dated, leaf.get("src")
-        return self._words[what]
-
-    def people(self) -> list[PeopleGroup]:
-        """Each group once."""
-        return [group for key, group in self.groups.items() if key == group.keys[0]]
+        return leaves
 
     def _about_nobody(self, seq: int, leaf: Leaf) -> None:
         if "s" in leaf and seq not in self._unlinked:

@@ -7,7 +7,7 @@ anybody does, and none of those who are left out came later. Nothing here says w
 the cover that lies on it; where a void uncovers some, all are read again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -65,6 +65,19 @@ class CrowdedAccount:
         """Whether it can only be made again from all."""
         lists = ((len(self.last[each]), count) for each, count in self.counts.items())
         return self._lost or any(listed < min(count, SPEAKERS) for listed, count in lists)
+
+    def speaks_as(self, other: "CrowdedAccount", members: Container[bytes]) -> bool:
+        """Whether it is as good as one that was made from all members now."""
+        counts = [{each: count for each, count in crowd.counts.items() if count} for crowd in (self, other)]
+        return (
+            counts[0] == counts[1]
+            and not self.is_short()
+            and all(listed == other.last.get(each, [])[: len(listed)] for each, listed in self.last.items())
+            and (self.known is None) == (other.known is None)
+            and (self.known is None or self.known in members)
+            and self.plain <= other.plain
+            and not other.screens & ~self.screens
+        )
 
     def speakers(self) -> dict[bytes, int]:
         """In place of all members."""

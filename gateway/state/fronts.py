@@ -81,6 +81,10 @@ class Fronts:
     def _made(self, key: bytes, own: int) -> bytes:
         if not self._is_kept(key):
             return no_front(own, crowded=has_many(self._row(key)))
+        return self.read_front(key, own)
+
+    def read_front(self, key: bytes, own: int = 0) -> bytes:
+        """What it is where one is kept, whatever there is to read for it."""
         return pack_front(own, *self._read(key))
 
     def _read(self, key: bytes) -> tuple[int, Standing, int, int]:

@@ -140,6 +140,11 @@ def tail_of(packed: bytes) -> bytes:
     return packed[FRONT_SIZE + packed[FRONT_SIZE - 1] :]
 
 
+def pack_number(number: int) -> bytes:
+    """As it stands in a row."""
+    return _pack(number)
+
+
 def pack_edge(edge: LinkEdge, changed: int) -> bytes:
     *rest, up, down = edge
     return CHANGED.pack(changed) + _pack([*rest, _joined(up), _joined(down)])

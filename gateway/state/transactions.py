@@ -2,8 +2,8 @@
 outlives its `with`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Self, cast
 
 import lmdb
 
@@ -243,6 +243,11 @@ class StateMoment(_Places):
         """As it lies there, for a copy; None: nothing does."""
         found: bytes | None = self._txn.get(place)
         return found
+
+    def places(self) -> Iterator[bytes]:
+        """Under what anything lies."""
+        with self._txn.cursor() as cursor:
+            yield from cast("Iterator[bytes]", cursor.iternext(keys=True, values=False))
 
     def crowd(self, account: bytes) -> tuple[bytes, bytes | None]:
         """What lies beside the row of an account of many, as `packed`, and where."""

@@ -111,8 +111,8 @@ def main(folder, entries):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # Linux counts in KiB
         print(
             f"verify{' --vault' if boxes else ''}: {report.entries} entries in {took:.1f} s of processor time"
-            f" ({wall:.1f} s by the clock), {report.entries / took:,.0f}/s, {peak} MiB, {report.looked_at} keys,"
-            f" {report.replayed} replayed, boxes {report.opened}, {report.different[:3] or 'passed'}",
+            f" ({wall:.1f} s by the clock), {report.entries / took:,.0f}/s, {peak} MiB,"
+            f" {report.compared or report.uncompared} rows and edges, boxes {report.opened}, {report.different[:3] or 'passed'}",
             flush=True,
         )
 

@@ -22,6 +22,7 @@ TAMPERED = {
     "test_schema",
     "test_ledger_log",
     "test_verify",
+    "test_a_no_that_is_gone_from_the_state_is_found_and_passes_where_that_look_is_blind",
     "test_finds_a_void_that_no_entry_says",
     "test_a_ledger_that_does_not_verify_is_not_pruned",
     "test_an_entry_whose_body_is_no_longer_kept_is_told_and_a_link_is_still_not",

@@ -6,13 +6,17 @@ import sqlite3
 
 import pytest
 from support import inside
-from support.everybody import fill
-from support.tampering import tamper
+from support.everybody import fill, story
+from support.tampering import tamper, tamper_state
 
 from gateway.app import composition
+from gateway.choice.standing import Standing
+from gateway.fold.state import KeyRow
 from gateway.keys import seals, secret_files
 from gateway.keys.person_keys import Vault
 from gateway.ledger import boxes_check, checkpoint_store, openings, reading, schema
+from gateway.state.comparison import StateComparison
+from gateway.state.packed_rows import pack_front, pack_tail
 
 MANY, ONE = 1300, 1150  # more than are read at once; one among the last
 MINUTE = 60_000  # milliseconds
@@ -59,6 +63,24 @@ FAULTS = {
     ),
     (boxes_check, "_same"): lambda folder: sealed_anew(folder, "sealed", lambda was: b"r" * 32 + was.details),
 }
+
+
+@pytest.mark.parametrize("seq", [2, 14])
+def test_a_no_that_is_gone_from_the_state_is_found_and_passes_where_that_look_is_blind(monkeypatch, folder, seq):
+    """Of a browser that said one thing, which is looked at as it goes by, and of the phone of an account."""
+    with composition.open_house(folder, inside.settings(), dev=True) as house:
+        story(house)
+    with contextlib.closing(sqlite3.connect(folder / schema.FILE)) as db:
+        [key] = db.execute("SELECT key FROM detail WHERE seq = ?", (seq,)).fetchone()
+    tamper_state(folder, {key: pack_front(1, 1, Standing(), 0, 0) + pack_tail(KeyRow())})
+    [said] = found(folder)
+    assert said.startswith(f"the state of this host has not of key {key.hex()[:8]}…")
+    if seq == 2:
+        monkeypatch.setattr(StateComparison, "is_lone", lambda *_: True)
+    else:
+        monkeypatch.setattr(StateComparison, "differing", lambda *_: ())
+    monkeypatch.setattr(StateComparison, "is_full", lambda _: True)
+    assert found(folder) == []
 
 
 @pytest.mark.parametrize("look", FAULTS, ids=lambda look: look[1])

@@ -1,4 +1,6 @@
-"""One fault at a time, in every row and column of people whose rows `gateway verify` looks at all at once."""
+"""One fault at a time, in every place of the state of a host and in each word that stands beside the entries, of somebody
+of every sort: `gateway verify` finds it without the vault.
+"""
 
 import contextlib
 
@@ -8,8 +10,22 @@ from support.everybody import story
 from support.tampering import laid_open
 
 from gateway.app import composition
+from gateway.app.state_check import FollowingState, following
+from gateway.fold.record import GrantName, KeyAge
+from gateway.fold.state import Allowed, Bit, GrantGiven, KeyRow, LinkEdge
 from gateway.ledger import verify
-from gateway.ledger.standing_rows import ROW_TABLES
+from gateway.state.packed_rows import (
+    HEAD_KEY,
+    pack_edge,
+    pack_tail,
+    tail_of,
+    unpack_edge,
+    unpack_head,
+    unpack_row,
+)
+from gateway.state.transactions import StateMoment
+from gateway.state.upkeep import HostState
+from gateway.terms import DataClass, GrantKind, Purpose
 
 # Somebody of every sort: by an entry that is about them, or by a way to one who said nothing.
 WHO = {
@@ -19,128 +35,178 @@ WHO = {
     "a phone of an account, that spoke": "SELECT key FROM detail WHERE seq = 14",
     "a digest of that phone": "SELECT min(alias) FROM name WHERE canonical = (SELECT key FROM detail WHERE seq = 14)",
     "a device of the account": "SELECT key FROM detail WHERE seq = 13",
-    "the account": "SELECT min(account) FROM link",
+    "the account": "SELECT min(account) FROM link_event",
 }
-OTHER = {"state": 2, "purpose": "profiling", "age_band": "adult", "held": "device"}
-A_ROW = {
-    "own_choice": ("profiling", 1, 3, 5, None, "", 0, 0),
-    "travelled_choice": ("profiling", b"o" * 16, b"v" * 16, 3),
-    "device_state": ("device", "sale", 3),
-    "grant_choice": ("teemo", "sale", "ad_id", "opted_in", 3, None, ""),
-    "told": ("privacy", 20_000, 3),
-    "age": ("adult", "adult", 3, 0),
-    "link": (b"i" * 16, 5, None, 3, None, 0),
-    "release": (3,),
-}
+X = b"x" * 16
+NO, YES = Bit(X, 3, 3, "form", "", 3), Allowed(3, "", informed=False, parental=False)
+OTHERWISE = {
+    "own": {Purpose.MARKETING_MAIL: NO}, "ins": {Purpose.MARKETING_MAIL: YES}, "kept": {(Purpose.SALE, X, X): NO},
+    "states": {("device", "", Purpose.SALE): ()}, "told": {"privacy": 20_000}, "age": KeyAge("adult", "adult"),
+    "grants": {GrantName("acme", Purpose.SALE, DataClass.AD_ID, GrantKind.OPTED_IN): GrantGiven(3, "", None)},
+    "words": {"a": "adult"}, "since": 7, "targets": {X: 1}, "names": {X: 1}, "owners": {X: 1}, "looser": {X: 1},
+    "box": X, "spellings": {X: 1}, "accounts": {X: 1}, "members": {X: 1}, "start": 7, "until": 7, "claimed": True,
+    "begun": 7, "ended": 7, "past": 7, "up": {Purpose.SALE: (NO,)}, "down": {Purpose.SALE: (NO,)},
+}  # fmt: skip
+LAST_CHANGES, EDGE_CHANGE, STANDS = 16, 8, 1  # bytes that a row, and an edge, begin with; a flag in the next one
+
+
+class Planted(StateMoment):
+    """A state in which something else lies in some places; None: nothing."""
+
+    def __init__(self, state, places):
+        super().__init__(state._current(), state.epoch)
+        self._planted = places
+
+    def packed(self, place):
+        return self._planted[place] if place in self._planted else super().packed(place)
+
+    def places(self):
+        there = {*super().places()} - {place for place, packed in self._planted.items() if packed is None}
+        return iter(there | {place for place, packed in self._planted.items() if packed is not None})
 
 
 @pytest.fixture(scope="module")
-def ledger(tmp_path_factory):
-    """A ledger whose changes are taken back one after the other."""
+def made(tmp_path_factory):
+    """A ledger whose changes are taken back one after the other, and the state that follows it."""
     folder = tmp_path_factory.mktemp("planted")
     composition.migrate(folder)
     with composition.open_house(folder, inside.settings(), dev=True) as house:
         story(house)
-    with laid_open(folder) as db:
-        yield db
+        epoch = house.keeper.state.epoch
+    with laid_open(folder) as db, contextlib.closing(HostState(folder, epoch)) as state:
+        yield db, state
 
 
-@contextlib.contextmanager
-def planted(db, sql, values=()):
-    """What is found after one statement; it is taken back."""
-    db.execute("BEGIN")
-    try:
-        assert db.execute(sql, values).rowcount, sql
-        yield verify.examine(db, lambda _: None, None).different
-    finally:
-        db.execute("ROLLBACK")
+@pytest.fixture
+def key(made, who):
+    return made[0].execute(WHO[who]).fetchone()[0]
 
 
-def other(column, value):
-    if column in OTHER and value != OTHER[column]:
-        return OTHER[column]
-    if isinstance(value, bytes):
-        return b"x" * 16
-    if column == "changed":
-        return 0
-    return 7 if value is None else "other" if isinstance(value, str) else value + 1
+def found_with(made, places):
+    db, state = made
+    with Planted(state, places) as moment:
+        return verify.examine(db, lambda _: None, None, FollowingState(moment).look(db)).different
 
 
-def rows_of(db, who):
-    """(table, where, values, columns, row) of everything of somebody."""
-    key = db.execute(WHO[who]).fetchone()[0]
-    for table, columns in ROW_TABLES.items():
-        where = " AND ".join(f"{column} IS ?" for column in columns)
-        for row in db.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE {columns[0]} = ?", (key,)).fetchall():
-            yield table, where, columns, row
+def lying(made, place):
+    with made[1].moment() as moment:
+        return moment.packed(place)
 
 
-def test_without_a_fault_nothing_is_found(ledger):
+def told_of(place):
+    keys = " and key ".join(f"{each.hex()[:8]}…" for each in (place[:16], place[16:]) if each)
+    return f"the state of this host has not of key {keys} what the log folds to"
+
+
+def test_without_a_fault_nothing_is_found(made):
     """Control."""
-    with planted(ledger, "UPDATE head SET one = 1") as found:
-        assert found == []
+    assert found_with(made, {}) == []
+    assert found_with(made, {place: lying(made, place) for place in (HEAD_KEY, X) if lying(made, place)}) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("who", WHO)
-def test_a_row_with_another_value_in_any_column_is_found(ledger, who):
-    tried = 0
-    for table, where, columns, row in list(rows_of(ledger, who)):
-        for column, value in zip(columns, row, strict=True):
-            changed = (other(column, value), *row)
-            with planted(ledger, f"UPDATE {table} SET {column} = ? WHERE {where}", changed) as found:
-                assert found, (table, column, value)
-            tried += 1
-    assert tried >= 20
+def test_a_row_that_says_anything_else_in_any_of_its_words_is_found(made, key, who):
+    packed = lying(made, key)
+    row, front = unpack_row(packed)[0], packed[: len(packed) - len(tail_of(packed))]
+    for name in KeyRow._fields:
+        planted = front + pack_tail(row._replace(**{name: OTHERWISE[name]}))
+        assert told_of(key) in found_with(made, {key: planted}), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", WHO)
+def test_a_front_that_says_anything_else_in_any_byte_is_found_and_one_may_be_missing(made, key, who):
+    packed = lying(made, key)
+    for at in range(LAST_CHANGES, len(packed) - len(tail_of(packed))):
+        flipped = packed[at] ^ (2 if at == LAST_CHANGES else 1)
+        assert found_with(made, {key: packed[:at] + bytes([flipped]) + packed[at + 1 :]}) == [told_of(key)], at
+    flags = packed[LAST_CHANGES] & ~STANDS
+    missing = packed[:LAST_CHANGES] + bytes([flags]) + packed[LAST_CHANGES + 1 :]
+    assert found_with(made, {key: missing}) == [], "each check reads for itself"
 
 
 @pytest.mark.parametrize("who", WHO)
-def test_a_row_that_is_missing_is_found(ledger, who):
-    for table, where, _, row in list(rows_of(ledger, who)):
-        with planted(ledger, f"DELETE FROM {table} WHERE {where}", row) as found:
-            assert found, (table, row)
+def test_a_row_that_is_missing_is_found(made, key, who):
+    assert found_with(made, {key: None}) == [told_of(key)]
 
 
+def test_a_row_or_an_edge_too_many_is_found(made):
+    for place in (X, made[0].execute(WHO["the account"]).fetchone()[0] + X):
+        keys = " and key ".join(f"{each.hex()[:8]}…" for each in (place[:16], place[16:]) if each)
+        planted = pack_edge(LinkEdge(), 0) if len(place) > len(X) else lying(made, place) or b"row"
+        assert found_with(made, {place: planted}) == [
+            f"the state of this host has something of {'key ' + keys}, and the log nothing"
+        ]
+
+
+def test_an_edge_that_says_anything_else_in_any_of_its_words_or_is_missing_is_found(made):
+    account, device = (made[0].execute(WHO[who]).fetchone()[0] for who in ("the account", "a device of the account"))
+    place = account + device
+    edge = unpack_edge(lying(made, place))[0]
+    assert found_with(made, {place: None}) == [told_of(place)]
+    for name in LinkEdge._fields:
+        planted = pack_edge(edge._replace(**{name: OTHERWISE[name]}), 0)
+        assert found_with(made, {place: planted}) == [told_of(place)], name
+    later = pack_edge(edge, 99)
+    assert later[:EDGE_CHANGE] != lying(made, place)[:EDGE_CHANGE]
+    assert found_with(made, {place: later}) == [], "when this host folded it is nothing that the log says"
+
+
+@pytest.mark.parametrize("what", [{"voids": {"dark": 3}}, {"entries": 7}])
+def test_a_head_that_says_anything_else_is_found(made, what):
+    head = unpack_head(lying(made, HEAD_KEY))
+    said = ["the head of this host's state is not what the log folds to"]
+    with Planted(made[1], {}) as moment:
+        moment.head = head._replace(**what)
+        assert verify.examine(made[0], lambda _: None, None, FollowingState(moment).look(made[0])).different == said
+    assert found_with(made, {HEAD_KEY: head.pack()[:-1] + b"x"}) == said
+
+
+@pytest.mark.parametrize("garbled", [b"", b"row", b"\xc1" * 90])
 @pytest.mark.parametrize("who", WHO)
-@pytest.mark.parametrize("table", A_ROW)
-def test_a_row_too_many_is_found(ledger, who, table):
-    key = ledger.execute(WHO[who]).fetchone()[0]
-    columns = ROW_TABLES[table]
-    into = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-    with planted(ledger, into, (key, *A_ROW[table])) as found:
-        assert any(text.startswith(table) for text in found), found
+def test_what_cannot_be_read_is_found(made, key, who, garbled):
+    assert found_with(made, {key: garbled}) == [told_of(key)]
 
 
-MOVED = {
-    "an own choice to a stranger": "UPDATE own_choice SET key = randomblob(16) WHERE seq = 2 AND purpose = 'sale'",
-    "an own choice to somebody known": "UPDATE own_choice SET key = (SELECT min(account) FROM link) WHERE seq = 2"
-    " AND purpose = 'sharing'",
-    "a travelled row to a browser": "UPDATE travelled_choice SET key = (SELECT key FROM detail WHERE seq = 2)"
-    " WHERE purpose = 'sale' AND key = (SELECT key FROM detail WHERE seq = 13)",
-    "a standing to a stranger": "UPDATE standing SET key = randomblob(16) WHERE seq = 4",
-    "a link to another account": "UPDATE link SET account = randomblob(16) WHERE identifier = (SELECT key FROM detail"
-    " WHERE seq = 13)",
+# What stands beside entries, and rests on no hash: whoever changes it there has not changed what was folded from it.
+BESIDE = {
+    "a name that nobody learnt": "INSERT INTO name (alias, canonical, seq, at) SELECT randomblob(16), key, 2, at FROM"
+    " detail WHERE seq = 2",
+    "a name of somebody else": "UPDATE name SET canonical = randomblob(16) WHERE turn = 1",
+    "a name that is forgotten": "DELETE FROM name WHERE turn = 1",
+    "a looser form": "INSERT INTO looser_name SELECT randomblob(16), key, 2 FROM detail WHERE seq = 2",
+    "a mailbox": "INSERT INTO mailbox_name (spelling, mailbox, seq, at) SELECT key, randomblob(16), 2, at FROM detail"
+    " WHERE seq = 10",
+    "a link to another account": "UPDATE link_event SET account = randomblob(16) WHERE seq = 13",
+    "a link of another time": "UPDATE link_event SET start = start - 60000 WHERE seq = 13",
+    "a link that is over": "UPDATE link_event SET until = start WHERE seq = 13",
+    "a link by an app's word": "UPDATE link_event SET claimed = 1 WHERE seq = 13",
+    "a link that is forgotten": "DELETE FROM link_event WHERE seq = 13",
+    "a yes in sight of the signal": "INSERT INTO given VALUES (11, 0, 1)",
+    "an installation": "INSERT INTO acted (seq, mark, state) VALUES (14, 'a', 0)",
+    "an installation of somebody who said one thing": "INSERT INTO acted (seq, mark, state) VALUES (2, 'a', 0)",
+    "a no that stayed": "INSERT INTO kept_deny SELECT 2, at, randomblob(16), 'sale', key, key FROM detail WHERE seq = 2",
+    "an end that stayed": "INSERT INTO kept_end SELECT 9, at, key, 'sale', 'both', '' FROM detail WHERE seq = 2",
+    "an age that stayed": "INSERT INTO kept_age SELECT 9, at, key, 'adult', 'adult', 0 FROM detail WHERE seq = 2",
+    "a day that stayed": "INSERT INTO kept_told SELECT 9, at, key, 'privacy', 20000 FROM detail WHERE seq = 2",
     "what two browsers said to each other": "UPDATE detail SET key = (SELECT key FROM detail d WHERE d.seq ="
     " 5 - detail.seq) WHERE seq IN (2, 3)",
-    "the events of two entries": "UPDATE detail SET event = randomblob(16) WHERE seq IN (2, 3)",
-    "an entry's time within its minute": "UPDATE detail SET at = at + 1 WHERE seq = 2",
+    "an entry about somebody else": "UPDATE detail SET key = randomblob(16) WHERE seq = 2",
+    "an entry that is no account's": "UPDATE detail SET event = randomblob(16) WHERE seq = 2",
     "an entry's time to another minute": "UPDATE detail SET at = at + 60000 WHERE seq = 2",
-    # Rows that look like those of a simple person once their columns are written one after the other.
-    "a purpose that holds an entry": "UPDATE travelled_choice SET purpose = 'sale:1', seq = 4 WHERE purpose = 'sale'"
-    " AND key = (SELECT key FROM detail WHERE seq = 13)",
-    "an origin that holds a part of the via": "UPDATE travelled_choice SET origin = substr(origin, 1, 15), via ="
-    " CAST(substr(origin, 16, 1) || via AS BLOB) WHERE purpose = 'sale' AND key = (SELECT key FROM detail WHERE seq = 13)",
-    "an own choice of no known purpose": "UPDATE own_choice SET purpose = 'other' WHERE seq = 2 AND purpose = 'sale'",
-    "two rows in the words of one": "UPDATE travelled_choice SET purpose = (SELECT 'sale:' || seq || ',' || CAST(origin"
-    " || via AS TEXT) || 'sharing' FROM travelled_choice t WHERE t.key = travelled_choice.key AND purpose = 'sale')"
-    " WHERE purpose = 'sharing' AND key = (SELECT key FROM detail WHERE seq = 13)",
+    "a screen that nobody voided": "INSERT INTO voided_ui VALUES ('dark', 14, 1795521600000)",
 }
 
 
-@pytest.mark.parametrize("what", MOVED)
-def test_what_was_moved_to_somebody_else_or_written_otherwise_is_found(ledger, what):
-    with planted(ledger, MOVED[what]) as found:
-        assert found
-    if what == "two rows in the words of one":
-        with planted(ledger, "DELETE FROM travelled_choice WHERE purpose = 'sale'") as found:
-            assert found
+@pytest.mark.parametrize("what", BESIDE)
+def test_what_stands_beside_the_entries_and_was_changed_is_found(made, what):
+    db, state = made
+    db.execute("BEGIN")
+    try:
+        assert db.execute(BESIDE[what]).rowcount, what
+        with following(db, state) as now:
+            assert now.moment, "the log tells of no change"
+            assert verify.examine(db, lambda _: None, None, now.look(db)).different
+    finally:
+        db.execute("ROLLBACK")

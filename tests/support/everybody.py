@@ -35,12 +35,12 @@ def story(house):
     says(things[0])
 
 
-def fill(house, entries):
+def fill(house, entries, first=0):
     """That many browsers with GPC."""
     choice = Choice(ChoiceKind.OPT_OUT, SIGNAL_PURPOSES, Source.GPC, AT)
 
     def job(tx):
-        for number in range(entries):
+        for number in range(first, first + entries):
             records.hear(tx, house.consent.people.browser(f"{number:032x}"), choice, os.urandom(16))
 
     house.writer.submit(job).result(30)

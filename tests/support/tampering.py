@@ -3,7 +3,10 @@
 import contextlib
 import sqlite3
 
+import lmdb
+
 from gateway.ledger import schema
+from gateway.state import environment
 
 
 def tamper(folder, *statements):
@@ -28,3 +31,11 @@ def laid_open(folder):
             db.execute(f"DROP TRIGGER {name}")
         db.execute("UPDATE head SET signed = 0")
         yield db
+
+
+def tamper_state(folder, places):
+    """What lies in the state of a host is changed, by where it lies; None: it goes."""
+    made = environment.folder_in_force(folder)
+    with lmdb.open(str(made), map_size=2**30, sync=False) as env, env.begin(write=True) as txn:
+        for place, packed in places.items():
+            assert txn.delete(place) if packed is None else txn.put(place, packed)

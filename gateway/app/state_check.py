@@ -1,0 +1,220 @@
+"""The state of this host, from which checks are answered, against the log that it follows (`gateway verify`): every
+row, every edge and the head are what the fold makes of the log today, with none missing and none too many.
+
+Whoever said exactly one no, and hangs together with nobody, is compared as the entries go by, with a row that is made
+once for each form of such an entry. Everybody else is folded again, group by group, and nothing of them is kept. Reads
+only, a moment of the state that is at the very position of the log that is read.
+"""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from gateway.fold import fold
+from gateway.fold.record import SaidOut
+from gateway.fold.state import HEAD, NOTHING, Place
+from gateway.ledger import reach
+from gateway.ledger.ledger_log import LedgerLog
+from gateway.ledger.log_records import beside_entries, records_of
+from gateway.ledger.reading import Entry, Leaf
+from gateway.ledger.verify import Look
+from gateway.state.comparison import LoneNo, StateComparison
+from gateway.state.environment import StateRefused
+from gateway.state.transactions import StateMoment
+from gateway.state.upkeep import HostState, prove_follows
+from gateway.terms import ChoiceKind, Purpose, Source
+
+BATCH = 5_000  # keys that are folded at once
+CATCHES_UP, PAUSE = 1.0, 0.005  # seconds in which a writer folds what it has committed; between two looks
+NOES = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})
+NONE = "there is none to be compared"
+# Whoever said more than one thing, or something that was voided or pruned, or of whom something stands beside entries.
+SEVERAL = """
+SELECT key FROM detail GROUP BY key HAVING count(*) > 1
+UNION SELECT d.key FROM voided_choice v JOIN detail d ON d.seq = v.seq
+UNION SELECT key FROM detail WHERE seq < (SELECT pruned FROM head) AND seq NOT IN (SELECT of FROM restated)
+UNION SELECT key FROM act_used UNION SELECT key FROM kept_deny UNION SELECT key FROM kept_end
+UNION SELECT key FROM kept_revoked UNION SELECT key FROM kept_told UNION SELECT key FROM kept_age
+"""
+# Whom what stands beside entries is told of. Most who hang together with somebody are digests, of which nothing is.
+TOLD_BESIDE = (
+    "SELECT canonical FROM name UNION SELECT canonical FROM looser_name UNION SELECT spelling FROM mailbox_name"
+    " UNION SELECT identifier FROM link_event"
+)
+Group = Sequence[bytes]  # keys that hang together
+
+
+@dataclass(frozen=True, slots=True)
+class FollowingState:
+    """What there is to compare with the log that is read. `why`: there is nothing, or not at its position."""
+
+    moment: StateMoment | None
+    why: str = ""
+
+    def look(self, db: sqlite3.Connection) -> Look | None:
+        """For `examine`, in the transaction that it follows."""
+        return partial(StateCheck, db, self.moment) if self.moment else None
+
+
+@contextlib.contextmanager
+def following(db: sqlite3.Connection, state: HostState) -> Iterator[FollowingState]:
+    """The state as it follows the log of a transaction that is open."""
+    with contextlib.ExitStack() as stack:
+        yield _following(stack, LedgerLog(db), state)
+
+
+def _following(stack: contextlib.ExitStack, log: LedgerLog, state: HostState) -> FollowingState:
+    try:
+        moment = stack.enter_context(state.moment())
+        prove_follows(moment.head, log, state.epoch)
+    except StateRefused as refused:
+        return FollowingState(None, f"{NONE}: {refused}")
+    if moment.head.position != log.head:
+        return FollowingState(None, "it has not folded all of the log yet, so it was not compared")
+    return FollowingState(moment)
+
+
+@contextlib.contextmanager
+def snapshot(db: sqlite3.Connection, state: HostState) -> Iterator[FollowingState]:
+    """A transaction of the log, and the state at the same moment, as soon as a writer that is at work leaves one."""
+    until = time.monotonic() + CATCHES_UP
+    while True:
+        db.execute("BEGIN")
+        try:
+            with following(db, state) as found:
+                if found.moment or time.monotonic() > until:
+                    yield found
+                    return
+        finally:
+            db.execute("ROLLBACK")
+        time.sleep(PAUSE)
+
+
+class StateCheck:
+    """Takes the entries as they go by. `found`: places that are not what the log folds to, in words."""
+
+    def __init__(self, db: sqlite3.Connection, moment: StateMoment) -> None:
+        self.found = list[str]()
+        self._db, self._head, self._kept = db, moment.head, StateComparison(moment)
+        self._groups = [*reach.connected_groups(db)]
+        self._together = set(chain.from_iterable(self._groups))
+        several = {key for (key,) in db.execute(SEVERAL)}
+        self._groups += [[key] for key in several - self._together]
+        self._together |= several
+        self._told = several.union(key for (key,) in db.execute(TOLD_BESIDE))
+        self._lone = _LoneNoes()
+        self._unread = False
+
+    @property
+    def compared(self) -> int:
+        """Rows and edges."""
+        return self._kept.rows + self._kept.edges
+
+    def add(self, rows: Sequence[Entry], leaves: Sequence[Leaf]) -> None:
+        """The next entries, with what they say."""
+        beside = beside_entries(self._db, rows[0][0], rows[-1][0])
+        for (seq, _, key, *_), leaf in zip(rows, leaves, strict=True):
+            if key is None:
+                continue
+            if key in self._together:
+                self._told.add(key)
+                continue
+            no = None if seq in beside else self._lone.of(leaf)
+            if no is None or not self._kept.is_lone(key, seq, no):
+                self._groups.append([key])
+                self._told.add(key)
+
+    def finish(self) -> None:
+        """Once all were added: everybody else, and that nothing is too many."""
+        for groups in _batches(self._groups):
+            self._compare(groups)
+        self._prove_head()
+        if not self._unread and not self._kept.is_full():
+            self._tell_too_many()
+
+    def _compare(self, groups: Sequence[Group]) -> None:
+        try:
+            state = self._folded(groups)
+        except (AttributeError, KeyError, TypeError, ValueError):  # whatever their bodies are instead
+            if len(groups) > 1:
+                for group in groups:
+                    self._compare([group])
+            else:
+                self._unread = True
+                self.found.append(f"what entries say of {_named(groups[0][0])} cannot be read")
+            return
+        for group in groups:
+            for place in {*self._kept.differing(group, state.get)}:
+                self.found.append(f"the state of this host has not of {_named(place)} what the log folds to")
+
+    def _folded(self, groups: Iterable[Group]) -> dict[Place, Any]:
+        state = dict[Place, Any]()
+        for record in records_of(self._db, keys=self._told.intersection(chain.from_iterable(groups))):
+            state.update(fold(record, state.get))
+        return state
+
+    def _prove_head(self) -> None:
+        log, voids = LedgerLog(self._db), self._folded(()).get(HEAD, NOTHING)
+        ought = self._head._replace(voids=voids, entries=log.entries(self._head.position))
+        if ought != self._head or self._kept.head() != self._head.pack():
+            self.found.append("the head of this host's state is not what the log folds to")
+
+    def _tell_too_many(self) -> None:
+        """What lies there and is nothing that the log folds to: all is folded once more to know which that is."""
+        known = set[Place]()
+        for groups in _batches(self._groups):
+            known.update(self._folded(groups))
+        for place in self._kept.places():
+            if place not in known and (isinstance(place, tuple) or place in self._together or not self._spoke(place)):
+                self.found.append(f"the state of this host has something of {_named(place)}, and the log nothing")
+
+    def _spoke(self, key: bytes) -> bool:
+        return self._db.execute("SELECT 1 FROM detail WHERE key = ?", (key,)).fetchone() is not None
+
+
+class _LoneNoes:
+    """What a state has of one no, by what its entry says."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, ...], LoneNo] = {}
+
+    def of(self, leaf: Leaf) -> LoneNo | None:
+        """None: it is no such no."""
+        try:
+            word = (leaf["e"], leaf["src"], *leaf["p"])
+            if word not in self._made:
+                self._made[word] = _lone_no(*word)
+            return self._made[word]
+        except (KeyError, TypeError, ValueError):
+            return None
+
+
+def _lone_no(kind: str, source: str, *purposes: str) -> LoneNo:
+    """Raises ValueError for whatever is no such no."""
+    if kind not in NOES or source == Source.READING:
+        raise ValueError(kind)
+    said = {Purpose(each) for each in purposes}
+    return LoneNo(SaidOut(tuple(each for each in Purpose if each in said), source))
+
+
+def _named(place: Place) -> str:
+    keys = (place,) if isinstance(place, bytes) else place
+    return "key " + " and key ".join(f"{key.hex()[:8]}…" for key in keys)
+
+
+def _batches(groups: Iterable[Group]) -> Iterator[list[Group]]:
+    """Whole groups together."""
+    batch, keys = list[Group](), 0
+    for group in groups:
+        batch.append(group)
+        keys += len(group)
+        if keys >= BATCH:
+            yield batch
+            batch, keys = [], 0
+    if batch:
+        yield batch
