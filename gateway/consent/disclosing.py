@@ -43,6 +43,7 @@ from gateway.ledger.disclosures import DESPITE_NO, SENT, UNKNOWN, Counted, Inten
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.recipient_holdings import Left
 from gateway.ledger.replica_batches import Numbered
+from gateway.ledger.said_since import SaidSince
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import Purpose
@@ -315,9 +316,12 @@ class HandedOver:
             return self._count(tx, ones, (), gone, at)
         before, _ = tx.size, disclosures.count_disclosures(tx, ones, at)
         went = [row for row in rows if row.one.outcome in ARRIVED and row.position < before]
-        moved = [row.one for row in went if replica_batches.moved(tx, row.one.key, row.position)]
+        if not went:
+            return []
+        since = SaidSince(tx, min(row.position for row in went))
+        moved = [row.one for row in went if since.was_said(row.one.key, row.position)]
         late = {(each.key, each.recipient, each.classes): each for each in moved}
-        return [each for each in late.values() if replica_batches.tell(tx, each, at, gone=False)]
+        return replica_batches.tell(tx, [(each, False) for each in late.values()], at)
 
     def _count(
         self,
@@ -338,7 +342,7 @@ class HandedOver:
             for each in (*ones, *announced)
             if each.count > 0 and each.outcome in ARRIVED
         }
-        return [each for each in late.values() if replica_batches.tell(tx, each, at, gone=gone.is_gone(each))]
+        return replica_batches.tell(tx, [(each, gone.is_gone(each)) for each in late.values()], at)
 
 
 BATCH = 1_000  # rows of one entry

@@ -19,6 +19,7 @@ from gateway.keys.seals import OpeningFailed
 from gateway.keys.secret_files import Secrets
 from gateway.ledger import device_states, idempotency, links
 from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.phone_noes import PhoneFolded
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import ALL_PURPOSES, Purpose
@@ -88,7 +89,8 @@ class Installations:
         at = self._clock()
 
         def job(tx: Transaction) -> None:
-            due = {each.key: _owed(tx, token, phone, each, (of_phone, everybody, reading)) for each in of_phone}
+            folded, around = PhoneFolded(tx.db, everybody, token.mark), (phone, of_phone, everybody, reading)
+            due = {each.key: _owed(folded, each, around) for each in of_phone}
             device_states.follow_installation(tx, of_phone, due, token.mark, at)
 
         with contextlib.suppress(StoreUnavailable):
@@ -150,28 +152,22 @@ class Installations:
 
 
 def _owed(
-    tx: Transaction,
-    token: DeviceToken,
-    phone: Subject,
+    phone: PhoneFolded,
     subject: Subject,
-    around: tuple[Sequence[Subject], Sequence[bytes], InstallationReading],
+    around: tuple[Subject, Sequence[Subject], Sequence[bytes], InstallationReading],
 ) -> set[Purpose]:
     """What an id has from the others. Where the standing of one of these is not the caller's to know: everything, if
     the id is nobody's yet, so that it tells nothing; and nothing, if an account has it, which says no for it.
     """
-    of_phone, everybody, reading = around
+    itself, of_phone, everybody, reading = around
     others = [key for key in everybody if key not in subject.keys]
     strange = {key for each in of_phone if each.key in reading.unread for key in each.keys} | reading.unread
     if not strange.isdisjoint(others) and subject.key not in reading.linked:
         return set(ALL_PURPOSES)
     known = [key for key in others if key not in strange]
-
-    def read(sql: str, values: Sequence[object]) -> list[tuple[object, ...]]:
-        return tx.db.execute(sql, values).fetchall()
-
-    ids_of_phone = [key for key in everybody if key not in phone.keys]
-    lifted = frozenset[Purpose]() if strange else device_states.alone(read, token.mark, phone.key, ids_of_phone)
-    return device_states.owed_states(read, subject, known, lifted)
+    ids_of_phone = [key for key in everybody if key not in itself.keys]
+    lifted = frozenset[Purpose]() if strange else phone.came_back(itself.key, ids_of_phone)
+    return phone.owed(subject.key, known, lifted)
 
 
 def ids(subjects: Sequence[Subject]) -> list[Subject]:

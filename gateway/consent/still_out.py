@@ -5,27 +5,28 @@ Read inside the writer's transaction. Tells of what was proved alone: of whateve
 by which proof it ends, never whose, when or by which value (R6, R16).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from gateway.choice.standing import OUT
 from gateway.consent import tokens
 from gateway.consent.choice_result import may_ask_from
 from gateway.consent.people import OF_A_PHONE
-from gateway.ledger import device_states, reach, records, travel
+from gateway.fold.kin import roots, speakers
+from gateway.fold.reading import NoPlace, ReadNo, read_noes
+from gateway.fold.state import NO_RECORD, Slate
+from gateway.ledger import reach
+from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.last_outs import last_outs_at, last_said
+from gateway.ledger.phone_noes import last_said_no
 from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
 from gateway.terms import SIGNAL_PURPOSES, Purpose
 
 PROOFS = {"account": "account", "browser": "browser", "email": "code", "phone": "code", "device": "device"}
 UNDER_SALE = Purpose.THIRD_PARTY_MARKETING  # a no to a sale is one to this as well (R21)
-OWN = "SELECT purpose FROM own_choice WHERE key = ? AND state = ?"
-CAME = """
-SELECT DISTINCT t.purpose, t.origin, EXISTS (SELECT 1 FROM link WHERE account = t.via),
-coalesce((SELECT d.kind FROM detail d WHERE d.key = t.origin LIMIT 1), '') FROM travelled_choice t WHERE t.key = ?
-"""
-HELD = "SELECT DISTINCT purpose FROM device_state WHERE key = ?"
+KIND = "SELECT kind FROM detail WHERE key = ? LIMIT 1"
+AT = "SELECT at FROM detail WHERE seq = ?"
 
 
 class Where(StrEnum):
@@ -53,10 +54,15 @@ class Still:
 
 def still_out(tx: Transaction, subjects: Sequence[Subject], purposes: Iterable[Purpose]) -> list[Still]:
     """All of them, each once, in the order of `purposes`. `subjects` are proved."""
-    found = dict.fromkeys(still for subject in subjects for still in _of(tx, subject))
+    slate = _folded(tx, subjects).slate()
+    found = dict.fromkeys(still for subject in subjects for still in _of(tx, slate, subject))
     found |= dict.fromkeys(replace(still, purpose=UNDER_SALE) for still in found if still.purpose in SIGNAL_PURPOSES)
     order = {purpose: place for place, purpose in enumerate(purposes)}
     return sorted((still for still in found if still.purpose in order), key=lambda still: order[still.purpose])
+
+
+def _folded(tx: Transaction, subjects: Iterable[Subject]) -> FoldedPeople:
+    return FoldedPeople(tx.db, [subject.key for subject in subjects])
 
 
 def noes_that_hold(stills: Iterable[Still]) -> list[dict[str, str | None]]:
@@ -65,28 +71,38 @@ def noes_that_hold(stills: Iterable[Still]) -> list[dict[str, str | None]]:
     return [{"purpose": purpose, "where": where, "ends_by": ends_by} for purpose, where, ends_by in shown]
 
 
-def _of(tx: Transaction, subject: Subject) -> list[Still]:
-    proof, key = proof_of(subject.kind), subject.key
-    where = Where.ACCOUNT if subject.is_account else Where.THIS
-    stills = [Still(Purpose(purpose), where, proof) for (purpose,) in tx.db.execute(OWN, (key, OUT))]
-    box = subject.mailbox or key  # by which an address that nobody named yet is known
+def _of(tx: Transaction, slate: Slate, subject: Subject) -> Iterator[Still]:
+    box = subject.mailbox or subject.key  # by which an address that nobody named yet is known
     spellings = {box, *reach.spellings(tx, box)} if subject.kind == "email" else frozenset[bytes]()
-    for purpose, origin, through_account, kind in tx.db.execute(CAME, (key,)).fetchall():
-        if subject.is_account or through_account or origin not in spellings:
-            stills.append(_came(subject, Purpose(purpose), kind, through_account=bool(through_account)))
-        else:
-            stills.append(Still(Purpose(purpose), Where.MAILBOX, "code"))
-    held = tx.db.execute(HELD, (key,)).fetchall()
-    return [*stills, *(Still(Purpose(purpose), Where.DEVICE_STATE, None) for (purpose,) in held)]
+    for no in read_noes(slate, subject.key):
+        if no.holds(slate.voids):
+            yield _still(tx, subject, no, spellings)
+    for purpose in _states(slate, subject.key):
+        yield Still(purpose, Where.DEVICE_STATE, None)
 
 
-def _came(subject: Subject, purpose: Purpose, kind: str, *, through_account: bool) -> Still:
-    """A no from elsewhere. An account's own yes lifts what came through it, so its proof is enough there; what came to
-    a number, an address or a device over its account is lifted by that account.
+def _still(tx: Transaction, subject: Subject, no: ReadNo, spellings: Container[bytes]) -> Still:
+    """An account's own yes lifts what came through it, so its proof is enough there; what came to a number, an address
+    or a device over its account is lifted by that account.
     """
-    if subject.is_account or through_account:
-        return Still(purpose, Where.LINKED, "account", kind if subject.is_account else "")
-    return Still(purpose, Where.LINKED, "desk")  # said by another of its names, such as a digest that somebody sent
+    if no.place is NoPlace.OWN:
+        where = Where.ACCOUNT if subject.is_account else Where.THIS
+        return Still(no.purpose, where, proof_of(subject.kind))
+    if subject.is_account:
+        row = tx.db.execute(KIND, (no.bit.who,)).fetchone()
+        return Still(no.purpose, Where.LINKED, "account", row[0] if row else "")
+    if no.via is not None and no.place is not NoPlace.KEPT:
+        return Still(no.purpose, Where.LINKED, "account")
+    if no.bit.who in spellings:
+        return Still(no.purpose, Where.MAILBOX, "code")
+    return Still(no.purpose, Where.LINKED, "desk")  # said by another of its names, such as a digest that somebody sent
+
+
+def _states(slate: Slate, key: bytes) -> Iterator[Purpose]:
+    """What devices and tools say of an identifier, by any of its names, and have not taken back for it."""
+    for root in roots(slate, key):
+        for name in speakers(slate, root):
+            yield from (purpose for (_, _, purpose), ended in slate.row(name).states.items() if root not in ended)
 
 
 def proof_of(kind: str) -> str:
@@ -98,31 +114,15 @@ def proof_of(kind: str) -> str:
 
 
 DENIES = {"opted_out", "unknown"}
-LATER = (
-    "SELECT EXISTS (SELECT 1 FROM own_choice o LEFT JOIN detail d ON d.seq = o.seq AND o.state = 1"
-    " WHERE o.key = ?1 AND o.purpose = ?2 AND (o.out_at >= ?3 OR d.at >= ?3))"
-    " OR EXISTS (SELECT 1 FROM travelled_choice t JOIN detail d ON d.seq = t.seq"
-    " WHERE t.key = ?1 AND t.purpose = ?2 AND d.at >= ?3)"
-)
-# Of what holds for a key: whether some of it is of a person who is known to have said it, and whether some is not.
-HOLDS = (
-    "SELECT max(out_at > 0), max(out_at = 0) FROM (SELECT out_at FROM own_choice WHERE key = ?1 AND purpose = ?2"
-    " AND state = 1 UNION ALL SELECT coalesce(o.out_at, 1) FROM travelled_choice t LEFT JOIN own_choice o"
-    " ON o.key = t.origin AND o.purpose = t.purpose WHERE t.key = ?1 AND t.purpose = ?2"
-    " UNION ALL SELECT 1 FROM device_state WHERE key = ?1 AND purpose = ?2)"
-)
 
 
 def last_out(tx: Transaction, subjects: Iterable[Subject]) -> dict[Purpose, int]:
     """When each purpose was last opted out by any of the subjects, in Unix milliseconds; of a mailbox by any of its
-    spellings.
+    spellings. Who had the number before is somebody else's history (R5).
     """
-    latest: dict[Purpose, int] = {}
     subjects = list(subjects)
-    for key in [key for subject in subjects for key in (subject.key, *sorted(reach.spellings(tx, subject.key)))]:
-        since = reach.released(tx, key)  # who had the number before is somebody else's history (R5)
-        for purpose, at in travel.last_out_at(tx, key, since).items():
-            latest[purpose] = max(at, latest.get(purpose, 0))
+    keys = [key for subject in subjects for key in (subject.key, *sorted(reach.spellings(tx, subject.key)))]
+    latest = last_outs_at(tx.db, FoldedPeople(tx.db, keys), keys)
     for subject in subjects:
         for purpose, at in _said_by(tx, subject).items():
             latest[purpose] = max(at, latest.get(purpose, 0))
@@ -133,34 +133,54 @@ def _said_by(tx: Transaction, subject: Subject, since: int = 0) -> dict[Purpose,
     """When an installation of an app last said no, whatever it named."""
     if subject.kind != "device" or not subject.value:
         return {}
-    return device_states.last_out(tx.db.execute, tokens.mark_of(subject.value), since)
+    return last_said_no(tx.db, tokens.mark_of(subject.value), since)
 
 
-def superseded(tx: Transaction, subjects: Iterable[Subject], purpose: Purpose, position: int) -> bool:
-    """Whether any of the subjects was opted out of a purpose, or said no itself, in an entry from a position on."""
-    return any(
-        records.out_since(tx, subject, purpose, position) or purpose in _said_by(tx, subject, position)
-        for subject in subjects
+def superseded(tx: Transaction, subjects: Sequence[Subject], purpose: Purpose, position: int) -> bool:
+    """Whether any of the subjects was opted out of a purpose, by itself or from afar, or said no itself, in an entry
+    from a position on: an opt-in that was asked for before it is superseded. A void of a screen may have brought any of
+    them back.
+    """
+    slate = _folded(tx, subjects).slate()
+    return (
+        max(slate.voids.values(), default=-1) >= position
+        or any(last_said(no.bit) >= position for no in _holding(slate, subjects, purpose))
+        or any(purpose in _said_by(tx, subject, position) for subject in subjects)
     )
 
 
-def out_after(tx: Transaction, subjects: Iterable[Subject], purpose: Purpose, at: int) -> bool:
+def out_after(tx: Transaction, subjects: Sequence[Subject], purpose: Purpose, at: int) -> bool:
     """Whether any of the subjects was opted out of a purpose since a moment, by itself or from afar."""
-    return any(
-        tx.db.execute(LATER, (subject.key, purpose, at)).fetchone()[0] or _said_by(tx, subject).get(purpose, -1) >= at
-        for subject in subjects
+    slate = _folded(tx, subjects).slate()
+    own = [bit for subject in subjects if (bit := slate.row(subject.key).own.get(purpose))]
+    said = {bit.dated for bit in own} | {last_said(no.bit) for no in _holding(slate, subjects, purpose)}
+    times = (tx.db.execute(AT, (seq,)).fetchone() for seq in said if seq > NO_RECORD)
+    return any(row and row[0] >= at for row in times) or any(
+        _said_by(tx, subject).get(purpose, -1) >= at for subject in subjects
     )
 
 
-def by_reading_alone(tx: Transaction, subjects: Iterable[Subject], purposes: Iterable[Purpose]) -> set[Purpose]:
+def by_reading_alone(tx: Transaction, subjects: Sequence[Subject], purposes: Iterable[Purpose]) -> set[Purpose]:
     """Of what holds, that which only was said of a number that may be this one too: it keeps nobody from asking."""
-    keys = [subject.key for subject in subjects]
-    found = set()
+    slate, found = _folded(tx, subjects).slate(), set[Purpose]()
+    stated = {purpose for subject in subjects for purpose in _states(slate, subject.key)}
     for purpose in purposes:
-        rows = [tx.db.execute(HOLDS, (key, purpose)).fetchone() for key in keys]
-        if any(row[1] for row in rows) and not any(row[0] for row in rows):
+        bits = [no.bit for no in _holding(slate, subjects, purpose)]
+        known = purpose in stated or any(bit.dated > NO_RECORD or bit.seq == NO_RECORD for bit in bits)
+        if bits and not known:
             found.add(purpose)
     return found
+
+
+def _holding(slate: Slate, subjects: Iterable[Subject], purpose: Purpose) -> Iterator[ReadNo]:
+    """Each no to a purpose that holds for any of the subjects."""
+    for subject in subjects:
+        for no in read_noes(slate, subject.key):
+            if no.purpose is purpose and no.holds(slate.voids):
+                yield no
+
+
+DENIES = {"opted_out", "unknown"}
 
 
 def silence(

@@ -25,6 +25,7 @@ from gateway.ledger import disclosures, documents, openings
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.links import Span
+from gateway.ledger.releases import released_since
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.store import Store
 from gateway.ledger.subjects import Subject, milliseconds, moment
@@ -35,14 +36,6 @@ EVENTS = (
     "SELECT seq, account, identifier, start, until, released, at FROM link_event"
     " WHERE {column} = ? AND account IS NOT NULL AND NOT claimed ORDER BY turn"
 )
-GIVEN_BACK = """
-SELECT coalesce(max(seq), -1) + 1 FROM (
-  SELECT d.seq FROM detail d JOIN entry e ON e.seq = d.seq WHERE d.key = :key AND d.seq < :seq
-  AND json_extract(CAST(e.body AS TEXT), '$.e') = 'number_released'
-  UNION ALL SELECT seq FROM link_event WHERE identifier = :key AND released AND seq < :seq
-  UNION ALL SELECT seq - 1 FROM release WHERE identifier = :key AND seq <= :seq
-)
-"""
 KIND = "SELECT kind FROM detail WHERE key = ? LIMIT 1"
 
 
@@ -90,8 +83,7 @@ def windows(db: sqlite3.Connection, subject: Subject, now: int) -> list[Window]:
 
 def holder_since(db: sqlite3.Connection, key: bytes) -> int:
     """The entry from which on a key is its present holder's, and not erased."""
-    row = db.execute("SELECT seq FROM release WHERE identifier = ?", (key,)).fetchone()
-    return max(row[0] if row else 0, _erased(db, key))
+    return max(released_since(db, key), _erased(db, key))
 
 
 def _erased(db: sqlite3.Connection, key: bytes, until: int | None = None) -> int:
@@ -118,14 +110,9 @@ def _through(db: sqlite3.Connection, account: bytes, had: Had) -> list[Window]:
     """A link may be told to have begun before its number was given back by somebody else: nothing crosses that."""
     names = _names(db, [had.key])
     others = tuple(each.span for name in names for each in _spans(db, "identifier", name, without=account))
-    start = max(_released_before(db, name, had.seq) for name in names)
+    start = max(released_since(db, name, had.seq) for name in names)
     gone = max(_erased(db, account), *(_erased(db, name, had.span.until) for name in names))
     return [Window(name, max(start, gone), had.span, others) for name in names]
-
-
-def _released_before(db: sqlite3.Connection, key: bytes, seq: int) -> int:
-    """The entry after the last one before `seq` that gave a key back."""
-    return int(db.execute(GIVEN_BACK, {"key": key, "seq": seq}).fetchone()[0])
 
 
 def _spans(db: sqlite3.Connection, column: str, key: bytes, without: bytes = b"") -> list[Had]:

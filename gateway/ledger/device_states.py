@@ -7,26 +7,20 @@ Its silence ends nothing. What an app says is of its installation alone: each ha
 no other's; whoever speaks for the id itself ends them all.
 
 A person who opted out is out by their new ad id too: a state of this installation, which ends once the others are free
-again. And `alone`: which noes of its ids an installation said all by itself, so that it may come back from them; for
-itself, never for the id as such. An entry about a no is an installation's where `acted` has its mark; a state where its
-source has.
+again (what is owed: `phone_noes`). It is an installation's where its source has the mark.
 """
 
-import json
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from gateway.choice.standing import IN, OUT
 from gateway.ledger import records
 from gateway.ledger.reach import canonicals, group, own_names
-from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.standing_rows import recompute
-from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds
+from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.travel import widened
 from gateway.ledger.writer import Transaction
-from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, Purpose, Source
+from gateway.terms import ALL_PURPOSES, ChoiceKind, Purpose, Source
 
 
 def begin_state(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
@@ -104,22 +98,7 @@ def denied_by_source(tx: Transaction, key: bytes, source: str) -> set[Purpose]:
 
 
 SOURCE = Source.INSTALLATION
-NOT_BY_TOKEN = frozenset({Purpose.SENSITIVE})  # the precise location is never a token's to open
-Read = Callable[[str, Sequence[Any]], Iterable[tuple[Any, ...]]]
-
-SAID = (
-    "SELECT purpose, max(seq) FROM ("
-    " SELECT purpose, seq FROM own_choice WHERE state = {out} AND key IN ({marks})"
-    " UNION ALL SELECT purpose, seq FROM travelled_choice WHERE key IN ({marks})) GROUP BY purpose"
-)
-ALLOWED = "SELECT purpose, seq FROM own_choice WHERE state = ? AND key = ?"
-OWN = "SELECT purpose FROM own_choice WHERE key = ? AND state = ?"
-CAME = "SELECT purpose, origin FROM travelled_choice WHERE key = ?"
 STATES = "SELECT purpose, source FROM device_state WHERE key = ?"
-LINES = f"""
-SELECT d.seq, {BODY}, a.mark FROM detail d{JOINED} LEFT JOIN acted a ON a.seq = d.seq WHERE d.key = ?
-"""  # noqa: S608 - the pieces are ours
-ACTS = f"SELECT d.at, {BODY} FROM acted a JOIN detail d ON d.seq = a.seq{JOINED} WHERE a.mark = ? AND a.seq >= ?"  # noqa: S608
 
 
 def follow_installation(
@@ -158,79 +137,3 @@ def lift_state(tx: Transaction, subject: Subject, purpose: Purpose, at: datetime
         details = {"device": mark} if (mark := source.partition("@")[2]) else {}
         if left:
             begin_state(tx, subject, Choice(ChoiceKind.STATE_BEGAN, left, SOURCE, at, details=details), request)
-
-
-def owed_states(read: Read, subject: Subject, others: Sequence[bytes], lifted: Collection[Purpose]) -> set[Purpose]:
-    """What an id has from the others: what it does not say by itself, and did not allow by itself since. `lifted`: what
-    the installation came back from.
-    """
-    allowed = {Purpose(purpose): seq for purpose, seq in read(ALLOWED, (IN, subject.key))}
-    said, own = _said(read, others), _said(read, [subject.key])
-    return {
-        purpose
-        for purpose, seq in said.items()
-        if purpose not in own and allowed.get(purpose, -1) < seq and purpose not in lifted
-    }
-
-
-def _said(read: Read, keys: Sequence[bytes]) -> dict[Purpose, int]:
-    """What was chosen for any of these, by themselves or from afar, and the last entry that says so."""
-    marks = ",".join("?" * len(keys))
-    rows = read(SAID.format(out=OUT, marks=marks), [*keys, *keys]) if keys else ()
-    return {Purpose(purpose): seq for purpose, seq in rows if purpose in ALL_PURPOSES}
-
-
-def alone(read: Read, mark: str, device: bytes, keys: Iterable[bytes]) -> frozenset[Purpose]:
-    """The purposes that an installation opted in to since the last no that it said itself, where each no that stands on
-    any of these keys is its own act. A state is none: it ends by itself. `device`: its own key.
-    """
-    since = {
-        Purpose(purpose): seq
-        for purpose, seq in read(ALLOWED, (IN, device))
-        if purpose in CHOOSABLE and purpose not in NOT_BY_TOKEN
-    }
-    for key in keys if since else ():
-        others = _others(read, key, since, mark)
-        since = {purpose: seq for purpose, seq in since.items() if purpose not in others}
-    return frozenset(since)
-
-
-def _others(read: Read, key: bytes, since: Mapping[Purpose, int], mark: str) -> set[Purpose]:
-    """What a key is denied by somebody else's word, or by this installation's own after it had opted in."""
-    had = f"{SOURCE}@{mark}"  # from the others, of which each is looked at itself
-    found = {Purpose(purpose) for purpose, source in read(STATES, (key,)) if source != had}
-    origins = {(Purpose(purpose), key) for (purpose,) in read(OWN, (key, OUT))}
-    origins |= {(Purpose(purpose), origin) for purpose, origin in read(CAME, (key,))}
-    lines = {origin: _lines(read, origin) for _, origin in origins}
-    for purpose, origin in origins:
-        noes = [(seq, by) for seq, purposes, by in lines[origin] if purpose in purposes]
-        if not noes or any(by != mark or seq > since.get(purpose, -1) for seq, by in noes):
-            found.add(purpose)
-    return found
-
-
-def _lines(read: Read, key: bytes) -> list[tuple[int, frozenset[Purpose], str | None]]:
-    """Each no that was ever said of a key: its entry, what it denies, and by which installation. What was pruned may
-    have been one, to everything.
-    """
-    found = list[tuple[int, frozenset[Purpose], str | None]]()
-    for seq, body, by in read(LINES, (key,)):
-        if not body:
-            found.append((seq, frozenset(ALL_PURPOSES), by))
-            continue
-        leaf = json.loads(body)
-        if leaf.get("e") in TIGHTENS or leaf.get("e") == ChoiceKind.CHILD_FOUND:
-            said = [Purpose(purpose) for purpose in leaf.get("p", ()) if purpose in set(Purpose)]
-            found.append((seq, frozenset(widened(said)), by))
-    return found
-
-
-def last_out(read: Read, mark: str, since: int = 0) -> dict[Purpose, int]:
-    """When an installation last said no to each purpose, in Unix milliseconds; of entries from a place on."""
-    latest: dict[Purpose, int] = {}
-    for at, body in read(ACTS, (mark, since)):
-        leaf = json.loads(body) if body else {}
-        if leaf.get("e") in TIGHTENS:
-            said = widened(Purpose(purpose) for purpose in leaf.get("p", ()) if purpose in set(Purpose))
-            latest.update((purpose, max(at, latest.get(purpose, 0))) for purpose in said)
-    return latest

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from gateway.ledger import entry, grants, recipient_holdings
 from gateway.ledger.recipient_holdings import Left
+from gateway.ledger.releases import released_since
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import Purpose
@@ -27,9 +28,8 @@ from gateway.terms import Purpose
 DAY = 86_400_000
 # sent; it may have been; it is not known whether it arrived; it was sent although the answer was no
 SENT, POSSIBLE, UNKNOWN, DESPITE_NO = "sent", "possible", "unknown", "despite_no"
-HANDS = (  # the last entry that told whose a key is, as of a position
-    "SELECT max(coalesce((SELECT seq FROM release WHERE identifier = ?1 AND seq <= ?2), 0),"
-    " coalesce((SELECT seq FROM erased WHERE identifier = ?1 AND seq <= ?2), 0),"
+HANDS = (  # the last entry but a release that told whose a key is, as of a position
+    "SELECT max(coalesce((SELECT seq FROM erased WHERE identifier = ?1 AND seq <= ?2), 0),"
     " coalesce((SELECT max(seq) FROM link_event WHERE identifier = ?1 AND seq <= ?2 AND NOT claimed), 0))"
 )
 FORGOTTEN = (  # when somebody was erased last; the entry that says so is the last before they began anew
@@ -82,7 +82,8 @@ def count_disclosures(
     batch = batch if position is None else min(batch, position)
     for each in counted:
         if each.key not in since:
-            since[each.key] = tx.db.execute(HANDS, (each.key, batch)).fetchone()[0]
+            [hands] = tx.db.execute(HANDS, (each.key, batch)).fetchone()
+            since[each.key] = max(hands, released_since(tx.db, each.key, batch))
         row = (*each.cell, since[each.key], each.at, each.at, each.count, batch)
         tx.db.execute(COUNTED, row)
     return seq

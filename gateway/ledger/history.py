@@ -7,10 +7,11 @@ from before it was last erased (R19), and nothing of which account has had it, w
 is anything else opened once more: the value comes from whoever proved that it is theirs, rs from its sealed box.
 """
 
+import asyncio
 import contextlib
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,17 +24,19 @@ from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import entry, openings, schema
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.last_outs import last_outs_at
 from gateway.ledger.receipt import Opening
+from gateway.ledger.releases import NEVER_MIND, SINCE
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.subjects import moment as _moment
-from gateway.ledger.travel import NO_DAY
 from gateway.terms import CHOOSABLE, ChoiceKind, Purpose
 
 PersonOf = Callable[[bytes], PersonKeys]
 HOLDERS = f"""
 SELECT d.seq FROM detail d {JOINED}
-WHERE d.key = :key AND d.seq >= coalesce((SELECT seq FROM release WHERE identifier = :key), 0)
+WHERE d.key = :key AND d.seq >= ({SINCE})
 AND d.seq >= coalesce((SELECT seq FROM erased WHERE identifier = :key), 0)
 AND json_extract(CAST({BODY} AS TEXT), '$.e') NOT IN ('linked', 'unlinked', 'number_released')
 AND coalesce(json_extract(CAST({BODY} AS TEXT), '$.src'), '') <> 'reading'
@@ -88,13 +91,13 @@ async def since_release(
 
 def shown_to_holder(db: sqlite3.Connection, key: bytes) -> list[int]:
     """The numbers of the entries that `since_release` shows."""
-    return [row[0] for row in db.execute(HOLDERS, {"key": key})]
+    return [row[0] for row in db.execute(HOLDERS, {"key": key, "before": NEVER_MIND})]
 
 
 async def _events(
     folder: Path, key: bytes, keys_of: PersonOf, subject: tuple[str, str], until: datetime | None, *, since: bool
 ) -> list[Event]:
-    values = {"key": key, "until": milliseconds(until) if until else None, "since": since}
+    values = {"key": key, "until": milliseconds(until) if until else None, "since": since, "before": NEVER_MIND}
     async with _reader(folder) as db:
         rows = [(tuple(row), json.loads(row[3])) for row in await db.execute_fetchall(ABOUT, values)]
         texts = await _texts(db, {leaf["n"] for _, leaf in rows if "n" in leaf})
@@ -165,15 +168,25 @@ async def opted_in(folder: Path, event: bytes) -> OptedIn | None:
 
 
 async def last_out_at(folder: Path, keys: Sequence[bytes]) -> dict[Purpose, int]:
-    """When each purpose was last opted out by any of these identifiers itself, in Unix milliseconds."""
-    marks = ",".join("?" * len(keys))
-    async with _reader(folder) as db:
-        rows = await db.execute_fetchall(
-            f"SELECT purpose, max(out_at) FROM own_choice WHERE key IN ({marks}) AND out_at > ?"  # noqa: S608
-            " GROUP BY purpose",
-            (*keys, NO_DAY),
-        )
-    return {Purpose(purpose): at for purpose, at in rows}
+    """When each purpose was last opted out by any of these identifiers itself, in Unix milliseconds. Raises
+    `StoreUnavailable`.
+    """
+    return await asyncio.to_thread(_last_out_at, folder, keys)
+
+
+def _last_out_at(folder: Path, keys: Sequence[bytes]) -> dict[Purpose, int]:
+    with _snapshot(folder) as db:
+        return last_outs_at(db, FoldedPeople(db, keys), keys)
+
+
+@contextlib.contextmanager
+def _snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        with contextlib.closing(schema.open_to_read(folder)) as db:
+            db.execute("BEGIN")
+            yield db
+    except (sqlite3.Error, LedgerRefused) as error:
+        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
 
 
 def _purposes(body: bytes) -> list[Purpose]:
@@ -186,12 +199,9 @@ BOX = "SELECT seq, person, opening FROM detail WHERE event = ? AND key = ?"
 
 def opening_of(folder: Path, event: bytes, subject: Subject, keys_of: PersonOf) -> Opening | None:
     """None where the entry is not about the subject, not theirs to see, or forgotten. Raises `StoreUnavailable`."""
-    try:
-        with contextlib.closing(schema.open_to_read(folder)) as db:
-            row = db.execute(BOX, (event, subject.key)).fetchone()
-            if row is None or row[0] not in shown_to_holder(db, subject.key):
-                return None
-    except (sqlite3.Error, LedgerRefused) as error:
-        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+    with _snapshot(folder) as db:
+        row = db.execute(BOX, (event, subject.key)).fetchone()
+        if row is None or row[0] not in shown_to_holder(db, subject.key):
+            return None
     rs = openings.open_(keys_of(row[1]), event, None, row[2]).rs
     return Opening(subject.kind, subject.value, rs) if rs else None

@@ -11,6 +11,7 @@ from itertools import chain, groupby
 from operator import itemgetter
 
 from gateway.choice.standing import IN
+from gateway.ledger.releases import released_since
 from gateway.ledger.writer import Transaction
 from gateway.terms import Purpose
 
@@ -207,7 +208,7 @@ def belongings(tx: Transaction, keys: Iterable[bytes]) -> Belongings:
     keys = set(keys)
     names = {name for key in keys for name in group(tx, key)}
     names -= {name for name in names if name not in keys and canonicals(tx, name) - names}
-    return {name: max(released(tx, name), 0) for name in sorted(names)}
+    return {name: released_since(tx.db, name) for name in sorted(names)}
 
 
 def persons_behind(tx: Transaction, own: Belongings) -> set[bytes]:

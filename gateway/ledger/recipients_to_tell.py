@@ -16,9 +16,13 @@ from typing import NamedTuple
 from gateway.choice import identity
 from gateway.choice.identity import AD_IDS, DIGESTS
 from gateway.choice.identity.kinds import AD_ID_DIGESTS, DEVICES
-from gateway.ledger import outbox, recipient_holdings, records, suppression, travel
+from gateway.fold.kin import family, mailbox_names, roads, with_looser
+from gateway.fold.state import Slate, widened
+from gateway.ledger import outbox, reach, recipient_holdings, records, suppression
 from gateway.ledger.disclosures import Intended
-from gateway.ledger.reach import Belongings, group, reach, released
+from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.reach import Belongings
+from gateway.ledger.releases import released_since
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose
@@ -49,6 +53,10 @@ GOT = (
     " AND outcome <> 'not_sent' GROUP BY 1, 2, 3"
     " UNION ALL SELECT recipient, classes, purpose, max(batch) FROM disclosed"
     " WHERE key = :key AND batch >= :since AND outcome <> 'possible' AND count > 0 GROUP BY 1, 2, 3"
+)
+LEFT = (
+    "SELECT 1 FROM held_key WHERE key = ?1 UNION ALL SELECT 1 FROM disclosure WHERE key = ?1"
+    " UNION ALL SELECT 1 FROM disclosed WHERE key = ?1 LIMIT 1"
 )
 NAMED_BY: Mapping[DataClass, frozenset[str]] = {  # which kinds of identifier a class of data is or holds
     DataClass.AD_ID: frozenset({*AD_IDS, *AD_ID_DIGESTS}),
@@ -212,15 +220,34 @@ def _pass_on(tx: Transaction, subject: Subject, choice: Choice) -> None:
 
 
 def _stopped(tx: Transaction, subject: Subject, choice: Choice) -> Iterator[tuple[Identified, ToldWord]]:
-    """What recipients have that the choice stops."""
-    said = frozenset(travel.widened(choice.purposes))
-    reached = reach(tx, subject.key, milliseconds(choice.at), account=subject.is_account)
-    keys = group(tx, subject.key).union(*reached.values())
-    own = {key: max(released(tx, key), 0) for key in sorted(keys)}
+    """What recipients have that the choice stops. Of most people nobody has anything: then nothing is folded."""
+    near = reach.with_looser(tx, reach.connected_people(tx.db, [subject.key]))
+    left = {key for key in near if tx.db.execute(LEFT, (key,)).fetchone()}
+    if not left:
+        return
+    said = frozenset(widened(choice.purposes))
+    reached = reached_by_no(FoldedPeople(tx.db, [subject.key]).slate(), subject.key)
+    own = {key: released_since(tx.db, key) for key in sorted(left & reached)}
     for each in identified(tx, names_of(tx, [subject], own), own):
         word = word_for(said, each.got.purposes, each.got.classes)
         if word:
             yield each, word
+
+
+def reached_by_no(slate: Slate, key: bytes) -> set[bytes]:
+    """The key itself, its names, the spellings of its mailbox, the accounts that have one of these by more than an
+    app's word, all that those have, by an app's word too, and looser forms of it all. From there it goes to nobody.
+    """
+    own = family(slate, key) | mailbox_names(slate, key)
+    accounts = {key} | roads(slate, own)
+    things = {
+        name
+        for account in accounts
+        for member in slate.row(account).members
+        if slate.edge(account, member).lives()
+        for name in family(slate, member)
+    }
+    return with_looser(slate, own | accounts | things)
 
 
 def word_for(said: frozenset[Purpose], purposes: frozenset[str], classes: frozenset[str]) -> ToldWord | None:

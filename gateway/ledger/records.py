@@ -9,13 +9,12 @@ operator, whose sender needs it to tell people of something new (R15), since a k
 import os
 from collections.abc import Iterable, Sequence
 
-from gateway.choice.standing import OUT
 from gateway.ledger import grants, openings, travel
 from gateway.ledger.choice_record import LeafSecrets, as_written, public_leaf, sealed_details
 from gateway.ledger.reach import group
 from gateway.ledger.subjects import ACTS, TIGHTENS, Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
-from gateway.terms import ChoiceKind, GrantKind, Purpose, Source
+from gateway.terms import ChoiceKind, GrantKind, Source
 
 NAME_LABEL = b"account/1"
 
@@ -171,16 +170,3 @@ def append(
 def _first(tx: Transaction, request: bytes) -> bool:
     """The first entry of a request bears the request's own id, so that one id finds them all."""
     return tx.db.execute("SELECT 1 FROM detail WHERE event = ?", (request,)).fetchone() is None
-
-
-def out_since(tx: Transaction, subject: Subject, purpose: Purpose, position: int) -> bool:
-    """Whether the identifier was opted out of a purpose, by itself or from afar, in an entry at or after a position:
-    an opt-in that was asked for before it is superseded. A void of a screen may have brought any of them back.
-    """
-    row = tx.db.execute(
-        "SELECT EXISTS (SELECT 1 FROM own_choice WHERE key = ?1 AND purpose = ?2 AND state = ?3 AND seq >= ?4)"
-        " OR EXISTS (SELECT 1 FROM travelled_choice WHERE key = ?1 AND purpose = ?2 AND seq >= ?4)"
-        " OR EXISTS (SELECT 1 FROM voided_ui WHERE seq >= ?4)",
-        (subject.key, purpose, OUT, position),
-    ).fetchone()
-    return bool(row[0])

@@ -8,23 +8,21 @@ many entries the replica knew of, never more than there were when it answered.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from gateway.choice.standing import OUT, SHIFT
 from gateway.ledger import entry, recipients_to_tell
 from gateway.ledger.disclosures import Counted
-from gateway.ledger.reach import released
+from gateway.ledger.folded_people import FoldedPeople
 from gateway.ledger.recipients_to_tell import NAMED_BY, Got, Identified, ToldWord
+from gateway.ledger.releases import released_since
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
-from gateway.terms import DataClass, Erasing
+from gateway.terms import CHOOSABLE, DataClass, Erasing
 
 KEPT = timedelta(days=400)  # of a spool that nobody hands over any more
 SKEW = 6_000  # milliseconds: a replica's clock against ours
-STANDS = "SELECT own | travelled FROM standing WHERE key = ?"
-CHANGED_SINCE = "SELECT 1 FROM standing WHERE key = ? AND changed >= ?"
 KNOWN_BEFORE = "SELECT 1 FROM detail WHERE key = ? AND seq < ? LIMIT 1"
 
 
@@ -93,32 +91,31 @@ class HandedGone:
         return self.position if seq is None else min(self.position, int(seq))
 
 
-def moved(tx: Transaction, key: bytes, position: int) -> bool:
-    """Whether what stands of somebody may be another thing than when there were so many entries."""
-    return tx.db.execute(CHANGED_SINCE, (key, position)).fetchone() is not None
-
-
-def tell(tx: Transaction, counted: Counted, at: datetime, *, gone: bool) -> bool:
-    """A recipient that got something of somebody who has said no, or was erased, since: nobody knew, so it was not told
-    with the others. Only by names that are kept. Returns whether there are none: then it is told at the person's next
-    call, which names them.
+def tell(tx: Transaction, late: Sequence[tuple[Counted, bool]], at: datetime) -> list[Counted]:
+    """Recipients that got something of somebody who has said no, or was erased (the second of each pair), since: nobody
+    knew, so they were not told with the others. Only by names that are kept. Returns those of which there are none:
+    they are told at the person's next call, which names them.
     """
-    word = ToldWord.DELETE if gone else _stopped_by(tx, counted)
-    if word is None:
-        return False
-    found = [each for each in (_erased if gone else _held)(tx, counted) if each.identifiers]
-    recipients_to_tell.tell_recipients(tx, [(each, word) for each in found], at)
-    return not found
+    people = FoldedPeople(tx.db, [counted.key for counted, gone in late if not gone])
+    untold = list[Counted]()
+    for counted, gone in late:
+        word = ToldWord.DELETE if gone else _stopped_by(people, counted)
+        if word is None:
+            continue
+        found = [each for each in (_erased if gone else _held)(tx, counted) if each.identifiers]
+        recipients_to_tell.tell_recipients(tx, [(each, word) for each in found], at)
+        untold += [] if found else [counted]
+    return untold
 
 
-def _stopped_by(tx: Transaction, counted: Counted) -> ToldWord | None:
-    row = tx.db.execute(STANDS, (counted.key,)).fetchone()
-    said = frozenset(purpose for purpose, shift in SHIFT.items() if row and row[0] >> shift & 3 == OUT)
+def _stopped_by(people: FoldedPeople, counted: Counted) -> ToldWord | None:
+    standing = people.standing(counted.key, counted.at)
+    said = frozenset(purpose for purpose in CHOOSABLE if standing.denies(purpose))
     return recipients_to_tell.word_for(said, frozenset(counted.purposes), frozenset(counted.classes)) if said else None
 
 
 def _held(tx: Transaction, counted: Counted) -> Iterator[Identified]:
-    own = {counted.key: max(released(tx, counted.key), 0)}
+    own = {counted.key: released_since(tx.db, counted.key)}
     for each in recipients_to_tell.identified(tx, recipients_to_tell.names_of(tx, (), own), own):
         if each.got.recipient == counted.recipient:
             yield each

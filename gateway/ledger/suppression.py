@@ -6,15 +6,16 @@ a later opt-out (R18, L89); read for nothing else and by no door.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gateway.choice import identity
 from gateway.choice.identity import AD_IDS, DIGESTS, NormalIdentifier
 from gateway.choice.identity.kinds import digest
-from gateway.choice.standing import out_bits
 from gateway.ledger import recipient_holdings
+from gateway.ledger.folded_people import FoldedPeople
 from gateway.ledger.reach import group
+from gateway.ledger.said_since import SaidSince
 from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
 from gateway.terms import CHOOSABLE, Purpose
@@ -61,7 +62,7 @@ def drop_suppression(tx: Transaction, key: bytes) -> None:
     tx.db.execute("DELETE FROM suppression WHERE key = ?", (key,))
 
 
-STANDS = "SELECT own | travelled, changed FROM standing WHERE key = ?"
+AT_ONCE = 250  # people that are folded together
 TOLD = "SELECT named, max(size), min(at) FROM informed WHERE recipient = ? GROUP BY named ORDER BY named"
 
 
@@ -91,16 +92,22 @@ def suppression_of(
     """`algorithm`: sha256, sha1 or md5. `purposes`: a no to one of these is a no. `since`: an earlier file's position;
     then only what may have changed from there on.
     """
-    found, bits = Suppression(tx.size), out_bits(purposes)
+    found = Suppression(tx.size)
     told = {named: (size, at) for named, size, at in tx.db.execute(TOLD, (recipient,))}
-    for named, person, sealed in recipient_holdings.of(tx, recipient):
-        size, at = told.pop(named, (0, None))
-        if _denied_since(tx, named, bits, since, size):
-            forms = recipient_holdings.open_(tx, recipient, person, sealed) | read_suppression(tx, named)
-            _add(found, forms, algorithm, at)
-    for named, (size, at) in told.items():  # erased: nothing is left but the record and that they were told
-        if _denied_since(tx, named, bits, since, size):
-            _add(found, read_suppression(tx, named), algorithm, at)
+    held = {named: (person, sealed) for named, person, sealed in recipient_holdings.of(tx, recipient)}
+    said = SaidSince(tx, since) if since else None
+    new = [
+        named
+        for named in (*held, *(each for each in told if each not in held))
+        if said is None
+        or (named in told and told[named][0] >= since)
+        or any(said.was_said(name, since) for name in group(tx, named))
+    ]
+    for named in _denied(tx, new, purposes):
+        forms = read_suppression(tx, named)  # of who was erased: nothing is left but that and that they were told
+        if named in held:
+            forms = recipient_holdings.open_(tx, recipient, *held[named]) | forms
+        _add(found, forms, algorithm, told[named][1] if named in told else None)
     found.listed.sort(key=lambda each: (each.kind, each.digest))
     return found
 
@@ -109,18 +116,26 @@ def keep_digests(tx: Transaction, before: int, first: int, end: int) -> int:
     """Of what `held.prune` is about to take away, the digests of whoever said no to anything: no opt-out leaves the
     suppression files by getting old (R19). Returns of how many.
     """
-    kept = 0
-    for recipient, named, person, sealed in recipient_holdings.going(tx, before, first, end):
-        if _denied_since(tx, named, out_bits(CHOOSABLE), 0, 0):
+    kept, going = 0, recipient_holdings.going(tx, before, first, end)
+    out = {*_denied(tx, [named for _, named, _, _ in going], CHOOSABLE)}
+    for recipient, named, person, sealed in going:
+        if named in out:
             for kind, value in recipient_holdings.open_(tx, recipient, person, sealed).items():
                 keep_suppression(tx, Subject(kind, value, (named,)))
                 kept += 1
     return kept
 
 
-def _denied_since(tx: Transaction, named: bytes, bits: int, since: int, size: int) -> bool:
-    rows = [tx.db.execute(STANDS, (key,)).fetchone() for key in sorted(group(tx, named))]
-    return any(row and row[0] & bits and (row[1] >= since or size >= since) for row in rows)
+def _denied(tx: Transaction, keys: Sequence[bytes], purposes: Iterable[Purpose]) -> Iterator[bytes]:
+    """Those of some keys of which one of their names is denied one of the purposes."""
+    purposes = tuple(purposes)
+    for start in range(0, len(keys), AT_ONCE):
+        names = {key: group(tx, key) for key in keys[start : start + AT_ONCE]}
+        people = FoldedPeople(tx.db, {name for each in names.values() for name in each})
+        for key, its in names.items():
+            standings = [people.standing(name, 0) for name in its]
+            if any(standing.denies(purpose) for standing in standings for purpose in purposes):
+                yield key
 
 
 def _add(found: Suppression, forms: dict[str, str], algorithm: str, at: int | None) -> None:

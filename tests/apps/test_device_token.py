@@ -11,15 +11,17 @@ from dataclasses import replace
 
 import pytest
 from support import inside
+from support.folding import Log, key
 from support.people import ZERO, gaid, named
 from support.phones import Phone, idfv, ignored, standing
 
 from gateway.app import composition, maintenance
 from gateway.consent import tokens
 from gateway.consent.tokens import DeviceToken
+from gateway.fold.reading import come_back
+from gateway.fold.record import SaidPruned
 from gateway.keys import seals, secret_files
 from gateway.keys.seals import OpeningFailed
-from gateway.ledger import device_states
 from gateway.ledger.entry import b64
 from gateway.terms import Purpose
 from gateway.web.shell import page
@@ -376,17 +378,14 @@ async def test_while_the_ledger_is_away_the_phones_opt_out_is_kept_and_it_is_ans
 
 def test_a_no_whose_entry_was_pruned_may_have_been_somebody_elses():
     """Of the two only the phone's own is there still; what was pruned is superseded, and nobody knows whose it was."""
-    own = (7, b'{"e": "opt_out", "p": ["sale"]}', "mark")
-    rows = {
-        device_states.ALLOWED: [("sale", 9)],
-        device_states.STATES: [],
-        device_states.OWN: [("sale",)],
-        device_states.CAME: [],
-    }
 
-    def alone(*lines):
-        read = lambda sql, _: [*lines] if sql == device_states.LINES else rows[sql]  # noqa: E731
-        return device_states.alone(read, "mark", b"device", [b"id"])
+    def comes_back(*pruned):
+        log = Log()
+        for said in pruned:
+            log.say("id", said)
+        log.no("id", mark="mark")
+        log.yes("phone")
+        return come_back("mark", key("phone"), [key("id")], log.state.get)
 
-    assert alone((1, None, None), own) == frozenset()
-    assert alone(own) == {Purpose.SALE}, "the control"
+    assert comes_back(SaidPruned("")) == frozenset()
+    assert comes_back() == {Purpose.SALE}, "the control"

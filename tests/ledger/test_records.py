@@ -8,6 +8,7 @@ from support.faulty import uses_a_key_twice
 from support.people import GAID, email, phone
 from support.promises import named_keys
 
+from gateway.consent import still_out
 from gateway.keys import seals
 from gateway.keys.person_keys import Vault
 from gateway.ledger import entry, links, openings, records
@@ -162,7 +163,7 @@ def test_an_opt_out_at_or_after_the_position_of_asking_supersedes_the_opt_in(do,
     seq = write(subject).seq
 
     def since(position, purpose=Purpose.SALE):
-        return do(lambda tx: records.out_since(tx, subject, purpose, position))
+        return do(lambda tx: still_out.superseded(tx, [subject], purpose, position))
 
     assert since(seq)
     assert not since(seq + 1)
@@ -175,8 +176,8 @@ def test_an_opt_out_that_came_from_afar_supersedes_the_opt_in(do, who, write):
     account, number = who("account", "a1"), who("phone", phone(1))
     do(lambda tx: links.link(tx, account, [number], links.Span(0), milliseconds(AT)))
     seq = write(number).seq
-    assert do(lambda tx: records.out_since(tx, account, Purpose.SALE, seq))
-    assert not do(lambda tx: records.out_since(tx, account, Purpose.SALE, seq + 1))
+    assert do(lambda tx: still_out.superseded(tx, [account], Purpose.SALE, seq))
+    assert not do(lambda tx: still_out.superseded(tx, [account], Purpose.SALE, seq + 1))
 
 
 def test_a_subject_and_what_was_written_hide_the_person_in_a_traceback(who, write):

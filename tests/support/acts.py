@@ -18,6 +18,7 @@ from typing import Any
 
 from gateway.choice.law import AGES
 from gateway.choice.standing import IN, OUT, Standing, state
+from gateway.consent import still_out
 from gateway.consent.people import People
 from gateway.keys import secret_files
 from gateway.ledger import (
@@ -313,7 +314,7 @@ class Play:
         choice = self.choice("opt_in", [purpose], ui=asked.get("screen", "1"), details=self.mark(asked), **more)
 
         def job(tx: Transaction):
-            if records.out_since(tx, subject, purpose, position):
+            if still_out.superseded(tx, [replace(subject, value="")], purpose, position):
                 raise Refused("superseded")
             if how in PROOFS_OF_THE_ID:
                 links.disclaim(tx, subject, [self.who[name].key for name in (asked.get("account"),) if name], self.now)

@@ -24,10 +24,11 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from gateway.fold import reading as of_today
 from gateway.fold.record import Record
-from gateway.ledger import device_states, log_records, reach, replay, standing_rows, travel
+from gateway.ledger import log_records, standing_rows
+from gateway.ledger.folded_people import FoldedPeople
 from gateway.ledger.subjects import Subject, milliseconds
-from gateway.ledger.writer import Transaction
 from support.acts import Play, Refused, joined, shown, wrongs
 from support.blind import Blind, is_blind
 from support.mended import KNOWN, mended
@@ -307,21 +308,19 @@ def _step(play: Play, acts: list[Any], records: list[Record], start: int) -> Ste
     step = Step(start, records, now, keys, play.rows(keys), acts[-1].get("then", {}), dict(play.who), tuple(acts))
     if len(acts) % 4 == 0 or len(acts) < SHORT:
         with play.ledger.reading() as db:
-            step.alone = dict(_by_the_rules(play, db, {play.mark(act)["device"] for act in acts if "token" in act}))
+            step.alone = dict(_as_it_is(play, db, {play.mark(act)["device"] for act in acts if "token" in act}))
     return step
 
 
-def _by_the_rules(play: Play, db: Any, marks: set[str]) -> Iterator[tuple[tuple[str, str, str], Any]]:
-    """What installations come back from, and what is not asked again, where somebody said yes."""
-    tx = Transaction(db, replay.NOBODY)
+def _as_it_is(play: Play, db: Any, marks: set[str]) -> Iterator[tuple[tuple[str, str, str], Any]]:
+    """What installations come back from, and what is not asked again, where somebody said yes: by the fold as it is."""
+    get = FoldedPeople(db, [key for subject in play.who.values() for key in subject.keys]).get
     for name, subject in play.who.items():
-        asked = frozenset(travel.last_out_at(tx, subject.key, reach.released(tx, subject.key)))
         said_yes = bool(play.row_of(subject.key)["yes"])
         for mark in marks if said_yes else ():
             for other in play.who if len(play.who) < SHORT else (name,):
-                keys = (*subject.keys, *play.who[other].keys)
-                yield (mark, name, other), (device_states.alone(db.execute, mark, subject.key, keys), asked)
-        yield ("", name, name), (device_states.alone(db.execute, "", subject.key, subject.keys), asked)
+                yield (mark, name, other), _alone(of_today, get, mark, subject, play.who[other])
+        yield ("", name, name), _alone(of_today, get, "", subject, subject)
 
 
 def _alone(reading: Any, get: Any, mark: str, device: Subject, other: Subject) -> tuple[Any, Any]:
