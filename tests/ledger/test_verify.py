@@ -7,11 +7,9 @@ import os
 import random
 import shutil
 import sqlite3
-import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -21,41 +19,14 @@ from support.everybody import AT, fill, story
 from support.examples import TIMES, examples
 from support.people import GAID, email, named, phone
 from support.tampering import tamper, tamper_state
+from support.verified import VerifiedLife
 
 from gateway.app import composition, state_check
-from gateway.app.state_check import following
 from gateway.cli import root
 from gateway.keys import seals
-from gateway.ledger import checkpoint_store, erasure, schema, verify
+from gateway.ledger import checkpoint_store, erasure, schema
 from gateway.ledger.erasure import ErasureOrder
-from gateway.ledger.ledger_log import LedgerLog, forget_deletes, watch_deletes
-from gateway.state.upkeep import HostState
 from gateway.terms import Erasing
-
-
-class KeptBeside:
-    """A state that follows a life while it is lived, in a folder of its own."""
-
-    def __init__(self, lives):
-        self._folder = tempfile.TemporaryDirectory()
-        self.lives, self.state = lives, HostState(Path(self._folder.name), 1)
-        watch_deletes(lives.db)
-
-    def follow(self):
-        self.lives.tx.write_head()
-        self.state.catch_up(LedgerLog(self.lives.db))
-        forget_deletes(self.lives.db)
-
-    def examined(self):
-        self.follow()
-        with following(self.lives.db, self.state) as found:
-            assert found.moment
-            return verify.examine(self.lives.db, lambda _: None, self.lives.tx.persons, found.look(self.lives.db))
-
-    def close(self):
-        self.state.close()
-        self._folder.cleanup()
-        self.lives.db.close()
 
 
 @pytest.mark.slow
@@ -63,12 +34,12 @@ class KeptBeside:
 @given(lives_of.LIFE)
 def test_any_honest_life_passes_and_so_does_the_state_that_followed_it(life):
     lives = lives_of.Lives()
-    kept = KeptBeside(lives)
+    kept = VerifiedLife(lives)
     for number, act in enumerate(life):
         lives.do(*act)
         if number % 3 == 0:
             kept.follow()
-    report = kept.examined()
+    report = kept.report()
     assert report.different == []
     assert report.opened == 2 * lives.db.execute("SELECT count(*) FROM detail").fetchone()[0]
     kept.close()
@@ -320,7 +291,7 @@ def test_what_was_erased_passes_and_so_does_what_is_said_and_pruned_after_it(hou
 def test_any_life_in_which_people_are_erased_and_children_found_passes(seed):
     numbers = random.Random(seed)
     lives = lives_of.Lives()
-    kept = KeptBeside(lives)
+    kept = VerifiedLife(lives)
     for _ in range(24):
         if numbers.random() < 0.3:
             kept.follow()
@@ -330,5 +301,5 @@ def test_any_life_in_which_people_are_erased_and_children_found_passes(seed):
             erasure.erase(lives.tx, order, os.urandom(16))
         else:
             lives.do(*(numbers.randrange(200) for _ in range(4)))
-    assert kept.examined().different == []
+    assert kept.report().different == []
     kept.close()

@@ -16,11 +16,12 @@ from support.everybody import AT, fill
 from support.examples import TIMES
 from support.people import email, named, phone
 from support.tampering import tamper
+from support.verified import VerifiedLife
 
 from gateway.app import composition
 from gateway.choice.standing import Standing
 from gateway.cli import root
-from gateway.ledger import records, schema, time_travel, verify, voiding
+from gateway.ledger import records, schema, time_travel, voiding
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.ledger.voiding import Belief, NotVoided
 from gateway.terms import CALLERS_CHOICES, SIGNAL_PURPOSES, ChoiceKind, Purpose
@@ -74,19 +75,18 @@ def test_after_a_void_everybody_stands_as_if_the_forged_choices_had_never_been_m
 
 
 @pytest.mark.parametrize("seed", range(25 * TIMES))
-def test_whatever_is_voided_the_live_rows_are_those_that_the_entries_give_and_stay_so(seed):
+def test_whatever_is_voided_the_state_is_what_the_entries_give_and_stays_so(seed):
     numbers = random.Random(seed)
     lives = any_life.lived([tuple(numbers.randrange(200) for _ in range(4)) for _ in range(16)])
+    kept = VerifiedLife(lives)
     for _ in range(2):
         if chosen := choices_of(lives):
             voided(lives, numbers.sample(chosen, numbers.randrange(1, len(chosen) + 1)))
-        lives.tx.write_head()
-        assert verify.examine(lives.db, lambda _: None, lives.tx.persons).different == []
+        assert kept.report().different == []
         for _ in range(6):
             lives.do(*(numbers.randrange(200) for _ in range(4)))
-    lives.tx.write_head()
-    assert verify.examine(lives.db, lambda _: None, lives.tx.persons).different == []
-    lives.db.close()
+    assert kept.report().different == []
+    kept.close()
 
 
 def test_a_look_at_an_earlier_moment_still_counts_what_was_voided_later():
