@@ -32,8 +32,16 @@ SELECT coalesce(max(since), 0) FROM (
 """  # noqa: S608 - the pieces are ours
 
 
+MET = """
+SELECT EXISTS (SELECT 1 FROM detail WHERE key = ?1) OR EXISTS (SELECT 1 FROM name WHERE alias = ?1)
+OR EXISTS (SELECT 1 FROM name WHERE canonical = ?1) OR EXISTS (SELECT 1 FROM mailbox_name WHERE mailbox = ?1)
+OR EXISTS (SELECT 1 FROM mailbox_name WHERE spelling = ?1) OR EXISTS (SELECT 1 FROM link_event WHERE identifier = ?1)
+"""
+
+
 def released_since(db: sqlite3.Connection, key: bytes, before: int = NEVER_MIND) -> int:
     """The entry from which on what is said of a key is its present holder's; 0: it never went back. `before`: of
     whoever had it at that entry.
     """
-    return int(db.execute(SINCE, {"key": key, "before": before}).fetchone()[0])
+    [met] = db.execute(MET, (key,)).fetchone()  # most of whom answers are counted are strangers: a tenth of the time
+    return int(db.execute(SINCE, {"key": key, "before": before}).fetchone()[0]) if met else 0

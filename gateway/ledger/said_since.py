@@ -5,7 +5,7 @@ nobody else can be another thing than it was then. For suppression files, and fo
 from collections.abc import Iterator
 from itertools import takewhile
 
-from gateway.ledger.reach import connected_people, with_looser
+from gateway.ledger.reach import connected_people
 from gateway.ledger.writer import Transaction
 
 SAID = (
@@ -24,19 +24,18 @@ class SaidSince:
     """`first`: the first entry that anybody will ask about."""
 
     def __init__(self, tx: Transaction, first: int) -> None:
+        self._db = tx.db
         [void] = tx.db.execute("SELECT coalesce(max(seq), -1) FROM voided_ui").fetchone()
         self._void: int = void
-        spoke = dict[bytes, int]()
-        for seq, key in _said(tx, first):
-            spoke[key] = max(seq, spoke.get(key, seq))
         self._last = dict[bytes, int]()
-        for key, seq in spoke.items():
-            for other in with_looser(tx, connected_people(tx.db, [key])):
-                self._last[other] = max(seq, self._last.get(other, seq))
+        for seq, key in _said(tx, first):
+            self._last[key] = max(seq, self._last.get(key, seq))
 
     def was_said(self, key: bytes, position: int) -> bool:
         """Whether anything was, from a position on. A void of a screen may have brought back a no of anybody."""
-        return max(self._void, self._last.get(key, -1)) >= position
+        if self._void >= position or not self._last:
+            return self._void >= position
+        return any(self._last.get(each, -1) >= position for each in connected_people(self._db, [key]))
 
 
 def _said(tx: Transaction, first: int) -> Iterator[tuple[int, bytes]]:

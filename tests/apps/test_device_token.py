@@ -343,7 +343,7 @@ async def test_ids_that_an_app_names_together_stay_two_peoples_reports(place):
     mixed = place.phone(OLD, NEW)
     await mixed.observes()
     with contextlib.closing(sqlite3.connect(place.folder / "ledger.sqlite3")) as db:
-        assert db.execute("SELECT count(*) FROM link").fetchone() == (1,)
+        assert db.execute("SELECT count(*) FROM link_event").fetchone() == (1,)
 
 
 async def test_a_revoked_app_key_keeps_its_phones_token_and_opts_out(place):

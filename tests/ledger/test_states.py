@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from support.people import GAID, gaid
 
-from gateway.ledger import device_states, links, records, travel
+from gateway.consent import still_out
+from gateway.ledger import device_states, links, records
 from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose, Source
 
@@ -236,10 +237,11 @@ class TestAPersonsOwnChoice:
     def test_is_not_made_by_a_state(self, house, do, device, begin):
         """It counts as no refusal to be asked again, and none that a signal finds already said."""
         begin(device)
-        assert do(lambda tx: travel.last_out_at(tx, device.key)) == {}
-        assert not do(lambda tx: travel.already_out(tx, device.key, SALE))
+        assert do(lambda tx: still_out.last_out(tx, [device])) == {}
         [standing] = house.consent.checks._lookup.seen([device.key]).standings
         assert not standing.own_denies(Purpose.SALE)
+        heard = Choice(ChoiceKind.OPT_OUT, SALE, Source.GPC, AT)
+        assert do(lambda tx: records.hear(tx, device, heard, os.urandom(16))) is not None
 
     def test_that_granted_a_precise_point_stands_again_when_the_state_ends(self, house, device, begin, end, says):
         says(device, ChoiceKind.OPT_IN, recipient="teemo", data_class=DataClass.PRECISE_GEO)

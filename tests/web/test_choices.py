@@ -300,7 +300,7 @@ async def test_identifiers_that_an_app_lists_together_are_not_tied(tmp_path):
                 await reason(client, named("gaid", gaid(1))) == "no_contract"
             )  # a contract would not be asked for first
     with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
-        assert db.execute("SELECT count(*) FROM link").fetchone() == (0,)
+        assert db.execute("SELECT count(*) FROM link_event").fetchone() == (0,)
 
 
 async def test_what_the_desk_lists_with_an_account_is_tied_to_it(keyed):

@@ -2,6 +2,7 @@ import asyncio
 import base64
 import contextlib
 import dataclasses
+import json
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -364,9 +365,11 @@ async def test_two_tools_of_one_page_are_two_states_and_each_tool_ends_its_own(h
 async def test_a_tools_state_is_named_in_the_ledger_by_the_tool_and_by_what_it_is_of(door):
     sale = base64.b64encode(b'{"data_sales": {"status": "denied"}}').decode()
     await door.get(cookie=f"{UNTOLD}; {OTHER_TOOL}; _ketch_consent_v1_={sale}; {door.sealed(denied=frozenset())}")
-    sql = "SELECT DISTINCT source FROM device_state ORDER BY source"
-    sources = await door.house.writer.commit(lambda tx: tx.db.execute(sql).fetchall())
-    assert sources == [("cmp_cookie:complianz:ads",), ("cmp_cookie:ketch:sale",), ("cmp_cookie:onetrust:ads",)]
+    sql = "SELECT body FROM entry ORDER BY seq"
+    rows = await door.house.writer.commit(lambda tx: tx.db.execute(sql).fetchall())
+    said = [json.loads(body) for (body,) in rows]
+    sources = sorted(each["src"] for each in said if each["e"] == "state_began")
+    assert sources == ["cmp_cookie:complianz:ads", "cmp_cookie:ketch:sale", "cmp_cookie:onetrust:ads"]
 
 
 @pytest.mark.parametrize("account", [None, "a1"], ids=["visitor", "signed in"])

@@ -441,7 +441,7 @@ async def test_nothing_but_a_place_stands_in_the_entry(keyed, tmp_path, place):
 async def test_identifiers_that_are_observed_together_are_not_tied(keyed, tmp_path):
     await observe(keyed, {"lmt": 1}, ME, MY_ACCOUNT)
     with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
-        assert db.execute("SELECT count(*) FROM link").fetchone() == (0,)
+        assert db.execute("SELECT count(*) FROM link_event").fetchone() == (0,)
 
 
 @pytest.mark.slow
