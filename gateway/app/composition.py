@@ -347,7 +347,7 @@ def _migrated(folder: Path, origin: str) -> int:
         return schema.migrate(
             folder,
             len(secrets.peppers),
-            {4: lambda db: examination.prove_older_entries(db, vault, origin), 22: examination.void_again},
+            {4: lambda db: examination.prove_older_entries(db, vault, origin)},
             mark=secrets.mark if person_keys.opened_by(folder, secrets.wraps) else 0,
         )
 

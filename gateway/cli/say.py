@@ -201,8 +201,9 @@ def notice(
 
 @click.command(
     "void-consents",
-    help="Take back every opt-in that one screen asked for (11 CCR 7004(b)). REASON is a file with the documented"
-    " reason: its hash goes into the ledger, its text does not.",
+    help="Take back every opt-in that one screen asked for (11 CCR 7004(b)), and tell how many were given, also those"
+    " that a later choice had replaced. REASON is a file with the documented reason: its hash goes into the ledger, its"
+    " text does not.",
 )
 @click.argument("reason", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @options.data
@@ -213,7 +214,7 @@ def void_consents(reason: Path, data: Path, file: Path | None, ui: str) -> None:
         voided = asyncio.run(house.consent.void_consents(ui, hashlib.sha256(reason.read_bytes()).digest()))
     click.echo(f"{voided} opt-ins voided")
     if not voided:
-        click.echo(f"no opt-in that holds was asked for on a screen of the name {ui!r}", err=True)
+        click.echo(f"no opt-in was asked for on a screen of the name {ui!r}, or they were voided before", err=True)
         sys.exit(1)
 
 

@@ -8,7 +8,7 @@ that whoever comes meanwhile reads every page too. One process of several that i
 keeps what it wrote; a power cut ends them all.
 
 A migration runs in its own transaction and changes no entry: older ledgers get their tree, and their openings a box of
-their own, and what a voided screen had not brought back comes back.
+their own.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ from typing import Protocol
 from gateway import disk
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import openings, replay, schema, voiding
+from gateway.ledger import openings, schema
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.schema import FILE
 from gateway.ledger.tree import Tree, TreeBroken
-from gateway.ledger.writer import Persons, Transaction
+from gateway.ledger.writer import Persons
 
 NAME = f"{FILE}.open"
 MARK, DOUBT = b"open\n", b"read\n"  # open, and every page is yet to be read
@@ -179,12 +179,6 @@ def prove_older_entries(db: sqlite3.Connection, vault: Keepers, origin: str) -> 
         boxes = _split_box(vault, event, person, sealed)
         db.execute("UPDATE detail SET sealed = ?, opening = ? WHERE seq = ?", (*boxes, seq))
     vault.commit()  # keys first: a key without an entry is harmless
-
-
-def void_again(db: sqlite3.Connection) -> None:
-    """Version 22: an earlier gateway brought back less than what consents on a voided screen had lifted."""
-    screens = [ui for (ui,) in db.execute("SELECT ui FROM voided_ui ORDER BY seq")]
-    voiding.stand_without(Transaction(db, replay.NOBODY), screens)
 
 
 def _split_box(vault: Keepers, event: bytes, person: bytes, sealed: bytes) -> tuple[bytes | None, bytes | None]:

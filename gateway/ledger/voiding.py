@@ -1,13 +1,13 @@
 """Words that count for nothing: consents on a screen that turned out to be no fair question (11 CCR 7004(b), L51), and
 choices that are believed to be forged (R34, 11 CCR 7026(e)). `gateway void` calls it.
 
-Of a screen: what stands is what would stand had nobody consented on it, made again from the log without its opt-ins
-(replay.py). So whatever they had lifted comes back, wherever it would be by now, and what was granted on it is over.
-Nobody's fair choice is touched, and the entry is about no person.
+Of a screen: the fold knows on which one each yes was said, and what that covers; whatever such yeses had lifted denies
+again, wherever it would be by now, and what was granted on it is over. Nobody's fair choice is touched, and the entry
+is about no person.
 
-Of forged choices: two officers name each entry; no rule and no rate does. Their standings are made again by a replay of
-what is not voided: what the person said elsewhere, or says again, stands. Nothing is deleted: the entries stay, a look
-at an earlier day still counts them, and the void is an entry of its own.
+Of forged choices: two officers name each entry; no rule and no rate does. They are left out when what stands is folded:
+what the person said elsewhere, or says again, stands. Nothing is deleted: the entries stay, a look at an earlier day
+still counts them, and the void is an entry of its own.
 """
 
 import json
@@ -18,15 +18,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
-from gateway.choice.standing import OUT
-from gateway.ledger import entry, idempotency, replay, standing_rows
+from gateway.ledger import entry, idempotency, replay
+from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.happenings import rows_of
+from gateway.ledger.reach import connected_people
 from gateway.ledger.schema import BODY, JOINED
+from gateway.ledger.standing_rows import key_chunks
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Job, Transaction
 from gateway.terms import CALLERS_CHOICES
 
-PEOPLE = 250  # of one replay: so many lives are in memory at once
 # As the index entry_screen says it, word for word. Older entries name no screen: the notice's version stands for it.
 SCREEN = """
 CASE WHEN json_valid(CAST(e.body AS TEXT)) THEN CASE json_extract(CAST(e.body AS TEXT), '$.e')
@@ -38,24 +41,24 @@ CASE WHEN json_valid(CAST(e.body AS TEXT)) THEN CASE json_extract(CAST(e.body AS
     json_extract(json_extract(CAST(e.body AS TEXT), '$.was'), '$.nv'))
 END END
 """
-CONSENTED = f"SELECT DISTINCT d.key FROM entry e CROSS JOIN detail d ON d.seq = e.seq WHERE {SCREEN} = ?1"  # noqa: S608
-SAID_AGAIN = f"""
-SELECT DISTINCT d.key FROM entry e CROSS JOIN restated x ON x.seq = e.seq CROSS JOIN detail d ON d.seq = x.of
+# Of pruned entries by those that hold them whole.
+CONSENTED = f"""
+SELECT d.seq, d.key FROM entry e CROSS JOIN detail d ON d.seq = e.seq WHERE {SCREEN} = ?1
+UNION SELECT d.seq, d.key FROM entry e CROSS JOIN restated x ON x.seq = e.seq CROSS JOIN detail d ON d.seq = x.of
 WHERE {SCREEN} = ?1
-"""  # noqa: S608 - ours; of pruned entries, by those that hold them whole
-ENDED = "SELECT DISTINCT key FROM kept_end WHERE ui = ?1 AND ui <> ''"  # by somebody who is forgotten
+"""  # noqa: S608 - ours
 
 
 def void_consents(tx: Transaction, ui: str, reason_sha256: bytes, at: datetime) -> int:
-    """One entry, the first time. Returns how many opt-ins went back."""
+    """One entry, the first time. Returns how many consents were given on the screen, as far as their entries are kept:
+    also those that a later choice had replaced, and those to one recipient or programme. 0 where it was void before.
+    """
     if is_void(tx, ui):
         return 0
     seq = tx.append(entry.voided(event=os.urandom(16), ui=ui, reason=reason_sha256, at=at))
-    [count] = tx.db.execute(
-        "SELECT count(*) FROM own_choice WHERE ui = ? AND ui <> '' AND state <> ?", (ui, OUT)
-    ).fetchone()
+    [count] = tx.db.execute(f"SELECT count(*) FROM ({CONSENTED})", (ui,)).fetchone()  # noqa: S608 - ours
     tx.db.execute("INSERT INTO voided_ui VALUES (?, ?, ?)", (ui, seq, milliseconds(at)))
-    stand_without(tx, [ui])
+    _write_rows_again(tx, _whose(tx.db, ui))
     return int(count)
 
 
@@ -64,17 +67,7 @@ def is_void(tx: Transaction, ui: str) -> bool:
     return bool(ui) and tx.db.execute("SELECT 1 FROM voided_ui WHERE ui = ?", (ui,)).fetchone() is not None
 
 
-def stand_without(tx: Transaction, screens: Iterable[str]) -> None:
-    """Makes the rows again of whoever consented on screens that are voided, and of whomever that reached."""
-    keys = {key for ui in screens for key in _consented(tx.db, ui)}
-    for chunk in standing_rows.key_chunks(sorted(keys), PEOPLE):
-        replay.stand_again(tx, chunk)
-
-
-def _consented(db: sqlite3.Connection, ui: str) -> set[bytes]:
-    return {key for sql in (CONSENTED, SAID_AGAIN, ENDED) for (key,) in db.execute(sql, (ui,))}
-
-
+FORMS = "SELECT alias FROM looser_name WHERE canonical IN ({marks})"
 CHOICES = 250  # of one entry: a family's life takes about a millisecond an entry, and opt-outs wait behind it
 OFFICERS = 2
 FOUND = f"""
@@ -103,7 +96,9 @@ class Belief:
 
 @dataclass(slots=True)
 class Voided:
-    """`entries`: choices that were voided now; `keys`: whose they are; `changed`: whose standings are others now."""
+    """`entries`: choices that were voided now; `keys`: whose they are; `changed`: of whom something else stands now, of
+    purposes or of what is granted.
+    """
 
     entries: int = 0
     keys: set[bytes] = field(default_factory=set)
@@ -170,12 +165,24 @@ def void_choices(tx: Transaction, seqs: Iterable[int], belief: Belief, at: datet
     new = [seq for seq in whose if not tx.db.execute("SELECT 1 FROM voided_choice WHERE seq = ?", (seq,)).fetchone()]
     done = Voided(len(new), set(whose.values()))
     if new:
-        by, now = _write(tx, new, belief, at), milliseconds(at)
+        now, people = milliseconds(at), {whose[seq] for seq in new}
+        touched = connected_people(tx.db, people)
+        touched |= {alias for (alias,) in rows_of(tx.db, FORMS, touched)}
+        before = _what_stands(tx.db, touched, now)
+        by = _write(tx, new, belief, at)
         tx.db.executemany("INSERT INTO voided_choice VALUES (?, ?, ?)", [(seq, by, now) for seq in new])
         for seq in new:
             idempotency.forget(tx, tx.db.execute("SELECT event, at FROM detail WHERE seq = ?", (seq,)).fetchall())
-        done.changed = replay.stand_again(tx, {whose[seq] for seq in new})
+        after = _what_stands(tx.db, touched, now)
+        done.changed = {key for key in touched if after[key] != before[key]}
+        _write_rows_again(tx, people)
     return done
+
+
+def _what_stands(db: sqlite3.Connection, keys: set[bytes], now: int) -> dict[bytes, Any]:
+    """Of each key what is compared."""
+    people = FoldedPeople(db, keys)
+    return {key: (people.standing(key, now), people.grants(key, now)) for key in keys}
 
 
 def _write(tx: Transaction, seqs: Sequence[int], belief: Belief, at: datetime) -> int:
@@ -196,3 +203,18 @@ def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
     ends = [one for one, other in pairwise([*listed, -1]) if other != one + 1]
     starts = [other for one, other in pairwise([-2, *listed]) if other != one + 1]
     return list(zip(starts, ends, strict=True))
+
+
+# --- what goes with the tables of copies: until then they follow ---
+
+AT_ONCE = 250  # people whose lives are in memory at once
+ENDED = "SELECT key FROM kept_end WHERE ui = ?1 AND ui <> ''"  # by somebody who is forgotten
+
+
+def _whose(db: sqlite3.Connection, ui: str) -> set[bytes]:
+    return {row[-1] for sql in (CONSENTED, ENDED) for row in db.execute(sql, (ui,))}
+
+
+def _write_rows_again(tx: Transaction, people: set[bytes]) -> None:
+    for chunk in key_chunks(sorted(people), AT_ONCE):
+        replay.stand_again(tx, chunk)
