@@ -14,19 +14,7 @@ REPLACED, RETIRED = "replaced", "retired"
 
 KEY_COLUMNS = (
     ("detail", "key"),
-    ("standing", "key"),
-    ("own_choice", "key"),
-    ("travelled_choice", "key"),
-    ("travelled_choice", "origin"),
-    ("travelled_choice", "via"),
-    ("grant_choice", "key"),
     ("act_used", "key"),
-    ("told", "key"),
-    ("age", "key"),
-    ("age_word", "key"),
-    ("device_state", "key"),
-    ("link", "account"),
-    ("link", "identifier"),
     ("link_event", "account"),
     ("link_event", "identifier"),
     ("name", "alias"),
@@ -35,7 +23,6 @@ KEY_COLUMNS = (
     ("looser_name", "canonical"),
     ("mailbox_name", "spelling"),
     ("mailbox_name", "mailbox"),
-    ("release", "identifier"),
     ("disclosure", "key"),
     ("disclosed", "key"),
     ("erased", "identifier"),
@@ -51,7 +38,28 @@ KEY_COLUMNS = (
     ("held_key", "key"),
     ("informed", "named"),
     ("account_name", "key"),
+    # tables of copies
+    ("standing", "key"),
+    ("own_choice", "key"),
+    ("travelled_choice", "key"),
+    ("travelled_choice", "origin"),
+    ("travelled_choice", "via"),
+    ("grant_choice", "key"),
+    ("told", "key"),
+    ("age", "key"),
+    ("age_word", "key"),
+    ("device_state", "key"),
+    ("link", "account"),
+    ("link", "identifier"),
+    ("release", "identifier"),
 )
+# Whoever something was said of, or of whom another name was learnt.
+KNOWN = """
+SELECT count(*) FROM (
+  SELECT key FROM detail UNION SELECT alias FROM name UNION SELECT alias FROM looser_name UNION
+  SELECT account FROM link_event WHERE account NOT NULL UNION SELECT identifier FROM link_event
+)
+"""
 
 
 def note(tx: Transaction, kind: str, step: str, at: datetime, vkey: str = "") -> int:
@@ -62,10 +70,12 @@ def note(tx: Transaction, kind: str, step: str, at: datetime, vkey: str = "") ->
 
 
 def rewrap(tx: Transaction, wrap: Callable[[bytes], bytes], peppers: int) -> int:
-    """Rewrites every key column and says in the head how many peppers hold now. Returns how many standings."""
+    """Rewrites every key column and says in the head how many peppers hold now. Returns of how many keys something may
+    stand.
+    """
     tx.db.create_function("wrap", 1, wrap, deterministic=True)
     for table, column in KEY_COLUMNS:
         tx.db.execute(f"UPDATE {table} SET {column} = wrap({column}) WHERE {column} IS NOT NULL")  # noqa: S608 - names are ours
     tx.db.execute("UPDATE head SET peppers = ?", (peppers,))
     tx.db.execute("INSERT INTO record (told, of) VALUES ('gone', 0)")  # no state goes on behind it
-    return int(tx.db.execute("SELECT count(*) FROM standing").fetchone()[0])
+    return int(tx.db.execute(KNOWN).fetchone()[0])
