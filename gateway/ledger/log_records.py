@@ -83,12 +83,17 @@ def records_of(db: sqlite3.Connection, now: int = FOR_EVER, keys: Collection[byt
     """Everything until a moment in Unix milliseconds, in the order of the log. `keys`: only what is about these, and
     voids of screens.
     """
+    return [each.record for each in placed_records(db, now, keys)]
+
+
+def placed_records(db: sqlite3.Connection, now: int, keys: Collection[bytes] | None) -> list[PlacedRecord]:
+    """The same with their places, for who must tell what an entry says from what stands beside it."""
 
     def rows(sql: str, *more: int) -> Iterable[tuple[Any, ...]]:
         return db.execute(ABOUT.sub("", sql), more) if keys is None else [*rows_of(db, sql, keys, *more)]
 
     found = [*_beside(rows, now), *_entries(rows(SAID, now, now)), *_screens(db, now)]
-    return [each.record for each in sorted(found, key=PlacedRecord.order)]
+    return sorted(found, key=PlacedRecord.order)
 
 
 def beside_entries(db: sqlite3.Connection, first: int, last: int) -> dict[int, tuple[Any, ...]]:

@@ -3,18 +3,12 @@
 import asyncio
 import contextlib
 import json
-import random
 import sqlite3
 from datetime import UTC, datetime, timedelta
-from unittest import mock
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
-from support import any_life, inside
-from support.any_life import ACTS, LIFE
+from support import inside
 from support.everybody import fill, story
-from support.examples import examples
 from support.people import GAID, email, named, phone
 from support.tampering import tamper
 
@@ -22,7 +16,7 @@ from gateway.app import composition
 from gateway.app.composition import open_house
 from gateway.cli import root
 from gateway.consent.check import Ask
-from gateway.ledger import disclosures, history, merkle, prune, receipt, rows_check, schema, tree
+from gateway.ledger import disclosures, history, merkle, prune, receipt, schema
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.subjects import milliseconds
@@ -31,91 +25,6 @@ from gateway.terms import Purpose
 
 PEOPLE = [("phone", phone(1)), ("email", email(1)), ("gaid", GAID), ("account", "ann")]
 LATER = datetime(2031, 1, 1, 12, 0, tzinfo=UTC)
-
-
-# --- any life, cut at any place ---
-
-
-def cut(lives, below, needed=None):
-    """As a prune does it, at a place that need not be a tile's border."""
-    tx, now = lives.tx, "SELECT seq, body FROM entry"
-    below = max(below, *tx.db.execute("SELECT pruned FROM head").fetchone())  # as `plan` has it
-    lives.hashes = {seq: merkle.leaf_hash(body) for seq, body in lives.db.execute(now)} | getattr(lives, "hashes", {})
-    lives.db.execute("DROP TRIGGER IF EXISTS pruned_stays")
-    with hashes_of(lives):
-        needed = prune.entries_to_restate(lives.db, below) if needed is None else needed
-    for of in sorted(needed):
-        prune.restate_entry(tx, of, below, lives.at)
-    lives.db.execute("UPDATE head SET pruned = ?", (below,))
-    lives.db.execute("DELETE FROM restated WHERE seq < ?", (below,))
-    lives.db.execute("DELETE FROM entry WHERE seq < ?", (below,))
-
-
-def hashes_of(lives):
-    """The tiles of these lives are not whole."""
-    return mock.patch.object(tree, "leaf_at", lambda _, seq: lives.hashes[seq])
-
-
-def different(lives):
-    keys = [row[0] for row in lives.db.execute("SELECT key FROM standing")]
-    return sorted(rows_check.of_keys(lives.db, keys, keys))
-
-
-@pytest.mark.slow
-@examples(40)
-@given(LIFE, LIFE, st.integers(0, 40), st.integers(0, 40))
-@example([(0, 2, 0, 0), (2, 0, 1, 0)], [(2, 0, 1, 0)], 1, 2)
-def test_any_life_can_be_made_again_from_what_is_kept_and_goes_on_as_if_nothing_was_pruned(old, new, first, second):
-    lives = any_life.lived(old)
-    cut(lives, min(first, lives.tx.size))
-    assert different(lives) == []
-    for act in new:
-        lives.do(*act)
-    assert different(lives) == []
-    cut(lives, min(first + second, lives.tx.size))
-    assert different(lives) == []
-    lives.db.close()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(40))
-def test_long_lives_can_be_made_again_from_what_is_kept(seed):
-    numbers = random.Random(seed)
-    lives = any_life.lived([tuple(numbers.randrange(200) for _ in range(4)) for _ in range(60)])
-    for _ in range(3):
-        cut(lives, numbers.randrange(1, lives.tx.size))
-        for _ in range(10):
-            lives.do(*(numbers.randrange(200) for _ in range(4)))
-        assert different(lives) == []
-    lives.db.close()
-
-
-def test_a_device_that_no_longer_limits_itself_is_not_limited_again_by_a_second_prune():
-    """What the first one said again is still there when the second drops the word that took it back."""
-    lives = any_life.Lives()
-    lives.begin("tablet", Purpose.SALE, "device")
-    lives.end("tablet", (Purpose.SALE,), "device")
-    for below in (1, 2):
-        cut(lives, below)
-        assert different(lives) == []
-    lives.db.close()
-
-
-def test_a_prune_that_restates_nothing_does_not_pass():
-    lives = any_life.lived([(ACTS.index("no"), 2, 0, 0), (ACTS.index("no"), 6, 0, 0)])
-    cut(lives, 1, needed=())
-    assert different(lives)
-
-
-def test_what_nothing_rests_on_is_not_restated():
-    """An opt-out that was repeated: the first is history, the second is in force."""
-    lives = any_life.lived([(ACTS.index("no"), 6, 0, 0), (ACTS.index("no"), 6, 0, 0)])
-    assert prune.entries_to_restate(lives.db, 2) == {1}
-    lives = any_life.lived([(ACTS.index("no"), 6, 0, 0), (ACTS.index("yes"), 6, 0, 0)])
-    assert prune.entries_to_restate(lives.db, 2) == {0, 1}, "until when nobody may ask again comes from the opt-out"
-
-
-# --- an installation ---
 
 
 @pytest.fixture

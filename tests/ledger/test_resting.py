@@ -1,0 +1,204 @@
+"""What still rests on an entry is said again before its body goes, and whatever comes later comes out the same (R19)."""
+
+import contextlib
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from support import any_life
+from support.acts import Play, Refused
+from support.any_life import ACTS, KEYS, LIFE
+from support.examples import QUICK, examples
+from support.universes import acts_of
+
+from gateway.fold import fold, reading
+from gateway.fold.record import GrantSaid, Record, SaidIn, SaidOut, SaidPruned, ScreenVoided
+from gateway.fold.state import FOR_EVER, Slate
+from gateway.ledger import log_records, prune, records, resting, voiding
+from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.happenings import ENTRIES
+from gateway.ledger.log_records import PlacedRecord
+from gateway.ledger.subjects import Choice, milliseconds
+from gateway.terms import ChoiceKind, Purpose
+
+
+def cut(lives, below, needed=None):
+    """As a prune does it, at a place that need not be a tile's border."""
+    tx = lives.tx
+    below = max(below, *tx.db.execute("SELECT pruned FROM head").fetchone())  # as `plan` has it
+    lives.bodies = getattr(lives, "bodies", {}) | dict(lives.db.execute("SELECT seq, body FROM entry"))
+    lives.db.execute("DROP TRIGGER IF EXISTS pruned_stays")
+    for of in sorted(resting.entries_to_restate(lives.db, below) if needed is None else needed):
+        prune.restate_entry(tx, of, below, lives.at)
+    lives.db.execute("UPDATE head SET pruned = ?", (below,))
+    lives.db.execute("DELETE FROM restated WHERE seq < ?", (below,))
+    lives.db.execute("DELETE FROM entry WHERE seq < ?", (below,))
+
+
+def different(lives):
+    """Whose noes, standing or grants are not those that they would be with every entry there: now, once a screen is
+    voided, and with the last choice that may be voided left out.
+    """
+    left = log_records.records_of(lives.db)
+    [pruned] = lives.db.execute("SELECT pruned FROM head").fetchone()
+    lives.db.execute("SAVEPOINT with_every_entry")
+    lives.db.executemany("INSERT OR IGNORE INTO entry (seq, body) VALUES (?, ?)", lives.bodies.items())
+    whole = log_records.records_of(lives.db)
+    lives.db.execute("ROLLBACK TO with_every_entry")
+    chosen = [each for each in left if each.seq >= pruned and isinstance(each.said, SaidOut | SaidIn | GrantSaid)]
+    found = set()
+    for gone in (None, *chosen[-1:]):
+        ours, theirs = ([each for each in of if each != gone] for of in (left, whole))
+        found |= read_otherwise(ours, theirs, KEYS, any_life.SCREENS)
+    return sorted(found)
+
+
+def read_otherwise(ours, theirs, keys, screens):
+    """The keys of which the fold of these does not read what that of those reads, with any of some screens voided."""
+    now = max((each.at for each in theirs), default=0)
+    voids = [Record(2**40 + turn, now, b"", ScreenVoided(ui)) for turn, ui in enumerate(screens)]
+    found = set()
+    for voided in ([], *([each] for each in voids), voids):
+        one, other = (what_is_read([*of, *voided], keys, now) for of in (ours, theirs))
+        found |= {key for key in keys if one[key] != other[key]}
+    return found
+
+
+def what_is_read(records, keys, now):
+    state = {}
+    for each in records:
+        state.update(fold(each, state.get))
+    slate = Slate(state.get)
+    return {
+        key: (
+            reading.standing_of(key, state.get, now),
+            reading.grants_of(key, state.get, now),
+            reading.last_outs(key, state.get),
+            {
+                (each.purpose, each.bit.who, each.bit.seq, each.place, each.reach, each.via)
+                for each in reading.read_noes(slate, key)
+                if each.holds(slate.voids)
+            },
+        )
+        for key in keys
+    }
+
+
+@pytest.mark.slow
+@examples(40)
+@given(LIFE, LIFE, st.integers(0, 40), st.integers(0, 40))
+@example([(0, 2, 0, 0), (2, 0, 1, 0)], [(2, 0, 1, 0)], 1, 2)
+def test_any_life_can_be_made_again_from_what_is_kept_and_goes_on_as_if_nothing_was_pruned(old, new, first, second):
+    lives = any_life.lived(old)
+    cut(lives, min(first, lives.tx.size))
+    assert different(lives) == []
+    for act in new:
+        lives.do(*act)
+    assert different(lives) == []
+    cut(lives, min(first + second, lives.tx.size))
+    assert different(lives) == []
+    lives.db.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40))
+def test_long_lives_can_be_made_again_from_what_is_kept(seed):
+    numbers = random.Random(seed)
+    lives = any_life.lived([tuple(numbers.randrange(200) for _ in range(4)) for _ in range(60)])
+    for _ in range(3):
+        cut(lives, numbers.randrange(1, lives.tx.size))
+        for _ in range(10):
+            lives.do(*(numbers.randrange(200) for _ in range(4)))
+        assert different(lives) == []
+    lives.db.close()
+
+
+def test_a_device_that_no_longer_limits_itself_is_not_limited_again_by_a_second_prune():
+    """What the first one said again is still there when the second drops the word that took it back."""
+    lives = any_life.Lives()
+    lives.begin("tablet", Purpose.SALE, "device")
+    lives.end("tablet", (Purpose.SALE,), "device")
+    for below in (1, 2):
+        cut(lives, below)
+        assert different(lives) == []
+    lives.db.close()
+
+
+def test_a_prune_that_restates_nothing_does_not_pass():
+    lives = any_life.lived([(ACTS.index("no"), 2, 0, 0), (ACTS.index("no"), 6, 0, 0)])
+    cut(lives, 1, needed=())
+    assert different(lives)
+
+
+def test_what_nothing_rests_on_is_not_restated():
+    """An opt-out that was repeated: the first is history, the second is in force."""
+    lives = any_life.lived([(ACTS.index("no"), 6, 0, 0), (ACTS.index("no"), 6, 0, 0)])
+    assert resting.entries_to_restate(lives.db, 2) == {1}
+    lives = any_life.lived([(ACTS.index("no"), 6, 0, 0), (ACTS.index("yes"), 6, 0, 0)])
+    assert resting.entries_to_restate(lives.db, 2) == {0, 1}, "until when nobody may ask again comes from the opt-out"
+
+
+def test_a_consent_whose_entry_was_pruned_is_void_and_counted_with_its_screen():
+    lives = any_life.lived([(ACTS.index("no"), 6, 0, 0)])
+    subject = lives.subjects["tablet"]
+    for ui in ("dark", "fair"):
+        choice = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "api", lives.at, ui=ui)
+        records.write(lives.tx, subject, choice, bytes(16))
+    cut(lives, 3)
+    assert voiding.void_consents(lives.tx, "fair", bytes(32), lives.at) == 1
+    assert FoldedPeople(lives.db, [subject.key]).standing(subject.key, milliseconds(lives.at)).own == 0
+    assert voiding.void_consents(lives.tx, "dark", bytes(32), lives.at) == 0, "nothing rested on that one"
+    lives.db.close()
+
+
+# --- universes: what was measured in the middle of a life is enough for the rest of it ---
+
+LENGTH, EVERY = 160, 40  # acts
+
+
+def lived_and_measured(seed):
+    """The play at its end; and by place below which entries would go, those that were needed when the log ended there."""
+    who, acts = acts_of(seed, LENGTH, Counter(), without=("prune",))
+    play, needed = Play(who), {}
+    for number, act in enumerate(acts, 1):
+        with contextlib.suppress(Refused):
+            play.act(act)
+        if not number % EVERY:
+            size = play.ledger.tx.size
+            needed[size] = resting.entries_to_restate(play.ledger.db, size)
+    return play, needed
+
+
+def pruned_records(db, below, needed):
+    """As the fold reads them after a prune."""
+    rows = db.execute(
+        "SELECT d.seq, d.at, d.key, coalesce(m.mark, '') FROM detail d LEFT JOIN acted m ON m.seq = d.seq"
+    )
+    voided = {seq for (seq,) in db.execute("SELECT seq FROM voided_choice")}
+    gone = {row[0]: row for row in rows if row[0] < below and row[0] not in needed | voided}
+    left = [PlacedRecord(ENTRIES, 0, Record(seq, at, key, SaidPruned(mark))) for seq, at, key, mark in gone.values()]
+    for each in log_records.placed_records(db, FOR_EVER, None):
+        if each.phase != ENTRIES or each.record.seq not in gone:
+            left.append(each)
+    return [each.record for each in sorted(left, key=PlacedRecord.order)], len(gone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3 if QUICK else 12))
+def test_everything_comes_out_as_with_every_entry_there_whatever_is_said_voided_or_unlinked_later(seed):
+    play, needed = lived_and_measured(seed)
+    whole, keys = log_records.records_of(play.ledger.db), set(play.keys.values())
+    screens = {getattr(each.said, "screen", "") for each in whole} - {""}
+    for below, found in needed.items():
+        left, _ = pruned_records(play.ledger.db, below, found)
+        assert read_otherwise(left, whole, keys, sorted(screens)) == set(), below
+
+
+def test_the_control_of_what_rests_on_entries_finds_a_life_of_which_nothing_is_said_again():
+    play, needed = lived_and_measured(0)
+    below = max(needed)
+    left, gone = pruned_records(play.ledger.db, below, set())
+    assert gone
+    assert read_otherwise(left, log_records.records_of(play.ledger.db), set(play.keys.values()), ())
