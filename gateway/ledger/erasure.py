@@ -13,17 +13,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from gateway.fold.kin import family
+from gateway.fold.state import Slate
 from gateway.ledger import (
     ages,
     erasure_by_unlink,
-    reach,
     recipient_holdings,
     recipients_to_tell,
     records,
     suppression,
 )
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.reach import Belongings, whole_of
+from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.people_near import folded_alone
+from gateway.ledger.reach import Belongings, canonicals, group, mailbox, persons_behind
 from gateway.ledger.recipients_to_tell import ToldWord
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction, Writer
@@ -65,8 +68,8 @@ def erase(tx: Transaction, order: ErasureOrder, request: bytes) -> Written:
     for subject in order.subjects:
         records.know(tx, subject, now)
     written = [_write(tx, subject, order, request) for subject in order.subjects]
-    own = reach.belongings(tx, _reached(tx, order, now))
-    persons = reach.persons_behind(tx, own) | _tell(tx, order, own) | records.drop_account_names(tx, own)
+    own = _belongings(tx, _reached(tx, order))
+    persons = persons_behind(tx, own) | _tell(tx, order, own) | records.drop_account_names(tx, own)
     if order.mode is Erasing.UNLINK:
         persons |= {person for key in own for person in suppression.suppressed_persons(tx, key)}
         erasure_by_unlink.unlink(tx, order.subjects, own, written[0].seq, now)
@@ -90,12 +93,22 @@ def _write(tx: Transaction, subject: Subject, order: ErasureOrder, request: byte
     return written
 
 
-def _reached(tx: Transaction, order: ErasureOrder, now: int) -> set[bytes]:
-    """The identifiers that were named; of a child's account also what it has now."""
-    keys = {subject.key for subject in order.subjects}
-    if order.mode is Erasing.CHILD:
-        keys |= {key for s in order.subjects if s.is_account for key in whole_of(tx, s.key, now)}
+def _reached(tx: Transaction, order: ErasureOrder) -> set[bytes]:
+    """The identifiers that were named; of a child's account also what it has now by more than an app's word."""
+    keys, accounts = ({s.key for s in order.subjects}, {s.key for s in order.subjects if s.is_account})
+    if order.mode is Erasing.CHILD and accounts:
+        slate = FoldedPeople(tx.db, accounts).slate()
+        has = ((each, member) for each in accounts for member in slate.row(each).members)
+        keys = keys.union(*(family(slate, member) for each, member in has if slate.edge(each, member).carries()))
     return keys
+
+
+def _belongings(tx: Transaction, keys: set[bytes]) -> Belongings:
+    """These keys with the other names of their identifiers; a digest that another one has too stays for that one."""
+    names = {name for key in keys for name in group(tx, key)}
+    names -= {name for name in names if name not in keys and canonicals(tx, name) - names}
+    slate = Slate(folded_alone(tx.db, names.union(*(mailbox(tx, name) for name in names))))
+    return {name: slate.row(name).since for name in sorted(names)}
 
 
 def _tell(tx: Transaction, order: ErasureOrder, own: Belongings) -> set[bytes]:

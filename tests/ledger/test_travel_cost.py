@@ -7,13 +7,10 @@ import random
 import pytest
 from support.any_life import KEYS, Lives
 from support.lives import PEOPLE, Ledger
-from support.people import IDFV, named
 
-from gateway.choice.standing import out_bits
-from gateway.ledger import erasure, links, reach, records, rows_check, standing_rows, travel
-from gateway.ledger.erasure import ErasureOrder
+from gateway.ledger import links, records, standing_rows, travel
 from gateway.ledger.subjects import Choice
-from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Erasing
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind
 
 ROW = "SELECT own, travelled, seq FROM standing WHERE key = ?"
 ACCOUNT = PEOPLE.account("ann")
@@ -100,37 +97,3 @@ def test_one_more_browser_takes_as_much_more_as_there_are_more_of_them(figure):
 def test_control_when_all_that_ever_travelled_is_read_again_it_takes_more_than_that(monkeypatch):
     monkeypatch.setattr(travel, "recompute", lambda tx, keys, now, came=None: standing_rows.recompute(tx, keys, now))
     assert growth() > 6
-
-
-def unlinked(browsers):
-    """An account that was unlinked with so many browsers that said no, and a phone's app of it that said nothing."""
-    ledger, app = Ledger({}), PEOPLE.name([named("idfv", IDFV)]).subjects[0]
-    found = [one_more(ledger) for _ in range(browsers)]
-    links.tie(ledger.tx, ACCOUNT, [app], ledger.now())
-    ledger.now()
-    erasure.erase(ledger.tx, ErasureOrder(Erasing.UNLINK, [ACCOUNT], ledger.at), os.urandom(16))
-    ledger.tx.write_head()
-    return ledger, app, found
-
-
-def test_what_stays_of_an_unlinked_account_is_one_deny_a_purpose_and_nobody_elses_yes_lifts_it():
-    ledger, app, browsers = unlinked(12)
-    with contextlib.closing(ledger.db) as db:
-        of_app = [app.key]
-        kept = db.execute("SELECT purpose, origin, via FROM travelled_choice WHERE key = ?", of_app).fetchall()
-        assert sorted(purpose for purpose, _, _ in kept) == sorted(SIGNAL_PURPOSES)
-        assert all(via == app.key and origin not in {via, ACCOUNT.key} for _, origin, via in kept)
-        for browser in browsers:
-            for purpose in SIGNAL_PURPOSES:
-                choice = Choice(ChoiceKind.OPT_IN, (purpose,), "api", ledger.at)
-                records.write(ledger.tx, browser, choice, os.urandom(16))
-        ledger.tx.write_head()
-        assert db.execute(ROW, of_app).fetchone()[1] == out_bits(SIGNAL_PURPOSES)
-        keys = [key for (key,) in db.execute("SELECT key FROM standing")]
-        assert rows_check.of_keys(db, keys, reach.connected_people(db, keys)) == set(), (
-            "made again from the entries it is the same"
-        )
-        for purpose in SIGNAL_PURPOSES:
-            choice = Choice(ChoiceKind.OPT_IN, (purpose,), "api", ledger.at)
-            records.write(ledger.tx, app, choice, os.urandom(16))
-        assert db.execute(ROW, of_app).fetchone()[1] == 0, "its own does"
