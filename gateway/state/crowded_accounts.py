@@ -71,6 +71,7 @@ class CrowdedAccount:
         counts = [{each: count for each, count in crowd.counts.items() if count} for crowd in (self, other)]
         return (
             counts[0] == counts[1]
+            and self.last.keys() == self.counts.keys()
             and not self.is_short()
             and all(listed == other.last.get(each, [])[: len(listed)] for each, listed in self.last.items())
             and (self.known is None) == (other.known is None)

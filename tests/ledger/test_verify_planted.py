@@ -14,6 +14,8 @@ from gateway.app.state_check import FollowingState, following
 from gateway.fold.record import GrantName, KeyAge
 from gateway.fold.state import Allowed, Bit, GrantGiven, KeyRow, LinkEdge
 from gateway.ledger import verify
+from gateway.state import fronts
+from gateway.state.crowded_accounts import crowd_key, unpack_crowd
 from gateway.state.packed_rows import (
     HEAD_KEY,
     pack_edge,
@@ -167,6 +169,23 @@ def test_a_head_that_says_anything_else_is_found(made, what):
 @pytest.mark.parametrize("who", WHO)
 def test_what_cannot_be_read_is_found(made, key, who, garbled):
     assert found_with(made, {key: garbled}) == [told_of(key)]
+
+
+@pytest.mark.parametrize("wrong", [{"counts": {}}, {"last": {}}, {"known": None}, {"known": X}])
+def test_whoever_speaks_for_an_account_of_many_is_compared_too(folder, monkeypatch, wrong):
+    monkeypatch.setattr(fronts, "CROWD", 1)
+    with composition.open_house(folder, inside.settings(), dev=True) as house:
+        story(house)
+        epoch = house.keeper.state.epoch
+    with laid_open(folder) as db, contextlib.closing(HostState(folder, epoch)) as state:
+        made, account = (db, state), db.execute(WHO["the account"]).fetchone()[0]
+        crowd, _ = unpack_crowd(lying(made, crowd_key(account)))
+        row = unpack_row(lying(made, account))[0]
+        assert found_with(made, {crowd_key(account): crowd.pack(row)}) == []
+        for name, value in wrong.items():
+            setattr(crowd, name, value)
+        assert found_with(made, {crowd_key(account): crowd.pack(row)}) == [told_of(account)]
+        assert found_with(made, {crowd_key(account): None}) == [told_of(account)]
 
 
 # What stands beside entries, and rests on no hash: whoever changes it there has not changed what was folded from it.
