@@ -47,6 +47,7 @@ class PeopleNear:
         self.slate = Slate(get)
         self._lone = cache(lambda place: _without_members(get(place)))
         self._alone = Slate(self._lone)
+        self._roads: dict[bytes, dict[tuple[bytes, bytes], LinkEdge]] = {}
         self._passed: dict[bytes, dict[Purpose, dict[bytes, int]]] = {}
         self._read: dict[bytes, tuple[set[NoRow], set[Purpose]]] = {}
 
@@ -75,8 +76,11 @@ class PeopleNear:
 
     def roads(self, key: bytes) -> dict[tuple[bytes, bytes], LinkEdge]:
         """By which it reads what accounts pass on: (account, name) and their edge. A looser form has its owners'."""
-        names = family(self.slate, key).union(*(speakers(self.slate, each) for each in self.row(key).owners))
-        return {(account, name): edge for account, name, edge in edges_of(self.slate, names) if edge.lives()}
+        if key not in self._roads:
+            names = family(self.slate, key).union(*(speakers(self.slate, each) for each in self.row(key).owners))
+            edges = edges_of(self.slate, names)
+            self._roads[key] = {(account, name): edge for account, name, edge in edges if edge.lives()}
+        return self._roads[key]
 
     def through(self, key: bytes, account: bytes, edge: LinkEdge) -> Iterator[tuple[Purpose, Iterator[bytes]]]:
         """What it reads by one of these: of each purpose who said no."""
