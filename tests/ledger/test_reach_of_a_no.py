@@ -6,7 +6,6 @@ from collections import Counter
 
 import pytest
 from support.acts import Play, Refused
-from support.examples import QUICK
 from support.oracle import Folded
 from support.universes import acts_of
 
@@ -20,7 +19,8 @@ from gateway.ledger.subjects import milliseconds
 from gateway.terms import Purpose
 
 LENGTH, EVERY, LATER = 160, 40, 10**6
-SEEDS = range(2 if QUICK else 8)
+SEEDS = range(8)
+pytestmark = pytest.mark.slow
 
 
 def lived(seed, every):
@@ -77,7 +77,7 @@ def test_the_control_that_forgets_other_names(monkeypatch):
     assert any(differences(seed) for seed in SEEDS)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 3] if QUICK else range(0, 12, 3))
+@pytest.mark.parametrize("seed", range(0, 12, 3))
 def test_a_number_is_its_present_holders_since_the_entry_that_the_fold_knows(seed):
     given_back = 0
     for play, state in lived(seed, EVERY // 4):

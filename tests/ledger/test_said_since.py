@@ -4,7 +4,6 @@ from collections import Counter
 
 import pytest
 from support.acts import Play, Refused
-from support.examples import QUICK
 from support.oracle import Folded
 from support.universes import acts_of
 
@@ -15,7 +14,7 @@ from gateway.ledger.subjects import milliseconds
 from gateway.terms import CHOOSABLE
 
 LENGTH, EVERY = 160, 5
-SEEDS = range(2 if QUICK else 8)
+SEEDS = range(8)
 
 
 def unnoticed(seed):
@@ -47,11 +46,13 @@ def denied(whole, key, now):
     return frozenset(purpose for purpose in CHOOSABLE if standing.denies(purpose))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whoever_is_denied_something_new_is_noticed(seed):
     assert unnoticed(seed) == []
 
 
+@pytest.mark.slow
 def test_the_control_that_asks_for_entries_about_themselves_alone(monkeypatch):
     monkeypatch.setattr(said_since, "connected_people", lambda db, keys: {*keys})
     assert any(unnoticed(seed) for seed in SEEDS)
