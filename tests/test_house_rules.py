@@ -187,7 +187,7 @@ def planted(tmp_path: Path, module: str, line: str) -> str:
         ("signals/gpc.py", "import time", "Pure rooms"),
         ("fold/noes.py", "import time", "Pure rooms"),
         ("fold/kin.py", "import gateway.disk", "The fold knows"),
-        ("ledger/travel.py", "import gateway.web.shell.problem", "The house"),
+        ("ledger/links.py", "import gateway.web.shell.problem", "The house"),
         ("web/pages/choices.py", "import gateway.app.routes", "The house"),
         ("web/shell/page.py", "import gateway.web.pages.data", "Inside web"),
         ("web/api/check.py", "import gateway.web.api.share", "Doors"),

@@ -16,10 +16,12 @@ from typing import Any
 import lmdb
 
 from gateway.fold.record import Record
-from gateway.ledger.errors import LedgerRefused
+from gateway.fold.state import Place
+from gateway.ledger.errors import LedgerRefused, NothingKept
 from gateway.ledger.ledger_log import PLACES, LedgerLog, forget_deletes, watch_deletes
 from gateway.ledger.store import Store
 from gateway.ledger.watch import Judge
+from gateway.ledger.writer import StoodBefore
 from gateway.state.environment import StateForeign, StateRefused, StateUnmarked
 from gateway.state.packed_rows import NotAState, StateHead
 from gateway.state.transactions import StateMoment
@@ -119,6 +121,28 @@ class StateKeeper:
         if self._tidies:
             self._tidies = False
             self._tidy()
+
+    @contextlib.contextmanager
+    def standing(self, db: sqlite3.Connection) -> Iterator[StoodBefore | None]:
+        """For whoever writes on a connection: what stands behind all that it shows; None where the state is not there
+        yet, or answers nobody.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                moment = stack.enter_context(self.state.moment())
+                log = LedgerLog(db)
+                prove_follows(moment.head, log, self.state.epoch)
+                at_hand = moment.head.position == log.head
+            except DOUBTS:
+                at_hand = False
+
+            def get(place: Place) -> Any:
+                try:
+                    return moment.get(place)
+                except (NotAState, lmdb.Error) as error:
+                    raise NothingKept(f"the state cannot be read: {type(error).__name__}") from error
+
+            yield StoodBefore(get, moment.head.position) if at_hand else None
 
     def wants(self, db: sqlite3.Connection | None) -> bool:
         """Whether it is to be kept although nobody writes: another process ended before it had, or one was made."""

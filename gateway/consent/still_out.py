@@ -16,7 +16,7 @@ from gateway.fold.kin import roots, speakers
 from gateway.fold.reading import NoPlace, ReadNo, read_noes
 from gateway.fold.state import NO_RECORD, Slate
 from gateway.ledger import reach
-from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.folded_people import StandingPeople, people_of
 from gateway.ledger.last_outs import last_outs_at, last_said
 from gateway.ledger.phone_noes import last_said_no
 from gateway.ledger.subjects import Subject
@@ -61,8 +61,8 @@ def still_out(tx: Transaction, subjects: Sequence[Subject], purposes: Iterable[P
     return sorted((still for still in found if still.purpose in order), key=lambda still: order[still.purpose])
 
 
-def _folded(tx: Transaction, subjects: Iterable[Subject]) -> FoldedPeople:
-    return FoldedPeople(tx.db, [subject.key for subject in subjects])
+def _folded(tx: Transaction, subjects: Iterable[Subject]) -> StandingPeople:
+    return people_of(tx, [subject.key for subject in subjects])
 
 
 def noes_that_hold(stills: Iterable[Still]) -> list[dict[str, str | None]]:
@@ -122,7 +122,7 @@ def last_out(tx: Transaction, subjects: Iterable[Subject]) -> dict[Purpose, int]
     """
     subjects = list(subjects)
     keys = [key for subject in subjects for key in (subject.key, *sorted(reach.spellings(tx, subject.key)))]
-    latest = last_outs_at(tx.db, FoldedPeople(tx.db, keys), keys)
+    latest = last_outs_at(tx.db, people_of(tx, keys), keys)
     for subject in subjects:
         for purpose, at in _said_by(tx, subject).items():
             latest[purpose] = max(at, latest.get(purpose, 0))

@@ -42,7 +42,7 @@ def covered(bit: Bit, cover: Cover, voids: Voids) -> Bit:
 
 def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
     purposes = widened(said.purposes)
-    if said.signal and _is_no_news(slate, record.key, said, purposes):
+    if said.signal and is_no_news(slate, record.key, said):
         return
     row = slate.row(record.key)
     bit = Bit(record.key, record.seq, record.seq, said.source, said.mark, record.seq if said.dated else NO_RECORD)
@@ -72,7 +72,7 @@ def fold_pruned(slate: Slate, record: Record, said: SaidPruned) -> None:
     slate.put(record.key, own=own)
 
 
-def _is_no_news(slate: Slate, key: bytes, said: SaidOut, purposes: Iterable[Purpose]) -> bool:
+def is_no_news(slate: Slate, key: bytes, said: SaidOut) -> bool:
     """A signal of what its present holder denied already by the same word, or by several; or GPC, of what an account
     allowed with it in sight (11 CCR 7025(c)(3)).
     """
@@ -80,7 +80,7 @@ def _is_no_news(slate: Slate, key: bytes, said: SaidOut, purposes: Iterable[Purp
     known = {each for each, bit in holder_since(row).items() if bit.denies(voids) and bit.mark in {said.mark, SEVERAL}}
     if said.source == Source.GPC:
         known |= {each for each, allowed in row.ins.items() if allowed.informed and allowed.screen not in voids}
-    return known.issuperset(purposes)
+    return known.issuperset(widened(said.purposes))
 
 
 def end_yes(slate: Slate, key: bytes, purposes: Iterable[Purpose], before: int | None = None) -> None:

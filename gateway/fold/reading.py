@@ -133,7 +133,7 @@ def lasting_standing(key: bytes, get: Get) -> tuple[Standing, int]:
         own = with_state(own, purpose, IN)
         informed = with_state(informed, purpose, IN) if allowed.informed else informed
         parental = with_state(parental, purpose, IN) if allowed.parental else parental
-    held = _states(kin)
+    held = states_of(kin)
     others = ((bits, root) for bits, place, _, root, _ in _noes(kin) if place is not NoPlace.OWN)
     came = {each for bits, root in others for each, bit in bits if bit.denies(voids, root)}
     denied, sources = out_bits(came | {purpose for _, _, purpose in held}), frozenset([each[0] for each in held])
@@ -143,8 +143,7 @@ def lasting_standing(key: bytes, get: Get) -> tuple[Standing, int]:
     return standing, _linked(kin)
 
 
-def _states(kin: Kin) -> set[StateName]:
-    """What devices and tools say of an identifier, by any of its names."""
+def states_of(kin: Kin) -> set[StateName]:
     return {
         state
         for root, names in kin.speakers.items()
@@ -219,7 +218,7 @@ def come_back(mark: str, device: bytes, keys: Iterable[bytes], get: Get) -> froz
     since = {each: allowed.seq for each, allowed in slate.row(device).ins.items() if allowed.screen not in slate.voids}
     since.pop(Purpose.SENSITIVE, None)
     for key in keys if since else ():
-        others = {each for source, by, each in _states(Kin(slate, key)) if (source, by) != (Source.INSTALLATION, mark)}
+        others = {each for *said, each in states_of(Kin(slate, key)) if said != [Source.INSTALLATION, mark]}
         noes = (each for each in read_noes(slate, key) if each.purpose in since and each.holds(slate.voids))
         others |= {each.purpose for each in noes if each.bit.mark != mark or each.bit.seq > since[each.purpose]}
         since = {each: seq for each, seq in since.items() if each not in others}

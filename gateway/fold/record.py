@@ -37,7 +37,7 @@ class SaidPruned(NamedTuple):  # nobody knows any more what; nothing that stands
 
 
 class SaidIn(NamedTuple):
-    """A yes to purposes, after both steps and with proof. `screen`: the version of the page that asked for it."""
+    """A yes to purposes, after both steps and with proof. `screen`: its page's version; `parental`: L71."""
 
     purposes: tuple[Purpose, ...]
     screen: str = ""

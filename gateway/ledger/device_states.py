@@ -11,14 +11,17 @@ again (what is owed: `phone_noes`). It is an installation's where its source has
 """
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
+from gateway.fold.kin import family
+from gateway.fold.reading import Kin, states_of
+from gateway.fold.record import Record, StateSaid
+from gateway.fold.state import widened
 from gateway.ledger import records
-from gateway.ledger.reach import canonicals, group, own_names
-from gateway.ledger.standing_rows import recompute
+from gateway.ledger.choice_record import said_of_choice
+from gateway.ledger.folded_people import people_of
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
-from gateway.ledger.travel import widened
 from gateway.ledger.writer import Transaction
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Purpose, Source
 
@@ -28,77 +31,35 @@ def begin_state(tx: Transaction, subject: Subject, choice: Choice, request: byte
     may have it from the one.
     """
     records.know(tx, subject, milliseconds(choice.at))
-    wanted, source = set(widened(choice.purposes)), source_of(choice)
-    if all(wanted <= denied_by_source(tx, name, source) for name in group(tx, subject.key)):
+    slate, said = people_of(tx, [subject.key]).slate(), _state_of(choice)
+    wanted = {(said.source, said.mark, purpose) for purpose in widened(said.purposes)}
+    if all(wanted <= states_of(Kin(slate, name)) for name in family(slate, subject.key)):
         return None
-    written = records.append(tx, subject, choice, request)
-    apply_began(tx, subject.key, choice, written.seq)
-    return written
-
-
-def apply_began(tx: Transaction, key: bytes, choice: Choice, seq: int) -> None:
-    names, purposes, source = group(tx, key), widened(choice.purposes), source_of(choice)
-    tx.db.executemany(
-        "INSERT INTO device_state VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq",
-        [(name, source, purpose, seq) for name in names for purpose in purposes],
-    )
-    recompute(tx, names, milliseconds(choice.at))
+    return records.append(tx, subject, choice, request)
 
 
 def end_state(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
     """The same source says that it no longer denies; an entry only where it did."""
     records.know(tx, subject, milliseconds(choice.at))
-    if not any(_ended(tx, name, choice) for name in own_names(tx, subject.key)):
+    record = Record(tx.size, milliseconds(choice.at), subject.key, _state_of(choice))
+    if not people_of(tx, [subject.key]).is_news(record):
         return None
-    written = records.append(tx, subject, choice, request)
-    apply_ended(tx, subject.key, choice)
-    return written
+    return records.append(tx, subject, choice, request)
 
 
-def apply_ended(tx: Transaction, key: bytes, choice: Choice) -> None:
-    """What another identifier's device says of itself goes on, also at a digest that both share."""
-    names = own_names(tx, key)
-    tx.db.executemany(
-        "DELETE FROM device_state WHERE key = ? AND source = ?",
-        [(name, source) for name in names for source in _ended(tx, name, choice)],
-    )
-    tx.db.executemany(
-        "INSERT INTO device_state SELECT ?, source, purpose, seq FROM device_state WHERE key = ? AND source = ?"
-        " ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
-        [
-            (name, other, source)
-            for name in names
-            for other in canonicals(tx, name) - names
-            for source in _ended(tx, other, choice)
-        ],
-    )
-    recompute(tx, names, milliseconds(choice.at))
+def _state_of(choice: Choice) -> StateSaid:
+    said = said_of_choice(choice)
+    assert isinstance(said, StateSaid)
+    return said
 
 
-def source_of(choice: Choice) -> str:
-    """Who denies: a source, of one installation where an app says it."""
-    mark = choice.details.get("device")
-    return f"{choice.source}@{mark}" if mark else choice.source
-
-
-def _ended(tx: Transaction, key: bytes, choice: Choice) -> list[str]:
-    """Whose states on a key a choice ends: its own installation's, or without one all of that source."""
-    said = source_of(choice)
-    of_all = "" if said != choice.source else " OR substr(source, 1, length(?2) + 1) = ?2 || '@'"
-    sql = f"SELECT DISTINCT source FROM device_state WHERE key = ?1 AND (source = ?2{of_all})"  # noqa: S608 - ours
-    return [row[0] for row in tx.db.execute(sql, (key, said))]
-
-
-def denied_by_source(tx: Transaction, key: bytes, source: str) -> set[Purpose]:
-    """The purposes that a source denies for a key."""
-    rows: Iterable[tuple[str]] = tx.db.execute(
-        "SELECT purpose FROM device_state WHERE key = ? AND source = ?", (key, source)
-    )
-    return {Purpose(row[0]) for row in rows}
+def denied_by_source(tx: Transaction, key: bytes, source: str, mark: str) -> set[Purpose]:
+    """The purposes that a source denies for a key, of one installation where an app says it."""
+    states = states_of(Kin(people_of(tx, [key]).slate(), key))
+    return {purpose for said_by, its, purpose in states if (said_by, its) == (source, mark)}
 
 
 SOURCE = Source.INSTALLATION
-STATES = "SELECT purpose, source FROM device_state WHERE key = ?"
 
 
 def follow_installation(
@@ -107,8 +68,8 @@ def follow_installation(
     """Begins and ends what each of an installation's ids has from the others. Returns how many entries that took."""
     request, written, details = os.urandom(16), 0, {"device": mark}
     for subject in subjects:
-        held = denied_by_source(tx, subject.key, f"{SOURCE}@{mark}")
-        due = set(widened(owed.get(subject.key, ())))
+        held = denied_by_source(tx, subject.key, SOURCE, mark)
+        due = set(widened(tuple(owed.get(subject.key, ()))))
         if held - due:
             ended = Choice(ChoiceKind.STATE_ENDED, tuple(sorted(held)), SOURCE, at, details=details)
             written += end_state(tx, subject, ended, request) is not None
@@ -123,17 +84,16 @@ def lift_state(tx: Transaction, subject: Subject, purpose: Purpose, at: datetime
     """Whoever shows that an id is theirs and says yes to a purpose is rid of what other ids brought it, by whichever
     installation; not of the other purposes.
     """
-    request = os.urandom(16)
-    sources = sorted({source for _, source in tx.db.execute(STATES, (subject.key,)).fetchall()})
-    held = {
-        source: denied_by_source(tx, subject.key, source) for source in sources if source.partition("@")[0] == SOURCE
-    }
+    request, held = os.urandom(16), dict[str, set[Purpose]]()
+    for source, mark, denied in sorted(states_of(Kin(people_of(tx, [subject.key]).slate(), subject.key))):
+        if source == SOURCE:
+            held.setdefault(mark, set()).add(denied)
     if not held:
         return
     gone = tuple(sorted({each for of in held.values() for each in of}))
     end_state(tx, subject, Choice(ChoiceKind.STATE_ENDED, gone, SOURCE, at), request)  # everybody's
-    for source, of in held.items():
-        left = tuple(each for each in ALL_PURPOSES if each in of - set(widened([purpose])))
-        details = {"device": mark} if (mark := source.partition("@")[2]) else {}
+    for mark, of in held.items():
+        left = tuple(each for each in ALL_PURPOSES if each in of - set(widened((purpose,))))
+        details = {"device": mark} if mark else {}
         if left:
             begin_state(tx, subject, Choice(ChoiceKind.STATE_BEGAN, left, SOURCE, at, details=details), request)

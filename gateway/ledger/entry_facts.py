@@ -10,8 +10,7 @@ from gateway.choice.standing import RowUnreadable, Stale
 from gateway.fold.state import FOR_EVER
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.happenings import rows_of
-from gateway.ledger.schema import BODY, JOINED
+from gateway.ledger.schema import BODY, JOINED, rows_of
 from gateway.ledger.store import Store
 from gateway.ledger.watch import FileWatch
 

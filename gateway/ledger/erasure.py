@@ -16,7 +16,6 @@ from datetime import datetime
 from gateway.fold.kin import family
 from gateway.fold.state import Slate
 from gateway.ledger import (
-    ages,
     erasure_by_unlink,
     recipient_holdings,
     recipients_to_tell,
@@ -86,11 +85,8 @@ def done(tx: Transaction, seq: int) -> bool:
 
 
 def _write(tx: Transaction, subject: Subject, order: ErasureOrder, request: bytes) -> Written:
-    found = order.mode is Erasing.CHILD
-    written = records.append(tx, subject, Choice(ENTRY[order.mode], CHOOSABLE if found else (), "", order.at), request)
-    if found:
-        ages.deny_child(tx, subject, written.seq, milliseconds(order.at))
-    return written
+    purposes = CHOOSABLE if order.mode is Erasing.CHILD else ()
+    return records.append(tx, subject, Choice(ENTRY[order.mode], purposes, "", order.at), request)
 
 
 def _reached(tx: Transaction, order: ErasureOrder) -> set[bytes]:

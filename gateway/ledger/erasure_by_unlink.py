@@ -10,18 +10,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from gateway.fold.record import KeptAge, KeptEnd, KeptNo, KeptNotice, KeptRevoked
-from gateway.ledger import idempotency, suppression, tables_of_unlinked
-from gateway.ledger.happenings import rows_of
+from gateway.ledger import idempotency, suppression
 from gateway.ledger.kept_rows import FoldedOn, ForgottenPeople, Stays
+from gateway.ledger.log_records import End
 from gateway.ledger.people_near import NoRow, PeopleNear, folded_alone
 from gateway.ledger.reach import Belongings, connected_people, looser, with_looser
+from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import Subject
-from gateway.ledger.unlinked_remains import End
 from gateway.ledger.writer import Transaction
 from gateway.terms import Purpose
 
 DATED = (  # table, column with a key; each has a `seq` of its own
     ("act_used", "key"),
+    ("act_claim", "key"),
     ("link_event", "account"),
     ("link_event", "identifier"),
     ("kept_deny", "key"),
@@ -51,9 +52,7 @@ def unlink(tx: Transaction, subjects: Sequence[Subject], own: Belongings, seq: i
     _forget_named(tx, own, near)
     _forget_lifted(tx, near, before, everybody)
     log = FoldedOn(folded_alone(tx.db, everybody), seq, now)
-    kept, noes = _keep(forgotten, log)
-    _write(tx, kept, seq, now)
-    tables_of_unlinked.stand_by_tables(tx, own, near, noes, (seq, now))
+    _write(tx, _keep(forgotten, log), seq, now)
 
 
 def _forget(tx: Transaction, own: Belongings) -> None:
@@ -106,10 +105,8 @@ def _forget_lifted(tx: Transaction, near: set[bytes], before: PeopleNear, everyb
         tx.db.executemany(LOSE, [row for row in lifted if after.reads(row.key, row.purpose, row.origin)])
 
 
-def _keep(forgotten: ForgottenPeople, log: FoldedOn) -> tuple[list[Stays], list[NoRow]]:
-    """What is to be said anew; what is over comes before what stays, as the log has it. With each no that stays, also
-    where another record says it.
-    """
+def _keep(forgotten: ForgottenPeople, log: FoldedOn) -> list[Stays]:
+    """What is to be said anew; what is over comes before what stays, as the log has it."""
     kept = log.say(forgotten.ended(PeopleNear(log.get)))
     noes = sorted(forgotten.noes(PeopleNear(log.get)), key=lambda row: (row.via != row.key, row))
     kept += log.say((row.key, row.said()) for row in noes)
@@ -118,7 +115,7 @@ def _keep(forgotten: ForgottenPeople, log: FoldedOn) -> tuple[list[Stays], list[
     kept += log.say(forgotten.ages(PeopleNear(log.get)))
     after = PeopleNear(log.get)
     kept += log.say([*forgotten.in_doubt(after), *forgotten.revoked(after)])
-    return kept, noes
+    return kept
 
 
 def _write(tx: Transaction, kept: Iterable[Stays], seq: int, now: int) -> None:

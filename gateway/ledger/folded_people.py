@@ -1,6 +1,7 @@
-"""What stands of some keys, folded from the log: what was said of them and of whoever is connected with them, as of one
-moment of a connection. For rare work, such as a look back, an erasure, a page about one person, and for whoever writes
-where no state is at hand. Checks read the state of their host (`gateway.state`).
+"""What stands of some people inside one transaction or reading, from the fold (`gateway.fold`): from the state of this
+host where it is at hand, else folded from what was said of some keys and of whoever is connected with them. For whoever
+writes and has to know what is news, and for rare work such as a look back, an erasure, a page about one person. Checks
+read the state themselves (`gateway.state`).
 """
 
 import sqlite3
@@ -10,24 +11,19 @@ from typing import Any
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
 from gateway.fold import fold, reading
-from gateway.fold.state import FOR_EVER, Place, Slate
+from gateway.fold.record import Record
+from gateway.fold.state import FOR_EVER, Get, Place, Slate
+from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.log_records import records_of
 from gateway.ledger.reach import connected_people
+from gateway.ledger.writer import StoodBefore, Transaction
 
 
-class FoldedPeople:
-    """Exact for `keys`; of whoever is but connected with them only what these rest on. `now`: until which moment, in
-    Unix milliseconds. What a transaction did itself is in it.
-    """
+class StandingPeople:
+    """`get` gives a row, an edge or the voided screens, as the fold has them; None where nothing lies."""
 
-    def __init__(self, db: sqlite3.Connection, keys: Iterable[bytes], now: int = FOR_EVER) -> None:
-        self._rows = dict[Place, Any]()
-        for each in records_of(db, now, connected_people(db, keys)):
-            self._rows.update(fold(each, self._rows.get))
-
-    def get(self, place: Place) -> Any:
-        """A row, an edge or the voided screens, as the fold has them; None where nothing lies."""
-        return self._rows.get(place)
+    def __init__(self, get: Get) -> None:
+        self.get = get
 
     def slate(self) -> Slate:
         """For whoever follows names and accounts (`gateway.fold.kin`)."""
@@ -40,3 +36,58 @@ class FoldedPeople:
     def grants(self, key: bytes, now: int) -> list[Grant]:
         """What a key allowed one recipient and is not over, the newest first."""
         return reading.grants_of(key, self.get, now)
+
+    def is_news(self, record: Record) -> bool:
+        """Whether anything would be another one behind this."""
+        return any(self.get(place) != piece for place, piece in fold(record, self.get).items())
+
+
+class FoldedPeople(StandingPeople):
+    """Exact for `keys`; of whoever is but connected with them only what these rest on. `now`: until which moment, in
+    Unix milliseconds. What a transaction did itself is in it.
+    """
+
+    def __init__(self, db: sqlite3.Connection, keys: Iterable[bytes], now: int = FOR_EVER) -> None:
+        rows = dict[Place, Any]()
+        for each in records_of(db, now, connected_people(db, keys)):
+            rows.update(fold(each, rows.get))
+        super().__init__(rows.get)
+
+
+class PeopleOnward(StandingPeople):
+    """From the state that stood when a transaction began, with what it said since."""
+
+    def __init__(self, db: sqlite3.Connection, stood: StoodBefore) -> None:
+        self._db, (self._stood, self._position) = db, stood
+        self._said = dict[Place, Any]()
+        super().__init__(self._get)
+
+    def _get(self, place: Place) -> Any:
+        return self._said[place] if place in self._said else self._stood(place)
+
+    def go_on(self) -> bool:
+        """Folds what was said. Whether it could: what is older may have become another one."""
+        log = LedgerLog(self._db)
+        if log.head == self._position:
+            return True
+        if log.is_rewritten(self._position):
+            return False
+        for _, record in log.read(self._position):
+            self._said.update(fold(record, self._get))
+        self._position = log.head
+        return True
+
+
+def says_first(tx: Transaction, key: bytes) -> bool:
+    """Whether it is seen at once that a key never said anything itself: of most who write nothing is known."""
+    return tx.stands is not None and key not in tx.about and tx.stands.get(key) is None
+
+
+def people_of(tx: Transaction, keys: Iterable[bytes]) -> StandingPeople:
+    """These as they stand now, with all that the transaction said so far. To be asked for again behind what it says."""
+    if tx.stands is not None:
+        people: PeopleOnward = tx.onward or PeopleOnward(tx.db, tx.stands)
+        tx.onward = people
+        if people.go_on():
+            return people
+    return FoldedPeople(tx.db, keys)

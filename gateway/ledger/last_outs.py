@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 from gateway.fold import reading
 from gateway.fold.state import NO_RECORD, Bit
-from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.folded_people import StandingPeople
 from gateway.terms import Purpose
 
 AT = "SELECT at FROM detail WHERE seq = ?"
 
 
-def last_outs_at(db: sqlite3.Connection, people: FoldedPeople, keys: Iterable[bytes]) -> dict[Purpose, int]:
+def last_outs_at(db: sqlite3.Connection, people: StandingPeople, keys: Iterable[bytes]) -> dict[Purpose, int]:
     """Of the present holders of any of these keys, in Unix milliseconds; `people`: who are folded, these among them."""
     last: dict[Purpose, int] = {}
     for key in keys:

@@ -14,8 +14,8 @@ from hashlib import sha256
 
 from gateway.fold.record import Record
 from gateway.ledger import log_records
-from gateway.ledger.happenings import rows_of
 from gateway.ledger.log_records import PlacedRecord
+from gateway.ledger.schema import rows_of
 
 CHUNK = 2048  # rows of the table that are read at once
 PLACES = 2**20  # records that one row may tell: of an unlink some thousands
@@ -81,6 +81,10 @@ class LedgerLog:
                     if place > first or number > skip:
                         yield place * PLACES + number, record
             begun = rows[-1][0] + 1
+
+    def is_rewritten(self, after: int) -> bool:
+        """Whether behind a position something was told otherwise that came before it."""
+        return self._db.execute(CHANGES, (after // PLACES,)).fetchone() is not None
 
     def changed(self, after: int) -> frozenset[bytes] | None:
         """Of whom something is told otherwise than before a position. None: nobody knows, for it went in a process that

@@ -22,9 +22,9 @@ from gateway.disk import reserve
 from gateway.keys import seals
 from gateway.ledger import merkle, tree
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.happenings import rows_of
 from gateway.ledger.log import NumberedRecord
 from gateway.ledger.merkle import WIDTH, Node, TailTree
+from gateway.ledger.schema import rows_of
 from gateway.ledger.side import read_side
 
 FILE = "index.sqlite3"

@@ -1,12 +1,14 @@
-"""The records of today's log as the fold reads them (`gateway.fold.record`), from the entries and their side tables.
+"""The records of today's log as the fold reads them (`gateway.fold.record`), from the entries and what stands beside
+them. For whoever folds: the state of a host, some people alone, `verify`.
 
-The one place where the two meet: it reads what `happenings` reads, and never the live standings or what they are made
-from. What was voided by a moment is left out; of what was pruned only that something was said is known.
+The one place where the two meet. What was voided by a moment is left out; of what was pruned only that something was
+said is known.
 """
 
 import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
+from enum import StrEnum
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
@@ -16,33 +18,37 @@ import orjson
 
 from gateway.fold import record as told
 from gateway.fold.record import Kept, Record, Said
-from gateway.ledger.happenings import (
-    ENTERED,
-    ENTRIES,
-    KEPT_AGES,
-    KEPT_DENIES,
-    KEPT_ENDS,
-    KEPT_NOTICES,
-    KEPT_REVOKED,
-    LINKS,
-    MAILBOXES,
-    NAMES,
-    OLD_LINKS,
-    SPELT,
-    SPENT,
-    USED,
-    VOIDED,
-    rows_of,
-)
-from gateway.ledger.standing_rows import FOR_EVER
+from gateway.fold.state import FOR_EVER
+from gateway.ledger.schema import BODY, JOINED, rows_of
 from gateway.ledger.subjects import ACT, ACTS
-from gateway.ledger.unlinked_remains import End
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source, Told
 
 NOBODY = b""  # the key of a record about no one
 ABOUT = re.compile(r"(\w\.)?\w+ IN \({marks}\) AND ")  # in a statement: about whom
 Rows = Callable[..., Iterable[tuple[Any, ...]]]
 
+LINKS = frozenset({ChoiceKind.LINKED, ChoiceKind.UNLINKED})
+NAMES, MAILBOXES, OLD_LINKS, USED, ENTRIES = range(5)  # the order of what has one place in the log
+
+SPELT = "SELECT seq, at, turn, spelling, mailbox FROM mailbox_name WHERE spelling IN ({marks}) AND at <= ?"
+SPENT = "SELECT seq, at, turn, key, recipient FROM act_used WHERE key IN ({marks}) AND at <= ?"
+KEPT_DENIES = "SELECT seq, at, key, purpose, origin, via FROM kept_deny WHERE key IN ({marks}) AND at <= ?"
+KEPT_ENDS = "SELECT seq, at, key, purpose, what, ui FROM kept_end WHERE key IN ({marks}) AND at <= ?"
+KEPT_REVOKED = (
+    "SELECT seq, at, key, recipient, purpose, data_class, kind FROM kept_revoked WHERE key IN ({marks}) AND at <= ?"
+)
+KEPT_NOTICES = "SELECT seq, at, key, notice, day FROM kept_told WHERE key IN ({marks}) AND at <= ?"
+KEPT_AGES = "SELECT seq, at, key, band, youngest, fixed FROM kept_age WHERE key IN ({marks}) AND at <= ?"
+VOIDED = "SELECT ui, seq, at FROM voided_ui WHERE at <= ?"
+# What an entry says, with what stands beside it; but for what was voided by a moment.
+ENTERED = (
+    f"{BODY}, g.informed, g.parental, l.account, l.start, l.until, l.claimed, t.day, t.outcome,"  # noqa: S608 - ours
+    f" a.band, a.may_rise, m.mark FROM detail d {JOINED} LEFT JOIN given g ON g.seq = d.seq"
+    " LEFT JOIN link_event l ON l.seq = d.seq AND l.at IS NOT NULL AND NOT l.released"
+    " LEFT JOIN told_event t ON t.seq = d.seq LEFT JOIN age_event a ON a.seq = d.seq"
+    " LEFT JOIN acted m ON m.seq = d.seq WHERE d.key IN ({marks}) AND d.at <= ?"
+    " AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq AND v.at <= ?)"
+)
 LEARNT = "SELECT seq, at, turn, canonical, alias FROM name WHERE canonical IN ({marks}) AND at <= ? ORDER BY turn"
 LOOSER = "SELECT seq, canonical, alias FROM looser_name WHERE canonical IN ({marks}) AND true"
 OLD = (
@@ -50,7 +56,7 @@ OLD = (
     " coalesce((SELECT at FROM detail d WHERE d.seq < l.seq ORDER BY d.seq DESC LIMIT 1), 0)"
     " FROM link_event l WHERE identifier IN ({marks}) AND at IS NULL AND start <= ?"
 )
-OVER = (  # by its date, which is no entry yet: before the first one that was made a day behind it (`reach.SKEW`)
+OVER = (  # by its date, which is no entry yet: before the first one that was made a day behind it
     "SELECT o.seq, l.turn, account, identifier, start, until, claimed"
     " FROM link_event l JOIN link_over o ON o.turn = l.turn WHERE l.identifier IN ({marks}) AND o.at <= ?"
 )
@@ -66,6 +72,14 @@ LEFT JOIN link_event l ON l.seq = d.seq AND l.at IS NOT NULL AND NOT l.released
 LEFT JOIN told_event t ON t.seq = d.seq LEFT JOIN age_event a ON a.seq = d.seq LEFT JOIN acted m ON m.seq = d.seq
 """
 NOTHING_BESIDE = (None,) * 11
+
+
+class End(StrEnum):
+    """What one spelling of a mailbox said, by what another one did that is erased."""
+
+    YES = "yes"  # a no: whatever yes there was is over
+    BOTH = "both"  # a yes: whatever was said is over, and so is what that had sent
+    BACK = "back"  # a yes whose screen was voided: the no that it had ended is there again, since then
 
 
 class PlacedRecord(NamedTuple):

@@ -9,7 +9,7 @@ Only accounts that the ledger has met can be listed, page by page; whoever it ne
 everybody was told, and stands in the operator's own list.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -17,14 +17,16 @@ from gateway.choice.recipient import Announcement, Recipient, announcements, owe
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
 from gateway.ledger import records
-from gateway.ledger.reach import group, whole_of
-from gateway.ledger.standing_rows import recompute
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import ChoiceKind, NoticeKind, Told
 
 LOOKED_AT = 2_000  # accounts of one page: some tens of milliseconds of the writer's thread
-LAST = "SELECT day FROM told WHERE key = ? AND notice = ?"
+LAST = (  # of an account, which hears what it is told itself
+    "SELECT max(day) FROM (SELECT t.day FROM told_event t JOIN detail d ON d.seq = t.seq"
+    " WHERE d.key = ?1 AND t.notice = ?2 AND t.outcome <> ?3"
+    " UNION ALL SELECT day FROM kept_told WHERE key = ?1 AND notice = ?2)"
+)
 BOUNCED = (
     "SELECT max(t.day) FROM told_event t JOIN detail d ON d.seq = t.seq"
     " WHERE d.key = ? AND t.notice = ? AND t.outcome = ?"
@@ -67,7 +69,7 @@ def page_of_owed(
 def _due(
     tx: Transaction, announced: Sequence[Announcement], everyone: date, key: bytes, account: str | None
 ) -> NoticeDue | None:
-    last = _day(tx.db.execute(LAST, (key, NoticeKind.PRIVACY)).fetchone())
+    last = _day(tx.db.execute(LAST, (key, NoticeKind.PRIVACY, Told.BOUNCED)).fetchone())
     still = owed(announced, max(last or everyone, everyone))
     if not still or account is None:
         return None
@@ -91,27 +93,7 @@ def note_told(
     choice = Choice(ChoiceKind.TOLD, (), "", at, details={"outcome": outcome})
     written = records.append(tx, subject, choice, request, (notice, day.isoformat()))
     tx.db.execute("INSERT INTO told_event VALUES (?, ?, ?, ?)", (written.seq, notice, day.toordinal(), outcome))
-    apply_told(tx, subject, notice, day.toordinal(), outcome, written.seq, milliseconds(at))
     return written
-
-
-def apply_told(tx: Transaction, subject: Subject, notice: str, day: int, outcome: str, seq: int, now: int) -> None:
-    """`day` is an ordinal; the later one wins."""
-    keys = group(tx, subject.key)
-    if subject.is_account:
-        keys |= whole_of(tx, subject.key, now, lifts=True)
-    if outcome != Told.BOUNCED:
-        tx.db.executemany(
-            "INSERT INTO told VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET day = excluded.day, seq = excluded.seq"
-            " WHERE excluded.day > day",
-            [(key, notice, day, seq) for key in keys],
-        )
-    recompute(tx, keys, now)
-
-
-def forget_told(tx: Transaction, keys: Iterable[bytes]) -> None:
-    """A released number or mailbox: its next holder has been told nothing yet (R5)."""
-    tx.db.executemany("DELETE FROM told WHERE key = ?", [(key,) for key in keys])
 
 
 LABEL = b"due/1"

@@ -1,8 +1,6 @@
-"""Whom a key leads to: the names of one identifier, the spellings of one mailbox, the accounts that have it, and what
-those have; what of it belongs to one person; and everybody whose entries a standing may rest on. Reads only.
-
-For a deny a link holds from its entry on, whatever date it names, until its end is on record; for what lifts one it is
-over at its date as well. Dates come from clocks, and a clock may be wrong: in doubt a deny crosses and a lift does not.
+"""Whom a key leads to, by what the ledger was told: the names of one identifier, the spellings of one mailbox, whoever
+is or was connected with it, at any time; and what of it belongs to one person. For whoever folds some people from the
+log, or forgets one. Reads only. What reaches whom, by links and names as they stand, is the fold's (`fold.kin`).
 """
 
 import sqlite3
@@ -10,27 +8,12 @@ from collections.abc import Iterable, Mapping
 from itertools import chain, groupby
 from operator import itemgetter
 
-from gateway.choice.standing import IN
-from gateway.ledger.releases import released_since
 from gateway.ledger.writer import Transaction
-from gateway.terms import Purpose
 
-Reach = dict[bytes, set[bytes]]  # via: keys
-SKEW = 86_400_000  # milliseconds that a clock may be wrong: for denies a link outlives its date by as much
 MAILBOX = (
     "SELECT mailbox FROM mailbox_name WHERE spelling = ?1 UNION SELECT mailbox FROM mailbox_name WHERE mailbox = ?1"
 )
 SPELT = "SELECT spelling FROM mailbox_name WHERE mailbox = ?"
-WITHIN = "ended IS NULL AND (until IS NULL OR until > ?)"
-# The end of a link has a place among the entries where it is on record, else only its date.
-LEFT = f"""
-SELECT identifier FROM link l WHERE account = ?1 AND NOT ({WITHIN.replace("?", "?2")}) AND EXISTS (
-  SELECT 1 FROM travelled_choice t WHERE t.key = l.identifier AND t.purpose = ?3 AND t.via = ?1
-  AND (l.ended IS NULL OR t.seq < l.ended))
-AND NOT EXISTS (
-  SELECT 1 FROM own_choice c WHERE c.key = l.identifier AND c.purpose = ?3 AND c.state = ?4
-  AND iif(l.ended IS NULL, c.in_at > l.until, c.seq >= l.ended))
-"""  # noqa: S608 - ours
 
 
 def canonicals(tx: Transaction, key: bytes) -> set[bytes]:
@@ -45,13 +28,6 @@ def group(tx: Transaction, key: bytes) -> set[bytes]:
     for canonical in list(keys):
         keys |= {row[0] for row in tx.db.execute("SELECT alias FROM name WHERE canonical = ?", (canonical,))}
     return keys
-
-
-def own_names(tx: Transaction, key: bytes) -> set[bytes]:
-    """The exact names of one identifier, all that a yes to it may touch. A digest that is a name of two (one uuid is an
-    ad id of two kinds) speaks for itself alone.
-    """
-    return {key} if len(canonicals(tx, key)) > 1 + 1 else group(tx, key)
 
 
 def looser(tx: Transaction, key: bytes, seq: int) -> set[bytes]:
@@ -85,130 +61,7 @@ def mailbox(tx: Transaction, key: bytes) -> set[bytes]:
     return {name for other in spellings(tx, key) for name in group(tx, other)}
 
 
-def with_mailbox(tx: Transaction, key: bytes) -> set[bytes]:
-    """A key's names and those of the other spellings of its mailbox: all that have its no by themselves."""
-    return group(tx, key) | mailbox(tx, key)
-
-
-def is_account(tx: Transaction, key: bytes) -> bool:
-    """Whether a key is an account's that has or had something."""
-    return tx.db.execute("SELECT 1 FROM link WHERE account = ? LIMIT 1", (key,)).fetchone() is not None
-
-
-def accounts_of(tx: Transaction, key: bytes, now: int, *, lifts: bool = False) -> set[bytes]:
-    """The accounts that an identifier's no goes to: those that have it now, by whichever of its names they were told,
-    but for those that only an app's word ties it to. `lifts`: for what lifts a deny.
-    """
-    return _holders(tx, key, _since(now, lifts=lifts), " AND NOT claimed")
-
-
-def holders_of(tx: Transaction, key: bytes, now: int, *, lifts: bool = False) -> set[bytes]:
-    """The accounts whose no an identifier has now: an app's word is enough for that."""
-    return _holders(tx, key, _since(now, lifts=lifts))
-
-
-def _holders(tx: Transaction, key: bytes, since: int, which: str = "") -> set[bytes]:
-    found: set[bytes] = set()
-    for name in group(tx, key):
-        rows = tx.db.execute(
-            f"SELECT account FROM link WHERE identifier = ? AND {WITHIN}{which}",  # noqa: S608 - ours
-            (name, since),
-        )
-        found |= {row[0] for row in rows}
-    return found
-
-
-def targets_of(tx: Transaction, account: bytes, now: int, *, lifts: bool = False) -> set[bytes]:
-    """An account and every name of every identifier that its no goes to now; an app's word is enough for that. `lifts`
-    as in `accounts_of`.
-    """
-    return _things(tx, account, _since(now, lifts=lifts))
-
-
-def whole_of(tx: Transaction, account: bytes, now: int, *, lifts: bool = False) -> set[bytes]:
-    """The same without what only an app's word ties to it."""
-    return _things(tx, account, _since(now, lifts=lifts), " AND NOT claimed")
-
-
-def told_of(tx: Transaction, account: bytes, now: int) -> set[bytes]:
-    """What an account was told to have, by the very names."""
-    return _told(tx, account, _since(now, lifts=False))
-
-
-def _things(tx: Transaction, account: bytes, since: int, which: str = "") -> set[bytes]:
-    return {account}.union(*(group(tx, identifier) for identifier in _told(tx, account, since, which)))
-
-
-def _told(tx: Transaction, account: bytes, since: int, which: str = "") -> set[bytes]:
-    rows = tx.db.execute(
-        f"SELECT identifier FROM link WHERE account = ? AND {WITHIN}{which}",  # noqa: S608 - ours
-        (account, since),
-    )
-    return {row[0] for row in rows}
-
-
-def _since(now: int, *, lifts: bool) -> int:
-    """Until when a link's date must not have come."""
-    return now if lifts else now - SKEW
-
-
-def had(tx: Transaction, key: bytes, now: int) -> set[bytes]:
-    """The accounts that had one of a key's own names and have it no more: what came through them is its own by now."""
-    found: set[bytes] = set()
-    for name in own_names(tx, key):
-        rows = tx.db.execute(
-            f"SELECT account FROM link WHERE identifier = ? AND NOT ({WITHIN})",  # noqa: S608 - ours
-            (name, now),
-        )
-        found |= {row[0] for row in rows}
-    return found
-
-
-def left(tx: Transaction, account: bytes, purpose: Purpose, now: int) -> set[bytes]:
-    """The identifiers that an account had and has no more, which keep a no from it and have not said yes since."""
-    return {row[0] for row in tx.db.execute(LEFT, (account, now, purpose, IN))}
-
-
-def carriers(tx: Transaction, account: bytes) -> dict[bytes, set[bytes]]:
-    """Every key that an account reaches or reached, looser forms too, with the identifiers through which it does."""
-    found: dict[bytes, set[bytes]] = {}
-    for (identifier,) in tx.db.execute("SELECT identifier FROM link WHERE account = ?", (account,)).fetchall():
-        for key in with_looser(tx, group(tx, identifier)):
-            found.setdefault(key, set()).add(identifier)
-    return found
-
-
-def reach(tx: Transaction, key: bytes, now: int, *, account: bool) -> Reach:
-    """Whom a deny on `key` reaches, by what it goes through. The key itself is not in it. A mailbox is all of its
-    spellings: its no reaches each of them and every account that has one.
-    """
-    own = group(tx, key)
-    others = set() if account else mailbox(tx, key)
-    found: Reach = {key: with_looser(tx, own | others) - {key}}
-    roads = {key} if account else accounts_of(tx, key, now)
-    for other in () if account else spellings(tx, key):
-        roads |= accounts_of(tx, other, now)
-    for via in roads:
-        targets = targets_of(tx, via, now)
-        found.setdefault(via, set()).update(with_looser(tx, targets - own - others))
-    return found
-
-
-def released(tx: Transaction, key: bytes) -> int:
-    """The entry from which on a name's choices are its present holder's (R5)."""
-    row = tx.db.execute("SELECT seq FROM release WHERE identifier = ?", (key,)).fetchone()
-    return row[0] if row else -1
-
-
 Belongings = Mapping[bytes, int]  # key: the first entry that is its present holder's
-
-
-def belongings(tx: Transaction, keys: Iterable[bytes]) -> Belongings:
-    """These keys with the other names of their identifiers; a digest that another one has too stays for that one."""
-    keys = set(keys)
-    names = {name for key in keys for name in group(tx, key)}
-    names -= {name for name in names if name not in keys and canonicals(tx, name) - names}
-    return {name: released_since(tx.db, name) for name in sorted(names)}
 
 
 def persons_behind(tx: Transaction, own: Belongings) -> set[bytes]:

@@ -20,7 +20,7 @@ from gateway.fold.kin import family, mailbox_names, roads, with_looser
 from gateway.fold.state import Slate, widened
 from gateway.ledger import outbox, reach, recipient_holdings, records, suppression
 from gateway.ledger.disclosures import Intended
-from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.folded_people import people_of
 from gateway.ledger.reach import Belongings
 from gateway.ledger.releases import released_since
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds
@@ -226,7 +226,7 @@ def _stopped(tx: Transaction, subject: Subject, choice: Choice) -> Iterator[tupl
     if not left:
         return
     said = frozenset(widened(choice.purposes))
-    reached = reached_by_no(FoldedPeople(tx.db, [subject.key]).slate(), subject.key)
+    reached = reached_by_no(people_of(tx, [subject.key]).slate(), subject.key)
     own = {key: released_since(tx.db, key) for key in sorted(left & reached)}
     for each in identified(tx, names_of(tx, [subject], own), own):
         word = word_for(said, each.got.purposes, each.got.classes)

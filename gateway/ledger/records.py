@@ -1,4 +1,5 @@
-"""Writing choices: entry, sealed details and standing, in one transaction; and what accounts are called.
+"""Writing choices: the entry, its sealed details and what stands beside it, in one transaction; and what accounts are
+called.
 
 Everything here runs inside the writer's thread as (part of) a job. A subject is an identifier as the ledger knows it:
 its keys, and the kind and value that only the commitment is made from; the value itself is never stored. But for an
@@ -9,14 +10,17 @@ operator, whose sender needs it to tell people of something new (R15), since a k
 import os
 from collections.abc import Iterable, Sequence
 
-from gateway.ledger import grants, openings, travel
-from gateway.ledger.choice_record import LeafSecrets, as_written, public_leaf, sealed_details
-from gateway.ledger.reach import group
+from gateway.fold.noes import is_no_news
+from gateway.fold.record import SaidOut
+from gateway.ledger import openings
+from gateway.ledger.choice_record import LeafSecrets, as_written, public_leaf, said_of_choice, sealed_details
+from gateway.ledger.folded_people import people_of, says_first
 from gateway.ledger.subjects import ACTS, TIGHTENS, Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
-from gateway.terms import ChoiceKind, GrantKind, Source
+from gateway.terms import ChoiceKind
 
 NAME_LABEL = b"account/1"
+SPELT = "INSERT OR IGNORE INTO mailbox_name (spelling, mailbox, seq, at) VALUES (?, ?, ?, ?)"  # of which mailbox, once
 
 
 def keep_account_name(tx: Transaction, key: bytes, name: str) -> None:
@@ -54,33 +58,12 @@ def know(tx: Transaction, subject: Subject, now: int) -> None:
         keep_account_name(tx, subject.key, subject.value)
     looser = _unknown(tx, "looser_name", subject.key, subject.looser)
     tx.db.executemany("INSERT INTO looser_name VALUES (?, ?, ?)", [(alias, subject.key, tx.size) for alias in looser])
-    _know_names(tx, subject, now)
-    if subject.mailbox is not None:
-        know_mailbox(tx, subject.key, subject.mailbox, now)
-
-
-def know_mailbox(tx: Transaction, spelling: bytes, mailbox: bytes, now: int) -> None:
-    """Of which mailbox an address is a spelling, once. What was said by another one now holds for it too."""
-    if tx.db.execute("SELECT 1 FROM mailbox_name WHERE spelling = ?", (spelling,)).fetchone():
-        return
-    tx.db.execute(
-        "INSERT INTO mailbox_name (spelling, mailbox, seq, at) VALUES (?, ?, ?, ?)", (spelling, mailbox, tx.size, now)
-    )
-    travel.join_mailbox(tx, spelling, now)
-
-
-def _know_names(tx: Transaction, subject: Subject, now: int) -> None:
-    names = _unknown(tx, "name", subject.key, subject.keys[1:])
-    if not names:
-        return
-    before = group(tx, subject.key)
     tx.db.executemany(
         "INSERT INTO name (alias, canonical, seq, at) VALUES (?, ?, ?, ?)",
-        [(alias, subject.key, tx.size, now) for alias in names],
+        [(alias, subject.key, tx.size, now) for alias in _unknown(tx, "name", subject.key, subject.keys[1:])],
     )
-    joining = group(tx, subject.key) - before
-    if joining:
-        travel.join_names(tx, joining, subject.key, now)
+    if subject.mailbox is not None:
+        tx.db.execute(SPELT, (subject.key, subject.mailbox, tx.size, now))
 
 
 def _unknown(tx: Transaction, table: str, key: bytes, aliases: Sequence[bytes]) -> list[bytes]:
@@ -92,47 +75,21 @@ def _unknown(tx: Transaction, table: str, key: bytes, aliases: Sequence[bytes]) 
 
 
 def write(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written:
-    """One entry about one identifier, with everything that it changes. `request` groups what was said at once."""
+    """One entry about one identifier. `request` groups what was said at once."""
     know(tx, subject, milliseconds(choice.at))
     choice = as_written(subject, choice)
     written = append(tx, subject, choice, request)
-    grants.note_circumstances(tx, written.seq, informed=choice.informed, parental=choice.parental)
-    apply(tx, subject, choice, written.seq)
+    if choice.informed or choice.parental:
+        tx.db.execute("INSERT INTO given VALUES (?, ?, ?)", (written.seq, choice.informed, choice.parental))
     return written
 
 
-def apply(tx: Transaction, subject: Subject, choice: Choice, seq: int) -> None:
-    """What a choice changes, once its entry is there."""
-    now, key, account = milliseconds(choice.at), subject.key, subject.is_account
-    if choice.kind in ACTS:
-        _grant(tx, key, ACTS[choice.kind], choice, seq)
-    elif choice.kind is not ChoiceKind.OPT_IN:
-        dated = choice.source != Source.READING
-        travel.opt_out(tx, key, choice.purposes, seq, now, account=account, looser=subject.looser, dated=dated)
-    elif choice.recipient and choice.data_class:
-        _grant(tx, key, GrantKind.OPTED_IN, choice, seq)
-    else:
-        for purpose in choice.purposes:
-            travel.opt_in(tx, key, purpose, seq, now, account=account, ui=choice.ui)
-        informed = choice.informed and account  # 7025(c)(3): only while the person is known
-        if choice.ui or informed or choice.parental:
-            grants.keep_circumstances(
-                tx, key, choice.purposes, seq, now, ui=choice.ui, informed=informed, parental=choice.parental
-            )
-
-
-def _grant(tx: Transaction, key: bytes, kind: GrantKind, choice: Choice, seq: int) -> None:
-    now, data_class = milliseconds(choice.at), choice.data_class or ""
-    grants.give(tx, key, kind, choice.recipient, choice.purposes, data_class, seq, now, choice.ui)
-
-
 def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
-    """A signal: an entry only where it changes the identifier's own choice. GPC changes nothing for an account that
-    opted in with it in sight.
-    """
+    """A signal: an entry only where it is news (`gateway.fold.noes`)."""
     know(tx, subject, milliseconds(choice.at))
-    no_news = grants.is_answered if choice.source == Source.GPC else travel.already_out
-    if no_news(tx, subject.key, choice.purposes):
+    said = said_of_choice(as_written(subject, choice), signal=True)
+    assert isinstance(said, SaidOut)
+    if not says_first(tx, subject.key) and is_no_news(people_of(tx, [subject.key]).slate(), subject.key, said):
         return None
     return write(tx, subject, choice, request)
 
@@ -140,7 +97,8 @@ def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> W
 def append(
     tx: Transaction, subject: Subject, choice: Choice, request: bytes, told: tuple[str, str] = ("", "")
 ) -> Written:
-    """The entry and its sealed details alone; what it changes is the caller's. `told` as in `entry.choice`."""
+    """The entry and its sealed details alone. `told` as in `entry.choice`."""
+    tx.about.add(subject.key)
     event, rs, rd = request if _first(tx, request) else os.urandom(16), os.urandom(32), os.urandom(32)
     person, details = tx.persons.new_person(), sealed_details(choice)
     body = public_leaf(subject, choice, LeafSecrets(event, rs, rd), details, told)

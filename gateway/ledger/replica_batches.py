@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gateway.ledger import entry, recipients_to_tell
 from gateway.ledger.disclosures import Counted
-from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.folded_people import StandingPeople, people_of
 from gateway.ledger.recipients_to_tell import NAMED_BY, Got, Identified, ToldWord
 from gateway.ledger.releases import released_since
 from gateway.ledger.subjects import milliseconds
@@ -96,7 +96,7 @@ def tell(tx: Transaction, late: Sequence[tuple[Counted, bool]], at: datetime) ->
     knew, so they were not told with the others. Only by names that are kept. Returns those of which there are none:
     they are told at the person's next call, which names them.
     """
-    people = FoldedPeople(tx.db, [counted.key for counted, gone in late if not gone])
+    people = people_of(tx, [counted.key for counted, gone in late if not gone])
     untold = list[Counted]()
     for counted, gone in late:
         word = ToldWord.DELETE if gone else _stopped_by(people, counted)
@@ -108,7 +108,7 @@ def tell(tx: Transaction, late: Sequence[tuple[Counted, bool]], at: datetime) ->
     return untold
 
 
-def _stopped_by(people: FoldedPeople, counted: Counted) -> ToldWord | None:
+def _stopped_by(people: StandingPeople, counted: Counted) -> ToldWord | None:
     standing = people.standing(counted.key, counted.at)
     said = frozenset(purpose for purpose in CHOOSABLE if standing.denies(purpose))
     return recipients_to_tell.word_for(said, frozenset(counted.purposes), frozenset(counted.classes)) if said else None

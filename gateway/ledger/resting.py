@@ -32,9 +32,9 @@ from gateway.fold.state import (
     bits_of,
 )
 from gateway.ledger import log_records
-from gateway.ledger.happenings import ENTRIES, rows_of
-from gateway.ledger.log_records import PlacedRecord
+from gateway.ledger.log_records import ENTRIES, PlacedRecord
 from gateway.ledger.reach import connected_groups
+from gateway.ledger.schema import rows_of
 
 BATCH = 5_000  # keys that are folded at once
 ENTERED = (

@@ -38,20 +38,7 @@ KEY_COLUMNS = (
     ("held_key", "key"),
     ("informed", "named"),
     ("account_name", "key"),
-    # tables of copies
-    ("standing", "key"),
-    ("own_choice", "key"),
-    ("travelled_choice", "key"),
-    ("travelled_choice", "origin"),
-    ("travelled_choice", "via"),
-    ("grant_choice", "key"),
-    ("told", "key"),
-    ("age", "key"),
-    ("age_word", "key"),
-    ("device_state", "key"),
-    ("link", "account"),
-    ("link", "identifier"),
-    ("release", "identifier"),
+    ("act_claim", "key"),
 )
 # Whoever something was said of, or of whom another name was learnt.
 KNOWN = """

@@ -7,11 +7,12 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from gateway.disk import locked_by, reserve
 from gateway.ledger import tree
@@ -286,3 +287,16 @@ def damaged(path: Path, error: object) -> str:
 
 JOINED = " LEFT JOIN entry e ON e.seq = d.seq LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq"
 BODY = "coalesce(e.body, CAST(json_extract(CAST(r.body AS TEXT), '$.was') AS BLOB))"  # NULL: nothing rests on it
+
+
+CHUNK = 500  # keys of one statement; SQLite's own limit is 32,766
+
+
+def rows_of(
+    db: sqlite3.Connection, sql: str, keys: Iterable[bytes] | Iterable[int], *more: int
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of a statement that has `{marks}` for keys or entries, however many there are."""
+    listed = sorted(keys)
+    for start in range(0, len(listed), CHUNK):
+        chunk = listed[start : start + CHUNK]
+        yield from db.execute(sql.format(marks=",".join("?" * len(chunk))), [*chunk, *more])

@@ -13,7 +13,7 @@ from gateway.choice import identity
 from gateway.choice.identity import AD_IDS, DIGESTS, NormalIdentifier
 from gateway.choice.identity.kinds import digest
 from gateway.ledger import recipient_holdings
-from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.folded_people import people_of
 from gateway.ledger.reach import group
 from gateway.ledger.said_since import SaidSince
 from gateway.ledger.subjects import Subject
@@ -131,7 +131,7 @@ def _denied(tx: Transaction, keys: Sequence[bytes], purposes: Iterable[Purpose])
     purposes = tuple(purposes)
     for start in range(0, len(keys), AT_ONCE):
         names = {key: group(tx, key) for key in keys[start : start + AT_ONCE]}
-        people = FoldedPeople(tx.db, {name for each in names.values() for name in each})
+        people = people_of(tx, {name for each in names.values() for name in each})
         for key, its in names.items():
             standings = [people.standing(name, 0) for name in its]
             if any(standing.denies(purpose) for standing in standings for purpose in purposes):

@@ -20,12 +20,10 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from gateway.ledger import entry, idempotency, replay
+from gateway.ledger import entry, idempotency
 from gateway.ledger.folded_people import FoldedPeople
-from gateway.ledger.happenings import rows_of
 from gateway.ledger.reach import connected_people
-from gateway.ledger.schema import BODY, JOINED
-from gateway.ledger.standing_rows import key_chunks
+from gateway.ledger.schema import BODY, JOINED, rows_of
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Job, Transaction
 from gateway.terms import CALLERS_CHOICES
@@ -58,7 +56,6 @@ def void_consents(tx: Transaction, ui: str, reason_sha256: bytes, at: datetime) 
     seq = tx.append(entry.voided(event=os.urandom(16), ui=ui, reason=reason_sha256, at=at))
     [count] = tx.db.execute(f"SELECT count(*) FROM ({CONSENTED})", (ui,)).fetchone()  # noqa: S608 - ours
     tx.db.execute("INSERT INTO voided_ui VALUES (?, ?, ?)", (ui, seq, milliseconds(at)))
-    _write_rows_again(tx, _whose(tx.db, ui))
     return int(count)
 
 
@@ -175,7 +172,6 @@ def void_choices(tx: Transaction, seqs: Iterable[int], belief: Belief, at: datet
             idempotency.forget(tx, tx.db.execute("SELECT event, at FROM detail WHERE seq = ?", (seq,)).fetchall())
         after = _what_stands(tx.db, touched, now)
         done.changed = {key for key in touched if after[key] != before[key]}
-        _write_rows_again(tx, people)
     return done
 
 
@@ -203,18 +199,3 @@ def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
     ends = [one for one, other in pairwise([*listed, -1]) if other != one + 1]
     starts = [other for one, other in pairwise([-2, *listed]) if other != one + 1]
     return list(zip(starts, ends, strict=True))
-
-
-# --- what goes with the tables of copies: until then they follow ---
-
-AT_ONCE = 250  # people whose lives are in memory at once
-ENDED = "SELECT key FROM kept_end WHERE ui = ?1 AND ui <> ''"  # by somebody who is forgotten
-
-
-def _whose(db: sqlite3.Connection, ui: str) -> set[bytes]:
-    return {row[-1] for sql in (CONSENTED, ENDED) for row in db.execute(sql, (ui,))}
-
-
-def _write_rows_again(tx: Transaction, people: set[bytes]) -> None:
-    for chunk in key_chunks(sorted(people), AT_ONCE):
-        replay.stand_again(tx, chunk)

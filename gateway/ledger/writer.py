@@ -13,8 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
+from gateway.fold.state import Get
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import erasure_steps
 from gateway.ledger.epoch_turn import EpochKeys
@@ -44,6 +45,13 @@ class Persons(erasure_steps.PendingKeys, EpochKeys, Protocol):
     def close(self) -> None: ...
 
 
+class StoodBefore(NamedTuple):
+    """What stood when a transaction began: `get` as the fold asks, `position` of the log as the state counts it."""
+
+    get: Get
+    position: int
+
+
 class KeptState(Protocol):
     """What is folded from what was committed (`app.state_keeper`)."""
 
@@ -57,6 +65,9 @@ class KeptState(Protocol):
         """Behind each durable commit and before its answer, under the lock: on a connection that shows it. Raises where
         the commit is not to be answered for.
         """
+
+    def standing(self, db: sqlite3.Connection) -> contextlib.AbstractContextManager[StoodBefore | None]:
+        """What stands behind all that a connection shows, until a transaction on it ends; None: it is not at hand."""
 
     def wants(self, db: sqlite3.Connection | None) -> bool:
         """Whether it is to be kept although nobody writes."""
@@ -76,15 +87,19 @@ class KeyTurns(Protocol):
 
 
 class Transaction:
-    """The open transaction, as jobs see it. `size` counts the entries, its own included."""
+    """The open transaction, as jobs see it. `size` counts the entries, its own included. `stands`: what stood when
+    it began (`folded_people.people_of`); None: that is not at hand.
+    """
 
-    def __init__(self, db: sqlite3.Connection, persons: Persons) -> None:
+    def __init__(self, db: sqlite3.Connection, persons: Persons, stands: StoodBefore | None = None) -> None:
         self.db = db
         self.persons = persons
+        self.stands = stands
+        self.onward: Any = None  # the same with what this transaction said; whoever asks makes it
+        self.about = set[bytes]()  # whom its entries are about
         size, packed = db.execute("SELECT size, frontier FROM head").fetchone()
         self.size: int = size
         self.unfinished = False  # an erasure began in it
-        self.unsettled: dict[bytes, tuple[int, int]] | None = None  # see standing_rows.settle
         self._tree = Tree(db, Frontier(self.size, packed))
         self._began = (self.size, packed)
         self._bodies: list[bytes] = []
@@ -124,6 +139,7 @@ class Transaction:
             hashes = self._tree.hashes[:kept]
             self.size, self._tree = size, Tree(self.db, Frontier(size, packed))
             self._tree.hashes, self._bodies = hashes, self._bodies[:kept]
+            self.onward = None
             raise
         self.db.execute("RELEASE job")
 
@@ -316,10 +332,11 @@ class Writer:
         self._watch.prove_file()
         db.execute("BEGIN IMMEDIATE")
         try:
-            self._watch.prove_peppers(db)
-            transaction = Transaction(db, vault)
-            before = transaction.size
-            outcomes = [(future, *self._one(transaction, job)) for job, future in batch]
+            with self._state.standing(db) if self._state else contextlib.nullcontext() as stands:
+                self._watch.prove_peppers(db)
+                transaction = Transaction(db, vault, stands)
+                before = transaction.size
+                outcomes = [(future, *self._one(transaction, job)) for job, future in batch]
             if transaction.size != before:
                 transaction.write_head()
             db.execute("COMMIT")  # its keys are durable since they were put into the pool

@@ -21,7 +21,7 @@ SHOWN, SECOND = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en
 
 def links(folder) -> int:
     with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
-        return db.execute("SELECT count(*) FROM link_event").fetchone()[0]
+        return db.execute("SELECT count(DISTINCT account || identifier) FROM link_event").fetchone()[0]
 
 
 async def web_opt_out(place, account="a1"):

@@ -7,7 +7,6 @@ other. A figure is the median of three runs. Ratios are what counts: absolute fi
 import asyncio
 import json
 import shutil
-import sqlite3
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import check_bench as check
+import many
 import middleware_bench as middleware
 import replica_bench as replica
 import share_bench as share
@@ -69,17 +69,6 @@ def baselines(stack: ExitStack) -> tuple[int, int]:
     return port, process.pid
 
 
-def fill(data: Path) -> None:
-    """A million standings that are not asked about, so that look-ups go through a tree of real depth."""
-    with sqlite3.connect(data / "ledger.sqlite3") as db:
-        db.execute(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
-            " INSERT INTO standing (key, own, seq) SELECT randomblob(16), 682, 0 FROM n",
-            (PEOPLE,),
-        )
-    db.close()
-
-
 def opt_outs(url: str, workers: int, number: int) -> float:
     """Durable opt-outs a second, each a person of its own."""
 
@@ -126,7 +115,9 @@ def of_the_doors() -> list[Figure]:
         with service(Path(folder), "--config", str(configuration), prefix=("taskset", "-c", "0")) as running:
             call(f"{running.url}/v1/choices", {"identifiers": [named("gaid", gaid(1))], "choice": "opt_out"})
             running.stop()
-            fill(running.data)
+            many.fill(
+                running.data, PEOPLE
+            )  # nobody who is asked about, so that look-ups go through a tree of real depth
             running.start()
             found += of_a_service(running, key)
             one = {"identifiers": [named("gaid", gaid(2))], "recipient": "advertisers", "place": "US-CA"}

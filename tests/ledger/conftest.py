@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from conftest import missing
-from support import folding, inside, postgres_server, states
+from support import inside, postgres_server, states
 from support.people import named
 
 from gateway.app.composition import open_house
@@ -109,15 +109,6 @@ def story(house, do, monkeypatch):
 def published(vectors):
     """A group of the vectors that other logs published, by its name."""
     return lambda name: json.loads((vectors / "ledger_vectors.json").read_text())["groups"][name]
-
-
-@pytest.fixture(autouse=True)
-def ledger_that_folds(request):
-    """Every test's ledger, at its end: its rows are what the fold makes of its entries."""
-    folder = request.getfixturevalue("folder") if "folder" in request.fixturenames else None
-    yield
-    if folder is not None and request.path.stem not in TAMPERED and request.function.__name__ not in TAMPERED:
-        assert folding.differences_in(folder) == []
 
 
 @pytest.fixture(autouse=True)

@@ -25,16 +25,14 @@ from gateway.app.composition import open_house
 from gateway.consent import tokens
 from gateway.fold import fold
 from gateway.fold.record import AgeTold, LinkSaid, NoticeGiven, Record, SaidOut, StateSaid
-from gateway.ledger import reach, rows_check, schema
+from gateway.ledger import schema
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import NoticeKind, Purpose
 from gateway.web.shell import page
 
 DATA = json.loads((Path(__file__).parent.parent / "vectors" / "histories.json").read_text(encoding="utf-8"))
 HISTORIES = {history["name"]: history for history in DATA["histories"]}
-IN_FORCE = [name for name, history in HISTORIES.items() if not history.keys() & {"door", "differs"}]
-DIFFER = [name for name, history in HISTORIES.items() if "differs" in history]
-# Not before checks read the fold's rows: until then a check by an id asks by its digests too.
+IN_FORCE = [name for name, history in HISTORIES.items() if "door" not in history]
 NOT_BY_ROW = {"the other kind of one digest"}
 OF_DOORS = [name for name, history in HISTORIES.items() if "door" in history]
 SHOWN, SECOND = ({"sha256": page.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
@@ -180,25 +178,13 @@ def may_look_back(history):
 
 @pytest.mark.parametrize("name", IN_FORCE)
 def test_everybody_in_a_history_stands_as_it_tells(name):
+    if name in NOT_BY_ROW:
+        pytest.xfail("a check by a name reads more keys than its row")
     history = HISTORIES[name]
     play, found, moments = told(history)
     assert found == [], history["person"]
-    assert made_again(play.ledger.db) == set(), "made again from the entries it is the same"
     assert not may_look_back(history) or looked_back(play, moments) == [], "and so it is at every earlier moment"
-
-
-@pytest.mark.parametrize("name", DIFFER)
-def test_where_a_history_is_told_otherwise_today_it_says_why(name):
-    """And as soon as it is not, the word goes."""
-    assert told(HISTORIES[name])[1] != []
-    assert HISTORIES[name]["differs"].endswith(".")
-
-
-@pytest.mark.parametrize("name", [*IN_FORCE, *DIFFER])
-def test_the_fold_stands_as_a_history_tells(name):
-    if name in NOT_BY_ROW:
-        pytest.xfail("a check by a name reads more keys than its row")
-    assert told(HISTORIES[name], other=Folded())[1] == [], HISTORIES[name]["person"]
+    assert told(history, other=Folded())[1] == [], "told by the sides of records it is the same"
 
 
 @pytest.mark.parametrize("name", [name for name, history in HISTORIES.items() if is_blind(history)])
@@ -284,20 +270,6 @@ async def test_everybody_in_a_history_of_the_doors_stands_as_it_tells(at_the_doo
         await play.act_at_a_door(act)
         found += [(number, wrong) for wrong in await asyncio.to_thread(play.wrongs, act.get("then", {}))]
     assert found == [], history["person"]
-    assert await asyncio.to_thread(made_again_on_disk, place.folder) == set(), (
-        "made again from the entries it is the same"
-    )
-
-
-def made_again_on_disk(folder):
-    with contextlib.closing(schema.open_to_read(folder)) as db:
-        return made_again(db)
-
-
-def made_again(db):
-    """Where the rows are others than the entries give."""
-    keys = [key for (key,) in db.execute("SELECT key FROM standing")]
-    return rows_check.of_keys(db, keys, reach.connected_people(db, keys))
 
 
 OPPOSITE = {"deny": "open", "open": "deny", "yes": "deny"}

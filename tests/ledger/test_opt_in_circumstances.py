@@ -21,7 +21,6 @@ def test_an_opt_in_by_a_parent_with_a_signal_in_sight_says_so(story, account):
     story.says(account, "opt_in", informed=True, parental=True, ui="settings-3")
     standing = story.standing(account)
     assert (standing.own, standing.informed, standing.parental) == (BIT, BIT, BIT)
-    assert story.rows("SELECT ui, in_at FROM own_choice") == [("settings-3", story.now)]
 
 
 def test_another_opt_in_says_nothing_of_that(story, account):
@@ -44,7 +43,6 @@ def test_any_later_choice_ends_it(story, account, kind):
     story.says(account, kind)
     standing = story.standing(account)
     assert (standing.informed, standing.parental) == (0, 0)
-    assert {ui for (ui,) in story.rows("SELECT ui FROM own_choice")} == {""}
 
 
 def test_a_choice_about_another_purpose_does_not_end_it(story, account):

@@ -1,8 +1,8 @@
-"""The fold against the ledger's own rules (support/oracle.py), in universes that are made up: after every act and at
-earlier moments, by the same seeds in every run. SOAK=1 goes on for an hour with further seeds, on every processor.
+"""Universes that are made up: after every act and at earlier moments the fold told what the sides of records say, and
+the fold told blindly of every act, say what the fold of the whole log says, by the same seeds in every run. SOAK=1 goes
+on for an hour with further seeds, on every processor.
 
-That it finds what is wrong is shown by plants: folds that overlook a kind of record or take it for another, and a
-replay that leaves something out.
+That a fold with a fault is found is shown by plants: folds that overlook a kind of record or take it for another.
 """
 
 import os
@@ -12,9 +12,8 @@ from multiprocessing import get_context
 import pytest
 from support.blind import Alongside
 from support.examples import QUICK, SOAK
-from support.mended import KNOWN, MENDED, mended
 from support.mutants import by_hand, is_found, mutants, of_histories
-from support.oracle import Folded, Replayed, Tally, Universe, lived, smallest, told
+from support.oracle import Folded, Tally, Universe, lived, smallest, told
 from support.universes import KINDS, NEVER_BEHIND, acts_of, universe_of
 
 from gateway.fold import fold
@@ -30,7 +29,6 @@ from gateway.fold.record import (
     ScreenVoided,
     StateSaid,
 )
-from gateway.ledger.happenings import NAMES, LinkHappening
 
 pytestmark = pytest.mark.slow  # a minute; the histories by hand are the quick look
 
@@ -45,17 +43,16 @@ FEWER = 60  # acts of such a one
 
 def first_of(tally):
     """The first difference as short as it gets, for whoever reads the failure."""
-    return [told(smallest(each, Folded, declared=KNOWN)) for each in tally.found[:1]]
+    return [told(smallest(each, Folded)) for each in tally.found[:1]]
 
 
 def test_the_fold_told_blindly_says_it_too(figure):
     """Of every act, with no ledger before it that leaves out what is no news; nobody is forgotten."""
     tally = Tally()
-    with mended():
-        for seed in range(BLIND):
-            who, acts = acts_of(seed, LENGTH, tally.pairs, without=("unlink",))
-            tally.universes += 1
-            Universe(seed, who, Alongside(), tally, declared=KNOWN, moments=False).tell(acts)
+    for seed in range(BLIND):
+        who, acts = acts_of(seed, LENGTH, tally.pairs, without=("unlink",))
+        tally.universes += 1
+        Universe(seed, who, Alongside(), tally, moments=False).tell(acts)
     figure("oracle, the fold alone", str(tally))
     assert [str(each) for each in tally.found] == []
 
@@ -64,26 +61,25 @@ def goes_on(first: int, step: int) -> Tally:
     """The long run of one process: each makes its own pairs of kinds even."""
     tally, ends, seed = Tally(), time.monotonic() + SECONDS, first
     while time.monotonic() < ends and not tally.found:
-        lived(seed, LENGTH, Folded(), tally, declared=KNOWN, compare_every=RARELY)
+        lived(seed, LENGTH, Folded(), tally, compare_every=RARELY)
         seed += step
     return tally
 
 
-def test_the_fold_says_what_the_rules_say_after_every_act_of_any_universe(figure):
+def test_the_fold_of_sides_stands_as_the_whole_log_after_every_act_of_any_universe(figure):
     tally, spent, processes = Tally(), -time.process_time(), os.cpu_count() or 1
-    with mended():
-        for seed in range(UNIVERSES):
-            lived(seed, LENGTH, Folded(), tally, declared=KNOWN)
-        rate = tally.acts / (spent + time.process_time()) * 3600
-        if SOAK:
-            with get_context("fork").Pool(processes) as pool:
-                starts = [(UNIVERSES + process, processes) for process in range(processes)]
-                for each in pool.starmap(goes_on, starts, chunksize=1):
-                    tally.add(each)
-        figure("oracle", str(tally))
-        each = rate / (len(KINDS) ** 2 - len(NEVER_BEHIND))
-        figure("oracle, an hour of one processor at this rate", f"{rate:.0f} acts, a pair of kinds {each:.0f} times")
-        assert first_of(tally) == []
+    for seed in range(UNIVERSES):
+        lived(seed, LENGTH, Folded(), tally)
+    rate = tally.acts / (spent + time.process_time()) * 3600
+    if SOAK:
+        with get_context("fork").Pool(processes) as pool:
+            starts = [(UNIVERSES + process, processes) for process in range(processes)]
+            for each in pool.starmap(goes_on, starts, chunksize=1):
+                tally.add(each)
+    figure("oracle", str(tally))
+    each = rate / (len(KINDS) ** 2 - len(NEVER_BEHIND))
+    figure("oracle, an hour of one processor at this rate", f"{rate:.0f} acts, a pair of kinds {each:.0f} times")
+    assert first_of(tally) == []
     assert QUICK or tally.kinds.keys() == {*KINDS}
 
 
@@ -105,11 +101,10 @@ def test_a_universe_is_the_same_whenever_its_seed_is_taken():
 
 def finds(make, **how):
     """The first difference that an implementation shows, within some universes."""
-    with mended():
-        for seed in range(MANY):
-            found = lived(seed, FEWER, make(), Tally(), declared=KNOWN, **how)
-            if found:
-                return found
+    for seed in range(MANY):
+        found = lived(seed, FEWER, make(), Tally(), **how)
+        if found:
+            return found
     return None
 
 
@@ -162,30 +157,12 @@ def test_the_control_a_fold_with_a_fault_is_found(plant):
     assert finds(lambda: Folded(PLANTS[plant])) is not None
 
 
-@pytest.mark.parametrize(
-    "leaves_out",
-    [lambda each: each.phase == NAMES, lambda each: isinstance(each.act, LinkHappening)],
-    ids=["names", "links"],
-)
-def test_the_control_a_replay_without_a_rule_is_found(leaves_out):
-    found = finds(lambda: Replayed(leaves_out), compare_every=20)
-    assert found is not None
-
-
 def test_a_difference_is_made_as_short_as_it_gets():
     """A fold that does not know how numbers are given back, told in a handful of acts."""
     forgetful = lambda: Folded(overlooking(Released))  # noqa: E731
-    with mended():
-        short = smallest(finds(forgetful), forgetful, declared=KNOWN)
+    short = smallest(finds(forgetful), forgetful)
     assert any(act["act"] == "release" for act in short.acts)
     assert len(short.acts) <= 8
-
-
-@pytest.mark.parametrize("word", MENDED)
-def test_what_is_mended_in_the_rules_is_needed_still(word):
-    """Without it the two differ; the day they do not, the word goes, and the history's `differs` with it."""
-    with mended(word):
-        assert any(lived(seed, LENGTH, Folded(), Tally(), declared=KNOWN) for seed in range(2 * MANY))
 
 
 def test_a_mutant_of_the_fold_is_found_and_the_fold_itself_is_not():

@@ -18,8 +18,7 @@ from gateway.fold.record import GrantSaid, Record, SaidIn, SaidOut, SaidPruned, 
 from gateway.fold.state import FOR_EVER, Slate
 from gateway.ledger import log_records, prune, records, resting, voiding
 from gateway.ledger.folded_people import FoldedPeople
-from gateway.ledger.happenings import ENTRIES
-from gateway.ledger.log_records import PlacedRecord
+from gateway.ledger.log_records import ENTRIES, PlacedRecord
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, Purpose
 

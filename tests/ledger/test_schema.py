@@ -1,4 +1,5 @@
 import contextlib
+import json
 import sqlite3
 import threading
 import time
@@ -10,8 +11,9 @@ from gateway.app import composition, maintenance
 from gateway.disk import locked
 from gateway.keys import secret_files
 from gateway.keys.person_keys import Vault
-from gateway.ledger import schema, time_travel
+from gateway.ledger import schema
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.folded_people import FoldedPeople
 from gateway.terms import Purpose
 
 
@@ -102,8 +104,7 @@ def first(tmp_path, monkeypatch):
         earlier.setattr(schema, "migrations", lambda: steps)
         assert composition.migrate(tmp_path / "first") == 1
     with raw(tmp_path / "first" / schema.FILE) as db:
-        db.execute("INSERT INTO own_choice VALUES (?, 'sale', 1, 0, 7)", (b"k" * 16,))
-        db.execute("INSERT INTO standing (key, own, seq, linked) VALUES (?, 1, 0, 9)", (b"k" * 16,))
+        enter(db, 0, "opt_out", key("k"), 7)
     return tmp_path / "first"
 
 
@@ -115,12 +116,21 @@ def test_a_ledger_of_the_first_version_asks_for_its_migration_and_is_left_alone(
     assert (first / schema.FILE).read_bytes() == before
 
 
+def enter(db, seq, word, who, at, kind="device"):
+    """An entry as the first version wrote it."""
+    leaf = json.dumps({"e": word, "p": ["sale"], "src": "form"})
+    db.execute("INSERT INTO entry VALUES (?, ?)", (seq, leaf.encode()))
+    db.execute("UPDATE head SET size = ?", (seq + 1,))
+    event = seq.to_bytes(16, "big")
+    db.execute("INSERT INTO detail VALUES (?, ?, ?, ?, ?, x'02', ?, NULL, NULL)", (seq, event, event, who, kind, at))
+
+
 def test_a_ledger_of_the_first_version_keeps_every_opt_out_and_has_no_states_yet(first):
     assert composition.migrate(first) == schema.version_wanted() >= 2
     with contextlib.closing(schema.open_to_read(first)) as db:
-        assert db.execute("SELECT key, own, seq, linked, held FROM standing").fetchall() == [(b"k" * 16, 1, 0, 9, "")]
-        assert db.execute("SELECT purpose, state, out_at FROM own_choice").fetchall() == [("sale", 1, 7)]
-        assert db.execute("SELECT count(*) FROM device_state").fetchone() == (0,)
+        standing = FoldedPeople(db, [key("k")]).standing(key("k"), 9)
+    assert standing.own_denies(Purpose.SALE)
+    assert (standing.held, standing.linked) == (frozenset(), False)
 
 
 @pytest.fixture
@@ -133,12 +143,7 @@ def second(tmp_path, monkeypatch):
         earlier.setattr(schema, "migrations", lambda: steps)
         composition.migrate(tmp_path / "second")
     with raw(tmp_path / "second" / schema.FILE) as db:
-        leaf = '{"e": "opt_out", "p": ["sale"], "src": "form"}'
-        db.execute("INSERT INTO entry VALUES (0, ?)", (leaf.encode(),))
-        db.execute("UPDATE head SET size = 1")
-        db.execute("INSERT INTO detail VALUES (0, x'01', x'01', ?, 'account', x'02', 5000, NULL, NULL)", (key("a"),))
-        db.execute("INSERT INTO own_choice VALUES (?, 'sale', 1, 0, 5000)", (key("a"),))
-        db.execute("INSERT INTO own_choice VALUES (?, 'sale', 1, 0, 5000)", (key("m"),))
+        enter(db, 0, "opt_out", key("a"), 5000, "account")
         db.execute("INSERT INTO link VALUES (?, ?, 1000, NULL, 0)", (key("a"), key("p")))
         db.execute("INSERT INTO link VALUES (?, ?, 1000, 2000, 0)", (key("a"), key("g")))
         db.execute("INSERT INTO release VALUES (?, 0)", (key("g"),))
@@ -153,12 +158,9 @@ def key(letter):
     return letter.encode() * 16
 
 
-def test_an_older_ledger_keeps_its_grants_names_and_links_and_has_where_they_came_from(second):
+def test_an_older_ledger_keeps_its_names_and_links_and_has_where_they_came_from(second):
     assert composition.migrate(second) == schema.version_wanted() >= 3
     with contextlib.closing(schema.open_to_read(second)) as db:
-        assert db.execute("SELECT recipient, purpose, data_class, kind, until, ui FROM grant_choice").fetchall() == [
-            ("teemo", "sale", "precise_geo", "opted_in", None, "")
-        ]
         assert db.execute("SELECT alias, canonical, seq FROM name").fetchall() == [(key("h"), key("m"), 0)]
         assert db.execute("SELECT account, identifier, until, released, at FROM link_event").fetchall() == [
             (key("a"), key("g"), 2000, 0, None),
@@ -170,15 +172,14 @@ def test_an_older_ledger_keeps_its_grants_names_and_links_and_has_where_they_cam
 def test_a_yes_that_an_older_ledger_left_on_a_released_number_is_gone(second):
     """R5: the number's next holder inherits its denies and no yes."""
     with raw(second / schema.FILE) as db:
-        for purpose, state in (("sale", 2), ("sensitive", 1)):
-            db.execute("INSERT INTO own_choice VALUES (?, ?, ?, 0, NULL)", (key("n"), purpose, state))
-        db.execute("INSERT INTO grant_choice VALUES (?, 'teemo', 'sale', 'precise_geo', 0)", (key("n"),))
-        db.execute("INSERT INTO standing (key, own, granted) VALUES (?, ?, 1)", (key("n"), 2 | 1 << 8))
-        db.execute("INSERT INTO release VALUES (?, 1)", (key("n"),))
+        enter(db, 1, "opt_in", key("n"), 6000)
+        enter(db, 2, "opt_out", key("o"), 6000)
+        db.executemany("INSERT INTO release VALUES (?, 3)", [(key("n"),), (key("o"),)])
     composition.migrate(second)
     with contextlib.closing(schema.open_to_read(second)) as db:
-        assert db.execute("SELECT own, granted FROM standing WHERE key = ?", (key("n"),)).fetchone() == (1 << 8, 0)
-        assert db.execute("SELECT 1 FROM grant_choice WHERE key = ?", (key("n"),)).fetchone() is None
+        had = [FoldedPeople(db, [key(who)]).standing(key(who), 9000) for who in ("n", "o")]
+    assert [each.own_denies(Purpose.SALE) for each in had] == [False, True]
+    assert had[0].own == 0
 
 
 def test_an_older_ledgers_looser_forms_are_known_by_what_they_got(second):
@@ -189,13 +190,12 @@ def test_an_older_ledgers_looser_forms_are_known_by_what_they_got(second):
 
 def test_what_stood_in_an_older_ledger_can_be_made_again_from_its_last_links(second):
     composition.migrate(second)
-    for now, number, old in ((4999, [], []), (5000, [True], [])):
+    for now, number, old in ((4999, False, False), (5000, True, False)):
         with contextlib.closing(schema.open_to_read(second)) as db:
             read = [
-                [standing.denies(Purpose.SALE) for standing in time_travel.rebuild(db, [key(who)], now).standings]
-                for who in ("p", "g")
+                FoldedPeople(db, [key(who)], now).standing(key(who), now).denies(Purpose.SALE) for who in ("p", "g")
             ]
-        assert [[word for word in words if word] for words in read] == [number, old]
+        assert read == [number, old]
 
 
 def test_keys_of_an_older_release_can_still_be_wrapped(second):
@@ -309,31 +309,6 @@ def test_nobody_edits_or_removes_an_entry_even_with_plain_sql(folder, file, sql)
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             db.execute(sql)
         assert db.execute("SELECT * FROM entry").fetchall() == [(0, b"{}")]
-
-
-def test_the_links_of_a_ledger_from_before_ends_were_kept_have_theirs_where_an_entry_says_so(tmp_path, monkeypatch):
-    """A date alone ends no link for denies: of one that lies ahead nothing is on record yet."""
-    with monkeypatch.context() as earlier:
-        steps = schema.migrations()[:17]
-        earlier.setattr(schema, "migrations", lambda: steps)
-        composition.migrate(tmp_path / "data")
-    link = "INSERT INTO link VALUES (?, ?, 1000, ?, ?)"
-    event = (
-        "INSERT INTO link_event (seq, account, identifier, start, until, released, at) VALUES (?, ?, ?, 1000, ?, ?, ?)"
-    )
-    with raw(tmp_path / "data" / schema.FILE) as db:
-        for thing, until, seq, told in (
-            ("l", None, 0, [(0, None, 0, 1000)]),  # live
-            ("e", 3000, 1, [(1, None, 0, 1000), (4, 3000, 0, 3000)]),  # ended by an entry
-            ("f", 9000, 2, [(2, 9000, 0, 1000)]),  # to end one day
-            ("r", 5000, 3, [(3, None, 0, 1000), (5, 5000, 1, 5000)]),  # given back
-        ):
-            db.execute(link, (key("a"), key(thing), until, seq))
-            db.executemany(event, [(at, key("a"), key(thing), *more) for at, *more in told])
-    composition.migrate(tmp_path / "data")
-    with contextlib.closing(schema.open_to_read(tmp_path / "data")) as db:
-        ended = dict(db.execute("SELECT identifier, ended FROM link"))
-    assert ended == {key("l"): None, key("e"): 4, key("f"): None, key("r"): 6}
 
 
 def test_whoever_waits_for_the_writers_lock_is_next(folder):

@@ -13,7 +13,7 @@ from support.people import GAID, phone
 
 from gateway.fold.record import LinkSaid, NamesLearnt, SaidOut
 from gateway.fold.state import FOR_EVER
-from gateway.ledger import device_states, folded_people, happenings, links, records, schema, time_travel
+from gateway.ledger import device_states, folded_people, links, records, schema, time_travel
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.links import Span
 from gateway.ledger.store import SqliteStore
@@ -143,7 +143,7 @@ class TestTheDesk:
     def test_reads_a_family_of_thousands_of_devices(self, folder, do):
         """More keys than one statement takes at a time."""
         account = Subject("account", "a", (b"a" * 16,))
-        things = [Subject("gaid", "", (number.to_bytes(16, "big"),)) for number in range(1, happenings.CHUNK + 20)]
+        things = [Subject("gaid", "", (number.to_bytes(16, "big"),)) for number in range(1, schema.CHUNK + 20)]
         now = milliseconds(self.AT)
         do(lambda tx: links.link(tx, account, things, Span(now), now))
         do(

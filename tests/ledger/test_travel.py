@@ -7,7 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from support.people import GAID, IDFV, email, gaid, named, phone
 
-from gateway.ledger import links, records, travel
+from gateway.fold import reading
+from gateway.fold.noes import is_no_news
+from gateway.fold.record import SaidOut
+from gateway.ledger import links, records
+from gateway.ledger.folded_people import people_of
 from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.terms import ALL_PURPOSES, CHOOSABLE, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose
 
@@ -309,21 +313,16 @@ class TestAGrantOfAPrecisePoint:
         assert lookup.grants([ad_id.key]) == []
 
 
-def test_a_deny_never_travels_to_whom_it_came_from(desk, a):
-    number = desk.who("phone", phone(1))
-    desk.link(a, number)
-    desk.out(number)
-    desk.do(lambda tx: travel.carry(tx, [number.key], [(number.key, Purpose.SALE, 0)], a.key))
-    rows = desk.do(lambda tx: tx.db.execute("SELECT count(*) FROM travelled_choice WHERE key = origin").fetchone())
-    assert rows == (0,)
-
-
 def test_when_a_purpose_was_last_refused_is_remembered_after_opting_in(desk):
     number = desk.who("phone", phone(1))
-    assert desk.do(lambda tx: travel.last_out_at(tx, number.key)) == {}
+
+    def last_outs():
+        return desk.do(lambda tx: reading.last_outs(number.key, people_of(tx, [number.key]).get))
+
+    assert last_outs() == {}
     desk.out(number)
     desk.back(number)
-    assert desk.do(lambda tx: travel.last_out_at(tx, number.key)) == dict.fromkeys(SIGNAL_PURPOSES, NOW)
+    assert last_outs() == dict.fromkeys(SIGNAL_PURPOSES, 0)
 
 
 def test_a_signal_counts_as_heard_only_by_the_identifier_itself_and_for_all_its_purposes(desk, a):
@@ -332,7 +331,8 @@ def test_a_signal_counts_as_heard_only_by_the_identifier_itself_and_for_all_its_
     desk.out(a)
 
     def already(*purposes):
-        return desk.do(lambda tx: travel.already_out(tx, number.key, purposes))
+        said = SaidOut(purposes, "gpc", signal=True)
+        return desk.do(lambda tx: is_no_news(people_of(tx, [number.key]).slate(), number.key, said))
 
     assert not already(Purpose.SALE)
     desk.out(number)

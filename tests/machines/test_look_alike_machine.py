@@ -22,9 +22,10 @@ from support.examples import lives
 from support.lives import PEOPLE, Ledger
 from support.people import GAID, named
 
-from gateway.choice.standing import Standing
-from gateway.ledger import links, reach, travel
-from gateway.ledger.reach import accounts_of, group, with_looser
+from gateway.fold import ACTS, links, noes
+from gateway.fold.record import LinkSaid, NamesLearnt, SaidIn, SaidOut
+from gateway.fold.state import NO_EDGE, Cover
+from gateway.ledger.subjects import milliseconds
 from gateway.terms import ChoiceKind, Purpose
 
 pytestmark = pytest.mark.slow  # seconds; `make check` is the quick loop
@@ -198,8 +199,7 @@ class Clocks(Ledger):
         self.at, self.wrong = self.at - self.wrong + timedelta(hours=hours), timedelta(hours=hours)
 
     def denies_key(self, key, purpose):
-        row = self.db.execute("SELECT own, travelled FROM standing WHERE key = ?", (key,)).fetchone()
-        return bool(row) and Standing(*row).denies(purpose)
+        return self.stands().standing(key, milliseconds(self.at)).denies(purpose)
 
 
 def differences(model, ledger):
@@ -313,46 +313,41 @@ def test_the_model_and_the_ledger_agree_on_each_fixed_story(story):
     assert told(story) == []
 
 
-def takes_looser_forms_for_its_own(tx, key, purpose, now):
-    """As it was once: whatever came through no account of mine, to any form that is hashed like mine, was mine."""
-    names = with_looser(tx, group(tx, key))
-    roads = names | accounts_of(tx, key, now)
-    for name in names:
-        rows = tx.db.execute("SELECT via FROM travelled_choice WHERE key = ? AND purpose = ?", (name, purpose))
-        for via in {row[0] for row in rows.fetchall()} - roads:
-            tx.db.execute(travel.LIFT, (name, purpose, via))
-    return names
+def takes_look_alikes_for_its_own(slate, record, said):
+    """As it was once: whoever is hashed as I am is I."""
+    noes.fold_in(slate, record, said)
+    mine = {record.key, *slate.row(record.key).looser, *slate.row(record.key).names}
+    alike = {each for form in mine for each in (*slate.row(form).owners, *slate.row(form).targets)}
+    alike |= {account for each in alike for account in slate.row(each).accounts}
+    for each in alike - {record.key}:
+        for purpose in said.purposes:
+            noes.cover_own(slate, each, purpose, Cover(record.key, record.seq, said.screen))
 
 
 @pytest.mark.parametrize("story", [HER_OWN, TWO_KINDS])
 def test_a_ledger_that_takes_look_alikes_for_ones_own_does_not_pass(monkeypatch, story):
-    monkeypatch.setattr(travel, "_lift_what_ended", takes_looser_forms_for_its_own)
+    monkeypatch.setitem(ACTS, SaidIn, takes_look_alikes_for_its_own)
     assert told(story) != []
 
 
 def test_a_ledger_that_takes_each_spelling_for_a_mailbox_does_not_pass(monkeypatch):
-    for room in (travel, reach):
-        monkeypatch.setattr(room, "mailbox", lambda tx, key: set())
-        monkeypatch.setattr(room, "spellings", lambda tx, key: set())
+    apart = lambda slate, record, said: links.fold_names(slate, record, said._replace(mailbox=None))  # noqa: E731
+    monkeypatch.setitem(ACTS, NamesLearnt, apart)
     assert told(ONE_MAILBOX) != []
 
 
-def reaches_by_the_clock(tx, key, now, **more):
-    dated = "SELECT 1 FROM link WHERE ? IN (account, identifier) AND start > ?"
-    return {
-        via: {each for each in keys if not tx.db.execute(dated, (each, now)).fetchone()}
-        for via, keys in REACH(tx, key, now, **more).items()
-    }
-
-
-REACH = reach.reach
+def waits_for_its_start(slate, record, said):
+    honest = slate.edge
+    slate.edge = lambda *place: edge if (edge := honest(*place)).start <= record.at else NO_EDGE
+    noes.fold_out(slate, record, said)
 
 
 def test_a_ledger_that_waits_for_the_start_that_a_clock_told_does_not_pass(monkeypatch):
-    monkeypatch.setattr(travel, "reach", reaches_by_the_clock)
+    monkeypatch.setitem(ACTS, SaidOut, waits_for_its_start)
     assert told(AHEAD) != []
 
 
 def test_a_ledger_that_lets_a_link_end_by_the_clock_alone_does_not_pass(monkeypatch):
-    monkeypatch.setattr(links.Span, "over", lambda span, now: False)
+    never_over = lambda slate, record, said: links.fold_link(slate, record._replace(at=0), said)  # noqa: E731
+    monkeypatch.setitem(ACTS, LinkSaid, never_over)
     assert told(PUT_BACK) != []

@@ -23,7 +23,10 @@ from support.examples import lives
 from support.lives import PEOPLE, Ledger
 from support.people import GAID, email, named, phone
 
-from gateway.ledger import device_states, reach, records, travel
+from gateway.fold import ACTS, noes, reading
+from gateway.fold.record import SaidIn, SaidOut
+from gateway.fold.state import NO_RECORD
+from gateway.ledger import device_states, records
 from gateway.terms import ChoiceKind, Purpose
 
 pytestmark = pytest.mark.slow  # seconds; `make check` is the quick loop
@@ -332,44 +335,39 @@ def test_a_ledger_whose_states_end_or_travel_too_easily_does_not_pass(monkeypatc
     assert told(LIMITED) != []
 
 
-def forgets_accounts(tx, key, now, *, account, **more):
-    return {key: travel.group(tx, key) - {key}}
+def goes_too_far(slate, account, apart, past):
+    found = PASSED_ON(slate, account, apart, past)
+    others = {each for member in slate.row(account).members for each in slate.row(member).accounts}
+    return [*found, *(bit for other in others for bit in PASSED_ON(slate, other, apart, NO_RECORD))]
 
 
-def goes_too_far(tx, key, now, *, account, **more):
-    found = REACH(tx, key, now, account=account, **more)
-    for via in list(found):
-        for device in list(found[via]):
-            for other in reach.accounts_of(tx, device, now):
-                found.setdefault(other, set()).update(reach.targets_of(tx, other, now) - {key})
-    return found
+PASSED_ON = reading.passed_on
 
 
-REACH = travel.reach
-
-
-@pytest.mark.parametrize("broken", [forgets_accounts, goes_too_far])
-def test_a_ledger_that_spreads_too_little_or_too_far_does_not_pass(monkeypatch, broken):
-    monkeypatch.setattr(travel, "reach", broken)
+@pytest.mark.parametrize(
+    ("room", "rule_of", "broken"),
+    [(noes, "roads", lambda slate, keys, at=None: set()), (reading, "passed_on", goes_too_far)],
+    ids=["too little", "too far"],
+)
+def test_a_ledger_that_spreads_too_little_or_too_far_does_not_pass(monkeypatch, room, rule_of, broken):
+    monkeypatch.setattr(room, rule_of, broken)
     assert told(STORY) != []
 
 
-def takes_every_purpose_back(tx, key, purpose, seq, now, **more):
-    for each in TOGETHER:
-        OPT_IN(tx, key, each, seq, now, **more)
+def takes_every_purpose_back(slate, record, said):
+    noes.fold_in(slate, record, said._replace(purposes=TOGETHER))
 
 
-OPT_IN = travel.opt_in
-
-
-@pytest.mark.parametrize(("rule_of", "broken"), [("widened", list), ("opt_in", takes_every_purpose_back)])
-def test_a_ledger_that_takes_a_no_too_narrowly_or_a_yes_too_widely_does_not_pass(monkeypatch, rule_of, broken):
+def test_a_ledger_that_takes_a_no_too_narrowly_or_a_yes_too_widely_does_not_pass(monkeypatch):
     story = [("out", "phone1"), ("in", "phone1")]
     assert told(story) == []
-    monkeypatch.setattr(travel, rule_of, broken)
+    with monkeypatch.context() as narrow:
+        narrow.setattr(noes, "widened", lambda purposes: purposes)
+        assert told(story) != []
+    monkeypatch.setitem(ACTS, SaidIn, takes_every_purpose_back)
     assert told(story) != []
 
 
 def test_the_model_is_not_so_lenient_that_a_forgotten_opt_out_passes(monkeypatch):
-    monkeypatch.setattr(travel, "recompute", lambda tx, keys, now, came=None: None)
+    monkeypatch.setitem(ACTS, SaidOut, lambda slate, record, said: None)
     assert ("phone1", "sale", True) in told([("out", "phone1")])

@@ -1,11 +1,10 @@
 """The oracle's universes with the state in between: after every act, and after its process ended at random moments and
-another one went on, each key stands as the fold kept as a dict says and as the ledger's own rules do.
+another one went on, each key stands as the fold kept as a dict says.
 """
 
 import pytest
 from support import states
 from support.examples import QUICK
-from support.mended import KNOWN, mended
 from support.oracle import Tally, lived
 from support.states import InTheState, wrongs
 
@@ -26,14 +25,13 @@ LATER = 10**13
 def through_the_state(tmp_path, universes=UNIVERSES, length=LENGTH):
     """(what was looked at, the implementations)."""
     tally, found = Tally(), []
-    with mended():
-        for seed in range(universes):
-            found.append(InTheState(tmp_path / str(seed), seed))
-            lived(seed, length, found[-1], tally, declared=KNOWN, moments=False)
+    for seed in range(universes):
+        found.append(InTheState(tmp_path / str(seed), seed))
+        lived(seed, length, found[-1], tally, moments=False)
     return tally, found
 
 
-def test_everybody_stands_in_the_state_as_in_the_fold_and_in_the_rules(tmp_path, figure):
+def test_everybody_stands_in_the_state_as_in_the_fold(tmp_path, figure):
     tally, lives = through_the_state(tmp_path)
     fronts = sum(each.fronts for each in lives)
     asked, opened = sum(each.asked for each in lives), sum(each.opened for each in lives)
@@ -55,7 +53,7 @@ def soon_crowded(monkeypatch):
 
 
 @pytest.mark.usefixtures("soon_crowded")
-def test_where_so_many_belong_together_that_no_front_is_kept_they_stand_as_in_the_rules_too(tmp_path, figure):
+def test_where_so_many_belong_together_that_no_front_is_kept_they_stand_so_too(tmp_path, figure):
     tally, lives = through_the_state(tmp_path)
     asked, found = sum(each.asked for each in lives), sum(each.fronts for each in lives)
     figure("oracle, crowded", f"{asked} keys, {found} by their front alone; {len(tally.found)} differences")

@@ -2,8 +2,7 @@
 one who plays them on a ledger. Histories told by hand (tests/vectors/histories.json) and those that the oracle makes up
 (support/histories.py) are in these words; `WORDS` says what each act means.
 
-An act is played by the ledger's own rules, as the verbs of `gateway.consent` call them; no HTTP, no table is known
-here but those that checks read. `standing_of` is what a check finds for a name, `row_of` for one key alone.
+An act is played as the verbs of `gateway.consent` do it, without HTTP; what stands then is the fold's. `standing_of` is what a check finds for a name, `row_of` for one key alone.
 """
 
 import contextlib
@@ -14,6 +13,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any
 
 from gateway.choice.law import AGES
@@ -27,20 +27,16 @@ from gateway.ledger import (
     entry,
     erasure,
     grants,
-    happenings,
     links,
     notices,
     prune,
-    reach,
     recipients_to_tell,
     records,
-    replay,
     rotate,
-    table,
-    time_travel,
     voiding,
 )
 from gateway.ledger.documents import Document
+from gateway.ledger.folded_people import FoldedPeople
 from gateway.ledger.links import Span
 from gateway.ledger.merkle import WIDTH
 from gateway.ledger.subjects import Choice, Subject, milliseconds
@@ -57,6 +53,7 @@ from gateway.terms import (
     Source,
     Told,
 )
+from support.folding import FoldOfLedger
 from support.lives import BEGAN, Ledger, NoVault
 
 WORDS = {
@@ -150,7 +147,7 @@ class Play:
         self.asked: dict[str, tuple[int, dict[str, Any]]] = {}
         self.done: list[dict[str, Any]] = []  # acts, but those that were refused
         self.voided: list[str] = []  # of those that the last void named
-        self.wrapped = 0
+        self.wrapped, self.folded, self.seen = 0, FoldOfLedger(), -1
         self._name_all()
 
     def _name_all(self) -> None:
@@ -228,14 +225,12 @@ class Play:
         now = self.now
 
         def job(tx: Transaction) -> None:
-            due = tx.db.execute(
-                "SELECT account, identifier, start, until, claimed FROM link WHERE ended IS NULL AND until <= ?"
-                " ORDER BY until, account, identifier",
-                (now,),
-            ).fetchall()
-            for account, identifier, start, until, claimed in due:
+            state = FoldOfLedger().caught_up(tx.db).state
+            due = [(edge.until, *place, edge) for place, edge in state.items() if isinstance(place, tuple)]
+            due = [each for each in due if each[3].lives() and (each[0] or now + 1) <= now]
+            for until, account, identifier, edge in sorted(due, key=itemgetter(0, 1, 2)):
                 one, other = (Subject(kind, "", (key,)) for kind, key in (("account", account), ("", identifier)))
-                links.link(tx, replace(one, kind="account"), [other], Span(start, until), now, claimed=bool(claimed))
+                links.link(tx, one, [other], Span(edge.start, until), now, claimed=edge.claimed)
 
         self.commit(job)
 
@@ -426,29 +421,36 @@ class Play:
     # what stands
 
     def row_of(self, key: bytes, now: int | None = None) -> dict[str, Any]:
-        """What stands for one key alone, as checks read it; `NOBODY` where nothing does."""
-        with self.ledger.reading() as db:
-            return row_of(db, key, milliseconds(self.at) if now is None else now)
+        """What stands for one key alone; `NOBODY` where nothing does."""
+        return self._row(self.state(), key, milliseconds(self.at) if now is None else now)
 
     def rows(self, keys: dict[str, bytes] | None = None) -> dict[str, dict[str, Any]]:
         """The same of every key that a named one goes by, or of some."""
-        keys = self.keys if keys is None else keys
-        with self.ledger.reading() as db:
-            found = rows_of(db, list(keys.values()), milliseconds(self.at))
-        return {name: found.get(key, NOBODY) for name, key in keys.items()}
+        keys, now, folded = self.keys if keys is None else keys, milliseconds(self.at), self.state()
+        return {name: self._row(folded, key, now) for name, key in keys.items()}
 
     def standing_of(self, name: str) -> dict[str, Any]:
         """What a check of a name finds: by its exact names, and denied by its looser ones too."""
-        with self.ledger.reading() as db:
-            return self.joined(name, lambda key: row_of(db, key, milliseconds(self.at)))
+        folded, now = self.state(), milliseconds(self.at)
+        return self.joined(name, lambda key: self._row(folded, key, now))
 
     @contextlib.contextmanager
     def moment(self, at: int) -> Iterator[Callable[[str], dict[str, Any]]]:
         """`standing_of` as of a moment that is over, in Unix milliseconds: made again from the entries."""
         with self.ledger.reading() as db:
-            everybody = reach.connected_people(db, self.keys.values())
-            with contextlib.closing(replay.live_again(db, everybody, happenings.of(db, everybody, at))) as life:
-                yield lambda name: self.joined(name, lambda key: row_of(life, key, at))
+            then = FoldOfLedger().caught_up(db, at)
+        yield lambda name: self.joined(name, lambda key: self._row(then, key, at))
+
+    def state(self) -> FoldOfLedger:
+        """The fold of all that was said."""
+        with self.ledger.reading() as db:
+            if not db.in_transaction or db.total_changes != self.seen:  # who reads beside a writer sees no change
+                self.folded.caught_up(db)
+                self.seen = db.total_changes
+            return self.folded
+
+    def _row(self, folded: FoldOfLedger, key: bytes, now: int) -> dict[str, Any]:
+        return shown(folded.standing(key, now), folded.grants(key, now))
 
     def wrongs(self, then: dict[str, Any], standing_of: Callable[[str], dict[str, Any]] | None = None) -> list[str]:
         """What does not stand as a history says that it should, in words; `standing_of`: of another implementation."""
@@ -507,28 +509,9 @@ def _day(day: date | None) -> str | None:
     return day.isoformat() if day else None
 
 
-def row_of(db: Any, key: bytes, now: int) -> dict[str, Any]:
-    return rows_of(db, [key], now).get(key, NOBODY)
-
-
-def rows_of(db: Any, keys: list[bytes], now: int) -> dict[bytes, dict[str, Any]]:
-    """What stands for each of these keys, of those that have a row or a grant."""
-    marks = ",".join("?" * len(keys))
-    rows = db.execute(table.ROWS_OF.format(marks=marks), keys)
-    standings = {row[2]: table.standing(now, *row[3:]) for row in rows if row[2]}
-    allowed: dict[bytes, list[tuple[Any, ...]]] = {}
-    for key, *row in db.execute(GRANTS.format(marks=marks), [*keys, now]):
-        allowed.setdefault(key, []).append(tuple(row))
-    known = standings.keys() | allowed.keys()
-    return {key: shown(standings.get(key, Standing()), table.grants(allowed.get(key, ()))) for key in known}
-
-
-GRANTS = table.GRANTS_OF.replace("SELECT ", "SELECT key, ", 1)
-
-
 def row_then(db: Any, key: bytes, now: int) -> dict[str, Any]:
-    rebuilt = time_travel.rebuild(db, [key], now)
-    return shown(next(iter(rebuilt.standings), Standing()), rebuilt.grants)
+    then = FoldedPeople(db, [key], now)
+    return shown(then.standing(key, now), then.grants(key, now))
 
 
 def joined(exact: list[dict[str, Any]], looser: list[dict[str, Any]], own: dict[str, Any]) -> dict[str, Any]:

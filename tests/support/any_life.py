@@ -1,14 +1,12 @@
 """Any life: what people do, in any order, by numbers that a machine or a generator chooses."""
 
 import os
-from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 
 from hypothesis import strategies as st
 
-from gateway.choice.standing import Standing
-from gateway.ledger import ages, device_states, grants, links, notices, records, time_travel, voiding
+from gateway.ledger import ages, device_states, grants, links, notices, records, voiding
 from gateway.ledger.folded_people import FoldedPeople
 from gateway.ledger.links import Span
 from gateway.ledger.subjects import Choice, milliseconds, moment
@@ -48,15 +46,14 @@ class Lives(Ledger):
         self.moments.append((milliseconds(self.at), self.live(milliseconds(self.at))))
 
     def live(self, now):
-        """What stands of every key, by all that is on record by now."""
-        people = FoldedPeople(self.db, KEYS)
-        return {key: (people.standing(key, now), people.grants(key, now)) for key in KEYS}
+        """What stands of every key, as a check reads it."""
+        folded = self.stands()
+        return {key: (folded.standing(key, now), folded.grants(key, now)) for key in KEYS}
 
     def then(self, key, now):
-        """The same, looked up again from the one key: what is connected to it must be found."""
-        rebuilt = time_travel.rebuild(self.db, [key], now)
-        standing = next(iter(rebuilt.standings), Standing())
-        return replace(standing, seq=None), list(rebuilt.grants)  # a check has no number either, unless it asks for it
+        """The same, folded again from the one key: what is connected to it must be found."""
+        people = FoldedPeople(self.db, [key], now)
+        return people.standing(key, now), people.grants(key, now)
 
     def pick(self, names, number):
         return SUBJECTS[names[number % len(names)]]

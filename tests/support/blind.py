@@ -22,8 +22,7 @@ from gateway.fold.record import (
     ScreenVoided,
     StateSaid,
 )
-from gateway.ledger.grants import ACT
-from gateway.ledger.subjects import Subject, milliseconds
+from gateway.ledger.subjects import ACT, Subject, milliseconds
 from gateway.terms import SIGNAL_PURPOSES, DataClass, GrantKind, NoticeKind, Purpose, Source
 from support.acts import PROOFS_OF_THE_ID, Play, shown
 

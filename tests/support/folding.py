@@ -1,15 +1,14 @@
 """People's acts told to the fold alone, each one record of a log that is nowhere written; and the fold of a ledger that
-is, compared with its own rows.
+is.
 """
 
 import contextlib
-from dataclasses import replace
 
 from gateway.choice.standing import OUT, state
 from gateway.fold import fold, reading
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released, SaidIn, SaidOut, ScreenVoided
-from gateway.fold.state import Slate
-from gateway.ledger import schema, table
+from gateway.fold.state import FOR_EVER, Slate
+from gateway.ledger import schema
 from gateway.ledger.log_records import records_of
 from gateway.terms import Purpose
 
@@ -83,27 +82,35 @@ class Log:
         }
 
 
-def differences(db):
-    """(key, the row, what the fold says) wherever they are not the same. A looser form that denies more is none: its
-    owner's no is older than it (`gateway help fold`).
+class FoldOfLedger:
+    """What stands by the log of a ledger on a connection: folded on as long as nothing before it changed, as a void, an
+    unlink or a new pepper does.
     """
-    state, records = {}, records_of(db)
-    for each in records:
-        state.update(fold(each, state.get))
-    now = max((each.at for each in records), default=0)
-    looser = {each for (each,) in db.execute("SELECT alias FROM looser_name")}
-    found = []
-    for (each,) in db.execute("SELECT key FROM standing").fetchall():
-        row = table.standing(now, *db.execute(table.ROWS_OF.format(marks="?"), [each]).fetchone()[3:])
-        says = reading.standing_of(each, state.get, now)
-        if each in looser and row.travelled & says.travelled == row.travelled:
-            says = replace(says, travelled=row.travelled)
-        if replace(says, seq=row.seq, granted=row.granted) != row:
-            found.append((each.hex(), row, says))
-    return found
+
+    def __init__(self, fold=fold):
+        self.fold, self.folded, self.state = fold, [], {}
+
+    def caught_up(self, db, until=FOR_EVER):
+        records = records_of(db, until)
+        if records[: len(self.folded)] != self.folded:
+            self.folded, self.state = [], {}
+        for record in records[len(self.folded) :]:
+            self.state.update(self.fold(record, self.state.get))
+        self.folded = records
+        return self
+
+    @property
+    def get(self):
+        return self.state.get
+
+    def standing(self, key, now):
+        return reading.standing_of(key, self.state.get, now)
+
+    def grants(self, key, now):
+        return reading.grants_of(key, self.state.get, now)
 
 
-def differences_in(folder):
-    """Of a data folder's ledger."""
+def folded_ledger(folder):
+    """Of a data folder."""
     with contextlib.closing(schema.open_to_read(folder)) as db:
-        return differences(db)
+        return FoldOfLedger().caught_up(db)

@@ -119,7 +119,8 @@ def step(person, act):
     """The register after an act, or None where it cannot have been answered so."""
     match act:
         case Said():
-            return person if act.signal and of(person.noes, act.key) else no_said(person, act)
+            mine = of(person.noes, act.key) and act.key not in person.old  # not of the holder before
+            return person if act.signal and mine else no_said(person, act)
         case Asked():
             return person._replace(asked=person.asked | {(act.token, every_no(person))})
         case Yes():

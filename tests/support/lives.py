@@ -4,7 +4,6 @@ import os
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
-from gateway.choice.standing import Standing
 from gateway.consent.people import People
 from gateway.keys.secret_files import PersonKeys, Secrets
 from gateway.ledger import device_states, links, records, schema
@@ -12,6 +11,7 @@ from gateway.ledger.links import Span
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, DataClass
+from support.folding import FoldOfLedger
 
 BEGAN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 PEOPLE = People(Secrets(*((letter * 32,) for letter in (b"p", b"s", b"t", b"w", b"a", b"g"))), lambda: BEGAN)
@@ -53,7 +53,7 @@ class Ledger:
         self.db.execute("INSERT INTO head (one, size, ledger, peppers) VALUES (1, 0, x'00', 1)")
         self.db.execute("BEGIN")
         self.tx = Transaction(self.db, NoVault())
-        self.at = BEGAN
+        self.at, self.folded, self.seen = BEGAN, FoldOfLedger(), -1
 
     def now(self):
         self.at += timedelta(seconds=1)
@@ -93,13 +93,17 @@ class Ledger:
         return act(self.tx, self.subjects[device], Choice(kind, purposes, source, self.at), os.urandom(16))
 
     def standing(self, who):
-        key = self.subjects[who].key
-        row = self.db.execute("SELECT own, travelled FROM standing WHERE key = ?", (key,)).fetchone()
-        return Standing(*row) if row else Standing()
+        return self.stands().standing(self.subjects[who].key, milliseconds(self.at))
+
+    def stands(self):
+        """The fold of all that was said, read where something was."""
+        if self.db.total_changes != self.seen:
+            self.folded.caught_up(self.db)
+            self.seen = self.db.total_changes
+        return self.folded
 
     def held(self, who):
-        row = self.db.execute("SELECT held FROM standing WHERE key = ?", (self.subjects[who].key,)).fetchone()
-        return {*row[0].split(",")} - {""} if row else set()
+        return self.standing(who).held
 
     def denies(self, who, purpose):
         return self.standing(who).denies(purpose)

@@ -3,7 +3,7 @@ oracle; one that nobody finds is printed. `python -m support.mutants [number] [s
 of the tests, for whoever changes the fold or the histories: so many of them, of these rooms, all of them without it.
 Into the file goes a line a mutant as it is tried; told the same file again, a run goes on from where it was broken off.
 
-What the log tells and the rules say is worked out once; a mutant only folds, where its line is come by, in a process of
+What the log tells and the fold as it is says is worked out once; a mutant only folds, where its line is come by, in a process of
 its own, made by forking. `mutants_left.json` lists those that nobody can find, each with the reason.
 """
 
@@ -24,15 +24,12 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-from gateway.fold import reading as of_today
+from gateway.fold import reading
 from gateway.fold.record import Record
-from gateway.ledger import log_records, standing_rows
-from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger import log_records
 from gateway.ledger.subjects import Subject, milliseconds
 from support.acts import Play, Refused, joined, shown, wrongs
 from support.blind import Blind, is_blind
-from support.mended import KNOWN, mended
-from support.oracle import Difference
 from support.universes import KINDS, acts_of
 
 ROOMS = ("state", "kin", "reading", "noes", "facts", "links", "__init__")  # in the order of their imports
@@ -147,15 +144,15 @@ def mutated(mutant: Mutant) -> ast.Module:
 
 @dataclass
 class Step:
-    """What stands behind one act: records from `start` on, where 0 begins anew; what the rules say of some keys, and
-    what a history says that there is.
+    """What stands behind one act: records from `start` on, where 0 begins anew; what the fold as it is says of
+    some keys, and what a history says that there is.
     """
 
     start: int
     records: list[Record]
     now: int
     keys: dict[str, bytes]
-    rules: dict[str, dict[str, Any]]
+    rows: dict[str, dict[str, Any]]
     then: dict[str, Any]
     subjects: dict[str, Subject]
     acts: tuple[Any, ...]
@@ -163,7 +160,6 @@ class Step:
         default_factory=dict
     )  # (installation, name): as `_alone` says
     state: dict[Any, Any] = field(default_factory=dict)  # of the fold as it is, and what it says
-    folded: dict[str, dict[str, Any]] = field(default_factory=dict)
     read: dict[Any, Lines] = field(default_factory=dict)  # by a name, or as `alone` has it: which lines read it
 
 
@@ -189,7 +185,7 @@ class Case:
                 state.clear()
             for record in step.records:
                 state.update(fold(record, state.get))
-            reads = [*step.rules, *step.alone]
+            reads = [*step.rows, *step.alone]
             if lines is not None and state == step.state:
                 reads = [each for each in reads if lines & step.read[each]]
                 if not reads:
@@ -199,24 +195,15 @@ class Case:
                 yield from wrongs(step.then, partial(_of, step.subjects, row))
             for each in reads:
                 if isinstance(each, str):
-                    yield from self._differs(step, each, row(step.keys[each]))
+                    if (said := row(step.keys[each])) != step.rows[each]:
+                        yield f"{each}: {said}, where the fold says {step.rows[each]}"
                 elif (
                     _alone(reading, state.get, each[0], *(step.subjects[name] for name in each[1:])) != step.alone[each]
                 ):
                     yield f"{each}: comes back otherwise, or is asked at another time"
 
-    def _differs(self, step: Step, name: str, said: dict[str, Any]) -> Iterator[str]:
-        """From the rules: in what the fold as it is says as they do, or in what is not known."""
-        rules, folded = step.rules[name], step.folded.get(name, step.rules[name])
-        if any(said[each] != rules[each] == folded[each] for each in rules):
-            yield f"{name}: {said}, where the rules and the fold say {rules}"
-        elif said != folded:
-            exact = {key for subject in step.subjects.values() for key in subject.keys}
-            looser = step.keys[name] not in exact
-            yield from differs(name, rules, said, self.who, step.acts, looser=looser)
-
     def learn(self) -> "Case":
-        """What the fold says as it is, which a mutant's is compared with first, and which lines say it."""
+        """Which lines of the fold say what it says as it is."""
         from gateway.fold import fold, reading
 
         state, found = dict[Any, Any](), set[tuple[str, int]]()
@@ -227,18 +214,16 @@ class Case:
                 for record in step.records:
                     state.update(fold(record, state.get))
             step.state = dict(state)
-            for name in step.rules:
+            for name in step.rows:
                 with come_by(lines := set()):
-                    step.folded[name] = _row(reading, state.get, step.now, step.keys[name])
+                    _row(reading, state.get, step.now, step.keys[name])
                 step.read[name] = frozenset(lines)
                 found |= lines
-            for each, rules in list(step.alone.items()):
+            for each in step.alone:
                 with come_by(lines := set()):
-                    said = _alone(reading, state.get, each[0], *(step.subjects[name] for name in each[1:]))
+                    _alone(reading, state.get, each[0], *(step.subjects[name] for name in each[1:]))
                 step.read[each] = frozenset(lines)
                 found |= lines
-                if said != rules:
-                    del step.alone[each]
         self.come_by = frozenset(found)
         return self
 
@@ -267,7 +252,7 @@ def come_by(found: set[tuple[str, int]]) -> Iterator[None]:
 
 
 def prepared(name: str, who: dict[str, Any], acts: list[Any], every: int = 1) -> Case:
-    """What the log and the rules say behind these acts."""
+    """What the log and the fold as it is say behind these acts."""
     case, play, before = Case(name, who), Play(who), list[Record]()
     for number, act in enumerate(acts, 1):
         try:
@@ -304,23 +289,21 @@ def told_blindly(name: str, who: dict[str, Any], acts: list[Any], every: int = 1
 def _step(play: Play, acts: list[Any], records: list[Record], start: int) -> Step:
     now = milliseconds(play.at)
     keys = {name: key for name, key in play.keys.items() if name in play.who or name.endswith("1")}
-    play.commit(lambda tx: standing_rows.recompute(tx, keys.values(), now))
     step = Step(start, records, now, keys, play.rows(keys), acts[-1].get("then", {}), dict(play.who), tuple(acts))
     if len(acts) % 4 == 0 or len(acts) < SHORT:
-        with play.ledger.reading() as db:
-            step.alone = dict(_as_it_is(play, db, {play.mark(act)["device"] for act in acts if "token" in act}))
+        step.alone = dict(_alone_by_the_fold(play, {play.mark(act)["device"] for act in acts if "token" in act}))
     return step
 
 
-def _as_it_is(play: Play, db: Any, marks: set[str]) -> Iterator[tuple[tuple[str, str, str], Any]]:
-    """What installations come back from, and what is not asked again, where somebody said yes: by the fold as it is."""
-    get = FoldedPeople(db, [key for subject in play.who.values() for key in subject.keys]).get
+def _alone_by_the_fold(play: Play, marks: set[str]) -> Iterator[tuple[tuple[str, str, str], Any]]:
+    """What installations come back from, and what is not asked again, where somebody said yes."""
+    get = play.state().get
     for name, subject in play.who.items():
         said_yes = bool(play.row_of(subject.key)["yes"])
         for mark in marks if said_yes else ():
             for other in play.who if len(play.who) < SHORT else (name,):
-                yield (mark, name, other), _alone(of_today, get, mark, subject, play.who[other])
-        yield ("", name, name), _alone(of_today, get, "", subject, subject)
+                yield (mark, name, other), _alone(reading, get, mark, subject, play.who[other])
+        yield ("", name, name), _alone(reading, get, "", subject, subject)
 
 
 def _alone(reading: Any, get: Any, mark: str, device: Subject, other: Subject) -> tuple[Any, Any]:
@@ -340,40 +323,30 @@ def _of(subjects: Any, row: Any, name: str) -> dict[str, Any]:
     return joined([row(key) for key in subject.keys], [row(key) for key in subject.looser], row(subject.key))
 
 
-def differs(name: str, rules: Any, other: Any, who: Any, acts: tuple[Any, ...], *, looser: bool) -> Iterator[str]:
-    """In what is not known already."""
-    wrong = tuple(each for each in rules if rules[each] != other[each])
-    found = Difference(0, name, wrong, rules, other, who, acts, looser)
-    if not {*wrong} <= set().union(*(of(found) for of in KNOWN.values())):
-        yield str(found)
-
-
 def of_histories(histories: list[dict[str, Any]]) -> list[Case]:
     found = []
-    with mended():
-        for each in histories:
-            found += [prepared(each["name"], each["who"], each["acts"])] if "door" not in each else []
-            found += [told_blindly(f"{each['name']}, blindly", each["who"], each["acts"])] if is_blind(each) else []
+    for each in histories:
+        found += [prepared(each["name"], each["who"], each["acts"])] if "door" not in each else []
+        found += [told_blindly(f"{each['name']}, blindly", each["who"], each["acts"])] if is_blind(each) else []
     return agreeing(found)
 
 
 def of_universes(seeds: range, length: int = 200, every: int = 4) -> list[Case]:
     """Whole ones; and such as are told to the fold blindly, of links and what is allowed and taken back alone."""
     found = []
-    with mended():
-        for seed in seeds:
-            found.append(prepared(f"universe {seed}", *acts_of(seed, length), every=every))
-            blind = acts_of(seed, length, without=("unlink",) if seed % 2 else SELDOM)
-            found.append(told_blindly(f"universe {seed}, blindly", *blind, every=every))
+    for seed in seeds:
+        found.append(prepared(f"universe {seed}", *acts_of(seed, length), every=every))
+        blind = acts_of(seed, length, without=("unlink",) if seed % 2 else SELDOM)
+        found.append(told_blindly(f"universe {seed}, blindly", *blind, every=every))
     return agreeing(found)
 
 
 def agreeing(those: list[Case]) -> list[Case]:
-    """Where the rules tell otherwise than the fold it is what a history says itself that counts, and nothing else."""
+    """Where a fold that is told blindly says otherwise it is what a history says itself that counts, and nothing else."""
     for case in those:
         if case.finds():
             for step in case.steps:
-                step.rules = {}
+                step.rows = {}
     return [case for case in those if not case.finds()]
 
 

@@ -1,33 +1,28 @@
-"""The oracle: any implementation of what stands, compared with the ledger's own rows after every act of made-up
-universes, now and at earlier moments; and the smallest history of a difference.
+"""Universes that are made up, in which any implementation of what stands is compared with the fold of the whole log
+after every act, now and at earlier moments; and the smallest history of a difference.
 
 An implementation reads the ledger's entries (`caught_up`) and says what stands for one key (`standing_of`) in the words
-of `support.acts.NOBODY`. `Replayed` is one: the entries made again by the replay. What is compared, how often each pair
-of kinds of acts came together, and what differs is counted in a `Tally`.
+of `support.acts.NOBODY`. What is compared, how often each pair of kinds of acts came together, and what differs is
+counted in a `Tally`.
 """
 
 import contextlib
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
-from gateway.fold import fold, reading
+from gateway.fold import fold
 from gateway.fold.record import Record
-from gateway.ledger import happenings, log_records, reach, replay, standing_rows
-from gateway.ledger.happenings import Happening
-from gateway.ledger.rows_check import FOR_EVER
 from gateway.ledger.side import pack_side, records_of_side
 from gateway.ledger.subjects import milliseconds
-from gateway.ledger.writer import Transaction
-from support.acts import NOBODY, Play, Refused, row_of, shown
-from support.mended import named_in
+from support.acts import NOBODY, Play, Refused, shown
+from support.folding import FoldOfLedger
 from support.universes import KINDS, NEVER_BEHIND, Act, acts_of
 
 FORGETS = {"unlink", "prune", "erase_details", "child_found", "clock", "new_pepper"}  # of earlier moments less is known
-NOTHING: Mapping[str, Any] = {}
 EVERY = 40  # acts: so often a moment is kept to look back at
 SHOWN = 5  # pairs that were met least
 FEW = 3  # keys that are looked at beside the named ones, and back at
@@ -48,38 +43,18 @@ class Difference:
     seed: int
     key: str
     fields: tuple[str, ...]
-    rules: dict[str, Any]
+    whole: dict[str, Any]
     other: dict[str, Any]
     who: dict[str, Any] = field(repr=False)
     acts: tuple[Act, ...] = field(repr=False)
-    looser: bool = False  # whether the key is nothing but a looser form of whoever was named so far
-
-    @property
-    def tighter(self) -> tuple[bool, bool]:
-        """Whether the rules deny what the other one does not, and the other way."""
-        ours, theirs = self.rules["deny"], self.other["deny"]
-        return bool(ours - theirs), bool(theirs - ours)
 
     def __str__(self) -> str:
-        said = "; ".join(f"{each}: {_few(self.rules[each])}, not {_few(self.other[each])}" for each in self.fields)
+        said = "; ".join(f"{each}: {_few(self.whole[each])}, not {_few(self.other[each])}" for each in self.fields)
         return f"universe {self.seed}, act {len(self.acts)}, {self.key}: {said}"
 
 
 def _few(value: Any) -> Any:
     return sorted(value) if isinstance(value, frozenset) else value
-
-
-def _one_way(found: Difference) -> list[Difference]:
-    """The same where one of the two denies more; where each denies what the other one does not, both ways apart."""
-    if not all(found.tighter):
-        return [found]
-    ours, theirs = found.rules["deny"], found.other["deny"]
-    more = replace(found, other={**found.other, "deny": ours & theirs})
-    return [more, replace(found, rules={**found.rules, "deny": ours & theirs})]
-
-
-# What is known of differences: the word for it, and which fields of one are it.
-Declared = Mapping[str, Callable[[Difference], set[str]]]
 
 
 @dataclass
@@ -93,7 +68,6 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
-    declared: Counter[str] = field(default_factory=Counter)
     found: list[Difference] = field(default_factory=list)
 
     def add(self, other: "Tally") -> None:
@@ -115,35 +89,8 @@ class Tally:
             f"{self.universes} universes, {self.acts} acts of {len(KINDS)} kinds ({sum(self.refused.values())} refused), "
             f"{self.compared} keys compared, {self.earlier} more at earlier moments; {sum(map(bool, met))} of"
             f" {len(wanted)} pairs of kinds met, half of them at least {met[len(met) // 2]} times, {often} at least 500"
-            f" times, the least met {few}; {len(self.found)} differences, and known ones: {dict(self.declared) or 'none'}"
+            f" times, the least met {few}; {len(self.found)} differences"
         )
-
-
-class Replayed:
-    """What stands by the replay of all entries. `leaves_out`: a rule that is dropped, for controls."""
-
-    def __init__(self, leaves_out: Callable[[Happening], bool] = lambda each: False) -> None:
-        self.leaves_out, self.life = leaves_out, None
-
-    def caught_up(self, play: Play, now: int) -> None:
-        self._replay(play, FOR_EVER, now)
-
-    def as_of(self, play: Play, moment: int) -> "Replayed":
-        then = Replayed(self.leaves_out)
-        then._replay(play, moment, moment)
-        return then
-
-    def _replay(self, play: Play, until: int, now: int) -> None:
-        db = play.ledger.db
-        everybody = reach.connected_people(db, play.keys.values())
-        happened = [each for each in happenings.of(db, everybody, until) if not self.leaves_out(each)]
-        if self.life:
-            self.life.close()
-        self.life = replay.live_again(db, everybody, happened)
-        standing_rows.recompute(Transaction(self.life, replay.NOBODY), play.keys.values(), now)
-
-    def standing_of(self, key: bytes, now: int) -> dict[str, Any]:
-        return row_of(self.life, key, now)
 
 
 def through_its_side(record: Record) -> Record:
@@ -153,38 +100,27 @@ def through_its_side(record: Record) -> Record:
     return read
 
 
-class Folded:
-    """What stands by the fold, told what the sides of records say. Folds on from where it was as long as nothing before it changed, as a void, an unlink
-    or a new pepper does.
-    """
+class Folded(FoldOfLedger):
+    """What stands by the fold, told what the sides of records say."""
 
     def __init__(self, fold: Callable[[Record, Any], dict[Any, Any]] = fold) -> None:
-        self.fold, self.folded = fold, list[Record]()
-        self.state: dict[Any, Any] = {}
+        super().__init__(lambda record, get: fold(through_its_side(record), get))
 
     def caught_up(self, play: Play, now: int) -> None:
-        records = log_records.records_of(play.ledger.db)
-        if records[: len(self.folded)] != self.folded:
-            self.folded, self.state = [], {}
-        for record in records[len(self.folded) :]:
-            self.state.update(self.fold(through_its_side(record), self.state.get))
-        self.folded = records
+        super().caught_up(play.ledger.db)
 
     def as_of(self, play: Play, moment: int) -> "Folded":
         then = Folded(self.fold)
-        for record in log_records.records_of(play.ledger.db, moment):
-            then.state.update(self.fold(record, then.state.get))
+        FoldOfLedger.caught_up(then, play.ledger.db, moment)
         return then
 
     def standing_of(self, key: bytes, now: int) -> dict[str, Any]:
-        get = self.state.get
-        return shown(reading.standing_of(key, get, now), reading.grants_of(key, get, now))
+        return shown(self.standing(key, now), self.grants(key, now))
 
 
 class Universe:
     """One universe while its acts are done and what stands is compared. `every`: after how many acts all keys are; the
-    named ones and a few others are after each, or after every so many (`compare_every`). A row of the rules is as of
-    its last change; what dates say is asked now.
+    named ones and a few others are after each, or after every so many (`compare_every`).
     """
 
     def __init__(
@@ -196,11 +132,10 @@ class Universe:
         *,
         every: int = 10,
         compare_every: int = 1,
-        declared: Declared = NOTHING,
         moments: bool = True,
     ) -> None:
         self.seed, self.play, self.other, self.tally = seed, Play(who), other, tally
-        self.every, self.compare_every, self.declared, self.acts = every, compare_every, declared, list[Act]()
+        self.every, self.compare_every, self.acts = every, compare_every, list[Act]()
         self.rng, self.stepped = random.Random(seed), not moments
         self.moments: list[tuple[int, int, dict[str, dict[str, Any]]]] = []
 
@@ -237,32 +172,18 @@ class Universe:
             others = sorted(keys.keys() - self.play.who.keys())
             names = [name for name in keys if name in self.play.who]
             keys = {name: keys[name] for name in (*names, *self.rng.sample(others, min(FEW, len(others))))}
-        self.play.commit(lambda tx: standing_rows.recompute(tx, keys.values(), now))
         for name, ours in self.play.rows(keys).items():
             self.tally.compared += 1
             theirs = self.other.standing_of(keys[name], now)
-            if ours != theirs and (found := self.differs(name, ours, theirs)):
-                return found
+            if ours != theirs:
+                return self.differs(name, ours, theirs)
         return None
 
-    def differs(self, name: str, rules: dict[str, Any], other: dict[str, Any]) -> Difference | None:
-        """What is not known already."""
-        wrong = tuple(each for each in NOBODY if rules[each] != other[each])
-        named = named_in(self.acts)
-        exact = {key for who, subject in self.play.who.items() if who in named for key in subject.keys}
-        looser = self.play.keys[name.partition(" at act")[0]] not in exact
-        found = Difference(self.seed, name, wrong, rules, other, self.play.said, tuple(self.acts), looser)
-        known = [self._known(each, wrong) for each in _one_way(found)]
-        fields = [set[str]().union(*each.values()) for each in known]
-        if {*wrong} <= set().union(*fields) and (len(known) == 1 or all("deny" in each for each in fields)):
-            self.tally.declared.update(word for each in known for word in each)
-            return None
+    def differs(self, name: str, whole: dict[str, Any], other: dict[str, Any]) -> Difference:
+        wrong = tuple(each for each in NOBODY if whole[each] != other[each])
+        found = Difference(self.seed, name, wrong, whole, other, self.play.said, tuple(self.acts))
         self.tally.found.append(found)
         return found
-
-    def _known(self, found: Difference, wrong: Iterable[str]) -> dict[str, set[str]]:
-        """Which fields are what is known of, by the word for it."""
-        return {word: fields for word, of in self.declared.items() if (fields := of(found) & {*wrong})}
 
     def looked_back(self) -> Difference | None:
         """What stood at moments that are over, as it is made again now."""
@@ -271,8 +192,8 @@ class Universe:
             for name, ours in rows.items():
                 theirs = then.standing_of(self.play.keys[name], at)
                 self.tally.earlier += 1
-                if ours != theirs and (found := self.differs(f"{name} at act {number}", ours, theirs)):
-                    return found
+                if ours != theirs:
+                    return self.differs(f"{name} at act {number}", ours, theirs)
         return None
 
 
@@ -297,7 +218,7 @@ def smallest(found: Difference, make: Callable[[], Implementation], *, tries: in
     def differs(some: list[Act]) -> Difference | None:
         with contextlib.suppress(KeyError):  # an act that needs another one, which was left out
             again = Universe(found.seed, found.who, make(), Tally(), every=1, **how).tell(some)
-            if again and found.fields[0] in again.fields and again.tighter == found.tighter:
+            if again and found.fields[0] in again.fields:
                 return again
         return None
 

@@ -149,7 +149,7 @@ def _denied(opened: Opened, identifier: object) -> Reason | None:
 
 
 def acknowledged_links_stand(opened: Opened) -> Iterator[str]:
-    linked = set(opened.db.execute("SELECT account, identifier FROM link WHERE until IS NULL"))
+    linked = set(opened.db.execute("SELECT account, identifier FROM link_event WHERE until IS NULL"))
     for told in opened.image.told:
         if told.promise.linked:
             account, other = opened.house.consent.people.name(told.promise.linked).subjects

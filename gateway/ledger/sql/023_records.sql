@@ -9,7 +9,7 @@ CREATE TABLE record (
 ) STRICT;
 
 -- Links with a date that has not come, by their event; and those that are over by it: before the first entry that was
--- made a day behind it (reach.SKEW), for so long a clock may be wrong. `at`: when that entry was made.
+-- made a day behind it, for so long a clock may be wrong. `at`: when that entry was made.
 CREATE TABLE dated_link (turn INTEGER PRIMARY KEY, until INTEGER NOT NULL) STRICT;
 CREATE INDEX dated_link_until ON dated_link (until);
 CREATE TABLE link_over (turn INTEGER PRIMARY KEY, seq INTEGER NOT NULL, at INTEGER NOT NULL) STRICT;

@@ -27,8 +27,8 @@ from gateway.consent.people import Named
 from gateway.consent.still_out import Where, noes_that_hold
 from gateway.consent.tokens import DeviceToken
 from gateway.consent.verbs import Consent
+from gateway.fold.record import EVERYBODY
 from gateway.keys.api_keys import ApiKey
-from gateway.ledger import ages
 from gateway.ledger.subjects import Subject
 from gateway.signals import hear
 from gateway.signals.heard import Heard, KeptFor, Said
@@ -442,7 +442,7 @@ class Apps:
         phone, written = self._installations.subject(app.token), 0
         if stated and sure:
             written += await self._consent.take_age_back([phone, *own] if account else [phone], mark)
-            written += await self._consent.take_age_back(vouched, ages.EVERYBODY)
+            written += await self._consent.take_age_back(vouched, EVERYBODY)
             written += await say(sure, stated)
         word = bracket if stated and sure else wire.youngest(stated, bracket)
         return written + (await say([phone, *own], word, mark=mark) if word else 0)  # it counts for whom no account has
