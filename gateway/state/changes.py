@@ -55,7 +55,11 @@ class PlaceChanges:
 
     def _leave(self, place: bytes, before: bytes | None) -> None:
         if before is not None:
-            self._left[changed_at(place, before)].add(place)
+            at = changed_at(place, before)
+            if place in self._come.get(at, ()):  # it came in this transaction
+                self._come[at].remove(place)
+            else:
+                self._left[at].add(place)
 
     def finish(self) -> None:
         """Once all was put."""

@@ -50,6 +50,7 @@ from gateway.state.packed_rows import (
     unpack_head,
     unpack_row,
 )
+from gateway.state.stranger_forms import StrangerForms, stranger_of
 from gateway.terms import Purpose
 
 
@@ -296,9 +297,11 @@ class StateWrite(_Places):
         self._before: dict[tuple[bytes, bytes], LinkEdge] = {}  # what lay at the edges that changed
         self._lay: dict[Place, bytes | None] = {}
         self._tails: dict[Alike, bytes] = {}  # of the rows of names that are alike
+        self._run: list[tuple[Record, int]] = []  # what one entry says of one key, not folded yet
 
     def __enter__(self) -> Self:
         self._txn = self._held.begin_writing()
+        self._places = PlaceChanges(self._txn)
         try:
             self.head = unpack_head(self._txn.get(HEAD_KEY))
         except BaseException:
@@ -317,8 +320,34 @@ class StateWrite(_Places):
 
     def fold(self, record: Record, position: int) -> None:
         """The next record of the log, and the position behind it."""
-        changes = fold(record, self.get)
+        run = self._run
+        if run and (record.seq, record.key) != (run[0][0].seq, run[0][0].key):
+            self.settle()
+        self._run.append((record, position))
         self.head = self.head._replace(position=position)
+
+    def settle(self) -> None:
+        """Before anything is read: what waits is folded, or filled into a form where nothing is known of whom it is
+        about.
+        """
+        run, self._run = self._run, []
+        if run and not self._is_filled(run):
+            for each in run:
+                self._fold(*each)
+
+    def _is_filled(self, run: Sequence[tuple[Record, int]]) -> bool:
+        stranger = stranger_of([record for record, _ in run], [position for _, position in run])
+        if stranger is None or any(self._found.get(each) or self._txn.get(each) for each in stranger.keys):
+            return False
+        rows = FORMS.rows(stranger)
+        for key, packed in rows or ():
+            self._places.put(key, packed, None)
+            self._found.pop(key, None)
+            self._lay.pop(key, None)
+        return rows is not None
+
+    def _fold(self, record: Record, position: int) -> None:
+        changes = fold(record, self.get)
         if HEAD in changes:
             self.head = self.head._replace(voids=changes.pop(HEAD), voided=position)
             self._found[HEAD] = self.head.voids
@@ -328,6 +357,7 @@ class StateWrite(_Places):
         """What lies at some places, or None where nothing does; up to a position of the log. Both ends of what goes are
         among them: whoever read through one of these still belongs with the other.
         """
+        self.settle()
         if found:
             _leave(self._txn)
         self._change(found, position)
@@ -346,13 +376,14 @@ class StateWrite(_Places):
         """`root` and `entries`: of the log at the position that it has come to, which may be behind the last record.
         Raises lmdb.Error; then nothing is written.
         """
+        self.settle()
         self.head = self.head._replace(root=root, position=position, entries=entries)
         self._put_places()
         self._txn.put(HEAD_KEY, self.head.pack())
         self._txn.commit()
 
     def _put_places(self) -> None:
-        kept, changes = Fronts(self.get, self._last, self._crowds), PlaceChanges(self._txn)
+        kept, changes = Fronts(self.get, self._last, self._crowds), self._places
         for place in self._changed:
             if self._found[place] is None:
                 changes.delete(place_key(place), self._last[place])
@@ -404,6 +435,30 @@ class StateWrite(_Places):
         if alike not in self._tails:
             self._tails[alike] = pack_tail(self._found[key])
         return self._tails[alike]
+
+
+class _Nowhere(dict[bytes, bytes]):
+    """A state of which nothing is kept, for `StateWrite`: what it writes of one stranger is to be seen."""
+
+    put, delete = dict.__setitem__, dict.__delitem__
+
+    def begin_writing(self) -> Self:
+        return self
+
+    def abort(self) -> None: ...
+
+
+def made_of_stranger(records: Sequence[Record], positions: Sequence[int]) -> dict[bytes, bytes]:
+    """What the fold makes of somebody of whom nothing is known, by place."""
+    nowhere: Any = _Nowhere({HEAD_KEY: StateHead("", positions[-1]).pack()})
+    with StateWrite(nowhere) as write:
+        for record, position in zip(records, positions, strict=True):
+            write._fold(record, position)  # noqa: SLF001 - by the rules, not by a form
+        write._put_places()  # noqa: SLF001
+    return {key: packed for key, packed in nowhere.items() if len(key) == KEY_BYTES}
+
+
+FORMS = StrangerForms(made_of_stranger)
 
 
 def read_head(held: StateMap) -> tuple[StateHead, int]:

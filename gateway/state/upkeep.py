@@ -344,6 +344,7 @@ def fold_slice(held: StateMap, log: FollowedLog, epoch: int, *, anew: bool = Fal
             folded += 1
         done = bool(again) or folded < SLICE
         if again:
+            write.settle()
             write.replace(fold_again(again, write.get, log.records_about), log.head)
         position = log.head if done else write.head.position
         root = log.root(position)
