@@ -16,6 +16,7 @@ from gateway.fold.state import FOR_EVER, Get, Place, Slate
 from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.log_records import records_of
 from gateway.ledger.reach import connected_people
+from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import StoodBefore, Transaction
 
 
@@ -81,6 +82,13 @@ class PeopleOnward(StandingPeople):
 def says_first(tx: Transaction, key: bytes) -> bool:
     """Whether it is seen at once that a key never said anything itself: of most who write nothing is known."""
     return tx.stands is not None and key not in tx.about and tx.stands.get(key) is None
+
+
+def is_unknown(tx: Transaction, subject: Subject) -> bool:
+    """Whether it is seen at once that nothing was ever said of an identifier, by none of its names."""
+    box = (subject.mailbox,) if subject.mailbox else ()
+    keys = {*subject.keys, *subject.looser, *box}
+    return tx.stands is not None and tx.met.isdisjoint(keys) and not any(map(tx.stands.get, keys))
 
 
 def people_of(tx: Transaction, keys: Iterable[bytes]) -> StandingPeople:

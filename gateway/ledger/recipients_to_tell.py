@@ -18,9 +18,9 @@ from gateway.choice.identity import AD_IDS, DIGESTS
 from gateway.choice.identity.kinds import AD_ID_DIGESTS, DEVICES
 from gateway.fold.kin import family, mailbox_names, roads, with_looser
 from gateway.fold.state import Slate, widened
-from gateway.ledger import outbox, reach, recipient_holdings, records, suppression
+from gateway.ledger import outbox, recipient_holdings, records, suppression
 from gateway.ledger.disclosures import Intended
-from gateway.ledger.folded_people import people_of
+from gateway.ledger.folded_people import is_unknown, people_of
 from gateway.ledger.reach import Belongings
 from gateway.ledger.releases import released_since
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds
@@ -201,33 +201,37 @@ OWN_MARKETING = frozenset({
 
 def write_and_tell(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written:
     """As `records.write`."""
+    unknown = is_unknown(tx, subject)
     written = records.write(tx, subject, choice, request)
-    _pass_on(tx, subject, choice)
+    _pass_on(tx, subject, choice, unknown=unknown)
     return written
 
 
 def hear_and_tell(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
     """As `records.hear`."""
+    unknown = is_unknown(tx, subject)
     written = records.hear(tx, subject, choice, request)
     if written:
-        _pass_on(tx, subject, choice)
+        _pass_on(tx, subject, choice, unknown=unknown)
     return written
 
 
-def _pass_on(tx: Transaction, subject: Subject, choice: Choice) -> None:
+def _pass_on(tx: Transaction, subject: Subject, choice: Choice, *, unknown: bool) -> None:
     if choice.kind in TIGHTENS:
-        tell_recipients(tx, _stopped(tx, subject, choice), choice.at, choice.received)
+        tell_recipients(tx, _stopped(tx, subject, choice, unknown=unknown), choice.at, choice.received)
 
 
-def _stopped(tx: Transaction, subject: Subject, choice: Choice) -> Iterator[tuple[Identified, ToldWord]]:
-    """What recipients have that the choice stops. Of most people nobody has anything: then nothing is folded."""
-    near = reach.with_looser(tx, reach.connected_people(tx.db, [subject.key]))
-    left = {key for key in near if tx.db.execute(LEFT, (key,)).fetchone()}
-    if not left:
-        return
+def _stopped(
+    tx: Transaction, subject: Subject, choice: Choice, *, unknown: bool
+) -> Iterator[tuple[Identified, ToldWord]]:
+    """What recipients have that the choice stops. `unknown`: nobody else hears of it."""
+    reached = {*subject.keys, *subject.looser}
+    if not unknown:
+        reached |= reached_by_no(people_of(tx, [subject.key]).slate(), subject.key)
     said = frozenset(widened(choice.purposes))
-    reached = reached_by_no(people_of(tx, [subject.key]).slate(), subject.key)
-    own = {key: released_since(tx.db, key) for key in sorted(left & reached)}
+    own = {key: released_since(tx.db, key) for key in sorted(reached) if tx.db.execute(LEFT, (key,)).fetchone()}
+    if not own:
+        return
     for each in identified(tx, names_of(tx, [subject], own), own):
         word = word_for(said, each.got.purposes, each.got.classes)
         if word:

@@ -54,6 +54,7 @@ def know(tx: Transaction, subject: Subject, now: int) -> None:
     """The identifier's other names, once. An opt-out that was made by a digest alone now reaches the identifier. Of an
     account also what it is called.
     """
+    tx.met.update(subject.keys, subject.looser, (subject.mailbox,) if subject.mailbox else ())
     if subject.is_account:
         keep_account_name(tx, subject.key, subject.value)
     looser = _unknown(tx, "looser_name", subject.key, subject.looser)

@@ -97,6 +97,7 @@ class Transaction:
         self.stands = stands
         self.onward: Any = None  # the same with what this transaction said; whoever asks makes it
         self.about = set[bytes]()  # whom its entries are about
+        self.met = set[bytes]()  # all names of whoever it was told of
         size, packed = db.execute("SELECT size, frontier FROM head").fetchone()
         self.size: int = size
         self.unfinished = False  # an erasure began in it

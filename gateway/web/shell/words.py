@@ -219,7 +219,7 @@ USES: Mapping[Purpose, str] = {
     Purpose.CALL_LOCATION: mark("use of the location of my calls"),
 }
 SOLD = mark("sale and sharing of my personal information, and targeted advertising")
-# What a person may tick alone. A no to one of the first three is a no to all of them (fold.state.widened), so they are one.
+# What a person may tick alone. A no to one of the first three is a no to all of them (R3, R25), so they are one.
 FINER: Mapping[str, tuple[Purpose, ...]] = {
     Purpose.SALE: SIGNAL_PURPOSES, Purpose.PROFILING: (Purpose.PROFILING,), Purpose.SENSITIVE: (Purpose.SENSITIVE,),
 }  # fmt: skip
