@@ -17,7 +17,7 @@ import lmdb
 
 from gateway.fold.record import Record
 from gateway.fold.state import Place
-from gateway.ledger.errors import LedgerRefused, NothingKept
+from gateway.ledger.errors import LedgerRefused, StateUnread
 from gateway.ledger.ledger_log import PLACES, LedgerLog, forget_deletes, watch_deletes
 from gateway.ledger.store import Store
 from gateway.ledger.watch import Judge
@@ -140,7 +140,7 @@ class StateKeeper:
                 try:
                     return moment.get(place)
                 except (NotAState, lmdb.Error) as error:
-                    raise NothingKept(f"the state cannot be read: {type(error).__name__}") from error
+                    raise StateUnread(f"the state cannot be read: {type(error).__name__}") from error
 
             yield StoodBefore(get, moment.head.position) if at_hand else None
 

@@ -383,7 +383,7 @@ def _enter_one(tx: Transaction, request: KeptRequest) -> bool | None:
     try:
         with tx.savepoint():
             return request.enter_once(tx)
-    except sqlite3.Error:
-        raise
+    except (sqlite3.Error, StoreUnavailable):
+        raise  # refused for now alone
     except Exception:  # noqa: BLE001 - one that cannot be entered must not keep the others out
         return None

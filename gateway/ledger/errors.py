@@ -13,5 +13,9 @@ class NothingKept(StoreUnavailable):
     """
 
 
+class StateUnread(NothingKept):
+    """What stood when a transaction began cannot be read. The log has all of it: the job is done once more by that."""
+
+
 class LedgerRefused(Unusable):
     """The file must not be used as it is. The text carries what is wrong and the command that helps."""

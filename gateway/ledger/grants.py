@@ -16,8 +16,8 @@ from gateway.ledger.writer import Transaction
 from gateway.terms import GrantKind
 
 CLAIM = (
-    "INSERT INTO act_claim VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq, row = excluded.row"
-    " WHERE seq < excluded.seq OR row = excluded.row"
+    "INSERT INTO act_claim VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq),"
+    " row = excluded.row WHERE seq < excluded.seq OR row = excluded.row"
 )
 
 

@@ -19,7 +19,7 @@ from gateway.fold.state import Get
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import erasure_steps
 from gateway.ledger.epoch_turn import EpochKeys
-from gateway.ledger.errors import LedgerRefused, NothingKept, StoreUnavailable
+from gateway.ledger.errors import LedgerRefused, NothingKept, StateUnread, StoreUnavailable
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.publisher import Added, Publisher
 from gateway.ledger.store import Store
@@ -360,6 +360,9 @@ class Writer:
                 return job(transaction), None
         except sqlite3.Error:
             raise
+        except StateUnread:
+            transaction.stands = None
+            return self._one(transaction, job)
         except Exception as refused:  # noqa: BLE001 - whatever a job raises is its own answer, not the batch's
             return None, refused
 

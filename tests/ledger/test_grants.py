@@ -55,6 +55,15 @@ class TestSendingItThere:
         story.says(me, "direct", recipient="bank")
         assert [use(me), use(me)] == [True, False]
 
+    def test_of_one_class_and_of_all_of_them_is_had_by_one_row(self, story, me):
+        story.says(me, "direct", recipient="bank", data_class=DataClass.CONTACT)
+        story.says(me, "direct", recipient="bank")
+        had = [
+            story.do(lambda tx, row=row: grants.claim(tx, me.keys, "bank", row, story.now))
+            for row in (b"one", b"two", b"one")
+        ]
+        assert had == [True, False, True]
+
     def test_is_not_ended_by_an_opt_out(self, story, me):
         story.says(me, "opt_out", *CHOOSABLE)
         assert [grant.kind for grant in story.grants(me)] == ["directed"]

@@ -3,15 +3,18 @@ import json
 import os
 from datetime import UTC, datetime
 
+import lmdb
 import pytest
 from support import inside
 from support.people import email, named
+from support.spellings import until
 
 from gateway.app.composition import kept_beside, open_house
 from gateway.keys import secret_files
 from gateway.ledger import emergency, idempotency, schema
 from gateway.ledger.emergency import KeptRequest
 from gateway.ledger.subjects import Choice
+from gateway.state.transactions import StateMoment
 from gateway.terms import ChoiceKind, Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -136,3 +139,18 @@ def test_one_that_the_ledger_refuses_is_laid_aside_and_keeps_nobody_else_out(fol
         assert not waiting.file.waiting()
         assert waiting.file.unread()
     assert len(opt_outs(folder)) == 1
+
+
+def test_a_state_that_cannot_be_read_keeps_nothing_out_of_the_ledger(folder, waiting, monkeypatch):
+    """What stood is folded from what was said, then: the ledger itself can be read and written."""
+
+    def torn(*_):
+        raise lmdb.CorruptedError("a page is of another kind")
+
+    with opened(folder):
+        monkeypatch.setattr(StateMoment, "get", torn)
+        waiting(1, signal=True)
+        waiting(2)
+        until(lambda: not waiting.file.waiting(), 30)
+        assert not waiting.file.unread()
+        assert len(opt_outs(folder)) == 2
