@@ -89,7 +89,7 @@ class Installations:
         at = self._clock()
 
         def job(tx: Transaction) -> None:
-            folded, around = PhoneFolded(tx.db, everybody, token.mark), (phone, of_phone, everybody, reading)
+            folded, around = PhoneFolded(tx, everybody, token.mark), (phone, of_phone, everybody, reading)
             due = {each.key: _owed(folded, each, around) for each in of_phone}
             device_states.follow_installation(tx, of_phone, due, token.mark, at)
 

@@ -11,10 +11,11 @@ from collections.abc import Collection, Iterable
 
 from gateway.fold.reading import come_back, read_noes
 from gateway.fold.state import Slate, widened
-from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.folded_people import people_of
 from gateway.ledger.last_outs import last_said
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import TIGHTENS
+from gateway.ledger.writer import Transaction
 from gateway.terms import ALL_PURPOSES, Purpose
 
 NOT_BY_TOKEN = frozenset({Purpose.SENSITIVE})  # the precise location is never a token's to open
@@ -24,8 +25,8 @@ ACTS = f"SELECT d.at, {BODY} FROM acted a JOIN detail d ON d.seq = a.seq{JOINED}
 class PhoneFolded:
     """The phone and its ids. `keys`: of all of them, the phone's own too; `mark`: of the installation."""
 
-    def __init__(self, db: sqlite3.Connection, keys: Iterable[bytes], mark: str) -> None:
-        self._people = FoldedPeople(db, keys)
+    def __init__(self, tx: Transaction, keys: Iterable[bytes], mark: str) -> None:
+        self._people = people_of(tx, keys)
         self._mark = mark
 
     def came_back(self, phone: bytes, ids: Iterable[bytes]) -> frozenset[Purpose]:

@@ -12,6 +12,7 @@ from support.people import GAID, email, gaid, named
 from support.phones import idfv, ignored, kind, standing
 
 from gateway.app import composition
+from gateway.ledger import folded_people
 from gateway.ledger.folded_people import FoldedPeople
 from gateway.web.shell import page
 
@@ -546,3 +547,14 @@ async def test_strict_answers_are_counted_by_key_and_too_many_of_them_alarm(plac
     assert 'gateway_app_starts_total{key_name="app",strict="true"} 66.0' in metrics
     assert 'gateway_app_starts_total{key_name="app",strict="false"} 34.0' in metrics
     assert 'gateway_app_strict_alarm{key_name="app"} 1.0' in metrics
+
+
+async def test_what_the_ids_of_a_phone_have_from_each_other_is_read_from_the_state(tmp_path, monkeypatch):
+    """Else an account with a thousand devices would hold up every opt-out while one of its phones is looked at."""
+    async with standing(tmp_path) as place:
+        phone = place.phone(HERS, IDFV)
+        await phone.observes()
+        monkeypatch.setattr(folded_people, "records_of", lambda *_: 1 / 0)
+        await out(place, HERS)
+        await phone.observes()
+        assert await place.reason(IDFV) == "opted_out"
