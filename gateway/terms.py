@@ -379,7 +379,7 @@ WORDS: dict[str, str] = {
     "recipient": "A configured receiver of data, with its role, purposes, data classes, contract and address.",
     "rehearsal": "Every way to opt out, tried by made-up people against every recipient, each day.",
     "release": "A number or mailbox goes back to be given to somebody else: its links end and no yes on it stays.",
-    "replay": "To make standings again from the log by the rules of writing, as they were or for comparison.",
+    "replay": "A request that comes once more with its Idempotency-Key; it is answered as the first one was.",
     "replica": "A process beside an ad server that answers checks from a copy of the standings.",
     "restate": "To say a choice again in a new entry before the old one's body is pruned.",
     "room": "A package of the code, which knows only rooms on floors below it.",

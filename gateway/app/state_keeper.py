@@ -139,7 +139,7 @@ class StateKeeper:
             def get(place: Place) -> Any:
                 try:
                     return moment.get(place)
-                except (NotAState, lmdb.Error) as error:
+                except Exception as error:  # whatever lies there instead: the log has all of it
                     raise StateUnread(f"the state cannot be read: {type(error).__name__}") from error
 
             yield StoodBefore(get, moment.head.position) if at_hand else None

@@ -1,6 +1,7 @@
 import contextlib
 import json
 import os
+import struct
 from datetime import UTC, datetime
 
 import lmdb
@@ -141,14 +142,15 @@ def test_one_that_the_ledger_refuses_is_laid_aside_and_keeps_nobody_else_out(fol
     assert len(opt_outs(folder)) == 1
 
 
-def test_a_state_that_cannot_be_read_keeps_nothing_out_of_the_ledger(folder, waiting, monkeypatch):
+@pytest.mark.parametrize("torn", [lmdb.CorruptedError("a page is of another kind"), struct.error("too short")])
+def test_a_state_that_cannot_be_read_keeps_nothing_out_of_the_ledger(folder, waiting, monkeypatch, torn):
     """What stood is folded from what was said, then: the ledger itself can be read and written."""
 
-    def torn(*_):
-        raise lmdb.CorruptedError("a page is of another kind")
+    def fails(*_):
+        raise torn
 
     with opened(folder):
-        monkeypatch.setattr(StateMoment, "get", torn)
+        monkeypatch.setattr(StateMoment, "get", fails)
         waiting(1, signal=True)
         waiting(2)
         until(lambda: not waiting.file.waiting(), 30)
