@@ -24,8 +24,7 @@ from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import entry, openings, schema
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.folded_people import FoldedPeople
-from gateway.ledger.last_outs import last_outs_at
+from gateway.ledger.last_outs import own_outs_at
 from gateway.ledger.receipt import Opening
 from gateway.ledger.releases import NEVER_MIND, SINCE
 from gateway.ledger.schema import BODY, JOINED
@@ -176,7 +175,7 @@ async def last_out_at(folder: Path, keys: Sequence[bytes]) -> dict[Purpose, int]
 
 def _last_out_at(folder: Path, keys: Sequence[bytes]) -> dict[Purpose, int]:
     with _snapshot(folder) as db:
-        return last_outs_at(db, FoldedPeople(db, keys), keys)
+        return own_outs_at(db, keys)
 
 
 @contextlib.contextmanager

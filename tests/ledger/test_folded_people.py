@@ -12,6 +12,7 @@ from support.universes import acts_of
 
 from gateway.fold import reading
 from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.last_outs import last_outs_at, own_outs_at
 from gateway.ledger.subjects import milliseconds
 
 LENGTH, EVERY = 160, 40  # acts
@@ -35,5 +36,6 @@ def test_who_is_folded_alone_stands_as_the_whole_log_says(seed):
             assert people.standing(key, now) == reading.standing_of(key, whole.state.get, now), (number, name)
             assert people.grants(key, now) == reading.grants_of(key, whole.state.get, now), (number, name)
             assert reading.last_outs(key, people.get) == reading.last_outs(key, whole.state.get), (number, name)
+            assert own_outs_at(db, [key]) == last_outs_at(db, people, [key]), (number, name)
             looked += people.standing(key, now).travelled > 0
     assert looked > 10

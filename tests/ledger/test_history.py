@@ -5,10 +5,10 @@ import pytest
 from support.people import email, named, phone
 
 from gateway.keys import seals
-from gateway.ledger import documents, history, links, records
+from gateway.ledger import documents, history, links, log_records, records
 from gateway.ledger.documents import Document
 from gateway.ledger.subjects import Choice, milliseconds
-from gateway.terms import ChoiceKind, Purpose
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Purpose
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 24, 12, 34, 56, 789_000, UTC)
@@ -193,3 +193,16 @@ async def test_reading_history_never_writes(desk):
     async with history._reader(desk.folder) as db:
         with pytest.raises(Exception, match="readonly"):
             await db.execute("DELETE FROM detail")
+
+
+async def test_when_somebody_last_said_no_is_read_from_what_they_said_however_much_their_account_has(desk, monkeypatch):
+    account, read = desk.who("account", "ann"), []
+    for number in range(20):
+        other = desk.who("phone", phone(number))
+        await desk.write(other)
+        await desk.do(lambda tx, other=other: links.tie(tx, account, [other], milliseconds(AT)))
+    await desk.write(account)
+    honest = log_records.entry_record
+    monkeypatch.setattr(log_records, "entry_record", lambda each: read.append(each.seq) or honest(each))
+    assert await history.last_out_at(desk.folder, [account.key]) == dict.fromkeys(SIGNAL_PURPOSES, milliseconds(AT))
+    assert len(read) == 1
