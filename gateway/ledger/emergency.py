@@ -37,7 +37,7 @@ from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds, moment
 from gateway.ledger.watch import PERIOD, FileWatch
 from gateway.ledger.writer import Transaction, Writer
-from gateway.terms import ChoiceKind, Purpose
+from gateway.terms import ChoiceKind, Purpose, Unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +333,7 @@ class Intake:
             read = self._emergency.read()
             refused = list(self._enter(read.requests))
             done = self._emergency.clear(read, refused)
-        except (StoreUnavailable, OSError):
+        except (Unusable, OSError):
             return False
         if done:
             self._watch.prove()
@@ -360,7 +360,7 @@ class Intake:
             read = self._later.read()
             refused = [line for line, kept in read.requests if not self._entered(kept)]
             return not self._stop.is_set() and self._later.clear(read, refused)
-        except (StoreUnavailable, OSError):
+        except (Unusable, OSError):
             return False
 
     def _entered(self, kept: KeptRequest) -> bool:
@@ -383,7 +383,7 @@ def _enter_one(tx: Transaction, request: KeptRequest) -> bool | None:
     try:
         with tx.savepoint():
             return request.enter_once(tx)
-    except (sqlite3.Error, StoreUnavailable):
-        raise  # refused for now alone
+    except (sqlite3.Error, OSError, Unusable):
+        raise  # of the disk or the installation, and no fault of this one
     except Exception:  # noqa: BLE001 - one that cannot be entered must not keep the others out
         return None

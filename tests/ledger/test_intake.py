@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import json
 import os
 import struct
@@ -14,6 +15,7 @@ from gateway.app.composition import kept_beside, open_house
 from gateway.keys import secret_files
 from gateway.ledger import emergency, idempotency, schema
 from gateway.ledger.emergency import KeptRequest
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.subjects import Choice
 from gateway.state.transactions import StateMoment
 from gateway.terms import ChoiceKind, Purpose
@@ -156,3 +158,21 @@ def test_a_state_that_cannot_be_read_keeps_nothing_out_of_the_ledger(folder, wai
         until(lambda: not waiting.file.waiting(), 30)
         assert not waiting.file.unread()
         assert len(opt_outs(folder)) == 2
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), LedgerRefused("restart it")])
+def test_what_the_disk_refuses_waits_until_it_is_taken(folder, waiting, monkeypatch, failure):
+    enter, failed = KeptRequest.enter, []
+
+    def fails_twice(self, tx):
+        if len(failed) < 2:
+            failed.append(1)
+            raise failure
+        return enter(self, tx)
+
+    monkeypatch.setattr(KeptRequest, "enter", fails_twice)
+    waiting(1)
+    with opened(folder):
+        until(lambda: not waiting.file.waiting(), 30)
+        assert not waiting.file.unread()
+        assert len(opt_outs(folder)) == 1
