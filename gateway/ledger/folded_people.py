@@ -84,10 +84,14 @@ def says_first(tx: Transaction, key: bytes) -> bool:
     return tx.stands is not None and key not in tx.about and tx.stands.get(key) is None
 
 
+def named_by(subject: Subject) -> set[bytes]:
+    """All that an identifier goes by without anything being looked up: the plainest spelling of its mailbox too."""
+    return {*subject.keys, *subject.looser, *((subject.mailbox,) if subject.mailbox else ())}
+
+
 def is_unknown(tx: Transaction, subject: Subject) -> bool:
     """Whether it is seen at once that nothing was ever said of an identifier, by none of its names."""
-    box = (subject.mailbox,) if subject.mailbox else ()
-    keys = {*subject.keys, *subject.looser, *box}
+    keys = named_by(subject)
     return tx.stands is not None and tx.met.isdisjoint(keys) and not any(map(tx.stands.get, keys))
 
 

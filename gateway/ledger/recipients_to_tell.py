@@ -20,7 +20,7 @@ from gateway.fold.kin import family, mailbox_names, roads, with_looser
 from gateway.fold.state import Slate, widened
 from gateway.ledger import outbox, recipient_holdings, records, suppression
 from gateway.ledger.disclosures import Intended
-from gateway.ledger.folded_people import is_unknown, people_of
+from gateway.ledger.folded_people import is_unknown, named_by, people_of
 from gateway.ledger.reach import Belongings
 from gateway.ledger.releases import released_since
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds
@@ -224,8 +224,8 @@ def _pass_on(tx: Transaction, subject: Subject, choice: Choice, *, unknown: bool
 def _stopped(
     tx: Transaction, subject: Subject, choice: Choice, *, unknown: bool
 ) -> Iterator[tuple[Identified, ToldWord]]:
-    """What recipients have that the choice stops. `unknown`: nobody else hears of it."""
-    reached = {*subject.keys, *subject.looser}
+    """What recipients have that the choice stops. `unknown`: nobody hears of it but by the identifier's own names."""
+    reached = named_by(subject)
     if not unknown:
         reached |= reached_by_no(people_of(tx, [subject.key]).slate(), subject.key)
     said = frozenset(widened(choice.purposes))

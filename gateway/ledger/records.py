@@ -14,7 +14,7 @@ from gateway.fold.noes import is_no_news
 from gateway.fold.record import SaidOut
 from gateway.ledger import openings
 from gateway.ledger.choice_record import LeafSecrets, as_written, public_leaf, said_of_choice, sealed_details
-from gateway.ledger.folded_people import people_of, says_first
+from gateway.ledger.folded_people import named_by, people_of, says_first
 from gateway.ledger.subjects import ACTS, TIGHTENS, Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind
@@ -54,7 +54,7 @@ def know(tx: Transaction, subject: Subject, now: int) -> None:
     """The identifier's other names, once. An opt-out that was made by a digest alone now reaches the identifier. Of an
     account also what it is called.
     """
-    tx.met.update(subject.keys, subject.looser, (subject.mailbox,) if subject.mailbox else ())
+    tx.met |= named_by(subject)
     if subject.is_account:
         keep_account_name(tx, subject.key, subject.value)
     looser = _unknown(tx, "looser_name", subject.key, subject.looser)

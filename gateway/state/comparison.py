@@ -1,5 +1,5 @@
 """Whether what lies in a state is what the fold gives, place by place: for whoever holds a host's state against its log
-(`ledger.state_check`). Reads only.
+(`app.state_check`). Reads only.
 
 Two foldings of one log give the same rows and edges, but not always the same bytes: the members of a map stand in the
 order in which they were put, which is another one where somebody was folded again, and where a row was written and read

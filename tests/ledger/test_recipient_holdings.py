@@ -57,6 +57,14 @@ def told(story):
     return read
 
 
+def test_what_left_under_the_plainest_spelling_of_a_mailbox_is_told_of_a_no_in_another(who, leaves, says, told):
+    """Nothing was ever said of either."""
+    plain, dotted = who("email", "janedoe@gmail.com"), who("email", "jane.doe@gmail.com")
+    leaves("teemo", plain, plain)
+    says(dotted)
+    assert told("teemo") == [("opt_out", ["janedoe@gmail.com"])]
+
+
 def test_what_did_not_leave_is_told_to_nobody(story, who, leaves, says, told):
     leaves("teemo", who("gaid", GAID), outcome="not_sent")
     says(who("gaid", GAID))
