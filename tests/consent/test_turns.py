@@ -73,7 +73,7 @@ async def test_whoever_asks_meanwhile_waits_for_a_small_part_of_it(keyed, monkey
     for _ in range(TRIES):  # on a busy machine a long turn may be longer than the writer's patience
         answers.clear()
         waited, whole = await longest_wait(call)
-        if answers[0].status_code != 503:
+        if answers[0].status_code != 503 and '"stale"' not in answers[0].text:
             break
     assert answers[0].status_code == 200
     assert answers[0].text.count('"allowed":true' if "checks" in path else '"outcome"') == ROWS

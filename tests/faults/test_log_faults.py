@@ -19,6 +19,7 @@ from gateway.ledger import schema, sqlite_log
 pytestmark = pytest.mark.slow
 EVERY = range(1, 21) if SOAK else (1, 2, 3, 5, 8)
 KILLS, EACH = (50, 1000) if SOAK else (5, 200)
+TURNS = 5  # of the control
 MORE = 40  # acknowledged records between two faults
 MOST = 5  # records of one batch, and so of one sync
 PATIENCE = 60.0
@@ -122,7 +123,12 @@ def test_a_process_that_is_killed_at_any_moment_loses_nothing_and_doubles_nothin
 
 
 def test_the_control_a_log_that_answers_before_its_commit_loses_what_it_acknowledged(tmp_path, figure):
-    acknowledged = killed_again_and_again(AppendingProcess(tmp_path, "support.faulty.appends_before_commit"))
-    lost = wrongs_in(tmp_path, acknowledged)["lost"]
-    figure("log, SIGKILL, control", f"{KILLS} kills, {len(acknowledged)} acknowledged, {lost} lost")
-    assert lost
+    """A kill falls between answer and commit by luck: until one did."""
+    for turn in range(TURNS):
+        (folder := tmp_path / str(turn)).mkdir()
+        acknowledged = killed_again_and_again(AppendingProcess(folder, "support.faulty.appends_before_commit"))
+        lost = wrongs_in(folder, acknowledged)["lost"]
+        figure(f"log, SIGKILL, control {turn}", f"{KILLS} kills, {len(acknowledged)} acknowledged, {lost} lost")
+        if lost:
+            return
+    pytest.fail("it lost nothing")

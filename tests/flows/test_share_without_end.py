@@ -10,6 +10,7 @@ import pytest
 from support import endless
 from support.examples import SOAK
 from support.ports import free_port
+from support.promises import UNPROVED
 from support.receiver import Receiver
 from support.service import service
 
@@ -45,7 +46,8 @@ def test_no_row_leaves_after_its_persons_opt_out_is_effective_and_the_memory_is_
     got = teemo.rows()
     assert summary["rows"] == ROWS
     assert summary["sent"] == len(got) == len({row["row"] for row in got})
-    assert summary["sent"] + summary["refused"]["opted_out"] == ROWS
+    unproved = sum(summary["refused"].get(each, 0) for each in UNPROVED)  # on a busy machine for some moments
+    assert summary["sent"] + summary["refused"]["opted_out"] + unproved == ROWS
     assert len(leaving.effective) > OUT // 4, "some did opt out meanwhile"
     assert endless.too_late(got, leaving.effective) == []
     assert memory < MEMORY

@@ -199,7 +199,7 @@ def test_a_prune_that_was_cut_off_is_finished_by_the_next_one(old, monkeypatch, 
 
 @pytest.mark.slow
 def test_a_ledger_that_does_not_verify_is_not_pruned(old):
-    tamper(old, "UPDATE standing SET own = 0")
+    tamper(old, "UPDATE detail SET at = at + 600000")
     with pytest.raises(LedgerRefused, match="gateway verify"):
         pruned(old)
     assert rows(old, "SELECT min(seq) FROM entry") == [(0,)]

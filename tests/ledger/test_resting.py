@@ -190,7 +190,10 @@ def test_everything_comes_out_as_with_every_entry_there_whatever_is_said_voided_
     play, needed = lived_and_measured(seed)
     whole, keys = log_records.records_of(play.ledger.db), set(play.keys.values())
     screens = {getattr(each.said, "screen", "") for each in whole} - {""}
+    voids = play.ledger.db.execute("SELECT seq, by FROM voided_choice").fetchall()
     for below, found in needed.items():
+        if any(seq < below <= by for seq, by in voids):
+            continue  # what is pruned nobody can void
         left, _ = pruned_records(play.ledger.db, below, found)
         assert read_otherwise(left, whole, keys, sorted(screens)) == set(), below
 

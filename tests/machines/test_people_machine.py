@@ -16,7 +16,8 @@ from support.examples import lives
 from support.lives import PEOPLE, Ledger
 from support.people import GAID, email, named, phone
 
-from gateway.ledger import history, reach
+from gateway.fold import noes
+from gateway.ledger import history
 from gateway.terms import ChoiceKind, Purpose
 
 pytestmark = pytest.mark.slow  # seconds; `make check` is the quick loop
@@ -138,9 +139,7 @@ class Lives(RuleBasedStateMachine):
 
     def report(self, where):
         """The choices that somebody is shown who proves control of an identifier: what an erasure would reach too."""
-        values = {"key": SUBJECTS[where].key, "until": None, "since": True}
-        shown = {row[0] for row in self.ledger.db.execute(history.ABOUT, values)}
-        return shown & {seq for seq, *_ in self.said}
+        return {*history.shown_to_holder(self.ledger.db, SUBJECTS[where].key)} & {seq for seq, *_ in self.said}
 
 
 Lives.TestCase.settings = lives(120, 4000, steps=30)
@@ -149,7 +148,7 @@ TestNobodyLosesWhatTheySaid = Lives.TestCase
 
 def test_a_ledger_that_forgets_accounts_does_not_pass(monkeypatch):
     """The control: a choice that stays where it was said."""
-    monkeypatch.setattr(reach, "accounts_of", lambda tx, key, now, **more: set())
+    monkeypatch.setattr(noes, "roads", lambda slate, keys, at=None: set())
     lives = Lives()
     lives.gets("ann", "phone1")
     lives.ledger.choose(ChoiceKind.OPT_OUT, "phone1", Purpose.SALE)
@@ -167,6 +166,6 @@ def test_a_report_that_forgets_the_release_does_not_pass(monkeypatch):
     lives.leaves("ann", "phone1")
     lives.gets("bob", "phone1")
     lives.no_report_shows_what_another_person_said()
-    monkeypatch.setattr(history, "ABOUT", history.ABOUT.replace("NOT :since", "1"))
+    monkeypatch.setattr(history, "HOLDERS", history.HOLDERS.replace("d.seq >= (\nWITH", "d.seq >= 0 * (\nWITH"))
     with pytest.raises(AssertionError):
         lives.no_report_shows_what_another_person_said()
