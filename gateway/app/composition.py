@@ -383,10 +383,11 @@ def verify_ledger(folder: Path, settings: Settings, *, boxes: bool) -> tuple[Ver
         db = stack.enter_context(contextlib.closing(schema.open_to_read(folder)))
         vault = stack.enter_context(contextlib.closing(Vault(folder, secrets.wraps))) if boxes else None
         schema.prove_mark(db, folder / schema.FILE, secrets.mark)
-        origin: str = db.execute("SELECT origin FROM head").fetchone()[0]
+        ledger, origin = db.execute("SELECT ledger, origin FROM head").fetchone()
+        signed = CheckpointStore(store, ledger).last()  # before the log is read: what is signed meanwhile is of more
         state = stack.enter_context(contextlib.closing(HostState(folder, len(secrets.peppers))))
         kept = stack.enter_context(state_check.snapshot(db, state))
-        report = verify_of.examine(db, lambda ledger: CheckpointStore(store, ledger).last(), vault, kept.look(db))
+        report = verify_of.examine(db, lambda _: signed, vault, kept.look(db))
         report.uncompared = kept.why
     return report, tuple(Ed25519Signer(origin, seed).vkey for seed in secrets.signing)
 
