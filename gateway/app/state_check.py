@@ -15,23 +15,23 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from gateway.fold import fold
+from gateway.app.state_keeper import CATCHES_UP, PAUSE
 from gateway.fold.record import SaidOut
 from gateway.fold.state import HEAD, NOTHING, Place
 from gateway.ledger import reach
+from gateway.ledger.folded_people import folded_alone
 from gateway.ledger.ledger_log import LedgerLog
-from gateway.ledger.log_records import beside_entries, records_of
+from gateway.ledger.log_records import beside_entries
 from gateway.ledger.reading import Entry, Leaf
+from gateway.ledger.subjects import TIGHTENS
 from gateway.ledger.verify import Look
 from gateway.state.comparison import LoneNo, StateComparison
 from gateway.state.environment import StateRefused
 from gateway.state.transactions import StateMoment
 from gateway.state.upkeep import HostState, prove_follows
-from gateway.terms import ChoiceKind, Purpose, Source
+from gateway.terms import Purpose, Source
 
 BATCH = 5_000  # keys that are folded at once
-CATCHES_UP, PAUSE = 1.0, 0.005  # seconds in which a writer folds what it has committed; between two looks
-NOES = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})
 NONE = "there is none to be compared"
 # Whoever said more than one thing, or something that was voided or pruned, or of whom something stands beside entries.
 SEVERAL = """
@@ -153,10 +153,7 @@ class StateCheck:
                 self.found.append(f"the state of this host has not of {_named(place)} what the log folds to")
 
     def _folded(self, groups: Iterable[Group]) -> dict[Place, Any]:
-        state = dict[Place, Any]()
-        for record in records_of(self._db, keys=self._told.intersection(chain.from_iterable(groups))):
-            state.update(fold(record, state.get))
-        return state
+        return folded_alone(self._db, self._told.intersection(chain.from_iterable(groups)))
 
     def _prove_head(self) -> None:
         log, voids = LedgerLog(self._db), self._folded(()).get(HEAD, NOTHING)
@@ -196,7 +193,7 @@ class _LoneNoes:
 
 def _lone_no(kind: str, source: str, *purposes: str) -> LoneNo:
     """Raises ValueError for whatever is no such no."""
-    if kind not in NOES or source == Source.READING:
+    if kind not in TIGHTENS or source == Source.READING:
         raise ValueError(kind)
     said = {Purpose(each) for each in purposes}
     return LoneNo(SaidOut(tuple(each for each in Purpose if each in said), source))

@@ -12,8 +12,7 @@ from enum import StrEnum
 from gateway.consent import tokens
 from gateway.consent.choice_result import may_ask_from
 from gateway.consent.people import OF_A_PHONE
-from gateway.fold.kin import roots, speakers
-from gateway.fold.reading import NoPlace, ReadNo, read_noes
+from gateway.fold.reading import Kin, NoPlace, ReadNo, read_noes, states_of
 from gateway.fold.state import NO_RECORD, Slate
 from gateway.ledger import reach
 from gateway.ledger.folded_people import StandingPeople, people_of
@@ -77,7 +76,7 @@ def _of(tx: Transaction, slate: Slate, subject: Subject) -> Iterator[Still]:
     for no in read_noes(slate, subject.key):
         if no.holds(slate.voids):
             yield _still(tx, subject, no, spellings)
-    for purpose in _states(slate, subject.key):
+    for *_, purpose in states_of(Kin(slate, subject.key)):
         yield Still(purpose, Where.DEVICE_STATE, None)
 
 
@@ -98,22 +97,12 @@ def _still(tx: Transaction, subject: Subject, no: ReadNo, spellings: Container[b
     return Still(no.purpose, Where.LINKED, "desk")  # said by another of its names, such as a digest that somebody sent
 
 
-def _states(slate: Slate, key: bytes) -> Iterator[Purpose]:
-    """What devices and tools say of an identifier, by any of its names, and have not taken back for it."""
-    for root in roots(slate, key):
-        for name in speakers(slate, root):
-            yield from (purpose for (_, _, purpose), ended in slate.row(name).states.items() if root not in ended)
-
-
 def proof_of(kind: str) -> str:
     """The kind of proof that is needed to opt an identifier of a kind in again."""
     plain = kind.partition(":")[0]
     if plain in PROOFS:
         return PROOFS[plain]
     return "attestation" if plain in OF_A_PHONE else "desk"
-
-
-DENIES = {"opted_out", "unknown"}
 
 
 def last_out(tx: Transaction, subjects: Iterable[Subject]) -> dict[Purpose, int]:
@@ -163,7 +152,7 @@ def out_after(tx: Transaction, subjects: Sequence[Subject], purpose: Purpose, at
 def by_reading_alone(tx: Transaction, subjects: Sequence[Subject], purposes: Iterable[Purpose]) -> set[Purpose]:
     """Of what holds, that which only was said of a number that may be this one too: it keeps nobody from asking."""
     slate, found = _folded(tx, subjects).slate(), set[Purpose]()
-    stated = {purpose for subject in subjects for purpose in _states(slate, subject.key)}
+    stated = {purpose for subject in subjects for *_, purpose in states_of(Kin(slate, subject.key))}
     for purpose in purposes:
         bits = [no.bit for no in _holding(slate, subjects, purpose)]
         known = purpose in stated or any(bit.dated > NO_RECORD or bit.seq == NO_RECORD for bit in bits)

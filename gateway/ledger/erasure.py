@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.fold.kin import family
-from gateway.fold.state import Slate
 from gateway.ledger import (
     erasure_by_unlink,
     recipient_holdings,
@@ -24,9 +23,9 @@ from gateway.ledger import (
 )
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.folded_people import FoldedPeople
-from gateway.ledger.people_near import folded_alone
-from gateway.ledger.reach import Belongings, canonicals, group, mailbox, persons_behind
+from gateway.ledger.reach import Belongings, canonicals, group, persons_behind
 from gateway.ledger.recipients_to_tell import ToldWord
+from gateway.ledger.releases import released_since
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import CHOOSABLE, ChoiceKind, Erasing
@@ -103,8 +102,7 @@ def _belongings(tx: Transaction, keys: set[bytes]) -> Belongings:
     """These keys with the other names of their identifiers; a digest that another one has too stays for that one."""
     names = {name for key in keys for name in group(tx, key)}
     names -= {name for name in names if name not in keys and canonicals(tx, name) - names}
-    slate = Slate(folded_alone(tx.db, names.union(*(mailbox(tx, name) for name in names))))
-    return {name: slate.row(name).since for name in sorted(names)}
+    return {name: released_since(tx.db, name) for name in sorted(names)}
 
 
 def _tell(tx: Transaction, order: ErasureOrder, own: Belongings) -> set[bytes]:

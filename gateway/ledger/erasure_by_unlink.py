@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gateway.fold.record import KeptAge, KeptEnd, KeptNo, KeptNotice, KeptRevoked
 from gateway.ledger import idempotency, suppression
+from gateway.ledger.folded_people import folded_alone
 from gateway.ledger.kept_rows import FoldedOn, ForgottenPeople, Stays
 from gateway.ledger.log_records import End
-from gateway.ledger.people_near import NoRow, PeopleNear, folded_alone
+from gateway.ledger.people_near import NoRow, PeopleNear
 from gateway.ledger.reach import Belongings, connected_people, looser, with_looser
 from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import Subject
@@ -46,12 +47,12 @@ def unlink(tx: Transaction, subjects: Sequence[Subject], own: Belongings, seq: i
     """Everything but what opens at recipients' doors: that was told before. `seq`: the erasure's first entry."""
     near = with_looser(tx, connected_people(tx.db, own)).union(*(each.looser for each in subjects)) - own.keys()
     everybody = connected_people(tx.db, near | own.keys())
-    before = PeopleNear(folded_alone(tx.db, everybody))
+    before = PeopleNear(folded_alone(tx.db, everybody).get)
     forgotten = ForgottenPeople(own, sorted(near - _free_forms(tx, own)), before)
     _forget(tx, own)
     _forget_named(tx, own, near)
     _forget_lifted(tx, near, before, everybody)
-    log = FoldedOn(folded_alone(tx.db, everybody), seq, now)
+    log = FoldedOn(folded_alone(tx.db, everybody).get, seq, now)
     _write(tx, _keep(forgotten, log), seq, now)
 
 
@@ -101,7 +102,7 @@ def _forget_lifted(tx: Transaction, near: set[bytes], before: PeopleNear, everyb
     kept = (NoRow(key, Purpose(of), origin, via) for key, of, origin, via, _ in rows_of(tx.db, KEPT, near))
     lifted = [row for row in kept if not before.reads(row.key, row.purpose, row.origin)]
     if lifted:
-        after = PeopleNear(folded_alone(tx.db, everybody))
+        after = PeopleNear(folded_alone(tx.db, everybody).get)
         tx.db.executemany(LOSE, [row for row in lifted if after.reads(row.key, row.purpose, row.origin)])
 
 

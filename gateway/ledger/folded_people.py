@@ -5,7 +5,7 @@ read the state themselves (`gateway.state`).
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from gateway.choice.question import Grant
@@ -18,6 +18,16 @@ from gateway.ledger.log_records import records_of
 from gateway.ledger.reach import connected_people
 from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import StoodBefore, Transaction
+
+
+def folded_alone(db: sqlite3.Connection, keys: Collection[bytes], now: int = FOR_EVER) -> dict[Place, Any]:
+    """What was said of these keys alone until a moment, folded. `FoldedPeople` finds whoever is connected with them
+    besides.
+    """
+    rows = dict[Place, Any]()
+    for each in records_of(db, now, keys):
+        rows.update(fold(each, rows.get))
+    return rows
 
 
 class StandingPeople:
@@ -49,10 +59,7 @@ class FoldedPeople(StandingPeople):
     """
 
     def __init__(self, db: sqlite3.Connection, keys: Iterable[bytes], now: int = FOR_EVER) -> None:
-        rows = dict[Place, Any]()
-        for each in records_of(db, now, connected_people(db, keys)):
-            rows.update(fold(each, rows.get))
-        super().__init__(rows.get)
+        super().__init__(folded_alone(db, connected_people(db, keys), now).get)
 
 
 class PeopleOnward(StandingPeople):

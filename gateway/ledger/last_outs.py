@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from gateway.fold import reading
 from gateway.fold.state import NO_RECORD, Bit, Slate
-from gateway.ledger.folded_people import StandingPeople
-from gateway.ledger.people_near import folded_alone
+from gateway.ledger.folded_people import StandingPeople, folded_alone
 from gateway.ledger.releases import released_since
 from gateway.terms import Purpose
 
@@ -27,7 +26,7 @@ def own_outs_at(db: sqlite3.Connection, keys: Iterable[bytes]) -> dict[Purpose, 
 
 def _own_outs(db: sqlite3.Connection, key: bytes) -> dict[Purpose, int]:
     """As `reading.last_outs`."""
-    own, since = Slate(folded_alone(db, {key})).row(key).own, released_since(db, key)
+    own, since = Slate(folded_alone(db, {key}).get).row(key).own, released_since(db, key)
     return {purpose: bit.dated for purpose, bit in own.items() if bit.dated >= since}
 
 

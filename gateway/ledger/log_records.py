@@ -62,16 +62,10 @@ OVER = (  # by its date, which is no entry yet: before the first one that was ma
 )
 SAID = f"SELECT d.seq, d.at, d.key, d.kind, {ENTERED}"
 BESIDE = """
-SELECT d.seq,
-  g.informed, g.parental, l.account, l.start, l.until, l.claimed, t.day, t.outcome, a.band, a.may_rise, m.mark FROM (
-  SELECT seq FROM given WHERE seq BETWEEN ?1 AND ?2 UNION SELECT seq FROM told_event WHERE seq BETWEEN ?1 AND ?2 UNION
-  SELECT seq FROM link_event WHERE seq BETWEEN ?1 AND ?2 UNION SELECT seq FROM age_event WHERE seq BETWEEN ?1 AND ?2
-  UNION SELECT seq FROM acted WHERE seq BETWEEN ?1 AND ?2
-) d LEFT JOIN given g ON g.seq = d.seq
-LEFT JOIN link_event l ON l.seq = d.seq AND l.at IS NOT NULL AND NOT l.released
-LEFT JOIN told_event t ON t.seq = d.seq LEFT JOIN age_event a ON a.seq = d.seq LEFT JOIN acted m ON m.seq = d.seq
+SELECT seq FROM given WHERE seq BETWEEN ?1 AND ?2 UNION SELECT seq FROM told_event WHERE seq BETWEEN ?1 AND ?2
+UNION SELECT seq FROM link_event WHERE seq BETWEEN ?1 AND ?2 UNION SELECT seq FROM age_event WHERE seq BETWEEN ?1 AND ?2
+UNION SELECT seq FROM acted WHERE seq BETWEEN ?1 AND ?2
 """
-NOTHING_BESIDE = (None,) * 11
 
 
 class End(StrEnum):
@@ -110,9 +104,9 @@ def placed_records(db: sqlite3.Connection, now: int, keys: Collection[bytes] | N
     return sorted(found, key=PlacedRecord.order)
 
 
-def beside_entries(db: sqlite3.Connection, first: int, last: int) -> dict[int, tuple[Any, ...]]:
-    """What stands beside some entries of the log, as `Entered` has it: of those beside which anything does."""
-    return {seq: tuple(beside) for seq, *beside in db.execute(BESIDE, (first, last))}
+def beside_entries(db: sqlite3.Connection, first: int, last: int) -> set[int]:
+    """Those of a stretch of the log beside which anything stands."""
+    return {seq for (seq,) in db.execute(BESIDE, (first, last))}
 
 
 def said_in(db: sqlite3.Connection, seqs: Collection[int]) -> Iterator[PlacedRecord]:

@@ -3,27 +3,16 @@ others would lose by it (`kept_rows`). As `gateway.fold.reading` reads them, but
 looked at once for all that it has: an account with 300 browsers has 90,000 noes to be read one by one.
 """
 
-import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
 from gateway.choice.standing import Standing
-from gateway.fold import fold
 from gateway.fold.kin import edges_of, family, mailbox_names, passed_on, speakers
 from gateway.fold.reading import NoPlace, lasting_standing, read_noes, revoked
 from gateway.fold.record import GrantName, KeptNo
-from gateway.fold.state import NO_RECORD, NOTHING, Get, KeyRow, LinkEdge, Place, Slate
-from gateway.ledger.log_records import records_of
+from gateway.fold.state import NO_RECORD, NOTHING, Get, KeyRow, LinkEdge, Slate
 from gateway.terms import CHOOSABLE, Purpose
-
-
-def folded_alone(db: sqlite3.Connection, keys: Collection[bytes]) -> Get:
-    """What was said of these keys alone, folded. `FoldedPeople` finds whoever is connected with them besides."""
-    rows = dict[Place, Any]()
-    for each in records_of(db, keys=keys):
-        rows.update(fold(each, rows.get))
-    return rows.get
 
 
 class NoRow(NamedTuple):

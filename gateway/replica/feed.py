@@ -23,8 +23,7 @@ import httpx2
 import orjson
 
 from gateway.state.changes import EDGE_BYTES
-from gateway.state.packed_rows import NotAState, StateHead, unpack_head
-from gateway.state.transactions import KEY_BYTES
+from gateway.state.packed_rows import KEY_BYTES, NotAState, StateHead, unpack_head
 
 LABEL = b"feed/1\x00"
 HEADER = "Gateway-Feed"  # CHALLENGE.TAG

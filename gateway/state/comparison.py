@@ -22,6 +22,7 @@ from gateway.state.fronts import Alike, Fronts, has_many
 from gateway.state.packed_rows import (
     CHANGED,
     HEAD_KEY,
+    KEY_BYTES,
     NotAState,
     is_of_many,
     pack_edge,
@@ -33,7 +34,7 @@ from gateway.state.packed_rows import (
     unpack_edge,
     unpack_tail,
 )
-from gateway.state.transactions import KEY_BYTES, StateMoment
+from gateway.state.transactions import StateMoment
 
 POSITIONS = 2 * CHANGED.size  # bytes, with which a row begins
 SOMEBODY, SOME_RECORD = b"\xfe\xca" * 8, 2**48 + 3  # that nothing else in a row looks like

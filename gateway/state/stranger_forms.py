@@ -12,18 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-import msgspec
-
 from gateway.fold.record import NamesLearnt, Record, SaidOut
-from gateway.state.packed_rows import CHANGED
+from gateway.state.packed_rows import CHANGED, KEY_BYTES, pack_number
 
-KEY_BYTES = 16
 FORMS, TRIALS = 512, 4  # kept at once; stand-ins that a form is tried with: one order of two among them passes by luck
 MOST = 8  # records of one stranger: of an address with its looser forms
 FIRST = 256  # the first entry with a number that cannot be taken for something else
 WIDTHS = (FIRST, 2**16, 2**32)  # from which entry on a number is a longer one
 Made = Callable[[Sequence[Record], Sequence[int]], Mapping[bytes, bytes]]
-_pack_number = msgspec.msgpack.Encoder().encode
 
 
 class Stranger(NamedTuple):
@@ -48,7 +44,7 @@ class Stranger(NamedTuple):
 
     def values(self) -> list[bytes]:
         """What stands in the holes."""
-        return [*self.keys, _pack_number(self.records[0].seq), *map(CHANGED.pack, self.positions)]
+        return [*self.keys, pack_number(self.records[0].seq), *map(CHANGED.pack, self.positions)]
 
     def stand_in(self) -> "Stranger":
         """Somebody else who is like them."""

@@ -35,6 +35,7 @@ from gateway.state.packed_rows import (
     CHANGED,
     FOLD,
     HEAD_KEY,
+    KEY_BYTES,
     LEFT_KEY,
     NotAState,
     StateHead,
@@ -73,7 +74,6 @@ class Tie(NamedTuple):
         return self.edge.start <= now and self.edge.lifts(now)
 
 
-KEY_BYTES = 16
 NOBODY: tuple[bytes | None, StateHead, int] = (b"", StateHead(""), 0)
 
 

@@ -5,7 +5,7 @@ the whole log says of them.
 from collections import Counter
 
 import pytest
-from support.acts import Play, Refused
+from support.acts import Play, accepted
 from support.examples import QUICK
 from support.oracle import Folded
 from support.universes import acts_of
@@ -22,11 +22,7 @@ LENGTH, EVERY = 160, 40  # acts
 def test_who_is_folded_alone_stands_as_the_whole_log_says(seed):
     who, acts = acts_of(seed, LENGTH, Counter())
     play, whole, looked = Play(who), Folded(), 0
-    for number, act in enumerate(acts, 1):
-        try:
-            play.act(act)
-        except Refused:
-            continue
+    for number in accepted(play, acts):
         if number % EVERY:
             continue
         now, db = milliseconds(play.at), play.ledger.db

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 import pytest
-from support.acts import InMemory, Play, Refused
+from support.acts import InMemory, Play, accepted
 from support.examples import QUICK
 from support.folding import FoldOfLedger
 from support.universes import acts_of
@@ -50,11 +50,7 @@ def test_who_writes_reads_what_stood_before_and_what_was_said_since(seed):
     who, acts = acts_of(seed, LENGTH, Counter())
     ledger = InBatches(seed)
     play, onward = Play(who, ledger), 0
-    for number, act in enumerate(acts, 1):
-        try:
-            play.act(act)
-        except Refused:
-            continue
+    for number in accepted(play, acts):
         now, db = milliseconds(play.at), ledger.db
         for name, key in play.keys.items():
             people, alone = people_of(ledger.tx, [key]), FoldedPeople(db, [key])

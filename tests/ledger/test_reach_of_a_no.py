@@ -5,7 +5,7 @@ its present holder's is told by the log's rows as by the fold.
 from collections import Counter
 
 import pytest
-from support.acts import Play, Refused
+from support.acts import Play, accepted
 from support.oracle import Folded
 from support.universes import acts_of
 
@@ -27,11 +27,7 @@ def lived(seed, every):
     """A universe, with the fold of all of it, each so many acts."""
     who, acts = acts_of(seed, LENGTH, Counter())
     play, whole = Play(who), Folded()
-    for number, act in enumerate(acts, 1):
-        try:
-            play.act(act)
-        except Refused:
-            continue
+    for number in accepted(play, acts):
         if number % every == 0:
             whole.caught_up(play, milliseconds(play.at))
             yield play, whole.state

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from support.acts import Play, Refused
+from support.acts import Play, accepted
 from support.oracle import Folded
 from support.universes import acts_of
 
@@ -21,11 +21,7 @@ def unnoticed(seed):
     """Whom an act denied something, and of whom nothing seems to have been said."""
     who, acts = acts_of(seed, LENGTH, Counter())
     play, whole, found, before, position, newly = Play(who), Folded(), [], {}, 0, 0
-    for number, act in enumerate(acts, 1):
-        try:
-            play.act(act)
-        except Refused:
-            continue
+    for number in accepted(play, acts):
         if number % EVERY:
             continue
         now = milliseconds(play.at)

@@ -8,7 +8,7 @@ An act is played as the verbs of `gateway.consent` do it, without HTTP; what sta
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
@@ -507,6 +507,16 @@ def shown(row: Standing, allowed: Any) -> dict[str, Any]:
 
 def _day(day: date | None) -> str | None:
     return day.isoformat() if day else None
+
+
+def accepted(play: Play, acts: Iterable[dict[str, Any]]) -> Iterator[int]:
+    """Does them one behind the other: the number of each, from 1, that no rule refuses."""
+    for number, act in enumerate(acts, 1):
+        try:
+            play.act(act)
+        except Refused:
+            continue
+        yield number
 
 
 def row_then(db: Any, key: bytes, now: int) -> dict[str, Any]:

@@ -31,8 +31,8 @@ from gateway.ledger.writer import Transaction, Writer
 from gateway.replica.feed import HEADER, Lines, Tags, asker, place_line
 from gateway.state.changes import ChangedPart, own_change_at
 from gateway.state.environment import StateRefused
-from gateway.state.packed_rows import StateHead
-from gateway.state.transactions import KEY_BYTES, StateMoment
+from gateway.state.packed_rows import KEY_BYTES, StateHead
+from gateway.state.transactions import StateMoment
 from gateway.terms import CHOOSABLE
 from gateway.web.shell import auth, wire
 from gateway.web.shell.problem import Problem
