@@ -22,6 +22,8 @@ from support.service import Service, service
 from support.together import until, workers
 from support.wire import call
 
+from gateway.app.workers import LOADS_WITHIN, LONGEST_PAUSE
+
 pytestmark = pytest.mark.slow
 
 SEEDS = range(1, 6) if SOAK else [1]
@@ -29,6 +31,7 @@ SUBJECTS, OPERATIONS = (400, 20_000) if SOAK else (150, 7500)
 FEW = 12
 LIVES = 5  # of the control, at most
 ENTRIES = 10  # about so many a subject
+RENEWED_WITHIN = LONGEST_PAUSE + 2 * LOADS_WITHIN  # seconds: of workers that are ended young, one after the other
 
 
 def plan(seed, subjects, *services):
@@ -91,7 +94,11 @@ def hurt_workers(running, over):
             before = until(lambda: len(found := workers(running)) == 2 and found, "there were never two")
             gone = before if number == signal.SIGHUP else {min(before)}
             os.kill(running.process.pid if number == signal.SIGHUP else min(before), number)
-            until(lambda gone=gone: len(now := workers(running)) == 2 and not now & gone, "nobody took its place")
+            until(
+                lambda gone=gone: len(now := workers(running)) == 2 and not now & gone,
+                "nobody took its place",
+                RENEWED_WITHIN,
+            )
             hurt[signal.Signals(number).name] += 1
     return dict(hurt)
 

@@ -90,6 +90,11 @@ class OnSqlite(Engine):
     lost = sqlite3.OperationalError("disk I/O error")
     handle = sqlite_log.SqliteLog
 
+    async def idle(self, handle):
+        """Once it does nothing behind its answers."""
+        while handle._begun:
+            await asyncio.wait({*handle._begun})
+
     async def make(self):
         def make():
             for path in self.where.glob(f"{sqlite_log.FILE}*"):

@@ -37,9 +37,9 @@ def is_there(pid: int) -> bool:
         return False
 
 
-def until(holds, what: str):
+def until(holds, what: str, within: float = WITHIN):
     """What it is once it is something."""
-    ends = time.monotonic() + WITHIN
+    ends = time.monotonic() + within
     while not (found := holds()):
         assert time.monotonic() < ends, what
         time.sleep(0.05)
