@@ -18,7 +18,7 @@ import lmdb
 from gateway.fold.record import Record
 from gateway.fold.state import Place
 from gateway.ledger.errors import LedgerRefused, StateUnread
-from gateway.ledger.ledger_log import PLACES, LedgerLog, forget_deletes, watch_deletes
+from gateway.ledger.ledger_log import PLACES, FreshRecords, LedgerLog, forget_deletes, watch_deletes
 from gateway.ledger.store import Store
 from gateway.ledger.watch import Judge
 from gateway.ledger.writer import StoodBefore
@@ -100,12 +100,13 @@ class StateKeeper:
             raise StateRefused("it was not compared with the ledger yet")
         return self.state.moment()
 
-    def keep(self, db: sqlite3.Connection) -> None:
-        """Behind each durable commit and before its answer, under the writers' lock, on a connection that shows it.
-        Raises `StateUnmarked` where it did not follow and other processes may answer from it all the same.
+    def keep(self, db: sqlite3.Connection, fresh: FreshRecords | None = None) -> None:
+        """Behind each durable commit, which said `fresh`, and before its answer, under the writers' lock, on a
+        connection that shows it. Raises `StateUnmarked` where it did not follow and other processes may answer from it
+        all the same.
         """
         try:
-            self._prove_ours(log := LedgerLog(db))
+            self._prove_ours(log := LedgerLog(db, fresh))
             self.state.follow(log, self._slices)
         except StateUnmarked as error:
             self._doubtful = True

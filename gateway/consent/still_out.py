@@ -12,9 +12,9 @@ from enum import StrEnum
 from gateway.consent import tokens
 from gateway.consent.choice_result import may_ask_from
 from gateway.consent.people import OF_A_PHONE
+from gateway.fold.kin import mates
 from gateway.fold.reading import Kin, NoPlace, ReadNo, read_noes, states_of
 from gateway.fold.state import NO_RECORD, Slate
-from gateway.ledger import reach
 from gateway.ledger.folded_people import StandingPeople, people_of
 from gateway.ledger.last_outs import last_outs_at, last_said
 from gateway.ledger.phone_noes import last_said_no
@@ -72,7 +72,7 @@ def noes_that_hold(stills: Iterable[Still]) -> list[dict[str, str | None]]:
 
 def _of(tx: Transaction, slate: Slate, subject: Subject) -> Iterator[Still]:
     box = subject.mailbox or subject.key  # by which an address that nobody named yet is known
-    spellings = {box, *reach.spellings(tx, box)} if subject.kind == "email" else frozenset[bytes]()
+    spellings = {box, *mates(slate, box)} if subject.kind == "email" else frozenset[bytes]()
     for no in read_noes(slate, subject.key):
         if no.holds(slate.voids):
             yield _still(tx, subject, no, spellings)
@@ -110,7 +110,8 @@ def last_out(tx: Transaction, subjects: Iterable[Subject]) -> dict[Purpose, int]
     spellings. Who had the number before is somebody else's history (R5).
     """
     subjects = list(subjects)
-    keys = [key for subject in subjects for key in (subject.key, *sorted(reach.spellings(tx, subject.key)))]
+    slate = _folded(tx, subjects).slate()
+    keys = [key for subject in subjects for key in (subject.key, *sorted(mates(slate, subject.key)))]
     latest = last_outs_at(tx.db, people_of(tx, keys), keys)
     for subject in subjects:
         for purpose, at in _said_by(tx, subject).items():

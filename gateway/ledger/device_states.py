@@ -35,7 +35,7 @@ def begin_state(tx: Transaction, subject: Subject, choice: Choice, request: byte
     wanted = {(said.source, said.mark, purpose) for purpose in widened(said.purposes)}
     if all(wanted <= states_of(Kin(slate, name)) for name in family(slate, subject.key)):
         return None
-    return records.append(tx, subject, choice, request)
+    return records.append(tx, subject, choice, request, said)
 
 
 def end_state(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
@@ -44,7 +44,7 @@ def end_state(tx: Transaction, subject: Subject, choice: Choice, request: bytes)
     record = Record(tx.size, milliseconds(choice.at), subject.key, _state_of(choice))
     if not people_of(tx, [subject.key]).is_news(record):
         return None
-    return records.append(tx, subject, choice, request)
+    return records.append(tx, subject, choice, request, record.said)
 
 
 def _state_of(choice: Choice) -> StateSaid:

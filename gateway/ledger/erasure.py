@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.fold.kin import family
+from gateway.fold.record import ChildFound
 from gateway.ledger import (
     erasure_by_unlink,
     recipient_holdings,
@@ -85,7 +86,8 @@ def done(tx: Transaction, seq: int) -> bool:
 
 def _write(tx: Transaction, subject: Subject, order: ErasureOrder, request: bytes) -> Written:
     purposes = CHOOSABLE if order.mode is Erasing.CHILD else ()
-    return records.append(tx, subject, Choice(ENTRY[order.mode], purposes, "", order.at), request)
+    said = ChildFound() if order.mode is Erasing.CHILD else None
+    return records.append(tx, subject, Choice(ENTRY[order.mode], purposes, "", order.at), request, said)
 
 
 def _reached(tx: Transaction, order: ErasureOrder) -> set[bytes]:

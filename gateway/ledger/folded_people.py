@@ -65,9 +65,10 @@ class FoldedPeople(StandingPeople):
 class PeopleOnward(StandingPeople):
     """From the state that stood when a transaction began, with what it said since."""
 
-    def __init__(self, db: sqlite3.Connection, stood: StoodBefore) -> None:
-        self._db, (self._stood, self._position) = db, stood
+    def __init__(self, tx: Transaction, stood: StoodBefore) -> None:
+        self._db, self._fresh, (self._stood, self._position) = tx.db, tx.fresh, stood
         self._said = dict[Place, Any]()
+        self._written = -1  # how many rows the connection had changed when it was looked last
         super().__init__(self._get)
 
     def _get(self, place: Place) -> Any:
@@ -75,14 +76,16 @@ class PeopleOnward(StandingPeople):
 
     def go_on(self) -> bool:
         """Folds what was said. Whether it could: what is older may have become another one."""
-        log = LedgerLog(self._db)
-        if log.head == self._position:
+        if self._written == self._db.total_changes:
             return True
-        if log.is_rewritten(self._position):
-            return False
-        for _, record in log.read(self._position):
-            self._said.update(fold(record, self._get))
-        self._position = log.head
+        log = LedgerLog(self._db, self._fresh)
+        if log.head != self._position:
+            if not self._fresh.has(self._position, log.head) and log.is_rewritten(self._position):
+                return False
+            for _, record in log.read(self._position):
+                self._said.update(fold(record, self._get))
+            self._position = log.head
+        self._written = self._db.total_changes
         return True
 
 
@@ -105,7 +108,7 @@ def is_unknown(tx: Transaction, subject: Subject) -> bool:
 def people_of(tx: Transaction, keys: Iterable[bytes]) -> StandingPeople:
     """These as they stand now, with all that the transaction said so far. To be asked for again behind what it says."""
     if tx.stands is not None:
-        people: PeopleOnward = tx.onward or PeopleOnward(tx.db, tx.stands)
+        people: PeopleOnward = tx.onward or PeopleOnward(tx, tx.stands)
         tx.onward = people
         if people.go_on():
             return people

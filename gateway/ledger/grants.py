@@ -9,6 +9,7 @@ names nobody: the receipt's id, the time, the text (R7, L69).
 import json
 from collections.abc import Sequence
 
+from gateway.fold.record import ActUsed, Record
 from gateway.ledger.entry import b64
 from gateway.ledger.folded_people import people_of
 from gateway.ledger.schema import BODY, JOINED
@@ -41,6 +42,9 @@ def use(tx: Transaction, keys: Sequence[bytes], recipient: str, now: int) -> boo
     transaction that marks the row as sent. `now` is in Unix milliseconds.
     """
     used = [key for key, _ in _acts(tx, keys, recipient, now)]
+    for key in used:
+        tx.fresh.row()
+        tx.fresh.say(Record(tx.size, now, key, ActUsed(recipient)))
     tx.db.executemany(
         "INSERT INTO act_used (seq, key, recipient, at) VALUES (?, ?, ?, ?)",
         [(tx.size, key, recipient, now) for key in used],

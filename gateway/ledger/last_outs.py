@@ -35,7 +35,8 @@ def _latest(db: sqlite3.Connection, outs: Iterable[Mapping[Purpose, int]]) -> di
     for each in outs:
         for purpose, seq in each.items():
             last[purpose] = max(seq, last.get(purpose, seq))
-    return {purpose: db.execute(AT, (seq,)).fetchone()[0] for purpose, seq in last.items()}
+    at = {seq: db.execute(AT, (seq,)).fetchone()[0] for seq in {*last.values()}}
+    return {purpose: at[seq] for purpose, seq in last.items()}
 
 
 def last_said(bit: Bit) -> int:

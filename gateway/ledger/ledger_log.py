@@ -8,9 +8,11 @@ different ways each has drawn its own.
 """
 
 import sqlite3
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from hashlib import sha256
+from operator import itemgetter
 
 from gateway.fold.record import Record
 from gateway.ledger import log_records
@@ -37,13 +39,53 @@ OF_KEPT = " UNION ".join(f"SELECT key FROM {table} WHERE seq = ?1" for table in 
 Row = tuple[int, str, int]  # place, what tells it, its number there
 
 
-class LedgerLog:
-    """`name`: another one for another log. `head`: the position behind everything. `peppers`: how many wrap its
-    keys.
+class FreshRecords:
+    """What an open transaction has said so far, as `LedgerLog.read` will give it: who folds it reads nothing back.
+    `place`: the last row of the table when it began. Whoever writes such a row says so here, and then what it tells.
     """
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+    def __init__(self, place: int) -> None:
+        self._place, self._number, self._begun = place, 0, _behind(place)
+        self._whole = True
+        self._records: list[tuple[int, Record]] = []  # each with the position behind it
+
+    def has(self, after: int, head: int) -> bool:
+        """Whether all is among these that lies behind one position and before another, which is the log's end."""
+        return self._whole and self._begun <= after and head == _behind(self._place)
+
+    def row(self, rows: int = 1) -> None:
+        """So many were written, and the first of them tells whatever is said before the next."""
+        self._place, self._number = self._place + rows, 0
+
+    def say(self, record: Record, rows: int = 1) -> None:
+        """What the last row tells; `rows`: or the first of so many that were written last."""
+        self._number += 1
+        self._records.append(((self._place - rows + 1) * PLACES + self._number, record))
+
+    def leave_out(self) -> None:
+        """The rows tell more, which has to be read."""
+        self._whole = False
+
+    def after(self, position: int) -> Sequence[tuple[int, Record]]:
+        return self._records[bisect_right(self._records, position, key=itemgetter(0)) :]
+
+    def mark(self) -> tuple[int, int, bool, int]:
+        """For `back`."""
+        return self._place, self._number, self._whole, len(self._records)
+
+    def back(self, mark: tuple[int, int, bool, int]) -> None:
+        """What came since is not said after all."""
+        self._place, self._number, self._whole, kept = mark
+        del self._records[kept:]
+
+
+class LedgerLog:
+    """`name`: another one for another log. `head`: the position behind everything. `peppers`: how many wrap its
+    keys. `fresh`: what the last transaction said, if nobody wrote behind it.
+    """
+
+    def __init__(self, db: sqlite3.Connection, fresh: FreshRecords | None = None) -> None:
+        self._db, self._fresh = db, fresh
         self.name, self.peppers, last = db.execute(NAME).fetchone()
         self._seed = f"{self.name} {self.peppers}"  # under another pepper all keys are others
         self.head = _behind(last)
@@ -73,6 +115,9 @@ class LedgerLog:
 
     def read(self, after: int) -> Iterator[tuple[int, Record]]:
         """Each with the position behind it."""
+        if self._fresh is not None and self._fresh.has(after, self.head):
+            yield from self._fresh.after(after)
+            return
         first, skip = divmod(after, PLACES)
         begun = first
         while rows := self._db.execute(ROWS, (begun, CHUNK)).fetchall():

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from gateway.fold import record as told
 from gateway.fold.kin import edges_of, family, mailbox_names
 from gateway.fold.state import NO_RECORD, LinkEdge
 from gateway.ledger import records
@@ -105,7 +106,8 @@ def release(tx: Transaction, identifier: Subject, now: int) -> Written:
     records.know(tx, identifier, now)
     slate = people_of(tx, [identifier.key]).slate()
     names = family(slate, identifier.key) | mailbox_names(slate, identifier.key)
-    written = records.append(tx, identifier, Choice(ChoiceKind.NUMBER_RELEASED, (), "", moment(now)), os.urandom(16))
+    choice = Choice(ChoiceKind.NUMBER_RELEASED, (), "", moment(now))
+    written = records.append(tx, identifier, choice, os.urandom(16), told.Released())
     for account, name, edge in sorted(edges_of(slate, names), key=lambda each: (each[1], each[0])):
         if edge.lives():
             span = Span(edge.start, now if edge.until is None else min(edge.until, now))
@@ -127,13 +129,16 @@ def _write(
     begins = outcome is LinkOutcome.BEGAN or span.until is None or span.start > now
     kind = ChoiceKind.LINKED if begins else ChoiceKind.UNLINKED
     choice = Choice(kind, (), "", moment(now), details={"start": span.start, "until": span.until})
-    written = records.append(tx, identifier, choice, request)
+    said = told.LinkSaid(account, span.start, span.until, claimed)
+    written = records.append(tx, identifier, choice, request, said)
     _keep_event(tx, written.seq, account, identifier.key, span, now, claimed=claimed, released=False)
 
 
 def _keep_event(
     tx: Transaction, seq: int, account: bytes, identifier: bytes, span: Span, now: int, *, claimed: bool, released: bool
 ) -> None:
+    if span.until is not None and span.until > now and not released:
+        tx.dates_link(span.until)
     tx.db.execute(
         "INSERT INTO link_event (seq, account, identifier, start, until, claimed, released, at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

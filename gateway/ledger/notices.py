@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from gateway.choice.recipient import Announcement, Recipient, announcements, owed
+from gateway.fold.record import NoticeGiven
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
 from gateway.ledger import records
@@ -91,7 +92,8 @@ def note_told(
         raise ValueError("the day of a notice is not past")
     records.know(tx, subject, milliseconds(at))
     choice = Choice(ChoiceKind.TOLD, (), "", at, details={"outcome": outcome})
-    written = records.append(tx, subject, choice, request, (notice, day.isoformat()))
+    said = None if outcome == Told.BOUNCED else NoticeGiven(notice, day.toordinal())
+    written = records.append(tx, subject, choice, request, said, (notice, day.isoformat()))
     tx.db.execute("INSERT INTO told_event VALUES (?, ?, ?, ?)", (written.seq, notice, day.toordinal(), outcome))
     return written
 

@@ -23,6 +23,7 @@ from gateway.ledger.disclosures import Intended
 from gateway.ledger.folded_people import is_unknown, named_by, people_of
 from gateway.ledger.reach import Belongings
 from gateway.ledger.releases import released_since
+from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose
@@ -55,8 +56,9 @@ GOT = (
     " WHERE key = :key AND batch >= :since AND outcome <> 'possible' AND count > 0 GROUP BY 1, 2, 3"
 )
 LEFT = (
-    "SELECT 1 FROM held_key WHERE key = ?1 UNION ALL SELECT 1 FROM disclosure WHERE key = ?1"
-    " UNION ALL SELECT 1 FROM disclosed WHERE key = ?1 LIMIT 1"
+    "SELECT DISTINCT key FROM held_key WHERE key IN ({marks})",
+    "SELECT DISTINCT key FROM disclosure WHERE key IN ({marks})",
+    "SELECT DISTINCT key FROM disclosed WHERE key IN ({marks})",
 )
 NAMED_BY: Mapping[DataClass, frozenset[str]] = {  # which kinds of identifier a class of data is or holds
     DataClass.AD_ID: frozenset({*AD_IDS, *AD_ID_DIGESTS}),
@@ -202,7 +204,7 @@ OWN_MARKETING = frozenset({
 def write_and_tell(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written:
     """As `records.write`."""
     unknown = is_unknown(tx, subject)
-    written = records.write(tx, subject, choice, request)
+    written = records.write(tx, subject, choice, request, unknown=unknown)
     _pass_on(tx, subject, choice, unknown=unknown)
     return written
 
@@ -229,7 +231,8 @@ def _stopped(
     if not unknown:
         reached |= reached_by_no(people_of(tx, [subject.key]).slate(), subject.key)
     said = frozenset(widened(choice.purposes))
-    own = {key: released_since(tx.db, key) for key in sorted(reached) if tx.db.execute(LEFT, (key,)).fetchone()}
+    left = {key for sql in LEFT for (key,) in rows_of(tx.db, sql, reached)}
+    own = {key: released_since(tx.db, key) for key in sorted(left)}
     if not own:
         return
     for each in identified(tx, names_of(tx, [subject], own), own):

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from gateway.fold.noes import is_no_news
-from gateway.fold.record import SaidOut
+from gateway.fold.record import NamesLearnt, Record, Said, SaidOut
 from gateway.ledger import openings
 from gateway.ledger.choice_record import LeafSecrets, as_written, public_leaf, said_of_choice, sealed_details
 from gateway.ledger.folded_people import named_by, people_of, says_first
@@ -20,6 +20,7 @@ from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind
 
 NAME_LABEL = b"account/1"
+LEARN = "INSERT INTO name (alias, canonical, seq, at) VALUES (?, ?, ?, ?)"
 SPELT = "INSERT OR IGNORE INTO mailbox_name (spelling, mailbox, seq, at) VALUES (?, ?, ?, ?)"  # of which mailbox, once
 
 
@@ -50,36 +51,41 @@ def drop_account_names(tx: Transaction, keys: Iterable[bytes]) -> set[bytes]:
     return {row[0] for key in keys for row in tx.db.execute(sql, (key,)).fetchall()}
 
 
-def know(tx: Transaction, subject: Subject, now: int) -> None:
+def know(tx: Transaction, subject: Subject, now: int, *, unknown: bool = False) -> None:
     """The identifier's other names, once. An opt-out that was made by a digest alone now reaches the identifier. Of an
-    account also what it is called.
+    account also what it is called. `unknown`: nothing was ever said of it, by none of its names.
     """
     tx.met |= named_by(subject)
     if subject.is_account:
         keep_account_name(tx, subject.key, subject.value)
-    looser = _unknown(tx, "looser_name", subject.key, subject.looser)
-    tx.db.executemany("INSERT INTO looser_name VALUES (?, ?, ?)", [(alias, subject.key, tx.size) for alias in looser])
-    tx.db.executemany(
-        "INSERT INTO name (alias, canonical, seq, at) VALUES (?, ?, ?, ?)",
-        [(alias, subject.key, tx.size, now) for alias in _unknown(tx, "name", subject.key, subject.keys[1:])],
-    )
-    if subject.mailbox is not None:
-        tx.db.execute(SPELT, (subject.key, subject.mailbox, tx.size, now))
+    key, seq, fresh = subject.key, tx.size, tx.fresh
+    if looser := _unknown(tx, "looser_name", key, subject.looser, all_=unknown):
+        tx.db.executemany("INSERT INTO looser_name VALUES (?, ?, ?)", [(alias, key, seq) for alias in looser])
+        fresh.row(len(looser))
+        for alias in looser:
+            fresh.say(Record(seq, 0, key, NamesLearnt(looser=(alias,))), len(looser))
+    if names := _unknown(tx, "name", key, subject.keys[1:], all_=unknown):
+        tx.db.executemany(LEARN, [(alias, key, seq, now) for alias in names])
+        fresh.row(len(names))
+        fresh.say(Record(seq, now, key, NamesLearnt(tuple(names))), len(names))
+    if subject.mailbox is not None and tx.db.execute(SPELT, (key, subject.mailbox, seq, now)).rowcount:
+        fresh.row()
+        fresh.say(Record(seq, now, key, NamesLearnt(mailbox=subject.mailbox)))
 
 
-def _unknown(tx: Transaction, table: str, key: bytes, aliases: Sequence[bytes]) -> list[bytes]:
-    if not aliases:
-        return []
+def _unknown(tx: Transaction, table: str, key: bytes, aliases: Sequence[bytes], *, all_: bool) -> list[bytes]:
+    if not aliases or all_:
+        return [*dict.fromkeys(aliases)]
     rows = tx.db.execute(f"SELECT alias FROM {table} WHERE canonical = ?", (key,))  # noqa: S608 - names are ours
     known = {row[0] for row in rows}
     return [alias for alias in dict.fromkeys(aliases) if alias not in known]
 
 
-def write(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written:
-    """One entry about one identifier. `request` groups what was said at once."""
-    know(tx, subject, milliseconds(choice.at))
+def write(tx: Transaction, subject: Subject, choice: Choice, request: bytes, *, unknown: bool = False) -> Written:
+    """One entry about one identifier. `request` groups what was said at once; `unknown` as in `know`."""
+    know(tx, subject, milliseconds(choice.at), unknown=unknown)
     choice = as_written(subject, choice)
-    written = append(tx, subject, choice, request)
+    written = append(tx, subject, choice, request, said_of_choice(choice))
     if choice.informed or choice.parental:
         tx.db.execute("INSERT INTO given VALUES (?, ?, ?)", (written.seq, choice.informed, choice.parental))
     return written
@@ -96,14 +102,24 @@ def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> W
 
 
 def append(
-    tx: Transaction, subject: Subject, choice: Choice, request: bytes, told: tuple[str, str] = ("", "")
+    tx: Transaction,
+    subject: Subject,
+    choice: Choice,
+    request: bytes,
+    said: Said | None,
+    told: tuple[str, str] = ("", ""),
 ) -> Written:
-    """The entry and its sealed details alone. `told` as in `entry.choice`."""
+    """The entry and its sealed details alone. `said`: what the fold is told by it, and by what stands beside it; None:
+    nothing. `told` as in `entry.choice`.
+    """
     tx.about.add(subject.key)
     event, rs, rd = request if _first(tx, request) else os.urandom(16), os.urandom(32), os.urandom(32)
     person, details = tx.persons.new_person(), sealed_details(choice)
     body = public_leaf(subject, choice, LeafSecrets(event, rs, rd), details, told)
-    seq = tx.append(body)
+    seq, at = tx.append(body), milliseconds(choice.at)
+    if said is not None:
+        tx.fresh.say(Record(seq, at, subject.key, said, subject.is_account))
+    tx.end_links(at)
     received = milliseconds(choice.received) if choice.received else None
     tx.db.execute(
         "INSERT INTO detail (seq, event, request, key, kind, person, at, received, sealed, opening)"
@@ -115,7 +131,7 @@ def append(
             subject.key,
             subject.kind,
             person.person,
-            milliseconds(choice.at),
+            at,
             received,
             *openings.seal(person, event, rs, rd, details),
         ),

@@ -20,8 +20,10 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from gateway.fold.record import Record, ScreenVoided
 from gateway.ledger import entry, idempotency
 from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.log_records import NOBODY
 from gateway.ledger.reach import connected_people
 from gateway.ledger.schema import BODY, JOINED, rows_of
 from gateway.ledger.subjects import milliseconds
@@ -56,6 +58,7 @@ def void_consents(tx: Transaction, ui: str, reason_sha256: bytes, at: datetime) 
     seq = tx.append(entry.voided(event=os.urandom(16), ui=ui, reason=reason_sha256, at=at))
     [count] = tx.db.execute(f"SELECT count(*) FROM ({CONSENTED})", (ui,)).fetchone()  # noqa: S608 - ours
     tx.db.execute("INSERT INTO voided_ui VALUES (?, ?, ?)", (ui, seq, milliseconds(at)))
+    tx.fresh.say(Record(seq, milliseconds(at), NOBODY, ScreenVoided(ui)))
     return int(count)
 
 

@@ -20,6 +20,7 @@ from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import erasure_steps
 from gateway.ledger.epoch_turn import EpochKeys
 from gateway.ledger.errors import LedgerRefused, NothingKept, StateUnread, StoreUnavailable
+from gateway.ledger.ledger_log import FreshRecords
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.publisher import Added, Publisher
 from gateway.ledger.store import Store
@@ -32,6 +33,10 @@ WRITE_SECONDS = 10.0  # how long a request waits for its commit (I34)
 HANGS_AFTER = 3.0  # seconds of one batch; a slow disk takes tenths
 TURNS_AGAIN = 60.0  # seconds after a step of the epochs that failed, for each lets connections go that a batch wants
 CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is work
+
+
+DAY, NEVER = 86_400_000, 2**63 - 1  # milliseconds
+BEGINS = "SELECT size, frontier, (SELECT coalesce(max(place), 0) FROM record) FROM head"
 
 
 class Persons(erasure_steps.PendingKeys, EpochKeys, Protocol):
@@ -61,9 +66,9 @@ class KeptState(Protocol):
     def begin(self) -> bool:
         """Before the first batch. Whether it is to be kept now."""
 
-    def keep(self, db: sqlite3.Connection) -> None:
-        """Behind each durable commit and before its answer, under the lock: on a connection that shows it. Raises where
-        the commit is not to be answered for.
+    def keep(self, db: sqlite3.Connection, fresh: FreshRecords | None = None) -> None:
+        """Behind each durable commit and before its answer, under the lock: on a connection that shows it. `fresh`:
+        what it said. Raises where the commit is not to be answered for.
         """
 
     def standing(self, db: sqlite3.Connection) -> contextlib.AbstractContextManager[StoodBefore | None]:
@@ -98,9 +103,11 @@ class Transaction:
         self.onward: Any = None  # the same with what this transaction said; whoever asks makes it
         self.about = set[bytes]()  # whom its entries are about
         self.met = set[bytes]()  # all names of whoever it was told of
-        size, packed = db.execute("SELECT size, frontier FROM head").fetchone()
+        size, packed, place = db.execute(BEGINS).fetchone()
         self.size: int = size
+        self.fresh = FreshRecords(place)
         self.unfinished = False  # an erasure began in it
+        self._dated: int | None = None  # the first date of a link, or one before it
         self._tree = Tree(db, Frontier(self.size, packed))
         self._began = (self.size, packed)
         self._bodies: list[bytes] = []
@@ -115,10 +122,26 @@ class Transaction:
         """The log's name: another one once an older copy was put back."""
         return str(self.db.execute("SELECT origin FROM head").fetchone()[0])
 
+    def end_links(self, at: int) -> None:
+        """An entry about somebody was made at a moment, in Unix milliseconds: links whose date came a day before it are
+        over with it, which the table says by itself.
+        """
+        if self._dated is None:
+            [until] = self.db.execute("SELECT min(until) FROM dated_link").fetchone()
+            self._dated = NEVER if until is None else until
+        if self._dated <= at - DAY:
+            self.fresh.leave_out()
+
+    def dates_link(self, until: int) -> None:
+        """One is written that is over at a moment."""
+        if self._dated is not None:
+            self._dated = min(self._dated, until)
+
     def append(self, body: bytes) -> int:
         """The sequence number of a new entry; the tree has it in the same transaction."""
         seq = self.size
         self.db.execute("INSERT INTO entry VALUES (?, ?)", (seq, body))
+        self.fresh.row()
         self._tree.append(body)
         self._bodies.append(body)
         self.size += 1
@@ -127,7 +150,7 @@ class Transaction:
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
         """What is done within is done whole, or not at all where it raises."""
-        size, packed = self.size, self._tree.frontier.pack()
+        size, packed, mark = self.size, self._tree.frontier.pack(), self.fresh.mark()
         self.db.execute("SAVEPOINT job")
         try:
             yield
@@ -140,6 +163,7 @@ class Transaction:
             hashes = self._tree.hashes[:kept]
             self.size, self._tree = size, Tree(self.db, Frontier(size, packed))
             self._tree.hashes, self._bodies = hashes, self._bodies[:kept]
+            self.fresh.back(mark)
             self.onward = None
             raise
         self.db.execute("RELEASE job")
@@ -351,7 +375,7 @@ class Writer:
             raise FileMoved("another file became the ledger meanwhile")
         self._publisher.publish(db, transaction.added)  # signed after it is durable, answered after it may be signed
         if self._state is not None:
-            self._state.keep(db)
+            self._state.keep(db, transaction.fresh)
         return outcomes
 
     def _one(self, transaction: Transaction, job: Job[Any]) -> tuple[Any, BaseException | None]:

@@ -165,8 +165,8 @@ class KeptBeside:
     def begin(self):
         return True
 
-    def keep(self, db):
-        self.state.catch_up(LedgerLog(db))
+    def keep(self, db, fresh=None):
+        self.state.catch_up(LedgerLog(db, fresh))
         ledger_log.forget_deletes(db)
         self.commits += 1
 
