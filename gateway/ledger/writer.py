@@ -384,6 +384,8 @@ class Writer:
                 return job(transaction), None
         except sqlite3.Error:
             raise
+        except OSError as error:  # of what lies beside the ledger
+            return None, NothingKept(f"nothing was kept: {type(error).__name__}")
         except StateUnread:
             transaction.stands = None
             return self._one(transaction, job)

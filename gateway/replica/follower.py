@@ -162,7 +162,7 @@ class Follower(Vouching):
         self._making = environment.make_generation(self._folder)
 
     def _apply(self, piece: Piece) -> None:
-        if self._anew.is_set() or self._applied.log not in {"", piece.head.log}:
+        if self._anew.is_set() or self._is_torn() or self._applied.log not in {"", piece.head.log}:
             raise Gone
         try:
             prove_made_here(piece.head, self._peppers)
@@ -205,15 +205,21 @@ class Follower(Vouching):
     def _keep_lease(self) -> float:
         try:
             if self.state is not None:
-                self._ask()
+                self._ask(self.state)
         except Gone:
             self._anew.set()
-            self._say("the gateway's ledger is another one")
+            self._say("a page of the copy is torn" if self._is_torn() else "the gateway's ledger is another one")
         except FeedRefused as refused:
             self._say(f"no lease: {refused}")
         return self._term / A_TERM
 
-    def _ask(self) -> None:
+    def _is_torn(self) -> bool:
+        state = self.state
+        return state is not None and state.mark.is_torn
+
+    def _ask(self, state: StateMap) -> None:
+        if state.mark.is_torn:
+            raise Gone
         with self._changing:
             turn, has = self._turn, self._applied
         sent = self._clock()

@@ -28,6 +28,7 @@ from gateway.state.packed_rows import LEFT_KEY
 STATE, CURRENT, COPY, MARK, MAKING = "state", "current", "copy", "mark", "making"
 FILE, MAX_READERS = "data.mdb", 1024
 SYNCED, BEHIND, DEVICE, INODE, MARK_BYTES = 16, 17, 18, 26, 34  # of a mark; before them the boot, then its file
+TORN = 2  # at BEHIND: behind for good
 LOCK, READER_BYTES = "lock.mdb", 64  # of LMDB 0.9; before its readers lie three times as many
 FLOOR = 2**20  # bytes that a disk must have left for the ledger and for opt-outs beside it
 # Bytes of address space, of which a process has 128 times as many; a file takes what is used of it. All of it from the
@@ -71,9 +72,19 @@ class StateMark:
         """Whether nothing may be answered: it is behind, or another generation took its place."""
         return bool(self._bytes[BEHIND])
 
+    @property
+    def is_torn(self) -> bool:
+        """Whether somebody met a page that does not hold what was written: it is to be made anew."""
+        return self._bytes[BEHIND] == TORN
+
     def set_behind(self, *, behind: bool) -> None:
         """Shown to all processes at once; a store into memory, which a full disk does not refuse."""
-        self._bytes[BEHIND] = behind
+        if not self.is_torn:
+            self._bytes[BEHIND] = behind
+
+    def set_torn(self) -> None:
+        """The same; whoever writes makes it anew."""
+        self._bytes[BEHIND] = TORN
 
     def begin_writing(self) -> None:
         """Before anything is written that is not synced: what says that it is whole goes, and that is durable."""
@@ -398,11 +409,12 @@ def _mark_behind(states: Path, but: Path | None = None) -> None:
 
 def _set_behind(folder: Path) -> None:
     try:
-        descriptor = os.open(folder / MARK, os.O_WRONLY)
+        descriptor = os.open(folder / MARK, os.O_RDWR)
     except FileNotFoundError:
         return  # it begins or goes, and nobody opens it without one
     try:
-        os.pwrite(descriptor, b"\1", BEHIND)
+        if os.pread(descriptor, 1, BEHIND) != bytes([TORN]):
+            os.pwrite(descriptor, b"\1", BEHIND)
     finally:
         os.close(descriptor)
 

@@ -127,13 +127,13 @@ class StateMoment(_Places):
         try:
             self._begin()
         except BaseException as error:
-            _refuse(error)
+            _refuse(error, self._held)
             raise
         return self
 
     def __exit__(self, *raised: object) -> None:
         self._txn.abort()
-        _refuse(raised[1])
+        _refuse(raised[1], self._held)
 
     def _begin(self) -> None:
         if self._held.mark.denies:
@@ -504,6 +504,9 @@ def forget_before(held: StateMap, *, anew: bool = False) -> None:
         forget_gone(txn, head.position if anew and head.entries else 0)  # before the first entry there was nobody
 
 
+TORN_PAGES = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.PanicError, NotAState)
+
+
 def write_first_head(held: StateMap, head: StateHead) -> None:
     """Of a generation that is made."""
     with held.begin_writing() as txn:
@@ -518,7 +521,9 @@ def prove_made_here(head: StateHead, epoch: int) -> None:
         raise StateForeign(f"its keys are of the pepper epoch {head.epoch}, ours of {epoch}")
 
 
-def _refuse(error: object) -> None:
-    """What cannot be read is refused, whatever it was that did not read."""
+def _refuse(error: object, held: StateMap) -> None:
+    """What cannot be read is refused, whatever it was that did not read; where it is the page, by all who read it."""
+    if isinstance(error, TORN_PAGES):
+        held.mark.set_torn()
     if isinstance(error, lmdb.Error | NotAState):
         raise StateRefused(f"{type(error).__name__}: {error}") from error

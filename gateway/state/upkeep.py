@@ -26,6 +26,7 @@ from gateway.state import environment
 from gateway.state.environment import MOST, StateForeign, StateMap, StateRefused, StateUnmarked
 from gateway.state.packed_rows import NotAState, StateHead
 from gateway.state.transactions import (
+    TORN_PAGES,
     StateMoment,
     StateWrite,
     forget_before,
@@ -35,7 +36,6 @@ from gateway.state.transactions import (
 )
 
 SLICE = 4096  # records of one transaction
-TORN = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.PanicError, NotAState)
 
 
 class FollowedLog(Protocol):
@@ -84,7 +84,6 @@ class HostState:
         self._made: StateMap | None = None  # not in force yet
         self._making = contextlib.ExitStack()
         self._opening = threading.Lock()
-        self._broken: Path | None = None  # whose pages cannot be read or written
 
     def moment(self) -> StateMoment:
         """For one check: `with state.moment() as moment`. Raises `StateRefused` where none is in force."""
@@ -110,7 +109,7 @@ class HostState:
             held = self._current(proved=True)
             head, left = read_head(held)
             prove_follows(head, log, self.epoch)
-            sound = held.folder != self._broken and (not head.position or log.changed(head.position) is not None)
+            sound = not held.mark.is_torn and (not head.position or log.changed(head.position) is not None)
         except (StateRefused, NotAState, lmdb.Error):
             sound, left = False, 0
         return (Making.COMPACT if left else None) if sound else Making.ANEW
@@ -141,6 +140,7 @@ class HostState:
             if self._made is not None:
                 self._put_in_force(log)
             held = self._current(proved=True)
+            _prove_sound(held)
             if held is not self._followed:
                 environment.retire_others(held)
                 self._followed = held
@@ -260,8 +260,8 @@ class HostState:
         except lmdb.MapFullError as error:
             raise StateRefused(f"the state is full: it may have {self._most} bytes") from error
         except (lmdb.Error, NotAState) as error:
-            if isinstance(error, TORN):
-                self._broken = held.folder
+            if isinstance(error, TORN_PAGES):
+                held.mark.set_torn()
             raise StateRefused(f"{type(error).__name__}: {error}") from error
 
     def _fold_slice(self, held: StateMap, log: FollowedLog, *, anew: bool) -> bool:
@@ -351,6 +351,11 @@ def fold_slice(held: StateMap, log: FollowedLog, epoch: int, *, anew: bool = Fal
         assert root is not None
         write.finish(root, position, log.entries(position))
         return again if done else None
+
+
+def _prove_sound(held: StateMap) -> None:
+    if held.mark.is_torn:
+        raise StateRefused("a page of it does not hold what was written")
 
 
 def prove_follows(head: StateHead, log: FollowedLog, epoch: int) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import errno
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from gateway.app.composition import publisher_of
 from gateway.keys import secret_files
 from gateway.keys.person_keys import Vault
 from gateway.ledger import schema
-from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.errors import NothingKept, StoreUnavailable
 from gateway.ledger.store import SqliteStore
 from gateway.ledger.watch import FileWatch
 from gateway.ledger.writer import Writer
@@ -87,6 +88,18 @@ def test_a_job_that_raises_is_refused_alone_and_the_others_are_kept(folder, writ
     one, bad, two = in_one_batch(writer, appends(b"one"), fails, appends(b"two"))
     assert (one.result(60), two.result(60)) == (0, 1)
     with pytest.raises(LookupError, match="this one alone"):
+        bad.result(60)
+    assert bodies(folder) == [b"one", b"two"]
+
+
+def test_what_the_disk_refuses_one_job_beside_the_ledger_is_not_kept_and_the_others_are(folder, writer):
+    def finds_no_room(tx):
+        tx.append(b"never seen")
+        raise OSError(errno.ENOSPC, "no room")
+
+    one, bad, two = in_one_batch(writer, appends(b"one"), finds_no_room, appends(b"two"))
+    assert (one.result(60), two.result(60)) == (0, 1)
+    with pytest.raises(NothingKept, match="OSError"):  # so a no waits in the emergency file
         bad.result(60)
     assert bodies(folder) == [b"one", b"two"]
 
