@@ -19,6 +19,7 @@ import orjson
 from gateway.fold import record as told
 from gateway.fold.record import Kept, Record, Said
 from gateway.fold.state import FOR_EVER
+from gateway.ledger.errors import NothingKept
 from gateway.ledger.schema import BODY, JOINED, rows_of
 from gateway.ledger.subjects import ACT, ACTS
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source, Told
@@ -249,9 +250,17 @@ class Entered(NamedTuple):
 
 def _entries(rows: Iterable[tuple[Any, ...]]) -> Iterator[PlacedRecord]:
     for row in rows:
-        each = entry_record(Entered._make((*row[:4], orjson.loads(row[4] or "{}"), *row[5:])))
+        each = entry_record(Entered._make((*row[:4], _leaf(row[0], row[4]), *row[5:])))
         if each is not None:
             yield each
+
+
+def _leaf(seq: int, body: bytes | None) -> dict[str, Any]:
+    try:
+        leaf: dict[str, Any] = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError as error:  # what it said of somebody nobody knows: a no waits in the emergency file
+        raise NothingKept(f"entry {seq} cannot be read") from error
+    return leaf
 
 
 def entry_record(entered: Entered) -> PlacedRecord | None:

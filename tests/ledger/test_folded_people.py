@@ -11,6 +11,7 @@ from support.oracle import Folded
 from support.universes import acts_of
 
 from gateway.fold import reading
+from gateway.ledger.errors import NothingKept
 from gateway.ledger.folded_people import FoldedPeople
 from gateway.ledger.last_outs import last_outs_at, own_outs_at
 from gateway.ledger.subjects import milliseconds
@@ -35,3 +36,16 @@ def test_who_is_folded_alone_stands_as_the_whole_log_says(seed):
             assert own_outs_at(db, [key]) == last_outs_at(db, people, [key]), (number, name)
             looked += people.standing(key, now).travelled > 0
     assert looked > 10
+
+
+def test_near_an_entry_that_cannot_be_read_nothing_is_kept_so_that_a_no_waits_in_the_emergency_file():
+    who, acts = acts_of(0, LENGTH, Counter())
+    play = Play(who)
+    assert len([*accepted(play, acts)]) > 10
+    db = play.ledger.db
+    [key] = db.execute("SELECT key FROM detail ORDER BY seq LIMIT 1").fetchone()
+    FoldedPeople(db, [key])
+    db.execute("DROP TRIGGER entry_stays")
+    db.execute("UPDATE entry SET body = x'7b' WHERE seq IN (SELECT seq FROM detail WHERE key = ?)", (key,))
+    with pytest.raises(NothingKept, match="cannot be read"):
+        FoldedPeople(db, [key])
