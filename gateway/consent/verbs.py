@@ -50,8 +50,8 @@ from gateway.ledger.emergency import Emergency, KeptRequest
 from gateway.ledger.emergency import request_answer as answer_of
 from gateway.ledger.entry import Notice, b64
 from gateway.ledger.errors import NothingKept, StoreUnavailable
+from gateway.ledger.folded_people import position_of
 from gateway.ledger.leases import Leases
-from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.receipt import Opening
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, every_reading, milliseconds
@@ -205,7 +205,7 @@ class Consent:
 
         def job(tx: Transaction) -> tuple[bytes, bool, dict[Purpose, int], int]:
             answer, replayed = idempotency.once(tx, kept.repeat, milliseconds(choice.at), lambda: act(tx))
-            return answer, replayed, still_out_of.last_out(tx, subjects), LedgerLog(tx.db).head
+            return answer, replayed, still_out_of.last_out(tx, subjects), position_of(tx)
 
         if choice.kind in TIGHTENS:
             await self._counted(COUNT_SECONDS)

@@ -17,5 +17,9 @@ class StateUnread(NothingKept):
     """What stood when a transaction began cannot be read. The log has all of it: the job is done once more by that."""
 
 
+class EntryUnread(NothingKept):
+    """What an entry says cannot be read, so that nobody knows what stands near those whom it is about."""
+
+
 class LedgerRefused(Unusable):
     """The file must not be used as it is. The text carries what is wrong and the command that helps."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gateway.disk import boot_id
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.ledger_log import LedgerLog
+from gateway.ledger.ledger_log import log_end
 from gateway.ledger.store import Store
 from gateway.ledger.writer import Transaction
 
@@ -75,7 +75,7 @@ class Leases:
     def renew(self, tx: Transaction, asked: Renewal) -> Granted:
         """In the writer's transaction. Raises `TooManyHolders`."""
         now, term = self._milliseconds(), int(self.terms.seconds * 1000)
-        position = LedgerLog(tx.db).head
+        position = log_end(tx.db)
         if not self.terms.leases:
             return Granted(self.terms.seconds, position, tx.size)
         tx.db.execute("DELETE FROM lease WHERE boot = ? AND until < ?", (self._boot, now - FORGOTTEN))
@@ -118,7 +118,7 @@ class Leases:
 
     def position(self) -> int:
         """How far the ledger goes, as anybody who reads it now sees it."""
-        return LedgerLog(self._reader()).head
+        return log_end(self._reader())
 
     async def settled(self, position: int) -> float:
         """Waits until whoever held a lease has that position or holds none any more; how many seconds that took.

@@ -170,6 +170,11 @@ class LedgerLog:
             yield place, [each.record for each in placed if each.record.seq <= size]
 
 
+def log_end(db: sqlite3.Connection) -> int:
+    """The position behind everything, as `LedgerLog.head`."""
+    return _behind(db.execute("SELECT coalesce(max(place), 0) FROM record").fetchone()[0])
+
+
 def _behind(place: int) -> int:
     return (place + 1) * PLACES
 

@@ -19,7 +19,7 @@ import orjson
 from gateway.fold import record as told
 from gateway.fold.record import Kept, Record, Said
 from gateway.fold.state import FOR_EVER
-from gateway.ledger.errors import NothingKept
+from gateway.ledger.errors import EntryUnread
 from gateway.ledger.schema import BODY, JOINED, rows_of
 from gateway.ledger.subjects import ACT, ACTS
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source, Told
@@ -250,17 +250,12 @@ class Entered(NamedTuple):
 
 def _entries(rows: Iterable[tuple[Any, ...]]) -> Iterator[PlacedRecord]:
     for row in rows:
-        each = entry_record(Entered._make((*row[:4], _leaf(row[0], row[4]), *row[5:])))
+        try:
+            each = entry_record(Entered._make((*row[:4], orjson.loads(row[4] or b"{}"), *row[5:])))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:  # whatever its body is instead
+            raise EntryUnread(f"entry {row[0]} cannot be read") from error
         if each is not None:
             yield each
-
-
-def _leaf(seq: int, body: bytes | None) -> dict[str, Any]:
-    try:
-        leaf: dict[str, Any] = orjson.loads(body or b"{}")
-    except orjson.JSONDecodeError as error:  # what it said of somebody nobody knows: a no waits in the emergency file
-        raise NothingKept(f"entry {seq} cannot be read") from error
-    return leaf
 
 
 def entry_record(entered: Entered) -> PlacedRecord | None:

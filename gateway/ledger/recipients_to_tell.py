@@ -56,9 +56,8 @@ GOT = (
     " WHERE key = :key AND batch >= :since AND outcome <> 'possible' AND count > 0 GROUP BY 1, 2, 3"
 )
 LEFT = (
-    "SELECT DISTINCT key FROM held_key WHERE key IN ({marks})",
-    "SELECT DISTINCT key FROM disclosure WHERE key IN ({marks})",
-    "SELECT DISTINCT key FROM disclosed WHERE key IN ({marks})",
+    "SELECT key FROM held_key WHERE key IN ({marks}) UNION SELECT key FROM disclosure WHERE key IN ({marks})"
+    " UNION SELECT key FROM disclosed WHERE key IN ({marks})"
 )
 NAMED_BY: Mapping[DataClass, frozenset[str]] = {  # which kinds of identifier a class of data is or holds
     DataClass.AD_ID: frozenset({*AD_IDS, *AD_ID_DIGESTS}),
@@ -231,7 +230,7 @@ def _stopped(
     if not unknown:
         reached |= reached_by_no(people_of(tx, [subject.key]).slate(), subject.key)
     said = frozenset(widened(choice.purposes))
-    left = {key for sql in LEFT for (key,) in rows_of(tx.db, sql, reached)}
+    left = {key for (key,) in rows_of(tx.db, LEFT, reached)}
     own = {key: released_since(tx.db, key) for key in sorted(left)}
     if not own:
         return

@@ -9,6 +9,7 @@ operator, whose sender needs it to tell people of something new (R15), since a k
 
 import os
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from gateway.fold.noes import is_no_news
 from gateway.fold.record import NamesLearnt, Record, Said, SaidOut
@@ -20,7 +21,8 @@ from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind
 
 NAME_LABEL = b"account/1"
-LEARN = "INSERT INTO name (alias, canonical, seq, at) VALUES (?, ?, ?, ?)"
+LEARN = "INSERT INTO name (alias, canonical, seq, at) VALUES "
+LOOSEN = "INSERT INTO looser_name (alias, canonical, seq) VALUES "
 SPELT = "INSERT OR IGNORE INTO mailbox_name (spelling, mailbox, seq, at) VALUES (?, ?, ?, ?)"  # of which mailbox, once
 
 
@@ -60,17 +62,23 @@ def know(tx: Transaction, subject: Subject, now: int, *, unknown: bool = False) 
         keep_account_name(tx, subject.key, subject.value)
     key, seq, fresh = subject.key, tx.size, tx.fresh
     if looser := _unknown(tx, "looser_name", key, subject.looser, all_=unknown):
-        tx.db.executemany("INSERT INTO looser_name VALUES (?, ?, ?)", [(alias, key, seq) for alias in looser])
+        tx.db.execute(_rows(LOOSEN, 3, len(looser)), [each for alias in looser for each in (alias, key, seq)])
         fresh.row(len(looser))
         for alias in looser:
             fresh.say(Record(seq, 0, key, NamesLearnt(looser=(alias,))), len(looser))
     if names := _unknown(tx, "name", key, subject.keys[1:], all_=unknown):
-        tx.db.executemany(LEARN, [(alias, key, seq, now) for alias in names])
+        tx.db.execute(_rows(LEARN, 4, len(names)), [each for alias in names for each in (alias, key, seq, now)])
         fresh.row(len(names))
         fresh.say(Record(seq, now, key, NamesLearnt(tuple(names))), len(names))
     if subject.mailbox is not None and tx.db.execute(SPELT, (key, subject.mailbox, seq, now)).rowcount:
         fresh.row()
         fresh.say(Record(seq, now, key, NamesLearnt(mailbox=subject.mailbox)))
+
+
+@cache
+def _rows(sql: str, columns: int, rows: int) -> str:
+    """One statement for all: between two of them the event loop would have the interpreter each time."""
+    return sql + ", ".join([f"({', '.join('?' * columns)})"] * rows)
 
 
 def _unknown(tx: Transaction, table: str, key: bytes, aliases: Sequence[bytes], *, all_: bool) -> list[bytes]:

@@ -292,6 +292,12 @@ BODY = "coalesce(e.body, CAST(json_extract(CAST(r.body AS TEXT), '$.was') AS BLO
 CHUNK = 500  # keys of one statement; SQLite's own limit is 32,766
 
 
+@cache
+def _marks(number: int) -> str:
+    """Each with its number: a statement may have them more than once, and what comes behind them goes on counting."""
+    return ",".join(f"?{each}" for each in range(1, number + 1))
+
+
 def rows_of(
     db: sqlite3.Connection, sql: str, keys: Iterable[bytes] | Iterable[int], *more: int
 ) -> Iterator[tuple[Any, ...]]:
@@ -299,4 +305,4 @@ def rows_of(
     listed = sorted(keys)
     for start in range(0, len(listed), CHUNK):
         chunk = listed[start : start + CHUNK]
-        yield from db.execute(sql.format(marks=",".join("?" * len(chunk))), [*chunk, *more])
+        yield from db.execute(sql.format(marks=_marks(len(chunk))), [*chunk, *more])

@@ -187,7 +187,7 @@ async def test_the_control_without_the_log_everybody_learns_who_objects(town, mo
         ]
 
     monkeypatch.setattr(recipients_to_tell, "identified", of_everybody)
-    monkeypatch.setattr(recipients_to_tell, "LEFT", "SELECT ?1")
+    monkeypatch.setattr(recipients_to_tell, "LEFT", "SELECT key FROM detail WHERE key IN ({marks})")
     await town.choose(named("gaid", GAID))
     assert await town.told("matching"), "a recipient that never had it"
 
