@@ -13,7 +13,7 @@ honest, wants = StateKeeper.keep, StateKeeper.wants
 behind = {}
 
 
-def late(self, db):
+def late(self, db, _=None):
     """Once it was behind for so long, the writer's own look brings it up."""
     if time.monotonic() - behind.setdefault("since", time.monotonic()) > LATE:
         honest(self, db)

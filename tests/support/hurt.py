@@ -15,13 +15,13 @@ honest = StateKeeper.keep
 ORDER = "hurt"
 
 
-def hurt(self, db):
+def hurt(self, db, fresh=None):
     order = Path(db.execute("PRAGMA database_list").fetchone()[2]).with_name(ORDER)
     with contextlib.suppress(FileNotFoundError):
         number = int(order.read_text())
         order.unlink()
         os.kill(os.getpid(), number)
-    honest(self, db)
+    honest(self, db, fresh)
 
 
 StateKeeper.keep = hurt
