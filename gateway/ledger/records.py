@@ -10,6 +10,7 @@ operator, whose sender needs it to tell people of something new (R15), since a k
 import os
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import chain
 
 from gateway.fold.noes import is_no_news
 from gateway.fold.record import NamesLearnt, Record, Said, SaidOut
@@ -21,8 +22,8 @@ from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind
 
 NAME_LABEL = b"account/1"
-LEARN = "INSERT INTO name (alias, canonical, seq, at) VALUES "
-LOOSEN = "INSERT INTO looser_name (alias, canonical, seq) VALUES "
+LEARN = "INSERT OR IGNORE INTO name (alias, canonical, seq, at) VALUES "
+LOOSEN = "INSERT OR IGNORE INTO looser_name (alias, canonical, seq) VALUES "
 SPELT = "INSERT OR IGNORE INTO mailbox_name (spelling, mailbox, seq, at) VALUES (?, ?, ?, ?)"  # of which mailbox, once
 
 
@@ -62,22 +63,27 @@ def know(tx: Transaction, subject: Subject, now: int, *, unknown: bool = False) 
         keep_account_name(tx, subject.key, subject.value)
     key, seq, fresh = subject.key, tx.size, tx.fresh
     if looser := _unknown(tx, "looser_name", key, subject.looser, all_=unknown):
-        tx.db.execute(_rows(LOOSEN, 3, len(looser)), [each for alias in looser for each in (alias, key, seq)])
-        fresh.row(len(looser))
+        _learn(tx, LOOSEN, [(alias, key, seq) for alias in looser])
         for alias in looser:
             fresh.say(Record(seq, 0, key, NamesLearnt(looser=(alias,))), len(looser))
     if names := _unknown(tx, "name", key, subject.keys[1:], all_=unknown):
-        tx.db.execute(_rows(LEARN, 4, len(names)), [each for alias in names for each in (alias, key, seq, now)])
-        fresh.row(len(names))
+        _learn(tx, LEARN, [(alias, key, seq, now) for alias in names])
         fresh.say(Record(seq, now, key, NamesLearnt(tuple(names))), len(names))
     if subject.mailbox is not None and tx.db.execute(SPELT, (key, subject.mailbox, seq, now)).rowcount:
         fresh.row()
         fresh.say(Record(seq, now, key, NamesLearnt(mailbox=subject.mailbox)))
 
 
+def _learn(tx: Transaction, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """By one statement: between two of them the event loop would have the interpreter each time."""
+    written = tx.db.execute(_of_rows(sql, len(rows[0]), len(rows)), [*chain.from_iterable(rows)]).rowcount
+    tx.fresh.row(len(rows))
+    if written < len(rows):  # a state knew less than the ledger: what was written is read back
+        tx.fresh.leave_out()
+
+
 @cache
-def _rows(sql: str, columns: int, rows: int) -> str:
-    """One statement for all: between two of them the event loop would have the interpreter each time."""
+def _of_rows(sql: str, columns: int, rows: int) -> str:
     return sql + ", ".join([f"({', '.join('?' * columns)})"] * rows)
 
 

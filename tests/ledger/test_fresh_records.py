@@ -89,3 +89,15 @@ def test_the_control_who_does_not_say_it_is_found(monkeypatch, word):
     monkeypatch.setattr(FreshRecords, "say", forgets)
     with pytest.raises(AssertionError):
         lived(0)
+
+
+def test_names_that_the_ledger_has_and_the_state_does_not_stop_nobodys_opt_out():
+    who, _ = acts_of(0, 1, Counter())
+    ledger = InMemory()
+    play = Play(who, ledger)
+    out = {"act": "choose", "kind": "opt_out", "who": ["phone"], "purposes": ["sale"]}
+    play.act(out)
+    ledger.tx = Transaction(ledger.db, ledger.tx.persons, StoodBefore({}.get, LedgerLog(ledger.db).head))
+    play.act(out)
+    assert ledger.db.execute("SELECT count(*) FROM detail").fetchone() == (2,)
+    assert not ledger.tx.fresh.has(0, LedgerLog(ledger.db).head), "it is read back"
