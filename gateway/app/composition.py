@@ -8,7 +8,6 @@ of accounts.
 
 import calendar
 import contextlib
-import shutil
 import sqlite3
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
@@ -242,24 +241,12 @@ def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop
         return Stop(doubtful=True)
 
 
-def _claim(db: sqlite3.Connection, folder: Path, secrets: Secrets) -> None:
-    """A ledger without a mark is theirs whose secrets open its persons' keys: a mark that is wrong could not be taken
-    back. Raises `LedgerRefused` where they open nobody's.
-    """
-    schema.prove_mark(db, folder / schema.FILE, secrets.mark)
-    ours = person_keys.opened_by(folder, secrets.wraps)
-    if ours is False:
-        raise LedgerRefused(schema.anothers(folder / schema.FILE))
-    if ours:
-        schema.claim(db, folder / schema.FILE, secrets.mark)
-
-
 def _start(watch: FileWatch, folder: Path, secrets: Secrets, *, patient: bool) -> bool:
     """Whether an earlier erasure waits, or may wait, to be finished."""
     waits = True
     try:
         with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
-            _claim(db, folder, secrets)
+            schema.prove_mark(db, folder / schema.FILE, secrets.mark)
             waits = erasure_steps.is_pending(db) or patient  # and whatever is wrong, in its own words
     except (LedgerRefused, sqlite3.Error):
         if not patient:
@@ -314,7 +301,7 @@ def office_of(settings: Settings, laws: LawTable, clock: Clock) -> Callable[[], 
 
 
 def migrate(folder: Path, origin: str = "") -> int:
-    """Makes an installation, or brings an old one up to date. `origin`: the log's name, if it has none yet. Returns the
+    """Makes an installation, or brings an older one up to date. `origin`: the log's name, if it begins now. Returns the
     ledger's version. Raises `SecretsMissing` or `LedgerRefused`, each with what helps.
     """
     try:
@@ -331,25 +318,20 @@ def migrate(folder: Path, origin: str = "") -> int:
 
 def _migrated(folder: Path, origin: str) -> int:
     ledger = folder / schema.FILE
-    if (not ledger.exists() or not ledger.stat().st_size) and person_keys.anybody(folder):
-        # A new, empty ledger beside an old vault would have forgotten everybody's opt-out.
-        raise LedgerRefused(f"{ledger} is gone, but its people are not. Put back the last backup of {folder}.")
-    secret_files.complete(folder)
-    shutil.rmtree(folder / "mirror", ignore_errors=True)  # an earlier version's, with digests of who was unlinked
-    try:
-        secrets = secret_files.load_secrets(folder)
-    except secret_files.SecretsMissing:
-        if (folder / schema.FILE).exists():
-            # New secrets beside an old ledger would find nobody: every opt-out in it would be lost to sight.
-            raise
-        secrets = secret_files.create(folder)
-    with schema.held(folder), contextlib.closing(Vault(folder, secrets.wraps)) as vault:
-        return schema.migrate(
-            folder,
-            len(secrets.peppers),
-            {4: lambda db: examination.prove_older_entries(db, vault, origin)},
-            mark=secrets.mark if person_keys.opened_by(folder, secrets.wraps) else 0,
-        )
+    with schema.held(folder):
+        if (not ledger.exists() or not ledger.stat().st_size) and person_keys.anybody(folder):
+            # A new, empty ledger beside an old vault would have forgotten everybody's opt-out.
+            raise LedgerRefused(f"{ledger} is gone, but its people are not. Put back the last backup of {folder}.")
+        try:
+            secrets = secret_files.load_secrets(folder)
+        except secret_files.SecretsMissing:
+            if ledger.exists():
+                # New secrets beside an old ledger would find nobody: every opt-out in it would be lost to sight.
+                raise
+            secrets = secret_files.create(folder)
+        version = schema.migrate(folder, len(secrets.peppers), origin, secrets.mark)
+        Vault(folder, secrets.wraps).close()
+    return version
 
 
 def witnesses_of(settings: Settings) -> dict[str, KnownWitness]:

@@ -4,8 +4,8 @@ ledger's writer calls it, in its thread alone.
 Two wrapped 256-bit keys a record: one for its details, one for what opens it; no two records have the same, and a
 person is the ids that the records about them name. They come from a pool that is durable before the first of it is
 handed out, so that nobody waits for it: a key without a record is harmless, a record without its key could not be
-opened. A pool is one run's of one process, and what is left of it is nobody's. (Until 2026-11 a person had one pair for
-all their entries; those still open.) Destroying a key forgets what it sealed. Trusted: confidential.
+opened. A pool is one run's of one process, and what is left of it is nobody's. Destroying a key forgets what it sealed.
+Trusted: confidential.
 
 They are wrapped by an epoch's key (keys/epochs.py); at its end those that a record names are wrapped anew, a part at a
 time, and the others go. So a destroyed key, and whatever SQLite, a log or a backup leaves of it, dies with its epoch.
@@ -26,6 +26,7 @@ from gateway.disk import reserve
 from gateway.keys import seals
 from gateway.keys.epochs import Epoch, Epochs
 from gateway.keys.secret_files import PersonKeys
+from gateway.terms import Unusable
 
 FILE = "vault.sqlite3"
 LABEL = b"person/1"
@@ -39,19 +40,15 @@ GONE = f"zeroblob({BOX})"  # in place of a destroyed one
 WHOLE = f"AND wrapped <> {GONE} AND openings <> {GONE}"  # neither was destroyed
 PAGES = 16 * 1024  # KiB of pages that are kept at hand while many are asked for: those above the rows
 FORM = """
-CREATE TABLE IF NOT EXISTS person (
-  id BLOB PRIMARY KEY, wrapped BLOB, openings BLOB, epoch INTEGER NOT NULL DEFAULT 0
-) STRICT, WITHOUT ROWID;
+CREATE TABLE person (
+  id BLOB PRIMARY KEY, wrapped BLOB NOT NULL, openings BLOB NOT NULL, epoch INTEGER NOT NULL
+) STRICT, WITHOUT ROWID
 """
-FORM_VERSION = 2  # user_version: since then all are wrapped by epochs; what was there before was vacuumed away
-NO_EPOCH = 0  # of keys that the installation's own wrapping keys wrap: as all were until there were epochs
-ONE_LEAF = 2  # pages of a file whose rows never moved: all are in one beside the schema's
-FROM_FIRST = (  # the first version had one key a person, and could not be without it
-    "ALTER TABLE person RENAME TO old_person",
-    "CREATE TABLE person (id BLOB PRIMARY KEY, wrapped BLOB, openings BLOB) STRICT, WITHOUT ROWID",
-    "INSERT INTO person (id, wrapped) SELECT id, wrapped FROM old_person",
-    "DROP TABLE old_person",
-)
+FORM_VERSION = 3  # user_version; what had another one was never released
+
+
+class VaultRefused(Unusable):
+    """The file is of another version. The text says what to do."""
 
 
 def anybody(folder: Path) -> bool:
@@ -69,92 +66,48 @@ def anybody(folder: Path) -> bool:
         return True
 
 
-def opened_by(folder: Path, wraps: tuple[bytes, ...]) -> bool | None:
-    """Whether these keys open somebody's of the folder, or nobody's are there; None where that cannot be told."""
-    path = folder / FILE
-    if not path.exists():
-        return True
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            rows = db.execute(f"SELECT id, wrapped, epoch FROM person WHERE wrapped <> {GONE} LIMIT 100").fetchall()  # noqa: S608
-    except sqlite3.Error:
-        return None
-    epochs = Epochs(folder, wraps)
-    if {epoch for *_, epoch in rows} - {NO_EPOCH, *(each.number for each in epochs.all)}:
-        return None  # their file is lost
-    return not rows or any(
-        _unwrapped(_wrapping(epochs, wraps, epoch), LABEL + person, box) for person, box, epoch in rows
-    )
-
-
-def _wrapping(epochs: Epochs, wraps: tuple[bytes, ...], epoch: int) -> tuple[bytes, ...]:
-    """What may open the keys of an epoch: nothing, if it is dead."""
-    if epoch == NO_EPOCH:
-        return wraps
-    if epochs.key(epoch) is None:
-        epochs.refresh()
-    key = epochs.key(epoch)
-    return (key,) if key else ()
-
-
-def _unwrapped(wraps: tuple[bytes, ...], label: bytes, box: bytes | None) -> bytes | None:
-    try:
-        return seals.open_seal(wraps, label, box) if box else None
-    except seals.OpeningFailed:
-        return None
-
-
 class Vault:
-    """Opened by whoever writes; closed with the writer."""
+    """Opened by whoever writes; closed with the writer. Raises `VaultRefused`."""
 
     def __init__(self, folder: Path, wraps: tuple[bytes, ...]) -> None:
-        self._wraps = wraps
         self._path = folder / FILE
         self._pool = deque[PersonKeys]()
-        self._pooled = NO_EPOCH  # the pool's
+        self._pooled = 0  # the pool's epoch
         self.epochs = Epochs(folder, wraps)
         reserve(self._path)
         self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        self._refuse_others()
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")  # an entry must never outlive its key's write
         self._db.execute("PRAGMA wal_autocheckpoint=0")  # SQLite's own would not look at a sync that failed (disk.py)
         self._db.execute("PRAGMA secure_delete=ON")  # what is overwritten in a page, and pages that become free
-        self._db.execute(FORM)
-        self._upgrade()
-        # Somebody reads, the disk is full, a page is damaged: no opt-out waits for it, and the next opening does it.
-        with contextlib.suppress(sqlite3.Error):
-            self._rewrite()
+        self._make()
 
-    def _upgrade(self) -> None:
-        columns = {row[1] for row in self._db.execute("PRAGMA table_info(person)")}
-        if "epoch" in columns:
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def _is_new(self) -> bool:
+        return not self._version() and not self._db.execute("SELECT 1 FROM sqlite_schema").fetchone()
+
+    def _refuse_others(self) -> None:
+        """Before anything is written."""
+        found, new = self._version(), self._is_new()
+        if found != FORM_VERSION and not new:
+            self._db.close()
+            raise VaultRefused(
+                f"{self._path} has version {found}, this gateway knows {FORM_VERSION} alone and nothing brings it over:"
+                " begin a new folder with gateway migrate --data NEW; nothing here was moved, changed or deleted"
+            )
+
+    def _make(self) -> None:
+        """A new file's table. Who opens the file at the same time waits, and finds it."""
+        if self._version():
             return
-        self._db.execute("BEGIN IMMEDIATE")
-        for statement in () if "openings" in columns else FROM_FIRST:
-            self._db.execute(statement)
-        if "epoch" not in {row[1] for row in self._db.execute("PRAGMA table_info(person)")}:
-            self._db.execute(f"ALTER TABLE person ADD COLUMN epoch INTEGER NOT NULL DEFAULT {NO_EPOCH}")
+        self._begin()
+        if self._is_new():
+            self._db.execute(FORM)
+            self._db.execute(f"PRAGMA user_version = {FORM_VERSION}")
         self._db.execute("COMMIT")
-
-    def _rewrite(self) -> None:
-        """Once: a file of before there were epochs, whose keys the installation's own wrap, and in which destroyed ones
-        may still lie.
-        """
-        if self._db.execute("PRAGMA user_version").fetchone()[0] >= FORM_VERSION:
-            return
-        (pages,), some = (
-            self._db.execute("PRAGMA page_count").fetchone(),
-            self._db.execute("SELECT 1 FROM person").fetchone(),
-        )
-        if pages <= ONE_LEAF and not some:
-            self._db.execute(f"PRAGMA user_version = {FORM_VERSION}")
-            return
-        for column in ("wrapped", "openings"):
-            self._db.execute(f"UPDATE person SET {column} = {GONE} WHERE {column} IS NULL")  # noqa: S608 - ours
-        self._rewrap_all()
-        self._db.execute("VACUUM")
-        if disk.tidy(self._db, empty_from=0):
-            self._db.execute(f"PRAGMA user_version = {FORM_VERSION}")
 
     def new_person(self) -> PersonKeys:
         """Fresh keys under a fresh id, durable already; never handed out again, whatever becomes of the record."""
@@ -230,22 +183,12 @@ class Vault:
             self._db.executemany("DELETE FROM person WHERE id = ?", [(each.person,) for each in left])
             self.commit()
 
-    def add_openings(self, person: bytes) -> bytes:
-        """The key of openings of a person who was there before there were such keys; durable after `commit`."""
-        known = self.keys(person).openings
-        if known:
-            return known
-        self._begin()
-        key = os.urandom(32)
-        (epoch,) = self._db.execute("SELECT epoch FROM person WHERE id = ?", (person,)).fetchone()
-        box = self._wrap(epoch, OPENINGS + person, key)
-        self._db.execute("UPDATE person SET openings = ? WHERE id = ?", (box, person))
-        return key
-
     def keys(self, person: bytes) -> PersonKeys:
         """The keys of an id, None for each that was destroyed or that this installation's keys do not open."""
         row = self._db.execute("SELECT wrapped, openings, epoch FROM person WHERE id = ?", (person,)).fetchone()
-        wrapped, openings, epoch = row or (None, None, NO_EPOCH)
+        if row is None:
+            return PersonKeys(person, None, None)
+        wrapped, openings, epoch = row
         details, opens = self._unwrap(epoch, LABEL + person, wrapped), self._unwrap(epoch, OPENINGS + person, openings)
         return PersonKeys(person, details, opens)
 
@@ -254,8 +197,7 @@ class Vault:
         row = self._db.execute("SELECT wrapped, openings FROM person WHERE id = ?", (person,)).fetchone()
         known = self.keys(person)
         return row is None or any(
-            key is None and box is not None and any(box)
-            for box, key in zip(row, (known.details, known.openings), strict=True)
+            key is None and any(box) for box, key in zip(row, (known.details, known.openings), strict=True)
         )
 
     def both_keys_of(self, persons: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
@@ -274,13 +216,15 @@ class Vault:
     def _all_of(
         self, epoch: int, rows: Sequence[tuple[bytes, bytes, bytes]]
     ) -> Iterable[tuple[bytes, tuple[bytes, bytes]]]:
-        keys = self._wrapping(epoch)
+        key = self._wrapping(epoch)
+        if key is None:
+            return ()
         try:
-            details = seals.open_many(keys[-1], ((LABEL + person, box) for person, box, _ in rows)) if keys else []
-            opens = seals.open_many(keys[-1], ((OPENINGS + person, box) for person, _, box in rows)) if keys else []
-        except seals.OpeningFailed:  # some are under an older wrapping key, or another installation's
+            details = seals.open_many(key, ((LABEL + person, box) for person, box, _ in rows))
+            opens = seals.open_many(key, ((OPENINGS + person, box) for person, _, box in rows))
+        except seals.OpeningFailed:  # some are another installation's
             return self._each_of(epoch, rows)
-        return zip((row[0] for row in rows if keys), zip(details, opens, strict=True), strict=True)
+        return zip((row[0] for row in rows), zip(details, opens, strict=True), strict=True)
 
     def _each_of(
         self, epoch: int, rows: Iterable[tuple[bytes, bytes, bytes]]
@@ -320,7 +264,7 @@ class Vault:
         epoch = self._in_force()
         sql = f"SELECT id, wrapped, openings, epoch FROM person WHERE id IN ({','.join('?' * len(persons))})"  # noqa: S608
         older = [row for row in self._db.execute(sql, persons) if row[3] != epoch]
-        shut = {row[3] for row in older if not self._wrapping(row[3])}
+        shut = {row[3] for row in older if self._wrapping(row[3]) is None}
         again = [
             (self._again(row, LABEL, row[1], epoch), self._again(row, OPENINGS, row[2], epoch), epoch, row[0])
             for row in older
@@ -332,7 +276,7 @@ class Vault:
             self.commit()
         return len(again), shut.isdisjoint(each.number for each in self.epochs.all)
 
-    def _again(self, row: tuple[bytes, bytes, bytes, int], label: bytes, box: bytes | None, epoch: int) -> bytes | None:
+    def _again(self, row: tuple[bytes, bytes, bytes, int], label: bytes, box: bytes, epoch: int) -> bytes:
         key = self._unwrap(row[3], label + row[0], box)
         return self._wrap(epoch, label + row[0], key) if key else box
 
@@ -368,15 +312,24 @@ class Vault:
         if not self._db.in_transaction:
             self._db.execute("BEGIN IMMEDIATE")
 
-    def _wrapping(self, epoch: int) -> tuple[bytes, ...]:
-        return _wrapping(self.epochs, self._wraps, epoch)
+    def _wrapping(self, epoch: int) -> bytes | None:
+        """What opens the keys of an epoch; None: it is dead."""
+        if self.epochs.key(epoch) is None:
+            self.epochs.refresh()
+        return self.epochs.key(epoch)
 
     def _wrap(self, epoch: int, label: bytes, key: bytes | None) -> bytes:
-        assert key is not None
-        return seals.seal_box(self._wrapping(epoch)[-1], label, key)
+        wrapping = self._wrapping(epoch)
+        assert wrapping
+        assert key
+        return seals.seal_box(wrapping, label, key)
 
-    def _unwrap(self, epoch: int, label: bytes, box: bytes | None) -> bytes | None:
-        return _unwrapped(self._wrapping(epoch), label, box)
+    def _unwrap(self, epoch: int, label: bytes, box: bytes) -> bytes | None:
+        key = self._wrapping(epoch)
+        try:
+            return seals.open_seal([key], label, box) if key else None
+        except seals.OpeningFailed:
+            return None
 
     def commit(self) -> None:
         if self._db.in_transaction:

@@ -7,7 +7,6 @@ A person's key is HMAC-SHA256(pepper, kind, 0x00, value), 16 bytes. A new pepper
 HMAC(pepper2, key1): one pass rewrites every row and needs no raw value (R19), so nobody who never comes back is lost.
 """
 
-import contextlib
 import hashlib
 import hmac
 import json
@@ -117,8 +116,6 @@ def load_secrets(folder: Path) -> Secrets:
         raise SecretsMissing(f"{folder / SECRETS} cannot be read ({error.strerror}). {helps}") from error
     except ValueError as error:
         raise SecretsMissing(f"{folder / SECRETS} is damaged ({error}). Put back its last backup.") from error
-    if isinstance(stored, dict) and "signing" not in stored:
-        raise SecretsMissing(f"{folder / SECRETS} is of an earlier version. Run: gateway migrate --data {folder}")
     try:
         return _read(stored)
     except (KeyError, TypeError, ValueError) as error:
@@ -127,14 +124,6 @@ def load_secrets(folder: Path) -> Secrets:
 
 def _read(stored: Mapping[str, list[str]]) -> Secrets:
     return Secrets(**{name: tuple(bytes.fromhex(text) for text in stored[name]) for name in FIELDS})
-
-
-def complete(folder: Path) -> None:
-    """Adds what secrets of an earlier version do not have: the log had no signing key."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        stored = json.loads((folder / SECRETS).read_text(encoding="utf-8"))
-        if "signing" not in stored:
-            store(folder, _read({**stored, "signing": [secrets.token_hex(32)]}))
 
 
 def create(folder: Path) -> Secrets:

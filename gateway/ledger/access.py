@@ -34,7 +34,7 @@ from gateway.terms import ChoiceKind, Source
 PASSED_ON = ("phone", "email")  # kinds that other people get later, and the digests of them
 EVENTS = (
     "SELECT seq, account, identifier, start, until, released, at FROM link_event"
-    " WHERE {column} = ? AND account IS NOT NULL AND NOT claimed ORDER BY turn"
+    " WHERE {column} = ? AND NOT claimed ORDER BY turn"
 )
 KIND = "SELECT kind FROM detail WHERE key = ? LIMIT 1"
 
@@ -118,16 +118,16 @@ def _through(db: sqlite3.Connection, account: bytes, had: Had) -> list[Window]:
 def _spans(db: sqlite3.Connection, column: str, key: bytes, without: bytes = b"") -> list[Had]:
     """The times of links, made again from every change of them, as `links.put` made them."""
     found: dict[tuple[bytes, bytes], list[Had]] = {}
-    for seq, account, identifier, start, until, released, at in db.execute(EVENTS.format(column=column), (key,)):
+    for seq, account, identifier, start, until, released, said in db.execute(EVENTS.format(column=column), (key,)):
         if account == without:
             continue
         times = found.setdefault((account, identifier), [])
-        told, moment = Span(start, until), start if at is None else at
-        if times and not times[-1].ended and (released or not times[-1].span.over(moment)):
-            span = Span(times[-1].span.start, until) if released else times[-1].span.told_again(told, moment)
-            times[-1] = replace(times[-1], span=span, ended=bool(released) or span.over(moment))
+        told = Span(start, until)
+        if times and not times[-1].ended and (released or not times[-1].span.over(said)):
+            span = Span(times[-1].span.start, until) if released else times[-1].span.told_again(told, said)
+            times[-1] = replace(times[-1], span=span, ended=bool(released) or span.over(said))
         elif not released:
-            times.append(Had(identifier, told, seq, moment, told.over(moment)))
+            times.append(Had(identifier, told, seq, said, told.over(said)))
     return [each for times in found.values() for each in times]
 
 

@@ -32,7 +32,7 @@ WHERE v.sealed IS NOT NULL AND v.seq >= (SELECT pruned FROM head)
 
 # Members of details, and the side row that says the same, from which a standing is made again.
 SIDES = (
-    (("start", "until"), "SELECT start, until FROM link_event WHERE seq = ? AND at IS NOT NULL AND NOT released"),
+    (("start", "until"), "SELECT start, until FROM link_event WHERE seq = ? AND NOT released"),
     (("band",), "SELECT band FROM age_event WHERE seq = ?"),
     (("outcome",), "SELECT outcome FROM told_event WHERE seq = ?"),
 )

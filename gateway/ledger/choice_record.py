@@ -17,7 +17,7 @@ from gateway.ledger import entry, openings
 from gateway.ledger.log import LogRecord
 from gateway.ledger.side import pack_side
 from gateway.ledger.subjects import ACT, ACTS, Choice, Subject, milliseconds
-from gateway.terms import ChoiceKind, DataClass, GrantKind, Purpose, Source
+from gateway.terms import ChoiceKind, GrantKind, Purpose, Source
 
 ID = 16  # bytes of an event
 LENGTH = struct.Struct(">H")  # of the box of details, which is before the other one
@@ -122,10 +122,6 @@ def said_of_choice(choice: Choice, *, signal: bool = False) -> Said:
         return told.GrantSaid(choice.recipient, purposes, choice.data_class, ACTS[kind], choice.ui, until)
     if kind is not ChoiceKind.OPT_IN:
         return told.SaidOut(purposes, choice.source, mark, dated=choice.source != Source.READING, signal=signal)
-    screen = choice.ui or (
-        choice.notice.version if choice.notice else ""
-    )  # one that names none: the notice stands for it
     if choice.recipient:
-        data_class = choice.data_class or DataClass.PRECISE_GEO
-        return told.GrantSaid(choice.recipient, purposes, data_class, GrantKind.OPTED_IN, screen)
-    return told.SaidIn(purposes, screen, choice.informed, choice.parental)
+        return told.GrantSaid(choice.recipient, purposes, choice.data_class, GrantKind.OPTED_IN, choice.ui)
+    return told.SaidIn(purposes, choice.ui, choice.informed, choice.parental)

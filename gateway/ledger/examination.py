@@ -1,14 +1,11 @@
 """The examination of a ledger before it is answered from: every gate, its pages where the last stop was not clean, and
-what was signed last; and what a migration does to older ledgers that SQL cannot. `app.composition` calls it.
+what was signed last. `app.composition` calls it.
 
 The watch asks twice a second; the long part is done once for each file. Whether the last stop was clean says a small
 file beside the ledger, marked while somebody has it open: every process shares a lock on it, and the last to leave
 takes the mark away. Who finds the mark and nobody who shares the lock comes after a crash, and marks it as in doubt, so
 that whoever comes meanwhile reads every page too. One process of several that is killed leaves no trace: the kernel
 keeps what it wrote; a power cut ends them all.
-
-A migration runs in its own transaction and changes no entry: older ledgers get their tree, and their openings a box of
-their own.
 """
 
 import contextlib
@@ -19,18 +16,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from gateway import disk
-from gateway.keys import seals
-from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import openings, schema
+from gateway.ledger import schema
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.merkle import Frontier
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.schema import FILE
-from gateway.ledger.tree import Tree, TreeBroken
-from gateway.ledger.writer import Persons
+from gateway.ledger.tree import TreeBroken
 
 NAME = f"{FILE}.open"
 MARK, DOUBT = b"open\n", b"read\n"  # open, and every page is yet to be read
@@ -155,41 +147,3 @@ class Examination:
             raise
         self._failed = None
         self._stop.settled()
-
-
-UNNAMED = "gateway.invalid/log/"  # a name that can never be a host (RFC 2606), followed by the ledger's own random id
-
-
-class Keepers(Persons, Protocol):
-    """What the vault offers to a migration."""
-
-    def add_openings(self, person: bytes) -> bytes: ...
-    def commit(self) -> None: ...
-
-
-def prove_older_entries(db: sqlite3.Connection, vault: Keepers, origin: str) -> None:
-    """Version 4: names the log, grows the tree over every entry, and splits each box of details in two."""
-    name = origin or UNNAMED + db.execute("SELECT hex(ledger) FROM head").fetchone()[0].lower()
-    tree = Tree(db, Frontier())
-    for (body,) in db.execute("SELECT body FROM entry ORDER BY seq").fetchall():
-        tree.append(body)
-    db.execute("UPDATE head SET frontier = ?, origin = ?", (tree.frontier.pack(), name))
-    rows = db.execute("SELECT seq, event, person, sealed FROM detail WHERE sealed IS NOT NULL").fetchall()
-    for seq, event, person, sealed in rows:
-        boxes = _split_box(vault, event, person, sealed)
-        db.execute("UPDATE detail SET sealed = ?, opening = ? WHERE seq = ?", (*boxes, seq))
-    vault.commit()  # keys first: a key without an entry is harmless
-
-
-def _split_box(vault: Keepers, event: bytes, person: bytes, sealed: bytes) -> tuple[bytes | None, bytes | None]:
-    known = vault.keys(person)
-    if known.details is None:
-        return None, None  # forgotten already
-    content = seals.open_seal([known.details], event, sealed)
-    rs, rd, details = (
-        content[: openings.SALT],
-        content[openings.SALT : 2 * openings.SALT],
-        content[2 * openings.SALT :],
-    )
-    keys = PersonKeys(person, known.details, vault.add_openings(person))
-    return openings.seal(keys, event, rs, rd, details)

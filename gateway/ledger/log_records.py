@@ -29,7 +29,7 @@ ABOUT = re.compile(r"(\w\.)?\w+ IN \({marks}\) AND ")  # in a statement: about w
 Rows = Callable[..., Iterable[tuple[Any, ...]]]
 
 LINKS = frozenset({ChoiceKind.LINKED, ChoiceKind.UNLINKED})
-NAMES, MAILBOXES, OLD_LINKS, USED, ENTRIES = range(5)  # the order of what has one place in the log
+NAMES, MAILBOXES, LINKS_OVER, USED, ENTRIES = range(5)  # the order of what has one place in the log
 
 SPELT = "SELECT seq, at, turn, spelling, mailbox FROM mailbox_name WHERE spelling IN ({marks}) AND at <= ?"
 SPENT = "SELECT seq, at, turn, key, recipient FROM act_used WHERE key IN ({marks}) AND at <= ?"
@@ -45,18 +45,13 @@ VOIDED = "SELECT ui, seq, at FROM voided_ui WHERE at <= ?"
 ENTERED = (
     f"{BODY}, g.informed, g.parental, l.account, l.start, l.until, l.claimed, t.day, t.outcome,"  # noqa: S608 - ours
     f" a.band, a.may_rise, m.mark FROM detail d {JOINED} LEFT JOIN given g ON g.seq = d.seq"
-    " LEFT JOIN link_event l ON l.seq = d.seq AND l.at IS NOT NULL AND NOT l.released"
+    " LEFT JOIN link_event l ON l.seq = d.seq AND NOT l.released"
     " LEFT JOIN told_event t ON t.seq = d.seq LEFT JOIN age_event a ON a.seq = d.seq"
     " LEFT JOIN acted m ON m.seq = d.seq WHERE d.key IN ({marks}) AND d.at <= ?"
     " AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq AND v.at <= ?)"
 )
 LEARNT = "SELECT seq, at, turn, canonical, alias FROM name WHERE canonical IN ({marks}) AND at <= ? ORDER BY turn"
 LOOSER = "SELECT seq, canonical, alias FROM looser_name WHERE canonical IN ({marks}) AND true"
-OLD = (
-    "SELECT seq, turn, account, identifier, start, until,"
-    " coalesce((SELECT at FROM detail d WHERE d.seq < l.seq ORDER BY d.seq DESC LIMIT 1), 0)"
-    " FROM link_event l WHERE identifier IN ({marks}) AND at IS NULL AND start <= ?"
-)
 OVER = (  # by its date, which is no entry yet: before the first one that was made a day behind it
     "SELECT o.seq, l.turn, account, identifier, start, until, claimed"
     " FROM link_event l JOIN link_over o ON o.turn = l.turn WHERE l.identifier IN ({marks}) AND o.at <= ?"
@@ -138,17 +133,10 @@ def _mailboxes(rows: Rows, now: int) -> Iterator[PlacedRecord]:
         yield PlacedRecord(MAILBOXES, turn, Record(seq, at, spelling, told.NamesLearnt(mailbox=mailbox)))
 
 
-def _old_links(rows: Rows, now: int) -> Iterator[PlacedRecord]:
-    """Links and releases from before they were entries, as of the last state that is known of each."""
-    for seq, turn, account, identifier, start, until, before in rows(OLD, now):
-        said = told.Released(ends_links=False) if account is None else told.LinkSaid(account, start, until)
-        yield PlacedRecord(OLD_LINKS, turn, Record(seq, max(start, before), identifier, said))
-
-
 def _links_over(rows: Rows, now: int) -> Iterator[PlacedRecord]:
     for seq, turn, account, identifier, start, until, claimed in rows(OVER, now):
         said = told.LinkSaid(account, start, until, bool(claimed))
-        yield PlacedRecord(OLD_LINKS, turn, Record(seq, until, identifier, said))
+        yield PlacedRecord(LINKS_OVER, turn, Record(seq, until, identifier, said))
 
 
 def _used(rows: Rows, now: int) -> Iterator[PlacedRecord]:
@@ -157,7 +145,7 @@ def _used(rows: Rows, now: int) -> Iterator[PlacedRecord]:
 
 
 # What is learnt beside entries, by the word for it in the table `record`.
-LEARNT_BESIDE = {"looser": _looser, "name": _names, "mailbox": _mailboxes, "link": _old_links, "used": _used}
+LEARNT_BESIDE = {"looser": _looser, "name": _names, "mailbox": _mailboxes, "used": _used}
 
 
 def learnt_by_number(db: sqlite3.Connection, word: str, numbers: Collection[int]) -> list[PlacedRecord]:
@@ -307,8 +295,6 @@ def _chose(word: ChoiceKind, entered: Entered) -> Said:
         )
     if word is not ChoiceKind.OPT_IN:
         return told.SaidOut(purposes, source, entered.mark or "", dated=source != Source.READING)
-    screen = leaf.get("ui", leaf.get("nv", ""))  # older ones name no screen: the notice's version stands for it
-    if recipient:  # and no class, for there was no other
-        data_class = DataClass(classes[0]) if classes else DataClass.PRECISE_GEO
-        return told.GrantSaid(recipient, purposes, data_class, GrantKind.OPTED_IN, screen)
+    if recipient:
+        return told.GrantSaid(recipient, purposes, DataClass(classes[0]), GrantKind.OPTED_IN, screen)
     return told.SaidIn(purposes, screen, bool(entered.informed), bool(entered.parental))

@@ -77,7 +77,7 @@ EDGES = (
     "SELECT canonical, alias FROM name ORDER BY turn",
     "SELECT canonical, alias FROM looser_name",
     "SELECT mailbox, spelling FROM mailbox_name WHERE spelling <> mailbox",
-    "SELECT coalesce(account, identifier), identifier FROM link_event",
+    "SELECT account, identifier FROM link_event",
 )
 
 
@@ -103,7 +103,7 @@ def _with_spellings(db: sqlite3.Connection, keys: set[bytes]) -> set[bytes]:
     return _with_names(db, boxes | {row for key in boxes for row in _column(db, SPELT_TOGETHER, key)})
 
 
-ACCOUNTS = "SELECT DISTINCT account FROM link_event WHERE identifier = ? AND account IS NOT NULL"
+ACCOUNTS = "SELECT DISTINCT account FROM link_event WHERE identifier = ?"
 THINGS = "SELECT DISTINCT identifier FROM link_event WHERE account = ?"
 
 

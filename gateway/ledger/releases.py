@@ -25,9 +25,7 @@ WITH own (key, seq) AS (
 SELECT coalesce(max(since), 0) FROM (
   SELECT d.seq + 1 AS since FROM form JOIN detail d ON d.key = form.key {JOINED}
   WHERE d.seq >= form.seq AND json_extract(CAST({BODY} AS TEXT), '$.e') = 'number_released'
-  UNION ALL SELECT l.seq FROM form JOIN link_event l ON l.identifier = form.key
-  WHERE l.account IS NULL AND l.seq >= form.seq -- one from before releases were entries
-  UNION ALL SELECT seq + 1 FROM link_event WHERE identifier = :key AND released AND account IS NOT NULL
+  UNION ALL SELECT seq + 1 FROM link_event WHERE identifier = :key AND released
 ) WHERE since <= :before
 """  # noqa: S608 - the pieces are ours
 

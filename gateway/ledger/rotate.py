@@ -44,7 +44,7 @@ KEY_COLUMNS = (
 KNOWN = """
 SELECT count(*) FROM (
   SELECT key FROM detail UNION SELECT alias FROM name UNION SELECT alias FROM looser_name UNION
-  SELECT account FROM link_event WHERE account NOT NULL UNION SELECT identifier FROM link_event
+  SELECT account FROM link_event UNION SELECT identifier FROM link_event
 )
 """
 

@@ -1,4 +1,4 @@
-"""Opening the ledger's file: settings, version gate, numbered SQL. A newer or damaged file is refused with the
+"""Opening the ledger's file: settings, version gate, its schema. A newer, older or damaged file is refused with the
 command that helps; nothing is ever moved away or started empty. And where in it the bytes of an entry are: `BODY` and
 `JOINED`, two pieces of SQL for whoever reads side rows (`detail d`) with what their entries say.
 """
@@ -7,12 +7,11 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.disk import locked_by, reserve
 from gateway.ledger import tree
@@ -20,6 +19,8 @@ from gateway.ledger.errors import LedgerRefused
 
 FILE = "ledger.sqlite3"
 HEADER = b"SQLite format 3\x00"
+FIRST = 28  # the version of sql/ledger.sql; those before it were never released, so nothing brings them over
+UNNAMED = "gateway.invalid/log/"  # a name that can never be a host (RFC 2606), followed by the ledger's own random id
 LOCK_SECONDS = 5.0  # a batch of another process takes milliseconds; one that is stopped must not stop us for ever
 
 # synchronous=FULL (2): with NORMAL 84 % of power-cut images lost acknowledged entries (measured).
@@ -64,52 +65,61 @@ def _take_lock(stack: contextlib.ExitStack, path: Path, deadline: float) -> None
 
 @cache
 def migrations() -> tuple[tuple[int, str], ...]:
-    """(version, SQL) in order, from the numbered files beside this room. Read once: every opening asks, the watch twice
-    a second, and the files do not change under a process.
+    """(version, SQL) in order: the whole schema, then what was changed since by numbered files beside it, as
+    `029_codes.sql`. Read once: every opening asks, the watch twice a second, and the files do not change under a
+    process.
     """
     folder = resources.files("gateway.ledger") / "sql"
-    files = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
-    return tuple((int(name.split("_")[0]), (folder / name).read_text(encoding="utf-8")) for name in files)
+    later = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql") and item.name[0].isdigit())
+    files = [(FIRST, "ledger.sql"), *((int(name.split("_")[0]), name) for name in later)]
+    return tuple((number, (folder / name).read_text(encoding="utf-8")) for number, name in files)
 
 
 def version_wanted() -> int:
     return migrations()[-1][0]
 
 
-Step = Callable[[sqlite3.Connection], None]
-
-
-def migrate(folder: Path, peppers: int, steps: Mapping[int, Step] = MappingProxyType({}), *, mark: int = 0) -> int:
-    """Makes the file or brings it up to date, each version in a transaction of its own. `steps`: what a version does
-    beside its SQL. `mark`: of the secrets that its keys are made with, as in `claim`. Returns the version.
+def migrate(folder: Path, peppers: int, origin: str = "", mark: int = 0) -> int:
+    """Makes the file or brings it up to date, each version in a transaction of its own; under the writers' lock.
+    `origin`: the name of a log that begins here. `mark`: of the secrets that its keys are made with. Returns the
+    version. Raises `LedgerRefused` for a file that is damaged, newer, or of before the first version.
     """
     path = folder / FILE
+    if path.exists() and path.stat().st_size:
+        with contextlib.closing(connect_file(path, "ro")) as db:  # what is refused is left as it is to the last byte
+            _refuse_others(path, version(db, path))
     reserve(path)
     db = connect_file(path, "rwc")
     try:
         settle_file(db, path)
         found = version(db, path)
-        if found > version_wanted():
-            raise LedgerRefused(_newer(path, found))
         for number, sql in migrations():
             if number > found:
-                _apply(db, number, sql, peppers, steps.get(number))
-        claim(db, path, mark)
+                _apply(db, number, sql, Beginning(peppers, origin, mark))
+        prove_mark(db, path, mark)
         return version(db, path)
     finally:
         db.close()
 
 
-def _apply(db: sqlite3.Connection, number: int, sql: str, peppers: int, step: Step | None) -> None:
+class Beginning(NamedTuple):
+    """What a new ledger is told of the installation; see `migrate`."""
+
+    peppers: int
+    origin: str
+    mark: int
+
+
+def _apply(db: sqlite3.Connection, number: int, sql: str, new: Beginning) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         for statement in statements(sql):
             db.execute(statement)
-        if number == 1:
-            first = "INSERT INTO head (one, size, ledger, peppers) VALUES (1, 0, ?, ?)"
-            db.execute(first, (os.urandom(16), peppers))
-        if step:
-            step(db)
+        if number == FIRST:
+            ledger = os.urandom(16)
+            head = "INSERT INTO head (one, size, ledger, peppers, origin) VALUES (1, 0, ?, ?, ?)"
+            db.execute(head, (ledger, new.peppers, new.origin or UNNAMED + ledger.hex()))
+            db.execute(f"PRAGMA application_id = {new.mark:d}")
         db.execute(f"PRAGMA user_version = {number:d}")
         db.execute("COMMIT")
     except BaseException:
@@ -221,8 +231,7 @@ def version(db: sqlite3.Connection, path: Path) -> int:
 
 def _gate(db: sqlite3.Connection, path: Path, folder: Path) -> None:
     found, wanted = version(db, path), version_wanted()
-    if found > wanted:
-        raise LedgerRefused(_newer(path, found))
+    _refuse_others(path, found)
     if found == 0:
         raise LedgerRefused(damaged(path, "it is empty"))
     if found < wanted:
@@ -235,39 +244,30 @@ def _gate(db: sqlite3.Connection, path: Path, folder: Path) -> None:
         raise LedgerRefused(damaged(path, f"head says {head}, entries end at {last}"))
 
 
-def claim(db: sqlite3.Connection, path: Path, mark: int) -> None:
-    """Writes down whose secrets the ledger's keys are made with, once; under the writers' lock. `mark` 0: nobody's.
-    Raises `LedgerRefused` where they are others'.
-    """
-    prove_mark(db, path, mark)
-    if mark and not marked(db):
-        db.execute(f"PRAGMA application_id = {mark:d}")
-
-
-def marked(db: sqlite3.Connection) -> int:
-    """The mark in the file's header, which copies keep; 0 in one that an earlier gateway made."""
-    return int(db.execute("PRAGMA application_id").fetchone()[0])
-
-
 def prove_mark(db: sqlite3.Connection, path: Path, mark: int) -> None:
-    """Keys of other secrets find nobody, and nobody found is a yes. Raises `LedgerRefused`."""
-    if mark and marked(db) not in {0, mark}:
-        raise LedgerRefused(anothers(path))
+    """That the ledger bears the mark of these secrets, in its header, which copies keep. Keys of others find nobody,
+    and nobody found is a yes. `mark` 0: nobody asks. Raises `LedgerRefused`.
+    """
+    if mark and db.execute("PRAGMA application_id").fetchone()[0] != mark:
+        raise LedgerRefused(
+            f"{path} was written with other secrets than this secrets.json: nobody in it would be found, and every"
+            " opt-out would be lost to sight. Put its own secrets.json back; into a new folder: gateway restore BACKUP"
+            " --data NEW --secrets FOLDER --keys FILE"
+        )
 
 
-def anothers(path: Path) -> str:
-    return (
-        f"{path} was written with other secrets than this secrets.json: nobody in it would be found, and every"
-        " opt-out would be lost to sight. Put its own secrets.json back; into a new folder: gateway restore BACKUP"
-        " --data NEW --secrets FOLDER --keys FILE"
-    )
-
-
-def _newer(path: Path, found: int) -> str:
-    return (
-        f"{path} has version {found}; this gateway knows up to {version_wanted()}. Install the newer one: "
-        "pip install --upgrade gateway"
-    )
+def _refuse_others(path: Path, found: int) -> None:
+    """Of versions that this gateway does not know. 0: none, of an empty file."""
+    if found > version_wanted():
+        raise LedgerRefused(
+            f"{path} has version {found}; this gateway knows up to {version_wanted()}. Install the newer one: "
+            "pip install --upgrade gateway"
+        )
+    if 0 < found < FIRST:
+        raise LedgerRefused(
+            f"{path} has version {found}, of before the first release, which nothing brings over: begin a new folder"
+            " with gateway migrate --data NEW; nothing here was moved, changed or deleted"
+        )
 
 
 def damaged(path: Path, error: object) -> str:

@@ -1,6 +1,5 @@
 """What stood on record at another moment, folded from the log alone (L85): for `explain --at`, `history --at` and their
-calls (`consent.verbs`). Never looks at what a host keeps of it. Exact for what was written since links became entries;
-of older links only the last state is known.
+calls (`consent.verbs`). Never looks at what a host keeps of it.
 """
 
 import contextlib

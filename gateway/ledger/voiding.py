@@ -30,16 +30,10 @@ from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Job, Transaction
 from gateway.terms import CALLERS_CHOICES
 
-# As the index entry_screen says it, word for word. Older entries name no screen: the notice's version stands for it.
+# As the index entry_screen says it, word for word.
 SCREEN = """
-CASE WHEN json_valid(CAST(e.body AS TEXT)) THEN CASE json_extract(CAST(e.body AS TEXT), '$.e')
-  WHEN 'opt_in' THEN
-    coalesce(json_extract(CAST(e.body AS TEXT), '$.ui'), json_extract(CAST(e.body AS TEXT), '$.nv'))
-  WHEN 'keep_programme' THEN json_extract(CAST(e.body AS TEXT), '$.ui')
-  WHEN 'restated' THEN coalesce(
-    json_extract(json_extract(CAST(e.body AS TEXT), '$.was'), '$.ui'),
-    json_extract(json_extract(CAST(e.body AS TEXT), '$.was'), '$.nv'))
-END END
+CASE WHEN json_valid(CAST(e.body AS TEXT)) THEN coalesce(
+  json_extract(CAST(e.body AS TEXT), '$.ui'), json_extract(json_extract(CAST(e.body AS TEXT), '$.was'), '$.ui')) END
 """
 # Of pruned entries by those that hold them whole.
 CONSENTED = f"""

@@ -204,7 +204,7 @@ async def test_a_receiver_that_hangs_holds_up_nobody_else(desk, monkeypatch):
     await desk.erase()
     await desk.house.writer.commit(
         lambda tx: tx.db.execute(
-            "INSERT INTO outbox (id, recipient, at, person, body, due) SELECT x'01', 'slow', at, person, body, due"
+            "INSERT INTO outbox (id, recipient, word, at, person, body, due) SELECT x'01', 'slow', word, at, person, body, due"
             " FROM outbox"
         )
     )

@@ -1,9 +1,7 @@
 import contextlib
 import os
 
-from gateway.keys import epochs
 from gateway.keys.epochs import DAY, FILE, Epochs
-from gateway.keys.person_keys import FILE as VAULT
 from gateway.keys.person_keys import Vault
 
 WRAP, LATER = b"w" * 32, b"l" * 32
@@ -92,34 +90,6 @@ def test_after_the_older_secrets_are_gone_every_epoch_opens_by_the_newest(tmp_pa
         assert vault.both_keys_of([made.person]) == {made.person: (made.details, made.openings)}
     with opened(tmp_path, WRAP) as vault:
         assert vault.keys(made.person).details is None
-
-
-OLD = "CREATE TABLE person (id BLOB PRIMARY KEY, wrapped BLOB, openings BLOB) STRICT, WITHOUT ROWID"
-
-
-def test_keys_of_before_there_were_epochs_are_wrapped_by_one_when_the_file_is_opened_and_left_nowhere_else(tmp_path):
-    with opened(tmp_path) as vault:
-        people = [vault.new_person() for _ in range(700)]
-        vault._pool.clear()
-        gone, rows = people[0].person, []
-        for each in people:
-            boxes = [
-                bytes(60) if each.person == gone else epochs.seals.seal_box(WRAP, label + each.person, key)
-                for label, key in ((b"person/1", each.details), (b"openings/1", each.openings))
-            ]
-            rows.append((each.person, *boxes))
-        vault._db.execute("DROP TABLE person")
-        vault._db.execute(OLD)
-        vault._db.executemany("INSERT INTO person VALUES (?, ?, ?)", rows)
-        vault._db.execute("PRAGMA user_version = 1")
-    (tmp_path / FILE).unlink()
-    with opened(tmp_path) as vault:
-        assert vault._db.execute("SELECT DISTINCT epoch FROM person WHERE id <> ?", (gone,)).fetchall() == [(1,)]
-        assert [vault.keys(each.person) for each in people[1:]] == people[1:]
-        assert not vault.is_lost(gone)
-        assert vault.keys(gone).openings is None
-    content = b"".join(path.read_bytes() for path in tmp_path.glob(f"{VAULT}*"))
-    assert [row for row in rows[1:] if row[1] in content or row[2] in content] == []
 
 
 def test_two_that_open_the_file_for_the_first_time_at_once_begin_one_epoch(tmp_path):

@@ -1,6 +1,4 @@
-"""Today's ledger as a state follows it: an older ledger gets its rows by the migration, in the order in which its own
-triggers would have written them; and a number that is given to something else is told once, as that.
-"""
+"""Today's ledger as a state follows it; a number that is given to something else is told once, as that."""
 
 import contextlib
 
@@ -10,11 +8,10 @@ from support.acts import Play, Refused
 from support.people import email, phone
 from support.universes import acts_of
 
-from gateway.ledger import ledger_log, schema
+from gateway.ledger import ledger_log
 from gateway.ledger.ledger_log import LedgerLog
 from gateway.state.upkeep import HostState
 
-MIGRATION = 23
 SEEDS = range(3)
 
 
@@ -28,50 +25,11 @@ def lived(seed, length=60):
     return play.ledger.db
 
 
-def made_old(db):
-    """As a gateway of before left it."""
-    [sql] = [text for number, text in schema.migrations() if number == MIGRATION]
-    words = [each.split() for each in schema.statements(sql)]
-    made = [(word[at + 1], word[at + 2]) for word in words for at in range(len(word) - 2) if word[at] == "CREATE"]
-    for what in ("TRIGGER", "INDEX", "TABLE"):
-        for kind, name in made:
-            if kind == what:
-                db.execute(f"DROP {kind} {name}")
-    return sql
-
-
-def migrated(db):
-    sql = made_old(db)
-    for statement in schema.statements(sql):
-        db.execute(statement)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_the_state_of_an_older_ledger_is_what_its_entries_make(tmp_path, seed):
-    db = lived(seed)
-    ends, dates = (
-        db.execute(f"SELECT * FROM {table} ORDER BY turn").fetchall() for table in ("link_over", "dated_link")
-    )
-    migrated(db)
-    assert db.execute("SELECT * FROM link_over ORDER BY turn").fetchall() == ends
-    assert db.execute("SELECT * FROM dated_link ORDER BY turn").fetchall() == dates
-    with contextlib.closing(HostState(tmp_path)) as state:
-        assert states.wrongs_of(state, db) == []
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_state_made_from_the_beginning_is_what_one_that_was_kept_is(tmp_path, seed):
     db = lived(seed)
     with contextlib.closing(HostState(tmp_path)) as state:
         assert states.wrongs_of(state, db) == []
-
-
-def test_the_control_a_migration_without_names_is_found(tmp_path):
-    db = lived(0)
-    migrated(db)
-    db.execute("DELETE FROM record WHERE told = 'name'")
-    with contextlib.closing(HostState(tmp_path)) as state:
-        assert states.wrongs_of(state, db) != []
 
 
 def test_a_number_that_names_something_else_now_is_told_at_its_later_place_alone(story, who, do):

@@ -1,20 +1,17 @@
 import contextlib
-import json
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support import inside
 
-from gateway.app import composition, maintenance
+from gateway.app import composition
 from gateway.disk import locked
 from gateway.keys import secret_files
 from gateway.keys.person_keys import Vault
 from gateway.ledger import schema
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.folded_people import FoldedPeople
-from gateway.terms import Purpose
 
 
 @pytest.fixture
@@ -56,9 +53,46 @@ def test_a_ledger_that_another_process_writes_to_at_that_very_moment_is_not_dama
         assert other.execute("SELECT size FROM head").fetchone()[0] > 1
 
 
-def test_no_two_migrations_have_one_number_and_none_is_left_out():
+def test_no_two_versions_have_one_number_and_none_is_left_out():
     numbers = [number for number, _ in schema.migrations()]
-    assert numbers == list(range(1, len(numbers) + 1))
+    assert numbers == list(range(schema.FIRST, schema.FIRST + len(numbers)))
+
+
+@pytest.mark.parametrize("before", [1, 27])
+def test_a_ledger_of_before_the_first_release_is_refused_and_left_as_it_is(folder, file, before):
+    """Every file of the folder: nobody who is in it may be lost to a gateway that cannot read it."""
+    with raw(file) as db:
+        db.execute(f"PRAGMA user_version = {before}")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    kept = {path: path.read_bytes() for path in folder.iterdir() if path.suffix in {".sqlite3", ".json"}}
+    says = f"has version {before}, of before the first release.* begin a new folder with gateway migrate --data NEW;"
+    for refuses in (schema.open_to_read, schema.open_to_write, composition.migrate):
+        with pytest.raises(LedgerRefused, match=says):
+            refuses(folder)
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert len(kept) == 3, "ledger, keys, secrets"
+
+
+def test_two_that_make_one_installation_at_once_make_one(tmp_path):
+    with ThreadPoolExecutor(4) as threads:
+        made = [threads.submit(composition.migrate, tmp_path / "new", f"{n}.example.com/log") for n in range(4)]
+        assert {each.result() for each in made} == {schema.version_wanted()}
+    with contextlib.closing(schema.open_to_write(tmp_path / "new")) as db:
+        schema.prove_mark(db, tmp_path, secret_files.load_secrets(tmp_path / "new").mark)
+        assert db.execute("SELECT count(*) FROM head WHERE origin LIKE '_.example.com/log'").fetchone() == (1,)
+
+
+def test_a_creation_that_is_cut_off_is_made_again_as_if_it_had_not_begun(tmp_path, monkeypatch):
+    """However far it came: the file is there, its settings are, half of its tables were."""
+    known, new = schema.migrations(), tmp_path / "new"
+    cut = [(schema.FIRST, known[0][1] + "INSERT INTO nowhere VALUES (1);\n")]
+    with monkeypatch.context() as patched, pytest.raises(LedgerRefused, match="Nothing half made is used"):
+        patched.setattr(schema, "migrations", lambda: cut)
+        composition.migrate(new)
+    with pytest.raises(LedgerRefused, match="it is empty"):
+        schema.open_to_read(new)
+    assert composition.migrate(new) == schema.version_wanted()
+    schema.open_to_write(new).close()
 
 
 def test_migrating_again_changes_nothing(folder, file):
@@ -94,117 +128,6 @@ def test_a_migration_that_fails_half_way_leaves_the_version_before_it(folder, fi
     with contextlib.closing(schema.open_to_read(folder)) as db:
         assert schema.version(db, file) == before
         assert db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").fetchone() == (0,)
-
-
-@pytest.fixture
-def first(tmp_path, monkeypatch):
-    """A ledger as the first version left it, with one person who opted out of the sale."""
-    with monkeypatch.context() as earlier:
-        steps = schema.migrations()[:1]
-        earlier.setattr(schema, "migrations", lambda: steps)
-        assert composition.migrate(tmp_path / "first") == 1
-    with raw(tmp_path / "first" / schema.FILE) as db:
-        enter(db, 0, "opt_out", key("k"), 7)
-    return tmp_path / "first"
-
-
-def test_a_ledger_of_the_first_version_asks_for_its_migration_and_is_left_alone(first):
-    before = (first / schema.FILE).read_bytes()
-    for open_ in (schema.open_to_read, schema.open_to_write):
-        with pytest.raises(LedgerRefused, match=f"has version 1 of .*gateway migrate --data {first}"):
-            open_(first)
-    assert (first / schema.FILE).read_bytes() == before
-
-
-def enter(db, seq, word, who, at, kind="device"):
-    """An entry as the first version wrote it."""
-    leaf = json.dumps({"e": word, "p": ["sale"], "src": "form"})
-    db.execute("INSERT INTO entry VALUES (?, ?)", (seq, leaf.encode()))
-    db.execute("UPDATE head SET size = ?", (seq + 1,))
-    event = seq.to_bytes(16, "big")
-    db.execute("INSERT INTO detail VALUES (?, ?, ?, ?, ?, x'02', ?, NULL, NULL)", (seq, event, event, who, kind, at))
-
-
-def test_a_ledger_of_the_first_version_keeps_every_opt_out_and_has_no_states_yet(first):
-    assert composition.migrate(first) == schema.version_wanted() >= 2
-    with contextlib.closing(schema.open_to_read(first)) as db:
-        standing = FoldedPeople(db, [key("k")]).standing(key("k"), 9)
-    assert standing.own_denies(Purpose.SALE)
-    assert (standing.held, standing.linked) == (frozenset(), False)
-
-
-@pytest.fixture
-def second(tmp_path, monkeypatch):
-    """A ledger as the version before links were entries left it: an account that opted out with a phone, one number
-    that was given back, a grant, a digest and a looser form.
-    """
-    with monkeypatch.context() as earlier:
-        steps = schema.migrations()[:2]
-        earlier.setattr(schema, "migrations", lambda: steps)
-        composition.migrate(tmp_path / "second")
-    with raw(tmp_path / "second" / schema.FILE) as db:
-        enter(db, 0, "opt_out", key("a"), 5000, "account")
-        db.execute("INSERT INTO link VALUES (?, ?, 1000, NULL, 0)", (key("a"), key("p")))
-        db.execute("INSERT INTO link VALUES (?, ?, 1000, 2000, 0)", (key("a"), key("g")))
-        db.execute("INSERT INTO release VALUES (?, 0)", (key("g"),))
-        db.execute("INSERT INTO name VALUES (?, ?)", (key("h"), key("m")))
-        for to, origin in (("p", "a"), ("h", "m"), ("l", "m")):
-            db.execute("INSERT INTO travelled_choice VALUES (?, 'sale', ?, ?, 0)", (key(to), key(origin), key(origin)))
-        db.execute("INSERT INTO grant_choice VALUES (?, 'teemo', 'sale', 'precise_geo', 0)", (key("x"),))
-    return tmp_path / "second"
-
-
-def key(letter):
-    return letter.encode() * 16
-
-
-def test_an_older_ledger_keeps_its_names_and_links_and_has_where_they_came_from(second):
-    assert composition.migrate(second) == schema.version_wanted() >= 3
-    with contextlib.closing(schema.open_to_read(second)) as db:
-        assert db.execute("SELECT alias, canonical, seq FROM name").fetchall() == [(key("h"), key("m"), 0)]
-        assert db.execute("SELECT account, identifier, until, released, at FROM link_event").fetchall() == [
-            (key("a"), key("g"), 2000, 0, None),
-            (None, key("g"), None, 1, None),
-            (key("a"), key("p"), None, 0, None),
-        ]
-
-
-def test_a_yes_that_an_older_ledger_left_on_a_released_number_is_gone(second):
-    """R5: the number's next holder inherits its denies and no yes."""
-    with raw(second / schema.FILE) as db:
-        enter(db, 1, "opt_in", key("n"), 6000)
-        enter(db, 2, "opt_out", key("o"), 6000)
-        db.executemany("INSERT INTO release VALUES (?, 3)", [(key("n"),), (key("o"),)])
-    composition.migrate(second)
-    with contextlib.closing(schema.open_to_read(second)) as db:
-        had = [FoldedPeople(db, [key(who)]).standing(key(who), 9000) for who in ("n", "o")]
-    assert [each.own_denies(Purpose.SALE) for each in had] == [False, True]
-    assert had[0].own == 0
-
-
-def test_an_older_ledgers_looser_forms_are_known_by_what_they_got(second):
-    composition.migrate(second)
-    with contextlib.closing(schema.open_to_read(second)) as db:
-        assert db.execute("SELECT alias, canonical FROM looser_name").fetchall() == [(key("l"), key("m"))]
-
-
-def test_what_stood_in_an_older_ledger_can_be_made_again_from_its_last_links(second):
-    composition.migrate(second)
-    for now, number, old in ((4999, False, False), (5000, True, False)):
-        with contextlib.closing(schema.open_to_read(second)) as db:
-            read = [
-                FoldedPeople(db, [key(who)], now).standing(key(who), now).denies(Purpose.SALE) for who in ("p", "g")
-            ]
-        assert read == [number, old]
-
-
-def test_keys_of_an_older_release_can_still_be_wrapped(second):
-    composition.migrate(second)
-    with raw(second / schema.FILE) as db:
-        db.execute("UPDATE head SET peppers = 1")
-    maintenance.pepper(second, inside.settings())
-    with contextlib.closing(schema.open_to_read(second)) as db:
-        assert db.execute("SELECT count(*) FROM link_event WHERE account IS NULL").fetchone() == (1,)
 
 
 def test_a_trigger_with_semicolons_is_one_statement():

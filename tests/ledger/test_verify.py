@@ -119,7 +119,7 @@ FORGERIES = {
     "a time that is another": ["UPDATE detail SET at = at - 60000 WHERE seq = 2"],
     "a link that began as another's": ["UPDATE link_event SET account = randomblob(16) WHERE seq = 12"],
     "a name that nobody gave": [
-        "INSERT INTO name (alias, canonical) SELECT randomblob(16), key FROM detail WHERE seq = 2"
+        "INSERT INTO name (alias, canonical, seq, at) SELECT randomblob(16), key, 0, 0 FROM detail WHERE seq = 2"
     ],
     "a head that is another": ["UPDATE head SET frontier = zeroblob(length(frontier))"],
 }
