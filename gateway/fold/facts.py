@@ -132,11 +132,6 @@ def _reads(slate: Slate, account: bytes, key: bytes) -> bool:
 
 
 def fold_kept_end(slate: Slate, record: Record, said: told.KeptEnd) -> None:
-    own = slate.row(record.key).own
-    if said.back:
-        if (bit := own.get(said.purpose)) and bit.denies(slate.voids):
-            slate.put(record.key, own={**own, said.purpose: bit._replace(came=record.seq)})
-        return
     end_yes(slate, record.key, (said.purpose,))
     if said.no:
         cover = Cover(b"", record.seq, said.screen)

@@ -68,9 +68,7 @@ class LinkSaid(NamedTuple):  # the account has the record's key; said again once
 
 
 class Released(NamedTuple):
-    """A number or mailbox goes back to the pool. `ends_links`: false of one from before links were entries."""
-
-    ends_links: bool = True
+    """A number or mailbox goes back to the pool."""
 
 
 class NamesLearnt(NamedTuple):
@@ -122,7 +120,6 @@ class KeptNo(NamedTuple):
 class KeptEnd(NamedTuple):  # what the key had said until a forgotten spelling of its mailbox said something else
     purpose: Purpose
     no: bool  # a no as well as a yes
-    back: bool = False  # the no is there again, because the yes that had ended it was voided
     screen: str = ""
 
 

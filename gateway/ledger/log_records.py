@@ -69,7 +69,6 @@ class End(StrEnum):
 
     YES = "yes"  # a no: whatever yes there was is over
     BOTH = "both"  # a yes: whatever was said is over, and so is what that had sent
-    BACK = "back"  # a yes whose screen was voided: the no that it had ended is there again, since then
 
 
 class PlacedRecord(NamedTuple):
@@ -195,7 +194,7 @@ def _kept(rows: Rows, now: int) -> Iterator[PlacedRecord]:
 
 
 def _end(purpose: str, what: str, ui: str) -> told.KeptEnd:
-    return told.KeptEnd(Purpose(purpose), no=what == End.BOTH, back=what == End.BACK, screen=ui)
+    return told.KeptEnd(Purpose(purpose), no=what == End.BOTH, screen=ui)
 
 
 def _revoked(recipient: str, purpose: str, data_class: str, kind: str) -> told.KeptRevoked:

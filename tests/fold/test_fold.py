@@ -510,25 +510,3 @@ def test_what_others_said_in_other_spellings_goes_up_to_who_has_a_name_that_is_l
     assert not log.denies("ann")
     log.named("jane", "digest")
     assert log.denies("ann")
-
-
-def test_a_no_that_an_old_ledger_says_is_there_again_ends_what_was_granted_meanwhile():
-    log = Log()
-    log.no("jane")
-    log.say("jane", record.GrantSaid("bank", (SALE,), None, GrantKind.PROGRAMME))
-    assert log.grants("jane") == ["bank"]
-    log.say("jane", record.KeptEnd(SALE, no=False, back=True))
-    assert log.grants("jane") == []
-    assert log.denies("jane")
-    assert bit(log, "jane").seq == 0, "it is said by who said it then, and not by who has a number now"
-
-
-def test_a_no_that_was_taken_back_is_not_there_again_by_an_old_ledger():
-    log = Log()
-    log.say("jane", record.KeptEnd(SALE, no=False, back=True))
-    assert not log.denies("jane")
-    log.no("jane")
-    log.yes("jane")
-    log.say("jane", record.GrantSaid("bank", (SALE,), None, GrantKind.PROGRAMME))
-    log.say("jane", record.KeptEnd(SALE, no=False, back=True))
-    assert log.grants("jane") == ["bank"]
