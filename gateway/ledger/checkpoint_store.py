@@ -11,9 +11,6 @@ and after a sync that failed goes on showing what the disk never got. A mark tha
 boot, of a copy, or half written (then both were synced): the newer slot counts. Before it is built on, it is written
 once more as it is, and synced with its folder; the same bytes can tear nothing.
 
-The file of an earlier release is the checkpoint as text, under the same name. The first swap lays slots with that very
-checkpoint in its place. They are no text, so a process of the earlier release that still runs signs nothing any more.
-
 Measured on ext4, medians of 500 in one run: a swap 250 us, 170 of them its sync, where a bare write of 4 kB and its
 fdatasync took 130; written beside and renamed, as before, 670. Reading takes 24.
 """
@@ -36,7 +33,7 @@ from gateway.ledger.note import Checkpoint
 SUFFIX = ".checkpoints"  # of the folder beside the data folder
 BLOCK, DIGEST = 4096, 32  # bytes: a page, which is what goes to a disk at once; a SHA-256
 SLOTS, MARK, WHOLE = (0, 2 * BLOCK), BLOCK, 3 * BLOCK  # where they begin, and how long the file is
-FORMAT = b"\xffgateway slot 1\n"  # never UTF-8: an earlier release reads it as no checkpoint
+FORMAT = b"\xffgateway slot 1\n"
 HEAD = struct.Struct(">16sQH")  # format, counter, bytes of the checkpoint's text behind it
 READS = 1000  # until two are alike; one takes microseconds, a swap a hundred of them
 
@@ -93,11 +90,10 @@ def _digest_at(content: bytes, begins: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class SlotRead:
-    """What counts of a store's file. `sure`: its sync has returned, in this boot. `text`: of an earlier release."""
+    """What counts of a store's file. `sure`: its sync has returned, in this boot."""
 
     slot: CheckpointSlot
     sure: bool = False
-    text: bool = False
 
 
 class CheckpointStore:
@@ -139,8 +135,8 @@ class CheckpointStore:
         if found and found.sure and new == old:
             return
         try:
-            if found is None or found.text:
-                found = self._lay_out(old)
+            if found is None:
+                found = self._lay_out()
             with _opened(self.path, os.O_RDWR) as file:
                 if not found.sure:
                     sync_folder(self.path.parent)  # whoever laid it out may have been stopped before this
@@ -150,11 +146,10 @@ class CheckpointStore:
         except (OSError, ValueError) as error:
             raise StoreBroken(f"{self.path} cannot be written ({error}). Make room, or mend its folder") from error
 
-    def _lay_out(self, old: Checkpoint | None) -> SlotRead:
-        """A file with what was signed last, and all the room that it will ever take."""
-        if old is None:
-            make_folder(self.path.parent)
-        first = CheckpointSlot(0, old)
+    def _lay_out(self) -> SlotRead:
+        """A file in which nothing is signed yet, with all the room that it will ever take."""
+        make_folder(self.path.parent)
+        first = CheckpointSlot(0, None)
         write_durably(self.path, first.block().ljust(WHOLE, b"\0"))
         return SlotRead(first)
 
@@ -183,10 +178,8 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
 
 def _read_slots(file: int) -> SlotRead:
     content = _at_one_moment(file)
-    if len(content) != WHOLE:
-        return SlotRead(CheckpointSlot(0, note.parse_checkpoint(content.decode())), text=True)
     slots = [slot for begins in SLOTS if (slot := read_slot(content, begins))]
-    if not slots:
+    if not slots or len(content) != WHOLE:
         raise ValueError("both of its slots are damaged")
     marked = content[MARK : MARK + DIGEST]
     for slot in slots:

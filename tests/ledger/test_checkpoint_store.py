@@ -47,17 +47,6 @@ def another_boot(monkeypatch):
     monkeypatch.setattr(checkpoint_store, "_this_boot", lambda: b"the next boot ..")
 
 
-def text_of_before(store, last):
-    """The file as an earlier release wrote it."""
-    store.path.parent.mkdir(exist_ok=True)
-    disk.write_durably(store.path, last.text().encode())
-
-
-def read_as_before(store):
-    """As an earlier release reads it."""
-    return checkpoint_store.note.parse_checkpoint(store.path.read_text(encoding="utf-8"))
-
-
 def overwrite(store, begins, content):
     with store.path.open("r+b") as file:
         file.seek(begins)
@@ -94,7 +83,7 @@ def test_two_ledgers_may_share_a_store(store):
     assert (store.last(), other.last()) == (ONE, TWO)
 
 
-@pytest.mark.parametrize("content", [b"", b"log.example.com\n1\n", b"\xff\xfe", b"log\n-1\nAAAA\n", bytes(WHOLE)])
+@pytest.mark.parametrize("content", [b"", ONE.text().encode(), b"\xff\xfe", bytes(WHOLE)])
 def test_a_store_that_cannot_be_read_is_not_an_empty_one(store, content):
     store.path.parent.mkdir()
     store.path.write_bytes(content)
@@ -348,45 +337,6 @@ class TestWhatNoMarkIsOf:
         noted.calls.clear()
         calls, expected = self._first_swap(written, noted)
         assert calls[: len(expected)] == expected
-
-
-class TestAFileOfAnEarlierRelease:
-    def test_it_is_read_and_the_first_swap_carries_it_over(self, store):
-        text_of_before(store, ONE)
-        assert store.last() == ONE
-        assert read_as_before(store) == ONE  # reading changes nothing
-        with pytest.raises(Overtaken):
-            store.swap(TWO, THREE)
-        store.swap(ONE, TWO)
-        assert store.last() == TWO
-        assert [path.name for path in store.path.parent.iterdir()] == [store.path.name]
-
-    def test_the_earlier_release_reads_it_no_more_and_so_signs_nothing(self, store):
-        text_of_before(store, ONE)
-        store.swap(ONE, ONE)
-        assert store.last() == ONE
-        with pytest.raises(UnicodeDecodeError):  # which is a ValueError: that release says that it cannot be read
-            read_as_before(store)
-
-    @pytest.mark.parametrize(
-        "at", ["folder", f"pwrite {SLOTS[0]}", "fdatasync", f"pwrite {MARK}", f"pwrite {SLOTS[1]}"]
-    )
-    def test_wherever_a_process_dies_on_the_way_the_newest_one_is_read(self, store, monkeypatch, at):
-        text_of_before(store, ONE)
-        Disk(monkeypatch).instead[at] = Died()
-        with pytest.raises(Died):
-            store.swap(ONE, TWO)
-        after = CheckpointStore(store.path.parent, LEDGER)
-        assert after.last() == ONE
-        after.swap(ONE, TWO)
-        assert store.last() == TWO
-
-    def test_slots_with_what_was_signed_take_the_place_of_the_text_at_once(self, store, monkeypatch):
-        text_of_before(store, ONE)
-        monkeypatch.setattr(checkpoint_store, "_keep_slot", lambda *_: None)
-        store.swap(ONE, TWO)
-        assert store.path.stat().st_size == WHOLE
-        assert store.last() == ONE
 
 
 class TestWhoeverReadsMeanwhile:

@@ -1,9 +1,8 @@
 """Lives of a checkpoint store, run under tests/faults/recorder.c: `python -m support.swaps ROOT FIRST LAST HOW`.
 
 ROOT/store has the store; what is about to be signed and what was is written to ROOT/told, a line each: "try 7", "told 7".
-The first life finds the text of an earlier release. HOW: "on" to its end; the name of a call ("pwrite", "fdatasync",
-"sync_folder", "mark") in whose place it dies while LAST is signed; or "fails": each second one cannot be synced at
-first. FAULT in the environment plants one.
+HOW: "on" to its end; the name of a call ("pwrite", "fdatasync", "sync_folder", "mark") in whose place it dies while
+LAST is signed; or "fails": each second one cannot be synced at first. FAULT in the environment plants one.
 """
 
 import contextlib
@@ -38,12 +37,6 @@ class Swaps:
     def tell(self, what: str, size: int) -> None:
         os.write(self.told, f"{what} {size}\n".encode())
 
-    def text_of_before(self) -> None:
-        disk.make_folder(self.store.path.parent)
-        self.tell("try", 1)
-        disk.write_durably(self.store.path, checkpoint(1).text().encode())
-        self.tell("told", 1)
-
     def sign(self, size: int) -> None:
         self.tell("try", size)
         self.store.swap(self.store.last(), checkpoint(size))
@@ -58,7 +51,8 @@ class Swaps:
 
 
 def die_in(call: str) -> None:
-    """From now on the process dies in the place of a call."""
+    """From now on the process dies in the place of a call; the folder is there."""
+    checkpoint_store.make_folder = lambda _: None
     owner, name = {"sync_folder": (disk, call), "mark": (checkpoint_store, "_mark_slot")}.get(call, (os, call))
     for each in {owner, checkpoint_store} if name == "sync_folder" else {owner}:
         setattr(each, name, lambda *_: os._exit(0))
@@ -97,9 +91,8 @@ def main(root: Path, first: int, last: int, how: str) -> None:
     if fault := os.environ.get("FAULT"):
         globals()[fault]()
     life = Swaps(root)
-    if first == 1:
-        life.text_of_before()
-    for size in range(max(first, 2), last + 1):
+    disk.make_folder(life.store.path.parent)
+    for size in range(first, last + 1):
         if size == last and how not in {"on", "fails"}:
             die_in(how)
         if how == "fails" and size % 2:
