@@ -33,7 +33,7 @@ FIRST_ACT = Sealed(b"confirm/1", dict[str, Any])
 @dataclass(frozen=True, slots=True)
 class OptInAsked:
     """`at`: Unix milliseconds; `notice`: SHA-256 in hex of what was shown then. `position` and `log`: how far which log
-    went; None where an earlier version did not tell.
+    went.
     """
 
     subjects: tuple[Subject, ...]
@@ -43,7 +43,7 @@ class OptInAsked:
     notice: str
     at: int
     position: int
-    log: str | None
+    log: str
     place: str
     source: str
     manner: str
@@ -85,7 +85,7 @@ def open_first_act(secrets: Secrets, token: str) -> OptInAsked:
         asked = FIRST_ACT.open(secrets.seals, token)
     except OpeningFailed:
         raise Refused("confirm_unknown", "this confirm token is not one of ours") from None
-    fresh = secrets.peppers[asked.get("peppers", len(secrets.peppers)) :]  # since the first act
+    fresh = secrets.peppers[asked["peppers"] :]  # since the first act
 
     def own(text: str) -> bytes:
         return wrap(bytes.fromhex(text), fresh)
@@ -102,22 +102,20 @@ def open_first_act(secrets: Secrets, token: str) -> OptInAsked:
         asked["notice"],
         asked["at"],
         asked["position"],
-        asked.get("log"),
+        asked["log"],
         asked["place"],
         asked["source"],
-        asked.get("manner", ""),
-        asked.get("ui", ""),
-        asked.get("informed", False),
-        asked.get("parental", False),
+        asked["manner"],
+        asked["ui"],
+        asked["informed"],
+        asked["parental"],
     )
 
 
 DEVICE_LABEL = b"device/1"
-OLDER, VERSION = 1, 2
+VERSION = 2
 HEAD = struct.Struct(">BB16s")  # version, how many peppers the keys are wrapped with, device id
 REPORTED = struct.Struct(f">?H{KEY_BYTES}s")  # attested, the day since 1970 on which it was first told, the key
-# Of the older version: its flag said who named an id first, which proves nothing.
-WAS = struct.Struct(f">?{KEY_BYTES}s")
 MOST_IDS = 12  # ids of one installation: IDFV, app-set id, and ten ad ids one after the other
 NEW, WITHIN = 4, 30  # ids that nobody proved, and days in which no more of them are taken in
 
@@ -204,12 +202,9 @@ def open_device_token(secrets: Secrets, text: str) -> DeviceToken:
     if len(content) < HEAD.size:
         raise OpeningFailed("device token")
     version, peppers, device = HEAD.unpack_from(content)
-    form = {OLDER: WAS, VERSION: REPORTED}.get(version)
-    if form is None or (len(content) - HEAD.size) % form.size:
+    if version != VERSION or (len(content) - HEAD.size) % REPORTED.size:
         raise OpeningFailed(f"device token version {version}")
-    fresh, rows = secrets.peppers[peppers:], form.iter_unpack(content[HEAD.size :])
-    if version == OLDER:
-        return DeviceToken(device, tuple(Id(wrap(key, fresh)) for _, key in rows))
+    fresh, rows = secrets.peppers[peppers:], REPORTED.iter_unpack(content[HEAD.size :])
     return DeviceToken(device, tuple(Id(wrap(key, fresh), attested, day) for attested, day, key in rows))
 
 

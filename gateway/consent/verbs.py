@@ -399,7 +399,7 @@ class Consent:
             older copy was put back nobody knows what had come since.
             """
             late = milliseconds(now) - asked.at > CONFIRM_SECONDS * 1000
-            if late or (asked.log or tx.log) != tx.log:
+            if late or asked.log != tx.log:
                 raise Refused("confirm_expired", f"a confirm token is good for {CONFIRM_SECONDS // 60} minutes")
             if voiding.is_void(tx, choice.ui):
                 raise Refused("notice_required", VOIDED)

@@ -122,9 +122,7 @@ def _read_members(members: dict[str, Any], peppers: Sequence[bytes]) -> KeptRequ
     def keys(texts: Sequence[str]) -> tuple[bytes, ...]:
         return tuple(wrap(bytes.fromhex(text), fresh) for text in texts)
 
-    def subject(kind: str, value: str, own: Sequence[str], more: Sequence[str], *rest: Any) -> Subject:
-        """A line that an earlier gateway kept names no mailbox and has no mark of a reading."""
-        box, reading = rest or ("", False)
+    def subject(kind: str, value: str, own: Sequence[str], more: Sequence[str], box: str, reading: object) -> Subject:
         return Subject(kind, value, keys(own), keys(more), keys([box])[0] if box else None, reading=bool(reading))
 
     subjects = tuple(subject(*told) for told in members["subjects"])

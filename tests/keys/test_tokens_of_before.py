@@ -34,11 +34,6 @@ FIRST_ACT = (
     "B5cFxMNyBTi9-pj8KeG7U-_y7hLAlJa-YGLuGidNGL8RQ-EdedJMjVHJXxpgf4cIdzX6k4RyXOyqUPyPL7W4IQTsSakWRyQCeKcE8MkzmrbTOBcm"
     "f7o1Gsv1UAiK62mTV5ZYC9EW_3fcC4Q1J23-3ulc-qR-xq1ibqyr6G_DQGSYaJZrmw_Cg_1G6PCnMNtaDP96VjQWMJxZ"
 )
-EARLIER_FIRST_ACT = (  # of a version that told neither log nor manner
-    "iHg_g68MjjmKSdTN4Wrhn4is7rQYKZQll8aKrCnK6fgTJxeOXsQaFg93ydeUugEbusPWhReucvrFLzn5PixAYPHpQbmdb9GnPIt5vQeXo7b_9IzJ"
-    "JOCnRtkbA-zV9vAt5_lDvd0XJVxfXsF6HCY1CvyDmA2TevqdQi9HutuLpJRd7T3-TUrxJByAXdxFYiQU0Ni9Ai9yTg33IrX_z3l-tEdyT6uIILDG"
-    "VfZrDWyE82B9rWMF4opSzVbsA0MFu2uBWtoXSEsNh8BcJVLPyBUFEooP8MVcbeb_sEKke2DYOOVn5g"
-)
 CODE = "6_EPDVGSFHlX_wNd3-5DtakoQd-WwvinDiTZ3NUxSpS8NvGKgdjnmG5qCw3V7072ynPD6ExcEwuXeTNpPz_9GHbGynvETYIgPs5rgu9e"
 PROOF = (
     "bpHgvaev63Ks6s9iF7jJ0MDmqUDbhYtk3RNWPopnLDnXni_tegSXaxeRp8yBsSA9yLkRJ7g9IPkmG3Ym_j4K46e_OvA2GUqRUizwY9fd5JIPrGLf"
@@ -70,8 +65,6 @@ def test_whoever_asked_to_opt_in_can_still_confirm_it():
     assert (bob.value, bob.keys, bob.mailbox) == ("+14155550123", (b"c" * 16,), None)
     assert (asked.purpose, asked.data_class, asked.recipient) == (Purpose.SALE, DataClass.PRECISE_GEO, "advertisers")
     assert (asked.position, asked.log, asked.place, asked.informed) == (7, "example.com/log", "US-CA", True)
-    earlier = tokens.open_first_act(SECRETS, EARLIER_FIRST_ACT)
-    assert (earlier.purpose, earlier.log, earlier.manner, earlier.position) == (Purpose.SALE, None, "", 3)
 
 
 def test_a_code_and_a_confirmation_under_way_are_not_asked_for_again():
