@@ -62,7 +62,7 @@ def rewrap(tx: Transaction, wrap: Callable[[bytes], bytes], peppers: int) -> int
     """
     tx.db.create_function("wrap", 1, wrap, deterministic=True)
     for table, column in KEY_COLUMNS:
-        tx.db.execute(f"UPDATE {table} SET {column} = wrap({column}) WHERE {column} IS NOT NULL")  # noqa: S608 - names are ours
+        tx.db.execute(f"UPDATE {table} SET {column} = wrap({column})")  # noqa: S608 - names are ours
     tx.db.execute("UPDATE head SET peppers = ?", (peppers,))
     tx.db.execute("INSERT INTO record (told, of) VALUES ('gone', 0)")  # no state goes on behind it
     tx.stands = tx.onward = None  # what stood before knows nobody by these

@@ -143,8 +143,8 @@ def open_to_write(folder: Path) -> sqlite3.Connection:
     path = folder / FILE
     db = _open_existing(path, "rw", folder)
     try:
-        settle_file(db, path)
         _gate(db, path, folder)
+        settle_file(db, path)
         tree.prove(db)
     except tree.TreeBroken as broken:
         db.close()
