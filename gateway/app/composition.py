@@ -47,6 +47,7 @@ from gateway.delivery.outgoing import Forwarder
 from gateway.delivery.webhook import Courier, Post
 from gateway.disk import close_to_others, make_folder
 from gateway.keys import person_keys, secret_files
+from gateway.keys.epochs import Epochs
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
 from gateway.ledger import checkpoint_store, ed25519, emergency, erasure_steps, examination, schema
@@ -241,12 +242,19 @@ def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop
         return Stop(doubtful=True)
 
 
+def _prove_secrets(db: sqlite3.Connection, folder: Path, secrets: Secrets) -> None:
+    """That they are the ledger's, and none of before a wrapping key was replaced. Raises `LedgerRefused`."""
+    schema.prove_mark(db, folder / schema.FILE, secrets.mark)
+    if Epochs(folder, secrets.wraps).is_others():
+        raise LedgerRefused(schema.anothers(folder / schema.FILE))
+
+
 def _start(watch: FileWatch, folder: Path, secrets: Secrets, *, patient: bool) -> bool:
     """Whether an earlier erasure waits, or may wait, to be finished."""
     waits = True
     try:
         with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
-            schema.prove_mark(db, folder / schema.FILE, secrets.mark)
+            _prove_secrets(db, folder, secrets)
             waits = erasure_steps.is_pending(db) or patient  # and whatever is wrong, in its own words
     except (LedgerRefused, sqlite3.Error):
         if not patient:

@@ -100,6 +100,10 @@ class Epochs:
         except seals.OpeningFailed:
             return None
 
+    def is_others(self) -> bool:
+        """Whether there are some, and this process's wrapping keys open none."""
+        return bool(self.all) and not any(self.key(each.number) for each in self.all)
+
     def begin(self, number: int, at: int, dies: int) -> None:
         """A new epoch, durable when this returns. Those before it die no later, if it has a date."""
         if not self.all and self._path.exists():  # somebody may still mend it

@@ -91,8 +91,7 @@ class Vault:
 
     def _refuse_others(self) -> None:
         """Before anything is written."""
-        found, new = self._version(), self._is_new()
-        if found != FORM_VERSION and not new:
+        if not self._is_new() and (found := self._version()) != FORM_VERSION:  # in this order: others may just make it
             self._db.close()
             raise VaultRefused(
                 f"{self._path} has version {found}, this gateway knows {FORM_VERSION} alone and nothing brings it over:"

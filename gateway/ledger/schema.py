@@ -249,11 +249,15 @@ def prove_mark(db: sqlite3.Connection, path: Path, mark: int) -> None:
     and nobody found is a yes. `mark` 0: nobody asks. Raises `LedgerRefused`.
     """
     if mark and db.execute("PRAGMA application_id").fetchone()[0] != mark:
-        raise LedgerRefused(
-            f"{path} was written with other secrets than this secrets.json: nobody in it would be found, and every"
-            " opt-out would be lost to sight. Put its own secrets.json back; into a new folder: gateway restore BACKUP"
-            " --data NEW --secrets FOLDER --keys FILE"
-        )
+        raise LedgerRefused(anothers(path))
+
+
+def anothers(path: Path) -> str:
+    return (
+        f"{path} was written with other secrets than this secrets.json: nobody in it would be found, and every"
+        " opt-out would be lost to sight. Put its own secrets.json back; into a new folder: gateway restore BACKUP"
+        " --data NEW --secrets FOLDER --keys FILE"
+    )
 
 
 def _refuse_others(path: Path, found: int) -> None:

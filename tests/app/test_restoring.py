@@ -13,6 +13,7 @@ from support.people import email, named
 from gateway.app import maintenance
 from gateway.app.composition import migrate, open_house, publisher_of, verify_ledger
 from gateway.keys import secret_files
+from gateway.keys.epochs import FILE as EPOCHS
 from gateway.keys.person_keys import FILE as VAULT
 from gateway.ledger import backup, note, schema
 from gateway.ledger.ed25519 import Ed25519Signer
@@ -329,6 +330,7 @@ def test_a_service_with_other_secrets_answers_nobody(lived_in, tmp_path, monkeyp
     for name in (secret_files.SECRETS, VAULT):
         shutil.copyfile(other / name, lived_in / name)
     if not looked:
+        (lived_in / EPOCHS).unlink()
         monkeypatch.setattr(schema, "prove_mark", lambda *_: None)
         with opened(lived_in) as house:
             assert says(house, 1) == "none"
@@ -339,6 +341,20 @@ def test_a_service_with_other_secrets_answers_nobody(lived_in, tmp_path, monkeyp
         assert not house.fresh()
     with pytest.raises(LedgerRefused, match="other secrets"):
         verify_ledger(lived_in, SETTINGS, boxes=False)
+
+
+def test_secrets_of_before_the_persons_keys_were_wrapped_by_newer_ones_are_refused(lived_in):
+    """Their mark is the same; what they would wrap, the newer ones could not open."""
+    before = (lived_in / secret_files.SECRETS).read_bytes()
+    maintenance.replace_key(lived_in, SETTINGS, maintenance.RekeyKind.KEY_ENCRYPTION)
+    maintenance.retire(lived_in, SETTINGS, maintenance.RekeyKind.KEY_ENCRYPTION)
+    newer = (lived_in / secret_files.SECRETS).read_bytes()
+    (lived_in / secret_files.SECRETS).write_bytes(before)
+    with pytest.raises(LedgerRefused, match="other secrets"), opened(lived_in):
+        pass
+    (lived_in / secret_files.SECRETS).write_bytes(newer)
+    with opened(lived_in) as house:
+        assert says(house, 1) == "opted_out"
 
 
 def test_a_new_pepper_leaves_the_mark(lived_in):
