@@ -63,7 +63,7 @@ class FakeChecks(Checks):
     def check(self, ask: Ask) -> Checked:
         checked = super().check(ask)
         named = {one.get("value") for one in ask.identifiers if one.get("type") == "account"}
-        named |= {shown.value for shown in ask.shown if shown.is_account}
+        named |= {each.value for each in (ask.named.subjects if ask.named else ()) if each.is_account}
         fixed = next((FIXED[account] for account in FIXED if account in named), None)
         if fixed is None:
             return checked

@@ -177,8 +177,11 @@ def _parsed(said: Mapping[str, object]) -> list[dict[str, object]]:
     return [core, {"GpcSegmentType": GPC_SEGMENT, "Gpc": said["Gpc"]}] if "Gpc" in said else [core]
 
 
-def stores(outcome: Outcome) -> dict[str, object]:
-    """What an app keeps on its phone: for now, and for as soon as the person opts out while it is offline."""
+@lru_cache(maxsize=4096)
+def stores(outcome: Outcome) -> Mapping[str, object]:
+    """What an app keeps on its phone: for now, and for as soon as the person opts out while it is offline. Made once an
+    outcome: not to be changed.
+    """
     return {"store": strings(outcome).for_store(), "store_opted_out": strings(outcome.all_denied()).for_store()}
 
 

@@ -153,6 +153,14 @@ def unnumbered(standing: Standing) -> Standing:
     return _alike(*COLUMNS(standing))
 
 
+def alike(standings: Iterable[Standing]) -> tuple[Standing, ...]:
+    """What several standings say, each word once and without numbers: the names of one identifier mostly say the same.
+    Answers are remembered by it.
+    """
+    apart = {id(each): each for each in standings}.values()  # mostly one object already
+    return tuple(dict.fromkeys([unnumbered(each) for each in apart]))
+
+
 COLUMNS = attrgetter(*(each.name for each in fields(Standing) if each.name != "seq"))
 
 

@@ -13,7 +13,7 @@ from gateway.choice.law import UNKNOWN_PLACE
 from gateway.choice.question import Office, Question, Ruling, Verdict
 from gateway.choice.rules import never, permission, refusals
 from gateway.choice.rules.case import DENY, Case, Rule, deny
-from gateway.choice.standing import Standing
+from gateway.choice.standing import Standing, unnumbered
 from gateway.terms import Answer, DataClass, Purpose, Reason
 
 STRICTNESS = {Answer.ALLOW: 0, Answer.HASH: 1, Answer.COARSEN: 2, Answer.DENY: 3}
@@ -87,11 +87,13 @@ def decide(question: Question, office: Office) -> Verdict:
     return Verdict(data, chosen.reason, chosen.rule, place, chosen.seq, chosen.by)
 
 
-def numbered(verdict: Verdict, standings: Sequence[Standing]) -> Verdict:
-    """The verdict of a question whose standings were `unnumbered`, with the number of the entry that decided.
-    `standings`: the same ones as they are on record.
+def numbered(verdict: Verdict, asked: Sequence[Standing], standings: Sequence[Standing]) -> Verdict:
+    """The verdict with the number of the entry that decided. `asked`: the question's standings, which are those of
+    `standings` as they are on record, each word once (`choice.standing.alike`): of several the first one's.
     """
-    return verdict if verdict.by is None else verdict._replace(seq=standings[verdict.by].seq)
+    if verdict.by is None:
+        return verdict
+    return verdict._replace(seq=next((each.seq for each in standings if unnumbered(each) == asked[verdict.by]), None))
 
 
 def explain(question: Question, office: Office) -> list[Step]:

@@ -10,7 +10,7 @@ that were tried (`Explained`).
 import contextlib
 import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import NamedTuple
 
@@ -21,11 +21,11 @@ from gateway.choice.question import DENIED, NAMED, Grant, Naming, Office, Questi
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import youngest
 from gateway.choice.rules.never import below_floor
-from gateway.choice.standing import LookupRefused, Stale, Standing, out_bits, unnumbered
+from gateway.choice.standing import LookupRefused, Stale, Standing, alike, out_bits
 from gateway.choice.verdict import Step, decide, deny_all, explain, numbered
 from gateway.consent.people import OF_A_PHONE, Named, People, Said
 from gateway.consent.places import FOREIGN, Places
-from gateway.consent.site import NOTHING_SAID, Site, Word, outcome_of, said_of, what_may, widened, word_of
+from gateway.consent.site import NOTHING_SAID, Site, Word, outcome_of, what_may, widened, word_of, words_said
 from gateway.consent.tokens import DeviceToken
 from gateway.ledger.evidence import HeldThen
 from gateway.ledger.subjects import Subject
@@ -39,8 +39,8 @@ from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Answer, DataClass, Gran
 
 
 class Known(NamedTuple):
-    """What is the same for all the recipients of one check. `alike`: the standings without the numbers of their
-    entries, under which answers are remembered.
+    """What is the same for all the recipients of one check. `alike`: what the standings say, under which answers are
+    remembered.
     """
 
     places: frozenset[str]
@@ -77,12 +77,12 @@ NOTHING_MAY = Outcome(frozenset(SIGNAL_PURPOSES))
 PURPOSES: Mapping[str, Purpose] = {word.value: word for word in Purpose}
 CLASSES: Mapping[str, DataClass] = {word.value: word for word in DataClass}
 NOBODY = Named()
+NO_SIGNALS: Mapping[str, object] = {}
 SAID_NO = Standing(out_bits(ALL_PURPOSES))  # what stands on record of whoever said no to everything
 Link = tuple[bytes, bool, bool]  # of whom, whether only by an app's word, whether now
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """A check, read from a body but not yet understood. None means not said; `collected` then is today, but for a row
     of a share, whose day nobody knows. `geo` and `ip` may be several, which all count, as do the signals that were said
     in a second place (`also`).
@@ -96,15 +96,16 @@ class Ask:
     geo: object = None
     ip: object = None
     age: str | None = None
-    count: int | None = None
+    count: int | None = None  # type: ignore[assignment]  # a tuple's method of that name is asked by nobody
     collected: date | None = None
     during_call: bool = False
-    signals: Mapping[str, object] = field(default_factory=dict)
+    signals: Mapping[str, object] = NO_SIGNALS
     also: Sequence[Mapping[str, object]] = ()
     row: bool = False  # a row of a share: it needs an identifier
     claimed: bool = False  # the person's own act was used up by this very row
     beside: Sequence[Mapping[str, object]] = ()  # identifiers that the data itself holds
-    shown: tuple[Subject, ...] = ()  # whom the call shows beside what it names: an app's phone, who is signed in
+    named: Named | None = None  # whom the call names and shows, where that was read before; `identifiers` are not then
+    seen: Seen | None = None  # what stands of those, where that was read before
     token: DeviceToken | None = None  # of the app's installation that asks
     numbered: bool = False  # whoever asks may learn which entry decided
     instead: tuple[Standing, ...] = ()  # of what stands on record, which the caller may not know
@@ -163,7 +164,7 @@ class Checks:
         heard, named, beside, said = self._understand(ask)
         keys = named.keys
         try:
-            seen = self._seen(ask, named)
+            seen = self._asked(ask, named)
             grants = self._grants(ask, keys, seen)
             tightening = self._tightening(beside, ask)
         except LookupRefused as refused:
@@ -197,21 +198,27 @@ class Checks:
             return earlier.explain(ask, then)
         heard, named, beside, _ = self._understand(ask)
         if then is None:
-            ask = replace(ask, numbered=True)
-            seen = self._seen(ask, named)
+            ask = ask._replace(numbered=True)
+            seen = self._asked(ask, named)
             then = Then(self._office().on, seen.position, seen.standings, self._grants(ask, named.keys, seen))
             then = replace(then, standings=(*then.standings, *self._tightening(beside, ask)))
         known = self._known(ask, heard, then.standings, then.grants, named)
         office = then.held.office if then.held else replace(self._office(), on=then.on)
         return {name: self._explained(name, ask, known, office) for name in ask.recipients}
 
-    def _seen(self, ask: Ask, named: Named) -> Seen:
-        tokens = (*named.tokens, ask.token) if ask.token else named.tokens
-        if ask.instead:
-            return replace(self._lookup.seen(()), standings=ask.instead)
+    def _seen(self, subjects: Sequence[Subject], tokens: Sequence[DeviceToken], *, numbered: bool = False) -> Seen:
         if tokens:
-            return self._with_tokens(named.subjects, tokens)
-        return self._lookup.seen(named.keys, numbered=ask.numbered)
+            return self._with_tokens(subjects, tokens)
+        return self._lookup.seen([key for subject in subjects for key in subject.keys], numbered=numbered)
+
+    def _asked(self, ask: Ask, named: Named) -> Seen:
+        """The same of whom a check names."""
+        if ask.instead:
+            return self._lookup.seen(())._replace(standings=ask.instead)
+        if ask.seen and not named.tokens:
+            return ask.seen
+        tokens = (*named.tokens, ask.token) if ask.token else named.tokens
+        return self._seen(named.subjects, tokens, numbered=ask.numbered)
 
     def _with_tokens(self, subjects: Sequence[Subject], tokens: Sequence[DeviceToken]) -> Seen:
         """What is on record of a call that shows installations of an app. What one of them said itself and came back
@@ -262,7 +269,7 @@ class Checks:
             places,
             heard,
             standings,
-            tuple(map(unnumbered, standings)),
+            alike(standings),
             grants,
             named.limited,
             self.places.are_sensitive(ask.geo),
@@ -275,7 +282,7 @@ class Checks:
         for signals in ask.also:
             heard = hear.from_call(signals, self.hearing).beside(heard)
         said: Said | None = {} if ask.beside else None
-        named = self._people.name(ask.identifiers, country, said).beside(ask.shown)
+        named = ask.named or self._people.name(ask.identifiers, country, said)
         others = self._people.name(ask.beside, country, said) if ask.beside else NOBODY
         looser = dict.fromkeys((*named.looser, *others.keys, *others.looser))
         for key in named.keys if looser else ():
@@ -329,13 +336,6 @@ class Checks:
         said = widened(known.heard.denied)
         return outcome_of(known.places, said, known.heard.gpc, known.alike, age, office, self._said_in)
 
-    def _allowed(
-        self, places: frozenset[str], said: frozenset[Purpose], standings: Sequence[Standing], age: str | None = None
-    ) -> tuple[Mapping[Purpose, bool], bool]:
-        """Which purposes may be done at all, and whether somebody said no to one. `said`: denied by this request."""
-        alike = tuple(map(unnumbered, standings))
-        return what_may(places, said, alike, age, self._office())
-
     def _grants(self, ask: Ask, keys: Sequence[bytes], seen: Seen) -> tuple[Grant, ...]:
         """What the person allowed single recipients. An act is for one transfer, so it counts for a row of a share,
         which uses it up; nobody can tell how often an answer to a check is acted on (R28).
@@ -357,7 +357,7 @@ class Checks:
         question = self._question(name, ask, known, office)
         if isinstance(question, Reason):
             return self._refuse(name, ask, question)
-        verdict = numbered(decide(question, office), known.standings)
+        verdict = numbered(decide(question, office), known.alike, known.standings)
         data = ask.data if ask.data is not None else question.recipient.data
         if len(question.data) == len(data):
             return verdict
@@ -420,40 +420,45 @@ class Checks:
         *,
         gpc: bool = False,
         kept: frozenset[Purpose] = NOTHING_SAID,
-        token: DeviceToken | None = None,
-        instead: tuple[Standing, ...] = (),
     ) -> Site:
-        """What holds for a person on the site or in the app: what this request's signals (`heard`) and the sealed
-        cookie (`kept`) deny, and what is recorded, or what is taken `instead`. With the store away everybody counts as
-        opted out (R17).
+        """What holds for a visitor of the site: what this request's signals (`heard`) and the sealed cookie (`kept`)
+        deny, and what is recorded. With the store away everybody counts as opted out (R17).
         """
-        standings = instead or self._standings(subjects, token)
-        if standings is None:
+        seen = self.seen(subjects)
+        if seen is None:
             return self.unknown_site(place, gpc=gpc)
         places = self.places.of(place)
         said = widened(heard) | kept if heard or kept else NOTHING_SAID
-        allowed, chosen = self._allowed(places, said, standings)
-        return Site(allowed, "honored" if chosen else "none", places, gpc, standings, said, self._said_in)
+        allowed, chosen = what_may(places, said, alike(seen.standings), None, self._office())
+        return Site(allowed, "honored" if chosen else "none", places, gpc, seen.standings, said, self._said_in)
+
+    def outcome(self, standings: tuple[Standing, ...] | None, heard: Heard, place: object) -> Outcome:
+        """What holds for somebody in an app, whichever recipient asks: as `site`, of what was read before; None: it
+        could not be.
+        """
+        if standings is None:
+            return self.unknown_site(place, gpc=heard.gpc).outcome
+        places, said = self.places.of(place), widened(heard.denied) if heard.denied else NOTHING_SAID
+        return outcome_of(places, said, heard.gpc, alike(standings), None, self._office(), self._said_in)
 
     def words(self, site: Site, purposes: Sequence[Purpose]) -> dict[Purpose, Word]:
         """What holds, purpose by purpose: the same that `site` was asked and every verdict obeys."""
-        alike = replace(site, standings=tuple(map(unnumbered, site.standings)))
-        office = self._office()
-        return {purpose: word_of(alike, purpose, office) for purpose in purposes}
+        plain, office = replace(site, standings=alike(site.standings)), self._office()
+        return {purpose: word_of(plain, purpose, office) for purpose in purposes}
 
     def unknown_site(self, place: object = None, *, gpc: bool = False) -> Site:
         """What holds for whoever cannot be asked about: nothing may be done."""
         no = dict.fromkeys(SIGNAL_PURPOSES, False)
         return Site(no, "unknown", self.places.of(place), gpc, said_in=self._said_in)
 
-    def _standings(self, subjects: Sequence[Subject], token: DeviceToken | None = None) -> tuple[Standing, ...] | None:
-        """What is on record for these; None where it cannot be read."""
-        if token is not None:
-            try:
-                return self._with_tokens(subjects, [token]).standings
-            except LookupRefused:
-                return None
-        return self.standings_of([key for subject in subjects for key in subject.keys])
+    def seen(self, subjects: Sequence[Subject], token: DeviceToken | None = None) -> Seen | None:
+        """What is on record for these, of one moment; None where it cannot be read. `token`: of the app's installation
+        that asks.
+        """
+        try:
+            return self._seen(subjects, (token,) if token else ())
+        except LookupRefused:
+            return None
 
     def standings_of(self, keys: Collection[bytes]) -> tuple[Standing, ...] | None:
         """The rows of keys, of whoever has one; None where they cannot be read."""
@@ -468,17 +473,12 @@ class Checks:
         return None if rows is None else bool(rows)
 
     def read_back(
-        self,
-        subjects: Sequence[Subject],
-        purposes: Sequence[Purpose],
-        token: DeviceToken | None = None,
-        instead: tuple[Standing, ...] = (),
+        self, subjects: Sequence[Subject], purposes: Sequence[Purpose], token: DeviceToken | None = None
     ) -> dict[str, str]:
         """What enforcement now says of these purposes for all the subjects together: what was said and holds. `unknown`
         where it cannot be read, which denies.
         """
-        site = self.site(subjects, NOTHING_SAID, token=token, instead=instead)
-        return {purpose.value: said_of(site, purpose).value for purpose in purposes}
+        return said_by(standings_in(self.seen(subjects, token)), purposes)
 
     def granted(self, subjects: Sequence[Subject], recipient: str, purpose: Purpose) -> bool:
         """Whether an opt-in that names this recipient is on record. False where that cannot be read."""
@@ -492,8 +492,8 @@ class Checks:
 
     def band(self, subjects: Sequence[Subject]) -> str:
         """The youngest age band on record for them; the youngest there is where it cannot be read."""
-        standings = self._standings(subjects)
-        return AGES[0] if standings is None else youngest(None, standings)
+        seen = self.seen(subjects)
+        return AGES[0] if seen is None else youngest(None, seen.standings)
 
     def is_under_16(self, subjects: Sequence[Subject]) -> bool:
         """Whether they are, or may be, under 16, and so told of the right to take a yes back at any time (11 CCR
@@ -532,6 +532,16 @@ class Checks:
             return self._lookup.log()
         except LookupRefused:
             return None
+
+
+def standings_in(seen: Seen | None) -> tuple[Standing, ...] | None:
+    """None: they could not be read."""
+    return None if seen is None else seen.standings
+
+
+def said_by(standings: tuple[Standing, ...] | None, purposes: Sequence[Purpose]) -> dict[str, str]:
+    """What was said of purposes and holds, by what is on record of somebody; `unknown` where that cannot be read."""
+    return {**words_said(None if standings is None else alike(standings), tuple(purposes))}
 
 
 def _is_european(ask: Ask, heard: Heard) -> bool:

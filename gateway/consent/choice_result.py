@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from gateway.ledger.receipt import Opening
 from gateway.ledger.subjects import Subject
+from gateway.state.lookup import Seen
 
 
 class Refused(Exception):
@@ -29,6 +31,7 @@ class Chosen:
     subjects: tuple[Subject, ...] = ()
     place: str = ""
     openings: tuple[Opening, ...] = field(default=(), repr=False)  # handed out once: not on a replay
+    seen: Seen | None = field(default=None, repr=False)  # what `standing` was read from
 
     @property
     def waits(self) -> bool:
@@ -36,6 +39,7 @@ class Chosen:
         return self.effective_at is None
 
 
+@lru_cache(maxsize=256)  # what one choice says no to has one such moment
 def may_ask_from(out_at: int | None) -> str | None:
     """From when the person may be asked again: "at least 12 months from the date" (11 CCR 7026(k), L47), which are 366
     days where a 29 February lies between. None: they never opted out.

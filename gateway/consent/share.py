@@ -448,7 +448,7 @@ class Sharing:
             late = time.monotonic() - min((item.decided for _, item in group), default=0.0) > FRESH
             answered = [item.reached for _, item in group]
             for index, item in group if late or self._checks.moved(keys, answered) else ():
-                checked = self._checks.check(replace(item.ask, claimed=True))
+                checked = self._checks.check(item.ask._replace(claimed=True))
                 again = checked.verdicts[recipient.name]
                 proved = not item.relied_on or rows_of.relied_on(recipient, checked.grants) == item.relied_on
                 if again.data != item.verdict.data or not proved:

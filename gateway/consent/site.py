@@ -178,29 +178,33 @@ def kept_no(denied: frozenset[Purpose], own: Iterable[Standing]) -> frozenset[Pu
     return denied | (EVERY_SIGNAL - yes) if is_part(denied) else denied
 
 
-def said_of(site: Site, purpose: Purpose) -> Word:
-    """What was said of one purpose, and holds, whatever the law of the place makes of it."""
-    if site.status == "unknown":
+def said_of(standings: Sequence[Standing] | None, purpose: Purpose, said: Collection[Purpose] = NOTHING_SAID) -> Word:
+    """What was said of one purpose, and holds, whatever the law of the place makes of it. `standings` None: they cannot
+    be read; `said`: what the request denies itself.
+    """
+    if standings is None:
         return Word.UNKNOWN
     underneath = SIGNAL_PURPOSES if purpose is Purpose.THIRD_PARTY_MARKETING else ()  # a sale, whatever its name (R21)
-    if any(_says_no(site, each) for each in (purpose, *underneath)):
+    if any(each in said or any(one.denies(each) for one in standings) for each in (purpose, *underneath)):
         return Word.OPTED_OUT
-    return Word.OPTED_IN if any(standing.opted_in(purpose) for standing in site.standings) else Word.NONE
+    return Word.OPTED_IN if any(standing.opted_in(purpose) for standing in standings) else Word.NONE
+
+
+@lru_cache(maxsize=4096)
+def words_said(standings: tuple[Standing, ...] | None, purposes: tuple[Purpose, ...]) -> Mapping[str, str]:
+    """The same of several purposes, each in its word. Remembered by its arguments, and not to be changed."""
+    return {purpose.value: said_of(standings, purpose).value for purpose in purposes}
 
 
 def word_of(site: Site, purpose: Purpose, office: Office) -> Word:
     """What holds for one purpose: of a visitor, or of whoever `site` was asked about."""
-    said = said_of(site, purpose)
+    said = said_of(None if site.status == "unknown" else site.standings, purpose, site.said)
     if not said.may:
         return said
     verdict = _verdict(purpose, site.places, site.standings, None, office)
     if site.allowed.get(purpose, verdict.allowed):
         return said
     return Word.NEEDS_YES if verdict.reason in ASKS else Word.CLOSED
-
-
-def _says_no(site: Site, purpose: Purpose) -> bool:
-    return purpose in site.said or any(standing.denies(purpose) for standing in site.standings)
 
 
 Status = Literal["honored", "none", "unknown"]

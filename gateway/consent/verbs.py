@@ -26,7 +26,7 @@ from gateway.choice.recipient import Recipient
 from gateway.choice.standing import LookupRefused
 from gateway.consent import still_out as still_out_of
 from gateway.consent import tokens as asked_of
-from gateway.consent.check import Ask, Checked, Checks, Explained, Then
+from gateway.consent.check import Ask, Checked, Checks, Explained, Then, said_by, standings_in
 from gateway.consent.choice_result import Chosen, Refused, may_ask_from
 from gateway.consent.people import People
 from gateway.consent.still_out import Still
@@ -279,15 +279,16 @@ class Consent:
         out_at: Mapping[Purpose, int],
         times: tuple[datetime, datetime],
     ) -> Chosen:
-        standing = self.checks.read_back(subjects, choice.purposes)
+        seen = self.checks.seen(subjects)
         return Chosen(
-            tuple({"event": event, "seq": seq} for event, seq in events),
+            tuple([{"event": event, "seq": seq} for event, seq in events]),
             *times,
-            standing,
+            said_by(standings_in(seen), choice.purposes),
             {purpose.value: may_ask_from(out_at.get(purpose)) for purpose in choice.purposes},
             replayed,
             tuple(subjects),
             choice.place,
+            seen=seen,
         )
 
     async def silence(

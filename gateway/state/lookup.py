@@ -7,9 +7,9 @@ that was there before the reading and still stands behind it: a process may have
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Stale, Standing, Vouching
@@ -21,8 +21,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """`position`: how many entries the ledger held; `reached`: by what to ask whether anything changed since."""
 
     position: int

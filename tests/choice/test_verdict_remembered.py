@@ -7,7 +7,7 @@ from support.verdicts import decide, people
 
 from gateway.choice import standing as standing_of
 from gateway.choice import verdict
-from gateway.choice.standing import Standing, unnumbered
+from gateway.choice.standing import Standing, alike, unnumbered
 from gateway.consent import site
 from gateway.signals.heard import Heard
 from gateway.terms import Reason
@@ -20,14 +20,14 @@ def each_with_an_entry():
         yield asking._replace(standings=tuple(rows)), office
 
 
-def remembered_is_fresh(alike=unnumbered):
+def remembered_is_fresh(alike=alike):
     named = 0
     for asking, office in each_with_an_entry():
-        bare = asking._replace(standings=tuple(map(alike, asking.standings)))
+        bare, fresh = asking._replace(standings=alike(asking.standings)), decide(asking, office)
         for _ in range(2):  # made, and remembered
-            found = verdict.numbered(verdict.decide(bare, office), asking.standings)
-            assert found == decide(asking, office), asking
-        named += found.reason is Reason.OPTED_OUT and found.seq == asking.standings[found.by].seq
+            found = verdict.numbered(verdict.decide(bare, office), bare.standings, asking.standings)
+            assert found._replace(by=fresh.by) == fresh, asking
+        named += found.reason is Reason.OPTED_OUT and found.seq == asking.standings[fresh.by].seq
     assert named > 100
 
 
@@ -41,11 +41,11 @@ def test_if_people_who_differ_in_a_column_counted_as_alike_the_property_would_fa
     default = next(each.default for each in fields(Standing) if each.name == column)
     verdict.decide.cache_clear()
     with pytest.raises(AssertionError):
-        remembered_is_fresh(lambda row: unnumbered(replace(row, **{column: default})))
+        remembered_is_fresh(lambda rows: alike(replace(row, **{column: default}) for row in rows))
 
 
 def test_if_the_entry_were_remembered_too_it_would_be_somebody_elses(monkeypatch):
-    monkeypatch.setattr(verdict, "numbered", lambda found, _: found)
+    monkeypatch.setattr(verdict, "numbered", lambda found, *_: found)
     with pytest.raises(AssertionError):
         remembered_is_fresh()
 

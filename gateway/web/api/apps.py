@@ -7,20 +7,20 @@ cost nothing. A key that is in everybody's app learns what stands on record of n
 ids that no account has or had; of all others every member of an answer is that of who said no (R6).
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.choice.downstream import Outcome
+from gateway.choice.downstream import stores
 from gateway.choice.identity import kinds
 from gateway.choice.law import PLACE, country_of
 from gateway.choice.question import Verdict
 from gateway.choice.standing import Standing
 from gateway.consent import installations, tokens
-from gateway.consent.check import Ask
+from gateway.consent.check import Ask, said_by, standings_in
 from gateway.consent.choice_result import may_ask_from
 from gateway.consent.installations import InstallationReading, Installations
 from gateway.consent.people import Named
@@ -32,6 +32,7 @@ from gateway.keys.api_keys import ApiKey
 from gateway.ledger.subjects import Subject
 from gateway.signals import hear
 from gateway.signals.heard import Heard, KeptFor, Said
+from gateway.state.lookup import Seen
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Malformed, Purpose, Reason
 from gateway.web.shell import wire
 from gateway.web.shell.metrics import Metrics
@@ -116,7 +117,12 @@ class Body:
             items = []
         for index in range(wire.MAX_IDENTIFIERS, len(items)):
             self.ignore(f"/identifiers/{index}", "too many")
-        return self._named(items[: self.at_once], place, 0, no=no)
+        return self._named(self.at_hand(), place, 0, no=no)
+
+    def at_hand(self) -> list[object]:
+        """The identifiers that are taken at once, as they came."""
+        items = self.members.get("identifiers")
+        return items[: self.at_once] if isinstance(items, list) else []
 
     def beyond(self, place: object) -> Named:
         """Those of the identifiers of a no that are not taken at once."""
@@ -223,6 +229,7 @@ class App:
     instead: tuple[Standing, ...] = ()
     refused: frozenset[bytes] = NOBODY  # ids that the token takes in no more
     shown: frozenset[bytes] = NOBODY  # what else was proved: a mailbox, a number, a browser
+    own: bool = True  # whom the call itself names are in `named`; of confirm those are of the first act
     beyond: bool = False  # more was named than is entered at once: of what waits nothing is known yet
 
     @property
@@ -453,13 +460,9 @@ class Apps:
             too_many = self._starts.count(key.name, strict=app.strict)
             self._metrics.started(key.name, strict=app.strict, alarm=too_many)
 
-    def standing(self, app: App, purposes: tuple[Purpose, ...], said: Collection[Purpose] = ()) -> dict[str, str]:
-        """Of whom the call names and shows. `said`: what it says no to itself."""
-        checks = self._consent.checks
-        if app.strict:
-            standing = checks.read_back((), purposes, instead=app.instead)
-            return standing | {purpose.value: "opted_out" for purpose in purposes if purpose in said}
-        return checks.read_back(self._seen(app), purposes, app.token)
+    def standing(self, app: App, purposes: Sequence[Purpose], seen: Seen | None) -> dict[str, str]:
+        """Of whom the call names and shows; `seen`: of them."""
+        return said_by(app.instead or standings_in(seen), purposes)
 
     async def still_out(
         self, app: App, subjects: Sequence[Subject], standing: Mapping[str, str], purposes: Sequence[Purpose]
@@ -479,41 +482,47 @@ class Apps:
         now = int(self._consent.clock().timestamp() * 1000)
         return dict.fromkeys(purposes, may_ask_from(now))
 
-    def outcome(self, app: App, heard: Heard, place: object) -> Outcome:
-        """What an app's keys say: of the answer at hand."""
-        checks = self._consent.checks
-        if app.strict:
-            return checks.site((), heard.denied, place, gpc=heard.gpc, instead=app.instead).outcome.all_denied()
-        outcome = checks.site(self._seen(app), heard.denied, place, gpc=heard.gpc, token=app.token).outcome
-        return outcome.all_denied() if app.named.limited else outcome
+    def seen(self, app: App) -> Seen | None:
+        """What stands of those whose standing the answer obeys, the phone among them; what the token remembers comes
+        with it. All of an answer is told by it, as of one moment; a strict one by nothing on record.
+        """
+        return None if app.strict else self._consent.checks.seen(self._obeyed(app).subjects, app.token)
 
-    def _seen(self, app: App) -> tuple[Subject, ...]:
-        """Whose standing the answer obeys; what the token remembers comes with it."""
-        return (*app.named.beside([self._installations.subject(app.token)] if app.token else []).subjects,)
+    def _obeyed(self, app: App) -> Named:
+        return app.named.beside([self._installations.subject(app.token)]) if app.token else app.named
 
-    def told(self, app: App, body: Body) -> dict[str, Any]:
+    def kept(self, app: App, heard: Heard, place: object, seen: Seen | None) -> Mapping[str, object]:
+        """The members `store` and `store_opted_out`."""
+        outcome = self._consent.checks.outcome(app.instead or standings_in(seen), heard, place)
+        return stores(outcome.all_denied() if app.strict or app.named.limited else outcome)
+
+    def told(self, app: App, body: Body, seen: Seen | None) -> dict[str, Any]:
         """The members `sdks` and, for apps, `device`."""
-        told: dict[str, Any] = {"sdks": self._words(app, body)}
+        told: dict[str, Any] = {"sdks": self._words(app, body, seen)}
         return told | ({"device": self._installations.text(app.token)} if app.token else {})
 
-    def _words(self, app: App, body: Body) -> dict[str, str]:
-        items, signals = body.members.get("identifiers"), body.members.get("signals")
-        named = items[: body.at_once] if isinstance(items, list) and not app.strict else ()
+    def _words(self, app: App, body: Body, seen: Seen | None) -> dict[str, str]:
+        signals, recipients = body.members.get("signals"), self._consent.recipients
         ask = Ask(
             self._sdks,
-            named,
-            shown=() if app.strict else self._seen(app),
+            named=Named() if app.strict else self._obeyed(app) if app.own else self._asked(app, body),
+            seen=seen if app.own else None,
             token=None if app.strict else app.token,
             place=body.members.get("place"),
             age=body.quiet_band(),
             signals=signals if isinstance(signals, Mapping) else {},
             instead=app.instead,
         )
-        verdicts, recipients = self._consent.checks.check(ask).verdicts, self._consent.recipients
+        verdicts = self._consent.checks.check(ask).verdicts
         return {
             name: _word(verdict, contextual=name in recipients and recipients[name].contextual)
             for name, verdict in verdicts.items()
         }
+
+    def _asked(self, app: App, body: Body) -> Named:
+        """Of a call that names others beside those whose act it is: both."""
+        named = self._consent.people.name(body.at_hand(), country_of(body.members.get("place")))
+        return named.beside(self._obeyed(app).subjects)
 
 
 def _word(verdict: Verdict, *, contextual: bool) -> str:

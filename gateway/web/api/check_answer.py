@@ -4,7 +4,6 @@ count (I23).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Protocol
 
@@ -127,8 +126,7 @@ def _joined(ask: Ask, shared: wire.Check) -> Ask:
             "malformed", f"a check has at most {wire.MAX_ASKED} identifiers, defaults and all", "/identifiers"
         )
     signals = wire.known_signals(shared.signals)
-    return replace(
-        ask,
+    return ask._replace(
         identifiers=identifiers,
         place=_both(shared.place, ask.place),
         geo=tuple(geo for geo in (wire.known_geo(shared.geo), ask.geo) if geo is not None) or None,

@@ -25,6 +25,7 @@ from gateway.ledger.entry import Notice
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Choice, Subject
 from gateway.signals.heard import Heard
+from gateway.state.lookup import Seen
 from gateway.terms import CALLERS_CHOICES, SIGNAL_PURPOSES, ChoiceKind, Purpose, Role, Source
 from gateway.web.api.apps import App, Apps, Body, Silence, StandingWord, StillOutBody, ToldToApp
 from gateway.web.api.choice_body import ChoiceBody, ChoiceSaid
@@ -174,16 +175,16 @@ class Choices:
             chosen, more = await self._opting_in.confirm(said, repeat, body)
             self._metrics.chosen(ChoiceKind.OPT_IN, Source.API)
             app = self._apps.opening(said.call, said.key, Named(chosen.subjects), chosen.subjects)
-            app = await self._apps.follow(app)  # what the phone's older ids had said no longer holds it back
-            purposes = tuple(Purpose(word) for word in chosen.standing)
-            chosen = replace(chosen, standing=self._apps.standing(app, purposes))
+            app = await self._apps.follow(replace(app, own=False))  # what older ids said no longer holds the phone back
+            seen, purposes = self._apps.seen(app), tuple(Purpose(word) for word in chosen.standing)
+            chosen = replace(chosen, standing=self._apps.standing(app, purposes, seen))
             more |= await self._still_out(chosen, app, purposes)
-            return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard(), app) | more
+            return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard(), app, seen) | more
         named = said.call.named(said.call.place(), no=said.kind not in OPENS)
         if said.kind is ChoiceKind.OPT_IN:
             answer, whose = await self._opting_in.ask(said, named, said.purposes())
             app = await self._apps.follow(self._apps.opening(said.call, said.key, named, whose))
-            return 202, answer | self._apps.told(app, said.call)
+            return 202, answer | self._apps.told(app, said.call, self._apps.seen(app))
         if said.kind in TOWARDS_ONE:
             return await self._towards_one(said, named, repeat, body)
         app = await self._apps.read(said.call, said.key, named, said.act)
@@ -230,13 +231,15 @@ class Choices:
         chosen = await self._consent.choose(named.subjects, choice, key=repeat, body=body, tie=tie, settle=True)
         if chosen.waits:
             return await self._kept(chosen, said, app, heard)
+        written = 0
         if heard.keeps:  # on a replay too: writing it is no news then, unless the store went in between
             mark, vouched = app.mark, app.attested
-            await self._consent.observe(named.subjects, heard, place=choice.place, mark=mark, vouched=vouched)
-        await self._apps.say_age(app, said.call, said.key)
+            written = await self._consent.observe(named.subjects, heard, place=choice.place, mark=mark, vouched=vouched)
+        written += await self._apps.say_age(app, said.call, said.key)
         app = await self._apps.follow(app)
+        seen = self._apps.seen(app) if written or app.token else chosen.seen
         self._metrics.chosen(choice.kind, choice.source, choice.manner, len(named.subjects))
-        return 200 if chosen.replayed else 201, self._answer(chosen, said, heard, app)
+        return 200 if chosen.replayed else 201, self._answer(chosen, said, heard, app, seen)
 
     async def _notice(self, said: ChoiceSaid) -> Notice | None:
         """What was shown with a no, which is taken without it too."""
@@ -256,7 +259,7 @@ class Choices:
         if said.call.band():
             said.ignore("/age", "cannot be kept at this moment")
         self._metrics.kept.labels(said.kind).inc(len(subjects))
-        return 202, self._answer(chosen, said, heard, app)
+        return 202, self._answer(chosen, said, heard, app, self._apps.seen(app))
 
     async def _towards_one(
         self, said: ChoiceSaid, named: Named, repeat: str, body: bytes
@@ -279,7 +282,7 @@ class Choices:
         chosen = await self._consent.choose([subject], choice, key=repeat, body=body)
         self._metrics.chosen(choice.kind, choice.source, choice.manner)
         app = await self._apps.follow(self._apps.opening(said.call, said.key, named, (subject,)))
-        return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard(), app)
+        return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard(), app, self._apps.seen(app))
 
     def _directed(self, said: ChoiceSaid) -> tuple[str, tuple[Purpose, ...]]:
         known = self._consent.recipients.get(str(said.body.get("recipient")))
@@ -295,16 +298,14 @@ class Choices:
             raise Problem("malformed", "programme is one that a configured recipient is part of", "/programme")
         return name, tuple(dict.fromkeys(p for item in members for p in item.purposes if p in SIGNAL_PURPOSES))
 
-    def _answer(self, chosen: Chosen, said: ChoiceSaid, heard: Heard, app: App) -> dict[str, Any]:
-        """The events, what holds now, and the keys that an app keeps on its phone."""
-        said_no = said.kind not in OPENS
+    def _answer(self, chosen: Chosen, said: ChoiceSaid, heard: Heard, app: App, seen: Seen | None) -> dict[str, Any]:
+        """The events, what holds now, and the keys that an app keeps on its phone. `seen`: of `app`."""
         if app.strict:
-            purposes = tuple(Purpose(word) for word in chosen.standing)
-            standing = self._apps.standing(app, purposes, purposes if said_no else ())
-            silence = self._apps.silence(tuple(chosen.may_ask_from))
-            chosen = replace(chosen, standing=standing, may_ask_from=silence)
-        kept = stores(self._apps.outcome(app, heard, said.body.get("place") or chosen.place or None))
-        return {**_answer(chosen, said), **kept, **self._apps.told(app, said.call)}
+            no = dict.fromkeys(chosen.standing, "opted_out") if said.kind not in OPENS else {}
+            standing = self._apps.standing(app, tuple(Purpose(word) for word in chosen.standing), None) | no
+            chosen = replace(chosen, standing=standing, may_ask_from=self._apps.silence(tuple(chosen.may_ask_from)))
+        kept = self._apps.kept(app, heard, said.body.get("place") or chosen.place or None, seen)
+        return {**_answer(chosen, said), **kept, **self._apps.told(app, said.call, seen)}
 
     def _choice(self, said: ChoiceSaid, purposes: tuple[Purpose, ...], notice: Notice | None) -> Choice:
         desk = said.key.may("desk")
@@ -329,8 +330,8 @@ class Choices:
     def _limited(self, purposes: tuple[Purpose, ...], said: ChoiceSaid, app: App) -> dict[str, Any]:
         """Only withheld ids: there is no key to write under, and every check with them denies already."""
         standing = dict.fromkeys((purpose.value for purpose in purposes), "opted_out")
-        kept = stores(self._consent.checks.site((), frozenset(SIGNAL_PURPOSES), said.body.get("place")).outcome)
-        told = self._apps.told(app, said.call)
+        kept = stores(self._consent.checks.outcome((), Heard(), said.body.get("place")).all_denied())
+        told = self._apps.told(app, said.call, self._apps.seen(app))
         return {"events": [], "event": None, "seq": None, "standing": standing, **kept, **told, "ignored": said.ignored}
 
 

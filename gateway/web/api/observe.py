@@ -26,7 +26,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.choice.downstream import stores
 from gateway.consent.installations import Installations
 from gateway.consent.people import Named
 from gateway.consent.site import widened
@@ -127,6 +126,7 @@ class ObservationBody(ToldToApp, kw_only=True):
     effective_at: wire.Time | UnsetType | None = UNSET
 
 
+SIGNALS = tuple(SIGNAL_PURPOSES)
 OBSERVE_MEMBERS = wire.names_in(ObservedBody)
 
 
@@ -217,9 +217,10 @@ class Observe:
         """Read back from enforcement."""
         denied = frozenset(SIGNAL_PURPOSES) if app.named.limited else widened(heard.denied)
         out = {purpose.value: "opted_out" for purpose in SIGNAL_PURPOSES if purpose in denied}
-        standing = self._apps.standing(app, tuple(SIGNAL_PURPOSES)) | out
-        strings = stores(self._apps.outcome(app, heard, body.members.get("place")))
-        return {"standing": standing, **strings, **self._apps.told(app, body), "ignored": body.ignored}
+        seen = self._apps.seen(app)
+        standing = self._apps.standing(app, SIGNALS, seen) | out
+        kept = self._apps.kept(app, heard, body.members.get("place"), seen)
+        return {"standing": standing, **kept, **self._apps.told(app, body, seen), "ignored": body.ignored}
 
 
 def _to_tie(named: Named) -> tuple[Subject | None, list[Subject]]:
@@ -321,16 +322,19 @@ class StandingDoor:
         standing = self._consent.checks.read_back(theirs, CHOOSABLE)
         said = await self._consent.last_out([each for each in theirs if each.kind == "device"])
         standing |= {purpose.value: "opted_out" for purpose in said if standing[purpose.value] == "none"}
-        told = app if all(each.kind == "device" for each in proved) else replace(app, instead=())
+        seen, told = (
+            self._apps.seen(app),
+            app if all(each.kind == "device" for each in proved) else replace(app, instead=()),
+        )
         if told.strict:
-            standing |= self._apps.standing(app, ALL_PURPOSES)
+            standing |= self._apps.standing(app, ALL_PURPOSES, seen)
         else:
             standing |= self._consent.checks.read_back(proved, ALL_PURPOSES, app.token)
         return {
             "standing": standing,
             "may_ask_from": await self._consent.silence(theirs, CHOOSABLE, standing),
             "still_out": await self._apps.still_out(told, theirs, standing, CHOOSABLE),
-            **stores(self._apps.outcome(app, Heard(), body.members.get("place"))),
-            **self._apps.told(app, body),
+            **self._apps.kept(app, Heard(), body.members.get("place"), seen),
+            **self._apps.told(app, body, seen),
             "ignored": body.ignored,
         }
