@@ -37,6 +37,7 @@ from gateway.app.in_force import in_force
 from gateway.app.replica import Replica, application
 from gateway.app.workers import NOT_STARTED, Siblings, Supervisor
 from gateway.cli import options
+from gateway.cli.log_lines import LogLines
 from gateway.consent import decisions
 from gateway.disk import write_durably
 from gateway.keys import api_keys, seals, secret_files
@@ -110,7 +111,7 @@ def configure_log() -> None:
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=LogLines(sys.stdout),
         cache_logger_on_first_use=True,
     )
     # uvicorn's own words: errors and failed starts. Its access log, with paths and addresses, is off.

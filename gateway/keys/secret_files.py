@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -44,10 +44,12 @@ class Secrets:
 
     def key(self, name: Name) -> bytes:
         """The 16-byte key of a name under all peppers."""
-        return wrap(f"{name[0]}\x00{name[1]}".encode(), self.peppers)
+        return self.keys([name])[0]
 
     def keys(self, names: Iterable[Name]) -> tuple[bytes, ...]:
-        return tuple([self.key(name) for name in names])
+        """Of each: an identifier has up to a dozen names."""
+        begun = [_begun(pepper) for pepper in self.peppers]
+        return tuple([_wrapped(f"{kind}\x00{value}".encode(), begun) for kind, value in names])
 
     @property
     def mark(self) -> int:
@@ -86,8 +88,12 @@ class PersonKeys:
 
 def wrap(key: bytes, peppers: Iterable[bytes]) -> bytes:
     """A stored key under further peppers, in their order."""
-    for pepper in peppers:
-        made = _begun(pepper).copy()
+    return _wrapped(key, [_begun(pepper) for pepper in peppers])
+
+
+def _wrapped(key: bytes, begun: Sequence[hmac.HMAC]) -> bytes:
+    for each in begun:
+        made = each.copy()
         made.update(key)
         key = made.digest()[:KEY_BYTES]
     return key

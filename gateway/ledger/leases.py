@@ -28,6 +28,9 @@ HELD = "SELECT boot, until, due, due_at, applied FROM lease WHERE holder = ?"
 LIVE = "SELECT holder, name, boot, until, applied FROM lease"
 
 
+LeaseRow = tuple[str, str, bytes, int, int]  # as `LIVE` says
+
+
 class TooManyHolders(Exception):
     """There are as many replicas as may be."""
 
@@ -68,6 +71,7 @@ class Leases:
         self._boot = boot_id() if boot is None else boot
         self._began = clock()
         self._db: sqlite3.Connection | None = None
+        self._of_turn: list[LeaseRow] | None = None
 
     def now(self) -> float:
         return self._clock()
@@ -108,11 +112,14 @@ class Leases:
 
     def longest(self, position: int) -> float:
         """Within how many seconds at most nobody answers from before a position any more; 0: nobody does."""
+        return self._longest(position, self._read)
+
+    def _longest(self, position: int, read: Callable[[], list[LeaseRow]]) -> float:
         bound = self.terms.seconds + (LATE if self.terms.leases else 0.0)
         if not self.terms.leases:
             return bound
         try:
-            return bound if self._behind(position) > 0 else 0.0
+            return bound if self._behind(position, read()) > 0 else 0.0
         except (sqlite3.Error, LedgerRefused):
             return bound
 
@@ -124,12 +131,15 @@ class Leases:
         """Waits until whoever held a lease has that position or holds none any more; how many seconds that took.
         Without leases nothing is waited for: what is returned is the bound.
         """
-        longest, began = self.longest(position), self._clock()
+        return await self._settled(position, self._read_in_turn)
+
+    async def _settled(self, position: int, read: Callable[[], list[LeaseRow]]) -> float:
+        longest, began = self._longest(position, read), self._clock()
         if not longest or not self.terms.leases:
             return longest
         while (left := began + longest - self._clock()) > 0:
             with contextlib.suppress(sqlite3.Error, LedgerRefused):
-                behind = self._behind(position)
+                behind = self._behind(position, read())
                 if behind <= 0:
                     break
                 left = min(left, behind)
@@ -140,7 +150,7 @@ class Leases:
         """Whether within so many seconds nobody answers from before this moment any more."""
         try:
             async with asyncio.timeout(seconds):
-                await self.settled(self.position())
+                await self._settled(self.position(), self._read)  # a position of this very moment
         except (TimeoutError, sqlite3.Error, LedgerRefused):
             return False
         return True
@@ -177,10 +187,10 @@ class Leases:
         sql = "SELECT count(*) FROM lease WHERE boot = ? AND until + ? >= ?"
         return int(tx.db.execute(sql, (self._boot, int(MISSED * self.terms.seconds * 1000), now)).fetchone()[0])
 
-    def _behind(self, position: int) -> float:
+    def _behind(self, position: int, held: list[LeaseRow]) -> float:
         """For how many seconds more somebody may answer who has not got a position."""
         now = self._clock()
-        return max((self._ends(row[2], row[3]) - now for row in self._read() if row[4] < position), default=0.0)
+        return max((self._ends(row[2], row[3]) - now for row in held if row[4] < position), default=0.0)
 
     def _ends(self, boot: bytes, until: int) -> float:
         """Of a lease from before a boot nobody knows the end: a full term from our own start."""
@@ -191,7 +201,19 @@ class Leases:
             self._db = self._store.open_to_read()
         return self._db
 
-    def _read(self) -> list[tuple[str, str, bytes, int, int]]:
+    def _read_in_turn(self) -> list[LeaseRow]:
+        """The same, read once for all whom one turn of the event loop goes on with: they were woken before it was read,
+        so what they wait for is older. Whoever is woken later runs behind the forgetting.
+        """
+        if self._of_turn is None:
+            self._of_turn = self._read()
+            asyncio.get_running_loop().call_soon(self._forget)
+        return self._of_turn
+
+    def _forget(self) -> None:
+        self._of_turn = None
+
+    def _read(self) -> list[LeaseRow]:
         try:
             return self._reader().execute(LIVE).fetchall()
         except sqlite3.Error:

@@ -148,7 +148,7 @@ class StateMoment(_Places):
     def standing(self, key: bytes, now: int) -> Standing | None:
         """What stands of a key; None: nothing ever did. `now` in Unix milliseconds, for what ends by its date."""
         packed = self._txn.get(key)
-        return None if packed is None else self._standing(key, packed, now)
+        return None if packed is None else self._by_front(packed, now) or self._by_speakers(key, now)
 
     def standings(self, keys: Iterable[bytes], clock: Callable[[], int]) -> list[tuple[bytes, Standing]]:
         """What stands of those of whom anything does: of a dozen keys that a check asks for, mostly of none. `clock`:
@@ -157,14 +157,18 @@ class StateMoment(_Places):
         get = self._txn.get
         known = [(key, packed) for key in keys if (packed := get(key)) is not None]
         now = clock() if known else 0
-        return [(key, self._standing(key, packed, now)) for key, packed in known]
+        fronts: dict[bytes, Standing | None] = {}  # the names of one identifier mostly lie there alike
+        for _, packed in known:
+            if packed not in fronts:
+                fronts[packed] = self._by_front(packed, now)
+        return [(key, fronts[packed] or self._by_speakers(key, now)) for key, packed in known]
 
-    def _standing(self, key: bytes, packed: bytes, now: int) -> Standing:
+    def _by_front(self, packed: bytes, now: int) -> Standing | None:
         found = front_standing(packed, self._screens, now)
-        if found is not None:
-            self.latest = max(self.latest, found[1])
-            return found[0]
-        return self._by_speakers(key, now)
+        if found is None:
+            return None
+        self.latest = max(self.latest, found[1])
+        return found[0]
 
     def _by_speakers(self, key: bytes, now: int) -> Standing:
         """Without all members of any account, where that is as good."""

@@ -1,5 +1,6 @@
 import base64
 import itertools
+import os
 
 import pytest
 import time_machine
@@ -173,3 +174,20 @@ class TestFormTokens:
         assert both.read(Tokens([OLD], "form").make("x"), 60) == "x"
         assert Tokens([NEW], "form").read(both.make("x"), 60) == "x"
         assert Tokens([OLD], "form").read(both.make("x"), 60) is None
+
+
+def test_ids_are_drawn_together_and_no_two_processes_hand_out_one():
+    seals.new_browser()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writer, b"".join(seals.new_browser() for _ in range(2 * seals.DRAWN)))
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reader, 4 * seals.ID_BYTES * seals.DRAWN)
+    os.close(reader)
+    os.close(writer)
+    all_ids = [theirs[at : at + 16] for at in range(0, len(theirs), 16)] + [
+        seals.new_browser() for _ in range(2 * seals.DRAWN)
+    ]
+    assert len(set(all_ids)) == len(all_ids) == 4 * seals.DRAWN

@@ -89,7 +89,7 @@ def test_one_that_renews_and_never_applies_is_over_within_a_term_and_a_bit(ledge
         )
     assert may_until <= came + TERM + LATE + 0.001
     ledger.at = came + TERM + LATE + 0.001
-    assert ledger.leases._behind(ledger.leases.position()) <= 0
+    assert ledger.leases.longest(ledger.leases.position()) == 0
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +142,21 @@ def test_whoever_waits_goes_on_when_the_replica_has_it_or_its_lease_is_over(ledg
     ledger.renew(position)
     position = ledger.change()
     asyncio.run(waits(lambda: ledger.renew(position)))
+
+
+def test_the_leases_are_read_once_for_all_who_go_on_in_one_turn_and_anew_for_those_of_the_next(ledger, monkeypatch):
+    read, position = [], ledger.change()
+    reads = ledger.leases._read
+    monkeypatch.setattr(ledger.leases, "_read", lambda: read.append(None) or reads())
+
+    async def turn():
+        await asyncio.gather(*(ledger.leases.settled(position) for _ in range(16)))
+        return len(read)
+
+    async def turns():
+        return [await turn(), await turn()]
+
+    assert asyncio.run(turns()) == [1, 2]
 
 
 def test_while_the_leases_cannot_be_read_everybody_waits_for_the_longest(ledger, monkeypatch):

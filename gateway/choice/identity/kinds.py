@@ -97,10 +97,10 @@ def named(
 
 def digests(base: str, forms: Iterable[str]) -> Iterator[Name]:
     """The names of texts by their digests: `email_sha256`, `email_sha1`, `email_md5` of each."""
-    for form in forms:
-        raw = form.encode()
-        for algorithm, hashed in ALGORITHMS.items():
-            yield f"{base}_{algorithm}", hashed(raw).hexdigest()
+    kinds = [(f"{base}_{algorithm}", hashed) for algorithm, hashed in ALGORITHMS.items()]
+    for raw in map(str.encode, forms):
+        for kind, hashed in kinds:
+            yield kind, hashed(raw).hexdigest()
 
 
 def digest(algorithm: str, text: str) -> str:

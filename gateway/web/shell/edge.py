@@ -9,11 +9,11 @@ is not overruled. The site behind us is the operator's: its answers are left alo
 """
 
 import re
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from random import getrandbits
 from typing import Any
 
 import structlog
@@ -110,7 +110,7 @@ FROM_APPS = frozenset(
     f"/v1/{name}" for name in ("access", "choices", "codes", "erasures", "links", "observe", "standing", "texts")
 )
 TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
-PROXIED = (b"forwarded", b"x-forwarded-", b"x-real-ip", b"via")
+PROXIED, PROXIED_BY = frozenset({b"forwarded", b"x-real-ip", b"via"}), b"x-forwarded-"
 
 log = structlog.get_logger("gateway")
 
@@ -169,7 +169,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        request_id = _trace(scope) or secrets.token_hex(8)
+        request_id = _trace(scope) or f"{getrandbits(64):016x}"  # a name and no secret
         listeners = self._listener(scope)
         state = {**scope.get("state", {}), "request_id": request_id, "listeners": listeners}
         scope = {**scope, "headers": trimmed(scope["headers"]), "state": state}
@@ -218,7 +218,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 def loopback_only(scope: Scope) -> str:
     """Why a request must not reach a development server, whose key everybody knows; empty where it may."""
     for name, value in scope["headers"]:
-        if any(name == header or (header.endswith(b"-") and name.startswith(header)) for header in PROXIED):
+        if name in PROXIED or name.startswith(PROXIED_BY):
             return "a development server stands behind no proxy"
         if name == b"host" and not _is_loopback(value):
             return "a development server is asked by the name of this machine's loopback only"

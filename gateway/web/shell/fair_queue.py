@@ -8,13 +8,11 @@ address stands in a log, a metric, the ledger or here.
 """
 
 import asyncio
-import contextlib
 import hmac
 import os
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import date, datetime
-from typing import Any
 
 from starlette.types import Scope
 
@@ -52,18 +50,15 @@ class FairQueue:
     def waiting(self) -> int:
         return sum(map(len, self._waiting.values()))
 
-    @contextlib.asynccontextmanager
-    async def turn(self, source: bytes, work: int = 1) -> AsyncIterator[None]:
-        work = min(work, self._each)
-        await self._wait(source, work)
-        try:
-            yield
-        finally:
-            self._give_back(source, work)
+    def turn(self, source: bytes, work: int = 1) -> "QueueTurn":
+        """To be waited for: `async with queue.turn(source)`."""
+        return QueueTurn(self, source, min(work, self._each))
 
-    async def _wait(self, source: bytes, work: int) -> None:
+    async def wait(self, source: bytes, work: int) -> None:
+        """Returns with the places taken."""
         # Nobody overtakes: neither what this source waits for already, nor much work that waits for room alone.
-        if source not in self._waiting and self._may(source, work) and self._fits(work) and not self._is_waited_for():
+        free = not self._waiting or (source not in self._waiting and not self._is_waited_for())
+        if free and self._may(source, work) and self._fits(work):
             self._take(source, work)
             return
         turn = asyncio.get_running_loop().create_future()
@@ -72,7 +67,7 @@ class FairQueue:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._give_back(source, work)  # it had been given, and nobody is there to use it
+                self.give_back(source, work)  # it had been given, and nobody is there to use it
             else:
                 self._leave(source, turn, work)
             raise
@@ -95,12 +90,14 @@ class FairQueue:
         self._taken += work
         self._held[source] = self._held.get(source, 0) + work
 
-    def _give_back(self, source: bytes, work: int) -> None:
+    def give_back(self, source: bytes, work: int) -> None:
+        """The places are free for whoever is next."""
         self._taken -= work
         self._held[source] -= work
         if not self._held[source]:
             del self._held[source]
-        self._serve()
+        if self._waiting:
+            self._serve()
 
     def _serve(self) -> None:
         while (source := self._next()) is not None and self._fits(self._waiting[source][0][1]):
@@ -124,6 +121,21 @@ class FairQueue:
         return not self._fits(self._each) and self._next() is not None
 
 
+class QueueTurn:
+    """A request's places in a queue, from when they are given until it is done."""
+
+    __slots__ = ("_queue", "_source", "_work")
+
+    def __init__(self, queue: FairQueue, source: bytes, work: int) -> None:
+        self._queue, self._source, self._work = queue, source, work
+
+    async def __aenter__(self) -> None:
+        await self._queue.wait(self._source, self._work)
+
+    async def __aexit__(self, *raised: object) -> None:
+        self._queue.give_back(self._source, self._work)
+
+
 class Sources:
     """Names for senders, another set every day. `clock` says which day it is; `secret`: of all processes of a service,
     where there are several.
@@ -134,14 +146,17 @@ class Sources:
         self._clock = clock
         self._secret = secret or os.urandom(32)
         self._day: date | None = None
-        self._key = b""
+        self._begun = hmac.new(self._secret, digestmod="sha256")  # with the key of the day taken in, to be copied
 
     def of(self, scope: Scope) -> bytes:
         """8 bytes; equal for one IPv4 address or one IPv6 network, within a day and one service."""
         today = self._clock().date()
         if today != self._day:
-            self._day, self._key = today, hmac.digest(self._secret, today.isoformat().encode(), "sha256")
-        return hmac.digest(self._key, _network(self._peers.sender(scope)), "sha256")[:8]
+            key = hmac.digest(self._secret, today.isoformat().encode(), "sha256")
+            self._day, self._begun = today, hmac.new(key, digestmod="sha256")
+        named = self._begun.copy()
+        named.update(_network(self._peers.sender(scope)))
+        return named.digest()[:8]
 
 
 def source_of(scope: Scope) -> bytes:
@@ -191,13 +206,15 @@ async def _begun(receive: Receive) -> list[Message]:
     """The body's messages, all of them or the first `BODY` bytes. Raises `Problem`."""
     found: list[Message] = []
     size = 0
-    with _in_time(BODY_SECONDS):
+    try:
         async with asyncio.timeout(BODY_SECONDS):
             while size <= BODY:
                 found.append(await receive())
                 size += len(found[-1].get("body", b""))
                 if not found[-1].get("more_body", False):
                     break
+    except TimeoutError:
+        raise _too_slow(BODY_SECONDS) from None
     return found
 
 
@@ -219,17 +236,15 @@ def _replayed(begun: list[Message], receive: Receive) -> Receive:
             return rest.popleft()
         if whole:
             return await receive()  # that they hang up, after the answer
-        with _in_time(REST_SECONDS):
+        try:
             async with asyncio.timeout_at(ends):
                 return await receive()
+        except TimeoutError:
+            raise _too_slow(REST_SECONDS) from None
 
     return again
 
 
-@contextlib.contextmanager
-def _in_time(seconds: float) -> Any:
-    try:
-        yield
-    except TimeoutError:
-        words = f"the body of a request takes at most {seconds:.0f} seconds; nothing was saved"
-        raise Problem("too_slow", words, headers={"Connection": "close"}) from None
+def _too_slow(seconds: float) -> Problem:
+    words = f"the body of a request takes at most {seconds:.0f} seconds; nothing was saved"
+    return Problem("too_slow", words, headers={"Connection": "close"})

@@ -34,6 +34,7 @@ class Metrics:
         self._signals = self._counter("signals", "Signals heard that deny, by door and kind", "channel", "kind")
         self._of_signal: dict[tuple[str, str], Counter] = {}
         self._of_verdict: dict[tuple[str, bool, str, str], Counter] = {}
+        self._of_choice: dict[tuple[str, str, str], tuple[Counter, Counter]] = {}
         self._of_request: dict[tuple[str, str, int], Histogram] = {}
         self._malformed = self._counter("malformed_signals", "Signals that could not be read", "channel", "reason")
         self._choices = self._counter("choices", "Choices accepted, by kind and source", "kind", "source")
@@ -154,8 +155,12 @@ class Metrics:
 
     def chosen(self, kind: str, source: str, manner: str = "", count: int = 1) -> None:
         """One request of a person, about `count` identifiers. Without a manner the source tells how it came."""
-        self._choices.labels(kind, source).inc(count)
-        self._requests.labels(kind, manner or source).inc()
+        cell = kind, source, manner or source
+        counters = self._of_choice.get(cell)
+        if counters is None:
+            counters = self._of_choice[cell] = self._choices.labels(*cell[:2]), self._requests.labels(kind, cell[2])
+        counters[0].inc(count)
+        counters[1].inc()
 
     def started(self, key: str, *, strict: bool, alarm: bool) -> None:
         """Counts one start of an app. `key`: the name of its key."""

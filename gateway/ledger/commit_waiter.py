@@ -1,0 +1,74 @@
+"""Waiting on the event loop for what the writer's thread commits. The verbs of choices and signals call it.
+
+The writer answers the jobs of a batch one after the other; they wake the loop once together, and each costs it one
+future. (`Writer.commit` chains three futures a job and wakes the loop for each.)
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, TypeVar
+
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.writer import WRITE_SECONDS, Job, Writer
+
+T = TypeVar("T")
+
+
+class CommitWaiter:
+    """Waits for one writer's commits."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._committed: CommittedJobs | None = None
+
+    async def commit(self, job: Job[T], seconds: float = WRITE_SECONDS) -> T:
+        """As `Writer.commit`: waits for the job's commit. The job goes on when the client hangs up; past `seconds` its
+        outcome is not known, and the caller asks again with the same Idempotency-Key.
+        """
+        loop = asyncio.get_running_loop()
+        if self._committed is None or self._committed.loop is not loop:
+            self._committed = CommittedJobs(loop)
+        waiting: asyncio.Future[T] = loop.create_future()
+        late = loop.call_later(seconds, _give_up, waiting)
+        self._writer.submit(job).add_done_callback(partial(self._committed.take, waiting))
+        try:
+            return await waiting
+        finally:
+            late.cancel()
+
+
+class CommittedJobs:
+    """What the writer has answered and one loop has not yet told whoever waits for it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._done = deque[tuple[asyncio.Future[Any], Future[Any]]]()
+        self._woken = False
+
+    def take(self, waiting: asyncio.Future[Any], done: Future[Any]) -> None:
+        """In the writer's thread."""
+        self._done.append((waiting, done))
+        if not self._woken:
+            self._woken = True
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
+                self.loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        self._woken = False  # first: what is done from here on wakes the loop again
+        while self._done:
+            waiting, done = self._done.popleft()
+            if waiting.done():  # whoever waited gave up, or is gone
+                continue
+            error = done.exception()
+            if error is None:
+                waiting.set_result(done.result())
+            else:
+                waiting.set_exception(error)
+
+
+def _give_up(waiting: asyncio.Future[Any]) -> None:
+    if not waiting.done():
+        waiting.set_exception(StoreUnavailable("not written yet; ask again with the same Idempotency-Key"))
