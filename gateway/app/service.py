@@ -72,9 +72,10 @@ from gateway.web.pages.opt_in import OptInPage
 from gateway.web.pages.opt_in_acts import Acts
 from gateway.web.pages.unsubscribe import Unsubscribe, UnsubscribeLinks
 from gateway.web.shell import edge, page, problem
+from gateway.web.shell.door_router import DoorRouter, WithoutSlash
 from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, Edge, Shield
 from gateway.web.shell.fair_queue import Queued, Sources
-from gateway.web.shell.lifespan import Service, WithoutSlash
+from gateway.web.shell.lifespan import Service
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.peer import Peers, place_by_address
 from gateway.web.shell.ticks import Levelled, Ticks
@@ -325,10 +326,10 @@ class Doors:
         queued = Middleware(Queued, sources=sources, metrics=self.metrics)
         levelled = Middleware(Levelled, ticks=Ticks() if self.settings.listen.level_answers else Ticks(0))
         app = Starlette(
-            routes=routes, middleware=[Middleware(WithoutSlash), levelled, queued],
+            middleware=[Middleware(WithoutSlash), levelled, queued],
             exception_handlers={**handlers, Exception: page.handle_with_page},
         )  # fmt: skip
-        app.router.redirect_slashes = False
+        app.router = DoorRouter(routes)
         return app
 
     def before(self, site: Any, options: Options) -> ConsentMiddleware:

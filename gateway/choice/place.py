@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 
 PLACE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
+LONGEST = len("US-CAL")
 US = "US"
 UNKNOWN_PLACE = "unknown"
 UNREADABLE_PLACE = "ZZ"  # ISO 3166 user-assigned: a place that was said and cannot be read
@@ -27,9 +28,20 @@ EUROPEAN = frozenset(EUROPEAN_CODES.split())
 
 def country_of(place: object) -> str:
     """The ISO 3166-1 country of a place, or of the first of several; empty where none can be read."""
+    return place_code(place).partition("-")[0]
+
+
+def place_code(place: object) -> str:
+    """A place as the standard writes it, or the first of several; empty where it cannot be read."""
     first = place[0] if isinstance(place, list) and place else place
-    code = first.strip().upper() if isinstance(first, str) else ""
-    return code.partition("-")[0] if PLACE.fullmatch(code) else ""
+    code = first.strip() if isinstance(first, str) else ""
+    return _code(code) if len(code) <= LONGEST else ""
+
+
+@lru_cache(maxsize=1024)
+def _code(stated: str) -> str:
+    code = stated.upper()
+    return code if PLACE.fullmatch(code) else ""
 
 
 def is_state(place: str) -> bool:

@@ -171,8 +171,10 @@ class Checks:
             reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
             refused_all = {name: self._refuse(name, ask, reason) for name in ask.recipients}
             return Checked(refused_all, None, heard, age=ask.age)
-        standings = (*seen.standings, *tightening)
-        known = self._known(ask, heard, standings, grants, named)
+        if tightening:
+            standings = (*seen.standings, *tightening)
+            seen = seen._replace(standings=standings, alike=alike(standings))
+        known = self._known(ask, heard, seen.standings, seen.alike, grants, named)
         office = self._office()
         verdicts = {name: self._verdict(name, ask, known, office) for name in ask.recipients}
         return Checked(
@@ -182,7 +184,7 @@ class Checks:
             (*keys, *beside),
             self._outcome(known, ask.age, office),
             keys,
-            youngest(ask.age, standings),
+            youngest(ask.age, known.alike),
             grants,
             said,
             seen.reached,
@@ -202,7 +204,7 @@ class Checks:
             seen = self._asked(ask, named)
             then = Then(self._office().on, seen.position, seen.standings, self._grants(ask, named.keys, seen))
             then = replace(then, standings=(*then.standings, *self._tightening(beside, ask)))
-        known = self._known(ask, heard, then.standings, then.grants, named)
+        known = self._known(ask, heard, then.standings, alike(then.standings), then.grants, named)
         office = then.held.office if then.held else replace(self._office(), on=then.on)
         return {name: self._explained(name, ask, known, office) for name in ask.recipients}
 
@@ -214,7 +216,7 @@ class Checks:
     def _asked(self, ask: Ask, named: Named) -> Seen:
         """The same of whom a check names."""
         if ask.instead:
-            return self._lookup.seen(())._replace(standings=ask.instead)
+            return self._lookup.seen(())._replace(standings=ask.instead, alike=ask.instead)
         if ask.seen and not named.tokens:
             return ask.seen
         tokens = (*named.tokens, ask.token) if ask.token else named.tokens
@@ -242,7 +244,8 @@ class Checks:
             *(each.denies_only() for each in devices.standings),
         )
         all_seen = (mine, had, others, devices)
-        return Seen(min(each.position for each in all_seen), standings, earliest([each.reached for each in all_seen]))
+        position, reached = min(each.position for each in all_seen), earliest([each.reached for each in all_seen])
+        return Seen(position, standings, reached, alike(standings))
 
     def _lifted(
         self, subjects: Sequence[Subject], phone: Sequence[Subject], before: Sequence[bytes], token: DeviceToken
@@ -260,7 +263,13 @@ class Checks:
         return self._lookup.alone(token.mark, self._people.device(token.value).key, everything)
 
     def _known(
-        self, ask: Ask, heard: Heard, standings: tuple[Standing, ...], grants: tuple[Grant, ...], named: Named
+        self,
+        ask: Ask,
+        heard: Heard,
+        standings: tuple[Standing, ...],
+        said: tuple[Standing, ...],
+        grants: tuple[Grant, ...],
+        named: Named,
     ) -> Known:
         places = self.places.of(ask.place, ask.geo, ask.ip)
         if (ask.signals or ask.also) and _is_european(ask, heard) and not may_be_european(places):
@@ -269,7 +278,7 @@ class Checks:
             places,
             heard,
             standings,
-            alike(standings),
+            said,
             grants,
             named.limited,
             self.places.are_sensitive(ask.geo),
@@ -340,7 +349,7 @@ class Checks:
         """What the person allowed single recipients. An act is for one transfer, so it counts for a row of a share,
         which uses it up; nobody can tell how often an answer to a check is acted on (R28).
         """
-        found = self._lookup.grants(keys) if any(standing.granted for standing in seen.standings) else ()
+        found = self._lookup.grants(keys) if any(standing.granted for standing in seen.alike) else ()
         if not ask.row:
             return tuple(grant for grant in found if grant.kind is not GrantKind.DIRECTED)
         claimed = ask.recipients if ask.claimed else ()
@@ -429,17 +438,17 @@ class Checks:
             return self.unknown_site(place, gpc=gpc)
         places = self.places.of(place)
         said = widened(heard) | kept if heard or kept else NOTHING_SAID
-        allowed, chosen = what_may(places, said, alike(seen.standings), None, self._office())
+        allowed, chosen = what_may(places, said, seen.alike, None, self._office())
         return Site(allowed, "honored" if chosen else "none", places, gpc, seen.standings, said, self._said_in)
 
     def outcome(self, standings: tuple[Standing, ...] | None, heard: Heard, place: object) -> Outcome:
-        """What holds for somebody in an app, whichever recipient asks: as `site`, of what was read before; None: it
-        could not be.
+        """What holds for somebody in an app, whichever recipient asks: as `site`, of what was read before (`alike`);
+        None: it could not be.
         """
         if standings is None:
             return self.unknown_site(place, gpc=heard.gpc).outcome
         places, said = self.places.of(place), widened(heard.denied) if heard.denied else NOTHING_SAID
-        return outcome_of(places, said, heard.gpc, alike(standings), None, self._office(), self._said_in)
+        return outcome_of(places, said, heard.gpc, standings, None, self._office(), self._said_in)
 
     def words(self, site: Site, purposes: Sequence[Purpose]) -> dict[Purpose, Word]:
         """What holds, purpose by purpose: the same that `site` was asked and every verdict obeys."""
@@ -535,13 +544,13 @@ class Checks:
 
 
 def standings_in(seen: Seen | None) -> tuple[Standing, ...] | None:
-    """None: they could not be read."""
-    return None if seen is None else seen.standings
+    """What was seen of somebody, `alike`; None: it could not be read."""
+    return None if seen is None else seen.alike
 
 
 def said_by(standings: tuple[Standing, ...] | None, purposes: Sequence[Purpose]) -> dict[str, str]:
     """What was said of purposes and holds, by what is on record of somebody; `unknown` where that cannot be read."""
-    return {**words_said(None if standings is None else alike(standings), tuple(purposes))}
+    return {**words_said(standings, tuple(purposes))}
 
 
 def _is_european(ask: Ask, heard: Heard) -> bool:

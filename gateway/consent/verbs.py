@@ -20,7 +20,7 @@ import json
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
 from gateway.choice.recipient import Recipient
 from gateway.choice.standing import LookupRefused
@@ -68,6 +68,17 @@ CONFIRM_SECONDS = idempotency.CONFIRM_MINUTES * 60
 TOO_YOUNG = "below the operator's age floor there is no opt-in (R14)"
 VOIDED = "consents of this screen count for nothing: it was no fair question"
 EVERY_SIGNAL = frozenset(SIGNAL_PURPOSES)
+
+
+class ChoiceEntered(NamedTuple):
+    """What became of a choice in its transaction: the answer to its Idempotency-Key, when each purpose was last opted
+    out, and the position of the log behind it.
+    """
+
+    answer: bytes
+    replayed: bool
+    out_at: Mapping[Purpose, int]
+    position: int
 
 
 class Consent:
@@ -205,23 +216,43 @@ class Consent:
             openings[:] = [Opening(s.kind, s.value, item.opening) for s, item in zip(everybody, written, strict=True)]
             return answer_of(written)
 
-        def job(tx: Transaction) -> tuple[bytes, bool, dict[Purpose, int], int]:
+        def job(tx: Transaction) -> ChoiceEntered:
             answer, replayed = idempotency.once(tx, kept.repeat, milliseconds(choice.at), lambda: act(tx))
-            return answer, replayed, still_out_of.last_out(tx, subjects), position_of(tx)
+            return ChoiceEntered(answer, replayed, still_out_of.last_out(tx, subjects), position_of(tx))
 
         if choice.kind in TIGHTENS:
             await self._counted(COUNT_SECONDS)
         try:
-            answer, replayed, out_at, position = await self._commits.commit(job)
+            entered = await self._commits.commit(job)
         except NothingKept:
             if allow or choice.kind not in TIGHTENS:
                 raise
             return await self._keep(kept)
-        accepted = self.clock()
+        accepted, position = self.clock(), entered.position
         after = await self.leases.settled(position) if settle else self.leases.longest(position)
         effective = accepted + timedelta(seconds=after) + self.effective_within
-        chosen = self._chosen(json.loads(answer), replayed, subjects, choice, out_at, (accepted, effective))
-        return chosen if replayed else replace(chosen, openings=tuple(openings))
+        return self._chosen(entered, subjects, choice, (accepted, effective), openings)
+
+    def _chosen(
+        self,
+        entered: ChoiceEntered,
+        subjects: Sequence[Subject],
+        choice: Choice,
+        times: tuple[datetime, datetime],
+        openings: Sequence[Opening],
+    ) -> Chosen:
+        seen = self.checks.seen(subjects)
+        return Chosen(
+            tuple([{"event": event, "seq": seq} for event, seq in json.loads(entered.answer)]),
+            *times,
+            said_by(standings_in(seen), choice.purposes),
+            {purpose.value: may_ask_from(entered.out_at.get(purpose)) for purpose in choice.purposes},
+            entered.replayed,
+            tuple(subjects),
+            choice.place,
+            tuple(openings),  # none of a replay: the act was not done again
+            seen,
+        )
 
     async def keep_heard(self, subjects: Sequence[Subject], heard: Heard, *, place: str = "") -> Chosen:
         """A signal's no, kept beside the ledger. Raises `StoreUnavailable`: states of a device are told again."""
@@ -270,27 +301,6 @@ class Consent:
             dict.fromkeys(purposes),
             subjects=kept.subjects,
             place=kept.choice.place,
-        )
-
-    def _chosen(
-        self,
-        events: Sequence[Sequence[Any]],
-        replayed: bool,
-        subjects: Sequence[Subject],
-        choice: Choice,
-        out_at: Mapping[Purpose, int],
-        times: tuple[datetime, datetime],
-    ) -> Chosen:
-        seen = self.checks.seen(subjects)
-        return Chosen(
-            tuple([{"event": event, "seq": seq} for event, seq in events]),
-            *times,
-            said_by(standings_in(seen), choice.purposes),
-            {purpose.value: may_ask_from(out_at.get(purpose)) for purpose in choice.purposes},
-            replayed,
-            tuple(subjects),
-            choice.place,
-            seen=seen,
         )
 
     async def silence(

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from gateway.choice.question import Grant
-from gateway.choice.standing import Stale, Standing, Vouching
+from gateway.choice.standing import Stale, Standing, Vouching, alike
 from gateway.state.environment import StateRefused
 from gateway.state.transactions import Reached, StateMoment
 from gateway.terms import Purpose
@@ -22,11 +22,14 @@ MILLISECOND = timedelta(milliseconds=1)
 
 
 class Seen(NamedTuple):
-    """`position`: how many entries the ledger held; `reached`: by what to ask whether anything changed since."""
+    """`position`: how many entries the ledger held; `reached`: by what to ask whether anything changed since. `alike`:
+    what the standings say, each word once (`choice.standing.alike`).
+    """
 
     position: int
     standings: tuple[Standing, ...]
     reached: Reached | None
+    alike: tuple[Standing, ...] = ()
 
 
 def earliest(several: Collection[Reached | None]) -> Reached | None:
@@ -73,7 +76,7 @@ class StateLookup:
             else each
             for key, each in found
         ]
-        return Seen(entries, tuple(standings), reached)
+        return Seen(entries, tuple(standings), reached, alike(standings))
 
     def proof(self) -> float | None:
         """The newest proof that answers may be trusted now; None: there is none. Another one comes twice a second."""

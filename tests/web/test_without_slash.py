@@ -7,7 +7,7 @@ from starlette.routing import Route
 from support import inside
 from support.people import named, phone
 
-from gateway.web.shell.lifespan import WithoutSlash
+from gateway.web.shell.door_router import WithoutSlash
 
 pytestmark = pytest.mark.anyio
 PATH = "/privacy-choices"

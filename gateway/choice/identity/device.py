@@ -110,8 +110,10 @@ UDID_LABEL = re.compile(r"udid\s*[:=#]\s*", re.IGNORECASE)
 
 def uuid(kind: str, text: str) -> Read:
     """Lower case with hyphens; braces, ids without hyphens, and base64 of one or of its bytes, are read too."""
-    text = spelling.unlabelled(text, UUID_LABEL)
-    groups = UUID.fullmatch(text.lower()) or UUID.fullmatch(_uncoded(text))
+    groups = UUID.fullmatch(text.lower())
+    if not groups:
+        text = spelling.unlabelled(text, UUID_LABEL)
+        groups = UUID.fullmatch(text.lower()) or UUID.fullmatch(_uncoded(text))
     if repeated("".join(groups.groups())) if groups else placeholder(text):
         return Limited(kind)
     if not groups:

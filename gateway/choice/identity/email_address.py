@@ -8,14 +8,13 @@ don't matter", and its "googlemail.com") the plainest spelling names the mailbox
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from gateway.choice.identity import device, spelling
-from gateway.choice.identity.kinds import ALGORITHMS, Limited, Name, NormalIdentifier, Read, named, unwritable
+from gateway.choice.identity.kinds import Limited, NormalIdentifier, Read, digests, named, unwritable
 from gateway.terms import Malformed
 
-NAMES = tuple((f"email_{algorithm}", hashed) for algorithm, hashed in ALGORITHMS.items())
 MAX_LOCAL, MAX_ADDRESS = 64, 254  # octets; RFC 5321 4.5.3.1.1, and 4.5.3.1.3 less the angle brackets
 # What a paste brings along and nobody sees: zero-width spaces and marks of direction.
 BLANKS = re.compile(r"[\s\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -89,8 +88,9 @@ def _plainly(text: str) -> Read:
     plainest = mailbox(local, domain)
     if plainest:
         looser[plainest] = None
-    box = next(_digests([plainest])) if plainest else None
-    return named("email", own[0], _digests(own), _digests(form for form in looser if form not in own), box)
+    box = digests("email", [plainest])[0] if plainest else None
+    looser_names = digests("email", [form for form in looser if form not in own])
+    return named("email", own[0], digests("email", own), looser_names, box)
 
 
 def mailbox(local: str, domain: str) -> str:
@@ -166,10 +166,3 @@ def _forms(local: str, domain: str) -> Iterator[str]:
         form = removed.sub("", local) if domains is EVERYWHERE or domain in domains else ""
         if form:
             yield form
-
-
-def _digests(addresses: Iterable[str]) -> Iterator[Name]:
-    for address in addresses:
-        raw = address.encode()
-        for name, hashed in NAMES:
-            yield name, hashed(raw).hexdigest()

@@ -4,9 +4,9 @@ Which further kinds an installation has (`id:<name>`) is configuration (R23).
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 from gateway.terms import Malformed
 
@@ -95,12 +95,15 @@ def named(
     return NormalIdentifier(kind, value, (*own, *looser), len(own), mailbox)
 
 
-def digests(base: str, forms: Iterable[str]) -> Iterator[Name]:
+def digests(base: str, forms: Iterable[str]) -> list[Name]:
     """The names of texts by their digests: `email_sha256`, `email_sha1`, `email_md5` of each."""
-    kinds = [(f"{base}_{algorithm}", hashed) for algorithm, hashed in ALGORITHMS.items()]
-    for raw in map(str.encode, forms):
-        for kind, hashed in kinds:
-            yield kind, hashed(raw).hexdigest()
+    kinds = _digest_kinds(base)
+    return [(kind, hashed(raw).hexdigest()) for raw in map(str.encode, forms) for kind, hashed in kinds]
+
+
+@lru_cache(maxsize=8)
+def _digest_kinds(base: str) -> tuple[tuple[str, Callable[[bytes], "hashlib._Hash"]], ...]:
+    return tuple((f"{base}_{algorithm}", hashed) for algorithm, hashed in ALGORITHMS.items())
 
 
 def digest(algorithm: str, text: str) -> str:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from gateway.choice.downstream import stores
 from gateway.choice.identity import kinds
-from gateway.choice.law import PLACE, country_of
+from gateway.choice.place import country_of, place_code
 from gateway.choice.question import Verdict
 from gateway.choice.standing import Standing
 from gateway.consent import installations, tokens
@@ -84,8 +84,7 @@ MAX_IGNORED = 100  # what a person may read; a body can have tens of thousands o
 Ignored = list[dict[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(Struct, frozen=True):
     """The members of one call. What could not be used goes to `ignored`, as (JSON pointer, reason). `channel` is the
     door's name in the counters.
     """
@@ -94,7 +93,7 @@ class Body:
     channel: str
     consent: Consent
     metrics: Metrics
-    ignored: Ignored = field(default_factory=list)
+    ignored: Ignored = []
     at_once: int = wire.MAX_IDENTIFIERS  # of the identifiers; what goes beyond is `beyond`
 
     def ignore(self, pointer: str, reason: str) -> None:
@@ -140,10 +139,7 @@ class Body:
 
     def place(self) -> str:
         """The first place named, as it may stand in an entry: a country or a state, or nothing."""
-        stated = self.members.get("place")
-        first = stated[0] if isinstance(stated, list) and stated else stated
-        code = first.strip().upper() if isinstance(first, str) else ""
-        return code if PLACE.fullmatch(code) else ""
+        return place_code(self.members.get("place"))
 
     def tell_of_place(self) -> None:
         """Lists a place that cannot be read."""
@@ -211,8 +207,7 @@ REFUSED_BY = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class App:
+class App(Struct, frozen=True):
     """`named`: whom the call names and shows: the account that was proved, and the phone where no id of it can be used.
     `token` None: the caller is no app; `known`: it brought the token. `attested`: ids that the operator's backend
     vouched for. `dev`: a development proof, of everybody. `everybodys`: the key is a publishable one; `instead`: the
@@ -311,7 +306,7 @@ class Apps:
         token, refused = self._installations.told(token, of_phone, proved, attested)
         if not of_phone and (known or named.ignored):
             named = named.beside([self._installations.subject(token)])
-        return replace(app, named=named, token=token, refused=refused)
+        return structs.replace(app, named=named, token=token, refused=refused)
 
     def opening(self, body: Body, key: ApiKey, named: Named, proved: tuple[Subject, ...] = ()) -> App:
         """The same for what opens, whose proof was not read here: `proved` is who was."""
@@ -325,7 +320,7 @@ class Apps:
         if token is None:
             return app
         token, refused = self._installations.told(token, named.subjects, vouched, ())
-        return replace(app, token=token, refused=refused)
+        return structs.replace(app, token=token, refused=refused)
 
     def _token(self, body: Body, key: ApiKey) -> tuple[DeviceToken | None, bool]:
         """The caller's token or a new one, and whether it was the caller's."""
@@ -391,7 +386,7 @@ class Apps:
     def _strictly(self, app: App) -> App:
         phone = self._installations.subject(app.token).keys if app.token else ()
         known = [*app.named.keys, *phone, *(app.token.keys if app.token else ())]
-        return replace(app, instead=self._consent.checks.said_no(dict.fromkeys(known)))
+        return structs.replace(app, instead=self._consent.checks.said_no(dict.fromkeys(known)))
 
     def unsettled(self, app: App) -> App:
         """While nothing can be written or looked up: nothing is told."""

@@ -1,7 +1,6 @@
 """The body of POST /v1/choices: its members read leniently, what cannot be used listed in `ignored`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -61,8 +60,7 @@ class ChoiceBody(Struct, kw_only=True):
     signals: wire.SignalsBody | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChoiceSaid:
+class ChoiceSaid(Struct, frozen=True):
     """`kind` is the one member that has to be readable; a choice without it is refused before this. `act`: the body
     under its Idempotency-Key, empty without one; `details`: what its entry keeps sealed beside.
     """
@@ -71,7 +69,7 @@ class ChoiceSaid:
     kind: ChoiceKind
     key: ApiKey
     act: bytes = b""
-    details: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = {}
 
     @property
     def body(self) -> Mapping[str, Any]:

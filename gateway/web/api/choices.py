@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -175,7 +175,9 @@ class Choices:
             chosen, more = await self._opting_in.confirm(said, repeat, body)
             self._metrics.chosen(ChoiceKind.OPT_IN, Source.API)
             app = self._apps.opening(said.call, said.key, Named(chosen.subjects), chosen.subjects)
-            app = await self._apps.follow(replace(app, own=False))  # what older ids said no longer holds the phone back
+            app = await self._apps.follow(
+                structs.replace(app, own=False)
+            )  # what older ids said no longer holds the phone back
             seen, purposes = self._apps.seen(app), tuple(Purpose(word) for word in chosen.standing)
             chosen = replace(chosen, standing=self._apps.standing(app, purposes, seen))
             more |= await self._still_out(chosen, app, purposes)
@@ -188,7 +190,7 @@ class Choices:
         if said.kind in TOWARDS_ONE:
             return await self._towards_one(said, named, repeat, body)
         app = await self._apps.read(said.call, said.key, named, said.act)
-        return await self._out(replace(said, details=app.details), app, repeat, body)
+        return await self._out(structs.replace(said, details=app.details) if app.token else said, app, repeat, body)
 
     async def _still_out(self, chosen: Chosen, app: App, purposes: Sequence[Purpose]) -> dict[str, Any]:
         """Which no stands above a yes that was taken; left out where it cannot be read, for the yes is on record."""
@@ -207,7 +209,7 @@ class Choices:
         later = await self._consent.choose_later(beyond, choice, key=repeat, body=body)
         if said.body.get("signals"):
             await self._consent.hear_later(beyond, said.call.heard(said.key), place=choice.place)
-        app = replace(app, beyond=True)
+        app = structs.replace(app, beyond=True)
         if app.named.subjects:
             _, answer = await self._at_once(said, app, repeat, body)
         else:

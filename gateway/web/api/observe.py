@@ -19,10 +19,9 @@ that an assertion was used.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -74,7 +73,7 @@ def make_browser(body: Body, key: ApiKey, heard: Heard, how: str) -> tuple[Body,
     value, host = seals.seal_cookie(consent.secrets.seals, made), items[asked]["host"]
     identifiers = [*items[:asked], {"type": "browser", "value": value}, *items[asked + 1 :]]
     cookie = {"name": BROWSER_COOKIE, "value": value, "attributes": BROWSER_ATTRIBUTES, "host": host}
-    return replace(body, members={**body.members, "identifiers": identifiers}), {"cookie": cookie}
+    return structs.replace(body, members={**body.members, "identifiers": identifiers}), {"cookie": cookie}
 
 
 def _is_new(item: object) -> bool:
@@ -158,7 +157,7 @@ class Observe:
         named = app.named
         heard = heard.without_endings() if named.respelled else heard
         later = await self._later(body, heard)
-        app = replace(app, beyond=later)
+        app = structs.replace(app, beyond=later)
         try:
             await self._write(body, key, app, heard)
         except NothingKept:
@@ -287,7 +286,7 @@ class StandingDoor:
         body.band()
         app = await self._apps.read(body, key, body.named(members.get("place")))
         others = await self._shown_otherwise(app, key, body)
-        app = self._apps.settled(replace(app, shown=frozenset(each.key for each in others)))
+        app = self._apps.settled(structs.replace(app, shown=frozenset(each.key for each in others)))
         proved = self._proved(app, key, others)
         if not proved:
             raise Problem("proof_required", "no proof of control that can be verified", "/proof")
@@ -324,7 +323,7 @@ class StandingDoor:
         standing |= {purpose.value: "opted_out" for purpose in said if standing[purpose.value] == "none"}
         seen, told = (
             self._apps.seen(app),
-            app if all(each.kind == "device" for each in proved) else replace(app, instead=()),
+            app if all(each.kind == "device" for each in proved) else structs.replace(app, instead=()),
         )
         if told.strict:
             standing |= self._apps.standing(app, ALL_PURPOSES, seen)

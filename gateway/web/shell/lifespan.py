@@ -1,8 +1,5 @@
 """ASGI's lifespan, for the service and the replica: what is opened at the start answers until the stop, and a site
-behind us lives inside it. Also addresses of our pages with a slash at their end.
-
-WordPress writes every address with that slash, and people do: it is the same page, not a redirect. A redirect would
-name the scheme that this process sees, which is http behind a proxy, and a form would go out once more, over that.
+behind us lives inside it.
 """
 
 import asyncio
@@ -11,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from gateway.terms import Unusable
 
@@ -134,20 +131,3 @@ class Behind:
     async def _tell(self, message: Any) -> None:
         self._said.append(message["type"])
         await self._send(message)
-
-
-PAGES = "/privacy-choices/"
-
-
-class WithoutSlash:
-    """Takes the slash off addresses of our pages; plain ASGI, before the router. What is served on some listeners alone
-    is left as it is: those go by the path.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].endswith("/") and scope["path"].startswith(PAGES):
-            scope = {**scope, "path": scope["path"].rstrip("/")}
-        await self._app(scope, receive, send)

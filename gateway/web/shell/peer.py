@@ -61,6 +61,7 @@ class Peers:
         return any(who in network for network in self._networks if network.version == who.version)
 
 
+@lru_cache(maxsize=1024)  # as of those that are trusted or not
 def address(text: str) -> Address | None:
     """An address as a proxy writes it, with or without a port or brackets; IPv4 in IPv6 is IPv4."""
     bare = text.strip().strip('"')

@@ -7,7 +7,7 @@ puts trailer fields among the headers, and drops the body of a request that offe
 """
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -37,7 +37,7 @@ class Protocol(HttpToolsProtocol):
         self._upgrades = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", WholeWrites(transport, self.loop)))
         self._timer = self.loop.call_later(HEAD_SECONDS, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -118,6 +118,44 @@ class Protocol(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+
+class WholeWrites:
+    """A connection's transport, by which an answer's head and its body go out as one: uvicorn writes them one after the
+    other, and each write wakes whoever reads. What is held back is written with what follows, at the latest behind this
+    turn of the event loop.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        """As the transport's."""
+        if self._held:
+            data, self._held = self._held + data, b""
+            self._transport.write(data)
+        elif data:
+            self._held = data
+            self._loop.call_soon(self._let_go)
+
+    def close(self) -> None:
+        """As the transport's: behind what was written."""
+        self._let_go()
+        self._transport.close()
+
+    def write_eof(self) -> None:
+        """Likewise."""
+        self._let_go()
+        self._transport.write_eof()
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, b""
+        if held:
+            self._transport.write(held)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class _BodyOf:
