@@ -5,9 +5,13 @@ it, since each write lets another thread go first. `serve` hands it to structlog
 import asyncio
 import atexit
 import contextlib
+import json
 import threading
 from collections import deque
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import orjson
 
 
 class LogLines:
@@ -48,3 +52,12 @@ class LogLines:
             if lines:
                 self._file.write("\n".join(lines) + "\n")
                 self._file.flush()
+
+
+def as_json(event: Mapping[str, Any], **_: object) -> str:
+    """A line's members as JSON in ASCII."""
+    with contextlib.suppress(orjson.JSONEncodeError):
+        line = orjson.dumps(event, repr).decode()
+        if line.isascii():
+            return line
+    return json.dumps(event, default=repr)

@@ -37,7 +37,7 @@ from gateway.app.in_force import in_force
 from gateway.app.replica import Replica, application
 from gateway.app.workers import NOT_STARTED, Siblings, Supervisor
 from gateway.cli import options
-from gateway.cli.log_lines import LogLines
+from gateway.cli.log_lines import LogLines, as_json
 from gateway.consent import decisions
 from gateway.disk import write_durably
 from gateway.keys import api_keys, seals, secret_files
@@ -102,7 +102,7 @@ def redact_log(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappi
 def configure_log() -> None:
     """For the service; commands print plainly."""
     terminal = sys.stdout.isatty()
-    render: Any = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    render: Any = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(as_json)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -198,9 +198,9 @@ class Checks:
             earlier = copy.copy(self)
             earlier.recipients = then.held.recipients
             return earlier.explain(ask, then)
+        ask = ask._replace(numbered=True)
         heard, named, beside, _ = self._understand(ask)
         if then is None:
-            ask = ask._replace(numbered=True)
             seen = self._asked(ask, named)
             then = Then(self._office().on, seen.position, seen.standings, self._grants(ask, named.keys, seen))
             then = replace(then, standings=(*then.standings, *self._tightening(beside, ask)))
@@ -366,7 +366,9 @@ class Checks:
         question = self._question(name, ask, known, office)
         if isinstance(question, Reason):
             return self._refuse(name, ask, question)
-        verdict = numbered(decide(question, office), known.alike, known.standings)
+        verdict = decide(question, office)
+        if ask.numbered:
+            verdict = numbered(verdict, known.alike, known.standings)
         data = ask.data if ask.data is not None else question.recipient.data
         if len(question.data) == len(data):
             return verdict

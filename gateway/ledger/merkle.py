@@ -93,6 +93,11 @@ def root_at(size: int, node: Node) -> bytes:
 
 def inclusion(index: int, size: int, node: Node) -> list[bytes]:
     """The hashes beside the way from a leaf to the root, the leaf's sibling first. Raises ValueError for no leaf."""
+    return [subtree(*span, node) for span in beside(index, size)]
+
+
+def beside(index: int, size: int) -> list[tuple[int, int]]:
+    """The same as spans of leaves."""
     if not 0 <= index < size:
         raise ValueError(f"there is no leaf {index} in a tree of {size}")
     start, end, path = 0, size, list[tuple[int, int]]()
@@ -100,7 +105,7 @@ def inclusion(index: int, size: int, node: Node) -> list[bytes]:
         split = start + (1 << ((end - start - 1).bit_length() - 1))
         path.append((split, end) if index < split else (start, split))
         start, end = (start, split) if index < split else (split, end)
-    return [subtree(*span, node) for span in reversed(path)]
+    return path[::-1]
 
 
 def consistency(old: int, new: int, node: Node) -> list[bytes]:

@@ -52,14 +52,18 @@ class SignedBatch:
         self.first, self.bodies = first, bodies
         self._end, self._size = end, first + len(bodies)
         self._text, self._signers = text, signers
+        self._hashes: dict[tuple[int, int], bytes] = {}  # by span: most of a proof is that of the batch's others too
 
     @cached_property
     def _note(self) -> str:
         return note.sign(self._text, self._signers)
 
     def receipt(self, seq: int) -> Receipt:
-        proof = merkle.inclusion(seq, self._size, self._end.node)
-        return Receipt(seq, tuple(proof), self._note, self.bodies[seq - self.first])
+        spans, found = merkle.beside(seq, self._size), self._hashes
+        for span in spans:
+            if span not in found:
+                found[span] = merkle.subtree(*span, self._end.node)
+        return Receipt(seq, tuple([found[span] for span in spans]), self._note, self.bodies[seq - self.first])
 
 
 class ReceiptsAtHand:

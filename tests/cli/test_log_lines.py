@@ -2,8 +2,12 @@
 
 import asyncio
 import io
+import json
+from pathlib import Path
 
-from gateway.cli.log_lines import LogLines
+import pytest
+
+from gateway.cli.log_lines import LogLines, as_json
 
 
 class Counted(io.StringIO):
@@ -37,3 +41,11 @@ def test_where_no_loop_runs_a_line_is_written_at_once():
     file = Counted()
     LogLines(file).msg("before anything is served")
     assert file.getvalue() == "before anything is served\n"
+
+
+@pytest.mark.parametrize("why", ["a plain word", "Stra\u00dfe \ud83d", {"path": Path("/data")}, 2**70])
+def test_a_line_says_the_same_whatever_is_in_it_and_is_ascii(why):
+    event = {"route": "/v1/choices", "why": why, "event": "request"}
+    line = as_json(event)
+    assert line.isascii()
+    assert json.loads(line) == json.loads(json.dumps(event, default=repr))

@@ -24,14 +24,15 @@ class Peers:
     def __init__(self, trusted: Sequence[str]) -> None:
         self._networks = tuple(ip_network(text) for text in trusted)
         self._trusts = lru_cache(maxsize=1024)(self._is_trusted)
+        self._nearest = lru_cache(maxsize=1024)(self._read)  # by the text that the server has of it
 
     def sender(self, scope: Scope) -> Address | None:
         """The rightmost hop that is none of our proxies; where all are, the leftmost. None: a local socket that tells
         nobody's address.
         """
         client = scope.get("client")
-        found = address(client[0]) if client else None
-        if found is not None and not self._trusts(found):
+        found, trusted = self._nearest(client[0]) if client else (None, False)
+        if found is not None and not trusted:
             return found
         for hop in reversed(_hops(scope)):
             said = address(hop)
@@ -57,11 +58,14 @@ class Peers:
         nearest = address(client[0]) if client else None
         return not client or (nearest is not None and self._trusts(nearest))
 
+    def _read(self, text: str) -> tuple[Address | None, bool]:
+        found = address(text)
+        return found, found is not None and self._trusts(found)
+
     def _is_trusted(self, who: Address) -> bool:
         return any(who in network for network in self._networks if network.version == who.version)
 
 
-@lru_cache(maxsize=1024)  # as of those that are trusted or not
 def address(text: str) -> Address | None:
     """An address as a proxy writes it, with or without a port or brackets; IPv4 in IPv6 is IPv4."""
     bare = text.strip().strip('"')
