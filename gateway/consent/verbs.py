@@ -46,7 +46,6 @@ from gateway.ledger import (
     time_travel,
     voiding,
 )
-from gateway.ledger.commit_waiter import CommitWaiter
 from gateway.ledger.emergency import Emergency, KeptRequest
 from gateway.ledger.emergency import request_answer as answer_of
 from gateway.ledger.entry import Notice, b64
@@ -110,7 +109,6 @@ class Consent:
         self.leases = leases
         self.effective_within = effective_within or send_window  # longer where files are good for longer
         self._writer = writer
-        self._commits = CommitWaiter(writer)
         self.emergency = emergency
         self.later = later
         self._why = why
@@ -181,7 +179,7 @@ class Consent:
 
         if chosen:
             await self._counted(COUNT_SECONDS)
-        return await self._commits.commit(job, HEAR_SECONDS)
+        return await self._writer.commit(job, HEAR_SECONDS)
 
     async def tie(self, account: Subject, subjects: Sequence[Subject]) -> None:
         """The signed-in account has these browsers. Raises `StoreUnavailable`."""
@@ -223,7 +221,7 @@ class Consent:
         if choice.kind in TIGHTENS:
             await self._counted(COUNT_SECONDS)
         try:
-            entered = await self._commits.commit(job)
+            entered = await self._writer.commit(job)
         except NothingKept:
             if allow or choice.kind not in TIGHTENS:
                 raise

@@ -1,7 +1,6 @@
-"""Waiting on the event loop for what the writer's thread commits. The verbs of choices and signals call it.
-
-The writer answers the jobs of a batch one after the other; they wake the loop once together, and each costs it one
-future. (`Writer.commit` chains three futures a job and wakes the loop for each.)
+"""Waiting on an event loop for what the writer's thread commits (`Writer.commit`). The writer answers the jobs of a
+batch one after the other; they wake the loop once together, and each costs it one future. (asyncio's own way chains
+three futures a job and wakes the loop for each.)
 """
 
 import asyncio
@@ -12,7 +11,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.writer import WRITE_SECONDS, Job, Writer
 
 T = TypeVar("T")
 
@@ -20,20 +18,17 @@ T = TypeVar("T")
 class CommitWaiter:
     """Waits for one writer's commits."""
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+    def __init__(self) -> None:
         self._committed: CommittedJobs | None = None
 
-    async def commit(self, job: Job[T], seconds: float = WRITE_SECONDS) -> T:
-        """As `Writer.commit`: waits for the job's commit. The job goes on when the client hangs up; past `seconds` its
-        outcome is not known, and the caller asks again with the same Idempotency-Key.
-        """
+    async def outcome(self, submitted: Future[T], seconds: float) -> T:
+        """What became of a job, which goes on when nobody waits. Raises `StoreUnavailable` past so many seconds."""
         loop = asyncio.get_running_loop()
         if self._committed is None or self._committed.loop is not loop:
             self._committed = CommittedJobs(loop)
         waiting: asyncio.Future[T] = loop.create_future()
         late = loop.call_later(seconds, _give_up, waiting)
-        self._writer.submit(job).add_done_callback(partial(self._committed.take, waiting))
+        submitted.add_done_callback(partial(self._committed.take, waiting))
         try:
             return await waiting
         finally:

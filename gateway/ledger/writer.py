@@ -5,7 +5,6 @@ A job is a function of the open `Transaction`; a job that raises is rolled back 
 lose pages when two connections write or checkpoint at once. No memory copy of the head is trusted.
 """
 
-import asyncio
 import contextlib
 import queue
 import sqlite3
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from gateway.fold.state import Get
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import erasure_steps
+from gateway.ledger.commit_waiter import CommitWaiter
 from gateway.ledger.epoch_turn import EpochKeys
 from gateway.ledger.errors import LedgerRefused, NothingKept, StateUnread, StoreUnavailable
 from gateway.ledger.ledger_log import FreshRecords
@@ -199,6 +199,7 @@ class Writer:
         self._open_vault = open_vault
         self._watch = watch
         self._publisher = publisher
+        self._waiter = CommitWaiter()
         self._queue: queue.SimpleQueue[tuple[Job[Any], Future[Any]] | None] = queue.SimpleQueue()
         self._db: sqlite3.Connection | None = None
         self._vault: Persons | None = None
@@ -229,12 +230,7 @@ class Writer:
         """Waits for the job's commit. The job goes on when the client hangs up; past `seconds` its outcome is not
         known, and the caller asks again with the same Idempotency-Key.
         """
-        future = self.submit(job)
-        try:
-            async with asyncio.timeout(seconds):
-                return await asyncio.shield(asyncio.wrap_future(future))
-        except TimeoutError:
-            raise StoreUnavailable("not written yet; ask again with the same Idempotency-Key") from None
+        return await self._waiter.outcome(self.submit(job), seconds)
 
     def close(self) -> None:
         """Finishes what is queued, checkpoints, and lets the file go."""

@@ -36,9 +36,9 @@ def fails(_):
 async def test_a_batch_wakes_the_loop_once_and_each_is_told_of_its_own_job(monkeypatch):
     writer, loop, woken = Slow(), asyncio.get_running_loop(), []
     call = loop.call_soon_threadsafe
-    commits = CommitWaiter(writer)
-    tasks = [asyncio.create_task(commits.commit(lambda _, n=n: n)) for n in range(20)]
-    tasks.append(asyncio.create_task(commits.commit(fails)))
+    commits = CommitWaiter()
+    tasks = [asyncio.create_task(commits.outcome(writer.submit(lambda _, n=n: n), 10)) for n in range(20)]
+    tasks.append(asyncio.create_task(commits.outcome(writer.submit(fails), 10)))
     await asyncio.sleep(0)
     monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *asked: woken.append(asked) or call(*asked))
     writer.answer()
@@ -49,8 +49,10 @@ async def test_a_batch_wakes_the_loop_once_and_each_is_told_of_its_own_job(monke
 @pytest.mark.anyio
 async def test_who_waits_too_long_is_told_so_and_who_hung_up_keeps_nobody_waiting():
     writer = Slow()
-    commits = CommitWaiter(writer)
-    late, gone, other = (asyncio.create_task(commits.commit(lambda _: 1, each)) for each in (0.01, 10, 10))
+    commits = CommitWaiter()
+    late, gone, other = (
+        asyncio.create_task(commits.outcome(writer.submit(lambda _: 1), each)) for each in (0.01, 10, 10)
+    )
     await asyncio.sleep(0)
     gone.cancel()
     with pytest.raises(StoreUnavailable, match="Idempotency-Key"):
@@ -61,10 +63,10 @@ async def test_who_waits_too_long_is_told_so_and_who_hung_up_keeps_nobody_waitin
 
 def test_a_house_that_is_asked_from_one_loop_after_the_other_answers_each():
     writer = Slow()
-    commits = CommitWaiter(writer)
+    commits = CommitWaiter()
 
     async def asks(*, answered):
-        task = asyncio.create_task(commits.commit(lambda _: 1))
+        task = asyncio.create_task(commits.outcome(writer.submit(lambda _: 1), 10))
         await asyncio.sleep(0)
         if answered:
             await asyncio.to_thread(writer.answer)
