@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.fold.kin import family, mates, roots
 from gateway.fold.state import NO_EDGE, NO_RECORD, Bit, Get, KeyRow, LinkEdge, Slate
-from gateway.state.packed_rows import NotAState, pack_tail, screen_bits, unpack_tail
+from gateway.state.packed_rows import UNREADABLE, NotAState, pack_tail, screen_bits, unpack_tail
 from gateway.terms import Purpose
 
 SPEAKERS = 16  # read for each purpose: about 100 us (tests/bench/state_bench.py). Another number is another format
@@ -106,7 +106,7 @@ def unpack_crowd(packed: bytes) -> tuple[CrowdedAccount, bytes]:
     made = CrowdedAccount()
     try:
         made.moved, made.screens, made.plain, made.known, made.counts, made.last, tail = _CROWD.decode(packed)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise NotAState("an account of many cannot be read") from error
     return made, tail
 

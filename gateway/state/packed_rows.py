@@ -43,6 +43,13 @@ class NotAState(ValueError):
     """Bytes of another format, or cut short. Nothing may be read from them."""
 
 
+class AnothersFormat(NotAState):
+    """What another version of the gateway writes: whole, as far as anybody here can tell."""
+
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)  # what msgspec says of bytes that it did not write
+
+
 class StateHead(NamedTuple):
     """Which log the state follows, and how far. `position`: the log's own behind the last record that was folded;
     `root`: the log's there, `entries`: how many it had there, as others count them; `voided`: the position behind the
@@ -70,12 +77,14 @@ class StateHead(NamedTuple):
 
 def unpack_head(packed: bytes | None) -> StateHead:
     """Raises `NotAState`."""
-    if packed is None or len(packed) < HEAD.size or packed[0] != FORMAT:
+    if packed is None or len(packed) < HEAD.size:
         raise NotAState("it has no head that can be read")
+    if packed[0] != FORMAT:
+        raise AnothersFormat(f"it has the format {packed[0]}, ours is {FORMAT}")
     _, number, epoch, position, entries, voided, _, root = HEAD.unpack_from(packed)
     try:
         log, voids = _HEAD_TAIL.decode(packed[HEAD.size :])
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise NotAState("its head cannot be read") from error
     return StateHead(log, position, root, epoch, number, voided, voids, entries)
 
@@ -160,7 +169,7 @@ def unpack_tail(tail: bytes) -> KeyRow:
     """Raises `NotAState`."""
     try:
         own, ins, *rest = _ROW.decode(tail)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise NotAState("a row cannot be read") from error
     return KeyRow._make((_spread(own), _spread(ins), *rest))
 
@@ -170,7 +179,7 @@ def unpack_edge(packed: bytes) -> tuple[LinkEdge, int]:
     try:
         *rest, up, down = _EDGE.decode(memoryview(packed)[CHANGED.size :])
         return LinkEdge._make((*rest, _spread(up), _spread(down))), CHANGED.unpack_from(packed)[0]
-    except (msgspec.DecodeError, struct.error) as error:
+    except (*UNREADABLE, struct.error) as error:
         raise NotAState("an edge cannot be read") from error
 
 
@@ -186,7 +195,7 @@ def front_standing(packed: bytes, screens: int, now: int) -> tuple[Standing, int
     said = packed[BEGINNING.size : FRONT_SIZE + packed[FRONT_SIZE - 1]]
     try:
         return _standing(said, flags | LINKED if linked > now else flags), moved
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, OverflowError) as error:
         raise NotAState("a row cannot be read") from error
 
 

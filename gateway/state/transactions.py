@@ -37,6 +37,7 @@ from gateway.state.packed_rows import (
     HEAD_KEY,
     KEY_BYTES,
     LEFT_KEY,
+    AnothersFormat,
     NotAState,
     StateHead,
     front_standing,
@@ -511,6 +512,13 @@ def forget_before(held: StateMap, *, anew: bool = False) -> None:
 TORN_PAGES = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.PanicError, NotAState)
 
 
+def is_torn_page(error: object) -> bool:
+    """Whether it tells of a page that does not hold what was written. A process of another version says nothing about
+    what it cannot read: others of this host answer from it.
+    """
+    return isinstance(error, TORN_PAGES) and not isinstance(error, AnothersFormat)
+
+
 def write_first_head(held: StateMap, head: StateHead) -> None:
     """Of a generation that is made."""
     with held.begin_writing() as txn:
@@ -527,7 +535,7 @@ def prove_made_here(head: StateHead, epoch: int) -> None:
 
 def _refuse(error: object, held: StateMap) -> None:
     """What cannot be read is refused, whatever it was that did not read; where it is the page, by all who read it."""
-    if isinstance(error, TORN_PAGES):
+    if is_torn_page(error):
         held.mark.set_torn()
     if isinstance(error, lmdb.Error | NotAState):
         raise StateRefused(f"{type(error).__name__}: {error}") from error

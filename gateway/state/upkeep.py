@@ -26,10 +26,10 @@ from gateway.state import environment
 from gateway.state.environment import MOST, StateForeign, StateMap, StateRefused, StateUnmarked
 from gateway.state.packed_rows import NotAState, StateHead
 from gateway.state.transactions import (
-    TORN_PAGES,
     StateMoment,
     StateWrite,
     forget_before,
+    is_torn_page,
     prove_made_here,
     read_head,
     write_first_head,
@@ -260,7 +260,7 @@ class HostState:
         except lmdb.MapFullError as error:
             raise StateRefused(f"the state is full: it may have {self._most} bytes") from error
         except (lmdb.Error, NotAState) as error:
-            if isinstance(error, TORN_PAGES):
+            if is_torn_page(error):
                 held.mark.set_torn()
             raise StateRefused(f"{type(error).__name__}: {error}") from error
 
@@ -300,6 +300,10 @@ class HostState:
             raise StateRefused(f"what was replaced in it cannot be taken out: {error}") from error
 
     def _from_copy(self, log: FollowedLog) -> StateMap | None:
+        """None: there is none that may be begun with. What lay on a torn page lies in a copy that was made since."""
+        if self._held is not None and self._held.mark.is_torn:
+            environment.drop_copy(self._data)
+            return None
         try:
             made = environment.make_from_copy(self._data)
             self._fold_made(made, log)

@@ -279,19 +279,39 @@ def test_a_damaged_one_is_refused_and_made_anew(opened, told, folder, name):
     assert wrongs(state, told.records, LATER) == []
 
 
-def torn_row(folder, state, name):
+def half_torn(packed):
+    half = len(packed) // 2
+    return packed[:half] + b"\xff" * (len(packed) - half)
+
+
+def torn_row(folder, state, name, torn=half_torn):
     """What lies there of somebody becomes something else, under the feet of whoever has it open."""
     with state.moment() as moment:
         packed = moment.packed(of(name))
     file = current(folder) / "data.mdb"
     whole = file.read_bytes()
     assert whole.count(packed) >= 1
+    assert len(torn(packed)) == len(packed)
+    assert torn(packed) != packed
     with file.open("r+b") as disk:
         at = whole.find(packed)
         while at >= 0:
-            disk.seek(at + len(packed) // 2)
-            disk.write(b"\xff" * (len(packed) - len(packed) // 2))
+            disk.seek(at)
+            disk.write(torn(packed))
             at = whole.find(packed, at + 1)
+
+
+def beyond_all_days(packed):
+    """Somebody was told something on a day that no calendar has."""
+    at = packed_rows.BEGINNING.size + 17
+    return packed[:at] + b"\xff" * 4 + packed[at + 4 :]
+
+
+TORN = {
+    "half of it": half_torn,
+    "a text": lambda packed: packed.replace(b"form", b"\xff" * 4),
+    "a day": beyond_all_days,
+}
 
 
 def test_a_torn_page_that_only_a_check_meets_denies_all_on_the_host_until_it_is_made_anew(opened, told, folder):
@@ -308,6 +328,49 @@ def test_a_torn_page_that_only_a_check_meets_denies_all_on_the_host_until_it_is_
         state.follow(told)
     assert refuses(state)
     assert state.catch_up(told) == 5
+    assert wrongs(state, told.records, LATER) == []
+
+
+@pytest.mark.parametrize("how", TORN)
+def test_a_torn_page_that_only_a_fold_meets_is_no_reason_to_deny_for_ever(opened, told, folder, how):
+    state = opened()
+    state.catch_up(told)
+    torn_row(folder, state, "phone", TORN[how])
+    told.no("phone", Purpose.TARGETED_ADS)
+    assert state.catch_up(told) == 6
+    assert wrongs(state, told.records, LATER) == []
+
+
+@pytest.mark.parametrize("how", TORN)
+def test_whatever_lies_on_a_torn_page_is_refused(opened, told, folder, how):
+    state = opened()
+    state.catch_up(told)
+    torn_row(folder, state, "phone", TORN[how])
+    with pytest.raises(StateRefused), state.moment() as moment:
+        moment.standing(of("phone"), LATER)
+        moment.get(of("phone"))
+    assert refuses(state)
+
+
+def test_what_lay_on_a_torn_page_does_not_come_back_by_a_copy_that_was_made_of_it(opened, told, folder):
+    state = opened()
+    state.catch_up(told)
+    torn_row(folder, state, "phone")
+    state.copy()
+    with pytest.raises(StateRefused), state.moment() as moment:
+        moment.get(of("phone"))
+    assert state.catch_up(told) == 5
+    assert wrongs(state, told.records, LATER) == []
+
+
+def test_a_process_of_another_format_takes_nothing_out_of_force(opened, told, folder):
+    state = opened()
+    state.catch_up(told)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed_rows, "FORMAT", packed_rows.FORMAT - 1)
+        other = HostState(folder)
+        assert refuses(other)
+        other.close()
     assert wrongs(state, told.records, LATER) == []
 
 
