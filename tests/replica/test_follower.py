@@ -160,6 +160,21 @@ def test_what_follows_another_log_makes_it_begin_anew(copy, state):
         copy._apply(replace(piece, head=piece.head._replace(log="other.example.com")))
 
 
+def test_a_torn_page_of_a_copy_makes_it_begin_anew_and_asks_for_no_lease_meanwhile(copy, state):
+    has_all(copy, state)
+    with copy.state.env.begin(write=True) as txn:
+        txn.put(PHONE, b"torn")
+    with pytest.raises(StateRefused):
+        denies(copy)
+    copy._keep_lease()  # there is no feed to be asked
+    assert copy.why == "a page of the copy is torn"
+    [beat] = pieces(state, state.position())
+    with pytest.raises(Gone):
+        copy._apply(beat)
+    has_all(copy, state)
+    assert denies(copy)
+
+
 @pytest.mark.parametrize("renewed", [False, True])
 def test_a_lease_that_is_renewed_while_the_process_stands_still_vouches_for_nothing_read_before(
     copy, state, clock, renewed
