@@ -85,14 +85,14 @@ def migrate(folder: Path, peppers: int, origin: str = "", mark: int = 0) -> int:
     version. Raises `LedgerRefused` for a file that is damaged, newer, or of before the first version.
     """
     path = folder / FILE
-    if path.exists() and path.stat().st_size:
+    if path.exists() and path.stat().st_size and not _is_begun(path):
         with contextlib.closing(connect_file(path, "ro")) as db:  # what is refused is left as it is to the last byte
             _refuse_others(path, version(db, path))
     reserve(path)
     db = connect_file(path, "rwc")
     try:
         settle_file(db, path)
-        found = version(db, path)
+        _refuse_others(path, found := version(db, path))
         for number, sql in migrations():
             if number > found:
                 _apply(db, number, sql, Beginning(peppers, origin, mark))
@@ -100,6 +100,13 @@ def migrate(folder: Path, peppers: int, origin: str = "", mark: int = 0) -> int:
         return version(db, path)
     finally:
         db.close()
+
+
+def _is_begun(path: Path) -> bool:
+    """Whether somebody was killed who made the file: only whoever may write can take back what that had begun. A file
+    in use has no such journal (SQLite's of before WAL).
+    """
+    return path.with_name(f"{FILE}-journal").exists()
 
 
 class Beginning(NamedTuple):

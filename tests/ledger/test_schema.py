@@ -1,4 +1,5 @@
 import contextlib
+import shutil
 import sqlite3
 import threading
 import time
@@ -91,6 +92,22 @@ def test_a_creation_that_is_cut_off_is_made_again_as_if_it_had_not_begun(tmp_pat
         composition.migrate(new)
     with pytest.raises(LedgerRefused, match="it is empty"):
         schema.open_to_read(new)
+    assert composition.migrate(new) == schema.version_wanted()
+    schema.open_to_write(new).close()
+
+
+def test_a_creation_that_was_killed_while_its_file_was_written_is_finished(tmp_path):
+    """What it had begun lies beside the file, and is taken back by whoever opens it to write."""
+    new, begun = tmp_path / "new", tmp_path / "begun"
+    with contextlib.closing(sqlite3.connect(begun, isolation_level=None)) as db:
+        db.execute("PRAGMA synchronous = OFF")
+        db.execute("VACUUM")
+        db.execute("BEGIN")
+        db.execute("CREATE TABLE half (made)")
+        new.mkdir()
+        for suffix in ("", "-journal"):
+            shutil.copyfile(f"{begun}{suffix}", new / f"{schema.FILE}{suffix}")
+    secret_files.create(new)
     assert composition.migrate(new) == schema.version_wanted()
     schema.open_to_write(new).close()
 
