@@ -164,7 +164,7 @@ class Transaction:
             self.size, self._tree = size, Tree(self.db, Frontier(size, packed))
             self._tree.hashes, self._bodies = hashes, self._bodies[:kept]
             self.fresh.back(mark)
-            self.onward = None
+            self.onward = self._dated = None
             raise
         self.db.execute("RELEASE job")
 

@@ -101,3 +101,20 @@ def test_names_that_the_ledger_has_and_the_state_does_not_stop_nobodys_opt_out()
     play.act(out)
     assert ledger.db.execute("SELECT count(*) FROM detail").fetchone() == (2,)
     assert not ledger.tx.fresh.has(0, LedgerLog(ledger.db).head), "it is read back"
+
+
+def test_a_date_that_a_job_took_away_and_was_undone_ends_its_link_all_the_same():
+    who, _ = acts_of(0, 1, Counter())
+    ledger = InMemory()
+    play = Play(who, ledger)
+    play.act({"act": "link", "account": "ann", "identifiers": ["phone"], "until": {"hours": 1}})
+    play.act({"act": "wait", "hours": 26})
+    ledger.tx = tx = Transaction(ledger.db, ledger.tx.persons)
+    with pytest.raises(Raised), tx.savepoint():
+        tx.db.execute("DELETE FROM link_event")
+        tx.end_links(play.now)
+        raise Raised
+    play.act({"act": "choose", "kind": "opt_out", "who": ["phone"], "purposes": ["sale"]})
+    assert ledger.db.execute("SELECT count(*) FROM link_over").fetchone() == (1,)
+    log = LedgerLog(ledger.db)
+    assert not tx.fresh.has(log.head - 1, log.head), "that it is over is read back"
