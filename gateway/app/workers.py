@@ -194,6 +194,8 @@ class Supervisor:
         self._gone: Counted = []  # what those counted that are no more
         self._starts_at, self._pause = 0.0, 0.0
         self._ending, self._code = False, 0
+        self._renewing = False  # all who are there at the next look
+        self._served = False  # anybody yet: from then on there is no giving up
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT came and all have ended; the exit code."""
@@ -211,10 +213,11 @@ class Supervisor:
         return self._code
 
     def _signalled(self, number: int, _: FrameType | None) -> None:
-        if number != signal.SIGHUP:
+        """It may come while a worker is started, who is not among the others yet."""
+        if number == signal.SIGHUP:
+            self._renewing = True
+        else:
             self._ending = True
-        for each in self._workers:
-            each.old = True
 
     def _look(self, now: float) -> None:
         for each in [worker for worker in self._workers if worker.is_late(now)]:
@@ -222,6 +225,10 @@ class Supervisor:
             each.process.kill()
             each.killed = True
         self._answer_questions(now)
+        if self._renewing:
+            self._renewing = False
+            for each in self._workers:
+                each.old = True
         if self._ending:
             for each in self._workers:
                 self._end(each, now)
@@ -282,7 +289,7 @@ class Supervisor:
         now = self._clock()
         worker.heard, worker.loads = max(worker.heard, now), False
         if word == SERVES:
-            worker.serves = True
+            worker.serves = self._served = True
         elif word == ENDS:
             worker.ends = worker.ends or now + ENDS_WITHIN
         elif word == ASKS:
@@ -324,9 +331,10 @@ class Supervisor:
     def _replace(self, worker: Worker, now: float) -> None:
         """One that was not told to end has."""
         log.error("worker ended", why=f"{worker.process.pid} ended with {worker.process.exitcode}")
-        if not worker.serves and not self._workers:
+        refused = not worker.serves and worker.process.exitcode == NOT_STARTED  # and not killed while it loaded
+        if not worker.serves and not self._workers and not self._served:
             self._ending, self._code = True, NOT_STARTED
-        if not worker.serves:
+        if refused:
             for each in self._workers:  # what is new does not start: those that serve go on
                 each.old = False
         short = now - worker.begun < SHORT_LIFE

@@ -149,6 +149,8 @@ class StateLookup:
                 yield moment
         except StateRefused as refused:
             raise Stale(str(refused)) from refused
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # rows that are whole and make no sense
+            raise Stale(type(error).__name__) from error
         if not self._vouches.stands(proof):
             raise Stale
 

@@ -179,6 +179,55 @@ def test_a_renewal_that_does_not_start_is_given_up_and_those_that_serve_go_on(pa
     assert not parent.supervisor._ending
 
 
+def test_one_that_is_being_started_when_a_renewal_is_asked_for_is_renewed_too(parent, monkeypatch):
+    parent.look()
+    parent.serves(parent.started[0])
+    honest = parent.start
+
+    def start():
+        monkeypatch.setattr(parent.supervisor, "_start", honest)
+        begun = honest()
+        parent.supervisor._signalled(workers.signal.SIGHUP, None)  # before anybody knows of it but the kernel
+        return begun
+
+    monkeypatch.setattr(parent.supervisor, "_start", start)
+    parent.look()
+    parent.serves(parent.started[1])
+    for place in (2, 3):
+        parent.look()
+        parent.serves(parent.started[place])
+        parent.look()
+        told = next(each for each in parent.started[:2] if each.told and each.exitcode is None)
+        told.ends(0)
+        parent.gone(told)
+    assert [each.exitcode for each in parent.started] == [0, 0, None, None]
+
+
+def test_a_renewal_whose_new_one_is_killed_while_it_loads_is_tried_again(parent):
+    parent.begun()
+    parent.supervisor._signalled(workers.signal.SIGHUP, None)
+    parent.look()
+    parent.started[2].ends(-9)
+    parent.gone(parent.started[2])
+    parent.look(seconds=workers.LONGEST_PAUSE)
+    assert len(parent.started) == 4
+    parent.serves(parent.started[3])
+    parent.look()
+    assert any(each.told for each in parent.started[:2])
+
+
+def test_once_anybody_has_served_it_is_tried_until_one_does_again(parent):
+    for each in parent.begun():
+        each.ends(-9)
+        parent.gone(each)
+    parent.look(seconds=workers.LONGEST_PAUSE)
+    parent.started[2].ends(NOT_STARTED)  # another process had the lock, the disk was full
+    parent.gone(parent.started[2])
+    assert not parent.supervisor._ending
+    parent.look(seconds=workers.LONGEST_PAUSE)
+    assert len(parent.started) == 4
+
+
 def test_a_first_one_that_does_not_start_ends_the_service(parent):
     parent.look()
     parent.started[0].ends(NOT_STARTED)

@@ -13,7 +13,7 @@ from gateway.ledger import device_states, entry, links, records, voiding
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.state.environment import StateRefused
 from gateway.state.lookup import earliest
-from gateway.state.transactions import Reached
+from gateway.state.transactions import Reached, StateMoment
 from gateway.state.upkeep import HostState
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose
 
@@ -180,6 +180,16 @@ def test_a_state_that_is_behind_gives_no_answer(house, lookup, ask):
     house.keeper.state.deny()
     with pytest.raises(Stale):
         getattr(lookup, ask)(*ASKED[ask])
+
+
+@pytest.mark.parametrize("error", [OverflowError("a day that no calendar has"), ValueError("x"), KeyError("a band")])
+def test_rows_that_make_no_sense_are_no_answer_and_no_fault_of_the_server(lookup, monkeypatch, error):
+    def read(*_):
+        raise error
+
+    monkeypatch.setattr(StateMoment, "standings", read)
+    with pytest.raises(Stale, match=type(error).__name__):
+        lookup.seen([NOBODYS])
 
 
 def test_one_that_cannot_be_read_is_no_empty_answer(lookup, monkeypatch):

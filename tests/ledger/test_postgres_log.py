@@ -43,7 +43,7 @@ class Desk:
 
     @staticmethod
     async def until(look):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not (found := await look()):
             assert time.monotonic() < end
             await asyncio.sleep(0.01)
