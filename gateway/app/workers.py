@@ -331,10 +331,9 @@ class Supervisor:
     def _replace(self, worker: Worker, now: float) -> None:
         """One that was not told to end has."""
         log.error("worker ended", why=f"{worker.process.pid} ended with {worker.process.exitcode}")
-        refused = not worker.serves and worker.process.exitcode == NOT_STARTED  # and not killed while it loaded
         if not worker.serves and not self._workers and not self._served:
             self._ending, self._code = True, NOT_STARTED
-        if refused:
+        if not worker.serves and worker.process.exitcode == NOT_STARTED:  # and was not killed while it loaded
             for each in self._workers:  # what is new does not start: those that serve go on
                 each.old = False
         short = now - worker.begun < SHORT_LIFE

@@ -22,7 +22,8 @@ from gateway.ledger.schema import rows_of
 CHUNK = 2048  # rows of the table that are read at once
 PLACES = 2**20  # records that one row may tell: of an unlink some thousands
 ENTRY, GONE = "entry", "gone"
-NAME = "SELECT origin || ' ' || hex(ledger), peppers, (SELECT coalesce(max(place), 0) FROM record) FROM head"
+LAST_PLACE = "SELECT coalesce(max(place), 0) FROM record"
+NAME = f"SELECT origin || ' ' || hex(ledger), peppers, ({LAST_PLACE}) FROM head"  # noqa: S608 - ours
 ROWS = "SELECT place, told, of FROM record WHERE place >= ? ORDER BY place LIMIT ?"
 BEFORE = "SELECT of + 1 FROM record WHERE told = 'entry' AND place < ? ORDER BY place DESC LIMIT 1"
 CHANGES = "SELECT place, told, of FROM record WHERE place >= ? AND told IN ('changed', 'kept', 'gone')"
@@ -172,7 +173,7 @@ class LedgerLog:
 
 def log_end(db: sqlite3.Connection) -> int:
     """The position behind everything, as `LedgerLog.head`."""
-    return _behind(db.execute("SELECT coalesce(max(place), 0) FROM record").fetchone()[0])
+    return _behind(db.execute(LAST_PLACE).fetchone()[0])
 
 
 def _behind(place: int) -> int:

@@ -137,8 +137,6 @@ def _write(
 def _keep_event(
     tx: Transaction, seq: int, account: bytes, identifier: bytes, span: Span, now: int, *, claimed: bool, released: bool
 ) -> None:
-    if span.until is not None and span.until > now and not released:
-        tx.dates_link(span.until)
     tx.db.execute(
         "INSERT INTO link_event (seq, account, identifier, start, until, claimed, released, at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

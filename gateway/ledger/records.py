@@ -133,7 +133,6 @@ def append(
     seq, at = tx.append(body), milliseconds(choice.at)
     if said is not None:
         tx.fresh.say(Record(seq, at, subject.key, said, subject.is_account))
-    tx.end_links(at)
     received = milliseconds(choice.received) if choice.received else None
     tx.db.execute(
         "INSERT INTO detail (seq, event, request, key, kind, person, at, received, sealed, opening)"

@@ -20,7 +20,7 @@ from gateway.ledger import erasure_steps
 from gateway.ledger.commit_waiter import CommitWaiter
 from gateway.ledger.epoch_turn import EpochKeys
 from gateway.ledger.errors import LedgerRefused, NothingKept, StateUnread, StoreUnavailable
-from gateway.ledger.ledger_log import FreshRecords
+from gateway.ledger.ledger_log import LAST_PLACE, FreshRecords
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.publisher import Added, Publisher
 from gateway.ledger.store import Store
@@ -35,8 +35,7 @@ TURNS_AGAIN = 60.0  # seconds after a step of the epochs that failed, for each l
 CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is work
 
 
-DAY, NEVER = 86_400_000, 2**63 - 1  # milliseconds
-BEGINS = "SELECT size, frontier, (SELECT coalesce(max(place), 0) FROM record) FROM head"
+BEGINS = f"SELECT size, frontier, ({LAST_PLACE}) FROM head"  # noqa: S608 - ours
 
 
 class Persons(erasure_steps.PendingKeys, EpochKeys, Protocol):
@@ -107,7 +106,6 @@ class Transaction:
         self.size: int = size
         self.fresh = FreshRecords(place)
         self.unfinished = False  # an erasure began in it
-        self._dated: int | None = None  # the first date of a link, or one before it
         self._tree = Tree(db, Frontier(self.size, packed))
         self._began = (self.size, packed)
         self._bodies: list[bytes] = []
@@ -121,21 +119,6 @@ class Transaction:
     def log(self) -> str:
         """The log's name: another one once an older copy was put back."""
         return str(self.db.execute("SELECT origin FROM head").fetchone()[0])
-
-    def end_links(self, at: int) -> None:
-        """An entry about somebody was made at a moment, in Unix milliseconds: links whose date came a day before it are
-        over with it, which the table says by itself.
-        """
-        if self._dated is None:
-            [until] = self.db.execute("SELECT min(until) FROM dated_link").fetchone()
-            self._dated = NEVER if until is None else until
-        if self._dated <= at - DAY:
-            self.fresh.leave_out()
-
-    def dates_link(self, until: int) -> None:
-        """One is written that is over at a moment."""
-        if self._dated is not None:
-            self._dated = min(self._dated, until)
 
     def append(self, body: bytes) -> int:
         """The sequence number of a new entry; the tree has it in the same transaction."""
@@ -164,7 +147,7 @@ class Transaction:
             self.size, self._tree = size, Tree(self.db, Frontier(size, packed))
             self._tree.hashes, self._bodies = hashes, self._bodies[:kept]
             self.fresh.back(mark)
-            self.onward = self._dated = None
+            self.onward = None
             raise
         self.db.execute("RELEASE job")
 

@@ -205,7 +205,7 @@ class Follower(Vouching):
     def _keep_lease(self) -> float:
         try:
             if self.state is not None:
-                self._ask(self.state)
+                self._ask()
         except Gone:
             self._anew.set()
             self._say("a page of the copy is torn" if self._is_torn() else "the gateway's ledger is another one")
@@ -217,8 +217,8 @@ class Follower(Vouching):
         state = self.state
         return state is not None and state.mark.is_torn
 
-    def _ask(self, state: StateMap) -> None:
-        if state.mark.is_torn:
+    def _ask(self) -> None:
+        if self._is_torn():
             raise Gone
         with self._changing:
             turn, has = self._turn, self._applied

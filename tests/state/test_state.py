@@ -284,7 +284,7 @@ def half_torn(packed):
     return packed[:half] + b"\xff" * (len(packed) - half)
 
 
-def torn_row(folder, state, name, torn=half_torn):
+def torn_row(folder, state, name, torn):
     """What lies there of somebody becomes something else, under the feet of whoever has it open."""
     with state.moment() as moment:
         packed = moment.packed(of(name))
@@ -301,6 +301,19 @@ def torn_row(folder, state, name, torn=half_torn):
             at = whole.find(packed, at + 1)
 
 
+@pytest.fixture
+def torn(opened, told, folder):
+    """A state that has followed, and in which what lies there of the phone is torn."""
+
+    def tear(how="half of it"):
+        state = opened()
+        state.catch_up(told)
+        torn_row(folder, state, "phone", TORN[how])
+        return state
+
+    return tear
+
+
 def beyond_all_days(packed):
     """Somebody was told something on a day that no calendar has."""
     at = packed_rows.BEGINNING.size + 17
@@ -314,10 +327,8 @@ TORN = {
 }
 
 
-def test_a_torn_page_that_only_a_check_meets_denies_all_on_the_host_until_it_is_made_anew(opened, told, folder):
-    state = opened()
-    state.catch_up(told)
-    torn_row(folder, state, "phone")
+def test_a_torn_page_that_only_a_check_meets_denies_all_on_the_host_until_it_is_made_anew(torn, told, folder):
+    state = torn()
     with pytest.raises(StateRefused), state.moment() as moment:
         moment.get(of("phone"))
     assert refuses(state)
@@ -332,30 +343,24 @@ def test_a_torn_page_that_only_a_check_meets_denies_all_on_the_host_until_it_is_
 
 
 @pytest.mark.parametrize("how", TORN)
-def test_a_torn_page_that_only_a_fold_meets_is_no_reason_to_deny_for_ever(opened, told, folder, how):
-    state = opened()
-    state.catch_up(told)
-    torn_row(folder, state, "phone", TORN[how])
+def test_a_torn_page_that_only_a_fold_meets_is_no_reason_to_deny_for_ever(torn, told, how):
+    state = torn(how)
     told.no("phone", Purpose.TARGETED_ADS)
     assert state.catch_up(told) == 6
     assert wrongs(state, told.records, LATER) == []
 
 
 @pytest.mark.parametrize("how", TORN)
-def test_whatever_lies_on_a_torn_page_is_refused(opened, told, folder, how):
-    state = opened()
-    state.catch_up(told)
-    torn_row(folder, state, "phone", TORN[how])
+def test_whatever_lies_on_a_torn_page_is_refused(torn, how):
+    state = torn(how)
     with pytest.raises(StateRefused), state.moment() as moment:
         moment.standing(of("phone"), LATER)
         moment.get(of("phone"))
     assert refuses(state)
 
 
-def test_what_lay_on_a_torn_page_does_not_come_back_by_a_copy_that_was_made_of_it(opened, told, folder):
-    state = opened()
-    state.catch_up(told)
-    torn_row(folder, state, "phone")
+def test_what_lay_on_a_torn_page_does_not_come_back_by_a_copy_that_was_made_of_it(torn, told):
+    state = torn()
     state.copy()
     with pytest.raises(StateRefused), state.moment() as moment:
         moment.get(of("phone"))

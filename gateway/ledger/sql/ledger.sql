@@ -110,7 +110,8 @@ CREATE TRIGGER link_dated AFTER INSERT ON link_event BEGIN
 CREATE TRIGGER link_ends AFTER INSERT ON detail
   WHEN EXISTS (SELECT 1 FROM dated_link WHERE until <= NEW.at - 86400000) BEGIN
   INSERT INTO link_over SELECT turn, NEW.seq, NEW.at FROM dated_link WHERE until <= NEW.at - 86400000;
-  DELETE FROM dated_link WHERE until <= NEW.at - 86400000; END;
+  DELETE FROM dated_link WHERE until <= NEW.at - 86400000;
+  INSERT INTO record (told, of) VALUES ('over', NEW.seq); END;
 
 -- ---- What is learnt between entries ----
 
@@ -227,7 +228,8 @@ CREATE INDEX kept_told_seq ON kept_told (seq);
 -- Records in the order in which they came, written by triggers, so that no hand that writes can forget it. No key stands
 -- here: whoever is forgotten leaves a number that leads nowhere. `told`: where one lies, `of`: its number there; or what
 -- became of older ones: 'changed' (what an entry says), 'kept' (what stays of somebody who is forgotten, by the erasure's
--- entry), 'gone'. `mark`: of any two files that went different ways since, another one in each.
+-- entry), 'gone', 'over' (links, with an entry that tells it). `mark`: of any two files that went different ways since,
+-- another one in each.
 CREATE TABLE record (
   place INTEGER PRIMARY KEY, told TEXT NOT NULL, of INTEGER NOT NULL, mark INTEGER NOT NULL DEFAULT (random())
 ) STRICT;

@@ -175,9 +175,8 @@ class Choices:
             chosen, more = await self._opting_in.confirm(said, repeat, body)
             self._metrics.chosen(ChoiceKind.OPT_IN, Source.API)
             app = self._apps.opening(said.call, said.key, Named(chosen.subjects), chosen.subjects)
-            app = await self._apps.follow(
-                structs.replace(app, own=False)
-            )  # what older ids said no longer holds the phone back
+            # What older ids of the phone had said no longer holds it back.
+            app = await self._apps.follow(structs.replace(app, own=False))
             seen, purposes = self._apps.seen(app), tuple(Purpose(word) for word in chosen.standing)
             chosen = replace(chosen, standing=self._apps.standing(app, purposes, seen))
             more |= await self._still_out(chosen, app, purposes)

@@ -321,10 +321,8 @@ class StandingDoor:
         standing = self._consent.checks.read_back(theirs, CHOOSABLE)
         said = await self._consent.last_out([each for each in theirs if each.kind == "device"])
         standing |= {purpose.value: "opted_out" for purpose in said if standing[purpose.value] == "none"}
-        seen, told = (
-            self._apps.seen(app),
-            app if all(each.kind == "device" for each in proved) else structs.replace(app, instead=()),
-        )
+        seen = self._apps.seen(app)
+        told = app if all(each.kind == "device" for each in proved) else structs.replace(app, instead=())
         if told.strict:
             standing |= self._apps.standing(app, ALL_PURPOSES, seen)
         else:
