@@ -16,37 +16,27 @@ from itertools import chain
 from typing import Any
 
 from gateway.app.state_keeper import CATCHES_UP, PAUSE
-from gateway.fold.record import SaidOut
+from gateway.fold.record import Said, SaidOut
 from gateway.fold.state import HEAD, NOTHING, Place
 from gateway.ledger import reach
 from gateway.ledger.errors import EntryUnread
 from gateway.ledger.folded_people import folded_alone
 from gateway.ledger.ledger_log import LedgerLog
-from gateway.ledger.log_records import beside_entries
-from gateway.ledger.reading import Entry, Leaf
-from gateway.ledger.subjects import TIGHTENS
+from gateway.ledger.log_records import lone_words, readable_sides
+from gateway.ledger.reading import Entry
 from gateway.ledger.verify import Look
 from gateway.state.comparison import LoneNo, StateComparison
 from gateway.state.environment import StateRefused
 from gateway.state.transactions import StateMoment
 from gateway.state.upkeep import HostState, prove_follows
-from gateway.terms import Purpose, Source
 
 BATCH = 5_000  # keys that are folded at once
 NONE = "there is none to be compared"
-# Whoever said more than one thing, or something that was voided or pruned, or of whom something stands beside entries.
+# Whom more than one row mentions, and whoever said something that was voided.
 SEVERAL = """
-SELECT key FROM detail GROUP BY key HAVING count(*) > 1
+SELECT key FROM about WHERE key <> x'' GROUP BY key HAVING count(*) > 1
 UNION SELECT d.key FROM voided_choice v JOIN detail d ON d.seq = v.seq
-UNION SELECT key FROM detail WHERE seq < (SELECT pruned FROM head) AND seq NOT IN (SELECT of FROM restated)
-UNION SELECT key FROM act_used UNION SELECT key FROM kept_deny UNION SELECT key FROM kept_end
-UNION SELECT key FROM kept_revoked UNION SELECT key FROM kept_told UNION SELECT key FROM kept_age
 """
-# Whom what stands beside entries is told of. Most who hang together with somebody are digests, of which nothing is.
-TOLD_BESIDE = (
-    "SELECT canonical FROM name UNION SELECT canonical FROM looser_name UNION SELECT spelling FROM mailbox_name"
-    " UNION SELECT identifier FROM link_event"
-)
 Group = Sequence[bytes]  # keys that hang together
 
 
@@ -102,12 +92,11 @@ class StateCheck:
     def __init__(self, db: sqlite3.Connection, moment: StateMoment) -> None:
         self.found = list[str]()
         self._db, self._head, self._kept = db, moment.head, StateComparison(moment)
-        self._groups = [*reach.connected_groups(db)]
+        self._groups = [*reach.connected_groups(readable_sides(db))]
         self._together = set(chain.from_iterable(self._groups))
         several = {key for (key,) in db.execute(SEVERAL)}
         self._groups += [[key] for key in several - self._together]
         self._together |= several
-        self._told = several.union(key for (key,) in db.execute(TOLD_BESIDE))
         self._lone = _LoneNoes()
         self._unread = False
 
@@ -116,19 +105,14 @@ class StateCheck:
         """Rows and edges."""
         return self._kept.rows + self._kept.edges
 
-    def add(self, rows: Sequence[Entry], leaves: Sequence[Leaf]) -> None:
-        """The next entries, with what they say."""
-        beside = beside_entries(self._db, rows[0][0], rows[-1][0])
-        for (seq, _, key, *_), leaf in zip(rows, leaves, strict=True):
-            if key is None:
-                continue
-            if key in self._together:
-                self._told.add(key)
-                continue
-            no = None if seq in beside else self._lone.of(leaf)
-            if no is None or not self._kept.is_lone(key, seq, no):
-                self._groups.append([key])
-                self._told.add(key)
+    def add(self, rows: Sequence[Entry]) -> None:
+        """The next entries."""
+        alone = lone_words(self._db, [row[0] for row in rows])
+        for seq, _, key, *_ in rows:
+            if key is not None and key not in self._together:
+                no = self._lone.of(alone.get(seq))
+                if no is None or not self._kept.is_lone(key, seq, no):
+                    self._groups.append([key])
 
     def finish(self) -> None:
         """Once all were added: everybody else, and that nothing is too many."""
@@ -154,7 +138,7 @@ class StateCheck:
                 self.found.append(f"the state of this host has not of {_named(place)} what the log folds to")
 
     def _folded(self, groups: Iterable[Group]) -> dict[Place, Any]:
-        return folded_alone(self._db, self._told.intersection(chain.from_iterable(groups)))
+        return folded_alone(self._db, {*chain.from_iterable(groups)})
 
     def _prove_head(self) -> None:
         log, voids = LedgerLog(self._db), self._folded(()).get(HEAD, NOTHING)
@@ -172,32 +156,22 @@ class StateCheck:
                 self.found.append(f"the state of this host has something of {_named(place)}, and the log nothing")
 
     def _spoke(self, key: bytes) -> bool:
-        return self._db.execute("SELECT 1 FROM detail WHERE key = ?", (key,)).fetchone() is not None
+        return self._db.execute("SELECT 1 FROM about WHERE key = ?", (key,)).fetchone() is not None
 
 
 class _LoneNoes:
-    """What a state has of one no, by what its entry says."""
+    """What a state has of one no, by what is said."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, ...], LoneNo] = {}
+        self._made = dict[SaidOut, LoneNo]()
 
-    def of(self, leaf: Leaf) -> LoneNo | None:
+    def of(self, said: Said | None) -> LoneNo | None:
         """None: it is no such no."""
-        try:
-            word = (leaf["e"], leaf["src"], *leaf["p"])
-            if word not in self._made:
-                self._made[word] = _lone_no(*word)
-            return self._made[word]
-        except (KeyError, TypeError, ValueError):
+        if not isinstance(said, SaidOut) or not (said.purposes and said.dated) or said.mark or said.signal:
             return None
-
-
-def _lone_no(kind: str, source: str, *purposes: str) -> LoneNo:
-    """Raises ValueError for whatever is no such no."""
-    if kind not in TIGHTENS or source == Source.READING:
-        raise ValueError(kind)
-    said = {Purpose(each) for each in purposes}
-    return LoneNo(SaidOut(tuple(each for each in Purpose if each in said), source))
+        if said not in self._made:
+            self._made[said] = LoneNo(said)
+        return self._made[said]
 
 
 def _named(place: Place) -> str:

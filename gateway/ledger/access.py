@@ -25,8 +25,10 @@ from gateway.ledger import disclosures, documents, openings
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.links import Span
+from gateway.ledger.reach import Relations
 from gateway.ledger.releases import released_since
 from gateway.ledger.schema import BODY, JOINED
+from gateway.ledger.side import Mention
 from gateway.ledger.store import Store
 from gateway.ledger.subjects import Subject, milliseconds, moment
 from gateway.terms import ChoiceKind, Source
@@ -133,8 +135,9 @@ def _spans(db: sqlite3.Connection, column: str, key: bytes, without: bytes = b""
 
 def _names(db: sqlite3.Connection, keys: Sequence[bytes]) -> list[bytes]:
     """An identifier's key and those of its digests. A looser form may be somebody else's and is left out."""
-    rows: Iterable[tuple[bytes]] = db.execute("SELECT alias FROM name WHERE canonical = ?", (keys[0],))
-    return list(dict.fromkeys([*keys, *(alias for (alias,) in rows)]))
+    told = Relations(db, Mention.NAME)
+    told.read(keys[:1])
+    return list(dict.fromkeys([*keys, *told.names[keys[0]]]))
 
 
 def _hands(db: sqlite3.Connection, subject: Subject, now: int) -> int:

@@ -59,6 +59,4 @@ def _is_news(tx: Transaction, subject: Subject, said: AgeTold) -> bool:
 
 def _write(tx: Transaction, subject: Subject, said: AgeTold, at: datetime, request: bytes) -> Written:
     details = {"band": said.band} | ({"device": said.mark} if said.mark else {})
-    written = records.append(tx, subject, Choice(ChoiceKind.AGE, (), "", at, details=details), request, said)
-    tx.db.execute("INSERT INTO age_event VALUES (?, ?, ?)", (written.seq, said.band, said.may_rise))
-    return written
+    return records.append(tx, subject, Choice(ChoiceKind.AGE, (), "", at, details=details), request, said)

@@ -7,16 +7,19 @@ was not destroyed and is not there, or that nothing opens, is told. Reads only.
 
 import binascii
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import compress
 from typing import Protocol
 
 import orjson
 
+from gateway.fold import record as told
+from gateway.fold.record import Said
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import entry, openings
+from gateway.ledger.log_records import own_words
 from gateway.ledger.openings import SALT, Opened
 from gateway.ledger.reading import URL, Entry
 from gateway.ledger.subjects import moment
@@ -30,12 +33,7 @@ WHERE v.sealed IS NOT NULL AND v.seq >= (SELECT pruned FROM head)
 """
 
 
-# Members of details, and the side row that says the same, from which a standing is made again.
-SIDES = (
-    (("start", "until"), "SELECT start, until FROM link_event WHERE seq = ? AND NOT released"),
-    (("band",), "SELECT band FROM age_event WHERE seq = ?"),
-    (("outcome",), "SELECT outcome FROM told_event WHERE seq = ?"),
-)
+OUTCOME = "SELECT outcome FROM told_event WHERE seq = ?"
 UNLINKED = "SELECT 1 FROM erasure WHERE mode = 'unlink' AND seq > ? LIMIT 1"
 
 
@@ -54,12 +52,12 @@ class BoxesCheck:
         self.found: list[str] = []
         self.opened = 0
         self._vault = vault
-        self._given = {seq: flags for seq, *flags in db.execute("SELECT seq, informed, parental FROM given")}
-        self._acted = dict(db.execute("SELECT seq, mark FROM acted").fetchall())
+        self._said = dict[int, Said]()  # by the entries at hand
         self._db = db
 
     def add(self, rows: Sequence[Entry]) -> None:
         boxed = [row for row in rows if row[2] is not None and row[1] is not None and (row[6] or row[7])]
+        self._said = own_words(self._db, {row[0] for row in boxed})
         for seq, body, _, at, event, person, sealed, opening, _ in self._plain(boxed):
             keys = self._vault.keys(person)
             shut = (sealed and not keys.details) or (opening and not keys.openings)
@@ -71,15 +69,14 @@ class BoxesCheck:
         """Most entries have both boxes, and their details are a time. Returns those that have not, or all where one of
         these does not hold what its entry commits to, for `_open`, which tells which.
         """
-        keys, given = self._vault.both_keys_of(row[5] for row in rows), self._given
+        keys = self._vault.both_keys_of(row[5] for row in rows)
         whole, left = list[Entry](), list[Entry]()
         for row in rows:
             both = (
                 row[6]
                 and row[7]
                 and row[5] in keys
-                and row[0] not in given
-                and row[0] not in self._acted
+                and not _unsealed(self._said.get(row[0]))
                 and row[1].startswith(OPENS)
             )
             (whole if both else left).append(row)
@@ -114,21 +111,36 @@ class BoxesCheck:
         commitment = entry.b64(entry.details_commitment(opened.rd, opened.details))
         if f'"d":"{commitment}"'.encode() not in body or _only_a_time(at)[1:-1] not in opened.details:
             return False
-        mark = self._acted.get(seq)
-        if mark and f'"device":"{mark}"'.encode() not in opened.details:
-            return False
-        flags = [int(f'"{word}":true'.encode() in opened.details) for word in ("informed", "parental")]
-        return flags == self._given.get(seq, [0, 0]) and all(
-            self._alike(seq, opened.details, members, sql) for members, sql in SIDES
+        said = orjson.loads(opened.details)
+        return self._as_sealed(seq, said) and all(
+            said.get(name, ABSENT.get(name)) == value for name, value in _unsealed(self._said.get(seq), all_=True)
         )
 
-    def _alike(self, seq: int, details: bytes, members: tuple[str, ...], sql: str) -> bool:
-        if f'"{members[0]}":'.encode() not in details:
-            return True
-        said, row = orjson.loads(details), self._db.execute(sql, (seq,)).fetchone()
-        if row is None:  # the account of a link may be forgotten since, and its rows with it
-            return members[0] == "start" and self._db.execute(UNLINKED, (seq,)).fetchone() is not None
-        return bool(row == tuple(said.get(name) for name in members))
+    def _as_sealed(self, seq: int, said: Mapping[str, object]) -> bool:
+        """What is told of an entry beside its own words; and that those of a link are there, unless it is forgotten."""
+        if "outcome" in said and self._db.execute(OUTCOME, (seq,)).fetchone() != (said["outcome"],):
+            return False
+        return "start" not in said or seq in self._said or self._db.execute(UNLINKED, (seq,)).fetchone() is not None
+
+
+ABSENT = {"device": "", "informed": False, "parental": False}  # what a side says where details have no such member
+
+
+def _unsealed(said: Said | None, *, all_: bool = False) -> list[tuple[str, object]]:
+    """What the side of an entry says of its sealed details, by their members; but for what details say by nothing, all
+    of it where `all_`.
+    """
+    members: list[tuple[str, object]] = []
+    match said:
+        case told.LinkSaid():
+            members = [("start", said.start), ("until", said.until)]
+        case told.AgeTold():
+            members = [("band", said.band), ("device", said.mark)]
+        case told.SaidIn():
+            members = [("informed", said.informed), ("parental", said.parental)]
+        case told.SaidOut() | told.StateSaid():
+            members = [("device", said.mark)]
+    return [(name, value) for name, value in members if all_ or ABSENT.get(name) != value]
 
 
 def _only_a_time(at: int) -> bytes:

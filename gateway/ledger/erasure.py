@@ -68,7 +68,7 @@ def erase(tx: Transaction, order: ErasureOrder, request: bytes) -> Written:
         records.know(tx, subject, now)
     written = [_write(tx, subject, order, request) for subject in order.subjects]
     own = _belongings(tx, _reached(tx, order))
-    persons = persons_behind(tx, own) | _tell(tx, order, own) | records.drop_account_names(tx, own)
+    persons = persons_behind(tx.db, own) | _tell(tx, order, own) | records.drop_account_names(tx, own)
     if order.mode is Erasing.UNLINK:
         persons |= {person for key in own for person in suppression.suppressed_persons(tx, key)}
         erasure_by_unlink.unlink(tx, order.subjects, own, written[0].seq, now)
@@ -102,8 +102,8 @@ def _reached(tx: Transaction, order: ErasureOrder) -> set[bytes]:
 
 def _belongings(tx: Transaction, keys: set[bytes]) -> Belongings:
     """These keys with the other names of their identifiers; a digest that another one has too stays for that one."""
-    names = {name for key in keys for name in group(tx, key)}
-    names -= {name for name in names if name not in keys and canonicals(tx, name) - names}
+    names = {name for key in keys for name in group(tx.db, key)}
+    names -= {name for name in names if name not in keys and canonicals(tx.db, name) - names}
     return {name: released_since(tx.db, name) for name in sorted(names)}
 
 

@@ -125,9 +125,13 @@ def is_unknown(tx: Transaction, subject: Subject) -> bool:
 
 def people_of(tx: Transaction, keys: Iterable[bytes]) -> StandingPeople:
     """These as they stand now, with all that the transaction said so far. To be asked for again behind what it says."""
-    if tx.stands is not None:
-        people: PeopleOnward = tx.onward or PeopleOnward(tx, tx.stands)
-        tx.onward = people
-        if people.go_on():
-            return people
-    return FoldedPeople(tx.db, keys)
+    return people_at_hand(tx) or FoldedPeople(tx.db, keys)
+
+
+def people_at_hand(tx: Transaction) -> PeopleOnward | None:
+    """Everybody as they stand now; None where that is not at hand."""
+    if tx.stands is None:
+        return None
+    people: PeopleOnward = tx.onward or PeopleOnward(tx, tx.stands)
+    tx.onward = people
+    return people if people.go_on() else None

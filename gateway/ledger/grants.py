@@ -42,13 +42,7 @@ def use(tx: Transaction, keys: Sequence[bytes], recipient: str, now: int) -> boo
     transaction that marks the row as sent. `now` is in Unix milliseconds.
     """
     used = [key for key, _ in _acts(tx, keys, recipient, now)]
-    for key in used:
-        tx.fresh.row()
-        tx.fresh.say(Record(tx.size, now, key, ActUsed(recipient)))
-    tx.db.executemany(
-        "INSERT INTO act_used (seq, key, recipient, at) VALUES (?, ?, ?, ?)",
-        [(tx.size, key, recipient, now) for key in used],
-    )
+    tx.say([Record(tx.size, now, key, ActUsed(recipient)) for key in used], now)
     tx.db.executemany("DELETE FROM act_claim WHERE key = ? AND recipient = ?", [(key, recipient) for key in used])
     return bool(used)
 

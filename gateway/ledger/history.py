@@ -26,7 +26,7 @@ from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.last_outs import own_outs_at
 from gateway.ledger.receipt import Opening
-from gateway.ledger.releases import NEVER_MIND, SINCE
+from gateway.ledger.releases import released_since
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.subjects import moment as _moment
@@ -35,8 +35,7 @@ from gateway.terms import CHOOSABLE, ChoiceKind, Purpose
 PersonOf = Callable[[bytes], PersonKeys]
 HOLDERS = f"""
 SELECT d.seq FROM detail d {JOINED}
-WHERE d.key = :key AND d.seq >= ({SINCE})
-AND d.seq >= coalesce((SELECT seq FROM erased WHERE identifier = :key), 0)
+WHERE d.key = :key AND d.seq >= coalesce((SELECT seq FROM erased WHERE identifier = :key), 0)
 AND json_extract(CAST({BODY} AS TEXT), '$.e') NOT IN ('linked', 'unlinked', 'number_released')
 AND coalesce(json_extract(CAST({BODY} AS TEXT), '$.src'), '') <> 'reading'
 """  # noqa: S608 - the pieces are ours
@@ -90,17 +89,26 @@ async def since_release(
 
 def shown_to_holder(db: sqlite3.Connection, key: bytes) -> list[int]:
     """The numbers of the entries that `since_release` shows."""
-    return [row[0] for row in db.execute(HOLDERS, {"key": key, "before": NEVER_MIND})]
+    since = released_since(db, key)
+    return [seq for (seq,) in db.execute(HOLDERS, {"key": key}) if seq >= since]
 
 
 async def _events(
     folder: Path, key: bytes, keys_of: PersonOf, subject: tuple[str, str], until: datetime | None, *, since: bool
 ) -> list[Event]:
-    values = {"key": key, "until": milliseconds(until) if until else None, "since": since, "before": NEVER_MIND}
+    values = {"key": key, "until": milliseconds(until) if until else None, "since": since}
     async with _reader(folder) as db:
         rows = [(tuple(row), json.loads(row[3])) for row in await db.execute_fetchall(ABOUT, values)]
         texts = await _texts(db, {leaf["n"] for _, leaf in rows if "n" in leaf})
+    if since:  # behind the entries: whoever gave it back meanwhile is shown no more by it
+        first = await asyncio.to_thread(_released_since, folder, key)
+        rows = [each for each in rows if each[0][0] >= first]
     return [_event(row, leaf, keys_of, subject, texts.get(leaf.get("n", ""))) for row, leaf in rows]
+
+
+def _released_since(folder: Path, key: bytes) -> int:
+    with _snapshot(folder) as db:
+        return released_since(db, key)
 
 
 async def _texts(db: aiosqlite.Connection, hashes: set[str]) -> dict[str, Document]:

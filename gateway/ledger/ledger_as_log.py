@@ -23,7 +23,8 @@ ENTRIES = (
 def ledger_records(db: sqlite3.Connection) -> Iterator[LogRecord]:
     """In their order, of one moment of a connection. Raises `LedgerRefused` where not every entry is kept."""
     size, peppers = db.execute("SELECT size, peppers FROM head").fetchone()
-    said = {seq: list(records) for seq, records in groupby(records_of(db), key=lambda each: min(each.seq, size - 1))}
+    told = sorted(records_of(db), key=lambda each: each.seq)
+    said = {seq: list(records) for seq, records in groupby(told, key=lambda each: min(each.seq, size - 1))}
     at = 0
     for number, (seq, body, entered, sealed, opening, person) in enumerate(db.execute(ENTRIES)):
         if seq != number:

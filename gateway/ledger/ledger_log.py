@@ -2,9 +2,8 @@
 its records in the order in which they came, and whose older ones are others since. Whoever keeps the state makes one
 behind each commit (`app.state_keeper`).
 
-The table `record` has a row for each, in that order; triggers write it. A position is that of a row, and how many of
-the records were read that it tells. The root at a position is the mark of the row before it: of any two files that went
-different ways each has drawn its own.
+A position is that of a row of the table `side`, and how many of its records were read. The root at a position is the
+mark of the row before it: of any two files that went different ways each has drawn its own.
 """
 
 import sqlite3
@@ -16,67 +15,54 @@ from operator import itemgetter
 
 from gateway.fold.record import Record
 from gateway.ledger import log_records
-from gateway.ledger.log_records import PlacedRecord
+from gateway.ledger.log_records import unpack_numbers
 from gateway.ledger.schema import rows_of
 
 CHUNK = 2048  # rows of the table that are read at once
 PLACES = 2**20  # records that one row may tell: of an unlink some thousands
-ENTRY, GONE = "entry", "gone"
-LAST_PLACE = "SELECT coalesce(max(place), 0) FROM record"
+LAST_PLACE = "SELECT coalesce(max(place), 0) FROM side"
 NAME = f"SELECT origin || ' ' || hex(ledger), peppers, ({LAST_PLACE}) FROM head"  # noqa: S608 - ours
-ROWS = "SELECT place, told, of FROM record WHERE place >= ? ORDER BY place LIMIT ?"
-BEFORE = "SELECT of + 1 FROM record WHERE told = 'entry' AND place < ? ORDER BY place DESC LIMIT 1"
-CHANGES = "SELECT place, told, of FROM record WHERE place >= ? AND told IN ('changed', 'kept', 'gone')"
-MADE = "SELECT place, at FROM record r JOIN detail d ON d.seq = r.of WHERE place IN ({marks}) AND told = 'entry'"
-# The tables that records are read from, each with the columns that say whom a row is about.
-ABOUT = {
-    "detail": "OLD.key, NULL", "name": "OLD.alias, OLD.canonical", "looser_name": "OLD.alias, OLD.canonical",
-    "mailbox_name": "OLD.spelling, OLD.mailbox", "link_event": "OLD.account, OLD.identifier",
-    "act_used": "OLD.key, NULL", "kept_deny": "OLD.key, NULL", "kept_end": "OLD.key, NULL",
-    "kept_revoked": "OLD.key, NULL", "kept_age": "OLD.key, NULL", "kept_told": "OLD.key, NULL",
-}  # fmt: skip
-OF_KEPT = " UNION ".join(f"SELECT key FROM {table} WHERE seq = ?1" for table in ABOUT if table.startswith("kept"))  # noqa: S608 - ours
-
-Row = tuple[int, str, int]  # place, what tells it, its number there
+BEFORE = "SELECT seq + 1 FROM side WHERE place < ? AND entered ORDER BY place DESC LIMIT 1"
+CHANGES = "SELECT place, anew FROM side WHERE place >= ? AND anew IS NOT NULL"
+MADE = "SELECT s.place, d.at FROM side s JOIN detail d ON d.seq = s.seq WHERE s.place IN ({marks}) AND s.entered"
+WHOSE = "SELECT key FROM detail WHERE seq IN ({marks})"
 
 
 class FreshRecords:
     """What an open transaction has said so far, as `LedgerLog.read` will give it: who folds it reads nothing back.
-    `place`: the last row of the table when it began. Whoever writes such a row says so here, and then what it tells.
+    `place`: of the last row of the table, then of the last that it wrote itself.
     """
 
     def __init__(self, place: int) -> None:
-        self._place, self._number, self._begun = place, 0, _behind(place)
+        self.place, self._begun = place, _behind(place)
         self._whole = True
         self._records: list[tuple[int, Record]] = []  # each with the position behind it
 
     def has(self, after: int, head: int) -> bool:
         """Whether all is among these that lies behind one position and before another, which is the log's end."""
-        return self._whole and self._begun <= after and head == _behind(self._place)
+        return self._whole and self._begun <= after and head == _behind(self.place)
 
-    def row(self, rows: int = 1) -> None:
-        """So many were written, and the first of them tells whatever is said before the next."""
-        self._place, self._number = self._place + rows, 0
-
-    def say(self, record: Record, rows: int = 1) -> None:
-        """What the last row tells; `rows`: or the first of so many that were written last."""
-        self._number += 1
-        self._records.append(((self._place - rows + 1) * PLACES + self._number, record))
+    def say(self, records: Sequence[Record]) -> int:
+        """The place of the row that tells these."""
+        self.place += 1
+        first = self.place * PLACES + 1
+        self._records += enumerate(records, first)
+        return self.place
 
     def leave_out(self) -> None:
-        """The rows tell more, which has to be read."""
+        """What is older is told otherwise, which has to be read."""
         self._whole = False
 
     def after(self, position: int) -> Sequence[tuple[int, Record]]:
         return self._records[bisect_right(self._records, position, key=itemgetter(0)) :]
 
-    def mark(self) -> tuple[int, int, bool, int]:
+    def mark(self) -> tuple[int, bool, int]:
         """For `back`."""
-        return self._place, self._number, self._whole, len(self._records)
+        return self.place, self._whole, len(self._records)
 
-    def back(self, mark: tuple[int, int, bool, int]) -> None:
+    def back(self, mark: tuple[int, bool, int]) -> None:
         """What came since is not said after all."""
-        self._place, self._number, self._whole, kept = mark
+        self.place, self._whole, kept = mark
         del self._records[kept:]
 
 
@@ -97,7 +83,7 @@ class LedgerLog:
         before = place if number else place - 1
         if before <= 0:
             return sha256(self._seed.encode()).digest()
-        row = self._db.execute("SELECT mark FROM record WHERE place = ?", (before,)).fetchone()
+        row = self._db.execute("SELECT mark FROM side WHERE place = ?", (before,)).fetchone()
         return sha256(f"{self._seed} {before} {row[0]}".encode()).digest() if row else None
 
     def entries(self, position: int) -> int:
@@ -121,12 +107,13 @@ class LedgerLog:
             return
         first, skip = divmod(after, PLACES)
         begun = first
-        while rows := self._db.execute(ROWS, (begun, CHUNK)).fetchall():
-            for place, records in self._told(rows):
-                for number, record in enumerate(records, 1):
-                    if place > first or number > skip:
-                        yield place * PLACES + number, record
-            begun = rows[-1][0] + 1
+        while rows := log_records.sides_from(self._db, begun, CHUNK):
+            place, number = 0, 0
+            for row, record in log_records.told_by(self._db, rows):
+                place, number = row.place, number + 1 if row.place == place else 1
+                if place > first or number > skip:
+                    yield place * PLACES + number, record
+            begun = rows[-1].place + 1
 
     def is_rewritten(self, after: int) -> bool:
         """Whether behind a position something was told otherwise that came before it."""
@@ -137,38 +124,19 @@ class LedgerLog:
         ended before it had told.
         """
         found, gone = set[bytes](), set[int]()
-        for place, what, of in self._db.execute(CHANGES, (after // PLACES,)).fetchall():
-            if what == GONE:
-                gone.add(place)
+        for place, anew in self._db.execute(CHANGES, (after // PLACES,)).fetchall():
+            if anew:
+                found.update(key for (key,) in rows_of(self._db, WHOSE, unpack_numbers(anew)))
             else:
-                sql = "SELECT key FROM detail WHERE seq = ?1" if what == "changed" else OF_KEPT
-                found |= {key for (key,) in self._db.execute(sql, (of,))}
+                gone.add(place)
         forgotten = _forgotten(self._db) if gone else {}
         if not gone <= forgotten.keys():
             return None
-        return frozenset(found.union(key for place in gone for key in forgotten[place] if key is not None))
+        return frozenset(found.union(*(forgotten[place] for place in gone)))
 
     def records_about(self, keys: Iterable[bytes]) -> list[Record]:
         """Everything about some keys, in the order of the log."""
         return log_records.records_of(self._db, keys={*keys})
-
-    def _told(self, rows: Sequence[Row]) -> Iterator[tuple[int, list[Record]]]:
-        """(place, what its row tells). Of what went, nothing; and nothing of a number that tells something else now,
-        which has a later place.
-        """
-        wanted, found = defaultdict[str, set[int]](set), defaultdict[tuple[str, int], list[PlacedRecord]](list)
-        for _, what, of in rows:
-            wanted[what].add(of)
-        for each in log_records.said_at(self._db, wanted[ENTRY]):
-            found[ENTRY, each.record.seq].append(each)
-        for what in wanted.keys() & log_records.LEARNT_BESIDE.keys():
-            for each in log_records.learnt_by_number(self._db, what, wanted[what]):
-                found[what, each.record.seq if what == "looser" else each.turn].append(each)
-        size = self.entries(rows[0][0] * PLACES)
-        for place, what, of in rows:
-            size = of + 1 if what == ENTRY else size
-            placed = sorted(found[what, of], key=PlacedRecord.order)
-            yield place, [each.record for each in placed if each.record.seq <= size]
 
 
 def log_end(db: sqlite3.Connection) -> int:
@@ -182,34 +150,29 @@ def _behind(place: int) -> int:
 
 def watch_deletes(db: sqlite3.Connection) -> None:
     """Who is forgotten by this connection, it remembers until the state has been told: the ledger keeps nothing of
-    them. Each row that goes makes one in `record`, whose place is remembered beside whom it was about.
+    them.
     """
-    db.execute("CREATE TEMP TABLE IF NOT EXISTS forgotten (turn INTEGER PRIMARY KEY, key BLOB, other BLOB)")
-    db.execute("CREATE TEMP TABLE IF NOT EXISTS forgotten_at (turn INTEGER PRIMARY KEY, place INTEGER)")
-    for table, columns in ABOUT.items():
-        db.execute(
-            f"CREATE TEMP TRIGGER IF NOT EXISTS remember_{table} AFTER DELETE ON main.{table} BEGIN"
-            f" INSERT INTO forgotten SELECT NULL, {columns}; END"
-        )
-    db.execute(
-        "CREATE TEMP TRIGGER IF NOT EXISTS remember_place AFTER INSERT ON main.record WHEN NEW.told = 'gone' BEGIN"
-        " INSERT INTO forgotten_at VALUES (NULL, NEW.place); END"
-    )
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS forgotten (place INTEGER NOT NULL, key BLOB)")
+
+
+def remember_forgotten(db: sqlite3.Connection, place: int, keys: Iterable[bytes]) -> None:
+    """By the place of the row that tells that theirs went."""
+    if _watches(db):
+        rows = [(place, key) for key in keys]
+        db.executemany("INSERT INTO temp.forgotten VALUES (?, ?)", rows or [(place, None)])
 
 
 def forget_deletes(db: sqlite3.Connection) -> None:
     """Once they were told."""
-    if _watches(db) and db.execute("SELECT 1 FROM temp.forgotten_at").fetchone():
+    if _watches(db) and db.execute("SELECT 1 FROM temp.forgotten").fetchone():
         db.execute("DELETE FROM temp.forgotten")
-        db.execute("DELETE FROM temp.forgotten_at")
 
 
-def _forgotten(db: sqlite3.Connection) -> dict[int, tuple[bytes | None, bytes | None]]:
-    """By the place of the row that tells that theirs went."""
-    if not _watches(db):
-        return {}
-    sql = "SELECT place, key, other FROM temp.forgotten_at JOIN temp.forgotten USING (turn)"
-    return {place: (key, other) for place, key, other in db.execute(sql)}
+def _forgotten(db: sqlite3.Connection) -> dict[int, set[bytes]]:
+    found = defaultdict[int, set[bytes]](set)
+    for place, key in db.execute("SELECT place, key FROM temp.forgotten") if _watches(db) else ():
+        found[place].update([] if key is None else [key])
+    return found
 
 
 def _watches(db: sqlite3.Connection) -> bool:

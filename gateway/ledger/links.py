@@ -142,3 +142,5 @@ def _keep_event(
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (seq, account, identifier, span.start, span.until, claimed, released, now),
     )
+    if span.until is not None or tx.due is not None:
+        records.look_at_dates(tx)

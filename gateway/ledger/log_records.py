@@ -1,299 +1,224 @@
-"""The records of today's log as the fold reads them (`gateway.fold.record`), from the entries and what stands beside
-them. For whoever folds: the state of a host, some people alone, `verify`.
+"""What the ledger was told, in the order in which it came: the table `side` has a row for each entry and for whatever
+is learnt between two, with the records that the fold reads (`gateway.fold.record`) packed; `about` leads from a key to
+the rows that mention it. The writer's transaction writes them; whoever folds reads them here: the state of a host, some
+people alone, `verify`.
 
-The one place where the two meet. What was voided by a moment is left out; of what was pruned only that something was
-said is known.
+What was voided by a moment is left out. A row is rewritten where somebody is forgotten, where an entry is pruned, and
+under a new pepper; whoever does so tells by a row of its own whose older word is another one since (`anew`).
 """
 
-import re
+import contextlib
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator
-from enum import StrEnum
-from functools import lru_cache
-from itertools import groupby
-from operator import itemgetter
+import struct
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 
-import orjson
-
-from gateway.fold import record as told
-from gateway.fold.record import Kept, Record, Said
+from gateway.fold.record import NamesLearnt, Record, Said, SaidPruned
 from gateway.fold.state import FOR_EVER
 from gateway.ledger.errors import EntryUnread
-from gateway.ledger.schema import BODY, JOINED, rows_of
-from gateway.ledger.subjects import ACT, ACTS
-from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source, Told
+from gateway.ledger.schema import rows_of
+from gateway.ledger.side import Mention, PackedSide, SideUnreadable, mentioned, pack_side, read_side, records_within
 
-NOBODY = b""  # the key of a record about no one
-ABOUT = re.compile(r"(\w\.)?\w+ IN \({marks}\) AND ")  # in a statement: about whom
-Rows = Callable[..., Iterable[tuple[Any, ...]]]
-
-LINKS = frozenset({ChoiceKind.LINKED, ChoiceKind.UNLINKED})
-NAMES, MAILBOXES, LINKS_OVER, USED, ENTRIES = range(5)  # the order of what has one place in the log
-
-SPELT = "SELECT seq, at, turn, spelling, mailbox FROM mailbox_name WHERE spelling IN ({marks}) AND at <= ?"
-SPENT = "SELECT seq, at, turn, key, recipient FROM act_used WHERE key IN ({marks}) AND at <= ?"
-KEPT_DENIES = "SELECT seq, at, key, purpose, origin, via FROM kept_deny WHERE key IN ({marks}) AND at <= ?"
-KEPT_ENDS = "SELECT seq, at, key, purpose, what, ui FROM kept_end WHERE key IN ({marks}) AND at <= ?"
-KEPT_REVOKED = (
-    "SELECT seq, at, key, recipient, purpose, data_class, kind FROM kept_revoked WHERE key IN ({marks}) AND at <= ?"
+NOBODY = b""  # the key of a record about no one: the void of a screen
+NUMBERS = "<{}Q"  # of entries, 8 bytes each
+SAY = "INSERT INTO side (place, seq, entered, packed) VALUES (?, ?, ?, ?)"
+TELL = "INSERT INTO side (place, seq, entered, packed, anew) VALUES (?, ?, FALSE, ?, ?)"
+UNMENTION = "DELETE FROM about WHERE key = ? AND way = ? AND place = ?"
+MENTION = "INSERT OR IGNORE INTO about VALUES "
+COLUMNS = "s.place, s.seq, s.entered, s.packed"
+ABOUT = f"SELECT {COLUMNS} FROM about a JOIN side s ON s.place = a.place WHERE a.key IN ({{marks}}) AND a.way <= ?"  # noqa: S608 - ours
+ALL = f"SELECT {COLUMNS} FROM side s ORDER BY s.place"  # noqa: S608 - ours
+FROM = f"SELECT {COLUMNS} FROM side s WHERE s.place >= ? ORDER BY s.place LIMIT ?"  # noqa: S608 - ours
+SINCE = (
+    f"SELECT {COLUMNS} FROM side s WHERE s.place >"  # noqa: S608 - ours
+    " coalesce((SELECT place FROM side WHERE seq < ? AND entered ORDER BY seq DESC LIMIT 1), 0) ORDER BY s.place"
 )
-KEPT_NOTICES = "SELECT seq, at, key, notice, day FROM kept_told WHERE key IN ({marks}) AND at <= ?"
-KEPT_AGES = "SELECT seq, at, key, band, youngest, fixed FROM kept_age WHERE key IN ({marks}) AND at <= ?"
-VOIDED = "SELECT ui, seq, at FROM voided_ui WHERE at <= ?"
-# What an entry says, with what stands beside it; but for what was voided by a moment.
-ENTERED = (
-    f"{BODY}, g.informed, g.parental, l.account, l.start, l.until, l.claimed, t.day, t.outcome,"  # noqa: S608 - ours
-    f" a.band, a.may_rise, m.mark FROM detail d {JOINED} LEFT JOIN given g ON g.seq = d.seq"
-    " LEFT JOIN link_event l ON l.seq = d.seq AND NOT l.released"
-    " LEFT JOIN told_event t ON t.seq = d.seq LEFT JOIN age_event a ON a.seq = d.seq"
-    " LEFT JOIN acted m ON m.seq = d.seq WHERE d.key IN ({marks}) AND d.at <= ?"
-    " AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq AND v.at <= ?)"
-)
-LEARNT = "SELECT seq, at, turn, canonical, alias FROM name WHERE canonical IN ({marks}) AND at <= ? ORDER BY turn"
-LOOSER = "SELECT seq, canonical, alias FROM looser_name WHERE canonical IN ({marks}) AND true"
-OVER = (  # by its date, which is no entry yet: before the first one that was made a day behind it
-    "SELECT o.seq, l.turn, account, identifier, start, until, claimed"
-    " FROM link_event l JOIN link_over o ON o.turn = l.turn WHERE l.identifier IN ({marks}) AND o.at <= ?"
-)
-SAID = f"SELECT d.seq, d.at, d.key, d.kind, {ENTERED}"
-BESIDE = """
-SELECT seq FROM given WHERE seq BETWEEN ?1 AND ?2 UNION SELECT seq FROM told_event WHERE seq BETWEEN ?1 AND ?2
-UNION SELECT seq FROM link_event WHERE seq BETWEEN ?1 AND ?2 UNION SELECT seq FROM age_event WHERE seq BETWEEN ?1 AND ?2
-UNION SELECT seq FROM acted WHERE seq BETWEEN ?1 AND ?2
-"""
+OF_ENTRIES = f"SELECT {COLUMNS} FROM side s WHERE s.seq IN ({{marks}}) AND s.entered"  # noqa: S608 - ours
+VOIDED = "SELECT seq FROM voided_choice WHERE at <= ?"
+VOIDED_OF = "SELECT seq FROM voided_choice WHERE seq IN ({marks}) AND at <= ?"
 
 
-class End(StrEnum):
-    """What one spelling of a mailbox said, by what another one did that is erased."""
+class SideRow(NamedTuple):
+    """`seq`: of the entry that says it; where it is none's own (`entered`), how many there were."""
 
-    YES = "yes"  # a no: whatever yes there was is over
-    BOTH = "both"  # a yes: whatever was said is over, and so is what that had sent
+    place: int
+    seq: int
+    entered: bool
+    side: PackedSide
+
+    def records(self, keys: Collection[bytes] | None = None, words: Collection[type] | None = None) -> list[Record]:
+        """`keys`: only what is said of these; `words`: and only in these. Raises `EntryUnread`."""
+        try:
+            return records_within(self.seq, self.side, keys, words)
+        except SideUnreadable as error:
+            raise EntryUnread(str(error)) from error
+
+    def is_own(self, record: Record) -> bool:
+        """Whether it is what an entry says, and not what was learnt beside it."""
+        return self.entered and not isinstance(record.said, NamesLearnt)
 
 
-class PlacedRecord(NamedTuple):
-    """A record with its place among what has one number."""
+def put_side(
+    db: sqlite3.Connection, place: int, seq: int, records: Sequence[Record], at: int, peppers: int, *, entered: bool
+) -> None:
+    """A row behind all others. `at`: when it was said, Unix milliseconds."""
+    db.execute(SAY, (place, seq, entered, pack_side(records, at, peppers)))
+    if records:
+        _mention(db, place, {each for record in records for each in mentioned(record)})
 
-    phase: int
-    turn: int
-    record: Record
 
-    def order(self) -> tuple[int, ...]:
-        return self.record.seq, self.phase, self.record.at, self.turn
+def put_anew(db: sqlite3.Connection, place: int, size: int, seqs: Collection[int], peppers: int) -> None:
+    """A row that tells which entries say something else from now on; none: of somebody who is forgotten."""
+    db.execute(TELL, (place, size, pack_side((), 0, peppers), struct.pack(NUMBERS.format(len(seqs)), *seqs)))
+
+
+def _mention(db: sqlite3.Connection, place: int, whom: Collection[tuple[bytes, Mention]]) -> None:
+    """By one statement, as far as SQLite allows: between two of them the event loop has the interpreter each time."""
+    listed = [*whom]
+    for start in range(0, len(listed), MENTIONED):
+        part = listed[start : start + MENTIONED]
+        db.execute(_mentions(len(part)), [*chain.from_iterable((key, way, place) for key, way in part)])
+
+
+MENTIONED = 400
+
+
+@cache
+def _mentions(rows: int) -> str:
+    return MENTION + ", ".join(["(?, ?, ?)"] * rows)
+
+
+def side_rows(db: sqlite3.Connection, keys: Collection[bytes], ways: Mention = Mention.MARK) -> list[SideRow]:
+    """Every row that mentions any of these, in the order of the log. `ways`: the last of those that count."""
+    found = {row[0]: row for row in rows_of(db, ABOUT, keys, ways)}
+    return [_row(found[place]) for place in sorted(found)]
+
+
+def sides_of_entries(db: sqlite3.Connection, seqs: Collection[int]) -> list[SideRow]:
+    """What some entries say."""
+    return [_row(row) for row in rows_of(db, OF_ENTRIES, seqs)]
+
+
+def own_words(db: sqlite3.Connection, seqs: Collection[int]) -> dict[int, Said]:
+    """What some entries say themselves; nothing of those that say nothing that anything rests on, or cannot be read."""
+    rows = ((row, record) for row in _readable(rows_of(db, OF_ENTRIES, seqs)) for record in row.records())
+    return {row.seq: record.said for row, record in rows if row.is_own(record)}
+
+
+def lone_words(db: sqlite3.Connection, seqs: Collection[int]) -> dict[int, Said]:
+    """Of some entries those with which nothing else is told, by what they say."""
+    found = ((row.seq, row.records()) for row in _readable(rows_of(db, OF_ENTRIES, seqs)))
+    return {seq: records[0].said for seq, records in found if len(records) == 1}
+
+
+def sides_from(db: sqlite3.Connection, place: int, most: int) -> list[SideRow]:
+    """The next ones from a place on."""
+    return [_row(row) for row in db.execute(FROM, (place, most))]
+
+
+def sides_since(db: sqlite3.Connection, seq: int) -> Iterator[SideRow]:
+    """What was said by an entry and those after it, or learnt since the one before it."""
+    return map(_row, db.execute(SINCE, (seq,)))
+
+
+def all_sides(db: sqlite3.Connection) -> Iterator[SideRow]:
+    """In the order of the log."""
+    return map(_row, db.execute(ALL))
+
+
+def readable_sides(db: sqlite3.Connection) -> Iterator[SideRow]:
+    """The same without those that cannot be read, for whoever tells of these elsewhere."""
+    return _readable(db.execute(ALL))
+
+
+def every_side(db: sqlite3.Connection) -> Iterator[SideRow]:
+    """The same, and whoever asks for one that cannot be read is told so and may ask for the next one."""
+    return map(_row, db.execute(ALL))
+
+
+def _readable(rows: Iterable[tuple[Any, ...]]) -> Iterator[SideRow]:
+    for each in rows:
+        with contextlib.suppress(EntryUnread):
+            row = _row(each)
+            row.records()
+            yield row
+
+
+def _row(row: tuple[int, int, int, bytes]) -> SideRow:
+    place, seq, entered, packed = row
+    try:
+        return SideRow(place, seq, bool(entered), read_side(packed))
+    except SideUnreadable as error:
+        raise EntryUnread(f"what was said by entry {seq} cannot be read") from error
 
 
 def records_of(db: sqlite3.Connection, now: int = FOR_EVER, keys: Collection[bytes] | None = None) -> list[Record]:
     """Everything until a moment in Unix milliseconds, in the order of the log. `keys`: only what is about these, and
     voids of screens.
     """
-    return [each.record for each in placed_records(db, now, keys)]
+    return [record for row, record in placed_records(db, now, keys)]
 
 
-def placed_records(db: sqlite3.Connection, now: int, keys: Collection[bytes] | None) -> list[PlacedRecord]:
-    """The same with their places, for who must tell what an entry says from what stands beside it."""
-
-    def rows(sql: str, *more: int) -> Iterable[tuple[Any, ...]]:
-        return db.execute(ABOUT.sub("", sql), more) if keys is None else [*rows_of(db, sql, keys, *more)]
-
-    found = [*_beside(rows, now), *_entries(rows(SAID, now, now)), *_screens(db, now)]
-    return sorted(found, key=PlacedRecord.order)
-
-
-def beside_entries(db: sqlite3.Connection, first: int, last: int) -> set[int]:
-    """Those of a stretch of the log beside which anything stands."""
-    return {seq for (seq,) in db.execute(BESIDE, (first, last))}
+def placed_records(
+    db: sqlite3.Connection, now: int = FOR_EVER, keys: Collection[bytes] | None = None
+) -> Iterator[tuple[SideRow, Record]]:
+    """The same, each with its row."""
+    if keys is None:
+        voided = {seq for (seq,) in db.execute(VOIDED, (now,))}
+        return _standing(all_sides(db), voided, now, None)
+    wanted = {*keys, NOBODY}
+    return told_by(db, side_rows(db, wanted, Mention.OF), now, wanted)
 
 
-def said_in(db: sqlite3.Connection, seqs: Collection[int]) -> Iterator[PlacedRecord]:
-    """What some entries say."""
-    return _entries(rows_of(db, SAID.replace("d.key IN", "d.seq IN"), seqs, FOR_EVER, FOR_EVER))
+def told_by(
+    db: sqlite3.Connection, rows: Sequence[SideRow], now: int = FOR_EVER, keys: Collection[bytes] | None = None
+) -> Iterator[tuple[SideRow, Record]]:
+    """What some rows tell until a moment."""
+    voided = {seq for (seq,) in rows_of(db, VOIDED_OF, {row.seq for row in rows if row.entered}, now)}
+    return _standing(rows, voided, now, keys)
 
 
-def _beside(rows: Rows, now: int) -> Iterator[PlacedRecord]:
-    for said in (*LEARNT_BESIDE.values(), _links_over, _kept):
-        yield from said(rows, now)
-
-
-def _looser(rows: Rows, _: int) -> Iterator[PlacedRecord]:
-    """Of looser forms no time is known: they are there before all else."""
-    for seq, key, alias in rows(LOOSER):
-        yield PlacedRecord(NAMES, -1, Record(seq, 0, key, told.NamesLearnt(looser=(alias,))))
-
-
-def _names(rows: Rows, now: int) -> Iterator[PlacedRecord]:
-    """What one call learnt is learnt at once."""
-    for (seq, at, key), learnt in groupby(rows(LEARNT, now), key=itemgetter(0, 1, 3)):
-        names = list(learnt)
-        yield PlacedRecord(NAMES, names[0][2], Record(seq, at, key, told.NamesLearnt(tuple(row[4] for row in names))))
-
-
-def _mailboxes(rows: Rows, now: int) -> Iterator[PlacedRecord]:
-    for seq, at, turn, spelling, mailbox in rows(SPELT, now):
-        yield PlacedRecord(MAILBOXES, turn, Record(seq, at, spelling, told.NamesLearnt(mailbox=mailbox)))
-
-
-def _links_over(rows: Rows, now: int) -> Iterator[PlacedRecord]:
-    for seq, turn, account, identifier, start, until, claimed in rows(OVER, now):
-        said = told.LinkSaid(account, start, until, bool(claimed))
-        yield PlacedRecord(LINKS_OVER, turn, Record(seq, until, identifier, said))
-
-
-def _used(rows: Rows, now: int) -> Iterator[PlacedRecord]:
-    for seq, at, turn, key, recipient in rows(SPENT, now):
-        yield PlacedRecord(USED, turn, Record(seq, at, key, told.ActUsed(recipient)))
-
-
-# What is learnt beside entries, by the word for it in the table `record`.
-LEARNT_BESIDE = {"looser": _looser, "name": _names, "mailbox": _mailboxes, "used": _used}
-
-
-def learnt_by_number(db: sqlite3.Connection, word: str, numbers: Collection[int]) -> list[PlacedRecord]:
-    """What was learnt, by its numbers in that table."""
-    column = "seq" if word == "looser" else "turn"
-    return [*LEARNT_BESIDE[word](_rows_by(db, column, numbers), FOR_EVER)]
-
-
-def said_at(db: sqlite3.Connection, seqs: Collection[int]) -> Iterator[PlacedRecord]:
-    """What some entries say, with what comes about by them."""
-    yield from said_in(db, seqs)
-    yield from _kept(_rows_by(db, "seq", seqs), FOR_EVER)
-    yield from _links_over(_rows_by(db, "o.seq", seqs), FOR_EVER)
-    yield from (each for each in _screens(db, FOR_EVER) if each.record.seq in seqs)
-
-
-def _rows_by(db: sqlite3.Connection, column: str, numbers: Collection[int]) -> Rows:
-    """Those of a statement about keys, by a number instead."""
-
-    def rows(sql: str, *more: int) -> Iterable[tuple[Any, ...]]:
-        return [*rows_of(db, ABOUT.sub(f"{column} IN ({{marks}}) AND ", sql), numbers, *more)]
-
-    return rows
-
-
-def _screens(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
-    for ui, seq, at in db.execute(VOIDED, (now,)):
-        yield PlacedRecord(ENTRIES, 0, Record(seq, at, NOBODY, told.ScreenVoided(ui)))
-
-
-def _kept(rows: Rows, now: int) -> Iterator[PlacedRecord]:
-    """What stayed with others of a person who is unlinked. What ended is over before what stayed is there, and what an
-    account kept itself before what came through it.
-    """
-    kept: tuple[tuple[str, Callable[..., Kept]], ...] = (
-        (KEPT_ENDS, _end),
-        (KEPT_REVOKED, _revoked),
-        (KEPT_DENIES, _no),
-        (KEPT_NOTICES, _notice),
-        (KEPT_AGES, _age),
-    )
-    for turn, (sql, made) in enumerate(kept):
-        for seq, at, key, *row in rows(sql, now):
-            said = made(*row)
-            came = isinstance(said, told.KeptNo) and said.via != key
-            yield PlacedRecord(ENTRIES, 2 * turn + came, Record(seq, at, key, said))
-
-
-def _end(purpose: str, what: str, ui: str) -> told.KeptEnd:
-    return told.KeptEnd(Purpose(purpose), no=what == End.BOTH, screen=ui)
-
-
-def _revoked(recipient: str, purpose: str, data_class: str, kind: str) -> told.KeptRevoked:
-    of = DataClass(data_class) if data_class else None
-    return told.KeptRevoked(told.GrantName(recipient, Purpose(purpose), of, GrantKind(kind)))
-
-
-def _no(purpose: str, origin: bytes, via: bytes) -> told.KeptNo:
-    return told.KeptNo(Purpose(purpose), origin, via)
-
-
-def _notice(notice: str, day: int) -> told.KeptNotice:
-    return told.KeptNotice(NoticeKind(notice), day)
-
-
-def _age(band: str, youngest: str, fixed: int) -> told.KeptAge:
-    return told.KeptAge(told.KeyAge(band, youngest, bool(fixed)))
-
-
-class Entered(NamedTuple):
-    """A row of `SAID`, its leaf read."""
-
-    seq: int
-    at: int
-    key: bytes
-    kind: str
-    leaf: dict[str, Any]
-    informed: int | None
-    parental: int | None
-    account: bytes | None
-    start: int
-    until: int | None
-    claimed: int | None
-    day: int | None
-    outcome: str | None
-    band: str | None
-    may_rise: int | None
-    mark: str | None
-
-
-def _entries(rows: Iterable[tuple[Any, ...]]) -> Iterator[PlacedRecord]:
+def _standing(
+    rows: Iterable[SideRow], voided: Collection[int], now: int, keys: Collection[bytes] | None
+) -> Iterator[tuple[SideRow, Record]]:
     for row in rows:
-        try:
-            each = entry_record(Entered._make((*row[:4], orjson.loads(row[4] or b"{}"), *row[5:])))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:  # whatever its body is instead
-            raise EntryUnread(f"entry {row[0]} cannot be read") from error
-        if each is not None:
-            yield each
+        if row.side.at <= now:
+            for record in row.records(keys):
+                if row.seq not in voided or not row.is_own(record):
+                    yield row, record
 
 
-def entry_record(entered: Entered) -> PlacedRecord | None:
-    """None: it says nothing that anything rests on."""
-    known = entered.leaf.get("e")
-    said = _said(ChoiceKind(known), entered) if known else told.SaidPruned(entered.mark or "")
-    if said is None:
-        return None
-    return PlacedRecord(ENTRIES, 0, Record(entered.seq, entered.at, entered.key, said, entered.kind == "account"))
+Change = Callable[[SideRow, Record], Record | None]
+"""What a record is from now on; None: it is not there."""
 
 
-def _said(word: ChoiceKind, entered: Entered) -> Said | None:
-    """None: it forgets what is sealed, told nobody anything, or links somebody who is unlinked."""
-    if word in LINKS:
-        return _linked(entered)
-    if word is ChoiceKind.NUMBER_RELEASED:
-        return told.Released()
-    if word is ChoiceKind.TOLD:
-        reached = entered.outcome != Told.BOUNCED and entered.day is not None
-        return told.NoticeGiven(NoticeKind(entered.leaf["k"]), entered.day or 0) if reached else None
-    if word is ChoiceKind.CHILD_FOUND:
-        return told.ChildFound()
-    if word is ChoiceKind.AGE:
-        return told.AgeTold(entered.band or "", bool(entered.may_rise), entered.mark or "")
-    return None if word in {ChoiceKind.ERASED, ChoiceKind.UNLINKED_PERSON} else _chose(word, entered)
+def rewrite_sides(
+    db: sqlite3.Connection, rows: Iterable[SideRow], change: Change, peppers: int | None = None
+) -> Iterator[set[bytes]]:
+    """Gives, for each that changed, every key that is mentioned there, before and after. `peppers`: how many wrap them
+    now, where that is another number.
+    """
+    for row in rows:
+        before = row.records()
+        after = [each for each in (change(row, record) for record in before) if each is not None]
+        if after != before:
+            were, are = ({each for record in records for each in mentioned(record)} for records in (before, after))
+            db.execute(
+                "UPDATE side SET packed = ? WHERE place = ?",
+                (pack_side(after, row.side.at, peppers or row.side.peppers), row.place),
+            )
+            db.executemany(UNMENTION, [(*each, row.place) for each in were - are])
+            _mention(db, row.place, are - were)
+            yield {key for key, _ in were | are}
 
 
-def _linked(entered: Entered) -> told.LinkSaid | None:
-    if entered.account is None:
-        return None
-    return told.LinkSaid(entered.account, entered.start, entered.until, bool(entered.claimed))
+def pruned_record(row: SideRow, record: Record) -> Record:
+    """As it is read once its entry is pruned: only that something was said is known."""
+    return record._replace(said=SaidPruned(getattr(record.said, "mark", ""))) if row.is_own(record) else record
 
 
-@lru_cache
-def _purposes(said: tuple[str, ...]) -> tuple[Purpose, ...]:
-    return tuple(each for each in Purpose if each in said)
-
-
-def _chose(word: ChoiceKind, entered: Entered) -> Said:
-    leaf, source = entered.leaf, entered.leaf.get("src", "")
-    purposes = _purposes(tuple(leaf.get("p", ())))
-    if word in {ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED}:
-        return told.StateSaid(word is ChoiceKind.STATE_BEGAN, purposes, source, entered.mark or "")
-    recipient, classes, screen = leaf.get("to", ""), leaf.get("c", ()), leaf.get("ui", "")
-    if word in ACTS:
-        until = entered.at + ACT if ACTS[word] is GrantKind.DIRECTED else None
-        return told.GrantSaid(
-            recipient, purposes, DataClass(classes[0]) if classes else None, ACTS[word], screen, until
-        )
-    if word is not ChoiceKind.OPT_IN:
-        return told.SaidOut(purposes, source, entered.mark or "", dated=source != Source.READING)
-    if recipient:
-        return told.GrantSaid(recipient, purposes, DataClass(classes[0]), GrantKind.OPTED_IN, screen)
-    return told.SaidIn(purposes, screen, bool(entered.informed), bool(entered.parental))
+def unpack_numbers(packed: bytes) -> Sequence[int]:
+    """Of the entries that say something else, as the column `anew` has them."""
+    return struct.unpack(NUMBERS.format(len(packed) // 8), packed)

@@ -14,20 +14,16 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from gateway.choice.recipient import Announcement, Recipient, announcements, owed
-from gateway.fold.record import NoticeGiven
+from gateway.fold.record import KeptNotice, NoticeGiven
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
 from gateway.ledger import records
+from gateway.ledger.log_records import records_of
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import ChoiceKind, NoticeKind, Told
 
 LOOKED_AT = 2_000  # accounts of one page: some tens of milliseconds of the writer's thread
-LAST = (  # of an account, which hears what it is told itself
-    "SELECT max(day) FROM (SELECT t.day FROM told_event t JOIN detail d ON d.seq = t.seq"
-    " WHERE d.key = ?1 AND t.notice = ?2 AND t.outcome <> ?3"
-    " UNION ALL SELECT day FROM kept_told WHERE key = ?1 AND notice = ?2)"
-)
 BOUNCED = (
     "SELECT max(t.day) FROM told_event t JOIN detail d ON d.seq = t.seq"
     " WHERE d.key = ? AND t.notice = ? AND t.outcome = ?"
@@ -70,12 +66,20 @@ def page_of_owed(
 def _due(
     tx: Transaction, announced: Sequence[Announcement], everyone: date, key: bytes, account: str | None
 ) -> NoticeDue | None:
-    last = _day(tx.db.execute(LAST, (key, NoticeKind.PRIVACY, Told.BOUNCED)).fetchone())
+    last = _last_told(tx, key)
     still = owed(announced, max(last or everyone, everyone))
     if not still or account is None:
         return None
     bounced = _day(tx.db.execute(BOUNCED, (key, NoticeKind.PRIVACY, Told.BOUNCED)).fetchone())
     return NoticeDue(account, last, still, bounced if bounced and bounced > (last or date.min) else None)
+
+
+def _last_told(tx: Transaction, key: bytes) -> date | None:
+    """An account hears what it is told itself: nobody else is folded for it."""
+    said = (each.said for each in records_of(tx.db, keys=[key]))
+    given = (each for each in said if isinstance(each, NoticeGiven | KeptNotice))
+    day = max((each.day for each in given if each.notice == NoticeKind.PRIVACY), default=None)
+    return None if day is None else date.fromordinal(day)
 
 
 def _day(row: tuple[int | None] | None) -> date | None:

@@ -2,24 +2,24 @@
 installation last said no itself. `consent.installations` and `consent.still_out` call it.
 
 A person who opted out is out by their new ad id too: a state of this installation (`device_states`), which ends once
-the others are free again. An entry about a no is an installation's where `acted` has its mark.
+the others are free again. A no is an installation's where it has its mark.
 """
 
-import json
 import sqlite3
 from collections.abc import Collection, Iterable
+from itertools import chain
 
 from gateway.fold.reading import come_back, read_noes
+from gateway.fold.record import SaidOut
 from gateway.fold.state import Slate, widened
 from gateway.ledger.folded_people import people_of
 from gateway.ledger.last_outs import last_said
-from gateway.ledger.schema import BODY, JOINED
-from gateway.ledger.subjects import TIGHTENS
+from gateway.ledger.log_records import side_rows
+from gateway.ledger.side import mark_key
 from gateway.ledger.writer import Transaction
 from gateway.terms import ALL_PURPOSES, Purpose
 
 NOT_BY_TOKEN = frozenset({Purpose.SENSITIVE})  # the precise location is never a token's to open
-ACTS = f"SELECT d.at, {BODY} FROM acted a JOIN detail d ON d.seq = a.seq{JOINED} WHERE a.mark = ? AND a.seq >= ?"  # noqa: S608
 
 
 class PhoneFolded:
@@ -61,9 +61,9 @@ def _last_noes(slate: Slate, keys: Iterable[bytes]) -> dict[Purpose, int]:
 def last_said_no(db: sqlite3.Connection, mark: str, since: int = 0) -> dict[Purpose, int]:
     """When an installation last said no to each purpose, in Unix milliseconds; of entries from a place on."""
     latest: dict[Purpose, int] = {}
-    for at, body in db.execute(ACTS, (mark, since)):
-        leaf = json.loads(body) if body else {}
-        if leaf.get("e") in TIGHTENS:
-            said = widened(tuple(Purpose(purpose) for purpose in leaf.get("p", ()) if purpose in set(Purpose)))
-            latest.update((purpose, max(at, latest.get(purpose, 0))) for purpose in said)
+    rows = [row for row in side_rows(db, [mark_key(mark)]) if row.seq >= since]
+    for record in chain.from_iterable(row.records() for row in rows):
+        if isinstance(record.said, SaidOut) and record.said.mark == mark:
+            for purpose in widened(record.said.purposes):
+                latest[purpose] = max(record.at, latest.get(purpose, 0))
     return latest

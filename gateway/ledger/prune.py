@@ -16,6 +16,7 @@ from functools import partial
 
 from gateway.ledger import documents, entry, outbox, recipient_holdings
 from gateway.ledger.documents import Document
+from gateway.ledger.log_records import pruned_record, rewrite_sides, sides_of_entries
 from gateway.ledger.merkle import WIDTH
 from gateway.ledger.resting import entries_to_restate
 from gateway.ledger.subjects import milliseconds
@@ -41,6 +42,7 @@ def restate_entry(tx: Transaction, of: int, below: int, at: datetime) -> bool:
     return True
 
 
+GOING = "SELECT seq FROM entry WHERE seq < ? AND seq NOT IN (SELECT of FROM restated)"
 POLICY = "retention"  # the kind of the logged document
 STEP = 2_000  # rows of one transaction: tens of milliseconds, so that no opt-out waits
 
@@ -89,7 +91,7 @@ def jobs(planned: Plan, policy: Document, at: datetime) -> Iterator[Job[int]]:
         yield partial(_restate, part=planned.needed[start : start + STEP], below=planned.below, at=at)
     yield partial(_mark, planned=planned, policy=policy, at=at)
     for start in range(0, planned.below, STEP):
-        yield partial(_delete, end=min(start + STEP, planned.below))
+        yield partial(delete_bodies, end=min(start + STEP, planned.below))
     for start in range(0, planned.held + 1, STEP):
         yield partial(keep_digests, before=planned.forget_before, first=start, end=start + STEP)
     yield partial(_forget, before=planned.forget_before)
@@ -110,12 +112,21 @@ def _mark(tx: Transaction, planned: Plan, policy: Document, at: datetime) -> int
     documents.log(tx, policy, at)
     tx.append(entry.pruned(event=os.urandom(16), below=planned.below, policy=policy.sha256, at=at))
     tx.db.execute("UPDATE head SET pruned = ?", (planned.below,))
-    tx.db.execute("DELETE FROM restated WHERE seq < ?", (planned.below,))  # nothing rests on those any more
+    again = tx.db.execute("DELETE FROM restated WHERE seq < ? RETURNING of", (planned.below,)).fetchall()
+    forget_words(tx, [of for (of,) in again])  # nothing rests on those any more
     return 1
 
 
-def _delete(tx: Transaction, end: int) -> int:
+def delete_bodies(tx: Transaction, end: int) -> int:
+    """The bodies of entries, and what they said unless it was said again."""
+    forget_words(tx, [seq for (seq,) in tx.db.execute(GOING, (end,))])
     return tx.db.execute("DELETE FROM entry WHERE seq < ?", (end,)).rowcount
+
+
+def forget_words(tx: Transaction, seqs: Sequence[int]) -> None:
+    """What these entries said; what was learnt with them stays."""
+    if [*rewrite_sides(tx.db, sides_of_entries(tx.db, seqs), pruned_record)]:
+        tx.tell_anew(seqs)
 
 
 def _forget_disclosures(tx: Transaction, before: int) -> int:

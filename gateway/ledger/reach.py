@@ -4,137 +4,146 @@ log, or forgets one. Reads only. What reaches whom, by links and names as they s
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping
-from itertools import chain, groupby
-from operator import itemgetter
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from gateway.ledger.writer import Transaction
-
-MAILBOX = (
-    "SELECT mailbox FROM mailbox_name WHERE spelling = ?1 UNION SELECT mailbox FROM mailbox_name WHERE mailbox = ?1"
-)
-SPELT = "SELECT spelling FROM mailbox_name WHERE mailbox = ?"
-
-
-def canonicals(tx: Transaction, key: bytes) -> set[bytes]:
-    """The identifiers that a key is a name of; itself where it is none's."""
-    rows = tx.db.execute("SELECT canonical FROM name WHERE alias = ?", (key,)).fetchall()
-    return {key} | {row[0] for row in rows}
-
-
-def group(tx: Transaction, key: bytes) -> set[bytes]:
-    """All names of the identifiers that a key is a name of."""
-    keys = canonicals(tx, key)
-    for canonical in list(keys):
-        keys |= {row[0] for row in tx.db.execute("SELECT alias FROM name WHERE canonical = ?", (canonical,))}
-    return keys
-
-
-def looser(tx: Transaction, key: bytes, seq: int) -> set[bytes]:
-    """The looser forms of an identifier that were known when an entry was written."""
-    rows = tx.db.execute("SELECT alias FROM looser_name WHERE canonical = ? AND seq <= ?", (key, seq))
-    return {row[0] for row in rows}
-
-
-def with_looser(tx: Transaction, keys: Iterable[bytes]) -> set[bytes]:
-    """The keys and the looser forms of them that are known: a deny reaches these too and goes no further."""
-    found = set(keys)
-    for key in list(found):
-        found |= looser(tx, key, tx.size)
-    return found
-
-
-def spellings(tx: Transaction, key: bytes) -> set[bytes]:
-    """The other spellings of the mailbox that a key is a name of, each by its own key; the plainest of them, by which
-    the mailbox goes, is always there. Nobody for what is no address of a host that takes several for one mailbox.
-    """
-    own = canonicals(tx, key)
-    found: set[bytes] = set()
-    for each in own:
-        for (box,) in tx.db.execute(MAILBOX, (each,)).fetchall():
-            found |= {box} | {row[0] for row in tx.db.execute(SPELT, (box,))}
-    return found - own
-
-
-def mailbox(tx: Transaction, key: bytes) -> set[bytes]:
-    """Every exact name of the other spellings of a key's mailbox."""
-    return {name for other in spellings(tx, key) for name in group(tx, other)}
-
+from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released
+from gateway.ledger.log_records import SideRow, side_rows
+from gateway.ledger.side import Mention
 
 Belongings = Mapping[bytes, int]  # key: the first entry that is its present holder's
+Ways = defaultdict[bytes, dict[bytes, int]]  # from a key to others, each since which entry
+TELLING = frozenset({NamesLearnt, LinkSaid, Released})
 
 
-def persons_behind(tx: Transaction, own: Belongings) -> set[bytes]:
+class Relations:
+    """What was said of keys that have been read (`read`), both ways, each row of the log once: `targets` and `names`,
+    `owners` and `looser` forms, `boxes` and `spellings`, `accounts` and `members`; and their releases, by entry.
+    `ways`: the last of those that count: up to names, no account's members are read.
+    """
+
+    def __init__(self, db: sqlite3.Connection, ways: Mention = Mention.THROUGH) -> None:
+        self._db, self._ways = db, ways
+        self._read, self._places = set[bytes](), set[int]()
+        self.targets, self.names = Ways(dict), Ways(dict)
+        self.owners, self.looser = Ways(dict), Ways(dict)
+        self.boxes, self.spellings = Ways(dict), Ways(dict)
+        self.accounts, self.members = Ways(dict), Ways(dict)
+        self.releases = defaultdict[bytes, list[int]](list)
+
+    def read(self, keys: Collection[bytes]) -> None:
+        fresh = {*keys} - self._read
+        self._read |= fresh
+        for row in side_rows(self._db, fresh, self._ways) if fresh else ():
+            if row.place not in self._places:
+                self._places.add(row.place)
+                for record in row.records(words=TELLING):
+                    self._note(record)
+
+    def _note(self, record: Record) -> None:
+        key, said = record.key, record.said
+        match said:
+            case NamesLearnt():
+                for ways, back, forms in (
+                    (self.names, self.targets, said.same),
+                    (self.looser, self.owners, said.looser),
+                    (self.boxes, self.spellings, () if said.mailbox is None else (said.mailbox,)),
+                ):
+                    for form in forms:
+                        ways[key].setdefault(form, record.seq)
+                        back[form].setdefault(key, record.seq)
+            case LinkSaid():
+                self.members[said.account].setdefault(key, record.seq)
+                self.accounts[key].setdefault(said.account, record.seq)
+            case Released():
+                self.releases[key].append(record.seq)
+
+    def with_names(self, keys: Collection[bytes]) -> set[bytes]:
+        """Names of names too: one digest may be a name of two identifiers."""
+        found, waiting = set[bytes](), {*keys}
+        while waiting:
+            self.read(waiting)
+            found |= waiting
+            waiting = _all(waiting, self.targets, self.names) - found
+        return found
+
+    def with_spellings(self, keys: Collection[bytes]) -> set[bytes]:
+        """Of a mailbox every spelling that was met, with its names."""
+        boxes = {*keys}
+        for _ in range(2):  # to the plainest one, and from there to all
+            self.read(boxes)
+            boxes |= _all(boxes, self.boxes, self.spellings)
+        return self.with_names(boxes)
+
+
+def _all(keys: Iterable[bytes], *ways: Ways) -> set[bytes]:
+    return {other for key in keys for each in ways for other in each[key]}
+
+
+def canonicals(db: sqlite3.Connection, key: bytes) -> set[bytes]:
+    """The identifiers that a key is a name of; itself where it is none's."""
+    told = Relations(db, Mention.NAME)
+    told.read([key])
+    return {key, *told.targets[key]}
+
+
+def group(db: sqlite3.Connection, key: bytes) -> set[bytes]:
+    """All names of the identifiers that a key is a name of."""
+    told, keys = Relations(db, Mention.NAME), canonicals(db, key)
+    told.read(keys)
+    return keys | _all(keys, told.names)
+
+
+def with_looser(db: sqlite3.Connection, keys: Iterable[bytes]) -> set[bytes]:
+    """The keys and the looser forms of them that are known: a deny reaches these too and goes no further."""
+    told, found = Relations(db, Mention.NAME), {*keys}
+    told.read(found)
+    return found | _all(found, told.looser)
+
+
+def persons_behind(db: sqlite3.Connection, own: Belongings) -> set[bytes]:
     """Whose keys seal the entries of these."""
     found: set[bytes] = set()
     for key, since in own.items():
-        rows = tx.db.execute("SELECT person FROM detail WHERE key = ? AND seq >= ?", (key, since))
+        rows = db.execute("SELECT person FROM detail WHERE key = ? AND seq >= ?", (key, since))
         found |= {row[0] for row in rows}
     return found
 
 
-EDGES = (
-    "SELECT canonical, alias FROM name ORDER BY turn",
-    "SELECT canonical, alias FROM looser_name",
-    "SELECT mailbox, spelling FROM mailbox_name WHERE spelling <> mailbox",
-    "SELECT account, identifier FROM link_event",
-)
-
-
 def connected_people(db: sqlite3.Connection, keys: Iterable[bytes]) -> set[bytes]:
     """The keys and everybody connected to them, at any time."""
-    keys = set(keys)
-    owners = {row for key in keys for row in _column(db, "SELECT canonical FROM looser_name WHERE alias = ?", key)}
-    found = _with_spellings(db, _with_names(db, keys | owners))
-    accounts = {row for key in found for row in _column(db, ACCOUNTS, key)}
-    accounts |= {key for key in found if _column(db, THINGS, key)}
-    things = {row for account in accounts for row in _column(db, THINGS, account)}
-    return _with_spellings(db, _with_names(db, found | accounts | things))
+    told, keys = Relations(db), {*keys}
+    told.read(keys)
+    found = told.with_spellings(told.with_names(keys | _all(keys, told.owners)))
+    accounts = _all(found, told.accounts) | {key for key in found if told.members[key]}
+    told.read(accounts)
+    return told.with_spellings(told.with_names(found | accounts | _all(accounts, told.members)))
 
 
-SPELT_TOGETHER = (
-    "SELECT spelling FROM mailbox_name WHERE mailbox = ?1 UNION SELECT mailbox FROM mailbox_name WHERE spelling = ?1"
-)
-
-
-def _with_spellings(db: sqlite3.Connection, keys: set[bytes]) -> set[bytes]:
-    """Of a mailbox every spelling that was met."""
-    boxes = keys | {row for key in keys for row in _column(db, SPELT_TOGETHER, key)}
-    return _with_names(db, boxes | {row for key in boxes for row in _column(db, SPELT_TOGETHER, key)})
-
-
-ACCOUNTS = "SELECT DISTINCT account FROM link_event WHERE identifier = ?"
-THINGS = "SELECT DISTINCT identifier FROM link_event WHERE account = ?"
-
-
-def _with_names(db: sqlite3.Connection, keys: Iterable[bytes]) -> set[bytes]:
-    """Names of names too: one digest may be a name of two identifiers."""
-    found, waiting = set[bytes](), list(keys)
-    while waiting:
-        key = waiting.pop()
-        if key not in found:
-            found.add(key)
-            waiting += _column(db, "SELECT canonical FROM name WHERE alias = ?", key)
-            waiting += _column(db, "SELECT alias FROM name WHERE canonical = ?", key)
-    return found
-
-
-def _column(db: sqlite3.Connection, sql: str, key: bytes) -> list[bytes]:
-    return [row[0] for row in db.execute(sql, (key,))]
-
-
-def connected_groups(db: sqlite3.Connection) -> Iterable[list[bytes]]:
-    """All who hang together with somebody, over the whole ledger."""
+def connected_groups(sides: Iterable[SideRow]) -> Iterable[list[bytes]]:
+    """All who hang together with somebody, over the whole ledger. `sides`: all of it."""
     found: dict[bytes, list[bytes]] = {}
-    for one, edges in groupby(chain.from_iterable(map(db.execute, EDGES)), itemgetter(0)):
+    for one, others in _edges(sides):
         ones = found.get(one) or found.setdefault(one, [one])
-        for _, other in edges:
-            others = found.get(other)
-            if others is None:
+        for other in others:
+            its = found.get(other)
+            if its is None:
                 ones.append(other)
                 found[other] = ones
-            elif others is not ones:
-                more, ones = (ones, others) if len(ones) < len(others) else (others, ones)
+            elif its is not ones:
+                more, ones = (ones, its) if len(ones) < len(its) else (its, ones)
                 ones += more
                 found.update(dict.fromkeys(more, ones))
     return {id(keys): keys for keys in found.values()}.values()
+
+
+def _edges(sides: Iterable[SideRow]) -> Iterator[tuple[bytes, Iterable[bytes]]]:
+    for row in sides:
+        for record in row.records(words=TELLING):
+            said = record.said
+            if isinstance(said, NamesLearnt):
+                box = () if said.mailbox in {None, record.key} else (said.mailbox,)
+                if others := (*said.same, *said.looser, *box):
+                    yield record.key, others
+            elif isinstance(said, LinkSaid):
+                yield said.account, (record.key,)

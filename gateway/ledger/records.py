@@ -8,23 +8,31 @@ operator, whose sender needs it to tell people of something new (R15), since a k
 """
 
 import os
-from collections.abc import Iterable, Sequence
-from functools import cache
-from itertools import chain
+from collections.abc import Container, Iterable
 
 from gateway.fold.noes import is_no_news
-from gateway.fold.record import NamesLearnt, Record, Said, SaidOut
+from gateway.fold.record import LinkSaid, NamesLearnt, Record, Said, SaidOut
 from gateway.ledger import openings
-from gateway.ledger.choice_record import LeafSecrets, as_written, public_leaf, said_of_choice, sealed_details
-from gateway.ledger.folded_people import named_by, people_of, says_first
-from gateway.ledger.subjects import ACTS, TIGHTENS, Choice, Subject, Written, milliseconds
+from gateway.ledger.choice_record import (
+    LeafSecrets,
+    as_written,
+    names_of_subject,
+    public_leaf,
+    said_of_choice,
+    sealed_details,
+)
+from gateway.ledger.folded_people import named_by, people_at_hand, people_of, says_first
+from gateway.ledger.reach import Relations
+from gateway.ledger.side import Mention
+from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
-from gateway.terms import ChoiceKind
 
 NAME_LABEL = b"account/1"
-LEARN = "INSERT OR IGNORE INTO name (alias, canonical, seq, at) VALUES "
-LOOSEN = "INSERT OR IGNORE INTO looser_name (alias, canonical, seq) VALUES "
-SPELT = "INSERT OR IGNORE INTO mailbox_name (spelling, mailbox, seq, at) VALUES (?, ?, ?, ?)"  # of which mailbox, once
+LATE = 86_400_000  # milliseconds: so long may a clock be wrong, and a link goes on past its date
+OVER = (
+    "SELECT account, identifier, start, l.until, claimed FROM dated_link d JOIN link_event l USING (turn)"
+    " WHERE d.until <= ? ORDER BY +turn"  # by the index of dates
+)
 
 
 def keep_account_name(tx: Transaction, key: bytes, name: str) -> None:
@@ -54,65 +62,62 @@ def drop_account_names(tx: Transaction, keys: Iterable[bytes]) -> set[bytes]:
     return {row[0] for key in keys for row in tx.db.execute(sql, (key,)).fetchall()}
 
 
-def know(tx: Transaction, subject: Subject, now: int, *, unknown: bool = False) -> None:
+def know(tx: Transaction, subject: Subject, now: int) -> None:
     """The identifier's other names, once. An opt-out that was made by a digest alone now reaches the identifier. Of an
-    account also what it is called. `unknown`: nothing was ever said of it, by none of its names.
+    account also what it is called.
+    """
+    if names := names_learnt(tx, subject, now):
+        tx.say([names], now)
+
+
+def names_learnt(tx: Transaction, subject: Subject, now: int, *, unknown: bool = False) -> Record | None:
+    """What is to be said of an identifier's names, with the entry about it or without one. `unknown`: nothing was ever
+    said of it, by none of its names.
     """
     tx.met |= named_by(subject)
     if subject.is_account:
         keep_account_name(tx, subject.key, subject.value)
-    key, seq, fresh = subject.key, tx.size, tx.fresh
-    if looser := _unknown(tx, "looser_name", key, subject.looser, all_=unknown):
-        _learn(tx, LOOSEN, [(alias, key, seq) for alias in looser])
-        for alias in looser:
-            fresh.say(Record(seq, 0, key, NamesLearnt(looser=(alias,))), len(looser))
-    if names := _unknown(tx, "name", key, subject.keys[1:], all_=unknown):
-        _learn(tx, LEARN, [(alias, key, seq, now) for alias in names])
-        fresh.say(Record(seq, now, key, NamesLearnt(tuple(names))), len(names))
-    if subject.mailbox is not None and tx.db.execute(SPELT, (key, subject.mailbox, seq, now)).rowcount:
-        fresh.row()
-        fresh.say(Record(seq, now, key, NamesLearnt(mailbox=subject.mailbox)))
+    names = names_of_subject(subject)
+    if names is not None and not unknown:
+        same, looser, has_box = _names_known(tx, subject.key)
+        names = NamesLearnt(
+            tuple(each for each in names.same if each not in same),
+            tuple(each for each in names.looser if each not in looser),
+            None if has_box else names.mailbox,
+        )
+    return Record(tx.size, now, subject.key, names, subject.is_account) if names and any(names) else None
 
 
-def _learn(tx: Transaction, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
-    """By one statement: between two of them the event loop would have the interpreter each time."""
-    written = tx.db.execute(_of_rows(sql, len(rows[0]), len(rows)), [*chain.from_iterable(rows)]).rowcount
-    tx.fresh.row(len(rows))
-    if written < len(rows):  # a state knew less than the ledger: what was written is read back
-        tx.fresh.leave_out()
-
-
-@cache
-def _of_rows(sql: str, columns: int, rows: int) -> str:
-    return sql + ", ".join([f"({', '.join('?' * columns)})"] * rows)
-
-
-def _unknown(tx: Transaction, table: str, key: bytes, aliases: Sequence[bytes], *, all_: bool) -> list[bytes]:
-    if not aliases or all_:
-        return [*dict.fromkeys(aliases)]
-    rows = tx.db.execute(f"SELECT alias FROM {table} WHERE canonical = ?", (key,))  # noqa: S608 - names are ours
-    known = {row[0] for row in rows}
-    return [alias for alias in dict.fromkeys(aliases) if alias not in known]
+def _names_known(tx: Transaction, key: bytes) -> tuple[Container[bytes], Container[bytes], bool]:
+    """Exact names, looser forms, and whether its mailbox is known. Nobody else is folded for it: of an account with all
+    that it has each call would do so once more.
+    """
+    if people := people_at_hand(tx):
+        row = people.slate().row(key)
+        return row.names, row.looser, row.box is not None
+    told = Relations(tx.db, Mention.NAME)
+    told.read([key])
+    return told.names[key], told.looser[key], bool(told.boxes[key])
 
 
 def write(tx: Transaction, subject: Subject, choice: Choice, request: bytes, *, unknown: bool = False) -> Written:
-    """One entry about one identifier. `request` groups what was said at once; `unknown` as in `know`."""
-    know(tx, subject, milliseconds(choice.at), unknown=unknown)
+    """One entry about one identifier. `request` groups what was said at once; `unknown` as in `names_learnt`."""
+    names = names_learnt(tx, subject, milliseconds(choice.at), unknown=unknown)
     choice = as_written(subject, choice)
-    written = append(tx, subject, choice, request, said_of_choice(choice))
-    if choice.informed or choice.parental:
-        tx.db.execute("INSERT INTO given VALUES (?, ?, ?)", (written.seq, choice.informed, choice.parental))
-    return written
+    return append(tx, subject, choice, request, said_of_choice(choice), names=names)
 
 
 def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
     """A signal: an entry only where it is news (`gateway.fold.noes`)."""
-    know(tx, subject, milliseconds(choice.at))
-    said = said_of_choice(as_written(subject, choice), signal=True)
+    names = names_learnt(tx, subject, milliseconds(choice.at))
+    choice = as_written(subject, choice)
+    said = said_of_choice(choice, signal=True)
     assert isinstance(said, SaidOut)
     if not says_first(tx, subject.key) and is_no_news(people_of(tx, [subject.key]).slate(), subject.key, said):
+        if names:
+            tx.say([names], names.at)
         return None
-    return write(tx, subject, choice, request)
+    return append(tx, subject, choice, request, said_of_choice(choice), names=names)
 
 
 def append(
@@ -122,17 +127,21 @@ def append(
     request: bytes,
     said: Said | None,
     told: tuple[str, str] = ("", ""),
+    *,
+    names: Record | None = None,
 ) -> Written:
-    """The entry and its sealed details alone. `said`: what the fold is told by it, and by what stands beside it; None:
-    nothing. `told` as in `entry.choice`.
+    """The entry and its sealed details alone. `said`: what the fold is told by it; None: nothing. `told` as in
+    `entry.choice`. `names`: what is learnt with it.
     """
     tx.about.add(subject.key)
     event, rs, rd = request if _first(tx, request) else os.urandom(16), os.urandom(32), os.urandom(32)
     person, details = tx.persons.new_person(), sealed_details(choice)
-    body = public_leaf(subject, choice, LeafSecrets(event, rs, rd), details, told)
-    seq, at = tx.append(body), milliseconds(choice.at)
-    if said is not None:
-        tx.fresh.say(Record(seq, at, subject.key, said, subject.is_account))
+    body, at = public_leaf(subject, choice, LeafSecrets(event, rs, rd), details, told), milliseconds(choice.at)
+    if tx.due is not None and tx.due <= at - LATE:
+        tx.say([*([names] if names else []), *end_dated_links(tx, at - LATE)], at)
+        names = None  # by these somebody said something before the link was over
+    own = None if said is None else Record(tx.size, at, subject.key, said, subject.is_account)
+    seq = tx.append(body, [each for each in (names, own) if each], at)
     received = milliseconds(choice.received) if choice.received else None
     tx.db.execute(
         "INSERT INTO detail (seq, event, request, key, kind, person, at, received, sealed, opening)"
@@ -149,12 +158,25 @@ def append(
             *openings.seal(person, event, rs, rd, details),
         ),
     )
-    if choice.details.get("device"):
-        state = choice.kind not in {*TIGHTENS, ChoiceKind.OPT_IN, *ACTS}
-        tx.db.execute("INSERT INTO acted VALUES (?, ?, ?)", (seq, choice.details["device"], state))
     return Written(event, seq, subject.kind, subject.key, rs)
 
 
 def _first(tx: Transaction, request: bytes) -> bool:
     """The first entry of a request bears the request's own id, so that one id finds them all."""
     return tx.db.execute("SELECT 1 FROM detail WHERE event = ?", (request,)).fetchone() is None
+
+
+def end_dated_links(tx: Transaction, until: int) -> list[Record]:
+    """What is to be said of the links that are over by a date: before the first entry that was made a day behind it."""
+    over = tx.db.execute(OVER, (until,)).fetchall()
+    tx.db.execute("DELETE FROM dated_link WHERE until <= ?", (until,))
+    look_at_dates(tx)
+    return [
+        Record(tx.size, ended, identifier, LinkSaid(account, start, ended, bool(claimed)))
+        for account, identifier, start, ended, claimed in over
+    ]
+
+
+def look_at_dates(tx: Transaction) -> None:
+    """Where another link has a date, or none any more."""
+    [tx.due] = tx.db.execute("SELECT min(until) FROM dated_link").fetchone()

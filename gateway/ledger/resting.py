@@ -15,10 +15,9 @@ from functools import lru_cache
 from typing import Any
 
 from gateway.fold import fold
-from gateway.fold.record import Record, Said, SaidPruned
+from gateway.fold.record import Record, Said
 from gateway.fold.state import (
     EMPTY,
-    FOR_EVER,
     HEAD,
     NO_EDGE,
     NOBODY,
@@ -31,16 +30,11 @@ from gateway.fold.state import (
     anew,
     bits_of,
 )
-from gateway.ledger import log_records
-from gateway.ledger.log_records import ENTRIES, PlacedRecord
+from gateway.ledger.log_records import NOBODY as NO_ONE
+from gateway.ledger.log_records import all_sides, placed_records, pruned_record
 from gateway.ledger.reach import connected_groups
-from gateway.ledger.schema import rows_of
 
 BATCH = 5_000  # keys that are folded at once
-ENTERED = (
-    "SELECT d.seq, d.at, d.key, m.mark FROM detail d LEFT JOIN acted m ON m.seq = d.seq"
-    " WHERE d.key IN ({marks}) AND d.seq < ? AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq)"
-)
 AGAIN = "SELECT of FROM restated WHERE seq >= ?1 AND of < ?1"
 Group = list[bytes]  # of keys that hang together
 Unnumbered = tuple[str, Any]  # what has no number in a row or an edge
@@ -70,7 +64,7 @@ def _group_batches(db: sqlite3.Connection, below: int) -> Iterator[list[Group]]:
 
 def _groups(db: sqlite3.Connection, below: int) -> Iterator[Group]:
     together = set[bytes]()
-    for group in connected_groups(db):
+    for group in connected_groups(all_sides(db)):
         together.update(group)
         yield group
     for (key,) in db.execute("SELECT DISTINCT key FROM detail WHERE seq < ?", (below,)):
@@ -85,25 +79,23 @@ class _GroupsBelow:
 
     def __init__(self, db: sqlite3.Connection, groups: list[Group], below: int, again: Collection[int]) -> None:
         of_key = {key: number for number, group in enumerate(groups) for key in group}
+        placed = [(row, record) for row, record in placed_records(db, keys=of_key) if row.seq < below]
         # Each entry as the fold reads it once its body is gone.
-        gone = {
-            seq: Record(seq, at, key, SaidPruned(mark or ""))
-            for seq, at, key, mark in rows_of(db, ENTERED, of_key, below)
-        }
+        gone = {row.seq: pruned_record(row, record) for row, record in placed if row.is_own(record) and record.key}
         said = Counter(of_key[each.key] for each in gone.values())
-        alone = [seq for seq, each in gone.items() if said[of_key[each.key]] == 1]
-        self._alone = [each.record for each in log_records.said_in(db, alone)]
+        self._alone = [
+            record for row, record in placed if row.is_own(record) and record.key and said[of_key[record.key]] == 1
+        ]
         self._gone = {seq: each for seq, each in gone.items() if said[of_key[each.key]] > 1}
         self._group = {key: group for key, group in of_key.items() if said[group] > 1}
-        placed = log_records.placed_records(db, FOR_EVER, self._group)
-        self._placed = [each for each in placed if each.record.seq < below]
+        self._placed = [each for each in placed if each[1].key in self._group or not each[1].key]
         self._again = again
 
     def needed(self) -> set[int]:
         return {each.seq for each in self._alone if _leaves_anything(each.said)} | self._of_several()
 
     def _of_several(self) -> set[int]:
-        whole = KeptPieces(each.record for each in self._placed)
+        whole = KeptPieces(record for _, record in self._placed)
         found = self._gone.keys() & whole.numbers()
         if differing := self._differing(whole, found):
             found |= {seq for seq, each in self._gone.items() if each.key in differing}
@@ -120,12 +112,11 @@ class _GroupsBelow:
 
     def _without(self, left_out: Collection[int], groups: Collection[int]) -> Iterator[Record]:
         """What is left of these groups, and the voids of screens."""
-        left = [PlacedRecord(ENTRIES, 0, self._gone[seq]) for seq in left_out]
-        for each in self._placed:
-            key, of_entry = each.record.key, each.phase == ENTRIES and each.record.seq in left_out
-            if not of_entry and (key == log_records.NOBODY or self._group[key] in groups):
-                left.append(each)
-        return (each.record for each in sorted(left, key=PlacedRecord.order))
+        for row, record in self._placed:
+            if row.is_own(record) and row.seq in left_out:
+                yield self._gone[row.seq]
+            elif record.key == NO_ONE or self._group[record.key] in groups:
+                yield record
 
 
 class KeptPieces:

@@ -6,7 +6,11 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 
+from gateway.fold import record as told
+from gateway.fold.record import Record
 from gateway.ledger import entry
+from gateway.ledger.log_records import all_sides, rewrite_sides
+from gateway.ledger.side import Mention
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 
@@ -14,25 +18,11 @@ REPLACED, RETIRED = "replaced", "retired"
 
 KEY_COLUMNS = (
     ("detail", "key"),
-    ("act_used", "key"),
     ("link_event", "account"),
     ("link_event", "identifier"),
-    ("name", "alias"),
-    ("name", "canonical"),
-    ("looser_name", "alias"),
-    ("looser_name", "canonical"),
-    ("mailbox_name", "spelling"),
-    ("mailbox_name", "mailbox"),
     ("disclosure", "key"),
     ("disclosed", "key"),
     ("erased", "identifier"),
-    ("kept_deny", "key"),
-    ("kept_deny", "origin"),
-    ("kept_deny", "via"),
-    ("kept_end", "key"),
-    ("kept_revoked", "key"),
-    ("kept_age", "key"),
-    ("kept_told", "key"),
     ("suppression", "key"),
     ("held", "named"),
     ("held_key", "key"),
@@ -40,13 +30,6 @@ KEY_COLUMNS = (
     ("account_name", "key"),
     ("act_claim", "key"),
 )
-# Whoever something was said of, or of whom another name was learnt.
-KNOWN = """
-SELECT count(*) FROM (
-  SELECT key FROM detail UNION SELECT alias FROM name UNION SELECT alias FROM looser_name UNION
-  SELECT account FROM link_event UNION SELECT identifier FROM link_event
-)
-"""
 
 
 def note(tx: Transaction, kind: str, step: str, at: datetime, vkey: str = "") -> int:
@@ -63,7 +46,23 @@ def rewrap(tx: Transaction, wrap: Callable[[bytes], bytes], peppers: int) -> int
     tx.db.create_function("wrap", 1, wrap, deterministic=True)
     for table, column in KEY_COLUMNS:
         tx.db.execute(f"UPDATE {table} SET {column} = wrap({column})")  # noqa: S608 - names are ours
+    for _ in rewrite_sides(tx.db, all_sides(tx.db), lambda _, record: with_keys(record, wrap), peppers):
+        pass  # nothing is kept of them: there may be millions
     tx.db.execute("UPDATE head SET peppers = ?", (peppers,))
-    tx.db.execute("INSERT INTO record (told, of) VALUES ('gone', 0)")  # no state goes on behind it
+    tx.tell_forgotten(None)
     tx.stands = tx.onward = None  # what stood before knows nobody by these
-    return int(tx.db.execute(KNOWN).fetchone()[0])
+    return int(tx.db.execute("SELECT count(DISTINCT key) FROM about WHERE way <> ?", (Mention.MARK,)).fetchone()[0])
+
+
+def with_keys(record: Record, wrap: Callable[[bytes], bytes]) -> Record:
+    """With every key another one, as a new pepper makes it."""
+    said = record.said
+    match said:
+        case told.NamesLearnt():
+            same, looser = (tuple(map(wrap, forms)) for forms in (said.same, said.looser))
+            said = told.NamesLearnt(same, looser, None if said.mailbox is None else wrap(said.mailbox))
+        case told.LinkSaid():
+            said = said._replace(account=wrap(said.account))
+        case told.KeptNo():
+            said = said._replace(origin=wrap(said.origin), via=wrap(said.via))
+    return record._replace(key=wrap(record.key), said=said) if record.key else record

@@ -19,7 +19,7 @@ from gateway.ledger.errors import LedgerRefused
 
 FILE = "ledger.sqlite3"
 HEADER = b"SQLite format 3\x00"
-FIRST = 28  # the version of sql/ledger.sql; those before it were never released, so nothing brings them over
+FIRST = 29  # the version of sql/ledger.sql; those before it were never released, so nothing brings them over
 UNNAMED = "gateway.invalid/log/"  # a name that can never be a host (RFC 2606), followed by the ledger's own random id
 LOCK_SECONDS = 5.0  # a batch of another process takes milliseconds; one that is stopped must not stop us for ever
 
@@ -66,7 +66,7 @@ def _take_lock(stack: contextlib.ExitStack, path: Path, deadline: float) -> None
 @cache
 def migrations() -> tuple[tuple[int, str], ...]:
     """(version, SQL) in order: the whole schema, then what was changed since by numbered files beside it, as
-    `029_codes.sql`. Read once: every opening asks, the watch twice a second, and the files do not change under a
+    `030_codes.sql`. Read once: every opening asks, the watch twice a second, and the files do not change under a
     process.
     """
     folder = resources.files("gateway.ledger") / "sql"

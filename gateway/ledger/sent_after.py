@@ -32,7 +32,7 @@ ROWS = (
     f"SELECT recipient, batch, purpose, at, position FROM disclosure WHERE key = ? AND {LEFT} AND batch > ?"  # noqa: S608
     " ORDER BY batch"
 )
-SPOKE = "SELECT EXISTS (SELECT 1 FROM detail WHERE key = ?1) OR EXISTS (SELECT 1 FROM kept_deny WHERE key = ?1)"
+SPOKE = "SELECT EXISTS (SELECT 1 FROM about WHERE key = ?1)"
 # Nobody with whom nothing of these is on record can be wronged.
 NOES = told.SaidOut | told.StateSaid | told.ChildFound | told.KeptNo | told.KeptEnd
 

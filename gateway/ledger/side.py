@@ -11,13 +11,16 @@ of an ad id with its twelve names takes 332 bytes, packed in 5 us and read in 9.
 Never in a side: an identifier, or what anybody is called. Keys are pseudonyms, which a pepper makes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from enum import IntEnum
+from functools import lru_cache
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
 
 from gateway.fold import record as told
-from gateway.fold.record import Record, Said
+from gateway.fold.record import Record
 
 FORM = 1
 WORDS: dict[int, type[Any]] = {
@@ -74,13 +77,50 @@ def read_side(packed: bytes) -> PackedSide:
 
 def records_of_side(seq: int, packed: bytes) -> list[Record]:
     """What the entry with a number says. Raises `SideUnreadable`."""
-    side = read_side(packed)
+    return records_within(seq, read_side(packed))
+
+
+def records_within(
+    seq: int, side: PackedSide, keys: Collection[bytes] | None = None, words: Collection[type] | None = None
+) -> list[Record]:
+    """The same of one that was read. `keys`: only what is said of these; `words`: and only in these."""
     try:
-        return [Record(seq, side.at + each.after, each.key, _said(each), each.account) for each in side.said]
+        return [
+            Record(seq, side.at + each.after, each.key, _decode_word[each.word](each.fields), each.account)
+            for each in side.said
+            if (keys is None or each.key in keys) and (words is None or WORDS.get(each.word) in words)
+        ]
     except (KeyError, msgspec.DecodeError) as error:
         raise SideUnreadable(f"the side of entry {seq} says what this program does not know: {error}") from error
 
 
-def _said(each: PackedSaid) -> Said:
-    said: Said = _decode_word[each.word](each.fields)
-    return said
+class Mention(IntEnum):
+    """How a key stands in what is said. Numbers of the ledger's table `about`, for ever."""
+
+    OF = 0  # it is said of it
+    NAME = 1  # as a name, a looser form or a mailbox
+    THROUGH = 2  # as the account of a link, or whoever a no had come from or through: there may be thousands
+    MARK = 3  # no key, but an installation's mark
+
+
+def mentioned(record: Record) -> Iterator[tuple[bytes, Mention]]:
+    """Every key that leads to what is said, and how."""
+    said = record.said
+    yield record.key, Mention.OF
+    match said:
+        case told.NamesLearnt():
+            for form in (*said.same, *said.looser, *(() if said.mailbox is None else (said.mailbox,))):
+                yield form, Mention.NAME
+        case told.LinkSaid():
+            yield said.account, Mention.THROUGH
+        case told.KeptNo():
+            yield said.origin, Mention.THROUGH
+            yield said.via, Mention.THROUGH
+        case told.SaidOut() | told.SaidPruned() | told.StateSaid() | told.AgeTold() if said.mark:
+            yield mark_key(said.mark), Mention.MARK
+
+
+@lru_cache
+def mark_key(mark: str) -> bytes:
+    """By which everything is found that one installation said. No pepper makes it: a mark is a hash of a random id."""
+    return sha256(f"mark {mark}".encode()).digest()[:16]

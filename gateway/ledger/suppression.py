@@ -101,7 +101,7 @@ def suppression_of(
         for named in (*held, *(each for each in told if each not in held))
         if said is None
         or (named in told and told[named][0] >= since)
-        or any(said.was_said(name, since) for name in group(tx, named))
+        or any(said.was_said(name, since) for name in group(tx.db, named))
     ]
     for named in _denied(tx, new, purposes):
         forms = read_suppression(tx, named)  # of who was erased: nothing is left but that and that they were told
@@ -130,7 +130,7 @@ def _denied(tx: Transaction, keys: Sequence[bytes], purposes: Iterable[Purpose])
     """Those of some keys of which one of their names is denied one of the purposes."""
     purposes = tuple(purposes)
     for start in range(0, len(keys), AT_ONCE):
-        names = {key: group(tx, key) for key in keys[start : start + AT_ONCE]}
+        names = {key: group(tx.db, key) for key in keys[start : start + AT_ONCE]}
         people = people_of(tx, {name for each in names.values() for name in each})
         for key, its in names.items():
             standings = [people.standing(name, 0) for name in its]

@@ -15,7 +15,8 @@ from typing import Protocol
 from gateway.ledger import sent_after
 from gateway.ledger.boxes_check import BoxesCheck, BoxKeys
 from gateway.ledger.note import Checkpoint
-from gateway.ledger.reading import Entry, Leaf, LedgerReading, blocks
+from gateway.ledger.reading import Entry, LedgerReading, blocks
+from gateway.ledger.side_check import SidesCheck
 from gateway.ledger.tree import TreeCheck
 
 
@@ -47,7 +48,7 @@ class StateLook(Protocol):
 
     @property
     def compared(self) -> int: ...
-    def add(self, rows: Sequence[Entry], leaves: Sequence[Leaf]) -> None: ...
+    def add(self, rows: Sequence[Entry]) -> None: ...
     def finish(self) -> None: ...
 
 
@@ -80,7 +81,7 @@ def _readable(text: bytes) -> str:
 def _examine(db: sqlite3.Connection, last: Last, vault: BoxKeys | None, look: Look | None) -> VerifyReport:
     [ledger, pruned] = db.execute("SELECT ledger, pruned FROM head").fetchone()
     report = VerifyReport(checkpoint=last(ledger), pruned=pruned)
-    hashes, reading = TreeCheck(db), LedgerReading(db)
+    hashes, reading, sides = TreeCheck(db), LedgerReading(db), SidesCheck(db)
     boxes = BoxesCheck(db, vault) if vault else None
     kept = look() if look else None
     hashes.start()
@@ -90,14 +91,16 @@ def _examine(db: sqlite3.Connection, last: Last, vault: BoxKeys | None, look: Lo
                 report.different.append(f"an entry between {hashes.size} and {block[-1][0]} is missing")
             hashes.add([row[1] for row in block])
         leaves = reading.add(block)
+        sides.add(block, leaves)
         if boxes:
             boxes.add(block)
         if kept:
-            kept.add(block, leaves)
+            kept.add(block)
     hashes.finish(report.checkpoint)
     reading.finish()
+    sides.finish()
     report.entries = hashes.size
-    report.different += hashes.found + reading.found
+    report.different += hashes.found + reading.found + sides.found
     if kept:
         kept.finish()
         report.compared = kept.compared

@@ -24,8 +24,8 @@ from gateway.fold.record import Record, ScreenVoided
 from gateway.ledger import entry, idempotency
 from gateway.ledger.folded_people import FoldedPeople
 from gateway.ledger.log_records import NOBODY
-from gateway.ledger.reach import connected_people
-from gateway.ledger.schema import BODY, JOINED, rows_of
+from gateway.ledger.reach import connected_people, with_looser
+from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Job, Transaction
 from gateway.terms import CALLERS_CHOICES
@@ -49,10 +49,11 @@ def void_consents(tx: Transaction, ui: str, reason_sha256: bytes, at: datetime) 
     """
     if is_void(tx, ui):
         return 0
-    seq = tx.append(entry.voided(event=os.urandom(16), ui=ui, reason=reason_sha256, at=at))
+    body = entry.voided(event=os.urandom(16), ui=ui, reason=reason_sha256, at=at)
+    now = milliseconds(at)
+    seq = tx.append(body, [Record(tx.size, now, NOBODY, ScreenVoided(ui))], now)
     [count] = tx.db.execute(f"SELECT count(*) FROM ({CONSENTED})", (ui,)).fetchone()  # noqa: S608 - ours
-    tx.db.execute("INSERT INTO voided_ui VALUES (?, ?, ?)", (ui, seq, milliseconds(at)))
-    tx.fresh.say(Record(seq, milliseconds(at), NOBODY, ScreenVoided(ui)))
+    tx.db.execute("INSERT INTO voided_ui VALUES (?, ?, ?)", (ui, seq, now))
     return int(count)
 
 
@@ -61,7 +62,6 @@ def is_void(tx: Transaction, ui: str) -> bool:
     return bool(ui) and tx.db.execute("SELECT 1 FROM voided_ui WHERE ui = ?", (ui,)).fetchone() is not None
 
 
-FORMS = "SELECT alias FROM looser_name WHERE canonical IN ({marks})"
 CHOICES = 250  # of one entry: a family's life takes about a millisecond an entry, and opt-outs wait behind it
 OFFICERS = 2
 FOUND = f"""
@@ -160,11 +160,11 @@ def void_choices(tx: Transaction, seqs: Iterable[int], belief: Belief, at: datet
     done = Voided(len(new), set(whose.values()))
     if new:
         now, people = milliseconds(at), {whose[seq] for seq in new}
-        touched = connected_people(tx.db, people)
-        touched |= {alias for (alias,) in rows_of(tx.db, FORMS, touched)}
+        touched = with_looser(tx.db, connected_people(tx.db, people))
         before = _what_stands(tx.db, touched, now)
         by = _write(tx, new, belief, at)
         tx.db.executemany("INSERT INTO voided_choice VALUES (?, ?, ?)", [(seq, by, now) for seq in new])
+        tx.tell_anew(new)
         for seq in new:
             idempotency.forget(tx, tx.db.execute("SELECT event, at FROM detail WHERE seq = ?", (seq,)).fetchall())
         after = _what_stands(tx.db, touched, now)

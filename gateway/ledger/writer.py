@@ -10,17 +10,19 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from gateway.fold.record import Record
 from gateway.fold.state import Get
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import erasure_steps
 from gateway.ledger.commit_waiter import CommitWaiter
 from gateway.ledger.epoch_turn import EpochKeys
 from gateway.ledger.errors import LedgerRefused, NothingKept, StateUnread, StoreUnavailable
-from gateway.ledger.ledger_log import LAST_PLACE, FreshRecords
+from gateway.ledger.ledger_log import LAST_PLACE, FreshRecords, remember_forgotten
+from gateway.ledger.log_records import put_anew, put_side
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.publisher import Added, Publisher
 from gateway.ledger.store import Store
@@ -32,10 +34,11 @@ BATCH = 256  # entries of one commit: 216 k/s at 128 against 6.8 k/s alone (meas
 WRITE_SECONDS = 10.0  # how long a request waits for its commit (I34)
 HANGS_AFTER = 3.0  # seconds of one batch; a slow disk takes tenths
 TURNS_AGAIN = 60.0  # seconds after a step of the epochs that failed, for each lets connections go that a batch wants
+AT_ONCE = 2_000  # records of one row
 CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is work
 
 
-BEGINS = f"SELECT size, frontier, ({LAST_PLACE}) FROM head"  # noqa: S608 - ours
+BEGINS = f"SELECT size, frontier, peppers, ({LAST_PLACE}), (SELECT min(until) FROM dated_link) FROM head"  # noqa: S608
 
 
 class Persons(erasure_steps.PendingKeys, EpochKeys, Protocol):
@@ -92,7 +95,7 @@ class KeyTurns(Protocol):
 
 class Transaction:
     """The open transaction, as jobs see it. `size` counts the entries, its own included. `stands`: what stood when
-    it began (`folded_people.people_of`); None: that is not at hand.
+    it began (`folded_people.people_of`); None: that is not at hand. `due`: the first date of a link that is to come.
     """
 
     def __init__(self, db: sqlite3.Connection, persons: Persons, stands: StoodBefore | None = None) -> None:
@@ -102,8 +105,10 @@ class Transaction:
         self.onward: Any = None  # the same with what this transaction said; whoever asks makes it
         self.about = set[bytes]()  # whom its entries are about
         self.met = set[bytes]()  # all names of whoever it was told of
-        size, packed, place = db.execute(BEGINS).fetchone()
+        size, packed, peppers, place, due = db.execute(BEGINS).fetchone()
         self.size: int = size
+        self.due: int | None = due
+        self._peppers: int = peppers
         self.fresh = FreshRecords(place)
         self.unfinished = False  # an erasure began in it
         self._tree = Tree(db, Frontier(self.size, packed))
@@ -120,20 +125,46 @@ class Transaction:
         """The log's name: another one once an older copy was put back."""
         return str(self.db.execute("SELECT origin FROM head").fetchone()[0])
 
-    def append(self, body: bytes) -> int:
-        """The sequence number of a new entry; the tree has it in the same transaction."""
+    def append(self, body: bytes, records: Sequence[Record] = (), at: int = 0) -> int:
+        """The sequence number of a new entry; the tree has it in the same transaction. `records`: what the fold is told
+        by it, and of whatever is learnt with it. `at`: when it was said, Unix milliseconds.
+        """
         seq = self.size
         self.db.execute("INSERT INTO entry VALUES (?, ?)", (seq, body))
-        self.fresh.row()
+        put_side(self.db, self.fresh.say(records), seq, records, at, self._peppers, entered=True)
         self._tree.append(body)
         self._bodies.append(body)
         self.size += 1
         return seq
 
+    def say(self, records: Sequence[Record], at: int) -> None:
+        """What is learnt without an entry of its own."""
+        for start in range(0, len(records), AT_ONCE):
+            part = records[start : start + AT_ONCE]
+            put_side(self.db, self.fresh.say(part), part[0].seq, part, at, self._peppers, entered=False)
+
+    def tell_anew(self, seqs: Collection[int]) -> None:
+        """That some entries say something else from now on, or nothing: whoever folded them does so again."""
+        if seqs:
+            put_anew(self.db, self._otherwise(), self.size, seqs, self._peppers)
+
+    def tell_forgotten(self, keys: Collection[bytes] | None) -> None:
+        """That what was said of some people went. Nothing of them is written. None: nobody can say whose it was, so
+        that no state goes on.
+        """
+        place = self._otherwise()
+        put_anew(self.db, place, self.size, (), self._peppers)
+        if keys is not None:
+            remember_forgotten(self.db, place, keys)
+
+    def _otherwise(self) -> int:
+        self.fresh.leave_out()
+        return self.fresh.say(())
+
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
         """What is done within is done whole, or not at all where it raises."""
-        size, packed, mark = self.size, self._tree.frontier.pack(), self.fresh.mark()
+        size, packed, mark, due = self.size, self._tree.frontier.pack(), self.fresh.mark(), self.due
         self.db.execute("SAVEPOINT job")
         try:
             yield
@@ -144,7 +175,7 @@ class Transaction:
             self.db.execute("RELEASE job")
             kept = size - self._began[0]
             hashes = self._tree.hashes[:kept]
-            self.size, self._tree = size, Tree(self.db, Frontier(size, packed))
+            self.size, self.due, self._tree = size, due, Tree(self.db, Frontier(size, packed))
             self._tree.hashes, self._bodies = hashes, self._bodies[:kept]
             self.fresh.back(mark)
             self.onward = None

@@ -14,6 +14,7 @@ from support.verified import VerifiedLife
 
 from gateway.choice.standing import IN, NONE, OUT, state
 from gateway.fold import reading
+from gateway.fold.record import KeptNo
 from gateway.fold.state import FOR_EVER
 from gateway.ledger import ages, erasure, records, voiding
 from gateway.ledger.erasure import ErasureOrder
@@ -381,7 +382,7 @@ def test_what_stays_of_an_unlinked_account_is_one_no_a_purpose_and_nobody_elses_
     life.ledger.link("account", "app")
     life.erase(Erasing.UNLINK, "account")
     app, account = (life.ledger.subjects[name].key for name in ("app", "account"))
-    kept = life.ledger.db.execute("SELECT purpose, origin, via FROM kept_deny WHERE key = ?", (app,)).fetchall()
+    kept = [tuple(each.said) for each in records_of(life.ledger.db, keys=[app]) if isinstance(each.said, KeptNo)]
     assert sorted(purpose for purpose, _, _ in kept) == sorted(SIGNAL_PURPOSES)
     assert all(via == app and origin not in {via, account} for _, origin, via in kept)
     for name in browsers:
@@ -404,7 +405,9 @@ def test_what_stayed_of_somebody_is_forgotten_with_the_account_that_it_is_named_
     for name in ("phone", "account"):
         life.erase(Erasing.UNLINK, name)
         assert life.denies("browser")
-    named_in = {*life.ledger.db.execute("SELECT key, origin, via FROM kept_deny")}
+    kept = [each for each in records_of(life.ledger.db) if isinstance(each.said, KeptNo)]
+    assert kept
+    named_in = {(each.key, each.said.origin, each.said.via) for each in kept}
     assert life.ledger.subjects["account"].key not in {each for row in named_in for each in row}
     life.ledger.choose(ChoiceKind.OPT_IN, "browser", Purpose.SALE)
     assert not life.denies("browser")

@@ -45,7 +45,6 @@ def test_near_an_entry_that_cannot_be_read_nothing_is_kept_so_that_a_no_waits_in
     db = play.ledger.db
     [key] = db.execute("SELECT key FROM detail ORDER BY seq LIMIT 1").fetchone()
     FoldedPeople(db, [key])
-    db.execute("DROP TRIGGER entry_stays")
-    db.execute("UPDATE entry SET body = x'7b' WHERE seq IN (SELECT seq FROM detail WHERE key = ?)", (key,))
+    db.execute("UPDATE side SET packed = x'7b' WHERE seq IN (SELECT seq FROM detail WHERE key = ?)", (key,))
     with pytest.raises(NothingKept, match="cannot be read"):
         FoldedPeople(db, [key])

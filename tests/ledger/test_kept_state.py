@@ -9,6 +9,7 @@ import errno
 import os
 import shutil
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,10 +21,12 @@ from support.spellings import until
 from gateway.app import maintenance, state_keeper
 from gateway.app.composition import open_house
 from gateway.app.state_keeper import StateKeeper
-from gateway.ledger import ledger_log, schema, voiding
+from gateway.fold.record import ActUsed, LinkSaid, Record
+from gateway.ledger import ledger_log, log_records, schema, voiding
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.errors import NothingKept
 from gateway.ledger.ledger_log import PLACES, LedgerLog
+from gateway.ledger.log_records import all_sides
 from gateway.state import environment, upkeep
 from gateway.state.environment import StateRefused
 from gateway.state.transactions import StateWrite
@@ -76,8 +79,8 @@ def test_what_an_account_says_is_read_by_all_that_it_has_one_commit_later(story,
 
 def test_what_a_commit_said_is_not_read_back(story, who, state, made, monkeypatch):
     story.says(who("phone", phone(1)))
-    read, honest = [], LedgerLog._told
-    monkeypatch.setattr(LedgerLog, "_told", lambda its, rows: read.append(len(rows)) or honest(its, rows))
+    read, honest = [], log_records.sides_from
+    monkeypatch.setattr(log_records, "sides_from", lambda *asked: read.append(asked) or honest(*asked))
     for number in range(2, 6):
         story.says(who("phone", phone(number)))
         assert denies(state, who("phone", phone(number)))
@@ -117,7 +120,20 @@ def test_a_link_that_is_over_by_its_date_ends_in_the_state_with_a_later_commit(s
     story.says(who("email", email(2)))
     story.says(ann)
     assert not denies(state, number)
+    assert len(said_again(story)) == 1
     assert made == []
+
+
+def test_a_no_of_a_name_that_is_met_with_the_entry_by_which_a_link_is_over_reaches_its_account(story, who, state):
+    """By that name somebody had said no while the account had it."""
+    ann, number = who("account", "ann"), who("phone", phone(1))
+    bare = replace(number, keys=number.keys[:1], looser=(), further=())
+    story.links(ann, bare, until=story.now + 1000)
+    story.says(replace(bare, keys=number.keys[1:2]))
+    story.at += timedelta(milliseconds=DAY + 2000)
+    story.says(number, "limit", Purpose.SENSITIVE)
+    assert len(said_again(story)) == 1
+    assert denies(state, ann)
 
 
 def test_a_number_that_went_back_before_its_links_date_has_nothing_of_the_account_at_that_date(story, who, state, made):
@@ -127,8 +143,15 @@ def test_a_number_that_went_back_before_its_links_date_has_nothing_of_the_accoun
     story.says(who("email", email(1)))
     story.at += timedelta(milliseconds=DAY + 2000)
     story.says(who("email", email(2)))
-    assert story.rows("SELECT * FROM link_over") == []
+    assert said_again(story) == []
     assert made == []
+
+
+def said_again(story):
+    """The links that are over by their date."""
+    return story.do(
+        lambda tx: [each for row in all_sides(tx.db) if not row.entered for each in row.records(words={LinkSaid})]
+    )
 
 
 def told_otherwise(story, who, house, do):
@@ -325,7 +348,7 @@ def test_whether_one_has_to_be_made_is_looked_at_while_nobody_commits(story, who
     second, honest, commits = StateKeeper(house.writer.store, state, print), HostState.wanted, []
 
     def meanwhile(its, log):
-        commits.append(house.writer.submit(lambda tx: tx.db.execute("INSERT INTO record (told, of) VALUES ('x', 0)")))
+        commits.append(house.writer.submit(lambda tx: tx.say([Record(tx.size, 0, b"k" * 16, ActUsed("acme"))], 0)))
         with pytest.raises(TimeoutError):
             commits[0].result(0.3)
         return honest(its, log)
@@ -382,7 +405,7 @@ def test_a_position_is_that_of_a_record_and_of_what_it_tells(story, who, do, sta
 @pytest.mark.parametrize(
     "planted",
     [
-        (ledger_log, "CHANGES", "SELECT place, told, of FROM record WHERE place >= ? AND false"),
+        (ledger_log, "CHANGES", "SELECT place, anew FROM side WHERE place >= ? AND false"),
         (LedgerLog, "read", lambda *_: iter(())),
     ],
 )
@@ -399,7 +422,6 @@ def test_the_control_a_state_that_does_not_follow_is_found_at_the_end_of_a_test(
         assert states.wrongs_of(house.keeper.state, db) != []
         db.execute("DELETE FROM voided_choice")
         ledger_log.watch_deletes(db)
-        db.execute("DELETE FROM record WHERE told = 'changed'")
     shut(house, folder)
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import examples
 
+from gateway.fold.record import ActUsed, Record
 from gateway.ledger import leases as leases_of
 from gateway.ledger.leases import LATE, Leases, Renewal, Terms
 
@@ -27,7 +28,7 @@ class Ledger:
         return self.house.writer.submit(job).result(60)
 
     def change(self):
-        self.do(lambda tx: tx.db.execute("INSERT INTO record (told, of) VALUES ('used', 0)"))
+        self.do(lambda tx: tx.say([Record(tx.size, 0, b"k" * 16, ActUsed("acme"))], 0))
         return self.leases.position()
 
     def renew(self, applied, holder="a"):

@@ -14,11 +14,10 @@ from support.examples import QUICK, examples
 from support.universes import acts_of
 
 from gateway.fold import fold, reading
-from gateway.fold.record import GrantSaid, Record, SaidIn, SaidOut, SaidPruned, ScreenVoided
-from gateway.fold.state import FOR_EVER, Slate
+from gateway.fold.record import GrantSaid, Record, SaidIn, SaidOut, ScreenVoided
+from gateway.fold.state import Slate
 from gateway.ledger import log_records, prune, records, resting, voiding
 from gateway.ledger.folded_people import FoldedPeople
-from gateway.ledger.log_records import ENTRIES, PlacedRecord
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, Purpose
 
@@ -27,13 +26,17 @@ def cut(lives, below, needed=None):
     """As a prune does it, at a place that need not be a tile's border."""
     tx = lives.tx
     below = max(below, *tx.db.execute("SELECT pruned FROM head").fetchone())  # as `plan` has it
-    lives.bodies = getattr(lives, "bodies", {}) | dict(lives.db.execute("SELECT seq, body FROM entry"))
+    before = dict(lives.db.execute("SELECT place, packed FROM side"))
     lives.db.execute("DROP TRIGGER IF EXISTS pruned_stays")
     for of in sorted(resting.entries_to_restate(lives.db, below) if needed is None else needed):
         prune.restate_entry(tx, of, below, lives.at)
     lives.db.execute("UPDATE head SET pruned = ?", (below,))
-    lives.db.execute("DELETE FROM restated WHERE seq < ?", (below,))
-    lives.db.execute("DELETE FROM entry WHERE seq < ?", (below,))
+    again = lives.db.execute("DELETE FROM restated WHERE seq < ? RETURNING of", (below,)).fetchall()
+    prune.forget_words(tx, [of for (of,) in again])
+    prune.delete_bodies(tx, below)
+    after = dict(lives.db.execute("SELECT place, packed FROM side"))
+    lives.pruned = getattr(lives, "pruned", {})
+    lives.pruned |= {place: (before[place], its) for place, its in after.items() if before.get(place, its) != its}
 
 
 def different(lives):
@@ -43,7 +46,8 @@ def different(lives):
     left = log_records.records_of(lives.db)
     [pruned] = lives.db.execute("SELECT pruned FROM head").fetchone()
     lives.db.execute("SAVEPOINT with_every_entry")
-    lives.db.executemany("INSERT OR IGNORE INTO entry (seq, body) VALUES (?, ?)", lives.bodies.items())
+    put_back = [(was, place, now) for place, (was, now) in lives.pruned.items()]
+    lives.db.executemany("UPDATE side SET packed = ? WHERE place = ? AND packed = ?", put_back)
     whole = log_records.records_of(lives.db)
     lives.db.execute("ROLLBACK TO with_every_entry")
     chosen = [each for each in left if each.seq >= pruned and isinstance(each.said, SaidOut | SaidIn | GrantSaid)]
@@ -172,16 +176,12 @@ def lived_and_measured(seed):
 
 def pruned_records(db, below, needed):
     """As the fold reads them after a prune."""
-    rows = db.execute(
-        "SELECT d.seq, d.at, d.key, coalesce(m.mark, '') FROM detail d LEFT JOIN acted m ON m.seq = d.seq"
-    )
-    voided = {seq for (seq,) in db.execute("SELECT seq FROM voided_choice")}
-    gone = {row[0]: row for row in rows if row[0] < below and row[0] not in needed | voided}
-    left = [PlacedRecord(ENTRIES, 0, Record(seq, at, key, SaidPruned(mark))) for seq, at, key, mark in gone.values()]
-    for each in log_records.placed_records(db, FOR_EVER, None):
-        if each.phase != ENTRIES or each.record.seq not in gone:
-            left.append(each)
-    return [each.record for each in sorted(left, key=PlacedRecord.order)], len(gone)
+    left, gone = [], set()
+    for row, record in log_records.placed_records(db):
+        goes = row.is_own(record) and record.key and row.seq < below and row.seq not in needed
+        gone |= {row.seq} if goes else set()
+        left.append(log_records.pruned_record(row, record) if goes else record)
+    return left, len(gone)
 
 
 @pytest.mark.slow

@@ -15,6 +15,8 @@ from gateway.consent.check import Ask
 from gateway.keys import secret_files
 from gateway.ledger import device_states, history, links, records, rotate, schema
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.log_records import all_sides
+from gateway.ledger.side import Mention, mentioned
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, DataClass, Purpose, Source
 
@@ -124,12 +126,23 @@ def test_no_key_of_the_old_pepper_is_left_anywhere(peopled):
             (table, column): {row[0] for row in db.execute(f"SELECT {column} FROM {table}")}
             for table, column in rotate.KEY_COLUMNS
         }
+        led, said = keys_told(db)
     maintenance.pepper(peopled, inside.settings())
     [fresh] = secret_files.load_secrets(peopled).peppers[len(old.peppers) :]
     with contextlib.closing(sqlite3.connect(peopled / schema.FILE)) as db:
         for (table, column), was in before.items():
             now = {row[0] for row in db.execute(f"SELECT {column} FROM {table}")}
             assert now == {secret_files.wrap(key, [fresh]) for key in was}, (table, column)
+        assert keys_told(db) == tuple({secret_files.wrap(key, [fresh]) for key in keys} for keys in (led, said))
+
+
+def keys_told(db):
+    """Those that lead to what the fold is told, and those that are named there."""
+    led = {key for (key,) in db.execute("SELECT key FROM about WHERE way <> ? AND key <> x''", (Mention.MARK,))}
+    named = {each for row in all_sides(db) for record in row.records() for each in mentioned(record)}
+    said = {key for key, way in named if key and way is not Mention.MARK}
+    assert led == said
+    return led, said
 
 
 def test_every_column_that_holds_a_key_is_wrapped(folder):
@@ -140,6 +153,7 @@ def test_every_column_that_holds_a_key_is_wrapped(folder):
     wanted = {(table, column) for table, column in columns if column in named_so} - {
         ("disclosure_batch", "key"),
         ("head", "origin"),
+        ("about", "key"),  # with the sides that it leads to
     }
     assert wanted == set(rotate.KEY_COLUMNS)
 

@@ -33,7 +33,16 @@ from gateway.fold.record import (
     ScreenVoided,
     StateSaid,
 )
-from gateway.ledger.side import WORDS, SideUnreadable, pack_side, read_side, records_of_side
+from gateway.ledger.rotate import with_keys
+from gateway.ledger.side import (
+    WORDS,
+    Mention,
+    SideUnreadable,
+    mentioned,
+    pack_side,
+    read_side,
+    records_of_side,
+)
 from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose
 
 AT = 1_774_000_000_123
@@ -135,3 +144,21 @@ def test_the_side_of_a_word_without_its_later_fields_is_read_with_what_they_stan
     """So a field may come, behind the others."""
     packed = msgspec.msgpack.encode((1, 1, AT, [(1, KEY, False, 0, (("sale",), "api"))]))
     assert records_of_side(0, packed) == [Record(0, AT, KEY, SaidOut((SALE,), "api"))]
+
+
+def keys_in(value):
+    """All that is a key, wherever it stands in a record."""
+    if isinstance(value, bytes):
+        return {value}
+    return {key for each in value for key in keys_in(each)} if isinstance(value, tuple) else set()
+
+
+@pytest.mark.parametrize("said", [said for said, _ in FOR_EVER], ids=lambda said: type(said).__name__)
+def test_every_key_in_a_record_leads_to_it_and_becomes_another_with_a_new_pepper(said):
+    record = Record(7, AT, b"w" * 16, said)
+    ways = {key: way for key, way in mentioned(record) if way is not Mention.MARK}
+    assert ways.keys() == keys_in(record)
+    assert ways[record.key] is Mention.OF
+    fresh = with_keys(record, lambda key: key[::-1] + b"2")
+    assert keys_in(fresh) == {key[::-1] + b"2" for key in keys_in(record)}
+    assert with_keys(fresh, lambda key: key[:-1][::-1]) == record

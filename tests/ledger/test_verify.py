@@ -18,15 +18,18 @@ from support import inside
 from support.everybody import AT, fill, story
 from support.examples import TIMES, examples
 from support.people import GAID, email, named, phone
+from support.planted_sides import said_otherwise, said_too, swapped, told_again, told_at
 from support.tampering import tamper, tamper_state
 from support.verified import VerifiedLife
 
 from gateway.app import composition, state_check
 from gateway.cli import root
+from gateway.fold.record import LinkSaid, NamesLearnt, SaidIn, SaidOut
 from gateway.keys import seals
 from gateway.ledger import checkpoint_store, erasure, schema
 from gateway.ledger.erasure import ErasureOrder
-from gateway.terms import Erasing
+from gateway.ledger.side import pack_side
+from gateway.terms import Erasing, Purpose
 
 
 @pytest.mark.slow
@@ -61,14 +64,14 @@ def test_where_there_is_no_state_that_is_said_and_all_else_is_looked_at(house_of
 def test_a_state_that_is_behind_is_no_fault_and_is_not_compared(house_of_many, monkeypatch):
     monkeypatch.setattr(state_check, "CATCHES_UP", 0.0)
     with contextlib.closing(schema.open_to_write(house_of_many)) as db:
-        db.execute("INSERT INTO record (told, of) SELECT told, of FROM record WHERE told = 'entry'")
+        db.execute("INSERT INTO side (seq, entered, packed) VALUES (15, 0, ?)", (pack_side((), 0, 1),))
     report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=False)
     assert (report.passed, report.compared) == (True, None)
     assert report.uncompared == "it has not folded all of the log yet, so it was not compared"
 
 
 def test_the_state_of_another_log_is_not_compared(house_of_many):
-    tamper(house_of_many, "UPDATE record SET mark = mark + 1")
+    tamper(house_of_many, "UPDATE side SET mark = mark + 1")
     report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=False)
     assert (report.passed, report.compared) == (True, None)
     assert "another root" in report.uncompared
@@ -118,9 +121,22 @@ FORGERIES = {
     "a side row that is gone": ["DELETE FROM detail WHERE seq = 2"],
     "a time that is another": ["UPDATE detail SET at = at - 60000 WHERE seq = 2"],
     "a link that began as another's": ["UPDATE link_event SET account = randomblob(16) WHERE seq = 12"],
-    "a name that nobody gave": [
-        "INSERT INTO name (alias, canonical, seq, at) SELECT randomblob(16), key, 0, 0 FROM detail WHERE seq = 2"
+    "a name that nobody gave": [said_too(2, NamesLearnt((b"a name of nobody",)))],
+    "a yes in the place of a no": [said_otherwise(SaidOut, 2, purposes=())],
+    "a yes beside a no": [said_too(2, SaidIn((Purpose.SALE,)))],
+    "two words in the other order": [swapped(10, 11)],
+    "an older word once more": [told_again(10)],
+    "a word of no entry": [told_again(10, 15)],
+    "a word that is told long after": [told_at(2, 2**63)],
+    "a word that is told years after": [told_at(2, 1_900_000_000_000)],
+    "a key that leads nowhere": ["DELETE FROM about WHERE key = (SELECT key FROM detail WHERE seq = 2)"],
+    "a key that leads elsewhere": [
+        "UPDATE about SET place = place + 1 WHERE key = (SELECT key FROM detail WHERE seq = 2)"
     ],
+    "a side that is none": ["UPDATE side SET packed = x'7b' WHERE seq = 2 AND entered"],
+    "a side of words that nobody knows": [said_otherwise(SaidOut, 2, purposes=("nothing",))],
+    "a side that is gone": ["DELETE FROM side WHERE seq = 2 AND entered"],
+    "a yes between two entries": ["UPDATE side SET entered = 0 WHERE seq = 10"],
     "a head that is another": ["UPDATE head SET frontier = zeroblob(length(frontier))"],
 }
 
@@ -129,8 +145,9 @@ FORGERIES = {
 def test_a_forgery_is_found(house_of_many, forgery):
     assert composition.verify_ledger(house_of_many, inside.settings(), boxes=True)[0].different == []
     tamper(house_of_many, *FORGERIES[forgery])
-    report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=False)
-    assert not report.passed, forgery
+    for boxes in (False, True):
+        report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=boxes)
+        assert not report.passed, forgery
 
 
 @pytest.mark.parametrize("seq", [2, 10, 14])
@@ -154,9 +171,11 @@ def person(folder, seq):
 @pytest.mark.parametrize(
     "forgery",
     [
-        "UPDATE link_event SET start = start - 60000",
-        "INSERT INTO given VALUES (11, 1, 0)",
+        said_otherwise(LinkSaid, 12, start=60_000),
+        said_otherwise(SaidIn, 11, informed=True),
+        said_otherwise(SaidOut, 2, mark="a"),
     ],
+    ids=["link", "yes", "no"],
 )
 def test_a_side_row_that_says_other_than_the_details_is_found_where_the_vault_is_asked(house_of_many, forgery):
     tamper(house_of_many, forgery)

@@ -7,11 +7,23 @@ import contextlib
 import pytest
 from support import inside
 from support.everybody import story
-from support.tampering import laid_open
+from support.planted_sides import names_of, said_otherwise, said_too, unsaid
+from support.tampering import done, laid_open
 
 from gateway.app import composition
 from gateway.app.state_check import FollowingState, following
-from gateway.fold.record import GrantName, KeyAge
+from gateway.fold.record import (
+    GrantName,
+    KeptAge,
+    KeptEnd,
+    KeptNo,
+    KeptNotice,
+    KeyAge,
+    LinkSaid,
+    NamesLearnt,
+    SaidIn,
+    SaidOut,
+)
 from gateway.fold.state import Allowed, Bit, GrantGiven, KeyRow, LinkEdge
 from gateway.ledger import verify
 from gateway.state import fronts
@@ -27,15 +39,16 @@ from gateway.state.packed_rows import (
 )
 from gateway.state.transactions import StateMoment
 from gateway.state.upkeep import HostState
-from gateway.terms import DataClass, GrantKind, Purpose
+from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose
 
-# Somebody of every sort: by an entry that is about them, or by a way to one who said nothing.
+# Somebody of every sort: by an entry that is about them, or by a way to one who said nothing: by the entry of whoever
+# has it as a name.
 WHO = {
     "a browser with GPC": "SELECT key FROM detail WHERE seq = 2",
     "an address that changed its mind": "SELECT key FROM detail WHERE seq = 10",
-    "a digest of that address": "SELECT min(alias) FROM name WHERE canonical = (SELECT key FROM detail WHERE seq = 10)",
+    "a digest of that address": 10,
     "a phone of an account, that spoke": "SELECT key FROM detail WHERE seq = 14",
-    "a digest of that phone": "SELECT min(alias) FROM name WHERE canonical = (SELECT key FROM detail WHERE seq = 14)",
+    "a digest of that phone": 14,
     "a device of the account": "SELECT key FROM detail WHERE seq = 13",
     "the account": "SELECT min(account) FROM link_event",
 }
@@ -81,7 +94,10 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def key(made, who):
-    return made[0].execute(WHO[who]).fetchone()[0]
+    if isinstance(WHO[who], str):
+        return made[0].execute(WHO[who]).fetchone()[0]
+    [its] = made[0].execute("SELECT key FROM detail WHERE seq = ?", (WHO[who],)).fetchone()
+    return min(names_of(made[0], its))
 
 
 def found_with(made, places):
@@ -190,25 +206,29 @@ def test_whoever_speaks_for_an_account_of_many_is_compared_too(folder, monkeypat
 
 # What stands beside entries, and rests on no hash: whoever changes it there has not changed what was folded from it.
 BESIDE = {
-    "a name that nobody learnt": "INSERT INTO name (alias, canonical, seq, at) SELECT randomblob(16), key, 2, at FROM"
-    " detail WHERE seq = 2",
-    "a name of somebody else": "UPDATE name SET canonical = randomblob(16) WHERE turn = 1",
-    "a name that is forgotten": "DELETE FROM name WHERE turn = 1",
-    "a looser form": "INSERT INTO looser_name SELECT randomblob(16), key, 2 FROM detail WHERE seq = 2",
-    "a mailbox": "INSERT INTO mailbox_name (spelling, mailbox, seq, at) SELECT key, randomblob(16), 2, at FROM detail"
-    " WHERE seq = 10",
-    "a link to another account": "UPDATE link_event SET account = randomblob(16) WHERE seq = 13",
-    "a link of another time": "UPDATE link_event SET start = start - 60000 WHERE seq = 13",
-    "a link that is over": "UPDATE link_event SET until = start WHERE seq = 13",
-    "a link by an app's word": "UPDATE link_event SET claimed = 1 WHERE seq = 13",
-    "a link that is forgotten": "DELETE FROM link_event WHERE seq = 13",
-    "a yes in sight of the signal": "INSERT INTO given VALUES (11, 0, 1)",
-    "an installation": "INSERT INTO acted (seq, mark, state) VALUES (14, 'a', 0)",
-    "an installation of somebody who said one thing": "INSERT INTO acted (seq, mark, state) VALUES (2, 'a', 0)",
-    "a no that stayed": "INSERT INTO kept_deny SELECT 2, at, randomblob(16), 'sale', key, key FROM detail WHERE seq = 2",
-    "an end that stayed": "INSERT INTO kept_end SELECT 9, at, key, 'sale', 'both', '' FROM detail WHERE seq = 2",
-    "an age that stayed": "INSERT INTO kept_age SELECT 9, at, key, 'adult', 'adult', 0 FROM detail WHERE seq = 2",
-    "a day that stayed": "INSERT INTO kept_told SELECT 9, at, key, 'privacy', 20000 FROM detail WHERE seq = 2",
+    "a name that nobody learnt": said_too(2, NamesLearnt((X,))),
+    "a name of somebody else": said_otherwise(NamesLearnt, same=(X,)),
+    "a name that is forgotten": unsaid(NamesLearnt),
+    "a looser form": said_too(2, NamesLearnt(looser=(X,))),
+    "a mailbox": said_too(10, NamesLearnt(mailbox=X)),
+    "a link to another account": said_otherwise(LinkSaid, 13, account=X),
+    "a link to another account in reports": "UPDATE link_event SET account = randomblob(16) WHERE seq = 13",
+    "a link of another time": said_otherwise(LinkSaid, 13, start=60_000),
+    "a link of another time in reports": "UPDATE link_event SET start = start - 60000 WHERE seq = 13",
+    "a link that is over": said_otherwise(LinkSaid, 13, until=60_000),
+    "a link that is over in reports": "UPDATE link_event SET until = start WHERE seq = 13",
+    "a link by an app's word": said_otherwise(LinkSaid, 13, claimed=True),
+    "a link that is forgotten": unsaid(LinkSaid, 13),
+    "a link that is forgotten in reports": "DELETE FROM link_event WHERE seq = 13",
+    "a yes of a parent": said_otherwise(SaidIn, 11, parental=True),
+    "an installation": said_otherwise(SaidOut, 14, mark="a"),
+    "an installation of somebody who said one thing": said_otherwise(SaidOut, 2, mark="a"),
+    "a no that is heard, not said": said_otherwise(SaidOut, 2, signal=True),
+    "a no that stayed": said_too(2, lambda key: KeptNo(Purpose.SALE, key, key), X),
+    "an end that stayed": said_too(2, KeptEnd(Purpose.SALE, no=True)),
+    "an age that stayed": said_too(2, KeptAge(KeyAge("adult", "adult"))),
+    "a day that stayed": said_too(2, KeptNotice(NoticeKind.PRIVACY, 20_000)),
+    "a key that leads nowhere": "DELETE FROM about WHERE key = (SELECT key FROM detail WHERE seq = 10)",
     "what two browsers said to each other": "UPDATE detail SET key = (SELECT key FROM detail d WHERE d.seq ="
     " 5 - detail.seq) WHERE seq IN (2, 3)",
     "an entry about somebody else": "UPDATE detail SET key = randomblob(16) WHERE seq = 2",
@@ -223,7 +243,7 @@ def test_what_stands_beside_the_entries_and_was_changed_is_found(made, what):
     db, state = made
     db.execute("BEGIN")
     try:
-        assert db.execute(BESIDE[what]).rowcount, what
+        assert done(db, BESIDE[what]), what
         with following(db, state) as now:
             assert now.moment, "the log tells of no change"
             assert verify.examine(db, lambda _: None, None, now.look(db)).different

@@ -106,7 +106,7 @@ PLANTS = {
     "a log that does not say that older records changed": (
         ledger_log,
         "CHANGES",
-        "SELECT place, told, of FROM record WHERE place >= ? AND false",
+        "SELECT place, anew FROM side WHERE place >= ? AND false",
     ),
     "a component that ends at its names": (upkeep, "_neighbours", lambda row: {*row.names, *row.targets}),
     "a log that is read from the next entry on": (LedgerLog, "read", reads_from_the_next_entry),

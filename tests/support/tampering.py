@@ -10,17 +10,25 @@ from gateway.state import environment
 
 
 def tamper(folder, *statements):
-    """Statements, each a text or a text with values, past the triggers that stop accidents."""
+    """Statements, each a text, a text with values or a call that gives how much it changed, past the triggers that stop
+    accidents.
+    """
     with contextlib.closing(sqlite3.connect(folder / schema.FILE, isolation_level=None)) as db:
         triggers = db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
         for name, _ in triggers:
             db.execute(f"DROP TRIGGER {name}")
         for statement in statements:
-            sql, values = statement if isinstance(statement, tuple) else (statement, ())
-            changed = db.execute(sql, values).rowcount
-            assert changed, f"changes nothing: {sql}"
+            assert done(db, statement), f"changes nothing: {statement}"
         for _, sql in triggers:
             db.execute(sql)
+
+
+def done(db, statement):
+    """How much a step of `tamper` changes."""
+    if callable(statement):
+        return statement(db)
+    sql, values = statement if isinstance(statement, tuple) else (statement, ())
+    return db.execute(sql, values).rowcount
 
 
 @contextlib.contextmanager

@@ -45,6 +45,22 @@ CREATE TABLE tile (
   level INTEGER NOT NULL, n INTEGER NOT NULL, hashes BLOB NOT NULL, PRIMARY KEY (level, n)
 ) STRICT;
 
+-- What the fold is told (gateway/ledger/log_records.py): a row for each entry, and for whatever is learnt between two,
+-- in the order in which it came. `seq`: the entry's own number where it is one (`entered`). `packed`: the records
+-- (gateway/ledger/side.py). `anew`: which older entries say something else since, as numbers of 8 bytes; none of them:
+-- somebody is forgotten, and whoever deletes it is the only one who knows whose it was. `mark`: of any two files that went
+-- different ways another one in each.
+CREATE TABLE side (
+  place INTEGER PRIMARY KEY, seq INTEGER NOT NULL, entered INTEGER NOT NULL, packed BLOB NOT NULL, anew BLOB,
+  mark INTEGER NOT NULL DEFAULT (random())
+) STRICT;
+CREATE UNIQUE INDEX side_entry ON side (seq) WHERE entered;
+CREATE INDEX side_anew ON side (place) WHERE anew IS NOT NULL;
+-- Which rows mention a key, or a mark, and how (`side.Mention`).
+CREATE TABLE about (
+  key BLOB NOT NULL, way INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (key, way, place)
+) STRICT, WITHOUT ROWID;
+
 -- ---- What stands beside an entry: about whom it is, and what its public leaf does not say ----
 
 CREATE TABLE detail (
@@ -63,20 +79,11 @@ CREATE INDEX detail_request ON detail (request);
 CREATE INDEX detail_key ON detail (key);
 CREATE INDEX detail_at ON detail (at, seq); -- which entry was the last at a moment
 
--- How an opt-in was given: with a signal in sight, by a parent.
-CREATE TABLE given (seq INTEGER PRIMARY KEY, informed INTEGER NOT NULL, parental INTEGER NOT NULL) STRICT;
--- Which installation of an app said it: a hash of its random id, as the sealed details have it. `state`: of a state or an
--- age.
-CREATE TABLE acted (seq INTEGER PRIMARY KEY, mark TEXT NOT NULL, state INTEGER NOT NULL) STRICT;
-CREATE INDEX acted_mark ON acted (mark, seq);
 -- What people were told, on which day (a proleptic Gregorian ordinal), and whether it reached them.
 CREATE TABLE told_event (
   seq INTEGER PRIMARY KEY, notice TEXT NOT NULL, day INTEGER NOT NULL, outcome TEXT NOT NULL
 ) STRICT;
 CREATE INDEX told_event_notice ON told_event (notice, outcome);
--- How old somebody is said to be. `may_rise`: the desk says so.
-CREATE TABLE age_event (seq INTEGER PRIMARY KEY, band TEXT NOT NULL, may_rise INTEGER NOT NULL) STRICT;
-
 -- Every change of a link: that an account has an identifier, from when until when. `released`: the identifier went back to
 -- the pool. `claimed`: named by an app beside a signed-in account, so the account's no reaches the identifier and nothing
 -- comes back from it.
@@ -95,65 +102,23 @@ CREATE INDEX link_event_account ON link_event (account);
 CREATE INDEX link_event_identifier ON link_event (identifier);
 CREATE INDEX link_event_seq ON link_event (seq);
 
--- Links with a date that has not come, by their event; and those that are over by it: before the first entry that was
--- made a day behind it, for so long a clock may be wrong. `at`: when that entry was made.
+-- Links with a date that has not come, by their event. What is over by it says the entry that was made a day behind it,
+-- for so long a clock may be wrong (gateway/ledger/records.py).
 CREATE TABLE dated_link (turn INTEGER PRIMARY KEY, until INTEGER NOT NULL) STRICT;
 CREATE INDEX dated_link_until ON dated_link (until);
-CREATE TABLE link_over (turn INTEGER PRIMARY KEY, seq INTEGER NOT NULL, at INTEGER NOT NULL) STRICT;
-CREATE INDEX link_over_seq ON link_over (seq);
 -- A link of the same two that is told again, or given back, takes the place of the date. Found by the identifier: an
 -- account may have thousands.
 CREATE TRIGGER link_dated AFTER INSERT ON link_event BEGIN
   DELETE FROM dated_link WHERE turn IN (
     SELECT turn FROM link_event WHERE identifier = NEW.identifier AND +account = NEW.account);
   INSERT INTO dated_link SELECT NEW.turn, NEW.until WHERE NOT NEW.released AND NEW.until > NEW.at; END;
-CREATE TRIGGER link_ends AFTER INSERT ON detail
-  WHEN EXISTS (SELECT 1 FROM dated_link WHERE until <= NEW.at - 86400000) BEGIN
-  INSERT INTO link_over SELECT turn, NEW.seq, NEW.at FROM dated_link WHERE until <= NEW.at - 86400000;
-  DELETE FROM dated_link WHERE until <= NEW.at - 86400000;
-  INSERT INTO record (told, of) VALUES ('over', NEW.seq); END;
+CREATE TRIGGER link_gone AFTER DELETE ON link_event BEGIN DELETE FROM dated_link WHERE turn = OLD.turn; END;
 
--- ---- What is learnt between entries ----
-
--- Further names (digests) of one identifier, in the order in which they were learnt.
-CREATE TABLE name (
-  turn INTEGER PRIMARY KEY,
-  alias BLOB NOT NULL,
-  canonical BLOB NOT NULL,
-  seq INTEGER NOT NULL,
-  at INTEGER NOT NULL,
-  UNIQUE (alias, canonical)
-) STRICT;
-CREATE INDEX name_canonical ON name (canonical, alias);
--- Forms that recipients hash and that somebody else's value may share: they get an identifier's denies, nothing else.
-CREATE TABLE looser_name (
-  alias BLOB NOT NULL,
-  canonical BLOB NOT NULL,
-  seq INTEGER NOT NULL,
-  PRIMARY KEY (alias, canonical)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX looser_name_canonical ON looser_name (canonical);
-CREATE INDEX looser_name_seq ON looser_name (seq);
--- The spellings that one mailbox goes by at the hosts that take several (gmail.com and googlemail.com). `spelling`: an
--- address's own key; `mailbox`: that of its plainest spelling, which is a looser form of all others.
-CREATE TABLE mailbox_name (
-  turn INTEGER PRIMARY KEY,
-  spelling BLOB NOT NULL UNIQUE,
-  mailbox BLOB NOT NULL,
-  seq INTEGER NOT NULL,
-  at INTEGER NOT NULL
-) STRICT;
-CREATE INDEX mailbox_name_mailbox ON mailbox_name (mailbox, spelling);
 -- A directed act is had by the first row of a share that asks for it (gateway/ledger/grants.py): `seq` is the act's entry.
 CREATE TABLE act_claim (
   key BLOB NOT NULL, recipient TEXT NOT NULL, seq INTEGER NOT NULL, row BLOB NOT NULL, PRIMARY KEY (key, recipient)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX act_claim_row ON act_claim (recipient, row);
--- And is used up once that row may have left.
-CREATE TABLE act_used (
-  turn INTEGER PRIMARY KEY, seq INTEGER NOT NULL, key BLOB NOT NULL, recipient TEXT NOT NULL, at INTEGER NOT NULL
-) STRICT;
-CREATE INDEX act_used_key ON act_used (key);
 
 -- ---- What counts no more ----
 
@@ -188,96 +153,6 @@ CREATE TABLE erased (identifier BLOB PRIMARY KEY, seq INTEGER NOT NULL) STRICT, 
 CREATE TABLE suppression (key BLOB PRIMARY KEY, person BLOB NOT NULL, sealed BLOB NOT NULL) STRICT, WITHOUT ROWID;
 -- After an unlink the receipt is still found by its event.
 CREATE TABLE unlinked_event (event BLOB PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-
--- What stays with others of somebody who was unlinked, though nothing says any more who it was
--- (gateway/ledger/kept_rows.py). `seq`, `at`: of the erasure's first entry.
--- A no that they had got; origin and via of the erased are random.
-CREATE TABLE kept_deny (
-  seq INTEGER NOT NULL, at INTEGER NOT NULL, key BLOB NOT NULL, purpose TEXT NOT NULL, origin BLOB NOT NULL,
-  via BLOB NOT NULL, PRIMARY KEY (key, purpose, origin, via)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX kept_deny_seq ON kept_deny (seq);
--- What one spelling of a mailbox had said until another one ended it: `what` is a `log_records.End`; `ui`: the screen that
--- is kept, should that be voided.
-CREATE TABLE kept_end (
-  seq INTEGER NOT NULL, at INTEGER NOT NULL, key BLOB NOT NULL, purpose TEXT NOT NULL, what TEXT NOT NULL,
-  ui TEXT NOT NULL, PRIMARY KEY (key, purpose, seq)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX kept_end_seq ON kept_end (seq);
--- What they had allowed a recipient, until a no came to them.
-CREATE TABLE kept_revoked (
-  seq INTEGER NOT NULL, at INTEGER NOT NULL, key BLOB NOT NULL, recipient TEXT NOT NULL, purpose TEXT NOT NULL,
-  data_class TEXT NOT NULL, kind TEXT NOT NULL, PRIMARY KEY (key, recipient, purpose, data_class, kind, seq)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX kept_revoked_seq ON kept_revoked (seq);
--- How old they are. `fixed`: a child was found, so the band never rises again (R14).
-CREATE TABLE kept_age (
-  seq INTEGER NOT NULL, at INTEGER NOT NULL, key BLOB NOT NULL, band TEXT NOT NULL, youngest TEXT NOT NULL,
-  fixed INTEGER NOT NULL, PRIMARY KEY (key, seq)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX kept_age_seq ON kept_age (seq);
--- What they were told.
-CREATE TABLE kept_told (
-  seq INTEGER NOT NULL, at INTEGER NOT NULL, key BLOB NOT NULL, notice TEXT NOT NULL, day INTEGER NOT NULL,
-  PRIMARY KEY (key, notice, seq)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX kept_told_seq ON kept_told (seq);
-
--- ---- What the state of a host follows the ledger by (gateway/ledger/ledger_log.py) ----
-
--- Records in the order in which they came, written by triggers, so that no hand that writes can forget it. No key stands
--- here: whoever is forgotten leaves a number that leads nowhere. `told`: where one lies, `of`: its number there; or what
--- became of older ones: 'changed' (what an entry says), 'kept' (what stays of somebody who is forgotten, by the erasure's
--- entry), 'gone', 'over' (links, with an entry that tells it). `mark`: of any two files that went different ways since,
--- another one in each.
-CREATE TABLE record (
-  place INTEGER PRIMARY KEY, told TEXT NOT NULL, of INTEGER NOT NULL, mark INTEGER NOT NULL DEFAULT (random())
-) STRICT;
-CREATE TRIGGER record_entry AFTER INSERT ON entry BEGIN
-  INSERT INTO record (told, of) VALUES ('entry', NEW.seq); END;
-CREATE TRIGGER record_name AFTER INSERT ON name BEGIN
-  INSERT INTO record (told, of) VALUES ('name', NEW.turn); END;
-CREATE TRIGGER record_looser AFTER INSERT ON looser_name BEGIN
-  INSERT INTO record (told, of) VALUES ('looser', NEW.seq); END;
-CREATE TRIGGER record_mailbox AFTER INSERT ON mailbox_name BEGIN
-  INSERT INTO record (told, of) VALUES ('mailbox', NEW.turn); END;
-CREATE TRIGGER record_used AFTER INSERT ON act_used BEGIN
-  INSERT INTO record (told, of) VALUES ('used', NEW.turn); END;
-
-CREATE TRIGGER voided_changes AFTER INSERT ON voided_choice BEGIN
-  INSERT INTO record (told, of) VALUES ('changed', NEW.seq); END;
-CREATE TRIGGER pruned_changes AFTER DELETE ON entry
-  WHEN NOT EXISTS (SELECT 1 FROM restated WHERE of = OLD.seq) BEGIN
-  INSERT INTO record (told, of) VALUES ('changed', OLD.seq); END;
-CREATE TRIGGER restated_changes AFTER DELETE ON restated
-  WHEN NOT EXISTS (SELECT 1 FROM entry WHERE seq = OLD.of) BEGIN
-  INSERT INTO record (told, of) VALUES ('changed', OLD.of); END;
-CREATE TRIGGER kept_deny_tells AFTER INSERT ON kept_deny BEGIN
-  INSERT INTO record (told, of) VALUES ('kept', NEW.seq); END;
-CREATE TRIGGER kept_end_tells AFTER INSERT ON kept_end BEGIN
-  INSERT INTO record (told, of) VALUES ('kept', NEW.seq); END;
-CREATE TRIGGER kept_revoked_tells AFTER INSERT ON kept_revoked BEGIN
-  INSERT INTO record (told, of) VALUES ('kept', NEW.seq); END;
-CREATE TRIGGER kept_age_tells AFTER INSERT ON kept_age BEGIN
-  INSERT INTO record (told, of) VALUES ('kept', NEW.seq); END;
-CREATE TRIGGER kept_told_tells AFTER INSERT ON kept_told BEGIN
-  INSERT INTO record (told, of) VALUES ('kept', NEW.seq); END;
-
--- Of what goes only the connection that deletes it knows whose it was (ledger_log.watch_deletes).
-CREATE TRIGGER detail_gone AFTER DELETE ON detail BEGIN INSERT INTO record (told, of) VALUES ('gone', 0); END;
-CREATE TRIGGER name_gone AFTER DELETE ON name BEGIN INSERT INTO record (told, of) VALUES ('gone', 0); END;
-CREATE TRIGGER looser_gone AFTER DELETE ON looser_name BEGIN INSERT INTO record (told, of) VALUES ('gone', 0); END;
-CREATE TRIGGER mailbox_gone AFTER DELETE ON mailbox_name BEGIN INSERT INTO record (told, of) VALUES ('gone', 0); END;
-CREATE TRIGGER used_gone AFTER DELETE ON act_used BEGIN INSERT INTO record (told, of) VALUES ('gone', 0); END;
-CREATE TRIGGER kept_deny_gone AFTER DELETE ON kept_deny BEGIN INSERT INTO record (told, of) VALUES ('gone', 0); END;
-CREATE TRIGGER kept_end_gone AFTER DELETE ON kept_end BEGIN INSERT INTO record (told, of) VALUES ('gone', 0); END;
-CREATE TRIGGER kept_revoked_gone AFTER DELETE ON kept_revoked BEGIN INSERT INTO record (told, of) VALUES ('gone', 0); END;
-CREATE TRIGGER kept_age_gone AFTER DELETE ON kept_age BEGIN INSERT INTO record (told, of) VALUES ('gone', 0); END;
-CREATE TRIGGER kept_told_gone AFTER DELETE ON kept_told BEGIN INSERT INTO record (told, of) VALUES ('gone', 0); END;
-CREATE TRIGGER link_gone AFTER DELETE ON link_event BEGIN
-  DELETE FROM dated_link WHERE turn = OLD.turn;
-  DELETE FROM link_over WHERE turn = OLD.turn;
-  INSERT INTO record (told, of) VALUES ('gone', 0); END;
 
 -- ---- Documents, evidence, keys ----
 
