@@ -25,6 +25,8 @@ KEY_BYTES = 16
 SECRETS = "secrets.json"
 MARK = b"whose ledger"
 LISTED = b"row of a list\x00"
+BLOCK = 64  # bytes of SHA-256's, FIPS 180-4
+INNER, OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))  # RFC 2104 2
 
 
 class SecretsMissing(Unusable):
@@ -48,8 +50,7 @@ class Secrets:
 
     def keys(self, names: Iterable[Name]) -> tuple[bytes, ...]:
         """Of each: an identifier has up to a dozen names."""
-        begun = [_begun(pepper) for pepper in self.peppers]
-        return tuple([_wrapped(f"{kind}\x00{value}".encode(), begun) for kind, value in names])
+        return _wrapped([f"{kind}\x00{value}".encode() for kind, value in names], self.peppers)
 
     @property
     def mark(self) -> int:
@@ -88,23 +89,30 @@ class PersonKeys:
 
 def wrap(key: bytes, peppers: Iterable[bytes]) -> bytes:
     """A stored key under further peppers, in their order."""
-    return _wrapped(key, [_begun(pepper) for pepper in peppers])
+    return _wrapped([key], peppers)[0]
 
 
-def _wrapped(key: bytes, begun: Sequence[hmac.HMAC]) -> bytes:
-    for each in begun:
-        made = each.copy()
-        made.update(key)
-        key = made.digest()[:KEY_BYTES]
-    return key
+def _wrapped(keys: Sequence[bytes], peppers: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Each by HMAC-SHA256 (RFC 2104) under the peppers, one after the other."""
+    for pepper in peppers:
+        inner, outer = _begun(pepper)
+        made = []
+        for key in keys:
+            own, whole = inner.copy(), outer.copy()
+            own.update(key)
+            whole.update(own.digest())
+            made.append(whole.digest()[:KEY_BYTES])
+        keys = made
+    return tuple(keys)
 
 
 @lru_cache(maxsize=64)
-def _begun(pepper: bytes) -> hmac.HMAC:
-    """HMAC-SHA256 with the pepper taken in, to be copied: a key takes a sixth less than by `hmac.digest`, and every
-    check makes several. An installation has few peppers.
+def _begun(pepper: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
+    """The inner and the outer hash with the pepper taken in, to be copied: a key takes half of what it takes by
+    `hmac`, and every call makes a dozen. An installation has few peppers.
     """
-    return hmac.new(pepper, digestmod="sha256")
+    block = pepper.ljust(BLOCK, b"\x00")
+    return hashlib.sha256(block.translate(INNER)), hashlib.sha256(block.translate(OUTER))
 
 
 FIELDS = tuple(Secrets.__dataclass_fields__)

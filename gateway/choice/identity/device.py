@@ -91,6 +91,7 @@ DIGESTS_OF_NOTHING: Mapping[int, frozenset[str]] = {  # by length in hex
 }
 
 
+NORMAL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 UUID = re.compile(r"([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})")
 UUID_BYTES = 16
 IMEI = re.compile(r"([0-9]{14})[0-9]{0,2}")  # 3GPP TS 23.003 6.2: with a check digit 15, with a software version 16
@@ -110,20 +111,21 @@ UDID_LABEL = re.compile(r"udid\s*[:=#]\s*", re.IGNORECASE)
 
 def uuid(kind: str, text: str) -> Read:
     """Lower case with hyphens; braces, ids without hyphens, and base64 of one or of its bytes, are read too."""
-    groups = UUID.fullmatch(text.lower())
-    if not groups:
-        text = spelling.unlabelled(text, UUID_LABEL)
-        groups = UUID.fullmatch(text.lower()) or UUID.fullmatch(_uncoded(text))
-    if repeated("".join(groups.groups())) if groups else placeholder(text):
+    if not NORMAL.fullmatch(text):
+        groups = UUID.fullmatch(text.lower())
+        if not groups:
+            text = spelling.unlabelled(text, UUID_LABEL)
+            groups = UUID.fullmatch(text.lower()) or UUID.fullmatch(_uncoded(text))
+        if not groups:
+            return Limited(kind) if placeholder(text) else Malformed(kind, "value")
+        text = "-".join(groups.groups())
+    bare = text.replace("-", "")
+    if repeated(bare):
         return Limited(kind)
-    if not groups:
-        return Malformed(kind, "value")
-    value = "-".join(groups.groups())
     if kind not in AD_IDS:
-        return alone(kind, value)
+        return alone(kind, text)
     # recipients hash the lower or the upper spelling with hyphens (LiveRamp, X, Meta, Adjust); others go without
-    forms = (value, value.upper(), bare := value.replace("-", ""), bare.upper())
-    return named(kind, value, ((kind, value), *digests("ad_id", forms)))
+    return named(kind, text, ((kind, text), *digests("ad_id", (text, text.upper(), bare, bare.upper()))))
 
 
 def _uncoded(text: str) -> str:

@@ -72,11 +72,9 @@ def _formed(kind: str, text: str) -> Read:
     if kind == "email":
         return email_address.read_address(text)
     reader = READERS.get(kind)
-    return (
-        reader(kind, spelling.ascii_digits(spelling.plain(text)))
-        if reader
-        else Undeclared(PREFIX if kind.startswith(PREFIX) else _label(kind))
-    )
+    if reader is None:
+        return Undeclared(PREFIX if kind.startswith(PREFIX) else _label(kind))
+    return reader(kind, text if text.isascii() else spelling.ascii_digits(spelling.plain(text)))
 
 
 def _label(kind: str) -> str:
