@@ -1,57 +1,80 @@
-"""The service's log as lines on its standard output: those of one turn of the event loop are written at once, behind
-it, since each write lets another thread go first. `serve` hands it to structlog.
+"""The service's log as lines on its standard output. Whoever logs leaves what it says as it is; a thread makes lines of
+it and writes those of a moment at once, for each write lets another thread go first. `serve` hands it to structlog.
 """
 
-import asyncio
 import atexit
 import contextlib
 import json
 import threading
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, MutableMapping
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import orjson
+from structlog.processors import add_log_level
+
+TOGETHER = 0.02  # seconds in which lines wait for each other
+Event = MutableMapping[str, Any]
+
+
+def noted(_: Any, level: str, event: Event) -> tuple[tuple[float, str, Event], dict[str, Any]]:
+    """The one step of structlog's that whoever logs waits for."""
+    return (time.time(), level, event), {}
 
 
 class LogLines:
-    """Makes itself the logger of whoever asks structlog for one. Lines of other threads, and of no loop, go at once."""
+    """Makes itself the logger of whoever asks structlog for one. `render`: structlog's last steps."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, render: Callable[[Event], str]) -> None:
         self._file = file
-        self._waiting = deque[str]()
+        self._render = render
+        self._waiting = deque[tuple[float, str, Event]]()
         self._writing = threading.Lock()
-        self._called: asyncio.AbstractEventLoop | None = None
+        self._due = threading.Event()
+        self._thread: threading.Thread | None = None
         atexit.register(self.write)
 
     def __call__(self, *_: object) -> "LogLines":
         return self
 
-    def msg(self, line: str) -> None:
-        """One line, rendered."""
-        self._waiting.append(line)
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
+    def msg(self, *said: Any) -> None:
+        """What `noted` made. What warns is written at once: the process may be about to end."""
+        self._waiting.append(said)
+        if said[1] != "info":
             self.write()
             return
-        if self._called is not loop:
-            self._called = loop
-            loop.call_soon(self.write)
+        if not self._due.is_set():
+            self._due.set()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="log-lines", daemon=True)
+            self._thread.start()
 
     log = debug = info = warn = warning = error = critical = fatal = exception = failure = msg
 
+    def _run(self) -> None:
+        while self._due.wait():
+            time.sleep(TOGETHER)
+            self._due.clear()  # first: what is said from here on is due again
+            self.write()
+
     def write(self) -> None:
-        """All that waits, in its order."""
-        self._called = None
+        """All that waits, in its order. Where nobody reads it any more it is lost."""
         with self._writing:
             lines = list[str]()
             with contextlib.suppress(IndexError):
                 while True:
-                    lines.append(self._waiting.popleft())
-            if lines:
-                self._file.write("\n".join(lines) + "\n")
-                self._file.flush()
+                    lines.append(self._line(*self._waiting.popleft()))
+            with contextlib.suppress(OSError, ValueError):
+                if lines:
+                    self._file.write("\n".join(lines) + "\n")
+                    self._file.flush()
+
+    def _line(self, moment: float, level: str, event: Event) -> str:
+        add_log_level(None, level, event)
+        event["timestamp"] = datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
+        return self._render(event)
 
 
 def as_json(event: Mapping[str, Any], **_: object) -> str:

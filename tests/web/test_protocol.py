@@ -200,6 +200,7 @@ def test_a_visitor_is_heard_whatever_stands_around_what_they_say(running, said):
 
 @pytest.mark.slow
 def test_a_body_that_is_cut_off_leaves_one_line_and_no_trace_of_a_fault(running):
+    time.sleep(0.2)  # the lines of before are written
     before, told = entries(running), running.log.read_text()
     with socket.create_connection(("127.0.0.1", running.port)) as connection:
         connection.sendall(post(b"Content-Length: 500\r\n", BODY))
