@@ -9,7 +9,7 @@ that were tried (`Explained`).
 
 import contextlib
 import copy
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from gateway.choice.downstream import GppSections, Outcome
 from gateway.choice.law import AGES, country_of
 from gateway.choice.place import may_be_european
-from gateway.choice.question import DENIED, NAMED, Grant, Naming, Office, Question, Verdict
+from gateway.choice.question import DENIED, Grant, Naming, Office, Question, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import youngest
 from gateway.choice.rules.never import below_floor
@@ -31,7 +31,7 @@ from gateway.ledger.evidence import HeldThen
 from gateway.ledger.subjects import Subject
 from gateway.signals import hear
 from gateway.signals.device import GDPR_APPLIES
-from gateway.signals.hear import SHIPPED, Hearing
+from gateway.signals.hear import SHIPPED, SILENT, Hearing
 from gateway.signals.heard import Heard
 from gateway.state.lookup import Seen, StateLookup, earliest
 from gateway.state.transactions import Reached
@@ -40,17 +40,27 @@ from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Answer, DataClass, Gran
 
 class Known(NamedTuple):
     """What is the same for all the recipients of one check. `alike`: what the standings say, under which answers are
-    remembered.
+    remembered; `standings`, the last, are whose those are.
     """
 
     places: frozenset[str]
     heard: Heard
-    standings: tuple[Standing, ...]
     alike: tuple[Standing, ...]
     grants: tuple[Grant, ...]
     limited: bool
-    sensitive: bool = False
-    naming: Naming = NAMED
+    sensitive: bool
+    naming: Naming
+    standings: tuple[Standing, ...]
+
+
+class AnsweredQuestion(NamedTuple):
+    """What is answered to a question, whoever it is about: a verdict a recipient, what holds for the person, and the
+    youngest band that anything says.
+    """
+
+    verdicts: dict[str, Verdict]
+    outcome: Outcome
+    age: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +83,10 @@ class Explained(NamedTuple):
     steps: tuple[Step, ...]
 
 
+REMEMBERED = 4096  # answers of one process
 NOTHING_MAY = Outcome(frozenset(SIGNAL_PURPOSES))
 PURPOSES: Mapping[str, Purpose] = {word.value: word for word in Purpose}
 CLASSES: Mapping[str, DataClass] = {word.value: word for word in DataClass}
-NOBODY = Named()
 NO_SIGNALS: Mapping[str, object] = {}
 SAID_NO = Standing(out_bits(ALL_PURPOSES))  # what stands on record of whoever said no to everything
 Link = tuple[bytes, bool, bool]  # of whom, whether only by an app's word, whether now
@@ -158,6 +168,7 @@ class Checks:
         self._lookup = lookup
         self._people = people
         self._office = office
+        self._remembered: dict[Hashable, AnsweredQuestion] = {}
 
     def check(self, ask: Ask) -> Checked:
         """One verdict a recipient. Whatever cannot be answered is a deny."""
@@ -175,20 +186,29 @@ class Checks:
             standings = (*seen.standings, *tightening)
             seen = seen._replace(standings=standings, alike=alike(standings))
         known = self._known(ask, heard, seen.standings, seen.alike, grants, named)
-        office = self._office()
+        verdicts, outcome, age = self._answered(ask, known, self._office())
+        return Checked(verdicts, seen.position, heard, (*keys, *beside), outcome, keys, age, grants, said, seen.reached)
+
+    def _answered(self, ask: Ask, known: Known, office: Office) -> AnsweredQuestion:
+        """Remembered by all that it follows from: most questions are about people of whom the same stands on record and
+        bring no signal, so nothing but whose they are tells them apart. A caller's own words are not kept.
+        """
+        ours = self.recipients.keys() >= {*ask.recipients} and CLASSES.keys() >= {*(ask.data or ())}
+        ours = ours and (ask.purpose is None or ask.purpose in PURPOSES)
+        if ask.numbered or known.grants or known.heard is not SILENT or not ours:
+            return self._answer(ask, known, office)
+        asked = (ask.recipients, ask.purpose, ask.data, ask.age, ask.count, ask.collected, ask.during_call)
+        question = asked, known[:-1], office
+        found = self._remembered.get(question)
+        if found is None:
+            if len(self._remembered) >= REMEMBERED:  # somebody asks nothing twice
+                self._remembered.clear()
+            found = self._remembered[question] = self._answer(ask, known, office)
+        return found
+
+    def _answer(self, ask: Ask, known: Known, office: Office) -> AnsweredQuestion:
         verdicts = {name: self._verdict(name, ask, known, office) for name in ask.recipients}
-        return Checked(
-            verdicts,
-            seen.position,
-            heard,
-            (*keys, *beside),
-            self._outcome(known, ask.age, office),
-            keys,
-            youngest(ask.age, known.alike),
-            grants,
-            said,
-            seen.reached,
-        )
+        return AnsweredQuestion(verdicts, self._outcome(known, ask.age, office), youngest(ask.age, known.alike))
 
     def explain(self, ask: Ask, then: Then | None = None) -> dict[str, Explained]:
         """The verdict of each recipient with every rule that was tried. `then`: what stood on record at another moment,
@@ -277,23 +297,26 @@ class Checks:
         return Known(
             places,
             heard,
-            standings,
             said,
             grants,
             named.limited,
-            self.places.are_sensitive(ask.geo),
+            ask.geo is not None and self.places.are_sensitive(ask.geo),
             Naming(ask.row, not named.subjects, named.undeclared, bool(named.malformed)),
+            standings,
         )
 
     def _understand(self, ask: Ask) -> tuple[Heard, Named, tuple[bytes, ...], Said | None]:
         """What was heard, who is asked about, the keys that can only deny, and by which words a row names whom."""
-        heard, country = hear.from_call(ask.signals, self.hearing), country_of(ask.place)
+        heard = hear.from_call(ask.signals, self.hearing)
         for signals in ask.also:
             heard = hear.from_call(signals, self.hearing).beside(heard)
         said: Said | None = {} if ask.beside else None
-        named = ask.named or self._people.name(ask.identifiers, country, said)
-        others = self._people.name(ask.beside, country, said) if ask.beside else NOBODY
-        looser = dict.fromkeys((*named.looser, *others.keys, *others.looser))
+        named = ask.named or self._people.name(ask.identifiers, country_of(ask.place), said)
+        if not ask.beside:
+            looser = dict.fromkeys(named.looser)
+        else:
+            others = self._people.name(ask.beside, country_of(ask.place), said)
+            looser = dict.fromkeys((*named.looser, *others.keys, *others.looser))
         for key in named.keys if looser else ():
             looser.pop(key, None)  # it is one of those asked about already, with its yes and its no
         return heard, named, tuple(looser), said
