@@ -18,7 +18,6 @@ from typing import Any, Self
 
 import httpx2
 from prometheus_client import Gauge
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -48,7 +47,8 @@ from gateway.state.lookup import StateLookup
 from gateway.web.api.check_answer import Answering
 from gateway.web.api.health import itself, live
 from gateway.web.api.inside import AnyThread
-from gateway.web.shell import auth, edge, page, problem, wire
+from gateway.web.shell import auth, edge, page, wire
+from gateway.web.shell.door_router import DoorRouter
 from gateway.web.shell.edge import INTERNAL, METRICS, Edge
 from gateway.web.shell.lifespan import Service
 from gateway.web.shell.metrics import Metrics
@@ -232,8 +232,7 @@ def application(replica: Replica, settings: Settings, folder: Path, *, dev: bool
         Route("/readyz", ready),
         Route("/metrics", counted),
     ]
-    handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, page.handle_with_page)
-    doors = Starlette(routes=served, exception_handlers={**handlers, Exception: page.handle_with_page})
+    doors = DoorRouter(served, page.handle_with_page, redirects=True)
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[Any]:

@@ -18,8 +18,6 @@ from urllib.parse import quote
 import msgspec
 import orjson
 import structlog
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -71,9 +69,9 @@ from gateway.web.pages.marketing import Marketing
 from gateway.web.pages.opt_in import OptInPage
 from gateway.web.pages.opt_in_acts import Acts
 from gateway.web.pages.unsubscribe import Unsubscribe, UnsubscribeLinks
-from gateway.web.shell import edge, page, problem
-from gateway.web.shell.door_router import DoorRouter, WithoutSlash
-from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, Edge, Shield
+from gateway.web.shell import edge, page
+from gateway.web.shell.door_router import DoorRouter
+from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, App, Edge, Shield
 from gateway.web.shell.fair_queue import Queued, Sources
 from gateway.web.shell.lifespan import Service
 from gateway.web.shell.metrics import Metrics
@@ -318,19 +316,12 @@ class Doors:
             Route("/v1/unsubscribe-links", links.post, methods=["POST"]),
         ]
 
-    def application(self, routes: list[Route]) -> Starlette:
+    def application(self, routes: list[Route]) -> App:
         """These doors, with errors as problem documents and a fair queue for what opts out."""
-        handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, page.handle_with_page)
         secret = self.siblings.secret if self.siblings else b""
         sources = Sources(Peers(self.settings.listen.trusted_proxies), self.house.consent.clock, secret)
-        queued = Middleware(Queued, sources=sources, metrics=self.metrics)
-        levelled = Middleware(Levelled, ticks=Ticks() if self.settings.listen.level_answers else Ticks(0))
-        app = Starlette(
-            middleware=[Middleware(WithoutSlash), levelled, queued],
-            exception_handlers={**handlers, Exception: page.handle_with_page},
-        )  # fmt: skip
-        app.router = DoorRouter(routes)
-        return app
+        queued = Queued(DoorRouter(routes, page.handle_with_page), sources, self.metrics)
+        return Levelled(queued, Ticks() if self.settings.listen.level_answers else Ticks(0))
 
     def before(self, site: Any, options: Options) -> ConsentMiddleware:
         return ConsentMiddleware(site, Visits(self.house.consent, self.visitors, self.metrics, options))

@@ -51,34 +51,37 @@ class Credentials:
         self._looked = 0.0
         self._stamp: tuple[int, int] | None = None
         self._keys: dict[str, ApiKey] = {}
+        self._shown: dict[str, ApiKey] = {}  # by what showed them, until the keys change
 
     def find(self, bearer: str) -> ApiKey | None:
         """The key, revoked or not, or None where the id or the secret is wrong."""
-        name, _, secret = bearer.partition(".")
-        key = self._all().get(name)
-        hashed = digest(secret)
-        if not hmac.compare_digest(hashed, key.hashed if key else digest("")) or not secret:
-            return None
-        return key
-
-    def _all(self) -> dict[str, ApiKey]:
         now = time.monotonic()
         if not self._keys or now - self._looked > RELOAD:
             self._looked = now
             self._reload()
-        return self._keys
+        return self._shown.get(bearer) or self._read(bearer)
+
+    def _read(self, bearer: str) -> ApiKey | None:
+        name, _, secret = bearer.partition(".")
+        key = self._keys.get(name)
+        hashed = digest(secret)
+        if not hmac.compare_digest(hashed, key.hashed if key else digest("")) or not secret:
+            return None
+        if key:
+            self._shown[bearer] = key
+        return key
 
     def _reload(self) -> None:
         try:
             stat = self._path.stat()
         except FileNotFoundError:
-            self._keys, self._stamp = {DEV.id: DEV} if self._dev else {}, None
+            self._keys, self._stamp, self._shown = {DEV.id: DEV} if self._dev else {}, None, {}
             return
         stamp = (stat.st_mtime_ns, stat.st_ino)
         if stamp != self._stamp:
             keys = {key.id: key for key in read_api_keys(self._path.parent)}
             self._keys = keys | ({DEV.id: DEV} if self._dev else {})
-            self._stamp = stamp
+            self._stamp, self._shown = stamp, {}
 
 
 def read_api_keys(folder: Path) -> list[ApiKey]:

@@ -75,6 +75,13 @@ async def application(folder: Path, configured=None, *, clock=now, dev=True, ser
         yield app
 
 
+def routes(app):
+    """What a started application answers: its doors, by path."""
+    while not hasattr(app, "_patterns"):
+        app = app._app
+    return app._patterns.routes
+
+
 @contextlib.asynccontextmanager
 async def lifespan(app):
     """Starts and stops an ASGI application, as uvicorn does."""

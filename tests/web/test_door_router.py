@@ -1,7 +1,6 @@
 """A door is found by its path, by whichever method it has there."""
 
 import pytest
-from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from support import inside
@@ -20,13 +19,11 @@ def door(word, path, **named):
 
 @pytest.fixture
 async def doors():
-    app = Starlette()
     routes = [
         door("page", "/page"), door("form", "/page", methods=["POST"]), door("first", "/{any}/one"),
         door("second", "/the/one"),
     ]  # fmt: skip
-    app.router = DoorRouter(routes)
-    async with inside.client(app) as client:
+    async with inside.client(DoorRouter(routes)) as client:
         yield client
 
 

@@ -200,7 +200,7 @@ async def test_a_fault_of_ours_is_a_problem_document_with_the_request_id(app, mo
     def broken(*_, **__):
         raise RuntimeError("ledger.sqlite3 SELECT secret")
 
-    monkeypatch.setattr(Request, "stream", broken)
+    monkeypatch.setattr(Request, "receive", property(broken))
     async with inside.client(app, **inside.DEV) as client:
         client._transport.raise_app_exceptions = False
         answer = await client.post("/v1/check", json={})

@@ -3,6 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
+from support import inside
 
 import gateway
 from gateway import web
@@ -31,7 +32,7 @@ NO_CALLS = {"gateway-account"}  # what a site says of its own visitor (gateway h
 
 
 def routes(app):
-    return {path_of(route): route.methods for route in app._app._app.routes}
+    return {path_of(route): route.methods for route in inside.routes(app)}
 
 
 def path_of(route):
@@ -45,7 +46,7 @@ async def test_every_call_that_exists_is_described_and_no_other(app):
     assert set(there) - UNDESCRIBED == set(described)
     for path, calls in described.items():
         for method in calls:
-            listed = [route.methods for route in app._app._app.routes if path_of(route) == path]
+            listed = [route.methods for route in inside.routes(app) if path_of(route) == path]
             assert any(methods is None or method.upper() in methods for methods in listed), (method, path)
 
 

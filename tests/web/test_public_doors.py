@@ -55,7 +55,7 @@ async def addresses(app, keyed, confirmation):
     filled = {"token": (await links(keyed)).rpartition("/")[2], "event": event, "recipient": "teemo", "year": "2026"}
     return [
         re.sub(r"\{(\w+)(:path)?\}", lambda found: filled.get(found[1], "0/000"), route.path)
-        for route in app._app._app.routes
+        for route in inside.routes(app)
     ]
 
 

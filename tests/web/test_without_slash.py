@@ -7,7 +7,7 @@ from starlette.routing import Route
 from support import inside
 from support.people import named, phone
 
-from gateway.web.shell.door_router import WithoutSlash
+from gateway.web.shell.door_router import DoorRouter
 
 pytestmark = pytest.mark.anyio
 PATH = "/privacy-choices"
@@ -38,8 +38,8 @@ async def test_what_is_no_page_of_ours_is_not_there_and_leads_nowhere(client, pa
 
 async def test_a_router_that_redirects_would_send_a_form_out_again_over_http():
     """The control: what a router does by itself, behind a proxy that speaks https."""
-    plain = Starlette(routes=[Route(PATH, lambda _: Response("page"), methods=["POST"])])
-    for app, status in ((plain, 307), (WithoutSlash(plain), 200)):
+    routes = [Route(PATH, lambda _: Response("page"), methods=["POST"])]
+    for app, status in ((Starlette(routes=routes), 307), (DoorRouter(routes), 200)):
         async with inside.client(app) as client:
             answer = await client.post(f"{PATH}/", data={"phone": phone(1)}, headers={"X-Forwarded-Proto": "https"})
             assert answer.status_code == status

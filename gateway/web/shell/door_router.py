@@ -1,11 +1,11 @@
-"""Finds the door of a request. The service puts it behind its layers.
+"""Finds the door of a request, and makes an answer of what it raises. The service puts it behind its layers.
 
 Starlette's router tries one pattern after the other; most doors have a path without a parameter, and are found by it.
-Each of its routes also handles errors, as the layer in front of the router does for all of them: here only that does.
+Its routes, its application and two layers of that handle errors one around the other: here only this does.
 
 Our pages are found with a slash at their end too. WordPress writes every address with it, and people do: it is the same
 page, not a redirect. A redirect would name the scheme that this process sees, which is http behind a proxy, and a form
-would go out once more, over that.
+would go out once more, over that. What is served on some listeners alone is left as it is: those go by the path.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,27 +15,60 @@ from inspect import iscoroutinefunction
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.web.shell import problem
+
+PAGES = "/privacy-choices/"
 
 
-class DoorRouter(Router):
-    """Routes to doors. Those of one path are tried in order, by their methods."""
+class DoorRouter:
+    """Routes to doors. Those of one path are tried in order, by their methods. `handle` words an error; of one that is
+    a fault of ours the server hears as well. `redirects`: a path with a slash too many leads to the one without.
+    """
 
-    def __init__(self, routes: Sequence[Route]) -> None:
-        super().__init__(routes, redirect_slashes=False)
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        handle: Callable[[Request, Exception], Awaitable[Response]] = problem.handle_problem,
+        *,
+        redirects: bool = False,
+    ) -> None:
         for route in routes:
             if iscoroutinefunction(route.endpoint):
                 route.app = partial(_answer, route.endpoint)
+        self._handle = handle
+        self._patterns = Router(routes, redirect_slashes=redirects)
         self._by_path = {route.path: route for route in reversed(routes) if not route.param_convertors}
 
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers by the door of the path; 404 and 405 are raised as Starlette does."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def told(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._open(scope, receive, told)
+        except Exception as error:
+            if begun:
+                raise
+            answer = await self._handle(Request(scope, receive), error)
+            await answer(scope, receive, send)
+            if not isinstance(error, problem.HANDLED):
+                raise
+
+    def _open(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        path = scope["path"]
+        if path.endswith("/") and path.startswith(PAGES):
+            scope = {**scope, "path": path.rstrip("/")}
         route = self._by_path.get(scope["path"])
         if route is None or scope.get("root_path") or (route.methods and scope["method"] not in route.methods):
-            await super().app(scope, receive, send)
-            return
-        scope.update(router=self, route=route, endpoint=route.endpoint, path_params={})
-        await route.app(scope, receive, send)
+            scope["app"] = self  # so that its 404 and 405 are raised
+            return self._patterns.app(scope, receive, send)
+        scope.update(route=route, path_params={})
+        return route.app(scope, receive, send)
 
 
 async def _answer(
@@ -43,20 +76,3 @@ async def _answer(
 ) -> None:
     response = await endpoint(Request(scope, receive, send))
     await response(scope, receive, send)
-
-
-PAGES = "/privacy-choices/"
-
-
-class WithoutSlash:
-    """Takes the slash off addresses of our pages; plain ASGI, before the router. What is served on some listeners alone
-    is left as it is: those go by the path.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].endswith("/") and scope["path"].startswith(PAGES):
-            scope = {**scope, "path": scope["path"].rstrip("/")}
-        await self._app(scope, receive, send)

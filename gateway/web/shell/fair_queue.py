@@ -13,6 +13,7 @@ import os
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from datetime import date, datetime
+from functools import lru_cache
 
 from starlette.types import Scope
 
@@ -54,13 +55,17 @@ class FairQueue:
         """To be waited for: `async with queue.turn(source)`."""
         return QueueTurn(self, source, min(work, self._each))
 
-    async def wait(self, source: bytes, work: int) -> None:
-        """Returns with the places taken."""
+    def takes(self, source: bytes, work: int) -> bool:
+        """Whether the places are free; then they are taken."""
         # Nobody overtakes: neither what this source waits for already, nor much work that waits for room alone.
         free = not self._waiting or (source not in self._waiting and not self._is_waited_for())
         if free and self._may(source, work) and self._fits(work):
             self._take(source, work)
-            return
+            return True
+        return False
+
+    async def wait(self, source: bytes, work: int) -> None:
+        """Returns with the places taken."""
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(source, deque()).append((turn, work))
         try:
@@ -130,7 +135,8 @@ class QueueTurn:
         self._queue, self._source, self._work = queue, source, work
 
     async def __aenter__(self) -> None:
-        await self._queue.wait(self._source, self._work)
+        if not self._queue.takes(self._source, self._work):
+            await self._queue.wait(self._source, self._work)
 
     async def __aexit__(self, *raised: object) -> None:
         self._queue.give_back(self._source, self._work)
@@ -146,17 +152,20 @@ class Sources:
         self._clock = clock
         self._secret = secret or os.urandom(32)
         self._day: date | None = None
-        self._begun = hmac.new(self._secret, digestmod="sha256")  # with the key of the day taken in, to be copied
+        self._named = _names_of(self._secret)
 
     def of(self, scope: Scope) -> bytes:
         """8 bytes; equal for one IPv4 address or one IPv6 network, within a day and one service."""
         today = self._clock().date()
         if today != self._day:
             key = hmac.digest(self._secret, today.isoformat().encode(), "sha256")
-            self._day, self._begun = today, hmac.new(key, digestmod="sha256")
-        named = self._begun.copy()
-        named.update(_network(self._peers.sender(scope)))
-        return named.digest()[:8]
+            self._day, self._named = today, _names_of(key)
+        return self._named(_network(self._peers.sender(scope)))
+
+
+def _names_of(key: bytes) -> Callable[[bytes], bytes]:
+    """Names networks under a key; those of most senders are at hand."""
+    return lru_cache(maxsize=1024)(lambda network: hmac.digest(key, network, "sha256")[:8])
 
 
 def source_of(scope: Scope) -> bytes:
@@ -222,8 +231,8 @@ def _work(begun: list[Message]) -> int:
     """How much a request may make the writer do: an identifier in JSON has a brace, and all else that is written grows
     with the body.
     """
-    bodies = [bytes(message.get("body", b"")) for message in begun]
-    return max(1, sum(body.count(b"{") for body in bodies) - 1) + sum(map(len, bodies)) // KILOBYTE
+    body = b"".join([message.get("body", b"") for message in begun])
+    return max(1, body.count(b"{") - 1) + len(body) // KILOBYTE
 
 
 def _replayed(begun: list[Message], receive: Receive) -> Receive:

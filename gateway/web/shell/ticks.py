@@ -80,7 +80,8 @@ class Levelled:
         self._ticks = ticks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not (_is_of_strangers(scope) or scope["path"].startswith(FROM_APPS)):
+        strangers = scope["type"] == "http" and _is_of_strangers(scope)
+        if not (strangers or (scope["type"] == "http" and scope["path"].startswith(FROM_APPS))):
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
@@ -93,7 +94,7 @@ class Levelled:
         try:
             await self._app(scope, receive, held)
         finally:
-            if _is_of_strangers(scope) or state.get(MARK):
+            if strangers or state.get(MARK):
                 await self._ticks.leave(state[BEGAN])
             for message in answer:
                 await send(message)
