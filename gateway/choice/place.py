@@ -33,8 +33,9 @@ def country_of(place: object) -> str:
 
 def place_code(place: object) -> str:
     """A place as the standard writes it, or the first of several; empty where it cannot be read."""
-    first = place[0] if isinstance(place, list) and place else place
-    code = first.strip() if isinstance(first, str) else ""
+    if isinstance(place, list):
+        place = place[0] if place else None
+    code = place.strip() if isinstance(place, str) else ""
     return _code(code) if len(code) <= LONGEST else ""
 
 

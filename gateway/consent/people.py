@@ -29,6 +29,7 @@ INSTALLATION = "device"  # the type of a device token as an identifier
 OF_A_PHONE = frozenset({*kinds.UUIDS, *kinds.DEVICES})
 Said = dict[tuple[str, str], Subject]  # type and value as they came
 Ignored = Limited | Undeclared | Malformed
+A_MAPPING = (dict, Mapping)  # a dict is known at once, which asking for the other takes long
 MAX_KIND = 64  # characters of a kind's name that is looked at twice
 WORDS: Mapping[type, str] = {Limited: "limited", Undeclared: "undeclared", Malformed: "malformed"}
 
@@ -209,7 +210,7 @@ class People:
         return self.subject(read) if isinstance(read, NormalIdentifier) else read
 
     def _read(self, item: object, country: str) -> identity.Read:
-        if not isinstance(item, dict | Mapping):  # a dict is known at once, which asking for the other takes long
+        if not isinstance(item, A_MAPPING):
             return Malformed("identifier", "type")
         kind, value = item.get("type"), item.get("value")
         if kind == "browser":

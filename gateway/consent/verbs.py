@@ -16,11 +16,12 @@ Knows no HTTP. Time, keys, law and recipients come in as arguments.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
+
+import orjson
 
 from gateway.choice.recipient import Recipient
 from gateway.choice.standing import LookupRefused
@@ -241,10 +242,10 @@ class Consent:
     ) -> Chosen:
         seen = self.checks.seen(subjects)
         return Chosen(
-            tuple([{"event": event, "seq": seq} for event, seq in json.loads(entered.answer)]),
+            tuple([{"event": event, "seq": seq} for event, seq in orjson.loads(entered.answer)]),
             *times,
             said_by(standings_in(seen), choice.purposes),
-            {purpose.value: may_ask_from(entered.out_at.get(purpose)) for purpose in choice.purposes},
+            {str(purpose): may_ask_from(entered.out_at.get(purpose)) for purpose in choice.purposes},
             entered.replayed,
             tuple(subjects),
             choice.place,

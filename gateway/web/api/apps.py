@@ -123,18 +123,18 @@ class Body(Struct, frozen=True):
         items = self.members.get("identifiers")
         return items[: self.at_once] if isinstance(items, list) else []
 
-    def beyond(self, place: object) -> Named:
+    def beyond(self) -> Named:
         """Those of the identifiers of a no that are not taken at once."""
         items = self.members.get("identifiers")
         more = items[self.at_once : wire.MAX_IDENTIFIERS] if isinstance(items, list) else []
-        return self._named(more, place, self.at_once, no=True) if more else Named()
+        return self._named(more, self.members.get("place"), self.at_once, no=True) if more else Named()
 
     def _named(self, items: list[object], place: object, first: int, *, no: bool) -> Named:
         named = self.consent.people.name(items, country_of(place))
         named = named.for_a_no() if no else named
         for index, reason in named.ignored:
             self.ignore(f"/identifiers/{first + index}", reason)
-        self.metrics.malformed(Malformed(self.channel, reason) for _, reason in named.ignored)
+        self.metrics.malformed([Malformed(self.channel, reason) for _, reason in named.ignored])
         return named
 
     def place(self) -> str:
@@ -148,22 +148,24 @@ class Body(Struct, frozen=True):
 
     def band(self) -> str | None:
         """The age that a call tells of, as a band; without what the operating system tells."""
-        found = _quiet(self.members.get("age"))
-        if found is None and self.members.get("age") is not None:
-            self.ignore("/age", "neither years nor a band")
-        return found
+        return self._band(self.members.get("age"), "/age")
 
     def bracket(self) -> str | None:
         """The age bracket that an operating system tells, as a band: it only makes younger."""
-        stated = self._bracket()
+        return self._band(self._bracket(), f"/signals/{hear.AGE}")
+
+    def _band(self, stated: object, pointer: str) -> str | None:
+        if stated is None:
+            return None
         found = _quiet(stated)
-        if found is None and stated is not None:
-            self.ignore(f"/signals/{hear.AGE}", "neither years nor a band")
+        if found is None:
+            self.ignore(pointer, "neither years nor a band")
         return found
 
     def quiet_band(self) -> str | None:
         """The youngest of both, where they were listed before."""
-        return wire.youngest(_quiet(self.members.get("age")), _quiet(self._bracket()))
+        said = [each for each in (self.members.get("age"), self._bracket()) if each is not None]
+        return wire.youngest(*map(_quiet, said)) if said else None
 
     def _bracket(self) -> object:
         signals = self.members.get("signals")
@@ -175,10 +177,10 @@ class Body(Struct, frozen=True):
         """
         stated = self.members.get("signals")
         if not stated:
-            return Heard()
+            return hear.SILENT
         if not isinstance(stated, Mapping):
             self.ignore("/signals", "not an object")
-            return Heard()
+            return hear.SILENT
         self.ignore_unknown(hear.KNOWN, stated, "/signals")
         heard = hear.from_script(stated, self.consent.checks.hearing)
         for item in heard.malformed:

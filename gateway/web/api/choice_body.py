@@ -86,11 +86,14 @@ class ChoiceSaid(Struct, frozen=True):
         """The purposes named."""
         unnamed, unread = UNSAID.get(self.kind, (ALL_PURPOSES, CHOOSABLE))
         named = self.body.get("purposes")
-        items = [named] if isinstance(named, str) else named if isinstance(named, list) else []
+        if named is None:
+            return unnamed
+        items = [named] if isinstance(named, str) else named if isinstance(named, list) else None
         found: list[Purpose] = []
-        if not isinstance(named, str | list | None):
+        if items is None:
             self.ignore("/purposes", "not a list")
             found += unread
+            items = []
         for index, item in enumerate(items):
             if item == "all" and unnamed:
                 found += unnamed

@@ -24,6 +24,7 @@ from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.entry import Notice
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Choice, Subject
+from gateway.signals.hear import SILENT
 from gateway.signals.heard import Heard
 from gateway.state.lookup import Seen
 from gateway.terms import CALLERS_CHOICES, SIGNAL_PURPOSES, ChoiceKind, Purpose, Role, Source
@@ -180,7 +181,7 @@ class Choices:
             seen, purposes = self._apps.seen(app), tuple(Purpose(word) for word in chosen.standing)
             chosen = replace(chosen, standing=self._apps.standing(app, purposes, seen))
             more |= await self._still_out(chosen, app, purposes)
-            return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard(), app, seen) | more
+            return 200 if chosen.replayed else 201, self._answer(chosen, said, SILENT, app, seen) | more
         named = said.call.named(said.call.place(), no=said.kind not in OPENS)
         if said.kind is ChoiceKind.OPT_IN:
             answer, whose = await self._opting_in.ask(said, named, said.purposes())
@@ -201,7 +202,7 @@ class Choices:
         """A no, of whatever is usable; of more identifiers than a publishable key has entered at once, the others are
         kept first: what was entered and answered for is never the reason that they are lost.
         """
-        beyond = said.call.beyond(said.call.place()).subjects
+        beyond = said.call.beyond().subjects
         if not beyond:
             return await self._at_once(said, app, repeat, body)
         choice = self._choice(said, said.purposes(), await self._notice(said))
@@ -244,6 +245,8 @@ class Choices:
 
     async def _notice(self, said: ChoiceSaid) -> Notice | None:
         """What was shown with a no, which is taken without it too."""
+        if "notice" not in said.body:
+            return None
         try:
             return await self._opting_in.notice(said)
         except StoreUnavailable:
@@ -283,7 +286,7 @@ class Choices:
         chosen = await self._consent.choose([subject], choice, key=repeat, body=body)
         self._metrics.chosen(choice.kind, choice.source, choice.manner)
         app = await self._apps.follow(self._apps.opening(said.call, said.key, named, (subject,)))
-        return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard(), app, self._apps.seen(app))
+        return 200 if chosen.replayed else 201, self._answer(chosen, said, SILENT, app, self._apps.seen(app))
 
     def _directed(self, said: ChoiceSaid) -> tuple[str, tuple[Purpose, ...]]:
         known = self._consent.recipients.get(str(said.body.get("recipient")))
@@ -315,7 +318,7 @@ class Choices:
         if received is not None and received > now:
             said.ignore("/received_at", "in the future")
             received = None
-        details = {**said.details, **({"made_at": said.body["made_at"]} if said.moment("made_at") else {})}
+        details = {**said.details, "made_at": said.body["made_at"]} if said.moment("made_at") else said.details
         return Choice(
             said.kind,
             purposes,
@@ -331,7 +334,7 @@ class Choices:
     def _limited(self, purposes: tuple[Purpose, ...], said: ChoiceSaid, app: App) -> dict[str, Any]:
         """Only withheld ids: there is no key to write under, and every check with them denies already."""
         standing = dict.fromkeys((purpose.value for purpose in purposes), "opted_out")
-        kept = stores(self._consent.checks.outcome((), Heard(), said.body.get("place")).all_denied())
+        kept = stores(self._consent.checks.outcome((), SILENT, said.body.get("place")).all_denied())
         told = self._apps.told(app, said.call, self._apps.seen(app))
         return {"events": [], "event": None, "seq": None, "standing": standing, **kept, **told, "ignored": said.ignored}
 

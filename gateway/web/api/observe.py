@@ -34,6 +34,7 @@ from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.keys.seals import BrowserCookie
 from gateway.ledger.errors import NothingKept
 from gateway.ledger.subjects import Subject
+from gateway.signals.hear import SILENT
 from gateway.signals.heard import Heard
 from gateway.terms import ALL_PURPOSES, CHOOSABLE, SIGNAL_PURPOSES
 from gateway.web.api.apps import (
@@ -176,7 +177,7 @@ class Observe:
         """Whether a choice was kept, to be entered behind others: that of identifiers beyond those that are taken at
         once. States are of a phone's own few ids.
         """
-        beyond = body.beyond(body.members.get("place")).subjects
+        beyond = body.beyond().subjects
         if beyond:
             body.ignore("/identifiers", f"states and ages are taken of {body.at_once} identifiers a call")
         return bool(beyond) and await self._consent.hear_later(beyond, heard, place=body.place())
@@ -331,7 +332,7 @@ class StandingDoor:
             "standing": standing,
             "may_ask_from": await self._consent.silence(theirs, CHOOSABLE, standing),
             "still_out": await self._apps.still_out(told, theirs, standing, CHOOSABLE),
-            **self._apps.kept(app, Heard(), body.members.get("place"), seen),
+            **self._apps.kept(app, SILENT, body.members.get("place"), seen),
             **self._apps.told(app, body, seen),
             "ignored": body.ignored,
         }
