@@ -153,11 +153,21 @@ def test_tomorrow_nobody_can_tell_who_the_senders_of_today_were():
 # --- turns -------------------------------------------------------------------------------------------------------
 
 
+@contextlib.asynccontextmanager
+async def turn(queue, source, work=1):
+    if not queue.takes(source, work):
+        await queue.wait(source, work)
+    try:
+        yield
+    finally:
+        queue.give_back(source, work)
+
+
 async def test_those_who_wait_are_served_one_sender_after_the_other():
     queue, served = FairQueue(1, 1), []
 
     async def one(source, number):
-        async with queue.turn(source):
+        async with turn(queue, source):
             served.append((source, number))
             await asyncio.sleep(0)
 
@@ -171,7 +181,7 @@ async def test_much_work_takes_as_many_places_and_waits_behind_nobodys_little_fo
     queue, held, began = FairQueue(4, 3), [], []
 
     async def one(source, work):
-        async with queue.turn(source, work):
+        async with turn(queue, source, work):
             began.append((source, work))
             done = asyncio.Event()
             held.append(done)
@@ -215,7 +225,7 @@ def test_whoever_leaves_or_hangs_up_takes_nobodys_turn(acts):
 
         async def one(source):
             done = asyncio.Event()
-            async with queue.turn(source):
+            async with turn(queue, source):
                 open_.append(done)
                 try:
                     await done.wait()

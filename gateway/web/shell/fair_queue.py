@@ -51,12 +51,9 @@ class FairQueue:
     def waiting(self) -> int:
         return sum(map(len, self._waiting.values()))
 
-    def turn(self, source: bytes, work: int = 1) -> "QueueTurn":
-        """To be waited for: `async with queue.turn(source)`."""
-        return QueueTurn(self, source, min(work, self._each))
-
-    def takes(self, source: bytes, work: int) -> bool:
-        """Whether the places are free; then they are taken."""
+    def takes(self, source: bytes, work: int = 1) -> bool:
+        """Whether the places are free; then they are taken, until they are given back."""
+        work = min(work, self._each)
         # Nobody overtakes: neither what this source waits for already, nor much work that waits for room alone.
         free = not self._waiting or (source not in self._waiting and not self._is_waited_for())
         if free and self._may(source, work) and self._fits(work):
@@ -64,8 +61,9 @@ class FairQueue:
             return True
         return False
 
-    async def wait(self, source: bytes, work: int) -> None:
-        """Returns with the places taken."""
+    async def wait(self, source: bytes, work: int = 1) -> None:
+        """The same for who found none: returns once they are."""
+        work = min(work, self._each)
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(source, deque()).append((turn, work))
         try:
@@ -95,8 +93,9 @@ class FairQueue:
         self._taken += work
         self._held[source] = self._held.get(source, 0) + work
 
-    def give_back(self, source: bytes, work: int) -> None:
+    def give_back(self, source: bytes, work: int = 1) -> None:
         """The places are free for whoever is next."""
+        work = min(work, self._each)
         self._taken -= work
         self._held[source] -= work
         if not self._held[source]:
@@ -119,27 +118,14 @@ class FairQueue:
         """The source that was served longest ago and may have what it waits for. It is next although there is no room
         for it yet: else much work would wait for ever behind others' little.
         """
-        return next((source for source, turns in self._waiting.items() if self._may(source, turns[0][1])), None)
+        for source, turns in self._waiting.items():
+            if self._may(source, turns[0][1]):
+                return source
+        return None
 
     def _is_waited_for(self) -> bool:
         """Whether somebody waits for nothing but room."""
         return not self._fits(self._each) and self._next() is not None
-
-
-class QueueTurn:
-    """A request's places in a queue, from when they are given until it is done."""
-
-    __slots__ = ("_queue", "_source", "_work")
-
-    def __init__(self, queue: FairQueue, source: bytes, work: int) -> None:
-        self._queue, self._source, self._work = queue, source, work
-
-    async def __aenter__(self) -> None:
-        if not self._queue.takes(self._source, self._work):
-            await self._queue.wait(self._source, self._work)
-
-    async def __aexit__(self, *raised: object) -> None:
-        self._queue.give_back(self._source, self._work)
 
 
 class Sources:
@@ -199,16 +185,25 @@ class Queued:
             return
         source = self._sources.of(scope)
         scope.setdefault("state", {})[SOURCE] = source
-        async with self._reading.turn(source):
+        if not self._reading.takes(source):
+            await self._reading.wait(source)
+        try:
             try:
                 begun = await _begun(receive)
             except Problem as late:
                 request_id = scope.get("state", {}).get("request_id", "")
                 await problem.response(late, request_id)(scope, receive, send)
                 return
-            async with self._writing.turn(source, _work(begun)):
+            work = _work(begun)
+            if not self._writing.takes(source, work):
+                await self._writing.wait(source, work)
+            try:
                 ticks.begin_tick(scope)
                 await self._app(scope, _replayed(begun, receive), send)
+            finally:
+                self._writing.give_back(source, work)
+        finally:
+            self._reading.give_back(source)
 
 
 async def _begun(receive: Receive) -> list[Message]:
@@ -238,7 +233,7 @@ def _work(begun: list[Message]) -> int:
 def _replayed(begun: list[Message], receive: Receive) -> Receive:
     rest = deque(begun)
     whole = not begun[-1].get("more_body", False)
-    ends = asyncio.get_running_loop().time() + REST_SECONDS
+    ends = 0.0 if whole else asyncio.get_running_loop().time() + REST_SECONDS
 
     async def again() -> Message:
         if rest:
