@@ -67,7 +67,7 @@ def placeholder(text: str) -> bool:
 
 def repeated(text: str) -> bool:
     """One character over and over, and zeros however few."""
-    return _flat(text) or (len(text) >= ENOUGH and len(set(text)) == 1)
+    return text != "" and text == text[0] * len(text) and (text[0] == "0" or len(text) >= ENOUGH)
 
 
 def _flat(text: str) -> bool:

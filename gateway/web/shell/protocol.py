@@ -7,11 +7,10 @@ puts trailer fields among the headers, and drops the body of a request that offe
 """
 
 import asyncio
-import re
-from typing import Any
+from typing import Any, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.web.shell import edge, problem
 from gateway.web.shell.problem import Problem
@@ -20,8 +19,6 @@ HEAD_BYTES = 65_536  # nginx takes 4 x 8 KiB (large_client_header_buffers)
 HEADERS = 256  # a browser sends 20; Apache takes 100 (LimitRequestFields)
 HEAD_SECONDS = 20.0  # from the connection, or the first byte of a later request, to the end of its head
 LINGER_SECONDS = 2.0  # what still comes is thrown away: closing at once would reset the connection and lose the answer
-BODILESS = frozenset({204, 304})  # statuses whose answers have no body, RFC 9110 6.4.1
-CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # besides the ends of lines, which are counted
 LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -38,22 +35,19 @@ class Protocol(HttpToolsProtocol):
         self._begun = False  # a head has, and not ended
         self._over = False
         self._upgrades = False
-        self._idle_since: float | None = None  # in the loop's time
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", WholeWrites(transport, self.loop)))
         self._timer = self.loop.call_later(HEAD_SECONDS, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._over:
             return
-        self._idle_since = None
+        self._unset_keepalive_if_required()
         self._head += len(data)
         try:
             self._feed(data)
@@ -83,7 +77,6 @@ class Protocol(HttpToolsProtocol):
             raise self._refused  # httptools makes a parser error of it, which `data_received` catches
         self._upgrades = bool(self.parser.should_upgrade())
         super().on_headers_complete()
-        self.cycle.__class__ = WholeAnswer  # before its task has begun
         self.headers = []  # trailers end up here; the request's headers stay as they came (RFC 9110, 6.5.1)
         self._head = 0
 
@@ -95,38 +88,6 @@ class Protocol(HttpToolsProtocol):
         if not self._upgrades:  # else the body is yet to come
             super().on_message_complete()
             self._head = 0
-
-    def on_response_complete(self) -> None:
-        """What follows an answer: the next request, or a wait for one. One timer a connection is set once for many
-        waits; uvicorn sets one for each.
-        """
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-            return
-        self._idle_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._wait(self.timeout_keep_alive)
-
-    def _unset_keepalive_if_required(self) -> None:
-        self._idle_since = None
-
-    def _wait(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Ends a connection that was idle for as long as it may be."""
-        self.timeout_keep_alive_task = None
-        if self._idle_since is None:
-            return  # the answer that it is busy with sets another
-        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
-        if left > 0:
-            self._wait(left)
-        else:
-            super().timeout_keep_alive_handler()
 
     def _read_on(self, rest: bytes) -> None:
         """Nobody has to upgrade (RFC 9110, 7.8), and a client that offers it beside a form sends the form all the same:
@@ -159,68 +120,42 @@ class Protocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
 
-class WholeAnswer(RequestResponseCycle):
-    """An answer whose head goes out with the first piece of its body: uvicorn writes them one after the other, and each
-    write wakes whoever reads. A head that does not say how long the body is goes out at the latest behind this turn of
-    the event loop, for a stream's first piece may be long in coming.
+class WholeWrites:
+    """A connection's transport, by which an answer's head and its body go out as one: uvicorn writes them one after the
+    other, and each write wakes whoever reads. What is held back is written with what follows, at the latest behind this
+    turn of the event loop.
     """
 
-    _held = b""
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._held = b""
 
-    async def send(self, message: Any) -> None:
-        """As uvicorn's. Raises `RuntimeError` for what is no answer in HTTP."""
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if self.disconnected:
-            return
-        kind = message["type"]
-        if kind == "http.response.start" and not self.response_started:
-            self._begin(message["status"], [*self.default_headers, *message.get("headers", ())])
-        elif kind == "http.response.body" and self.response_started and not self.response_complete:
-            self._go_on(message.get("body", b""), message.get("more_body", False))
-        else:
-            raise RuntimeError(f"{kind} has no place here")
+    def write(self, data: bytes) -> None:
+        """As the transport's."""
+        if self._held:
+            data, self._held = self._held + data, b""
+            self._transport.write(data)
+        elif data:
+            self._held = data
+            self._loop.call_soon(self._let_go)
 
-    def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.response_started, self.waiting_for_100_continue = True, False
-        head, said = b"".join([b"%b: %b\r\n" % pair for pair in headers]), dict(headers)
-        if CONTROLS.search(head) or head.count(b"\n") + head.count(b"\r") != 2 * len(headers):
-            raise RuntimeError("a header holds what none may hold")
-        if b"close" in [word.strip() for word in said.get(b"connection", b"").lower().split(b",")]:
-            self.keep_alive = False
-        elif not self.keep_alive:
-            head += b"connection: close\r\n"
-        self.chunked_encoding = b"content-length" not in said and status not in BODILESS and not self._is_bodiless()
-        if self.chunked_encoding:
-            head += b"transfer-encoding: chunked\r\n"
-            asyncio.get_running_loop().call_soon(self._write, b"")
-        self.expected_content_length = 0 if self.chunked_encoding else int(said.get(b"content-length", b"0"))
-        self._held = STATUS_LINE[status] + head + b"\r\n"
+    def close(self) -> None:
+        """As the transport's: behind what was written."""
+        self._let_go()
+        self._transport.close()
 
-    def _is_bodiless(self) -> bool:
-        return self.scope["method"] == "HEAD"
+    def write_eof(self) -> None:
+        """Likewise."""
+        self._let_go()
+        self._transport.write_eof()
 
-    def _go_on(self, body: bytes, more: bool) -> None:
-        if self._is_bodiless():
-            body, self.expected_content_length = b"", 0
-        elif self.chunked_encoding:
-            body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if more else b"0\r\n\r\n")
-        else:
-            self.expected_content_length -= len(body)
-            if self.expected_content_length < 0 or (self.expected_content_length and not more):
-                raise RuntimeError("a body of another length than its head says")
-        self._write(body)
-        if not more:
-            self.response_complete = True
-            self.message_event.set()
-            if not self.keep_alive:
-                self.transport.close()
-            self.on_response()
+    def _let_go(self) -> None:
+        held, self._held = self._held, b""
+        if held:
+            self._transport.write(held)
 
-    def _write(self, data: bytes) -> None:
-        data, self._held = self._held + data, b""
-        if data:
-            self.transport.write(data)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class _BodyOf:
