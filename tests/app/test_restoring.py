@@ -80,7 +80,7 @@ def test_a_backup_under_load_is_of_one_moment_and_stops_nobody(folder, tmp_path,
 
         def write() -> None:
             while not over.is_set():
-                written.append(house.writer.submit(lambda tx: tx.append(b"%d" % tx.size)).result(10))
+                written.append(house.writer.submit(lambda tx: tx.append(b"%d" % tx.size)).result(60))
 
         thread = threading.Thread(target=write)
         thread.start()

@@ -185,7 +185,7 @@ def auction(profiles, hosts):
             "() => new Promise((done) => __gpp('ping', (said) => done(said.cmpStatus === 'loaded' && said.signalStatus === 'ready')))"
         )
         page.evaluate("(restrict) => auction(restrict)", restrict)
-        comes_to(lambda: bool(wants(left())), expected=True)
+        comes_to(lambda: bool(wants(left())), expected=True, seconds=20)
         page.wait_for_timeout(500)  # syncs start behind the auction
         said = page.evaluate(PING)
         page.close()

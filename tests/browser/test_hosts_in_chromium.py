@@ -36,7 +36,7 @@ def running(request, tmp_path_factory):
 
 def table(page, running):
     """Once it is there, where it is wanted."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while running.wanted and not hosts.read_hosts(running.data) and time.monotonic() < deadline:
         page.wait_for_timeout(100)
     return [seen.host for seen in hosts.read_hosts(running.data)]

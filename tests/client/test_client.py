@@ -63,7 +63,7 @@ def received(keyed, person):
 
 def settled(keyed, person, expected):
     """What is on record once the reports of this second were said."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (found := received(keyed, person)) != expected and time.monotonic() < deadline:
         time.sleep(0.1)
     return found

@@ -54,7 +54,7 @@ class Gateway:
                     self.send_header("Connection", "close")
                 self.end_headers()
                 self.wfile.write(content)
-                if talks and not self.number and told.talk.wait(20):  # once the answer was read
+                if talks and not self.number and told.talk.wait(60):  # once the answer was read
                     self.wfile.write(talks)
                     told.talked.set()
 
@@ -98,7 +98,7 @@ def test_what_came_on_a_connection_that_nobody_asked_for_answers_no_question(mon
     with gateway(talks=late) as there, Client(there.url, key="k", timeout_ms=20_000) as client:
         assert ask(client)
         there.talk.set()
-        assert there.talked.wait(20)
+        assert there.talked.wait(60)
         assert ask(client) == looks
 
 

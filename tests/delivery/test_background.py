@@ -28,7 +28,7 @@ def test_it_takes_a_turn_every_so_many_seconds_and_none_after_it_was_stopped():
     turns = Turns(3)
     thread = Every("test", 0.01, turns, last=turns.end)
     thread.start()
-    assert turns.done.wait(20)
+    assert turns.done.wait(60)
     thread.stop()
     seen = turns.count
     assert (turns.ended, thread.is_on) == (1, False)
@@ -41,7 +41,7 @@ def test_whoever_is_woken_does_not_wait_for_its_time():
     thread = Every("test", LONG, turns)
     thread.start()
     thread.wake()
-    assert turns.done.wait(20)
+    assert turns.done.wait(60)
     thread.stop()
 
 
@@ -50,7 +50,7 @@ def test_the_first_turn_may_be_earlier_and_a_turn_may_say_when_the_next_one_is(s
     turns = Turns(2)
     thread = Every("test", seconds, lambda: turns() or 0.01, first=first)
     thread.start()
-    assert turns.done.wait(20)
+    assert turns.done.wait(60)
     thread.stop()
 
 
@@ -73,7 +73,7 @@ def test_work_that_takes_long_sees_that_it_is_to_end_and_whoever_stops_waits_for
 
     thread = Every("test", LONG, work, first=0)
     thread.start()
-    assert began.wait(20)
+    assert began.wait(60)
     thread.stop()
     assert seen == ["gave up"]
 
@@ -84,5 +84,5 @@ def test_one_that_was_stopped_starts_again():
     for _ in range(2):
         turns.done.clear()
         thread.start()
-        assert turns.done.wait(20)
+        assert turns.done.wait(60)
         thread.stop()

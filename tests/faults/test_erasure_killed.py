@@ -47,7 +47,7 @@ def boxes(folder, query):
 
 def known_keys(house, query):
     """(of details, of openings) that the vault opens, each as whether it does."""
-    people = house.writer.submit(lambda tx: tx.db.execute(f"SELECT person FROM detail {query}").fetchall()).result(10)
+    people = house.writer.submit(lambda tx: tx.db.execute(f"SELECT person FROM detail {query}").fetchall()).result(60)
     with contextlib.closing(house.vault()) as vault:
         known = [vault.keys(person) for (person,) in people]
     return [(each.details is not None, each.openings is not None) for each in known]
@@ -76,7 +76,7 @@ def test_an_erasure_that_is_cut_off_is_completed_by_the_next_start(folder, tmp_p
     killed, log = forked.start(command, tmp_path / "log", dict(os.environ)), tmp_path / "log"
     assert (killed.wait(60), log.read_text()) == (9, "")
     with open_house(folder, inside.settings(), dev=True) as house:
-        began = house.writer.submit(lambda tx: tx.db.execute("SELECT done FROM erasure").fetchall()).result(10)
+        began = house.writer.submit(lambda tx: tx.db.execute("SELECT done FROM erasure").fetchall()).result(60)
         if step == "erase":  # killed before its commit: it never was
             assert began == []
             return
@@ -86,7 +86,7 @@ def test_an_erasure_that_is_cut_off_is_completed_by_the_next_start(folder, tmp_p
         if mode != "unlink":  # of which no row is left that names them
             assert known_keys(house, "WHERE seq = 0") == [(False, True)]
         assert known_keys(house, "WHERE seq = 1") == [(True, True)]
-        waits = house.writer.submit(lambda tx: tx.db.execute("SELECT * FROM erasure_person").fetchall()).result(10)
+        waits = house.writer.submit(lambda tx: tx.db.execute("SELECT * FROM erasure_person").fetchall()).result(60)
         assert waits == []
 
 

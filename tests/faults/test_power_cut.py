@@ -19,6 +19,7 @@ from gateway.state import transactions
 pytestmark = pytest.mark.slow
 RECORDINGS = 8 if SOAK else 1
 IMAGES = 100
+FEWER = 100 if SOAK else 40  # of a recording that looks for one thing more
 CONTROL_IMAGES = 30 if SOAK else 20
 SOME = 10
 LIVES = 5  # of a control, at most
@@ -68,7 +69,7 @@ def test_after_a_power_cut_every_acknowledged_opt_out_denies_and_the_log_goes_on
 
 def test_a_power_cut_while_keys_are_wrapped_anew_and_an_epoch_dies_loses_no_key(tmp_path, recorder, figure):
     recorded = lived(recorder, tmp_path / "world", acts=300, seed=1, module="support.short_epochs")
-    found = power_cut.cut(recorded, IMAGES, 1)
+    found = power_cut.cut(recorded, FEWER, 1)
     turns = sum(event.op == "O" and f".{EPOCHS}." in event.path for event in recorded.log)
     figure(
         "power cut, epochs", f"{turns} changes of the epochs, {found.images} images, {len(found.broken)} with a loss"
@@ -102,10 +103,11 @@ def breaks(figure, fault, promise, recorder, folder, **how):
     for life in range(1, LIVES + 1):
         world = folder / str(life) / "world"
         world.parent.mkdir()
-        found = power_cut.cut(lived(recorder, world, seed=life, module=f"support.{fault}", **how), CONTROL_IMAGES, life)
+        recorded = lived(recorder, world, seed=life, module=f"support.{fault}", **how)
+        found = power_cut.cut(recorded, CONTROL_IMAGES, life, until=promise)
         if found.kinds()[promise]:
             break
-    told = f"{found.kinds()[promise]} of {found.images} images of life {life}: {promise}"
+    told = f"one of {found.images} images of life {life}: {promise}"
     figure(f"power cut, control {fault}", told)
     assert found.kinds()[promise]
 
@@ -124,7 +126,7 @@ def test_the_control_a_state_that_lacks_a_record_is_found_after_a_power_cut(tmp_
 def test_a_disk_whose_syncs_fail_now_and_then_and_for_good_loses_nothing_acknowledged(tmp_path, recorder, figure):
     """What a failed sync should have written may be gone although later ones succeed: the page cache forgets it."""
     recorded = lived(recorder, tmp_path / "world", acts=300, fails=FAILS)
-    found = power_cut.cut(recorded, IMAGES // 2, 1)
+    found = power_cut.cut(recorded, FEWER, 1)
     failed = sum(event.op == "F" for event in recorded.log)
     figure("power cut, failing syncs", f"{failed} failed syncs, {found.images} images, {len(found.broken)} with a loss")
     assert failed > FAILED

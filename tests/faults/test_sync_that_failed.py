@@ -6,18 +6,21 @@ import contextlib
 import random
 import sqlite3
 import time
+from collections.abc import Iterator
 
 import pytest
 from support import power_cut, recording
 from support.disk import STYLES, Disk
 from support.examples import SOAK
 from support.people import gaid, named
-from support.promises import Image, promises
+from support.promises import LATER, Image, promises
+from support.states import Readings
+from support.together import until
 from support.workload import Client, Promise, Promises
 
 pytestmark = pytest.mark.slow
 AT_ONCE = 50
-EACH = 4 if SOAK else 2  # images of a moment
+EACH = 4 if SOAK else 1  # images of a moment
 DATABASE = "ledger.sqlite3"  # its own checkpoint comes once a second
 
 
@@ -33,21 +36,18 @@ def lived(recorder, world, module):
             client.hang_up()
 
 
-def broken(world, promised, moments) -> tuple[int, dict[int, list[str]]]:
-    """(images, what is broken by moment): each image loses other sectors of what the failed syncs had to write, and of
-    what was not synced.
+def broken(world, promised, moments, each=EACH) -> Iterator[list[str]]:
+    """What is broken in each image: `each` of a moment loses other sectors of what the failed syncs had to write, and
+    of what was not synced.
     """
-    recorded, found = power_cut.read(world, promised), {}
-    cut_at = moments(recorded.log)
+    recorded, readings = power_cut.read(world, promised), Readings(LATER)
+    cut_at = [moment for moment in moments(recorded.log) for _ in range(each)]
     for seed, moment in enumerate(cut_at):
         disk, chance = Disk(seed), random.Random(seed)
         for event in recorded.log[:moment]:
             disk.apply(event)
         with power_cut.image_of(disk.image(chance.choice(STYLES), chance.choice(STYLES), chance)) as image:
-            said = promises(Image(image, [told for told in recorded.told if told.at <= moment]))
-        if said:
-            found[moment] = said
-    return len(cut_at), found
+            yield promises(Image(image, [told for told in recorded.told if told.at <= moment], readings))
 
 
 def after_the_old_log_was_removed(log) -> list[int]:
@@ -56,7 +56,7 @@ def after_the_old_log_was_removed(log) -> list[int]:
     second = next(at for at, process in enumerate(processes) if process and process != processes[1])
     removed = next(at for at in range(second, len(log)) if log[at].op == "U" and "ledger" in log[at].path)
     answered = next(at for at in range(second, len(log)) if log[at].op == "A")
-    return [moment for moment in range(removed, answered) for _ in range(EACH)]
+    return list(range(removed, answered))
 
 
 def opt_outs(client, count):
@@ -100,28 +100,28 @@ def reading(running):
         yield
 
 
-@contextlib.contextmanager
-def more(world, op, seconds=20.0):
-    """Ends once the database was written, synced or failed to be, as `op` says."""
-    before, end = recording.happened(world, op, DATABASE), time.monotonic() + seconds
-    yield
-    while recording.happened(world, op, DATABASE) == before and time.monotonic() < end:
-        time.sleep(0.25)  # the whole log is read each time
-
-
 def failed_in_a_checkpoint(recorder, world, module="gateway"):
     """What was brought over before, while a reader stood in the way, was to be synced with the rest."""
+
+    def happened(op):  # reads the whole log
+        return recording.happened(world, op, DATABASE)
+
     with lived(recorder, world, module) as (running, client, promised):
         with reading(running):  # so that none of it is brought over before the second reader stands in the way
             assert many(client, 700)
             second = contextlib.ExitStack()
             second.enter_context(reading(running))
-        with second, more(world, "W"):
+            written = happened("W")
+        with second:
             assert opt_outs(client, 1) == 1
-        with recording.every_sync_fails(world, DATABASE), more(world, "F"):
-            pass
-        with more(world, "S", seconds=1.6 if module == "gateway" else 20.0):  # the gateway itself syncs it no more
-            pass
+            until(lambda: happened("W") > written, "nothing was brought over")
+        with recording.every_sync_fails(world, DATABASE):
+            until(lambda: happened("F"), "no sync failed")
+            synced = happened("S")
+        if module == "gateway":
+            time.sleep(1.6)  # itself it syncs the database no more: the time of more than one checkpoint
+        else:
+            until(lambda: happened("S") > synced, "no second sync")
         assert opt_outs(client, 2) == 2
         running.stop()  # a clean stop brings nothing over either
         client.hang_up()
@@ -135,9 +135,7 @@ def just_before_the_stop(log) -> list[int]:
     """And a few moments on."""
     processes = [event.handle >> 32 for event in log]
     second = next(at for at, process in enumerate(processes) if process and process != processes[1])
-    return [
-        moment for moment in (second - 2, second - 1, second, second + 60, len(log) - 1, len(log)) for _ in range(EACH)
-    ]
+    return [second - 2, second - 1, second, second + 60, len(log) - 1, len(log)]
 
 
 WAYS = {
@@ -155,9 +153,11 @@ def test_what_is_acknowledged_after_a_sync_that_failed_outlives_a_power_cut(tmp_
         promised = live(recorder, world)
         if not [each for each in recording.missed(world, recording.events(world)) if not each.endswith("lock.mdb")]:
             break
-    images, lost = broken(world, promised, moments)
-    figure(f"failed sync of {way}", f"{images} images, {len(lost)} with a loss")
-    assert lost == {}
+    found = list(broken(world, promised, moments))
+    lost = [each for each in found if each]
+    figure(f"failed sync of {way}", f"{len(found)} images, {len(lost)} with a loss")
+    assert found
+    assert lost == []
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -167,8 +167,8 @@ def test_the_control_a_gateway_that_trusts_the_second_sync_loses_what_it_acknowl
         folder = tmp_path / str(life)
         folder.mkdir()
         promised = live(recorder, folder / "world", "support.faulty.trusts_a_second_sync")
-        images, lost = broken(folder / "world", promised, moments)
+        lost = next(filter(None, broken(folder / "world", promised, moments, each=2)), None)
         if lost:
             break
-    figure(f"failed sync of {way}, control", f"{images} images, {len(lost)} moments with a loss")
+    figure(f"failed sync of {way}, control", f"an image of life {life + 1} has a loss")
     assert lost

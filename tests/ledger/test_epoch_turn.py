@@ -66,7 +66,7 @@ def erase(folder, at, mode, number):
 def turned(folder, at):
     """Somebody writes at that moment, and goes on until there is nothing left to turn."""
     with opened(folder, at) as house:
-        house.writer.submit(lambda tx: tx.size).result(20)
+        house.writer.submit(lambda tx: tx.size).result(60)
         settled(folder, at)
 
 

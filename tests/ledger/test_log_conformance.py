@@ -411,7 +411,7 @@ async def test_a_caller_who_goes_away_during_the_commit_changes_nothing(engine, 
     begun, go_on = engine.held_up(handle)
     one = batch(request("a"), request("b"))
     task = asyncio.create_task(handle.append(one))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -438,7 +438,7 @@ async def test_callers_who_go_away_at_any_moment_leave_whole_batches_and_no_lock
 async def test_a_log_that_is_closed_finishes_what_was_begun_and_refuses_what_comes_then(engine, handle):
     begun, go_on = engine.held_up(handle)
     task = asyncio.create_task(put(handle, "a"))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, 60)
     closing = asyncio.create_task(handle.close())
     await asyncio.sleep(0.01)
     assert not closing.done()
@@ -512,12 +512,12 @@ async def test_nobody_writes_while_a_transaction_runs(engine, handle):
     def job(tx):
         first = tx.head.size
         begun.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         tx.append([request("mine")])
         return first, [each.leaf for each in tx.read(0, 10)]
 
     running = asyncio.create_task(handle.transaction(job, NOW))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, 60)
     beside = [asyncio.create_task(put(each, "beside")) for each in (handle, other)]
     await asyncio.sleep(0.05)
     assert not any(each.done() for each in beside)
@@ -545,7 +545,7 @@ async def test_nothing_is_seen_before_it_is_durable(engine, handle):
     begun, go_on = engine.held_up(handle)
     one = batch(request("a", key=b"k"))
     task = asyncio.create_task(handle.append(one))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, 60)
     for each in (handle, other):
         assert (await each.head()).size == 0
         assert await leaves(each) == []

@@ -92,7 +92,7 @@ async def test_a_loop_that_ends_waits_for_the_thread_that_commits(engine, handle
     """The lock is not let go over a connection that still writes."""
     begun, go_on = engine.held_up(handle)
     caller = asyncio.create_task(put(handle, "a"))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, 60)
     for task in handle._begun:
         task.cancel()
     await asyncio.sleep(0.02)
@@ -139,7 +139,7 @@ async def test_nobody_touches_the_connection_while_it_commits(engine, handle):
     """A second batch waits in memory, and so does its BEGIN."""
     begun, go_on = engine.held_up(handle)
     first = asyncio.create_task(put(handle, "a"))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, 60)
     put_while, honest = [], handle._file.put
     handle._file.put = lambda batch: (put_while.append(go_on.is_set()), honest(batch))[1]
     second = asyncio.create_task(put(handle, "b"))

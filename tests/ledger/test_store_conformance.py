@@ -77,7 +77,7 @@ class Ledger:
     def says(self, number, kind=ChoiceKind.OPT_OUT, request=None):
         choice = Choice(kind, (Purpose.SALE,), "api", BEGAN)
         request = request or os.urandom(16)
-        return self.writer.submit(lambda tx: records.write(tx, self.subject(number), choice, request)).result(10)
+        return self.writer.submit(lambda tx: records.write(tx, self.subject(number), choice, request)).result(60)
 
     def denies(self, number):
         key = self.subject(number).key
@@ -268,7 +268,7 @@ def test_a_caller_who_hangs_up_leaves_no_lock_and_no_half_entry(ledger):
         gate = threading.Event()
 
         def slow(tx):
-            gate.wait(5)
+            gate.wait(60)
             return tx.append(b"whole")
 
         task = asyncio.create_task(ledger.writer.commit(slow))
@@ -447,7 +447,7 @@ def test_another_process_sees_it_and_waits_for_its_turn(ledger):
     other = Writer(ledger.store, Vault, ledger.watch, replace_publisher(ledger))
     try:
         numbers = [(ledger.writer, other)[at % 2].submit(lambda tx, at=at: tx.append(b"%d" % at)) for at in range(40)]
-        assert sorted(each.result(10) for each in numbers) == list(range(40))
+        assert sorted(each.result(60) for each in numbers) == list(range(40))
     finally:
         other.close()
     assert ledger.size().size == 40

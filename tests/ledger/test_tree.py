@@ -22,7 +22,7 @@ def reference(bodies):
 
 
 def append(house, bodies):
-    return house.writer.submit(lambda tx: [tx.append(body) for body in bodies]).result(10)
+    return house.writer.submit(lambda tx: [tx.append(body) for body in bodies]).result(60)
 
 
 def opened(folder):

@@ -159,7 +159,7 @@ def unlink(house):
     asyncio.run(house.consent.erase(ErasureOrder(Erasing.UNLINK, subjects, house.consent.clock())))
 
 
-def gone(folder, seconds=10.0):
+def gone(folder, seconds=60.0):
     end = time.monotonic() + seconds
     while marks(folder) and time.monotonic() < end:
         time.sleep(0.02)
@@ -173,13 +173,13 @@ def test_an_erasure_is_followed_by_a_walk(folder, monkeypatch, walks):
         opt_out(house)
         while house.writer._zero_at is not None:  # the walk of its start
             time.sleep(0.02)
-        house.writer.submit(lambda tx: plant(tx.db)).result(10)
+        house.writer.submit(lambda tx: plant(tx.db)).result(60)
         time.sleep(1.5)
         assert marks(folder) > 10, "no other walk is due"
         if not walks:
             monkeypatch.setattr(erasure_steps, "is_built_in", lambda: False)
         unlink(house)
-        assert gone(folder, 10.0 if walks else 1.5) is walks
+        assert gone(folder, 60.0 if walks else 1.5) is walks
 
 
 @pytest.mark.slow

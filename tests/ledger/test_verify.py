@@ -8,6 +8,7 @@ import random
 import shutil
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -30,6 +31,8 @@ from gateway.ledger import checkpoint_store, erasure, schema
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.side import pack_side
 from gateway.terms import Erasing, Purpose
+
+PATIENCE = 300.0  # seconds for what takes some, on a machine that does much else
 
 
 @pytest.mark.slow
@@ -79,23 +82,30 @@ def test_the_state_of_another_log_is_not_compared(house_of_many):
 
 @pytest.mark.slow
 def test_while_a_gateway_writes_its_state_is_compared_at_one_moment_with_the_log(house_of_many):
-    ends = threading.Event()
+    """As often as it takes until the gateway has written between them: a busy machine lets it come to nothing for
+    long, or the state is behind.
+    """
+    rounds, reports, over = [], [], threading.Event()
     with composition.open_house(house_of_many, inside.settings(), dev=True) as house:
 
         def write():
-            number = 100
-            while not ends.is_set():
-                fill(house, 5, first=number)
-                number += 5
-            return number
+            while not over.is_set():
+                fill(house, 5, first=100 + 5 * len(rounds))
+                rounds.append(len(reports))  # how many were before it
+
+        def enough():
+            return len(reports) >= 5 and len(set(rounds)) >= 3 and any(report.compared for report in reports)
 
         with ThreadPoolExecutor() as pool:
-            writing = pool.submit(write)
-            reports = [composition.verify_ledger(house_of_many, inside.settings(), boxes=False)[0] for _ in range(5)]
-            ends.set()
-            assert writing.result(60) > 110
-    assert [report.different for report in reports] == [[]] * 5
-    assert any(report.compared for report in reports)
+            writing, ends = pool.submit(write), time.monotonic() + PATIENCE
+            try:
+                while not enough() and not writing.done():
+                    assert time.monotonic() < ends, f"{rounds} of {len(reports)}"
+                    reports.append(composition.verify_ledger(house_of_many, inside.settings(), boxes=False)[0])
+            finally:
+                over.set()
+            writing.result(PATIENCE)
+    assert [report.different for report in reports] == [[]] * len(reports)
 
 
 @pytest.fixture

@@ -216,7 +216,7 @@ def waiting(mount, browser, arrived):
     """A page of somebody who said nothing, on which all ways are still to come but for those of its own headers."""
     for _ in range(PAGES):
         page = opened(mount, browser, *TOGETHER, wait=True)
-        missing = comes_to(lambda: AT_ONCE - set(arrived()), set())
+        missing = comes_to(lambda: AT_ONCE - set(arrived()), set(), seconds=20)
         if not missing:
             break
         page.close()

@@ -179,7 +179,7 @@ def allowed(made, number):
     return verdict.allowed, verdict.reason
 
 
-def until(holds, seconds=20.0):
+def until(holds, seconds=60.0):
     ends = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < ends, "it did not come"

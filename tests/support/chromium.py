@@ -41,7 +41,7 @@ def go_again(page, url: str | None = None) -> None:
     raise AssertionError(f"{url}: five times another navigation came before it")
 
 
-def comes_to(found, expected, seconds: float = 20.0):
+def comes_to(found, expected, seconds: float = 60.0):
     """What `found()` is, once it is what is expected or the time is over: a beacon of a busy machine comes later."""
     ends = time.monotonic() + seconds
     while (now := found()) != expected and time.monotonic() < ends:

@@ -95,11 +95,11 @@ class Elsewhere:
     def running(self):
         thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         thread.start()
-        asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result(20)
+        asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result(60)
         try:
             yield self
         finally:
-            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(20)
+            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(60)
             self._loop.call_soon_threadsafe(self._loop.stop)
             thread.join()
             self._loop.close()

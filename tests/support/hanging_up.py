@@ -55,7 +55,7 @@ def hang_up(port: int, call: Call, chance: random.Random) -> None:
     """Sends as much as chance has it, waits, reads a part of the answer, and is gone."""
     call.whole = chance.random() < 0.6
     length = len(call.raw) if call.whole else chance.randrange(1, len(call.raw))
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         with contextlib.suppress(OSError):
             connection.sendall(call.raw[:length])
             time.sleep(chance.choice((0, 0, 0.002, 0.02)))

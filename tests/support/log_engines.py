@@ -54,7 +54,7 @@ class Engine:
 
         def wait():
             begun.set()
-            assert go_on.wait(20)
+            assert go_on.wait(60)
 
         self.at_commit(handle, wait)
         return begun, go_on

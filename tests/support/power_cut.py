@@ -14,7 +14,8 @@ from gateway.state import environment
 from support import recording
 from support.answers import answers
 from support.disk import STYLES, Disk, written
-from support.promises import Image, promises
+from support.promises import LATER, Image, promises
+from support.states import Readings
 from support.told import Told, understand
 from support.workload import Promises
 
@@ -90,17 +91,21 @@ def _as_one_disk(states: Path) -> None:
             mark.write_bytes(content[: environment.DEVICE] + environment._identity(file))
 
 
-def cut(recorded: Recording, count: int, seed: int) -> Found:
-    """`count` images, each opened and asked for its promises. The same seed gives the same images."""
-    chance, found = random.Random(seed), Found()
+def cut(recorded: Recording, count: int, seed: int, until: str = "") -> Found:
+    """`count` images, each opened and asked for its promises; for a control no more than it takes `until` this one is
+    broken. The same seed gives the same images.
+    """
+    chance, found, readings = random.Random(seed), Found(), Readings(LATER)
     for at, disk in _played(recorded, cuts(recorded, count, chance), seed):
         style, names = chance.choice(STYLES), chance.choice(STYLES)
         told = [each for each in recorded.told if each.at <= at]
         with image_of(disk.image(style, names, chance)) as world:
-            said = promises(Image(world, told))
+            said = promises(Image(world, told, readings))
         found.images += 1
         if said:
             found.broken[f"cut {at}, bytes {style}, names {names}"] = said
+        if found.kinds()[until]:
+            break
     return found
 
 

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ from gateway.state import environment
 from gateway.terms import ChoiceKind, Purpose, Reason, Unusable
 from support import inside
 from support.people import gaid, named
-from support.states import wrongs
+from support.states import Readings, wrongs
 from support.told import Told
 
 STRANGER = named("gaid", gaid(2**46))
@@ -41,10 +41,13 @@ PROVED_WITHIN = 30.0  # seconds: a machine under load may be between two proofs
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What a power cut left in a folder, and what had been told before it."""
+    """What a power cut left in a folder, and what had been told before it. `readings`: shared by the images of one
+    recording, whose logs begin alike.
+    """
 
     world: Path
     told: Sequence[Told]
+    readings: Readings = field(default_factory=lambda: Readings(LATER))
 
     @property
     def data(self) -> Path:
@@ -222,7 +225,7 @@ def the_last_checkpoint_covers_what_was_acknowledged(opened: Opened) -> Iterator
 def the_state_is_the_fold_of_the_log(opened: Opened) -> Iterator[str]:
     """What every check reads, place by place."""
     records = log_records.records_of(opened.db)
-    if wrong := wrongs(opened.house.keeper.state, records, LATER, len(records)):
+    if wrong := wrongs(opened.house.keeper.state, records, LATER, len(records), opened.image.readings):
         yield f"the state is not the fold of the log: at {len(wrong)} places of {len(records)} records"
 
 
@@ -232,7 +235,7 @@ def it_goes_on(opened: Opened) -> Iterator[str]:
     choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", datetime.now(UTC))
     job = opened.house.writer.submit(lambda tx: records.write(tx, subject, choice, os.urandom(16)))
     try:
-        written = job.result(20)
+        written = job.result(60)
     except Unusable as refused:
         yield f"it does not go on: {refused}"
     else:

@@ -92,18 +92,43 @@ def all_in(state):
         return moment.head.position, found
 
 
-def wrongs(state, records, now, position=None):
-    """Where a state is not what the fold makes of the first records, as many as its position says (or another one is
-    said); every standing and grant is asked of both.
+class Readings:
+    """What the fold says of keys at one moment, for states of logs that begin alike: it is read once, and again where
+    anything that it was read from has become another.
     """
+
+    def __init__(self, now):
+        self.now, self._known = now, {}
+
+    def of(self, key, state):
+        """(standing, grants) of a key in the fold kept as a dict."""
+        known = self._known.get(key)
+        if known is None or any(state.get(place) != row for place, row in known[0].items()):
+            read = {}
+
+            def get(place):
+                read[place] = state.get(place)
+                return read[place]
+
+            told = reading.standing_of(key, get, self.now), reading.grants_of(key, get, self.now)
+            known = self._known[key] = read, told
+        return known[1]
+
+
+def wrongs(state, records, now, position=None, readings=None):
+    """Where a state is not what the fold makes of the first records, as many as its position says (or another one is
+    said); every standing and grant is asked of both. `readings`: of this moment, kept from state to state.
+    """
+    readings = readings or Readings(now)
     said, found = all_in(state)
     wanted = as_dict(records[: said if position is None else position])
     wrong = [each for each in wanted.keys() | found.keys() if wanted.get(each) != found.get(each)]
     with state.moment() as moment:
         for key in key_rows(wanted):
-            if moment.standing(key, now) != reading.standing_of(key, wanted.get, now):
+            standing, grants = readings.of(key, wanted)
+            if moment.standing(key, now) != standing:
                 wrong.append(("standing", key))
-            if moment.grants([key], now) != reading.grants_of(key, wanted.get, now):
+            if moment.grants([key], now) != grants:
                 wrong.append(("grants", key))
     return wrong
 
