@@ -16,6 +16,7 @@ from support.wire import call, opt_in
 pytestmark = pytest.mark.slow
 PEOPLE, ROWS, OUT, PRECISE = 100, 1000, range(40), range(40, 50)
 MIDWAY = 5.0  # seconds between what a receiver has taken and its answer: time to kill somebody, on any machine
+PATIENCE = 300.0  # seconds for what takes a few, on a machine that does much else
 PLACES = ["US-NY", "US-CA", "US-MD", "US-OR", "US-CO"]
 BANNED = {"US-MD", "US-OR"}
 
@@ -50,6 +51,28 @@ def body() -> bytes:
 
 def post(url: str):
     return call(f"{url}/v1/shares/teemo", body(), kind="application/x-ndjson", timeout=120)
+
+
+def post_all(url: str) -> dict:
+    """The summary once all who may go were sent: a machine that is busy past the send window holds rows back, and they
+    are posted again.
+    """
+    ends = time.monotonic() + PATIENCE
+    while True:
+        status, answers = post(url)
+        assert (status, answers[-1]["complete"]) == (200, True)
+        summary = answers[-1]["summary"]
+        if summary["sent"] + summary["duplicate"] == 600:
+            return summary
+        assert time.monotonic() < ends, summary
+
+
+def post_until_some_arrive(url: str, teemo: Receiver):
+    """The answer of the first post of which the receiver has anything."""
+    answer = post(url)
+    while not teemo.rows():
+        answer = post(url)
+    return answer
 
 
 @pytest.fixture
@@ -98,11 +121,7 @@ def precise(row: dict) -> bool:
 def test_only_those_who_did_not_opt_out_go_and_precise_only_where_they_said_so(tmp_path, teemo):
     with service(tmp_path, "--config", config(tmp_path, teemo)) as running:
         people_decide(running.url)
-        status, answers = post(running.url)
-        assert status == 200
-        assert answers[-1]["complete"] is True
-        assert answers[-1]["summary"]["sent"] == 600
-        assert answers[-1]["summary"]["refused"] == {"opted_out": 400}
+        assert post_all(running.url)["refused"] == {"opted_out": 400}
         expect_exactly_the_sixty(teemo)
         again = post(running.url)[1][-1]["summary"]
         assert (again["sent"], again["duplicate"]) == (0, 600)
@@ -116,7 +135,7 @@ def test_a_receiver_killed_midway_ends_with_the_same_rows(tmp_path, teemo):
     with service(tmp_path, "--config", config(tmp_path, teemo)) as running:
         people_decide(running.url)
         answers: list = []
-        thread = threading.Thread(target=lambda: answers.append(post(running.url)))
+        thread = threading.Thread(target=lambda: answers.append(post_until_some_arrive(running.url, teemo)))
         thread.start()
         _until(teemo.rows)
         teemo.kill()
@@ -126,7 +145,7 @@ def test_a_receiver_killed_midway_ends_with_the_same_rows(tmp_path, teemo):
         assert 0 < len(teemo.rows()) < 600
         teemo.slow = 0.0
         teemo.start()
-        assert post(running.url)[1][-1]["summary"]["unknown"] == 0
+        assert post_all(running.url)["unknown"] == 0
         expect_exactly_the_sixty(teemo)
 
 
@@ -140,7 +159,7 @@ def test_a_gateway_killed_midway_ends_with_the_same_rows(tmp_path, teemo):
 
         def run():
             try:
-                post(running.url)
+                post_until_some_arrive(running.url, teemo)
             except (OSError, HTTPException) as error:
                 failed.append(error)
 
@@ -154,7 +173,7 @@ def test_a_gateway_killed_midway_ends_with_the_same_rows(tmp_path, teemo):
         teemo.start()
         assert failed, "the caller must see that the answer is missing"
         running.start()
-        assert post(running.url)[1][-1]["complete"] is True
+        post_all(running.url)
         expect_exactly_the_sixty(teemo)
 
 
@@ -165,14 +184,14 @@ def test_a_receiver_that_ignores_ids_gets_duplicates(tmp_path, teemo):
     teemo.start()
     with service(tmp_path, "--config", config(tmp_path, teemo)) as running:
         people_decide(running.url)
-        thread = threading.Thread(target=lambda: post(running.url), daemon=True)
+        thread = threading.Thread(target=lambda: post_until_some_arrive(running.url, teemo), daemon=True)
         thread.start()
         _until(teemo.rows)
         teemo.kill()  # after it took a chunk, before it answered
         thread.join()
         teemo.slow = 0.0
         teemo.start()
-        post(running.url)
+        post_all(running.url)
         got = teemo.rows()
         assert len(got) > len({row["row"] for row in got})
 
@@ -187,7 +206,7 @@ def test_an_opt_out_between_two_shares_stops_the_second(tmp_path, teemo):
         assert (answer["outcome"], answer["reason"]) == ("refused", "opted_out")
 
 
-def _until(holds, seconds: float = 60) -> None:
+def _until(holds, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline

@@ -15,7 +15,7 @@ from support.receiver import Receiver
 from support.service import service
 
 pytestmark = pytest.mark.slow
-ROWS, PEOPLE, OUT, PAUSE = (1_000_000, 5000, 1000, 0.1) if SOAK else (6000, 300, 60, 0.01)
+ROWS, PEOPLE, OUT, PAUSE = (1_000_000, 5000, 1000, 0.1) if SOAK else (3000, 300, 60, 0.01)
 MEMORY = 200  # MiB
 TURNS = 3  # of a control, at most
 POSTS = 5  # of one job, until it is whole
@@ -45,9 +45,11 @@ def test_no_row_leaves_after_its_persons_opt_out_is_effective_and_the_memory_is_
         memory = endless.most_memory(running.process.pid)
     got = teemo.rows()
     assert summary["rows"] == ROWS
-    assert summary["sent"] == len(got) == len({row["row"] for row in got})
-    unproved = sum(summary["refused"].get(each, 0) for each in UNPROVED)  # on a busy machine for some moments
-    assert summary["sent"] + summary["refused"]["opted_out"] + unproved == ROWS
+    assert 0 < len(got) == len({row["row"] for row in got})
+    # on a busy machine nothing is proved for some moments, and of some rows the answer comes past the send window
+    unproved, unknown = sum(summary["refused"].get(each, 0) for each in UNPROVED), summary["unknown"]
+    assert summary["sent"] <= len(got) <= summary["sent"] + unknown
+    assert summary["sent"] + unknown + summary["refused"]["opted_out"] + unproved == ROWS
     assert len(leaving.effective) > OUT // 4, "some did opt out meanwhile"
     assert endless.too_late(got, leaving.effective) == []
     assert memory < MEMORY
@@ -106,4 +108,4 @@ def half_of_it(port: int, receiver: Receiver) -> None:
         deadline = time.monotonic() + 120
         while len(receiver.rows()) < 500:
             assert time.monotonic() < deadline
-            time.sleep(0.02)
+            time.sleep(0.1)
