@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from support.acts import InMemory
 from support.lives import PEOPLE, Ledger
 from support.people import GAID, email, named, phone
 
 from gateway.fold import fold, reading, record
-from gateway.ledger import grants, links
+from gateway.ledger import grants, ledger_log, links, log_records, records, releases
 from gateway.ledger.log_records import records_of
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import ChoiceKind, Purpose
@@ -116,3 +117,21 @@ def test_an_act_and_its_use_are_records(ledger):
     assert grants.use(ledger.tx, [phone_key], "", now + 1)
     assert isinstance(records_of(ledger.db)[-1].said, record.ActUsed)
     assert reading.grants_of(phone_key, folded(ledger).get, now + 2) == []
+
+
+READ = [
+    *((log_records, name) for name in ("ABOUT", "FROM", "SINCE", "OF_ENTRIES", "VOIDED_OF", "UNMENTION")),
+    *((ledger_log, name) for name in ("BEFORE", "CHANGES", "MADE", "WHOSE", "LAST_PLACE")),
+    (records, "OVER"),
+    (releases, "ENDED"),
+]
+
+
+@pytest.mark.parametrize(("room", "name"), READ, ids=lambda each: each if isinstance(each, str) else "")
+def test_nobody_is_looked_for_by_a_look_at_everybody(room, name):
+    """As long as a ledger is, an answer and a no would take."""
+    sql = getattr(room, name).format(marks="?, ?")
+    db = InMemory().db
+    plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * sql.count("?"))]
+    assert plan
+    assert [step for step in plan if step.startswith("SCAN") and step != "SCAN CONSTANT ROW"] == []
