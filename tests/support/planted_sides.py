@@ -85,6 +85,19 @@ def told_at(seq, at):
     return change
 
 
+def told_earlier(milliseconds):
+    """Everything was said so long before."""
+
+    def change(db):
+        for row in list(all_sides(db)):
+            records = [each._replace(at=each.at - milliseconds) for each in row.records()]
+            packed = pack_side(records, row.side.at - milliseconds, row.side.peppers)
+            db.execute("UPDATE side SET packed = ? WHERE place = ?", (packed, row.place))
+        return db.execute("UPDATE detail SET at = at - ?", (milliseconds,)).rowcount
+
+    return change
+
+
 def names_of(db, key):
     """The exact names that were learnt of a key."""
     records = (each for row in all_sides(db) for each in row.records())

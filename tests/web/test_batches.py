@@ -11,6 +11,8 @@ from support import inside
 from support.days import today
 from support.handed import LINES, Beside
 from support.people import GAID, gaid, named, phone
+from support.planted_sides import told_earlier
+from support.tampering import tamper
 
 from gateway.app import maintenance
 from gateway.consent.decisions import Decisions, Stands
@@ -197,8 +199,7 @@ async def test_a_replica_that_sent_long_after_the_opt_out_is_found_whatever_it_s
     """The control of the test before: a stale replica, that answers from before the choice."""
     await choose(keyed)
     line = beside.announced(ME, at=datetime.now(UTC) + timedelta(seconds=1))
-    with contextlib.closing(sqlite3.connect(beside.folder / "ledger.sqlite3")) as db, db:
-        db.execute("UPDATE detail SET at = at - 20000")
+    await asyncio.to_thread(tamper, beside.folder, told_earlier(20_000))
     await beside.hand_over(line, beside.said(line["decision"]))
     [broken] = await sent_after(keyed)
     assert (broken["recipient"], broken["outcome"]) == ("advertisers", "sent")
