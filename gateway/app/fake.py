@@ -9,7 +9,7 @@ misbehave. It reaches nobody, keeps nothing, and refuses a production configurat
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from starlette.types import Scope
 
 from gateway.app import service
 from gateway.app.composition import migrate, open_house
-from gateway.choice.question import Verdict
-from gateway.consent.check import Ask, Checked, Checks
+from gateway.choice.question import Office, Verdict
+from gateway.consent.asked import Around, Ask, Checked, Met
+from gateway.consent.check import Checks
 from gateway.keys.secret_files import SECRETS
 from gateway.ledger.subjects import Choice
 from gateway.settings.load import Settings
@@ -60,14 +61,18 @@ class FakeChecks(Checks):
     obeyed.
     """
 
-    def check(self, ask: Ask) -> Checked:
-        checked = super().check(ask)
-        named = {one.get("value") for one in ask.identifiers if one.get("type") == "account"}
+    def meet(self, ask: Ask, identifiers: Sequence[Mapping[str, object]]) -> Met:
+        met = super().meet(ask, identifiers)
+        named = {one.get("value") for one in identifiers if one.get("type") == "account"}
         named |= {each.value for each in (ask.named.subjects if ask.named else ()) if each.is_account}
-        fixed = next((FIXED[account] for account in FIXED if account in named), None)
-        if fixed is None:
+        fixed = next((account for account in FIXED if account in named), "")
+        return met._replace(likeness=met.likeness._replace(fixed=fixed))
+
+    def decide(self, ask: Ask, around: Around, met: Met, office: Office) -> Checked:
+        checked = super().decide(ask, around, met, office)
+        if not met.likeness.fixed:
             return checked
-        answer, reason, age = fixed
+        answer, reason, age = FIXED[met.likeness.fixed]
         verdicts = {
             name: verdict
             if name not in self.recipients

@@ -26,7 +26,8 @@ from gateway.app import routes
 from gateway.app.composition import Clock, hearing, law_table, now, office_of, places_of
 from gateway.choice.recipient import Recipient
 from gateway.client.asking import begins_again
-from gateway.consent.check import Ask, Checked, Checks
+from gateway.consent.asked import Ask, Checked
+from gateway.consent.check import Checks
 from gateway.consent.decisions import Decisions, Stands
 from gateway.consent.people import People
 from gateway.delivery.outgoing import AS_IT_IS, authorities

@@ -22,7 +22,7 @@ from gateway.choice.question import Verdict
 from gateway.choice.verdict import Step
 from gateway.cli import options
 from gateway.consent import decision_log
-from gateway.consent.check import Ask, Explained, Then
+from gateway.consent.asked import Ask, Explained, Then
 from gateway.ledger import history as of
 from gateway.ledger.entry import b64
 from gateway.ledger.time_travel import Rebuilt

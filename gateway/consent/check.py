@@ -3,31 +3,32 @@ command line ask `Checks`.
 
 Plain functions: rows by key, no queue, no thread hop. Whatever cannot be answered is a deny.
 
-Data classes used inside one check: its inputs (`Known`), inputs at a past date (`Then`), and a verdict with the rules
-that were tried (`Explained`).
+A check has three parts: what is said around its person (`Around`), what stands on record of whom it names (`Met`), and
+the answer, which the rules give of both. Whoever is asked the same of many people works the first out once
+(`gateway.web.api.check_plans`). Beside them: inputs at a past date (`Then`), and a verdict with the rules that were
+tried (`Explained`).
 """
 
 import contextlib
 import copy
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.choice.downstream import GppSections, Outcome
 from gateway.choice.law import AGES, country_of
 from gateway.choice.place import may_be_european
-from gateway.choice.question import DENIED, Grant, Naming, Office, Question, Verdict
+from gateway.choice.question import NAMED, Grant, Naming, Office, Question, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import youngest
 from gateway.choice.rules.never import below_floor
 from gateway.choice.standing import LookupRefused, Stale, Standing, alike, out_bits
-from gateway.choice.verdict import Step, decide, deny_all, explain, numbered
+from gateway.choice.verdict import decide, deny_all, explain, numbered
+from gateway.consent.asked import NOTHING_MAY, Around, Ask, Checked, Explained, Likeness, Met, Then
 from gateway.consent.people import OF_A_PHONE, Named, People, Said
 from gateway.consent.places import FOREIGN, Places
 from gateway.consent.site import NOTHING_SAID, Site, Word, outcome_of, what_may, widened, word_of, words_said
 from gateway.consent.tokens import DeviceToken
-from gateway.ledger.evidence import HeldThen
 from gateway.ledger.subjects import Subject
 from gateway.signals import hear
 from gateway.signals.device import GDPR_APPLIES
@@ -35,22 +36,7 @@ from gateway.signals.hear import SHIPPED, SILENT, Hearing
 from gateway.signals.heard import Heard
 from gateway.state.lookup import Seen, StateLookup, earliest
 from gateway.state.transactions import Reached
-from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose, Reason
-
-
-class Known(NamedTuple):
-    """What is the same for all the recipients of one check. `alike`: what the standings say, under which answers are
-    remembered; `standings`, the last, are whose those are.
-    """
-
-    places: frozenset[str]
-    heard: Heard
-    alike: tuple[Standing, ...]
-    grants: tuple[Grant, ...]
-    limited: bool
-    sensitive: bool
-    naming: Naming
-    standings: tuple[Standing, ...]
+from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, DataClass, GrantKind, Purpose, Reason
 
 
 class AnsweredQuestion(NamedTuple):
@@ -63,89 +49,22 @@ class AnsweredQuestion(NamedTuple):
     age: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Then:
-    """What stood on record about the people of a check at some moment, and the day of it. `held`: what was in force
-    then, where it is on record; without it what is in force now is asked, under the law of that day.
-    """
+class InForce(NamedTuple):
+    """What every answer of now rests on beside the question: equal ones, and the same question is answered the same."""
 
-    on: date
-    position: int
-    standings: tuple[Standing, ...]
-    grants: tuple[Grant, ...] = ()
-    held: HeldThen | None = None
-
-
-class Explained(NamedTuple):
-    """One recipient's verdict with the rules that were tried; none where the check names what is not configured."""
-
-    verdict: Verdict
-    steps: tuple[Step, ...]
+    office: Office
+    recipients: Mapping[str, Recipient]
+    places: Places
+    hearing: Hearing
+    said_in: GppSections
 
 
 REMEMBERED = 4096  # answers of one process
-NOTHING_MAY = Outcome(frozenset(SIGNAL_PURPOSES))
 PURPOSES: Mapping[str, Purpose] = {word.value: word for word in Purpose}
 CLASSES: Mapping[str, DataClass] = {word.value: word for word in DataClass}
-NO_SIGNALS: Mapping[str, object] = {}
+NOBODY = Named()
 SAID_NO = Standing(out_bits(ALL_PURPOSES))  # what stands on record of whoever said no to everything
 Link = tuple[bytes, bool, bool]  # of whom, whether only by an app's word, whether now
-
-
-class Ask(NamedTuple):
-    """A check, read from a body but not yet understood. None means not said; `collected` then is today, but for a row
-    of a share, whose day nobody knows. `geo` and `ip` may be several, which all count, as do the signals that were said
-    in a second place (`also`).
-    """
-
-    recipients: tuple[str, ...]
-    identifiers: Sequence[Mapping[str, object]] = ()
-    purpose: str | None = None
-    data: tuple[str, ...] | None = None
-    place: object = None
-    geo: object = None
-    ip: object = None
-    age: str | None = None
-    count: int | None = None  # type: ignore[assignment]  # a tuple's method of that name is asked by nobody
-    collected: date | None = None
-    during_call: bool = False
-    signals: Mapping[str, object] = NO_SIGNALS
-    also: Sequence[Mapping[str, object]] = ()
-    row: bool = False  # a row of a share: it needs an identifier
-    claimed: bool = False  # the person's own act was used up by this very row
-    beside: Sequence[Mapping[str, object]] = ()  # identifiers that the data itself holds
-    named: Named | None = None  # whom the call names and shows, where that was read before; `identifiers` are not then
-    seen: Seen | None = None  # what stands of those, where that was read before
-    token: DeviceToken | None = None  # of the app's installation that asks
-    numbered: bool = False  # whoever asks may learn which entry decided
-    instead: tuple[Standing, ...] = ()  # of what stands on record, which the caller may not know
-
-
-class Checked(NamedTuple):
-    """Verdicts by recipient. `position` is None where the store gave no answer. `keys`: what it was read from, the
-    first identifier's own key first; `own`: those of the identifiers that the question is about. `age`: the
-    youngest band that anything says. `grants`: what they allowed single recipients, newest first. `said`: of a row, by
-    what it names them. `reached`: by what to ask whether anything changed since.
-    """
-
-    verdicts: dict[str, Verdict]
-    position: int | None
-    heard: Heard
-    keys: tuple[bytes, ...] = ()
-    outcome: Outcome = NOTHING_MAY
-    own: tuple[bytes, ...] = ()
-    age: str | None = None
-    grants: tuple[Grant, ...] = ()
-    said: Said | None = None
-    reached: Reached | None = None
-
-    def outcome_for(self, name: str) -> Outcome:
-        """What one recipient is to be told: never less than its verdict."""
-        data = self.verdicts[name].data
-        if set(data.values()) <= DENIED:
-            return self.outcome.all_denied()
-        precise = data.get(DataClass.PRECISE_GEO.value) is Answer.ALLOW
-        return replace(self.outcome, precise=True) if precise else self.outcome
 
 
 class Checks:
@@ -172,43 +91,69 @@ class Checks:
 
     def check(self, ask: Ask) -> Checked:
         """One verdict a recipient. Whatever cannot be answered is a deny."""
-        heard, named, beside, said = self._understand(ask)
-        keys = named.keys
+        return self.decide(ask, self.around(ask), self.meet(ask, ask.identifiers), self.in_force().office)
+
+    def in_force(self) -> InForce:
+        """What answers rest on now; the office is another one every day."""
+        return InForce(self._office(), self.recipients, self.places, self.hearing, self._said_in)
+
+    def around(self, ask: Ask) -> Around:
+        """What a question says beside whom it is about."""
+        heard, places = hear.from_call(ask.signals, self.hearing), self.places.of(ask.place, ask.geo, ask.ip)
+        for signals in ask.also:
+            heard = hear.from_call(signals, self.hearing).beside(heard)
+        if (ask.signals or ask.also) and _is_european(ask, heard) and not may_be_european(places):
+            places |= {FOREIGN}
+        return Around(places, heard, ask.geo is not None and self.places.are_sensitive(ask.geo))
+
+    def meet(self, ask: Ask, identifiers: Sequence[Mapping[str, object]]) -> Met:
+        """What stands on record of these. Of the question is read what says whom else it is about, and how they are to
+        be read.
+        """
+        named, beside, said = self._name(ask, identifiers)
+        own, naming = named.keys, _naming_of(ask, named)
         try:
             seen = self._asked(ask, named)
-            grants = self._grants(ask, keys, seen)
+            grants = self._grants(ask, own, seen)
             tightening = self._tightening(beside, ask)
         except LookupRefused as refused:
             reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
-            refused_all = {name: self._refuse(name, ask, reason) for name in ask.recipients}
-            return Checked(refused_all, None, heard, age=ask.age)
-        if tightening:
-            standings = (*seen.standings, *tightening)
-            seen = seen._replace(standings=standings, alike=alike(standings))
-        known = self._known(ask, heard, seen.standings, seen.alike, grants, named)
-        verdicts, outcome, age = self._answered(ask, known, self._office())
-        return Checked(verdicts, seen.position, heard, (*keys, *beside), outcome, keys, age, grants, said, seen.reached)
+            return Met((), (), Likeness((), naming, named.limited), said=said, refused=reason)
+        standings = (*seen.standings, *tightening)
+        likeness = Likeness(alike(standings) if tightening else seen.alike, naming, named.limited)
+        return Met(own, (*own, *beside), likeness, seen.position, standings, grants, seen.reached, said)
 
-    def _answered(self, ask: Ask, known: Known, office: Office) -> AnsweredQuestion:
+    def decide(self, ask: Ask, around: Around, met: Met, office: Office) -> Checked:
+        """What the rules say. Of the question only what is asked is read, and nothing of whom it is about."""
+        if met.refused:
+            refused = {name: self._refuse(name, ask, met.refused) for name in ask.recipients}
+            return Checked(refused, None, around.heard, age=ask.age)
+        verdicts, outcome, age = self._answered(ask, around, met, office)
+        return Checked(
+            verdicts, met.position, around.heard, met.keys, outcome, met.own, age, met.grants, met.said, met.reached
+        )
+
+    def _answered(self, ask: Ask, around: Around, met: Met, office: Office) -> AnsweredQuestion:
         """Remembered by all that it follows from: most questions are about people of whom the same stands on record and
         bring no signal, so nothing but whose they are tells them apart. A caller's own words are not kept.
         """
         ours = self.recipients.keys() >= {*ask.recipients} and CLASSES.keys() >= {*(ask.data or ())}
         ours = ours and (ask.purpose is None or ask.purpose in PURPOSES)
-        if ask.numbered or known.grants or known.heard is not SILENT or not ours:
-            return self._answer(ask, known, office)
+        if ask.numbered or met.grants or around.heard is not SILENT or not ours:
+            return self._answer(ask, around, met, office)
         asked = (ask.recipients, ask.purpose, ask.data, ask.age, ask.count, ask.collected, ask.during_call)
-        question = asked, known[:-1], office
+        question = asked, around, met.likeness, office
         found = self._remembered.get(question)
         if found is None:
             if len(self._remembered) >= REMEMBERED:  # somebody asks nothing twice
                 self._remembered.clear()
-            found = self._remembered[question] = self._answer(ask, known, office)
+            found = self._remembered[question] = self._answer(ask, around, met, office)
         return found
 
-    def _answer(self, ask: Ask, known: Known, office: Office) -> AnsweredQuestion:
-        verdicts = {name: self._verdict(name, ask, known, office) for name in ask.recipients}
-        return AnsweredQuestion(verdicts, self._outcome(known, ask.age, office), youngest(ask.age, known.alike))
+    def _answer(self, ask: Ask, around: Around, met: Met, office: Office) -> AnsweredQuestion:
+        verdicts = {name: self._verdict(name, ask, around, met, office) for name in ask.recipients}
+        outcome = self._outcome(around, met.likeness, ask.age, office)
+        return AnsweredQuestion(verdicts, outcome, youngest(ask.age, met.likeness.alike))
 
     def explain(self, ask: Ask, then: Then | None = None) -> dict[str, Explained]:
         """The verdict of each recipient with every rule that was tried. `then`: what stood on record at another moment,
@@ -219,14 +164,15 @@ class Checks:
             earlier.recipients = then.held.recipients
             return earlier.explain(ask, then)
         ask = ask._replace(numbered=True)
-        heard, named, beside, _ = self._understand(ask)
+        named, beside, _ = self._name(ask, ask.identifiers)
         if then is None:
             seen = self._asked(ask, named)
             then = Then(self._office().on, seen.position, seen.standings, self._grants(ask, named.keys, seen))
             then = replace(then, standings=(*then.standings, *self._tightening(beside, ask)))
-        known = self._known(ask, heard, then.standings, alike(then.standings), then.grants, named)
-        office = then.held.office if then.held else replace(self._office(), on=then.on)
-        return {name: self._explained(name, ask, known, office) for name in ask.recipients}
+        likeness = Likeness(alike(then.standings), _naming_of(ask, named), named.limited)
+        met = Met(named.keys, named.keys, likeness, then.position, then.standings, then.grants)
+        around, office = self.around(ask), then.held.office if then.held else replace(self._office(), on=then.on)
+        return {name: self._explained(name, ask, around, met, office) for name in ask.recipients}
 
     def _seen(self, subjects: Sequence[Subject], tokens: Sequence[DeviceToken], *, numbered: bool = False) -> Seen:
         if tokens:
@@ -282,44 +228,18 @@ class Checks:
         everything = [key for _, keys in ids for key in keys]
         return self._lookup.alone(token.mark, self._people.device(token.value).key, everything)
 
-    def _known(
-        self,
-        ask: Ask,
-        heard: Heard,
-        standings: tuple[Standing, ...],
-        said: tuple[Standing, ...],
-        grants: tuple[Grant, ...],
-        named: Named,
-    ) -> Known:
-        places = self.places.of(ask.place, ask.geo, ask.ip)
-        if (ask.signals or ask.also) and _is_european(ask, heard) and not may_be_european(places):
-            places |= {FOREIGN}
-        return Known(
-            places,
-            heard,
-            said,
-            grants,
-            named.limited,
-            ask.geo is not None and self.places.are_sensitive(ask.geo),
-            Naming(ask.row, not named.subjects, named.undeclared, bool(named.malformed)),
-            standings,
-        )
-
-    def _understand(self, ask: Ask) -> tuple[Heard, Named, tuple[bytes, ...], Said | None]:
-        """What was heard, who is asked about, the keys that can only deny, and by which words a row names whom."""
-        heard = hear.from_call(ask.signals, self.hearing)
-        for signals in ask.also:
-            heard = hear.from_call(signals, self.hearing).beside(heard)
+    def _name(
+        self, ask: Ask, identifiers: Sequence[Mapping[str, object]]
+    ) -> tuple[Named, tuple[bytes, ...], Said | None]:
+        """Who is asked about, the keys that can only deny, and by which words a row names whom."""
+        country = country_of(ask.place)
         said: Said | None = {} if ask.beside else None
-        named = ask.named or self._people.name(ask.identifiers, country_of(ask.place), said)
-        if not ask.beside:
-            looser = dict.fromkeys(named.looser)
-        else:
-            others = self._people.name(ask.beside, country_of(ask.place), said)
-            looser = dict.fromkeys((*named.looser, *others.keys, *others.looser))
+        named = ask.named or self._people.name(identifiers, country, said)
+        others = self._people.name(ask.beside, country, said) if ask.beside else NOBODY
+        looser = dict.fromkeys((*named.looser, *others.keys, *others.looser))
         for key in named.keys if looser else ():
             looser.pop(key, None)  # it is one of those asked about already, with its yes and its no
-        return heard, named, tuple(looser), said
+        return named, tuple(looser), said
 
     def name(self, ask: Ask) -> tuple[Subject, ...]:
         """The people that a check is about."""
@@ -336,20 +256,16 @@ class Checks:
             return True
 
     def tied(self, account: Subject, identifier: Subject) -> bool:
-        """Whether an account is known to have an identifier, by more than an app's word. False where that cannot be
-        told.
-        """
-        try:
+        """Whether an account is known to have an identifier, by more than an app's word; False where nobody can say."""
+        with contextlib.suppress(LookupRefused):
             return self._lookup.tied(account.key, identifier.key)
-        except LookupRefused:
-            return False
+        return False
 
     def links_of(self, subject: Subject) -> list[Link] | None:
         """Who has or had an identifier, by any of its names; None where that cannot be told."""
-        try:
+        with contextlib.suppress(LookupRefused):
             return [link for key in subject.keys for link in self._lookup.links_of(key)]
-        except LookupRefused:
-            return None
+        return None
 
     def said_no(self, keys: Collection[bytes]) -> tuple[Standing, ...]:
         """What somebody is told who may not know what stands on record of some keys: the same as if they had said no,
@@ -361,12 +277,13 @@ class Checks:
             words = []
         return (replace(SAID_NO, age_band=min(words, key=AGES.index, default=None)),)
 
-    def _outcome(self, known: Known, age: str | None, office: Office) -> Outcome:
+    def _outcome(self, around: Around, likeness: Likeness, age: str | None, office: Office) -> Outcome:
         """What holds for the person, whichever recipient asks."""
-        if known.limited:
-            return replace(NOTHING_MAY, places=known.places, gpc=known.heard.gpc, said_in=self._said_in)
-        said = widened(known.heard.denied)
-        return outcome_of(known.places, said, known.heard.gpc, known.alike, age, office, self._said_in)
+        places, heard, _ = around
+        if likeness.limited:
+            return replace(NOTHING_MAY, places=places, gpc=heard.gpc, said_in=self._said_in)
+        said = widened(heard.denied)
+        return outcome_of(places, said, heard.gpc, likeness.alike, age, office, self._said_in)
 
     def _grants(self, ask: Ask, keys: Sequence[bytes], seen: Seen) -> tuple[Grant, ...]:
         """What the person allowed single recipients. An act is for one transfer, so it counts for a row of a share,
@@ -385,27 +302,27 @@ class Checks:
         found = self._lookup.seen(keys, numbered=ask.numbered).standings if keys else ()
         return tuple(standing.denies_only() for standing in found)
 
-    def _verdict(self, name: str, ask: Ask, known: Known, office: Office) -> Verdict:
-        question = self._question(name, ask, known, office)
+    def _verdict(self, name: str, ask: Ask, around: Around, met: Met, office: Office) -> Verdict:
+        question = self._question(name, ask, around, met, office)
         if isinstance(question, Reason):
             return self._refuse(name, ask, question)
         verdict = decide(question, office)
         if ask.numbered:
-            verdict = numbered(verdict, known.alike, known.standings)
+            verdict = numbered(verdict, met.likeness.alike, met.standings)
         data = ask.data if ask.data is not None else question.recipient.data
         if len(question.data) == len(data):
             return verdict
         refused = deny_all(data, Reason.CLASS_NOT_REGISTERED, f"recipients.{name}.data", verdict.place)
         return refused._replace(data={**refused.data, **verdict.data})
 
-    def _explained(self, name: str, ask: Ask, known: Known, office: Office) -> Explained:
-        question = self._question(name, ask, known, office)
-        verdict = self._verdict(name, ask, known, office)
+    def _explained(self, name: str, ask: Ask, around: Around, met: Met, office: Office) -> Explained:
+        question = self._question(name, ask, around, met, office)
+        verdict = self._verdict(name, ask, around, met, office)
         if isinstance(question, Reason):
             return Explained(verdict, ())
-        return Explained(verdict, tuple(explain(question._replace(standings=known.standings), office)))
+        return Explained(verdict, tuple(explain(question._replace(standings=met.standings), office)))
 
-    def _question(self, name: str, ask: Ask, known: Known, office: Office) -> Question | Reason:
+    def _question(self, name: str, ask: Ask, around: Around, met: Met, office: Office) -> Question | Reason:
         """What the rules are asked, or why there is nothing to ask them."""
         recipient = self.recipients.get(name)
         if recipient is None:
@@ -417,17 +334,17 @@ class Checks:
             recipient,
             (PURPOSES[ask.purpose],) if ask.purpose else recipient.purposes,
             data,
-            known.places,
+            around.places,
             ask.age,
-            known.heard,
-            known.alike,
-            known.grants,
-            known.limited,
+            around.heard,
+            met.likeness.alike,
+            met.grants,
+            met.likeness.limited,
             ask.count,
             ask.collected if ask.collected or ask.row else office.on,
             ask.during_call,
-            known.sensitive,
-            known.naming,
+            around.sensitive,
+            met.likeness.naming,
         )
 
     def _refuse(self, name: str, ask: Ask, reason: Reason, place: str = "unknown") -> Verdict:
@@ -496,10 +413,9 @@ class Checks:
 
     def standings_of(self, keys: Collection[bytes]) -> tuple[Standing, ...] | None:
         """The rows of keys, of whoever has one; None where they cannot be read."""
-        try:
+        with contextlib.suppress(LookupRefused):
             return self._lookup.seen([*keys]).standings
-        except LookupRefused:
-            return None
+        return None
 
     def on_record(self, identifiers: Sequence[Mapping[str, object]], place: object = None) -> bool | None:
         """Whether anything at all stands of one of these, by any of their names; None where that cannot be read."""
@@ -509,9 +425,7 @@ class Checks:
     def read_back(
         self, subjects: Sequence[Subject], purposes: Sequence[Purpose], token: DeviceToken | None = None
     ) -> dict[str, str]:
-        """What enforcement now says of these purposes for all the subjects together: what was said and holds. `unknown`
-        where it cannot be read, which denies.
-        """
+        """What enforcement now says of these purposes for all together; `unknown` where it cannot be read: a no."""
         return said_by(standings_in(self.seen(subjects, token)), purposes)
 
     def granted(self, subjects: Sequence[Subject], recipient: str, purpose: Purpose) -> bool:
@@ -548,24 +462,21 @@ class Checks:
 
     def event(self, seq: int) -> str | None:
         """The event id of an entry, for keys that may know it."""
-        try:
+        with contextlib.suppress(LookupRefused):
             return self._lookup.event(seq)
-        except LookupRefused:
-            return None
+        return None
 
     def position(self) -> int | None:
         """How many entries the ledger holds; None while it gives no answer that may be trusted."""
-        try:
+        with contextlib.suppress(LookupRefused):
             return self._lookup.seen(()).position
-        except LookupRefused:
-            return None
+        return None
 
     def log(self) -> str | None:
         """Which log that is; None likewise."""
-        try:
+        with contextlib.suppress(LookupRefused):
             return self._lookup.log()
-        except LookupRefused:
-            return None
+        return None
 
 
 def standings_in(seen: Seen | None) -> tuple[Standing, ...] | None:
@@ -576,6 +487,12 @@ def standings_in(seen: Seen | None) -> tuple[Standing, ...] | None:
 def said_by(standings: tuple[Standing, ...] | None, purposes: Sequence[Purpose]) -> dict[str, str]:
     """What was said of purposes and holds, by what is on record of somebody; `unknown` where that cannot be read."""
     return {**words_said(standings, tuple(purposes))}
+
+
+def _naming_of(ask: Ask, named: Named) -> Naming:
+    if named.subjects and not (ask.row or named.ignored):
+        return NAMED
+    return Naming(ask.row, not named.subjects, named.undeclared, bool(named.malformed))
 
 
 def _is_european(ask: Ask, heard: Heard) -> bool:

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +20,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
-from gateway.consent.check import Checked
+from gateway.choice.question import Verdict
+from gateway.consent.asked import Checked
 from gateway.delivery.background import Every
 
 FOLDER = "decisions"
@@ -45,6 +46,17 @@ class Cell(NamedTuple):
     mode: str
 
 
+class Logged(NamedTuple):
+    """One recipient's verdict as it is counted and logged, whoever it is about. `allowed`: all that was asked for."""
+
+    cell: Cell
+    allowed: bool
+    rule: str
+
+
+Noted = tuple[datetime, str, str, Logged, int | None]  # when, in which request at which door, and as of which position
+
+
 class DecisionLog:
     """The log of one run. `known`: the configured recipients; any other name may be anything and is not written.
     `lost` is told of each line that could not be kept.
@@ -57,49 +69,39 @@ class DecisionLog:
         self._known = frozenset(known)
         self._clock = clock
         self._run_name = secrets.token_hex(8)
-        self._lines: deque[bytes] = deque()
+        self._lines: deque[Noted] = deque()
         self._counts: dict[date, Counter[Cell]] = {}
         self._allowed = 0
         self._lost = lost
         self._turns = 0
         self._thread = Every("decision-log", PERIOD, self._turn, last=self._end)
 
-    def note(self, request: str, door: str, checked: Checked, mode: str) -> None:
-        """One answer, a verdict a recipient. `request`: the answer's Gateway-Request."""
+    def logged(self, checked: Checked, mode: str) -> tuple[Logged, ...]:
+        """What `note` wants to know of an answer: the same of all that are alike."""
+        return tuple(self._logged(name, verdict, mode) for name, verdict in checked.verdicts.items())
+
+    def _logged(self, name: str, verdict: Verdict, mode: str) -> Logged:
+        recipient, allowed = name if name in self._known else "unknown", verdict.allowed
+        word = "allowed" if allowed else "partly" if verdict.partly else "denied"
+        return Logged(Cell(recipient, word, verdict.reason, _place(verdict.place), mode), allowed, verdict.rule)
+
+    def note(self, request: str, door: str, verdicts: Sequence[Logged], position: int | None) -> None:
+        """One answer. `request`: its Gateway-Request. Nothing is made a line of here."""
         now = self._clock()
-        at = now.isoformat(timespec="milliseconds")
         today = self._counts.get(now.date())
         if today is None:
             today = self._counts[now.date()] = Counter()
-        for name, verdict in checked.verdicts.items():
-            recipient = name if name in self._known else "unknown"
-            allowed = verdict.allowed
-            word = "allowed" if allowed else "partly" if verdict.partly else "denied"
-            cell = Cell(recipient, word, verdict.reason, _place(verdict.place), mode)
-            if cell not in today and len(today) >= MOST_CELLS:
-                cell = cell._replace(place=OTHER)
-            today[cell] += 1
-            self._allowed += allowed
-            if not allowed or self._allowed % SAMPLED == 1:
-                told = {
-                    "at": at,
-                    "request": request,
-                    "door": door,
-                    "recipient": recipient,
-                    "verdict": word,
-                    "reason": verdict.reason,
-                    "rule": verdict.rule,
-                    "place": cell.place,
-                    "position": checked.position,
-                    "mode": mode,
-                }
-                self._keep(told)
-
-    def _keep(self, told: dict[str, Any]) -> None:
-        if len(self._lines) >= MOST_LINES:
-            self._lost()
-            return
-        self._lines.append(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
+        for told in verdicts:
+            if told.cell not in today and len(today) >= MOST_CELLS:
+                told = told._replace(cell=told.cell._replace(place=OTHER))  # noqa: PLW2901
+            today[told.cell] += 1
+            self._allowed += told.allowed
+            if told.allowed and self._allowed % SAMPLED != 1:
+                continue
+            if len(self._lines) < MOST_LINES:
+                self._lines.append((now, request, door, told, position))
+            else:
+                self._lost()
 
     def running(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Writes while the context is open."""
@@ -122,7 +124,7 @@ class DecisionLog:
         lines = list[bytes]()
         with contextlib.suppress(IndexError):
             while True:
-                lines.append(self._lines.popleft())
+                lines.append(_line_of(self._lines.popleft()))
         if not lines:
             return
         path = self._folder / f"log-{self._run_name}.jsonl"
@@ -151,6 +153,23 @@ class DecisionLog:
                 beside.replace(path)
                 if day < self._clock().date():
                     self._counts.pop(day)
+
+
+def _line_of(noted: Noted) -> bytes:
+    at, request, door, told, position = noted
+    line = {
+        "at": at.isoformat(timespec="milliseconds"),
+        "request": request,
+        "door": door,
+        "recipient": told.cell.recipient,
+        "verdict": told.cell.verdict,
+        "reason": told.cell.reason,
+        "rule": told.rule,
+        "place": told.cell.place,
+        "position": position,
+        "mode": told.cell.mode,
+    }
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def find_decision(folder: Path, request: str) -> Iterator[dict[str, Any]]:

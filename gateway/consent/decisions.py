@@ -24,7 +24,8 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-from gateway.consent.check import Ask, Checked, Checks
+from gateway.consent.asked import Ask, Checked
+from gateway.consent.check import Checks
 from gateway.keys import seals
 from gateway.keys.seals import Enrolment
 from gateway.keys.secret_files import KEY_BYTES, Secrets, wrap
@@ -75,6 +76,25 @@ class Decision:
     denied: bool
 
 
+class Draft(NamedTuple):
+    """A decision but for its person and its time: what all answers share that are alike. `hashed` and the bits: as it
+    is sealed.
+    """
+
+    recipient: str
+    purposes: tuple[str, ...]
+    classes: tuple[str, ...]
+    stands: Stands
+    denied: bool
+    hashed: bytes
+    bits: int
+    class_bits: int
+
+    def of(self, key: bytes, at: int) -> Decision:
+        """The whole of it."""
+        return Decision(key, self.recipient, self.purposes, self.classes, at, self.stands, self.denied)
+
+
 class Decisions:
     """Makes and reads the ids of one installation; `of_replica`: of one replica of it."""
 
@@ -97,12 +117,21 @@ class Decisions:
 
     def make(self, decision: Decision) -> str:
         """64 characters of base64url, a replica's after its name and a dot; no two alike."""
-        random = os.urandom(4)  # AES-SIV needs no nonce: these tell two equal answers of one second apart
+        return self.seal(self.draft(decision), decision.key, decision.at)
+
+    def draft(self, decision: Decision) -> Draft:
+        """What many share, of one of them."""
         purposes, classes = _bits(decision.purposes, decision.classes)
         bits = purposes | decision.stands << STANDS_AT | (DENIED_BIT if decision.denied else 0)
-        bits |= int.from_bytes(random[:2], "big") << RANDOM_BITS & 0xFFFFFFFF
-        recipient = self._hashed.get(decision.recipient, b"\x00" * 4)
-        content = FORM.pack(decision.key, recipient, bits, classes, decision.at, random[2:])
+        hashed = self._hashed.get(decision.recipient, b"\x00" * 4)
+        told = decision.recipient, decision.purposes, decision.classes, decision.stands, decision.denied
+        return Draft(*told, hashed, bits, classes)
+
+    def seal(self, draft: Draft, key: bytes, at: int) -> str:
+        """As `make`."""
+        random = os.urandom(4)  # AES-SIV needs no nonce: these tell two equal answers of one second apart
+        bits = draft.bits | int.from_bytes(random[:2], "big") << RANDOM_BITS & 0xFFFFFFFF
+        content = FORM.pack(key, draft.hashed, bits, draft.class_bits, at, random[2:])
         return self._prefix + b64(self._sealing[-1].encrypt(content, _about(LABEL, len(self._peppers))))
 
     def read(self, text: str) -> Decision:
@@ -200,6 +229,7 @@ COUNTED_AS = {Stands.POSSIBLE: POSSIBLE, Stands.SENT: SENT}
 
 Blocked = Callable[[str, Checked], bool]  # whether nothing goes to a recipient whatever the verdict
 Made = tuple[str, Decision]  # an id, and what it says
+Issued = tuple[str, Draft]  # the same of one of many that are alike
 
 
 class Deciding(ABC):
@@ -213,7 +243,7 @@ class Deciding(ABC):
         self._clock = clock
 
     @abstractmethod
-    def _note(self, made: Sequence[Made], checked: Checked) -> None:
+    def _note(self, issued: Sequence[Issued], key: bytes, at: datetime, position: int | None) -> None:
         """Counts what may go. Never waits."""
 
     @abstractmethod
@@ -228,19 +258,29 @@ class Deciding(ABC):
         """The id of each answer, by recipient; what may go is counted as it `stands`. `blocked`: nothing goes there
         whatever the verdict.
         """
-        made = self._make(ask, checked, stands, blocked)
-        counted = [each for each in made.values() if each[1].stands in COUNTED_AS]
-        if counted:
-            self._note(counted, checked)
-        return {name: text for name, (text, _) in made.items()}
+        drafts = self.drafts(ask, checked, stands, blocked)
+        texts = self.issue([*drafts.values()], _key_of(checked), checked.position)
+        return dict(zip(drafts, texts, strict=True))
+
+    def drafts(self, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None = None) -> dict[str, Draft]:
+        """What `decide` would say of each recipient, of whoever is answered alike."""
+        key, draft = _key_of(checked), self._decisions.draft
+        return {name: draft(self._decision(name, ask, checked, key, stands, blocked)) for name in checked.verdicts}
+
+    def issue(self, drafts: Sequence[Draft], key: bytes, position: int | None) -> list[str]:
+        """The id of each, of one person as of now, counted as it stands."""
+        at = self._clock()
+        seconds, seal = int(at.timestamp()), self._decisions.seal
+        texts = [seal(draft, key, seconds) for draft in drafts]
+        issued = [each for each in zip(texts, drafts, strict=True) if each[1].stands in COUNTED_AS]
+        if issued:
+            self._note(issued, key, at, position)
+        return texts
 
     def record(self, ask: Ask, checked: Checked, stands: Stands) -> None:
         """As `decide`, for a caller that is told no ids: of what cannot go none is made."""
-        going = [name for name, verdict in checked.verdicts.items() if verdict.allowed or verdict.partly]
-        found = [self._decision(name, ask, checked, stands, None) for name in going]
-        counted = [(self._decisions.make(each), each) for each in found if each.stands in COUNTED_AS]
-        if counted:
-            self._note(counted, checked)
+        drafts = self.drafts(ask, checked, stands).values()
+        self.issue([each for each in drafts if each.stands in COUNTED_AS], _key_of(checked), checked.position)
 
     async def announce(
         self, ask: Ask, checked: Checked, blocked: Blocked | None = None
@@ -265,18 +305,25 @@ class Deciding(ABC):
         raise StoreUnavailable("the person's choices change faster than this can be answered")
 
     def _make(self, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None) -> dict[str, Made]:
-        found = {name: self._decision(name, ask, checked, stands, blocked) for name in checked.verdicts}
-        return {name: (self._decisions.make(decision), decision) for name, decision in found.items()}
+        key, at = _key_of(checked), int(self._clock().timestamp())
+        drafts = self.drafts(ask, checked, stands, blocked)
+        return {name: (self._decisions.seal(each, key, at), each.of(key, at)) for name, each in drafts.items()}
 
-    def _decision(self, name: str, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None) -> Decision:
-        recipient, key = self._checks.recipients.get(name), checked.own[0] if checked.own else NOBODY
+    def _decision(
+        self, name: str, ask: Ask, checked: Checked, key: bytes, stands: Stands, blocked: Blocked | None
+    ) -> Decision:
+        """As of no time."""
+        recipient = self._checks.recipients.get(name)
         stated = (ask.purpose,) if ask.purpose else recipient.purposes if recipient else ()
         sends = recipient is not None and not (blocked and blocked(name, checked))
         told = _told(stated, tuple(checked.verdicts[name].data.items()), sends=sends)
         if not told.personal or key == NOBODY:
             stands = Stands.NOTHING
-        at, named = int(self._clock().timestamp()), name if recipient else ""
-        return Decision(key, named, told.purposes, told.classes, at, stands, told.denied)
+        return Decision(key, name if recipient else "", told.purposes, told.classes, 0, stands, told.denied)
+
+
+def _key_of(checked: Checked) -> bytes:
+    return checked.own[0] if checked.own else NOBODY
 
 
 class DecisionTold(NamedTuple):

@@ -23,13 +23,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from gateway.consent.check import Ask, Checked, Checks
+from gateway.consent.asked import Ask, Checked
+from gateway.consent.check import Checks
 from gateway.consent.decisions import (
     COUNTED_AS,
     NOBODY,
     Deciding,
     Decision,
     Decisions,
+    Issued,
     Made,
     NotOurs,
     Stands,
@@ -116,15 +118,15 @@ def is_over(decision: Decision, said: datetime) -> bool:
     return said.timestamp() - decision.at > REPORTED_WITHIN.total_seconds()
 
 
-def counted(decision: Decision, outcome: str, number: int = 1, at: int | None = None) -> Counted:
-    """An answer, as it counts. `at`: Unix milliseconds, where they are known; the id has whole seconds."""
-    when = decision.at * 1000 if at is None else at
-    return Counted(decision.key, decision.recipient, decision.purposes, decision.classes, outcome, when, number)
+def counted(decision: Decision, outcome: str, number: int = 1) -> Counted:
+    """An answer, as it counts; its id has whole seconds."""
+    at = decision.at * 1000
+    return Counted(decision.key, decision.recipient, decision.purposes, decision.classes, outcome, at, number)
 
 
-def counts_of(decisions: Sequence[Decision], at: int | None = None) -> list[Counted]:
+def counts_of(decisions: Sequence[Decision]) -> list[Counted]:
     """Answers that let something go, as they stand."""
-    return [counted(each, COUNTED_AS[each.stands], at=at) for each in decisions if each.stands in COUNTED_AS]
+    return [counted(each, COUNTED_AS[each.stands]) for each in decisions if each.stands in COUNTED_AS]
 
 
 def _moved(decision: Decision, before: str | None, outcome: str) -> Iterator[Counted]:
@@ -391,9 +393,14 @@ class Disclosing(Deciding):
 
     # --- answers ---
 
-    def _note(self, made: Sequence[Made], checked: Checked) -> None:
-        counted = counts_of([decision for _, decision in made], milliseconds(self._clock()))
-        rows = [UncountedRow(one, checked.position or 0) for one in counted]
+    def _note(self, issued: Sequence[Issued], key: bytes, at: datetime, position: int | None) -> None:
+        now = milliseconds(at)
+        rows = [
+            UncountedRow(
+                Counted(key, each.recipient, each.purposes, each.classes, COUNTED_AS[each.stands], now), position or 0
+            )
+            for _, each in issued
+        ]
         if len(self._waiting) + len(rows) > MOST:
             self._lose(rows)
             return

@@ -29,7 +29,8 @@ from gateway.choice import row_shape as rows_of
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.question import Grant, Verdict
 from gateway.choice.recipient import Recipient
-from gateway.consent.check import Ask, Checks
+from gateway.consent.asked import Ask
+from gateway.consent.check import Checks
 from gateway.consent.people import People, left
 from gateway.delivery.outgoing import Forwarder, ForwardOutcome
 from gateway.keys.secret_files import KEY_BYTES, Secrets

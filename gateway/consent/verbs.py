@@ -27,7 +27,8 @@ from gateway.choice.recipient import Recipient
 from gateway.choice.standing import LookupRefused
 from gateway.consent import still_out as still_out_of
 from gateway.consent import tokens as asked_of
-from gateway.consent.check import Ask, Checked, Checks, Explained, Then, said_by, standings_in
+from gateway.consent.asked import Ask, Checked, Explained, Then
+from gateway.consent.check import Checks, said_by, standings_in
 from gateway.consent.choice_result import Chosen, Refused, may_ask_from
 from gateway.consent.people import People
 from gateway.consent.still_out import Still

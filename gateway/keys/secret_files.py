@@ -111,7 +111,7 @@ def _begun(pepper: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
     """The inner and the outer hash with the pepper taken in, to be copied: a key takes half of what it takes by
     `hmac`, and every call makes a dozen. An installation has few peppers.
     """
-    block = pepper.ljust(BLOCK, b"\x00")
+    block = (pepper if len(pepper) <= BLOCK else hashlib.sha256(pepper).digest()).ljust(BLOCK, b"\x00")
     return hashlib.sha256(block.translate(INNER)), hashlib.sha256(block.translate(OUTER))
 
 

@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from gateway.consent.check import Ask, Checked, Checks
-from gateway.consent.decisions import FORMED, Deciding, Decisions, Made, NotOurs, Stands, name_of
+from gateway.consent.asked import Ask, Checked
+from gateway.consent.check import Checks
+from gateway.consent.decisions import FORMED, Deciding, Decisions, Issued, Made, NotOurs, Stands, name_of
 from gateway.consent.disclosing import INTENDED, LOST, NOT_SENT, OutcomeReport, Tell, is_over
 from gateway.consent.people import leaves
 from gateway.ledger.disclosures import DESPITE_NO, SENT
@@ -66,11 +67,11 @@ class Recording(Deciding):
 
     # --- answers ---
 
-    def _note(self, made: Sequence[Made], checked: Checked) -> None:
-        lines = [b'"%b"\n' % text.encode() for text, _ in made]
-        if not self._spool.append(lines, lambda: self._place(checked.position)):
-            for _, decision in made:
-                self._tell(decision.recipient, LOST, 1)
+    def _note(self, issued: Sequence[Issued], key: bytes, at: datetime, position: int | None) -> None:  # noqa: ARG002
+        lines = [b'"%b"\n' % text.encode() for text, _ in issued]
+        if not self._spool.append(lines, lambda: self._place(position)):
+            for _, each in issued:
+                self._tell(each.recipient, LOST, 1)
 
     async def _intend(self, ask: Ask, checked: Checked, going: Sequence[Made]) -> None:
         if not going:

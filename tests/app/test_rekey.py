@@ -10,7 +10,7 @@ from support.people import GAID, email, named
 from gateway.app import maintenance
 from gateway.app.composition import open_house
 from gateway.app.maintenance import RekeyKind, RekeyRefused
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.consent.verbs import Refused
 from gateway.keys import seals, secret_files
 from gateway.ledger import note, receipt, schema

@@ -32,7 +32,7 @@ from support.people import gaid, named
 from gateway.app.replica import Replica
 from gateway.app.service import in_front_of
 from gateway.client import Client
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.consent.people import People
 from gateway.keys import secret_files
 from gateway.keys.seals import Enrolment

@@ -12,7 +12,7 @@ from support.sidecar import Sidecar
 
 from gateway.app.replica import Replica
 from gateway.consent import decisions
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.keys import seals, secret_files
 
 Measured = tuple[str, float, str, float]  # as share_bench.Figure

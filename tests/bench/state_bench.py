@@ -31,7 +31,7 @@ from support.people import gaid, named
 from gateway.app import state_keeper
 from gateway.app.composition import migrate, open_house
 from gateway.app.state_keeper import COPY_AFTER, FOLDS
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.fold.reading import standing_of
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, SaidOut
 from gateway.ledger import records, schema

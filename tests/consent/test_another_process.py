@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from support.people import GAID, named
 
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.consent.decisions import Decisions, Stands
 from gateway.consent.disclosing import UNTOLD, Disclosing
 from gateway.ledger.erasure import ErasureOrder

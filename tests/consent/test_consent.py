@@ -8,7 +8,7 @@ from support import inside
 from support.people import GAID, IDFV, email, named, phone
 
 from gateway.app.composition import open_house
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.consent.choice_result import Refused
 from gateway.consent.verbs import CONFIRM_SECONDS
 from gateway.keys.seals import new_browser

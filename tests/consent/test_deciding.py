@@ -7,7 +7,7 @@ import pytest
 
 from gateway.choice.question import Verdict
 from gateway.consent import decisions
-from gateway.consent.check import Ask, Checked
+from gateway.consent.asked import Ask, Checked
 from gateway.consent.decisions import Deciding, Decisions, DecisionTold, Stands
 from gateway.signals.heard import Heard
 from gateway.terms import Answer, DataClass, Purpose, Reason
@@ -65,8 +65,8 @@ class Kept(Deciding):
         super().__init__(checks, decisions, clock)
         self.noted = []
 
-    def _note(self, made, checked):
-        self.noted += made
+    def _note(self, issued, key, at, position):
+        self.noted += [(draft.of(key, int(at.timestamp())), position) for _, draft in issued]
 
     async def _intend(self, ask, checked, going):
         raise AssertionError("nothing is announced")
@@ -89,5 +89,5 @@ def test_who_wants_no_ids_has_the_same_on_record(house, answer, stands):
     ask = Ask(("advertisers",))
     one.decide(ask, checked(answer), stands)
     other.record(ask, checked(answer), stands)
-    assert [decision for _, decision in one.noted] == [decision for _, decision in other.noted]
+    assert one.noted == other.noted
     assert bool(one.noted) is (answer is not Answer.DENY and stands in decisions.COUNTED_AS)

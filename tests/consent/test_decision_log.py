@@ -14,7 +14,7 @@ from support.people import GAID, email, named, phone
 from gateway.choice.question import Verdict
 from gateway.cli.root import group
 from gateway.consent import decision_log
-from gateway.consent.check import Checked
+from gateway.consent.asked import Checked
 from gateway.consent.decision_log import Cell, DecisionLog
 from gateway.signals.heard import Heard
 from gateway.terms import Answer
@@ -38,15 +38,19 @@ def log(tmp_path):
     return made
 
 
+def note(log, request, found):
+    log.note(request, "check", log.logged(found, "live"), found.position)
+
+
 def lines(folder):
     return [line for path in (folder / "decisions").glob("log-*") for line in path.read_text().splitlines()]
 
 
 def test_every_no_is_logged_and_one_yes_in_a_hundred_and_all_are_counted(log, tmp_path):
     for _ in range(30):
-        log.note("r1", "check", checked(), "live")
+        note(log, "r1", checked())
     for _ in range(250):
-        log.note("r2", "check", checked(allowed=True, reason="no_choice"), "live")
+        note(log, "r2", checked(allowed=True, reason="no_choice"))
     log._write_lines()
     log._write_counts()
     assert len(list(decision_log.find_decision(tmp_path, "r1"))) == 30
@@ -60,7 +64,7 @@ def test_every_no_is_logged_and_one_yes_in_a_hundred_and_all_are_counted(log, tm
 
 @pytest.mark.parametrize("text", ["person1@example.com", "US-CA; drop", "x" * 500, "+14155550101"])
 def test_what_a_caller_made_up_is_not_written(log, tmp_path, text):
-    log.note("r1", "check", checked(name=text, place=text), "live")
+    note(log, "r1", checked(name=text, place=text))
     log._write_lines()
     log._write_counts()
     [told] = decision_log.find_decision(tmp_path, "r1")
@@ -71,7 +75,7 @@ def test_what_a_caller_made_up_is_not_written(log, tmp_path, text):
 def test_the_log_of_a_run_has_an_end_and_keeps_what_is_newest(log, tmp_path, monkeypatch):
     monkeypatch.setattr(decision_log, "MOST_BYTES", 20_000)
     for number in range(300):
-        log.note(f"r{number}", "check", checked(), "live")
+        note(log, f"r{number}", checked())
         log._write_lines()
     assert sum(path.stat().st_size for path in (tmp_path / "decisions").glob("log-*")) < 21_000
     assert list(decision_log.find_decision(tmp_path, "r299"))
@@ -81,7 +85,7 @@ def test_the_log_of_a_run_has_an_end_and_keeps_what_is_newest(log, tmp_path, mon
 def test_counts_of_one_day_have_an_end_too(log, monkeypatch):
     monkeypatch.setattr(decision_log, "MOST_CELLS", 3)
     for number in range(10):
-        log.note("r", "check", checked(place=f"X{chr(65 + number)}"), "live")
+        note(log, "r", checked(place=f"X{chr(65 + number)}"))
     assert {cell.place for cell in log._counts[TODAY]} == {"XA", "XB", "XC", "other"}
 
 
@@ -90,7 +94,7 @@ async def test_a_disk_that_takes_nothing_costs_no_answer_and_each_line_is_counte
     lost = []
     log = DecisionLog(tmp_path / "nowhere" / "at-all", ["advertisers"], lambda: AT, lambda: lost.append(1))
     async with log.running():
-        log.note("r1", "check", checked(), "live")
+        note(log, "r1", checked())
     assert lost == [1]
 
 

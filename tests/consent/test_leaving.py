@@ -9,7 +9,7 @@ from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 from gateway.choice.identity import AD_IDS
 from gateway.choice.row_shape import KINDS_OF, identifiers_in
 from gateway.consent import people as people_of
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.consent.people import People, left
 from gateway.keys.secret_files import Secrets
 from gateway.terms import DataClass

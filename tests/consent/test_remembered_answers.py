@@ -9,7 +9,7 @@ from support import inside
 from gateway.app.composition import open_house
 from gateway.choice.standing import IN, OUT, SHIFT, Standing
 from gateway.consent import check
-from gateway.consent.check import Ask, Known
+from gateway.consent.asked import Around, Ask, Likeness
 from gateway.consent.people import Named
 from gateway.terms import Purpose
 
@@ -84,8 +84,9 @@ def test_what_is_remembered_is_what_would_be_answered_anew(folder):
 
 @pytest.mark.parametrize("left_out", LEFT_OUT)
 def test_the_control_that_remembers_by_less_than_all_of_a_question_is_caught(folder, left_out):
-    def less(asked, known, office):
-        named = zip((*ASKED, *Known._fields[:-1], "office"), (*asked, *known, office), strict=True)
+    def less(asked, around, likeness, office):
+        names = (*ASKED, *Around._fields, *Likeness._fields, "office")
+        named = zip(names, (*asked, *around, *likeness, office), strict=True)
         return tuple(word for name, word in named if name != left_out)
 
     with pytest.raises((AssertionError, KeyError)):

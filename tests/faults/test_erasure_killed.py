@@ -15,7 +15,7 @@ from support.erases import STEPS
 from support.people import email, named
 
 from gateway.app.composition import open_house
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.keys import seals
 from gateway.ledger import receipt
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier

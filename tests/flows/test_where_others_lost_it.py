@@ -20,7 +20,7 @@ from support.wire import call
 from gateway.app.replica import Replica
 from gateway.choice.downstream import Outcome, strings
 from gateway.cli import main
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.keys import seals
 from gateway.terms import SIGNAL_PURPOSES
 from gateway.web.shell.own_cookies import BROWSER_COOKIE

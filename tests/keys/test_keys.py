@@ -142,3 +142,12 @@ def test_the_secrets_file_is_json_of_hex_that_a_backup_tool_can_check(tmp_path):
     made = secret_files.create(tmp_path)
     stored = json.loads((tmp_path / secret_files.SECRETS).read_text())
     assert stored == {name: [secret.hex() for secret in getattr(made, name)] for name in secret_files.FIELDS}
+
+
+@pytest.mark.parametrize("long", [1, 32, 64, 65, 200])
+def test_a_key_is_the_hmac_of_kind_and_value_under_each_pepper_in_turn(long):
+    one, two = b"1" * long, b"2" * long
+    stored = hmac.digest(one, b"gaid\x00person", "sha256")[:16]
+    made = secret_files.Secrets((one, two), (), (), (), (), ())
+    assert made.key(("gaid", "person")) == hmac.digest(two, stored, "sha256")[:16]
+    assert secret_files.wrap(stored, (two,)) == made.key(("gaid", "person"))

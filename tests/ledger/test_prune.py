@@ -15,7 +15,7 @@ from support.tampering import tamper
 from gateway.app import composition
 from gateway.app.composition import open_house
 from gateway.cli import root
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.ledger import disclosures, history, merkle, prune, receipt, schema
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.errors import LedgerRefused

@@ -11,7 +11,7 @@ from support.people import GAID, IDFV, email, named, phone
 
 from gateway.app import maintenance
 from gateway.app.composition import open_house
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.keys import secret_files
 from gateway.ledger import device_states, history, links, records, rotate, schema
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable

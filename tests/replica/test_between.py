@@ -15,7 +15,7 @@ from support.wire import call
 from gateway.app import replica as replica_of
 from gateway.app.replica import Replica
 from gateway.cli import main
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.keys import seals
 from gateway.replica.feed import FORGED, Tags
 

@@ -7,7 +7,7 @@ import pytest
 from support.handed import enrolment_of
 from support.people import GAID, gaid, named
 
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.consent.decisions import Decisions, Stands
 from gateway.consent.disclosing import OutcomeReport
 from gateway.ledger.errors import StoreUnavailable

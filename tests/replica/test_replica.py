@@ -18,7 +18,7 @@ from gateway import disk
 from gateway.app.replica import Replica
 from gateway.choice.downstream import downstream
 from gateway.cli import main
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.keys import seals, secret_files
 from gateway.keys.seals import EnrolmentRefused
 from gateway.replica.follower import ReplicaRefused

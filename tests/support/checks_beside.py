@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gateway.app.composition import open_house
 from gateway.app.replica import Replica
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.keys import seals
 from support import inside, under_nemesis
 from support.crowd import NO_ANSWER

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gateway.app import composition, maintenance
 from gateway.app.composition import open_house
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.keys import seals, secret_files
 from gateway.keys.person_keys import Vault
 from gateway.ledger import checkpoint_store, merkle, note, records, schema

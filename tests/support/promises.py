@@ -16,7 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 from gateway.app.composition import House, migrate, open_house
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.keys.person_keys import FILE as VAULT
 from gateway.keys.person_keys import Vault
 from gateway.ledger import log_records, merkle, openings, records, schema, tree

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from gateway.app.replica import Replica
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.keys import seals
 from support import inside
 from support.people import gaid, named

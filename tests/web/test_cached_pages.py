@@ -7,7 +7,7 @@ from support.crossing import OF_NO_VISITOR, ways
 from support.door import Door
 from support.people import named
 
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.consent.site import SiteAnswer
 from gateway.keys import api_keys
 from gateway.settings.load import SettingsRefused

@@ -640,13 +640,13 @@ async def test_the_window_counts_from_before_the_check_however_long_it_takes(tmp
         now[0] += timedelta(seconds=9)
         return moved(self, keys, position)
 
-    def slowly(self, asked):
+    def slowly(self, ask, identifiers):
         now[0] += timedelta(seconds=0 if announced else 9)
-        return checked(self, asked)
+        return meet(self, ask, identifiers)
 
-    moved, checked = Checks.moved, Checks.check
+    moved, meet = Checks.moved, Checks.meet
     monkeypatch.setattr(Checks, "moved", slow)
-    monkeypatch.setattr(Checks, "check", slowly)
+    monkeypatch.setattr(Checks, "meet", slowly)
     built = inside.application(tmp_path / "data", clock=lambda: now[0])
     async with built as app, inside.client(app, **inside.DEV) as client:
         found = await ask(client, will_send=announced, recipient="advertisers", data=["ad_id"], place="US-NY")

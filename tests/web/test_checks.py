@@ -133,15 +133,15 @@ async def test_somebody_who_opts_out_while_a_batch_is_answered_is_denied_from_th
     """The batch lets others in: were it one long step, this opt-out would wait for its end."""
     import asyncio
 
-    from gateway.consent.verbs import Consent
+    from gateway.consent.check import Checks
 
-    asked, check = [], Consent.check
+    asked, meet = [], Checks.meet
 
-    def counted(self, ask):
+    def counted(self, ask, identifiers):
         asked.append(ask)
-        return check(self, ask)
+        return meet(self, ask, identifiers)
 
-    monkeypatch.setattr(Consent, "check", counted)
+    monkeypatch.setattr(Checks, "meet", counted)
     batch = asyncio.create_task(keyed.post("/v1/checks", json=[about(7)] * 3000))
     while not asked:
         await asyncio.sleep(0)

@@ -13,7 +13,7 @@ from support.people import GAID, named, phone
 
 from gateway.app.composition import migrate, open_house
 from gateway.choice.downstream import Outcome, strings
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.consent.site import SiteAnswer
 from gateway.keys import api_keys
 from gateway.ledger.links import Span

@@ -12,7 +12,7 @@ from support.people import named
 
 from gateway.app.composition import open_house
 from gateway.app.service import in_front_of
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.settings import load
 from gateway.web.pages.choices import static
 

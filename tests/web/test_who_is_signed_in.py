@@ -7,7 +7,7 @@ import structlog
 from support.door import Door
 from support.people import named
 
-from gateway.consent.check import Ask
+from gateway.consent.asked import Ask
 from gateway.consent.site import SiteAnswer
 from gateway.terms import SIGNAL_PURPOSES
 from gateway.web.site.shared_caches import PRIVATE

@@ -20,7 +20,8 @@ from gateway.choice.place import country_of, place_code
 from gateway.choice.question import Verdict
 from gateway.choice.standing import Standing
 from gateway.consent import installations, tokens
-from gateway.consent.check import Ask, said_by, standings_in
+from gateway.consent.asked import Ask
+from gateway.consent.check import said_by, standings_in
 from gateway.consent.choice_result import may_ask_from
 from gateway.consent.installations import InstallationReading, Installations
 from gateway.consent.people import Named

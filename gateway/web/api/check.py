@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.choice.verdict import Step
-from gateway.consent.check import Explained
+from gateway.consent.asked import Explained
 from gateway.consent.share import Turn
 from gateway.consent.verbs import Consent
 from gateway.keys.api_keys import ApiKey, Credentials
@@ -31,6 +31,7 @@ from gateway.signals.lines import Line
 from gateway.terms import Answer, DataClass, Purpose, Reason
 from gateway.web.api import check_answer
 from gateway.web.api.check_answer import Answering, refused
+from gateway.web.api.check_plans import to_ask
 from gateway.web.api.streaming import streamed
 from gateway.web.shell import auth, wire
 from gateway.web.shell.problem import Problem
@@ -50,9 +51,22 @@ class CheckDoor:
         wire.no_parameters(request)
         body = wire.convert(wire.parse_body(await wire.read_body(request)), wire.Check)
         answer, warnings = await self._answering.answer(body, key, auth.request_id(request))
-        headers = {"Gateway-Warning": ", ".join(warnings)} if warnings else {}
-        headers["Server-Timing"] = f"verdict;dur={(time.perf_counter() - began) * 1000:.2f}"
-        return wire.wire_answer(answer, headers=headers)
+        return CheckResponse(answer, warnings, (time.perf_counter() - began) * 1000)
+
+
+class CheckResponse(Response):
+    """An answer that is JSON already. `took`: milliseconds."""
+
+    def __init__(self, body: bytes, warnings: Sequence[str], took: float) -> None:
+        self.status_code, self.background, self.body = 200, None, body
+        warned = ((b"gateway-warning", ", ".join(warnings).encode()),) if warnings else ()
+        self.raw_headers = [
+            (b"cache-control", b"no-store"),
+            *warned,
+            (b"server-timing", b"verdict;dur=%.2f" % took),
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", wire.JSON.encode()),
+        ]
 
 
 AT_ONCE = 100  # announced sends that share a commit
@@ -100,7 +114,7 @@ class ChecksDoor:
     ) -> AsyncGenerator[bytes]:
         before = b"["
         async for answer in self._answered(asked, key, request, defaults):
-            yield before + orjson.dumps(answer)
+            yield before + (answer if isinstance(answer, bytes) else orjson.dumps(answer))
             before = b","
         yield b"]" if asked else b"[]"
 
@@ -109,7 +123,8 @@ class ChecksDoor:
         asked = lines[: wire.MAX_LINES]
         numbers = iter(asked)
         async for answer in self._answered([line.text for line in asked], key, request):
-            yield orjson.dumps(wire.placed(answer, next(numbers))) + b"\n"
+            line = next(numbers)
+            yield (answer if isinstance(answer, bytes) else orjson.dumps(wire.placed(answer, line))) + b"\n"
         if len(lines) > wire.MAX_LINES:
             yield orjson.dumps({"problem": "too_large", "detail": f"at most {wire.MAX_LINES} checks a call"}) + b"\n"
         else:
@@ -117,7 +132,7 @@ class ChecksDoor:
 
     async def _answered(
         self, asked: Sequence[object], key: ApiKey, request: str, defaults: "Defaults | None" = None
-    ) -> AsyncIterator[dict[str, Any]]:
+    ) -> AsyncIterator[bytes | dict[str, Any]]:
         shared = defaults or NO_DEFAULTS
         turn = Turn()
         for start in range(0, len(asked), AT_ONCE):
@@ -131,12 +146,12 @@ class ChecksDoor:
                 await turn.offered()  # an opt-out that comes meanwhile is written meanwhile
                 yield await self._answer(one, key, request, shared)
 
-    async def _answer(self, one: object, key: ApiKey, request: str, shared: "Defaults") -> dict[str, Any]:
+    async def _answer(self, one: object, key: ApiKey, request: str, shared: "Defaults") -> bytes | dict[str, Any]:
         """One answer. What cannot be read is a "no" in its place, and so is a send that cannot be put on record."""
         try:
             if isinstance(one, Problem):
                 raise one
-            return (await self._answering.answer(shared.check(one), key, request))[0]
+            return (await self._answering.answer(shared.check(one), key, request)).body
         except (Problem, StoreUnavailable) as error:
             return refused(one, error)
 
@@ -254,7 +269,7 @@ class ExplainDoor:
         wire.require_json(request)
         wire.no_parameters(request)
         body = wire.convert(wire.parse_body(await wire.read_body(request)), wire.Explain)
-        ask = check_answer.to_ask(body)
+        ask = to_ask(body)
         explained, then = await self._consent.explain(ask, self._moment(body.at, key))
         verdicts = {name: self._told(item, key) for name, item in explained.items()}
         about = {"on": then.on, "position": then.position} if then else {"position": self._consent.checks.position()}

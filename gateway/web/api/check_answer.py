@@ -1,25 +1,30 @@
-"""A check's strict body as a question, and its answer: counted, given an id, announced where a send is, shaped as JSON.
-Every door that answers about people calls it. A dry run is the real answer, marked, and leaves nothing behind but its
-count (I23).
+"""A check's answer: counted, given an id, announced where a send is, shaped as JSON. Every door that answers about
+people calls it. A dry run is the real answer, marked, and leaves nothing behind but its count (I23).
+
+What was answered before to the same question about somebody alike is looked up (`check_plans`), and its holes filled.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from prometheus_client import Counter
 
 from gateway.choice.downstream import downstream
 from gateway.choice.question import Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.refusals import SIGNAL_REASONS
-from gateway.consent.check import Ask, Checked, Checks
-from gateway.consent.decision_log import DecisionLog
-from gateway.consent.decisions import Blocked, Stands
+from gateway.choice.verdict import numbered
+from gateway.consent.asked import Ask, Checked
+from gateway.consent.check import Checks
+from gateway.consent.decision_log import DecisionLog, Logged
+from gateway.consent.decisions import NOBODY, Blocked, Draft, Stands
 from gateway.keys.api_keys import ApiKey
 from gateway.ledger.errors import StoreUnavailable
-from gateway.signals.hear import AGE
+from gateway.signals.heard import Heard
 from gateway.terms import Answer, Reason
+from gateway.web.api.check_plans import CheckPlans, identifiers_of, to_ask
 from gateway.web.shell import wire
 from gateway.web.shell.metrics import DRY_RUN, LIVE, Metrics
 from gateway.web.shell.problem import Problem, problem_of
@@ -91,64 +96,6 @@ class VerdictsBody(Struct, kw_only=True):
     dry_run: Literal[True] | UnsetType = UNSET
 
 
-def to_ask(body: wire.Check, *, numbered: bool = False) -> Ask:
-    """A strict body as a question; `numbered`: see `Ask`. Raises `Problem` for both or neither of recipient and
-    recipients.
-    """
-    if (body.recipient is None) == (body.recipients is None):
-        raise Problem("malformed", "one of recipient and recipients", "/recipient")
-    recipients = tuple(body.recipients or ()) if body.recipient is None else (body.recipient,)
-    ask = Ask(
-        recipients=recipients,
-        identifiers=wire.plain(body.identifiers),
-        purpose=body.purpose,
-        data=tuple(body.data) if body.data is not None else None,
-        place=body.place,
-        geo=wire.known_geo(body.geo),
-        ip=body.ip,
-        age=_age_asked(body),
-        count=body.count,
-        collected=wire.day(body.collected, "/collected"),
-        during_call=body.during_call,
-        signals=wire.known_signals(body.signals),
-        numbered=numbered,
-    )
-    return _joined(ask, body.shared) if isinstance(body, wire.Joined) else ask
-
-
-def _joined(ask: Ask, shared: wire.Check) -> Ask:
-    """With what is said of the person in a second place, too: each identifier, place and signal of both counts, and of
-    two ages the younger. Raises `Problem`.
-    """
-    identifiers = [*wire.plain(shared.identifiers), *ask.identifiers]
-    if len(identifiers) > wire.MAX_ASKED:
-        raise Problem(
-            "malformed", f"a check has at most {wire.MAX_ASKED} identifiers, defaults and all", "/identifiers"
-        )
-    signals = wire.known_signals(shared.signals)
-    return ask._replace(
-        identifiers=identifiers,
-        place=_both(shared.place, ask.place),
-        geo=tuple(geo for geo in (wire.known_geo(shared.geo), ask.geo) if geo is not None) or None,
-        ip=tuple(ip for ip in (shared.ip, ask.ip) if ip is not None) or None,
-        age=wire.youngest(ask.age, _age_asked(shared)),
-        during_call=ask.during_call or shared.during_call,
-        also=(signals,) if signals else (),
-    )
-
-
-def _age_asked(body: wire.Check) -> str | None:
-    """What is said of the person, and what the operating system tells of its owner: the younger. Raises `Problem`."""
-    return wire.youngest(wire.band(body.age), wire.band((body.signals or {}).get(AGE)))
-
-
-def _both(one: object, other: object) -> object:
-    """Two places, or lists of them, as one; a list of more than may be read is read as one with a foreign place."""
-    if one is None or other is None or one == other:
-        return other if one is None else one
-    return [*(one if isinstance(one, list) else [one]), *(other if isinstance(other, list) else [other])]
-
-
 def sees_entries(key: ApiKey) -> bool:
     """Whether a caller may learn which entry decided: ad code must not learn it of its id (R16)."""
     return key.may("desk") or key.may("export")
@@ -156,10 +103,10 @@ def sees_entries(key: ApiKey) -> bool:
 
 def verdict(verdict: Verdict, consent: Answers, key: ApiKey) -> dict[str, Any]:
     """`because` names event and seq to desk and export keys only."""
-    signal, choice = verdict.reason in SIGNALS, verdict.reason in CHOICES
-    source = "signal" if signal else "choice" if choice else None
-    seq = verdict.seq if choice and sees_entries(key) else None
-    event = consent.checks.event(seq) if seq is not None else None
+    return {**_shown(verdict), "because": _because(verdict, consent, numbered=sees_entries(key))}
+
+
+def _shown(verdict: Verdict) -> dict[str, Any]:
     return {
         "allowed": verdict.allowed,
         "partly": verdict.partly,
@@ -167,47 +114,75 @@ def verdict(verdict: Verdict, consent: Answers, key: ApiKey) -> dict[str, Any]:
         "reason": verdict.reason,
         "rule": verdict.rule,
         "place": verdict.place,
-        "because": {"source": source, "event": event, "seq": seq if event else None},
     }
 
 
-def verdict_answer(
-    body: wire.Check, checked: Checked, decisions: Mapping[str, str], consent: Answers, key: ApiKey, at: datetime
-) -> dict[str, Any]:
-    """The answer to a check of one recipient or of several. `at`: from before the check. The window counts from then:
-    an answer that took long, or a process that was stopped on the way, is good for so much less.
+def _because(verdict: Verdict, consent: Answers, *, numbered: bool) -> dict[str, Any]:
+    signal, choice = verdict.reason in SIGNALS, verdict.reason in CHOICES
+    source = "signal" if signal else "choice" if choice else None
+    seq = verdict.seq if choice and numbered else None
+    event = consent.checks.event(seq) if seq is not None else None
+    return {"source": source, "event": event, "seq": seq if event else None}
+
+
+class FinishedAnswer(NamedTuple):
+    """An answer to a check but for its person and its time, the same for all who are alike. `template`: its JSON, with
+    holes for the ids of the decisions, each behind the entry that decided where that is `named` (None elsewhere), then
+    for position, time and window. The rest: how it is put on record and counted.
     """
-    window = consent.send_window
-    shared: dict[str, Any] = {
-        "position": checked.position,
-        "valid_until": wire.stamp(at + window),
-        "valid_for_ms": int(window.total_seconds() * 1000),
-    }
-    if body.ref is not None:
-        shared["ref"] = body.ref
-    if body.dry_run:
-        shared["dry_run"] = True
-    verdicts = {name: _told(name, checked, consent, key, decisions[name]) for name in checked.verdicts}
-    if body.recipients is not None:
-        return {"verdicts": verdicts, **shared}
-    return {**next(iter(verdicts.values())), **shared}
+
+    template: bytes
+    named: tuple[Verdict | None, ...]
+    drafts: Sequence[Draft]
+    logged: Sequence[Logged]
+    counters: Sequence[Counter]
+    warnings: Sequence[str]
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        return len(self.template) + OF_A_VERDICT * len(self.drafts)
 
 
-def _told(name: str, checked: Checked, consent: Answers, key: ApiKey, decision: str) -> dict[str, Any]:
-    told = verdict(checked.verdicts[name], consent, key)
-    told["downstream"], told["decision"] = downstream(checked.outcome_for(name)), decision
-    return told
+OF_A_VERDICT = 512
 
 
-def misconfigured(checked: Checked) -> list[str]:
-    """What the caller asked for that is not configured: a `Gateway-Warning`, because a "no" alone would go unseen."""
-    return sorted({verdict.reason for verdict in checked.verdicts.values()} & CONFIGURATION)
+class CheckAnswer(NamedTuple):
+    """`body`: JSON. `warnings`: what the check names that is not configured; a "no" alone would go unseen."""
+
+    body: bytes
+    warnings: Sequence[str] = ()
+
+
+def _template(checked: Checked, bodies: Sequence[bytes], *, several: bool, dry_run: bool) -> bytes:
+    """`bodies`: of each verdict, without its brackets."""
+    told = (
+        bodies[0]
+        if not several
+        else b'"verdicts":{%b}'
+        % b",".join(b"%b:{%b}" % (_escaped(name), body) for name, body in zip(checked.verdicts, bodies, strict=True))
+    )
+    dry = b',"dry_run":true' if dry_run else b""
+    return b'{%b,"position":%%b,"valid_until":"%%b","valid_for_ms":%%d%%b%b}' % (told, dry)
+
+
+def _body_of(verdict: Verdict, because: bytes, told: Mapping[str, object]) -> bytes:
+    """`because`: JSON, or the hole for it."""
+    shown = _escaped(_shown(verdict))[1:-1]
+    return b'%b,"because":%b,"downstream":%b,"decision":"%%b"' % (shown, because, _escaped(told))
+
+
+def _escaped(value: object) -> bytes:
+    """JSON as part of a template."""
+    return wire.json_of(value).replace(b"%", b"%%")
 
 
 class Records(Protocol):
     """Who puts answers on record: `disclosing.Disclosing`, or a replica's `recording.Recording`."""
 
     def decide(self, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None = None) -> dict[str, str]: ...
+    def drafts(self, ask: Ask, checked: Checked, stands: Stands) -> dict[str, Draft]: ...
+    def issue(self, drafts: Sequence[Draft], key: bytes, position: int | None) -> list[str]: ...
     async def announce(
         self, ask: Ask, checked: Checked, blocked: Blocked | None = None
     ) -> tuple[Checked, dict[str, str], datetime]: ...
@@ -221,29 +196,84 @@ class Answering:
         self.metrics = metrics
         self._disclosing = disclosing
         self._log = log
+        self._plans: CheckPlans[FinishedAnswer] = CheckPlans()
 
-    async def answer(self, body: wire.Check, key: ApiKey, request: str) -> tuple[dict[str, Any], list[str]]:
-        """The answer to one check, and what it names that is not configured. `request`: the answer's Gateway-Request.
-        Raises `Problem`, and `StoreUnavailable` where an announced send cannot be put on record.
+    async def answer(self, body: wire.Check, key: ApiKey, request: str) -> CheckAnswer:
+        """The answer to one check. `request`: the answer's Gateway-Request. Raises `Problem`, and `StoreUnavailable`
+        where an announced send cannot be put on record.
         """
         if not body.will_send or body.dry_run:
             return self.at_once(body, key, request)
         ask = to_ask(body, numbered=sees_entries(key))
-        return self._shaped(body, key, *await self.announce("check", ask, request))
+        checked, decisions, at = await self.announce("check", ask, request)
+        finished = self._finished(ask, checked, Stands.INTENDED, several=body.recipients is not None)
+        return self._filled(finished, finished.named, body, key, [*decisions.values()], checked.position, at)
 
-    def at_once(self, body: wire.Check, key: ApiKey, request: str) -> tuple[dict[str, Any], list[str]]:
+    def at_once(self, body: wire.Check, key: ApiKey, request: str) -> CheckAnswer:
         """The same for a check that announces nothing. Raises `Problem`."""
-        ask, at = to_ask(body, numbered=sees_entries(key)), self.consent.clock()
-        decided = self.decide("check", ask, request, Stands.POSSIBLE, dry_run=body.dry_run)
-        return self._shaped(body, key, *decided, at)
+        at, checks = self.consent.clock(), self.consent.checks
+        plan = self._plans.of(body, checks, numbered=sees_entries(key))
+        around, met = plan.around_of(body, checks), checks.meet(plan.ask, identifiers_of(body))
+        like = met.likeness, around
+        finished = plan.answers.get(like) if met.is_like_others else None
+        if finished is None:
+            checked = checks.decide(plan.ask, around, met, plan.office)
+            stands = Stands.NOTHING if body.dry_run else Stands.POSSIBLE
+            finished = self._finished(
+                plan.ask, checked, stands, several=body.recipients is not None, dry_run=body.dry_run
+            )
+            if met.is_like_others:
+                self._plans.keep(plan, like, finished, finished.size)
+        texts = self._disclosing.issue(finished.drafts, met.own[0] if met.own else NOBODY, met.position)
+        self._note("check", request, finished.logged, finished.counters, around.heard, met.position)
+        named = [each and numbered(each, met.likeness.alike, met.standings) for each in finished.named]
+        return self._filled(finished, named, body, key, texts, met.position, at)
 
-    def _shaped(
-        self, body: wire.Check, key: ApiKey, checked: Checked, decisions: Mapping[str, str], at: datetime
-    ) -> tuple[dict[str, Any], list[str]]:
-        warnings = misconfigured(checked)
-        if warnings:
+    def _finished(
+        self, ask: Ask, checked: Checked, stands: Stands, *, several: bool, dry_run: bool = False
+    ) -> FinishedAnswer:
+        """The answer that the rules gave, for everybody of one likeness."""
+        named, bodies = list[Verdict | None](), list[bytes]()
+        for name, verdict in checked.verdicts.items():
+            named.append(verdict if ask.numbered and verdict.reason in CHOICES else None)
+            because = b"%b" if named[-1] else wire.json_of(_because(verdict, self.consent, numbered=False))
+            bodies.append(_body_of(verdict, because, downstream(checked.outcome_for(name))))
+        return FinishedAnswer(
+            _template(checked, bodies, several=several, dry_run=dry_run),
+            tuple(named),
+            tuple(self._disclosing.drafts(ask, checked, stands).values()),
+            *self._counted(checked, dry_run=dry_run),
+            sorted({verdict.reason for verdict in checked.verdicts.values()} & CONFIGURATION),
+        )
+
+    def _filled(
+        self,
+        finished: FinishedAnswer,
+        named: Sequence[Verdict | None],
+        body: wire.Check,
+        key: ApiKey,
+        decisions: Sequence[str],
+        position: int | None,
+        at: datetime,
+    ) -> CheckAnswer:
+        """`at`: from before the check. The window counts from then: an answer that took long, or a process that was
+        stopped on the way, is good for so much less.
+        """
+        if finished.warnings:
             self.metrics.misconfigured.labels(key.name).inc()
-        return verdict_answer(body, checked, decisions, self.consent, key, at), warnings
+        holes = list[object]()
+        for verdict, decision in zip(named, decisions, strict=True):
+            if verdict:
+                holes.append(wire.json_of(_because(verdict, self.consent, numbered=True)))
+            holes.append(decision.encode())
+        window = self.consent.send_window
+        holes += (
+            b"null" if position is None else b"%d" % position,
+            wire.stamp(at + window).encode(),
+            int(window.total_seconds() * 1000),
+            b"" if body.ref is None else b',"ref":%b' % wire.json_of(body.ref),
+        )
+        return CheckAnswer(finished.template % tuple(holes), finished.warnings)
 
     def decide(
         self, door: str, ask: Ask, request: str, stands: Stands, *, dry_run: bool, blocked: Blocked | None = None
@@ -253,7 +283,7 @@ class Answering:
         """
         checked = self.consent.check(ask)
         decisions = self._disclosing.decide(ask, checked, Stands.NOTHING if dry_run else stands, blocked)
-        self._count(door, request, checked, dry_run=dry_run)
+        self._note(door, request, *self._counted(checked, dry_run=dry_run), checked.heard, checked.position)
         return checked, decisions
 
     async def announce(
@@ -263,14 +293,28 @@ class Answering:
         `StoreUnavailable`.
         """
         checked, decisions, at = await self._disclosing.announce(ask, self.consent.check(ask), blocked)
-        self._count(door, request, checked, dry_run=False)
+        self._note(door, request, *self._counted(checked, dry_run=False), checked.heard, checked.position)
         return checked, decisions, at
 
-    def _count(self, door: str, request: str, checked: Checked, *, dry_run: bool) -> None:
-        if self._log:  # a sidecar keeps none: its host is not the office (its metrics count)
-            self._log.note(request, door, checked, DRY_RUN if dry_run else LIVE)
-        self.metrics.heard(door, checked.heard)
-        self.metrics.checked(checked, self.consent.recipients, dry_run=dry_run)
+    def _counted(self, checked: Checked, *, dry_run: bool) -> tuple[Sequence[Logged], Sequence[Counter]]:
+        """How an answer is logged and counted; a sidecar keeps no log: its host is not the office."""
+        logged = self._log.logged(checked, DRY_RUN if dry_run else LIVE) if self._log else ()
+        return logged, self.metrics.of_verdicts(checked, self.consent.recipients, dry_run=dry_run)
+
+    def _note(
+        self,
+        door: str,
+        request: str,
+        logged: Sequence[Logged],
+        counters: Sequence[Counter],
+        heard: Heard,
+        position: int | None,
+    ) -> None:
+        if self._log:
+            self._log.note(request, door, logged, position)
+        self.metrics.heard(door, heard)
+        for counter in counters:
+            counter.inc()
 
 
 class UnreadCheck(Struct):

@@ -39,8 +39,8 @@ class Inside:
         self._bids = bids
         self._announces = announces
         self._calls: Mapping[str, Callable[[str, bytes], Response]] = {
-            "/v1/check": lambda _, body: _answer(self._one(wire.parse_body(body))),
-            "/v1/checks": lambda _, body: _answer([self._one_of_many(one) for one in wire.parse_body(body)]),
+            "/v1/check": lambda _, body: Response(200, {}, self._one(wire.parse_body(body))),
+            "/v1/checks": lambda _, body: Response(200, {}, self._each(wire.parse_body(body))),
             "/v1/openrtb": self._bid,
             "/v1/self": lambda *_: _answer(itself(answering.consent, OWN, environment)),
         }
@@ -55,17 +55,20 @@ class Inside:
         except (Problem, StoreUnavailable) as error:
             return Response(KINDS[problem_of(error).kind][0], {}, b"{}")
 
-    def _one(self, stated: object) -> object:
+    def _one(self, stated: object) -> bytes:
         body = wire.convert(stated, wire.Check)
         if not self._announces:
-            return self._answering.at_once(body, OWN, "own")[0]
-        return finished(self._answering.answer(body, OWN, "own"))[0]
+            return self._answering.at_once(body, OWN, "own").body
+        return finished(self._answering.answer(body, OWN, "own")).body
 
-    def _one_of_many(self, one: object) -> object:
+    def _each(self, stated: list[object]) -> bytes:
+        return b"[%b]" % b",".join(map(self._one_of_many, stated))
+
+    def _one_of_many(self, one: object) -> bytes:
         try:
             return self._one(one)
         except (Problem, StoreUnavailable) as error:
-            return refused(one, error)
+            return wire.json_of(refused(one, error))
 
     def _bid(self, query: str, body: bytes) -> Response:
         asked = BidQuestion(OWN, "own", announces=self._announces)

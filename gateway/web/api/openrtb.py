@@ -20,7 +20,7 @@ from gateway.choice import openrtb
 from gateway.choice.downstream import strings
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import AGES
-from gateway.consent.check import Ask, Checked
+from gateway.consent.asked import Ask, Checked
 from gateway.consent.decisions import Stands
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.terms import Reason

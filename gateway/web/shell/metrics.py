@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from gateway import __version__
-from gateway.consent.check import Checked
+from gateway.consent.asked import Checked
 from gateway.consent.telling import Open
 from gateway.ledger.disclosures import DESPITE_NO
 from gateway.signals.heard import Heard
@@ -183,8 +183,9 @@ class Metrics:
         for item in found:
             self._malformed.labels(item.channel, item.reason).inc()
 
-    def checked(self, checked: Checked, known: Collection[str], *, dry_run: bool = False) -> None:
-        mode = DRY_RUN if dry_run else LIVE
+    def of_verdicts(self, checked: Checked, known: Collection[str], *, dry_run: bool) -> list[Counter]:
+        """The counters of an answer, one a recipient, each to be counted up whenever it is given."""
+        mode, found = DRY_RUN if dry_run else LIVE, list[Counter]()
         for name, verdict in checked.verdicts.items():
             recipient = name if name in known else "unknown"  # a label must not grow with what strangers send
             cell = recipient, verdict.allowed, verdict.reason, mode
@@ -192,7 +193,8 @@ class Metrics:
             if counter is None:
                 labels = recipient, str(verdict.allowed).lower(), verdict.reason, mode
                 counter = self._of_verdict[cell] = self._verdicts.labels(*labels)
-            counter.inc()
+            found.append(counter)
+        return found
 
     def took(self, method: str, route: str, status: int, seconds: float) -> None:
         """Counts one request. `route` is a pattern of ours or `other`, never a path."""
