@@ -9,7 +9,6 @@ An announced send is on record before it is answered, and is checked again after
 """
 
 import hmac
-import os
 import re
 import struct
 from abc import ABC, abstractmethod
@@ -19,6 +18,7 @@ from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
 from hashlib import sha256
+from random import getrandbits
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -38,7 +38,7 @@ LABEL, BESIDE = b"decision/1", b"beside a decision/1"
 MAKER = re.compile(r"[a-z0-9_]{1,32}")  # the id of a replica's API key
 FORMED = re.compile(rf"({MAKER.pattern}\.)?[A-Za-z0-9_-]{{64}}")
 # key, recipient's hash, purposes and flags, classes, Unix seconds, random: 32 bytes, 48 sealed (RFC 5297), 64 as text
-FORM = struct.Struct(f">{KEY_BYTES}s4sIHI2s")
+FORM = struct.Struct(f">{KEY_BYTES}s4sIHIH")
 SEALED = FORM.size + 16
 SHORTEST = 17  # bytes of a box: RFC 5297 adds 16 to what is inside
 PURPOSES, CLASSES = tuple(Purpose), tuple(DataClass)  # their order is the order of the bits: both grow at the end only
@@ -129,9 +129,9 @@ class Decisions:
 
     def seal(self, draft: Draft, key: bytes, at: int) -> str:
         """As `make`."""
-        random = os.urandom(4)  # AES-SIV needs no nonce: these tell two equal answers of one second apart
-        bits = draft.bits | int.from_bytes(random[:2], "big") << RANDOM_BITS & 0xFFFFFFFF
-        content = FORM.pack(key, draft.hashed, bits, draft.class_bits, at, random[2:])
+        random = getrandbits(32)  # AES-SIV needs no nonce: these tell two equal answers of one second apart
+        bits = draft.bits | random >> 16 << RANDOM_BITS & 0xFFFFFFFF
+        content = FORM.pack(key, draft.hashed, bits, draft.class_bits, at, random & 0xFFFF)
         return self._prefix + b64(self._sealing[-1].encrypt(content, _about(LABEL, len(self._peppers))))
 
     def read(self, text: str) -> Decision:
