@@ -11,7 +11,7 @@ tried (`Explained`).
 
 import contextlib
 import copy
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -32,21 +32,11 @@ from gateway.consent.tokens import DeviceToken
 from gateway.ledger.subjects import Subject
 from gateway.signals import hear
 from gateway.signals.device import GDPR_APPLIES
-from gateway.signals.hear import SHIPPED, SILENT, Hearing
+from gateway.signals.hear import SHIPPED, Hearing
 from gateway.signals.heard import Heard
 from gateway.state.lookup import Seen, StateLookup, earliest
 from gateway.state.transactions import Reached
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, DataClass, GrantKind, Purpose, Reason
-
-
-class AnsweredQuestion(NamedTuple):
-    """What is answered to a question, whoever it is about: a verdict a recipient, what holds for the person, and the
-    youngest band that anything says.
-    """
-
-    verdicts: dict[str, Verdict]
-    outcome: Outcome
-    age: str | None
 
 
 class InForce(NamedTuple):
@@ -59,7 +49,6 @@ class InForce(NamedTuple):
     said_in: GppSections
 
 
-REMEMBERED = 4096  # answers of one process
 PURPOSES: Mapping[str, Purpose] = {word.value: word for word in Purpose}
 CLASSES: Mapping[str, DataClass] = {word.value: word for word in DataClass}
 NOBODY = Named()
@@ -87,7 +76,6 @@ class Checks:
         self._lookup = lookup
         self._people = people
         self._office = office
-        self._remembered: dict[Hashable, AnsweredQuestion] = {}
 
     def check(self, ask: Ask) -> Checked:
         """One verdict a recipient. Whatever cannot be answered is a deny."""
@@ -128,32 +116,18 @@ class Checks:
         if met.refused:
             refused = {name: self._refuse(name, ask, met.refused) for name in ask.recipients}
             return Checked(refused, None, around.heard, age=ask.age)
-        verdicts, outcome, age = self._answered(ask, around, met, office)
         return Checked(
-            verdicts, met.position, around.heard, met.keys, outcome, met.own, age, met.grants, met.said, met.reached
+            {name: self._verdict(name, ask, around, met, office) for name in ask.recipients},
+            met.position,
+            around.heard,
+            met.keys,
+            self._outcome(around, met.likeness, ask.age, office),
+            met.own,
+            youngest(ask.age, met.likeness.alike),
+            met.grants,
+            met.said,
+            met.reached,
         )
-
-    def _answered(self, ask: Ask, around: Around, met: Met, office: Office) -> AnsweredQuestion:
-        """Remembered by all that it follows from: most questions are about people of whom the same stands on record and
-        bring no signal, so nothing but whose they are tells them apart. A caller's own words are not kept.
-        """
-        ours = self.recipients.keys() >= {*ask.recipients} and CLASSES.keys() >= {*(ask.data or ())}
-        ours = ours and (ask.purpose is None or ask.purpose in PURPOSES)
-        if ask.numbered or met.grants or around.heard is not SILENT or not ours:
-            return self._answer(ask, around, met, office)
-        asked = (ask.recipients, ask.purpose, ask.data, ask.age, ask.count, ask.collected, ask.during_call)
-        question = asked, around, met.likeness, office
-        found = self._remembered.get(question)
-        if found is None:
-            if len(self._remembered) >= REMEMBERED:  # somebody asks nothing twice
-                self._remembered.clear()
-            found = self._remembered[question] = self._answer(ask, around, met, office)
-        return found
-
-    def _answer(self, ask: Ask, around: Around, met: Met, office: Office) -> AnsweredQuestion:
-        verdicts = {name: self._verdict(name, ask, around, met, office) for name in ask.recipients}
-        outcome = self._outcome(around, met.likeness, ask.age, office)
-        return AnsweredQuestion(verdicts, outcome, youngest(ask.age, met.likeness.alike))
 
     def explain(self, ask: Ask, then: Then | None = None) -> dict[str, Explained]:
         """The verdict of each recipient with every rule that was tried. `then`: what stood on record at another moment,

@@ -292,8 +292,7 @@ class World:
     def by_rules(self, body, key, ids):
         """What the rules say, asked anew and written down member by member."""
         numbered = key is OFFICER
-        nothing_remembered = mock.patch.object(self.checks, "_remembered", {})
-        with mock.patch.object(check, "decide", verdicts.decide), nothing_remembered:
+        with mock.patch.object(check, "decide", verdicts.decide):
             checked = self.checks.check(to_ask(body, numbered=numbered))
         of_each = {
             name: self._verdict(name, checked, numbered, text)
