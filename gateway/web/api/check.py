@@ -70,9 +70,6 @@ class CheckResponse(Response):
 
 
 AT_ONCE = 100  # announced sends that share a commit
-TOGETHER = (
-    16  # answers that are written together, some two milliseconds of work: to write each alone costs as much again
-)
 OneOfMany = bytes | dict[str, Any]  # an answer, or a "no" in its place
 
 
@@ -117,8 +114,8 @@ class ChecksDoor:
         self, asked: Sequence[object], key: ApiKey, request: str, defaults: "Defaults"
     ) -> AsyncGenerator[bytes]:
         before = b"["
-        async for answers in _together(self._answered(asked, key, request, defaults)):
-            yield before + b",".join([each if isinstance(each, bytes) else orjson.dumps(each) for each in answers])
+        async for answer in self._answered(asked, key, request, defaults):
+            yield before + (answer if isinstance(answer, bytes) else orjson.dumps(answer))
             before = b","
         yield b"]" if asked else b"[]"
 
@@ -126,8 +123,8 @@ class ChecksDoor:
         """An answer a line, then the end; or, past the limit, the problem: what follows was not answered."""
         asked = lines[: wire.MAX_LINES]
         numbers = iter(asked)
-        async for answers in _together(self._answered([line.text for line in asked], key, request)):
-            yield b"".join([_line_of(answer, next(numbers)) for answer in answers])
+        async for answer in self._answered([line.text for line in asked], key, request):
+            yield _line_of(answer, next(numbers))
         if len(lines) > wire.MAX_LINES:
             yield orjson.dumps({"problem": "too_large", "detail": f"at most {wire.MAX_LINES} checks a call"}) + b"\n"
         else:
@@ -157,17 +154,6 @@ class ChecksDoor:
             return (await self._answering.answer(shared.check(one), key, request)).body
         except (Problem, StoreUnavailable) as error:
             return refused(one, error)
-
-
-async def _together(answers: AsyncIterator[OneOfMany]) -> AsyncIterator[list[OneOfMany]]:
-    group = list[OneOfMany]()
-    async for each in answers:
-        group.append(each)
-        if len(group) == TOGETHER:
-            yield group
-            group = []
-    if group:
-        yield group
 
 
 def _line_of(answer: OneOfMany, line: Line) -> bytes:
