@@ -464,7 +464,7 @@ def said_by(standings: tuple[Standing, ...] | None, purposes: Sequence[Purpose])
 
 
 def _naming_of(ask: Ask, named: Named) -> Naming:
-    if named.subjects and not (ask.row or named.ignored):
+    if named.subjects and not (ask.row or named.undeclared or named.malformed):
         return NAMED
     return Naming(ask.row, not named.subjects, named.undeclared, bool(named.malformed))
 

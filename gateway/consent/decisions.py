@@ -9,6 +9,7 @@ An announced send is on record before it is answered, and is checked again after
 """
 
 import hmac
+import os
 import re
 import struct
 from abc import ABC, abstractmethod
@@ -18,7 +19,6 @@ from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
 from hashlib import sha256
-from random import getrandbits
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -129,7 +129,8 @@ class Decisions:
 
     def seal(self, draft: Draft, key: bytes, at: int) -> str:
         """As `make`."""
-        random = getrandbits(32)  # AES-SIV needs no nonce: these tell two equal answers of one second apart
+        # AES-SIV needs no nonce: these tell two equal answers of one second apart, whatever its host does with `random`
+        random = int.from_bytes(os.urandom(4))
         bits = draft.bits | random >> 16 << RANDOM_BITS & 0xFFFFFFFF
         content = FORM.pack(key, draft.hashed, bits, draft.class_bits, at, random & 0xFFFF)
         return self._prefix + b64(self._sealing[-1].encrypt(content, _about(LABEL, len(self._peppers))))

@@ -177,6 +177,17 @@ async def test_where_silence_is_no_yes_nothing_starts(many, members):
     assert (mine.last["sdks"]["teemo"], mine.last["sdks"]["advertisers"]) == ("stop", "stop")
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [{"type": "GAID", "value": gaid(1)}, {"type": "IDFA", "value": gaid(1)}, named("gaid", f"{gaid(1)};{gaid(2)}")],
+    ids=repr,
+)
+async def test_beside_an_id_that_is_spelled_otherwise_and_read_all_the_same_nothing_starts(many, beside):
+    mine = many.phone(OLD)
+    await mine.observes(identifiers=[IDFV, beside])
+    assert set(mine.last["sdks"].values()) == {"stop"}
+
+
 async def test_without_a_contract_nothing_starts(tmp_path):
     async with standing(tmp_path, dev=False) as real:
         mine = real.phone(OLD)

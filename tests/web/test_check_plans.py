@@ -1,5 +1,6 @@
 """Whoever is asked about after somebody alike is answered from what was answered then: as the rules would answer."""
 
+import random
 import threading
 from random import Random
 
@@ -64,8 +65,8 @@ def alike_without(member, value):
             def __setitem__(self, like, answer):
                 super().__setitem__((like[0]._replace(**{member: value}), like[1]), answer)
 
-        def made(self, *of):
-            real(self, *of)
+        def made(self, *of, **more):
+            real(self, *of, **more)
             self.answers = Blind()
 
         patch.setattr(CheckPlan, "__init__", made)
@@ -205,9 +206,20 @@ def test_a_question_that_is_too_long_is_answered_and_not_kept(world):
 
 def test_answers_to_one_question_have_an_end(world):
     plan = world.answering._plans.of(body_of(), world.checks, numbered=False)
-    for number in range(3 * check_plans.MOST_OF_ONE):
-        world.answering._plans.keep(plan, (Likeness((), fixed=str(number)), plan.around), b"", 1)
-    assert len(plan.answers) <= check_plans.MOST_OF_ONE
+    beside = world.answering._plans.of(body_of(1), world.checks, numbered=False)
+    for number in range(300):
+        world.answering._plans.keep(plan, (Likeness((), fixed=str(number)), plan.around), b"", 2**17)
+        assert plan.size <= check_plans.MOST_OF_ONE
+    assert 0 < len(plan.answers) < 16
+    assert world.answering._plans.of(body_of(1), world.checks, numbered=False) is beside, "others lose nothing by it"
+
+
+def test_ids_are_not_alike_where_the_host_begins_its_random_numbers_anew(world):
+    told = []
+    for _ in range(2):
+        random.seed(42)
+        told.append(world.answering.at_once(body_of(), AD_CODE, "r").body)
+    assert told[0] != told[1]
 
 
 def test_who_was_held_up_over_midnight_puts_no_answer_of_yesterday_among_todays(world):

@@ -23,7 +23,7 @@ from gateway.web.shell.problem import Problem
 
 MOST_BYTES = 32 * 2**20  # of all answers that are kept, in two halves of which the older one goes
 LONGEST = 4096  # bytes of a question; a longer one is asked about anew each time
-MOST_OF_ONE = 512  # answers to one question; people differ in little else than what they said no to
+MOST_OF_ONE = 2 * 2**20  # bytes of the answers to one question: some thousand likenesses
 OF_A_PLAN, OF_A_VENDOR = 1024, 64  # bytes, about
 ENCODED = msgspec.json.Encoder().encode
 Identifiers = list[dict[str, object]]
@@ -126,13 +126,13 @@ Like = tuple[Likeness, Around]
 
 class CheckPlan(Generic[Answer]):
     """`ask`: the question, of nobody; `around`: what it says where nothing more is said of anybody; `answers`: what was
-    answered to it.
+    answered to it; `is_kept`: whether it is not too long for that.
     """
 
-    __slots__ = ("answers", "around", "ask", "office", "size")
+    __slots__ = ("answers", "around", "ask", "is_kept", "office", "size")
 
-    def __init__(self, ask: Ask, around: Around, office: Office) -> None:
-        self.ask, self.around, self.office = ask, around, office
+    def __init__(self, ask: Ask, around: Around, office: Office, *, is_kept: bool = True) -> None:
+        self.ask, self.around, self.office, self.is_kept = ask, around, office, is_kept
         self.answers: dict[Like, Answer] = {}
         self.size = OF_A_PLAN
 
@@ -171,8 +171,8 @@ class CheckPlans(Generic[Answer]):
             plan = old.get(asked)
             if plan is None:
                 ask = _without_person(body, numbered=numbered)
-                plan = CheckPlan(ask, checks.around(ask), in_force.office)
-            if len(asked) <= LONGEST:
+                plan = CheckPlan(ask, checks.around(ask), in_force.office, is_kept=len(asked) <= LONGEST)
+            if plan.is_kept:
                 young[asked] = plan
                 self._grow(kept, plan.size)
         return plan
@@ -180,13 +180,17 @@ class CheckPlans(Generic[Answer]):
     def keep(self, plan: CheckPlan[Answer], like: Like, answer: Answer, size: int) -> None:
         """What was answered to somebody is the answer to everybody of one likeness. `size`: its bytes, about."""
         kept = self._kept
-        if len(plan.answers) >= MOST_OF_ONE:
+        if kept is None or not plan.is_kept:
+            return
+        vendors = like[1].heard.vendors
+        size += sys.getsizeof(vendors) + OF_A_VENDOR * len(vendors or ())
+        gone = 0
+        if plan.size + size > MOST_OF_ONE:  # its own are asked for again; those of other questions stay
+            gone = plan.size - OF_A_PLAN
             plan.answers.clear()
         plan.answers[like] = answer
-        size += sys.getsizeof(like[1].heard.vendors)
-        plan.size += size
-        if kept:
-            self._grow(kept, size)
+        plan.size += size - gone
+        self._grow(kept, size - gone)
 
     def _grow(self, kept: _Kept[Answer], size: int) -> None:
         kept.sizes[0] += size
