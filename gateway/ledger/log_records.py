@@ -22,6 +22,7 @@ from gateway.ledger.schema import rows_of
 from gateway.ledger.side import Mention, PackedSide, SideUnreadable, mentioned, pack_side, read_side, records_within
 
 NOBODY = b""  # the key of a record about no one: the void of a screen
+MENTIONED = 400  # keys of one statement
 NUMBERS = "<{}Q"  # of entries, 8 bytes each
 SAY = "INSERT INTO side (place, seq, entered, packed) VALUES (?, ?, ?, ?)"
 TELL = "INSERT INTO side (place, seq, entered, packed, anew) VALUES (?, ?, FALSE, ?, ?)"
@@ -82,9 +83,6 @@ def _mention(db: sqlite3.Connection, place: int, whom: Collection[tuple[bytes, M
         db.execute(_mentions(len(part)), [*chain.from_iterable((key, way, place) for key, way in part)])
 
 
-MENTIONED = 400
-
-
 @cache
 def _mentions(rows: int) -> str:
     return MENTION + ", ".join(["(?, ?, ?)"] * rows)
@@ -124,18 +122,13 @@ def sides_since(db: sqlite3.Connection, seq: int) -> Iterator[SideRow]:
 
 
 def all_sides(db: sqlite3.Connection) -> Iterator[SideRow]:
-    """In the order of the log."""
+    """In the order of the log. Whoever asks for one that cannot be read is told so, and may ask for the next one."""
     return map(_row, db.execute(ALL))
 
 
 def readable_sides(db: sqlite3.Connection) -> Iterator[SideRow]:
     """The same without those that cannot be read, for whoever tells of these elsewhere."""
     return _readable(db.execute(ALL))
-
-
-def every_side(db: sqlite3.Connection) -> Iterator[SideRow]:
-    """The same, and whoever asks for one that cannot be read is told so and may ask for the next one."""
-    return map(_row, db.execute(ALL))
 
 
 def _readable(rows: Iterable[tuple[Any, ...]]) -> Iterator[SideRow]:

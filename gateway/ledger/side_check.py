@@ -13,7 +13,7 @@ from gateway.fold import record as told
 from gateway.fold.record import Kept, Record, Said
 from gateway.fold.state import FOR_EVER
 from gateway.ledger.errors import EntryUnread
-from gateway.ledger.log_records import SideRow, every_side
+from gateway.ledger.log_records import SideRow, all_sides
 from gateway.ledger.reading import Entry, Leaf
 from gateway.ledger.side import mentioned
 from gateway.ledger.subjects import ACT, ACTS
@@ -40,7 +40,7 @@ class SidesCheck:
     def __init__(self, db: sqlite3.Connection) -> None:
         self.found = list[str]()
         self._db = db
-        self._walk = every_side(db)
+        self._walk = all_sides(db)
         self._next: SideRow | None = None
         self._restated = dict[int, tuple[Entry, Leaf]]()
         self._last = -1  # the entry whose row went by last
