@@ -230,16 +230,20 @@ class Checks:
             return True
 
     def tied(self, account: Subject, identifier: Subject) -> bool:
-        """Whether an account is known to have an identifier, by more than an app's word; False where nobody can say."""
-        with contextlib.suppress(LookupRefused):
+        """Whether an account is known to have an identifier, by more than an app's word. False where that cannot be
+        told.
+        """
+        try:
             return self._lookup.tied(account.key, identifier.key)
-        return False
+        except LookupRefused:
+            return False
 
     def links_of(self, subject: Subject) -> list[Link] | None:
         """Who has or had an identifier, by any of its names; None where that cannot be told."""
-        with contextlib.suppress(LookupRefused):
+        try:
             return [link for key in subject.keys for link in self._lookup.links_of(key)]
-        return None
+        except LookupRefused:
+            return None
 
     def said_no(self, keys: Collection[bytes]) -> tuple[Standing, ...]:
         """What somebody is told who may not know what stands on record of some keys: the same as if they had said no,
@@ -387,9 +391,10 @@ class Checks:
 
     def standings_of(self, keys: Collection[bytes]) -> tuple[Standing, ...] | None:
         """The rows of keys, of whoever has one; None where they cannot be read."""
-        with contextlib.suppress(LookupRefused):
+        try:
             return self._lookup.seen([*keys]).standings
-        return None
+        except LookupRefused:
+            return None
 
     def on_record(self, identifiers: Sequence[Mapping[str, object]], place: object = None) -> bool | None:
         """Whether anything at all stands of one of these, by any of their names; None where that cannot be read."""
@@ -399,7 +404,9 @@ class Checks:
     def read_back(
         self, subjects: Sequence[Subject], purposes: Sequence[Purpose], token: DeviceToken | None = None
     ) -> dict[str, str]:
-        """What enforcement now says of these purposes for all together; `unknown` where it cannot be read: a no."""
+        """What enforcement now says of these purposes for all the subjects together: what was said and holds. `unknown`
+        where it cannot be read, which denies.
+        """
         return said_by(standings_in(self.seen(subjects, token)), purposes)
 
     def granted(self, subjects: Sequence[Subject], recipient: str, purpose: Purpose) -> bool:
@@ -436,21 +443,24 @@ class Checks:
 
     def event(self, seq: int) -> str | None:
         """The event id of an entry, for keys that may know it."""
-        with contextlib.suppress(LookupRefused):
+        try:
             return self._lookup.event(seq)
-        return None
+        except LookupRefused:
+            return None
 
     def position(self) -> int | None:
         """How many entries the ledger holds; None while it gives no answer that may be trusted."""
-        with contextlib.suppress(LookupRefused):
+        try:
             return self._lookup.seen(()).position
-        return None
+        except LookupRefused:
+            return None
 
     def log(self) -> str | None:
         """Which log that is; None likewise."""
-        with contextlib.suppress(LookupRefused):
+        try:
             return self._lookup.log()
-        return None
+        except LookupRefused:
+            return None
 
 
 def standings_in(seen: Seen | None) -> tuple[Standing, ...] | None:

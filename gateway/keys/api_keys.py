@@ -63,12 +63,12 @@ class Credentials:
 
     def _read(self, bearer: str) -> ApiKey | None:
         name, _, secret = bearer.partition(".")
-        key = self._keys.get(name)
+        shown, key = self._shown, self._keys.get(name)  # in this order: none of before is shown among those of now
         hashed = digest(secret)
         if not hmac.compare_digest(hashed, key.hashed if key else digest("")) or not secret:
             return None
         if key:
-            self._shown[bearer] = key
+            shown[bearer] = key
         return key
 
     def _reload(self) -> None:

@@ -76,7 +76,7 @@ class BoxesCheck:
                 row[6]
                 and row[7]
                 and row[5] in keys
-                and not _unsealed(self._said.get(row[0]))
+                and all(ABSENT.get(name) == value for name, value in _of_details(self._said.get(row[0])))
                 and row[1].startswith(OPENS)
             )
             (whole if both else left).append(row)
@@ -113,7 +113,7 @@ class BoxesCheck:
             return False
         said = orjson.loads(opened.details)
         return self._as_sealed(seq, said) and all(
-            said.get(name, ABSENT.get(name)) == value for name, value in _unsealed(self._said.get(seq), all_=True)
+            said.get(name, ABSENT.get(name)) == value for name, value in _of_details(self._said.get(seq))
         )
 
     def _as_sealed(self, seq: int, said: Mapping[str, object]) -> bool:
@@ -126,21 +126,18 @@ class BoxesCheck:
 ABSENT = {"device": "", "informed": False, "parental": False}  # what a side says where details have no such member
 
 
-def _unsealed(said: Said | None, *, all_: bool = False) -> list[tuple[str, object]]:
-    """What the side of an entry says of its sealed details, by their members; but for what details say by nothing, all
-    of it where `all_`.
-    """
-    members: list[tuple[str, object]] = []
+def _of_details(said: Said | None) -> list[tuple[str, object]]:
+    """What the side of an entry says that its sealed details say too, by their members."""
     match said:
         case told.LinkSaid():
-            members = [("start", said.start), ("until", said.until)]
+            return [("start", said.start), ("until", said.until)]
         case told.AgeTold():
-            members = [("band", said.band), ("device", said.mark)]
+            return [("band", said.band), ("device", said.mark)]
         case told.SaidIn():
-            members = [("informed", said.informed), ("parental", said.parental)]
+            return [("informed", said.informed), ("parental", said.parental)]
         case told.SaidOut() | told.StateSaid():
-            members = [("device", said.mark)]
-    return [(name, value) for name, value in members if all_ or ABSENT.get(name) != value]
+            return [("device", said.mark)]
+    return []
 
 
 def _only_a_time(at: int) -> bytes:

@@ -16,6 +16,7 @@ from gateway.ledger.log_records import SideRow, rewrite_sides, side_rows
 from gateway.ledger.people_near import NoRow, PeopleNear
 from gateway.ledger.reach import Belongings, Relations, connected_people, with_looser
 from gateway.ledger.records import look_at_dates
+from gateway.ledger.side import Mention
 from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
 
@@ -101,7 +102,7 @@ def _forget_lifted(tx: Transaction, near: set[bytes], before: PeopleNear, everyb
     """A no that stayed of somebody who was unlinked before, and that a yes of these lifted, is forgotten with that yes:
     without it, it would be there again.
     """
-    rows = side_rows(tx.db, near)
+    rows = side_rows(tx.db, near, Mention.OF)
     kept = {_kept_no(record) for row in rows for record in row.records(near, {KeptNo})}
     lifted = {row for row in kept if not before.reads(row.key, row.purpose, row.origin)}
     if lifted:

@@ -117,7 +117,7 @@ def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> W
         if names:
             tx.say([names], names.at)
         return None
-    return append(tx, subject, choice, request, said_of_choice(choice), names=names)
+    return append(tx, subject, choice, request, said._replace(signal=False), names=names)
 
 
 def append(

@@ -502,7 +502,7 @@ def wire_answer(body: object, status: int = 200, headers: Mapping[str, str] = NO
 
 
 class WireAnswer(Response):
-    """JSON, with the headers as they go out: Starlette's own making of them takes as long as writing the body."""
+    """What is JSON already, its headers as they go out: Starlette takes as long for making them as for the body."""
 
     media_type = JSON
 
