@@ -16,14 +16,15 @@ from itertools import chain
 from typing import Any
 
 from gateway.app.state_keeper import CATCHES_UP, PAUSE
-from gateway.fold.record import Said, SaidOut
+from gateway.fold.record import SaidOut
 from gateway.fold.state import HEAD, NOTHING, Place
 from gateway.ledger import reach
 from gateway.ledger.errors import EntryUnread
 from gateway.ledger.folded_people import folded_alone
 from gateway.ledger.ledger_log import LedgerLog
-from gateway.ledger.log_records import lone_words, readable_sides
+from gateway.ledger.log_records import SideRow, readable_sides
 from gateway.ledger.reading import Entry
+from gateway.ledger.side_check import Sides
 from gateway.ledger.verify import Look
 from gateway.state.comparison import LoneNo, StateComparison
 from gateway.state.environment import StateRefused
@@ -105,12 +106,11 @@ class StateCheck:
         """Rows and edges."""
         return self._kept.rows + self._kept.edges
 
-    def add(self, rows: Sequence[Entry]) -> None:
-        """The next entries."""
-        alone = lone_words(self._db, [row[0] for row in rows])
+    def add(self, rows: Sequence[Entry], sides: Sides) -> None:
+        """The next entries, with what is told beside them."""
         for seq, _, key, *_ in rows:
             if key is not None and key not in self._together:
-                no = self._lone.of(alone.get(seq))
+                no = self._lone.of(sides.get(seq))
                 if no is None or not self._kept.is_lone(key, seq, no):
                     self._groups.append([key])
 
@@ -165,8 +165,10 @@ class _LoneNoes:
     def __init__(self) -> None:
         self._made = dict[SaidOut, LoneNo]()
 
-    def of(self, said: Said | None) -> LoneNo | None:
-        """None: it is no such no."""
+    def of(self, side: SideRow | None) -> LoneNo | None:
+        """None: it is no such no, or more is told with it."""
+        records = side.records() if side else ()
+        said = records[0].said if len(records) == 1 else None
         if not isinstance(said, SaidOut) or not (said.purposes and said.dated) or said.mark or said.signal:
             return None
         if said not in self._made:

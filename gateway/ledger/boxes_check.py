@@ -19,9 +19,9 @@ from gateway.fold.record import Said
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import entry, openings
-from gateway.ledger.log_records import own_words
 from gateway.ledger.openings import SALT, Opened
 from gateway.ledger.reading import URL, Entry
+from gateway.ledger.side_check import Sides
 from gateway.ledger.subjects import moment
 
 OPENS = b'{"d":"'  # a leaf with details; then what it commits to
@@ -55,9 +55,10 @@ class BoxesCheck:
         self._said = dict[int, Said]()  # by the entries at hand
         self._db = db
 
-    def add(self, rows: Sequence[Entry]) -> None:
+    def add(self, rows: Sequence[Entry], sides: Sides) -> None:
+        """`sides`: what is told beside them."""
         boxed = [row for row in rows if row[2] is not None and row[1] is not None and (row[6] or row[7])]
-        self._said = own_words(self._db, {row[0] for row in boxed})
+        self._said = {seq: each.said for seq, side in sides.items() for each in side.own()}
         for seq, body, _, at, event, person, sealed, opening, _ in self._plain(boxed):
             keys = self._vault.keys(person)
             shut = (sealed and not keys.details) or (opening and not keys.openings)

@@ -15,7 +15,7 @@ from functools import cache
 from itertools import chain
 from typing import Any, NamedTuple
 
-from gateway.fold.record import NamesLearnt, Record, Said, SaidPruned
+from gateway.fold.record import NamesLearnt, Record, SaidPruned
 from gateway.fold.state import FOR_EVER
 from gateway.ledger.errors import EntryUnread
 from gateway.ledger.schema import rows_of
@@ -55,6 +55,10 @@ class SideRow(NamedTuple):
             return records_within(self.seq, self.side, keys, words)
         except SideUnreadable as error:
             raise EntryUnread(str(error)) from error
+
+    def own(self) -> list[Record]:
+        """What its entry says: one thing, or nothing that anything rests on."""
+        return [each for each in self.records() if self.is_own(each)]
 
     def is_own(self, record: Record) -> bool:
         """Whether it is what an entry says, and not what was learnt beside it."""
@@ -99,16 +103,9 @@ def sides_of_entries(db: sqlite3.Connection, seqs: Collection[int]) -> list[Side
     return [_row(row) for row in rows_of(db, OF_ENTRIES, seqs)]
 
 
-def own_words(db: sqlite3.Connection, seqs: Collection[int]) -> dict[int, Said]:
-    """What some entries say themselves; nothing of those that say nothing that anything rests on, or cannot be read."""
-    rows = ((row, record) for row in _readable(rows_of(db, OF_ENTRIES, seqs)) for record in row.records())
-    return {row.seq: record.said for row, record in rows if row.is_own(record)}
-
-
-def lone_words(db: sqlite3.Connection, seqs: Collection[int]) -> dict[int, Said]:
-    """Of some entries those with which nothing else is told, by what they say."""
-    found = ((row.seq, row.records()) for row in _readable(rows_of(db, OF_ENTRIES, seqs)))
-    return {seq: records[0].said for seq, records in found if len(records) == 1}
+def readable_sides_of(db: sqlite3.Connection, seqs: Collection[int]) -> Iterator[SideRow]:
+    """The same without those that cannot be read."""
+    return _readable(rows_of(db, OF_ENTRIES, seqs))
 
 
 def sides_from(db: sqlite3.Connection, place: int, most: int) -> list[SideRow]:

@@ -13,7 +13,7 @@ from gateway.fold import record as told
 from gateway.fold.record import Kept, Record, Said
 from gateway.fold.state import FOR_EVER
 from gateway.ledger.errors import EntryUnread
-from gateway.ledger.log_records import SideRow, all_sides
+from gateway.ledger.log_records import SideRow, all_sides, readable_sides_of
 from gateway.ledger.reading import Entry, Leaf
 from gateway.ledger.side import mentioned
 from gateway.ledger.subjects import ACT, ACTS
@@ -28,6 +28,7 @@ LINKED = (
     "SELECT seq, identifier, account, start, until, claimed FROM link_event WHERE NOT released AND seq BETWEEN ? AND ?"
 )
 GIVEN = "SELECT seq, notice, day FROM told_event WHERE seq BETWEEN ? AND ?"
+Sides = Mapping[int, SideRow]  # by the entries that say it
 Reported = Mapping[int, tuple[object, ...]]
 UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)  # whatever is there instead
 
@@ -48,16 +49,19 @@ class SidesCheck:
         [self._pruned] = db.execute("SELECT pruned FROM head").fetchone()
         self._go_on()
 
-    def add(self, rows: Sequence[Entry], leaves: Sequence[Leaf]) -> None:
-        """The next entries, with what they say."""
+    def add(self, rows: Sequence[Entry], leaves: Sequence[Leaf]) -> Sides:
+        """The next entries, with what they say. Returns what is told beside them, as far as it can be read."""
         if rows[0][0] < self._pruned:
             self._restated |= {row[0]: (row, leaf) for row, leaf in zip(rows, leaves, strict=True)}
-            return
-        reported = self._reported(rows[0][0], rows[-1][0])
+            return {side.seq: side for side in readable_sides_of(self._db, [row[0] for row in rows])}
+        reported, found = self._reported(rows[0][0], rows[-1][0]), dict[int, SideRow]()
         for row, leaf in zip(rows, leaves, strict=True):
             side = self._side_of(row[0])
+            if side is not None:
+                found[side.seq] = side
             if side is None or not _is_of(row, leaf, side, *reported):
                 self._tell(row[0])
+        return found
 
     def finish(self) -> None:
         """That nothing else is told, and that keys lead to all that is."""
@@ -101,9 +105,7 @@ class SidesCheck:
             entry, leaf = self._restated[row.seq]
             right = _is_of(entry, leaf, row, *self._reported(row.seq, row.seq))
         else:
-            right = row.seq < self._pruned and not any(
-                row.is_own(each) and not isinstance(each.said, told.SaidPruned) for each in row.records()
-            )
+            right = row.seq < self._pruned and all(isinstance(each.said, told.SaidPruned) for each in row.own())
         if not right or row.seq <= self._last:
             self._tell(row.seq)
         self._last = max(self._last, row.seq)
@@ -131,7 +133,7 @@ def _is_of(row: Entry, leaf: Leaf, side: SideRow, links: Reported, notices: Repo
     """Whether the side of an entry is its own, and reports have the same of it. About nobody is an entry, too, whose
     person is forgotten.
     """
-    own = [each for each in side.records() if side.is_own(each)]
+    own = side.own()
     linked = next(((each.key, *each.said) for each in own if isinstance(each.said, told.LinkSaid)), None)
     try:
         given = (leaf["k"], _day(leaf)) if leaf["e"] == ChoiceKind.TOLD else None

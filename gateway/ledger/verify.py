@@ -16,7 +16,7 @@ from gateway.ledger import sent_after
 from gateway.ledger.boxes_check import BoxesCheck, BoxKeys
 from gateway.ledger.note import Checkpoint
 from gateway.ledger.reading import Entry, LedgerReading, blocks
-from gateway.ledger.side_check import SidesCheck
+from gateway.ledger.side_check import Sides, SidesCheck
 from gateway.ledger.tree import TreeCheck
 
 
@@ -48,7 +48,7 @@ class StateLook(Protocol):
 
     @property
     def compared(self) -> int: ...
-    def add(self, rows: Sequence[Entry]) -> None: ...
+    def add(self, rows: Sequence[Entry], sides: Sides) -> None: ...
     def finish(self) -> None: ...
 
 
@@ -91,11 +91,11 @@ def _examine(db: sqlite3.Connection, last: Last, vault: BoxKeys | None, look: Lo
                 report.different.append(f"an entry between {hashes.size} and {block[-1][0]} is missing")
             hashes.add([row[1] for row in block])
         leaves = reading.add(block)
-        sides.add(block, leaves)
+        told = sides.add(block, leaves)
         if boxes:
-            boxes.add(block)
+            boxes.add(block, told)
         if kept:
-            kept.add(block)
+            kept.add(block, told)
     hashes.finish(report.checkpoint)
     reading.finish()
     sides.finish()
