@@ -71,7 +71,7 @@ def started(folder, log):
     state.catch_up(log)
     wrong += wrongs(state, log.records, LATER)
     state.close()
-    return wrong, "from its copy" if began == "anew" and read[0] else began
+    return wrong, "from its copy" if began == "anew" and read[:1] != [0] else began
 
 
 def cut(recorded, images, behind, heeds_mark=True):
