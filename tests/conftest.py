@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 import time_machine
-from support import examples, inside, moved_rows
+from support import example, examples, inside, moved_rows
 from support.days import today
 
 from gateway.app.composition import open_house
 from gateway.ledger import emergency
 
 examples.load_profile()
+os.environ.setdefault("GATEWAY_CONFIG", str(example.FILE))  # of every command and service that names no file
 pytest_plugins = ["support.blocking", "support.runs", "support.workers"]
 
 # Where there is memory enough, temporary folders lie in it: a write there costs what it costs to compute. Tests of what

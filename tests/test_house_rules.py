@@ -16,7 +16,7 @@ from support.house import MEDIAN, House, tree
 from support.house import gateway as house
 
 from gateway.cli.root import group
-from gateway.settings.load import Settings, shipped
+from gateway.settings.load import Settings, example
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "gateway").rglob("*.py"))
@@ -119,8 +119,8 @@ def test_every_module_says_what_it_owns():
     assert [path.name for path in MODULES if not ast.get_docstring(tree(path))] == []
 
 
-def test_every_section_and_option_of_the_settings_stands_in_the_shipped_file():
-    loaded = tomllib.loads(shipped())
+def test_every_section_and_option_of_the_settings_stands_in_the_example():
+    loaded = tomllib.loads(example())
     options = msgspec.json.schema(Settings)["$defs"]
     sections = {
         name: ref["$ref"].rpartition("/")[2] for name, ref in options["Settings"]["properties"].items() if "$ref" in ref

@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ from gateway.ledger.evidence import (
 from gateway.replica.feed import Tags
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
+from gateway.settings.unsaid import unsaid
 from gateway.web.api.check import ExplainDoor
 from gateway.web.api.check_answer import Answering
 from gateway.web.api.codes import CodeCalls
@@ -425,6 +427,13 @@ def _shield(settings: Settings, *, dev: bool = False) -> Shield:
     return Shield(Peers(settings.listen.trusted_proxies), "" if dev else settings.site.hsts, framed_by)
 
 
+def tell_unsaid(settings: Settings, on: date) -> None:
+    """At a start, what is shut because nobody said it."""
+    for each in unsaid(settings, on):
+        if each.shuts:
+            log.warning("shut until it is said", rule=each.option, why=each.why, then=f"write {each.write}")
+
+
 def in_front_of(
     site: Any, data: str | Path, *, config: str | Path | None = None,
     account: FromScope | None = None, place: FromScope | None = None,
@@ -443,6 +452,7 @@ def in_front_of(
         opened = _opened(Path(data), settings, metrics, dev=False, clock=clock, account=account, place=place)
         async with opened as doors:
             own, behind = doors.application(doors.public()), doors.before(site, doors.options())
+            tell_unsaid(settings, clock().date())
             log.info("pages", rule=doors.options().rule())
             bids = routes.bids(doors.answering, settings)
             checker = InProcessChecker(doors.answering, bids, settings.environment.name, doors.house.disclosing)

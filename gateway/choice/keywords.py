@@ -15,6 +15,21 @@ from typing import NamedTuple
 
 MOST_WORDS = 3  # of one keyword (R20)
 BETWEEN_WORDS = re.compile(r"[\W_]+")
+# Words that never leave, where the operator has no list of its own.
+SENSITIVE_WORDS = (
+    # health
+    "health", "medical", "medicine", "doctor", "hospital", "clinic", "therapy", "therapist", "diagnosis", "disease",
+    "illness", "cancer", "diabetes", "hiv", "aids", "depression", "anxiety", "addiction", "rehab", "disability",
+    "pregnancy", "pregnant", "fertility", "abortion", "contraception", "mental", "suicide",
+    # faith
+    "faith", "religion", "religious", "church", "mosque", "synagogue", "temple", "christian", "catholic", "muslim",
+    "islam", "jewish", "hindu", "buddhist", "atheist", "bible", "quran", "torah", "prayer",
+    # sex
+    "sex", "sexual", "sexuality", "porn", "escort", "gay", "lesbian", "bisexual", "transgender", "queer", "gender",
+    # immigration
+    "immigration", "immigrant", "migrant", "refugee", "asylum", "visa", "deportation", "undocumented", "citizenship",
+    "green card",
+)  # fmt: skip
 
 
 class Why(StrEnum):

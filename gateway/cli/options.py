@@ -15,6 +15,7 @@ from gateway.choice.identity import UUIDS
 from gateway.consent import decision_log
 from gateway.consent.people import Named
 from gateway.settings import load as settings_of
+from gateway.settings.load import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,7 +42,7 @@ config = click.option(
     "--config",
     "file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="The operator's config.toml, over the shipped one.",
+    help="The operator's config.toml; without it the one that GATEWAY_CONFIG names.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 DAY = Day(["%Y-%m-%d"])
@@ -94,7 +95,18 @@ def answered_from(folder: Path) -> Path:
     return folder
 
 
+def is_stated(file: Path | None) -> bool:
+    """Whether the operator has a file of their own, by an option or by GATEWAY_CONFIG."""
+    return file is not None or settings_of.FILE_VARIABLE in os.environ
+
+
+def stated_settings(file: Path | None, *, dev: bool = False) -> Settings:
+    """What the operator said; in development, where nobody said anything, the example. Raises `SettingsRefused`."""
+    example = dev and not is_stated(file)
+    return settings_of.load_settings(settings_of.example_file() if example else file, os.environ)
+
+
 @contextlib.contextmanager
 def house(folder: Path, file: Path | None, *, dev: bool = False) -> Iterator[House]:
-    with open_house(folder, settings_of.load_settings(file, os.environ), dev=dev) as opened:
+    with open_house(folder, stated_settings(file, dev=dev), dev=dev) as opened:
         yield opened

@@ -67,7 +67,7 @@ def rehearse(
         if not found:
             click.echo("no rehearsal is on record" + (f" for {moment.date()}" if moment else ""))
         sys.exit(0 if found and all(told["passed"] for told in found) else 1)
-    settings = settings_of.load_settings(file, os.environ)
+    settings = options.stated_settings(file, dev=dev)
     if address:
         if key_file is None:
             raise click.UsageError("--live asks with a key: --key-file")

@@ -50,6 +50,7 @@ from gateway.ledger.witness import InUse, KeyRefused, Witness
 from gateway.settings import load as settings_of
 from gateway.settings.load import Listen, Settings
 from gateway.settings.option_tree import SettingsRefused
+from gateway.settings.unsaid import unsaid
 from gateway.terms import Unusable
 from gateway.web.api import log as door
 from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses
@@ -67,7 +68,10 @@ def config() -> None:
     pass
 
 
-@config.command(help="Read a file (over the shipped one, under the environment) and say what is wrong, or what holds.")
+@config.command(
+    help="Read a file, under the environment, and say what is wrong; or what holds, what is shut until you say more and"
+    " what is left out (gateway help config)."
+)
 @click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def check(file: Path | None) -> None:
     settings = settings_of.load_settings(file, os.environ)
@@ -80,11 +84,15 @@ def check(file: Path | None) -> None:
         click.echo(f"  {name}: {recipient.role}, {', '.join(recipient.purposes)}; contract: {what}")
     if not settings.places.database:
         click.echo(NO_PLACE)
+    missing = unsaid(settings, now().date())
+    for title, shuts in (("shut until you say more:", True), ("left out until you say more:", False)):
+        lines = [f"  {each.line}" for each in missing if each.shuts is shuts]
+        click.echo("\n".join([title, *lines])) if lines else None
 
 
-@config.command(help="Print the shipped configuration, every option with its default.")
+@config.command(help="Print a full example: every option, explained, as one operator may have it.")
 def show() -> None:
-    click.echo(settings_of.shipped(), nl=False)
+    click.echo(settings_of.example(), nl=False)
 
 
 KEPT = frozenset(
@@ -175,9 +183,11 @@ def serve(
         raise click.UsageError("--fake is one process: its ledger goes with it")
     port = 8080 if port is None else port
     configure_log()
-    settings = settings_of.load_settings(file, os.environ)
+    settings = options.stated_settings(file, dev=dev or faked)
     if faked:
-        built = fake.application(settings, data, production=file is not None and settings.environment.is_production)
+        built = fake.application(
+            settings, data, production=options.is_stated(file) and settings.environment.is_production
+        )
         sockets = [bind_one(f":{port}"), *([bind_unix(unix)] if unix else [])]
         log.info("listening", on=f"port {port}", serves="a fake: no answer here is anybody's")
         run(built, sockets, settings)
@@ -242,7 +252,7 @@ def work(order: ServeOrder, sockets: list[socket.socket], line: Connection) -> N
     siblings = Siblings(line, order.secret)
     siblings.start()
     try:
-        settings = settings_of.load_settings(order.file, os.environ)
+        settings = options.stated_settings(order.file, dev=order.dev)
         run(order.application(settings, siblings), sockets, settings, siblings)
     except Unusable as refused:
         _tell_refused(str(refused))
@@ -343,9 +353,8 @@ def _say(
             log.info("listening", on=f"http://{name[0]}:{name[1]}", serves=", ".join(sorted(ports[name[1]])))
     if tracker:
         log.info("demo", on=f"http://127.0.0.1:{tracker}", serves="the demo's second origin")
-    for name, recipient in settings.registry().items():
-        if recipient.role != "legal" and not recipient.contract and tracker is None:
-            log.warning("no contract: nothing goes there", recipient=name)
+    if tracker is None:
+        service.tell_unsaid(settings, now().date())
 
 
 def run(app: Any, sockets: list[socket.socket], settings: Settings, siblings: Siblings | None = None) -> None:
@@ -440,7 +449,7 @@ def replica(
     if not of or not file_of or not secret_file or (unix is None and port is None):
         raise click.UsageError("--of, --enrolment, --secret-file and one of --unix and --port are needed")
     configure_log()
-    settings = settings_of.load_settings(file, os.environ)
+    settings = options.stated_settings(file, dev=dev)
     enrolled = seals.open_enrolment(file_of.read_text(encoding="utf-8"), secret_file.read_text(encoding="utf-8"))
     made = Replica(of, data, enrolled, settings, dev=dev, tell=lambda why: log.warning("stale", why=why))
     sockets: list[socket.socket] = [bind_unix(unix)] if unix else []

@@ -84,7 +84,7 @@ class Named(NamedTuple):
 
 class People:
     """Makes subjects. `declared` are the names of `id:<name>` kinds; `country` reads national phone numbers where a
-    call names none; `countries` are those that the operator has numbers of.
+    call names none (empty: such a number is not usable); `countries` are those that the operator has numbers of.
     """
 
     def __init__(
@@ -92,14 +92,14 @@ class People:
         secrets: Secrets,
         clock: Callable[[], datetime],
         declared: Sequence[str] = (),
-        country: str = "US",
+        country: str = "",
         countries: Sequence[str] = (),
     ) -> None:
         self._secrets = secrets
         self._clock = clock
         self._declared = frozenset(declared)
         self._country = country
-        self._countries = tuple(dict.fromkeys((country, *countries)))
+        self._countries = tuple(dict.fromkeys(filter(None, (country, *countries))))
         self._kinds: dict[str, list[str]] = {}
         for kind in (*kinds.KINDS, INSTALLATION, *(f"id:{name}" for name in declared)):
             self._kinds.setdefault(spelling.folded(kind), []).append(kind)

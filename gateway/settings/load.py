@@ -1,8 +1,9 @@
-"""Settings: the shipped `config.toml` under the operator's file under the environment, checked to the last key. Only
-the composition root and the command line read them.
+"""Settings: the operator's file under the environment, checked to the last key. Only the composition root and the
+command line read them.
 
 A misspelt key, a wrong type or an unknown environment variable of ours refuses to start: a setting that is silently
-ignored is how an opt-out is lost.
+ignored is how an opt-out is lost. Each option's default stands beside its type. What states something of one operator
+has none: until it is said it is shut, and what stands there is what denies most. `gateway.settings.unsaid` tells which.
 """
 
 import re
@@ -10,8 +11,6 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from difflib import SequenceMatcher
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gateway.choice.downstream import GppSections
+from gateway.choice.keywords import SENSITIVE_WORDS
 from gateway.choice.recipient import Recipient
 from gateway.delivery.guard import leads_inside, network_of
 from gateway.settings.option_tree import NotShaped, OptionSource, SettingsRefused, built, is_too_deep
@@ -71,8 +71,10 @@ PRODUCTION = "production"
 ACCOUNT_BACKEND = "account_backend"  # the operator's system of accounts, as a receiver of messages
 TEXTS = "texts"  # the operator's sender of text messages, likewise
 LARGEST_FILE = 2**28  # bytes of one that an option names; outlines of all countries have some 2**25
-LONGEST_FILE = 2**20  # bytes of a configuration; the shipped one has some 25,000
-OTHER_VARIABLES = frozenset({"GATEWAY_DATA"})  # the command line's own
+LONGEST_FILE = 2**20  # bytes of a configuration; the example has some 25,000
+FILE_VARIABLE = "GATEWAY_CONFIG"  # where the operator's file is, for who names none
+OTHER_VARIABLES = frozenset({"GATEWAY_DATA", FILE_VARIABLE})  # no options
+STRICTEST_FLOOR = 18  # years; the highest age floor that an operator may state
 MISSPELT = 0.8  # how alike two words are of which one is the other with a slip
 PRODUCTION_TOO = frozenset({"prod", "prd", "live"})
 HSTS = r"^(max-age=[0-9]{1,10}(; includeSubDomains)?(; preload)?)?\Z"
@@ -111,7 +113,7 @@ class StrictSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Environment(StrictSettings, frozen=True):
-    name: EnvironmentName
+    name: EnvironmentName = "production"
 
     @property
     def is_production(self) -> bool:
@@ -124,29 +126,29 @@ class Environment(StrictSettings, frozen=True):
 
 
 class Listen(StrictSettings, frozen=True):
-    public: Address
-    internal: Address
-    metrics: Address
-    keep_alive: Annotated[int, msgspec.Meta(ge=1, le=3600)]
-    trusted_proxies: tuple[HouseNetwork, ...]
-    level_answers: bool
+    public: Address = "127.0.0.1:8080"
+    internal: Address = "127.0.0.1:8081"
+    metrics: Address = "127.0.0.1:8082"
+    keep_alive: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 75
+    trusted_proxies: tuple[HouseNetwork, ...] = ("127.0.0.1", "::1")
+    level_answers: bool = True
 
 
 class SiteSettings(StrictSettings, frozen=True):
-    name: Text
-    url: OptionalOrigin
-    hsts: Hsts
-    policy_url: SitePage
-    policy_file: LocalFile
-    origins: tuple[Origin, ...]
-    notices: dict[PlaceName, SitePage]
-    enforce: bool
-    ad_paths: tuple[PathBeginning, ...]
-    service_workers: tuple[FilePath, ...]
-    cached: bool
-    place_in_key: HeaderName
-    mode: Literal["link", "frictionless", "no_link"]
-    inventory: bool
+    name: Text = ""
+    url: OptionalOrigin = ""
+    hsts: Hsts = "max-age=31536000; includeSubDomains"
+    policy_url: SitePage = ""
+    policy_file: LocalFile = ""
+    origins: tuple[Origin, ...] = ()
+    notices: dict[PlaceName, SitePage] = {}
+    enforce: bool = False
+    ad_paths: tuple[PathBeginning, ...] = ()
+    service_workers: tuple[FilePath, ...] = ()
+    cached: bool = False
+    place_in_key: HeaderName = ""
+    mode: Literal["link", "frictionless", "no_link"] = "link"
+    inventory: bool = False
 
     def own_origins(self) -> tuple[str, ...]:
         """Whose pages may post to ours; `url` too, for a proxy that hands on another Host than people asked for."""
@@ -154,62 +156,62 @@ class SiteSettings(StrictSettings, frozen=True):
 
 
 class Controller(StrictSettings, frozen=True):
-    name: Stated
-    address: Paragraphs
-    contact: Stated
-    email: Mailbox
-    phone: Stated
-    url: PublicUrl
-    jurisdiction: OptionalPlace
-    storage_locations: tuple[Name, ...]
-    retention: Paragraphs
-    withdrawal: Paragraphs
+    name: Stated = ""
+    address: Paragraphs = ""
+    contact: Stated = ""
+    email: Mailbox = ""
+    phone: Stated = ""
+    url: PublicUrl = ""
+    jurisdiction: OptionalPlace = ""
+    storage_locations: tuple[Name, ...] = ()
+    retention: Paragraphs = ""
+    withdrawal: Paragraphs = ""
 
 
 class Gpc(StrictSettings, frozen=True):
-    last_update: CalendarDay
-    add_for_opted_out: bool
+    last_update: CalendarDay | None = None
+    add_for_opted_out: bool = False
 
 
 class Browser(StrictSettings, frozen=True):
-    remember_gpc: Literal["id", "flag", "off"]
-    embedded: bool
-    site_ids: tuple[CookieName, ...]
+    remember_gpc: Literal["id", "flag", "off"] = "id"
+    embedded: bool = False
+    site_ids: tuple[CookieName, ...] = ()
 
 
 class Account(StrictSettings, frozen=True):
-    header: bool
+    header: bool = True
 
 
 class PhoneSettings(StrictSettings, frozen=True):
-    country: Country
-    countries: tuple[Country, ...]
+    country: Country = ""
+    countries: tuple[Country, ...] = ()
 
 
 class Age(StrictSettings, frozen=True):
-    floor: Annotated[int, msgspec.Meta(ge=0, le=18)]
+    floor: Annotated[int, msgspec.Meta(ge=0, le=STRICTEST_FLOOR)] = STRICTEST_FLOOR
 
 
 class Signals(StrictSettings, frozen=True):
-    device_limit_travels: bool
-    gpp_sections: GppSections
+    device_limit_travels: bool = False
+    gpp_sections: GppSections = GppSections.BOTH
 
 
 class AdChoicesSettings(StrictSettings, frozen=True):
-    participant: Annotated[int, msgspec.Meta(ge=0, le=4095)]  # 12 bits in the AdChoices signal
-    purposes: tuple[Purpose, ...]
-    redirect_hosts: tuple[Host, ...]
-    referers: tuple[Host, ...]
-    cookie: OptOutCookie
-    cookie_domain: OptionalDomain
-    iba_cookies: tuple[CookieName, ...]
+    participant: Annotated[int, msgspec.Meta(ge=0, le=4095)] = 0  # 12 bits in the AdChoices signal
+    purposes: tuple[Purpose, ...] = (Purpose.TARGETED_ADS, Purpose.SHARING)
+    redirect_hosts: tuple[Host, ...] = ("optout.aboutads.info", "www.aboutads.info", "dev.aboutads.info")
+    referers: tuple[Host, ...] = ("optout.aboutads.info", "www.aboutads.info", "dev.aboutads.info")
+    cookie: OptOutCookie = "ad_choices_optout"
+    cookie_domain: OptionalDomain = ""
+    iba_cookies: tuple[CookieName, ...] = ()
 
 
 class PlaceFiles(StrictSettings, frozen=True):
-    database: LocalFile
-    boundaries: LocalFile
-    sensitive: LocalFile
-    sensitive_margin_m: Annotated[int, msgspec.Meta(ge=0, le=10_000)]
+    database: LocalFile = ""
+    boundaries: LocalFile = ""
+    sensitive: LocalFile = ""
+    sensitive_margin_m: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 50
 
 
 class NoticeGap(StrictSettings, frozen=True, rename={"start": "from"}):
@@ -219,66 +221,66 @@ class NoticeGap(StrictSettings, frozen=True, rename={"start": "from"}):
 
 
 class NoticeSettings(StrictSettings, frozen=True):
-    told_everyone: CalendarDay
-    wait_days: Annotated[int, msgspec.Meta(ge=0, le=365)]
-    gaps: tuple[NoticeGap, ...]
+    told_everyone: CalendarDay = date.min
+    wait_days: Annotated[int, msgspec.Meta(ge=0, le=365)] = 3
+    gaps: tuple[NoticeGap, ...] = ()
 
 
 class Cpni(StrictSettings, frozen=True):
-    module: bool
+    module: bool = False
 
 
 class Aggregate(StrictSettings, frozen=True):
-    least: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)]
+    least: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)] = 10
 
 
 class Identifiers(StrictSettings, frozen=True):
-    declared: tuple[Label, ...]
+    declared: tuple[Label, ...] = ()
 
 
 class Keywords(StrictSettings, frozen=True):
-    vocabulary: tuple[Text, ...]
-    sensitive: tuple[Name, ...]
+    vocabulary: tuple[Text, ...] = ()
+    sensitive: tuple[Name, ...] = SENSITIVE_WORDS
 
 
 class Share(StrictSettings, frozen=True):
-    send_window_ms: Annotated[int, msgspec.Meta(ge=1, le=2000)]
-    max_rows: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
-    max_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)]
+    send_window_ms: Annotated[int, msgspec.Meta(ge=1, le=2000)] = 250
+    max_rows: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
+    max_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 16
 
 
 class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they were said is beside what they are
-    environment: Environment
-    listen: Listen
-    site: SiteSettings
-    controller: Controller
-    gpc: Gpc
-    browser: Browser
-    account: Account
-    apps: AppsSettings
-    mail: MailSettings
-    texts: TextsSettings
-    codes: CodesSettings
-    phone: PhoneSettings
-    age: Age
-    signals: Signals
-    notice: NoticeSettings
-    cpni: Cpni
-    aggregate: Aggregate
-    ledger: Ledger
-    replicas: Replicas
-    retention: Retention
-    witnesses: dict[Label, WitnessSettings]
-    consent_tools: dict[Label, dict[Text, Literal["sale", "ads"]]]
-    ad_choices: AdChoicesSettings
-    places: PlaceFiles
-    identifiers: Identifiers
-    keywords: Keywords
-    share: Share
-    erasure: Erasure
-    delivery: Delivery
-    rehearsal: RehearsalSettings
-    recipients: dict[Label, RecipientSettings]
+    environment: Environment = Environment()
+    listen: Listen = Listen()
+    site: SiteSettings = SiteSettings()
+    controller: Controller = Controller()
+    gpc: Gpc = Gpc()
+    browser: Browser = Browser()
+    account: Account = Account()
+    apps: AppsSettings = AppsSettings()
+    mail: MailSettings = MailSettings()
+    texts: TextsSettings = TextsSettings()
+    codes: CodesSettings = CodesSettings()
+    phone: PhoneSettings = PhoneSettings()
+    age: Age = Age()
+    signals: Signals = Signals()
+    notice: NoticeSettings = NoticeSettings()
+    cpni: Cpni = Cpni()
+    aggregate: Aggregate = Aggregate()
+    ledger: Ledger = Ledger()
+    replicas: Replicas = Replicas()
+    retention: Retention = Retention()
+    witnesses: dict[Label, WitnessSettings] = {}
+    consent_tools: dict[Label, dict[Text, Literal["sale", "ads"]]] = {}
+    ad_choices: AdChoicesSettings = AdChoicesSettings()
+    places: PlaceFiles = PlaceFiles()
+    identifiers: Identifiers = Identifiers()
+    keywords: Keywords = Keywords()
+    share: Share = Share()
+    erasure: Erasure = Erasure()
+    delivery: Delivery = Delivery()
+    rehearsal: RehearsalSettings = RehearsalSettings()
+    recipients: dict[Label, RecipientSettings] = {}
 
     @property
     def source(self) -> OptionSource:
@@ -360,27 +362,38 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
         return tuple(sorted(host for hosts in provided for host in hosts))
 
 
-def shipped() -> str:
-    """The text of the shipped config.toml: inside the wheel, or beside the package in a checkout."""
-    inside = resources.files("gateway") / "config.toml"
-    if inside.is_file():
-        return inside.read_text(encoding="utf-8")
-    return (Path(__file__).parent.parent.parent / "config.toml").read_text(encoding="utf-8")
+def example_file() -> Path:
+    """The shipped config.toml, which models one operator and is beneath nobody's file: inside the wheel, or beside the
+    package in a checkout.
+    """
+    package = Path(__file__).parent.parent
+    inside = package / "config.toml"
+    return inside if inside.is_file() else package.parent / "config.toml"
 
 
-@cache
-def _shipped() -> Mapping[str, Any]:
-    """To read it takes more than all the rest."""
-    return tomllib.loads(shipped())
+def example() -> str:
+    """Its text."""
+    return example_file().read_text(encoding="utf-8")
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings:
-    """Raises `SettingsRefused`."""
+    """What the file says, or the one that GATEWAY_CONFIG names, under the environment. Raises `SettingsRefused`."""
+    named = environment.get(FILE_VARIABLE, "")
+    file = file or (Path(named) if named else None)
     text, stated = _read_file(file) if file is not None else ("", {})
-    merged = _merged(_shipped(), stated)
-    source = OptionSource(file, text, _from_environment(merged, environment))
+    return built_settings(stated, environment, file, text)
+
+
+def built_settings(
+    stated: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None, text: str = ""
+) -> Settings:
+    """What was read of a file, with its text for where each option stands, under the environment. Raises
+    `SettingsRefused`.
+    """
+    said = {**stated}
+    source = OptionSource(file, text, _from_environment(said, environment))
     try:
-        settings: Settings = built(Settings, merged, source)
+        settings: Settings = built(Settings, said, source)
     except NotShaped as error:
         raise source.refused(error.wrong) from None
     wrong = next(_wrong(settings), None)
@@ -418,20 +431,8 @@ def _not_toml(file: Path, error: Exception) -> str:
     return f"{file}{line}: no TOML: {why}; write it as https://toml.io has it"
 
 
-WHOLE = ("fields", "notices")  # a table that stands in the operator's file replaces ours
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    return {**base, **{key: _one(base.get(key), value, key) for key, value in over.items()}}
-
-
-def _one(base: Any, over: Any, key: str) -> Any:
-    both = isinstance(over, dict) and isinstance(base, dict) and key not in WHOLE
-    return _merged(base, over) if both else over
-
-
-def _from_environment(merged: dict[str, Any], environment: Mapping[str, str]) -> dict[OptionPath, str]:
-    """GATEWAY_SECTION__KEY over what the files say. Tables are for the file: a list is written with commas. Returns
+def _from_environment(stated: dict[str, Any], environment: Mapping[str, str]) -> dict[OptionPath, str]:
+    """GATEWAY_SECTION__KEY over what the file says. Tables are for the file: a list is written with commas. Returns
     which variable said which option. Raises `SettingsRefused`.
     """
     said: dict[OptionPath, str] = {}
@@ -443,12 +444,12 @@ def _from_environment(merged: dict[str, Any], environment: Mapping[str, str]) ->
             raise SettingsRefused(f"{variable}: is none of ours; write GATEWAY_SECTION__KEY, with two underscores")
         if path in said:
             raise SettingsRefused(f"{variable}: {said[path]} says the same option; write one of them")
-        target: Any = merged
+        target: Any = stated
         for part in path[:-1]:
             inner = target.get(part, {})
             if not isinstance(inner, dict):
                 raise SettingsRefused(f"{variable}: {part} is no section; write GATEWAY_SECTION__KEY")
-            target[part] = target = {**inner}  # what is shipped stays as it is
+            target[part] = target = {**inner}  # what was read stays as it is
         target[path[-1]] = text
         said[path] = variable
     return said

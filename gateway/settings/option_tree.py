@@ -53,6 +53,10 @@ class OptionSource:
             (self._variables[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self._variables), ""
         )
 
+    def says(self, *path: str) -> bool:
+        """Whether an option was said at all, even as its default is."""
+        return bool(self.variable(path)) or _holds(tomllib.loads(self._text), path)
+
     def _variable_below(self, path: OptionPath) -> str:
         """Which variable alone said something of a table."""
         below = [name for said, name in self._variables.items() if said[: len(path)] == path]
@@ -162,9 +166,10 @@ def _table(struct: type[msgspec.Struct], value: Any, source: OptionSource, path:
             raise NotShaped(
                 (*path, name), "there is no such option", near[0] if near else f"one of {', '.join(options)}"
             )
-    missing = next((name for name, each in options.items() if each.required and name not in value), None)
+    missing = [name for name, each in options.items() if each.required and name not in value]
     if missing:
-        raise NotShaped((*path, missing), "is missing", f"{missing} = {to_write(options[missing].type)}")
+        write = ", ".join(f"{name} = {to_write(options[name].type)}" for name in missing)
+        raise NotShaped((*path, missing[0]), "is missing, and has no default", write)
     return struct(
         **{options[name].name: built(options[name].type, value[name], source, (*path, name)) for name in value}
     )

@@ -46,14 +46,14 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Erasure(Strict, frozen=True):
-    account_backend: OptionalUrl
+    account_backend: OptionalUrl = ""
 
 
 class Delivery(Strict, frozen=True):
-    holidays: Literal["us_federal", "none"]
-    more_holidays: tuple[CalendarDay, ...]
-    ddrf_domain: OptionalDomain
-    networks: tuple[HouseNetwork, ...]
+    holidays: Literal["us_federal", "none"] = "us_federal"
+    more_holidays: tuple[CalendarDay, ...] = ()
+    ddrf_domain: OptionalDomain = ""
+    networks: tuple[HouseNetwork, ...] = ()
 
     def calendar(self) -> Calendar:
         """The days that business days are counted by."""
@@ -72,17 +72,18 @@ class Delivery(Strict, frozen=True):
 
 
 class AppsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    sdks: tuple[Label, ...]
-    assertion_keys: LocalFile
-    assertion_audience: Stated
-    attestation: LocalFile
-    strict_alarm: PartOfOne
+    sdks: tuple[Label, ...] = ()
+    assertion_keys: LocalFile = ""
+    assertion_audience: Stated = ""
+    attestation: LocalFile = ""
+    strict_alarm: PartOfOne = 0.5
 
     def wrong(self, recipients: Collection[str]) -> Iterator[Wrong]:
         """What the shapes cannot say is wrong with it."""
         for number, name in enumerate(self.sdks):
             if name not in recipients:
-                yield Wrong(("apps", "sdks", number), "is no configured recipient", f"one of {', '.join(recipients)}")
+                write = f"one of {', '.join(recipients)}" if recipients else "[recipients.NAME] too: there is none"
+                yield Wrong(("apps", "sdks", number), "is no configured recipient", write)
         if bool(self.assertion_keys) != bool(self.assertion_audience):
             option = "assertion_audience" if self.assertion_keys else "assertion_keys"
             yield Wrong(("apps", option), "is empty: assertion_keys and assertion_audience, both or neither", "both")
@@ -107,10 +108,10 @@ class AppsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Ledger(Strict, frozen=True):
-    checkpoint_store: LocalFolder
-    emergency_mib: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
-    witness_seconds: Annotated[int, msgspec.Meta(ge=1, le=86_400)]
-    public_entries: bool
+    checkpoint_store: LocalFolder = ""
+    emergency_mib: Annotated[int, msgspec.Meta(ge=1, le=2**20)] = 64
+    witness_seconds: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 60
+    public_entries: bool = False
 
 
 class WitnessSettings(Strict, frozen=True):
@@ -119,11 +120,11 @@ class WitnessSettings(Strict, frozen=True):
 
 
 class Retention(Strict, frozen=True):
-    bodies_months: Annotated[
-        int, msgspec.Meta(ge=24, le=1200)
-    ]  # 11 CCR 7101: records of requests are kept 24 months at least
-    details_months: Annotated[int, msgspec.Meta(ge=24, le=1200)]
-    keys_backup_days: Annotated[int, msgspec.Meta(ge=1, le=366)]
+    bodies_months: Annotated[int, msgspec.Meta(ge=24, le=1200)] = (
+        36  # 11 CCR 7101: records of requests are kept 24 months at least
+    )
+    details_months: Annotated[int, msgspec.Meta(ge=24, le=1200)] = 24
+    keys_backup_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 7
 
     def policy(self) -> str:
         """The text that is logged when something is pruned."""
@@ -135,19 +136,19 @@ class Retention(Strict, frozen=True):
 
 
 class Replicas(Strict, frozen=True):
-    leases: bool
-    term_ms: Annotated[int, msgspec.Meta(ge=100, le=2000)]
-    spool_mib: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
-    hand_over_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)]
+    leases: bool = True
+    term_ms: Annotated[int, msgspec.Meta(ge=100, le=2000)] = 2000
+    spool_mib: Annotated[int, msgspec.Meta(ge=1, le=2**20)] = 64
+    hand_over_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)] = 1
 
 
 class MailSettings(Strict, frozen=True):
-    server: MailServerName
-    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)]
-    security: Literal["starttls", "tls", "none"]
-    username: Stated
-    password_file: LocalFile
-    from_address: Mailbox
+    server: MailServerName = ""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    username: Stated = ""
+    password_file: LocalFile = ""
+    from_address: Mailbox = ""
 
     def wrong(self) -> Iterator[Wrong]:
         """What the shapes cannot say is wrong with it."""
@@ -162,22 +163,22 @@ class MailSettings(Strict, frozen=True):
 
 
 class TextsSettings(Strict, frozen=True):
-    endpoint: OptionalUrl
-    prices: dict[Country, Annotated[int, msgspec.Meta(ge=0, le=100_000)]]
-    cost_a_day: Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+    endpoint: OptionalUrl = ""
+    prices: dict[Country, Annotated[int, msgspec.Meta(ge=0, le=100_000)]] = {}
+    cost_a_day: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 2000
 
 
 class CodesSettings(Strict, frozen=True):
-    an_hour: Annotated[int, msgspec.Meta(ge=1, le=10**6)]
+    an_hour: Annotated[int, msgspec.Meta(ge=1, le=10**6)] = 1000
 
 
 Hours = Annotated[int, msgspec.Meta(ge=0, le=8784)]  # a leap year's
 
 
 class RehearsalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    every_hours: Hours
-    alarm_after_hours: Hours
-    pages: tuple[Url, ...]
+    every_hours: Hours = 24
+    alarm_after_hours: Hours = 30
+    pages: tuple[Url, ...] = ()
 
     def wrong(self) -> Iterator[Wrong]:
         """What the shapes cannot say is wrong with it."""

@@ -24,6 +24,12 @@ ASK = {"recipient": "teemo", "place": "US-CA", "data": ["ad_id"]}
 DESCRIBED = schemathesis.openapi.from_dict(openapi.document())
 
 
+@pytest.fixture(autouse=True)
+def no_file(monkeypatch):
+    """A fake that is given no file is nobody's."""
+    monkeypatch.delenv("GATEWAY_CONFIG")
+
+
 @pytest.fixture
 def made(tmp_path):
     return fake.application(inside.settings(), tmp_path / "none", production=False)

@@ -90,7 +90,7 @@ def in_the_writer(data: Path) -> float:
     from gateway.settings import load
     from gateway.terms import ALL_PURPOSES, ChoiceKind
 
-    with open_house(data, load.load_settings(None, {}), dev=True) as house:
+    with open_house(data, load.load_settings(load.example_file(), {}), dev=True) as house:
         choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "api", now())
         subjects = [house.consent.people.name([named("gaid", gaid(7 * 10**9 + n))]).subjects[0] for n in range(5000)]
         began = time.perf_counter()

@@ -26,7 +26,7 @@ import many as many_of
 import orjson
 from many import FEW, MANY
 from signals_bench import BASELINE, table
-from support import inside
+from support import example, inside
 from support.people import gaid, named
 
 from gateway.app.replica import Replica
@@ -73,14 +73,14 @@ def people_who_opted_out(people: People, numbers: range) -> Iterator[bytes]:
 
 
 def configured(folder: Path) -> Path:
-    """Fifteen bidders beside the shipped recipients."""
+    """Fifteen bidders beside the example's."""
     bidder = (
         'role = "third_party"\npurposes = ["targeted_ads"]\ndata = ["ad_id", "coarse_geo"]\n'
         'contract = "B-1"\nannounced = 2024-01-01\ntransfer_basis = "scc"\n'
     )
     folder.mkdir(exist_ok=True)
     path = folder / "config.toml"
-    path.write_text("".join(f"[recipients.bidder{number}]\n{bidder}" for number in range(BIDDERS)))
+    path.write_text(example.over("".join(f"[recipients.bidder{number}]\n{bidder}" for number in range(BIDDERS))))
     return path
 
 

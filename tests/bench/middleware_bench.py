@@ -83,7 +83,7 @@ def installation() -> Iterator[tuple[Any, ConsentMiddleware]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "data"
         migrate(folder)
-        with open_house(folder, load.load_settings(None, {}), dev=True) as house:
+        with open_house(folder, load.load_settings(load.example_file(), {}), dev=True) as house:
             visitors = Visitors(house.consent, place=lambda _: "US-CA")
             yield house.consent, ConsentMiddleware(bare, Visits(house.consent, visitors, Metrics()))
 

@@ -64,7 +64,7 @@ def _account(tx, people, turn, said):
 def make(folder, entries):
     """Stops at the first whole transaction past `entries`."""
     composition.migrate(folder)
-    with composition.open_house(folder, load.load_settings(None, {}), dev=True) as house:
+    with composition.open_house(folder, load.load_settings(load.example_file(), {}), dev=True) as house:
         people, turn, size = house.consent.people, 0, 0
         while size < entries:
 
@@ -85,7 +85,7 @@ def size_of(folder):
 def _opens(folder, size):
     """How long a start takes, and a receipt of an entry in the middle."""
     start = time.perf_counter()
-    with composition.open_house(folder, load.load_settings(None, {}), dev=True) as house:
+    with composition.open_house(folder, load.load_settings(load.example_file(), {}), dev=True) as house:
         print(f"open: {size} entries in {time.perf_counter() - start:.2f} s")
         with contextlib.closing(schema.open_to_read(folder)) as db:
             middle = db.execute(
@@ -106,7 +106,7 @@ def main(folder, entries):
     _opens(folder, size_of(folder))
     for boxes in (False, True):
         start, wall = time.process_time(), time.perf_counter()
-        report, _ = composition.verify_ledger(folder, load.load_settings(None, {}), boxes=boxes)
+        report, _ = composition.verify_ledger(folder, load.load_settings(load.example_file(), {}), boxes=boxes)
         took, wall = time.process_time() - start, time.perf_counter() - wall
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # Linux counts in KiB
         print(

@@ -21,7 +21,7 @@ import orjson
 from many import FEW, MANY
 from processor import spent
 from signals_bench import BASELINE, micro, table
-from support import endless
+from support import endless, example
 from support.people import gaid, named
 from support.ports import free_port
 from support.receiver import Receiver
@@ -140,7 +140,9 @@ def figures() -> list[Figure]:
             for n in range(BIDDERS)
         )
         config.write_text(
-            f'{more}[delivery]\nnetworks = ["127.0.0.1"]\n[recipients.teemo]\nendpoint = "http://127.0.0.1:{receiver.port}/rows"\n'
+            example.over(
+                f'{more}[delivery]\nnetworks = ["127.0.0.1"]\n[recipients.teemo]\nendpoint = "http://127.0.0.1:{receiver.port}/rows"\n'
+            )
         )
         with contextlib.closing(contextlib.ExitStack()) as stack:
             stack.callback(receiver.kill)

@@ -27,7 +27,7 @@ def rows() -> list[tuple[str, float]]:
     undecorated = decide.__wrapped__
     body = orjson.dumps({"text": "x" * 560, "numbers": list(range(120))})
     found = [(f"{BASELINE} ({len(body)} B)", micro(lambda: orjson.loads(body)))]
-    recipients = load.load_settings(None, {}).registry(dev=True)
+    recipients = load.load_settings(load.example_file(), {}).registry(dev=True)
     for name, (record, standings) in product(("teemo", "advertisers"), RECORDS.items()):
         recipient = recipients[name]
         asked = Question(recipient, recipient.purposes, recipient.data, frozenset({"US-CA"}), standings=standings)

@@ -1,6 +1,7 @@
 """In frictionless mode a signal changes nothing on a page but the status that is shown (11 CCR 7025(f), L58)."""
 
 import pytest
+from support import example
 from support.pages_with_script import GOOGLE, LOADED, SCRIPT, STUB, html
 from support.service import service
 
@@ -18,7 +19,7 @@ CONTROLS = "() => [...document.querySelectorAll('a, button, h1, p')].map((each) 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     folder = tmp_path_factory.mktemp("frictionless")
-    (folder / "config.toml").write_text('[site]\nmode = "frictionless"\n')
+    (folder / "config.toml").write_text(example.over('[site]\nmode = "frictionless"\n'))
     with service(folder, "--config", str(folder / "config.toml")) as started:
         yield started
 

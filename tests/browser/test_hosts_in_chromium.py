@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+from support import example
 from support.pages_with_script import LOADED, SCRIPT, STUB, html
 from support.service import service
 
@@ -28,7 +29,7 @@ def never_blocked():
 @pytest.fixture(scope="module", params=[True, False], ids=["inventory", "none"])
 def running(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hosts")
-    (folder / "config.toml").write_text(f"[site]\ninventory = {str(request.param).lower()}\n")
+    (folder / "config.toml").write_text(example.over(f"[site]\ninventory = {str(request.param).lower()}\n"))
     with service(folder, "--config", str(folder / "config.toml")) as started:
         started.wanted = request.param
         yield started

@@ -147,7 +147,7 @@ class TestTheSettings:
             'fields = { kw = "keywords", ip = "ip" }\n'
         )
         row = ShareRow("r1", [named("gaid", GAID)], {"kw": "travel,see you,my health", "ip": "203.0.113.77"}, "US-CA")
-        with composition.open_house(folder, load_settings(tmp_path / "mine.toml", {}), dev=True) as house:
+        with composition.open_house(folder, shipped(tmp_path / "mine.toml"), dev=True) as house:
             [shared] = await house.sharing.share(house.consent.recipients["advertisers"], [row])
         left = {name: value for name, value in shared.row.items() if name != "row"}
         assert (shared.outcome, left) == ("returned", {"kw": "travel", "ip": "203.0.113.0"})

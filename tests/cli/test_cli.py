@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
+from support import example
 from support.people import GAID, IDFV, ZERO, email, gaid, phone
 
 from gateway.cli.root import group
@@ -420,12 +421,15 @@ def test_the_sites_side_can_be_tried_with_a_signed_account(run, folder):
     assert api_keys.read_account(accounts, told, now + 120) is None
 
 
+BUYER = '[recipients.teemo]\npurposes = ["sale"]\ndata = ["ad_id"]\n'
+SELLING = BUYER + 'role = "third_party"\n'
+
 # --- configuration and help ----------------------------------------------------------------------------------------
 
 
 def test_a_configuration_that_can_be_used_says_what_holds(outer, tmp_path):
     file = tmp_path / "config.toml"
-    file.write_text('[recipients.teemo]\ncontract = "C-1"\n')
+    file.write_text(example.over('[recipients.teemo]\ncontract = "C-1"\n'))
     code, out, _ = outer("config", "check", file)
     assert code == 0
     assert "the configuration can be used" in out
@@ -448,12 +452,16 @@ def test_where_places_are_looked_up_nothing_is_said_of_unknown_ones(outer, tmp_p
         ("[listen]\nprot = 1\n", "prot"),
         ('[recipients.teemo]\nunlinkd = "allow"\n', ":2: [recipients.teemo] unlinkd: "),
         ('[recipients.teemo]\nunlinkd = "allow"\n', "unlinkd"),
-        ('[recipients.teemo]\nrole = "friend"\n', ":2: [recipients.teemo] role: "),
+        (
+            '[recipients.teemo]\nrole = "friend"\n',
+            ":1: [recipients.teemo] purposes: is missing, and has no default; write ",
+        ),
+        (BUYER + 'role = "friend"\n', ":4: [recipients.teemo] role: "),
         ('[browser]\nremember_gpc = "never"\n', ":2: [browser] remember_gpc: "),
         ("[share]\nsend_window_ms = 60000\n", ":2: [share] send_window_ms: "),
         ("[nonsense]\n", "nonsense"),
-        ('[recipients.teemo]\nendpoint = "http://teemo.example/"\n', ":2: [recipients.teemo] endpoint: "),
-        ('[recipients.teemo.fields]\nemail = "email_hash"\n', ":2: [recipients.teemo] fields.email: "),
+        (SELLING + 'endpoint = "http://teemo.example/"\n', ":5: [recipients.teemo] endpoint: "),
+        (SELLING + '[recipients.teemo.fields]\nemail = "email_hash"\n', ":6: [recipients.teemo] fields.email: "),
         ("not toml", "config.toml:1: no TOML: "),
     ],
 )

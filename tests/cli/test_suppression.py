@@ -11,7 +11,7 @@ from hashlib import sha1, sha256
 
 import pytest
 from click.testing import CliRunner
-from support import inside
+from support import example, inside
 from support.people import email, gaid, named
 
 from gateway.app import composition
@@ -152,14 +152,14 @@ def test_an_erasure_after_it_adds_the_other_digests_of_an_address(office, tmp_pa
     )
     office.erase("email", email(1))
     config = tmp_path / "config.toml"
-    config.write_text('[recipients.matching]\ndigest = "md5"\n')
+    config.write_text(example.over('[recipients.matching]\ndigest = "md5"\n'))
     assert suppressions(office.folder) == 1
     assert len(office.file(tmp_path, "matching", config=config)[0]) == 1
 
 
 def test_is_in_the_recipients_own_digest_and_what_it_could_not_know_is_counted(office, tmp_path):
     config = tmp_path / "config.toml"
-    config.write_text('[recipients.teemo]\ndigest = "sha1"\n')
+    config.write_text(example.over('[recipients.teemo]\ndigest = "sha1"\n'))
     office.share("teemo", "gaid", gaid(1))
     office.share(
         "teemo",

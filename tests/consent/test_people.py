@@ -10,7 +10,7 @@ from gateway.keys.secret_files import Secrets
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SECRETS = Secrets(*((letter * 32,) for letter in (b"p", b"s", b"t", b"w", b"a", b"g")))
-PEOPLE = People(SECRETS, lambda: AT, declared=("loyalty",))
+PEOPLE = People(SECRETS, lambda: AT, declared=("loyalty",), country="US")
 NOW = int(AT.timestamp())
 
 
@@ -39,6 +39,14 @@ def test_a_national_number_is_read_in_the_country_that_was_said():
     assert british.value == "+442079460958"
     [same] = PEOPLE.name([named("phone", phone(1))], "GB").subjects
     assert same.key == american.key
+
+
+def test_a_national_number_is_nobodys_where_no_country_was_said():
+    nowhere = People(SECRETS, lambda: AT)
+    for text in ("(415) 555-0101", "020 7946 0958"):
+        assert nowhere.name([named("phone", text)]).ignored == ((0, "malformed"),)
+        assert nowhere.typed("phone", text) == ([], False)
+    assert nowhere.name([named("phone", phone(1))]).subjects[0].key == PEOPLE.name([named("phone", phone(1))]).keys[0]
 
 
 def test_one_identifier_named_twice_is_one():

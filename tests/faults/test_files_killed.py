@@ -7,7 +7,7 @@ import sqlite3
 import sys
 
 import pytest
-from support import endless
+from support import endless, example
 from support.dies_while_sealing import STEPS
 from support.people import named
 from support.service import service
@@ -50,9 +50,8 @@ def test_what_arrives_is_whole_wherever_the_gateway_was_killed(tmp_path, monkeyp
     taken.mkdir()
     command.write_text(COPIES)
     config = tmp_path / "config.toml"
-    config.write_text(
-        f'[recipients.teemo]\nmode = "files"\nupload = {json.dumps([sys.executable, str(command), str(taken)])}\n'
-    )
+    uploading = json.dumps([sys.executable, str(command), str(taken)])
+    config.write_text(example.over(f'[recipients.teemo]\nmode = "files"\nupload = {uploading}\n'))
     with service(tmp_path, "--config", str(config), module="support.dies_while_sealing") as running:
         endless.link_all(running.url, PEOPLE)
         running.stop()

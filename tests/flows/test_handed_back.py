@@ -9,6 +9,7 @@ import time
 
 import pytest
 from conftest import missing
+from support import example
 from support.examples import SOAK
 from support.handed_back import Job, acknowledge
 from support.people import gaid, named
@@ -42,7 +43,7 @@ CONFIG = '[recipients.teemo]\nunlinked = "allow"\n'
 def handing_back(tmp_path, *, buffered=False, module="gateway"):
     """(the service, the port that callers know)"""
     config = tmp_path / "config.toml"
-    config.write_text(CONFIG)
+    config.write_text(example.over(CONFIG))
     with contextlib.ExitStack() as stack:
         running = stack.enter_context(service(tmp_path, "--config", str(config), module=module))
         port = running.port

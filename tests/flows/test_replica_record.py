@@ -11,7 +11,7 @@ import time
 import pytest
 from delivery.test_post import listener
 from standardwebhooks import Webhook
-from support import inside
+from support import example, inside
 from support.people import gaid, named, phone
 from support.service import service
 from support.sidecar import Sidecar
@@ -242,7 +242,7 @@ def test_a_recipient_that_got_somebodys_data_only_through_a_replica_is_told_of_t
     with contextlib.ExitStack() as stack:
         url, arrived = stack.enter_context(listener())
         config = tmp_path / "config.toml"
-        config.write_text(f'[recipients.advertisers]\ndeliveries = "{url}"\n')
+        config.write_text(example.over(f'[recipients.advertisers]\ndeliveries = "{url}"\n'))
         gateway = stack.enter_context(service(tmp_path, "--config", str(config)))
         sidecar = Sidecar(gateway.url, tmp_path / "beside", enrol(gateway), ("--config", str(config)))
         stack.callback(sidecar.stop)

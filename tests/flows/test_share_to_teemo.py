@@ -6,6 +6,7 @@ import time
 from http.client import HTTPException
 
 import pytest
+from support import example
 from support.endless import person_of
 from support.people import gaid, named
 from support.ports import free_port
@@ -99,7 +100,9 @@ def people_decide(url: str) -> None:
 def config(tmp_path, receiver: Receiver):
     path = tmp_path / "config.toml"
     path.write_text(
-        f'[delivery]\nnetworks = ["127.0.0.1"]\n[recipients.teemo]\nendpoint = "http://127.0.0.1:{receiver.port}/rows"\n'
+        example.over(
+            f'[delivery]\nnetworks = ["127.0.0.1"]\n[recipients.teemo]\nendpoint = "http://127.0.0.1:{receiver.port}/rows"\n'
+        )
     )
     return str(path)
 

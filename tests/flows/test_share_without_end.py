@@ -7,7 +7,7 @@ import time
 from collections import Counter
 
 import pytest
-from support import endless
+from support import endless, example
 from support.examples import SOAK
 from support.ports import free_port
 from support.promises import UNPROVED
@@ -31,7 +31,9 @@ def teemo(tmp_path):
 def config(tmp_path, receiver):
     path = tmp_path / "config.toml"
     path.write_text(
-        f'[delivery]\nnetworks = ["127.0.0.1"]\n[recipients.teemo]\nendpoint = "http://127.0.0.1:{receiver.port}/rows"\n'
+        example.over(
+            f'[delivery]\nnetworks = ["127.0.0.1"]\n[recipients.teemo]\nendpoint = "http://127.0.0.1:{receiver.port}/rows"\n'
+        )
     )
     return str(path)
 

@@ -62,7 +62,7 @@ def test_nobodys_yes_opens_what_somebody_elses_no_closed(tmp_path):
 
 def people():
     secrets = Secrets(*((bytes([number]) * 32,) for number in range(6)))
-    return People(secrets, lambda: datetime.now(UTC), declared=("loyalty",))
+    return People(secrets, lambda: datetime.now(UTC), declared=("loyalty",), country="US")
 
 
 def test_every_spelling_of_the_table_is_read_as_what_it_is(figure, vectors):

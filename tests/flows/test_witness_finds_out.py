@@ -9,7 +9,7 @@ import urllib.request
 from datetime import UTC, datetime
 
 import pytest
-from support import inside
+from support import example, inside
 from support.log import verifiers
 from support.people import email, named
 from support.service import service
@@ -135,7 +135,9 @@ def test_the_service_shows_each_checkpoint_to_its_witness_and_stops_when_that_sa
     asked = {"identifiers": [named("email", email(9))], "recipient": "teemo", "place": "US-NY"}
     with witness(tmp_path / "state", published(data)) as (address, vkey, _):
         config.write_text(
-            f'[ledger]\nwitness_seconds = 1\n[witnesses]\nauditor = {{ url = "{address}", key = "{vkey}" }}\n'
+            example.over(
+                f'[ledger]\nwitness_seconds = 1\n[witnesses]\nauditor = {{ url = "{address}", key = "{vkey}" }}\n'
+            )
         )
         with service(tmp_path, "--config", str(config)) as running:
             event = call(f"{running.url}/v1/choices", body)[1]["event"]

@@ -16,6 +16,7 @@ from gateway.consent.share import Shared, Sharing
 from gateway.consent.verbs import Consent
 from gateway.ledger.errors import StoreUnavailable
 from gateway.rehearsal import __main__, judging, stage, ways
+from gateway.settings.load import load_settings
 from gateway.terms import Answer, Purpose, Reason
 from gateway.web.api import openrtb
 from gateway.web.pages.forms import OptingOut
@@ -300,6 +301,12 @@ def test_a_stage_that_stays_in_doubt_has_failed_although_it_denies(rehearsed, mo
     found = rehearsed("text, STOP")
     assert not found["passed"]
     assert {item[4].rpartition(", ")[2] for item in found["failed"] if item[3] == "checks"} >= {reason}
+
+
+def test_whoever_has_said_nothing_yet_rehearses_against_the_made_up_recipient(rehearsed):
+    found = rehearsed("app, ad id", load_settings(None, {}), dev=False)
+    assert (found["failed"], found["not_allowed"]) == ([], [])
+    assert {"rehearsal sale", "rehearsal sharing", "rehearsal targeted_ads"} <= set(found["proved"])
 
 
 @pytest.mark.slow

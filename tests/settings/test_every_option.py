@@ -22,13 +22,13 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 import pytest
-from support import inside
+from support import example, inside
+from support.example import Raw, toml
 
 from gateway.app import composition
 from gateway.app.in_force import in_force
 from gateway.ledger.ed25519 import Cosigner
-from gateway.settings import load as settings_of
-from gateway.settings.load import Settings, SettingsRefused, load_settings
+from gateway.settings.load import Settings, SettingsRefused
 from gateway.web.site import shared_caches
 
 TODAY = date(2026, 11, 27)
@@ -38,12 +38,6 @@ COMMAND = [sys.executable, "-m", "gateway"]
 NAMED = ("recipients", "witnesses", "consent_tools")  # sections whose next name is the operator's
 ANY = "*"
 NAME = "<name>"  # the name of a table's entry, which is an option too
-
-
-class Raw(str):
-    """TOML as it is."""
-
-    __slots__ = ()
 
 
 class Option(NamedTuple):
@@ -1026,18 +1020,6 @@ def written(option, value, beside=()):
     return said | {each: stated for each, stated in others if each != path[: len(each)]}
 
 
-def toml(value):
-    if isinstance(value, Raw):
-        return str(value)
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{json.dumps(name)} = {toml(each)}' for name, each in value.items())}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(toml, value))}]"
-    if isinstance(value, date | time):
-        return value.isoformat()
-    return json.dumps(value, ensure_ascii=False)
-
-
 def proved(settings):
     """What a start and `gateway config check` look at once the values have their shapes."""
     settings.refuse_on(TODAY)
@@ -1053,12 +1035,19 @@ def proved(settings):
     in_force(settings)
 
 
+# Two recipients beside what is tried, and one sensitive word: the rest of the example would be read thousands of times.
+BASE = {
+    "recipients": {name: example.stated()["recipients"][name] for name in ("teemo", "flurry")},
+    "keywords": {"sensitive": ["prayer"]},
+}
+
+
 def refusal(lines, environment=None):
     """Why a file and an environment are refused; empty where they are taken."""
     file = FOLDER / "mine.toml"
     file.write_text("".join(f"{'.'.join(map(json.dumps, path))} = {toml(value)}\n" for path, value in lines.items()))
     try:
-        proved(load_settings(file, environment or {}))
+        proved(example.settings(file, environment or {}, base=BASE))
     except SettingsRefused as refused:
         return str(refused)
     return ""
@@ -1074,15 +1063,6 @@ def cells(option):
         for name, value in found.items()
         if not option.is_name or (isinstance(value, str) and not isinstance(value, Raw))
     }
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch):
-    """What is shipped with two recipients and one sensitive word: the rest would be read thousands of times."""
-    whole = settings_of._shipped()
-    two = {name: whole["recipients"][name] for name in ("teemo", "flurry")}
-    less = {**whole, "recipients": two, "keywords": {**whole["keywords"], "sensitive": ["prayer"]}}
-    monkeypatch.setattr(settings_of, "_shipped", lambda: less)
 
 
 def test_every_option_has_its_row_and_each_row_its_option():

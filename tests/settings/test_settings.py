@@ -4,7 +4,9 @@ import tomllib
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import pytest
+from support.example import settings as over_example
 from support.inside import settings
 
 from gateway.app.composition import open_house
@@ -26,9 +28,64 @@ def file(tmp_path):
     return write
 
 
-def test_the_shipped_settings_are_the_repositorys_config_file_and_load():
-    assert settings_of.shipped() == CONFIG.read_text()
-    assert load_settings(None, {}) == settings(listen__level_answers="true")
+# What config.toml says of its operator; of nobody else anything of this is known.
+FACTS = {
+    ("site", "name"), ("site", "policy_url"), ("site", "notices"), ("gpc", "last_update"), ("apps", "sdks"),
+    ("texts", "prices"), ("phone", "country"), ("age", "floor"), ("notice", "told_everyone"), ("cpni", "module"),
+    ("recipients", ""),
+}  # fmt: skip
+
+
+def said(loaded):
+    """Every option by section and name; a section whose names are the operator's is one."""
+    whole = msgspec.to_builtins(loaded)
+    own = {"recipients", "witnesses", "consent_tools"}
+    return {
+        (section, name): value
+        for section, options in whole.items()
+        for name, value in ({"": options} if section in own else options).items()
+    }
+
+
+def test_the_example_is_the_repositorys_config_file_and_what_tests_are_made_of():
+    assert settings_of.example() == CONFIG.read_text()
+    assert load_settings(CONFIG, {}) == settings(listen__level_answers="true")
+
+
+def test_no_fact_about_an_operator_has_a_default_and_every_other_option_has_the_examples():
+    nobody, example = said(load_settings(None, {})), said(load_settings(CONFIG, {}))
+    assert {name for name, value in example.items() if nobody[name] != value} == FACTS
+
+
+def test_whoever_says_nothing_has_no_recipient_no_link_and_the_strictest_of_every_rule():
+    mine = load_settings(None, {})
+    assert (mine.recipients, mine.registry(), mine.registry(dev=True), mine.apps.sdks) == ({}, {}, {}, ())
+    assert (mine.site.policy_url, mine.site.notices, mine.gpc.last_update) == ("", {}, None)
+    assert (mine.notice.told_everyone, mine.age.floor, mine.cpni.module) == (date.min, 18, False)
+
+
+def test_a_shop_that_takes_all_recipients_out_has_none(file):
+    rest = CONFIG.read_text().partition("[recipients.")[0].replace('sdks = ["teemo", "flurry"]', "sdks = []")
+    assert load_settings(file(rest), {}).recipients == {}
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ('[recipients.teemo]\ncontract = "C-1"',
+     r":1: \[recipients\.teemo\] role: is missing, and has no default; write role = .*, purposes = a list, .*, data = a list, "),
+    ('[apps]\nsdks = ["teemo"]', r":2: \[apps\] sdks\[1\]: is no configured recipient; write \[recipients\.NAME\] too"),
+])  # fmt: skip
+def test_a_file_of_before_that_leans_on_the_examples_recipients_is_refused_with_what_to_write(file, text, told):
+    with pytest.raises(SettingsRefused, match=f"mine.toml{told}"):
+        load_settings(file(text), {})
+    assert over_example(file(text), {})
+
+
+def test_the_file_that_a_variable_names_is_read_where_no_other_is_named(file):
+    there = file("[age]\nfloor = 13")
+    assert load_settings(None, {"GATEWAY_CONFIG": str(there)}).age.floor == 13
+    assert load_settings(CONFIG, {"GATEWAY_CONFIG": str(there)}).age.floor == 16
+    with pytest.raises(SettingsRefused, match=r"nowhere\.toml: cannot be read"):
+        load_settings(None, {"GATEWAY_CONFIG": "/nowhere.toml"})
 
 
 def test_every_option_says_what_it_is_in_a_comment():
@@ -80,31 +137,26 @@ def test_third_parties_get_no_unlinked_rows_unless_the_operator_says_so(file):
         "payments": "allow",
         "legal": "allow",
     }
-    assert load_settings(file('[recipients.teemo]\nunlinked = "allow"'), {}).registry()["teemo"].unlinked == "allow"
+    assert over_example(file('[recipients.teemo]\nunlinked = "allow"'), {}).registry()["teemo"].unlinked == "allow"
 
 
 def test_in_development_a_recipient_without_an_endpoint_gets_its_rows_back(file):
     assert settings().registry()["teemo"].mode == "forward"
     assert settings().registry(dev=True)["teemo"].mode == "return"
-    sends = load_settings(file('[recipients.teemo]\nendpoint = "http://127.0.0.1:9/x"'), {})
+    sends = over_example(file('[recipients.teemo]\nendpoint = "http://127.0.0.1:9/x"'), {})
     assert sends.registry(dev=True)["teemo"].mode == "forward"
 
 
 def test_the_operators_file_changes_what_it_names_and_nothing_else(file):
-    mine = load_settings(file('[site]\nname = "Example"\n[age]\nfloor = 18\n'), {})
-    assert (mine.site.name, mine.age.floor) == ("Example", 18)
-    assert mine.site.policy_url == settings().site.policy_url
-    assert mine.recipients == settings().recipients
-
-
-def test_a_recipients_field_map_is_replaced_and_not_mixed_with_ours(file):
-    mine = load_settings(file('[recipients.teemo]\nfields = { maid = { class = "ad_id", kind = "gaid" } }'), {})
-    assert mine.recipients["teemo"].classes() == {"maid": DataClass.AD_ID}
+    mine, nobody = load_settings(file('[site]\nname = "Example"\n[age]\nfloor = 13\n'), {}), load_settings(None, {})
+    assert (mine.site.name, mine.age.floor) == ("Example", 13)
+    changed = {name for name, value in said(mine).items() if said(nobody)[name] != value}
+    assert changed == {("site", "name"), ("age", "floor")}
 
 
 def test_a_recipient_of_the_operators_own_is_added(file):
     text = '[recipients.lab]\nrole = "service_provider"\npurposes = ["security"]\ndata = ["ip"]\nhosts = ["lab.example.com"]'
-    mine = load_settings(file(text), {})
+    mine = over_example(file(text), {})
     assert mine.recipients["lab"].role is Role.SERVICE_PROVIDER
     assert mine.recipients["lab"].purposes == (Purpose.SECURITY,)
     assert mine.provider_hosts() == ("lab.example.com",)
@@ -112,10 +164,10 @@ def test_a_recipient_of_the_operators_own_is_added(file):
 
 def test_an_operator_vouches_for_what_nobody_else_can_and_development_fills_it_in(file):
     added = file('[recipients.newcomer]\nrole = "third_party"\npurposes = ["sale"]\ndata = ["ad_id"]')
-    said = load_settings(added, {}).registry()["newcomer"]
+    said = over_example(added, {}).registry()["newcomer"]
     assert (said.contract, said.transfer_basis, said.announced) == ("", "", None)
     assert said.announced_on(Purpose.SALE, DataClass.AD_ID) is None
-    tried = load_settings(added, {}).registry(dev=True)["newcomer"]
+    tried = over_example(added, {}).registry(dev=True)["newcomer"]
     assert tried.contract
     assert tried.transfer_basis
     assert tried.announced_on(Purpose.SALE, DataClass.AD_ID) == date.min
@@ -126,7 +178,7 @@ def test_a_purpose_that_a_later_notice_added_is_announced_on_that_day(file):
         '[recipients.newcomer]\nrole = "third_party"\npurposes = ["sale", "sharing"]\ndata = ["ad_id", "ip"]\n'
         "announced = 2024-06-25\nannounced_later = { sharing = 2026-12-01, ip = 2027-01-01 }"
     )
-    newcomer = load_settings(added, {}).registry()["newcomer"]
+    newcomer = over_example(added, {}).registry()["newcomer"]
     assert newcomer.announced_on(Purpose.SALE, DataClass.AD_ID) == date(2024, 6, 25)
     assert newcomer.announced_on(Purpose.SHARING, DataClass.AD_ID) == date(2026, 12, 1)
     assert newcomer.announced_on(Purpose.SHARING, DataClass.IP) == date(2027, 1, 1)
@@ -134,8 +186,8 @@ def test_a_purpose_that_a_later_notice_added_is_announced_on_that_day(file):
 
 def test_an_affiliate_of_the_same_brand_is_the_operator_and_any_other_is_a_third_party(file):
     text = '[recipients.ooma]\nrole = "affiliate"\npurposes = ["service"]\ndata = ["contact"]\n'
-    assert load_settings(file(text), {}).registry()["ooma"].third
-    assert not load_settings(file(text + "same_brand = true"), {}).registry()["ooma"].third
+    assert over_example(file(text), {}).registry()["ooma"].third
+    assert not over_example(file(text + "same_brand = true"), {}).registry()["ooma"].third
 
 
 def test_a_phones_limit_stays_on_the_phone_and_industry_opt_outs_leave_the_sale_unless_the_operator_says_so(file):
@@ -147,13 +199,13 @@ def test_a_phones_limit_stays_on_the_phone_and_industry_opt_outs_leave_the_sale_
     wider = (
         '[ad_choices]\npurposes = ["sale", "sharing", "targeted_ads"]\n[consent_tools]\nklaro = { adtracker = "ads" }'
     )
-    mine = load_settings(file(wider), {})
+    mine = over_example(file(wider), {})
     assert Purpose.SALE in mine.ad_choices.purposes
     assert mine.consent_tools == {"klaro": {"adtracker": "ads"}}
 
 
 def test_what_the_operator_decides_about_hearing_is_how_signals_are_heard(folder, file):
-    mine = load_settings(
+    mine = over_example(
         file(
             "[signals]\ndevice_limit_travels = true\n[consent_tools]\n"
             'klaro = { adtracker = "ads" }\n[ad_choices]\nparticipant = 7\n'
@@ -170,7 +222,7 @@ def test_what_the_operator_decides_about_hearing_is_how_signals_are_heard(folder
 
 
 def test_a_consent_tool_that_nobody_knows_refuses_to_start_with_the_fix(folder, file):
-    mine = load_settings(file('[consent_tools]\nklara = { adtracker = "ads" }'), {})
+    mine = over_example(file('[consent_tools]\nklara = { adtracker = "ads" }'), {})
     with pytest.raises(
         SettingsRefused, match=r"\[consent_tools\.klara\]: there is no such consent tool; write one of .*klaro"
     ):
@@ -179,7 +231,7 @@ def test_a_consent_tool_that_nobody_knows_refuses_to_start_with_the_fix(folder, 
 
 def test_pages_may_talk_to_service_providers_and_never_to_advertisers(file):
     text = '[recipients.advertisers]\nhosts = ["ads.example.com"]\n[recipients.payments]\nhosts = ["b.example", "a.example"]'
-    assert load_settings(file(text), {}).provider_hosts() == ("a.example", "b.example")
+    assert over_example(file(text), {}).provider_hosts() == ("a.example", "b.example")
 
 
 @pytest.mark.parametrize(("text", "told"), [
@@ -194,7 +246,7 @@ def test_pages_may_talk_to_service_providers_and_never_to_advertisers(file):
     ("[browser]\nremember_gpc = 'yes'", r"\[browser\] remember_gpc: "),
     ("[share]\nsend_window_ms = 5000", r"\[share\] send_window_ms: "),
     ("[recipients.teemo]\npurposes = ['sell']", r"\[recipients\.teemo\] purposes\[1\]: "),
-    ("[recipients.x]\nrole = 'third_party'", r":1: \[recipients\.x\] purposes: is missing; write purposes = a list"),
+    ("[recipients.x]\nrole = 'third_party'", r":1: \[recipients\.x\] purposes: is missing, and has no default; write purposes = a list"),
     ("[gpc]\nlast_update = 'soon'", r"\[gpc\] last_update: "),
     ("[signals]\ndevice_limit_travels = 'no'", r"\[signals\] device_limit_travels: "),
     ("[consent_tools.klaro]\nadtracker = 'adverts'", r"\[consent_tools\.klaro\] adtracker: "),
@@ -224,7 +276,7 @@ def test_pages_may_talk_to_service_providers_and_never_to_advertisers(file):
 ], ids=str)  # fmt: skip
 def test_a_slip_in_the_file_refuses_to_start_and_says_where(file, text, told):
     with pytest.raises(SettingsRefused, match=f"(?i)mine.toml.*{told}|{told}"):
-        load_settings(file(text), {})
+        over_example(file(text), {})
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
@@ -235,7 +287,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 class TestTheEnvironment:
     def test_wins_over_the_file(self, file):
         path = file("[age]\nfloor = 17")
-        assert load_settings(path, {"GATEWAY_AGE__FLOOR": "18"}).age.floor == 18
+        assert over_example(path, {"GATEWAY_AGE__FLOOR": "18"}).age.floor == 18
 
     @pytest.mark.parametrize(("variable", "text", "read"), [
         ("GATEWAY_LISTEN__PUBLIC", "0.0.0.0:80", lambda s: s.listen.public == "0.0.0.0:80"),
@@ -246,35 +298,37 @@ class TestTheEnvironment:
         ("GATEWAY_RECIPIENTS__TEEMO__CONTRACT", "c-1", lambda s: s.recipients["teemo"].contract == "c-1"),
     ], ids=lambda value: value if isinstance(value, str) else "")  # fmt: skip
     def test_sets_any_option(self, variable, text, read):
-        assert read(load_settings(None, {variable: text}))
-        assert not read(load_settings(None, {})) or text == ""
+        assert read(over_example(None, {variable: text}))
+        assert not read(over_example(None, {})) or text == ""
 
     @pytest.mark.parametrize("variable", ["GATEWAY_AGE__FLOR", "GATEWAY_NOPE__X", "GATEWAY_RECIPIENTS__TEEMO__MODUS"])
     def test_a_variable_that_sets_nothing_refuses_to_start(self, variable):
         with pytest.raises(SettingsRefused, match=f"{variable}: there is no such option; write "):
-            load_settings(None, {variable: "1"})
+            over_example(None, {variable: "1"})
 
     def test_a_variable_below_a_value_is_no_section(self):
-        with pytest.raises(SettingsRefused, match="GATEWAY_AGE__FLOOR__DEEP: floor is no section"):
-            load_settings(None, {"GATEWAY_AGE__FLOOR__DEEP": "1"})
+        with pytest.raises(
+            SettingsRefused, match=r"GATEWAY_AGE__FLOOR__DEEP: (floor is no section|a table does not belong here)"
+        ):
+            over_example(None, {"GATEWAY_AGE__FLOOR__DEEP": "1"})
 
     def test_a_value_of_the_wrong_type_refuses_to_start(self):
         with pytest.raises(
             SettingsRefused, match="GATEWAY_AGE__FLOOR: that text does not fit; write a whole number from 0 to 18"
         ):
-            load_settings(None, {"GATEWAY_AGE__FLOOR": "young"})
+            over_example(None, {"GATEWAY_AGE__FLOOR": "young"})
 
     def test_other_programs_variables_are_none_of_ours(self):
-        assert load_settings(
+        assert over_example(
             None, {"PATH": "x", "GATEWAYS__AGE__FLOOR": "1", "XGATEWAY_AGE__FLOOR": "1"}
-        ) == load_settings(None, {})
+        ) == over_example(None, {})
 
 
 @pytest.mark.parametrize("endpoint", ["http://feed.example.com/x", "ftp://feed.example.com", "feed.example.com/x", "https://",
                                       "http://127.0.0.1.example.com/", "http://[2001:db8::1]/", "http://0.0.0.0/"])  # fmt: skip
 def test_nothing_is_sent_in_the_clear_over_a_network(file, endpoint):
     with pytest.raises(SettingsRefused, match=r"\[recipients\.teemo\] endpoint: .* neither https nor http on loopback"):
-        load_settings(file(f'[recipients.teemo]\nendpoint = "{endpoint}"'), {})
+        over_example(file(f'[recipients.teemo]\nendpoint = "{endpoint}"'), {})
 
 
 @pytest.mark.parametrize(
@@ -282,7 +336,7 @@ def test_nothing_is_sent_in_the_clear_over_a_network(file, endpoint):
 )
 def test_https_and_loopback_may_be_sent_to(file, endpoint):
     assert (
-        load_settings(file(f'[recipients.teemo]\nendpoint = "{endpoint}"'), {}).recipients["teemo"].endpoint == endpoint
+        over_example(file(f'[recipients.teemo]\nendpoint = "{endpoint}"'), {}).recipients["teemo"].endpoint == endpoint
     )
 
 
@@ -292,14 +346,14 @@ def test_rows_go_to_an_address_of_ones_own_once_it_is_written_down_as_the_refusa
     with pytest.raises(
         SettingsRefused, match=r"\[recipients\.teemo\] endpoint: rows are sent to .*\[delivery\]"
     ) as refused:
-        load_settings(file(text), {}).registry()
+        over_example(file(text), {}).registry()
     networks = str(refused.value).partition("[delivery] ")[2]
-    assert load_settings(file(f"{text}[delivery]\n{networks}\n"), {}).registry()["teemo"].mode == "forward"
+    assert over_example(file(f"{text}[delivery]\n{networks}\n"), {}).registry()["teemo"].mode == "forward"
 
 
 def test_a_field_of_a_class_that_the_recipient_may_not_have_is_refused(file):
     with pytest.raises(SettingsRefused, match=r"\[recipients\.teemo\] fields\.mail: email_hash is not in data"):
-        load_settings(file('[recipients.teemo]\nfields = { mail = "email_hash" }'), {})
+        over_example(file('[recipients.teemo]\nfields = { mail = "email_hash" }'), {})
 
 
 @pytest.mark.parametrize(("host", "here"), [("localhost", True), ("127.8.9.1", True), ("[::1]", True), ("::1", True),
@@ -389,47 +443,47 @@ def test_a_word_that_names_no_contract_opens_to_nobody(file, contract):
         SettingsRefused,
         match=r":5: \[recipients\.lab\] contract: .*; write its number, or its name with its day, or ..,",
     ):
-        load_settings(file(recipient("contract", contract)), {})
+        over_example(file(recipient("contract", contract)), {})
 
 
 @pytest.mark.parametrize(
     "contract", ["MSA-7", "2026/113", "Vertrag 12", "Processing addendum of 3 March 2025", "NO-4711"]
 )
 def test_a_contracts_reference_is_taken_as_it_is_written(file, contract):
-    assert load_settings(file(recipient("contract", contract)), {}).recipients["lab"].contract == contract
+    assert over_example(file(recipient("contract", contract)), {}).recipients["lab"].contract == contract
 
 
 @pytest.mark.parametrize("name", ["TODO TODO", "N / A", "ＴＯＤＯ", "to be determined", "not yet", "xxxx", "00"])
 def test_a_placeholder_of_several_words_is_no_name_either(file, name):
     with pytest.raises(SettingsRefused, match=r"company: names nothing"):
-        load_settings(file(recipient("company", name)), {})
+        over_example(file(recipient("company", name)), {})
 
 
 @pytest.mark.parametrize(
     "name", ["AA", "3M", "No Limits Ltd", "Test Valley Ads", "To Be Ltd", "Todo Claro, S.A.", "Draft 7"]
 )
 def test_a_company_may_have_such_a_word_in_its_name(file, name):
-    assert load_settings(file(recipient("company", name)), {}).recipients["lab"].company == name
+    assert over_example(file(recipient("company", name)), {}).recipients["lab"].company == name
 
 
 def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_bytes(b'\xef\xbb\xbf[site]\nname = "Example"\nurl = "x"\n')
     with pytest.raises(SettingsRefused, match=r"mine\.toml:3: \[site\] url"):
-        load_settings(path, {})
+        over_example(path, {})
     path.write_bytes(b'\xef\xbb\xbf[site]\nname = "Example Phone"\n')
-    assert load_settings(path, {}).site.name == "Example Phone"
+    assert over_example(path, {}).site.name == "Example Phone"
 
 
 def test_a_witness_without_its_key_is_told_what_a_key_is(file):
     with pytest.raises(SettingsRefused, match=r"write .*NAME\+ID\+KEY"):
-        load_settings(file('[witnesses.auditor]\nurl = "https://w.example.org"'), {})
+        over_example(file('[witnesses.auditor]\nurl = "https://w.example.org"'), {})
 
 
 @pytest.mark.parametrize("host", NO_HOST)
 def test_what_is_no_host_does_not_get_into_the_policy(file, host):
     with pytest.raises(SettingsRefused, match=r"recipients\.lab|recipients\[\.\.\.\]"):
-        load_settings(file(recipient("hosts", [host])), {})
+        over_example(file(recipient("hosts", [host])), {})
 
 
 @pytest.mark.parametrize("names", [("lab", "LAB"), ("Lab", "lab"), ("the-lab", "the_lab"), ("Teemo",)])
@@ -438,18 +492,18 @@ def test_two_recipients_that_differ_in_spelling_are_refused(file, names):
         f"[recipients.{name}]\nrole = 'service_provider'\npurposes = ['security']\ndata = ['ip']" for name in names
     )
     with pytest.raises(SettingsRefused, match="already, but for its spelling"):
-        load_settings(file(text), {})
+        over_example(file(text), {})
 
 
 @pytest.mark.parametrize("name", ["a b", "", "lab\\u000a", "läb", "lab;", "a" * 65, "../lab", "lab.x", "-lab"])
 def test_a_recipients_name_is_one_that_may_stand_in_an_address(file, name):
     text = f"[recipients.\"{name}\"]\nrole = 'service_provider'\npurposes = ['security']\ndata = ['ip']"
     with pytest.raises(SettingsRefused, match="recipients"):
-        load_settings(file(text), {})
+        over_example(file(text), {})
 
 
 def test_nobody_was_told_of_anything_tomorrow(file):
-    told = load_settings(file("[notice]\ntold_everyone = 2026-11-29"), {})
+    told = over_example(file("[notice]\ntold_everyone = 2026-11-29"), {})
     with pytest.raises(
         SettingsRefused,
         match=r":2: \[notice\] told_everyone: 2026-11-29 has not come; write the day of the last notice",
@@ -469,7 +523,7 @@ CONTROL = ["\n", "\r", "\r\nX: y", "\x00", "\x7f", "\u2028", "\u202e", "\ufeff",
 )  # fmt: skip
 def test_no_option_carries_the_end_of_a_line_into_a_header_a_policy_or_a_mail(file, section, option, sign):
     with pytest.raises(SettingsRefused):
-        load_settings(file(f"[{section}]\n{option} = {json.dumps('example.com' + sign)}"), {})
+        over_example(file(f"[{section}]\n{option} = {json.dumps('example.com' + sign)}"), {})
 
 
 # --- what a field of ids holds -----------------------------------------------------------------------------------
@@ -482,24 +536,24 @@ FIELD = '[recipients.teemo]\ndata = ["precise_geo", "ad_id", "device_id", "email
 )
 def test_an_id_of_a_third_party_that_says_no_kind_refuses_the_start_with_the_line_to_write(file, field, data_class):
     with pytest.raises(SettingsRefused) as refused:
-        load_settings(file(FIELD % f'{field} = "{data_class}"'), {})
+        over_example(file(FIELD % f'{field} = "{data_class}"'), {})
     assert f"[recipients.teemo] fields.{field}: holds ids and does not say of which kind" in str(refused.value)
     line = re.search(r"write (.*?\}),", str(refused.value))[1]
-    mine = load_settings(file(FIELD % line), {}).registry()["teemo"]
+    mine = over_example(file(FIELD % line), {}).registry()["teemo"]
     assert mine.fields == {field: data_class}
     assert mine.held[field].kinds
 
 
 def test_a_service_provider_may_say_it_by_the_class_alone(file):
     text = '[recipients.lab]\nrole = "service_provider"\npurposes = ["security"]\ndata = ["ad_id"]\nfields = { maid = "ad_id" }'
-    assert load_settings(file(text), {}).registry()["lab"].fields == {"maid": DataClass.AD_ID}
+    assert over_example(file(text), {}).registry()["lab"].fields == {"maid": DataClass.AD_ID}
 
 
 def test_a_kind_of_the_operators_own_is_declared(file):
     own = FIELD % 'af = { class = "device_id", kind = "id:appsflyer" }'
     with pytest.raises(SettingsRefused, match=r'declared = \["appsflyer"\]'):
-        load_settings(file(own), {})
-    mine = load_settings(file(f'[identifiers]\ndeclared = ["appsflyer"]\n{own}'), {})
+        over_example(file(own), {})
+    mine = over_example(file(f'[identifiers]\ndeclared = ["appsflyer"]\n{own}'), {})
     assert mine.registry()["teemo"].held["af"].kinds == ("id:appsflyer",)
 
 
@@ -520,5 +574,5 @@ def test_a_kind_of_the_operators_own_is_declared(file):
 )
 def test_what_cannot_be_meant_by_a_field_refuses_the_start(file, line, why):
     with pytest.raises(SettingsRefused) as refused:
-        load_settings(file(FIELD % line), {})
+        over_example(file(FIELD % line), {})
     assert why in str(refused.value)

@@ -14,8 +14,8 @@ import httpx2
 from gateway.app.composition import migrate, now
 from gateway.app.service import build
 from gateway.keys import secret_files
-from gateway.settings import load as settings_of
 from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses
+from support import example
 
 EVERYWHERE = frozenset({PUBLIC, INTERNAL, METRICS})
 DEV = {"Authorization": "Bearer dev.dev"}
@@ -28,15 +28,17 @@ AT_ONCE = {"listen__level_answers": "false"}  # thousands of tests post forms, a
 
 
 def settings(file: Path | None = None, **environment: str):
-    """The shipped settings; keyword arguments are environment variables without their prefix."""
+    """The example's settings, with a file over them; keyword arguments are environment variables without their
+    prefix.
+    """
     said = {f"GATEWAY_{name.upper()}": value for name, value in {**AT_ONCE, **environment}.items()}
-    return settings_of.load_settings(file, said) if file else _settings(tuple(said.items()))
+    return example.settings(file, said) if file else _settings(tuple(said.items()))
 
 
 @cache
 def _settings(said: tuple[tuple[str, str], ...]):
     """They cannot be changed, and to read them costs more than most tests do."""
-    return settings_of.load_settings(None, dict(said))
+    return example.settings(None, dict(said))
 
 
 @cache

@@ -62,12 +62,12 @@ async def test_an_opt_out_that_another_process_wrote_holds_in_the_next_request_t
     cookie = await warmed(door, browser)
     script = (
         "import asyncio, sys\nfrom pathlib import Path\nfrom gateway.app.composition import open_house\n"
-        "from gateway.settings.load import load_settings\n"
+        "from gateway.settings.load import example_file, load_settings\n"
         "from gateway.ledger.subjects import Choice\nfrom gateway.terms import ALL_PURPOSES, ChoiceKind\n"
         "async def main(consent):\n"
         "    choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, 'form', consent.clock())\n"
         "    await consent.choose([consent.people.browser(sys.argv[2])], choice)\n"
-        "with open_house(Path(sys.argv[1]), load_settings(None, {}), dev=True) as house:\n"
+        "with open_house(Path(sys.argv[1]), load_settings(example_file(), {}), dev=True) as house:\n"
         "    asyncio.run(main(house.consent))\n"
     )
     subprocess.run([sys.executable, "-c", script, str(folder), browser.hex()], check=True, timeout=60)

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from support import example
 
 from gateway import disk
 from gateway.cli.root import group
@@ -165,7 +166,7 @@ def test_what_the_table_says_of_a_host_is_what_the_policy_of_delivery_does(tmp_p
 
 def test_the_operator_reads_the_table(folder, tmp_path, clock):
     config = tmp_path / "config.toml"
-    config.write_text('[recipients.payments]\nhosts = ["pay.example"]\n[site]\ninventory = true\n')
+    config.write_text(example.over('[recipients.payments]\nhosts = ["pay.example"]\n[site]\ninventory = true\n'))
     run = lambda *more: CliRunner().invoke(group, ["hosts", "--data", str(folder), "--config", str(config), *more])  # noqa: E731
     assert "none was seen" in run().output
     inventory = Inventory(folder, clock)

@@ -13,7 +13,6 @@ from support.people import named
 from gateway.app.composition import open_house
 from gateway.app.service import in_front_of
 from gateway.consent.asked import Ask
-from gateway.settings import load
 from gateway.web.pages.choices import static
 
 pytestmark = pytest.mark.anyio
@@ -78,7 +77,7 @@ def site(request, folder):
 
 
 def standing(folder, account):
-    with open_house(folder, load.load_settings(None, {}), dev=True) as house:
+    with open_house(folder, inside.settings(), dev=True) as house:
         asked = Ask(("teemo",), [named("account", account)], place="US-CA")
         return house.consent.check(asked).verdicts["teemo"].reason
 

@@ -16,7 +16,7 @@ import uuid
 from urllib.parse import quote
 
 import pytest
-from support import inside
+from support import example, inside
 from support.people import GAID, IDFV, email, gaid, named, phone
 from support.ports import free_port
 from support.wire import call
@@ -51,7 +51,7 @@ def key(folder):
 @pytest.fixture
 def installed(tmp_path):
     """(its folder, its settings, the header with a key)"""
-    (tmp_path / "config.toml").write_text(CONFIG)
+    (tmp_path / "config.toml").write_text(example.over(CONFIG))
     folder = inside.install(tmp_path / "data")
     return folder, inside.settings(tmp_path / "config.toml"), key(folder)
 

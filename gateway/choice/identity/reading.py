@@ -164,7 +164,7 @@ def typed(kind: str, text: str, country: str, countries: Sequence[str] = ()) -> 
 
 def may_be(text: str, country: str, countries: Sequence[str]) -> list[str]:
     """Numbers of the operator's countries that somebody may mean who stated one that cannot be read: E.164 of each."""
-    if country.upper() in SUPPORTED_REGIONS:
+    if country.upper() in SUPPORTED_REGIONS or not countries:
         return []
     found = typed("phone", text, countries[0], countries).found
     return [e164 for kind, value in found if kind == "phone" for e164 in elsewhere(value, countries)]

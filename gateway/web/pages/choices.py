@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -49,10 +49,10 @@ FOREIGN_FORM = mark(
 
 
 class GpcStatement(Struct):
-    """That this site obeys GPC, and since when (the GPC specification's own members)."""
+    """That this site obeys GPC, and since when, where the operator says so (the GPC specification's own members)."""
 
     gpc: bool
-    since: date = msgspec.field(name="lastUpdate")
+    since: date | UnsetType = msgspec.field(name="lastUpdate", default=UNSET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class PageSettings:
 
     policy_url: str
     origins: Collection[str]
-    gpc_since: date
+    gpc_since: date | None
     notices: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -88,7 +88,9 @@ class Pages:
 
     async def gpc_json(self, _: Request) -> Response:
         """`GET /.well-known/gpc.json`: the same for everyone (L11)."""
-        return Response(wire.json_of(GpcStatement(True, self._settings.gpc_since)), media_type="application/json")
+        return Response(
+            wire.json_of(GpcStatement(True, self._settings.gpc_since or UNSET)), media_type="application/json"
+        )
 
     async def file(self, request: Request) -> Response:
         """A file of `static/`, the same for everyone. Asked for by its own version it may be kept for ever (I12)."""
