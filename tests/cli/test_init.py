@@ -14,14 +14,17 @@ from datetime import date
 
 import pytest
 from click.testing import CliRunner
+from structlog.testing import capture_logs
 from support import inside
 from support.people import GAID, named
 from support.ports import free_port
 
+from gateway.app.service import in_front_of
 from gateway.cli import init as command
+from gateway.cli.options import stated_settings
 from gateway.cli.root import group
 from gateway.keys import api_keys
-from gateway.settings.load import SettingsRefused, load_settings
+from gateway.settings.load import SettingsRefused, example_file, load_settings
 from gateway.settings.unsaid import unsaid
 
 pytestmark = pytest.mark.anyio
@@ -211,3 +214,20 @@ def test_on_a_terminal_it_asks(tmp_path, monkeypatch):
     assert [*mine.recipients] == ["adnet"]
     assert (mine.recipients["adnet"].role, mine.recipients["adnet"].data) == ("third_party", ("ad_id",))
     assert "[recipients.adnet] contract: without one nothing goes there" in done.output
+
+
+def test_who_tries_it_out_without_a_file_has_the_example_and_whoever_has_one_their_own(tmp_path, monkeypatch):
+    file, _ = begun("shop", tmp_path)
+    assert stated_settings(None, dev=True) == load_settings(example_file(), {})
+    assert stated_settings(None).recipients == {}
+    assert stated_settings(file, dev=True) == load_settings(file, {})
+    monkeypatch.setenv("GATEWAY_CONFIG", str(file))
+    assert stated_settings(None, dev=True) == stated_settings(None) == load_settings(file, {})
+
+
+async def test_a_site_that_it_is_mounted_in_is_told_what_is_missing_too(tmp_path):
+    file, _ = begun("newspaper", tmp_path)
+    with capture_logs() as lines:
+        async with inside.lifespan(in_front_of(None, data=inside.install(tmp_path / "data"), config=file)):
+            pass
+    assert [line["rule"] for line in lines if line["event"] == "shut until it is said"] == shut(file)
