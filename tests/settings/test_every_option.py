@@ -1037,7 +1037,7 @@ def proved(settings):
 
 # Two recipients beside what is tried, and one sensitive word: the rest of the example would be read thousands of times.
 BASE = {
-    "recipients": {name: example.stated()["recipients"][name] for name in ("teemo", "flurry")},
+    "recipients": {name: example.STATED["recipients"][name] for name in ("teemo", "flurry")},
     "keywords": {"sensitive": ["prayer"]},
 }
 

@@ -80,7 +80,7 @@ class Watch:
         function.can_block_in("gateway/app/service.py", {"build", "keyed", "public", "_opened"})
         function.can_block_in("gateway/keys/api_keys.py", {"_reload"})
         function.can_block_in("gateway/keys/account_assertions.py", {"_reload"})
-        function.can_block_in("gateway/settings/load.py", {"load_settings", "_read_file"})
+        function.can_block_in("gateway/settings/load.py", {"_read_file", "built_settings"})
         function.can_block_in("gateway/delivery/outgoing.py", {"__init__"})  # reads the certificates once
 
 

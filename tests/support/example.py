@@ -7,12 +7,12 @@ import json
 import tomllib
 from collections.abc import Mapping
 from datetime import date, time
-from functools import cache
 from pathlib import Path
 
 from gateway.settings import load
 
 FILE = load.example_file()
+STATED: Mapping[str, object] = tomllib.loads(FILE.read_text())  # at once: no event loop waits for it
 WHOLE = ("fields", "notices")  # tables that a test's own replaces
 
 
@@ -35,14 +35,9 @@ def toml(value):
     return json.dumps(value, ensure_ascii=False)
 
 
-@cache
-def stated() -> Mapping[str, object]:
-    return tomllib.loads(FILE.read_text())
-
-
 def over(text: str) -> str:
     """A whole file: the example, with what a test writes over it."""
-    sections = _merged(stated(), tomllib.loads(text))
+    sections = _merged(STATED, tomllib.loads(text))
     return "".join(
         f"{section}.{json.dumps(name)} = {toml(value)}\n"
         for section, options in sections.items()
@@ -53,7 +48,7 @@ def over(text: str) -> str:
 def settings(file: Path | None, environment: Mapping[str, str], *, base: Mapping[str, object] | None = None):
     """The same in memory; a refusal names the test's own lines. `base`: another one than the example."""
     text, own = load._read_file(file) if file else ("", {})
-    return load.built_settings(_merged(stated() if base is None else base, own), environment, file, text)
+    return load.built_settings(_merged(STATED if base is None else base, own), environment, file, text)
 
 
 def _merged(base, more):
