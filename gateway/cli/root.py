@@ -94,7 +94,7 @@ COMMANDS: dict[str, Lazy] = {
     "history": Lazy("ask", "history", "Every entry about one identifier, each checked against..."),
     "hosts": Lazy("rehearse", "hosts", "List the hosts that pages were seen to talk to, with the..."),
     "import": Lazy("opt_out_list", "import_", "Take in existing opt-outs from a CSV in UTF-8 with a..."),
-    "init": Lazy("init", "init", "Write a configuration for your own case into a new file."),
+    "init": Lazy("init", "init", "Write a configuration for your own case into a new FILE,..."),
     "keys": Lazy("keys", "keys", "API keys for callers, and the keys of the installation."),
     "law": Lazy("law", "law", "The law, as the dated tables have it."),
     "ledger": Lazy("receipt", "ledger", "The log itself."),
