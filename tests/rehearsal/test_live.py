@@ -6,6 +6,7 @@ import sys
 import urllib.request
 
 import pytest
+from support import example
 from support.service import service
 
 pytestmark = pytest.mark.slow
@@ -41,7 +42,8 @@ def test_a_service_that_heeds_every_signal_is_well_and_writes_nothing_of_it(asks
 
 def test_a_service_that_runs_on_an_older_configuration_is_found_out(asks, tmp_path):
     newer = tmp_path / "newer.toml"
-    newer.write_text('[recipients.teemo]\ndata = ["ad_id"]\nfields = { ad_id = { class = "ad_id", kind = "gaid" } }\n')
+    fewer = '[recipients.teemo]\ndata = ["ad_id"]\nfields = { ad_id = { class = "ad_id", kind = "gaid" } }\n'
+    newer.write_text(example.over(fewer))
     with service(tmp_path) as running:
         code, told = asks(running, "--config", str(newer))
     assert code == 1
