@@ -52,7 +52,6 @@ from gateway.ledger.emergency import Emergency, KeptRequest
 from gateway.ledger.emergency import request_answer as answer_of
 from gateway.ledger.entry import Notice, b64
 from gateway.ledger.errors import NothingKept, StoreUnavailable
-from gateway.ledger.folded_people import position_of
 from gateway.ledger.leases import Leases
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.receipt import Opening
@@ -206,7 +205,8 @@ class Consent:
         can be. Raises `StoreUnavailable`.
         """
         openings = list[Opening]()
-        everybody = every_reading(subjects) if choice.kind in TIGHTENS else tuple(subjects)
+        at, says_no = milliseconds(choice.at), choice.kind in TIGHTENS  # of which nobody has to look when it was said
+        everybody = every_reading(subjects) if says_no else tuple(subjects)
         kept = KeptRequest(seals.new_browser(), everybody, choice, idempotency.named(key, body), tie=tie)
 
         def act(tx: Transaction) -> bytes:
@@ -217,15 +217,18 @@ class Consent:
             return answer_of(written)
 
         def job(tx: Transaction) -> ChoiceEntered:
-            answer, replayed = idempotency.once(tx, kept.repeat, milliseconds(choice.at), lambda: act(tx))
-            return ChoiceEntered(answer, replayed, still_out_of.last_out(tx, subjects), position_of(tx))
+            answer, replayed = idempotency.once(tx, kept.repeat, at, lambda: act(tx))
+            out_at = (
+                still_out_of.last_out(tx, subjects) if replayed or not says_no else dict.fromkeys(choice.purposes, at)
+            )
+            return ChoiceEntered(answer, replayed, out_at, tx.position)
 
-        if choice.kind in TIGHTENS:
+        if says_no:
             await self._counted(COUNT_SECONDS)
         try:
             entered = await self._writer.commit(job)
         except NothingKept:
-            if allow or choice.kind not in TIGHTENS:
+            if allow or not says_no:
                 raise
             return await self._keep(kept)
         accepted, position = self.clock(), entered.position

@@ -13,7 +13,7 @@ from gateway.choice.standing import Standing
 from gateway.fold import fold, reading
 from gateway.fold.record import Record
 from gateway.fold.state import FOR_EVER, Get, Place, Slate
-from gateway.ledger.ledger_log import LedgerLog, log_end
+from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.log_records import records_of
 from gateway.ledger.reach import connected_people
 from gateway.ledger.subjects import Subject
@@ -63,48 +63,34 @@ class FoldedPeople(StandingPeople):
 
 
 class PeopleOnward(StandingPeople):
-    """From the state that stood when a transaction began, with what it said since. `position`: behind that."""
+    """From the state that stood when a transaction began, with what it said since."""
 
     def __init__(self, tx: Transaction, stood: StoodBefore) -> None:
-        self._db, self._fresh, (self._stood, self.position) = tx.db, tx.fresh, stood
+        self._db, self._fresh, (self._stood, self._position) = tx.db, tx.fresh, stood
         self._said = dict[Place, Any]()
-        self._written = -1  # how many rows the connection had changed when it was looked last
         super().__init__(self._get)
 
     def _get(self, place: Place) -> Any:
         return self._said[place] if place in self._said else self._stood(place)
 
-    def is_current(self) -> bool:
-        """Whether it was gone on with since the connection wrote anything."""
-        return self._written == self._db.total_changes
-
     def go_on(self) -> bool:
         """Folds what was said. Whether it could: what is older may have become another one."""
-        if self.is_current():
-            return True
-        head = log_end(self._db)
-        if head != self.position:
+        head = self._fresh.end
+        if head != self._position:
             said = self._said_since(head)
             if said is None:
                 return False
             for _, record in said:
                 self._said.update(fold(record, self._get))
-            self.position = head
-        self._written = self._db.total_changes
+            self._position = head
         return True
 
     def _said_since(self, head: int) -> Iterable[tuple[int, Record]] | None:
         """None: something older is told otherwise."""
-        if self._fresh.has(self.position, head):
-            return self._fresh.after(self.position)
+        if self._fresh.has(self._position, head):
+            return self._fresh.after(self._position)
         log = LedgerLog(self._db)
-        return None if log.is_rewritten(self.position) else log.read(self.position)
-
-
-def position_of(tx: Transaction) -> int:
-    """Behind all that the transaction said so far, as the state counts it."""
-    people: PeopleOnward | None = tx.onward
-    return people.position if people is not None and people.is_current() else log_end(tx.db)
+        return None if log.is_rewritten(self._position) else log.read(self._position)
 
 
 def says_first(tx: Transaction, key: bytes) -> bool:

@@ -121,6 +121,11 @@ class Transaction:
         return Added(*self._began, self._bodies, self._tree.hashes)
 
     @property
+    def position(self) -> int:
+        """Behind all that was said so far, as the state counts it."""
+        return self.fresh.end
+
+    @property
     def log(self) -> str:
         """The log's name: another one once an older copy was put back."""
         return str(self.db.execute("SELECT origin FROM head").fetchone()[0])
