@@ -13,7 +13,7 @@ from support import examples, inside, moved_rows
 from support.days import today
 
 from gateway.app.composition import open_house
-from gateway.ledger import emergency
+from gateway.desk import emergency
 
 examples.load_profile()
 pytest_plugins = ["support.blocking", "support.runs", "support.workers"]

@@ -33,6 +33,7 @@ from gateway.consent.check import Checks
 from gateway.consent.codes import CodeCarrier, Codes, TextSpending
 from gateway.consent.decisions import Decisions
 from gateway.consent.disclosing import Disclosing, Tell
+from gateway.consent.leases import Leases, Terms
 from gateway.consent.people import People
 from gateway.consent.places import AddressBook, Places, boundaries
 from gateway.consent.share import Sharing
@@ -45,31 +46,33 @@ from gateway.delivery.guard import EVERYWHERE
 from gateway.delivery.letters import Mail, MailFolder, MailServer, TextMessages
 from gateway.delivery.outgoing import Forwarder
 from gateway.delivery.webhook import Courier, Post
+from gateway.desk import emergency
+from gateway.desk.documents import Document
+from gateway.desk.emergency import LATER, Emergency, Intake
+from gateway.desk.entry_facts import LedgerFacts
+from gateway.desk.forgetting import prune as prune_of
+from gateway.desk.forgetting.prune import Plan
+from gateway.desk.outbox import OutboxKind
 from gateway.disk import close_to_others, make_folder
 from gateway.keys import person_keys, secret_files
 from gateway.keys.epochs import Epochs
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import checkpoint_store, ed25519, emergency, erasure_steps, examination, schema
-from gateway.ledger import prune as prune_of
-from gateway.ledger import verify as verify_of
+from gateway.ledger import checkpoint_store, erasure_steps, schema
 from gateway.ledger import watch as watching
+from gateway.ledger.audit import examination
+from gateway.ledger.audit import verify as verify_of
+from gateway.ledger.audit.examination import Examination, Stop
+from gateway.ledger.audit.log_reader import LogReader
+from gateway.ledger.audit.verify import VerifyReport
 from gateway.ledger.checkpoint_store import CheckpointStore
-from gateway.ledger.documents import Document
-from gateway.ledger.ed25519 import Ed25519Signer
-from gateway.ledger.emergency import LATER, Emergency, Intake
-from gateway.ledger.entry_facts import LedgerFacts
 from gateway.ledger.epoch_turn import EpochTurn
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.examination import Examination, Stop
-from gateway.ledger.leases import Leases, Terms
-from gateway.ledger.log_reader import LogReader
-from gateway.ledger.note import Signer
-from gateway.ledger.outbox import OutboxKind
-from gateway.ledger.prune import Plan
+from gateway.ledger.proof import ed25519
+from gateway.ledger.proof.ed25519 import Ed25519Signer
+from gateway.ledger.proof.note import Signer
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.store import SqliteStore, Store
-from gateway.ledger.verify import VerifyReport
 from gateway.ledger.watch import FileMoved, FileWatch, boot_seconds
 from gateway.ledger.writer import Writer
 from gateway.settings.load import ACCOUNT_BACKEND, Settings

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from gateway import __version__
-from gateway.ledger import documents
-from gateway.ledger.documents import Document
+from gateway.desk import documents
+from gateway.desk.documents import Document
 from gateway.settings.load import Settings
 
 MACHINE = ("listen", "recipients", "controller", "mail")  # of this machine, or in a document of their own

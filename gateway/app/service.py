@@ -34,18 +34,18 @@ from gateway.consent.decision_log import DecisionLog
 from gateway.consent.decisions import keys_of_replica
 from gateway.consent.files import Filing
 from gateway.consent.verbs import Consent
-from gateway.evidence.keeper import Evidence
-from gateway.evidence.rehearsing import Rehearsing
-from gateway.keys.api_keys import Credentials
-from gateway.ledger import watch
-from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.evidence import (
+from gateway.desk.evidence import (
     CHECKS_FAILED,
     DISCLOSURES_LOST,
     ENFORCEMENT_OFF,
     FORMS_FAILED,
     REHEARSAL_ALARM,
 )
+from gateway.evidence.keeper import Evidence
+from gateway.evidence.rehearsing import Rehearsing
+from gateway.keys.api_keys import Credentials
+from gateway.ledger import watch
+from gateway.ledger.errors import StoreUnavailable
 from gateway.replica.feed import Tags
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
@@ -77,13 +77,13 @@ from gateway.web.shell.lifespan import Service
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.peer import Peers, place_by_address
 from gateway.web.shell.ticks import Levelled, Ticks
+from gateway.web.shell.visitor import FromScope, Visitors
 from gateway.web.site import demo, hosts
 from gateway.web.site.forward_auth import ForwardAuth, envoy, forward, nginx
 from gateway.web.site.middleware import ConsentMiddleware
 from gateway.web.site.shared_caches import SAME
 from gateway.web.site.status import Status
 from gateway.web.site.visit import Options, Visits
-from gateway.web.site.visitor import FromScope, Visitors
 
 
 def off(house: House, rehearsing: Rehearsing, *, enforced: bool) -> dict[str, Callable[[], bool]]:

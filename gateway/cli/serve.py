@@ -44,9 +44,9 @@ from gateway.disk import write_durably
 from gateway.keys import api_keys, seals, secret_files
 from gateway.keys.seals import Enrolment
 from gateway.ledger import schema
-from gateway.ledger import witness as witnessing
-from gateway.ledger.ed25519 import Ed25519Verifier
-from gateway.ledger.witness import InUse, KeyRefused, Witness
+from gateway.ledger.audit import witness as witnessing
+from gateway.ledger.audit.witness import InUse, KeyRefused, Witness
+from gateway.ledger.proof.ed25519 import Ed25519Verifier
 from gateway.settings import load as settings_of
 from gateway.settings.load import Listen, Settings
 from gateway.settings.option_tree import SettingsRefused

@@ -30,33 +30,22 @@ from gateway.consent import tokens as asked_of
 from gateway.consent.asked import Ask, Checked, Explained, Then
 from gateway.consent.check import Checks, said_by, standings_in
 from gateway.consent.choice_result import Chosen, Refused, may_ask_from
+from gateway.consent.leases import Leases
 from gateway.consent.people import People
 from gateway.consent.still_out import Still
+from gateway.desk import access, documents, evidence, notices, recipients_to_tell, time_travel
+from gateway.desk.emergency import Emergency, KeptRequest
+from gateway.desk.emergency import request_answer as answer_of
+from gateway.desk.forgetting import erasure
+from gateway.desk.time_travel import Rebuilt
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import (
-    access,
-    ages,
-    device_states,
-    documents,
-    erasure,
-    evidence,
-    idempotency,
-    links,
-    notices,
-    recipients_to_tell,
-    time_travel,
-    voiding,
-)
-from gateway.ledger.emergency import Emergency, KeptRequest
-from gateway.ledger.emergency import request_answer as answer_of
-from gateway.ledger.entry import Notice, b64
+from gateway.ledger.acts import ages, device_states, idempotency, links, voiding
+from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.errors import NothingKept, StoreUnavailable
-from gateway.ledger.leases import Leases
-from gateway.ledger.log_reader import LogReader
-from gateway.ledger.receipt import Opening
+from gateway.ledger.proof.entry import Notice, b64
+from gateway.ledger.proof.receipt import Opening
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, every_reading, milliseconds
-from gateway.ledger.time_travel import Rebuilt
 from gateway.ledger.writer import Transaction, Writer
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Purpose, Told
@@ -338,7 +327,7 @@ class Consent:
 
     async def notice(self, sha256: bytes) -> Notice | None:
         """A document that was logged before, or None."""
-        return await self._writer.commit(lambda tx: documents.find(tx, sha256))
+        return await self._writer.commit(lambda tx: documents.find_notice(tx, sha256))
 
     async def is_screen(self, ui: str) -> bool:
         """Whether the copy of a screen was logged before."""
@@ -419,7 +408,7 @@ class Consent:
                 raise Refused("confirm_expired", f"a confirm token is good for {CONFIRM_SECONDS // 60} minutes")
             if voiding.is_void(tx, choice.ui):
                 raise Refused("notice_required", VOIDED)
-            idempotency.use(tx, token, milliseconds(now))
+            idempotency.use_token(tx, token, milliseconds(now))
             if still_out_of.superseded(tx, subjects, choice.purposes[0], asked.position):
                 raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")
             accounts = [subject.key for subject in subjects if subject.is_account]
@@ -440,7 +429,7 @@ class Consent:
                 for identifier in identifiers:
                     links.release(tx, identifier, now)
                 return len(identifiers)
-            return links.link(tx, account, identifiers, span, now)
+            return links.link_identifiers(tx, account, identifiers, span, now)
 
         return await self._writer.commit(job)
 
@@ -518,10 +507,10 @@ class Consent:
 
     async def access(self, proved: Sequence[Subject]) -> access.AccessReport:
         """What is held about whoever proved these identifiers. Raises `StoreUnavailable`."""
-        found = await asyncio.to_thread(access.read, self._writer.store, proved, self.clock())
+        found = await asyncio.to_thread(access.read_access, self._writer.store, proved, self.clock())
         persons = found.persons
         keys = await self._writer.commit(lambda tx: {person: tx.persons.keys(person) for person in persons})
-        return access.unseal(found, keys)
+        return access.unseal_access(found, keys)
 
 
 def _confirmed(asked: asked_of.OptInAsked, notice: Notice, now: datetime, how: Mapping[str, object]) -> Choice:

@@ -23,7 +23,7 @@ from gateway.ledger.epoch_turn import EpochKeys
 from gateway.ledger.errors import LedgerRefused, NothingKept, StateUnread, StoreUnavailable
 from gateway.ledger.ledger_log import LAST_PLACE, FreshRecords, remember_forgotten
 from gateway.ledger.log_records import put_anew, put_side
-from gateway.ledger.merkle import Frontier
+from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.publisher import Added, Publisher
 from gateway.ledger.store import Store
 from gateway.ledger.tree import Tree

@@ -19,8 +19,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from gateway.ledger import entry, openings, schema
-from gateway.ledger.entry import b64
+from gateway.ledger import schema
+from gateway.ledger.proof import entry, openings
+from gateway.ledger.proof.entry import b64
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.writer import Transaction
@@ -181,7 +182,7 @@ def _request(
 
 def _details(row: Any, keys_of: PersonOf) -> dict[str, Any]:
     """Sealed details, opened; empty where they were erased."""
-    opened = openings.open_(keys_of(row[5]), row[1], row[6], None)
+    opened = openings.open_boxes(keys_of(row[5]), row[1], row[6], None)
     told: dict[str, Any] = json.loads(opened.details) if opened.details else {}
     return told
 

@@ -15,8 +15,8 @@ from gateway.app.composition import migrate, open_house
 from gateway.consent.files import Filing
 from gateway.consent.share import ShareRow
 from gateway.delivery.outgoing import ForwardOutcome, Sending
+from gateway.desk.disclosures import Acknowledged
 from gateway.keys import secret_files
-from gateway.ledger.disclosures import Acknowledged
 from gateway.settings.load import SettingsRefused
 
 pytestmark = pytest.mark.anyio

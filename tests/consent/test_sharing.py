@@ -16,12 +16,13 @@ from support.people import gaid, named
 from gateway.app.composition import migrate, open_house
 from gateway.consent.share import GROUP, ShareRow
 from gateway.delivery.outgoing import ForwardOutcome, Sending
-from gateway.ledger import disclosures, erasure, outbox, recipient_holdings
-from gateway.ledger.disclosures import CHUNK, Acknowledged
-from gateway.ledger.entry import b64
-from gateway.ledger.erasure import ErasureOrder
+from gateway.desk import disclosures, outbox, recipient_holdings
+from gateway.desk.disclosures import CHUNK, Acknowledged
+from gateway.desk.forgetting import erasure
+from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.ledger.acts.links import Span
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.links import Span
+from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose, Role, Source
 
@@ -171,7 +172,7 @@ async def test_whoever_is_erased_while_their_row_is_on_its_way_has_the_recipient
     assert [item.outcome for item in shared] == ["sent", "sent"]
     assert queued == [[("teemo", "delete")]]
     assert told() == [("teemo", "delete")] * 2
-    [first, second] = await house.writer.commit(lambda tx: outbox.read(tx, "teemo"))
+    [first, second] = await house.writer.commit(lambda tx: outbox.read_messages(tx, "teemo"))
     assert json.loads(second.body)["identifiers"] == json.loads(first.body)["identifiers"] == [named("gaid", gaid(1))]
     assert marks(folder) == {"r2": "sent"}
 

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.people import gaid, phone
 
-from gateway.ledger import access, disclosures, erasure, recipients_to_tell
-from gateway.ledger.disclosures import DAY, DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted
-from gateway.ledger.erasure import ErasureOrder
+from gateway.desk import access, disclosures, recipients_to_tell
+from gateway.desk.disclosures import DAY, DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted
+from gateway.desk.forgetting import erasure
+from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import Erasing
 
@@ -29,7 +30,7 @@ def report(house, do):
     """What somebody is shown who proved an identifier."""
 
     def read(*subjects, at=AT + timedelta(days=1)):
-        return access.read(house.writer.store, subjects, at).received
+        return access.read_access(house.writer.store, subjects, at).received
 
     return read
 

@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.ledger import disclosures
-from gateway.ledger.disclosures import CHUNK, DAY, DAYS, Intended
+from gateway.desk import disclosures
+from gateway.desk.disclosures import CHUNK, DAY, DAYS, Intended
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import Purpose
 

@@ -2,8 +2,8 @@ import hashlib
 
 import pytest
 
-from gateway.ledger import idempotency
-from gateway.ledger.idempotency import DAY, DAYS, Mismatch, Used
+from gateway.ledger.acts import idempotency
+from gateway.ledger.acts.idempotency import DAY, DAYS, Mismatch, Used
 
 NOW = 1_800_000_000_000
 
@@ -87,22 +87,22 @@ def test_old_keys_leave_with_the_next_one_and_young_ones_stay(do, acts):
 
 class TestAConfirmToken:
     def test_works_once(self, do):
-        do(lambda tx: idempotency.use(tx, "t1", NOW))
+        do(lambda tx: idempotency.use_token(tx, "t1", NOW))
         for later in (0, 1, idempotency.CONFIRM_MINUTES * 60_000):
             with pytest.raises(Used):
-                do(lambda tx, later=later: idempotency.use(tx, "t1", NOW + later))
-        do(lambda tx: idempotency.use(tx, "t2", NOW))
+                do(lambda tx, later=later: idempotency.use_token(tx, "t1", NOW + later))
+        do(lambda tx: idempotency.use_token(tx, "t2", NOW))
 
     def test_whose_act_was_refused_is_not_used_up(self, do):
         def refused(tx):
-            idempotency.use(tx, "t1", NOW)
+            idempotency.use_token(tx, "t1", NOW)
             raise LookupError
 
         with pytest.raises(LookupError):
             do(refused)
-        do(lambda tx: idempotency.use(tx, "t1", NOW))
+        do(lambda tx: idempotency.use_token(tx, "t1", NOW))
 
     def test_is_remembered_for_longer_than_it_is_good_for(self, do):
-        do(lambda tx: idempotency.use(tx, "t1", NOW))
+        do(lambda tx: idempotency.use_token(tx, "t1", NOW))
         with pytest.raises(Used):
-            do(lambda tx: idempotency.use(tx, "t1", NOW + 2 * idempotency.CONFIRM_MINUTES * 60_000))
+            do(lambda tx: idempotency.use_token(tx, "t1", NOW + 2 * idempotency.CONFIRM_MINUTES * 60_000))

@@ -1,4 +1,4 @@
-"""What the log promises of every engine (`gateway.ledger.log`), asked of each: in memory, SQLite and PostgreSQL. And the
+"""What the log promises of every engine (`gateway.ledger.engine.log`), asked of each: in memory, SQLite and PostgreSQL. And the
 controls: an engine that breaks a promise is caught by the case that is about it.
 """
 
@@ -25,9 +25,9 @@ from support.log_engines import (
     seen_within,
 )
 
-from gateway.ledger import log, sqlite_log
+from gateway.ledger.engine import log, sqlite_log
+from gateway.ledger.engine.log import LogHead, Moved, PlacedRequest, RequestRefused
 from gateway.ledger.errors import NothingKept, StoreUnavailable
-from gateway.ledger.log import LogHead, Moved, PlacedRequest, RequestRefused
 
 pytestmark = pytest.mark.anyio
 MISMATCHED, OVERSIZED = RequestRefused.MISMATCHED, RequestRefused.OVERSIZED

@@ -7,9 +7,9 @@ from support.people import GAID, email, phone
 
 from gateway.choice.standing import Standing
 from gateway.fold import reading
-from gateway.ledger import voiding
-from gateway.ledger.entry import b64
-from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.acts import voiding
+from gateway.ledger.acts.folded_people import FoldedPeople
+from gateway.ledger.proof.entry import b64
 from gateway.terms import DataClass, Purpose
 
 OUT, IN, NONE = "opted_out", "opted_in", "none"

@@ -13,9 +13,9 @@ from gateway.app.composition import open_house
 from gateway.app.in_force import in_force
 from gateway.choice.law import LawRule
 from gateway.cli.root import group
+from gateway.desk import evidence
+from gateway.desk.documents import LAW, Document
 from gateway.evidence.keeper import Evidence
-from gateway.ledger import evidence
-from gateway.ledger.documents import LAW, Document
 from gateway.ledger.schema import FILE
 from gateway.ledger.store import SqliteStore
 

@@ -26,7 +26,7 @@ from support import inside
 
 from gateway.app import composition
 from gateway.app.in_force import in_force
-from gateway.ledger.ed25519 import Cosigner
+from gateway.ledger.proof.ed25519 import Cosigner
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings, SettingsRefused, load_settings
 from gateway.web.site import shared_caches

@@ -8,7 +8,7 @@ import copy
 import os
 import threading
 
-from gateway.ledger import log
+from gateway.ledger.engine import log
 from gateway.ledger.errors import NothingKept, StoreUnavailable
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import asyncpg
 
-from gateway.ledger import log
+from gateway.ledger.engine import log
 from gateway.ledger.errors import NothingKept, StoreUnavailable
 
 TABLES = Path(__file__).with_suffix(".sql").read_text()

@@ -9,8 +9,8 @@ from support.people import gaid, named
 
 from gateway.consent.share import Sharing
 from gateway.delivery.outgoing import Forwarder, ForwardOutcome, Sending
-from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.proof.entry import b64
 from gateway.web.api import share
 
 pytestmark = pytest.mark.anyio
