@@ -44,18 +44,22 @@ WHERE {SCREEN} = ?1
 """  # noqa: S608 - ours
 
 
-def void_consents(tx: Transaction, ui: str, reason_sha256: bytes, at: datetime) -> int:
-    """One entry, the first time. Returns how many consents were given on the screen, as far as their entries are kept:
-    also those that a later choice had replaced, and those to one recipient or programme. 0 where it was void before.
-    """
+def void_consents(tx: Transaction, ui: str, reason_sha256: bytes, at: datetime) -> bool:
+    """One entry, the first time; whether it is that. What it takes does not depend on how many consented there."""
     if is_void(tx, ui):
-        return 0
+        return False
     body = entry.voided(event=os.urandom(16), ui=ui, reason=reason_sha256, at=at)
     now = milliseconds(at)
     seq = tx.append(body, [Record(tx.size, now, NOBODY, ScreenVoided(ui))], now)
-    [count] = tx.db.execute(f"SELECT count(*) FROM ({CONSENTED})", (ui,)).fetchone()  # noqa: S608 - ours
     tx.db.execute("INSERT INTO voided_ui VALUES (?, ?, ?)", (ui, seq, now))
-    return int(count)
+    return True
+
+
+def consents_of(db: sqlite3.Connection, ui: str) -> int:
+    """How many consents were given on a screen, as far as their entries are kept: also those that a later choice had
+    replaced, and those to one recipient or programme. For whoever voided it: nobody waits for this one.
+    """
+    return int(db.execute(f"SELECT count(*) FROM ({CONSENTED})", (ui,)).fetchone()[0])  # noqa: S608 - ours
 
 
 def is_void(tx: Transaction, ui: str) -> bool:
