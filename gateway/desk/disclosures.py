@@ -25,9 +25,8 @@ from gateway.ledger.acts.releases import released_since
 from gateway.ledger.proof import entry
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
-from gateway.terms import Purpose
+from gateway.terms import DAY_MS, Purpose
 
-DAY = 86_400_000
 # sent; it may have been; it is not known whether it arrived; it was sent although the answer was no
 SENT, POSSIBLE, UNKNOWN, DESPITE_NO = "sent", "possible", "unknown", "despite_no"
 HANDS = (  # the last entry but a release that told whose a key is, as of a position
@@ -61,7 +60,14 @@ class Counted:
 
     @property
     def cell(self) -> tuple[bytes, str, str, str, int, str]:
-        return (self.key, self.recipient, ",".join(self.purposes), ",".join(self.classes), self.at // DAY, self.outcome)
+        return (
+            self.key,
+            self.recipient,
+            ",".join(self.purposes),
+            ",".join(self.classes),
+            self.at // DAY_MS,
+            self.outcome,
+        )
 
 
 def count_disclosures(
@@ -218,7 +224,7 @@ def posted_before(
     """
     found = Before(set(), set(), {})
     for row_id in row_ids:
-        values = (since, recipient, hash_of(row_id), now - DAYS * DAY)
+        values = (since, recipient, hash_of(row_id), now - DAYS * DAY_MS)
         left, handed_back, handle = tx.db.execute(BEFORE, values).fetchone()
         if left:
             found.left.add(row_id)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 from gateway.ledger.writer import Transaction
+from gateway.terms import DAY_MS
 
 LABEL = b"outbox/1"
 LISTED = "SELECT id, recipient, word, state, tries, answer, at, coalesce(received, at), due, tried, taken FROM outbox"
@@ -214,7 +215,6 @@ def prune_deletion_tokens(tx: Transaction, before: int) -> int:
 
 
 OVERLAP_DAYS = 14  # an older secret signs beside the newer one for so long
-DAY = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +234,7 @@ def read_endpoint(tx: Transaction, recipient: str, now: int) -> Endpoint:
     if row is None:
         return Endpoint()
     generation, rotated, gone, gone_at = row
-    both = rotated is not None and now < rotated + OVERLAP_DAYS * DAY
+    both = rotated is not None and now < rotated + OVERLAP_DAYS * DAY_MS
     return Endpoint((generation, generation - 1) if both else (generation,), gone or "", gone_at)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from gateway.ledger.acts.releases import released_since
 from gateway.ledger.writer import Transaction
+from gateway.terms import DAY_MS
 
 LABEL = b"held/1"
 UNDER = (
@@ -18,7 +19,6 @@ UNDER = (
     " FROM held_key k JOIN held h ON h.id = k.held WHERE k.key = ?"
 )
 KNOWN = "SELECT purposes, classes, batch, at FROM held_key WHERE key = ? AND held = ?"
-DAY = 86_400_000
 ORPHAN = "NOT EXISTS (SELECT 1 FROM held_key WHERE held = held.id)"
 
 
@@ -94,7 +94,7 @@ def _under(
         row
         and what[0] <= known[0]
         and what[1] <= known[1]
-        and now - row[3] < DAY
+        and now - row[3] < DAY_MS
         and released_since(tx.db, key) <= row[2]
     ):
         return

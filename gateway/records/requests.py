@@ -26,7 +26,7 @@ from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.writer import Transaction
 from gateway.records.consent_records import CHOICES, PersonOf
-from gateway.terms import ChoiceKind, Source
+from gateway.terms import DAY_MS, ChoiceKind, Source
 
 APPEAL_MADE, APPEAL_GRANTED, APPEAL_REFUSED = "made", "granted", "refused"
 APPEAL_OUTCOMES = (APPEAL_MADE, APPEAL_GRANTED, APPEAL_REFUSED)
@@ -51,7 +51,6 @@ def last_appeal(db: sqlite3.Connection, event: bytes) -> tuple[int, str] | None:
     return found
 
 
-DAY = 86_400_000  # milliseconds
 STATES = frozenset({ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED})  # a device's own, nobody's request
 # The entries' words for a deletion and for access to what is held, where such requests are taken.
 DELETIONS = frozenset({"erased", "unlinked_person", "child_found"})
@@ -93,7 +92,7 @@ class Request:
 
     @property
     def days(self) -> float:
-        return (self.answered - self.received) / DAY
+        return (self.answered - self.received) / DAY_MS
 
     @property
     def is_signal(self) -> bool:

@@ -36,9 +36,8 @@ from gateway.ledger import schema
 from gateway.ledger.audit import sent_after
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.records import requests
-from gateway.terms import DataClass, NoticeKind, Purpose
+from gateway.terms import DAY_MS, DataClass, NoticeKind, Purpose
 
-DAY = 86_400_000  # milliseconds
 # Purposes whose receivers may market to people by themselves; who sells cannot say that nobody does.
 MARKETING = frozenset({Purpose.THIRD_PARTY_MARKETING, Purpose.SALE, Purpose.SHARING, Purpose.TARGETED_ADS})
 NETWORK = frozenset({Purpose.CPNI_MARKETING, Purpose.CPNI_DISCLOSURE, Purpose.CALL_LOCATION})
@@ -88,7 +87,7 @@ def sums(folder: Path, since: date, until: date) -> list[Sum]:
             split_words(purposes),
             split_words(classes),
             outcome,
-            moment(day * DAY).date(),
+            moment(day * DAY_MS).date(),
             count,
             moment(first),
             moment(last),

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.writer import Transaction
+from gateway.terms import DAY_MS
 
 DAYS = 35
 CONFIRM_MINUTES = 15
-DAY = 86_400_000
 
 
 class Mismatch(Exception):
@@ -48,7 +48,7 @@ def once(tx: Transaction, repeat: RequestName | None, now: int, act: Callable[[]
     """(answer, replayed). `act` runs the first time only. Raises `Mismatch`."""
     if repeat is None:
         return act(), False
-    tx.db.execute("DELETE FROM idempotency WHERE at < ?", (now - DAYS * DAY,))
+    tx.db.execute("DELETE FROM idempotency WHERE at < ?", (now - DAYS * DAY_MS,))
     row = tx.db.execute("SELECT body, answer FROM idempotency WHERE id = ?", (repeat.name,)).fetchone()
     if row is None:
         answer = act()

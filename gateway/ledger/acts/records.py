@@ -26,9 +26,10 @@ from gateway.ledger.proof import openings
 from gateway.ledger.side import Mention
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
+from gateway.terms import DAY_MS
 
 NAME_LABEL = b"account/1"
-LATE = 86_400_000  # milliseconds: so long may a clock be wrong, and a link goes on past its date
+LATE = DAY_MS  # so long may a clock be wrong, and a link goes on past its date
 OVER = (
     "SELECT account, identifier, start, l.until, claimed FROM dated_link d JOIN link_event l USING (turn)"
     " WHERE d.until <= ? ORDER BY +turn"  # by the index of dates

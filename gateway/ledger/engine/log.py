@@ -27,7 +27,6 @@ POSITIONS = 2**63  # what both engines count with
 ID_BYTES, HASH_BYTES = 16, 32
 KEPT_DAYS = 35  # of Idempotency-Keys, as callers were promised; and of batch ids: a line of the emergency file that was
 # put down longer ago is entered once more, which is one harmless no too many
-DAY = 86_400_000
 EXPIRED_AT_ONCE = 1000  # rows of one table that one call takes away: some milliseconds, for which batches wait
 OUTCOME = struct.Struct(">BQI")  # kind, first, size
 

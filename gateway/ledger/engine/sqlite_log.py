@@ -23,7 +23,6 @@ from typing import Any, NamedTuple, TypeVar
 from gateway import disk
 from gateway.ledger import schema
 from gateway.ledger.engine.log import (
-    DAY,
     EXPIRED_AT_ONCE,
     ID_BYTES,
     KEPT_DAYS,
@@ -48,6 +47,7 @@ from gateway.ledger.engine.log import (
 )
 from gateway.ledger.errors import LedgerRefused, NothingKept, StoreUnavailable
 from gateway.ledger.watch import DOUBTS, FileMoved
+from gateway.terms import DAY_MS
 
 T = TypeVar("T")
 FILE = "log.sqlite3"
@@ -459,7 +459,7 @@ class SqliteLog(Log):
         return await self._to_its_end(self._transact(job, at))
 
     async def expire(self, now: int) -> bool:
-        return await self._to_its_end(self._transact(lambda tx: tx.expire(now - KEPT_DAYS * DAY), now))
+        return await self._to_its_end(self._transact(lambda tx: tx.expire(now - KEPT_DAYS * DAY_MS), now))
 
     async def read(self, after: int, limit: int) -> list[NumberedRecord]:
         return await self._look(lambda db: _read_from(db, after, limit))
