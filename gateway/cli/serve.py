@@ -57,8 +57,8 @@ from gateway.web.shell.protocol import Protocol
 from gateway.web.site import demo
 
 NO_PLACE = (  # R13: the strictest regime; whoever mounts the gateway wonders why no page may show an ad
-    "  visitors: without [places] database their place is unknown, unless the site's code tells it: nothing may be done"
-    " for them on pages until they allow it"
+    "  visitors: without [places] header or database their place is unknown, unless the site's code tells it: nothing"
+    " may be done for them on pages until they allow it"
 )
 
 
@@ -78,7 +78,7 @@ def check(file: Path | None) -> None:
     for name, recipient in settings.registry().items():
         what = recipient.contract or ("needs none" if recipient.role == "legal" else "NO CONTRACT: nothing goes")
         click.echo(f"  {name}: {recipient.role}, {', '.join(recipient.purposes)}; contract: {what}")
-    if not settings.places.database:
+    if not (settings.places.header or settings.places.database):
         click.echo(NO_PLACE)
 
 

@@ -489,6 +489,19 @@ SECTION = Row(({},), harmless=SHIPPED_TABLE)
 SWITCH = Row((True, False))
 NONE_OR_URL = Row(("", "https://vendor.example.com:8443/x?y=1", "http://127.0.0.1:9/x"), ADDRESS, DEFAULT | SIGNED)
 
+NO_HEADER = {
+    "capitals": "SAME",
+    "two": "A, B",
+    "colon": "CF-IPCountry:",
+    "header": "A\r\nX: y",
+    "underscore in it": "CF_IPCountry",
+    "digit first": "1A",
+    **{f"no place: {each}": each for each in TELLS_NO_PLACE},
+}
+ITS_OWN = DEFAULT | why(
+    "any header may be the place's: the operator's proxy or cache knows it, and nobody else", "secret"
+)
+
 ROWS: dict[str, Row] = {name: SECTION for name, option in OPTIONS.items() if len(option.path) == 1}
 ROWS |= {name: SWITCH for name, option in OPTIONS.items() if option.hint is bool}
 ROWS |= {
@@ -564,19 +577,7 @@ ROWS |= {
     "site.service_workers": Row(
         ([], ["/sw.js", "/push/worker.js"]), {name: [value] for name, value in PATHS.items()}, SHIPPED_LIST
     ),
-    "site.place_in_key": Row(
-        ("", "same", "CF-IPCountry"),
-        {
-            "capitals": "SAME",
-            "two": "A, B",
-            "colon": "CF-IPCountry:",
-            "header": "A\r\nX: y",
-            "underscore in it": "CF_IPCountry",
-            "digit first": "1A",
-            **{f"no place: {each}": each for each in TELLS_NO_PLACE},
-        },
-        DEFAULT | why("any header may be the place's: the operator's cache knows it, and nobody else", "secret"),
-    ),
+    "site.place_in_key": Row(("", "same", "CF-IPCountry"), NO_HEADER, ITS_OWN),
     "site.mode": Row(("link", "frictionless"), {"no_link, as it stands": "no_link"}),
     "controller.name": Row(("", "Example Phone, Inc."), PLACEHOLDERS, FREE | DEFAULT),
     "controller.address": Row(("", "1 Main Street\nAnytown"), PLACEHOLDERS, LETTER | DEFAULT),
@@ -750,6 +751,17 @@ ROWS |= {
         ([], ["_ads"]),
         {"ours": ["__Host-gateway-proof"], "pair": ["a=1"], "two": ["a;b"], "blank in it": ["a b"]},
         SHIPPED_LIST | why(NOBODY_SENDS, "[secret]"),
+    ),
+    "places.header": Row(
+        ("", "X-Place", "X-Client-Geo-Location"),
+        {**NO_HEADER, "same": "same", "a country alone": "CF-IPCountry", "a region": "CF-Region-Code"},
+        ITS_OWN,
+    ),
+    "places.region_header": Row(
+        ("", "CF-Region-Code"),
+        {**NO_HEADER, "same": "same", "the country's": "x-place"},
+        ITS_OWN,
+        ((("places", "header"), "X-Place"),),
     ),
     "places.database": Row(("",), NO_FILE | NO_JSON, DEFAULT),
     "places.boundaries": Row(
