@@ -22,8 +22,9 @@ import maxminddb
 import orjson
 
 from gateway.app import state_check
+from gateway.app.law_tables import law_table
 from gateway.app.state_keeper import AT_ONCE, StateKeeper
-from gateway.choice import keywords, law, sensitive
+from gateway.choice import keywords, sensitive
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import LawTable
 from gateway.choice.question import Gap, Notices, Office
@@ -169,7 +170,7 @@ def open_house(
     `LedgerRefused`, each with the command that helps; `patient`: a ledger that must not be used is no reason not to
     open: everybody counts as opted out, opt-outs are kept beside it, `tell` is told why. `checks_as`: who answers.
     """
-    words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table()
+    words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table(settings)
     settings.refuse_on(clock().date())
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
     witnesses, secrets = witnesses_of(settings), secret_files.load_secrets(folder)
@@ -427,15 +428,6 @@ def kept_beside(folder: Path, settings: Settings, secrets: Secrets) -> tuple[Eme
     """Where opt-outs are kept while the ledger cannot be written, and where those that are entered behind others."""
     store, limit = store_of(folder, settings), settings.ledger.emergency_mib * 2**20
     return Emergency(store, secrets, limit), Emergency(store, secrets, limit, LATER)
-
-
-@cache
-def law_table() -> LawTable:
-    """The dated tables beside the room that reads them: part of the program, so read once."""
-    folder = resources.files("gateway.choice") / "tables"
-    return law.parse_law(
-        tomllib.loads(item.read_text(encoding="utf-8")) for item in folder.iterdir() if item.name.endswith(".toml")
-    )
 
 
 @cache

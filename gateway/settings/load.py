@@ -29,6 +29,7 @@ from gateway.settings.sections import (
     CodesSettings,
     Delivery,
     Erasure,
+    LawSettings,
     Ledger,
     MailSettings,
     PlaceSettings,
@@ -266,6 +267,7 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
     witnesses: dict[Label, WitnessSettings]
     consent_tools: dict[Label, dict[Text, Literal["sale", "ads"]]]
     ad_choices: AdChoicesSettings
+    law: LawSettings
     places: PlaceSettings
     identifiers: Identifiers
     keywords: Keywords

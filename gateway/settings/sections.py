@@ -23,6 +23,7 @@ from gateway.settings.shapes import (
     TEXT,
     CalendarDay,
     Country,
+    GivenFile,
     HouseNetwork,
     Label,
     LocalFile,
@@ -172,6 +173,10 @@ class MailSettings(Strict, frozen=True):
         if bool(self.username) != bool(self.password_file):
             option = "password_file" if self.username else "username"
             yield Wrong(("mail", option), "is empty: username and password_file, both or neither", "both")
+
+
+class LawSettings(Strict, frozen=True):
+    tables: tuple[GivenFile, ...]
 
 
 class PlaceSettings(Strict, frozen=True):

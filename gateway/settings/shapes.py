@@ -331,6 +331,7 @@ CookieName = Annotated[str, COOKIE_NAME]
 FilePath = Annotated[str, Shape(_is_file_of_site, "is no file's path on the site", '"/sw.js"')]
 PathBeginning = Annotated[str, Shape(_is_path_of_site, "is no beginning of a path beyond the root", '"/ads/"')]
 LocalFile = Annotated[str, FILE]
+GivenFile = Annotated[str, replace(FILE, empty=False, write='"/etc/gateway/file"')]
 LocalFolder = Annotated[
     str, replace(FILE, holds=_is_folder, why="is no whole path", write='"/var/lib/gateway.checkpoints", or ""')
 ]

@@ -26,6 +26,7 @@ from support import inside
 
 from gateway.app import composition
 from gateway.app.in_force import in_force
+from gateway.app.law_tables import law_table
 from gateway.ledger.ed25519 import Cosigner
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings, SettingsRefused, load_settings
@@ -489,6 +490,7 @@ SECTION = Row(({},), harmless=SHIPPED_TABLE)
 SWITCH = Row((True, False))
 NONE_OR_URL = Row(("", "https://vendor.example.com:8443/x?y=1", "http://127.0.0.1:9/x"), ADDRESS, DEFAULT | SIGNED)
 
+LAW_ROW = '[[row]]\nplace = "US-WY"\nsubjects = ["sale"]\nrule = "opt_in"\nfrom = 2027-01-01\ncitation = "x"\n'
 NO_HEADER = {
     "capitals": "SAME",
     "two": "A, B",
@@ -751,6 +753,14 @@ ROWS |= {
         ([], ["_ads"]),
         {"ours": ["__Host-gateway-proof"], "pair": ["a=1"], "two": ["a;b"], "blank in it": ["a b"]},
         SHIPPED_LIST | why(NOBODY_SENDS, "[secret]"),
+    ),
+    "law.tables": Row(
+        ([], [file_of("wyoming.toml", LAW_ROW)]),
+        {
+            **{name: [value] for name, value in NO_FILE.items()},
+            "a file twice": [file_of("wyoming.toml", LAW_ROW)] * 2,
+        },
+        SHIPPED_LIST,
     ),
     "places.header": Row(
         ("", "X-Place", "X-Client-Geo-Location"),
@@ -1058,6 +1068,7 @@ def proved(settings):
         composition.vocabulary,
         composition.hearing,
         composition.places_of,
+        law_table,
         composition.witnesses_of,
         getattr(composition, "password_file_of", bool),
     ):
