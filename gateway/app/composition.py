@@ -41,10 +41,11 @@ from gateway.consent.telling import DeliveryWay, Telling
 from gateway.consent.verbs import Consent
 from gateway.consent.witnesses import KnownWitness, Witnessing, submit
 from gateway.delivery import ddrf
+from gateway.delivery.credentials import Credential, CredentialUnreadable
 from gateway.delivery.ddrf import Ddrf
+from gateway.delivery.forwarding import Forwarder
 from gateway.delivery.guard import EVERYWHERE
 from gateway.delivery.letters import Mail, MailFolder, MailServer, TextMessages
-from gateway.delivery.outgoing import Forwarder
 from gateway.delivery.webhook import Courier, Post
 from gateway.disk import close_to_others, make_folder
 from gateway.keys import person_keys, secret_files
@@ -192,7 +193,8 @@ def open_house(
         checks = checks_as(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as, said_in)
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
-            checks=checks, people=people, writer=writer, forwarder=Forwarder(settings.delivery.allowed(dev=dev)),
+            checks=checks, people=people, writer=writer,
+            forwarder=Forwarder(settings.delivery.allowed(dev=dev), credentials_of(settings)),
             clock=clock, send_window=window, words=words, keys=secrets,
         )  # fmt: skip
         due, decisions = ways(settings, secrets, dev=dev), Decisions(secrets, recipients)
@@ -495,9 +497,30 @@ def password_file_of(settings: Settings) -> Path | None:
     return Path(settings.mail.password_file)
 
 
+def credentials_of(settings: Settings) -> dict[str, Credential]:
+    """By recipient, what rows are sent with. Raises `SettingsRefused` for a file that nothing could be shown from."""
+    found = {}
+    for name, item in settings.recipients.items():
+        stated = item.credential
+        files = [stated.bearer_file, stated.header_file, stated.certificate_file, stated.authority_file]
+        bearer, value, certificate, authority, signature = (
+            Path(each) if each else None for each in (*files, stated.signature_file)
+        )
+        credential = Credential(bearer, stated.header, value, certificate, authority, signature)
+        if credential == Credential():
+            continue
+        try:
+            credential.prove()
+        except CredentialUnreadable as error:
+            path, write = ("recipients", name, "credential", error.option), "the path of a file that holds it alone"
+            raise settings.refused(*path, why=error.why, write=write) from None
+        found[name] = credential
+    return found
+
+
 def prove(settings: Settings, on: date) -> None:
     """What a start refuses of the settings, without one. Raises `SettingsRefused`."""
     settings.refuse_on(on)
     settings.registry()
-    for reading in (vocabulary, hearing, places_of, witnesses_of, password_file_of):
+    for reading in (vocabulary, hearing, places_of, witnesses_of, password_file_of, credentials_of):
         reading(settings)

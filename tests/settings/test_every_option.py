@@ -491,6 +491,11 @@ SWITCH = Row((True, False))
 NONE_OR_URL = Row(("", "https://vendor.example.com:8443/x?y=1", "http://127.0.0.1:9/x"), ADDRESS, DEFAULT | SIGNED)
 
 LAW_ROW = '[[row]]\nplace = "US-WY"\nsubjects = ["sale"]\nrule = "opt_in"\nfrom = 2027-01-01\ncitation = "x"\n'
+TOKEN_FILE = file_of("token", "abc\n")
+FORWARDED = (
+    (("recipients", "lab", "mode"), "forward"),
+    (("recipients", "lab", "endpoint"), "https://feed.example.com/rows"),
+)
 NO_HEADER = {
     "capitals": "SAME",
     "two": "A, B",
@@ -753,6 +758,32 @@ ROWS |= {
         ([], ["_ads"]),
         {"ours": ["__Host-gateway-proof"], "pair": ["a=1"], "two": ["a;b"], "blank in it": ["a b"]},
         SHIPPED_LIST | why(NOBODY_SENDS, "[secret]"),
+    ),
+    "recipients.*.credential": Row(({},), harmless=SHIPPED_TABLE),
+    "recipients.*.credential.bearer_file": Row(("", TOKEN_FILE), NO_FILE | NO_TEXT, DEFAULT, FORWARDED),
+    "recipients.*.credential.header": Row(
+        ("X-Api-Key", "Authorization"),
+        {
+            "two": "A, B",
+            "colon": "X-Api-Key:",
+            "a length": "Content-Length",
+            "a host": "Host",
+            "signed": "webhook-id",
+            "underscore in it": "X_Key",
+            "its file alone": "",
+        },
+        why("a header of the recipient's own may have any name", "secret"),
+        (*FORWARDED, (("recipients", "lab", "credential", "header_file"), TOKEN_FILE)),
+    ),
+    "recipients.*.credential.header_file": Row(
+        (TOKEN_FILE,),
+        NO_FILE | NO_TEXT,
+        beside=(*FORWARDED, (("recipients", "lab", "credential", "header"), "X-Api-Key")),
+    ),
+    "recipients.*.credential.certificate_file": Row(("",), NO_FILE | NO_TEXT, DEFAULT, FORWARDED),
+    "recipients.*.credential.authority_file": Row(("",), NO_FILE | NO_TEXT, DEFAULT, FORWARDED),
+    "recipients.*.credential.signature_file": Row(
+        ("", file_of("signing", "whsec_" + "QUJD" * 10)), NO_FILE | NO_TEXT, DEFAULT, FORWARDED
     ),
     "law.tables": Row(
         ([], [file_of("wyoming.toml", LAW_ROW)]),
@@ -1068,6 +1099,7 @@ def proved(settings):
         composition.vocabulary,
         composition.hearing,
         composition.places_of,
+        composition.credentials_of,
         law_table,
         composition.witnesses_of,
         getattr(composition, "password_file_of", bool),
