@@ -7,6 +7,7 @@ import re
 import pytest
 from support import proxies
 from support.proxies import ask
+from support.wordpress import wordpress
 
 pytestmark = pytest.mark.slow
 CDN, STRANGER = proxies.GERMANY, proxies.CALIFORNIA  # whom the database knows elsewhere
@@ -54,6 +55,13 @@ def test_the_place_that_a_cdn_says_arrives_and_a_strangers_does_not(started, tol
     assert place(at, by=CDN) == "unknown", "and no database is asked"
     for by, seen in ((CDN, "US-NY"), (STRANGER, "unknown")):  # the gateway's own pages too
         assert ask(at.url, "/privacy-choices/status", *SAYS, by=by).told["place"] == seen
+
+
+def test_wordpress_is_told_the_place_that_a_cdn_says_and_no_strangers(tool, told, tmp_path):
+    with wordpress(tool, told, tmp_path, change=here) as wp:
+        seen = [ask(wp.url, "/hello", *SAYS, by=by).told["gateway"]["HTTP_GATEWAY_PLACE"] for by in (CDN, STRANGER)]
+        status = [ask(wp.url, "/privacy-choices/status", *SAYS, by=by).told["place"] for by in (CDN, STRANGER)]
+    assert seen == status == ["US-NY", "unknown"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
