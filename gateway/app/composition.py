@@ -22,8 +22,9 @@ import maxminddb
 import orjson
 
 from gateway.app import state_check
+from gateway.app.law_tables import law_table
 from gateway.app.state_keeper import AT_ONCE, StateKeeper
-from gateway.choice import keywords, law, sensitive
+from gateway.choice import keywords, sensitive
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import LawTable
 from gateway.choice.question import Gap, Notices, Office
@@ -41,10 +42,11 @@ from gateway.consent.telling import DeliveryWay, Telling
 from gateway.consent.verbs import Consent
 from gateway.consent.witnesses import KnownWitness, Witnessing, submit
 from gateway.delivery import ddrf
+from gateway.delivery.credentials import Credential, CredentialUnreadable
 from gateway.delivery.ddrf import Ddrf
+from gateway.delivery.forwarding import Forwarder
 from gateway.delivery.guard import EVERYWHERE
 from gateway.delivery.letters import Mail, MailFolder, MailServer, TextMessages
-from gateway.delivery.outgoing import Forwarder
 from gateway.delivery.webhook import Courier, Post
 from gateway.desk import emergency
 from gateway.desk.documents import Document
@@ -172,7 +174,7 @@ def open_house(
     `LedgerRefused`, each with the command that helps; `patient`: a ledger that must not be used is no reason not to
     open: everybody counts as opted out, opt-outs are kept beside it, `tell` is told why. `checks_as`: who answers.
     """
-    words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table()
+    words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table(settings)
     settings.refuse_on(clock().date())
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
     witnesses, secrets = witnesses_of(settings), secret_files.load_secrets(folder)
@@ -194,7 +196,8 @@ def open_house(
         checks = checks_as(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as, said_in)
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
-            checks=checks, people=people, writer=writer, forwarder=Forwarder(settings.delivery.allowed(dev=dev)),
+            checks=checks, people=people, writer=writer,
+            forwarder=Forwarder(settings.delivery.allowed(dev=dev), credentials_of(settings)),
             clock=clock, send_window=window, words=words, keys=secrets,
         )  # fmt: skip
         due, decisions = ways(settings, secrets, dev=dev), Decisions(secrets, recipients)
@@ -433,15 +436,6 @@ def kept_beside(folder: Path, settings: Settings, secrets: Secrets) -> tuple[Eme
 
 
 @cache
-def law_table() -> LawTable:
-    """The dated tables beside the room that reads them: part of the program, so read once."""
-    folder = resources.files("gateway.choice") / "tables"
-    return law.parse_law(
-        tomllib.loads(item.read_text(encoding="utf-8")) for item in folder.iterdir() if item.name.endswith(".toml")
-    )
-
-
-@cache
 def _industry() -> industry_cookies.Table:
     text = (resources.files("gateway.signals") / "industry_cookies.toml").read_text(encoding="utf-8")
     return industry_cookies.table(tomllib.loads(text))
@@ -506,9 +500,30 @@ def password_file_of(settings: Settings) -> Path | None:
     return Path(settings.mail.password_file)
 
 
+def credentials_of(settings: Settings) -> dict[str, Credential]:
+    """By recipient, what rows are sent with. Raises `SettingsRefused` for a file that nothing could be shown from."""
+    found = {}
+    for name, item in settings.recipients.items():
+        stated = item.credential
+        files = [stated.bearer_file, stated.header_file, stated.certificate_file, stated.authority_file]
+        bearer, value, certificate, authority, signature = (
+            Path(each) if each else None for each in (*files, stated.signature_file)
+        )
+        credential = Credential(bearer, stated.header, value, certificate, authority, signature)
+        if credential == Credential():
+            continue
+        try:
+            credential.prove()
+        except CredentialUnreadable as error:
+            path, write = ("recipients", name, "credential", error.option), "the path of a file that holds it alone"
+            raise settings.refused(*path, why=error.why, write=write) from None
+        found[name] = credential
+    return found
+
+
 def prove(settings: Settings, on: date) -> None:
     """What a start refuses of the settings, without one. Raises `SettingsRefused`."""
     settings.refuse_on(on)
     settings.registry()
-    for reading in (vocabulary, hearing, places_of, witnesses_of, password_file_of):
+    for reading in (vocabulary, hearing, places_of, witnesses_of, password_file_of, credentials_of):
         reading(settings)

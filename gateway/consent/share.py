@@ -32,7 +32,7 @@ from gateway.choice.recipient import Recipient
 from gateway.consent.asked import Ask
 from gateway.consent.check import Checks
 from gateway.consent.people import People, left
-from gateway.delivery.outgoing import Forwarder, ForwardOutcome
+from gateway.delivery.forwarding import Forwarder, ForwardOutcome
 from gateway.desk import disclosures, recipients_to_tell
 from gateway.desk.disclosures import FIRST, NOT_SENT, POSSIBLE, Acknowledged, Intended
 from gateway.keys.secret_files import KEY_BYTES, Secrets
@@ -403,7 +403,8 @@ class Sharing:
             if not ready:
                 break
             rows = [item.out for item in ready.values()]
-            answer = await self._forwarder.send(recipient.endpoint, secrets.token_hex(16), rows, deadline)
+            key = secrets.token_hex(16)
+            answer = await self._forwarder.send(recipient.endpoint, key, rows, deadline, to=recipient.name)
             outcome = "sent" if answer.outcome is ForwardOutcome.SENT else "unknown"
             if answer.outcome is not ForwardOutcome.LATE:
                 break

@@ -15,7 +15,7 @@ from support.people import gaid, named
 
 from gateway.app.composition import migrate, open_house
 from gateway.consent.share import GROUP, ShareRow
-from gateway.delivery.outgoing import ForwardOutcome, Sending
+from gateway.delivery.forwarding import ForwardOutcome, Sending
 from gateway.desk import disclosures, outbox, recipient_holdings
 from gateway.desk.disclosures import CHUNK, Acknowledged
 from gateway.desk.forgetting import erasure
@@ -42,7 +42,7 @@ class Receiver:
         self.batches: list[tuple[str, str, list[dict]]] = []
         self._at_send = at_send
 
-    async def send(self, endpoint, key, rows, deadline):
+    async def send(self, endpoint, key, rows, deadline, *, to):
         self.batches.append((endpoint, key, [dict(row) for row in rows]))
         if self._at_send:
             await asyncio.to_thread(self._at_send)
@@ -136,9 +136,9 @@ async def test_the_time_in_which_a_send_may_start_counts_from_before_the_check(s
     deadlines, receiver = [], Receiver()
     whole = receiver.send
 
-    async def send(endpoint, key, rows, deadline):
+    async def send(endpoint, key, rows, deadline, *, to):
         deadlines.append(deadline)
-        return await whole(endpoint, key, rows, deadline)
+        return await whole(endpoint, key, rows, deadline, to=to)
 
     sharing._forwarder, receiver.send = receiver, send
     await sharing.share(teemo, [row(1)])
@@ -238,7 +238,7 @@ async def test_a_connection_that_came_too_late_sends_nothing_and_all_is_checked_
         asyncio.run_coroutine_threadsafe(opt_out(house, 1), loop).result(60)
 
     class Slow(Receiver):
-        async def send(self, endpoint, key, rows, deadline):
+        async def send(self, endpoint, key, rows, deadline, *, to):
             first = not self.batches
             self.batches.append((endpoint, key, [dict(row) for row in rows]))
             if first:

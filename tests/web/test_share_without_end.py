@@ -8,7 +8,7 @@ from support import inside
 from support.people import gaid, named
 
 from gateway.consent.share import Sharing
-from gateway.delivery.outgoing import Forwarder, ForwardOutcome, Sending
+from gateway.delivery.forwarding import Forwarder, ForwardOutcome, Sending
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import b64
 from gateway.web.api import share
@@ -42,7 +42,7 @@ def sent(monkeypatch):
         handles[b64(made)] = row_id
         return made
 
-    async def send(self, endpoint, key, rows, deadline):
+    async def send(self, endpoint, key, rows, deadline, *, to):
         ids.extend(handles[row["row"]] for row in rows)
         return Sending(ForwardOutcome.SENT, "")
 
