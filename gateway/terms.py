@@ -7,6 +7,8 @@ explains, for people, what code and texts say in words of ours.
 from dataclasses import dataclass
 from enum import StrEnum
 
+DAY_MS = 86_400_000  # milliseconds of a day
+
 
 class Purpose(StrEnum):
     SALE = "sale"

@@ -13,7 +13,7 @@ from support import example, examples, inside, moved_rows
 from support.days import today
 
 from gateway.app.composition import open_house
-from gateway.ledger import emergency
+from gateway.desk import emergency
 
 examples.load_profile()
 os.environ.setdefault("GATEWAY_CONFIG", str(example.FILE))  # of every command and service that names no file

@@ -19,7 +19,8 @@ from gateway.app import maintenance
 from gateway.app.composition import migrate
 from gateway.app.service import in_front_of
 from gateway.choice.standing import Stale
-from gateway.ledger import links, records, schema
+from gateway.ledger import schema
+from gateway.ledger.acts import links, records
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Purpose
@@ -44,11 +45,11 @@ class Desk:
     def choose(self, kind, subject, purposes=ALL_PURPOSES, **more):
         self.request += 1
         choice = Choice(kind, tuple(purposes), "api", self.house.consent.clock(), **more)
-        return self.do(lambda tx: records.write(tx, subject, choice, self.request.to_bytes(16, "big")))
+        return self.do(lambda tx: records.write_choice(tx, subject, choice, self.request.to_bytes(16, "big")))
 
     def link(self, account, subject, until=None):
         now = milliseconds(self.house.consent.clock())
-        return self.do(lambda tx: links.link(tx, account, [subject], links.Span(now - 1, until), now))
+        return self.do(lambda tx: links.link_identifiers(tx, account, [subject], links.Span(now - 1, until), now))
 
     def release(self, subject):
         now = milliseconds(self.house.consent.clock())
@@ -442,7 +443,7 @@ def test_linking_a_household_of_hundreds_takes_no_square_of_its_size(desk):
         def job(tx):
             tx.db.set_trace_callback(seen.append)
             try:
-                return links.link(tx, desk.who("account", account), things, links.Span(0), 1)
+                return links.link_identifiers(tx, desk.who("account", account), things, links.Span(0), 1)
             finally:
                 tx.db.set_trace_callback(None)
 

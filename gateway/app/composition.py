@@ -22,8 +22,9 @@ import maxminddb
 import orjson
 
 from gateway.app import state_check
+from gateway.app.law_tables import law_table
 from gateway.app.state_keeper import AT_ONCE, StateKeeper
-from gateway.choice import keywords, law, sensitive
+from gateway.choice import keywords, sensitive
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import LawTable
 from gateway.choice.question import Gap, Notices, Office
@@ -33,6 +34,7 @@ from gateway.consent.check import Checks
 from gateway.consent.codes import CodeCarrier, Codes, TextSpending
 from gateway.consent.decisions import Decisions
 from gateway.consent.disclosing import Disclosing, Tell
+from gateway.consent.leases import Leases, Terms
 from gateway.consent.people import People
 from gateway.consent.places import AddressBook, Places, boundaries
 from gateway.consent.share import Sharing
@@ -40,36 +42,39 @@ from gateway.consent.telling import DeliveryWay, Telling
 from gateway.consent.verbs import Consent
 from gateway.consent.witnesses import KnownWitness, Witnessing, submit
 from gateway.delivery import ddrf
+from gateway.delivery.credentials import Credential, CredentialUnreadable
 from gateway.delivery.ddrf import Ddrf
+from gateway.delivery.forwarding import Forwarder
 from gateway.delivery.guard import EVERYWHERE
 from gateway.delivery.letters import Mail, MailFolder, MailServer, TextMessages
-from gateway.delivery.outgoing import Forwarder
 from gateway.delivery.webhook import Courier, Post
+from gateway.desk import emergency
+from gateway.desk.documents import Document
+from gateway.desk.emergency import LATER, Emergency, Intake
+from gateway.desk.entry_facts import LedgerFacts
+from gateway.desk.forgetting import prune as prune_of
+from gateway.desk.forgetting.prune import Plan
+from gateway.desk.outbox import OutboxKind
 from gateway.disk import close_to_others, make_folder
 from gateway.keys import person_keys, secret_files
 from gateway.keys.epochs import Epochs
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import checkpoint_store, ed25519, emergency, erasure_steps, examination, schema
-from gateway.ledger import prune as prune_of
-from gateway.ledger import verify as verify_of
+from gateway.ledger import checkpoint_store, erasure_steps, schema
 from gateway.ledger import watch as watching
+from gateway.ledger.audit import examination
+from gateway.ledger.audit import verify as verify_of
+from gateway.ledger.audit.examination import Examination, Stop
+from gateway.ledger.audit.log_reader import LogReader
+from gateway.ledger.audit.verify import VerifyReport
 from gateway.ledger.checkpoint_store import CheckpointStore
-from gateway.ledger.documents import Document
-from gateway.ledger.ed25519 import Ed25519Signer
-from gateway.ledger.emergency import LATER, Emergency, Intake
-from gateway.ledger.entry_facts import LedgerFacts
 from gateway.ledger.epoch_turn import EpochTurn
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.examination import Examination, Stop
-from gateway.ledger.leases import Leases, Terms
-from gateway.ledger.log_reader import LogReader
-from gateway.ledger.note import Signer
-from gateway.ledger.outbox import OutboxKind
-from gateway.ledger.prune import Plan
+from gateway.ledger.proof import ed25519
+from gateway.ledger.proof.ed25519 import Ed25519Signer
+from gateway.ledger.proof.note import Signer
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.store import SqliteStore, Store
-from gateway.ledger.verify import VerifyReport
 from gateway.ledger.watch import FileMoved, FileWatch, boot_seconds
 from gateway.ledger.writer import Writer
 from gateway.settings.load import ACCOUNT_BACKEND, Settings
@@ -169,7 +174,7 @@ def open_house(
     `LedgerRefused`, each with the command that helps; `patient`: a ledger that must not be used is no reason not to
     open: everybody counts as opted out, opt-outs are kept beside it, `tell` is told why. `checks_as`: who answers.
     """
-    words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table()
+    words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table(settings)
     settings.refuse_on(clock().date())
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
     witnesses, secrets = witnesses_of(settings), secret_files.load_secrets(folder)
@@ -191,7 +196,8 @@ def open_house(
         checks = checks_as(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as, said_in)
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
-            checks=checks, people=people, writer=writer, forwarder=Forwarder(settings.delivery.allowed(dev=dev)),
+            checks=checks, people=people, writer=writer,
+            forwarder=Forwarder(settings.delivery.allowed(dev=dev), credentials_of(settings)),
             clock=clock, send_window=window, words=words, keys=secrets,
         )  # fmt: skip
         due, decisions = ways(settings, secrets, dev=dev), Decisions(secrets, recipients)
@@ -430,15 +436,6 @@ def kept_beside(folder: Path, settings: Settings, secrets: Secrets) -> tuple[Eme
 
 
 @cache
-def law_table() -> LawTable:
-    """The dated tables beside the room that reads them: part of the program, so read once."""
-    folder = resources.files("gateway.choice") / "tables"
-    return law.parse_law(
-        tomllib.loads(item.read_text(encoding="utf-8")) for item in folder.iterdir() if item.name.endswith(".toml")
-    )
-
-
-@cache
 def _industry() -> industry_cookies.Table:
     text = (resources.files("gateway.signals") / "industry_cookies.toml").read_text(encoding="utf-8")
     return industry_cookies.table(tomllib.loads(text))
@@ -503,9 +500,30 @@ def password_file_of(settings: Settings) -> Path | None:
     return Path(settings.mail.password_file)
 
 
+def credentials_of(settings: Settings) -> dict[str, Credential]:
+    """By recipient, what rows are sent with. Raises `SettingsRefused` for a file that nothing could be shown from."""
+    found = {}
+    for name, item in settings.recipients.items():
+        stated = item.credential
+        files = [stated.bearer_file, stated.header_file, stated.certificate_file, stated.authority_file]
+        bearer, value, certificate, authority, signature = (
+            Path(each) if each else None for each in (*files, stated.signature_file)
+        )
+        credential = Credential(bearer, stated.header, value, certificate, authority, signature)
+        if credential == Credential():
+            continue
+        try:
+            credential.prove()
+        except CredentialUnreadable as error:
+            path, write = ("recipients", name, "credential", error.option), "the path of a file that holds it alone"
+            raise settings.refused(*path, why=error.why, write=write) from None
+        found[name] = credential
+    return found
+
+
 def prove(settings: Settings, on: date) -> None:
     """What a start refuses of the settings, without one. Raises `SettingsRefused`."""
     settings.refuse_on(on)
     settings.registry()
-    for reading in (vocabulary, hearing, places_of, witnesses_of, password_file_of):
+    for reading in (vocabulary, hearing, places_of, witnesses_of, password_file_of, credentials_of):
         reading(settings)

@@ -25,6 +25,7 @@ from gateway.keys.secret_files import SECRETS
 from gateway.ledger.subjects import Choice
 from gateway.settings.load import Settings
 from gateway.settings.option_tree import SettingsRefused
+from gateway.settings.recipients import RecipientCredential
 from gateway.terms import ALL_PURPOSES, Answer, ChoiceKind, Reason, Source
 from gateway.web.shell import problem
 from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses
@@ -149,6 +150,7 @@ def application(settings: Settings, folder: Path, *, production: bool) -> Any:
 def _harmless(settings: Settings) -> Settings:
     """The same without anybody to reach."""
     without: dict[str, Any] = {"endpoint": "", "sandbox_endpoint": "", "deliveries": "", "ddrf": "", "upload": ()}
+    without["credential"] = RecipientCredential()
     recipients = {name: msgspec.structs.replace(item, **without) for name, item in settings.recipients.items()}
     return msgspec.structs.replace(
         settings,

@@ -16,11 +16,12 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from gateway import __version__
-from gateway.ledger import documents
-from gateway.ledger.documents import Document
+from gateway.app.law_tables import own_tables, shipped_tables
+from gateway.desk import documents
+from gateway.desk.documents import Document
 from gateway.settings.load import Settings
 
-MACHINE = ("listen", "recipients", "controller", "mail")  # of this machine, or in a document of their own
+MACHINE = ("listen", "recipients", "controller", "mail", "law")  # of this machine, or in a document of their own
 PAGES = ("site", "rehearsal")  # what is under an address there is for anybody to read; elsewhere it may be a key
 FOR_EVER = "nothing is removed because of its age"
 
@@ -33,8 +34,8 @@ def in_force(settings: Settings, *, dev: bool = False) -> list[Document]:
         _json(documents.RECIPIENTS, _recipients(settings, dev=dev)),
         _json(documents.SETTINGS, _deciding(settings, effective, dev=dev)),
         _json(documents.RETENTION, {"records": kept, "told": settings.controller.retention}),
-        *_tables(documents.LAW, "gateway.choice", "tables"),
-        *_tables(documents.SIGNAL_TABLE, "gateway.signals", ""),
+        *(Document(documents.LAW, each.name, "", each.body) for each in (*shipped_tables(), *own_tables(settings))),
+        *_signal_tables(),
         *_policy(settings),
     ]
 
@@ -90,11 +91,11 @@ def _sha256(settings: Settings) -> str:
 
 
 @cache
-def _tables(kind: str, package: str, inside: str) -> list[Document]:
-    """The texts of a room's tables as they are shipped."""
-    folder = resources.files(package) / inside
-    found = sorted((item for item in folder.iterdir() if item.name.endswith(".toml")), key=lambda item: item.name)
-    return [Document(kind, item.name.removesuffix(".toml"), "", item.read_bytes()) for item in found]
+def _signal_tables() -> list[Document]:
+    """The texts of the tables of signals as they are shipped."""
+    found = (item for item in resources.files("gateway.signals").iterdir() if item.name.endswith(".toml"))
+    named = sorted(found, key=lambda item: item.name)
+    return [Document(documents.SIGNAL_TABLE, i.name.removesuffix(".toml"), "", i.read_bytes()) for i in named]
 
 
 def _policy(settings: Settings) -> list[Document]:

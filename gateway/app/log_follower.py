@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import Self
 
 from gateway.disk import locked
-from gateway.ledger import merkle
 from gateway.ledger.checkpoint_store import CheckpointStore, Overtaken
-from gateway.ledger.errors import LedgerRefused, NothingKept, StoreUnavailable
-from gateway.ledger.log import (
+from gateway.ledger.engine.log import (
     READ_RECORDS,
     Log,
     LogBatch,
@@ -27,12 +25,14 @@ from gateway.ledger.log import (
     Repeat,
     RequestOutcome,
 )
-from gateway.ledger.log_index import LogIndex
-from gateway.ledger.log_view import PARTS, LogTree, LogView
-from gateway.ledger.merkle import EMPTY_ROOT
-from gateway.ledger.note import Checkpoint, Signer
+from gateway.ledger.engine.log_index import LogIndex
+from gateway.ledger.engine.log_view import PARTS, LogTree, LogView
+from gateway.ledger.errors import LedgerRefused, NothingKept, StoreUnavailable
+from gateway.ledger.proof import merkle
+from gateway.ledger.proof.merkle import EMPTY_ROOT
+from gateway.ledger.proof.note import Checkpoint, Signer
+from gateway.ledger.proof.receipt import Receipt, ReceiptsAtHand, SignedBatch
 from gateway.ledger.publisher import RolledBack
-from gateway.ledger.receipt import Receipt, ReceiptsAtHand, SignedBatch
 from gateway.state.environment import StateRefused, StateUnmarked
 from gateway.state.upkeep import HostState
 

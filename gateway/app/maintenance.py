@@ -27,11 +27,13 @@ from gateway.keys.epochs import Epochs, replace_file
 from gateway.keys.person_keys import FILE as VAULT
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import backup, examination, rotate, schema
-from gateway.ledger.backup import NewLogBegun
-from gateway.ledger.ed25519 import Ed25519Signer
+from gateway.ledger import schema
+from gateway.ledger.acts import rotate
+from gateway.ledger.audit import backup, examination
+from gateway.ledger.audit.backup import NewLogBegun
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.note import Checkpoint
+from gateway.ledger.proof.ed25519 import Ed25519Signer
+from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.store import SqliteStore
 from gateway.ledger.subjects import moment
 from gateway.ledger.watch import FileWatch
@@ -80,7 +82,7 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
     fresh, total, at = secrets.peppers[applied:], len(secrets.peppers), clock()
 
     def job(tx: Transaction) -> int:
-        rotate.note(tx, RekeyKind.PEPPER, rotate.REPLACED, at)
+        rotate.note_key(tx, RekeyKind.PEPPER, rotate.REPLACED, at)
         return rotate.rewrap(tx, lambda key: secret_files.wrap(key, fresh), total)
 
     with _writing(folder, settings, secrets, applied) as writer:
@@ -158,7 +160,7 @@ def _log(
 ) -> None:
     def job(tx: Transaction) -> None:
         (origin,) = tx.db.execute("SELECT origin FROM head").fetchone()
-        rotate.note(tx, kind, step, clock(), vkey(origin))
+        rotate.note_key(tx, kind, step, clock(), vkey(origin))
 
     with open_house(folder, settings) as house:
         house.writer.submit(job).result()

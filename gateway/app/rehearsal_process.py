@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.ledger import evidence
-from gateway.ledger.evidence import Rehearsal
+from gateway.desk import evidence
+from gateway.desk.evidence import Rehearsal
 from gateway.settings.load import Settings
 
 FOUND = "found.json"

@@ -23,7 +23,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.app import routes
-from gateway.app.composition import Clock, hearing, law_table, now, office_of, places_of
+from gateway.app.composition import Clock, hearing, now, office_of, places_of
+from gateway.app.law_tables import law_table
 from gateway.choice.recipient import Recipient
 from gateway.client.asking import begins_again
 from gateway.consent.asked import Ask, Checked
@@ -91,7 +92,7 @@ class Copy:
         people = People(
             _secrets(peppers), clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries
         )
-        office = office_of(settings, law_table(), clock)
+        office = office_of(settings, law_table(settings), clock)
         said_in = settings.signals.gpp_sections
         self.checks = Checks(lookup, people, office, self.recipients, places_of(settings), hearing(settings), said_in)
 

@@ -10,8 +10,8 @@ from starlette.routing import Route
 
 from gateway.app.composition import House, published, vocabulary
 from gateway.consent.installations import Installations
+from gateway.desk.notices import Notifying
 from gateway.keys.api_keys import Credentials
-from gateway.ledger.notices import Notifying
 from gateway.settings.load import Settings
 from gateway.web.api import health
 from gateway.web.api.apps import Apps

@@ -34,19 +34,20 @@ from gateway.consent.check import Checks
 from gateway.consent.decision_log import DecisionLog
 from gateway.consent.decisions import keys_of_replica
 from gateway.consent.files import Filing
+from gateway.consent.places import Places
 from gateway.consent.verbs import Consent
-from gateway.evidence.keeper import Evidence
-from gateway.evidence.rehearsing import Rehearsing
-from gateway.keys.api_keys import Credentials
-from gateway.ledger import watch
-from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.evidence import (
+from gateway.desk.evidence import (
     CHECKS_FAILED,
     DISCLOSURES_LOST,
     ENFORCEMENT_OFF,
     FORMS_FAILED,
     REHEARSAL_ALARM,
 )
+from gateway.evidence.keeper import Evidence
+from gateway.evidence.rehearsing import Rehearsing
+from gateway.keys.api_keys import Credentials
+from gateway.ledger import watch
+from gateway.ledger.errors import StoreUnavailable
 from gateway.replica.feed import Tags
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
@@ -78,14 +79,15 @@ from gateway.web.shell.fair_queue import Queued, Sources
 from gateway.web.shell.lifespan import Service
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.peer import Peers, place_by_address
+from gateway.web.shell.place_header import place_by_header
 from gateway.web.shell.ticks import Levelled, Ticks
+from gateway.web.shell.visitor import FromScope, Visitors
 from gateway.web.site import demo, hosts
 from gateway.web.site.forward_auth import ForwardAuth, envoy, forward, nginx
 from gateway.web.site.middleware import ConsentMiddleware
 from gateway.web.site.shared_caches import SAME
 from gateway.web.site.status import Status
 from gateway.web.site.visit import Options, Visits
-from gateway.web.site.visitor import FromScope, Visitors
 
 
 def off(house: House, rehearsing: Rehearsing, *, enforced: bool) -> dict[str, Callable[[], bool]]:
@@ -333,10 +335,16 @@ class Doors:
         settings, site = self.settings, self.settings.site
         configured = {
             "enforce": site.enforce, "cached": site.cached, "inventory": site.inventory,
-            "add_gpc": settings.gpc.add_for_opted_out, "place_in_key": site.place_in_key,
+            "add_gpc": settings.gpc.add_for_opted_out, "place_in_key": settings.place_key(),
             "service_workers": site.service_workers, **more,
         }  # fmt: skip
         return Options(remember_gpc=settings.browser.remember_gpc, hosts=settings.provider_hosts(), **configured)
+
+
+def _whereabouts(settings: Settings, places: Places) -> FromScope:
+    """Where visitors are: as the operator's proxy says, or as their addresses tell."""
+    peers, names = Peers(settings.listen.trusted_proxies), settings.places.headers()
+    return place_by_header(names, peers) if names else place_by_address(places, peers)
 
 
 @contextlib.asynccontextmanager
@@ -372,7 +380,7 @@ async def _opened(
         stack.push_async_callback(house.sharing.close)
         visitors = Visitors(
             house.consent, site_ids=settings.browser.site_ids, account_header=settings.account.header, account=account,
-            place=place or place_by_address(house.consent.checks.places, Peers(settings.listen.trusted_proxies)),
+            place=place or _whereabouts(settings, house.consent.checks.places),
         )  # fmt: skip
         filing = Filing(house.sharing, folder, house.secrets, clock)
         decided = DecisionLog(folder, house.consent.recipients, clock, metrics.unlogged)

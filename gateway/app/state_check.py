@@ -18,14 +18,14 @@ from typing import Any
 from gateway.app.state_keeper import CATCHES_UP, PAUSE
 from gateway.fold.record import SaidOut
 from gateway.fold.state import HEAD, NOTHING, Place
-from gateway.ledger import reach
+from gateway.ledger.acts import reach
+from gateway.ledger.acts.folded_people import folded_alone
+from gateway.ledger.audit.reading import Entry
+from gateway.ledger.audit.side_check import Sides
+from gateway.ledger.audit.verify import Look
 from gateway.ledger.errors import EntryUnread
-from gateway.ledger.folded_people import folded_alone
 from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.log_records import SideRow, readable_sides
-from gateway.ledger.reading import Entry
-from gateway.ledger.side_check import Sides
-from gateway.ledger.verify import Look
 from gateway.state.comparison import LoneNo, StateComparison
 from gateway.state.environment import StateRefused
 from gateway.state.transactions import StateMoment

@@ -101,6 +101,7 @@ class LawRow:
         return self.text
 
 
+LawPath = tuple[str | int, ...]  # ("law", 0, "row", 2): the third row of a table's first [[law]]
 RULES = {rule.name.lower(): rule for rule in LawRule}
 TOO_LONG = 1000  # days or years of a notice
 FIELDS = (
@@ -109,15 +110,15 @@ FIELDS = (
 )  # fmt: skip
 
 
-def entries(table: Mapping[str, object]) -> Iterator[tuple[str, Mapping[str, object]]]:
+def entries(table: Mapping[str, object]) -> Iterator[tuple[LawPath, Mapping[str, object]]]:
     """The rows of a table as `tomllib` gives it, each with where it stands. Raises ValueError."""
     _only(table, ("law", "row"))
-    for number, shared in enumerate(_listed(table, "law"), 1):
+    for number, shared in enumerate(_listed(table, "law")):
         common = {key: value for key, value in shared.items() if key != "row"}
-        for inner, own in enumerate(_listed(shared, "row"), 1):
-            yield f"law {number} row {inner}", common | own
-    for number, alone in enumerate(_listed(table, "row"), 1):
-        yield f"row {number}", alone
+        for inner, own in enumerate(_listed(shared, "row")):
+            yield ("law", number, "row", inner), common | own
+    for number, alone in enumerate(_listed(table, "row")):
+        yield ("row", number), alone
 
 
 def read_law(entry: Mapping[str, object]) -> Iterator[LawRow]:
@@ -216,6 +217,7 @@ __all__ = [
     "UNKNOWN_PLACE",
     "UNREADABLE_PLACE",
     "US",
+    "LawPath",
     "LawRow",
     "LawRule",
     "LawTable",
@@ -286,9 +288,10 @@ def parse_law(tables: Iterable[Mapping[str, object]]) -> LawTable:
     """
     rows: list[LawRow] = []
     for table in tables:
-        for where, entry in entries(table):
+        for path, entry in entries(table):
             try:
                 rows.extend(read_law(entry))
             except ValueError as error:
+                where = " ".join(str(step + 1) if isinstance(step, int) else step for step in path)
                 raise ValueError(f"law {where} ({entry.get('place', '')}): {error}") from error
     return LawTable(rows)

@@ -23,9 +23,9 @@ from gateway.choice.verdict import Step
 from gateway.cli import options
 from gateway.consent import decision_log
 from gateway.consent.asked import Ask, Explained, Then
-from gateway.ledger import history as of
-from gateway.ledger.entry import b64
-from gateway.ledger.time_travel import Rebuilt
+from gateway.desk import history as of
+from gateway.desk.time_travel import Rebuilt
+from gateway.ledger.proof.entry import b64
 from gateway.signals.hear import KNOWN
 from gateway.terms import CHOOSABLE
 from gateway.web.shell import access_report

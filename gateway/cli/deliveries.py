@@ -11,8 +11,8 @@ import click
 from gateway.app.composition import House
 from gateway.cli import options
 from gateway.consent.telling import Open, name_of
+from gateway.desk.outbox import Listed, Message, State
 from gateway.keys import seals
-from gateway.ledger.outbox import Listed, Message, State
 from gateway.ledger.subjects import moment
 
 SHOWN = 1_000  # messages of one list

@@ -14,7 +14,7 @@ import orjson
 from gateway.app.composition import House
 from gateway.cli import options
 from gateway.consent import decision_log
-from gateway.ledger.access import Received
+from gateway.desk.access import Received
 from gateway.records import who_got_what as sums
 from gateway.terms import DataClass
 

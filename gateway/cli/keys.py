@@ -11,7 +11,7 @@ from gateway.app.maintenance import RekeyKind
 from gateway.cli import options
 from gateway.keys import api_keys
 from gateway.keys import secret_files as secrets_of
-from gateway.ledger import examination
+from gateway.ledger.audit import examination
 from gateway.replica.follower import LOCK
 from gateway.settings import load as settings_of
 

@@ -3,13 +3,12 @@
 `gateway law check` finds rows that cannot be read, rows that can never matter, and days without a rule.
 """
 
+import os
 import sys
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
-from importlib import resources
-from importlib.resources.abc import Traversable
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,10 +16,12 @@ from typing import Any, NamedTuple
 import click
 import orjson
 
-from gateway.app.composition import law_table, now
+from gateway.app.composition import now
+from gateway.app.law_tables import law_table, own_tables, shipped_tables
 from gateway.choice.law import AGES, UNIVERSAL_OPT_OUT, LawRow, LawTable, entries, read_law
 from gateway.choice.place import UNKNOWN_PLACE, US, is_named
 from gateway.cli import options
+from gateway.settings import load as settings_of
 from gateway.terms import CHOOSABLE, DataClass, Purpose
 
 UNCERTAIN = frozenset({"B", "?"})  # what takes the stricter reading, and has to say which one that is
@@ -59,8 +60,8 @@ def findings(tables: Mapping[str, Mapping[str, object]]) -> list[str]:
 def _read(name: str, table: Mapping[str, object], placed: list[Placed], unreadable: list[str]) -> None:
     where = name
     try:
-        for number, entry in entries(table):
-            where = f"{name} {number}"
+        for path, entry in entries(table):
+            where = " ".join([name, *(str(step + 1) if isinstance(step, int) else step for step in path)])
             try:
                 placed += [Placed(where, row) for row in read_law(entry)]
             except ValueError as error:
@@ -144,13 +145,16 @@ def law() -> None:
 @click.option("--on", "moment", type=options.DAY, help="A day, as 2026-10-01; without it today.")
 @click.option("--age", type=click.Choice(AGES), help="An age band; without it an adult.")
 @options.as_json
-def show(places: tuple[str, ...], moment: datetime | None, age: str | None, as_json: bool) -> None:
-    on, table = (moment or now()).date(), law_table()
+@options.config
+def show(places: tuple[str, ...], moment: datetime | None, age: str | None, as_json: bool, file: Path | None) -> None:
+    settings = settings_of.load_settings(file, os.environ)
+    on, table = (moment or now()).date(), law_table(settings)
     asked = [_place(place) for place in places]
     found = {
         "places": asked,
         "on": on,
         "age": age or AGES[-1],
+        "own_tables": [each.name for each in own_tables(settings)],
         "rows": list(_rows(table, asked, on, age)),
         "signal_duty": list(_duties(table, asked, on)),
         "changes": list(_changes(table, asked, on, age)),
@@ -158,10 +162,15 @@ def show(places: tuple[str, ...], moment: datetime | None, age: str | None, as_j
     click.echo(orjson.dumps(found) if as_json else "\n".join(_told(found)))
 
 
-@law.command(help="Look for overlaps, gaps and missing citations. A FILE stands in for the shipped table of its name.")
+@law.command(
+    help="Look for overlaps, gaps and missing citations, in the shipped tables and [law] tables. A FILE stands in for"
+    " the one of its name."
+)
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-def check(files: tuple[Path, ...]) -> None:
-    texts = {item.name: item.read_bytes() for item in _shipped()} | {file.name: file.read_bytes() for file in files}
+@options.config
+def check(files: tuple[Path, ...], file: Path | None) -> None:
+    known = (*shipped_tables(), *own_tables(settings_of.load_settings(file, os.environ)))
+    texts = {f"{each.name}.toml": each.body for each in known} | {each.name: each.read_bytes() for each in files}
     tables: dict[str, Mapping[str, object]] = {}
     wrong: list[str] = []
     for name, text in sorted(texts.items()):
@@ -172,11 +181,6 @@ def check(files: tuple[Path, ...]) -> None:
     wrong += findings(tables)
     click.echo("\n".join(wrong or [f"{len(tables)} tables are in order"]))
     sys.exit(1 if wrong else 0)
-
-
-def _shipped() -> Iterable[Traversable]:
-    folder = resources.files("gateway.choice") / "tables"
-    return (item for item in folder.iterdir() if item.name.endswith(".toml"))
 
 
 def _place(text: str) -> str:
@@ -227,6 +231,8 @@ def _changes(table: LawTable, places: list[str], on: date, age: str | None) -> I
 def _told(found: Mapping[str, Any]) -> Iterator[str]:
     """The same for a person to read."""
     yield f"{', '.join(found['places'])} on {found['on']}, {found['age']}; * is the strictest, and holds"
+    if found["own_tables"]:
+        yield f"with tables of your own: {', '.join(found['own_tables'])}"
     yield LINE.format_map(HEADING)
     yield from (_line(row) for row in found["rows"])
     duties = [f"{row['place']} since {row['from']}, {row['citation']}" for row in found["signal_duty"]]

@@ -16,10 +16,10 @@ import orjson
 
 from gateway.app import composition, maintenance
 from gateway.cli import options
-from gateway.ledger.entry import b64
-from gateway.ledger.erasure import ErasureOrder
-from gateway.ledger.note import Checkpoint
-from gateway.ledger.verify import VerifyReport
+from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.ledger.audit.verify import VerifyReport
+from gateway.ledger.proof.entry import b64
+from gateway.ledger.proof.note import Checkpoint
 from gateway.settings import load as settings_of
 from gateway.terms import Erasing
 

@@ -18,11 +18,11 @@ import msgspec
 from gateway.app.composition import House
 from gateway.cli import options
 from gateway.cli.rehearse import lines as lines_of_rehearsal
+from gateway.desk.evidence import REHEARSED
+from gateway.desk.suppression import suppression_of
 from gateway.disk import make_folder, write_durably
 from gateway.keys import seals
 from gateway.keys.person_keys import Vault
-from gateway.ledger.evidence import REHEARSED
-from gateway.ledger.suppression import suppression_of
 from gateway.records import consent_records, requests, who_got_what
 from gateway.records import day as days
 from gateway.records.requests import yearly_report as yearly

@@ -16,13 +16,14 @@ from cryptography import x509
 from gateway.cli import options
 from gateway.delivery.guard import may_send_to
 from gateway.delivery.outgoing import NoHttpAnswer, ask_blocking
+from gateway.desk import history
 from gateway.disk import make_folder, write_durably
 from gateway.keys import seals
-from gateway.ledger import history, note
-from gateway.ledger import receipt as receipts
-from gateway.ledger.ed25519 import CosignatureVerifier, Ed25519Signer, Ed25519Verifier
-from gateway.ledger.merkle import Unproved
-from gateway.ledger.receipt import Opening, Receipt
+from gateway.ledger.proof import note
+from gateway.ledger.proof import receipt as receipts
+from gateway.ledger.proof.ed25519 import CosignatureVerifier, Ed25519Signer, Ed25519Verifier
+from gateway.ledger.proof.merkle import Unproved
+from gateway.ledger.proof.receipt import Opening, Receipt
 
 QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"  # RFC 3161 3.4
 SECONDS = 30.0  # authorities answer in one or two
@@ -136,7 +137,7 @@ def _pairs(file: Path, opened: Path | None) -> list[Pair]:
     text = _read(file)
     beside = receipts.opening(orjson.loads(_read(opened))) if opened else None
     if text.startswith(receipts.HEADER):
-        return [(receipts.parse(text), beside)]
+        return [(receipts.parse_receipt(text), beside)]
     stated = orjson.loads(text)
     listed = stated.get("proofs") if isinstance(stated, dict) else None
     if not listed or not isinstance(listed, list):
@@ -147,7 +148,7 @@ def _pairs(file: Path, opened: Path | None) -> list[Pair]:
 def _pair(stated: Any, beside: Opening | None) -> Pair:
     members = stated if isinstance(stated, dict) else {}
     own = members.get("opening")
-    return receipts.parse(str(members.get("receipt"))), receipts.opening(own) if own is not None else beside
+    return receipts.parse_receipt(str(members.get("receipt"))), receipts.opening(own) if own is not None else beside
 
 
 def _read(file: Path) -> str:
@@ -159,7 +160,7 @@ def _read(file: Path) -> str:
 def _told(pair: Pair, logs: list[Ed25519Verifier], witnesses: list[CosignatureVerifier]) -> str:
     """What one receipt proves, in words. Raises where it does not."""
     shown, opening = pair
-    signed = receipts.verify(shown, logs)
+    signed = receipts.verify_receipt(shown, logs)
     for witness in witnesses:
         note.open_note(shown.note, [witness])
     lines = [

@@ -6,6 +6,7 @@ import os
 import re
 from importlib import resources
 from importlib.resources.abc import Traversable
+from ipaddress import ip_network
 from pathlib import Path
 
 import click
@@ -31,6 +32,8 @@ FILES = {
     "wordpress-plugin": "wordpress.php",
 }
 IN_STATIC = {"gateway.ts": "sdk/gateway.ts"}  # what lies with the owner's other files for browsers and apps
+# Before a line of a recipe, `{{if NAME}}` or `{{unless NAME}}`: it stands where that has a value, or has none.
+CONDITION = re.compile(r"^([ \t]*)\{\{(?:if|(unless)) (\w+)\}\}(.*\n)", re.MULTILINE)
 NEVER = r"[^\s\S]"  # a regular expression that nothing matches, in every proxy's dialect
 # What no page is made of. Under `enforce` whatever ends so is asked about all the same: a 404 page at /logo.png is a
 # page, and a worker's script goes where its own answer's policy lets it.
@@ -63,7 +66,8 @@ def filled(name: str, settings: Settings, *, host: str, site: str) -> str:
         "ad_beginnings": " ".join(paths),
         "files": NEVER if enforced else FILES_ONLY,
         "file_is_asked_about": "-f $request_filename" if enforced else '$host = ""',  # which it never is
-        "vary": shared_caches.vary(settings.site.place_in_key)[1].decode(),
+        "vary": shared_caches.vary(settings.place_key())[1].decode(),
+        **_of_places(settings),
         "own_page_cookies": shared_caches.own_page_cookies(settings.browser.site_ids, name),
         "own_page_headers": " ".join(
             f"$http_{name.lower().replace('-', '_')}" for name in shared_caches.own_page_headers()
@@ -74,7 +78,39 @@ def filled(name: str, settings: Settings, *, host: str, site: str) -> str:
         **addresses,
         **{f"{name}_address": _as_mapping(address) for name, address in addresses.items()},
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: known[place[1]], _text(name))
+    stands = CONDITION.sub(lambda m: f"{m[1]}{m[4]}" if bool(known[m[3]]) is not bool(m[2]) else "", _text(name))
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: known[place[1]], stands)
+
+
+def _of_places(settings: Settings) -> dict[str, str]:
+    """In which headers a visitor's place stands, and which networks are a CDN's, who may say it; a stranger's goes."""
+    names = settings.places.headers()
+    networks = [ip_network(text) for text in settings.listen.trusted_proxies]
+    cdn = [each for each in networks if not each.is_loopback]
+    known = {
+        "cdn": " ".join(map(str, cdn)),
+        "by_cdn": "yes" if names or cdn else "",
+        "cdn_in_geo": " ".join(f"{each} 1;" for each in cdn),
+        "cdn_in_rule": " || ".join(f"ClientIP(`{each}`)" for each in cdn),
+        "cdn_in_rbac": ", ".join(
+            f"{{direct_remote_ip: {{address_prefix: {each.network_address}, prefix_len: {each.prefixlen}}}}}"
+            for each in cdn
+        ),
+        "stranger": "@stranger " if cdn else "",
+        "forwarded_for": "$forwarded_for" if cdn else "$remote_addr",
+        "place_headers": " ".join(names).lower(),
+        "place_by_cdn": names[0] if names and cdn else "",
+        "place_by_nobody": names[0] if names and not cdn else "",
+        "region_by_nobody": names[-1] if len(names) > 1 and not cdn else "",
+        "region_in_mapping": f', {names[-1]}: ""' if len(names) > 1 else "",
+    }
+    for what, name in (("place", settings.places.header), ("region", settings.places.region_header)):
+        word = name.replace("-", "_")
+        known |= {
+            f"{what}_header": name, f"{what}_header_lower": name.lower(), f"{what}_variable": f"$http_{word.lower()}",
+            f"{what}_parameter": f"HTTP_{word.upper()}",
+        }  # fmt: skip
+    return known
 
 
 def _as_mapping(address: str) -> str:

@@ -19,9 +19,10 @@ from gateway.app import rehearsal_process
 from gateway.app.in_force import in_force
 from gateway.app.rehearsal_process import RehearsalOrder
 from gateway.cli import options
+from gateway.desk import evidence
 from gateway.evidence.rehearsing import enter_rehearsal
 from gateway.keys import secret_files
-from gateway.ledger import evidence, schema
+from gateway.ledger import schema
 from gateway.records import day as days
 from gateway.rehearsal import outside
 from gateway.settings import load as settings_of

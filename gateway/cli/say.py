@@ -27,14 +27,15 @@ from gateway.choice.law import AGES, PLACE, country_of
 from gateway.cli import options
 from gateway.consent import tokens
 from gateway.consent.people import Named, People
+from gateway.desk.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
 from gateway.keys import secret_files as secrets_of
-from gateway.ledger import schema, voiding
-from gateway.ledger.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
-from gateway.ledger.entry import minute
-from gateway.ledger.links import Span
+from gateway.ledger import schema
+from gateway.ledger.acts import voiding
+from gateway.ledger.acts.links import Span
+from gateway.ledger.acts.voiding import Belief, NotVoided, Rehearsed, Voided
+from gateway.ledger.proof.entry import minute
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import Choice, Subject, milliseconds, moment
-from gateway.ledger.voiding import Belief, NotVoided, Rehearsed, Voided
 from gateway.settings import load as settings_of
 from gateway.signals import lines
 from gateway.terms import (

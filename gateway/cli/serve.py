@@ -33,8 +33,9 @@ import uvicorn
 from starlette.applications import Starlette
 
 from gateway.app import composition, fake, service
-from gateway.app.composition import law_table, now, prove
+from gateway.app.composition import now, prove
 from gateway.app.in_force import in_force
+from gateway.app.law_tables import law_table, told_of_own
 from gateway.app.replica import Replica, application
 from gateway.app.workers import NOT_STARTED, Siblings, Supervisor
 from gateway.cli import options
@@ -44,9 +45,9 @@ from gateway.disk import write_durably
 from gateway.keys import api_keys, seals, secret_files
 from gateway.keys.seals import Enrolment
 from gateway.ledger import schema
-from gateway.ledger import witness as witnessing
-from gateway.ledger.ed25519 import Ed25519Verifier
-from gateway.ledger.witness import InUse, KeyRefused, Witness
+from gateway.ledger.audit import witness as witnessing
+from gateway.ledger.audit.witness import InUse, KeyRefused, Witness
+from gateway.ledger.proof.ed25519 import Ed25519Verifier
 from gateway.settings import load as settings_of
 from gateway.settings.load import Listen, Settings
 from gateway.settings.option_tree import SettingsRefused
@@ -58,8 +59,8 @@ from gateway.web.shell.protocol import Protocol
 from gateway.web.site import demo
 
 NO_PLACE = (  # R13: the strictest regime; whoever mounts the gateway wonders why no page may show an ad
-    "  visitors: without [places] database their place is unknown, unless the site's code tells it: nothing may be done"
-    " for them on pages until they allow it"
+    "  visitors: without [places] header or database their place is unknown, unless the site's code tells it: nothing"
+    " may be done for them on pages until they allow it"
 )
 
 
@@ -75,14 +76,16 @@ def config() -> None:
 @click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def check(file: Path | None) -> None:
     settings = settings_of.load_settings(file, os.environ)
-    law_table()
+    law_table(settings)
     prove(settings, now().date())
     in_force(settings)
     click.echo("the configuration can be used")
     for name, recipient in settings.registry().items():
         what = recipient.contract or ("needs none" if recipient.role == "legal" else "NO CONTRACT: nothing goes")
         click.echo(f"  {name}: {recipient.role}, {', '.join(recipient.purposes)}; contract: {what}")
-    if not settings.places.database:
+    for said in told_of_own(settings):
+        click.echo(f"  law: {said}")
+    if not (settings.places.header or settings.places.database):
         click.echo(NO_PLACE)
     missing = unsaid(settings, now().date())
     for title, shuts in (("shut until you say more:", True), ("left out until you say more:", False)):
@@ -355,6 +358,8 @@ def _say(
         log.info("demo", on=f"http://127.0.0.1:{tracker}", serves="the demo's second origin")
     if tracker is None:
         service.tell_unsaid(settings, now().date())
+    for said in told_of_own(settings):
+        log.warning("a law table of your own", why=said)
 
 
 def run(app: Any, sockets: list[socket.socket], settings: Settings, siblings: Siblings | None = None) -> None:

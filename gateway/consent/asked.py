@@ -13,7 +13,7 @@ from gateway.choice.standing import Standing
 from gateway.choice.verdict import Step
 from gateway.consent.people import Named, Said
 from gateway.consent.tokens import DeviceToken
-from gateway.ledger.evidence import HeldThen
+from gateway.desk.evidence import HeldThen
 from gateway.signals.heard import Heard
 from gateway.state.lookup import Seen
 from gateway.state.transactions import Reached

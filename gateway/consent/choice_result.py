@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from gateway.ledger.receipt import Opening
+from gateway.ledger.proof.receipt import Opening
 from gateway.ledger.subjects import Subject
 from gateway.state.lookup import Seen
 

@@ -26,12 +26,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from gateway.consent.asked import Ask, Checked
 from gateway.consent.check import Checks
+from gateway.desk.disclosures import POSSIBLE, SENT
 from gateway.keys import seals
 from gateway.keys.seals import Enrolment
 from gateway.keys.secret_files import KEY_BYTES, Secrets, wrap
-from gateway.ledger.disclosures import POSSIBLE, SENT
-from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.proof.entry import b64
 from gateway.terms import Answer, DataClass, Purpose
 
 LABEL, BESIDE = b"decision/1", b"beside a decision/1"

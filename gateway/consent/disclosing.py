@@ -9,7 +9,7 @@ replica was told.
 
 A batch from a replica counts once however often it comes. One that is missing, answers that a replica had no room for,
 and what cannot be read, are an entry and an outage in the evidence: never silently less. Whatever comes late is written
-as of the time when it was answered, and of whoever was erased since nothing is (`gateway.ledger.replica_batches`).
+as of the time when it was answered, and of whoever was erased since nothing is (`gateway.desk.replica_batches`).
 """
 
 import asyncio
@@ -39,13 +39,13 @@ from gateway.consent.decisions import (
 )
 from gateway.consent.people import People, named
 from gateway.delivery.background import Every
+from gateway.desk import disclosures, replica_batches
+from gateway.desk.disclosures import DESPITE_NO, SENT, UNKNOWN, Counted, Intended
+from gateway.desk.recipient_holdings import Left
+from gateway.desk.replica_batches import Numbered
 from gateway.keys.secret_files import wrap
-from gateway.ledger import disclosures, replica_batches
-from gateway.ledger.disclosures import DESPITE_NO, SENT, UNKNOWN, Counted, Intended
+from gateway.ledger.acts.said_since import SaidSince
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.recipient_holdings import Left
-from gateway.ledger.replica_batches import Numbered
-from gateway.ledger.said_since import SaidSince
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import Purpose
@@ -323,7 +323,7 @@ class HandedOver:
         since = SaidSince(tx, min(row.position for row in went))
         moved = [row.one for row in went if since.was_said(row.one.key, row.position)]
         late = {(each.key, each.recipient, each.classes): each for each in moved}
-        return replica_batches.tell(tx, [(each, False) for each in late.values()], at)
+        return replica_batches.tell_late(tx, [(each, False) for each in late.values()], at)
 
     def _count(
         self,
@@ -344,7 +344,7 @@ class HandedOver:
             for each in (*ones, *announced)
             if each.count > 0 and each.outcome in ARRIVED
         }
-        return replica_batches.tell(tx, [(each, gone.is_gone(each)) for each in late.values()], at)
+        return replica_batches.tell_late(tx, [(each, gone.is_gone(each)) for each in late.values()], at)
 
 
 BATCH = 1_000  # rows of one entry

@@ -17,9 +17,9 @@ from gateway.consent.people import OF_A_PHONE, People
 from gateway.consent.tokens import DeviceToken
 from gateway.keys.seals import OpeningFailed
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import device_states, idempotency, links
+from gateway.ledger.acts import device_states, idempotency, links
+from gateway.ledger.acts.phone_noes import PhoneFolded
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.phone_noes import PhoneFolded
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import ALL_PURPOSES, Purpose
@@ -131,8 +131,8 @@ class Installations:
             claims = [each for each in fresh if each.key not in whole][: max(CLAIMS - lately, 0)]
             vouched = [each for each in fresh if each.key in whole]
             span = links.Span(now)
-            changed = links.link(tx, account, vouched, span, now) if vouched else 0
-            return changed + (links.link(tx, account, claims, span, now, claimed=True) if claims else 0)
+            changed = links.link_identifiers(tx, account, vouched, span, now) if vouched else 0
+            return changed + (links.link_identifiers(tx, account, claims, span, now, claimed=True) if claims else 0)
 
         try:
             return await self._writer.commit(job, SECONDS) if fresh else 0

@@ -5,7 +5,7 @@ A browser is named by its sealed token or cookie, everything else by its value; 
 never raised, so that one bad identifier of three costs an opt-out nothing.
 
 Of an outgoing row it finds the identifiers in the form that the recipient will see, so that
-`ledger/recipient_holdings.py` can remember who holds what. Filtering happened before, in `choice/row_shape.py`.
+`desk/recipient_holdings.py` can remember who holds what. Filtering happened before, in `choice/row_shape.py`.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ from gateway.choice.identity import Limited, NormalIdentifier, Undeclared, kinds
 from gateway.choice.row_shape import ANYTHING, KINDS_OF, Held, kinds_of
 from gateway.consent import tokens
 from gateway.consent.tokens import DeviceToken
+from gateway.desk.recipient_holdings import Left
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
-from gateway.ledger.recipient_holdings import Left
 from gateway.ledger.subjects import Subject, one_each
 from gateway.terms import DataClass, Malformed
 

@@ -32,12 +32,13 @@ from gateway.choice.recipient import Recipient
 from gateway.consent.asked import Ask
 from gateway.consent.check import Checks
 from gateway.consent.people import People, left
-from gateway.delivery.outgoing import Forwarder, ForwardOutcome
+from gateway.delivery.forwarding import Forwarder, ForwardOutcome
+from gateway.desk import disclosures, recipients_to_tell
+from gateway.desk.disclosures import FIRST, NOT_SENT, POSSIBLE, Acknowledged, Intended
 from gateway.keys.secret_files import KEY_BYTES, Secrets
-from gateway.ledger import disclosures, grants, recipients_to_tell
-from gateway.ledger.disclosures import FIRST, NOT_SENT, POSSIBLE, Acknowledged, Intended
-from gateway.ledger.entry import b64
+from gateway.ledger.acts import grants
 from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction, Writer
 from gateway.state.transactions import Reached
@@ -402,7 +403,8 @@ class Sharing:
             if not ready:
                 break
             rows = [item.out for item in ready.values()]
-            answer = await self._forwarder.send(recipient.endpoint, secrets.token_hex(16), rows, deadline)
+            key = secrets.token_hex(16)
+            answer = await self._forwarder.send(recipient.endpoint, key, rows, deadline, to=recipient.name)
             outcome = "sent" if answer.outcome is ForwardOutcome.SENT else "unknown"
             if answer.outcome is not ForwardOutcome.LATE:
                 break
@@ -471,7 +473,7 @@ class Sharing:
                 recipients_to_tell.take_back(tx, recipient.name, gone, at)
             for item in items.values() if directed else ():
                 if outcome == "sent":
-                    grants.use(tx, item.own, recipient.name, now)
+                    grants.use_acts(tx, item.own, recipient.name, now)
                 elif outcome == NOT_SENT:
                     grants.let_go(tx, item.own, recipient.name, item.intended.row)
 

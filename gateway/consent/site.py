@@ -20,8 +20,8 @@ from gateway.choice.rules.case import youngest
 from gateway.choice.standing import Standing, out_bits
 from gateway.choice.verdict import decide
 from gateway.ledger.subjects import Subject
-from gateway.signals.heard import Heard
-from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose, Reason, Role
+from gateway.signals.heard import Heard, Said
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose, Reason, Role, Source
 
 ADULT = AGES[-1]
 # Whoever the site or the app might hand an ad id to, with everything in order that is not about the person.
@@ -250,3 +250,22 @@ def answer_of_site(allowed: Mapping[Any, bool], status: str, place: str, *, gpc:
         place,
         gpc,
     )
+
+
+def brought_back(denied: frozenset[Purpose], mine: tuple[Standing, ...]) -> Heard:
+    """What a browser's cookie denies, to be put on its record. A later yes of this very browser stands above it; an
+    account's yes is not the browser's. `mine`: the browser's standings.
+    """
+    missing = _unrecorded(denied, mine)
+    if not missing or any(standing.opted_in(purpose) for standing in mine for purpose in SIGNAL_PURPOSES):
+        return Heard()
+    return Heard((Said(Source.BROWSER_COOKIE, missing),))
+
+
+@lru_cache(maxsize=4096)
+def _unrecorded(denied: frozenset[Purpose], standings: tuple[Standing, ...]) -> frozenset[Purpose]:
+    """What our own cookie denies and no record does: it was heard and honored on a first page, and the signal did not
+    come again.
+    """
+    known = {p for p in SIGNAL_PURPOSES for standing in standings if standing.own_denies(p)}
+    return denied.intersection(SIGNAL_PURPOSES) - known

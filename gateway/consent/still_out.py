@@ -15,9 +15,9 @@ from gateway.consent.people import OF_A_PHONE
 from gateway.fold.kin import mates
 from gateway.fold.reading import Kin, NoPlace, ReadNo, read_noes, states_of
 from gateway.fold.state import NO_RECORD, Slate
-from gateway.ledger.folded_people import StandingPeople, people_of
-from gateway.ledger.last_outs import last_outs_at, last_said
-from gateway.ledger.phone_noes import last_said_no
+from gateway.ledger.acts.folded_people import StandingPeople, people_of
+from gateway.ledger.acts.last_outs import last_outs_at, last_said
+from gateway.ledger.acts.phone_noes import last_said_no
 from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
 from gateway.terms import SIGNAL_PURPOSES, Purpose

@@ -22,12 +22,12 @@ from gateway.delivery import webhook
 from gateway.delivery.background import beside
 from gateway.delivery.deadlines import Calendar
 from gateway.delivery.webhook import Carrier, Parcel, PostOutcome, Tried
+from gateway.desk import outbox
+from gateway.desk.outbox import Listed, Message, OutboxKind, State
 from gateway.disk import locked
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import outbox
-from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.outbox import Listed, Message, OutboxKind, State
+from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.writer import Transaction, Writer
 
@@ -157,8 +157,8 @@ class Telling:
             elif known.gone and not self._is_configured(known.gone):
                 outbox.take_endpoint_back(tx, recipient)
             if way.one_at_a_time:
-                outbox.split(tx, recipient, now)
-            return outbox.read(tx, recipient, now, AT_ONCE, way.kind), known.generations
+                outbox.split_deletions(tx, recipient, now)
+            return outbox.read_messages(tx, recipient, now, AT_ONCE, way.kind), known.generations
 
         messages, generations = await self._writer.commit(job)
         keys = [webhook.secret_of(self._secrets, recipient, generation) for generation in generations]
@@ -250,7 +250,7 @@ class Telling:
 
     async def take(self, recipient: str, hand: Callable[[Message], None]) -> int:
         """Hands every open message of a recipient to the desk, then marks it. Returns how many."""
-        messages = await self._writer.commit(lambda tx: outbox.read(tx, recipient))
+        messages = await self._writer.commit(lambda tx: outbox.read_messages(tx, recipient))
         for message in messages:
             hand(message)
 

@@ -16,6 +16,7 @@ Knows no HTTP. Time, keys, law and recipients come in as arguments.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -30,34 +31,22 @@ from gateway.consent import tokens as asked_of
 from gateway.consent.asked import Ask, Checked, Explained, Then
 from gateway.consent.check import Checks, said_by, standings_in
 from gateway.consent.choice_result import Chosen, Refused, may_ask_from
+from gateway.consent.leases import Leases
 from gateway.consent.people import People
 from gateway.consent.still_out import Still
+from gateway.desk import access, documents, evidence, notices, recipients_to_tell, time_travel
+from gateway.desk.emergency import Emergency, KeptRequest
+from gateway.desk.emergency import request_answer as answer_of
+from gateway.desk.forgetting import erasure
+from gateway.desk.time_travel import Rebuilt
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import (
-    access,
-    ages,
-    device_states,
-    documents,
-    erasure,
-    evidence,
-    idempotency,
-    links,
-    notices,
-    recipients_to_tell,
-    time_travel,
-    voiding,
-)
-from gateway.ledger.emergency import Emergency, KeptRequest
-from gateway.ledger.emergency import request_answer as answer_of
-from gateway.ledger.entry import Notice, b64
+from gateway.ledger.acts import ages, device_states, idempotency, links, voiding
+from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.errors import NothingKept, StoreUnavailable
-from gateway.ledger.folded_people import position_of
-from gateway.ledger.leases import Leases
-from gateway.ledger.log_reader import LogReader
-from gateway.ledger.receipt import Opening
+from gateway.ledger.proof.entry import Notice, b64
+from gateway.ledger.proof.receipt import Opening
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, every_reading, milliseconds
-from gateway.ledger.time_travel import Rebuilt
 from gateway.ledger.writer import Transaction, Writer
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Purpose, Told
@@ -206,7 +195,8 @@ class Consent:
         can be. Raises `StoreUnavailable`.
         """
         openings = list[Opening]()
-        everybody = every_reading(subjects) if choice.kind in TIGHTENS else tuple(subjects)
+        at, says_no = milliseconds(choice.at), choice.kind in TIGHTENS  # of which nobody has to look when it was said
+        everybody = every_reading(subjects) if says_no else tuple(subjects)
         kept = KeptRequest(seals.new_browser(), everybody, choice, idempotency.named(key, body), tie=tie)
 
         def act(tx: Transaction) -> bytes:
@@ -217,15 +207,18 @@ class Consent:
             return answer_of(written)
 
         def job(tx: Transaction) -> ChoiceEntered:
-            answer, replayed = idempotency.once(tx, kept.repeat, milliseconds(choice.at), lambda: act(tx))
-            return ChoiceEntered(answer, replayed, still_out_of.last_out(tx, subjects), position_of(tx))
+            answer, replayed = idempotency.once(tx, kept.repeat, at, lambda: act(tx))
+            out_at = (
+                still_out_of.last_out(tx, subjects) if replayed or not says_no else dict.fromkeys(choice.purposes, at)
+            )
+            return ChoiceEntered(answer, replayed, out_at, tx.position)
 
-        if choice.kind in TIGHTENS:
+        if says_no:
             await self._counted(COUNT_SECONDS)
         try:
             entered = await self._writer.commit(job)
         except NothingKept:
-            if allow or choice.kind not in TIGHTENS:
+            if allow or not says_no:
                 raise
             return await self._keep(kept)
         accepted, position = self.clock(), entered.position
@@ -335,7 +328,7 @@ class Consent:
 
     async def notice(self, sha256: bytes) -> Notice | None:
         """A document that was logged before, or None."""
-        return await self._writer.commit(lambda tx: documents.find(tx, sha256))
+        return await self._writer.commit(lambda tx: documents.find_notice(tx, sha256))
 
     async def is_screen(self, ui: str) -> bool:
         """Whether the copy of a screen was logged before."""
@@ -416,7 +409,7 @@ class Consent:
                 raise Refused("confirm_expired", f"a confirm token is good for {CONFIRM_SECONDS // 60} minutes")
             if voiding.is_void(tx, choice.ui):
                 raise Refused("notice_required", VOIDED)
-            idempotency.use(tx, token, milliseconds(now))
+            idempotency.use_token(tx, token, milliseconds(now))
             if still_out_of.superseded(tx, subjects, choice.purposes[0], asked.position):
                 raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")
             accounts = [subject.key for subject in subjects if subject.is_account]
@@ -437,7 +430,7 @@ class Consent:
                 for identifier in identifiers:
                     links.release(tx, identifier, now)
                 return len(identifiers)
-            return links.link(tx, account, identifiers, span, now)
+            return links.link_identifiers(tx, account, identifiers, span, now)
 
         return await self._writer.commit(job)
 
@@ -485,9 +478,17 @@ class Consent:
         return await asyncio.to_thread(self._forgotten_by)
 
     async def void_consents(self, ui: str, reason_sha256: bytes) -> int:
-        """Takes back what was consented to on a screen. Returns how many opt-ins went back."""
-        at = self.clock()
-        return await self._writer.commit(lambda tx: voiding.void_consents(tx, ui, reason_sha256, at))
+        """Takes back what was consented to on a screen. Returns how many consents were given there; 0 where it was void
+        before.
+        """
+        at, store = self.clock(), self._writer.store
+
+        def given() -> int:
+            with contextlib.closing(store.open_to_read()) as db:
+                return voiding.consents_of(db, ui)
+
+        voided = await self._writer.commit(lambda tx: voiding.void_consents(tx, ui, reason_sha256, at))
+        return await asyncio.to_thread(given) if voided else 0
 
     async def explain(self, ask: Ask, moment: datetime | None = None) -> tuple[dict[str, Explained], Then | None]:
         """An explanation a recipient; what stood on record at a moment that is named. Raises `StoreUnavailable`."""
@@ -515,10 +516,10 @@ class Consent:
 
     async def access(self, proved: Sequence[Subject]) -> access.AccessReport:
         """What is held about whoever proved these identifiers. Raises `StoreUnavailable`."""
-        found = await asyncio.to_thread(access.read, self._writer.store, proved, self.clock())
+        found = await asyncio.to_thread(access.read_access, self._writer.store, proved, self.clock())
         persons = found.persons
         keys = await self._writer.commit(lambda tx: {person: tx.persons.keys(person) for person in persons})
-        return access.unseal(found, keys)
+        return access.unseal_access(found, keys)
 
 
 def _confirmed(asked: asked_of.OptInAsked, notice: Notice, now: datetime, how: Mapping[str, object]) -> Choice:

@@ -15,11 +15,11 @@ import structlog
 
 from gateway.delivery.background import beside
 from gateway.delivery.outgoing import NoHttpAnswer, ask_blocking
-from gateway.ledger import note
+from gateway.ledger.audit.log_reader import LogReader, size_of
+from gateway.ledger.audit.witness import Submission
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.log_reader import LogReader, size_of
-from gateway.ledger.note import Checkpoint, NoteRefused, Verifier
-from gateway.ledger.witness import Submission
+from gateway.ledger.proof import note
+from gateway.ledger.proof.note import Checkpoint, NoteRefused, Verifier
 
 Post = Callable[[str, bytes], tuple[int, str, bytes]]  # (url, body) -> (status, media type, body); raises OSError
 Proof = Callable[[int], Sequence[bytes]]  # an earlier size -> that the checkpoint grew out of it
@@ -106,7 +106,7 @@ def _taken_over(signed: str, witness: KnownWitness, body: bytes) -> str:
         raise WitnessUnavailable(f"{witness.url} gave no signature that holds: {refused}") from None
     if answered.text != text:
         raise WitnessUnavailable(f"{witness.url} signed another text")
-    return note.add(signed, answered.verified)
+    return note.add_signatures(signed, answered.verified)
 
 
 log = structlog.get_logger("gateway")
@@ -155,11 +155,11 @@ class Witnessing:
         bare = note.text_of(signed)
         seen = {name: self._asked(name, witness, signed) for name, witness in self._witnesses.items()}
         self._reader.publisher.refuse(" ".join(self._disagrees.values()))
-        lines = [each for given in seen.values() if given for each in note.split(given)[1]]
+        lines = [each for given in seen.values() if given for each in note.split_note(given)[1]]
         if lines and not self._disagrees:
-            own = note.split(signed)[1]
+            own = note.split_note(signed)[1]
             kept = {(each.name, each.key_id): each for each in [*own, *lines]}
-            self._reader.keep_cosigned(note.add(bare + "\n", kept.values()))
+            self._reader.keep_cosigned(note.add_signatures(bare + "\n", kept.values()))
 
     def _asked(self, name: str, witness: KnownWitness, signed: str) -> str | None:
         """The checkpoint with this witness's signature; None where it gave none."""

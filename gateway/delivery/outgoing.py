@@ -4,22 +4,16 @@ codes for phones, checkpoints for witnesses and time-stamp authorities.
 Whoever answers may be hostile, or broken. So an answer is read as it came, never unpacked, up to a bound, and in one
 time from the first step to the last byte; no redirect is followed; no proxy and no credential is taken from the
 environment; and connections go to judged addresses only (guard.py).
-
-Allowed rows (`consent.share`) are NDJSON, one row a line with its id, in a request that may be repeated;
-`Idempotency-Key` is the chunk's. A receiver that honours either sees each row's effect once.
 """
 
 import asyncio
 import ssl
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import cache
 
 import anyio
 import httpx2
-import orjson
 
 from gateway.delivery.guard import EVERYWHERE, Forbidden, Network, Transport
 
@@ -61,11 +55,16 @@ def authorities() -> ssl.SSLContext:
 
 
 class Outgoing:
-    """One pool of connections, made with the first request. `allowed`: networks beside the public internet."""
+    """One pool of connections, made with the first request. `allowed`: networks beside the public internet;
+    `certificates`: whose are believed, and our own, where that is not `authorities`.
+    """
 
-    def __init__(self, allowed: Sequence[Network] = (), connect: float = CONNECT) -> None:
+    def __init__(
+        self, allowed: Sequence[Network] = (), connect: float = CONNECT, certificates: ssl.SSLContext | None = None
+    ) -> None:
         self._allowed = tuple(allowed)
         self._connect = connect
+        self._certificates = certificates
         self._client: httpx2.AsyncClient | None = None
 
     async def ask(
@@ -89,6 +88,8 @@ class Outgoing:
                 raise NoHttpAnswer("leads into a network that is not public", reached=False, forbidden=True) from None
             early = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol, httpx2.InvalidURL)
             raise NoHttpAnswer(type(error).__name__, reached=not isinstance(error, early)) from None
+        except OSError as error:  # a TLS alert after the handshake comes as it is: a certificate that is not taken
+            raise NoHttpAnswer(type(error).__name__) from None
 
     async def _ask(
         self, method: str, url: str, headers: dict[str, str], body: bytes | AsyncIterator[bytes], most: int
@@ -103,7 +104,9 @@ class Outgoing:
         return HttpAnswer(response.status_code, response.headers, bytes(received))
 
     async def _pooled(self) -> httpx2.AsyncClient:
-        context = await asyncio.to_thread(authorities)  # read from the disk, once a process
+        context = self._certificates
+        if context is None:
+            context = await asyncio.to_thread(authorities)  # read from the disk, once a process
         if self._client is None:
             transport = Transport(context, self._allowed)
             timeout = httpx2.Timeout(None, connect=self._connect)  # the rest is bounded as a whole, by `ask`
@@ -138,66 +141,3 @@ def ask_blocking(
             await outgoing.close()
 
     return asyncio.run(once())
-
-
-FORWARD_CONNECT, ANSWER = 2.0, 30.0  # seconds; a receiver's own batch insert fits in it, and a caller's call has 300
-SERVER_ERROR = 500  # RFC 9110 15.6: whether the rows were taken is not known
-
-
-class ForwardOutcome(Enum):
-    SENT = "sent"
-    UNKNOWN = "unknown"  # bytes may have left; post the same rows again
-    REFUSED = "refused"  # the receiver answered that it did not take them, or was not reached
-    LATE = "late"  # the deadline passed before the first byte of the body; nothing left
-
-
-@dataclass(frozen=True, slots=True)
-class Sending:
-    outcome: ForwardOutcome
-    detail: str
-
-
-class _TooLate(Exception):
-    """Connecting took longer than the check is good for."""
-
-
-class Forwarder:
-    """Sends rows to all recipients that take them. `allowed`: networks beside the public internet that rows
-    may go to.
-    """
-
-    def __init__(self, allowed: Sequence[Network] = ()) -> None:
-        self._outgoing = Outgoing(allowed, FORWARD_CONNECT)
-
-    async def send(self, endpoint: str, key: str, rows: Sequence[dict[str, object]], deadline: float) -> Sending:
-        """Posts one chunk. Never raises for what the network or the receiver does. The body starts before `deadline`
-        (on the monotonic clock) or not at all: waiting for a connection must not outlive the check.
-        """
-        body = b"\n".join(orjson.dumps(row) for row in rows)
-        headers = {
-            "Content-Type": "application/x-ndjson",
-            "Content-Length": str(len(body)),
-            "Idempotency-Key": key,
-        }
-        try:
-            answer = await self._outgoing.ask(
-                "POST", endpoint, headers=headers, body=_in_time(body, deadline), seconds=FORWARD_CONNECT + ANSWER
-            )
-        except _TooLate:
-            return Sending(ForwardOutcome.LATE, "the connection took too long")
-        except NoHttpAnswer as none:
-            return Sending(ForwardOutcome.UNKNOWN if none.reached else ForwardOutcome.REFUSED, none.why)
-        if answer.is_success:
-            return Sending(ForwardOutcome.SENT, str(answer.status))
-        broken = answer.status >= SERVER_ERROR
-        return Sending(ForwardOutcome.UNKNOWN if broken else ForwardOutcome.REFUSED, str(answer.status))
-
-    async def close(self) -> None:
-        await self._outgoing.close()
-
-
-async def _in_time(body: bytes, deadline: float) -> AsyncIterator[bytes]:
-    """The body, asked for once a connection is there."""
-    if time.monotonic() > deadline:
-        raise _TooLate
-    yield body

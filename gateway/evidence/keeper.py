@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.delivery.background import Every
+from gateway.desk import evidence
+from gateway.desk.documents import Document
+from gateway.desk.evidence import CHANGE, CUT_OFF, DAILY, START, STOP, Counts, Period, Spell
 from gateway.keys import seals
-from gateway.ledger import evidence
-from gateway.ledger.documents import Document
-from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.evidence import CHANGE, CUT_OFF, DAILY, START, STOP, Counts, Period, Spell
+from gateway.ledger.proof.entry import b64
 from gateway.ledger.writer import WRITE_SECONDS, Job, Writer
 
 FOLDER = "running"
@@ -268,7 +268,7 @@ class Evidence:
         while self._waiting:
             period = self._waiting[0]
             in_force = self._in_force if period.run == self._running.run else None
-            self._done(partial(evidence.note, period=period, in_force=in_force, at=self._clock()))
+            self._done(partial(evidence.note_period, period=period, in_force=in_force, at=self._clock()))
             self._waiting.pop(0)
 
     def _done(self, job: Job[T]) -> T:

@@ -18,11 +18,11 @@ from pathlib import Path
 import structlog
 
 from gateway.delivery.background import Every
+from gateway.desk import evidence
+from gateway.desk.documents import Document
+from gateway.desk.evidence import Rehearsal, YoungestRehearsal
 from gateway.disk import locked
-from gateway.ledger import evidence
-from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.evidence import Rehearsal, YoungestRehearsal
 from gateway.ledger.writer import WRITE_SECONDS, Writer
 
 PERIOD = 30.0  # seconds between two looks whether one is due

@@ -1,1 +1,1 @@
-"""What happened, for ever: entries, the standing they make, and the disclosures they allowed."""
+"""What was said, for ever: the log of entries, what proves it, and whoever writes and looks at it."""

@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.disk import boot_id, make_folder, sync_folder, write_durably
-from gateway.ledger import note
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.note import Checkpoint
+from gateway.ledger.proof import note
+from gateway.ledger.proof.note import Checkpoint
 
 SUFFIX = ".checkpoints"  # of the folder beside the data folder
 BLOCK, DIGEST = 4096, 32  # bytes: a page, which is what goes to a disk at once; a SHA-256

@@ -38,9 +38,14 @@ class FreshRecords:
         self._whole = True
         self._records: list[tuple[int, Record]] = []  # each with the position behind it
 
+    @property
+    def end(self) -> int:
+        """The position behind everything that was said."""
+        return _behind(self.place)
+
     def has(self, after: int, head: int) -> bool:
         """Whether all is among these that lies behind one position and before another, which is the log's end."""
-        return self._whole and self._begun <= after and head == _behind(self.place)
+        return self._whole and self._begun <= after and head == self.end
 
     def say(self, records: Sequence[Record]) -> int:
         """The place of the row that tells these."""

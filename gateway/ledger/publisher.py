@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.ledger import merkle, note, tree
+from gateway.ledger import tree
 from gateway.ledger.checkpoint_store import CheckpointStore, Overtaken
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.merkle import Frontier, TailTree
-from gateway.ledger.note import Checkpoint, Signer
-from gateway.ledger.receipt import Receipt, ReceiptsAtHand, SignedBatch
+from gateway.ledger.proof import merkle, note
+from gateway.ledger.proof.merkle import Frontier, TailTree
+from gateway.ledger.proof.note import Checkpoint, Signer
+from gateway.ledger.proof.receipt import Receipt, ReceiptsAtHand, SignedBatch
 
 
 class RolledBack(LedgerRefused):

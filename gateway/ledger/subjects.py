@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from gateway.choice.identity import kinds
-from gateway.ledger import entry
+from gateway.ledger.proof import entry
 from gateway.terms import ChoiceKind, DataClass, GrantKind, Purpose
 
 ACTS = {ChoiceKind.DIRECT: GrantKind.DIRECTED, ChoiceKind.KEEP_PROGRAMME: GrantKind.PROGRAMME}

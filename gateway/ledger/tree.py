@@ -15,9 +15,9 @@ from functools import partial
 from hashlib import sha256
 from struct import Struct
 
-from gateway.ledger import merkle
-from gateway.ledger.merkle import HASH, WIDTH, Frontier, Node, TailTree
-from gateway.ledger.note import Checkpoint
+from gateway.ledger.proof import merkle
+from gateway.ledger.proof.merkle import HASH, WIDTH, Frontier, Node, TailTree
+from gateway.ledger.proof.note import Checkpoint
 
 
 class TreeBroken(Exception):

@@ -23,7 +23,7 @@ from gateway.ledger.epoch_turn import EpochKeys
 from gateway.ledger.errors import LedgerRefused, NothingKept, StateUnread, StoreUnavailable
 from gateway.ledger.ledger_log import LAST_PLACE, FreshRecords, remember_forgotten
 from gateway.ledger.log_records import put_anew, put_side
-from gateway.ledger.merkle import Frontier
+from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.publisher import Added, Publisher
 from gateway.ledger.store import Store
 from gateway.ledger.tree import Tree
@@ -119,6 +119,11 @@ class Transaction:
     def added(self) -> "Added":
         """What was appended, for whoever signs it."""
         return Added(*self._began, self._bodies, self._tree.hashes)
+
+    @property
+    def position(self) -> int:
+        """Behind all that was said so far, as the state counts it."""
+        return self.fresh.end
 
     @property
     def log(self) -> str:

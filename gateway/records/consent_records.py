@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from gateway.choice.place import EUROPEAN
+from gateway.desk import documents, evidence
+from gateway.desk.documents import RECIPIENTS, Document
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import documents, evidence, openings, schema
-from gateway.ledger.documents import RECIPIENTS, Document
-from gateway.ledger.entry import b64
+from gateway.ledger import schema
+from gateway.ledger.proof import openings
+from gateway.ledger.proof.entry import b64
 from gateway.ledger.schema import BODY, JOINED
 from gateway.terms import ChoiceKind, Manner, Role
 
@@ -105,14 +107,14 @@ def read_material(
         if body is None:
             raise NoBody("the body of this entry went by retention; its receipt is good all the same")
         leaf = json.loads(body)
-        opened = openings.open_(keys_of(person), event, sealed, None)
+        opened = openings.open_boxes(keys_of(person), event, sealed, None)
         details = json.loads(opened.details) if opened.details else {}
         notice = _document(db, leaf.get("n"))
         return Material(leaf, details, notice, _recipients(db, seq), controller, policy_url)
 
 
 def _document(db: sqlite3.Connection, named: str | None) -> Document | None:
-    return documents.read(db, seals.unb64(named)) if named else None
+    return documents.read_document(db, seals.unb64(named)) if named else None
 
 
 def _recipients(db: sqlite3.Connection, seq: int) -> dict[str, Any]:

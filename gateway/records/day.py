@@ -10,11 +10,13 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gateway.desk import documents
+from gateway.desk.documents import EVIDENCE
+from gateway.desk.evidence import REHEARSAL
 from gateway.keys import seals
-from gateway.ledger import documents, entry, schema
-from gateway.ledger.documents import EVIDENCE
-from gateway.ledger.evidence import REHEARSAL
-from gateway.ledger.log_reader import LogReader
+from gateway.ledger import schema
+from gateway.ledger.audit.log_reader import LogReader
+from gateway.ledger.proof import entry
 from gateway.ledger.subjects import milliseconds, moment
 
 # Those that tell of the day, and the one before: what it names was in force when the day began.
@@ -67,7 +69,7 @@ def texts(folder: Path, found: Sequence[DayTold]) -> dict[DayNamed, bytes | None
     """
     named = dict.fromkeys(each for item in found for each in (*(item.in_force or ()), *_counts(item)))
     with contextlib.closing(schema.open_to_read(folder)) as db:
-        kept = {each: documents.read(db, bytes.fromhex(each.sha256)) for each in named}
+        kept = {each: documents.read_document(db, bytes.fromhex(each.sha256)) for each in named}
     return {each: one.body if one and one.sha256.hex() == each.sha256 else None for each, one in kept.items()}
 
 

@@ -19,13 +19,14 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from gateway.ledger import entry, openings, schema
-from gateway.ledger.entry import b64
+from gateway.ledger import schema
+from gateway.ledger.proof import entry, openings
+from gateway.ledger.proof.entry import b64
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.writer import Transaction
 from gateway.records.consent_records import CHOICES, PersonOf
-from gateway.terms import ChoiceKind, Source
+from gateway.terms import DAY_MS, ChoiceKind, Source
 
 APPEAL_MADE, APPEAL_GRANTED, APPEAL_REFUSED = "made", "granted", "refused"
 APPEAL_OUTCOMES = (APPEAL_MADE, APPEAL_GRANTED, APPEAL_REFUSED)
@@ -50,7 +51,6 @@ def last_appeal(db: sqlite3.Connection, event: bytes) -> tuple[int, str] | None:
     return found
 
 
-DAY = 86_400_000  # milliseconds
 STATES = frozenset({ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED})  # a device's own, nobody's request
 # The entries' words for a deletion and for access to what is held, where such requests are taken.
 DELETIONS = frozenset({"erased", "unlinked_person", "child_found"})
@@ -92,7 +92,7 @@ class Request:
 
     @property
     def days(self) -> float:
-        return (self.answered - self.received) / DAY
+        return (self.answered - self.received) / DAY_MS
 
     @property
     def is_signal(self) -> bool:
@@ -181,7 +181,7 @@ def _request(
 
 def _details(row: Any, keys_of: PersonOf) -> dict[str, Any]:
     """Sealed details, opened; empty where they were erased."""
-    opened = openings.open_(keys_of(row[5]), row[1], row[6], None)
+    opened = openings.open_boxes(keys_of(row[5]), row[1], row[6], None)
     told: dict[str, Any] = json.loads(opened.details) if opened.details else {}
     return told
 

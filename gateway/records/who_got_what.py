@@ -2,7 +2,7 @@
 recipient, network information, and the suppression file.
 
 Sums: third parties' direct marketing (Cal. Civ. Code 1798.83), network information (47 CFR 64.2009(c)), and what was
-sent after an opt-out. What one person's data went to is for that person (`gateway.ledger.access`).
+sent after an opt-out. What one person's data went to is for that person (`gateway.desk.access`).
 
 What a carrier must be able to show of a stretch of time about customers' network information, for the officer's yearly
 certificate (47 CFR 64.2007-2009, L80): who was noticed, what was approved or refused, every campaign and disclosure,
@@ -28,15 +28,16 @@ from pathlib import Path
 from typing import Any
 
 from gateway.choice.recipient import Recipient
-from gateway.ledger import documents, schema, sent_after
-from gateway.ledger.access import split_words
-from gateway.ledger.evidence import FORMS_FAILED
+from gateway.desk import documents
+from gateway.desk.access import split_words
+from gateway.desk.evidence import FORMS_FAILED
+from gateway.desk.suppression import Suppressed
+from gateway.ledger import schema
+from gateway.ledger.audit import sent_after
 from gateway.ledger.subjects import milliseconds, moment
-from gateway.ledger.suppression import Suppressed
 from gateway.records import requests
-from gateway.terms import DataClass, NoticeKind, Purpose
+from gateway.terms import DAY_MS, DataClass, NoticeKind, Purpose
 
-DAY = 86_400_000  # milliseconds
 # Purposes whose receivers may market to people by themselves; who sells cannot say that nobody does.
 MARKETING = frozenset({Purpose.THIRD_PARTY_MARKETING, Purpose.SALE, Purpose.SHARING, Purpose.TARGETED_ADS})
 NETWORK = frozenset({Purpose.CPNI_MARKETING, Purpose.CPNI_DISCLOSURE, Purpose.CALL_LOCATION})
@@ -86,7 +87,7 @@ def sums(folder: Path, since: date, until: date) -> list[Sum]:
             split_words(purposes),
             split_words(classes),
             outcome,
-            moment(day * DAY).date(),
+            moment(day * DAY_MS).date(),
             count,
             moment(first),
             moment(last),
@@ -153,7 +154,7 @@ def after_an_opt_out(folder: Path) -> list[dict[str, Any]]:
                 "outcome": "sent",
                 "count": 1,
             }
-            for each in sent_after.find(db)
+            for each in sent_after.find_sent_after(db)
         ]
     despite = [each for each in sums(folder, date(2018, 1, 1), date(9998, 1, 1)) if each.outcome == "despite_no"]
     return broken + [

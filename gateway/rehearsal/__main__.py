@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from gateway.app.rehearsal_process import FOUND, NICE, RehearsalOrder
-from gateway.ledger.evidence import Rehearsal
+from gateway.desk.evidence import Rehearsal
 from gateway.rehearsal import outside, ways
 from gateway.rehearsal import stage as stages
 from gateway.rehearsal.judging import RehearsalOutcome, judge

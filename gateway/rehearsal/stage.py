@@ -28,7 +28,7 @@ from gateway.choice.recipient import Recipient
 from gateway.keys import api_keys, secret_files
 from gateway.keys.secret_files import Secrets
 from gateway.settings.load import Settings
-from gateway.settings.recipients import RecipientSettings
+from gateway.settings.recipients import RecipientCredential, RecipientSettings
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose, Role
 from gateway.web.shell.edge import INTERNAL, PUBLIC, Addresses
 
@@ -90,8 +90,9 @@ def _quiet(item: RecipientSettings, *, dev: bool) -> RecipientSettings:
         "announced": item.announced or LONG_AGO,
     }
     return msgspec.structs.replace(
-        item, endpoint=nowhere, sandbox_endpoint=nowhere, deliveries="", ddrf="", upload=(), **(vouched if dev else {})
-    )
+        item, endpoint=nowhere, sandbox_endpoint=nowhere, deliveries="", ddrf="", upload=(),
+        credential=RecipientCredential(), **(vouched if dev else {}),
+    )  # fmt: skip
 
 
 def made_up(settings: Settings) -> dict[str, RecipientSettings]:

@@ -26,7 +26,7 @@ from gateway.state.transactions import StateMoment, prove_made_here, read_head, 
 from gateway.terms import Unusable
 
 TERM = 2.0  # seconds: the longest term that a gateway can have, whatever one says
-LATE = 0.5  # seconds that a gateway grants beyond it to one that is a piece behind (ledger/leases.py)
+LATE = 0.5  # seconds that a gateway grants beyond it to one that is a piece behind (consent/leases.py)
 A_TERM = 3  # renewals
 RATE = 0.99  # of a lease: two clocks may differ by a hundredth in how fast they run
 PAUSE = 0.2  # seconds before a stream that was cut is opened again

@@ -18,7 +18,7 @@ from gateway.consent.check import Checks
 from gateway.consent.decisions import FORMED, Deciding, Decisions, Issued, Made, NotOurs, Stands, name_of
 from gateway.consent.disclosing import INTENDED, LOST, NOT_SENT, OutcomeReport, Tell, is_over
 from gateway.consent.people import leaves
-from gateway.ledger.disclosures import DESPITE_NO, SENT
+from gateway.desk.disclosures import DESPITE_NO, SENT
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import milliseconds
 from gateway.replica.spool import ReplicaSpool

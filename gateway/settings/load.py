@@ -19,6 +19,7 @@ import msgspec
 
 from gateway.choice.downstream import GppSections
 from gateway.choice.keywords import SENSITIVE_WORDS
+from gateway.choice.place import US, country_of
 from gateway.choice.recipient import Recipient
 from gateway.delivery.guard import leads_inside, network_of
 from gateway.settings.option_tree import NotShaped, OptionSource, SettingsRefused, built, is_too_deep
@@ -28,8 +29,10 @@ from gateway.settings.sections import (
     CodesSettings,
     Delivery,
     Erasure,
+    LawSettings,
     Ledger,
     MailSettings,
+    PlaceSettings,
     RehearsalSettings,
     Replicas,
     Retention,
@@ -42,7 +45,6 @@ from gateway.settings.shapes import (
     CookieName,
     Country,
     FilePath,
-    HeaderName,
     Host,
     HouseNetwork,
     Label,
@@ -56,6 +58,7 @@ from gateway.settings.shapes import (
     Origin,
     Paragraphs,
     PathBeginning,
+    PlaceKey,
     PlaceName,
     PublicUrl,
     Shape,
@@ -146,7 +149,7 @@ class SiteSettings(StrictSettings, frozen=True):
     ad_paths: tuple[PathBeginning, ...] = ()
     service_workers: tuple[FilePath, ...] = ()
     cached: bool = False
-    place_in_key: HeaderName = ""
+    place_in_key: PlaceKey = ""
     mode: Literal["link", "frictionless", "no_link"] = "link"
     inventory: bool = False
 
@@ -205,13 +208,6 @@ class AdChoicesSettings(StrictSettings, frozen=True):
     cookie: OptOutCookie = "ad_choices_optout"
     cookie_domain: OptionalDomain = ""
     iba_cookies: tuple[CookieName, ...] = ()
-
-
-class PlaceFiles(StrictSettings, frozen=True):
-    database: LocalFile = ""
-    boundaries: LocalFile = ""
-    sensitive: LocalFile = ""
-    sensitive_margin_m: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 50
 
 
 class NoticeGap(StrictSettings, frozen=True, rename={"start": "from"}):
@@ -273,7 +269,8 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
     witnesses: dict[Label, WitnessSettings] = {}
     consent_tools: dict[Label, dict[Text, Literal["sale", "ads"]]] = {}
     ad_choices: AdChoicesSettings = AdChoicesSettings()
-    places: PlaceFiles = PlaceFiles()
+    law: LawSettings = LawSettings()
+    places: PlaceSettings = PlaceSettings()
     identifiers: Identifiers = Identifiers()
     keywords: Keywords = Keywords()
     share: Share = Share()
@@ -290,6 +287,16 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
     def refused(self, *path: str | int, why: str, write: str = "") -> SettingsRefused:
         """What is said of an option that cannot stand as it is."""
         return self.source.refused(Wrong(path, why, write))
+
+    def may_be_in_the_us(self) -> bool:
+        """Whether the site has visitors in the United States: it says so, or does not say where it is instead."""
+        stated = country_of(self.controller.jurisdiction)
+        return stated in {US, ""} or any(country_of(place) == US for place in self.site.notices)
+
+    def place_key(self) -> str:
+        """By which headers shared caches keep pages of different places apart, as `Vary` has them; `same`; or none."""
+        key = self.site.place_in_key
+        return ", ".join(self.places.headers()) if key and self.places.header else key
 
     def file_at(self, section: str, option: str) -> Path:
         """The file that an option names. Raises `SettingsRefused` where none is: no device, which never ends."""
@@ -463,6 +470,7 @@ def _wrong(settings: Settings) -> Iterator[Wrong]:
             why = f"until, {gap.until}, is before from, {gap.start}"
             yield Wrong(("notice", "gaps", number), why, f"until = {gap.start} or later")
     yield from _wrong_site(settings.site)
+    yield from settings.places.wrong(settings.site.place_in_key, in_the_us=settings.may_be_in_the_us())
     yield from _wrong_mode(settings)
     yield from _wrong_recipients(settings)
     yield from settings.mail.wrong()

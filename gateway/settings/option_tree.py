@@ -65,7 +65,11 @@ class OptionSource:
     def refused(self, wrong: Wrong) -> SettingsRefused:
         """The one form of every refusal."""
         write = f"; write {wrong.write}" if wrong.write else ""
-        return SettingsRefused(f"{self._where(wrong.path)}: {wrong.why}{write}")
+        return SettingsRefused(f"{self.told(wrong.path, wrong.why)}{write}")
+
+    def told(self, path: OptionPath, what: str) -> str:
+        """A sentence about an option, with where it was said."""
+        return f"{self._where(path)}: {what}"
 
     def _where(self, path: OptionPath) -> str:
         if name := self.variable(path) or self._variable_below(path):

@@ -3,7 +3,7 @@ them.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from gateway.delivery.guard import is_domain, is_loopback, is_origin
 from gateway.settings.shapes import (
     CalendarDay,
     Contract,
+    LocalFile,
     OptionalUrl,
     OptionPath,
     PageHost,
@@ -23,6 +24,7 @@ from gateway.settings.shapes import (
     Shape,
     Stated,
     Text,
+    is_written,
 )
 from gateway.terms import DataClass, Purpose, Role
 
@@ -64,6 +66,24 @@ FieldName = Annotated[
         lambda text: re.fullmatch(r"[^\W\d][\w.-]*", text) is not None, "is no name of a field", '"ad_id"', longest=128
     ),
 ]
+# What a request of ours says otherwise, or what is not one receiver's.
+NO_CREDENTIAL = re.compile(
+    "content-.*|accept.*|host|connection|transfer-encoding|te|upgrade|idempotency-key|webhook-.*|expect|date|via|cookie"
+)
+CredentialHeader = Annotated[
+    str,
+    Shape(
+        lambda text: (
+            re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", text) is not None
+            and NO_CREDENTIAL.fullmatch(text.lower()) is None
+            and is_written(text)
+        ),
+        "is no header's name, or one that says something else",
+        '"X-Api-Key"',
+        empty=True,
+        longest=128,
+    ),
+]
 Argument = Annotated[str, Shape(bool, "is empty", '"sftp-put"', longest=4096)]
 
 
@@ -77,6 +97,32 @@ class RecipientField(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
     @property
     def kinds(self) -> tuple[str, ...]:
         return (self.kind,) if isinstance(self.kind, str) else self.kind
+
+
+class RecipientCredential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """By what a recipient knows that rows come from us; each secret is in a file of its own."""
+
+    bearer_file: LocalFile = ""
+    header: CredentialHeader = ""
+    header_file: LocalFile = ""
+    certificate_file: LocalFile = ""
+    authority_file: LocalFile = ""
+    signature_file: LocalFile = ""
+
+    def wrong(self, mode: str, endpoints: Sequence[str]) -> Iterator[Said]:
+        """What the shapes cannot say is wrong with it."""
+        stated = [name for name, text in msgspec.structs.asdict(self).items() if text]
+        if stated and mode != "forward":
+            yield (stated[0],), "is for rows that the gateway sends", 'mode = "forward", or take it out'
+        if bool(self.header) != bool(self.header_file):
+            option = "header_file" if self.header else "header"
+            yield (option,), "is empty: header and header_file, both or neither", "both"
+        if self.header.lower() == "authorization" and self.bearer_file:
+            yield ("header",), "is where the token of bearer_file stands", "one of the two"
+        plain = any(each.startswith("http:") for each in endpoints)
+        for option in ("certificate_file", "authority_file") if plain else ():
+            if option in stated:
+                yield (option,), "is for https, and an endpoint is http", 'an endpoint of "https://"'
 
 
 class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,6 +154,7 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     upload: tuple[Argument, ...] = ()
     valid_minutes: Annotated[int, msgspec.Meta(ge=1, le=1440)] = 15
     contextual: bool = False
+    credential: RecipientCredential = RecipientCredential()
 
     def recipient(self, name: str, *, dev: bool, production: bool = True) -> Recipient:
         """As the verdict knows it; see `Settings.registry` for `dev`. Outside production nothing reaches its real
@@ -169,6 +216,8 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             )
         if self.mode == "files" and self.role is Role.CONSUMER_DIRECTED:
             yield ("mode",), "what one act directs is sent at once, not in a file", '"forward" or "return"'
+        for below, why, write in self.credential.wrong(self.mode, [self.endpoint, self.sandbox_endpoint]):
+            yield ("credential", *below), why, write
         yield from self._wrong_fields()
 
     def _wrong_fields(self) -> Iterator[Said]:

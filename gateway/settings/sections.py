@@ -5,6 +5,7 @@ accounts and phones are believed; the ledger, who watches over it, and the copie
 what brings people their codes (mail server, sender of text messages, how many go out); the rehearsal.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -22,6 +23,7 @@ from gateway.settings.shapes import (
     TEXT,
     CalendarDay,
     Country,
+    GivenFile,
     HouseNetwork,
     Label,
     LocalFile,
@@ -31,6 +33,7 @@ from gateway.settings.shapes import (
     OptionalDomain,
     OptionalUrl,
     PartOfOne,
+    PlaceHeaderName,
     Stated,
     Url,
     Wrong,
@@ -39,6 +42,17 @@ from gateway.settings.shapes import (
 MOST_HOLIDAYS = 30  # further ones in a year; each moves the last day by which a recipient has to be told
 
 WitnessKey = Annotated[str, replace(TEXT, write="the witness's own line, NAME+ID+KEY (gateway help proofs)")]
+
+
+# What a header says by its name; one of any other name has a country and its part (US-CA).
+REGION_ALONE = re.compile(
+    "(?<!x-client-)region|subdivision|state", re.IGNORECASE
+)  # X-Client-Region is Google's country
+COUNTRY_ALONE = re.compile("country|x-client-region$", re.IGNORECASE)
+REGION_HEADERS = (
+    'region_header too, "CF-Region-Code" beside CF-IPCountry, "CloudFront-Viewer-Country-Region" beside CloudFront\'s;'
+    " or where you are instead, [controller] jurisdiction, with no [site] notices for the United States"
+)
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,6 +174,42 @@ class MailSettings(Strict, frozen=True):
         if bool(self.username) != bool(self.password_file):
             option = "password_file" if self.username else "username"
             yield Wrong(("mail", option), "is empty: username and password_file, both or neither", "both")
+
+
+class LawSettings(Strict, frozen=True):
+    tables: tuple[GivenFile, ...] = ()
+
+
+class PlaceSettings(Strict, frozen=True):
+    header: PlaceHeaderName = ""
+    region_header: PlaceHeaderName = ""
+    database: LocalFile = ""
+    boundaries: LocalFile = ""
+    sensitive: LocalFile = ""
+    sensitive_margin_m: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 50
+
+    def headers(self) -> tuple[str, ...]:
+        """Of a request, by whose word a visitor is somewhere; none where addresses are looked up."""
+        return tuple(filter(None, (self.header, self.region_header)))
+
+    def wrong(self, place_in_key: str, *, in_the_us: bool) -> Iterator[Wrong]:
+        """What the shapes cannot say is wrong with it."""
+        if self.region_header and self.region_header.lower() == self.header.lower():
+            yield Wrong(("places", "region_header"), "is the country's header", "the one of its own, or leave it out")
+        if self.region_header and not self.header:
+            yield Wrong(("places", "header"), "is empty beside a region_header", "the header of the country")
+        if REGION_ALONE.search(self.header):
+            why = "by its name it says a region alone: CA would be Canada"
+            yield Wrong(("places", "header"), why, f'the country\'s header, and region_header = "{self.header}"')
+        elif in_the_us and not self.region_header and COUNTRY_ALONE.search(self.header):
+            why = (
+                "by its name it says a country alone, and in the United States the law is a state's: of everybody there"
+                " nobody would know where they are, and nothing could be allowed"
+            )
+            yield Wrong(("places", "header"), why, REGION_HEADERS)
+        if self.header and place_in_key.lower() not in {"", self.header.lower()}:
+            why = "is not the header that tells places ([places] header): a cache would mix them up"
+            yield Wrong(("site", "place_in_key"), why, f'"{self.header}", which names region_header with it, or ""')
 
 
 class TextsSettings(Strict, frozen=True):

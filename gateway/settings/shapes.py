@@ -244,8 +244,8 @@ def _is_mailbox(text: str) -> bool:
 
 
 def _is_header(text: str) -> bool:
-    """The name of a header that may tell a place, or `same` as that is written."""
-    return text == "same" or (
+    """The name of a header that may tell a place."""
+    return (
         re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", text) is not None
         and _is_named(text)
         and text.casefold() != "same"
@@ -318,20 +318,20 @@ HouseNetwork = Annotated[
         '"10.1.0.0/16" or "127.0.0.1"',
     ),
 ]
-HeaderName = Annotated[
+PLACE_HEADER = Shape(
+    _is_header, "is no header's name, or one that tells no place", '"CF-IPCountry" or ""', empty=True,
+    longest=NAME_LENGTH,
+)  # fmt: skip
+PlaceHeaderName = Annotated[str, PLACE_HEADER]
+PlaceKey = Annotated[
     str,
-    Shape(
-        _is_header,
-        "is no header's name, or one that tells no place",
-        '"CF-IPCountry", "same" or ""',
-        empty=True,
-        longest=NAME_LENGTH,
-    ),
+    replace(PLACE_HEADER, holds=lambda text: text == "same" or _is_header(text), write='"CF-IPCountry", "same" or ""'),
 ]
 CookieName = Annotated[str, COOKIE_NAME]
 FilePath = Annotated[str, Shape(_is_file_of_site, "is no file's path on the site", '"/sw.js"')]
 PathBeginning = Annotated[str, Shape(_is_path_of_site, "is no beginning of a path beyond the root", '"/ads/"')]
 LocalFile = Annotated[str, FILE]
+GivenFile = Annotated[str, replace(FILE, empty=False, write='"/etc/gateway/file"')]
 LocalFolder = Annotated[
     str, replace(FILE, holds=_is_folder, why="is no whole path", write='"/var/lib/gateway.checkpoints", or ""')
 ]

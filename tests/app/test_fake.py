@@ -14,6 +14,7 @@ from support.people import GAID, named
 from support.ports import free_port
 
 from gateway.app import fake, openapi
+from gateway.app.composition import credentials_of
 from gateway.cli.root import group
 from gateway.client import Client
 from gateway.keys import api_keys
@@ -158,12 +159,14 @@ async def test_whatever_is_configured_nobody_is_reached(tmp_path):
     (tmp_path / "c.toml").write_text(
         '[environment]\nname = "staging"\n[recipients.teemo]\nendpoint = "http://127.0.0.1:9/real"\nmode = "forward"\n'
         'sandbox_endpoint = "http://127.0.0.1:9/x"\ndeliveries = "http://127.0.0.1:9/people"\nupload = ["false"]\n'
+        'credential = { bearer_file = "/nowhere/token" }\n'
         '[recipients.teemo.fields]\nad_id = { class = "ad_id", kind = "gaid" }\n[erasure]\naccount_backend = "http://127.0.0.1:9/a"\n'
     )
     stripped = fake._harmless(inside.settings(tmp_path / "c.toml"))
     assert stripped.deliveries() == {}
     assert {(each.endpoint, each.upload) for each in stripped.registry(dev=True).values()} == {("", ())}
     assert stripped.registry(dev=True)["teemo"].mode == "return"
+    assert credentials_of(stripped) == {}, "nor are secrets read"
     assert (stripped.witnesses, stripped.mail.server, stripped.texts.endpoint) == ({}, "", "")
 
 

@@ -7,8 +7,8 @@ import tomllib
 import pytest
 from support import inside
 
-from gateway.app.composition import law_table
 from gateway.app.in_force import in_force
+from gateway.app.law_tables import law_table
 from gateway.choice import law
 from gateway.settings.load import SettingsRefused
 
@@ -30,7 +30,7 @@ def test_the_same_settings_give_the_same_bytes_and_others_give_others():
 def test_the_law_that_held_can_be_read_again_from_its_documents():
     tables = [tomllib.loads(item.body.decode()) for item in of_kind(in_force(inside.settings()), "law")]
     assert len(tables) == len(set(map(repr, tables))) > 3
-    assert sorted(map(repr, law.parse_law(tables).rows)) == sorted(map(repr, law_table().rows))
+    assert sorted(map(repr, law.parse_law(tables).rows)) == sorted(map(repr, law_table(inside.settings()).rows))
 
 
 def test_recipients_are_logged_as_the_verdict_knew_them():

@@ -18,14 +18,14 @@ from gateway.app import log_follower
 from gateway.app.log_follower import LogFollower, sign_empty
 from gateway.fold.record import Record, SaidOut
 from gateway.keys import seals
-from gateway.ledger import entry, note, receipt
 from gateway.ledger.checkpoint_store import CheckpointStore
-from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
+from gateway.ledger.engine.log import LogBatch, LogRecord, LogRequest, Repeat
+from gateway.ledger.engine.sqlite_log import SqliteLog, make_log
 from gateway.ledger.errors import LedgerRefused, NothingKept
-from gateway.ledger.log import LogBatch, LogRecord, LogRequest, Repeat
+from gateway.ledger.proof import entry, note, receipt
+from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.publisher import RolledBack
 from gateway.ledger.side import pack_side
-from gateway.ledger.sqlite_log import SqliteLog, make_log
 from gateway.state import environment
 from gateway.state.environment import StateUnmarked
 from gateway.state.upkeep import HostState
@@ -97,8 +97,8 @@ class Host:
         found = self.follower.receipt(seq, entry.b64(b"event %010d" % told))
         if found is None:
             return None
-        signed = receipt.verify(found, [Ed25519Verifier(ORIGIN, SIGNER.public)])
-        assert receipt.parse(found.text()).index == seq
+        signed = receipt.verify_receipt(found, [Ed25519Verifier(ORIGIN, SIGNER.public)])
+        assert receipt.parse_receipt(found.text()).index == seq
         return signed
 
 

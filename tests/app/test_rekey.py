@@ -12,14 +12,15 @@ from gateway.app.composition import open_house
 from gateway.app.maintenance import RekeyKind, RekeyRefused
 from gateway.consent.asked import Ask
 from gateway.consent.verbs import Refused
+from gateway.desk.documents import Document
 from gateway.keys import seals, secret_files
-from gateway.ledger import note, receipt, schema
-from gateway.ledger.documents import Document
-from gateway.ledger.ed25519 import Ed25519Verifier
+from gateway.ledger import schema
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.proof import note, receipt
+from gateway.ledger.proof.ed25519 import Ed25519Verifier
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Purpose
-from gateway.web.site.visitor import Visitors
+from gateway.web.shell.visitor import Visitors
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ADDRESS = named("email", email(1))
@@ -66,13 +67,13 @@ def test_receipt_and_opening_still_show_whose_opt_out_it_is_after_every_key_was_
         maintenance.retire(folder, inside.settings(), kind, early=True)
     maintenance.pepper(folder, inside.settings())
     maintenance.pepper(folder, inside.settings())
-    assert receipt.verify(made, [known]).size == 1
+    assert receipt.verify_receipt(made, [known]).size == 1
     assert receipt.is_about(made, opening)
     assert denied(folder)
     fresh, _ = opts_out(folder)
-    assert receipt.verify(fresh, [verifier(folder)]).size > 1
+    assert receipt.verify_receipt(fresh, [verifier(folder)]).size > 1
     with pytest.raises(note.NoteRefused):
-        receipt.verify(fresh, [known])
+        receipt.verify_receipt(fresh, [known])
 
 
 FIELDS = [RekeyKind.COOKIE, RekeyKind.SIGNING, RekeyKind.KEY_ENCRYPTION]
@@ -107,7 +108,7 @@ def test_while_two_signing_keys_overlap_both_sign_and_the_older_vouches_for_the_
     after = verifier(folder)
     assert after != before
     assert len(note.open_note(made.note, [before, after]).verified) == 2
-    assert receipt.verify(made, [before]) == receipt.verify(made, [after])
+    assert receipt.verify_receipt(made, [before]) == receipt.verify_receipt(made, [after])
     [(_, _, vouched)] = leaves(folder)
     assert Ed25519Verifier.from_vkey(vouched) == after
 

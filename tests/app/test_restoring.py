@@ -15,9 +15,11 @@ from gateway.app.composition import migrate, open_house, publisher_of, verify_le
 from gateway.keys import secret_files
 from gateway.keys.epochs import FILE as EPOCHS
 from gateway.keys.person_keys import FILE as VAULT
-from gateway.ledger import backup, note, schema
-from gateway.ledger.ed25519 import Ed25519Signer
+from gateway.ledger import schema
+from gateway.ledger.audit import backup
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.proof import note
+from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.publisher import RolledBack
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose

@@ -5,7 +5,7 @@ from delivery.test_post import SECRETS
 from support import inside
 
 from gateway.app.composition import ways
-from gateway.ledger.outbox import OutboxKind
+from gateway.desk.outbox import OutboxKind
 
 CONFIGURED = """
 [recipients.teemo]

@@ -12,8 +12,8 @@ from support.people import GAID, email, gaid, named
 from support.phones import idfv, ignored, kind, standing
 
 from gateway.app import composition
-from gateway.ledger import folded_people
-from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.acts import folded_people
+from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.web.shell import page
 
 pytestmark = pytest.mark.anyio

@@ -85,7 +85,7 @@ def opt_outs(url: str, workers: int, number: int) -> float:
 def in_the_writer(data: Path) -> float:
     """Opt-outs a second with no HTTP before them: what the writer itself keeps, 256 at most a commit."""
     from gateway.app.composition import now, open_house
-    from gateway.ledger import records
+    from gateway.ledger.acts import records
     from gateway.ledger.subjects import Choice
     from gateway.settings import load
     from gateway.terms import ALL_PURPOSES, ChoiceKind
@@ -95,7 +95,7 @@ def in_the_writer(data: Path) -> float:
         subjects = [house.consent.people.name([named("gaid", gaid(7 * 10**9 + n))]).subjects[0] for n in range(5000)]
         began = time.perf_counter()
         futures = [
-            house.writer.submit(lambda tx, s=subject, n=n: records.write(tx, s, choice, n.to_bytes(16, "big")))
+            house.writer.submit(lambda tx, s=subject, n=n: records.write_choice(tx, s, choice, n.to_bytes(16, "big")))
             for n, subject in enumerate(subjects)
         ]
         for future in futures:

@@ -28,13 +28,13 @@ from gateway.app.log_follower import LogFollower, sign_empty
 from gateway.consent.people import People
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
-from gateway.ledger.batches import Batches
 from gateway.ledger.checkpoint_store import CheckpointStore
-from gateway.ledger.choice_record import as_written, choice_record, fresh_secrets
-from gateway.ledger.ed25519 import Ed25519Signer
-from gateway.ledger.entry import b64
-from gateway.ledger.log import LogRequest
-from gateway.ledger.sqlite_log import SqliteLog, make_log
+from gateway.ledger.engine.batches import Batches
+from gateway.ledger.engine.choice_record import as_written, choice_record, fresh_secrets
+from gateway.ledger.engine.log import LogRequest
+from gateway.ledger.engine.sqlite_log import SqliteLog, make_log
+from gateway.ledger.proof.ed25519 import Ed25519Signer
+from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import Choice, every_reading
 from gateway.state.upkeep import HostState
 from gateway.terms import ALL_PURPOSES, ChoiceKind

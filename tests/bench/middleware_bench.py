@@ -21,9 +21,9 @@ from gateway.settings import load
 from gateway.terms import SIGNAL_PURPOSES
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import BROWSER_COOKIE, day
+from gateway.web.shell.visitor import Visitors
 from gateway.web.site.middleware import ConsentMiddleware
 from gateway.web.site.visit import Visits
-from gateway.web.site.visitor import Visitors
 
 BASELINE = "bare ASGI app, in process"
 BARS = {

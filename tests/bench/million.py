@@ -18,8 +18,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from gateway.app import composition
-from gateway.ledger import links, records, schema
-from gateway.ledger.links import Span
+from gateway.ledger import schema
+from gateway.ledger.acts import links, records
+from gateway.ledger.acts.links import Span
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.settings import load
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Source
@@ -39,10 +40,10 @@ def _turn(tx, people, turn):
     heard = Choice(ChoiceKind.OPT_OUT, SIGNAL_PURPOSES, Source.GPC, at)
     said = Choice(ChoiceKind.OPT_OUT, SIGNAL_PURPOSES, "form", at, manner="web")
     for number in range(16):
-        records.hear(tx, people.browser(f"{turn * 16 + number:032x}"), heard, os.urandom(16))
+        records.hear_signal(tx, people.browser(f"{turn * 16 + number:032x}"), heard, os.urandom(16))
     request = os.urandom(16)
     for subject in (people.browser(f"f{turn:031x}"), _named(people, "email", f"person{turn}@example.com")):
-        records.write(tx, subject, said, request)
+        records.write_choice(tx, subject, said, request)
     if turn % 2:
         _account(tx, people, turn, said)
 
@@ -57,8 +58,8 @@ def _account(tx, people, turn, said):
         _named(people, "gaid", f"38400000-8cf0-11bd-b23e-{turn:012x}"),
     ]
     now = milliseconds(said.at)
-    links.link(tx, account, things, Span(now), now)
-    records.write(tx, things[1], said, os.urandom(16))
+    links.link_identifiers(tx, account, things, Span(now), now)
+    records.write_choice(tx, things[1], said, os.urandom(16))
 
 
 def make(folder, entries):

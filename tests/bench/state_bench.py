@@ -34,7 +34,8 @@ from gateway.app.state_keeper import COPY_AFTER, FOLDS
 from gateway.consent.asked import Ask
 from gateway.fold.reading import standing_of
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, SaidOut
-from gateway.ledger import records, schema
+from gateway.ledger import schema
+from gateway.ledger.acts import records
 from gateway.ledger.ledger_log import PLACES, LedgerLog
 from gateway.ledger.subjects import Choice
 from gateway.state import environment
@@ -318,9 +319,9 @@ def started(folder):
             asked = time.monotonic()
             subject = house.consent.people.name([named("gaid", gaid(number))]).subjects[0]
             choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", house.consent.clock())
-            house.writer.submit(partial(records.write, subject=subject, choice=choice, request=os.urandom(16))).result(
-                60
-            )
+            house.writer.submit(
+                partial(records.write_choice, subject=subject, choice=choice, request=os.urandom(16))
+            ).result(60)
             waits.append(time.monotonic() - asked)
             for who in (number, number + 10**9):  # one who opted out, and a stranger
                 found = house.consent.check(

@@ -104,10 +104,10 @@ def test_rows_of_a_law_share_what_it_says_and_may_say_it_otherwise():
     own = [{"subjects": ["sale"], "rule": "opt_out"}, {"subjects": ["sale"], "rule": "banned", "citation": "own"}]
     assert list(entries({})) == []
     found = dict(entries({"law": [shared | {"row": own}], "row": [ROW]}))
-    assert list(found) == ["law 1 row 1", "law 1 row 2", "row 1"]
-    assert found["law 1 row 1"] == shared | own[0]
-    assert found["law 1 row 2"] == shared | own[1] | {"citation": "own"}
-    assert found["row 1"] == ROW
+    assert list(found) == [("law", 0, "row", 0), ("law", 0, "row", 1), ("row", 0)]
+    assert found["law", 0, "row", 0] == shared | own[0]
+    assert found["law", 0, "row", 1] == shared | own[1] | {"citation": "own"}
+    assert found["row", 0] == ROW
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from support.people import gaid, named
 
 from gateway.app.composition import open_house
 from gateway.cli.root import group
-from gateway.ledger import disclosures
-from gateway.ledger.disclosures import Counted
+from gateway.desk import disclosures
+from gateway.desk.disclosures import Counted
 from gateway.ledger.subjects import milliseconds
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

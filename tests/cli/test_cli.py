@@ -436,7 +436,7 @@ def test_a_configuration_that_can_be_used_says_what_holds(outer, tmp_path):
     assert "teemo: third_party, sale; contract: C-1" in out
     assert "matching: third_party, sharing, targeted_ads; contract: NO CONTRACT: nothing goes" in out
     assert "legal: legal, legal; contract: needs none" in out
-    assert "visitors: without [places] database their place is unknown" in out
+    assert "visitors: without [places] header or database their place is unknown" in out
 
 
 def test_where_places_are_looked_up_nothing_is_said_of_unknown_ones(outer, tmp_path):

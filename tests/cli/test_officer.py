@@ -17,11 +17,11 @@ from support.people import phone
 from gateway.app.composition import open_house
 from gateway.app.in_force import in_force
 from gateway.cli.root import group
+from gateway.desk.documents import Document
 from gateway.evidence.keeper import Evidence
 from gateway.keys import secret_files
-from gateway.ledger import receipt
-from gateway.ledger.documents import Document
-from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
+from gateway.ledger.proof import receipt
+from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.schema import FILE
 
 pytestmark = pytest.mark.usefixtures("noon")
@@ -63,11 +63,11 @@ def test_an_officer_checks_the_receipt_of_a_days_evidence_without_the_gateway(ru
     done = run("evidence", "--on", str(today()), "--json", "--receipts", str(tmp_path / "receipts"))
     entries = json.loads(done.output)["entries"]
     assert [entry["k"] for entry in entries] == ["start", "stop"]
-    origin = receipt.parse(entries[0]["receipt"]).note.partition("\n")[0]
+    origin = receipt.parse_receipt(entries[0]["receipt"]).note.partition("\n")[0]
     signer = Ed25519Signer(origin, secret_files.load_secrets(folder).signing[-1])
     for entry in entries:
-        found = receipt.parse((tmp_path / "receipts" / f"{entry['seq']}.receipt").read_text())
-        receipt.verify(found, [Ed25519Verifier.from_vkey(signer.vkey)])
+        found = receipt.parse_receipt((tmp_path / "receipts" / f"{entry['seq']}.receipt").read_text())
+        receipt.verify_receipt(found, [Ed25519Verifier.from_vkey(signer.vkey)])
         assert json.loads(found.entry)["i"] == entry["i"]
     first = next((tmp_path / "receipts").iterdir())
     checked = CliRunner().invoke(group, ["receipt", "verify", str(first), "--key", signer.vkey])

@@ -24,11 +24,11 @@ from support.people import GAID, ZERO, email
 from gateway.app.composition import open_house
 from gateway.cli.root import group
 from gateway.consent.verbs import Consent
-from gateway.ledger import voiding
+from gateway.ledger.acts import voiding
+from gateway.ledger.acts.voiding import Belief
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.schema import FILE
 from gateway.ledger.subjects import Choice
-from gateway.ledger.voiding import Belief
 from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, Purpose, Source
 
 HEADER = b"type,value,purposes,made_at,place,country\n"

@@ -14,9 +14,9 @@ from support.people import email, named, phone
 
 from gateway.app import composition
 from gateway.cli.root import group
-from gateway.ledger import ed25519, note, receipt
-from gateway.ledger.entry import b64
-from gateway.ledger.receipt import Opening
+from gateway.ledger.proof import ed25519, note, receipt
+from gateway.ledger.proof.entry import b64
+from gateway.ledger.proof.receipt import Opening
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Source
 
@@ -87,10 +87,10 @@ def test_the_download_is_checked_whole(person):
 def test_the_receipt_alone_cannot_be_tested_against_an_address(person, guess):
     """R16. No hash of the address, bare or keyed with anything that the receipt holds, stands in it."""
     text = person.receipts[0]
-    leaf = json.loads(receipt.parse(text).entry)
+    leaf = json.loads(receipt.parse_receipt(text).entry)
     known = [value.encode() for value in leaf.values() if isinstance(value, str)]
     known += [base64.urlsafe_b64decode(word + b"==") for word in known if len(word) in (22, 43)]
-    known += [receipt.parse(text).entry, b"", b"consent/details/1\x00"]
+    known += [receipt.parse_receipt(text).entry, b"", b"consent/details/1\x00"]
     messages = [guess.encode(), b"email\x00" + guess.encode(), hashlib.sha256(guess.encode()).digest()]
     tried = [hmac.digest(key, message, "sha256") for key in known for message in messages]
     tried += [hashlib.sha256(message).digest() for message in messages]
@@ -102,7 +102,7 @@ def test_the_receipt_alone_cannot_be_tested_against_an_address(person, guess):
 
 def test_the_guess_that_fails_without_the_secret_is_right_with_it(person):
     """The control of the test above."""
-    leaf = json.loads(receipt.parse(person.receipts[0]).entry)
+    leaf = json.loads(receipt.parse_receipt(person.receipts[0]).entry)
     opening = person.chosen.openings[0]
     made = hmac.digest(opening.secret, b"email\x00" + email(1).encode(), "sha256")
     assert b64(made) == leaf["s"]
@@ -178,7 +178,7 @@ class TestAWitness:
 
     def cosigned(self, text, witness, time=1_795_000_000):
         key, vkey = witness
-        shown = receipt.parse(text)
+        shown = receipt.parse_receipt(text)
         message = b"cosignature/v1\ntime %d\n" % time + note.text_of(shown.note).encode()
         signature = note.Signature(
             "witness.example.com", note.read_vkey(vkey).key_id, time.to_bytes(8, "big") + key.sign(message)
@@ -223,7 +223,7 @@ def test_who_has_a_number_now_gets_no_opening_of_what_was_said_on_it_before(pers
     with composition.open_house(person.folder, inside.settings()) as house:
         number = house.consent.people.name([named("phone", phone(1))]).subjects
         account = house.consent.people.account("")
-        from gateway.ledger.links import Span
+        from gateway.ledger.acts.links import Span
 
         asyncio.run(house.consent.link(account, number, Span(0), released=True))
     assert person.command(*show).exit_code == 1

@@ -86,9 +86,17 @@ def test_envoy_hands_on_every_header_that_the_gateway_hears():
     assert {item["exact"] for item in asked["allowed_headers"]["patterns"]} == HEARD | BESIDES
 
 
-def test_traefiks_recipe_holds_together():
+CDN = {
+    "places__header": "CF-IPCountry",
+    "places__region_header": "CF-Region-Code",
+    "listen__trusted_proxies": "127.0.0.1,203.0.113.0/24,2001:db8::/32",
+}
+
+
+@pytest.mark.parametrize("configured", [{}, {"places__header": "X-Place"}, CDN], ids=["plain", "header", "CDN"])
+def test_traefiks_recipe_holds_together(configured):
     """Traefik is not here to read it: names lead somewhere, and what is asked and handed on is named."""
-    http = yaml.safe_load(text("traefik"))["http"]
+    http = yaml.safe_load(text("traefik", **configured))["http"]
     for router in http["routers"].values():
         assert router["service"] in http["services"]
         assert set(router.get("middlewares", ())) <= set(http["middlewares"])
@@ -108,6 +116,17 @@ def test_traefiks_recipe_holds_together():
     assert asked["authResponseHeaders"] == ["Cookie"]
     priorities = {name: router["priority"] for name, router in http["routers"].items()}
     assert priorities["gateway-pages"] > priorities["static"] > priorities["pages"]
+    for name in ("gateway-pages", "pages"):  # a stranger's word of where he is goes, a CDN's stays
+        router, by_cdn = http["routers"][name], http["routers"].get(f"{name}-by-cdn")
+        assert ("strangers-place" in router.get("middlewares", ())) is bool(configured)
+        assert bool(by_cdn) is (configured is CDN)
+        if by_cdn:
+            assert "strangers-place" not in by_cdn.get("middlewares", ())
+            assert by_cdn["rule"] == f"{router['rule']} && (ClientIP(`203.0.113.0/24`) || ClientIP(`2001:db8::/32`))"
+            assert by_cdn["priority"] > router["priority"]
+    if configured:
+        taken_away = http["middlewares"]["strangers-place"]["headers"]["customRequestHeaders"]
+        assert taken_away == dict.fromkeys([each for name, each in configured.items() if "header" in name], "")
 
 
 def test_the_container_is_given_options_that_the_gateway_knows():

@@ -13,7 +13,7 @@ from support.people import GAID, named, phone
 
 from gateway.app.composition import open_house
 from gateway.cli.root import group
-from gateway.ledger.documents import NOTICE, Document
+from gateway.desk.documents import NOTICE, Document
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose
 

@@ -13,7 +13,7 @@ import pytest
 from support.service import service
 from support.together import OPEN, Line, is_there, line_to_each, until, workers
 
-from gateway.ledger.examination import NAME
+from gateway.ledger.audit.examination import NAME
 from gateway.state.environment import CURRENT, MARK, STATE, SYNCED
 
 pytestmark = pytest.mark.slow

@@ -18,13 +18,14 @@ from gateway.app import composition
 from gateway.app.composition import open_house
 from gateway.choice import identity
 from gateway.cli.root import group
-from gateway.ledger import disclosures, records
-from gateway.ledger.disclosures import Intended
-from gateway.ledger.erasure import ErasureOrder
-from gateway.ledger.recipient_holdings import Left
+from gateway.desk import disclosures
+from gateway.desk.disclosures import Intended
+from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.desk.recipient_holdings import Left
+from gateway.desk.suppression import Suppressed
+from gateway.ledger.acts import records
 from gateway.ledger.schema import FILE
 from gateway.ledger.subjects import Choice
-from gateway.ledger.suppression import Suppressed
 from gateway.records import who_got_what
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing, Purpose
 
@@ -180,7 +181,7 @@ def test_whoever_opted_in_again_is_on_the_next_file_no_more(office, tmp_path):
     with open_house(office.folder, inside.settings(), dev=True) as house:
         subject = house.consent.people.name([named("gaid", gaid(1))]).subjects[0]
         yes = Choice(ChoiceKind.OPT_IN, ALL_PURPOSES, "api", house.consent.clock())
-        house.writer.submit(lambda tx: records.write(tx, subject, yes, os.urandom(16))).result()
+        house.writer.submit(lambda tx: records.write_choice(tx, subject, yes, os.urandom(16))).result()
     assert office.file(tmp_path, "teemo")[0] == []
 
 

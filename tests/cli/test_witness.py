@@ -10,8 +10,8 @@ from support.witnessed import ORIGIN, Log, witness
 
 from gateway.consent import witnesses
 from gateway.consent.witnesses import WitnessDisagrees, WitnessUnavailable, submit
-from gateway.ledger import note
-from gateway.ledger.ed25519 import CosignatureVerifier, Ed25519Verifier
+from gateway.ledger.proof import note
+from gateway.ledger.proof.ed25519 import CosignatureVerifier, Ed25519Verifier
 
 pytestmark = pytest.mark.slow
 LOG, FORK, OTHER = Log(), Log(fork=3), Log("other.example.com/log")

@@ -30,10 +30,10 @@ def test_the_example_sends_for_whoever_may_be_sent_and_says_so(tmp_path, monkeyp
         there = {"KEY": "dev.dev", "send": sent.append, "send_contextual": contextual.append}
         exec(code, there)
         with httpx2.Client(base_url=running.url, headers={"Authorization": "Bearer dev.dev"}) as keyed:
-            there["bid"](gaid(1))
+            there["bid"](gaid(1), "US-NY")
             body = {"identifiers": [named("gaid", gaid(1))], "choice": "opt_out"}
             assert keyed.post("/v1/choices", json=body).status_code == 201
-            there["bid"](gaid(1))
+            there["bid"](gaid(1), "US-NY")
             there["client"].close()
             time.sleep(0.5)
             [told] = keyed.post("/v1/access", json={"identifiers": [named("gaid", gaid(1))]}).json()["disclosures"]

@@ -11,7 +11,7 @@ from support.people import GAID, named
 from gateway.consent.asked import Ask
 from gateway.consent.decisions import Decisions, Stands
 from gateway.consent.disclosing import UNTOLD, Disclosing
-from gateway.ledger.erasure import ErasureOrder
+from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Erasing, Purpose
 

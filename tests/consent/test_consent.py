@@ -11,11 +11,11 @@ from gateway.app.composition import open_house
 from gateway.consent.asked import Ask
 from gateway.consent.choice_result import Refused
 from gateway.consent.verbs import CONFIRM_SECONDS
+from gateway.desk.documents import Document
 from gateway.keys.seals import new_browser
-from gateway.ledger.documents import Document
+from gateway.ledger.acts.idempotency import Mismatch, Used
+from gateway.ledger.acts.links import Span
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.idempotency import Mismatch, Used
-from gateway.ledger.links import Span
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.signals.hear import from_call
 from gateway.signals.heard import Heard, KeptFor, Said

@@ -14,9 +14,9 @@ from support.people import gaid, named
 from gateway.app.composition import migrate, open_house
 from gateway.consent.files import Filing
 from gateway.consent.share import ShareRow
-from gateway.delivery.outgoing import ForwardOutcome, Sending
+from gateway.delivery.forwarding import ForwardOutcome, Sending
+from gateway.desk.disclosures import Acknowledged
 from gateway.keys import secret_files
-from gateway.ledger.disclosures import Acknowledged
 from gateway.settings.load import SettingsRefused
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +65,7 @@ async def handed_back(house, one: ShareRow, recipient: str = "teemo") -> str:
 async def test_the_recipient_of_a_forwarded_row_does_not_get_the_id_and_the_caller_is_told_the_handle(opened):
     batches = []
 
-    async def send(endpoint, key, rows, deadline):
+    async def send(endpoint, key, rows, deadline, *, to):
         batches.append((endpoint, key, json.dumps(rows)))
         return Sending(ForwardOutcome.SENT, "")
 

@@ -15,13 +15,14 @@ from support.people import gaid, named
 
 from gateway.app.composition import migrate, open_house
 from gateway.consent.share import GROUP, ShareRow
-from gateway.delivery.outgoing import ForwardOutcome, Sending
-from gateway.ledger import disclosures, erasure, outbox, recipient_holdings
-from gateway.ledger.disclosures import CHUNK, Acknowledged
-from gateway.ledger.entry import b64
-from gateway.ledger.erasure import ErasureOrder
+from gateway.delivery.forwarding import ForwardOutcome, Sending
+from gateway.desk import disclosures, outbox, recipient_holdings
+from gateway.desk.disclosures import CHUNK, Acknowledged
+from gateway.desk.forgetting import erasure
+from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.ledger.acts.links import Span
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.links import Span
+from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose, Role, Source
 
@@ -41,7 +42,7 @@ class Receiver:
         self.batches: list[tuple[str, str, list[dict]]] = []
         self._at_send = at_send
 
-    async def send(self, endpoint, key, rows, deadline):
+    async def send(self, endpoint, key, rows, deadline, *, to):
         self.batches.append((endpoint, key, [dict(row) for row in rows]))
         if self._at_send:
             await asyncio.to_thread(self._at_send)
@@ -135,9 +136,9 @@ async def test_the_time_in_which_a_send_may_start_counts_from_before_the_check(s
     deadlines, receiver = [], Receiver()
     whole = receiver.send
 
-    async def send(endpoint, key, rows, deadline):
+    async def send(endpoint, key, rows, deadline, *, to):
         deadlines.append(deadline)
-        return await whole(endpoint, key, rows, deadline)
+        return await whole(endpoint, key, rows, deadline, to=to)
 
     sharing._forwarder, receiver.send = receiver, send
     await sharing.share(teemo, [row(1)])
@@ -171,7 +172,7 @@ async def test_whoever_is_erased_while_their_row_is_on_its_way_has_the_recipient
     assert [item.outcome for item in shared] == ["sent", "sent"]
     assert queued == [[("teemo", "delete")]]
     assert told() == [("teemo", "delete")] * 2
-    [first, second] = await house.writer.commit(lambda tx: outbox.read(tx, "teemo"))
+    [first, second] = await house.writer.commit(lambda tx: outbox.read_messages(tx, "teemo"))
     assert json.loads(second.body)["identifiers"] == json.loads(first.body)["identifiers"] == [named("gaid", gaid(1))]
     assert marks(folder) == {"r2": "sent"}
 
@@ -237,7 +238,7 @@ async def test_a_connection_that_came_too_late_sends_nothing_and_all_is_checked_
         asyncio.run_coroutine_threadsafe(opt_out(house, 1), loop).result(60)
 
     class Slow(Receiver):
-        async def send(self, endpoint, key, rows, deadline):
+        async def send(self, endpoint, key, rows, deadline, *, to):
             first = not self.batches
             self.batches.append((endpoint, key, [dict(row) for row in rows]))
             if first:

@@ -21,11 +21,11 @@ from gateway.delivery.ddrf import Ddrf
 from gateway.delivery.deadlines import Calendar
 from gateway.delivery.guard import LOOPBACK
 from gateway.delivery.webhook import Courier, Post, PostOutcome, Tried
+from gateway.desk import disclosures, outbox
+from gateway.desk.disclosures import Intended
+from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.desk.outbox import OutboxKind, State
 from gateway.disk import locked
-from gateway.ledger import disclosures, outbox
-from gateway.ledger.disclosures import Intended
-from gateway.ledger.erasure import ErasureOrder
-from gateway.ledger.outbox import OutboxKind, State
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import Erasing, Purpose
 
@@ -430,13 +430,13 @@ async def test_a_recipient_whose_answer_breaks_us_keeps_nobody_else_from_being_t
 async def test_a_fault_of_ours_about_one_recipient_keeps_nobody_else_from_being_told(desk, monkeypatch):
     await desk.queue("teemo")
     await desk.queue("matching")
-    split = outbox.split
+    split = outbox.split_deletions
 
     def breaks(tx, recipient, now):
         assert recipient != "teemo"
         split(tx, recipient, now)
 
-    monkeypatch.setattr(outbox, "split", breaks)
+    monkeypatch.setattr(outbox, "split_deletions", breaks)
     with listener() as (url, arrived):
         carrier = Post(Courier(LOOPBACK))
         ways = [DeliveryWay(name, url, carrier, one_at_a_time=True) for name in ("teemo", "matching")]

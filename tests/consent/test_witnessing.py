@@ -10,8 +10,8 @@ from support.people import email, named
 from gateway.consent import witnesses
 from gateway.consent.verbs import Choice
 from gateway.consent.witnesses import MISSED, KnownWitness, Witnessing
-from gateway.ledger.ed25519 import CosignatureVerifier, Cosigner
-from gateway.ledger.witness import Witness as Signing
+from gateway.ledger.audit.witness import Witness as Signing
+from gateway.ledger.proof.ed25519 import CosignatureVerifier, Cosigner
 from gateway.terms import ChoiceKind, Purpose
 
 OWN = Cosigner("witness.example.com/w1", b"w" * 32, lambda: 1_700_000_000)

@@ -8,8 +8,8 @@ import pytest
 from support.listening import Quiet, listening
 from support.ports import free_port
 
+from gateway.delivery.forwarding import Forwarder, ForwardOutcome
 from gateway.delivery.guard import LOOPBACK
-from gateway.delivery.outgoing import Forwarder, ForwardOutcome
 
 pytestmark = pytest.mark.anyio
 ROWS = [{"id": "r1", "ad_id": "one"}, {"id": "r2", "ad_id": "two"}]

@@ -21,9 +21,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from gateway.consent import witnesses
-from gateway.delivery import outgoing, webhook
+from gateway.delivery import forwarding, outgoing, webhook
+from gateway.delivery.forwarding import Forwarder
 from gateway.delivery.guard import LOOPBACK
-from gateway.delivery.outgoing import Forwarder, NoHttpAnswer, ask_blocking
+from gateway.delivery.outgoing import NoHttpAnswer, ask_blocking
 from gateway.delivery.webhook import Courier
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -138,7 +139,7 @@ async def forwarded(url):
         sent = await forwarder.send(url, "key", [{"id": "r1"}], time.monotonic() + 60)
     finally:
         await forwarder.close()
-    return sent.outcome is outgoing.ForwardOutcome.SENT
+    return sent.outcome is forwarding.ForwardOutcome.SENT
 
 
 async def told(url):
@@ -178,8 +179,8 @@ BELIEVED = {"a gzip bomb", "a deflate bomb", "a bomb packed twice", *ENDLESS}
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
-    monkeypatch.setattr(outgoing, "FORWARD_CONNECT", SECONDS)
-    monkeypatch.setattr(outgoing, "ANSWER", SECONDS / 2)
+    monkeypatch.setattr(forwarding, "FORWARD_CONNECT", SECONDS)
+    monkeypatch.setattr(forwarding, "ANSWER", SECONDS / 2)
     monkeypatch.setattr(webhook, "IN_ALL", SECONDS)
     monkeypatch.setattr(witnesses, "SECONDS", SECONDS)
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
@@ -255,7 +256,7 @@ def certificate(name: str, folder):
 
 @pytest.mark.parametrize(("name", "gets"), [("recipient.example", True), ("somebody-else.example", False)])
 async def test_whoever_cannot_show_the_recipients_name_gets_nothing(monkeypatch, tmp_path, name, gets):
-    monkeypatch.setattr(outgoing, "FORWARD_CONNECT", 10.0)
+    monkeypatch.setattr(forwarding, "FORWARD_CONNECT", 10.0)
     monkeypatch.setattr(webhook, "IN_ALL", 10.0)
     server, client = certificate(name, tmp_path)
     monkeypatch.setattr(outgoing, "authorities", lambda: client)

@@ -10,11 +10,11 @@ import pytest
 from support import inside
 from support.people import GAID, email, named, phone
 
+from gateway.desk.documents import NOTICE, Document
+from gateway.desk.evidence import CHECKS_FAILED, FORMS_FAILED
 from gateway.evidence.keeper import Evidence
 from gateway.ledger import schema
-from gateway.ledger.documents import NOTICE, Document
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.evidence import CHECKS_FAILED, FORMS_FAILED
 
 pytestmark = pytest.mark.anyio
 THIRD = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)

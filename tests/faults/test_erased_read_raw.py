@@ -17,13 +17,14 @@ from support.people import email, named
 
 from gateway.app import maintenance
 from gateway.app.composition import open_house
+from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.keys import seals, secret_files
 from gateway.keys.epochs import Epochs
 from gateway.keys.person_keys import LABEL, OPENINGS, Vault
-from gateway.ledger import openings, receipt, schema
-from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
+from gateway.ledger import schema
 from gateway.ledger.epoch_turn import EpochTurn
-from gateway.ledger.erasure import ErasureOrder
+from gateway.ledger.proof import openings, receipt
+from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
 
@@ -98,7 +99,7 @@ def receipts_verify(folder, at, events):
     with opened(folder, at) as house:
         signs = Ed25519Signer(house.consent.checks.log(), house.secrets.signing[-1])
         for each in house.consent.log_reader.receipts(events):
-            receipt.verify(receipt.parse(each.text()), [Ed25519Verifier(signs.name, signs.public)])
+            receipt.verify_receipt(receipt.parse_receipt(each.text()), [Ed25519Verifier(signs.name, signs.public)])
         settled(folder, at)
 
 

@@ -16,10 +16,10 @@ from support.people import email, named
 
 from gateway.app.composition import open_house
 from gateway.consent.asked import Ask
+from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.keys import seals
-from gateway.ledger import receipt
-from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
-from gateway.ledger.erasure import ErasureOrder
+from gateway.ledger.proof import receipt
+from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
 
@@ -109,7 +109,7 @@ def test_of_fifty_people_thirty_one_are_erased_and_no_file_of_the_ledger_holds_a
         signs = Ed25519Signer(house.consent.checks.log(), house.secrets.signing[-1])
         newer = [each.text() for each in house.consent.log_reader.receipts(events)]
         for text in (*older, *newer):
-            receipt.verify(receipt.parse(text), [Ed25519Verifier(signs.name, signs.public)])
+            receipt.verify_receipt(receipt.parse_receipt(text), [Ed25519Verifier(signs.name, signs.public)])
         if mode != "unlink":
             assert all(denied(house, number) for number in range(50))
 

@@ -14,7 +14,8 @@ import pytest
 from support import disk_errors
 from support.examples import SOAK
 
-from gateway.ledger import schema, sqlite_log
+from gateway.ledger import schema
+from gateway.ledger.engine import sqlite_log
 
 pytestmark = pytest.mark.slow
 EVERY = range(1, 21) if SOAK else (1, 2, 3, 5, 8)

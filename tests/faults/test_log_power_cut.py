@@ -14,7 +14,7 @@ from support.disk import STYLES, Disk
 from support.examples import SOAK
 
 from gateway.ledger import schema
-from gateway.ledger.sqlite_log import DOUBTS, FILE, LogFile, LogProof
+from gateway.ledger.engine.sqlite_log import DOUBTS, FILE, LogFile, LogProof
 
 pytestmark = pytest.mark.slow
 IMAGES = 1000 if SOAK else 50  # of each life

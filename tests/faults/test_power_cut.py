@@ -17,7 +17,7 @@ from gateway.keys.epochs import FILE as EPOCHS
 from gateway.state import transactions
 
 pytestmark = pytest.mark.slow
-RECORDINGS = 8 if SOAK else 1
+RECORDINGS = 20 if SOAK else 1
 IMAGES = 100
 FEWER = 100 if SOAK else 40  # of a recording that looks for one thing more
 CONTROL_IMAGES = 30 if SOAK else 20

@@ -75,14 +75,16 @@ def started(folder, log):
 
 
 def cut(recorded, images, behind, heeds_mark=True):
-    """(how many images were not right, how they began). Half of them are cut right behind calls of a kind. Who does
-    not heed the mark is stopped at the first that is not right.
+    """(how many images were not right, how they began). Half of them are cut right behind calls of a kind, one after
+    the other. Who does not heed the mark is stopped at the first that is not right.
     """
     records, log = recorded
     chance, broken, began = random.Random(19), 0, Counter()
     disk, done, starting = Disk(), 0, Told(starts, records, heeds_mark)
     calls = [at for at, event in enumerate(log, 1) if event.op == behind]
-    for moment in sorted(chance.choice((chance.randint(1, len(log)), chance.choice(calls))) for _ in range(images)):
+    assert len(calls) <= images // 2, "each is met"
+    anywhere = [chance.randint(1, len(log)) for _ in range(images - images // 2)]
+    for moment in sorted([*anywhere, *(calls[at % len(calls)] for at in range(images // 2))]):
         for event in log[done:moment]:
             disk.apply(event)
         done = moment

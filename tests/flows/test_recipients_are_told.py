@@ -17,8 +17,8 @@ from support.people import GAID, email, gaid, named, phone
 
 from gateway.choice import identity
 from gateway.delivery import webhook
+from gateway.desk import recipients_to_tell
 from gateway.keys.secret_files import load_secrets
-from gateway.ledger import recipients_to_tell
 
 pytestmark = pytest.mark.anyio
 SHARED = {"data": {"ad_id": GAID, "lat": 37.77493, "lon": -122.41942}, "place": "US-CA"}

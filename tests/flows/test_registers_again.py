@@ -14,7 +14,8 @@ from support.everybody import fill
 from support.people import GAID, email, named, phone
 
 from gateway.app import composition, maintenance
-from gateway.ledger import prune, schema
+from gateway.desk.forgetting import prune
+from gateway.ledger import schema
 
 pytestmark = pytest.mark.anyio
 MAIL, DEVICE, OTHER_MAIL = named("email", email(1)), named("gaid", GAID), named("email", email(2))

@@ -20,8 +20,9 @@ from gateway.app.composition import open_house
 from gateway.consent import witnesses
 from gateway.consent.witnesses import WitnessDisagrees, submit
 from gateway.keys import seals
-from gateway.ledger import checkpoint_store, note, receipt
-from gateway.ledger.ed25519 import CosignatureVerifier, Ed25519Signer
+from gateway.ledger import checkpoint_store
+from gateway.ledger.proof import note, receipt
+from gateway.ledger.proof.ed25519 import CosignatureVerifier, Ed25519Signer
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose
 
@@ -74,8 +75,8 @@ def test_a_persons_receipt_bears_the_witness_and_a_folder_that_was_put_back_with
             text = cosigned(house, address)
             [made] = house.consent.log_reader.receipts([event])
         assert size(text) == size(first) + 1
-        read = receipt.parse(receipt.Receipt(made.index, made.proof, text, made.entry).text())
-        assert receipt.verify(read, verifiers(folder)).size == size(text)
+        read = receipt.parse_receipt(receipt.Receipt(made.index, made.proof, text, made.entry).text())
+        assert receipt.verify_receipt(read, verifiers(folder)).size == size(text)
         assert len(note.open_note(read.note, [address.key]).verified) == 1
 
         for part in (folder, store):  # the second person's opt-out is forgotten, and nothing here knows
@@ -120,11 +121,11 @@ def ready(url):
 
 def receipt_of(url, event):
     with urllib.request.urlopen(f"{url}/privacy-choices/receipt/{event}", timeout=60) as answer:
-        return receipt.parse(answer.read().decode())
+        return receipt.parse_receipt(answer.read().decode())
 
 
 def signatures(made):
-    return [each.name for each in note.split(made.note)[1]]
+    return [each.name for each in note.split_note(made.note)[1]]
 
 
 def test_the_service_shows_each_checkpoint_to_its_witness_and_stops_when_that_saw_more(tmp_path):
@@ -144,7 +145,7 @@ def test_the_service_shows_each_checkpoint_to_its_witness_and_stops_when_that_sa
             name = CosignatureVerifier.from_vkey(vkey).name
             assert until(lambda: name in signatures(receipt_of(running.url, event)))
             made = receipt_of(running.url, event)
-            assert receipt.verify(made, verifiers(data)).size >= made.index
+            assert receipt.verify_receipt(made, verifiers(data)).size >= made.index
         for part in (data, store):
             shutil.copytree(part, tmp_path / "away" / part.name)
         with service(tmp_path, "--config", str(config)) as running:

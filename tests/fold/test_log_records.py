@@ -8,7 +8,8 @@ from support.lives import PEOPLE, Ledger
 from support.people import GAID, email, named, phone
 
 from gateway.fold import fold, reading, record
-from gateway.ledger import grants, ledger_log, links, log_records, records, releases
+from gateway.ledger import ledger_log, log_records
+from gateway.ledger.acts import grants, links, records, releases
 from gateway.ledger.log_records import records_of
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import ChoiceKind, Purpose
@@ -101,7 +102,9 @@ def test_records_are_read_until_a_moment(ledger):
 
 def test_a_link_over_its_date_ends_before_the_first_record_a_day_behind_it(ledger):
     now = ledger.now()
-    links.link(ledger.tx, ledger.subjects["ann"], [ledger.subjects["phone"]], links.Span(now, now + 1000), now)
+    links.link_identifiers(
+        ledger.tx, ledger.subjects["ann"], [ledger.subjects["phone"]], links.Span(now, now + 1000), now
+    )
     ledger.choose(ChoiceKind.OPT_OUT, "ann", SALE)
     ledger.at += timedelta(milliseconds=DAY + 1000)
     ledger.choose(ChoiceKind.OPT_OUT, "ann", Purpose.SENSITIVE)
@@ -114,7 +117,7 @@ def test_an_act_and_its_use_are_records(ledger):
     now = ledger.now()
     phone_key = ledger.subjects["phone"].key
     ledger.choose(ChoiceKind.DIRECT, "phone", Purpose.SERVICE)
-    assert grants.use(ledger.tx, [phone_key], "", now + 1)
+    assert grants.use_acts(ledger.tx, [phone_key], "", now + 1)
     assert isinstance(records_of(ledger.db)[-1].said, record.ActUsed)
     assert reading.grants_of(phone_key, folded(ledger).get, now + 2) == []
 

@@ -5,10 +5,10 @@ no. Each text here was made by the version before there was one way to seal toke
 from types import SimpleNamespace
 
 from gateway.consent import tokens
+from gateway.desk import notices
 from gateway.keys import seals
 from gateway.keys.seals import BrowserCookie
-from gateway.ledger import notices
-from gateway.ledger.receipt import Opening
+from gateway.ledger.proof.receipt import Opening
 from gateway.terms import DataClass, Purpose
 from gateway.web.shell import own_cookies
 

@@ -12,7 +12,8 @@ from support.people import named
 
 from gateway.app.composition import open_house
 from gateway.choice.standing import Standing
-from gateway.ledger import links, records, schema
+from gateway.ledger import schema
+from gateway.ledger.acts import links, records
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.ledger.writer import Writer
 from gateway.terms import ChoiceKind, Purpose
@@ -64,15 +65,15 @@ class Story:
 
     def says(self, subject, kind="opt_out", *purposes, **more):
         choice = Choice(ChoiceKind(kind), purposes or (Purpose.SALE,), "api", self.at, **more)
-        return self.do(lambda tx: records.write(tx, subject, choice, os.urandom(16)))
+        return self.do(lambda tx: records.write_choice(tx, subject, choice, os.urandom(16)))
 
     def hears(self, subject, *purposes):
         choice = Choice(ChoiceKind.OPT_OUT, purposes or (Purpose.SALE,), "gpc", self.at)
-        return self.do(lambda tx: records.hear(tx, subject, choice, os.urandom(16)))
+        return self.do(lambda tx: records.hear_signal(tx, subject, choice, os.urandom(16)))
 
     def links(self, account, *things, until=None):
         span = links.Span(self.now - 1000, until)
-        return self.do(lambda tx: links.link(tx, account, things, span, self.now))
+        return self.do(lambda tx: links.link_identifiers(tx, account, things, span, self.now))
 
     def unlinks(self, account, *things):
         return self.links(account, *things, until=self.now)

@@ -5,13 +5,14 @@ from hashlib import md5
 import pytest
 from support.people import GAID, email, gaid, phone
 
+from gateway.desk import access, disclosures, documents, notices
+from gateway.desk.disclosures import Intended
+from gateway.desk.documents import Document
+from gateway.desk.recipient_holdings import Left
 from gateway.keys import secret_files
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import access, ages, disclosures, documents, links, notices
-from gateway.ledger.disclosures import Intended
-from gateway.ledger.documents import Document
+from gateway.ledger.acts import ages, links
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.recipient_holdings import Left
 from gateway.ledger.store import SqliteStore
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import ChoiceKind, NoticeKind, Purpose, Told
@@ -24,9 +25,9 @@ def report(folder, story):
     """What whoever proved these identifiers is shown."""
 
     def of(*proved):
-        found = access.read(SqliteStore(folder), proved, story.at)
+        found = access.read_access(SqliteStore(folder), proved, story.at)
         people = story.do(lambda tx: {person: tx.persons.keys(person) for person in found.persons})
-        return access.unseal(found, people)
+        return access.unseal_access(found, people)
 
     return of
 
@@ -92,9 +93,9 @@ class TestOneOwnIdentifier:
     def test_details_that_were_forgotten_leave_the_bare_entry(self, story, folder, who):
         mine = who("email", email(1))
         story.says(mine)
-        found = access.read(SqliteStore(folder), [mine], story.at)
+        found = access.read_access(SqliteStore(folder), [mine], story.at)
         forgotten = {person: PersonKeys(person, None, None) for person in found.persons}
-        [entry] = access.unseal(found, forgotten).entries
+        [entry] = access.unseal_access(found, forgotten).entries
         assert (entry.leaf["e"], entry.details) == ("opt_out", {})
 
     def test_what_was_said_by_its_digest_is_said_of_it(self, story, who, said):
@@ -118,7 +119,7 @@ class TestOneOwnIdentifier:
         mine = who("email", email(1))
         story.says(mine)
         send(mine)
-        from gateway.ledger import rotate
+        from gateway.ledger.acts import rotate
 
         fresh = (bytes(32),)
         story.do(lambda tx: rotate.rewrap(tx, lambda key: secret_files.wrap(key, fresh), 1))
@@ -194,7 +195,7 @@ class TestANumberThatPassedOn:
         story.releases(number)
         new = who("account", "new")
         start = milliseconds(story.at - 100 * HOUR)
-        story.do(lambda tx: links.link(tx, new, [number], links.Span(start), story.now))
+        story.do(lambda tx: links.link_identifiers(tx, new, [number], links.Span(start), story.now))
         later(story)
         assert said(new) == []
 
@@ -202,7 +203,7 @@ class TestANumberThatPassedOn:
         story.says(number)
         story.releases(number)
         new = who("account", "new")
-        story.do(lambda tx: links.link(tx, new, [number], links.Span(0), story.now))
+        story.do(lambda tx: links.link_identifiers(tx, new, [number], links.Span(0), story.now))
         assert said(new) == []
 
     def test_an_account_that_had_it_twice_sees_both_times_and_not_what_was_between(self, story, who, number, said):
@@ -294,7 +295,7 @@ class TestWhatIsLinked:
         account = who("account", "a")
         story.says(number)
         span = links.Span(milliseconds(story.at + HOUR))
-        story.do(lambda tx: links.link(tx, account, [number], span, story.now))
+        story.do(lambda tx: links.link_identifiers(tx, account, [number], span, story.now))
         assert (said(account), report(account).linked) == ([], ())
 
 
@@ -425,7 +426,7 @@ class TestWhoReceivedWhat:
 
 def test_a_ledger_that_cannot_be_read_is_said_to_be_away(tmp_path, who):
     with pytest.raises(StoreUnavailable):
-        access.read(SqliteStore(tmp_path / "nowhere"), [], datetime.now(UTC))
+        access.read_access(SqliteStore(tmp_path / "nowhere"), [], datetime.now(UTC))
 
 
 def test_reading_writes_nothing(story, who, number, report):

@@ -10,7 +10,7 @@ from support.people import GAID, email, phone
 
 from gateway.choice.law import AGES
 from gateway.keys import seals
-from gateway.ledger import ages
+from gateway.ledger.acts import ages
 
 CHILD, TEEN, OLDER, ADULT = AGES
 

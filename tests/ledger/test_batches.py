@@ -8,10 +8,10 @@ import pytest
 from support import memory_log
 from support.log_engines import EPOCH, NOW, OnSqlite, record, request
 
-from gateway.ledger import batches, log
-from gateway.ledger.batches import Batches, BatchNotKept
+from gateway.ledger.engine import batches, log
+from gateway.ledger.engine.batches import Batches, BatchNotKept
+from gateway.ledger.engine.log import RequestRefused
 from gateway.ledger.errors import NothingKept, StoreUnavailable
-from gateway.ledger.log import RequestRefused
 
 pytestmark = pytest.mark.anyio
 

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ledger import note
-from gateway.ledger.merkle import EMPTY_ROOT, leaf_hash
-from gateway.ledger.note import Checkpoint
+from gateway.ledger.proof import note
+from gateway.ledger.proof.merkle import EMPTY_ROOT, leaf_hash
+from gateway.ledger.proof.note import Checkpoint
 
 ORIGIN = "consent.example.com/log"
 GOOD = Checkpoint(ORIGIN, 7, EMPTY_ROOT)

@@ -17,7 +17,7 @@ from support.disk import SECTOR
 from gateway import disk
 from gateway.ledger import checkpoint_store
 from gateway.ledger.checkpoint_store import BLOCK, MARK, SLOTS, WHOLE, CheckpointStore, Overtaken, StoreBroken
-from gateway.ledger.note import Checkpoint
+from gateway.ledger.proof.note import Checkpoint
 
 LEDGER = b"l" * 16
 

@@ -12,10 +12,11 @@ from support.people import GAID, email, named, phone
 
 from gateway.fold.record import NamesLearnt
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import openings, records
-from gateway.ledger.choice_record import as_written, choice_record, fresh_secrets, split_boxes
-from gateway.ledger.entry import Notice, b64, details_commitment, subject_commitment
+from gateway.ledger.acts import records
+from gateway.ledger.engine.choice_record import as_written, choice_record, fresh_secrets, split_boxes
 from gateway.ledger.log_records import records_of
+from gateway.ledger.proof import openings
+from gateway.ledger.proof.entry import Notice, b64, details_commitment, subject_commitment
 from gateway.ledger.side import records_of_side
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, DataClass, Purpose, Source
@@ -66,7 +67,7 @@ def names(records):
 def test_the_fold_is_told_what_the_ledgers_tables_tell_it(name, choice):
     who, ledger = subject(name), Ledger({})
     with contextlib.closing(ledger.db):
-        records.write(ledger.tx, who, CHOICES[choice], os.urandom(16))
+        records.write_choice(ledger.tx, who, CHOICES[choice], os.urandom(16))
         tables, (body,) = records_of(ledger.db), ledger.db.execute("SELECT body FROM entry").fetchone()
     record, _, _ = recorded(who, CHOICES[choice])
     side = records_of_side(0, record.side)
@@ -103,16 +104,16 @@ def test_its_owner_opens_it_and_nobody_elses_key_does():
     who = subject("mail")
     record, secrets, keys = recorded(who, CHOICES["limit"])
     leaf, boxes = json.loads(record.leaf), split_boxes(record.boxes)
-    found = openings.open_(keys, secrets.event, *boxes)
+    found = openings.open_boxes(keys, secrets.event, *boxes)
     assert (found.rs, found.rd) == (secrets.rs, secrets.rd)
     assert leaf["s"] == b64(subject_commitment(found.rs, who.kind, who.value))
     assert leaf["d"] == b64(details_commitment(found.rd, found.details))
     assert json.loads(found.details)["received"] == (BEGAN - timedelta(days=3)).isoformat()
     assert record.key == keys.person
     other = PersonKeys(keys.person, os.urandom(32), os.urandom(32))
-    assert openings.open_(other, secrets.event, *boxes).broken
+    assert openings.open_boxes(other, secrets.event, *boxes).broken
     without = PersonKeys(keys.person, None, keys.openings)  # the details were forgotten, and the proof stays
-    assert openings.open_(without, secrets.event, *boxes) == openings.Opened(rs=secrets.rs)
+    assert openings.open_boxes(without, secrets.event, *boxes) == openings.Opened(rs=secrets.rs)
 
 
 def test_nothing_of_a_record_but_its_boxes_is_about_anybody_by_name():

@@ -4,14 +4,15 @@ import sys
 
 import pytest
 
-from gateway.ledger import examination, schema
+from gateway.ledger import schema
+from gateway.ledger.audit import examination
+from gateway.ledger.audit.examination import NAME, Examination, marked_while_open
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.examination import NAME, Examination, marked_while_open
 
 KILLED = """
 import os, sys
 from pathlib import Path
-from gateway.ledger.examination import marked_while_open
+from gateway.ledger.audit.examination import marked_while_open
 with marked_while_open(Path(sys.argv[1])):
     os._exit(9)
 """

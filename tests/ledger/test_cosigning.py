@@ -3,10 +3,10 @@ from support.witnessed import ORIGIN, Log
 
 from gateway.consent import witnesses
 from gateway.consent.witnesses import SIZE_TYPE, WitnessDisagrees, WitnessUnavailable, cosigned
-from gateway.ledger import note, receipt
-from gateway.ledger.ed25519 import CosignatureVerifier, Cosigner, Ed25519Verifier
-from gateway.ledger.merkle import Unproved, inclusion
-from gateway.ledger.witness import Witness, WitnessSeen
+from gateway.ledger.audit.witness import Witness, WitnessSeen
+from gateway.ledger.proof import note, receipt
+from gateway.ledger.proof.ed25519 import CosignatureVerifier, Cosigner, Ed25519Verifier
+from gateway.ledger.proof.merkle import Unproved, inclusion
 
 NAME, URL = "witness.example.com/w1", "https://witness.example.com/w1"
 LOG, FORK = Log(), Log(fork=3)
@@ -92,11 +92,11 @@ def test_an_empty_log_is_signed(post):
 
 def test_the_cosigned_checkpoint_makes_a_receipt_that_a_reader_of_either_key_accepts(post):
     made = receipt.Receipt(5, tuple(inclusion(5, 20, LOG.tree.node)), ask(LOG, 20, post), b"entry 5")
-    read = receipt.parse(made.text())
+    read = receipt.parse_receipt(made.text())
     for keys in (TRUSTED, TRUSTED[:1]):
-        assert receipt.verify(read, keys) == LOG.checkpoint(20)
+        assert receipt.verify_receipt(read, keys) == LOG.checkpoint(20)
     with pytest.raises(note.NoteRefused, match="log itself"):
-        receipt.verify(read, [KEY])
+        receipt.verify_receipt(read, [KEY])
 
 
 @pytest.mark.parametrize("status", [100, 301, 400, 403, 404, 405, 413, 429, 500, 503])

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.people import gaid, phone
 
-from gateway.ledger import access, disclosures, erasure, recipients_to_tell
-from gateway.ledger.disclosures import DAY, DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted
-from gateway.ledger.erasure import ErasureOrder
+from gateway.desk import access, disclosures, recipients_to_tell
+from gateway.desk.disclosures import DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted
+from gateway.desk.forgetting import erasure
+from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.ledger.subjects import milliseconds
-from gateway.terms import Erasing
+from gateway.terms import DAY_MS, Erasing
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 NOW = milliseconds(AT)
@@ -29,7 +30,7 @@ def report(house, do):
     """What somebody is shown who proved an identifier."""
 
     def read(*subjects, at=AT + timedelta(days=1)):
-        return access.read(house.writer.store, subjects, at).received
+        return access.read_access(house.writer.store, subjects, at).received
 
     return read
 
@@ -41,7 +42,7 @@ def one(subject, outcome=SENT, at=NOW, number=1, to="advertisers", classes=("ad_
 def test_a_day_at_a_recipient_is_one_line_with_its_first_and_last_time_and_how_often(count, who, report):
     mine = who("gaid", gaid(1))
     count(one(mine), one(mine, at=NOW + 5000))
-    count(one(mine, at=NOW + 9000), one(mine, at=NOW + DAY), one(mine, to="teemo"))
+    count(one(mine, at=NOW + 9000), one(mine, at=NOW + DAY_MS), one(mine, to="teemo"))
     found = report(mine, at=AT + timedelta(days=2))
     assert [(each.recipient, each.count) for each in found] == [("advertisers", 3), ("teemo", 1), ("advertisers", 1)]
     assert (milliseconds(found[0].first), milliseconds(found[0].last)) == (NOW, NOW + 9000)

@@ -3,10 +3,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.ledger import disclosures
-from gateway.ledger.disclosures import CHUNK, DAY, DAYS, Intended
+from gateway.desk import disclosures
+from gateway.desk.disclosures import CHUNK, DAYS, Intended
 from gateway.ledger.subjects import milliseconds
-from gateway.terms import Purpose
+from gateway.terms import DAY_MS, Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 NOW = milliseconds(AT)
@@ -58,8 +58,8 @@ def test_a_row_that_is_not_known_to_have_left_may_go_again(intend, mark, left, o
 def test_a_row_is_a_duplicate_for_35_days_at_the_same_recipient_only(intend, mark, left):
     intend()
     mark("sent")
-    assert len(left(now=NOW + DAYS * DAY - 1)) == 3
-    assert left(now=NOW + DAYS * DAY) == set()
+    assert len(left(now=NOW + DAYS * DAY_MS - 1)) == 3
+    assert left(now=NOW + DAYS * DAY_MS) == set()
     assert left(to="matching") == set()
 
 
@@ -116,7 +116,7 @@ def test_a_row_intended_again_counts_from_its_last_time(intend, mark, left):
     intend()
     intend(at=AT + timedelta(days=10))
     mark("sent")
-    assert len(left(now=NOW + 40 * DAY)) == 3
+    assert len(left(now=NOW + 40 * DAY_MS)) == 3
 
 
 @pytest.mark.parametrize("count", [0, CHUNK + 1])

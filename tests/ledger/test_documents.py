@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.ledger import documents
-from gateway.ledger.documents import Document
-from gateway.ledger.entry import b64
+from gateway.desk import documents
+from gateway.desk.documents import Document
+from gateway.ledger.proof.entry import b64
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SHOWN = Document("choices", "1", "en", b"You may opt out.\n")
@@ -33,7 +33,7 @@ def test_the_same_text_is_logged_once_whatever_it_is_called_the_next_time(do, lo
     for document in (SHOWN, SHOWN, Document("choices", "2", "en", SHOWN.body)):
         log(document)
     assert len(entries(do)) == 1
-    assert do(lambda tx: documents.find(tx, SHOWN.sha256)).version == "1"
+    assert do(lambda tx: documents.find_notice(tx, SHOWN.sha256)).version == "1"
 
 
 def test_a_changed_word_is_another_document(do, log):
@@ -44,6 +44,6 @@ def test_a_changed_word_is_another_document(do, log):
 
 def test_a_notice_is_found_by_its_hash_and_no_other_way(do, log):
     log(SHOWN)
-    assert do(lambda tx: documents.find(tx, SHOWN.sha256)) == SHOWN.notice
+    assert do(lambda tx: documents.find_notice(tx, SHOWN.sha256)) == SHOWN.notice
     for other in (b"", b"\0" * 32, SHOWN.sha256[:-1], SHOWN.body):
-        assert do(lambda tx, other=other: documents.find(tx, other)) is None
+        assert do(lambda tx, other=other: documents.find_notice(tx, other)) is None

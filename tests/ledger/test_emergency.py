@@ -6,11 +6,11 @@ import pytest
 from support.people import email, named
 
 from gateway import disk
+from gateway.desk.emergency import Emergency, KeptRequest
 from gateway.disk import locked
 from gateway.keys import secret_files
-from gateway.ledger.emergency import Emergency, KeptRequest
-from gateway.ledger.entry import Notice
 from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.proof.entry import Notice
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose
 

@@ -16,13 +16,13 @@ from support.promises import named_keys
 
 from gateway.app import maintenance
 from gateway.app.composition import open_house, verify_ledger
+from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.keys import epochs, secret_files
 from gateway.keys.epochs import Epochs
 from gateway.keys.person_keys import POOL, Vault
 from gateway.ledger import epoch_turn, schema
 from gateway.ledger.checkpoint_store import store_beside
 from gateway.ledger.epoch_turn import EpochTurn
-from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.subjects import Choice, milliseconds, moment
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
 

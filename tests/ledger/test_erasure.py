@@ -13,10 +13,12 @@ from support.people import GAID, IDFV, email, gaid, phone
 
 import gateway
 from gateway.choice import identity
-from gateway.ledger import ages, disclosures, erasure, history, outbox, suppression
-from gateway.ledger.disclosures import Intended
-from gateway.ledger.erasure import ErasureOrder
-from gateway.ledger.folded_people import FoldedPeople
+from gateway.desk import disclosures, history, outbox, suppression
+from gateway.desk.disclosures import Intended
+from gateway.desk.forgetting import erasure
+from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.ledger.acts import ages
+from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import CHOOSABLE, Erasing, Purpose
 
@@ -69,7 +71,7 @@ def told(story):
 
     def job(tx):
         names = [row.recipient for row in outbox.waiting(tx.db)]
-        return {name: [json.loads(message.body) for message in outbox.read(tx, name)] for name in names}
+        return {name: [json.loads(message.body) for message in outbox.read_messages(tx, name)] for name in names}
 
     return story.do(job)
 
@@ -373,7 +375,7 @@ class TestTellingRecipients:
     def test_a_taken_message_has_no_body_left(self, story, who, erase):
         shares(story, who("gaid", GAID), "teemo", "ad_id")
         erase("erase_details", who("gaid", GAID))
-        [message] = story.do(lambda tx: outbox.read(tx, "teemo"))
+        [message] = story.do(lambda tx: outbox.read_messages(tx, "teemo"))
         story.do(lambda tx: outbox.taken(tx, message.id, milliseconds(story.at)))
         assert story.rows("SELECT body, person FROM outbox") == [(None, None)]
         assert told(story) == {}

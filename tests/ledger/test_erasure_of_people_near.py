@@ -11,10 +11,10 @@ from support.oracle import Folded
 from support.universes import acts_of
 
 from gateway.choice.law import RANKS
+from gateway.desk.forgetting.kept_rows import ForgottenPeople
+from gateway.desk.forgetting.people_near import PeopleNear
 from gateway.fold import kin, reading
 from gateway.fold.state import Slate
-from gateway.ledger.kept_rows import ForgottenPeople
-from gateway.ledger.people_near import PeopleNear
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import CHOOSABLE
 

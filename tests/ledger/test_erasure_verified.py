@@ -13,12 +13,13 @@ from support.people import GAID, IDFV, email, named, phone
 from support.verified import VerifiedLife
 
 from gateway.choice.standing import IN, NONE, OUT, state
+from gateway.desk.forgetting import erasure
+from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.fold import reading
 from gateway.fold.record import KeptNo
 from gateway.fold.state import FOR_EVER
-from gateway.ledger import ages, erasure, records, voiding
-from gateway.ledger.erasure import ErasureOrder
-from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.acts import ages, records, voiding
+from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.log_records import records_of
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Erasing, Purpose
@@ -330,7 +331,7 @@ def test_a_no_that_a_void_gave_back_holds_when_the_spelling_that_had_ended_it_is
     mailbox.ledger.choose(ChoiceKind.OPT_OUT, "hers", Purpose.SALE)
     mailbox.tick()
     yes = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "api", ledger.at, ui="forged")
-    records.write(ledger.tx, ledger.subjects["other"], yes, os.urandom(16))
+    records.write_choice(ledger.tx, ledger.subjects["other"], yes, os.urandom(16))
     voiding.void_consents(ledger.tx, "forged", b"b" * 32, mailbox.tick())
     forgotten(mailbox, "other")
     assert (says(mailbox, "hers"), mailbox.denies("hers", Purpose.SALE)) == (OUT, True)

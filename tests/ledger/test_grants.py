@@ -6,7 +6,7 @@ import pytest
 from support.people import GAID, phone
 
 from gateway.choice.question import Grant
-from gateway.ledger import grants
+from gateway.ledger.acts import grants
 from gateway.terms import CHOOSABLE, DataClass, GrantKind, Purpose
 
 POINT = {"recipient": "teemo", "data_class": DataClass.PRECISE_GEO}
@@ -20,7 +20,7 @@ def me(who):
 @pytest.fixture
 def use(story):
     return lambda *subjects, to="bank": story.do(
-        lambda tx: grants.use(tx, [key for subject in subjects for key in subject.keys], to, story.now)
+        lambda tx: grants.use_acts(tx, [key for subject in subjects for key in subject.keys], to, story.now)
     )
 
 

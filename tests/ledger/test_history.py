@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.people import email, named, phone
 
+from gateway.desk import documents, history
+from gateway.desk.documents import Document
 from gateway.keys import seals
-from gateway.ledger import documents, history, links, log_records, records
-from gateway.ledger.documents import Document
+from gateway.ledger import log_records
+from gateway.ledger.acts import links, records
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Purpose
 
@@ -24,7 +26,9 @@ class Desk:
 
     async def write(self, subject=None, kind=ChoiceKind.OPT_OUT, request=None, purposes=(Purpose.SALE,), at=AT, **more):
         choice = Choice(kind, purposes, "form", at, details={"made_at": "then"}, **more)
-        return await self.do(lambda tx: records.write(tx, subject or self.subject, choice, request or os.urandom(16)))
+        return await self.do(
+            lambda tx: records.write_choice(tx, subject or self.subject, choice, request or os.urandom(16))
+        )
 
     async def do(self, job):
         return await self.house.writer.commit(job)
@@ -164,7 +168,7 @@ class TestWhoHoldsANumberNow:
     async def test_does_not_learn_that_some_account_has_it(self, desk, number):
         """R12: that is more than was proved."""
         account = desk.who("account", "a")
-        await desk.do(lambda tx: links.link(tx, account, [number], links.Span(0), milliseconds(AT)))
+        await desk.do(lambda tx: links.link_identifiers(tx, account, [number], links.Span(0), milliseconds(AT)))
         assert await desk.events(number, read=history.since_release) == []
         assert [event.body["e"] for event in await desk.events(number)] == ["linked"]
 

@@ -2,8 +2,9 @@ import hashlib
 
 import pytest
 
-from gateway.ledger import idempotency
-from gateway.ledger.idempotency import DAY, DAYS, Mismatch, Used
+from gateway.ledger.acts import idempotency
+from gateway.ledger.acts.idempotency import DAYS, Mismatch, Used
+from gateway.terms import DAY_MS
 
 NOW = 1_800_000_000_000
 
@@ -43,8 +44,8 @@ def test_one_key_with_another_body_is_refused_and_nothing_is_done(acts):
 
 def test_a_key_is_remembered_for_35_days_and_then_is_a_new_one(acts):
     acts()
-    assert acts(now=NOW + DAYS * DAY) == (b"answer 1", True)
-    assert acts(body=b"other", now=NOW + DAYS * DAY + 1) == (b"answer 2", False)
+    assert acts(now=NOW + DAYS * DAY_MS) == (b"answer 1", True)
+    assert acts(body=b"other", now=NOW + DAYS * DAY_MS + 1) == (b"answer 2", False)
 
 
 def test_an_act_that_failed_may_be_tried_again_with_its_key(do, acts):
@@ -78,8 +79,8 @@ def test_a_key_that_an_earlier_version_kept_is_still_the_same_one(do, acts):
 
 
 def test_old_keys_leave_with_the_next_one_and_young_ones_stay(do, acts):
-    acts("old", now=NOW - DAYS * DAY - 1)
-    acts("young", now=NOW - DAYS * DAY)
+    acts("old", now=NOW - DAYS * DAY_MS - 1)
+    acts("young", now=NOW - DAYS * DAY_MS)
     acts("new")
     assert do(lambda tx: tx.db.execute("SELECT count(*) FROM idempotency").fetchone()) == (2,)
     assert acts("young") == (b"answer 2", True)
@@ -87,22 +88,22 @@ def test_old_keys_leave_with_the_next_one_and_young_ones_stay(do, acts):
 
 class TestAConfirmToken:
     def test_works_once(self, do):
-        do(lambda tx: idempotency.use(tx, "t1", NOW))
+        do(lambda tx: idempotency.use_token(tx, "t1", NOW))
         for later in (0, 1, idempotency.CONFIRM_MINUTES * 60_000):
             with pytest.raises(Used):
-                do(lambda tx, later=later: idempotency.use(tx, "t1", NOW + later))
-        do(lambda tx: idempotency.use(tx, "t2", NOW))
+                do(lambda tx, later=later: idempotency.use_token(tx, "t1", NOW + later))
+        do(lambda tx: idempotency.use_token(tx, "t2", NOW))
 
     def test_whose_act_was_refused_is_not_used_up(self, do):
         def refused(tx):
-            idempotency.use(tx, "t1", NOW)
+            idempotency.use_token(tx, "t1", NOW)
             raise LookupError
 
         with pytest.raises(LookupError):
             do(refused)
-        do(lambda tx: idempotency.use(tx, "t1", NOW))
+        do(lambda tx: idempotency.use_token(tx, "t1", NOW))
 
     def test_is_remembered_for_longer_than_it_is_good_for(self, do):
-        do(lambda tx: idempotency.use(tx, "t1", NOW))
+        do(lambda tx: idempotency.use_token(tx, "t1", NOW))
         with pytest.raises(Used):
-            do(lambda tx: idempotency.use(tx, "t1", NOW + 2 * idempotency.CONFIRM_MINUTES * 60_000))
+            do(lambda tx: idempotency.use_token(tx, "t1", NOW + 2 * idempotency.CONFIRM_MINUTES * 60_000))

@@ -12,9 +12,11 @@ from support.people import email, named
 from support.spellings import until
 
 from gateway.app.composition import kept_beside, open_house
+from gateway.desk import emergency
+from gateway.desk.emergency import KeptRequest
 from gateway.keys import secret_files
-from gateway.ledger import emergency, idempotency, schema
-from gateway.ledger.emergency import KeptRequest
+from gateway.ledger import schema
+from gateway.ledger.acts import idempotency
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.subjects import Choice
 from gateway.state.transactions import StateMoment

@@ -21,9 +21,10 @@ from support.spellings import until
 from gateway.app import maintenance, state_keeper
 from gateway.app.composition import open_house
 from gateway.app.state_keeper import StateKeeper
+from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.fold.record import ActUsed, LinkSaid, Record
-from gateway.ledger import ledger_log, log_records, schema, voiding
-from gateway.ledger.erasure import ErasureOrder
+from gateway.ledger import ledger_log, log_records, schema
+from gateway.ledger.acts import voiding
 from gateway.ledger.errors import NothingKept
 from gateway.ledger.ledger_log import PLACES, LedgerLog
 from gateway.ledger.log_records import all_sides

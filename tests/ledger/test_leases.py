@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import examples
 
+from gateway.consent import leases as leases_of
+from gateway.consent.leases import LATE, Leases, Renewal, Terms
 from gateway.fold.record import ActUsed, Record
-from gateway.ledger import leases as leases_of
-from gateway.ledger.leases import LATE, Leases, Renewal, Terms
 
 TERM = 2.0
 

@@ -10,12 +10,12 @@ from support.states import as_dict, key_rows
 from support.universes import acts_of
 
 from gateway.fold import reading
-from gateway.ledger import merkle, openings
-from gateway.ledger.choice_record import split_boxes
+from gateway.ledger.engine.choice_record import split_boxes
+from gateway.ledger.engine.ledger_as_log import ledger_records
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.ledger_as_log import ledger_records
 from gateway.ledger.log_records import records_of
-from gateway.ledger.merkle import Frontier
+from gateway.ledger.proof import merkle, openings
+from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.side import read_side, records_of_side
 from gateway.terms import ChoiceKind, Purpose
 
@@ -59,7 +59,7 @@ def test_the_tree_is_the_same_and_each_box_opens_as_before():
             frontier.append(merkle.leaf_hash(record.leaf))
         assert (frontier.size, frontier.pack()) == (size, packed)
         for event, record in zip(events, moved, strict=False):
-            opened = openings.open_(ledger.tx.persons.keys(record.key), event, *split_boxes(record.boxes))
+            opened = openings.open_boxes(ledger.tx.persons.keys(record.key), event, *split_boxes(record.boxes))
             assert opened.rs
             assert opened.details
     assert (moved[2].key, split_boxes(moved[2].boxes), records_of_side(2, moved[2].side)) == (b"", (b"", b""), [])

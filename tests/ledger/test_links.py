@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from support.people import GAID, IDFV, phone
 
-from gateway.ledger import links, records
-from gateway.ledger.links import Span
+from gateway.ledger.acts import links, records
+from gateway.ledger.acts.links import Span
 from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.terms import ChoiceKind, Purpose
 
@@ -19,7 +19,7 @@ OUT, IN, NONE = "opted_out", "opted_in", "none"
 @pytest.fixture
 def link(do):
     return lambda account, it, until=None, now=NOW: do(
-        lambda tx: links.link(tx, account, [it], Span(NOW - 1000, until), now)
+        lambda tx: links.link_identifiers(tx, account, [it], Span(NOW - 1000, until), now)
     )
 
 
@@ -32,7 +32,7 @@ def release(do):
 def says(do):
     def say(kind, subject):
         choice = Choice(ChoiceKind(kind), (Purpose.SALE,), "api", AT)
-        return do(lambda tx: records.write(tx, subject, choice, os.urandom(16)))
+        return do(lambda tx: records.write_choice(tx, subject, choice, os.urandom(16)))
 
     return say
 
@@ -192,7 +192,7 @@ class TestANumberThatIsGivenToSomebodyElse:
         link(a, number)
         says("opt_out", number)
         release(number)
-        do(lambda tx: links.link(tx, a, [number, device], Span(NOW), NOW))
+        do(lambda tx: links.link_identifiers(tx, a, [number, device], Span(NOW), NOW))
         assert states(a, number, device) == [OUT, OUT, OUT]
 
     def test_the_old_holders_account_choice_does_not_reach_the_new_holder(

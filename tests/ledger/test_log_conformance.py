@@ -1,4 +1,4 @@
-"""What the log promises of every engine (`gateway.ledger.log`), asked of each: in memory, SQLite and PostgreSQL. And the
+"""What the log promises of every engine (`gateway.ledger.engine.log`), asked of each: in memory, SQLite and PostgreSQL. And the
 controls: an engine that breaks a promise is caught by the case that is about it.
 """
 
@@ -25,9 +25,10 @@ from support.log_engines import (
     seen_within,
 )
 
-from gateway.ledger import log, sqlite_log
+from gateway.ledger.engine import log, sqlite_log
+from gateway.ledger.engine.log import LogHead, Moved, PlacedRequest, RequestRefused
 from gateway.ledger.errors import NothingKept, StoreUnavailable
-from gateway.ledger.log import LogHead, Moved, PlacedRequest, RequestRefused
+from gateway.terms import DAY_MS
 
 pytestmark = pytest.mark.anyio
 MISMATCHED, OVERSIZED = RequestRefused.MISMATCHED, RequestRefused.OVERSIZED
@@ -586,7 +587,7 @@ async def test_another_log_in_its_place_is_found(engine, handle):
 
 
 async def test_keys_and_batch_ids_are_kept_for_thirty_five_days_and_no_longer(handle):
-    end = NOW + log.KEPT_DAYS * log.DAY
+    end = NOW + log.KEPT_DAYS * DAY_MS
     old, young = (batch(request(word, key=word.encode()), at=at) for word, at in (("old", NOW), ("young", NOW + 1)))
     await handle.append(old)
     await handle.append(young)
@@ -600,11 +601,11 @@ async def test_keys_and_batch_ids_are_kept_for_thirty_five_days_and_no_longer(ha
 
 async def test_much_that_is_old_goes_in_parts(handle):
     count, ahead = log.EXPIRED_AT_ONCE + 200, request("ahead", key=b"ahead")
-    await handle.append(batch(ahead, at=NOW + 365 * log.DAY))  # by a clock that is wrong; it holds up nothing
+    await handle.append(batch(ahead, at=NOW + 365 * DAY_MS))  # by a clock that is wrong; it holds up nothing
     for first in range(0, count, 200):
         keyed = [request("a", key=b"%d" % number) for number in range(first, first + 200)]
         await handle.append(batch(*keyed))
-    later, parts = NOW + (log.KEPT_DAYS + 1) * log.DAY, 1
+    later, parts = NOW + (log.KEPT_DAYS + 1) * DAY_MS, 1
     while await handle.expire(later):
         parts += 1
     assert parts <= 3

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from support.trees import Tree
 
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, SaidOut
-from gateway.ledger import entry, merkle
+from gateway.ledger.engine.log import NumberedRecord
+from gateway.ledger.engine.log_index import FILE, LogIndex
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.log import NumberedRecord
-from gateway.ledger.log_index import FILE, LogIndex
-from gateway.ledger.merkle import WIDTH, inclusion
+from gateway.ledger.proof import entry, merkle
+from gateway.ledger.proof.merkle import WIDTH, inclusion
 from gateway.ledger.side import pack_side
 from gateway.ledger.tree import TreeBroken
 from gateway.terms import Purpose

@@ -8,11 +8,11 @@ import pytest
 from support.trees import root_of
 
 from gateway.fold.record import Record, SaidOut
-from gateway.ledger import merkle
-from gateway.ledger.log import LogHead, NumberedRecord
-from gateway.ledger.log_index import LogIndex
-from gateway.ledger.log_view import LogTree, LogView
-from gateway.ledger.merkle import WIDTH
+from gateway.ledger.engine.log import LogHead, NumberedRecord
+from gateway.ledger.engine.log_index import LogIndex
+from gateway.ledger.engine.log_view import LogTree, LogView
+from gateway.ledger.proof import merkle
+from gateway.ledger.proof.merkle import WIDTH
 from gateway.ledger.side import pack_side
 from gateway.terms import Purpose
 

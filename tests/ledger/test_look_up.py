@@ -9,7 +9,8 @@ from support.people import GAID, phone
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Stale
-from gateway.ledger import device_states, entry, links, records, voiding
+from gateway.ledger.acts import device_states, links, records, voiding
+from gateway.ledger.proof import entry
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.state.environment import StateRefused
 from gateway.state.lookup import earliest
@@ -28,13 +29,13 @@ def lookup(house):
 
 def write(house, subject, *, kind=ChoiceKind.OPT_OUT, purpose=Purpose.SALE, **more):
     choice = Choice(kind, (purpose,), "api", AT, **more)
-    return house.writer.submit(lambda tx: records.write(tx, subject, choice, os.urandom(16))).result(60)
+    return house.writer.submit(lambda tx: records.write_choice(tx, subject, choice, os.urandom(16))).result(60)
 
 
 def linked(house, account, *things, until=None):
     now = milliseconds(AT)
     span = links.Span(now - 10, until)
-    return house.writer.submit(lambda tx: links.link(tx, account, things, span, now)).result(60)
+    return house.writer.submit(lambda tx: links.link_identifiers(tx, account, things, span, now)).result(60)
 
 
 def test_a_stranger_has_no_row(lookup):

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.trees import entries, root_of
 
-from gateway.ledger import merkle, note
-from gateway.ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash, node_hash
+from gateway.ledger.proof import merkle, note
+from gateway.ledger.proof.merkle import EMPTY_ROOT, Frontier, leaf_hash, node_hash
 
 
 def grown(leaves, start=None):

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ledger import note
-from gateway.ledger.ed25519 import (
+from gateway.ledger.proof import note
+from gateway.ledger.proof.ed25519 import (
     CosignatureVerifier,
     Cosigner,
     Ed25519Signer,
@@ -13,7 +13,7 @@ from gateway.ledger.ed25519 import (
     cosignature_verifier,
     time_of,
 )
-from gateway.ledger.note import NoteRefused, Signature
+from gateway.ledger.proof.note import NoteRefused, Signature
 
 LOG, WITNESS = "consent.example.com/log", "witness.example.com/w1"
 TEXT = "consent.example.com/log\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"
@@ -129,7 +129,7 @@ def test_a_key_that_shares_the_name_or_the_id_but_not_both_is_a_stranger():
     same_name = Ed25519Signer(LOG, b"x" * 32)
     made = note.sign(TEXT, [same_name])
     assert "no known key" in refused(made)
-    renamed = note.add(TEXT + "\n", [Signature("else.example", signer.key_id, bytes(64))])
+    renamed = note.add_signatures(TEXT + "\n", [Signature("else.example", signer.key_id, bytes(64))])
     assert "no known key" in refused(renamed)
 
 
@@ -164,17 +164,17 @@ def test_a_signature_of_any_length_is_just_wrong(signature):
 def test_kinds_that_we_do_not_know_are_passed_over():
     """ML-DSA-44 beside Ed25519 (kind 0x06, 2,420 bytes and a time): a reader of today still opens the note."""
     new = Signature(LOG, note.key_id(LOG, 0x06, bytes(1312)), bytes(2428))
-    made = note.add(note.sign(TEXT, [signer]), [new])
+    made = note.add_signatures(note.sign(TEXT, [signer]), [new])
     assert [each.key_id for each in note.open_note(made, [trusted]).verified] == [signer.key_id]
 
 
 def test_sixteen_signatures_of_five_thousand_bytes_are_read_and_a_flood_is_not():
     big = [Signature(f"witness.example/{number}", bytes(4), bytes(5000)) for number in range(16)]
-    made = note.add(note.sign(TEXT, [signer]), big)
+    made = note.add_signatures(note.sign(TEXT, [signer]), big)
     assert note.open_note(made, [trusted]).text == TEXT
     many = [Signature(f"w{number}.example", bytes(4), bytes(64)) for number in range(100)]
-    assert "too many" in refused(note.add(note.sign(TEXT, [signer]), many))
-    assert "too long" in refused(note.add(note.sign(TEXT, [signer]), big * 3))
+    assert "too many" in refused(note.add_signatures(note.sign(TEXT, [signer]), many))
+    assert "too long" in refused(note.add_signatures(note.sign(TEXT, [signer]), big * 3))
 
 
 def test_a_repeated_signature_counts_once():

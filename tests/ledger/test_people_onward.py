@@ -12,7 +12,7 @@ from support.folding import FoldOfLedger
 from support.universes import acts_of
 
 from gateway.fold import reading
-from gateway.ledger.folded_people import FoldedPeople, PeopleOnward, people_of
+from gateway.ledger.acts.folded_people import FoldedPeople, PeopleOnward, people_of
 from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import StoodBefore, Transaction

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 from support.people import GAID, email, phone
 
-from gateway.ledger import notices
+from gateway.desk import notices
 from gateway.terms import NoticeKind, Told
 
 DAY = date(2026, 11, 20)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from support.examples import SOAK
 from support.trees import Tree, grown_from, holds, path_of, root_of, sides, tree
 
-from gateway.ledger.merkle import (
+from gateway.ledger.proof.merkle import (
     EMPTY_ROOT,
     Unproved,
     check_consistency,

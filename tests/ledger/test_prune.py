@@ -16,9 +16,12 @@ from gateway.app import composition
 from gateway.app.composition import open_house
 from gateway.cli import root
 from gateway.consent.asked import Ask
-from gateway.ledger import disclosures, history, merkle, prune, receipt, schema
-from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
+from gateway.desk import disclosures, history
+from gateway.desk.forgetting import prune
+from gateway.ledger import schema
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.proof import merkle, receipt
+from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.subjects import milliseconds
 from gateway.settings.load import SettingsRefused
 from gateway.terms import Purpose
@@ -110,11 +113,11 @@ def test_old_receipts_still_verify_and_new_ones_prove_without_the_entry(old):
         origin = rows(old, "SELECT origin FROM head")[0][0]
         keys = [Ed25519Verifier.from_vkey(Ed25519Signer(origin, seed).vkey) for seed in house.secrets.signing]
     for early, late in zip(before, receipts(old), strict=True):
-        assert receipt.verify(early, keys).size == 618
+        assert receipt.verify_receipt(early, keys).size == 618
         assert (late.index, late.entry) == (early.index, None)
         assert "extra" not in late.text()
         again = receipt.Receipt(late.index, late.proof, late.note, early.entry)
-        assert receipt.verify(again, keys).size > 634, "whoever kept the entry proves it under any checkpoint"
+        assert receipt.verify_receipt(again, keys).size > 634, "whoever kept the entry proves it under any checkpoint"
 
 
 @pytest.mark.slow

@@ -9,12 +9,12 @@ from support.acts import Play, accepted
 from support.oracle import Folded
 from support.universes import acts_of
 
+from gateway.desk import recipients_to_tell
 from gateway.fold import fold, reading
 from gateway.fold.record import Record, SaidOut
 from gateway.fold.state import Slate
-from gateway.ledger import recipients_to_tell
-from gateway.ledger.folded_people import FoldedPeople
-from gateway.ledger.releases import released_since
+from gateway.ledger.acts.folded_people import FoldedPeople
+from gateway.ledger.acts.releases import released_since
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import Purpose
 

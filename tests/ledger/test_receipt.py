@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from support.people import email, phone
 from support.trees import Tree, root_of
 
-from gateway.ledger import entry, note, receipt
-from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
-from gateway.ledger.merkle import Unproved, inclusion, leaf_hash
-from gateway.ledger.note import Checkpoint, NoteRefused
-from gateway.ledger.receipt import Opening, Receipt
+from gateway.ledger.proof import entry, note, receipt
+from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier
+from gateway.ledger.proof.merkle import Unproved, inclusion, leaf_hash
+from gateway.ledger.proof.note import Checkpoint, NoteRefused
+from gateway.ledger.proof.receipt import Opening, Receipt
 
 ORIGIN, RS = "consent.example.com/log", b"r" * 32
 AT = datetime(2026, 11, 24, 12, 34, tzinfo=UTC)
@@ -51,15 +51,15 @@ def made(index=5, size=11):
 
 def test_the_receipt_of_a_published_log_is_read_verified_and_written_again(published):
     row = published("derived_tlog_proof")
-    read = receipt.parse(row["tlog_proof"])
+    read = receipt.parse_receipt(row["tlog_proof"])
     assert (read.index, read.entry, read.text()) == (4, None, row["tlog_proof"])
     keys = [Ed25519Verifier.from_vkey(row["vkey"])]
-    found = receipt.verify(replace(read, entry=row["entry_utf8"].encode()), keys)
+    found = receipt.verify_receipt(replace(read, entry=row["entry_utf8"].encode()), keys)
     assert found == Checkpoint("example.com/log/testdata", 15, found.root)
     with pytest.raises(Unproved):
-        receipt.verify(replace(read, entry=b"six"), keys)
+        receipt.verify_receipt(replace(read, entry=b"six"), keys)
     with pytest.raises(Unproved, match="no entry"):
-        receipt.verify(read, keys)
+        receipt.verify_receipt(read, keys)
 
 
 def test_every_group_of_the_published_vectors_is_held_against_the_project(vectors):
@@ -73,9 +73,9 @@ def test_every_group_of_the_published_vectors_is_held_against_the_project(vector
 @pytest.mark.parametrize("size", range(1, 12))
 def test_every_receipt_proves_its_entry_to_whoever_has_the_logs_key(size):
     for index in range(size):
-        read = receipt.parse(made(index, size).text())
+        read = receipt.parse_receipt(made(index, size).text())
         assert read == made(index, size)
-        assert receipt.verify(read, TRUSTED) == Checkpoint(ORIGIN, size, root_of(LOG.leaves[:size]))
+        assert receipt.verify_receipt(read, TRUSTED) == Checkpoint(ORIGIN, size, root_of(LOG.leaves[:size]))
 
 
 def test_a_receipt_is_one_text_with_the_entry_inside():
@@ -93,7 +93,7 @@ def test_no_bit_of_a_receipt_can_be_turned(index, bit):
     bit %= len(raw) * 8
     raw[bit // 8] ^= 1 << bit % 8
     with pytest.raises((ValueError, Unproved, NoteRefused)):
-        receipt.verify(receipt.parse(raw.decode()), TRUSTED)
+        receipt.verify_receipt(receipt.parse_receipt(raw.decode()), TRUSTED)
 
 
 @given(st.integers(0, 10), st.integers(0, 10), st.integers(1, 11))
@@ -106,10 +106,10 @@ def test_a_receipt_for_another_entry_place_or_size_proves_nothing(index, other, 
         replace(good, proof=made(other).proof),
     ):
         if changed == good:
-            receipt.verify(changed, TRUSTED)
+            receipt.verify_receipt(changed, TRUSTED)
         else:
             with pytest.raises(Unproved):
-                receipt.verify(changed, TRUSTED)
+                receipt.verify_receipt(changed, TRUSTED)
 
 
 def test_only_the_log_itself_can_vouch_for_its_tree():
@@ -117,16 +117,16 @@ def test_only_the_log_itself_can_vouch_for_its_tree():
     other = Ed25519Signer("other.example.com", b"o" * 32)
     both = [*TRUSTED, Ed25519Verifier(other.name, other.public)]
     with pytest.raises(NoteRefused, match="log itself"):
-        receipt.verify(replace(made(), note=signed(by=other)), both)
+        receipt.verify_receipt(replace(made(), note=signed(by=other)), both)
     with pytest.raises(NoteRefused, match="log itself"):
-        receipt.verify(replace(made(), note=signed(origin="other.example.com/log")), both)
+        receipt.verify_receipt(replace(made(), note=signed(origin="other.example.com/log")), both)
     with pytest.raises(NoteRefused, match="no known key"):
-        receipt.verify(made(), [])
+        receipt.verify_receipt(made(), [])
 
 
 def test_a_signed_text_that_is_no_checkpoint_is_refused():
     with pytest.raises(ValueError, match="checkpoint"):
-        receipt.verify(replace(made(), note=note.sign("hello\n", [signer])), TRUSTED)
+        receipt.verify_receipt(replace(made(), note=note.sign("hello\n", [signer])), TRUSTED)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_what_is_no_receipt_is_refused(old, new):
     text = made().text()
     assert old in text
     with pytest.raises((ValueError, NoteRefused)):
-        receipt.verify(receipt.parse(text.replace(old, new, 1)), TRUSTED)
+        receipt.verify_receipt(receipt.parse_receipt(text.replace(old, new, 1)), TRUSTED)
 
 
 def test_a_receipt_with_more_hashes_than_any_tree_has_levels_is_refused():
@@ -149,7 +149,7 @@ def test_a_receipt_with_more_hashes_than_any_tree_has_levels_is_refused():
     for count, readable in ((63, True), (64, False)):
         text = "\n".join(["c2sp.org/tlog-proof@v1", "index 0", *[line] * count]) + "\n\n" + signed()
         with contextlib.nullcontext() if readable else pytest.raises(ValueError, match="not a tlog-proof"):
-            receipt.parse(text)
+            receipt.parse_receipt(text)
 
 
 PIECE = st.sampled_from(["c2sp.org/tlog-proof@v1\n", "extra ", "index ", "5", "\n", "AAAA", *made().text().split("\n")])
@@ -158,7 +158,7 @@ PIECE = st.sampled_from(["c2sp.org/tlog-proof@v1\n", "extra ", "index ", "5", "\
 @given(st.text() | st.lists(PIECE | st.text(max_size=3), max_size=12).map("".join))
 def test_any_text_is_a_receipt_that_proves_nothing_or_is_refused(text):
     with pytest.raises((ValueError, Unproved, NoteRefused)):
-        receipt.verify(receipt.parse("c2sp.org/tlog-proof@v1\n" + text), TRUSTED)
+        receipt.verify_receipt(receipt.parse_receipt("c2sp.org/tlog-proof@v1\n" + text), TRUSTED)
 
 
 # --- openings --------------------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def test_an_entry_that_is_not_ours_is_about_nobody(leaf):
 
 
 def test_an_entry_whose_bytes_are_no_longer_kept_still_has_its_proof():
-    bare = receipt.parse(replace(made(), entry=None).text())
+    bare = receipt.parse_receipt(replace(made(), entry=None).text())
     assert (bare.entry, bare.proof) == (None, made().proof)
-    assert receipt.verify(replace(bare, entry=BODIES[5]), TRUSTED).size == 11
+    assert receipt.verify_receipt(replace(bare, entry=BODIES[5]), TRUSTED).size == 11
     assert leaf_hash(BODIES[5]) == LOG.leaves[5]

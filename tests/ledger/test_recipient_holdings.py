@@ -9,12 +9,13 @@ import pytest
 from support.people import GAID, email, gaid, named, phone
 
 from gateway.consent import people
-from gateway.ledger import disclosures, erasure, outbox, recipient_holdings, recipients_to_tell
-from gateway.ledger.disclosures import Intended
-from gateway.ledger.emergency import KeptRequest
-from gateway.ledger.erasure import ErasureOrder
-from gateway.ledger.recipient_holdings import Left
-from gateway.ledger.recipients_to_tell import ToldWord
+from gateway.desk import disclosures, outbox, recipient_holdings, recipients_to_tell
+from gateway.desk.disclosures import Intended
+from gateway.desk.emergency import KeptRequest
+from gateway.desk.forgetting import erasure
+from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.desk.recipient_holdings import Left
+from gateway.desk.recipients_to_tell import ToldWord
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose
 
@@ -51,7 +52,7 @@ def told(story):
     """What waits for a recipient: (type, its identifiers)."""
 
     def read(recipient):
-        messages = story.do(lambda tx: [json.loads(item.body) for item in outbox.read(tx, recipient)])
+        messages = story.do(lambda tx: [json.loads(item.body) for item in outbox.read_messages(tx, recipient)])
         return [(item["type"], [each["value"] for each in item["identifiers"]]) for item in messages]
 
     return read
@@ -132,7 +133,7 @@ def test_what_left_long_ago_is_forgotten(story, who, leaves):
     leaves("teemo", who("gaid", GAID))
     story.at += timedelta(days=800)
     leaves("teemo", who("gaid", gaid(2)))
-    story.do(lambda tx: recipient_holdings.prune(tx, milliseconds(story.at - timedelta(days=730))))
+    story.do(lambda tx: recipient_holdings.prune_held(tx, milliseconds(story.at - timedelta(days=730))))
     [(named,)] = story.rows("SELECT named FROM held")
     assert named == who("gaid", gaid(2)).key
 
@@ -164,7 +165,7 @@ def test_a_limit_goes_out_as_an_opt_out_with_its_own_duty(story, who, leaves, sa
     leaves("teemo", who("gaid", GAID), classes=("ad_id", DataClass.PRECISE_GEO))
     says(who("gaid", GAID), "limit", Purpose.SENSITIVE)
     assert told("teemo") == [("opt_out", [GAID])]
-    [body] = story.do(lambda tx: [item.body for item in outbox.read(tx, "teemo")])
+    [body] = story.do(lambda tx: [item.body for item in outbox.read_messages(tx, "teemo")])
     assert "sensitive" in json.loads(body)["duty"]
 
 

@@ -11,7 +11,8 @@ from support.promises import named_keys
 from gateway.consent import still_out
 from gateway.keys import seals
 from gateway.keys.person_keys import Vault
-from gateway.ledger import entry, links, openings, records
+from gateway.ledger.acts import links, records
+from gateway.ledger.proof import entry, openings
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, DataClass, Purpose
 
@@ -22,7 +23,7 @@ OUT = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE, Purpose.SHARING), "form", AT, "U
 @pytest.fixture
 def write(do):
     return lambda subject, choice=OUT, request=None: do(
-        lambda tx: records.write(tx, subject, choice, request or os.urandom(16))
+        lambda tx: records.write_choice(tx, subject, choice, request or os.urandom(16))
     )
 
 
@@ -51,7 +52,7 @@ def test_the_exact_time_and_the_details_are_sealed_with_the_persons_key_alone(ho
     [(person, sealed, at, got)] = rows(do, "SELECT person, sealed, at, received FROM detail")
     [(opening,)] = rows(do, "SELECT opening FROM detail")
     person = do(lambda tx: tx.persons.keys(person))
-    opened = openings.open_(person, written.event, sealed, opening)
+    opened = openings.open_boxes(person, written.event, sealed, opening)
     assert opened.rs == written.opening
     assert json.loads(opened.details) == {
         "at": "2026-11-24T12:34:56.789+00:00",
@@ -94,7 +95,7 @@ def test_a_request_always_writes_even_if_nothing_changes(do, who, write):
 class TestASignal:
     @pytest.fixture
     def hear(self, do):
-        return lambda subject, choice=OUT: do(lambda tx: records.hear(tx, subject, choice, os.urandom(16)))
+        return lambda subject, choice=OUT: do(lambda tx: records.hear_signal(tx, subject, choice, os.urandom(16)))
 
     def test_is_written_once_however_often_it_is_heard(self, do, who, hear):
         assert hear(who("gaid", GAID)) is not None
@@ -174,7 +175,7 @@ def test_an_opt_out_at_or_after_the_position_of_asking_supersedes_the_opt_in(do,
 
 def test_an_opt_out_that_came_from_afar_supersedes_the_opt_in(do, who, write):
     account, number = who("account", "a1"), who("phone", phone(1))
-    do(lambda tx: links.link(tx, account, [number], links.Span(0), milliseconds(AT)))
+    do(lambda tx: links.link_identifiers(tx, account, [number], links.Span(0), milliseconds(AT)))
     seq = write(number).seq
     assert do(lambda tx: still_out.superseded(tx, [account], Purpose.SALE, seq))
     assert not do(lambda tx: still_out.superseded(tx, [account], Purpose.SALE, seq + 1))

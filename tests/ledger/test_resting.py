@@ -13,11 +13,13 @@ from support.any_life import ACTS, KEYS, LIFE
 from support.examples import QUICK, examples
 from support.universes import acts_of
 
+from gateway.desk.forgetting import prune, resting
 from gateway.fold import fold, reading
 from gateway.fold.record import GrantSaid, Record, SaidIn, SaidOut, ScreenVoided
 from gateway.fold.state import Slate
-from gateway.ledger import log_records, prune, records, resting, voiding
-from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger import log_records
+from gateway.ledger.acts import records, voiding
+from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, Purpose
 
@@ -148,11 +150,13 @@ def test_a_consent_whose_entry_was_pruned_is_void_and_counted_with_its_screen():
     subject = lives.subjects["tablet"]
     for ui in ("dark", "fair"):
         choice = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "api", lives.at, ui=ui)
-        records.write(lives.tx, subject, choice, bytes(16))
+        records.write_choice(lives.tx, subject, choice, bytes(16))
     cut(lives, 3)
-    assert voiding.void_consents(lives.tx, "fair", bytes(32), lives.at) == 1
+    assert voiding.void_consents(lives.tx, "fair", bytes(32), lives.at)
+    assert voiding.consents_of(lives.db, "fair") == 1
     assert FoldedPeople(lives.db, [subject.key]).standing(subject.key, milliseconds(lives.at)).own == 0
-    assert voiding.void_consents(lives.tx, "dark", bytes(32), lives.at) == 0, "nothing rested on that one"
+    assert voiding.void_consents(lives.tx, "dark", bytes(32), lives.at)
+    assert voiding.consents_of(lives.db, "dark") == 0, "nothing rested on that one"
     lives.db.close()
 
 

@@ -12,8 +12,10 @@ from support.people import GAID, IDFV, email, named, phone
 from gateway.app import maintenance
 from gateway.app.composition import open_house
 from gateway.consent.asked import Ask
+from gateway.desk import history
 from gateway.keys import secret_files
-from gateway.ledger import device_states, history, links, records, rotate, schema
+from gateway.ledger import schema
+from gateway.ledger.acts import device_states, links, records, rotate
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.log_records import all_sides
 from gateway.ledger.side import Mention, mentioned
@@ -38,7 +40,7 @@ def who(house, kind, value):
 
 def says(house, subject, kind=ChoiceKind.OPT_OUT, **more):
     choice = Choice(kind, (Purpose.SALE,), "api", AT, **more)
-    return house.writer.submit(lambda tx: records.write(tx, subject, choice, os.urandom(16))).result(60)
+    return house.writer.submit(lambda tx: records.write_choice(tx, subject, choice, os.urandom(16))).result(60)
 
 
 def limits(house, subject, act=device_states.begin_state, kind=ChoiceKind.STATE_BEGAN):
@@ -54,7 +56,9 @@ def peopled(folder):
     with opened(folder) as house:
         account, number, mail, device, other, old, _, limited = (who(house, *name) for name in PEOPLE)
         for each in (number, mail, device, old):
-            house.writer.submit(lambda tx, each=each: links.link(tx, account, [each], links.Span(0), NOW)).result(60)
+            house.writer.submit(
+                lambda tx, each=each: links.link_identifiers(tx, account, [each], links.Span(0), NOW)
+            ).result(60)
         house.writer.submit(lambda tx: links.release(tx, old, NOW)).result(60)
         says(house, number)
         says(house, other, ChoiceKind.OPT_IN, recipient="teemo", data_class=DataClass.PRECISE_GEO)
@@ -92,7 +96,7 @@ def test_choices_still_travel_and_are_still_lifted_under_the_new_pepper(peopled)
         says(house, who(house, "gaid", GAID))
         assert read([account], [Purpose.SALE]) == {"sale": "opted_out"}
         house.writer.submit(
-            lambda tx: links.link(tx, who(house, "account", "b"), [number], links.Span(0), NOW + 1)
+            lambda tx: links.link_identifiers(tx, who(house, "account", "b"), [number], links.Span(0), NOW + 1)
         ).result(60)
         assert read([who(house, "account", "b")], [Purpose.SALE]) == {"sale": "none"}
 

@@ -8,8 +8,8 @@ from support.oracle import Folded
 from support.universes import acts_of
 
 from gateway.fold import reading
-from gateway.ledger import said_since
-from gateway.ledger.said_since import SaidSince
+from gateway.ledger.acts import said_since
+from gateway.ledger.acts.said_since import SaidSince
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import CHOOSABLE
 

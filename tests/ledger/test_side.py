@@ -33,7 +33,7 @@ from gateway.fold.record import (
     ScreenVoided,
     StateSaid,
 )
-from gateway.ledger.rotate import with_keys
+from gateway.ledger.acts.rotate import with_keys
 from gateway.ledger.side import (
     WORDS,
     Mention,

@@ -11,9 +11,10 @@ import pytest
 from support.log_engines import EPOCH, NOW, OnSqlite, batch, leaves, put, record, request
 
 from gateway import disk
-from gateway.ledger import schema, sqlite_log
+from gateway.ledger import schema
+from gateway.ledger.engine import sqlite_log
+from gateway.ledger.engine.sqlite_log import FILE, LogFile, LogProof
 from gateway.ledger.errors import LedgerRefused, NothingKept, StoreUnavailable
-from gateway.ledger.sqlite_log import FILE, LogFile, LogProof
 from gateway.ledger.watch import FileMoved
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ import pytest
 from support.people import GAID, gaid
 
 from gateway.consent import still_out
-from gateway.ledger import device_states, links, records
+from gateway.ledger.acts import device_states, links, records
 from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose, Source
 
@@ -54,14 +54,14 @@ def end(do):
 def says(do):
     def said(subject, kind=ChoiceKind.OPT_OUT, purposes=SALE, **more):
         choice = Choice(kind, purposes, Source.FORM, AT, **more)
-        return do(lambda tx: records.write(tx, subject, choice, os.urandom(16)))
+        return do(lambda tx: records.write_choice(tx, subject, choice, os.urandom(16)))
 
     return said
 
 
 @pytest.fixture
 def link(do):
-    return lambda account, subject: do(lambda tx: links.link(tx, account, [subject], links.Span(0), NOW))
+    return lambda account, subject: do(lambda tx: links.link_identifiers(tx, account, [subject], links.Span(0), NOW))
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ class TestTheOtherNamesOfADevice:
         assert [state(device), state(digest)] == [NONE, NONE]
 
     def test_may_be_the_one_that_it_is_said_of(self, do, device, digest, begin, end, state):
-        do(lambda tx: records.know(tx, device, NOW))
+        do(lambda tx: records.know_names(tx, device, NOW))
         begin(digest)
         assert [state(device), state(digest)] == [OUT, OUT]
         assert begin(device) is None
@@ -150,7 +150,7 @@ class TestTheOtherNamesOfADevice:
 
     def test_deny_too_when_they_are_learnt_later(self, do, device, digest, begin, end, state):
         begin(digest)
-        do(lambda tx: records.know(tx, device, NOW))
+        do(lambda tx: records.know_names(tx, device, NOW))
         assert [state(device), state(digest)] == [OUT, OUT]
         end(device)
         assert [state(device), state(digest)] == [NONE, NONE]
@@ -241,7 +241,7 @@ class TestAPersonsOwnChoice:
         [standing] = house.consent.checks._lookup.seen([device.key]).standings
         assert not standing.own_denies(Purpose.SALE)
         heard = Choice(ChoiceKind.OPT_OUT, SALE, Source.GPC, AT)
-        assert do(lambda tx: records.hear(tx, device, heard, os.urandom(16))) is not None
+        assert do(lambda tx: records.hear_signal(tx, device, heard, os.urandom(16))) is not None
 
     def test_that_granted_a_precise_point_stands_again_when_the_state_ends(self, house, device, begin, end, says):
         says(device, ChoiceKind.OPT_IN, recipient="teemo", data_class=DataClass.PRECISE_GEO)

@@ -20,15 +20,17 @@ from support.people import email, named
 from gateway.app.composition import publisher_of
 from gateway.consent.people import People
 from gateway.keys import secret_files
-from gateway.ledger import idempotency, merkle, note, records, tree
-from gateway.ledger import receipt as receipts
-from gateway.ledger.ed25519 import Ed25519Signer
-from gateway.ledger.entry import b64
+from gateway.ledger import tree
+from gateway.ledger.acts import idempotency, records
+from gateway.ledger.acts.folded_people import FoldedPeople
+from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.folded_people import FoldedPeople
-from gateway.ledger.log_reader import LogReader
-from gateway.ledger.merkle import Frontier
-from gateway.ledger.note import Checkpoint
+from gateway.ledger.proof import merkle, note
+from gateway.ledger.proof import receipt as receipts
+from gateway.ledger.proof.ed25519 import Ed25519Signer
+from gateway.ledger.proof.entry import b64
+from gateway.ledger.proof.merkle import Frontier
+from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.publisher import Publisher, RolledBack
 from gateway.ledger.store import SqliteStore
 from gateway.ledger.subjects import Choice
@@ -77,7 +79,7 @@ class Ledger:
     def says(self, number, kind=ChoiceKind.OPT_OUT, request=None):
         choice = Choice(kind, (Purpose.SALE,), "api", BEGAN)
         request = request or os.urandom(16)
-        return self.writer.submit(lambda tx: records.write(tx, self.subject(number), choice, request)).result(60)
+        return self.writer.submit(lambda tx: records.write_choice(tx, self.subject(number), choice, request)).result(60)
 
     def denies(self, number):
         key = self.subject(number).key
@@ -400,7 +402,7 @@ def test_an_act_that_is_taken_back_in_its_batch_leaves_nothing_in_others_receipt
     first = ledger.writer.submit(lambda tx: tx.append(b"one"))
     failing = ledger.writer.submit(fails)
     choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", BEGAN)
-    last = ledger.writer.submit(lambda tx: records.write(tx, ledger.subject(1), choice, os.urandom(16)))
+    last = ledger.writer.submit(lambda tx: records.write_choice(tx, ledger.subject(1), choice, os.urandom(16)))
     begun.set()
     assert (blocking.result(30), first.result(30), last.result(30).seq) == (True, 0, 1)
     with pytest.raises(KeyError):
@@ -429,7 +431,7 @@ def test_time_that_goes_back_loses_nothing(ledger):
     for at in (BEGAN, BEGAN.replace(year=2020), BEGAN):
         choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", at)
         ledger.writer.submit(
-            lambda tx, choice=choice: records.write(tx, ledger.subject(1), choice, os.urandom(16))
+            lambda tx, choice=choice: records.write_choice(tx, ledger.subject(1), choice, os.urandom(16))
         ).result(60)
     assert (ledger.denies(1), len(ledger.bodies())) == (True, 3)
 

@@ -11,11 +11,11 @@ import pytest
 from support.people import email
 from support.witnessed import Log
 
-from gateway.ledger import entry, merkle, note, receipt
-from gateway.ledger.ed25519 import Cosigner, Ed25519Signer, cosignature_verifier
-from gateway.ledger.merkle import Frontier
-from gateway.ledger.note import Checkpoint
-from gateway.ledger.receipt import Opening, Receipt
+from gateway.ledger.proof import entry, merkle, note, receipt
+from gateway.ledger.proof.ed25519 import Cosigner, Ed25519Signer, cosignature_verifier
+from gateway.ledger.proof.merkle import Frontier
+from gateway.ledger.proof.note import Checkpoint
+from gateway.ledger.proof.receipt import Opening, Receipt
 
 LOG = Ed25519Signer("consent.example.com/log/2026", b"l" * 32)
 FORGER = Ed25519Signer(LOG.name, b"x" * 32)
@@ -94,7 +94,7 @@ def of(index, size, *signers):
 
 def accepted_by_us(made):
     try:
-        receipt.verify(receipt.parse(made.text()), [cosignature_verifier(TALL.vkey)])
+        receipt.verify_receipt(receipt.parse_receipt(made.text()), [cosignature_verifier(TALL.vkey)])
     except (ValueError, merkle.Unproved, note.NoteRefused):
         return False
     return True

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.trees import Tree, root_of, tree
 
-from gateway.ledger import merkle
-from gateway.ledger.merkle import (
+from gateway.ledger.proof import merkle
+from gateway.ledger.proof.merkle import (
     ENTRIES,
     HASH,
     WIDTH,

@@ -11,11 +11,13 @@ from support.examples import TIMES, examples
 from support.lives import BEGAN
 from support.people import GAID, phone
 
+from gateway.desk import time_travel
 from gateway.fold.record import LinkSaid, NamesLearnt, SaidOut
 from gateway.fold.state import FOR_EVER
-from gateway.ledger import device_states, folded_people, links, records, schema, time_travel
+from gateway.ledger import schema
+from gateway.ledger.acts import device_states, folded_people, links, records
+from gateway.ledger.acts.links import Span
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.links import Span
 from gateway.ledger.store import SqliteStore
 from gateway.ledger.subjects import Choice, Subject, milliseconds, moment
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Purpose
@@ -98,7 +100,7 @@ class TestTheDesk:
     def says(self, do, who):
         def say(kind, subject, at):
             choice = Choice(ChoiceKind(kind), (Purpose.SALE,), "api", at)
-            return do(lambda tx: records.write(tx, subject, choice, os.urandom(16)))
+            return do(lambda tx: records.write_choice(tx, subject, choice, os.urandom(16)))
 
         return say
 
@@ -145,9 +147,9 @@ class TestTheDesk:
         account = Subject("account", "a", (b"a" * 16,))
         things = [Subject("gaid", "", (number.to_bytes(16, "big"),)) for number in range(1, schema.CHUNK + 20)]
         now = milliseconds(self.AT)
-        do(lambda tx: links.link(tx, account, things, Span(now), now))
+        do(lambda tx: links.link_identifiers(tx, account, things, Span(now), now))
         do(
-            lambda tx: records.write(
+            lambda tx: records.write_choice(
                 tx, account, Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", self.AT), b"r" * 16
             )
         )

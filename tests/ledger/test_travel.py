@@ -10,8 +10,8 @@ from support.people import GAID, IDFV, email, gaid, named, phone
 from gateway.fold import reading
 from gateway.fold.noes import is_no_news
 from gateway.fold.record import SaidOut
-from gateway.ledger import links, records
-from gateway.ledger.folded_people import people_of
+from gateway.ledger.acts import links, records
+from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.terms import ALL_PURPOSES, CHOOSABLE, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose
 
@@ -37,7 +37,7 @@ class Desk:
 
     def says(self, kind, subject, purposes=(Purpose.SALE,), **more):
         choice = Choice(kind, tuple(purposes), "api", AT, **more)
-        return self.do(lambda tx: records.write(tx, subject, choice, os.urandom(16)))
+        return self.do(lambda tx: records.write_choice(tx, subject, choice, os.urandom(16)))
 
     def out(self, subject, *purposes):
         return self.says(ChoiceKind.OPT_OUT, subject, purposes or (Purpose.SALE,))
@@ -47,7 +47,9 @@ class Desk:
 
     def link(self, account, *subjects):
         span = links.Span(NOW - 1000)
-        return [self.do(lambda tx, each=each: links.link(tx, account, [each], span, NOW)) for each in subjects]
+        return [
+            self.do(lambda tx, each=each: links.link_identifiers(tx, account, [each], span, NOW)) for each in subjects
+        ]
 
     def release(self, subject):
         self.do(lambda tx: links.release(tx, subject, NOW))

@@ -5,8 +5,8 @@ import os
 import pytest
 from support.lives import PEOPLE
 
-from gateway.ledger import folded_people, links, records
-from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.acts import folded_people, links, records
+from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.subjects import Choice
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind
 
@@ -19,7 +19,7 @@ def one_more(tx, at):
     browser = PEOPLE.browser(os.urandom(16).hex())
     choice = Choice(ChoiceKind.OPT_OUT, tuple(SIGNAL_PURPOSES), "gpc", at)
     for subject in (browser, ACCOUNT):
-        records.hear(tx, subject, choice, os.urandom(16))
+        records.hear_signal(tx, subject, choice, os.urandom(16))
     links.tie(tx, ACCOUNT, [browser, ACCOUNT], int(at.timestamp() * 1000))
     return browser
 

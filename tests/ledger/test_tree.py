@@ -8,9 +8,10 @@ from support import inside
 from gateway.app import composition
 from gateway.app.composition import open_house
 from gateway.keys import secret_files
-from gateway.ledger import merkle, note, schema, tree
+from gateway.ledger import schema, tree
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.merkle import Frontier
+from gateway.ledger.proof import merkle, note
+from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.publisher import RolledBack
 
 

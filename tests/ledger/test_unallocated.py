@@ -14,8 +14,9 @@ from support.people import email, named, phone
 
 from gateway.app import composition
 from gateway.app.composition import open_house
-from gateway.ledger import backup, erasure_steps, schema
-from gateway.ledger.erasure import ErasureOrder
+from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.ledger import erasure_steps, schema
+from gateway.ledger.audit import backup
 from gateway.ledger.erasure_steps import FIRST_PAGE
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing

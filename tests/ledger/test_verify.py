@@ -25,10 +25,11 @@ from support.verified import VerifiedLife
 
 from gateway.app import composition, state_check
 from gateway.cli import root
+from gateway.desk.forgetting import erasure
+from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.fold.record import LinkSaid, NamesLearnt, SaidIn, SaidOut
 from gateway.keys import seals
-from gateway.ledger import checkpoint_store, erasure, schema
-from gateway.ledger.erasure import ErasureOrder
+from gateway.ledger import checkpoint_store, schema
 from gateway.ledger.side import pack_side
 from gateway.terms import Erasing, Purpose
 

@@ -14,7 +14,9 @@ from gateway.choice.standing import Standing
 from gateway.fold.state import KeyRow
 from gateway.keys import seals, secret_files
 from gateway.keys.person_keys import Vault
-from gateway.ledger import boxes_check, checkpoint_store, openings, reading, schema
+from gateway.ledger import checkpoint_store, schema
+from gateway.ledger.audit import boxes_check, reading
+from gateway.ledger.proof import openings
 from gateway.state.comparison import StateComparison
 from gateway.state.packed_rows import pack_front, pack_tail
 
@@ -49,7 +51,7 @@ def sealed_anew(folder, column, content):
         ).fetchone()
     with contextlib.closing(Vault(folder, secret_files.load_secrets(folder).wraps)) as vault:
         both = vault.keys(person)
-    opened = openings.open_(both, event, sealed, opening)
+    opened = openings.open_boxes(both, event, sealed, opening)
     label, key = (openings.OPENING + event, both.openings) if column == "opening" else (event, both.details)
     tamper(
         folder, (f"UPDATE detail SET {column} = ? WHERE seq = ?", (seals.seal_box(key, label, content(opened)), ONE))

@@ -25,7 +25,7 @@ from gateway.fold.record import (
     SaidOut,
 )
 from gateway.fold.state import Allowed, Bit, GrantGiven, KeyRow, LinkEdge
-from gateway.ledger import verify
+from gateway.ledger.audit import verify
 from gateway.state import fronts
 from gateway.state.crowded_accounts import crowd_key, unpack_crowd
 from gateway.state.packed_rows import (

@@ -21,10 +21,12 @@ from support.verified import VerifiedLife
 from gateway.app import composition
 from gateway.choice.standing import Standing
 from gateway.cli import root
-from gateway.ledger import records, schema, time_travel, voiding
-from gateway.ledger.folded_people import FoldedPeople
+from gateway.desk import time_travel
+from gateway.ledger import schema
+from gateway.ledger.acts import records, voiding
+from gateway.ledger.acts.folded_people import FoldedPeople
+from gateway.ledger.acts.voiding import Belief, NotVoided
 from gateway.ledger.subjects import Choice, milliseconds
-from gateway.ledger.voiding import Belief, NotVoided
 from gateway.terms import CALLERS_CHOICES, SIGNAL_PURPOSES, ChoiceKind, Purpose
 
 BELIEF = Belief(hashlib.sha256(b"every number of one exchange, in order").digest(), ("Ada Park", "Ben Cole"))
@@ -171,7 +173,7 @@ class TestTheOffice:
     def says(self, house, kind, value):
         choice = Choice(ChoiceKind.OPT_OUT, SIGNAL_PURPOSES, "form", AT)
         subject = house.consent.people.name([named(kind, value)]).subjects[0]
-        return house.writer.submit(lambda tx: records.write(tx, subject, choice, os.urandom(16))).result(60)
+        return house.writer.submit(lambda tx: records.write_choice(tx, subject, choice, os.urandom(16))).result(60)
 
     @pytest.fixture
     def runs(self, capsys, forged, tmp_path):

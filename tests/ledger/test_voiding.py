@@ -7,9 +7,9 @@ from support.people import GAID, email, phone
 
 from gateway.choice.standing import Standing
 from gateway.fold import reading
-from gateway.ledger import voiding
-from gateway.ledger.entry import b64
-from gateway.ledger.folded_people import FoldedPeople
+from gateway.ledger.acts import voiding
+from gateway.ledger.acts.folded_people import FoldedPeople
+from gateway.ledger.proof.entry import b64
 from gateway.terms import DataClass, Purpose
 
 OUT, IN, NONE = "opted_out", "opted_in", "none"
@@ -19,7 +19,10 @@ WHY = b"h" * 32
 
 @pytest.fixture
 def void(story):
-    return lambda ui="dark": story.do(lambda tx: voiding.void_consents(tx, ui, WHY, story.at))
+    """How many consents there were, where it is voided for the first time."""
+    return lambda ui="dark": story.do(
+        lambda tx: voiding.void_consents(tx, ui, WHY, story.at) and voiding.consents_of(tx.db, ui)
+    )
 
 
 @pytest.fixture
@@ -233,6 +236,7 @@ def test_finding_who_consented_there_reads_no_whole_table(story, me):
         asked: list[str] = []
         tx.db.set_trace_callback(asked.append)
         voiding.void_consents(tx, "dark", WHY, story.at)
+        voiding.consents_of(tx.db, "dark")
         tx.db.set_trace_callback(None)
         read = [sql for sql in asked if sql.startswith(("SELECT", "DELETE", "UPDATE"))]
         return [row[3] for sql in read for row in tx.db.execute(f"EXPLAIN QUERY PLAN {sql}")]

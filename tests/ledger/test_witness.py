@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.witnessed import ORIGIN, Log
 
-from gateway.ledger import note, witness
+from gateway.ledger.audit import witness
+from gateway.ledger.audit.witness import InUse, KeyRefused, NotSigned, Submission, UnknownLog, Witness, WitnessSeen
 from gateway.ledger.checkpoint_store import StoreBroken
-from gateway.ledger.ed25519 import CosignatureVerifier, Cosigner, Ed25519Signer, Ed25519Verifier, time_of
-from gateway.ledger.merkle import Unproved
-from gateway.ledger.witness import InUse, KeyRefused, NotSigned, Submission, UnknownLog, Witness, WitnessSeen
+from gateway.ledger.proof import note
+from gateway.ledger.proof.ed25519 import CosignatureVerifier, Cosigner, Ed25519Signer, Ed25519Verifier, time_of
+from gateway.ledger.proof.merkle import Unproved
 
 NAME = "witness.example.com/w1"
 LOG = Log()
@@ -253,7 +254,7 @@ def test_a_submission_is_what_the_specification_shows():
     assert head.split("\n")[0] == "old 7"
     assert [len(line) for line in head.split("\n")[1:]] == [44] * len(LOG.proof(7, 20))
     assert signed == LOG.signed(20)
-    assert witness.parse(body) == Submission(7, LOG.proof(7, 20), LOG.signed(20))
+    assert witness.parse_submission(body) == Submission(7, LOG.proof(7, 20), LOG.signed(20))
 
 
 @pytest.mark.parametrize(

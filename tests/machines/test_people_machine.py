@@ -16,8 +16,8 @@ from support.examples import lives
 from support.lives import PEOPLE, Ledger
 from support.people import GAID, email, named, phone
 
+from gateway.desk import history
 from gateway.fold import noes
-from gateway.ledger import history
 from gateway.terms import ChoiceKind, Purpose
 
 pytestmark = pytest.mark.slow  # seconds; `make check` is the quick loop

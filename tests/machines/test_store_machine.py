@@ -45,8 +45,9 @@ from support.second_process import SecondProcess
 
 from gateway.app.maintenance import RekeyKind
 from gateway.consent.verbs import Refused
-from gateway.ledger import checkpoint_store, idempotency, schema
-from gateway.ledger.erasure import ENTRY
+from gateway.desk.forgetting.erasure import ENTRY
+from gateway.ledger import checkpoint_store, schema
+from gateway.ledger.acts import idempotency
 from gateway.state.lookup import Seen, StateLookup
 from gateway.terms import Erasing
 

@@ -26,7 +26,7 @@ from support.people import GAID, email, named, phone
 from gateway.fold import ACTS, noes, reading
 from gateway.fold.record import SaidIn, SaidOut
 from gateway.fold.state import NO_RECORD
-from gateway.ledger import device_states, records
+from gateway.ledger.acts import device_states, records
 from gateway.terms import ChoiceKind, Purpose
 
 pytestmark = pytest.mark.slow  # seconds; `make check` is the quick loop
@@ -323,7 +323,7 @@ def ends_every_source(tx, subject, choice, request):
 
 
 def travels_like_a_choice(tx, subject, choice, request):
-    return records.write(tx, subject, replace(choice, kind=ChoiceKind.OPT_OUT), request)
+    return records.write_choice(tx, subject, replace(choice, kind=ChoiceKind.OPT_OUT), request)
 
 
 END = device_states.end_state

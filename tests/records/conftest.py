@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.ledger import documents, records
-from gateway.ledger.documents import NOTICE, Document
-from gateway.ledger.evidence import Period, note
+from gateway.desk import documents
+from gateway.desk.documents import NOTICE, Document
+from gateway.desk.evidence import Period, note_period
+from gateway.ledger.acts import records
 from gateway.ledger.subjects import Choice
 from gateway.records import consent_records
 from gateway.terms import ChoiceKind, Purpose
@@ -38,7 +39,9 @@ def in_force(house):
 
     def put(at):
         period = Period(os.urandom(16), "run", "start", at, at)
-        house.writer.submit(lambda tx: note(tx, period, [Document("recipients", "1", "", REGISTRY)], at)).result(60)
+        house.writer.submit(lambda tx: note_period(tx, period, [Document("recipients", "1", "", REGISTRY)], at)).result(
+            60
+        )
 
     return put
 
@@ -50,9 +53,9 @@ def says(house):
     def say(subjects, kind="opt_out", *purposes, at, **more):
         choice = Choice(ChoiceKind(kind), purposes or (Purpose.SALE,), more.pop("source", "api"), at, **more)
         request = os.urandom(16)
-        return house.writer.submit(lambda tx: [records.write(tx, each, choice, request) for each in subjects]).result(
-            60
-        )
+        return house.writer.submit(
+            lambda tx: [records.write_choice(tx, each, choice, request) for each in subjects]
+        ).result(60)
 
     return say
 

@@ -13,9 +13,8 @@ from gateway.app.composition import open_house
 from gateway.app.in_force import in_force
 from gateway.choice.law import LawRule
 from gateway.cli.root import group
+from gateway.desk import evidence
 from gateway.evidence.keeper import Evidence
-from gateway.ledger import evidence
-from gateway.ledger.documents import LAW, Document
 from gateway.ledger.schema import FILE
 from gateway.ledger.store import SqliteStore
 
@@ -47,12 +46,15 @@ def configured(tmp_path, name, text, **more):
 
 @pytest.fixture
 def lived_in(folder, tmp_path):
-    """Three runs, a day each: without a contract; with one, a lower floor and another recipient; with another law."""
+    """Three runs, a day each: without a contract; with one, a lower floor and another recipient; with a law of one's own."""
     one = configured(tmp_path, "one.toml", TEEMO.format(""))
     two = configured(
         tmp_path, "two.toml", TEEMO.format("T-1") + NEW + 'contract = "N-1"\nannounced = 2024-06-25\n', age__floor="13"
     )
-    runs = [in_force(one), in_force(two), [*in_force(two), Document(LAW, "new", "", LATER_LAW)]]
+    (tmp_path / "new.toml").write_bytes(LATER_LAW)
+    own = f'[law]\ntables = ["{tmp_path / "new.toml"}"]\n'
+    three = configured(tmp_path, "three.toml", (tmp_path / "two.toml").read_text() + own, age__floor="13")
+    runs = [in_force(one), in_force(two), in_force(three)]
     for day, documents in enumerate(runs):
         with open_house(folder, one) as house:
             at = FIRST + timedelta(days=day)

@@ -14,8 +14,8 @@ from support.people import email, named, phone
 
 from gateway.app import composition
 from gateway.cli.root import group
-from gateway.ledger import notices
-from gateway.ledger.evidence import CHECKS_FAILED, FORMS_FAILED, Period, Spell, note
+from gateway.desk import notices
+from gateway.desk.evidence import CHECKS_FAILED, FORMS_FAILED, Period, Spell, note_period
 from gateway.records import who_got_what
 from gateway.terms import NoticeKind, Purpose, Told
 
@@ -58,7 +58,7 @@ def a_year(house, folder, says, who, notice):
     goes_on = (Spell(FORMS_FAILED, AT + 2 * HOUR, AT + 30 * HOUR),)
     for start, found in ((AT, spells), (AT + 24 * HOUR, goes_on)):
         period = Period(os.urandom(16), "run", "daily", start, start + 24 * HOUR, spells=found)
-        house.writer.submit(lambda tx, each=period: note(tx, each, [], each.until)).result(60)
+        house.writer.submit(lambda tx, each=period: note_period(tx, each, [], each.until)).result(60)
 
 
 def test_a_year_tells_notices_approvals_campaigns_texts_and_outages(folder, a_year):

@@ -7,8 +7,8 @@ import pytest
 from records.conftest import NOBODY
 from support.people import GAID, named, phone
 
-from gateway.ledger.documents import Document
-from gateway.ledger.evidence import Period, note
+from gateway.desk.documents import Document
+from gateway.desk.evidence import Period, note_period
 from gateway.records import consent_records
 from gateway.terms import Purpose
 
@@ -153,7 +153,7 @@ def test_a_kantara_receipt_lists_what_the_operator_did_not_tell(known, consented
 
 def test_a_record_tells_the_recipients_of_its_own_day(known, house, says, me, in_force, consented):
     other = Document("recipients", "1", "", b'{"newcomer":{"role":"third_party","purposes":["sale"],"data":["ip"]}}')
-    house.writer.submit(lambda tx: note(tx, Period(b"e" * 16, "run", "start", AT, AT), [other], AT)).result(60)
+    house.writer.submit(lambda tx: note_period(tx, Period(b"e" * 16, "run", "start", AT, AT), [other], AT)).result(60)
     later = says(me[:1], at=AT)[0].event
     assert [list(known(event).meant()) for event in (consented, later)] == [["teemo"], ["newcomer"]]
 

@@ -8,7 +8,7 @@ from support.people import email, gaid, named, phone
 
 from gateway.records import requests
 from gateway.records.requests import yearly_report
-from gateway.terms import Purpose
+from gateway.terms import DAY_MS, Purpose
 
 AT = datetime(2026, 3, 3, 9, 30, tzinfo=UTC)
 
@@ -95,7 +95,7 @@ def test_a_year_counts_requests_and_not_identifiers_and_signals_by_themselves(fo
 
 
 def test_a_denied_request_is_counted_as_denied_with_its_basis():
-    asked = requests.Request(b"e", "opt_out", (), "web", "form", "", (), 0, requests.DAY, "fraud", "", None)
+    asked = requests.Request(b"e", "opt_out", (), "web", "form", "", (), 0, DAY_MS, "fraud", "", None)
     told = yearly_report(2026, [asked])["opt_out"]
     assert told == {"received": 1, "complied": 0, "denied": 1, "median_days": 1}
     assert (asked.to_json()["answer"], asked.to_json()["denial_basis"]) == ("denied", "fraud")

@@ -19,10 +19,11 @@ from gateway.app import service as services
 from gateway.app.in_force import in_force
 from gateway.app.rehearsal_process import RehearsalOrder
 from gateway.app.service import Doors
+from gateway.desk import evidence
+from gateway.desk.evidence import Rehearsal
 from gateway.evidence import rehearsing
 from gateway.evidence.rehearsing import Rehearsing
-from gateway.ledger import evidence, schema
-from gateway.ledger.evidence import Rehearsal
+from gateway.ledger import schema
 from gateway.records import day as days
 
 pytestmark = pytest.mark.anyio
@@ -192,13 +193,13 @@ def test_an_operator_who_switched_it_off_and_a_development_server_miss_nothing(h
 
 
 def test_a_rehearsal_leaves_what_was_in_force_before_and_after_it_unchanged(service, house, folder):
-    from gateway.ledger import evidence
-    from gateway.ledger.evidence import Period
+    from gateway.desk import evidence
+    from gateway.desk.evidence import Period
 
     def start(event, settings):
         documents = in_force(settings)
         period = Period(event, "run", "start", service.now, service.now)
-        return house.writer.submit(lambda tx: evidence.note(tx, period, documents, service.now)).result(60)
+        return house.writer.submit(lambda tx: evidence.note_period(tx, period, documents, service.now)).result(60)
 
     start(b"1", inside.settings())
     tried = Service(house, folder, inside.settings(age__floor="13"))  # another configuration, tried by command

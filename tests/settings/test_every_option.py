@@ -27,7 +27,8 @@ from support.example import Raw, toml
 
 from gateway.app import composition
 from gateway.app.in_force import in_force
-from gateway.ledger.ed25519 import Cosigner
+from gateway.app.law_tables import law_table
+from gateway.ledger.proof.ed25519 import Cosigner
 from gateway.settings.load import Settings, SettingsRefused
 from gateway.web.site import shared_caches
 
@@ -483,6 +484,25 @@ SECTION = Row(({},), harmless=SHIPPED_TABLE)
 SWITCH = Row((True, False))
 NONE_OR_URL = Row(("", "https://vendor.example.com:8443/x?y=1", "http://127.0.0.1:9/x"), ADDRESS, DEFAULT | SIGNED)
 
+LAW_ROW = '[[row]]\nplace = "US-WY"\nsubjects = ["sale"]\nrule = "opt_in"\nfrom = 2027-01-01\ncitation = "x"\n'
+TOKEN_FILE = file_of("token", "abc\n")
+FORWARDED = (
+    (("recipients", "lab", "mode"), "forward"),
+    (("recipients", "lab", "endpoint"), "https://feed.example.com/rows"),
+)
+NO_HEADER = {
+    "capitals": "SAME",
+    "two": "A, B",
+    "colon": "CF-IPCountry:",
+    "header": "A\r\nX: y",
+    "underscore in it": "CF_IPCountry",
+    "digit first": "1A",
+    **{f"no place: {each}": each for each in TELLS_NO_PLACE},
+}
+ITS_OWN = DEFAULT | why(
+    "any header may be the place's: the operator's proxy or cache knows it, and nobody else", "secret"
+)
+
 ROWS: dict[str, Row] = {name: SECTION for name, option in OPTIONS.items() if len(option.path) == 1}
 ROWS |= {name: SWITCH for name, option in OPTIONS.items() if option.hint is bool}
 ROWS |= {
@@ -558,19 +578,7 @@ ROWS |= {
     "site.service_workers": Row(
         ([], ["/sw.js", "/push/worker.js"]), {name: [value] for name, value in PATHS.items()}, SHIPPED_LIST
     ),
-    "site.place_in_key": Row(
-        ("", "same", "CF-IPCountry"),
-        {
-            "capitals": "SAME",
-            "two": "A, B",
-            "colon": "CF-IPCountry:",
-            "header": "A\r\nX: y",
-            "underscore in it": "CF_IPCountry",
-            "digit first": "1A",
-            **{f"no place: {each}": each for each in TELLS_NO_PLACE},
-        },
-        DEFAULT | why("any header may be the place's: the operator's cache knows it, and nobody else", "secret"),
-    ),
+    "site.place_in_key": Row(("", "same", "CF-IPCountry"), NO_HEADER, ITS_OWN),
     "site.mode": Row(("link", "frictionless"), {"no_link, as it stands": "no_link"}),
     "controller.name": Row(("", "Example Phone, Inc."), PLACEHOLDERS, FREE | DEFAULT),
     "controller.address": Row(("", "1 Main Street\nAnytown"), PLACEHOLDERS, LETTER | DEFAULT),
@@ -744,6 +752,51 @@ ROWS |= {
         ([], ["_ads"]),
         {"ours": ["__Host-gateway-proof"], "pair": ["a=1"], "two": ["a;b"], "blank in it": ["a b"]},
         SHIPPED_LIST | why(NOBODY_SENDS, "[secret]"),
+    ),
+    "recipients.*.credential": Row(({},), harmless=SHIPPED_TABLE),
+    "recipients.*.credential.bearer_file": Row(("", TOKEN_FILE), NO_FILE | NO_TEXT, DEFAULT, FORWARDED),
+    "recipients.*.credential.header": Row(
+        ("X-Api-Key", "Authorization"),
+        {
+            "two": "A, B",
+            "colon": "X-Api-Key:",
+            "a length": "Content-Length",
+            "a host": "Host",
+            "signed": "webhook-id",
+            "underscore in it": "X_Key",
+            "its file alone": "",
+        },
+        why("a header of the recipient's own may have any name", "secret"),
+        (*FORWARDED, (("recipients", "lab", "credential", "header_file"), TOKEN_FILE)),
+    ),
+    "recipients.*.credential.header_file": Row(
+        (TOKEN_FILE,),
+        NO_FILE | NO_TEXT,
+        beside=(*FORWARDED, (("recipients", "lab", "credential", "header"), "X-Api-Key")),
+    ),
+    "recipients.*.credential.certificate_file": Row(("",), NO_FILE | NO_TEXT, DEFAULT, FORWARDED),
+    "recipients.*.credential.authority_file": Row(("",), NO_FILE | NO_TEXT, DEFAULT, FORWARDED),
+    "recipients.*.credential.signature_file": Row(
+        ("", file_of("signing", "whsec_" + "QUJD" * 10)), NO_FILE | NO_TEXT, DEFAULT, FORWARDED
+    ),
+    "law.tables": Row(
+        ([], [file_of("wyoming.toml", LAW_ROW)]),
+        {
+            **{name: [value] for name, value in NO_FILE.items()},
+            "a file twice": [file_of("wyoming.toml", LAW_ROW)] * 2,
+        },
+        SHIPPED_LIST,
+    ),
+    "places.header": Row(
+        ("", "X-Place", "X-Client-Geo-Location"),
+        {**NO_HEADER, "same": "same", "a country alone": "CF-IPCountry", "a region": "CF-Region-Code"},
+        ITS_OWN,
+    ),
+    "places.region_header": Row(
+        ("", "CF-Region-Code"),
+        {**NO_HEADER, "same": "same", "the country's": "x-place"},
+        ITS_OWN,
+        ((("places", "header"), "X-Place"),),
     ),
     "places.database": Row(("",), NO_FILE | NO_JSON, DEFAULT),
     "places.boundaries": Row(
@@ -1028,6 +1081,8 @@ def proved(settings):
         composition.vocabulary,
         composition.hearing,
         composition.places_of,
+        composition.credentials_of,
+        law_table,
         composition.witnesses_of,
         getattr(composition, "password_file_of", bool),
     ):

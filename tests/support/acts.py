@@ -20,27 +20,17 @@ from gateway.choice.law import AGES
 from gateway.choice.standing import IN, OUT, Standing, state
 from gateway.consent import still_out
 from gateway.consent.people import People
+from gateway.desk import notices, recipients_to_tell
+from gateway.desk.documents import Document
+from gateway.desk.forgetting import erasure, prune
 from gateway.keys import secret_files
-from gateway.ledger import (
-    ages,
-    device_states,
-    entry,
-    erasure,
-    grants,
-    links,
-    notices,
-    prune,
-    recipients_to_tell,
-    records,
-    rotate,
-    voiding,
-)
-from gateway.ledger.documents import Document
-from gateway.ledger.folded_people import FoldedPeople
-from gateway.ledger.links import Span
-from gateway.ledger.merkle import WIDTH
+from gateway.ledger.acts import ages, device_states, grants, links, records, rotate, voiding
+from gateway.ledger.acts.folded_people import FoldedPeople
+from gateway.ledger.acts.links import Span
+from gateway.ledger.acts.voiding import Belief, NotVoided
+from gateway.ledger.proof import entry
+from gateway.ledger.proof.merkle import WIDTH
 from gateway.ledger.subjects import Choice, Subject, milliseconds
-from gateway.ledger.voiding import Belief, NotVoided
 from gateway.ledger.writer import Job, Transaction
 from gateway.terms import (
     CHOOSABLE,
@@ -206,7 +196,7 @@ class Play:
     def link(self, said, *, claimed=False):
         now, span, account = self.now, self.span(said), self.who[said["account"]]
         things = self.all_of(said["identifiers"])
-        self.commit(lambda tx: links.link(tx, account, things, span, now, claimed=claimed))
+        self.commit(lambda tx: links.link_identifiers(tx, account, things, span, now, claimed=claimed))
 
     def had(self, said):
         self.link(said)
@@ -216,7 +206,7 @@ class Play:
 
     def link_end(self, said):
         now, account, things = self.now, self.who[said["account"]], self.all_of(said["identifiers"])
-        self.commit(lambda tx: links.link(tx, account, things, Span(now - 1, now), now))
+        self.commit(lambda tx: links.link_identifiers(tx, account, things, Span(now - 1, now), now))
 
     def sign_out(self, said):
         self.link_end(said)
@@ -230,7 +220,7 @@ class Play:
             due = [each for each in due if each[3].lives() and (each[0] or now + 1) <= now]
             for until, account, identifier, edge in sorted(due, key=itemgetter(0, 1, 2)):
                 one, other = (Subject(kind, "", (key,)) for kind, key in (("account", account), ("", identifier)))
-                links.link(tx, one, [other], Span(edge.start, until), now, claimed=edge.claimed)
+                links.link_identifiers(tx, one, [other], Span(edge.start, until), now, claimed=edge.claimed)
 
         self.commit(job)
 
@@ -239,7 +229,7 @@ class Play:
 
         def job(tx: Transaction) -> None:
             for subject in self.all_of(said["who"]):
-                records.know(tx, subject, now)
+                records.know_names(tx, subject, now)
                 links.disclaim(tx, subject, mine, now)
 
         self.commit(job)
@@ -251,7 +241,7 @@ class Play:
 
     def named(self, said):
         now = self.now
-        self.commit(lambda tx: [records.know(tx, subject, now) for subject in self.all_of(said["who"])])
+        self.commit(lambda tx: [records.know_names(tx, subject, now) for subject in self.all_of(said["who"])])
 
     # what is chosen
 
@@ -329,12 +319,12 @@ class Play:
     def _grant(self, said, kind, purposes, **more):
         choice = self.choice(kind, purposes, recipient=said["recipient"], **more)
         for subject in self.all_of(said["who"]):
-            written = self.commit(lambda tx, subject=subject: records.write(tx, subject, choice, os.urandom(16)))
+            written = self.commit(lambda tx, subject=subject: records.write_choice(tx, subject, choice, os.urandom(16)))
             self.entries[said.get("id", "")] = written.seq
 
     def use(self, said):
         now, keys = self.now, [key for subject in self.all_of(said["who"]) for key in subject.keys]
-        self.commit(lambda tx: grants.use(tx, keys, said["recipient"], now))
+        self.commit(lambda tx: grants.use_acts(tx, keys, said["recipient"], now))
 
     # what is said of people
 
@@ -396,7 +386,7 @@ class Play:
         at = self.clock()
         if said.get("fill", True):
             self.commit(lambda tx: [self._filler(tx, at) for _ in range(-tx.size % WIDTH)])
-            self.commit(lambda tx: records.write(tx, STRANGER, self.choice("opt_out", ["sale"]), os.urandom(16)))
+            self.commit(lambda tx: records.write_choice(tx, STRANGER, self.choice("opt_out", ["sale"]), os.urandom(16)))
         later = self.at + timedelta(days=30)
         with self.ledger.reading() as db:
             planned = prune.plan(db, later, self.at - timedelta(days=3000))

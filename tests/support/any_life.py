@@ -6,9 +6,10 @@ from hashlib import sha256
 
 from hypothesis import strategies as st
 
-from gateway.ledger import ages, device_states, grants, links, notices, records, voiding
-from gateway.ledger.folded_people import FoldedPeople
-from gateway.ledger.links import Span
+from gateway.desk import notices
+from gateway.ledger.acts import ages, device_states, grants, links, records, voiding
+from gateway.ledger.acts.folded_people import FoldedPeople
+from gateway.ledger.acts.links import Span
 from gateway.ledger.subjects import Choice, milliseconds, moment
 from gateway.terms import ChoiceKind, DataClass, NoticeKind, Purpose, Source, Told
 from support.lives import PEOPLE, Ledger
@@ -68,7 +69,7 @@ class Lives(Ledger):
         self.now()
         purposes = (Purpose.SALE, Purpose.TARGETED_ADS, Purpose.SENSITIVE, Purpose.MARKETING_MAIL)
         choice = Choice(kind, (purposes[how % 4],), "api", self.at, **more)
-        records.write(self.tx, subject, choice, os.urandom(16))
+        records.write_choice(self.tx, subject, choice, os.urandom(16))
 
     def no(self, who, other, how):
         self.say(self.anybody(who), ChoiceKind.OPT_OUT, how)
@@ -86,7 +87,7 @@ class Lives(Ledger):
 
     def use(self, who, other, how):
         now = self.now()
-        grants.use(self.tx, self.anybody(who).keys, "bank", now)
+        grants.use_acts(self.tx, self.anybody(who).keys, "bank", now)
 
     def keeps(self, who, other, how):
         self.say(self.anybody(who), ChoiceKind.KEEP_PROGRAMME, how, recipient="bonus", ui=SCREENS[other % 2])
@@ -94,18 +95,18 @@ class Lives(Ledger):
     def hears(self, who, other, how):
         self.now()
         choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE, Purpose.TARGETED_ADS), Source.GPC, self.at)
-        records.hear(self.tx, self.anybody(who), choice, os.urandom(16))
+        records.hear_signal(self.tx, self.anybody(who), choice, os.urandom(16))
 
     def gets(self, who, other, how):
         now, more = self.now(), [self.pick(THINGS, other)]
         if how % 3 == 0:
             more.append(self.pick(THINGS, other + how))
         until = now + 5000 if how % 5 == 0 else None
-        links.link(self.tx, self.pick(ACCOUNTS, who), more, Span(now - 10, until), now)
+        links.link_identifiers(self.tx, self.pick(ACCOUNTS, who), more, Span(now - 10, until), now)
 
     def gives_up(self, who, other, how):
         now = self.now()
-        links.link(self.tx, self.pick(ACCOUNTS, who), [self.pick(THINGS, other)], Span(now - 1, now), now)
+        links.link_identifiers(self.tx, self.pick(ACCOUNTS, who), [self.pick(THINGS, other)], Span(now - 1, now), now)
 
     def goes_back(self, who, other, how):
         links.release(self.tx, self.pick(THINGS, who), self.now())
@@ -133,7 +134,9 @@ class Lives(Ledger):
     def claims(self, who, other, how):
         """An app names an id with whoever is signed in."""
         now = self.now()
-        links.link(self.tx, self.pick(ACCOUNTS, who), [self.pick(THINGS, other)], Span(now), now, claimed=True)
+        links.link_identifiers(
+            self.tx, self.pick(ACCOUNTS, who), [self.pick(THINGS, other)], Span(now), now, claimed=True
+        )
 
     def disclaims(self, who, other, how):
         now = self.now()

@@ -8,8 +8,8 @@ import sys
 from itertools import count
 from pathlib import Path
 
+from gateway.ledger.engine.sqlite_log import SqliteLog
 from gateway.ledger.errors import NothingKept
-from gateway.ledger.sqlite_log import SqliteLog
 from support.log_engines import batch, request
 
 AT_ONCE = 3  # appenders

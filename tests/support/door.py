@@ -6,10 +6,10 @@ from gateway.keys import seals
 from gateway.keys.seals import BrowserCookie
 from gateway.terms import SIGNAL_PURPOSES
 from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.visitor import Visitors
 from gateway.web.site.middleware import ConsentMiddleware
 from gateway.web.site.shared_caches import SAME
 from gateway.web.site.visit import Options, Visits
-from gateway.web.site.visitor import Visitors
 from support import inside
 
 

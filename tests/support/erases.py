@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 
 from gateway.app.composition import open_house
-from gateway.ledger import erasure, erasure_steps
-from gateway.ledger.erasure import ErasureOrder
+from gateway.desk.forgetting import erasure
+from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.ledger import erasure_steps
 from gateway.terms import Erasing
 from support import inside
 from support.people import email, named

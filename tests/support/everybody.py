@@ -3,8 +3,8 @@
 import os
 from datetime import UTC, datetime
 
-from gateway.ledger import links, records
-from gateway.ledger.links import Span
+from gateway.ledger.acts import links, records
+from gateway.ledger.acts.links import Span
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Purpose, Source
 from support.people import GAID, email, named, phone
@@ -23,7 +23,7 @@ def story(house):
 
     def says(subject, kind=ChoiceKind.OPT_OUT, *purposes, source="form"):
         choice = Choice(kind, purposes or SIGNAL_PURPOSES, source, AT)
-        do(lambda tx: records.write(tx, subject, choice, os.urandom(16)))
+        do(lambda tx: records.write_choice(tx, subject, choice, os.urandom(16)))
 
     for number in range(10):
         says(people.browser(f"{number:032x}"), source=Source.GPC)
@@ -31,7 +31,7 @@ def story(house):
     says(who("email", email(1)), ChoiceKind.OPT_IN, Purpose.SALE)
     account, now = who("account", "ann"), milliseconds(AT)
     things = [who("phone", phone(1)), who("gaid", GAID)]
-    do(lambda tx: links.link(tx, account, things, Span(now), now))
+    do(lambda tx: links.link_identifiers(tx, account, things, Span(now), now))
     says(things[0])
 
 
@@ -41,6 +41,6 @@ def fill(house, entries, first=0):
 
     def job(tx):
         for number in range(first, first + entries):
-            records.hear(tx, house.consent.people.browser(f"{number:032x}"), choice, os.urandom(16))
+            records.hear_signal(tx, house.consent.people.browser(f"{number:032x}"), choice, os.urandom(16))
 
     house.writer.submit(job).result(30)

@@ -5,7 +5,7 @@ python -m support.hands_back_as_before serve --dev …
 
 from gateway.cli import main
 from gateway.consent.share import Sharing
-from gateway.ledger.disclosures import POSSIBLE
+from gateway.desk.disclosures import POSSIBLE
 
 mark = Sharing._mark
 

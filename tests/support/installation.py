@@ -17,13 +17,15 @@ from pathlib import Path
 from gateway.app import composition, maintenance
 from gateway.app.composition import open_house
 from gateway.consent.asked import Ask
+from gateway.desk.documents import Document
+from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.keys import seals, secret_files
 from gateway.keys.person_keys import Vault
-from gateway.ledger import checkpoint_store, merkle, note, records, schema
-from gateway.ledger.documents import Document
-from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
-from gateway.ledger.entry import b64
-from gateway.ledger.erasure import ErasureOrder
+from gateway.ledger import checkpoint_store, schema
+from gateway.ledger.acts import records
+from gateway.ledger.proof import merkle, note
+from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier
+from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import Choice
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Erasing, Purpose, Source
@@ -75,7 +77,7 @@ def with_a_full_tile():
         subject = here.consent.people.name([named("account", "somebody else")]).subjects[0]
         choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", here.clock())
         here.house.writer.submit(
-            lambda tx: [records.write(tx, subject, choice, os.urandom(16)) for _ in range(merkle.WIDTH - 6)]
+            lambda tx: [records.write_choice(tx, subject, choice, os.urandom(16)) for _ in range(merkle.WIDTH - 6)]
         ).result(30)
     return folder
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.consent.people import People
 from gateway.keys.secret_files import PersonKeys, Secrets
-from gateway.ledger import device_states, links, records, schema
-from gateway.ledger.links import Span
+from gateway.ledger import schema
+from gateway.ledger.acts import device_states, links, records
+from gateway.ledger.acts.links import Span
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, DataClass
@@ -62,22 +63,22 @@ class Ledger:
     def choose(self, kind, who, purpose):
         self.now()
         choice = Choice(kind, (purpose,), "api", self.at)
-        return records.write(self.tx, self.subjects[who], choice, os.urandom(16))
+        return records.write_choice(self.tx, self.subjects[who], choice, os.urandom(16))
 
     def allow(self, who, purpose, recipient="acme"):
         self.now()
         choice = Choice(
             ChoiceKind.OPT_IN, (purpose,), "api", self.at, recipient=recipient, data_class=DataClass.PRECISE_GEO
         )
-        return records.write(self.tx, self.subjects[who], choice, os.urandom(16))
+        return records.write_choice(self.tx, self.subjects[who], choice, os.urandom(16))
 
     def link(self, account, thing):
         now = self.now()
-        return links.link(self.tx, self.subjects[account], [self.subjects[thing]], Span(now), now)
+        return links.link_identifiers(self.tx, self.subjects[account], [self.subjects[thing]], Span(now), now)
 
     def unlink(self, account, thing):
         now = self.now()
-        links.link(self.tx, self.subjects[account], [self.subjects[thing]], Span(now - 1, now), now)
+        links.link_identifiers(self.tx, self.subjects[account], [self.subjects[thing]], Span(now - 1, now), now)
 
     def release(self, thing):
         links.release(self.tx, self.subjects[thing], self.now())

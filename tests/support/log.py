@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from gateway.keys import secret_files
-from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
+from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.schema import FILE
 
 

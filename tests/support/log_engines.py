@@ -11,7 +11,8 @@ import time
 
 import asyncpg
 
-from gateway.ledger import log, schema, sqlite_log
+from gateway.ledger import schema
+from gateway.ledger.engine import log, sqlite_log
 from gateway.ledger.errors import NothingKept, StoreUnavailable
 from support import memory_log, postgres_log
 

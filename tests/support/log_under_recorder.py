@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 from gateway import disk
-from gateway.ledger import schema, sqlite_log
+from gateway.ledger import schema
+from gateway.ledger.engine import sqlite_log
+from gateway.ledger.engine.sqlite_log import FILE, SqliteLog
 from gateway.ledger.errors import NothingKept
-from gateway.ledger.sqlite_log import FILE, SqliteLog
 from support.log_engines import EPOCH, NOW, batch, record, request
 
 BATCHES = 40

@@ -8,8 +8,9 @@ import copy
 import os
 import threading
 
-from gateway.ledger import log
+from gateway.ledger.engine import log
 from gateway.ledger.errors import NothingKept, StoreUnavailable
+from gateway.terms import DAY_MS
 
 
 class KeptRecords:
@@ -108,7 +109,7 @@ class MemoryLog(log.Log):
 
     async def expire(self, now):
         def job(tx):
-            old = now - log.KEPT_DAYS * log.DAY
+            old = now - log.KEPT_DAYS * DAY_MS
             for kept in (tx._draft.repeats, tx._draft.batches):
                 for key in [key for key, (_, at) in kept.items() if at < old]:
                     del kept[key]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import asyncpg
 
-from gateway.ledger import log
+from gateway.ledger.engine import log
 from gateway.ledger.errors import NothingKept, StoreUnavailable
+from gateway.terms import DAY_MS
 
 TABLES = Path(__file__).with_suffix(".sql").read_text()
 APPEND = (
@@ -118,7 +119,7 @@ class PostgresLog(log.Log):
         return await self._to_its_end(self._transact, job, at)
 
     async def expire(self, now):
-        return await self.transaction(lambda tx: tx.expire(now - log.KEPT_DAYS * log.DAY), now)
+        return await self.transaction(lambda tx: tx.expire(now - log.KEPT_DAYS * DAY_MS), now)
 
     async def read(self, after, limit):
         log.prove_reading(after, limit)

@@ -19,9 +19,11 @@ from gateway.app.composition import House, migrate, open_house
 from gateway.consent.asked import Ask
 from gateway.keys.person_keys import FILE as VAULT
 from gateway.keys.person_keys import Vault
-from gateway.ledger import log_records, merkle, openings, records, schema, tree
+from gateway.ledger import log_records, schema, tree
+from gateway.ledger.acts import records
 from gateway.ledger.checkpoint_store import CheckpointStore, store_beside
-from gateway.ledger.merkle import Frontier
+from gateway.ledger.proof import merkle, openings
+from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.subjects import Choice
 from gateway.state import environment
 from gateway.terms import ChoiceKind, Purpose, Reason, Unusable
@@ -167,7 +169,7 @@ def entries_can_be_opened(opened: Opened) -> Iterator[str]:
         for seq, event, person, sealed, box in opened.db.execute(
             "SELECT seq, event, person, sealed, opening FROM detail"
         ):
-            found = openings.open_(vault.keys(person), event, sealed, box)
+            found = openings.open_boxes(vault.keys(person), event, sealed, box)
             if found.broken or not found.rs or not found.rd:
                 yield f"lost the key of an entry: {seq}"
 
@@ -233,7 +235,7 @@ def it_goes_on(opened: Opened) -> Iterator[str]:
     """A further opt-out is taken and signed for: only the first write proves that the log may go on."""
     (subject,) = opened.house.consent.people.name([STRANGER]).subjects
     choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", datetime.now(UTC))
-    job = opened.house.writer.submit(lambda tx: records.write(tx, subject, choice, os.urandom(16)))
+    job = opened.house.writer.submit(lambda tx: records.write_choice(tx, subject, choice, os.urandom(16)))
     try:
         written = job.result(60)
     except Unusable as refused:

@@ -5,7 +5,7 @@ checkpoint that was signed, every receipt that was handed out. Knows nothing of 
 import dataclasses
 import re
 
-from gateway.ledger import merkle, note, receipt
+from gateway.ledger.proof import merkle, note, receipt
 from support.installation import Installation
 
 
@@ -75,11 +75,11 @@ class Remembered:
         for old in self.checkpoints:
             self._grown_out_of(old)
         for one in self.handed:
-            self._grown_out_of(receipt.verify(one.receipt, one.verifiers))
+            self._grown_out_of(receipt.verify_receipt(one.receipt, one.verifiers))
             assert one.receipt.entry == self.bodies.get(one.receipt.index, one.receipt.entry)
             assert self.here.receipt(one.event) is not None
         for one in self.ever:
-            receipt.verify(one.receipt, one.verifiers)
+            receipt.verify_receipt(one.receipt, one.verifiers)
             assert all(receipt.is_about(one.receipt, opening) for opening in one.openings)
 
     def _see_checkpoint(self):

@@ -10,7 +10,7 @@ import time
 
 from gateway.cli import main
 from gateway.consent.share import Sharing
-from gateway.delivery.outgoing import Forwarder
+from gateway.delivery.forwarding import Forwarder
 
 SECONDS = 1.5  # several times the send window: on a slow machine too somebody opts out in between
 intend, send = Sharing._intend, Forwarder.send
@@ -22,8 +22,8 @@ async def slowly(self, recipient, ready, **more):
     return claimed
 
 
-async def whenever(self, endpoint, key, rows, deadline):
-    return await send(self, endpoint, key, rows, time.monotonic() + 60)
+async def whenever(self, endpoint, key, rows, deadline, *, to):
+    return await send(self, endpoint, key, rows, time.monotonic() + 60, to=to)
 
 
 Sharing._intend = slowly

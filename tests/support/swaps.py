@@ -13,7 +13,7 @@ from pathlib import Path
 from gateway import disk
 from gateway.ledger import checkpoint_store
 from gateway.ledger.checkpoint_store import CheckpointStore, SlotRead, StoreBroken
-from gateway.ledger.note import Checkpoint
+from gateway.ledger.proof.note import Checkpoint
 
 LEDGER = b"l" * 16
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.keys import seals, secret_files
-from gateway.ledger import note, receipt
-from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
-from gateway.ledger.note import Checkpoint
+from gateway.ledger.proof import note, receipt
+from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier
+from gateway.ledger.proof.note import Checkpoint
 from support.answers import Answer
 from support.workload import DONE, Promise, Promises
 
@@ -63,9 +63,9 @@ def _verified(shown: tuple[str, Mapping[str, Any] | None], data: Path) -> Checkp
     text, event = shown
     if event is None:
         return note.parse_checkpoint(note.open_note(text, _verifiers(text, data)).text)
-    proved = receipt.parse(text)
+    proved = receipt.parse_receipt(text)
     assert event["seq"] in {proved.index, None}, "a receipt of another entry"
-    return receipt.verify(proved, _verifiers(proved.note, data))
+    return receipt.verify_receipt(proved, _verifiers(proved.note, data))
 
 
 def _verifiers(signed: str, data: Path) -> list[Ed25519Verifier]:

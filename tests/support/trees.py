@@ -5,7 +5,7 @@ The project's proofs and tiles are held against these.
 
 from functools import cache
 
-from gateway.ledger.merkle import Unproved, leaf_hash, node_hash
+from gateway.ledger.proof.merkle import Unproved, leaf_hash, node_hash
 
 
 def entries(count):

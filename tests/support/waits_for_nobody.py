@@ -4,7 +4,7 @@ python -m support.waits_for_nobody serve --dev …
 """
 
 from gateway.cli import main
-from gateway.ledger.leases import Leases
+from gateway.consent.leases import Leases
 
 
 async def at_once(self, revision):

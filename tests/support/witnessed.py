@@ -8,11 +8,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from gateway.ledger import note
-from gateway.ledger.ed25519 import Ed25519Signer
-from gateway.ledger.merkle import consistency
-from gateway.ledger.note import Checkpoint
-from gateway.ledger.witness import Submission
+from gateway.ledger.audit.witness import Submission
+from gateway.ledger.proof import note
+from gateway.ledger.proof.ed25519 import Ed25519Signer
+from gateway.ledger.proof.merkle import consistency
+from gateway.ledger.proof.note import Checkpoint
 from support.ports import free_port
 from support.service import HERE
 from support.trees import Tree, root_of

@@ -11,7 +11,7 @@ from support import inside
 from support.people import GAID, email, named
 
 from gateway.app.composition import migrate, open_house
-from gateway.ledger.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
+from gateway.desk.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
 
 pytestmark = pytest.mark.anyio
 ME, ACCOUNT = named("gaid", GAID), named("account", "jane")

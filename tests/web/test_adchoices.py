@@ -26,7 +26,7 @@ from gateway.terms import AD_CHOICE_PURPOSES, ALL_PURPOSES, SIGNAL_PURPOSES
 from gateway.web.pages.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.shell import problem
 from gateway.web.shell.metrics import Metrics
-from gateway.web.site.visitor import Visitors
+from gateway.web.shell.visitor import Visitors
 
 pytestmark = pytest.mark.anyio
 DAA = "https://optout.aboutads.info"

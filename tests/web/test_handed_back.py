@@ -16,8 +16,8 @@ from support.people import gaid, named
 from web.test_share import NDJSON, PATH, acknowledge, linked, opt_out, row, share  # noqa: F401 - a fixture
 
 from gateway.consent.share import GROUP, Sharing
+from gateway.desk.disclosures import POSSIBLE
 from gateway.keys import api_keys
-from gateway.ledger.disclosures import POSSIBLE
 from gateway.web.api import streaming
 
 pytestmark = pytest.mark.anyio

@@ -6,9 +6,9 @@ from support.log import verifiers
 from support.people import email, named
 
 from gateway.keys import api_keys
-from gateway.ledger import merkle, note, receipt
+from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.log_reader import LogReader
+from gateway.ledger.proof import merkle, note, receipt
 
 pytestmark = pytest.mark.anyio
 ENTRIES = 300  # more than one tile of 256
@@ -94,12 +94,12 @@ async def test_a_receipt_is_proved_under_the_checkpoint_and_named_by_its_event(l
     ).json()
     keys = await asyncio.to_thread(verifiers, tmp_path / "data")
     bare = await client.get(f"/privacy-choices/receipt/{made['event']}")
-    shown = receipt.parse(bare.text)
+    shown = receipt.parse_receipt(bare.text)
     assert shown.index == made["seq"]
-    receipt.verify(shown, keys)
+    receipt.verify_receipt(shown, keys)
     assert (await long_log.get(f"/v1/receipts/{made['event']}")).text == bare.text
     assert (await client.get(f"/v1/receipts/{made['event']}")).status_code == 401
-    receipt.verify(receipt.parse(made["receipt"]), keys)
+    receipt.verify_receipt(receipt.parse_receipt(made["receipt"]), keys)
     assert made["receipt"] == made["events"][0]["receipt"]
 
 

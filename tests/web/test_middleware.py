@@ -16,13 +16,13 @@ from gateway.choice.downstream import Outcome, strings
 from gateway.consent.asked import Ask
 from gateway.consent.site import SiteAnswer
 from gateway.keys import api_keys
-from gateway.ledger.links import Span
+from gateway.ledger.acts.links import Span
 from gateway.signals import adchoices
 from gateway.terms import AD_CHOICE_PURPOSES, ALL_PURPOSES, SIGNAL_PURPOSES
 from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.visitor import Visitors
 from gateway.web.site.middleware import ConsentMiddleware
 from gateway.web.site.visit import Visits
-from gateway.web.site.visitor import Visitors
 
 pytestmark = pytest.mark.anyio
 ALL_NO = "sale=?0, sharing=?0, targeted_ads=?0"

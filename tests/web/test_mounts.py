@@ -20,6 +20,7 @@ SITES = ("Starlette", "FastAPI", "Django")
 SCRIPT = static("consent.js")
 NAVIGATE = {"Sec-Fetch-Mode": "navigate"}
 GPC = {"Sec-GPC": "1"}
+HERE = {"X-Place": "US-CA"}  # as a proxy says
 FORGED = {"Gateway-Consent": "sale=?1", "Gateway_Consent": "sale=?1", "Gateway-Browser": "FORGED"}
 
 
@@ -72,7 +73,8 @@ def django(code: list[str], names: dict):
 
 
 @pytest.fixture(params=SITES)
-def site(request, folder):
+def site(request, folder, monkeypatch):
+    monkeypatch.setenv("GATEWAY_PLACES__HEADER", "X-Place")
     return mounted(request.param, folder)
 
 
@@ -83,7 +85,7 @@ def standing(folder, account):
 
 
 async def test_the_site_reads_what_it_may_do(site):
-    async with inside.lifespan(site), inside.client(site) as client:
+    async with inside.lifespan(site), inside.client(site, **HERE) as client:
         assert (await client.get("/")).json() == {"ads": True, "status": "none"}
         assert (await client.get("/", headers=GPC)).json() == {"ads": False, "status": "honored"}
         assert (await client.get("/", headers=GPC | FORGED)).json() == {"ads": False, "status": "honored"}
@@ -93,7 +95,7 @@ async def test_the_site_reads_what_it_may_do(site):
 
 
 async def test_the_choice_of_a_first_page_holds_on_the_next_one_without_the_signal(site):
-    async with inside.lifespan(site), inside.client(site) as client:
+    async with inside.lifespan(site), inside.client(site, **HERE) as client:
         first = await client.get("/", headers=GPC | NAVIGATE)
         assert first.headers["set-cookie"].startswith("__Host-gateway=")
         cookie = {"Cookie": first.headers["set-cookie"].partition(";")[0]}
@@ -101,12 +103,12 @@ async def test_the_choice_of_a_first_page_holds_on_the_next_one_without_the_sign
 
 
 async def test_a_signed_in_person_with_gpc_opts_the_account_out(site, folder):
-    async with inside.lifespan(site), inside.client(site) as client:
+    async with inside.lifespan(site), inside.client(site, **HERE) as client:
         session = (await client.post("/sign-in", content=b"7")).headers["set-cookie"].partition(";")[0]
         assert (await client.get("/", headers={"Cookie": session})).json() == {"ads": True, "status": "none"}
         assert (await client.get("/", headers={"Cookie": session} | GPC)).json()["status"] == "honored"
         assert (await client.get("/", headers={"Cookie": session})).json() == {"ads": False, "status": "honored"}
-        async with inside.client(site) as another:
+        async with inside.client(site, **HERE) as another:
             assert (await another.get("/")).json() == {"ads": True, "status": "none"}
     assert standing(folder, "7") == "opted_out"
     assert standing(folder, "8") != "opted_out"
@@ -135,7 +137,7 @@ def below(app, prefix):
 
     def calls(how):
         transport = httpx2.ASGITransport(app=served[how], root_path=prefix if how == "root_path" else "")
-        return httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
+        return httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080", headers=HERE)
 
     return calls
 

@@ -20,12 +20,11 @@ from gateway.choice.question import Office
 from gateway.choice.standing import IN, NONE, OUT, SHIFT, Standing
 from gateway.consent import check
 from gateway.consent.site import Site, Word, kept_no, what_may, word_of
-from gateway.ledger.entry import b64
+from gateway.ledger.proof.entry import b64
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Purpose
 from gateway.web.pages import positions
-from gateway.web.shell import page
+from gateway.web.shell import page, visitor
 from gateway.web.shell.words import SOLD, USES
-from gateway.web.site import visitor
 
 pytestmark = pytest.mark.anyio
 PAGE, STATUS = "/privacy-choices", "/privacy-choices/status"

@@ -16,8 +16,8 @@ from support.people import GAID, email, named, phone
 
 from gateway.app.composition import open_house
 from gateway.keys.seals import Tokens
-from gateway.ledger import records
-from gateway.ledger.entry import b64
+from gateway.ledger.acts import records
+from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import Choice
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind
 from gateway.web.shell.page import CHOICES_NOTICE, load_notice, paragraphs
@@ -474,7 +474,7 @@ async def test_a_confirmation_says_what_holds_now(client, keyed, tmp_path):
     with open_house(tmp_path / "data", inside.settings(), dev=True) as house:  # as a later, proved opt-in
         [subject] = house.consent.people.name([named("phone", phone(1))]).subjects
         yes = Choice(ChoiceKind.OPT_IN, SIGNAL_PURPOSES, "api", house.consent.clock())
-        house.writer.submit(lambda tx: records.write(tx, subject, yes, os.urandom(16))).result(60)
+        house.writer.submit(lambda tx: records.write_choice(tx, subject, yes, os.urandom(16))).result(60)
     now = await client.get(answer.headers["location"], headers=inside.kept(answer))
     assert "Honored" not in now.text
     assert "<strong>Allowed by you</strong>" in now.text

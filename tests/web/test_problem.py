@@ -7,8 +7,8 @@ from starlette.exceptions import HTTPException
 
 import gateway
 from gateway.consent.choice_result import Refused
+from gateway.ledger.acts.idempotency import Mismatch, Used
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.idempotency import Mismatch, Used
 from gateway.web.shell import problem
 from gateway.web.shell.problem import Problem
 

@@ -9,10 +9,10 @@ from support.log import verifiers
 from support.people import email, phone
 
 from gateway.app.composition import now
-from gateway.ledger import receipt
+from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.log_reader import LogReader
-from gateway.ledger.receipt import Opening
+from gateway.ledger.proof import receipt
+from gateway.ledger.proof.receipt import Opening
 from gateway.web.shell import own_cookies
 from gateway.web.shell.own_cookies import PROOF_COOKIE, ProofsKept
 
@@ -71,8 +71,8 @@ async def test_a_person_takes_receipt_and_opening_home_in_one_file(browser, tmp_
     assert [each["opening"]["kind"] for each in proofs] == ["browser", "phone", "email"]
     assert [each["opening"]["value"] for each in proofs[1:]] == [phone(4), email(4)]
     for each in proofs:
-        shown = receipt.parse(each["receipt"])
-        receipt.verify(shown, keys)
+        shown = receipt.parse_receipt(each["receipt"])
+        receipt.verify_receipt(shown, keys)
         assert receipt.is_about(shown, receipt.opening(each["opening"]))
 
 
@@ -154,7 +154,7 @@ async def test_the_bare_receipt_of_the_page_names_nobody(browser, client):
     link = re.search(r'href="(/privacy-choices/receipt/[^"]+)" download', page).group(1)
     found = await client.get(link)
     assert found.status_code == 200
-    assert receipt.parse(found.text).entry
+    assert receipt.parse_receipt(found.text).entry
     for value in (phone(4), email(4)):
         assert value not in found.text
 

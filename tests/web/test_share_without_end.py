@@ -8,9 +8,9 @@ from support import inside
 from support.people import gaid, named
 
 from gateway.consent.share import Sharing
-from gateway.delivery.outgoing import Forwarder, ForwardOutcome, Sending
-from gateway.ledger.entry import b64
+from gateway.delivery.forwarding import Forwarder, ForwardOutcome, Sending
 from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.proof.entry import b64
 from gateway.web.api import share
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +42,7 @@ def sent(monkeypatch):
         handles[b64(made)] = row_id
         return made
 
-    async def send(self, endpoint, key, rows, deadline):
+    async def send(self, endpoint, key, rows, deadline, *, to):
         ids.extend(handles[row["row"]] for row in rows)
         return Sending(ForwardOutcome.SENT, "")
 

@@ -17,9 +17,9 @@ from gateway.keys.seals import BrowserCookie
 from gateway.signals import gpp
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES
 from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.visitor import Visitors
 from gateway.web.site.status import Status
 from gateway.web.site.visit import Options
-from gateway.web.site.visitor import Visitors
 
 pytestmark = pytest.mark.anyio
 STATUS, OBSERVE = "/privacy-choices/status", "/privacy-choices/observe"

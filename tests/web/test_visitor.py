@@ -12,7 +12,7 @@ from gateway.keys import api_keys, seals
 from gateway.keys.seals import BrowserCookie
 from gateway.signals.heard import Heard, KeptFor, Said
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
-from gateway.web.site.visitor import Visitors
+from gateway.web.shell.visitor import Visitors
 
 BROWSER = bytes(range(16))
 HOUR = 3600

@@ -5,9 +5,10 @@ from support import inside
 from support.witnessed import Log
 
 from gateway.consent.witnesses import SIZE_TYPE
-from gateway.ledger import note, witness
-from gateway.ledger.ed25519 import CosignatureVerifier, Cosigner, Ed25519Signer, Ed25519Verifier
-from gateway.ledger.witness import Submission
+from gateway.ledger.audit import witness
+from gateway.ledger.audit.witness import Submission
+from gateway.ledger.proof import note
+from gateway.ledger.proof.ed25519 import CosignatureVerifier, Cosigner, Ed25519Signer, Ed25519Verifier
 from gateway.web.api import log as door
 
 pytestmark = pytest.mark.anyio

@@ -27,7 +27,7 @@ CREATE TRIGGER entry_kept BEFORE DELETE ON entry WHEN OLD.seq >= (SELECT pruned 
 -- Entries about nobody (documents, evidence, keys, shares) are found by the event id that their own bytes name.
 CREATE INDEX entry_about_nobody ON entry (json_extract(CAST(body AS TEXT), '$.i'))
   WHERE CASE WHEN json_valid(CAST(body AS TEXT)) THEN json_extract(CAST(body AS TEXT), '$.s') IS NULL END;
--- Who consented on a screen; a restated entry holds another one whole. The words are those of gateway/ledger/voiding.py.
+-- Who consented on a screen; a restated entry holds another one whole. The words are those of gateway/ledger/acts/voiding.py.
 CREATE INDEX entry_screen ON entry (
 CASE WHEN json_valid(CAST(body AS TEXT)) THEN coalesce(
   json_extract(CAST(body AS TEXT), '$.ui'), json_extract(json_extract(CAST(body AS TEXT), '$.was'), '$.ui')) END
@@ -103,7 +103,7 @@ CREATE INDEX link_event_identifier ON link_event (identifier);
 CREATE INDEX link_event_seq ON link_event (seq);
 
 -- Links with a date that has not come, by their event. What is over by it says the entry that was made a day behind it,
--- for so long a clock may be wrong (gateway/ledger/records.py).
+-- for so long a clock may be wrong (gateway/ledger/acts/records.py).
 CREATE TABLE dated_link (turn INTEGER PRIMARY KEY, until INTEGER NOT NULL) STRICT;
 CREATE INDEX dated_link_until ON dated_link (until);
 -- A link of the same two that is told again, or given back, takes the place of the date. Found by the identifier: an
@@ -114,7 +114,7 @@ CREATE TRIGGER link_dated AFTER INSERT ON link_event BEGIN
   INSERT INTO dated_link SELECT NEW.turn, NEW.until WHERE NOT NEW.released AND NEW.until > NEW.at; END;
 CREATE TRIGGER link_gone AFTER DELETE ON link_event BEGIN DELETE FROM dated_link WHERE turn = OLD.turn; END;
 
--- A directed act is had by the first row of a share that asks for it (gateway/ledger/grants.py): `seq` is the act's entry.
+-- A directed act is had by the first row of a share that asks for it (gateway/ledger/acts/grants.py): `seq` is the act's entry.
 CREATE TABLE act_claim (
   key BLOB NOT NULL, recipient TEXT NOT NULL, seq INTEGER NOT NULL, row BLOB NOT NULL, PRIMARY KEY (key, recipient)
 ) STRICT, WITHOUT ROWID;
@@ -135,7 +135,7 @@ CREATE TABLE void_act (
   seq INTEGER PRIMARY KEY, event BLOB NOT NULL UNIQUE, person BLOB NOT NULL, at INTEGER NOT NULL, sealed BLOB
 ) STRICT;
 
--- ---- Erasure (gateway/ledger/erasure.py) ----
+-- ---- Erasure (gateway/desk/forgetting/erasure.py) ----
 
 -- A row is written with the deletions and is done once the keys are destroyed and no older page is left in a file; a start
 -- finishes what is not. `note`: SHA-256 of what the desk wrote about it.
@@ -212,7 +212,7 @@ CREATE INDEX disclosed_last ON disclosed (last);
 CREATE TABLE reported (decision BLOB PRIMARY KEY, outcome TEXT NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX reported_at ON reported (at);
 
--- What a recipient holds from us (gateway/ledger/recipient_holdings.py): the identifiers that left, each as the recipient
+-- What a recipient holds from us (gateway/desk/recipient_holdings.py): the identifiers that left, each as the recipient
 -- keys it, sealed; and under which keys of people it left, with the last batch of each. `named`: the key of the identifier
 -- itself.
 CREATE TABLE held (
@@ -225,7 +225,7 @@ CREATE TABLE held_key (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX held_key_held ON held_key (held);
 
--- ---- Telling recipients (gateway/ledger/outbox.py) ----
+-- ---- Telling recipients (gateway/desk/outbox.py) ----
 
 -- What each is to be told: what a message asks for, when the request came that its days count from (`at` where it is not
 -- there), and what became of it: pending, delivered, failed (given up, the officer's). The body is sealed, and goes once it
@@ -283,7 +283,7 @@ CREATE TABLE text_cost (
   day TEXT PRIMARY KEY, spent INTEGER NOT NULL, refused INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Who may answer from a copy of the standings, and until when (gateway/ledger/leases.py). Times are milliseconds of
+-- Who may answer from a copy of the standings, and until when (gateway/consent/leases.py). Times are milliseconds of
 -- CLOCK_BOOTTIME of the boot named beside them: no wall clock has a say.
 CREATE TABLE lease (
   holder TEXT PRIMARY KEY, -- a random name that a replica gives itself at each start
@@ -295,7 +295,7 @@ CREATE TABLE lease (
   due_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 -- Up to which batch a replica has handed over what it answered, by the random name of its spool: a batch that comes twice
--- counts once, and one that is missing is known to be (gateway/ledger/replica_batches.py). `name`: of its API key.
+-- counts once, and one that is missing is known to be (gateway/desk/replica_batches.py). `name`: of its API key.
 CREATE TABLE handed_over (
   spool BLOB PRIMARY KEY, name TEXT NOT NULL, last INTEGER NOT NULL, at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -28,14 +28,14 @@ from starlette.responses import Response
 from gateway.consent.codes import ERASURE
 from gateway.consent.people import OF_A_PHONE, Named
 from gateway.consent.verbs import Consent
+from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.desk.notices import NoticeDue, Notifying
+from gateway.desk.recipients_to_tell import ACCOUNT_BACKEND
 from gateway.keys import seals
 from gateway.keys.api_keys import ApiKey, Credentials
-from gateway.ledger.entry import b64
-from gateway.ledger.erasure import ErasureOrder
+from gateway.ledger.acts.links import Span
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.links import Span
-from gateway.ledger.notices import NoticeDue, Notifying
-from gateway.ledger.recipients_to_tell import ACCOUNT_BACKEND
+from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.records import requests
 from gateway.records.requests import yearly_report

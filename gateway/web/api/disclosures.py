@@ -28,10 +28,10 @@ from starlette.responses import Response
 from gateway.consent.codes import ACCESS
 from gateway.consent.disclosing import OUTCOMES, Announced, Batch, HandedOver, OutcomeReport
 from gateway.consent.verbs import Consent
+from gateway.desk.disclosures import POSSIBLE, UNKNOWN, Acknowledged
+from gateway.desk.replica_batches import Numbered
 from gateway.keys.api_keys import ApiKey, Credentials
-from gateway.ledger.disclosures import POSSIBLE, UNKNOWN, Acknowledged
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.replica_batches import Numbered
 from gateway.records import who_got_what
 from gateway.signals.lines import Line
 from gateway.terms import DataClass

@@ -21,10 +21,10 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from gateway.choice.standing import state
+from gateway.consent.leases import Granted, Renewal, TooManyHolders
 from gateway.consent.verbs import Consent
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.leases import Granted, Renewal, TooManyHolders
 from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.writer import Transaction, Writer

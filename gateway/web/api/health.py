@@ -22,10 +22,10 @@ from starlette.responses import Response
 from gateway import __version__
 from gateway.consent.telling import Open, Telling
 from gateway.consent.verbs import Consent
+from gateway.desk.documents import Document
+from gateway.desk.evidence import YoungestRehearsal
 from gateway.keys.api_keys import ApiKey, Credentials
-from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.evidence import YoungestRehearsal
 from gateway.ledger.schema import has_reset_bug
 from gateway.signals.cmp_cookies import NAMES
 from gateway.terms import DataClass, Purpose, Reason, Role

@@ -12,7 +12,7 @@ from gateway.consent.codes import opting_in
 from gateway.consent.people import Named
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
-from gateway.ledger.entry import Notice
+from gateway.ledger.proof.entry import Notice
 from gateway.ledger.subjects import Choice, Subject
 from gateway.terms import ChoiceKind, DataClass, Purpose
 from gateway.web.api.choice_body import ChoiceSaid

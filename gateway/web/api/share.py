@@ -25,8 +25,8 @@ from gateway.choice.recipient import Recipient
 from gateway.consent.files import Filing, JobOver, NoSuchJob
 from gateway.consent.share import Shared, ShareRow, Sharing, Turn
 from gateway.consent.verbs import Consent
+from gateway.desk.disclosures import CHUNK
 from gateway.keys.api_keys import Credentials
-from gateway.ledger.disclosures import CHUNK
 from gateway.ledger.errors import StoreUnavailable
 from gateway.signals.lines import Line
 from gateway.web.api.streaming import streamed

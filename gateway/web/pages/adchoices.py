@@ -18,9 +18,9 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.consent.verbs import Consent
 from gateway.keys.seals import Tokens
-from gateway.ledger import idempotency
+from gateway.ledger.acts import idempotency
+from gateway.ledger.acts.idempotency import Used
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.idempotency import Used
 from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.signals import adchoices, form
 from gateway.signals.adchoices import TokenChoice
@@ -28,7 +28,7 @@ from gateway.terms import ChoiceKind, Malformed, Manner, Purpose, Source
 from gateway.web.shell import wire
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.problem import Problem
-from gateway.web.site.visitor import Visitors, jar_of
+from gateway.web.shell.visitor import Visitors, jar_of
 
 PATH = "/adchoices"
 STATUS, OPT_OUT, TRUST = "3", "4", "5"  # action_id
@@ -213,7 +213,7 @@ class AdChoices:
             manner=manner,
             details={"participant": self._options.participant},
         )
-        use = (lambda tx: idempotency.use(tx, f"ad-choices:{once}", milliseconds(now))) if once else None
+        use = (lambda tx: idempotency.use_token(tx, f"ad-choices:{once}", milliseconds(now))) if once else None
         await self._consent.choose(subjects, choice, allow=use)
         self._metrics.chosen(choice.kind, choice.source, choice.manner)
 

@@ -27,8 +27,8 @@ from gateway.web.pages.forms import OptingOut
 from gateway.web.pages.opt_in_acts import Acts
 from gateway.web.shell import own_cookies, page, wire, words
 from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.visitor import Visitor, Visitors, jar_of
 from gateway.web.shell.words import COUNTRIES, COVERS, FINER, STATE_NAMES, mark, named, residents
-from gateway.web.site.visitor import Visitor, Visitors, jar_of
 
 SCRIPT = "text/javascript"
 STATIC = {"choices.css": "text/css", "consent.js": SCRIPT, "hosts.js": SCRIPT, "silence.js": SCRIPT,

@@ -21,8 +21,8 @@ from gateway.web.pages import forms
 from gateway.web.shell import fair_queue, own_cookies, page, words
 from gateway.web.shell.own_cookies import Coded
 from gateway.web.shell.problem import Problem
+from gateway.web.shell.visitor import Visitors, jar_of
 from gateway.web.shell.words import mark
-from gateway.web.site.visitor import Visitors, jar_of
 
 ENTER = "/privacy-choices/code"
 UNREADABLE = {

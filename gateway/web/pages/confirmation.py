@@ -26,8 +26,8 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.consent.site import NOTHING_SAID, Word
 from gateway.consent.verbs import Consent
+from gateway.desk import history
 from gateway.keys import seals
-from gateway.ledger import history
 from gateway.ledger.subjects import Subject
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Purpose
 from gateway.web.pages import positions
@@ -35,8 +35,8 @@ from gateway.web.pages.forms import TYPED
 from gateway.web.shell import cross_site, own_cookies, page, wire
 from gateway.web.shell.own_cookies import ProofsKept
 from gateway.web.shell.problem import Problem
+from gateway.web.shell.visitor import Visitor, Visitors, jar_of
 from gateway.web.shell.words import COVERS, ELSEWHERE, OTHER, mark, named, numbered
-from gateway.web.site.visitor import Visitor, Visitors, jar_of
 
 MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page to load
 NEWS = timedelta(seconds=own_cookies.PROOF_SECONDS)  # after it, whoever has the page's address is told no news

@@ -19,9 +19,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.consent.codes import ACCESS, ERASURE
-from gateway.ledger.entry import b64
-from gateway.ledger.erasure import ErasureOrder
+from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import Subject
 from gateway.terms import Erasing
 from gateway.web.pages import codes, forms

@@ -22,7 +22,7 @@ from gateway.consent.choice_result import Chosen
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.keys.seals import BrowserCookie, Tokens
-from gateway.ledger.entry import Notice, b64
+from gateway.ledger.proof.entry import Notice, b64
 from gateway.ledger.subjects import Choice, Subject, every_reading, one_each
 from gateway.signals import form
 from gateway.signals.form import ChoicesForm
@@ -31,8 +31,8 @@ from gateway.web.shell import cross_site, own_cookies, page, wire
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import ProofsKept, day, set_browser_cookie
 from gateway.web.shell.problem import Problem
+from gateway.web.shell.visitor import Visitor, Visitors
 from gateway.web.shell.words import numbered
-from gateway.web.site.visitor import Visitor, Visitors
 
 TOKEN_SECONDS = 24 * 3600
 COUNTRY = re.compile("[A-Z]{2}")

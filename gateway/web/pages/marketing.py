@@ -17,8 +17,8 @@ from gateway.terms import ChoiceKind, Purpose
 from gateway.web.pages.forms import OptingOut
 from gateway.web.shell import page, words
 from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.visitor import Visitor, Visitors
 from gateway.web.shell.words import USES, mark
-from gateway.web.site.visitor import Visitor, Visitors
 
 CHANNELS = (
     Purpose.MARKETING_EMAIL, Purpose.MARKETING_TEXT, Purpose.MARKETING_CALL, Purpose.MARKETING_MAIL,

@@ -18,10 +18,10 @@ from starlette.responses import Response
 from gateway.consent.codes import NotSent, TooManyCodes, is_opting_in, opted_into, opting_in
 from gateway.consent.site import NOTHING_SAID, Word
 from gateway.consent.verbs import Consent
+from gateway.desk import history
+from gateway.desk.history import OptedIn
 from gateway.keys import seals
-from gateway.ledger import history
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.history import OptedIn
 from gateway.ledger.subjects import Subject
 from gateway.signals.form import ChoicesForm
 from gateway.terms import CHOOSABLE, DataClass, Purpose
@@ -30,8 +30,8 @@ from gateway.web.pages.codes import Steps
 from gateway.web.pages.opt_in_acts import BROWSER, FOR, Acts, Wanted
 from gateway.web.shell import own_cookies, page, words
 from gateway.web.shell.problem import Problem
+from gateway.web.shell.visitor import Visitor, jar_of
 from gateway.web.shell.words import mark
-from gateway.web.site.visitor import Visitor, jar_of
 
 CHOOSE = mark("Please choose one use, and for whom it is.")
 

@@ -18,13 +18,13 @@ from starlette.responses import Response
 from gateway.choice.law import AGES
 from gateway.consent.choice_result import Chosen, Refused
 from gateway.consent.codes import Codes, opting_in
-from gateway.consent.site import widened
+from gateway.consent.site import brought_back, widened
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.keys.seals import BrowserCookie, Tokens
-from gateway.ledger.entry import Notice
+from gateway.ledger.acts.idempotency import Used
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.idempotency import Used
+from gateway.ledger.proof.entry import Notice
 from gateway.ledger.subjects import Choice, Subject
 from gateway.signals.form import ChoicesForm
 from gateway.terms import ChoiceKind, DataClass, Manner, Purpose, Source
@@ -33,9 +33,8 @@ from gateway.web.pages.codes import Steps
 from gateway.web.shell import cross_site, own_cookies, page, words
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import ProofsKept, day, set_browser_cookie
+from gateway.web.shell.visitor import Visitor
 from gateway.web.shell.words import mark
-from gateway.web.site.visit import brought_back
-from gateway.web.site.visitor import Visitor
 
 ACCOUNT, BROWSER = "account", "browser"
 FOR = {
@@ -192,7 +191,8 @@ class Acts:
         before, being older than the yes that may follow.
         """
         if person.by == BROWSER:
-            kept = brought_back(self._consent.checks, person.subject, visitor.denied)
+            mine = self._consent.checks.standings_of(person.subject.keys) or ()
+            kept = brought_back(visitor.denied, mine)
             if kept.said:
                 await self._consent.observe([person.subject], kept)
         wanted, shown = begun.wanted, begun.notice

@@ -15,8 +15,8 @@ from gateway.consent.verbs import Consent
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.terms import Purpose
+from gateway.web.shell.visitor import Visitor, Visitors
 from gateway.web.shell.words import mark, named
-from gateway.web.site.visitor import Visitor, Visitors
 
 WORDS: Mapping[Word, str] = {
     Word.OPTED_OUT: mark("Opted out"),

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 from msgspec import UNSET, Struct, UnsetType, field
 
 from gateway.consent.verbs import Consent
+from gateway.desk.access import Entry, Linked, Received
+from gateway.desk.documents import Document
 from gateway.keys import seals
-from gateway.ledger.access import Entry, Linked, Received
-from gateway.ledger.documents import Document
-from gateway.ledger.entry import b64
+from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import Subject
 from gateway.terms import CHOOSABLE
 from gateway.web.shell import wire

@@ -13,7 +13,7 @@ from prometheus_client.samples import Sample
 from gateway import __version__
 from gateway.consent.asked import Checked
 from gateway.consent.telling import Open
-from gateway.ledger.disclosures import DESPITE_NO
+from gateway.desk.disclosures import DESPITE_NO
 from gateway.signals.heard import Heard
 from gateway.terms import Malformed
 

@@ -20,7 +20,7 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.ledger.documents import Document
+from gateway.desk.documents import Document
 from gateway.web.shell import problem, words
 from gateway.web.shell.words import ENGLISH, LANGUAGES, mark
 

@@ -54,9 +54,12 @@ class Peers:
             return True
         if _last(scope, FORWARDED_PROTO).rpartition(b",")[2].strip().lower() != b"https":
             return False
+        return self.trusts_nearest(scope)
+
+    def trusts_nearest(self, scope: Scope) -> bool:
+        """Whether whoever is connected to us is a proxy of the operator's; a local socket is."""
         client = scope.get("client")
-        nearest = address(client[0]) if client else None
-        return not client or (nearest is not None and self._trusts(nearest))
+        return not client or self._nearest(client[0])[1]
 
     def _read(self, text: str) -> tuple[Address | None, bool]:
         found = address(text)

@@ -14,8 +14,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gateway.consent.choice_result import Refused
+from gateway.ledger.acts.idempotency import Mismatch, Used
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.idempotency import Mismatch, Used
 
 MEDIA_TYPE = "application/problem+json"
 PREFIX = "urn:consent-gateway:problem:"

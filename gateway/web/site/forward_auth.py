@@ -15,9 +15,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.signals.heard import OWS
+from gateway.web.shell.visitor import Headers
 from gateway.web.site import header_fields, shared_caches
 from gateway.web.site.visit import Visit, Visits
-from gateway.web.site.visitor import Headers
 
 DECODED = 3  # times that a path is decoded: by a proxy, a server and an application
 

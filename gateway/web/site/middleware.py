@@ -13,9 +13,9 @@ from starlette.types import Scope
 
 from gateway.signals import gpc
 from gateway.web.shell import header_names
+from gateway.web.shell.visitor import NO_STATE, Headers
 from gateway.web.site import header_fields, shared_caches
 from gateway.web.site.visit import EVERYBODYS, Visit, Visits
-from gateway.web.site.visitor import NO_STATE, Headers
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

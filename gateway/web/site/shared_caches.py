@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gateway.terms import Source
 from gateway.web.shell.own_cookies import BROWSER_COOKIE
-from gateway.web.site.visitor import ACCOUNT_COOKIE, Visitor
+from gateway.web.shell.visitor import ACCOUNT_COOKIE, Visitor
 
 Headers = list[tuple[bytes, bytes]]
 SAME = "same"  # `[site] place_in_key` of a site whose visitors are all told one place

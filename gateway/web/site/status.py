@@ -20,8 +20,8 @@ from gateway.choice.downstream import strings
 from gateway.consent.choice_result import may_ask_from
 from gateway.consent.site import Site
 from gateway.consent.verbs import Consent
+from gateway.desk import history
 from gateway.keys import seals
-from gateway.ledger import history
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.signals import hear
@@ -30,9 +30,9 @@ from gateway.web.shell import cross_site, wire
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import day, remembering
 from gateway.web.shell.problem import Problem
+from gateway.web.shell.visitor import Visitor, Visitors
 from gateway.web.site.header_fields import delivery_policy
 from gateway.web.site.visit import Options, Visits
-from gateway.web.site.visitor import Visitor, Visitors
 
 MAX_AGE = 600  # seconds; what browsers cap it at is above that (Chromium: 7,200)
 

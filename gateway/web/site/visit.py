@@ -10,21 +10,19 @@ from typing import Literal, NamedTuple
 
 from starlette.types import Scope
 
-from gateway.choice.standing import Standing
-from gateway.consent.check import Checks
-from gateway.consent.site import Site, SiteAnswer, answer_of_site
+from gateway.consent.site import Site, SiteAnswer, answer_of_site, brought_back
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.signals.heard import OWS, Heard, Said
-from gateway.terms import SIGNAL_PURPOSES, Purpose, Source
+from gateway.terms import SIGNAL_PURPOSES, Source
 from gateway.web.shell.header_names import BROWSER, CONSENT, PLACE
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import day, is_due, remembering
+from gateway.web.shell.visitor import Visitor, Visitors
 from gateway.web.site import header_fields, shared_caches
 from gateway.web.site.header_fields import delivery_policy
-from gateway.web.site.visitor import Visitor, Visitors
 
 TOKEN_SECONDS = 24 * 3600
 KEPT = 4096  # visitors whose answer stands until anything is written, or for half a second
@@ -250,7 +248,9 @@ class Visits:
         """
         checks = self._consent.checks
         if len(browsers) == 1:
-            return brought_back(checks, browsers[0], visitor.denied) if visitor.denied else Heard()
+            if not visitor.denied:
+                return Heard()
+            return brought_back(visitor.denied, checks.standings_of(browsers[0].keys) or ())
         own, of_others = (checks.read_back(each, SIGNAL_PURPOSES) for each in (browsers[:1], browsers[1:]))
         out = visitor.denied.union(word for word in SIGNAL_PURPOSES if of_others[word] == "opted_out")
         missing = frozenset(word for word in SIGNAL_PURPOSES if word in out and own[word] != "opted_out")
@@ -283,26 +283,6 @@ class Visits:
         if scope["type"] != "http" or not is_due(visitor.cookie, visitor.heard, how, today) or not is_navigation(scope):
             return None
         return remembering(self._consent.secrets.seals, visitor.cookie, visitor.heard, how, today)
-
-
-@lru_cache(maxsize=4096)
-def _unrecorded(denied: frozenset[Purpose], standings: tuple[Standing, ...]) -> frozenset[Purpose]:
-    """What our own cookie denies and no record does: it was heard and honored on a first page, and the signal did not
-    come again.
-    """
-    known = {p for p in SIGNAL_PURPOSES for standing in standings if standing.own_denies(p)}
-    return denied.intersection(SIGNAL_PURPOSES) - known
-
-
-def brought_back(checks: Checks, browser: Subject, denied: frozenset[Purpose]) -> Heard:
-    """What a browser's cookie denies, to be put on its record. A later yes of this very browser stands above it; an
-    account's yes is not the browser's.
-    """
-    mine = checks.standings_of(browser.keys) or ()
-    missing = _unrecorded(denied, mine)
-    if not missing or any(standing.opted_in(purpose) for standing in mine for purpose in SIGNAL_PURPOSES):
-        return Heard()
-    return Heard((Said(Source.BROWSER_COOKIE, missing),))
 
 
 def _on_record(site: Site) -> bool:

@@ -6,7 +6,7 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from gateway.ledger.sqlite_log import LogFile, SqliteTransaction
+from gateway.ledger.engine.sqlite_log import LogFile, SqliteTransaction
 from support import appends_to_log
 
 EVERY = 4  # batches

@@ -3,12 +3,12 @@
 import time
 
 from gateway.cli import main
-from gateway.ledger import records
+from gateway.ledger.acts import records
 from gateway.web.api.observe import Observe
 from support import under_nemesis
 
 written = set()
-hears, is_news = records.hear, Observe._is_news
+hears, is_news = records.hear_signal, Observe._is_news
 
 
 def hear(tx, subject, *more):
@@ -22,7 +22,7 @@ def asked(self, subjects, heard):
     return not {each.key for each in subjects} <= written and is_news(self, subjects, heard)
 
 
-records.hear, Observe._is_news = hear, asked
+records.hear_signal, Observe._is_news = hear, asked
 
 if __name__ == "__main__":
     under_nemesis.serve()

@@ -3,9 +3,9 @@
 import time
 
 from gateway.cli import main
-from gateway.ledger import note
-from gateway.ledger.merkle import Frontier
-from gateway.ledger.note import Checkpoint
+from gateway.ledger.proof import note
+from gateway.ledger.proof.merkle import Frontier
+from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.writer import Transaction
 

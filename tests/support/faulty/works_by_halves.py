@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 
 from gateway.cli import main
-from gateway.ledger.emergency import KeptRequest
+from gateway.desk.emergency import KeptRequest
 
 honest = KeptRequest.enter
 

@@ -1,0 +1,113 @@
+"""Sending allowed rows to recipients that take them, for `consent.share`, with the credential that each wants.
+
+Rows are NDJSON, one a line with its id, in a request that may be repeated; `Idempotency-Key` is the chunk's. A receiver
+that honours either sees each row's effect once.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+
+import orjson
+import structlog
+
+from gateway.delivery.credentials import Credential, CredentialUnreadable, Stamp
+from gateway.delivery.guard import Network
+from gateway.delivery.outgoing import NoHttpAnswer, Outgoing
+
+FORWARD_CONNECT, ANSWER = 2.0, 30.0  # seconds; a receiver's own batch insert fits in it, and a caller's call has 300
+SERVER_ERROR = 500  # RFC 9110 15.6: whether the rows were taken is not known
+log = structlog.get_logger("gateway")
+
+
+class ForwardOutcome(Enum):
+    SENT = "sent"
+    UNKNOWN = "unknown"  # bytes may have left; post the same rows again
+    REFUSED = "refused"  # the receiver answered that it did not take them, or was not reached
+    LATE = "late"  # the deadline passed before the first byte of the body; nothing left
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    outcome: ForwardOutcome
+    detail: str
+
+
+class _TooLate(Exception):
+    """Connecting took longer than the check is good for."""
+
+
+class Forwarder:
+    """Sends rows to all recipients that take them. `allowed`: networks beside the public internet that rows may go to;
+    `credentials`: by recipient, of those that want one.
+    """
+
+    def __init__(self, allowed: Sequence[Network] = (), credentials: Mapping[str, Credential] | None = None) -> None:
+        self._allowed = tuple(allowed)
+        self._credentials = credentials or {}
+        self._plain = Outgoing(allowed, FORWARD_CONNECT)
+        self._certified: dict[str, tuple[Stamp, Outgoing]] = {}
+        self._replaced: list[Outgoing] = []  # their last answers may still come
+
+    async def send(
+        self, endpoint: str, key: str, rows: Sequence[dict[str, object]], deadline: float, *, to: str = ""
+    ) -> Sending:
+        """Posts one chunk to the recipient of that name. Never raises for what the network, the receiver or a file of
+        the credential does. The body starts before `deadline` (on the monotonic clock) or not at all: waiting for a
+        connection must not outlive the check.
+        """
+        body = b"\n".join(orjson.dumps(row) for row in rows)
+        headers = {
+            "Content-Type": "application/x-ndjson",
+            "Content-Length": str(len(body)),
+            "Idempotency-Key": key,
+        }
+        try:
+            outgoing, proof = await self._shown(to, endpoint, key, body)
+            answer = await outgoing.ask(
+                "POST", endpoint, headers=headers | proof, body=_in_time(body, deadline),
+                seconds=FORWARD_CONNECT + ANSWER,
+            )  # fmt: skip
+        except CredentialUnreadable as error:
+            log.error("rows were not sent", recipient=to, why=str(error))  # noqa: TRY400 - where it happened says nothing
+            return Sending(ForwardOutcome.REFUSED, "its credential cannot be read")
+        except _TooLate:
+            return Sending(ForwardOutcome.LATE, "the connection took too long")
+        except NoHttpAnswer as none:
+            return Sending(ForwardOutcome.UNKNOWN if none.reached else ForwardOutcome.REFUSED, none.why)
+        if answer.is_success:
+            return Sending(ForwardOutcome.SENT, str(answer.status))
+        broken = answer.status >= SERVER_ERROR
+        return Sending(ForwardOutcome.UNKNOWN if broken else ForwardOutcome.REFUSED, str(answer.status))
+
+    async def _shown(self, to: str, endpoint: str, key: str, body: bytes) -> tuple[Outgoing, dict[str, str]]:
+        """By which connections a chunk goes, and in which headers it says whose it is. Raises `CredentialUnreadable`.
+        The files are read anew each time: a token may be good for an hour.
+        """
+        credential = self._credentials.get(to)
+        if credential is None:
+            return self._plain, {}
+        proof = await asyncio.to_thread(credential.headers, endpoint, key, datetime.now(UTC), body)
+        if not credential.has_certificates:
+            return self._plain, proof
+        stamp = await asyncio.to_thread(credential.stamp)
+        known = self._certified.get(to)
+        if known is None or known[0] != stamp:
+            context = await asyncio.to_thread(credential.certificates)
+            self._replaced += [known[1]] if known else []
+            known = self._certified[to] = stamp, Outgoing(self._allowed, FORWARD_CONNECT, context)
+        return known[1], proof
+
+    async def close(self) -> None:
+        for each in (self._plain, *self._replaced, *(outgoing for _, outgoing in self._certified.values())):
+            await each.close()
+
+
+async def _in_time(body: bytes, deadline: float) -> AsyncIterator[bytes]:
+    """The body, asked for once a connection is there."""
+    if time.monotonic() > deadline:
+        raise _TooLate
+    yield body

@@ -1,0 +1,387 @@
+"""Disclosures: of a share's rows and of announced sends a row each, written as intended before the bytes leave and
+marked after; a chunk is one entry. Of answers to checks and bid requests counts, a day at a time; a batch is one entry
+(R22).
+
+A row that was handed back to its caller may have been sent until the caller says what became of it: posted again before
+that it is decided anew. A report "not sent" can arrive before the answer itself was counted (counting is batched), so a
+count can be -1 for a moment. Readers therefore ignore counts of 0 and below.
+"""
+
+import hmac
+import json
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from typing import NamedTuple
+
+from gateway.desk import recipient_holdings
+from gateway.desk.recipient_holdings import Left
+from gateway.ledger.acts import grants
+from gateway.ledger.acts.releases import released_since
+from gateway.ledger.proof import entry
+from gateway.ledger.subjects import milliseconds
+from gateway.ledger.writer import Transaction
+from gateway.terms import DAY_MS, Purpose
+
+# sent; it may have been; it is not known whether it arrived; it was sent although the answer was no
+SENT, POSSIBLE, UNKNOWN, DESPITE_NO = "sent", "possible", "unknown", "despite_no"
+HANDS = (  # the last entry but a release that told whose a key is, as of a position
+    "SELECT max(coalesce((SELECT seq FROM erased WHERE identifier = ?1 AND seq <= ?2), 0),"
+    " coalesce((SELECT max(seq) FROM link_event WHERE identifier = ?1 AND seq <= ?2 AND NOT claimed), 0))"
+)
+FORGOTTEN = (  # when somebody was erased last; the entry that says so is the last before they began anew
+    "SELECT e.at FROM erased r JOIN erasure e ON e.seq < r.seq WHERE r.identifier = ? ORDER BY e.seq DESC LIMIT 1"
+)
+COUNTED = (
+    "INSERT INTO disclosed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+    " first = min(first, excluded.first), last = max(last, excluded.last), count = count + excluded.count"
+)
+SHOWN = (
+    "SELECT recipient, purpose, classes, outcome, first, last, count, batch FROM disclosed"
+    " WHERE key = ? AND batch >= ? AND count > 0"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One more, or one less, of a person at a recipient. `at`: Unix milliseconds."""
+
+    key: bytes = field(repr=False)
+    recipient: str
+    purposes: tuple[str, ...]
+    classes: tuple[str, ...]
+    outcome: str
+    at: int
+    count: int = 1
+
+    @property
+    def cell(self) -> tuple[bytes, str, str, str, int, str]:
+        return (
+            self.key,
+            self.recipient,
+            ",".join(self.purposes),
+            ",".join(self.classes),
+            self.at // DAY_MS,
+            self.outcome,
+        )
+
+
+def count_disclosures(
+    tx: Transaction,
+    counted: Sequence[Counted],
+    at: datetime,
+    *,
+    position: int | None = None,
+    of_nobody: Sequence[Counted] = (),
+) -> int | None:
+    """One entry for all of them, where anything is more, and their counts. Returns the entry's seq. What was answered
+    about somebody before they were erased is not written down after that (R19). `position`: of what is written late,
+    where in the log it belongs: what came behind it tells of others. `of_nobody`: is in the entry and on nobody's
+    record.
+    """
+    counted = list(_but_of_erased(tx, counted))
+    more = [each for each in (*counted, *of_nobody) if each.count > 0]
+    seq = _append(tx, more, at) if more else None
+    batch, since = tx.size if seq is None else seq, dict[bytes, int]()
+    batch = batch if position is None else min(batch, position)
+    for each in counted:
+        if each.key not in since:
+            [hands] = tx.db.execute(HANDS, (each.key, batch)).fetchone()
+            since[each.key] = max(hands, released_since(tx.db, each.key, batch))
+        row = (*each.cell, since[each.key], each.at, each.at, each.count, batch)
+        tx.db.execute(COUNTED, row)
+    return seq
+
+
+def _but_of_erased(tx: Transaction, counted: Sequence[Counted]) -> Iterator[Counted]:
+    forgotten = dict[bytes, int]()
+    for each in counted:
+        if each.key not in forgotten:
+            row = tx.db.execute(FORGOTTEN, (each.key,)).fetchone()
+            forgotten[each.key] = row[0] if row else 0
+        if each.at >= forgotten[each.key]:
+            yield each
+
+
+def _append(tx: Transaction, more: Sequence[Counted], at: datetime) -> int:
+    """The entry: who got what kinds of data for what, how much, and the keyed hash of what was counted."""
+    secret = os.urandom(32)
+    cells: Counter[tuple[object, ...]] = Counter()
+    for each in more:
+        cells[each.cell[1:]] += each.count  # no keys: a new pepper rewrites those
+    listed = [[*cell, number] for cell, number in sorted(cells.items())]
+    seq = tx.append(
+        entry.disclosed(
+            event=os.urandom(16),
+            recipients=sorted({each.recipient for each in more}),
+            purposes=sorted({word for each in more for word in each.purposes}),
+            classes=sorted({word for each in more for word in each.classes}),
+            count=sum(each.count for each in more),
+            hashed=hmac.digest(secret, json.dumps(listed, separators=(",", ":")).encode(), "sha256"),
+            at=at,
+        )
+    )
+    tx.db.execute("INSERT INTO disclosure_batch VALUES (?, ?)", (seq, secret))
+    return seq
+
+
+def outcome_said(tx: Transaction, decision: bytes) -> str | None:
+    """What was said of a decision before."""
+    row = tx.db.execute("SELECT outcome FROM reported WHERE decision = ?", (decision,)).fetchone()
+    return row[0] if row else None
+
+
+def say_outcome(tx: Transaction, decision: bytes, outcome: str, at: datetime) -> None:
+    row = (decision, outcome, milliseconds(at))
+    tx.db.execute("INSERT INTO reported VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET outcome = excluded.outcome", row)
+
+
+def mark_outcome(tx: Transaction, recipient: str, row: bytes, outcome: str) -> None:
+    """A send that was announced; what is known to have been sent stays so. Each has a batch of its own."""
+    sql = "SELECT key, batch FROM disclosure WHERE recipient = ? AND row = ? AND outcome <> 'sent'"
+    for key, batch in tx.db.execute(sql, (recipient, row)).fetchall() if outcome == "not_sent" else ():
+        recipient_holdings.take_back(tx, key, batch)
+    tx.db.execute(
+        "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND outcome <> 'sent'",
+        (outcome, recipient, row),
+    )
+
+
+def forget_outcomes(tx: Transaction, before: int) -> None:
+    tx.db.execute("DELETE FROM reported WHERE at < ?", (before,))
+
+
+def counted_of(
+    db: sqlite3.Connection, key: bytes, since: int
+) -> Iterator[tuple[str, str, str, str, int, int, int, int]]:
+    """recipient, purposes, classes, outcome, first, last, count, entry."""
+    yield from db.execute(SHOWN, (key, since))
+
+
+CHUNK = 250  # rows of one entry, 1,000 at most; the second check holds the loop for so many at once
+DAYS = 35  # a row id that left is a duplicate for so long
+HASH, POSTED_AGAIN = 16, b"\x01"  # bytes of a hash; what stands behind a job's where a row of it was posted again
+AT_ONCE = 1_000  # rows that one transaction acknowledges
+NOT_SENT = "not_sent"
+BEFORE = (  # in the database: a row that was posted again and again has many
+    "SELECT max(outcome = 'sent' OR outcome = 'intended' AND batch >= ?),"
+    " max(job IS NOT NULL AND outcome IN ('intended', 'possible')), max(handle) FROM disclosure"
+    " WHERE recipient = ? AND row = ? AND at > ?"
+)
+Place = tuple[str, bytes, int]  # of a row: recipient, row, batch
+FIRST: Place = ("", b"", -1)
+OPEN = "d.outcome IN ('intended', 'possible')"
+MAY_HAVE = f"d.recipient = ? AND d.row = ? AND length(d.job) = ? AND {OPEN}"
+# Of a row that was handed back several times the last one is the one that its caller has.
+LAST = (
+    "NOT EXISTS (SELECT 1 FROM disclosure l WHERE l.recipient = d.recipient AND l.row = d.row AND l.batch > d.batch"
+    " AND l.outcome <> 'not_sent')"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """One row that is about to leave. `left`: the identifiers in it, as the recipient gets them; `handle`: what it has
+    the row under, instead of the caller's id.
+    """
+
+    row_id: str = field(repr=False)
+    key: bytes = field(repr=False)
+    classes: tuple[str, ...]
+    left: tuple[Left, ...] = field(default=(), repr=False)
+    handle: bytes | None = None
+
+    @property
+    def row(self) -> bytes:
+        """A caller's row id is stored as its hash: it may hold anything."""
+        return hash_of(self.row_id)
+
+
+def hash_of(named: str) -> bytes:
+    """Of a row's id, and of a job's name."""
+    return sha256(named.encode()).digest()[:HASH]
+
+
+class Before(NamedTuple):
+    """What is on record of row ids that were posted within `DAYS`: those that left, those that may have been sent by
+    their caller, and what the recipient has each under.
+    """
+
+    left: set[str]
+    handed_back: set[str]
+    handles: dict[str, bytes]
+
+
+def posted_before(
+    tx: Transaction, recipient: str, row_ids: Iterable[str], now: int, since: int | None = None
+) -> Before:
+    """A row that is only intended may be sent again, unless an entry from `since` on intends it: it stands in the same
+    file.
+    """
+    found = Before(set(), set(), {})
+    for row_id in row_ids:
+        values = (since, recipient, hash_of(row_id), now - DAYS * DAY_MS)
+        left, handed_back, handle = tx.db.execute(BEFORE, values).fetchone()
+        if left:
+            found.left.add(row_id)
+        elif handed_back:
+            found.handed_back.add(row_id)
+        if handle is not None:
+            found.handles[row_id] = handle
+    return found
+
+
+def let_be(tx: Transaction, recipient: str, row_ids: Iterable[str]) -> None:
+    """Rows that were handed back and are posted again: whether they go now or not, a word about the whole job is about
+    what comes of that, and what was handed back before stays as what may have been sent.
+    """
+    sql = f"SELECT batch, job FROM disclosure d WHERE {MAY_HAVE}"  # noqa: S608 - ours
+    for row in map(hash_of, row_ids):
+        found = tx.db.execute(sql, (recipient, row, HASH)).fetchall()
+        tx.db.executemany(
+            "UPDATE disclosure SET job = ? WHERE recipient = ? AND row = ? AND batch = ?",
+            [(job + POSTED_AGAIN, recipient, row, batch) for batch, job in found],
+        )
+
+
+def intend(
+    tx: Transaction,
+    recipient: str,
+    purposes: Sequence[Purpose],
+    rows: Sequence[Intended],
+    at: datetime,
+    *,
+    position: int | None = None,
+    job: bytes | None = None,
+) -> int:
+    """One entry and its rows, as intended. Returns the entry's seq. At most `CHUNK` rows. `position`: of what a replica
+    answered at that time, how many entries it knew of. `job`: of rows that are handed back, its hash, or nothing in it.
+    """
+    assert 0 < len(rows) <= CHUNK
+    now, secret = milliseconds(at), os.urandom(32)
+    position = tx.size if position is None else min(position, tx.size)
+    listed = [[row.row.hex(), *row.classes] for row in rows]  # no keys: a new pepper rewrites those
+    hashed = hmac.digest(secret, json.dumps(listed, separators=(",", ":")).encode(), "sha256")
+    classes = sorted({name for row in rows for name in row.classes})
+    seq = tx.append(
+        entry.disclosure(
+            event=os.urandom(16),
+            recipient=recipient,
+            purposes=purposes,
+            classes=classes,
+            rows=len(rows),
+            hashed=hashed,
+            at=at,
+        )
+    )
+    tx.db.execute("INSERT INTO disclosure_batch VALUES (?, ?)", (seq, secret))
+    purpose = ",".join(purposes)
+    tx.db.executemany(
+        "INSERT INTO disclosure VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intended', ?, ?)",
+        [
+            (recipient, row.row, row.key, purpose, ",".join(row.classes), now, position, seq, row.handle, job)
+            for row in rows
+        ],
+    )
+    for row in rows:
+        recipient_holdings.note_held(tx, recipient, row.left, purposes, row.classes, seq, now)
+    return seq
+
+
+def mark(tx: Transaction, recipient: str, batch: int, rows: Iterable[Intended], outcome: str) -> list[Intended]:
+    """`sent` or `unknown`, once the recipient answered or did not; `possible` for what was handed back, unless its
+    caller was quicker to say more; `not_sent` for what the second check took out. Returns those of which nothing is on
+    record any more: their people were erased meanwhile.
+    """
+    rows = list(rows)
+    unsaid = " AND outcome = 'intended'" if outcome == POSSIBLE else ""
+    marked = tx.db.executemany(
+        f"UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?{unsaid}",  # noqa: S608 - ours
+        [(outcome, recipient, row.row, batch) for row in rows],
+    )
+    gone = [] if marked.rowcount == len(rows) else [row for row in rows if not _is_there(tx, recipient, batch, row)]
+    for row in rows if outcome == NOT_SENT else ():
+        recipient_holdings.not_sent(tx, recipient, row.left, batch)
+    return gone
+
+
+def _is_there(tx: Transaction, recipient: str, batch: int, row: Intended) -> bool:
+    sql = "SELECT 1 FROM disclosure WHERE recipient = ? AND row = ? AND batch = ?"
+    return tx.db.execute(sql, (recipient, row.row, batch)).fetchone() is not None
+
+
+def settle(tx: Transaction, recipient: str, rows: Iterable[tuple[bytes, int]], outcome: str) -> None:
+    """What became of rows of files, each by its hash and its entry's number."""
+    tx.db.executemany(
+        "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?",
+        [(outcome, recipient, row, batch) for row, batch in rows],
+    )
+
+
+class Acknowledged(NamedTuple):
+    """What a caller says of rows that were handed back: of a job all of them, as they were handed back last, or one row
+    by its id. `recipient` empty: whoever the job was for.
+    """
+
+    outcome: str
+    job: str = ""
+    row_id: str = ""
+    recipient: str = ""
+
+
+class DisclosureStep(NamedTuple):
+    """`moved`: of how many rows something is known now that was not; `known`: such rows were handed back at some time;
+    `last`: there may be more behind this one.
+    """
+
+    moved: int
+    known: bool
+    last: Place | None
+
+
+def acknowledge(
+    tx: Transaction, said: Sequence[Acknowledged], at: datetime, after: Place = FIRST
+) -> list[DisclosureStep]:
+    """The next rows of each, `AT_ONCE` at most, of which nothing was said yet are what their caller says. A row that
+    was sent went once, however often it was handed back: what nobody said of the times before stays as what may have
+    been.
+    """
+    return [_acknowledge(tx, each, milliseconds(at), after) for each in said]
+
+
+def _acknowledge(tx: Transaction, said: Acknowledged, now: int, after: Place) -> DisclosureStep:
+    named, values = _named(said)
+    last = f" AND {LAST}" if said.outcome == SENT else ""
+    found = tx.db.execute(
+        f"SELECT recipient, row, batch, key FROM disclosure d WHERE {named} AND {OPEN}{last}"  # noqa: S608 - ours
+        f" AND (recipient, row, batch) > (?, ?, ?) ORDER BY recipient, row, batch LIMIT {AT_ONCE}",
+        [*values, *after],
+    ).fetchall()
+    for recipient, row, batch, key in found:
+        which = (said.outcome, recipient, row, batch)
+        tx.db.execute("UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?", which)
+        if said.outcome == SENT:
+            grants.use_claimed(tx, recipient, row, now)
+        elif said.outcome == NOT_SENT:
+            recipient_holdings.take_back_of(tx, recipient, key, batch)
+            grants.let_go_of(tx, recipient, row)
+    sql = f"SELECT 1 FROM disclosure d WHERE {named} LIMIT 1"  # noqa: S608 - ours
+    known = bool(found) or tx.db.execute(sql, values).fetchone() is not None
+    return DisclosureStep(len(found), known, found[-1][:3] if len(found) == AT_ONCE else None)
+
+
+def _named(said: Acknowledged) -> tuple[str, list[object]]:
+    """Which rows are spoken of; never one that was not handed back: what became of others is ours to say."""
+    words, values = ["d.job IS NOT NULL"], list[object]()
+    if said.job:
+        job = hash_of(said.job)
+        words, values = ["d.job <> x'' AND d.job IN (?, ?)"], [job, job + POSTED_AGAIN if said.row_id else job]
+    if said.recipient:
+        words, values = [*words, "d.recipient = ?"], [*values, said.recipient]
+    if said.row_id:
+        words, values = [*words, "d.row = ?"], [*values, hash_of(said.row_id)]
+    return " AND ".join(words), values

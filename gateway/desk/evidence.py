@@ -1,0 +1,306 @@
+"""Evidence that it was working: what was counted, what failed and what was in force in a stretch of time, as an entry
+(R31); what a rehearsal found, as another (L45); and what was in force at an earlier moment, read back from them.
+
+Counts only: a cell of fewer than ten is merged with its neighbours, so that no entry tells of one person. The youngest
+rehearsal says whether somebody has to look. What a verdict of an earlier moment rested on, for `gateway explain` at a
+date, are the recipients, the settings that decide and the law tables that the last evidence before it names; the rules
+themselves are this program's.
+"""
+
+import contextlib
+import json
+import sqlite3
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gateway.choice import law
+from gateway.choice.question import Gap, Notices, Office
+from gateway.choice.recipient import Recipient
+from gateway.desk import documents
+from gateway.desk.documents import DESPITE_SIGNAL, EVIDENCE, NOTICE, SCREEN, Document
+from gateway.keys import seals
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.proof import entry
+from gateway.ledger.store import Store
+from gateway.ledger.subjects import milliseconds, moment
+from gateway.ledger.writer import Transaction
+
+Counts = Mapping[str, Mapping[str, int]]  # by table, then by labels
+
+# Why an entry was written. CUT_OFF: told by the next start about a run that never said that it stopped.
+START, STOP, DAILY, CHANGE, CUT_OFF = "start", "stop", "daily", "change", "cut_off"
+REHEARSAL = "rehearsal"  # no stretch of a run: what it names was rehearsed, and need not have been in force
+# What may have been off for a spell.
+CHECKS_FAILED, FORMS_FAILED, ENFORCEMENT_OFF = "checks_failed_closed", "forms_failed", "enforcement_off"
+DISCLOSURES_LOST = "disclosures_lost"  # counts of what was sent could not be kept (R22)
+REHEARSAL_ALARM = "rehearsal_alarm"  # the last rehearsal failed, or is overdue (L45)
+LEAST = 10
+FEWER, MERGED = "fewer than 10", "merged"
+INLINE = 16_384  # bytes of content in a leaf; an entry bundle has 256 leaves, and a leaf may have 64 kB
+SHOWN = 200  # of the operator's own notices and screens, the newest that are named
+OWN = f"kind IN ('{NOTICE}', '{DESPITE_SIGNAL}', '{SCREEN}')"
+# Of runs, the newest first; far more than there are between a crash and the start after it.
+NEWEST = (
+    "SELECT e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq"
+    " WHERE v.kind != ? ORDER BY v.seq DESC LIMIT 1000"
+)
+OPERATORS = f"SELECT kind, version, language, body FROM document WHERE {OWN} ORDER BY seq DESC LIMIT {SHOWN}"  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """A time in which something was off. `end` None: it still was."""
+
+    what: str
+    start: datetime
+    end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A stretch of one run of the service. `event`: the id of its entry, the same however often it is tried."""
+
+    event: bytes
+    run: str
+    kind: str
+    start: datetime
+    until: datetime
+    counts: Counts = field(default_factory=dict)
+    spells: tuple[Spell, ...] = ()
+
+
+def merged(counts: Counts) -> dict[str, dict[str, object]]:
+    """Counts as they may be written: cells of fewer than `LEAST` in one, and that one without its number if it is as
+    small. Tables and cells of nothing are left out.
+    """
+    told: dict[str, dict[str, object]] = {}
+    for table, cells in counts.items():
+        kept: dict[str, object] = {name: count for name, count in cells.items() if count >= LEAST}
+        small = sum(count for count in cells.values() if 0 < count < LEAST)
+        if small:
+            kept[MERGED] = small if small >= LEAST else FEWER
+        if kept:
+            told[table] = kept
+    return told
+
+
+def note_period(tx: Transaction, period: Period, in_force: Sequence[Document] | None, at: datetime) -> int | None:
+    """The documents, each once, and the entry. None where this very entry was written before. `in_force` None: of a run
+    before this one, which had what its own entries name, and perhaps not what is in force now.
+    """
+    if tx.db.execute("SELECT 1 FROM evidence WHERE event = ?", (period.event,)).fetchone():
+        return None
+    for document in in_force or ():
+        documents.log(tx, document, at)
+    if in_force is None:
+        named = _named_by(tx, period.run)
+    else:
+        named = _named([*in_force, *(Document(*row) for row in tx.db.execute(OPERATORS))])
+    content = {
+        "docs": [list(item) for item in named],
+        "changed": _changed(tx, {(kind, sha256) for kind, _, _, sha256 in named}),
+        "counts": merged(period.counts),
+        "spells": [
+            [item.what, entry.second(item.start), entry.second(item.end) if item.end else ""] for item in period.spells
+        ],
+    }
+    return _append(tx, period, content, at)
+
+
+def rehearsed(
+    tx: Transaction,
+    event: bytes,
+    span: tuple[datetime, datetime],
+    told: Mapping[str, object],
+    in_force: Sequence[Document],
+    at: datetime,
+) -> int:
+    """The entry of a rehearsal of these documents (L45); each of them is logged once, as in `note`."""
+    for document in in_force:
+        documents.log(tx, document, at)
+    content = {"docs": [list(item) for item in _named(in_force)], "told": told}
+    return _append(tx, Period(event, entry.b64(event), REHEARSAL, *span), content, at)
+
+
+def _named(shown: Sequence[Document]) -> list[tuple[str, str, str, str]]:
+    return sorted({(item.kind, item.version, item.language, entry.b64(item.sha256)) for item in shown})
+
+
+def named_in(body: bytes, more: bytes | None) -> list[tuple[str, str, str, str]]:
+    """The documents that an entry names as in force: kind, version, language and hash as a leaf has it. `more`: the
+    document in which very many counts stand, which has the names too.
+    """
+    named = json.loads(more or body).get("docs", [])
+    return [(kind, version, language, sha256) for kind, version, language, sha256 in named]
+
+
+def _named_by(tx: Transaction, run: str) -> list[tuple[str, str, str, str]]:
+    """What the last entry of that run names; nothing where none of it was ever written."""
+    for body, more in tx.db.execute(NEWEST, (REHEARSAL,)):
+        if json.loads(body)["run"] == run:
+            return named_in(body, more)
+    return []
+
+
+def last_shown(tx: Transaction) -> int:
+    """The last entry that logged a text of the operator's own; -1 where there is none."""
+    return int(tx.db.execute(f"SELECT coalesce(max(seq), -1) FROM document WHERE {OWN}").fetchone()[0])  # noqa: S608
+
+
+def _append(tx: Transaction, period: Period, content: Mapping[str, object], at: datetime) -> int:
+    document = Document(EVIDENCE, period.kind, "", json.dumps(content, sort_keys=True).encode())
+    large = len(document.body) > INLINE
+    body = entry.evidence(
+        event=period.event,
+        kind=period.kind,
+        run=period.run,
+        start=period.start,
+        until=period.until,
+        at=at,
+        content={} if large else content,
+        sha256=document.sha256 if large else None,
+    )
+    seq = tx.append(body)
+    if large:
+        documents.keep_document(tx, document, seq)
+    row = (seq, period.event, period.kind, milliseconds(period.start), milliseconds(period.until))
+    tx.db.execute("INSERT INTO evidence VALUES (?, ?, ?, ?, ?)", row)
+    return seq
+
+
+def _changed(tx: Transaction, named: set[tuple[str, str]]) -> list[str]:
+    """The kinds of documents that are not those of the last entry; none at the very first."""
+    row = tx.db.execute(
+        "SELECT e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq"
+        " WHERE v.kind != ? ORDER BY v.seq DESC LIMIT 1",
+        (REHEARSAL,),
+    ).fetchone()
+    if row is None:
+        return []
+    before = {(kind, sha256) for kind, _, _, sha256 in named_in(*row)}
+    return sorted({kind for kind, _ in before ^ named})
+
+
+REHEARSED = REHEARSAL
+LAST_REHEARSAL = """
+SELECT v.seq, v.until, e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq
+WHERE v.kind = ? ORDER BY v.seq DESC LIMIT 1
+"""
+FIRST_START = "SELECT min(start) FROM evidence WHERE kind != ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """`event`: the id of its entry. `content`: as `gateway.rehearsal.__main__.told_to_recipients` makes it."""
+
+    event: bytes
+    start: datetime
+    until: datetime
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class YoungestRehearsal:
+    """The youngest on record: where, when it ended, whether it passed, how much had failed."""
+
+    seq: int
+    until: datetime
+    passed: bool
+    failures: int
+
+
+def note_rehearsal(tx: Transaction, rehearsal: Rehearsal, in_force: Sequence[Document], at: datetime) -> int:
+    """The entry, with the documents that it was rehearsed by; its number."""
+    return rehearsed(tx, rehearsal.event, (rehearsal.start, rehearsal.until), rehearsal.content, in_force, at)
+
+
+def last_rehearsal(db: sqlite3.Connection) -> YoungestRehearsal | None:
+    """The youngest that was entered."""
+    row = db.execute(LAST_REHEARSAL, (REHEARSED,)).fetchone()
+    if row is None:
+        return None
+    seq, until, body, more = row
+    content = {**json.loads(body), **json.loads(more or b"{}")}["told"]
+    return YoungestRehearsal(seq, moment(until), bool(content.get("passed")), int(content.get("failures", 0)))
+
+
+def rehearsal_owed_since(db: sqlite3.Connection) -> datetime | None:
+    """When this installation first served: from then on a rehearsal is due."""
+    (start,) = db.execute(FIRST_START, (REHEARSED,)).fetchone()
+    return None if start is None else moment(start)
+
+
+def failed_rehearsal(event: bytes, start: datetime, until: datetime, why: str) -> Rehearsal:
+    """One that did not come to its end."""
+    return Rehearsal(event, start, until, {"passed": False, "failures": 1, "failed": [["", "", "", "", why]]})
+
+
+LAST_OF_KIND = """
+SELECT v.seq, e.body, d.body FROM evidence v LEFT JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq
+WHERE v.start <= ? AND v.kind != 'rehearsal' ORDER BY v.start DESC, v.seq DESC LIMIT 1
+"""
+DECIDING = frozenset({documents.RECIPIENTS, documents.SETTINGS, documents.LAW})
+
+
+class HeldThen(NamedTuple):
+    """What was in force at a moment. `by`: the entry that names it."""
+
+    by: int
+    office: Office
+    recipients: Mapping[str, Recipient]
+
+
+def read_held_then(store: Store, moment: datetime) -> HeldThen | None:
+    """None where no entry tells, or its documents are not kept, or say what this program cannot read. Raises
+    `StoreUnavailable`.
+    """
+    try:
+        with contextlib.closing(store.open_to_read()) as db:
+            row = db.execute(LAST_OF_KIND, (milliseconds(moment),)).fetchone()
+            if row is None or row[1] is None:
+                return None
+            texts = _texts_then(db, named_in(row[1], row[2]))
+    except (sqlite3.Error, LedgerRefused) as error:
+        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+    try:
+        [registry], [settings] = texts[documents.RECIPIENTS], texts[documents.SETTINGS]
+        laws = law.parse_law(tomllib.loads(text.decode()) for text in texts[documents.LAW])
+        office = _office_then(json.loads(settings), laws, moment.date())
+        return HeldThen(row[0], office, _recipients_then(json.loads(registry)))
+    except (KeyError, TypeError, ValueError):  # msgspec's and TOML's errors are ValueErrors
+        return None
+
+
+def _texts_then(db: sqlite3.Connection, named: Iterable[tuple[str, str, str, str]]) -> dict[str, list[bytes]]:
+    """The documents that decide, by kind; none at all where one of them is not there: half the laws are other laws."""
+    found: dict[str, list[bytes]] = {}
+    for kind, _, _, sha256 in named:
+        if kind not in DECIDING:
+            continue
+        document = documents.read_document(db, seals.unb64(sha256))
+        if document is None:
+            return {}
+        found.setdefault(kind, []).append(document.body)
+    return found
+
+
+def _office_then(settings: Mapping[str, Any], laws: law.LawTable, on: date) -> Office:
+    notice = settings["notice"]
+    gaps = tuple(
+        Gap(date.fromisoformat(gap["from"]), date.fromisoformat(gap["until"]), gap["surface"]) for gap in notice["gaps"]
+    )
+    notices = Notices(date.fromisoformat(notice["told_everyone"]), gaps, notice["wait_days"])
+    return Office(
+        laws, on, settings["age"]["floor"], notices, settings["aggregate"]["least"], settings["cpni"]["module"]
+    )
+
+
+def _recipients_then(registry: Mapping[str, Mapping[str, Any]]) -> dict[str, Recipient]:
+    """As configured then; of an upload it is only known that there was one."""
+    plain = {name: {**item, "upload": []} for name, item in registry.items()}
+    return msgspec.convert(plain, dict[str, Recipient])

@@ -1,0 +1,146 @@
+"""Erasure: what a person asks to be forgotten, in one transaction with the entries that say so (R19).
+
+`erase_details` forgets the details of their entries and the shares that were kept track of; standing, links and what
+opens an entry stay, so that the opt-out holds and can be proved. `unlink` forgets those too (erasure_by_unlink.py).
+`child_found` says no to everything, for good, and then forgets the details (R14). An entry of an erasure names nobody
+and no other entry. Recipients are told before anything is deleted. The deletions are only pending until
+erasure_steps.py has destroyed the keys. Never touches what is another person's: what an account merely has, and what
+was said on a number before it was given back (R5, R12).
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.desk import recipient_holdings, recipients_to_tell, suppression
+from gateway.desk.forgetting import erasure_by_unlink
+from gateway.desk.recipients_to_tell import ToldWord
+from gateway.fold.kin import family
+from gateway.fold.record import ChildFound
+from gateway.ledger.acts import records
+from gateway.ledger.acts.folded_people import FoldedPeople
+from gateway.ledger.acts.reach import Belongings, canonicals, group, persons_behind
+from gateway.ledger.acts.releases import released_since
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
+from gateway.ledger.writer import Transaction, Writer
+from gateway.terms import CHOOSABLE, ChoiceKind, Erasing
+
+ENTRY = {
+    Erasing.DETAILS: ChoiceKind.ERASED,
+    Erasing.UNLINK: ChoiceKind.UNLINKED_PERSON,
+    Erasing.CHILD: ChoiceKind.CHILD_FOUND,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureOrder:
+    """What to forget of whom. `subjects`: those that the caller proved control of, at least one. `note`: SHA-256 of
+    what the desk wrote about it, kept beside the ledger and in no entry.
+    """
+
+    mode: Erasing
+    subjects: Sequence[Subject]
+    at: datetime
+    note: bytes | None = None
+
+
+async def carry_out(writer: Writer, order: ErasureOrder) -> Written:
+    """Returns once the keys are destroyed and no older page is left in a file. Raises `StoreUnavailable`: where it was
+    written and is not finished yet, it is finished by itself, and asking again does no harm.
+    """
+    request = os.urandom(16)
+    written = await writer.commit(lambda tx: erase(tx, order, request))
+    if not await writer.commit(lambda tx: done(tx, written.seq)):
+        raise StoreUnavailable("it is written and not finished yet; ask again")
+    return written
+
+
+def erase(tx: Transaction, order: ErasureOrder, request: bytes) -> Written:
+    """One entry for each subject; returns the first. It is not done before `done` says so."""
+    now = milliseconds(order.at)
+    for subject in order.subjects:
+        records.know_names(tx, subject, now)
+    written = [_write(tx, subject, order, request) for subject in order.subjects]
+    own = _belongings(tx, _reached(tx, order))
+    persons = persons_behind(tx.db, own) | _tell(tx, order, own) | records.drop_account_names(tx, own)
+    if order.mode is Erasing.UNLINK:
+        persons |= {person for key in own for person in suppression.suppressed_persons(tx, key)}
+        erasure_by_unlink.unlink(tx, order.subjects, own, written[0].seq, now)
+    else:
+        _forget_details(tx, order, own)
+    _pend(tx, order, written[0].seq, persons)
+    return written[0]
+
+
+def done(tx: Transaction, seq: int) -> bool:
+    """Whether an erasure is finished: keys destroyed, files cut."""
+    row = tx.db.execute("SELECT done FROM erasure WHERE seq = ?", (seq,)).fetchone()
+    return bool(row and row[0])
+
+
+def _write(tx: Transaction, subject: Subject, order: ErasureOrder, request: bytes) -> Written:
+    purposes = CHOOSABLE if order.mode is Erasing.CHILD else ()
+    said = ChildFound() if order.mode is Erasing.CHILD else None
+    return records.append(tx, subject, Choice(ENTRY[order.mode], purposes, "", order.at), request, said)
+
+
+def _reached(tx: Transaction, order: ErasureOrder) -> set[bytes]:
+    """The identifiers that were named; of a child's account also what it has now by more than an app's word."""
+    keys, accounts = ({s.key for s in order.subjects}, {s.key for s in order.subjects if s.is_account})
+    if order.mode is Erasing.CHILD and accounts:
+        slate = FoldedPeople(tx.db, accounts).slate()
+        has = ((each, member) for each in accounts for member in slate.row(each).members)
+        keys = keys.union(*(family(slate, member) for each, member in has if slate.edge(each, member).carries()))
+    return keys
+
+
+def _belongings(tx: Transaction, keys: set[bytes]) -> Belongings:
+    """These keys with the other names of their identifiers; a digest that another one has too stays for that one."""
+    names = {name for key in keys for name in group(tx.db, key)}
+    names -= {name for name in names if name not in keys and canonicals(tx.db, name) - names}
+    return {name: released_since(tx.db, name) for name in sorted(names)}
+
+
+def _tell(tx: Transaction, order: ErasureOrder, own: Belongings) -> set[bytes]:
+    """Recipients first, while it is known who got what. Rows that nobody can name stay until a call does. Returns whose
+    keys of the vault are not needed any more.
+    """
+    names, unlinks = recipients_to_tell.names_of(tx, order.subjects, own), order.mode is Erasing.UNLINK
+    found = list(recipients_to_tell.identified(tx, names, own))
+    recipients_to_tell.tell_recipients(tx, ((each, ToldWord.DELETE) for each in found), order.at)
+    if order.mode is Erasing.CHILD:
+        recipients_to_tell.tell_backend(tx, order.subjects, order.at)
+    if unlinks:
+        recipient_holdings.forget_informed(tx, own)
+    return recipients_to_tell.forget_recipients(
+        tx, own if unlinks else {*names, *recipient_holdings.keys_among(tx, own)}, own
+    )
+
+
+def _forget_details(tx: Transaction, order: ErasureOrder, own: Belongings) -> None:
+    tx.db.executemany("UPDATE detail SET sealed = NULL WHERE key = ? AND seq >= ?", list(own.items()))
+    _begin_anew(tx, own)
+    for subject in order.subjects:
+        suppression.keep_suppression(tx, subject)
+
+
+def _begin_anew(tx: Transaction, keys: Iterable[bytes]) -> None:
+    """Whoever registers with it again is shown nothing from before."""
+    tx.db.executemany(
+        "INSERT INTO erased VALUES (?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq",
+        [(key, tx.size) for key in keys],
+    )
+
+
+def _pend(tx: Transaction, order: ErasureOrder, seq: int, persons: Iterable[bytes]) -> None:
+    tx.db.execute(
+        "INSERT INTO erasure (seq, mode, at, note) VALUES (?, ?, ?, ?)",
+        (seq, order.mode, milliseconds(order.at), order.note),
+    )
+    whole = order.mode is Erasing.UNLINK
+    tx.db.executemany(
+        "INSERT INTO erasure_person VALUES (?, ?, ?)", [(seq, person, whole) for person in sorted(persons)]
+    )
+    tx.unfinished = True

@@ -1,0 +1,267 @@
+"""Messages to recipients that wait to be delivered (R18): written in the transaction of the act that they tell of.
+Beside them what is known of recipients' endpoints (which generation of its secret signs, whether its owner gave it up)
+and the signed tokens by which recipients acknowledged deletions, sealed, none taken twice.
+
+A message's body is sealed with a key of its own in the vault and goes once it was taken. Never decides who is told
+what, and never sends: gateway/desk/recipients_to_tell.py and gateway/consent/telling.py do.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+
+from gateway.ledger.writer import Transaction
+from gateway.terms import DAY_MS
+
+LABEL = b"outbox/1"
+LISTED = "SELECT id, recipient, word, state, tries, answer, at, coalesce(received, at), due, tried, taken FROM outbox"
+
+
+class State(StrEnum):
+    """What became of a message."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"  # taken by the recipient, or by the desk for it
+    FAILED = "failed"  # given up: the officer's
+
+
+class OutboxKind(Enum):
+    """Which messages go by a way."""
+
+    ANY = ""
+    DELETES = " AND word = 'delete'"
+    OTHERS = " AND word <> 'delete'"
+
+    @property
+    def sql(self) -> str:
+        """As the end of a condition."""
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`body` None: its key is gone, and with it what it said. `tries`: how many failed so far."""
+
+    id: bytes
+    recipient: str
+    word: str
+    tries: int
+    body: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A message without what it says. Times are Unix milliseconds: written, received (the request), due, last tried,
+    taken. `answer`: what came of the last try.
+    """
+
+    id: bytes
+    recipient: str
+    word: str
+    state: State
+    tries: int
+    answer: str
+    at: int
+    received: int
+    due: int
+    tried: int | None
+    taken: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many messages of one kind are open for one recipient whose requests came on one day, and since when (Unix
+    milliseconds).
+    """
+
+    recipient: str
+    word: str
+    state: State
+    received: int
+    count: int
+
+
+def queue(
+    tx: Transaction, recipient: str, content: Mapping[str, object], now: int, *, received: int | None = None
+) -> None:
+    """One message, due at once. `received`: when the request came, where that was earlier."""
+    person, name = tx.persons.new_person(), os.urandom(16)
+    body = json.dumps(content, separators=(",", ":")).encode()
+    sealed = person.seal(LABEL + name, body)
+    tx.db.execute(
+        "INSERT INTO outbox (id, recipient, at, person, body, due, word, received) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (name, recipient, now, person.person, sealed, now, content["type"], received),
+    )
+
+
+def next_due(db: sqlite3.Connection, recipient: str, kind: OutboxKind = OutboxKind.ANY) -> int | None:
+    """When the next message is due, in Unix milliseconds; None: none waits."""
+    sql = f"SELECT min(due) FROM outbox WHERE recipient = ? AND state = 'pending'{kind.sql}"  # noqa: S608 - ours
+    found: int | None = db.execute(sql, (recipient,)).fetchone()[0]
+    return found
+
+
+def read_messages(
+    tx: Transaction, recipient: str, until: int | None = None, most: int = -1, kind: OutboxKind = OutboxKind.ANY
+) -> list[Message]:
+    """What is pending for a recipient, oldest first; due by a moment, or all that is open, given up or not."""
+    which = "state = 'pending' AND due <= ?2" if until is not None else "state <> 'delivered'"
+    sql = f"SELECT id, person, body, word, tries FROM outbox WHERE recipient = ?1 AND {which}{kind.sql}"  # noqa: S608
+    rows = tx.db.execute(f"{sql} ORDER BY at LIMIT ?3", (recipient, until, most)).fetchall()
+    return [
+        Message(name, recipient, word, tries, tx.persons.keys(person).open(LABEL + name, sealed))
+        for name, person, sealed, word, tries in rows
+    ]
+
+
+def taken(tx: Transaction, name: bytes, now: int, answer: str = "") -> None:
+    """Delivered: what it said is forgotten, that there was one is not."""
+    tx.db.execute(
+        "UPDATE outbox SET body = NULL, person = NULL, state = 'delivered', taken = ?1, tried = ?1, answer = ?2,"
+        " tries = tries + 1 WHERE id = ?3",
+        (now, answer, name),
+    )
+
+
+def failed(tx: Transaction, name: bytes, now: int, due: int | None, answer: str) -> None:
+    """Tried in vain: to be tried again when it is due, or given up."""
+    state = State.FAILED if due is None else State.PENDING
+    tx.db.execute(
+        "UPDATE outbox SET tries = tries + 1, tried = ?, state = ?, due = ?, answer = ? WHERE id = ? AND"
+        " state <> 'delivered'",
+        (now, state, now if due is None else due, answer, name),
+    )
+
+
+def put_off(tx: Transaction, recipient: str, until: int, kind: OutboxKind = OutboxKind.ANY) -> None:
+    """A receiver that asked for a pause, or is away, gets none of what else is due before it."""
+    sql = f"UPDATE outbox SET due = ?1 WHERE recipient = ?2 AND state = 'pending' AND due < ?1{kind.sql}"  # noqa: S608 - ours
+    tx.db.execute(sql, (until, recipient))
+
+
+def give_up(tx: Transaction, recipient: str, answer: str, kind: OutboxKind = OutboxKind.ANY) -> int:
+    """All that is pending for a recipient becomes the officer's. Returns how many."""
+    sql = f"UPDATE outbox SET state = 'failed', answer = ? WHERE recipient = ? AND state = 'pending'{kind.sql}"  # noqa: S608 - ours
+    return tx.db.execute(sql, (answer, recipient)).rowcount
+
+
+def split_deletions(tx: Transaction, recipient: str, now: int) -> None:
+    """Deletions of several identifiers become one for each: some ways take one at a time."""
+    for message in read_messages(tx, recipient, now, kind=OutboxKind.DELETES):
+        content = json.loads(message.body or b"{}")
+        listed = content.get("identifiers", [])
+        if len(listed) > 1:
+            at, received = tx.db.execute("SELECT at, received FROM outbox WHERE id = ?", (message.id,)).fetchone()
+            for each in listed:
+                queue(tx, recipient, {**content, "identifiers": [each]}, at, received=received)
+            tx.db.execute("DELETE FROM outbox WHERE id = ?", (message.id,))
+
+
+def again(tx: Transaction, now: int, *, recipient: str = "", name: bytes = b"") -> int:
+    """Whatever is open of a recipient, or one message, is due at once, as if it were new. Returns how many."""
+    return tx.db.execute(
+        "UPDATE outbox SET state = 'pending', due = ?, tries = 0 WHERE state <> 'delivered'"
+        " AND (recipient = ? OR id = ?)",
+        (now, recipient, name),
+    ).rowcount
+
+
+def waiting(db: sqlite3.Connection) -> list[Waiting]:
+    """What is open, by recipient, word, state and the day (UTC) on which the request came."""
+    rows = db.execute(
+        "SELECT recipient, word, state, min(coalesce(received, at)), count(*) FROM outbox WHERE state <> 'delivered'"
+        " GROUP BY recipient, word, state, coalesce(received, at) / 86400000 ORDER BY 1, 2, 3, 4"
+    )
+    return [Waiting(recipient, word, State(state), received, count) for recipient, word, state, received, count in rows]
+
+
+def listed(db: sqlite3.Connection, state: State, most: int) -> list[Listed]:
+    """Messages of one state, the oldest request first; of delivered ones the newest."""
+    order = "taken DESC" if state is State.DELIVERED else "coalesce(received, at), at"
+    rows = db.execute(f"{LISTED} WHERE state = ? ORDER BY {order} LIMIT ?", (state, most))
+    return [Listed(name, to, word, State(now), *more) for name, to, word, now, *more in rows]
+
+
+TOKEN_LABEL = b"acknowledged/1"
+
+
+def keep_deletion_token(tx: Transaction, message: bytes, recipient: str, jti: str, token: str, now: int) -> bool:
+    """Whether this is the first acknowledgement of that id from this recipient; then it is kept."""
+    if tx.db.execute("SELECT 1 FROM acknowledged WHERE recipient = ? AND jti = ?", (recipient, jti)).fetchone():
+        return False
+    person = tx.persons.new_person()
+    sealed = person.seal(TOKEN_LABEL + message, token.encode())
+    tx.db.execute(
+        "INSERT INTO acknowledged VALUES (?, ?, ?, ?, ?, ?)", (message, recipient, jti, now, person.person, sealed)
+    )
+    return True
+
+
+def deletion_tokens(tx: Transaction, message: bytes) -> list[str]:
+    """Those of one message, oldest first."""
+    rows = tx.db.execute("SELECT person, sealed FROM acknowledged WHERE message = ? ORDER BY at", (message,)).fetchall()
+    found = [tx.persons.keys(person).open(TOKEN_LABEL + message, sealed) for person, sealed in rows]
+    return [token.decode() for token in found if token is not None]
+
+
+def prune_deletion_tokens(tx: Transaction, before: int) -> int:
+    """Tokens of before a moment in Unix milliseconds go; that there was one stays."""
+    return tx.db.execute(
+        "UPDATE acknowledged SET sealed = NULL WHERE at < ? AND sealed IS NOT NULL", (before,)
+    ).rowcount
+
+
+OVERLAP_DAYS = 14  # an older secret signs beside the newer one for so long
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """`generations` of the secret that sign now, the newest first. `gone`: the address that answered 410, and when."""
+
+    generations: tuple[int, ...] = (0,)
+    gone: str = ""
+    gone_at: int | None = None
+
+
+def read_endpoint(tx: Transaction, recipient: str, now: int) -> Endpoint:
+    """As of a moment in Unix milliseconds."""
+    row = tx.db.execute(
+        "SELECT generation, rotated, gone, gone_at FROM endpoint WHERE recipient = ?", (recipient,)
+    ).fetchone()
+    if row is None:
+        return Endpoint()
+    generation, rotated, gone, gone_at = row
+    both = rotated is not None and now < rotated + OVERLAP_DAYS * DAY_MS
+    return Endpoint((generation, generation - 1) if both else (generation,), gone or "", gone_at)
+
+
+def rotate_secret(tx: Transaction, recipient: str, now: int) -> int:
+    """A newer secret signs, the one before it beside it for the overlap. Returns its generation."""
+    tx.db.execute(
+        "INSERT INTO endpoint (recipient, generation, rotated) VALUES (?1, 1, ?2) ON CONFLICT DO UPDATE SET"
+        " generation = generation + 1, rotated = ?2",
+        (recipient, now),
+    )
+    return read_endpoint(tx, recipient, now).generations[0]
+
+
+def note_endpoint_gone(tx: Transaction, recipient: str, endpoint: str, now: int) -> None:
+    """The endpoint answered 410: nothing is posted to that address any more."""
+    tx.db.execute(
+        "INSERT INTO endpoint (recipient, gone, gone_at) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET gone = ?2,"
+        " gone_at = ?3",
+        (recipient, endpoint, now),
+    )
+
+
+def take_endpoint_back(tx: Transaction, recipient: str) -> None:
+    """It is tried again: the officer said so, or the configuration names another address."""
+    tx.db.execute("UPDATE endpoint SET gone = NULL, gone_at = NULL WHERE recipient = ?", (recipient,))
+
+
+def endpoints_gone(db: sqlite3.Connection) -> dict[str, str]:
+    """The addresses that were given up, by recipient."""
+    return dict(db.execute("SELECT recipient, gone FROM endpoint WHERE gone IS NOT NULL").fetchall())

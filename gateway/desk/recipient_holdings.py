@@ -1,0 +1,228 @@
+"""What recipients hold from us: each identifier that left, as the recipient keys it, and under whose keys it left.
+
+Written with the intention to send, since from then on it may have arrived, and taken back for what did not leave. An
+identifier is sealed with a key of its own in the vault; it is read for nothing but to tell its recipient (R18), and
+goes with the disclosures it came from. Never sends, and never decides who is told.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.ledger.acts.releases import released_since
+from gateway.ledger.writer import Transaction
+from gateway.terms import DAY_MS
+
+LABEL = b"held/1"
+UNDER = (
+    "SELECT h.id, h.recipient, h.named, h.person, h.sealed, k.purposes, k.classes, h.batch, k.batch"
+    " FROM held_key k JOIN held h ON h.id = k.held WHERE k.key = ?"
+)
+KNOWN = "SELECT purposes, classes, batch, at FROM held_key WHERE key = ? AND held = ?"
+ORPHAN = "NOT EXISTS (SELECT 1 FROM held_key WHERE held = held.id)"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """One identifier that leaves with a row. `named`: its own key; `keys`: those under which it may be asked about,
+    its own and those of everybody whom the row names. `kind` and `value` as the recipient gets them.
+    """
+
+    kind: str
+    value: str = field(repr=False)
+    named: bytes = field(repr=False)
+    keys: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a recipient holds under a key. `batch`: the entry of the last disclosure."""
+
+    id: int
+    recipient: str
+    named: bytes = field(repr=False)
+    person: bytes = field(repr=False)
+    sealed: bytes = field(repr=False)
+    purposes: frozenset[str]
+    classes: frozenset[str]
+    batch: int
+
+
+def note_held(
+    tx: Transaction,
+    recipient: str,
+    left: Iterable[Left],
+    purposes: Iterable[str],
+    classes: Iterable[str],
+    batch: int,
+    now: int,
+) -> None:
+    """These identifiers may reach the recipient with a batch."""
+    what = (frozenset(purposes), frozenset(classes))
+    for each in left:
+        number = _number(tx, recipient, each, batch)
+        for key in dict.fromkeys((each.named, *each.keys)):
+            _under(tx, key, number, what, batch, now)
+
+
+def _number(tx: Transaction, recipient: str, left: Left, batch: int) -> int:
+    """Its row, with this batch as the last one."""
+    again = "UPDATE held SET batch = ? WHERE recipient = ? AND named = ? RETURNING id"
+    found = tx.db.execute(again, (batch, recipient, left.named)).fetchone()
+    if found:
+        return int(found[0])
+    person = tx.persons.new_person()
+    content = json.dumps({"type": left.kind, "value": left.value}).encode()
+    sealed = person.seal(LABEL + recipient.encode(), content)
+    made = tx.db.execute(
+        "INSERT INTO held (recipient, named, batch, person, sealed) VALUES (?, ?, ?, ?, ?)",
+        (recipient, left.named, batch, person.person, sealed),
+    ).lastrowid
+    assert made is not None
+    return made
+
+
+def _under(
+    tx: Transaction, key: bytes, number: int, what: tuple[frozenset[str], frozenset[str]], batch: int, now: int
+) -> None:
+    """Most rows tell nothing new of a key that left before: then nothing is written (a job sends the same people again
+    and again), but for the day, and after a number was given back.
+    """
+    row = tx.db.execute(KNOWN, (key, number)).fetchone()
+    known = (_set(row[0]), _set(row[1])) if row else (frozenset(), frozenset())
+    if (
+        row
+        and what[0] <= known[0]
+        and what[1] <= known[1]
+        and now - row[3] < DAY_MS
+        and released_since(tx.db, key) <= row[2]
+    ):
+        return
+    purposes, classes = (",".join(sorted(old | new)) for old, new in zip(known, what, strict=True))
+    tx.db.execute(
+        "INSERT INTO held_key VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) ON CONFLICT DO UPDATE SET purposes = ?3,"
+        " classes = ?4, batch = ?5, at = ?6",
+        (key, number, purposes, classes, batch, now),
+    )
+
+
+def not_sent(tx: Transaction, recipient: str, left: Iterable[Left], batch: int) -> None:
+    """What a batch was to take did not leave; the rows are marked. What the recipient had before it goes on to be
+    known, and so does what another row of the batch took.
+    """
+    for each in left:
+        row = tx.db.execute("SELECT id FROM held WHERE recipient = ? AND named = ?", (recipient, each.named)).fetchone()
+        if row and not _took(tx, recipient, row[0], batch):
+            keys = dict.fromkeys((each.named, *each.keys))
+            sql = "DELETE FROM held_key WHERE first = ? AND batch = first AND key = ? AND held = ?"
+            tx.db.executemany(sql, [(batch, key, row[0]) for key in keys])
+            tx.db.execute(f"DELETE FROM held WHERE id = ? AND {ORPHAN}", (row[0],))  # noqa: S608 - ours
+
+
+def _took(tx: Transaction, recipient: str, number: int, batch: int) -> bool:
+    """Whether a row of a batch, of somebody under whose keys it is known, may have left with this identifier."""
+    found = tx.db.execute(
+        "SELECT 1 FROM held_key k JOIN disclosure d ON d.key = k.key WHERE k.held = ? AND d.recipient = ?"
+        " AND d.batch = ? AND d.outcome <> 'not_sent' LIMIT 1",
+        (number, recipient, batch),
+    ).fetchone()
+    return found is not None
+
+
+def take_back_of(tx: Transaction, recipient: str, key: bytes, batch: int) -> None:
+    """One row of a batch did not leave; it is marked. As `not_sent`, found by its person's key."""
+    mine = "SELECT held FROM held_key WHERE key = ? AND first = ? AND batch = first"
+    for (number,) in tx.db.execute(mine, (key, batch)).fetchall():
+        if not _took(tx, recipient, number, batch):
+            tx.db.execute("DELETE FROM held_key WHERE held = ? AND first = ? AND batch = first", (number, batch))
+            tx.db.execute(f"DELETE FROM held WHERE id = ? AND {ORPHAN}", (number,))  # noqa: S608 - ours
+
+
+def take_back(tx: Transaction, key: bytes, batch: int) -> None:
+    """Nothing of a batch that was one person's alone left: as `not_sent`, found by that person's key."""
+    mine = "SELECT held FROM held_key WHERE key = ? AND first = ? AND batch = first"
+    for (number,) in tx.db.execute(mine, (key, batch)).fetchall():
+        tx.db.execute("DELETE FROM held_key WHERE held = ? AND first = ? AND batch = first", (number, batch))
+        tx.db.execute(f"DELETE FROM held WHERE id = ? AND {ORPHAN}", (number,))  # noqa: S608 - ours
+
+
+def under(tx: Transaction, key: bytes, since: int) -> list[Held]:
+    """What recipients hold under a key from an entry on; of the identifier itself whenever it left."""
+    rows = tx.db.execute(UNDER, (key,)).fetchall()
+    return [
+        Held(number, to, named, person, sealed, _set(purposes), _set(classes), batch)
+        for number, to, named, person, sealed, purposes, classes, batch, seen in rows
+        if seen >= since or named == key
+    ]
+
+
+def held_by(tx: Transaction, recipient: str) -> list[tuple[bytes, bytes, bytes]]:
+    """(named, person, sealed) of everything that a recipient holds."""
+    return tx.db.execute(
+        "SELECT named, person, sealed FROM held WHERE recipient = ? ORDER BY id", (recipient,)
+    ).fetchall()
+
+
+def open_held(tx: Transaction, recipient: str, person: bytes, sealed: bytes) -> dict[str, str]:
+    """{kind: value}, empty where its key is gone."""
+    opened = tx.persons.keys(person).open(LABEL + recipient.encode(), sealed)
+    content = json.loads(opened) if opened else None
+    return {content["type"]: content["value"]} if content else {}
+
+
+def forget_held(tx: Transaction, own: Mapping[bytes, int]) -> set[bytes]:
+    """Nothing leads from these keys to what left any more. Returns whose keys of the vault are not needed then."""
+    numbers = set[int]()
+    for key, since in own.items():
+        gone = tx.db.execute("DELETE FROM held_key WHERE key = ? AND batch >= ? RETURNING held", (key, since))
+        numbers |= {row[0] for row in gone.fetchall()}
+    persons = set[bytes]()
+    for number in sorted(numbers):
+        gone = tx.db.execute(f"DELETE FROM held WHERE id = ? AND {ORPHAN} RETURNING person", (number,))  # noqa: S608 - ours
+        persons |= {row[0] for row in gone.fetchall()}
+    return persons
+
+
+def going(tx: Transaction, before: int, first: int, end: int) -> list[tuple[str, bytes, bytes, bytes]]:
+    """(recipient, named, person, sealed) of what `prune` takes away, of the numbers from `first` to before `end`."""
+    return tx.db.execute(
+        "SELECT recipient, named, person, sealed FROM held WHERE id >= ? AND id < ?"
+        " AND NOT EXISTS (SELECT 1 FROM held_key WHERE held = held.id AND at >= ?) ORDER BY id",
+        (first, end, before),
+    ).fetchall()
+
+
+def prune_held(tx: Transaction, before: int) -> int:
+    """What last left before a moment in Unix milliseconds goes. Returns how many identifiers."""
+    tx.db.execute("DELETE FROM held_key WHERE at < ?", (before,))
+    return tx.db.execute(f"DELETE FROM held WHERE {ORPHAN}").rowcount  # noqa: S608 - ours
+
+
+def _set(joined: str) -> frozenset[str]:
+    return frozenset(filter(None, joined.split(",")))
+
+
+def informed(tx: Transaction, recipient: str, named: Sequence[bytes], words: Sequence[str], now: int) -> None:
+    """A recipient is told one of `words` about these."""
+    tx.db.executemany(
+        "INSERT INTO informed VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET size = ?4, at = ?5",
+        [(recipient, name, word, tx.size, now) for name in named for word in words],
+    )
+
+
+def is_news(tx: Transaction, recipient: str, named: bytes, word: str, batch: int) -> bool:
+    """Whether a recipient was not told so yet, or got the identifier again since."""
+    row = tx.db.execute(
+        "SELECT size FROM informed WHERE recipient = ? AND named = ? AND word = ?", (recipient, named, word)
+    ).fetchone()
+    return row is None or row[0] <= batch
+
+
+def forget_informed(tx: Transaction, keys: Iterable[bytes]) -> None:
+    """Nobody knows any more what these were called at recipients."""
+    tx.db.executemany("DELETE FROM informed WHERE named = ?", [(key,) for key in keys])
+
+
+def keys_among(tx: Transaction, keys: Iterable[bytes]) -> set[bytes]:
+    """Those of some keys under which something left that is still named."""
+    return {key for key in keys if tx.db.execute("SELECT 1 FROM held_key WHERE key = ?", (key,)).fetchone()}

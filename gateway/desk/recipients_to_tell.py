@@ -1,0 +1,273 @@
+"""A person's no, and which recipients have to hear it: the choice is written, and with it, in one transaction, the
+messages to those that got what it is about (11 CCR 7026(f)(2) and (3), 7027(g); R18). `consent.verbs` calls it.
+
+An opt-out reaches what its identifier reaches: the other names, the accounts that have it, and what those have. A
+recipient is told of each of these that it got from us, where the disclosure log shows that it did and in the form in
+which it got it, and of no other one. A message holds identifiers, what to do, a day and the duty to pass it on; never a
+source, a place or a reason. Nothing is told twice unless data left in between.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from gateway.choice import identity
+from gateway.choice.identity import AD_IDS, DIGESTS
+from gateway.choice.identity.kinds import AD_ID_DIGESTS, DEVICES
+from gateway.desk import outbox, recipient_holdings, suppression
+from gateway.desk.disclosures import Intended
+from gateway.fold.kin import family, mailbox_names, roads, with_looser
+from gateway.fold.state import Slate, widened
+from gateway.ledger.acts import records
+from gateway.ledger.acts.folded_people import is_unknown, named_by, people_of
+from gateway.ledger.acts.reach import Belongings
+from gateway.ledger.acts.releases import released_since
+from gateway.ledger.schema import rows_of
+from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds
+from gateway.ledger.writer import Transaction
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose
+
+ACCOUNT_BACKEND = "account_backend"  # the operator's own system of accounts, told of a child (R14)
+
+
+class ToldWord(StrEnum):
+    """What a message asks for."""
+
+    DELETE = "delete"
+    OPT_OUT = "opt_out"
+    LIMIT = "limit"  # goes out as an opt_out with its own duty: the word says no more than R18 lets it
+    CHILD = "child_found"
+
+
+DUTY = {
+    ToldWord.DELETE: "Delete what you have from us under these identifiers, and have everyone delete it whom"
+    " you passed it on to.",  # Cal. Civ. Code 1798.105(c)
+    ToldWord.OPT_OUT: "Stop selling and sharing what you have from us under these identifiers, and tell everyone"
+    " whom you passed it on to.",  # 11 CCR 7026(f)
+    ToldWord.LIMIT: "Use and pass on what is sensitive of what you have from us under these identifiers only"
+    " for what the person asked for, and tell everyone whom you passed it on to.",  # 11 CCR 7027(g)
+    ToldWord.CHILD: "Close the account.",
+}
+GOT = (
+    "SELECT recipient, classes, purpose, max(batch) FROM disclosure WHERE key = :key AND batch >= :since"
+    " AND outcome <> 'not_sent' GROUP BY 1, 2, 3"
+    " UNION ALL SELECT recipient, classes, purpose, max(batch) FROM disclosed"
+    " WHERE key = :key AND batch >= :since AND outcome <> 'possible' AND count > 0 GROUP BY 1, 2, 3"
+)
+LEFT = (
+    "SELECT key FROM held_key WHERE key IN ({marks}) UNION SELECT key FROM disclosure WHERE key IN ({marks})"
+    " UNION SELECT key FROM disclosed WHERE key IN ({marks})"
+)
+NAMED_BY: Mapping[DataClass, frozenset[str]] = {  # which kinds of identifier a class of data is or holds
+    DataClass.AD_ID: frozenset({*AD_IDS, *AD_ID_DIGESTS}),
+    DataClass.DEVICE_ID: frozenset({"idfv", "appset", *DEVICES}),
+    DataClass.EMAIL_HASH: frozenset(kind for kind in DIGESTS if kind.startswith("email_")),
+    DataClass.PHONE_HASH: frozenset(kind for kind in DIGESTS if kind.startswith("phone_")),
+    DataClass.CONTACT: frozenset({"email", "phone"}),
+    DataClass.ACCOUNT: frozenset({"account"}),
+}
+Names = Mapping[bytes, Mapping[str, str]]  # key: {kind: value}
+
+
+class Got(NamedTuple):
+    """What one recipient got under one key. `batch`: the entry of the last time."""
+
+    recipient: str
+    classes: frozenset[str]
+    purposes: frozenset[str]
+    batch: int
+
+
+class Identified(NamedTuple):
+    """What a recipient got, by what it is called there. `named`: the key of each identifier."""
+
+    got: Got
+    identifiers: Mapping[str, str]
+    named: bytes
+
+
+@dataclass(slots=True)
+class Addressed:
+    """One recipient's message as it is put together."""
+
+    identifiers: set[tuple[str, str]] = field(default_factory=set)
+    named: set[bytes] = field(default_factory=set)
+
+
+def forms(subject: Subject) -> dict[str, str]:
+    """What an identifier is called, by kind: itself and the digests that are sent for it; an ad id goes as it is."""
+    itself = {subject.kind: subject.value}
+    return itself if subject.kind in AD_IDS else itself | suppression.digests(subject)
+
+
+def names_of(tx: Transaction, subjects: Iterable[Subject], own: Belongings) -> dict[bytes, dict[str, str]]:
+    """What can be said of which key: of those that a caller named, and of those that were erased before."""
+    found = {key: known for key in own if (known := suppression.read_suppression(tx, key))}
+    for subject in subjects:
+        for key in own.keys() & set(subject.keys):
+            found[key] = found.get(key, {}) | forms(subject)
+    return found
+
+
+def identified(tx: Transaction, names: Names, own: Belongings) -> Iterator[Identified]:
+    """What recipients got under these keys, as far as it can be named: by what is kept of what left; where nothing is,
+    by what a caller names or an erasure left.
+    """
+    for key, since in own.items():
+        known = set[str]()
+        for each in recipient_holdings.under(tx, key, since):
+            known.add(each.recipient)
+            got = Got(each.recipient, each.classes, each.purposes, each.batch)
+            yield Identified(
+                got, recipient_holdings.open_held(tx, each.recipient, each.person, each.sealed), each.named
+            )
+        for got in _got(tx, key, since) if key in names else ():
+            kinds = {kind for name in got.classes for kind in NAMED_BY.get(DataClass(name), ())}
+            listed = {kind: value for kind, value in names[key].items() if kind in kinds}
+            if got.recipient not in known and listed:
+                yield Identified(got, listed, key)
+
+
+def tell_recipients(
+    tx: Transaction, found: Iterable[tuple[Identified, ToldWord]], at: datetime, received: datetime | None = None
+) -> None:
+    """One message to each recipient for each word, of what is news to it."""
+    now, addressed = milliseconds(at), dict[tuple[str, ToldWord], Addressed]()
+    for each, word in found:
+        got = each.got
+        if each.identifiers and recipient_holdings.is_news(tx, got.recipient, each.named, word, got.batch):
+            message_to = addressed.setdefault((got.recipient, word), Addressed())
+            message_to.identifiers |= set(each.identifiers.items())
+            message_to.named.add(each.named)
+    for (recipient, word), message_to in sorted(addressed.items()):
+        recipient_holdings.informed(tx, recipient, sorted(message_to.named), [word], now)
+        content = message(word, message_to.identifiers, at)
+        outbox.queue(tx, recipient, content, now, received=milliseconds(received) if received else None)
+
+
+def message(word: ToldWord, identifiers: Iterable[tuple[str, str]], at: datetime) -> dict[str, object]:
+    """What is sent: all of it."""
+    listed = [{"type": kind, "value": value} for kind, value in sorted(identifiers)]
+    asked = ToldWord.OPT_OUT if word is ToldWord.LIMIT else word
+    return {"type": asked, "identifiers": listed, "date": at.date().isoformat(), "duty": DUTY[word]}
+
+
+def take_back(tx: Transaction, recipient: str, rows: Iterable[Intended], at: datetime) -> None:
+    """What left while its people were erased: the recipient was told before it had it, and is told again."""
+    identifiers = {(left.kind, left.value) for row in rows for left in row.left}
+    if identifiers:
+        outbox.queue(tx, recipient, message(ToldWord.DELETE, identifiers, at), milliseconds(at))
+
+
+def tell_backend(tx: Transaction, subjects: Iterable[Subject], at: datetime) -> None:
+    """The system of accounts learns of a child: which account only where the call named one, as its SHA-256."""
+    accounts = [subject.value for subject in subjects if subject.is_account]
+    for digest in [identity.kinds.digest("sha256", account) for account in accounts] or [""]:
+        known = [("account_sha256", digest)] if digest else []
+        outbox.queue(tx, ACCOUNT_BACKEND, message(ToldWord.CHILD, known, at), milliseconds(at))
+
+
+def forget_recipients(tx: Transaction, keys: Iterable[bytes], own: Belongings) -> set[bytes]:
+    """The disclosure rows of keys whose recipients were told; each chunk's entry stays. Returns whose keys of the vault
+    are not needed any more.
+    """
+    going = {key: own[key] for key in keys}
+    tx.db.executemany("DELETE FROM disclosure WHERE key = ? AND batch >= ?", list(going.items()))
+    tx.db.executemany("DELETE FROM disclosed WHERE key = ? AND batch >= ?", list(going.items()))
+    return recipient_holdings.forget_held(tx, going)
+
+
+def _got(tx: Transaction, key: bytes, since: int) -> list[Got]:
+    """What left, or may have left, by recipient: the one place where the log of disclosures is read for messages. What
+    a caller only asked about shows of nobody that they got it, so it tells them nothing (R18).
+    """
+    found: dict[str, list[tuple[str, str, int]]] = {}
+    for recipient, *more in tx.db.execute(GOT, {"key": key, "since": since}):
+        found.setdefault(recipient, []).append(tuple(more))
+    return [
+        Got(recipient, _set(row[0] for row in listed), _set(row[1] for row in listed), max(row[2] for row in listed))
+        for recipient, listed in found.items()
+    ]
+
+
+def _set(joined: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for text in joined for name in text.split(",") if name)
+
+
+SENSITIVE = frozenset({DataClass.PRECISE_GEO, DataClass.CONTENT, DataClass.CPNI})  # Cal. Civ. Code 1798.140(ae)
+OWN_MARKETING = frozenset({
+    Purpose.MARKETING_EMAIL, Purpose.MARKETING_MAIL, Purpose.MARKETING_TEXT, Purpose.MARKETING_CALL,
+    Purpose.CPNI_MARKETING,
+})  # fmt: skip
+
+
+def write_and_tell(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written:
+    """As `records.write_choice`."""
+    unknown = is_unknown(tx, subject)
+    written = records.write_choice(tx, subject, choice, request, unknown=unknown)
+    _pass_on(tx, subject, choice, unknown=unknown)
+    return written
+
+
+def hear_and_tell(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
+    """As `records.hear_signal`."""
+    unknown = is_unknown(tx, subject)
+    written = records.hear_signal(tx, subject, choice, request)
+    if written:
+        _pass_on(tx, subject, choice, unknown=unknown)
+    return written
+
+
+def _pass_on(tx: Transaction, subject: Subject, choice: Choice, *, unknown: bool) -> None:
+    if choice.kind in TIGHTENS:
+        tell_recipients(tx, _stopped(tx, subject, choice, unknown=unknown), choice.at, choice.received)
+
+
+def _stopped(
+    tx: Transaction, subject: Subject, choice: Choice, *, unknown: bool
+) -> Iterator[tuple[Identified, ToldWord]]:
+    """What recipients have that the choice stops. `unknown`: nobody hears of it but by the identifier's own names."""
+    reached = named_by(subject)
+    if not unknown:
+        reached |= reached_by_no(people_of(tx, [subject.key]).slate(), subject.key)
+    said = frozenset(widened(choice.purposes))
+    left = {key for (key,) in rows_of(tx.db, LEFT, reached)}
+    own = {key: released_since(tx.db, key) for key in sorted(left)}
+    if not own:
+        return
+    for each in identified(tx, names_of(tx, [subject], own), own):
+        word = word_for(said, each.got.purposes, each.got.classes)
+        if word:
+            yield each, word
+
+
+def reached_by_no(slate: Slate, key: bytes) -> set[bytes]:
+    """The key itself, its names, the spellings of its mailbox, the accounts that have one of these by more than an
+    app's word, all that those have, by an app's word too, and looser forms of it all. From there it goes to nobody.
+    """
+    own = family(slate, key) | mailbox_names(slate, key)
+    accounts = {key} | roads(slate, own)
+    things = {
+        name
+        for account in accounts
+        for member in slate.row(account).members
+        if slate.edge(account, member).lives()
+        for name in family(slate, member)
+    }
+    return with_looser(slate, own | accounts | things)
+
+
+def word_for(said: frozenset[Purpose], purposes: frozenset[str], classes: frozenset[str]) -> ToldWord | None:
+    """What a recipient is told that got these classes for these purposes; None: the choice is not about it. A service
+    that nobody can opt out of goes on (L41); whoever may market for the operator itself does so until that is said.
+    """
+    choosable = purposes & frozenset(CHOOSABLE)
+    if not choosable:
+        return None
+    underneath = not said.isdisjoint(SIGNAL_PURPOSES) and bool(choosable - OWN_MARKETING)
+    if underneath or (said - {Purpose.SENSITIVE}) & choosable:
+        return ToldWord.OPT_OUT
+    limits = Purpose.SENSITIVE in said and (Purpose.SENSITIVE in choosable or not SENSITIVE.isdisjoint(classes))
+    return ToldWord.LIMIT if limits else None

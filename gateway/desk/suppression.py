@@ -1,0 +1,160 @@
+"""Suppression: who of the people that a recipient got from us must not be sold, shared or targeted, which its
+suppression file holds (R18, L40), and what erased identifiers were called there. `gateway suppression` calls it.
+
+Of people who were erased only digests are kept, sealed with a key of their own, so that recipients can still be told of
+a later opt-out (R18, L89); read for nothing else and by no door.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from gateway.choice import identity
+from gateway.choice.identity import AD_IDS, DIGESTS, NormalIdentifier
+from gateway.choice.identity.kinds import digest
+from gateway.desk import recipient_holdings
+from gateway.ledger.acts.folded_people import people_of
+from gateway.ledger.acts.reach import group
+from gateway.ledger.acts.said_since import SaidSince
+from gateway.ledger.subjects import Subject
+from gateway.ledger.writer import Transaction
+from gateway.terms import CHOOSABLE, Purpose
+
+LABEL = b"suppression/1"
+
+
+def digests(subject: Subject) -> dict[str, str]:
+    """The digests that recipients key an identifier by; none for kinds of which there are none."""
+    if subject.kind in DIGESTS:
+        return {subject.kind: subject.value}
+    if subject.kind in AD_IDS:
+        return {"ad_id_sha256": digest("sha256", subject.value)}
+    read = identity.read_identifier(subject.kind, subject.value)
+    names = read.names[: read.exact] if isinstance(read, NormalIdentifier) else ()
+    return {kind: value for kind, value in names if kind in DIGESTS}
+
+
+def keep_suppression(tx: Transaction, subject: Subject) -> None:
+    """Written with the erasure, or with a prune of what recipients hold; an older record gets what it has not yet."""
+    before, known = read_suppression(tx, subject.key), digests(subject)
+    if known.keys() <= before.keys():
+        return
+    drop_suppression(tx, subject.key)
+    person = tx.persons.new_person()
+    sealed = person.seal(LABEL, json.dumps(before | known).encode())
+    tx.db.execute("INSERT INTO suppression VALUES (?, ?, ?)", (subject.key, person.person, sealed))
+
+
+def read_suppression(tx: Transaction, key: bytes) -> dict[str, str]:
+    """For the outbox alone."""
+    row = tx.db.execute("SELECT person, sealed FROM suppression WHERE key = ?", (key,)).fetchone()
+    opened = tx.persons.keys(row[0]).open(LABEL, row[1]) if row else None
+    content: dict[str, str] = json.loads(opened) if opened else {}
+    return content
+
+
+def suppressed_persons(tx: Transaction, key: bytes) -> set[bytes]:
+    """Whose key seals the record of a key."""
+    return {row[0] for row in tx.db.execute("SELECT person FROM suppression WHERE key = ?", (key,))}
+
+
+def drop_suppression(tx: Transaction, key: bytes) -> None:
+    tx.db.execute("DELETE FROM suppression WHERE key = ?", (key,))
+
+
+AT_ONCE = 250  # people that are folded together
+TOLD = "SELECT named, max(size), min(at) FROM informed WHERE recipient = ? GROUP BY named ORDER BY named"
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """One digest. `kind` of what was hashed; `at`: when the recipient was told, Unix milliseconds, None where not."""
+
+    kind: str
+    digest: str = field(repr=False)
+    at: int | None
+
+
+@dataclass(slots=True)
+class Suppression:
+    """`position`: how many entries there were; the next file begins there. `unnamed`: how many are to be suppressed of
+    which we do not know the recipient's digest.
+    """
+
+    position: int
+    listed: list[Suppressed] = field(default_factory=list)
+    unnamed: int = 0
+
+
+def suppression_of(
+    tx: Transaction, recipient: str, algorithm: str, purposes: Iterable[Purpose], since: int = 0
+) -> Suppression:
+    """`algorithm`: sha256, sha1 or md5. `purposes`: a no to one of these is a no. `since`: an earlier file's position;
+    then only what may have changed from there on.
+    """
+    found = Suppression(tx.size)
+    told = {named: (size, at) for named, size, at in tx.db.execute(TOLD, (recipient,))}
+    held = {named: (person, sealed) for named, person, sealed in recipient_holdings.held_by(tx, recipient)}
+    said = SaidSince(tx, since) if since else None
+    new = [
+        named
+        for named in (*held, *(each for each in told if each not in held))
+        if said is None
+        or (named in told and told[named][0] >= since)
+        or any(said.was_said(name, since) for name in group(tx.db, named))
+    ]
+    for named in _denied(tx, new, purposes):
+        forms = read_suppression(tx, named)  # of who was erased: nothing is left but that and that they were told
+        if named in held:
+            forms = recipient_holdings.open_held(tx, recipient, *held[named]) | forms
+        _add(found, forms, algorithm, told[named][1] if named in told else None)
+    found.listed.sort(key=lambda each: (each.kind, each.digest))
+    return found
+
+
+def keep_digests(tx: Transaction, before: int, first: int, end: int) -> int:
+    """Of what `held.prune` is about to take away, the digests of whoever said no to anything: no opt-out leaves the
+    suppression files by getting old (R19). Returns of how many.
+    """
+    kept, going = 0, recipient_holdings.going(tx, before, first, end)
+    out = {*_denied(tx, [named for _, named, _, _ in going], CHOOSABLE)}
+    for recipient, named, person, sealed in going:
+        if named in out:
+            for kind, value in recipient_holdings.open_held(tx, recipient, person, sealed).items():
+                keep_suppression(tx, Subject(kind, value, (named,)))
+                kept += 1
+    return kept
+
+
+def _denied(tx: Transaction, keys: Sequence[bytes], purposes: Iterable[Purpose]) -> Iterator[bytes]:
+    """Those of some keys of which one of their names is denied one of the purposes."""
+    purposes = tuple(purposes)
+    for start in range(0, len(keys), AT_ONCE):
+        names = {key: group(tx.db, key) for key in keys[start : start + AT_ONCE]}
+        people = people_of(tx, {name for each in names.values() for name in each})
+        for key, its in names.items():
+            standings = [people.standing(name, 0) for name in its]
+            if any(standing.denies(purpose) for standing in standings for purpose in purposes):
+                yield key
+
+
+def _add(found: Suppression, forms: dict[str, str], algorithm: str, at: int | None) -> None:
+    known = dict(_digests(forms, algorithm))
+    found.unnamed += not known
+    found.listed += [Suppressed(kind, value, at) for kind, value in known.items()]
+
+
+def _digests(forms: dict[str, str], algorithm: str) -> Iterable[tuple[str, str]]:
+    """(kind of what was hashed, digest): what is a digest already only in its own form."""
+    for kind, value in forms.items():
+        if kind in DIGESTS:
+            base, _, form = kind.rpartition("_")
+            if form == algorithm:
+                yield base, value
+            continue
+        read = identity.read_identifier(kind, value, declared=[kind.partition(":")[2]])
+        if not isinstance(read, NormalIdentifier):
+            continue
+        hashed = dict(reversed(read.names[: read.exact]))  # of each kind the first: of the number with its plus
+        base = "ad_id" if kind in identity.AD_IDS else kind
+        yield base, hashed.get(f"{kind}_{algorithm}") or digest(algorithm, read.value)

@@ -1,0 +1,146 @@
+"""Links: which identifiers an account has, as entries. Made by authenticated callers only; each has a start and an end,
+and carries nothing across its end (R2, R5). A *claimed* one rests on the word of an app that somebody is signed in to:
+the account's no goes along it, nothing comes back. Every change is an entry about the identifier; the accounts stand in
+keyed rows alone. What follows from it is the fold's (`gateway.fold.links`).
+
+Denials cross from the earlier of a link's start and its entry until its end is on record: a clock that was ahead stops
+none. Reports begin at the later of the two (desk/access.py).
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from gateway.fold import record as told
+from gateway.fold.kin import edges_of, family, mailbox_names
+from gateway.fold.state import NO_RECORD, LinkEdge
+from gateway.ledger.acts import records
+from gateway.ledger.acts.folded_people import people_of
+from gateway.ledger.subjects import Choice, Subject, Written, moment
+from gateway.ledger.writer import Transaction
+from gateway.terms import ChoiceKind
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From when until when, in Unix milliseconds; `until` None: still."""
+
+    start: int
+    until: int | None = None
+
+    def live(self, now: int) -> bool:
+        return self.start <= now and not self.over(now)
+
+    def over(self, now: int) -> bool:
+        return self.until is not None and self.until <= now
+
+    def told_again(self, other: "Span", now: int) -> "Span":
+        """A link that goes on, after another span was told: a start that has come stays, an end is the last word."""
+        return Span(min(self.start, other.start) if self.start > now else self.start, other.until)
+
+
+class LinkOutcome(Enum):
+    """What became of one link."""
+
+    SAME = 0
+    DATED = 1  # its end was set or moved, or it lies in the past
+    BEGAN = 2
+
+
+def link_identifiers(
+    tx: Transaction, account: Subject, identifiers: Sequence[Subject], span: Span, now: int, *, claimed: bool = False
+) -> int:
+    """Ties identifiers to an account, all at once; returns how many links changed. A link that is live already is left
+    as it is, so that a nightly import never sends a lifted choice again; an `until` ends it.
+    """
+    for subject in (account, *identifiers):
+        records.know_names(tx, subject, now)
+    request, changed = os.urandom(16), 0
+    slate = people_of(tx, [each.key for each in identifiers]).slate()
+    for identifier in {each.key: each for each in identifiers}.values():
+        outcome = link_outcome(slate.edge(account.key, identifier.key), span, now, claimed=claimed)
+        if outcome is not LinkOutcome.SAME:
+            _write(tx, account.key, identifier, span, outcome, request, now, claimed=claimed)
+            changed += 1
+    return changed
+
+
+def tie(
+    tx: Transaction, account: Subject | None, subjects: Sequence[Subject], now: int, *, claimed: bool = False
+) -> None:
+    """An account, where there is one, has the others from now on."""
+    if account is not None:
+        others = [subject for subject in subjects if subject.key != account.key]
+        link_identifiers(tx, account, others, Span(now), now, claimed=claimed)
+
+
+def link_outcome(edge: LinkEdge, span: Span, now: int, *, claimed: bool) -> LinkOutcome:
+    """What becomes of one link that is told. A whole one that goes on never becomes claimed; a claimed one becomes
+    whole anew; an end that came by its date alone is news.
+    """
+    old = Span(edge.start, edge.until) if edge.begun != NO_RECORD else None
+    goes_on = old is not None and edge.lives() and not old.over(now)
+    told_before = old == span and (not edge.lives() or not span.over(now))
+    if (goes_on and claimed and not edge.claimed) or (told_before and claimed == edge.claimed):
+        return LinkOutcome.SAME
+    if old is not None and goes_on and claimed == edge.claimed:
+        return LinkOutcome.SAME if old.told_again(span, now) == old else LinkOutcome.DATED
+    return LinkOutcome.DATED if span.over(now) else LinkOutcome.BEGAN
+
+
+def disclaim(tx: Transaction, identifier: Subject, accounts: Iterable[bytes], now: int) -> None:
+    """Whoever shows that an id is theirs, by more than an app's word, is rid of what apps of others tied to it."""
+    mine, request, slate = set(accounts), os.urandom(16), people_of(tx, [identifier.key]).slate()
+    for account, _, edge in sorted(edges_of(slate, [identifier.key]), key=lambda each: each[0]):
+        if edge.lives() and edge.claimed and account not in mine:
+            span = Span(edge.start, now)
+            outcome = link_outcome(edge, span, now, claimed=True)
+            _write(tx, account, identifier, span, outcome, request, now, claimed=True)
+
+
+def release(tx: Transaction, identifier: Subject, now: int) -> Written:
+    """A number or mailbox goes back to the pool, with all spellings of it: its links end now, and what was chosen on it
+    before stays with it and travels to nobody who gets it later (R5).
+    """
+    records.know_names(tx, identifier, now)
+    slate = people_of(tx, [identifier.key]).slate()
+    names = family(slate, identifier.key) | mailbox_names(slate, identifier.key)
+    choice = Choice(ChoiceKind.NUMBER_RELEASED, (), "", moment(now))
+    written = records.append(tx, identifier, choice, os.urandom(16), told.Released())
+    for account, name, edge in sorted(edges_of(slate, names), key=lambda each: (each[1], each[0])):
+        if edge.lives():
+            span = Span(edge.start, now if edge.until is None else min(edge.until, now))
+            _keep_event(tx, written.seq, account, name, span, now, claimed=edge.claimed, released=True)
+    return written
+
+
+def _write(
+    tx: Transaction,
+    account: bytes,
+    identifier: Subject,
+    span: Span,
+    outcome: LinkOutcome,
+    request: bytes,
+    now: int,
+    *,
+    claimed: bool,
+) -> None:
+    begins = outcome is LinkOutcome.BEGAN or span.until is None or span.start > now
+    kind = ChoiceKind.LINKED if begins else ChoiceKind.UNLINKED
+    choice = Choice(kind, (), "", moment(now), details={"start": span.start, "until": span.until})
+    said = told.LinkSaid(account, span.start, span.until, claimed)
+    written = records.append(tx, identifier, choice, request, said)
+    _keep_event(tx, written.seq, account, identifier.key, span, now, claimed=claimed, released=False)
+
+
+def _keep_event(
+    tx: Transaction, seq: int, account: bytes, identifier: bytes, span: Span, now: int, *, claimed: bool, released: bool
+) -> None:
+    tx.db.execute(
+        "INSERT INTO link_event (seq, account, identifier, start, until, claimed, released, at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (seq, account, identifier, span.start, span.until, claimed, released, now),
+    )
+    if span.until is not None or tx.due is not None:
+        records.look_at_dates(tx)

@@ -1,0 +1,68 @@
+"""A new pepper: every stored key is wrapped once more, in one transaction, without any raw value (R19). And the entries
+that tell of new and retired keys of every kind.
+"""
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+
+from gateway.fold import record as told
+from gateway.fold.record import Record
+from gateway.ledger.log_records import all_sides, rewrite_sides
+from gateway.ledger.proof import entry
+from gateway.ledger.side import Mention
+from gateway.ledger.subjects import milliseconds
+from gateway.ledger.writer import Transaction
+
+REPLACED, RETIRED = "replaced", "retired"
+
+KEY_COLUMNS = (
+    ("detail", "key"),
+    ("link_event", "account"),
+    ("link_event", "identifier"),
+    ("disclosure", "key"),
+    ("disclosed", "key"),
+    ("erased", "identifier"),
+    ("suppression", "key"),
+    ("held", "named"),
+    ("held_key", "key"),
+    ("informed", "named"),
+    ("account_name", "key"),
+    ("act_claim", "key"),
+)
+
+
+def note_key(tx: Transaction, kind: str, step: str, at: datetime, vkey: str = "") -> int:
+    """The entry about a key; of a signing key with its verifier key, so that the older one vouches for it."""
+    seq = tx.append(entry.key_event(event=os.urandom(16), kind=kind, step=step, vkey=vkey, at=at))
+    tx.db.execute("INSERT INTO key_event VALUES (?, ?, ?, ?)", (seq, kind, step, milliseconds(at)))
+    return seq
+
+
+def rewrap(tx: Transaction, wrap: Callable[[bytes], bytes], peppers: int) -> int:
+    """Rewrites every key column and says in the head how many peppers hold now. Returns of how many keys something may
+    stand.
+    """
+    tx.db.create_function("wrap", 1, wrap, deterministic=True)
+    for table, column in KEY_COLUMNS:
+        tx.db.execute(f"UPDATE {table} SET {column} = wrap({column})")  # noqa: S608 - names are ours
+    for _ in rewrite_sides(tx.db, all_sides(tx.db), lambda _, record: with_keys(record, wrap), peppers):
+        pass  # nothing is kept of them: there may be millions
+    tx.db.execute("UPDATE head SET peppers = ?", (peppers,))
+    tx.tell_forgotten(None)
+    tx.stands = tx.onward = None  # what stood before knows nobody by these
+    return int(tx.db.execute("SELECT count(DISTINCT key) FROM about WHERE way <> ?", (Mention.MARK,)).fetchone()[0])
+
+
+def with_keys(record: Record, wrap: Callable[[bytes], bytes]) -> Record:
+    """With every key another one, as a new pepper makes it."""
+    said = record.said
+    match said:
+        case told.NamesLearnt():
+            same, looser = (tuple(map(wrap, forms)) for forms in (said.same, said.looser))
+            said = told.NamesLearnt(same, looser, None if said.mailbox is None else wrap(said.mailbox))
+        case told.LinkSaid():
+            said = said._replace(account=wrap(said.account))
+        case told.KeptNo():
+            said = said._replace(origin=wrap(said.origin), via=wrap(said.via))
+    return record._replace(key=wrap(record.key), said=said) if record.key else record

@@ -1,0 +1,1 @@
+"""The ledger looked at as a stranger would: read through, compared, copied, witnessed."""

@@ -1,0 +1,130 @@
+"""Entries as they go by, each read and bound to its side row. Says in `found` what does not fit. Reads only."""
+
+import binascii
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from itertools import compress
+from typing import Any
+
+import orjson
+
+from gateway.ledger import tree
+from gateway.ledger.proof import entry, merkle
+from gateway.ledger.proof.merkle import WIDTH
+from gateway.ledger.subjects import moment
+from gateway.terms import ChoiceKind
+
+# seq, body, then of its side row: key, at, event; person, sealed, opening where they were asked for; kind
+Entry = tuple[Any, ...]
+EVERY = 2**62
+EVENT, MINUTE = 16, 60_000  # bytes of an event; milliseconds
+TILES = 4  # of entries read at once: few enough to stay in a processor's cache, many of each shape
+BOXES = ", d.person, d.sealed, d.opening"
+PRUNED = """
+SELECT x.of, r.body, d.key, d.at, d.event{}, d.kind FROM restated x
+LEFT JOIN entry r ON r.seq = x.seq LEFT JOIN detail d ON d.seq = x.of
+WHERE x.of < (SELECT pruned FROM head) AND x.of < ? ORDER BY x.of
+"""
+KEPT = """
+SELECT e.seq, e.body, d.key, d.at, d.event{}, d.kind FROM entry e
+LEFT JOIN detail d ON d.seq = e.seq WHERE e.seq >= (SELECT pruned FROM head) AND e.seq < ? ORDER BY e.seq
+"""
+
+
+def blocks(db: sqlite3.Connection, below: int = EVERY, *, boxes: bool = False) -> Iterator[list[Entry]]:
+    """What is restated of the pruned entries, then the entries, some tiles' worth at a time."""
+    for sql in (PRUNED, KEPT):
+        cursor = db.execute(sql.format(BOXES if boxes else ""), (below,))
+        while rows := cursor.fetchmany(TILES * WIDTH):
+            yield rows
+
+
+Leaf = dict[str, Any]
+URL = bytes.maketrans(b"+/", b"-_")
+
+
+class LedgerReading:
+    """One pass over the log. `found`: entries that cannot be read, or whose side rows are not theirs; and voids."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.found: list[str] = []
+        self._unlinked = {row[0] for row in db.execute("SELECT seq FROM unlinked_event")}
+        self._voids: set[tuple[int, int]] = set()
+        self._uis: set[tuple[str, int]] = set()
+        self._db = db
+        [self._pruned] = db.execute("SELECT pruned FROM head").fetchone()
+
+    def add(self, rows: Sequence[Entry]) -> Sequence[Leaf]:
+        """The next entries, all of them pruned ones or none. Returns what each says."""
+        seqs, bodies, keys, ats, events, *_ = zip(*rows, strict=True)
+        leaves = self._leaves(seqs, bodies)
+        about = [key is not None for key in keys]
+        if not _belong(*([*compress(column, about)] for column in (leaves, events, ats))):
+            self.found += [
+                f"entry {seq} and its side row do not belong together"
+                for seq, key, leaf, event, at in zip(seqs, keys, leaves, events, ats, strict=True)
+                if key is not None and not _belong([leaf], [event], [at])
+            ]
+        for seq, key, leaf in zip(seqs, keys, leaves, strict=True):
+            if key is None:
+                with contextlib.suppress(KeyError, TypeError, ValueError):
+                    self._about_nobody(seq, leaf)
+        return leaves
+
+    def _about_nobody(self, seq: int, leaf: Leaf) -> None:
+        if "s" in leaf and seq not in self._unlinked:
+            self.found.append(f"entry {seq} is about somebody, and its side row is gone")
+        elif leaf["e"] == "void":
+            self._voids |= {(of, seq) for first, last in leaf["of"] for of in range(first, last + 1)}
+        elif leaf["e"] == ChoiceKind.CONSENT_VOIDED:
+            self._uis.add((leaf["ui"], seq))
+
+    def finish(self) -> None:
+        """That what is voided is what entries say, as far as they are kept."""
+        for sql, said, what in (
+            ("SELECT seq, by FROM voided_choice WHERE by >= ?", self._voids, "the void of entry {}"),
+            ("SELECT ui, seq FROM voided_ui WHERE seq >= ?", self._uis, "the void of the screen {}"),
+        ):
+            rows = set(self._db.execute(sql, (self._pruned,)))
+            self.found += [f"{what.format(each)} is not what entry {by} says" for each, by in sorted(rows ^ said)]
+
+    def _leaves(self, seqs: Sequence[int], bodies: Sequence[bytes]) -> list[Leaf]:
+        if seqs[0] >= self._pruned:
+            with contextlib.suppress(AttributeError, ValueError):
+                leaves = [*map(orjson.loads, bodies)]
+                if {*map(type, [leaf.get("e") for leaf in leaves])} == {str}:
+                    return leaves
+        return [self._leaf(seq, body) for seq, body in zip(seqs, bodies, strict=True)]
+
+    def _leaf(self, seq: int, body: bytes) -> Leaf:
+        """What an entry says; of one that is restated what it said, if the tree has its hash."""
+        try:
+            if seq >= self._pruned:
+                leaf = orjson.loads(body)
+            else:
+                was = entry.original(body or b"")
+                leaf = orjson.loads(was) if tree.leaf_at(self._db, seq) == merkle.leaf_hash(was) else None
+        except (ValueError, KeyError, tree.TreeBroken):
+            leaf = None
+        if isinstance(leaf, dict) and isinstance(leaf.get("e"), str):
+            return leaf
+        self.found.append(f"entry {seq} cannot be read, or is restated with other bytes than the tree has")
+        return {"e": "unreadable"}  # no kind of entry
+
+
+def _belong(leaves: Sequence[Leaf], events: Sequence[bytes], ats: Sequence[int]) -> bool:
+    """Whether each has the event, as base64url, and the minute of its side row: all at once. Two zero bytes make 16
+    into 18, which are 24 letters.
+    """
+    joined = binascii.b2a_base64(b"\x00\x00".join([*events, b""]), newline=False).translate(URL).decode()
+    ids, times = [leaf.get("i") for leaf in leaves], [leaf.get("t") for leaf in leaves]
+    return (
+        {*map(len, events)} <= {EVENT}
+        and {*map(type, ids), *map(type, times)} <= {str}
+        and "".join([f"{each}AA" for each in ids]) == joined
+        and all(
+            time == entry.minute(moment(minutes * MINUTE))
+            for time, minutes in {*zip(times, [at // MINUTE for at in ats], strict=True)}
+        )
+    )

@@ -1,0 +1,127 @@
+"""What a choice becomes in the log: its public leaf, the side that the fold reads, and the boxes that open the leaf to
+its owner. Pure: nothing is looked up, so somebody who is known costs what a stranger costs. Whoever writes choices
+calls it before a batch is made; a record holds wherever it comes to stand.
+
+The names by which an identifier goes are said with each choice; the fold passes over those that it knows.
+"""
+
+import os
+import struct
+from dataclasses import replace
+from typing import NamedTuple
+
+from gateway.fold import record as told
+from gateway.fold.record import Record, Said
+from gateway.keys.secret_files import PersonKeys
+from gateway.ledger.engine.log import LogRecord
+from gateway.ledger.proof import entry, openings
+from gateway.ledger.side import pack_side
+from gateway.ledger.subjects import ACT, ACTS, Choice, Subject, milliseconds
+from gateway.terms import ChoiceKind, GrantKind, Purpose, Source
+
+ID = 16  # bytes of an event
+LENGTH = struct.Struct(">H")  # of the box of details, which is before the other one
+
+
+class LeafSecrets(NamedTuple):
+    """`event`: the id that the leaf shows. `rs` opens whom it is about, `rd` its details."""
+
+    event: bytes
+    rs: bytes
+    rd: bytes
+
+
+def fresh_secrets(event: bytes = b"") -> LeafSecrets:
+    """`event`: where it is to have this one, as the first of a request does."""
+    drawn = os.urandom(ID + 2 * openings.SALT)  # one call for all
+    rest = drawn[ID:]
+    return LeafSecrets(event or drawn[:ID], rest[: openings.SALT], rest[openings.SALT :])
+
+
+def as_written(subject: Subject, choice: Choice) -> Choice:
+    """What is written of it: of a further reading of a number, that it is one."""
+    if not subject.reading:
+        return choice
+    return replace(choice, source=Source.READING, manner="", details={**choice.details, "said": choice.source})
+
+
+def choice_record(
+    subject: Subject, choice: Choice, secrets: LeafSecrets, keys: PersonKeys, peppers: int, *, signal: bool = False
+) -> LogRecord:
+    """`choice` is `as_written`, `keys` are this record's alone. `signal`: heard and not asked for."""
+    at, details = milliseconds(choice.at), sealed_details(choice)
+    said = [names_of_subject(subject), said_of_choice(choice, signal=signal)]
+    records = [Record(0, at, subject.key, each, subject.is_account) for each in said if each]
+    sealed, opening = openings.seal_boxes(keys, *secrets, details)
+    return LogRecord(
+        public_leaf(subject, choice, secrets, details),
+        pack_side(records, at, peppers),
+        join_boxes(sealed, opening),
+        keys.person,
+    )
+
+
+def join_boxes(sealed: bytes | None, opening: bytes | None) -> bytes:
+    """The box of details and that of the opening, as a record has them; None: it is not there, or forgotten."""
+    return LENGTH.pack(len(sealed or b"")) + (sealed or b"") + (opening or b"")
+
+
+def split_boxes(boxes: bytes) -> tuple[bytes, bytes]:
+    """What was joined; empty: it is not there."""
+    border = LENGTH.size + LENGTH.unpack_from(boxes)[0]
+    return boxes[LENGTH.size : border], boxes[border:]
+
+
+def public_leaf(
+    subject: Subject, choice: Choice, secrets: LeafSecrets, details: bytes, told: tuple[str, str] = ("", "")
+) -> bytes:
+    """`told` as in `entry.choice`."""
+    return entry.choice(
+        event=secrets.event,
+        kind=choice.kind,
+        purposes=choice.purposes,
+        source=choice.source,
+        at=choice.at,
+        subject=entry.subject_commitment(secrets.rs, subject.kind, subject.value),
+        details=entry.details_commitment(secrets.rd, details),
+        place=choice.place,
+        notice=choice.notice,
+        recipient=choice.recipient,
+        manner=choice.manner,
+        ui=choice.ui,
+        classes=[choice.data_class] if choice.data_class else [],
+        told=told,
+    )
+
+
+def sealed_details(choice: Choice) -> bytes:
+    """What the leaf does not show of it, as it is sealed."""
+    members = {**choice.details, "at": choice.at.isoformat(timespec="milliseconds")}
+    if choice.received:
+        members["received"] = choice.received.isoformat()
+    if choice.data_class:
+        members["data"] = [choice.data_class]
+    members |= {name: True for name in ("informed", "parental") if getattr(choice, name)}
+    return entry.ascii_json(members)
+
+
+def names_of_subject(subject: Subject) -> told.NamesLearnt | None:
+    """None: it goes by no other name."""
+    names = told.NamesLearnt(subject.keys[1:], subject.looser, subject.mailbox)
+    return names if any(names) else None
+
+
+def said_of_choice(choice: Choice, *, signal: bool = False) -> Said:
+    """What the fold is told of a choice that is `as_written`."""
+    kind, purposes = choice.kind, tuple(each for each in Purpose if each in choice.purposes)
+    mark = str(choice.details.get("device") or "")
+    if kind in {ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED}:
+        return told.StateSaid(kind is ChoiceKind.STATE_BEGAN, purposes, choice.source, mark)
+    if kind in ACTS:
+        until = milliseconds(choice.at) + ACT if ACTS[kind] is GrantKind.DIRECTED else None
+        return told.GrantSaid(choice.recipient, purposes, choice.data_class, ACTS[kind], choice.ui, until)
+    if kind is not ChoiceKind.OPT_IN:
+        return told.SaidOut(purposes, choice.source, mark, dated=choice.source != Source.READING, signal=signal)
+    if choice.recipient:
+        return told.GrantSaid(choice.recipient, purposes, choice.data_class, GrantKind.OPTED_IN, choice.ui)
+    return told.SaidIn(purposes, choice.ui, choice.informed, choice.parental)

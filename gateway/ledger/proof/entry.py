@@ -1,0 +1,253 @@
+"""An entry: the final leaf, its canonical bytes and its two commitments. Pure format, no I/O.
+
+Canonical form is RFC 8785 restricted to ASCII keys and strings, integers below 2**53, no floats; in that subset
+`json.dumps` with sorted keys and no spaces gives RFC 8785's bytes. The stored bytes are what is hashed; they are never
+made again from their parts.
+
+    s = HMAC-SHA256(rs, kind || 0x00 || normalised value)           subject: its owner can open it
+    d = HMAC-SHA256(rd, "consent/details/1" || 0x00 || details)     details: sealed elsewhere
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+VERSION = 1
+DETAILS = b"consent/details/1\x00"
+MAX_BYTES = 65_535  # C2SP tlog-tiles: an entry's length is a uint16
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What was shown: the document's hash, its version and language."""
+
+    sha256: bytes
+    version: str
+    language: str
+
+
+def b64(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def canonical(members: Mapping[str, object]) -> bytes:
+    """The bytes of a leaf. Members that are None or empty are left out."""
+    kept = {name: value for name, value in members.items() if value or not (value is None or value in ("", []))}
+    body = ascii_json(kept)
+    if len(body) > MAX_BYTES:
+        msg = f"an entry has {len(body)} bytes; a leaf may have {MAX_BYTES}"
+        raise ValueError(msg)
+    return body
+
+
+def ascii_json(members: Mapping[str, object]) -> bytes:
+    """Sorted, without spaces, and what is not ASCII stands escaped."""
+    return _encode(members).encode()
+
+
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode  # `json.dumps` would make one each time
+
+
+def choice(
+    *,
+    event: bytes,
+    kind: str,
+    purposes: Sequence[str],
+    source: str,
+    at: datetime,
+    subject: bytes,
+    details: bytes,
+    place: str = "",
+    notice: Notice | None = None,
+    recipient: str = "",
+    manner: str = "",
+    ui: str = "",
+    classes: Sequence[str] = (),
+    told: tuple[str, str] = ("", ""),
+) -> bytes:
+    """A leaf about one identifier. `place` no finer than a state; `at` becomes whole minutes. `ui`: the version of the
+    screen, that of a logged document. `told`: which notice, and the day (ISO 8601) it was shown or sent.
+    """
+    return canonical(
+        {
+            "v": VERSION,
+            "i": b64(event),
+            "e": kind,
+            "p": sorted(purposes),
+            "src": source,
+            "m": manner,
+            "t": minute(at),
+            "j": place,
+            "s": b64(subject),
+            "d": b64(details),
+            "n": b64(notice.sha256) if notice else None,
+            "nv": notice.version if notice else None,
+            "nl": notice.language if notice else None,
+            "to": recipient,
+            "ui": ui,
+            "c": sorted(classes),
+            "k": told[0],
+            "day": told[1],
+            "r": "applied",
+        }
+    )
+
+
+def document(*, event: bytes, kind: str, sha256: bytes, version: str, language: str, at: datetime) -> bytes:
+    """A leaf that logs a shared document (a notice text) by its hash, once."""
+    members = {
+        "v": VERSION,
+        "i": b64(event),
+        "e": "doc",
+        "k": kind,
+        "n": b64(sha256),
+        "nv": version,
+        "nl": language,
+    }
+    return canonical({**members, "t": minute(at)})
+
+
+def disclosure(
+    *,
+    event: bytes,
+    recipient: str,
+    purposes: Sequence[str],
+    classes: Sequence[str],
+    rows: int,
+    hashed: bytes,
+    at: datetime,
+) -> bytes:
+    """A leaf for one chunk of a share: what went to whom, how much, and the keyed hash of its rows."""
+    members = {"v": VERSION, "i": b64(event), "e": "disclosure", "to": recipient, "p": sorted(purposes)}
+    return canonical({**members, "c": sorted(classes), "count": rows, "h": b64(hashed), "t": minute(at)})
+
+
+def disclosed(
+    *,
+    event: bytes,
+    recipients: Sequence[str],
+    purposes: Sequence[str],
+    classes: Sequence[str],
+    count: int,
+    hashed: bytes,
+    at: datetime,
+) -> bytes:
+    """A leaf for one batch of answers to checks and bid requests: to whom, of what, how many, and the keyed hash of
+    what was counted (R22).
+    """
+    members = {"v": VERSION, "i": b64(event), "e": "disclosed", "to": list(recipients), "p": list(purposes)}
+    return canonical({**members, "c": list(classes), "count": count, "h": b64(hashed), "t": minute(at)})
+
+
+def lost(*, event: bytes, by: str, batches: int, count: int | None, at: datetime) -> bytes:
+    """A leaf about nobody: a replica (`by`: its API key's name) answered what it could not hand over: so many batches
+    that never came, so many answers of others; None: nobody can tell how many (R22).
+    """
+    members = {"v": VERSION, "i": b64(event), "e": "disclosures_lost", "by": by, "batches": batches}
+    return canonical({**members, "count": count, "t": minute(at)})
+
+
+def voided(*, event: bytes, ui: str, reason: bytes, at: datetime) -> bytes:
+    """A leaf about nobody: consents given on a screen count for nothing. `reason`: SHA-256 of why, as documented."""
+    members = {"v": VERSION, "i": b64(event), "e": "consent_voided", "ui": ui, "h": b64(reason), "t": minute(at)}
+    return canonical(members)
+
+
+def key_event(*, event: bytes, kind: str, step: str, vkey: str, at: datetime) -> bytes:
+    """A leaf about nobody: a key of the installation was replaced or retired. `vkey`: of a new signing key."""
+    members = {"v": VERSION, "i": b64(event), "e": "key", "k": kind, "step": step, "vk": vkey, "t": minute(at)}
+    return canonical(members)
+
+
+def evidence(
+    *,
+    event: bytes,
+    kind: str,
+    run: str,
+    start: datetime,
+    until: datetime,
+    at: datetime,
+    content: Mapping[str, object],
+    sha256: bytes | None = None,
+) -> bytes:
+    """A leaf about nobody: what was counted and in force in a stretch of time (R31). `run`: one start of the service.
+    `content`: in the leaf; or `sha256`: that of the document that has it.
+    """
+    members = {"v": VERSION, "i": b64(event), "e": "evidence", "k": kind, "run": run, "from": second(start)}
+    named = b64(sha256) if sha256 else None
+    return canonical({**content, **members, "until": second(until), "n": named, "t": minute(at)})
+
+
+def appeal(*, event: bytes, of: bytes, outcome: str, at: datetime) -> bytes:
+    """A leaf about nobody: somebody appealed against the answer to a request (`of`: its event), and what came of it."""
+    members = {"v": VERSION, "i": b64(event), "e": "appeal", "of": b64(of), "r": outcome, "t": minute(at)}
+    return canonical(members)
+
+
+def second(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def void_of_choices(
+    *, event: bytes, ranges: Sequence[tuple[int, int]], belief: bytes, details: bytes, at: datetime
+) -> bytes:
+    """A leaf about nobody: choices, from entry to entry (both included), that are believed to be forged (R34).
+    `belief`: SHA-256 of the documented belief (11 CCR 7026(e)); `details` commits to who decided so.
+    """
+    members = {"v": VERSION, "i": b64(event), "e": "void", "of": [list(span) for span in ranges], "h": b64(belief)}
+    return canonical({**members, "d": b64(details), "t": minute(at)})
+
+
+def restated(*, event: bytes, of: int, was: bytes, at: datetime) -> bytes:
+    """A leaf that holds an older one whole, before that is pruned: whoever hashes `was` as a leaf finds its hash in the
+    tree at `of` (R19).
+    """
+    members = {"v": VERSION, "i": b64(event), "e": "restated", "was": was.decode("ascii"), "t": minute(at)}
+    return canonical({**members, "of": of})
+
+
+def pruned(*, event: bytes, below: int, policy: bytes, at: datetime) -> bytes:
+    """A leaf that says which bodies are no longer kept. `policy`: SHA-256 of the retention policy, which is logged."""
+    members = {"v": VERSION, "i": b64(event), "e": "pruned", "below": below, "n": b64(policy), "t": minute(at)}
+    return canonical(members)
+
+
+def original(body: bytes) -> bytes:
+    """The leaf that an entry restates; any other entry itself."""
+    if b'"e":"restated"' not in body:
+        return body
+    leaf = json.loads(body)
+    return str(leaf["was"]).encode() if leaf["e"] == "restated" else body
+
+
+def restored(*, event: bytes, origin: str, size: int, root: bytes, at: datetime) -> bytes:
+    """A leaf about nobody: the log goes on from an older copy under a new name. `origin`, `size`, `root`: the last
+    known checkpoint of the old one.
+    """
+    members = {"v": VERSION, "i": b64(event), "e": "restored", "from": origin, "size": size, "root": b64(root)}
+    return canonical({**members, "t": minute(at)})
+
+
+def minute(at: datetime) -> str:
+    return at.isoformat(timespec="minutes")[:16] + "Z"
+
+
+def subject_commitment(rs: bytes, kind: str, value: str) -> bytes:
+    return hmac.digest(rs, kind.encode() + b"\x00" + value.encode(), "sha256")
+
+
+def details_commitment(rd: bytes, details: bytes) -> bytes:
+    return hmac.digest(rd, DETAILS + details, "sha256")
+
+
+def details_commitments(opened: Iterable[bytes]) -> list[bytes]:
+    """The same for many, each rd (32 bytes) with its details behind it."""
+    return [details_commitment(each[:32], each[32:]) for each in opened]
+
+
+def sha256(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()

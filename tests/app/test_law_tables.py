@@ -1,0 +1,195 @@
+"""Law tables of the operator's own, beside the shipped ones: what they may say, and what they may not."""
+
+import json
+from datetime import date
+
+import pytest
+from click.testing import CliRunner
+from support import inside
+from support.people import named
+
+from gateway.app.in_force import in_force
+from gateway.app.law_tables import law_table, shipped_tables, told_of_own
+from gateway.choice.law import LawRule
+from gateway.cli.root import group
+from gateway.settings.load import SettingsRefused
+
+pytestmark = pytest.mark.anyio
+ON = date(2026, 11, 29)
+WYOMING = """
+[[law]]
+place = "US-WY"
+from = 2026-01-01
+citation = "Wyo. Stat. 40-32-101 et seq."
+confidence = "P"
+row = [
+  { subjects = ["sale", "sharing", "targeted_ads", "profiling"], rule = "opt_out" },
+  { subjects = ["sensitive", "precise_geo"], rule = "opt_in" },
+]
+"""
+
+
+def row(place, subject, rule, more=""):
+    return (
+        f'[[row]]\nplace = "{place}"\nsubjects = ["{subject}"]\nrule = "{rule}"\nfrom = 2026-01-01\n'
+        f'citation = "of my own"\nconfidence = "P"\n{more}'
+    )
+
+
+@pytest.fixture
+def of_own(tmp_path):
+    """Settings with a table of this text."""
+
+    def made(*texts):
+        paths = [tmp_path / f"mine{number or ''}.toml" for number in range(len(texts))]
+        for path, text in zip(paths, texts, strict=True):
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        file = tmp_path / "config.toml"
+        file.write_text(f"[law]\ntables = {json.dumps([str(path) for path in paths])}\n")
+        return inside.settings(file)
+
+    return made
+
+
+def held(settings, place, subject, age=None):
+    return law_table(settings).strictest(frozenset({place} - {""}), subject, ON, age)
+
+
+def test_a_new_states_law_holds_from_a_file_beside_the_shipped_ones(of_own):
+    settings = of_own(WYOMING, row("BR", "sale", "banned"))
+    assert (held(settings, "US-WY", "sensitive").rule, str(held(settings, "US-WY", "sale"))) == (
+        LawRule.OPT_IN,
+        "US-WY Wyo. Stat. 40-32-101 et seq.",
+    )
+    assert held(settings, "BR", "sale").rule is LawRule.BANNED
+    assert held(inside.settings(), "US-WY", "sale").citation == "no law on file"
+    assert held(settings, "US-CA", "sale") == held(inside.settings(), "US-CA", "sale")
+    assert [*told_of_own(settings)] == []
+
+
+async def test_a_check_is_answered_by_a_table_of_ones_own(tmp_path, of_own):
+    settings = of_own(row("US-WY", "sale", "banned"))
+    told = {}
+    for name, chosen in (("own", settings), ("shipped", inside.settings())):
+        async with inside.application(tmp_path / name, chosen) as app, inside.client(app, **inside.DEV) as client:
+            asked = {"identifiers": [named("account", "a")], "recipient": "teemo", "place": "US-WY"}
+            told[name] = (await client.post("/v1/check", json=asked)).json()
+    assert (told["own"]["reason"], told["shipped"]["reason"]) == ("banned", "coarsened")
+    assert "of my own" in json.dumps(told["own"])
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        (row("US-WY", "sale", "opt_uot"), 1, "'opt_uot' is no rule"),
+        (row("US-WY", "sale", "opt_out") + row("US-XX", "sale", "opt_out"), 8, "wants ISO 3166 places"),
+        (WYOMING.replace("opt_in", "optin"), 7, "'optin' is no rule"),
+        (WYOMING + "x = 1\n", 7, "'x' is no key"),
+        (WYOMING.replace("from = 2026-01-01\n", ""), 6, "wants a first day"),
+        ('[[rows]]\nplace = "US-WY"\n', 0, "'rows' is no key"),
+        (row("unknown", "sale", "allowed"), 1, "wants ISO 3166 places"),
+        (row("ZZ", "sale", "allowed"), 1, "wants ISO 3166 places"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_refuses_the_start_with_file_and_line(tmp_path, of_own, text, line, why):
+    with pytest.raises(SettingsRefused) as refused:
+        law_table(of_own(text))
+    where, _, rest = str(refused.value).partition(": ")
+    assert where == f"{tmp_path}/mine.toml" + (f":{line}" if line else "")
+    assert why in rest
+    assert "; write " in rest
+
+
+@pytest.mark.parametrize("text", ["[[row]\n", b"\xff", "a = " + "[" * 2000], ids=["no TOML", "no text", "brackets"])
+def test_a_file_that_is_no_table_refuses_by_the_option_that_names_it(tmp_path, of_own, text):
+    with pytest.raises(SettingsRefused, match=r"config\.toml:2: \[law\] tables.*no TOML.*; write "):
+        law_table(of_own(text))
+
+
+def test_a_file_that_is_not_there_refuses():
+    with pytest.raises(SettingsRefused, match="GATEWAY_LAW__TABLES: there is no such file"):
+        law_table(inside.settings(law__tables="/nowhere/my.toml"))
+
+
+def test_a_row_that_is_looser_than_a_shipped_one_says_nothing_and_that_is_told(of_own):
+    settings = of_own(row("US-CT", "precise_geo", "allowed") + row("DE", "sale", "opt_out"))
+    for place, subject in (("US-CT", "precise_geo"), ("DE", "sale")):
+        assert held(settings, place, subject) == held(inside.settings(), place, subject)
+    told = [*told_of_own(settings)]
+    assert len(told) == 2
+    assert (
+        ":1: [row] [1]: US-CT precise_geo allowed says nothing: US-CT Conn. Gen. Stat. 42-518(a)(5), 42-520 is stricter"
+        in told[0]
+    )
+    assert ":8: [row] [2]: DE sale opt_out says nothing" in told[1]
+
+
+@pytest.mark.parametrize(
+    ("place", "subject", "rule", "was"),
+    [
+        ("BR", "sale", "opt_out", "opt_in"),
+        ("US-WY", "sale", "allowed", "opt_out"),
+        ("US", "sale", "allowed", "opt_out"),
+    ],
+)
+def test_a_row_that_opens_what_no_shipped_row_closed_is_told(of_own, place, subject, rule, was):
+    (told,) = told_of_own(of_own(row(place, subject, rule)))
+    assert f"{place} {subject} {rule} opens what was {was} without it" in told
+
+
+def test_a_row_for_the_young_is_beside_what_everybody_has(of_own):
+    """A default goes where a row is for everybody; one for children alone takes nothing from adults."""
+    settings = of_own(row("BR", "sale", "banned", 'ages = ["under_13"]\n'))
+    assert [held(settings, "BR", "sale", age).rule for age in ("under_13", None)] == [LawRule.BANNED, LawRule.OPT_IN]
+
+
+@pytest.mark.parametrize("place", ["", "US", "ZZ"])
+def test_no_table_makes_an_unknown_place_looser(of_own, place):
+    loose = of_own("".join(row(each, "sale", "allowed") for each in ("US", "US-WY", "BR", "JP")))
+    assert held(loose, place, "sale").strictness >= held(inside.settings(), place, "sale").strictness
+
+
+async def test_an_opt_out_holds_where_a_table_of_ones_own_allows_everything(tmp_path, of_own):
+    """R13: an opt-out or a signal denies everywhere, law or none."""
+    settings = of_own("".join(row("BR", subject, "allowed") for subject in ("sale", "sharing", "targeted_ads")))
+    asked = {"identifiers": [named("account", "a")], "recipient": "teemo", "place": "BR"}
+    async with inside.application(tmp_path / "data", settings) as app, inside.client(app, **inside.DEV) as client:
+        control = (await client.post("/v1/check", json=asked)).json()
+        assert control["reason"] == "coarsened", control
+        heard = await client.post("/v1/check", json={**asked, "signals": {"gpc": "1"}})
+        assert not heard.json()["allowed"]
+        chosen = {"identifiers": asked["identifiers"], "choice": "opt_out"}
+        assert (await client.post("/v1/choices", json=chosen)).status_code == 201
+        assert (await client.post("/v1/check", json=asked)).json()["reason"] == "opted_out"
+
+
+def test_it_is_logged_by_its_hash_like_the_shipped_ones_and_its_path_is_not(tmp_path, of_own):
+    found = in_force(of_own(WYOMING))
+    law = [item for item in found if item.kind == "law"]
+    assert [item.version for item in law] == [*(each.name for each in shipped_tables()), "mine"]
+    assert law[-1].body == WYOMING.encode()
+    assert not any(str(tmp_path).encode() in item.body for item in found)
+
+
+def test_what_is_logged_is_what_decides_though_the_file_changes_meanwhile(tmp_path, of_own):
+    settings = of_own(WYOMING)
+    law_table(settings)
+    (tmp_path / "mine.toml").write_text(row("US-WY", "sale", "banned"))
+    assert [item.body for item in in_force(settings) if item.version == "mine"] == [WYOMING.encode()]
+
+
+def run(*words):
+    return CliRunner().invoke(group, [*map(str, words)], catch_exceptions=False)
+
+
+def test_the_command_line_shows_them_and_tells_what_they_open(tmp_path, of_own):
+    of_own(WYOMING + row("BR", "sale", "opt_out"))
+    config = ["--config", tmp_path / "config.toml"]
+    shown = json.loads(run("law", "show", "--place", "US-WY", "--on", "2026-11-29", "--json", *config).stdout)
+    assert shown["own_tables"] == ["mine"]
+    assert {each["citation"] for each in shown["rows"] if each["subject"] == "sale"} == {"Wyo. Stat. 40-32-101 et seq."}
+    assert "with tables of your own: mine\n" in run("law", "show", "--place", "US-WY", *config).stdout
+    assert "mine.toml row 1 (BR sale): a law for BR without a rule for" in run("law", "check", *config).stdout
+    checked = run("config", "check", tmp_path / "config.toml").stdout
+    assert "  law: " in checked
+    assert "BR sale opt_out opens what was opt_in without it" in checked
