@@ -53,7 +53,7 @@ async def test_marketing_does_not_touch_the_sale_of_information(client):
 @pytest.mark.parametrize(
     ("typed", "words", "field"),
     [
-        ({}, "Give the e-mail address or the phone number", "email"),
+        ({}, "Say where the marketing reaches you", "email"),
         ({"email": "nobody"}, "We cannot read this", "email"),
         ({"phone": "call me"}, "We cannot read this", "phone"),
     ],

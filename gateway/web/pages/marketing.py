@@ -16,6 +16,7 @@ from gateway.signals.form import ChoicesForm
 from gateway.terms import ChoiceKind, Purpose
 from gateway.web.pages.forms import OptingOut
 from gateway.web.shell import page, words
+from gateway.web.shell.brand import brand_of
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.words import USES, mark
 from gateway.web.site.visitor import Visitor, Visitors
@@ -28,7 +29,7 @@ CPNI = (Purpose.CPNI_MARKETING, Purpose.CPNI_DISCLOSURE)  # what 47 CFR 64.2007 
 TICKED = "ticked"
 NOT_SAVED = mark("Our records cannot be written at this moment. Please press the button again in a minute.")
 FOREIGN_FORM = mark("This form was sent from another site or an old window. Please press the button again here.")
-NOBODY = mark("Give the e-mail address or the phone number that the marketing comes to, or sign in.")
+NOBODY = mark("Say where the marketing reaches you.")
 NOTHING = mark("Tick at least one kind of marketing, or press the button that stops all of it.")
 UNREADABLE = mark("We cannot read this. Please check it.")
 
@@ -103,7 +104,7 @@ class Marketing:
             wrong={trouble.field: trouble.text for trouble in troubles},
             notice=self._out.text(chosen),
             token=self._out.token(chosen),
-            offered={purpose: USES[purpose] for purpose in self._offered},
+            offered={each: USES[each] for each in self._offered if brand_of(request).offers(each)},
             stopped=self._stopped(visitor),
         )
 

@@ -59,7 +59,7 @@ CAME: Mapping[str, str] = {
     ),
 }
 OF_A_DEVICE = mark(
-    "The opt-out came to your account from a device or an app. It can be taken back for your account; that device"
+    "The opt-out came to your account from a device. It can be taken back for your account; that device"
     " itself stays opted out."
 )
 

@@ -225,9 +225,13 @@ FINER: Mapping[str, tuple[Purpose, ...]] = {
 }  # fmt: skip
 COVERS: Mapping[str, str] = {
     "browser": mark("this browser, until its cookies are cleared; a private window is another browser"),
-    "phone": mark("the phone number that you gave, wherever it is used here, and its account, app and devices"),
-    "email": mark("the e-mail address that you gave, wherever it is used here, and its account, app and devices"),
-    "account": mark("your account, with its phone numbers, e-mail addresses, app and devices"),
+    "phone": mark(
+        "the phone number that you gave, wherever it is used here, and what belongs to it: %(our_belongings)s"
+    ),
+    "email": mark(
+        "the e-mail address that you gave, wherever it is used here, and what belongs to it: %(our_belongings)s"
+    ),
+    "account": mark("your %(our_account)s, and what belongs to it: %(our_identities)s"),
 }
 ELSEWHERE = mark("the browser that sent the form, as long as it keeps our cookie")  # and it is not this one
 COUNTRIES = (
@@ -274,6 +278,7 @@ SHORT = mark(
     "%(code)s is your code for %(site)s, to do this: %(what)s. Good for %(minutes)d minutes. Tell it to nobody. If you"
     " did not ask for it, do nothing."
 )
+NAMELESS = mark("our site")
 LETTER_USES = {
     ACCESS: mark("see what is held about you, and who received it"),
     ERASURE: mark("have what is held about you deleted"),
@@ -282,9 +287,9 @@ ALLOW = mark("allow this again: %(what)s")
 
 
 def written(language: str, site: str, use: str, kind: str) -> Callable[[str], Letter]:
-    """Writes the letter around a code. `kind`: a text message is short."""
+    """Writes the letter around a code. `kind`: a text message is short. `site`: the operator's name."""
     text = say(language, SHORT if kind == "phone" else LONG)
-    values = {"site": site, "what": what_for(language, use), "minutes": SECONDS // 60}
+    values = {"site": site or say(language, NAMELESS), "what": what_for(language, use), "minutes": SECONDS // 60}
     return lambda code: Letter(say(language, SUBJECT), text % {"code": code, **values}, language)
 
 
