@@ -22,7 +22,7 @@ ELEMENTS = frozenset(
     femerge femergenode femorphology feoffset fetile feturbulence""".split()  # noqa: SIM905 - a list of words reads better as one
 )
 NEAR = re.compile(r"#|data:image/(png|jpeg|webp);base64,")  # what a reference within the file begins with
-AWAY = re.compile(r"""url\(\s*['"]?\s*(?!#)|@import|javascript:|expression\(|\\""", re.IGNORECASE)
+AWAY = re.compile(r"""url\((?!\s*['"]?\s*#)|@import|javascript:|expression\(|\\""", re.IGNORECASE)
 
 
 class NoLogo(Exception):
