@@ -148,7 +148,7 @@ def test_a_person_with_a_keyboard_alone_opts_out_at_once(running, opened, width)
 
 def test_a_person_with_a_keyboard_alone_gives_a_number_and_chooses_some_uses(running, opened):
     page = opened(running.url + PATH, viewport={"width": 320, "height": 640}, java_script_enabled=False)
-    tab_to(page, "Reach further: a phone number or an e-mail address too (optional)")
+    tab_to(page, "Reach further than this browser (optional)")
     page.keyboard.press("Enter")
     tab_to(page, "Your Talkatone phone number")
     page.keyboard.type(phone(22))
@@ -180,7 +180,7 @@ def test_no_browser_stops_an_opt_out_for_how_an_address_is_written(running, open
     page.get_by_label("Your email").fill(f"Jane Doe <{email(24)}>")
     page.keyboard.press("Enter")
     page.wait_for_url("**/privacy-choices/done/*")
-    assert page.get_by_text("the e-mail address that you gave").is_visible()
+    assert page.get_by_text("the email address that you gave").is_visible()
     assert page.get_by_text("could not read").count() == 0
 
 
@@ -192,7 +192,7 @@ def test_whoever_forgot_something_lands_on_the_list_of_what_is_missing_without_s
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("#marketing_email$"))
-    page.get_by_role("link", name=re.compile("^Give the e-mail address")).click()
+    page.get_by_role("link", name=re.compile("^Say where the marketing")).click()
     page.keyboard.press("Tab")  # from the field that the link leads to
     assert page.evaluate("document.activeElement.id") == "phone"
 

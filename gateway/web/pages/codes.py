@@ -27,7 +27,7 @@ from gateway.web.site.visitor import Visitors, jar_of
 
 ENTER = "/privacy-choices/code"
 UNREADABLE = {
-    "email": mark("We could not read that e-mail address. Please look at it again."),
+    "email": mark("We could not read that email address. Please look at it again."),
     "phone": mark("We could not read that phone number. Please look at it again."),
 }
 NOT_SENT = mark("The code could not be sent. Please try again in a minute. Your choices stay as they are.")

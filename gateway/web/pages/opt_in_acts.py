@@ -42,7 +42,7 @@ FOR = {
     BROWSER: mark("this browser, until its cookies are cleared; nothing else that is yours"),
     ACCOUNT: mark("your %(our_account)s; whatever else said no by itself keeps its no"),
     "email": mark(
-        "the e-mail address that you have shown to be yours, and nothing that belongs to it; what the same mailbox said"
+        "the email address that you have shown to be yours, and nothing that belongs to it; what the same mailbox said"
         " in another spelling is taken back, and what an account said stays"
     ),
     "phone": mark("the phone number that you have shown to be yours, and nothing that belongs to it"),

@@ -54,7 +54,7 @@ CAME: Mapping[str, str] = {
         " number itself stays opted out until a code shows that it is yours."
     ),
     "email": mark(
-        "The opt-out came to your account from one of its e-mail addresses. It can be taken back for your account; the"
+        "The opt-out came to your account from one of its email addresses. It can be taken back for your account; the"
         " address itself stays opted out until a code shows that it is yours."
     ),
 }

@@ -20,7 +20,7 @@ from gateway.web.shell.words import mark
 ACCOUNT, EMAIL, PHONE, APP = THINGS = ("account", "email", "phone", "app")
 DEVICES = "devices"
 OURS = {ACCOUNT: mark("account"), PHONE: mark("phone number"), APP: mark("our app")}
-OWNED = {PHONE: mark("phone numbers"), EMAIL: mark("e-mail addresses"), APP: mark("app"), DEVICES: mark("devices")}
+OWNED = {PHONE: mark("phone numbers"), EMAIL: mark("email addresses"), APP: mark("app"), DEVICES: mark("devices")}
 OF_A_PHONE = frozenset({Purpose.MARKETING_TEXT, Purpose.MARKETING_CALL})
 PLACE: Final = "%(our_"  # what the places begin with
 SCOPE: Final = "gateway_brands"  # its name in an ASGI scope

@@ -88,7 +88,7 @@ PURPOSES: Mapping[str, str] = {
     "targeted_ads": mark("targeted ads"),
     "profiling": mark("profiling"),
     "sensitive": mark("sensitive"),
-    "marketing_email": mark("marketing by e-mail"),
+    "marketing_email": mark("marketing by email"),
     "marketing_mail": mark("marketing by letter"),
     "marketing_text": mark("marketing by text message"),
     "marketing_call": mark("marketing by phone call"),
@@ -108,7 +108,7 @@ DATA: Mapping[str, str] = {
     "precise_geo": mark("precise location"),
     "coarse_geo": mark("rough location"),
     "ip": mark("network address"),
-    "email_hash": mark("hash of an e-mail address"),
+    "email_hash": mark("hash of an email address"),
     "phone_hash": mark("hash of a phone number"),
     "keywords": mark("keywords"),
     "demographics": mark("age, gender and the like"),
@@ -161,7 +161,7 @@ SOURCES: Mapping[str, str] = {
 KINDS: Mapping[str, str] = {
     "browser": mark("this browser"),
     "account": mark("your account"),
-    "email": mark("e-mail address"),
+    "email": mark("email address"),
     "phone": mark("phone number"),
     "gaid": mark("advertising id"),
     "idfa": mark("advertising id"),
@@ -171,9 +171,9 @@ KINDS: Mapping[str, str] = {
     "imei": mark("device number"),
     "serial": mark("device number"),
     "udid": mark("device number"),
-    "email_sha256": mark("hash of an e-mail address"),
-    "email_sha1": mark("hash of an e-mail address"),
-    "email_md5": mark("hash of an e-mail address"),
+    "email_sha256": mark("hash of an email address"),
+    "email_sha1": mark("hash of an email address"),
+    "email_md5": mark("hash of an email address"),
     "phone_sha256": mark("hash of a phone number"),
     "phone_sha1": mark("hash of a phone number"),
     "phone_md5": mark("hash of a phone number"),
@@ -209,7 +209,7 @@ USES: Mapping[Purpose, str] = {
     Purpose.TARGETED_ADS: mark("targeted advertising"),
     Purpose.PROFILING: mark("profiling"),
     Purpose.SENSITIVE: mark("uses of my sensitive personal information that I did not ask for"),
-    Purpose.MARKETING_EMAIL: mark("marketing by e-mail"),
+    Purpose.MARKETING_EMAIL: mark("marketing by email"),
     Purpose.MARKETING_TEXT: mark("marketing by text message"),
     Purpose.MARKETING_CALL: mark("marketing by phone call"),
     Purpose.MARKETING_MAIL: mark("marketing by letter"),
@@ -229,7 +229,7 @@ COVERS: Mapping[str, str] = {
         "the phone number that you gave, wherever it is used here, and what belongs to it: %(our_belongings)s"
     ),
     "email": mark(
-        "the e-mail address that you gave, wherever it is used here, and what belongs to it: %(our_belongings)s"
+        "the email address that you gave, wherever it is used here, and what belongs to it: %(our_belongings)s"
     ),
     "account": mark("your %(our_account)s, and what belongs to it: %(our_identities)s"),
 }
