@@ -16,7 +16,7 @@ from gateway.signals.form import ChoicesForm
 from gateway.terms import ChoiceKind, Purpose
 from gateway.web.pages.forms import OptingOut
 from gateway.web.shell import page, words
-from gateway.web.shell.brand import brand_of
+from gateway.web.shell.brand import EMAIL, PHONE, brand_of
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.words import USES, mark
 from gateway.web.site.visitor import Visitor, Visitors
@@ -64,7 +64,7 @@ class Marketing:
             self._metrics.refused_forms.labels("cross_site").inc()
             return self._form_page(request, posted.form, [MarketingTrouble(FOREIGN_FORM)], 403)
         chosen = self._chosen(posted.form)
-        troubles = self._troubles(self._visitors.read(request.scope), posted.form, chosen)
+        troubles = self._troubles(request, posted.form, chosen)
         if troubles:
             return self._form_page(request, posted.form, troubles, 422)
         try:
@@ -80,14 +80,15 @@ class Marketing:
         unread = set(said.purpose) - set(self._offered)
         return self._offered if ticked and unread else ticked  # what cannot be read may have meant any of them
 
-    def _troubles(self, visitor: Visitor, said: ChoicesForm, chosen: Sequence[Purpose]) -> list[MarketingTrouble]:
+    def _troubles(self, request: Request, said: ChoicesForm, chosen: Sequence[Purpose]) -> list[MarketingTrouble]:
         """A browser gets no letters: without an address, a number or an account nobody could be left in peace. What
         can be used is taken; a confirmation tells what could not be read.
         """
-        typed, unread = self._out.typed(said)
-        troubles = [] if chosen else [MarketingTrouble(NOTHING, self._offered[0])]
-        if not typed and not visitor.account:
-            troubles += [MarketingTrouble(UNREADABLE, field) for field in unread] or [MarketingTrouble(NOBODY, "email")]
+        (typed, unread), brand = self._out.typed(said), brand_of(request)
+        troubles = [] if chosen else [MarketingTrouble(NOTHING, next(filter(brand.offers, self._offered)))]
+        if not typed and not self._visitors.read(request.scope).account:
+            field = next((each for each in (EMAIL, PHONE) if each in brand.has), "")
+            troubles += [MarketingTrouble(UNREADABLE, each) for each in unread] or [MarketingTrouble(NOBODY, field)]
         return troubles
 
     def _form_page(

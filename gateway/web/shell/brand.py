@@ -21,7 +21,9 @@ ACCOUNT, EMAIL, PHONE, APP = THINGS = ("account", "email", "phone", "app")
 DEVICES = "devices"
 OURS = {ACCOUNT: mark("account"), PHONE: mark("phone number"), APP: mark("our app")}
 OWNED = {PHONE: mark("phone numbers"), EMAIL: mark("email addresses"), APP: mark("app"), DEVICES: mark("devices")}
-OF_A_PHONE = frozenset({Purpose.MARKETING_TEXT, Purpose.MARKETING_CALL})
+NEEDS: Mapping[str, str] = {
+    Purpose.MARKETING_EMAIL: EMAIL, Purpose.MARKETING_TEXT: PHONE, Purpose.MARKETING_CALL: PHONE,
+}  # fmt: skip
 PLACE: Final = "%(our_"  # what the places begin with
 SCOPE: Final = "gateway_brands"  # its name in an ASGI scope
 
@@ -80,7 +82,7 @@ class Brand:
 
     def offers(self, purpose: str) -> bool:
         """Whether there is what a purpose is about: no texts and no calls without phone numbers."""
-        return PHONE in self.has or purpose not in OF_A_PHONE
+        return NEEDS.get(purpose) in {None, *self.has}
 
     @cached_property
     def style(self) -> bytes:
