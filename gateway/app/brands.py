@@ -14,9 +14,8 @@ def prepared_brands(settings: Settings) -> Brands:
     """With the pages themselves, so that no request waits for a file. Takes a part of a second, and reads files. Raises
     `SettingsRefused` for a logo that is none any more.
     """
-    brands = brands_of(settings)
-    page.compile_pages(brands)
-    return brands
+    page.compile_pages()
+    return brands_of(settings)
 
 
 def brands_of(settings: Settings) -> Brands:
@@ -52,8 +51,11 @@ def _logo(settings: Settings, file: str, *path: str) -> Logo:
 
 
 def _usual(settings: Settings) -> tuple[str, ...]:
-    """What an operator has who did not say it: an app is known by the SDKs in it."""
-    return (ACCOUNT, EMAIL, PHONE, *([APP] if settings.apps.sdks else []))
+    """What an operator has who did not say it. An app is known by the SDKs in it; to show a field too many loses no
+    opt-out, and to show one too few may.
+    """
+    app = (APP,) if settings.apps.sdks else ()
+    return (ACCOUNT, EMAIL, PHONE, *app)
 
 
 def _in_each_language(said: str | InEachLanguage | FooterInEachLanguage) -> dict[str, str]:

@@ -107,9 +107,6 @@ class Brands:
         """`host` as its header has it, which anybody may write: it chooses among the operator's own and no more."""
         return self.by_host.get(host.rpartition(":")[0] or host, self.general) if self.by_host else self.general
 
-    def every(self) -> list[Brand]:
-        return list(dict.fromkeys([self.general, *self.by_host.values()]))
-
 
 class Branded:
     """What is served as somebody's. It costs a request no coroutine."""

@@ -11,7 +11,7 @@ nothing of what was sent; the status is the document's.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -25,7 +25,7 @@ from starlette.responses import Response
 
 from gateway.ledger.documents import Document
 from gateway.web.shell import problem, words
-from gateway.web.shell.brand import PLACE, Brand, Brands, brand_of
+from gateway.web.shell.brand import PLACE, Brand, brand_of
 from gateway.web.shell.words import ENGLISH, LANGUAGES, mark
 
 HEADERS = {
@@ -45,7 +45,7 @@ def show_page(request: Request, template: str, status: int = 200, **values: Any)
     def to(path: str, **query: str | Sequence[str]) -> str:
         return page_link(request, path, **query)
 
-    text = _templates(chosen, brand)[template].render(
+    text = _templates(chosen)[template].render(
         brand=brand,
         style=version(style_sheet(brand)),
         logo=brand.logo and version(brand.logo.content),
@@ -97,7 +97,7 @@ _compiled = _Compiled()
 
 
 @cache
-def _templates(chosen: str, brand: Brand) -> dict[str, jinja2.Template]:
+def _templates(chosen: str) -> dict[str, jinja2.Template]:
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("gateway.web"),
         autoescape=True,
@@ -107,12 +107,14 @@ def _templates(chosen: str, brand: Brand) -> dict[str, jinja2.Template]:
     )
     made.policies["ext.i18n.trimmed"] = True  # a text's line breaks in the template are not part of it
     said = words.catalogue(chosen)
-    made.install_gettext_callables(partial(_say, brand, chosen), said.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    made.install_gettext_callables(_say, said.ngettext, newstyle=True)  # type: ignore[attr-defined]
     return {name: made.get_template(name) for name in made.list_templates()}
 
 
-def _say(brand: Brand, language: str, text: str) -> str:
+@jinja2.pass_context
+def _say(page: jinja2.runtime.Context, text: str) -> str:
     """As a template takes it, which puts its values in afterwards: what the operator's things are called is no HTML."""
+    language, brand = page["language"], page["brand"]
     said = words.say(language, text)
     if PLACE not in said:
         return said
@@ -121,12 +123,11 @@ def _say(brand: Brand, language: str, text: str) -> str:
     return said
 
 
-def compile_pages(brands: Brands) -> None:
+def compile_pages() -> None:
     """At the start of an application, so that no request waits for a file. A command that shows no page needs none."""
     static(STYLE)
-    for brand in brands.every():
-        for language in words.LANGUAGES:
-            _templates(language, brand)
+    for language in words.LANGUAGES:
+        _templates(language)
 
 
 STYLE = "choices.css"
