@@ -2,6 +2,7 @@
 
 import re
 
+import msgspec
 import pytest
 from support import blue_door, inside
 from support.blue_door import ACCENT, ACCENT_DARK, ACCOUNT, CAFE, CAFE_NAME, FOOTER, NAME, OTHERS, SHOP
@@ -162,6 +163,40 @@ def test_a_letter_says_whose_it_is_and_nobody_elses():
             assert of_the_example(letter.text) == []
             unnamed = words.written(language, "", ACCESS, kind)("12345678")
             assert words.say(language, "our site") in unnamed.text
+
+
+async def shown(tmp_path, text, path, sdks=("teemo",)):
+    """A page of an operator whose file says this."""
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    read = inside.settings(file)
+    read = msgspec.structs.replace(read, apps=msgspec.structs.replace(read.apps, sdks=sdks))
+    async with inside.application(tmp_path / "data", read) as app, inside.client(app) as client:
+        return (await client.get(f"{PATH}{path}")).text
+
+
+async def test_what_things_are_called_is_text_and_never_html(tmp_path):
+    card = 'account = { en = "<b>100 % card</b> %(at)s", es = "a", fr = "b" }'
+    text = await shown(tmp_path, f'[site]\nname = "<i>&"\n{card}', "/data")
+    assert "No &lt;b&gt;100 % card&lt;/b&gt; %(at)s" in text
+    assert "– &lt;i&gt;&amp;</title>" in text
+    assert not re.search("<[bi]>", text)
+
+
+async def test_with_nothing_to_give_there_is_nothing_to_fill_in(tmp_path):
+    text = await shown(tmp_path, "[site]\nhas = []", "?reach=1")
+    assert "It covers this browser." in text
+    assert re.findall('<(?:input|select) [^>]*name="(\\w+)"', text) == ["token", "purpose", "purpose", "purpose"]
+    assert "sign in" not in text
+
+
+@pytest.mark.parametrize(("sdks", "told"), [((), False), (("teemo",), True)])
+async def test_an_app_is_known_by_the_sdks_in_it_where_nobody_said(tmp_path, sdks, told):
+    text = await shown(tmp_path, "", "", sdks)
+    assert ("You find the same choice in our app, in its settings." in text) is told
+    assert "<header>" not in text, "without a name or a logo there is none"
+    assert "Your phone number" in text
+    assert of_the_example(text) == []
 
 
 # --- several sites -------------------------------------------------------------------------------------------------
