@@ -22,6 +22,7 @@ from gateway.choice.downstream import GppSections
 from gateway.choice.place import US, country_of
 from gateway.choice.recipient import Recipient
 from gateway.delivery.guard import leads_inside, network_of
+from gateway.settings.brand import BrandSettings, SiteOfHosts, inherited, without_example, wrong_sites
 from gateway.settings.option_tree import NotShaped, OptionSource, SettingsRefused, built, is_too_deep
 from gateway.settings.recipients import RecipientSettings
 from gateway.settings.sections import (
@@ -59,10 +60,8 @@ from gateway.settings.shapes import (
     Paragraphs,
     PathBeginning,
     PlaceKey,
-    PlaceName,
     PublicUrl,
     Shape,
-    SitePage,
     Stated,
     Text,
     Wrong,
@@ -135,14 +134,11 @@ class Listen(StrictSettings, frozen=True):
     level_answers: bool
 
 
-class SiteSettings(StrictSettings, frozen=True):
-    name: Text
+class SiteSettings(BrandSettings, frozen=True, kw_only=True):
     url: OptionalOrigin
     hsts: Hsts
-    policy_url: SitePage
     policy_file: LocalFile
     origins: tuple[Origin, ...]
-    notices: dict[PlaceName, SitePage]
     enforce: bool
     ad_paths: tuple[PathBeginning, ...]
     service_workers: tuple[FilePath, ...]
@@ -247,6 +243,7 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
     environment: Environment
     listen: Listen
     site: SiteSettings
+    sites: dict[Label, SiteOfHosts]
     controller: Controller
     gpc: Gpc
     browser: Browser
@@ -384,8 +381,9 @@ def _shipped() -> Mapping[str, Any]:
 def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings:
     """Raises `SettingsRefused`."""
     text, stated = _read_file(file) if file is not None else ("", {})
-    merged = _merged(_shipped(), stated)
+    merged = _merged(without_example(_shipped()) if file is not None else _shipped(), stated)
     source = OptionSource(file, text, _from_environment(merged, environment))
+    inherited(merged)
     try:
         settings: Settings = built(Settings, merged, source)
     except NotShaped as error:
@@ -470,6 +468,7 @@ def _wrong(settings: Settings) -> Iterator[Wrong]:
             yield Wrong(("notice", "gaps", number), why, f"until = {gap.start} or later")
     yield from _wrong_site(settings.site)
     yield from settings.places.wrong(settings.site.place_in_key, in_the_us=settings.may_be_in_the_us())
+    yield from wrong_sites(settings.sites)
     yield from _wrong_mode(settings)
     yield from _wrong_recipients(settings)
     yield from settings.mail.wrong()
@@ -534,6 +533,7 @@ def _wrong_names(recipients: Mapping[str, RecipientSettings]) -> Iterator[Wrong]
 
 
 def _wrong_site(site: SiteSettings) -> Iterator[Wrong]:
+    yield from site.wrong_brand(("site",))
     if site.cached and site.enforce:
         yield Wrong(
             ("site", "cached"),

@@ -58,7 +58,12 @@ def test_every_option_of_a_recipient_is_explained_above_them_or_where_it_first_m
 
 def test_every_option_of_the_file_is_one_that_the_program_knows_and_the_other_way_round():
     shipped = tomllib.loads(CONFIG.read_text())
-    sections = shipped.keys() - {"recipients", "consent_tools", "witnesses"}  # whose keys are the operator's own
+    sections = shipped.keys() - {
+        "recipients",
+        "consent_tools",
+        "witnesses",
+        "sites",
+    }  # whose keys are the operator's own
     known = {section: getattr(settings(), section).__struct_fields__ for section in sections}
     assert {section: tuple(shipped[section]) for section in known} == known
     assert set(shipped) == set(settings().__struct_fields__)
@@ -93,7 +98,7 @@ def test_in_development_a_recipient_without_an_endpoint_gets_its_rows_back(file)
 def test_the_operators_file_changes_what_it_names_and_nothing_else(file):
     mine = load_settings(file('[site]\nname = "Example"\n[age]\nfloor = 18\n'), {})
     assert (mine.site.name, mine.age.floor) == ("Example", 18)
-    assert mine.site.policy_url == settings().site.policy_url
+    assert mine.site.hsts == settings().site.hsts
     assert mine.recipients == settings().recipients
 
 
