@@ -21,8 +21,10 @@ from gateway.desk import documents
 from gateway.desk.documents import Document
 from gateway.settings.load import Settings
 
-MACHINE = ("listen", "recipients", "controller", "mail", "law")  # of this machine, or in a document of their own
-PAGES = ("site", "rehearsal")  # what is under an address there is for anybody to read; elsewhere it may be a key
+# Of this machine, or in a document of their own.
+MACHINE = ("listen", "recipients", "controller", "mail", "law")
+# What is under an address there is for anybody to read; elsewhere it may be a key.
+PAGES = ("site", "sites", "rehearsal")
 FOR_EVER = "nothing is removed because of its age"
 
 
@@ -62,11 +64,17 @@ def _deciding(settings: Settings, effective: dict[str, Any], *, dev: bool) -> di
     if places["sensitive"]:
         told["places"]["sensitive"] = _sha256(settings)
     told["ledger"] = {"public_entries": effective["ledger"]["public_entries"]}
-    told["site"] = {name: value for name, value in effective["site"].items() if name != "policy_file"}
+    told["site"] = {name: value for name, value in _shown(effective["site"]).items() if name != "policy_file"}
+    told["sites"] = {name: _shown(site) for name, site in effective["sites"].items()}
     told["apps"] = {**effective["apps"], "assertion_keys": bool(effective["apps"]["assertion_keys"])}
     told["delivery"] = {**effective["delivery"], "networks": len(effective["delivery"]["networks"])}
     told["mail"] = {"codes": bool(effective["mail"]["server"])}
     return {**{name: _bare(section, path=name in PAGES) for name, section in told.items()}, "development": dev}
+
+
+def _shown(site: dict[str, Any]) -> dict[str, Any]:
+    """What people see of a site; of its logo that there is one."""
+    return {**site, "logo": bool(site["logo"])}
 
 
 def _bare(value: Any, *, path: bool) -> Any:

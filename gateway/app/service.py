@@ -25,6 +25,7 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from gateway.app import openapi, routes
+from gateway.app.brands import prepared_brands
 from gateway.app.composition import Clock, Counting, House, now, open_house
 from gateway.app.in_force import in_force
 from gateway.app.rehearsal_process import RehearsalOrder, rehearse
@@ -73,6 +74,7 @@ from gateway.web.pages.opt_in import OptInPage
 from gateway.web.pages.opt_in_acts import Acts
 from gateway.web.pages.unsubscribe import Unsubscribe, UnsubscribeLinks
 from gateway.web.shell import edge, page
+from gateway.web.shell.brand import Branded, Brands
 from gateway.web.shell.door_router import DoorRouter
 from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, App, Edge, Shield
 from gateway.web.shell.fair_queue import Queued, Sources
@@ -165,6 +167,7 @@ class Doors:
     visitors: Visitors
     answering: Answering
     rehearsing: Rehearsing
+    brands: Brands
     siblings: Siblings | None
     dev: bool
 
@@ -172,19 +175,19 @@ class Doors:
         """What a site's visitors are served."""
         site = self.settings.site
         own = site.own_origins()
-        page = PageSettings(site.policy_url, own, self.settings.gpc.last_update, site.notices)
-        steps = Steps(self.house.consent, self.visitors, self.house.codes, site.name, self.dev)
+        cpni, said = self.settings.cpni.module, PageSettings(own, self.settings.gpc.last_update)
+        steps = Steps(self.house.consent, self.visitors, self.house.codes, self.dev, cpni)
         acts = Acts(steps, self.metrics, own)
-        pages = Pages(self.house.consent, self.visitors, self.metrics, page, acts)
+        pages = Pages(self.house.consent, self.visitors, self.metrics, said, acts)
         confirmation = Confirmation(self.house.consent, self.visitors, self.folder, enforced=site.enforce)
-        marketing = Marketing(self.house.consent, self.visitors, self.metrics, own, cpni=self.settings.cpni.module)
+        marketing = Marketing(self.house.consent, self.visitors, self.metrics, own, cpni=cpni)
         status = Status(
             self.house.consent, self.visitors, self.metrics,
             folder=self.folder, origins=own, options=self.options(), frictionless=site.mode != "link",
         )  # fmt: skip
         unsubscribe = Unsubscribe(self.house.consent, self.metrics)
         proofs = ProofDownload(self.house.consent, own)
-        data = AccessPage(steps, own, site.policy_url)
+        data = AccessPage(steps, own)
         erasing = ErasePage(steps, own)
         return [
             Route("/privacy-choices", pages.show, methods=["GET"]),
@@ -196,6 +199,7 @@ class Doors:
                 for name in ("status", "observe")
             ),
             *(Route(f"/privacy-choices/{name}", pages.file) for name in STATIC),
+            Route("/privacy-choices/logo", pages.logo),
             Route("/privacy-choices/done/{event}", confirmation.show),
             Route("/privacy-choices/marketing", marketing.show, methods=["GET"]),
             Route("/privacy-choices/marketing", marketing.post, methods=["POST"]),
@@ -324,7 +328,8 @@ class Doors:
         """These doors, with errors as problem documents and a fair queue for what opts out."""
         secret = self.siblings.secret if self.siblings else b""
         sources = Sources(Peers(self.settings.listen.trusted_proxies), self.house.consent.clock, secret)
-        queued = Queued(DoorRouter(routes, page.handle_with_page), sources, self.metrics)
+        doors = Branded(DoorRouter(routes, page.handle_with_page), self.brands)
+        queued = Queued(doors, sources, self.metrics)
         return Levelled(queued, Ticks() if self.settings.listen.level_answers else Ticks(0))
 
     def before(self, site: Any, options: Options) -> ConsentMiddleware:
@@ -386,10 +391,11 @@ async def _opened(
         decided = DecisionLog(folder, house.consent.recipients, clock, metrics.unlogged)
         for each in (house.telling, house.witnessing, house.disclosing, filing, decided, rehearsing):
             await stack.enter_async_context(each.running())
+        brands = await asyncio.to_thread(prepared_brands, settings)
         yield Doors(
             house=house, filing=filing, folder=folder, settings=settings, metrics=metrics, visitors=visitors,
             answering=Answering(house.consent, house.disclosing, metrics, decided), rehearsing=rehearsing, dev=dev,
-            siblings=siblings,
+            siblings=siblings, brands=brands,
         )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import click
 from gateway.cli import options
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
-from gateway.web.pages.choices import static
+from gateway.web.shell.page import static
 from gateway.web.site import header_fields, shared_caches
 from gateway.web.site.header_fields import delivery_policy
 

@@ -22,6 +22,7 @@ from gateway.choice.keywords import SENSITIVE_WORDS
 from gateway.choice.place import US, country_of
 from gateway.choice.recipient import Recipient
 from gateway.delivery.guard import leads_inside, network_of
+from gateway.settings.brand import BrandSettings, SiteOfHosts, inherited, wrong_sites
 from gateway.settings.option_tree import NotShaped, OptionSource, SettingsRefused, built, is_too_deep
 from gateway.settings.recipients import RecipientSettings
 from gateway.settings.sections import (
@@ -59,10 +60,8 @@ from gateway.settings.shapes import (
     Paragraphs,
     PathBeginning,
     PlaceKey,
-    PlaceName,
     PublicUrl,
     Shape,
-    SitePage,
     Stated,
     Text,
     Wrong,
@@ -137,14 +136,11 @@ class Listen(StrictSettings, frozen=True):
     level_answers: bool = True
 
 
-class SiteSettings(StrictSettings, frozen=True):
-    name: Text = ""
+class SiteSettings(BrandSettings, frozen=True, kw_only=True):
     url: OptionalOrigin = ""
     hsts: Hsts = "max-age=31536000; includeSubDomains"
-    policy_url: SitePage = ""
     policy_file: LocalFile = ""
     origins: tuple[Origin, ...] = ()
-    notices: dict[PlaceName, SitePage] = {}
     enforce: bool = False
     ad_paths: tuple[PathBeginning, ...] = ()
     service_workers: tuple[FilePath, ...] = ()
@@ -249,6 +245,7 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
     environment: Environment = Environment()
     listen: Listen = Listen()
     site: SiteSettings = SiteSettings()
+    sites: dict[Label, SiteOfHosts] = {}
     controller: Controller = Controller()
     gpc: Gpc = Gpc()
     browser: Browser = Browser()
@@ -399,6 +396,7 @@ def built_settings(
     """
     said = {**stated}
     source = OptionSource(file, text, _from_environment(said, environment))
+    inherited(said)
     try:
         settings: Settings = built(Settings, said, source)
     except NotShaped as error:
@@ -471,6 +469,7 @@ def _wrong(settings: Settings) -> Iterator[Wrong]:
             yield Wrong(("notice", "gaps", number), why, f"until = {gap.start} or later")
     yield from _wrong_site(settings.site)
     yield from settings.places.wrong(settings.site.place_in_key, in_the_us=settings.may_be_in_the_us())
+    yield from wrong_sites(settings.sites)
     yield from _wrong_mode(settings)
     yield from _wrong_recipients(settings)
     yield from settings.mail.wrong()
@@ -535,6 +534,7 @@ def _wrong_names(recipients: Mapping[str, RecipientSettings]) -> Iterator[Wrong]
 
 
 def _wrong_site(site: SiteSettings) -> Iterator[Wrong]:
+    yield from site.wrong_brand(("site",))
     if site.cached and site.enforce:
         yield Wrong(
             ("site", "cached"),

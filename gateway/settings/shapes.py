@@ -184,6 +184,16 @@ def _is_page(text: str) -> bool:
     return _is_path(text) if text.startswith("/") else _is_public_url(text)
 
 
+def is_contact(text: str) -> bool:
+    """A mailbox, or a page on which people are told how to reach somebody."""
+    return _is_mailbox(text) or _is_page(text)
+
+
+def is_colour(text: str) -> bool:
+    """Six hexadecimal digits behind a #, as style sheets have it."""
+    return re.fullmatch("#[0-9A-Fa-f]{6}", text) is not None
+
+
 def _is_path(text: str) -> bool:
     steps = text.partition("?")[0].split("/")[1:]
     return re.fullmatch(r"/[!-~]*", text) is not None and not {"..", "."} & {*steps} and not text.startswith("//")

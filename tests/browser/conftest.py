@@ -5,6 +5,11 @@ from playwright.sync_api import sync_playwright
 from support import chromium as installed
 from support.pages_with_script import PATIENT, serve
 
+from gateway.web.shell.words import LANGUAGES, catalogue
+
+for each in LANGUAGES:
+    catalogue(each)  # read here, since Playwright's own loop runs while a test looks up what a page should say
+
 
 @pytest.fixture(scope="module")
 def driver():

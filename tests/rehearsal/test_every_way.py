@@ -45,6 +45,7 @@ NO_WAY = {
     "/privacy-choices/hosts.js": "a file",
     "/privacy-choices/silence.js": "a file",
     "/privacy-choices/opt-out-icon.svg": "a file",
+    "/privacy-choices/logo": "a file",
     "/privacy-choices/done/{event}": "tells",
     "/privacy-choices/proof": "tells",
     "/privacy-choices/data": "what is held",

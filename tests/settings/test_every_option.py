@@ -36,7 +36,7 @@ TODAY = date(2026, 11, 27)
 LEAST = 20  # wrong values an option
 SECRET = "hunter2"
 COMMAND = [sys.executable, "-m", "gateway"]
-NAMED = ("recipients", "witnesses", "consent_tools")  # sections whose next name is the operator's
+NAMED = ("recipients", "witnesses", "consent_tools", "sites")  # sections whose next name is the operator's
 ANY = "*"
 NAME = "<name>"  # the name of a table's entry, which is an option too
 
@@ -502,6 +502,39 @@ NO_HEADER = {
 ITS_OWN = DEFAULT | why(
     "any header may be the place's: the operator's proxy or cache knows it, and nobody else", "secret"
 )
+DRAWN = "<svg xmlns='http://www.w3.org/2000/svg'><path d='M0 0h9v9z'/></svg>"
+CALLED = FREE | why("how pages call it, shown escaped", "to do", "none", "change me", "star")
+WORDED = {"en": "customer number", "es": "número de cliente", "fr": "numéro de client"}
+WORD = Row((WORDED,), {"one language": {"en": "a"}, "another too": {**WORDED, "de": "a"}})
+BRAND = {
+    "name": Row(("", "the site", "Example", "Zoë & Söhne"), {}, CALLED | DEFAULT),
+    "logo": Row(
+        ("", file_of("logo.svg", DRAWN), file_of("logo", b"\x89PNG\r\n\x1a\n")),
+        {
+            **NO_FILE,
+            **NO_TEXT,
+            "a script": file_of("script.svg", DRAWN.replace("<path", "<script>1</script><path")),
+            "large": file_of("large.svg", DRAWN + " " * 2**18),
+        },
+        DEFAULT,
+    ),
+    "contact": Row(("", "privacy@example.com", "/contact", "https://www.example.com/contact"), ON_SITE, DEFAULT),
+    "policy_url": Row(("", "/privacy-policy", "https://www.example.com/p?x=1"), ON_SITE, DEFAULT),
+    "notices.<name>": Row(("US-CA", "DE", "US"), PLACES),
+    "notices.*": Row(("/notice", "https://www.example.com/notice"), ON_SITE),
+    "old_title": Row(("", "Do Not Sell Opt-In"), {}, CALLED | DEFAULT),
+    "footer": Row(("", "One\nTwo", WORDED), PLACEHOLDERS, LETTER | DEFAULT),
+    **{f"footer.{language}": Row(("One\nTwo",), PLACEHOLDERS, LETTER | DEFAULT) for language in WORDED},
+    "has": Row(([], ["account", "app"]), {"cars": ["cars"], "twice": ["app", "app"]}, SHIPPED_LIST),
+    **dict.fromkeys(("account", "phone", "app"), WORD),
+    **{
+        f"{thing}.{language}": Row(("a name",), {}, CALLED)
+        for thing in ("account", "phone", "app")
+        for language in WORDED
+    },
+    "accent": Row(("", "#0b57a4", "#0B57A4"), {"pale": "#ffcc00", "by name": "red", "three": "#00f"}, DEFAULT),
+    "accent_dark": Row(("", "#8ab4f8"), {"dark": "#0b57a4", "by name": "red", "three": "#fff"}, DEFAULT),
+}
 
 ROWS: dict[str, Row] = {name: SECTION for name, option in OPTIONS.items() if len(option.path) == 1}
 ROWS |= {name: SWITCH for name, option in OPTIONS.items() if option.hint is bool}
@@ -527,10 +560,15 @@ ROWS |= {
         {**{name: [value] for name, value in NETWORKS.items()}, "every": ["*"], "twice": ["10.0.0.1", "10.0.0.1"]},
         SHIPPED_LIST,
     ),
-    "site.name": Row(
-        ("the site", "Example", "Zoë & Söhne"),
-        {},
-        FREE | why("how pages call the operator, shown escaped", "to do", "none", "change me", "star"),
+    **{f"{table}.{option}": row for table in ("site", "sites.*") for option, row in BRAND.items()},
+    "sites.<name>": Row(
+        ("books", "Shop-2"), {}, why("by what the file calls it", "to do", "none", "change me", "secret")
+    ),
+    "sites.*": Row((), {"no host": {"hosts": [], "name": "Books"}, "no name": {"hosts": ["www.example.com"]}}),
+    "sites.*.name": BRAND["name"]._replace(right=("Blue Door Books",), harmless=CALLED),
+    "sites.*.hosts": Row(
+        (["www.example.com"], ["a.example", "b.example"]),
+        {**{name: [value] for name, value in ADDRESS.items()}, "twice": ["a.example", "a.example"]},
     ),
     "site.url": Row(
         (
@@ -559,7 +597,6 @@ ROWS |= {
         },
         DEFAULT,
     ),
-    "site.policy_url": Row(("/privacy-policy", "https://www.example.com/p?x=1"), ON_SITE),
     "site.policy_file": Row(("", SOMETHING), NO_FILE, DEFAULT),
     "site.origins": Row(
         ([], ["https://www.example.com", "http://localhost:8080"]),
@@ -572,8 +609,6 @@ ROWS |= {
         },
         SHIPPED_LIST,
     ),
-    "site.notices.<name>": Row(("US-CA", "DE", "US"), PLACES),
-    "site.notices.*": Row(("/notice", "https://www.example.com/notice"), ON_SITE),
     "site.ad_paths": Row(([], ["/ads/", "/pixel.gif"]), {name: [value] for name, value in PATHS.items()}, SHIPPED_LIST),
     "site.service_workers": Row(
         ([], ["/sw.js", "/push/worker.js"]), {name: [value] for name, value in PATHS.items()}, SHIPPED_LIST
@@ -1033,6 +1068,8 @@ NAMES = {
     "consent_tools": "klaro",
     "consent_tools.*": "adtracker",
     "site.notices": "US-CA",
+    "sites": "books",
+    "sites.*.notices": "US-CA",
     "texts.prices": "US",
     "recipients.*.fields": "maid",
     "recipients.*.announced_later": "sale",
@@ -1043,6 +1080,8 @@ ENTRIES = {
     "consent_tools": {"adtracker": "ads"},
     "consent_tools.*": "ads",
     "site.notices": "/notice",
+    "sites": {"hosts": ["www.example.com"], "name": "Books"},
+    "sites.*.notices": "/notice",
     "texts.prices": 1,
     "recipients.*.fields": "ip",
     "recipients.*.announced_later": date(2026, 1, 2),
@@ -1050,6 +1089,7 @@ ENTRIES = {
 INSIDE = {
     "notice.gaps.*": {"from": date(2026, 1, 2), "until": date(2026, 1, 3)},
     "recipients.*.fields.*": {"class": "ad_id", "kind": "gaid"},
+    **{f"{table}.{each}": WORDED for table in ("site", "sites.*") for each in ("account", "phone", "app", "footer")},
 }
 
 
@@ -1067,7 +1107,7 @@ def written(option, value, beside=()):
         path, value = (path[:-2], [whole]) if path[-2] == "0" else (path[:-1], whole)
     said = {path: value}
     others = [*beside]
-    for section, name in (("recipients", "lab"), ("witnesses", "auditor")):
+    for section, name in (("recipients", "lab"), ("witnesses", "auditor"), ("sites", "books")):
         if path[0] == section and len(path) > 2:
             others += [((section, name, key), each) for key, each in ENTRIES[section].items()]
     return said | {each: stated for each, stated in others if each != path[: len(each)]}
@@ -1183,6 +1223,7 @@ def test_a_name_that_is_nearly_an_options_is_refused_by_its_place(name):
 
 HELD_TWICE = {  # by what their text is looked up in, too
     "apps.assertion_keys", "apps.attestation", "places.database", "witnesses.*.key", "recipients.*.fields.*.kind",
+    "site.logo", "sites.*.logo",
 }  # fmt: skip
 
 
@@ -1241,6 +1282,7 @@ BY_VARIABLE = [
     if NAME not in option.path
     and not is_table(option.hint)
     and ".fields.*." not in name
+    and ".".join(option.path[:-1]) not in INSIDE  # tables are for the file
     and all(step.islower() and step.replace("_", "").isalpha() for step in concrete(option.path))
 ]
 

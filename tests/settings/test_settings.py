@@ -30,7 +30,7 @@ def file(tmp_path):
 
 # What config.toml says of its operator; of nobody else anything of this is known.
 FACTS = {
-    ("site", "name"), ("site", "policy_url"), ("site", "notices"), ("gpc", "last_update"), ("apps", "sdks"),
+    *(("site", name) for name in ("name", "contact", "policy_url", "notices", "old_title", "footer", "has", "account", "phone", "app")), ("gpc", "last_update"), ("apps", "sdks"),
     ("texts", "prices"), ("phone", "country"), ("age", "floor"), ("notice", "told_everyone"), ("cpni", "module"),
     ("recipients", ""),
 }  # fmt: skip
@@ -39,7 +39,7 @@ FACTS = {
 def said(loaded):
     """Every option by section and name; a section whose names are the operator's is one."""
     whole = msgspec.to_builtins(loaded)
-    own = {"recipients", "witnesses", "consent_tools"}
+    own = {"recipients", "witnesses", "consent_tools", "sites"}
     return {
         (section, name): value
         for section, options in whole.items()
@@ -115,7 +115,12 @@ def test_every_option_of_a_recipient_is_explained_above_them_or_where_it_first_m
 
 def test_every_option_of_the_file_is_one_that_the_program_knows_and_the_other_way_round():
     shipped = tomllib.loads(CONFIG.read_text())
-    sections = shipped.keys() - {"recipients", "consent_tools", "witnesses"}  # whose keys are the operator's own
+    sections = shipped.keys() - {
+        "recipients",
+        "consent_tools",
+        "witnesses",
+        "sites",
+    }  # whose keys are the operator's own
     known = {section: getattr(settings(), section).__struct_fields__ for section in sections}
     assert {section: tuple(shipped[section]) for section in known} == known
     assert set(shipped) == set(settings().__struct_fields__)

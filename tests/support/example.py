@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import date, time
 from pathlib import Path
 
-from gateway.settings import load
+from gateway.settings import brand, load
 
 FILE = load.example_file()
 STATED: Mapping[str, object] = tomllib.loads(FILE.read_text())  # at once: no event loop waits for it
@@ -37,7 +37,7 @@ def toml(value):
 
 def over(text: str) -> str:
     """A whole file: the example, with what a test writes over it."""
-    sections = _merged(STATED, tomllib.loads(text))
+    sections = _merged(_nobodys_words(STATED), tomllib.loads(text))
     return "".join(
         f"{section}.{json.dumps(name)} = {toml(value)}\n"
         for section, options in sections.items()
@@ -48,7 +48,14 @@ def over(text: str) -> str:
 def settings(file: Path | None, environment: Mapping[str, str], *, base: Mapping[str, object] | None = None):
     """The same in memory; a refusal names the test's own lines. `base`: another one than the example."""
     text, own = load._read_file(file) if file else ("", {})
-    return load.built_settings(_merged(STATED if base is None else base, own), environment, file, text)
+    beneath = base or (_nobodys_words(STATED) if file else STATED)
+    return load.built_settings(_merged(beneath, own), environment, file, text)
+
+
+def _nobodys_words(stated):
+    """A test's own file has no words or looks but its own."""
+    site = {name: value for name, value in stated["site"].items() if name not in brand.OPTIONS}
+    return {**stated, "site": site}
 
 
 def _merged(base, more):

@@ -214,14 +214,14 @@ async def test_the_page_says_plainly_who_one_is_and_how_to_show_more(client):
     assert "you are not signed in" in text
     assert 'name="email"' in text
     assert 'name="phone"' not in text, "nothing brings text messages here"
-    assert "privacy" in text[text.index("write to us as our") :][:200].lower()
+    assert 'href="mailto:privacy-talkatone@ooma.com"' in text[text.index("write to us") :][:200]
 
 
 async def test_where_no_codes_are_sent_the_page_says_so_and_the_other_ways(tmp_path):
     async with inside.application(tmp_path / "data", dev=False) as app, inside.client(app) as client:
         text = (await client.get(PAGE)).text
-    assert "this site sends no codes" in text
-    assert "our office checks that it is yours" in text
+    assert "This site sends no codes" in text
+    assert "Our office checks that it is yours" in text
     assert 'name="email"' not in text
 
 

@@ -201,7 +201,7 @@ async def test_a_person_has_their_mailbox_forgotten_in_two_steps_and_stays_opted
     assert "That you opted out. It goes on holding" in asked.text
     await browser.post(CODE, action="same", use="erasure")
     asked = await browser.enters()
-    assert "the e-mail address that you have shown to be yours" in asked.text
+    assert "the email address that you have shown to be yours" in asked.text
     done = await browser.post(ERASE, action="erase", email="1")
     assert "It is forgotten" in done.text
     assert re.search(r"can be opened by nobody from 20[0-9]{2}-[01][0-9]-[0-3][0-9] \(UTC\) on", done.text)

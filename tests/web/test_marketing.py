@@ -33,14 +33,14 @@ async def lines(client, data, **headers):
 async def test_a_person_stops_all_marketing_to_an_address_in_one_step(client):
     covered, text = await lines(client, ALL | {"email": email(1)})
     assert [state for state, _ in covered] == ["Opted out", "Opted out"]
-    assert all("marketing by e-mail" in uses and "marketing by letter" in uses for _, uses in covered)
+    assert all("marketing by email" in uses and "marketing by letter" in uses for _, uses in covered)
     assert "Opt-Out Request Honored" in text
 
 
 async def test_a_person_stops_one_channel_and_no_other(client):
     covered, _ = await lines(client, TICKED | {"purpose": "marketing_text", "phone": phone(1)})
     assert all("marketing by text message" in uses for _, uses in covered)
-    assert not any("e-mail" in uses.partition("<br>")[2] for _, uses in covered)
+    assert not any("email" in uses.partition("<br>")[2] for _, uses in covered)
 
 
 async def test_marketing_does_not_touch_the_sale_of_information(client):
@@ -53,7 +53,7 @@ async def test_marketing_does_not_touch_the_sale_of_information(client):
 @pytest.mark.parametrize(
     ("typed", "words", "field"),
     [
-        ({}, "Give the e-mail address or the phone number", "email"),
+        ({}, "Say where the marketing reaches you", "email"),
         ({"email": "nobody"}, "We cannot read this", "email"),
         ({"phone": "call me"}, "We cannot read this", "phone"),
     ],
@@ -93,7 +93,7 @@ async def test_a_signed_in_person_types_nothing_and_sees_what_holds_for_the_acco
 
 async def test_a_tick_that_cannot_be_read_beside_others_stops_all_of_it(client):
     covered, _ = await lines(client, TICKED | {"purpose": ["marketing_mail", "marketing_txet"], "email": email(1)})
-    assert all("marketing by e-mail" in uses and "marketing by letter" in uses for _, uses in covered)
+    assert all("marketing by email" in uses and "marketing by letter" in uses for _, uses in covered)
 
 
 async def test_the_page_says_that_legal_notices_go_out_regardless_and_offers_no_way_to_stop_them(client):

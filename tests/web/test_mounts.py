@@ -13,7 +13,7 @@ from support.people import named
 from gateway.app.composition import open_house
 from gateway.app.service import in_front_of
 from gateway.consent.asked import Ask
-from gateway.web.pages.choices import static
+from gateway.web.shell.page import static
 
 pytestmark = pytest.mark.anyio
 SITES = ("Starlette", "FastAPI", "Django")

@@ -21,6 +21,7 @@ UNDESCRIBED = {
     "/privacy-choices/hosts.js",
     "/privacy-choices/silence.js",
     "/privacy-choices/opt-out-icon.svg",
+    "/privacy-choices/logo",
     "/openapi.json",
     "/metrics",
     "/",

@@ -12,7 +12,7 @@ from support import node
 
 from gateway.choice.downstream import READ, opted_out
 from gateway.signals.gpp.layouts import BY_NAME
-from gateway.web.pages.choices import static, version
+from gateway.web.shell.page import static, version
 
 SCRIPT, STUB = "/privacy-choices/consent.js", Path(__file__).parent.parent.parent / "static" / "stub.js"
 RECIPE = (resources.files("gateway") / "recipes" / "page.html").read_text()

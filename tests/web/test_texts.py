@@ -191,3 +191,10 @@ async def test_the_day_that_a_text_came_is_kept_and_a_later_one_is_not_believed(
     await text(keyed, received_at="2999-01-01T00:00:00Z", id="b")
     await text(keyed, received_at="soon", id="c")
     assert await reason(keyed, "marketing_text") == "opted_out"
+
+
+async def test_without_a_name_the_answer_begins_with_what_it_says(tmp_path):
+    unnamed = inside.settings(site__name="")
+    async with inside.application(tmp_path / "data", unnamed) as app, inside.client(app, **inside.DEV) as keyed:
+        for body, begins in (("STOP", "You will get no"), ("ALTO", "No recibir"), ("ARRET", "Vous ne recevrez")):
+            assert (await text(keyed, body))["reply"].startswith(begins)

@@ -69,7 +69,7 @@ REPLIES = {
 
 
 class TextsDoor:
-    """`POST /v1/texts`. `name` and `url` are the operator's, for the reply."""
+    """`POST /v1/texts`. `name` and `url` are the operator's, for the reply; both may be empty."""
 
     def __init__(self, consent: Consent, credentials: Credentials, metrics: Metrics, name: str, url: str) -> None:
         self._consent = consent
@@ -112,7 +112,11 @@ class TextsDoor:
     def _reply(self, said: Read) -> str | None:
         """One text to send back; None for an ordinary message, which a person should read."""
         reply = REPLIES.get((said.act, said.language))
-        return reply and reply.format(**self._words)
+        text = reply and reply.format(**self._words)
+        if not text or self._words["name"]:
+            return text
+        bare = text.lstrip(" :\N{NO-BREAK SPACE}")
+        return f"{bare[0].upper()}{bare[1:]}"
 
     def _sender(self, members: Mapping[str, Any]) -> Subject:
         """The number that the text came from. Providers write it with a plus, without one, or with a space for it."""

@@ -3,13 +3,9 @@
 No login, no script, no cookie needed, no proof (R11). The page says what holds now, as checks are answered.
 """
 
-import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import date
-from functools import cache
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,15 +22,17 @@ from gateway.web.pages import positions
 from gateway.web.pages.forms import OptingOut
 from gateway.web.pages.opt_in_acts import Acts
 from gateway.web.shell import own_cookies, page, wire, words
+from gateway.web.shell.brand import Brand, brand_of
 from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.problem import Problem
 from gateway.web.shell.visitor import Visitor, Visitors, jar_of
 from gateway.web.shell.words import COUNTRIES, COVERS, FINER, STATE_NAMES, mark, named, residents
 
 SCRIPT = "text/javascript"
-STATIC = {"choices.css": "text/css", "consent.js": SCRIPT, "hosts.js": SCRIPT, "silence.js": SCRIPT,
+STATIC = {page.STYLE: "text/css", "consent.js": SCRIPT, "hosts.js": SCRIPT, "silence.js": SCRIPT,
           "opt-out-icon.svg": "image/svg+xml"}  # fmt: skip
 MODULE = "silence.js"  # imported by consent.js, on the operator's other hosts too
-FOR_EVER = "public, max-age=31536000, immutable"  # a year, which caches take for ever (RFC 9111 section 1.2.2)
+OF_A_DRAWING = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 REACH = "reach"  # a link's parameter: to the fields for a number and an address, opened
 TICKED = "ticked"  # the action of the button for some uses alone (11 CCR 7026(h))
 FINER_NAMES = {name: named(purposes)[0] for name, purposes in FINER.items()}
@@ -57,12 +55,10 @@ class GpcStatement(Struct):
 
 @dataclass(frozen=True, slots=True)
 class PageSettings:
-    """What the operator says of the page. `notices`: a state's or country's own notice, by place."""
+    """What the operator says of the page for all hosts."""
 
-    policy_url: str
     origins: Collection[str]
     gpc_since: date | None
-    notices: Mapping[str, str] = field(default_factory=dict)
 
 
 class Pages:
@@ -77,7 +73,7 @@ class Pages:
         self._settings = settings
         self._opting_in = opting_in
         self._out = OptingOut(consent, visitors, metrics, settings.origins, page.CHOICES_NOTICE)
-        self._files = {name: static(name) for name in STATIC}
+        self._files = {name: page.static(name) for name in STATIC}
 
     async def show(self, request: Request) -> Response:
         """`GET /privacy-choices`. Whoever comes here has left their confirmation: what opens it goes."""
@@ -93,14 +89,20 @@ class Pages:
         )
 
     async def file(self, request: Request) -> Response:
-        """A file of `static/`, the same for everyone. Asked for by its own version it may be kept for ever (I12)."""
+        """A file of `static/`, the same for everyone; the style sheet with the colours of the host's own operator."""
         name = request.url.path.rpartition("/")[2]
-        content = self._files[name]
-        kept = FOR_EVER if request.query_params.get("v") == version(content) else "public, max-age=3600"
-        headers = {"Cache-Control": kept, "X-Content-Type-Options": "nosniff"}
-        if name == MODULE:
-            headers["Access-Control-Allow-Origin"] = "*"
-        return Response(content, headers=headers, media_type=STATIC[name])
+        content = page.style_sheet(brand_of(request)) if name == page.STYLE else self._files[name]
+        headers = {"Access-Control-Allow-Origin": "*"} if name == MODULE else {}
+        return page.show_file(request, content, STATIC[name], **headers)
+
+    async def logo(self, request: Request) -> Response:
+        """`GET /privacy-choices/logo`: 404 where the host's operator has none. A drawing that somebody opens by itself
+        runs nothing: it was looked through at the start, and its own policy says so once more.
+        """
+        found = brand_of(request).logo
+        if found is None:
+            raise Problem("not_found", "no logo is configured")
+        return page.show_file(request, found.content, found.media_type, **{"Content-Security-Policy": OF_A_DRAWING})
 
     async def post(self, request: Request) -> Response:
         """`POST /privacy-choices`: opt_out or limit, durable before the 303; opt_in and confirm with a form token."""
@@ -134,14 +136,13 @@ class Pages:
             states=STATE_NAMES,
             uses=FINER_NAMES,
             reach=REACH in request.query_params,
-            policy_url=self._settings.policy_url,
-            **await self._now(visitor),
+            **await self._now(visitor, brand_of(request)),
         )
         if status == 503:  # noqa: PLR2004
             response.headers["Retry-After"] = "60"
         return response
 
-    async def _now(self, visitor: Visitor) -> dict[str, Any]:
+    async def _now(self, visitor: Visitor, brand: Brand) -> dict[str, Any]:
         """What holds for whoever asks, taken from what the site is told of them; and the notices of their place
         first.
         """
@@ -158,7 +159,7 @@ class Pages:
             "lines": positions.lines(words, why),
             "limits": positions.lines(limit, why, positions.LIMITS),
             "covers": [COVERS["browser"], *([COVERS["account"]] if visitor.account else [])],
-            "residents": residents(self._settings.notices, site.places),
+            "residents": residents(brand.notices, site.places),
         }
 
 
@@ -170,17 +171,3 @@ def _purposes(said: ChoicesForm) -> Sequence[Purpose]:
         return (Purpose.SENSITIVE,)
     ticked = [purpose for name, purposes in FINER.items() if name in said.purpose for purpose in purposes]
     return ticked if said.action == TICKED and ticked and FINER.keys() >= set(said.purpose) else ALL_PURPOSES
-
-
-def version(content: bytes) -> str:
-    """What a page names a file of `static/` by, `?v=` behind its address: another content, another name."""
-    return hashlib.sha256(content).hexdigest()[:16]
-
-
-@cache
-def static(name: str) -> bytes:
-    """A file of the owner's `static/` folder: inside the wheel, or beside the package in a checkout."""
-    inside = resources.files("gateway") / "static" / name
-    if inside.is_file():
-        return inside.read_bytes()
-    return (Path(__file__).parent.parent.parent.parent / "static" / name).read_bytes()

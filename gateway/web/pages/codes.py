@@ -19,6 +19,7 @@ from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.web.pages import forms
 from gateway.web.shell import fair_queue, own_cookies, page, words
+from gateway.web.shell.brand import brand_of
 from gateway.web.shell.own_cookies import Coded
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.visitor import Visitors, jar_of
@@ -26,7 +27,7 @@ from gateway.web.shell.words import mark
 
 ENTER = "/privacy-choices/code"
 UNREADABLE = {
-    "email": mark("We could not read that e-mail address. Please look at it again."),
+    "email": mark("We could not read that email address. Please look at it again."),
     "phone": mark("We could not read that phone number. Please look at it again."),
 }
 NOT_SENT = mark("The code could not be sent. Please try again in a minute. Your choices stay as they are.")
@@ -37,13 +38,13 @@ AWAY = mark("Our records cannot be read at this moment. Please try again in a mi
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """`site`: what letters call the operator. `dev`: letters lie in a folder, and the page says so."""
+    """`dev`: letters lie in a folder, and the page says so. `cpni`: whether the operator's module is on (R27)."""
 
     consent: Consent
     visitors: Visitors
     codes: Codes
-    site: str
     dev: bool = False
+    cpni: bool = True
 
     def now(self) -> int:
         return int(self.consent.clock().timestamp())
@@ -79,7 +80,7 @@ class Steps:
         if not named.subjects:
             return None
         [subject] = named.subjects
-        letter = words.written(words.language_of(request), self.site, use, kind)
+        letter = words.written(words.language_of(request), brand_of(request).name, use, kind)
         ticket = await self.codes.send(Bound(subject, use), letter, fair_queue.source_of(request.scope))
         return self.remember(to(request, ENTER), own_cookies.waiting(use, kind, subject.value, ticket, self.now()))
 

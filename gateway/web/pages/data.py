@@ -68,11 +68,10 @@ class DataForm(Struct):
 class AccessPage:
     """`/privacy-choices/data`, for whoever this browser is known to be."""
 
-    def __init__(self, steps: Steps, origins: Collection[str], policy_url: str) -> None:
+    def __init__(self, steps: Steps, origins: Collection[str]) -> None:
         self._steps = steps
         self._consent = steps.consent
         self._origins = origins
-        self._policy_url = policy_url
 
     async def show(self, request: Request) -> Response:
         """`GET /privacy-choices/data`: what is proved, and two buttons; nothing of anybody."""
@@ -104,7 +103,6 @@ class AccessPage:
             kinds=kinds,
             ways=ways,
             report=found,
-            policy_url=self._policy_url,
             words=words.word,
         )
 

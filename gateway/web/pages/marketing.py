@@ -16,6 +16,7 @@ from gateway.signals.form import ChoicesForm
 from gateway.terms import ChoiceKind, Purpose
 from gateway.web.pages.forms import OptingOut
 from gateway.web.shell import page, words
+from gateway.web.shell.brand import EMAIL, PHONE, brand_of
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.visitor import Visitor, Visitors
 from gateway.web.shell.words import USES, mark
@@ -28,7 +29,7 @@ CPNI = (Purpose.CPNI_MARKETING, Purpose.CPNI_DISCLOSURE)  # what 47 CFR 64.2007 
 TICKED = "ticked"
 NOT_SAVED = mark("Our records cannot be written at this moment. Please press the button again in a minute.")
 FOREIGN_FORM = mark("This form was sent from another site or an old window. Please press the button again here.")
-NOBODY = mark("Give the e-mail address or the phone number that the marketing comes to, or sign in.")
+NOBODY = mark("Say where the marketing reaches you.")
 NOTHING = mark("Tick at least one kind of marketing, or press the button that stops all of it.")
 UNREADABLE = mark("We cannot read this. Please check it.")
 
@@ -63,7 +64,7 @@ class Marketing:
             self._metrics.refused_forms.labels("cross_site").inc()
             return self._form_page(request, posted.form, [MarketingTrouble(FOREIGN_FORM)], 403)
         chosen = self._chosen(posted.form)
-        troubles = self._troubles(self._visitors.read(request.scope), posted.form, chosen)
+        troubles = self._troubles(request, posted.form, chosen)
         if troubles:
             return self._form_page(request, posted.form, troubles, 422)
         try:
@@ -79,14 +80,15 @@ class Marketing:
         unread = set(said.purpose) - set(self._offered)
         return self._offered if ticked and unread else ticked  # what cannot be read may have meant any of them
 
-    def _troubles(self, visitor: Visitor, said: ChoicesForm, chosen: Sequence[Purpose]) -> list[MarketingTrouble]:
+    def _troubles(self, request: Request, said: ChoicesForm, chosen: Sequence[Purpose]) -> list[MarketingTrouble]:
         """A browser gets no letters: without an address, a number or an account nobody could be left in peace. What
         can be used is taken; a confirmation tells what could not be read.
         """
-        typed, unread = self._out.typed(said)
-        troubles = [] if chosen else [MarketingTrouble(NOTHING, self._offered[0])]
-        if not typed and not visitor.account:
-            troubles += [MarketingTrouble(UNREADABLE, field) for field in unread] or [MarketingTrouble(NOBODY, "email")]
+        (typed, unread), brand = self._out.typed(said), brand_of(request)
+        troubles = [] if chosen else [MarketingTrouble(NOTHING, next(filter(brand.offers, self._offered)))]
+        if not typed and not self._visitors.read(request.scope).account:
+            field = next((each for each in (EMAIL, PHONE) if each in brand.has), "")
+            troubles += [MarketingTrouble(UNREADABLE, each) for each in unread] or [MarketingTrouble(NOBODY, field)]
         return troubles
 
     def _form_page(
@@ -103,7 +105,7 @@ class Marketing:
             wrong={trouble.field: trouble.text for trouble in troubles},
             notice=self._out.text(chosen),
             token=self._out.token(chosen),
-            offered={purpose: USES[purpose] for purpose in self._offered},
+            offered={each: USES[each] for each in self._offered if brand_of(request).offers(each)},
             stopped=self._stopped(visitor),
         )
 

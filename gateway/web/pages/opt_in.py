@@ -29,10 +29,12 @@ from gateway.web.pages import codes, forms, opt_in_acts, positions
 from gateway.web.pages.codes import Steps
 from gateway.web.pages.opt_in_acts import BROWSER, FOR, Acts, Wanted
 from gateway.web.shell import own_cookies, page, words
+from gateway.web.shell.brand import brand_of
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.visitor import Visitor, jar_of
 from gateway.web.shell.words import mark
 
+OF_CALLS = frozenset({Purpose.CPNI_MARKETING, Purpose.CPNI_DISCLOSURE, Purpose.CALL_LOCATION})  # of the module (R27)
 CHOOSE = mark("Please choose one use, and for whom it is.")
 
 
@@ -163,6 +165,7 @@ class OptInPage:
         uses = [
             (_name(wanted), words.purposes_in_words(spoken, wanted.purpose, wanted.recipient))
             for wanted in _offered(self._consent)
+            if brand_of(request).offers(wanted.purpose) and (self._steps.cpni or wanted.purpose not in OF_CALLS)
         ]
         ways = opt_in_acts.offered(visitor, self._steps.codes)
         return page.show_page(

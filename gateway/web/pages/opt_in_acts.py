@@ -38,10 +38,10 @@ from gateway.web.shell.words import mark
 
 ACCOUNT, BROWSER = "account", "browser"
 FOR = {
-    BROWSER: mark("this browser, until its cookies are cleared; no other browser, no app and no account"),
-    ACCOUNT: mark("your account; a phone number, a browser or a device that said no by itself keeps its no"),
+    BROWSER: mark("this browser, until its cookies are cleared; nothing else that is yours"),
+    ACCOUNT: mark("your %(our_account)s; whatever else said no by itself keeps its no"),
     "email": mark(
-        "the e-mail address that you have shown to be yours, and nothing that belongs to it; what the same mailbox said"
+        "the email address that you have shown to be yours, and nothing that belongs to it; what the same mailbox said"
         " in another spelling is taken back, and what an account said stays"
     ),
     "phone": mark("the phone number that you have shown to be yours, and nothing that belongs to it"),

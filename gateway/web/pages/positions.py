@@ -54,12 +54,12 @@ CAME: Mapping[str, str] = {
         " number itself stays opted out until a code shows that it is yours."
     ),
     "email": mark(
-        "The opt-out came to your account from one of its e-mail addresses. It can be taken back for your account; the"
+        "The opt-out came to your account from one of its email addresses. It can be taken back for your account; the"
         " address itself stays opted out until a code shows that it is yours."
     ),
 }
 OF_A_DEVICE = mark(
-    "The opt-out came to your account from a device or an app. It can be taken back for your account; that device"
+    "The opt-out came to your account from a device. It can be taken back for your account; that device"
     " itself stays opted out."
 )
 

@@ -1,5 +1,5 @@
-"""What our own pages have in common: their headers, their languages, their templates, the notices that they show, and
-an error as a page. Every page calls it; the service hands errors to it.
+"""What our own pages have in common: their headers, their languages, whose they are, their templates, the notices that
+they show, and an error as a page. Every page calls it; the service hands errors to it.
 
 A template writes its texts as `{% trans %}…{% endtrans %}` or `_("…")`, and a link to another page of ours as `{{
 to("/privacy-choices") }}`, which keeps the language that was asked for by a link; of a file, which has none, as `{{
@@ -9,19 +9,23 @@ An error is a page where a person's browser asked for one of ours; everybody els
 nothing of what was sent; the status is the document's.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import jinja2
+from markupsafe import escape
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.desk.documents import Document
 from gateway.web.shell import problem, words
+from gateway.web.shell.brand import PLACE, Brand, brand_of
 from gateway.web.shell.words import ENGLISH, LANGUAGES, mark
 
 HEADERS = {
@@ -36,12 +40,15 @@ HEADERS = {
 
 def show_page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     """A page in the language of the request. `values` are the template's own."""
-    chosen = words.language_of(request)
+    chosen, brand = words.language_of(request), brand_of(request)
 
     def to(path: str, **query: str | Sequence[str]) -> str:
         return page_link(request, path, **query)
 
     text = _templates(chosen)[template].render(
+        brand=brand,
+        style=version(style_sheet(brand)),
+        logo=brand.logo and version(brand.logo.content),
         language=chosen,
         languages=words.LANGUAGES,
         path=placed(request, request.url.path),
@@ -100,12 +107,58 @@ def _templates(chosen: str) -> dict[str, jinja2.Template]:
     )
     made.policies["ext.i18n.trimmed"] = True  # a text's line breaks in the template are not part of it
     said = words.catalogue(chosen)
-    made.install_gettext_callables(said.gettext, said.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    made.install_gettext_callables(_say, said.ngettext, newstyle=True)  # type: ignore[attr-defined]
     return {name: made.get_template(name) for name in made.list_templates()}
 
 
-for each in words.LANGUAGES:
-    _templates(each)  # read now, so that no request waits for a file
+@jinja2.pass_context
+def _say(page: jinja2.runtime.Context, text: str) -> str:
+    """As a template takes it, which puts its values in afterwards: what the operator's things are called is no HTML."""
+    language, brand = page["language"], page["brand"]
+    said = words.say(language, text)
+    if PLACE not in said:
+        return said
+    for place, word in brand.words_in(language).items():
+        said = said.replace(place, str(escape(word)).replace("%", "%%"))
+    return said
+
+
+def compile_pages() -> None:
+    """At the start of an application, so that no request waits for a file. A command that shows no page needs none."""
+    static(STYLE)
+    for language in words.LANGUAGES:
+        _templates(language)
+
+
+STYLE = "choices.css"
+FOR_EVER = "public, max-age=31536000, immutable"  # a year, which caches take for ever (RFC 9111 section 1.2.2)
+
+
+@cache
+def static(name: str) -> bytes:
+    """A file of the owner's `static/` folder: inside the wheel, or beside the package in a checkout."""
+    inside = resources.files("gateway") / "static" / name
+    if inside.is_file():
+        return inside.read_bytes()
+    return (Path(__file__).parent.parent.parent.parent / "static" / name).read_bytes()
+
+
+@cache
+def version(content: bytes) -> str:
+    """What a page names a file by, `?v=` behind its address: another content, another name."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def style_sheet(brand: Brand) -> bytes:
+    """Everybody's, and behind it the operator's own colours."""
+    return static(STYLE) + brand.style
+
+
+def show_file(request: Request, content: bytes, media_type: str, **headers: str) -> Response:
+    """A file that is the same for everyone at a host. Asked for by its own version it may be kept for ever (I12)."""
+    kept = FOR_EVER if request.query_params.get("v") == version(content) else "public, max-age=3600"
+    said = {"Cache-Control": kept, "X-Content-Type-Options": "nosniff", **headers}
+    return Response(content, headers=said, media_type=media_type)
 
 
 PAGES = "/privacy-choices"

@@ -88,7 +88,7 @@ PURPOSES: Mapping[str, str] = {
     "targeted_ads": mark("targeted ads"),
     "profiling": mark("profiling"),
     "sensitive": mark("sensitive"),
-    "marketing_email": mark("marketing by e-mail"),
+    "marketing_email": mark("marketing by email"),
     "marketing_mail": mark("marketing by letter"),
     "marketing_text": mark("marketing by text message"),
     "marketing_call": mark("marketing by phone call"),
@@ -108,7 +108,7 @@ DATA: Mapping[str, str] = {
     "precise_geo": mark("precise location"),
     "coarse_geo": mark("rough location"),
     "ip": mark("network address"),
-    "email_hash": mark("hash of an e-mail address"),
+    "email_hash": mark("hash of an email address"),
     "phone_hash": mark("hash of a phone number"),
     "keywords": mark("keywords"),
     "demographics": mark("age, gender and the like"),
@@ -161,7 +161,7 @@ SOURCES: Mapping[str, str] = {
 KINDS: Mapping[str, str] = {
     "browser": mark("this browser"),
     "account": mark("your account"),
-    "email": mark("e-mail address"),
+    "email": mark("email address"),
     "phone": mark("phone number"),
     "gaid": mark("advertising id"),
     "idfa": mark("advertising id"),
@@ -171,9 +171,9 @@ KINDS: Mapping[str, str] = {
     "imei": mark("device number"),
     "serial": mark("device number"),
     "udid": mark("device number"),
-    "email_sha256": mark("hash of an e-mail address"),
-    "email_sha1": mark("hash of an e-mail address"),
-    "email_md5": mark("hash of an e-mail address"),
+    "email_sha256": mark("hash of an email address"),
+    "email_sha1": mark("hash of an email address"),
+    "email_md5": mark("hash of an email address"),
     "phone_sha256": mark("hash of a phone number"),
     "phone_sha1": mark("hash of a phone number"),
     "phone_md5": mark("hash of a phone number"),
@@ -209,7 +209,7 @@ USES: Mapping[Purpose, str] = {
     Purpose.TARGETED_ADS: mark("targeted advertising"),
     Purpose.PROFILING: mark("profiling"),
     Purpose.SENSITIVE: mark("uses of my sensitive personal information that I did not ask for"),
-    Purpose.MARKETING_EMAIL: mark("marketing by e-mail"),
+    Purpose.MARKETING_EMAIL: mark("marketing by email"),
     Purpose.MARKETING_TEXT: mark("marketing by text message"),
     Purpose.MARKETING_CALL: mark("marketing by phone call"),
     Purpose.MARKETING_MAIL: mark("marketing by letter"),
@@ -225,9 +225,13 @@ FINER: Mapping[str, tuple[Purpose, ...]] = {
 }  # fmt: skip
 COVERS: Mapping[str, str] = {
     "browser": mark("this browser, until its cookies are cleared; a private window is another browser"),
-    "phone": mark("the phone number that you gave, wherever it is used here, and its account, app and devices"),
-    "email": mark("the e-mail address that you gave, wherever it is used here, and its account, app and devices"),
-    "account": mark("your account, with its phone numbers, e-mail addresses, app and devices"),
+    "phone": mark(
+        "the phone number that you gave, wherever it is used here, and what belongs to it: %(our_belongings)s"
+    ),
+    "email": mark(
+        "the email address that you gave, wherever it is used here, and what belongs to it: %(our_belongings)s"
+    ),
+    "account": mark("your %(our_account)s, and what belongs to it: %(our_identities)s"),
 }
 ELSEWHERE = mark("the browser that sent the form, as long as it keeps our cookie")  # and it is not this one
 COUNTRIES = (
@@ -274,6 +278,7 @@ SHORT = mark(
     "%(code)s is your code for %(site)s, to do this: %(what)s. Good for %(minutes)d minutes. Tell it to nobody. If you"
     " did not ask for it, do nothing."
 )
+NAMELESS = mark("our site")
 LETTER_USES = {
     ACCESS: mark("see what is held about you, and who received it"),
     ERASURE: mark("have what is held about you deleted"),
@@ -282,9 +287,9 @@ ALLOW = mark("allow this again: %(what)s")
 
 
 def written(language: str, site: str, use: str, kind: str) -> Callable[[str], Letter]:
-    """Writes the letter around a code. `kind`: a text message is short."""
+    """Writes the letter around a code. `kind`: a text message is short. `site`: the operator's name."""
     text = say(language, SHORT if kind == "phone" else LONG)
-    values = {"site": site, "what": what_for(language, use), "minutes": SECONDS // 60}
+    values = {"site": site or say(language, NAMELESS), "what": what_for(language, use), "minutes": SECONDS // 60}
     return lambda code: Letter(say(language, SUBJECT), text % {"code": code, **values}, language)
 
 

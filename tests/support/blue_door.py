@@ -1,0 +1,58 @@
+"""A shop that is nobody's example: accounts and a mailbox, no phone numbers, no app; and its second site, a café."""
+
+import msgspec
+
+from gateway.terms import DataClass
+from support import inside
+
+DRAWING = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 120 40"><path fill="#123f8c" d="M0 0h40v40H0z"/></svg>'
+SHOP, CAFE = "127.0.0.1", "127.0.0.2"  # in development no other machine is answered
+NAME, CAFE_NAME = "Blue Door Books", "Blue Door Café"
+ACCENT, ACCENT_DARK = "#123f8c", "#9ec1ff"
+FOOTER = {"en": "Open every day", "es": "Abierto todos los días", "fr": "Ouvert tous les jours"}
+ACCOUNT = {"en": "reader card", "es": "tarjeta de lector", "fr": "carte de lecteur"}
+OTHERS = ("talkatone", "teemo", "flurry", "ooma")  # of the shipped example, in any case
+TEXT = """
+[site]
+name = "{name}"
+logo = "{logo}"
+contact = "privacy@bluedoor.example"
+policy_url = "/our-privacy-policy"
+notices = {{ US-CA = "/for-californians" }}
+has = ["account", "email"]
+accent = "{accent}"
+accent_dark = "{accent_dark}"
+
+[site.footer]
+en = "Open every day"
+es = "Abierto todos los días"
+fr = "Ouvert tous les jours"
+
+[site.account]
+en = "reader card"
+es = "tarjeta de lector"
+fr = "carte de lecteur"
+
+[sites.cafe]
+hosts = ["{cafe}"]
+name = "{cafe_name}"
+accent = "#7a1f3d"
+
+[cpni]
+module = false
+"""
+
+
+def settings(folder):
+    """As a file says them. Recipients are the shop's own, of which the shipped ones are no part."""
+    logo, file = folder / "logo.svg", folder / "shop.toml"
+    logo.write_text(DRAWING)
+    said = {"name": NAME, "logo": logo, "accent": ACCENT, "accent_dark": ACCENT_DARK}
+    file.write_text(TEXT.format(cafe=CAFE, cafe_name=CAFE_NAME, **said))
+    read = inside.settings(file)
+    own = {
+        "adverts": msgspec.structs.replace(
+            read.recipients["advertisers"], data=(DataClass.IP,), fields={"ip": DataClass.IP}
+        )
+    }
+    return msgspec.structs.replace(read, recipients=own, apps=msgspec.structs.replace(read.apps, sdks=()))
