@@ -76,6 +76,9 @@ def init(file: Path, **options: str | bool | tuple[str, ...]) -> None:
         if not is_terminal():
             raise click.UsageError("--name is needed: what people know you by")
         said = _asked()
+    named = [each.name for each in said.recipients]  # as a table it would stand there twice
+    if len({*named}) < len(named):
+        raise click.UsageError("a recipient is named twice")
     day = now().date()
     text = first_text(said, day)
     settings = _checked(text, file)

@@ -97,7 +97,7 @@ def answered_from(folder: Path) -> Path:
 
 def is_stated(file: Path | None) -> bool:
     """Whether the operator has a file of their own, by an option or by GATEWAY_CONFIG."""
-    return file is not None or settings_of.FILE_VARIABLE in os.environ
+    return file is not None or bool(os.environ.get(settings_of.FILE_VARIABLE))
 
 
 def stated_settings(file: Path | None, *, dev: bool = False) -> Settings:

@@ -104,6 +104,11 @@ class People:
         for kind in (*kinds.KINDS, INSTALLATION, *(f"id:{name}" for name in declared)):
             self._kinds.setdefault(spelling.folded(kind), []).append(kind)
 
+    @property
+    def reads_national(self) -> bool:
+        """Whether a number without its country code is somebody's where a call says no country."""
+        return bool(self._country)
+
     def name(self, identifiers: Sequence[object], country: str = "", said: Said | None = None) -> Named:
         """Identifiers as they came, each a mapping with `type`, `value` and perhaps `source`. `said`: what the same
         call named before, which is not read again, and what it names here; it is let go with the call.

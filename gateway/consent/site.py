@@ -8,6 +8,7 @@ no id, no token and no history of anybody, so it may be logged.
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Literal, cast
@@ -26,7 +27,8 @@ from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose, Reason
 ADULT = AGES[-1]
 # Whoever the site or the app might hand an ad id to, with everything in order that is not about the person.
 ANYBODY = Recipient(
-    "anybody", Role.THIRD_PARTY, CHOOSABLE, (DataClass.AD_ID,), contract="any", transfer_basis="any"
+    "anybody", Role.THIRD_PARTY, CHOOSABLE, (DataClass.AD_ID,), contract="any", transfer_basis="any",
+    announced=date(1990, 1, 1),  # by any notice that there was; where nobody was told of anything, by none (R15)
 )  # fmt: skip
 OURSELVES = Recipient(
     "ourselves", Role.SERVICE_PROVIDER, CHOOSABLE, (DataClass.AD_ID,), contract="any", transfer_basis="any"

@@ -18,8 +18,8 @@ ITS_DAY = "the day, as 2026-12-24"
 
 
 class Unsaid(NamedTuple):
-    """An option that is not said, what is shut or left out until it is, and what to write. `shuts`: whether it keeps
-    data from being shared.
+    """An option that is not said, what is shut or left out until it is, and what to write. `shuts`: whether data is
+    not shared, or a no not taken, for it; a start tells of that too.
     """
 
     path: OptionPath
@@ -103,8 +103,9 @@ def _of_people(settings: Settings) -> Iterator[Unsaid]:
         why = "a telephone company's data of its customers goes to service providers and the law alone"
         yield Unsaid(("cpni", "module"), why, "true if you are one that asks them, else false")
     if not settings.phone.country:
-        yield Unsaid(("phone", "country"), "a number without its country code is nobody's", 'your people\'s, "US"')
-    if not settings.apps.sdks:
+        why = "a no by a number without its country code is not taken where nobody says a country"
+        yield Unsaid(("phone", "country"), why, 'your people\'s, "US"', shuts=True)
+    if not settings.apps.sdks and not says("apps", "sdks"):
         yield Unsaid(("apps", "sdks"), "apps are told of no SDK", "the recipients whose code runs in your app, if any")
     if not settings.mail.server:
         yield Unsaid(("mail", "server"), "no code goes by e-mail, so nobody shows a mailbox to be theirs", "its host")

@@ -161,7 +161,11 @@ def ready(port, running):
 async def test_whoever_names_no_recipient_has_none_and_is_told_so(tmp_path):
     file = tmp_path / "new" / "config.toml"
     done = run("init", tmp_path / "new", "--name", "Example Shop")
-    assert (done.exit_code, shut(file), load_settings(file, {}).recipients) == (0, ["[recipients]"], {})
+    assert (done.exit_code, shut(file), load_settings(file, {}).recipients) == (
+        0,
+        ["[recipients]", "[phone] country"],
+        {},
+    )
     assert "[recipients]: none is named, so nothing may be shared with anybody; write [recipients.NAME]" in done.output
     answer, *_ = await Gateway(tmp_path, file).asked("US-NY")
     assert "allowed" not in answer or answer["allowed"] is False

@@ -11,6 +11,7 @@ from support import inside
 from support.people import named, phone
 
 from gateway.keys import api_keys
+from gateway.settings.load import load_settings
 
 pytestmark = pytest.mark.anyio
 ME = named("phone", phone(1))
@@ -198,3 +199,16 @@ async def test_without_a_name_the_answer_begins_with_what_it_says(tmp_path):
     async with inside.application(tmp_path / "data", unnamed) as app, inside.client(app, **inside.DEV) as keyed:
         for body, begins in (("STOP", "You will get no"), ("ALTO", "No recibir"), ("ARRET", "Vous ne recevrez")):
             assert (await text(keyed, body))["reply"].startswith(begins)
+
+
+@pytest.mark.parametrize("sender", ["3615551234", "(361) 555-1234", "4155550101"])
+async def test_where_no_country_is_said_a_national_number_stops_no_stranger(tmp_path, sender):
+    """+36 15551234 is somebody's in Budapest."""
+    (file := tmp_path / "config.toml").write_text('[site]\nname = "Example Shop"\n')
+    unsaid = load_settings(file, {})
+    async with inside.application(tmp_path / "data", unsaid) as app, inside.client(app, **inside.DEV) as keyed:
+        answer = await keyed.post("/v1/texts", json={"from": sender, "body": "STOP"})
+        assert (answer.status_code, "[phone] country" in answer.text) == (422, True)
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        for form in (b"From=%2B14155550101&Body=STOP", b"From=+14155550101&Body=STOP"):
+            assert (await keyed.post("/v1/texts", content=form, headers=kind)).status_code == 200

@@ -119,13 +119,20 @@ class TextsDoor:
         return f"{bare[0].upper()}{bare[1:]}"
 
     def _sender(self, members: Mapping[str, Any]) -> Subject:
-        """The number that the text came from. Providers write it with a plus, without one, or with a space for it."""
-        stated = _text(members, "from").strip()
-        for value in (stated, f"+{stated}"):
-            named = self._consent.people.name([{"type": "phone", "value": value}])
+        """The number that the text came from. Providers write it with a plus, without one, or with a space for it.
+        Where no country says how a national number is read, one without either may be somebody else's: their STOP would
+        stop a stranger.
+        """
+        text = _text(members, "from")
+        stated, people = text.strip(), self._consent.people
+        for value in (stated, f"+{stated}") if people.reads_national or text.startswith(" ") else (stated,):
+            named = people.name([{"type": "phone", "value": value}])
             if named.subjects:
                 return named.subjects[0]
-        raise Problem("nothing_usable", "the sender is no phone number", "/from")
+        why = "the sender is no phone number"
+        if not people.reads_national:
+            why += " with its country code; [phone] country says how others are read"
+        raise Problem("nothing_usable", why, "/from")
 
 
 def _caller(request: Request, credentials: Credentials) -> ApiKey:

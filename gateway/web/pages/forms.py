@@ -92,13 +92,13 @@ class OptingOut:
         return document.notice if document and b64(document.sha256) == shown.get("n") else None
 
     def typed(self, said: ChoicesForm) -> Named:
-        """Subjects of what was typed, and the names of the fields of which something could not be read."""
+        """Subjects of what was typed, and the names of the fields of which something could not be read. A national
+        number is one of the country that was stated, or of the state's; "another country" is none.
+        """
         subjects: list[Subject] = []
         unread: list[str] = []
-        stated = said.country.upper()
-        country = (
-            stated if COUNTRY.fullmatch(stated) else ""
-        )  # "another country": none that a national number is read in
+        stated = said.country.upper() or _place(said)[:2]
+        country = stated if COUNTRY.fullmatch(stated) else ""
         for kind in TYPED:
             value = getattr(said, kind)
             if value:
