@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from support import inside, proxies
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from gateway.app.service import in_front_of
 from gateway.cli.recipe import filled, offered
@@ -97,6 +98,26 @@ def test_a_strangers_own_header_counts_for_nothing():
     for client in ("192.0.2.7", "203.0.114.1", "2001:db8::1", "testclient", "::1"):
         assert reading(*said, client=client) is None
     assert reading(*said, ("X-Forwarded-For", "203.0.113.9"), client="192.0.2.7") is None
+
+
+@pytest.mark.parametrize("forged", ["127.0.0.1", "127.0.0.1:8080", "[::1]:8080", "::1", "203.0.113.9 "])
+@pytest.mark.parametrize("fields", [1, 2])
+async def test_whom_uvicorn_takes_out_of_x_forwarded_for_is_not_believed(forged, fields):
+    """Under `--forwarded-allow-ips='*'` the peer of the application is whoever a stranger names; behind it, a real one."""
+    found = []
+    peers = Peers(["127.0.0.1", "::1", "203.0.113.0/24"])
+
+    async def site(scope, *_):
+        found.append((place_by_header(("CF-IPCountry", "CF-Region-Code"), peers)(scope), str(peers.sender(scope))))
+
+    chain = [forged, *(["10.0.0.9"] * 40), "198.51.100.9"]
+    forwarded = chain if fields == 2 else [", ".join(chain)]
+    said = [*NEW_YORK.items(), *(("X-Forwarded-For", each) for each in forwarded)]
+    fields_of = [(name.lower().encode(), value.encode()) for name, value in said]
+    for trusted in ("*", "192.0.2.1"):
+        scope = {"type": "http", "client": ("127.0.0.1", 40_000), "headers": fields_of, "scheme": "http"}
+        await ProxyHeadersMiddleware(site, trusted)(scope, None, None)
+    assert found == [(None, "198.51.100.9"), ("US-NY", "198.51.100.9")]
 
 
 @pytest.fixture
