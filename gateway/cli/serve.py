@@ -346,8 +346,6 @@ def _say(
             log.info("listening", on=f"http://{name[0]}:{name[1]}", serves=", ".join(sorted(ports[name[1]])))
     if tracker:
         log.info("demo", on=f"http://127.0.0.1:{tracker}", serves="the demo's second origin")
-    for said in told_of_own(settings):
-        log.warning("a law table of your own", why=said)
     for name, recipient in settings.registry().items():
         if recipient.role != "legal" and not recipient.contract and tracker is None:
             log.warning("no contract: nothing goes there", recipient=name)
