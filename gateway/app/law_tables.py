@@ -27,6 +27,7 @@ from gateway.choice.law import (
     entries,
     read_law,
 )
+from gateway.choice.place import is_assigned
 from gateway.settings.load import LONGEST_FILE, Settings
 from gateway.settings.option_tree import OptionSource, SettingsRefused
 from gateway.settings.shapes import Wrong
@@ -128,9 +129,19 @@ def _own_rows(own: tuple[TableText, ...]) -> Iterator[OwnRow]:
         path: LawPath = ()
         try:
             for path, entry in _entries(table):
-                yield from [OwnRow(source, path, row) for row in read_law(entry)]
+                rows = [OwnRow(source, path, row) for row in read_law(entry)]
+                _prove_countries(rows)
+                yield from rows
         except ValueError as error:
             raise source.refused(Wrong(path or ("law",), str(error), AS_HELP_HAS_IT)) from None
+
+
+def _prove_countries(rows: Iterable[OwnRow]) -> None:
+    """A row for a country that there is not would be nobody's. Raises ValueError."""
+    strange = [row.place for _, _, row in rows if not is_assigned(row.place)]
+    if strange:
+        said = " (the United Kingdom is GB)" if strange[0].startswith("UK") else ""
+        raise ValueError(f"wants ISO 3166 places; no country is {strange[0]}{said}")
 
 
 def _entries(table: TableText) -> list[tuple[LawPath, Mapping[str, object]]]:

@@ -96,6 +96,8 @@ async def test_a_check_is_answered_by_a_table_of_ones_own(tmp_path, of_own):
         ('[[rows]]\nplace = "US-WY"\n', 0, "'rows' is no key"),
         (row("unknown", "sale", "allowed"), 1, "wants ISO 3166 places"),
         (row("ZZ", "sale", "allowed"), 1, "wants ISO 3166 places"),
+        (row("ZQ", "sale", "allowed"), 1, "no country is ZQ; write"),
+        (row("UK-ENG", "sale", "banned"), 1, "no country is UK-ENG (the United Kingdom is GB)"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_refuses_the_start_with_file_and_line(tmp_path, of_own, text, line, why):

@@ -47,6 +47,7 @@ ALL_NO = "sale=?0, sharing=?0, targeted_ads=?0, status=none"
         ("US", "US-CA", "US-CA"),
         ("US-CA", "CA", "US-CA"),
         ("US, US", "", "US"),  # two of one value, folded into one
+        ("US-NY, US-NY", "", "US-NY"),
         ("US", "", "US"),
         ("US", "ZZ", "US"),  # no such state: any of them
         ("DE", "", "DE"),
@@ -59,9 +60,10 @@ def test_a_visitor_is_where_the_proxy_says_in_each_ones_form(country, region, pl
 @pytest.mark.parametrize(
     ("country", "region"),
     [
-        *((each, "") for each in ("", "XX", "T1", "EU", "AP", "A1", "A2", "O1", "ZZ", "QM", "AA", "**", "**-?", "-", "1")),
+        *((each, "") for each in ("", "XX", "T1", "EU", "AP", "A1", "A2", "O1", "ZZ", "EN", "OC", "UK", "ZQ", "AN", "SU", "UK-ENG", "QM", "AA", "**", "**-?", "-", "1")),
         ("USA", ""), ("U", ""), ("United States", ""), ("US-CALIFORNIA", ""), ("US,Mountain View", ""), ("US_CA", ""),
         ("US,CA", ""),  # California, or two countries
+        ("US-NY, US", ""), ("US, US-NY", ""), ("US-NY,", ""), ("US-NY, US-CA", ""), ("DE, US", ""),
         ("US,CAON", ""), ("US", "CAON"), ("US-CA", "NY"), ("US-CA-X", ""), ("US", "Kalifornien"), ("DE", "é"),
         ("ß", ""), ("US\x00", ""), ("XX", "CA"), ("", "CA"), ("T1", "T1"),
     ],
@@ -212,6 +214,11 @@ def test_a_header_with_both_in_it_needs_no_other(header):
     [
         ({"places__header": "CF-Region-Code"}, "CA would be Canada"),
         ({"places__header": "CloudFront-Viewer-Country-Region"}, "CA would be Canada"),
+        ({"places__header": "X-Geo-Province"}, "CA would be Canada"),
+        *(
+            ({"places__header": name}, "tells no place")
+            for name in ("CF-IPContinent", "X-Forwarded-For", "x-forwarded-host", "X-Original-URI", "Forwarded")
+        ),
         ({"places__region_header": "CF-Region-Code"}, "is empty beside"),
         ({"places__header": "X-Place", "places__region_header": "x-place"}, "is the country's"),
         ({"places__header": "same"}, "no header's name"),
