@@ -79,6 +79,7 @@ from gateway.ledger.watch import FileMoved, FileWatch, boot_seconds
 from gateway.ledger.writer import Writer
 from gateway.settings.load import ACCOUNT_BACKEND, Settings
 from gateway.settings.option_tree import SettingsRefused
+from gateway.settings.recipients import RecipientCredential
 from gateway.signals import cmp_cookies, industry_cookies
 from gateway.signals.hear import Hearing
 from gateway.state.lookup import StateLookup
@@ -177,7 +178,7 @@ def open_house(
     words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table(settings)
     settings.refuse_on(clock().date())
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
-    witnesses, secrets = witnesses_of(settings), secret_files.load_secrets(folder)
+    witnesses, shown, secrets = witnesses_of(settings), credentials_of(settings), secret_files.load_secrets(folder)
     said_in = settings.signals.gpp_sections
     publisher, (kept, later) = publisher_of(folder, settings, secrets), kept_beside(folder, settings, secrets)
     with contextlib.ExitStack() as stack:
@@ -197,7 +198,7 @@ def open_house(
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
             checks=checks, people=people, writer=writer,
-            forwarder=Forwarder(settings.delivery.allowed(dev=dev), credentials_of(settings)),
+            forwarder=Forwarder(settings.delivery.allowed(dev=dev), shown),
             clock=clock, send_window=window, words=words, keys=secrets,
         )  # fmt: skip
         due, decisions = ways(settings, secrets, dev=dev), Decisions(secrets, recipients)
@@ -501,10 +502,12 @@ def password_file_of(settings: Settings) -> Path | None:
 
 
 def credentials_of(settings: Settings) -> dict[str, Credential]:
-    """By recipient, what rows are sent with. Raises `SettingsRefused` for a file that nothing could be shown from."""
-    found = {}
+    """By recipient, what rows are sent with; outside production its sandbox's, and nothing else (I24). Raises
+    `SettingsRefused` for a file that nothing could be shown from.
+    """
+    found, option = {}, "credential" if settings.environment.is_production else "sandbox_credential"
     for name, item in settings.recipients.items():
-        stated = item.credential
+        stated: RecipientCredential = getattr(item, option)
         files = [stated.bearer_file, stated.header_file, stated.certificate_file, stated.authority_file]
         bearer, value, certificate, authority, signature = (
             Path(each) if each else None for each in (*files, stated.signature_file)
@@ -515,7 +518,7 @@ def credentials_of(settings: Settings) -> dict[str, Credential]:
         try:
             credential.prove()
         except CredentialUnreadable as error:
-            path, write = ("recipients", name, "credential", error.option), "the path of a file that holds it alone"
+            path, write = ("recipients", name, option, error.option), "the path of a file that holds it alone"
             raise settings.refused(*path, why=error.why, write=write) from None
         found[name] = credential
     return found

@@ -150,7 +150,7 @@ def application(settings: Settings, folder: Path, *, production: bool) -> Any:
 def _harmless(settings: Settings) -> Settings:
     """The same without anybody to reach."""
     without: dict[str, Any] = {"endpoint": "", "sandbox_endpoint": "", "deliveries": "", "ddrf": "", "upload": ()}
-    without["credential"] = RecipientCredential()
+    without |= dict.fromkeys(("credential", "sandbox_credential"), RecipientCredential())
     recipients = {name: msgspec.structs.replace(item, **without) for name, item in settings.recipients.items()}
     return msgspec.structs.replace(
         settings,

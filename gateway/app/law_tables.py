@@ -5,7 +5,7 @@ stricter row of ours one of its rows says nothing. What does loosen, where no ro
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from functools import cache, lru_cache
 from importlib import resources
@@ -13,11 +13,26 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.choice.law import AGES, STATES, UNIVERSAL_OPT_OUT, US, LawPath, LawRow, LawTable, entries, read_law
+import structlog
+
+from gateway.choice.law import (
+    AGES,
+    STATES,
+    UNIVERSAL_OPT_OUT,
+    US,
+    LawPath,
+    LawRow,
+    LawTable,
+    country_of,
+    entries,
+    read_law,
+)
+from gateway.choice.place import is_assigned
 from gateway.settings.load import LONGEST_FILE, Settings
 from gateway.settings.option_tree import OptionSource, SettingsRefused
 from gateway.settings.shapes import Wrong
 
+log = structlog.get_logger("gateway")
 AS_HELP_HAS_IT = "it as `gateway help law` has it"
 
 
@@ -60,29 +75,40 @@ def law_table(settings: Settings) -> LawTable:
 
 
 def told_of_own(settings: Settings) -> Iterator[str]:
-    """Of the operator's own rows: each that opens what was closed without it, and each that says nothing, because a row
-    of ours is stricter wherever it holds.
+    """Of the operator's own rows: each that opens what was closed without it, and each that says nothing, because
+    another row is stricter wherever it holds.
     """
     own = own_tables(settings)
     ours, whole = _whole(()), _whole(own)
+    days: dict[tuple[str, str], list[date]] = {}
     for source, path, row in _own_rows(own):
         if row.subject == UNIVERSAL_OPT_OUT:  # only told
             continue
-        before = [ours.strictest(*case) for case in _cases(row, ours)]
-        after = [whole.strictest(*case) for case in _cases(row, ours)]
+        about = country_of(row.place), row.subject
+        if about not in days:
+            near = (each for each in whole.rows if (country_of(each.place), each.subject) == about)
+            days[about] = LawTable(near).days()
+        cases = [*_cases(row, days[about])]
+        before, after = ([law.strictest(*case) for case in cases] for law in (ours, whole))
         rule = f"{row.place} {row.subject} {row.rule.name.lower()}"
         opened = next((old for new, old in zip(after, before, strict=True) if _loosens(new, old)), None)
         if opened:
             yield source.told(path, f"{rule} opens what was {opened.rule.name.lower()} without it ({opened})")
-        elif all(_loosens(row, old) for old in before):
-            yield source.told(path, f"{rule} says nothing: {before[0]} is stricter, {before[0].rule.name.lower()}")
+        elif all(_loosens(row, new) for new in after):
+            yield source.told(path, f"{rule} says nothing: {after[0]} is stricter, {after[0].rule.name.lower()}")
 
 
-def _cases(row: LawRow, ours: LawTable) -> Iterator[tuple[frozenset[str], str, date, str]]:
-    """Whatever a row may be asked about, once for each day on which a row of ours may make a difference."""
-    days = [row.start, *(day for day in ours.days() if row.start < day <= (row.until or day))]
+def log_own_rows(settings: Settings) -> None:
+    """What `told_of_own` tells, for whoever serves: the gateway, mounted or not, and each replica."""
+    for said in told_of_own(settings):
+        log.warning("a law table of your own", why=said)
+
+
+def _cases(row: LawRow, days: Iterable[date]) -> Iterator[tuple[frozenset[str], str, date, str]]:
+    """Whatever a row may be asked about, once for each day on which another row may make a difference."""
+    during = [row.start, *(day for day in days if row.start < day <= (row.until or day))]
     places = sorted(f"{US}-{state}" for state in STATES) if row.place == US else [row.place]
-    for day, age, place in product(days, AGES[: row.reach + 1], places):
+    for day, age, place in product(during, AGES[: row.reach + 1], places):
         yield frozenset({place}), row.subject, day, age
 
 
@@ -102,10 +128,28 @@ def _own_rows(own: tuple[TableText, ...]) -> Iterator[OwnRow]:
         source = OptionSource(Path(table.path), table.body.decode())
         path: LawPath = ()
         try:
-            for path, entry in entries(_parsed(table)):
-                yield from [OwnRow(source, path, row) for row in read_law(entry)]
+            for path, entry in _entries(table):
+                rows = [OwnRow(source, path, row) for row in read_law(entry)]
+                _prove_countries(rows)
+                yield from rows
         except ValueError as error:
             raise source.refused(Wrong(path or ("law",), str(error), AS_HELP_HAS_IT)) from None
+
+
+def _prove_countries(rows: Iterable[OwnRow]) -> None:
+    """A row for a country that there is not would be nobody's. Raises ValueError."""
+    strange = [row.place for _, _, row in rows if not is_assigned(row.place)]
+    if strange:
+        said = " (the United Kingdom is GB)" if strange[0].startswith("UK") else ""
+        raise ValueError(f"wants ISO 3166 places; no country is {strange[0]}{said}")
+
+
+def _entries(table: TableText) -> list[tuple[LawPath, Mapping[str, object]]]:
+    """At least one. Raises ValueError."""
+    found = list(entries(_parsed(table)))
+    if not found:
+        raise ValueError("there is no row in it")
+    return found
 
 
 def _parsed(table: TableText) -> Mapping[str, object]:

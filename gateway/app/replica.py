@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from gateway.app import routes
 from gateway.app.composition import Clock, hearing, now, office_of, places_of
-from gateway.app.law_tables import law_table
+from gateway.app.law_tables import law_table, log_own_rows
 from gateway.choice.recipient import Recipient
 from gateway.client.asking import begins_again
 from gateway.consent.asked import Ask, Checked
@@ -135,6 +135,7 @@ class Replica:
         self._client = httpx2.Client(base_url=of, trust_env=False, verify=authorities(), headers=AS_IT_IS)
         feed = Feed(self._client, enrolled.key, Tags(enrolled.decisions))
         self.copy = Copy(feed, folder, enrolled, settings, dev=dev, clock=clock, boot_clock=boot_clock, tell=tell)
+        log_own_rows(settings)
         self.follower, self.checks = self.copy.follower, self.copy.checks
         self.spool = ReplicaSpool(folder, settings.replicas.spool_mib * 2**20, boot_id())
         self.handing_over = HandingOver(

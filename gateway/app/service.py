@@ -28,6 +28,7 @@ from gateway.app import openapi, routes
 from gateway.app.brands import prepared_brands
 from gateway.app.composition import Clock, Counting, House, now, open_house
 from gateway.app.in_force import in_force
+from gateway.app.law_tables import log_own_rows
 from gateway.app.rehearsal_process import RehearsalOrder, rehearse
 from gateway.app.workers import Siblings
 from gateway.consent import tokens
@@ -366,6 +367,7 @@ async def _opened(
                 folder, settings, dev=dev, clock=clock, patient=True, tell=tell, checks_as=checks_as, counting=counting
             )
         )
+        await asyncio.to_thread(log_own_rows, settings)
         stack.callback(metrics.watch, _is_over, _is_over)
         metrics.watch(house.fresh, house.consent.keeps)
         logging_notices = await log_notices(house.consent)

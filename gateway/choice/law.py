@@ -114,8 +114,10 @@ def entries(table: Mapping[str, object]) -> Iterator[tuple[LawPath, Mapping[str,
     """The rows of a table as `tomllib` gives it, each with where it stands. Raises ValueError."""
     _only(table, ("law", "row"))
     for number, shared in enumerate(_listed(table, "law")):
-        common = {key: value for key, value in shared.items() if key != "row"}
-        for inner, own in enumerate(_listed(shared, "row")):
+        common, rows = {key: value for key, value in shared.items() if key != "row"}, _listed(shared, "row")
+        if not rows:
+            raise ValueError(f"[[law]] {number + 1} has no row")
+        for inner, own in enumerate(rows):
             yield ("law", number, "row", inner), common | own
     for number, alone in enumerate(_listed(table, "row")):
         yield ("row", number), alone

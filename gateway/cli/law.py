@@ -7,7 +7,7 @@ import os
 import sys
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from itertools import chain, combinations
 from pathlib import Path
@@ -29,10 +29,11 @@ ONE_DAY = timedelta(days=1)
 
 
 class Placed(NamedTuple):
-    """A row, and where it stands: the file and the row's number in it."""
+    """A row, and where it stands: the file and the row's number in it; `own`: in a file of the operator's."""
 
     where: str
     row: LawRow
+    own: bool = False
 
     def __str__(self) -> str:
         return f"{self.where} ({self.row.place} {self.row.subject})"
@@ -41,12 +42,14 @@ class Placed(NamedTuple):
 Finding = tuple[Placed, str]
 
 
-def findings(tables: Mapping[str, Mapping[str, object]]) -> list[str]:
-    """A sentence for each thing that is wrong, naming file and row; empty when nothing is."""
+def findings(tables: Mapping[str, Mapping[str, object]], own: Container[str] = ()) -> list[str]:
+    """A sentence for each thing that is wrong, naming file and row; empty when nothing is. Of those in `own`, which are
+    the operator's, none makes a row of ours wrong.
+    """
     placed: list[Placed] = []
     unreadable: list[str] = []
     for name, table in tables.items():
-        _read(name, table, placed, unreadable)
+        _read(name, table, placed, unreadable, own=name in own)
     law = LawTable(item.row for item in placed)
     told: dict[tuple[str, str, str], str] = {}  # a row of thirty states is told once, not thirty times
     between = chain(
@@ -57,13 +60,13 @@ def findings(tables: Mapping[str, Mapping[str, object]]) -> list[str]:
     return [*unreadable, *told.values()]
 
 
-def _read(name: str, table: Mapping[str, object], placed: list[Placed], unreadable: list[str]) -> None:
+def _read(name: str, table: Mapping[str, object], placed: list[Placed], unreadable: list[str], *, own: bool) -> None:
     where = name
     try:
         for path, entry in entries(table):
             where = " ".join([name, *(str(step + 1) if isinstance(step, int) else step for step in path)])
             try:
-                placed += [Placed(where, row) for row in read_law(entry)]
+                placed += [Placed(where, row, own) for row in read_law(entry)]
             except ValueError as error:
                 unreadable.append(f"{where}: {error}")
     except ValueError as error:
@@ -82,7 +85,7 @@ def _shadowed(placed: list[Placed]) -> Iterator[Finding]:
         since, until = max(first.row.start, second.row.start), min(_end(first.row), _end(second.row))
         for strong, weak in ((first, second), (second, first)):
             covered = strong.row.strictness >= weak.row.strictness and strong.row.reach >= weak.row.reach
-            if since <= until and covered:
+            if since <= until and covered and not (strong.own and not weak.own):
                 yield (
                     weak,
                     f"can never matter from {since}: {strong.where} is {strong.row.rule.name.lower()} for the same",
@@ -94,6 +97,8 @@ def _doubled(placed: list[Placed]) -> Iterator[Finding]:
     """The same law twice, where one row over both spells would say it."""
     for first, second in _pairs(placed):
         earlier, later = sorted((first, second), key=lambda item: item.row.start)
+        if earlier.own and not later.own:
+            continue
         told = [(row.rule, row.in_band, row.reach, row.citation) for row in (first.row, second.row)]
         if earlier.row.until and earlier.row.until + ONE_DAY == later.row.start and told[0] == told[1]:
             yield later, f"says what {earlier.where} says, by the same citation"
@@ -169,8 +174,15 @@ def show(places: tuple[str, ...], moment: datetime | None, age: str | None, as_j
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @options.config
 def check(files: tuple[Path, ...], file: Path | None) -> None:
-    known = (*shipped_tables(), *own_tables(settings_of.load_settings(file, os.environ)))
-    texts = {f"{each.name}.toml": each.body for each in known} | {each.name: each.read_bytes() for each in files}
+    shipped = {f"{each.name}.toml": each.body for each in shipped_tables()}
+    own = {each.path: each.body for each in own_tables(settings_of.load_settings(file, os.environ))}
+    for each in files:
+        path = next((path for path in own if Path(path).resolve() == each.resolve()), "")
+        if not path and each.name in shipped:
+            shipped[each.name] = each.read_bytes()
+        else:
+            own[path or next((path for path in own if Path(path).name == each.name), str(each))] = each.read_bytes()
+    texts = shipped | own
     tables: dict[str, Mapping[str, object]] = {}
     wrong: list[str] = []
     for name, text in sorted(texts.items()):
@@ -178,7 +190,7 @@ def check(files: tuple[Path, ...], file: Path | None) -> None:
             tables[name] = tomllib.loads(text.decode())
         except ValueError as error:  # no TOML, or no text at all
             wrong.append(f"{name}: {error}")
-    wrong += findings(tables)
+    wrong += findings(tables, own)
     click.echo("\n".join(wrong or [f"{len(tables)} tables are in order"]))
     sys.exit(1 if wrong else 0)
 

@@ -40,6 +40,27 @@ NEVER = r"[^\s\S]"  # a regular expression that nothing matches, in every proxy'
 FILES_ONLY = r"\.(?:css|js|mjs|map|png|jpe?g|gif|webp|avif|svg|ico|woff2?|ttf|mp4|webm|pdf|txt)$"
 
 
+# Behind the NAT of a container or a cluster everybody comes from such an address, so it is no CDN's. Not Python's
+# `is_private`, which has other networks in it, too.
+PRIVATE = tuple(
+    map(
+        ip_network,
+        [
+            "127.0.0.0/8",
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "100.64.0.0/10",
+            "169.254.0.0/16",
+            "::1/128",
+            "fc00::/7",
+            "fe80::/10",
+            "::ffff:0:0/96",
+        ],
+    )
+)
+
+
 def _folder() -> Traversable:
     return resources.files("gateway") / "recipes"
 
@@ -86,14 +107,14 @@ def _of_places(settings: Settings) -> dict[str, str]:
     """In which headers a visitor's place stands, and which networks are a CDN's, who may say it; a stranger's goes."""
     names = settings.places.headers()
     networks = [ip_network(text) for text in settings.listen.trusted_proxies]
-    cdn = [each for each in networks if not each.is_loopback]
+    cdn = [each for each in networks if not any(map(each.overlaps, PRIVATE))]
     known = {
         "cdn": " ".join(map(str, cdn)),
         "by_cdn": "yes" if names or cdn else "",
         "cdn_in_geo": " ".join(f"{each} 1;" for each in cdn),
         "cdn_in_rule": " || ".join(f"ClientIP(`{each}`)" for each in cdn),
         "cdn_in_rbac": ", ".join(
-            f"{{direct_remote_ip: {{address_prefix: {each.network_address}, prefix_len: {each.prefixlen}}}}}"
+            f'{{direct_remote_ip: {{address_prefix: "{each.network_address}", prefix_len: {each.prefixlen}}}}}'
             for each in cdn
         ),
         "stranger": "@stranger " if cdn else "",

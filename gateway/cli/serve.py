@@ -358,8 +358,6 @@ def _say(
         log.info("demo", on=f"http://127.0.0.1:{tracker}", serves="the demo's second origin")
     if tracker is None:
         service.tell_unsaid(settings, now().date())
-    for said in told_of_own(settings):
-        log.warning("a law table of your own", why=said)
 
 
 def run(app: Any, sockets: list[socket.socket], settings: Settings, siblings: Siblings | None = None) -> None:

@@ -5,7 +5,9 @@ that honours either sees each row's effect once.
 """
 
 import asyncio
+import contextlib
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +22,7 @@ from gateway.delivery.outgoing import NoHttpAnswer, Outgoing
 
 FORWARD_CONNECT, ANSWER = 2.0, 30.0  # seconds; a receiver's own batch insert fits in it, and a caller's call has 300
 SERVER_ERROR = 500  # RFC 9110 15.6: whether the rows were taken is not known
+_Connections = contextlib.AbstractAsyncContextManager[Outgoing]
 log = structlog.get_logger("gateway")
 
 
@@ -40,6 +43,29 @@ class _TooLate(Exception):
     """Connecting took longer than the check is good for."""
 
 
+@dataclass(slots=True, eq=False)
+class _Certified:
+    """By one state of a recipient's certificates, closed once they were replaced and their sends are done."""
+
+    stamp: Stamp
+    outgoing: Outgoing
+    sends: int = 0
+    replaced: bool = False
+
+    @contextlib.asynccontextmanager
+    async def in_use(self) -> AsyncIterator[Outgoing]:
+        self.sends += 1
+        try:
+            yield self.outgoing
+        finally:
+            self.sends -= 1
+            await self.close_if_done()
+
+    async def close_if_done(self) -> None:
+        if self.replaced and not self.sends:
+            await self.outgoing.close()
+
+
 class Forwarder:
     """Sends rows to all recipients that take them. `allowed`: networks beside the public internet that rows may go to;
     `credentials`: by recipient, of those that want one.
@@ -49,8 +75,8 @@ class Forwarder:
         self._allowed = tuple(allowed)
         self._credentials = credentials or {}
         self._plain = Outgoing(allowed, FORWARD_CONNECT)
-        self._certified: dict[str, tuple[Stamp, Outgoing]] = {}
-        self._replaced: list[Outgoing] = []  # their last answers may still come
+        self._certified: dict[str, _Certified] = {}
+        self._opening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def send(
         self, endpoint: str, key: str, rows: Sequence[dict[str, object]], deadline: float, *, to: str = ""
@@ -66,11 +92,12 @@ class Forwarder:
             "Idempotency-Key": key,
         }
         try:
-            outgoing, proof = await self._shown(to, endpoint, key, body)
-            answer = await outgoing.ask(
-                "POST", endpoint, headers=headers | proof, body=_in_time(body, deadline),
-                seconds=FORWARD_CONNECT + ANSWER,
-            )  # fmt: skip
+            connections, proof = await self._shown(to, endpoint, key, body)
+            async with connections as outgoing:
+                answer = await outgoing.ask(
+                    "POST", endpoint, headers=headers | proof, body=_in_time(body, deadline),
+                    seconds=FORWARD_CONNECT + ANSWER,
+                )  # fmt: skip
         except CredentialUnreadable as error:
             log.error("rows were not sent", recipient=to, why=str(error))  # noqa: TRY400 - where it happened says nothing
             return Sending(ForwardOutcome.REFUSED, "its credential cannot be read")
@@ -83,26 +110,29 @@ class Forwarder:
         broken = answer.status >= SERVER_ERROR
         return Sending(ForwardOutcome.UNKNOWN if broken else ForwardOutcome.REFUSED, str(answer.status))
 
-    async def _shown(self, to: str, endpoint: str, key: str, body: bytes) -> tuple[Outgoing, dict[str, str]]:
+    async def _shown(self, to: str, endpoint: str, key: str, body: bytes) -> tuple[_Connections, dict[str, str]]:
         """By which connections a chunk goes, and in which headers it says whose it is. Raises `CredentialUnreadable`.
         The files are read anew each time: a token may be good for an hour.
         """
-        credential = self._credentials.get(to)
+        credential, plain = self._credentials.get(to), contextlib.nullcontext(self._plain)
         if credential is None:
-            return self._plain, {}
+            return plain, {}
         proof = await asyncio.to_thread(credential.headers, endpoint, key, datetime.now(UTC), body)
         if not credential.has_certificates:
-            return self._plain, proof
-        stamp = await asyncio.to_thread(credential.stamp)
-        known = self._certified.get(to)
-        if known is None or known[0] != stamp:
-            context = await asyncio.to_thread(credential.certificates)
-            self._replaced += [known[1]] if known else []
-            known = self._certified[to] = stamp, Outgoing(self._allowed, FORWARD_CONNECT, context)
-        return known[1], proof
+            return plain, proof
+        async with self._opening[to]:  # of sends that begin together one opens the connections of all
+            stamp, known = await asyncio.to_thread(credential.stamp), self._certified.get(to)
+            if known is None or known.stamp != stamp:
+                context = await asyncio.to_thread(credential.certificates)
+                outgoing = Outgoing(self._allowed, FORWARD_CONNECT, context)
+                self._certified[to] = _Certified(stamp, outgoing)
+                if known:
+                    known.replaced = True
+                    await known.close_if_done()
+            return self._certified[to].in_use(), proof
 
     async def close(self) -> None:
-        for each in (self._plain, *self._replaced, *(outgoing for _, outgoing in self._certified.values())):
+        for each in (self._plain, *(known.outgoing for known in self._certified.values())):
             await each.close()
 
 

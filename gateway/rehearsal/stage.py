@@ -91,7 +91,7 @@ def _quiet(item: RecipientSettings, *, dev: bool) -> RecipientSettings:
     }
     return msgspec.structs.replace(
         item, endpoint=nowhere, sandbox_endpoint=nowhere, deliveries="", ddrf="", upload=(),
-        credential=RecipientCredential(), **(vouched if dev else {}),
+        credential=RecipientCredential(), sandbox_credential=RecipientCredential(), **(vouched if dev else {}),
     )  # fmt: skip
 
 

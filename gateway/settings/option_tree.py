@@ -5,11 +5,13 @@ has none is refused with where it was said and what to write. `gateway.settings.
 import math
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from difflib import get_close_matches
 from enum import Enum
-from functools import cache
+from functools import cache, cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -28,6 +30,8 @@ FOUND: Mapping[type, str] = {
     date: "a day", list: "a list", tuple: "a list", dict: "a table",
 }  # fmt: skip
 PLAIN_NAME, SHOWN = re.compile(r"[A-Za-z0-9_.-]{1,64}"), 32  # of other names that much is shown
+# What a line looks like that is none of a list's or a text's: the one before it may be their last.
+STARTS = re.compile(r"\s*($|#|\[|[^{=]*=)")
 DEEPEST = 32  # tables and lists in each other; ours have four
 
 
@@ -80,21 +84,66 @@ class OptionSource:
         return f"{self._file or 'config.toml'}{f':{line}' if line else ''}: {option_name(path)}"
 
     def _line(self, path: OptionPath) -> int:
-        """On which line it begins; 0 where the file does not say it. What TOML itself reads is what counts: of the
-        beginnings of the file the first that says it.
-        """
-        lines, whole = self._text.splitlines(keepends=True), 0
-        if not self._text or not _holds(tomllib.loads(self._text), path):
-            return 0
-        for number in range(1, len(lines) + 1):
-            try:
-                begun = tomllib.loads("".join(lines[:number]))
-            except tomllib.TOMLDecodeError:
-                continue  # in the midst of a list or a text
-            if _holds(begun, path):
-                return whole + 1
-            whole = number
-        return 0
+        """On which line it begins; 0 where the file does not say it."""
+        return self._lines.get(path, 0)
+
+    @cached_property
+    def _lines(self) -> Mapping[OptionPath, int]:
+        """Of all options of the file, told apart by what TOML itself reads."""
+        found: dict[OptionPath, int] = {}
+        above: OptionPath = ()
+        tables: Counter[OptionPath] = Counter()  # how many of a list of tables there are so far
+        for line, is_head, stated in _statements(self._text):
+            if is_head:
+                above = ()
+                for step, is_list in _head(stated):
+                    above = (*above, step)
+                    found.setdefault(above, line)
+                    tables[above] += is_list
+                    if tables[above]:
+                        above = (*above, tables[above] - 1)
+                        found.setdefault(above, line)
+            for path in () if is_head else _paths(stated, above):
+                found.setdefault(path, line)
+        return found
+
+
+def _statements(text: str) -> Iterator[tuple[int, bool, dict[str, Any]]]:
+    """Line by line what stands in a file of TOML: where it begins, whether it is the head of a table, and what it is
+    by itself. A list or a text of several lines is one.
+    """
+    begun, first = "", 1
+    lines = text.split("\n")
+    for number, (line, after) in enumerate(pairwise([*lines, ""]), 1):
+        begun += f"{line}\n"
+        if not STARTS.match(after):
+            continue
+        try:
+            stated = tomllib.loads(begun)
+        except tomllib.TOMLDecodeError:
+            continue  # in the midst of a list or a text
+        yield first, begun.lstrip().startswith("["), stated
+        begun, first = "", number + 1
+
+
+def _head(stated: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """The names in `[a.b]` or `[[a.b]]`, and whether a list of tables is meant."""
+    while stated:
+        ((name, inner),) = stated.items()
+        yield name, isinstance(inner, list)
+        stated = {} if isinstance(inner, list) else inner
+
+
+def _paths(value: object, above: OptionPath) -> Iterator[OptionPath]:
+    """Of whatever is in a table or a list."""
+    items: Iterable[tuple[str | int, object]] = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for step, inner in items:
+        yield (*above, step)
+        yield from _paths(inner, (*above, step))
 
 
 def option_name(path: OptionPath) -> str:
@@ -109,15 +158,6 @@ def _plain(name: str | int) -> str:
     """A name that may be anything, on one line."""
     text = str(name)
     return text if PLAIN_NAME.fullmatch(text) else ascii(text[:SHOWN])
-
-
-def _holds(value: object, path: OptionPath) -> bool:
-    for step in path:
-        try:
-            value = value[step]  # type: ignore[index]
-        except (TypeError, KeyError, IndexError):
-            return False
-    return True
 
 
 class OptionParts(NamedTuple):

@@ -3,7 +3,7 @@ them.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -109,7 +109,7 @@ class RecipientCredential(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     authority_file: LocalFile = ""
     signature_file: LocalFile = ""
 
-    def wrong(self, mode: str, endpoints: Sequence[str]) -> Iterator[Said]:
+    def wrong(self, mode: str, endpoint: str) -> Iterator[Said]:
         """What the shapes cannot say is wrong with it."""
         stated = [name for name, text in msgspec.structs.asdict(self).items() if text]
         if stated and mode != "forward":
@@ -119,10 +119,10 @@ class RecipientCredential(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
             yield (option,), "is empty: header and header_file, both or neither", "both"
         if self.header.lower() == "authorization" and self.bearer_file:
             yield ("header",), "is where the token of bearer_file stands", "one of the two"
-        plain = any(each.startswith("http:") for each in endpoints)
+        plain = endpoint.startswith("http:")
         for option in ("certificate_file", "authority_file") if plain else ():
             if option in stated:
-                yield (option,), "is for https, and an endpoint is http", 'an endpoint of "https://"'
+                yield (option,), "is for https, and the endpoint is http", 'an endpoint of "https://"'
 
 
 class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -155,6 +155,7 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     valid_minutes: Annotated[int, msgspec.Meta(ge=1, le=1440)] = 15
     contextual: bool = False
     credential: RecipientCredential = RecipientCredential()
+    sandbox_credential: RecipientCredential = RecipientCredential()
 
     def recipient(self, name: str, *, dev: bool, production: bool = True) -> Recipient:
         """As the verdict knows it; see `Settings.registry` for `dev`. Outside production nothing reaches its real
@@ -216,9 +217,16 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             )
         if self.mode == "files" and self.role is Role.CONSUMER_DIRECTED:
             yield ("mode",), "what one act directs is sent at once, not in a file", '"forward" or "return"'
-        for below, why, write in self.credential.wrong(self.mode, [self.endpoint, self.sandbox_endpoint]):
-            yield ("credential", *below), why, write
+        yield from self._wrong_credentials()
         yield from self._wrong_fields()
+
+    def _wrong_credentials(self) -> Iterator[Said]:
+        for option, credential, endpoint in (
+            ("credential", self.credential, self.endpoint),
+            ("sandbox_credential", self.sandbox_credential, self.sandbox_endpoint),
+        ):
+            for below, why, write in credential.wrong(self.mode, endpoint):
+                yield (option, *below), why, write
 
     def _wrong_fields(self) -> Iterator[Said]:
         for name, data_class in self.classes().items():

@@ -46,7 +46,7 @@ WitnessKey = Annotated[str, replace(TEXT, write="the witness's own line, NAME+ID
 
 # What a header says by its name; one of any other name has a country and its part (US-CA).
 REGION_ALONE = re.compile(
-    "(?<!x-client-)region|subdivision|state", re.IGNORECASE
+    "(?<!x-client-)region|subdivision|state|province", re.IGNORECASE
 )  # X-Client-Region is Google's country
 COUNTRY_ALONE = re.compile("country|x-client-region$", re.IGNORECASE)
 REGION_HEADERS = (

@@ -49,10 +49,11 @@ OPEN_PHRASE = re.compile(
 )
 AROUND = " .-_<>[]{}()*?!#'\"$%"  # signs that a placeholder comes in: <todo>, {{contract}}, "…"
 SHORTEST = 2  # letters and digits of a word that says something
-# Headers that tell no place: by whom and how it is asked, what `Vary` has anyway, and ours.
+# Headers that tell no place: by whom and how it is asked, what `Vary` has anyway, and ours; nor has a continent a law.
 NO_PLACE = re.compile(
     r"(sec|if|accept|gateway|access-control)-.*|accept|cookie2?|dnt|x-adchoices|authorization|proxy-authorization|vary|host"
     r"|user-agent|referer|origin|range|connection|upgrade|te|via|date|from|expect|pragma|cache-control|content-.*|set-cookie"
+    r"|forwarded|x-(forwarded|original)-.*|.*continent.*"
 )
 LINE, NAME_LENGTH, PARAGRAPHS, PATH_LENGTH = 300, 128, 5000, 4096  # characters; a path's are Linux's PATH_MAX
 

@@ -159,7 +159,7 @@ async def test_whatever_is_configured_nobody_is_reached(tmp_path):
     (tmp_path / "c.toml").write_text(
         '[environment]\nname = "staging"\n[recipients.teemo]\nendpoint = "http://127.0.0.1:9/real"\nmode = "forward"\n'
         'sandbox_endpoint = "http://127.0.0.1:9/x"\ndeliveries = "http://127.0.0.1:9/people"\nupload = ["false"]\n'
-        'credential = { bearer_file = "/nowhere/token" }\n'
+        'credential = { bearer_file = "/nowhere/token" }\nsandbox_credential = { bearer_file = "/nowhere/token" }\n'
         '[recipients.teemo.fields]\nad_id = { class = "ad_id", kind = "gaid" }\n[erasure]\naccount_backend = "http://127.0.0.1:9/a"\n'
     )
     stripped = fake._harmless(inside.settings(tmp_path / "c.toml"))

@@ -1,17 +1,22 @@
 """Law tables of the operator's own, beside the shipped ones: what they may say, and what they may not."""
 
+import asyncio
 import json
+import re
 from datetime import date
 
 import pytest
+import structlog
 from click.testing import CliRunner
 from support import inside
 from support.people import named
 
 from gateway.app.in_force import in_force
 from gateway.app.law_tables import law_table, shipped_tables, told_of_own
+from gateway.app.replica import Replica
 from gateway.choice.law import LawRule
 from gateway.cli.root import group
+from gateway.keys.seals import Enrolment
 from gateway.settings.load import SettingsRefused
 
 pytestmark = pytest.mark.anyio
@@ -84,11 +89,15 @@ async def test_a_check_is_answered_by_a_table_of_ones_own(tmp_path, of_own):
         (row("US-WY", "sale", "opt_uot"), 1, "'opt_uot' is no rule"),
         (row("US-WY", "sale", "opt_out") + row("US-XX", "sale", "opt_out"), 8, "wants ISO 3166 places"),
         (WYOMING.replace("opt_in", "optin"), 7, "'optin' is no rule"),
+        (WYOMING + '[[law]]\nplace = "US-WY"\n', 2, "[[law]] 2 has no row"),
+        ("# nothing yet\n", 0, "there is no row in it"),
         (WYOMING + "x = 1\n", 7, "'x' is no key"),
         (WYOMING.replace("from = 2026-01-01\n", ""), 6, "wants a first day"),
         ('[[rows]]\nplace = "US-WY"\n', 0, "'rows' is no key"),
         (row("unknown", "sale", "allowed"), 1, "wants ISO 3166 places"),
         (row("ZZ", "sale", "allowed"), 1, "wants ISO 3166 places"),
+        (row("ZQ", "sale", "allowed"), 1, "no country is ZQ; write"),
+        (row("UK-ENG", "sale", "banned"), 1, "no country is UK-ENG (the United Kingdom is GB)"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_refuses_the_start_with_file_and_line(tmp_path, of_own, text, line, why):
@@ -137,6 +146,32 @@ def test_a_row_that_opens_what_no_shipped_row_closed_is_told(of_own, place, subj
     assert f"{place} {subject} {rule} opens what was {was} without it" in told
 
 
+def test_a_row_that_opens_once_another_of_ones_own_has_ended_is_told(of_own):
+    """Long after the last day on which the shipped law changes."""
+    settings = of_own(row("US-WY", "sale", "opt_in", "until = 2039-12-31\n") + row("US-WY", "sale", "allowed"))
+    (told,) = told_of_own(settings)
+    assert "US-WY sale allowed opens what was opt_out without it" in told
+
+
+def test_a_row_that_says_nothing_beside_another_of_ones_own_is_told(of_own):
+    (told,) = told_of_own(of_own(row("US-WY", "sale", "banned") + row("US-WY", "sale", "opt_in")))
+    assert ":8: [row] [2]: US-WY sale opt_in says nothing: US-WY of my own is stricter, banned" in told
+
+
+@pytest.mark.parametrize("started", ["mounted", "replica"])
+async def test_whoever_serves_says_at_the_start_what_a_table_opens(tmp_path, of_own, started):
+    settings = of_own(row("BR", "sale", "opt_out"))
+    with structlog.testing.capture_logs() as lines:
+        if started == "replica":
+            enrolled = Enrolment("r", "0.made-up", (bytes(32),), bytes(32))
+            await asyncio.to_thread(Replica, "http://127.0.0.1:9", tmp_path / "copy", enrolled, settings)
+        else:
+            async with inside.application(tmp_path / "data", settings):
+                pass
+    (told,) = [line["why"] for line in lines if line["event"] == "a law table of your own"]
+    assert "BR sale opt_out opens what was opt_in without it" in told
+
+
 def test_a_row_for_the_young_is_beside_what_everybody_has(of_own):
     """A default goes where a row is for everybody; one for children alone takes nothing from adults."""
     settings = of_own(row("BR", "sale", "banned", 'ages = ["under_13"]\n'))
@@ -176,6 +211,29 @@ def test_what_is_logged_is_what_decides_though_the_file_changes_meanwhile(tmp_pa
     law_table(settings)
     (tmp_path / "mine.toml").write_text(row("US-WY", "sale", "banned"))
     assert [item.body for item in in_force(settings) if item.version == "mine"] == [WYOMING.encode()]
+
+
+def test_a_table_of_ones_own_is_looked_at_beside_a_shipped_one_of_its_name(tmp_path):
+    mine, other = tmp_path / "us_signal_states.toml", tmp_path / "other.toml"
+    mine.write_text(row("US-CT", "precise_geo", "banned") + row("US-WY", "sale", "opt_in"))
+    other.write_text(row("US-WY", "sale", "opt_out"))
+    file = tmp_path / "config.toml"
+    file.write_text(f"[law]\ntables = {json.dumps([str(mine), str(other)])}\n")
+    checked = run("law", "check", "--config", file).stdout
+    assert "us_other_states.toml" not in checked
+    assert (
+        f"{other} row 1 (US-WY sale): can never matter from 2026-01-01: {mine} row 2 is opt_in for the same" in checked
+    )
+    assert not re.search(r"^us_signal_states\.toml.*never matter", checked, re.MULTILINE), "it tightens, and may"
+    assert "US-CT sale" not in checked, "the shipped one is there"
+    other.write_text(row("US-CT", "precise_geo", "opt_in"))
+    checked = run("law", "check", "--config", file).stdout
+    assert f"{other} row 1 (US-CT precise_geo): can never matter" in checked
+    draft = tmp_path / "draft" / "other.toml"
+    draft.parent.mkdir()
+    draft.write_text(row("US-CT", "precise_geo", "no such rule"))
+    checked = run("law", "check", "--config", file, draft).stdout
+    assert f"{other} row 1: 'no such rule' is no rule" in checked, "a file stands in for the one of its name"
 
 
 def run(*words):

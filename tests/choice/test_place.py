@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.choice.place import may_be_european
+from gateway.choice.place import COUNTRIES, EUROPEAN, may_be_european
 
 
 @pytest.mark.parametrize("place", ["DE", "FR", "GB", "UK", "EL", "EU", "CH", "IS", "AX", "RE", "GF", "JE", "DE-BE"])
@@ -19,3 +19,9 @@ def test_a_person_of_whom_nobody_knows_where_may_be_there(places):
 @pytest.mark.parametrize("place", ["US", "US-CA", "US-PR", "CA", "CA-QC", "BR", "JP"])
 def test_a_person_elsewhere_is_not(place):
     assert not may_be_european(frozenset({place}))
+
+
+def test_a_country_is_what_iso_3166_has_assigned_and_nothing_else():
+    assert len(COUNTRIES) == 249
+    assert {"EL", "EU", "UK"} == EUROPEAN - COUNTRIES, "spellings that callers use"
+    assert not COUNTRIES & {"AA", "AP", "EN", "OC", "QM", "XK", "XX", "ZQ", "ZZ"}

@@ -129,6 +129,38 @@ def test_traefiks_recipe_holds_together(configured):
         assert taken_away == dict.fromkeys([each for name, each in configured.items() if "header" in name], "")
 
 
+@pytest.mark.parametrize("name", ["nginx", "wordpress", "caddy", "envoy", "traefik"])
+@pytest.mark.parametrize(
+    "behind_nat",
+    [
+        "172.16.0.0/12",
+        "10.89.0.2",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "fd00::/8",
+        "fe80::/64",
+        "127.0.0.2",
+        "172.0.0.0/8",
+    ],
+)
+def test_nobody_behind_a_containers_nat_is_taken_for_a_cdn(name, behind_nat):
+    placed = CDN | {"listen__trusted_proxies": f"127.0.0.1,{behind_nat}"}
+    assert text(name, **placed) == text(name, **placed | {"listen__trusted_proxies": "127.0.0.1"})
+    assert text(name, **CDN) != text(name, **placed)
+
+
+def test_envoy_reads_the_networks_of_a_cdn_as_they_are_meant():
+    """A bare `2001:db8::` would be the name of an empty member."""
+    (listener,) = yaml.safe_load(text("envoy", **CDN))["static_resources"]["listeners"]
+    filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
+    (known,) = [each["typed_config"] for each in filters if each["name"].endswith("rbac")]
+    assert [each["direct_remote_ip"] for each in known["shadow_rules"]["policies"]["cdn"]["principals"]] == [
+        {"address_prefix": "203.0.113.0", "prefix_len": 24},
+        {"address_prefix": "2001:db8::", "prefix_len": 32},
+    ]
+
+
 def test_the_container_is_given_options_that_the_gateway_knows():
     lines = re.findall(r"^ENV (GATEWAY_\w+)=(.*)$", text("container"), re.MULTILINE)
     assert len(lines) == 4

@@ -24,8 +24,10 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from support import inside
 from support.listening import LOOKS, Quiet, listening
 
-from gateway.app.composition import credentials_of
+from gateway.app import composition
+from gateway.app.composition import credentials_of, open_house
 from gateway.app.in_force import in_force
+from gateway.delivery import forwarding
 from gateway.delivery.credentials import Credential, CredentialUnreadable
 from gateway.delivery.forwarding import Forwarder, ForwardOutcome
 from gateway.delivery.guard import LOOPBACK
@@ -363,3 +365,76 @@ async def test_a_share_goes_with_the_credential_of_its_recipient(tmp_path, file)
             )
     assert [json.loads(line)["outcome"] for line in answer.text.splitlines() if "outcome" in line] == ["sent"]
     assert len(took.came) == 1
+
+
+@pytest.mark.parametrize("environment", ["production", "staging"])
+async def test_a_sandbox_never_gets_the_credential_of_production(tmp_path, file, environment):
+    """Whoever runs a sandbox could speak for the operator with it."""
+    took = handler(lambda headers, *_: headers["Authorization"] == f"Bearer {environment}")
+    with listening(took) as url:
+        (tmp_path / "config.toml").write_text(
+            f'[environment]\nname = "{environment}"\n[recipients.teemo]\nmode = "forward"\nendpoint = "{url}/rows"\n'
+            f'sandbox_endpoint = "{url}/rows"\ncredential = {{ bearer_file = "{file("production", "p")}" }}\n'
+            f'sandbox_credential = {{ bearer_file = "{file("staging", "s")}" }}\n'
+        )
+        settings = inside.settings(tmp_path / "config.toml")
+        assert await send(url, (await asyncio.to_thread(credentials_of, settings))["teemo"]) == [SENT]
+    assert len(took.came) == 1
+
+
+def test_outside_production_a_recipient_without_a_credential_for_its_sandbox_is_shown_none(tmp_path):
+    (tmp_path / "config.toml").write_text(
+        '[environment]\nname = "staging"\n[recipients.teemo]\nmode = "forward"\nendpoint = "https://feed.example.com/x"\n'
+        'credential = { bearer_file = "/etc/gateway/real.token" }\n'
+    )
+    assert credentials_of(inside.settings(tmp_path / "config.toml")) == {}, "nor has staging the file"
+
+
+def test_a_credentials_file_that_is_not_there_refuses_before_anything_is_opened(tmp_path, monkeypatch):
+    settings = configured(tmp_path, 'bearer_file = "/nowhere/token"')
+    folder = inside.install(tmp_path / "data")
+    monkeypatch.setattr(composition, "_opened", lambda *_, **__: pytest.fail("it was opened"))
+    with pytest.raises(SettingsRefused, match="bearer_file: there is no such file"), open_house(folder, settings):
+        pass
+
+
+async def test_sends_that_begin_together_share_connections_and_replaced_ones_are_closed(file, authorities, monkeypatch):
+    theirs, _ = authorities
+    authority, path = file(theirs.pem, "authority.pem"), file(theirs.made("first"), "ours.pem")
+    made, closed = [], []
+
+    class Counted(forwarding.Outgoing):
+        def __init__(self, *given):
+            super().__init__(*given)
+            if len(given) > 2:
+                made.append(self)
+
+        async def close(self):
+            closed.append(self)
+            await super().close()
+
+    monkeypatch.setattr(forwarding, "Outgoing", Counted)
+    took, credential = handler(lambda *_: True), Credential(certificate=path, authority=authority)
+    with listening_with_tls(took, file(theirs.made("receiver"), "server.pem"), authority) as url:
+        forwarder = Forwarder(LOOPBACK, {"teemo": credential})
+
+        async def five():
+            sends = (forwarder.send(url, f"key-{n}", ROWS, time.monotonic() + 20, to="teemo") for n in range(5))
+            return {each.outcome for each in await asyncio.gather(*sends)}
+
+        assert await five() == {SENT}
+        assert (len(made), closed) == (1, [])
+        path.write_bytes(theirs.made("second"))
+        os.utime(path, ns=(1, 1))
+        first, second = asyncio.create_task(five()), asyncio.create_task(five())
+        assert (await first, await second) == ({SENT}, {SENT})
+        assert (len(made), closed) == (2, made[:1])
+        connections = forwarder._certified["teemo"].in_use()
+        async with connections:  # a send whose answer is still to come
+            path.write_bytes(theirs.made("third"))
+            os.utime(path, ns=(2, 2))
+            assert await five() == {SENT}
+            assert closed == made[:1]
+        assert (len(made), closed) == (3, made[:2])
+        await forwarder.close()
+        assert closed.count(made[2]) == 1

@@ -490,6 +490,11 @@ FORWARDED = (
     (("recipients", "lab", "mode"), "forward"),
     (("recipients", "lab", "endpoint"), "https://feed.example.com/rows"),
 )
+IN_SANDBOX = (
+    (("environment", "name"), "staging"),
+    (("recipients", "lab", "mode"), "forward"),
+    (("recipients", "lab", "sandbox_endpoint"), "https://sandbox.example.com/rows"),
+)
 NO_HEADER = {
     "capitals": "SAME",
     "two": "A, B",
@@ -538,6 +543,40 @@ BRAND = {
 
 ROWS: dict[str, Row] = {name: SECTION for name, option in OPTIONS.items() if len(option.path) == 1}
 ROWS |= {name: SWITCH for name, option in OPTIONS.items() if option.hint is bool}
+
+
+def credential_rows(option, beside):
+    """What is true of the credential, and of the one for the sandbox."""
+    return {
+        f"recipients.*.{option}": Row(({},), harmless=SHIPPED_TABLE),
+        f"recipients.*.{option}.bearer_file": Row(("", TOKEN_FILE), NO_FILE | NO_TEXT, DEFAULT, beside),
+        f"recipients.*.{option}.header": Row(
+            ("X-Api-Key", "Authorization"),
+            {
+                "two": "A, B",
+                "colon": "X-Api-Key:",
+                "a length": "Content-Length",
+                "a host": "Host",
+                "signed": "webhook-id",
+                "underscore in it": "X_Key",
+                "its file alone": "",
+            },
+            why("a header of the recipient's own may have any name", "secret"),
+            (*beside, (("recipients", "lab", option, "header_file"), TOKEN_FILE)),
+        ),
+        f"recipients.*.{option}.header_file": Row(
+            (TOKEN_FILE,),
+            NO_FILE | NO_TEXT,
+            beside=(*beside, (("recipients", "lab", option, "header"), "X-Api-Key")),
+        ),
+        f"recipients.*.{option}.certificate_file": Row(("",), NO_FILE | NO_TEXT, DEFAULT, beside),
+        f"recipients.*.{option}.authority_file": Row(("",), NO_FILE | NO_TEXT, DEFAULT, beside),
+        f"recipients.*.{option}.signature_file": Row(
+            ("", file_of("signing", "whsec_" + "QUJD" * 10)), NO_FILE | NO_TEXT, DEFAULT, beside
+        ),
+    }
+
+
 ROWS |= {
     "environment.name": Row(
         ("production", "staging", "test", "dev"),
@@ -788,32 +827,8 @@ ROWS |= {
         {"ours": ["__Host-gateway-proof"], "pair": ["a=1"], "two": ["a;b"], "blank in it": ["a b"]},
         SHIPPED_LIST | why(NOBODY_SENDS, "[secret]"),
     ),
-    "recipients.*.credential": Row(({},), harmless=SHIPPED_TABLE),
-    "recipients.*.credential.bearer_file": Row(("", TOKEN_FILE), NO_FILE | NO_TEXT, DEFAULT, FORWARDED),
-    "recipients.*.credential.header": Row(
-        ("X-Api-Key", "Authorization"),
-        {
-            "two": "A, B",
-            "colon": "X-Api-Key:",
-            "a length": "Content-Length",
-            "a host": "Host",
-            "signed": "webhook-id",
-            "underscore in it": "X_Key",
-            "its file alone": "",
-        },
-        why("a header of the recipient's own may have any name", "secret"),
-        (*FORWARDED, (("recipients", "lab", "credential", "header_file"), TOKEN_FILE)),
-    ),
-    "recipients.*.credential.header_file": Row(
-        (TOKEN_FILE,),
-        NO_FILE | NO_TEXT,
-        beside=(*FORWARDED, (("recipients", "lab", "credential", "header"), "X-Api-Key")),
-    ),
-    "recipients.*.credential.certificate_file": Row(("",), NO_FILE | NO_TEXT, DEFAULT, FORWARDED),
-    "recipients.*.credential.authority_file": Row(("",), NO_FILE | NO_TEXT, DEFAULT, FORWARDED),
-    "recipients.*.credential.signature_file": Row(
-        ("", file_of("signing", "whsec_" + "QUJD" * 10)), NO_FILE | NO_TEXT, DEFAULT, FORWARDED
-    ),
+    **credential_rows("credential", FORWARDED),
+    **credential_rows("sandbox_credential", IN_SANDBOX),
     "law.tables": Row(
         ([], [file_of("wyoming.toml", LAW_ROW)]),
         {

@@ -13,6 +13,7 @@ from gateway.app.composition import open_house
 from gateway.delivery.guard import is_loopback
 from gateway.settings import load as settings_of
 from gateway.settings.load import SettingsRefused, load_settings
+from gateway.settings.option_tree import OptionSource
 from gateway.terms import SIGNAL_PURPOSES, DataClass, Purpose, Role
 
 CONFIG = Path(__file__).parent.parent.parent / "config.toml"
@@ -581,3 +582,53 @@ def test_what_cannot_be_meant_by_a_field_refuses_the_start(file, line, why):
     with pytest.raises(SettingsRefused) as refused:
         over_example(file(FIELD % line), {})
     assert why in str(refused.value)
+
+
+WHERE = """a = 1\r
+[b]
+c = [
+  1,
+  # [b]
+  { d = 2 }, [3],
+]
+text = '''
+c = 9
+[b]
+'''
+"q\u2028.r".s = 4
+[[law]]  # one
+row = [ { x = 1 },
+        { x = 2 } ]
+[[law.row2]]
+y = 1
+[[law]]
+[[law.row2]]
+[[law.row2]]
+y.z = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        (("a",), 1), (("b",), 2), (("b", "c"), 3), (("b", "c", 1, "d"), 3), (("b", "text"), 8),
+        (("b", "q\u2028.r", "s"), 12), (("law",), 13), (("law", 0), 13), (("law", 0, "row", 1, "x"), 14),
+        (("law", 0, "row2", 0, "y"), 17), (("law", 1), 18), (("law", 1, "row2", 0), 19), (("law", 1, "row2", 1), 20),
+        (("law", 1, "row2", 1, "y", "z"), 21), (("law", 2), 13), (("b", "nothing"), 2), (("nothing",), 0),
+    ],
+)  # fmt: skip
+def test_an_operator_is_told_the_line_that_says_it(path, line):
+    told = OptionSource(Path("f"), WHERE).told(path, "")
+    assert told.startswith(f"f:{line}: " if line else "f: "), told
+
+
+def test_to_tell_a_thousand_lines_takes_no_longer_than_to_read_them_a_few_times(monkeypatch):
+    text = "".join(f'[[law]]\nrow = [\n  {{ x = "{number}" }},\n]\n' for number in range(1000))
+    read: list[int] = []
+    loads = tomllib.loads
+    monkeypatch.setattr(tomllib, "loads", lambda each: (read.append(len(each)), loads(each))[1])
+    source = OptionSource(Path("f"), text)
+    assert [source.told(("law", number, "row", 0), "").split(":")[1] for number in range(1000)] == [
+        str(4 * number + 2) for number in range(1000)
+    ]
+    assert sum(read) < 5 * len(text)

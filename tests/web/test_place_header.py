@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from support import inside, proxies
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from gateway.app.service import in_front_of
 from gateway.cli.recipe import filled, offered
@@ -46,6 +47,7 @@ ALL_NO = "sale=?0, sharing=?0, targeted_ads=?0, status=none"
         ("US", "US-CA", "US-CA"),
         ("US-CA", "CA", "US-CA"),
         ("US, US", "", "US"),  # two of one value, folded into one
+        ("US-NY, US-NY", "", "US-NY"),
         ("US", "", "US"),
         ("US", "ZZ", "US"),  # no such state: any of them
         ("DE", "", "DE"),
@@ -58,9 +60,10 @@ def test_a_visitor_is_where_the_proxy_says_in_each_ones_form(country, region, pl
 @pytest.mark.parametrize(
     ("country", "region"),
     [
-        *((each, "") for each in ("", "XX", "T1", "EU", "AP", "A1", "A2", "O1", "ZZ", "QM", "AA", "**", "**-?", "-", "1")),
+        *((each, "") for each in ("", "XX", "T1", "EU", "AP", "A1", "A2", "O1", "ZZ", "EN", "OC", "UK", "ZQ", "AN", "SU", "UK-ENG", "QM", "AA", "**", "**-?", "-", "1")),
         ("USA", ""), ("U", ""), ("United States", ""), ("US-CALIFORNIA", ""), ("US,Mountain View", ""), ("US_CA", ""),
         ("US,CA", ""),  # California, or two countries
+        ("US-NY, US", ""), ("US, US-NY", ""), ("US-NY,", ""), ("US-NY, US-CA", ""), ("DE, US", ""),
         ("US,CAON", ""), ("US", "CAON"), ("US-CA", "NY"), ("US-CA-X", ""), ("US", "Kalifornien"), ("DE", "é"),
         ("ß", ""), ("US\x00", ""), ("XX", "CA"), ("", "CA"), ("T1", "T1"),
     ],
@@ -97,6 +100,26 @@ def test_a_strangers_own_header_counts_for_nothing():
     for client in ("192.0.2.7", "203.0.114.1", "2001:db8::1", "testclient", "::1"):
         assert reading(*said, client=client) is None
     assert reading(*said, ("X-Forwarded-For", "203.0.113.9"), client="192.0.2.7") is None
+
+
+@pytest.mark.parametrize("forged", ["127.0.0.1", "127.0.0.1:8080", "[::1]:8080", "::1", "203.0.113.9 "])
+@pytest.mark.parametrize("fields", [1, 2])
+async def test_whom_uvicorn_takes_out_of_x_forwarded_for_is_not_believed(forged, fields):
+    """Under `--forwarded-allow-ips='*'` the peer of the application is whoever a stranger names; behind it, a real one."""
+    found = []
+    peers = Peers(["127.0.0.1", "::1", "203.0.113.0/24"])
+
+    async def site(scope, *_):
+        found.append((place_by_header(("CF-IPCountry", "CF-Region-Code"), peers)(scope), str(peers.sender(scope))))
+
+    chain = [forged, *(["10.0.0.9"] * 40), "198.51.100.9"]
+    forwarded = chain if fields == 2 else [", ".join(chain)]
+    said = [*NEW_YORK.items(), *(("X-Forwarded-For", each) for each in forwarded)]
+    fields_of = [(name.lower().encode(), value.encode()) for name, value in said]
+    for trusted in ("*", "192.0.2.1"):
+        scope = {"type": "http", "client": ("127.0.0.1", 40_000), "headers": fields_of, "scheme": "http"}
+        await ProxyHeadersMiddleware(site, trusted)(scope, None, None)
+    assert found == [(None, "198.51.100.9"), ("US-NY", "198.51.100.9")]
 
 
 @pytest.fixture
@@ -191,6 +214,11 @@ def test_a_header_with_both_in_it_needs_no_other(header):
     [
         ({"places__header": "CF-Region-Code"}, "CA would be Canada"),
         ({"places__header": "CloudFront-Viewer-Country-Region"}, "CA would be Canada"),
+        ({"places__header": "X-Geo-Province"}, "CA would be Canada"),
+        *(
+            ({"places__header": name}, "tells no place")
+            for name in ("CF-IPContinent", "X-Forwarded-For", "x-forwarded-host", "X-Original-URI", "Forwarded")
+        ),
         ({"places__region_header": "CF-Region-Code"}, "is empty beside"),
         ({"places__header": "X-Place", "places__region_header": "x-place"}, "is the country's"),
         ({"places__header": "same"}, "no header's name"),

@@ -57,9 +57,11 @@ class Peers:
         return self.trusts_nearest(scope)
 
     def trusts_nearest(self, scope: Scope) -> bool:
-        """Whether whoever is connected to us is a proxy of the operator's; a local socket is."""
+        """Whether whoever is connected to us is a proxy of the operator's; a local socket is. A client that a server
+        has out of X-Forwarded-For is whoever a stranger said.
+        """
         client = scope.get("client")
-        return not client or self._nearest(client[0])[1]
+        return not client or (self._nearest(client[0])[1] and not _is_rewritten(scope, client[1]))
 
     def _read(self, text: str) -> tuple[Address | None, bool]:
         found = address(text)
@@ -88,10 +90,18 @@ def place_by_address(places: Places, peers: Peers) -> Callable[[Scope], object]:
     return lambda scope: sorted(places.of(ip=str(peers.visitor(scope) or "")))
 
 
-def _hops(scope: Scope) -> list[str]:
-    """Of all X-Forwarded-For fields together, in their order; the last ones only."""
+def _is_rewritten(scope: Scope, port: int | None) -> bool:
+    """Whether uvicorn put another one than the peer there (`--forwarded-allow-ips`): with the port that a hop names, or
+    none. A proxy's own connection has a port that no hop does.
+    """
+    return not port or any(hop.strip().endswith(f":{port}") for hop in _hops(scope, every=True))
+
+
+def _hops(scope: Scope, *, every: bool = False) -> list[str]:
+    """Of all X-Forwarded-For fields together, in their order; the last ones only, or every one."""
     fields = [value for name, value in scope["headers"] if name == FORWARDED_FOR]
-    return b",".join(fields).decode("latin-1").rsplit(",", MOST_HOPS)[-MOST_HOPS:] if fields else []
+    hops = b",".join(fields).decode("latin-1").rsplit(",", -1 if every else MOST_HOPS)
+    return hops if every else hops[-MOST_HOPS:] if fields else []
 
 
 def _last(scope: Scope, wanted: bytes) -> bytes:

@@ -11,13 +11,10 @@ from functools import lru_cache
 
 from starlette.types import Scope
 
-from gateway.choice.place import US, is_named, is_state
+from gateway.choice.place import US, is_assigned, is_state
 from gateway.signals.heard import OWS
 from gateway.web.shell.peer import Peers
 
-# "Somewhere there": of old address books. What else they and CDNs write for it (XX, ZZ, T1, **) has not the form of a
-# country, or is nobody's in ISO 3166.
-NO_COUNTRY = frozenset({"EU", "AP"})
 NO_REGION = frozenset({"", "?", "NO REGION"})  # the latter two are Fastly's
 PART = re.compile(r"[A-Z0-9]{1,3}")
 
@@ -44,11 +41,15 @@ def place_said(stated: str, region: str = "") -> str | None:
     """
     if not (stated.isascii() and region.isascii()):
         return None
-    first, _, behind = stated.upper().partition(",")
-    country, _, part = first.strip().partition("-")
-    if country in NO_COUNTRY or "-" in country or not (country == US or is_named(country)):
+    first, comma, behind = (each.strip() for each in stated.upper().partition(","))
+    country, _, part = first.partition("-")
+    if not is_assigned(country):
         return None
-    # Behind a comma a country has to be repeated: of two headers that were folded into one, `US,CA` are two countries.
+    # Two headers may have been folded into one: both say the same, or nothing. `US,USCA` is one, `US,CA` are two.
+    if comma and behind == first:
+        behind = ""
+    elif comma and (part or "-" in behind):
+        return None
     found = {_part(country, part, bare=True), _part(country, behind, bare=False), _part(country, region, bare=True)}
     parts = found - {""}
     if None in parts or len(parts) > 1:
