@@ -61,7 +61,7 @@ class OptionSource:
 
     def says(self, *path: str) -> bool:
         """Whether an option was said at all, even as its default is."""
-        return bool(self.variable(path)) or _holds(tomllib.loads(self._text), path)
+        return bool(self.variable(path) or self._line(path))
 
     def _variable_below(self, path: OptionPath) -> str:
         """Which variable alone said something of a table."""
