@@ -205,6 +205,20 @@ async def test_an_app_is_known_by_the_sdks_in_it_where_nobody_said(tmp_path, sdk
     assert of_the_example(text) == []
 
 
+@pytest.mark.parametrize("text", ["", '[site]\nname = "Shop"\n'], ids=["no file's words", "a name alone"])
+async def test_in_production_nothing_of_the_example_is_on_a_page_of_who_said_nothing(tmp_path, text):
+    """As with an environment alone, or a file that holds its name and no more."""
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    read = load_settings(file if text else None, {"GATEWAY_LISTEN__LEVEL_ANSWERS": "false"})
+    assert read.environment.is_production
+    async with inside.application(tmp_path / "data", read, dev=False) as app, inside.client(app) as client:
+        for path in ("", "/marketing", "/data", "/erase", "/opt-in", "/status"):
+            for language in LANGUAGES:
+                text = (await client.get(f"{PATH}{path}", params={"lang": language}, headers=HTML)).text
+                assert of_the_example(text) == [], path
+
+
 # --- a yes where a no can be given ---------------------------------------------------------------------------------
 
 
