@@ -26,6 +26,14 @@ def brands_of(settings: Settings) -> Brands:
     return Brands(_brand(settings, settings.site, "site"), by_host)
 
 
+def _elsewhere(settings: Settings, said: BrandSettings) -> tuple[tuple[str, str], ...]:
+    """The operator's other sites: what each is called, and where it is. A cookie is one host's (RFC 6265bis)."""
+    general = settings.site
+    found: list[tuple[BrandSettings, str]] = [(general, general.url)] if settings.sites and general.url else []
+    found += [(site, f"//{site.hosts[0]}") for site in settings.sites.values()]
+    return tuple((site.name or where, where) for site, where in found if site is not said)
+
+
 def _brand(settings: Settings, said: BrandSettings, *path: str) -> Brand:
     called = {thing: getattr(said, thing) for thing in OURS}
     return Brand(
@@ -40,6 +48,7 @@ def _brand(settings: Settings, said: BrandSettings, *path: str) -> Brand:
         called={thing: _in_each_language(text) for thing, text in called.items() if text},
         accent=said.accent,
         accent_dark=said.accent_dark,
+        elsewhere=_elsewhere(settings, said),
     )
 
 
@@ -47,7 +56,9 @@ def _logo(settings: Settings, file: str, *path: str) -> Logo:
     try:
         return Logo(*read_logo(Path(file)))
     except NoLogo as refused:
-        raise settings.refused(*path, "logo", why=str(refused), write="another file") from None
+        raise settings.refused(
+            *path, "logo", why=str(refused), write="the path of an SVG, PNG, JPEG or WebP that draws and no more"
+        ) from None
 
 
 def _usual(settings: Settings) -> tuple[str, ...]:

@@ -173,7 +173,8 @@ def record(event: str, data: Path, file: Path | None, form: str) -> None:
     controller: dict[str, Any] = msgspec.to_builtins(settings.controller)
     with options.house(data, file) as house, _vault(house) as vault:
         try:
-            known = consent_records.read_material(data, _event(event), vault.keys, controller, settings.site.policy_url)
+            policy = "" if settings.sites else settings.site.policy_url  # with several, nobody kept which it was
+            known = consent_records.read_material(data, _event(event), vault.keys, controller, policy)
         except consent_records.NoBody as gone:
             raise click.ClickException(str(gone)) from None
     if known is None or known.kind not in consent_records.CHOICES:

@@ -33,6 +33,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from gateway.app import composition, fake, service
+from gateway.app.brands import brands_of
 from gateway.app.composition import now, prove
 from gateway.app.in_force import in_force
 from gateway.app.law_tables import law_table, told_of_own
@@ -79,6 +80,7 @@ def check(file: Path | None) -> None:
     law_table(settings)
     prove(settings, now().date())
     in_force(settings)
+    brands_of(settings)  # reads the logos
     click.echo("the configuration can be used")
     for name, recipient in settings.registry().items():
         what = recipient.contract or ("needs none" if recipient.role == "legal" else "NO CONTRACT: nothing goes")

@@ -9,18 +9,19 @@ everything that can be pressed, so no setting gives a yes more weight than a no.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from ipaddress import IPv6Address
+from math import floor
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from gateway.settings.logo import NoLogo, read_logo
+from gateway.delivery.guard import is_host
 from gateway.settings.shapes import (
     FILE,
+    HOST,
     PAGE,
     STATED,
     TEXT,
-    Host,
     OptionPath,
     PlaceName,
     Shape,
@@ -43,7 +44,19 @@ LogoFile = Annotated[str, replace(FILE, write='"/etc/gateway/logo.svg", or "" fo
 ContactPoint = Annotated[
     str, Shape(is_contact, "is neither an e-mail address nor a page", '"privacy@example.com"', empty=True, longest=2048)
 ]
+
+
+def _is_asked_for(text: str) -> bool:
+    """A host as a request's header has it."""
+    try:
+        return text in {"localhost", f"[{IPv6Address(text[1:-1])}]"}
+    except ValueError:
+        return text == "localhost" or is_host(text)
+
+
+SiteHost = Annotated[str, replace(HOST, holds=_is_asked_for, write='"www.example.com", "[2001:db8::1]"')]
 Thing = Literal["account", "email", "phone", "app"]
+NAMED = ("account", "phone", "app")  # of them, what an operator may have a word of their own for
 
 
 class InEachLanguage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,16 +94,13 @@ class BrandSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     def wrong_brand(self, path: OptionPath) -> Iterator[Wrong]:
         """What the shapes cannot say is wrong with it, where `path` is its table."""
-        try:
-            read_logo(Path(self.logo)) if self.logo else None
-        except NoLogo as refused:
-            yield Wrong((*path, "logo"), str(refused), "the path of an SVG, PNG, JPEG or WebP that draws and no more")
         for option, paper in PAPERS.items():
             colour = getattr(self, option)
             if colour and contrast(colour, paper) < LEAST:
-                why = f"{contrast(colour, paper):.1f} to 1 against the page's {paper}, which nobody can read well"
+                near = floor(contrast(colour, paper) * 100) / 100  # never as much as is asked of it
+                why = f"{near:.2f} to 1 against the page's {paper}, which nobody can read well"
                 yield Wrong((*path, option), why, f'"{_readable(colour, paper)}", or another of {LEAST} to 1 and more')
-        for thing in ("account", "phone", "app"):
+        for thing in NAMED:
             if getattr(self, thing) and self.has is not None and thing not in self.has:
                 yield Wrong(
                     (*path, thing), f'is called something, and "{thing}" is not in has', "it in both or neither"
@@ -100,21 +110,31 @@ class BrandSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 class SiteOfHosts(BrandSettings, frozen=True, kw_only=True):
     """One of several sites in an installation, known by the host that is asked for."""
 
-    hosts: tuple[Host, ...]
+    hosts: tuple[SiteHost, ...]
 
 
 OPTIONS = tuple(each.encode_name for each in msgspec.structs.fields(BrandSettings))
 
 
 def inherited(merged: dict[str, Any]) -> None:
-    """A site by host has from [site] what it does not say itself, but its name."""
+    """A site by host has from [site] what it does not say itself: but its name, the logo of another name, and what is
+    called something there and is not here.
+    """
     general, sites = merged.get("site"), merged.get("sites")
     if not isinstance(general, dict) or not isinstance(sites, dict):
         return  # refused by its shape
     shared = {option: general[option] for option in OPTIONS if option in general and option != "name"}
     merged["sites"] = {
-        name: {**shared, **stated} if isinstance(stated, dict) else stated for name, stated in sites.items()
+        name: {**_fitting(shared, general, stated), **stated} if isinstance(stated, dict) else stated
+        for name, stated in sites.items()
     }
+
+
+def _fitting(shared: Mapping[str, Any], general: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
+    has = stated.get("has", NAMED)  # a list, or as the environment has it: names with commas
+    unfit = {thing for thing in NAMED if thing not in has}
+    unfit |= {"logo"} if stated.get("name") != general.get("name") else set()
+    return {option: value for option, value in shared.items() if option not in unfit}
 
 
 def wrong_sites(sites: Mapping[str, SiteOfHosts]) -> Iterator[Wrong]:

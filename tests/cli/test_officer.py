@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import re
 import sqlite3
 import subprocess
 from datetime import UTC, datetime
@@ -151,6 +152,25 @@ def test_a_record_is_exported_and_tells_what_is_missing(run, ran):
     assert done.exit_code == 1
     assert "party_name" in json.loads(done.output)["missing"]
     assert phone(7) not in done.output
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_where_there_are_several_sites_a_record_names_no_policy_that_may_be_anothers(tmp_path, folder, several):
+    """Nobody kept which of them was shown; of the only one it is known."""
+    cafe = '[sites.cafe]\nname = "Café"\nhosts = ["cafe.example"]\npolicy_url = "https://cafe.example/privacy"\n'
+    file = tmp_path / "mine.toml"
+    file.write_text(f'[site]\npolicy_url = "https://shop.example/privacy"\n{cafe if several else ""}')
+
+    async def opted_out():
+        async with inside.application(folder, inside.settings(file)) as app, inside.client(app) as client:
+            page = (await client.get("/privacy-choices")).text
+            said = {"action": "opt_out", "token": re.search('name="token" value="([^"]+)"', page).group(1)}
+            return await client.post("/privacy-choices", data=said, headers={"Sec-Fetch-Site": "same-origin"})
+
+    event = asyncio.run(opted_out()).headers["location"].rpartition("/")[2]
+    words = ["record", event, "--format", "27560", "--data", str(folder), "--config", str(file)]
+    notice = json.loads(CliRunner().invoke(group, words).output)["dpv:hasNotice"]
+    assert notice.get("dct:source") == (None if several else "https://shop.example/privacy")
 
 
 def test_a_kantara_receipt_of_a_refusal_is_refused_and_so_is_an_event_of_nobody(run):

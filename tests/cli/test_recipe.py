@@ -163,9 +163,13 @@ def test_envoy_reads_the_networks_of_a_cdn_as_they_are_meant():
 
 def test_the_container_is_given_options_that_the_gateway_knows():
     lines = re.findall(r"^ENV (GATEWAY_\w+)=(.*)$", text("container"), re.MULTILINE)
-    assert len(lines) == 4
+    assert len(lines) == 5
     lines += re.findall(r"-e (GATEWAY_\w+)=(\S+)", text("container"))
-    settings = settings_of.load_settings(None, dict(lines))
+    environment = dict(lines)
+    with pytest.raises(settings_of.SettingsRefused, match=r"config\.toml: cannot be read"):
+        settings_of.load_settings(None, environment)  # without a file of one's own it does not start
+    del environment["GATEWAY_CONFIG"]
+    settings = settings_of.load_settings(None, environment)
     assert settings.listen.trusted_proxies == ("10.89.0.2",), "else nobody believes the proxy in the next container"
     assert (settings.listen.public, settings.ledger.checkpoint_store) == ("0.0.0.0:8080", "/checkpoints")
 

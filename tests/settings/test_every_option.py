@@ -26,6 +26,7 @@ from support import example, inside
 from support.example import Raw, toml
 
 from gateway.app import composition
+from gateway.app.brands import brands_of
 from gateway.app.in_force import in_force
 from gateway.app.law_tables import law_table
 from gateway.ledger.proof.ed25519 import Cosigner
@@ -514,7 +515,7 @@ WORD = Row((WORDED,), {"one language": {"en": "a"}, "another too": {**WORDED, "d
 BRAND = {
     "name": Row(("", "the site", "Example", "Zoë & Söhne"), {}, CALLED | DEFAULT),
     "logo": Row(
-        ("", file_of("logo.svg", DRAWN), file_of("logo", b"\x89PNG\r\n\x1a\n")),
+        ("", file_of("logo.svg", DRAWN), file_of("logo", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1")),
         {
             **NO_FILE,
             **NO_TEXT,
@@ -1143,6 +1144,7 @@ def proved(settings):
     ):
         reading(settings)
     in_force(settings)
+    brands_of(settings)
 
 
 # Two recipients beside what is tried, and one sensitive word: the rest of the example would be read thousands of times.

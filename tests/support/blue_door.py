@@ -1,8 +1,6 @@
 """A shop that is nobody's example: accounts and a mailbox, no phone numbers, no app; and its second site, a café."""
 
-import msgspec
-
-from gateway.terms import DataClass
+from gateway.settings.load import load_settings
 from support import inside
 
 DRAWING = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 120 40"><path fill="#123f8c" d="M0 0h40v40H0z"/></svg>'
@@ -40,19 +38,19 @@ accent = "#7a1f3d"
 
 [cpni]
 module = false
+
+[recipients.adverts]
+role = "third_party"
+purposes = ["targeted_ads", "sharing"]
+data = ["ip"]
+fields = {{ ip = "ip" }}
 """
 
 
 def settings(folder):
-    """As a file says them. Recipients are the shop's own, of which the shipped ones are no part."""
+    """As the shop's own file says them, with nothing beneath it."""
     logo, file = folder / "logo.svg", folder / "shop.toml"
     logo.write_text(DRAWING)
     said = {"name": NAME, "logo": logo, "accent": ACCENT, "accent_dark": ACCENT_DARK}
     file.write_text(TEXT.format(cafe=CAFE, cafe_name=CAFE_NAME, **said))
-    read = inside.settings(file)
-    own = {
-        "adverts": msgspec.structs.replace(
-            read.recipients["advertisers"], data=(DataClass.IP,), fields={"ip": DataClass.IP}
-        )
-    }
-    return msgspec.structs.replace(read, recipients=own, apps=msgspec.structs.replace(read.apps, sdks=()))
+    return load_settings(file, {f"GATEWAY_{name.upper()}": value for name, value in inside.AT_ONCE.items()})

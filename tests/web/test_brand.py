@@ -1,16 +1,22 @@
 """Pages are the operator's own: nothing of the shipped example is on another one's, and nothing that is not there."""
 
+import contextlib
 import re
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from support import blue_door, inside
 from support.blue_door import ACCENT, ACCENT_DARK, ACCOUNT, CAFE, CAFE_NAME, FOOTER, NAME, OTHERS, SHOP
 from support.people import email, named
 
+from gateway.app.brands import brands_of
+from gateway.cli.root import group
 from gateway.consent.codes import ACCESS
+from gateway.keys import api_keys
 from gateway.settings.load import SettingsRefused, load_settings
 from gateway.web.shell import words
+from gateway.web.shell.brand import Brand
 from gateway.web.shell.words import LANGUAGES
 
 pytestmark = pytest.mark.anyio
@@ -199,6 +205,120 @@ async def test_an_app_is_known_by_the_sdks_in_it_where_nobody_said(tmp_path, sdk
     assert of_the_example(text) == []
 
 
+@pytest.mark.parametrize("text", ["", '[site]\nname = "Shop"\n'], ids=["no file's words", "a name alone"])
+async def test_in_production_nothing_of_the_example_is_on_a_page_of_who_said_nothing(tmp_path, text):
+    """As with an environment alone, or a file that holds its name and no more."""
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    read = load_settings(file if text else None, {"GATEWAY_LISTEN__LEVEL_ANSWERS": "false"})
+    assert read.environment.is_production
+    async with inside.application(tmp_path / "data", read, dev=False) as app, inside.client(app) as client:
+        for path in ("", "/marketing", "/data", "/erase", "/opt-in", "/status"):
+            for language in LANGUAGES:
+                text = (await client.get(f"{PATH}{path}", params={"lang": language}, headers=HTML)).text
+                assert of_the_example(text) == [], path
+
+
+# --- a yes where a no can be given ---------------------------------------------------------------------------------
+
+
+def fields_in(text):
+    return set(re.findall('<input [^>]*name="(\\w+)"', text))
+
+
+@contextlib.asynccontextmanager
+async def at_operator(tmp_path, text, **headers):
+    """A caller of an operator whose file says this."""
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    configured = inside.settings(file)
+    async with inside.application(tmp_path / "data", configured) as app, inside.client(app, **headers) as client:
+        yield client
+
+
+@pytest.fixture
+def signed_in():
+    """The headers of a person who is signed in."""
+    return {"Gateway-Account": api_keys.assert_account(inside.secrets().accounts[-1], "a1", 4_000_000_000)}
+
+
+@pytest.mark.parametrize("path", ["?reach=1", "/opt-in", "/data", "/erase"])
+async def test_where_a_mailbox_says_no_nowhere_it_says_yes_nowhere(tmp_path, path):
+    async with at_operator(tmp_path, '[site]\nhas = ["account"]') as client:
+        assert fields_in((await client.get(f"{PATH}{path}")).text).isdisjoint({"email", "phone"})
+        said = {"what": "targeted_ads", "by": "email", "email": email(4)}
+        answer = await client.post(f"{PATH}/opt-in", data=said, headers=FROM_HERE)
+    assert answer.status_code == 422
+    assert "set-cookie" not in answer.headers
+
+
+async def test_where_it_says_no_it_may_say_yes(tmp_path):
+    """The control of the test above."""
+    async with at_operator(tmp_path, '[site]\nhas = ["account", "email"]') as client:
+        said = {"what": "targeted_ads", "by": "email", "email": email(4)}
+        answer = await client.post(f"{PATH}/opt-in", data=said, headers=FROM_HERE)
+        for path in ("?reach=1", "/opt-in", "/data", "/erase"):
+            assert fields_in((await client.get(f"{PATH}{path}")).text) & {"email", "phone"} == {"email"}, path
+    assert answer.status_code == 303
+
+
+@pytest.mark.parametrize("has", ['["account"]', "[]"])
+async def test_marketing_can_be_stopped_without_an_account_whatever_there_is(tmp_path, has):
+    async with at_operator(tmp_path, f"[site]\nhas = {has}") as client:
+        stop = {"action": "opt_out"}
+        refused = await client.post(f"{PATH}/marketing", data=stop, headers=FROM_HERE)
+        taken = await client.post(f"{PATH}/marketing", data={**stop, "email": email(5)}, headers=FROM_HERE)
+    assert '<a href="#email">Say where the marketing reaches you.</a>' in refused.text
+    assert {"email", "phone"} <= fields_in(refused.text)
+    assert taken.status_code == 303
+
+
+async def test_whoever_is_signed_in_needs_no_field_to_stop_marketing(tmp_path, signed_in):
+    async with at_operator(tmp_path, '[site]\nhas = ["account"]', **signed_in) as client:
+        text = (await client.get(f"{PATH}/marketing")).text
+        stopped = await client.post(f"{PATH}/marketing", data={"action": "opt_out"}, headers=FROM_HERE)
+    assert fields_in(text).isdisjoint({"email", "phone"})
+    assert stopped.status_code == 303
+
+
+# --- words that look like ours -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("thing", ["account", "phone", "app"])
+@pytest.mark.parametrize("word", ["%(our_app)s", "%(our_phone)s", "%(our_account)s", "100 %s", "%(our_"])
+async def test_a_word_that_looks_like_a_place_of_ours_stands_as_it_is(tmp_path, thing, word):
+    called = f'{thing} = {{ en = "{word}", es = "{word}", fr = "{word}" }}'
+    async with at_operator(tmp_path, f"[site]\n{called}") as client:
+        for path in ("", "/data", "/marketing", "/erase", "/opt-in"):
+            for language in LANGUAGES:
+                assert (await client.get(f"{PATH}{path}", params={"lang": language})).status_code == 200, path
+        assert word in (await client.get(f"{PATH}{'/data' if thing == 'account' else ''}")).text
+
+
+async def test_an_account_has_its_own_word_where_a_no_came_from_it(tmp_path, signed_in):
+    card = 'account = { en = "reader card", es = "tarjeta", fr = "carte" }'
+    async with at_operator(tmp_path, f"[site]\n{card}", **signed_in) as client:
+        out = await client.post(PATH, data={"action": "opt_out"}, headers=FROM_HERE)
+        page = (await client.get(PATH, headers=inside.kept(out))).text
+        held = await client.post(f"{PATH}/data", data={"action": "show"}, headers={**FROM_HERE, **inside.kept(out)})
+    assert "The opt-out was made for your reader card, and can be taken back for it." in page
+    assert "Your reader card:" in held.text
+    assert "your account" not in (page + held.text).lower()
+
+
+CONTACTS = {
+    "a/b@example.com": "mailto:a%2Fb@example.com",
+    "a?cc=b@example.com": "mailto:a%3Fcc%3Db@example.com",
+    "/contact": "/contact",
+    "https://example.com/@privacy": "https://example.com/@privacy",
+}
+
+
+@pytest.mark.parametrize(("contact", "link"), CONTACTS.items())
+def test_a_mailbox_is_written_to_and_a_page_is_opened(contact, link):
+    assert Brand(contact=contact).contact_link == link
+
+
 # --- several sites -------------------------------------------------------------------------------------------------
 
 
@@ -224,12 +344,76 @@ async def test_each_host_has_its_colours_under_one_address(at):
     assert "#7a1f3d" not in sheets[0]
 
 
+SITES = """
+[site]
+name = "Shop"
+url = "https://shop.example"
+logo = "{logo}"
+policy_url = "/privacy"
+phone = {{ en = "line", es = "línea", fr = "ligne" }}
+
+[sites.b]
+name = "B"
+hosts = ["b.example", "localhost", "[::1]"]
+has = ["account", "email"]
+
+[sites.same]
+name = "Shop"
+hosts = ["same.example"]
+"""
+
+
+@pytest.fixture
+def brands(tmp_path):
+    """Of two sites, one of another name than the general one and without its phones."""
+    logo, file = tmp_path / "logo.svg", tmp_path / "mine.toml"
+    logo.write_text(blue_door.DRAWING)
+    file.write_text(SITES.format(logo=logo))
+    return brands_of(load_settings(file, {}))
+
+
+@pytest.mark.parametrize("host", ["b.example", "b.example.", "b.example.:80", "localhost:8080", "[::1]", "[::1]:80"])
+def test_a_site_is_known_by_its_host_however_it_is_asked_for(brands, host):
+    assert brands.of_host(host).name == "B"
+
+
+@pytest.mark.parametrize("host", ["", "[", "[::2]:80", "b.example..", "xb.example", ":80", "]", "a:b:c"])
+def test_any_other_host_is_the_general_sites(brands, host):
+    assert brands.of_host(host) is brands.general
+
+
+def test_a_site_gets_neither_a_word_for_what_it_has_not_nor_the_logo_of_another_name(brands):
+    b, same = brands.of_host("b.example"), brands.of_host("same.example")
+    assert "phone" not in b.called
+    assert b.logo is None
+    assert same.called["phone"]["en"] == "line"
+    assert same.logo == brands.general.logo
+    assert b.policy_url == same.policy_url == "/privacy"
+
+
+async def test_a_page_says_that_this_browser_is_another_one_at_the_operators_other_sites(at):
+    async with at(CAFE) as cafe, at(SHOP) as shop:
+        of_cafe, of_shop = [(await each.get(PATH)).text for each in (cafe, shop)]
+    assert f'Nor is this browser at our other sites: <a href="//{CAFE}{PATH}">{CAFE_NAME}</a>.' in of_shop
+    assert "our other sites" not in of_cafe, "the general one has no url, and is no link"
+
+
+def test_the_other_sites_are_named_with_where_they_are(brands):
+    assert brands.general.elsewhere == (("B", "//b.example"), ("Shop", "//same.example"))
+    assert brands.of_host("b.example").elsewhere == (("Shop", "https://shop.example"), ("Shop", "//same.example"))
+
+
+async def test_a_page_of_the_only_site_speaks_of_no_others(tmp_path):
+    assert "our other sites" not in await shown(tmp_path, '[site]\nurl = "https://shop.example"', "")
+
+
 # --- what refuses to start -----------------------------------------------------------------------------------------
 
 REFUSED = [
     ('[site]\nlogo = "/nowhere/logo.svg"', r":2: \[site\] logo: there is no such file; write the path of an SVG"),
-    ('[site]\naccent = "#ffcc00"', r":2: \[site\] accent: 1\.5 to 1 against the page's #ffffff.*; write \"#[0-9a-f]{6}\""),
-    ('[site]\naccent_dark = "#123f8c"', r":2: \[site\] accent_dark: 1\.8 to 1 against the page's #16181c.*; write \"#"),
+    ('[site]\naccent = "#ffcc00"', r":2: \[site\] accent: 1\.51 to 1 against the page's #ffffff.*; write \"#[0-9a-f]{6}\""),
+    ('[site]\naccent_dark = "#123f8c"', r":2: \[site\] accent_dark: 1\.79 to 1 against the page's #16181c.*; write \"#"),
+    ('[site]\naccent = "#777777"', r"accent: 4\.47 to 1 against the page's #ffffff.*, or another of 4\.5 to 1 and more"),
     ('[site]\nphone = { en = "line" }', r":2: \[site\] phone\.es: is missing, and has no default; write es = "),
     ('[site]\nhas = ["email"]\napp = { en = "a", es = "b", fr = "c" }', r":3: \[site\] app: is called something"),
     ('[sites.a]\nhosts = ["x.example"]', r":[12]: \[sites\.a\] name: is empty; write how its pages call the operator"),
@@ -246,7 +430,12 @@ def test_what_cannot_be_shown_refuses_to_start_and_says_what_to_write(tmp_path, 
     file = tmp_path / "mine.toml"
     file.write_text(text)
     with pytest.raises(SettingsRefused, match=why):
-        load_settings(file, {})
+        brands_of(load_settings(file, {}))
+
+
+def tenfold(reference):
+    """A group of ten of a group of ten, and so on: eight lines, and a hundred million shapes."""
+    return "".join(f'<g id="a{each}">{reference.format(f"a{each - 1}") * 10}</g>' for each in range(1, 9))
 
 
 UNSAFE = {
@@ -263,6 +452,18 @@ UNSAFE = {
     "a font from elsewhere": "<style>@font-face{src:url(https://evil.example/x)}</style>",
     "an address written otherwise": "<style>a{b:u\\72l(https://evil.example/x)}</style>",
     "a style in its place": '<path style="fill:url(//evil.example/x)" d="M0 0"/>',
+    "a style in two": '<style>@im<desc/>port "x"</style>',
+    "a style in long parts": f'<style>{" " * 8183}@&#105;mport "https://evil.example/x.css"</style>',
+    "a set of pictures": '<style>svg{background:image-set("https:evil.example/x.png" 1x)}</style>',
+    "a set of pictures by its older name": "<path style=\"background:-webkit-image-set('x.png' 1x)\"/>",
+    "a font by its newer name": '<style>@font-face{src:src("x.woff")}</style>',
+    "a picture by its newer name": "<path style=\"background:image('x.png')\"/>",
+    "an address without its scheme": '<style>@namespace "//evil.example/x"</style>',
+    "another ground of all addresses": '<g xml:base="https://evil.example/"/>',
+    "thousands of shapes by eight lines": tenfold("<use href='#{}'/>"),
+    "thousands of shapes by masks": tenfold("<path mask='url(#{})'/>"),
+    "itself again": '<g id="a"><use href="#a"/></g>',
+    "hundreds of elements in each other": "<g>" * 200 + "</g>" * 200,
     "an instruction": '<?xml-stylesheet href="https://evil.example/x.css"?>',
 }
 
@@ -277,7 +478,7 @@ def drawn(folder, content):
     logo, file = folder / "logo.svg", folder / "mine.toml"
     logo.write_bytes(content)
     file.write_text(f'[site]\nlogo = "{logo}"')
-    return load_settings(file, {})
+    return brands_of(load_settings(file, {})).general.logo
 
 
 SVG = blue_door.DRAWING.encode()
@@ -286,6 +487,12 @@ FILES = {
     "another alphabet": blue_door.DRAWING.encode("utf-16"),
     "another alphabet by its word": b'<?xml version="1.0" encoding="iso-8859-1"?>' + SVG,
     "no end": SVG[:-6],
+    "no namespace, without which browsers show nothing": b"<svg><path/></svg>",
+    "a drawing in something else": b'<x xmlns="urn:x">' + SVG + b"</x>",
+    "the beginning of a PNG": b"\x89PNG\r\n\x1a\n",
+    "a PNG without a width": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\0\0\0\0\1" + b"\0" * 30,
+    "the beginning of a JPEG": b"\xff\xd8\xff\xe0\0\x10JFIF",
+    "the beginning of a WebP": b"RIFF\0\0\0\0WEBP",
     "a page": b"<!doctype html><p>Hello",
     "a film": b"GIF89a",
     "too much": SVG + b" " * 2**18,
@@ -305,4 +512,42 @@ def test_a_drawing_as_drawing_programs_write_it_is_taken(tmp_path):
 <!-- made by hand --><title>Door</title><s:namedview pagecolor="#fff"/><defs><linearGradient id="a"><stop offset="0"
 style="stop-color:#123f8c"/></linearGradient><style type="text/css">.b{fill:url(#a)} .c{fill:url('#a')}</style></defs>
 <g class="b"><path d="M0 0h9v9z"/></g><use xlink:href="#a"/><image href="data:image/png;base64,AAAA"/></svg>"""
-    assert drawn(tmp_path, text.encode()).site.logo
+    assert drawn(tmp_path, text.encode()).media_type == "image/svg+xml"
+
+
+NOTES = {
+    "where a program wrote it": '<g xmlns:inkscape="http://www.inkscape.org/x" inkscape:export-filename="C:\\me\\logo.png"/>',
+    "a title with a backslash": "<title>AC\\DC, https://acdc.example</title>",
+    "a note of its own": '<g data-name="C:\\layer//1"/>',
+    "light": "<filter id='f'><feSpecularLighting><fePointLight x='1' y='1' z='1'/></feSpecularLighting></filter>",
+    "what moves points": "<filter id='f'><feDisplacementMap/><feConvolveMatrix/></filter>",
+    "a thousand paths of one gradient": '<linearGradient id="a"><stop/><stop/></linearGradient>'
+    + '<path fill="url(#a)"/>' * 1000,
+}
+
+
+@pytest.mark.parametrize("part", NOTES.values(), ids=NOTES)
+def test_what_draws_and_no_more_is_taken(tmp_path, part):
+    assert drawn(tmp_path, blue_door.DRAWING.replace("<path", f"{part}<path", 1).encode()).media_type == "image/svg+xml"
+
+
+PICTURES = {
+    "image/png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0",
+    "image/jpeg": b"\xff\xd8\xff\xe0\0\x10JFIF" + b"\0" * 20 + b"\xff\xda\0\x0c",
+    "image/webp": b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\0\0\0\x10\x07",
+}
+
+
+@pytest.mark.parametrize(("media_type", "content"), PICTURES.items())
+def test_a_picture_is_known_by_its_head(tmp_path, media_type, content):
+    assert drawn(tmp_path, content).media_type == media_type
+
+
+def test_a_logo_that_is_away_keeps_nobody_from_a_command_that_shows_no_page(tmp_path):
+    """`config check` and the start refuse it, by name."""
+    file = tmp_path / "mine.toml"
+    file.write_text('[site]\nlogo = "/nowhere.svg"')
+    assert load_settings(file, {}).site.logo == "/nowhere.svg"
+    checked = CliRunner().invoke(group, ["config", "check", str(file)])
+    assert isinstance(checked.exception, SettingsRefused)
+    assert CliRunner().invoke(group, ["recipe", "nginx", "--config", str(file)]).exit_code == 0

@@ -49,6 +49,10 @@ class Steps:
     def now(self) -> int:
         return int(self.consent.clock().timestamp())
 
+    def ways(self, request: Request) -> list[str]:
+        """The kinds of what a code may be sent to, of those that the operator has."""
+        return [kind for kind in self.codes.kinds if kind in brand_of(request).has]
+
     def read(self, request: Request) -> Coded | None:
         """The code under way in this browser, or what it proved."""
         jar = jar_of(request.scope)

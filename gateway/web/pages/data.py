@@ -96,7 +96,7 @@ class AccessPage:
         return Response(body, 200, headers, wire.JSON)
 
     def _page(self, request: Request, proved: Sequence[Subject], found: AccessReportBody | None) -> Response:
-        kinds, ways = {subject.kind for subject in proved}, self._steps.codes.kinds
+        kinds, ways = {subject.kind for subject in proved}, self._steps.ways(request)
         return page.show_page(
             request,
             "data.html",
@@ -150,5 +150,5 @@ class ErasePage:
         coded = self._steps.read(request)
         shown = coded.kind if coded and coded.proved and coded.use == ACCESS else ""
         kinds = [subject.kind for subject in self._steps.known(request, ERASURE)]
-        ways = self._steps.codes.kinds
+        ways = self._steps.ways(request)
         return page.show_page(request, "erase.html", status, problem=problem, kinds=kinds, shown=shown, ways=ways)

@@ -16,7 +16,7 @@ from gateway.signals.form import ChoicesForm
 from gateway.terms import ChoiceKind, Purpose
 from gateway.web.pages.forms import OptingOut
 from gateway.web.shell import page, words
-from gateway.web.shell.brand import EMAIL, PHONE, brand_of
+from gateway.web.shell.brand import EMAIL, PHONE, Brand, brand_of
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.visitor import Visitor, Visitors
 from gateway.web.shell.words import USES, mark
@@ -87,8 +87,8 @@ class Marketing:
         (typed, unread), brand = self._out.typed(said), brand_of(request)
         troubles = [] if chosen else [MarketingTrouble(NOTHING, next(filter(brand.offers, self._offered)))]
         if not typed and not self._visitors.read(request.scope).account:
-            field = next((each for each in (EMAIL, PHONE) if each in brand.has), "")
-            troubles += [MarketingTrouble(UNREADABLE, each) for each in unread] or [MarketingTrouble(NOBODY, field)]
+            nobody = MarketingTrouble(NOBODY, _fields(brand, signed_in=False)[0])
+            troubles += [MarketingTrouble(UNREADABLE, each) for each in unread] or [nobody]
         return troubles
 
     def _form_page(
@@ -102,6 +102,7 @@ class Marketing:
             status,
             form=said,
             troubles=troubles,
+            fields=_fields(brand_of(request), signed_in=bool(visitor.account)),
             wrong={trouble.field: trouble.text for trouble in troubles},
             notice=self._out.text(chosen),
             token=self._out.token(chosen),
@@ -115,3 +116,10 @@ class Marketing:
             return None
         states = self._consent.checks.read_back([self._consent.people.account(visitor.account)], self._offered)
         return {USES[Purpose(name)]: state in {"opted_out", "unknown"} for name, state in states.items()}
+
+
+def _fields(brand: Brand, *, signed_in: bool) -> list[str]:
+    """What there is to fill in. Who is not signed in can say no by something, whatever the operator has: the notice
+    says that it needs no account.
+    """
+    return [each for each in (EMAIL, PHONE) if each in brand.has or not (signed_in or brand.types_something)]

@@ -76,7 +76,7 @@ class OptInPage:
             return await self._acts.take(request, acting)
         wanted, by = _wanted(self._consent, said.what), said.by
         visitor = self._steps.visitors.read(request.scope)
-        if wanted is None or by not in opt_in_acts.offered(visitor, self._steps.codes):
+        if wanted is None or by not in opt_in_acts.offered(visitor, self._steps.ways(request)):
             return self._choose(request, CHOOSE, 422)
         if by not in self._steps.codes.kinds:
             return self._acts.read(request, wanted, by)
@@ -167,7 +167,7 @@ class OptInPage:
             for wanted in _offered(self._consent)
             if brand_of(request).offers(wanted.purpose) and (self._steps.cpni or wanted.purpose not in OF_CALLS)
         ]
-        ways = opt_in_acts.offered(visitor, self._steps.codes)
+        ways = opt_in_acts.offered(visitor, self._steps.ways(request))
         return page.show_page(
             request, "opt_in.html", status, problem=problem, uses=uses, ways=ways, gpc=visitor.heard.gpc
         )

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from gateway.choice.law import AGES
 from gateway.consent.choice_result import Chosen, Refused
-from gateway.consent.codes import Codes, opting_in
+from gateway.consent.codes import opting_in
 from gateway.consent.site import brought_back, widened
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
@@ -73,9 +73,11 @@ class ActingPerson:
     subject: Subject
 
 
-def offered(visitor: Visitor, codes: Codes) -> list[str]:
-    """The ways to show who one is, for this visitor."""
-    return [*([ACCOUNT] if visitor.account else []), BROWSER, *codes.kinds]
+def offered(visitor: Visitor, ways: Collection[str]) -> list[str]:
+    """How this visitor may show who they are; `ways`: the kinds of what a code may be sent to. By what an operator does
+    not have nobody finds a field to opt out, so nobody opts in by it.
+    """
+    return [*([ACCOUNT] if visitor.account else []), BROWSER, *ways]
 
 
 def known(consent: Consent, visitor: Visitor, by: str) -> ActingPerson | None:

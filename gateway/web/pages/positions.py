@@ -34,7 +34,7 @@ LINKED = mark(
 WHY: Mapping[Where, str] = {
     Where.SIGNAL: mark("Your browser sends a privacy signal that says no. This holds for as long as it is sent."),
     Where.THIS: mark("The opt-out was made on this browser, and can be taken back for it."),
-    Where.ACCOUNT: mark("The opt-out was made for your account, and can be taken back for it."),
+    Where.ACCOUNT: mark("The opt-out was made for your %(our_account)s, and can be taken back for it."),
     Where.DEVICE_STATE: mark(
         "A consent tool or a setting says no here. This holds until the same tool or setting says otherwise."
     ),
@@ -46,21 +46,21 @@ WHY: Mapping[Where, str] = {
 # Where an opt-out came to somebody's own account from, by the kind of what it was made on.
 CAME: Mapping[str, str] = {
     "browser": mark(
-        "The opt-out came to your account from a browser that you were signed in on. It can be taken back for your"
-        " account; that browser itself stays opted out."
+        "The opt-out came to your %(our_account)s from a browser that you were signed in on. It can be taken back for"
+        " your %(our_account)s; that browser itself stays opted out."
     ),
     "phone": mark(
-        "The opt-out came to your account from one of its phone numbers. It can be taken back for your account; the"
-        " number itself stays opted out until a code shows that it is yours."
+        "The opt-out came to your %(our_account)s from one of its phone numbers. It can be taken back for your"
+        " %(our_account)s; the number itself stays opted out until a code shows that it is yours."
     ),
     "email": mark(
-        "The opt-out came to your account from one of its email addresses. It can be taken back for your account; the"
-        " address itself stays opted out until a code shows that it is yours."
+        "The opt-out came to your %(our_account)s from one of its email addresses. It can be taken back for your"
+        " %(our_account)s; the address itself stays opted out until a code shows that it is yours."
     ),
 }
 OF_A_DEVICE = mark(
-    "The opt-out came to your account from a device. It can be taken back for your account; that device"
-    " itself stays opted out."
+    "The opt-out came to your %(our_account)s from a device. It can be taken back for your %(our_account)s; that"
+    " device itself stays opted out."
 )
 
 

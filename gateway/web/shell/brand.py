@@ -5,10 +5,12 @@ own things by places, `%(our_account)s`, `%(our_phone)s`, `%(our_app)s` and two 
 fills in, in the language of the text. Without a word of their own they are called what anybody would call them.
 """
 
+import re
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,7 +26,7 @@ OWNED = {PHONE: mark("phone numbers"), EMAIL: mark("email addresses"), APP: mark
 NEEDS: Mapping[str, str] = {
     Purpose.MARKETING_EMAIL: EMAIL, Purpose.MARKETING_TEXT: PHONE, Purpose.MARKETING_CALL: PHONE,
 }  # fmt: skip
-PLACE: Final = "%(our_"  # what the places begin with
+PLACE: Final = re.compile(r"%\(our_\w+\)s")
 SCOPE: Final = "gateway_brands"  # its name in an ASGI scope
 
 
@@ -39,7 +41,7 @@ class Logo:
 @dataclass(frozen=True, eq=False)
 class Brand:
     """One operator's own. `called`: by thing and language; `footer`: by language; `has`: the things that there are;
-    `notices`: pages by place. Nothing of it is HTML.
+    `notices`: pages by place; `elsewhere`: name and origin of the operator's other sites. Nothing of it is HTML.
     """
 
     name: str = ""
@@ -53,6 +55,7 @@ class Brand:
     called: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     accent: str = ""
     accent_dark: str = ""
+    elsewhere: tuple[tuple[str, str], ...] = ()
 
     def words_in(self, language: str) -> dict[str, str]:
         """What stands in a text of ours for each of the places."""
@@ -78,7 +81,7 @@ class Brand:
     @property
     def contact_link(self) -> str:
         """Where a link to whom one writes leads."""
-        return f"mailto:{self.contact}" if "@" in self.contact and "/" not in self.contact else self.contact
+        return self.contact if self.contact.startswith(("/", "http")) else f"mailto:{quote(self.contact, safe='@')}"
 
     def offers(self, purpose: str) -> bool:
         """Whether there is what a purpose is about: no texts and no calls without phone numbers."""
@@ -105,7 +108,10 @@ class Brands:
 
     def of_host(self, host: str) -> Brand:
         """`host` as its header has it, which anybody may write: it chooses among the operator's own and no more."""
-        return self.by_host.get(host.rpartition(":")[0] or host, self.general) if self.by_host else self.general
+        if not self.by_host:
+            return self.general
+        bare = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0].removesuffix(".")
+        return self.by_host.get(bare, self.general)
 
 
 class Branded:

@@ -116,11 +116,10 @@ def _say(page: jinja2.runtime.Context, text: str) -> str:
     """As a template takes it, which puts its values in afterwards: what the operator's things are called is no HTML."""
     language, brand = page["language"], page["brand"]
     said = words.say(language, text)
-    if PLACE not in said:
+    if not PLACE.search(said):
         return said
-    for place, word in brand.words_in(language).items():
-        said = said.replace(place, str(escape(word)).replace("%", "%%"))
-    return said
+    ours = brand.words_in(language)
+    return PLACE.sub(lambda place: str(escape(ours[place[0]])).replace("%", "%%"), said)  # at once: no word is a place
 
 
 def compile_pages() -> None:

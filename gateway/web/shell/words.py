@@ -160,7 +160,7 @@ SOURCES: Mapping[str, str] = {
 }
 KINDS: Mapping[str, str] = {
     "browser": mark("this browser"),
-    "account": mark("your account"),
+    "account": mark("your %(our_account)s"),
     "email": mark("email address"),
     "phone": mark("phone number"),
     "gaid": mark("advertising id"),
