@@ -33,3 +33,13 @@ async def test_a_number_on_the_form_is_read_in_the_country_or_state_that_stands_
         who = {"identifiers": [named("phone", "+14155550101")]}
         answer = await client.post("/v1/standing", json=who, headers=inside.DEV)
         assert answer.json()["standing"]["sale"] == "opted_out", answer.text
+
+
+async def test_who_stops_everything_stops_what_is_not_offered_yet(tmp_path):
+    async with inside.application(tmp_path / "data", settings(tmp_path)) as app, inside.client(app) as client:
+        typed = {"action": "opt_out", "email": "me@example.com"}
+        assert (await client.post("/privacy-choices/marketing", data=typed)).status_code == 303
+        who = {"identifiers": [named("email", "me@example.com")]}
+        answer = await client.post("/v1/standing", json=who, headers=inside.DEV)
+    held = answer.json()["standing"]
+    assert (held["cpni_marketing"], held["cpni_disclosure"]) == ("opted_out", "opted_out")

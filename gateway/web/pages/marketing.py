@@ -26,6 +26,7 @@ CHANNELS = (
     Purpose.THIRD_PARTY_MARKETING,
 )  # fmt: skip
 CPNI = (Purpose.CPNI_MARKETING, Purpose.CPNI_DISCLOSURE)  # what 47 CFR 64.2007 asks approval for
+EVERYTHING = (*CHANNELS, *CPNI)
 TICKED = "ticked"
 NOT_SAVED = mark("Our records cannot be written at this moment. Please press the button again in a minute.")
 FOREIGN_FORM = mark("This form was sent from another site or an old window. Please press the button again here.")
@@ -73,12 +74,14 @@ class Marketing:
             self._metrics.refused_forms.labels("not_kept").inc()
             return self._form_page(request, posted.form, [MarketingTrouble(NOT_SAVED)], 503)
 
-    def _chosen(self, said: ChoicesForm) -> Sequence[Purpose]:
+    @staticmethod
+    def _chosen(said: ChoicesForm) -> Sequence[Purpose]:
+        """What is not offered is stopped too: the operator may offer it one day."""
         if said.action != TICKED:
-            return self._offered
-        ticked = tuple(purpose for purpose in self._offered if purpose in said.purpose)
-        unread = set(said.purpose) - set(self._offered)
-        return self._offered if ticked and unread else ticked  # what cannot be read may have meant any of them
+            return EVERYTHING
+        ticked = tuple(purpose for purpose in EVERYTHING if purpose in said.purpose)
+        unread = set(said.purpose) - set(EVERYTHING)
+        return EVERYTHING if ticked and unread else ticked  # what cannot be read may have meant any of them
 
     def _troubles(self, request: Request, said: ChoicesForm, chosen: Sequence[Purpose]) -> list[MarketingTrouble]:
         """A browser gets no letters: without an address, a number or an account nobody could be left in peace. What
