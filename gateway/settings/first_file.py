@@ -133,7 +133,7 @@ def _blocks(said: FirstSaid, day: date) -> Iterator[str]:
         name=_toml(said.name),
         url=_line("url", next(iter(said.sites), ""), '"https:"', "where the choices page is, for links in mails"),
         origins=_line("origins", [*said.sites[1:]], '["https:"]', "other sites of yours, whose pages may post here"),
-        notices=", ".join(f'{place} = "https:"' for place in said.places) or 'PLACE = "https:"',
+        notices=", ".join(f'{place} = "https:"' for place in dict.fromkeys(said.places)) or 'PLACE = "https:"',
     )
     yield CONTROLLER
     if said.front in PROXIES:
