@@ -34,7 +34,7 @@ class Nemesis:
     def __init__(self, fleet, seed, *acts):
         self.fleet, self.random = fleet, random.Random(f"nemesis {seed}")
         self.over, self.done = threading.Event(), Counter()
-        usual = (self.stops_one, self.stops_one, self.kills_one, self.kills_at, self.kills_at, self.cuts, self.steps)
+        usual = (self.stops_one, self.kills_one, self.kills_at, self.cuts, self.steps, self.stops_one, self.kills_at)
         self.bare = bool(acts)
         self.acts = tuple(getattr(self, act) for act in acts) or usual
 
@@ -50,10 +50,16 @@ class Nemesis:
             working.result()
 
     def go_on(self, pause):
-        for turn in count(1):
+        for turn, act in zip(count(1), self.in_turns(), strict=False):
             if self.over.wait(self.random.random() * 2 * pause):
                 break
-            self.random.choice(self.acts)() if turn != self.once or self.bare else self.puts_another_root()
+            act() if turn != self.once or self.bare else self.puts_another_root()
+
+    def in_turns(self):
+        """All of them once, so that a short life meets a stop and a kill, then in any order."""
+        yield from self.acts
+        while True:
+            yield self.random.choice(self.acts)
 
     def rests(self):
         """The fault of a control shows by itself."""
