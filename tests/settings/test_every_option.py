@@ -10,6 +10,7 @@ import atexit
 import enum
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -341,7 +342,13 @@ def why(reason, *cells):
 
 
 FOLDER = Path(tempfile.mkdtemp(prefix="options-"))
-atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+MAKER = os.getpid()  # workers are forked from it, and the first of them to end leaves the folder to the others
+
+
+@atexit.register
+def _tidy_up():
+    if os.getpid() == MAKER:
+        shutil.rmtree(FOLDER, ignore_errors=True)
 
 
 def file_of(name, content):
