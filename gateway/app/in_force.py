@@ -7,8 +7,7 @@ may hold a password.
 
 import hashlib
 import json
-from functools import cache
-from importlib import resources
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from gateway import __version__
-from gateway.app.law_tables import own_tables, shipped_tables
+from gateway.app.law_tables import TableText, own_tables, shipped_tables, tables_in
 from gateway.desk import documents
 from gateway.desk.documents import Document
 from gateway.settings.load import Settings
@@ -36,8 +35,8 @@ def in_force(settings: Settings, *, dev: bool = False) -> list[Document]:
         _json(documents.RECIPIENTS, _recipients(settings, dev=dev)),
         _json(documents.SETTINGS, _deciding(settings, effective, dev=dev)),
         _json(documents.RETENTION, {"records": kept, "told": settings.controller.retention}),
-        *(Document(documents.LAW, each.name, "", each.body) for each in (*shipped_tables(), *own_tables(settings))),
-        *_signal_tables(),
+        *_tables(documents.LAW, (*shipped_tables(), *own_tables(settings))),
+        *_tables(documents.SIGNAL_TABLE, tables_in("gateway.signals")),
         *_policy(settings),
     ]
 
@@ -98,12 +97,8 @@ def _sha256(settings: Settings) -> str:
     return hashlib.sha256(settings.contents("places", "sensitive")).hexdigest()
 
 
-@cache
-def _signal_tables() -> list[Document]:
-    """The texts of the tables of signals as they are shipped."""
-    found = (item for item in resources.files("gateway.signals").iterdir() if item.name.endswith(".toml"))
-    named = sorted(found, key=lambda item: item.name)
-    return [Document(documents.SIGNAL_TABLE, i.name.removesuffix(".toml"), "", i.read_bytes()) for i in named]
+def _tables(kind: str, tables: Iterable[TableText]) -> list[Document]:
+    return [Document(kind, each.name, "", each.body) for each in tables]
 
 
 def _policy(settings: Settings) -> list[Document]:

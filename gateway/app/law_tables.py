@@ -52,10 +52,15 @@ class OwnRow(NamedTuple):
     row: LawRow
 
 
-@cache
 def shipped_tables() -> tuple[TableText, ...]:
-    """Part of the program, so read once."""
-    folder = resources.files("gateway.choice") / "tables"
+    """The law's."""
+    return tables_in("gateway.choice", "tables")
+
+
+@cache
+def tables_in(room: str, inside: str = "") -> tuple[TableText, ...]:
+    """Those of a room, in the order of their names: part of the program, so read once."""
+    folder = resources.files(room) / inside
     found = sorted((item for item in folder.iterdir() if item.name.endswith(".toml")), key=lambda item: item.name)
     return tuple(TableText(item.name.removesuffix(".toml"), "", item.read_bytes()) for item in found)
 

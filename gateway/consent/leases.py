@@ -18,11 +18,12 @@ from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.ledger_log import log_end
 from gateway.ledger.store import Store
 from gateway.ledger.writer import Transaction
+from gateway.terms import DAY_MS
 
 HOLDERS = 64
 LATE = 0.5  # seconds; with the term and the send window less than a term and a second (R17)
 MISSED = 3  # terms after the end of its lease that make a replica a dropped one
-FORGOTTEN = 86_400_000  # milliseconds after which nobody is told of a dropped one any more
+FORGOTTEN = DAY_MS  # after which nobody is told of a dropped one any more
 LOOKS = 0.005  # seconds between two looks at who has applied what
 HELD = "SELECT boot, until, due, due_at, applied FROM lease WHERE holder = ?"
 LIVE = "SELECT holder, name, boot, until, applied FROM lease"
@@ -79,7 +80,7 @@ class Leases:
     def renew(self, tx: Transaction, asked: Renewal) -> Granted:
         """In the writer's transaction. Raises `TooManyHolders`."""
         now, term = self._milliseconds(), int(self.terms.seconds * 1000)
-        position = log_end(tx.db)
+        position = tx.position
         if not self.terms.leases:
             return Granted(self.terms.seconds, position, tx.size)
         tx.db.execute("DELETE FROM lease WHERE boot = ? AND until < ?", (self._boot, now - FORGOTTEN))

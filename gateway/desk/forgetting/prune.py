@@ -44,6 +44,7 @@ def restate_entry(tx: Transaction, of: int, below: int, at: datetime) -> bool:
 
 
 GOING = "SELECT seq FROM entry WHERE seq < ? AND seq NOT IN (SELECT of FROM restated)"
+FORGET_BOXES = "UPDATE {} SET sealed = NULL WHERE seq >= ? AND seq < ? AND at < ? AND sealed IS NOT NULL"
 POLICY = "retention"  # the kind of the logged document
 # Rows of one transaction, for which an opt-out may wait: 60 to 90 ms each with the fold that follows it (20,000 people,
 # two entries each). What a body said is folded again, what is said anew has a box and a leaf; a detail's box only goes.
@@ -145,8 +146,5 @@ def _forget_disclosures(tx: Transaction, before: int) -> int:
 
 def _forget(tx: Transaction, before: int, first: int, end: int) -> int:
     """The details' boxes; what opens the proof has a box of its own, which stays."""
-    gone = 0
-    for table in ("void_act", "detail"):
-        sql = f"UPDATE {table} SET sealed = NULL WHERE seq >= ? AND seq < ? AND at < ? AND sealed IS NOT NULL"  # noqa: S608 - ours
-        gone = tx.db.execute(sql, (first, end, before)).rowcount
-    return gone  # of details
+    tx.db.execute(FORGET_BOXES.format("void_act"), (first, end, before))
+    return tx.db.execute(FORGET_BOXES.format("detail"), (first, end, before)).rowcount
