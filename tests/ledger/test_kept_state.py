@@ -205,7 +205,11 @@ def test_who_was_forgotten_lies_in_no_file_of_the_state_once_the_next_process_ha
 
 
 def lies_in(folder, key):
-    for each in (folder / environment.STATE).rglob("*"):
+    try:
+        there = [*(folder / environment.STATE).rglob("*")]
+    except FileNotFoundError:  # a folder was swept away under the look: it begins again
+        return lies_in(folder, key)
+    for each in there:
         with contextlib.suppress(FileNotFoundError, IsADirectoryError):  # one that is swept away
             if key in each.read_bytes():
                 return True
