@@ -211,8 +211,16 @@ class StateKeeper:
 
     def alarms(self) -> list[str]:
         """What somebody has to look at."""
-        full = ["the state takes more than half of what its disk has room for"] if self.used > HALF else []
-        behind = [f"the state does not follow the ledger, so checks deny: {self.why}"] if self.why else []
+        full = (
+            ["the state takes more than half of what its disk has room for: give DATA more (gateway help replica)"]
+            if self.used > HALF
+            else []
+        )
+        behind = (
+            [f"the state does not follow the ledger, so checks deny: {self.why} (gateway help replica)"]
+            if self.why
+            else []
+        )
         return [*full, *behind, *([self._uncopied] if self._uncopied else [])]
 
     def close(self, db: sqlite3.Connection | None) -> None:

@@ -20,8 +20,10 @@ from gateway.web.site.header_fields import delivery_policy
 
 # What a recipe is called, and its file. One that is not in the package is not offered.
 FILES = {
+    "alerts": "alerts.yml",
     "caddy": "Caddyfile",
     "container": "Containerfile",
+    "dashboard": "dashboard.json",
     "envoy": "envoy.yaml",
     "nginx": "nginx.conf",
     "page": "page.html",

@@ -188,6 +188,7 @@ def _ascii(domain: str) -> str:
 
 
 NAME = "texts"  # whose secret signs it
+CHEAPER = "see who asks for them, or raise [texts] cost_a_day (gateway config show)"
 ALARM = 0.8  # of what a day may cost
 
 
@@ -230,7 +231,7 @@ class TextMessages:
         spent, refused = self._purse.spent(self._clock().date())
         if spent < ALARM * self._purse.a_day and not refused:
             return []
-        return [f"texts with codes cost {spent} of the day's {self._purse.a_day}; {refused} were not sent: [texts]"]
+        return [f"texts with codes cost {spent} of the day's {self._purse.a_day}; {refused} were not sent: {CHEAPER}"]
 
     async def close(self) -> None:
         await self._courier.close()

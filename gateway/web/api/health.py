@@ -234,12 +234,18 @@ class Health:
     def _alarms(self) -> list[str]:
         emergency = self.consent.emergency
         alarms = {
-            f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug; "
-            "let nothing but the gateway write to the ledger": has_reset_bug(),
-            "opt-outs wait to be entered": emergency.waiting(),
-            "kept lines lie aside that nobody can enter": emergency.unread(),
+            f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug, which the writers' lock keeps from biting while"
+            " nothing but the gateway writes to the ledger; to be rid of it give this Python SQLite 3.51.3 or newer:"
+            " gateway help install": has_reset_bug(),
+            "opt-outs wait to be entered; where that does not pass, `why` says what keeps them: gateway help restore": (
+                emergency.waiting()
+            ),
+            "kept lines lie aside that nobody can enter: gateway help restore": emergency.unread(),
         }
-        dropped = [f"replica {name} has missed three terms of its lease" for name in self._dropped()]
+        dropped = [
+            f"replica {name} has missed three terms of its lease: start it again, or gateway keys revoke {name}"
+            for name in self._dropped()
+        ]
         return [
             *(text for text, holds in alarms.items() if holds),
             *dropped,
