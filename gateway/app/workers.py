@@ -178,15 +178,18 @@ class Asked:
 
 
 class Supervisor:
-    """The parent. `start` starts a worker's process, which speaks on the other end of the line that it is given."""
+    """The parent. `start` starts a worker's process, which speaks on the other end of the line that it is given. `say`
+    is called once the first of them serves.
+    """
 
     def __init__(
         self,
         number: int,
         start: Callable[[], tuple[SpawnProcess, Connection]],
+        say: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._number, self._start, self._clock = number, start, clock
+        self._number, self._start, self._say, self._clock = number, start, say, clock
         self._workers: list[Worker] = []
         self._heard: queue.SimpleQueue[tuple[Worker, str, Any]] = queue.SimpleQueue()
         self._questions: list[Asked] = []
@@ -289,7 +292,7 @@ class Supervisor:
         now = self._clock()
         worker.heard, worker.loads = max(worker.heard, now), False
         if word == SERVES:
-            worker.serves = self._served = True
+            self._serves(worker)
         elif word == ENDS:
             worker.ends = worker.ends or now + ENDS_WITHIN
         elif word == ASKS:
@@ -302,6 +305,11 @@ class Supervisor:
             self._answer_questions(now)
         elif word == GONE:
             self._bury(worker, now)
+
+    def _serves(self, worker: Worker) -> None:
+        if not self._served:
+            self._say()
+        worker.serves = self._served = True
 
     def _ask(self, asker: Worker, now: float) -> None:
         self._asked += 1

@@ -5,6 +5,7 @@ it and writes those of a moment at once, for each write lets another thread go f
 import atexit
 import contextlib
 import json
+import logging
 import threading
 import time
 from collections import deque
@@ -13,8 +14,10 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import orjson
+import structlog
 from structlog.processors import add_log_level
 
+STACKS = logging.Formatter()
 TOGETHER = 0.02  # seconds in which lines wait for each other
 Event = MutableMapping[str, Any]
 
@@ -75,6 +78,14 @@ class LogLines:
         add_log_level(None, level, event)
         event["timestamp"] = datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
         return self._render(event)
+
+
+class OthersWords(logging.Handler):
+    """What libraries say, and rooms of ours that know no structlog, as lines of the one kind."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        more = {"exception": STACKS.formatException(record.exc_info)} if record.exc_info else {}
+        structlog.get_logger("gateway").log(record.levelno, record.getMessage(), logger=record.name, **more)
 
 
 def as_json(event: Mapping[str, Any], **_: object) -> str:

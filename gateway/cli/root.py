@@ -128,12 +128,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         group.main(list(arguments) if arguments is not None else None, standalone_mode=True)
     except Unusable as refused:
-        click.echo(f"gateway: {refused}", err=True)
+        click.echo(f"gateway: {told_refusal(refused)}", err=True)
         sys.exit(EXIT_UNUSABLE)
     except OSError as error:  # a full disk, a folder that is not there or may not be written to
         if error.errno is None:
             raise  # none of the system's: a fault of ours
-        click.echo(f"gateway: {_cure(error)}", err=True)
+        click.echo(f"gateway: {told_refusal(error)}", err=True)
         sys.exit(EXIT_UNUSABLE)
 
 
@@ -149,8 +149,10 @@ def _speak() -> None:
                 stream.reconfigure(encoding="utf-8")
 
 
-def _cure(error: OSError) -> str:
-    """What the system refused, for which file, and what helps. What the file was for is the caller's to say."""
+def told_refusal(error: Unusable | OSError) -> str:
+    """What is wrong and what helps. Of the system's refusals the file; what that was for is the caller's to say."""
+    if isinstance(error, Unusable):
+        return str(error)
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
     what = error.strerror or type(error).__name__
     return f"{where}{what}. Make room, or put right what is named; then do the same again"

@@ -9,6 +9,7 @@ named here and drops every other, so that a forgotten field costs a log line a d
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import multiprocessing
@@ -18,7 +19,7 @@ import socket
 import sqlite3
 import sys
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
@@ -40,7 +41,8 @@ from gateway.app.law_tables import law_table, told_of_own
 from gateway.app.replica import Replica, application
 from gateway.app.workers import NOT_STARTED, Siblings, Supervisor
 from gateway.cli import options
-from gateway.cli.log_lines import LogLines, as_json, noted
+from gateway.cli.log_lines import LogLines, OthersWords, as_json, noted
+from gateway.cli.root import told_refusal
 from gateway.consent import decisions
 from gateway.disk import write_durably
 from gateway.keys import api_keys, seals, secret_files
@@ -124,11 +126,26 @@ def configure_log() -> None:
         cache_logger_on_first_use=True,
     )
     # uvicorn's own words: errors and failed starts. Its access log, with paths and addresses, is off.
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, handlers=[OthersWords()], force=True)
+
+
+@contextlib.contextmanager
+def logged() -> Iterator[None]:
+    """Around what serves: why it does not start is a line of its log like all others, and on a terminal a sentence."""
+    configure_log()
+    try:
+        yield
+    except (Unusable, OSError) as refused:
+        if not sys.stdout.isatty():
+            log.error("not started", error=told_refusal(refused))  # noqa: TRY400 - the stack says no more
+        if sys.stdout.isatty() or sys.stderr.isatty():
+            raise
+        sys.exit(NOT_STARTED)
 
 
 RESET_BUG = (
     "this SQLite has the WAL-reset bug; the writers' lock keeps it from biting: let nothing else write to the ledger"
+    " (gateway help install)"
 )
 DRAIN = 5  # seconds that open requests get at a stop
 LINGER = 2.0  # seconds in which who has a connection to a worker that ends may ask once more, before it is closed
@@ -187,16 +204,28 @@ def serve(
     if faked and workers > 1:
         raise click.UsageError("--fake is one process: its ledger goes with it")
     port = 8080 if port is None else port
-    configure_log()
-    settings = options.stated_settings(file, dev=dev or faked)
-    if faked:
-        built = fake.application(
-            settings, data, production=options.is_stated(file) and settings.environment.is_production
-        )
-        sockets = [bind_one(f":{port}"), *([bind_unix(unix)] if unix else [])]
-        log.info("listening", on=f"port {port}", serves="a fake: no answer here is anybody's")
-        run(built, sockets, settings)
-        return
+    with logged():
+        settings = options.stated_settings(file, dev=dev or faked)
+        if faked:
+            _serve_fake(settings, data, file, port, unix)
+        else:
+            _serve_folder(settings, data, file, unix, port if dev else None, workers)
+
+
+def _serve_fake(settings: Settings, data: Path, file: Path | None, port: int, unix: Path | None) -> None:
+    built = fake.application(settings, data, production=options.is_stated(file) and settings.environment.is_production)
+    sockets = [bind_one(f":{port}"), *([bind_unix(unix)] if unix else [])]
+    run(
+        built, sockets, settings,
+        lambda: log.info("listening", on=f"port {port}", serves="a fake: no answer here is anybody's"),
+    )  # fmt: skip
+
+
+def _serve_folder(
+    settings: Settings, data: Path, file: Path | None, unix: Path | None, port: int | None, workers: int
+) -> None:
+    """`port`: of `--dev`."""
+    dev = port is not None
     if dev:
         composition.migrate(data)
         name = f"127.0.0.1:{port}"
@@ -209,12 +238,14 @@ def serve(
         sockets.append(bind_unix(unix))
     tracker = _tracker(sockets) if dev else None
     order = ServeOrder(data, file, ports, tracker, dev, os.urandom(32))
-    _say(sockets, ports, settings, tracker)
+    if not dev:
+        service.tell_unsaid(settings, now().date())
     if schema.has_reset_bug():
         log.warning(RESET_BUG, error=f"SQLite {sqlite3.sqlite_version}")
+    say = partial(_say, sockets, ports, tracker)
     if workers > 1:
-        sys.exit(Supervisor(workers, partial(start_worker, order, sockets)).run())
-    run(order.application(settings), sockets, settings)
+        sys.exit(Supervisor(workers, partial(start_worker, order, sockets), say).run())
+    run(order.application(settings), sockets, settings, say)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +289,7 @@ def work(order: ServeOrder, sockets: list[socket.socket], line: Connection) -> N
     siblings.start()
     try:
         settings = options.stated_settings(order.file, dev=order.dev)
-        run(order.application(settings, siblings), sockets, settings, siblings)
+        run(order.application(settings, siblings), sockets, settings, siblings=siblings)
     except Unusable as refused:
         _tell_refused(str(refused))
         sys.exit(NOT_STARTED)
@@ -336,9 +367,10 @@ def _taken(path: Path) -> str:
 
 
 def _tell_refused(why: str) -> None:
-    """Why the ledger must not be used, and the command that helps: in the log and on a terminal."""
+    """Why the ledger must not be used, and the command that helps: in the log, and on a terminal without it."""
     log.error("refused", error=why)
-    click.echo(f"gateway: {why}", err=True)
+    if sys.stderr.isatty() and not sys.stdout.isatty():
+        click.echo(f"gateway: {why}", err=True)
 
 
 def _tracker(sockets: list[socket.socket]) -> int:
@@ -347,9 +379,8 @@ def _tracker(sockets: list[socket.socket]) -> int:
     return int(bound.getsockname()[1])
 
 
-def _say(
-    sockets: list[socket.socket], ports: Mapping[int, frozenset[str]], settings: Settings, tracker: int | None
-) -> None:
+def _say(sockets: list[socket.socket], ports: Mapping[int, frozenset[str]], tracker: int | None) -> None:
+    """Once it listens, and not before: a start may fail."""
     for bound in sockets:
         name = bound.getsockname()
         if isinstance(name, str):
@@ -358,12 +389,17 @@ def _say(
             log.info("listening", on=f"http://{name[0]}:{name[1]}", serves=", ".join(sorted(ports[name[1]])))
     if tracker:
         log.info("demo", on=f"http://127.0.0.1:{tracker}", serves="the demo's second origin")
-    if tracker is None:
-        service.tell_unsaid(settings, now().date())
 
 
-def run(app: Any, sockets: list[socket.socket], settings: Settings, siblings: Siblings | None = None) -> None:
-    """`siblings`: other processes that go on listening on the same sockets."""
+def run(
+    app: Any,
+    sockets: list[socket.socket],
+    settings: Settings,
+    say: Callable[[], None] = lambda: None,
+    *,
+    siblings: Siblings | None = None,
+) -> None:
+    """`say` is called once it listens. `siblings`: other processes that go on listening on the same sockets."""
     config = uvicorn.Config(
         app,
         http=Protocol,
@@ -377,7 +413,7 @@ def run(app: Any, sockets: list[socket.socket], settings: Settings, siblings: Si
         timeout_keep_alive=settings.listen.keep_alive,
         timeout_graceful_shutdown=DRAIN,
     )
-    server = WorkerServer(config, siblings) if siblings else LeanServer(config)
+    server = WorkerServer(config, siblings) if siblings else LeanServer(config, say)
     server.run(sockets=sockets)
     if not server.started:
         sys.exit(NOT_STARTED)
@@ -388,8 +424,14 @@ class LeanServer(uvicorn.Server):
     anything is in a cycle, and looking was a twentieth of the work.
     """
 
+    def __init__(self, config: uvicorn.Config, say: Callable[[], None] = lambda: None) -> None:
+        super().__init__(config)
+        self._say = say
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self.started:
+            self._say()
         gc.collect()
         gc.freeze()
         gc.set_threshold(GARBAGE, *gc.get_threshold()[1:])
@@ -453,15 +495,27 @@ def replica(
         return
     if not of or not file_of or not secret_file or (unix is None and port is None):
         raise click.UsageError("--of, --enrolment, --secret-file and one of --unix and --port are needed")
-    configure_log()
+    with logged():
+        _serve_replica(of, data, file_of, secret_file, file, (unix, port), dev=dev)
+
+
+def _serve_replica(
+    of: str, data: Path, file_of: Path, secret_file: Path, file: Path | None,
+    on: tuple[Path | None, int | None], *, dev: bool,
+) -> None:  # fmt: skip
+    """`on`: the socket, and the port."""
+    unix, port = on
     settings = options.stated_settings(file, dev=dev)
     enrolled = seals.open_enrolment(file_of.read_text(encoding="utf-8"), secret_file.read_text(encoding="utf-8"))
     made = Replica(of, data, enrolled, settings, dev=dev, tell=lambda why: log.warning("stale", why=why))
     sockets: list[socket.socket] = [bind_unix(unix)] if unix else []
     sockets += [bind_one(f"127.0.0.1:{port}")] if port is not None else []
-    for bound in sockets:
-        log.info("listening", on=str(bound.getsockname()), serves="replica")
-    run(application(made, settings, data, dev=dev), sockets, settings)
+
+    def say() -> None:
+        for bound in sockets:
+            log.info("listening", on=str(bound.getsockname()), serves="replica")
+
+    run(application(made, settings, data, dev=dev), sockets, settings, say)
 
 
 @replica.command(

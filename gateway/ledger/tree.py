@@ -19,6 +19,11 @@ from gateway.ledger.proof import merkle
 from gateway.ledger.proof.merkle import HASH, WIDTH, Frontier, Node, TailTree
 from gateway.ledger.proof.note import Checkpoint
 
+# What is said of a ledger that was put back: all of it fits, and the store of checkpoints has none of it, or a newer
+# one.
+UNSIGNED = "it was signed, and its last checkpoint is gone from its store: it may be an older copy"
+OLDER = ": an older copy"
+
 
 class TreeBroken(Exception):
     """Head and tiles do not belong together."""
@@ -184,7 +189,7 @@ class TreeCheck:
         elif last is not None:
             self._checkpoint(last, size, origin)
         elif signed:
-            self.found.append("it was signed, and its last checkpoint is gone from its store: it may be an older copy")
+            self.found.append(UNSIGNED)
 
     def _level(self, level: int, hashes: Sequence[bytes]) -> list[bytes]:
         above: list[bytes] = []
@@ -208,7 +213,7 @@ class TreeCheck:
 
     def _checkpoint(self, last: Checkpoint, size: int, origin: str) -> None:
         if last.origin != origin or last.size > size:
-            self.found.append(f"the last checkpoint is of {last.size} entries of {last.origin}: an older copy")
+            self.found.append(f"the last checkpoint is of {last.size} entries of {last.origin}{OLDER}")
             return
         try:
             root = root_at(self.db, last.size)

@@ -198,6 +198,15 @@ class ReplicaSpool:
         else:
             shutil.rmtree(own, ignore_errors=True)
 
+    def _forget(self, path: Path) -> None:
+        with contextlib.suppress(OSError):
+            size = path.stat().st_size
+            path.unlink()
+            with self._writing:  # an append that comes meanwhile counts, too
+                self.waiting -= size
+        if path.parent.name != self._name and not any(_batches(path.parent)):
+            shutil.rmtree(path.parent, ignore_errors=True)
+
     # --- under the lock ---
 
     def _begin(self, place: Place) -> SpoolSegment | None:
@@ -232,13 +241,6 @@ class ReplicaSpool:
         self._open.lost += count
         with contextlib.suppress(OSError):
             self._open.write_head()
-
-    def _forget(self, path: Path) -> None:
-        with contextlib.suppress(OSError):
-            self.waiting -= path.stat().st_size
-            path.unlink()
-        if path.parent.name != self._name and not any(_batches(path.parent)):
-            shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def _batches(folder: Path) -> Iterator[Path]:

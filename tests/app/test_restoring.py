@@ -165,6 +165,7 @@ def test_an_older_copy_goes_on_as_a_new_log_that_names_the_old_ones_end(lived_in
     with contextlib.closing(schema.open_to_read(lived_in)) as db:
         leaf = json.loads(db.execute("SELECT body FROM entry WHERE seq = ?", (begun.size,)).fetchone()[0])
     assert (leaf["e"], leaf["from"], leaf["size"]) == ("restored", old.origin, old.size)
+    assert verify_ledger(lived_in, SETTINGS, boxes=False)[0].different == []
     with opened(lived_in) as house:
         assert [says(house, person) for person in (1, 2, 3)] == ["opted_out", "opted_out", "none"]
         opt_out(house, 3)

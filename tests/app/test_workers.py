@@ -48,7 +48,7 @@ class Parent:
 
     def __init__(self, number=2):
         self.started, self.now = [], 0.0
-        self.supervisor = Supervisor(number, self.start, lambda: self.now)
+        self.supervisor = Supervisor(number, self.start, clock=lambda: self.now)
 
     def start(self):
         ours, theirs = PIPE()

@@ -116,4 +116,6 @@ def test_a_container_without_its_operators_file_ends_with_one_sentence(podman):
     words = [word for word in start[: at - 1] + start[at + 1 :] if word != "-d"]
     refused = podman.run(alone(words))
     assert refused.returncode
-    assert re.search(r"^gateway: /etc/gateway/config\.toml: cannot be read.*$", refused.stderr, re.MULTILINE)
+    line = json.loads(refused.stdout.splitlines()[-1])
+    assert line["event"] == "not started"
+    assert line["error"].startswith("/etc/gateway/config.toml: cannot be read")

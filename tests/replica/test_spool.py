@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,25 @@ def test_what_was_answered_is_handed_over_in_its_order_and_once(made):
     [head], [lines] = all_of(here)
     assert (head["number"], lines) == (2, ["d"])
     assert here.oldest() is None
+    assert here.waiting == 0
+
+
+def test_what_is_answered_while_a_batch_is_let_go_counts_as_waiting_too(made, monkeypatch):
+    """Never less than nothing: an alarm reads it."""
+    here, look = made(), Path.stat
+    put(here, "a", "b", "c")
+    batch = here.oldest()
+
+    def looked_at(path, **how):
+        if path == batch[0]:
+            put(here, "d")
+        return look(path, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", looked_at)
+        here.done(batch[0])
+    assert here.waiting == sum(path.stat().st_size for path in here._folder.rglob("0*")) > 0
+    assert all_of(here)[1] == [["d"]]
     assert here.waiting == 0
 
 

@@ -1,6 +1,7 @@
 """The real service in a process of its own, on a free loopback port."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -78,11 +79,12 @@ class Service:
 
     @property
     def tracker(self) -> str:
-        """The demo's second origin, as the service told it."""
-        import json
-
-        lines = [json.loads(line) for line in self.log.read_text().splitlines() if '"demo"' in line]
-        return lines[-1]["on"]
+        """The demo's second origin, as the service tells it a moment after it listens."""
+        deadline = time.monotonic() + START
+        while not (lines := [line for line in self.log.read_text().splitlines() if '"demo"' in line]):
+            assert time.monotonic() < deadline, self.log.read_text()[-2000:]
+            time.sleep(0.02)
+        return json.loads(lines[-1])["on"]
 
 
 @contextlib.contextmanager
