@@ -348,6 +348,14 @@ def go_on(folder: Path, settings: Settings, clock: Clock = now) -> NewLogBegun:
         raise LedgerRefused(f"{folder} is the log that was signed last: it needs no new one")
 
 
+def take_back(folder: Path, to: int) -> int:
+    """The folder's ledger becomes one that an older release opens, with all that was said since; see
+    `schema.take_back`. Raises `LedgerRefused` too where it is in use.
+    """
+    with _alone(folder):
+        return schema.take_back(folder, to)
+
+
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """With the service stopped, and nobody else writing."""

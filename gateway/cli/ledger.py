@@ -1,5 +1,5 @@
-"""`gateway erase`, `backup`, `restore`, `verify` and `prune`: forgetting a person, copies of the ledger, whether it is
-what it says, and what retention no longer keeps.
+"""`gateway migrate`, `erase`, `backup`, `restore`, `verify` and `prune`: the folder itself, forgetting a person, copies
+of the ledger, whether it is what it says, and what retention no longer keeps.
 """
 
 import asyncio
@@ -49,6 +49,27 @@ def erase(mode: str, data: Path, file: Path | None, note: Path | None, **values:
         gone_by = asyncio.run(house.consent.forgotten_by())
     click.echo(f"done: {b64(written.event)}, entry {written.seq}; see who is still to be told: gateway deliveries")
     click.echo(f"what files and backups may still hold of it opens until {gone_by:%Y-%m-%d} (UTC) at the latest")
+
+
+@click.command(
+    help="Make the installation's folder, or bring an older one up to date. With --to: with the service stopped, take"
+    " it back to what an older release opens, with every opt-out made since (gateway help upgrade)."
+)
+@options.data
+@options.config
+@click.option(
+    "--origin",
+    default="",
+    help="The log's name for ever, without a scheme: consent.example.com/log/2026. Outside production the name of the"
+    " [environment] is put behind it.",
+)
+@click.option("--to", type=int, help="The ledger's version that the older release knows: it names it when it refuses.")
+def migrate(data: Path, file: Path | None, origin: str, to: int | None) -> None:
+    if to is not None:
+        click.echo(f"{data}: ledger version {maintenance.take_back(data, to)}")
+        return
+    name = settings_of.load_settings(file, os.environ).environment.log_name(origin)
+    click.echo(f"{data}: ledger version {composition.migrate(data, name)}")
 
 
 PLACE = click.Path(path_type=Path)

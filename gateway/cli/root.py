@@ -99,7 +99,7 @@ COMMANDS: dict[str, Lazy] = {
     "law": Lazy("law", "law", "The law, as the dated tables have it."),
     "ledger": Lazy("receipt", "ledger", "The log itself."),
     "link": Lazy("say", "link", "Tell which identifiers an account has."),
-    "migrate": Lazy("serve", "migrate", "Make the installation's folder, or bring an older one up..."),
+    "migrate": Lazy("ledger", "migrate", "Make the installation's folder, or bring an older one up..."),
     "notice": Lazy("say", "notice", "Log a text that people are shown, once; prints the hash..."),
     "prune": Lazy("ledger", "prune", "Take away what [retention] no longer keeps: details, then..."),
     "receipt": Lazy("receipt", "receipt", "Receipts of choices: check them without the log, or show..."),

@@ -1,4 +1,4 @@
-"""`gateway serve`, `migrate`, `config`, `replica` and `witness`: what runs, and what is checked or made before it does.
+"""`gateway serve`, `config`, `replica` and `witness`: what runs, and what is checked before it does.
 
 `config` reads a configuration without starting anything; `replica` is a sidecar that answers checks beside an ad
 server, and `replica enrol` makes what it is given once; `witness` watches other people's logs, so that none of them can
@@ -152,20 +152,6 @@ LINGER = 2.0  # seconds in which who has a connection to a worker that ends may 
 GARBAGE = 20_000  # objects that are made and not let go, between two looks for what only a cycle holds
 TURNS = 4  # of the event loop: what was taken in one begins in the next
 SPAWN = multiprocessing.get_context("spawn")  # never a fork: the parent has threads, and its memory is not theirs
-
-
-@click.command(help="Make the installation's folder, or bring an older one up to date.")
-@options.data
-@options.config
-@click.option(
-    "--origin",
-    default="",
-    help="The log's name for ever, without a scheme: consent.example.com/log/2026. Outside production the name of the"
-    " [environment] is put behind it.",
-)
-def migrate(data: Path, file: Path | None, origin: str) -> None:
-    name = settings_of.load_settings(file, os.environ).environment.log_name(origin)
-    click.echo(f"{data}: ledger version {composition.migrate(data, name)}")
 
 
 @click.command(

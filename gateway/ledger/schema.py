@@ -20,6 +20,7 @@ from gateway.ledger.errors import LedgerRefused
 FILE = "ledger.sqlite3"
 HEADER = b"SQLite format 3\x00"
 FIRST = 29  # the version of sql/ledger.sql; those before it were never released, so nothing brings them over
+BACK = ".back.sql"
 UNNAMED = "gateway.invalid/log/"  # a name that can never be a host (RFC 2606), followed by the ledger's own random id
 LOCK_SECONDS = 5.0  # a batch of another process takes milliseconds; one that is stopped must not stop us for ever
 
@@ -69,10 +70,24 @@ def migrations() -> tuple[tuple[int, str], ...]:
     `030_codes.sql`. Read once: every opening asks, the watch twice a second, and the files do not change under a
     process.
     """
+    later = [(number, sql) for number, name, sql in _numbered() if not name.endswith(BACK)]
+    whole = (resources.files("gateway.ledger") / "sql" / "ledger.sql").read_text(encoding="utf-8")
+    return ((FIRST, whole), *later)
+
+
+@cache
+def ways_back() -> Mapping[int, str]:
+    """By version the SQL that makes of it the one before, as `030_codes.back.sql` beside the numbered file. No
+    migration goes without: a bad release is left by it, with all that was said since (`gateway help upgrade`).
+    """
+    return {number: sql for number, name, sql in _numbered() if name.endswith(BACK)}
+
+
+def _numbered() -> Iterator[tuple[int, str, str]]:
     folder = resources.files("gateway.ledger") / "sql"
-    later = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql") and item.name[0].isdigit())
-    files = [(FIRST, "ledger.sql"), *((int(name.split("_")[0]), name) for name in later)]
-    return tuple((number, (folder / name).read_text(encoding="utf-8")) for number, name in files)
+    for item in sorted(folder.iterdir(), key=lambda each: each.name):
+        if item.name.endswith(".sql") and item.name[0].isdigit():
+            yield int(item.name.split("_")[0]), item.name, item.read_text(encoding="utf-8")
 
 
 def version_wanted() -> int:
@@ -95,11 +110,34 @@ def migrate(folder: Path, peppers: int, origin: str = "", mark: int = 0) -> int:
         _refuse_others(path, found := version(db, path))
         for number, sql in migrations():
             if number > found:
-                _apply(db, number, sql, Beginning(peppers, origin, mark))
+                _apply(db, sql, number, Beginning(peppers, origin, mark) if number == FIRST else None)
         prove_mark(db, path, mark)
         return version(db, path)
     finally:
         db.close()
+
+
+def take_back(folder: Path, to: int) -> int:
+    """Makes of the file what an older gateway opens, each version in a transaction of its own; under the writers' lock,
+    with nobody else there. Entries and what stands beside them stay. Returns the version. Raises `LedgerRefused` where
+    a version on the way has no way back, before anything was changed.
+    """
+    path = folder / FILE
+    with contextlib.closing(open_to_write(folder)) as db:
+        found = version(db, path)
+        steps = [(number, ways_back().get(number, "")) for number in range(found, to, -1)]
+        if not FIRST <= to <= found:
+            raise LedgerRefused(
+                f"{path} has version {found}: it can be taken back to {FIRST} at the least, not to {to}"
+            )
+        if closed := [number for number, sql in steps if not sql]:
+            raise LedgerRefused(
+                f"{path} cannot be taken back to {to}: version {max(closed)} has no way back, and nothing was changed."
+                " Stay with this release, or put a backup back: gateway help restore"
+            )
+        for number, sql in steps:
+            _apply(db, sql, number - 1)
+        return version(db, path)
 
 
 def _is_begun(path: Path) -> bool:
@@ -117,17 +155,18 @@ class Beginning(NamedTuple):
     mark: int
 
 
-def _apply(db: sqlite3.Connection, number: int, sql: str, new: Beginning) -> None:
+def _apply(db: sqlite3.Connection, sql: str, becomes: int, new: Beginning | None = None) -> None:
+    """All of it, and the version that it becomes, or nothing."""
     db.execute("BEGIN IMMEDIATE")
     try:
         for statement in statements(sql):
             db.execute(statement)
-        if number == FIRST:
+        if new:
             ledger = os.urandom(16)
             head = "INSERT INTO head (one, size, ledger, peppers, origin) VALUES (1, 0, ?, ?, ?)"
             db.execute(head, (ledger, new.peppers, new.origin or UNNAMED + ledger.hex()))
             db.execute(f"PRAGMA application_id = {new.mark:d}")
-        db.execute(f"PRAGMA user_version = {number:d}")
+        db.execute(f"PRAGMA user_version = {becomes:d}")
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:  # a disk that fails at COMMIT has rolled it back already
@@ -271,8 +310,9 @@ def _refuse_others(path: Path, found: int) -> None:
     """Of versions that this gateway does not know. 0: none, of an empty file."""
     if found > version_wanted():
         raise LedgerRefused(
-            f"{path} has version {found}; this gateway knows up to {version_wanted()}. Install the newer one: "
-            "pip install --upgrade gateway"
+            f"{path} has version {found}; this gateway knows up to {version_wanted()}. Install the newer one (pip"
+            " install --upgrade gateway), or let that one take it back: gateway migrate --to"
+            f" {version_wanted()} --data {path.parent}"
         )
     if 0 < found < FIRST:
         raise LedgerRefused(

@@ -135,6 +135,63 @@ def test_a_later_migration_is_applied_once_and_keeps_what_is_there(folder, monke
         assert db.execute("SELECT ledger FROM head").fetchone() == ledger
 
 
+def without_a_way_back(forth, back):
+    return {number for number, _ in forth if number > schema.FIRST} - set(back)
+
+
+def test_no_migration_goes_without_its_way_back():
+    assert without_a_way_back(schema.migrations(), schema.ways_back()) == set()
+
+
+def test_the_control_a_migration_without_its_way_back_is_found():
+    later = [*schema.migrations(), (schema.version_wanted() + 1, "CREATE TABLE second (x);")]
+    assert without_a_way_back(later, schema.ways_back()) == {schema.version_wanted() + 1}
+
+
+@pytest.fixture
+def later(folder, monkeypatch):
+    """Two versions later; what way back there is may be said."""
+    before = schema.version_wanted()
+    forth = [
+        *schema.migrations(),
+        (before + 1, "CREATE TABLE second (x);\n"),
+        (before + 2, "CREATE TABLE third (x);\n"),
+    ]
+    monkeypatch.setattr(schema, "migrations", lambda: forth)
+    schema.migrate(folder, 1)
+    return lambda **back: monkeypatch.setattr(
+        schema, "ways_back", lambda: {before + {"second": 1, "third": 2}[name]: sql for name, sql in back.items()}
+    )
+
+
+def tables(file):
+    with raw(file) as db:
+        return {name for (name,) in db.execute("SELECT name FROM sqlite_schema")} & {"second", "third"}
+
+
+def test_a_ledger_is_taken_back_by_the_ways_of_each_version_and_then_again_forth(folder, file, later):
+    later(second="DROP TABLE second;\n", third="DROP TABLE third;\n")
+    assert schema.take_back(folder, schema.version_wanted() - 2) == schema.version_wanted() - 2
+    assert tables(file) == set()
+    assert schema.migrate(folder, 1) == schema.version_wanted()
+    assert tables(file) == {"second", "third"}
+
+
+@pytest.mark.parametrize("back", [{"third": "DROP TABLE third;\n"}, {"second": "DROP TABLE second;\n"}, {}])
+def test_a_ledger_whose_way_back_is_closed_somewhere_is_left_as_it_is(folder, file, later, back):
+    later(**back)
+    with pytest.raises(LedgerRefused, match="has no way back, and nothing was changed"):
+        schema.take_back(folder, schema.version_wanted() - 2)
+    assert tables(file) == {"second", "third"}
+    schema.open_to_write(folder).close()
+
+
+@pytest.mark.parametrize("to", [schema.FIRST - 1, schema.version_wanted() + 1])
+def test_a_ledger_is_taken_back_to_no_version_that_it_never_had(folder, to):
+    with pytest.raises(LedgerRefused, match=f"not to {to}"):
+        schema.take_back(folder, to)
+
+
 def test_a_migration_that_fails_half_way_leaves_the_version_before_it(folder, file, monkeypatch):
     known, before = schema.migrations(), schema.version_wanted()
     broken = [*known, (before + 1, "CREATE TABLE half (x);\nINSERT INTO nowhere VALUES (1);\n")]
@@ -162,7 +219,7 @@ class TestWhatTheOperatorIsTold:
     def test_a_newer_ledger_wants_a_newer_gateway(self, folder, file, open_):
         with raw(file) as db:
             db.execute("PRAGMA user_version = 99")
-        with pytest.raises(LedgerRefused, match=r"version 99.*pip install --upgrade gateway"):
+        with pytest.raises(LedgerRefused, match=r"version 99.*pip install --upgrade gateway\).* migrate --to 29 "):
             open_(folder)
 
     def test_a_ledger_without_a_version_is_damaged_and_no_migration_empties_it(self, folder, file, open_):

@@ -1,0 +1,144 @@
+"""Two releases of the package, and one folder: the next one opens it, the one before refuses what the next one made of
+it and leaves it alone, and the way back from the next one keeps every opt-out that was made since.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.people import gaid, named
+from support.service import service
+from support.wire import call
+
+from gateway.ledger import schema
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parent.parent.parent
+NEXT = schema.version_wanted() + 1
+# What a next release may have changed: a table, an index, and a column that is filled for those who are there.
+FORTH = """CREATE TABLE second (seq INTEGER PRIMARY KEY, word TEXT NOT NULL) STRICT;
+INSERT INTO second SELECT seq, 'said before' FROM entry;
+CREATE INDEX second_word ON second (word);
+ALTER TABLE side ADD COLUMN told INTEGER NOT NULL DEFAULT 1;
+"""
+BACK = "ALTER TABLE side DROP COLUMN told;\nDROP INDEX second_word;\nDROP TABLE second;\n"
+SAYS_NOTHING = 9
+
+
+class Release:
+    """A copy of the package in a folder of its own, as its users would have installed it."""
+
+    def __init__(self, here: Path, number: str) -> None:
+        self.here = here
+        for name in ("gateway", "static"):
+            shutil.copytree(ROOT / name, here / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copyfile(ROOT / "config.toml", here / "config.toml")
+        init = here / "gateway" / "__init__.py"
+        text, changed = re.subn(r'__version__ = ".*"', f'__version__ = "{number}"', init.read_text())
+        assert changed == 1
+        init.write_text(text)
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        command = [sys.executable, "-m", "gateway", *map(str, words)]
+        return subprocess.run(command, cwd=self.here, env=environment, capture_output=True, text=True, timeout=120)
+
+    @contextlib.contextmanager
+    def serves(self, folder: Path):
+        with service(folder, prefix=("env", "-C", str(self.here))) as running:
+            yield running.url
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    return Release(tmp_path_factory.mktemp("before"), "1.0.0")
+
+
+@pytest.fixture(scope="module")
+def later(tmp_path_factory):
+    made = Release(tmp_path_factory.mktemp("next"), "1.1.0")
+    sql = made.here / "gateway" / "ledger" / "sql"
+    sql.joinpath(f"{NEXT:03d}_second.sql").write_text(FORTH)
+    sql.joinpath(f"{NEXT:03d}_second.back.sql").write_text(BACK)
+    return made
+
+
+def opts_out(url, number):
+    said = {"identifiers": [named("gaid", gaid(number))], "choice": "opt_out"}
+    assert call(f"{url}/v1/choices", said)[0] == 201
+
+
+def reason(url, number):
+    asked = {"recipient": "teemo", "identifiers": [named("gaid", gaid(number))], "data": ["ad_id"], "place": "US-NY"}
+    return call(f"{url}/v1/check", asked)[1]["reason"]
+
+
+def stand(url, *numbers):
+    """Those of them who are opted out; whoever said nothing is not, or all of this would prove nothing."""
+    assert reason(url, SAYS_NOTHING) != "opted_out"
+    return [number for number in numbers if reason(url, number) == "opted_out"]
+
+
+def digest(file):
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_an_operator_leaves_a_bad_release_and_every_opt_out_made_since_still_holds(before, later, tmp_path):
+    data = tmp_path / "data"
+    with before.serves(tmp_path) as url:
+        opts_out(url, 1)
+    log = before.run("ledger", "key", "--data", data).stdout
+
+    with later.serves(tmp_path) as url:  # which brings the folder up to date, as with `gateway migrate`
+        assert stand(url, 1) == [1], "the next release opens the folder of the one before"
+        opts_out(url, 2)
+    assert later.run("verify", "--data", data).returncode == 0
+
+    held = digest(data / schema.FILE)
+    refused = before.run("verify", "--data", data)
+    back = f"gateway migrate --to {schema.version_wanted()} --data {data}"
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (3, 1)
+    assert refused.stderr.startswith(f"gateway: {data / schema.FILE} has version {NEXT}; ")
+    assert refused.stderr.endswith(f"{back}\n")
+    assert before.run("migrate", "--data", data).returncode == 3
+    assert digest(data / schema.FILE) == held, "what is refused is left alone"
+
+    taken = later.run(*back.split()[1:])
+    assert (taken.returncode, taken.stdout) == (0, f"{data}: ledger version {schema.version_wanted()}\n"), taken.stderr
+    with before.serves(tmp_path) as url:
+        assert stand(url, 1, 2) == [1, 2], "made before, and made under the release that was left"
+        opts_out(url, 3)
+    assert before.run("verify", "--data", data).returncode == 0
+    assert before.run("ledger", "key", "--data", data).stdout == log, (
+        "it is the same log, and every receipt still holds"
+    )
+
+    with later.serves(tmp_path) as url:  # mended, it is installed again
+        assert stand(url, 1, 2, 3) == [1, 2, 3]
+
+
+def test_nobody_is_taken_back_under_a_running_service(before, later, tmp_path):
+    with later.serves(tmp_path):
+        refused = later.run("migrate", "--to", str(schema.version_wanted()), "--data", tmp_path / "data")
+    assert refused.returncode == 3
+    assert "stop" in refused.stderr
+
+
+def test_the_control_without_the_way_back_the_one_before_has_nobodys_opt_out_of_since(before, later, tmp_path):
+    """What a backup of before the upgrade gives, put back in the place of the way back."""
+    data, copy = tmp_path / "data", tmp_path / "copy"
+    with before.serves(tmp_path) as url:
+        opts_out(url, 1)
+    assert before.run("backup", copy, "--data", data).returncode == 0
+    with later.serves(tmp_path) as url:
+        opts_out(url, 2)
+    assert before.run("restore", copy, "--data", data).returncode == 0
+    assert before.run("restore", "--new-log", "--data", data).returncode == 0
+    with before.serves(tmp_path) as url:
+        assert stand(url, 1, 2) == [1]
