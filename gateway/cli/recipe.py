@@ -21,10 +21,13 @@ from gateway.web.site.header_fields import delivery_policy
 # What a recipe is called, and its file. One that is not in the package is not offered.
 FILES = {
     "alerts": "alerts.yml",
+    "backup": "gateway-backup.service",
+    "backup-timer": "gateway-backup.timer",
     "caddy": "Caddyfile",
     "container": "Containerfile",
     "dashboard": "dashboard.json",
     "envoy": "envoy.yaml",
+    "kubernetes": "kubernetes.yml",
     "nginx": "nginx.conf",
     "page": "page.html",
     "react-native": "gateway.ts",

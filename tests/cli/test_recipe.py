@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -204,6 +205,83 @@ def test_the_unit_allows_as_many_open_files_as_the_manual_asks_for():
     manual = (resources.files("gateway") / "manual" / "public.md").read_text()
     asked = re.search(r"`LimitNOFILE` in the unit\): give it ([\d,]+)", manual)[1]
     assert f"LimitNOFILE={asked.replace(',', '')}\n" in text("systemd")
+
+
+def test_the_pod_is_one_and_starts_the_image_as_it_is_meant():
+    """Ports, volumes and user as in the container's file; options that the gateway knows; probes of a path that is there
+    whether the ledger is or not.
+    """
+    pod, service, _ = yaml.safe_load_all(text("kubernetes"))
+    template, image = pod["spec"]["template"]["spec"], text("container")
+    assert pod["spec"]["replicas"] == 1
+    assert template["securityContext"]["runAsUser"] == int(re.search(r"^USER (\d+)$", image, re.MULTILINE)[1])
+    served, ports = template["containers"][0], re.search(r"^EXPOSE (.*)$", image, re.MULTILINE)[1].split()
+    assert [str(each["containerPort"]) for each in served["ports"]] == ports
+    assert [str(each["port"]) for each in service["spec"]["ports"]] == ports
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert served[probe]["httpGet"] == {"path": "/livez", "port": "public"}
+    claimed = {each["metadata"]["name"] for each in pod["spec"]["volumeClaimTemplates"]}
+    there = claimed | {each["name"] for each in template["volumes"]}
+    for each in [*template["initContainers"], *template["containers"]]:
+        assert {mount["name"] for mount in each["volumeMounts"]} <= there
+        assert each["securityContext"]["readOnlyRootFilesystem"]
+        options = {item["name"]: item["value"] for item in each.get("env", ())}
+        assert settings_of.load_settings(None, options), each["name"]
+    for each in (template["initContainers"][0], served):
+        command, *words = each["args"]
+        known = {option for param in COMMANDS[command].load().params for option in param.opts}
+        assert {word for word in words if word.startswith("--")} <= known
+        assert "/data/gateway" in words
+
+
+def commands_of_backups():
+    """Those of the unit and those of the pod, as a shell reads them."""
+    lines = re.findall(r"^ExecStart=(.*)$", text("backup"), re.MULTILINE)
+    yield from (line.replace("%%", "%") for line in lines)
+    pod, *_ = yaml.safe_load_all(text("kubernetes"))
+    [loop] = pod["spec"]["template"]["spec"]["containers"][1]["args"]
+    yield loop.replace("while true; do", "").replace("  sleep 600\ndone\n", "")
+
+
+@pytest.mark.slow
+def test_the_backups_that_a_recipe_makes_can_be_put_back(tmp_path, folder):
+    program = Path(sys.executable).parent
+    gateway = [str(program / "gateway")]
+    subprocess.run([*gateway, "choose", "opt_out", "--phone", "+14155550123", "--data", folder], check=True)
+    places = {
+        "/opt/gateway/bin": str(program), "/var/lib/gateway-backup": f"{tmp_path}/unit", "/var/lib/gateway": str(folder),
+        "/backup": f"{tmp_path}/pod", "/data/gateway": str(folder),
+    }  # fmt: skip
+    for command in commands_of_backups():
+        spoken = re.sub("|".join(places), lambda place: places[place[0]], command)
+        environment = os.environ | {"PATH": f"{program}:{os.environ['PATH']}"}
+        done = subprocess.run(["sh", "-c", spoken], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, spoken + done.stdout + done.stderr
+    for maker in ("unit", "pod"):
+        made = tmp_path / maker
+        [ledger], [keys] = made.joinpath("ledger").iterdir(), made.joinpath("keys").glob("vault-*")
+        new = ["--data", str(tmp_path / f"new-{maker}")]
+        where = ["--keys", str(keys), "--secrets", str(made / "secrets")]
+        subprocess.run([*gateway, "restore", str(ledger), *where, *new], check=True)
+        drill = subprocess.run([*gateway, "verify", *new], capture_output=True, text=True)
+        assert drill.returncode == 1
+        assert drill.stdout.splitlines()[-2].startswith("expected right after a restore, as in a drill")
+        subprocess.run([*gateway, "restore", "--new-log", *new], check=True)
+        assert subprocess.run([*gateway, "verify", *new], check=False).returncode == 0
+        told = subprocess.run([*gateway, "history", "--phone", "+14155550123", *new], capture_output=True, text=True)
+        assert "opt_out" in told.stdout
+
+
+@pytest.mark.slow
+def test_systemd_reads_the_backups_units(tmp_path, tool):
+    for name in ("backup", "backup-timer"):
+        unit = tmp_path / FILES[name]
+        unit.write_text(text(name).replace("=/opt/gateway/bin/gateway", f"={tool('true')}"))
+    checked = subprocess.run(
+        [tool("systemd-analyze"), "verify", str(tmp_path / FILES["backup-timer"]), str(tmp_path / FILES["backup"])],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (checked.returncode, checked.stderr) == (0, "")
 
 
 @pytest.mark.slow

@@ -7,13 +7,15 @@ import hashlib
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from support.people import gaid, named
-from support.service import service
+from support.ports import free_port
+from support.service import Service, service
 from support.wire import call
 
 from gateway.ledger import schema
@@ -44,6 +46,10 @@ class Release:
         assert changed == 1
         init.write_text(text)
 
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        return "env", "-C", str(self.here)
+
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         command = [sys.executable, "-m", "gateway", *map(str, words)]
@@ -51,7 +57,7 @@ class Release:
 
     @contextlib.contextmanager
     def serves(self, folder: Path):
-        with service(folder, prefix=("env", "-C", str(self.here))) as running:
+        with service(folder, prefix=self.prefix) as running:
             yield running.url
 
 
@@ -74,9 +80,17 @@ def opts_out(url, number):
     assert call(f"{url}/v1/choices", said)[0] == 201
 
 
-def reason(url, number):
+def checked(url, number):
     asked = {"recipient": "teemo", "identifiers": [named("gaid", gaid(number))], "data": ["ad_id"], "place": "US-NY"}
-    return call(f"{url}/v1/check", asked)[1]["reason"]
+    return call(f"{url}/v1/check", asked)[1]
+
+
+def reason(url, number):
+    return checked(url, number)["reason"]
+
+
+def allowed(url, number):
+    return checked(url, number)["allowed"]
 
 
 def stand(url, *numbers):
@@ -142,3 +156,21 @@ def test_the_control_without_the_way_back_the_one_before_has_nobodys_opt_out_of_
     assert before.run("restore", "--new-log", "--data", data).returncode == 0
     with before.serves(tmp_path) as url:
         assert stand(url, 1, 2) == [1]
+
+
+def test_a_release_that_meets_an_entry_of_a_kind_that_it_does_not_know_allows_nobody(before, tmp_path):
+    """As after a way back from one that wrote something new."""
+    with before.serves(tmp_path) as url:
+        opts_out(url, 1)
+        assert allowed(url, SAYS_NOTHING)
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / schema.FILE)) as db, db:
+        unknown = "CAST(x'947F' || substr(packed, 3) AS BLOB)"
+        db.execute(f"UPDATE side SET packed = {unknown} WHERE place IN (SELECT place FROM about)")
+    shutil.rmtree(tmp_path / "data" / "state")
+    running = Service(free_port(), tmp_path / "data", tmp_path / "log", prefix=before.prefix, sign="livez")
+    try:
+        url = running.start().url
+        assert not allowed(url, SAYS_NOTHING)
+        assert not allowed(url, 1)
+    finally:
+        running.stop()
