@@ -126,7 +126,7 @@ def configure_log() -> None:
         cache_logger_on_first_use=True,
     )
     # uvicorn's own words: errors and failed starts. Its access log, with paths and addresses, is off.
-    logging.basicConfig(level=logging.WARNING, handlers=[OthersWords()], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[OthersWords()])
 
 
 @contextlib.contextmanager
@@ -136,6 +136,8 @@ def logged() -> Iterator[None]:
     try:
         yield
     except (Unusable, OSError) as refused:
+        if isinstance(refused, OSError) and refused.errno is None:
+            raise  # none of the system's: a fault of ours
         if not sys.stdout.isatty():
             log.error("not started", error=told_refusal(refused))  # noqa: TRY400 - the stack says no more
         if sys.stdout.isatty() or sys.stderr.isatty():

@@ -237,10 +237,10 @@ def test_the_pod_is_one_and_starts_the_image_as_it_is_meant():
 def commands_of_backups():
     """Those of the unit and those of the pod, as a shell reads them."""
     lines = re.findall(r"^ExecStart=(.*)$", text("backup"), re.MULTILINE)
-    yield from (line.replace("%%", "%") for line in lines)
+    yield from (line.replace("%%", "%").replace("$$", "$") for line in lines)
     pod, *_ = yaml.safe_load_all(text("kubernetes"))
     [loop] = pod["spec"]["template"]["spec"]["containers"][1]["args"]
-    yield loop.replace("while true; do", "").replace("  sleep 600\ndone\n", "")
+    yield loop.replace("while true; do", "").replace("  sleep 600 & wait $!\ndone\n", "")
 
 
 @pytest.mark.slow
