@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.people import gaid, named
-from support.ports import free_port
-from support.service import Service, service
+from support.service import service
 from support.wire import call
 
 from gateway.ledger import schema
@@ -167,10 +166,6 @@ def test_a_release_that_meets_an_entry_of_a_kind_that_it_does_not_know_allows_no
         unknown = "CAST(x'947F' || substr(packed, 3) AS BLOB)"
         db.execute(f"UPDATE side SET packed = {unknown} WHERE place IN (SELECT place FROM about)")
     shutil.rmtree(tmp_path / "data" / "state")
-    running = Service(free_port(), tmp_path / "data", tmp_path / "log", prefix=before.prefix, sign="livez")
-    try:
-        url = running.start().url
-        assert not allowed(url, SAYS_NOTHING)
-        assert not allowed(url, 1)
-    finally:
-        running.stop()
+    with service(tmp_path, prefix=before.prefix, sign="livez") as running:
+        assert not allowed(running.url, SAYS_NOTHING)
+        assert not allowed(running.url, 1)

@@ -2,6 +2,7 @@
 entering."""
 
 import contextlib
+import json
 import shutil
 import sqlite3
 import time
@@ -57,8 +58,9 @@ def test_the_folder_of_an_hour_ago_starts_says_what_helps_and_loses_no_opt_out(t
     with refused_service(tmp_path) as running:
         status, ready = call(f"{running.url}/readyz", key="")
         assert (status, ready["status"]) == (503, "refused")
-        log = running.log.read_text()
-        assert log.count(f"gateway restore --new-log --data {running.data}") >= 2, "in the log and on stderr"
+        lines = [json.loads(line) for line in running.log.read_text().splitlines()]
+        [refused] = [line["error"] for line in lines if line["event"] == "refused"]
+        assert f"gateway restore --new-log --data {running.data}" in refused
         assert check(running.url, named("gaid", gaid(9)), "advertisers", place="US-NY")["reason"] == "stale"
         assert opt_out(running.url, 3) == 202
         running.kill()

@@ -155,7 +155,7 @@ def test_the_service_shows_each_checkpoint_to_its_witness_and_stops_when_that_sa
         for part in (data, store):
             shutil.rmtree(part)
             shutil.copytree(tmp_path / "away" / part.name, part)
-        with service(tmp_path, "--config", str(config)) as running:
+        with service(tmp_path, "--config", str(config), sign="livez") as running:  # it may be refused at once
             assert until(lambda: not ready(running.url)), "the witness saw more"
             status, verdicts = call(f"{running.url}/v1/check", asked)
             assert (status, verdicts["allowed"], verdicts["reason"]) == (200, False, "stale")
