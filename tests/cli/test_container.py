@@ -1,6 +1,7 @@
 """The container recipe, built and run by the words of its own file."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -46,6 +47,8 @@ def podman():
     for name in ("podman", "runc", "mmdebstrap"):
         if shutil.which(name) is None:
             missing(name)
+    if os.geteuid():
+        missing("root, who makes the base image")
     with tempfile.TemporaryDirectory(prefix="gateway-", dir="/var/tmp", ignore_cleanup_errors=True) as folder:
         here = Path(folder) / "here"
         here.mkdir()
