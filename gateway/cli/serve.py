@@ -9,6 +9,7 @@ named here and drops every other, so that a forgotten field costs a log line a d
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import multiprocessing
@@ -336,9 +337,12 @@ def _taken(path: Path) -> str:
 
 
 def _tell_refused(why: str) -> None:
-    """Why the ledger must not be used, and the command that helps: in the log and on a terminal."""
+    """Why the ledger must not be used, and the command that helps: in the log and on a terminal. Never raises: whoever
+    tells it goes on proving, also where a full disk holds what is told.
+    """
     log.error("refused", error=why)
-    click.echo(f"gateway: {why}", err=True)
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(f"gateway: {why}", err=True)
 
 
 def _tracker(sockets: list[socket.socket]) -> int:
