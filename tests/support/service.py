@@ -86,9 +86,9 @@ class Service:
 
 
 @contextlib.contextmanager
-def service(folder: Path, *arguments: str, prefix: tuple[str, ...] = (), module: str = "gateway"):
+def service(folder: Path, *arguments: str, prefix: tuple[str, ...] = (), module: str = "gateway", sign: str = "readyz"):
     """A started service in `folder`; stopped at the end, by its own pid."""
-    running = Service(free_port(), folder / "data", folder / "log", arguments, prefix, module)
+    running = Service(free_port(), folder / "data", folder / "log", arguments, prefix, module, sign=sign)
     try:
         yield running.start()
     finally:

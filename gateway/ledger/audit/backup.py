@@ -30,10 +30,12 @@ from gateway.disk import make_folder, reserve, sync_folder, write_durably
 from gateway.ledger import erasure_steps, schema, tree
 from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.log_records import put_side
 from gateway.ledger.proof import entry, note
 from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.schema import FILE
+from gateway.ledger.subjects import milliseconds
 from gateway.ledger.tree import Tree
 
 PAGES = 1024  # of one step, 4 MiB: a stop is noticed between two
@@ -165,10 +167,12 @@ def _write_first(db: sqlite3.Connection, begun: NewLogBegun, last: Checkpoint, a
     """The entry and the new name, in one transaction. Nothing of the new name was signed yet."""
     db.execute("BEGIN IMMEDIATE")
     try:
-        packed = db.execute("SELECT frontier FROM head").fetchone()[0]
+        packed, peppers = db.execute("SELECT frontier, peppers FROM head").fetchone()
+        [place] = db.execute("SELECT coalesce(max(place), 0) + 1 FROM side").fetchone()
         tree = Tree(db, Frontier(begun.size, packed))
         body = entry.restored(event=os.urandom(16), origin=last.origin, size=last.size, root=last.root, at=at)
         db.execute("INSERT INTO entry VALUES (?, ?)", (begun.size, body))
+        put_side(db, place, begun.size, (), milliseconds(at), peppers, entered=True)
         tree.append(body)
         db.execute(
             "UPDATE head SET size = ?, frontier = ?, origin = ?, signed = 1",
