@@ -65,7 +65,8 @@ def _deciding(settings: Settings, effective: dict[str, Any], *, dev: bool) -> di
     told["ledger"] = {"public_entries": effective["ledger"]["public_entries"]}
     told["site"] = {name: value for name, value in _shown(effective["site"]).items() if name != "policy_file"}
     told["sites"] = {name: _shown(site) for name, site in effective["sites"].items()}
-    told["apps"] = {**effective["apps"], "assertion_keys": bool(effective["apps"]["assertion_keys"])}
+    apps = effective["apps"]
+    told["apps"] = {**apps, **{name: bool(apps[name]) for name in ("assertion_keys", "attestation")}}
     told["delivery"] = {**effective["delivery"], "networks": len(effective["delivery"]["networks"])}
     told["mail"] = {"codes": bool(effective["mail"]["server"])}
     return {**{name: _bare(section, path=name in PAGES) for name, section in told.items()}, "development": dev}

@@ -355,10 +355,13 @@ def _taken(path: Path) -> str:
 
 
 def _tell_refused(why: str) -> None:
-    """Why the ledger must not be used, and the command that helps: in the log, and on a terminal without it."""
+    """Why the ledger must not be used, and the command that helps: in the log, and on a terminal without it. Never
+    raises: whoever tells it goes on proving, also where a full disk holds what is told.
+    """
     log.error("refused", error=why)
     if sys.stderr.isatty() and not sys.stdout.isatty():
-        click.echo(f"gateway: {why}", err=True)
+        with contextlib.suppress(OSError, ValueError):
+            click.echo(f"gateway: {why}", err=True)
 
 
 def _tracker(sockets: list[socket.socket]) -> int:

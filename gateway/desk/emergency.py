@@ -348,8 +348,12 @@ class Intake:
 
     def _run(self) -> None:
         while not self._stop.wait(PERIOD):
-            if self.once():
-                self.enter_later()
+            with contextlib.suppress(Exception):  # what waits is an alarm; a thread that ended enters nothing
+                self._turn()
+
+    def _turn(self) -> None:
+        if self.once():
+            self.enter_later()
 
     def enter_later(self) -> bool:
         """Whether nothing is left of what is entered behind others."""

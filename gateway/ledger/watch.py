@@ -129,13 +129,21 @@ class FileWatch(Vouching):
             raise FileMoved(f"the keys are wrapped by {found} peppers, this process has {self.peppers}: restart it")
 
     def prove(self) -> None:
-        """A proof, now. Never raises: `why` says what it found."""
+        """A proof, now. Never raises: `why` says what it found. Whatever it is that goes wrong, the watch goes on; one
+        that ended would have all checks denied until somebody starts the service anew.
+        """
         try:
             with self._proving:
                 self._prove()
         except DOUBTS as doubt:
-            self.failed()
-            self._say(str(doubt) or type(doubt).__name__)
+            self._doubt(str(doubt) or type(doubt).__name__)
+        except Exception as fault:  # noqa: BLE001 - nothing of it may be taken for a proof
+            self._doubt(f"{type(fault).__name__}: {fault}")
+
+    def _doubt(self, why: str) -> None:
+        self.failed()
+        with contextlib.suppress(Exception):  # a full disk may hold what is told as well
+            self._say(why)
 
     def _prove(self) -> None:
         began, failures = self._clock(), self._failures

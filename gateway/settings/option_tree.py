@@ -59,6 +59,14 @@ class OptionSource:
             (self._variables[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self._variables), ""
         )
 
+    def beside(self, path: OptionPath, file: str) -> str:
+        """Where a file is that an option names: from the folder of the configuration, wherever the process runs; what a
+        variable says, from where it runs.
+        """
+        if not file or self._file is None or self.variable(path):
+            return file
+        return str(self._file.parent / file)
+
     def says(self, *path: str) -> bool:
         """Whether an option was said at all, even as its default is."""
         return bool(self.variable(path) or self._line(path))
@@ -200,7 +208,9 @@ def built(hint: Any, value: Any, source: OptionSource, path: OptionPath = ()) ->
         return _list(plain, value, source, path)
     if kind in {Union, UnionType}:
         return built(_arm(plain, value), value, source, path)
-    return _leaf(hint, value, path, said=bool(source.variable(path)))
+    found = _leaf(hint, value, path, said=bool(source.variable(path)))
+    shape = parts_of(hint).shape
+    return source.beside(path, found) if shape is not None and shape.is_file else found
 
 
 def _table(struct: type[msgspec.Struct], value: Any, source: OptionSource, path: OptionPath) -> Any:

@@ -69,7 +69,7 @@ class Wrong(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Shape:
     """A text for which `holds` is true. `why`: what is said of one for which it is not. `empty`: it may be left open.
-    `lines`: it may have several.
+    `lines`: it may have several. `is_file`: it is the path of one, from the folder of the configuration that names it.
     """
 
     holds: Callable[[str], bool]
@@ -78,6 +78,7 @@ class Shape:
     empty: bool = False
     lines: bool = False
     longest: int = LINE
+    is_file: bool = False
 
     def wrong(self, text: str) -> str:
         """Why a text is not of this shape; empty where it is. It never repeats the text, which may be a secret."""
@@ -287,7 +288,9 @@ PAGE = Shape(
 HOST = Shape(is_host, "is no host's name: lower case, no wild card, scheme, port or path", '"ads.example.com"')
 COOKIE_NAME = Shape(_is_cookie, "is no cookie's name, or is one of ours", '"_ga"', longest=NAME_LENGTH)
 WORD = Shape(_matches(r"[A-Za-z0-9][A-Za-z0-9_-]*"), "has more than letters, digits, - and _", '"loyalty"', longest=64)
-FILE = Shape(_is_file, "is no path", '"/etc/gateway/file", or "" for none', empty=True, longest=PATH_LENGTH)
+FILE = Shape(
+    _is_file, "is no path", '"/etc/gateway/file", or "" for none', empty=True, longest=PATH_LENGTH, is_file=True
+)
 PLACE_SHAPE = Shape(_is_place, "is no place: ISO 3166-1, or ISO 3166-2 behind it", '"US-CA"', longest=6)
 
 Text = Annotated[str, TEXT]

@@ -173,6 +173,8 @@ def test_an_older_copy_goes_on_as_a_new_log_that_names_the_old_ones_end(lived_in
     assert signed.origin == begun.origin
     [evidence] = (lived_in.with_name("data.checkpoints")).glob("*.ended")
     assert note.parse_checkpoint(evidence.read_text()) == old
+    report, _ = verify_ledger(lived_in, SETTINGS, boxes=True)
+    assert report.passed, report.different
 
 
 def test_receipts_of_the_old_log_still_verify_with_its_own_name(lived_in, tmp_path):

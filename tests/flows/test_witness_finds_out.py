@@ -155,10 +155,10 @@ def test_the_service_shows_each_checkpoint_to_its_witness_and_stops_when_that_sa
         for part in (data, store):
             shutil.rmtree(part)
             shutil.copytree(tmp_path / "away" / part.name, part)
-        with service(tmp_path, "--config", str(config), sign="livez") as running:  # it may be refused at once
-            assert until(lambda: not ready(running.url)), "the witness saw more"
+        with service(tmp_path, "--config", str(config), sign="livez") as running:  # it may be told before it is ready
+            assert until(lambda: "gateway restore --new-log" in running.log.read_text()), "the witness saw more"
+            assert until(lambda: not ready(running.url))
             status, verdicts = call(f"{running.url}/v1/check", asked)
             assert (status, verdicts["allowed"], verdicts["reason"]) == (200, False, "stale")
             status, kept = call(f"{running.url}/v1/choices", body)
             assert (status, kept["effective_at"]) == (202, None)
-            assert "gateway restore --new-log" in running.log.read_text()

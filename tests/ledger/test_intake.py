@@ -178,3 +178,21 @@ def test_what_the_disk_refuses_waits_until_it_is_taken(folder, waiting, monkeypa
         until(lambda: not waiting.file.waiting(), 30)
         assert not waiting.file.unread()
         assert len(opt_outs(folder)) == 1
+
+
+def test_a_turn_that_fails_in_a_way_nobody_foresaw_is_not_the_last(folder, waiting, monkeypatch):
+    honest, failed = emergency.Intake.once, []
+
+    def once(intake):
+        if len(failed) == 1:
+            failed.append(True)
+            raise RuntimeError("nobody foresaw it")
+        return honest(intake)
+
+    monkeypatch.setattr(emergency.Intake, "once", once)
+    with opened(folder):
+        failed.append(True)
+        until(lambda: len(failed) == 2)
+        waiting(1)
+        until(lambda: not waiting.file.waiting())
+    assert len(opt_outs(folder)) == 1

@@ -148,6 +148,31 @@ def test_after_a_failed_commit_nothing_is_fresh_until_the_next_proof(folder, clo
     made.stop()
 
 
+@pytest.mark.parametrize("fault", [OSError(27, "File too large"), ValueError("closed"), RuntimeError("anything")])
+def test_a_doubt_that_cannot_be_told_does_not_end_the_watch(folder, clock, fault):
+    """A full disk may hold the log as well."""
+
+    def told(_):
+        raise fault
+
+    made = FileWatch(folder, 1, clock, tell=told)
+    made.start()
+    (folder / "ledger.sqlite3").rename(folder / "away")
+    assert soon(lambda: made.why)
+    (folder / "away").rename(folder / "ledger.sqlite3")
+    assert soon(lambda: made.healthy)
+    made.stop()
+
+
+def test_a_judge_that_fails_in_a_way_nobody_foresaw_ends_no_watch(folder, clock):
+    failing = [False, True, True]
+    made = FileWatch(folder, 1, clock, judge=lambda _: 1 // (not failing.pop(0) if failing else 1), tell=str)
+    made.start()
+    assert soon(lambda: made.why == "ZeroDivisionError: integer division or modulo by zero")
+    assert soon(lambda: made.fresh() and not made.why)
+    made.stop()
+
+
 class TestWithAJudge:
     """Another file may become the ledger only where it has everything that was signed."""
 

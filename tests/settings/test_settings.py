@@ -632,3 +632,15 @@ def test_to_tell_a_thousand_lines_takes_no_longer_than_to_read_them_a_few_times(
         str(4 * number + 2) for number in range(1000)
     ]
     assert sum(read) < 5 * len(text)
+
+
+def test_a_file_that_is_named_lies_beside_the_configuration_wherever_the_process_runs(file, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    named = file('[site]\nlogo = "logo.svg"\n[law]\ntables = ["law/my.toml", "/etc/law.toml"]\n')
+    found = load_settings(named, {})
+    assert found.site.logo == str(tmp_path / "logo.svg")
+    assert found.law.tables == (str(tmp_path / "law/my.toml"), "/etc/law.toml")
+    by_variables = load_settings(named, {"GATEWAY_SITE__LOGO": "logo.svg", "GATEWAY_LAW__TABLES": "a.toml,b.toml"})
+    assert (by_variables.site.logo, by_variables.law.tables) == ("logo.svg", ("a.toml", "b.toml"))
+    assert load_settings(file('[site]\nlogo = ""\n'), {}).site.logo == ""

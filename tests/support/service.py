@@ -88,9 +88,7 @@ class Service:
 
 
 @contextlib.contextmanager
-def service(
-    folder: Path, *arguments: str, prefix: tuple[str, ...] = (), module: str = "gateway", sign: str = "readyz"
-):  # fmt: skip
+def service(folder: Path, *arguments: str, prefix: tuple[str, ...] = (), module: str = "gateway", sign: str = "readyz"):
     """A started service in `folder`; stopped at the end, by its own pid."""
     running = Service(free_port(), folder / "data", folder / "log", arguments, prefix, module, sign=sign)
     try:

@@ -1,0 +1,270 @@
+"""One evening of a shop that is nobody's example, by the commands of README and `gateway help` alone: a configuration of
+its own, nginx in front with a CDN's word of where visitors are, a no from a browser, a receipt that is verified
+elsewhere, a backup that is put back.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+from support import blue_door, chromium, mailbox, proxies
+from support.listening import listening
+from support.people import email, gaid, named
+from support.ports import free_port
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+ROOT = Path(__file__).parent.parent.parent
+CDN = "127.0.0.1"  # as which the browser of the test comes, and says what a CDN would
+FROM_CALIFORNIA = {"CF-IPCountry": "US", "CF-Region-Code": "CA"}
+INIT = ("--name", blue_door.NAME, "--site", "https://www.bluedoor.example", "--place", "US", "--front", "nginx",
+        "--mail", "127.0.0.1", "--mail-from", "privacy@bluedoor.example",
+        "--recipient", "adnet:third_party:targeted_ads,sharing:ad_id,device_id,ip")  # fmt: skip
+# What the owner fills in: an option as the file has it, and what is written in its place.
+FILLED = (
+    (r"# contract = \"\"", 'contract = "C-2026-17"'),
+    (r"# announced = \S+", "announced = 2026-06-01"),
+    (r"# transfer_basis = \"\"", 'transfer_basis = "scc"'),
+    (r"# told_everyone = \S+", "told_everyone = 2026-07-01"),
+    (r"# policy_url = \"\S+\"", ('policy_url = "/our-privacy-policy"\nlogo = "logo.svg"\nenforce = true\n'
+     f'accent = "{blue_door.ACCENT}"\naccent_dark = "{blue_door.ACCENT_DARK}"\nhas = ["account", "email"]')),
+    (r"# floor = YEARS", "floor = 0"),
+    (r'from_address = "\S+"', 'from_address = "privacy@bluedoor.example"\nport = {mail}\nsecurity = "none"'),
+    (r"trusted_proxies = \[.*\]", ('trusted_proxies = ["127.0.0.1", "203.0.113.4/32"]\npublic = "127.0.0.1:{public}"\n'
+     'internal = "127.0.0.1:{internal}"\nmetrics = "127.0.0.1:{metrics}"')),
+)  # fmt: skip
+MORE = """
+[places]
+header = "CF-IPCountry"
+region_header = "CF-Region-Code"
+
+[site.footer]
+en = "Open every day"
+es = "Abierto todos los días"
+fr = "Ouvert tous les jours"
+
+[site.account]
+en = "reader card"
+es = "tarjeta de lector"
+fr = "carte de lecteur"
+"""
+PAGE = """<!doctype html><html lang="en"><head><title>Books</title><script src="{tracker}/ad.js" async></script></head>
+<body><h1>Books</h1><img src="{tracker}/pixel.gif" width="1" height="1" alt=""></body></html>"""
+BODY = {"recipient": "adnet", "purpose": "targeted_ads", "place": "US-CA", "data": ["ad_id"]}
+
+
+class Tracker(proxies.Site):
+    """Another company's host: answers everything, and counts it."""
+
+    def page(self, told):
+        return "text/javascript" if told["uri"] == "/ad.js" else "image/gif", b""
+
+
+class Shop:
+    """The owner at a terminal, in a folder of their own; what the commands and the service say."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ports = {name: free_port() for name in ("public", "internal", "metrics")}
+        self.said: list[str] = []
+        self.service: proxies.Program | None = None
+
+    def run(self, *words: object, code: int = 0) -> str:
+        """What a command prints; nothing of ours is in its environment."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+        command = [sys.executable, "-m", "gateway", *map(str, words)]
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            env={**clean, "PYTHONPATH": str(ROOT)},
+            check=False,
+        )
+        assert done.returncode == code, (words, done.stdout, done.stderr)
+        self.said.append(done.stdout + done.stderr)
+        return done.stdout
+
+    def write(self, mail_port: int) -> None:
+        """`gateway init`, and then by hand what it says is missing."""
+        self.run("init", "shop.toml", *INIT)
+        (self.folder / "logo.svg").write_text(blue_door.DRAWING)
+        text = (self.folder / "shop.toml").read_text()
+        for option, written in FILLED:
+            text, times = re.subn(option, written.format(mail=mail_port, **self.ports), text, count=1)
+            assert times == 1, option
+        (self.folder / "shop.toml").write_text(text + MORE)
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "gateway", "serve", "--data", str(self.folder / "data")]
+        command += ["--config", str(self.folder / "shop.toml")]
+        sign = f"http://127.0.0.1:{self.ports['internal']}/readyz"
+        plain = {"GATEWAY_CONFIG": "", "GATEWAY_LISTEN__LEVEL_ANSWERS": "false"}
+        self.service = proxies.Program(command, self.folder / "log", sign, plain)
+        self.service.start()
+
+    def stop(self) -> None:
+        if self.service:
+            self.service.stop()
+
+    def call(self, path: str, key: str, body: object = None) -> dict:
+        """The service as a backend of the shop asks it."""
+        asked = urllib.request.Request(
+            f"http://127.0.0.1:{self.ports['internal']}{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            text = answer.read().decode()
+        self.said.append(text)
+        return json.loads(text)
+
+    def page(self, path: str, **fields: str) -> None:
+        """A page of it as a browser asks for it; with `fields`, what a form there sends."""
+        own = {"Accept": "text/html,*/*", "Sec-Fetch-Site": "same-origin"} if fields else {"Accept": "text/html,*/*"}
+        asked = urllib.request.Request(
+            f"http://127.0.0.1:{self.ports['public']}{path}",
+            data=urllib.parse.urlencode(fields).encode() if fields else None,
+            headers=own,
+        )
+        try:
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                self.said.append(answer.read().decode())
+        except urllib.error.HTTPError as error:  # a page too
+            self.said.append(error.read().decode())
+
+
+@pytest.fixture(scope="module")
+def tracker():
+    counted = type("Counted", (Tracker,), {"seen": Counter()})
+    with listening(counted) as url:
+        yield url, counted.seen
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """As it stands once its configuration is written and it serves; mails arrive in a mailbox of the test."""
+    with mailbox.mailbox() as (letters, port):
+        made = Shop(tmp_path_factory.mktemp("shop"))
+        made.letters = letters
+        made.write(port)
+        checked = made.run("config", "check", "shop.toml")
+        assert "shut until" not in checked, checked
+        made.run("migrate", "--data", "data", "--config", "shop.toml", "--origin", "www.bluedoor.example/log")
+        made.key = made.run("keys", "add", "--name", "shop", "--scope", "check", "--scope", "choose", "--scope", "desk",
+                            "--data", "data", "--config", "shop.toml").split()[-1]  # fmt: skip
+        try:
+            made.start()
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.fixture(scope="module")
+def front(shop, tracker, programs, tmp_path_factory):
+    """nginx by the recipe that the shop's own file makes, before the shop's pages."""
+    if programs["nginx"] is None:
+        from conftest import missing
+
+        missing("nginx")
+
+    def page(_, told):
+        return "text/html; charset=utf-8", PAGE.format(tracker=tracker[0]).encode()
+
+    with proxies.site(type("Pages", (proxies.Site,), {"page": page})) as behind:
+        text = shop.run("recipe", "nginx", "--config", "shop.toml", "--host", "127.0.0.1", "--site", behind)
+        assert "203.0.113.4" in text
+        text = proxies.patient(text.replace("203.0.113.4", CDN))
+        with proxies.nginx(programs["nginx"], tmp_path_factory.mktemp("nginx"), text) as url:
+            yield url
+
+
+@pytest.fixture
+def browser():
+    path = chromium.program()
+    if path is None:
+        from conftest import missing
+
+        missing("chromium")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=chromium.FLAGS)
+        yield lambda **headers: running.new_context(extra_http_headers={**FROM_CALIFORNIA, **headers}).new_page()
+        running.close()
+
+
+def test_the_page_is_the_shops_own_behind_nginx_and_knows_where_its_visitor_is(shop, front, browser):
+    page = browser()
+    for language, footer in blue_door.FOOTER.items():
+        page.goto(f"{front}/privacy-choices?lang={language}")
+        assert page.title().endswith(blue_door.NAME)
+        assert page.get_by_text(footer).is_visible()
+        assert page.get_by_role("img", name=blue_door.NAME).is_visible()
+        shop.said.append(page.content())
+    page.goto(f"{front}/privacy-choices/status")
+    assert json.loads(page.inner_text("body"))["place"] == "US-CA"
+
+
+def test_the_signal_of_a_browser_silences_the_trackers(front, browser, tracker):
+    before = Counter(tracker[1])
+    chromium.visit(browser(), f"{front}/page")
+    assert chromium.comes_to(lambda: set(tracker[1] - before), {"/ad.js", "/pixel.gif"}) == {"/ad.js", "/pixel.gif"}
+    before = Counter(tracker[1])
+    quiet = browser(**{"Sec-GPC": "1"})
+    chromium.visit(quiet, f"{front}/page")
+    assert quiet.get_by_role("heading", name="Books").is_visible()
+    assert tracker[1] == before
+
+
+def test_an_opt_out_is_shared_with_nobody_its_receipt_is_proved_and_a_backup_brings_it_back(shop):
+    out, other = named("gaid", gaid(1)), named("gaid", gaid(2))
+    assert shop.call("/v1/check", shop.key, {"identifiers": [out], **BODY})["allowed"]
+    made = shop.call("/v1/choices", shop.key, {"identifiers": [out], "choice": "opt_out"})
+    assert not shop.call("/v1/check", shop.key, {"identifiers": [out], **BODY})["allowed"]
+    assert shop.call("/v1/check", shop.key, {"identifiers": [other], **BODY})["allowed"]
+    [event] = [each["event"] for each in made["events"]]
+    (shop.folder / "receipt").write_text(shop.run("receipt", "show", event, "--data", "data", "--config", "shop.toml"))
+    key = shop.run("ledger", "key", "--data", "data", "--config", "shop.toml").strip()
+    shop.run("receipt", "verify", "receipt", "--key", key)
+    true = (shop.folder / "receipt").read_text()
+    forged, times = re.subn(r"^index \d+$", "index 99", true, flags=re.MULTILINE)
+    assert times == 1
+    (shop.folder / "forged").write_text(forged)
+    shop.run("receipt", "verify", "forged", "--key", key, code=1)
+
+    shop.run("backup", "copy", "--keys", "keys", "--secrets", "secrets", "--data", "data", "--config", "shop.toml")
+    shop.service.stop()
+    (shop.folder / "data").rename(shop.folder / "broken")
+    [vault] = (shop.folder / "keys").glob("vault-*.sqlite3")
+    shop.run("restore", "copy", "--keys", vault, "--secrets", "secrets", "--data", "data", "--config", "shop.toml")
+    shop.run("restore", "--new-log", "--data", "data", "--config", "shop.toml")  # the day's counts were newer
+    shop.start()
+    assert not shop.call("/v1/check", shop.key, {"identifiers": [out], **BODY})["allowed"]
+    assert shop.call("/v1/check", shop.key, {"identifiers": [other], **BODY})["allowed"]
+    shop.run("receipt", "verify", "receipt", "--key", key)
+    shop.run("verify", "--data", "data", "--config", "shop.toml")
+
+
+def test_nothing_that_it_serves_names_anybody_elses_company(shop):
+    for path in ("/openapi.json", "/v1/self"):
+        shop.call(path, shop.key)
+    for path in ("", "/data", "/erase", "/opt-in", "/marketing", "/nowhere"):
+        for language in blue_door.FOOTER:
+            shop.page(f"/privacy-choices{path}?lang={language}")
+    shop.page("/privacy-choices/code", action="send", use="access", email=email(3))
+    assert chromium.comes_to(lambda: len(shop.letters.letters), 1) == 1
+    shop.said += [str(shop.letters.letters[0][1])]
+    assert blue_door.NAME in shop.said[-1]
+    for recipe in shop.run("recipe").split():
+        shop.run("recipe", recipe, "--config", "shop.toml")
+    shop.run("export", "report", "2026", "--data", "data")
+    assert len(shop.said) > 30
+    named_there = [word for text in shop.said for word in blue_door.OTHERS if word in text.lower()]
+    assert named_there == []
