@@ -123,7 +123,7 @@ def _members(each: Listed, deadline: datetime) -> dict[str, object]:
 
 def _line(each: Listed, deadline: datetime) -> str:
     last = f"{each.tries} tries, {each.answer}" if each.answer else "not tried"
-    due = f", next {moment(each.due):%Y-%m-%d %H:%M}" if each.state is State.PENDING else ""
+    due = f", next {options.time_in_utc(moment(each.due))}" if each.state is State.PENDING else ""
     return (
         f"{name_of(each.id)}  {each.recipient}  {each.word}  {each.state}  {last}{due}, received"
         f" {moment(each.received):%Y-%m-%d}, by {deadline:%Y-%m-%d}"
@@ -145,5 +145,5 @@ def _open_line(found: Open) -> str:
     gone = "  gave its endpoint up" if found.gone else ""
     return (
         f"{found.recipient}  pending {found.pending}  failed {found.failed}  overdue {found.overdue}  oldest"
-        f" {found.oldest:%Y-%m-%d %H:%M}{gone}"
+        f" {options.time_in_utc(found.oldest)}{gone}"
     )

@@ -72,7 +72,7 @@ ADDED = {
     help="Default: all.",
 )
 @click.option("--manner", type=click.Choice([manner.value for manner in Manner]), help="How it came.")
-@click.option("--received", type=options.MOMENT, help="The day it came (UTC).")
+@click.option("--received", type=options.MOMENT, help=f"The day it came ({options.AT}).")
 @click.option("--place", default="", help="US-CA, DE.")
 @click.option("--tie", is_flag=True, help="Link what is listed to the account that is listed.")
 def choose(

@@ -17,7 +17,7 @@ BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 # What differs from run to run: event ids, moments, and today, on which a person says what they say or a key is
 # made; and the ledger's version.
 ANYTHING = re.compile(
-    r"kept as [\w-]+|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|(?<=ledger version )\d+|\b\d{4}-\d\d-\d\d(  \d+ days)?\b"
+    r"kept as [\w-]+|(?<= UTC  )[\w-]{22}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|(?<=ledger version )\d+|\b\d{4}-\d\d-\d\d(  \d+ days)?\b"
 )
 
 
