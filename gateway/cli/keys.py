@@ -13,6 +13,7 @@ from gateway.app import maintenance as rekeying
 from gateway.app.composition import now
 from gateway.app.maintenance import RekeyKind
 from gateway.cli import options
+from gateway.cli.progress import Progress
 from gateway.keys import api_keys
 from gateway.keys import secret_files as secrets_of
 from gateway.ledger.audit import examination
@@ -148,11 +149,13 @@ def rekey(kind: str, data: Path, file: Path | None, retire: bool, early: bool, l
         raise click.UsageError(f"a {kind} key is ended before its time with {rekeying.early_option(which)}")
     try:
         if which is RekeyKind.PEPPER:
-            with examination.nobody_else(data):  # a service that knows the older ones denies everything from here on
+            # A service that knows the older ones denies everything from here on.
+            with examination.nobody_else(data), Progress("wrapping every stored key"):
                 standings, peppers = rekeying.pepper(data, settings)
             click.echo(f"{standings} standings are wrapped by {peppers} peppers; start the service again")
         elif retire:
-            wrapped = rekeying.retire(data, settings, which, early=early or lose_browsers)
+            with Progress("ending the older keys"):
+                wrapped = rekeying.retire(data, settings, which, early=early or lose_browsers)
             click.echo(f"the older {kind} keys are gone" + (f"; {wrapped} persons wrapped anew" if wrapped else ""))
         else:
             count = rekeying.replace_key(data, settings, which)
