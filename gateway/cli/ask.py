@@ -79,9 +79,10 @@ def _told(verdict: Verdict, as_json: bool) -> str:
 
 
 @click.command(
-    help="Every entry about one identifier: its number, when, its event, by which `gateway receipt show`, `record` and"
-    " `appeal` take it, what was said, and whether that is what the log has of this identifier. --at DATE: those until"
-    " then, with the texts that were shown, and what stood on record at that moment, rebuilt from the entries."
+    help="Every entry about one identifier, each checked against what the log has of it: its number, when, its event"
+    " (by which `gateway receipt show`, `record` and `appeal` take it), what was said, and whether it is as logged."
+    " --at DATE: those until then, with the texts that were shown, and what stood on record at that moment, rebuilt"
+    " from the entries."
 )
 @options.data
 @options.config

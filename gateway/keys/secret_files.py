@@ -141,8 +141,8 @@ def load_secrets(folder: Path) -> Secrets:
 
 def read_days(folder: Path) -> dict[str, list[str | None]]:
     """The days (UTC) on which the secrets were made, as they stand in each field, the oldest first. None: not noted."""
-    known = _days(folder)
-    return {name: [known.get(item.hex()) for item in getattr(load_secrets(folder), name)] for name in FIELDS}
+    known, held = _days(folder), load_secrets(folder)
+    return {name: [known.get(item.hex()) for item in getattr(held, name)] for name in FIELDS}
 
 
 def _days(folder: Path) -> dict[str, str | None]:
