@@ -20,6 +20,7 @@ from gateway.cli.root import group
 from gateway.delivery import webhook
 from gateway.keys import api_keys, secret_files
 from gateway.keys.seals import Tokens
+from gateway.replica.follower import LOCK
 
 OUT = "sale=?0, sharing=?0, targeted_ads=?0, status=honored"
 COUNTED = re.compile(r'gateway_malformed_signals_total\{channel="account",reason="(\w+)"\} ([\d.]+)')
@@ -211,3 +212,11 @@ def test_the_sender_of_texts_is_given_a_secret_and_never_one_that_does_not_sign(
     assert run("deliveries", "--secret", "texts").startswith("whsec_")
     assert "gateway rekey tokens" in run("deliveries", "--new-secret", "texts", code=2)
     assert run("deliveries", "--secret", "account_backend").startswith("whsec_")
+
+
+def test_at_a_replica_the_ages_are_those_of_its_callers_keys(tmp_path):
+    (tmp_path / LOCK).touch()
+    for words in (["add", "--name", "bidder", "--scope", "check"], ["ages"]):
+        told = CliRunner().invoke(group, ["keys", *words, "--data", str(tmp_path)], catch_exceptions=False)
+    assert told.output == f"{'API key bidder':<24}{'secret':<22}{datetime.now(UTC).date()}  0 days\n"
+    assert not (tmp_path / secret_files.SECRETS).exists()
