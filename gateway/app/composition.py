@@ -115,8 +115,8 @@ def ways(settings: Settings, secrets: Secrets, *, dev: bool = False) -> list[Del
             DeliveryWay(name, endpoint, carrier, OutboxKind.OTHERS if name in by_framework else OutboxKind.ANY)
         )
     if by_framework:
-        signer = ddrf.signer(secrets, settings.delivery.ddrf_domain)
-        framework = Ddrf(Courier(allowed), signer)
+        signs = ddrf.signers(secrets, settings.delivery.ddrf_domain)[0]
+        framework = Ddrf(Courier(allowed), signs)
         asked = OutboxKind.DELETES
         found += [
             DeliveryWay(name, domain, framework, asked, one_at_a_time=True) for name, domain in by_framework.items()
@@ -130,7 +130,7 @@ def published(settings: Settings, secrets: Secrets) -> dict[str, Any]:
     """
     domain = settings.delivery.ddrf_domain
     endpoint = f"{settings.site.url or f'https://{domain}'}/privacy-choices/erase"
-    return ddrf.published(ddrf.signer(secrets, domain), endpoint) if domain else {}
+    return ddrf.published(ddrf.signers(secrets, domain), endpoint) if domain else {}
 
 
 def now() -> datetime:

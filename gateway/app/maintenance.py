@@ -43,27 +43,44 @@ from gateway.state.environment import remove_states
 
 
 class RekeyKind(StrEnum):
-    """Which key. The pepper makes pseudonyms, `key_encryption` wraps the persons' keys."""
+    """Which key (`gateway help rotation`). The pepper makes pseudonyms, `cookie` seals what comes back to us, `signing`
+    signs the log, `key_encryption` wraps the persons' keys, `tokens` makes what recipients and forms are known by,
+    `accounts` is the site's servers' own.
+    """
 
     PEPPER = "pepper"
     COOKIE = "cookie"
     SIGNING = "signing"
     KEY_ENCRYPTION = "key_encryption"
+    TOKENS = "tokens"
+    ACCOUNTS = "accounts"
 
 
-FIELD = {RekeyKind.COOKIE: "seals", RekeyKind.SIGNING: "signing", RekeyKind.KEY_ENCRYPTION: "wraps"}
+FIELD = {
+    RekeyKind.PEPPER: "peppers",
+    RekeyKind.COOKIE: "seals",
+    RekeyKind.SIGNING: "signing",
+    RekeyKind.KEY_ENCRYPTION: "wraps",
+    RekeyKind.TOKENS: "tokens",
+    RekeyKind.ACCOUNTS: "accounts",
+}
 # How long the older key is still needed: a browser's cookie lives 400 days (R9); a verifier key has to reach those who
-# check receipts; persons' keys are wrapped anew when the older one is retired.
+# check receipts; persons' keys are wrapped anew when the older one is retired; recipients have to be given what
+# messages are signed with, and the site's servers what they sign with.
 OVERLAP = {
     RekeyKind.COOKIE: timedelta(days=400),
     RekeyKind.SIGNING: timedelta(days=30),
     RekeyKind.KEY_ENCRYPTION: timedelta(0),
+    RekeyKind.TOKENS: timedelta(days=30),
+    RekeyKind.ACCOUNTS: timedelta(days=30),
 }
 
 
-# The option that ends a key before its time. That of the cookies names the loss: each browser whose cookie cannot be
-# opened is one that nobody knows, opted out of everything, and links to unsubscribe and app tokens end with them.
-EARLY = {RekeyKind.COOKIE: "--lose-browsers", RekeyKind.SIGNING: "--early", RekeyKind.KEY_ENCRYPTION: "--early"}
+def early_option(kind: RekeyKind) -> str:
+    """The option that ends a key before its time. That of the cookies names the loss: each browser whose cookie cannot
+    be opened is one that nobody knows, opted out of everything, and links to unsubscribe and app tokens end with them.
+    """
+    return "--lose-browsers" if kind is RekeyKind.COOKIE else "--early"
 
 
 class RekeyRefused(Exception):
@@ -133,7 +150,9 @@ def retire(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock = now
         raise RekeyRefused(f"there is one {kind} key only; make a newer one first: gateway rekey {kind}")
     ends = _since(folder, kind) + OVERLAP[kind]
     if not early and clock() < ends:
-        raise RekeyRefused(f"the older {kind} key is needed until {ends:%Y-%m-%d}; for one that got out: {EARLY[kind]}")
+        raise RekeyRefused(
+            f"the older {kind} key is needed until {ends:%Y-%m-%d}; for one that got out: {early_option(kind)}"
+        )
     if kind is RekeyKind.COOKIE and any(kept.waiting() for kept in kept_beside(folder, settings, secrets)):
         raise RekeyRefused("opt-outs that the older key seals are not entered yet; start the service, and try again")
     wrapped = 0

@@ -79,13 +79,15 @@ def _told(verdict: Verdict, as_json: bool) -> str:
 
 
 @click.command(
-    help="Every entry about one identifier, each checked against what it commits to. --at DATE: those until then, with"
-    " the texts that were shown, and what stood on record at that moment, rebuilt from the entries."
+    help="Every entry about one identifier, each checked against what the log has of it: its number, when, its event"
+    " (by which `gateway receipt show`, `record` and `appeal` take it), what was said, and whether it is as logged."
+    " --at DATE: those until then, with the texts that were shown, and what stood on record at that moment, rebuilt"
+    " from the entries."
 )
 @options.data
 @options.config
 @options.identifiers
-@click.option("--at", "moment", type=options.MOMENT, help="A moment (UTC).")
+@click.option("--at", "moment", type=options.MOMENT, help=f"A moment ({options.AT}).")
 @click.option("--for-person", is_flag=True, help="Only what somebody may be shown who proved control of it (R5).")
 @options.as_json
 def history(
@@ -112,7 +114,7 @@ def history(
 
 
 def _line(event: of.Event, as_json: bool, *, texts: bool) -> str:
-    proof = {True: "proved", False: "DOES NOT OPEN", None: "details erased"}[event.proved]
+    proof = {True: "as logged", False: "NOT AS LOGGED", None: "details erased"}[event.proved]
     shown = event.shown
     if as_json:
         body: dict[str, Any] = {
@@ -131,7 +133,8 @@ def _line(event: of.Event, as_json: bool, *, texts: bool) -> str:
     received = event.details.get("received")
     came = f", came {received}" if received else ""
     how = f" ({source}{came})" if source or came else ""
-    line = f"{event.seq:>8}  {event.at:%Y-%m-%d %H:%M:%S}  {event.body['e']} {purposes}".rstrip() + f"{how}  {proof}"
+    head = f"{event.seq:>8}  {options.time_in_utc(event.at)}  {b64(event.event)}  {event.body['e']} {purposes}".rstrip()
+    line = f"{head}{how}  {proof}"
     if not texts or shown is None:
         return line
     text = shown.body.decode(errors="replace").strip().replace("\n", "\n          | ")
@@ -195,8 +198,12 @@ def _part(title: str, lines: list[str]) -> Iterator[str]:
 
 def _entry(each: EntryShown) -> str:
     if each.what is None:
-        return f"{each.at[:16]}  {each.type}: an entry whose body went by retention"
-    return f"{each.at[:16]}  {each.type}: {each.what} {', '.join(each.purposes)} ({each.source or '-'})"
+        return f"{_minute(each.at)}  {each.type}: an entry whose body went by retention"
+    return f"{_minute(each.at)}  {each.type}: {each.what} {', '.join(each.purposes)} ({each.source or '-'})"
+
+
+def _minute(at: str) -> str:
+    return f"{at[:10]} {at[11:16]} UTC"
 
 
 def _received(each: ReceivedBody) -> str:
@@ -222,7 +229,7 @@ def _received(each: ReceivedBody) -> str:
     "--signal", "signals", multiple=True, help="NAME=VALUE as in a check: gpc=1, us_privacy=1YYN; repeatable."
 )
 @click.option("--request", help="What was decided in a request, by its Gateway-Request.")
-@click.option("--at", "moment", type=options.MOMENT, help="A moment (UTC).")
+@click.option("--at", "moment", type=options.MOMENT, help=f"A moment ({options.AT}).")
 @options.as_json
 def explain(
     recipient: str | None,

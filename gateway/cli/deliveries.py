@@ -11,7 +11,9 @@ import click
 from gateway.app.composition import House
 from gateway.cli import options
 from gateway.consent.telling import Open, name_of
+from gateway.delivery.letters import NAME as TEXTS
 from gateway.desk.outbox import Listed, Message, State
+from gateway.desk.recipients_to_tell import ACCOUNT_BACKEND
 from gateway.keys import seals
 from gateway.ledger.subjects import moment
 
@@ -51,7 +53,7 @@ def deliveries(
     with options.house(data, file) as house:
         _refuse_unknown(house, retry or recipient or signs_for or renewed or "")
         if signs_for or renewed:
-            click.echo(asyncio.run(house.telling.secret(renewed or signs_for or "", renew=bool(renewed))))
+            click.echo(_secret(house, renewed or signs_for or "", renew=bool(renewed)))
         elif recipient:
             asyncio.run(house.telling.take(recipient, _hand))
         elif retry:
@@ -71,9 +73,15 @@ def _refuse_unknown(house: House, name: str) -> None:
     if not name or name.startswith(MESSAGE):
         return
     waiting = [found.recipient for found in asyncio.run(house.telling.open())]
-    known = sorted({*house.consent.recipients, *waiting})
+    known = sorted({*house.consent.recipients, *waiting, ACCOUNT_BACKEND, TEXTS})
     if name not in known:
         raise click.UsageError(f"no recipient {name!r} is configured; there are {', '.join(known)}")
+
+
+def _secret(house: House, name: str, *, renew: bool) -> str:
+    if renew and name == TEXTS:
+        raise click.UsageError("the sender of texts has one secret, which changes with: gateway rekey tokens")
+    return asyncio.run(house.telling.secret(name, renew=renew))
 
 
 def _hand(message: Message) -> None:
@@ -115,7 +123,7 @@ def _members(each: Listed, deadline: datetime) -> dict[str, object]:
 
 def _line(each: Listed, deadline: datetime) -> str:
     last = f"{each.tries} tries, {each.answer}" if each.answer else "not tried"
-    due = f", next {moment(each.due):%Y-%m-%d %H:%M}" if each.state is State.PENDING else ""
+    due = f", next {options.time_in_utc(moment(each.due))}" if each.state is State.PENDING else ""
     return (
         f"{name_of(each.id)}  {each.recipient}  {each.word}  {each.state}  {last}{due}, received"
         f" {moment(each.received):%Y-%m-%d}, by {deadline:%Y-%m-%d}"
@@ -137,5 +145,5 @@ def _open_line(found: Open) -> str:
     gone = "  gave its endpoint up" if found.gone else ""
     return (
         f"{found.recipient}  pending {found.pending}  failed {found.failed}  overdue {found.overdue}  oldest"
-        f" {found.oldest:%Y-%m-%d %H:%M}{gone}"
+        f" {options.time_in_utc(found.oldest)}{gone}"
     )

@@ -1,14 +1,19 @@
 """`gateway keys`: API keys; `gateway rekey`: the keys of the installation itself."""
 
+import json
 import os
 import time
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import click
 
 from gateway.app import maintenance as rekeying
+from gateway.app.composition import now
 from gateway.app.maintenance import RekeyKind
 from gateway.cli import options
+from gateway.cli.progress import Progress
 from gateway.keys import api_keys
 from gateway.keys import secret_files as secrets_of
 from gateway.ledger.audit import examination
@@ -44,8 +49,11 @@ def add(data: Path, file: Path | None, name: str, scopes: tuple[str, ...], publi
 def list_(data: Path) -> None:
     _is_ours(data)  # an empty list would not be true of it
     for key in api_keys.read_api_keys(data):
-        state = "revoked" if key.revoked else "publishable" if key.publishable else "secret"
-        click.echo(f"{key.id}  {key.name}  {state}  {' '.join(key.scopes)}")
+        click.echo(f"{key.id}  {key.name}  {_state(key)}  {' '.join(key.scopes)}")
+
+
+def _state(key: api_keys.ApiKey) -> str:
+    return "revoked" if key.revoked else "publishable" if key.publishable else "secret"
 
 
 @keys.command(help="End a key. A revoked publishable key still opts out: apps in the field keep their promise.")
@@ -77,10 +85,48 @@ def account_(data: Path, account: str, seconds: int) -> None:
     click.echo(api_keys.assert_account(secret, account, int(time.time()) + seconds))
 
 
+@keys.command(
+    help="Since when each key is there, the installation's own and the callers'; tells no key (gateway help rotation)."
+)
+@options.data
+@options.as_json
+def ages(data: Path, *, as_json: bool) -> None:
+    _is_ours(data)
+    found = [*_ages_of_secrets(data), *_ages_of_callers(data)]
+    for key, state, day in found:
+        if as_json:
+            click.echo(json.dumps({"key": key, "state": state, "made": day}))
+        else:
+            click.echo(f"{key:<24}{state:<22}{_age(day)}")
+
+
+def _ages_of_secrets(data: Path) -> Iterator[tuple[str, str, str | None]]:
+    """Of a gateway's folder: which key, what it does, the day."""
+    days = secrets_of.read_days(data) if (data / secrets_of.SECRETS).exists() else {}
+    for kind, name in rekeying.FIELD.items() if days else ():
+        older = "stays, wrapped" if kind is RekeyKind.PEPPER else "older, until --retire"
+        *before, newest = days[name]
+        yield from ((kind.value, older, day) for day in before)
+        yield kind.value, "in use", newest
+
+
+def _ages_of_callers(data: Path) -> Iterator[tuple[str, str, str | None]]:
+    days = api_keys.read_key_days(data)
+    for key in api_keys.read_api_keys(data):
+        yield f"API key {key.name}", _state(key), days.get(key.id)
+
+
+def _age(day: str | None) -> str:
+    if day is None:
+        return "made before days were noted"
+    return f"{day}  {(now().date() - date.fromisoformat(day)).days} days"
+
+
 @click.command(
     help="Replace a key of the installation, as an entry of the log. A pepper wraps every stored key at once: stop the"
     " service first. The others overlap: restart the service with the newer key, and end the older one with --retire,"
-    " that of persons' keys (key_encryption) with the service stopped."
+    " that of persons' keys (key_encryption) with the service stopped. `gateway help rotation` says what each is for,"
+    " and what ends with it."
 )
 @click.argument("kind", type=click.Choice([kind.value for kind in RekeyKind]))
 @options.data
@@ -100,14 +146,16 @@ def rekey(kind: str, data: Path, file: Path | None, retire: bool, early: bool, l
     if (early or lose_browsers) and not retire:
         raise click.UsageError("--early and --lose-browsers are of --retire")
     if (early and which is RekeyKind.COOKIE) or (lose_browsers and which is not RekeyKind.COOKIE):
-        raise click.UsageError(f"a {kind} key is ended before its time with {rekeying.EARLY[which]}")
+        raise click.UsageError(f"a {kind} key is ended before its time with {rekeying.early_option(which)}")
     try:
         if which is RekeyKind.PEPPER:
-            with examination.nobody_else(data):  # a service that knows the older ones denies everything from here on
+            # A service that knows the older ones denies everything from here on.
+            with examination.nobody_else(data), Progress("wrapping every stored key"):
                 standings, peppers = rekeying.pepper(data, settings)
             click.echo(f"{standings} standings are wrapped by {peppers} peppers; start the service again")
         elif retire:
-            wrapped = rekeying.retire(data, settings, which, early=early or lose_browsers)
+            with Progress("ending the older keys"):
+                wrapped = rekeying.retire(data, settings, which, early=early or lose_browsers)
             click.echo(f"the older {kind} keys are gone" + (f"; {wrapped} persons wrapped anew" if wrapped else ""))
         else:
             count = rekeying.replace_key(data, settings, which)

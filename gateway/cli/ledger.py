@@ -16,6 +16,7 @@ import orjson
 
 from gateway.app import composition, maintenance
 from gateway.cli import options
+from gateway.cli.progress import Progress
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.ledger.audit.verify import VerifyReport
 from gateway.ledger.proof.entry import b64
@@ -105,7 +106,9 @@ def backup(
         click.echo(f"{maintenance.back_up_secrets(data, secrets_dest)}: the secrets")
     _warn_of_epochs(data, keys_dest)
     if dest:
-        click.echo(f"{dest}: the ledger\n{_told(maintenance.back_up(data, dest))}")
+        with Progress("copying the ledger, and reading the copy"):
+            copied = maintenance.back_up(data, dest)
+        click.echo(f"{dest}: the ledger\n{_told(copied)}")
     if prune and keys_dest:
         days = settings_of.load_settings(file, os.environ).retention.keys_backup_days
         for gone in maintenance.prune_ledger_of(keys_dest, days):
@@ -134,7 +137,8 @@ def restore(
         raise click.UsageError("name BACKUP, or --new-log")
     settings = settings_of.load_settings(file, os.environ)
     if backup:
-        done = maintenance.put_back(data, settings, backup, vault, secrets)
+        with Progress("putting back, and reading all of it"):
+            done = maintenance.put_back(data, settings, backup, vault, secrets)
         click.echo(f"{data}: put back\n{_told(done.checkpoint)}")
         if done.aside:
             click.echo(f"{done.aside}: what was there before")
@@ -145,7 +149,8 @@ def restore(
             return
         if not done.why:
             return
-    begun = maintenance.go_on(data, settings)
+    with Progress("looking through the ledger"):
+        begun = maintenance.go_on(data, settings)
     click.echo(f"{data}: goes on as {begun.origin} from {begun.size} entries")
     if begun.last is None:
         click.echo("what was signed last is not known: its store is lost", err=True)
@@ -193,7 +198,9 @@ PUT_BACK = (
 @click.option("--vault", "boxes", is_flag=True, help="Open the sealed boxes of every entry too.")
 @options.as_json
 def verify(data: Path, file: Path | None, boxes: bool, as_json: bool) -> None:
-    report, keys = composition.verify_ledger(data, settings_of.load_settings(file, os.environ), boxes=boxes)
+    settings = settings_of.load_settings(file, os.environ)
+    with Progress("reading the whole ledger"):
+        report, keys = composition.verify_ledger(data, settings, boxes=boxes)
     click.echo(_json(report, keys) if as_json else "\n".join(_words(report, keys)))
     sys.exit(0 if report.passed else 1)
 
@@ -242,7 +249,9 @@ def _words(report: VerifyReport, keys: tuple[str, ...]) -> list[str]:
 @options.config
 @click.option("--dry-run", is_flag=True, help="Only tell what that would be.")
 def prune(data: Path, file: Path | None, dry_run: bool) -> None:
-    pruned = composition.prune_ledger(data, settings_of.load_settings(file, os.environ), dry_run=dry_run)
+    settings = settings_of.load_settings(file, os.environ)
+    with Progress("reading the whole ledger, before and after"):
+        pruned = composition.prune_ledger(data, settings, dry_run=dry_run)
     plan, verb = pruned.plan, "went" if pruned.done else "would go"
     click.echo(f"{plan.bodies} bodies below entry {plan.below} {verb}, {len(plan.needed)} of them restated")
     click.echo(f"details of {plan.details} entries {verb}")

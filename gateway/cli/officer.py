@@ -17,6 +17,7 @@ import msgspec
 
 from gateway.app.composition import House
 from gateway.cli import options
+from gateway.cli.progress import Progress
 from gateway.cli.rehearse import lines as lines_of_rehearsal
 from gateway.desk.evidence import REHEARSED
 from gateway.desk.suppression import suppression_of
@@ -270,7 +271,8 @@ def suppression(recipient: str, data: Path, file: Path | None, out: Path, form: 
         if form == "uid2" and algorithm != "sha256":
             raise click.UsageError("a uid2 file holds sha256 digests")
         purposes = {*SIGNAL_PURPOSES, *known.purposes} & set(CHOOSABLE)
-        found = house.writer.submit(lambda tx: suppression_of(tx, recipient, algorithm, purposes, since)).result()
+        with Progress("looking for who opted out"):
+            found = house.writer.submit(lambda tx: suppression_of(tx, recipient, algorithm, purposes, since)).result()
         if since > found.position:  # of another log, or of one that was lost: "none" would be taken for nobody
             raise click.UsageError(f"the log has {found.position} entries; take a whole file, without --since")
         end = int(house.consent.clock().timestamp())

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -21,6 +21,7 @@ from phonenumbers import SUPPORTED_REGIONS
 from gateway.app.composition import House
 from gateway.choice.law import PLACE, country_of
 from gateway.cli import options
+from gateway.cli.progress import Progress
 from gateway.cli.say import readings
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Choice, Subject, every_reading
@@ -105,12 +106,12 @@ class ListTally:
     counts: Counter[str] = field(default_factory=Counter)
     before: int = 0
 
-    def add(self, outcomes: Iterable[ListOutcome]) -> None:
+    def add(self, outcomes: Iterable[ListOutcome], tell: Callable[[str], None]) -> None:
         for outcome in outcomes:
             self.counts[outcome.word] += 1
             self.before += outcome.before
             for why in outcome.why:
-                click.echo(f"  line {outcome.number}: {why}", err=True)
+                tell(f"  line {outcome.number}: {why}")
 
     @property
     def whole(self) -> bool:
@@ -133,10 +134,10 @@ class ListTally:
 
 async def _import(house: House, rows: Iterator[ListRow | RefusedLine | Empty], country: str, tally: ListTally) -> None:
     """Some rows at a time, each durable before it is counted."""
-    while part := list(islice(rows, BATCH)):
-        tally.add(await asyncio.gather(*(_outcome(house, row, country) for row in part)))
-        click.echo(f"\r{tally.counts.total()}", nl=False, err=True)
-    click.echo("", err=True)
+    with Progress("lines entered:") as progress:
+        while part := list(islice(rows, BATCH)):
+            tally.add(await asyncio.gather(*(_outcome(house, row, country) for row in part)), progress.tell)
+            progress.count = tally.counts.total()
 
 
 async def _outcome(house: House, row: ListRow | RefusedLine | Empty, country: str) -> ListOutcome:

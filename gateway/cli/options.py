@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +20,19 @@ from gateway.settings.load import Settings
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class Renamed(click.Option):
+    """An option that had another name `before`, which is taken as ever and shown nowhere: one thing has one name."""
+
+    def __init__(self, *args: Any, before: str, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._before = before
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        shown, self.opts = self.opts, [*self.opts, self._before]
+        super().add_to_parser(parser, ctx)
+        self.opts = shown
+
+
 class Day(click.DateTime):
     """A day that has another one after it: the calendar's last day has no end that could be asked about."""
 
@@ -28,6 +41,22 @@ class Day(click.DateTime):
         if found.date() == date.max:
             self.fail(f"no day comes after {date.max}", param, ctx)
         return found
+
+
+class Moment(click.DateTime):
+    """A moment in UTC, or with its own zone, as a naive one in UTC."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        try:
+            return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+        except OverflowError:
+            self.fail(f"no calendar has {value} in UTC", param, ctx)
+
+
+def time_in_utc(at: datetime) -> str:
+    """A moment as commands print it for a person, to the second, and in which zone."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 data = click.option(
@@ -46,7 +75,8 @@ config = click.option(
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 DAY = Day(["%Y-%m-%d"])
-MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
+MOMENT = Moment(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M%z"])
+AT = "UTC, or with its zone: 2026-11-29T09:00-08:00"
 dev = click.option("--dev", is_flag=True, help="As in development: what an operator vouches for is filled in.")
 # Of commands that take an event: one id in 64 begins with a hyphen (base64url), and is no option.
 TAKES_EVENT = {"ignore_unknown_options": True}

@@ -115,8 +115,19 @@ def receipt() -> None:
 )
 @click.argument("file", type=FILE)
 @click.option("--opening", "opened", type=FILE, help="The opening: JSON with kind, value and rs.")
-@click.option("--key", "keys", multiple=True, required=True, help="The log's verifier key; repeatable.")
-@click.option("--witness", "witnesses", multiple=True, help="A witness that must have signed too; repeatable.")
+@click.option(
+    "--log",
+    "keys",
+    cls=options.Renamed,
+    before="--key",
+    multiple=True,
+    required=True,
+    metavar="VKEY",
+    help="The log's verifier key; repeatable.",
+)
+@click.option(
+    "--witness", "witnesses", multiple=True, metavar="VKEY", help="A witness that must have signed too; repeatable."
+)
 def verify(file: Path, opened: Path | None, keys: tuple[str, ...], witnesses: tuple[str, ...]) -> None:
     try:
         logs = [Ed25519Verifier.from_vkey(key) for key in keys]

@@ -19,6 +19,7 @@ from gateway.app import rehearsal_process
 from gateway.app.in_force import in_force
 from gateway.app.rehearsal_process import RehearsalOrder
 from gateway.cli import options
+from gateway.cli.progress import Progress
 from gateway.desk import evidence
 from gateway.evidence.rehearsing import enter_rehearsal
 from gateway.keys import secret_files
@@ -84,8 +85,8 @@ def _now(order: RehearsalOrder, data: Path | None, file: Path | None) -> dict[st
     """What one finds that is made now; on record in `data`, where there is one."""
     if data:
         schema.open_to_read(data).close()  # refuses now what could not be written to afterwards
-    click.echo("rehearsing; this takes a minute or two", err=True)
-    made = rehearsal_process.rehearse(order)
+    with Progress("rehearsing, which takes a minute or two"):
+        made = rehearsal_process.rehearse(order)
     told = {"from": made.start.isoformat(timespec="seconds"), **made.content}
     if order.only and not (told.get("ways") or told.get("closed") or told["failed"]):
         raise click.UsageError(f"no way has {order.only!r} in its name")

@@ -51,7 +51,7 @@ def group() -> None:
     pass
 
 
-INTRODUCED = """# Our words
+INTRODUCED = """# Our words: what each means here, in one sentence
 
 What the code and these texts mean by a word that has a meaning of its own here, one sentence each. Words that a call
 may say (purposes, data classes, reasons, sources) stand in `gateway/terms.py`; the words of the law are the law's.
@@ -59,20 +59,30 @@ may say (purposes, data classes, reasons, sources) stand in `gateway/terms.py`; 
 """
 
 
-@click.command("help", help="Print a longer text; without a name, list them.")
+@click.command("help", help="Print a longer text; without a name, list them, each with what it is about.")
 @click.argument("name", required=False)
 def manual(name: str | None) -> None:
-    folder = resources.files("gateway") / "manual"
-    files = [item.name.removesuffix(".md") for item in folder.iterdir() if item.name.endswith(".md")]
-    names = sorted([GLOSSARY, *files])
+    texts = read_manual()
     if name is None:
-        click.echo("\n".join(names))
-    elif name == GLOSSARY:
-        click.echo(INTRODUCED + "\n".join(f"- **{word}**: {text}" for word, text in WORDS.items()))
-    elif name in names:
-        click.echo((folder / f"{name}.md").read_text(encoding="utf-8"))
+        width = max(map(len, texts))
+        click.echo("\n".join(f"{each:<{width}}  {heading_of(text)}" for each, text in sorted(texts.items())))
+    elif name in texts:
+        click.echo(texts[name])
     else:
-        raise click.UsageError(f"no text {name!r}; there are {', '.join(names)}")
+        raise click.UsageError(f"no text {name!r}; there are {', '.join(sorted(texts))}")
+
+
+def read_manual() -> dict[str, str]:
+    """The longer texts by name."""
+    folder = resources.files("gateway") / "manual"
+    files = [item for item in folder.iterdir() if item.name.endswith(".md")]
+    words = INTRODUCED + "\n".join(f"- **{word}**: {text}" for word, text in WORDS.items())
+    return {GLOSSARY: words} | {item.name.removesuffix(".md"): item.read_text(encoding="utf-8") for item in files}
+
+
+def heading_of(text: str) -> str:
+    """What a longer text is about, in its own first line."""
+    return text.partition("\n")[0].removeprefix("# ")
 
 
 COMMANDS: dict[str, Lazy] = {

@@ -72,7 +72,7 @@ ADDED = {
     help="Default: all.",
 )
 @click.option("--manner", type=click.Choice([manner.value for manner in Manner]), help="How it came.")
-@click.option("--received", type=options.MOMENT, help="The day it came (UTC).")
+@click.option("--received", type=options.MOMENT, help=f"The day it came ({options.AT}).")
 @click.option("--place", default="", help="US-CA, DE.")
 @click.option("--tie", is_flag=True, help="Link what is listed to the account that is listed.")
 def choose(
@@ -209,7 +209,9 @@ def notice(
 @click.argument("reason", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @options.data
 @options.config
-@click.option("--ui", required=True, help="The screen's name, as choices gave it.")
+@click.option(
+    "--name", "ui", cls=options.Renamed, before="--ui", required=True, help="The screen's name, the `ui` of a choice."
+)
 def void_consents(reason: Path, data: Path, file: Path | None, ui: str) -> None:
     with options.house(data, file) as house:
         voided = asyncio.run(house.consent.void_consents(ui, hashlib.sha256(reason.read_bytes()).digest()))
@@ -279,7 +281,14 @@ AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq) ORDER BY d.se
 @options.data
 @options.config
 @click.option("--seqs", type=FILE, help="The entries, a line each: its number first, the rest of a line is not read.")
-@click.option("--belief", type=FILE, help="The documented belief: its hash goes into the ledger, its text does not.")
+@click.option(
+    "--note",
+    "belief",
+    cls=options.Renamed,
+    before="--belief",
+    type=FILE,
+    help="The documented belief: its hash goes into the ledger, its text does not.",
+)
 @click.option("--officer", "officers", multiple=True, help="Who decided; two different people.")
 @click.option("--who", type=FILE, help='Identifiers, a line each, {"type", "value"}: prints whose choices were voided.')
 @click.option("--dry-run", is_flag=True, help="Only tell what would change.")
@@ -290,9 +299,9 @@ AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq) ORDER BY d.se
     metavar="SOURCE",
     help="With --list: of this source.",
 )
-@click.option(
-    "--between", nargs=2, type=options.MOMENT, help="With --list: accepted from then until before then (UTC)."
-)
+@click.option("--from", "start", type=options.MOMENT, help=f"With --list: accepted from then on ({options.AT}).")
+@click.option("--to", "end", type=options.MOMENT, help=f"With --list: accepted before then ({options.AT}).")
+@click.option("--between", nargs=2, type=options.MOMENT, hidden=True)
 def void(
     data: Path,
     file: Path | None,
@@ -303,17 +312,20 @@ def void(
     dry_run: bool,
     listing: bool,
     source: str | None,
+    start: datetime | None,
+    end: datetime | None,
     between: tuple[datetime, datetime] | None,
 ) -> None:
     if listing:
-        if not source or not between:
-            raise click.UsageError("--list needs --source and --between")
-        if between[1] <= between[0]:
-            raise click.UsageError("--between: the second moment is not after the first")
-        click.echo("\n".join(_candidates(data, source, between)))
+        start, end = between or (start, end)
+        if not source or not start or not end:
+            raise click.UsageError("--list needs --source, --from and --to")
+        if end <= start:
+            raise click.UsageError("--to is not after --from")
+        click.echo("\n".join(_candidates(data, source, start, end)))
         return
     if not seqs or not belief:
-        raise click.UsageError("name the entries (--seqs) and the documented belief (--belief)")
+        raise click.UsageError("name the entries (--seqs) and the documented belief (--note)")
     held = Belief(hashlib.sha256(belief.read_bytes()).digest(), officers)
     with options.house(data, file) as house:
         deque(_named(house, who), maxlen=0)  # all of it can be read, before anything is voided
@@ -377,10 +389,10 @@ def _named(house: House, file: Path | None) -> Iterator[tuple[str, Named]]:
         yield text, named
 
 
-def _candidates(data: Path, source: str, between: tuple[datetime, datetime]) -> Iterator[str]:
-    start, end = (milliseconds(each.replace(tzinfo=UTC)) for each in between)
+def _candidates(data: Path, source: str, *span: datetime) -> Iterator[str]:
+    between = tuple(milliseconds(each.replace(tzinfo=UTC)) for each in span)
     with contextlib.closing(schema.open_to_read(data)) as db:
-        for seq, at, kind, body in db.execute(CANDIDATES, (start, end)):
+        for seq, at, kind, body in db.execute(CANDIDATES, between):
             leaf = json.loads(body)
             if leaf["e"] in CALLERS_CHOICES and leaf.get("src") == source:
                 yield f"{seq}  {minute(moment(at))}  {leaf['e']} {','.join(leaf.get('p', []))}  {kind}"

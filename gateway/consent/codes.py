@@ -113,6 +113,11 @@ def enter_code(tx: Transaction, code: Hashed, now: int) -> int | None:
     return left
 
 
+def is_ticket(tx: Transaction, code: Hashed) -> bool:
+    """Whether its ticket was given out, under the key that it is hashed with."""
+    return tx.db.execute("SELECT 1 FROM code WHERE ticket = ?", (code.ticket,)).fetchone() is not None
+
+
 ACCESS, ERASURE = "access", "erasure"  # what a code is good for, beside opting in
 
 DIGITS = 8
@@ -213,7 +218,7 @@ class Codes:
         an_hour: int,
     ) -> None:
         self._writer = writer
-        self._secret = hmac.digest(secrets.tokens[0], LABEL, "sha256")
+        self._secrets = [hmac.digest(key, LABEL, "sha256") for key in reversed(secrets.tokens)]  # the newest makes
         self._clock = clock
         self._carriers = dict(carriers)
         self._an_hour = an_hour
@@ -237,7 +242,7 @@ class Codes:
         if carrier is None:
             raise NotSent
         ticket, code = b64(os.urandom(16)), f"{random.randbelow(10**DIGITS):0{DIGITS}d}"
-        hashed, now = self._hashed(ticket, bound, code), milliseconds(self._clock())
+        hashed, now = self._hashed(self._secrets[0], ticket, bound, code), milliseconds(self._clock())
         kept = await self._writer.commit(lambda tx: keep_code(tx, hashed, now, self._an_hour, asker))
         if kept in {CodeKept.ASKED, CodeKept.FULL}:
             raise TooManyCodes
@@ -267,8 +272,13 @@ class Codes:
         """Returns where it is the one that was sent, which is then used up. Raises `WrongCode`, `CodeOver`,
         `StoreUnavailable`.
         """
-        hashed, now = self._hashed(ticket, bound, digits(code)), milliseconds(self._clock())
-        left = await self._writer.commit(lambda tx: enter_code(tx, hashed, now))
+        forms = [self._hashed(secret, ticket, bound, digits(code)) for secret in self._secrets]
+        now = milliseconds(self._clock())
+
+        def job(tx: Transaction) -> int | None:
+            return enter_code(tx, next((form for form in forms if is_ticket(tx, form)), forms[0]), now)
+
+        left = await self._writer.commit(job)
         if left is not None:
             raise WrongCode(left) if left else CodeOver()
 
@@ -276,13 +286,10 @@ class Codes:
         for carrier in self._carriers.values():
             await carrier.close()
 
-    def _hashed(self, ticket: str, bound: Bound, code: str) -> Hashed:
+    def _hashed(self, secret: bytes, ticket: str, bound: Bound, code: str) -> Hashed:
         address = f"{bound.subject.kind}\x00{bound.subject.value}\x00{bound.use}"
-        said = f"{address}\x00{code}"
-        return Hashed(self._digest("ticket", ticket), self._digest("address", address), self._digest("code", said))
-
-    def _digest(self, what: str, text: str) -> bytes:
-        return hmac.digest(self._secret, f"{what}\x00{text}".encode(), "sha256")
+        said = {"ticket": ticket, "address": address, "code": f"{address}\x00{code}"}
+        return Hashed(*(hmac.digest(secret, f"{what}\x00{text}".encode(), "sha256") for what, text in said.items()))
 
 
 def spaced(code: str) -> str:

@@ -148,7 +148,13 @@ class Job:
         """The chunks, each as the lines that were appended together."""
         with self._rows() as db:
             for (box,) in db.execute("SELECT box FROM chunk ORDER BY number"):
-                yield seals.open_seal(self._keys, self._label, box).split(b"\n")
+                yield self._opened(box).split(b"\n")
+
+    def _opened(self, box: bytes) -> bytes:
+        try:
+            return seals.open_seal(self._keys, self._label, box)
+        except seals.OpeningFailed:
+            raise NoSuchJob("the key that its rows were sealed with was ended: post them as another job") from None
 
     def sealed(self) -> SealedFile | None:
         """What was sealed last, if its files are there, or it is known to have arrived."""
@@ -294,7 +300,7 @@ BETWEEN = b" "  # a handle and the line that it is of; before what was put by wi
 
 
 class NoSuchJob(Exception):
-    """Nothing was posted under this name, or it is a week ago."""
+    """Nothing was posted under this name, or it is a week ago; or the key that sealed it was ended."""
 
 
 class JobOver(Exception):

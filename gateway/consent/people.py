@@ -64,6 +64,11 @@ class Named(NamedTuple):
         return bool(self.ignored) and not self.subjects and all(word == "limited" for _, word in self.ignored)
 
     @property
+    def only_misspelt(self) -> bool:
+        """Nobody is named, and a kind that is none of ours is the caller's own fault."""
+        return self.undeclared and not self.subjects
+
+    @property
     def keys(self) -> tuple[bytes, ...]:
         return tuple([key for subject in self.subjects for key in subject.keys])
 

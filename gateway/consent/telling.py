@@ -161,7 +161,7 @@ class Telling:
             return outbox.read_messages(tx, recipient, now, AT_ONCE, way.kind), known.generations
 
         messages, generations = await self._writer.commit(job)
-        keys = [webhook.secret_of(self._secrets, recipient, generation) for generation in generations]
+        keys = webhook.secrets_of(self._secrets, recipient, generations)
         for message in messages:
             tried = await self._try(message, way, keys)
             self._tried(recipient, tried.outcome)

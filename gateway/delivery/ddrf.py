@@ -90,10 +90,16 @@ def _thumbprint(members: Mapping[str, Any]) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()
 
 
-def signer(secrets: Secrets, issuer: str) -> DeletionSigner:
-    """The installation's own key for this, made from its secrets."""
-    raw = hmac.digest(secrets.tokens[0], LABEL, "sha512")  # twice the order's width: no bias to speak of
-    return DeletionSigner(issuer, ec.derive_private_key(int.from_bytes(raw) % (P256_ORDER - 1) + 1, ec.SECP256R1()))
+def signers(secrets: Secrets, issuer: str) -> list[DeletionSigner]:
+    """The installation's own keys for this, made from its keys `tokens`, the newest first: that one signs, and the
+    public halves of all are published, for a recipient may look at a request days after it was signed.
+    """
+    made = []
+    for token in reversed(secrets.tokens):
+        raw = hmac.digest(token, LABEL, "sha512")  # twice the order's width: no bias to speak of
+        key = ec.derive_private_key(int.from_bytes(raw) % (P256_ORDER - 1) + 1, ec.SECP256R1())
+        made.append(DeletionSigner(issuer, key))
+    return made
 
 
 def acknowledged(
@@ -316,9 +322,10 @@ def issuer_of(domain: str) -> str:
     return (urlsplit(domain).hostname or "") if "://" in domain else domain
 
 
-def published(signer: DeletionSigner, endpoint: str) -> dict[str, Any]:
+def published(signers: Sequence[DeletionSigner], endpoint: str) -> dict[str, Any]:
     """Our own /dsrdelete.json: the keys of our requests. We take none by it, so no identifier is listed."""
-    return {"endpoint": endpoint, "identifiers": [], "publicKey": [signer.jwk], "vendorScriptRequirement": False}
+    keys = [signer.jwk for signer in signers]
+    return {"endpoint": endpoint, "identifiers": [], "publicKey": keys, "vendorScriptRequirement": False}
 
 
 def _kid(token: str) -> str:

@@ -211,7 +211,7 @@ class TextMessages:
         self, endpoint: str, secrets: Secrets, clock: Callable[[], datetime], prices: Mapping[str, int], purse: Purse
     ) -> None:
         self._endpoint = endpoint
-        self._secret = webhook.secret_of(secrets, NAME)
+        self._secrets = webhook.secrets_of(secrets, NAME)
         self._clock = clock
         self._courier = Courier(EVERYWHERE)  # the operator's own, wherever it is
         self._prices = {country.upper(): price for country, price in prices.items()}
@@ -224,7 +224,7 @@ class TextMessages:
             return False
         body = orjson.dumps({"type": "code", "to": to, "text": letter.text, "language": letter.language})
         name = "msg_" + random.token_urlsafe(16)
-        return (await self._courier.post(self._endpoint, [self._secret], name, self._clock(), body)).taken
+        return (await self._courier.post(self._endpoint, self._secrets, name, self._clock(), body)).taken
 
     def alarms(self) -> list[str]:
         """That texts cost more than they should."""

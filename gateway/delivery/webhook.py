@@ -106,9 +106,17 @@ class Tried:
 
 
 def secret_of(secrets: Secrets, recipient: str, generation: int = 0) -> bytes:
-    """32 bytes; of one generation the same for as long as the installation lives."""
-    later = b"\x00" + str(generation).encode() if generation else b""
-    return hmac.digest(secrets.tokens[0], LABEL + recipient.encode() + later, "sha256")
+    """32 bytes, which a recipient is given; of one generation the same until there is a newer key `tokens`."""
+    return secrets_of(secrets, recipient, [generation])[0]
+
+
+def secrets_of(secrets: Secrets, recipient: str, generations: Sequence[int] = (0,)) -> list[bytes]:
+    """What signs, the newest first: each of the generations under each key `tokens`, so that a recipient that has not
+    been given the newer secret yet knows us by the older one.
+    """
+    laters = [b"\x00" + str(generation).encode() if generation else b"" for generation in generations]
+    name = LABEL + recipient.encode()
+    return [hmac.digest(key, name + later, "sha256") for key in reversed(secrets.tokens) for later in laters]
 
 
 def printed(secret: bytes) -> str:

@@ -13,12 +13,14 @@ import secrets
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.disk import write_durably
 from gateway.keys.secret_files import digest
 
 FILE = "api_keys.json"
+DAYS = "api_key_days.json"  # when each was made; apart, for an older version reads no key with a member more
 SCOPES = ("check", "choose", "share", "desk", "export", "replica", "admin")
 EXPIRY = re.compile(r"[0-9]{1,12}")
 TEST = "test_"  # what keys of an installation begin with that is not in production (I24)
@@ -107,7 +109,20 @@ def add_api_key(folder: Path, name: str, scopes: Iterable[str], *, publishable: 
         raise ValueError("a publishable key may only have scope choose: it is in everybody's hands")
     made, secret = mark + secrets.token_hex(6), secrets.token_urlsafe(32)
     _write(folder, [*keys, ApiKey(made, name, digest(secret), scopes, publishable)])
+    noted = {**read_key_days(folder), made: datetime.now(UTC).date().isoformat()}
+    write_durably(folder / DAYS, json.dumps(noted, indent=1).encode())
     return f"{made}.{secret}"
+
+
+def read_key_days(folder: Path) -> dict[str, str]:
+    """On which day (UTC) a key was made, by its id; nothing of those that are older than this file, or were restored
+    without it.
+    """
+    try:
+        noted = json.loads((folder / DAYS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
 
 
 def revoke(folder: Path, name: str) -> bool:

@@ -1,7 +1,8 @@
 """Secrets of one installation, and the keys that pseudonyms are made with. The composition root opens them.
 
 One file in the data folder, `secrets.json`, mode 0600, made once. Losing it loses every person's link to their
-standing: back it up apart from the ledger. API keys lie beside it in `api_keys.json`, their secrets hashed.
+standing: back it up apart from the ledger. API keys lie beside it in `api_keys.json`, their secrets hashed. Beside each
+secret stands the day on which it was made; a version that knows of no days leaves them out.
 
 A person's key is HMAC-SHA256(pepper, kind, 0x00, value), 16 bytes. A new pepper wraps the stored keys, key2 =
 HMAC(pepper2, key1): one pass rewrites every row and needs no raw value (R19), so nobody who never comes back is lost.
@@ -13,7 +14,9 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 
 from gateway.choice.identity import Name
@@ -136,6 +139,23 @@ def load_secrets(folder: Path) -> Secrets:
         raise SecretsMissing(f"{folder / SECRETS} is incomplete ({error}). Put back its last backup.") from error
 
 
+def read_days(folder: Path) -> dict[str, list[str | None]]:
+    """The days (UTC) on which the secrets were made, as they stand in each field, the oldest first. None: not noted."""
+    known, held = _days(folder), load_secrets(folder)
+    return {name: [known.get(item.hex()) for item in getattr(held, name)] for name in FIELDS}
+
+
+def _days(folder: Path) -> dict[str, str | None]:
+    """By each secret that is there; of a file that cannot be read, nothing."""
+    try:
+        stored = json.loads((folder / SECRETS).read_text(encoding="utf-8"))
+        noted = stored.get("days", {})
+        both = [zip_longest(stored[name], noted.get(name, ())) for name in FIELDS]
+        return {text: day for pairs in both for text, day in pairs if text}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
 def _read(stored: Mapping[str, list[str]]) -> Secrets:
     return Secrets(**{name: tuple(bytes.fromhex(text) for text in stored[name]) for name in FIELDS})
 
@@ -158,9 +178,11 @@ def add_pepper(folder: Path) -> Secrets:
 
 
 def store(folder: Path, value: Secrets, *, exclusive: bool = False) -> None:
-    """Writes the secrets; durable when this returns."""
+    """Writes the secrets; durable when this returns. Those that are not there yet were made today."""
     text = {name: [item.hex() for item in getattr(value, name)] for name in FIELDS}
-    write_durably(folder / SECRETS, json.dumps(text, indent=1).encode(), exclusive=exclusive)
+    known, today = _days(folder), datetime.now(UTC).date().isoformat()
+    days = {name: [known.get(item, today) for item in items] for name, items in text.items()}
+    write_durably(folder / SECRETS, json.dumps({**text, "days": days}, indent=1).encode(), exclusive=exclusive)
 
 
 def digest(secret: str) -> str:

@@ -76,7 +76,7 @@ def test_receipt_and_opening_still_show_whose_opt_out_it_is_after_every_key_was_
         receipt.verify_receipt(fresh, [known])
 
 
-FIELDS = [RekeyKind.COOKIE, RekeyKind.SIGNING, RekeyKind.KEY_ENCRYPTION]
+FIELDS = [kind for kind in RekeyKind if kind is not RekeyKind.PEPPER]
 
 
 @pytest.mark.parametrize("kind", FIELDS)
@@ -93,10 +93,13 @@ def test_the_only_key_is_never_retired(folder, kind):
         maintenance.retire(folder, inside.settings(), kind, early=True)
 
 
-@pytest.mark.parametrize(("kind", "days"), [(RekeyKind.COOKIE, 400), (RekeyKind.SIGNING, 30)])
+@pytest.mark.parametrize(
+    ("kind", "days"),
+    [(RekeyKind.COOKIE, 400), (RekeyKind.SIGNING, 30), (RekeyKind.TOKENS, 30), (RekeyKind.ACCOUNTS, 30)],
+)
 def test_an_older_key_is_kept_as_long_as_people_need_it(folder, kind, days):
     maintenance.replace_key(folder, inside.settings(), kind, lambda: AT)
-    with pytest.raises(RekeyRefused, match=f"is needed until .*{maintenance.EARLY[kind]}"):
+    with pytest.raises(RekeyRefused, match=f"is needed until .*{maintenance.early_option(kind)}"):
         maintenance.retire(folder, inside.settings(), kind, lambda: AT + timedelta(days=days, seconds=-1))
     maintenance.retire(folder, inside.settings(), kind, lambda: AT + timedelta(days=days))
 

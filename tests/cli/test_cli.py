@@ -123,11 +123,40 @@ def test_the_history_of_a_person_is_proved_and_shows_the_day_it_came(run):
     shown = run("history", "--email", email(1))
     first, second = shown.output.splitlines()
     assert shown.exit_code == 0
-    assert first.endswith("proved")
+    assert first.endswith("as logged")
     assert "(email, came 2026-11-02T00:00:00+00:00)" in first
     assert "opt_out" in first
     assert "limit sensitive (api)" in second
     assert email(1) not in shown.output
+
+
+def test_each_line_of_a_history_says_its_event_by_which_other_commands_take_it_and_the_zone_of_its_time(run):
+    kept = run("choose", "opt_out", "--email", email(1)).output
+    event = re.search(r"kept as ([\w-]{22}), entry 0", kept)[1]
+    line = run("history", "--email", email(1)).output
+    assert re.match(rf"       0  \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC  {event}  opt_out ", line)
+    assert run("receipt", "show", event, "--email", email(1)).exit_code == 0
+    assert run("appeal", event, "--outcome", "made").output == "made: entry 1\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("2026-11-02", "2026-11-02T00:00:00+00:00"),
+        ("2026-11-02T09:30", "2026-11-02T09:30:00+00:00"),
+        ("2026-11-02T09:30Z", "2026-11-02T09:30:00+00:00"),
+        ("2026-11-02T23:30-08:00", "2026-11-03T07:30:00+00:00"),
+    ],
+)
+def test_a_moment_is_of_the_zone_that_it_names_and_else_in_utc(run, said, meant):
+    run("choose", "opt_out", "--manner", "email", "--received", said, "--email", email(1))
+    [line] = run("history", "--json", "--email", email(1)).output.splitlines()
+    assert json.loads(line)["details"]["received"] == meant
+
+
+@pytest.mark.parametrize("said", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-12:00", "2026-11-02T09:30+25:00"])
+def test_a_moment_that_no_calendar_has_is_refused(run, said):
+    assert run("choose", "opt_out", "--received", said, "--email", email(1)).exit_code == 2
 
 
 @pytest.mark.slow
@@ -402,7 +431,7 @@ def test_a_new_pepper_forgets_nobody(run, folder):
     assert "wrapped by 2 peppers" in rotated.output
     for words in (["--account", "a1"], ["--gaid", GAID], ["--idfv", IDFV]):
         assert verdict(run, *words)[0]["reason"] == "opted_out"
-    assert run("history", "--account", "a1").output.rstrip().endswith("proved")
+    assert run("history", "--account", "a1").output.rstrip().endswith("as logged")
     assert verdict(run, "--gaid", gaid(3))[0]["reason"] != "opted_out"
 
 
@@ -498,7 +527,7 @@ def test_every_command_explains_itself(run):
 
 
 def test_the_longer_texts_are_listed_and_printed(run):
-    names = run("help", data=None).output.split()
+    names = [line.split()[0] for line in run("help", data=None).output.splitlines()]
     for name in names:
         assert run("help", name, data=None).output.strip()
     unknown = run("help", "no-such-text", data=None)
@@ -517,3 +546,13 @@ def test_the_program_is_there_under_its_name(tmp_path):
     assert done.returncode == 3
     assert done.stderr.startswith("gateway: ")
     assert "Traceback" not in done.stderr
+
+
+def test_the_list_of_longer_texts_says_in_a_line_what_each_is_about(run):
+    told = dict(line.split(maxsplit=1) for line in run("help", data=None).output.splitlines())
+    assert told["rotation"].startswith("Changing keys: ")
+    assert len(told) == len({*told.values()}) > 35
+    for name, about in told.items():
+        assert run("help", name, data=None).output.startswith(f"# {about}\n\n")
+        assert len(about) > max(len(name), 15), "more than its name"
+        assert len(about) <= 100

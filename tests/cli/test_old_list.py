@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -363,7 +364,10 @@ def test_a_run_that_is_killed_in_the_middle_and_done_again_loses_nobody_and_doub
     before = entries(folder)
     command = [sys.executable, "-m", "gateway", "import", str(table), "--data", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
-        assert running.stderr.read(4)  # the first progress step: some hundred are counted, others on their way
+        until = time.monotonic() + 60
+        while entries(folder) == before:  # some are entered, others on their way
+            assert time.monotonic() < until
+            time.sleep(0.01)
         running.send_signal(signal.SIGKILL)
     assert running.returncode == -signal.SIGKILL
     done = entries(folder) - before

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -66,6 +67,21 @@ async def test_who_reads_the_code_out_shows_that_the_mailbox_is_theirs(desk):
     await desk.codes.enter(ticket, desk.bound(), code)
     with pytest.raises(CodeOver):
         await desk.codes.enter(ticket, desk.bound(), code)
+
+
+async def test_a_code_that_was_sent_before_the_key_tokens_changed_is_good_until_that_key_is_retired(desk):
+    old, held = desk.house.secrets.tokens, desk.house.secrets
+    sent, again = await desk.sent(), await desk.sent()
+    desk.house = replace(desk.house, secrets=replace(held, tokens=(*old, b"n" * 32)))
+    await desk.another().enter(sent[0], desk.bound(), sent[1])
+    with pytest.raises(CodeOver):
+        await desk.another().enter(sent[0], desk.bound(), sent[1])
+    desk.codes = desk.another()
+    later = await desk.sent()
+    desk.house = replace(desk.house, secrets=replace(held, tokens=(b"n" * 32,)))
+    with pytest.raises(CodeOver):
+        await desk.another().enter(again[0], desk.bound(), again[1])
+    await desk.another().enter(later[0], desk.bound(), later[1])
 
 
 @pytest.mark.parametrize("form", ["{}", "{}\n", "  {}", "{:.4}-{:.4}", "١"])

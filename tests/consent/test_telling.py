@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import anyio
@@ -98,6 +99,21 @@ async def test_a_recipient_with_an_endpoint_gets_the_message_once_and_its_body_g
     [(_, left, _, _, taken)] = await desk.rows()
     assert left is None
     assert taken == milliseconds(desk.at)
+
+
+async def test_while_two_keys_tokens_overlap_the_message_is_signed_for_the_secret_of_each(desk):
+    given = webhook.secret_of(desk.house.secrets, "teemo")
+    later = replace(desk.house.secrets, tokens=(*desk.house.secrets.tokens, b"n" * 32))
+    desk.house = replace(desk.house, secrets=later)
+    await desk.erase()
+    with listener() as (url, arrived):
+        telling = desk.telling(teemo=url)
+        assert await telling.deliver() == 1
+        await telling.close()
+    [(headers, body)] = arrived
+    for secret in (given, webhook.secret_of(later, "teemo")):
+        expected = webhook.signed([secret], headers["webhook-id"], desk.at, body)["webhook-signature"]
+        assert expected in headers["webhook-signature"].split()
 
 
 async def test_a_recipient_that_is_away_for_a_day_gets_it_once_it_is_back_under_the_same_id(desk):
@@ -355,7 +371,7 @@ async def test_whoever_watches_the_service_sees_what_is_late_and_what_was_given_
 
 async def test_a_deletion_goes_by_the_framework_one_identifier_a_request_and_its_proof_is_kept(desk):
     recipient = Recipient()
-    signer = ddrf.signer(desk.house.secrets, "operator.example")
+    signer = ddrf.signers(desk.house.secrets, "operator.example")[0]
     recipient.claims = {"iat": int(desk.at.timestamp())}
     people = desk.house.consent.people
     ids = [named("gaid", gaid(number)) for number in (1, 2, 3)]

@@ -24,7 +24,7 @@ from gateway.delivery.webhook import Courier, Parcel, PostOutcome
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-OURS = ddrf.signer(SECRETS, "operator.example")
+OURS = ddrf.signers(SECRETS, "operator.example")[0]
 KEY = ec.generate_private_key(ec.SECP256R1())
 OTHER = ec.generate_private_key(ec.SECP256R1())
 SUB = {"identifierValue": GAID, "identifierType": "gaid", "identifierFormat": "plaintext"}
@@ -78,7 +78,7 @@ class TestARequest:
         assert opened(again["idJWT"])["jti"] == "msg_1"
 
     def test_is_signed_with_the_key_that_is_published(self):
-        published = ddrf.published(OURS, "https://operator.example/privacy-choices/erase")
+        published = ddrf.published([OURS], "https://operator.example/privacy-choices/erase")
         [key] = published["publicKey"]
         assert set(published) == {"endpoint", "identifiers", "publicKey", "vendorScriptRequirement"}
         assert jwt.get_unverified_header(REQUEST)["kid"] == key["kid"]
@@ -87,7 +87,7 @@ class TestARequest:
             opened(REQUEST, OTHER.public_key())
 
     def test_every_installation_has_a_key_of_its_own_that_stays(self):
-        assert ddrf.signer(SECRETS, "operator.example").jwk == OURS.jwk
+        assert [each.jwk for each in ddrf.signers(SECRETS, "operator.example")] == [OURS.jwk]
 
 
 class TestDiscovery:

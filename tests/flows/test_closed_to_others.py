@@ -71,6 +71,8 @@ COMMANDS = (
     "rekey pepper --data DATA",
     "rekey cookie --data DATA",
     "rekey signing --data DATA",
+    "rekey accounts --data DATA",
+    "rekey tokens --data DATA",
     "rekey key_encryption --data DATA",
     "rekey key_encryption --retire --data DATA",
     "backup OUT/ledger --keys OUT/keys --secrets OUT/secrets --data DATA",

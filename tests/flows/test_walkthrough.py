@@ -1,4 +1,6 @@
-"""Every command of the walk-through prints what the walk-through shows. WRITE=1 writes what they print into it."""
+"""Every command of the walk-through, and of the drill with keys, prints what the text shows. WRITE=1 writes what they
+print into it.
+"""
 
 import os
 import re
@@ -10,11 +12,13 @@ import pytest
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
-MANUAL = ROOT / "gateway" / "manual" / "walkthrough.md"
+MANUAL = ROOT / "gateway" / "manual"
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
-# What differs from run to run: event ids, moments, and today, on which a person says what they say; and the ledger's
-# version.
-ANYTHING = re.compile(r"kept as [\w-]+|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|(?<=ledger version )\d+")
+# What differs from run to run: event ids, moments, and today, on which a person says what they say or a key is
+# made; and the ledger's version.
+ANYTHING = re.compile(
+    r"kept as [\w-]+|(?<= UTC  )[\w-]{22}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|(?<=ledger version )\d+|\b\d{4}-\d\d-\d\d(  \d+ days)?\b"
+)
 
 
 def commands(block):
@@ -38,8 +42,9 @@ def settled(text):
     return ANYTHING.sub("…", text)
 
 
-def test_the_walk_through_is_what_the_commands_print(tmp_path):
-    text = MANUAL.read_text()
+@pytest.mark.parametrize("name", ["walkthrough", "rotation"])
+def test_the_text_shows_what_its_commands_print(tmp_path, name):
+    text = (MANUAL / f"{name}.md").read_text()
     shown, printed = [], []
 
     def again(match):
@@ -53,6 +58,6 @@ def test_the_walk_through_is_what_the_commands_print(tmp_path):
 
     fresh = BLOCK.sub(again, text)
     if os.environ.get("WRITE"):
-        MANUAL.write_text(fresh)
+        (MANUAL / f"{name}.md").write_text(fresh)
     assert len(printed) > 10
     assert printed == shown

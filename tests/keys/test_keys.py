@@ -141,7 +141,9 @@ def test_the_secret_of_an_api_key_is_kept_as_its_hash():
 def test_the_secrets_file_is_json_of_hex_that_a_backup_tool_can_check(tmp_path):
     made = secret_files.create(tmp_path)
     stored = json.loads((tmp_path / secret_files.SECRETS).read_text())
+    days = stored.pop("days")
     assert stored == {name: [secret.hex() for secret in getattr(made, name)] for name in secret_files.FIELDS}
+    assert {name: len(each) for name, each in days.items()} == dict.fromkeys(secret_files.FIELDS, 1)
 
 
 @pytest.mark.parametrize("long", [1, 32, 64, 65, 200])

@@ -5,6 +5,7 @@ import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
+import anyio
 import pytest
 from support import inside
 from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
@@ -12,7 +13,7 @@ from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 from gateway.keys import api_keys
 from gateway.signals import gpp
 from gateway.terms import ALL_PURPOSES, CHOOSABLE
-from gateway.web.shell import page
+from gateway.web.shell import page, wire
 
 pytestmark = pytest.mark.anyio
 PATH = "/v1/choices"
@@ -201,6 +202,45 @@ async def test_a_word_that_is_no_kind_is_listed_as_before(keyed):
     answer = await keyed.post(PATH, json=opt_out(named("gaids", GAID), named("x" * 5000, GAID), named("gaid", GAID)))
     assert (answer.status_code, len(answer.json()["events"])) == (201, 1)
     assert ignored(answer) == {"/identifiers/0": "undeclared", "/identifiers/1": "undeclared"}
+
+
+@pytest.mark.parametrize(
+    ("scopes", "publishable"), [(["choose"], True), (["choose"], False), (["choose", "desk"], False)]
+)
+async def test_a_no_under_kinds_that_are_none_of_ours_alone_is_refused_to_every_key_and_names_each(
+    keyed, folder, scopes, publishable
+):
+    """Called done it would not be tried again, and the ids would go on being shared."""
+    headers, before = await key(folder, "mine", *scopes, publishable=publishable), await entries(keyed)
+    answer = await keyed.post(PATH, json=opt_out(named("gaids", GAID), named("e_mial", email(1))), headers=headers)
+    assert (answer.status_code, kind(answer)) == (422, "nothing_usable")
+    assert [(each["pointer"], each["detail"]) for each in answer.json()["errors"][1:]] == [
+        ("/identifiers/0", "undeclared"),
+        ("/identifiers/1", "undeclared"),
+    ]
+    assert await entries(keyed) == before
+
+
+async def test_beside_anything_that_can_be_used_a_kind_that_is_none_of_ours_costs_nobody_their_no(keyed, folder):
+    headers = await key(folder, "app", "choose", publishable=True)
+    answer = await keyed.post(PATH, json=opt_out(named("gaids", GAID), named("idfv", IDFV)), headers=headers)
+    assert (answer.status_code, ignored(answer)) == (201, {"/identifiers/0": "undeclared"})
+    assert await reason(keyed, named("idfv", IDFV)) == "opted_out"
+    installed = answer.json()["device"]
+    again = await keyed.post(PATH, json=opt_out(named("gaids", GAID)) | {"device": installed}, headers=headers)
+    assert (again.status_code, ignored(again)) == (201, {"/identifiers/0": "undeclared"})
+
+
+async def test_a_kind_that_is_none_of_ours_keeps_back_no_id_that_stands_far_behind_it(keyed, folder):
+    """An app's key has a few entered at once and the others kept: the good one is among the latter."""
+    headers = await key(folder, "app", "choose", publishable=True)
+    many = [named("gaids", f"x{number}") for number in range(wire.AT_ONCE)]
+    answer = await keyed.post(PATH, json=opt_out(*many, named("gaid", GAID)), headers=headers)
+    assert answer.status_code == 202
+    assert answer.json()["ignored"][0] == {"pointer": "/identifiers/0", "reason": "undeclared"}
+    with anyio.fail_after(60):
+        while await reason(keyed, named("gaid", GAID)) != "opted_out":
+            await anyio.sleep(0.05)
 
 
 async def test_a_withheld_id_is_already_a_no_and_leaves_nothing_to_write(keyed):

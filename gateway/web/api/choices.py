@@ -190,7 +190,8 @@ class Choices:
         if said.kind in TOWARDS_ONE:
             return await self._towards_one(said, named, repeat, body)
         app = await self._apps.read(said.call, said.key, named, said.act)
-        return await self._out(structs.replace(said, details=app.details) if app.token else said, app, repeat, body)
+        said = structs.replace(said, details=app.details) if app.token else said
+        return await self._out(said, app, repeat, body, misspelt=named.only_misspelt)
 
     async def _still_out(self, chosen: Chosen, app: App, purposes: Sequence[Purpose]) -> dict[str, Any]:
         """Which no stands above a yes that was taken; left out where it cannot be read, for the yes is on record."""
@@ -198,12 +199,17 @@ class Choices:
             return {"still_out": await self._apps.still_out(app, chosen.subjects, chosen.standing, purposes)}
         return {}
 
-    async def _out(self, said: ChoiceSaid, app: App, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    async def _out(
+        self, said: ChoiceSaid, app: App, repeat: str, body: bytes, *, misspelt: bool
+    ) -> tuple[int, dict[str, Any]]:
         """A no, of whatever is usable; of more identifiers than a publishable key has entered at once, the others are
         kept first: what was entered and answered for is never the reason that they are lost.
         """
         beyond = said.call.beyond().subjects
         if not beyond:
+            if misspelt and not (app.known or app.account):
+                # Entered for a new installation alone it would be called done, and the phone's ids go on being shared.
+                raise _unusable(said)
             return await self._at_once(said, app, repeat, body)
         choice = self._choice(said, said.purposes(), await self._notice(said))
         later = await self._consent.choose_later(beyond, choice, key=repeat, body=body)
@@ -224,8 +230,7 @@ class Choices:
         if not named.subjects:
             if named.only_limited:
                 return 200, self._limited(purposes, said, app)
-            why = said.ignored
-            raise Problem("nothing_usable", "no identifier of this choice can be used", "/identifiers", because=why)
+            raise _unusable(said)
         choice = self._choice(said, purposes, await self._notice(said))
         tie = said.key.may("desk") and choice.source != Source.IMPORT
         heard = said.call.heard(said.key)
@@ -351,6 +356,11 @@ def _one_of(said: ChoiceSaid, named: Named) -> Subject:
     if len(named.subjects) > 1:
         said.ignore("/identifiers", "one act is of one identifier: the account, else the first")
     return account or named.subjects[0]
+
+
+def _unusable(said: ChoiceSaid) -> Problem:
+    why = said.ignored
+    return Problem("nothing_usable", "no identifier of this choice can be used", "/identifiers", because=why)
 
 
 def _kind(stated: object, kinds: Collection[ChoiceKind]) -> ChoiceKind:

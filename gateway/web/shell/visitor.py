@@ -278,12 +278,14 @@ class Visitors:
             return ()
         said = [value.strip(OWS).decode("latin-1") for name, value in headers if name == header_names.ACCOUNT]
         said += [value for name, value in jar if name.lower() == ACCOUNT_COOKIE]
-        now, found = int(self._consent.clock().timestamp()), []
+        now, found, keys = int(self._consent.clock().timestamp()), [], self._consent.secrets.accounts
         for text in dict.fromkeys(said):
-            forms = [api_keys.read_account(self._consent.secrets.accounts, form, now) for form in _as_written(text)]
-            accounts = [account for account in forms if account]
+            forms = [*_as_written(text)]
+            accounts = [account for form in forms if (account := api_keys.read_account(keys, form, now))]
             if not accounts:
                 malformed.append(Malformed("account", "unsigned"))
+            elif len(keys) > 1 and not any(api_keys.read_account(keys[-1:], form, now) for form in forms):
+                malformed.append(Malformed("account", "older_key"))  # so that somebody sees when it may be retired
             found += accounts[:1]
         return tuple(dict.fromkeys(found))
 
