@@ -404,8 +404,7 @@ async def _opened(
         yield Doors(
             house=house, filing=filing, folder=folder, settings=settings, metrics=metrics, visitors=visitors,
             answering=Answering(house.consent, house.disclosing, metrics, decided), rehearsing=rehearsing, dev=dev,
-            decided=decided,
-            siblings=siblings, brands=brands,
+            decided=decided, siblings=siblings, brands=brands,
         )  # fmt: skip
 
 

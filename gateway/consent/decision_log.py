@@ -111,7 +111,9 @@ class DecisionLog:
         """One answer. `request`: its Gateway-Request. Nothing is made a line of here."""
         now = self._clock()
         for told in verdicts:
-            told = told._replace(cell=self._counted(told.cell, now))  # noqa: PLW2901
+            cell = self._counted(told.cell, now)
+            if cell is not told.cell:
+                told = told._replace(cell=cell)  # noqa: PLW2901
             self._allowed += told.allowed
             if told.allowed and self._allowed % SAMPLED != 1:
                 continue

@@ -34,10 +34,10 @@ class ProxyAsked:
         """Decoded, without the query; what cannot be read is no path."""
         return unquote(self._parts[0])
 
-    def beginning_of(self, beginnings: Sequence[str]) -> str:
-        """With which of these (`_beginning`) it begins, however it is spelled; empty for none."""
+    def beginning_of(self, beginnings: Sequence[str]) -> str | None:
+        """With which of these (`_beginning`) it begins, however it is spelled."""
         served = _as_served(self.path) if beginnings else ""
-        return next((each for each in beginnings if served.startswith(each)), "")
+        return next((each for each in beginnings if served.startswith(each)), None)
 
     @property
     def query(self) -> bytes:
@@ -120,9 +120,9 @@ class ForwardAuth:
         asked = self._dialect(scope)
         about = {**scope, "method": asked.method, "path": asked.path, "query_string": asked.query}
         visit = await self._visits.of(about)
-        below = asked.beginning_of(self._ad_paths)
-        self._visits.count(visit, f"{self._door} {below}".rstrip())
-        refused = visit.policy is not None and below
+        below = asked.beginning_of(self._ad_paths) if visit.policy or visit.cell else None
+        self._visits.count(visit, self._door if below is None else f"{self._door} {below}")
+        refused = visit.policy is not None and below is not None
         answer = Response(status_code=403 if refused else self._status)
         answer.raw_headers += [*_to_the_site(visit, scope["headers"]), *_to_the_browser(visit)]
         await answer(scope, receive, send)
