@@ -37,6 +37,7 @@ from gateway.consent.decision_log import DecisionLog
 from gateway.consent.decisions import keys_of_replica
 from gateway.consent.files import Filing
 from gateway.consent.places import Places
+from gateway.consent.shadow import Shadow
 from gateway.consent.verbs import Consent
 from gateway.desk.evidence import (
     CHECKS_FAILED,
@@ -93,12 +94,12 @@ from gateway.web.site.status import Status
 from gateway.web.site.visit import Options, Visits
 
 
-def off(house: House, rehearsing: Rehearsing, *, enforced: bool) -> dict[str, Callable[[], bool]]:
+def off(house: House, rehearsing: Rehearsing, shadow: Shadow, *, enforced: bool) -> dict[str, Callable[[], bool]]:
     """The alarms by name, each a question that is asked twice a second."""
     return {
         CHECKS_FAILED: lambda: not house.fresh(),
         FORMS_FAILED: lambda: not house.writer.keeps(),
-        ENFORCEMENT_OFF: lambda: not enforced,
+        ENFORCEMENT_OFF: lambda: not enforced or shadow.on(),
         DISCLOSURES_LOST: house.disclosing.losing,
         REHEARSAL_ALARM: lambda: bool(rehearsing.alarms()),
     }
@@ -167,6 +168,7 @@ class Doors:
     metrics: Metrics
     visitors: Visitors
     answering: Answering
+    decided: DecisionLog
     rehearsing: Rehearsing
     brands: Brands
     siblings: Siblings | None
@@ -185,6 +187,7 @@ class Doors:
         status = Status(
             self.house.consent, self.visitors, self.metrics,
             folder=self.folder, origins=own, options=self.options(), frictionless=site.mode != "link",
+            log=self.decided,
         )  # fmt: skip
         unsubscribe = Unsubscribe(self.house.consent, self.metrics)
         proofs = ProofDownload(self.house.consent, own)
@@ -268,12 +271,12 @@ class Doors:
         health = Health(
             consent=consent, telling=house.telling, credentials=credentials, counters=metrics, environment=named,
             shown=page.shipped_notices(), state=house.keeper, rehearsed=self.rehearsing,
-            witnessed=house.witnessing, codes=codes,
+            witnessed=house.witnessing, codes=codes, shadow=self.decided.shadow,
             others=self.siblings.others if self.siblings else nobody_else,
         )  # fmt: skip
         queries = DisclosureQueries(consent, self.folder, credentials, proofs)
         limits = (self.settings.share.max_rows, self.settings.share.max_mib * 2**20)
-        share = ShareDoor(consent, house.sharing, self.filing, credentials, metrics, *limits)
+        share = ShareDoor(consent, house.sharing, self.filing, credentials, metrics, self.decided, *limits)
         return [
             *routes.ad_routes(self.answering, house.disclosing, self.settings, credentials, house.sharing),
             Route("/v1/explain", ExplainDoor(consent, credentials).post, methods=["POST"]),
@@ -307,13 +310,13 @@ class Doors:
 
     def asked_by_proxies(self) -> list[Route]:
         """Forward auth. Each takes any method: a proxy may ask with the page's own."""
-        visits = Visits(self.house.consent, self.visitors, self.metrics, self.options())
+        visits = Visits(self.house.consent, self.visitors, self.metrics, self.options(), self.decided)
         refused = self.settings.site.ad_paths
         return [
-            Route("/authz/nginx", ForwardAuth(visits, nginx, ad_paths=refused)),
-            Route("/authz/forward", ForwardAuth(visits, forward, ad_paths=refused)),
+            Route("/authz/nginx", ForwardAuth(visits, nginx, "nginx", ad_paths=refused)),
+            Route("/authz/forward", ForwardAuth(visits, forward, "forward", ad_paths=refused)),
             # Envoy reads 200 as a yes, and no other status.
-            Route("/authz/envoy/{path:path}", ForwardAuth(visits, envoy, status=200, ad_paths=refused)),
+            Route("/authz/envoy/{path:path}", ForwardAuth(visits, envoy, "envoy", status=200, ad_paths=refused)),
         ]
 
     def _marketing(self, credentials: Credentials) -> list[Route]:
@@ -334,7 +337,7 @@ class Doors:
         return Levelled(queued, Ticks() if self.settings.listen.level_answers else Ticks(0))
 
     def before(self, site: Any, options: Options) -> ConsentMiddleware:
-        return ConsentMiddleware(site, Visits(self.house.consent, self.visitors, self.metrics, options))
+        return ConsentMiddleware(site, Visits(self.house.consent, self.visitors, self.metrics, options, self.decided))
 
     def options(self, **more: Any) -> Options:
         """The middleware's options as configured; `more` is what only the site can say."""
@@ -360,6 +363,10 @@ async def _opened(
     checks_as: type[Checks] = Checks, siblings: Siblings | None = None,
 ) -> AsyncIterator[Doors]:  # fmt: skip
     deciding, shown = in_force(settings, dev=dev), page.shipped_notices()
+    shadow = Shadow(settings.shadow.until, clock)
+    metrics.watch_shadow(shadow.on)
+    if shadow.on():
+        log.warning("shadow mode", rule="shadow.until", why=shadow.told(), then="gateway report shadow")
     counting = Counting(metrics.disclosed, metrics.tried)
     async with contextlib.AsyncExitStack() as stack:
         house = stack.enter_context(
@@ -377,7 +384,7 @@ async def _opened(
         )  # fmt: skip
         evidence = Evidence(
             folder, house.writer, [*shown, *deciding], clock, counted=metrics.counted,
-            off=off(house, rehearsing, enforced=dev or settings.site.enforce),
+            off=off(house, rehearsing, shadow, enforced=dev or settings.site.enforce),
         )  # fmt: skip
         await asyncio.to_thread(evidence.start)
         stack.push_async_callback(asyncio.to_thread, evidence.stop)
@@ -390,14 +397,14 @@ async def _opened(
             place=place or _whereabouts(settings, house.consent.checks.places),
         )  # fmt: skip
         filing = Filing(house.sharing, folder, house.secrets, clock)
-        decided = DecisionLog(folder, house.consent.recipients, clock, metrics.unlogged)
+        decided = DecisionLog(folder, house.consent.recipients, clock, metrics.unlogged, shadow, metrics.in_shadow)
         for each in (house.telling, house.witnessing, house.disclosing, filing, decided, rehearsing):
             await stack.enter_async_context(each.running())
         brands = await asyncio.to_thread(prepared_brands, settings)
         yield Doors(
             house=house, filing=filing, folder=folder, settings=settings, metrics=metrics, visitors=visitors,
             answering=Answering(house.consent, house.disclosing, metrics, decided), rehearsing=rehearsing, dev=dev,
-            siblings=siblings, brands=brands,
+            decided=decided, siblings=siblings, brands=brands,
         )  # fmt: skip
 
 

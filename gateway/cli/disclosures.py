@@ -1,9 +1,7 @@
-"""`gateway disclosures`: who got what; `gateway report`: how often the answer was no, to whom, why and where."""
+"""`gateway disclosures`: who got what."""
 
 import asyncio
-import json
 import sys
-from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,6 @@ import orjson
 
 from gateway.app.composition import House
 from gateway.cli import options
-from gateway.consent import decision_log
 from gateway.desk.access import Received
 from gateway.records import who_got_what as sums
 from gateway.terms import DataClass
@@ -111,44 +108,3 @@ def _received(each: Received) -> dict[str, Any]:
 def _line(found: dict[str, Any]) -> str:
     words = {name: ",".join(value) if isinstance(value, list | tuple) else value for name, value in found.items()}
     return "  ".join(f"{name} {value}" for name, value in words.items() if value is not None)
-
-
-@click.group(help="Numbers for whoever runs ads: counts only, of nobody.")
-def report() -> None:
-    pass
-
-
-@report.command(
-    help="Noes by recipient, reason and place, with how many answers there were; dry runs apart. Counts of the last ten"
-    " seconds are not in it yet."
-)
-@options.data
-@click.option(
-    "--from",
-    "moment",
-    cls=options.Renamed,
-    before="--since",
-    type=options.DAY,
-    required=True,
-    help="From this day on (UTC).",
-)
-@options.as_json
-def denies(data: Path, moment: datetime, as_json: bool) -> None:
-    counted = decision_log.counted(options.answered_from(data), moment.date())
-    answers: Counter[tuple[str, str]] = Counter()
-    for cell, count in counted.items():
-        answers[cell.recipient, cell.mode] += count
-    rows = [
-        (cell, count, answers[cell.recipient, cell.mode])
-        for cell, count in counted.most_common()
-        if cell.verdict != "allowed"
-    ]
-    if as_json:
-        click.echo(json.dumps([{**cell._asdict(), "count": count, "of": of} for cell, count, of in rows]))
-        return
-    for cell, count, of in rows:
-        share = f"{count:>10} of {of:<10}"
-        mode = "" if cell.mode == "live" else f"  ({cell.mode})"
-        click.echo(f"{share}  {cell.recipient:<20} {cell.verdict:<7} {cell.reason:<24} {cell.place}{mode}")
-    if not rows:
-        click.echo("no answer was no")

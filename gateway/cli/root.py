@@ -118,7 +118,7 @@ COMMANDS: dict[str, Lazy] = {
     "rehearse": Lazy("rehearse", "rehearse", "Try every way to opt out that the configuration has open..."),
     "rekey": Lazy("keys", "rekey", "Replace a key of the installation, as an entry of the log."),
     "replica": Lazy("serve", "replica", "Answer checks here from a copy of the gateway's..."),
-    "report": Lazy("disclosures", "report", "Numbers for whoever runs ads: counts only, of nobody."),
+    "report": Lazy("report", "report", "Numbers for whoever runs ads: counts only, of nobody."),
     "restore": Lazy("ledger", "restore", "Put the ledger of BACKUP in place, with the service..."),
     "serve": Lazy("serve", "serve", "Start the gateway."),
     "suppression": Lazy("officer", "suppression", "Write the digests of those who opted out, of the people..."),

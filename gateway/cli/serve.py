@@ -44,6 +44,7 @@ from gateway.cli import options
 from gateway.cli.log_lines import LogLines, OthersWords, as_json, noted
 from gateway.cli.root import told_refusal
 from gateway.consent import decisions
+from gateway.consent.shadow import Shadow
 from gateway.disk import write_durably
 from gateway.keys import api_keys, seals, secret_files
 from gateway.keys.seals import Enrolment
@@ -89,6 +90,9 @@ def check(file: Path | None) -> None:
         click.echo(f"  {name}: {recipient.role}, {', '.join(recipient.purposes)}; contract: {what}")
     for said in told_of_own(settings):
         click.echo(f"  law: {said}")
+    if settings.shadow.until:
+        told = Shadow(settings.shadow.until, now).told()
+        click.echo(f"  {told or f'shadow mode ended with {settings.shadow.until}: everything is enforced'}")
     if not (settings.places.header or settings.places.database):
         click.echo(NO_PLACE)
     missing = unsaid(settings, now().date())

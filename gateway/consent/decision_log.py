@@ -1,6 +1,7 @@
 """Which checks were decided how, for whoever has to explain it: every no and one yes in a hundred by the request's id
-(I26), and all counted by day, recipient, reason and place (I23). The check doors fill it; `gateway explain` and
-`gateway report` read it. Never a person, an identifier, an address or a key.
+(I26), and all counted by day, door, recipient, reason and place (I23). The check doors fill it; in shadow mode those of
+the site and of shares too, which count and write no line. `gateway explain` and `gateway report` read it. Never a
+person, an identifier, an address or a key.
 
 Files in `decisions/` of the data folder, written beside the work: nothing waits for them, and what cannot be written is
 lost and counted. One set a run, so that several processes of a folder do not disturb each other.
@@ -22,6 +23,7 @@ import orjson
 
 from gateway.choice.question import Verdict
 from gateway.consent.asked import Checked
+from gateway.consent.shadow import Shadow
 from gateway.delivery.background import Every
 
 FOLDER = "decisions"
@@ -30,20 +32,31 @@ MOST_LINES = 20_000  # that wait: a second of a busy day
 MOST_CELLS = 20_000  # of one day's counts; beyond, what is new is counted without its place
 MOST_BYTES = 64 * 2**20  # of one run's log, in two halves of which the older one goes
 LOG_DAYS, COUNT_DAYS = 35, 400
+NO_SHADOW = Shadow()
 PERIOD = 1.0  # seconds
 COUNT_EVERY = 10  # periods
 PLACE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 OTHER, LONGEST_PLACE = "other", 40
+LIVE, DRY_RUN, SHADOW = "live", "dry_run", "shadow"
+ALLOWED, PARTLY, DENIED = "allowed", "partly", "denied"
 
 
 class Cell(NamedTuple):
-    """The key under which answers are counted together. `mode`: live or dry_run."""
+    """The key under which answers are counted together. `mode`: live, dry_run or shadow. `door`: where it was asked;
+    of ads' own paths on the site the configured beginning too. Counts of an older version have none.
+    """
 
     recipient: str
     verdict: str
     reason: str
     place: str
     mode: str
+    door: str = ""
+
+
+def cell_in_shadow(recipient: str, verdict: str, reason: str, place: str, door: str = "") -> Cell:
+    """What one page or row is counted as. `place`: as a verdict has it."""
+    return Cell(recipient, verdict, reason, _place(place), SHADOW, door)
 
 
 class Logged(NamedTuple):
@@ -59,12 +72,20 @@ Noted = tuple[datetime, str, str, Logged, int | None]  # when, in which request 
 
 class DecisionLog:
     """The log of one run. `known`: the configured recipients; any other name may be anything and is not written.
-    `lost` is told of each line that could not be kept.
+    `lost` is told of each line that could not be kept, `shadowed` of each answer in shadow mode.
     """
 
     def __init__(
-        self, folder: Path, known: Collection[str], clock: Callable[[], datetime], lost: Callable[[], None]
+        self,
+        folder: Path,
+        known: Collection[str],
+        clock: Callable[[], datetime],
+        lost: Callable[[], None],
+        shadow: Shadow = NO_SHADOW,
+        shadowed: Callable[[Cell], None] | None = None,
     ) -> None:
+        self.shadow = shadow
+        self._shadowed = shadowed
         self._folder = folder / FOLDER
         self._known = frozenset(known)
         self._clock = clock
@@ -76,25 +97,23 @@ class DecisionLog:
         self._turns = 0
         self._thread = Every("decision-log", PERIOD, self._turn, last=self._end)
 
-    def logged(self, checked: Checked, mode: str) -> tuple[Logged, ...]:
+    def logged(self, checked: Checked, mode: str, door: str) -> tuple[Logged, ...]:
         """What `note` wants to know of an answer: the same of all that are alike."""
-        return tuple(self._logged(name, verdict, mode) for name, verdict in checked.verdicts.items())
+        mode = SHADOW if mode == LIVE and self.shadow.on() else mode
+        return tuple(self._logged(name, verdict, mode, door) for name, verdict in checked.verdicts.items())
 
-    def _logged(self, name: str, verdict: Verdict, mode: str) -> Logged:
+    def _logged(self, name: str, verdict: Verdict, mode: str, door: str) -> Logged:
         recipient, allowed = name if name in self._known else "unknown", verdict.allowed
-        word = "allowed" if allowed else "partly" if verdict.partly else "denied"
-        return Logged(Cell(recipient, word, verdict.reason, _place(verdict.place), mode), allowed, verdict.rule)
+        word = ALLOWED if allowed else PARTLY if verdict.partly else DENIED
+        return Logged(Cell(recipient, word, verdict.reason, _place(verdict.place), mode, door), allowed, verdict.rule)
 
     def note(self, request: str, door: str, verdicts: Sequence[Logged], position: int | None) -> None:
         """One answer. `request`: its Gateway-Request. Nothing is made a line of here."""
         now = self._clock()
-        today = self._counts.get(now.date())
-        if today is None:
-            today = self._counts[now.date()] = Counter()
         for told in verdicts:
-            if told.cell not in today and len(today) >= MOST_CELLS:
-                told = told._replace(cell=told.cell._replace(place=OTHER))  # noqa: PLW2901
-            today[told.cell] += 1
+            cell = self._counted(told.cell, now)
+            if cell is not told.cell:
+                told = told._replace(cell=cell)  # noqa: PLW2901
             self._allowed += told.allowed
             if told.allowed and self._allowed % SAMPLED != 1:
                 continue
@@ -102,6 +121,22 @@ class DecisionLog:
                 self._lines.append((now, request, door, told, position))
             else:
                 self._lost()
+
+    def count(self, cell: Cell) -> None:
+        """One page, or one row, in shadow mode."""
+        self._counted(cell, self._clock())
+
+    def _counted(self, cell: Cell, now: datetime) -> Cell:
+        """As what it was counted: on a day with too many kinds of answers without its place."""
+        today = self._counts.get(now.date())
+        if today is None:
+            today = self._counts[now.date()] = Counter()
+        if cell not in today and len(today) >= MOST_CELLS:
+            cell = cell._replace(place=OTHER)
+        today[cell] += 1
+        if self._shadowed and cell.mode == SHADOW:
+            self._shadowed(cell)
+        return cell
 
     def running(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Writes while the context is open."""

@@ -92,7 +92,7 @@ class Shared:
     """What became of one row: sent, returned, refused, duplicate or unknown. `dropped`: how many of its values were
     held back, by why (`rows.Shaped`). `row`: what is handed back; of one that leaves otherwise, its handle alone.
     `until`: of one that was handed back, until when a send of it may start; `again`: it was handed back before, and
-    nobody said what became of it. `line`: of a row that cannot be read, for it may have no id.
+    nobody said what became of it. `line`: of a row that cannot be read, for it may have no id. `place`: the verdict's.
     """
 
     id: str
@@ -104,6 +104,7 @@ class Shared:
     until: datetime | None = None
     again: bool = False
     line: int = 0
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,12 +242,9 @@ class Sharing:
 
             before = await self._writer.commit(job)
             for index, item in ready.items():
-                gone, told = item.row.id in before.left, (item.verdict.reason, item.verdict.data)
-                done[index] = (
-                    Shared(item.row.id, "duplicate", "duplicate")
-                    if gone
-                    else Shared(item.row.id, word, *told, dropped=item.dropped, again=item.row.id in before.handed_back)
-                )
+                row, verdict, again = item.row.id, item.verdict, item.row.id in before.handed_back
+                may = Shared(row, word, verdict.reason, verdict.data, None, item.dropped, None, again, 0, verdict.place)
+                done[index] = Shared(row, "duplicate", "duplicate") if row in before.left else may
         return [done[index] for index in range(len(rows))]
 
     async def _decide_all(
@@ -294,10 +292,11 @@ class Sharing:
         if not out:
             unread = rows_of.UNREADABLE in dropped and any(each is not DENY for each in verdict.data.values())
             reason = Reason.MALFORMED if unread else verdict.reason
-            return Shared(row.id, "refused", reason, verdict.data, dropped=dropped)
+            return Shared(row.id, "refused", reason, verdict.data, dropped=dropped, place=verdict.place)
         relied_on = rows_of.relied_on(recipient, checked.grants) if DataClass.PRECISE_GEO in leaving else ()
         if relied_on is None:
-            return Shared(row.id, "refused", Reason.OPT_IN_REQUIRED, dict.fromkeys(verdict.data, DENY))
+            denied = dict.fromkeys(verdict.data, DENY)
+            return Shared(row.id, "refused", Reason.OPT_IN_REQUIRED, denied, place=verdict.place)
         kinds = [item.get("type") for item in row.identifiers]
         names = left(self._people, out, recipient.fields, kinds, checked.own, checked.said, recipient.held)
         intended = Intended(row.id, checked.keys[0], leaving, names)
@@ -308,7 +307,10 @@ class Sharing:
         done: dict[int, Shared] = {}
         ready = await self._decide_all(recipient, dict(enumerate(rows)), done, set())
         for index, item in ready.items():
-            done[index] = Shared(item.row.id, "spooled", item.verdict.reason, item.verdict.data, dropped=item.dropped)
+            verdict = item.verdict
+            done[index] = Shared(
+                item.row.id, "spooled", verdict.reason, verdict.data, dropped=item.dropped, place=verdict.place
+            )
         return [done[index] for index in range(len(rows))]
 
     async def take(self, recipient: Recipient, rows: Sequence[ShareRow], since: int) -> Taken:

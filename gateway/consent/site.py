@@ -18,8 +18,10 @@ from gateway.choice.law import AGES, UNKNOWN_PLACE
 from gateway.choice.question import Office, Question, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import youngest
-from gateway.choice.standing import Standing, out_bits
+from gateway.choice.rules.refusals import SIGNAL_REASONS
+from gateway.choice.standing import Standing, alike, out_bits
 from gateway.choice.verdict import decide
+from gateway.consent.shadow import is_held
 from gateway.ledger.subjects import Subject
 from gateway.signals.heard import Heard, Said
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose, Reason, Role, Source
@@ -207,6 +209,25 @@ def word_of(site: Site, purpose: Purpose, office: Office) -> Word:
     if site.allowed.get(purpose, verdict.allowed):
         return said
     return Word.NEEDS_YES if verdict.reason in ASKS else Word.CLOSED
+
+
+def why_restricted(site: Site, heard: Heard, office: Office) -> Reason | None:
+    """Why something must not be done for a visitor, for shadow mode: a no of any purpose comes before whatever is only
+    missing, so that nobody who said one counts as somebody who was not asked. None: everything may be done.
+    """
+    if not site.restricted:
+        return None
+    if site.status == "unknown":
+        return Reason.STORE_UNAVAILABLE
+    if any(standing.denies(purpose) for standing in site.standings for purpose in CHOOSABLE):
+        return Reason.OPTED_OUT
+    if site.opted_out or site.said or heard.denied:
+        said = next((each.source.partition(":")[0] for each in heard.said if each.purposes), "")
+        return SIGNAL_REASONS.get(said, Reason.OPTED_OUT)
+    standings = alike(site.standings)
+    denied = [purpose for purpose, may in site.allowed.items() if not may]
+    reasons = [_verdict(purpose, site.places, standings, None, office).reason for purpose in denied]
+    return next(filter(is_held, reasons), reasons[0])
 
 
 Status = Literal["honored", "none", "unknown"]

@@ -29,6 +29,7 @@ from gateway.keys import api_keys, secret_files
 from gateway.keys.secret_files import Secrets
 from gateway.settings.load import Settings
 from gateway.settings.recipients import RecipientCredential, RecipientSettings
+from gateway.settings.sections import ShadowSettings
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose, Role
 from gateway.web.shell.edge import INTERNAL, PUBLIC, Addresses
 
@@ -79,6 +80,7 @@ def quiet(settings: Settings, *, dev: bool = False) -> Settings:
         ),  # of the made-up ones
         ledger=change(settings.ledger, checkpoint_store=""),
         witnesses={},
+        shadow=ShadowSettings(),  # what is rehearsed is what enforcement does
     )
 
 

@@ -37,6 +37,7 @@ from gateway.settings.sections import (
     RehearsalSettings,
     Replicas,
     Retention,
+    ShadowSettings,
     TextsSettings,
     WitnessSettings,
 )
@@ -274,6 +275,7 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
     erasure: Erasure = Erasure()
     delivery: Delivery = Delivery()
     rehearsal: RehearsalSettings = RehearsalSettings()
+    shadow: ShadowSettings = ShadowSettings()
     recipients: dict[Label, RecipientSettings] = {}
 
     @property
@@ -316,8 +318,8 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
         return self.refused(section, option, why=why, write="the path of a file that is there and can be read")
 
     def refuse_on(self, day: date) -> None:
-        """Raises `SettingsRefused` for what cannot be true yet on a day: nobody was told of anything tomorrow. A day's
-        leeway is for zones of time.
+        """Raises `SettingsRefused` for what cannot be true yet on a day: nobody was told of anything tomorrow, where a
+        day's leeway is for zones of time; and for a shadow mode that would be forgotten.
         """
         if self.notice.told_everyone > day + timedelta(days=1):
             why, day_of = (
@@ -325,6 +327,8 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
                 "the day of the last notice that everybody was sent",
             )
             raise self.refused("notice", "told_everyone", why=why, write=day_of)
+        for wrong in self.shadow.wrong_on(day, enforce=self.site.enforce):
+            raise self.source.refused(wrong)
 
     def registry(self, *, dev: bool = False) -> dict[str, Recipient]:
         """The recipients as the verdict knows them. `dev` fills in what an operator has to vouch for (contract,

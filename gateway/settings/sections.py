@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from datetime import date, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -223,6 +224,24 @@ class CodesSettings(Strict, frozen=True):
 
 
 Hours = Annotated[int, msgspec.Meta(ge=0, le=8784)]  # a leap year's
+
+
+LONGEST_SHADOW = timedelta(days=90)
+
+
+class ShadowSettings(Strict, frozen=True):
+    until: CalendarDay | None = None
+
+    def wrong_on(self, day: date, *, enforce: bool) -> Iterator[Wrong]:
+        """What the shapes cannot say is wrong with it on a day. `enforce`: of the site."""
+        if self.until is None or self.until < day:
+            return
+        if self.until > day + LONGEST_SHADOW:
+            why = f"{self.until} is more than {LONGEST_SHADOW.days} days ahead"
+            yield Wrong(("shadow", "until"), why, f"{day + LONGEST_SHADOW} or earlier")
+        if not enforce:
+            why = "wants [site] enforce: it shows what that will do, and whoever said no is enforced for meanwhile"
+            yield Wrong(("shadow", "until"), why, "[site] enforce = true too")
 
 
 class RehearsalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -39,7 +39,7 @@ def log(tmp_path):
 
 
 def note(log, request, found):
-    log.note(request, "check", log.logged(found, "live"), found.position)
+    log.note(request, "check", log.logged(found, "live", "check"), found.position)
 
 
 def lines(folder):
@@ -56,8 +56,8 @@ def test_every_no_is_logged_and_one_yes_in_a_hundred_and_all_are_counted(log, tm
     assert len(list(decision_log.find_decision(tmp_path, "r1"))) == 30
     assert len(list(decision_log.find_decision(tmp_path, "r2"))) == 3
     assert decision_log.counted(tmp_path, TODAY) == {
-        Cell("advertisers", "denied", "opted_out", "US-CA", "live"): 30,
-        Cell("advertisers", "allowed", "no_choice", "US-CA", "live"): 250,
+        Cell("advertisers", "denied", "opted_out", "US-CA", "live", "check"): 30,
+        Cell("advertisers", "allowed", "no_choice", "US-CA", "live", "check"): 250,
     }
     assert decision_log.counted(tmp_path, TODAY + timedelta(days=1)) == {}
 

@@ -782,6 +782,11 @@ ROWS |= {
     "replicas.term_ms": Row((100, 2000)),
     "replicas.spool_mib": Row((1, 64)),
     "replicas.hand_over_seconds": Row((1, 60)),
+    "shadow.until": Row(
+        (date(2026, 1, 2), date(2026, 11, 26), date(2027, 2, 25), "2026-12-31"),
+        {"the day after 90 days": date(2027, 2, 26), "for ever": date(9999, 12, 31), "never": "never"},
+        beside=((("site", "enforce"), True),),
+    ),
     "retention.bodies_months": Row((24, 36)),
     "retention.details_months": Row((24, 36)),
     "retention.keys_backup_days": Row((1, 7)),

@@ -32,7 +32,7 @@ def file(tmp_path):
 # What config.toml says of its operator; of nobody else anything of this is known.
 FACTS = {
     *(("site", name) for name in ("name", "contact", "policy_url", "notices", "old_title", "footer", "has", "account", "phone", "app")), ("gpc", "last_update"), ("apps", "sdks"),
-    ("texts", "prices"), ("phone", "country"), ("age", "floor"), ("notice", "told_everyone"), ("cpni", "module"),
+    ("texts", "prices"), ("phone", "country"), ("age", "floor"), ("notice", "told_everyone"), ("cpni", "module"), ("shadow", "until"),
     ("recipients", ""),
 }  # fmt: skip
 

@@ -279,7 +279,7 @@ class World:
         ids = _ids_in(told)
         checked, ought = self.by_rules(body, key, ids)
         counts = self.log._counts[self.now.date()] - before
-        logged = Counter(each.cell for each in self.log.logged(checked, "dry_run" if body.dry_run else "live"))
+        logged = Counter(each.cell for each in self.log.logged(checked, "dry_run" if body.dry_run else "live", "check"))
         decisions = self.decisions_of(body, checked)
         found = [self.decisions.read(each) for each in ids]
         noted = [(each, checked.position) for each in decisions if each.stands is Stands.POSSIBLE]

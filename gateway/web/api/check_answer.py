@@ -18,7 +18,7 @@ from gateway.choice.rules.refusals import SIGNAL_REASONS
 from gateway.choice.verdict import numbered
 from gateway.consent.asked import Ask, Checked
 from gateway.consent.check import Checks
-from gateway.consent.decision_log import DecisionLog, Logged
+from gateway.consent.decision_log import DRY_RUN, LIVE, DecisionLog, Logged
 from gateway.consent.decisions import NOBODY, Blocked, Draft, Stands
 from gateway.keys.api_keys import ApiKey
 from gateway.ledger.errors import StoreUnavailable
@@ -26,7 +26,7 @@ from gateway.signals.heard import Heard
 from gateway.terms import Answer, Reason
 from gateway.web.api.check_plans import CheckPlans, identifiers_of, to_ask
 from gateway.web.shell import wire
-from gateway.web.shell.metrics import DRY_RUN, LIVE, Metrics
+from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.problem import Problem, problem_of
 
 SIGNALS = frozenset(SIGNAL_REASONS.values()) | {Reason.DEVICE, Reason.LIMITED}
@@ -242,7 +242,7 @@ class Answering:
             _template(checked, bodies, several=several, dry_run=dry_run),
             tuple(named),
             tuple(self._disclosing.drafts(ask, checked, stands).values()),
-            *self._counted(checked, dry_run=dry_run),
+            *self._counted("check", checked, dry_run=dry_run),
             sorted({verdict.reason for verdict in checked.verdicts.values()} & CONFIGURATION),
         )
 
@@ -283,7 +283,7 @@ class Answering:
         """
         checked = self.consent.check(ask)
         decisions = self._disclosing.decide(ask, checked, Stands.NOTHING if dry_run else stands, blocked)
-        self._note(door, request, *self._counted(checked, dry_run=dry_run), checked.heard, checked.position)
+        self._note(door, request, *self._counted(door, checked, dry_run=dry_run), checked.heard, checked.position)
         return checked, decisions
 
     async def announce(
@@ -293,12 +293,12 @@ class Answering:
         `StoreUnavailable`.
         """
         checked, decisions, at = await self._disclosing.announce(ask, self.consent.check(ask), blocked)
-        self._note(door, request, *self._counted(checked, dry_run=False), checked.heard, checked.position)
+        self._note(door, request, *self._counted(door, checked, dry_run=False), checked.heard, checked.position)
         return checked, decisions, at
 
-    def _counted(self, checked: Checked, *, dry_run: bool) -> tuple[Sequence[Logged], Sequence[Counter]]:
+    def _counted(self, door: str, checked: Checked, *, dry_run: bool) -> tuple[Sequence[Logged], Sequence[Counter]]:
         """How an answer is logged and counted; a sidecar keeps no log: its host is not the office."""
-        logged = self._log.logged(checked, DRY_RUN if dry_run else LIVE) if self._log else ()
+        logged = self._log.logged(checked, DRY_RUN if dry_run else LIVE, door) if self._log else ()
         return logged, self.metrics.of_verdicts(checked, self.consent.recipients, dry_run=dry_run)
 
     def _note(

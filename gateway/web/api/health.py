@@ -174,7 +174,7 @@ class LastRehearsal(Protocol):
 
 
 class Alarming(Protocol):
-    """Whoever has alarms that somebody has to look at: witnesses, codes that go out."""
+    """Whoever has alarms that somebody has to look at: witnesses, codes that go out, shadow mode."""
 
     def alarms(self) -> list[str]: ...
 
@@ -208,6 +208,7 @@ class Health:
     rehearsed: LastRehearsal
     witnessed: Alarming
     codes: Alarming
+    shadow: Alarming
 
     async def ready(self, request: Request) -> Response:
         """200 while checks are answered (if only with no) and opt-outs are entered durably; load balancers should watch
@@ -253,6 +254,7 @@ class Health:
             *self.rehearsed.alarms(),
             *self.witnessed.alarms(),
             *self.codes.alarms(),
+            *self.shadow.alarms(),
         ]
 
     def _dropped(self) -> list[str]:

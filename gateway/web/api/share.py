@@ -3,6 +3,8 @@
 The whole body is read first (I3); then answers come as they are decided, each row that is handed back right before its
 line is written. An answer that ends without its summary is not whole: the same rows are posted again.
 
+In shadow mode each call is a dry run, and is counted: nothing leaves.
+
 With `Prefer: return=minimal` (RFC 7240) rows are shared as they come in, any number of them, and the answer is the
 summary alone. It comes after the last row, so that a client that writes all before it reads never waits for us.
 """
@@ -22,6 +24,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gateway.choice.recipient import Recipient
+from gateway.consent.decision_log import ALLOWED, DENIED, DRY_RUN, LIVE, PARTLY, Cell, DecisionLog, cell_in_shadow
 from gateway.consent.files import Filing, JobOver, NoSuchJob
 from gateway.consent.share import Shared, ShareRow, Sharing, Turn
 from gateway.consent.verbs import Consent
@@ -29,9 +32,10 @@ from gateway.desk.disclosures import CHUNK
 from gateway.keys.api_keys import Credentials
 from gateway.ledger.errors import StoreUnavailable
 from gateway.signals.lines import Line
+from gateway.terms import Answer
 from gateway.web.api.streaming import streamed
 from gateway.web.shell import auth, wire
-from gateway.web.shell.metrics import DRY_RUN, LIVE, Metrics
+from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.problem import Problem, problem_of
 
 MOST_NAMED = 100  # lines of a summary; each row's own answer names its line
@@ -40,11 +44,13 @@ TALLIED = ("sent", "returned", "duplicate", "unknown")
 
 class Tally:
     """Rows of one call by outcome; of the refused ones by reason, of the values that were held back by why. `dry_run`:
-    what would become of them (I23). `unread`: the lines of rows that cannot be read, the first of them.
+    what would become of them (I23); `is_shadow`: because of shadow mode, for its caller did not ask for that. `unread`:
+    the lines of rows that cannot be read, the first of them.
     """
 
-    def __init__(self, *, dry_run: bool = False) -> None:
-        self.dry_run = dry_run
+    def __init__(self, *, dry_run: bool = False, shadow: bool = False) -> None:
+        self.dry_run = dry_run or shadow
+        self.is_shadow = shadow and not dry_run
         self._rows = 0
         self._unread: list[int] = []
         self._outcomes: Counter[str] = Counter()
@@ -112,6 +118,7 @@ class ShareDoor:
         filing: Filing,
         credentials: Credentials,
         metrics: Metrics,
+        log: DecisionLog,
         max_rows: int,
         max_bytes: int,
     ) -> None:
@@ -120,6 +127,7 @@ class ShareDoor:
         self._filing = filing
         self._credentials = credentials
         self._metrics = metrics
+        self._log = log
         self._max_rows = max_rows
         self._max_bytes = max_bytes
 
@@ -128,7 +136,7 @@ class ShareDoor:
         recipient = self._recipient(request)
         lines = wire.require_json(request, lines=True)
         job, minimal = _job(request), recipient.mode != "return" and _minimal(request)
-        tally = Tally(dry_run=wire.flags(request, DRY_RUN)[DRY_RUN])
+        tally = Tally(dry_run=wire.flags(request, DRY_RUN)[DRY_RUN], shadow=self._log.shadow.on())
         if recipient.mode == "forward" and not recipient.endpoint:
             raise Problem("not_found", f"recipients.{recipient.name} has no endpoint to forward to")
         if recipient.mode == "files" and not job:
@@ -213,6 +221,9 @@ class ShareDoor:
                 for item in some:
                     mode = DRY_RUN if tally.dry_run else LIVE
                     self._metrics.shares.labels(recipient.name, item.outcome, mode).inc()
+                    cell = _cell(recipient, item) if tally.is_shadow else None
+                    if cell:
+                        self._log.count(cell)
                 tally.add(some)
                 yield some
 
@@ -259,6 +270,15 @@ class ShareDoor:
         if max_age_days and at < self._consent.clock() - timedelta(days=max_age_days):
             raise Problem("malformed", f"at is more than {max_age_days} days ago")
         return at.date()
+
+
+def _cell(recipient: Recipient, item: Shared) -> Cell | None:
+    """What a row is counted as in shadow mode. None: it is one that went before, which no rule is asked about."""
+    if item.outcome == "duplicate":
+        return None
+    whole = set(item.data.values()) <= {Answer.ALLOW}
+    word = DENIED if item.outcome == "refused" else ALLOWED if whole else PARTLY
+    return cell_in_shadow(recipient.name, word, item.reason, item.place, "share")
 
 
 async def _lines(answers: AsyncGenerator[list[Shared]], tally: Tally, job: str) -> AsyncGenerator[bytes]:

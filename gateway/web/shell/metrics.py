@@ -12,12 +12,12 @@ from prometheus_client.samples import Sample
 
 from gateway import __version__
 from gateway.consent.asked import Checked
+from gateway.consent.decision_log import DRY_RUN, LIVE, Cell
 from gateway.consent.telling import Open
 from gateway.desk.disclosures import DESPITE_NO
 from gateway.signals.heard import Heard
 from gateway.terms import Malformed
 
-LIVE, DRY_RUN = "live", "dry_run"
 Counted = list[Metric]  # what one process has of what adds up
 ADDED = frozenset({"counter", "histogram"})
 WORST: Mapping[str, Callable[[Iterable[float]], float]] = {
@@ -75,6 +75,7 @@ class Metrics:
         self._of_answers()
         self._of_deliveries()
         self._of_rehearsals()
+        self._of_shadow()
         info = Gauge("gateway_build_info", "The version that runs", ("version",), registry=self.registry)
         info.labels(__version__).set(1)
 
@@ -134,6 +135,13 @@ class Metrics:
             "gateway_rehearsal_last_timestamp_seconds",
             "When the last rehearsal on record ended; 0: none is",
             registry=self.registry,
+        )
+
+    def _of_shadow(self) -> None:
+        text = "1 in shadow mode: what would be denied for want of a yes is counted, and not denied"
+        self._shadow = Gauge("gateway_shadow", text, registry=self.registry)
+        self._shadowed = self._counter(
+            "shadow_answers", "Answers in shadow mode, as enforced", "door", "recipient", "verdict", "reason"
         )
 
     def rehearsal(self, alarm: bool, passed: bool, ended: float) -> None:
@@ -219,6 +227,9 @@ class Metrics:
             name: {_cell(sample): int(sample.value) for sample in _totals(counter)} for name, counter in tables.items()
         }
 
+    def in_shadow(self, cell: Cell) -> None:
+        self._shadowed.labels(cell.door, cell.recipient, cell.verdict, cell.reason).inc()
+
     def unlogged(self) -> None:
         self._unlogged.inc()
 
@@ -232,6 +243,10 @@ class Metrics:
         """From now on the gauges of this process say whether checks and opt-outs are safe in it."""
         self.healthy.set_function(fresh)
         self.keeps.set_function(keeps)
+
+    def watch_shadow(self, on: Callable[[], bool]) -> None:
+        """From now on a gauge says whether it is shadow mode."""
+        self._shadow.set_function(on)
 
     def shared(self) -> Counted:
         """What the others need for answering for all."""

@@ -34,9 +34,10 @@ class ProxyAsked:
         """Decoded, without the query; what cannot be read is no path."""
         return unquote(self._parts[0])
 
-    def is_below(self, beginnings: Sequence[str]) -> bool:
-        """Whether it begins with one of these (`_beginning`), however it is spelled."""
-        return _as_served(self.path).startswith(tuple(beginnings))
+    def beginning_of(self, beginnings: Sequence[str]) -> str | None:
+        """With which of these (`_beginning`) it begins, however it is spelled."""
+        served = _as_served(self.path) if beginnings else ""
+        return next((each for each in beginnings if served.startswith(each)), None)
 
     @property
     def query(self) -> bytes:
@@ -102,11 +103,15 @@ def envoy(scope: Scope) -> ProxyAsked:
 
 class ForwardAuth:
     """One proxy's door; takes every method. `status`: what the proxy reads as a yes. `ad_paths`: beginnings of paths
-    that `enforce` refuses to whoever must not be tracked (R1).
+    that `enforce` refuses to whoever must not be tracked (R1). `door`: as what it is counted in shadow mode, with the
+    ad path that was asked for.
     """
 
-    def __init__(self, visits: Visits, dialect: Dialect, *, status: int = 204, ad_paths: Sequence[str] = ()) -> None:
+    def __init__(
+        self, visits: Visits, dialect: Dialect, door: str, *, status: int = 204, ad_paths: Sequence[str] = ()
+    ) -> None:
         self._visits = visits
+        self._door = door
         self._dialect = dialect
         self._status = status
         self._ad_paths = tuple(map(_beginning, ad_paths))
@@ -115,7 +120,9 @@ class ForwardAuth:
         asked = self._dialect(scope)
         about = {**scope, "method": asked.method, "path": asked.path, "query_string": asked.query}
         visit = await self._visits.of(about)
-        refused = visit.policy is not None and asked.is_below(self._ad_paths)
+        below = asked.beginning_of(self._ad_paths) if visit.policy or visit.cell else None
+        self._visits.count(visit, self._door if below is None else f"{self._door} {below}")
+        refused = visit.policy is not None and below is not None
         answer = Response(status_code=403 if refused else self._status)
         answer.raw_headers += [*_to_the_site(visit, scope["headers"]), *_to_the_browser(visit)]
         await answer(scope, receive, send)

@@ -22,6 +22,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+DOOR = "middleware"
 GPC = (gpc.HEADER, b"1")
 PASSING = header_names.ORDINARY_REQUEST | {name for name in header_names.READ if not header_names.is_ours(name)}
 ANSWERS = frozenset({"http.response.start", "websocket.http.response.start"})  # the latter: a websocket refused
@@ -42,6 +43,7 @@ class ConsentMiddleware:
         visit, news = self._visits.hear(scope)
         if news:
             await news
+        self._visits.count(visit, DOOR)
 
         def told(message: Message) -> Awaitable[None]:
             if message["type"] in ANSWERS:

@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from gateway.choice.downstream import strings
 from gateway.consent.choice_result import may_ask_from
+from gateway.consent.decision_log import DecisionLog
 from gateway.consent.site import Site
 from gateway.consent.verbs import Consent
 from gateway.desk import history
@@ -108,10 +109,11 @@ class Status:
         origins: Collection[str],
         options: Options,
         frictionless: bool = False,
+        log: DecisionLog | None = None,
     ) -> None:
         self._consent = consent
         self._visitors = visitors
-        self._visits = Visits(consent, visitors, metrics, options)
+        self._visits = Visits(consent, visitors, metrics, options, log)
         self._metrics = metrics
         self._folder = folder
         self._origins = origins
@@ -161,7 +163,9 @@ class Status:
             frictionless=self._frictionless and heard.gpc and site.status == "honored",
             may_ask_from=await self._silence(site, subjects),
             inventory=self._asks_for or UNSET,
-            enforced=EnforcedOnPage(*self._enforced, site.restricted) if self._enforced else UNSET,
+            enforced=EnforcedOnPage(*self._enforced, self._visits.is_silenced(visitor, site))
+            if self._enforced
+            else UNSET,
         )
         response = Response(wire.json_of(body), headers=HEADERS, media_type="application/json")
         allow(response, request.headers, self._origins)

@@ -10,13 +10,15 @@ from typing import Literal, NamedTuple
 
 from starlette.types import Scope
 
-from gateway.consent.site import Site, SiteAnswer, answer_of_site, brought_back
+from gateway.consent.decision_log import ALLOWED, DENIED, Cell, DecisionLog, cell_in_shadow
+from gateway.consent.shadow import is_held
+from gateway.consent.site import ANYBODY, Site, SiteAnswer, answer_of_site, brought_back, why_restricted
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.signals.heard import OWS, Heard, Said
-from gateway.terms import SIGNAL_PURPOSES, Source
+from gateway.terms import SIGNAL_PURPOSES, Reason, Source
 from gateway.web.shell.header_names import BROWSER, CONSENT, PLACE
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import day, is_due, remembering
@@ -62,7 +64,8 @@ class Visit(NamedTuple):
     """`answer`: for a site in the same process. `headers`: the `Gateway-*` fields, every one always there, but for
     Gateway-Request, which is the request's and no visitor's. `to_browser`: the headers beside the site's own, with
     `cookie`, the value of Set-Cookie, and `policy`, the Content-Security-Policy, among them. `private`: the answer is
-    one person's, and no shared cache may keep it (R33). `adds_gpc`: the site is to be told `Sec-GPC: 1` (L7).
+    one person's, and no shared cache may keep it (R33). `adds_gpc`: the site is to be told `Sec-GPC: 1` (L7). `cell`:
+    what it is counted as, in shadow mode.
     """
 
     site: Site
@@ -74,6 +77,7 @@ class Visit(NamedTuple):
     private: bool
     adds_gpc: bool
     ordinary: bool  # whether every header of the request has an ordinary name: nothing of it is to be taken out
+    cell: Cell | None = None
 
 
 # What a page that a cache keeps is made from: nothing is known of whoever will get it, so nothing may be done.
@@ -108,7 +112,15 @@ class Visits:
     same and was no news, until then or until anything at all is written, by whichever process.
     """
 
-    def __init__(self, consent: Consent, visitors: Visitors, metrics: Metrics, options: Options | None = None) -> None:
+    def __init__(
+        self,
+        consent: Consent,
+        visitors: Visitors,
+        metrics: Metrics,
+        options: Options | None = None,
+        log: DecisionLog | None = None,
+    ) -> None:
+        self._log = log
         self._consent = consent
         self._visitors = visitors
         self._metrics = metrics
@@ -191,12 +203,14 @@ class Visits:
             visit.private,
             visit.adds_gpc,
             visit.ordinary,
+            visit.cell,
         )
 
     def _visit(self, visitor: Visitor, site: Site, scope: Scope | None) -> Visit:
         now = self._consent.clock()
         cookie = self._cookie(visitor, scope, day(now)) if scope else None
-        policy = self._policy if site.restricted else None
+        cell = self._cell(visitor, site)
+        policy = self._policy if _is_silenced(site, cell) else None
         adds = self._options.add_gpc and not visitor.heard.gpc and _on_record(site)
         told = (
             (CONSENT, _consent(tuple([site.allowed[purpose] for purpose in SIGNAL_PURPOSES]), site.status)),
@@ -216,7 +230,24 @@ class Visits:
             private,
             adds,
             visitor.ordinary,
+            cell,
         )
+
+    def is_silenced(self, visitor: Visitor, site: Site) -> bool:
+        """Whether enforcing is for this visitor: something must not be done, and shadow mode does not leave it."""
+        return _is_silenced(site, self._cell(visitor, site))
+
+    def _cell(self, visitor: Visitor, site: Site) -> Cell | None:
+        """What a request of this visitor is counted as, in shadow mode."""
+        if not (self._log and self._log.shadow.on()):
+            return None
+        why = why_restricted(site, visitor.heard, self._consent.checks.in_force().office)
+        return cell_in_shadow(ANYBODY.name, DENIED if why else ALLOWED, why or Reason.NO_CHOICE, site.place)
+
+    def count(self, visit: Visit, door: str) -> None:
+        """Counts a request that this visit was the answer to, in shadow mode. `door`: where it was asked."""
+        if self._log and visit.cell:
+            self._log.count(visit.cell._replace(door=door))
 
     async def remember(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> None:
         """Writes what this request says, where that changes something. A client without our cookie and without an
@@ -283,6 +314,11 @@ class Visits:
         if scope["type"] != "http" or not is_due(visitor.cookie, visitor.heard, how, today) or not is_navigation(scope):
             return None
         return remembering(self._consent.secrets.seals, visitor.cookie, visitor.heard, how, today)
+
+
+def _is_silenced(site: Site, cell: Cell | None) -> bool:
+    """`cell`: what the request is counted as, in shadow mode."""
+    return site.restricted and (cell is None or is_held(cell.reason))
 
 
 def _on_record(site: Site) -> bool:
