@@ -23,6 +23,8 @@ FILES = {
     "caddy": "Caddyfile",
     "container": "Containerfile",
     "envoy": "envoy.yaml",
+    "haproxy": "haproxy.cfg",
+    "haproxy-lua": "haproxy.lua",
     "nginx": "nginx.conf",
     "page": "page.html",
     "react-native": "gateway.ts",
