@@ -152,6 +152,7 @@
       if (enforced) import(HOME + "silence.js").then((page) => page.silence(enforced, ask)).then(shown, () => {});
       else shown(true);
       if (!known) return;
+      if (body.refuse) import(HOME + "tools.js").then((page) => page.refuse(body.refuse)).catch(() => {});
       if (body.inventory) import(HOME + "hosts.js").catch(() => {}); // once a page, however often it is asked
       document.dispatchEvent(new CustomEvent("gateway-status", { detail: body }));
     };

@@ -27,6 +27,8 @@ FILES = {
     "container": "Containerfile",
     "dashboard": "dashboard.json",
     "envoy": "envoy.yaml",
+    "haproxy": "haproxy.cfg",
+    "haproxy-lua": "haproxy.lua",
     "kubernetes": "kubernetes.yml",
     "nginx": "nginx.conf",
     "page": "page.html",

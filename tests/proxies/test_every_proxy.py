@@ -1,4 +1,4 @@
-"""Real nginx, Caddy and Envoy, each with the recipe that `gateway recipe` prints."""
+"""Real nginx, Caddy, Envoy, HAProxy and Traefik, each with the recipe that `gateway recipe` prints."""
 
 import pytest
 from support import proxies
@@ -15,7 +15,7 @@ from support.promises_of_proxies import (
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=["nginx", "caddy", "envoy"])
+@pytest.fixture(scope="module", params=["nginx", "caddy", "envoy", "haproxy"])
 def proxied(request, started):
     return started(request.param)
 
@@ -25,7 +25,7 @@ def test_while_the_gateway_answers(proxied, promise):
     promise(proxied)
 
 
-@pytest.fixture(scope="module", params=["nginx", "caddy", "envoy"])
+@pytest.fixture(scope="module", params=["nginx", "caddy", "envoy", "haproxy"])
 def alone(request, started, gone):
     return started(request.param, running=gone)
 
@@ -35,7 +35,7 @@ def test_while_the_gateway_is_away_or_slow(alone, promise):
     promise(alone)
 
 
-@pytest.mark.parametrize("name", ["nginx", "caddy"])
+@pytest.mark.parametrize("name", ["nginx", "caddy", "haproxy"])
 def test_whatever_else_answers_where_the_gateway_was_is_no_answer(started, gone, name):
     an_answer_that_is_none_of_the_gateways_counts_as_none(started(name, running=gone))
 
@@ -47,7 +47,7 @@ def test_a_person_is_heard_again_as_soon_as_the_gateway_is_back(proxied):
     assert proxied.ask("/page", person).consent == f"{ALL_NO}, status=honored"
 
 
-@pytest.mark.parametrize("name", ["nginx", "caddy", "envoy"])
+@pytest.mark.parametrize("name", ["nginx", "caddy", "envoy", "haproxy"])
 def test_an_operator_who_does_not_enforce_adds_no_policy_even_while_the_gateway_is_away(started, tmp_path, name):
     with proxies.gateway(tmp_path) as running:
         proxied = started(name, running=running)
@@ -59,7 +59,7 @@ def test_an_operator_who_does_not_enforce_adds_no_policy_even_while_the_gateway_
         assert away.one("content-security-policy") in {None, ""}
 
 
-@pytest.mark.parametrize("name", ["nginx", "caddy", "envoy"])
+@pytest.mark.parametrize("name", ["nginx", "caddy", "envoy", "haproxy"])
 def test_a_site_that_is_broken_is_said_to_be(started, name):
     """The way on that is taken while the gateway is away is not taken where it is the site that is."""
     broken = started(name, site="127.0.0.1:1")

@@ -1,4 +1,4 @@
-"""Real nginx, Caddy and Envoy with a CDN before them that says where visitors are: its word arrives at the gateway, and a
+"""Real proxies with a CDN before them that says where visitors are: its word arrives at the gateway, and a
 stranger's under the same names does not.
 """
 
@@ -12,13 +12,15 @@ from support.wordpress import wordpress
 pytestmark = pytest.mark.slow
 CDN, STRANGER = proxies.GERMANY, proxies.CALIFORNIA  # whom the database knows elsewhere
 NAMED = "203.0.113.4/32"  # the CDN as it is configured; in the tests it is at an address of this machine
-KINDS = ("nginx", "caddy", "envoy")
+KINDS = ("nginx", "caddy", "envoy", "haproxy", "traefik")
 SAYS = (("CF-IPCountry", "US"), ("CF-Region-Code", "NY"))
 # What takes a stranger's word away, in each recipe, and the same without it.
 OPEN = {
     "nginx": (r'^map \$by_cdn (\$told_\w+) \{ 1 (\S+); default ""; \}', r"map $by_cdn \1 { default \2; }"),
     "caddy": (r"^\s*request_header @stranger .*$", ""),
     "envoy": (r'\["shadow_engine_result"\] ~= "allowed"', '["shadow_engine_result"] == "no"'),
+    "haproxy": (r"^.* del-header CF-.* unless by_cdn$", ""),
+    "traefik": (r'\{ CF-IPCountry: "", CF-Region-Code: "" \}', '{ X-Else: "" }'),
 }
 
 
@@ -85,7 +87,7 @@ def test_where_no_cdn_is_named_nobody_says_where_he_is(started, told, kind, monk
     assert {place(at, *SAYS, by=by) for by in (CDN, STRANGER)} == {"unknown"}
 
 
-@pytest.mark.parametrize("kind", ["nginx", "caddy", "envoy"])
+@pytest.mark.parametrize("kind", ["nginx", "caddy", "envoy", "haproxy"])
 def test_behind_a_cdn_the_address_that_is_looked_up_is_the_visitors(started, tmp_path_factory, kind):
     with proxies.gateway(
         tmp_path_factory.mktemp("looked"), listen__trusted_proxies=f"127.0.0.1,{CDN},{NAMED}"

@@ -29,15 +29,15 @@ def key(gateway):
     return made
 
 
-@pytest.fixture(scope="module", params=["nginx", "caddy", "envoy"])
+@pytest.fixture(scope="module", params=["nginx", "caddy", "envoy", "haproxy", "traefik"])
 def proxied(request, started):
     return started(request.param)
 
 
 @pytest.fixture
 def number(proxied, request) -> int:
-    """A person of this proxy's own: all three share one ledger."""
-    return ["nginx", "caddy", "envoy"].index(request.node.callspec.params["proxied"])
+    """A person of this proxy's own: all of them share one ledger."""
+    return ["nginx", "caddy", "envoy", "haproxy", "traefik"].index(request.node.callspec.params["proxied"])
 
 
 def reason(at, key, identifier) -> str:

@@ -1,19 +1,16 @@
 """A real Chromium behind a real proxy: what the trackers in a site's static pages get (R1)."""
 
-import os
 import time
 from collections import Counter
 
 import pytest
 from playwright.sync_api import sync_playwright
 from support import proxies
-from support.chromium import comes_to
+from support.chromium import FLAGS, comes_to, program, saying_gpc
 from support.listening import listening
 from support.promises_of_proxies import GPC, Proxied, signed_in, stopped
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 PAGE = """<!doctype html><html lang="en"><head><title>A page</title><script src="{tracker}/ad.js" async></script></head>
 <body><h1>A page</h1><p>Answer {count}</p><img src="{tracker}/pixel.gif" width="1" height="1" alt="">
 <script>addEventListener("load", () => navigator.sendBeacon("{tracker}/beacon", "seen"))</script></body></html>"""
@@ -47,16 +44,25 @@ def behind(tracker):
 
 
 @pytest.fixture(scope="module")
-def chromium():
+def driver():
+    with sync_playwright() as playwright:
+        yield playwright.chromium
+
+
+@pytest.fixture(scope="module")
+def chromium(driver):
     from conftest import missing
 
-    path = next((p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if os.access(p, os.X_OK)), None)
-    if path is None:
-        missing("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    browser = driver.launch(executable_path=program() or missing("chromium"), args=FLAGS)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def with_gpc(driver):
+    """One whose person switched Global Privacy Control on."""
+    with saying_gpc(driver) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module", params=["nginx", "caddy"])
@@ -82,15 +88,17 @@ def cache(request) -> bool:
 
 
 @pytest.fixture
-def visit(chromium, proxied, tracker):
+def visit(chromium, with_gpc, proxied, tracker):
     """Opens a page in a new browser; what the trackers got, after all that the test `wants` them to have got."""
     contexts = []
 
     def gained(before):
         return {name for name, count in tracker[1].items() if count > before.get(name, 0)}
 
-    def open_page(path="/page", *cookies: tuple[str, str], first=None, wants=frozenset(), **browser) -> set[str]:
-        context = chromium.new_context(**browser)
+    def open_page(
+        path="/page", *cookies: tuple[str, str], first=None, wants=frozenset(), gpc=False, **browser
+    ) -> set[str]:
+        context = (with_gpc if gpc else chromium).new_context(**browser)
         contexts.append(context)
         context.add_cookies([{"name": n, "value": v, "url": proxied.url} for n, v in cookies])
         page = context.new_page()
@@ -112,7 +120,7 @@ def account_cookie(at: Proxied, account: str) -> tuple[str, str]:
     return tuple(signed_in(at, account)[1].split("=", 1))
 
 
-SAYS_NO = {"extra_http_headers": {"Sec-GPC": "1"}}
+SAYS_NO = {"gpc": True}
 WITHOUT_SCRIPT = {"java_script_enabled": False}
 
 

@@ -375,6 +375,10 @@ def an_answer_that_is_none_of_the_gateways_counts_as_none(at: Proxied, statuses=
             everybody_counts_as_opted_out_and_the_page_stays_up(at, [], [GPC])
 
 
+def a_yes_that_says_nothing_counts_as_no_answer(at: Proxied) -> None:
+    an_answer_that_is_none_of_the_gateways_counts_as_none(at, (204,))
+
+
 def a_fault_of_the_gateways_counts_as_no_answer(at: Proxied) -> None:
     """All that Envoy can be told: it hands a 4xx on."""
     an_answer_that_is_none_of_the_gateways_counts_as_none(at, (500, 503))

@@ -1,6 +1,8 @@
 """Real proxies, a real gateway beside them as in production, and the little site behind: all on loopback."""
 
+import base64
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -199,6 +201,8 @@ class Site(BaseHTTPRequestHandler):
         self.send_response(101)
         self.send_header("Upgrade", "websocket")
         self.send_header("Connection", "Upgrade")
+        key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 4.2.2
+        self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
         self.end_headers()
         self.wfile.write(json.dumps(told).encode())
         self.close_connection = True
@@ -304,7 +308,7 @@ def somebody_else(handler: type[BaseHTTPRequestHandler], address: str):
 def patient(text: str) -> str:
     """A recipe that waits long for the gateway: one on a busy machine is not the slow one that the recipe gives up
     on."""
-    return re.sub(r"\b(100ms|200ms|0\.1s|0\.2s)\b", "5s", text)
+    return re.sub(r"\b(100ms|200ms|0\.1s|0\.2s)\b", "5s", text).replace("timeout = 200}", "timeout = 5000}")
 
 
 # --- nginx ---
@@ -461,4 +465,55 @@ def envoy(path: str, folder: Path, text: str):
     url = f"http://127.0.0.1:{port}"
     command = [path, "-c", str(config), "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"]
     with program(command, folder / "envoy.log", f"{url}/up.txt"):
+        yield url
+
+
+# --- HAProxy ---
+
+LUA = "\n-- gateway.lua --\n"
+
+
+def haproxy_text(running: Gateway, behind: str) -> str:
+    """Both recipes, `gateway recipe haproxy` and haproxy-lua, one behind the other."""
+    return LUA.join(filled(name, running.settings, host="HOST", site=behind) for name in ("haproxy", "haproxy-lua"))
+
+
+@contextlib.contextmanager
+def haproxy(path: str, folder: Path, text: str):
+    """HAProxy with its recipes, on a port of its own; its address."""
+    port = free_port()
+    configured, _, script = text.partition(LUA)
+    here = configured.replace("bind :80", f"bind 127.0.0.1:{port}").replace("/etc/haproxy", str(folder))
+    (folder / "haproxy.cfg").write_text(here)
+    (folder / "gateway.lua").write_text(script)
+    url = f"http://127.0.0.1:{port}"
+    with program([path, "-db", "-f", str(folder / "haproxy.cfg")], folder / "haproxy.log", f"{url}/up.txt"):
+        yield url
+
+
+# --- Traefik ---
+
+
+def traefik_text(running: Gateway, behind: str) -> str:
+    """The recipe as `gateway recipe traefik` prints it."""
+    return filled("traefik", running.settings, host="127.0.0.1", site=behind)
+
+
+@contextlib.contextmanager
+def traefik(path: str, folder: Path, text: str):
+    """Traefik with a recipe for its file provider, on a port of its own; its address."""
+    port = free_port()
+    (folder / "gateway.yml").write_text(text)
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        path,
+        f"--entrypoints.web.address=127.0.0.1:{port}",
+        f"--providers.file.filename={folder / 'gateway.yml'}",
+        "--providers.file.watch=false",
+        "--global.checknewversion=false",
+        "--global.sendanonymoususage=false",
+    ]
+    with program(command, folder / "traefik.log", f"{url}/up.txt") as running:
+        # It listens before it has read its routers, and answers 404.
+        _until(lambda: ask(url, "/up.txt").status != 404, running.process, running.log)
         yield url

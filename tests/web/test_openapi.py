@@ -20,6 +20,7 @@ UNDESCRIBED = {
     "/privacy-choices/consent.js",
     "/privacy-choices/hosts.js",
     "/privacy-choices/silence.js",
+    "/privacy-choices/tools.js",
     "/privacy-choices/opt-out-icon.svg",
     "/privacy-choices/logo",
     "/openapi.json",

@@ -30,7 +30,7 @@ from gateway.web.shell.words import COUNTRIES, COVERS, FINER, STATE_NAMES, mark,
 
 SCRIPT = "text/javascript"
 STATIC = {page.STYLE: "text/css", "consent.js": SCRIPT, "hosts.js": SCRIPT, "silence.js": SCRIPT,
-          "opt-out-icon.svg": "image/svg+xml"}  # fmt: skip
+          "tools.js": SCRIPT, "opt-out-icon.svg": "image/svg+xml"}  # fmt: skip
 MODULE = "silence.js"  # imported by consent.js, on the operator's other hosts too
 OF_A_DRAWING = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 REACH = "reach"  # a link's parameter: to the fields for a number and an address, opened

@@ -26,7 +26,8 @@ from gateway.keys import seals
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.signals import hear
-from gateway.terms import ALL_PURPOSES
+from gateway.signals.cmp_cookies import DENIES
+from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES
 from gateway.web.shell import cross_site, wire
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import day, remembering
@@ -68,6 +69,7 @@ def _leave(headers: Mapping[str, str], origins: Collection[str]) -> dict[str, st
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Sec-GPC, Cookie"}
 MAX_BODY = 32 * 1024  # a GPP and a TC string and what else there is are under 16 kB
 AD_TOKEN_SECONDS = 600  # an ad request's life, and no more (I2)
+HANDED_ON = ("cookiebot", "didomi", "onetrust")  # tools whose names static/tools.js needs for its calls
 FROM_SCRIPT = wire.names_in(wire.ScriptSignals)
 
 
@@ -80,7 +82,9 @@ class EnforcedOnPage(Struct):
 
 
 class StatusBody(Struct, kw_only=True):
-    """What holds for this browser. `partly`: a no holds, and not of every use. `strings`: what a page tells others."""
+    """What holds for this browser. `partly`: a no holds, and not of every use. `strings`: what a page tells others.
+    `refuse`: by consent tool, its names of what a no on record covers; absent where nobody said no.
+    """
 
     status: Literal["opted_out", "not_opted_out"]
     display: str | None
@@ -93,6 +97,7 @@ class StatusBody(Struct, kw_only=True):
     frictionless: bool
     may_ask_from: dict[str, wire.Time | None] | UnsetType = UNSET
     inventory: Literal[True] | UnsetType = UNSET
+    refuse: dict[str, list[str]] | UnsetType = UNSET
     enforced: EnforcedOnPage | UnsetType = UNSET
 
 
@@ -163,6 +168,7 @@ class Status:
             frictionless=self._frictionless and heard.gpc and site.status == "honored",
             may_ask_from=await self._silence(site, subjects),
             inventory=self._asks_for or UNSET,
+            refuse=self._refused(site) if site.opted_out else UNSET,
             enforced=EnforcedOnPage(*self._enforced, self._visits.is_silenced(visitor, site))
             if self._enforced
             else UNSET,
@@ -174,6 +180,14 @@ class Status:
         if cookie:
             response.headers.append("set-cookie", cookie)
         return response
+
+    def _refused(self, site: Site) -> dict[str, list[str]]:
+        """For the tools that the page's script hands a no on to. Who said nothing is theirs to ask."""
+        denied = {purpose for purpose in SIGNAL_PURPOSES if not site.allowed.get(purpose)}
+        categories = self._consent.checks.hearing.categories
+        return {
+            tool: sorted(name for name, word in categories[tool].items() if DENIES[word] & denied) for tool in HANDED_ON
+        }
 
     def _ad_token(self, visitor: Visitor, site: Site) -> str | None:
         """A `browser` identifier for the body of an ad request, fresh each time (R9). None for a browser without an id,

@@ -1,4 +1,4 @@
-"""What each line of Caddy's and Envoy's recipes is for: without it a promise is broken."""
+"""What each line of Caddy's, Envoy's and HAProxy's recipes is for: without it a promise is broken."""
 
 import pytest
 from support import promises_of_proxies as promises
@@ -26,6 +26,7 @@ POLICY, COOKIE_LINE = (
     "+Set-Cookie {rp.header.Set-Cookie}",
 )
 VARY_LINE = f'+Vary "{", ".join(HEARD)}"'
+NO_WORD = promises.a_yes_that_says_nothing_counts_as_no_answer
 SLOW = promises.nobody_waits_for_a_gateway_that_takes_a_second
 LINES = {
     "caddy": {
@@ -88,6 +89,42 @@ LINES = {
         'name ~= "__Host-gateway-proof" -> true': SEALED,
         'name ~= "__Host-gateway-code" -> true': SEALED,
     },
+    "haproxy": {
+        "del-header gateway -m beg": FORGED,
+        "set-header X-Forwarded-For": PLACE,
+        "lua.gateway_ask if": TOLD,
+        "deny_status 403": ADS,
+        "lua.gateway_cookies_off unless": SEALED,
+        "add-header Set-Cookie": COOKIE,
+        "lua.gateway_silence if": SPEAKS,
+        "add-header Content-Security-Policy": SHUT,
+        "lua.gateway_private if": PRIVATE,
+        "add-header Vary": PRIVATE,
+        'headers["x-forwarded-method"]': NAVIGATION,
+        'headers["x-forwarded-uri"]': ADS,
+        '"gateway-consent",  -> ': TOLD,
+        '"gateway-browser",  -> ': COOKIE,
+        '"gateway-place",  -> ': TOLD,
+        ', "gateway-request" -> ': TOLD,
+        'set_var("txn.policy"': SHUT,
+        'set_var("txn.cookie"': COOKIE,
+        'set_var("txn.cache"': PRIVATE,
+        'name ~= "__Host-gateway" -> true': SEALED,
+        'name ~= "__Host-gateway-proof" -> true': SEALED,
+        'name ~= "__Host-gateway-code" -> true': SEALED,
+        "http:res_del_header(name) end -> end": SPEAKS,
+        'res_set_header("nel"': SPEAKS,
+        'res_set_header("report-to"': SPEAKS,
+        'res_set_header("x-dns-prefetch-control"': SPEAKS,
+        'http:res_del_header("link") end -> end': SPEAKS,
+        'res_del_header("content-security-policy")': SPEAKS,
+        'res_add_header("content-security-policy"': SPEAKS,
+        'not said:find(",no-store,", 1, true) -> true': PRIVATE,
+        'res_set_header("cache-control", txn:get_var("txn.cache")) -> res_del_header("x-else")': PRIVATE,
+        '"surrogate-control",  -> ': PRIVATE,
+        '"cdn-cache-control",  -> ': PRIVATE,
+        ', "cloudflare-cdn-cache-control" -> ': PRIVATE,
+    },
 }
 WHILE_AWAY = {
     "caddy": {
@@ -102,6 +139,14 @@ WHILE_AWAY = {
         "failure_mode_allow: true": AWAY,
         'headers:add("content-security-policy"': AWAY,
         'handle:respond({[":status"] = "403"}': AWAY,
+    },
+    "haproxy": {
+        "set-header Gateway-Consent": AWAY,
+        "set-var-fmt(txn.policy)": AWAY,
+        "or not answered and is_ad(txn.f:path()) -> ": AWAY,
+        "status == 204 and consent -> status == 204": NO_WORD,
+        "if not answered then return end": NONSENSE,
+        "timeout = 200} -> timeout = 9000}": SLOW,
     },
 }
 

@@ -1,0 +1,29 @@
+"""HAProxy alone: its connections to the gateway, and what it cannot do."""
+
+import pytest
+from support import promises_of_proxies as promises
+from support.promises_of_proxies import GPC, stopped
+from support.proxies import Counting, somebody_else
+
+pytestmark = pytest.mark.slow
+
+
+def test_pages_share_connections_to_the_gateway(started):
+    proxied = started("haproxy")
+    counting = type("Counting", (Counting,), {"connections": 0})
+    with stopped(proxied.gateway), somebody_else(counting, proxied.gateway.internal):
+        for _ in range(20):
+            proxied.ask()
+    assert 1 <= counting.connections <= 2
+
+
+def test_a_yes_that_says_nothing_is_no_answer(started, gone):
+    promises.a_yes_that_says_nothing_counts_as_no_answer(started("haproxy", running=gone))
+
+
+def test_hints_that_a_site_sends_early_go_past_every_rule(started):
+    """What the manual says a site behind HAProxy must not send; the page behind them is shut all the same."""
+    early, page = promises.in_turn(started("haproxy"), "/early", GPC)
+    assert (early.status, promises.FAR in repr(early.headers)) == (103, True)
+    assert page.status == 200
+    assert any(policy.startswith("default-src 'self'") for policy in page.all("content-security-policy"))
