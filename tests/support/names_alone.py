@@ -40,6 +40,7 @@ class NamesAlone:
         self._page = page
         self._words, self._types, self._planted = bare(words), types, planted
         self._used: set[tuple[str, str, str]] = set()
+        self._left: set[str] = set()
         self._cdp = page.context.new_cdp_session(page)
         self._cdp.send("Accessibility.enable")
         self._cdp.send("DOM.enable")
@@ -55,7 +56,9 @@ class NamesAlone:
         return used
 
     def _uses(self) -> None:
-        """The next control: what can be typed first, then the best name that was not used."""
+        """The next control: what can be typed first, then the best name that was not used; else back, as anybody goes
+        from a page that leads nowhere.
+        """
         if self._planted:
             self._page.evaluate(self._planted)
         heard = self._hears()
@@ -64,11 +67,14 @@ class NamesAlone:
             if typed and not control.value:
                 return self._types_into(control, typed)
         best = max(heard, key=self._fits, default=None)
-        if best is None or self._fits(best) <= 0:
-            raise Lost(
-                f"nothing on {self._page.url} says that it leads on: {[(each.role, each.name) for each in heard]}"
-            )
-        self._presses(best)
+        if best is not None and self._fits(best) > 0:
+            return self._presses(best)
+        if self._page.url in self._left:
+            raise Lost(f"nothing on {self._page.url} leads on: {[(each.role, each.name) for each in heard]}")
+        self._left.add(self._page.url)
+        self._page.go_back()
+        if self._page.url == "about:blank":
+            raise Lost("back before where it began")
         return None
 
     def _hears(self) -> list[HeardControl]:

@@ -176,6 +176,7 @@ def _some(purposes: Sequence[Purpose]) -> list[str]:
 
 FILE = "privacy-choice-proof.json"
 MAX_BYTES = 4096
+GONE = "#no-proof"  # the sentence that says so: a browser unfolds what it stands in
 EVENT = 16  # bytes of an event's id
 
 
@@ -225,7 +226,7 @@ class ProofDownload:
             raise Problem("cross_site", "press the button on the confirmation itself")
         if kept is None or not opens:
             return RedirectResponse(
-                page.placed(request, f"/privacy-choices/done/{event}"), 303, {"Cache-Control": "no-store"}
+                page.placed(request, f"/privacy-choices/done/{event}{GONE}"), 303, {"Cache-Control": "no-store"}
             )
         body = orjson.dumps(ProofsBody(await self._proofs(kept)), msgspec.to_builtins, orjson.OPT_INDENT_2)
         headers = {

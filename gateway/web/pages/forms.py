@@ -17,7 +17,6 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.choice.law import STATES
 from gateway.consent.choice_result import Chosen
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
@@ -32,7 +31,7 @@ from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import ProofsKept, day, set_browser_cookie
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.visitor import Visitor, Visitors
-from gateway.web.shell.words import numbered
+from gateway.web.shell.words import REGIONS, numbered
 
 TOKEN_SECONDS = 24 * 3600
 COUNTRY = re.compile("[A-Z]{2}")
@@ -93,7 +92,7 @@ class OptingOut:
 
     def typed(self, said: ChoicesForm) -> Named:
         """Subjects of what was typed, and the names of the fields of which something could not be read. A national
-        number is one of the country that was stated, or of the state's; "another country" is none.
+        number is one of the country that was stated, or of the state's or province's; "another country" is none.
         """
         subjects: list[Subject] = []
         unread: list[str] = []
@@ -173,8 +172,9 @@ async def _limited_body(request: Request) -> bytes:
 
 def _place(said: ChoicesForm) -> str:
     state, country = said.state.upper(), said.country.upper()
-    if country in {"", "US"} and state in STATES:
-        return f"US-{state}"
+    for where, _, names in REGIONS:
+        if country in {"", where} and state in names:
+            return f"{where}-{state}"
     return country if country in {"US", "CA"} else ""
 
 
