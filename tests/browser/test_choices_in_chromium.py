@@ -294,18 +294,62 @@ def opted_out(page, url):
     page.goto(url + PATH)
 
 
-def one_use_again(page, url):
-    """Opted out, and one use allowed again: some of each sentence on one page."""
+def limited(page, url):
+    form(page, url)
+    button(page, "en", "Limit the use").click()
+    page.wait_for_url("**/done/*")
+    page.goto(url + PATH)
+
+
+def opting_in(page, url):
     opted_out(page, url)
     switch(page).click()  # the way back begins where the way out did
     page.wait_for_url("**/opt-in?*")
+
+
+def first_step(page, url):
+    opting_in(page, url)
     page.get_by_label("targeted advertising", exact=True).check()
     page.get_by_label("For this browser alone").check()
-    for press in ("Go on", "Yes, go on", "Yes, I allow it"):
-        button(page, "en", press).click()
+    button(page, "en", "Go on").click()
+    page.get_by_role("heading", name="First step").wait_for()
+
+
+def second_step(page, url):
+    first_step(page, url)
+    button(page, "en", "Yes, go on").click()
+    page.get_by_role("heading", name="Second step").wait_for()
+
+
+def allowed(page, url):
+    second_step(page, url)
+    button(page, "en", "Yes, I allow it").click()
     page.get_by_role("heading", name="It is allowed").wait_for()
+    page.locator("summary").click()
+
+
+def one_use_again(page, url):
+    """Opted out, and one use allowed again: some of each sentence on one page."""
+    allowed(page, url)
     page.goto(url + PATH)
     page.get_by_text("Allowed by you").wait_for()
+
+
+def erasing(page, url):
+    opted_out(page, url)
+    page.goto(f"{url}{PATH}/erase")
+
+
+def erased(page, url):
+    erasing(page, url)
+    page.get_by_label("this browser").check()
+    button(page, "en", "Yes, forget it").click()
+    page.get_by_role("heading", name="It is forgotten").wait_for()
+    page.locator("summary").click()
+
+
+def no_code(page, url):
+    page.goto(f"{url}{PATH}/code")
 
 
 def shown_again(page, url):
@@ -346,7 +390,15 @@ STATES = [
     refused,
     confirmed,
     opted_out,
+    limited,
+    opting_in,
+    first_step,
+    second_step,
+    allowed,
     one_use_again,
+    erasing,
+    erased,
+    no_code,
     shown_again,
     marketing,
     marketing_refused,
@@ -369,6 +421,24 @@ def test_every_page_and_state_keeps_to_wcag_2_2_aa(running, opened, looked_at, s
         assert violations(page) == [], (width, scheme)
         assert fits(page), (width, scheme)
         assert small(page) == [], (width, scheme)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("state", "checked"), [(form, False), (opted_out, True)], ids=["off", "on"])
+def test_in_forced_colours_the_switch_shows_how_it_stands(running, opened, looked_at, state, checked, scheme):
+    page = opened(
+        running.url + PATH, viewport={"width": 320, "height": 800}, forced_colors="active", color_scheme=scheme
+    )
+    state(page, running.url)
+    looked_at(page, f"forced-{state.__name__}-{scheme}")
+    knob, track, ground = switch(page).evaluate(
+        """each => { const track = each.querySelector('.track'), style = getComputedStyle(track);
+          return [getComputedStyle(track, '::before').borderTopColor, style.borderTopColor, style.backgroundColor]; }"""
+    )
+    assert ground not in {knob, track}, "drawn by borders, which stay"
+    text, mark = (page.locator(each).bounding_box() for each in (".switch", ".track"))
+    assert mark["x"] + mark["width"] <= text["x"] + text["width"] <= 320
+    assert page.locator(".track").inner_text() == ("On" if checked else "Off")
 
 
 @pytest.mark.parametrize("width", [320, 1280])
