@@ -106,6 +106,7 @@ async def test_a_person_reads_what_the_page_does_in_plain_words(client):
     assert (await page(client, FURTHER)).labels == {
         "Your Talkatone phone number": "phone",
         "Your email": "email",
+        "Your advertising id": "ad_id",
         "Country": "country",
         "State or province": "state",
     }

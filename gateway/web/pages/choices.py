@@ -19,7 +19,7 @@ from gateway.ledger.errors import StoreUnavailable
 from gateway.signals.form import ChoicesForm
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, Purpose
 from gateway.web.pages import positions
-from gateway.web.pages.forms import OptingOut
+from gateway.web.pages.forms import NAMING, OptingOut
 from gateway.web.pages.opt_in_acts import Acts
 from gateway.web.shell import own_cookies, page, wire, words
 from gateway.web.shell.brand import Brand, brand_of
@@ -35,7 +35,7 @@ MODULE = "silence.js"  # imported by consent.js, on the operator's other hosts t
 OF_A_DRAWING = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 REACH = "reach"  # a link's parameter: to the form with fields for a number and an address, and some uses alone
 TICKED = "ticked"  # that form's action (11 CCR 7026(h))
-FIELDS = ("phone", "email", "country", "state", "purpose")  # what it has to fill in
+FIELDS = (*NAMING, "country", "state", "purpose")  # what it has to fill in
 FINER_NAMES = {name: named(purposes)[0] for name, purposes in FINER.items()}
 NOT_SAVED = mark(
     "Our records cannot be written at this moment. Please press the button again in a minute; what you typed is"

@@ -35,7 +35,10 @@ from gateway.web.shell.words import REGIONS, numbered
 
 TOKEN_SECONDS = 24 * 3600
 COUNTRY = re.compile("[A-Z]{2}")
-TYPED = ("phone", "email")  # the fields that name somebody
+TYPED = ("phone", "email")  # the fields that name somebody, in the words of whoever types
+AD_ID = "ad_id"  # the field for an advertising id: which platform's it is nobody need know, so it is read as each
+AD_IDS = ("gaid", "idfa")
+NAMING = (*TYPED, AD_ID)
 Named = tuple[list[Subject], list[str]]
 
 
@@ -104,6 +107,10 @@ class OptingOut:
                 found, whole = self._consent.people.typed(kind, value, country)
                 subjects += found
                 unread += [] if whole else [kind]
+        if said.ad_id:
+            named = self._consent.people.name([{"type": kind, "value": said.ad_id} for kind in AD_IDS]).subjects
+            subjects += named
+            unread += [] if named else [AD_ID]
         subjects = list(one_each(subjects).values())
         if unread:
             self._metrics.malformed([Malformed("form", "identifier")])

@@ -232,6 +232,7 @@ COVERS: Mapping[str, str] = {
         "the email address that you gave, wherever it is used here, and what belongs to it: %(our_belongings)s"
     ),
     "account": mark("your %(our_account)s, and what belongs to it: %(our_identities)s"),
+    "gaid": mark("the advertising id that you gave, wherever it is used here, and what belongs to it"),
 }
 ELSEWHERE = mark("the browser that sent the form, as long as it keeps our cookie")  # and it is not this one
 COUNTRIES = (
