@@ -103,6 +103,14 @@ async def test_no_page_has_two_controls_that_opt_out_or_two_that_limit(site):
     assert re.findall(r'value="(\w+)" checked', refused.text) == ["sensitive"], "what was asked for is still asked for"
 
 
+@pytest.mark.parametrize(("action", "ticked"), [("opt_out", []), ("ticked", ["sale"]), ("limit", ["sensitive"])])
+async def test_a_form_that_is_sent_again_says_no_to_no_less_than_at_first(site, action, ticked):
+    """Ticks stand for nothing beside `opt_out`, which is of everything; sent again they would."""
+    browser = site.browser(**{"Sec-Fetch-Site": "cross-site"})
+    refused = await browser.post(PATH, action=action, purpose="sale", email=email(1))
+    assert re.findall(r'value="(\w+)" checked', refused.text) == ticked
+
+
 async def test_while_nothing_can_be_read_a_button_opts_out_and_no_switch_says_how_it_stands(
     client, tmp_path, no_emergency
 ):

@@ -169,8 +169,10 @@ class Pages:
 
 
 def _fields(said: ChoicesForm) -> dict[str, Any]:
-    """What the form that reaches further offers, and what was in it. Whoever limited has that ticked."""
-    ticked = {*said.purpose, *([Purpose.SENSITIVE] if said.action == ChoiceKind.LIMIT else [])}
+    """What the form that reaches further offers, and what was in it. Ticked is what its answer would have been about:
+    nothing, which is all, for whoever opted out of everything.
+    """
+    ticked = {TICKED: said.purpose, ChoiceKind.LIMIT: (Purpose.SENSITIVE,)}.get(said.action, ())
     return {"form": said, "ticked": ticked, "countries": COUNTRIES, "regions": REGIONS, "uses": FINER_NAMES}
 
 
