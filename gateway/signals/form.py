@@ -21,6 +21,7 @@ class ChoicesForm:
     purpose: tuple[str, ...] = ()
     phone: str = ""
     email: str = ""
+    ad_id: str = ""
     country: str = ""
     state: str = ""
     confirm: str = ""

@@ -76,7 +76,7 @@ def test_a_visitor_who_opts_out_without_the_header_meets_no_tracker(running, chr
     else:
         page.goto(f"{running.url}/privacy-choices")
         page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + "/choices-phone.png", full_page=True)
-        page.locator("summary").first.click()
+        page.get_by_role("link", name="Opt out further").click()
         page.get_by_label("Your Talkatone phone number").fill(phone(7))
         page.get_by_role("button", name="Opt out", exact=True).click()
         page.wait_for_url("**/privacy-choices/done/*")
@@ -96,7 +96,7 @@ def test_the_form_works_with_script_off(running, chromium):
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{running.url}/privacy-choices")
-    page.get_by_role("button", name="Opt out", exact=True).click()
+    page.get_by_role("switch", name="Opt out on this browser").click()
     page.wait_for_url("**/privacy-choices/done/*")
     assert page.get_by_role("heading", name="Opt-Out Request Honored").is_visible()
     context.close()
@@ -112,7 +112,7 @@ def test_with_script_off_whoever_is_out_meets_no_tracker(running, chromium, how)
         context.add_cookies([{"name": "usprivacy", "value": "1YYN", "url": running.url}])
     if how == "form":
         page.goto(f"{running.url}/privacy-choices")
-        page.get_by_role("button", name="Opt out", exact=True).click()
+        page.get_by_role("switch", name="Opt out on this browser").click()
         page.wait_for_url("**/privacy-choices/done/*")
     before = tracked(running)
     for url in (f"{running.url}/demo", f"{running.url}/demo/second"):

@@ -71,7 +71,7 @@ def test_a_person_opts_out_in_the_dialog_and_its_close_closes_it(opened, running
             page.get_by_role("dialog").wait_for(state="detached")
             assert page.url == f"{running}/page"
             continue
-        inside_.get_by_role("button", name="Opt out", exact=True).click()
+        inside_.get_by_role("switch", name="Opt out on this browser").click()
         inside_.get_by_text(HONORED).first.wait_for()
         page.get_by_role("button", name="Close").first.click()
     page.get_by_text(HONORED).wait_for()

@@ -133,7 +133,7 @@ def opened(page):
 def test_by_keyboard_alone_a_person_opts_out_in_the_dialog_and_the_page_knows_it_at_once(cached, running, tmp_path):
     page = cached(PAGE, viewport={"width": 320, "height": 640})
     inside = opened(page)
-    button = inside.get_by_role("button", name="Opt out", exact=True)
+    button = inside.get_by_role("switch", name="Opt out on this browser")
     button.wait_for()
     page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + "/dialog-320.png")
     for _ in range(12):
@@ -161,7 +161,7 @@ def test_by_keyboard_alone_a_person_opts_out_in_the_dialog_and_the_page_knows_it
 def test_closing_sends_nothing_and_gives_the_focus_back(cached, running, how):
     page = cached(PAGE)
     inside = opened(page)
-    inside.get_by_role("button", name="Opt out", exact=True).wait_for()
+    inside.get_by_role("switch", name="Opt out on this browser").wait_for()
     before, sent = entries(running), []
     page.on("request", lambda request: sent.append((request.method, request.url)))
     if how == "button":
@@ -170,7 +170,7 @@ def test_closing_sends_nothing_and_gives_the_focus_back(cached, running, how):
     elif how == "Escape":
         page.keyboard.press("Escape")
     elif how == "Escape inside":
-        inside.locator("summary").first.focus()
+        inside.get_by_role("link", name="Close").focus()
         page.keyboard.press("Escape")
     else:
         inside.get_by_role("link", name="Close").click()
@@ -221,7 +221,7 @@ def test_where_there_is_no_dialog_the_link_is_a_link(cached, off):
     page.wait_for_load_state("networkidle")
     page.get_by_role("link", name="Your Privacy Choices").click()
     page.wait_for_url("**/privacy-choices")
-    assert page.get_by_role("button", name="Opt out", exact=True).is_visible()
+    assert page.get_by_role("switch", name="Opt out on this browser").is_visible()
 
 
 def test_a_strict_policy_of_the_page_is_kept(cached, tmp_path):
@@ -231,7 +231,7 @@ def test_a_strict_policy_of_the_page_is_kept(cached, tmp_path):
     page = cached(html(STUB + GOOGLE + SCRIPT), headers={"Content-Security-Policy": policy}, init=init, **GPC)
     page.get_by_text(HONORED).wait_for()
     inside = opened(page)
-    inside.get_by_role("button", name="Opt out", exact=True).wait_for()
+    inside.get_by_role("switch", name="Opt out on this browser").wait_for()
     assert page.evaluate("broken") == []
     box = page.locator("dialog iframe").bounding_box()
     assert box["height"] > 300

@@ -143,7 +143,7 @@ def test_a_visitor_with_gpc_and_without_script_meets_no_tracker(visit):
 def test_a_visitor_who_opted_out_by_the_form_meets_no_tracker(visit, proxied):
     def opt_out(page):
         page.goto(f"{proxied.url}/privacy-choices")
-        page.get_by_role("button", name="Opt out", exact=True).first.click()
+        page.get_by_role("switch", name="Opt out on this browser").click()
         page.wait_for_url("**/privacy-choices/done/*")
 
     assert visit(first=opt_out) == set()

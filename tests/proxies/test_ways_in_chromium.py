@@ -194,7 +194,7 @@ def says_no(mount, browser, how: str, account=None) -> None:
     else:
         tab = browser.new_page()
         tab.goto(f"{mount.url}/privacy-choices")
-        tab.get_by_role("button", name="Opt out", exact=True).click()
+        tab.get_by_role("switch", name="Opt out on this browser").click()
         tab.wait_for_url("**/privacy-choices/done/*")
         tab.get_by_role("heading", name=HONORED).wait_for()
 
@@ -231,7 +231,7 @@ def waiting(mount, browser, arrived):
 def in_the_dialog(page) -> None:
     page.get_by_role("link", name="Your Privacy Choices").click()
     inside_it = page.frame_locator("dialog iframe")
-    inside_it.get_by_role("button", name="Opt out", exact=True).click()
+    inside_it.get_by_role("switch", name="Opt out on this browser").click()
     inside_it.get_by_role("heading", name=HONORED).wait_for()
 
 

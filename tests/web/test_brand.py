@@ -191,7 +191,7 @@ async def test_what_things_are_called_is_text_and_never_html(tmp_path):
 
 async def test_with_nothing_to_give_there_is_nothing_to_fill_in(tmp_path):
     text = await shown(tmp_path, "[site]\nhas = []", "?reach=1")
-    assert "It covers this browser." in text
+    assert "This opts out this browser too." in text
     assert re.findall('<(?:input|select) [^>]*name="(\\w+)"', text) == ["token", "purpose", "purpose", "purpose"]
     assert "sign in" not in text
 
@@ -201,7 +201,7 @@ async def test_an_app_is_known_by_the_sdks_in_it_where_nobody_said(tmp_path, sdk
     text = await shown(tmp_path, "", "", sdks)
     assert ("You find the same choice in our app, in its settings." in text) is told
     assert "<header>" not in text, "without a name or a logo there is none"
-    assert "Your phone number" in text
+    assert "an email address or a phone number" in text
     assert of_the_example(text) == []
 
 
@@ -289,10 +289,13 @@ async def test_whoever_is_signed_in_needs_no_field_to_stop_marketing(tmp_path, s
 async def test_a_word_that_looks_like_a_place_of_ours_stands_as_it_is(tmp_path, thing, word):
     called = f'{thing} = {{ en = "{word}", es = "{word}", fr = "{word}" }}'
     async with at_operator(tmp_path, f"[site]\n{called}") as client:
-        for path in ("", "/data", "/marketing", "/erase", "/opt-in"):
+        for path in ("", "/data", "/marketing", "/erase", "/opt-in", "?reach=1"):
             for language in LANGUAGES:
-                assert (await client.get(f"{PATH}{path}", params={"lang": language})).status_code == 200, path
-        assert word in (await client.get(f"{PATH}{'/data' if thing == 'account' else ''}")).text
+                assert (await client.get(f"{PATH}{path}", headers={"Accept-Language": language})).status_code == 200, (
+                    path
+                )
+        said_on = {"account": "/data", "phone": "?reach=1", "app": ""}[thing]
+        assert word in (await client.get(f"{PATH}{said_on}")).text
 
 
 async def test_an_account_has_its_own_word_where_a_no_came_from_it(tmp_path, signed_in):

@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 from support import inside
-from support.people import email, named, phone
+from support.people import GAID, email, named, phone
 
 from gateway.keys import api_keys, secret_files
 from gateway.ledger.proof.entry import b64
@@ -50,7 +50,7 @@ async def done(client, data, **headers):
 
 async def test_a_signed_in_person_types_nothing_and_the_account_is_opted_out_with_the_browser(client, keyed, signed):
     before = await client.get(PATH, headers=signed)
-    assert "You are signed in: the button opts your account out too" in before.text
+    assert "You are signed in, so your account is opted out too." in before.text
     assert "a1" not in re.sub(r'value="[^"]*"', "", before.text.partition("<main>")[2])  # no name of the account
     _, confirmation = await done(client, OUT, **signed)
     assert "<strong>Opted out</strong> – your account" in confirmation.text
@@ -69,6 +69,36 @@ async def test_nobody_else_sees_what_holds_for_the_account(client, signed):
     shown = (await client.get(PATH)).text
     assert "Opted out</strong>" not in shown
     assert "account, and can be taken back" not in shown
+
+
+@pytest.mark.parametrize("written", [GAID, GAID.upper(), f" {GAID} ", GAID.replace("-", "")])
+async def test_an_advertising_id_that_is_typed_is_opted_out_as_each_platforms_and_told_once(client, keyed, written):
+    """R2: rows with a phone's location are keyed by it, and no number of the person's leads to it."""
+    answer = await client.post(PATH, data=OUT | {"ad_id": written})
+    confirmation = await client.get(answer.headers["location"], headers=inside.kept(answer))
+    assert confirmation.text.count("<strong>Opted out</strong> – the advertising id that you gave") == 1
+    assert "could not read" not in confirmation.text
+    assert GAID not in confirmation.text
+    for kind in ("gaid", "idfa"):
+        check = {"identifiers": [named(kind, GAID)], "recipient": "advertisers", "place": "US-CA"}
+        assert (await keyed.post("/v1/check", json=check)).json()["reason"] == "opted_out", kind
+
+
+@pytest.mark.parametrize("written", ["my phone", "00000000-0000-0000-0000-000000000000", GAID[:-1], "<b>"])
+async def test_an_advertising_id_that_cannot_be_read_is_named_and_the_rest_is_opted_out(client, keyed, written):
+    answer = await client.post(PATH, data=OUT | {"ad_id": written, "email": email(9), "phone": "call me"})
+    assert answer.headers["location"].endswith("?unread=phone&unread=ad_id")
+    confirmation = await client.get(answer.headers["location"], headers=inside.kept(answer))
+    assert "We could not read the advertising id that you gave" in confirmation.text
+    assert confirmation.text.count("<strong>Opted out</strong>") == 2
+    check = {"identifiers": [named("email", email(9))], "recipient": "advertisers", "place": "US-CA"}
+    assert (await keyed.post("/v1/check", json=check)).json()["reason"] == "opted_out"
+
+
+async def test_an_advertising_id_is_given_back_where_nothing_was_saved(client):
+    refused = await client.post(PATH, data=OUT | {"ad_id": GAID}, headers={"Sec-Fetch-Site": "cross-site"})
+    assert (refused.status_code, 'name="ad_id" type="text"' in refused.text) == (403, True)
+    assert f'value="{GAID}"' in refused.text
 
 
 # --- what --------------------------------------------------------------------------------------------------------
@@ -226,7 +256,7 @@ async def test_a_person_finds_every_page_of_ours_by_following_links(client):
 
 async def test_a_parent_and_an_agent_read_that_they_may_and_that_nobody_asks_for_their_authority(client):
     """11 CCR 7026(j), L32."""
-    text = (await client.get(PATH)).text
+    text = (await client.get(PATH, params={"reach": "1"})).text
     assert "your child, or a person who asked you to do it for them" in text
     assert "We ask for no proof." in text
 

@@ -19,22 +19,23 @@ from gateway.ledger.errors import StoreUnavailable
 from gateway.signals.form import ChoicesForm
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, Purpose
 from gateway.web.pages import positions
-from gateway.web.pages.forms import OptingOut
+from gateway.web.pages.forms import NAMING, OptingOut
 from gateway.web.pages.opt_in_acts import Acts
 from gateway.web.shell import own_cookies, page, wire, words
 from gateway.web.shell.brand import Brand, brand_of
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.visitor import Visitor, Visitors, jar_of
-from gateway.web.shell.words import COUNTRIES, COVERS, FINER, STATE_NAMES, mark, named, residents
+from gateway.web.shell.words import COUNTRIES, COVERS, FINER, REGIONS, mark, named, residents
 
 SCRIPT = "text/javascript"
 STATIC = {page.STYLE: "text/css", "consent.js": SCRIPT, "hosts.js": SCRIPT, "silence.js": SCRIPT,
           "tools.js": SCRIPT, "opt-out-icon.svg": "image/svg+xml"}  # fmt: skip
 MODULE = "silence.js"  # imported by consent.js, on the operator's other hosts too
 OF_A_DRAWING = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
-REACH = "reach"  # a link's parameter: to the fields for a number and an address, opened
-TICKED = "ticked"  # the action of the button for some uses alone (11 CCR 7026(h))
+REACH = "reach"  # a link's parameter: to the form with fields for a number and an address, and some uses alone
+TICKED = "ticked"  # that form's action (11 CCR 7026(h))
+FIELDS = (*NAMING, "country", "state", "purpose")  # what it has to fill in
 FINER_NAMES = {name: named(purposes)[0] for name, purposes in FINER.items()}
 NOT_SAVED = mark(
     "Our records cannot be written at this moment. Please press the button again in a minute; what you typed is"
@@ -121,22 +122,20 @@ class Pages:
             return await self._form_page(request, said, NOT_SAVED, 503)
 
     async def _form_page(self, request: Request, said: ChoicesForm, problem: str = "", status: int = 200) -> Response:
+        """The page of the switch; or what reaches further, where a link asked for it or the form had some of it."""
         visitor = self._visitors.read(request.scope)
         self._metrics.heard("page", visitor.heard)
         chosen = words.language_of(request)
+        further = REACH in request.query_params or said.action == TICKED or any(getattr(said, each) for each in FIELDS)
         response = page.show_page(
             request,
-            "choices.html",
+            "further.html" if further else "choices.html",
             status,
-            form=said,
             problem=problem,
             notice=self._out.text(chosen),
             token=self._out.token(chosen),
-            countries=COUNTRIES,
-            states=STATE_NAMES,
-            uses=FINER_NAMES,
-            reach=REACH in request.query_params,
-            **await self._now(visitor, brand_of(request)),
+            covers=[COVERS["browser"], *([COVERS["account"]] if visitor.account else [])],
+            **(_fields(said) if further else await self._now(visitor, brand_of(request))),
         )
         if status == 503:  # noqa: PLR2004
             response.headers["Retry-After"] = "60"
@@ -144,23 +143,37 @@ class Pages:
 
     async def _now(self, visitor: Visitor, brand: Brand) -> dict[str, Any]:
         """What holds for whoever asks, taken from what the site is told of them; and the notices of their place
-        first.
+        first. The switch is on where the badge stands and nothing of it was allowed again (11 CCR 7025(c)(6)); off
+        where nothing stands there; `rest`: without it, whether there is more to opt out of.
         """
         site = self._visitors.site(visitor, self._visitors.subjects(visitor))
         words = self._consent.checks.words(site, ALL_PURPOSES)
         why = await positions.reasons(self._consent, self._visitors, visitor, words)
         limit = {Purpose.SENSITIVE: words.pop(Purpose.SENSITIVE)}
+        honored, unknown = site.status == "honored", site.status == "unknown"
+        partly = honored and any(words[purpose].may for purpose in SIGNAL_PURPOSES)
         return {
-            "honored": site.status == "honored",
-            "unknown": site.status == "unknown",
+            "honored": honored,
+            "unknown": unknown,
             "gpc": visitor.heard.gpc,
-            "partly": any(words[purpose].may for purpose in SIGNAL_PURPOSES),
+            "partly": partly,
+            "on": honored and not partly,
+            "off": not honored and not unknown,
+            "rest": (honored or unknown) and set(words.values()) != {Word.OPTED_OUT},
+            "limited": set(limit.values()) == {Word.OPTED_OUT},
             "silent": Word.OPTED_OUT not in {*words.values(), *limit.values()},
             "lines": positions.lines(words, why),
             "limits": positions.lines(limit, why, positions.LIMITS),
-            "covers": [COVERS["browser"], *([COVERS["account"]] if visitor.account else [])],
             "residents": residents(brand.notices, site.places),
         }
+
+
+def _fields(said: ChoicesForm) -> dict[str, Any]:
+    """What the form that reaches further offers, and what was in it. Ticked is what its answer would have been about:
+    nothing, which is all, for whoever opted out of everything.
+    """
+    ticked = {TICKED: said.purpose, ChoiceKind.LIMIT: (Purpose.SENSITIVE,)}.get(said.action, ())
+    return {"form": said, "ticked": ticked, "countries": COUNTRIES, "regions": REGIONS, "uses": FINER_NAMES}
 
 
 def _purposes(said: ChoicesForm) -> Sequence[Purpose]:

@@ -31,7 +31,7 @@ from gateway.keys import seals
 from gateway.ledger.subjects import Subject
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Purpose
 from gateway.web.pages import positions
-from gateway.web.pages.forms import TYPED
+from gateway.web.pages.forms import AD_IDS, NAMING
 from gateway.web.shell import cross_site, own_cookies, page, wire
 from gateway.web.shell.own_cookies import ProofsKept
 from gateway.web.shell.problem import Problem
@@ -42,7 +42,7 @@ MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page 
 NEWS = timedelta(seconds=own_cookies.PROOF_SECONDS)  # after it, whoever has the page's address is told no news
 RECEIVED = mark("Received")
 FETCHED_AHEAD = '"prefetchCache", "prerenderCache"'  # pages that were made before the choice, and have no policy
-OF_THE_BROWSER = "cookie:"  # a site's own ids for this browser, which has a line already
+TOLD_ALREADY = ("cookie:", AD_IDS[1])  # a site's own ids for this browser; the second reading of an advertising id
 
 
 class Confirmation:
@@ -78,13 +78,13 @@ class Confirmation:
             request,
             "done.html",
             ticket=shown.ticket if shown else "",
-            lines=[line for kind, each in found if not kind.startswith(OF_THE_BROWSER) for line in each],
+            lines=[line for kind, each in found if not kind.startswith(TOLD_ALREADY) for line in each],
             honored=effective and not forgets and all(line["out"] and line["read"] for line in lines),
             forgets=forgets,
             signal=visitor.heard.denied.issuperset(SIGNAL_PURPOSES),
             at=said[0][2].strftime("%Y-%m-%d %H:%M"),
             event=request.path_params["event"],
-            unread=[field for field in TYPED if field in request.query_params.getlist("unread")],
+            unread=[field for field in NAMING if field in request.query_params.getlist("unread")],
             script=self._enforced,
         )
         if self._enforced:
@@ -176,6 +176,7 @@ def _some(purposes: Sequence[Purpose]) -> list[str]:
 
 FILE = "privacy-choice-proof.json"
 MAX_BYTES = 4096
+GONE = "#no-proof"  # the sentence that says so: a browser unfolds what it stands in
 EVENT = 16  # bytes of an event's id
 
 
@@ -225,7 +226,7 @@ class ProofDownload:
             raise Problem("cross_site", "press the button on the confirmation itself")
         if kept is None or not opens:
             return RedirectResponse(
-                page.placed(request, f"/privacy-choices/done/{event}"), 303, {"Cache-Control": "no-store"}
+                page.placed(request, f"/privacy-choices/done/{event}{GONE}"), 303, {"Cache-Control": "no-store"}
             )
         body = orjson.dumps(ProofsBody(await self._proofs(kept)), msgspec.to_builtins, orjson.OPT_INDENT_2)
         headers = {

@@ -17,7 +17,6 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.choice.law import STATES
 from gateway.consent.choice_result import Chosen
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
@@ -32,11 +31,14 @@ from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import ProofsKept, day, set_browser_cookie
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.visitor import Visitor, Visitors
-from gateway.web.shell.words import numbered
+from gateway.web.shell.words import REGIONS, numbered
 
 TOKEN_SECONDS = 24 * 3600
 COUNTRY = re.compile("[A-Z]{2}")
-TYPED = ("phone", "email")  # the fields that name somebody
+TYPED = ("phone", "email")  # the fields that name somebody, in the words of whoever types
+AD_ID = "ad_id"  # the field for an advertising id: which platform's it is nobody need know, so it is read as each
+AD_IDS = ("gaid", "idfa")
+NAMING = (*TYPED, AD_ID)
 Named = tuple[list[Subject], list[str]]
 
 
@@ -93,7 +95,7 @@ class OptingOut:
 
     def typed(self, said: ChoicesForm) -> Named:
         """Subjects of what was typed, and the names of the fields of which something could not be read. A national
-        number is one of the country that was stated, or of the state's; "another country" is none.
+        number is one of the country that was stated, or of the state's or province's; "another country" is none.
         """
         subjects: list[Subject] = []
         unread: list[str] = []
@@ -105,6 +107,10 @@ class OptingOut:
                 found, whole = self._consent.people.typed(kind, value, country)
                 subjects += found
                 unread += [] if whole else [kind]
+        if said.ad_id:
+            named = self._consent.people.name([{"type": kind, "value": said.ad_id} for kind in AD_IDS]).subjects
+            subjects += named
+            unread += [] if named else [AD_ID]
         subjects = list(one_each(subjects).values())
         if unread:
             self._metrics.malformed([Malformed("form", "identifier")])
@@ -173,8 +179,9 @@ async def _limited_body(request: Request) -> bytes:
 
 def _place(said: ChoicesForm) -> str:
     state, country = said.state.upper(), said.country.upper()
-    if country in {"", "US"} and state in STATES:
-        return f"US-{state}"
+    for where, _, names in REGIONS:
+        if country in {"", where} and state in names:
+            return f"{where}-{state}"
     return country if country in {"US", "CA"} else ""
 
 

@@ -62,7 +62,7 @@ def show_page(request: Request, template: str, status: int = 200, **values: Any)
 
 def _kept(request: Request) -> str:
     """What a link to another language takes along, before its own parameter: which fields could not be read."""
-    unread = [("unread", field) for field in request.query_params.getlist("unread")[:2]]  # the form has two to read
+    unread = [("unread", field) for field in request.query_params.getlist("unread")[:3]]  # the form has three to read
     return f"{urlencode(unread)}&" if unread else ""
 
 

@@ -10,7 +10,7 @@ one recipient (R4, R7).
 
 What stands around a code that is sent: what it is for, how long it is good, and that whoever did not ask for it need do
 nothing; nothing about the address it goes to (V25). The states by name, untranslated: they are what stands on the
-person's own letters, whatever language they read.
+person's own letters, whatever language they read; so are the provinces.
 """
 
 import gettext
@@ -232,6 +232,7 @@ COVERS: Mapping[str, str] = {
         "the email address that you gave, wherever it is used here, and what belongs to it: %(our_belongings)s"
     ),
     "account": mark("your %(our_account)s, and what belongs to it: %(our_identities)s"),
+    "gaid": mark("the advertising id that you gave, wherever it is used here, and what belongs to it"),
 }
 ELSEWHERE = mark("the browser that sent the form, as long as it keeps our cookie")  # and it is not this one
 COUNTRIES = (
@@ -313,7 +314,26 @@ VT Vermont, VI U.S. Virgin Islands, VA Virginia, WA Washington, WV West Virginia
 STATE_NAMES: Mapping[str, str] = {
     code: name for code, _, name in (each.strip().partition(" ") for each in NAMES.replace("\n", " ").split(","))
 }
-PLACE_NAMES = {**{f"US-{code}": name for code, name in STATE_NAMES.items()}, **dict(COUNTRIES[1:-1])}
+PROVINCE_NAMES: Mapping[str, str] = {
+    "AB": "Alberta",
+    "BC": "British Columbia",
+    "MB": "Manitoba",
+    "NB": "New Brunswick",
+    "NL": "Newfoundland and Labrador",
+    "NS": "Nova Scotia",
+    "NT": "Northwest Territories",
+    "NU": "Nunavut",
+    "ON": "Ontario",
+    "PE": "Prince Edward Island",
+    "QC": "Quebec",
+    "SK": "Saskatchewan",
+    "YT": "Yukon",
+}  # ISO 3166-2:CA; none of them is a state's code
+REGIONS = (("US", mark("United States"), STATE_NAMES), ("CA", mark("Canada"), PROVINCE_NAMES))
+PLACE_NAMES = {
+    **{f"{country}-{code}": name for country, _, names in REGIONS for code, name in names.items()},
+    **dict(COUNTRIES[1:-1]),
+}
 
 
 def residents(notices: Mapping[str, str], places: Collection[str]) -> list[tuple[str, str]]:
