@@ -1,41 +1,56 @@
-// The consent gateway in a React Native app. Copy it into the app: no dependency; storage, fetch, SDKs are handed in.
+// The consent gateway in a React Native app. It depends on nothing: storage, fetch and SDKs are handed in.
 // It asks before an SDK starts and obeys (R8): until the gateway has answered, offline, and from the moment somebody
 // opts out, every SDK is stopped. An opt-out is durable before it is sent, denies at once, and is repeated with the
 // same key until it was taken; an opt-in is never queued. It decides nothing by itself, and sends nothing of an SDK's.
 
-export type Value = string | number | null; // what an IAB key holds, with its type; null: remove it
+/** What an IAB key holds, with its type; null: remove it. */
+export type Value = string | number | null;
 export type Keys = Record<string, Value>;
 export type Json = Record<string, unknown>;
 export interface Identifier { type: string; value: string; source?: string }
 export interface Notice { sha256: string; language?: string; ui?: string }
 export interface Cookie { name: string; value: string; attributes: string; host: string }
-export interface Storage { // survives the app; on iOS the keychain, which survives a reinstall, too
+/** What survives the app; on iOS the keychain, which survives a reinstall, too. */
+export interface Storage {
   read(): Promise<string | null>;
   write(text: string): Promise<void>;
 }
+/** An SDK of the app, told what it may do: `gateway help sdks` has the code for those that are asked for most. */
 export interface Sdk {
-  start(how: "start" | "limited"): void | Promise<void>; // limited: without ad id and precise location
-  stop(): void | Promise<void>; // also when it is not running: shut down, delete its stored id
+  /** limited: without ad id and precise location; an SDK that cannot do without them does not start. */
+  start(how: "start" | "limited"): void | Promise<void>;
+  /** Also when it is not running: shut down, delete its stored id. */
+  stop(): void | Promise<void>;
 }
 export interface Response { status: number; json(): Promise<unknown> }
 export interface Request { method: string; headers: Record<string, string>; body: string }
 export type Fetch = (url: string, request: Request) => Promise<Response>;
 export interface Clock { now(): number; wait(milliseconds: number, then: () => void): void }
 export interface Options {
-  url: string; // https://privacy.example.com
-  key: string; // a publishable one
+  /** https://privacy.example.com */
+  url: string;
+  /** A publishable one. */
+  key: string;
   storage: Storage;
-  preferences(keys: Keys): Promise<void>; // NSUserDefaults, or Android's default SharedPreferences
-  sdks: Record<string, Sdk>; // by the recipient's name
-  identifiers(): Promise<Identifier[]>; // ad id as it is, zeros too; IDFV or app-set id; who is signed in
-  signals?(): Promise<Json>; // att, lmt
-  assertion?(): Promise<string | null>; // a fresh one from your backend, while somebody is signed in
-  attestation?(): Promise<string | null>; // a fresh one from your backend, once it has looked at this phone and its ids
+  /** NSUserDefaults, or Android's default SharedPreferences. */
+  preferences(keys: Keys): Promise<void>;
+  /** By the recipient's name. */
+  sdks: Record<string, Sdk>;
+  /** The ad id as it is, zeros too; IDFV or app-set id; who is signed in. */
+  identifiers(): Promise<Identifier[]>;
+  /** att, lmt, age_bracket */
+  signals?(): Promise<Json>;
+  /** A fresh one from your backend, while somebody is signed in. */
+  assertion?(): Promise<string | null>;
+  /** A fresh one from your backend, once it has looked at this phone and its ids. */
+  attestation?(): Promise<string | null>;
   place?(): string | string[] | null;
-  alarm?(what: string, status?: number): void; // to your own error reports; never with personal data
+  /** To your own error reports; never with personal data. */
+  alarm?(what: string, status?: number): void;
   fetch?: Fetch;
   clock?: Clock;
-  id?(): string; // a random name of an act
+  /** A random name of an act. */
+  id?(): string;
 }
 interface Act { id: string; body: string; made: number; tries: number; due: number; stuck: boolean }
 interface State { device: string | null; out: Keys; queue: Act[] }
