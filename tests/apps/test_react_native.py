@@ -104,6 +104,20 @@ def test_at_each_start_the_app_asks_again_first(site):
     assert quiet(site)
 
 
+@pytest.mark.parametrize("years", [0, 13])
+def test_an_app_whose_operating_system_tells_of_a_child_starts_nothing(site, years):
+    site.service.start()
+    app = site.app(GAID, IDFV)
+    app.world(signals={"age_bracket": years})
+    app.does("start")
+    app.until("answer", path="/v1/observe", status=200)
+    assert app.told("start") == []
+    app.world(signals={"age_bracket": 18})
+    app.does("observe")
+    assert app.told("start") == []  # it only makes younger
+    assert quiet(site)
+
+
 # --- an opt-out somewhere else -------------------------------------------------------------------------------------
 
 
