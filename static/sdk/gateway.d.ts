@@ -81,23 +81,25 @@ export declare class Gateway {
     private state;
     private wanted;
     private running;
-    private turn;
+    private starting;
+    private turns;
     private saving;
     private writing;
     private ids;
     private acts;
     private draining;
+    private begun;
     private lost;
     private timers;
     private again;
     private unread;
     private ready;
     constructor(options: Options);
-    /** At each start of the app, before any SDK. Resolves when the gateway answered or could not; never rejects. */
+    /** At each start of the app; no SDK starts before. Resolves when the gateway answered or could not; never rejects. */
     start(): Promise<void>;
     /** In the background now and then: at sign-in, when the app comes to the front, when the network is back. */
     observe(): Promise<void>;
-    /** Somebody opts out. Resolves when that is durable on the phone and every SDK was stopped; it is sent by itself. */
+    /** Somebody opts out. Resolves when that is durable on the phone and each SDK was told to stop; it sends itself. */
     optOut(purposes?: string[]): Promise<void>;
     /** Somebody limits the use of sensitive information. */
     limit(): Promise<void>;
@@ -115,6 +117,7 @@ export declare class Gateway {
     /** The site in a web view: your backend's cookie for it is set before the first load. */
     webView(cookie: Promise<Cookie>, set: (cookie: Cookie) => Promise<void>, load: () => void): Promise<void>;
     private shown;
+    private place;
     /** What shows who is signed in, and whose phone this is. */
     private proofs;
     /** What the app answers, in time; a platform's call that hangs or fails holds no choice up. */
@@ -131,6 +134,10 @@ export declare class Gateway {
     private keep;
     /** What each SDK may do from now on. Of several wishes the last one counts. */
     private want;
+    private how;
+    private tell;
+    /** Once each SDK did what it was told; for one that hangs nobody waits. */
+    private told;
     private load;
     private save;
     /** Preferences, one after the other; what is to be written is asked for when its turn comes. */

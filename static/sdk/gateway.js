@@ -27,12 +27,14 @@ export class Gateway {
     state = { device: null, out: UNTIL_FIRST_ANSWER, queue: [] };
     wanted = {}; // what each SDK may do; nothing said: stop
     running = {};
-    turn = Promise.resolve(); // SDKs are started and stopped one after the other
+    starting = {}; // whose start is under way, and how
+    turns = {}; // each SDK is told one thing after the other
     saving = Promise.resolve();
     writing = Promise.resolve(); // of preferences
     ids = []; // as they were last told
     acts = 0; // how often somebody chose since the start: an older answer says nothing any more
     draining = false;
+    begun = false; // before `start` nothing opens: an app may still be asking for what it puts into `signals`
     lost = 0; // observations that were not answered, one after the other
     timers = 0; // of drains: the newest counts
     again = false; // whether an observation is to be repeated already
@@ -43,9 +45,10 @@ export class Gateway {
         this.clock = options.clock ?? { now: () => Date.now(), wait: (ms, then) => void setTimeout(then, ms) };
         this.ready = this.load();
     }
-    /** At each start of the app, before any SDK. Resolves when the gateway answered or could not; never rejects. */
+    /** At each start of the app; no SDK starts before. Resolves when the gateway answered or could not; never rejects. */
     async start() {
         await this.ready;
+        this.begun = true;
         for (const act of this.state.queue) {
             act.stuck = false;
             act.due = 0;
@@ -75,7 +78,7 @@ export class Gateway {
             void this.observe();
         });
     }
-    /** Somebody opts out. Resolves when that is durable on the phone and every SDK was stopped; it is sent by itself. */
+    /** Somebody opts out. Resolves when that is durable on the phone and each SDK was told to stop; it sends itself. */
     async optOut(purposes = ["all"]) { return this.choose("opt_out", purposes); }
     /** Somebody limits the use of sensitive information. */
     async limit() { return this.choose("limit", ["sensitive"]); }
@@ -88,7 +91,7 @@ export class Gateway {
         const response = await this.post("/v1/standing", JSON.stringify({ ...await this.shown(), proof }), {}, OBSERVE);
         if (response?.status !== 200)
             return null;
-        const said = await response.json();
+        const said = await answer(response);
         await this.keep(said);
         return said.may_ask_from ?? null;
     }
@@ -104,9 +107,8 @@ export class Gateway {
     }
     /** The second act, on a screen of its own. */
     async confirm(token, notice) {
-        const acts = this.acts;
-        await this.obey(await this.open({ choice: "confirm", confirm: token, notice }), acts);
-        await this.observe(); // of all the ids of the phone
+        await this.open({ choice: "confirm", confirm: token, notice });
+        await this.observe(); // of all the ids of the phone, with its signals, which are not read beside a choice
     }
     /** The site in a web view: your backend's cookie for it is set before the first load. */
     async webView(cookie, set, load) {
@@ -116,7 +118,10 @@ export class Gateway {
     // --- what is sent ---
     async shown() {
         const identifiers = this.ids = await this.soon(this.options.identifiers, this.ids);
-        return { identifiers, place: this.options.place?.() ?? null, device: this.state.device, source: "sdk" };
+        return { identifiers, place: await this.place(), device: this.state.device, source: "sdk" };
+    }
+    place() {
+        return this.soon(() => this.options.place?.(), null);
     }
     /** What shows who is signed in, and whose phone this is. */
     async proofs() {
@@ -138,9 +143,10 @@ export class Gateway {
         const body = JSON.stringify({ ...await this.shown(), choice, purposes, made_at: new Date(made).toISOString() });
         this.state.queue.push({ id: this.id(), body, made, tries: 0, due: 0, stuck: false });
         await this.save();
-        await this.put(() => this.state.out);
-        await this.turn;
-        void this.drain();
+        const written = this.put(() => this.state.out);
+        void this.drain(); // waits for no SDK
+        await written;
+        await this.told();
     }
     /** Opening is never queued: no answer is a refusal, and so is an opt-out of this phone that still waits. */
     async open(body) {
@@ -148,7 +154,7 @@ export class Gateway {
         if (this.state.queue.length)
             throw new Refused("superseded");
         const proof = [...await this.proofs(), { kind: "device", token: this.state.device }];
-        const sent = { place: this.options.place?.() ?? null, device: this.state.device, proof, ...body };
+        const sent = { place: await this.place(), device: this.state.device, proof, ...body };
         const made = { ...sent, source: "sdk", made_at: new Date(this.clock.now()).toISOString() };
         const response = await this.post("/v1/choices", JSON.stringify(made), { "Idempotency-Key": this.id() }, CHOOSE);
         if (!response)
@@ -181,12 +187,14 @@ export class Gateway {
         }
     }
     async send(act) {
-        const acts = this.acts;
         const response = await this.post("/v1/choices", act.body, { "Idempotency-Key": act.id }, CHOOSE);
         if (response && TAKEN.includes(response.status)) {
             this.state.queue = this.state.queue.filter((each) => each !== act);
             await this.save();
-            return this.obey(await answer(response), acts);
+            await this.keep(await answer(response));
+            if (!this.state.queue.length && this.begun)
+                await this.observe(); // what runs, by its signals, too
+            return;
         }
         const kind = response && OWN_FAULT.includes(response.status) ? await kindOf(response) : "";
         if (kind === "idempotency_mismatch")
@@ -206,22 +214,23 @@ export class Gateway {
     }
     async post(path, body, more, wait) {
         const headers = { Authorization: `Bearer ${this.options.key}`, "Content-Type": "application/json", ...more };
-        const asked = (this.options.fetch ?? fetch)(this.options.url + path, { method: "POST", headers, body });
+        const request = { method: "POST", headers, body };
+        const asked = quietly(() => (this.options.fetch ?? fetch)(this.options.url + path, request), null);
         const late = new Promise((over) => this.clock.wait(wait, () => over(null)));
-        return Promise.race([asked.catch(() => null), late]);
+        return Promise.race([asked, late]);
     }
     // --- what is obeyed ---
     /** An answer that is older than a choice of this phone, or while one still waits, opens nothing. */
     async obey(said, acts) {
         await this.keep(said);
-        if (acts !== this.acts || this.state.queue.length)
+        if (!this.begun || acts !== this.acts || this.state.queue.length)
             return;
         const store = said.store;
         if (store)
             await this.put(() => acts === this.acts ? store : null);
         if (acts === this.acts)
             this.want(said.sdks ?? {});
-        await this.turn;
+        await this.told();
     }
     async keep(said) {
         if (typeof said.device === "string")
@@ -233,27 +242,41 @@ export class Gateway {
     /** What each SDK may do from now on. Of several wishes the last one counts. */
     want(sdks) {
         this.wanted = sdks;
-        this.turn = this.turn.then(async () => {
-            for (const [name, sdk] of Object.entries(this.options.sdks)) {
-                const word = this.wanted[name] ?? "stop"; // read now: a choice may have come in between
-                const how = word === "start" || word === "limited" ? word : "stop";
-                if (how === this.running[name] && how !== "stop")
-                    continue;
-                try {
-                    if (how === "stop" || this.running[name])
-                        await sdk.stop(); // from start to limited by way of stop
-                    delete this.running[name];
-                    if (how !== "stop" && (this.wanted[name] ?? "stop") === word) {
-                        this.running[name] = how;
-                        await sdk.start(how);
-                    }
-                }
-                catch {
-                    this.alarm(`sdk ${name}`);
-                }
+        for (const [name, sdk] of Object.entries(this.options.sdks)) {
+            // A start may take as long as it likes: it is stopped at once, and again when it is over.
+            if ((this.starting[name] ?? this.how(name)) !== this.how(name)) {
+                this.running[name] = "stop"; // so that whatever is wanted by then begins with a stop
+                void quietly(() => sdk.stop(), undefined);
             }
-        });
+            this.turns[name] = (this.turns[name] ?? Promise.resolve()).then(() => this.tell(name, sdk));
+        }
     }
+    how(name) {
+        const word = this.wanted[name];
+        return word === "start" || word === "limited" ? word : "stop";
+    }
+    async tell(name, sdk) {
+        const how = this.how(name); // read now: a choice may have come in between
+        if (how === this.running[name] && how !== "stop")
+            return;
+        try {
+            if (how === "stop" || this.running[name])
+                await sdk.stop(); // from start to limited by way of stop
+            delete this.running[name];
+            if (how !== "stop" && this.how(name) === how) {
+                this.running[name] = this.starting[name] = how;
+                await sdk.start(how);
+            }
+        }
+        catch {
+            this.alarm(`sdk ${name}`);
+        }
+        finally {
+            delete this.starting[name];
+        }
+    }
+    /** Once each SDK did what it was told; for one that hangs nobody waits. */
+    async told() { await this.soon(() => Promise.all(Object.values(this.turns)), null); }
     // --- what is kept on the phone ---
     async load() {
         let text;
@@ -305,7 +328,9 @@ export class Gateway {
         });
         return this.writing;
     }
-    alarm(what, status) { this.options.alarm?.(what, status); }
+    alarm(what, status) {
+        void quietly(async () => this.options.alarm?.(what, status), undefined); // one that fails holds nothing up
+    }
     id() {
         if (this.options.id)
             return this.options.id();
