@@ -51,7 +51,7 @@ def test_the_package_has_the_gateways_own_version():
 
 
 def test_script_and_types_are_what_the_one_source_makes(compiler, tmp_path):
-    """Made anew by `npx tsc -p .` in static/sdk."""
+    """Made anew by `npx -p typescript tsc -p .` in static/sdk."""
     subprocess.run([compiler, "-p", SDK, "--outDir", tmp_path], check=True, timeout=60)
     made = {file.name: file.read_text() for file in tmp_path.iterdir()}
     assert set(made) == {"gateway.js", "gateway.d.ts"}
