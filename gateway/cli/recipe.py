@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli import options
+from gateway.cli import app_package, options
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
 from gateway.web.shell.page import static
@@ -38,6 +38,7 @@ FILES = {
     "wordpress": "wordpress.conf",
     "wordpress-plugin": "wordpress.php",
 }
+CLIENT = "react-native"
 IN_STATIC = {"gateway.ts": "sdk/gateway.ts"}  # what lies with the owner's other files for browsers and apps
 # Before a line of a recipe, `{{if NAME}}` or `{{unless NAME}}`: it stands where that has a value, or has none.
 CONDITION = re.compile(r"^([ \t]*)\{\{(?:if|(unless)) (\w+)\}\}(.*\n)", re.MULTILINE)
@@ -154,9 +155,14 @@ def _as_mapping(address: str) -> str:
 @click.argument("name", required=False)
 @click.option("--host", default="www.example.com", show_default=True, help="The site's name.")
 @click.option("--site", default="127.0.0.1:9000", show_default=True, help="Where the site itself listens.")
+@click.option("--npm", is_flag=True, help="Of react-native: the package with its types, a .tgz for `npm install`.")
 @options.config
-def recipe(name: str | None, host: str, site: str, file: Path | None) -> None:
-    if name is None:
+def recipe(name: str | None, host: str, site: str, npm: bool, file: Path | None) -> None:
+    if npm and name != CLIENT:
+        raise click.UsageError(f"--npm goes with {CLIENT}: gateway recipe {CLIENT} --npm > consent-gateway-app.tgz")
+    if npm:
+        click.echo(app_package.packed_client(), nl=False)
+    elif name is None:
         click.echo("\n".join(offered()))
     elif name in offered():
         click.echo(filled(name, settings_of.load_settings(file, os.environ), host=host, site=site), nl=False)

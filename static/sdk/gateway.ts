@@ -1,41 +1,56 @@
-// The consent gateway in a React Native app. Copy it into the app: no dependency; storage, fetch, SDKs are handed in.
+// The consent gateway in a React Native app. It depends on nothing: storage, fetch and SDKs are handed in.
 // It asks before an SDK starts and obeys (R8): until the gateway has answered, offline, and from the moment somebody
 // opts out, every SDK is stopped. An opt-out is durable before it is sent, denies at once, and is repeated with the
 // same key until it was taken; an opt-in is never queued. It decides nothing by itself, and sends nothing of an SDK's.
 
-export type Value = string | number | null; // what an IAB key holds, with its type; null: remove it
+/** What an IAB key holds, with its type; null: remove it. */
+export type Value = string | number | null;
 export type Keys = Record<string, Value>;
 export type Json = Record<string, unknown>;
 export interface Identifier { type: string; value: string; source?: string }
 export interface Notice { sha256: string; language?: string; ui?: string }
 export interface Cookie { name: string; value: string; attributes: string; host: string }
-export interface Storage { // survives the app; on iOS the keychain, which survives a reinstall, too
+/** What survives the app; on iOS the keychain, which survives a reinstall, too. */
+export interface Storage {
   read(): Promise<string | null>;
   write(text: string): Promise<void>;
 }
+/** An SDK of the app, told what it may do: `gateway help sdks` has the code for those that are asked for most. */
 export interface Sdk {
-  start(how: "start" | "limited"): void | Promise<void>; // limited: without ad id and precise location
-  stop(): void | Promise<void>; // also when it is not running: shut down, delete its stored id
+  /** limited: without ad id and precise location; an SDK that cannot do without them does not start. */
+  start(how: "start" | "limited"): void | Promise<void>;
+  /** Also when it is not running: shut down, delete its stored id. */
+  stop(): void | Promise<void>;
 }
 export interface Response { status: number; json(): Promise<unknown> }
 export interface Request { method: string; headers: Record<string, string>; body: string }
 export type Fetch = (url: string, request: Request) => Promise<Response>;
 export interface Clock { now(): number; wait(milliseconds: number, then: () => void): void }
 export interface Options {
-  url: string; // https://privacy.example.com
-  key: string; // a publishable one
+  /** https://privacy.example.com */
+  url: string;
+  /** A publishable one. */
+  key: string;
   storage: Storage;
-  preferences(keys: Keys): Promise<void>; // NSUserDefaults, or Android's default SharedPreferences
-  sdks: Record<string, Sdk>; // by the recipient's name
-  identifiers(): Promise<Identifier[]>; // ad id as it is, zeros too; IDFV or app-set id; who is signed in
-  signals?(): Promise<Json>; // att, lmt
-  assertion?(): Promise<string | null>; // a fresh one from your backend, while somebody is signed in
-  attestation?(): Promise<string | null>; // a fresh one from your backend, once it has looked at this phone and its ids
+  /** NSUserDefaults, or Android's default SharedPreferences. */
+  preferences(keys: Keys): Promise<void>;
+  /** By the recipient's name. */
+  sdks: Record<string, Sdk>;
+  /** The ad id as it is, zeros too; IDFV or app-set id; who is signed in. */
+  identifiers(): Promise<Identifier[]>;
+  /** att, lmt, age_bracket */
+  signals?(): Promise<Json>;
+  /** A fresh one from your backend, while somebody is signed in. */
+  assertion?(): Promise<string | null>;
+  /** A fresh one from your backend, once it has looked at this phone and its ids. */
+  attestation?(): Promise<string | null>;
   place?(): string | string[] | null;
-  alarm?(what: string, status?: number): void; // to your own error reports; never with personal data
+  /** To your own error reports; never with personal data. */
+  alarm?(what: string, status?: number): void;
   fetch?: Fetch;
   clock?: Clock;
-  id?(): string; // a random name of an act
+  /** A random name of an act. */
+  id?(): string;
 }
 interface Act { id: string; body: string; made: number; tries: number; due: number; stuck: boolean }
 interface State { device: string | null; out: Keys; queue: Act[] }
@@ -72,12 +87,14 @@ export class Gateway {
   private state: State = { device: null, out: UNTIL_FIRST_ANSWER, queue: [] };
   private wanted: Record<string, string> = {}; // what each SDK may do; nothing said: stop
   private running: Record<string, string> = {};
-  private turn: Promise<void> = Promise.resolve(); // SDKs are started and stopped one after the other
+  private starting: Record<string, string> = {}; // whose start is under way, and how
+  private turns: Record<string, Promise<void>> = {}; // each SDK is told one thing after the other
   private saving: Promise<void> = Promise.resolve();
   private writing: Promise<void> = Promise.resolve(); // of preferences
   private ids: Identifier[] = []; // as they were last told
   private acts = 0; // how often somebody chose since the start: an older answer says nothing any more
   private draining = false;
+  private begun = false; // before `start` nothing opens: an app may still be asking for what it puts into `signals`
   private lost = 0; // observations that were not answered, one after the other
   private timers = 0; // of drains: the newest counts
   private again = false; // whether an observation is to be repeated already
@@ -90,9 +107,10 @@ export class Gateway {
     this.ready = this.load();
   }
 
-  /** At each start of the app, before any SDK. Resolves when the gateway answered or could not; never rejects. */
+  /** At each start of the app; no SDK starts before. Resolves when the gateway answered or could not; never rejects. */
   async start(): Promise<void> {
     await this.ready;
+    this.begun = true;
     for (const act of this.state.queue) { act.stuck = false; act.due = 0; } // a new version may have mended it
     await this.drain();
     await this.observe();
@@ -119,7 +137,7 @@ export class Gateway {
     });
   }
 
-  /** Somebody opts out. Resolves when that is durable on the phone and every SDK was stopped; it is sent by itself. */
+  /** Somebody opts out. Resolves when that is durable on the phone and each SDK was told to stop; it sends itself. */
   async optOut(purposes: string[] = ["all"]): Promise<void> { return this.choose("opt_out", purposes); }
 
   /** Somebody limits the use of sensitive information. */
@@ -134,7 +152,7 @@ export class Gateway {
     const proof = await this.proofs();
     const response = await this.post("/v1/standing", JSON.stringify({ ...await this.shown(), proof }), {}, OBSERVE);
     if (response?.status !== 200) return null;
-    const said = await response.json() as { device?: string; may_ask_from?: Record<string, string | null> };
+    const said = await answer(response) as { device?: string; may_ask_from?: Record<string, string | null> };
     await this.keep(said);
     return said.may_ask_from ?? null;
   }
@@ -151,9 +169,8 @@ export class Gateway {
 
   /** The second act, on a screen of its own. */
   async confirm(token: string, notice: Notice): Promise<void> {
-    const acts = this.acts;
-    await this.obey(await this.open({ choice: "confirm", confirm: token, notice }), acts);
-    await this.observe(); // of all the ids of the phone
+    await this.open({ choice: "confirm", confirm: token, notice });
+    await this.observe(); // of all the ids of the phone, with its signals, which are not read beside a choice
   }
 
   /** The site in a web view: your backend's cookie for it is set before the first load. */
@@ -166,7 +183,11 @@ export class Gateway {
 
   private async shown(): Promise<Json> {
     const identifiers = this.ids = await this.soon(this.options.identifiers, this.ids);
-    return { identifiers, place: this.options.place?.() ?? null, device: this.state.device, source: "sdk" };
+    return { identifiers, place: await this.place(), device: this.state.device, source: "sdk" };
+  }
+
+  private place(): Promise<string | string[] | null> {
+    return this.soon<string | string[] | null>(() => this.options.place?.(), null);
   }
 
   /** What shows who is signed in, and whose phone this is. */
@@ -191,9 +212,10 @@ export class Gateway {
     const body = JSON.stringify({ ...await this.shown(), choice, purposes, made_at: new Date(made).toISOString() });
     this.state.queue.push({ id: this.id(), body, made, tries: 0, due: 0, stuck: false });
     await this.save();
-    await this.put(() => this.state.out);
-    await this.turn;
-    void this.drain();
+    const written = this.put(() => this.state.out);
+    void this.drain(); // waits for no SDK
+    await written;
+    await this.told();
   }
 
   /** Opening is never queued: no answer is a refusal, and so is an opt-out of this phone that still waits. */
@@ -201,7 +223,7 @@ export class Gateway {
     await this.ready;
     if (this.state.queue.length) throw new Refused("superseded");
     const proof = [...await this.proofs(), { kind: "device", token: this.state.device }];
-    const sent = { place: this.options.place?.() ?? null, device: this.state.device, proof, ...body };
+    const sent = { place: await this.place(), device: this.state.device, proof, ...body };
     const made = { ...sent, source: "sdk", made_at: new Date(this.clock.now()).toISOString() };
     const response = await this.post("/v1/choices", JSON.stringify(made), { "Idempotency-Key": this.id() }, CHOOSE);
     if (!response) throw new Refused("no_answer");
@@ -231,12 +253,13 @@ export class Gateway {
   }
 
   private async send(act: Act): Promise<void> {
-    const acts = this.acts;
     const response = await this.post("/v1/choices", act.body, { "Idempotency-Key": act.id }, CHOOSE);
     if (response && TAKEN.includes(response.status)) {
       this.state.queue = this.state.queue.filter((each) => each !== act);
       await this.save();
-      return this.obey(await answer(response), acts);
+      await this.keep(await answer(response));
+      if (!this.state.queue.length && this.begun) await this.observe(); // what runs, by its signals, too
+      return;
     }
     const kind = response && OWN_FAULT.includes(response.status) ? await kindOf(response) : "";
     if (kind === "idempotency_mismatch") act.id = this.id();
@@ -255,9 +278,10 @@ export class Gateway {
 
   private async post(path: string, body: string, more: Record<string, string>, wait: number): Promise<Response | null> {
     const headers = { Authorization: `Bearer ${this.options.key}`, "Content-Type": "application/json", ...more };
-    const asked = (this.options.fetch ?? fetch)(this.options.url + path, { method: "POST", headers, body });
+    const request = { method: "POST", headers, body };
+    const asked = quietly<Response | null>(() => (this.options.fetch ?? fetch)(this.options.url + path, request), null);
     const late = new Promise<null>((over) => this.clock.wait(wait, () => over(null)));
-    return Promise.race([asked.catch(() => null), late]);
+    return Promise.race([asked, late]);
   }
 
   // --- what is obeyed ---
@@ -265,11 +289,11 @@ export class Gateway {
   /** An answer that is older than a choice of this phone, or while one still waits, opens nothing. */
   private async obey(said: Answer, acts: number): Promise<void> {
     await this.keep(said);
-    if (acts !== this.acts || this.state.queue.length) return;
+    if (!this.begun || acts !== this.acts || this.state.queue.length) return;
     const store = said.store;
     if (store) await this.put(() => acts === this.acts ? store : null);
     if (acts === this.acts) this.want(said.sdks ?? {});
-    await this.turn;
+    await this.told();
   }
 
   private async keep(said: Answer): Promise<void> {
@@ -281,24 +305,40 @@ export class Gateway {
   /** What each SDK may do from now on. Of several wishes the last one counts. */
   private want(sdks: Record<string, string>): void {
     this.wanted = sdks;
-    this.turn = this.turn.then(async () => {
-      for (const [name, sdk] of Object.entries(this.options.sdks)) {
-        const word = this.wanted[name] ?? "stop"; // read now: a choice may have come in between
-        const how = word === "start" || word === "limited" ? word : "stop";
-        if (how === this.running[name] && how !== "stop") continue;
-        try {
-          if (how === "stop" || this.running[name]) await sdk.stop(); // from start to limited by way of stop
-          delete this.running[name];
-          if (how !== "stop" && (this.wanted[name] ?? "stop") === word) {
-            this.running[name] = how;
-            await sdk.start(how);
-          }
-        } catch {
-          this.alarm(`sdk ${name}`);
-        }
+    for (const [name, sdk] of Object.entries(this.options.sdks)) {
+      // A start may take as long as it likes: it is stopped at once, and again when it is over.
+      if ((this.starting[name] ?? this.how(name)) !== this.how(name)) {
+        this.running[name] = "stop"; // so that whatever is wanted by then begins with a stop
+        void quietly(() => sdk.stop(), undefined);
       }
-    });
+      this.turns[name] = (this.turns[name] ?? Promise.resolve()).then(() => this.tell(name, sdk));
+    }
   }
+
+  private how(name: string): "start" | "limited" | "stop" {
+    const word = this.wanted[name];
+    return word === "start" || word === "limited" ? word : "stop";
+  }
+
+  private async tell(name: string, sdk: Sdk): Promise<void> {
+    const how = this.how(name); // read now: a choice may have come in between
+    if (how === this.running[name] && how !== "stop") return;
+    try {
+      if (how === "stop" || this.running[name]) await sdk.stop(); // from start to limited by way of stop
+      delete this.running[name];
+      if (how !== "stop" && this.how(name) === how) {
+        this.running[name] = this.starting[name] = how;
+        await sdk.start(how);
+      }
+    } catch {
+      this.alarm(`sdk ${name}`);
+    } finally {
+      delete this.starting[name];
+    }
+  }
+
+  /** Once each SDK did what it was told; for one that hangs nobody waits. */
+  private async told(): Promise<void> { await this.soon<unknown>(() => Promise.all(Object.values(this.turns)), null); }
 
   // --- what is kept on the phone ---
 
@@ -347,7 +387,9 @@ export class Gateway {
     return this.writing;
   }
 
-  private alarm(what: string, status?: number): void { this.options.alarm?.(what, status); }
+  private alarm(what: string, status?: number): void {
+    void quietly(async () => this.options.alarm?.(what, status), undefined); // one that fails holds nothing up
+  }
 
   private id(): string {
     if (this.options.id) return this.options.id();

@@ -1,4 +1,4 @@
-"""Fixtures of tests with the client for React Native: compiled by TypeScript, run by Node against the real service."""
+"""Fixtures of tests with the client for React Native: as its package has it, run by Node against the real service."""
 
 import contextlib
 import http.server
@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import node
+from support import client_package, node
 from support.listening import LOOKS
 from support.phones import AUDIENCE, Backend, standing
 from support.ports import free_port
@@ -22,24 +22,6 @@ from gateway.keys import api_keys
 
 TYPESCRIPT = "typescript@5.9.3"
 ROOT = Path(__file__).parent.parent.parent
-SOURCE = ROOT / "static" / "sdk" / "gateway.ts"
-STRICT = [
-    "--strict",
-    "--erasableSyntaxOnly",
-    "--noUncheckedIndexedAccess",
-    "--exactOptionalPropertyTypes",
-    "--noUnusedLocals",
-    "--noUnusedParameters",
-    "--noImplicitReturns",
-    "--target",
-    "es2022",
-    "--module",
-    "esnext",
-    "--moduleResolution",
-    "bundler",
-    "--lib",
-    "es2022",
-]
 DRIVER = ROOT / "tests" / "support" / "app_on_phone.mjs"
 PATIENCE = 60.0
 
@@ -50,13 +32,21 @@ def compiler(request):
 
 
 @pytest.fixture(scope="module")
-def compiled(compiler, tmp_path_factory):
-    """The client as JavaScript; a type that does not fit fails here."""
-    folder = tmp_path_factory.mktemp("client")
-    done = subprocess.run([compiler, *STRICT, "--outDir", folder, SOURCE], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
-    (folder / "package.json").write_text('{"type": "module"}')
-    return folder / "gateway.js"
+def packed(compiler, tmp_path_factory):
+    """The client as `npm pack` packs it."""
+    return client_package.packed(tmp_path_factory.mktemp("packed"))
+
+
+@pytest.fixture(scope="module")
+def project(packed, tmp_path_factory):
+    """An app that has the client and nothing else."""
+    return client_package.installed(tmp_path_factory.mktemp("app"), packed)
+
+
+@pytest.fixture(scope="module")
+def compiled(project):
+    """The client as an app has it, from its package."""
+    return project / "node_modules" / client_package.NAME / "gateway.js"
 
 
 class Tracker(http.server.ThreadingHTTPServer):

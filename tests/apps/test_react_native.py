@@ -104,6 +104,47 @@ def test_at_each_start_the_app_asks_again_first(site):
     assert quiet(site)
 
 
+@pytest.mark.parametrize("years", [0, 13])
+def test_an_app_whose_operating_system_tells_of_a_child_starts_nothing(site, years):
+    site.service.start()
+    app = site.app(GAID, IDFV)
+    app.world(signals={"age_bracket": years})
+    app.does("start")
+    app.until("answer", path="/v1/observe", status=200)
+    assert app.told("start") == []
+    app.world(signals={"age_bracket": 18})
+    app.does("observe")
+    assert app.told("start") == []  # it only makes younger
+    assert quiet(site)
+
+
+def test_an_answer_to_a_choice_starts_nothing_that_the_phone_itself_forbids(site):
+    site.service.start()
+    app = site.app(GAID, IDFV)
+    app.world(signals={"att": 0})
+    app.does("start")
+    app.does("optOut", purposes=["marketing_email"])
+    app.until("answer", path="/v1/choices", status=201)
+    token = app.does("optIn", purpose="sale", notice=SHOWN, who=[GAID])["value"]
+    assert app.does("confirm", token=token, notice=SECOND).get("refused") is None
+    time.sleep(0.5)
+    assert app.told("start") == []
+    assert quiet(site)
+
+
+def test_nothing_starts_before_the_app_says_so_whoever_chooses_meanwhile(site):
+    """It may still be asking for an age bracket."""
+    site.service.start()
+    app = site.app(GAID, IDFV)
+    app.does("optOut", purposes=["marketing_email"])
+    app.until("answer", path="/v1/choices", status=201)
+    app.does("observe")
+    time.sleep(0.5)
+    assert app.told("start") == []
+    app.does("start")
+    app.until("start", name="flurry")
+
+
 # --- an opt-out somewhere else -------------------------------------------------------------------------------------
 
 
@@ -193,6 +234,32 @@ def test_an_opt_out_waits_for_no_platform_that_does_not_tell_the_ids(site, ids_a
     app.until("answer", path="/v1/choices", status=201)
     assert site.count() == 2  # both of its ids
     assert stopped_for_good(site, app)
+
+
+def test_an_opt_out_waits_for_no_sdk_that_is_still_starting(site):
+    site.service.start()
+    app = site.app(GAID, IDFV)
+    app.world(hangs="flurry")
+    app.asks("start")
+    app.until("start", name="teemo")
+    app.until("start", name="flurry")
+    app.does("optOut")
+    app.until("stop", name="flurry")
+    assert stopped_for_good(site, app)
+    app.until("answer", path="/v1/choices", status=201)
+
+
+@pytest.mark.parametrize("fails", [["place"], ["fetch"], ["stop", "alarm"]], ids="-".join)
+def test_an_opt_out_is_not_lost_to_what_an_app_does_wrong(site, fails):
+    app = started(site)
+    site.service.kill()
+    app.world(fails=fails)
+    assert app.does("optOut").get("refused") is None
+    assert app.does("waiting")["value"] == 1
+    assert stopped_for_good(site, app)
+    site.service.start()
+    app.world(fails=[each for each in fails if each != "fetch"])
+    app.until("answer", path="/v1/choices", status=201)
 
 
 def test_an_answer_that_was_lost_does_not_make_it_two(site):
@@ -301,9 +368,7 @@ def broken(compiled, folder, old, new):
 
 
 def test_a_client_that_believes_an_older_answer_is_caught(site, compiled, tmp_path):
-    site.client = broken(
-        compiled, tmp_path / "broken", "if (acts !== this.acts || this.state.queue.length)", "if (false)"
-    )
+    site.client = broken(compiled, tmp_path / "broken", "acts !== this.acts || this.state.queue.length)", "false)")
     site.client.write_text(site.client.read_text().replace("if (acts === this.acts)", "if (true)"))
     site.patience = FOR_NOTHING
     with pytest.raises(AssertionError):

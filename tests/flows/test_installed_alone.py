@@ -1,8 +1,10 @@
 """The wheel alone in an empty environment: it has the pages, the static files and the default configuration."""
 
+import io
 import os
 import subprocess
 import sys
+import tarfile
 import time
 import urllib.request
 from pathlib import Path
@@ -53,6 +55,11 @@ def test_the_wheel_serves_the_demo_and_the_form_by_itself(tmp_path):
         process.wait(timeout=60)
     shown = subprocess.run([python, "-m", "gateway", "config", "show"], capture_output=True, text=True, cwd=tmp_path)
     assert shown.stdout == (ROOT / "config.toml").read_text()
+    packed = [python, "-m", "gateway", "recipe", "react-native", "--npm"]
+    handed_out = subprocess.run(packed, capture_output=True, check=True, cwd=tmp_path).stdout
+    with tarfile.open(fileobj=io.BytesIO(handed_out)) as package:
+        lies = (ROOT / "static" / "sdk" / "gateway.js").read_bytes()
+        assert package.extractfile("package/gateway.js").read() == lies
 
 
 def fetch(port: int, path: str) -> str:

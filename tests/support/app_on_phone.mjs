@@ -8,18 +8,24 @@ const [client, url, key, folder, tracker] = process.argv.slice(2);
 const { Gateway, backoff } = await import(client);
 const say = (event, more = {}) => process.stdout.write(`${JSON.stringify({ event, ...more })}\n`);
 let release;
-const world = { ids: [], signals: {}, assertions: [], attestations: [], loses: 0, offline: false, holds: false, ids_are: "told" };
+const world = { ids: [], signals: {}, assertions: [], attestations: [], loses: 0, offline: false, holds: false, ids_are: "told",
+  hangs: null, fails: [] };
+const may = (what) => {
+  if (world.fails.includes(what)) throw new Error(`${what} fails`);
+};
 
 const stub = (name) => {
   let running;
   return {
     start(how) {
       say("start", { name, how });
+      if (world.hangs === name) return new Promise(() => {});
       running = setInterval(() => void globalThis.fetch(`${tracker}/${name}`).catch(() => {}), 20);
     },
     stop() {
       clearInterval(running);
       say("stop", { name });
+      may("stop");
     },
   };
 };
@@ -55,21 +61,22 @@ const gateway = new Gateway({
   signals: async () => world.signals,
   assertion: async () => world.assertions.shift() ?? null,
   attestation: async () => world.attestations.shift() ?? null,
-  place: () => "US-CA",
-  alarm: (what, status) => say("alarm", { what, status }),
-  fetch: async (...call) => {
-    if (world.offline) throw new Error("no network");
-    const { holds } = world; // as it is when the call goes out, however long that takes
-    const response = await globalThis.fetch(...call);
-    if (holds) {
-      say("held");
-      await new Promise((then) => (release = then));
-    }
-    if (world.loses-- > 0) throw new Error("the answer was lost");
-    say("answer", { path: call[0].slice(url.length), status: response.status });
-    return response;
-  },
+  place: () => may("place") ?? "US-CA",
+  alarm: (what, status) => may("alarm") ?? say("alarm", { what, status }),
+  fetch: (...call) => may("fetch") ?? fetched(...call),
 });
+async function fetched(...call) {
+  if (world.offline) throw new Error("no network");
+  const { holds } = world; // as it is when the call goes out, however long that takes
+  const response = await globalThis.fetch(...call);
+  if (holds) {
+    say("held");
+    await new Promise((then) => (release = then));
+  }
+  if (world.loses-- > 0) throw new Error("the answer was lost");
+  say("answer", { path: call[0].slice(url.length), status: response.status });
+  return response;
+}
 
 const DO = {
   start: () => gateway.start(),

@@ -1,22 +1,28 @@
 """Packages of npm that a test needs, by name and version, kept in pytest's cache and never part of the project."""
 
+import hashlib
 import subprocess
 from pathlib import Path
 
 INSTALL = ["npm", "install", "--no-save", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"]
 SECONDS = 180
+LONG = 100  # of a folder's name
 
 
-def packages(cache, *named: str) -> Path:
-    """The folder whose node_modules holds them, `name@version` each; a skip with its reason where npm has none."""
+def packages(cache, *named: str, peers: bool = True) -> Path:
+    """The folder whose node_modules holds them, `name@version` each; a skip with its reason where npm has none. Without
+    `peers` what they expect an app to bring stays out.
+    """
     from conftest import missing
 
-    folder = cache.mkdir("npm-" + "-".join(named).replace("/", "_").replace("@", "-"))
+    more = [] if peers else ["--legacy-peer-deps"]
+    called = "-".join(named).replace("/", "_").replace("@", "-")
+    folder = cache.mkdir("npm-" + (called if len(called) < LONG else hashlib.sha256(called.encode()).hexdigest()))
     done = folder / "installed"
     try:
         if not done.is_file():
             subprocess.run(
-                [*INSTALL, "--prefix", str(folder), *named], check=True, capture_output=True, timeout=SECONDS
+                [*INSTALL, *more, "--prefix", str(folder), *named], check=True, capture_output=True, timeout=SECONDS
             )
             done.touch()
         subprocess.run(["node", "--version"], check=True, capture_output=True)
