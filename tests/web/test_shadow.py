@@ -247,15 +247,19 @@ async def sharing(tmp_path):
         yield keyed
 
 
-async def test_no_row_leaves_in_shadow_mode_and_what_would_be_refused_is_counted(sharing, tmp_path):
+async def test_no_row_leaves_in_shadow_mode_nor_is_said_to_and_what_would_be_refused_is_counted(sharing, tmp_path):
     folder = tmp_path / "data"
     content = json.dumps({"account": "a1", "identifiers": [named("gaid", gaid(1))]})
     await sharing.post("/v1/links", content=content, headers={"Content-Type": "application/x-ndjson"})
     rows = [row(1), row(2), b"not json"]
-    for path, headers in ((PATH, {}), (PATH, {"Prefer": "return=minimal"}), (f"{PATH}?dry_run=1", {})):
+    minimal, asked_for = {"Prefer": "return=minimal"}, f"{PATH}?dry_run=1"
+    for path, headers, word in ((PATH, {}, "shadow"), (PATH, minimal, "shadow"), (asked_for, {}, "returned")):
         _, lines, last = await share(sharing, *rows, path=path, **headers)
         assert all(line["dry_run"] and "row" not in line for line in lines)
-        assert (last["summary"]["dry_run"], last["summary"]["returned"]) == (True, 1)
+        assert [line["outcome"] for line in lines] in ([], [word, "refused", "refused"])
+        summary = last["summary"]
+        assert summary["dry_run"]
+        assert {each: summary[each] for each in ("returned", "sent", "shadow") if summary.get(each)} == {word: 1}
         assert last["summary"]["refused"] == {"unlinked": 1, "malformed": 1}
     assert await asyncio.to_thread(disclosed, folder) == []
     text = (await sharing.get("/metrics")).text
