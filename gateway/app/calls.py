@@ -340,7 +340,8 @@ SHARED = (
            " what became of rows that were handed back (POST /v1/disclosures)"),
 )  # fmt: skip
 ROWS = (
-    "A line a row, as it is decided: id, outcome (sent, returned, refused, duplicate, unknown, spooled), reason, data;"
+    "A line a row, as it is decided: id, outcome (sent, returned, refused, duplicate, unknown, spooled, shadow: it is"
+    " shadow mode, and it did not leave: post it again later), reason, data;"
     ' row, what the recipient gets of it: in mode return all of it, else its handle alone ({"row": …}); in mode return'
     " valid_until, and again where it was handed back before and nobody said that it was sent; line, its number in the"
     " body, of one that cannot be read, of which the summary lists the first 100 (malformed_lines). Then"

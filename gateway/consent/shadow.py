@@ -52,8 +52,8 @@ class Shadow:
         if not self.on():
             return ""
         return (
-            f"shadow mode until {self.until}: pages of whoever said nothing are left as they are, and no row of a share"
-            " leaves"
+            f"shadow mode until {self.until}: pages of whoever said nothing are left as they are, and no row that is"
+            " posted to a share leaves"
         )
 
     def alarms(self) -> list[str]:

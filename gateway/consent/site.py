@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Literal, cast
 
 from gateway.choice.downstream import GppSections, Outcome
-from gateway.choice.law import AGES, UNKNOWN_PLACE
+from gateway.choice.law import AGES, UNKNOWN_PLACE, LawRule
 from gateway.choice.question import Office, Question, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import youngest
@@ -212,8 +212,9 @@ def word_of(site: Site, purpose: Purpose, office: Office) -> Word:
 
 
 def why_restricted(site: Site, heard: Heard, office: Office) -> Reason | None:
-    """Why something must not be done for a visitor, for shadow mode: a no of any purpose comes before whatever is only
-    missing, so that nobody who said one counts as somebody who was not asked. None: everything may be done.
+    """Why something must not be done for a visitor, for shadow mode: a no of any purpose, an age and a ban come before
+    whatever is only missing, which a verdict may name first; so nobody of them counts as somebody who was not asked.
+    None: everything may be done.
     """
     if not site.restricted:
         return None
@@ -224,8 +225,12 @@ def why_restricted(site: Site, heard: Heard, office: Office) -> Reason | None:
     if site.opted_out or site.said or heard.denied:
         said = next((each.source.partition(":")[0] for each in heard.said if each.purposes), "")
         return SIGNAL_REASONS.get(said, Reason.OPTED_OUT)
-    standings = alike(site.standings)
+    if is_young(None, site.standings) or any(standing.grown for standing in site.standings):
+        return Reason.AGE  # of a minor the law may only say that a yes is wanted, and a birthday opens nothing (R14)
     denied = [purpose for purpose, may in site.allowed.items() if not may]
+    if any(office.law.strictest(site.places, purpose, office.on).rule is LawRule.BANNED for purpose in denied):
+        return Reason.BANNED
+    standings = alike(site.standings)
     reasons = [_verdict(purpose, site.places, standings, None, office).reason for purpose in denied]
     return next(filter(is_held, reasons), reasons[0])
 

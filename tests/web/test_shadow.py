@@ -4,21 +4,25 @@ row leaves.
 
 import asyncio
 import json
+import time as clock
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 import time_machine
+from choice import test_law
 from click.testing import CliRunner
 from support import inside
 from support.days import today
 from support.people import gaid, named
 from web.test_share import PATH, disclosed, linked, opt_out, row, share  # noqa: F401 - a fixture
 
+from gateway.app.composition import open_house
 from gateway.choice.standing import Standing, out_bits
 from gateway.cli.root import group
 from gateway.consent import shadow, site
 from gateway.consent.shadow import Shadow
+from gateway.keys import api_keys
 from gateway.rehearsal import stage
 from gateway.settings import load
 from gateway.settings.load import SettingsRefused
@@ -53,6 +57,18 @@ async def visitors(folder):
     configured = shadowed(site__ad_paths="/ads/")
     async with inside.application(folder, configured, dev=False) as app, inside.client(app) as client:
         yield client
+
+
+@pytest.fixture
+def fresh(folder, tmp_path):
+    """A gateway in shadow mode whose operator told nobody of anything; with a child's account."""
+    file = tmp_path / "new.toml"
+    until = today() + timedelta(days=1)
+    file.write_text(f'site.enforce = true\nplaces.header = "X-Place"\nshadow.until = {until}\n')
+    configured = load.load_settings(file, {})
+    with open_house(inside.install(folder), configured) as opened:
+        asyncio.run(opened.consent.say_age([opened.consent.people.account("child")], "under_13"))
+    return configured
 
 
 def reported(folder, *more) -> str:
@@ -105,13 +121,9 @@ async def test_the_script_leaves_an_open_page_of_somebody_who_said_nothing(visit
     assert (status["status"], status["enforced"]["now"]) == ("not_opted_out", False)
 
 
-async def test_a_no_stands_above_a_notice_that_nobody_was_given(folder, tmp_path):
+async def test_a_no_stands_above_a_notice_that_nobody_was_given(folder, fresh):
     """A verdict names the missing notice first; for a page the no comes first."""
-    file = tmp_path / "new.toml"
-    until = today() + timedelta(days=1)
-    file.write_text(f'site.enforce = true\nplaces.header = "X-Place"\nshadow.until = {until}\n')
-    configured = load.load_settings(file, {})
-    async with inside.application(folder, configured, dev=False) as app, inside.client(app) as client:
+    async with inside.application(folder, fresh, dev=False) as app, inside.client(app) as client:
         assert POLICY not in (await asked_by_nginx(client, **NEW_YORK)).headers
         assert POLICY in (await asked_by_nginx(client, **NEW_YORK, **GPC)).headers
     why = {
@@ -171,6 +183,42 @@ def test_a_no_to_anything_holds_a_page_that_is_denied_for_something_else(house):
     assert site.why_restricted(said_no, Heard(), office) is Reason.OPTED_OUT
 
 
+YOUNG = [Standing(age_band="under_13"), Standing(age_band="16_17"), Standing(grown=True)]
+
+
+@pytest.mark.parametrize("known", YOUNG, ids=["a child", "a minor", "grown up since"])
+@pytest.mark.parametrize("place", ["US-NY", "DE", None])
+@pytest.mark.parametrize("told", [date(2026, 1, 15), date.min], ids=["told", "nobody was told"])
+def test_an_age_holds_a_page_whatever_the_verdict_names_first(house, known, place, told):
+    """A missing notice stands above an age there, and of a minor in New York it says that a yes is wanted."""
+    checks = house.consent.checks
+    office = checks.in_force().office
+    office = replace(office, notices=replace(office.notices, told_everyone=told))
+    allowed, _ = site.what_may(checks.places.of(place), frozenset(), (known,), None, office)
+    visitor = replace(checks.site([], frozenset(), place), allowed=allowed, standings=(known,))
+    assert visitor.restricted
+    assert site.why_restricted(visitor, Heard(), office) is Reason.AGE
+
+
+def test_a_ban_holds_a_page_of_which_a_verdict_names_a_missing_notice_first(house):
+    checks = house.consent.checks
+    office = checks.in_force().office
+    banned = test_law.parse({"place": "US-NY", "rule": "banned"})
+    office = replace(office, notices=replace(office.notices, told_everyone=date.min), law=banned)
+    allowed, _ = site.what_may(checks.places.of("US-NY"), frozenset(), (), None, office)
+    visitor = replace(checks.site([], frozenset(), "US-NY"), allowed=allowed)
+    assert site.why_restricted(visitor, Heard(), office) is Reason.BANNED
+
+
+async def test_the_page_of_a_child_is_silent_though_nobody_was_told_of_anything(folder, fresh):
+    secret = (await asyncio.to_thread(inside.secrets)).accounts[-1]
+    child = {"Gateway-Account": api_keys.assert_account(secret, "child", int(clock.time()) + 600)}
+    async with inside.application(folder, fresh, dev=False) as app, inside.client(app) as client:
+        for place in (NEW_YORK, GERMANY, NOWHERE):
+            assert POLICY not in (await asked_by_nginx(client, **place)).headers
+            assert POLICY in (await asked_by_nginx(client, **child, **place)).headers
+
+
 # --- checks and rows ------------------------------------------------------------------------------------------------
 
 VOLATILE = ("decision", "valid_until", "position", "because")
@@ -199,15 +247,19 @@ async def sharing(tmp_path):
         yield keyed
 
 
-async def test_no_row_leaves_in_shadow_mode_and_what_would_be_refused_is_counted(sharing, tmp_path):
+async def test_no_row_leaves_in_shadow_mode_nor_is_said_to_and_what_would_be_refused_is_counted(sharing, tmp_path):
     folder = tmp_path / "data"
     content = json.dumps({"account": "a1", "identifiers": [named("gaid", gaid(1))]})
     await sharing.post("/v1/links", content=content, headers={"Content-Type": "application/x-ndjson"})
     rows = [row(1), row(2), b"not json"]
-    for path, headers in ((PATH, {}), (PATH, {"Prefer": "return=minimal"}), (f"{PATH}?dry_run=1", {})):
+    minimal, asked_for = {"Prefer": "return=minimal"}, f"{PATH}?dry_run=1"
+    for path, headers, word in ((PATH, {}, "shadow"), (PATH, minimal, "shadow"), (asked_for, {}, "returned")):
         _, lines, last = await share(sharing, *rows, path=path, **headers)
         assert all(line["dry_run"] and "row" not in line for line in lines)
-        assert (last["summary"]["dry_run"], last["summary"]["returned"]) == (True, 1)
+        assert [line["outcome"] for line in lines] in ([], [word, "refused", "refused"])
+        summary = last["summary"]
+        assert summary["dry_run"]
+        assert {each: summary[each] for each in ("returned", "sent", "shadow") if summary.get(each)} == {word: 1}
         assert last["summary"]["refused"] == {"unlinked": 1, "malformed": 1}
     assert await asyncio.to_thread(disclosed, folder) == []
     text = (await sharing.get("/metrics")).text

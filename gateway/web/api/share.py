@@ -3,7 +3,8 @@
 The whole body is read first (I3); then answers come as they are decided, each row that is handed back right before its
 line is written. An answer that ends without its summary is not whole: the same rows are posted again.
 
-In shadow mode each call is a dry run, and is counted: nothing leaves.
+In shadow mode each call is a dry run, and is counted: nothing leaves. A row that would have left is answered `shadow`,
+which nobody takes for having left, unless its caller asked for a dry run.
 
 With `Prefer: return=minimal` (RFC 7240) rows are shared as they come in, any number of them, and the answer is the
 summary alone. It comes after the last row, so that a client that writes all before it reads never waits for us.
@@ -24,7 +25,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gateway.choice.recipient import Recipient
-from gateway.consent.decision_log import ALLOWED, DENIED, DRY_RUN, LIVE, PARTLY, Cell, DecisionLog, cell_in_shadow
+from gateway.consent.decision_log import (
+    ALLOWED,
+    DENIED,
+    DRY_RUN,
+    LIVE,
+    PARTLY,
+    SHADOW,
+    Cell,
+    DecisionLog,
+    cell_in_shadow,
+)
 from gateway.consent.files import Filing, JobOver, NoSuchJob
 from gateway.consent.share import Shared, ShareRow, Sharing, Turn
 from gateway.consent.verbs import Consent
@@ -40,6 +51,7 @@ from gateway.web.shell.problem import Problem, problem_of
 
 MOST_NAMED = 100  # lines of a summary; each row's own answer names its line
 TALLIED = ("sent", "returned", "duplicate", "unknown")
+LEAVING = frozenset({"sent", "returned", "spooled"})
 
 
 class Tally:
@@ -71,11 +83,11 @@ class Tally:
 
     def counts(self) -> dict[str, Any]:
         sums = {"refused": dict(sorted(self._refused.items())), "dropped": dict(sorted(self._dropped.items()))}
-        spooled = {"spooled": self._outcomes["spooled"]} if self._outcomes["spooled"] else {}
+        waiting = {word: self._outcomes[word] for word in ("spooled", SHADOW) if self._outcomes[word]}
         mark = {"dry_run": True} if self.dry_run else {}
         unread = {"malformed_lines": self._unread} if self._unread else {}
         outcomes = {word: self._outcomes[word] for word in TALLIED}
-        return {"rows": self._rows, **spooled, **outcomes, **sums, **unread, **mark}
+        return {"rows": self._rows, **waiting, **outcomes, **sums, **unread, **mark}
 
 
 AHEAD = timedelta(minutes=5)  # a row's time may be this far ahead (I29)
@@ -224,8 +236,9 @@ class ShareDoor:
                     cell = _cell(recipient, item) if tally.is_shadow else None
                     if cell:
                         self._log.count(cell)
-                tally.add(some)
-                yield some
+                told = [_kept_back(item) for item in some] if tally.is_shadow else some
+                tally.add(told)
+                yield told
 
     async def _shared(
         self, recipient: Recipient, lines: Sequence[Line], rows: Sequence[ShareRow], tally: Tally, job: str
@@ -279,6 +292,11 @@ def _cell(recipient: Recipient, item: Shared) -> Cell | None:
     whole = set(item.data.values()) <= {Answer.ALLOW}
     word = DENIED if item.outcome == "refused" else ALLOWED if whole else PARTLY
     return cell_in_shadow(recipient.name, word, item.reason, item.place, "share")
+
+
+def _kept_back(item: Shared) -> Shared:
+    """A row's answer to a caller who does not know of shadow mode: it is to be posted again once that is over."""
+    return replace(item, outcome=SHADOW) if item.outcome in LEAVING else item
 
 
 async def _lines(answers: AsyncGenerator[list[Shared]], tally: Tally, job: str) -> AsyncGenerator[bytes]:
