@@ -188,10 +188,11 @@ export class Gateway {
     }
     async send(act) {
         const response = await this.post("/v1/choices", act.body, { "Idempotency-Key": act.id }, CHOOSE);
-        if (response && TAKEN.includes(response.status)) {
+        const said = response && TAKEN.includes(response.status) ? await answer(response) : null;
+        if (said?.events) { // and no page of something in front, which would be 200, too
             this.state.queue = this.state.queue.filter((each) => each !== act);
             await this.save();
-            await this.keep(await answer(response));
+            await this.keep(said);
             if (!this.state.queue.length && this.begun)
                 await this.observe(); // what runs, by its signals, too
             return;

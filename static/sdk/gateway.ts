@@ -54,7 +54,7 @@ export interface Options {
 }
 interface Act { id: string; body: string; made: number; tries: number; due: number; stuck: boolean }
 interface State { device: string | null; out: Keys; queue: Act[] }
-interface Answer extends Told { sdks?: Record<string, string>; confirm?: string }
+interface Answer extends Told { events?: unknown[]; sdks?: Record<string, string>; confirm?: string }
 interface Told { device?: string; store?: Keys; store_opted_out?: Keys }
 
 declare const setTimeout: (then: () => void, milliseconds: number) => unknown;
@@ -254,10 +254,11 @@ export class Gateway {
 
   private async send(act: Act): Promise<void> {
     const response = await this.post("/v1/choices", act.body, { "Idempotency-Key": act.id }, CHOOSE);
-    if (response && TAKEN.includes(response.status)) {
+    const said = response && TAKEN.includes(response.status) ? await answer(response) : null;
+    if (said?.events) { // and no page of something in front, which would be 200, too
       this.state.queue = this.state.queue.filter((each) => each !== act);
       await this.save();
-      await this.keep(await answer(response));
+      await this.keep(said);
       if (!this.state.queue.length && this.begun) await this.observe(); // what runs, by its signals, too
       return;
     }

@@ -262,6 +262,16 @@ def test_an_opt_out_is_not_lost_to_what_an_app_does_wrong(site, fails):
     app.until("answer", path="/v1/choices", status=201)
 
 
+def test_a_page_that_something_in_front_shows_instead_takes_no_opt_out(site):
+    app = started(site)
+    app.world(portal=True)
+    app.does("optOut")
+    app.until("portal")
+    app.world(portal=False)
+    app.until("answer", path="/v1/choices", status=201)
+    assert app.does("waiting")["value"] == 0
+
+
 def test_an_answer_that_was_lost_does_not_make_it_two(site):
     app = started(site)
     app.world(loses=2)

@@ -9,7 +9,7 @@ const { Gateway, backoff } = await import(client);
 const say = (event, more = {}) => process.stdout.write(`${JSON.stringify({ event, ...more })}\n`);
 let release;
 const world = { ids: [], signals: {}, assertions: [], attestations: [], loses: 0, offline: false, holds: false, ids_are: "told",
-  hangs: null, fails: [] };
+  hangs: null, fails: [], portal: false };
 const may = (what) => {
   if (world.fails.includes(what)) throw new Error(`${what} fails`);
 };
@@ -67,6 +67,10 @@ const gateway = new Gateway({
 });
 async function fetched(...call) {
   if (world.offline) throw new Error("no network");
+  if (world.portal) {
+    say("portal");
+    return new Response("<title>We are back soon</title>");
+  }
   const { holds } = world; // as it is when the call goes out, however long that takes
   const response = await globalThis.fetch(...call);
   if (holds) {
