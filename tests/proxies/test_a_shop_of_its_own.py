@@ -189,14 +189,17 @@ def front(shop, tracker, programs, tmp_path_factory):
 
 @pytest.fixture
 def browser():
+    """Opens a page of a visitor in California; `gpc`: who switched Global Privacy Control on."""
     path = chromium.program()
     if path is None:
         from conftest import missing
 
         missing("chromium")
-    with sync_playwright() as playwright:
+    with sync_playwright() as playwright, chromium.saying_gpc(playwright.chromium) as saying:
         running = playwright.chromium.launch(executable_path=path, args=chromium.FLAGS)
-        yield lambda **headers: running.new_context(extra_http_headers={**FROM_CALIFORNIA, **headers}).new_page()
+        yield (
+            lambda *, gpc=False: (saying if gpc else running).new_context(extra_http_headers=FROM_CALIFORNIA).new_page()
+        )
         running.close()
 
 
@@ -217,7 +220,7 @@ def test_the_signal_of_a_browser_silences_the_trackers(front, browser, tracker):
     chromium.visit(browser(), f"{front}/page")
     assert chromium.comes_to(lambda: set(tracker[1] - before), {"/ad.js", "/pixel.gif"}) == {"/ad.js", "/pixel.gif"}
     before = Counter(tracker[1])
-    quiet = browser(**{"Sec-GPC": "1"})
+    quiet = browser(gpc=True)
     chromium.visit(quiet, f"{front}/page")
     assert quiet.get_by_role("heading", name="Books").is_visible()
     assert tracker[1] == before
