@@ -118,25 +118,24 @@ def migrate(folder: Path, peppers: int, origin: str = "", mark: int = 0) -> int:
 
 
 def take_back(folder: Path, to: int) -> int:
-    """Makes of the file what an older gateway opens, each version in a transaction of its own; under the writers' lock,
-    with nobody else there. Entries and what stands beside them stay. Returns the version. Raises `LedgerRefused` where
-    a version on the way has no way back, before anything was changed.
+    """Makes of the file what an older gateway opens, in one transaction, so that who was cut off runs it again; under
+    the writers' lock, with nobody else there. Entries and what stands beside them stay. Returns the version. Raises
+    `LedgerRefused` where a version on the way has no way back, before anything was changed.
     """
     path = folder / FILE
+    with contextlib.closing(_open_existing(path, "ro", folder)) as db:
+        if (found := version(db, path)) == to >= FIRST:
+            return to
+    if not FIRST <= to <= found:
+        raise LedgerRefused(f"{path} has version {found}: it can be taken back to {FIRST} at the least, not to {to}")
     with contextlib.closing(open_to_write(folder)) as db:
-        found = version(db, path)
-        steps = [(number, ways_back().get(number, "")) for number in range(found, to, -1)]
-        if not FIRST <= to <= found:
-            raise LedgerRefused(
-                f"{path} has version {found}: it can be taken back to {FIRST} at the least, not to {to}"
-            )
+        steps = [(number, ways_back().get(number, "")) for number in range(version(db, path), to, -1)]
         if closed := [number for number, sql in steps if not sql]:
             raise LedgerRefused(
                 f"{path} cannot be taken back to {to}: version {max(closed)} has no way back, and nothing was changed."
                 " Stay with this release, or put a backup back: gateway help restore"
             )
-        for number, sql in steps:
-            _apply(db, sql, number - 1)
+        _apply(db, "".join(f"{sql}\n" for _, sql in steps), to)
         return version(db, path)
 
 

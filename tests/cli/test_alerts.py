@@ -20,6 +20,7 @@ OF_A_REPLICA = {"gateway_replica_spool_bytes": set()}  # tests/replica/test_repl
 OF_PROMETHEUS = {"up": set()}
 ALWAYS = {"job", "instance", "le"}  # what Prometheus and its histograms bring
 SERIES = re.compile(r"\b(gateway_\w+|http_request_\w+|up)\b(?:\{([^}]*)\})?")
+RUNNING = {"series": 'up{job="gateway",instance="another"}', "values": "1x90"}
 FIRING = 'count by (alertname) (ALERTS{alertstate="firing"})'
 
 # Of each alarm: a series that raises it, and one that does not; values a minute, as promtool writes them.
@@ -70,7 +71,7 @@ def tried(tool, folder, text, cases):
     tests = [
         {
             "interval": "1m",
-            "input_series": [{"series": series, "values": values}],
+            "input_series": [{"series": series, "values": values}, *([] if "up{" in series else [RUNNING])],
             "promql_expr_test": [{
                 "expr": FIRING, "eval_time": "90m",
                 "exp_samples": [{"labels": f'{{alertname="{alarm}"}}', "value": 1}] if alarm else [],
@@ -94,6 +95,12 @@ def test_prometheus_reads_the_rules(tool, tmp_path):
     file.write_text(recipe("alerts"))
     checked = subprocess.run([tool("promtool"), "check", "rules", str(file)], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
+
+
+def test_an_alarm_fires_where_prometheus_knows_no_gateway_at_all(tool, tmp_path):
+    """A pod that is gone is no target any more, and one under another job's name is judged by no rule."""
+    done = tried(tool, tmp_path, recipe("alerts"), [('up{job="gatewy"}', "1x90", "GatewayDown")])
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_each_alarm_fires_for_what_it_is_for_and_for_nothing_else(tool, tmp_path):

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -53,12 +54,16 @@ def podman():
         here = Path(folder) / "here"
         here.mkdir()
         made = Podman(Path(folder), here)
-        make_wheels(here, Path(folder) / "wheels")
-        here.joinpath("Containerfile").write_text(recipe())
-        words = ["init", str(here / "config.toml"), "--name", "Example Shop", "--site", "https://www.example.com"]
-        assert CliRunner().invoke(group, [*words, "--place", "US"]).exit_code == 0
         try:
-            made.prepare()
+            if why := made.why_not():  # under CI, too: what is missing is no tool that somebody could install
+                pytest.skip(f"this machine runs no container: {why}")
+            with ThreadPoolExecutor() as beside:
+                wheels = beside.submit(make_wheels, here, Path(folder) / "wheels")
+                made.prepare()
+                wheels.result()
+            here.joinpath("Containerfile").write_text(recipe())
+            words = ["init", str(here / "config.toml"), "--name", "Example Shop", "--site", "https://www.example.com"]
+            assert CliRunner().invoke(group, [*words, "--place", "US"]).exit_code == 0
             (build,) = [words[2:] for words in commands() if words[1] == "build"]
             made.build(build)
             yield made

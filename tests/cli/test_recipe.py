@@ -227,11 +227,12 @@ def test_the_pod_is_one_and_starts_the_image_as_it_is_meant():
         assert each["securityContext"]["readOnlyRootFilesystem"]
         options = {item["name"]: item["value"] for item in each.get("env", ())}
         assert settings_of.load_settings(None, options), each["name"]
+    [folder] = re.findall(r"gateway keys add --data (\S+)", text("kubernetes"))
     for each in (template["initContainers"][0], served):
         command, *words = each["args"]
         known = {option for param in COMMANDS[command].load().params for option in param.opts}
         assert {word for word in words if word.startswith("--")} <= known
-        assert "/data/gateway" in words
+        assert folder in words, "the head of the file names the folder that is served"
 
 
 def commands_of_backups():
@@ -252,6 +253,11 @@ def test_the_backups_that_a_recipe_makes_can_be_put_back(tmp_path, folder):
         "/opt/gateway/bin": str(program), "/var/lib/gateway-backup": f"{tmp_path}/unit", "/var/lib/gateway": str(folder),
         "/backup": f"{tmp_path}/pod", "/data/gateway": str(folder),
     }  # fmt: skip
+    for maker in ("unit", "pod"):  # one of long ago goes, once there is a newer one
+        old = tmp_path / maker / "ledger" / "2026-01-01"
+        old.mkdir(parents=True)
+        old.joinpath("ledger.sqlite3").write_text("of long ago")
+        os.utime(old, (0, 0))
     for command in commands_of_backups():
         spoken = re.sub("|".join(places), lambda place: places[place[0]], command)
         environment = os.environ | {"PATH": f"{program}:{os.environ['PATH']}"}

@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from support.people import gaid, named
@@ -33,45 +34,77 @@ SAYS_NOTHING = 9
 
 
 class Release:
-    """A copy of the package in a folder of its own, as its users would have installed it."""
+    """The package in a folder, as its users would have installed it."""
 
-    def __init__(self, here: Path, number: str) -> None:
-        self.here = here
-        for name in ("gateway", "static"):
-            shutil.copytree(ROOT / name, here / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copyfile(ROOT / "config.toml", here / "config.toml")
-        init = here / "gateway" / "__init__.py"
-        text, changed = re.subn(r'__version__ = ".*"', f'__version__ = "{number}"', init.read_text())
-        assert changed == 1
-        init.write_text(text)
-
-    @property
-    def prefix(self) -> tuple[str, ...]:
-        return "env", "-C", str(self.here)
+    def __init__(self, here: Path, prefix: tuple[str, ...] = ()) -> None:
+        self.here, self.prefix = here, prefix
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        command = [sys.executable, "-m", "gateway", *map(str, words)]
+        command = [*self.prefix, sys.executable, "-m", "gateway", *map(str, words)]
         return subprocess.run(command, cwd=self.here, env=environment, capture_output=True, text=True, timeout=120)
 
     @contextlib.contextmanager
-    def serves(self, folder: Path):
-        with service(folder, prefix=self.prefix) as running:
+    def serves(self, folder: Path, sign: str = "readyz"):
+        with service(folder, prefix=self.prefix, sign=sign) as running:
             yield running.url
 
 
 @pytest.fixture(scope="module")
-def before(tmp_path_factory):
-    return Release(tmp_path_factory.mktemp("before"), "1.0.0")
+def before():
+    return Release(ROOT)
 
 
 @pytest.fixture(scope="module")
 def later(tmp_path_factory):
-    made = Release(tmp_path_factory.mktemp("next"), "1.1.0")
-    sql = made.here / "gateway" / "ledger" / "sql"
+    """A copy with a number and a migration of its own; compiled once, by its first process."""
+    here = tmp_path_factory.mktemp("next")
+    for name in ("gateway", "static"):
+        shutil.copytree(ROOT / name, here / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(ROOT / "config.toml", here / "config.toml")
+    init = here / "gateway" / "__init__.py"
+    text, changed = re.subn(r'__version__ = ".*"', '__version__ = "99.1.0"', init.read_text())
+    assert changed == 1
+    init.write_text(text)
+    sql = here / "gateway" / "ledger" / "sql"
     sql.joinpath(f"{NEXT:03d}_second.sql").write_text(FORTH)
     sql.joinpath(f"{NEXT:03d}_second.back.sql").write_text(BACK)
-    return made
+    return Release(here, ("env", "-C", str(here), "-u", "PYTHONDONTWRITEBYTECODE"))
+
+
+class Upgraded(NamedTuple):
+    """A folder of the release before with one opt-out, its log's key and a backup of then; and the same folder after
+    the next release had it, with one more.
+    """
+
+    first: Path
+    key: str
+    copy: Path
+    second: Path
+    under_way: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def upgraded(before, later, tmp_path_factory):
+    first, copy, second = (tmp_path_factory.mktemp(name) for name in ("first", "copy", "second"))
+    with before.serves(first) as url:
+        opts_out(url, 1)
+        assert checked(url, SAYS_NOTHING)["allowed"]
+    assert before.run("backup", copy / "ledger", "--data", first / "data").returncode == 0
+    key = before.run("ledger", "key", "--data", first / "data").stdout
+    shutil.copytree(first, second, dirs_exist_ok=True)
+    with later.serves(second) as url:  # which brings the folder up to date, as with `gateway migrate`
+        assert stand(url, 1) == [1], "the next release opens the folder of the one before"
+        opts_out(url, 2)
+        under_way = later.run("migrate", "--to", schema.version_wanted(), "--data", second / "data")
+    return Upgraded(first, key, copy / "ledger", second, under_way)
+
+
+@pytest.fixture
+def folder(upgraded, tmp_path):
+    """As the next release left it."""
+    shutil.copytree(upgraded.second, tmp_path, dirs_exist_ok=True)
+    return tmp_path
 
 
 def opts_out(url, number):
@@ -88,10 +121,6 @@ def reason(url, number):
     return checked(url, number)["reason"]
 
 
-def allowed(url, number):
-    return checked(url, number)["allowed"]
-
-
 def stand(url, *numbers):
     """Those of them who are opted out; whoever said nothing is not, or all of this would prove nothing."""
     assert reason(url, SAYS_NOTHING) != "opted_out"
@@ -102,17 +131,8 @@ def digest(file):
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def test_an_operator_leaves_a_bad_release_and_every_opt_out_made_since_still_holds(before, later, tmp_path):
-    data = tmp_path / "data"
-    with before.serves(tmp_path) as url:
-        opts_out(url, 1)
-    log = before.run("ledger", "key", "--data", data).stdout
-
-    with later.serves(tmp_path) as url:  # which brings the folder up to date, as with `gateway migrate`
-        assert stand(url, 1) == [1], "the next release opens the folder of the one before"
-        opts_out(url, 2)
-    assert later.run("verify", "--data", data).returncode == 0
-
+def test_an_operator_leaves_a_bad_release_and_every_opt_out_made_since_still_holds(before, later, upgraded, folder):
+    data = folder / "data"
     held = digest(data / schema.FILE)
     refused = before.run("verify", "--data", data)
     back = f"gateway migrate --to {schema.version_wanted()} --data {data}"
@@ -122,50 +142,41 @@ def test_an_operator_leaves_a_bad_release_and_every_opt_out_made_since_still_hol
     assert before.run("migrate", "--data", data).returncode == 3
     assert digest(data / schema.FILE) == held, "what is refused is left alone"
 
-    taken = later.run(*back.split()[1:])
-    assert (taken.returncode, taken.stdout) == (0, f"{data}: ledger version {schema.version_wanted()}\n"), taken.stderr
-    with before.serves(tmp_path) as url:
+    for time in ("once", "and again, as whoever was cut off does"):
+        taken = later.run(*back.split()[1:])
+        assert (taken.returncode, taken.stdout) == (0, f"{data}: ledger version {schema.version_wanted()}\n"), time
+    with before.serves(folder) as url:
         assert stand(url, 1, 2) == [1, 2], "made before, and made under the release that was left"
         opts_out(url, 3)
     assert before.run("verify", "--data", data).returncode == 0
-    assert before.run("ledger", "key", "--data", data).stdout == log, (
-        "it is the same log, and every receipt still holds"
-    )
+    assert before.run("ledger", "key", "--data", data).stdout == upgraded.key, "the same log: every receipt still holds"
 
-    with later.serves(tmp_path) as url:  # mended, it is installed again
+    with later.serves(folder) as url:  # mended, it is installed again
         assert stand(url, 1, 2, 3) == [1, 2, 3]
+    assert later.run("verify", "--data", data).returncode == 0
 
 
-def test_nobody_is_taken_back_under_a_running_service(before, later, tmp_path):
-    with later.serves(tmp_path):
-        refused = later.run("migrate", "--to", str(schema.version_wanted()), "--data", tmp_path / "data")
-    assert refused.returncode == 3
-    assert "stop" in refused.stderr
+def test_nobody_is_taken_back_under_a_running_service(upgraded):
+    assert upgraded.under_way.returncode == 3
+    assert "stop" in upgraded.under_way.stderr
 
 
-def test_the_control_without_the_way_back_the_one_before_has_nobodys_opt_out_of_since(before, later, tmp_path):
+def test_the_control_without_the_way_back_the_one_before_has_nobodys_opt_out_of_since(before, upgraded, folder):
     """What a backup of before the upgrade gives, put back in the place of the way back."""
-    data, copy = tmp_path / "data", tmp_path / "copy"
-    with before.serves(tmp_path) as url:
-        opts_out(url, 1)
-    assert before.run("backup", copy, "--data", data).returncode == 0
-    with later.serves(tmp_path) as url:
-        opts_out(url, 2)
-    assert before.run("restore", copy, "--data", data).returncode == 0
+    data = folder / "data"
+    assert before.run("restore", upgraded.copy, "--data", data).returncode == 0
     assert before.run("restore", "--new-log", "--data", data).returncode == 0
-    with before.serves(tmp_path) as url:
+    with before.serves(folder) as url:
         assert stand(url, 1, 2) == [1]
 
 
-def test_a_release_that_meets_an_entry_of_a_kind_that_it_does_not_know_allows_nobody(before, tmp_path):
+def test_a_release_that_meets_an_entry_of_a_kind_that_it_does_not_know_allows_nobody(before, upgraded, tmp_path):
     """As after a way back from one that wrote something new."""
-    with before.serves(tmp_path) as url:
-        opts_out(url, 1)
-        assert allowed(url, SAYS_NOTHING)
+    shutil.copytree(upgraded.first, tmp_path, dirs_exist_ok=True)
     with contextlib.closing(sqlite3.connect(tmp_path / "data" / schema.FILE)) as db, db:
         unknown = "CAST(x'947F' || substr(packed, 3) AS BLOB)"
         db.execute(f"UPDATE side SET packed = {unknown} WHERE place IN (SELECT place FROM about)")
     shutil.rmtree(tmp_path / "data" / "state")
-    with service(tmp_path, prefix=before.prefix, sign="livez") as running:
-        assert not allowed(running.url, SAYS_NOTHING)
-        assert not allowed(running.url, 1)
+    with before.serves(tmp_path, sign="livez") as url:
+        assert not checked(url, SAYS_NOTHING)["allowed"]
+        assert not checked(url, 1)["allowed"]

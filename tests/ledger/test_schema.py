@@ -186,7 +186,19 @@ def test_a_ledger_whose_way_back_is_closed_somewhere_is_left_as_it_is(folder, fi
     schema.open_to_write(folder).close()
 
 
-@pytest.mark.parametrize("to", [schema.FIRST - 1, schema.version_wanted() + 1])
+def test_who_is_cut_off_on_the_way_back_has_gone_no_step_of_it_and_goes_it_again(folder, file, later):
+    later(second="DROP TABLE second;\nINSERT INTO nowhere VALUES (1);\n", third="DROP TABLE third;\n")
+    with pytest.raises(sqlite3.OperationalError, match="nowhere"):
+        schema.take_back(folder, schema.version_wanted() - 2)
+    assert tables(file) == {"second", "third"}
+    schema.open_to_write(folder).close()
+    later(second="DROP TABLE second;\n", third="DROP TABLE third;\n")
+    for _ in range(2):  # who does not know whether it was done does it again
+        assert schema.take_back(folder, schema.version_wanted() - 2) == schema.version_wanted() - 2
+    assert tables(file) == set()
+
+
+@pytest.mark.parametrize("to", [-(10**12), schema.FIRST - 1, schema.version_wanted() + 1])
 def test_a_ledger_is_taken_back_to_no_version_that_it_never_had(folder, to):
     with pytest.raises(LedgerRefused, match=f"not to {to}"):
         schema.take_back(folder, to)

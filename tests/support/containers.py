@@ -4,9 +4,11 @@ registry is asked. The gateway's packages come from a folder of wheels; a contai
 
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
+import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,21 +48,33 @@ class Podman:
         return done.stdout.strip()
 
     def prepare(self) -> None:
-        """The base image, and the wheels beside it."""
-        self.folder.joinpath("containers.conf").write_text(LIMITS)
+        """The base image: Debian's Python, where the recipe's image has its own."""
         self.folder.joinpath("pip.conf").write_text(PIP)
         base = self.folder / "base.tar"
-        _done("mmdebstrap", "--quiet", "--variant=minbase", "--include=python3-venv", "trixie", str(base))
-        self.do("import", str(base), "localhost/debian")
+        python = f'--customize-hook=chroot "$1" python{PYTHON} -m venv --copies /usr/local'
+        made = ["--variant=minbase", "--include=python3-venv", "--dpkgopt=force-unsafe-io", python]
+        _done("mmdebstrap", "--quiet", *made, "trixie", str(base))
+        self.do("import", str(base), BASE)
         base.unlink()
-        file = self.folder / "Base"
-        file.write_text("FROM localhost/debian\nRUN python3 -m venv --copies /usr/local\n")
-        self.do("build", "--isolation", "chroot", "-t", BASE, "-f", str(file), str(self.folder))
 
     def build(self, words: Sequence[str]) -> None:
         """The build that a recipe names, with no network: pip finds its wheels in a folder."""
         within = ["-v", f"{self.folder}/wheels:/wheels:ro", "-v", f"{self.folder}/pip.conf:/etc/pip.conf:ro"]
-        self.do("build", "--isolation", "chroot", "--format", "docker", *within, *words)
+        self.do("build", "--isolation", "chroot", "--format", "docker", "--layers=false", *within, *words)
+
+    def why_not(self) -> str:
+        """Why this machine runs no container; "" where it does. It runs one that has nothing but `true`."""
+        self.folder.joinpath("containers.conf").write_text(LIMITS)
+        name, root = "localhost/probe", self.folder / "probe.tar"
+        listed = subprocess.run(["ldd", "/bin/true"], capture_output=True, text=True).stdout
+        with tarfile.open(root, "w", dereference=True) as tar:
+            for file in ["/bin/true", *re.findall(r"(/\S+) \(0x", listed)]:
+                tar.add(file)
+        for words in (["import", str(root), name], ["run", "--rm", "--network", "none", name, "/bin/true"]):
+            done = self.run(words)
+            if done.returncode:
+                return f"podman {words[0]}: {' '.join(done.stderr.split())[-500:]}"
+        return ""
 
     def end(self) -> None:
         """Stops and takes away what is left of it."""
