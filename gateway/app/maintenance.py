@@ -93,9 +93,10 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
     """
     with contextlib.closing(schema.open_to_read(folder)) as db:
         applied = int(db.execute("SELECT peppers FROM head").fetchone()[0])
-    secrets = secret_files.load_secrets(folder)
-    if len(secrets.peppers) == applied:
-        secrets = secret_files.add_pepper(folder)
+    with schema.held(folder):
+        secrets = secret_files.load_secrets(folder)
+        if len(secrets.peppers) == applied:
+            secrets = secret_files.add_pepper(folder)
     fresh, total, at = secrets.peppers[applied:], len(secrets.peppers), clock()
 
     def job(tx: Transaction) -> int:
@@ -132,11 +133,9 @@ def replace_key(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock 
     """A newer key beside the ones there are. Returns how many there are then. The entry comes first: a crash leaves an
     entry about a key that never was, never a key without an entry.
     """
-    secrets, fresh = secret_files.load_secrets(folder), random.token_bytes(32)
+    fresh = random.token_bytes(32)
     _log(folder, settings, kind, rotate.REPLACED, clock, lambda origin: _vkey(kind, origin, fresh))
-    held = (*getattr(secrets, FIELD[kind]), fresh)
-    secret_files.store(folder, replace(secrets, **{FIELD[kind]: held}))
-    return len(held)
+    return _change(folder, kind, lambda held: (*held, fresh))
 
 
 def retire(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock = now, *, early: bool = False) -> int:
@@ -145,7 +144,7 @@ def retire(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock = now
     `early`: also before its time is over, for a key that got out; what it sealed is lost.
     """
     secrets = secret_files.load_secrets(folder)
-    *older, newest = getattr(secrets, FIELD[kind])
+    older = getattr(secrets, FIELD[kind])[:-1]
     if not older:
         raise RekeyRefused(f"there is one {kind} key only; make a newer one first: gateway rekey {kind}")
     ends = _since(folder, kind) + OVERLAP[kind]
@@ -165,8 +164,19 @@ def retire(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock = now
         ):
             wrapped = vault.rewrap()
     _log(folder, settings, kind, rotate.RETIRED, clock, lambda _: "")
-    secret_files.store(folder, replace(secrets, **{FIELD[kind]: (newest,)}))
+    _change(folder, kind, lambda held: tuple(key for key in held if key not in older))
     return wrapped
+
+
+def _change(folder: Path, kind: RekeyKind, change: Callable[[tuple[bytes, ...]], tuple[bytes, ...]]) -> int:
+    """Returns how many there are then. Under the lock: of two rotations at once neither undoes the other's, and no
+    pepper is lost, without which nobody would be found.
+    """
+    with schema.held(folder):
+        secrets = secret_files.load_secrets(folder)
+        keys = change(getattr(secrets, FIELD[kind]))
+        secret_files.store(folder, replace(secrets, **{FIELD[kind]: keys}))
+    return len(keys)
 
 
 def _vkey(kind: RekeyKind, origin: str, seed: bytes) -> str:

@@ -117,9 +117,10 @@ def _ages_of_callers(data: Path) -> Iterator[tuple[str, str, str | None]]:
 
 
 def _age(day: str | None) -> str:
-    if day is None:
-        return "made before days were noted"
-    return f"{day}  {(now().date() - date.fromisoformat(day)).days} days"
+    try:
+        return f"{day}  {(now().date() - date.fromisoformat(day or '')).days} days"
+    except (TypeError, ValueError):  # a file that an older version or somebody's hand wrote
+        return "its day is not known"
 
 
 @click.command(

@@ -64,7 +64,9 @@ def erase(mode: str, data: Path, file: Path | None, note: Path | None, **values:
     help="The log's name for ever, without a scheme: consent.example.com/log/2026. Outside production the name of the"
     " [environment] is put behind it.",
 )
-@click.option("--to", type=int, help="The ledger's version that the older release knows: it names it when it refuses.")
+@click.option(
+    "--back-to", "to", type=int, help="The ledger's version that the older release knows: it names it when it refuses."
+)
 def migrate(data: Path, file: Path | None, origin: str, to: int | None) -> None:
     if to is not None:
         click.echo(f"{data}: ledger version {maintenance.take_back(data, to)}")

@@ -108,9 +108,9 @@ def add_api_key(folder: Path, name: str, scopes: Iterable[str], *, publishable: 
     if publishable and set(scopes) != {"choose"}:
         raise ValueError("a publishable key may only have scope choose: it is in everybody's hands")
     made, secret = mark + secrets.token_hex(6), secrets.token_urlsafe(32)
-    _write(folder, [*keys, ApiKey(made, name, digest(secret), scopes, publishable)])
     noted = {**read_key_days(folder), made: datetime.now(UTC).date().isoformat()}
-    write_durably(folder / DAYS, json.dumps(noted, indent=1).encode())
+    write_durably(folder / DAYS, json.dumps(noted, indent=1).encode())  # first: a key that is there has been shown
+    _write(folder, [*keys, ApiKey(made, name, digest(secret), scopes, publishable)])
     return f"{made}.{secret}"
 
 

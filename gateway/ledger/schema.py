@@ -310,7 +310,7 @@ def _refuse_others(path: Path, found: int) -> None:
     if found > version_wanted():
         raise LedgerRefused(
             f"{path} has version {found}; this gateway knows up to {version_wanted()}. Install the newer one (pip"
-            " install --upgrade gateway), or let that one take it back: gateway migrate --to"
+            " install --upgrade gateway), or let that one take it back: gateway migrate --back-to"
             f" {version_wanted()} --data {path.parent}"
         )
     if 0 < found < FIRST:

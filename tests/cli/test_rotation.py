@@ -1,10 +1,12 @@
 """The keys `accounts` and `tokens` are changed by command: old and new hold together, then the old one does no more."""
 
+import errno
 import json
 import re
 import subprocess
 import time
 from datetime import UTC, date, datetime
+from functools import partial
 from importlib import resources
 
 import anyio
@@ -195,6 +197,77 @@ def test_how_old_each_key_is_is_told_and_no_key(folder, run):
     assert {"key": "accounts", "state": "older, until --retire", "made": "2020-01-31"} in rows
 
 
+@pytest.mark.parametrize("day", ["yesterday", "", 7, [], {}])
+def test_a_day_that_no_command_wrote_is_not_known_and_costs_no_other(folder, run, day):
+    run("keys", "add", "--name", "ads", "--scope", "check")
+    stored, callers = (json.loads((folder / name).read_text()) for name in (secret_files.SECRETS, api_keys.DAYS))
+    stored["days"]["accounts"] = [day]
+    (folder / secret_files.SECRETS).write_text(json.dumps(stored))
+    (folder / api_keys.DAYS).write_text(json.dumps(dict.fromkeys(callers, day)))
+    ages = run("keys", "ages")
+    assert re.findall(r"^(\S.*?) {2,}.*its day is not known$", ages, re.MULTILINE) == ["accounts", "API key ads"]
+    assert ages.count(" 0 days") == 5
+
+
+def test_a_caller_has_no_key_whose_secret_nobody_was_shown_because_the_disk_was_full(folder, monkeypatch):
+    write = api_keys.write_durably
+
+    def full(path, content):
+        if path.name == api_keys.DAYS:
+            raise OSError(errno.ENOSPC, "full")
+        write(path, content)
+
+    monkeypatch.setattr(api_keys, "write_durably", full)
+    with pytest.raises(OSError, match="full"):
+        api_keys.add_api_key(folder, "ads", ["check"], publishable=False)
+    assert api_keys.read_api_keys(folder) == []
+
+
+ROTATIONS = {
+    "a newer key": (maintenance.replace_key, 2),
+    "the end of the older one": (partial(maintenance.retire, early=True), 1),
+}
+
+
+@pytest.mark.parametrize("step", ROTATIONS)
+def test_of_two_rotations_at_once_neither_undoes_the_other(folder, run, monkeypatch, step):
+    """The pepper above all: without it nobody who opted out would be found."""
+    settings, log, others = inside.settings(), maintenance._log, []
+    if step != "a newer key":
+        run("rekey", "accounts")
+    begun = secrets(folder)
+
+    def meanwhile(*said):
+        if not others:
+            others.append(maintenance.RekeyKind.TOKENS)
+            maintenance.replace_key(folder, settings, maintenance.RekeyKind.TOKENS)
+            maintenance.pepper(folder, settings)
+        log(*said)
+
+    monkeypatch.setattr(maintenance, "_log", meanwhile)
+    work, left = ROTATIONS[step]
+    work(folder, settings, maintenance.RekeyKind.ACCOUNTS)
+    found = secrets(folder)
+    assert [len(each) for each in (found.peppers, found.tokens, found.accounts)] == [2, 2, left]
+    assert found.peppers[0] == begun.peppers[0]
+
+
+def test_a_key_that_was_made_while_the_older_ones_ended_is_not_one_of_them(folder, run, monkeypatch):
+    run("rekey", "accounts")
+    newest, log, made = secrets(folder).accounts[-1], maintenance._log, []
+
+    def meanwhile(*said):
+        if not made:
+            made.append(True)
+            maintenance.replace_key(folder, inside.settings(), maintenance.RekeyKind.ACCOUNTS)
+        log(*said)
+
+    monkeypatch.setattr(maintenance, "_log", meanwhile)
+    maintenance.retire(folder, inside.settings(), maintenance.RekeyKind.ACCOUNTS, early=True)
+    assert len(secrets(folder).accounts) == 2
+    assert secrets(folder).accounts[0] == newest
+
+
 def test_of_keys_that_an_older_version_made_no_day_is_made_up(folder, run):
     run("keys", "add", "--name", "ads", "--scope", "check")
     (folder / api_keys.DAYS).unlink()
@@ -202,7 +275,7 @@ def test_of_keys_that_an_older_version_made_no_day_is_made_up(folder, run):
     stored = json.loads(file.read_text())
     del stored["days"]
     file.write_text(json.dumps(stored))
-    assert {line.split("  ")[-1] for line in run("keys", "ages").splitlines()} == {"made before days were noted"}
+    assert {line.split("  ")[-1] for line in run("keys", "ages").splitlines()} == {"its day is not known"}
     run("rekey", "accounts")
     ages = [json.loads(line) for line in run("keys", "ages", "--json").splitlines()]
     assert [each["made"] for each in ages if each["key"] == "accounts"] == [None, str(datetime.now(UTC).date())]

@@ -96,7 +96,7 @@ def upgraded(before, later, tmp_path_factory):
     with later.serves(second) as url:  # which brings the folder up to date, as with `gateway migrate`
         assert stand(url, 1) == [1], "the next release opens the folder of the one before"
         opts_out(url, 2)
-        under_way = later.run("migrate", "--to", schema.version_wanted(), "--data", second / "data")
+        under_way = later.run("migrate", "--back-to", schema.version_wanted(), "--data", second / "data")
     return Upgraded(first, key, copy / "ledger", second, under_way)
 
 
@@ -135,7 +135,7 @@ def test_an_operator_leaves_a_bad_release_and_every_opt_out_made_since_still_hol
     data = folder / "data"
     held = digest(data / schema.FILE)
     refused = before.run("verify", "--data", data)
-    back = f"gateway migrate --to {schema.version_wanted()} --data {data}"
+    back = f"gateway migrate --back-to {schema.version_wanted()} --data {data}"
     assert (refused.returncode, len(refused.stderr.splitlines())) == (3, 1)
     assert refused.stderr.startswith(f"gateway: {data / schema.FILE} has version {NEXT}; ")
     assert refused.stderr.endswith(f"{back}\n")

@@ -221,6 +221,25 @@ async def test_a_no_under_kinds_that_are_none_of_ours_alone_is_refused_to_every_
     assert await entries(keyed) == before
 
 
+@pytest.mark.parametrize("beside", [named("idfa", ZERO), named("email", "nobody")], ids=["withheld", "unreadable"])
+async def test_an_id_that_says_of_nobody_who_it_is_does_not_make_a_misspelt_kind_pass_for_done(keyed, folder, beside):
+    headers, before = await key(folder, "app", "choose", publishable=True), await entries(keyed)
+    answer = await keyed.post(PATH, json=opt_out(named("gaids", GAID), beside), headers=headers)
+    assert (answer.status_code, kind(answer)) == (422, "nothing_usable")
+    assert await entries(keyed) == before
+    assert (await keyed.post(PATH, json=opt_out(beside), headers=headers)).status_code == 201
+
+
+async def test_after_a_misspelt_kind_was_put_right_the_same_idempotency_key_is_taken_also_of_a_revoked_key(
+    keyed, folder
+):
+    headers = await key(folder, "app", "choose", publishable=True) | {"Idempotency-Key": "one-act"}
+    assert (await keyed.post(PATH, json=opt_out(named("gaids", GAID)), headers=headers)).status_code == 422
+    await asyncio.to_thread(api_keys.revoke, folder, "app")
+    assert (await keyed.post(PATH, json=opt_out(named("gaid", GAID)), headers=headers)).status_code == 201
+    assert await reason(keyed, named("gaid", GAID)) == "opted_out"
+
+
 async def test_beside_anything_that_can_be_used_a_kind_that_is_none_of_ours_costs_nobody_their_no(keyed, folder):
     headers = await key(folder, "app", "choose", publishable=True)
     answer = await keyed.post(PATH, json=opt_out(named("gaids", GAID), named("idfv", IDFV)), headers=headers)
