@@ -37,9 +37,11 @@ const oneTrust = () => {
   return tell;
 };
 
-// Cookiebot: submitCustomConsent takes all three; the others stay as they are.
+// Cookiebot: submitCustomConsent takes all three. A yes that was given to the others stays; one that the tool takes where
+// nobody answered would be kept as an answer.
 const cookiebot = () => {
-  const kept = (name) => Boolean(window.Cookiebot.consent[name]) && !names.cookiebot.includes(name);
+  const given = (name) => Boolean(window.Cookiebot.hasResponse && window.Cookiebot.consent[name]);
+  const kept = (name) => given(name) && !names.cookiebot.includes(name);
   const tell = () =>
     insist(
       () => window.Cookiebot?.submitCustomConsent && names.cookiebot.some((name) => window.Cookiebot.consent?.[name]),

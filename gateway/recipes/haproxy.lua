@@ -8,11 +8,13 @@ local function all(headers, name)
   return found
 end
 
--- Whether a path begins with one of [site] ad_paths, however it is spelled.
+-- Whether a path begins with one of [site] ad_paths, in the one form in which the gateway compares them.
 local function is_ad(path)
-  local decoded, kept = path:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end), {}
-  for part in decoded:lower():gmatch("[^/]+") do
-    if part == ".." then table.remove(kept) elseif part ~= "." then kept[#kept + 1] = part end
+  for _ = 1, 3 do path = path:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end) end
+  local kept = {}
+  for part in path:lower():gmatch("[^/\\]+") do
+    local name = part:match("^%.%.?$") or part:match("^[^;]*"):gsub("[. ]+$", "")
+    if name == ".." then table.remove(kept) elseif name ~= "" and name ~= "." then kept[#kept + 1] = name end
   end
   local served = "/" .. table.concat(kept, "/") .. "/"
   for beginning in ("{{ad_beginnings}}"):gmatch("%S+") do
@@ -27,6 +29,7 @@ for name in ("connection content-length expect keep-alive te trailer transfer-en
 end
 
 core.register_action("gateway_ask", {"http-req"}, function(txn)
+  txn:set_var("txn.refused", is_ad(txn.sf:path()))  -- without an answer they are refused, pages stay up
   local headers = {}
   for name in pairs(txn.http:req_get_headers()) do
     if not NOT_ASKED_WITH[name] then headers[name] = all(txn.http:req_get_headers(), name) end
@@ -37,10 +40,9 @@ core.register_action("gateway_ask", {"http-req"}, function(txn)
   local told = answer and answer.headers or {}
   local function first(name) return told[name] and (told[name][0] or told[name][1]) end
   local status, consent = answer and answer.status, first("gateway-consent")
-  local answered = status == 204 and consent
-  -- The gateway's own no, to one of [site] ad_paths as it reads paths; without an answer they are refused, pages stay up.
-  txn:set_var("txn.refused", status == 403 and consent ~= nil or not answered and is_ad(txn.f:path()))
-  if not answered then return end
+  if status == 403 and consent then txn:set_var("txn.refused", true) end  -- the gateway's own no, to one of ad_paths
+  if status ~= 204 or not consent then return end
+  txn:set_var("txn.refused", false)
   for _, name in ipairs({"gateway-consent", "gateway-browser", "gateway-place", "gateway-request"}) do
     txn.http:req_set_header(name, first(name) or "")
   end

@@ -41,6 +41,7 @@ def cached(running, chromium):
     def opened(text, *, gateway=None, init="", headers=None, **options):
         context = chromium.new_context(**options)
         contexts.append(context)
+        context.set_default_timeout(60_000)  # milliseconds: a busy machine takes more than half of that
         context.add_init_script(init if gateway else PATIENT + init)
         serve(context, f"{running.url}/cached", text, headers=headers)
         if gateway:

@@ -23,7 +23,7 @@ const arrive = () => { OneTrust = { UpdateConsent: (kind, text) => { calls.push(
   groups(); change() } }; change() };
 const agree = (name) => { yes.add(name); groups(); change() };"""
 COOKIEBOT = """const change = () => settle(() => dispatchEvent(new Event("CookiebotOnConsentReady")));
-const arrive = () => { Cookiebot = {
+const arrive = () => { Cookiebot = { hasResponse: true,
   get consent() { return {necessary: true, preferences: yes.has("preferences"), statistics: yes.has("statistics"),
     marketing: yes.has("marketing")} },
   submitCustomConsent: (preferences, statistics, marketing) => { calls.push([preferences, statistics, marketing]);
@@ -137,6 +137,12 @@ def test_a_tool_that_says_no_already_is_told_nothing_and_never_a_yes(cached, run
     page.wait_for_function("() => document.querySelector('[data-gateway-status]').textContent")
     page.evaluate(QUIET)
     assert (page.evaluate("calls"), allowed(page)) == ([], left)
+
+
+def test_what_cookiebot_allows_where_nobody_answered_is_not_kept_as_a_yes(cached, running):
+    page = opens(cached, with_tool("cookiebot", "arrive(); Cookiebot.hasResponse = false;"), out=True, running=running)
+    page.wait_for_function("() => calls.length")
+    assert page.evaluate("calls") == [[False, False, False]]
 
 
 def test_a_tool_that_takes_a_no_for_a_yes_is_not_argued_with_for_ever(cached, running):

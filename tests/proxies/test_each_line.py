@@ -27,7 +27,7 @@ POLICY, COOKIE_LINE = (
 )
 VARY_LINE = f'+Vary "{", ".join(HEARD)}"'
 NO_WORD = promises.a_yes_that_says_nothing_counts_as_no_answer
-SLOW = promises.nobody_waits_for_a_gateway_that_takes_a_second
+SLOW = promises.nobody_waits_for_a_gateway_that_is_slow
 LINES = {
     "caddy": {
         "request_header -Gateway*": FORGED,
@@ -143,9 +143,9 @@ WHILE_AWAY = {
     "haproxy": {
         "set-header Gateway-Consent": AWAY,
         "set-var-fmt(txn.policy)": AWAY,
-        "or not answered and is_ad(txn.f:path()) -> ": AWAY,
-        "status == 204 and consent -> status == 204": NO_WORD,
-        "if not answered then return end": NONSENSE,
+        'set_var("txn.refused", is_ad': AWAY,
+        "status ~= 204 or not consent -> status ~= 204": NO_WORD,
+        "if status ~= 204": NONSENSE,
         "timeout = 200} -> timeout = 9000}": SLOW,
     },
 }

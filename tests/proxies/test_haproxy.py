@@ -21,6 +21,21 @@ def test_a_yes_that_says_nothing_is_no_answer(started, gone):
     promises.a_yes_that_says_nothing_counts_as_no_answer(started("haproxy", running=gone))
 
 
+def test_ads_are_refused_while_the_gateway_is_away_however_they_are_spelled(started, gone):
+    at = started("haproxy", running=gone)
+    for path in (*promises.OTHERWISE, "/\\ads/x", "/x/..%2fads/x"):
+        assert at.ask(path).status == 403, path
+    for path in ("/about/ads/1", "/adsense"):
+        assert at.ask(path).status == 200, path
+
+
+def test_where_the_question_fails_midway_everybody_counts_as_opted_out(started):
+    """HAProxy goes on after a fault in Lua, with what was said until then."""
+    asks = "core.httpclient():get"
+    at = started("haproxy", lambda text: text.replace(asks, f"error() or {asks}"))
+    promises.everybody_counts_as_opted_out_and_the_page_stays_up(at)
+
+
 def test_hints_that_a_site_sends_early_go_past_every_rule(started):
     """What the manual says a site behind HAProxy must not send; the page behind them is shut all the same."""
     early, page = promises.in_turn(started("haproxy"), "/early", GPC)

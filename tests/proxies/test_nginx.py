@@ -141,7 +141,7 @@ LINES = {
 AWAY = {
     '"~*^(?:/ads/|/pixel': promises.everybody_counts_as_opted_out_and_the_page_stays_up,
     "if ($ad)": promises.everybody_counts_as_opted_out_and_the_page_stays_up,
-    "proxy_read_timeout": promises.nobody_waits_for_a_gateway_that_takes_a_second,
+    "proxy_read_timeout": promises.nobody_waits_for_a_gateway_that_is_slow,
     "error_page": promises.an_answer_that_is_none_of_the_gateways_counts_as_none,
     "return 204;": promises.everybody_counts_as_opted_out_and_the_page_stays_up,
     'status=unknown";': promises.everybody_counts_as_opted_out_and_the_page_stays_up,

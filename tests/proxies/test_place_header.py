@@ -13,6 +13,7 @@ pytestmark = pytest.mark.slow
 CDN, STRANGER = proxies.GERMANY, proxies.CALIFORNIA  # whom the database knows elsewhere
 NAMED = "203.0.113.4/32"  # the CDN as it is configured; in the tests it is at an address of this machine
 KINDS = ("nginx", "caddy", "envoy", "haproxy", "traefik")
+COOKIE = ("Cookie", "__Host-gateway=x")  # which a recipe may have a rule of its own for
 SAYS = (("CF-IPCountry", "US"), ("CF-Region-Code", "NY"))
 # What takes a stranger's word away, in each recipe, and the same without it.
 OPEN = {
@@ -55,6 +56,8 @@ def test_the_place_that_a_cdn_says_arrives_and_a_strangers_does_not(started, tol
     assert place(at, ("CF-IPCountry", "XX"), by=CDN) == "unknown"
     assert place(at, *SAYS, ("CF-IPCountry", "DE"), by=CDN) == "unknown"
     assert place(at, by=CDN) == "unknown", "and no database is asked"
+    assert place(at, *SAYS, COOKIE, by=CDN) == "US-NY"
+    assert place(at, *SAYS, COOKIE, by=STRANGER) == "unknown"
     for by, seen in ((CDN, "US-NY"), (STRANGER, "unknown")):  # the gateway's own pages too
         assert ask(at.url, "/privacy-choices/status", *SAYS, by=by).told["place"] == seen
 

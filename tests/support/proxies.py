@@ -272,10 +272,10 @@ class Other(BaseHTTPRequestHandler):
 
 
 class Slow(BaseHTTPRequestHandler):
-    """Stands in for a gateway that takes a second."""
+    """Stands in for a gateway that takes seconds, more than a busy machine makes of the 200 ms that a proxy waits."""
 
     def do_GET(self):
-        time.sleep(1)
+        time.sleep(3)
         with contextlib.suppress(OSError):
             self.send_response(204)
             self.send_header("Gateway-Consent", "sale=?1, sharing=?1, targeted_ads=?1, status=none")

@@ -529,7 +529,7 @@ async def test_a_form_that_cannot_be_kept_anywhere_is_refused_with_the_fields_fi
     assert (checked["allowed"], checked["partly"], checked["position"]) == (False, False, None)
     assert checked["reason"] in {"stale", "store_unavailable"}
     assert set(checked["data"].values()) == {"deny"}
-    assert (status["status"], status["display"]) == ("opted_out", None)
+    assert (status["status"], status["display"], "refuse" in status) == ("opted_out", None, False)
     assert "Counted as opted out" in shown.text
 
 

@@ -168,10 +168,10 @@ class Status:
             frictionless=self._frictionless and heard.gpc and site.status == "honored",
             may_ask_from=await self._silence(site, subjects),
             inventory=self._asks_for or UNSET,
-            refuse=self._refused(site) if site.opted_out else UNSET,
-            enforced=EnforcedOnPage(*self._enforced, self._visits.is_silenced(visitor, site))
-            if self._enforced
-            else UNSET,
+            refuse=self._refused(site) if site.status == "honored" else UNSET,
+            enforced=(
+                EnforcedOnPage(*self._enforced, self._visits.is_silenced(visitor, site)) if self._enforced else UNSET
+            ),
         )
         response = Response(wire.json_of(body), headers=HEADERS, media_type="application/json")
         allow(response, request.headers, self._origins)
