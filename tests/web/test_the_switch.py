@@ -141,7 +141,7 @@ async def test_who_signs_in_on_a_browser_that_is_out_can_opt_the_account_out_wit
     found = (await browser.get(PATH)).text
     assert SWITCH.search(found)[1] == "true"
     assert acting(found) == ["opt_out", "limit"]
-    assert "You are signed in, so your account is opted out too." in found
+    assert "You are signed in: the button opts your account out too." in found
     await browser.post(PATH, action="limit")
     assert acting((await browser.get(PATH)).text) == ["opt_out"]
     await browser.post(PATH, action="opt_out")
