@@ -196,6 +196,16 @@ async def test_with_nothing_to_give_there_is_nothing_to_fill_in(tmp_path):
     assert "sign in" not in text
 
 
+async def test_what_was_typed_stays_in_a_form_that_was_not_taken_though_the_site_has_no_such_thing(tmp_path):
+    typed = {"phone": "+1 415 555 0101", "email": "jane@example.com", "ad_id": "38400000-8cf0-11bd-b23e-10b96e40000d"}
+    async with at_operator(tmp_path, "[site]\nhas = []") as client:
+        fields = {"action": "opt_out", "country": "ca", "state": "qc", **typed}
+        refused = await client.post(PATH, data=fields, headers={"Sec-Fetch-Site": "cross-site"})
+    assert refused.status_code == 403
+    assert [value for value in typed.values() if f'value="{value}"' not in refused.text] == []
+    assert re.findall(r'value="(\w+)" selected', refused.text) == ["CA", "QC"]
+
+
 @pytest.mark.parametrize(("sdks", "told"), [((), False), (("teemo",), True)])
 async def test_an_app_is_known_by_the_sdks_in_it_where_nobody_said(tmp_path, sdks, told):
     text = await shown(tmp_path, "", "", sdks)

@@ -84,6 +84,22 @@ async def test_an_advertising_id_that_is_typed_is_opted_out_as_each_platforms_an
         assert (await keyed.post("/v1/check", json=check)).json()["reason"] == "opted_out", kind
 
 
+async def test_two_advertising_ids_in_one_field_are_both_opted_out(client, keyed):
+    another = GAID[:-1] + ("0" if GAID[-1] != "0" else "1")
+    answer, _ = await done(client, OUT | {"ad_id": f"{GAID}, {another}"})
+    assert "unread" not in answer.headers["location"]
+    for value in (GAID, another):
+        check = {"identifiers": [named("gaid", value)], "recipient": "advertisers", "place": "US-CA"}
+        assert (await keyed.post("/v1/check", json=check)).json()["reason"] == "opted_out"
+
+
+async def test_an_advertising_id_alone_stops_no_marketing_and_is_not_said_to(client):
+    refused = await client.post(f"{PATH}/marketing", data=OUT | {"ad_id": GAID})
+    assert (refused.status_code, "Say where the marketing reaches you." in refused.text) == (422, True)
+    taken = await client.post(f"{PATH}/marketing", data=OUT | {"ad_id": GAID, "email": email(3)})
+    assert taken.status_code == 303
+
+
 @pytest.mark.parametrize("written", ["my phone", "00000000-0000-0000-0000-000000000000", GAID[:-1], "<b>"])
 async def test_an_advertising_id_that_cannot_be_read_is_named_and_the_rest_is_opted_out(client, keyed, written):
     answer = await client.post(PATH, data=OUT | {"ad_id": written, "email": email(9), "phone": "call me"})

@@ -103,12 +103,57 @@ async def test_no_page_has_two_controls_that_opt_out_or_two_that_limit(site):
     assert re.findall(r'value="(\w+)" checked', refused.text) == ["sensitive"], "what was asked for is still asked for"
 
 
-@pytest.mark.parametrize(("action", "ticked"), [("opt_out", []), ("ticked", ["sale"]), ("limit", ["sensitive"])])
-async def test_a_form_that_is_sent_again_says_no_to_no_less_than_at_first(site, action, ticked):
-    """Ticks stand for nothing beside `opt_out`, which is of everything; sent again they would."""
+@pytest.mark.parametrize(
+    ("action", "purpose", "ticked"),
+    [
+        ("opt_out", ["sale"], []),
+        ("ticked", ["sale"], ["sale"]),
+        ("ticked", ["sale", "telepathy"], []),
+        ("limit", ["sale"], ["sensitive"]),
+    ],
+)
+async def test_a_form_that_is_sent_again_says_no_to_no_less_than_at_first(site, action, purpose, ticked):
+    """Ticks stand for nothing beside `opt_out`, which is of everything, or beside one that cannot be read; sent again
+    they would.
+    """
     browser = site.browser(**{"Sec-Fetch-Site": "cross-site"})
-    refused = await browser.post(PATH, action=action, purpose="sale", email=email(1))
+    refused = await browser.post(PATH, action=action, purpose=purpose, email=email(1))
     assert re.findall(r'value="(\w+)" checked', refused.text) == ticked
+
+
+async def test_where_a_form_was_not_taken_a_button_takes_it_again_though_this_browser_is_out(site):
+    """Else the one control beside "press the button again" would be the switch, which leads to the way back."""
+    browser = site.browser()
+    await browser.opts_out()
+    browser.headers["Sec-Fetch-Site"] = "cross-site"
+    for action in ("opt_out", "limit"):
+        refused = await browser.post(PATH, action=action)
+        assert refused.status_code == 403
+        assert acting(refused.text) == ["opt_out", "limit"]
+
+
+async def test_who_signs_in_on_a_browser_that_is_out_can_opt_the_account_out_with_one_press(site):
+    """The switch tells of the browser; what another browser of the account's does is not told by it."""
+    browser, elsewhere = site.browser(), site.browser("a7")
+    await browser.opts_out()
+    assert acting((await browser.get(PATH)).text) == []
+    browser.headers |= elsewhere.headers
+    found = (await browser.get(PATH)).text
+    assert SWITCH.search(found)[1] == "true"
+    assert acting(found) == ["opt_out", "limit"]
+    assert "You are signed in: the button opts your account out too." in found
+    await browser.post(PATH, action="limit")
+    assert acting((await browser.get(PATH)).text) == ["opt_out"]
+    await browser.post(PATH, action="opt_out")
+    assert acting((await browser.get(PATH)).text) == []
+    assert SWITCH.search((await elsewhere.get(PATH)).text)[1] == "true"
+
+
+async def test_while_a_signal_is_sent_the_switch_says_that_it_holds_and_not_that_it_can_be_turned_off(site):
+    for headers in ({"Sec-GPC": "1"}, {"Cookie": "usprivacy=1YYN"}):
+        text = (await site.calling.get(PATH, headers=headers)).text
+        told = re.search(r'<p class="small" id="turns">([^<]*)<', text)[1]
+        assert told == "Your browser sends a privacy signal that says no. This holds for as long as it is sent."
 
 
 async def test_while_nothing_can_be_read_a_button_opts_out_and_no_switch_says_how_it_stands(

@@ -126,29 +126,33 @@ class Pages:
         visitor = self._visitors.read(request.scope)
         self._metrics.heard("page", visitor.heard)
         chosen = words.language_of(request)
-        further = REACH in request.query_params or said.action == TICKED or any(getattr(said, each) for each in FIELDS)
+        given = any(getattr(said, each) for each in FIELDS)
+        further = REACH in request.query_params or said.action == TICKED or given
         response = page.show_page(
             request,
             "further.html" if further else "choices.html",
             status,
             problem=problem,
+            given=given,
             notice=self._out.text(chosen),
             token=self._out.token(chosen),
             covers=[COVERS["browser"], *([COVERS["account"]] if visitor.account else [])],
-            **(_fields(said) if further else await self._now(visitor, brand_of(request))),
+            **(_fields(said) if further else await self._now(visitor, brand_of(request), again=bool(problem))),
         )
         if status == 503:  # noqa: PLR2004
             response.headers["Retry-After"] = "60"
         return response
 
-    async def _now(self, visitor: Visitor, brand: Brand) -> dict[str, Any]:
+    async def _now(self, visitor: Visitor, brand: Brand, *, again: bool) -> dict[str, Any]:
         """What holds for whoever asks, taken from what the site is told of them; and the notices of their place
         first. The switch is on where the badge stands and nothing of it was allowed again (11 CCR 7025(c)(6)); off
-        where nothing stands there; `rest`: without it, whether there is more to opt out of.
+        where nothing stands there; `rest`: without it, whether there is more to opt out of, which there is for an
+        account that is out by this browser alone. `again`: a form was not taken, and can be sent once more.
         """
         site = self._visitors.site(visitor, self._visitors.subjects(visitor))
         words = self._consent.checks.words(site, ALL_PURPOSES)
         why = await positions.reasons(self._consent, self._visitors, visitor, words)
+        out = {purpose for purpose, word in words.items() if word is Word.OPTED_OUT} & self._own(visitor)
         limit = {Purpose.SENSITIVE: words.pop(Purpose.SENSITIVE)}
         honored, unknown = site.status == "honored", site.status == "unknown"
         partly = honored and any(words[purpose].may for purpose in SIGNAL_PURPOSES)
@@ -159,20 +163,29 @@ class Pages:
             "partly": partly,
             "on": honored and not partly,
             "off": not honored and not unknown,
-            "rest": (honored or unknown) and set(words.values()) != {Word.OPTED_OUT},
-            "limited": set(limit.values()) == {Word.OPTED_OUT},
+            "signal": visitor.heard.denied.issuperset(SIGNAL_PURPOSES),
+            "rest": (honored or unknown) and (again or not out >= words.keys()),
+            "limited": Purpose.SENSITIVE in out and not again,
             "silent": Word.OPTED_OUT not in {*words.values(), *limit.values()},
             "lines": positions.lines(words, why),
             "limits": positions.lines(limit, why, positions.LIMITS),
             "residents": residents(brand.notices, site.places),
         }
 
+    def _own(self, visitor: Visitor) -> set[Purpose]:
+        """What each account that is signed in is out of wherever it is signed in; everything, where there is none."""
+        accounts = [each for each in self._visitors.subjects(visitor) if each.is_account]
+        said = [self._consent.checks.read_back([each], ALL_PURPOSES) for each in accounts]
+        return {purpose for purpose in ALL_PURPOSES if all(each[purpose] == Word.OPTED_OUT for each in said)}
+
 
 def _fields(said: ChoicesForm) -> dict[str, Any]:
     """What the form that reaches further offers, and what was in it. Ticked is what its answer would have been about:
-    nothing, which is all, for whoever opted out of everything.
+    nothing, which is all, for whoever opted out of everything, or ticked what cannot be read.
     """
-    ticked = {TICKED: said.purpose, ChoiceKind.LIMIT: (Purpose.SENSITIVE,)}.get(said.action, ())
+    about = set(_purposes(said))
+    part = about < set(ALL_PURPOSES)
+    ticked = [name for name, purposes in FINER.items() if part and about.issuperset(purposes)]
     return {"form": said, "ticked": ticked, "countries": COUNTRIES, "regions": REGIONS, "uses": FINER_NAMES}
 
 

@@ -108,7 +108,8 @@ class OptingOut:
                 subjects += found
                 unread += [] if whole else [kind]
         if said.ad_id:
-            named = self._consent.people.name([{"type": kind, "value": said.ad_id} for kind in AD_IDS]).subjects
+            read = self._consent.people.name([{"type": kind, "value": said.ad_id} for kind in AD_IDS])
+            named = [*read.subjects, *(each for _, each in read.respelled)]
             subjects += named
             unread += [] if named else [AD_ID]
         subjects = list(one_each(subjects).values())

@@ -4,7 +4,7 @@ Only ever stops. Legal notices and what the service itself needs go out regardle
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
@@ -84,10 +84,10 @@ class Marketing:
         return EVERYTHING if ticked and unread else ticked  # what cannot be read may have meant any of them
 
     def _troubles(self, request: Request, said: ChoicesForm, chosen: Sequence[Purpose]) -> list[MarketingTrouble]:
-        """A browser gets no letters: without an address, a number or an account nobody could be left in peace. What
-        can be used is taken; a confirmation tells what could not be read.
+        """Browsers and advertising ids get no letters: without an address, a number or an account nobody could be left
+        in peace. What can be used is taken; a confirmation tells what could not be read.
         """
-        (typed, unread), brand = self._out.typed(said), brand_of(request)
+        (typed, unread), brand = self._out.typed(replace(said, ad_id="")), brand_of(request)
         troubles = [] if chosen else [MarketingTrouble(NOTHING, next(filter(brand.offers, self._offered)))]
         if not typed and not self._visitors.read(request.scope).account:
             nobody = MarketingTrouble(NOBODY, _fields(brand, signed_in=False)[0])
