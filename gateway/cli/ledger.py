@@ -53,8 +53,8 @@ def erase(mode: str, data: Path, file: Path | None, note: Path | None, **values:
 
 
 @click.command(
-    help="Make the installation's folder, or bring an older one up to date. With --back-to: with the service stopped, take"
-    " it back to what an older release opens, with every opt-out made since (gateway help upgrade)."
+    help="Make the installation's folder, or bring an older one up to date. With --back-to: with the service stopped,"
+    " take it back to what an older release opens, with every opt-out made since (gateway help upgrade)."
 )
 @options.data
 @options.config
