@@ -4,15 +4,18 @@ Histories of acts on a browser, an account and its e-mail address, each by the d
 each act this browser looks at every page, and all of them are compared with what the site and a check are told.
 """
 
+import asyncio
 import html
 import itertools
 import random
 import re
+import time
 
 import pytest
 from support.examples import SOAK
 from support.opting_in import standing
 from support.people import named
+from support.wire import NO_ANSWER
 
 from gateway.app import service
 from gateway.choice.law import LawTable
@@ -119,13 +122,34 @@ class Life:
         assert holds is bool(told["still_out"]), (self.said, told)
 
 
+async def looks(life, browser, place, *, signed, gpc):
+    """What the site, the page, the status and a check say. On a machine that stands still for a while the record is
+    too old to be read, and each says so: then all are looked at again.
+    """
+    asked = {**browser._headers(), "X-Original-Method": "GET", "X-Original-URI": "/", "Sec-Fetch-Mode": "navigate"}
+    deadline = time.monotonic() + 60
+    while True:
+        told = await life.site.calling.get("/authz/nginx", headers=asked)
+        consent = dict(part.split("=", 1) for part in told.headers["gateway-consent"].split(", "))
+        shown = read_page((await browser.get(PAGE)).text)
+        status = (await browser.get(STATUS)).json()
+        people = [{"type": "browser", "value": token}] if (token := told.headers["gateway-browser"]) else []
+        people += [life.account] if signed else []
+        asks = {"identifiers": people, "data": ["ad_id"], "place": place, "signals": {"gpc": "1"} if gpc else {}}
+        verdicts = {
+            purpose: await life.site.call("/v1/check", **asks, recipient=recipient, purpose=purpose)
+            for purpose, recipient in RECIPIENTS.items()
+        }
+        said = {consent["status"], *shown[1].values(), *status["purposes"].values()}
+        said |= {verdict["reason"] for verdict in verdicts.values()}
+        if said.isdisjoint({"unknown", *NO_ANSWER}) or time.monotonic() > deadline:
+            return consent, shown, status, verdicts
+        await asyncio.sleep(0.05)
+
+
 async def agrees(life, browser, place, *, signed, gpc):
     """Everything that this browser is shown, against what the site and a check are told."""
-    asked = {**browser._headers(), "X-Original-Method": "GET", "X-Original-URI": "/", "Sec-Fetch-Mode": "navigate"}
-    told = await life.site.calling.get("/authz/nginx", headers=asked)
-    consent = dict(part.split("=", 1) for part in told.headers["gateway-consent"].split(", "))
-    honored, words, why = read_page((await browser.get(PAGE)).text)
-    status = (await browser.get(STATUS)).json()
+    consent, (honored, words, why), status, verdicts = await looks(life, browser, place, signed=signed, gpc=gpc)
     where = (life.said, place, signed, gpc, consent, words)
     may = {purpose: consent[purpose] == "?1" for purpose in SIGNAL_PURPOSES}
     assert {purpose: words[purpose].may for purpose in SIGNAL_PURPOSES} == may, where
@@ -135,11 +159,7 @@ async def agrees(life, browser, place, *, signed, gpc):
     said = {p: word.value if word in {Word.OPTED_OUT, Word.OPTED_IN} else "none" for p, word in words.items()}
     assert status["purposes"] == said, (where, status)
     assert {p for p, reasons in why.items() if reasons} == {p for p, w in words.items() if w is Word.OPTED_OUT}, where
-    people = [{"type": "browser", "value": token}] if (token := told.headers["gateway-browser"]) else []
-    people += [life.account] if signed else []
-    for purpose, recipient in RECIPIENTS.items():
-        body = {"identifiers": people, "recipient": recipient, "purpose": purpose, "data": ["ad_id"], "place": place}
-        verdict = await life.site.call("/v1/check", **body, signals={"gpc": "1"} if gpc else {})
+    for purpose, verdict in verdicts.items():
         assert verdict["allowed"] is may[purpose], (where, purpose, verdict["reason"])
         assert verdict["reason"] in REASONS[words[purpose]], (where, purpose, verdict["reason"])
 
