@@ -1383,10 +1383,11 @@ BY_START = [
 
 
 def prints(why, *command):
-    """What a command says of a refused file: that, and nothing else."""
+    """What a command says of a refused file, a service as a line of its log: that, and nothing else."""
     ran = subprocess.run([*COMMAND, *map(str, command)], capture_output=True, text=True, timeout=120)
     said = ran.stdout + ran.stderr
-    return ran.returncode == 3 and why in said and "Traceback" not in said and SECRET not in said
+    told = why in said or f'"error":{json.dumps(why)}' in said
+    return ran.returncode == 3 and told and "Traceback" not in said and SECRET not in said
 
 
 @pytest.mark.slow
