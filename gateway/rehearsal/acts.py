@@ -95,11 +95,13 @@ def _browsing(person: Person) -> dict[str, str]:
     return {"Cookie": f"{BROWSER_COOKIE}={person.cookie}"} if person.cookie else {}
 
 
-def fills_in(path: str, action: str, *fields: str, language: str = "en", **more: str) -> Act:
-    """A form of ours, from a browser that was never here: the page, its button, and the confirmation after it."""
+def fills_in(path: str, action: str, *fields: str, language: str = "en", further: bool = False, **more: str) -> Act:
+    """A form of ours, from a browser that was never here: the page, its button, and the confirmation after it.
+    `further`: the form of what reaches further than this browser.
+    """
 
     async def act(stage: Stage, _: Cast, person: Person) -> None:
-        page = taken(await stage.public.get(f"{path}?lang={language}"))
+        page = taken(await stage.public.get(f"{path}?lang={language}{'&reach=1' * further}"))
         found = TOKEN.search(page.text)
         if found is None or f'value="{action}"' not in page.text:
             raise NotTaken(f"GET {path} shows no button that says {action}")

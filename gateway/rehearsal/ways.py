@@ -144,15 +144,15 @@ def _forms() -> Iterator[Way]:
     page = "/privacy-choices"
     for spoken in words.LANGUAGES:
         for field_ in ("phone", "email"):
-            act = acts.fills_in(page, "opt_out", field_, language=spoken)
+            act = acts.fills_in(page, "ticked", field_, language=spoken, further=True)  # with nothing ticked: all
             of = (field_, *VISITED)
             yield Way(f"form, {field_} ({spoken})", Source.FORM, page, act, purposes=ALL_PURPOSES, of=of)
     browser = acts.fills_in(page, "opt_out")
     yield Way("form, browser alone", Source.FORM, page, browser, purposes=ALL_PURPOSES, carries=False)
-    ticked = acts.fills_in(page, "ticked", "email", purpose=Purpose.SALE)
+    ticked = acts.fills_in(page, "ticked", "email", further=True, purpose=Purpose.SALE)
     yield Way("form, sale ticked", Source.FORM, page, ticked, of=("email",))
-    limit = acts.fills_in(page, "limit", "email")
-    yield Way("form, limit", Source.FORM, page, limit, purposes=(Purpose.SENSITIVE,), of=("email",))
+    limit = acts.fills_in(page, "limit")
+    yield Way("form, limit", Source.FORM, page, limit, purposes=(Purpose.SENSITIVE,), carries=False)
 
 
 def _apps(settings: Settings) -> Iterator[Way]:
