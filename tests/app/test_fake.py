@@ -214,7 +214,9 @@ async def test_a_key_is_wanted_as_everywhere(faked):
 def test_it_takes_no_production_configuration_and_no_installation(tmp_path):
     (tmp_path / "c.toml").write_text('[environment]\nname = "production"\n')
     refused = CliRunner().invoke(group, ["serve", "--fake", "--config", str(tmp_path / "c.toml")])
-    assert isinstance(refused.exception, SettingsRefused)
+    assert (refused.exit_code, "a fake takes no production configuration" in refused.output) == (3, True), (
+        refused.output
+    )
     folder = inside.install(tmp_path / "data")
     with pytest.raises(SettingsRefused, match="is an installation"):
         fake.application(inside.settings(), folder, production=False)

@@ -2,12 +2,14 @@ import contextlib
 import os
 import shutil
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from conftest import missing
 from support import proxies
+from support.listening import listening
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +96,18 @@ def started(programs, tmp_path_factory, gateway, behind):
             return Proxied(stack.enter_context(kind.run(programs[name], folder, text)), running)
 
         yield start
+
+
+class Tracker(proxies.Site):
+    """Another company's host: answers everything, and counts it."""
+
+    def page(self, told):
+        return "text/javascript" if told["uri"] == "/ad.js" else "image/gif", b""
+
+
+@pytest.fixture(scope="module")
+def tracker():
+    """Its address, and what it counted by path."""
+    counted = type("Counted", (Tracker,), {"seen": Counter()})
+    with listening(counted) as url:
+        yield url, counted.seen

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 from support import blue_door, chromium, mailbox, proxies
-from support.listening import listening
 from support.people import email, gaid, named
 from support.ports import free_port
 
@@ -45,27 +44,10 @@ MORE = """
 [places]
 header = "CF-IPCountry"
 region_header = "CF-Region-Code"
-
-[site.footer]
-en = "Open every day"
-es = "Abierto todos los días"
-fr = "Ouvert tous les jours"
-
-[site.account]
-en = "reader card"
-es = "tarjeta de lector"
-fr = "carte de lecteur"
 """
 PAGE = """<!doctype html><html lang="en"><head><title>Books</title><script src="{tracker}/ad.js" async></script></head>
 <body><h1>Books</h1><img src="{tracker}/pixel.gif" width="1" height="1" alt=""></body></html>"""
 BODY = {"recipient": "adnet", "purpose": "targeted_ads", "place": "US-CA", "data": ["ad_id"]}
-
-
-class Tracker(proxies.Site):
-    """Another company's host: answers everything, and counts it."""
-
-    def page(self, told):
-        return "text/javascript" if told["uri"] == "/ad.js" else "image/gif", b""
 
 
 class Shop:
@@ -101,7 +83,7 @@ class Shop:
         for option, written in FILLED:
             text, times = re.subn(option, written.format(mail=mail_port, **self.ports), text, count=1)
             assert times == 1, option
-        (self.folder / "shop.toml").write_text(text + MORE)
+        (self.folder / "shop.toml").write_text(text + MORE + blue_door.IN_EACH_LANGUAGE)
 
     def start(self) -> None:
         command = [sys.executable, "-m", "gateway", "serve", "--data", str(self.folder / "data")]
@@ -140,13 +122,6 @@ class Shop:
                 self.said.append(answer.read().decode())
         except urllib.error.HTTPError as error:  # a page too
             self.said.append(error.read().decode())
-
-
-@pytest.fixture(scope="module")
-def tracker():
-    counted = type("Counted", (Tracker,), {"seen": Counter()})
-    with listening(counted) as url:
-        yield url, counted.seen
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,11 @@
 """A real Chromium behind a real proxy: what the trackers in a site's static pages get (R1)."""
 
 import time
-from collections import Counter
 
 import pytest
 from playwright.sync_api import sync_playwright
 from support import proxies
 from support.chromium import FLAGS, comes_to, program, saying_gpc
-from support.listening import listening
 from support.promises_of_proxies import GPC, Proxied, signed_in, stopped
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -16,20 +14,6 @@ PAGE = """<!doctype html><html lang="en"><head><title>A page</title><script src=
 <script>addEventListener("load", () => navigator.sendBeacon("{tracker}/beacon", "seen"))</script></body></html>"""
 ALL_THREE = {"/ad.js", "/pixel.gif", "/beacon"}
 CACHED = "/news/control=public,_max-age=600"
-
-
-class Tracker(proxies.Site):
-    """Another company's host: answers everything, and counts it."""
-
-    def page(self, told):
-        return "text/javascript" if told["uri"] == "/ad.js" else "image/gif", b""
-
-
-@pytest.fixture(scope="module")
-def tracker():
-    counted = type("Counted", (Tracker,), {"seen": Counter()})
-    with listening(counted) as url:
-        yield url, counted.seen
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,7 @@ NO_WAY = {
     "/privacy-choices/consent.js": "a file",
     "/privacy-choices/hosts.js": "a file",
     "/privacy-choices/silence.js": "a file",
+    "/privacy-choices/tools.js": "a file",
     "/privacy-choices/opt-out-icon.svg": "a file",
     "/privacy-choices/logo": "a file",
     "/privacy-choices/done/{event}": "tells",

@@ -110,13 +110,13 @@ def test_a_form_without_its_button_fails(rehearsed, monkeypatch):
 
     def without(request, template, *arguments, **values):
         answer = show(request, template, *arguments, **values)
-        answer.body = answer.body.replace(b'value="opt_out"', b'value="accept"')
+        answer.body = answer.body.replace(b'value="ticked"', b'value="accept"')
         return answer
 
     monkeypatch.setattr(page, "show_page", without)
     found = rehearsed(FORM)
     assert found["failed"] == [
-        [FORM, "", "", "/privacy-choices", "GET /privacy-choices shows no button that says opt_out"]
+        [FORM, "", "", "/privacy-choices", "GET /privacy-choices shows no button that says ticked"]
     ]
 
 

@@ -10,6 +10,17 @@ ACCENT, ACCENT_DARK = "#123f8c", "#9ec1ff"
 FOOTER = {"en": "Open every day", "es": "Abierto todos los días", "fr": "Ouvert tous les jours"}
 ACCOUNT = {"en": "reader card", "es": "tarjeta de lector", "fr": "carte de lecteur"}
 OTHERS = ("talkatone", "teemo", "flurry", "ooma")  # of the shipped example, in any case
+IN_EACH_LANGUAGE = """
+[site.footer]
+en = "Open every day"
+es = "Abierto todos los días"
+fr = "Ouvert tous les jours"
+
+[site.account]
+en = "reader card"
+es = "tarjeta de lector"
+fr = "carte de lecteur"
+"""
 TEXT = """
 [site]
 name = "{name}"
@@ -21,16 +32,7 @@ has = ["account", "email"]
 accent = "{accent}"
 accent_dark = "{accent_dark}"
 
-[site.footer]
-en = "Open every day"
-es = "Abierto todos los días"
-fr = "Ouvert tous les jours"
-
-[site.account]
-en = "reader card"
-es = "tarjeta de lector"
-fr = "carte de lecteur"
-
+{each_language}
 [sites.cafe]
 hosts = ["{cafe}"]
 name = "{cafe_name}"
@@ -51,6 +53,6 @@ def settings(folder):
     """As the shop's own file says them, with nothing beneath it."""
     logo, file = folder / "logo.svg", folder / "shop.toml"
     logo.write_text(DRAWING)
-    said = {"name": NAME, "logo": logo, "accent": ACCENT, "accent_dark": ACCENT_DARK}
+    said = {"each_language": IN_EACH_LANGUAGE, "name": NAME, "logo": logo, "accent": ACCENT, "accent_dark": ACCENT_DARK}
     file.write_text(TEXT.format(cafe=CAFE, cafe_name=CAFE_NAME, **said))
     return load_settings(file, {f"GATEWAY_{name.upper()}": value for name, value in inside.AT_ONCE.items()})
