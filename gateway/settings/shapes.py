@@ -347,7 +347,10 @@ PathBeginning = Annotated[str, Shape(_is_path_of_site, "is no beginning of a pat
 LocalFile = Annotated[str, FILE]
 GivenFile = Annotated[str, replace(FILE, empty=False, write='"/etc/gateway/file"')]
 LocalFolder = Annotated[
-    str, replace(FILE, holds=_is_folder, why="is no whole path", write='"/var/lib/gateway.checkpoints", or ""')
+    str,
+    replace(
+        FILE, holds=_is_folder, why="is no whole path", write='"/var/lib/gateway.checkpoints", or ""', is_file=False
+    ),
 ]
 Label = Annotated[str, WORD]
 Country = Annotated[

@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from conftest import missing
 from playwright.sync_api import sync_playwright
 from support import blue_door, chromium, mailbox, proxies
 from support.people import email, gaid, named
@@ -146,10 +147,7 @@ def shop(tmp_path_factory):
 @pytest.fixture(scope="module")
 def front(shop, tracker, programs, tmp_path_factory):
     """nginx by the recipe that the shop's own file makes, before the shop's pages."""
-    if programs["nginx"] is None:
-        from conftest import missing
-
-        missing("nginx")
+    nginx = programs["nginx"] or missing("nginx")
 
     def page(_, told):
         return "text/html; charset=utf-8", PAGE.format(tracker=tracker[0]).encode()
@@ -158,18 +156,14 @@ def front(shop, tracker, programs, tmp_path_factory):
         text = shop.run("recipe", "nginx", "--config", "shop.toml", "--host", "127.0.0.1", "--site", behind)
         assert "203.0.113.4" in text
         text = proxies.patient(text.replace("203.0.113.4", CDN))
-        with proxies.nginx(programs["nginx"], tmp_path_factory.mktemp("nginx"), text) as url:
+        with proxies.nginx(nginx, tmp_path_factory.mktemp("nginx"), text) as url:
             yield url
 
 
 @pytest.fixture
 def browser():
     """Opens a page of a visitor in California; `gpc`: who switched Global Privacy Control on."""
-    path = chromium.program()
-    if path is None:
-        from conftest import missing
-
-        missing("chromium")
+    path = chromium.program() or missing("chromium")
     with sync_playwright() as playwright, chromium.saying_gpc(playwright.chromium) as saying:
         running = playwright.chromium.launch(executable_path=path, args=chromium.FLAGS)
         yield (
