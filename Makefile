@@ -10,7 +10,7 @@ LINT := $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 
-.PHONY: run test check bench soak format tools clean
+.PHONY: run test check bench soak format requirements tools clean
 
 run: $(VENV)/.run
 	$(BIN)/gateway serve --dev --port $(PORT) --data $(DATA)
@@ -47,6 +47,10 @@ soak: $(VENV)/.test tools
 	  tests/flows/test_the_forms_time_tells_nothing.py tests/flows/test_handed_back.py tests/flows/test_spellings.py \
 	  tests/flows/test_twenty_at_once.py tests/replica/test_replica.py \
 	  $$(grep -rlE '^from support.(examples|verdicts)|^@given' tests --include='test_*.py' | grep -vE '^tests/(faults|machines|fuzz)/')
+
+# What is owed (law, rules, defence), and by how many tests each is proved.
+requirements: $(VENV)/.run
+	@$(BIN)/python tests/support/requirements_table.py
 
 # The programs that tests drive, from the system's packages; a machine that does not let us skips them by name.
 tools:

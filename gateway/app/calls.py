@@ -53,7 +53,7 @@ from gateway.web.site.status import StatusBody
 Described = dict[str, Any]
 Answers = Mapping[str, object]  # by status: what it means; or that, and the shapes of its JSON or other media types
 FORM, HTML = "application/x-www-form-urlencoded", "text/html"
-KEY: list[dict[str, list[str]]] = [{"key": []}]
+ANY = ("",)  # of a call that any key may make, or one that proves whom it is about
 KEPT = "kept durably, entered once the ledger can be written; do not resend"
 ERRORS = {
     "400": "malformed, or a member that is not known", "401": "no key", "403": "the key lacks the scope, or no proof",
@@ -71,15 +71,15 @@ LINES = Annotated[str, Meta(
 
 def described(
     summary: str, answers: Answers, *, body: object = None, form: object = None, lines: bool = False,
-    errors: tuple[str, ...] = (), secured: bool = True, parameters: tuple[Described, ...] = (),
+    errors: tuple[str, ...] = (), scopes: tuple[str, ...] = (), parameters: tuple[Described, ...] = (),
 ) -> Described:  # fmt: skip
-    """One call. `lines`: of whose body also comes as NDJSON."""
+    """One call. `lines`: of whose body also comes as NDJSON. `scopes`: it wants a key that has one of them."""
     responses = {code: _answer(told) for code, told in answers.items()}
     refused = {problem.MEDIA_TYPE: {"schema": problem.ProblemBody}}
     responses |= {code: {"description": ERRORS[code], "content": refused} for code in errors}
     made: Described = {"summary": summary, "responses": responses, "x-since": API}
-    if secured:
-        made["security"] = KEY
+    if scopes:
+        made["security"] = [{"key": [scope] if scope else []} for scope in scopes]
     if parameters:
         made["parameters"] = [*parameters]
     taken = {wire.JSON: body, wire.NDJSON: LINES if lines else None, FORM: form}
@@ -134,50 +134,50 @@ def _public() -> Described:
     form = ("400", "403", "413", "415", "503")
     proofs = described(
         "Receipt and opening, once, to the browser that posted", {"303": "not here", "200": ("a file", ProofsBody)},
-        form=ProofForm, secured=False, errors=("403", "413", "503"),
+        form=ProofForm, errors=("403", "413", "503"),
     )  # fmt: skip
     held = {"303": "of forget: back to the page",
             "200": ("HTML, or a file with action=download", AccessReportBody, HTML)}  # fmt: skip
     return {
         "/dsrdelete.json": {"get": described("The key of our deletion requests",
-            {"200": ("JSON", DeletionKeys), "404": "there are none"}, secured=False)},
+            {"200": ("JSON", DeletionKeys), "404": "there are none"})},
         "/.well-known/gpc.json": {
-            "get": described("Statement of GPC support", {"200": ("JSON", GpcStatement)}, secured=False)
+            "get": described("Statement of GPC support", {"200": ("JSON", GpcStatement)})
         },
         "/privacy-choices": {
-            "get": described("The choices page", {"200": "HTML"}, secured=False),
-            "post": described("Opt out or limit, one step; opt in, two steps", done, form=ChoicesForm, secured=False,
+            "get": described("The choices page", {"200": "HTML"}),
+            "post": described("Opt out or limit, one step; opt in, two steps", done, form=ChoicesForm,
                               errors=form),
         },
         "/privacy-choices/done/{event}": {
-            "get": described("Confirmation", {"200": "HTML", "404": "unknown"}, secured=False, parameters=(EVENT,))
+            "get": described("Confirmation", {"200": "HTML", "404": "unknown"}, parameters=(EVENT,))
         },
         "/privacy-choices/marketing": {
-            "get": described("Marketing preferences", {"200": "HTML"}, secured=False),
-            "post": described("Stop marketing, all or by channel, one step", stopped, form=ChoicesForm, secured=False,
+            "get": described("Marketing preferences", {"200": "HTML"}),
+            "post": described("Stop marketing, all or by channel, one step", stopped, form=ChoicesForm,
                               errors=form),
         },
         "/privacy-choices/status": {
-            "get": described("What holds for this browser", {"200": ("JSON", StatusBody)}, secured=False)
+            "get": described("What holds for this browser", {"200": ("JSON", StatusBody)})
         },
         "/privacy-choices/observe": {
             "post": described("What only the page's script sees", {"200": ("JSON", StatusBody)},
-                              body=wire.ScriptSignals, secured=False, errors=("400", "403", "413", "415"))
+                              body=wire.ScriptSignals, errors=("400", "403", "413", "415"))
         },
         "/privacy-choices/proof": {"post": proofs | {"x-404": "no such submission"}},
         "/privacy-choices/data": {
-            "get": described("What this browser proves, and the way to its report", {"200": "HTML"}, secured=False),
-            "post": described("What is held and who received it", held, form=DataForm, secured=False,
+            "get": described("What this browser proves, and the way to its report", {"200": "HTML"}),
+            "post": described("What is held and who received it", held, form=DataForm,
                               errors=("400", "403", "413", "503")),
         },
         "/privacy-choices/receipt/{event}": {"get": _receipt()},
     }  # fmt: skip
 
 
-def _receipt(*, secured: bool = False) -> Described:
+def _receipt(*scopes: str) -> Described:
     found = {"200": "text/plain: a C2SP tlog-proof", "404": "no such receipt", "503": "not now"}
-    found |= {"401": "any key may ask"} if secured else {}
-    return described("The receipt of an event; it names nobody", found, secured=secured, parameters=(EVENT,))
+    found |= {"401": "any key may ask"} if scopes else {}
+    return described("The receipt of an event; it names nobody", found, scopes=scopes, parameters=(EVENT,))
 
 
 def _log() -> Described:
@@ -185,11 +185,11 @@ def _log() -> Described:
     there = {"200": "text/plain: a signed note", "404": "nothing was signed yet", "503": "not now"}
     tile = {"200": "bytes", "401": "entry bundles want a key", "403": "of scope export", "404": "no such tile",
             "503": "not now"}  # fmt: skip
-    kept = described("A tile, or an entry bundle", tile, secured=False, parameters=(REST,))
+    kept = described("A tile, or an entry bundle", tile, parameters=(REST,))
     return {
-        "/ledger/checkpoint": {"get": described("The last signed checkpoint", there, secured=False)},
+        "/ledger/checkpoint": {"get": described("The last signed checkpoint", there)},
         "/ledger/tile/{path}": {"get": kept},
-        "/v1/receipts/{event}": {"get": _receipt(secured=True)},
+        "/v1/receipts/{event}": {"get": _receipt(*ANY)},
     }
 
 
@@ -205,9 +205,10 @@ def _inside() -> Described:
     strict = _named("strict", "query", str, "tells the alarms as well")
     return {
         "/authz/nginx": _authz("204"), "/authz/forward": _authz("204"), "/authz/envoy/{path}": _authz("200", REST),
-        "/livez": {"get": described("Up", {"200": ("up", UpBody)}, secured=False)},
-        "/readyz": {"get": described("Keeping and answering", ready, secured=False, parameters=(strict,))},
-        "/v1/self": {"get": described("What this installation is", {"200": ("JSON", SelfBody)}, errors=("401",))},
+        "/livez": {"get": described("Up", {"200": ("up", UpBody)})},
+        "/readyz": {"get": described("Keeping and answering", ready, parameters=(strict,))},
+        "/v1/self": {"get": described("What this installation is", {"200": ("JSON", SelfBody)}, scopes=ANY,
+                                  errors=("401",))},
     }  # fmt: skip
 
 
@@ -215,7 +216,7 @@ def _authz(status: str, *path: Described) -> Described:
     """Any method; GET stands for all."""
     told = f"the headers tell what holds for the visitor; {status} always, but for [site] ad_paths"
     answers = {status: told, "403": "one of [site] ad_paths, of somebody who must not be tracked"}
-    asked = described("A proxy asks about a page (inside only)", answers, secured=False, parameters=path)
+    asked = described("A proxy asks about a page (inside only)", answers, parameters=path)
     asked["responses"][status]["headers"] = _headers(*TO_SITE_AND_BROWSER)
     return {"get": asked}
 
@@ -246,24 +247,24 @@ def _checked() -> Described:
     """Whether data may go."""
     one = described("May this data go to this recipient now?",
                     {"200": ("the verdict, yes or no", VerdictBody, VerdictsBody)}, body=wire.Check,
-                    errors=(*ALL, "503"))  # fmt: skip
+                    scopes=("check",), errors=(*ALL, "503"))  # fmt: skip
     one["responses"]["200"]["headers"] = WARNING
     bid = described("What may be sent of a bid request", {"200": (MAY_BE_SENT, dict[str, Any])}, body=dict[str, Any],
-                    errors=(*ALL, "503"), parameters=BIDDERS)  # fmt: skip
+                    scopes=("check",), errors=(*ALL, "503"), parameters=BIDDERS)  # fmt: skip
     bid["responses"]["200"]["headers"] = WARNING | OF_A_BID
     several = Annotated[list[wire.Check], Meta(max_length=wire.MAX_LINES)]
     answered = ("a verdict each: `Verdict`, `Verdicts`, or `RefusedCheck`", list[dict[str, Any]], wire.NDJSON)
     tried = ("the verdict and the chain", ExplainedBody, ExplainedByRecipient)
     told = f"a line a report with its `result`, {', '.join(RESULTS)}; then the end"
     reported = described("What became of answers", {"200": (told, wire.NDJSON)}, body=wire.Disclosure, lines=True,
-                         errors=(*ALL, "503"))  # fmt: skip
+                         scopes=("check", "share"), errors=(*ALL, "503"))  # fmt: skip
     return {
         "/v1/check": {"post": one},
         "/v1/checks": {"post": described("Many checks, answered in order", {"200": answered},
-                                         body=(several, ChecksBody), lines=True, errors=ALL)},
+                                         body=(several, ChecksBody), lines=True, scopes=("check",), errors=ALL)},
         "/v1/openrtb": {"post": bid},
         "/v1/explain": {"post": described("The verdict, and every rule that was tried", {"200": tried},
-                                          body=wire.Explain, errors=(*ALL, "503"))},
+                                          body=wire.Explain, scopes=("check",), errors=(*ALL, "503"))},
         "/v1/disclosures": {"post": reported | {"description": OF_WHAT}},
     }  # fmt: skip
 
@@ -281,16 +282,16 @@ def _told_by_apps() -> Described:
     }
     sent = described(
         "Send a code, by which a mailbox or number is shown to be somebody's", {"202": ("on its way", CodeSent)},
-        body=CodeRequest, errors=(*ALL, "422", "429", "502", "503"),
+        body=CodeRequest, scopes=("choose",), errors=(*ALL, "422", "429", "502", "503"),
     )  # fmt: skip
     return {
         "/v1/choices": {"post": described("A choice", chosen, body=ChoiceBody, lines=True,
-                                          errors=(*ALL, "422", "503"), parameters=(REPEAT,))},
+                                          scopes=("choose",), errors=(*ALL, "422", "503"), parameters=(REPEAT,))},
         "/v1/observe": {"post": described("Signals without a person's act", heard, body=ObservedBody,
-                                          errors=(*ALL, "503"))},
+                                          scopes=("choose",), errors=(*ALL, "503"))},
         "/v1/standing": {"post": described("What holds for whom the call proves",
                                            {"200": ("the standing of now", StandingBody)}, body=StandingRequest,
-                                           errors=(*ALL, "422", "503"))},
+                                           scopes=("choose",), errors=(*ALL, "422", "503"))},
         "/v1/codes": {"post": sent},
     }  # fmt: skip
 
@@ -306,15 +307,17 @@ def _desk() -> Described:
     return {
         "/v1/links": {"post": described("What an account has",
                                         {"200": ("answers by line", wire.NDJSON), "201": ("linked", LinkedBody)},
-                                        body=(LinkBody, ProvedLink), lines=True, errors=(*ALL, "503"))},
+                                        body=(LinkBody, ProvedLink), lines=True,
+                                        scopes=("choose", "desk"), errors=(*ALL, "503"))},
         "/v1/notices/due": {"get": described("Who must be told of something new",
                                              {"200": ("some accounts, in a fixed order", DueBody)}, parameters=paged,
-                                             errors=("400", "401", "403", "503"))},
+                                             scopes=("export", "desk"), errors=("400", "401", "403", "503"))},
         "/v1/notices": {"post": described("Who was shown or sent a notice",
                                           {"200": ("answers by line", wire.NDJSON), "201": ("recorded", ReportTaken)},
-                                          body=ReportBody, lines=True, errors=(*ALL, "503"))},
+                                          body=ReportBody, lines=True, scopes=("desk",), errors=(*ALL, "503"))},
         "/v1/reports/{year}": {"get": described("A calendar year's requests in numbers (11 CCR 7102)", reported,
-                                                errors=("401", "403", "503"), parameters=(_in_path("year"),))},
+                                                scopes=("export",), errors=("401", "403", "503"),
+                                                parameters=(_in_path("year"),))},
     }  # fmt: skip
 
 
@@ -323,10 +326,10 @@ def _person() -> Described:
     report = ("the same shape whether anything is known or not", AccessReportBody)
     return {
         "/v1/access": {"post": described("What is held about somebody, for the desk or with proof", {"200": report},
-                                         body=AccessRequest, errors=(*ALL, "503"))},
+                                         body=AccessRequest, scopes=ANY, errors=(*ALL, "503"))},
         "/v1/erasures": {"post": described("Forget a person",
                                            {"200": ("done: keys destroyed, files cut", ErasedBody)},
-                                           body=ErasureBody, errors=(*ALL, "422", "503"))},
+                                           body=ErasureBody, scopes=ANY, errors=(*ALL, "422", "503"))},
     }  # fmt: skip
 
 
@@ -352,16 +355,17 @@ ROWS = (
 def _shared() -> Described:
     """Rows, and who got what."""
     rows = described("Rows to a recipient", {"200": (ROWS, wire.NDJSON)}, body=wire.Row, lines=True,
-                     errors=(*ALL, "503"), parameters=SHARED)  # fmt: skip
+                     scopes=("share",), errors=(*ALL, "503"), parameters=SHARED)  # fmt: skip
     seal = described(
         "A job's rows checked again and put into files",
         {"200": ("the manifest, and what became of the files", ManifestBody)},
-        errors=("400", "401", "403", "503"), parameters=(RECIPIENT, _in_path("job", Job)),
+        scopes=("share",), errors=("400", "401", "403", "503"), parameters=(RECIPIENT, _in_path("job", Job)),
     )  # fmt: skip
     asked = described(
         "Who got what: received (of a person, with proof or for the desk), direct_marketing (Cal. Civ."
         " Code 1798.83), network_information (47 CFR 64.2009), sent_after_opt_out (always empty)",
-        {"200": ("disclosures", DisclosuresReceived, DisclosuresFound)}, body=DisclosureQuestion, errors=(*ALL, "503"),
+        {"200": ("disclosures", DisclosuresReceived, DisclosuresFound)}, body=DisclosureQuestion, scopes=ANY,
+        errors=(*ALL, "503"),
     )  # fmt: skip
     return {
         "/v1/shares/{recipient}": {"post": rows | {"x-404": "no such recipient"}},
@@ -388,16 +392,17 @@ def _copied() -> Described:
         "What changed of the standings; after=0 brings all of them. An enrolled replica gets rows and edges of the"
         " state instead (`gateway help replica`)",
         {"200": ("a change a line (`Change`)", wire.NDJSON, STREAM)},
-        parameters=(*whole, _tagged(of_a_stream, required=False)), errors=("400", "401", "403", "410", "503"),
+        parameters=(*whole, _tagged(of_a_stream, required=False)), scopes=("export", "replica"),
+        errors=("400", "401", "403", "410", "503"),
     )  # fmt: skip
     renews = _tagged('["renews",CHALLENGE,holder,applied,log,root,leave]', required=True)
     lease = described(
         "Until when a replica may answer", {"200": ("granted or not yet", LeaseBody)}, body=LeaseAsked,
-        parameters=(renews,), errors=("400", "401", "403", "409", "410", "413", "415", "503"),
+        scopes=("replica",), parameters=(renews,), errors=("400", "401", "403", "409", "410", "413", "415", "503"),
     )  # fmt: skip
     batch = described(
         "What a replica answered", {"200": ("on record", BatchTakenBody)}, body=BatchBody, lines=True,
-        errors=("400", "401", "403", "413", "415", "503"),
+        scopes=("replica",), errors=("400", "401", "403", "413", "415", "503"),
     )  # fmt: skip
     return {
         "/v1/changes": {"get": changes}, "/v1/leases": {"post": lease}, "/v1/disclosures/batches": {"post": batch},
@@ -414,14 +419,14 @@ def _marketing() -> Described:
     done = {"202": (KEPT, TextDone), "200": ("what was done, and what to answer", TextDone)}
     return {
         "/privacy-choices/unsubscribe/{token}": {
-            "get": described("One button; changes nothing", link, secured=False, parameters=(TOKEN,)),
-            "post": described("One-click unsubscribe (RFC 8058)", clicked, errors=("408", "413", "415"), secured=False,
+            "get": described("One button; changes nothing", link, parameters=(TOKEN,)),
+            "post": described("One-click unsubscribe (RFC 8058)", clicked, errors=("408", "413", "415"),
                               parameters=(TOKEN,)),
         },
         "/v1/texts": {"post": described("A text that somebody sent", done, body=TextBody, form=TextBody,
-                                        errors=(*ALL, "422", "503"), parameters=(REPEAT,))},
+                                        scopes=("choose",), errors=(*ALL, "422", "503"), parameters=(REPEAT,))},
         "/v1/unsubscribe-links": {"post": described("A link that ends marketing", made, body=UnsubscribeRequest,
-                                                    lines=True, errors=ALL)},
+                                                    scopes=("choose", "desk"), lines=True, errors=ALL)},
     }  # fmt: skip
 
 
@@ -429,15 +434,15 @@ def _pages() -> Described:
     """Pages for people: each answer is HTML, and a refusal says that nothing was changed."""
 
     def show(text: str) -> Described:
-        return described(text, {"200": "HTML"}, secured=False)
+        return described(text, {"200": "HTML"})
 
     def post(text: str, done: Answers, form: object) -> Described:
         told = {**done, "403": "HTML or a problem: another site's form, or no proof", "422": "HTML: not possible"}
-        return described(text, told, form=form, secured=False, errors=("400", "413"))
+        return described(text, told, form=form, errors=("400", "413"))
 
     sent = {"200": "HTML", "303": "on", "429": "HTML: enough for now", "502": "HTML: not sent", "503": "HTML: not now"}
     acts = {**sent, "200": "HTML: the next text"}
-    done = described("What holds after opting in", {"200": "HTML", "404": "unknown"}, secured=False,
+    done = described("What holds after opting in", {"200": "HTML", "404": "unknown"},
                      parameters=(EVENT,))  # fmt: skip
     return {
         "/privacy-choices/code": {

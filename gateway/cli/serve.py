@@ -108,15 +108,15 @@ def show() -> None:
 
 KEPT = frozenset(
     {"event", "level", "timestamp", "route", "method", "status", "ms", "id", "on", "serves", "recipient", "error",
-     "exception", "entries", "logger", "why", "witness", "asked", "then", "rule"}
+     "exception", "entries", "logger", "why", "witness", "asked", "then", "rule", "key"}
 )  # fmt: skip
 
 log = structlog.get_logger("gateway")
 
 
 def redact_log(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Only the fields of `KEPT`."""
-    return {name: value for name, value in event.items() if name in KEPT}
+    """Only the fields of `KEPT` that say anything."""
+    return {name: value for name, value in event.items() if name in KEPT and value is not None}
 
 
 def configure_log() -> None:

@@ -163,6 +163,20 @@ async def test_a_request_leaves_one_log_line_and_nothing_of_the_person_in_it(cli
     assert not [mark for mark in [*secret, event] if mark in text]
 
 
+async def test_the_log_says_which_key_asked_and_which_was_turned_away(client, keyed):
+    """V39: the actor, by the name that the operator gave it; of nobody's key nothing is repeated."""
+    with structlog.testing.capture_logs() as lines:
+        await keyed.post("/v1/choices", json={"identifiers": [named("gaid", GAID)], "choice": "opt_out"})
+        await client.post("/v1/choices", json={}, headers={"Authorization": "Bearer nobody.SECRETMARK"})
+        await client.get("/privacy-choices")
+    assert [(line["route"], line["status"], line.get("key")) for line in lines] == [
+        ("/v1/choices", 201, "dev"),
+        ("/v1/choices", 401, None),
+        ("/privacy-choices", 200, None),
+    ]
+    assert "SECRETMARK" not in repr(lines)
+
+
 async def test_a_check_that_was_answered_is_counted_and_not_logged(client, keyed):
     with structlog.testing.capture_logs() as lines:
         await keyed.post("/v1/check", json={"identifiers": [], "recipient": "teemo"})

@@ -4,6 +4,7 @@ from starlette.requests import Request
 
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.web.shell import ticks
+from gateway.web.shell.edge import KEY_NAME
 from gateway.web.shell.problem import Problem
 
 
@@ -16,8 +17,11 @@ def anybody(request: Request, credentials: Credentials, *, revoked: bool = False
     """The key of the request, whatever its scopes."""
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     key = credentials.find(bearer.strip()) if scheme.lower() == "bearer" else None
+    state = request.scope.setdefault("state", {})
     if key is None or key.publishable:
-        request.scope.setdefault("state", {})[ticks.MARK] = True
+        state[ticks.MARK] = True
+    if key is not None:
+        state[KEY_NAME] = key.name
     if key is None or (key.revoked and not (revoked and key.publishable)):
         raise Problem("unauthorized", "Authorization: Bearer <id>.<secret>; make one with `gateway keys add`")
     return key

@@ -1,8 +1,8 @@
 """The outermost layer around every door: which path is served on which address, the development guard, request ids, one
 log line, security headers. Plain ASGI; `app.service` puts it on.
 
-A path asked on the wrong address is 404. The log line has route, status and time; never a path with an id in it, a
-query, an address or a header.
+A path asked on the wrong address is 404. The log line has route, status, time and the name of the caller's key; never a
+path with an id in it, a query, an address or a header.
 
 `Shield` adds what our answers tell browsers not to do (ASVS 5.0.0 V3.4; our V9, V10). A door that says something itself
 is not overruled. The site behind us is the operator's: its answers are left alone.
@@ -110,6 +110,7 @@ FROM_APPS = frozenset(
     f"/v1/{name}" for name in ("access", "choices", "codes", "erasures", "links", "observe", "standing", "texts")
 )
 TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
+KEY_NAME = "key_name"  # scope["state"] key: what the operator calls the key that a call came with
 PROXIED, PROXIED_BY = frozenset({b"forwarded", b"x-real-ip", b"via"}), b"x-forwarded-"
 
 log = structlog.get_logger("gateway")
@@ -204,7 +205,8 @@ class Edge:
         self._metrics.took(method, route, status, seconds)
         if not self._logged or (status < 400 and route in COUNTED_ONLY):  # noqa: PLR2004 - errors are always logged
             return
-        log.info("request", route=route, method=method, status=status, ms=round(seconds * 1000, 2), id=request_id)
+        ms, key = round(seconds * 1000, 2), scope["state"].get(KEY_NAME)
+        log.info("request", route=route, method=method, status=status, ms=ms, id=request_id, key=key)
 
 
 # Asked all the time; metrics count them.
