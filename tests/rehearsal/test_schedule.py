@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 import pytest
 from structlog.testing import capture_logs
-from support import inside
+from support import inside, typed
 from support.rehearsed import EVERY_WAY_OPEN
 
 from gateway.app import rehearsal_process
@@ -275,7 +275,7 @@ async def test_a_service_rehearses_by_itself_beside_its_answers(folder, monkeypa
 
 
 def run(*arguments):
-    return subprocess.run([sys.executable, "-m", "gateway", *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run([typed.program(), *arguments], capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
