@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from functools import cache
 from pathlib import Path
@@ -112,6 +113,7 @@ def _become(streams: array.array, words: list[str], folder: str, environment: di
     os.umask(mask)
     os.environ.clear()
     os.environ.update(environment)
+    time.tzset()
     sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", closefd=False, errors="backslashreplace", buffering=1)  # noqa: SIM115
     sys.argv = ["gateway", *words]
