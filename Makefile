@@ -15,10 +15,13 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 run: $(VENV)/.run
 	$(BIN)/gateway serve --dev --port $(PORT) --data $(DATA)
 
-# More workers than a machine has processors: many tests wait.
-test: $(VENV)/.test tools
-	$(MAKE) --no-print-directory lint
-	$(BIN)/pytest tests --workers 3
+# More workers than a machine has processors: many tests wait. Lint runs beside them and is told behind them, as in `check`;
+# packages of Python and of the system are fetched at once.
+test: $(VENV)/bin/python
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.test tools
+	@($(LINT)) > $(VENV)/lint.txt 2>&1 & lint=$$!; \
+	$(BIN)/pytest tests --workers 3; tests=$$?; \
+	wait $$lint; linted=$$?; cat $(VENV)/lint.txt; test $$tests -eq 0 && test $$linted -eq 0
 
 # The loop of whoever writes: every test that is not slow, once, on the first row of its table, properties with a tenth of
 # their examples; four at once, for some wait. A minute on two free cores; `make test` goes through all rows, all examples and the slow tests.

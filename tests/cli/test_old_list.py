@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import inside
+from support import inside, typed
 from support.examples import SOAK, examples
 from support.people import GAID, ZERO, email
 
@@ -353,7 +353,7 @@ def test_the_parts_are_the_whole_whatever_a_file_holds(take, folder, body):
 
 
 def real(*words, **more):
-    command = [sys.executable, "-m", "gateway", *map(str, words)]
+    command = [typed.program(), *map(str, words)]
     return subprocess.run(command, capture_output=True, check=False, timeout=900, **more)
 
 

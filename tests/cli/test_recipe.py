@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
-from support import inside
+from support import inside, typed
 
 from gateway.cli.recipe import FILES, _folder, _text, filled, offered
 from gateway.cli.root import COMMANDS, group
@@ -246,8 +246,8 @@ def commands_of_backups():
 
 @pytest.mark.slow
 def test_the_backups_that_a_recipe_makes_can_be_put_back(tmp_path, folder):
-    program = Path(sys.executable).parent
-    gateway = [str(program / "gateway")]
+    program = Path(typed.program()).parent
+    gateway = [typed.program()]
     subprocess.run([*gateway, "choose", "opt_out", "--phone", "+14155550123", "--data", folder], check=True)
     places = {
         "/opt/gateway/bin": str(program), "/var/lib/gateway-backup": f"{tmp_path}/unit", "/var/lib/gateway": str(folder),

@@ -2,10 +2,9 @@
 
 import stat
 import subprocess
-import sys
 
 import pytest
-from support.service import HERE
+from support import typed
 from support.witnessed import ORIGIN, Log, witness
 
 from gateway.consent import witnesses
@@ -53,8 +52,8 @@ def test_a_witness_that_is_killed_forgets_nothing_and_keeps_its_key(tmp_path):
 
 
 def refused(state, *arguments):
-    command = [sys.executable, "-m", "gateway", "witness", "--state", str(state), "--port", "0", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": HERE}, timeout=30)
+    command = [typed.program(), "witness", "--state", str(state), "--port", "0", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env={}, timeout=60)
     assert done.returncode
     assert "Traceback" not in done.stderr
     return done.stderr

@@ -8,5 +8,5 @@ __all__ = ["tmp_path"]
 
 
 @pytest.fixture
-def recorder(tool, tmp_path):
-    return recording.compiled(tool("gcc"), tmp_path)
+def recorder(tool):
+    return recording.compiled(tool("gcc"))

@@ -2,7 +2,7 @@
 told is kept is kept, the log goes on as the same log, and the state that every check reads is what the fold makes of it.
 
 The real service is recorded under load, over two lives; of each moment an image is made of what its disk may hold then,
-and the real start-up opens it. `make soak`: eight recordings and 800 images.
+and the real start-up opens it. `make soak`: twenty recordings and 2000 images.
 """
 
 from functools import partial
@@ -18,8 +18,8 @@ from gateway.state import transactions
 
 pytestmark = pytest.mark.slow
 RECORDINGS = 20 if SOAK else 1
-IMAGES = 100
-FEWER = 100 if SOAK else 40  # of a recording that looks for one thing more
+IMAGES = 100 if SOAK else 50
+FEWER = 100 if SOAK else 25  # of a recording that looks for one thing more
 CONTROL_IMAGES = 30 if SOAK else 20
 SOME = 10
 LIVES = 5  # of a control, at most

@@ -3,12 +3,11 @@
 import os
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import httpx2
 import pytest
-from support import inside
+from support import inside, typed
 from support.service import service
 
 from gateway.app.composition import migrate, open_house
@@ -92,7 +91,7 @@ def test_no_command_makes_a_file_that_others_may_read(shared):
     for command in COMMANDS:
         words = {"DATA": str(data), "KEYS": str(next((out / "keys").glob("*"), "") if (out / "keys").exists() else "")}
         said = [words.get(word, word.replace("OUT", str(out))) for word in command.split()]
-        done = subprocess.run([sys.executable, "-m", "gateway", *said], capture_output=True, text=True, check=False)
+        done = subprocess.run([typed.program(), *said], capture_output=True, text=True, check=False)
         assert done.returncode in {0, 1}, f"{command}: {done.stderr}"
         assert [f"{command}: {each}" for each in open_to_others(shared) if each != "drwxr-xr-x data"] == []
 

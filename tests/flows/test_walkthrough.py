@@ -5,10 +5,10 @@ print into it.
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support import typed
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
@@ -31,7 +31,7 @@ def commands(block):
 
 
 def run(command, folder):
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "GATEWAY_DATA": "walk"}
+    environment = {**os.environ, "PATH": f"{Path(typed.program()).parent}:{os.environ['PATH']}", "GATEWAY_DATA": "walk"}
     done = subprocess.run(
         ["sh", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

@@ -142,7 +142,7 @@ class Lives(RuleBasedStateMachine):
         return {*history.shown_to_holder(self.ledger.db, SUBJECTS[where].key)} & {seq for seq, *_ in self.said}
 
 
-Lives.TestCase.settings = lives(120, 4000, steps=30)
+Lives.TestCase.settings = lives(70, 4000, steps=30)
 TestNobodyLosesWhatTheySaid = Lives.TestCase
 
 

@@ -38,7 +38,7 @@ from gateway.cli import main
 from gateway.client import NO_ANSWER, Client
 
 pytestmark = pytest.mark.slow
-CHECKS = 200_000 if SOAK else 10_000
+CHECKS = 200_000 if SOAK else 5_000
 PEOPLE = 3000
 TERM = 2.0
 FEW = 12  # people of a control, so that each is asked about often

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from conftest import missing
 from playwright.sync_api import sync_playwright
-from support import blue_door, chromium, mailbox, proxies
+from support import blue_door, chromium, mailbox, proxies, typed
 from support.people import email, gaid, named
 from support.ports import free_port
 
@@ -63,7 +63,7 @@ class Shop:
     def run(self, *words: object, code: int = 0) -> str:
         """What a command prints; nothing of ours is in its environment."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-        command = [sys.executable, "-m", "gateway", *map(str, words)]
+        command = [typed.program(), *map(str, words)]
         done = subprocess.run(
             command,
             cwd=self.folder,

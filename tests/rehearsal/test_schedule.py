@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 import pytest
 from structlog.testing import capture_logs
-from support import inside
+from support import inside, typed
 from support.rehearsed import EVERY_WAY_OPEN
 
 from gateway.app import rehearsal_process
@@ -28,6 +28,13 @@ from gateway.records import day as days
 
 pytestmark = pytest.mark.anyio
 THIRD = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
+ONE_RECIPIENT = """
+[recipients.teemo]
+role = "third_party"
+purposes = ["sale"]
+data = ["ad_id"]
+announced = 2024-01-01
+"""
 PASSED = {"passed": True, "failures": 0, "failed": []}
 FAILED = {"passed": False, "failures": 2, "failed": [["form, phone (en)", "teemo", "sale", "check", "allowed"]] * 2}
 
@@ -275,13 +282,16 @@ async def test_a_service_rehearses_by_itself_beside_its_answers(folder, monkeypa
 
 
 def run(*arguments):
-    return subprocess.run([sys.executable, "-m", "gateway", *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run([typed.program(), *arguments], capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
-def test_an_officer_rehearses_by_command_and_reads_it_later(tmp_path):
+def test_an_officer_rehearses_by_command_and_reads_it_later(tmp_path, monkeypatch):
     folder = inside.install(tmp_path / "data")
     told = ["--data", str(folder)]
+    config = tmp_path / "config.toml"
+    config.write_text(ONE_RECIPIENT)
+    monkeypatch.setenv("GATEWAY_CONFIG", str(config))
     made = run("rehearse", "--only", "app, ad id", *told)
     assert made.returncode == 0, made.stderr
     assert "rehearsal of" in made.stdout

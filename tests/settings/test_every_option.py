@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import date, datetime, time
@@ -23,7 +22,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 import pytest
-from support import example, inside
+from support import example, inside, typed
 from support.example import Raw, toml
 
 from gateway.app import composition
@@ -37,7 +36,6 @@ from gateway.web.site import shared_caches
 TODAY = date(2026, 11, 27)
 LEAST = 20  # wrong values an option
 SECRET = "hunter2"
-COMMAND = [sys.executable, "-m", "gateway"]
 NAMED = ("recipients", "witnesses", "consent_tools", "sites")  # sections whose next name is the operator's
 ANY = "*"
 NAME = "<name>"  # the name of a table's entry, which is an option too
@@ -1384,7 +1382,7 @@ BY_START = [
 
 def prints(why, *command):
     """What a command says of a refused file, a service as a line of its log: that, and nothing else."""
-    ran = subprocess.run([*COMMAND, *map(str, command)], capture_output=True, text=True, timeout=120)
+    ran = subprocess.run([typed.program(), *map(str, command)], capture_output=True, text=True, timeout=120)
     said = ran.stdout + ran.stderr
     told = why in said or f'"error":{json.dumps(why)}' in said
     return ran.returncode == 3 and told and "Traceback" not in said and SECRET not in said

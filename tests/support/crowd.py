@@ -9,7 +9,6 @@ operations overlap on it and never many.
 import contextlib
 import http.client
 import json
-import multiprocessing
 import random
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import count
 
+from support import forked
 from support.linearizable import NEVER, Asked, Check, No, Operation, Yes
 from support.people import gaid, named
 
@@ -51,9 +51,9 @@ BARRIERS = []  # of a client process: one a crew
 
 def run(plan):
     """The whole history."""
-    spawn = multiprocessing.get_context("spawn")
-    barriers = [spawn.Barrier(plan.processes) for _ in range(plan.crews)]
-    with ProcessPoolExecutor(plan.processes, spawn, _meet_at, (barriers,)) as pool:
+    begun = forked.context()
+    barriers = [begun.Barrier(plan.processes) for _ in range(plan.crews)]
+    with ProcessPoolExecutor(plan.processes, begun, _meet_at, (barriers,)) as pool:
         histories = pool.map(_process, [plan] * plan.processes, range(plan.processes))
         return [operation for history in histories for operation in history]
 

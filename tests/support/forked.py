@@ -11,7 +11,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-LOADED = ["gateway.cli.serve", "uvicorn.loops.asyncio", "uvicorn.lifespan.on", "uvicorn.protocols.http.httptools_impl"]
+# pytest: each process begins by loading what its parent was started as.
+LOADED = [
+    "pytest",
+    "gateway.cli.serve",
+    "uvicorn.loops.asyncio",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.http.httptools_impl",
+]
 
 
 def _run(module: str, arguments: list[str], log: str, environment: dict[str, str], here: str) -> None:
@@ -25,14 +32,19 @@ def _run(module: str, arguments: list[str], log: str, environment: dict[str, str
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
+def context() -> multiprocessing.context.ForkServerContext:
+    """Whose processes begin so."""
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(LOADED)
+    return found
+
+
 class Forked:
     """What tests call of a `subprocess.Popen`, for `python -m MODULE ARGUMENTS`."""
 
     def __init__(self, module: str, arguments: list[str], log: Path, environment: dict[str, str]) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(LOADED)
         what = (module, arguments, str(log), environment, str(Path.cwd()))
-        self._process = context.Process(target=_run, args=what, daemon=True)
+        self._process = context().Process(target=_run, args=what, daemon=True)
         self._process.start()
         self.pid = self._process.pid
 

@@ -3,12 +3,16 @@
 The folder is a world of its own: `data` and `data.checkpoints` in it are recorded, the rest is not.
 """
 
+import atexit
 import contextlib
+import shutil
 import struct
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from support.disk import Disk
@@ -30,8 +34,11 @@ class Event:
     data: bytes
 
 
-def compiled(gcc: str, folder: Path) -> Path:
-    """The recorder as a library."""
+@cache
+def compiled(gcc: str) -> Path:
+    """The recorder as a library, good until this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="recorder-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     library = folder / "recorder.so"
     command = [
         gcc,
