@@ -18,7 +18,7 @@ from gateway.state import transactions
 
 pytestmark = pytest.mark.slow
 RECORDINGS = 20 if SOAK else 1
-IMAGES = 100 if SOAK else 50
+IMAGES = 100
 FEWER = 100 if SOAK else 25  # of a recording that looks for one thing more
 CONTROL_IMAGES = 30 if SOAK else 20
 SOME = 10
