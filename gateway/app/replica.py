@@ -51,7 +51,7 @@ from gateway.web.api.health import itself, live
 from gateway.web.api.inside import AnyThread
 from gateway.web.shell import auth, edge, page, wire
 from gateway.web.shell.door_router import DoorRouter
-from gateway.web.shell.edge import INTERNAL, METRICS, Edge
+from gateway.web.shell.edge import INTERNAL, METRICS, Calls, Edge
 from gateway.web.shell.lifespan import Service
 from gateway.web.shell.metrics import Metrics
 
@@ -235,15 +235,16 @@ def application(replica: Replica, settings: Settings, folder: Path, *, dev: bool
         Route("/readyz", ready),
         Route("/metrics", counted),
     ]
-    doors = DoorRouter(served, page.handle_with_page, redirects=True)
+    doors, calls = DoorRouter(served, page.handle_with_page, redirects=True), Calls()
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[Any]:
         with replica:
+            calls.update(routes.calls_among(served))
             yield doors
 
     guard = edge.loopback_only if dev else None
-    return Edge(Service(running), metrics, lambda _: EVERYWHERE, guard=guard, shield=lambda _: None)
+    return Edge(Service(running), metrics, lambda _: EVERYWHERE, guard=guard, shield=lambda _: None, calls=calls)
 
 
 def _secrets(peppers: tuple[bytes, ...]) -> Secrets:

@@ -4,6 +4,7 @@ mounts them.
 Paths are tried in order, so those of ad servers begin with the hot ones.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from starlette.routing import Route
@@ -24,8 +25,11 @@ from gateway.web.api.health import DsrDelete
 from gateway.web.api.observe import Observe, StandingDoor
 from gateway.web.api.openrtb import Bids, OpenRtb, OpenRtbOptions
 from gateway.web.pages.data import Access
+from gateway.web.shell.edge import Calls
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.proof import Proofs
+
+ASKED_ALL_THE_TIME = frozenset({"/v1/check", "/v1/openrtb"})  # each answers whole, and to a POST alone
 
 
 def bids(answering: Answering, settings: Settings) -> Bids:
@@ -43,6 +47,11 @@ def ad_routes(
         Route("/v1/openrtb", OpenRtb(bids(answering, settings), credentials).post, methods=["POST"]),
         Route("/v1/disclosures", DisclosuresDoor(reports, credentials, rows).post, methods=["POST"]),
     ]
+
+
+def calls_among(served: Sequence[Route]) -> Calls:
+    """The doors that are asked all the time, for the edge: it asks them itself, with no router between."""
+    return {("POST", route.path): route.endpoint for route in served if route.path in ASKED_ALL_THE_TIME}
 
 
 def proofs(house: House, settings: Settings, *, dev: bool) -> Proofs:

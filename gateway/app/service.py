@@ -78,7 +78,7 @@ from gateway.web.pages.unsubscribe import Unsubscribe, UnsubscribeLinks
 from gateway.web.shell import edge, page
 from gateway.web.shell.brand import Branded, Brands
 from gateway.web.shell.door_router import DoorRouter
-from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, App, Edge, Shield
+from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, App, Calls, Edge, Shield
 from gateway.web.shell.fair_queue import Queued, Sources
 from gateway.web.shell.lifespan import Service
 from gateway.web.shell.metrics import Metrics
@@ -418,7 +418,7 @@ def build(
     opt-outs beside it. `faked`: who answers checks, on any address (`gateway.app.fake`). `place`: where visitors are,
     whatever their address. `siblings`: the other processes that serve the same folder.
     """
-    metrics = Metrics()
+    metrics, calls = Metrics(), Calls()
     if siblings:
         siblings.tells(metrics.shared)
 
@@ -430,17 +430,18 @@ def build(
             siblings=siblings,
         )  # fmt: skip
         async with opened as doors:
-            routes = [*doors.keyed(), *doors.asked_by_proxies(), *doors.public()]
+            served = [*doors.keyed(), *doors.asked_by_proxies(), *doors.public()]
+            calls.update(routes.calls_among(served))
             log.info("pages", rule=doors.options().rule())
             if dev:
                 options = doors.options(enforce=True, place_in_key=SAME)
                 behind = doors.before(demo.site(tracker), options)
-                routes += [Route("/", _to_demo), Route("/demo", behind), Route("/demo/second", behind)]
-            yield doors.application(routes)
+                served += [Route("/", _to_demo), Route("/demo", behind), Route("/demo/second", behind)]
+            yield doors.application(served)
 
     shield = _shield(settings, dev=dev)
     return Edge(
-        Service(running), metrics, addresses.of, guard=edge.loopback_only if dev and not faked else None,
+        Service(running), metrics, addresses.of, guard=edge.loopback_only if dev and not faked else None, calls=calls,
         shield=lambda scope: None if scope["path"].startswith(THE_SITES) else shield,
     )  # fmt: skip
 

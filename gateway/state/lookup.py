@@ -5,11 +5,10 @@ Nothing is answered but where somebody vouches that the state follows the log wh
 that was there before the reading and still stands behind it: a process may have been paused in between.
 """
 
-import contextlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Stale, Standing, Vouching, alike
@@ -19,6 +18,7 @@ from gateway.terms import Purpose
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
+T = TypeVar("T")
 
 
 class Seen(NamedTuple):
@@ -64,19 +64,30 @@ class StateLookup:
         """The standings that exist, in no order, as of one position; an unknown key has none. `numbered`: each
         with the entry of the last no that it has, which costs more.
         """
-        with self._moment() as moment:
-            found = moment.standings(keys, self._now)
-            entries, reached = moment.head.entries, moment.reached
-            if numbered:
-                found = [(key, replace(standing, seq=moment.last_no(key))) for key, standing in found]
-            stateful = {key: moment.names(key) for key, standing in found if numbered and standing.held}
-        standings = [
-            replace(each, seq=self._facts.began(stateful[key], each.held))
-            if each.seq is None and key in stateful
-            else each
-            for key, each in found
-        ]
-        return Seen(entries, tuple(standings), reached, alike(standings))
+        if numbered:
+            return self._numbered(keys)
+        found, entries, reached = self._at(
+            lambda moment: (moment.standings(keys, self._now), moment.head.entries, moment.reached)
+        )
+        standings = tuple([standing for _, standing in found])
+        return Seen(entries, standings, reached, alike(standings) if standings else ())
+
+    def _numbered(self, keys: Sequence[bytes]) -> Seen:
+        def read(moment: StateMoment) -> tuple[list[tuple[Standing, set[bytes]]], int, Reached]:
+            found = [
+                (replace(standing, seq=moment.last_no(key)), moment.names(key) if standing.held else set[bytes]())
+                for key, standing in moment.standings(keys, self._now)
+            ]
+            return found, moment.head.entries, moment.reached
+
+        found, entries, reached = self._at(read)
+        standings = tuple(
+            [
+                replace(each, seq=self._facts.began(names, each.held)) if each.seq is None and names else each
+                for each, names in found
+            ]
+        )
+        return Seen(entries, standings, reached, alike(standings))
 
     def proof(self) -> float | None:
         """The newest proof that answers may be trusted now; None: there is none. Another one comes twice a second."""
@@ -86,73 +97,65 @@ class StateLookup:
         """What is another one after any change of what can be looked up, by whichever process, and after each proof.
         Equal versions: whatever was answered before would be answered again.
         """
-        with self._moment() as moment:
-            return self._vouches.fresh_until, *moment.reached
+        return self._at(lambda moment: (self._vouches.fresh_until, *moment.reached))
 
     def changed_since(self, keys: Sequence[bytes], reached: Reached) -> bool:
         """Whether any of the standings may have changed since."""
-        with self._moment() as moment:
-            return moment.moved(keys, reached)
+        return self._at(lambda moment: moment.moved(keys, reached))
 
     def tied(self, account: bytes, identifier: bytes) -> bool:
         """Whether an account has an identifier now, by more than an app's word."""
-        with self._moment() as moment:
-            edge, now = moment.get((account, identifier)), self._now()
-            return edge is not None and edge.lifts(now) and not edge.claimed
+        edge = self._at(lambda moment: moment.get((account, identifier)))
+        return edge is not None and edge.lifts(self._now()) and not edge.claimed
 
     def links_of(self, key: bytes) -> list[tuple[bytes, bool, bool]]:
         """(account, whether only an app's word ties them, whether it has it now) of all that have or had an identifier,
         by any of its names.
         """
-        with self._moment() as moment:
-            now = self._now()
-            return [(tie.account, tie.edge.claimed, tie.holds(now)) for tie in moment.ties(key)]
+        ties, now = self._at(lambda moment: moment.ties(key)), self._now()
+        return [(tie.account, tie.edge.claimed, tie.holds(now)) for tie in ties]
 
     def words_of(self, key: bytes) -> list[str]:
         """How old installations of apps said that somebody is, whether it counts or not."""
-        with self._moment() as moment:
-            return moment.words(key)
+        return self._at(lambda moment: moment.words(key))
 
     def alone(self, mark: str, device: bytes, keys: Sequence[bytes]) -> frozenset[Purpose]:
         """What an installation came back from: the purposes that it opted in to, where each no that stands on any of
         the keys is its own (`fold.reading.come_back`).
         """
-        with self._moment() as moment:
-            return moment.came_back(mark, device, keys)
+        return self._at(lambda moment: moment.came_back(mark, device, keys))
 
     def grants(self, keys: Sequence[bytes]) -> list[Grant]:
         """What these keys allowed one recipient or programme and is not over, the newest first."""
-        with self._moment() as moment:
-            return moment.grants(keys, self._now())
+        return self._at(lambda moment: moment.grants(keys, self._now()))
 
     def log(self) -> str:
         """The name of the log that positions are of: another one once an older copy was put back."""
-        with self._moment() as moment:
-            return moment.head.log.partition(" ")[0]
+        return self._at(lambda moment: moment.head.log).partition(" ")[0]
 
     def voided(self, ui: str) -> bool:
         """Whether consents that were given on a screen count for nothing."""
-        with self._moment() as moment:
-            return ui in moment.head.voids
+        return ui in self._at(lambda moment: moment.head.voids)
 
     def event(self, seq: int) -> str | None:
         """The event id (base64url) of an entry about somebody; None for other entries."""
         return self._facts.event(seq)
 
-    @contextlib.contextmanager
-    def _moment(self) -> Iterator[StateMoment]:
+    def _at(self, read: Callable[[StateMoment], T]) -> T:
+        """What is read of one moment that is proved before and after."""
         proof = self._vouches.proof()
         if proof is None:
             raise Stale
         try:
             with self._opened() as moment:
-                yield moment
+                found = read(moment)
         except StateRefused as refused:
             raise Stale(str(refused)) from refused
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # rows that are whole and make no sense
             raise Stale(type(error).__name__) from error
         if not self._vouches.stands(proof):
             raise Stale
+        return found
 
     def _now(self) -> int:
         return (self._clock() - EPOCH) // MILLISECOND

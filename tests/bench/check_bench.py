@@ -35,6 +35,7 @@ from gateway.client import Client
 from gateway.consent.asked import Ask
 from gateway.consent.people import People
 from gateway.keys import secret_files
+from gateway.keys.api_keys import add_api_key
 from gateway.keys.seals import Enrolment
 from gateway.ledger.ledger_log import PLACES
 from gateway.settings import load
@@ -46,7 +47,7 @@ from gateway.web.api.inside import InProcessChecker
 
 PEOPLE, AT_ONCE, RUNS, BIDDERS = 40_000, 20, 60, 15
 NAMED = (1, 3, 6)  # identifiers of a call
-HEADERS = [(b"host", b"127.0.0.1:8080"), (b"authorization", b"Bearer dev.dev"), (b"content-type", b"application/json")]
+HEADERS = [(b"host", b"127.0.0.1:8080"), (b"content-type", b"application/json")]
 
 
 def identifiers(person: int, many: int) -> list[dict[str, str]]:
@@ -128,8 +129,8 @@ def in_turns(ways: dict[str, Way]) -> list[tuple[str, float]]:
 class Ways:
     """A question in each way that it may come: by number of a person, with so many identifiers, to these recipients."""
 
-    def __init__(self, copied: Replica, client: Client | None, door: Any) -> None:
-        self._copied, self._client, self._door = copied, client, door
+    def __init__(self, copied: Replica, client: Client | None, door: Any, bearer: str) -> None:
+        self._copied, self._client, self._door, self._bearer = copied, client, door, bearer
 
     def replica(self, many: int, to: Sequence[str]) -> Way:
         return Way(lambda person: Ask(tuple(to), identifiers(person, many), place="US-CA"), self._copied.check)
@@ -154,12 +155,13 @@ class Ways:
         to_whom = {"recipient": to[0]} if len(to) == 1 else {"recipients": list(to)}
         return Way(
             lambda person: json.dumps({"identifiers": identifiers(person, many), "place": "US-CA", **to_whom}).encode(),
-            lambda body: called(self._door, body),
+            lambda body: called(self._door, body, self._bearer),
         )
 
 
-def called(app: Any, body: bytes) -> bytes:
+def called(app: Any, body: bytes, bearer: str) -> bytes:
     """One call of /v1/check, driven to its end as a server's loop does; what waits for real would fail here."""
+    own = [(b"authorization", f"Bearer {bearer}".encode()), (b"content-length", str(len(body)).encode())]
     answer: list[dict[str, Any]] = []
     scope = {
         "type": "http",
@@ -171,7 +173,7 @@ def called(app: Any, body: bytes) -> bytes:
         "raw_path": b"/v1/check",
         "query_string": b"",
         "root_path": "",
-        "headers": [*HEADERS, (b"content-length", str(len(body)).encode())],
+        "headers": [*HEADERS, *own],
         "client": ("127.0.0.1", 5000),
         "server": ("127.0.0.1", 8080),
         "state": {},
@@ -197,6 +199,7 @@ async def opened(folder: Path) -> Any:
     configuration = configured(folder)
     stated = inside.settings(configuration)
     data, other = inside.install(folder / "data"), inside.install(folder / "other")
+    bearer = add_api_key(data, "ads", ["check"], publishable=False)  # whoever may see entries is told more
     secrets = secret_files.load_secrets(data)
     opted_out = sorted(people_who_opted_out(people_of(secrets), range(0, 2 * PEOPLE, 2)))
     for each in (data, other):
@@ -215,7 +218,7 @@ async def opened(folder: Path) -> Any:
     ):
         async with inside.client(front) as browser:
             await browser.get("/")
-        yield Ways(replica(folder / "beside", stated, secrets.peppers, made), Client.over(checker[0]), door)
+        yield Ways(replica(folder / "beside", stated, secrets.peppers, made), Client.over(checker[0]), door, bearer)
 
 
 def cases(ways: Ways) -> dict[str, Way]:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from inspect import iscoroutinefunction
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
@@ -20,6 +21,27 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.web.shell import problem
 
 PAGES = "/privacy-choices/"
+
+
+class Call(Request):
+    """Starlette's request, as every door gets it, with its headers read once: a door asks for four of them or more."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(scope, receive, send)
+        self._headers = ReadHeaders(scope=scope)
+
+
+class ReadHeaders(Headers):
+    """Of several of one name `get` finds the first, as Starlette's does."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope=scope)
+        self._first = dict(reversed(self._list))
+
+    def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        """`key`: a name in any case."""
+        found = self._first.get(key.lower().encode("latin-1"))
+        return default if found is None else found.decode("latin-1")
 
 
 class DoorRouter:
@@ -54,7 +76,7 @@ class DoorRouter:
         except Exception as error:
             if begun:
                 raise
-            answer = await self._handle(Request(scope, receive), error)
+            answer = await self._handle(Call(scope, receive, send), error)
             await answer(scope, receive, send)
             if not isinstance(error, problem.HANDLED):
                 raise
@@ -74,5 +96,5 @@ class DoorRouter:
 async def _answer(
     endpoint: Callable[[Request], Awaitable[Response]], scope: Scope, receive: Receive, send: Send
 ) -> None:
-    response = await endpoint(Request(scope, receive, send))
+    response = await endpoint(Call(scope, receive, send))
     await response(scope, receive, send)
