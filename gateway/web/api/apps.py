@@ -138,6 +138,11 @@ class Body(Struct, frozen=True):
         self.metrics.malformed([Malformed(self.channel, reason) for _, reason in named.ignored])
         return named
 
+    def unusable(self) -> Problem:
+        """For a no that names nobody; each identifier with why."""
+        why = "no identifier of this call can be used"
+        return Problem("nothing_usable", why, "/identifiers", because=self.ignored)
+
     def place(self) -> str:
         """The first place named, as it may stand in an entry: a country or a state, or nothing."""
         return place_code(self.members.get("place"))
@@ -360,6 +365,12 @@ class Apps:
             return account, NOBODY, False
         attested = frozenset({each.key for each in named.subjects} & phone.keys)
         return account or phone.account, attested, False
+
+    async def look_again(self, body: Body, act: bytes = b"") -> None:
+        """Before a call is refused for naming nobody: a proof that could not be looked at may show somebody. Raises
+        `StoreUnavailable`.
+        """
+        await self._proofs.look(body.members.get("proof"), act)
 
     async def follow(self, app: App) -> App:
         """What a call tells beside its own words: whose phone this is, and what its ids have from each other. From then

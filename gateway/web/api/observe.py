@@ -154,10 +154,14 @@ class Observe:
         body.tell_of_place()
         heard = body.heard(key)
         body, cookie = make_browser(body, key, heard, self._remember)
-        app = await self._apps.read(body, key, body.named(members.get("place"), no=True))
+        stated = body.named(members.get("place"), no=True)
+        app = await self._apps.read(body, key, stated)
         named = app.named
         heard = heard.without_endings() if named.respelled else heard
         later = await self._later(body, heard)
+        if stated.only_misspelt and heard.keeps and not (later or app.known or app.account):
+            await self._apps.look_again(body)
+            raise body.unusable()
         app = structs.replace(app, beyond=later)
         try:
             await self._write(body, key, app, heard)

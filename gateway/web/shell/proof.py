@@ -147,6 +147,11 @@ class Proofs:
             return await self._asserted(_first(stated, "account").get("assertion"), act)
         return None
 
+    async def look(self, stated: object, act: bytes = b"") -> None:
+        """Raises `StoreUnavailable` while it cannot be told what an assertion or an attestation shows."""
+        await self._asserted(_first(stated, "account").get("assertion"), act)
+        await self._attested(_first(stated, "attestation").get("token"), act)
+
     async def all(self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes = b"") -> None:
         """Raises `Problem` too where one of the subjects is not proved."""
         proved = await self.of(stated, key, subjects, use, act)
