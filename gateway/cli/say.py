@@ -317,6 +317,8 @@ def void(
     between: tuple[datetime, datetime] | None,
 ) -> None:
     if listing:
+        if between and (start or end):
+            raise click.UsageError("--between goes with neither --from nor --to")
         start, end = between or (start, end)
         if not source or not start or not end:
             raise click.UsageError("--list needs --source, --from and --to")
