@@ -18,6 +18,7 @@ from gateway.app import composition, maintenance
 from gateway.cli import options
 from gateway.cli.progress import Progress
 from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.ledger.audit.last_verify import LastVerify
 from gateway.ledger.audit.verify import VerifyReport
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.proof.note import Checkpoint
@@ -198,12 +199,17 @@ PUT_BACK = (
 @options.data
 @options.config
 @click.option("--vault", "boxes", is_flag=True, help="Open the sealed boxes of every entry too.")
+@click.option(
+    "--keep", is_flag=True, help="Keep the result in the folder, for the alarm of whoever has this run nightly."
+)
 @options.as_json
-def verify(data: Path, file: Path | None, boxes: bool, as_json: bool) -> None:
+def verify(data: Path, file: Path | None, boxes: bool, keep: bool, as_json: bool) -> None:
     settings = settings_of.load_settings(file, os.environ)
     with Progress("reading the whole ledger"):
         report, keys = composition.verify_ledger(data, settings, boxes=boxes)
     click.echo(_json(report, keys) if as_json else "\n".join(_words(report, keys)))
+    if keep:
+        LastVerify(datetime.now(UTC), report.passed).keep(data)
     sys.exit(0 if report.passed else 1)
 
 
