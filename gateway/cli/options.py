@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -110,11 +110,18 @@ def listed(values: dict[str, Any]) -> list[dict[str, object]]:
     return found
 
 
-def all_used(named: Named) -> None:
-    """Ends a command with 1 that did what it could with some of what was listed, and says so."""
+def all_used(named: Named, stated: Sequence[Mapping[str, object]]) -> None:
+    """Ends a command with 1 that did what it could with some of what was listed, and says with which it could not."""
     if named.ignored:
-        click.echo(f"not usable: {len(named.ignored)} of the identifiers", err=True)
+        click.echo(unused(named, stated), err=True)
         sys.exit(1)
+
+
+def unused(named: Named, stated: Sequence[Mapping[str, object]]) -> str:
+    """Which of the listed identifiers cannot be used and why, by kind and place: their values stay out of logs."""
+    kinds = [each["type"] for each in stated]
+    told = [f"{kinds[index]} {kinds[: index + 1].count(kinds[index])} is {why}" for index, why in named.ignored]
+    return f"not usable of what you listed: {', '.join(told)}" if told else "nothing was listed"
 
 
 def answered_from(folder: Path) -> Path:

@@ -16,12 +16,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from conftest import missing
 from playwright.sync_api import sync_playwright
 from support import blue_door, chromium, mailbox, proxies
 from support.next_release import NUMBER, ROOT, VERSION, next_release
 from support.people import email, gaid, named
 from support.ports import free_port
+
+from gateway.cli.root import group
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 CDN = "127.0.0.1"  # as which the browser of the test comes, and says what a CDN would
@@ -274,8 +277,12 @@ def test_nothing_that_it_serves_names_anybody_elses_company(shop):
     shop.said += [str(shop.letters.letters[0][1])]
     assert blue_door.NAME in shop.said[-1]
     for recipe in shop.run("recipe").split():
-        shop.run("recipe", recipe, "--config", "shop.toml")
+        printed = CliRunner().invoke(group, ["recipe", recipe, "--config", str(shop.folder / "shop.toml")])
+        assert printed.exit_code == 0, printed.output
+        shop.said.append(printed.output)
     shop.run("export", "report", "2026", "--data", "data")
+    shop.run("export", "requests", "--from", "2026-01-01", "--to", "2026-12-31", "--data", "data")
+    shop.run("access", "--gaid", gaid(1), "--json", "--data", "data", "--config", "shop.toml")
     assert len(shop.said) > 30
     named_there = [word for text in shop.said for word in blue_door.OTHERS if word in text.lower()]
     assert named_there == []
