@@ -287,7 +287,7 @@ def _told_by_apps() -> Described:
         "/v1/choices": {"post": described("A choice", chosen, body=ChoiceBody, lines=True,
                                           errors=(*ALL, "422", "503"), parameters=(REPEAT,))},
         "/v1/observe": {"post": described("Signals without a person's act", heard, body=ObservedBody,
-                                          errors=(*ALL, "503"))},
+                                          errors=(*ALL, "422", "503"))},
         "/v1/standing": {"post": described("What holds for whom the call proves",
                                            {"200": ("the standing of now", StandingBody)}, body=StandingRequest,
                                            errors=(*ALL, "422", "503"))},
