@@ -12,6 +12,8 @@ from support import inside
 from support.people import email, gaid, named, phone
 from support.phones import AUDIENCE, Phone, idfv, ignored, kind
 
+from gateway.consent.installations import Installations
+from gateway.ledger.errors import StoreUnavailable
 from gateway.settings.load import SettingsRefused
 from gateway.web.shell import page
 
@@ -83,6 +85,20 @@ async def test_whom_a_proof_shows_is_asked_for_again_while_it_cannot_be_read_and
     with anyio.fail_after(60):  # the ledger is looked at again by the half second
         while await place.reason(ACCOUNT) != "opted_out":
             await anyio.sleep(0.05)
+
+
+async def test_a_proof_that_can_be_read_again_a_moment_later_is_not_used_up_by_a_refusal(place, monkeypatch):
+    phone_, proof, spend, away = place.phone(named("gaids", gaid(1))), place.backend.proof(), Installations.spend, [1]
+
+    async def spent(*said):
+        if away:
+            raise StoreUnavailable(str(away.pop()))
+        return await spend(*said)
+
+    monkeypatch.setattr(Installations, "spend", spent)
+    assert (await phone_.chooses(proof=proof)).status_code == 503
+    assert (await phone_.chooses(proof=proof)).status_code == 201
+    assert await place.reason(ACCOUNT) == "opted_out"
 
 
 async def test_only_a_phones_ids_are_tied_and_never_a_number_or_an_address(place):

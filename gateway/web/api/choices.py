@@ -209,8 +209,7 @@ class Choices:
         if not beyond:
             if misspelt and not (app.known or app.account):
                 # Entered for a new installation alone it would be called done, and the phone's ids go on being shared.
-                await self._apps.look_again(said.call, said.act)
-                raise said.call.unusable()
+                raise said.call.unusable(unread=app.unread)
             return await self._at_once(said, app, repeat, body)
         choice = self._choice(said, said.purposes(), await self._notice(said))
         later = await self._consent.choose_later(beyond, choice, key=repeat, body=body)

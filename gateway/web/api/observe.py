@@ -159,9 +159,9 @@ class Observe:
         named = app.named
         heard = heard.without_endings() if named.respelled else heard
         later = await self._later(body, heard)
-        if stated.only_misspelt and heard.keeps and not (later or app.known or app.account):
-            await self._apps.look_again(body)
-            raise body.unusable()
+        says_no = heard.without_endings().keeps
+        if stated.only_misspelt and says_no and not (later or app.known or app.account):
+            raise body.unusable(unread=app.unread)
         app = structs.replace(app, beyond=later)
         try:
             await self._write(body, key, app, heard)
