@@ -1,5 +1,7 @@
 """Whoever has the ledger read again each night is told by the service itself when it differs, and when nobody read it."""
 
+import contextlib
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +11,10 @@ from support.people import gaid, named
 from support.tampering import tamper
 
 from gateway.cli.root import group
+from gateway.ledger import schema
 from gateway.ledger.audit import last_verify
+from gateway.ledger.errors import LedgerRefused
+from gateway.terms import Unusable
 
 pytestmark = pytest.mark.anyio
 
@@ -52,6 +57,28 @@ async def test_a_ledger_that_differs_is_an_alarm_until_it_is_read_again_and_whol
     assert await told(data) == ([], 0.0)
 
 
+@pytest.mark.parametrize("page_of", ["entry", "restated", "side"])
+async def test_a_ledger_that_cannot_be_read_to_its_end_is_an_alarm_and_leaves_no_pass_behind(data, page_of):
+    assert verified(data, "--keep") == 0
+    with contextlib.closing(sqlite3.connect(data / schema.FILE)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        ((page,),) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (page_of,))
+        ((size,),) = db.execute("PRAGMA page_size")
+    with (data / schema.FILE).open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    with pytest.raises(LedgerRefused, match="is damaged"):
+        verified(data, "--keep")
+    [text] = last_verify.NightlyVerify(data, lambda: datetime.now(UTC)).alarms()
+    assert "unreadable" in text
+
+
+def test_a_folder_without_a_ledger_gets_no_file(tmp_path):
+    with pytest.raises(Unusable):
+        verified(tmp_path, "--keep")
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_a_night_without_is_missed_by_whoever_had_one_and_by_nobody_else(data):
     assert await told(data, later=timedelta(days=9)) == ([], 0.0)
     assert verified(data, "--keep") == 0
@@ -59,6 +86,8 @@ async def test_a_night_without_is_missed_by_whoever_had_one_and_by_nobody_else(d
     [text], number = await told(data, later=last_verify.LATE + timedelta(hours=1))
     assert "nobody has verified the ledger since" in text
     assert number == 1.0
+    [text], _ = await told(data, later=-last_verify.LATE - timedelta(hours=1))
+    assert "nobody has verified" in text, "kept while a clock was ahead"
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"at": "2026-11-29T03:20:00", "passed": true}', '{"at": 1, "passed": 1}'])

@@ -36,14 +36,16 @@ class NightlyVerify:
         """What somebody has to look at; empty where the last one passed, or none was ever kept."""
         try:
             last = msgspec.json.decode(self._file.read_bytes(), type=LastVerify)
-            overdue = self._clock() - last.at > LATE
+            overdue = abs(self._clock() - last.at) > LATE  # kept while a clock was ahead it is no word of tonight
         except FileNotFoundError:
             return []
         except (OSError, msgspec.DecodeError, TypeError) as error:  # TypeError: a time without its zone
             return [f"{self._file} cannot be read ({error}); make it anew: gateway verify --keep"]
         day = f"{last.at.astimezone(UTC):%Y-%m-%d %H:%M} (UTC)"
         if not last.passed:
-            return [f"the ledger was found different at {day}; what differs: gateway verify; gateway help restore"]
+            return [
+                f"the ledger was found different, or unreadable, at {day}; see gateway verify; gateway help restore"
+            ]
         if overdue:
             return [
                 f"nobody has verified the ledger since {day}: the nightly backup fails or is gone; gateway help backup"
