@@ -105,7 +105,9 @@ def listed(values: dict[str, Any]) -> list[dict[str, object]]:
     for kind in PLAIN:
         found += [{"type": kind, "value": value} for value in values.pop(kind)]
     for text in values.pop("other"):
-        kind, _, value = text.partition("=")
+        kind, marked, value = text.partition("=")
+        if not marked:  # a value alone: it is not taken for a kind, which is named where it cannot be used
+            raise click.UsageError("--id is TYPE=VALUE")
         found.append({"type": kind, "value": value})
     return found
 

@@ -90,7 +90,8 @@ def choose(
     tie: bool,
     **values: Any,
 ) -> None:
-    details = {name: text for name in DESK if (text := values.pop(name))}
+    # Of a byte that is no UTF-8 a shell makes half a letter, with which the sealed box could not be read any more.
+    details = {name: text.encode(errors="replace").decode() for name in DESK if (text := values.pop(name))}
     at = datetime.now(UTC)
     came = received.replace(tzinfo=UTC) if received else None
     if came and came > at:

@@ -211,6 +211,20 @@ def test_what_the_desk_typed_wrongly_is_named_and_the_rest_is_kept(run):
     assert verdict(run, "--gaid", GAID)[0]["reason"] == "opted_out"
 
 
+def test_a_case_number_that_is_no_text_leaves_the_sealed_box_readable(run):
+    assert run("choose", "opt_out", "--gaid", GAID, "--case", "118-\udcff").exit_code == 0
+    assert run("verify", "--vault").exit_code == 0
+    assert '"118-?"' in run("access", "--gaid", GAID, "--json").output
+
+
+def test_a_value_without_its_kind_is_refused_and_not_repeated(run, folder):
+    before = entries(folder)
+    said = run("choose", "opt_out", "--id", email(1), "--gaid", GAID)
+    assert (said.exit_code, email(1) in said.output) == (2, False)
+    assert "--id is TYPE=VALUE" in said.output
+    assert entries(folder) == before
+
+
 def test_of_an_agents_letter_the_case_and_the_permission_are_kept_and_it_is_said_when_it_is_late(run):
     noted = ["--case", "2026-118", "--agent", "Example Agents", "--permission", "file 118, page 2"]
     came = datetime.now(UTC) - timedelta(days=40)
