@@ -288,7 +288,7 @@ def _told_by_apps() -> Described:
         "/v1/choices": {"post": described("A choice", chosen, body=ChoiceBody, lines=True,
                                           scopes=("choose",), errors=(*ALL, "422", "503"), parameters=(REPEAT,))},
         "/v1/observe": {"post": described("Signals without a person's act", heard, body=ObservedBody,
-                                          scopes=("choose",), errors=(*ALL, "503"))},
+                                          scopes=("choose",), errors=(*ALL, "422", "503"))},
         "/v1/standing": {"post": described("What holds for whom the call proves",
                                            {"200": ("the standing of now", StandingBody)}, body=StandingRequest,
                                            scopes=("choose",), errors=(*ALL, "422", "503"))},

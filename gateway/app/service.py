@@ -50,6 +50,7 @@ from gateway.evidence.keeper import Evidence
 from gateway.evidence.rehearsing import Rehearsing
 from gateway.keys.api_keys import Credentials
 from gateway.ledger import watch
+from gateway.ledger.audit.last_verify import NightlyVerify
 from gateway.ledger.errors import StoreUnavailable
 from gateway.replica.feed import Tags
 from gateway.settings import load as settings_of
@@ -272,6 +273,7 @@ class Doors:
             consent=consent, telling=house.telling, credentials=credentials, counters=metrics, environment=named,
             shown=page.shipped_notices(), state=house.keeper, rehearsed=self.rehearsing,
             witnessed=house.witnessing, codes=codes, shadow=self.decided.shadow,
+            verified=NightlyVerify(self.folder, consent.clock),
             others=self.siblings.others if self.siblings else nobody_else,
         )  # fmt: skip
         queries = DisclosureQueries(consent, self.folder, credentials, proofs)

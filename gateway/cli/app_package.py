@@ -11,7 +11,7 @@ import orjson
 from gateway.web.shell.page import static
 
 FOLDER = "sdk"
-ALWAYS = ("package.json", "README.md")  # npm packs these whatever `files` names
+ALWAYS = ("package.json", "README.md", "LICENSE")  # npm packs these whatever `files` names
 MOMENT = 499_162_500  # 26 October 1985, as npm dates every file: the same content is the same archive
 
 

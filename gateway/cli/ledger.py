@@ -5,6 +5,7 @@ of the ledger, whether it is what it says, and what retention no longer keeps.
 import asyncio
 import hashlib
 import os
+import sqlite3
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,12 +19,15 @@ from gateway.app import composition, maintenance
 from gateway.cli import options
 from gateway.cli.progress import Progress
 from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.ledger import schema
+from gateway.ledger.audit.last_verify import LastVerify
 from gateway.ledger.audit.verify import VerifyReport
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.tree import OLDER, UNSIGNED
 from gateway.settings import load as settings_of
-from gateway.terms import Erasing
+from gateway.terms import Erasing, Unusable
 
 
 @click.command(
@@ -198,12 +202,24 @@ PUT_BACK = (
 @options.data
 @options.config
 @click.option("--vault", "boxes", is_flag=True, help="Open the sealed boxes of every entry too.")
+@click.option(
+    "--keep", is_flag=True, help="Keep the result in the folder, for the alarm of whoever has this run nightly."
+)
 @options.as_json
-def verify(data: Path, file: Path | None, boxes: bool, as_json: bool) -> None:
+def verify(data: Path, file: Path | None, boxes: bool, keep: bool, as_json: bool) -> None:
     settings = settings_of.load_settings(file, os.environ)
-    with Progress("reading the whole ledger"):
-        report, keys = composition.verify_ledger(data, settings, boxes=boxes)
+    try:
+        with Progress("reading the whole ledger"):
+            report, keys = composition.verify_ledger(data, settings, boxes=boxes)
+    except (Unusable, sqlite3.Error) as error:  # what cannot be read to its end did not pass
+        if keep and (data / schema.FILE).exists():
+            LastVerify(datetime.now(UTC), passed=False).keep(data)
+        if isinstance(error, sqlite3.Error):
+            raise LedgerRefused(schema.damaged(data / schema.FILE, error)) from error
+        raise
     click.echo(_json(report, keys) if as_json else "\n".join(_words(report, keys)))
+    if keep:
+        LastVerify(datetime.now(UTC), report.passed).keep(data)
     sys.exit(0 if report.passed else 1)
 
 

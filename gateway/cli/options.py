@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -105,16 +105,25 @@ def listed(values: dict[str, Any]) -> list[dict[str, object]]:
     for kind in PLAIN:
         found += [{"type": kind, "value": value} for value in values.pop(kind)]
     for text in values.pop("other"):
-        kind, _, value = text.partition("=")
+        kind, marked, value = text.partition("=")
+        if not marked:  # a value alone: it is not taken for a kind, which is named where it cannot be used
+            raise click.UsageError("--id is TYPE=VALUE")
         found.append({"type": kind, "value": value})
     return found
 
 
-def all_used(named: Named) -> None:
-    """Ends a command with 1 that did what it could with some of what was listed, and says so."""
+def all_used(named: Named, stated: Sequence[Mapping[str, object]]) -> None:
+    """Ends a command with 1 that did what it could with some of what was listed, and says with which it could not."""
     if named.ignored:
-        click.echo(f"not usable: {len(named.ignored)} of the identifiers", err=True)
+        click.echo(unused(named, stated), err=True)
         sys.exit(1)
+
+
+def unused(named: Named, stated: Sequence[Mapping[str, object]]) -> str:
+    """Which of the listed identifiers cannot be used and why, by kind and place: their values stay out of logs."""
+    kinds = [each["type"] for each in stated]
+    told = [f"{kinds[index]} {kinds[: index + 1].count(kinds[index])} is {why}" for index, why in named.ignored]
+    return f"not usable of what you listed: {', '.join(told)}" if told else "nothing was listed"
 
 
 def answered_from(folder: Path) -> Path:

@@ -13,7 +13,7 @@ import json
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ ADDED = {
     "agent": Source.AGENT,
     "sms": Source.SMS,
 }
+DESK = ("case", "agent", "permission")  # what an officer notes of a letter
 
 
 @click.command(help="Enter a choice that came by e-mail, phone or letter: opt_out or limit.")
@@ -74,6 +75,9 @@ ADDED = {
 @click.option("--manner", type=click.Choice([manner.value for manner in Manner]), help="How it came.")
 @click.option("--received", type=options.MOMENT, help=f"The day it came ({options.AT}).")
 @click.option("--place", default="", help="US-CA, DE.")
+@click.option("--case", default="", help="Your case number; it and the next two are sealed beside the entry.")
+@click.option("--agent", default="", help="Who asked for them.")
+@click.option("--permission", default="", help="Where the signed permission of the agent lies.")
 @click.option("--tie", is_flag=True, help="Link what is listed to the account that is listed.")
 def choose(
     choice: str,
@@ -86,6 +90,8 @@ def choose(
     tie: bool,
     **values: Any,
 ) -> None:
+    # Of a byte that is no UTF-8 a shell makes half a letter, with which the sealed box could not be read any more.
+    details = {name: text.encode(errors="replace").decode() for name in DESK if (text := values.pop(name))}
     at = datetime.now(UTC)
     came = received.replace(tzinfo=UTC) if received else None
     if came and came > at:
@@ -95,11 +101,11 @@ def choose(
     kind = ChoiceKind(choice)
     named_purposes = tuple(map(Purpose, purposes)) or _default(kind)
     source = ADDED.get(manner or "", Source.API)
-    said = Choice(kind, named_purposes, source, at, place, manner=manner or "", received=came)
+    said = Choice(kind, named_purposes, source, at, place, manner=manner or "", received=came, details=details)
     with options.house(data, file) as house:
-        named = house.consent.people.name(options.listed(values), country_of(place)).for_a_no()
-        if not named.subjects:
-            raise click.UsageError("name at least one usable identifier")
+        stated = options.listed(values)
+        named = house.consent.people.name(stated, country_of(place)).for_a_no()
+        _subjects(named, stated)
         chosen = asyncio.run(house.consent.choose(named.subjects, said, tie=tie))
     for event in chosen.events:
         click.echo(f"kept as {event['event']}, entry {event['seq']}")
@@ -107,7 +113,9 @@ def choose(
     for subject in named.subjects:
         if subject.further:
             click.echo(f"a number without its country code, read as {readings(subject)}")
-    options.all_used(named)
+    if came and (last := house.telling.calendar.deadline(choice, came)) < at:
+        click.echo(f"late: its fifteen business days ended on {last:%Y-%m-%d}; note why with the case", err=True)
+    options.all_used(named, stated)
 
 
 def _default(kind: ChoiceKind) -> tuple[Purpose, ...]:
@@ -121,7 +129,8 @@ def _default(kind: ChoiceKind) -> tuple[Purpose, ...]:
 @click.option("--released", is_flag=True, help="The identifiers go back to the pool: their links end now.")
 def link(data: Path, file: Path | None, released: bool, **values: Any) -> None:
     with options.house(data, file) as house:
-        named = house.consent.people.name(options.listed(values))
+        stated = options.listed(values)
+        named = house.consent.people.name(stated)
         accounts = [subject for subject in named.subjects if subject.is_account]
         others = [subject for subject in named.subjects if not subject.is_account]
         if len(accounts) != 1 and not released:
@@ -130,7 +139,7 @@ def link(data: Path, file: Path | None, released: bool, **values: Any) -> None:
         span = Span(milliseconds(datetime.now(UTC)))
         changed = asyncio.run(house.consent.link(account, others, span, released=released))
     click.echo(f"{changed} links changed")
-    options.all_used(named)
+    options.all_used(named, stated)
 
 
 def readings(subject: Subject) -> str:
@@ -155,11 +164,12 @@ def told(notice: str, data: Path, file: Path | None, outcome: str, day: datetime
     if on > now:
         raise click.UsageError("--on lies in the future")
     with options.house(data, file) as house:
-        named = house.consent.people.name(options.listed(values))
-        subjects = _subjects(named.subjects)
+        stated = options.listed(values)
+        named = house.consent.people.name(stated)
+        subjects = _subjects(named, stated)
         asyncio.run(house.consent.tell(subjects, NoticeKind(notice), on, Told(outcome)))
     click.echo(f"{outcome} on {on}: recorded for {len(subjects)}")
-    options.all_used(named)
+    options.all_used(named, stated)
 
 
 @click.command(
@@ -171,11 +181,12 @@ def told(notice: str, data: Path, file: Path | None, outcome: str, day: datetime
 @options.identifiers
 def age(band: str, data: Path, file: Path | None, **values: Any) -> None:
     with options.house(data, file) as house:
-        named = house.consent.people.name(options.listed(values))
-        subjects = _subjects(named.subjects)
+        stated = options.listed(values)
+        named = house.consent.people.name(stated)
+        subjects = _subjects(named, stated)
         changed = asyncio.run(house.consent.say_age(subjects, band, may_rise=True))
     click.echo(f"{changed} of {len(subjects)} changed")
-    options.all_used(named)
+    options.all_used(named, stated)
 
 
 @click.command(help="Log a text that people are shown, once; prints the hash that a choice names it by.")
@@ -221,10 +232,10 @@ def void_consents(reason: Path, data: Path, file: Path | None, ui: str) -> None:
         sys.exit(1)
 
 
-def _subjects(subjects: tuple[Subject, ...]) -> tuple[Subject, ...]:
-    if not subjects:
-        raise click.UsageError("name at least one usable identifier")
-    return subjects
+def _subjects(named: Named, stated: Sequence[Mapping[str, object]]) -> tuple[Subject, ...]:
+    if not named.subjects:
+        raise click.UsageError(f"name at least one usable identifier; {options.unused(named, stated)}")
+    return named.subjects
 
 
 @click.command(
@@ -317,6 +328,8 @@ def void(
     between: tuple[datetime, datetime] | None,
 ) -> None:
     if listing:
+        if between and (start or end):
+            raise click.UsageError("--between goes with neither --from nor --to")
         start, end = between or (start, end)
         if not source or not start or not end:
             raise click.UsageError("--list needs --source, --from and --to")

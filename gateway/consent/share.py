@@ -231,10 +231,11 @@ class Sharing:
         if recipient.mode == "files":
             return await self.try_out(recipient, rows)
         done: dict[int, Shared] = {}
+        gone = set[str]()  # forwarded, a row has left when the next chunk's turn comes
         word, now = "sent" if recipient.mode == "forward" else "returned", milliseconds(self._clock())
         for start in range(0, len(rows), disclosures.CHUNK):
             some = dict(enumerate(rows[start : start + disclosures.CHUNK], start))
-            ready = await self._decide_all(recipient, some, done, set())
+            ready = await self._decide_all(recipient, some, done, gone if recipient.mode == "forward" else set())
             ids = [item.row.id for item in ready.values()]
 
             def job(tx: Transaction, ids: Sequence[str] = ids) -> disclosures.Before:

@@ -36,7 +36,7 @@ core.register_action("gateway_ask", {"http-req"}, function(txn)
   end
   headers["x-forwarded-method"] = {txn.f:method()}
   headers["x-forwarded-uri"] = {txn.f:pathq()}
-  local answer = core.httpclient():get{url = "http://{{internal}}/authz/forward", headers = headers, timeout = 200}
+  local answer = core.httpclient():head{url = "http://{{internal}}/authz/forward", headers = headers, timeout = 200}
   local told = answer and answer.headers or {}
   local function first(name) return told[name] and (told[name][0] or told[name][1]) end
   local status, consent = answer and answer.status, first("gateway-consent")

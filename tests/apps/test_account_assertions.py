@@ -6,11 +6,14 @@ import json
 import sqlite3
 import time
 
+import anyio
 import pytest
 from support import inside
 from support.people import email, gaid, named, phone
 from support.phones import AUDIENCE, Phone, idfv, ignored, kind
 
+from gateway.consent.installations import Installations
+from gateway.ledger.errors import StoreUnavailable
 from gateway.settings.load import SettingsRefused
 from gateway.web.shell import page
 
@@ -63,6 +66,39 @@ async def test_after_a_reinstall_the_phone_is_denied_from_sign_in_on_and_unlinke
         await fresh.observes(proof=place.backend.proof())
         assert await place.reason(fresh.ids[0]) == "opted_out"
         assert await shared("r2") == "opted_out"
+
+
+@pytest.mark.parametrize("shown", ["proof", "attests"])
+async def test_whom_a_proof_shows_is_asked_for_again_while_it_cannot_be_read_and_never_refused_for_good(
+    place, no_emergency, shown
+):
+    """A misspelt kind beside it names nobody, and a 422 would not be repeated."""
+    phone_, ledger = place.phone(named("gaids", gaid(1))), place.folder / "ledger.sqlite3"
+    proof = place.backend.proof() if shown == "proof" else place.backend.attests(OLD, account="a1")
+    ledger.rename(ledger.with_suffix(".away"))
+    try:
+        answers = [await phone_.chooses(proof=proof), await phone_.observes(signals={"gpc": True}, proof=proof)]
+    finally:
+        ledger.with_suffix(".away").rename(ledger)
+    assert [(each.status_code, kind(each)) for each in answers] == [(503, "store_unavailable")] * 2
+    assert (await phone_.chooses(proof=proof)).status_code == 201
+    with anyio.fail_after(60):  # the ledger is looked at again by the half second
+        while await place.reason(ACCOUNT) != "opted_out":
+            await anyio.sleep(0.05)
+
+
+async def test_a_proof_that_can_be_read_again_a_moment_later_is_not_used_up_by_a_refusal(place, monkeypatch):
+    phone_, proof, spend, away = place.phone(named("gaids", gaid(1))), place.backend.proof(), Installations.spend, [1]
+
+    async def spent(*said):
+        if away:
+            raise StoreUnavailable(str(away.pop()))
+        return await spend(*said)
+
+    monkeypatch.setattr(Installations, "spend", spent)
+    assert (await phone_.chooses(proof=proof)).status_code == 503
+    assert (await phone_.chooses(proof=proof)).status_code == 201
+    assert await place.reason(ACCOUNT) == "opted_out"
 
 
 async def test_only_a_phones_ids_are_tied_and_never_a_number_or_an_address(place):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from support import client_package
-from support.client_package import BUNDLER, NAME, SDK
+from support.client_package import BUNDLER, NAME, ROOT, SDK
 
 from gateway import __version__
 from gateway.cli.root import group
@@ -64,8 +64,10 @@ def test_an_installation_without_npm_hands_out_what_npm_packs(packed, tmp_path):
     ours.write_bytes(printed.stdout_bytes)
     assert contents(ours) == contents(packed)
     assert set(contents(ours)) == {
-        f"package/{name}" for name in ("package.json", "README.md", "gateway.ts", "gateway.js", "gateway.d.ts")
+        f"package/{name}"
+        for name in ("package.json", "README.md", "LICENSE", "gateway.ts", "gateway.js", "gateway.d.ts")
     }
+    assert contents(ours)["package/LICENSE"] == (ROOT / "LICENSE").read_bytes(), "its terms go with every copy"
     again = CliRunner().invoke(group, ["recipe", "react-native", "--npm"], catch_exceptions=False)
     assert again.stdout_bytes == printed.stdout_bytes
     (tmp_path / "app").mkdir()

@@ -33,6 +33,7 @@ CASES = {
     "GatewayRehearsalFailed": ("gateway_rehearsal_alarm", "0x70 1x20", "0x86 1x4"),
     "GatewayDoorsFail": ('http_request_duration_seconds_count{route="/v1/check",status="503"}', "0+1x90", "7x90"),
     "GatewayOptOutsWait": ("gateway_emergency_waiting", "0x70 1x20", "0x86 1x4"),
+    "GatewayLedgerDiffers": ("gateway_verify_alarm", "0x70 1x20", "0x86 1x4"),
     "GatewayDisclosuresLost": ('gateway_disclosures_total{recipient="adnet",outcome="lost"}', "2x80 3x10", "2x90"),
     "GatewayDecisionsNotLogged": ("gateway_decisions_not_logged_total", "0x80 1x10", "1x90"),
     "GatewayRecipientNotTold": ('gateway_deliveries{recipient="adnet",state="overdue"}', "0x80 1x10", "0x90"),

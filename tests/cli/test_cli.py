@@ -203,12 +203,38 @@ def test_the_desk_cannot_enter_what_nobody_may_mean(run, folder, words):
     assert entries(folder) == before
 
 
-def test_what_the_desk_typed_wrongly_is_counted_and_the_rest_is_kept(run):
-    kept = run("choose", "opt_out", "--email", "no address", "--gaid", GAID)
+def test_what_the_desk_typed_wrongly_is_named_and_the_rest_is_kept(run):
+    kept = run("choose", "opt_out", "--email", email(1), "--email", "no address", "--id", "emial=x", "--gaid", GAID)
     assert kept.exit_code == 1
-    assert kept.output.count("kept as") == 1
-    assert "not usable: 1 of the identifiers" in kept.output
+    assert kept.output.count("kept as") == 2
+    assert "not usable of what you listed: email 2 is malformed, emial 1 is undeclared" in kept.output
     assert verdict(run, "--gaid", GAID)[0]["reason"] == "opted_out"
+
+
+def test_a_case_number_that_is_no_text_leaves_the_sealed_box_readable(run):
+    assert run("choose", "opt_out", "--gaid", GAID, "--case", "118-\udcff").exit_code == 0
+    assert run("verify", "--vault").exit_code == 0
+    assert '"118-?"' in run("access", "--gaid", GAID, "--json").output
+
+
+def test_a_value_without_its_kind_is_refused_and_not_repeated(run, folder):
+    before = entries(folder)
+    said = run("choose", "opt_out", "--id", email(1), "--gaid", GAID)
+    assert (said.exit_code, email(1) in said.output) == (2, False)
+    assert "--id is TYPE=VALUE" in said.output
+    assert entries(folder) == before
+
+
+def test_of_an_agents_letter_the_case_and_the_permission_are_kept_and_it_is_said_when_it_is_late(run):
+    noted = ["--case", "2026-118", "--agent", "Example Agents", "--permission", "file 118, page 2"]
+    came = datetime.now(UTC) - timedelta(days=40)
+    late = run("choose", "opt_out", "--gaid", GAID, "--manner", "agent", "--received", f"{came:%Y-%m-%d}", *noted)
+    assert late.exit_code == 0
+    assert "late: its fifteen business days ended on " in late.stderr
+    told = run("access", "--gaid", GAID, "--json").output
+    assert all(json.dumps(text) in told for text in noted[1::2])
+    fresh = run("choose", "opt_out", "--gaid", gaid(2), "--received", f"{datetime.now(UTC):%Y-%m-%d}")
+    assert (fresh.exit_code, fresh.stderr) == (0, "")
 
 
 def test_one_purpose_can_be_entered_alone(run):
@@ -281,10 +307,13 @@ def test_a_link_carries_a_choice_and_a_released_number_carries_none(run):
 @pytest.mark.parametrize(
     "words", [["link", "--account", "a1"], ["told", "privacy"], ["age", "13_15"], ["choose", "opt_out"]]
 )
-def test_what_cannot_be_used_of_a_command_is_counted_beside_what_was_done(run, words):
+def test_what_cannot_be_used_of_a_command_is_named_beside_what_was_done(run, words):
     done = run(*words, "--gaid", gaid(1), "--email", "no address")
     assert done.exit_code == 1
-    assert "not usable: 1 of the identifiers" in done.stderr
+    assert "not usable of what you listed: email 1 is malformed" in done.stderr
+    alone = run(*words, "--email", "no address")
+    assert alone.exit_code
+    assert "email 1 is malformed" in alone.stderr
     assert run(*words, "--gaid", gaid(1)).exit_code == 0
 
 

@@ -14,6 +14,7 @@ from support import inside, typed
 
 from gateway.cli.recipe import FILES, _folder, _text, filled, offered
 from gateway.cli.root import COMMANDS, group
+from gateway.ledger.audit import last_verify
 from gateway.settings import load as settings_of
 from gateway.web.shell.edge import FROM_APPS
 from gateway.web.site import header_fields, shared_caches
@@ -258,11 +259,17 @@ def test_the_backups_that_a_recipe_makes_can_be_put_back(tmp_path, folder):
         old.mkdir(parents=True)
         old.joinpath("ledger.sqlite3").write_text("of long ago")
         os.utime(old, (0, 0))
+    verified = []
     for command in commands_of_backups():
         spoken = re.sub("|".join(places), lambda place: places[place[0]], command)
         environment = os.environ | {"PATH": f"{program}:{os.environ['PATH']}"}
         done = subprocess.run(["sh", "-c", spoken], env=environment, capture_output=True, text=True)
         assert done.returncode == 0, spoken + done.stdout + done.stderr
+        if "verify" in command:
+            assert (folder / last_verify.FILE).exists(), "the alarm of the service knows of it"
+            (folder / last_verify.FILE).unlink()
+            verified.append(command)
+    assert len(verified) == 2
     for maker in ("unit", "pod"):
         made = tmp_path / maker
         [ledger], [keys] = made.joinpath("ledger").iterdir(), made.joinpath("keys").glob("vault-*")

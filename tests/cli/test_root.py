@@ -143,6 +143,10 @@ def test_half_an_answer_is_no_traceback_when_the_reader_goes(folder):
         (["void", "--list", "--source", "form", "--between", "2026-01-02", "2026-01-01"], "--to is not after"),
         (["void", "--list", "--source", "form", "--from", "2026-01-02", "--to", "2026-01-01"], "--to is not after"),
         (["void", "--list", "--source", "form", "--from", "2026-01-02"], "--from and --to"),
+        (
+            ["void", "--list", "--source", "form", "--from", "2026-01-03", "--between", "2026-01-01", "2026-01-04"],
+            "neither",
+        ),
         (["disclosures", "sent_after_opt_out", "--gaid", gaid(1)], "is of everybody"),
         (["disclosures", "network_information", "--class", "cpni"], "is of everybody"),
         (["backup", "--keys", "one place", "--secrets", "one place"], "places of their own"),

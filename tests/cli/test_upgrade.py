@@ -5,7 +5,6 @@ it and leaves it alone, and the way back from the next one keeps every opt-out t
 import contextlib
 import hashlib
 import os
-import re
 import shutil
 import sqlite3
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from support.next_release import ROOT, VERSION, next_release
 from support.people import gaid, named
 from support.service import service
 from support.wire import call
@@ -21,15 +21,6 @@ from support.wire import call
 from gateway.ledger import schema
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parent.parent.parent
-NEXT = schema.version_wanted() + 1
-# What a next release may have changed: a table, an index, and a column that is filled for those who are there.
-FORTH = """CREATE TABLE second (seq INTEGER PRIMARY KEY, word TEXT NOT NULL) STRICT;
-INSERT INTO second SELECT seq, 'said before' FROM entry;
-CREATE INDEX second_word ON second (word);
-ALTER TABLE side ADD COLUMN told INTEGER NOT NULL DEFAULT 1;
-"""
-BACK = "ALTER TABLE side DROP COLUMN told;\nDROP INDEX second_word;\nDROP TABLE second;\n"
 SAYS_NOTHING = 9
 
 
@@ -57,18 +48,7 @@ def before():
 
 @pytest.fixture(scope="module")
 def later(tmp_path_factory):
-    """A copy with a number and a migration of its own; compiled once, by its first process."""
-    here = tmp_path_factory.mktemp("next")
-    for name in ("gateway", "static"):
-        shutil.copytree(ROOT / name, here / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copyfile(ROOT / "config.toml", here / "config.toml")
-    init = here / "gateway" / "__init__.py"
-    text, changed = re.subn(r'__version__ = ".*"', '__version__ = "99.1.0"', init.read_text())
-    assert changed == 1
-    init.write_text(text)
-    sql = here / "gateway" / "ledger" / "sql"
-    sql.joinpath(f"{NEXT:03d}_second.sql").write_text(FORTH)
-    sql.joinpath(f"{NEXT:03d}_second.back.sql").write_text(BACK)
+    here = next_release(tmp_path_factory.mktemp("next"))
     return Release(here, ("env", "-C", str(here), "-u", "PYTHONDONTWRITEBYTECODE"))
 
 
@@ -137,7 +117,7 @@ def test_an_operator_leaves_a_bad_release_and_every_opt_out_made_since_still_hol
     refused = before.run("verify", "--data", data)
     back = f"gateway migrate --back-to {schema.version_wanted()} --data {data}"
     assert (refused.returncode, len(refused.stderr.splitlines())) == (3, 1)
-    assert refused.stderr.startswith(f"gateway: {data / schema.FILE} has version {NEXT}; ")
+    assert refused.stderr.startswith(f"gateway: {data / schema.FILE} has version {VERSION}; ")
     assert refused.stderr.endswith(f"{back}\n")
     assert before.run("migrate", "--data", data).returncode == 3
     assert digest(data / schema.FILE) == held, "what is refused is left alone"

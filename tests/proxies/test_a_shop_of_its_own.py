@@ -1,8 +1,9 @@
 """One evening of a shop that is nobody's example, by the commands of README and `gateway help` alone: a configuration of
 its own, nginx in front with a CDN's word of where visitors are, a no from a browser, a receipt that is verified
-elsewhere, a backup that is put back.
+elsewhere, a backup that is put back, the next release and the way back from it.
 """
 
+import itertools
 import json
 import os
 import re
@@ -15,14 +16,17 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from conftest import missing
 from playwright.sync_api import sync_playwright
 from support import blue_door, chromium, mailbox, proxies, typed
+from support.next_release import NUMBER, ROOT, VERSION, next_release
 from support.people import email, gaid, named
 from support.ports import free_port
 
+from gateway.cli.root import group
+
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
-ROOT = Path(__file__).parent.parent.parent
 CDN = "127.0.0.1"  # as which the browser of the test comes, and says what a CDN would
 FROM_CALIFORNIA = {"CF-IPCountry": "US", "CF-Region-Code": "CA"}
 INIT = ("--name", blue_door.NAME, "--site", "https://www.bluedoor.example", "--place", "US", "--front", "nginx",
@@ -48,6 +52,8 @@ region_header = "CF-Region-Code"
 """
 PAGE = """<!doctype html><html lang="en"><head><title>Books</title><script src="{tracker}/ad.js" async></script></head>
 <body><h1>Books</h1><img src="{tracker}/pixel.gif" width="1" height="1" alt=""></body></html>"""
+PAGES = ("", "?reach=1", "/data", "/erase", "/opt-in", "/marketing", "/nowhere")
+ACCENTS = {"light": "rgb(18, 63, 140)", "dark": "rgb(158, 193, 255)"}  # as Chromium writes the shop's own
 BODY = {"recipient": "adnet", "purpose": "targeted_ads", "place": "US-CA", "data": ["ad_id"]}
 
 
@@ -56,6 +62,7 @@ class Shop:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.release = ROOT  # where the package lies that is installed
         self.ports = {name: free_port() for name in ("public", "internal", "metrics")}
         self.said: list[str] = []
         self.service: proxies.Program | None = None
@@ -69,12 +76,12 @@ class Shop:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            env={**clean, "PYTHONPATH": str(ROOT)},
+            env={**clean, "PYTHONPATH": str(self.release)},
             check=False,
         )
         assert done.returncode == code, (words, done.stdout, done.stderr)
         self.said.append(done.stdout + done.stderr)
-        return done.stdout
+        return done.stdout or done.stderr
 
     def write(self, mail_port: int) -> None:
         """`gateway init`, and then by hand what it says is missing."""
@@ -87,10 +94,11 @@ class Shop:
         (self.folder / "shop.toml").write_text(text + MORE + blue_door.IN_EACH_LANGUAGE)
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "gateway", "serve", "--data", str(self.folder / "data")]
-        command += ["--config", str(self.folder / "shop.toml")]
+        # By `env`, in no folder of a release: what is forked of another process has that one's.
+        command = ["env", "-C", str(self.folder), sys.executable, "-m", "gateway", "serve", "--data", "data"]
+        command += ["--config", "shop.toml"]
         sign = f"http://127.0.0.1:{self.ports['internal']}/readyz"
-        plain = {"GATEWAY_CONFIG": "", "GATEWAY_LISTEN__LEVEL_ANSWERS": "false"}
+        plain = {"GATEWAY_CONFIG": "", "GATEWAY_LISTEN__LEVEL_ANSWERS": "false", "PYTHONPATH": str(self.release)}
         self.service = proxies.Program(command, self.folder / "log", sign, plain)
         self.service.start()
 
@@ -123,6 +131,13 @@ class Shop:
                 self.said.append(answer.read().decode())
         except urllib.error.HTTPError as error:  # a page too
             self.said.append(error.read().decode())
+
+    def opt_out(self, who: dict) -> dict:
+        return self.call("/v1/choices", self.key, {"identifiers": [who], "choice": "opt_out"})
+
+    def shares(self, *whom: dict) -> list[bool]:
+        """Of each whether the shop may share them with its ad network."""
+        return [self.call("/v1/check", self.key, {"identifiers": [each], **BODY})["allowed"] for each in whom]
 
 
 @pytest.fixture(scope="module")
@@ -172,13 +187,17 @@ def browser():
         running.close()
 
 
-def test_the_page_is_the_shops_own_behind_nginx_and_knows_where_its_visitor_is(shop, front, browser):
+def test_every_page_is_the_shops_own_behind_nginx_and_knows_where_its_visitor_is(shop, front, browser):
     page = browser()
-    for language, footer in blue_door.FOOTER.items():
-        page.goto(f"{front}/privacy-choices?lang={language}")
-        assert page.title().endswith(blue_door.NAME)
-        assert page.get_by_text(footer).is_visible()
-        assert page.get_by_role("img", name=blue_door.NAME).is_visible()
+    for path, (language, footer) in itertools.product(PAGES, blue_door.FOOTER.items()):
+        page.goto(f"{front}/privacy-choices{path}{'&' if '?' in path else '?'}lang={language}")
+        assert page.locator("html").get_attribute("lang") == language, path
+        assert page.title().endswith(f" – {blue_door.NAME}"), path
+        assert page.get_by_text(footer).is_visible(), path
+        assert page.get_by_role("img", name=blue_door.NAME).is_visible(), path
+        for scheme, accent in ACCENTS.items():
+            page.emulate_media(color_scheme=scheme)
+            assert page.locator("footer a").first.evaluate("link => getComputedStyle(link).color") == accent, path
         shop.said.append(page.content())
     page.goto(f"{front}/privacy-choices/status")
     assert json.loads(page.inner_text("body"))["place"] == "US-CA"
@@ -197,10 +216,9 @@ def test_the_signal_of_a_browser_silences_the_trackers(front, browser, tracker):
 
 def test_an_opt_out_is_shared_with_nobody_its_receipt_is_proved_and_a_backup_brings_it_back(shop):
     out, other = named("gaid", gaid(1)), named("gaid", gaid(2))
-    assert shop.call("/v1/check", shop.key, {"identifiers": [out], **BODY})["allowed"]
-    made = shop.call("/v1/choices", shop.key, {"identifiers": [out], "choice": "opt_out"})
-    assert not shop.call("/v1/check", shop.key, {"identifiers": [out], **BODY})["allowed"]
-    assert shop.call("/v1/check", shop.key, {"identifiers": [other], **BODY})["allowed"]
+    assert shop.shares(out, other) == [True, True]
+    made = shop.opt_out(out)
+    assert shop.shares(out, other) == [False, True]
     [event] = [each["event"] for each in made["events"]]
     (shop.folder / "receipt").write_text(shop.run("receipt", "show", event, "--data", "data", "--config", "shop.toml"))
     key = shop.run("ledger", "key", "--data", "data", "--config", "shop.toml").strip()
@@ -218,25 +236,53 @@ def test_an_opt_out_is_shared_with_nobody_its_receipt_is_proved_and_a_backup_bri
     shop.run("restore", "copy", "--keys", vault, "--secrets", "secrets", "--data", "data", "--config", "shop.toml")
     shop.run("restore", "--new-log", "--data", "data", "--config", "shop.toml")  # the day's counts were newer
     shop.start()
-    assert not shop.call("/v1/check", shop.key, {"identifiers": [out], **BODY})["allowed"]
-    assert shop.call("/v1/check", shop.key, {"identifiers": [other], **BODY})["allowed"]
+    assert shop.shares(out, other) == [False, True]
     shop.run("receipt", "verify", "receipt", "--key", key)
     shop.run("verify", "--data", "data", "--config", "shop.toml")
+
+
+def test_the_next_release_and_the_way_back_from_it_keep_every_opt_out_made_before_and_since(shop, tmp_path):
+    """By the lines of `gateway help upgrade`; its rehearsal has tests of its own."""
+    ours, later = ("--data", "data", "--config", "shop.toml"), next_release(tmp_path)
+    before, since, other = (named("gaid", gaid(number)) for number in (4, 5, 6))
+    shop.opt_out(before)
+    shop.run("backup", "before", *ours)
+    shop.release = later
+    assert NUMBER in shop.run("--version")
+    shop.run("config", "check", "shop.toml")
+    shop.stop()
+    assert f"ledger version {VERSION}" in shop.run("migrate", *ours)
+    shop.start()
+    shop.run("verify", *ours)
+    assert shop.shares(before, since, other) == [False, True, True]
+    shop.opt_out(since)
+    shop.stop()
+
+    shop.release = ROOT
+    back = shop.run("verify", *ours, code=3).rpartition(" gateway ")[2].split()
+    assert back[:2] == ["migrate", "--back-to"]
+    shop.release = later
+    shop.run(*back)
+    shop.release = ROOT
+    shop.start()
+    assert shop.shares(before, since, other) == [False, False, True]
+    shop.run("verify", *ours)
 
 
 def test_nothing_that_it_serves_names_anybody_elses_company(shop):
     for path in ("/openapi.json", "/v1/self"):
         shop.call(path, shop.key)
-    for path in ("", "/data", "/erase", "/opt-in", "/marketing", "/nowhere"):
-        for language in blue_door.FOOTER:
-            shop.page(f"/privacy-choices{path}?lang={language}")
     shop.page("/privacy-choices/code", action="send", use="access", email=email(3))
     assert chromium.comes_to(lambda: len(shop.letters.letters), 1) == 1
     shop.said += [str(shop.letters.letters[0][1])]
     assert blue_door.NAME in shop.said[-1]
     for recipe in shop.run("recipe").split():
-        shop.run("recipe", recipe, "--config", "shop.toml")
+        printed = CliRunner().invoke(group, ["recipe", recipe, "--config", str(shop.folder / "shop.toml")])
+        assert printed.exit_code == 0, printed.output
+        shop.said.append(printed.output)
     shop.run("export", "report", "2026", "--data", "data")
+    shop.run("export", "requests", "--from", "2026-01-01", "--to", "2026-12-31", "--data", "data")
+    shop.run("access", "--gaid", gaid(1), "--json", "--data", "data", "--config", "shop.toml")
     assert len(shop.said) > 30
     named_there = [word for text in shop.said for word in blue_door.OTHERS if word in text.lower()]
     assert named_there == []

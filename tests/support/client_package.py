@@ -8,7 +8,8 @@ from pathlib import Path
 from support import node
 
 NAME = "consent-gateway-app"
-SDK = Path(__file__).parent.parent.parent / "static" / "sdk"
+ROOT = Path(__file__).parent.parent.parent
+SDK = ROOT / "static" / "sdk"
 STRICT = [
     "--strict",
     "--exactOptionalPropertyTypes",

@@ -250,6 +250,9 @@ class Counting(BaseHTTPRequestHandler):
         self.send_response(204)
         self.end_headers()
 
+    def do_HEAD(self):
+        self.do_GET()
+
     def log_message(self, *_):
         pass
 
@@ -267,6 +270,9 @@ class Other(BaseHTTPRequestHandler):
     def do_POST(self):
         self.do_GET()
 
+    def do_HEAD(self):
+        self.do_GET()
+
     def log_message(self, *_):
         pass
 
@@ -282,6 +288,9 @@ class Slow(BaseHTTPRequestHandler):
             self.end_headers()
 
     def do_POST(self):
+        self.do_GET()
+
+    def do_HEAD(self):
         self.do_GET()
 
     def log_message(self, *_):

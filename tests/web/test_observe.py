@@ -341,6 +341,26 @@ async def test_an_answer_about_a_kind_that_is_spelled_otherwise_opens_nothing(ke
     assert set(answer.json()["standing"].values()) == {"opted_out"}
 
 
+@pytest.mark.parametrize("signals", [{"gpc": True}, {"us_privacy": "1YYN"}, {"att": 2}], ids=str)
+@pytest.mark.parametrize("publishable", [True, False])
+async def test_a_no_of_signals_that_name_a_misspelt_kind_alone_is_refused_and_taken_once_that_is_put_right(
+    keyed, folder, signals, publishable
+):
+    """Called done it would not be told again, and the ids would go on being shared."""
+    made = await asyncio.to_thread(api_keys.add_api_key, folder, "mine", ["choose"], publishable=publishable)
+    keyed.headers["Authorization"], before = f"Bearer {made}", await entries(keyed)
+    answer = await observe(keyed, signals, named("gaids", GAID))
+    assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (422, "nothing_usable")
+    assert answer.json()["errors"][1:] == [{"pointer": "/identifiers/0", "detail": "undeclared"}]
+    for nothing in ({}, {"att": 3}, {"lmt": 0}):
+        taken = await observe(keyed, nothing, named("gaids", GAID))
+        assert (taken.status_code, ignored(taken)) == (200, {"/identifiers/0": "undeclared"}), "nobody says no"
+    assert await entries(keyed) == before
+    answer = await observe(keyed, signals, named("gaids", GAID), ME)
+    assert (answer.status_code, ignored(answer)) == (200, {"/identifiers/0": "undeclared"})
+    assert await entries(keyed) > before
+
+
 async def test_what_cannot_be_used_is_listed_and_costs_the_rest_nothing(keyed):
     signals = {"gpc": True, "gpp": 7, "us_privacy": "rubbish", "idfa": 1, "att": 9}
     answer = await observe(

@@ -9,6 +9,7 @@ from support.people import gaid, named
 
 from gateway.consent.share import Sharing
 from gateway.delivery.forwarding import Forwarder, ForwardOutcome, Sending
+from gateway.desk import disclosures
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import b64
 from gateway.web.api import share
@@ -96,6 +97,15 @@ async def test_a_job_that_is_posted_again_sends_what_did_not_leave(forwarding, s
     answer = await forwarding.post(PATH, content=b"\n".join(map(row, range(1000))), headers=MINIMAL)
     assert (summary(answer)["duplicate"], summary(answer)["sent"]) == (400, 600)
     assert sorted(sent) == sorted(f"r{number}" for number in range(1000))
+
+
+async def test_a_row_named_again_a_chunk_later_is_a_duplicate_in_a_dry_run_as_in_a_share(forwarding, monkeypatch):
+    monkeypatch.setattr(disclosures, "CHUNK", 2)
+    body, told = b"\n".join(map(row, [1, 2, 3, 1])), []
+    for path in (f"{PATH}?dry_run=1", PATH):
+        answer = await forwarding.post(path, content=body, headers=MINIMAL | {"Prefer": ""})
+        told.append([json.loads(line).get("outcome") for line in answer.text.splitlines()][:-1])
+    assert told == [["sent", "sent", "sent", "duplicate"]] * 2
 
 
 async def test_without_the_preference_a_call_has_its_limit_and_its_lines(forwarding):

@@ -30,6 +30,7 @@ from gateway.consent.tokens import DeviceToken
 from gateway.consent.verbs import Consent
 from gateway.fold.record import EVERYBODY
 from gateway.keys.api_keys import ApiKey
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.signals import hear
 from gateway.signals.heard import Heard, KeptFor, Said
@@ -138,6 +139,13 @@ class Body(Struct, frozen=True):
         self.metrics.malformed([Malformed(self.channel, reason) for _, reason in named.ignored])
         return named
 
+    def unusable(self, *, unread: bool = False) -> Problem | StoreUnavailable:
+        """For a no that names nobody; each identifier with why. `unread`: a proof may show somebody all the same."""
+        if unread:
+            return StoreUnavailable("whom the proof shows cannot be told at this moment")
+        why = "no identifier of this call can be used"
+        return Problem("nothing_usable", why, "/identifiers", because=self.ignored)
+
     def place(self) -> str:
         """The first place named, as it may stand in an entry: a country or a state, or nothing."""
         return place_code(self.members.get("place"))
@@ -228,6 +236,7 @@ class App(Struct, frozen=True):
     refused: frozenset[bytes] = NOBODY  # ids that the token takes in no more
     shown: frozenset[bytes] = NOBODY  # what else was proved: a mailbox, a number, a browser
     own: bool = True  # whom the call itself names are in `named`; of confirm those are of the first act
+    unread: bool = False  # whom a proof of the call shows cannot be told just now
     beyond: bool = False  # more was named than is entered at once: of what waits nothing is known yet
 
     @property
@@ -298,11 +307,11 @@ class Apps:
     async def read(self, body: Body, key: ApiKey, named: Named, act: bytes = b"") -> App:
         """Before anything of the call is written."""
         token, known = self._token(body, key)
-        account, attested, dev = await self._proved(body, key, named, act)
+        account, attested, dev, unread = await self._proved(body, key, named, act)
         of_phone = installations.ids(named.subjects)
         if account:
             named = named.beside([account])
-        app = App(named, None, account, attested, dev, known, key.publishable)
+        app = App(named, None, account, attested, dev, known, key.publishable, unread=unread)
         if token is None:
             return app
         proved = {each.key for each in of_phone if account}  # how many an account may claim is bounded by itself
@@ -340,26 +349,25 @@ class Apps:
 
     async def _proved(
         self, body: Body, key: ApiKey, named: Named, act: bytes
-    ) -> tuple[Subject | None, frozenset[bytes], bool]:
-        """Who is signed in, which ids somebody vouched for, and whether that is a development proof. One that cannot be
-        verified costs nothing.
+    ) -> tuple[Subject | None, frozenset[bytes], bool, bool]:
+        """Who is signed in, which ids somebody vouched for, whether that is a development proof, and whether a proof
+        could not be read just now. One that cannot be verified costs nothing.
         """
         stated = body.members.get("proof")
         if not stated or key.revoked:
-            return None, NOBODY, False
+            return None, NOBODY, False, False
         if self._proofs.is_dev(stated):
             accounts = [subject for subject in named.subjects if subject.is_account]
-            return (accounts[0] if len(accounts) == 1 else None), NOBODY, True
-        account = await self._proofs.signed_in(stated, act)
-        phone = await self._proofs.attested(stated, act)
+            return (accounts[0] if len(accounts) == 1 else None), NOBODY, True, False
+        account, phone, unread = await self._proofs.shown(stated, act)
         said = {str(each.get("kind")) for each in listed(stated)}
         lost = (account is None and "account" in said) or (phone is None and "attestation" in said)
         if lost or not said or said - KINDS:
             body.ignore("/proof", "not verified")
         if phone is None:
-            return account, NOBODY, False
+            return account, NOBODY, False, unread
         attested = frozenset({each.key for each in named.subjects} & phone.keys)
-        return account or phone.account, attested, False
+        return account or phone.account, attested, False, unread
 
     async def follow(self, app: App) -> App:
         """What a call tells beside its own words: whose phone this is, and what its ids have from each other. From then

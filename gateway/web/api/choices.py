@@ -209,7 +209,7 @@ class Choices:
         if not beyond:
             if misspelt and not (app.known or app.account):
                 # Entered for a new installation alone it would be called done, and the phone's ids go on being shared.
-                raise _unusable(said)
+                raise said.call.unusable(unread=app.unread)
             return await self._at_once(said, app, repeat, body)
         choice = self._choice(said, said.purposes(), await self._notice(said))
         later = await self._consent.choose_later(beyond, choice, key=repeat, body=body)
@@ -230,7 +230,7 @@ class Choices:
         if not named.subjects:
             if named.only_limited:
                 return 200, self._limited(purposes, said, app)
-            raise _unusable(said)
+            raise said.call.unusable()
         choice = self._choice(said, purposes, await self._notice(said))
         tie = said.key.may("desk") and choice.source != Source.IMPORT
         heard = said.call.heard(said.key)
@@ -356,11 +356,6 @@ def _one_of(said: ChoiceSaid, named: Named) -> Subject:
     if len(named.subjects) > 1:
         said.ignore("/identifiers", "one act is of one identifier: the account, else the first")
     return account or named.subjects[0]
-
-
-def _unusable(said: ChoiceSaid) -> Problem:
-    why = said.ignored
-    return Problem("nothing_usable", "no identifier of this choice can be used", "/identifiers", because=why)
 
 
 def _kind(stated: object, kinds: Collection[ChoiceKind]) -> ChoiceKind:

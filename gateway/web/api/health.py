@@ -174,7 +174,9 @@ class LastRehearsal(Protocol):
 
 
 class Alarming(Protocol):
-    """Whoever has alarms that somebody has to look at: witnesses, codes that go out, shadow mode."""
+    """Whoever has alarms that somebody has to look at: witnesses, codes that go out, shadow mode, the nightly
+    verify.
+    """
 
     def alarms(self) -> list[str]: ...
 
@@ -209,6 +211,7 @@ class Health:
     witnessed: Alarming
     codes: Alarming
     shadow: Alarming
+    verified: Alarming
 
     async def ready(self, request: Request) -> Response:
         """200 while checks are answered (if only with no) and opt-outs are entered durably; load balancers should watch
@@ -255,6 +258,7 @@ class Health:
             *self.witnessed.alarms(),
             *self.codes.alarms(),
             *self.shadow.alarms(),
+            *self.verified.alarms(),
         ]
 
     def _dropped(self) -> list[str]:
@@ -279,6 +283,7 @@ class Health:
         self.counters.unread.set(unread)
         self.counters.witnesses_away.set(len(self.witnessed.alarms()))
         self.counters.rehearsal(*await asyncio.to_thread(self._last_rehearsal))
+        self.counters.verify_alarm.set(bool(await asyncio.to_thread(self.verified.alarms)))
         if position is not None:
             self.counters.entries.set(position)
         return Response(self.counters.text(await self.others()), media_type="text/plain; version=0.0.4")

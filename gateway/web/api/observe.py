@@ -154,10 +154,14 @@ class Observe:
         body.tell_of_place()
         heard = body.heard(key)
         body, cookie = make_browser(body, key, heard, self._remember)
-        app = await self._apps.read(body, key, body.named(members.get("place"), no=True))
+        stated = body.named(members.get("place"), no=True)
+        app = await self._apps.read(body, key, stated)
         named = app.named
         heard = heard.without_endings() if named.respelled else heard
         later = await self._later(body, heard)
+        says_no = heard.without_endings().keeps
+        if stated.only_misspelt and says_no and not (later or app.known or app.account):
+            raise body.unusable(unread=app.unread)
         app = structs.replace(app, beyond=later)
         try:
             await self._write(body, key, app, heard)

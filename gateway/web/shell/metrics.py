@@ -125,6 +125,8 @@ class Metrics:
         )
 
     def _of_rehearsals(self) -> None:
+        text = "1 while the last nightly verify found a difference or is overdue"
+        self.verify_alarm = Gauge("gateway_verify_alarm", text, registry=self.registry)
         self._rehearsal_alarm = Gauge(
             "gateway_rehearsal_alarm", "1 while the last rehearsal failed or is overdue", registry=self.registry
         )

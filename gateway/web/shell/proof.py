@@ -63,6 +63,14 @@ class AttestedPhone(NamedTuple):
     account: Subject | None
 
 
+class ProofShown(NamedTuple):
+    """Whom the proofs of a call show. `unread`: it cannot be told of each just now, for one is good for one call."""
+
+    account: Subject | None = None
+    phone: AttestedPhone | None = None
+    unread: bool = False
+
+
 class ProofOpened(NamedTuple):
     """Whose yes it is; `vouched`: keys of those whom an attestation or the desk showed, each that could be verified."""
 
@@ -131,21 +139,17 @@ class Proofs:
         token = self._installations.read(_first(stated, "device").get("token"))
         return self._installations.subject(token) if token else None
 
-    async def attested(self, stated: object, act: bytes = b"") -> AttestedPhone | None:
-        """What an attestation among the proofs shows; None without one, and while that cannot be told."""
-        with contextlib.suppress(StoreUnavailable):
-            return await self._attested(_first(stated, "attestation").get("token"), act)
-        return None
-
     def is_dev(self, stated: object) -> bool:
         """Whether it is a development proof, and they are taken."""
         return self._dev and stated in DEV
 
-    async def signed_in(self, stated: object, act: bytes = b"") -> Subject | None:
-        """The account that an assertion among the proofs shows; None without one, and while that cannot be told."""
+    async def shown(self, stated: object, act: bytes = b"") -> ProofShown:
+        """Whom an assertion and an attestation among the proofs show."""
+        found = ProofShown()
         with contextlib.suppress(StoreUnavailable):
-            return await self._asserted(_first(stated, "account").get("assertion"), act)
-        return None
+            found = found._replace(account=await self._asserted(_first(stated, "account").get("assertion"), act))
+            return found._replace(phone=await self._attested(_first(stated, "attestation").get("token"), act))
+        return found._replace(unread=True)
 
     async def all(self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes = b"") -> None:
         """Raises `Problem` too where one of the subjects is not proved."""
