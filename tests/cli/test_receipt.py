@@ -276,6 +276,23 @@ def test_the_receipt_in_the_answer_to_a_choice_stays_small_and_is_proved_by_the_
     assert person.verify(small.text()).exit_code == 0
 
 
+def test_no_commit_and_no_answer_waits_for_the_second_signature(person, monkeypatch):
+    """It takes ten times as long as the first, and is made for what is fetched."""
+
+    def signs(*_):
+        raise AssertionError("the second key signed")
+
+    monkeypatch.setattr(MldsaSigner, "sign", signs)
+    with composition.open_house(person.folder, inside.settings()) as house:
+        subjects = house.consent.people.name([named("email", email(3))]).subjects
+        choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.FORM, AT, "US-CA")
+        [event] = asyncio.run(house.consent.choose(subjects, choice)).events
+        assert house.consent.log_reader.receipts_at_hand([(event["event"], event["seq"])])
+        assert house.consent.log_reader.tile(0, 0, 1)
+        with pytest.raises(AssertionError, match="the second key signed"):
+            house.consent.log_reader.checkpoint()
+
+
 def test_the_policy_that_the_log_prints_proves_its_receipts(person):
     printed = person.command("ledger", "policy", "--data", person.folder).stdout
     assert [line.split(" ")[0] for line in printed.splitlines()] == ["log", "log", "quorum"]
