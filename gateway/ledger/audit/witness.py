@@ -103,7 +103,7 @@ class Witness:
 
     def checkpoint(self, origin_hash: str) -> str | None:
         """The last one signed here of the log whose origin has this SHA-256, in lower case hex, with the signatures of
-        the log that held and with ours. None: none was. Raises `StoreBroken`.
+        the log that held and with ours. None: none was, or what was kept of it cannot be read.
         """
         found = CheckpointStore(self._folder, bytes.fromhex(origin_hash)) if HEX.fullmatch(origin_hash) else None
         return found.cosigned() if found else None
