@@ -262,6 +262,18 @@ def test_a_log_is_known_by_either_of_its_keys_and_a_failed_line_of_one_spoils_it
     assert holds(LOG, 20, watcher.add_checkpoint(LOG.submission(8, 20)))
 
 
+def test_lines_that_a_stranger_adds_are_not_signed_for_a_log_that_has_a_key_that_covers_them(tmp_path):
+    """ML-DSA-44 signs origin, size and root: its line holds under any further lines, and may not carry them along."""
+    lasting = MldsaSigner(ORIGIN, LOG.signer.seed)
+    watcher = Witness(tmp_path / "both", [OWN], [log_key(LOG.vkey), log_key(lasting.vkey)])
+    line = LOG.signed(7, lasting).splitlines(keepends=True)[-1]
+    sent = Submission(0, (), LOG.checkpoint(7).text() + "a stranger's\n\n" + line).body()
+    with pytest.raises(NotSigned):
+        watcher.add_checkpoint(sent)
+    assert watcher.checkpoint(hashlib.sha256(ORIGIN.encode()).hexdigest()) is None
+    assert Witness(tmp_path / "one", [OWN], [log_key(lasting.vkey)]).add_checkpoint(sent)  # it has no other key
+
+
 def test_a_witness_signs_by_ml_dsa_too_with_the_time_in_it(tmp_path):
     lasting = MldsaSigner(NAME, OWN.seed, OWN.clock)
     watcher = watching(tmp_path, signers=(OWN, lasting))
