@@ -16,6 +16,7 @@ from gateway.ledger.proof import note
 from gateway.ledger.proof.ed25519 import COSIGNATURE_KIND
 from support.ports import free_port
 
+LITEWITNESS_LOG = "litewitness.log"  # in its folder
 START = 60.0  # seconds, on a machine that does much else; a process that ended is seen at once
 # Debian's builds take their own routes, "POST /add-checkpoint", for mere paths unless they are told that they are of today.
 OF_TODAY = {**os.environ, "GODEBUG": "httpmuxgo121=0"}
@@ -68,7 +69,7 @@ def litewitness(folder, vkey, last, name="litewitness.example.com/w1"):
                 stored.commit()
             command = ["litewitness", "-db", db, "-name", name, "-key", printed.split(" ")[1]]
             command += ["-ssh-agent", agent, "-listen", f"127.0.0.1:{port}"]
-            with process(command, port, env=OF_TODAY, stderr=subprocess.DEVNULL):
+            with (folder / LITEWITNESS_LOG).open("wb") as log, process(command, port, env=OF_TODAY, stderr=log):
                 public = ssh_public(Path(f"{key}.pub").read_text())
                 yield f"http://127.0.0.1:{port}", note.vkey(name, COSIGNATURE_KIND, public)
     finally:
