@@ -356,8 +356,8 @@ def witnesses_of(settings: Settings) -> dict[str, KnownWitness]:
     for name, item in settings.witnesses.items():
         try:
             found[name] = KnownWitness(item.url, verifier_keys.witness_key(item.key))
-        except ValueError:
-            why, key = "is no verifier key", "the witness's own line, NAME+ID+KEY (gateway help proofs)"
+        except ValueError as error:
+            why, key = f"is no verifier key ({error})", "the witness's own line, NAME+ID+KEY (gateway help proofs)"
             raise settings.refused("witnesses", name, "key", why=why, write=key) from None
     return found
 
@@ -378,9 +378,9 @@ def publisher_of(folder: Path, settings: Settings, secrets: Secrets) -> Publishe
 
 def lasting_of(seeds: Iterable[bytes], origin: str) -> tuple[MldsaSigner, ...]:
     """Who signs a log's published checkpoints for the time after Ed25519, beside the keys of these seeds; nobody a log
-    whose name has no room in what is signed.
+    whose name has no room in what is signed, and nobody on a machine that cannot: Ed25519 goes on alone.
     """
-    return tuple(MldsaSigner(origin, seed) for seed in seeds if len(origin.encode()) <= mldsa.LONGEST)
+    return tuple(MldsaSigner(origin, seed) for seed in seeds) if mldsa.can_sign(origin) else ()
 
 
 def verify_ledger(folder: Path, settings: Settings, *, boxes: bool) -> tuple[VerifyReport, tuple[str, ...]]:

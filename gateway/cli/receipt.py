@@ -22,7 +22,7 @@ from gateway.desk import history
 from gateway.disk import make_folder, write_durably
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
-from gateway.ledger.proof import note, policy, verifier_keys
+from gateway.ledger.proof import mldsa, note, policy, verifier_keys
 from gateway.ledger.proof import receipt as receipts
 from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.merkle import Unproved
@@ -105,6 +105,7 @@ NO_WITNESS = (
     "  no witness was asked for: that the log shows everybody the same entries, and always did, rests on its\n"
     "  operator's word"
 )
+NO_SECOND = f"no ML-DSA-44 key: {mldsa.NOT_HERE}, or the log's name is longer than {mldsa.LONGEST} bytes"
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 Pair = tuple[Receipt, Opening | None]
 
@@ -285,6 +286,8 @@ def key(data: Path, file: Path | None, *, lasting: bool) -> None:
     with options.house(data, file) as house:
         origin = house.consent.log_reader.origin()
         found = _keys(house.secrets, origin, lasting=lasting)
+    if not found:
+        raise click.ClickException(NO_SECOND)
     click.echo("\n".join(found))
 
 
@@ -306,9 +309,11 @@ def policy_(data: Path, file: Path | None, quorum: int | None) -> None:
     witnesses = {name: item.key for name, item in options.stated_settings(file).witnesses.items()}
     with options.house(data, file) as house:
         origin = house.consent.log_reader.origin()
-        logs = [key for lasting in (False, True) for key in _keys(house.secrets, origin, lasting=lasting)]
+        logs, second = (_keys(house.secrets, origin, lasting=lasting) for lasting in (False, True))
+    if not second:
+        click.echo(f"gateway: {NO_SECOND}", err=True)
     try:
-        text = policy.write_policy(logs, witnesses, quorum or len(witnesses))
+        text = policy.write_policy([*logs, *second], witnesses, quorum or len(witnesses))
     except PolicyRefused as refused:
         raise click.UsageError(str(refused)) from None
     click.echo(text, nl=False)

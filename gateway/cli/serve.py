@@ -564,8 +564,8 @@ def witness(state: Path, port: int, host: str, vkeys: tuple[str, ...], name: str
 
 
 def _opened(state: Path, vkeys: tuple[str, ...], name: str) -> tuple[Starlette, list[str]]:
-    """The application, and the witness's verifier keys: of Ed25519, and of ML-DSA-44 where the names have room in what
-    that signs.
+    """The application, and the witness's verifier keys: of Ed25519, and of ML-DSA-44 where this machine has it and the
+    names have room in what it signs.
     """
     try:
         watched = [verifier_keys.log_key(text) for text in vkeys]
@@ -578,7 +578,7 @@ def _opened(state: Path, vkeys: tuple[str, ...], name: str) -> tuple[Starlette, 
     except KeyRefused as refused:
         raise click.ClickException(str(refused)) from refused
     signers: list[Cosigner | MldsaSigner] = [signer]
-    if all(len(each.encode()) <= mldsa.LONGEST for each in (name, *(log.name for log in watched))):
+    if mldsa.can_sign(name, *(log.name for log in watched)):
         signers.append(MldsaSigner(name, signer.seed, signer.clock))
     return door.application(Witness(state, signers, watched)), [each.vkey for each in signers]
 

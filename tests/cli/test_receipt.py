@@ -8,16 +8,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+import structlog
 from click.testing import CliRunner
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 from support import inside
 from support.people import email, named, phone
 from support.trees import Tree
 from support.witnessed import Log
 
-from gateway.app import composition
+from gateway.app import composition, service
 from gateway.cli.root import group
-from gateway.ledger.proof import ed25519, merkle, note, policy, receipt
+from gateway.ledger.proof import ed25519, merkle, mldsa, note, policy, receipt, verifier_keys
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.proof.mldsa import MldsaSigner
 from gateway.ledger.proof.receipt import Opening
@@ -304,6 +307,34 @@ def test_the_policy_that_the_log_prints_proves_its_receipts(person):
     assert "operator's word" in told.output  # no witness is asked for
     asked = person.command("ledger", "policy", "--quorum", "1", "--data", person.folder)
     assert asked.exit_code == 0  # there is no witness, so nobody to ask for
+
+
+def test_on_a_machine_without_ml_dsa_the_log_goes_on_with_ed25519_and_says_so(person, monkeypatch):
+    """OpenSSL before 3.5 under a `cryptography` of the system's own."""
+    lasting = person.command("ledger", "key", "--ml-dsa", "--data", person.folder).stdout.strip()
+
+    def unsupported(*_):
+        raise UnsupportedAlgorithm("not supported by this backend")
+
+    monkeypatch.setattr(MLDSA44PrivateKey, "from_seed_bytes", unsupported)
+    monkeypatch.setattr(MLDSA44PublicKey, "from_public_bytes", unsupported)
+    with composition.open_house(person.folder, inside.settings()) as house:
+        subjects = house.consent.people.name([named("email", email(4))]).subjects
+        choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.FORM, AT, "US-CA")
+        [event] = asyncio.run(house.consent.choose(subjects, choice)).events
+        [made] = house.consent.log_reader.receipts([base64.urlsafe_b64decode(event["event"] + "==")])
+        assert note.open_note(house.consent.log_reader.checkpoint(), [verifier_keys.log_key(person.key)])
+    assert person.verify(made.text()).exit_code == 0
+    told = person.verify(made.text(), key=lasting)
+    assert (told.exit_code, mldsa.NOT_HERE in told.output) == (2, True)
+    assert mldsa.NOT_HERE in person.command("ledger", "key", "--ml-dsa", "--data", person.folder).stderr
+    printed = person.command("ledger", "policy", "--data", person.folder)
+    assert (printed.exit_code, printed.stdout) == (0, f"log {person.key}\nquorum none\n")
+    assert mldsa.NOT_HERE in printed.stderr
+    assert person.command("rekey", "signing", "--data", person.folder).exit_code == 0
+    with structlog.testing.capture_logs() as logged:
+        service.tell_unsaid(inside.settings(), AT.date())
+    assert mldsa.NOT_HERE in [line.get("why") for line in logged]
 
 
 def test_without_any_log_to_believe_nothing_is_checked(person):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 
 from gateway.ledger.proof import note
@@ -26,6 +26,23 @@ PUBLIC = 1312  # bytes of a public key
 LABEL = b"subtree/v1\n\x00"
 BESIDE = b"gateway ML-DSA-44 beside Ed25519/1"
 LONGEST = 255  # bytes of a name in the structure
+NOT_HERE = "the OpenSSL under this Python's cryptography has no ML-DSA-44; 3.5 has"
+
+
+def can_sign(*names: str) -> bool:
+    """Whether this machine signs with ML-DSA-44, and what it signs has room for these names of logs and signers."""
+    return mldsa_here() and all(len(name.encode()) <= LONGEST for name in names)
+
+
+def mldsa_here() -> bool:
+    """Whether this machine can sign with ML-DSA-44, and check it. Wheels of `cryptography` can; one that was built
+    against an older OpenSSL cannot.
+    """
+    try:
+        MLDSA44PrivateKey.from_seed_bytes(bytes(32))
+    except UnsupportedAlgorithm:
+        return False
+    return True
 
 
 def cosigned_message(name: str, time: int, text: bytes) -> bytes:
@@ -87,10 +104,12 @@ class MldsaVerifier:
 
     @classmethod
     def from_vkey(cls, text: str, *, timed: bool = False) -> "MldsaVerifier":
-        """Raises ValueError for another kind of key."""
+        """Raises ValueError for another kind of key, and on a machine that cannot check it."""
         key = note.read_vkey(text)
         if key.kind != KIND or len(key.public) != PUBLIC:
             raise ValueError(f"not an ML-DSA-44 verifier key of kind {KIND}")
+        if not mldsa_here():
+            raise ValueError(NOT_HERE)
         return cls(key.name, key.public, timed)
 
     @property
