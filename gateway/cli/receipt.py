@@ -155,10 +155,15 @@ def verify(
     try:
         told = _all_told(_pairs(file, opened), replace(trusted, logs=tuple(logs)), beside)
     except (note.NoteRefused, Unproved, ValueError) as error:
-        click.echo(f"NOT PROVED: {error}")
+        click.echo(_shown(f"NOT PROVED: {error}"))
         sys.exit(1)
     asked = beside or trusted.quorum != policy.NONE
-    click.echo("\n".join(told) + ("" if asked else f"\n{NO_WITNESS}"))
+    click.echo(_shown("\n".join(told)) + ("" if asked else f"\n{NO_WITNESS}"))
+
+
+def _shown(text: str) -> str:
+    """Names as they stand, but what a terminal would obey, and a policy's bytes that are no UTF-8, by their numbers."""
+    return "".join(each if each.isprintable() or each == "\n" else f"\\u{ord(each):04x}" for each in text)
 
 
 def _all_told(pairs: list[Pair], trusted: TrustPolicy, witnesses: list[Verifier]) -> list[str]:

@@ -306,7 +306,7 @@ def test_the_policy_that_the_log_prints_proves_its_receipts(person):
     assert "Ed25519 and ML-DSA-44" in told.output
     assert "operator's word" in told.output  # no witness is asked for
     asked = person.command("ledger", "policy", "--quorum", "1", "--data", person.folder)
-    assert asked.exit_code == 0  # there is no witness, so nobody to ask for
+    assert (asked.exit_code, asked.stdout) == (2, "")  # there is no witness: what is printed would ask for nobody
 
 
 def test_on_a_machine_without_ml_dsa_the_log_goes_on_with_ed25519_and_says_so(person, monkeypatch):
@@ -335,6 +335,15 @@ def test_on_a_machine_without_ml_dsa_the_log_goes_on_with_ed25519_and_says_so(pe
     with structlog.testing.capture_logs() as logged:
         service.tell_unsaid(inside.settings(), AT.date())
     assert mldsa.NOT_HERE in [line.get("why") for line in logged]
+
+
+def test_what_a_receipt_or_a_policy_calls_itself_moves_no_terminal(person, tmp_path):
+    forged = re.sub("\n\n.*\n", "\n\nlog\x9b2Jproved\x7f\u202e\n", person.receipts[0], count=1)
+    told = person.verify(forged)
+    assert (told.exit_code, r"log\u009b2Jproved\u007f\u202e" in told.output) == (1, True)
+    (tmp_path / "p").write_bytes(b"witness \xff " + PLANTED.auditor.vkey.encode() + b"\nquorum \xff\n")
+    told = person.verify(person.receipts[0], "--policy", tmp_path / "p")
+    assert (told.exit_code, r"asks for 1 of \udcff" in told.output) == (1, True)
 
 
 def test_without_any_log_to_believe_nothing_is_checked(person):

@@ -118,6 +118,34 @@ def test_any_bytes_are_a_policy_or_are_refused(content):
             parse_policy(text)
 
 
+SAME = MldsaSigner(W1.name, W1.seed, lambda: NOW)
+BOTH = f"{THREE}witness same {SAME.vkey}\n"
+
+
+@pytest.mark.parametrize(
+    "rule", ["group g 2 one same two\n", "group g 2 one same\n", "group a any one two\ngroup g 2 a same three\n"]
+)
+def test_two_keys_of_one_witness_do_not_count_as_two_witnesses(rule):
+    with pytest.raises(PolicyRefused, match="two keys of one witness would count twice"):
+        parse_policy(f"{BOTH}{rule}quorum g\n".encode())
+
+
+def test_two_keys_of_one_witness_count_as_one_by_a_group_or_are_both_asked_for():
+    either = f"{BOTH}group w any one same\ngroup g 2 w two\nquorum g\n"
+    assert counted(either, SAME, W2) == ("two", "same")
+    with pytest.raises(NoteRefused, match="asks for 2 of w, two"):
+        counted(either, W1, SAME)
+    assert counted(f"{BOTH}group g all one same\nquorum g\n", W1, SAME) == ("one", "same")
+
+
+def test_groups_within_groups_thousands_deep_are_counted_as_any():
+    deep = "".join(f"group g{n} any g{n - 1}\n" for n in range(1, 5000))
+    text = f"{THREE}group g0 any one\n{deep}quorum g4999\n"
+    assert counted(text, W1) == ("one",)
+    with pytest.raises(NoteRefused, match="asks for 1 of g4998"):
+        counted(text, W2)
+
+
 def test_a_policy_that_we_write_is_read_and_says_what_it_was_asked_to():
     witnesses = {"auditor": W1.vkey, "press": W2.vkey, "other": W3.vkey}
     text = write_policy([LOG.vkey, LASTING.vkey], witnesses, 2)
@@ -127,3 +155,6 @@ def test_a_policy_that_we_write_is_read_and_says_what_it_was_asked_to():
     assert parse_policy(write_policy([LOG.vkey], {}, 0).encode()).quorum == "none"
     with pytest.raises(PolicyRefused, match="there cannot be 4"):
         write_policy([LOG.vkey], witnesses, 4)
+    with pytest.raises(PolicyRefused, match="of 0 witnesses there cannot be 1"):
+        write_policy([LOG.vkey], {}, 1)
+    assert counted(write_policy([LOG.vkey], {"a": W1.vkey, "b": SAME.vkey}, 2), W1, SAME) == ("a", "b")

@@ -34,7 +34,9 @@ class Quorum:
 
 @dataclass(frozen=True, slots=True)
 class TrustPolicy:
-    """`witnesses` and `groups` by the names that the policy gives them; `quorum`: one of these, or "none"."""
+    """`witnesses` and `groups` by the names that the policy gives them, each group behind its members; `quorum`: one of
+    these, or "none".
+    """
 
     logs: tuple[Verifier, ...]
     witnesses: Mapping[str, Verifier]
@@ -48,7 +50,7 @@ class TrustPolicy:
         known = [*self.logs, *self.witnesses.values()]
         verified = {(each.name, each.key_id) for each in note.open_note(signed, known).verified}
         found = [name for name, key in self.witnesses.items() if (key.name, key.key_id) in verified]
-        if not self._reached(self.quorum, found):
+        if not self._reached(found):
             wanted = self.groups.get(self.quorum, Quorum(1, (self.quorum,)))
             raise NoteRefused(
                 f"the policy asks for {wanted.enough} of {', '.join(wanted.members)} to have signed too;"
@@ -56,11 +58,12 @@ class TrustPolicy:
             )
         return tuple(found)
 
-    def _reached(self, name: str, found: Collection[str]) -> bool:
-        if name == NONE or name in self.witnesses:
-            return name == NONE or name in found
-        group = self.groups[name]
-        return sum(self._reached(member, found) for member in group.members) >= group.enough
+    def _reached(self, found: Collection[str]) -> bool:
+        reached = {NONE, *found}
+        for name, group in self.groups.items():  # in their order: nested thousands deep they are no recursion
+            if len(reached.intersection(group.members)) >= group.enough:
+                reached.add(name)
+        return self.quorum in reached
 
 
 def parse_policy(content: bytes) -> TrustPolicy:
@@ -89,7 +92,7 @@ class _PolicyLines:
         self.groups: dict[str, Quorum] = {}
         self.quorum: str | None = None
         self._keys = set[tuple[str, bytes]]()
-        self._members = set[str]()
+        self._beneath: dict[str, set[str]] = {}  # of what is no member yet: whose keys count in it
 
     def take(self, words: Sequence[str]) -> None:
         """Raises ValueError."""
@@ -99,9 +102,10 @@ class _PolicyLines:
                 self._once("log", vkey)
             case ["witness", name, vkey] | ["witness", name, vkey, _]:
                 self.witnesses[self._fresh(name)] = verifier_keys.witness_key(vkey)
+                self._beneath[name] = {self.witnesses[name].name}
                 self._once("witness", vkey)
             case ["group", name, enough, *members] if members:
-                self.groups[self._fresh(name)] = self._group(enough, members)
+                self.groups[self._fresh(name)] = self._group(name, enough, members)
             case ["quorum", name] if self.quorum is None:
                 if name != NONE:
                     self._defined(name)
@@ -125,16 +129,22 @@ class _PolicyLines:
         if name not in self.witnesses and name not in self.groups:
             raise ValueError("no line before names this witness or group")
 
-    def _group(self, enough: str, members: Sequence[str]) -> Quorum:
+    def _group(self, name: str, enough: str, members: Sequence[str]) -> Quorum:
+        beneath, twice = set[str](), False
         for member in members:
             self._defined(member)
-            if member in self._members:
+            if member not in self._beneath:
                 raise ValueError("a witness or group is a member once")
-            self._members.add(member)
+            signers = self._beneath.pop(member)
+            twice = twice or not beneath.isdisjoint(signers)
+            beneath |= signers
+        self._beneath[name] = beneath
         words = {"all": len(members), "any": 1}
         count = words[enough] if enough in words else note.number_of(enough)
         if not 1 <= count <= len(members):
             raise ValueError(f"of {len(members)} members there cannot be {count}")
+        if twice and count > 1 and enough not in words:
+            raise ValueError("two keys of one witness would count twice: a group `any` of both counts once")
         return Quorum(count, tuple(members))
 
 
@@ -142,9 +152,11 @@ def write_policy(logs: Sequence[str], witnesses: Mapping[str, str], enough: int)
     """The text of a policy: verifier keys of logs and of named witnesses, of whom so many must have signed. Raises
     `PolicyRefused` where no policy can say that.
     """
+    if enough > len(witnesses):
+        raise PolicyRefused(f"of {len(witnesses)} witnesses there cannot be {enough}")
     lines = [f"log {vkey}" for vkey in logs] + [f"witness {name} {vkey}" for name, vkey in witnesses.items()]
     if witnesses:
-        lines.append(f"group {GROUP} {enough} {' '.join(witnesses)}")
+        lines.append(f"group {GROUP} {'all' if enough == len(witnesses) else enough} {' '.join(witnesses)}")
     text = "\n".join([*lines, f"quorum {GROUP if witnesses else NONE}"]) + "\n"
     parse_policy(text.encode())
     return text
