@@ -70,8 +70,9 @@ from gateway.ledger.audit.verify import VerifyReport
 from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.epoch_turn import EpochTurn
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.proof import ed25519
+from gateway.ledger.proof import mldsa, verifier_keys
 from gateway.ledger.proof.ed25519 import Ed25519Signer
+from gateway.ledger.proof.mldsa import MldsaSigner
 from gateway.ledger.proof.note import Signer
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.store import SqliteStore, Store
@@ -354,9 +355,9 @@ def witnesses_of(settings: Settings) -> dict[str, KnownWitness]:
     found: dict[str, KnownWitness] = {}
     for name, item in settings.witnesses.items():
         try:
-            found[name] = KnownWitness(item.url, ed25519.cosignature_verifier(item.key))
-        except ValueError:
-            why, key = "is no verifier key", "the witness's own line, NAME+ID+KEY (gateway help proofs)"
+            found[name] = KnownWitness(item.url, verifier_keys.witness_key(item.key))
+        except ValueError as error:
+            why, key = f"is no verifier key ({error})", "the witness's own line, NAME+ID+KEY (gateway help proofs)"
             raise settings.refused("witnesses", name, "key", why=why, write=key) from None
     return found
 
@@ -368,7 +369,18 @@ def publisher_of(folder: Path, settings: Settings, secrets: Secrets) -> Publishe
     def signing(origin: str) -> tuple[Signer, ...]:
         return tuple(Ed25519Signer(origin, seed) for seed in secrets.signing)
 
-    return Publisher(folder, store_of(folder, settings), signing)
+    @cache
+    def lasting(origin: str) -> tuple[Signer, ...]:
+        return lasting_of(secrets.signing, origin)
+
+    return Publisher(folder, store_of(folder, settings), signing, lasting)
+
+
+def lasting_of(seeds: Iterable[bytes], origin: str) -> tuple[MldsaSigner, ...]:
+    """Who signs a log's published checkpoints for the time after Ed25519, beside the keys of these seeds; nobody a log
+    whose name has no room in what is signed, and nobody on a machine that cannot: Ed25519 goes on alone.
+    """
+    return tuple(MldsaSigner(origin, seed) for seed in seeds) if mldsa.can_sign(origin) else ()
 
 
 def verify_ledger(folder: Path, settings: Settings, *, boxes: bool) -> tuple[VerifyReport, tuple[str, ...]]:

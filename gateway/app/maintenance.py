@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from gateway import disk
-from gateway.app.composition import Clock, kept_beside, now, open_house, publisher_of, store_of
+from gateway.app.composition import Clock, kept_beside, lasting_of, now, open_house, publisher_of, store_of
 from gateway.disk import make_folder, sync_folder, write_durably
 from gateway.keys import secret_files
 from gateway.keys.api_keys import FILE as API_KEYS
@@ -134,7 +134,7 @@ def replace_key(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock 
     entry about a key that never was, never a key without an entry.
     """
     fresh = random.token_bytes(32)
-    _log(folder, settings, kind, rotate.REPLACED, clock, lambda origin: _vkey(kind, origin, fresh))
+    _log(folder, settings, kind, rotate.REPLACED, clock, lambda origin: _vkeys(kind, origin, fresh))
     return _change(folder, kind, lambda held: (*held, fresh))
 
 
@@ -163,7 +163,7 @@ def retire(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock = now
             contextlib.closing(Vault(folder, secrets.wraps)) as vault,
         ):
             wrapped = vault.rewrap()
-    _log(folder, settings, kind, rotate.RETIRED, clock, lambda _: "")
+    _log(folder, settings, kind, rotate.RETIRED, clock, lambda _: [])
     _change(folder, kind, lambda held: tuple(key for key in held if key not in older))
     return wrapped
 
@@ -179,17 +179,19 @@ def _change(folder: Path, kind: RekeyKind, change: Callable[[tuple[bytes, ...]],
     return len(keys)
 
 
-def _vkey(kind: RekeyKind, origin: str, seed: bytes) -> str:
-    """Of a signing key its public half, so that the log vouches for the next one."""
-    return Ed25519Signer(origin, seed).vkey if kind is RekeyKind.SIGNING else ""
+def _vkeys(kind: RekeyKind, origin: str, seed: bytes) -> list[str]:
+    """Of a signing key its public halves, so that the log vouches for the next ones."""
+    if kind is not RekeyKind.SIGNING:
+        return []
+    return [Ed25519Signer(origin, seed).vkey, *(each.vkey for each in lasting_of([seed], origin))]
 
 
 def _log(
-    folder: Path, settings: Settings, kind: RekeyKind, step: str, clock: Clock, vkey: Callable[[str], str]
+    folder: Path, settings: Settings, kind: RekeyKind, step: str, clock: Clock, vkeys: Callable[[str], list[str]]
 ) -> None:
     def job(tx: Transaction) -> None:
         (origin,) = tx.db.execute("SELECT origin FROM head").fetchone()
-        rotate.note_key(tx, kind, step, clock(), vkey(origin))
+        rotate.note_key(tx, kind, step, clock(), *vkeys(origin))
 
     with open_house(folder, settings) as house:
         house.writer.submit(job).result()

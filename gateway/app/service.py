@@ -52,6 +52,7 @@ from gateway.keys.api_keys import Credentials
 from gateway.ledger import watch
 from gateway.ledger.audit.last_verify import NightlyVerify
 from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.proof.mldsa import NOT_HERE, mldsa_here
 from gateway.replica.feed import Tags
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
@@ -454,10 +455,12 @@ def _shield(settings: Settings, *, dev: bool = False) -> Shield:
 
 
 def tell_unsaid(settings: Settings, on: date) -> None:
-    """At a start, what is shut because nobody said it."""
+    """At a start, what is shut because nobody said it, and what this machine cannot sign."""
     for each in unsaid(settings, on):
         if each.shuts:
             log.warning("shut until it is said", rule=each.option, why=each.why, then=f"write {each.write}")
+    if not mldsa_here():
+        log.warning("signed by Ed25519 alone", why=NOT_HERE, then="gateway help proofs")
 
 
 def in_front_of(

@@ -6,6 +6,7 @@ log later cannot show a token for the rewritten one. It does not show that nobod
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,20 @@ import click
 import orjson
 from cryptography import x509
 
+from gateway.app.composition import lasting_of
 from gateway.cli import options
 from gateway.delivery.guard import may_send_to
 from gateway.delivery.outgoing import NoHttpAnswer, ask_blocking
 from gateway.desk import history
 from gateway.disk import make_folder, write_durably
 from gateway.keys import seals
-from gateway.ledger.proof import note
+from gateway.keys.secret_files import Secrets
+from gateway.ledger.proof import mldsa, note, policy, verifier_keys
 from gateway.ledger.proof import receipt as receipts
-from gateway.ledger.proof.ed25519 import CosignatureVerifier, Ed25519Signer, Ed25519Verifier
+from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.merkle import Unproved
+from gateway.ledger.proof.note import Checkpoint, Verifier
+from gateway.ledger.proof.policy import PolicyRefused, TrustPolicy
 from gateway.ledger.proof.receipt import Opening, Receipt
 
 QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"  # RFC 3161 3.4
@@ -100,6 +105,7 @@ NO_WITNESS = (
     "  no witness was asked for: that the log shows everybody the same entries, and always did, rests on its\n"
     "  operator's word"
 )
+NO_SECOND = f"no ML-DSA-44 key: {mldsa.NOT_HERE}, or the log's name is longer than {mldsa.LONGEST} bytes"
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 Pair = tuple[Receipt, Opening | None]
 
@@ -121,26 +127,57 @@ def receipt() -> None:
     cls=options.Renamed,
     before="--key",
     multiple=True,
-    required=True,
     metavar="VKEY",
-    help="The log's verifier key; repeatable.",
+    help="The log's verifier key, Ed25519 or ML-DSA-44; repeatable, and either of them is enough.",
+)
+@click.option(
+    "--policy",
+    "stated",
+    type=FILE,
+    help="A trust policy (C2SP tlog-policy): which logs, and how many of which witnesses.",
 )
 @click.option(
     "--witness", "witnesses", multiple=True, metavar="VKEY", help="A witness that must have signed too; repeatable."
 )
-def verify(file: Path, opened: Path | None, keys: tuple[str, ...], witnesses: tuple[str, ...]) -> None:
+def verify(
+    file: Path, opened: Path | None, keys: tuple[str, ...], stated: Path | None, witnesses: tuple[str, ...]
+) -> None:
     try:
-        logs = [Ed25519Verifier.from_vkey(key) for key in keys]
-        beside = [CosignatureVerifier.from_vkey(key) for key in witnesses]
+        trusted = policy.parse_policy(stated.read_bytes()) if stated else TrustPolicy((), {}, {}, policy.NONE)
+        logs = [*trusted.logs, *(verifier_keys.log_key(key) for key in keys)]
+        beside = [verifier_keys.witness_key(key) for key in witnesses]
+    except PolicyRefused as error:
+        raise click.UsageError(str(error)) from None
     except ValueError as error:
         raise click.UsageError(f"not a verifier key: {error}") from None
+    if not logs:
+        raise click.UsageError("which log is believed? --log VKEY, or --policy FILE with a log in it")
     try:
-        pairs = _pairs(file, opened)
-        told = [_told(pair, logs, beside) for pair in pairs]
+        told = _all_told(_pairs(file, opened), replace(trusted, logs=tuple(logs)), beside)
     except (note.NoteRefused, Unproved, ValueError) as error:
-        click.echo(f"NOT PROVED: {error}")
+        click.echo(_shown(f"NOT PROVED: {error}"))
         sys.exit(1)
-    click.echo("\n".join(told) + ("" if beside else f"\n{NO_WITNESS}"))
+    asked = beside or trusted.quorum != policy.NONE
+    click.echo(_shown("\n".join(told)) + ("" if asked else f"\n{NO_WITNESS}"))
+
+
+def _shown(text: str) -> str:
+    """Names as they stand, but what a terminal would obey, and a policy's bytes that are no UTF-8, by their numbers."""
+    return "".join(each if each.isprintable() or each == "\n" else f"\\u{ord(each):04x}" for each in text)
+
+
+def _all_told(pairs: list[Pair], trusted: TrustPolicy, witnesses: list[Verifier]) -> list[str]:
+    """What each receipt proves, in words. Raises where one does not, or where two are of two pasts of one log."""
+    roots: dict[tuple[str, int], bytes] = {}
+    told = []
+    for pair in pairs:
+        signed = receipts.verify_receipt(pair[0], trusted.logs)
+        if roots.setdefault((signed.origin, signed.size), signed.root) != signed.root:
+            raise Unproved(
+                f"equivocation: {signed.origin} signed two trees of {signed.size} entries, and these receipts show it"
+            )
+        told.append(_told(pair, signed, trusted, witnesses))
+    return told
 
 
 def _pairs(file: Path, opened: Path | None) -> list[Pair]:
@@ -168,22 +205,30 @@ def _read(file: Path) -> str:
     return file.read_bytes().decode()
 
 
-def _told(pair: Pair, logs: list[Ed25519Verifier], witnesses: list[CosignatureVerifier]) -> str:
+def _told(pair: Pair, signed: Checkpoint, trusted: TrustPolicy, witnesses: list[Verifier]) -> str:
     """What one receipt proves, in words. Raises where it does not."""
     shown, opening = pair
-    signed = receipts.verify_receipt(shown, logs)
+    counted = trusted.check_witnesses(shown.note)
     for witness in witnesses:
         note.open_note(shown.note, [witness])
     lines = [
         f"proved: {_entry(shown)}",
         f"  is entry {shown.index} of the log {signed.origin}, signed at {signed.size}",
+        f"  by the log's key of {_algorithms(shown, trusted)}",
     ]
+    lines += [f"  and the policy's witness {name} has seen the same log" for name in counted]
     lines += [f"  and the witness {witness.name} has seen the same log" for witness in witnesses]
     if opening is None:
         return "\n".join([*lines, "  whom it is about is not shown: a receipt names nobody"])
     if not receipts.is_about(shown, opening):
         raise Unproved(f"the entry is not about the {opening.kind} of the opening")
     return "\n".join([*lines, f"  and it is about the {opening.kind} {opening.value!r}"])
+
+
+def _algorithms(shown: Receipt, trusted: TrustPolicy) -> str:
+    verified = {each.key_id for each in note.open_note(shown.note, trusted.logs).verified}
+    found = dict.fromkeys(each.algorithm for each in trusted.logs if each.key_id in verified)
+    return " and ".join(found)
 
 
 def _entry(shown: Receipt) -> str:
@@ -241,8 +286,39 @@ ledger.add_command(anchor)
 @ledger.command(help="Print the log's verifier key; two while a key is replaced. Publish it where people find it.")
 @options.data
 @options.config
-def key(data: Path, file: Path | None) -> None:
+@click.option("--ml-dsa", "lasting", is_flag=True, help="That of its ML-DSA-44 signature instead: 1,800 characters.")
+def key(data: Path, file: Path | None, *, lasting: bool) -> None:
     with options.house(data, file) as house:
         origin = house.consent.log_reader.origin()
-        for seed in house.secrets.signing:
-            click.echo(Ed25519Signer(origin, seed).vkey)
+        found = _keys(house.secrets, origin, lasting=lasting)
+    if not found:
+        raise click.ClickException(NO_SECOND)
+    click.echo("\n".join(found))
+
+
+def _keys(secrets: Secrets, origin: str, *, lasting: bool) -> list[str]:
+    if lasting:
+        return [each.vkey for each in lasting_of(secrets.signing, origin)]
+    return [Ed25519Signer(origin, seed).vkey for seed in secrets.signing]
+
+
+@ledger.command(
+    "policy",
+    help="Print the trust policy of this log (C2SP tlog-policy), for `gateway receipt verify --policy`: all of its"
+    " keys, and the configured witnesses. Publish it where people find it.",
+)
+@options.data
+@options.config
+@click.option("--quorum", type=click.IntRange(1), help="So many of the witnesses must have signed; without it all.")
+def policy_(data: Path, file: Path | None, quorum: int | None) -> None:
+    witnesses = {name: item.key for name, item in options.stated_settings(file).witnesses.items()}
+    with options.house(data, file) as house:
+        origin = house.consent.log_reader.origin()
+        logs, second = (_keys(house.secrets, origin, lasting=lasting) for lasting in (False, True))
+    if not second:
+        click.echo(f"gateway: {NO_SECOND}", err=True)
+    try:
+        text = policy.write_policy([*logs, *second], witnesses, quorum or len(witnesses))
+    except PolicyRefused as refused:
+        raise click.UsageError(str(refused)) from None
+    click.echo(text, nl=False)

@@ -51,7 +51,9 @@ from gateway.keys.seals import Enrolment
 from gateway.ledger import schema
 from gateway.ledger.audit import witness as witnessing
 from gateway.ledger.audit.witness import InUse, KeyRefused, Witness
-from gateway.ledger.proof.ed25519 import Ed25519Verifier
+from gateway.ledger.proof import mldsa, verifier_keys
+from gateway.ledger.proof.ed25519 import Cosigner
+from gateway.ledger.proof.mldsa import MldsaSigner
 from gateway.settings import load as settings_of
 from gateway.settings.load import Listen, Settings
 from gateway.settings.option_tree import SettingsRefused
@@ -539,8 +541,9 @@ def enrol(data: Path, name: str, out: Path) -> None:
 
 @click.command(
     help="Run a witness: it signs a log's checkpoint when that grew out of the last one it signed. Makes its key at the"
-    " first start and prints the verifier key, which the log's operator and the readers of receipts need. Its folder"
-    " must not be within reach of the logs' operators, and never be put back from a backup."
+    " first start and prints its two verifier keys (Ed25519, ML-DSA-44), of which the log's operator and the readers"
+    " of receipts need one. Its folder must not be within reach of the logs' operators, and never be put back from a"
+    " backup."
 )
 @click.option(
     "--state", type=click.Path(path_type=Path, file_okay=False), required=True, help="The witness's own folder."
@@ -553,17 +556,19 @@ def witness(state: Path, port: int, host: str, vkeys: tuple[str, ...], name: str
     configure_log()
     try:
         with witnessing.held(state):
-            app, vkey = _opened(state, vkeys, name)
-            click.echo(vkey)
+            app, own = _opened(state, vkeys, name)
+            click.echo("\n".join(own))
             _serve(app, host, port)
     except (InUse, OSError) as refused:
         raise click.ClickException(str(refused)) from refused
 
 
-def _opened(state: Path, vkeys: tuple[str, ...], name: str) -> tuple[Starlette, str]:
-    """The application, and the witness's verifier key."""
+def _opened(state: Path, vkeys: tuple[str, ...], name: str) -> tuple[Starlette, list[str]]:
+    """The application, and the witness's verifier keys: of Ed25519, and of ML-DSA-44 where this machine has it and the
+    names have room in what it signs.
+    """
     try:
-        watched = [Ed25519Verifier.from_vkey(text) for text in vkeys]
+        watched = [verifier_keys.log_key(text) for text in vkeys]
     except ValueError as refused:
         raise click.BadParameter(f"{refused}: <name>+<id>+<base64>", param_hint="--log") from refused
     try:
@@ -572,7 +577,10 @@ def _opened(state: Path, vkeys: tuple[str, ...], name: str) -> tuple[Starlette, 
         raise click.BadParameter(str(refused), param_hint="--name") from refused
     except KeyRefused as refused:
         raise click.ClickException(str(refused)) from refused
-    return door.application(Witness(state, [signer], watched)), signer.vkey
+    signers: list[Cosigner | MldsaSigner] = [signer]
+    if mldsa.can_sign(name, *(log.name for log in watched)):
+        signers.append(MldsaSigner(name, signer.seed, signer.clock))
+    return door.application(Witness(state, signers, watched)), [each.vkey for each in signers]
 
 
 def _serve(app: Starlette, host: str, port: int) -> None:

@@ -18,6 +18,7 @@ from gateway.ledger import schema
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.proof import note, receipt
 from gateway.ledger.proof.ed25519 import Ed25519Verifier
+from gateway.ledger.proof.verifier_keys import log_key
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Purpose
 from gateway.web.shell.visitor import Visitors
@@ -45,12 +46,12 @@ def denied(folder, who=ADDRESS):
         return not house.consent.check(Ask(("teemo",), [who], place="US-NY")).verdicts["teemo"].allowed
 
 
-def verifier(folder):
+def verifier(folder, *, lasting=False):
     """Of the newest signing key."""
     with opened(folder) as house, contextlib.closing(schema.open_to_read(folder)) as db:
         publisher = house.consent.log_reader.publisher
         (origin,) = db.execute("SELECT origin FROM head").fetchone()
-        return Ed25519Verifier.from_vkey(publisher._signing(origin)[-1].vkey)
+        return log_key((publisher._lasting if lasting else publisher._signing)(origin)[-1].vkey)
 
 
 def leaves(folder):
@@ -114,6 +115,25 @@ def test_while_two_signing_keys_overlap_both_sign_and_the_older_vouches_for_the_
     assert receipt.verify_receipt(made, [before]) == receipt.verify_receipt(made, [after])
     [(_, _, vouched)] = leaves(folder)
     assert Ed25519Verifier.from_vkey(vouched) == after
+
+
+def test_the_log_vouches_for_the_newer_key_of_ml_dsa_too_and_its_checkpoints_bear_both(folder):
+    """So a reader who has but an ML-DSA-44 key of years ago finds that of today, with nothing of Ed25519."""
+    before = verifier(folder, lasting=True)
+    maintenance.replace_key(folder, inside.settings(), RekeyKind.SIGNING)
+    with opened(folder) as house:
+        signed = house.consent.log_reader.checkpoint()
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        vouched = log_key(json.loads(db.execute("SELECT body FROM entry ORDER BY seq").fetchone()[0])["vq"])
+    assert vouched == verifier(folder, lasting=True) != before
+    assert [each.name for each in note.open_note(signed, [before, vouched]).verified] == [before.name] * 2
+    assert len(note.split_note(signed)[1]) == 4  # two of each kind while they overlap
+    maintenance.retire(folder, inside.settings(), RekeyKind.SIGNING, early=True)
+    with opened(folder) as house:
+        signed = house.consent.log_reader.checkpoint()
+    assert note.open_note(signed, [vouched]).verified
+    with pytest.raises(note.NoteRefused):
+        note.open_note(signed, [before])
 
 
 def test_a_browser_that_comes_back_with_the_older_cookie_is_known_until_that_key_is_retired(folder):

@@ -4,18 +4,25 @@ import hashlib
 import hmac
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+import structlog
 from click.testing import CliRunner
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 from support import inside
 from support.people import email, named, phone
+from support.trees import Tree
+from support.witnessed import Log
 
-from gateway.app import composition
+from gateway.app import composition, service
 from gateway.cli.root import group
-from gateway.ledger.proof import ed25519, note, receipt
+from gateway.ledger.proof import ed25519, merkle, mldsa, note, policy, receipt, verifier_keys
 from gateway.ledger.proof.entry import b64
+from gateway.ledger.proof.mldsa import MldsaSigner
 from gateway.ledger.proof.receipt import Opening
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Source
@@ -145,7 +152,7 @@ def test_the_opening_of_another_entry_of_the_same_person_proves_nothing(person):
         lambda text: text.replace("index 1\n", "index 0\n"),
         lambda text: text.replace("index ", "index 1"),
         lambda text: text[:60] + ("A" if text[60] != "A" else "B") + text[61:],
-        lambda text: text[:-10] + "A" * 9 + "\n",
+        lambda text: re.sub("(\n\n.*\n.*\n.*\n\n.*).{9}=\n", r"\1AAAAAAAA=\n", text),  # the signature
         lambda text: re.sub("extra .*\n", "", text),
         lambda text: text.partition("\n\n")[0],
         lambda text: "",
@@ -209,7 +216,10 @@ class TestAWitness:
 
 def test_the_desk_shows_a_bare_receipt_to_anybody_and_the_opening_only_of_who_it_is_about(person):
     bare = person.command("receipt", "show", person.events[0], "--data", person.folder)
-    assert bare.stdout == person.receipts[0]
+    again, before = (receipt.parse_receipt(text) for text in (bare.stdout, person.receipts[0]))
+    assert (again.index, again.proof, again.entry) == (before.index, before.proof, before.entry)
+    assert note.text_of(again.note) == note.text_of(before.note)
+    assert "opening" not in bare.stdout
     other = person.command("receipt", "show", person.events[0], "--email", email(2), "--data", person.folder)
     assert (other.exit_code, other.stdout) == (1, "")
     assert person.command("receipt", "show", b64(bytes(16)), "--data", person.folder).exit_code == 1
@@ -236,3 +246,187 @@ def test_an_opening_is_never_printed_by_accident(person):
     for text in (repr(opening), repr(person.chosen)):
         assert email(1) not in text
         assert opening.secret.hex() not in text
+
+
+# --- either signature, and a policy ----------------------------------------------------------------------------------
+
+
+def test_a_receipt_is_proved_by_either_of_the_logs_keys_alone_and_says_by_which(person):
+    lasting = person.command("ledger", "key", "--ml-dsa", "--data", person.folder).stdout.strip()
+    first = person.verify(person.receipts[0])
+    assert (first.exit_code, "by the log's key of Ed25519\n" in first.output) == (0, True)
+    second = person.verify(person.receipts[0], key=lasting)
+    assert (second.exit_code, "by the log's key of ML-DSA-44\n" in second.output) == (0, True)
+    both = person.verify(person.receipts[0], "--log", lasting)
+    assert (both.exit_code, "by the log's key of Ed25519 and ML-DSA-44\n" in both.output) == (0, True)
+
+
+def test_the_receipt_in_the_answer_to_a_choice_stays_small_and_is_proved_by_the_first_key(person):
+    """What is handed out on the spot has one line; what is fetched, to be kept, has one more for each checkpoint."""
+    with composition.open_house(person.folder, inside.settings()) as house:
+        chosen = asyncio.run(
+            house.consent.choose(
+                house.consent.people.name([named("email", email(2))]).subjects,
+                Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.FORM, AT, "US-CA"),
+            )
+        )
+        [event] = chosen.events
+        [small] = house.consent.log_reader.receipts_at_hand([(event["event"], event["seq"])])
+        [kept] = house.consent.log_reader.receipts([base64.urlsafe_b64decode(event["event"] + "==")])
+    assert len(small.text()) < 1500
+    assert kept.text().startswith(small.text())
+    assert kept.text().removeprefix(small.text()).count("\n") == 1
+    assert person.verify(small.text()).exit_code == 0
+
+
+def test_no_commit_and_no_answer_waits_for_the_second_signature(person, monkeypatch):
+    """It takes ten times as long as the first, and is made for what is fetched."""
+
+    def signs(*_):
+        raise AssertionError("the second key signed")
+
+    monkeypatch.setattr(MldsaSigner, "sign", signs)
+    with composition.open_house(person.folder, inside.settings()) as house:
+        subjects = house.consent.people.name([named("email", email(3))]).subjects
+        choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.FORM, AT, "US-CA")
+        [event] = asyncio.run(house.consent.choose(subjects, choice)).events
+        assert house.consent.log_reader.receipts_at_hand([(event["event"], event["seq"])])
+        assert house.consent.log_reader.tile(0, 0, 1)
+        with pytest.raises(AssertionError, match="the second key signed"):
+            house.consent.log_reader.checkpoint()
+
+
+def test_the_policy_that_the_log_prints_proves_its_receipts(person):
+    printed = person.command("ledger", "policy", "--data", person.folder).stdout
+    assert [line.split(" ")[0] for line in printed.splitlines()] == ["log", "log", "quorum"]
+    told = person.command(
+        "receipt", "verify", person.file("it", person.receipts[0]), "--policy", person.file("p", printed)
+    )
+    assert told.exit_code == 0
+    assert "Ed25519 and ML-DSA-44" in told.output
+    assert "operator's word" in told.output  # no witness is asked for
+    asked = person.command("ledger", "policy", "--quorum", "1", "--data", person.folder)
+    assert (asked.exit_code, asked.stdout) == (2, "")  # there is no witness: what is printed would ask for nobody
+
+
+def test_on_a_machine_without_ml_dsa_the_log_goes_on_with_ed25519_and_says_so(person, monkeypatch):
+    """OpenSSL before 3.5 under a `cryptography` of the system's own."""
+    lasting = person.command("ledger", "key", "--ml-dsa", "--data", person.folder).stdout.strip()
+
+    def unsupported(*_):
+        raise UnsupportedAlgorithm("not supported by this backend")
+
+    monkeypatch.setattr(MLDSA44PrivateKey, "from_seed_bytes", unsupported)
+    monkeypatch.setattr(MLDSA44PublicKey, "from_public_bytes", unsupported)
+    with composition.open_house(person.folder, inside.settings()) as house:
+        subjects = house.consent.people.name([named("email", email(4))]).subjects
+        choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.FORM, AT, "US-CA")
+        [event] = asyncio.run(house.consent.choose(subjects, choice)).events
+        [made] = house.consent.log_reader.receipts([base64.urlsafe_b64decode(event["event"] + "==")])
+        assert note.open_note(house.consent.log_reader.checkpoint(), [verifier_keys.log_key(person.key)])
+    assert person.verify(made.text()).exit_code == 0
+    told = person.verify(made.text(), key=lasting)
+    assert (told.exit_code, mldsa.NOT_HERE in told.output) == (2, True)
+    assert mldsa.NOT_HERE in person.command("ledger", "key", "--ml-dsa", "--data", person.folder).stderr
+    printed = person.command("ledger", "policy", "--data", person.folder)
+    assert (printed.exit_code, printed.stdout) == (0, f"log {person.key}\nquorum none\n")
+    assert mldsa.NOT_HERE in printed.stderr
+    assert person.command("rekey", "signing", "--data", person.folder).exit_code == 0
+    with structlog.testing.capture_logs() as logged:
+        service.tell_unsaid(inside.settings(), AT.date())
+    assert mldsa.NOT_HERE in [line.get("why") for line in logged]
+
+
+def test_what_a_receipt_or_a_policy_calls_itself_moves_no_terminal(person, tmp_path):
+    forged = re.sub("\n\n.*\n", "\n\nlog\x9b2Jproved\x7f\u202e\n", person.receipts[0], count=1)
+    told = person.verify(forged)
+    assert (told.exit_code, r"log\u009b2Jproved\u007f\u202e" in told.output) == (1, True)
+    (tmp_path / "p").write_bytes(b"witness \xff " + PLANTED.auditor.vkey.encode() + b"\nquorum \xff\n")
+    told = person.verify(person.receipts[0], "--policy", tmp_path / "p")
+    assert (told.exit_code, r"asks for 1 of \udcff" in told.output) == (1, True)
+
+
+def test_without_any_log_to_believe_nothing_is_checked(person):
+    it = person.file("it", person.receipts[0])
+    assert person.command("receipt", "verify", it).exit_code == 2
+    assert person.command("receipt", "verify", it, "--policy", person.file("p", "quorum none\n")).exit_code == 2
+    told = person.command("receipt", "verify", it, "--policy", person.file("p", "log x\nquorum none\n"))
+    assert (told.exit_code, "line 1 of the policy" in told.output) == (2, True)
+    told = person.command("receipt", "verify", it, "--log", person.key, "--policy", person.file("p", "quorum none\n"))
+    assert told.exit_code == 0
+
+
+class Planted:
+    """A log of forty entries of ours, its receipts, and what others made of them."""
+
+    log, fork, other = Log(), Log(fork=3), Log("other.example.com/log")
+    auditor = ed25519.Cosigner("witness.example.com/w1", b"w" * 32, lambda: 1_795_000_000)
+
+    def receipt(self, log=None, size=20, index=5, signers=(), more=""):
+        log = log or self.log
+        proof = tuple(merkle.inclusion(index, size, log.tree.node))
+        signed = log.signed(size, log.signer, MldsaSigner(log.signer.name, log.signer.seed), *signers)
+        return receipt.Receipt(index, proof, signed + more, b"other" if log is self.fork else b"entry %d" % index)
+
+    @property
+    def policy(self):
+        lasting = MldsaSigner(self.log.signer.name, self.log.signer.seed)
+        witnesses = {"auditor": self.auditor.vkey}
+        return policy.write_policy([self.log.vkey, lasting.vkey], witnesses, 1)
+
+    def of_an_older_size(self):
+        lines = self.log.signed(7, self.log.signer, self.auditor).splitlines(keepends=True)
+        return self.receipt(more=lines[-1])
+
+    def of_another_key(self):
+        other = ed25519.Ed25519Signer(self.log.signer.name, b"x" * 32)
+        return replace(self.receipt(), note=self.log.signed(20, other))
+
+
+PLANTED = Planted()
+FAULTS = {
+    "wrong origin": (PLANTED.receipt(log=PLANTED.other), "the checkpoint is of other.example.com/log, and no key"),
+    "old size": (PLANTED.of_an_older_size(), "the signature of witness.example.com/w1 does not hold"),
+    "a line of another key": (PLANTED.of_another_key(), "no key that is believed signed for consent.example.com/log"),
+    "no witness": (PLANTED.receipt(), "the policy asks for 1 of auditor"),
+    "another entry": (replace(PLANTED.receipt(signers=[PLANTED.auditor]), entry=b"{}"), ""),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_receipt_with_a_fault_is_refused_and_told_which(tmp_path, fault):
+    planted, why = FAULTS[fault]
+    told = verified_by_policy(tmp_path, planted.text())
+    assert (told.exit_code, f"NOT PROVED: {why}" in told.output) == (1, True), told.output
+
+
+def test_the_control_a_receipt_without_a_fault_is_proved_by_the_same_policy(tmp_path):
+    body = b'{"e":"opt_out"}'
+    alone = Tree(1, [body])
+    signed = note.sign(
+        note.Checkpoint(PLANTED.log.signer.name, 1, alone.leaves[0]).text(), [PLANTED.log.signer, PLANTED.auditor]
+    )
+    told = verified_by_policy(tmp_path, receipt.Receipt(0, (), signed, body).text())
+    assert told.exit_code == 0, told.output
+    assert "the policy's witness auditor has seen the same log" in told.output
+    assert "operator's word" not in told.output
+
+
+def test_two_receipts_of_two_pasts_of_one_log_are_told_as_equivocation(tmp_path):
+    """Each alone is proved, and together they are the evidence against who holds the key."""
+    pair = []
+    for body in (b'{"e":"opt_out"}', b'{"e":"opt_in"}'):
+        text = note.Checkpoint(PLANTED.log.signer.name, 1, merkle.leaf_hash(body)).text()
+        signed = note.sign(text, [PLANTED.log.signer, PLANTED.auditor])
+        pair.append(receipt.Receipt(0, (), signed, body).text())
+    assert [verified_by_policy(tmp_path, text).exit_code for text in pair] == [0, 0]
+    told = verified_by_policy(tmp_path, json.dumps({"proofs": [{"receipt": text} for text in pair]}))
+    assert (told.exit_code, "NOT PROVED: equivocation" in told.output) == (1, True)
+
+
+def verified_by_policy(tmp_path, text):
+    (tmp_path / "it").write_text(text)
+    (tmp_path / "policy").write_text(PLANTED.policy)
+    return CliRunner().invoke(
+        group, ["receipt", "verify", str(tmp_path / "it"), "--policy", str(tmp_path / "policy")], catch_exceptions=False
+    )

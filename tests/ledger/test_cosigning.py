@@ -95,7 +95,7 @@ def test_the_cosigned_checkpoint_makes_a_receipt_that_a_reader_of_either_key_acc
     read = receipt.parse_receipt(made.text())
     for keys in (TRUSTED, TRUSTED[:1]):
         assert receipt.verify_receipt(read, keys) == LOG.checkpoint(20)
-    with pytest.raises(note.NoteRefused, match="log itself"):
+    with pytest.raises(note.NoteRefused, match=f"of {ORIGIN}, and no key"):
         receipt.verify_receipt(read, [KEY])
 
 

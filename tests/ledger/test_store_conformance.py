@@ -360,7 +360,7 @@ def at_hand(ledger, *written):
 def test_what_was_just_written_has_its_receipt_without_anything_being_read(ledger, monkeypatch):
     ledger.append(*BODIES[:254])
     written = [ledger.says(number) for number in range(5)]
-    read = ledger.log.receipts([each.event for each in written])
+    read = ledger.log.receipts([each.event for each in written], lasting=False)
     monkeypatch.setattr(type(ledger.store), "open_to_read", None)
     for each, later in zip(at_hand(ledger, *written), read, strict=True):
         signed = note.parse_checkpoint(note.text_of(each.note))
@@ -378,7 +378,7 @@ def test_receipts_hold_where_processes_write_in_turn(ledger):
         writes.append(*BODIES[: 40 * (number % 3)])
         written = writes.says(number)
         (each,) = at_hand(writes, written)
-        assert each == writes.log.receipts([written.event])[0]
+        assert each == writes.log.receipts([written.event], lasting=False)[0]
         assert at_hand((other, ledger)[number % 2], written) is None
     other.close()
 
@@ -407,7 +407,7 @@ def test_an_act_that_is_taken_back_in_its_batch_leaves_nothing_in_others_receipt
     assert (blocking.result(30), first.result(30), last.result(30).seq) == (True, 0, 1)
     with pytest.raises(KeyError):
         failing.result(30)
-    assert at_hand(ledger, last.result()) == ledger.log.receipts([last.result().event])
+    assert at_hand(ledger, last.result()) == ledger.log.receipts([last.result().event], lasting=False)
 
 
 @pytest.mark.parametrize("most", ["AT_HAND", "BATCHES_AT_HAND"])

@@ -1,3 +1,4 @@
+import hashlib
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,8 @@ from gateway.ledger.checkpoint_store import StoreBroken
 from gateway.ledger.proof import note
 from gateway.ledger.proof.ed25519 import CosignatureVerifier, Cosigner, Ed25519Signer, Ed25519Verifier, time_of
 from gateway.ledger.proof.merkle import Unproved
+from gateway.ledger.proof.mldsa import MldsaSigner
+from gateway.ledger.proof.verifier_keys import log_key, witness_key
 
 NAME = "witness.example.com/w1"
 LOG = Log()
@@ -72,7 +75,10 @@ def test_an_empty_log_is_signed_and_grows_from_there(watcher):
 
 def test_an_empty_log_with_a_root_of_something_is_not_signed(watcher):
     sent = note.sign(note.Checkpoint(ORIGIN, 0, bytes(32)).text(), [LOG.signer])
-    with pytest.raises(WitnessSeen):
+    with pytest.raises(Unproved, match="the root of nothing"):
+        watcher.add_checkpoint(Submission(0, (), sent).body())
+    assert holds(LOG, 0, watcher.add_checkpoint(LOG.submission(0, 0)))
+    with pytest.raises(Unproved):
         watcher.add_checkpoint(Submission(0, (), sent).body())
 
 
@@ -98,7 +104,7 @@ def test_another_past_is_not_signed_whatever_its_proof(watcher):
         watcher.add_checkpoint(FORK.submission(7, 20))
     with pytest.raises(Unproved):
         watcher.add_checkpoint(Submission(7, LOG.proof(7, 20), FORK.signed(20)).body())
-    with pytest.raises(WitnessSeen):
+    with pytest.raises(Unproved):
         watcher.add_checkpoint(FORK.submission(7, 7))
     assert holds(LOG, 20, watcher.add_checkpoint(LOG.submission(7, 20)))  # and what was refused changed nothing
 
@@ -192,13 +198,89 @@ def test_a_witness_that_is_started_again_goes_on_where_it_was(tmp_path):
     assert holds(LOG, 20, again.add_checkpoint(LOG.submission(7, 20)))
 
 
-def test_a_witness_keeps_a_size_and_a_root_and_nothing_else(tmp_path):
+def test_a_witness_keeps_a_size_a_root_and_who_signed_them_and_nothing_else(tmp_path):
     grow(watching(tmp_path), LOG, 7)
-    (file,) = tmp_path.iterdir()
-    kept = file.read_bytes().replace(b"\0", b"")
+    state, shown = (state_of(tmp_path, kind) for kind in ("checkpoint", "cosigned"))
+    assert {*tmp_path.iterdir()} == {state, shown}
+    kept = state.read_bytes().replace(b"\0", b"")
     assert LOG.checkpoint(7).text().encode() in kept
     assert len(kept) < 600  # that text, and of each slot its format, its counter and a checksum
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert {line[:20] for line in shown.read_text().removeprefix(LOG.checkpoint(7).text()).splitlines()} == {
+        "",
+        f"— {ORIGIN}"[:20],
+        f"— {NAME}"[:20],
+    }
+    for file in (state, shown):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def state_of(folder, kind):
+    return folder / f"{hash_of(LOG)}.{kind}"
+
+
+def hash_of(log):
+    return hashlib.sha256(log.signer.name.encode()).hexdigest()
+
+
+def test_a_monitor_gets_what_was_signed_last_with_the_logs_line_and_the_witnesss(tmp_path):
+    watcher = watching(tmp_path, LOG, OTHER)
+    assert watcher.checkpoint(hash_of(LOG)) is None
+    old = 0
+    for size in (7, 7, 20):
+        lines = watcher.add_checkpoint(LOG.submission(old, size))
+        assert watcher.checkpoint(hash_of(LOG)) == LOG.signed(size) + lines
+        old = size
+    with pytest.raises(Unproved):
+        watcher.add_checkpoint(FORK.submission(20, 31))
+    assert watcher.checkpoint(hash_of(LOG)) == LOG.signed(20) + lines
+    assert watching(tmp_path).checkpoint(hash_of(LOG)) == LOG.signed(20) + lines  # also when it was started again
+    assert watcher.checkpoint(hash_of(OTHER)) is None
+
+
+def test_a_monitor_is_shown_no_line_of_a_stranger(watcher):
+    sent = Submission(0, (), LOG.signed(7, OTHER.signer, LOG.signer, Cosigner(NAME, b"x" * 32, lambda: 7))).body()
+    lines = watcher.add_checkpoint(sent)
+    assert watcher.checkpoint(hash_of(LOG)) == LOG.signed(7) + lines
+
+
+@pytest.mark.parametrize("name", ["", "..", "../witness", "A" * 64, "0" * 63, "0" * 64, "0" * 64 + "\n", "٣" * 64])
+def test_what_is_no_hash_of_a_watched_log_opens_no_file(watcher, name):
+    grow(watcher, LOG, 7)
+    assert watcher.checkpoint(name) is None
+
+
+def test_a_log_is_known_by_either_of_its_keys_and_a_failed_line_of_one_spoils_it(tmp_path):
+    """C2SP tlog-witness: also where another key's line holds."""
+    lasting = MldsaSigner(ORIGIN, LOG.signer.seed)
+    watcher = Witness(tmp_path, [OWN], [log_key(LOG.vkey), log_key(lasting.vkey)])
+    for old, size, signers in ((0, 3, [LOG.signer]), (3, 7, [lasting]), (7, 8, [LOG.signer, lasting])):
+        body = Submission(old, LOG.proof(old, size), LOG.signed(size, *signers)).body()
+        assert holds(LOG, size, watcher.add_checkpoint(body))
+    failed = LOG.signed(7, lasting).splitlines(keepends=True)[-1]
+    with pytest.raises(NotSigned, match="does not hold"):
+        watcher.add_checkpoint(Submission(8, LOG.proof(8, 20), LOG.signed(20) + failed).body())
+    assert holds(LOG, 20, watcher.add_checkpoint(LOG.submission(8, 20)))
+
+
+def test_lines_that_a_stranger_adds_are_not_signed_for_a_log_that_has_a_key_that_covers_them(tmp_path):
+    """ML-DSA-44 signs origin, size and root: its line holds under any further lines, and may not carry them along."""
+    lasting = MldsaSigner(ORIGIN, LOG.signer.seed)
+    watcher = Witness(tmp_path / "both", [OWN], [log_key(LOG.vkey), log_key(lasting.vkey)])
+    line = LOG.signed(7, lasting).splitlines(keepends=True)[-1]
+    sent = Submission(0, (), LOG.checkpoint(7).text() + "a stranger's\n\n" + line).body()
+    with pytest.raises(NotSigned):
+        watcher.add_checkpoint(sent)
+    assert watcher.checkpoint(hashlib.sha256(ORIGIN.encode()).hexdigest()) is None
+    assert Witness(tmp_path / "one", [OWN], [log_key(lasting.vkey)]).add_checkpoint(sent)  # it has no other key
+
+
+def test_a_witness_signs_by_ml_dsa_too_with_the_time_in_it(tmp_path):
+    lasting = MldsaSigner(NAME, OWN.seed, OWN.clock)
+    watcher = watching(tmp_path, signers=(OWN, lasting))
+    lines = watcher.add_checkpoint(LOG.submission(0, 7))
+    for vkey in (OWN.vkey, lasting.vkey):
+        (found,) = holds(LOG, 7, lines, [witness_key(vkey)])
+        assert time_of(found.signature) == NOW
 
 
 def test_nothing_is_signed_that_cannot_be_kept(tmp_path, monkeypatch):
@@ -219,7 +301,7 @@ def test_nothing_is_signed_that_cannot_be_kept(tmp_path, monkeypatch):
 def test_a_state_that_cannot_be_read_signs_nothing(tmp_path, content):
     watcher = watching(tmp_path)
     grow(watcher, LOG, 7)
-    next(tmp_path.iterdir()).write_text(content)
+    state_of(tmp_path, "checkpoint").write_text(content)
     for old in (0, 7):
         with pytest.raises(StoreBroken):
             watcher.add_checkpoint(LOG.submission(old, 20))

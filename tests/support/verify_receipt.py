@@ -10,14 +10,18 @@ kind_and_key = base64.b64decode(key)
 assert hashlib.sha256(name.encode() + b"\n" + kind_and_key).digest()[:4].hex() == key_id, "not a verifier key"
 lines = [base64.b64decode(line.split(" ")[2]) for line in signatures.splitlines() if line.startswith(f"— {name} ")]
 [signature] = [line[4:] for line in lines if line[:4].hex() == key_id]
+magic, extra, index, *hashes = head.split("\n")
+origin, size, root = text.split("\n")[:3]
+algorithm, message = "302a300506032b6570032100", text.encode()
+if kind_and_key[0] == 6:  # ML-DSA-44, for which openssl must be 3.5 or newer
+    algorithm, called = "30820532300b06096086480165030403110382052100", bytes([len(name.encode())]) + name.encode()
+    message = b"subtree/v1\n\0" + called + signature[:8] + called + bytes(8) + int(size).to_bytes(8, "big") + base64.b64decode(root)
+    signature = signature[8:]
 with tempfile.TemporaryDirectory() as folder:
-    der = bytes.fromhex("302a300506032b6570032100") + kind_and_key[1:]
-    for file, content in {"t": text.encode(), "s": signature, "k": der}.items():
+    for file, content in {"t": message, "s": signature, "k": bytes.fromhex(algorithm) + kind_and_key[1:]}.items():
         with open(f"{folder}/{file}", "wb") as out: out.write(content)
     command = "openssl pkeyutl -verify -pubin -keyform DER -inkey k -rawin -in t -sigfile s"
     subprocess.run(command.split(), cwd=folder, check=True, stdout=subprocess.DEVNULL)
-magic, extra, index, *hashes = head.split("\n")
-origin, size, root = text.split("\n")[:3]
 entry = base64.b64decode(extra.removeprefix("extra "))
 at, last = int(index.removeprefix("index ")), int(size) - 1
 assert (magic, origin) == ("c2sp.org/tlog-proof@v1", name) and at <= last

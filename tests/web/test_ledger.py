@@ -199,7 +199,7 @@ async def test_a_receipt_of_nothing_is_not_found_with_a_key_or_without(keyed, ev
 
 
 async def test_a_log_that_cannot_be_read_says_so_and_nothing_else(keyed, monkeypatch):
-    def away(*_):
+    def away(*_, **__):
         raise StoreUnavailable("away")
 
     for name in ("checkpoint", "tile", "receipts"):

@@ -32,9 +32,9 @@ KEY_COLUMNS = (
 )
 
 
-def note_key(tx: Transaction, kind: str, step: str, at: datetime, vkey: str = "") -> int:
-    """The entry about a key; of a signing key with its verifier key, so that the older one vouches for it."""
-    seq = tx.append(entry.key_event(event=os.urandom(16), kind=kind, step=step, vkey=vkey, at=at))
+def note_key(tx: Transaction, kind: str, step: str, at: datetime, vkey: str = "", lasting: str = "") -> int:
+    """The entry about a key; of a signing key with its verifier keys, so that the older ones vouch for them."""
+    seq = tx.append(entry.key_event(event=os.urandom(16), kind=kind, step=step, vkey=vkey, at=at, lasting=lasting))
     tx.db.execute("INSERT INTO key_event VALUES (?, ?, ?, ?)", (seq, kind, step, milliseconds(at)))
     return seq
 

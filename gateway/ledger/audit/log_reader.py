@@ -41,7 +41,7 @@ class LogReader:
         """The last checkpoint, signed, by witnesses too where they have signed that one; None where nothing was signed
         yet.
         """
-        with self._signed() as (db, signed):
+        with self._signed(lasting=True) as (db, signed):
             seen = self._witnessed(db, signed)
             return seen if signed and seen and note.text_of(seen) == note.text_of(signed) else signed
 
@@ -64,11 +64,11 @@ class LogReader:
             bodies = [row[0] for row in db.execute(BODIES, (start, start + width))]
             return merkle.bundle(bodies) if len(bodies) == width else None
 
-    def receipts(self, events: Sequence[bytes]) -> list[Receipt | None]:
+    def receipts(self, events: Sequence[bytes], *, lasting: bool = True) -> list[Receipt | None]:
         """One for each event, under the last checkpoint that witnesses signed too where that holds the entry, else
-        under the last one; None for an event that is not known.
+        under the last one; None for an event that is not known. `lasting`: they are handed out to be kept.
         """
-        with self._signed() as (db, signed):
+        with self._signed(lasting=lasting) as (db, signed):
             notes = [each for each in (self._witnessed(db, signed), signed) if each]
             trees = [(each, size_of(each), tree.nodes(db, size_of(each))) for each in notes]
             return [_receipt(db, event, trees) for event in events]
@@ -93,7 +93,7 @@ class LogReader:
 
     def to_be_witnessed(self) -> str | None:
         """The last checkpoint with the log's own signatures, also while a witness disagrees: it is asked again."""
-        with self._signed(refused_too=True) as (_, signed):
+        with self._signed(refused_too=True, lasting=True) as (_, signed):
             return signed
 
     def keep_cosigned(self, signed: str) -> None:
@@ -113,11 +113,13 @@ class LogReader:
         return seen if ours.origin == theirs.origin and theirs.size <= ours.size else None
 
     @contextlib.contextmanager
-    def _signed(self, *, refused_too: bool = False) -> Iterator[tuple[sqlite3.Connection, str | None]]:
+    def _signed(
+        self, *, refused_too: bool = False, lasting: bool = False
+    ) -> Iterator[tuple[sqlite3.Connection, str | None]]:
         """One snapshot, and what was signed before it."""
         try:
             with contextlib.closing(self.store.open_to_read()) as db:
-                signed = self.publisher.latest(db, refused_too=refused_too)
+                signed = self.publisher.latest(db, refused_too=refused_too, lasting=lasting)
                 db.execute("BEGIN")
                 yield db, signed
         except (sqlite3.Error, OSError, LedgerRefused, tree.TreeBroken, StoreBroken) as error:

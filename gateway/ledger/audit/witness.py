@@ -1,8 +1,9 @@
-"""A witness of logs: signs a checkpoint when it grew out of the last one that it signed (C2SP tlog-witness), with a key
-that it makes once. `gateway witness` runs it.
+"""A witness of logs: signs a checkpoint when it grew out of the last one that it signed (C2SP tlog-witness as of July
+2026), with a key that it makes once. `gateway witness` runs it.
 
-Its whole state is one small file a log, with the last size and root: nobody who runs it learns what an entry says. It
-must run where the log's operator cannot put back an old copy of it. Owns no HTTP; each refusal is an exception.
+Its whole state is two small files a log, with the last size and root, and with the checkpoint as it was signed, which
+monitors fetch: nobody who runs it learns what an entry says. It must run where the log's operator cannot put back an
+old copy of it. Owns no HTTP; each refusal is an exception.
 
 Its key is one line in its folder, 0600, as Go's note package writes private keys:
 PRIVATE+KEY+<name>+<key id>+<base64(kind || seed)>. The name stands in it because the signed message does not hold it:
@@ -14,6 +15,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import threading
 from collections.abc import Collection, Iterator
@@ -25,9 +27,11 @@ from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.proof import merkle, note
 from gateway.ledger.proof.ed25519 import COSIGNATURE_KIND, Cosigner, Seconds
 from gateway.ledger.proof.merkle import EMPTY_ROOT
+from gateway.ledger.proof.mldsa import MldsaVerifier
 from gateway.ledger.proof.note import Checkpoint, NoteRefused, Signature, Signer, Verifier
 
 OLD = "old "
+HEX = re.compile("[0-9a-f]{64}")
 MAX_HASHES = 63  # C2SP tlog-witness: a client must not send more
 LOCK = "witness.lock"
 
@@ -41,7 +45,7 @@ class NotSigned(Exception):
 
 
 class WitnessSeen(Exception):
-    """The witness last signed another size than the one that the proof begins at, or another root at that size."""
+    """The witness last signed another size than the one that the proof begins at."""
 
     def __init__(self, size: int) -> None:
         super().__init__(f"the last checkpoint signed here has size {size}")
@@ -88,15 +92,25 @@ class Witness:
         `Unproved`, and `StoreBroken` where the state cannot be kept: nothing is signed then.
         """
         sent = parse_submission(body)
-        new = self._signed_by_its_log(sent.note)
+        new, by_log = self._signed_by_its_log(sent.note)
         if sent.old > new.size:
             raise ValueError("the old size is larger than the checkpoint's")
         with self._turn:
-            self._advance(sent, new)
-            text = note.text_of(sent.note).encode()
-            return "".join(note.line(Signature(s.name, s.key_id, s.sign(text))) for s in self._signers)
+            store = self._advance(sent, new)
+            text = note.text_of(sent.note)
+            lines = [Signature(s.name, s.key_id, s.sign(text.encode())) for s in self._signers]
+            store.keep_cosigned(note.add_signatures(text + "\n", [*by_log, *lines]))
+        return "".join(note.line(each) for each in lines)
 
-    def _signed_by_its_log(self, signed: str) -> Checkpoint:
+    def checkpoint(self, origin_hash: str) -> str | None:
+        """The last one signed here of the log whose origin has this SHA-256, in lower case hex, with the signatures of
+        the log that held and with ours. None: none was, or what was kept of it cannot be read.
+        """
+        found = CheckpointStore(self._folder, bytes.fromhex(origin_hash)) if HEX.fullmatch(origin_hash) else None
+        return found.cosigned() if found else None
+
+    def _signed_by_its_log(self, signed: str) -> tuple[Checkpoint, tuple[Signature, ...]]:
+        """The checkpoint, and the signatures under it of keys that we know the log by."""
         try:
             text = note.text_of(signed)
         except NoteRefused as refused:
@@ -106,24 +120,30 @@ class Witness:
         if not keys:
             raise UnknownLog("this log is not watched here")
         try:
-            note.open_note(signed, keys)
+            by_log = note.open_note(signed, keys).verified
+            whole = [log for log in keys if not isinstance(log, MldsaVerifier)]
+            if whole and text != found.text():  # a stranger may have written further lines: ML-DSA-44 leaves them out
+                note.open_note(signed, whole)
         except NoteRefused as refused:
             raise NotSigned(str(refused)) from None
-        return found
+        return found, by_log
 
-    def _advance(self, sent: Submission, new: Checkpoint) -> None:
-        """Makes `new` the last one of its log, durably."""
+    def _advance(self, sent: Submission, new: Checkpoint) -> CheckpointStore:
+        """Makes `new` the last one of its log, durably. Returns where that is kept."""
         store = CheckpointStore(self._folder, hashlib.sha256(new.origin.encode()).digest())
         last = store.last()
         size, root = (last.size, last.root) if last else (0, EMPTY_ROOT)
-        if sent.old != size or (new.size == size and new.root != root):
+        if sent.old != size:
             raise WitnessSeen(size)
+        if not new.size and new.root != EMPTY_ROOT:
+            raise merkle.Unproved("an empty log has the root of nothing")
         if sent.old:
             merkle.check_consistency(sent.old, new.size, sent.proof, root, new.root)
         elif sent.proof:
             raise merkle.Unproved("a proof from nothing means nothing")
         if new != last:
             store.swap(last, new)
+        return store
 
 
 @contextlib.contextmanager

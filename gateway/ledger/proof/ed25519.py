@@ -1,22 +1,22 @@
 """Ed25519 keys of the log and of its witnesses, as signers and verifiers of notes (RFC 8032; C2SP signed-note and
 tlog-cosignature).
 
-A log may carry an ML-DSA-44 line beside (kind 0x06): signing takes a list of signers, and verifiers pass over kinds
-that they do not know. A witness's signature says "as of this time I saw no larger tree of this log": 8 bytes of time
-and an Ed25519 signature over "cosignature/v1", the time and the note's text. Whether a tree may be signed is for
-publisher.py and witness.py.
+`mldsa` has the second kind, and `verifier_keys` tells them apart. A witness's signature says "as of this time I saw no
+larger tree of this log": 8 bytes of time and an Ed25519 signature over "cosignature/v1", the time and the note's text.
+Whether a tree may be signed is for publisher.py and witness.py.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from gateway.ledger.proof import note
-from gateway.ledger.proof.note import Verifier
 
+ALGORITHM = "Ed25519"
 KIND = 0x01
 PUBLIC = 32  # bytes of a public key
 
@@ -50,6 +50,7 @@ class Ed25519Signer:
 
 @dataclass(frozen=True, slots=True)
 class Ed25519Verifier:
+    algorithm: ClassVar[str] = ALGORITHM
     name: str
     public: bytes
 
@@ -122,6 +123,7 @@ class Cosigner:
 
 @dataclass(frozen=True, slots=True)
 class CosignatureVerifier:
+    algorithm: ClassVar[str] = ALGORITHM
     name: str
     public: bytes
 
@@ -138,9 +140,3 @@ class CosignatureVerifier:
         time = time_of(signature)
         message = _message(time, text)
         return time <= MAX_TIME and Ed25519Verifier(self.name, self.public).verify(message, signature[TIME:])
-
-
-def cosignature_verifier(vkey: str) -> Verifier:
-    """Of a log's or a witness's key, as its kind says. Raises ValueError for kinds that we do not know."""
-    known = CosignatureVerifier if note.read_vkey(vkey).kind == COSIGNATURE_KIND else Ed25519Verifier
-    return known.from_vkey(vkey)

@@ -157,10 +157,12 @@ def voided(*, event: bytes, ui: str, reason: bytes, at: datetime) -> bytes:
     return canonical(members)
 
 
-def key_event(*, event: bytes, kind: str, step: str, vkey: str, at: datetime) -> bytes:
-    """A leaf about nobody: a key of the installation was replaced or retired. `vkey`: of a new signing key."""
+def key_event(*, event: bytes, kind: str, step: str, vkey: str, at: datetime, lasting: str = "") -> bytes:
+    """A leaf about nobody: a key of the installation was replaced or retired. `vkey`: of a new signing key; `lasting`:
+    that of ML-DSA-44 beside it.
+    """
     members = {"v": VERSION, "i": b64(event), "e": "key", "k": kind, "step": step, "vk": vkey, "t": minute(at)}
-    return canonical(members)
+    return canonical({**members, "vq": lasting} if lasting else members)
 
 
 def evidence(

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from gateway.ledger.proof.merkle import HASH
 
@@ -36,6 +36,10 @@ class Signer(Protocol):
 
 
 class Verifier(Protocol):
+    """`algorithm`: as people call it."""
+
+    algorithm: ClassVar[str]
+
     @property
     def name(self) -> str: ...
     @property

@@ -139,10 +139,14 @@ def opening(members: object) -> Opening:
 
 def verify_receipt(receipt: Receipt, verifiers: Collection[Verifier]) -> Checkpoint:
     """The checkpoint that holds the entry. Raises `NoteRefused`, `Unproved`, ValueError for what is no checkpoint."""
-    opened = note.open_note(receipt.note, verifiers)
-    signed = note.parse_checkpoint(opened.text)
-    if signed.origin not in {each.name for each in opened.verified}:
-        raise note.NoteRefused("the log itself did not sign this")
+    text, lines = note.split_note(receipt.note)
+    signed = note.parse_checkpoint(text)
+    known = [each for each in verifiers if each.name == signed.origin]
+    if not known:
+        raise note.NoteRefused(f"the checkpoint is of {signed.origin}, and no key that is believed is of that log")
+    if not {(each.name, each.key_id) for each in known} & {(each.name, each.key_id) for each in lines}:
+        raise note.NoteRefused(f"no key that is believed signed for {signed.origin}, only others")
+    note.open_note(receipt.note, verifiers)
     if receipt.entry is None:
         raise merkle.Unproved("the receipt has no entry, so there is nothing to prove")
     leaf = merkle.leaf_hash(receipt.entry)

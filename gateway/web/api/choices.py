@@ -134,7 +134,7 @@ class Choices:
             receipts = log.receipts_at_hand([(each["event"], each["seq"]) for each in events])
             if receipts is None:
                 wanted = [seals.unb64(each["event"]) for each in events]
-                receipts = await asyncio.to_thread(log.receipts, wanted)
+                receipts = await asyncio.to_thread(log.receipts, wanted, lasting=False)
             for each, receipt in zip(events, receipts, strict=True):
                 each["receipt"] = receipt.text() if receipt else None
             if events:

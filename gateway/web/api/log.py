@@ -3,9 +3,9 @@
 Checkpoint, hash tiles (C2SP tlog-tiles) and receipts by event name nobody and are public; the entries' bytes want scope
 `export` unless the operator publishes them (R16).
 
-`POST /add-checkpoint` (C2SP tlog-witness) is an application of its own, run by an auditor (`gateway witness`). Its
-answers are the specification's, plain text and not problem documents; none, and no log line, holds a part of what was
-sent.
+`POST /add-checkpoint` and `GET /HASH/checkpoint` (C2SP tlog-witness as of July 2026) are an application of their own,
+run by an auditor (`gateway witness`). Its answers are the specification's, plain text and not problem documents; no
+refusal, and no log line, holds a part of what was sent.
 """
 
 import asyncio
@@ -84,7 +84,12 @@ WITNESS_TEXT = "text/plain; charset=utf-8"
 
 def application(witness: Witness) -> Starlette:
     door = WitnessDoor(witness)
-    return Starlette(routes=[Route("/add-checkpoint", door.add_checkpoint, methods=["POST"])])
+    return Starlette(
+        routes=[
+            Route("/add-checkpoint", door.add_checkpoint, methods=["POST"]),
+            Route("/{origin_hash}/checkpoint", door.checkpoint, methods=["GET"]),
+        ]
+    )
 
 
 class WitnessDoor:
@@ -100,7 +105,7 @@ class WitnessDoor:
         except UnknownLog as unknown:
             return _said(404, str(unknown))
         except NotSigned:
-            return _said(403, "no key of this log signed the checkpoint")
+            return _said(403, "no key of this log signed the checkpoint, or its signature does not hold")
         except WitnessSeen as seen:
             # As a header: Starlette adds a charset to a text type, and other logs compare the whole value.
             return Response(f"{seen.size}\n", 409, {"Content-Type": SIZE_TYPE})
@@ -110,6 +115,13 @@ class WitnessDoor:
             return _said(503, "nothing can be kept, so nothing is signed")
         except ValueError:
             return _said(400, "not a submission of a checkpoint")
+
+    async def checkpoint(self, request: Request) -> Response:
+        """What was signed last here of a log, for its monitors."""
+        found = await asyncio.to_thread(self._witness.checkpoint, request.path_params["origin_hash"])
+        if found is None:
+            return _said(404, "nothing of such a log was signed here")
+        return Response(found, headers=NOW, media_type=WITNESS_TEXT)
 
 
 async def _body(request: Request) -> bytes | None:
