@@ -24,6 +24,7 @@
   let ping = { gppVersion: "1.1", signalStatus: "not ready" };
   let ids = Math.max(0, ...Object.keys(listeners).map(Math.abs));
   let turns = 0;
+  let answeredTurn = 0; // behind `turns` while a question is under way, or the dialog is open
 
   // --- what ad scripts ask ---
 
@@ -145,6 +146,7 @@
     const post = { method: "POST", headers: { "Content-Type": "application/json" }, keepalive: true, body };
     const answered = (body) => {
       if (turn !== turns) return; // a later question is under way
+      answeredTurn = turn;
       const known = sound(body);
       settle(known ? body.strings : OUT);
       const shown = (silent) => silent && turn === turns && whenParsed(() => show(known && body));
@@ -264,5 +266,6 @@
   provide();
   listen();
   document.addEventListener("click", clicked);
+  addEventListener("gateway-ask", () => turns === answeredTurn && ask()); // before an auction
   addEventListener("pageshow", (page) => page.persisted && ask()); // back to a page that was kept whole
 })();

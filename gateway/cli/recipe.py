@@ -1,5 +1,5 @@
-"""`gateway recipe`: configuration of proxies and of the machine, tested, with this installation's addresses filled in.
-It prints and never writes a file.
+"""`gateway recipe`: configuration of proxies and of the machine, code for pages with ads, tested, with this
+installation's addresses filled in. It prints and never writes a file.
 """
 
 import os
@@ -32,6 +32,8 @@ FILES = {
     "kubernetes": "kubernetes.yml",
     "nginx": "nginx.conf",
     "page": "page.html",
+    "prebid": "prebid.html",
+    "prebid-server": "prebid-server.yml",
     "react-native": "gateway.ts",
     "systemd": "gateway.service",
     "traefik": "traefik.yml",
@@ -149,8 +151,9 @@ def _as_mapping(address: str) -> str:
 
 
 @click.command(
-    help="Print tested configuration for a proxy or for this machine, or the client for apps (react-native); without a"
-    " name, list what there is. `gateway help proxies` and `gateway help apps` explain it."
+    help="Print tested configuration for a proxy or for this machine, code for pages with ads (page, prebid), or"
+    " the client for apps (react-native); without a name, list what there is. `gateway help proxies`, `script` and"
+    " `apps` explain it."
 )
 @click.argument("name", required=False)
 @click.option("--host", default="www.example.com", show_default=True, help="The site's name.")
