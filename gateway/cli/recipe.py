@@ -1,4 +1,4 @@
-"""`gateway recipe`: configuration of proxies and of the machine, code for pages with ads, tested, with this
+"""`gateway recipe`: configuration of proxies and of the machine, code for pages and servers with ads, tested, with this
 installation's addresses filled in. It prints and never writes a file.
 """
 
@@ -35,6 +35,8 @@ FILES = {
     "prebid": "prebid.html",
     "prebid-server": "prebid-server.yml",
     "react-native": "gateway.ts",
+    "server-tags": "server_tags.py.txt",  # a module of the reader's, not of ours
+    "server-tags-node": "server-tags.mjs",
     "systemd": "gateway.service",
     "traefik": "traefik.yml",
     "wordpress": "wordpress.conf",
@@ -151,9 +153,9 @@ def _as_mapping(address: str) -> str:
 
 
 @click.command(
-    help="Print tested configuration for a proxy or for this machine, code for pages with ads (page, prebid), or"
-    " the client for apps (react-native); without a name, list what there is. `gateway help proxies`, `script` and"
-    " `apps` explain it."
+    help="Print tested configuration for a proxy or for this machine, code for pages (page, prebid) and servers"
+    " (server-tags) with ads, or the client for apps (react-native); without a name, list what there is."
+    " `gateway help proxies`, `script`, `ask` and `apps` explain it."
 )
 @click.argument("name", required=False)
 @click.option("--host", default="www.example.com", show_default=True, help="The site's name.")
