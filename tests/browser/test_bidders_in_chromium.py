@@ -357,6 +357,17 @@ def test_while_the_gateway_does_not_answer_nobody_is_asked_and_the_auction_ends(
     assert (left().ids, of(left())) == (set(), set())
 
 
+def test_a_gateway_that_goes_away_while_a_page_is_open_is_a_no_to_its_next_auction(opened, left, recipe, url, hosts):
+    tab = opened(url, "US-CA", out=False, page="recipe")
+    tab.evaluate(END)
+    assert comes_to(lambda: everything(left()), expected=True)
+    tab.route(f"{url}/privacy-choices/status", lambda _: None)
+    tab.wait_for_timeout(500)  # behind the syncs of the first auction, and the time that its answer is good for
+    hosts[1].clear()
+    tab.evaluate(END)
+    assert (left().ids, of(left())) == (set(), set())
+
+
 def test_a_build_without_the_module_of_the_rules_has_no_auction_after_a_no(auction, opened, left, recipe, url):
     free = auction(url, "US-CA", out=False, page="poor", wants=everything)
     assert (free.ids, of(free)) == (set(PERSON), set(HOSTS))
