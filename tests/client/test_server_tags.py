@@ -348,3 +348,11 @@ def test_a_host_that_leads_elsewhere_is_not_followed(sent, hosts):
     assert outcome == dict.fromkeys(TAGS, "failed")
     assert len(arrived) == len(TAGS)
     assert "elsewhere" not in str(arrived)
+
+
+def test_a_host_that_speaks_no_http_fails_alone(sent, hosts):
+    _, came = hosts
+    came.status = 1_000_000  # of no status line
+    with answering(yes) as (gateway, told):
+        outcome, _ = sent(gateway, person_of("free"))
+        assert (outcome, told) == (dict.fromkeys(TAGS, "failed"), ["unknown"] * len(TAGS))
