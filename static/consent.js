@@ -142,6 +142,7 @@
   }
   const ask = (said) => {
     const turn = ++turns;
+    const asked = performance.now();
     const body = JSON.stringify(said);
     const post = { method: "POST", headers: { "Content-Type": "application/json" }, keepalive: true, body };
     const answered = (body) => {
@@ -156,7 +157,7 @@
       if (!known) return;
       if (body.refuse) import(HOME + "tools.js").then((page) => page.refuse(body.refuse)).catch(() => {});
       if (body.inventory) import(HOME + "hosts.js").catch(() => {}); // once a page, however often it is asked
-      document.dispatchEvent(new CustomEvent("gateway-status", { detail: body }));
+      document.dispatchEvent(new CustomEvent("gateway-status", { detail: { ...body, asked } }));
     };
     setTimeout(() => turn === turns && ping.signalStatus !== "ready" && settle(OUT), DEADLINE);
     fetch(HOME + (said ? "observe" : "status"), { credentials: "include", ...(said && post) })

@@ -287,6 +287,7 @@ def test_the_bidders_own_cookies_stay_at_home_only_where_the_operator_restricts_
 PRINTED = filled("prebid", inside.settings(), host="www.example.com", site="127.0.0.1:9000").replace(
     'PREBID = "/prebid.js"', 'PREBID = "/ads.js"'
 )
+DEADLINE = 800
 LISTED = {"ib.adnxs.com", "rtb.openx.net"}
 
 
@@ -413,3 +414,47 @@ def test_a_no_that_was_said_in_another_tab_holds_for_the_next_auction_of_a_page_
 def test_the_control_without_the_recipe_a_page_that_stays_open_goes_on_by_its_first_answer(opened, left, url, hosts):
     elsewhere_while_open(opened, left, url, "news", hosts[1])
     assert comes_to(lambda: everything(left()), expected=True)
+
+
+AT_A_YES = """(act) => new Promise((done) => {
+  document.addEventListener("gateway-status", () => { done(auction()); eval(act) }, {once: true});
+  dispatchEvent(new Event("gateway-ask"));
+})"""
+DIALOG = "document.querySelector('[data-gateway-choices]').click()"
+SIGNAL = "Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})"
+
+
+@pytest.mark.parametrize("act", [DIALOG, SIGNAL], ids=["dialog", "signal"])
+def test_an_auction_that_began_by_a_yes_asks_nobody_once_the_dialog_is_open_or_the_browser_says_no(
+    opened, left, recipe, url, hosts, act
+):
+    tab = opened(url, "US-CA", out=False, page="recipe")
+    tab.wait_for_function(ANSWERED)
+    tab.evaluate(AT_A_YES, act)
+    assert (left().ids, of(left())) == (set(), set())
+
+
+def test_syncs_that_wait_while_the_person_opens_the_dialog_never_start(opened, left, recipe, url):
+    tab = opened(url, "US-CA", out=False, page="recipe")
+    tab.evaluate(END)
+    assert comes_to(lambda: everything(left()), expected=True)
+    tab.evaluate(f"() => {DIALOG}")
+    enabled = "() => pbjs.getConfig('userSync').syncEnabled"
+    assert tab.evaluate(enabled) is False
+    tab.evaluate("() => pbjs.setConfig({userSync: {syncEnabled: true}})")
+    assert tab.evaluate(enabled) is False, "nor by what the site sets later"
+
+
+def test_a_yes_that_was_long_under_way_opens_no_auction(opened, left, recipe, url, hosts):
+    """It may be from before a no."""
+    tab = opened(url, "US-CA", out=False, page="recipe")
+    tab.wait_for_function(ANSWERED)
+    held = []
+    tab.route(f"{url}/privacy-choices/status", lambda route: held.append((route, route.fetch())))
+    tab.evaluate("() => dispatchEvent(new Event('gateway-ask'))")
+    tab.wait_for_timeout(DEADLINE + 500)
+    [(route, yes)] = held
+    tab.evaluate("() => { auction().then(() => { self.ended = true }) }")
+    route.fulfill(response=yes)
+    tab.wait_for_function("() => self.ended")
+    assert (left().ids, of(left())) == (set(), set())
