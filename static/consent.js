@@ -24,6 +24,7 @@
   let ping = { gppVersion: "1.1", signalStatus: "not ready" };
   let ids = Math.max(0, ...Object.keys(listeners).map(Math.abs));
   let turns = 0;
+  let answeredTurn = 0; // behind `turns` while a question is under way, or the dialog is open
 
   // --- what ad scripts ask ---
 
@@ -141,10 +142,12 @@
   }
   const ask = (said) => {
     const turn = ++turns;
+    const asked = performance.now();
     const body = JSON.stringify(said);
     const post = { method: "POST", headers: { "Content-Type": "application/json" }, keepalive: true, body };
     const answered = (body) => {
       if (turn !== turns) return; // a later question is under way
+      answeredTurn = turn;
       const known = sound(body);
       settle(known ? body.strings : OUT);
       const shown = (silent) => silent && turn === turns && whenParsed(() => show(known && body));
@@ -154,7 +157,7 @@
       if (!known) return;
       if (body.refuse) import(HOME + "tools.js").then((page) => page.refuse(body.refuse)).catch(() => {});
       if (body.inventory) import(HOME + "hosts.js").catch(() => {}); // once a page, however often it is asked
-      document.dispatchEvent(new CustomEvent("gateway-status", { detail: body }));
+      document.dispatchEvent(new CustomEvent("gateway-status", { detail: { ...body, asked } }));
     };
     setTimeout(() => turn === turns && ping.signalStatus !== "ready" && settle(OUT), DEADLINE);
     fetch(HOME + (said ? "observe" : "status"), { credentials: "include", ...(said && post) })
@@ -264,5 +267,6 @@
   provide();
   listen();
   document.addEventListener("click", clicked);
+  addEventListener("gateway-ask", () => turns === answeredTurn && ask()); // before an auction
   addEventListener("pageshow", (page) => page.persisted && ask()); // back to a page that was kept whole
 })();

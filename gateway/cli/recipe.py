@@ -1,5 +1,5 @@
-"""`gateway recipe`: configuration of proxies and of the machine, tested, with this installation's addresses filled in.
-It prints and never writes a file.
+"""`gateway recipe`: configuration of proxies and of the machine, code for pages and servers with ads, tested, with this
+installation's addresses filled in. It prints and never writes a file.
 """
 
 import os
@@ -32,7 +32,11 @@ FILES = {
     "kubernetes": "kubernetes.yml",
     "nginx": "nginx.conf",
     "page": "page.html",
+    "prebid": "prebid.html",
+    "prebid-server": "prebid-server.yml",
     "react-native": "gateway.ts",
+    "server-tags": "server_tags.py.txt",  # a module of the reader's, not of ours
+    "server-tags-node": "server-tags.mjs",
     "systemd": "gateway.service",
     "traefik": "traefik.yml",
     "wordpress": "wordpress.conf",
@@ -149,8 +153,9 @@ def _as_mapping(address: str) -> str:
 
 
 @click.command(
-    help="Print tested configuration for a proxy or for this machine, or the client for apps (react-native); without a"
-    " name, list what there is. `gateway help proxies` and `gateway help apps` explain it."
+    help="Print tested configuration for a proxy or for this machine, code for pages (page, prebid) and servers"
+    " (server-tags) with ads, or the client for apps (react-native); without a name, list what there is."
+    " `gateway help proxies`, `script`, `ask` and `apps` explain it."
 )
 @click.argument("name", required=False)
 @click.option("--host", default="www.example.com", show_default=True, help="The site's name.")

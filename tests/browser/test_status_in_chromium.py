@@ -106,6 +106,20 @@ def test_a_page_that_was_kept_whole_asks_again_when_the_person_comes_back(cached
     page.get_by_text(HONORED).wait_for()
 
 
+ASK = "() => { dispatchEvent(new Event('gateway-ask')); dispatchEvent(new Event('gateway-ask')) }"
+
+
+def test_a_page_asks_again_once_when_a_script_of_its_own_wants_to_know(cached, running):
+    page = cached(PAGE)
+    page.wait_for_function(LOADED)
+    page.context.request.post(f"{running.url}/privacy-choices", form={"action": "opt_out"}, max_redirects=0)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.evaluate(ASK)
+    page.get_by_text(HONORED).wait_for()
+    assert asked.count(f"{running.url}/privacy-choices/status") == 1
+
+
 def test_the_sites_own_script_is_told_what_the_gateway_answered(cached, running):
     """The `ad_token` for its ad requests among it (I2)."""
     listens = "document.addEventListener('gateway-status', ({detail}) => { self.answer = detail });"
@@ -155,6 +169,17 @@ def test_by_keyboard_alone_a_person_opts_out_in_the_dialog_and_the_page_knows_it
         ["signalStatus", "ready"],
     ]
     assert page.evaluate("document.activeElement.textContent") == "Your Privacy Choices"
+
+
+def test_while_the_dialog_is_open_nothing_is_said_to_hold_whoever_asks(cached, running):
+    page = cached(PAGE)
+    opened(page)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.evaluate(ASK)
+    page.wait_for_timeout(500)
+    assert f"{running.url}/privacy-choices/status" not in asked
+    assert page.evaluate(PING)["signalStatus"] == "not ready"
 
 
 @pytest.mark.parametrize("how", ["button", "Escape", "Escape inside", "Close of the form"])

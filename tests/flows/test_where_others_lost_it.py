@@ -128,8 +128,10 @@ async def test_a_page_of_somebody_who_said_no_asks_no_bidder_that_knows_her_by_i
 
 def test_the_operator_without_that_policy_is_told_how_to_keep_the_cookies_back():
     """What the line does is looked at in tests/browser/test_bidders_in_chromium.py."""
-    text = (resources.files("gateway") / "manual" / "script.md").read_text()
-    assert 'mspa: {restrictActivities: ["accessRequestCredentials"]}' in text
+    text = (resources.files("gateway") / "recipes" / "prebid.html").read_text()
+    [restricted] = re.findall(r"const (\w+) = \[[^\]]*\"accessRequestCredentials\"", text)
+    assert f"mspa: {{ restrictActivities: {restricted} }}" in text
+    assert "gateway recipe prebid" in (resources.files("gateway") / "manual" / "script.md").read_text()
 
 
 # --- a withdrawal that was looked up and not found (IABTechLab/trusted-server #885) ----------------------------------

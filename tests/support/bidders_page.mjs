@@ -1,7 +1,9 @@
 // A page's ad stack as operators have it: Prebid.js as npm has it, its consent and control modules, ids of the person, and
 // four bidders of the market, whose requests go to their own hosts. window.auction(restrict) starts an auction and ends
-// when it ended; `restrict` is what the operator adds to what a no restricts.
+// when it ended; `restrict` is what the operator adds to what a no restricts. On a page with the recipe the consent modules
+// stay as that has set them.
 import pbjs from "prebid.js";
+import "prebid.js/modules/allowActivities";
 import "prebid.js/modules/consentManagementGpp";
 import "prebid.js/modules/consentManagementUsp";
 import "prebid.js/modules/gppControl_usnat";
@@ -16,6 +18,7 @@ import "prebid.js/modules/rubiconBidAdapter";
 
 pbjs.processQueue();
 
+const byRecipe = pbjs.getConfig("consentManagement");
 const person = JSON.parse(document.querySelector("#person").textContent);
 const eid = (source, id) => ({ source, uids: [{ id, atype: 1 }] });
 const bids = [
@@ -29,7 +32,7 @@ window.auction = (restrict) => {
   const module = { cmpApi: "iab", timeout: 5000 };
   const mspa = restrict ? { mspa: { restrictActivities: restrict } } : {};
   pbjs.setConfig({
-    consentManagement: { gpp: { ...module, ...mspa }, usp: module },
+    consentManagement: byRecipe || { gpp: { ...module, ...mspa }, usp: module },
     ortb2: {
       user: { id: person.user, buyeruid: person.buyeruid, ext: { eids: [eid("partner.example", person.eid)] } },
       device: { ifa: person.ifa },

@@ -1,5 +1,6 @@
 """A site with ads and the gateway before it, not in development, as a process of its own. Where a visitor is, is in a
-cookie of the test; the ad stack's script is a file that the test made.
+cookie of the test; the ad stack's script is a file that the test made. Beside it lies what loads it on pages of a name of
+their own; `/news` has the plain tag.
 """
 
 import argparse
@@ -12,8 +13,9 @@ from gateway.app.service import in_front_of
 from support.pages_with_script import SCRIPT, STUB
 
 HTML = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>News</title>{head}
-<script type="application/json" id="person">{person}</script><script src="/ads.js"></script></head>
+<script type="application/json" id="person">{person}</script>{ads}</head>
 <body><h1>News</h1><a href="/privacy-choices" data-gateway-choices>Your Privacy Choices</a></body></html>"""
+TAG = '<script src="/ads.js"></script>'
 
 
 def place(scope) -> str:
@@ -21,11 +23,14 @@ def place(scope) -> str:
     return next((each.partition("=")[2] for each in cookies.split("; ") if each.startswith("place=")), "US-CA")
 
 
-def site(script: bytes, person: str):
-    page = HTML.format(head=STUB + SCRIPT, person=person).encode()
-
+def site(script: Path, person: str):
     async def answer(scope, receive, send):
-        body, kind = (script, b"text/javascript") if scope["path"] == "/ads.js" else (page, b"text/html")
+        if scope["path"].endswith(".js"):
+            body, kind = script.with_name(scope["path"][1:]).read_bytes(), b"text/javascript"
+        else:
+            beside = script.with_name(f"{scope['path'][1:]}.html")
+            ads = beside.read_text() if beside.exists() else TAG
+            body, kind = HTML.format(head=STUB + SCRIPT, person=person, ads=ads).encode(), b"text/html"
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
         await send({"type": "http.response.body", "body": body})
 
@@ -38,5 +43,5 @@ if __name__ == "__main__":
         parser.add_argument(name)
     said = parser.parse_args()
     json.loads(said.person)
-    guarded = in_front_of(site(Path(said.script).read_bytes(), said.person), said.data, place=place)
+    guarded = in_front_of(site(Path(said.script), said.person), said.data, place=place)
     uvicorn.run(guarded, port=int(said.port), log_level="warning", lifespan="on")
