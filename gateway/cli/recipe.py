@@ -30,6 +30,7 @@ FILES = {
     "dashboard": "dashboard.json",
     "edge-door": "edge-door.conf",
     "envoy": "envoy.yaml",
+    "fastly": "fastly.js",
     "haproxy": "haproxy.cfg",
     "haproxy-lua": "haproxy.lua",
     "kubernetes": "kubernetes.yml",

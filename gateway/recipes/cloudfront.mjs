@@ -21,7 +21,7 @@ async function asked(request) {
     region: said("cloudfront-viewer-country-region"),
   });
   headers.delete("edge-key");
-  if (!GATEWAYS.test(request.uri)) {
+  if (!isGateways(request.uri)) {
     const page = isPage(request.uri);
     const answer = page ? await ask(request, headers) : heard(0, null, "");
     if (answer.refused)

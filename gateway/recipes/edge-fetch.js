@@ -4,7 +4,7 @@ async function serve(request, seen, send) {
   const url = new URL(request.url);
   const headers = fromVisitor(request.headers, { ...seen, scheme: url.protocol.slice(0, -1) });
   const page = isPage(url.pathname);
-  const gateways = GATEWAYS.test(url.pathname);
+  const gateways = isGateways(url.pathname);
   const answer = page ? await ask(url, request.method, headers, send) : heard(0, null, "");
   if (answer.refused) return new Response(null, { status: 403, headers: { "cache-control": "no-store" } });
   if (!gateways) toSite(headers, answer);

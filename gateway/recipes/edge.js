@@ -1,4 +1,4 @@
-// --- what every edge does, the same in `gateway recipe cloudflare` and `cloudfront` ---
+// --- what every edge does, the same in `gateway recipe cloudflare`, `fastly` and `cloudfront` ---
 
 const WAIT = 500; // milliseconds for the gateway's answer: later is never
 const GATEWAYS = /^\/(privacy-choices(\/|$)|ledger\/|\.well-known\/gpc\.json$|v1\/(access|choices|codes|erasures|links|observe|standing|texts)$)/;
@@ -12,7 +12,9 @@ const NOT_ASKED_WITH = ["connection", "content-length", "expect", "keep-alive", 
 // What caches obey before Cache-Control.
 const OUTRANKING = ["expires", "x-accel-expires", "surrogate-control", "edge-control", "cdn-cache-control", "cloudflare-cdn-cache-control"];
 
-const isPage = (path) => !GATEWAYS.test(path) && !FILES.test(path);
+// A path that a server may read as another (`/ledger/..%2fads/1`) is none of the gateway's own here: it is asked about.
+const isGateways = (path) => GATEWAYS.test(path) && !/%|\\|\/\/|\/\.\.?(\/|$)/.test(path);
+const isPage = (path) => !isGateways(path) && !FILES.test(path);
 
 // Whether a path begins with one of [site] ad_paths, in the one form in which the gateway compares them.
 function isAd(path) {

@@ -1,13 +1,15 @@
 """Edges, each with the recipe that `gateway recipe` prints, before a real nginx with the door's.
 
-Cloudflare's own runtime runs the Worker. Lambda@Edge runs at Amazon alone: a stand-in of ours in Node gives the recipe's
-function what is documented (cloudfront_stand_in.mjs).
+Cloudflare's own runtime runs the Worker. Fastly's own compiler builds its recipe, with Fastly's engine inside, and a
+stand-in of ours answers for the machine beneath (fastly_stand_in.mjs). Lambda@Edge runs at Amazon alone: a stand-in gives
+the recipe's function what is documented (cloudfront_stand_in.mjs).
 """
 
 import contextlib
 import json
 import re
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from support.proxies import CALIFORNIA, GERMANY, NEW_YORK, Gateway, nginx, progr
 KEY = "5f" * 32
 HERE = Path(__file__).parent
 WORKERD = "workerd@1.20261117.1"
+JS_COMPUTE = "@fastly/js-compute@3.46.0"
 # Where an edge's own network sees each visitor.
 SEEN = {NEW_YORK: ("US", "NY"), CALIFORNIA: ("US", "CA"), GERMANY: ("DE", "BE")}
 DOOR = "\n# edge-door.conf #\n"
@@ -51,7 +54,8 @@ class Tools:
 class Edged(Proxied):
     """An edge before the door before a site, and the gateway beside that."""
 
-    door: str = ""
+    door: str
+    name: str
 
 
 def edge_text(name: str, running: Gateway, behind: str) -> str:
@@ -88,15 +92,33 @@ def cloudflare(tools: Tools, folder: Path, recipe: str, door: str):
 
 
 @contextlib.contextmanager
-def cloudfront(_: Tools, folder: Path, recipe: str, door: str):
-    """Node with the recipe's function, in a stand-in of ours for CloudFront; its address."""
+def _stood_in(name: str, what: Path, door: str):
+    """Node with a stand-in of ours around a recipe; its address."""
     port = free_port()
-    (folder / "cloudfront.mjs").write_text(recipe)
-    given = [str(folder / "cloudfront.mjs"), str(port), door, KEY, json.dumps(SEEN)]
-    command = [node.program(), str(HERE / "cloudfront_stand_in.mjs"), *given]
+    given = [str(what), str(port), door, KEY, json.dumps(SEEN)]
+    command = [node.program(), "--no-warnings", str(HERE / f"{name}_stand_in.mjs"), *given]
     url = f"http://127.0.0.1:{port}"
-    with program(command, folder / "cloudfront.log", f"{url}/up.txt"):
+    with program(command, what.parent / f"{name}.log", f"{url}/up.txt"):
         yield url
 
 
-RUN = {"cloudflare": cloudflare, "cloudfront": cloudfront}
+@contextlib.contextmanager
+def cloudfront(_: Tools, folder: Path, recipe: str, door: str):
+    """The recipe's function in a stand-in for CloudFront; its address."""
+    (folder / "cloudfront.mjs").write_text(recipe)
+    with _stood_in("cloudfront", folder / "cloudfront.mjs", door) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def fastly(tools: Tools, folder: Path, recipe: str, door: str):
+    """The recipe as Fastly's own compiler builds it, in a stand-in for the machine that runs it; its address."""
+    compiler = node.packages(tools.cache, JS_COMPUTE) / "node_modules" / ".bin" / "js-compute-runtime"
+    (folder / "fastly.js").write_text(recipe)
+    build = [str(compiler), str(folder / "fastly.js"), str(folder / "fastly.wasm")]
+    subprocess.run(build, check=True, capture_output=True, timeout=300)
+    with _stood_in("fastly", folder / "fastly.wasm", door) as url:
+        yield url
+
+
+RUN = {"cloudflare": cloudflare, "fastly": fastly, "cloudfront": cloudfront}
