@@ -8,7 +8,8 @@ async function serve(request, seen, send) {
   const answer = page ? await ask(url, request.method, headers, send) : heard(0, null, "");
   if (answer.refused) return new Response(null, { status: 403, headers: { "cache-control": "no-store" } });
   if (!gateways) toSite(headers, answer);
-  const { method, body } = request;
+  const { method } = request;
+  const body = method === "GET" || method === "HEAD" ? undefined : request.body; // which fetch refuses with one
   const response = await send(new Request(url, { method, headers, body, redirect: "manual", duplex: "half" }), page || gateways);
   if (!page) return response;
   const shown = new Response(response.body, response);

@@ -35,6 +35,8 @@ function isAd(path) {
 function fromVisitor(sent, seen) {
   const headers = new Headers(sent);
   for (const name of [...headers.keys()]) if (/^(gateway|edge[-_])/i.test(name)) headers.delete(name);
+  // Cookies that came in several fields, as HTTP/2 has them (RFC 9113 8.2.3): joined by a comma, ours were not heard.
+  if (headers.has("cookie")) headers.set("cookie", headers.get("cookie").replace(/, (?=[^\s=;,"]+=)/g, "; "));
   headers.set("edge-key", seen.key ?? "");
   headers.set("edge-address", seen.address ?? "");
   headers.set("edge-scheme", seen.scheme);
@@ -75,7 +77,7 @@ function heard(status, headers, path) {
 
 // The gateway's own cookies are not for the site: the same value every day would be one more id to track by.
 function toSite(headers, answer) {
-  const cookies = (headers.get("cookie") ?? "").split(/;|,\s*(?=__Host-gateway)/).map((each) => each.trim());
+  const cookies = (headers.get("cookie") ?? "").split(";").map((each) => each.trim());
   const kept = cookies.filter((each) => each && !/^__Host-gateway(-proof|-code)?\s*=/.test(each));
   headers.delete("cookie");
   if (kept.length) headers.set("cookie", kept.join("; "));
