@@ -23,7 +23,7 @@ CONSTANT = re.compile(r"(\w+\.)?[A-Z][A-Z_]*")
 MARKS = re.compile(r"'\s*,\s*'\.join\('\?' \* len\(\w+\)\)")
 ALGORITHMS = frozenset({
     "ed25519", "ec", "x509", "AESGCM", "AESSIV", "Ed25519PrivateKey", "Ed25519PublicKey", "InvalidSignature",
-    "InvalidTag", "UnsupportedAlgorithm", "mldsa",
+    "InvalidTag", "UnsupportedAlgorithm", "MLDSA44PrivateKey", "MLDSA44PublicKey",
 })  # fmt: skip
 WEAK, NAMES_OF_OTHERS = {"md5", "sha1", "new"}, "gateway/choice/identity/kinds.py"  # digests that the ad trade made
 RANDOM = {"gateway/delivery/webhook.py", "gateway/web/shell/edge.py"}  # when to try again; the name of a request

@@ -24,9 +24,13 @@ FILES = {
     "backup": "gateway-backup.service",
     "backup-timer": "gateway-backup.timer",
     "caddy": "Caddyfile",
+    "cloudflare": "cloudflare.js",
+    "cloudfront": "cloudfront.mjs",
     "container": "Containerfile",
     "dashboard": "dashboard.json",
+    "edge-door": "edge-door.conf",
     "envoy": "envoy.yaml",
+    "fastly": "fastly.js",
     "haproxy": "haproxy.cfg",
     "haproxy-lua": "haproxy.lua",
     "kubernetes": "kubernetes.yml",
@@ -44,6 +48,7 @@ FILES = {
 }
 CLIENT = "react-native"
 IN_STATIC = {"gateway.ts": "sdk/gateway.ts"}  # what lies with the owner's other files for browsers and apps
+INCLUDED = re.compile(r"^\{\{include ([\w.-]+)\}\}\n", re.MULTILINE)  # another file's text, which several recipes share
 # Before a line of a recipe, `{{if NAME}}` or `{{unless NAME}}`: it stands where that has a value, or has none.
 CONDITION = re.compile(r"^([ \t]*)\{\{(?:if|(unless)) (\w+)\}\}(.*\n)", re.MULTILINE)
 NEVER = r"[^\s\S]"  # a regular expression that nothing matches, in every proxy's dialect
@@ -79,7 +84,13 @@ def _folder() -> Traversable:
 
 def _text(name: str) -> str:
     file = FILES[name]
-    return static(IN_STATIC[file]).decode() if file in IN_STATIC else (_folder() / file).read_text(encoding="utf-8")
+    if file in IN_STATIC:
+        return static(IN_STATIC[file]).decode()
+    return INCLUDED.sub(lambda line: _of_package(line[1]), _of_package(file))
+
+
+def _of_package(file: str) -> str:
+    return (_folder() / file).read_text(encoding="utf-8")
 
 
 def offered() -> list[str]:

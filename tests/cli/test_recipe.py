@@ -12,7 +12,7 @@ import yaml
 from click.testing import CliRunner
 from support import inside, typed
 
-from gateway.cli.recipe import FILES, _folder, _text, filled, offered
+from gateway.cli.recipe import FILES, INCLUDED, _folder, _text, filled, offered
 from gateway.cli.root import COMMANDS, group
 from gateway.ledger.audit import last_verify
 from gateway.settings import load as settings_of
@@ -45,8 +45,11 @@ def test_a_recipe_that_there_is_not_is_refused_with_those_that_there_are():
     assert "nginx" in refused.output
 
 
-def test_every_file_has_a_name():
-    assert {item.name for item in _folder().iterdir() if "__" not in item.name} <= set(FILES.values())
+def test_every_file_has_a_name_or_stands_in_one_that_has():
+    files = {item.name for item in _folder().iterdir() if "__" not in item.name}
+    shared = {name for file in files for name in INCLUDED.findall((_folder() / file).read_text())}
+    assert shared == {"edge.js", "edge-fetch.js"}
+    assert files <= set(FILES.values()) | shared
 
 
 def test_the_client_for_apps_is_printed_as_it_lies():

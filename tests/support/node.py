@@ -1,6 +1,7 @@
 """Packages of npm that a test needs, by name and version, kept in pytest's cache and never part of the project."""
 
 import hashlib
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -29,6 +30,13 @@ def packages(cache, *named: str, peers: bool = True) -> Path:
     except (OSError, subprocess.SubprocessError):
         missing(f"node, npm, or {', '.join(named)} from its registry")
     return folder
+
+
+def program() -> str:
+    """The path of node itself; a skip with its reason where there is none."""
+    from conftest import missing
+
+    return shutil.which("node") or missing("node")
 
 
 def minified(folder: Path, source: str) -> str:

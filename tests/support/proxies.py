@@ -317,7 +317,11 @@ def somebody_else(handler: type[BaseHTTPRequestHandler], address: str):
 def patient(text: str) -> str:
     """A recipe that waits long for the gateway: one on a busy machine is not the slow one that the recipe gives up
     on."""
-    return re.sub(r"\b(100ms|200ms|0\.1s|0\.2s)\b", "5s", text).replace("timeout = 200}", "timeout = 5000}")
+    return (
+        re.sub(r"\b(100ms|200ms|0\.1s|0\.2s)\b", "5s", text)
+        .replace("timeout = 200}", "timeout = 5000}")
+        .replace("WAIT = 500", "WAIT = 5000")
+    )
 
 
 # --- nginx ---

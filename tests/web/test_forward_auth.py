@@ -171,6 +171,8 @@ async def test_ads_of_the_sites_own_are_refused_to_whoever_must_not_be_tracked_a
         "/./ads/",
         "/Ads/",
         "/ads;v=1/x",
+        "/x/..;/ads/y",
+        "/ads/..;/y",
         "/%2561ds/x",
         "/x/%2e%2e/ads/",
         "/ads/../ads/x",

@@ -36,8 +36,8 @@ class ProxyAsked:
 
     def beginning_of(self, beginnings: Sequence[str]) -> str | None:
         """With which of these (`_beginning`) it begins, however it is spelled."""
-        served = _as_served(self.path) if beginnings else ""
-        return next((each for each in beginnings if served.startswith(each)), None)
+        served = [_as_served(self.path, bare=bare) for bare in (False, True)] if beginnings else []
+        return next((each for each in beginnings if any(path.startswith(each) for path in served)), None)
 
     @property
     def query(self) -> bytes:
@@ -59,15 +59,17 @@ def _beginning(stated: str) -> str:
     return served if stated.endswith("/") else served.rstrip("/")
 
 
-def _as_served(path: str) -> str:
+def _as_served(path: str, *, bare: bool = False) -> str:
     """The one form in which paths are compared: servers look up `//ads/x`, `/x/../ads/y`, `/ADS/x`, `/ads;v=1/x` and
-    `/%2561ds/x` as they do `/ads/x`, some of them. One refused too many is an ad less.
+    `/%2561ds/x` as they do `/ads/x`, some of them. One refused too many is an ad less. `bare`: as servers do that take
+    `;` and what follows off before they go a folder up, `/x/..;/ads/y`.
     """
     for _ in range(DECODED - 1):  # once it was
         path = unquote(path)
     kept: list[str] = []
     for part in path.replace("\\", "/").lower().split("/"):
-        name = part if part in {".", ".."} else part.partition(";")[0].rstrip(". ")
+        said = part.partition(";")[0] if bare else part
+        name = said if said in {".", ".."} else said.partition(";")[0].rstrip(". ")
         if name == "..":
             kept = kept[:-1]
         elif name not in {"", "."}:
