@@ -34,13 +34,14 @@ from gateway.consent.choice_result import Chosen, Refused, may_ask_from
 from gateway.consent.leases import Leases
 from gateway.consent.people import People
 from gateway.consent.still_out import Still
-from gateway.desk import access, documents, evidence, notices, recipients_to_tell, time_travel
+from gateway.desk import access, agent_requests, documents, evidence, notices, recipients_to_tell, time_travel
+from gateway.desk.agent_requests import AgentRequests
 from gateway.desk.emergency import Emergency, KeptRequest
 from gateway.desk.emergency import request_answer as answer_of
 from gateway.desk.forgetting import erasure
 from gateway.desk.time_travel import Rebuilt
 from gateway.keys import seals
-from gateway.keys.secret_files import Secrets
+from gateway.keys.secret_files import PersonKeys, Secrets
 from gateway.ledger.acts import ages, device_states, idempotency, links, voiding
 from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.errors import NothingKept, StoreUnavailable
@@ -89,6 +90,7 @@ class Consent:
         leases: Leases,
         counted: Callable[[float], Awaitable[None]],
         forgotten_by: Callable[[], datetime],
+        asked: AgentRequests | None = None,
         send_window: timedelta = timedelta(milliseconds=250),
         effective_within: timedelta | None = None,
     ) -> None:
@@ -108,6 +110,7 @@ class Consent:
         # the id are told too.
         self._counted = counted
         self._forgotten_by = forgotten_by
+        self._asked = asked or AgentRequests(secrets)
 
     @property
     def recipients(self) -> Mapping[str, Recipient]:
@@ -469,9 +472,13 @@ class Consent:
         return await self._writer.commit(job) if subjects else 0
 
     async def erase(self, order: erasure.ErasureOrder) -> Written:
-        """Forgets, and returns once that is done; see `erasure.carry_out`."""
+        """Forgets, and returns once that is done; see `erasure.carry_out`. An agent's request for it is fulfilled."""
         await self._counted(ERASE_SECONDS)
-        return await erasure.carry_out(self._writer, order)
+        written = await erasure.carry_out(self._writer, order)
+        now = milliseconds(self.clock())
+        with contextlib.suppress(StoreUnavailable):  # it is done; the agent's request waits for its last day
+            await self._writer.commit(lambda tx: self._asked.fulfil(tx, order.subjects, agent_requests.DELETION, now))
+        return written
 
     async def forgotten_by(self) -> datetime:
         """Until when at the latest anything that a file or a backup may still hold of what was erased by now opens."""
@@ -515,11 +522,17 @@ class Consent:
         return replace(found, standings=(*found.standings, *tightening))
 
     async def access(self, proved: Sequence[Subject]) -> access.AccessReport:
-        """What is held about whoever proved these identifiers. Raises `StoreUnavailable`."""
+        """What is held about whoever proved these identifiers. An agent's request for it is fulfilled. Raises
+        `StoreUnavailable`.
+        """
         found = await asyncio.to_thread(access.read_access, self._writer.store, proved, self.clock())
-        persons = found.persons
-        keys = await self._writer.commit(lambda tx: {person: tx.persons.keys(person) for person in persons})
-        return access.unseal_access(found, keys)
+        persons, now = found.persons, milliseconds(self.clock())
+
+        def job(tx: Transaction) -> dict[bytes, PersonKeys]:
+            self._asked.fulfil(tx, proved, agent_requests.ACCESS, now)
+            return {person: tx.persons.keys(person) for person in persons}
+
+        return access.unseal_access(found, await self._writer.commit(job))
 
 
 def _confirmed(asked: asked_of.OptInAsked, notice: Notice, now: datetime, how: Mapping[str, object]) -> Choice:

@@ -1,0 +1,144 @@
+"""Authorized agents that are known here, by the Data Rights Protocol: whose signature counts, the token that each is
+given for its calls, and what became of what each asked for. `gateway.web.api.agents` has its doors.
+
+An agent is on the operator's list or nobody: without a list every door is closed. A message is libsodium's combined
+form, 64 bytes of an Ed25519 signature and then the text, in base64. A token names an agent and its key, so that another
+key in the list ends it.
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import Struct
+
+from gateway.desk.agent_requests import AgentRequest, AgentRequests
+from gateway.keys import seals
+from gateway.keys.seals import Sealed
+from gateway.keys.secret_files import Secrets
+from gateway.ledger.acts import idempotency
+from gateway.ledger.subjects import milliseconds
+from gateway.ledger.writer import Transaction, Writer
+from gateway.terms import DAY_MS
+
+SIGNATURE = 64  # bytes
+TOKEN_DAYS = 365
+
+
+class NotSignedByAgent(Exception):
+    """What came was not signed by whoever it is said to be of."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAgent:
+    """One that the operator listed. `business`: what it calls the operator; `key`: its raw Ed25519 key."""
+
+    id: str
+    business: str
+    key: bytes = field(repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.key).hexdigest()
+
+    def open_signed(self, body: bytes) -> bytes:
+        """The text that it signed. Raises `NotSignedByAgent`."""
+        spelled = re.sub(rb"\s", b"", body).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
+        try:
+            raw = base64.b64decode(spelled + b"=" * (-len(spelled) % 4), validate=True)
+            Ed25519PublicKey.from_public_bytes(self.key).verify(raw[:SIGNATURE], raw[SIGNATURE:])
+        except (binascii.Error, ValueError, InvalidSignature):
+            raise NotSignedByAgent(self.id) from None
+        return raw[SIGNATURE:]
+
+
+class AgentToken(Struct):
+    """Whose it is, under which key, and since when (Unix milliseconds)."""
+
+    agent: str
+    key: str
+    at: int
+
+
+TOKEN = Sealed(b"agent-token/1", AgentToken)
+
+
+class Agents:
+    """`known`: by id; empty: no door is open."""
+
+    def __init__(
+        self,
+        known: Mapping[str, KnownAgent],
+        requests: AgentRequests,
+        writer: Writer,
+        secrets: Secrets,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.known = known
+        self.site = requests.site
+        self._requests = requests
+        self._writer = writer
+        self._secrets = secrets
+        self._clock = clock
+
+    def token_of(self, agent: KnownAgent) -> str:
+        """A new one."""
+        return TOKEN.seal(self._secrets.seals, AgentToken(agent.id, agent.fingerprint, self._now()))
+
+    def bearer_of(self, token: str) -> KnownAgent | None:
+        """Whose token it is; None for what is none, or is over."""
+        try:
+            said = TOKEN.open(self._secrets.seals, token)
+        except seals.OpeningFailed:
+            return None
+        agent, over = self.known.get(said.agent), self._now() > said.at + TOKEN_DAYS * DAY_MS
+        return agent if agent and said.key == agent.fingerprint and not over else None
+
+    async def is_first(self, agent: KnownAgent, text: bytes) -> bool:
+        """Whether a message that asks for a token comes for the first time. Raises `StoreUnavailable`."""
+        now, name = self._now(), f"agent:{message_digest(agent, text).hex()}"
+        return await self._writer.commit(lambda tx: idempotency.spend(tx, name, b"", now))
+
+    async def add(self, request: AgentRequest) -> AgentRequest | None:
+        """On record; None where the same message was before. Raises `StoreUnavailable`."""
+        return await self._writer.commit(lambda tx: self._requests.add(tx, request))
+
+    async def taken(self, agent: KnownAgent, text: bytes) -> AgentRequest | None:
+        """What was made of a message that came before. Raises `StoreUnavailable`."""
+        message = message_digest(agent, text)
+        return await self._writer.commit(lambda tx: self._requests.find(tx, message=message))
+
+    async def find(self, agent: KnownAgent, name: bytes) -> AgentRequest | None:
+        """A request of this agent, as it stands now. Raises `StoreUnavailable`."""
+        now = self._now()
+
+        def job(tx: Transaction) -> AgentRequest | None:
+            self._requests.expire(tx, now)
+            found = self._requests.find(tx, name=name)
+            return found if found and found.agent == agent.id else None
+
+        return await self._writer.commit(job)
+
+    async def revoke(self, request: AgentRequest) -> AgentRequest | None:
+        """None where there is nothing to take back any more. Raises `StoreUnavailable`."""
+        now = self._now()
+
+        def job(tx: Transaction) -> AgentRequest | None:
+            found = self._requests.find(tx, name=request.id)
+            return self._requests.revoke(tx, found, now) if found else None
+
+        return await self._writer.commit(job)
+
+    def _now(self) -> int:
+        return milliseconds(self._clock())
+
+
+def message_digest(agent: KnownAgent, text: bytes) -> bytes:
+    """By which a message is known again, whatever its signature looks like."""
+    return hashlib.sha256(agent.id.encode() + b"\x00" + text).digest()
