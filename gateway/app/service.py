@@ -400,7 +400,7 @@ async def _opened(
         )  # fmt: skip
         filing = Filing(house.sharing, folder, house.secrets, clock)
         decided = DecisionLog(folder, house.consent.recipients, clock, metrics.unlogged, shadow, metrics.in_shadow)
-        for each in (house.telling, house.witnessing, house.disclosing, filing, decided, rehearsing):
+        for each in (house.telling, house.witnessing, house.disclosing, filing, decided, rehearsing, house.agents):
             await stack.enter_async_context(each.running())
         brands = await asyncio.to_thread(prepared_brands, settings)
         yield Doors(

@@ -6,29 +6,35 @@ form, 64 bytes of an Ed25519 signature and then the text, in base64. A token nam
 key in the list ends it.
 """
 
+import asyncio
 import base64
 import binascii
+import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 
+from gateway.delivery.background import beside
 from gateway.desk.agent_requests import AgentRequest, AgentRequests
 from gateway.keys import seals
 from gateway.keys.seals import Sealed
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.acts import idempotency
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import DAY_MS
 
 SIGNATURE = 64  # bytes
 TOKEN_DAYS = 365
+PERIOD = 3600.0  # seconds between two looks for what is over; its agent has 45 days
 
 
 class NotSignedByAgent(Exception):
@@ -86,6 +92,19 @@ class Agents:
         self._writer = writer
         self._secrets = secrets
         self._clock = clock
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Until it is left, what nobody comes for in time is denied, and what was settled long ago forgotten."""
+        async with beside(self._run, wanted=bool(self.known)):
+            yield
+
+    async def _run(self) -> None:
+        while True:
+            now = self._now()
+            with contextlib.suppress(StoreUnavailable):
+                await self._writer.commit(partial(self._requests.expire, now=now))
+            await asyncio.sleep(PERIOD)
 
     def token_of(self, agent: KnownAgent) -> str:
         """A new one."""

@@ -41,7 +41,7 @@ from gateway.desk.emergency import request_answer as answer_of
 from gateway.desk.forgetting import erasure
 from gateway.desk.time_travel import Rebuilt
 from gateway.keys import seals
-from gateway.keys.secret_files import PersonKeys, Secrets
+from gateway.keys.secret_files import Secrets
 from gateway.ledger.acts import ages, device_states, idempotency, links, voiding
 from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.errors import NothingKept, StoreUnavailable
@@ -475,9 +475,7 @@ class Consent:
         """Forgets, and returns once that is done; see `erasure.carry_out`. An agent's request for it is fulfilled."""
         await self._counted(ERASE_SECONDS)
         written = await erasure.carry_out(self._writer, order)
-        now = milliseconds(self.clock())
-        with contextlib.suppress(StoreUnavailable):  # it is done; the agent's request waits for its last day
-            await self._writer.commit(lambda tx: self._asked.fulfil(tx, order.subjects, agent_requests.DELETION, now))
+        await self._fulfil(order.subjects, agent_requests.DELETION)
         return written
 
     async def forgotten_by(self) -> datetime:
@@ -522,17 +520,21 @@ class Consent:
         return replace(found, standings=(*found.standings, *tightening))
 
     async def access(self, proved: Sequence[Subject]) -> access.AccessReport:
-        """What is held about whoever proved these identifiers. An agent's request for it is fulfilled. Raises
-        `StoreUnavailable`.
-        """
+        """What is held about whoever proved these identifiers. Raises `StoreUnavailable`."""
         found = await asyncio.to_thread(access.read_access, self._writer.store, proved, self.clock())
-        persons, now = found.persons, milliseconds(self.clock())
+        persons = found.persons
+        keys = await self._writer.commit(lambda tx: {person: tx.persons.keys(person) for person in persons})
+        return access.unseal_access(found, keys)
 
-        def job(tx: Transaction) -> dict[bytes, PersonKeys]:
-            self._asked.fulfil(tx, proved, agent_requests.ACCESS, now)
-            return {person: tx.persons.keys(person) for person in persons}
+    async def shown(self, proved: Sequence[Subject]) -> None:
+        """Whoever proved these was shown what is held, themselves: agents' requests for it are fulfilled."""
+        await self._fulfil(proved, agent_requests.ACCESS)
 
-        return access.unseal_access(found, await self._writer.commit(job))
+    async def _fulfil(self, proved: Sequence[Subject], exercise: str) -> None:
+        """While the ledger cannot be written an agent's request stays open; what it asked for is done all the same."""
+        now = milliseconds(self.clock())
+        with contextlib.suppress(StoreUnavailable):
+            await self._writer.commit(lambda tx: self._asked.fulfil(tx, proved, exercise, now))
 
 
 def _confirmed(asked: asked_of.OptInAsked, notice: Notice, now: datetime, how: Mapping[str, object]) -> Choice:

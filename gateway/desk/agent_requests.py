@@ -112,7 +112,10 @@ DETAILS: Mapping[tuple[str, RequestStatus], str] = {
     (ACCESS, RequestStatus.IN_PROGRESS): WAITS,
     (DELETION, RequestStatus.IN_PROGRESS): WAITS,
     (ACCESS, RequestStatus.FULFILLED): "The person was shown what is held. It is shown to nobody else.",
-    (DELETION, RequestStatus.FULFILLED): "What is held was forgotten. That the person opted out goes on holding.",
+    (
+        DELETION,
+        RequestStatus.FULFILLED,
+    ): "Forgotten here, and whoever got it from us is told. That the person opted out stays.",
     (ACCESS, RequestStatus.DENIED): NOBODY,
     (DELETION, RequestStatus.DENIED): NOBODY,
     (ACCESS, RequestStatus.REVOKED): "Taken back by the agent.",
@@ -138,7 +141,6 @@ class AgentRequests:
 
     def add(self, tx: Transaction, request: AgentRequest) -> AgentRequest | None:
         """With the id that it has from now on; None where the same message was taken before."""
-        self.expire(tx, request.at)
         kept = replace(request, id=uuid.uuid4().bytes)
         settled = None if kept.is_open else kept.at
         box = seals.seal_box(self.secrets.seals[-1], CALLED + kept.id, kept.called.encode()) if kept.called else None

@@ -8,6 +8,8 @@ from datetime import timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from support import described
+
 NAME, BUSINESS = "PERMISSIONS", "EXAMPLE_CO"
 SITE = "https://www.example.com"
 REQUESTS = "/v1/data-rights-request"
@@ -88,6 +90,9 @@ def judged(answer, status=200):
     assert {"request_id", "received_at", "status"} <= set(found) <= MEMBERS
     assert found["status"] in STATUSES
     assert found.get("reason", "other") in REASONS
+    described.validator(REQUESTS, "post", "responses", "200", "content", described.JSON, "schema", only=True).validate(
+        found
+    )
     assert found["status"] != "in_progress" or "expected_by" in found
     assert found.get("reason") != "need_user_verification" or found["user_verification_url"].startswith("https://")
     return found

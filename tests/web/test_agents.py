@@ -1,14 +1,14 @@
 """Requests of authorized agents by the Data Rights Protocol, from an agent that was written after it."""
 
 import base64
+import json
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from delivery.test_post import listener
-from standardwebhooks import Webhook
 from support import inside
 from support.agent import NAME, REQUESTS, SITE, DataRightsAgent, judged, listed, refused, signed
 from support.opting_in import standing
@@ -18,6 +18,7 @@ from gateway.delivery import webhook
 from gateway.ledger.errors import NothingKept, StoreUnavailable
 from gateway.ledger.writer import Writer
 from gateway.web.shell.edge import INTERNAL, PUBLIC, listeners_of
+from gateway.web.shell.ticks import Levelled, Ticks
 
 pytestmark = pytest.mark.anyio
 KEY, OTHER_KEY = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
@@ -105,6 +106,22 @@ def test_agents_call_from_the_internet():
     assert PUBLIC not in listeners_of("/v1/agents-of-ours")
 
 
+async def test_how_long_an_answer_took_does_not_tell_an_agent_who_is_known():
+    held = list[str]()
+
+    class Held(Ticks):
+        async def leave(self, began):
+            held.append(began)
+
+    async def door(scope, receive, send):
+        held.append(scope["path"])
+
+    for path in (REQUESTS, f"{REQUESTS}/x", f"/v1/agent/{NAME}"):
+        held.clear()
+        await Levelled(door, Held())({"type": "http", "method": "GET", "path": path}, None, None)
+        assert [held[0], len(held)] == [path, 2]
+
+
 # --- opting out ------------------------------------------------------------------------------------------------------
 
 
@@ -140,12 +157,19 @@ async def test_of_a_no_that_is_half_readable_the_readable_half_counts(site, agen
     """No times, a right among others, a number as people write it, a name twice."""
     half = agent.asks(["access", "SALE:OPT-OUT"], phone_number="(415) 555-0101")
     del half["issued-at"], half["expires-at"]
-    assert judged(await agent.send(half))["status"] == "fulfilled"
+    found = judged(await agent.send(half))
+    assert (found["status"], "beyond the opt-out" in found["processing_details"]) == ("fulfilled", True)
     assert await site.sale(named("phone", phone(1))) == "opted_out"
     twice = agent.asks("sale:opt_out", email=email(2))
     text = str(twice).replace("'", '"')[:-1] + f', "email": "{email(3)}"}}'
     assert judged(await agent.send(text.replace("True", "true").encode()))["status"] == "fulfilled"
     assert await site.sale(named("email", email(2))) == await site.sale(named("email", email(3))) == "opted_out"
+
+
+async def test_an_agent_of_the_protocols_first_versions_ends_the_path_with_a_slash(site, agent):
+    body = signed(KEY, agent.asks("sale:opt_out", **MINE))
+    judged(await site.calling.post(f"{REQUESTS}/", content=body, headers=agent.headers))
+    assert await site.sale(ME) == "opted_out"
 
 
 async def test_a_no_that_names_nobody_is_not_acknowledged(site, agent):
@@ -241,7 +265,10 @@ async def test_a_message_for_others_or_of_another_time_is_refused(site, agent, c
     assert await site.sale(ME) == "no_choice"
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"{", b"null", b'"x"', b"[" * 5000, b"\xff", b'{"exercise": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"[]", b"{", b"null", b'"x"', b"[" * 5000, b"\xff", b'{"exercise": {}}', b'{"agent-request-id": "\\ud800"}'],
+)
 async def test_whatever_an_agent_signs_is_answered_in_the_protocols_form(agent, text):
     assert refused(await agent.send(text))[0] in {400, 403}
     assert refused(await agent.post(b"A" * 40_000))[0] == 413
@@ -297,6 +324,12 @@ async def test_what_is_held_is_shown_to_the_person_and_never_to_the_agent(site, 
     assert "user_verification_url" not in found
 
 
+async def test_an_officer_who_looks_at_a_person_has_answered_nobody(site, agent):
+    asked = judged(await agent.send(agent.asks("access", **MINE)))["request_id"]
+    assert (await site.call("/v1/access", identifiers=[ME]))["proved"] == [{"type": "email"}]
+    assert judged(await agent.status(asked))["status"] == "in_progress"
+
+
 async def test_what_nobody_came_for_in_45_days_is_denied(site, agent):
     asked = judged(await agent.send(agent.asks("access", **MINE)))["request_id"]
     site.clock.later = timedelta(days=45, minutes=-1)
@@ -342,23 +375,37 @@ async def test_a_no_is_taken_back_by_nobody_but_the_person(site, agent):
     assert await site.sale(ME) == "opted_out"
 
 
-async def test_an_agent_with_a_callback_is_told_by_a_signed_message_what_became_of_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("gateway.consent.telling.PERIOD", 0.05)
+async def shows_it_to_the_person(site):
+    person = site.browser()
+    await person.asks_code(email=email(1))
+    await person.enters()
+    await person.post(DATA, action="download")
+
+
+async def lets_45_days_pass(site):
+    site.clock.later = timedelta(days=46)
+
+
+@pytest.mark.parametrize(("passes", "status"), [(shows_it_to_the_person, "fulfilled"), (lets_45_days_pass, "denied")])
+async def test_an_agent_with_a_callback_is_told_by_a_signed_message(tmp_path, monkeypatch, passes, status):
+    for room in ("telling", "agents"):
+        monkeypatch.setattr(f"gateway.consent.{room}.PERIOD", 0.05)
     secrets = await anyio.to_thread.run_sync(inside.secrets)
     with listener() as (url, arrived):
         async with standing(tmp_path / "data", listed(tmp_path, KEY, callback=url)) as site:
             made = DataRightsAgent(site.calling, KEY, site.clock)
             await made.set_up()
             asked = judged(await made.send(made.asks("access", **MINE)))["request_id"]
-            person = site.browser()
-            await person.asks_code(email=email(1))
-            await person.enters()
-            await person.post(DATA, action="download")
+            await passes(site)
             for _ in range(600):
                 if arrived:
                     break
                 await anyio.sleep(0.1)
             [(headers, body)] = arrived
-            told = Webhook(webhook.secret_of(secrets, f"agent:{NAME}")).verify(body, headers)
+            key = webhook.secret_of(secrets, f"agent:{NAME}")
+            at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
+            [signature] = headers["webhook-signature"].split(" ")
+            assert webhook.signed([key], headers["webhook-id"], at, body)["webhook-signature"] == signature
+            told = json.loads(body)
             assert told == judged(await made.status(asked))
-            assert told["status"] == "fulfilled"
+            assert told["status"] == status

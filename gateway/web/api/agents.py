@@ -141,7 +141,7 @@ class SignedClaims:
 
     def place(self) -> str:
         """Whose law it is asked for under."""
-        return CALIFORNIA if "ccpa" in self.texts("regime") else ""
+        return CALIFORNIA if "ccpa" in map(str.lower, self.texts("regime")) else ""
 
     def called(self) -> str:
         return "".join(self.texts("agent-request-id")[:1])[:LONGEST_NAME]
@@ -247,6 +247,8 @@ class AgentDoors:
             found += [subject for subjects, _ in read for subject in subjects]
             if (said.members.get(claim) and not read) or not all(whole for _, whole in read):
                 unread.append(claim)
+        if len(said.texts("exercise")) > 1:
+            unread.append("exercise, beyond the opt-out")
         if not found:
             raise AgentAnswered(
                 422, "no email or phone_number can be read: nothing was recorded; send it again with one"
