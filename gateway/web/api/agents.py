@@ -117,10 +117,11 @@ class SignedClaims:
 
     def prove(self, now: datetime, *, lenient: bool = False) -> datetime | None:
         """Until when it is good. Raises `AgentAnswered` for a message of or for somebody else, from the future, or
-        expired. `lenient`: times that are missing or cannot be read are no reason to refuse it.
+        expired. `lenient`: what is missing, and times that cannot be read, are no reason to refuse it.
         """
         for name, own in (("agent-id", self.agent.id), ("business-id", self.agent.business)):
-            if self.members.get(name) != own:
+            stated = self.members.get(name)
+            if stated != own and not (lenient and stated is None):
                 raise AgentAnswered(403, f"{name} is not the one of this message", fatal=True)
         issued, expires = wire.moment(self.members.get("issued-at")), wire.moment(self.members.get("expires-at"))
         if not lenient and not (issued and expires):
