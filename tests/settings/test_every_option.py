@@ -811,7 +811,18 @@ ROWS |= {
         ("EXAMPLE_CO",), {}, why("by what the agent calls us", "to do", "none", "change me", "secret"), OF_AGENTS
     ),
     "agents.*.verify_key": Row(
-        (AGENT["verify_key"], "d7" * 32), {"cut": AGENT["verify_key"][:-5], "odd hex": "d7" * 31}, {}, OF_AGENTS
+        (AGENT["verify_key"], "d7" * 32),
+        {
+            "cut": AGENT["verify_key"][:-5],
+            "odd hex": "d7" * 31,
+            "zeros, under which anybody signs": "00" * 32,
+            "of order one": "01" + "00" * 31,
+            "of order one, its sign set": "01" + "00" * 30 + "80",
+            "of order two, unreduced": "ec" + "ff" * 30 + "7f",
+            "of order eight": "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        },
+        {},
+        OF_AGENTS,
     ),
     "agents.*.contact": Row(("", "it@agent.example.com"), {}, DEFAULT, OF_AGENTS),
     "agents.*.callback": NONE_OR_URL._replace(beside=OF_AGENTS),
