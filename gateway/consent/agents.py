@@ -11,6 +11,7 @@ import base64
 import binascii
 import contextlib
 import hashlib
+import hmac
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import DAY_MS
 
 SIGNATURE = 64  # bytes
+MESSAGE = b"agent-message/1\x00"
 TOKEN_DAYS = 365
 PERIOD = 3600.0  # seconds between two looks for what is over; its agent has 45 days
 
@@ -121,7 +123,7 @@ class Agents:
 
     async def is_first(self, agent: KnownAgent, text: bytes) -> bool:
         """Whether a message that asks for a token comes for the first time. Raises `StoreUnavailable`."""
-        now, name = self._now(), f"agent:{message_digest(agent, text).hex()}"
+        now, name = self._now(), f"agent:{self.digest_of(agent, text).hex()}"
         return await self._writer.commit(lambda tx: idempotency.spend(tx, name, b"", now))
 
     async def add(self, request: AgentRequest) -> AgentRequest | None:
@@ -130,7 +132,7 @@ class Agents:
 
     async def taken(self, agent: KnownAgent, text: bytes) -> AgentRequest | None:
         """What was made of a message that came before. Raises `StoreUnavailable`."""
-        message = message_digest(agent, text)
+        message = self.digest_of(agent, text)
         return await self._writer.commit(lambda tx: self._requests.find(tx, message=message))
 
     async def find(self, agent: KnownAgent, name: bytes) -> AgentRequest | None:
@@ -154,10 +156,11 @@ class Agents:
 
         return await self._writer.commit(job)
 
+    def digest_of(self, agent: KnownAgent, text: bytes) -> bytes:
+        """By which a message is known again, whatever its signature looks like. Keyed: it names somebody, and a bare
+        one could be found by guessing.
+        """
+        return hmac.digest(self._secrets.peppers[0], MESSAGE + agent.id.encode() + b"\x00" + text, "sha256")
+
     def _now(self) -> int:
         return milliseconds(self._clock())
-
-
-def message_digest(agent: KnownAgent, text: bytes) -> bytes:
-    """By which a message is known again, whatever its signature looks like."""
-    return hashlib.sha256(agent.id.encode() + b"\x00" + text).digest()

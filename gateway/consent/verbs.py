@@ -474,9 +474,7 @@ class Consent:
     async def erase(self, order: erasure.ErasureOrder) -> Written:
         """Forgets, and returns once that is done; see `erasure.carry_out`. An agent's request for it is fulfilled."""
         await self._counted(ERASE_SECONDS)
-        written = await erasure.carry_out(self._writer, order)
-        await self._fulfil(order.subjects, agent_requests.DELETION)
-        return written
+        return await erasure.carry_out(self._writer, order, self._fulfilled(order.subjects, agent_requests.DELETION))
 
     async def forgotten_by(self) -> datetime:
         """Until when at the latest anything that a file or a backup may still hold of what was erased by now opens."""
@@ -527,14 +525,15 @@ class Consent:
         return access.unseal_access(found, keys)
 
     async def shown(self, proved: Sequence[Subject]) -> None:
-        """Whoever proved these was shown what is held, themselves: agents' requests for it are fulfilled."""
-        await self._fulfil(proved, agent_requests.ACCESS)
-
-    async def _fulfil(self, proved: Sequence[Subject], exercise: str) -> None:
-        """While the ledger cannot be written an agent's request stays open; what it asked for is done all the same."""
-        now = milliseconds(self.clock())
+        """Whoever proved these was shown what is held, themselves: agents' requests for it are fulfilled. While the
+        ledger cannot be written such a request stays open; what it asked for is done all the same.
+        """
         with contextlib.suppress(StoreUnavailable):
-            await self._writer.commit(lambda tx: self._asked.fulfil(tx, proved, exercise, now))
+            await self._writer.commit(self._fulfilled(proved, agent_requests.ACCESS))
+
+    def _fulfilled(self, proved: Sequence[Subject], exercise: str) -> Callable[[Transaction], None]:
+        now = milliseconds(self.clock())
+        return lambda tx: self._asked.fulfil(tx, proved, exercise, now)
 
 
 def _confirmed(asked: asked_of.OptInAsked, notice: Notice, now: datetime, how: Mapping[str, object]) -> Choice:

@@ -49,8 +49,8 @@ class StatusReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AgentRequest:
-    """`id`: its UUID's bytes; `message`: SHA-256 of what was signed; times are Unix milliseconds; `unread`: members
-    that nothing could be done with; `called`: what the agent calls it; `mailbox`: see `digest_of`.
+    """`id`: its UUID's bytes; `message`: a keyed digest of what was signed; times are Unix milliseconds; `unread`:
+    members that nothing could be done with; `called`: what the agent calls it; `mailbox`: see `digest_of`.
     """
 
     agent: str
@@ -112,10 +112,7 @@ DETAILS: Mapping[tuple[str, RequestStatus], str] = {
     (ACCESS, RequestStatus.IN_PROGRESS): WAITS,
     (DELETION, RequestStatus.IN_PROGRESS): WAITS,
     (ACCESS, RequestStatus.FULFILLED): "The person was shown what is held. It is shown to nobody else.",
-    (
-        DELETION,
-        RequestStatus.FULFILLED,
-    ): "Forgotten here, and whoever got it from us is told. That the person opted out stays.",
+    (DELETION, RequestStatus.FULFILLED): "Forgotten here, and whoever got it from us is told.",
     (ACCESS, RequestStatus.DENIED): NOBODY,
     (DELETION, RequestStatus.DENIED): NOBODY,
     (ACCESS, RequestStatus.REVOKED): "Taken back by the agent.",

@@ -1,9 +1,13 @@
 """Requests of authorized agents by the Data Rights Protocol, from an agent that was written after it."""
 
 import base64
+import hashlib
 import json
+import sqlite3
 import uuid
 from datetime import UTC, datetime, timedelta
+from importlib import resources
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -14,10 +18,14 @@ from support.agent import NAME, REQUESTS, SITE, DataRightsAgent, judged, listed,
 from support.opting_in import standing
 from support.people import email, named, phone
 
+from gateway.consent.leases import Leases
 from gateway.delivery import webhook
+from gateway.desk.agent_requests import AgentRequests
+from gateway.desk.forgetting import erasure
 from gateway.ledger.errors import NothingKept, StoreUnavailable
 from gateway.ledger.writer import Writer
 from gateway.web.shell.edge import INTERNAL, PUBLIC, listeners_of
+from gateway.web.shell.fair_queue import QUEUED
 from gateway.web.shell.ticks import Levelled, Ticks
 
 pytestmark = pytest.mark.anyio
@@ -106,6 +114,10 @@ def test_agents_call_from_the_internet():
     assert PUBLIC not in listeners_of("/v1/agents-of-ours")
 
 
+def test_a_stranger_who_sends_slowly_for_a_token_is_not_waited_for_without_end():
+    assert f"/v1/agent/{NAME}".startswith(QUEUED)
+
+
 async def test_how_long_an_answer_took_does_not_tell_an_agent_who_is_known():
     held = list[str]()
 
@@ -133,6 +145,27 @@ async def test_a_person_whose_agent_opts_out_is_denied_at_once_and_nobody_calls_
     assert await site.sale(ME) == await site.sale(named("phone", phone(1))) == "opted_out"
     assert site.box.letters == []
     assert judged(await agent.status(found["request_id"])) == found
+
+
+async def test_a_no_is_fulfilled_once_whoever_answers_from_a_copy_has_it(site, agent, monkeypatch):
+    waited = list[int]()
+
+    async def settled(_, position):
+        waited.append(position)
+        return 0.0
+
+    monkeypatch.setattr(Leases, "settled", settled)
+    judged(await agent.send(agent.asks("sale:opt_out", **MINE)))
+    assert len(waited) == 1
+
+
+async def test_nobody_finds_by_guessing_whom_a_message_was_about(tmp_path, site, agent):
+    content = agent.asks("sale:opt_out", **MINE)
+    text = json.dumps(content).encode()
+    judged(await agent.send(text))
+    bare = [hashlib.sha256(each).digest() for each in (text, NAME.encode() + b"\x00" + text)]
+    kept = b"".join([file.read_bytes() for file in (tmp_path / "data").rglob("*") if file.is_file()])
+    assert [each in kept or each.hex().encode() in kept for each in bare] == [False, False]
 
 
 async def test_the_entry_of_an_agents_no_says_that_it_was_an_agent(site, agent):
@@ -165,6 +198,13 @@ async def test_of_a_no_that_is_half_readable_the_readable_half_counts(site, agen
     text = str(twice).replace("'", '"')[:-1] + f', "email": "{email(3)}"}}'
     assert judged(await agent.send(text.replace("True", "true").encode()))["status"] == "fulfilled"
     assert await site.sale(named("email", email(2))) == await site.sale(named("email", email(3))) == "opted_out"
+
+
+@pytest.mark.parametrize("name", ["regime", "exercise", "agent-request-id"])
+async def test_a_no_is_not_refused_for_how_often_a_word_stands_beside_it(site, agent, name):
+    asked = agent.asks("sale:opt_out", **MINE)
+    judged(await agent.send({**asked, name: [asked.get(name, "their-7")] * 20}))
+    assert await site.sale(ME) == "opted_out"
 
 
 async def test_an_agent_of_the_protocols_first_versions_ends_the_path_with_a_slash(site, agent):
@@ -237,9 +277,10 @@ async def test_without_a_token_nothing_is_taken(site):
     assert await site.sale(ME) == "no_choice"
 
 
+@pytest.mark.parametrize("more", [{}, {"expires-at": "2199-01-01T00:00:00Z"}])
 @pytest.mark.parametrize("right", ["sale:opt_out", "deletion"])
-async def test_a_message_counts_once_for_ever(site, agent, right):
-    body = signed(KEY, {**agent.asks(right, **MINE), "expires-at": "2199-01-01T00:00:00Z"})
+async def test_a_message_counts_once_for_ever(site, agent, right, more):
+    body = signed(KEY, agent.asks(right, **MINE) | more)
     first = judged(await agent.post(body))
     site.clock.later = timedelta(days=200)
     entries = await site.entries()
@@ -313,6 +354,20 @@ async def test_a_deletion_is_done_by_whoever_has_the_mailbox_and_the_no_stays(si
     assert await site.sale(ME) == "opted_out"
 
 
+async def test_a_deletion_that_is_finished_by_itself_later_is_no_more_denied(site, agent, monkeypatch):
+    asked = judged(await agent.send(agent.asks("deletion", **MINE)))["request_id"]
+    person = site.browser()
+    await person.asks_code("erasure", email=email(1))
+    await person.enters()
+    with monkeypatch.context() as patched:
+        patched.setattr(erasure, "done", lambda *_: False)
+        assert (await person.post(ERASE, action="erase", email="1")).status_code == 503
+    site.clock.later = timedelta(days=46)
+    found = judged(await agent.status(asked))
+    assert found["status"] == "fulfilled"
+    assert "opted out" not in found["processing_details"], "which nobody said"
+
+
 async def test_what_is_held_is_shown_to_the_person_and_never_to_the_agent(site, agent):
     asked = judged(await agent.send(agent.asks("access", **MINE)))["request_id"]
     person = site.browser()
@@ -338,6 +393,23 @@ async def test_what_nobody_came_for_in_45_days_is_denied(site, agent):
     site.clock.later = timedelta(days=45, minutes=1)
     found = judged(await agent.status(asked))
     assert (found["status"], found["reason"]) == ("denied", "insuf_verification")
+
+
+def test_a_look_at_one_request_does_not_look_at_all_that_wait(tmp_path):
+    """Counted in steps of SQLite, which has one for each row at least."""
+    db, steps = sqlite3.connect(tmp_path / "rows.db"), list[int]()
+    [made] = (resources.files("gateway") / "ledger" / "sql").glob("*_agent_requests.sql")
+    db.executescript(made.read_text())
+    row = (NAME, "access", 2, 0, "in_progress", "", "[]")
+    db.executemany(
+        "INSERT INTO agent_request (id, message, mailbox, agent, exercise, at, until, status, reason, unread)"
+        " VALUES (?1, ?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        [(b"%d" % number, *row) for number in range(2000)],
+    )
+    db.set_progress_handler(lambda: steps.append(1), 10)
+    AgentRequests(inside.secrets()).expire(SimpleNamespace(db=db), 1)
+    db.set_progress_handler(None, 0)
+    assert len(steps) < 20
 
 
 async def test_an_address_that_no_code_goes_to_is_refused(agent):

@@ -1,5 +1,5 @@
--- What authorized agents asked for by the Data Rights Protocol (gateway/desk/agent_requests.py), each once: `message` is the
--- SHA-256 of what was signed and by whom, `until` when that expires by its own word. `mailbox`: while it is waited for whoever
+-- What authorized agents asked for by the Data Rights Protocol (gateway/desk/agent_requests.py), each once: `message` is a
+-- keyed digest of what was signed and by whom, `until` when that expires by its own word. `mailbox`: while it is waited for whoever
 -- has that mailbox or number, a keyed digest of it. `called`: what the agent calls it, sealed. `unread`: members that
 -- nothing could be done with.
 CREATE TABLE IF NOT EXISTS agent_request (
@@ -8,4 +8,5 @@ CREATE TABLE IF NOT EXISTS agent_request (
   settled INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS agent_request_waits ON agent_request (mailbox) WHERE mailbox IS NOT NULL;
+CREATE INDEX IF NOT EXISTS agent_request_due ON agent_request (at) WHERE mailbox IS NOT NULL;
 CREATE INDEX IF NOT EXISTS agent_request_settled ON agent_request (settled) WHERE settled IS NOT NULL;

@@ -8,6 +8,7 @@ can tell it. The protocol's own form of errors, `{"code", "message"}`.
 """
 
 import contextlib
+import hashlib
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.choice.law import country_of
-from gateway.consent.agents import Agents, KnownAgent, NotSignedByAgent, message_digest
+from gateway.consent.agents import Agents, KnownAgent, NotSignedByAgent
 from gateway.consent.verbs import Consent
 from gateway.desk.agent_requests import (
     ACCESS,
@@ -108,11 +109,15 @@ class SignedClaims:
     members: Mapping[str, Any]
 
     def texts(self, name: str) -> list[str]:
-        """All that is said under a name; of one that stands twice both. Raises `AgentAnswered` for too much."""
+        """All that is said under a name; of one that stands twice both."""
         stated = self.members.get(name)
-        found = [each for each in (stated if isinstance(stated, list) else [stated]) if isinstance(each, str) and each]
+        return [each for each in (stated if isinstance(stated, list) else [stated]) if isinstance(each, str) and each]
+
+    def addresses(self, claim: str) -> list[str]:
+        """Those of a claim that names somebody here. Raises `AgentAnswered` for too many."""
+        found = self.texts(claim)
         if len(found) > wire.AT_ONCE:
-            raise AgentAnswered(422, f"{name}: a message is of one person")
+            raise AgentAnswered(422, f"{claim}: a message is of one person")
         return found
 
     def prove(self, now: datetime, *, lenient: bool = False) -> datetime | None:
@@ -212,19 +217,19 @@ class AgentDoors:
         agent = self._bearer(request)
         said, now = _claims(agent, await wire.read_body(request, MAX_BODY)), self._consent.clock()
         right = said.right()
+        with contextlib.suppress(StoreUnavailable):  # a no is kept beside the ledger then, all else refused for its row
+            await self._refuse_again(said)
         until = said.prove(now, lenient=right == OPT_OUT)
         asked = AgentRequest(
-            agent.id, message_digest(agent, said.text), right, milliseconds(now), milliseconds(until or now),
+            agent.id, self._agents.digest_of(agent, said.text), right, milliseconds(now), milliseconds(until or now),
             RequestStatus.IN_PROGRESS, called=said.called(),
         )  # fmt: skip
         if right == OPT_OUT:
-            with contextlib.suppress(StoreUnavailable):  # then it is kept beside the ledger
-                await self._refuse_again(said)
             asked = await self._opt_out(said, asked, now)
+        elif right == OPT_IN:
+            asked = replace(asked, status=RequestStatus.DENIED, reason=StatusReason.OTHER)
         else:
-            await self._refuse_again(said)
-            denied = replace(asked, status=RequestStatus.DENIED, reason=StatusReason.OTHER)
-            asked = denied if right == OPT_IN else self._waits(said, asked)
+            asked = self._waits(said, asked)
         kept = await self._agents.add(asked)
         if kept is None:
             await self._refuse_again(said)
@@ -244,7 +249,7 @@ class AgentDoors:
         """
         found, unread = list[Subject](), [name for name in UNUSED if said.members.get(name)]
         for claim, kind in KINDS.items():
-            read = [self._consent.people.typed(kind, text, country_of(said.place())) for text in said.texts(claim)]
+            read = [self._consent.people.typed(kind, text, country_of(said.place())) for text in said.addresses(claim)]
             found += [subject for subjects, _ in read for subject in subjects]
             if (said.members.get(claim) and not read) or not all(whole for _, whole in read):
                 unread.append(claim)
@@ -256,9 +261,10 @@ class AgentDoors:
             )
         choice = Choice(
             ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.AGENT, now, said.place(), manner=Manner.AGENT,
-            details={"agent": said.agent.id, "signed": asked.message.hex()},
+            details={"agent": said.agent.id, "signed": hashlib.sha256(said.text).hexdigest()},
         )  # fmt: skip
-        chosen = await self._consent.choose(found, choice, key=f"agents/{asked.message.hex()}", body=said.text)
+        key = f"agents/{asked.message.hex()}"
+        chosen = await self._consent.choose(found, choice, key=key, body=said.text, settle=True)  # then "fulfilled"
         if chosen.waits:
             raise AgentAnswered(503, "the opt-out is kept and entered soon; send the same message again for its status")
         if not chosen.replayed:
@@ -269,7 +275,9 @@ class AgentDoors:
         """For whoever has the first address that a code can be sent to."""
         country = country_of(said.place())
         for claim, kind in KINDS.items():
-            named = self._consent.people.name([{"type": kind, "value": text} for text in said.texts(claim)], country)
+            named = self._consent.people.name(
+                [{"type": kind, "value": text} for text in said.addresses(claim)], country
+            )
             if kind in self._codes and named.subjects:
                 unread = tuple(name for name in (*KINDS, *UNUSED) if name != claim and said.members.get(name))
                 mailbox = digest_of(self._consent.secrets, named.subjects[0])
