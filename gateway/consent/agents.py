@@ -97,8 +97,10 @@ class Agents:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Until it is left, what nobody comes for in time is denied, and what was settled long ago forgotten."""
-        async with beside(self._run, wanted=bool(self.known)):
+        """Until it is left, what nobody comes for in time is denied, and what was settled long ago forgotten; also of
+        agents that are not listed any more, the last one too.
+        """
+        async with beside(self._run, wanted=True):
             yield
 
     async def _run(self) -> None:

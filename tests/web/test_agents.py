@@ -412,6 +412,19 @@ def test_a_look_at_one_request_does_not_look_at_all_that_wait(tmp_path):
     assert len(steps) < 20
 
 
+async def test_what_waits_ends_on_its_day_also_where_no_agent_is_listed_any_more(tmp_path, site, agent):
+    asked = judged(await agent.send(agent.asks("access", **MINE)))["request_id"]
+    async with inside.application(
+        tmp_path / "data", inside.settings(), clock=lambda: site.clock() + timedelta(days=46)
+    ):
+        for _ in range(600):
+            found = judged(await agent.status(asked))
+            if found["status"] == "denied":
+                break
+            await anyio.sleep(0.1)
+    assert found["status"] == "denied"
+
+
 async def test_an_address_that_no_code_goes_to_is_refused(agent):
     for claims in ({}, {"name": "Jane Roe"}, {"phone_number": phone(1)}, {"email": "nobody"}):
         assert refused(await agent.send(agent.asks("deletion", **claims)))[0] == 422
