@@ -12,6 +12,7 @@ from msgspec import Meta
 from gateway.consent.disclosing import OUTCOMES
 from gateway.replica.feed import CHALLENGE, HEADER
 from gateway.signals.form import ChoicesForm
+from gateway.web.api.agents import AgentErrorBody, AgentKnownBody, AgentStatusBody, AgentTokenBody
 from gateway.web.api.check import ChecksBody, ExplainedBody, ExplainedByRecipient
 from gateway.web.api.check_answer import RefusedCheck, VerdictBody, VerdictsBody
 from gateway.web.api.choice_body import ChoiceBody
@@ -122,7 +123,7 @@ def paths() -> Described:
     """All of them, by path and method."""
     return {
         **_public(), **_log(), **_inside(), **_checked(), **_told_by_apps(), **_desk(), **_person(), **_shared(),
-        **_copied(), **_marketing(), **_pages(),
+        **_copied(), **_agents(), **_marketing(), **_pages(),
     }  # fmt: skip
 
 
@@ -407,6 +408,37 @@ def _copied() -> Described:
     return {
         "/v1/changes": {"get": changes}, "/v1/leases": {"post": lease}, "/v1/disclosures/batches": {"post": batch},
     }  # fmt: skip
+
+
+def _agents() -> Described:
+    """What authorized agents ask, by the Data Rights Protocol."""
+    refused = {
+        code: (text, AgentErrorBody)
+        for code, text in {
+            "400": "cannot be read, or not now", "401": "no token", "403": "not signed by this agent, or not its own",
+            "409": "taken before, or settled", "413": "too large", "422": "nothing of it can be used",
+            "503": "not now: send the same message again",
+        }.items()
+    }  # fmt: skip
+    signed = Annotated[str, Meta(description="base64 of an Ed25519 signature and the JSON that it signs")]
+
+    def asked(summary: str, shape: object, *, reads: bool = False, **more: Any) -> Described:
+        made = described(summary, {"200": ("as the protocol has it", shape), **refused}, **more)
+        taken = {"required": True, "content": {"text/plain": {"schema": signed}}}
+        return {**made, "x-404": "no agents are configured"} | ({} if reads else {"requestBody": taken})
+
+    one, agent = (_in_path("request"),), (_in_path("agent"),)
+    return {
+        "/v1/data-rights-request": {"post": asked("A person's request by an agent", AgentStatusBody)},
+        "/v1/data-rights-request/{request}": {
+            "get": asked("What became of it", AgentStatusBody, reads=True, parameters=one),
+            "delete": asked("Take back what waits", AgentStatusBody, parameters=one),
+        },
+        "/v1/agent/{agent}": {
+            "post": asked("A token, for who signs for it; 403 has no body", AgentTokenBody, parameters=agent),
+            "get": asked("Whether the token is good", AgentKnownBody, reads=True, parameters=agent),
+        },
+    }
 
 
 def _marketing() -> Described:

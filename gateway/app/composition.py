@@ -30,6 +30,7 @@ from gateway.choice.law import LawTable
 from gateway.choice.question import Gap, Notices, Office
 from gateway.choice.recipient import Recipient
 from gateway.choice.sensitive import SensitivePlaces
+from gateway.consent.agents import Agents, KnownAgent
 from gateway.consent.check import Checks
 from gateway.consent.codes import CodeCarrier, Codes, TextSpending
 from gateway.consent.decisions import Decisions
@@ -48,7 +49,8 @@ from gateway.delivery.forwarding import Forwarder
 from gateway.delivery.guard import EVERYWHERE
 from gateway.delivery.letters import Mail, MailFolder, MailServer, TextMessages
 from gateway.delivery.webhook import Courier, Post
-from gateway.desk import emergency
+from gateway.desk import agent_requests, emergency
+from gateway.desk.agent_requests import AgentRequests
 from gateway.desk.documents import Document
 from gateway.desk.emergency import LATER, Emergency, Intake
 from gateway.desk.entry_facts import LedgerFacts
@@ -57,6 +59,7 @@ from gateway.desk.forgetting.prune import Plan
 from gateway.desk.outbox import OutboxKind
 from gateway.disk import close_to_others, make_folder
 from gateway.keys import person_keys, secret_files
+from gateway.keys.agent_keys import read_verify_key
 from gateway.keys.epochs import Epochs
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
@@ -122,7 +125,8 @@ def ways(settings: Settings, secrets: Secrets, *, dev: bool = False) -> list[Del
         found += [
             DeliveryWay(name, domain, framework, asked, one_at_a_time=True) for name, domain in by_framework.items()
         ]
-    return found
+    called = {agent_requests.recipient_of(name): item.callback for name, item in settings.agents.items() if real}
+    return [*found, *(DeliveryWay(name, url, outside) for name, url in called.items() if url)]
 
 
 def published(settings: Settings, secrets: Secrets) -> dict[str, Any]:
@@ -132,6 +136,23 @@ def published(settings: Settings, secrets: Secrets) -> dict[str, Any]:
     domain = settings.delivery.ddrf_domain
     endpoint = f"{settings.site.url or f'https://{domain}'}/privacy-choices/erase"
     return ddrf.published(ddrf.signers(secrets, domain), endpoint) if domain else {}
+
+
+def agents_of(settings: Settings, secrets: Secrets, writer: Writer, clock: Clock) -> Agents:
+    """Whose requests by the Data Rights Protocol are taken."""
+    known = {
+        name: KnownAgent(name, item.business_id, read_verify_key(item.verify_key))
+        for name, item in settings.agents.items()
+    }
+    return Agents(known, asked_by_agents(settings, secrets), writer, secrets, clock)
+
+
+def asked_by_agents(settings: Settings, secrets: Secrets) -> AgentRequests:
+    """What they asked for; those with a callback are told what becomes of it, in production (I24)."""
+    real = settings.environment.is_production
+    return AgentRequests(
+        secrets, settings.site.url, frozenset(name for name, item in settings.agents.items() if item.callback and real)
+    )
 
 
 def now() -> datetime:
@@ -159,6 +180,7 @@ class House:
     disclosing: Disclosing
     telling: Telling
     codes: Codes
+    agents: Agents
     vault: Callable[[], Vault]
     writer: Writer
     secrets: Secrets
@@ -209,14 +231,14 @@ def open_house(
             clock=clock, emergency=kept, later=later, why=lambda: watch.why or keeper.why, send_window=window,
             leases=stack.enter_context(leases(store, settings)),
             effective_within=_effective_within(window, recipients.values()), counted=disclosing.settled,
-            forgotten_by=turn.forgotten_by,
+            forgotten_by=turn.forgotten_by, asked=asked_by_agents(settings, secrets),
         )  # fmt: skip
         yield House(
             consent=consent, sharing=sharing, disclosing=disclosing, vault=vault, writer=writer, secrets=secrets,
             telling=Telling(folder, writer, due, secrets, clock, settings.delivery.calendar(), counting.tried),
             codes=_codes(folder, settings, secrets, writer, clock, dev=dev), keeper=keeper,
             witnessing=Witnessing(folder, log, witnesses, submit, settings.ledger.witness_seconds),
-            fresh=lambda: checks.position() is not None,
+            agents=agents_of(settings, secrets, writer, clock), fresh=lambda: checks.position() is not None,
         )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from gateway.desk.notices import Notifying
 from gateway.keys.api_keys import Credentials
 from gateway.settings.load import Settings
 from gateway.web.api import health
+from gateway.web.api.agents import AgentDoors
 from gateway.web.api.apps import Apps
 from gateway.web.api.check import CheckDoor, ChecksDoor
 from gateway.web.api.check_answer import Answering
@@ -78,6 +79,19 @@ def app_routes(
 def _installations(house: House) -> Installations:
     consent = house.consent
     return Installations(consent.checks, consent.people, house.writer, house.secrets, consent.clock)
+
+
+def agent_routes(house: House, metrics: Metrics) -> list[Route]:
+    """The doors of authorized agents: public, each closed while none is configured."""
+    doors = AgentDoors(house.agents, house.consent, house.codes.kinds, metrics)
+    one, agent = "/v1/data-rights-request/{request}", "/v1/agent/{agent}"
+    return [
+        Route("/v1/data-rights-request", doors.exercise, methods=["POST"]),
+        Route(one, doors.status, methods=["GET"]),
+        Route(one, doors.revoke, methods=["DELETE"]),
+        Route(agent, doors.set_up, methods=["POST"]),
+        Route(agent, doors.known, methods=["GET"]),
+    ]
 
 
 DELETIONS = health.PATH

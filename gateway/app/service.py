@@ -137,7 +137,8 @@ DEMO_PLACE = "US-CA"  # where the demo site says that its visitors are; a real s
 def _is_own(path: str, settings: Settings) -> bool:
     """A page of ours before a site: the choices, the statements, and a DAA participant's endpoints."""
     pages = ("/.well-known/gpc.json", *((routes.DELETIONS,) if settings.delivery.ddrf_domain else ()))
-    rooms = ("/privacy-choices", "/ledger", *((adchoices.PATH,) if settings.ad_choices.participant else ()))
+    of_agents = ("/v1/agent", "/v1/data-rights-request") if settings.agents else ()
+    rooms = ("/privacy-choices", "/ledger", *of_agents, *((adchoices.PATH,) if settings.ad_choices.participant else ()))
     return path in pages or any(path == room or path.startswith(f"{room}/") for room in rooms)
 
 
@@ -221,6 +222,7 @@ class Doors:
             *hosts.routes(self.folder, self.house.consent.clock, self.metrics, own, on=site.inventory),
             Route("/.well-known/gpc.json", pages.gpc_json),
             routes.deletions(self.house, self.settings),
+            *routes.agent_routes(self.house, self.metrics),
             *self._ad_choices(),
         ]
 
@@ -401,7 +403,7 @@ async def _opened(
         )  # fmt: skip
         filing = Filing(house.sharing, folder, house.secrets, clock)
         decided = DecisionLog(folder, house.consent.recipients, clock, metrics.unlogged, shadow, metrics.in_shadow)
-        for each in (house.telling, house.witnessing, house.disclosing, filing, decided, rehearsing):
+        for each in (house.telling, house.witnessing, house.disclosing, filing, decided, rehearsing, house.agents):
             await stack.enter_async_context(each.running())
         brands = await asyncio.to_thread(prepared_brands, settings)
         yield Doors(

@@ -12,6 +12,7 @@ from gateway.app.composition import House
 from gateway.cli import options
 from gateway.consent.telling import Open, name_of
 from gateway.delivery.letters import NAME as TEXTS
+from gateway.desk.agent_requests import recipient_of
 from gateway.desk.outbox import Listed, Message, State
 from gateway.desk.recipients_to_tell import ACCOUNT_BACKEND
 from gateway.keys import seals
@@ -73,7 +74,8 @@ def _refuse_unknown(house: House, name: str) -> None:
     if not name or name.startswith(MESSAGE):
         return
     waiting = [found.recipient for found in asyncio.run(house.telling.open())]
-    known = sorted({*house.consent.recipients, *waiting, ACCOUNT_BACKEND, TEXTS})
+    agents = map(recipient_of, house.agents.known)
+    known = sorted({*house.consent.recipients, *waiting, *agents, ACCOUNT_BACKEND, TEXTS})
     if name not in known:
         raise click.UsageError(f"no recipient {name!r} is configured; there are {', '.join(known)}")
 

@@ -34,7 +34,8 @@ from gateway.consent.choice_result import Chosen, Refused, may_ask_from
 from gateway.consent.leases import Leases
 from gateway.consent.people import People
 from gateway.consent.still_out import Still
-from gateway.desk import access, documents, evidence, notices, recipients_to_tell, time_travel
+from gateway.desk import access, agent_requests, documents, evidence, notices, recipients_to_tell, time_travel
+from gateway.desk.agent_requests import AgentRequests
 from gateway.desk.emergency import Emergency, KeptRequest
 from gateway.desk.emergency import request_answer as answer_of
 from gateway.desk.forgetting import erasure
@@ -89,6 +90,7 @@ class Consent:
         leases: Leases,
         counted: Callable[[float], Awaitable[None]],
         forgotten_by: Callable[[], datetime],
+        asked: AgentRequests | None = None,
         send_window: timedelta = timedelta(milliseconds=250),
         effective_within: timedelta | None = None,
     ) -> None:
@@ -108,6 +110,7 @@ class Consent:
         # the id are told too.
         self._counted = counted
         self._forgotten_by = forgotten_by
+        self._asked = asked or AgentRequests(secrets)
 
     @property
     def recipients(self) -> Mapping[str, Recipient]:
@@ -469,9 +472,9 @@ class Consent:
         return await self._writer.commit(job) if subjects else 0
 
     async def erase(self, order: erasure.ErasureOrder) -> Written:
-        """Forgets, and returns once that is done; see `erasure.carry_out`."""
+        """Forgets, and returns once that is done; see `erasure.carry_out`. An agent's request for it is fulfilled."""
         await self._counted(ERASE_SECONDS)
-        return await erasure.carry_out(self._writer, order)
+        return await erasure.carry_out(self._writer, order, self._fulfilled(order.subjects, agent_requests.DELETION))
 
     async def forgotten_by(self) -> datetime:
         """Until when at the latest anything that a file or a backup may still hold of what was erased by now opens."""
@@ -520,6 +523,17 @@ class Consent:
         persons = found.persons
         keys = await self._writer.commit(lambda tx: {person: tx.persons.keys(person) for person in persons})
         return access.unseal_access(found, keys)
+
+    async def shown(self, proved: Sequence[Subject]) -> None:
+        """Whoever proved these was shown what is held, themselves: agents' requests for it are fulfilled. While the
+        ledger cannot be written such a request stays open; what it asked for is done all the same.
+        """
+        with contextlib.suppress(StoreUnavailable):
+            await self._writer.commit(self._fulfilled(proved, agent_requests.ACCESS))
+
+    def _fulfilled(self, proved: Sequence[Subject], exercise: str) -> Callable[[Transaction], None]:
+        now = milliseconds(self.clock())
+        return lambda tx: self._asked.fulfil(tx, proved, exercise, now)
 
 
 def _confirmed(asked: asked_of.OptInAsked, notice: Notice, now: datetime, how: Mapping[str, object]) -> Choice:

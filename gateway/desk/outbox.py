@@ -85,15 +85,23 @@ class Waiting:
 
 
 def queue(
-    tx: Transaction, recipient: str, content: Mapping[str, object], now: int, *, received: int | None = None
+    tx: Transaction,
+    recipient: str,
+    content: Mapping[str, object],
+    now: int,
+    *,
+    received: int | None = None,
+    word: str = "",
 ) -> None:
-    """One message, due at once. `received`: when the request came, where that was earlier."""
+    """One message, due at once. `received`: when the request came, where that was earlier. `word`: what it asks for,
+    where it does not say so itself.
+    """
     person, name = tx.persons.new_person(), os.urandom(16)
     body = json.dumps(content, separators=(",", ":")).encode()
     sealed = person.seal(LABEL + name, body)
     tx.db.execute(
         "INSERT INTO outbox (id, recipient, at, person, body, due, word, received) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (name, recipient, now, person.person, sealed, now, content["type"], received),
+        (name, recipient, now, person.person, sealed, now, word or content["type"], received),
     )
 
 

@@ -26,6 +26,7 @@ from gateway.settings.brand import BrandSettings, SiteOfHosts, inherited, wrong_
 from gateway.settings.option_tree import NotShaped, OptionSource, SettingsRefused, built, is_too_deep
 from gateway.settings.recipients import RecipientSettings
 from gateway.settings.sections import (
+    AgentSettings,
     AppsSettings,
     CodesSettings,
     Delivery,
@@ -273,6 +274,7 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
     keywords: Keywords = Keywords()
     share: Share = Share()
     erasure: Erasure = Erasure()
+    agents: dict[Label, AgentSettings] = {}
     delivery: Delivery = Delivery()
     rehearsal: RehearsalSettings = RehearsalSettings()
     shadow: ShadowSettings = ShadowSettings()
@@ -480,6 +482,9 @@ def _wrong(settings: Settings) -> Iterator[Wrong]:
     yield from settings.delivery.wrong()
     yield from settings.apps.wrong(settings.recipients)
     yield from settings.rehearsal.wrong()
+    if settings.agents and not settings.site.url:
+        why = "is empty, and people whose agents ask for access or deletion are led to its pages"
+        yield Wrong(("site", "url"), why, '"https://www.example.com"')
 
 
 def _wrong_lists(settings: Settings) -> Iterator[Wrong]:

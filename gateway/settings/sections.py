@@ -20,6 +20,7 @@ from gateway.delivery.deadlines import Calendar
 from gateway.delivery.guard import LOOPBACK, Network, is_loopback
 from gateway.keys import account_assertions
 from gateway.keys.account_assertions import Assertions
+from gateway.keys.agent_keys import read_verify_key
 from gateway.settings.shapes import (
     TEXT,
     CalendarDay,
@@ -31,10 +32,12 @@ from gateway.settings.shapes import (
     LocalFolder,
     Mailbox,
     MailServerName,
+    Name,
     OptionalDomain,
     OptionalUrl,
     PartOfOne,
     PlaceHeaderName,
+    Shape,
     Stated,
     Url,
     Wrong,
@@ -54,6 +57,18 @@ REGION_HEADERS = (
     'region_header too, "CF-Region-Code" beside CF-IPCountry, "CloudFront-Viewer-Country-Region" beside CloudFront\'s;'
     " or where you are instead, [controller] jurisdiction, with no [site] notices for the United States"
 )
+
+
+def _is_verify_key(text: str) -> bool:
+    try:
+        return bool(read_verify_key(text))
+    except ValueError:
+        return False
+
+
+VerifyKey = Annotated[
+    str, Shape(_is_verify_key, "is no Ed25519 key", "the agent's verify_key, 32 bytes in base64 or hex", longest=64)
+]
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,6 +135,14 @@ class AppsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def attestations(self) -> Assertions:
         """By whose signature it is believed which ids a phone has."""
         return Assertions(Path(self.attestation) if self.attestation else None, self.assertion_audience)
+
+
+class AgentSettings(Strict, frozen=True):
+    name: Name
+    business_id: Label
+    verify_key: VerifyKey
+    contact: Mailbox = ""
+    callback: OptionalUrl = ""
 
 
 class Ledger(Strict, frozen=True):

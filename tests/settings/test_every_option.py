@@ -36,7 +36,7 @@ from gateway.web.site import shared_caches
 TODAY = date(2026, 11, 27)
 LEAST = 20  # wrong values an option
 SECRET = "hunter2"
-NAMED = ("recipients", "witnesses", "consent_tools", "sites")  # sections whose next name is the operator's
+NAMED = ("recipients", "witnesses", "agents", "consent_tools", "sites")  # sections whose next name is the operator's
 ANY = "*"
 NAME = "<name>"  # the name of a table's entry, which is an option too
 
@@ -483,6 +483,13 @@ FREE = why("a text for people: it is shown escaped, and nothing is decided by it
 LETTER = FREE | why("it may have several lines", "two lines", "line's end", "blank behind")
 ITEMS = why("a text for people, in exported records", *(f"[{name}]" for name in SHOWN))
 NOBODY_SENDS = "a name that nobody brings: nothing is opened by it"
+AGENT = {
+    "name": "Permissions",
+    "business_id": "EXAMPLE_CO",
+    "verify_key": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+    "contact": "it@agent.example.com",
+}
+OF_AGENTS = ((("site", "url"), "https://www.example.com"),)
 SIGNED = why(
     "it signs in at that very host, as such receivers ask for; no document, log or refusal repeats it", "credentials"
 )
@@ -793,6 +800,30 @@ ROWS |= {
     ),
     "witnesses.*": Row((), {"no key": {"url": "https://w.example.org"}, "no url": {"key": WITNESS}}),
     "witnesses.*.url": Row(("https://w.example.org",), ADDRESS, SIGNED),
+    "agents.<name>": Row(
+        ("PERMISSIONS", "p"), {}, why("by what it calls itself", "to do", "none", "change me", "secret"), OF_AGENTS
+    ),
+    "agents.*": Row((), {"no key": {name: AGENT[name] for name in AGENT if name != "verify_key"}}, {}, OF_AGENTS),
+    "agents.*.name": Row(("Permissions",), {}, FREE, OF_AGENTS),
+    "agents.*.business_id": Row(
+        ("EXAMPLE_CO",), {}, why("by what the agent calls us", "to do", "none", "change me", "secret"), OF_AGENTS
+    ),
+    "agents.*.verify_key": Row(
+        (AGENT["verify_key"], "d7" * 32),
+        {
+            "cut": AGENT["verify_key"][:-5],
+            "odd hex": "d7" * 31,
+            "zeros, under which anybody signs": "00" * 32,
+            "of order one": "01" + "00" * 31,
+            "of order one, its sign set": "01" + "00" * 30 + "80",
+            "of order two, unreduced": "ec" + "ff" * 30 + "7f",
+            "of order eight": "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        },
+        {},
+        OF_AGENTS,
+    ),
+    "agents.*.contact": Row(("", "it@agent.example.com"), {}, DEFAULT, OF_AGENTS),
+    "agents.*.callback": NONE_OR_URL._replace(beside=OF_AGENTS),
     "witnesses.*.key": Row(
         (WITNESS,),
         {"cut": WITNESS[:-9], "no name": WITNESS.partition("+")[2], "another id": WITNESS.replace("+", "+f", 1)},
@@ -1091,6 +1122,7 @@ ROWS |= {
 NAMES = {
     "recipients": "lab",
     "witnesses": "auditor",
+    "agents": "PERMISSIONS",
     "consent_tools": "klaro",
     "consent_tools.*": "adtracker",
     "site.notices": "US-CA",
@@ -1103,6 +1135,7 @@ NAMES = {
 ENTRIES = {
     "recipients": RECIPIENT,
     "witnesses": {"url": "https://w.example.org", "key": WITNESS},
+    "agents": AGENT,
     "consent_tools": {"adtracker": "ads"},
     "consent_tools.*": "ads",
     "site.notices": "/notice",
@@ -1133,7 +1166,12 @@ def written(option, value, beside=()):
         path, value = (path[:-2], [whole]) if path[-2] == "0" else (path[:-1], whole)
     said = {path: value}
     others = [*beside]
-    for section, name in (("recipients", "lab"), ("witnesses", "auditor"), ("sites", "books")):
+    for section, name in (
+        ("recipients", "lab"),
+        ("witnesses", "auditor"),
+        ("agents", "PERMISSIONS"),
+        ("sites", "books"),
+    ):
         if path[0] == section and len(path) > 2:
             others += [((section, name, key), each) for key, each in ENTRIES[section].items()]
     return said | {each: stated for each, stated in others if each != path[: len(each)]}

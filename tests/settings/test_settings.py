@@ -40,7 +40,7 @@ FACTS = {
 def said(loaded):
     """Every option by section and name; a section whose names are the operator's is one."""
     whole = msgspec.to_builtins(loaded)
-    own = {"recipients", "witnesses", "consent_tools", "sites"}
+    own = {"recipients", "witnesses", "agents", "consent_tools", "sites"}
     return {
         (section, name): value
         for section, options in whole.items()
@@ -118,6 +118,7 @@ def test_every_option_of_the_file_is_one_that_the_program_knows_and_the_other_wa
     shipped = tomllib.loads(CONFIG.read_text())
     sections = shipped.keys() - {
         "recipients",
+        "agents",
         "consent_tools",
         "witnesses",
         "sites",

@@ -112,17 +112,19 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def standing(folder):
-    """A site whose codes go through a real mail server, for people of any age."""
+async def standing(folder, file=None, **more):
+    """A site whose codes go through a real mail server, for people of any age. `file`, `more`: as `inside.settings`."""
     clock = Clock()
     secrets = await asyncio.to_thread(secret_files.load_secrets, inside.install(folder))
     with mailbox() as (box, port):
         configured = inside.settings(
+            file,
             mail__server="127.0.0.1",
             mail__port=str(port),
             mail__security="none",
             mail__from_address="p@example.com",
             age__floor="0",
+            **more,
         )
         async with inside.application(folder, configured, clock=clock) as app, inside.client(app) as calling:
             yield Site(calling, box, clock, secrets.accounts[-1])

@@ -9,7 +9,7 @@ was said on a number before it was given back (R5, R12).
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,12 +46,19 @@ class ErasureOrder:
     note: bytes | None = None
 
 
-async def carry_out(writer: Writer, order: ErasureOrder) -> Written:
-    """Returns once the keys are destroyed and no older page is left in a file. Raises `StoreUnavailable`: where it was
-    written and is not finished yet, it is finished by itself, and asking again does no harm.
+async def carry_out(writer: Writer, order: ErasureOrder, follows: Callable[[Transaction], None]) -> Written:
+    """Returns once the keys are destroyed and no older page is left in a file. `follows`: what is so as soon as it is
+    written, with it. Raises `StoreUnavailable`: where it was written and is not finished yet, it is finished by itself,
+    and asking again does no harm.
     """
     request = os.urandom(16)
-    written = await writer.commit(lambda tx: erase(tx, order, request))
+
+    def job(tx: Transaction) -> Written:
+        written = erase(tx, order, request)
+        follows(tx)
+        return written
+
+    written = await writer.commit(job)
     if not await writer.commit(lambda tx: done(tx, written.seq)):
         raise StoreUnavailable("it is written and not finished yet; ask again")
     return written

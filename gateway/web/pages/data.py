@@ -56,6 +56,8 @@ class Access(ProvedDoor):
             ignored.append(wire.IgnoredMember("/identifiers", "not all of them are proved"))
         report = await access_report.report_of(self._consent, proved)
         report.ignored = ignored
+        if not key.may("desk"):  # who looks there is the officer
+            await self._consent.shown(proved)
         return wire.wire_answer(report)
 
 
@@ -86,6 +88,7 @@ class AccessPage:
             return codes.forget_by_code(codes.to(request, PAGE))
         proved = self._steps.known(request, ACCESS)
         found = await access_report.report_of(self._consent, proved)
+        await self._consent.shown(proved)
         for entry in found.entries:
             if entry.type == "browser":  # a receipt is not shown again to whoever sits here next (R35)
                 entry.event = None

@@ -20,7 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.web.shell import problem
 
-PAGES = "/privacy-choices/"
+PAGES = ("/privacy-choices/", "/v1/data-rights-request/")  # of the latter the protocol's first versions had the slash
 
 
 class Call(Request):

@@ -114,6 +114,7 @@ SERVED: Mapping[str, frozenset[str]] = {
 FROM_APPS = frozenset(
     f"/v1/{name}" for name in ("access", "choices", "codes", "erasures", "links", "observe", "standing", "texts")
 )
+FROM_AGENTS = ("/v1/agent/", "/v1/data-rights-request")  # by the Data Rights Protocol
 TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 KEY_NAME = "key_name"  # scope["state"] key: what the operator calls the key that a call came with
 PROXIED, PROXIED_BY = frozenset({b"forwarded", b"x-real-ip", b"via"}), b"x-forwarded-"
@@ -134,7 +135,7 @@ def _trace(scope: Scope) -> str:
 
 def listeners_of(path: str) -> frozenset[str]:
     served = SERVED.get(path.split("/", 2)[1] if path.startswith("/") else "", frozenset({PUBLIC}))
-    return served | {PUBLIC} if path in FROM_APPS else served
+    return served | {PUBLIC} if path in FROM_APPS or path.startswith(FROM_AGENTS) else served
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,9 @@ KILOBYTE = 1024
 BODY_SECONDS = 30.0  # for that much; a phone in the country sends a form's 1 kB in one
 REST_SECONDS = 60.0  # for what a caller with a key sends beyond it
 IPV6_NETWORK = 56  # bits that one household has (RIPE-690)
-QUEUED = ("/privacy-choices", "/v1/choices", "/v1/observe", "/v1/texts", "/v1/codes")
+QUEUED = (
+    "/privacy-choices", "/v1/choices", "/v1/observe", "/v1/texts", "/v1/codes", "/v1/data-rights-request", "/v1/agent/",
+)  # fmt: skip
 SOURCE = "source"  # scope["state"] key: who sent a request that was queued
 
 

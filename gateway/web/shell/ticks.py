@@ -24,7 +24,8 @@ REMEMBERED, SECONDS = 256, 120.0  # the answers by which the next ones are measu
 MARGIN = 1.25
 STRANGERS = (  # their own page alone is a browser's own, and is asked for with every page of the site
     "/privacy-choices/done/", "/privacy-choices/receipt/", "/privacy-choices/unsubscribe/", "/privacy-choices/opt-in/",
-    "/privacy-choices/data", "/privacy-choices/erase", "/privacy-choices/code", "/adchoices/",
+    "/privacy-choices/data", "/privacy-choices/erase", "/privacy-choices/code", "/adchoices/", "/v1/agent/",
+    "/v1/data-rights-request",
 )  # fmt: skip
 PAGES = ("/privacy-choices", "/adchoices")
 FROM_APPS = ("/v1/choices", "/v1/observe", "/v1/standing", "/v1/links", "/v1/codes", "/v1/access", "/v1/erasures")

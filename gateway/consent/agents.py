@@ -1,0 +1,168 @@
+"""Authorized agents that are known here, by the Data Rights Protocol: whose signature counts, the token that each is
+given for its calls, and what became of what each asked for. `gateway.web.api.agents` has its doors.
+
+An agent is on the operator's list or nobody: without a list every door is closed. A message is libsodium's combined
+form, 64 bytes of an Ed25519 signature and then the text, in base64. A token names an agent and its key, so that another
+key in the list ends it.
+"""
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import hashlib
+import hmac
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import Struct
+
+from gateway.delivery.background import beside
+from gateway.desk.agent_requests import AgentRequest, AgentRequests
+from gateway.keys import seals
+from gateway.keys.seals import Sealed
+from gateway.keys.secret_files import Secrets
+from gateway.ledger.acts import idempotency
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import milliseconds
+from gateway.ledger.writer import Transaction, Writer
+from gateway.terms import DAY_MS
+
+SIGNATURE = 64  # bytes
+MESSAGE = b"agent-message/1\x00"
+TOKEN_DAYS = 365
+PERIOD = 3600.0  # seconds between two looks for what is over; its agent has 45 days
+
+
+class NotSignedByAgent(Exception):
+    """What came was not signed by whoever it is said to be of."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAgent:
+    """One that the operator listed. `business`: what it calls the operator; `key`: its raw Ed25519 key."""
+
+    id: str
+    business: str
+    key: bytes = field(repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.key).hexdigest()
+
+    def open_signed(self, body: bytes) -> bytes:
+        """The text that it signed. Raises `NotSignedByAgent`."""
+        spelled = re.sub(rb"\s", b"", body).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
+        try:
+            raw = base64.b64decode(spelled + b"=" * (-len(spelled) % 4), validate=True)
+            Ed25519PublicKey.from_public_bytes(self.key).verify(raw[:SIGNATURE], raw[SIGNATURE:])
+        except (binascii.Error, ValueError, InvalidSignature):
+            raise NotSignedByAgent(self.id) from None
+        return raw[SIGNATURE:]
+
+
+class AgentToken(Struct):
+    """Whose it is, under which key, and since when (Unix milliseconds)."""
+
+    agent: str
+    key: str
+    at: int
+
+
+TOKEN = Sealed(b"agent-token/1", AgentToken)
+
+
+class Agents:
+    """`known`: by id; empty: no door is open."""
+
+    def __init__(
+        self,
+        known: Mapping[str, KnownAgent],
+        requests: AgentRequests,
+        writer: Writer,
+        secrets: Secrets,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.known = known
+        self.site = requests.site
+        self._requests = requests
+        self._writer = writer
+        self._secrets = secrets
+        self._clock = clock
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Until it is left, what nobody comes for in time is denied, and what was settled long ago forgotten; also of
+        agents that are not listed any more, the last one too.
+        """
+        async with beside(self._run, wanted=True):
+            yield
+
+    async def _run(self) -> None:
+        while True:
+            now = self._now()
+            with contextlib.suppress(StoreUnavailable):
+                await self._writer.commit(partial(self._requests.expire, now=now))
+            await asyncio.sleep(PERIOD)
+
+    def token_of(self, agent: KnownAgent) -> str:
+        """A new one."""
+        return TOKEN.seal(self._secrets.seals, AgentToken(agent.id, agent.fingerprint, self._now()))
+
+    def bearer_of(self, token: str) -> KnownAgent | None:
+        """Whose token it is; None for what is none, or is over."""
+        try:
+            said = TOKEN.open(self._secrets.seals, token)
+        except seals.OpeningFailed:
+            return None
+        agent, over = self.known.get(said.agent), self._now() > said.at + TOKEN_DAYS * DAY_MS
+        return agent if agent and said.key == agent.fingerprint and not over else None
+
+    async def is_first(self, agent: KnownAgent, text: bytes) -> bool:
+        """Whether a message that asks for a token comes for the first time. Raises `StoreUnavailable`."""
+        now, name = self._now(), f"agent:{self.digest_of(agent, text).hex()}"
+        return await self._writer.commit(lambda tx: idempotency.spend(tx, name, b"", now))
+
+    async def add(self, request: AgentRequest) -> AgentRequest | None:
+        """On record; None where the same message was before. Raises `StoreUnavailable`."""
+        return await self._writer.commit(lambda tx: self._requests.add(tx, request))
+
+    async def taken(self, agent: KnownAgent, text: bytes) -> AgentRequest | None:
+        """What was made of a message that came before. Raises `StoreUnavailable`."""
+        message = self.digest_of(agent, text)
+        return await self._writer.commit(lambda tx: self._requests.find(tx, message=message))
+
+    async def find(self, agent: KnownAgent, name: bytes) -> AgentRequest | None:
+        """A request of this agent, as it stands now. Raises `StoreUnavailable`."""
+        now = self._now()
+
+        def job(tx: Transaction) -> AgentRequest | None:
+            self._requests.expire(tx, now)
+            found = self._requests.find(tx, name=name)
+            return found if found and found.agent == agent.id else None
+
+        return await self._writer.commit(job)
+
+    async def revoke(self, request: AgentRequest) -> AgentRequest | None:
+        """None where there is nothing to take back any more. Raises `StoreUnavailable`."""
+        now = self._now()
+
+        def job(tx: Transaction) -> AgentRequest | None:
+            found = self._requests.find(tx, name=request.id)
+            return self._requests.revoke(tx, found, now) if found else None
+
+        return await self._writer.commit(job)
+
+    def digest_of(self, agent: KnownAgent, text: bytes) -> bytes:
+        """By which a message is known again, whatever its signature looks like. Keyed: it names somebody, and a bare
+        one could be found by guessing.
+        """
+        return hmac.digest(self._secrets.peppers[0], MESSAGE + agent.id.encode() + b"\x00" + text, "sha256")
+
+    def _now(self) -> int:
+        return milliseconds(self._clock())

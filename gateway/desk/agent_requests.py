@@ -1,0 +1,201 @@
+"""What authorized agents asked for by the Data Rights Protocol, each on record once: rows beside the ledger, with what
+became of them. `gateway.consent.agents` and `gateway.consent.verbs` call it, in a transaction.
+
+An opt-out is done when its row is written. Access and deletion wait until whoever has the mailbox or number that was
+named shows it here and does the act: then every request that waits for that address is fulfilled. A row never holds the
+address: while it waits, a keyed digest; afterwards nothing. What nobody came for is denied at its last day. An agent
+with a callback is told of each change by the outbox, as `agent:NAME`.
+"""
+
+import contextlib
+import hmac
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from gateway.desk import outbox
+from gateway.keys import seals
+from gateway.keys.secret_files import Secrets
+from gateway.ledger.subjects import Subject, moment
+from gateway.ledger.writer import Transaction
+from gateway.terms import DAY_MS
+
+CALLED, MAILBOX = b"agent-request/1", b"agent-mailbox/1\x00"
+ANSWERED_DAYS = 45  # 11 CCR 7021(b): from the day of a request to know or to delete
+KEPT_DAYS = 731  # 11 CCR 7101: records of requests, 24 months
+WORD = "status"  # of a message in the outbox
+
+
+class RequestStatus(StrEnum):
+    """The protocol's words."""
+
+    IN_PROGRESS = "in_progress"
+    FULFILLED = "fulfilled"
+    DENIED = "denied"
+    REVOKED = "revoked"
+
+
+class StatusReason(StrEnum):
+    """Of a status, as far as we give one; the protocol's words."""
+
+    NONE = ""
+    VERIFY = "need_user_verification"
+    UNVERIFIED = "insuf_verification"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRequest:
+    """`id`: its UUID's bytes; `message`: a keyed digest of what was signed; times are Unix milliseconds; `unread`:
+    members that nothing could be done with; `called`: what the agent calls it; `mailbox`: see `digest_of`.
+    """
+
+    agent: str
+    message: bytes
+    exercise: str
+    at: int
+    until: int
+    status: RequestStatus
+    reason: StatusReason = StatusReason.NONE
+    unread: tuple[str, ...] = ()
+    called: str = ""
+    mailbox: bytes | None = None
+    id: bytes = b""
+
+    @property
+    def due(self) -> int:
+        """The last moment at which it is answered, in Unix milliseconds."""
+        return self.at + ANSWERED_DAYS * DAY_MS
+
+    @property
+    def is_open(self) -> bool:
+        return self.status is RequestStatus.IN_PROGRESS
+
+    def told(self, site: str) -> dict[str, object]:
+        """The protocol's status object. `site`: the origin of our pages."""
+        found: dict[str, object] = {
+            "request_id": str(uuid.UUID(bytes=self.id)),
+            "received_at": _time(self.at),
+            "status": self.status.value,
+        }
+        if self.called:
+            found["agent_request_id"] = self.called
+        if self.reason:
+            found["reason"] = self.reason.value
+        if self.is_open:
+            found |= {"expected_by": _time(self.due), "expires_at": _time(self.due)}
+            found["user_verification_url"] = f"{site}{PAGES[self.exercise]}"
+        elif self.exercise == ACCESS and self.status is RequestStatus.FULFILLED:
+            found["results_url"] = f"{site}{PAGES[ACCESS]}"
+        return found | {"processing_details": " ".join(self._details(site))}
+
+    def _details(self, site: str) -> list[str]:
+        said = [DETAILS[self.exercise, self.status].format(site=site)]
+        if self.unread:
+            said.append(f"Nothing could be done with: {', '.join(self.unread)}.")
+        return said
+
+
+OPT_OUT, OPT_IN, ACCESS, DELETION = "sale:opt_out", "sale:opt_in", "access", "deletion"
+PAGES = {ACCESS: "/privacy-choices/data", DELETION: "/privacy-choices/erase"}
+WAITS = "The person asks for a code to the address that was named, and does it themselves, at user_verification_url."
+NOBODY = "Nobody showed in time that the address that was named is theirs."
+DETAILS: Mapping[tuple[str, RequestStatus], str] = {
+    (
+        OPT_OUT,
+        RequestStatus.FULFILLED,
+    ): "Opted out of sale, sharing, targeted ads, profiling and use of sensitive data.",
+    (OPT_IN, RequestStatus.DENIED): "Only the person opts in, in two steps of their own: {site}/privacy-choices/opt-in",
+    (ACCESS, RequestStatus.IN_PROGRESS): WAITS,
+    (DELETION, RequestStatus.IN_PROGRESS): WAITS,
+    (ACCESS, RequestStatus.FULFILLED): "The person was shown what is held. It is shown to nobody else.",
+    (DELETION, RequestStatus.FULFILLED): "Forgotten here, and whoever got it from us is told.",
+    (ACCESS, RequestStatus.DENIED): NOBODY,
+    (DELETION, RequestStatus.DENIED): NOBODY,
+    (ACCESS, RequestStatus.REVOKED): "Taken back by the agent.",
+    (DELETION, RequestStatus.REVOKED): "Taken back by the agent.",
+}
+
+
+def digest_of(secrets: Secrets, subject: Subject) -> bytes:
+    """By which a request that waits is found again: of the first pepper, which never changes."""
+    return hmac.digest(secrets.peppers[0], MAILBOX + f"{subject.kind}\x00{subject.value}".encode(), "sha256")
+
+
+COLUMNS = "id, agent, message, exercise, at, until, status, reason, unread, called, mailbox"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRequests:
+    """The rows of one installation. `site`: the origin of its pages; `callbacks`: agents with one."""
+
+    secrets: Secrets
+    site: str = ""
+    callbacks: frozenset[str] = frozenset()
+
+    def add(self, tx: Transaction, request: AgentRequest) -> AgentRequest | None:
+        """With the id that it has from now on; None where the same message was taken before."""
+        kept = replace(request, id=uuid.uuid4().bytes)
+        settled = None if kept.is_open else kept.at
+        box = seals.seal_box(self.secrets.seals[-1], CALLED + kept.id, kept.called.encode()) if kept.called else None
+        row = (
+            kept.id, kept.agent, kept.message, kept.exercise, kept.at, kept.until, kept.status, kept.reason,
+            json.dumps(kept.unread), box, kept.mailbox, settled,
+        )  # fmt: skip
+        sql = f"INSERT INTO agent_request ({COLUMNS}, settled) VALUES ({', '.join('?' * len(row))})"  # noqa: S608 - ours
+        return kept if tx.db.execute(f"{sql} ON CONFLICT DO NOTHING", row).rowcount else None
+
+    def find(self, tx: Transaction, *, name: bytes = b"", message: bytes = b"") -> AgentRequest | None:
+        """By its id, or by what was signed."""
+        sql = f"SELECT {COLUMNS} FROM agent_request WHERE id = ? OR message = ?"  # noqa: S608 - ours
+        row = tx.db.execute(sql, (name, message)).fetchone()
+        return self._read(row) if row else None
+
+    def revoke(self, tx: Transaction, request: AgentRequest, now: int) -> AgentRequest | None:
+        """None where it is open no more."""
+        return self._settle(tx, request, RequestStatus.REVOKED, now, tell=False) if request.is_open else None
+
+    def fulfil(self, tx: Transaction, proved: Sequence[Subject], exercise: str, now: int) -> None:
+        """Those who showed these addresses did, or had done, what was asked for them."""
+        for subject in proved:
+            sql = f"SELECT {COLUMNS} FROM agent_request WHERE mailbox = ? AND exercise = ?"  # noqa: S608 - ours
+            for row in tx.db.execute(sql, (digest_of(self.secrets, subject), exercise)).fetchall():
+                self._settle(tx, self._read(row), RequestStatus.FULFILLED, now)
+
+    def expire(self, tx: Transaction, now: int) -> None:
+        """What nobody came for in time is denied; what was settled long ago is forgotten."""
+        sql = f"SELECT {COLUMNS} FROM agent_request WHERE mailbox IS NOT NULL AND at < ?"  # noqa: S608 - ours
+        for row in tx.db.execute(sql, (now - ANSWERED_DAYS * DAY_MS,)).fetchall():
+            self._settle(tx, self._read(row), RequestStatus.DENIED, now, StatusReason.UNVERIFIED)
+        tx.db.execute("DELETE FROM agent_request WHERE settled < ? AND until < ?", (now - KEPT_DAYS * DAY_MS, now))
+
+    def _settle(
+        self, tx: Transaction, request: AgentRequest, status: RequestStatus, now: int,
+        reason: StatusReason = StatusReason.NONE, *, tell: bool = True,
+    ) -> AgentRequest:  # fmt: skip
+        sql = "UPDATE agent_request SET status = ?, reason = ?, mailbox = NULL, settled = ? WHERE id = ?"
+        tx.db.execute(sql, (status, reason, now, request.id))
+        settled = replace(request, status=status, reason=reason, mailbox=None)
+        if tell and request.agent in self.callbacks:
+            outbox.queue(tx, recipient_of(request.agent), settled.told(self.site), now, word=WORD)
+        return settled
+
+    def _read(self, row: tuple[Any, ...]) -> AgentRequest:
+        name, agent, message, exercise, at, until, status, reason, unread, box, mailbox = row
+        called = ""
+        with contextlib.suppress(seals.OpeningFailed):  # its key was retired: what the agent calls it is gone
+            called = seals.open_seal(self.secrets.seals, CALLED + name, box).decode() if box else ""
+        said = RequestStatus(status), StatusReason(reason), tuple(json.loads(unread))
+        return AgentRequest(agent, message, exercise, at, until, *said, called, mailbox, name)
+
+
+def recipient_of(agent: str) -> str:
+    """What an agent is called among those who are told something; no recipient has a colon in its name."""
+    return f"agent:{agent}"
+
+
+def _time(at: int) -> str:
+    return moment(at).isoformat(timespec="seconds").replace("+00:00", "Z")
