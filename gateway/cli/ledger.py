@@ -3,6 +3,7 @@ of the ledger, whether it is what it says, and what retention no longer keeps.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import sys
@@ -18,7 +19,9 @@ from gateway.app import composition, maintenance
 from gateway.cli import options
 from gateway.cli.progress import Progress
 from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.desk.office.desk_file import LastVerified, note_verified
 from gateway.ledger.audit.verify import VerifyReport
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.tree import OLDER, UNSIGNED
@@ -203,6 +206,8 @@ def verify(data: Path, file: Path | None, boxes: bool, as_json: bool) -> None:
     settings = settings_of.load_settings(file, os.environ)
     with Progress("reading the whole ledger"):
         report, keys = composition.verify_ledger(data, settings, boxes=boxes)
+    with contextlib.suppress(StoreUnavailable):  # a folder that is only read is verified all the same
+        note_verified(data, LastVerified(composition.now(), report.passed, report.entries))
     click.echo(_json(report, keys) if as_json else "\n".join(_words(report, keys)))
     sys.exit(0 if report.passed else 1)
 

@@ -29,6 +29,7 @@ from gateway.settings.sections import (
     AppsSettings,
     CodesSettings,
     Delivery,
+    DeskSettings,
     Erasure,
     LawSettings,
     Ledger,
@@ -53,6 +54,7 @@ from gateway.settings.shapes import (
     LocalFile,
     Mailbox,
     Name,
+    OptionalAddress,
     OptionalDomain,
     OptionalOrigin,
     OptionalPlace,
@@ -132,6 +134,7 @@ class Listen(StrictSettings, frozen=True):
     public: Address = "127.0.0.1:8080"
     internal: Address = "127.0.0.1:8081"
     metrics: Address = "127.0.0.1:8082"
+    desk: OptionalAddress = ""
     keep_alive: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 75
     trusted_proxies: tuple[HouseNetwork, ...] = ("127.0.0.1", "::1")
     level_answers: bool = True
@@ -272,6 +275,7 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
     identifiers: Identifiers = Identifiers()
     keywords: Keywords = Keywords()
     share: Share = Share()
+    desk: DeskSettings = DeskSettings()
     erasure: Erasure = Erasure()
     delivery: Delivery = Delivery()
     rehearsal: RehearsalSettings = RehearsalSettings()
@@ -480,6 +484,7 @@ def _wrong(settings: Settings) -> Iterator[Wrong]:
     yield from settings.delivery.wrong()
     yield from settings.apps.wrong(settings.recipients)
     yield from settings.rehearsal.wrong()
+    yield from settings.desk.wrong(listens=bool(settings.listen.desk))
 
 
 def _wrong_lists(settings: Settings) -> Iterator[Wrong]:

@@ -1,0 +1,72 @@
+"""The desk's own database, `desk.sqlite3` in the data folder: people of the desk, their passkeys and sessions, and the
+log of what they looked at. The officers, the desk's log and the commands open it; no check and no choice ever does.
+
+Every call is a short transaction on a connection of its own, so that several processes of one folder share it.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from gateway import disk
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import milliseconds, moment
+
+DESK_FILE = "desk.sqlite3"
+PATIENCE = 5.0  # seconds that a call waits for another process's
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS person (name TEXT PRIMARY KEY, role TEXT NOT NULL, made INTEGER NOT NULL, ended INTEGER);
+CREATE TABLE IF NOT EXISTS invitation (hash BLOB PRIMARY KEY, name TEXT NOT NULL, until INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS passkey (id BLOB PRIMARY KEY, name TEXT NOT NULL, key BLOB NOT NULL, count INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS company (issuer TEXT, subject TEXT, name TEXT NOT NULL, PRIMARY KEY (issuer, subject));
+CREATE TABLE IF NOT EXISTS session (hash BLOB PRIMARY KEY, name TEXT NOT NULL, way TEXT NOT NULL,
+ begun INTEGER NOT NULL, used INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS step (hash BLOB PRIMARY KEY, content TEXT NOT NULL, until INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS looked (number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, sealed BLOB,
+ head BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS verified (only INTEGER PRIMARY KEY CHECK (only = 1), at INTEGER NOT NULL, passed INTEGER,
+ entries INTEGER NOT NULL);
+"""
+
+
+@contextlib.contextmanager
+def desk_file(folder: Path) -> Iterator[sqlite3.Connection]:
+    """The database, made where there is none; the block is one transaction. Raises `StoreUnavailable`."""
+    path = folder / DESK_FILE
+    try:
+        disk.reserve(path)
+        with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)) as db:
+            db.execute("PRAGMA secure_delete = ON")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("BEGIN IMMEDIATE")
+            for statement in SCHEMA.split(";"):
+                db.execute(statement)
+            yield db
+            db.execute("COMMIT")
+    except (sqlite3.Error, OSError) as error:
+        raise StoreUnavailable(f"the desk's file: {type(error).__name__}") from error
+
+
+class LastVerified(NamedTuple):
+    """When somebody read the whole ledger last, whether all was as it should be, and of how many entries."""
+
+    at: datetime
+    passed: bool
+    entries: int
+
+
+def note_verified(folder: Path, last: LastVerified) -> None:
+    """What `gateway verify` found, for the desk. Raises `StoreUnavailable`."""
+    with desk_file(folder) as db:
+        row = (milliseconds(last.at), last.passed, last.entries)
+        db.execute("INSERT OR REPLACE INTO verified VALUES (1, ?, ?, ?)", row)
+
+
+def last_verified(folder: Path) -> LastVerified | None:
+    """None: never here. Raises `StoreUnavailable`."""
+    with desk_file(folder) as db:
+        row = db.execute("SELECT at, passed, entries FROM verified").fetchone()
+    return LastVerified(moment(row[0]), bool(row[1]), row[2]) if row else None
