@@ -4,11 +4,13 @@
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 from starlette.routing import Route
 
 from gateway.app.composition import House
+from gateway.desk.office.cases import Cases
 from gateway.desk.office.desk_log import DeskLog
 from gateway.desk.office.officers import DeskRole, Officers
 from gateway.evidence.rehearsing import Rehearsing
@@ -19,6 +21,7 @@ from gateway.web.desk import desk_page
 from gateway.web.desk.company import Company
 from gateway.web.desk.desk_door import DeskDoor, DeskTerms
 from gateway.web.desk.desk_page import ROOT
+from gateway.web.desk.requests_in import RequestsIn
 from gateway.web.desk.sign_in import PeopleOfDesk, SignIn
 from gateway.web.desk.today import LackingRecipient, Today
 from gateway.web.shell import page
@@ -66,13 +69,21 @@ def _before(door: DeskDoor, settings: Settings) -> Iterator[Route]:
 
 
 def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehearsing: Rehearsing) -> Iterator[Route]:
-    today = Today(door, folder, house.telling, rehearsing, house.witnessing, lambda on: lacking(settings, on))
+    cases = Cases(folder, house.secrets.seals, house.consent.clock)
+    requests = RequestsIn(door, cases, house.consent, settings.delivery.calendar())
+    missing = partial(lacking, settings)
+    today = Today(door, folder, house.telling, rehearsing, house.witnessing, missing, requests.tasks)
     people = PeopleOfDesk(door)
     reader, officer, admin = DeskRole
     for path, methods, least, what, shows in (
         ("", GET, reader, "looked at today", today.show),
         ("/deliveries", GET, reader, "looked at deliveries", today.deliveries),
         ("/deliveries", POST, officer, "", today.again),
+        ("/requests", GET, reader, "looked at requests", requests.index),
+        ("/requests/new", GET, officer, "", requests.new),
+        ("/requests/new", POST, officer, "", requests.take),
+        ("/requests/{number}", GET, reader, "looked at a case", requests.show),
+        ("/requests/{number}", POST, officer, "", requests.act),
         ("/people", GET, admin, "looked at who sits at the desk", people.show),
         ("/people", POST, admin, "", people.post),
     ):

@@ -6,7 +6,7 @@ import os
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from support.at_the_desk import SCHEMES, WIDTHS, desk_service, invitation, signed_in, with_passkey_device
+from support.at_the_desk import SCHEMES, WIDTHS, desk_service, invitation, signed_in, taken_in, with_passkey_device
 from support.people import GAID, named, phone
 from support.wire import call, link, post_form
 
@@ -25,6 +25,7 @@ def running(tmp_path_factory):
         # Made before the browser's loop runs, in which nothing may read a file.
         started.cookies = {role: signed_in(started, role, role) for role in DeskRole}
         started.invitations = {name: invitation(started, name, DeskRole.OFFICER) for name in ("grace", "guest")}
+        assert taken_in(started, "Permission Slip", "jo@example.com\nphone: 12x") == 1
         yield started
 
 
@@ -86,7 +87,33 @@ def test_an_officer_sees_what_waits_and_tries_it_again(running, opened, script):
     assert page.get_by_role("status").inner_text() == "1 are tried again."
 
 
-PAGES = {"today": "/desk", "deliveries": "/desk/deliveries", "people": "/desk/people"}
+@pytest.mark.parametrize("script", [True, False])
+def test_an_officer_takes_a_letter_in_enters_what_was_not_readable_and_writes_the_answer(running, opened, script):
+    page = opened(running.cookies[DeskRole.OFFICER], java_script_enabled=script)
+    page.goto(f"{running.desk}/desk")
+    page.get_by_role("link", name="Requests").click()
+    page.get_by_role("link", name="A request came in").click()
+    page.get_by_label("How it came").select_option("agent")
+    page.get_by_label("Who it is about").fill("jo@example.com\nphone: 12x")
+    page.get_by_label("Where the person lives").fill("US-CA")
+    page.get_by_label("The agent’s name").fill("Permission Slip")
+    signed = {"name": "signed.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7 signed"}
+    page.get_by_label("The signed permission").set_input_files(signed)
+    page.get_by_role("button", name="Take it in").click()
+    assert page.get_by_text("The no is entered and holds").is_visible()
+    assert page.get_by_role("listitem").filter(has_text="12x").is_visible()
+    page.get_by_label("As it has to be read").fill(phone(9))
+    page.get_by_role("button", name="Enter these").click()
+    page.get_by_label("Which").select_option("confirmation")
+    page.get_by_label("In", exact=True).select_option("es")
+    page.get_by_role("button", name="Write it").click()
+    assert "la hemos procesado" in page.get_by_role("status").inner_text()
+    page.get_by_role("button", name="It was complied with").click()
+    assert page.get_by_text("complied", exact=True).is_visible()
+
+
+PAGES = {"today": "/desk", "deliveries": "/desk/deliveries", "people": "/desk/people", "requests": "/desk/requests",
+         "request-new": "/desk/requests/new", "request": "/desk/requests/1"}  # fmt: skip
 BEFORE = {"sign-in": "/desk/sign-in", "invitation": "/desk/invitation"}
 
 

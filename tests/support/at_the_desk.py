@@ -1,11 +1,20 @@
 """The desk of a running service: its addresses, people who sit at it, and a Chromium with a passkey device in it."""
 
+import asyncio
 import contextlib
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from gateway.app.composition import now
+from gateway.desk.office.cases import Cases
+from gateway.desk.office.desk_log import DeskLog
 from gateway.desk.office.officers import DeskRole, Officers
+from gateway.desk.office.request_law import RequestKind
+from gateway.keys import secret_files
+from gateway.web.shell.edge import DESK
+from support import inside
 from support.ports import free_port
 from support.service import Service
 
@@ -47,6 +56,20 @@ def invitation(running, name: str, role: DeskRole) -> str:
     return f"{running.desk}/desk/invitation#{officers(running.data).invite(name, role)}"
 
 
+def taken_in(running, agent: str, lines: str) -> int:
+    """A request of an agent that came today and is not entered yet; its number."""
+    cases = Cases(running.data, secret_files.load_secrets(running.data).seals, lambda: datetime.now(UTC))
+    said = {
+        "lines": lines,
+        "unread": ["12x"],
+        "agent": agent,
+        "note": "She called, too.",
+        "language": "es",
+        "permission": "",
+    }
+    return cases.open_case(datetime.now(UTC), RequestKind.OPT_OUT, "US-CA", "agent", said)
+
+
 def with_passkey_device(page) -> None:
     """A device in this page's browser that keeps passkeys and knows its owner, as a phone does."""
     protocol = page.context.new_cdp_session(page)
@@ -60,3 +83,48 @@ def with_passkey_device(page) -> None:
             }
         },
     )  # fmt: skip
+
+
+URL = "https://desk.example.com"
+OURS = {"Origin": URL, "Sec-Fetch-Site": "same-origin"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+ALWAYS = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+
+@contextlib.asynccontextmanager
+async def desk(folder, *, served=frozenset({DESK}), clock=now, **said):
+    """Calls the desk of an installation."""
+    configured = inside.settings(listen__desk="127.0.0.1:8083", desk__url=URL, **said)
+    async with (
+        inside.application(folder, configured, served=served, clock=clock, dev=False) as app,
+        inside.client(app) as client,
+    ):
+        yield client
+
+
+class Sitting:
+    """The officers of an installation, asked from a test's loop: each call in a thread."""
+
+    def __init__(self, data):
+        self._officers = officers(data)
+
+    def __getattr__(self, name):
+        return lambda *about: asyncio.to_thread(getattr(self._officers, name), *about)
+
+
+async def comes_in(data, name="ada", role=DeskRole.OFFICER):
+    """The header of somebody's session."""
+    await Sitting(data).invite(name, role)
+    return {"Cookie": f"__Host-desk={await Sitting(data).begin_session(name, 'passkey')}"}
+
+
+def form_of(page) -> str:
+    return re.search(r'name="form" value="([0-9a-f]{64})"', page.text)[1]
+
+
+def read(data):
+    return [line.said for line in DeskLog(data, inside.secrets().seals).lines(*ALWAYS)]
+
+
+async def lines(data):
+    return await asyncio.to_thread(read, data)

@@ -1,102 +1,51 @@
 """The desk behind its sign-in: who comes in, from which address, for how long, and what is written down of it."""
 
 import asyncio
-import contextlib
-import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
 from support import inside
-from support.at_the_desk import officers
+from support.at_the_desk import FORM, OURS, URL, Sitting, comes_in, desk, form_of, lines, officers, read
 from support.company import CLIENT, SECRET, standing_in
 
-from gateway.app.composition import now
 from gateway.desk.evidence import desk_heads
 from gateway.desk.office.desk_file import desk_file
 from gateway.desk.office.desk_log import DeskLog, DeskLogBroken
 from gateway.desk.office.officers import DeskRole, NobodyAtDesk
 from gateway.ledger.store import SqliteStore
-from gateway.web.shell.edge import DESK, INTERNAL, METRICS, PUBLIC
+from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC
 
 pytestmark = pytest.mark.anyio
-URL = "https://desk.example.com"
-OURS = {"Origin": URL, "Sec-Fetch-Site": "same-origin"}
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-ALWAYS = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
-@contextlib.asynccontextmanager
-async def desk(folder, *, served=frozenset({DESK}), clock=now, **said):
-    """Calls the desk of an installation."""
-    configured = inside.settings(listen__desk="127.0.0.1:8083", desk__url=URL, **said)
-    async with (
-        inside.application(folder, configured, served=served, clock=clock, dev=False) as app,
-        inside.client(app) as client,
-    ):
-        yield client
-
-
-@pytest.fixture
-def data(tmp_path):
-    return inside.install(tmp_path / "data")
-
-
-class Sitting:
-    """The officers of an installation, asked from a test's loop: each call in a thread."""
-
-    def __init__(self, data):
-        self._officers = officers(data)
-
-    def __getattr__(self, name):
-        return lambda *about: asyncio.to_thread(getattr(self._officers, name), *about)
-
-
-async def comes_in(data, name="ada", role=DeskRole.OFFICER):
-    """The header of somebody's session."""
-    await Sitting(data).invite(name, role)
-    return {"Cookie": f"__Host-desk={await Sitting(data).begin_session(name, 'passkey')}"}
-
-
-def form_of(page) -> str:
-    return re.search(r'name="form" value="([0-9a-f]{64})"', page.text)[1]
-
-
-def read(data):
-    return [line.said for line in DeskLog(data, inside.secrets().seals).lines(*ALWAYS)]
-
-
-async def lines(data):
-    return await asyncio.to_thread(read, data)
-
-
-async def test_the_desk_is_on_its_own_address_and_on_no_other_one(data):
+async def test_the_desk_is_on_its_own_address_and_on_no_other_one(folder):
     for listener in (PUBLIC, INTERNAL, METRICS):
-        async with desk(data, served=frozenset({listener})) as client:
+        async with desk(folder, served=frozenset({listener})) as client:
             for path in ("/desk", "/desk/sign-in", "/desk/desk.js"):
                 assert (await client.get(path)).status_code == 404
-    async with desk(data) as client:
+    async with desk(folder) as client:
         assert (await client.get("/desk/sign-in")).status_code == 200
         for path in ("/privacy-choices", "/v1/self", "/metrics", "/livez", "/ledger/checkpoint"):
             assert (await client.get(path)).status_code == 404
 
 
-async def test_whoever_is_not_signed_in_is_shown_the_sign_in_and_nothing_else(data):
-    async with desk(data) as client:
+async def test_whoever_is_not_signed_in_is_shown_the_sign_in_and_nothing_else(folder):
+    async with desk(folder) as client:
         for path in ("/desk", "/desk/deliveries", "/desk/people"):
             found = await client.get(path, headers={"Cookie": "__Host-desk=made-up"})
             assert (found.status_code, found.headers["location"]) == (303, "/desk/sign-in")
         assert (await client.post("/desk/people", headers=OURS, content="action=invite")).status_code == 401
-    assert await lines(data) == []
+    assert await lines(folder) == []
 
 
 @pytest.mark.parametrize("role", list(DeskRole))
-async def test_each_page_is_for_its_role_and_those_above_it(data, role):
+async def test_each_page_is_for_its_role_and_those_above_it(folder, role):
     pages = {("GET", "/desk"): DeskRole.READER, ("GET", "/desk/deliveries"): DeskRole.READER,
              ("POST", "/desk/deliveries"): DeskRole.OFFICER, ("GET", "/desk/people"): DeskRole.ADMIN,
              ("POST", "/desk/people"): DeskRole.ADMIN}  # fmt: skip
-    cookie = await comes_in(data, "ada", role)
-    async with desk(data) as client:
+    cookie = await comes_in(folder, "ada", role)
+    async with desk(folder) as client:
         form = form_of(await client.get("/desk", headers=cookie))
         for (method, path), least in pages.items():
             sent = (
@@ -113,32 +62,32 @@ async def test_each_page_is_for_its_role_and_those_above_it(data, role):
     [{}, {"Origin": "https://evil.example.com"}, {"Origin": "null"}, {"Sec-Fetch-Site": "same-site", "Origin": "https://www.example.com"},
      {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example.com"}, {"Sec-Fetch-Site": "none"}],
 )  # fmt: skip
-async def test_a_form_that_no_page_of_the_desk_sends_does_nothing(data, headers):
-    cookie = await comes_in(data, "ada", DeskRole.ADMIN)
-    async with desk(data) as client:
+async def test_a_form_that_no_page_of_the_desk_sends_does_nothing(folder, headers):
+    cookie = await comes_in(folder, "ada", DeskRole.ADMIN)
+    async with desk(folder) as client:
         form = form_of(await client.get("/desk", headers=cookie))
         body = f"form={form}&action=invite&name=eve&role=admin"
         assert (
             await client.post("/desk/people", headers={**cookie, **FORM, **headers}, content=body)
         ).status_code == 403
         assert (await client.post("/desk/people", headers={**cookie, **FORM, **OURS}, content=body)).status_code == 200
-    assert {each.name for each in await Sitting(data).people()} == {"ada", "eve"}
+    assert {each.name for each in await Sitting(folder).people()} == {"ada", "eve"}
 
 
-async def test_the_form_of_another_session_does_nothing(data):
-    mine, other = await comes_in(data, "ada", DeskRole.ADMIN), await comes_in(data, "ben", DeskRole.ADMIN)
-    async with desk(data) as client:
+async def test_the_form_of_another_session_does_nothing(folder):
+    mine, other = await comes_in(folder, "ada", DeskRole.ADMIN), await comes_in(folder, "ben", DeskRole.ADMIN)
+    async with desk(folder) as client:
         theirs = form_of(await client.get("/desk", headers=other))
         for form in (theirs, "", "0" * 64):
             body = f"form={form}&action=end&name=ben"
             found = await client.post("/desk/people", headers={**mine, **FORM, **OURS}, content=body)
             assert found.status_code == 403
-    assert len(await Sitting(data).people()) == 2
+    assert len(await Sitting(folder).people()) == 2
 
 
-async def test_a_session_ends_when_nobody_uses_it_and_at_its_time_in_any_case(data):
+async def test_a_session_ends_when_nobody_uses_it_and_at_its_time_in_any_case(folder):
     began, moved = datetime.now(UTC), timedelta()
-    cookie = await comes_in(data)
+    cookie = await comes_in(folder)
 
     def clock():
         return began + moved
@@ -146,42 +95,42 @@ async def test_a_session_ends_when_nobody_uses_it_and_at_its_time_in_any_case(da
     async def is_in(client):
         return (await client.get("/desk", headers=cookie)).status_code == 200
 
-    async with desk(data, clock=clock, desk__idle_minutes="30", desk__session_hours="2") as client:
+    async with desk(folder, clock=clock, desk__idle_minutes="30", desk__session_hours="2") as client:
         for _ in range(4):
             moved += timedelta(minutes=29)
             assert await is_in(client)
         moved += timedelta(minutes=5)  # 121 minutes after it began, 5 after it was used
         assert not await is_in(client)
-    cookie, moved = await comes_in(data), timedelta()
+    cookie, moved = await comes_in(folder), timedelta()
     began = datetime.now(UTC)
-    async with desk(data, clock=clock, desk__idle_minutes="30") as client:
+    async with desk(folder, clock=clock, desk__idle_minutes="30") as client:
         moved = timedelta(minutes=31)
         assert not await is_in(client)
 
 
-async def test_whoever_signs_out_or_is_taken_off_is_out(data):
-    leaves, taken = await comes_in(data, "ada"), await comes_in(data, "ben")
-    async with desk(data) as client:
+async def test_whoever_signs_out_or_is_taken_off_is_out(folder):
+    leaves, taken = await comes_in(folder, "ada"), await comes_in(folder, "ben")
+    async with desk(folder) as client:
         form = form_of(await client.get("/desk", headers=leaves))
         assert (
             await client.post("/desk/sign-out", headers={**leaves, **OURS, **FORM}, content=f"form={form}")
         ).status_code == 303
-        assert await Sitting(data).end_person("ben")
+        assert await Sitting(folder).end_person("ben")
         for cookie in (leaves, taken):
             assert (await client.get("/desk", headers=cookie)).status_code == 303
     with pytest.raises(NobodyAtDesk):
-        await Sitting(data).begin_session("ben", "passkey")
+        await Sitting(folder).begin_session("ben", "passkey")
 
 
-async def test_a_proxy_is_believed_from_its_own_address_alone(data):
-    await Sitting(data).invite("ada@example.com", DeskRole.READER)
+async def test_a_proxy_is_believed_from_its_own_address_alone(folder):
+    await Sitting(folder).invite("ada@example.com", DeskRole.READER)
     said = {"desk__proxy_header": "X-Forwarded-Email"}
     named = {"X-Forwarded-Email": "Ada@example.com", **OURS}
-    async with desk(data, desk__proxies="10.1.0.0/16", **said) as client:  # the caller is 127.0.0.1
+    async with desk(folder, desk__proxies="10.1.0.0/16", **said) as client:  # the caller is 127.0.0.1
         assert (await client.post("/desk/sign-in/proxy", headers=named)).status_code == 403
         spoofed = {**named, "X-Forwarded-For": "10.1.2.3"}
         assert (await client.post("/desk/sign-in/proxy", headers=spoofed)).status_code == 403
-    async with desk(data, desk__proxies="127.0.0.1", **said) as client:
+    async with desk(folder, desk__proxies="127.0.0.1", **said) as client:
         assert (await client.post("/desk/sign-in/proxy", headers=OURS)).status_code == 403
         assert "Go on as ada@example.com" in (await client.get("/desk/sign-in", headers=named)).text
         cookie = inside.kept(await client.post("/desk/sign-in/proxy", headers=named))
@@ -210,9 +159,9 @@ def company(tmp_path):
         yield provider
 
 
-async def test_a_company_account_is_registered_by_an_invitation_and_lets_its_person_in(data, company):
-    code = await Sitting(data).invite("ada", DeskRole.OFFICER)
-    async with desk(data, **company.said) as client:
+async def test_a_company_account_is_registered_by_an_invitation_and_lets_its_person_in(folder, company):
+    code = await Sitting(folder).invite("ada", DeskRole.OFFICER)
+    async with desk(folder, **company.said) as client:
         assert (await by_company(client, company)).status_code == 403  # nobody's yet
         first = await by_company(client, company, **{"__Host-desk-invitation": code})
         assert "You are signed in as ada" in first.text
@@ -236,10 +185,10 @@ WRONG = {"another issuer": {"iss": "https://evil.example.com"}, "another audienc
 
 
 @pytest.mark.parametrize("wrong", [*WRONG, "another key", "another state", "no step"])
-async def test_what_a_company_says_wrongly_lets_nobody_in(data, company, wrong):
-    code = await Sitting(data).invite("ada", DeskRole.OFFICER)
-    await Sitting(data).register_company(code, company.issuer, "s-1")
-    async with desk(data, **company.said) as client:
+async def test_what_a_company_says_wrongly_lets_nobody_in(folder, company, wrong):
+    code = await Sitting(folder).invite("ada", DeskRole.OFFICER)
+    await Sitting(folder).register_company(code, company.issuer, "s-1")
+    async with desk(folder, **company.said) as client:
         assert (await by_company(client, company)).status_code == 200
         company.says = WRONG.get(wrong, {})
         if wrong == "another key":
@@ -253,13 +202,13 @@ async def test_what_a_company_says_wrongly_lets_nobody_in(data, company, wrong):
         assert not any(each.startswith("__Host-desk=") for each in found.headers.get_list("set-cookie"))
 
 
-def test_an_invitation_is_good_once_and_for_three_days(data):
-    sitting = officers(data)
+def test_an_invitation_is_good_once_and_for_three_days(folder):
+    sitting = officers(folder)
     code = sitting.invite("ada", DeskRole.OFFICER)
     assert sitting.register_passkey(code, b"id", b"key", 0) == "ada"
     with pytest.raises(NobodyAtDesk):
         sitting.register_passkey(code, b"other", b"key", 0)
-    older, late = sitting.invite("ben", DeskRole.OFFICER), officers(data)
+    older, late = sitting.invite("ben", DeskRole.OFFICER), officers(folder)
     object.__setattr__(late, "clock", lambda: datetime.now(UTC) + timedelta(days=3, minutes=1))
     assert sitting.invited(older) == "ben"
     assert late.invited(older) is None
@@ -272,8 +221,8 @@ def test_an_invitation_is_good_once_and_for_three_days(data):
     "body",
     [b"", b"[]", b"{}", b'{"id": "AAAA"}', b'{"id": 1, "rawId": [], "response": {}}', b"\xff", b'{"id": "\xc3\xa9"}'],
 )
-async def test_what_is_no_passkeys_answer_lets_nobody_in_and_is_no_fault(data, path, body):
-    async with desk(data) as client:
+async def test_what_is_no_passkeys_answer_lets_nobody_in_and_is_no_fault(folder, path, body):
+    async with desk(folder) as client:
         asked = await client.post("/desk/sign-in/options", headers=OURS, content=b"{}")
         sent = {**OURS, **inside.kept(asked), "Content-Type": "application/json"}
         found = await client.post(path, headers=sent, content=body)
@@ -281,14 +230,14 @@ async def test_what_is_no_passkeys_answer_lets_nobody_in_and_is_no_fault(data, p
         assert "set-cookie" not in found.headers
 
 
-async def test_what_is_looked_at_is_written_down_before_it_is_shown(data, monkeypatch):
-    cookie = await comes_in(data, "ada", DeskRole.ADMIN)
-    async with desk(data) as client:
+async def test_what_is_looked_at_is_written_down_before_it_is_shown(folder, monkeypatch):
+    cookie = await comes_in(folder, "ada", DeskRole.ADMIN)
+    async with desk(folder) as client:
         await client.get("/desk", headers=cookie)
         form = form_of(await client.get("/desk/people", headers=cookie))
         body = f"form={form}&action=end&name=ben"
         await client.post("/desk/people", headers={**cookie, **OURS, **FORM}, content=body)
-        told = [(line["who"], line["role"], line["what"]) for line in await lines(data)]
+        told = [(line["who"], line["role"], line["what"]) for line in await lines(folder)]
         whats = ["looked at today", "looked at who sits at the desk", "took off the desk"]
         assert told == [("ada", "admin", what) for what in whats]
 
@@ -303,29 +252,29 @@ async def test_what_is_looked_at_is_written_down_before_it_is_shown(data, monkey
         assert "To be done" not in found.text
 
 
-async def test_the_days_entry_holds_the_head_of_the_desks_log_and_a_changed_line_is_found(data):
-    cookie = await comes_in(data)
-    async with desk(data) as client:
+async def test_the_days_entry_holds_the_head_of_the_desks_log_and_a_changed_line_is_found(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
         for _ in range(3):
             assert (await client.get("/desk", headers=cookie)).status_code == 200
-    await asyncio.to_thread(_is_compared, data)
+    await asyncio.to_thread(_is_compared, folder)
 
 
-def _is_compared(data):
-    told = desk_heads(SqliteStore(data))
-    log = DeskLog(data, inside.secrets().seals)
+def _is_compared(folder):
+    told = desk_heads(SqliteStore(folder))
+    log = DeskLog(folder, inside.secrets().seals)
     assert [number for _, number, _ in told] == [3]
     assert all(log.head_of_line(number) == head for _, number, head in told)
-    with desk_file(data) as db:
+    with desk_file(folder) as db:
         assert b"ada" not in b"".join(row[0] for row in db.execute("SELECT sealed FROM looked"))
         db.execute("UPDATE looked SET sealed = (SELECT sealed FROM looked WHERE number = 1) WHERE number = 2")
     with pytest.raises(DeskLogBroken):
-        read(data)
+        read(folder)
 
 
-def test_a_line_of_the_desks_log_is_forgotten_after_24_months_and_the_chain_holds(data):
-    log, long_ago = DeskLog(data, inside.secrets().seals), datetime.now(UTC) - timedelta(days=733)
+def test_a_line_of_the_desks_log_is_forgotten_after_24_months_and_the_chain_holds(folder):
+    log, long_ago = DeskLog(folder, inside.secrets().seals), datetime.now(UTC) - timedelta(days=733)
     log.note(long_ago, {"who": "ada"})
     log.note(long_ago + timedelta(days=2), {"who": "ben"})
     log.note(datetime.now(UTC), {"who": "cleo"})
-    assert [line.get("who") for line in read(data)] == [None, "ben", "cleo"]
+    assert [line.get("who") for line in read(folder)] == [None, "ben", "cleo"]

@@ -1,5 +1,6 @@
 """The desk's own database, `desk.sqlite3` in the data folder: people of the desk, their passkeys and sessions, and the
-log of what they looked at. The officers, the desk's log and the commands open it; no check and no choice ever does.
+log of what they looked at, and the requests that came to it. The officers, the desk's log, its cases and the commands
+open it; no check and no choice ever does.
 
 Every call is a short transaction on a connection of its own, so that several processes of one folder share it.
 """
@@ -27,6 +28,11 @@ CREATE TABLE IF NOT EXISTS session (hash BLOB PRIMARY KEY, name TEXT NOT NULL, w
 CREATE TABLE IF NOT EXISTS step (hash BLOB PRIMARY KEY, content TEXT NOT NULL, until INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS looked (number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, sealed BLOB,
  head BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS request (number INTEGER PRIMARY KEY AUTOINCREMENT, received INTEGER NOT NULL,
+ kind TEXT NOT NULL, place TEXT NOT NULL, manner TEXT NOT NULL, acknowledged INTEGER,
+ extended INTEGER NOT NULL DEFAULT 0, answered INTEGER,
+ outcome TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', event TEXT NOT NULL DEFAULT '',
+ sealed BLOB, permission BLOB);
 CREATE TABLE IF NOT EXISTS verified (only INTEGER PRIMARY KEY CHECK (only = 1), at INTEGER NOT NULL, passed INTEGER,
  entries INTEGER NOT NULL);
 """

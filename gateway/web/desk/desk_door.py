@@ -3,11 +3,13 @@ line in the desk's log that is written before anything is shown. Every page behi
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import parse_qsl
 
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -21,7 +23,16 @@ from gateway.web.shell.problem import Problem
 
 MOST_BYTES, MOST_FIELDS = 64 * 1024, 100
 PROXY = "proxy"
-Form = Mapping[str, str]
+MOST_UPLOAD = 1_000_000  # bytes of a form with a file
+
+
+class DeskForm(dict[str, str]):
+    """The fields of a form, and the content of its one file."""
+
+    file: bytes = b""
+
+
+Form = DeskForm
 Shows = Callable[[Request, Officer, Form], Awaitable[Response]]
 Serves = Callable[[Request], Awaitable[Response]]
 
@@ -60,7 +71,7 @@ class DeskDoor:
                     return self._outside(request)
                 if not officer.role.may(least):
                     raise Problem("forbidden", f"This is for the role {least}; yours is {officer.role}.")
-                form = await self.form(request, officer) if request.method == "POST" else {}
+                form = await self.form(request, officer) if request.method == "POST" else DeskForm()
                 if what:
                     await self.note(officer, what)
                 return await shows(request, officer, form)
@@ -101,7 +112,7 @@ class DeskDoor:
         said = {"who": officer.name, "role": str(officer.role), "what": what, **about}
         await asyncio.to_thread(self.log.note, self.clock(), said)
 
-    async def form(self, request: Request, officer: Officer) -> dict[str, str]:
+    async def form(self, request: Request, officer: Officer) -> DeskForm:
         """The fields of a form of this very session, from our own page. Raises `Problem`."""
         self.same_origin(request)
         fields = await form_fields(request)
@@ -120,14 +131,39 @@ class DeskDoor:
         raise Problem("unauthorized", "You are signed out; nothing was done. Sign in and do it again.")
 
 
-async def form_fields(request: Request) -> dict[str, str]:
-    """The last value of each field, trimmed. Raises `Problem`."""
+async def form_fields(request: Request) -> DeskForm:
+    """The last value of each field, trimmed; of a form with a file that too. Raises `Problem`."""
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        return await _with_file(request)
     body = await wire.read_body(request, MOST_BYTES)
     try:
         pairs = parse_qsl(body.decode("utf-8", "replace"), max_num_fields=MOST_FIELDS)
     except ValueError:
         raise Problem("malformed", "There are too many fields.") from None
-    return {name: value.replace("\x00", "").strip() for name, value in pairs}
+    return DeskForm({name: value.replace("\x00", "").strip() for name, value in pairs})
+
+
+async def _with_file(request: Request) -> DeskForm:
+    """What is this short is never spooled to the disk."""
+    body = await wire.read_body(request, MOST_UPLOAD)
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    form = DeskForm()
+    try:
+        parser = MultiPartParser(
+            request.headers, stream(), max_files=1, max_fields=MOST_FIELDS, max_part_size=MOST_BYTES
+        )
+        for name, value in (await parser.parse()).multi_items():
+            if isinstance(value, UploadFile):
+                form.file = await value.read()
+                await value.close()
+            else:
+                form[name] = value.replace("\x00", "").strip()
+    except (MultiPartException, KeyError, ValueError) as error:
+        raise Problem("malformed", "The form cannot be read.") from error
+    return form
 
 
 def show_problem(request: Request, error: Exception) -> Response:

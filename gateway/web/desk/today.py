@@ -4,7 +4,7 @@ again.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -87,13 +87,15 @@ class Today:
     rehearsals: DeskRehearsals
     witnesses: DeskWitnesses
     lacking: Callable[[date], list[LackingRecipient]]
+    cases: Callable[[datetime], Awaitable[list[DueTask]]]
 
     async def show(self, request: Request, officer: Officer, _: Form) -> Response:
         now = self.door.clock()
         waiting, found = await self.telling.waiting(), await self.telling.open()
         verified = await asyncio.to_thread(last_verified, self.folder)
         last = await asyncio.to_thread(self.rehearsals.last)
-        tasks = sorted(self._tasks(now, waiting), key=lambda each: (ORDER.index(each.state), each.last))
+        found_tasks = [*self._tasks(now, waiting), *await self.cases(now)]
+        tasks = sorted(found_tasks, key=lambda each: (ORDER.index(each.state), each.last))
         return show_desk(
             request,
             "today.html",
