@@ -21,6 +21,7 @@ from gateway.web.desk import desk_page
 from gateway.web.desk.company import Company
 from gateway.web.desk.desk_door import DeskDoor, DeskTerms
 from gateway.web.desk.desk_page import ROOT
+from gateway.web.desk.person import PersonPage
 from gateway.web.desk.requests_in import RequestsIn
 from gateway.web.desk.sign_in import PeopleOfDesk, SignIn
 from gateway.web.desk.today import LackingRecipient, Today
@@ -73,7 +74,7 @@ def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehe
     requests = RequestsIn(door, cases, house.consent, settings.delivery.calendar())
     missing = partial(lacking, settings)
     today = Today(door, folder, house.telling, rehearsing, house.witnessing, missing, requests.tasks)
-    people = PeopleOfDesk(door)
+    people, person = PeopleOfDesk(door), PersonPage(door, house.consent)
     reader, officer, admin = DeskRole
     for path, methods, least, what, shows in (
         ("", GET, reader, "looked at today", today.show),
@@ -84,6 +85,8 @@ def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehe
         ("/requests/new", POST, officer, "", requests.take),
         ("/requests/{number}", GET, reader, "looked at a case", requests.show),
         ("/requests/{number}", POST, officer, "", requests.act),
+        ("/person", GET, reader, "", person.ask),
+        ("/person", POST, reader, "", person.post),
         ("/people", GET, admin, "looked at who sits at the desk", people.show),
         ("/people", POST, admin, "", people.post),
     ):

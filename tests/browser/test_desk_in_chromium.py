@@ -112,8 +112,31 @@ def test_an_officer_takes_a_letter_in_enters_what_was_not_readable_and_writes_th
     assert page.get_by_text("complied", exact=True).is_visible()
 
 
+@pytest.mark.parametrize("script", [True, False])
+def test_an_officer_looks_a_person_up_by_keyboard_alone_and_has_them_forgotten(running, opened, script, tmp_path):
+    page = opened(running.cookies[DeskRole.OFFICER], java_script_enabled=script, viewport={"width": 360, "height": 800})
+    page.goto(f"{running.desk}/desk/person")
+    page.get_by_label("Their email address").focus()
+    page.keyboard.type(phone(1))
+    for _ in range(5):  # a date has three parts and a button
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.value") == "look":
+            break
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="What holds now").wait_for()
+    if script:
+        found = Axe().run(page)
+        assert not found.response["violations"], found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.screenshot(path=f"{os.environ.get('SCREENSHOTS', tmp_path)}/desk-found-{script}.png", full_page=True)
+    assert phone(1)[-7:] not in page.content()
+    page.get_by_label("I looked at who asks").check()
+    page.get_by_role("button", name="Forget the details").click()
+    assert page.get_by_role("status").inner_text().startswith("Done: Forget the details")
+
+
 PAGES = {"today": "/desk", "deliveries": "/desk/deliveries", "people": "/desk/people", "requests": "/desk/requests",
-         "request-new": "/desk/requests/new", "request": "/desk/requests/1"}  # fmt: skip
+         "request-new": "/desk/requests/new", "request": "/desk/requests/1", "person": "/desk/person"}  # fmt: skip
 BEFORE = {"sign-in": "/desk/sign-in", "invitation": "/desk/invitation"}
 
 

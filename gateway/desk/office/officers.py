@@ -32,9 +32,9 @@ class DeskRole(StrEnum):
     OFFICER = "officer"
     ADMIN = "admin"
 
-    def may(self, least: "DeskRole") -> bool:
+    def may(self, least: str) -> bool:
         order = tuple(DeskRole)
-        return order.index(self) >= order.index(least)
+        return order.index(self) >= order.index(DeskRole(least))
 
 
 class NobodyAtDesk(Exception):
@@ -203,6 +203,17 @@ class Officers:
                 " FROM person p WHERE ended IS NULL ORDER BY name"
             ).fetchall()
         return [DeskPerson(name, DeskRole(role), keys, bool(company), used) for name, role, keys, company, used in rows]
+
+    def lookups(self, name: str, since: timedelta) -> int:
+        """How many people somebody has looked up since."""
+        after = milliseconds(self.clock() - since)
+        with desk_file(self.folder) as db:
+            db.execute("DELETE FROM lookup WHERE at < ?", (after,))
+            return int(db.execute("SELECT count(*) FROM lookup WHERE name = ?", (name,)).fetchone()[0])
+
+    def note_lookup(self, name: str) -> None:
+        with desk_file(self.folder) as db:
+            db.execute("INSERT INTO lookup VALUES (?, ?)", (name, milliseconds(self.clock())))
 
     def keep_step(self, content: Mapping[str, str]) -> str:
         """The token of what a ceremony under way has to remember, for ten minutes and one use."""

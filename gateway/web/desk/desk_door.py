@@ -26,6 +26,15 @@ PROXY = "proxy"
 MOST_UPLOAD = 1_000_000  # bytes of a form with a file
 
 
+TITLES = {
+    "store_unavailable": "The installation cannot be read or written now",
+    "unauthorized": "You are signed out",
+    "forbidden": "This may not be done",
+    "malformed": "This cannot be done as it was sent",
+    "nothing_usable": "Nothing of it can be read",
+}
+
+
 class DeskForm(dict[str, str]):
     """The fields of a form, and the content of its one file."""
 
@@ -170,6 +179,5 @@ def show_problem(request: Request, error: Exception) -> Response:
     """What is wrong, as a page; of a session that is over, with the way to sign in."""
     found = problem.problem_of(error)
     status, title = problem.KINDS[found.kind]
-    if found.kind == "store_unavailable":
-        title = "The installation cannot be read or written now"
+    title = TITLES.get(found.kind, title)
     return show_desk(request, "problem.html", status, title=title, text=found.detail)
