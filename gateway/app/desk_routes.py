@@ -42,7 +42,7 @@ def desk_routes(house: House, settings: Settings, folder: Path, rehearsing: Rehe
     desk_page.desk_templates(), desk_page.style_of_desk(), page.static(desk_page.SCRIPT)
     said = settings.desk
     terms = DeskTerms(said.url, said.own_days, said.proxy_header, said.proxies)
-    log, officers = DeskLog(folder, house.secrets.seals), officers_of(house, settings, folder)
+    log, officers = DeskLog(folder, house.secrets.desk), officers_of(house, settings, folder)
     door = DeskDoor(officers, log, terms, house.consent.clock, Peers(said.proxies))
     return [*_before(door, settings), *_behind(door, house, settings, folder, rehearsing)]
 
@@ -70,7 +70,7 @@ def _before(door: DeskDoor, settings: Settings) -> Iterator[Route]:
 
 
 def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehearsing: Rehearsing) -> Iterator[Route]:
-    cases = Cases(folder, house.secrets.seals, house.consent.clock)
+    cases = Cases(folder, house.secrets.desk, house.consent.clock)
     requests = RequestsIn(door, cases, house.consent, settings.delivery.calendar())
     missing = partial(lacking, settings)
     today = Today(door, folder, house.telling, rehearsing, house.witnessing, missing, requests.tasks)

@@ -73,7 +73,7 @@ def end_(data: Path, name: str) -> None:
 @click.option("--from", "start", type=options.DAY, required=True)
 @click.option("--to", "end", type=options.DAY, required=True)
 def log_(data: Path, start: datetime, end: datetime) -> None:
-    log = DeskLog(data, secret_files.load_secrets(data).seals)
+    log = DeskLog(data, secret_files.load_secrets(data).desk)
     try:
         for line in log.lines(start.replace(tzinfo=UTC), end.replace(tzinfo=UTC) + timedelta(days=1)):
             said = line.said or {"at": line.at.isoformat(), "gone": "older than 24 months"}

@@ -58,7 +58,7 @@ def invitation(running, name: str, role: DeskRole) -> str:
 
 def taken_in(running, agent: str, lines: str) -> int:
     """A request of an agent that came today and is not entered yet; its number."""
-    cases = Cases(running.data, secret_files.load_secrets(running.data).seals, lambda: datetime.now(UTC))
+    cases = Cases(running.data, secret_files.load_secrets(running.data).desk, lambda: datetime.now(UTC))
     said = {
         "lines": lines,
         "unread": ["12x"],
@@ -123,7 +123,7 @@ def form_of(page) -> str:
 
 
 def read(data):
-    return [line.said for line in DeskLog(data, inside.secrets().seals).lines(*ALWAYS)]
+    return [line.said for line in DeskLog(data, inside.secrets().desk).lines(*ALWAYS)]
 
 
 async def lines(data):

@@ -262,7 +262,7 @@ async def test_the_days_entry_holds_the_head_of_the_desks_log_and_a_changed_line
 
 def _is_compared(folder):
     told = desk_heads(SqliteStore(folder))
-    log = DeskLog(folder, inside.secrets().seals)
+    log = DeskLog(folder, inside.secrets().desk)
     assert [number for _, number, _ in told] == [3]
     assert all(log.head_of_line(number) == head for _, number, head in told)
     with desk_file(folder) as db:
@@ -273,7 +273,7 @@ def _is_compared(folder):
 
 
 def test_a_line_of_the_desks_log_is_forgotten_after_24_months_and_the_chain_holds(folder):
-    log, long_ago = DeskLog(folder, inside.secrets().seals), datetime.now(UTC) - timedelta(days=733)
+    log, long_ago = DeskLog(folder, inside.secrets().desk), datetime.now(UTC) - timedelta(days=733)
     log.note(long_ago, {"who": "ada"})
     log.note(long_ago + timedelta(days=2), {"who": "ben"})
     log.note(datetime.now(UTC), {"who": "cleo"})

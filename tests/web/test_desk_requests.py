@@ -98,7 +98,7 @@ async def test_an_agents_permission_is_kept_sealed_and_its_hash_is_in_the_entry(
     [(_, manner, _, details)] = await asyncio.to_thread(details_of, folder)
     assert manner == "agent"
     assert (details["agent"], details["permission_sha256"]) == ("Permission Slip", sha256(signed).hexdigest())
-    cases = Cases(folder, inside.secrets().seals, lambda: datetime.now(UTC))
+    cases = Cases(folder, inside.secrets().desk, lambda: datetime.now(UTC))
     assert await asyncio.to_thread(cases.permission, 1) == signed
     kept = await asyncio.to_thread(_everything_in, folder)
     assert not [word for word in (b"Permission Slip", b"signed by Jo", phone(2).encode()) if word in kept]
@@ -136,6 +136,7 @@ async def test_what_cannot_be_read_is_named_and_the_case_stays_open_for_it(folde
         assert (wrong.status_code, await denied(folder, "phone", phone(4))) == (422, False)
         right = await acts(client, cookie, path, action="again", identifiers=phone(4).replace("+", "%2B"))
         assert right.status_code == 303
+        assert "Confirm case 1" in (await client.get("/desk", headers=cookie)).text  # nothing is left to be read
     assert await denied(folder, "email", email(4))
     assert await denied(folder, "phone", phone(4))
 
@@ -234,7 +235,7 @@ def test_a_no_is_denied_for_fraud_or_a_missing_permission_alone():
 
 def test_what_was_written_is_forgotten_24_months_after_the_answer_and_the_number_stays(tmp_path):
     now = [datetime.now(UTC) - timedelta(days=800)]
-    cases = Cases(inside.install(tmp_path / "data"), inside.secrets().seals, lambda: now[0])
+    cases = Cases(inside.install(tmp_path / "data"), inside.secrets().desk, lambda: now[0])
     first = cases.open_case(now[0], RequestKind.KNOW, "US-CA", "letter", {"lines": "jo@example.com"}, b"signed")
     still = cases.open_case(now[0], RequestKind.KNOW, "US-CA", "letter", {"lines": "al@example.com"})
     cases.answer_case(first, "complied")

@@ -53,7 +53,9 @@ class DeskCase:
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """Those of one installation. `keys`: its seals, the newest last. Every call may raise `StoreUnavailable`."""
+    """Those of one installation. `keys`: those of the desk's own file, the newest last. Every call may raise
+    `StoreUnavailable`.
+    """
 
     folder: Path
     keys: Sequence[bytes] = field(repr=False)
@@ -113,6 +115,10 @@ class Cases:
     def entered(self, number: int, event: str) -> None:
         """Which entry of the ledger it became."""
         self._note(number, "event = ?", event)
+
+    def reread(self, number: int, said: Mapping[str, Any]) -> None:
+        """What was written in it, as it is read now."""
+        self._note(number, "sealed = ?", seals.seal_box(self.keys[-1], LABEL, json.dumps(dict(said)).encode()))
 
     def _note(self, number: int, what: str, *values: object) -> None:
         with desk_file(self.folder) as db:

@@ -40,7 +40,7 @@ class DeskLine:
 
 
 class DeskLog:
-    """The log of one installation. `keys`: the installation's seals, the newest last."""
+    """The log of one installation. `keys`: those of the desk's own file, the newest last."""
 
     def __init__(self, folder: Path, keys: Sequence[bytes]) -> None:
         self._folder = folder

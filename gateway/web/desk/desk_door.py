@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from hmac import compare_digest
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import UploadFile
@@ -125,7 +126,7 @@ class DeskDoor:
         """The fields of a form of this very session, from our own page. Raises `Problem`."""
         self.same_origin(request)
         fields = await form_fields(request)
-        if fields.get("form") != officer.form:
+        if not compare_digest(fields.get("form", "").encode(), officer.form.encode()):
             raise Problem("cross_site", "The form is of another session. Open the page again.")
         return fields
 

@@ -183,6 +183,8 @@ class RequestsIn:
         agent = str(case.said.get("agent", ""))
         permission = await asyncio.to_thread(self.cases.permission, case.number)
         await self._enter(case.number, case.kind, (case.received, case.place, case.manner), named, permission, agent)
+        read = {**case.said, "lines": f"{case.said.get('lines', '')}\n{lines}", "unread": []}
+        await asyncio.to_thread(self.cases.reread, case.number, read)
 
     async def _enter(
         self,
