@@ -34,7 +34,12 @@ def desk() -> None:
 @options.data
 @options.config
 @click.argument("name")
-@click.option("--role", type=click.Choice([*DeskRole]), required=True, help="What they may do: read, act, or invite.")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in DeskRole]),
+    required=True,
+    help="What they may do: read, act, or invite.",
+)
 def invite(data: Path, file: Path | None, name: str, role: str) -> None:
     url = settings_of.load_settings(file, os.environ).desk.url
     if not url:
