@@ -83,7 +83,7 @@ def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehe
         ("/requests", GET, reader, "looked at requests", requests.index),
         ("/requests/new", GET, officer, "", requests.new),
         ("/requests/new", POST, officer, "", requests.take),
-        ("/requests/{number}", GET, reader, "looked at a case", requests.show),
+        ("/requests/{number}", GET, reader, "", requests.show),
         ("/requests/{number}", POST, officer, "", requests.act),
         ("/person", GET, reader, "", person.ask),
         ("/person", POST, reader, "", person.post),

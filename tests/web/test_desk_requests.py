@@ -201,6 +201,66 @@ def test_lines_are_read_by_what_they_look_like():
     ]  # fmt: skip
 
 
+async def test_more_lines_than_are_read_at_once_are_refused_and_none_gets_lost(folder):
+    cookie, many = await comes_in(folder), "\n".join(map(email, range(101)))
+    async with desk(folder) as client:
+        found = await takes_in(client, cookie, identifiers=many)
+        assert found.status_code == 422
+        assert "100 lines" in found.text
+        path = (await takes_in(client, cookie, identifiers=many.rpartition("\n")[0])).headers["location"]
+        assert (await acts(client, cookie, path, action="again", identifiers=many)).status_code == 400
+    assert await denied(folder, "email", email(99))
+
+
+async def test_a_line_that_cannot_be_read_is_named_where_another_one_has_the_same_value(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        path = (await takes_in(client, cookie, identifiers="loyalty = 4711\naccount = 4711")).headers["location"]
+        assert "<li>4711</li>" in (await client.get(path, headers=cookie)).text
+
+
+async def test_a_request_from_before_the_laws_first_row_stops_no_page(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        path = (await takes_in(client, cookie, received="2019-01-02", identifiers=email(8))).headers["location"]
+        for page in ("/desk", "/desk/requests", path):
+            assert "past due" in (await client.get(page, headers=cookie)).text.lower()
+        assert (await acts(client, cookie, path, action="deny", reason="fraud")).status_code == 303
+
+
+@pytest.mark.parametrize("charset", ["unicode_escape", '"unicode_escape"', "utf-16", "hex"])
+async def test_a_form_is_read_in_our_own_charset_whatever_its_header_says(folder, charset):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        form = form_of(await client.get("/desk/requests", headers=cookie))
+        body = body_of(form=form, received="2026-11-20", **{**LETTER, "place": "\\ud800"})
+        told = {"Content-Type": f"multipart/form-data; charset={charset}; boundary={BOUNDARY}"}
+        found = await client.post("/desk/requests/new", headers={**cookie, **OURS, **told}, content=body)
+        assert found.status_code == 422
+
+
+async def test_a_no_that_was_cut_off_before_its_entry_is_to_be_entered_and_a_denial_does_not_take_it_away(folder):
+    cookie = await comes_in(folder)
+    cases = Cases(folder, inside.secrets().desk, lambda: datetime.now(UTC))
+    said = {"lines": email(9), "unread": [], "agent": "Somebody"}
+    number = await asyncio.to_thread(cases.open_case, datetime.now(UTC), RequestKind.OPT_OUT, "US-CA", "agent", said)
+    async with desk(folder) as client:
+        assert f"Enter case {number}" in (await client.get("/desk", headers=cookie)).text
+        path = f"/desk/requests/{number}"
+        assert (await acts(client, cookie, path, action="deny", reason="no_permission")).status_code == 303
+        assert "The no is entered and holds" in (await client.get(path, headers=cookie)).text
+    assert await denied(folder, "email", email(9))
+
+
+async def test_the_log_says_which_case_was_looked_at_and_that_a_letter_was_written(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        path = (await takes_in(client, cookie, kind="know", identifiers=email(5))).headers["location"]
+        await acts(client, cookie, path, action="letter", letter="acknowledgement", language="en")
+    told = [(line["what"], line["case"]) for line in await lines(folder) if "case" in line]
+    assert told == [("took a request in", "1"), ("looked at a case", "1"), ("case: letter", "1")]
+
+
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
 BY = [
     (RequestKind.OPT_OUT, "US-CA", False, "2026-11-24"),  # fifteen business days, without Veterans Day

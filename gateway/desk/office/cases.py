@@ -127,12 +127,15 @@ class Cases:
 
     def _listed(self, which: str, *values: object) -> Iterator[DeskCase]:
         with desk_file(self.folder) as db:
+            self._forget(db)
             rows = db.execute(f"SELECT {COLUMNS} FROM request WHERE {which}", values).fetchall()  # noqa: S608 - ours
         return map(self._case, rows)
 
     def _forget(self, db: sqlite3.Connection) -> None:
         late = milliseconds(self.clock() - KEPT)
-        db.execute("UPDATE request SET sealed = NULL, permission = NULL WHERE answered < ?", (late,))
+        db.execute(
+            "UPDATE request SET sealed = NULL, permission = NULL WHERE answered < ? AND sealed IS NOT NULL", (late,)
+        )
 
     def _case(self, row: tuple[Any, ...]) -> DeskCase:
         number, received, kind, place, manner, acknowledged, extended, answered, outcome, reason, event, sealed = row

@@ -63,17 +63,17 @@ class DenialReason(NamedTuple):
 
 
 def clock_of(kind: RequestKind, place: str, on: date) -> RequestClock:
-    """The row that holds for a kind of request from a place on a day."""
-    rows = [
-        row for row in TABLE["clock"] if kind in row["kinds"] and row["from"] <= on and row["place"] in _wider(place)
-    ]
-    row = max(rows, key=lambda each: (_wider(place).index(each["place"]), each["from"]))
+    """The row that holds for a kind of request from a place on a day; before there was any, the first that came."""
+    rows = [row for row in TABLE["clock"] if kind in row["kinds"] and row["place"] in _wider(place)]
+    held = [row for row in rows if row["from"] <= on] or [min(rows, key=lambda each: each["from"])]
+    row = max(held, key=lambda each: (_wider(place).index(each["place"]), each["from"]))
     return RequestClock(row["citation"], row.get("acknowledge", {}), row["answer"], row.get("extend", {}))
 
 
 def reasons_of(kind: RequestKind, on: date) -> list[DenialReason]:
-    """Why a request of a kind may be denied on a day."""
-    rows = [row for row in TABLE["reason"] if kind in row["kinds"] and row["from"] <= on]
+    """Why a request of a kind may be denied on a day; before there was any reason, for the first that came."""
+    rows = [row for row in TABLE["reason"] if kind in row["kinds"]]
+    rows = [row for row in rows if row["from"] <= on] or rows
     return [DenialReason(row["name"], row["words"], row["citation"]) for row in rows]
 
 

@@ -3,13 +3,14 @@ line in the desk's log that is written before anything is shown. Every page behi
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from hmac import compare_digest
 from urllib.parse import parse_qsl
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -25,7 +26,7 @@ from gateway.web.shell.problem import Problem
 MOST_BYTES, MOST_FIELDS = 64 * 1024, 100
 PROXY = "proxy"
 MOST_UPLOAD = 1_000_000  # bytes of a form with a file
-
+CHARSET = re.compile(r";\s*charset\s*=[^;]*", re.IGNORECASE)
 
 TITLES = {
     "store_unavailable": "The installation cannot be read or written now",
@@ -154,8 +155,11 @@ async def form_fields(request: Request) -> DeskForm:
 
 
 async def _with_file(request: Request) -> DeskForm:
-    """What is this short is never spooled to the disk."""
+    """What is this short is never spooled to the disk. Browsers send it in the page's own charset, whatever a header
+    says of one: others can spell what no file and no page can hold.
+    """
     body = await wire.read_body(request, MOST_UPLOAD)
+    told = CHARSET.sub("", request.headers["content-type"])
 
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
@@ -163,7 +167,7 @@ async def _with_file(request: Request) -> DeskForm:
     form = DeskForm()
     try:
         parser = MultiPartParser(
-            request.headers, stream(), max_files=1, max_fields=MOST_FIELDS, max_part_size=MOST_BYTES
+            Headers({"content-type": told}), stream(), max_files=1, max_fields=MOST_FIELDS, max_part_size=MOST_BYTES
         )
         for name, value in (await parser.parse()).multi_items():
             if isinstance(value, UploadFile):

@@ -10,9 +10,10 @@ import asyncio
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from hashlib import sha256
 from importlib import resources
 
@@ -62,10 +63,20 @@ A_UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 OLDEST = timedelta(days=3660)
 
 
+def written_lines(text: str) -> list[str]:
+    """What was written, without empty lines."""
+    return [each.strip() for each in text.splitlines() if each.strip()]
+
+
+def is_too_much(text: str) -> bool:
+    """Whether somebody wrote more than is read at once. Nothing of it is read then, so that nothing gets lost."""
+    return len(text) > MOST_SIGNS or len(written_lines(text)) > MOST_LINES
+
+
 def as_written(text: str) -> list[dict[str, str]]:
     """A line each: of the kind that it names (`gaid = …`), else a mailbox, an ad id of either platform, or a number."""
     found = []
-    for line in [each.strip() for each in text.splitlines() if each.strip()][:MOST_LINES]:
+    for line in written_lines(text):
         typed = TYPED.fullmatch(line)
         if typed:
             found.append({"type": typed[1], "value": typed[2].strip()})
@@ -78,6 +89,10 @@ def as_written(text: str) -> list[dict[str, str]]:
     return found
 
 
+async def _thread(job: Callable[..., None], *about: object) -> None:
+    await asyncio.to_thread(job, *about)
+
+
 def case_task(case: DeskCase, now: datetime, calendar: Calendar, own_days: int) -> DueTask:
     """What the next step of an open case is, and by when."""
     clock = clock_of(case.kind, case.place, case.received.date())
@@ -85,7 +100,9 @@ def case_task(case: DeskCase, now: datetime, calendar: Calendar, own_days: int) 
     first = clock.last(clock.acknowledge, case.received, calendar)
     if first and not case.acknowledged:
         last, what = min(first, last), "Acknowledge"
-    if case.event and case.unread:
+    if case.kind in NOES and not case.event:
+        what = "Enter"
+    elif case.event and case.unread:
         what = "Read what was not readable of"
     elif case.event:
         what = "Confirm"
@@ -130,8 +147,8 @@ class RequestsIn:
             wrong = "The place is a country or a state: US-CA, DE."
         if kind not in tuple(RequestKind) or manner not in MANNERS:
             wrong = "Say what is asked for, and how it came."
-        if not lines or len(lines) > MOST_SIGNS:
-            wrong = "Write at least one identifier, a line each, 8000 signs at most."
+        if not lines or is_too_much(lines):
+            wrong = f"Write at least one identifier, a line each, {MOST_LINES} lines and {MOST_SIGNS} signs at most."
         if wrong:
             return self._form(request, officer, form, wrong)
         asked = RequestKind(kind)
@@ -140,16 +157,18 @@ class RequestsIn:
             "lines": lines, "unread": unread, "agent": form.get("agent", ""), "note": form.get("note", ""),
             "language": form.get("language", "en"), "permission": sha256(form.file).hexdigest() if form.file else "",
         }  # fmt: skip
-        permission = form.file
-        number = await asyncio.to_thread(self.cases.open_case, received, asked, place, manner, said, permission)
+        number = await asyncio.to_thread(self.cases.open_case, received, asked, place, manner, said, form.file)
+        opened = await asyncio.to_thread(self.cases.read_case, number)
+        if opened and asked in NOES and named.subjects:
+            await self._enter(opened, named)
         await self.door.note(officer, "took a request in", case=str(number))
-        if asked in NOES and named.subjects:
-            await self._enter(number, asked, (received, place, manner), named, permission, form.get("agent", ""))
         return RedirectResponse(f"{REQUESTS}/{number}", 303, desk_page.HEADERS)
 
     async def show(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET /desk/requests/{number}`."""
-        return await self._page(request, officer, await self._case(request))
+        case = await self._case(request)
+        await self.door.note(officer, "looked at a case", case=str(case.number))
+        return await self._page(request, officer, case)
 
     async def act(self, request: Request, officer: Officer, form: Form) -> Response:
         """`POST /desk/requests/{number}`: acknowledged, extended, complied with, denied; or a letter about it."""
@@ -157,67 +176,64 @@ class RequestsIn:
         reasons = {each.name: each for each in reasons_of(case.kind, case.received.date())}
         if action == "letter":
             letter = self._letter(case, form.get("letter", ""), form.get("language", ""), reasons)
+            await self.door.note(officer, "case: letter", case=str(case.number))
             return await self._page(request, officer, case, letter)
         if case.answered:
             raise Problem("malformed", "This case was answered already.")
+        act: Callable[[], Awaitable[None]]
         if action == "acknowledge":
-            await asyncio.to_thread(self.cases.acknowledge, case.number)
+            act = partial(_thread, self.cases.acknowledge, case.number)
         elif action == "extend" and clock_of(case.kind, case.place, case.received.date()).extend:
-            await asyncio.to_thread(self.cases.extend, case.number)
+            act = partial(_thread, self.cases.extend, case.number)
         elif action == "comply" and (case.event or case.kind not in NOES):
-            await asyncio.to_thread(self.cases.answer_case, case.number, COMPLIED)
+            act = partial(_thread, self.cases.answer_case, case.number, COMPLIED)
         elif action == "deny" and form.get("reason") in reasons:
-            await asyncio.to_thread(self.cases.answer_case, case.number, DENIED, form["reason"])
+            act = partial(self._deny, case, form["reason"])
         elif action == "again" and case.kind in NOES:
-            await self._again(case, form.get("identifiers", ""))
+            act = partial(self._again, case, form.get("identifiers", ""))
         else:
             raise Problem("malformed", "This cannot be done with this case as it is. A denial says why.")
         await self.door.note(officer, f"case: {action}", case=str(case.number))
+        await act()
         return RedirectResponse(f"{REQUESTS}/{case.number}", 303, desk_page.HEADERS)
+
+    async def _deny(self, case: DeskCase, reason: str) -> None:
+        """A denial takes no no away: one that was cut off between its case and its entry is entered first."""
+        named, _ = self._named(str(case.said.get("lines", "")), case.place)
+        if case.kind in NOES and not case.event and named.subjects:
+            await self._enter(case, named)
+        await asyncio.to_thread(self.cases.answer_case, case.number, DENIED, reason)
 
     async def _again(self, case: DeskCase, lines: str) -> None:
         """What was not readable, as it is read now: entered with the day on which the request came."""
+        if is_too_much(lines):
+            raise Problem("malformed", f"At most {MOST_LINES} lines and {MOST_SIGNS} signs are read at once.")
         named, unread = self._named(lines, case.place)
         if unread or not named.subjects:
             raise Problem("nothing_usable", "These cannot be read either: " + ", ".join(unread))
-        agent = str(case.said.get("agent", ""))
-        permission = await asyncio.to_thread(self.cases.permission, case.number)
-        await self._enter(case.number, case.kind, (case.received, case.place, case.manner), named, permission, agent)
+        await self._enter(case, named)
         read = {**case.said, "lines": f"{case.said.get('lines', '')}\n{lines}", "unread": []}
         await asyncio.to_thread(self.cases.reread, case.number, read)
 
-    async def _enter(
-        self,
-        number: int,
-        kind: RequestKind,
-        came: tuple[datetime, str, str],
-        named: Named,
-        permission: bytes,
-        agent: str,
-    ) -> None:
+    async def _enter(self, case: DeskCase, named: Named) -> None:
         """The no, as an entry that names the case, the agent, and the hash of what the person signed."""
-        received, place, manner = came
-        details = {"case": number, **({"agent": agent} if agent else {})}
-        if permission:
-            details["permission_sha256"] = sha256(permission).hexdigest()
-        choice, purposes = NOES[kind]
-        now = self.door.clock()
+        about = {"agent": case.said.get("agent"), "permission_sha256": case.said.get("permission")}
+        details = {"case": case.number, **{name: text for name, text in about.items() if text}}
+        choice, purposes = NOES[case.kind]
+        now, manner = self.door.clock(), Manner(case.manner)
         said = Choice(
-            choice, purposes, MANNERS[Manner(manner)], now, place, manner=manner, received=min(received, now),
+            choice, purposes, MANNERS[manner], now, case.place, manner=manner, received=min(case.received, now),
             details=details,
         )  # fmt: skip
         chosen = await self.consent.choose(named.subjects, said)
         event = str(chosen.events[0]["event"]) if chosen.events else ""
-        await asyncio.to_thread(self.cases.entered, number, event)
+        await asyncio.to_thread(self.cases.entered, case.number, event)
 
     def _named(self, lines: str, place: str) -> tuple[Named, list[str]]:
         """Who is meant, and the lines that nobody can read."""
         items = as_written(lines)
         named = self.consent.people.name(items, country_of(place)).for_a_no()
-        ignored = {index for index, _ in named.ignored}
-        read = {item["value"] for index, item in enumerate(items) if index not in ignored}
-        unread = dict.fromkeys(items[index]["value"] for index in sorted(ignored))
-        return named, [each for each in unread if each not in read]
+        return named, list(dict.fromkeys(items[index]["value"] for index, _ in named.ignored))
 
     def _received(self, text: str) -> tuple[datetime, str]:
         """The day it came, at noon; and what is wrong with it."""
