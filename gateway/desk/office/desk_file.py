@@ -57,6 +57,15 @@ def desk_file(folder: Path) -> Iterator[sqlite3.Connection]:
         raise StoreUnavailable(f"the desk's file: {type(error).__name__}") from error
 
 
+def end_ways_in(folder: Path) -> None:
+    """Sessions, invitations and ceremonies of a file that was put back: they may be over, or used, since. Raises
+    `StoreUnavailable`.
+    """
+    with desk_file(folder) as db:
+        for table in ("session", "invitation", "step"):
+            db.execute(f"DELETE FROM {table}")  # noqa: S608 - ours
+
+
 class LastVerified(NamedTuple):
     """When somebody read the whole ledger last, whether all was as it should be, and of how many entries."""
 
