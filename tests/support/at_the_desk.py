@@ -91,14 +91,16 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 ALWAYS = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
-@contextlib.asynccontextmanager
-async def desk(folder, *, served=frozenset({DESK}), clock=now, **said):
-    """Calls the desk of an installation."""
+def with_desk(folder, *, served=frozenset({DESK}), clock=now, **said):
+    """The application of an installation that has a desk."""
     configured = inside.settings(listen__desk="127.0.0.1:8083", desk__url=URL, **said)
-    async with (
-        inside.application(folder, configured, served=served, clock=clock, dev=False) as app,
-        inside.client(app) as client,
-    ):
+    return inside.application(folder, configured, served=served, clock=clock, dev=False)
+
+
+@contextlib.asynccontextmanager
+async def desk(folder, **about):
+    """Calls the desk of an installation."""
+    async with with_desk(folder, **about) as app, inside.client(app) as client:
         yield client
 
 

@@ -180,6 +180,27 @@ async def test_a_company_account_is_registered_by_an_invitation_and_lets_its_per
     assert begun["redirect_uri"] == asked["redirect_uri"] == f"{URL}/desk/sign-in/back"
 
 
+async def test_an_account_of_one_person_is_not_taken_over_by_anothers_invitation(folder, company):
+    sitting = Sitting(folder)
+    await sitting.register_company(await sitting.invite("ada", DeskRole.ADMIN), company.issuer, "s-1")
+    code = await sitting.invite("eve", DeskRole.READER)
+    async with desk(folder, **company.said) as client:
+        found = await by_company(client, company, **{"__Host-desk-invitation": code})
+        assert (found.status_code, await sitting.of_company(company.issuer, "s-1")) == (403, "ada")
+        assert await sitting.invited(code) == "eve"  # it is not used up
+        gone = (await client.get("/desk/sign-in")).headers.get_list("set-cookie")
+        assert any(each.startswith("__Host-desk-invitation=;") and "Max-Age=0" in each for each in gone)
+
+
+def test_a_passkey_of_one_person_is_not_taken_over_by_anothers_invitation(folder):
+    sitting = officers(folder)
+    sitting.register_passkey(sitting.invite("ada", DeskRole.ADMIN), b"id", b"key", 0)
+    with pytest.raises(NobodyAtDesk):
+        sitting.register_passkey(sitting.invite("eve", DeskRole.READER), b"id", b"other", 0)
+    assert sitting.passkey(b"id").key == b"key"
+    assert sitting.register_passkey(sitting.invite("ada", DeskRole.ADMIN), b"id", b"newer", 0) == "ada"
+
+
 WRONG = {"another issuer": {"iss": "https://evil.example.com"}, "another audience": {"aud": "others"}, "another nonce": {"nonce": "x"},
          "no nonce": {"nonce": None}, "over": {"exp": 1}, "another party": {"azp": "others"}, "another token": {"at_hash": "AAAA"}}  # fmt: skip
 
@@ -237,6 +258,9 @@ async def test_what_is_looked_at_is_written_down_before_it_is_shown(folder, monk
         form = form_of(await client.get("/desk/people", headers=cookie))
         body = f"form={form}&action=end&name=ben"
         await client.post("/desk/people", headers={**cookie, **OURS, **FORM}, content=body)
+        assert (
+            await client.post("/desk/people", headers={**cookie, **OURS, **FORM}, content=f"form={form}")
+        ).status_code == 400
         told = [(line["who"], line["role"], line["what"]) for line in await lines(folder)]
         whats = ["looked at today", "looked at who sits at the desk", "took off the desk"]
         assert told == [("ada", "admin", what) for what in whats]
@@ -278,3 +302,18 @@ def test_a_line_of_the_desks_log_is_forgotten_after_24_months_and_the_chain_hold
     log.note(long_ago + timedelta(days=2), {"who": "ben"})
     log.note(datetime.now(UTC), {"who": "cleo"})
     assert [line.get("who") for line in read(folder)] == [None, "ben", "cleo"]
+
+
+@pytest.mark.parametrize(
+    "act",
+    ["sealed = NULL", "sealed = NULL, at = at - 86400000 * 800", "at = at - 86400000 * 3", "at = at - 86400000 * 800"],
+)
+def test_a_line_that_was_emptied_or_dated_otherwise_before_its_time_is_found(folder, act):
+    log, now = DeskLog(folder, inside.secrets().desk), datetime.now(UTC)
+    for number in range(3):
+        log.note(now, {"who": f"officer {number}"})
+    with desk_file(folder) as db:
+        db.execute(f"UPDATE looked SET {act} WHERE number = 2")
+    log.note(now, {"who": "cleo"})  # which forgets what is old
+    with pytest.raises(DeskLogBroken):
+        read(folder)

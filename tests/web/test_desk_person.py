@@ -105,6 +105,34 @@ async def test_an_officer_looks_up_so_many_people_an_hour_and_no_more(known, mon
         assert (await asks(client, cookie, identifiers=email(1))).status_code == 200
 
 
+async def test_each_identifier_of_a_look_up_counts_and_looks_at_once_do_not_pass_the_limit(known, monkeypatch):
+    monkeypatch.setattr(person, "LOOKUPS_AN_HOUR", 3)
+    cookie, other = await comes_in(known), await comes_in(known, "ben")
+    async with desk(known) as client:
+        many = "\n".join(map(email, range(4)))
+        assert (await asks(client, cookie, identifiers=many)).status_code == 403
+        answers = await asyncio.gather(*(asks(client, other, identifiers=email(n)) for n in range(8)))
+        assert sorted(each.status_code for each in answers) == [200] * 3 + [403] * 5
+
+
+async def test_nothing_is_done_for_somebody_who_was_not_looked_up(known):
+    cookie = await comes_in(known)
+    async with desk(known) as client:
+        for act in ("erase", "unlink", "child", "marketing", "age"):
+            said = {"action": act, "sure": "yes", "age": "13_15", "manner": "phone"}
+            assert (await asks(client, cookie, identifiers=phone(1), **said)).status_code == 400
+    assert await check(known, "phone", phone(1)) == "opted_out"
+
+
+async def test_of_two_identifiers_of_a_kind_each_is_shown_as_it_stands(known):
+    cookie = await comes_in(known)
+    async with desk(known) as client:
+        page = await asks(client, cookie, identifiers=f"{phone(1)}\n{phone(2)}")
+        assert "opted out" in page.text.partition("What was said")[0]
+        assert "nothing was chosen" in page.text
+        assert "all 2 lines are theirs" in page.text
+
+
 def _an_hour_passes(folder):
     with desk_file(folder) as db:
         db.execute("UPDATE lookup SET at = at - 3600001")

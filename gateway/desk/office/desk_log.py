@@ -24,6 +24,10 @@ from gateway.ledger.subjects import milliseconds, moment
 LABEL = b"desk-log/1"
 BEGINNING = bytes(32)
 KEPT = timedelta(days=732)  # 24 months, and not a day less (11 CCR 7101)
+FORGET = """
+UPDATE looked SET sealed = NULL WHERE sealed IS NOT NULL
+ AND number < (SELECT number FROM looked WHERE at >= :late ORDER BY number LIMIT 1)
+"""  # from the first line on, so that one that is gone behind one that is kept was taken out
 
 
 class DeskLogBroken(Exception):
@@ -54,9 +58,7 @@ class DeskLog:
             sealed = seals.seal_box(self._keys[-1], LABEL, body)
             row = (milliseconds(at), sealed, sha256(head + sealed).digest())
             db.execute("INSERT INTO looked (at, sealed, head) VALUES (?, ?, ?)", row)
-            db.execute(
-                "UPDATE looked SET sealed = NULL WHERE at < ? AND sealed IS NOT NULL", (milliseconds(at - KEPT),)
-            )
+            db.execute(FORGET, {"late": milliseconds(at - KEPT)})
 
     def lines(self, start: datetime, end: datetime) -> Iterator[DeskLine]:
         """Those of before `end`, from `start` on, each proved by the chain. Raises `DeskLogBroken`,
@@ -64,13 +66,18 @@ class DeskLog:
         """
         with desk_file(self._folder) as db:
             rows = db.execute("SELECT number, at, sealed, head FROM looked ORDER BY number").fetchall()
-        before, number = BEGINNING, 0
+        before, kept = BEGINNING, False
+        late = rows[-1][1] - KEPT // timedelta(milliseconds=1) if rows else 0
         for number, (stated, at, sealed, head) in enumerate(rows, 1):
-            if stated != number or (sealed is not None and sha256(before + sealed).digest() != head):
+            kept = kept or sealed is not None
+            gone_early = sealed is None and (kept or at >= late)
+            if stated != number or gone_early or (sealed is not None and sha256(before + sealed).digest() != head):
                 raise DeskLogBroken(f"line {number} of the desk's log is not what was written")
-            before = head
+            before, said = head, self._opened(number, sealed)
+            if said and milliseconds(datetime.fromisoformat(said["at"])) != at:
+                raise DeskLogBroken(f"line {number} of the desk's log was written on another day")
             if milliseconds(start) <= at < milliseconds(end):
-                yield DeskLine(number, moment(at), self._opened(number, sealed))
+                yield DeskLine(number, moment(at), said)
 
     def head_of_line(self, number: int) -> str:
         """The head after a line, in hex; empty where there is no such line. Raises `StoreUnavailable`."""

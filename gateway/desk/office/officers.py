@@ -115,13 +115,15 @@ class Officers:
         """Ties a passkey to whom the invitation is for, which it ends; their name. Raises `NobodyAtDesk`."""
         with desk_file(self.folder) as db:
             name = self._taken(db, code)
+            _refuse_anothers(db.execute("SELECT name FROM passkey WHERE id = ?", (credential,)).fetchone(), name)
             db.execute("INSERT OR REPLACE INTO passkey VALUES (?, ?, ?, ?)", (credential, name, key, count))
         return name
 
     def register_company(self, code: str, issuer: str, subject: str) -> str:
         """The same with an account of the company's own sign-in."""
         with desk_file(self.folder) as db:
-            name = self._taken(db, code)
+            name, whose = self._taken(db, code), "SELECT name FROM company WHERE issuer = ? AND subject = ?"
+            _refuse_anothers(db.execute(whose, (issuer, subject)).fetchone(), name)
             db.execute("INSERT OR REPLACE INTO company VALUES (?, ?, ?)", (issuer, subject, name))
         return name
 
@@ -204,16 +206,16 @@ class Officers:
             ).fetchall()
         return [DeskPerson(name, DeskRole(role), keys, bool(company), used) for name, role, keys, company, used in rows]
 
-    def lookups(self, name: str, since: timedelta) -> int:
-        """How many people somebody has looked up since."""
-        after = milliseconds(self.clock() - since)
+    def look_up(self, name: str, count: int, most: int, since: timedelta) -> bool:
+        """Whether somebody may look up so many more, of the most since then; if so they have."""
+        now = self.clock()
         with desk_file(self.folder) as db:
-            db.execute("DELETE FROM lookup WHERE at < ?", (after,))
-            return int(db.execute("SELECT count(*) FROM lookup WHERE name = ?", (name,)).fetchone()[0])
-
-    def note_lookup(self, name: str) -> None:
-        with desk_file(self.folder) as db:
-            db.execute("INSERT INTO lookup VALUES (?, ?)", (name, milliseconds(self.clock())))
+            db.execute("DELETE FROM lookup WHERE at < ?", (milliseconds(now - since),))
+            before = int(db.execute("SELECT count(*) FROM lookup WHERE name = ?", (name,)).fetchone()[0])
+            if before + count > most:
+                return False
+            db.executemany("INSERT INTO lookup VALUES (?, ?)", [(name, milliseconds(now))] * count)
+        return True
 
     def keep_step(self, content: Mapping[str, str]) -> str:
         """The token of what a ceremony under way has to remember, for ten minutes and one use."""
@@ -235,6 +237,12 @@ class Officers:
             row = db.execute("DELETE FROM step WHERE hash = ? RETURNING content, until", (_hash(token),)).fetchone()
         content: dict[str, str] = json.loads(row[0]) if row and row[1] >= now else {}
         return content
+
+
+def _refuse_anothers(row: tuple[str] | None, name: str) -> None:
+    """Nobody takes over what another person signs in with. Raises `NobodyAtDesk`."""
+    if row and row[0] != name:
+        raise NobodyAtDesk("somebody else at this desk signs in with this already: they are taken off it first")
 
 
 def _hash(token: str) -> bytes:

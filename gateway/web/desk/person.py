@@ -26,7 +26,7 @@ from gateway.ledger.subjects import Choice, Subject
 from gateway.terms import CHOOSABLE, ChoiceKind, Erasing, Manner, Purpose
 from gateway.web.desk.desk_door import DeskDoor, Form
 from gateway.web.desk.desk_page import show_desk
-from gateway.web.desk.requests_in import MANNERS, MOST_SIGNS, WAYS, as_written
+from gateway.web.desk.requests_in import MANNERS, WAYS, as_written, is_too_much, written_lines
 from gateway.web.shell import access_report, words
 from gateway.web.shell.problem import Problem
 
@@ -77,6 +77,8 @@ class PersonPage:
             return await self._look(request, officer, lines, subjects, form.get("as_of", ""))
         if not officer.role.may("officer"):
             raise Problem("forbidden", f"This is for the role officer; yours is {officer.role}.")
+        if not carried:
+            raise Problem("malformed", "Nothing was done: look the person up first.")
         if action != MARKETING and form.get("sure") != "yes":
             raise Problem("malformed", "Nothing was done: tick that you looked at who asks, and that it is them.")
         await self._note(officer, f"person: {action}", subjects)
@@ -87,20 +89,21 @@ class PersonPage:
         self, request: Request, officer: Officer, lines: str, subjects: Sequence[Subject], stated: str
     ) -> Response:
         until = self._until(stated)
-        await asyncio.to_thread(self._count, officer)
+        await asyncio.to_thread(self._count, officer, len(subjects))
         await self._note(officer, "looked somebody up", subjects, as_of=until.date().isoformat() if until else "")
         report = await access_report.report_of(self.consent, subjects)
         if until:
             rebuilt = await self.consent.standings_at(subjects, until)
-            standing = {"all of these": said_by(rebuilt.standings, CHOOSABLE)}
+            standing = [("all of these", said_by(rebuilt.standings, CHOOSABLE))]
             report.entries = [each for each in report.entries if datetime.fromisoformat(each.at) <= until]
             report.disclosures = [each for each in report.disclosures if str(each.day) <= until.date().isoformat()]
         else:
-            standing = {each.type: each.purposes for each in report.standing}
+            standing = [(each.type, each.purposes) for each in report.standing]
         person = LOOKED_UP.seal(self.consent.secrets.seals, LookedUp(lines, officer.form))
         return self._page(
-            request, officer, report=report, standing=standing, person=person, until=until.date() if until else None
-        )
+            request, officer, report=report, standing=standing, person=person, until=until.date() if until else None,
+            count=len(written_lines(lines)),
+        )  # fmt: skip
 
     async def _act(self, action: str, subjects: Sequence[Subject], form: Form) -> str:
         """What was done, in words. Raises `Problem` for what is no act."""
@@ -121,10 +124,10 @@ class PersonPage:
 
     def _named(self, lines: str) -> tuple[Subject, ...]:
         """All that are meant, or nobody: a person is not looked up, or forgotten, by half of what was pasted."""
-        items = as_written(lines) if len(lines) <= MOST_SIGNS else []
-        named = self.consent.people.name(items, country_of(""))
-        read = {item["value"] for index, item in enumerate(items) if index not in {at for at, _ in named.ignored}}
-        return named.subjects if all(item["value"] in read for item in items) else ()
+        if is_too_much(lines):
+            return ()
+        named = self.consent.people.name(as_written(lines), country_of(""))
+        return () if named.ignored else named.subjects
 
     def _opened(self, carried: str, officer: Officer) -> str:
         try:
@@ -146,20 +149,26 @@ class PersonPage:
         until = datetime.combine(day, time.max, UTC)
         return until if until < self.door.clock() else None
 
-    def _count(self, officer: Officer) -> None:
-        """One more look-up of this hour. Raises `Problem` where there were enough."""
-        if self.door.officers.lookups(officer.name, since=timedelta(hours=1)) >= LOOKUPS_AN_HOUR:
-            raise Problem(
-                "forbidden", f"You looked up {LOOKUPS_AN_HOUR} people in an hour, which is as many as may be."
-            )
-        self.door.officers.note_lookup(officer.name)
+    def _count(self, officer: Officer, count: int) -> None:
+        """So many more identifiers of this hour. Raises `Problem` where that is too many."""
+        if not self.door.officers.look_up(officer.name, count, LOOKUPS_AN_HOUR, timedelta(hours=1)):
+            raise Problem("forbidden", f"You may look up {LOOKUPS_AN_HOUR} identifiers in an hour: those were enough.")
 
     async def _note(self, officer: Officer, what: str, subjects: Sequence[Subject], **more: str) -> None:
         whom = ",".join(self.consent.secrets.row_key(each.key)[:32] for each in subjects)
         await self.door.note(officer, what, whom=whom, **{name: text for name, text in more.items() if text})
 
     def _page(self, request: Request, officer: Officer, **found: object) -> Response:
-        shown = {"wrong": "", "done": "", "report": None, "standing": {}, "person": "", "until": None, **found}
+        shown = {
+            "wrong": "",
+            "done": "",
+            "report": None,
+            "standing": [],
+            "person": "",
+            "until": None,
+            "count": 0,
+            **found,
+        }
         today = self.door.clock().date()
         return show_desk(
             request, "person.html", 422 if shown["wrong"] else 200, officer, today=today, ages=AGES,

@@ -47,7 +47,8 @@ class SignIn:
     async def show(self, request: Request) -> Response:
         """`GET /desk/sign-in`: the ways that there are."""
         named = self.door.named_by_proxy(request)
-        return show_desk(request, "sign_in.html", company=self.company is not None, named=named)
+        shown = show_desk(request, "sign_in.html", company=self.company is not None, named=named)
+        return with_cookie(shown, INVITATION, "")  # whoever begins here signs in as themselves, and registers nothing
 
     async def by_proxy(self, request: Request) -> Response:
         """`POST /desk/sign-in/proxy`: as whom a proxy says, if it is believed."""
@@ -246,7 +247,8 @@ class PeopleOfDesk:
         if action == "end":
             await self.door.note(officer, "took off the desk", whom=name)
             await asyncio.to_thread(self.door.officers.end_person, name)
-        return await self._page(request, officer)
+            return await self._page(request, officer)
+        raise Problem("malformed", "There is no such act.")
 
     async def _page(self, request: Request, officer: Officer, link: str = "", name: str = "") -> Response:
         people = await asyncio.to_thread(self.door.officers.people)
