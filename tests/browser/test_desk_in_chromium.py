@@ -100,7 +100,7 @@ def test_an_officer_takes_a_letter_in_enters_what_was_not_readable_and_writes_th
     signed = {"name": "signed.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7 signed"}
     page.get_by_label("The signed permission").set_input_files(signed)
     page.get_by_role("button", name="Take it in").click()
-    assert page.get_by_text("The no is entered and holds").is_visible()
+    assert page.get_by_text("The no is kept and holds").is_visible()
     assert page.get_by_role("listitem").filter(has_text="12x").is_visible()
     page.get_by_label("As it has to be read").fill(phone(9))
     page.get_by_role("button", name="Enter these").click()

@@ -78,7 +78,7 @@ async def test_a_letter_of_two_weeks_ago_is_a_no_at_once_with_the_day_it_came(fo
         found = await takes_in(client, cookie, received=came.isoformat(), identifiers=f"{email(1)}\n{phone(1)}")
         assert (found.status_code, found.headers["location"]) == (303, "/desk/requests/1")
         page = await client.get("/desk/requests/1", headers=cookie)
-        assert "The no is entered and holds" in page.text
+        assert "The no is kept and holds" in page.text
         assert f"It came by letter on {came} from US-CA" in page.text
         assert "Confirm case 1" in (await client.get("/desk", headers=cookie)).text
     assert await denied(folder, "email", email(1))
@@ -130,7 +130,7 @@ async def test_what_cannot_be_read_is_named_and_the_case_stays_open_for_it(folde
         path = (await takes_in(client, cookie, identifiers=f"{email(4)}\nphone: 12x")).headers["location"]
         page = await client.get(path, headers=cookie)
         assert "12x" in page.text
-        assert "The no is entered and holds" in page.text  # of what could be read
+        assert "The no is kept and holds" in page.text  # of what could be read
         assert "Read what was not readable" in (await client.get("/desk", headers=cookie)).text
         wrong = await acts(client, cookie, path, action="again", identifiers="12y")
         assert (wrong.status_code, await denied(folder, "phone", phone(4))) == (422, False)
@@ -248,8 +248,49 @@ async def test_a_no_that_was_cut_off_before_its_entry_is_to_be_entered_and_a_den
         assert f"Enter case {number}" in (await client.get("/desk", headers=cookie)).text
         path = f"/desk/requests/{number}"
         assert (await acts(client, cookie, path, action="deny", reason="no_permission")).status_code == 303
-        assert "The no is entered and holds" in (await client.get(path, headers=cookie)).text
+        assert "The no is kept and holds" in (await client.get(path, headers=cookie)).text
     assert await denied(folder, "email", email(9))
+
+
+async def test_a_no_that_comes_while_the_ledger_is_away_is_kept_and_entered_when_it_is_back(folder):
+    cookie, ledger = await comes_in(folder), folder / "ledger.sqlite3"
+    async with desk(folder) as client:
+        form = form_of(await client.get("/desk/requests", headers=cookie))
+        ledger.rename(folder / "away")
+        try:
+            found = await client.post(
+                "/desk/requests/new", headers={**cookie, **OURS, **UPLOAD}, content=no_of(10, form)
+            )
+        finally:
+            (folder / "away").rename(ledger)
+        assert found.status_code == 303
+        assert "The no is kept and holds" in (await client.get(found.headers["location"], headers=cookie)).text
+    assert await denied(folder, "email", email(10))
+
+
+async def test_a_no_that_can_be_kept_nowhere_is_not_acknowledged_and_its_case_waits_for_it(folder, no_emergency):
+    cookie, ledger = await comes_in(folder), folder / "ledger.sqlite3"
+    async with desk(folder) as client:
+        form = form_of(await client.get("/desk/requests", headers=cookie))
+        ledger.rename(folder / "away")
+        try:
+            found = await client.post(
+                "/desk/requests/new", headers={**cookie, **OURS, **UPLOAD}, content=no_of(11, form)
+            )
+        finally:
+            (folder / "away").rename(ledger)
+        assert found.status_code == 503
+        assert email(11) not in found.text
+        assert "Enter case 1" in (await client.get("/desk", headers=cookie)).text
+        page = "/desk/requests/1"
+        assert (await acts(client, cookie, page, action="comply")).status_code == 400
+        assert (await acts(client, cookie, page, action="again", identifiers=email(11))).status_code == 303
+    assert await denied(folder, "email", email(11))
+
+
+def no_of(person: int, form: str) -> bytes:
+    today = datetime.now(UTC).date().isoformat()
+    return body_of(form=form, received=today, **LETTER, identifiers=email(person))
 
 
 async def test_the_log_says_which_case_was_looked_at_and_that_a_letter_was_written(folder):
