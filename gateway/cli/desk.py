@@ -14,7 +14,7 @@ import click
 from gateway.app.composition import now
 from gateway.cli import options
 from gateway.desk.evidence import desk_heads
-from gateway.desk.office.desk_log import DeskLog, DeskLogBroken
+from gateway.desk.office.desk_log import KEPT, DeskLog, DeskLogBroken
 from gateway.desk.office.officers import DeskRole, Officers
 from gateway.keys import secret_files
 from gateway.ledger.store import SqliteStore
@@ -93,9 +93,12 @@ def log_(data: Path, start: datetime, end: datetime) -> None:
 
 def _different(data: Path, log: DeskLog) -> Iterator[str]:
     """What the ledger's entries say of the log and it does not."""
-    for seq, lines, head in desk_heads(SqliteStore(data)):
-        if log.head_of_line(lines) != head:
-            yield f"DIFFERENT: entry {seq} holds another head after line {lines} of the desk's log"
+    kept, late = log.first_kept(), now() - KEPT
+    for each in desk_heads(SqliteStore(data)):
+        if log.head_of_line(each.lines) != each.head:
+            yield f"DIFFERENT: entry {each.seq} holds another head after line {each.lines} of the desk's log"
+        if each.until > late and kept > each.lines + 1:  # the line after those is younger than the entry
+            yield f"DIFFERENT: line {each.lines + 1} of the desk's log is younger than entry {each.seq}, and is gone"
 
 
 def _officers(data: Path) -> Officers:

@@ -244,17 +244,24 @@ def failed_rehearsal(event: bytes, start: datetime, until: datetime, why: str) -
     return Rehearsal(event, start, until, {"passed": False, "failures": 1, "failed": [["", "", "", "", why]]})
 
 
-def desk_heads(store: Store) -> list[tuple[int, int, str]]:
-    """What entries say of the desk's log: (seq, how many lines, the head after the last). Raises `LedgerRefused`,
-    `sqlite3.Error`.
-    """
+class DeskHead(NamedTuple):
+    """What an entry says of the desk's log: how many lines it had at a moment, and the head after the last."""
+
+    seq: int
+    until: datetime
+    lines: int
+    head: str
+
+
+def desk_heads(store: Store) -> list[DeskHead]:
+    """All of them, the oldest first. Raises `LedgerRefused`, `sqlite3.Error`."""
     with contextlib.closing(store.open_to_read()) as db:
         rows = db.execute(
             "SELECT v.seq, e.body, d.body FROM evidence v JOIN entry e USING (seq)"
             " LEFT JOIN document d ON d.seq = v.seq ORDER BY v.seq"
         ).fetchall()
-    told = [(seq, {**json.loads(body or b"{}"), **json.loads(more or b"{}")}.get("desk")) for seq, body, more in rows]
-    return [(seq, desk[0], desk[1]) for seq, desk in told if desk]
+    told = [(seq, {**json.loads(body or b"{}"), **json.loads(more or b"{}")}) for seq, body, more in rows]
+    return [DeskHead(seq, datetime.fromisoformat(it["until"]), *it["desk"]) for seq, it in told if it.get("desk")]
 
 
 LAST_OF_KIND = """

@@ -66,6 +66,17 @@ def test_a_line_that_was_changed_or_taken_out_is_told(run, looked, act):
     assert "DIFFERENT" in said.output
 
 
+def test_lines_that_were_emptied_and_dated_back_are_told_by_the_entry_that_is_older_than_they_are(run, looked):
+    for _ in range(2):
+        DeskLog(looked, inside.secrets().desk).note(datetime.now(UTC), {"who": "ada"})
+    assert run("desk", "log", *ANY_DAY).exit_code == 0
+    with desk_file(looked) as db:
+        db.execute("UPDATE looked SET sealed = NULL, at = at - 86400000 * 800 WHERE number < 5")
+    said = run("desk", "log", *ANY_DAY)
+    assert said.exit_code == 1
+    assert "DIFFERENT: line 4 of the desk's log is younger than entry" in said.output
+
+
 def test_the_days_evidence_tells_of_the_desks_log(run, looked):
     said = run("evidence", "--on", datetime.now(UTC).date().isoformat())
     assert "desk's log: 3 lines, the head after them " in said.output

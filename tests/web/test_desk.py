@@ -287,8 +287,8 @@ async def test_the_days_entry_holds_the_head_of_the_desks_log_and_a_changed_line
 def _is_compared(folder):
     told = desk_heads(SqliteStore(folder))
     log = DeskLog(folder, inside.secrets().desk)
-    assert [number for _, number, _ in told] == [3]
-    assert all(log.head_of_line(number) == head for _, number, head in told)
+    assert [each.lines for each in told] == [3]
+    assert all(log.head_of_line(each.lines) == each.head for each in told)
     with desk_file(folder) as db:
         assert b"ada" not in b"".join(row[0] for row in db.execute("SELECT sealed FROM looked"))
         db.execute("UPDATE looked SET sealed = (SELECT sealed FROM looked WHERE number = 1) WHERE number = 2")

@@ -85,6 +85,12 @@ class DeskLog:
             row = db.execute("SELECT head FROM looked WHERE number = ?", (number,)).fetchone()
         return row[0].hex() if row else ""
 
+    def first_kept(self) -> int:
+        """The first line that still says something; all before it are forgotten. Raises `StoreUnavailable`."""
+        with desk_file(self._folder) as db:
+            row = db.execute("SELECT min(number) FROM looked WHERE sealed IS NOT NULL").fetchone()
+            return int(row[0]) if row[0] else _last(db)[0] + 1
+
     def _opened(self, number: int, sealed: bytes | None) -> dict[str, str]:
         if sealed is None:
             return {}
