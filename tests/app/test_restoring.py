@@ -3,6 +3,8 @@ import contextlib
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +15,7 @@ from support.people import email, named
 from gateway.app import maintenance
 from gateway.app.composition import migrate, open_house, publisher_of, verify_ledger
 from gateway.desk.office.cases import Cases
+from gateway.desk.office.desk_file import DESK_FILE
 from gateway.desk.office.desk_log import DeskLog
 from gateway.desk.office.officers import DeskRole, Officers
 from gateway.desk.office.request_law import RequestKind
@@ -139,6 +142,27 @@ def test_the_desks_people_cases_and_log_come_back_with_the_ledger_and_no_session
     sitting.end_person("ada")
     maintenance.put_back(folder, SETTINGS, tmp_path / "ledger", None, None)
     assert [each.name for each in sitting.people()] == ["ben"], "a desk that is there is not put back to before"
+
+
+KILLED = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA cache_size = 1")
+db.execute("BEGIN IMMEDIATE")
+db.executemany("INSERT INTO lookup VALUES (?, 0)", [("x" * 200,)] * 20_000)
+os._exit(9)
+"""
+
+
+def test_a_desks_file_whose_writer_was_killed_is_backed_up_as_it_was_before(folder, tmp_path):
+    Officers(folder, lambda: AT).invite("ada", DeskRole.OFFICER)
+    with opened(folder):
+        pass
+    subprocess.run([sys.executable, "-c", KILLED, str(folder / DESK_FILE)], check=False)
+    assert (folder / f"{DESK_FILE}-journal").stat().st_size > 0
+    maintenance.back_up(folder, tmp_path / "ledger")
+    with contextlib.closing(sqlite3.connect(tmp_path / "ledger" / DESK_FILE)) as db:
+        assert db.execute("SELECT (SELECT count(*) FROM person), (SELECT count(*) FROM lookup)").fetchone() == (1, 0)
 
 
 def test_nothing_is_overwritten(folder, tmp_path):
