@@ -4,7 +4,7 @@ import re
 
 import pytest
 from support import inside
-from support.at_the_desk import FORM, OURS, comes_in, desk, with_desk
+from support.at_the_desk import FORM, OURS, Sitting, comes_in, desk, with_desk
 
 from gateway.desk.office.officers import DeskRole
 from gateway.web.shell.edge import DESK, INTERNAL, METRICS, PUBLIC
@@ -80,6 +80,15 @@ async def test_the_control_a_door_of_the_desk_that_asks_for_no_role_is_seen(fold
     cookie = await comes_in(folder, "aud", READER)
     async with desk(folder) as client:
         assert await let_in(client, "GET", "/desk/people", cookie)
+
+
+async def test_a_role_that_is_taken_away_is_gone_from_the_session_that_is_open(folder):
+    cookie = await comes_in(folder, "ada", ADMIN)
+    async with desk(folder) as client:
+        assert await let_in(client, "GET", "/desk/people", cookie)
+        await Sitting(folder).invite("ada", READER)
+        assert not await let_in(client, "GET", "/desk/people", cookie)
+        assert await let_in(client, "GET", "/desk", cookie)
 
 
 @pytest.mark.parametrize("listener", [PUBLIC, INTERNAL, METRICS, DESK])
