@@ -219,6 +219,16 @@ async def test_a_line_that_cannot_be_read_is_named_where_another_one_has_the_sam
         assert "<li>4711</li>" in (await client.get(path, headers=cookie)).text
 
 
+async def test_lines_that_nobody_could_read_stay_named_until_as_many_are_read(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        path = (await takes_in(client, cookie, identifiers=f"{email(4)}\n12x\n13y")).headers["location"]
+        for read, left in ((email(5), True), (f"{email(5)}%0A{email(6)}", False)):
+            assert (await acts(client, cookie, path, action="again", identifiers=read)).status_code == 303
+            assert ("<li>13y</li>" in (await client.get(path, headers=cookie)).text) is left
+    assert await denied(folder, "email", email(5))
+
+
 async def test_a_request_from_before_the_laws_first_row_stops_no_page(folder):
     cookie = await comes_in(folder)
     async with desk(folder) as client:

@@ -212,7 +212,8 @@ class RequestsIn:
         if unread or not named.subjects:
             raise Problem("nothing_usable", "These cannot be read either: " + ", ".join(unread))
         await self._enter(case, named)
-        read = {**case.said, "lines": f"{case.said.get('lines', '')}\n{lines}", "unread": []}
+        left = case.unread if len(written_lines(lines)) < len(case.unread) else []  # nobody knows which were read
+        read = {**case.said, "lines": f"{case.said.get('lines', '')}\n{lines}", "unread": left}
         await asyncio.to_thread(self.cases.reread, case.number, read)
 
     async def _enter(self, case: DeskCase, named: Named) -> None:
