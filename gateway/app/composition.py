@@ -8,6 +8,7 @@ of accounts.
 
 import calendar
 import contextlib
+import importlib.util
 import sqlite3
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
@@ -562,5 +563,17 @@ def prove(settings: Settings, on: date) -> None:
     """What a start refuses of the settings, without one. Raises `SettingsRefused`."""
     settings.refuse_on(on)
     settings.registry()
-    for reading in (vocabulary, hearing, places_of, witnesses_of, password_file_of, credentials_of):
+    for reading in (vocabulary, hearing, places_of, witnesses_of, password_file_of, credentials_of, prove_desk):
         reading(settings)
+
+
+def prove_desk(settings: Settings) -> None:
+    """What the desk signs in with is installed where there is one, and its secret can be read. Raises
+    `SettingsRefused`.
+    """
+    if settings.desk.oidc_secret_file:
+        settings.contents("desk", "oidc_secret_file")
+    for name in ("webauthn", "authlib") if settings.listen.desk else ():
+        if importlib.util.find_spec(name) is None:
+            why = f"the desk signs in with {name}, which is not installed"
+            raise settings.refused("listen", "desk", why=why, write="pip install 'gateway[desk]', or leave it empty")

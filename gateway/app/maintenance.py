@@ -19,6 +19,7 @@ from pathlib import Path
 
 from gateway import disk
 from gateway.app.composition import Clock, kept_beside, lasting_of, now, open_house, publisher_of, store_of
+from gateway.desk.office.desk_file import DESK_FILE, desk_file, end_ways_in
 from gateway.disk import make_folder, sync_folder, write_durably
 from gateway.keys import secret_files
 from gateway.keys.api_keys import FILE as API_KEYS
@@ -31,7 +32,7 @@ from gateway.ledger import schema
 from gateway.ledger.acts import rotate
 from gateway.ledger.audit import backup, examination
 from gateway.ledger.audit.backup import NewLogBegun
-from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.store import SqliteStore
@@ -211,11 +212,15 @@ KEYS_FILE = re.compile(r"vault-([0-9]{8}T[0-9]{6}Z)\.sqlite3", re.ASCII)
 
 
 def back_up(folder: Path, into: Path) -> Checkpoint:
-    """The ledger, and the callers' keys (hashed), into a new folder; the service may run. Returns what the copy is the
-    log of. Raises `LedgerRefused`.
+    """The ledger, the callers' keys (hashed) and the desk's own file, into a new folder; the service may run. Returns
+    what the copy is the log of. Raises `LedgerRefused`.
     """
     _make(into)
     backup.copy(folder / schema.FILE, into / schema.FILE)
+    if (folder / DESK_FILE).exists():
+        with contextlib.suppress(StoreUnavailable), desk_file(folder):
+            pass  # what a killed process left half done is taken back, which the copy, that only reads, cannot do
+        backup.copy(folder / DESK_FILE, into / DESK_FILE)
     if (folder / API_KEYS).exists():
         _write_new(into / API_KEYS, (folder / API_KEYS).read_bytes())
     return backup.examined(into)
@@ -294,6 +299,9 @@ def put_back(
         _put_back_epochs(folder, secrets, loaded, clock())
         if (ledger / API_KEYS).exists() and not (folder / API_KEYS).exists():
             _write_new(folder / API_KEYS, (ledger / API_KEYS).read_bytes())
+        if (ledger / DESK_FILE).exists() and not (folder / DESK_FILE).exists():
+            backup.copy(ledger / DESK_FILE, folder / DESK_FILE)
+            end_ways_in(folder)
         aside = backup.put_back(ledger, folder)
         _forget_again(folder, loaded)
         found = backup.examined(folder)

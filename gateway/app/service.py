@@ -26,7 +26,7 @@ from starlette.types import Scope
 
 from gateway.app import openapi, routes
 from gateway.app.brands import prepared_brands
-from gateway.app.composition import Clock, Counting, House, now, open_house
+from gateway.app.composition import Clock, Counting, House, now, open_house, prove_desk
 from gateway.app.in_force import in_force
 from gateway.app.law_tables import log_own_rows
 from gateway.app.rehearsal_process import RehearsalOrder, rehearse
@@ -313,6 +313,15 @@ class Doors:
             Route("/v1/disclosures/batches", batches.post, methods=["POST"]),
         ]
 
+    def desk(self) -> list[Route]:
+        """The officer's pages, where the operator has them."""
+        if not self.settings.listen.desk:
+            return []
+        prove_desk(self.settings)
+        from gateway.app.desk_routes import desk_routes  # noqa: PLC0415 - what it signs in with is optional
+
+        return desk_routes(self.house, self.settings, self.folder, self.rehearsing)
+
     def asked_by_proxies(self) -> list[Route]:
         """Forward auth. Each takes any method: a proxy may ask with the page's own."""
         visits = Visits(self.house.consent, self.visitors, self.metrics, self.options(), self.decided)
@@ -435,7 +444,8 @@ def build(
             siblings=siblings,
         )  # fmt: skip
         async with opened as doors:
-            served = [*doors.keyed(), *doors.asked_by_proxies(), *doors.public()]
+            desk = await asyncio.to_thread(doors.desk)
+            served = [*doors.keyed(), *doors.asked_by_proxies(), *doors.public(), *desk]
             calls.update(routes.calls_among(served))
             log.info("pages", rule=doors.options().rule())
             if dev:

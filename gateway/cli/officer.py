@@ -131,6 +131,9 @@ def _lines(found: list[days.DayTold], on: date) -> Iterator[str]:
             yield f"  {what} from {start} " + (f"to {end}" if end else "and it went on")
         if content["k"] == "cut_off":
             yield f"  no stop is on record: it ran until {content['until']} or up to a minute longer"
+        yield from (
+            "  desk's log: {} lines, the head after them {}".format(*each) for each in [content.get("desk")] if each
+        )
         yield from (f"  changed: {kind}" for kind in content.get("changed", []))
         yield f"  receipt: {'yes' if item.receipt else 'not now'}, event {content['i']}"
     if found and not any(item.of(on) for item in found):

@@ -60,7 +60,7 @@ from gateway.settings.option_tree import SettingsRefused
 from gateway.settings.unsaid import unsaid
 from gateway.terms import Unusable
 from gateway.web.api import log as door
-from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses
+from gateway.web.shell.edge import DESK, INTERNAL, METRICS, PUBLIC, Addresses
 from gateway.web.shell.protocol import Protocol
 from gateway.web.site import demo
 
@@ -306,13 +306,15 @@ def _bind(listen: Listen) -> tuple[list[socket.socket], dict[int, frozenset[str]
     wanted: dict[str, set[str]] = {}
     for name, address in ((PUBLIC, listen.public), (INTERNAL, listen.internal), (METRICS, listen.metrics)):
         wanted.setdefault(address, set()).add(name)
+    if listen.desk and wanted.setdefault(listen.desk, {DESK}) != {DESK}:
+        raise SettingsRefused("listen.desk: it has an address of its own, so that nobody from outside comes to it")
     sockets, ports = [], {}
     for address, names in wanted.items():
         bound = bind_one(address)
         sockets.append(bound)
         ports[bound.getsockname()[1]] = frozenset(names)
     if len(ports) < len(wanted):
-        raise SettingsRefused("listen: public, internal and metrics on one port number cannot be told apart")
+        raise SettingsRefused("listen: two addresses on one port number cannot be told apart")
     return sockets, ports
 
 

@@ -23,7 +23,7 @@ from gateway.delivery.background import beside
 from gateway.delivery.deadlines import Calendar
 from gateway.delivery.webhook import Carrier, Parcel, PostOutcome, Tried
 from gateway.desk import outbox
-from gateway.desk.outbox import Listed, Message, OutboxKind, State
+from gateway.desk.outbox import Listed, Message, OutboxKind, State, Waiting
 from gateway.disk import locked
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
@@ -205,13 +205,17 @@ class Telling:
         """What is open, by recipient. Raises `StoreUnavailable`."""
         return await asyncio.to_thread(self._open)
 
-    def _open(self) -> list[Open]:
-        now = self._clock()
+    def _read(self) -> tuple[list[Waiting], dict[str, str]]:
+        """What is open, and which addresses were given up. Raises `StoreUnavailable`."""
         try:
             with contextlib.closing(self._writer.store.open_to_read()) as db:
-                waiting, gone = outbox.waiting(db), outbox.endpoints_gone(db)
+                return outbox.waiting(db), outbox.endpoints_gone(db)
         except (sqlite3.Error, LedgerRefused) as error:
             raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+
+    def _open(self) -> list[Open]:
+        now = self._clock()
+        waiting, gone = self._read()
         counts: dict[str, Counter[str]] = {}
         oldest: dict[str, int] = {}
         for each in waiting:
@@ -231,6 +235,11 @@ class Telling:
             )
             for name, found in counts.items()
         ]
+
+    async def waiting(self) -> list[tuple[Waiting, datetime]]:
+        """What is open by recipient, word, state and day, each with its deadline. Raises `StoreUnavailable`."""
+        found, _ = await asyncio.to_thread(self._read)
+        return [(each, self.calendar.deadline(each.word, moment(each.received))) for each in found]
 
     async def listed(self, state: State, most: int) -> list[tuple[Listed, datetime]]:
         """Messages of one state, each with its deadline. Raises `StoreUnavailable`."""

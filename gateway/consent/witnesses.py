@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -129,6 +130,7 @@ class Witnessing:
         self._known: dict[str, int] = {}
         self._disagrees: dict[str, str] = {}
         self._missed: dict[str, tuple[int, str]] = {}
+        self._seen: dict[str, datetime] = {}
 
     def running(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Asks while the context is open."""
@@ -146,6 +148,10 @@ class Witnessing:
         """
         missed = {name: why for name, (times, why) in list(self._missed.items()) if times >= MISSED}
         return [f"the witness {name!r} does not sign ({why}): gateway help proofs" for name, why in missed.items()]
+
+    def seen(self) -> dict[str, datetime | None]:
+        """When each witness signed last, as far as this process knows; None: not since it began."""
+        return {name: self._seen.get(name) for name in self._witnesses}
 
     def ask(self) -> None:
         """Asks every witness once. Raises `StoreUnavailable`. Blocks."""
@@ -179,6 +185,7 @@ class Witnessing:
                 self._disagrees[name] = self._text(name, disagrees)
             return None
         self._known[name] = size
+        self._seen[name] = datetime.now(UTC)
         self._disagrees.pop(name, None)
         self._missed.pop(name, None)
         return given

@@ -63,7 +63,9 @@ class Spell:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A stretch of one run of the service. `event`: the id of its entry, the same however often it is tried."""
+    """A stretch of one run of the service. `event`: the id of its entry, the same however often it is tried. `desk`:
+    how many lines the desk's log had then, and the head after the last (`gateway.desk.office.desk_log`).
+    """
 
     event: bytes
     run: str
@@ -72,6 +74,7 @@ class Period:
     until: datetime
     counts: Counts = field(default_factory=dict)
     spells: tuple[Spell, ...] = ()
+    desk: tuple[int, str] | None = None
 
 
 def merged(counts: Counts) -> dict[str, dict[str, object]]:
@@ -108,6 +111,7 @@ def note_period(tx: Transaction, period: Period, in_force: Sequence[Document] | 
         "spells": [
             [item.what, entry.second(item.start), entry.second(item.end) if item.end else ""] for item in period.spells
         ],
+        **({"desk": list(period.desk)} if period.desk else {}),
     }
     return _append(tx, period, content, at)
 
@@ -238,6 +242,26 @@ def rehearsal_owed_since(db: sqlite3.Connection) -> datetime | None:
 def failed_rehearsal(event: bytes, start: datetime, until: datetime, why: str) -> Rehearsal:
     """One that did not come to its end."""
     return Rehearsal(event, start, until, {"passed": False, "failures": 1, "failed": [["", "", "", "", why]]})
+
+
+class DeskHead(NamedTuple):
+    """What an entry says of the desk's log: how many lines it had at a moment, and the head after the last."""
+
+    seq: int
+    until: datetime
+    lines: int
+    head: str
+
+
+def desk_heads(store: Store) -> list[DeskHead]:
+    """All of them, the oldest first. Raises `LedgerRefused`, `sqlite3.Error`."""
+    with contextlib.closing(store.open_to_read()) as db:
+        rows = db.execute(
+            "SELECT v.seq, e.body, d.body FROM evidence v JOIN entry e USING (seq)"
+            " LEFT JOIN document d ON d.seq = v.seq ORDER BY v.seq"
+        ).fetchall()
+    told = [(seq, {**json.loads(body or b"{}"), **json.loads(more or b"{}")}) for seq, body, more in rows]
+    return [DeskHead(seq, datetime.fromisoformat(it["until"]), *it["desk"]) for seq, it in told if it.get("desk")]
 
 
 LAST_OF_KIND = """

@@ -27,6 +27,7 @@ from gateway.delivery.background import Every
 from gateway.desk import evidence
 from gateway.desk.documents import Document
 from gateway.desk.evidence import CHANGE, CUT_OFF, DAILY, START, STOP, Counts, Period, Spell
+from gateway.desk.office.desk_log import desk_head
 from gateway.keys import seals
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import b64
@@ -93,11 +94,13 @@ def _plain(period: Period) -> dict[str, Any]:
         "until": period.until.isoformat(),
         "counts": period.counts,
         "spells": spells,
+        "desk": period.desk,
     }
 
 
 def _period(plain: dict[str, Any]) -> Period:
     moment = datetime.fromisoformat
+    desk = plain.get("desk")
     spells = tuple(Spell(what, moment(start), moment(end) if end else None) for what, start, end in plain["spells"])
     return Period(
         seals.unb64(plain["event"]),
@@ -107,6 +110,7 @@ def _period(plain: dict[str, Any]) -> Period:
         moment(plain["until"]),
         plain["counts"],
         spells,
+        (desk[0], desk[1]) if desk else None,
     )
 
 
@@ -256,7 +260,8 @@ class Evidence:
             table: {name: count - self._base.get(table, {}).get(name, 0) for name, count in cells.items()}
             for table, cells in self._counted().items()
         }
-        return Period(self._event, self._running.run, kind, self._began, now, counts, self._spells.so_far())
+        spells, head = self._spells.so_far(), desk_head(self._folder)
+        return Period(self._event, self._running.run, kind, self._began, now, counts, spells, head)
 
     def _close(self, kind: str, now: datetime) -> None:
         self._waiting.append(self._period(kind, now))

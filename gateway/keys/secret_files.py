@@ -28,6 +28,7 @@ KEY_BYTES = 16
 SECRETS = "secrets.json"
 MARK = b"whose ledger"
 LISTED = b"row of a list\x00"
+DESK = b"the desk's own file"
 BLOCK = 64  # bytes of SHA-256's, FIPS 180-4
 INNER, OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))  # RFC 2104 2
 
@@ -61,6 +62,11 @@ class Secrets:
         Never 0.
         """
         return int.from_bytes(hmac.digest(self.peppers[0], MARK, "sha256")[:4]) & 0x7FFFFFFF or 1
+
+    @property
+    def desk(self) -> tuple[bytes, ...]:
+        """What the desk's own file is sealed with, whatever seals and peppers come later."""
+        return (hmac.digest(self.peppers[0], DESK, "sha256"),)
 
     def row_key(self, row: bytes) -> str:
         """What a row of a list is known by, whatever peppers come later: nobody who guesses a row finds what came of it

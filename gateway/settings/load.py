@@ -30,6 +30,7 @@ from gateway.settings.sections import (
     AppsSettings,
     CodesSettings,
     Delivery,
+    DeskSettings,
     Erasure,
     LawSettings,
     Ledger,
@@ -54,6 +55,7 @@ from gateway.settings.shapes import (
     LocalFile,
     Mailbox,
     Name,
+    OptionalAddress,
     OptionalDomain,
     OptionalOrigin,
     OptionalPlace,
@@ -133,6 +135,7 @@ class Listen(StrictSettings, frozen=True):
     public: Address = "127.0.0.1:8080"
     internal: Address = "127.0.0.1:8081"
     metrics: Address = "127.0.0.1:8082"
+    desk: OptionalAddress = ""
     keep_alive: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 75
     trusted_proxies: tuple[HouseNetwork, ...] = ("127.0.0.1", "::1")
     level_answers: bool = True
@@ -273,6 +276,7 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
     identifiers: Identifiers = Identifiers()
     keywords: Keywords = Keywords()
     share: Share = Share()
+    desk: DeskSettings = DeskSettings()
     erasure: Erasure = Erasure()
     agents: dict[Label, AgentSettings] = {}
     delivery: Delivery = Delivery()
@@ -485,6 +489,7 @@ def _wrong(settings: Settings) -> Iterator[Wrong]:
     if settings.agents and not settings.site.url:
         why = "is empty, and people whose agents ask for access or deletion are led to its pages"
         yield Wrong(("site", "url"), why, '"https://www.example.com"')
+    yield from settings.desk.wrong(listens=bool(settings.listen.desk))
 
 
 def _wrong_lists(settings: Settings) -> Iterator[Wrong]:

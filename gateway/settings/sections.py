@@ -2,7 +2,7 @@
 
 Telling recipients and the system of accounts; apps, with whose code runs inside them and by whose signature their
 accounts and phones are believed; the ledger, who watches over it, and the copies that checks read beside its table;
-what brings people their codes (mail server, sender of text messages, how many go out); the rehearsal.
+what brings people their codes (mail server, sender of text messages, how many go out); the rehearsal; the desk.
 """
 
 import re
@@ -34,10 +34,12 @@ from gateway.settings.shapes import (
     MailServerName,
     Name,
     OptionalDomain,
+    OptionalOrigin,
     OptionalUrl,
     PartOfOne,
     PlaceHeaderName,
     Shape,
+    SignInHeader,
     Stated,
     Url,
     Wrong,
@@ -198,6 +200,31 @@ class MailSettings(Strict, frozen=True):
         if bool(self.username) != bool(self.password_file):
             option = "password_file" if self.username else "username"
             yield Wrong(("mail", option), "is empty: username and password_file, both or neither", "both")
+
+
+class DeskSettings(Strict, frozen=True):
+    url: OptionalOrigin = ""
+    idle_minutes: Annotated[int, msgspec.Meta(ge=1, le=720)] = 30
+    session_hours: Annotated[int, msgspec.Meta(ge=1, le=24)] = 10
+    own_days: Annotated[int, msgspec.Meta(ge=1, le=14)] = 5
+    oidc_issuer: OptionalUrl = ""
+    oidc_client: Stated = ""
+    oidc_secret_file: LocalFile = ""
+    proxy_header: SignInHeader = ""
+    proxies: tuple[HouseNetwork, ...] = ()
+
+    def wrong(self, *, listens: bool) -> Iterator[Wrong]:
+        """What the shapes cannot say is wrong with it."""
+        if listens and not self.url:
+            why = "is empty: a passkey is good at one address alone, and forms are taken from there alone"
+            yield Wrong(("desk", "url"), why, '"https://desk.example.com", where officers open it')
+        if bool(self.oidc_issuer) != bool(self.oidc_client):
+            option = "oidc_client" if self.oidc_issuer else "oidc_issuer"
+            yield Wrong(("desk", option), "is empty: oidc_issuer and oidc_client, both or neither", "both")
+        if bool(self.proxy_header) != bool(self.proxies):
+            option = "proxies" if self.proxy_header else "proxy_header"
+            why = "is empty: a header is believed from a proxy that is named here, and from nobody else"
+            yield Wrong(("desk", option), why, "both or neither")
 
 
 class LawSettings(Strict, frozen=True):

@@ -265,6 +265,10 @@ def _is_header(text: str) -> bool:
     )
 
 
+def _is_own_header(text: str) -> bool:
+    return re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", text) is not None and _is_named(text)
+
+
 def _matches(pattern: str) -> Callable[[str], bool]:
     compiled = re.compile(pattern)
     return lambda text: compiled.fullmatch(text) is not None
@@ -314,6 +318,12 @@ OptionalOrigin = Annotated[str, replace(ORIGIN, empty=True)]
 SitePage = Annotated[str, PAGE]
 Address = Annotated[
     str, Shape(_is_listening, "is no host:port, the port up to 65535; IPv4 or a name", '"127.0.0.1:8080"')
+]
+OptionalAddress = Annotated[
+    str, Shape(_is_listening, "is no host:port, the port up to 65535; IPv4 or a name", '"127.0.0.1:8083"', empty=True)
+]
+SignInHeader = Annotated[
+    str, Shape(_is_own_header, "is no header's name", '"X-Forwarded-Email" or ""', empty=True, longest=NAME_LENGTH)
 ]
 Host = Annotated[str, HOST]
 PageHost = Annotated[

@@ -3,6 +3,8 @@ import contextlib
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +14,11 @@ from support.people import email, named
 
 from gateway.app import maintenance
 from gateway.app.composition import migrate, open_house, publisher_of, verify_ledger
+from gateway.desk.office.cases import Cases
+from gateway.desk.office.desk_file import DESK_FILE
+from gateway.desk.office.desk_log import DeskLog
+from gateway.desk.office.officers import DeskRole, Officers
+from gateway.desk.office.request_law import RequestKind
 from gateway.keys import secret_files
 from gateway.keys.epochs import FILE as EPOCHS
 from gateway.keys.person_keys import FILE as VAULT
@@ -114,6 +121,50 @@ def test_ledger_keys_and_secrets_never_lie_in_one_backup(folder, tmp_path):
     assert {path.name for path in (tmp_path / "ledger").iterdir()} <= {schema.FILE, "api_keys.json"}
     assert [path.name for path in (tmp_path / "keys").iterdir()] == ["vault-20261124T120000Z.sqlite3"]
     assert [path.name for path in (tmp_path / "secrets").iterdir()] == [secret_files.SECRETS], "nobody has keys"
+
+
+def test_the_desks_people_cases_and_log_come_back_with_the_ledger_and_no_session_does(folder, tmp_path):
+    sitting = Officers(folder, lambda: AT)
+    sitting.register_passkey(sitting.invite("ada", DeskRole.OFFICER), b"id", b"key", 0)
+    token, invited = sitting.begin_session("ada", "passkey"), sitting.invite("ben", DeskRole.READER)
+    cases = Cases(folder, inside.secrets().desk, lambda: AT)
+    number = cases.open_case(AT, RequestKind.KNOW, "US-CA", "letter", {"lines": email(1)})
+    DeskLog(folder, inside.secrets().desk).note(AT, {"who": "ada"})
+    with opened(folder):
+        pass
+    maintenance.back_up(folder, tmp_path / "ledger")
+    maintenance.back_up_secrets(folder, tmp_path / "secrets")
+    shutil.rmtree(folder)
+    maintenance.put_back(folder, SETTINGS, tmp_path / "ledger", None, tmp_path / "secrets")
+    assert cases.read_case(number).said == {"lines": email(1)}
+    assert [each.name for each in sitting.people()] == ["ada", "ben"]
+    assert sitting.passkey(b"id").name == "ada"
+    assert (sitting.read_session(token), sitting.invited(invited)) == (None, None)
+    assert DeskLog(folder, inside.secrets().desk).head_of_line(1)
+    sitting.end_person("ada")
+    maintenance.put_back(folder, SETTINGS, tmp_path / "ledger", None, None)
+    assert [each.name for each in sitting.people()] == ["ben"], "a desk that is there is not put back to before"
+
+
+KILLED = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA cache_size = 1")
+db.execute("BEGIN IMMEDIATE")
+db.executemany("INSERT INTO lookup VALUES (?, 0)", [("x" * 200,)] * 20_000)
+os._exit(9)
+"""
+
+
+def test_a_desks_file_whose_writer_was_killed_is_backed_up_as_it_was_before(folder, tmp_path):
+    Officers(folder, lambda: AT).invite("ada", DeskRole.OFFICER)
+    with opened(folder):
+        pass
+    subprocess.run([sys.executable, "-c", KILLED, str(folder / DESK_FILE)], check=False)
+    assert (folder / f"{DESK_FILE}-journal").stat().st_size > 0
+    maintenance.back_up(folder, tmp_path / "ledger")
+    with contextlib.closing(sqlite3.connect(tmp_path / "ledger" / DESK_FILE)) as db:
+        assert db.execute("SELECT (SELECT count(*) FROM person), (SELECT count(*) FROM lookup)").fetchone() == (1, 0)
 
 
 def test_nothing_is_overwritten(folder, tmp_path):

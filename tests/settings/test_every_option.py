@@ -606,6 +606,7 @@ ROWS |= {
     "listen.public": Row(("127.0.0.1:0", "0.0.0.0:8080", ":8080", "localhost:1", "gateway:8080"), LISTENING),
     "listen.internal": Row(("127.0.0.1:8081",), LISTENING),
     "listen.metrics": Row(("127.0.0.1:8082",), LISTENING),
+    "listen.desk": Row(("", "127.0.0.1:8083"), LISTENING, DEFAULT, ((("desk", "url"), "https://desk.example.com"),)),
     "listen.keep_alive": Row((1, 75, 3600)),
     "listen.trusted_proxies": Row(
         (["127.0.0.1", "::1"], ["10.0.0.0/8"], ["fd00::/8"], ["2001:db8::/32"]),
@@ -965,6 +966,34 @@ ROWS |= {
     "delivery.ddrf_domain": Row(
         ("", "example.com"), {**ADDRESS, "an address": "192.0.2.1", "a scheme": "https://example.com"}, DEFAULT
     ),
+    "desk.url": Row(
+        ("", "https://desk.example.com", "http://localhost:8083"),
+        {**ADDRESS, "a path": "https://d.example.com/"},
+        DEFAULT,
+    ),
+    "desk.idle_minutes": Row((1, 30, 720)),
+    "desk.session_hours": Row((1, 10, 24)),
+    "desk.own_days": Row((1, 5, 14)),
+    "desk.oidc_issuer": NONE_OR_URL._replace(
+        right=("https://login.example.com",),
+        harmless={name: text for name, text in NONE_OR_URL.harmless.items() if name != "empty"},
+        beside=((("desk", "oidc_client"), "privacy-desk"),),
+    ),
+    "desk.oidc_client": Row(
+        ("privacy-desk",), PLACEHOLDERS, FREE, ((("desk", "oidc_issuer"), "https://l.example.com"),)
+    ),
+    "desk.oidc_secret_file": Row(("",), NO_FILE, DEFAULT),
+    "desk.proxy_header": Row(
+        ("X-Forwarded-Email",),
+        {"two": "A, B", "colon": "X-Email:", "its proxies alone": ""},
+        why("a proxy of the operator's own may call it anything", "secret"),
+        ((("desk", "proxies"), ["10.1.0.5"]),),
+    ),
+    "desk.proxies": Row(
+        (["10.1.0.5"], ["10.1.0.0/16"]),
+        {**{name: [value] for name, value in NETWORKS.items()}, "every": ["*"], "none for the header": []},
+        beside=((("desk", "proxy_header"), "X-Forwarded-Email"),),
+    ),
     "delivery.networks": Row(
         ([], ["10.1.0.0/16", "127.0.0.1"]),
         {**{name: [value] for name, value in NETWORKS.items()}, "every": ["*"]},
@@ -1185,6 +1214,7 @@ def proved(settings):
         composition.vocabulary,
         composition.hearing,
         composition.places_of,
+        composition.prove_desk,
         composition.credentials_of,
         law_table,
         composition.witnesses_of,

@@ -1,10 +1,11 @@
 """What the last `gateway verify --keep` found, a small file in the folder: for the alarm of a service whose ledger is
-read again each night (`gateway recipe backup` and `kubernetes` do). Without such a file none is missed.
+read again each night (`gateway recipe backup` and `kubernetes` do), and for the desk. Without it none is missed.
 """
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -17,7 +18,7 @@ LATE = timedelta(hours=50)  # two nights, and as long as it takes
 class LastVerify(msgspec.Struct, frozen=True):
     """When it ended, and whether all was as it should be."""
 
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
     passed: bool
 
     def keep(self, folder: Path) -> None:
@@ -25,28 +26,35 @@ class LastVerify(msgspec.Struct, frozen=True):
         write_durably(folder / FILE, msgspec.json.encode(self))
 
 
+def read_last_verify(folder: Path) -> LastVerify | None:
+    """None: none was ever kept. Raises `OSError`, and `msgspec.DecodeError` for what is none."""
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=LastVerify)
+    except FileNotFoundError:
+        return None
+
+
 class NightlyVerify:
     """The alarm of one folder."""
 
     def __init__(self, folder: Path, clock: Callable[[], datetime]) -> None:
-        self._file = folder / FILE
+        self._folder = folder
         self._clock = clock
 
     def alarms(self) -> list[str]:
         """What somebody has to look at; empty where the last one passed, or none was ever kept."""
         try:
-            last = msgspec.json.decode(self._file.read_bytes(), type=LastVerify)
-            overdue = abs(self._clock() - last.at) > LATE  # kept while a clock was ahead it is no word of tonight
-        except FileNotFoundError:
+            last = read_last_verify(self._folder)
+        except (OSError, msgspec.DecodeError) as error:
+            return [f"{self._folder / FILE} cannot be read ({error}); make it anew: gateway verify --keep"]
+        if last is None:
             return []
-        except (OSError, msgspec.DecodeError, TypeError) as error:  # TypeError: a time without its zone
-            return [f"{self._file} cannot be read ({error}); make it anew: gateway verify --keep"]
         day = f"{last.at.astimezone(UTC):%Y-%m-%d %H:%M} (UTC)"
         if not last.passed:
             return [
                 f"the ledger was found different, or unreadable, at {day}; see gateway verify; gateway help restore"
             ]
-        if overdue:
+        if abs(self._clock() - last.at) > LATE:  # kept while a clock was ahead it is no word of tonight
             return [
                 f"nobody has verified the ledger since {day}: the nightly backup fails or is gone; gateway help backup"
             ]

@@ -100,7 +100,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Door = Callable[[Request], Awaitable[Response]]
 Calls = dict[tuple[str, str], Door]  # by method and path
 
-PUBLIC, INTERNAL, METRICS = "public", "internal", "metrics"
+PUBLIC, INTERNAL, METRICS, DESK = "public", "internal", "metrics", "desk"
 # From the first segment of a path to the addresses it is served on; what is not named is public (the site itself).
 SERVED: Mapping[str, frozenset[str]] = {
     "v1": frozenset({INTERNAL}),
@@ -109,6 +109,7 @@ SERVED: Mapping[str, frozenset[str]] = {
     "livez": frozenset({PUBLIC, INTERNAL, METRICS}),
     "readyz": frozenset({PUBLIC, INTERNAL, METRICS}),
     "metrics": frozenset({METRICS}),
+    "desk": frozenset({DESK}),
 }
 # Calls that apps (I31), and providers of text messages, make from the internet.
 FROM_APPS = frozenset(

@@ -1,0 +1,109 @@
+"""The desk's pages by path, from an opened installation and the configuration. `gateway.app.service` mounts them where
+`[listen] desk` is said; nothing else imports it, for what the desk signs in with is optional.
+"""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+
+from starlette.routing import Route
+
+from gateway.app.composition import House
+from gateway.desk.office.cases import Cases
+from gateway.desk.office.desk_log import DeskLog
+from gateway.desk.office.officers import DeskRole, Officers
+from gateway.evidence.rehearsing import Rehearsing
+from gateway.settings.load import Settings
+from gateway.settings.unsaid import unsaid
+from gateway.terms import Role
+from gateway.web.desk import desk_page
+from gateway.web.desk.company import Company
+from gateway.web.desk.desk_door import DeskDoor, DeskTerms
+from gateway.web.desk.desk_page import ROOT
+from gateway.web.desk.person import PersonPage
+from gateway.web.desk.requests_in import RequestsIn
+from gateway.web.desk.sign_in import PeopleOfDesk, SignIn
+from gateway.web.desk.today import LackingRecipient, Today
+from gateway.web.shell import page
+from gateway.web.shell.peer import Peers
+
+GET, POST = ["GET"], ["POST"]
+
+
+def officers_of(house: House, settings: Settings, folder: Path) -> Officers:
+    """Who sits at the desk of an installation."""
+    idle, longest = timedelta(minutes=settings.desk.idle_minutes), timedelta(hours=settings.desk.session_hours)
+    return Officers(folder, house.consent.clock, idle, longest)
+
+
+def desk_routes(house: House, settings: Settings, folder: Path, rehearsing: Rehearsing) -> list[Route]:
+    """All of them, each behind the sign-in but those that lead to it."""
+    desk_page.desk_templates(), desk_page.style_of_desk(), page.static(desk_page.SCRIPT)
+    said = settings.desk
+    terms = DeskTerms(said.url, said.own_days, said.proxy_header, said.proxies)
+    log, officers = DeskLog(folder, house.secrets.desk), officers_of(house, settings, folder)
+    door = DeskDoor(officers, log, terms, house.consent.clock, Peers(said.proxies))
+    return [*_before(door, settings), *_behind(door, house, settings, folder, rehearsing)]
+
+
+def _before(door: DeskDoor, settings: Settings) -> Iterator[Route]:
+    said, back = settings.desk, f"{settings.desk.url}{ROOT}/sign-in/back"
+    company = Company(said.oidc_issuer, said.oidc_client, said.oidc_secret_file, back) if said.oidc_issuer else None
+    sign_in = SignIn(door, company)
+    yield Route(f"{ROOT}/desk.css", desk_page.desk_style, methods=GET)
+    yield Route(f"{ROOT}/desk.js", desk_page.desk_script, methods=GET)
+    for path, methods, shows in (
+        ("sign-in", GET, sign_in.show),
+        ("sign-in/proxy", POST, sign_in.by_proxy),
+        ("sign-in/options", POST, sign_in.ask_passkey),
+        ("sign-in/passkey", POST, sign_in.by_passkey),
+        ("sign-in/company", GET, sign_in.to_company),
+        ("sign-in/back", GET, sign_in.from_company),
+        ("invitation", GET, sign_in.invitation),
+        ("invitation", POST, sign_in.invited),
+        ("invitation/options", POST, sign_in.ask_new_passkey),
+        ("invitation/passkey", POST, sign_in.new_passkey),
+    ):
+        yield Route(f"{ROOT}/{path}", door.outside(shows), methods=methods)
+    yield Route(f"{ROOT}/sign-out", door.page(DeskRole.READER, "signed out", sign_in.leave), methods=POST)
+
+
+def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehearsing: Rehearsing) -> Iterator[Route]:
+    cases = Cases(folder, house.secrets.desk, house.consent.clock)
+    requests = RequestsIn(door, cases, house.consent, settings.delivery.calendar())
+    missing = partial(lacking, settings)
+    today = Today(door, folder, house.telling, rehearsing, house.witnessing, missing, requests.tasks)
+    people, person = PeopleOfDesk(door), PersonPage(door, house.consent)
+    reader, officer, admin = DeskRole
+    for path, methods, least, what, shows in (
+        ("", GET, reader, "looked at today", today.show),
+        ("/deliveries", GET, reader, "looked at deliveries", today.deliveries),
+        ("/deliveries", POST, officer, "", today.again),
+        ("/requests", GET, reader, "looked at requests", requests.index),
+        ("/requests/new", GET, officer, "", requests.new),
+        ("/requests/new", POST, officer, "", requests.take),
+        ("/requests/{number}", GET, reader, "", requests.show),
+        ("/requests/{number}", POST, officer, "", requests.act),
+        ("/person", GET, reader, "", person.ask),
+        ("/person", POST, reader, "", person.post),
+        ("/people", GET, admin, "looked at who sits at the desk", people.show),
+        ("/people", POST, admin, "", people.post),
+    ):
+        yield Route(f"{ROOT}{path}", door.page(least, what, shows), methods=methods)
+
+
+SHUTS = frozenset({"contract", "contract_until", "announced", "endpoint"})
+
+
+def lacking(settings: Settings, on: date) -> list[LackingRecipient]:
+    """Recipients without a contract in force, an announcement, or an address for rows or for noes."""
+    missing = dict[str, list[tuple[str, str]]]()
+    for each in unsaid(settings, on):
+        if each.path[0] == "recipients" and each.path[-1] in SHUTS:
+            missing.setdefault(str(each.path[1]), []).append((str(each.path[-1]), each.why))
+    told = settings.deliveries()
+    for name, item in settings.recipients.items():
+        if item.role is not Role.LEGAL and name not in told and not item.ddrf:
+            missing.setdefault(name, []).append(("deliveries", "you tell it of every no yourself"))
+    return [LackingRecipient(name, found) for name, found in sorted(missing.items())]

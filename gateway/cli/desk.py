@@ -1,0 +1,106 @@
+"""`gateway desk`: who sits at the desk (invite, list, take off), and its log, read and compared with the ledger's
+entries. Whoever runs the gateway calls it; the first officer comes in by no other way.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from gateway.app.composition import now
+from gateway.cli import options
+from gateway.desk.evidence import desk_heads
+from gateway.desk.office.desk_log import KEPT, DeskLog, DeskLogBroken
+from gateway.desk.office.officers import DeskRole, Officers
+from gateway.keys import secret_files
+from gateway.ledger.store import SqliteStore
+from gateway.ledger.subjects import moment
+from gateway.settings import load as settings_of
+
+
+@click.group(help="Who sits at the desk, and what was looked at there (gateway help desk).")
+def desk() -> None:
+    pass
+
+
+@desk.command(
+    help="Invite NAME to the desk, or give them one more passkey: prints a link that is good once, for three days. Send"
+    " it to them alone."
+)
+@options.data
+@options.config
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in DeskRole]),
+    required=True,
+    help="What they may do: read, act, or invite.",
+)
+def invite(data: Path, file: Path | None, name: str, role: str) -> None:
+    url = settings_of.load_settings(file, os.environ).desk.url
+    if not url:
+        raise click.UsageError("[desk] url says where officers open the desk: write it first")
+    try:
+        code = _officers(data).invite(name.lower(), DeskRole(role))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(f"{url}/desk/invitation#{code}")
+
+
+@desk.command("people", help="Who sits at the desk, in which role, by what they sign in.")
+@options.data
+def people_(data: Path) -> None:
+    for each in _officers(data).people():
+        ways = f"{each.passkeys} passkeys" + (", company account" if each.company else "")
+        used = f", here until {options.time_in_utc(moment(each.used))}" if each.used else ""
+        click.echo(f"{each.name}  {each.role}  {ways}{used}")
+
+
+@desk.command("end", help="Take NAME off the desk, at once: sessions, passkeys and invitations end.")
+@options.data
+@click.argument("name")
+def end_(data: Path, name: str) -> None:
+    if not _officers(data).end_person(name.lower()):
+        raise click.UsageError(f"nobody called {name} sits at the desk")
+
+
+@desk.command(
+    "log",
+    help="What was looked at and done at the desk, from a day to another (both included, UTC), a JSON line each. Its"
+    " lines are compared with what the daily evidence took into the ledger. Exit code 1: one of them was changed or"
+    " taken out.",
+)
+@options.data
+@click.option("--from", "start", type=options.DAY, required=True)
+@click.option("--to", "end", type=options.DAY, required=True)
+def log_(data: Path, start: datetime, end: datetime) -> None:
+    log = DeskLog(data, secret_files.load_secrets(data).desk)
+    try:
+        for line in log.lines(start.replace(tzinfo=UTC), end.replace(tzinfo=UTC) + timedelta(days=1)):
+            said = line.said or {"at": line.at.isoformat(), "gone": "older than 24 months"}
+            click.echo(json.dumps({"line": line.number, **said}))
+    except DeskLogBroken as broken:
+        click.echo(f"DIFFERENT: {broken}", err=True)
+        sys.exit(1)
+    different = list(_different(data, log))
+    click.echo("\n".join(different), err=True) if different else None
+    sys.exit(1 if different else 0)
+
+
+def _different(data: Path, log: DeskLog) -> Iterator[str]:
+    """What the ledger's entries say of the log and it does not."""
+    kept, late = log.first_kept(), now() - KEPT
+    for each in desk_heads(SqliteStore(data)):
+        if log.head_of_line(each.lines) != each.head:
+            yield f"DIFFERENT: entry {each.seq} holds another head after line {each.lines} of the desk's log"
+        if each.until > late and kept > each.lines + 1:  # the line after those is younger than the entry
+            yield f"DIFFERENT: line {each.lines + 1} of the desk's log is younger than entry {each.seq}, and is gone"
+
+
+def _officers(data: Path) -> Officers:
+    secret_files.load_secrets(data)  # a folder that is no gateway's has no desk
+    return Officers(data, now)

@@ -1,0 +1,1 @@
+"""The pages of the desk, for whoever answers letters, calls and authorities."""

@@ -1,0 +1,295 @@
+"""A request comes in at the desk, by letter, phone, mail or an agent: its form, the list of what is open, and a case's
+page, where it is acknowledged, extended, answered or denied, and its letters are written.
+
+A no is entered at once for whatever can be read of it, whoever brings it: no call-back, no proof (11 CCR 7026(c), (d),
+(j)), also where the request is denied later for want of a permission. What cannot be read is named and kept, and the
+case stays open for it.
+"""
+
+import asyncio
+import re
+import tomllib
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from hashlib import sha256
+from importlib import resources
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from gateway.choice.law import PLACE, country_of
+from gateway.consent.people import Named
+from gateway.consent.verbs import Consent
+from gateway.delivery.deadlines import Calendar
+from gateway.desk.office.cases import COMPLIED, DENIED, Cases, DeskCase
+from gateway.desk.office.officers import Officer
+from gateway.desk.office.request_law import DenialReason, RequestKind, clock_of, reasons_of
+from gateway.ledger.subjects import Choice
+from gateway.terms import ALL_PURPOSES, ChoiceKind, Manner, Purpose, Source
+from gateway.web.desk import desk_page
+from gateway.web.desk.desk_door import DeskDoor, Form
+from gateway.web.desk.desk_page import ROOT, show_desk
+from gateway.web.desk.today import DueTask, due_state
+from gateway.web.shell.problem import Problem
+
+REQUESTS = f"{ROOT}/requests"
+MANNERS: Mapping[Manner, Source] = {
+    Manner.LETTER: Source.LETTER, Manner.PHONE: Source.PHONE, Manner.EMAIL: Source.EMAIL, Manner.AGENT: Source.AGENT,
+}  # fmt: skip
+WAYS: Mapping[Manner, str] = {
+    Manner.LETTER: "by letter", Manner.PHONE: "by phone", Manner.EMAIL: "by mail", Manner.AGENT: "from an agent",
+}  # fmt: skip
+NOES: Mapping[RequestKind, tuple[ChoiceKind, tuple[Purpose, ...]]] = {
+    RequestKind.OPT_OUT: (ChoiceKind.OPT_OUT, ALL_PURPOSES),
+    RequestKind.LIMIT: (ChoiceKind.LIMIT, (Purpose.SENSITIVE,)),
+}
+KINDS: Mapping[RequestKind, str] = {
+    RequestKind.OPT_OUT: "opt out of sale, sharing and targeted ads",
+    RequestKind.LIMIT: "limit the use of sensitive data",
+    RequestKind.KNOW: "know what is held",
+    RequestKind.DELETE: "delete",
+    RequestKind.CORRECT: "correct",
+}
+LETTERS: Mapping[str, Mapping[str, str]] = tomllib.loads(
+    (resources.files("gateway.web.desk") / "letters.toml").read_text(encoding="utf-8")
+)
+LANGUAGES = {"en": "English", "es": "Spanish", "fr": "French"}
+MOST_LINES, MOST_SIGNS = 100, 8_000
+TYPED = re.compile(r"([a-z_]+(?::[A-Za-z0-9_-]+)?)\s*[=:]\s*(.+)")
+A_UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
+OLDEST = timedelta(days=3660)
+
+
+def written_lines(text: str) -> list[str]:
+    """What was written, without empty lines."""
+    return [each.strip() for each in text.splitlines() if each.strip()]
+
+
+def is_too_much(text: str) -> bool:
+    """Whether somebody wrote more than is read at once. Nothing of it is read then, so that nothing gets lost."""
+    return len(text) > MOST_SIGNS or len(written_lines(text)) > MOST_LINES
+
+
+def as_written(text: str) -> list[dict[str, str]]:
+    """A line each: of the kind that it names (`gaid = …`), else a mailbox, an ad id of either platform, or a number."""
+    found = []
+    for line in written_lines(text):
+        typed = TYPED.fullmatch(line)
+        if typed:
+            found.append({"type": typed[1], "value": typed[2].strip()})
+        elif "@" in line:
+            found.append({"type": "email", "value": line})
+        elif A_UUID.fullmatch(line):
+            found += [{"type": kind, "value": line} for kind in ("gaid", "idfa")]
+        else:
+            found.append({"type": "phone", "value": line})
+    return found
+
+
+async def _thread(job: Callable[..., None], *about: object) -> None:
+    await asyncio.to_thread(job, *about)
+
+
+def case_task(case: DeskCase, now: datetime, calendar: Calendar, own_days: int) -> DueTask:
+    """What the next step of an open case is, and by when."""
+    clock = clock_of(case.kind, case.place, case.received.date())
+    last, what = clock.answered_by(case.received, calendar, extended=case.extended), "Answer"
+    first = clock.last(clock.acknowledge, case.received, calendar)
+    if first and not case.acknowledged:
+        last, what = min(first, last), "Acknowledge"
+    if case.kind in NOES and not case.event:
+        what = "Enter"
+    elif case.event and case.unread:
+        what = "Read what was not readable of"
+    elif case.event:
+        what = "Confirm"
+    own = last.date() - timedelta(days=own_days)
+    way = f"{REQUESTS}/{case.number}"
+    return DueTask(
+        f"{what} case {case.number}: {KINDS[case.kind]}", due_state(now, own, last), case.received.date(), own,
+        last.date(), way,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RequestsIn:
+    """The pages below `/desk/requests`."""
+
+    door: DeskDoor
+    cases: Cases
+    consent: Consent
+    calendar: Calendar
+
+    async def tasks(self, now: datetime) -> list[DueTask]:
+        """The open cases as things to do."""
+        opened = await asyncio.to_thread(self.cases.open_cases)
+        return [case_task(each, now, self.calendar, self.door.terms.own_days) for each in opened]
+
+    async def index(self, request: Request, officer: Officer, _: Form) -> Response:
+        """`GET /desk/requests`: what is open, and what was answered last."""
+        tasks = sorted(await self.tasks(self.door.clock()), key=lambda each: each.last)
+        answered = await asyncio.to_thread(self.cases.last_answered)
+        return show_desk(request, "requests.html", officer=officer, tasks=tasks, answered=answered, kinds=KINDS)
+
+    async def new(self, request: Request, officer: Officer, _: Form) -> Response:
+        """`GET /desk/requests/new`: the form."""
+        return self._form(request, officer, Form(), "")
+
+    async def take(self, request: Request, officer: Officer, form: Form) -> Response:
+        """`POST /desk/requests/new`: a case, and where it is a no, its entry at once."""
+        received, wrong = self._received(form.get("received", ""))
+        kind, manner, place = form.get("kind", ""), form.get("manner", ""), form.get("place", "").upper()
+        lines = form.get("identifiers", "")
+        if place and not PLACE.fullmatch(place):
+            wrong = "The place is a country or a state: US-CA, DE."
+        if kind not in tuple(RequestKind) or manner not in MANNERS:
+            wrong = "Say what is asked for, and how it came."
+        if not lines or is_too_much(lines):
+            wrong = f"Write at least one identifier, a line each, {MOST_LINES} lines and {MOST_SIGNS} signs at most."
+        if wrong:
+            return self._form(request, officer, form, wrong)
+        asked = RequestKind(kind)
+        named, unread = self._named(lines, place)
+        said = {
+            "lines": lines, "unread": unread, "agent": form.get("agent", ""), "note": form.get("note", ""),
+            "language": form.get("language", "en"), "permission": sha256(form.file).hexdigest() if form.file else "",
+        }  # fmt: skip
+        number = await asyncio.to_thread(self.cases.open_case, received, asked, place, manner, said, form.file)
+        opened = await asyncio.to_thread(self.cases.read_case, number)
+        if opened and asked in NOES and named.subjects:
+            await self._enter(opened, named)
+        await self.door.note(officer, "took a request in", case=str(number))
+        return RedirectResponse(f"{REQUESTS}/{number}", 303, desk_page.HEADERS)
+
+    async def show(self, request: Request, officer: Officer, _: Form) -> Response:
+        """`GET /desk/requests/{number}`."""
+        case = await self._case(request)
+        await self.door.note(officer, "looked at a case", case=str(case.number))
+        return await self._page(request, officer, case)
+
+    async def act(self, request: Request, officer: Officer, form: Form) -> Response:
+        """`POST /desk/requests/{number}`: acknowledged, extended, complied with, denied; or a letter about it."""
+        case, action = await self._case(request), form.get("action", "")
+        reasons = {each.name: each for each in reasons_of(case.kind, case.received.date())}
+        if action == "letter":
+            letter = self._letter(case, form.get("letter", ""), form.get("language", ""), reasons)
+            await self.door.note(officer, "case: letter", case=str(case.number))
+            return await self._page(request, officer, case, letter)
+        if case.answered:
+            raise Problem("malformed", "This case was answered already.")
+        act: Callable[[], Awaitable[None]]
+        if action == "acknowledge":
+            act = partial(_thread, self.cases.acknowledge, case.number)
+        elif action == "extend" and clock_of(case.kind, case.place, case.received.date()).extend:
+            act = partial(_thread, self.cases.extend, case.number)
+        elif action == "comply" and (case.event or case.kind not in NOES):
+            act = partial(_thread, self.cases.answer_case, case.number, COMPLIED)
+        elif action == "deny" and form.get("reason") in reasons:
+            act = partial(self._deny, case, form["reason"])
+        elif action == "again" and case.kind in NOES:
+            act = partial(self._again, case, form.get("identifiers", ""))
+        else:
+            raise Problem("malformed", "This cannot be done with this case as it is. A denial says why.")
+        await self.door.note(officer, f"case: {action}", case=str(case.number))
+        await act()
+        return RedirectResponse(f"{REQUESTS}/{case.number}", 303, desk_page.HEADERS)
+
+    async def _deny(self, case: DeskCase, reason: str) -> None:
+        """A denial takes no no away: one that was cut off between its case and its entry is entered first."""
+        named, _ = self._named(str(case.said.get("lines", "")), case.place)
+        if case.kind in NOES and not case.event and named.subjects:
+            await self._enter(case, named)
+        await asyncio.to_thread(self.cases.answer_case, case.number, DENIED, reason)
+
+    async def _again(self, case: DeskCase, lines: str) -> None:
+        """What was not readable, as it is read now: entered with the day on which the request came."""
+        if is_too_much(lines):
+            raise Problem("malformed", f"At most {MOST_LINES} lines and {MOST_SIGNS} signs are read at once.")
+        named, unread = self._named(lines, case.place)
+        if unread or not named.subjects:
+            raise Problem("nothing_usable", "These cannot be read either: " + ", ".join(unread))
+        await self._enter(case, named)
+        left = case.unread if len(written_lines(lines)) < len(case.unread) else []  # nobody knows which were read
+        read = {**case.said, "lines": f"{case.said.get('lines', '')}\n{lines}", "unread": left}
+        await asyncio.to_thread(self.cases.reread, case.number, read)
+
+    async def _enter(self, case: DeskCase, named: Named) -> None:
+        """The no, as an entry that names the case, the agent, and the hash of what the person signed."""
+        about = {"agent": case.said.get("agent"), "permission_sha256": case.said.get("permission")}
+        details = {"case": case.number, **{name: text for name, text in about.items() if text}}
+        choice, purposes = NOES[case.kind]
+        now, manner = self.door.clock(), Manner(case.manner)
+        said = Choice(
+            choice, purposes, MANNERS[manner], now, case.place, manner=manner, received=min(case.received, now),
+            details=details,
+        )  # fmt: skip
+        chosen = await self.consent.choose(named.subjects, said)
+        event = str(chosen.events[0]["event"]) if chosen.events else ""
+        await asyncio.to_thread(self.cases.entered, case.number, event)
+
+    def _named(self, lines: str, place: str) -> tuple[Named, list[str]]:
+        """Who is meant, and the lines that nobody can read."""
+        items = as_written(lines)
+        named = self.consent.people.name(items, country_of(place)).for_a_no()
+        return named, list(dict.fromkeys(items[index]["value"] for index, _ in named.ignored))
+
+    def _received(self, text: str) -> tuple[datetime, str]:
+        """The day it came, at noon; and what is wrong with it."""
+        now = self.door.clock()
+        try:
+            day = date.fromisoformat(text)
+        except ValueError:
+            return now, "Write the day it came, as 2026-11-24."
+        came = datetime.combine(day, time(12), UTC)
+        if came - timedelta(hours=24) > now:
+            return now, "The day it came lies in the future."
+        if came < now - OLDEST:
+            return now, "The day it came lies more than ten years back."
+        return min(came, now), ""
+
+    async def _case(self, request: Request) -> DeskCase:
+        stated = str(request.path_params["number"])
+        found = None
+        if stated.isascii() and stated.isdigit() and len(stated) < 10:  # noqa: PLR2004 - no desk has so many
+            found = await asyncio.to_thread(self.cases.read_case, int(stated))
+        if found is None:
+            raise Problem("not_found", "There is no case of this number.")
+        return found
+
+    def _form(self, request: Request, officer: Officer, form: Form, wrong: str) -> Response:
+        said = defaultdict(str, form)
+        return show_desk(
+            request, "request_new.html", 422 if wrong else 200, officer, said=said, wrong=wrong, kinds=KINDS,
+            manners=list(MANNERS), languages=LANGUAGES, today=self.door.clock().date(),
+        )  # fmt: skip
+
+    async def _page(self, request: Request, officer: Officer, case: DeskCase, letter: str = "") -> Response:
+        on = case.received.date()
+        clock = clock_of(case.kind, case.place, on)
+        task = case_task(case, self.door.clock(), self.calendar, self.door.terms.own_days)
+        return show_desk(
+            request, "request.html", officer=officer, case=case, said=defaultdict(str, case.said), clock=clock,
+            task=task, ways=WAYS, letter=letter,
+            reasons=reasons_of(case.kind, on), kinds=KINDS, languages=LANGUAGES, letters=list(LETTERS),
+            is_no=case.kind in NOES,
+        )  # fmt: skip
+
+    def _letter(self, case: DeskCase, name: str, language: str, reasons: Mapping[str, DenialReason]) -> str:
+        """A letter about a case. Raises `Problem` for one that would not be true of it."""
+        texts = LETTERS.get(name, {})
+        true_of = {"acknowledgement": True, "confirmation": bool(case.event), "denial": case.outcome == DENIED}
+        if case.kind not in NOES:
+            true_of["confirmation"] = case.outcome == COMPLIED
+        if language not in texts or not true_of.get(name):
+            raise Problem("malformed", "This letter would not be true of the case as it is.")
+        last = clock_of(case.kind, case.place, case.received.date()).answered_by(
+            case.received, self.calendar, extended=case.extended
+        )
+        reason = reasons[case.reason].words if case.reason in reasons else ""
+        event = f"Receipt: {case.event}" if case.event else ""
+        return texts[language].format(
+            received=case.received.date(), number=case.number, last=last.date(), reason=reason, event=event
+        )

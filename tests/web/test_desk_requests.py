@@ -1,0 +1,370 @@
+"""Requests that come to the desk by letter, phone, mail or an agent: what is entered at once, what stays open, by when."""
+
+import asyncio
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import pytest
+from support import inside
+from support.at_the_desk import FORM, OURS, comes_in, desk, form_of, lines
+from support.people import email, named, phone
+
+from gateway.delivery.deadlines import Calendar
+from gateway.desk.office.cases import Cases
+from gateway.desk.office.desk_file import desk_file
+from gateway.desk.office.request_law import RequestKind, clock_of, reasons_of
+from gateway.keys.person_keys import Vault
+from gateway.records import requests
+from gateway.web.desk.requests_in import as_written
+
+pytestmark = pytest.mark.anyio
+BOUNDARY = "a-boundary"
+UPLOAD = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+LETTER = {"manner": "letter", "kind": "opt_out", "place": "US-CA", "language": "en"}
+
+
+def body_of(file: bytes = b"", **fields: str) -> bytes:
+    """A form with a file, as a browser sends it."""
+    parts = [
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in fields.items()
+    ]
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="permission"; filename="p.pdf"\r\nContent-Type: application/pdf\r\n\r\n'
+    return b"".join([*parts, head.encode(), file, f"\r\n--{BOUNDARY}--\r\n".encode()])
+
+
+async def takes_in(client, cookie, file=b"", **fields):
+    """What the desk answers to a request that came in."""
+    form = form_of(await client.get("/desk/requests", headers=cookie))
+    said = {"form": form, "received": datetime.now(UTC).date().isoformat(), **LETTER, **fields}
+    return await client.post("/desk/requests/new", headers={**cookie, **OURS, **UPLOAD}, content=body_of(file, **said))
+
+
+async def acts(client, cookie, path, **fields):
+    page = await client.get(path, headers=cookie)
+    said = "&".join(f"{name}={value}" for name, value in {"form": form_of(page), **fields}.items())
+    return await client.post(path, headers={**cookie, **OURS, **FORM}, content=said)
+
+
+async def denied(folder, *person) -> bool:
+    """What an ad server hears of somebody."""
+    async with inside.application(folder) as app, inside.client(app, **inside.DEV) as client:
+        asked = {
+            "identifiers": [named(*person)],
+            "recipient": "advertisers",
+            "purpose": "targeted_ads",
+            "place": "US-CA",
+        }
+        return (await client.post("/v1/check", json=asked)).json()["reason"] == "opted_out"
+
+
+def details_of(folder):
+    """What the ledger keeps sealed of each request."""
+    vault = Vault(folder, inside.secrets().wraps)
+    today = datetime.now(UTC).date()
+    try:
+        found = requests.between(folder, today - timedelta(days=30), today + timedelta(days=1), vault.keys)
+        return [(each.source, each.manner, each.days, each.details[0]) for each in found]
+    finally:
+        vault.close()
+
+
+async def test_a_letter_of_two_weeks_ago_is_a_no_at_once_with_the_day_it_came(folder):
+    cookie = await comes_in(folder)
+    came = (datetime.now(UTC) - timedelta(days=14)).date()
+    async with desk(folder) as client:
+        found = await takes_in(client, cookie, received=came.isoformat(), identifiers=f"{email(1)}\n{phone(1)}")
+        assert (found.status_code, found.headers["location"]) == (303, "/desk/requests/1")
+        page = await client.get("/desk/requests/1", headers=cookie)
+        assert "The no is kept and holds" in page.text
+        assert f"It came by letter on {came} from US-CA" in page.text
+        assert "Confirm case 1" in (await client.get("/desk", headers=cookie)).text
+    assert await denied(folder, "email", email(1))
+    assert await denied(folder, "phone", phone(1))
+    [(source, manner, days, details)] = await asyncio.to_thread(details_of, folder)
+    assert (source, manner, details["case"]) == ("letter", "letter", 1)
+    assert 13 < days < 15
+
+
+async def test_an_agents_permission_is_kept_sealed_and_its_hash_is_in_the_entry(folder):
+    cookie, signed = await comes_in(folder), b"%PDF-1.7\r\n\x00\xff signed by Jo\n\n"
+    async with desk(folder) as client:
+        found = await takes_in(client, cookie, signed, manner="agent", agent="Permission Slip", identifiers=phone(2))
+        page = await client.get(found.headers["location"], headers=cookie)
+        assert sha256(signed).hexdigest() in page.text
+    assert await denied(folder, "phone", phone(2))
+    [(_, manner, _, details)] = await asyncio.to_thread(details_of, folder)
+    assert manner == "agent"
+    assert (details["agent"], details["permission_sha256"]) == ("Permission Slip", sha256(signed).hexdigest())
+    cases = Cases(folder, inside.secrets().desk, lambda: datetime.now(UTC))
+    assert await asyncio.to_thread(cases.permission, 1) == signed
+    kept = await asyncio.to_thread(_everything_in, folder)
+    assert not [word for word in (b"Permission Slip", b"signed by Jo", phone(2).encode()) if word in kept]
+
+
+def _everything_in(folder):
+    return (folder / "desk.sqlite3").read_bytes()
+
+
+async def test_an_agent_without_permission_may_be_denied_and_the_no_holds_all_the_same(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        path = (await takes_in(client, cookie, manner="agent", agent="Somebody", identifiers=phone(3))).headers[
+            "location"
+        ]
+        assert "No signed permission came with it" in (await client.get(path, headers=cookie)).text
+        assert (await acts(client, cookie, path, action="deny", reason="because")).status_code == 400
+        assert (await acts(client, cookie, path, action="deny", reason="exempt")).status_code == 400  # of another kind
+        assert (await acts(client, cookie, path, action="deny", reason="no_permission")).status_code == 303
+        letter = await acts(client, cookie, path, action="letter", letter="denial", language="es")
+        assert "La hemos denegado" in letter.text
+        assert "the agent did not give us a permission" in letter.text
+    assert await denied(folder, "phone", phone(3))
+
+
+async def test_what_cannot_be_read_is_named_and_the_case_stays_open_for_it(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        path = (await takes_in(client, cookie, identifiers=f"{email(4)}\nphone: 12x")).headers["location"]
+        page = await client.get(path, headers=cookie)
+        assert "12x" in page.text
+        assert "The no is kept and holds" in page.text  # of what could be read
+        assert "Read what was not readable" in (await client.get("/desk", headers=cookie)).text
+        wrong = await acts(client, cookie, path, action="again", identifiers="12y")
+        assert (wrong.status_code, await denied(folder, "phone", phone(4))) == (422, False)
+        right = await acts(client, cookie, path, action="again", identifiers=phone(4).replace("+", "%2B"))
+        assert right.status_code == 303
+        assert "Confirm case 1" in (await client.get("/desk", headers=cookie)).text  # nothing is left to be read
+    assert await denied(folder, "email", email(4))
+    assert await denied(folder, "phone", phone(4))
+
+
+async def test_a_letter_that_would_not_be_true_is_not_written(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        path = (await takes_in(client, cookie, kind="know", identifiers=email(5))).headers["location"]
+        for letter in ("confirmation", "denial", "made-up"):
+            assert (await acts(client, cookie, path, action="letter", letter=letter, language="en")).status_code == 400
+        known = await acts(client, cookie, path, action="letter", letter="acknowledgement", language="fr")
+        assert "Nous avons reçu votre demande" in known.text
+        assert (await acts(client, cookie, path, action="acknowledge")).status_code == 303
+        assert (await acts(client, cookie, path, action="comply")).status_code == 303
+        confirmed = await acts(client, cookie, path, action="letter", letter="confirmation", language="en")
+        assert "have processed it" in confirmed.text
+        assert (await acts(client, cookie, path, action="extend")).status_code == 400  # it is answered
+    assert not await denied(folder, "email", email(5))  # to ask what is held is no opt-out
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"received": "2199-01-01"}, {"received": "yesterday"}, {"received": "1999-01-01"}, {"place": "Utopia"}, {"kind": "sell"},
+     {"manner": "pigeon"}, {"identifiers": ""}, {"identifiers": "x" * 9000}],
+)  # fmt: skip
+async def test_a_form_that_is_filled_in_wrongly_is_shown_again_and_nothing_is_kept(folder, wrong):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        found = await takes_in(client, cookie, **{"identifiers": email(6), **wrong})
+        assert found.status_code == 422
+        assert "Nothing was kept yet" in found.text
+        assert (await client.get("/desk/requests/1", headers=cookie)).status_code == 404
+    assert not await denied(folder, "email", email(6))
+
+
+@pytest.mark.parametrize("path", ["0", "1", "99999999999", "x", "-1", "1e3", "１"])
+async def test_a_case_that_is_not_there_is_no_fault(folder, path):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        assert (await client.get(f"/desk/requests/{path}", headers=cookie)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"--", b"--a-boundary", b"--a-boundary\r\n\r\n\r\n--a-boundary--", b"\x00" * 100, b"x" * 1_100_000]
+)
+async def test_an_upload_that_cannot_be_read_is_no_fault(folder, body):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        found = await client.post("/desk/requests/new", headers={**cookie, **OURS, **UPLOAD}, content=body)
+        assert found.status_code in {400, 403, 413}
+        none = {**cookie, **OURS, "Content-Type": "multipart/form-data"}
+        assert (await client.post("/desk/requests/new", headers=none, content=body)).status_code in {400, 413}
+
+
+def test_lines_are_read_by_what_they_look_like():
+    gaid = "38400000-8cf0-11bd-b23e-10b96e40000d"
+    written = f" jo@example.com \n\n+1 415 555 0100\n{gaid}\naccount = 4711\nid:appsflyer: x-1"
+    assert as_written(written) == [
+        {"type": "email", "value": "jo@example.com"}, {"type": "phone", "value": "+1 415 555 0100"},
+        {"type": "gaid", "value": gaid}, {"type": "idfa", "value": gaid}, {"type": "account", "value": "4711"},
+        {"type": "id:appsflyer", "value": "x-1"},
+    ]  # fmt: skip
+
+
+async def test_more_lines_than_are_read_at_once_are_refused_and_none_gets_lost(folder):
+    cookie, many = await comes_in(folder), "\n".join(map(email, range(101)))
+    async with desk(folder) as client:
+        found = await takes_in(client, cookie, identifiers=many)
+        assert found.status_code == 422
+        assert "100 lines" in found.text
+        path = (await takes_in(client, cookie, identifiers=many.rpartition("\n")[0])).headers["location"]
+        assert (await acts(client, cookie, path, action="again", identifiers=many)).status_code == 400
+    assert await denied(folder, "email", email(99))
+
+
+async def test_a_line_that_cannot_be_read_is_named_where_another_one_has_the_same_value(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        path = (await takes_in(client, cookie, identifiers="loyalty = 4711\naccount = 4711")).headers["location"]
+        assert "<li>4711</li>" in (await client.get(path, headers=cookie)).text
+
+
+async def test_lines_that_nobody_could_read_stay_named_until_as_many_are_read(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        path = (await takes_in(client, cookie, identifiers=f"{email(4)}\n12x\n13y")).headers["location"]
+        for read, left in ((email(5), True), (f"{email(5)}%0A{email(6)}", False)):
+            assert (await acts(client, cookie, path, action="again", identifiers=read)).status_code == 303
+            assert ("<li>13y</li>" in (await client.get(path, headers=cookie)).text) is left
+    assert await denied(folder, "email", email(5))
+
+
+async def test_a_request_from_before_the_laws_first_row_stops_no_page(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        path = (await takes_in(client, cookie, received="2019-01-02", identifiers=email(8))).headers["location"]
+        for page in ("/desk", "/desk/requests", path):
+            assert "past due" in (await client.get(page, headers=cookie)).text.lower()
+        assert (await acts(client, cookie, path, action="deny", reason="fraud")).status_code == 303
+
+
+@pytest.mark.parametrize("charset", ["unicode_escape", '"unicode_escape"', "utf-16", "hex"])
+async def test_a_form_is_read_in_our_own_charset_whatever_its_header_says(folder, charset):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        form = form_of(await client.get("/desk/requests", headers=cookie))
+        body = body_of(form=form, received="2026-11-20", **{**LETTER, "place": "\\ud800"})
+        told = {"Content-Type": f"multipart/form-data; charset={charset}; boundary={BOUNDARY}"}
+        found = await client.post("/desk/requests/new", headers={**cookie, **OURS, **told}, content=body)
+        assert found.status_code == 422
+
+
+async def test_a_no_that_was_cut_off_before_its_entry_is_to_be_entered_and_a_denial_does_not_take_it_away(folder):
+    cookie = await comes_in(folder)
+    cases = Cases(folder, inside.secrets().desk, lambda: datetime.now(UTC))
+    said = {"lines": email(9), "unread": [], "agent": "Somebody"}
+    number = await asyncio.to_thread(cases.open_case, datetime.now(UTC), RequestKind.OPT_OUT, "US-CA", "agent", said)
+    async with desk(folder) as client:
+        assert f"Enter case {number}" in (await client.get("/desk", headers=cookie)).text
+        path = f"/desk/requests/{number}"
+        assert (await acts(client, cookie, path, action="deny", reason="no_permission")).status_code == 303
+        assert "The no is kept and holds" in (await client.get(path, headers=cookie)).text
+    assert await denied(folder, "email", email(9))
+
+
+async def test_a_no_that_comes_while_the_ledger_is_away_is_kept_and_entered_when_it_is_back(folder):
+    cookie, ledger = await comes_in(folder), folder / "ledger.sqlite3"
+    async with desk(folder) as client:
+        form = form_of(await client.get("/desk/requests", headers=cookie))
+        ledger.rename(folder / "away")
+        try:
+            found = await client.post(
+                "/desk/requests/new", headers={**cookie, **OURS, **UPLOAD}, content=no_of(10, form)
+            )
+        finally:
+            (folder / "away").rename(ledger)
+        assert found.status_code == 303
+        assert "The no is kept and holds" in (await client.get(found.headers["location"], headers=cookie)).text
+    assert await denied(folder, "email", email(10))
+
+
+async def test_a_no_that_can_be_kept_nowhere_is_not_acknowledged_and_its_case_waits_for_it(folder, no_emergency):
+    cookie, ledger = await comes_in(folder), folder / "ledger.sqlite3"
+    async with desk(folder) as client:
+        form = form_of(await client.get("/desk/requests", headers=cookie))
+        ledger.rename(folder / "away")
+        try:
+            found = await client.post(
+                "/desk/requests/new", headers={**cookie, **OURS, **UPLOAD}, content=no_of(11, form)
+            )
+        finally:
+            (folder / "away").rename(ledger)
+        assert found.status_code == 503
+        assert email(11) not in found.text
+        assert "Enter case 1" in (await client.get("/desk", headers=cookie)).text
+        page = "/desk/requests/1"
+        assert (await acts(client, cookie, page, action="comply")).status_code == 400
+        assert (await acts(client, cookie, page, action="again", identifiers=email(11))).status_code == 303
+    assert await denied(folder, "email", email(11))
+
+
+def no_of(person: int, form: str) -> bytes:
+    today = datetime.now(UTC).date().isoformat()
+    return body_of(form=form, received=today, **LETTER, identifiers=email(person))
+
+
+async def test_the_log_says_which_case_was_looked_at_and_that_a_letter_was_written(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        path = (await takes_in(client, cookie, kind="know", identifiers=email(5))).headers["location"]
+        await acts(client, cookie, path, action="letter", letter="acknowledgement", language="en")
+    told = [(line["what"], line["case"]) for line in await lines(folder) if "case" in line]
+    assert told == [("took a request in", "1"), ("looked at a case", "1"), ("case: letter", "1")]
+
+
+NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
+BY = [
+    (RequestKind.OPT_OUT, "US-CA", False, "2026-11-24"),  # fifteen business days, without Veterans Day
+    (RequestKind.LIMIT, "", False, "2026-11-24"),
+    (RequestKind.KNOW, "US-CA", False, "2026-12-17"),
+    (RequestKind.DELETE, "US-CA", True, "2027-01-31"),
+    (RequestKind.KNOW, "DE", False, "2026-12-02"),
+    (RequestKind.KNOW, "DE", True, "2027-02-02"),
+    (RequestKind.OPT_OUT, "FR", False, "2026-12-02"),
+    (RequestKind.KNOW, "CH", False, "2026-12-17"),  # no row of its own
+]
+
+
+@pytest.mark.parametrize(("kind", "place", "extended", "last"), BY)
+def test_by_when_a_request_has_to_be_answered_is_the_laws_of_its_place_and_kind(kind, place, extended, last):
+    clock = clock_of(kind, place, NOON.date())
+    assert clock.answered_by(NOON, Calendar(), extended=extended).date().isoformat() == last
+
+
+def test_a_month_that_is_shorter_ends_the_span_on_its_last_day():
+    asked = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    clock = clock_of(RequestKind.KNOW, "DE", asked.date())
+    assert clock.answered_by(asked, Calendar(), extended=False).date().isoformat() == "2026-02-28"
+
+
+def test_a_no_is_denied_for_fraud_or_a_missing_permission_alone():
+    noes = {each.name for kind in ("opt_out", "limit") for each in reasons_of(RequestKind(kind), NOON.date())}
+    assert noes == {"fraud", "no_permission"}
+    others = {each.name for each in reasons_of(RequestKind.DELETE, NOON.date())}
+    assert others == {"not_verified", "exempt", "not_ours", "excessive"}
+
+
+def test_what_was_written_is_forgotten_24_months_after_the_answer_and_the_number_stays(tmp_path):
+    now = [datetime.now(UTC) - timedelta(days=800)]
+    cases = Cases(inside.install(tmp_path / "data"), inside.secrets().desk, lambda: now[0])
+    first = cases.open_case(now[0], RequestKind.KNOW, "US-CA", "letter", {"lines": "jo@example.com"}, b"signed")
+    still = cases.open_case(now[0], RequestKind.KNOW, "US-CA", "letter", {"lines": "al@example.com"})
+    cases.answer_case(first, "complied")
+    now[0] = datetime.now(UTC)
+    cases.open_case(now[0], RequestKind.KNOW, "", "phone", {"lines": "x"})
+    assert (cases.read_case(first).said, cases.permission(first)) == ({}, b"")
+    assert cases.read_case(first).outcome == "complied"
+    assert cases.read_case(still).said == {"lines": "al@example.com"}  # not answered
+    with desk_file(tmp_path / "data") as db:
+        assert json.dumps(db.execute("SELECT count(*) FROM request WHERE sealed IS NULL").fetchone()) == "[1]"
+
+
+async def test_each_step_of_a_case_is_a_line_of_the_desks_log_without_what_was_written(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        path = (await takes_in(client, cookie, identifiers=email(7))).headers["location"]
+        await acts(client, cookie, path, action="comply")
+    told = [(line["what"], line.get("case")) for line in await lines(folder)]
+    assert ("took a request in", "1") in told
+    assert ("case: comply", "1") in told
+    assert not re.search(re.escape(email(7)), json.dumps(await lines(folder)))
