@@ -41,6 +41,7 @@ from gateway.app.law_tables import law_table, told_of_own
 from gateway.app.replica import Replica, application
 from gateway.app.workers import NOT_STARTED, Siblings, Supervisor
 from gateway.cli import options
+from gateway.cli.listening import bind_all, bind_one, bind_unix
 from gateway.cli.log_lines import LogLines, OthersWords, as_json, noted
 from gateway.cli.root import told_refusal
 from gateway.consent import decisions
@@ -55,12 +56,11 @@ from gateway.ledger.proof import mldsa, verifier_keys
 from gateway.ledger.proof.ed25519 import Cosigner
 from gateway.ledger.proof.mldsa import MldsaSigner
 from gateway.settings import load as settings_of
-from gateway.settings.load import Listen, Settings
-from gateway.settings.option_tree import SettingsRefused
+from gateway.settings.load import Settings
 from gateway.settings.unsaid import unsaid
 from gateway.terms import Unusable
 from gateway.web.api import log as door
-from gateway.web.shell.edge import DESK, INTERNAL, METRICS, PUBLIC, Addresses
+from gateway.web.shell.edge import Addresses
 from gateway.web.shell.protocol import Protocol
 from gateway.web.site import demo
 
@@ -227,7 +227,7 @@ def _serve_folder(
         listen = msgspec.structs.replace(settings.listen, public=name, internal=name, metrics=metrics)
     else:
         listen = settings.listen
-    sockets, ports = _bind(listen)
+    sockets, ports = bind_all(listen)
     if unix:
         sockets.append(bind_unix(unix))
     tracker = _tracker(sockets) if dev else None
@@ -299,67 +299,6 @@ class ByPort:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         server = scope.get("server") or ("", None)
         await self._others.get(server[1] or 0, self._app)(scope, receive, send)
-
-
-def _bind(listen: Listen) -> tuple[list[socket.socket], dict[int, frozenset[str]]]:
-    """A socket an address. Two names for one address share it."""
-    wanted: dict[str, set[str]] = {}
-    for name, address in ((PUBLIC, listen.public), (INTERNAL, listen.internal), (METRICS, listen.metrics)):
-        wanted.setdefault(address, set()).add(name)
-    if listen.desk and wanted.setdefault(listen.desk, {DESK}) != {DESK}:
-        raise SettingsRefused("listen.desk: it has an address of its own, so that nobody from outside comes to it")
-    sockets, ports = [], {}
-    for address, names in wanted.items():
-        bound = bind_one(address)
-        sockets.append(bound)
-        ports[bound.getsockname()[1]] = frozenset(names)
-    if len(ports) < len(wanted):
-        raise SettingsRefused("listen: two addresses on one port number cannot be told apart")
-    return sockets, ports
-
-
-def bind_one(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    # The protocol is named because asyncio sets TCP_NODELAY only where it is: without it a keep-alive client that
-    # acknowledges late waits 40 ms for each answer (measured).
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host or "0.0.0.0", int(port)))  # noqa: S104 - an empty host in the file means every interface
-    except OSError as error:
-        raise SettingsRefused(f"{address} cannot be listened on: {error.strerror}") from error
-    return bound
-
-
-def bind_unix(path: Path) -> socket.socket:
-    """Takes the place of a socket that a process of before left. Raises `SettingsRefused` for one that somebody listens
-    on, whose callers would be cut off without a word, and for a file that is none.
-    """
-    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        taken = _taken(path)
-        if not taken:
-            path.unlink(missing_ok=True)
-            bound.bind(str(path))
-    except OSError as error:
-        taken = f"{path} cannot be listened on: {error.strerror or error}"
-    if taken:
-        bound.close()
-        raise SettingsRefused(taken)
-    return bound
-
-
-def _taken(path: Path) -> str:
-    """Why a path may not become our socket; empty where it may. Raises OSError."""
-    if path.exists() and not path.is_socket():
-        return f"{path} is no socket: name a path where nothing is"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-        asking.settimeout(1.0)  # of one that hangs nobody can tell: an OSError, told as such
-        try:
-            asking.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            return ""
-    return f"{path} is another process's: stop that one, or name another path"
 
 
 def _tell_refused(why: str) -> None:
