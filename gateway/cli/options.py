@@ -15,7 +15,7 @@ from gateway.choice.identity import UUIDS
 from gateway.choice.law import PLACE
 from gateway.consent import decision_log
 from gateway.consent.people import Named
-from gateway.desk.answered_requests import HowItCame
+from gateway.desk.answered_requests import EARLIEST, HowItCame
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
 from gateway.terms import Manner
@@ -109,6 +109,8 @@ def how_it_came(values: dict[str, Any]) -> HowItCame:
     at = received.replace(tzinfo=UTC) if received else None
     if at and at > datetime.now(UTC):
         raise click.UsageError("--received lies in the future")
+    if at and at < EARLIEST:
+        raise click.UsageError("--received is in 2018 at the earliest")
     return HowItCame(at, manner or "", place)
 
 

@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 from gateway.ledger.schema import BODY, JOINED
@@ -28,6 +28,9 @@ REASONS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(sorted(STOPS), ("fraud", "no_permission")),
 }
 
+EARLIEST = datetime(
+    2018, 1, 1, tzinfo=UTC
+)  # no report is of a year before: a day of then is a slip, and counts nowhere
 SAID_AT_ONCE = f"""
 SELECT d.at, coalesce(d.received, d.at), {BODY} FROM detail d{JOINED} WHERE d.request = ? ORDER BY d.seq
 """  # noqa: S608 - the pieces are ours

@@ -282,6 +282,7 @@ async def test_an_officer_who_looks_a_person_up_is_no_request_of_theirs(folder):
         ({"received_at": "2999-01-01T00:00:00Z"}, 400),
         ({"received_at": 7}, 400),
         ({"received_at": "0001-01-01T00:00:00+14:00"}, 400),
+        ({"received_at": "2017-12-31T23:59:59Z"}, 400),
         ({"manner": "pigeon"}, 400),
         ({"manner": []}, 400),
     ],
@@ -295,6 +296,17 @@ async def test_a_day_or_manner_that_is_none_is_refused_and_nothing_is_done(keyed
     assert (await keyed.get(f"/v1/reports/{now}")).json()["deletion"]["received"] == 0
 
 
+@pytest.mark.parametrize("path", ["/v1/access", "/v1/erasures"])
+@pytest.mark.parametrize("stated", [{"received_at": "2026-01-03T00:00:00Z"}, {"manner": "letter"}])
+async def test_who_is_no_desk_says_neither_the_day_nor_the_manner(app, folder, path, stated):
+    """Of their own request, which is made now: a day that they could say would be a day in somebody's numbers."""
+    bearer = await asyncio.to_thread(api_keys.add_api_key, folder, "site", ["choose"], publishable=False)
+    mode = {"mode": "erase_details"} if path.endswith("erasures") else {}
+    async with inside.client(app, Authorization=f"Bearer {bearer}") as site:
+        answer = await site.post(path, json={"identifiers": [named("email", email(1))], **mode, **stated})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (403, f"/{min(stated)}")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -302,6 +314,7 @@ async def test_a_day_or_manner_that_is_none_is_refused_and_nothing_is_done(keyed
         (["opt_out", "--denied", "exempt"], "fraud or no_permission"),
         (["access", "--denied", "fraud"], "not_verified"),
         (["correction", "--received", "2999-01-01"], "future"),
+        (["correction", "--received", "0026-01-03"], "2018"),
         (["correction", "--received", "2026-01-03", "--on", "2026-01-02"], "after its request"),
         (["correction", "--on", "2999-01-01"], "after today"),
         (["correction", "--place", "Colorado"], "ISO 3166"),

@@ -54,11 +54,11 @@ class Access(ProvedDoor):
         """`POST /v1/access`: of the identifiers that the desk looked at, or that the call proves."""
         key = auth.anybody(request, self._credentials)
         body = await desk_call.one_object(request, AccessRequest, "an access request")
+        came = desk_call.how_it_came(body, self._consent, desk=key.may("desk"))
         named, ignored = desk_call.named(self._consent, body)
         proved = await self._proofs.or_desk(body.get("proof"), key, named.subjects, ACCESS)
         if len(proved) < len(named.subjects):
             ignored.append(wire.IgnoredMember("/identifiers", "not all of them are proved"))
-        came = desk_call.how_it_came(body, self._consent, desk=key.may("desk"))
         report = await access_report.report_of(self._consent, proved, came)
         report.ignored = ignored
         return wire.wire_answer(report)

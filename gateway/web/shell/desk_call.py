@@ -13,7 +13,7 @@ from starlette.responses import Response
 from gateway.choice.law import PLACE, country_of
 from gateway.consent.people import Named
 from gateway.consent.verbs import Consent
-from gateway.desk.answered_requests import HowItCame
+from gateway.desk.answered_requests import EARLIEST, HowItCame
 from gateway.keys.api_keys import Credentials
 from gateway.signals.lines import Line
 from gateway.terms import Manner
@@ -91,8 +91,8 @@ def how_it_came(body: Mapping[str, Any], consent: Consent, *, desk: bool) -> How
     if stated and not desk:
         raise Problem("forbidden", f"{min(stated)} wants scope desk", f"/{min(stated)}")
     received, manner = wire.moment(stated.get("received_at")), stated.get("manner", "")
-    if ("received_at" in stated and received is None) or (received and received > consent.clock()):
-        raise Problem("malformed", "received_at is an RFC 3339 time that was", "/received_at")
+    if "received_at" in stated and (received is None or not EARLIEST <= received <= consent.clock()):
+        raise Problem("malformed", "received_at is an RFC 3339 time that was, in 2018 at the earliest", "/received_at")
     if "manner" in stated and manner not in tuple(Manner):
         raise Problem("malformed", f"manner is one of {', '.join(Manner)}", "/manner")
     place = body.get("place")
