@@ -317,8 +317,8 @@ def _desk() -> Described:
                                           {"200": ("answers by line", wire.NDJSON), "201": ("recorded", ReportTaken)},
                                           body=ReportBody, lines=True, scopes=("desk",), errors=(*ALL, "503"))},
         "/v1/reports/{year}": {"get": described("A calendar year's requests in numbers (11 CCR 7102)", reported,
-                                                scopes=("export",), errors=("401", "403", "503"),
-                                                parameters=(_in_path("year"),))},
+                                                scopes=("export",), errors=("400", "401", "403", "503"),
+                                                parameters=(_in_path("year"), _named("place", "query")))},
     }  # fmt: skip
 
 

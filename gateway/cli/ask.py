@@ -164,18 +164,20 @@ OUTCOMES = {"sent": "sent", "possible": "may have been sent", "unknown": "nobody
 
 @click.command(
     help="What is held about whoever has these identifiers, and who received what and when. Only after you made sure"
-    " that they are theirs: it shows nothing of who had a number before."
+    " that they are theirs: it shows nothing of who had a number before. It counts as a request in the year's report."
 )
 @options.data
 @options.config
 @options.identifiers
+@options.came
 @options.as_json
 def access(data: Path, file: Path | None, as_json: bool, **values: Any) -> None:
+    came = options.how_it_came(values)
     with options.house(data, file) as house:
         named = house.consent.people.name(options.listed(values))
         if not named.subjects or named.ignored:
             raise click.UsageError("name identifiers that can be used, and no others")
-        found = asyncio.run(access_report.report_of(house.consent, named.subjects))
+        found = asyncio.run(access_report.report_of(house.consent, named.subjects, came))
     click.echo(
         orjson.dumps(found, msgspec.to_builtins, orjson.OPT_INDENT_2).decode()
         if as_json

@@ -38,18 +38,20 @@ from gateway.terms import Erasing, Unusable
 @options.data
 @options.config
 @options.identifiers
+@options.came
 @click.option(
     "--note",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="What the desk wrote about it: its hash is kept, its text is not.",
 )
 def erase(mode: str, data: Path, file: Path | None, note: Path | None, **values: Any) -> None:
+    came = options.how_it_came(values)
     with options.house(data, file) as house:
         named = house.consent.people.name(options.listed(values))
         if named.ignored or not named.subjects:
             raise click.UsageError("name identifiers that can all be used; nothing was forgotten")
         digest = hashlib.sha256(note.read_bytes()).digest() if note else None
-        order = ErasureOrder(Erasing(mode), named.subjects, datetime.now(UTC), digest)
+        order = ErasureOrder(Erasing(mode), named.subjects, datetime.now(UTC), digest, came)
         written = asyncio.run(house.consent.erase(order))
         gone_by = asyncio.run(house.consent.forgotten_by())
     click.echo(f"done: {b64(written.event)}, entry {written.seq}; see who is still to be told: gateway deliveries")

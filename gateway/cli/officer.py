@@ -3,6 +3,7 @@ evidence, one record in a standard's form, the requests of a time, network infor
 on an appeal, and the file of people whom a recipient must not sell, share or target any more.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -19,14 +20,14 @@ from gateway.app.composition import House
 from gateway.cli import options
 from gateway.cli.progress import Progress
 from gateway.cli.rehearse import lines as lines_of_rehearsal
+from gateway.desk.answered_requests import REASONS, STOPS, AnsweredRequest
 from gateway.desk.evidence import REHEARSED
 from gateway.desk.suppression import suppression_of
 from gateway.disk import make_folder, write_durably
 from gateway.keys import seals
 from gateway.keys.person_keys import Vault
-from gateway.records import consent_records, requests, who_got_what
+from gateway.records import consent_records, requests, who_got_what, year_report
 from gateway.records import day as days
-from gateway.records.requests import yearly_report as yearly
 from gateway.settings import load as settings_of
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES
 
@@ -227,13 +228,51 @@ def network(data: Path, start: datetime, end: datetime) -> None:
     click.echo(json.dumps(who_got_what.network_information_told(data, *_days(start, end)), indent=1))
 
 
-@export.command("report", help="The numbers of a calendar year (11 CCR 7102), as GET /v1/reports/{year} gives them.")
+@export.command(
+    "report",
+    help="The numbers of a calendar year (11 CCR 7102), as GET /v1/reports/{year} gives them; what nobody counted is"
+    " not there.",
+)
 @options.data
 @click.argument("year", type=click.IntRange(2018, 9998))
-def report(data: Path, year: int) -> None:
-    gone = requests.gone_of(data, year)
-    click.echo(json.dumps(yearly(year, requests.year(data, year), gone), indent=1))
-    _tell_gone(gone)
+@click.option("--place", default="", help="Only what came from there: US-CO, or CA with its provinces.")
+@click.option("--format", "form", type=click.Choice(["json", *year_report.FORMS]), default="json", show_default=True)
+def report(data: Path, year: int, place: str, form: str) -> None:
+    options.check_place(place)
+    told = year_report.yearly_report(data, year, place)
+    write = year_report.FORMS.get(form)
+    click.echo(write(told) if write else json.dumps(told, indent=1), nl=write is None)
+    _tell_gone(told.get("bodies_gone", 0))
+
+
+@click.command(
+    help="Count a request that was answered elsewhere, or denied: of which nothing else here is written. An opt-out, a"
+    " limit, an erasure or access that the gateway carries out counts by itself. No person is named."
+)
+@click.argument("nature", type=click.Choice(sorted(REASONS)))
+@options.data
+@options.config
+@options.came
+@click.option("--on", "day", type=options.DAY, help="The day (UTC) of the answer; without it today.")
+@click.option(
+    "--denied", type=click.Choice(sorted({each for some in REASONS.values() for each in some})), help="Why, if it was."
+)
+def answered(
+    nature: str, data: Path, file: Path | None, day: datetime | None, denied: str | None, **values: Any
+) -> None:
+    came, today = options.how_it_came(values), datetime.now(UTC).date()
+    on = day.date() if day else today
+    received = came.received.date() if came.received else on
+    if not received <= on <= today:
+        raise click.UsageError("an answer comes after its request, and not after today")
+    if denied is None and nature in STOPS:
+        raise click.UsageError(f"{nature} that is complied with is entered: gateway choose")
+    if denied is not None and denied not in REASONS[nature]:
+        raise click.UsageError(f"{nature} is denied for {' or '.join(REASONS[nature])}")
+    asked = AnsweredRequest(nature, received, on, manner=came.manner, place=came.place, denied=denied or "")
+    with options.house(data, file) as house:
+        asyncio.run(house.consent.note_answered(asked))
+    click.echo(f"{nature} of {received}: {f'denied, {denied}' if denied else 'complied with'} on {on}, counted")
 
 
 @click.command(

@@ -12,10 +12,13 @@ import click
 
 from gateway.app.composition import House, open_house
 from gateway.choice.identity import UUIDS
+from gateway.choice.law import PLACE
 from gateway.consent import decision_log
 from gateway.consent.people import Named
+from gateway.desk.answered_requests import EARLIEST, HowItCame
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
+from gateway.terms import Manner
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,6 +91,33 @@ def identifiers(command: F) -> F:
     for kind in PLAIN:
         command = click.option(f"--{kind}", multiple=True, help=f"A {kind}; repeatable.")(command)
     return click.option("--id", "other", multiple=True, help="TYPE=VALUE of any other kind.")(command)
+
+
+def came(command: F) -> F:
+    """--received, --manner and --place: how a request came that the desk answers."""
+    command = click.option("--place", default="", help="US-CA, DE.")(command)
+    command = click.option("--manner", type=click.Choice([manner.value for manner in Manner]), help="How it came.")(
+        command
+    )
+    return click.option("--received", type=MOMENT, help=f"The day it came ({AT}).")(command)
+
+
+def how_it_came(values: dict[str, Any]) -> HowItCame:
+    """What these say; takes them out of `values`."""
+    received, manner, place = (values.pop(name) for name in ("received", "manner", "place"))
+    check_place(place)
+    at = received.replace(tzinfo=UTC) if received else None
+    if at and at > datetime.now(UTC):
+        raise click.UsageError("--received lies in the future")
+    if at and at < EARLIEST:
+        raise click.UsageError("--received is in 2018 at the earliest")
+    return HowItCame(at, manner or "", place)
+
+
+def check_place(place: str) -> None:
+    """A usage error where it is none."""
+    if place and not PLACE.fullmatch(place):
+        raise click.UsageError("--place is an ISO 3166 code: US-CA, DE")
 
 
 def question(command: F) -> F:

@@ -88,6 +88,7 @@ def heading_of(text: str) -> str:
 COMMANDS: dict[str, Lazy] = {
     "access": Lazy("ask", "access", "What is held about whoever has these identifiers, and who..."),
     "age": Lazy("say", "age", "Record how old somebody is."),
+    "answered": Lazy("officer", "answered", "Count a request that was answered elsewhere, or denied:..."),
     "appeal": Lazy("officer", "appeal", "Record that somebody appealed against the answer to a..."),
     "backup": Lazy("ledger", "backup", "Copy the ledger into the new folder DEST, while the..."),
     "check": Lazy("ask", "check", "Ask whether data may go to a recipient."),

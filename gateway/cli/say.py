@@ -23,7 +23,7 @@ import orjson
 
 from gateway.app.composition import House
 from gateway.choice.identity import phone_number
-from gateway.choice.law import AGES, PLACE, country_of
+from gateway.choice.law import AGES, country_of
 from gateway.cli import options
 from gateway.consent import tokens
 from gateway.consent.people import Named, People
@@ -96,8 +96,7 @@ def choose(
     came = received.replace(tzinfo=UTC) if received else None
     if came and came > at:
         raise click.UsageError("--received lies in the future")
-    if place and not PLACE.fullmatch(place):
-        raise click.UsageError("--place is an ISO 3166 code: US-CA, DE")
+    options.check_place(place)
     kind = ChoiceKind(choice)
     named_purposes = tuple(map(Purpose, purposes)) or _default(kind)
     source = ADDED.get(manner or "", Source.API)

@@ -38,10 +38,10 @@ from gateway.app.brands import brands_of
 from gateway.app.composition import now, prove
 from gateway.app.in_force import in_force
 from gateway.app.law_tables import law_table, told_of_own
+from gateway.app.listening import bind_all, bind_one, bind_unix
 from gateway.app.replica import Replica, application
 from gateway.app.workers import NOT_STARTED, Siblings, Supervisor
 from gateway.cli import options
-from gateway.cli.listening import bind_all, bind_one, bind_unix
 from gateway.cli.log_lines import LogLines, OthersWords, as_json, noted
 from gateway.cli.root import told_refusal
 from gateway.consent import decisions

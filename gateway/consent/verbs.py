@@ -19,7 +19,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 import orjson
@@ -34,14 +34,24 @@ from gateway.consent.choice_result import Chosen, Refused, may_ask_from
 from gateway.consent.leases import Leases
 from gateway.consent.people import People
 from gateway.consent.still_out import Still
-from gateway.desk import access, agent_requests, documents, evidence, notices, recipients_to_tell, time_travel
+from gateway.desk import (
+    access,
+    agent_requests,
+    answered_requests,
+    documents,
+    evidence,
+    notices,
+    recipients_to_tell,
+    time_travel,
+)
 from gateway.desk.agent_requests import AgentRequests
+from gateway.desk.answered_requests import ACCESS, AnsweredRequest, HowItCame
 from gateway.desk.emergency import Emergency, KeptRequest
 from gateway.desk.emergency import request_answer as answer_of
 from gateway.desk.forgetting import erasure
 from gateway.desk.time_travel import Rebuilt
 from gateway.keys import seals
-from gateway.keys.secret_files import Secrets
+from gateway.keys.secret_files import PersonKeys, Secrets
 from gateway.ledger.acts import ages, device_states, idempotency, links, voiding
 from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.errors import NothingKept, StoreUnavailable
@@ -517,12 +527,27 @@ class Consent:
         tightening = [standing.denies_only() for standing in beside.standings] if beside else []
         return replace(found, standings=(*found.standings, *tightening))
 
-    async def access(self, proved: Sequence[Subject]) -> access.AccessReport:
-        """What is held about whoever proved these identifiers. Raises `StoreUnavailable`."""
-        found = await asyncio.to_thread(access.read_access, self._writer.store, proved, self.clock())
+    async def access(self, proved: Sequence[Subject], came: HowItCame | None = None) -> access.AccessReport:
+        """What is held about whoever proved these identifiers. `came`: they asked for it, which is counted; None:
+        somebody else looks. Raises `StoreUnavailable`.
+        """
+        now = self.clock()
+        found = await asyncio.to_thread(access.read_access, self._writer.store, proved, now)
         persons = found.persons
-        keys = await self._writer.commit(lambda tx: {person: tx.persons.keys(person) for person in persons})
-        return access.unseal_access(found, keys)
+
+        def open_counted(tx: Transaction) -> dict[bytes, PersonKeys]:
+            if came is not None and proved:
+                days = (came.received or now).astimezone(UTC).date(), now.astimezone(UTC).date()
+                answered_requests.count_answered(
+                    tx.db, AnsweredRequest(ACCESS, *days, manner=came.manner, place=came.place)
+                )
+            return {person: tx.persons.keys(person) for person in persons}
+
+        return access.unseal_access(found, await self._writer.commit(open_counted))
+
+    async def note_answered(self, asked: AnsweredRequest) -> None:
+        """That a request was answered of which nothing else is written. Raises `StoreUnavailable`."""
+        await self._writer.commit(lambda tx: answered_requests.count_answered(tx.db, asked))
 
     async def shown(self, proved: Sequence[Subject]) -> None:
         """Whoever proved these was shown what is held, themselves: agents' requests for it are fulfilled. While the

@@ -1,10 +1,10 @@
-"""Requests as 11 CCR 7101 wants them kept, appeals against their answers, and the year's numbers as 11 CCR 7102 wants
-them published. `gateway export`, `gateway appeal` and GET /v1/reports call it.
+"""Requests as 11 CCR 7101 wants them kept, and appeals against their answers. `gateway export`, `gateway appeal` and
+the year's report call it (gateway/records/year_report.py).
 
 Of a request: date, nature, manner, date and nature of the answer, basis of a denial, and whether there was an appeal
 and what came of it (L82, L83). Each word of an appeal is an entry about nobody that names the request's event. Nobody
-is named: a successor finds its people by the suppression list. Of a year: requests received, complied with and denied,
-and the median of days until the answer.
+is named: a successor finds its people by the suppression list. Requests of which no entry tells, as counts by day, are
+listed with the others (gateway/desk/answered_requests.py).
 """
 
 import contextlib
@@ -12,13 +12,14 @@ import itertools
 import json
 import os
 import sqlite3
-import statistics
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from gateway.desk import answered_requests
+from gateway.desk.answered_requests import ERASURES, AnsweredRequest
 from gateway.ledger import schema
 from gateway.ledger.proof import entry, openings
 from gateway.ledger.proof.entry import b64
@@ -52,10 +53,7 @@ def last_appeal(db: sqlite3.Connection, event: bytes) -> tuple[int, str] | None:
 
 
 STATES = frozenset({ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED})  # a device's own, nobody's request
-# The entries' words for a deletion and for access to what is held, where such requests are taken.
-DELETIONS = frozenset({"erased", "unlinked_person", "child_found"})
-ACCESSES = frozenset({"access"})
-ASKED = frozenset({*CHOICES, *DELETIONS, *ACCESSES}) - STATES
+ASKED = frozenset({*CHOICES, *ERASURES}) - STATES
 # Where a person speaks; what else there is, is a signal of their software.
 PEOPLE = frozenset(
     {Source.FORM, Source.SDK, Source.API, Source.EMAIL, Source.PHONE, Source.LETTER, Source.AGENT, Source.SMS,
@@ -73,7 +71,8 @@ GONE = f"SELECT count(*) FROM detail d{JOINED} WHERE {IN_TIME} AND {BODY} IS NUL
 @dataclass(frozen=True, slots=True)
 class Request:
     """What somebody asked for at once, about one or several identifiers of which only the kinds are told. Times are
-    Unix milliseconds. `denied`: the basis of the denial, or empty where it was complied with.
+    Unix milliseconds. `denied`: the basis of the denial, or empty where it was complied with. `count`: so many
+    equal ones of which no entry tells, and then there is no event, and the times are days.
     """
 
     event: bytes
@@ -89,6 +88,7 @@ class Request:
     notice: str
     appeal: tuple[int, str] | None
     details: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    count: int = 1
 
     @property
     def days(self) -> float:
@@ -96,11 +96,11 @@ class Request:
 
     @property
     def is_signal(self) -> bool:
-        return self.source not in PEOPLE
+        return bool(self.source) and self.source not in PEOPLE
 
     def to_json(self) -> dict[str, Any]:
         told: dict[str, Any] = {
-            "event": b64(self.event),
+            "event": b64(self.event) or None,
             "nature": self.nature,
             "purposes": list(self.purposes),
             "manner": self.manner,
@@ -114,18 +114,21 @@ class Request:
             "notice": self.notice or None,
             "appeal": {"made": self.appeal is not None, "outcome": _outcome(self.appeal)},
         }
-        return told | ({"details": list(self.details)} if self.details else {})
+        counted = {} if self.event else {"count": self.count}
+        return told | counted | ({"details": list(self.details)} if self.details else {})
 
 
 def between(folder: Path, start: date, end: date, keys_of: PersonOf | None = None) -> Iterator[Request]:
-    """The requests received on the days from `start` to before `end` (UTC), oldest answer first. `keys_of` opens their
-    details. Raises `LedgerRefused`, `sqlite3.Error`.
+    """The requests received on the days from `start` to before `end` (UTC), oldest answer first, behind them those that
+    were only counted. `keys_of` opens details. Raises `LedgerRefused`, `sqlite3.Error`.
     """
     days = {"start": _day(start), "end": _day(end)}
     with contextlib.closing(schema.open_to_read(folder)) as db:
         rows = db.execute(BETWEEN, days)
         for _, group in itertools.groupby(rows, key=lambda row: row[0]):
             yield from _requests(db, list(group), keys_of)
+        for asked, count in answered_requests.answered_between(db, start, end):
+            yield _of_count(asked, count)
 
 
 def gone(folder: Path, start: date, end: date) -> int:
@@ -179,6 +182,14 @@ def _request(
     )
 
 
+def _of_count(asked: AnsweredRequest, count: int) -> Request:
+    days = _day(asked.received), _day(asked.answered)
+    manner = asked.manner or asked.source
+    return Request(
+        b"", asked.nature, (), manner, asked.source, asked.place, (), *days, asked.denied, "", None, count=count
+    )
+
+
 def _details(row: Any, keys_of: PersonOf) -> dict[str, Any]:
     """Sealed details, opened; empty where they were erased."""
     opened = openings.open_boxes(keys_of(row[5]), row[1], row[6], None)
@@ -196,47 +207,3 @@ def _day(day: date) -> int:
 
 def _stamp(at: int) -> str:
     return moment(at).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-OPT_OUT, LIMIT, SIGNALS = "opt_out", "limit", "opt_out_signals"
-# What each heading counts, by the entries' own words.
-HEADINGS = {
-    OPT_OUT: frozenset({ChoiceKind.OPT_OUT.value, ChoiceKind.WITHDRAW.value}),
-    LIMIT: frozenset({ChoiceKind.LIMIT.value}),
-    "deletion": DELETIONS,
-    "access": ACCESSES,
-}
-
-
-class _Heading:
-    def __init__(self) -> None:
-        self.received = self.denied = 0
-        self.days: list[float] = []
-
-    def add(self, request: Request) -> None:
-        self.received += 1
-        self.denied += bool(request.denied)
-        self.days.append(request.days)
-
-    def told(self) -> dict[str, Any]:
-        median = round(statistics.median(self.days), 2) if self.days else None
-        return {
-            "received": self.received,
-            "complied": self.received - self.denied,
-            "denied": self.denied,
-            "median_days": median,
-        }
-
-
-def yearly_report(number: int, requests: Iterable[Request], gone: int = 0) -> dict[str, Any]:
-    """The numbers of a year, a heading each. A signal is written where it changes something, so `opt_out_signals`
-    counts browsers and devices that newly said no, not page loads. `gone`: entries of the year without a body, told
-    where there are any, for then the numbers are too small.
-    """
-    headings = {name: _Heading() for name in (*HEADINGS, SIGNALS)}
-    for request in requests:
-        for name, natures in HEADINGS.items():
-            if request.nature in natures:
-                headings[SIGNALS if name == OPT_OUT and request.is_signal else name].add(request)
-    short = {"bodies_gone": gone} if gone else {}
-    return {"year": number, **short, **{name: heading.told() for name, heading in headings.items()}}

@@ -6,7 +6,7 @@ import socket
 import pytest
 from support import inside
 
-from gateway.cli.listening import bind_unix
+from gateway.app.listening import bind_unix
 from gateway.keys import api_keys
 from gateway.replica.follower import Follower, ReplicaRefused
 from gateway.settings.load import SettingsRefused

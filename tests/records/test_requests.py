@@ -7,8 +7,6 @@ import pytest
 from support.people import email, gaid, named, phone
 
 from gateway.records import requests
-from gateway.records.requests import yearly_report
-from gateway.terms import DAY_MS, Purpose
 
 AT = datetime(2026, 3, 3, 9, 30, tzinfo=UTC)
 
@@ -71,31 +69,3 @@ def test_details_are_opened_only_where_they_are_asked_for(house, folder, says, w
     vault = house.vault()
     assert listed(folder, keys_of=vault.keys)[0]["details"][0]["made_at"] == "2026-03-02"
     vault.close()
-
-
-def test_a_letter_counts_in_the_year_in_which_it_came(folder, says, who):
-    new_year = datetime(2027, 1, 2, 12, tzinfo=UTC)
-    says(who(("phone", phone(1))), at=new_year, received=new_year - timedelta(days=4))
-    says(who(("phone", phone(2))), at=new_year)
-    counted = [yearly_report(number, requests.year(folder, number))["opt_out"] for number in (2026, 2027)]
-    assert [heading["received"] for heading in counted] == [1, 1]
-    assert [heading["median_days"] for heading in counted] == [4, 0]
-
-
-def test_a_year_counts_requests_and_not_identifiers_and_signals_by_themselves(folder, says, who, house):
-    for days in (0, 2, 5):
-        says(who(("phone", phone(days)), ("email", email(days))), at=AT, received=AT - timedelta(days=days))
-    says(who(("phone", phone(9))), "limit", Purpose.SENSITIVE, at=AT)
-    says(who(("gaid", gaid(1))), at=AT, source="gpc")
-    told = yearly_report(2026, requests.year(folder, 2026))
-    assert told["opt_out"] == {"received": 3, "complied": 3, "denied": 0, "median_days": 2}
-    assert told["limit"]["received"] == 1
-    assert told["opt_out_signals"]["received"] == 1
-    assert told["deletion"] == {"received": 0, "complied": 0, "denied": 0, "median_days": None}
-
-
-def test_a_denied_request_is_counted_as_denied_with_its_basis():
-    asked = requests.Request(b"e", "opt_out", (), "web", "form", "", (), 0, DAY_MS, "fraud", "", None)
-    told = yearly_report(2026, [asked])["opt_out"]
-    assert told == {"received": 1, "complied": 0, "denied": 1, "median_days": 1}
-    assert (asked.to_json()["answer"], asked.to_json()["denial_basis"]) == ("denied", "fraud")

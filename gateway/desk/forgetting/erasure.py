@@ -10,10 +10,11 @@ was said on a number before it was given back (R5, R12).
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway.desk import recipient_holdings, recipients_to_tell, suppression
+from gateway.desk.answered_requests import HowItCame
 from gateway.desk.forgetting import erasure_by_unlink
 from gateway.desk.recipients_to_tell import ToldWord
 from gateway.fold.kin import family
@@ -37,13 +38,14 @@ ENTRY = {
 @dataclass(frozen=True, slots=True)
 class ErasureOrder:
     """What to forget of whom. `subjects`: those that the caller proved control of, at least one. `note`: SHA-256 of
-    what the desk wrote about it, kept beside the ledger and in no entry.
+    what the desk wrote about it, kept beside the ledger and in no entry. `came`: how it was asked for.
     """
 
     mode: Erasing
     subjects: Sequence[Subject]
     at: datetime
     note: bytes | None = None
+    came: HowItCame = field(default_factory=HowItCame)
 
 
 async def carry_out(writer: Writer, order: ErasureOrder, follows: Callable[[Transaction], None]) -> Written:
@@ -90,7 +92,9 @@ def done(tx: Transaction, seq: int) -> bool:
 def _write(tx: Transaction, subject: Subject, order: ErasureOrder, request: bytes) -> Written:
     purposes = CHOOSABLE if order.mode is Erasing.CHILD else ()
     said = ChildFound() if order.mode is Erasing.CHILD else None
-    return records.append(tx, subject, Choice(ENTRY[order.mode], purposes, "", order.at), request, said)
+    received, manner, place = order.came
+    word = Choice(ENTRY[order.mode], purposes, "", order.at, place, manner=manner, received=received)
+    return records.append(tx, subject, word, request, said)
 
 
 def _reached(tx: Transaction, order: ErasureOrder) -> set[bytes]:
@@ -116,7 +120,7 @@ def _tell(tx: Transaction, order: ErasureOrder, own: Belongings) -> set[bytes]:
     """
     names, unlinks = recipients_to_tell.names_of(tx, order.subjects, own), order.mode is Erasing.UNLINK
     found = list(recipients_to_tell.identified(tx, names, own))
-    recipients_to_tell.tell_recipients(tx, ((each, ToldWord.DELETE) for each in found), order.at)
+    recipients_to_tell.tell_recipients(tx, ((each, ToldWord.DELETE) for each in found), order.at, order.came.received)
     if order.mode is Erasing.CHILD:
         recipients_to_tell.tell_backend(tx, order.subjects, order.at)
     if unlinks:

@@ -9,6 +9,7 @@ and stay.
 from collections.abc import Collection, Mapping, Sequence
 
 from gateway.desk import suppression
+from gateway.desk.answered_requests import BeforeUnlink
 from gateway.desk.forgetting.kept_rows import FoldedOn, ForgottenPeople, Stays
 from gateway.desk.forgetting.people_near import NoRow, PeopleNear
 from gateway.fold.record import KeptNo, LinkSaid, NamesLearnt, Record
@@ -75,13 +76,17 @@ class Forgetting:
 
 
 def _forget_entries(tx: Transaction, own: Mapping[bytes, int]) -> None:
-    """The rows that open entries go, and what was answered with them; an entry's receipt is found by its event."""
+    """The rows that open entries go, and what was answered with them; an entry's receipt is found by its event. That
+    somebody asked is still counted.
+    """
+    told = BeforeUnlink(tx.db, own)
     for key, since in own.items():
         rows = tx.db.execute("SELECT seq, event, at FROM detail WHERE key = ? AND seq >= ?", (key, since)).fetchall()
         idempotency.forget_answers(tx, [(event, at) for _, event, at in rows])
         tx.db.executemany("INSERT INTO unlinked_event VALUES (?, ?)", [(event, seq) for seq, event, _ in rows])
         for table in ("detail", "told_event"):
             tx.db.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq, *_ in rows])  # noqa: S608 - ours
+    told.count()
 
 
 def _free_forms(tx: Transaction, own: Belongings) -> set[bytes]:

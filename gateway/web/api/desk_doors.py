@@ -6,7 +6,8 @@ which forgets the details and keeps the opt-out (R14, R19). The answer is the sa
 POST /v1/links: which phones, e-mails and devices an account has. The backend tells it (scope desk; R2, R5); an app
 shows it: the account, and each identifier by a proof of its own, or an id of the phone by its word (R12).
 
-GET /v1/reports/{year}: the numbers that 11 CCR 7102 wants published (scope export); it tells of nobody.
+GET /v1/reports/{year}: the numbers that 11 CCR 7102 wants published (scope export), of one place by `place`; it tells
+of nobody.
 
 GET /v1/notices/due: who must be told of something new (scope export or desk). POST /v1/notices: the operator's sender
 tells who was shown or sent a notice (scope desk; R15, 47 CFR 64.2008). Until a person was told, nothing goes to a
@@ -25,9 +26,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.choice.law import PLACE
 from gateway.consent.codes import ERASURE
 from gateway.consent.people import OF_A_PHONE, Named
 from gateway.consent.verbs import Consent
+from gateway.desk.answered_requests import HowItCame
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.desk.notices import NoticeDue, Notifying
 from gateway.desk.recipients_to_tell import ACCOUNT_BACKEND
@@ -37,9 +40,8 @@ from gateway.ledger.acts.links import Span
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import Subject, milliseconds
-from gateway.records import requests
-from gateway.records.requests import yearly_report
-from gateway.terms import Erasing, NoticeKind, Told
+from gateway.records import year_report
+from gateway.terms import Erasing, Manner, NoticeKind, Told
 from gateway.web.shell import auth, desk_call, wire
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.proof import ProofStated, ProvedDoor
@@ -58,6 +60,8 @@ class ErasureBody(wire.StrictShape, frozen=True, kw_only=True):
     )
     proof: Annotated[ProofStated, Meta(description="without scope desk: what proves all of them")] = None
     place: wire.OneCountry = None
+    received_at: Annotated[wire.Time | None, Meta(description="scope desk: when the request came")] = None
+    manner: Annotated[Manner | None, Meta(description="scope desk: how it came")] = None
 
 
 class ErasedBody(Struct):
@@ -80,7 +84,7 @@ class Erasures(ProvedDoor):
         """200 once it is done: keys destroyed; `gone_by` says when the last trace of them is."""
         key = auth.anybody(request, self._credentials)
         body = await desk_call.one_object(request, ErasureBody, "an erasure")
-        order = self._order(body)
+        order = self._order(body, desk_call.how_it_came(body, self._consent, desk=key.may("desk")))
         if not key.may("desk"):
             await self._prove(body.get("proof"), key, order)
         written = await self._consent.erase(order)
@@ -99,7 +103,7 @@ class Erasures(ProvedDoor):
             raise Problem("forbidden", f"{order.mode} wants scope desk", "/mode")
         await self._proofs.all(stated, key, order.subjects, ERASURE)
 
-    def _order(self, body: Any) -> ErasureOrder:
+    def _order(self, body: Any, came: HowItCame) -> ErasureOrder:
         """All of the identifiers, or none: what is left out would be taken for forgotten."""
         mode, note = body.get("mode"), body.get("note_sha256")
         if mode not in tuple(Erasing):
@@ -109,7 +113,8 @@ class Erasures(ProvedDoor):
         named, ignored = desk_call.named(self._consent, body)
         if ignored:
             raise Problem("nothing_usable", f"an identifier is {ignored[0].reason}", ignored[0].pointer)
-        return ErasureOrder(Erasing(mode), named.subjects, self._consent.clock(), bytes.fromhex(note) if note else None)
+        digest = bytes.fromhex(note) if note else None
+        return ErasureOrder(Erasing(mode), named.subjects, self._consent.clock(), digest, came)
 
 
 USE = "link"
@@ -225,24 +230,34 @@ def _moment(body: Mapping[str, Any], name: str) -> datetime | None:
 
 
 class YearHeading(Struct):
-    """How many requests, and the median of days that answering them took."""
+    """How many requests, and the median of days that answering them took. `denied_for`: why; `appeals`: what came of
+    them; either where there are any.
+    """
 
     received: int
     complied: int
     denied: int
     median_days: float | None
+    denied_for: dict[str, int] | UnsetType = UNSET
+    appeals: dict[str, int] | UnsetType = UNSET
 
 
 class YearBody(Struct, kw_only=True):
-    """A calendar year. `bodies_gone`: entries of it that can no more be counted."""
+    """A calendar year. A heading that nobody counted is absent; `counted_from`: since which day of the year each is.
+    `imported`: opt-outs of a list of before. `bodies_gone`: entries of it that can no more be counted.
+    """
 
     year: int
+    place: str | UnsetType = UNSET
     bodies_gone: int | UnsetType = UNSET
-    opt_out: YearHeading
-    limit: YearHeading
-    deletion: YearHeading
-    access: YearHeading
-    opt_out_signals: YearHeading
+    imported: int | UnsetType = UNSET
+    counted_from: dict[str, date] | UnsetType = UNSET
+    opt_out: YearHeading | UnsetType = UNSET
+    limit: YearHeading | UnsetType = UNSET
+    deletion: YearHeading | UnsetType = UNSET
+    access: YearHeading | UnsetType = UNSET
+    correction: YearHeading | UnsetType = UNSET
+    opt_out_signals: YearHeading | UnsetType = UNSET
 
 
 FIRST, LAST = 2018, 9998  # the statute's own year; the calendar's last whole one
@@ -262,11 +277,16 @@ class Reports:
             stated.isascii() and stated.isdigit() and len(stated) == len(str(FIRST)) and FIRST <= int(stated) <= LAST
         ):
             raise Problem("not_found", "a report is of a calendar year")
-        return wire.wire_answer(await asyncio.to_thread(self._report, int(stated)))
+        if unknown := sorted(set(request.query_params) - {"place"}):
+            raise Problem("unknown_member", "the parameter is place", f"/{unknown[0][:64]}")
+        place = request.query_params.get("place", "")
+        if place and not PLACE.fullmatch(place):
+            raise Problem("malformed", "place is an ISO 3166 code: US-CO, CA", "/place")
+        return wire.wire_answer(await asyncio.to_thread(self._report, int(stated), place))
 
-    def _report(self, year: int) -> dict[str, Any]:
+    def _report(self, year: int, place: str) -> dict[str, Any]:
         try:
-            return yearly_report(year, requests.year(self._folder, year), requests.gone_of(self._folder, year))
+            return year_report.yearly_report(self._folder, year, place)
         except (sqlite3.Error, LedgerRefused) as error:
             raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
 

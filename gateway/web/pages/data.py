@@ -19,11 +19,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.consent.codes import ACCESS, ERASURE
+from gateway.desk.answered_requests import HowItCame
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import Subject
-from gateway.terms import Erasing
+from gateway.terms import Erasing, Manner
 from gateway.web.pages import codes, forms
 from gateway.web.pages.codes import Steps
 from gateway.web.shell import access_report, auth, desk_call, page, wire, words
@@ -33,6 +34,7 @@ from gateway.web.shell.words import mark
 
 FILE = "my-privacy-data.json"
 PAGE = "/privacy-choices/data"
+BY_PAGE = HowItCame(manner=Manner.WEB)
 
 
 class AccessRequest(wire.StrictShape, frozen=True, kw_only=True):
@@ -41,6 +43,8 @@ class AccessRequest(wire.StrictShape, frozen=True, kw_only=True):
     identifiers: wire.Identifiers
     proof: Annotated[ProofStated, Meta(description="without scope desk: what proves all of them")] = None
     place: wire.OneCountry = None
+    received_at: Annotated[wire.Time | None, Meta(description="scope desk: when the request came")] = None
+    manner: Annotated[Manner | None, Meta(description="scope desk: how it came")] = None
 
 
 class Access(ProvedDoor):
@@ -50,11 +54,12 @@ class Access(ProvedDoor):
         """`POST /v1/access`: of the identifiers that the desk looked at, or that the call proves."""
         key = auth.anybody(request, self._credentials)
         body = await desk_call.one_object(request, AccessRequest, "an access request")
+        came = desk_call.how_it_came(body, self._consent, desk=key.may("desk"))
         named, ignored = desk_call.named(self._consent, body)
         proved = await self._proofs.or_desk(body.get("proof"), key, named.subjects, ACCESS)
         if len(proved) < len(named.subjects):
             ignored.append(wire.IgnoredMember("/identifiers", "not all of them are proved"))
-        report = await access_report.report_of(self._consent, proved)
+        report = await access_report.report_of(self._consent, proved, came)
         report.ignored = ignored
         if not key.may("desk"):  # who looks there is the officer
             await self._consent.shown(proved)
@@ -62,9 +67,10 @@ class Access(ProvedDoor):
 
 
 class DataForm(Struct):
-    """A button of the page; any other word shows."""
+    """A button of the page; any other word shows. `shown`: of a page that has the report on it."""
 
     action: Annotated[str, wire.one_of(("show", "download", "forget"))] = ""
+    shown: str = ""
 
 
 class AccessPage:
@@ -83,11 +89,12 @@ class AccessPage:
         """`POST /privacy-choices/data`: the report as a page, with `action=download` as a file; `action=forget` ends
         what a code has shown.
         """
-        action = (await forms.read_form_fields(request, DataForm, self._origins)).action
+        said = await forms.read_form_fields(request, DataForm, self._origins)
+        action, first = said.action, not said.shown  # what is downloaded after a look was asked for once
         if action == "forget":
             return codes.forget_by_code(codes.to(request, PAGE))
         proved = self._steps.known(request, ACCESS)
-        found = await access_report.report_of(self._consent, proved)
+        found = await access_report.report_of(self._consent, proved, BY_PAGE if first else None)
         await self._consent.shown(proved)
         for entry in found.entries:
             if entry.type == "browser":  # a receipt is not shown again to whoever sits here next (R35)
@@ -140,7 +147,7 @@ class ErasePage:
         chosen = [subject for subject in self._steps.known(request, ERASURE) if getattr(said, subject.kind, "")]
         if said.action != "erase" or not chosen:
             return self._page(request, NOTHING, 422)
-        order = ErasureOrder(Erasing.DETAILS, chosen, self._steps.consent.clock())
+        order = ErasureOrder(Erasing.DETAILS, chosen, self._steps.consent.clock(), came=BY_PAGE)
         try:
             written = await self._steps.consent.erase(order)
         except StoreUnavailable:

@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from gateway.consent.verbs import Consent
 from gateway.desk.access import Entry, Linked, Received
+from gateway.desk.answered_requests import HowItCame
 from gateway.desk.documents import Document
 from gateway.keys import seals
 from gateway.ledger.proof.entry import b64
@@ -108,9 +109,9 @@ class AccessReportBody(Struct):
     ignored: list[wire.IgnoredMember] | UnsetType = UNSET
 
 
-async def report_of(consent: Consent, proved: Sequence[Subject]) -> AccessReportBody:
-    """What is held about whoever proved these identifiers. Raises `StoreUnavailable`."""
-    found = await consent.access(proved)
+async def report_of(consent: Consent, proved: Sequence[Subject], came: HowItCame | None = None) -> AccessReportBody:
+    """What is held about whoever proved these identifiers; `came` as in `Consent.access`. Raises `StoreUnavailable`."""
+    found = await consent.access(proved, came)
     return AccessReportBody(
         as_of=wire.stamp(consent.clock()),
         proved=[ProvedBody(subject.kind) for subject in proved],

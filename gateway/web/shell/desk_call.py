@@ -10,11 +10,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.choice.law import country_of
+from gateway.choice.law import PLACE, country_of
 from gateway.consent.people import Named
 from gateway.consent.verbs import Consent
+from gateway.desk.answered_requests import EARLIEST, HowItCame
 from gateway.keys.api_keys import Credentials
 from gateway.signals.lines import Line
+from gateway.terms import Manner
 from gateway.web.shell import auth, problem, wire
 from gateway.web.shell.problem import Problem
 
@@ -79,6 +81,22 @@ def members(body: object, shape: type[wire.StrictShape], what: str) -> Mapping[s
     if unknown:
         raise Problem("unknown_member", f"{what} has no such member", f"/{unknown[0][:64]}")
     return body
+
+
+def how_it_came(body: Mapping[str, Any], consent: Consent, *, desk: bool) -> HowItCame:
+    """How a request came that somebody makes for a person, by `received_at`, `manner` and `place`: the desk alone says
+    the first two. Raises `Problem`.
+    """
+    stated = {name: body[name] for name in ("received_at", "manner") if body.get(name) is not None}
+    if stated and not desk:
+        raise Problem("forbidden", f"{min(stated)} wants scope desk", f"/{min(stated)}")
+    received, manner = wire.moment(stated.get("received_at")), stated.get("manner", "")
+    if "received_at" in stated and (received is None or not EARLIEST <= received <= consent.clock()):
+        raise Problem("malformed", "received_at is an RFC 3339 time that was, in 2018 at the earliest", "/received_at")
+    if "manner" in stated and manner not in tuple(Manner):
+        raise Problem("malformed", f"manner is one of {', '.join(Manner)}", "/manner")
+    place = body.get("place")
+    return HowItCame(received, manner, place if isinstance(place, str) and PLACE.fullmatch(place) else "")
 
 
 def named(consent: Consent, body: Mapping[str, Any]) -> tuple[Named, list[wire.IgnoredMember]]:

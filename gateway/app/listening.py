@@ -1,4 +1,4 @@
-"""The sockets that a service listens on, bound before anything else: `gateway serve` and `gateway replica` take them."""
+"""The sockets that a service listens on, bound before anything else; `gateway serve` and `gateway replica` call it."""
 
 import socket
 from pathlib import Path
