@@ -96,6 +96,7 @@ COMMANDS: dict[str, Lazy] = {
     "decode": Lazy("signals", "decode", "Show what a signal string, or a Cookie header, says,..."),
     "deliveries": Lazy("deliveries", "deliveries", "List what recipients are still to be told, and send it..."),
     "disclosures": Lazy("disclosures", "disclosures", "Answer who got what. received: who got data of one person..."),
+    "drop": Lazy("drop", "drop", "Take in and answer a state's deletion list, as..."),
     "encode": Lazy("signals", "encode", "Write a GPP string from what `decode gpp --json` shows."),
     "erase": Lazy("ledger", "erase", "Forget a person, of the identifiers that they proved..."),
     "evidence": Lazy("officer", "evidence", "What was counted on a day (UTC), what failed from when..."),

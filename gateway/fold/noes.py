@@ -22,7 +22,7 @@ from gateway.fold.kin import (
     with_looser,
 )
 from gateway.fold.reading import revoked
-from gateway.fold.record import Record, SaidIn, SaidOut, SaidPruned, ScreenVoided
+from gateway.fold.record import OrderOver, Record, SaidIn, SaidOut, SaidPruned, ScreenVoided
 from gateway.fold.state import NO_RECORD, NOBODY, SEVERAL, Allowed, Bit, Cover, KeptPlace, Slate, Voids, widened
 from gateway.terms import ALL_PURPOSES, Purpose, Source
 
@@ -61,6 +61,15 @@ def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
 def _said_again(before: Bit, bit: Bit) -> Bit:
     """Of another one's no it is nobody's alone; a further reading leaves since when somebody is not asked."""
     return bit._replace(mark=bit.mark if before.mark == bit.mark else SEVERAL, dated=max(before.dated, bit.dated))
+
+
+def fold_order_over(slate: Slate, record: Record, said: OrderOver) -> None:
+    """Whoever said yes before the list named them, and their accounts, are asked again: a list that takes back its no
+    is no yes of anybody.
+    """
+    purposes, others = widened(said.purposes), mailbox_names(slate, record.key)
+    for other in {record.key} | others | roads(slate, family(slate, record.key) | others):
+        end_yes(slate, other, purposes)
 
 
 def fold_pruned(slate: Slate, record: Record, said: SaidPruned) -> None:

@@ -15,7 +15,7 @@ import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberFormat, ValidationResult
 
 from gateway.choice.identity import device, spelling
-from gateway.choice.identity.kinds import Limited, NormalIdentifier, Read, digests, named
+from gateway.choice.identity.kinds import LAST_TEN, Limited, NormalIdentifier, Read, digest, digests, named
 from gateway.terms import Malformed
 
 STARTS = re.compile(r"(\W*(?:tel:)?\W*)(?=\d)", re.IGNORECASE)  # a number, not a text with one somewhere in it
@@ -23,6 +23,7 @@ PLUSES = frozenset("+\uff0b")
 # Dialled before a country code: 00 where ITU-T E.164's recommendation is followed, 011 in North America. No country
 # code begins with 0, so that either behind a plus says the same.
 INTERNATIONAL = re.compile(r"00|011")
+TEN = 10  # digits: all of a North American number
 NORTH_AMERICA = 1  # the country code
 # In the normal form as it stands; of all that the library could say of it, only one digit over and over is not that.
 NORMAL = re.compile(r"\+1[2-9][0-9]{2}[2-9][0-9]{6}")
@@ -153,5 +154,9 @@ def _identifier(number: PhoneNumber) -> NormalIdentifier:
 
 
 def _named(e164: str, national: tuple[str, ...]) -> NormalIdentifier:
-    """By digests with the plus (UID2, Google, TikTok until June 2025), and without it (Meta, Snap, TikTok since)."""
-    return named("phone", e164, digests("phone", (e164, e164.removeprefix("+"))), digests("phone", national))
+    """By digests with the plus (UID2, Google, TikTok until June 2025) and without it (Meta, Snap, TikTok since); and by
+    that of its last ten digits (California's deletion list): of a number from elsewhere they may be another's.
+    """
+    own, looser = digests("phone", (e164, e164.removeprefix("+"))), digests("phone", national)
+    last_ten = (LAST_TEN, digest("sha256", e164.removeprefix("+")[-TEN:]))
+    return named("phone", e164, [*own, last_ten] if national else own, looser if national else [last_ten])

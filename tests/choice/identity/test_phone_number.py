@@ -9,6 +9,7 @@ from support.examples import examples
 from support.people import phone
 
 from gateway.choice.identity import Limited, NormalIdentifier, read_identifier
+from gateway.choice.identity.kinds import LAST_TEN
 from gateway.terms import Malformed
 
 QUICKLY = examples(80)
@@ -22,6 +23,10 @@ def digests(*forms):
         for form in forms
         for name in hashed
     )
+
+
+def last_ten(form):
+    return (LAST_TEN, hashlib.sha256(form.encode()).hexdigest())
 
 
 SPELLINGS = [
@@ -52,12 +57,14 @@ def test_a_person_is_found_by_any_spelling_of_the_number(spelling):
 
 def test_a_number_is_known_by_its_digests_with_and_without_plus_and_as_ten_digits():
     found = read_identifier("phone", ANA)
-    assert found.names == digests(ANA, "14155550123", "4155550123")
+    assert found.names == (*digests(ANA, "14155550123"), last_ten("4155550123"), *digests("4155550123"))
     assert found.looser == digests("4155550123")
 
 
 def test_a_number_of_another_country_has_no_national_digest():
-    assert read_identifier("phone", "+442079460123").names == digests("+442079460123", "442079460123")
+    found = read_identifier("phone", "+442079460123")
+    assert found.names == (*digests("+442079460123", "442079460123"), last_ten("2079460123"))
+    assert found.looser == (last_ten("2079460123"),)
 
 
 @pytest.mark.parametrize(
@@ -148,9 +155,18 @@ def test_people_of_two_countries_share_only_the_ten_digits_of_a_north_american(o
     assert shared <= {*found[0].looser, *found[1].looser}
 
 
-def test_a_norwegian_and_a_north_american_number_may_share_one_looser_name_and_nothing_else():
+def test_a_norwegian_and_a_north_american_number_share_no_name_that_is_both_ones_own():
     norwegian, american = read_identifier("phone", "+4722345678"), read_identifier("phone", "+14722345678")
-    assert set(norwegian.names) & set(american.names) == set(american.looser)
+    assert set(norwegian.names) & set(american.names) == {*american.looser, last_ten("4722345678")}
+    assert last_ten("4722345678") in norwegian.looser
+
+
+def test_a_number_from_abroad_shares_its_last_ten_digits_with_an_american_one_that_its_no_never_reaches():
+    vietnamese, american = read_identifier("phone", "+84902234567"), read_identifier("phone", "+14902234567")
+    shared = set(vietnamese.names) & set(american.names)
+    assert {kind for kind, _ in shared} == {LAST_TEN}
+    assert shared == set(vietnamese.looser)
+    assert shared <= set(american.names[: american.exact])
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -161,4 +177,5 @@ def test_no_name_and_no_repr_holds_the_number(spelling):
         ("phone_sha256", 32),
         ("phone_sha1", 20),
         ("phone_md5", 16),
+        (LAST_TEN, 32),
     }
