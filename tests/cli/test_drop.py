@@ -18,6 +18,7 @@ from itertools import islice
 
 import pytest
 from click.testing import CliRunner
+from structlog.testing import capture_logs
 from support import inside
 from support.examples import SOAK
 from support.folding import folded_ledger
@@ -27,6 +28,7 @@ from gateway.app import composition
 from gateway.app.composition import open_house
 from gateway.choice.deletion_list import DeletionKind, hashed
 from gateway.cli.root import group, read_manual
+from gateway.consent.deletion_dues import DeletionDues
 from gateway.desk import recipient_holdings
 from gateway.desk.recipient_holdings import Left
 from gateway.ledger.acts import links, records
@@ -400,3 +402,20 @@ def test_each_command_of_the_page_does_what_it_says_and_so_does_its_program(run,
     program = {}
     exec(textwrap.dedent("    " + page.partition("The reader alone")[2].partition("\n\n    ")[2]), program)
     assert program["find"](made, [ANA, "cy@example.com"]) == {ANA: "A" * 12, "cy@example.com": None}
+
+
+@pytest.mark.anyio
+async def test_a_gateway_that_runs_tells_what_is_due_before_its_day_passes_in_three_places(run, tmp_path, folder):
+    for age, soon in ((3, False), (31, True)):
+        day = f"{NOW - timedelta(days=age):%Y%m%d}"
+        run("drop", "take", listed(tmp_path, DeletionKind.EMAIL, [(id_of(age), address(age))], day))
+        async with inside.application(folder) as app, inside.client(app) as client:
+            alarms = [each for each in (await client.get("/readyz?strict")).json()["alarms"] if "deletion list" in each]
+            assert (len(alarms) == 1) == soon
+            assert all("gateway drop answer" in each and "example" not in each for each in alarms)
+            numbers = (await client.get("/metrics")).text
+            assert f'gateway_deletion_list_days_left{{place="US-CA",what="answer"}} {45 - age}.0' in numbers
+    with open_house(folder, inside.settings(), dev=True) as house, capture_logs() as logged:
+        dues = DeletionDues(house.writer.store, lambda: NOW + timedelta(days=40))
+        dues._tell()
+    assert [each["event"] for each in logged] == ["a deletion list is due"] * 3

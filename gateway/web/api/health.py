@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import __version__
+from gateway.consent.deletion_dues import DeletionDues
 from gateway.consent.telling import Open, Telling
 from gateway.consent.verbs import Consent
 from gateway.desk.documents import Document
@@ -209,6 +210,7 @@ class Health:
     witnessed: Alarming
     codes: Alarming
     shadow: Alarming
+    listed: DeletionDues
 
     async def ready(self, request: Request) -> Response:
         """200 while checks are answered (if only with no) and opt-outs are entered durably; load balancers should watch
@@ -255,6 +257,7 @@ class Health:
             *self.witnessed.alarms(),
             *self.codes.alarms(),
             *self.shadow.alarms(),
+            *self.listed.alarms(),
         ]
 
     def _dropped(self) -> list[str]:
@@ -279,6 +282,7 @@ class Health:
         self.counters.unread.set(unread)
         self.counters.witnesses_away.set(len(self.witnessed.alarms()))
         self.counters.rehearsal(*await asyncio.to_thread(self._last_rehearsal))
+        self.counters.lists_due(await asyncio.to_thread(self.listed.days_left))
         if position is not None:
             self.counters.entries.set(position)
         return Response(self.counters.text(await self.others()), media_type="text/plain; version=0.0.4")
