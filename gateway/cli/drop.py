@@ -7,6 +7,7 @@ import json
 import sys
 import time
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -59,6 +60,9 @@ NAMES = {
 OPERATORS_OWN = "names and vehicles are nothing that is known here: this list is the operator's own to match"
 UNKNOWN = "was never taken, or with another hash: nothing is over"
 NOBODYS = "its hash is that of nothing, or of an id that stands for none"
+FETCH_AGAIN = "the archive cannot be read to its end: fetch it again, what was entered is entered once"
+# Of an archive that is cut off, broken, or locked.
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 OPEN = "open.csv"
 DECISIONS = Columns(("id", "status"), ("id", "status"), others=True)
 PROPOSED = {Matched.ACCOUNT: str(int(DeletionStatus.EXEMPTED))}
@@ -89,10 +93,14 @@ def take(files: tuple[Path, ...], data: Path, file: Path | None, place: str) -> 
         raise click.UsageError(f"--place is a state with such a list: {', '.join(known)}")
     tally = ListsTally()
     with options.house(data, file) as house, contextlib.ExitStack() as stack:
-        listed = sorted(_opened(stack, files, tally), key=lambda each: each.file.kind is DeletionKind.REMOVED)
+        opened = (each for path in files for each in _opened(stack, path, tally))
+        listed = sorted(opened, key=lambda each: each.file.kind is DeletionKind.REMOVED)
         with Progress("requests entered:") as progress:
             for each in listed:
-                _take(house, each, place, tally, progress)
+                try:
+                    _take(house, each, place, tally, progress)
+                except DAMAGED:
+                    tally.refuse(each.file.name, FETCH_AGAIN)
             found = _look(house, data, progress)
     click.echo(f"looked for everybody: {_told(found)}")
     sys.exit(0 if tally.whole else 1)
@@ -116,16 +124,17 @@ class OpenedList(NamedTuple):
     opened: BinaryIO
 
 
-def _opened(stack: contextlib.ExitStack, files: Iterable[Path], tally: ListsTally) -> Iterator[OpenedList]:
-    """The lists among these, out of their archives."""
-    for path in files:
-        if not zipfile.is_zipfile(path):
-            yield from _named(path.name, partial(FileIO, path), stack, tally)
-            continue
+def _opened(stack: contextlib.ExitStack, path: Path, tally: ListsTally) -> list[OpenedList]:
+    """The lists in a file: itself, or what its archive holds."""
+    if not zipfile.is_zipfile(path):
+        return [*_named(path.name, partial(FileIO, path), stack, tally)]
+    try:
         archive = stack.enter_context(zipfile.ZipFile(path))
-        for info in archive.infolist():
-            if not info.is_dir():
-                yield from _named(info.filename.rpartition("/")[2], partial(archive.open, info), stack, tally)
+        held = [(info.filename.rpartition("/")[2], info) for info in archive.infolist() if not info.is_dir()]
+        return [each for name, info in held for each in _named(name, partial(archive.open, info), stack, tally)]
+    except DAMAGED:
+        tally.refuse(path.name, FETCH_AGAIN)
+        return []
 
 
 def _named(

@@ -50,7 +50,10 @@ AND r.matched <> 'ordered' AND (
 ORDER BY r.key LIMIT ?
 """
 OF_KEY = "SELECT id, matched FROM deletion_row WHERE key = ? AND gone IS NULL"
-MATCH = "UPDATE deletion_row SET matched = ? WHERE key = ? AND gone IS NULL AND decided IS NULL"
+# What is ordered for one stays so, whoever is found later.
+MATCH = (
+    "UPDATE deletion_row SET matched = ? WHERE key = ? AND gone IS NULL AND decided IS NULL AND matched <> 'ordered'"
+)
 ASKS = "INSERT OR IGNORE INTO deletion_message VALUES (?, ?)"
 ASKED = "SELECT message FROM deletion_message WHERE id IN ({marks})"
 # None: it is open.
@@ -66,7 +69,7 @@ AGAIN, STILL_OPEN = "r.answered_at = (SELECT max(answered_at) FROM deletion_row)
 ROWS = f"""
 SELECT b.file, r.id, {STATUS} AS status, r.answered, r.matched, b.received, b.place
 FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq WHERE r.gone IS NULL AND {{which}}
-ORDER BY b.received, b.file, r.id
+ORDER BY b.file, r.id
 """  # noqa: S608 - ours
 FETCHED = """
 SELECT b.place, b.received, coalesce(sum(o.open), 0) FROM deletion_batch b LEFT JOIN (

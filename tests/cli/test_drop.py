@@ -419,3 +419,41 @@ async def test_a_gateway_that_runs_tells_what_is_due_before_its_day_passes_in_th
         dues = DeletionDues(house.writer.store, lambda: NOW + timedelta(days=40))
         dues._tell()
     assert [each["event"] for each in logged] == ["a deletion list is due"] * 3
+
+
+def test_an_archive_that_is_broken_is_refused_and_taken_whole_once_it_is_fetched_again(run, folder, tmp_path):
+    made = listed(tmp_path, DeletionKind.EMAIL, ((id_of(n), address(n)) for n in range(9000)))
+    with zipfile.ZipFile(tmp_path / "download.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(made, made.name)
+    whole = (tmp_path / "download.zip").read_bytes()
+    (tmp_path / "download.zip").write_bytes(whole[:200_000] + bytes(200) + whole[200_200:])
+    told = run("drop", "take", tmp_path / "download.zip")
+    assert (told.exit_code, "fetch it again" in told.stderr) == (1, True)
+    (tmp_path / "download.zip").write_bytes(whole)
+    assert run("drop", "take", tmp_path / "download.zip").exit_code == 0
+    assert rows_of(folder, "SELECT count(*) FROM deletion_row") == [(9000,)]
+
+
+def test_an_order_outlives_what_the_retention_takes_away(take, folder):
+    take(DeletionKind.EMAIL, ("A" * 12, ANA))
+    link(folder, *(("ana", "email", address(n)) for n in range(600)))
+    later = NOW + timedelta(days=9000)
+    composition.prune_ledger(folder, inside.settings(), dry_run=False, clock=lambda: later)
+    assert rows_of(folder, "SELECT min(seq) > 0 FROM entry") == [(1,)]
+    assert denies(folder, "email", ANA)
+    verified(folder)
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [("UPDATE deletion_row SET gone = 0, gone_at = 0", "took back"),
+     ("DELETE FROM deletion_row", "requests of deletion lists"),
+     ("UPDATE deletion_row SET key = x'00'", "requests of deletion lists")],
+)  # fmt: skip
+def test_the_control_a_request_that_is_ended_or_gone_behind_the_back_of_the_log_is_found(take, folder, fault, found):
+    take(DeletionKind.EMAIL, ("A" * 12, ANA))
+    verified(folder)
+    with contextlib.closing(sqlite3.connect(folder / FILE)) as db, db:
+        db.execute(fault)
+    report, _ = composition.verify_ledger(folder, inside.settings(), boxes=False)
+    assert any(found in each for each in report.different)
