@@ -31,6 +31,7 @@ from gateway.cli.root import group, read_manual
 from gateway.consent.deletion_dues import DeletionDues
 from gateway.desk import recipient_holdings
 from gateway.desk.recipient_holdings import Left
+from gateway.ledger import schema
 from gateway.ledger.acts import links, records
 from gateway.ledger.acts.links import Span
 from gateway.ledger.schema import FILE
@@ -316,24 +317,24 @@ class Year:
 
 
 def test_a_year_of_requests_is_taken_matched_and_answered_row_by_row(run, folder, tmp_path):
-    year, clock = Year(REQUESTS), time.perf_counter()
+    year, clock = Year(REQUESTS), time.process_time()
     link(folder, *((f"a{n}", "email", address(n)) for n in [*year.account, *year.shared]))
     link(folder, *((f"b{n}", "email", address(n)) for n in year.shared))
     link(folder, *((f"o{n}", "email", f"o{n}@example.com") for n in range(REQUESTS // 10)))
     hold(folder, *map(address, year.deleted))
-    before, began = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file()), time.perf_counter()
+    before, began = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file()), time.process_time()
     made = listed(tmp_path, DeletionKind.EMAIL, ((id_of(n), address(n)) for n in year.requests))
     with zipfile.ZipFile(tmp_path / "download.zip", "w") as archive:
         archive.write(made, made.name)
-    written = time.perf_counter()
+    written = time.process_time()
     told = run("drop", "take", tmp_path / "download.zip")
-    took = time.perf_counter() - written
+    took = time.process_time() - written
     assert (told.exit_code, f"{REQUESTS} new, 0 before, 0 refused" in told.stdout) == (0, True)
     run("deliveries", "--take", "teemo")
     hold(folder, *map(address, year.waiting))
-    asked = time.perf_counter()
+    asked = time.process_time()
     run("drop", "answer", tmp_path / "first")
-    answered = time.perf_counter() - asked
+    answered = time.process_time() - asked
     assert answers(tmp_path / "first") == year.first()
     after = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
     run("deliveries", "--take", "teemo")
@@ -345,11 +346,11 @@ def test_a_year_of_requests_is_taken_matched_and_answered_row_by_row(run, folder
     run("drop", "answer", "--amend", tmp_path / "third")
     assert answers(tmp_path / "third")[0] == year.second()[2]
     print(
-        f"{REQUESTS} requests of a list: taken and matched in {took:.1f} s, answered in {answered:.1f} s,"
+        f"{REQUESTS} requests of a list: {took:.1f} s of the processor to take and match them, {answered:.1f} s to answer,"
         f" {(after - before) / REQUESTS:.0f} bytes each on disk"
     )
     verified(folder)
-    print(f"all of it {time.perf_counter() - clock:.0f} s, people {began - clock:.0f} s")
+    print(f"all of it {time.process_time() - clock:.0f} s, people {began - clock:.0f} s")
 
 
 def rows_of(folder, sql):
@@ -457,3 +458,13 @@ def test_the_control_a_request_that_is_ended_or_gone_behind_the_back_of_the_log_
         db.execute(fault)
     report, _ = composition.verify_ledger(folder, inside.settings(), boxes=False)
     assert any(found in each for each in report.different)
+
+
+def test_an_order_stands_with_the_release_before_and_is_answered_with_the_next_one(take, run, folder, tmp_path):
+    take(DeletionKind.EMAIL, ("A" * 12, ANA))
+    assert schema.take_back(folder, schema.FIRST) == schema.FIRST
+    composition.migrate(folder)
+    assert denies(folder, "email", ANA)
+    run("drop", "answer", tmp_path / "out")
+    assert answers(tmp_path / "out") == ({"A" * 12: "5"}, {})
+    verified(folder)

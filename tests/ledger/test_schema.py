@@ -231,7 +231,8 @@ class TestWhatTheOperatorIsTold:
     def test_a_newer_ledger_wants_a_newer_gateway(self, folder, file, open_):
         with raw(file) as db:
             db.execute("PRAGMA user_version = 99")
-        with pytest.raises(LedgerRefused, match=r"version 99.*pip install --upgrade gateway\).* migrate --back-to 29 "):
+        told = rf"version 99.*pip install --upgrade gateway\).* migrate --back-to {schema.version_wanted()} "
+        with pytest.raises(LedgerRefused, match=told):
             open_(folder)
 
     def test_a_ledger_without_a_version_is_damaged_and_no_migration_empties_it(self, folder, file, open_):
