@@ -43,7 +43,7 @@ from gateway.ledger import schema
 from gateway.ledger.acts import deletion_lists
 from gateway.ledger.acts.deletion_lists import PART, ListedRequest, ListPart, PartTaken
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.writer import Job
+from gateway.ledger.writer import Job, Transaction
 from gateway.signals import lines
 from gateway.signals.lines import Columns, ListRow, NoHeader, RefusedLine
 
@@ -68,7 +68,7 @@ DECISIONS = Columns(("id", "status"), ("id", "status"), others=True)
 PROPOSED = {Matched.ACCOUNT: str(int(DeletionStatus.EXEMPTED))}
 WHY = {
     Matched.ACCOUNT: "somebody has an account here: keep what the account needs (2), or delete it (3)",
-    Matched.ORDERED: "not everybody who was told to delete has taken it yet: gateway deliveries",
+    Matched.ORDERED: "not all who were told to delete have taken it yet (gateway deliveries), or nobody could be told",
 }
 
 
@@ -173,13 +173,17 @@ def _take(house: House, listed: OpenedList, place: str, tally: ListsTally, progr
                 progress.tell(f"  {file.name} line {row.number}: {why}")
             elif isinstance(row, DeletionRequest):
                 requests.append(row)
-        sums.add(_enter(house, ListPart(place, file.name, file.kind, received, datetime.now(UTC)), requests, ends=ends))
+        taken = _enter(house, ListPart(place, file.name, file.kind, received, datetime.now(UTC)), requests, ends=ends)
+        sums.add(taken)
+        number_of = {each.id: each.number for each in requests}
+        for unknown in taken.unknown:
+            refused += 1
+            tally.whole = False
+            progress.tell(f"  {file.name} line {number_of[unknown]}: {UNKNOWN}")
         progress.count = (progress.count or 0) + len(requests)
-    for unknown in sums.unknown:
-        tally.refuse(f"  {file.name} request {unknown}", UNKNOWN)
     unverified = " (how these ids are spelled before they are hashed is unverified)" if file.kind in UNVERIFIED else ""
     done = f"{sums.done} taken back" if ends else f"{sums.done} new"
-    click.echo(f"{file.name}: {done}, {sums.before} before, {refused + len(sums.unknown)} refused{unverified}")
+    click.echo(f"{file.name}: {done}, {sums.before} before, {refused} refused{unverified}")
 
 
 def _unusable(request: DeletionRequest) -> str:
@@ -191,8 +195,18 @@ def _unusable(request: DeletionRequest) -> str:
 def _enter(house: House, part: ListPart, requests: list[DeletionRequest], *, ends: bool) -> PartTaken:
     keys = house.secrets.keys((NAMES[each.kind], each.digest.hex()) for each in requests)
     found = [ListedRequest(each.id, key) for each, key in zip(requests, keys, strict=True)]
-    enter = deletion_lists.end_part if ends else deletion_lists.take_part
-    return _written(house, lambda tx: enter(tx, part, found))
+    if ends:
+        return _written(house, lambda tx: deletion_lists.end_part(tx, part, found))
+    by_ten = {
+        each.digest.hex(): key for each, key in zip(requests, keys, strict=True) if each.kind is DeletionKind.PHONE
+    }
+    looser = dict(zip(house.secrets.keys(("phone_sha256", ten) for ten in by_ten), by_ten.values(), strict=True))
+
+    def enter(tx: Transaction) -> PartTaken:
+        deletion_lists.know_numbers(tx, looser, part.at)
+        return deletion_lists.take_part(tx, part, found)
+
+    return _written(house, enter)
 
 
 def _written(house: House, job: Job[T]) -> T:

@@ -19,8 +19,10 @@ from gateway.choice.deletion_list import DeletionStatus
 from gateway.choice.deletion_periods import Fetched
 from gateway.desk import recipient_holdings, suppression
 from gateway.desk.forgetting.erasure import ErasureOrder, erase
+from gateway.desk.recipient_holdings import Held
 from gateway.desk.recipients_to_tell import LEFT, pass_on
 from gateway.fold.kin import edges_of, family, roads
+from gateway.fold.state import Slate
 from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.acts.releases import released_since
 from gateway.ledger.schema import rows_of
@@ -122,8 +124,7 @@ def look(tx: Transaction, key: bytes, at: datetime) -> Matched:
     found = tx.db.execute(OF_KEY, (key,)).fetchall()
     slate = people_of(tx, [key]).slate()
     names = family(slate, key)
-    linked = any(edge.lives() for *_, edge in edges_of(slate, names))
-    if linked:
+    if _is_linked(slate, names) or _left_with_accounts(tx, names):
         matched = Matched.SEVERAL if len(roads(slate, names)) > 1 else Matched.ACCOUNT
         choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.DROP, at)
         pass_on(tx, Subject(DIGEST, "", (key,)), choice, unknown=False)
@@ -136,13 +137,28 @@ def look(tx: Transaction, key: bytes, at: datetime) -> Matched:
     return matched
 
 
+def _is_linked(slate: Slate, names: Iterable[bytes]) -> bool:
+    return any(edge.lives() for *_, edge in edges_of(slate, names))
+
+
+def _left_with_accounts(tx: Transaction, names: Iterable[bytes]) -> bool:
+    """Whether an account has what left under these names: whoever is told to delete would delete theirs."""
+    others = {each.named for each in _held(tx, names)}.difference(names)
+    slate = people_of(tx, others).slate() if others else None
+    return slate is not None and _is_linked(slate, set[bytes]().union(*(family(slate, each) for each in others)))
+
+
+def _held(tx: Transaction, names: Iterable[bytes]) -> list[Held]:
+    return [each for name in names for each in recipient_holdings.under(tx, name, released_since(tx.db, name))]
+
+
 def _order(tx: Transaction, key: bytes, ids: Sequence[str], at: datetime) -> None:
     """Everything that is kept of what left is forgotten, and whoever got it told to delete it; what is asked for one
     request of a digest is asked for all.
     """
     known = len(tx.queued)
     if left := [each for (each,) in rows_of(tx.db, LEFT, family(people_of(tx, [key]).slate(), key))]:
-        for held in (each for name in left for each in recipient_holdings.under(tx, name, released_since(tx.db, name))):
+        for held in _held(tx, left):
             for kind, value in recipient_holdings.open_held(tx, held.recipient, held.person, held.sealed).items():
                 suppression.keep_suppression(tx, Subject(kind, value, (held.named,)))
         erase(tx, ErasureOrder(Erasing.DETAILS, [Subject(DIGEST, "", (key,))], at), os.urandom(16))
@@ -163,6 +179,8 @@ def decide(tx: Transaction, id_: str, status: DeletionStatus, at: datetime) -> N
     if status is not DeletionStatus.DELETED:
         tx.db.execute("UPDATE deletion_row SET decided = ? WHERE id = ? AND gone IS NULL", (status, id_))
         return
+    if look(tx, key, at) is Matched.SEVERAL:
+        raise NotDecided("several accounts have it, and it is not for one of them to delete: 4")
     _order(tx, key, [id_], at)
     if not tx.db.execute("SELECT 1 FROM deletion_message WHERE id = ?", (id_,)).fetchone():
         raise NotDecided("3 wants somebody who was told to delete and did; no recipient has anything of it")

@@ -14,6 +14,7 @@ import textwrap
 import time
 import zipfile
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from itertools import islice
 
 import pytest
@@ -27,6 +28,7 @@ from support.people import named
 from gateway.app import composition
 from gateway.app.composition import open_house
 from gateway.choice.deletion_list import DeletionKind, hashed
+from gateway.choice.identity import kinds, phone_number
 from gateway.cli.root import group, read_manual
 from gateway.consent.deletion_dues import DeletionDues
 from gateway.desk import recipient_holdings
@@ -36,7 +38,7 @@ from gateway.ledger.acts import links, records
 from gateway.ledger.acts.links import Span
 from gateway.ledger.schema import FILE
 from gateway.ledger.subjects import Choice, milliseconds
-from gateway.terms import ChoiceKind, Purpose
+from gateway.terms import ChoiceKind, DataClass, Purpose
 
 REQUESTS = 1_000_000 if SOAK else 20_000
 NOW = datetime.now(UTC)
@@ -63,14 +65,14 @@ def address(number: int) -> str:
     return f"p{number}@example.com"
 
 
-def listed(folder, kind, rows, day=DAY):
-    """A list of (id, identifier) as a file."""
+def listed(folder, kind, rows, day=DAY, of=DeletionKind.EMAIL):
+    """A list of (id, identifier) as a file; `of`: what a list takes back."""
     removed = kind is DeletionKind.REMOVED
     made = folder / f"{day}_4821_{kind}.csv"
     with made.open("w") as opened:
         opened.write("Id,Hash,ListType\n" if removed else "Id,Hash\n")
         for id_, value in rows:
-            opened.write(f"{id_},{hashed(DeletionKind.EMAIL if removed else kind, value)}{',Email' * removed}\n")
+            opened.write(f"{id_},{hashed(of if removed else kind, value)}{f',{of}' * removed}\n")
     return made
 
 
@@ -186,19 +188,140 @@ def test_what_is_taken_back_ends_that_no_alone_and_brings_no_yes_back(take, fold
     verified(folder)
 
 
+EVERY_KIND = pytest.mark.parametrize(
+    ("kind", "whom"),
+    [(DeletionKind.EMAIL, ("email", ANA)), (DeletionKind.PHONE, ("phone", ANAS)), (DeletionKind.MAID, ("gaid", GAID))],
+)  # fmt: skip
+
+
+def say_yes(folder, whom, at, **more):
+    said = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "form", at, **more)
+    act(folder, lambda tx, who: records.write_choice(tx, who(*whom), said, os.urandom(16)))
+
+
+@EVERY_KIND
 def test_who_opts_in_by_two_steps_after_the_list_came_is_allowed_and_the_list_taken_again_says_nothing_new(
-    take, folder
+    take, folder, kind, whom
 ):
+    link(folder, ("ana", *whom))
+    take(kind, ("A" * 12, whom[1]))
+    assert denies(folder, "account", "ana")
+    say_yes(folder, whom, NOW + timedelta(minutes=1))
+    take(kind, ("A" * 12, whom[1]))
+    assert not denies(folder, *whom)
+    assert not denies(folder, "account", "ana")
+    assert denies(folder, *whom, Purpose.PROFILING)
+    verified(folder)
+
+
+def test_a_yes_takes_back_the_list_s_word_alone_and_not_what_another_said_by_the_same_digest(take, folder):
+    digest = sha256(GAID.encode()).hexdigest()
+    no = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "import", NOW)
+    act(folder, lambda tx, who: records.write_choice(tx, who("ad_id_sha256", digest), no, os.urandom(16)))
+    take(DeletionKind.MAID, ("A" * 12, GAID))
+    say_yes(folder, ("gaid", GAID), NOW + timedelta(minutes=1))
+    assert denies(folder, "gaid", GAID)
+    verified(folder)
+
+
+@EVERY_KIND
+def test_no_yes_comes_back_to_anybody_nor_to_one_recipient_with_what_a_list_takes_back(
+    run, take, folder, tmp_path, kind, whom
+):
+    link(folder, ("ana", *whom), ("ana", "idfa", GAID.replace("3840", "4840")))
+    places = (whom, ("account", "ana"), ("idfa", GAID.replace("3840", "4840")))
+    for each in places:
+        say_yes(folder, each, NOW - timedelta(days=1))
+        say_yes(folder, each, NOW - timedelta(days=1), recipient="teemo", data_class=DataClass.PRECISE_GEO)
+
+    def yeses():
+        ledger = folded_ledger(folder)
+        with open_house(folder, inside.settings(), dev=True) as house:
+            keys = [house.consent.people.name([named(*each)]).keys[0] for each in places]
+        return [(ledger.get(key).ins != {}, ledger.grants(key, milliseconds(NOW)) != []) for key in keys]
+
+    assert yeses() == [(True, True)] * 3
+    take(kind, ("A" * 12, whom[1]))
+    assert run("drop", "take", listed(tmp_path, DeletionKind.REMOVED, [("A" * 12, whom[1])], of=kind)).exit_code == 0
+    assert not any(denies(folder, *each) for each in places)
+    assert yeses() == [(False, False)] * 3
+    verified(folder)
+
+
+def test_a_signal_that_is_heard_while_a_list_says_no_goes_on_once_the_list_takes_it_back(take, folder):
     take(DeletionKind.EMAIL, ("A" * 12, ANA))
+    gpc, digest = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "gpc", NOW), sha256(ANA.encode()).hexdigest()
+    act(folder, lambda tx, who: records.hear_signal(tx, who("email_sha256", digest), gpc, os.urandom(16)))
+    take(DeletionKind.REMOVED, ("A" * 12, ANA))
+    assert denies(folder, "email", ANA)
+    verified(folder)
 
-    def yes(tx, who):
-        said = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "form", NOW + timedelta(minutes=1))
-        records.write_choice(tx, who("email", ANA), said, os.urandom(16))
 
-    act(folder, yes)
+def test_a_number_that_was_known_before_it_had_a_name_in_lists_is_reached_with_its_account(
+    take, run, folder, tmp_path, monkeypatch
+):
+    def before(e164, national):
+        exact, looser = ((e164, e164.removeprefix("+")), national)
+        return kinds.named("phone", e164, kinds.digests("phone", exact), kinds.digests("phone", looser))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(phone_number, "_named", before)
+        link(folder, ("ana", "phone", ANAS), ("ana", "gaid", GAID))
+    take(DeletionKind.PHONE, ("A" * 12, ANAS))
+    assert denies(folder, "account", "ana")
+    assert denies(folder, "gaid", GAID)
+    run("drop", "answer", tmp_path / "out")
+    assert answers(tmp_path / "out") == ({}, {"A" * 12: "2"})
+    verified(folder)
+
+
+def test_a_file_taken_again_orders_nobody_s_deletion_who_took_it_back_and_a_later_one_does(take, run, folder, tmp_path):
+    take(DeletionKind.EMAIL, ("A" * 12, ANA))
+    take(DeletionKind.REMOVED, ("A" * 12, ANA))
+    hold(folder, ANA)
     take(DeletionKind.EMAIL, ("A" * 12, ANA))
     assert not denies(folder, "email", ANA)
-    assert denies(folder, "email", ANA, Purpose.PROFILING)
+    assert ANA not in run("deliveries", "--take", "teemo").output
+    day = f"{NOW - timedelta(days=1):%Y%m%d}"
+    run("drop", "take", listed(tmp_path, DeletionKind.EMAIL, [("A" * 12, ANA)], day))
+    assert denies(folder, "email", ANA)
+    assert ANA in run("deliveries", "--take", "teemo").output
+
+
+def test_one_number_with_two_digests_denies_both_and_what_was_never_taken_is_named_by_its_line(take, folder):
+    told = take(DeletionKind.EMAIL, ("A" * 12, ANA), ("A" * 12, "bo@example.com"), ("A" * 12, ANA))
+    assert "2 new, 1 before, 0 refused" in told.stdout
+    assert denies(folder, "email", ANA)
+    assert denies(folder, "email", "bo@example.com")
+    verified(folder)
+    told = take(DeletionKind.REMOVED, ("A" * 12, ANA), ("A" * 12, "bo@example.com"), ("Z" * 12, ANA))
+    assert "2 taken back, 0 before, 1 refused" in told.stdout
+    assert "Removed.csv line 4: was never taken" in told.stderr
+    assert "Z" * 12 not in told.output
+    assert not denies(folder, "email", ANA)
+    verified(folder)
+
+
+def test_what_several_accounts_have_is_deleted_for_none_of_them_nor_what_left_with_somebody_elses_device(
+    take, run, folder, tmp_path
+):
+    link(folder, ("ana", "email", ANA), ("bo", "gaid", GAID))
+    hold(folder, ANA)
+
+    def together(tx, who):
+        email, device = who("email", "cy@example.com").key, who("gaid", GAID).key
+        left = [Left("gaid", GAID, device, (email, device))]
+        recipient_holdings.note_held(tx, "teemo", left, ["sale"], ["ad_id"], 0, milliseconds(NOW))
+
+    act(folder, together)
+    take(DeletionKind.EMAIL, ("A" * 12, ANA), ("C" * 12, "cy@example.com"))
+    link(folder, ("di", "email", ANA))
+    (tmp_path / "decided.csv").write_text(f"Id,Status\n{'A' * 12},3\n")
+    told = run("drop", "decide", tmp_path / "decided.csv")
+    assert (told.exit_code, "several accounts have it" in told.stderr) == (1, True)
+    run("drop", "answer", tmp_path / "out")
+    assert answers(tmp_path / "out") == ({"A" * 12: "4"}, {"C" * 12: "2"})
+    assert '"delete"' not in run("deliveries", "--take", "teemo").output
     verified(folder)
 
 

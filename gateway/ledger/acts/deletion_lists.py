@@ -7,21 +7,30 @@ lifts them. A request that is there already is not said again, so that a file ma
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
-from gateway.fold.record import Record, SaidOut
+from gateway.fold.record import NamesLearnt, Record, SaidOut
+from gateway.ledger.acts.reach import Relations
 from gateway.ledger.proof import entry
 from gateway.ledger.schema import rows_of
+from gateway.ledger.side import Mention
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import ALL_PURPOSES, Source
 
 PART = 2_000  # requests of one entry: their fold takes 0.2 s, in which nobody is answered and an opt-out waits
-ORDER = SaidOut(ALL_PURPOSES, Source.DROP)
-LIVE = "SELECT id, seq, key FROM deletion_row WHERE id IN ({marks}) AND gone IS NULL"
+# Its mark tells it from what anybody said by the same digest: a signal beside it is news, and outlives it.
+ORDER = SaidOut(ALL_PURPOSES, Source.DROP, mark=Source.DROP)
+LIVE = "SELECT id, key, seq FROM deletion_row WHERE id IN ({marks}) AND gone IS NULL"
+ENDED = "SELECT id, key FROM deletion_row WHERE id IN ({marks}) AND gone IS NOT NULL"
+# By the same file also what is over: whoever changed their mind since is not asked about again.
+SAID = """
+SELECT r.id, r.key FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq
+WHERE r.id IN ({marks}) AND (r.gone IS NULL OR b.file = ?)
+"""
 PUT = "INSERT INTO deletion_row (id, seq, key) VALUES (?, ?, ?)"
 END = "UPDATE deletion_row SET gone = ?, gone_at = ? WHERE id = ? AND seq = ?"
 
@@ -49,7 +58,7 @@ class ListedRequest(NamedTuple):
 @dataclass(slots=True)
 class PartTaken:
     """How many requests of a part are new, or are over now; how many were so `before`. Of what a list takes back:
-    `unknown`: never taken, or with another digest than the one that was.
+    `unknown`: never taken, or with another digest than the one that was, by their numbers.
     """
 
     done: int = 0
@@ -57,36 +66,56 @@ class PartTaken:
     unknown: tuple[str, ...] = ()
 
     def add(self, other: "PartTaken") -> None:
+        """`unknown` is each part's own."""
         self.done += other.done
         self.before += other.before
-        self.unknown += other.unknown
 
 
 def take_part(tx: Transaction, part: ListPart, requests: Sequence[ListedRequest]) -> PartTaken:
-    """Every request that is not live yet, and the entry of all of them; none where there is nothing new."""
-    live = {(id_, key) for id_, _, key in rows_of(tx.db, LIVE, [each.id for each in requests])}
-    new = [*{each.id: each for each in requests if each not in live}.values()]
+    """Every request that is not live yet, nor was taken from this file, and the entry of all of them; none where there
+    is nothing new. One number with two digests is two requests, in an entry each.
+    """
+    said = {*rows_of(tx.db, SAID, [each.id for each in requests], part.file)}
+    fresh = {each: None for each in requests if each not in said}
+    new = [*{each.id: each for each in reversed(fresh)}.values()]
     if new:
         now = milliseconds(part.at)
         tx.say([Record(tx.size, now, each.key, ORDER) for each in new], now)
         seq = _append(tx, part, entry.DELETION_LIST, len(new))
         tx.db.executemany(PUT, [(each.id, seq, each.key) for each in new])
-    return PartTaken(len(new), len(requests) - len(new))
+    taken = PartTaken(len(new), len(requests) - len(fresh))
+    once = {*new}
+    if more := [each for each in fresh if each not in once]:
+        taken.add(take_part(tx, part, more))
+    return taken
 
 
 def end_part(tx: Transaction, part: ListPart, requests: Sequence[ListedRequest]) -> PartTaken:
     """Every live request among these is over, by one entry; what else says no of anybody stays. In doubt about whom one
     means it stays, too.
     """
-    live = {id_: (seq, key) for id_, seq, key in rows_of(tx.db, LIVE, [each.id for each in requests])}
-    ended = {each.id: live[each.id][0] for each in requests if each.id in live and live[each.id][1] == each.key}
-    others = [each.id for each in requests if each.id not in ended]
-    gone = {id_ for (id_,) in rows_of(tx.db, "SELECT id FROM deletion_row WHERE id IN ({marks})", others)} - live.keys()
+    ids = [each.id for each in requests]
+    live = {ListedRequest(id_, key): seq for id_, key, seq in rows_of(tx.db, LIVE, ids)}
+    ended = {each: live[each] for each in requests if each in live}
+    gone = {*rows_of(tx.db, ENDED, ids)} - ended.keys()
     if ended:
         seq, now = _append(tx, part, entry.TAKEN_BACK, len(ended)), milliseconds(part.at)
-        tx.db.executemany(END, [(seq, now, id_, said_by) for id_, said_by in ended.items()])
+        tx.db.executemany(END, [(seq, now, each.id, said_by) for each, said_by in ended.items()])
         tx.tell_anew({*ended.values()})
-    return PartTaken(len(ended), len(gone), tuple(each for each in others if each not in gone))
+    unknown = tuple(each.id for each in requests if each not in ended and each not in gone)
+    return PartTaken(len(ended), sum(each in gone for each in requests), unknown)
+
+
+def know_numbers(tx: Transaction, names: Mapping[bytes, bytes], at: datetime) -> None:
+    """American numbers that were known before they had a name in lists have it from now on. `names`: that name, by the
+    looser form that each such number always had.
+    """
+    told = Relations(tx.db, Mention.NAME)
+    told.read(names.keys())
+    owners = {owner: name for form, name in names.items() for owner in told.owners[form]}
+    told.read(owners.keys())
+    now, new = milliseconds(at), [each for each in owners.items() if each[1] not in told.names[each[0]]]
+    tx.say([Record(tx.size, now, owner, NamesLearnt((name,))) for owner, name in new], now)
 
 
 def _append(tx: Transaction, part: ListPart, kind: str, count: int) -> int:
