@@ -20,7 +20,7 @@ from gateway.choice.deletion_periods import Fetched
 from gateway.desk import recipient_holdings, suppression
 from gateway.desk.forgetting.erasure import ErasureOrder, erase
 from gateway.desk.recipient_holdings import Held
-from gateway.desk.recipients_to_tell import LEFT, pass_on
+from gateway.desk.recipients_to_tell import LEFT, got_under, pass_on
 from gateway.fold.kin import edges_of, family, roads
 from gateway.fold.state import Slate
 from gateway.ledger.acts.folded_people import people_of
@@ -58,6 +58,7 @@ MATCH = (
 )
 ASKS = "INSERT OR IGNORE INTO deletion_message VALUES (?, ?)"
 ASKED = "SELECT message FROM deletion_message WHERE id IN ({marks})"
+TOLD = "SELECT recipient FROM outbox WHERE id IN ({marks})"
 # None: it is open.
 STATUS = """
 CASE WHEN r.decided IS NOT NULL THEN r.decided WHEN r.matched = '' THEN 5 WHEN r.matched = 'several' THEN 4
@@ -156,13 +157,16 @@ def _order(tx: Transaction, key: bytes, ids: Sequence[str], at: datetime) -> Non
     """Everything that is kept of what left is forgotten, and whoever got it told to delete it; what is asked for one
     request of a digest is asked for all.
     """
-    known = len(tx.queued)
+    known, got = len(tx.queued), set[str]()
     if left := [each for (each,) in rows_of(tx.db, LEFT, family(people_of(tx, [key]).slate(), key))]:
+        got = {each.recipient for name in left for each in got_under(tx, name, released_since(tx.db, name))}
         for held in _held(tx, left):
             for kind, value in recipient_holdings.open_held(tx, held.recipient, held.person, held.sealed).items():
                 suppression.keep_suppression(tx, Subject(kind, value, (held.named,)))
         erase(tx, ErasureOrder(Erasing.DETAILS, [Subject(DIGEST, "", (key,))], at), os.urandom(16))
     messages = {*tx.queued[known:], *(message for (message,) in rows_of(tx.db, ASKED, ids))}
+    if got.difference(recipient for (recipient,) in rows_of(tx.db, TOLD, messages)):
+        messages.add(os.urandom(16))  # of a message that nobody can send: it stays open
     tx.db.executemany(ASKS, [(message, id_) for message in sorted(messages) for id_ in ids])
 
 

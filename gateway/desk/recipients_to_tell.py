@@ -127,7 +127,7 @@ def identified(tx: Transaction, names: Names, own: Belongings) -> Iterator[Ident
             yield Identified(
                 got, recipient_holdings.open_held(tx, each.recipient, each.person, each.sealed), each.named
             )
-        for got in _got(tx, key, since) if key in names else ():
+        for got in got_under(tx, key, since) if key in names else ():
             kinds = {kind for name in got.classes for kind in NAMED_BY.get(DataClass(name), ())}
             listed = {kind: value for kind, value in names[key].items() if kind in kinds}
             if got.recipient not in known and listed:
@@ -183,7 +183,7 @@ def forget_recipients(tx: Transaction, keys: Iterable[bytes], own: Belongings) -
     return recipient_holdings.forget_held(tx, going)
 
 
-def _got(tx: Transaction, key: bytes, since: int) -> list[Got]:
+def got_under(tx: Transaction, key: bytes, since: int) -> list[Got]:
     """What left, or may have left, by recipient: the one place where the log of disclosures is read for messages. What
     a caller only asked about shows of nobody that they got it, so it tells them nothing (R18).
     """

@@ -257,9 +257,7 @@ def test_a_signal_that_is_heard_while_a_list_says_no_goes_on_once_the_list_takes
     verified(folder)
 
 
-def test_a_number_that_was_known_before_it_had_a_name_in_lists_is_reached_with_its_account(
-    take, run, folder, tmp_path, monkeypatch
-):
+def test_a_number_known_before_lists_is_reached_with_its_account(take, run, folder, tmp_path, monkeypatch):
     def before(e164, national):
         exact, looser = ((e164, e164.removeprefix("+")), national)
         return kinds.named("phone", e164, kinds.digests("phone", exact), kinds.digests("phone", looser))
@@ -302,9 +300,7 @@ def test_one_number_with_two_digests_denies_both_and_what_was_never_taken_is_nam
     verified(folder)
 
 
-def test_what_several_accounts_have_is_deleted_for_none_of_them_nor_what_left_with_somebody_elses_device(
-    take, run, folder, tmp_path
-):
+def test_nothing_is_deleted_of_several_accounts_nor_of_somebody_elses_device(take, run, folder, tmp_path):
     link(folder, ("ana", "email", ANA), ("bo", "gaid", GAID))
     hold(folder, ANA)
 
@@ -374,6 +370,16 @@ def test_deleted_is_answered_once_everybody_who_was_told_to_delete_has_and_never
     run("drop", "answer", "--again", tmp_path / "3")
     assert answers(tmp_path / "3") == answers(tmp_path / "2")
     verified(folder)
+
+
+def test_deleted_is_not_answered_where_somebody_has_what_nobody_can_name_to_them(take, run, folder, tmp_path):
+    hold(folder, ANA)
+    sql = "INSERT INTO disclosed VALUES (?, 'flurry', 'sale', 'coarse_geo', 1, 'sent', 0, 0, 0, 1, 0)"
+    act(folder, lambda tx, who: tx.db.execute(sql, (who("email", ANA).key,)).rowcount)
+    take(DeletionKind.EMAIL, ("A" * 12, ANA))
+    assert ANA in run("deliveries", "--take", "teemo").output
+    run("drop", "answer", tmp_path / "out")
+    assert answers(tmp_path / "out") == ({}, {"A" * 12: ""})
 
 
 @pytest.mark.parametrize("name", ["NDZ", "NameVIN"])
