@@ -23,7 +23,6 @@ PLUSES = frozenset("+\uff0b")
 # Dialled before a country code: 00 where ITU-T E.164's recommendation is followed, 011 in North America. No country
 # code begins with 0, so that either behind a plus says the same.
 INTERNATIONAL = re.compile(r"00|011")
-TEN = 10  # digits: all of a North American number
 NORTH_AMERICA = 1  # the country code
 # In the normal form as it stands; of all that the library could say of it, only one digit over and over is not that.
 NORMAL = re.compile(r"\+1[2-9][0-9]{2}[2-9][0-9]{6}")
@@ -48,7 +47,11 @@ def read_number(text: str, country: str, countries: Sequence[str] = (), *, blank
     if not found:
         return Malformed("phone", "value")
     first, *more = map(_identifier, found)
-    return replace(first, further=tuple(more), possible=_taken_before(text, stated, found)) if countries else first
+    return (
+        replace(first, further=tuple(more), possible=(*first.possible, *_taken_before(text, stated, found)))
+        if countries
+        else first
+    )
 
 
 def elsewhere(text: str, countries: Sequence[str]) -> list[str]:
@@ -154,9 +157,10 @@ def _identifier(number: PhoneNumber) -> NormalIdentifier:
 
 
 def _named(e164: str, national: tuple[str, ...]) -> NormalIdentifier:
-    """By digests with the plus (UID2, Google, TikTok until June 2025) and without it (Meta, Snap, TikTok since); and by
-    that of its last ten digits (California's deletion list): of a number from elsewhere they may be another's.
+    """By digests with the plus (UID2, Google, TikTok until June 2025) and without it (Meta, Snap, TikTok since); of an
+    American number also by that of its ten digits alone (California's deletion list). The last ten of another country's
+    are an American's whole number, whose own no would be another person's then.
     """
     own, looser = digests("phone", (e164, e164.removeprefix("+"))), digests("phone", national)
-    last_ten = (LAST_TEN, digest("sha256", e164.removeprefix("+")[-TEN:]))
-    return named("phone", e164, [*own, last_ten] if national else own, looser if national else [last_ten])
+    listed = [(LAST_TEN, digest("sha256", each)) for each in national]
+    return named("phone", e164, [*own, *listed], looser)
