@@ -220,10 +220,11 @@ class Source(StrEnum):
     AGENT = "agent"
     SMS = "sms"
     IMPORT = "import"
+    DROP = "drop"  # a row of a state's deletion list (`gateway help drop`)
     READING = "reading"  # said of a number that was given without its country, and that may be this one too
 
 
-SOURCES = tuple(source for source in Source if source is not Source.READING)  # what a caller may say
+SOURCES = tuple(source for source in Source if source not in {Source.READING, Source.DROP})  # what a caller may say
 
 
 class Manner(StrEnum):

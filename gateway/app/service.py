@@ -35,6 +35,7 @@ from gateway.consent import tokens
 from gateway.consent.check import Checks
 from gateway.consent.decision_log import DecisionLog
 from gateway.consent.decisions import keys_of_replica
+from gateway.consent.deletion_dues import DeletionDues
 from gateway.consent.files import Filing
 from gateway.consent.places import Places
 from gateway.consent.shadow import Shadow
@@ -173,6 +174,7 @@ class Doors:
     answering: Answering
     decided: DecisionLog
     rehearsing: Rehearsing
+    listed: DeletionDues
     brands: Brands
     siblings: Siblings | None
     dev: bool
@@ -275,7 +277,7 @@ class Doors:
         health = Health(
             consent=consent, telling=house.telling, credentials=credentials, counters=metrics, environment=named,
             shown=page.shipped_notices(), state=house.keeper, rehearsed=self.rehearsing,
-            witnessed=house.witnessing, codes=codes, shadow=self.decided.shadow,
+            witnessed=house.witnessing, codes=codes, shadow=self.decided.shadow, listed=self.listed,
             verified=NightlyVerify(self.folder, consent.clock),
             others=self.siblings.others if self.siblings else nobody_else,
         )  # fmt: skip
@@ -412,13 +414,15 @@ async def _opened(
         )  # fmt: skip
         filing = Filing(house.sharing, folder, house.secrets, clock)
         decided = DecisionLog(folder, house.consent.recipients, clock, metrics.unlogged, shadow, metrics.in_shadow)
-        for each in (house.telling, house.witnessing, house.disclosing, filing, decided, rehearsing, house.agents):
+        listed = DeletionDues(house.writer.store, clock)
+        later = (rehearsing, house.agents, listed)
+        for each in (house.telling, house.witnessing, house.disclosing, filing, decided, *later):
             await stack.enter_async_context(each.running())
         brands = await asyncio.to_thread(prepared_brands, settings)
         yield Doors(
             house=house, filing=filing, folder=folder, settings=settings, metrics=metrics, visitors=visitors,
             answering=Answering(house.consent, house.disclosing, metrics, decided), rehearsing=rehearsing, dev=dev,
-            decided=decided, siblings=siblings, brands=brands,
+            decided=decided, siblings=siblings, brands=brands, listed=listed,
         )  # fmt: skip
 
 

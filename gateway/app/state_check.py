@@ -33,10 +33,11 @@ from gateway.state.upkeep import HostState, prove_follows
 
 BATCH = 5_000  # keys that are folded at once
 NONE = "there is none to be compared"
-# Whom more than one row mentions, and whoever said something that was voided.
+# Whom more than one row mentions, whoever said something that was voided, and whom a deletion list names.
 SEVERAL = """
 SELECT key FROM about WHERE key <> x'' GROUP BY key HAVING count(*) > 1
 UNION SELECT d.key FROM voided_choice v JOIN detail d ON d.seq = v.seq
+UNION SELECT key FROM deletion_row
 """
 Group = Sequence[bytes]  # keys that hang together
 

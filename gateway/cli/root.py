@@ -98,6 +98,7 @@ COMMANDS: dict[str, Lazy] = {
     "deliveries": Lazy("deliveries", "deliveries", "List what recipients are still to be told, and send it..."),
     "desk": Lazy("desk", "desk", "Who sits at the desk, and what was looked at there..."),
     "disclosures": Lazy("disclosures", "disclosures", "Answer who got what. received: who got data of one person..."),
+    "drop": Lazy("drop", "drop", "Take in and answer a state's deletion list, as..."),
     "encode": Lazy("signals", "encode", "Write a GPP string from what `decode gpp --json` shows."),
     "erase": Lazy("ledger", "erase", "Forget a person, of the identifiers that they proved..."),
     "evidence": Lazy("officer", "evidence", "What was counted on a day (UTC), what failed from when..."),

@@ -19,6 +19,8 @@ from gateway.terms import DAY_MS
 LABEL = b"outbox/1"
 LISTED = "SELECT id, recipient, word, state, tries, answer, at, coalesce(received, at), due, tried, taken FROM outbox"
 
+ASKED_BY = "INSERT INTO deletion_message SELECT ?, id FROM deletion_message WHERE message = ?"  # of a state's list
+
 
 class State(StrEnum):
     """What became of a message."""
@@ -103,6 +105,7 @@ def queue(
         "INSERT INTO outbox (id, recipient, at, person, body, due, word, received) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (name, recipient, now, person.person, sealed, now, word or content["type"], received),
     )
+    tx.queued.append(name)
 
 
 def next_due(db: sqlite3.Connection, recipient: str, kind: OutboxKind = OutboxKind.ANY) -> int | None:
@@ -165,6 +168,8 @@ def split_deletions(tx: Transaction, recipient: str, now: int) -> None:
             at, received = tx.db.execute("SELECT at, received FROM outbox WHERE id = ?", (message.id,)).fetchone()
             for each in listed:
                 queue(tx, recipient, {**content, "identifiers": [each]}, at, received=received)
+                tx.db.execute(ASKED_BY, (tx.queued[-1], message.id))
+            tx.db.execute("DELETE FROM deletion_message WHERE message = ?", (message.id,))
             tx.db.execute("DELETE FROM outbox WHERE id = ?", (message.id,))
 
 

@@ -97,7 +97,11 @@ class Addressed:
 
 
 def forms(subject: Subject) -> dict[str, str]:
-    """What an identifier is called, by kind: itself and the digests that are sent for it; an ad id goes as it is."""
+    """What an identifier is called, by kind: itself and the digests that are sent for it; an ad id goes as it is. One
+    that is known by its key alone is called nothing.
+    """
+    if not subject.value:
+        return {}
     itself = {subject.kind: subject.value}
     return itself if subject.kind in AD_IDS else itself | suppression.digests(subject)
 
@@ -123,7 +127,7 @@ def identified(tx: Transaction, names: Names, own: Belongings) -> Iterator[Ident
             yield Identified(
                 got, recipient_holdings.open_held(tx, each.recipient, each.person, each.sealed), each.named
             )
-        for got in _got(tx, key, since) if key in names else ():
+        for got in got_under(tx, key, since) if key in names else ():
             kinds = {kind for name in got.classes for kind in NAMED_BY.get(DataClass(name), ())}
             listed = {kind: value for kind, value in names[key].items() if kind in kinds}
             if got.recipient not in known and listed:
@@ -179,7 +183,7 @@ def forget_recipients(tx: Transaction, keys: Iterable[bytes], own: Belongings) -
     return recipient_holdings.forget_held(tx, going)
 
 
-def _got(tx: Transaction, key: bytes, since: int) -> list[Got]:
+def got_under(tx: Transaction, key: bytes, since: int) -> list[Got]:
     """What left, or may have left, by recipient: the one place where the log of disclosures is read for messages. What
     a caller only asked about shows of nobody that they got it, so it tells them nothing (R18).
     """
@@ -207,7 +211,7 @@ def write_and_tell(tx: Transaction, subject: Subject, choice: Choice, request: b
     """As `records.write_choice`."""
     unknown = is_unknown(tx, subject)
     written = records.write_choice(tx, subject, choice, request, unknown=unknown)
-    _pass_on(tx, subject, choice, unknown=unknown)
+    pass_on(tx, subject, choice, unknown=unknown)
     return written
 
 
@@ -216,11 +220,12 @@ def hear_and_tell(tx: Transaction, subject: Subject, choice: Choice, request: by
     unknown = is_unknown(tx, subject)
     written = records.hear_signal(tx, subject, choice, request)
     if written:
-        _pass_on(tx, subject, choice, unknown=unknown)
+        pass_on(tx, subject, choice, unknown=unknown)
     return written
 
 
-def _pass_on(tx: Transaction, subject: Subject, choice: Choice, *, unknown: bool) -> None:
+def pass_on(tx: Transaction, subject: Subject, choice: Choice, *, unknown: bool) -> None:
+    """Messages to whoever holds what a choice stops."""
     if choice.kind in TIGHTENS:
         tell_recipients(tx, _stopped(tx, subject, choice, unknown=unknown), choice.at, choice.received)
 

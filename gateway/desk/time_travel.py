@@ -24,6 +24,7 @@ SELECT max(seq) FROM (
   SELECT max(seq) AS seq FROM detail WHERE at = (SELECT max(at) FROM detail WHERE at <= :now)
   UNION ALL SELECT max(seq) FROM voided_ui WHERE at <= :now
   UNION ALL SELECT max(by) FROM voided_choice WHERE at <= :now
+  UNION ALL SELECT max(seq) FROM deletion_batch WHERE at <= :now
 )
 """
 

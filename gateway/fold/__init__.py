@@ -10,6 +10,7 @@ from gateway.fold.state import Get, Place, Slate
 
 ACTS: dict[type, Any] = {
     record.SaidOut: noes.fold_out,
+    record.OrderOver: noes.fold_order_over,
     record.SaidPruned: noes.fold_pruned,
     record.SaidIn: noes.fold_in,
     record.ScreenVoided: noes.fold_screen,

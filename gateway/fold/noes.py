@@ -6,7 +6,7 @@ no longer have it (`down`); an account's also covers all that was sent up to it,
 cover names the screen of the yes: a void of that screen needs no pass over rows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from gateway.fold.kin import (
     edges_of,
@@ -22,9 +22,9 @@ from gateway.fold.kin import (
     with_looser,
 )
 from gateway.fold.reading import revoked
-from gateway.fold.record import Record, SaidIn, SaidOut, SaidPruned, ScreenVoided
+from gateway.fold.record import OrderOver, Record, SaidIn, SaidOut, SaidPruned, ScreenVoided
 from gateway.fold.state import NO_RECORD, NOBODY, SEVERAL, Allowed, Bit, Cover, KeptPlace, Slate, Voids, widened
-from gateway.terms import ALL_PURPOSES, Purpose, Source
+from gateway.terms import ALL_PURPOSES, DataClass, GrantKind, Purpose, Source
 
 
 def covered(bit: Bit, cover: Cover, voids: Voids) -> Bit:
@@ -61,6 +61,34 @@ def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
 def _said_again(before: Bit, bit: Bit) -> Bit:
     """Of another one's no it is nobody's alone; a further reading leaves since when somebody is not asked."""
     return bit._replace(mark=bit.mark if before.mark == bit.mark else SEVERAL, dated=max(before.dated, bit.dated))
+
+
+def fold_order_over(slate: Slate, record: Record, said: OrderOver) -> None:
+    """Whoever said yes before the list named them, to everybody or to one recipient, their accounts, and all that those
+    have, are asked again: a list that takes back its no is no yes of anybody.
+    """
+    own = family(slate, record.key) | mailbox_names(slate, record.key)
+    accounts = roads(slate, own)
+    has = ((each, member) for each in accounts for member in slate.row(each).members)
+    things = [family(slate, member) for each, member in has if slate.edge(each, member).lives()]
+    for other in with_looser(slate, own.union(accounts, *things)):
+        end_yes(slate, other, said.purposes)
+        _end_grants(slate, other, said.purposes)
+
+
+def _end_grants(slate: Slate, key: bytes, purposes: Collection[Purpose]) -> None:
+    """Those that a no to these ends, as `reading.revoked` has it."""
+    grants = slate.row(key).grants
+    kept = {
+        name: given
+        for name, given in grants.items()
+        if name.kind is GrantKind.DIRECTED
+        or not (
+            name.purpose in purposes or (name.data_class is DataClass.PRECISE_GEO and Purpose.SENSITIVE in purposes)
+        )
+    }
+    if len(kept) < len(grants):
+        slate.put(key, grants=kept)
 
 
 def fold_pruned(slate: Slate, record: Record, said: SaidPruned) -> None:
@@ -169,6 +197,20 @@ def _lift_of_member(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> No
             if edge.lives() and not edge.lifts(at):
                 leave_what_came(slate, account, name, cover.seq)
             cover_edge(slate, account, name, "down", purpose, cover._replace(only=_speaks_for(slate, key, name)))
+    _lift_orders(slate, purpose, cover, ways)
+
+
+def _lift_orders(slate: Slate, purpose: Purpose, cover: Cover, ways: Iterable[bytes]) -> None:
+    """What a state's deletion list alone says by a name of the identifier is its holder's to take back: lists know it
+    by no other.
+    """
+    for name in own_names(slate, cover.by) - {cover.by}:
+        bit = slate.row(name).own.get(purpose)
+        if bit and bit.mark == Source.DROP:
+            mine = cover._replace(only=_speaks_for(slate, cover.by, name))
+            cover_own(slate, name, purpose, mine)
+            for account in ways:
+                cover_edge(slate, account, name, "up", purpose, mine)
 
 
 def _speaks_for(slate: Slate, key: bytes, name: bytes) -> tuple[bytes, ...]:

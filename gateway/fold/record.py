@@ -32,6 +32,14 @@ class SaidOut(NamedTuple):  # a no of a person or a signal: opt_out, limit, with
     signal: bool = False  # heard and not asked for, so it counts only as news
 
 
+class OrderOver(NamedTuple):
+    """In place of a no that a state's deletion list had said (`Source.DROP`), once the list took it back: it denies
+    nothing, and brings back no yes that it had ended.
+    """
+
+    purposes: tuple[Purpose, ...]
+
+
 class SaidPruned(NamedTuple):  # nobody knows any more what; nothing that stands rests on it
     mark: str = ""
 
@@ -136,7 +144,7 @@ class KeptNotice(NamedTuple):
     day: int
 
 
-Chosen = SaidOut | SaidPruned | SaidIn | GrantSaid | ActUsed | ChildFound | ScreenVoided
+Chosen = SaidOut | OrderOver | SaidPruned | SaidIn | GrantSaid | ActUsed | ChildFound | ScreenVoided
 Known = LinkSaid | Released | NamesLearnt | StateSaid | AgeTold | NoticeGiven
 Kept = KeptNo | KeptEnd | KeptRevoked | KeptAge | KeptNotice  # of somebody who is forgotten
 Said = Chosen | Known | Kept

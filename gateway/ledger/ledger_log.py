@@ -26,6 +26,7 @@ BEFORE = "SELECT seq + 1 FROM side WHERE place < ? AND entered ORDER BY place DE
 CHANGES = "SELECT place, anew FROM side WHERE place >= ? AND anew IS NOT NULL"
 MADE = "SELECT s.place, d.at FROM side s JOIN detail d ON d.seq = s.seq WHERE s.place IN ({marks}) AND s.entered"
 WHOSE = "SELECT key FROM detail WHERE seq IN ({marks})"
+TAKEN_BACK = "SELECT key FROM deletion_row INDEXED BY deletion_row_over WHERE seq IN ({marks}) AND gone IS NOT NULL"
 
 
 class FreshRecords:
@@ -131,7 +132,8 @@ class LedgerLog:
         found, gone = set[bytes](), set[int]()
         for place, anew in self._db.execute(CHANGES, (after // PLACES,)).fetchall():
             if anew:
-                found.update(key for (key,) in rows_of(self._db, WHOSE, unpack_numbers(anew)))
+                seqs = unpack_numbers(anew)
+                found.update(key for sql in (WHOSE, TAKEN_BACK) for (key,) in rows_of(self._db, sql, seqs))
             else:
                 gone.add(place)
         forgotten = _forgotten(self._db) if gone else {}

@@ -3,8 +3,9 @@ is learnt between two, with the records that the fold reads (`gateway.fold.recor
 the rows that mention it. The writer's transaction writes them; whoever folds reads them here: the state of a host, some
 people alone, `verify`.
 
-What was voided by a moment is left out. A row is rewritten where somebody is forgotten, where an entry is pruned, and
-under a new pepper; whoever does so tells by a row of its own whose older word is another one since (`anew`).
+What was voided by a moment is left out, and a no of a deletion list is over once the list took it back. A row is
+rewritten where somebody is forgotten, where an entry is pruned, and under a new pepper; whoever does so tells by a row
+of its own whose older word is another one since (`anew`).
 """
 
 import contextlib
@@ -13,13 +14,14 @@ import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
-from gateway.fold.record import NamesLearnt, Record, SaidPruned
+from gateway.fold.record import NamesLearnt, OrderOver, Record, Said, SaidOut, SaidPruned
 from gateway.fold.state import FOR_EVER
 from gateway.ledger.errors import EntryUnread
 from gateway.ledger.schema import rows_of
 from gateway.ledger.side import Mention, PackedSide, SideUnreadable, mentioned, pack_side, read_side, records_within
+from gateway.terms import Source
 
 NOBODY = b""  # the key of a record about no one: the void of a screen
 MENTIONED = 400  # keys of one statement
@@ -39,6 +41,13 @@ SINCE = (
 OF_ENTRIES = f"SELECT {COLUMNS} FROM side s WHERE s.seq IN ({{marks}}) AND s.entered"  # noqa: S608 - ours
 VOIDED = "SELECT seq FROM voided_choice WHERE at <= ?"
 VOIDED_OF = "SELECT seq FROM voided_choice WHERE seq IN ({marks}) AND at <= ?"
+ANY_OVER = "SELECT 1 FROM deletion_row WHERE gone IS NOT NULL LIMIT 1"
+# Of several requests for one digest in one entry each has to be.
+OVER = """
+SELECT r.seq, r.key FROM deletion_row r INDEXED BY deletion_row_over
+WHERE r.gone IS NOT NULL AND {which} r.gone_at <= ? AND NOT EXISTS (
+  SELECT 1 FROM deletion_row o WHERE o.key = r.key AND o.seq = r.seq AND (o.gone IS NULL OR o.gone_at > r.gone_at))
+"""
 
 
 class SideRow(NamedTuple):
@@ -157,7 +166,7 @@ def placed_records(
     """The same, each with its row."""
     if keys is None:
         voided = {seq for (seq,) in db.execute(VOIDED, (now,))}
-        return _standing(all_sides(db), voided, now, None)
+        return _standing(all_sides(db), voided, {*db.execute(OVER.format(which=""), (now,))}, now, None)
     wanted = {*keys, NOBODY}
     return told_by(db, side_rows(db, wanted, Mention.OF), now, wanted)
 
@@ -167,17 +176,35 @@ def told_by(
 ) -> Iterator[tuple[SideRow, Record]]:
     """What some rows tell until a moment."""
     voided = {seq for (seq,) in rows_of(db, VOIDED_OF, {row.seq for row in rows if row.entered}, now)}
-    return _standing(rows, voided, now, keys)
+    over = set[tuple[int, bytes]]()
+    if db.execute(ANY_OVER).fetchone():
+        over.update(rows_of(db, OVER.format(which="r.seq IN ({marks}) AND"), {row.seq for row in rows}, now))
+    return _standing(rows, voided, over, now, keys)
 
 
 def _standing(
-    rows: Iterable[SideRow], voided: Collection[int], now: int, keys: Collection[bytes] | None
+    rows: Iterable[SideRow],
+    voided: Collection[int],
+    over: Collection[tuple[int, bytes]],
+    now: int,
+    keys: Collection[bytes] | None,
 ) -> Iterator[tuple[SideRow, Record]]:
     for row in rows:
         if row.side.at <= now:
             for record in row.records(keys):
                 if row.seq not in voided or not row.is_own(record):
-                    yield row, record
+                    yield row, _over(record) if over and (row.seq, record.key) in over else record
+
+
+def _over(record: Record) -> Record:
+    """One in place of one, for a state counts them."""
+    said = record.said
+    return record._replace(said=OrderOver(said.purposes)) if is_order(said) else record
+
+
+def is_order(said: Said) -> TypeGuard[SaidOut]:
+    """Whether it is the no of a state's deletion list, which is told beside the entry of its part."""
+    return isinstance(said, SaidOut) and said.source == Source.DROP
 
 
 Change = Callable[[SideRow, Record], Record | None]

@@ -349,7 +349,7 @@ def _marks(number: int) -> str:
 
 
 def rows_of(
-    db: sqlite3.Connection, sql: str, keys: Iterable[bytes] | Iterable[int], *more: int
+    db: sqlite3.Connection, sql: str, keys: Iterable[bytes] | Iterable[int] | Iterable[str], *more: int | str
 ) -> Iterator[tuple[Any, ...]]:
     """The rows of a statement that has `{marks}` for keys or entries, however many there are."""
     listed = sorted(keys)

@@ -111,6 +111,7 @@ class Transaction:
         self._peppers: int = peppers
         self.fresh = FreshRecords(place)
         self.unfinished = False  # an erasure began in it
+        self.queued = list[bytes]()  # the messages to recipients that it wrote
         self._tree = Tree(db, Frontier(self.size, packed))
         self._began = (self.size, packed)
         self._bodies: list[bytes] = []

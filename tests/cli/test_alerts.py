@@ -31,6 +31,7 @@ CASES = {
     "GatewayOptOutsNotKept": ('gateway_ledger_keeps{job="gateway"}', "1x80 0x10", "1x90"),
     "GatewayOptOutsUnread": ("gateway_emergency_unread", "0x80 1x10", "0x90"),
     "GatewayRehearsalFailed": ("gateway_rehearsal_alarm", "0x70 1x20", "0x86 1x4"),
+    "GatewayDeletionListDue": ('gateway_deletion_list_days_left{place="US-CA",what="answer"}', "15x90", "16x90"),
     "GatewayDoorsFail": ('http_request_duration_seconds_count{route="/v1/check",status="503"}', "0+1x90", "7x90"),
     "GatewayOptOutsWait": ("gateway_emergency_waiting", "0x70 1x20", "0x86 1x4"),
     "GatewayLedgerDiffers": ("gateway_verify_alarm", "0x70 1x20", "0x86 1x4"),

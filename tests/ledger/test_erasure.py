@@ -410,6 +410,7 @@ class TestTheSuppressionRecord:
         names = {path.name for path in files} - {"suppression.py", "root.py"}
         assert names <= {
             "recipients_to_tell.py",
+            "deletion_orders.py",  # writes it with its erasure
             "replica_batches.py",
             "erasure.py",
             "erasure_by_unlink.py",

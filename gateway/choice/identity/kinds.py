@@ -30,6 +30,11 @@ DIGESTS = {  # kind: bytes of the digest
 }
 AD_ID_DIGESTS = tuple(kind for kind in DIGESTS if kind.startswith("ad_id_"))
 KINDS = ("browser", "account", "email", "phone", *UUIDS, *DEVICES, *DIGESTS, *SOURCED)
+# Names by which a state's deletion list (`choice.deletion_list`) means an identifier; no caller may say them.
+LAST_TEN, TELEVISION = "phone_last_ten_sha256", "television_sha256"
+TELEVISIONS = frozenset(
+    {"id:rida", "id:tifa", "id:afai", "id:vida", "id:lgudid"}
+)  # where declared; OpenRTB's `ifa_type`
 ALGORITHMS: Mapping[str, Callable[[bytes], "hashlib._Hash"]] = {  # as the ad trade uses them: as names, not as proof
     "sha256": hashlib.sha256,
     "sha1": partial(hashlib.sha1, usedforsecurity=False),

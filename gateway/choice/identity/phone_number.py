@@ -15,7 +15,7 @@ import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberFormat, ValidationResult
 
 from gateway.choice.identity import device, spelling
-from gateway.choice.identity.kinds import Limited, NormalIdentifier, Read, digests, named
+from gateway.choice.identity.kinds import LAST_TEN, Limited, NormalIdentifier, Read, digest, digests, named
 from gateway.terms import Malformed
 
 STARTS = re.compile(r"(\W*(?:tel:)?\W*)(?=\d)", re.IGNORECASE)  # a number, not a text with one somewhere in it
@@ -47,7 +47,11 @@ def read_number(text: str, country: str, countries: Sequence[str] = (), *, blank
     if not found:
         return Malformed("phone", "value")
     first, *more = map(_identifier, found)
-    return replace(first, further=tuple(more), possible=_taken_before(text, stated, found)) if countries else first
+    return (
+        replace(first, further=tuple(more), possible=(*first.possible, *_taken_before(text, stated, found)))
+        if countries
+        else first
+    )
 
 
 def elsewhere(text: str, countries: Sequence[str]) -> list[str]:
@@ -153,5 +157,10 @@ def _identifier(number: PhoneNumber) -> NormalIdentifier:
 
 
 def _named(e164: str, national: tuple[str, ...]) -> NormalIdentifier:
-    """By digests with the plus (UID2, Google, TikTok until June 2025), and without it (Meta, Snap, TikTok since)."""
-    return named("phone", e164, digests("phone", (e164, e164.removeprefix("+"))), digests("phone", national))
+    """By digests with the plus (UID2, Google, TikTok until June 2025) and without it (Meta, Snap, TikTok since); of an
+    American number also by that of its ten digits alone (California's deletion list). The last ten of another country's
+    are an American's whole number, whose own no would be another person's then.
+    """
+    own, looser = digests("phone", (e164, e164.removeprefix("+"))), digests("phone", national)
+    listed = [(LAST_TEN, digest("sha256", each)) for each in national]
+    return named("phone", e164, [*own, *listed], looser)

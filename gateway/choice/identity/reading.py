@@ -18,11 +18,14 @@ from gateway.choice.identity.kinds import (
     KINDS,
     PLAIN,
     SOURCED,
+    TELEVISION,
+    TELEVISIONS,
     UUIDS,
     Limited,
     NormalIdentifier,
     Read,
     Undeclared,
+    digest,
     named,
     unwritable,
 )
@@ -89,7 +92,8 @@ def _opaque(kind: str, text: str) -> Read:
     if device.withheld(text):
         return Limited(_label(kind))
     looks = () if text.isascii() else ((kind, spelling.plain(text)),)
-    return named(kind, text, ((kind, text),), (name for name in looks if name[1] and name[1] != text))
+    listed = [(TELEVISION, digest("sha256", form)) for form in (text.lower(), text.upper()) if kind in TELEVISIONS]
+    return named(kind, text, ((kind, text), *listed), (name for name in looks if name[1] and name[1] != text))
 
 
 def _sourced(kind: str, text: str, source: object) -> Read:

@@ -12,7 +12,7 @@ from gateway.desk import suppression
 from gateway.desk.answered_requests import BeforeUnlink
 from gateway.desk.forgetting.kept_rows import FoldedOn, ForgottenPeople, Stays
 from gateway.desk.forgetting.people_near import NoRow, PeopleNear
-from gateway.fold.record import KeptNo, LinkSaid, NamesLearnt, Record
+from gateway.fold.record import KeptNo, LinkSaid, NamesLearnt, Record, SaidOut
 from gateway.ledger.acts import idempotency
 from gateway.ledger.acts.folded_people import folded_alone
 from gateway.ledger.acts.reach import Belongings, Relations, connected_people, with_looser
@@ -21,6 +21,7 @@ from gateway.ledger.log_records import SideRow, rewrite_sides, side_rows
 from gateway.ledger.side import Mention
 from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
+from gateway.terms import Source
 
 SPOKE = "SELECT 1 FROM detail WHERE key = ?"
 DATED = (("act_claim", "key"), ("link_event", "account"), ("link_event", "identifier"))  # table, column with a key
@@ -68,6 +69,8 @@ class Forgetting:
                 return record._replace(said=left) if any(left) and record.key not in self._named else None
             case LinkSaid():
                 whose = {record.key, said.account}
+            case SaidOut(source=Source.DROP):
+                return record  # it stands until the state takes it back, whoever is forgotten
             case KeptNo() if record.key in self._near:
                 whose = {record.key, said.origin, said.via}
             case _:

@@ -29,6 +29,7 @@ KEY_COLUMNS = (
     ("informed", "named"),
     ("account_name", "key"),
     ("act_claim", "key"),
+    ("deletion_row", "key"),
 )
 
 

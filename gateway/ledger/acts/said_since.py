@@ -6,7 +6,10 @@ from gateway.ledger.acts.reach import connected_people
 from gateway.ledger.log_records import sides_since
 from gateway.ledger.writer import Transaction
 
-VOIDED = "SELECT v.by, d.key FROM voided_choice v JOIN detail d ON d.seq = v.seq WHERE v.by >= ?"
+VOIDED = (
+    "SELECT v.by, d.key FROM voided_choice v JOIN detail d ON d.seq = v.seq WHERE v.by >= ?1"
+    " UNION ALL SELECT gone, key FROM deletion_row WHERE gone >= ?1"
+)
 
 
 class SaidSince:

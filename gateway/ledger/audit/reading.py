@@ -18,6 +18,7 @@ from gateway.terms import ChoiceKind
 # seq, body, then of its side row: key, at, event; person, sealed, opening where they were asked for; kind
 Entry = tuple[Any, ...]
 EVERY = 2**62
+GONE = "SELECT count(*), gone FROM deletion_row WHERE gone >= ? GROUP BY gone"
 EVENT, MINUTE = 16, 60_000  # bytes of an event; milliseconds
 TILES = 4  # of entries read at once: few enough to stay in a processor's cache, many of each shape
 BOXES = ", d.person, d.sealed, d.opening"
@@ -52,6 +53,7 @@ class LedgerReading:
         self._unlinked = {row[0] for row in db.execute("SELECT seq FROM unlinked_event")}
         self._voids: set[tuple[int, int]] = set()
         self._uis: set[tuple[str, int]] = set()
+        self._taken_back: set[tuple[int, int]] = set()
         self._db = db
         [self._pruned] = db.execute("SELECT pruned FROM head").fetchone()
 
@@ -79,12 +81,15 @@ class LedgerReading:
             self._voids |= {(of, seq) for first, last in leaf["of"] for of in range(first, last + 1)}
         elif leaf["e"] == ChoiceKind.CONSENT_VOIDED:
             self._uis.add((leaf["ui"], seq))
+        elif leaf["e"] == entry.TAKEN_BACK:
+            self._taken_back.add((leaf["count"], seq))
 
     def finish(self) -> None:
-        """That what is voided is what entries say, as far as they are kept."""
+        """That what is voided, or taken back, is what entries say, as far as they are kept."""
         for sql, said, what in (
             ("SELECT seq, by FROM voided_choice WHERE by >= ?", self._voids, "the void of entry {}"),
             ("SELECT ui, seq FROM voided_ui WHERE seq >= ?", self._uis, "the void of the screen {}"),
+            (GONE, self._taken_back, "that a deletion list took back {} requests"),
         ):
             rows = set(self._db.execute(sql, (self._pruned,)))
             self.found += [f"{what.format(each)} is not what entry {by} says" for each, by in sorted(rows ^ said)]

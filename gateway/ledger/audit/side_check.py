@@ -4,6 +4,7 @@ leaf does not show, sealed details do (`boxes_check`). Reads only.
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
@@ -14,7 +15,8 @@ from gateway.fold.record import Kept, Record, Said
 from gateway.fold.state import FOR_EVER
 from gateway.ledger.audit.reading import Entry, Leaf
 from gateway.ledger.errors import EntryUnread
-from gateway.ledger.log_records import SideRow, all_sides, readable_sides_of
+from gateway.ledger.log_records import SideRow, all_sides, is_order, readable_sides_of
+from gateway.ledger.proof.entry import DELETION_LIST
 from gateway.ledger.side import mentioned
 from gateway.ledger.subjects import ACT, ACTS
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source
@@ -46,6 +48,7 @@ class SidesCheck:
         self._restated = dict[int, tuple[Entry, Leaf]]()
         self._last = -1  # the entry whose row went by last
         self._led = 0  # from each key to each row, as a sum
+        self._listed, self._named = Counter[int](), 0  # noes of deletion lists: how many an entry has, and all as a sum
         [self._pruned] = db.execute("SELECT pruned FROM head").fetchone()
         self._go_on()
 
@@ -59,7 +62,7 @@ class SidesCheck:
             side = self._side_of(row[0])
             if side is not None:
                 found[side.seq] = side
-            if side is None or not _is_of(row, leaf, side, *reported):
+            if side is None or not _is_of(row, leaf, side, *reported) or not self._has_its_orders(row[0], leaf):
                 self._tell(row[0])
         return found
 
@@ -70,6 +73,12 @@ class SidesCheck:
             self._go_on()
         if self._led != sum(map(hash, self._db.execute("SELECT key, way, place FROM about"))):
             self.found.append("what leads from people to what is told of them is not what is told")
+        if self._named != sum(map(hash, self._db.execute("SELECT seq, key FROM deletion_row"))):
+            self.found.append("the requests of deletion lists are not those whose no is told")
+
+    def _has_its_orders(self, seq: int, leaf: Leaf) -> bool:
+        """Whether as many requests of a deletion list are told beside an entry as it says; of most entries none."""
+        return self._listed.pop(seq, 0) == (leaf.get("count") if leaf["e"] == DELETION_LIST else 0)
 
     def _side_of(self, seq: int) -> SideRow | None:
         """The row of an entry, where it comes in its turn; those before it are looked at."""
@@ -98,6 +107,9 @@ class SidesCheck:
     def _stray(self, row: SideRow) -> None:
         """A row that is none of an entry whose body is kept."""
         if not row.entered:
+            orders = [each.key for each in row.records() if is_order(each.said)]
+            self._listed[row.seq] += len(orders)
+            self._named += sum(hash((row.seq, key)) for key in orders)
             if row.seq > self._last + 1 or not all(_may_be_learnt(row, each) for each in row.records()):
                 self.found.append(f"something is told before entry {row.seq} that only an entry may say")
             return
@@ -126,7 +138,7 @@ def _may_be_learnt(row: SideRow, record: Record) -> bool:
     """Between two entries; a link that is over is so before the day on which that is told."""
     if isinstance(record.said, told.LinkSaid):
         return record.said.until == record.at < row.side.at
-    return isinstance(record.said, BESIDE) and record.at == row.side.at < FOR_EVER
+    return (isinstance(record.said, BESIDE) or is_order(record.said)) and record.at == row.side.at < FOR_EVER
 
 
 def _is_of(row: Entry, leaf: Leaf, side: SideRow, links: Reported, notices: Reported) -> bool:

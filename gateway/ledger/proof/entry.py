@@ -18,6 +18,7 @@ from datetime import datetime
 
 VERSION = 1
 DETAILS = b"consent/details/1\x00"
+DELETION_LIST, TAKEN_BACK = "deletion_list", "deletion_list_taken_back"  # kinds of a part of a state's list
 MAX_BYTES = 65_535  # C2SP tlog-tiles: an entry's length is a uint16
 
 
@@ -109,6 +110,14 @@ def document(*, event: bytes, kind: str, sha256: bytes, version: str, language: 
         "nl": language,
     }
     return canonical({**members, "t": minute(at)})
+
+
+def deletion_list(*, event: bytes, kind: str, place: str, listed: str, count: int, at: datetime) -> bytes:
+    """A leaf for one part of a state's deletion list: whose list, of which kind of identifier, and how many requests it
+    names or, by `kind`, takes back. Of no digest anything stands in it.
+    """
+    members = {"v": VERSION, "i": b64(event), "e": kind, "j": place, "k": listed, "count": count, "t": minute(at)}
+    return canonical(members)
 
 
 def disclosure(

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import __version__
+from gateway.consent.deletion_dues import DeletionDues
 from gateway.consent.telling import Open, Telling
 from gateway.consent.verbs import Consent
 from gateway.desk.documents import Document
@@ -212,6 +213,7 @@ class Health:
     codes: Alarming
     shadow: Alarming
     verified: Alarming
+    listed: DeletionDues
 
     async def ready(self, request: Request) -> Response:
         """200 while checks are answered (if only with no) and opt-outs are entered durably; load balancers should watch
@@ -259,6 +261,7 @@ class Health:
             *self.codes.alarms(),
             *self.shadow.alarms(),
             *self.verified.alarms(),
+            *self.listed.alarms(),
         ]
 
     def _dropped(self) -> list[str]:
@@ -284,6 +287,7 @@ class Health:
         self.counters.witnesses_away.set(len(self.witnessed.alarms()))
         self.counters.rehearsal(*await asyncio.to_thread(self._last_rehearsal))
         self.counters.verify_alarm.set(bool(await asyncio.to_thread(self.verified.alarms)))
+        self.counters.lists_due(await asyncio.to_thread(self.listed.days_left))
         if position is not None:
             self.counters.entries.set(position)
         return Response(self.counters.text(await self.others()), media_type="text/plain; version=0.0.4")

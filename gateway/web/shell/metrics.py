@@ -23,6 +23,7 @@ ADDED = frozenset({"counter", "histogram"})
 WORST: Mapping[str, Callable[[Iterable[float]], float]] = {
     "gateway_ledger_fresh": min, "gateway_ledger_keeps": min, "gateway_turns_waiting": sum,
     "gateway_app_strict_alarm": max,
+    "gateway_deletion_list_days_left": min,
 }  # fmt: skip
 
 
@@ -138,6 +139,19 @@ class Metrics:
             "When the last rehearsal on record ended; 0: none is",
             registry=self.registry,
         )
+
+        self._lists_due = Gauge(
+            "gateway_deletion_list_days_left",
+            "Days until a state's deletion list is to be answered, or the next one fetched; below 0: late",
+            ("place", "what"),
+            registry=self.registry,
+        )
+
+    def lists_due(self, days: Mapping[tuple[str, str], int]) -> None:
+        """Of each state's lists, for both of what is due, how many days are left."""
+        self._lists_due.clear()
+        for (place, what), left in days.items():
+            self._lists_due.labels(place, what).set(left)
 
     def _of_shadow(self) -> None:
         text = "1 in shadow mode: what would be denied for want of a yes is counted, and not denied"

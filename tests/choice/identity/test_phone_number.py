@@ -9,6 +9,7 @@ from support.examples import examples
 from support.people import phone
 
 from gateway.choice.identity import Limited, NormalIdentifier, read_identifier
+from gateway.choice.identity.kinds import LAST_TEN
 from gateway.terms import Malformed
 
 QUICKLY = examples(80)
@@ -22,6 +23,10 @@ def digests(*forms):
         for form in forms
         for name in hashed
     )
+
+
+def last_ten(form):
+    return (LAST_TEN, hashlib.sha256(form.encode()).hexdigest())
 
 
 SPELLINGS = [
@@ -52,12 +57,14 @@ def test_a_person_is_found_by_any_spelling_of_the_number(spelling):
 
 def test_a_number_is_known_by_its_digests_with_and_without_plus_and_as_ten_digits():
     found = read_identifier("phone", ANA)
-    assert found.names == digests(ANA, "14155550123", "4155550123")
+    assert found.names == (*digests(ANA, "14155550123"), last_ten("4155550123"), *digests("4155550123"))
     assert found.looser == digests("4155550123")
 
 
 def test_a_number_of_another_country_has_no_national_digest():
-    assert read_identifier("phone", "+442079460123").names == digests("+442079460123", "442079460123")
+    found = read_identifier("phone", "+442079460123")
+    assert found.names == digests("+442079460123", "442079460123")
+    assert found.looser == ()
 
 
 @pytest.mark.parametrize(
@@ -153,6 +160,12 @@ def test_a_norwegian_and_a_north_american_number_may_share_one_looser_name_and_n
     assert set(norwegian.names) & set(american.names) == set(american.looser)
 
 
+def test_a_number_from_abroad_shares_no_name_with_an_american_one_of_the_same_ten_digits():
+    """Whose own no would be the other's."""
+    vietnamese, american = read_identifier("phone", "+84902234567"), read_identifier("phone", "+14902234567")
+    assert set(vietnamese.names) & set(american.names) == set()
+
+
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_no_name_and_no_repr_holds_the_number(spelling):
     found = read_identifier("phone", spelling)
@@ -161,4 +174,5 @@ def test_no_name_and_no_repr_holds_the_number(spelling):
         ("phone_sha256", 32),
         ("phone_sha1", 20),
         ("phone_md5", 16),
+        (LAST_TEN, 32),
     }

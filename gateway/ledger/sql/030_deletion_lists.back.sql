@@ -1,0 +1,1 @@
+-- What an older gateway does not know it leaves alone: the requests stay, and so does each no that they said.
