@@ -22,6 +22,7 @@ from gateway.web.desk.company import Company
 from gateway.web.desk.desk_door import DeskDoor, DeskTerms
 from gateway.web.desk.desk_page import ROOT
 from gateway.web.desk.person import PersonPage
+from gateway.web.desk.plots import NumbersPage
 from gateway.web.desk.requests_in import RequestsIn
 from gateway.web.desk.sign_in import PeopleOfDesk, SignIn
 from gateway.web.desk.today import LackingRecipient, Today
@@ -75,6 +76,7 @@ def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehe
     missing = partial(lacking, settings)
     today = Today(door, folder, house.telling, rehearsing, house.witnessing, missing, requests.tasks)
     people, person = PeopleOfDesk(door), PersonPage(door, house.consent)
+    numbers = NumbersPage(door, house.writer.store, cases, house.telling, settings.delivery.calendar())
     reader, officer, admin = DeskRole
     for path, methods, least, what, shows in (
         ("", GET, reader, "looked at today", today.show),
@@ -87,6 +89,7 @@ def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehe
         ("/requests/{number}", POST, officer, "", requests.act),
         ("/person", GET, reader, "", person.ask),
         ("/person", POST, reader, "", person.post),
+        ("/numbers", GET, reader, "looked at numbers", numbers.show),
         ("/people", GET, admin, "looked at who sits at the desk", people.show),
         ("/people", POST, admin, "", people.post),
     ):
