@@ -23,6 +23,7 @@ from gateway.web.desk.desk_door import DeskDoor, DeskTerms
 from gateway.web.desk.desk_page import ROOT
 from gateway.web.desk.person import PersonPage
 from gateway.web.desk.plots import NumbersPage
+from gateway.web.desk.rehearsal_page import MatrixPage
 from gateway.web.desk.requests_in import RequestsIn
 from gateway.web.desk.sign_in import PeopleOfDesk, SignIn
 from gateway.web.desk.today import LackingRecipient, Today
@@ -90,6 +91,7 @@ def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehe
         ("/person", GET, reader, "", person.ask),
         ("/person", POST, reader, "", person.post),
         ("/numbers", GET, reader, "looked at numbers", numbers.show),
+        ("/rehearsal", GET, reader, "looked at the rehearsal", MatrixPage(house.writer.store).show),
         ("/people", GET, admin, "looked at who sits at the desk", people.show),
         ("/people", POST, admin, "", people.post),
     ):
