@@ -21,8 +21,7 @@ from gateway.app.rehearsal_process import FOUND, NICE, RehearsalOrder
 from gateway.desk.evidence import Rehearsal
 from gateway.rehearsal import outside, ways
 from gateway.rehearsal import stage as stages
-from gateway.rehearsal.judging import RehearsalOutcome, judge
-from gateway.rehearsal.matrix import matrix_of_rehearsal
+from gateway.rehearsal.judging import RehearsalOutcome, judge, matrix_of_rehearsal
 from gateway.rehearsal.stage import Cast
 from gateway.rehearsal.ways import Way
 from gateway.settings.load import Settings

@@ -9,8 +9,7 @@ from support.at_the_desk import comes_in, desk
 
 from gateway.app.composition import open_house
 from gateway.desk.evidence import Rehearsal, note_rehearsal
-from gateway.rehearsal.judging import RehearsalOutcome
-from gateway.rehearsal.matrix import NAMED, matrix_of_rehearsal
+from gateway.rehearsal.judging import NAMED, RehearsalOutcome, matrix_of_rehearsal
 
 pytestmark = pytest.mark.anyio
 PAGE = "/desk/rehearsal"
