@@ -21,6 +21,7 @@ from gateway.web.desk import desk_page
 from gateway.web.desk.company import Company
 from gateway.web.desk.desk_door import DeskDoor, DeskTerms
 from gateway.web.desk.desk_page import ROOT
+from gateway.web.desk.evidence_pack import EvidencePack
 from gateway.web.desk.person import PersonPage
 from gateway.web.desk.plots import NumbersPage
 from gateway.web.desk.rehearsal_page import MatrixPage
@@ -76,7 +77,8 @@ def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehe
     requests = RequestsIn(door, cases, house.consent, settings.delivery.calendar())
     missing = partial(lacking, settings)
     today = Today(door, folder, house.telling, rehearsing, house.witnessing, missing, requests.tasks)
-    people, person = PeopleOfDesk(door), PersonPage(door, house.consent)
+    packs = EvidencePack(folder, house.consent, house.vault, house.secrets.signing)
+    people, person = PeopleOfDesk(door), PersonPage(door, house.consent, packs)
     numbers = NumbersPage(door, house.writer.store, cases, house.telling, settings.delivery.calendar())
     reader, officer, admin = DeskRole
     for path, methods, least, what, shows in (
