@@ -24,7 +24,7 @@ from gateway.desk.office.request_law import clock_of
 from gateway.ledger.store import Store
 from gateway.web.desk.desk_door import DeskDoor, Form
 from gateway.web.desk.desk_page import show_desk
-from gateway.web.desk.requests_in import KINDS
+from gateway.web.desk.requests_in import KINDS, NO_REQUEST
 from gateway.web.shell import words
 
 SPANS = (30, 90, 365)  # days, today's not among them
@@ -127,6 +127,8 @@ class NumbersPage:
             clock = clock_of(case.kind, case.place, case.received.date())
             last = clock.answered_by(case.received, self.calendar, extended=case.extended)
             of_kind = counts.setdefault(KINDS[case.kind], Counter())
+            if case.outcome == NO_REQUEST:
+                continue
             if case.answered and case.answered.date() >= first:
                 of_kind[KEPT if case.answered <= last else LATE] += 1
             elif not case.answered and self.door.clock() > last:
