@@ -159,6 +159,21 @@ async def test_an_officer_reads_a_mail_says_what_it_asks_for_and_enters_the_no(f
     assert "sorted a mail" in noted
 
 
+async def test_a_mail_of_halves_of_characters_is_shown_all_the_same(folder):
+    cookie = await comes_in(folder)
+    raw = (
+        b"From: \xed\xa0\x80 <\xed\xa0\x80@example.com>\nSubject: =?unicode_escape?q?=5Cud800?=\n"
+        b"Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: text/plain; charset=unicode_escape\n\n\\ud800 no"
+        b"\n--a\nContent-Type: image/png\nContent-Disposition: attachment; filename*=unicode_escape''%5Cud800\n\nx\n--a--\n"
+    )
+    await asyncio.to_thread(box(folder).take, raw)
+    async with desk(folder) as client:
+        page = await client.get("/desk/mail/1", headers=cookie)
+        assert "? no" in page.text
+        assert (await client.get("/desk/requests/1", headers=cookie)).status_code == 200
+        assert (await client.get("/desk", headers=cookie)).status_code == 200
+
+
 async def test_a_mail_that_asks_for_deletion_gets_that_clock_and_one_that_asks_for_nothing_ends(folder):
     cookie, reader = await comes_in(folder), await comes_in(folder, "ron", DeskRole.READER)
     for text in ("Delete me.", "Buy our pills."):

@@ -43,15 +43,15 @@ def rows(page, heading) -> dict[str, str]:
 
 async def test_signals_and_denies_of_the_days_are_added_up_and_dry_runs_are_not_denies(folder):
     decisions = {"teemo false opted_out": 30, "teemo true allowed": 99, "criteo false opted_out dry_run": 44,
-                 "criteo false no_contract": 12}  # fmt: skip
+                 "criteo false no_contract": 12, "an ad server false no_contract": 11}  # fmt: skip
     said = (b"1", DAILY, YESTERDAY, {"signals": {"web gpc": 60, "check gpc": 15}, "decisions": decisions})
     more = (b"2", DAILY, YESTERDAY - timedelta(days=1), {"signals": {"web usprivacy": 25}})
     old = (b"4", DAILY, YESTERDAY - timedelta(days=31), {"signals": {"web gpc": 700}})
     await asyncio.to_thread(counts, folder, said, more, old)
     page = await numbers(folder)
     assert sorted(rows(page, "Signals by kind").values()) == ["25", "75"]
-    assert rows(page, "Denies by recipient") == {"teemo": "30", "criteo": "12"}
-    assert sorted(rows(page, "Denies by reason").values()) == ["12", "30"]
+    assert rows(page, "Denies by recipient") == {"teemo": "30", "criteo": "12", "an ad server": "11"}
+    assert sorted(rows(page, "Denies by reason").values()) == ["23", "30"]
     shares = rows(page, "Share of Global Privacy Control")
     assert shares[YESTERDAY.date().isoformat()] == "100 %"
     assert shares[(YESTERDAY - timedelta(days=1)).date().isoformat()] == "0 %"

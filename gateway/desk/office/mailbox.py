@@ -113,7 +113,7 @@ def read_mail(raw: bytes) -> PrivacyMail:
             parts.append("the same or more as HTML: in the original")
         else:
             text.append(read)
-    whole = "\n\n".join(text).replace("\x00", "").strip()
+    whole = _writable("\n\n".join(text)).strip()
     if len(whole) > SHOWN:
         parts.append(f"what comes after {SHOWN} signs: in the original")
     address = parseaddr(sender)[1]
@@ -159,9 +159,14 @@ def _parsed(raw: bytes) -> EmailMessage:
 
 def _header(message: EmailMessage, name: str) -> str:
     try:
-        return " ".join(str(message.get(name, "")).replace("\x00", "").split())
+        return " ".join(_writable(str(message.get(name, ""))).split())
     except Exception:  # noqa: BLE001 - a field that the parser stumbles over is one that cannot be read
         return ""
+
+
+def _writable(text: str) -> str:
+    """Without what no page can hold: some charsets make halves of characters, which no encoding writes."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "")
 
 
 def _is_file(part: EmailMessage) -> bool:
@@ -172,7 +177,7 @@ def _part_text(part: EmailMessage) -> str:
     content = str(part.get_content())
     if part.get_content_type() == "text/html":
         words = _HtmlWords()
-        words.feed(content)
+        words.feed(content[: 10 * SHOWN])
         return words.text()
     return content
 
@@ -180,7 +185,8 @@ def _part_text(part: EmailMessage) -> str:
 def _part_name(part: EmailMessage) -> str:
     try:
         size = len(part.get_payload(decode=True) or b"")
-        return f"{part.get_filename() or 'a part without a name'} ({part.get_content_type()}, {size} bytes)"[:300]
+        name = part.get_filename() or "a part without a name"
+        return _writable(f"{name[:200]} ({part.get_content_type()[:80]}, {size} bytes)")
     except Exception:  # noqa: BLE001 - as above
         return "a part that nobody can read"
 

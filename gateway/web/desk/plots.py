@@ -109,8 +109,8 @@ class NumbersPage:
             opt_outs=list(_opt_outs(opt_outs, [*days, today])), opted_days=[*days, today],
             few={table for each in found.values() for table in each.few},
             signals=plotted_bars(_counted(found, "signals", lambda cell: words.word(cell[-1]))),
-            reasons=plotted_bars(_counted(found, "decisions", lambda cell: _denied(cell, 2))),
-            recipients=plotted_bars(_counted(found, "decisions", lambda cell: _denied(cell, 0))),
+            reasons=plotted_bars(_counted(found, "decisions", lambda cell: _denied(cell)[1])),
+            recipients=plotted_bars(_counted(found, "decisions", lambda cell: _denied(cell)[0])),
             kept=list(self._deadlines(opened, answered, days[0])),
             waiting=await self.telling.open(), gpc=_share_of_gpc(found, days),
         )  # fmt: skip
@@ -148,10 +148,12 @@ def _counted(found: Mapping[date, CountedDay], table: str, label: Callable[[Cell
     return counts
 
 
-def _denied(cell: Cell, at: int) -> str:
-    """The recipient or the reason of a deny that counted; a fourth word says that it was a dry run."""
-    is_deny = len(cell) == 3 and cell[1] == "false"  # noqa: PLR2004 - recipient, allowed, reason
-    return (words.word(cell[at]) if at else cell[at]) if is_deny else ""
+def _denied(cell: Cell) -> tuple[str, str]:
+    """The recipient and the reason of a deny that counted, both empty of anything else: recipient, allowed, reason, and
+    a last word where it was a dry run.
+    """
+    *recipient, allowed, reason = cell if len(cell) > 2 else ("", "", "")  # noqa: PLR2004 - the three
+    return (" ".join(recipient), words.word(reason)) if allowed == "false" else ("", "")
 
 
 def _opt_outs(sources: Mapping[str, Mapping[date, int]], days: list[date]) -> Iterator[PlottedStrip]:
