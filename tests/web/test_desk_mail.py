@@ -47,7 +47,8 @@ def test_a_piped_mail_is_one_case_with_the_day_it_came_and_nothing_is_entered(ru
     assert (said.exit_code, said.output) == (0, "case 1\n")
     case = box(folder).cases.read_case(1)
     assert case.received == came.replace(microsecond=0)
-    assert (case.manner, case.event, case.said["lines"]) == ("email", "", "jo@example.com")
+    assert (case.manner, case.event, case.said["lines"]) == ("email", "", "")
+    assert case.said["offered"] == "jo@example.com"  # and taken by nobody
     assert "sell my data" in case.said["text"]
     assert b"jo@example.com" not in (folder / DESK_FILE).read_bytes()
 

@@ -59,7 +59,8 @@ class Mailbox:
                 return known, False
             found = read_mail(raw)
             said = {
-                "lines": found.address, "unread": [], "agent": "", "note": "", "language": "en", "permission": "",
+                "lines": "", "offered": found.address, "unread": [], "agent": "", "note": "", "language": "en",
+                "permission": "",
                 MAIL: UNREAD, "sender": found.sender, "subject": found.subject, "text": found.text,
                 "parts": list(found.parts),
             }  # fmt: skip
