@@ -12,6 +12,7 @@ from starlette.routing import Route
 from gateway.app.composition import House
 from gateway.desk.office.cases import Cases
 from gateway.desk.office.desk_log import DeskLog
+from gateway.desk.office.mailbox import Mailbox
 from gateway.desk.office.officers import DeskRole, Officers
 from gateway.evidence.rehearsing import Rehearsing
 from gateway.settings.load import Settings
@@ -21,7 +22,11 @@ from gateway.web.desk import desk_page
 from gateway.web.desk.company import Company
 from gateway.web.desk.desk_door import DeskDoor, DeskTerms
 from gateway.web.desk.desk_page import ROOT
+from gateway.web.desk.evidence_pack import EvidencePack
+from gateway.web.desk.mail_page import MailPage
 from gateway.web.desk.person import PersonPage
+from gateway.web.desk.plots import NumbersPage
+from gateway.web.desk.rehearsal_page import MatrixPage
 from gateway.web.desk.requests_in import RequestsIn
 from gateway.web.desk.sign_in import PeopleOfDesk, SignIn
 from gateway.web.desk.today import LackingRecipient, Today
@@ -74,7 +79,10 @@ def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehe
     requests = RequestsIn(door, cases, house.consent, settings.delivery.calendar())
     missing = partial(lacking, settings)
     today = Today(door, folder, house.telling, rehearsing, house.witnessing, missing, requests.tasks)
-    people, person = PeopleOfDesk(door), PersonPage(door, house.consent)
+    packs = EvidencePack(folder, house.consent, house.vault, house.secrets.signing)
+    people, person = PeopleOfDesk(door), PersonPage(door, house.consent, packs)
+    numbers = NumbersPage(door, house.writer.store, cases, house.telling, settings.delivery.calendar())
+    mail = MailPage(door, Mailbox(cases))
     reader, officer, admin = DeskRole
     for path, methods, least, what, shows in (
         ("", GET, reader, "looked at today", today.show),
@@ -85,8 +93,13 @@ def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehe
         ("/requests/new", POST, officer, "", requests.take),
         ("/requests/{number}", GET, reader, "", requests.show),
         ("/requests/{number}", POST, officer, "", requests.act),
+        ("/mail/{number}", GET, reader, "read a mail", mail.show),
+        ("/mail/{number}", POST, officer, "", mail.sort),
+        ("/mail/{number}/original", GET, officer, "saved a mail", mail.original),
         ("/person", GET, reader, "", person.ask),
         ("/person", POST, reader, "", person.post),
+        ("/numbers", GET, reader, "looked at numbers", numbers.show),
+        ("/rehearsal", GET, reader, "looked at the rehearsal", MatrixPage(house.writer.store).show),
         ("/people", GET, admin, "looked at who sits at the desk", people.show),
         ("/people", POST, admin, "", people.post),
     ):

@@ -1,5 +1,6 @@
-"""`gateway desk`: who sits at the desk (invite, list, take off), and its log, read and compared with the ledger's
-entries. Whoever runs the gateway calls it; the first officer comes in by no other way.
+"""`gateway desk`: who sits at the desk (invite, list, take off), its log, read and compared with the ledger's entries,
+and the privacy mailbox, of which each mail becomes a case. Whoever runs the gateway calls it; the first officer comes
+in by no other way.
 """
 
 import json
@@ -14,15 +15,20 @@ import click
 from gateway.app.composition import now
 from gateway.cli import options
 from gateway.desk.evidence import desk_heads
+from gateway.desk.office.cases import Cases
 from gateway.desk.office.desk_log import KEPT, DeskLog, DeskLogBroken
+from gateway.desk.office.mailbox import MOST_BYTES, Mailbox, mails_in
 from gateway.desk.office.officers import DeskRole, Officers
 from gateway.keys import secret_files
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.store import SqliteStore
 from gateway.ledger.subjects import moment
 from gateway.settings import load as settings_of
 
+TRY_AGAIN = 75  # EX_TEMPFAIL: a mail server keeps the mail and comes again
 
-@click.group(help="Who sits at the desk, and what was looked at there (gateway help desk).")
+
+@click.group(help="Who sits at the desk, what was looked at there, and its mailbox (gateway help desk).")
 def desk() -> None:
     pass
 
@@ -99,6 +105,53 @@ def _different(data: Path, log: DeskLog) -> Iterator[str]:
             yield f"DIFFERENT: entry {each.seq} holds another head after line {each.lines} of the desk's log"
         if each.until > late and kept > each.lines + 1:  # the line after those is younger than the entry
             yield f"DIFFERENT: line {each.lines + 1} of the desk's log is younger than entry {each.seq}, and is gone"
+
+
+@desk.command(
+    "mail",
+    help="Make a case of one mail from the input, or of each in a Maildir, with the day it came. The same mail is one"
+    " case, however often it comes. Nothing is answered, and nobody is opted out before an officer read it at the desk."
+    " Exit code 75: try again later; 1: a mail is too large to be taken.",
+)
+@options.data
+@click.option(
+    "--maildir",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A Maildir; what is new in it counts as seen afterwards.",
+)
+def mail_(data: Path, maildir: Path | None) -> None:
+    mailbox = Mailbox(Cases(data, secret_files.load_secrets(data).desk, now))
+    try:
+        if maildir is None:
+            taken = _take(mailbox, sys.stdin.buffer.read(MOST_BYTES + 1), "the mail")
+        else:
+            done = [_take_from(mailbox, maildir, path) for path in list(mails_in(maildir))]  # each, whatever one says
+            taken = all(done)
+    except (StoreUnavailable, OSError) as error:
+        click.echo(f"not taken, try again: {type(error).__name__}", err=True)
+        sys.exit(TRY_AGAIN)
+    sys.exit(0 if taken else 1)
+
+
+def _take_from(mailbox: Mailbox, maildir: Path, path: Path) -> bool:
+    with path.open("rb") as file:
+        taken = _take(mailbox, file.read(MOST_BYTES + 1), path.name)
+    if taken and path.parent.name == "new":
+        path.rename(maildir / "cur" / f"{path.name}:2,S")
+    return taken
+
+
+def _take(mailbox: Mailbox, raw: bytes, name: str) -> bool:
+    """Whether it is a case now; says its number, and nothing of what is in it."""
+    if not raw.strip():
+        click.echo(f"{name} is empty", err=True)
+        return True
+    if len(raw) > MOST_BYTES:
+        click.echo(f"{name} has more than {MOST_BYTES // 1_000_000} MB and was not taken", err=True)
+        return False
+    number, fresh = mailbox.take(raw)
+    click.echo(f"case {number}" if fresh else f"case {number}, as before")
+    return True
 
 
 def _officers(data: Path) -> Officers:

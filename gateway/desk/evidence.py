@@ -233,6 +233,28 @@ def last_rehearsal(db: sqlite3.Connection) -> YoungestRehearsal | None:
     return YoungestRehearsal(seq, moment(until), bool(content.get("passed")), int(content.get("failures", 0)))
 
 
+class RehearsalTold(NamedTuple):
+    """What the youngest rehearsal's entry says. `event`: as its leaf has it; `told`: as `Rehearsal.content`."""
+
+    seq: int
+    event: str
+    until: datetime
+    told: Mapping[str, Any]
+
+
+def read_last_rehearsal(store: Store) -> RehearsalTold | None:
+    """None where none is on record. Raises `StoreUnavailable`."""
+    try:
+        with contextlib.closing(store.open_to_read()) as db:
+            row = db.execute(LAST_REHEARSAL, (REHEARSED,)).fetchone()
+    except (sqlite3.Error, LedgerRefused) as error:
+        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+    if row is None:
+        return None
+    leaf = {**json.loads(row[2]), **json.loads(row[3] or b"{}")}
+    return RehearsalTold(row[0], leaf["i"], moment(row[1]), leaf["told"])
+
+
 def rehearsal_owed_since(db: sqlite3.Connection) -> datetime | None:
     """When this installation first served: from then on a rehearsal is due."""
     (start,) = db.execute(FIRST_START, (REHEARSED,)).fetchone()

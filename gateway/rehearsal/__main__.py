@@ -21,7 +21,7 @@ from gateway.app.rehearsal_process import FOUND, NICE, RehearsalOrder
 from gateway.desk.evidence import Rehearsal
 from gateway.rehearsal import outside, ways
 from gateway.rehearsal import stage as stages
-from gateway.rehearsal.judging import RehearsalOutcome, judge
+from gateway.rehearsal.judging import RehearsalOutcome, judge, matrix_of_rehearsal
 from gateway.rehearsal.stage import Cast
 from gateway.rehearsal.ways import Way
 from gateway.settings.load import Settings
@@ -64,7 +64,7 @@ def told_to_recipients(
     seen: Sequence[outside.Trouble],
 ) -> dict[str, Any]:
     """The content of the entry: of each way how many pairs were proved, could not be allowed here, and failed; every
-    failure by name; which pairs could never be allowed, and why.
+    failure by name; which pairs could never be allowed, and why; and the matrix of ways and recipients.
     """
     made_up = stages.made_up(settings).keys()
     failed = [[name, *map(str, item)] for name, outcome in outcomes.items() for item in dict.fromkeys(outcome.failed)]
@@ -90,6 +90,7 @@ def told_to_recipients(
         "proved": sorted(f"{name or 'page'} {purpose}" for name, purpose in proved),
         "not_allowed": sorted([name or "page", str(purpose), str(why)] for (name, purpose), why in never.items()),
         "closed": dict(closed),
+        **matrix_of_rehearsal(outcomes),
         "pages": len({*settings.rehearsal.pages}),
         "slowest_ms": max((outcome.milliseconds for outcome in outcomes.values()), default=0),
     }

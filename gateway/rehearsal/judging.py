@@ -5,9 +5,11 @@ allowed here* where nothing could go before, which proves nothing; it has *faile
 recipient to whom nothing could go before has failed too: then it was the stage that said no.
 """
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.rehearsal import stage as stages
 from gateway.rehearsal.asking import CHECKS, PAGE, UNSTEADY, Answers, Asker, RehearsalAsked
@@ -167,3 +169,39 @@ class _Trial:
 
     def _is_made_up(self, recipient: str) -> bool:
         return recipient.rstrip("_") in {stages.OUTSIDE, stages.OWN}
+
+
+PAGES = "page"
+NAMED = 5  # failures that a cell of the matrix names; more are counted
+
+
+def matrix_of_rehearsal(outcomes: Mapping[str, RehearsalOutcome]) -> dict[str, Any]:
+    """The ways by the recipients, each cell with what it rests on; most are the same as others, so the distinct ones
+    are listed once and a way names them by number. `cells`: each with `proved` (purposes), `not_allowed` (purpose:
+    why), `failed` ([purpose, door, why]) and `failures`, their number; empty ones are left out. `matrix`: by way and
+    recipient, which cell. The recipient `page` is the site's own page, an empty one the way itself, not taken.
+    """
+    numbers: dict[str, int] = {}
+    matrix = {
+        name: {recipient: _number(cell, numbers) for recipient, cell in sorted(_cells(outcome).items())}
+        for name, outcome in outcomes.items()
+    }
+    return {"cells": [json.loads(cell) for cell in numbers], "matrix": matrix}
+
+
+def _number(cell: Mapping[str, Any], numbers: dict[str, int]) -> int:
+    return numbers.setdefault(json.dumps(cell, sort_keys=True), len(numbers))
+
+
+def _cells(outcome: RehearsalOutcome) -> dict[str, dict[str, Any]]:
+    cells: dict[str, dict[str, Any]] = {}
+    for recipient, purpose in sorted(outcome.proved):
+        cells.setdefault(recipient or PAGES, {}).setdefault("proved", []).append(str(purpose))
+    for (recipient, purpose), why in sorted(outcome.not_allowed.items()):
+        cells.setdefault(recipient or PAGES, {}).setdefault("not_allowed", {})[str(purpose)] = str(why)
+    for recipient, purpose, door, why in dict.fromkeys(outcome.failed):
+        cell = cells.setdefault(recipient or (PAGES if purpose else ""), {})
+        cell["failures"] = cell.get("failures", 0) + 1
+        if cell["failures"] <= NAMED:
+            cell.setdefault("failed", []).append([str(purpose), door, why])
+    return cells

@@ -57,6 +57,11 @@ def rules(monkeypatch, name, broken):
     monkeypatch.setattr(verdict, "ORDER", order)
 
 
+def cell(content, way, recipient):
+    """What the matrix says of a way and a recipient."""
+    return content["cells"][content["matrix"][way][recipient]]
+
+
 @pytest.mark.parametrize("only", [FORM, APP, PAGE, "text, STOP", "gpp beside a question"])
 def test_a_gateway_that_keeps_its_word_passes_and_shows_what_could_go_before(rehearsed, only):
     found = rehearsed(only)
@@ -67,6 +72,8 @@ def test_a_gateway_that_keeps_its_word_passes_and_shows_what_could_go_before(reh
     if only != "text, STOP":  # nobody of the shipped file is registered for marketing texts
         assert own == (10 if only == PAGE else 7)  # the page is told of sale, sharing and ads
         assert {"teemo sale", "flurry targeted_ads", "matching sharing"} <= set(found["proved"])
+        told = {(name, purpose) for name in found["matrix"][only] for purpose in cell(found, only, name)["proved"]}
+        assert {f"{name} {purpose}" for name, purpose in told} == set(found["proved"])
 
 
 def test_without_a_contract_nothing_of_the_operators_is_proved_and_the_made_up_recipient_shows_the_way(rehearsed):
@@ -87,6 +94,9 @@ def test_a_recipient_that_the_verdict_leaves_out_is_named_and_nobody_else(rehear
     assert {name for name, _ in pairs(found)} == {"teemo"}
     assert {door for _, door in pairs(found)} >= {"check", "checks", "openrtb", "share", "share, dry run"}
     assert [FORM, "teemo", "sale", "checks"] in [item[:4] for item in found["failed"]]
+    assert ["sale", "checks"] in [item[:2] for item in cell(found, FORM, "teemo")["failed"]]
+    assert cell(found, FORM, "teemo")["failures"] == len(found["failed"])
+    assert {name for name in found["matrix"][FORM] if cell(found, FORM, name).get("failures")} == {"teemo"}
 
 
 def test_a_way_whose_no_is_not_recorded_is_named_and_no_other(rehearsed, monkeypatch):
@@ -118,6 +128,7 @@ def test_a_form_without_its_button_fails(rehearsed, monkeypatch):
     assert found["failed"] == [
         [FORM, "", "", "/privacy-choices", "GET /privacy-choices shows no button that says ticked"]
     ]
+    assert list(found["matrix"][FORM]) == [""]  # nothing is known of any recipient
 
 
 def test_a_bid_door_that_lets_everything_through_fails(rehearsed, monkeypatch):

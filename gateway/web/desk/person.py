@@ -26,8 +26,10 @@ from gateway.ledger.subjects import Choice, Subject
 from gateway.terms import CHOOSABLE, ChoiceKind, Erasing, Manner, Purpose
 from gateway.web.desk.desk_door import DeskDoor, Form
 from gateway.web.desk.desk_page import show_desk
+from gateway.web.desk.evidence_pack import EvidencePack
 from gateway.web.desk.requests_in import MANNERS, WAYS, as_written, is_too_much, written_lines
 from gateway.web.shell import access_report, words
+from gateway.web.shell.brand import brand_of
 from gateway.web.shell.problem import Problem
 
 LOOKUPS_AN_HOUR = 60
@@ -36,7 +38,7 @@ ERASURES = {
     "unlink": (Erasing.UNLINK, "Forget all that leads to them, their noes too where nothing else holds them"),
     "child": (Erasing.CHILD, "A child was found: no to everything, for good, and the details forgotten"),
 }
-MARKETING = "marketing"
+MARKETING, PACK = "marketing", "pack"
 MARKETING_PURPOSES = (
     Purpose.MARKETING_EMAIL, Purpose.MARKETING_MAIL, Purpose.MARKETING_TEXT, Purpose.MARKETING_CALL,
     Purpose.THIRD_PARTY_MARKETING,
@@ -60,6 +62,7 @@ class PersonPage:
 
     door: DeskDoor
     consent: Consent
+    packs: EvidencePack
 
     async def ask(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET`: where an identifier is pasted."""
@@ -82,6 +85,8 @@ class PersonPage:
         if action != MARKETING and form.get("sure") != "yes":
             raise Problem("malformed", "Nothing was done: tick that you looked at who asks, and that it is them.")
         await self._note(officer, f"person: {action}", subjects)
+        if action == PACK:
+            return await self.packs.answer(subjects, brand_of(request).name)
         done = await self._act(action, subjects, form)
         return self._page(request, officer, done=done)
 

@@ -25,6 +25,7 @@ from gateway.consent.people import Named
 from gateway.consent.verbs import Consent
 from gateway.delivery.deadlines import Calendar
 from gateway.desk.office.cases import COMPLIED, DENIED, Cases, DeskCase
+from gateway.desk.office.mailbox import MAIL, UNREAD
 from gateway.desk.office.officers import Officer
 from gateway.desk.office.request_law import DenialReason, RequestKind, clock_of, reasons_of
 from gateway.ledger.subjects import Choice
@@ -53,6 +54,7 @@ KINDS: Mapping[RequestKind, str] = {
     RequestKind.DELETE: "delete",
     RequestKind.CORRECT: "correct",
 }
+NO_REQUEST = "no request"  # the outcome of a mail that asks for nothing
 LETTERS: Mapping[str, Mapping[str, str]] = tomllib.loads(
     (resources.files("gateway.web.desk") / "letters.toml").read_text(encoding="utf-8")
 )
@@ -108,10 +110,27 @@ def case_task(case: DeskCase, now: datetime, calendar: Calendar, own_days: int) 
         what = "Confirm"
     own = last.date() - timedelta(days=own_days)
     way = f"{REQUESTS}/{case.number}"
+    if case.said.get(MAIL) == UNREAD:
+        return _mail_task(case, now, calendar, own_days)
     return DueTask(
         f"{what} case {case.number}: {KINDS[case.kind]}", due_state(now, own, last), case.received.date(), own,
         last.date(), way,
     )  # fmt: skip
+
+
+def _mail_task(case: DeskCase, now: datetime, calendar: Calendar, own_days: int) -> DueTask:
+    """A mail that nobody read: by when the strictest of all kinds has to be acknowledged or answered."""
+    ends = [case_end for kind in RequestKind for case_end in _ends(kind, case, calendar)]
+    last, came = min(ends), case.received.date()
+    own = last.date() - timedelta(days=own_days)
+    what, way = f"Read the mail of case {case.number}", f"{ROOT}/mail/{case.number}"
+    return DueTask(what, due_state(now, own, last), came, own, last.date(), way)
+
+
+def _ends(kind: RequestKind, case: DeskCase, calendar: Calendar) -> list[datetime]:
+    clock = clock_of(kind, case.place, case.received.date())
+    first = clock.last(clock.acknowledge, case.received, calendar)
+    return [clock.answered_by(case.received, calendar, extended=False), *([first] if first else [])]
 
 
 @dataclass(frozen=True)

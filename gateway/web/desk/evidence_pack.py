@@ -1,0 +1,144 @@
+"""The evidence pack of a person, one zip: the receipts of what they said, the openings that show whom each is about,
+the texts they were shown, who received what, and how a stranger verifies it without us and without a network. The
+desk's page of a person hands it out.
+
+It holds what was pasted in clear, in the openings: it is for the person, or for whoever may see all that it says.
+"""
+
+import asyncio
+import hashlib
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+from starlette.responses import Response
+
+from gateway.consent.verbs import Consent
+from gateway.desk import history
+from gateway.keys import seals
+from gateway.keys.person_keys import Vault
+from gateway.ledger.proof.ed25519 import Ed25519Signer
+from gateway.ledger.proof.receipt import Opening, Receipt
+from gateway.ledger.subjects import Subject
+from gateway.web.desk.desk_page import HEADERS
+from gateway.web.shell import access_report
+from gateway.web.shell.access_report import AccessReportBody
+from gateway.web.shell.problem import Problem
+
+FILE = "evidence.zip"
+MOST_ENTRIES = 5_000
+SCRIPT = re.compile(r'(?:# fmt: off\n)?"""verify_receipt\.py .*?(?=^```)', re.DOTALL | re.MULTILINE)
+README = """\
+Evidence about one person, made on {day} (UTC){site}.
+
+receipts/   one file an entry of the log: the entry and the proof that it is in it (c2sp.org/tlog-proof)
+openings/   for whom each is about: the identifier and the secret that opens the entry, where both are known
+texts/      what the person was shown, each named by its SHA-256, as the entries name it
+report.json what holds, what was said, and who received what, as this gateway reads its own records
+proofs.json all receipts and openings in one file
+log.vkey    the verifier keys of the log, a line each; a receipt is signed by one of them
+
+How to verify it, without a network:
+
+1. Nothing was changed since it was made:       sha256sum -c SHA256SUMS
+2. The key is the log's. Compare log.vkey with what the company publishes, or with a key that you had before:
+   a key that came with the evidence vouches for nothing by itself.
+3. Each receipt, with Python and openssl alone:
+     python3 verify_receipt.py receipts/N.tlog-proof "$(head -1 log.vkey)" openings/N.json
+   or all of them with the gateway's own tool:  gateway receipt verify proofs.json --log "$(head -1 log.vkey)"
+4. A text is the one that was shown where its name is the SHA-256 of its content, and the entry names it as `n`.
+
+What is proved: that these entries stand in the log under that signature. That everybody is shown the same log is what
+witnesses are for; their signatures stand in the receipts. What report.json says of deliveries rests on the records of
+this gateway. The openings name the person: hand this on to nobody who may not know whom it is about.
+"""
+
+
+@dataclass(frozen=True)
+class EvidencePack:
+    """Those of one installation. `vault` opens the keys of its people; `seeds` are those of the log's own keys."""
+
+    folder: Path
+    consent: Consent
+    vault: Callable[[], Vault]
+    seeds: Sequence[bytes]
+
+    async def answer(self, subjects: Sequence[Subject], site: str) -> Response:
+        """The zip of whoever these identifiers are of, as a download. Raises `Problem`, `StoreUnavailable`."""
+        report = await access_report.report_of(self.consent, subjects)
+        if len(report.entries) > MOST_ENTRIES:
+            raise Problem("malformed", f"There are more than {MOST_ENTRIES} entries: gateway receipt show takes each.")
+        body = await asyncio.to_thread(self._zipped, report, subjects, site)
+        attached = {"Content-Disposition": f'attachment; filename="{FILE}"'}
+        return Response(body, headers={**HEADERS, **attached}, media_type="application/zip")
+
+    def _zipped(self, report: AccessReportBody, subjects: Sequence[Subject], site: str) -> bytes:
+        files = dict(self._files(report, subjects))
+        files["README.txt"] = README.format(
+            day=self.consent.clock().date(), site=f" by {site}" if site else ""
+        ).encode()
+        sums = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items())]
+        files["SHA256SUMS"] = "".join(sums).encode()
+        return _zip(files, self.consent.clock().timetuple()[:6])
+
+    def _files(self, report: AccessReportBody, subjects: Sequence[Subject]) -> Iterator[tuple[str, bytes]]:
+        events = {entry.event: entry.seq for entry in report.entries if entry.event}
+        receipts = self.consent.log_reader.receipts([seals.unb64(event) for event in events])
+        openings = self._openings(list(events), subjects)
+        proofs = []
+        for (event, seq), found in zip(events.items(), receipts, strict=True):
+            if found is None:  # by retention: the report names it, and nothing proves it any more
+                continue
+            yield f"receipts/{seq}.tlog-proof", found.text().encode()
+            if event in openings:
+                yield f"openings/{seq}.json", _json(openings[event].to_json())
+            proofs.append(_proof(found, openings.get(event)))
+        yield "proofs.json", _json({"proofs": proofs})
+        for text in report.texts:
+            yield f"texts/{text.sha256}", text.text.encode()
+        yield "report.json", _json(msgspec.to_builtins(report))
+        yield "log.vkey", "".join(f"{self._vkey(seed)}\n" for seed in self.seeds).encode()
+        manual = (resources.files("gateway") / "manual" / "proofs.md").read_text(encoding="utf-8")
+        script = SCRIPT.search(manual)
+        assert script
+        yield "verify_receipt.py", script[0].encode()
+
+    def _openings(self, events: Sequence[str], subjects: Sequence[Subject]) -> Mapping[str, Opening]:
+        """Those that are the person's own and were not forgotten, by event."""
+        vault, found = self.vault(), dict[str, Opening]()
+        try:
+            for event in events:
+                for subject in subjects:
+                    opened = history.opening_of(self.folder, seals.unb64(event), subject, vault.keys)
+                    if opened:
+                        found[event] = opened
+        finally:
+            vault.close()
+        return found
+
+    def _vkey(self, seed: bytes) -> str:
+        return Ed25519Signer(self.consent.log_reader.origin(), seed).vkey
+
+
+def _proof(found: Receipt, opening: Opening | None) -> dict[str, object]:
+    """As `gateway receipt verify` takes it."""
+    return {"receipt": found.text(), **({"opening": opening.to_json()} if opening else {})}
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content, indent=1, ensure_ascii=False).encode()
+
+
+def _zip(files: Mapping[str, bytes], at: tuple[int, ...]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as into:
+        for name, content in sorted(files.items()):
+            year, month, day, hour, minute, second = at
+            into.writestr(zipfile.ZipInfo(name, (year, month, day, hour, minute, second)), content)
+    return packed.getvalue()

@@ -1,0 +1,99 @@
+"""The desk's matrix, `/desk/rehearsal`: each way to say no by each recipient, as the last rehearsal on record found it,
+and of each way what its cells rest on.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.desk.evidence import RehearsalTold, read_last_rehearsal
+from gateway.desk.office.officers import Officer
+from gateway.ledger.store import Store
+from gateway.web.desk.desk_door import Form
+from gateway.web.desk.desk_page import show_desk
+from gateway.web.shell import words
+
+HELD, FAILED, NOT_HERE = "held", "FAILED", "not allowed here"
+
+
+@dataclass(frozen=True, slots=True)
+class RehearsedCell:
+    """What a way proved of a recipient: purposes; those that could not go before, and why; what failed (purpose, door,
+    why), of all `failures`.
+    """
+
+    proved: tuple[str, ...] = ()
+    not_allowed: tuple[tuple[str, str], ...] = ()
+    failed: tuple[tuple[str, str, str], ...] = ()
+    failures: int = 0
+
+    @property
+    def word(self) -> str:
+        """One word for all: a failure outweighs whatever was proved."""
+        return FAILED if self.failures else HELD if self.proved else NOT_HERE
+
+
+@dataclass(frozen=True, slots=True)
+class RehearsedMatrix:
+    """`ways`: by name and recipient. `closed`: ways that are not open, and why. `milliseconds`: by way, after how long
+    the no held.
+    """
+
+    seq: int
+    event: str
+    until: datetime
+    passed: bool
+    recipients: tuple[str, ...]
+    ways: Mapping[str, Mapping[str, RehearsedCell]]
+    milliseconds: Mapping[str, int]
+    closed: Mapping[str, str]
+
+
+def matrix_of(last: RehearsalTold) -> RehearsedMatrix:
+    """One of before the matrix was entered has no ways in it."""
+    told = last.told
+    cells = [_cell(each) for each in told.get("cells", [])]
+    ways = {name: {recipient: cells[at] for recipient, at in of.items()} for name, of in told.get("matrix", {}).items()}
+    return RehearsedMatrix(
+        last.seq,
+        last.event,
+        last.until,
+        bool(told.get("passed")),
+        tuple(sorted({recipient for of in ways.values() for recipient in of if recipient})),
+        ways,
+        {name: counts[-1] for name, counts in told.get("ways", {}).items()},
+        told.get("closed", {}),
+    )
+
+
+def _cell(plain: Mapping[str, Any]) -> RehearsedCell:
+    failed = tuple((purpose, door, why) for purpose, door, why in plain.get("failed", []))
+    return RehearsedCell(
+        tuple(plain.get("proved", ())), tuple(plain.get("not_allowed", {}).items()), failed, plain.get("failures", 0)
+    )
+
+
+@dataclass(frozen=True)
+class MatrixPage:
+    """Both pages."""
+
+    store: Store
+
+    async def show(self, request: Request, officer: Officer, _: Form) -> Response:
+        """`GET`; with `way`, its number in the table, what its cells rest on."""
+        last = await asyncio.to_thread(read_last_rehearsal, self.store)
+        found = matrix_of(last) if last else None
+        names = list(found.ways) if found else []
+        asked = request.query_params.get("way", "")
+        at = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 0  # noqa: PLR2004 - no such many
+        cells = [cell for of in found.ways.values() for cell in of.values()] if found else []
+        return show_desk(
+            request, "rehearsal.html", officer=officer, found=found, words=words.word,
+            way=names[at - 1] if 0 < at <= len(names) else "",
+            counts={word: sum(cell.word == word for cell in cells) for word in (HELD, FAILED, NOT_HERE)},
+        )  # fmt: skip

@@ -1,0 +1,151 @@
+"""The evidence pack of a person: a stranger verifies it with a script, openssl and what is in it, and by nothing else."""
+
+import asyncio
+import base64
+import hashlib
+import io
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from support import inside
+from support.at_the_desk import FORM, OURS, comes_in, desk, form_of, lines
+from support.people import GAID, email, named, phone
+
+from gateway.desk.office.officers import DeskRole
+
+pytestmark = pytest.mark.anyio
+PERSON = "/desk/person"
+VERIFIER = Path(__file__).parent.parent / "support" / "verify_receipt.py"
+
+
+async def asks(client, cookie, **fields):
+    """What the desk answers to the form of a person."""
+    said = {"form": form_of(await client.get(PERSON, headers=cookie)), **fields}
+    return await client.post(PERSON, headers={**cookie, **OURS, **FORM}, data=said)
+
+
+def carried(page) -> str:
+    """What the page of somebody who was looked up brings along."""
+    return re.search(r'name="person" value="([^"]+)"', page.text)[1]
+
+
+@pytest.fixture
+async def known(folder):
+    """Somebody with a phone number and an ad id who said no by letter and got a share before; and somebody else."""
+    async with inside.application(folder) as app, inside.client(app, **inside.DEV) as client:
+        link = {"identifiers": [named("phone", phone(1)), named("gaid", GAID)], "account": "a1"}
+        assert (await client.post("/v1/links", json=link)).status_code == 201
+        row = {"id": "r1", "identifiers": [named("gaid", GAID)], "data": {"ad_id": GAID}, "place": "US-CA"}
+        assert (await client.post("/v1/shares/teemo", json=row)).status_code == 200
+        for who in (named("phone", phone(1)), named("email", email(7))):
+            no = {"choice": "opt_out", "identifiers": [who], "place": "US-CA", "source": "letter"}
+            assert (await client.post("/v1/choices", json=no)).status_code == 201
+    return folder
+
+
+async def packed(folder, client, cookie, identifiers, **fields):
+    """What the desk answers to whoever asks for the pack of somebody whom they looked up."""
+    found = await asks(client, cookie, identifiers=identifiers, action="look")
+    said = {"form": form_of(found), "action": "pack", "person": carried(found), "sure": "yes", **fields}
+    return await client.post(PERSON, headers={**cookie, **OURS, **FORM}, data=said)
+
+
+def unpacked(answer) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as pack:
+        return {name: pack.read(name) for name in pack.namelist()}
+
+
+def stranger(files, folder, seq, script):
+    """What the stranger's verifier says of one receipt, run where nothing but the pack is."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    key = files["log.vkey"].decode().splitlines()[0]
+    command = [sys.executable, "-I", str(script), f"receipts/{seq}.tlog-proof", key, f"openings/{seq}.json"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+
+async def test_a_stranger_verifies_each_opened_receipt_of_the_pack_offline(known, tmp_path):
+    cookie = await comes_in(known)
+    async with desk(known) as client:
+        answer = await packed(known, client, cookie, phone(1))
+        noted = await lines(known)
+    assert answer.headers["content-type"] == "application/zip"
+    assert answer.headers["cache-control"] == "no-store"
+    assert [line["what"] for line in noted if "whom" in line][-1] == "person: pack"
+    files = unpacked(answer)
+    opened = [name.partition("/")[2].removesuffix(".json") for name in files if name.startswith("openings/")]
+    assert len(opened) == 1
+    for script in (VERIFIER, tmp_path / "verify_receipt.py"):  # the stranger's own, and the one in the pack
+        done = await asyncio.to_thread(stranger, files, tmp_path, opened[0], script)
+        assert done.returncode == 0, done.stderr
+        assert '"opt_out"' in done.stdout
+        assert f"about phone {phone(1)}" in done.stdout
+    for name, content in files.items():
+        if name != "SHA256SUMS":
+            assert f"{hashlib.sha256(content).hexdigest()}  {name}\n".encode() in files["SHA256SUMS"]
+
+
+@pytest.mark.parametrize("hurt", ["receipt", "opening", "key"])
+async def test_whoever_changes_the_pack_is_found_out_by_the_stranger(known, tmp_path, hurt):
+    cookie = await comes_in(known)
+    async with desk(known) as client:
+        files = unpacked(await packed(known, client, cookie, phone(1)))
+    (seq,) = [name.partition("/")[2].removesuffix(".json") for name in files if name.startswith("openings/")]
+    if hurt == "receipt":
+        head, _, rest = files[f"receipts/{seq}.tlog-proof"].partition(b"extra ")
+        leaf, _, rest = rest.partition(b"\n")
+        other = base64.b64encode(base64.b64decode(leaf).replace(b"opt_out", b"opt_in_"))
+        files[f"receipts/{seq}.tlog-proof"] = head + b"extra " + other + b"\n" + rest
+    elif hurt == "opening":
+        files[f"openings/{seq}.json"] = files[f"openings/{seq}.json"].replace(phone(1).encode(), phone(2).encode())
+    else:
+        name, key_id, key = files["log.vkey"].decode().splitlines()[0].split("+", 2)
+        files["log.vkey"] = f"{name}+{key_id}+{base64.b64encode(base64.b64decode(key)[:-1] + b'x').decode()}\n".encode()
+    done = await asyncio.to_thread(stranger, files, tmp_path, seq, VERIFIER)
+    assert done.returncode != 0
+    assert "about phone" not in done.stdout
+
+
+async def test_the_pack_has_the_texts_and_disclosures_of_this_person_and_nothing_of_another(known):
+    cookie = await comes_in(known)
+    async with desk(known) as client:
+        files = unpacked(await packed(known, client, cookie, f"{phone(1)}\naccount = a1\ngaid = {GAID}"))
+    report = json.loads(files["report.json"])
+    assert [each["recipient"] for each in report["disclosures"]] == ["teemo"]
+    assert {entry["notice"] for entry in report["entries"]} - {None} <= {text["sha256"] for text in report["texts"]}
+    for name, content in files.items():
+        assert email(7).encode() not in content, name
+        if name.startswith("texts/"):
+            assert hashlib.sha256(content).hexdigest() == name.partition("/")[2]
+    assert len(json.loads(files["proofs.json"])["proofs"]) == len(report["entries"])
+    assert b"sha256sum -c SHA256SUMS" in files["README.txt"]
+
+
+async def test_whoever_only_reads_or_has_not_looked_gets_no_pack(known):
+    reader, officer = await comes_in(known, "ron", DeskRole.READER), await comes_in(known, "ada")
+    async with desk(known) as client:
+        for cookie, fields in ((officer, {"sure": ""}), (officer, {"person": "x"})):
+            answer = await packed(known, client, cookie, phone(1), **fields)
+            assert answer.status_code in {400, 403, 422}
+        found = await asks(client, reader, identifiers=phone(1), action="look")
+        assert "Evidence pack" not in found.text
+        answer = await asks(client, reader, identifiers=phone(1), action="pack", sure="yes")
+        assert answer.status_code == 403
+
+
+async def test_of_whoever_was_forgotten_the_pack_has_nothing_that_opens(known):
+    cookie = await comes_in(known)
+    async with desk(known) as client:
+        found = await asks(client, cookie, identifiers=phone(1), action="look")
+        said = {"form": form_of(found), "person": carried(found), "sure": "yes", "action": "unlink"}
+        assert (await client.post(PERSON, headers={**cookie, **OURS, **FORM}, data=said)).status_code == 200
+        files = unpacked(await packed(known, client, cookie, phone(1)))
+    assert not any(name.startswith("openings/") for name in files)
+    assert not any(phone(1).encode() in content for content in files.values())

@@ -1,0 +1,193 @@
+"""The privacy mailbox: each mail one case with its day, sealed, read by an officer before anything is done."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from email.utils import format_datetime
+
+import pytest
+from click.testing import CliRunner
+from support import inside
+from support.at_the_desk import FORM, OURS, comes_in, desk, form_of, lines
+
+from gateway.cli.root import group
+from gateway.desk.office.cases import Cases
+from gateway.desk.office.desk_file import DESK_FILE, desk_file
+from gateway.desk.office.desk_log import KEPT
+from gateway.desk.office.mailbox import Mailbox, came_on, read_mail
+from gateway.desk.office.officers import DeskRole
+
+pytestmark = pytest.mark.anyio
+NOW = datetime.now(UTC)
+
+
+def written(text="Please do not sell my data.", *, came=None, sender="Jo Doe <jo@example.com>", **more) -> EmailMessage:
+    """A mail to the privacy mailbox."""
+    mail = EmailMessage()
+    if came:
+        mail["Received"] = f"from mx.example.com by our.example.com; {format_datetime(came)}"
+    mail["From"], mail["To"], mail["Subject"] = sender, "privacy@example.com", "My data"
+    mail["Date"], mail["Message-ID"] = "Mon, 02 Nov 2026 09:00:00 +0000", more.get("id", "<1@example.com>")
+    mail.set_content(text)
+    return mail
+
+
+def box(folder, clock=lambda: NOW) -> Mailbox:
+    return Mailbox(Cases(folder, inside.secrets().desk, clock))
+
+
+@pytest.fixture
+def run(folder):
+    return lambda *words, mail=b"": CliRunner().invoke(group, ["desk", "mail", *words, "--data", str(folder)], mail)
+
+
+def test_a_piped_mail_is_one_case_with_the_day_it_came_and_nothing_is_entered(run, folder):
+    came = NOW - timedelta(days=9)
+    said = run(mail=written(came=came).as_bytes())
+    assert (said.exit_code, said.output) == (0, "case 1\n")
+    case = box(folder).cases.read_case(1)
+    assert case.received == came.replace(microsecond=0)
+    assert (case.manner, case.event, case.said["lines"]) == ("email", "", "")
+    assert case.said["offered"] == "jo@example.com"  # and taken by nobody
+    assert "sell my data" in case.said["text"]
+    assert b"jo@example.com" not in (folder / DESK_FILE).read_bytes()
+
+
+def test_the_same_mail_is_one_case_whatever_was_put_above_it_and_another_with_its_id_is_another(run):
+    mail = written(came=NOW).as_bytes()
+    assert run(mail=mail).output == "case 1\n"
+    again = b"Received: from a.example.com by b.example.com; Mon, 02 Nov 2026 09:00:00 +0000\r\nX-Spam: no\r\n"
+    assert run(mail=again + mail.replace(b"\n", b"\r\n")).output == "case 1, as before\n"
+    assert run(mail=written("Delete my data.").as_bytes()).output == "case 2\n"
+    assert run(mail=written(id="<2@example.com>").as_bytes()).output == "case 3\n"
+
+
+def test_a_maildir_is_taken_in_whole_and_once(run, tmp_path):
+    for name in ("new", "cur", "tmp"):
+        (tmp_path / "Maildir" / name).mkdir(parents=True)
+    (tmp_path / "Maildir" / "new" / "1.a").write_bytes(written("one").as_bytes())
+    (tmp_path / "Maildir" / "cur" / "0.b:2,S").write_bytes(written("two").as_bytes())
+    (tmp_path / "Maildir" / "tmp" / "2.c").write_bytes(written("not yet delivered").as_bytes())
+    assert run("--maildir", str(tmp_path / "Maildir")).output == "case 1\ncase 2\n"
+    assert (tmp_path / "Maildir" / "cur" / "1.a:2,S").exists()
+    assert set(run("--maildir", str(tmp_path / "Maildir")).output.splitlines()) == {
+        "case 1, as before",
+        "case 2, as before",
+    }
+
+
+def test_a_mail_that_cannot_be_kept_now_is_left_to_the_mail_server(run, monkeypatch, folder):
+    (folder / DESK_FILE).unlink(missing_ok=True)
+    (folder / DESK_FILE).mkdir()
+    assert run(mail=written().as_bytes()).exit_code == 75
+    monkeypatch.setattr("gateway.cli.desk.MOST_BYTES", 10)
+    assert run(mail=written().as_bytes()).exit_code == 1
+
+
+def test_what_cannot_be_read_is_named_and_the_original_is_kept(folder):
+    mail = written()
+    mail.add_attachment(b"%PDF-1.7", maintype="application", subtype="pdf", filename="signed.pdf")
+    found = read_mail(mail.as_bytes())
+    assert found.text == "Please do not sell my data."
+    assert found.parts == ("signed.pdf (application/pdf, 8 bytes)",)
+    number, fresh = box(folder).take(mail.as_bytes())
+    assert fresh
+    assert box(folder).original(number) == mail.as_bytes()
+
+
+def test_of_a_page_the_words_are_read(folder):
+    page = written()
+    page.set_content("<style>p{}</style><p>Opt me&nbsp;out</p><script>no()</script><p>Jo</p>", subtype="html")
+    assert read_mail(page.as_bytes()).text == "Opt me out\nJo"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"x", b"\x00\xff\xfe", b"From: \xff\xfe <\r\n\r\nno", b"Content-Type: text/plain; charset=nope\n\nopt out",
+        b"Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Transfer-Encoding: base64\n\n!!!",
+        b"From: =?utf-8?q?=ff?= <a@b@c>\nReceived: ; 99\nSubject: =?x?y?z?=\n\nno", b"Content-Type: message/rfc822\n\n",
+        b"From: a@example.com\nContent-Disposition: attachment; filename*=utf-8''%ff%fe\n\nno",
+    ],
+)  # fmt: skip
+def test_whatever_comes_is_a_case(run, raw):
+    said = run(mail=raw)
+    assert (said.exit_code, said.output) == (0, "case 1\n")
+    assert run(mail=raw).output == "case 1, as before\n"
+
+
+@pytest.mark.parametrize("stated", [NOW + timedelta(days=2), NOW - timedelta(days=500)])
+def test_a_day_that_cannot_be_is_not_believed_nor_what_the_writer_says(stated):
+    assert came_on(written(came=stated).as_bytes(), NOW) == NOW
+    assert came_on(written().as_bytes(), NOW) == NOW
+
+
+def test_the_original_is_forgotten_with_what_was_written(folder):
+    later = datetime.now(UTC) + KEPT + timedelta(days=2)
+    number, _ = box(folder).take(written().as_bytes())
+    box(folder).cases.answer_case(number, "complied")
+    for text in ("another", "one more"):
+        box(folder, lambda: later).take(written(text).as_bytes())
+    assert box(folder).original(number) == b""
+    with desk_file(folder) as db:
+        assert db.execute("SELECT count(*) FROM mail WHERE original IS NULL").fetchone() == (1,)
+
+
+async def posted(client, cookie, path, **said):
+    page = await client.get(path, headers=cookie)
+    return await client.post(path, headers={**cookie, **OURS, **FORM}, data={"form": form_of(page), **said})
+
+
+async def test_an_officer_reads_a_mail_says_what_it_asks_for_and_enters_the_no(folder):
+    cookie = await comes_in(folder)
+    await asyncio.to_thread(box(folder).take, written("<b>Do not sell</b>", came=NOW).as_bytes())
+    async with desk(folder) as client:
+        today = await client.get("/desk", headers=cookie)
+        assert 'href="/desk/mail/1">Read the mail of case 1</a>' in today.text
+        page = await client.get("/desk/mail/1", headers=cookie)
+        assert "&lt;b&gt;Do not sell&lt;/b&gt;" in page.text
+        assert (await posted(client, cookie, "/desk/mail/1", kind="nonsense")).status_code == 400
+        sorted_ = await posted(client, cookie, "/desk/mail/1", kind="opt_out", place="us-ca")
+        assert sorted_.headers["location"] == "/desk/requests/1"
+        case = await client.get("/desk/requests/1", headers=cookie)
+        assert ">jo@example.com</textarea>" in case.text  # offered, and not entered
+        assert "No entry was made yet" in case.text
+        await posted(client, cookie, "/desk/requests/1", action="again", identifiers="jo@example.com")
+        assert "The no is entered and holds" in (await client.get("/desk/requests/1", headers=cookie)).text
+        assert (await posted(client, cookie, "/desk/requests/1", action="comply")).status_code == 303
+        noted = [line["what"] for line in await lines(folder)]
+    assert "read a mail" in noted
+    assert "sorted a mail" in noted
+
+
+async def test_a_mail_of_halves_of_characters_is_shown_all_the_same(folder):
+    cookie = await comes_in(folder)
+    raw = (
+        b"From: \xed\xa0\x80 <\xed\xa0\x80@example.com>\nSubject: =?unicode_escape?q?=5Cud800?=\n"
+        b"Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: text/plain; charset=unicode_escape\n\n\\ud800 no"
+        b"\n--a\nContent-Type: image/png\nContent-Disposition: attachment; filename*=unicode_escape''%5Cud800\n\nx\n--a--\n"
+    )
+    await asyncio.to_thread(box(folder).take, raw)
+    async with desk(folder) as client:
+        page = await client.get("/desk/mail/1", headers=cookie)
+        assert "? no" in page.text
+        assert (await client.get("/desk/requests/1", headers=cookie)).status_code == 200
+        assert (await client.get("/desk", headers=cookie)).status_code == 200
+
+
+async def test_a_mail_that_asks_for_deletion_gets_that_clock_and_one_that_asks_for_nothing_ends(folder):
+    cookie, reader = await comes_in(folder), await comes_in(folder, "ron", DeskRole.READER)
+    for text in ("Delete me.", "Buy our pills."):
+        await asyncio.to_thread(box(folder).take, written(text).as_bytes())
+    async with desk(folder) as client:
+        await posted(client, cookie, "/desk/mail/1", kind="delete", place="DE")
+        assert "Case 1: delete" in (await client.get("/desk/requests/1", headers=cookie)).text
+        await posted(client, cookie, "/desk/mail/2", kind="no request")
+        assert "<strong>no request</strong>" in (await client.get("/desk/requests/2", headers=cookie)).text
+        assert "No request was answered" in (await client.get("/desk/numbers", headers=cookie)).text
+        original = await client.get("/desk/mail/1/original", headers=cookie)
+        assert original.headers["content-disposition"] == 'attachment; filename="case-1.eml"'
+        assert original.content == written("Delete me.").as_bytes()
+        assert (await client.get("/desk/mail/1/original", headers=reader)).status_code == 403
+        for none in ("9", "x", "99999999999999999999", "%00"):
+            assert (await client.get(f"/desk/mail/{none}", headers=cookie)).status_code == 404
