@@ -385,11 +385,10 @@ async def _opened(
         log.warning("shadow mode", rule="shadow.until", why=shadow.told(), then="gateway report shadow")
     counting = Counting(metrics.disclosed, metrics.tried)
     async with contextlib.AsyncExitStack() as stack:
-        house = stack.enter_context(
-            open_house(
-                folder, settings, dev=dev, clock=clock, patient=True, tell=tell, checks_as=checks_as, counting=counting
-            )
+        opened = open_house(
+            folder, settings, dev=dev, clock=clock, patient=True, tell=tell, checks_as=checks_as, counting=counting
         )
+        house = stack.enter_context(opened)
         await asyncio.to_thread(log_own_rows, settings)
         stack.callback(metrics.watch, _is_over, _is_over)
         metrics.watch(house.fresh, house.consent.keeps)

@@ -2,16 +2,20 @@
 installation's addresses filled in. It prints and never writes a file.
 """
 
+import gzip
+import io
 import os
 import re
+import tarfile
 from importlib import resources
 from importlib.resources.abc import Traversable
 from ipaddress import ip_network
 from pathlib import Path
 
 import click
+import orjson
 
-from gateway.cli import app_package, options
+from gateway.cli import options
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
 from gateway.web.shell.page import static
@@ -47,6 +51,9 @@ FILES = {
     "wordpress-plugin": "wordpress.php",
 }
 CLIENT = "react-native"
+SDK = "sdk"  # the client for apps, below static/
+PACKED_ALWAYS = ("package.json", "README.md", "LICENSE")  # npm packs these whatever `files` names
+MOMENT = 499_162_500  # 26 October 1985, as npm dates every file: the same content is the same archive
 IN_STATIC = {"gateway.ts": "sdk/gateway.ts"}  # what lies with the owner's other files for browsers and apps
 INCLUDED = re.compile(r"^\{\{include ([\w.-]+)\}\}\n", re.MULTILINE)  # another file's text, which several recipes share
 # Before a line of a recipe, `{{if NAME}}` or `{{unless NAME}}`: it stands where that has a value, or has none.
@@ -177,10 +184,23 @@ def recipe(name: str | None, host: str, site: str, npm: bool, file: Path | None)
     if npm and name != CLIENT:
         raise click.UsageError(f"--npm goes with {CLIENT}: gateway recipe {CLIENT} --npm > consent-gateway-app.tgz")
     if npm:
-        click.echo(app_package.packed_client(), nl=False)
+        click.echo(packed_client(), nl=False)
     elif name is None:
         click.echo("\n".join(offered()))
     elif name in offered():
         click.echo(filled(name, settings_of.load_settings(file, os.environ), host=host, site=site), nl=False)
     else:
         raise click.UsageError(f"no recipe {name!r}; there are {', '.join(offered())}")
+
+
+def packed_client() -> bytes:
+    """The client for apps as a .tgz, as `npm pack` makes it, so that an installation without npm can hand it out."""
+    archive = io.BytesIO()
+    names = (*PACKED_ALWAYS, *orjson.loads(static(f"{SDK}/package.json"))["files"])
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in names:
+            content = static(f"{SDK}/{name}")
+            entry = tarfile.TarInfo(f"package/{name}")
+            entry.size, entry.mtime, entry.mode = len(content), MOMENT, 0o644
+            tar.addfile(entry, io.BytesIO(content))
+    return gzip.compress(archive.getvalue(), mtime=0)

@@ -21,6 +21,11 @@ LEAST = {
     ("POST", "/desk/requests/new"): OFFICER,
     ("GET", "/desk/requests/{number}"): READER,
     ("POST", "/desk/requests/{number}"): OFFICER,
+    ("GET", "/desk/mail/{number}"): READER,
+    ("POST", "/desk/mail/{number}"): OFFICER,
+    ("GET", "/desk/mail/{number}/original"): OFFICER,
+    ("GET", "/desk/numbers"): READER,
+    ("GET", "/desk/rehearsal"): READER,
     ("GET", "/desk/person"): READER,
     ("POST", "/desk/person"): READER,  # to look; its acts are the officer's
     ("GET", "/desk/people"): ADMIN,
