@@ -17,6 +17,7 @@ from gateway.desk.office.desk_file import desk_file
 from gateway.desk.office.request_law import RequestKind, clock_of, reasons_of
 from gateway.keys.person_keys import Vault
 from gateway.records import requests
+from gateway.records.year_report import yearly_report
 from gateway.web.desk.requests_in import as_written
 
 pytestmark = pytest.mark.anyio
@@ -106,6 +107,28 @@ async def test_an_agents_permission_is_kept_sealed_and_its_hash_is_in_the_entry(
 
 def _everything_in(folder):
     return (folder / "desk.sqlite3").read_bytes()
+
+
+async def test_the_year_counts_what_the_desk_answered_of_which_no_entry_tells(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        for number, (kind, answer) in enumerate(
+            [
+                ("know", {"action": "comply"}),
+                ("know", {"action": "deny", "reason": "not_verified"}),
+                ("correct", {"action": "deny", "reason": "not_ours"}),
+                ("delete", {"action": "comply"}),
+            ],
+            start=1,
+        ):
+            await takes_in(client, cookie, kind=kind, identifiers=email(number))
+            found = await acts(client, cookie, f"/desk/requests/{number}", **answer)
+            assert found.status_code == 303, found.text
+    told = await asyncio.to_thread(yearly_report, folder, datetime.now(UTC).year)
+    assert (told["access"]["received"], told["access"]["complied"], told["access"]["denied"]) == (2, 1, 1)
+    assert told["access"]["denied_for"] == {"not_verified": 1}
+    assert (told["correction"]["received"], told["correction"]["denied"]) == (1, 1)
+    assert told["deletion"]["received"] == 0, "nobody was forgotten"
 
 
 async def test_an_agent_without_permission_may_be_denied_and_the_no_holds_all_the_same(folder):

@@ -24,6 +24,7 @@ from gateway.choice.law import PLACE, country_of
 from gateway.consent.people import Named
 from gateway.consent.verbs import Consent
 from gateway.delivery.deadlines import Calendar
+from gateway.desk.answered_requests import ACCESS, CORRECTION, DELETION, AnsweredRequest
 from gateway.desk.office.cases import COMPLIED, DENIED, Cases, DeskCase
 from gateway.desk.office.mailbox import MAIL, UNREAD
 from gateway.desk.office.officers import Officer
@@ -43,6 +44,13 @@ MANNERS: Mapping[Manner, Source] = {
 WAYS: Mapping[Manner, str] = {
     Manner.LETTER: "by letter", Manner.PHONE: "by phone", Manner.EMAIL: "by mail", Manner.AGENT: "from an agent",
 }  # fmt: skip
+COUNTED: Mapping[RequestKind, str] = {  # under which heading of the year's report
+    RequestKind.OPT_OUT: ChoiceKind.OPT_OUT,
+    RequestKind.LIMIT: ChoiceKind.LIMIT,
+    RequestKind.KNOW: ACCESS,
+    RequestKind.DELETE: DELETION,
+    RequestKind.CORRECT: CORRECTION,
+}
 NOES: Mapping[RequestKind, tuple[ChoiceKind, tuple[Purpose, ...]]] = {
     RequestKind.OPT_OUT: (ChoiceKind.OPT_OUT, ALL_PURPOSES),
     RequestKind.LIMIT: (ChoiceKind.LIMIT, (Purpose.SENSITIVE,)),
@@ -205,7 +213,7 @@ class RequestsIn:
         elif action == "extend" and clock_of(case.kind, case.place, case.received.date()).extend:
             act = partial(_thread, self.cases.extend, case.number)
         elif action == "comply" and (case.event or case.kind not in NOES):
-            act = partial(_thread, self.cases.answer_case, case.number, COMPLIED)
+            act = partial(self._comply, case)
         elif action == "deny" and form.get("reason") in reasons:
             act = partial(self._deny, case, form["reason"])
         elif action == "again" and case.kind in NOES:
@@ -216,11 +224,24 @@ class RequestsIn:
         await act()
         return RedirectResponse(f"{REQUESTS}/{case.number}", 303, desk_page.HEADERS)
 
+    async def _comply(self, case: DeskCase) -> None:
+        if case.kind is not RequestKind.DELETE and not case.event:  # who is forgotten is counted by the entry of that
+            await self._count(case)
+        await asyncio.to_thread(self.cases.answer_case, case.number, COMPLIED)
+
+    async def _count(self, case: DeskCase, denied: str = "") -> None:
+        """For the year's report, where no entry tells of it. Before the case is closed: in doubt it counts twice."""
+        days, manner = (case.received.date(), self.door.clock().date()), Manner(case.manner)
+        asked = AnsweredRequest(COUNTED[case.kind], *days, MANNERS[manner], manner, case.place, denied)
+        await self.consent.note_answered(asked)
+
     async def _deny(self, case: DeskCase, reason: str) -> None:
         """A denial takes no no away: one that was cut off between its case and its entry is entered first."""
         named, _ = self._named(str(case.said.get("lines", "")), case.place)
         if case.kind in NOES and not case.event and named.subjects:
             await self._enter(case, named)
+        elif not case.event:
+            await self._count(case, reason)
         await asyncio.to_thread(self.cases.answer_case, case.number, DENIED, reason)
 
     async def _again(self, case: DeskCase, lines: str) -> None:
