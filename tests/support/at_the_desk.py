@@ -130,3 +130,17 @@ def read(data):
 
 async def lines(data):
     return await asyncio.to_thread(read, data)
+
+
+PERSON = "/desk/person"
+
+
+async def asks(client, cookie, **fields):
+    """What the desk answers to the form of a person."""
+    said = {"form": form_of(await client.get(PERSON, headers=cookie)), **fields}
+    return await client.post(PERSON, headers={**cookie, **OURS, **FORM}, data=said)
+
+
+def carried(page) -> str:
+    """What the page of somebody who was looked up brings along."""
+    return re.search(r'name="person" value="([^"]+)"', page.text)[1]

@@ -5,7 +5,6 @@ import base64
 import hashlib
 import io
 import json
-import re
 import subprocess
 import sys
 import zipfile
@@ -13,25 +12,13 @@ from pathlib import Path
 
 import pytest
 from support import inside
-from support.at_the_desk import FORM, OURS, comes_in, desk, form_of, lines
+from support.at_the_desk import FORM, OURS, PERSON, asks, carried, comes_in, desk, form_of, lines
 from support.people import GAID, email, named, phone
 
 from gateway.desk.office.officers import DeskRole
 
 pytestmark = pytest.mark.anyio
-PERSON = "/desk/person"
 VERIFIER = Path(__file__).parent.parent / "support" / "verify_receipt.py"
-
-
-async def asks(client, cookie, **fields):
-    """What the desk answers to the form of a person."""
-    said = {"form": form_of(await client.get(PERSON, headers=cookie)), **fields}
-    return await client.post(PERSON, headers={**cookie, **OURS, **FORM}, data=said)
-
-
-def carried(page) -> str:
-    """What the page of somebody who was looked up brings along."""
-    return re.search(r'name="person" value="([^"]+)"', page.text)[1]
 
 
 @pytest.fixture

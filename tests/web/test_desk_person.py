@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from support import inside
-from support.at_the_desk import FORM, OURS, comes_in, desk, form_of, lines
+from support.at_the_desk import asks, carried, comes_in, desk, lines
 from support.people import GAID, email, named, phone
 
 from gateway.desk.office.desk_file import desk_file
@@ -15,18 +15,6 @@ from gateway.desk.office.officers import DeskRole
 from gateway.web.desk import person
 
 pytestmark = pytest.mark.anyio
-PERSON = "/desk/person"
-
-
-async def asks(client, cookie, **fields):
-    """What the desk answers to the form of a person."""
-    said = {"form": form_of(await client.get(PERSON, headers=cookie)), **fields}
-    return await client.post(PERSON, headers={**cookie, **OURS, **FORM}, data=said)
-
-
-def carried(page) -> str:
-    """What the page of somebody who was looked up brings along."""
-    return re.search(r'name="person" value="([^"]+)"', page.text)[1]
 
 
 @pytest.fixture
