@@ -576,4 +576,5 @@ def prove_desk(settings: Settings) -> None:
     for name in ("webauthn", "authlib") if settings.listen.desk else ():
         if importlib.util.find_spec(name) is None:
             why = f"the desk signs in with {name}, which is not installed"
-            raise settings.refused("listen", "desk", why=why, write="pip install 'gateway[desk]', or leave it empty")
+            then = "install the wheel with [desk] (gateway help desk), or leave it empty"
+            raise settings.refused("listen", "desk", why=why, write=then)
