@@ -96,7 +96,7 @@ COMMANDS: dict[str, Lazy] = {
     "config": Lazy("serve", "config", "The configuration."),
     "decode": Lazy("signals", "decode", "Show what a signal string, or a Cookie header, says,..."),
     "deliveries": Lazy("deliveries", "deliveries", "List what recipients are still to be told, and send it..."),
-    "desk": Lazy("desk", "desk", "Who sits at the desk, and what was looked at there..."),
+    "desk": Lazy("desk", "desk", "Who sits at the desk, what was looked at there, and its..."),
     "disclosures": Lazy("disclosures", "disclosures", "Answer who got what. received: who got data of one person..."),
     "drop": Lazy("drop", "drop", "Take in and answer a state's deletion list, as..."),
     "encode": Lazy("signals", "encode", "Write a GPP string from what `decode gpp --json` shows."),

@@ -131,27 +131,25 @@ def test_a_day_at_the_desk(running, opened, script, tmp_path):
     page.get_by_label("They want to").select_option("opt_out")
     page.get_by_role("button", name="Go on with the case").click()
     page.get_by_role("button", name="Enter these").click()
-    assert page.get_by_text("The no is entered and holds").is_visible()
+    assert page.get_by_text("The no is kept and holds").is_visible()
     page.get_by_role("button", name="It was complied with").click()
 
     takes_in(page, "letter", "jo2@example.com", days=14)  # a letter of two weeks ago
-    assert page.get_by_text("The no is entered and holds").is_visible()
+    assert page.get_by_text("The no is kept and holds").is_visible()
     takes_in(page, "phone", phone(20))  # a call
-    assert page.get_by_text("The no is entered and holds").is_visible()
+    assert page.get_by_text("The no is kept and holds").is_visible()
     takes_in(page, "agent", phone(21), agent="Permission Slip", signed=b"%PDF-1.7 signed")
     assert page.get_by_text("The signed permission is kept sealed").is_visible()
     takes_in(page, "agent", phone(22), agent="Somebody")  # without one: it holds, and is denied
     assert page.get_by_text("No signed permission came with it").is_visible()
-    assert page.get_by_text("The no is entered and holds").is_visible()
+    assert page.get_by_text("The no is kept and holds").is_visible()
     page.get_by_role("button", name="Deny it").click()
     assert page.get_by_text("denied", exact=True).is_visible()
     takes_in(page, "letter", phone(23))  # a fraud, which is denied, and takes no no away
     page.get_by_label("Because").select_option("fraud")
     page.get_by_role("button", name="Deny it").click()
     assert (
-        page.get_by_text("The no goes on holding")
-        .or_(page.get_by_text("The no is entered and holds"))
-        .first.is_visible()
+        page.get_by_text("The no goes on holding").or_(page.get_by_text("The no is kept and holds")).first.is_visible()
     )
 
     page.get_by_role("link", name="A person", exact=True).click()
@@ -217,7 +215,7 @@ def headed(text: str) -> Callable[..., bool]:
 TASKS = [
     OfficersTask("read the mail of a case that came in", 1, headed("The mail of case")),
     OfficersTask(
-        "take in the request that came", 4, says("The no is entered and holds"),
+        "take in the request that came", 4, says("The no is kept and holds"),
         (("who it is about", "jo9@example.com"),),
     ),
     OfficersTask("look up a person", 3, headed("What holds now"), (("email address", phone(1)),)),

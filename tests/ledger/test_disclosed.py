@@ -106,7 +106,7 @@ def test_who_only_might_have_got_something_is_told_of_nobody(count, do, who):
     """R18: asking shows of nobody that they got it."""
     mine = who("gaid", gaid(1))
     count(one(mine, POSSIBLE), one(mine, SENT, to="teemo"), one(mine, UNKNOWN, to="matching"))
-    got = do(lambda tx: recipients_to_tell._got(tx, mine.key, 0))
+    got = do(lambda tx: recipients_to_tell.got_under(tx, mine.key, 0))
     assert {each.recipient for each in got} == {"teemo", "matching"}
 
 

@@ -210,10 +210,10 @@ class TestTheOffice:
         assert "accounts.ndjson: line 4 is no usable" in runs(*asked, code=2), "or somebody would not be told"
         who.write_text("\n".join(lines))
         told = runs("--seqs", str(tmp_path / "seqs"), *self.OFFICERS, "--dry-run")
-        assert told == "301 choices would be voided; 309 standings change\n"
+        assert told == "301 choices would be voided; 310 standings change\n"
         assert self.sales(forged) == ["opted_out"] * 3
         told = runs("--seqs", str(tmp_path / "seqs"), *self.OFFICERS, "--who", str(who))
-        assert told == f"301 choices were voided; 309 standings change\n{lines[0]}\n"
+        assert told == f"301 choices were voided; 310 standings change\n{lines[0]}\n"
         assert self.sales(forged) == ["none", "none", "opted_out"]
         told = runs("--seqs", str(tmp_path / "seqs"), *self.OFFICERS, "--who", str(who))
         assert told == f"0 choices were voided; 0 standings change\n{lines[0]}\n"

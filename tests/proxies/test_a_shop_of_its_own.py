@@ -70,7 +70,8 @@ class Shop:
     def run(self, *words: object, code: int = 0) -> str:
         """What a command prints; nothing of ours is in its environment."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-        command = [typed.program(), *map(str, words)]
+        gateway = [typed.program()] if self.release == ROOT else [sys.executable, "-m", "gateway"]
+        command = [*gateway, *map(str, words)]
         done = subprocess.run(
             command,
             cwd=self.folder,

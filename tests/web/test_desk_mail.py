@@ -153,7 +153,7 @@ async def test_an_officer_reads_a_mail_says_what_it_asks_for_and_enters_the_no(f
         assert ">jo@example.com</textarea>" in case.text  # offered, and not entered
         assert "No entry was made yet" in case.text
         await posted(client, cookie, "/desk/requests/1", action="again", identifiers="jo@example.com")
-        assert "The no is entered and holds" in (await client.get("/desk/requests/1", headers=cookie)).text
+        assert "The no is kept and holds" in (await client.get("/desk/requests/1", headers=cookie)).text
         assert (await posted(client, cookie, "/desk/requests/1", action="comply")).status_code == 303
         noted = [line["what"] for line in await lines(folder)]
     assert "read a mail" in noted

@@ -157,6 +157,7 @@ SOURCES: Mapping[str, str] = {
     "agent": mark("an agent"),
     "sms": mark("text message"),
     "import": mark("an earlier list of ours"),
+    "drop": mark("a state's deletion list"),
 }
 KINDS: Mapping[str, str] = {
     "browser": mark("this browser"),
