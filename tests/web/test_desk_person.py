@@ -153,6 +153,7 @@ async def test_an_age_and_an_end_of_marketing_are_said_at_the_desk(known):
         assert "that was news of 1" in aged.text
         for wrong in (
             {"action": "age", "age": "old"},
+            {"action": "age", "age": ""},
             {"action": "made-up"},
             {"action": "marketing", "manner": "pigeon"},
         ):

@@ -117,7 +117,9 @@ class PersonPage:
             mode, text = ERASURES[action]
             written = await self.consent.erase(ErasureOrder(mode, subjects, now))
             return f"Done: {text}. Entry {written.seq}, event {b64(written.event)}."
-        if action == "age" and form.get("age") in AGES:
+        if action == "age":
+            if form.get("age") not in AGES:
+                raise Problem("malformed", "Nothing was done: choose how old they are.")
             count = await self.consent.say_age(subjects, form["age"])
             return f"Recorded as {words.word(form['age'])}; that was news of {count}."
         if action == MARKETING and form.get("manner") in MANNERS:
