@@ -139,13 +139,13 @@ def published(settings: Settings, secrets: Secrets) -> dict[str, Any]:
     return ddrf.published(ddrf.signers(secrets, domain), endpoint) if domain else {}
 
 
-def agents_of(settings: Settings, secrets: Secrets, writer: Writer, clock: Clock) -> Agents:
+def agents_of(settings: Settings, asked: AgentRequests, writer: Writer, secrets: Secrets, clock: Clock) -> Agents:
     """Whose requests by the Data Rights Protocol are taken."""
     known = {
         name: KnownAgent(name, item.business_id, read_verify_key(item.verify_key))
         for name, item in settings.agents.items()
     }
-    return Agents(known, asked_by_agents(settings, secrets), writer, secrets, clock)
+    return Agents(known, asked, writer, secrets, clock)
 
 
 def asked_by_agents(settings: Settings, secrets: Secrets) -> AgentRequests:
@@ -203,7 +203,7 @@ def open_house(
     settings.refuse_on(clock().date())
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
     witnesses, shown, secrets = witnesses_of(settings), credentials_of(settings), secret_files.load_secrets(folder)
-    said_in = settings.signals.gpp_sections
+    said_in, asked = settings.signals.gpp_sections, asked_by_agents(settings, secrets)
     publisher, (kept, later) = publisher_of(folder, settings, secrets), kept_beside(folder, settings, secrets)
     with contextlib.ExitStack() as stack:
         stop = _opened(stack, folder, patient=patient)
@@ -232,14 +232,14 @@ def open_house(
             clock=clock, emergency=kept, later=later, why=lambda: watch.why or keeper.why, send_window=window,
             leases=stack.enter_context(leases(store, settings)),
             effective_within=_effective_within(window, recipients.values()), counted=disclosing.settled,
-            forgotten_by=turn.forgotten_by, asked=asked_by_agents(settings, secrets),
+            forgotten_by=turn.forgotten_by, asked=asked,
         )  # fmt: skip
         yield House(
             consent=consent, sharing=sharing, disclosing=disclosing, vault=vault, writer=writer, secrets=secrets,
             telling=Telling(folder, writer, due, secrets, clock, settings.delivery.calendar(), counting.tried),
             codes=_codes(folder, settings, secrets, writer, clock, dev=dev), keeper=keeper,
             witnessing=Witnessing(folder, log, witnesses, submit, settings.ledger.witness_seconds),
-            agents=agents_of(settings, secrets, writer, clock), fresh=lambda: checks.position() is not None,
+            agents=agents_of(settings, asked, writer, secrets, clock), fresh=lambda: checks.position() is not None,
         )  # fmt: skip
 
 

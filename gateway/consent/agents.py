@@ -6,14 +6,13 @@ form, 64 bytes of an Ed25519 signature and then the text, in base64. A token nam
 key in the list ends it.
 """
 
-import asyncio
 import base64
 import binascii
 import contextlib
 import hashlib
 import hmac
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -22,7 +21,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 
-from gateway.delivery.background import beside
+from gateway.delivery.background import Every
 from gateway.desk.agent_requests import AgentRequest, AgentRequests
 from gateway.keys import seals
 from gateway.keys.seals import Sealed
@@ -95,20 +94,15 @@ class Agents:
         self._secrets = secrets
         self._clock = clock
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Until it is left, what nobody comes for in time is denied, and what was settled long ago forgotten; also of
         agents that are not listed any more, the last one too.
         """
-        async with beside(self._run, wanted=True):
-            yield
+        return Every("agents", PERIOD, self._sweep, first=0.0).running()
 
-    async def _run(self) -> None:
-        while True:
-            now = self._now()
-            with contextlib.suppress(StoreUnavailable):
-                await self._writer.commit(partial(self._requests.expire, now=now))
-            await asyncio.sleep(PERIOD)
+    def _sweep(self) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            self._writer.submit(partial(self._requests.expire, now=self._now())).result()
 
     def token_of(self, agent: KnownAgent) -> str:
         """A new one."""

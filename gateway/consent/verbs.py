@@ -484,7 +484,8 @@ class Consent:
     async def erase(self, order: erasure.ErasureOrder) -> Written:
         """Forgets, and returns once that is done; see `erasure.carry_out`. An agent's request for it is fulfilled."""
         await self._counted(ERASE_SECONDS)
-        return await erasure.carry_out(self._writer, order, self._fulfilled(order.subjects, agent_requests.DELETION))
+        asked, now = (order.subjects, agent_requests.DELETION), milliseconds(self.clock())
+        return await erasure.carry_out(self._writer, order, lambda tx: self._asked.fulfil(tx, *asked, now))
 
     async def forgotten_by(self) -> datetime:
         """Until when at the latest anything that a file or a backup may still hold of what was erased by now opens."""
@@ -527,9 +528,12 @@ class Consent:
         tightening = [standing.denies_only() for standing in beside.standings] if beside else []
         return replace(found, standings=(*found.standings, *tightening))
 
-    async def access(self, proved: Sequence[Subject], came: HowItCame | None = None) -> access.AccessReport:
+    async def access(
+        self, proved: Sequence[Subject], came: HowItCame | None = None, *, themselves: bool = False
+    ) -> access.AccessReport:
         """What is held about whoever proved these identifiers. `came`: they asked for it, which is counted; None:
-        somebody else looks. Raises `StoreUnavailable`.
+        somebody else looks. `themselves`: who proved them sees it, and agents' requests for it are fulfilled. Raises
+        `StoreUnavailable`.
         """
         now = self.clock()
         found = await asyncio.to_thread(access.read_access, self._writer.store, proved, now)
@@ -541,6 +545,8 @@ class Consent:
                 answered_requests.count_answered(
                     tx.db, AnsweredRequest(ACCESS, *days, manner=came.manner, place=came.place)
                 )
+            if themselves:
+                self._asked.fulfil(tx, proved, agent_requests.ACCESS, milliseconds(now))
             return {person: tx.persons.keys(person) for person in persons}
 
         return access.unseal_access(found, await self._writer.commit(open_counted))
@@ -548,17 +554,6 @@ class Consent:
     async def note_answered(self, asked: AnsweredRequest) -> None:
         """That a request was answered of which nothing else is written. Raises `StoreUnavailable`."""
         await self._writer.commit(lambda tx: answered_requests.count_answered(tx.db, asked))
-
-    async def shown(self, proved: Sequence[Subject]) -> None:
-        """Whoever proved these was shown what is held, themselves: agents' requests for it are fulfilled. While the
-        ledger cannot be written such a request stays open; what it asked for is done all the same.
-        """
-        with contextlib.suppress(StoreUnavailable):
-            await self._writer.commit(self._fulfilled(proved, agent_requests.ACCESS))
-
-    def _fulfilled(self, proved: Sequence[Subject], exercise: str) -> Callable[[Transaction], None]:
-        now = milliseconds(self.clock())
-        return lambda tx: self._asked.fulfil(tx, proved, exercise, now)
 
 
 def _confirmed(asked: asked_of.OptInAsked, notice: Notice, now: datetime, how: Mapping[str, object]) -> Choice:

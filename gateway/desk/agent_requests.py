@@ -19,7 +19,7 @@ from typing import Any
 from gateway.desk import outbox
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
-from gateway.ledger.subjects import Subject, moment
+from gateway.ledger.subjects import Subject, second_of
 from gateway.ledger.writer import Transaction
 from gateway.terms import DAY_MS
 
@@ -78,7 +78,7 @@ class AgentRequest:
         """The protocol's status object. `site`: the origin of our pages."""
         found: dict[str, object] = {
             "request_id": str(uuid.UUID(bytes=self.id)),
-            "received_at": _time(self.at),
+            "received_at": second_of(self.at),
             "status": self.status.value,
         }
         if self.called:
@@ -86,7 +86,7 @@ class AgentRequest:
         if self.reason:
             found["reason"] = self.reason.value
         if self.is_open:
-            found |= {"expected_by": _time(self.due), "expires_at": _time(self.due)}
+            found |= {"expected_by": second_of(self.due), "expires_at": second_of(self.due)}
             found["user_verification_url"] = f"{site}{PAGES[self.exercise]}"
         elif self.exercise == ACCESS and self.status is RequestStatus.FULFILLED:
             found["results_url"] = f"{site}{PAGES[ACCESS]}"
@@ -195,7 +195,3 @@ class AgentRequests:
 def recipient_of(agent: str) -> str:
     """What an agent is called among those who are told something; no recipient has a colon in its name."""
     return f"agent:{agent}"
-
-
-def _time(at: int) -> str:
-    return moment(at).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -95,6 +95,11 @@ def moment(now: int) -> datetime:
     return EPOCH + timedelta(milliseconds=now)
 
 
+def second_of(at: int) -> str:
+    """Unix milliseconds as RFC 3339 in whole seconds, UTC, as records and other systems are told it."""
+    return moment(at).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def one_each(subjects: Iterable[Subject]) -> dict[bytes, Subject]:
     """By key. Of one that is named twice what more is known of: an address has forms that its own digest has not."""
     found: dict[bytes, Subject] = {}

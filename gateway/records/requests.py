@@ -24,7 +24,7 @@ from gateway.ledger import schema
 from gateway.ledger.proof import entry, openings
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.schema import BODY, JOINED
-from gateway.ledger.subjects import milliseconds, moment
+from gateway.ledger.subjects import milliseconds, second_of
 from gateway.ledger.writer import Transaction
 from gateway.records.consent_records import CHOICES, PersonOf
 from gateway.terms import DAY_MS, ChoiceKind, Source
@@ -107,8 +107,8 @@ class Request:
             "source": self.source,
             "place": self.place,
             "identifier_kinds": list(self.kinds),
-            "received": _stamp(self.received),
-            "answered": _stamp(self.answered),
+            "received": second_of(self.received),
+            "answered": second_of(self.answered),
             "answer": "denied" if self.denied else "complied",
             "denial_basis": self.denied or None,
             "notice": self.notice or None,
@@ -203,7 +203,3 @@ def _outcome(appeal: tuple[int, str] | None) -> str | None:
 
 def _day(day: date) -> int:
     return milliseconds(datetime(day.year, day.month, day.day, tzinfo=UTC))
-
-
-def _stamp(at: int) -> str:
-    return moment(at).isoformat(timespec="seconds").replace("+00:00", "Z")

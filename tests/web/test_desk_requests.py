@@ -285,33 +285,30 @@ async def test_a_no_that_was_cut_off_before_its_entry_is_to_be_entered_and_a_den
     assert await denied(folder, "email", email(9))
 
 
+async def takes_in_while_away(client, cookie, folder, person):
+    """What the desk answers to a no that came while the ledger could not be written."""
+    form, ledger = form_of(await client.get("/desk/requests", headers=cookie)), folder / "ledger.sqlite3"
+    ledger.rename(folder / "away")
+    try:
+        sent = {**cookie, **OURS, **UPLOAD}
+        return await client.post("/desk/requests/new", headers=sent, content=no_of(person, form))
+    finally:
+        (folder / "away").rename(ledger)
+
+
 async def test_a_no_that_comes_while_the_ledger_is_away_is_kept_and_entered_when_it_is_back(folder):
-    cookie, ledger = await comes_in(folder), folder / "ledger.sqlite3"
+    cookie = await comes_in(folder)
     async with desk(folder) as client:
-        form = form_of(await client.get("/desk/requests", headers=cookie))
-        ledger.rename(folder / "away")
-        try:
-            found = await client.post(
-                "/desk/requests/new", headers={**cookie, **OURS, **UPLOAD}, content=no_of(10, form)
-            )
-        finally:
-            (folder / "away").rename(ledger)
+        found = await takes_in_while_away(client, cookie, folder, 10)
         assert found.status_code == 303
         assert "The no is kept and holds" in (await client.get(found.headers["location"], headers=cookie)).text
     assert await denied(folder, "email", email(10))
 
 
 async def test_a_no_that_can_be_kept_nowhere_is_not_acknowledged_and_its_case_waits_for_it(folder, no_emergency):
-    cookie, ledger = await comes_in(folder), folder / "ledger.sqlite3"
+    cookie = await comes_in(folder)
     async with desk(folder) as client:
-        form = form_of(await client.get("/desk/requests", headers=cookie))
-        ledger.rename(folder / "away")
-        try:
-            found = await client.post(
-                "/desk/requests/new", headers={**cookie, **OURS, **UPLOAD}, content=no_of(11, form)
-            )
-        finally:
-            (folder / "away").rename(ledger)
+        found = await takes_in_while_away(client, cookie, folder, 11)
         assert found.status_code == 503
         assert email(11) not in found.text
         assert "Enter case 1" in (await client.get("/desk", headers=cookie)).text

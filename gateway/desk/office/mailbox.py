@@ -30,7 +30,6 @@ SHOWN = 100_000  # signs of what was written; the original has the rest
 OLDEST = timedelta(days=366)  # of a day on which a server says that it came
 WRITTEN = ("from", "date", "message-id", "subject")
 MAIL, UNREAD, READ = "mail", "unread", "read"
-TABLE = "CREATE TABLE IF NOT EXISTS mail (digest BLOB PRIMARY KEY, number INTEGER NOT NULL, original BLOB)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,6 @@ class Mailbox:
     def original(self, number: int) -> bytes:
         """The mail of a case as it came; empty where there is none, or it was forgotten."""
         with desk_file(self.cases.folder) as db:
-            db.execute(TABLE)
             row = db.execute("SELECT original FROM mail WHERE number = ?", (number,)).fetchone()
         with contextlib.suppress(seals.OpeningFailed):
             return seals.open_seal(self.cases.keys, LABEL, row[0]) if row and row[0] else b""
@@ -87,9 +85,8 @@ class Mailbox:
 
     def _known(self, digests: Sequence[bytes]) -> int | None:
         with desk_file(self.cases.folder) as db:
-            db.execute(TABLE)
-            forgotten = "SELECT number FROM request WHERE sealed IS NULL"
-            db.execute(f"UPDATE mail SET original = NULL WHERE number IN ({forgotten})")  # noqa: S608 - ours
+            forget = "UPDATE mail SET original = NULL WHERE number IN (SELECT number FROM request WHERE sealed IS NULL)"
+            db.execute(forget)
             for digest in digests:
                 row = db.execute("SELECT number FROM mail WHERE digest = ?", (digest,)).fetchone()
                 if row:

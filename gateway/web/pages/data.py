@@ -59,10 +59,9 @@ class Access(ProvedDoor):
         proved = await self._proofs.or_desk(body.get("proof"), key, named.subjects, ACCESS)
         if len(proved) < len(named.subjects):
             ignored.append(wire.IgnoredMember("/identifiers", "not all of them are proved"))
-        report = await access_report.report_of(self._consent, proved, came)
+        themselves = not key.may("desk")  # where the officer looks
+        report = await access_report.report_of(self._consent, proved, came, themselves=themselves)
         report.ignored = ignored
-        if not key.may("desk"):  # who looks there is the officer
-            await self._consent.shown(proved)
         return wire.wire_answer(report)
 
 
@@ -94,8 +93,7 @@ class AccessPage:
         if action == "forget":
             return codes.forget_by_code(codes.to(request, PAGE))
         proved = self._steps.known(request, ACCESS)
-        found = await access_report.report_of(self._consent, proved, BY_PAGE if first else None)
-        await self._consent.shown(proved)
+        found = await access_report.report_of(self._consent, proved, BY_PAGE if first else None, themselves=True)
         for entry in found.entries:
             if entry.type == "browser":  # a receipt is not shown again to whoever sits here next (R35)
                 entry.event = None

@@ -109,9 +109,11 @@ class AccessReportBody(Struct):
     ignored: list[wire.IgnoredMember] | UnsetType = UNSET
 
 
-async def report_of(consent: Consent, proved: Sequence[Subject], came: HowItCame | None = None) -> AccessReportBody:
-    """What is held about whoever proved these identifiers; `came` as in `Consent.access`. Raises `StoreUnavailable`."""
-    found = await consent.access(proved, came)
+async def report_of(
+    consent: Consent, proved: Sequence[Subject], came: HowItCame | None = None, *, themselves: bool = False
+) -> AccessReportBody:
+    """What is held about whoever proved these identifiers; all as in `Consent.access`. Raises `StoreUnavailable`."""
+    found = await consent.access(proved, came, themselves=themselves)
     return AccessReportBody(
         as_of=wire.stamp(consent.clock()),
         proved=[ProvedBody(subject.kind) for subject in proved],
