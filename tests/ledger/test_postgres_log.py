@@ -19,8 +19,8 @@ WAITS = "SELECT pid FROM pg_stat_activity WHERE wait_event = $1 AND pid <> pg_ba
 class Desk:
     """Whoever looks after the server."""
 
-    def __init__(self, connection):
-        self.connection = connection
+    def __init__(self, connection, where):
+        self.connection, self.where = connection, where
 
     async def standby(self, *, there):
         """Without it each commit waits for one that never comes."""
@@ -33,9 +33,29 @@ class Desk:
         await self.connection.execute("SELECT pg_reload_conf()")
         shown = "" if there else "away"
         await self.until(lambda: self._shows(shown))
+        if not there:
+            await self.until(self._waits)
 
     async def _shows(self, name):
         return await self.connection.fetchval("SHOW synchronous_standby_names") == name
+
+    async def _waits(self):
+        """Whether commits do by now: the checkpointer tells them so, some time after this connection has read it."""
+        probe = await asyncpg.connect(**self.where)
+        commit = asyncio.create_task(probe.execute("SELECT pg_logical_emit_message(true, 'probe', 'one commit')"))
+        await asyncio.wait({commit}, timeout=0.2)
+        found = not commit.done() and await self.connection.fetchval(
+            f"{WAITS} AND pid = $2", "SyncRep", probe.get_server_pid()
+        )
+        probe.terminate()
+        if found:
+            await self.connection.execute("SELECT pg_terminate_backend($1)", found)
+            await self.until(lambda: self._is_gone(found))
+        await asyncio.gather(commit, return_exceptions=True)
+        return found
+
+    async def _is_gone(self, backend):
+        return not await self.connection.fetchval("SELECT 1 FROM pg_stat_activity WHERE pid = $1", backend)
 
     async def waiting(self, event):
         """The process of a backend that waits for this."""
@@ -61,7 +81,7 @@ async def engine(postgres):
 @pytest.fixture
 async def desk(postgres, engine):
     connection = await asyncpg.connect(**postgres)
-    made = Desk(connection)
+    made = Desk(connection, postgres)
     yield made
     await made.standby(there=True)
     await connection.close()
