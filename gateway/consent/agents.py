@@ -123,7 +123,7 @@ class Agents:
         return await self._writer.commit(lambda tx: idempotency.spend(tx, name, b"", now))
 
     async def add(self, request: AgentRequest) -> AgentRequest | None:
-        """On record; None where the same message was before. Raises `StoreUnavailable`."""
+        """On record; None where the same message was before. Raises `TooManyWaiting`, `StoreUnavailable`."""
         return await self._writer.commit(lambda tx: self._requests.add(tx, request))
 
     async def taken(self, agent: KnownAgent, text: bytes) -> AgentRequest | None:

@@ -4,7 +4,8 @@ became of them. `gateway.consent.agents` and `gateway.consent.verbs` call it, in
 An opt-out is done when its row is written. Access and deletion wait until whoever has the mailbox or number that was
 named shows it here and does the act: then every request that waits for that address is fulfilled. A row never holds the
 address: while it waits, a keyed digest; afterwards nothing. What nobody came for is denied at its last day. An agent
-with a callback is told of each change by the outbox, as `agent:NAME`.
+with a callback is told of each change by the outbox, as `agent:NAME`. So many wait of one agent and no more; what
+waits for nobody, as an opt-out, is never too much.
 """
 
 import contextlib
@@ -16,17 +17,24 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from gateway.desk import outbox
+from gateway.desk import answered_requests, outbox
+from gateway.desk.answered_requests import AnsweredRequest
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
-from gateway.ledger.subjects import Subject, second_of
+from gateway.ledger.subjects import Subject, moment, second_of
 from gateway.ledger.writer import Transaction
-from gateway.terms import DAY_MS
+from gateway.terms import DAY_MS, Manner, Source
 
 CALLED, MAILBOX = b"agent-request/1", b"agent-mailbox/1\x00"
 ANSWERED_DAYS = 45  # 11 CCR 7021(b): from the day of a request to know or to delete
 KEPT_DAYS = 731  # 11 CCR 7101: records of requests, 24 months
+MOST_WAITING = 10_000  # of one agent; what each names waits for its 45 days
+NOT_VERIFIED = "not_verified"  # the year's report's word for what nobody came for
 WORD = "status"  # of a message in the outbox
+
+
+class TooManyWaiting(Exception):
+    """As many requests of this agent wait for their people as may."""
 
 
 class RequestStatus(StrEnum):
@@ -137,7 +145,11 @@ class AgentRequests:
     callbacks: frozenset[str] = frozenset()
 
     def add(self, tx: Transaction, request: AgentRequest) -> AgentRequest | None:
-        """With the id that it has from now on; None where the same message was taken before."""
+        """With the id that it has from now on; None where the same message was taken before. Raises
+        `TooManyWaiting`.
+        """
+        if request.is_open and self._waiting(tx, request.agent) >= MOST_WAITING:
+            raise TooManyWaiting(request.agent)
         kept = replace(request, id=uuid.uuid4().bytes)
         settled = None if kept.is_open else kept.at
         box = seals.seal_box(self.secrets.seals[-1], CALLED + kept.id, kept.called.encode()) if kept.called else None
@@ -166,11 +178,21 @@ class AgentRequests:
                 self._settle(tx, self._read(row), RequestStatus.FULFILLED, now)
 
     def expire(self, tx: Transaction, now: int) -> None:
-        """What nobody came for in time is denied; what was settled long ago is forgotten."""
+        """What nobody came for in time is denied, and counted as that for the year's report; what was settled long ago
+        is forgotten.
+        """
         sql = f"SELECT {COLUMNS} FROM agent_request WHERE mailbox IS NOT NULL AND at < ?"  # noqa: S608 - ours
         for row in tx.db.execute(sql, (now - ANSWERED_DAYS * DAY_MS,)).fetchall():
-            self._settle(tx, self._read(row), RequestStatus.DENIED, now, StatusReason.UNVERIFIED)
+            over = self._read(row)
+            days = moment(over.at).date(), moment(now).date()
+            denied = AnsweredRequest(over.exercise, *days, Source.AGENT, Manner.AGENT, denied=NOT_VERIFIED)
+            answered_requests.count_answered(tx.db, denied)
+            self._settle(tx, over, RequestStatus.DENIED, now, StatusReason.UNVERIFIED)
         tx.db.execute("DELETE FROM agent_request WHERE settled < ? AND until < ?", (now - KEPT_DAYS * DAY_MS, now))
+
+    def _waiting(self, tx: Transaction, agent: str) -> int:
+        sql = "SELECT count(*) FROM (SELECT 1 FROM agent_request WHERE mailbox IS NOT NULL AND agent = ? LIMIT ?)"
+        return int(tx.db.execute(sql, (agent, MOST_WAITING)).fetchone()[0])
 
     def _settle(
         self, tx: Transaction, request: AgentRequest, status: RequestStatus, now: int,

@@ -20,6 +20,7 @@ from support.people import email, named, phone
 
 from gateway.consent.leases import Leases
 from gateway.delivery import webhook
+from gateway.desk import agent_requests
 from gateway.desk.agent_requests import AgentRequests
 from gateway.desk.forgetting import erasure
 from gateway.ledger.errors import NothingKept, StoreUnavailable
@@ -393,6 +394,38 @@ async def test_what_nobody_came_for_in_45_days_is_denied(site, agent):
     site.clock.later = timedelta(days=45, minutes=1)
     found = judged(await agent.status(asked))
     assert (found["status"], found["reason"]) == ("denied", "insuf_verification")
+
+
+async def test_what_nobody_came_for_is_denied_in_the_report_once_and_what_somebody_came_for_is_not(site, agent):
+    asked = judged(await agent.send(agent.asks("access", **MINE)))["request_id"]
+    judged(await agent.send(agent.asks("deletion", **MINE)))
+    taken_back = judged(await agent.send(agent.asks("deletion", email=email(2))))["request_id"]
+    await agent.revoke(taken_back)
+    year, before = site.clock().year, await _denied(site, site.clock().year)
+    site.clock.later = timedelta(days=46)
+    for _ in range(2):
+        assert judged(await agent.status(asked))["status"] == "denied"
+    assert before == {}
+    assert await _denied(site, year) == dict.fromkeys(("access", "deletion"), (1, {"not_verified": 1}, 46.0))
+
+
+async def _denied(site, year):
+    """Of each heading with a denial: how many, for what, and after how many days."""
+    answer = await site.calling.get(f"/v1/reports/{year}", headers=inside.DEV)
+    told = {name: each for name, each in answer.json().items() if isinstance(each, dict) and each.get("denied")}
+    return {name: (each["denied"], each["denied_for"], each["median_days"]) for name, each in told.items()}
+
+
+async def test_an_agent_with_enough_that_waits_is_told_so_and_its_opt_outs_are_taken(site, agent, rival, monkeypatch):
+    monkeypatch.setattr(agent_requests, "MOST_WAITING", 2)
+    first = judged(await agent.send(agent.asks("access", **MINE)))["request_id"]
+    judged(await agent.send(agent.asks("deletion", email=email(2))))
+    status, message = refused(await agent.send(agent.asks("deletion", email=email(3))))
+    assert (status, "wait for their people" in message) == (429, True)
+    assert judged(await agent.send(agent.asks("sale:opt_out", email=email(3))))["status"] == "fulfilled"
+    assert judged(await rival.send(rival.asks("access", **MINE)))["status"] == "in_progress"
+    await agent.revoke(first)
+    assert judged(await agent.send(agent.asks("deletion", email=email(3))))["status"] == "in_progress"
 
 
 def test_a_look_at_one_request_does_not_look_at_all_that_wait(tmp_path):

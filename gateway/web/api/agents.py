@@ -32,6 +32,7 @@ from gateway.desk.agent_requests import (
     AgentRequest,
     RequestStatus,
     StatusReason,
+    TooManyWaiting,
     digest_of,
 )
 from gateway.ledger.errors import StoreUnavailable
@@ -230,7 +231,10 @@ class AgentDoors:
             asked = replace(asked, status=RequestStatus.DENIED, reason=StatusReason.OTHER)
         else:
             asked = self._waits(said, asked)
-        kept = await self._agents.add(asked)
+        try:
+            kept = await self._agents.add(asked)
+        except TooManyWaiting:
+            raise AgentAnswered(429, "too many of your requests wait for their people: send it again later") from None
         if kept is None:
             await self._refuse_again(said)
             raise AgentAnswered(409, "this message was taken before", fatal=True)
