@@ -30,6 +30,7 @@ from gateway.web.desk.rehearsal_page import MatrixPage
 from gateway.web.desk.requests_in import RequestsIn
 from gateway.web.desk.sign_in import PeopleOfDesk, SignIn
 from gateway.web.desk.today import LackingRecipient, Today
+from gateway.web.desk.year_page import YearPage
 from gateway.web.shell import page
 from gateway.web.shell.peer import Peers
 
@@ -99,6 +100,7 @@ def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehe
         ("/person", GET, reader, "", person.ask),
         ("/person", POST, reader, "", person.post),
         ("/numbers", GET, reader, "looked at numbers", numbers.show),
+        ("/report", GET, reader, "looked at the year's report", YearPage(door, folder).show),
         ("/rehearsal", GET, reader, "looked at the rehearsal", MatrixPage(house.writer.store).show),
         ("/people", GET, admin, "looked at who sits at the desk", people.show),
         ("/people", POST, admin, "", people.post),

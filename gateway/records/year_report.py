@@ -149,23 +149,31 @@ def report_as_csv(told: Mapping[str, Any]) -> str:
     return written.getvalue()
 
 
+def report_lines(told: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """A line a heading that is counted, in words, its cells those of `WORDS`; for whoever shows it as a table."""
+    return [(TITLES[name], *cells) for name, *cells in _rows(told)]
+
+
+def report_notes(told: Mapping[str, Any]) -> list[str]:
+    """What has to be said beside the table."""
+    notes = []
+    if IMPORTED in told:
+        notes.append(f"Opt-outs taken over from an earlier list, none of them counted above: {told[IMPORTED]}.")
+    if "bodies_gone" in told:
+        notes.append(f"The numbers are too small by at most {told['bodies_gone']} entries that are no longer kept.")
+    return notes
+
+
 def report_as_page(told: Mapping[str, Any]) -> str:
     """A file of HTML that stands alone, to be published as it is."""
     place = f", {html.escape(told['place'])}" if "place" in told else ""
     title = f"Privacy requests received in {told['year']}{place}"
     head = "".join(f'<th scope="col">{word}</th>' for word in WORDS)
     body = "".join(
-        f'<tr><th scope="row">{TITLES[name]}</th>'
-        + "".join(f"<td>{html.escape(each)}</td>" for each in cells)
-        + "</tr>\n"
-        for name, *cells in _rows(told)
+        f'<tr><th scope="row">{title}</th>' + "".join(f"<td>{html.escape(each)}</td>" for each in cells) + "</tr>\n"
+        for title, *cells in report_lines(told)
     )
-    notes = []
-    if IMPORTED in told:
-        notes.append(f"Opt-outs taken over from an earlier list, none of them counted above: {told[IMPORTED]}.")
-    if "bodies_gone" in told:
-        notes.append(f"The numbers are too small by at most {told['bodies_gone']} entries that are no longer kept.")
-    said = "".join(f"<p>{each}</p>\n" for each in notes)
+    said = "".join(f"<p>{each}</p>\n" for each in report_notes(told))
     return (
         f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{title}</title>\n'
         "<style>body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}"

@@ -137,7 +137,7 @@ def test_an_officer_looks_a_person_up_by_keyboard_alone_and_has_them_forgotten(r
 
 PAGES = {"today": "/desk", "deliveries": "/desk/deliveries", "people": "/desk/people", "requests": "/desk/requests",
          "request-new": "/desk/requests/new", "request": "/desk/requests/1", "person": "/desk/person",
-         "numbers": "/desk/numbers", "rehearsal": "/desk/rehearsal"}  # fmt: skip
+         "numbers": "/desk/numbers", "report": "/desk/report", "rehearsal": "/desk/rehearsal"}  # fmt: skip
 BEFORE = {"sign-in": "/desk/sign-in", "invitation": "/desk/invitation"}
 
 
