@@ -81,7 +81,7 @@ def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehe
     missing = partial(lacking, settings)
     today = Today(door, folder, house.telling, rehearsing, house.witnessing, missing, requests.tasks)
     packs = EvidencePack(folder, house.consent, house.vault, house.secrets.signing)
-    people, person = PeopleOfDesk(door), PersonPage(door, house.consent, packs)
+    people, person = PeopleOfDesk(door), PersonPage(door, house.consent, packs, house.writer.store)
     numbers = NumbersPage(door, house.writer.store, cases, house.telling, settings.delivery.calendar())
     mail = MailPage(door, Mailbox(cases))
     reader, officer, admin = DeskRole

@@ -170,6 +170,8 @@ LEFT_BESIDE = (
     " WHERE k.key = ? AND h.named = k.key AND k.batch >= ?"
 )
 
+INFORMED = "SELECT at, recipient, word, size FROM informed WHERE named = ? AND at <= ?"
+
 AS_THEY_ARE = frozenset({disclosures.SENT, disclosures.POSSIBLE})
 
 
@@ -210,6 +212,15 @@ class Linked:
 
 
 @dataclass(frozen=True, slots=True)
+class RecipientTold:
+    """A recipient that was to be told of what somebody said: the word, and when last."""
+
+    recipient: str
+    word: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AccessReport:
     """`texts`: the documents that the entries name, by their hash as entries have it."""
 
@@ -228,6 +239,20 @@ class AccessReport:
         """The last one that was said of this person."""
         said = [entry.details.get("band") for entry in self.entries if entry.leaf.get("e") == ChoiceKind.AGE]
         return next((str(band) for band in reversed(said) if band), None)
+
+    def as_of(self, until: datetime) -> "AccessReport":
+        """Without what came after the end of a day."""
+        entries = tuple(entry for entry in self.entries if entry.at <= until)
+        ended = (
+            replace(each, until=each.until if each.until and each.until <= until else None) for each in self.linked
+        )
+        named = {entry.leaf.get("n") for entry in entries}
+        return AccessReport(
+            entries,
+            tuple(each for each in self.received if each.first <= until),
+            tuple(each for each in ended if each.start <= until),
+            {name: text for name, text in self.texts.items() if name in named},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +281,22 @@ def read_access(store: Store, subjects: Sequence[Subject], now: datetime) -> Sea
             return SealedEntry(rows, _received(db, opened), _linked(db, subjects, at), texts)
     except (sqlite3.Error, LedgerRefused) as error:
         raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+
+
+def read_told(store: Store, subjects: Sequence[Subject], now: datetime, until: datetime) -> tuple[RecipientTold, ...]:
+    """Whom a message was written for until a moment, of what these identifiers said or was said for them, the oldest
+    first. Of several messages of one word the last is on record. Raises `StoreUnavailable`.
+    """
+    found = set[tuple[int, str, str]]()
+    try:
+        with contextlib.closing(store.open_to_read()) as db:
+            db.execute("BEGIN")
+            for window in (each for subject in subjects for each in windows(db, subject, milliseconds(now))):
+                rows = db.execute(INFORMED, (window.key, milliseconds(until)))
+                found |= {(at, recipient, word) for at, recipient, word, size in rows if window.shows(size, at)}
+    except (sqlite3.Error, LedgerRefused) as error:
+        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+    return tuple(RecipientTold(recipient, word, moment(at)) for at, recipient, word in sorted(found))
 
 
 def unseal_access(found: SealedEntry, keys: Mapping[bytes, PersonKeys]) -> AccessReport:

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -35,9 +36,9 @@ async def known(folder):
     return folder
 
 
-async def packed(folder, client, cookie, identifiers, **fields):
-    """What the desk answers to whoever asks for the pack of somebody whom they looked up."""
-    found = await asks(client, cookie, identifiers=identifiers, action="look")
+async def packed(folder, client, cookie, identifiers, as_of="", **fields):
+    """What the desk answers to whoever asks for the pack of somebody whom they looked up, as of a day."""
+    found = await asks(client, cookie, identifiers=identifiers, action="look", as_of=as_of)
     said = {"form": form_of(found), "action": "pack", "person": carried(found), "sure": "yes", **fields}
     return await client.post(PERSON, headers={**cookie, **OURS, **FORM}, data=said)
 
@@ -77,6 +78,51 @@ async def test_a_stranger_verifies_each_opened_receipt_of_the_pack_offline(known
     for name, content in files.items():
         if name != "SHA256SUMS":
             assert f"{hashlib.sha256(content).hexdigest()}  {name}\n".encode() in files["SHA256SUMS"]
+
+
+@pytest.fixture
+async def grown(folder):
+    """Somebody who said no to sale three days ago, and to marketing today; and a day between."""
+    now = datetime.now(UTC)
+    for back, about in ((3, {"purposes": ["sale"]}), (0, {"purposes": ["marketing_email"]})):
+        at = now - timedelta(days=back)
+        async with (
+            inside.application(folder, clock=lambda at=at: at) as app,
+            inside.client(app, **inside.DEV) as client,
+        ):
+            no = {"choice": "opt_out", "identifiers": [named("phone", phone(1))], "place": "US-CA", "source": "letter"}
+            assert (await client.post("/v1/choices", json=no | about)).status_code == 201
+    return folder, (now - timedelta(days=2)).date().isoformat()
+
+
+async def test_the_pack_of_a_day_has_what_stood_then_and_a_stranger_verifies_it_offline(grown, tmp_path):
+    folder, day = grown
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        answer = await packed(folder, client, cookie, phone(1), as_of=day)
+        now = unpacked(await packed(folder, client, cookie, phone(1)))
+        noted = [line for line in await lines(folder) if line["what"] == "person: pack"]
+    assert [line.get("as_of") for line in noted] == [day, None]
+    assert answer.headers["content-disposition"] == f'attachment; filename="evidence-{day}.zip"'
+    then, kinds = unpacked(answer), ("receipts/", "openings/")
+    counted = [[sum(name.startswith(kind) for name in files) for kind in kinds] for files in (then, now)]
+    assert counted == [[1, 1], [2, 2]]
+    report, later = json.loads(then["report.json"]), json.loads(now["report.json"])
+    assert report["as_of"].startswith(day)
+    assert [each["purposes"]["marketing_email"] for each in report["standing"]] == ["none"]
+    assert [each["purposes"]["marketing_email"] for each in later["standing"]] == ["opted_out"]
+    assert [each["purposes"]["sale"] for each in report["standing"]] == ["opted_out"]
+    assert f"as it stood at the end of {day}".encode() in then["README.txt"]
+    (seq,) = [name.partition("/")[2].removesuffix(".json") for name in then if name.startswith("openings/")]
+    done = await asyncio.to_thread(stranger, then, tmp_path, seq, VERIFIER)
+    assert (done.returncode, f"about phone {phone(1)}" in done.stdout) == (0, True), done.stderr
+    sums = await asyncio.to_thread(_summed, tmp_path)
+    assert (sums.returncode, "FAILED" in sums.stdout) == (0, False), sums.stdout
+
+
+def _summed(folder):
+    command = ["sha256sum", "-c", "SHA256SUMS"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.parametrize("hurt", ["receipt", "opening", "key"])

@@ -59,9 +59,22 @@ async def test_as_of_an_earlier_day_nothing_of_what_came_later_is_shown(known):
         assert f"What held at the end of {before}" in page.text
         assert "opted out" not in page.text
         assert "teemo" not in page.text
-        assert 'name="person"' not in page.text  # nothing is done to somebody as they were
+        acts = re.findall(r'name="action" value="(\w+)"', page.text)
+        assert acts == ["look", "pack"]  # nothing is done to somebody as they were
+        said = {"person": carried(page), "sure": "yes", "action": "erase"}
+        assert (await asks(client, cookie, **said)).status_code == 400
         today = datetime.now(UTC).date().isoformat()
         assert "opted out" in (await asks(client, cookie, identifiers=phone(1), as_of=today)).text
+
+
+async def test_whom_a_message_was_written_for_is_shown_and_not_before_its_day(known):
+    cookie, before = await comes_in(known), (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    about = {"identifiers": f"{phone(1)}\naccount = a1\n{GAID}", "action": "look"}
+    async with desk(known) as client:
+        for day, told in (("", ["teemo"]), (before, [])):
+            page = await asks(client, cookie, **about, as_of=day)
+            section = page.text.partition("Who was told of what they said")[2].partition("</section>")[0]
+            assert re.findall(r"<strong>(\w+)</strong>: \w+", section) == told
 
 
 async def test_whoever_is_not_known_is_shown_as_somebody_who_said_nothing(known):

@@ -21,26 +21,28 @@ from starlette.responses import Response
 
 from gateway.consent.verbs import Consent
 from gateway.desk import history
+from gateway.desk.access import RecipientTold
 from gateway.keys import seals
 from gateway.keys.person_keys import Vault
 from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.receipt import Opening, Receipt
 from gateway.ledger.subjects import Subject
 from gateway.web.desk.desk_page import HEADERS
-from gateway.web.shell import access_report
+from gateway.web.desk.person_found import PersonFound
+from gateway.web.shell import wire
 from gateway.web.shell.access_report import AccessReportBody
 from gateway.web.shell.problem import Problem
 
-FILE = "evidence.zip"
 MOST_ENTRIES = 5_000
 SCRIPT = re.compile(r'(?:# fmt: off\n)?"""verify_receipt\.py .*?(?=^```)', re.DOTALL | re.MULTILINE)
 README = """\
-Evidence about one person, made on {day} (UTC){site}.
+Evidence about one person{stood}, made on {day} (UTC){site}.
 
 receipts/   one file an entry of the log: the entry and the proof that it is in it (c2sp.org/tlog-proof)
 openings/   for whom each is about: the identifier and the secret that opens the entry, where both are known
 texts/      what the person was shown, each named by its SHA-256, as the entries name it
-report.json what holds, what was said, and who received what, as this gateway reads its own records
+report.json what held then, what was said, and who received what, as this gateway reads its own records
+told.json   which recipients it wrote a message for, of what, and when last
 proofs.json all receipts and openings in one file
 log.vkey    the verifier keys of the log, a line each; a receipt is signed by one of them
 
@@ -55,8 +57,10 @@ How to verify it, without a network:
 4. A text is the one that was shown where its name is the SHA-256 of its content, and the entry names it as `n`.
 
 What is proved: that these entries stand in the log under that signature. That everybody is shown the same log is what
-witnesses are for; their signatures stand in the receipts. What report.json says of deliveries rests on the records of
-this gateway. The openings name the person: hand this on to nobody who may not know whom it is about.
+witnesses are for; their signatures stand in the receipts. What report.json and told.json say of deliveries rests on the
+records of this gateway. A pack of an earlier day has the entries until its end, proved under the log as it was when the
+pack was made; that there were no others until then, report.json alone says. The openings name the person: hand this on
+to nobody who may not know whom it is about.
 """
 
 
@@ -69,20 +73,21 @@ class EvidencePack:
     vault: Callable[[], Vault]
     seeds: Sequence[bytes]
 
-    async def answer(self, subjects: Sequence[Subject], site: str) -> Response:
+    async def answer(self, found: PersonFound, subjects: Sequence[Subject], site: str) -> Response:
         """The zip of whoever these identifiers are of, as a download. Raises `Problem`, `StoreUnavailable`."""
-        report = await access_report.report_of(self.consent, subjects)
-        if len(report.entries) > MOST_ENTRIES:
+        if len(found.report.entries) > MOST_ENTRIES:
             raise Problem("malformed", f"There are more than {MOST_ENTRIES} entries: gateway receipt show takes each.")
-        body = await asyncio.to_thread(self._zipped, report, subjects, site)
-        attached = {"Content-Disposition": f'attachment; filename="{FILE}"'}
+        body = await asyncio.to_thread(self._zipped, found, subjects, site)
+        day = f"-{found.until.date()}" if found.until else ""
+        attached = {"Content-Disposition": f'attachment; filename="evidence{day}.zip"'}
         return Response(body, headers={**HEADERS, **attached}, media_type="application/zip")
 
-    def _zipped(self, report: AccessReportBody, subjects: Sequence[Subject], site: str) -> bytes:
-        files = dict(self._files(report, subjects))
-        files["README.txt"] = README.format(
-            day=self.consent.clock().date(), site=f" by {site}" if site else ""
-        ).encode()
+    def _zipped(self, found: PersonFound, subjects: Sequence[Subject], site: str) -> bytes:
+        files = dict(self._files(found.report, subjects))
+        files["told.json"] = _json([_told(each) for each in found.told])
+        stood = f" as it stood at the end of {found.until.date()}" if found.until else ""
+        about = {"day": self.consent.clock().date(), "site": f" by {site}" if site else "", "stood": stood}
+        files["README.txt"] = README.format(**about).encode()
         sums = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items())]
         files["SHA256SUMS"] = "".join(sums).encode()
         return _zip(files, self.consent.clock().timetuple()[:6])
@@ -129,6 +134,10 @@ class EvidencePack:
 def _proof(found: Receipt, opening: Opening | None) -> dict[str, object]:
     """As `gateway receipt verify` takes it."""
     return {"receipt": found.text(), **({"opening": opening.to_json()} if opening else {})}
+
+
+def _told(each: RecipientTold) -> dict[str, str]:
+    return {"recipient": each.recipient, "word": each.word, "at": wire.stamp(each.at)}
 
 
 def _json(content: object) -> bytes:

@@ -15,20 +15,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.choice.law import AGES, country_of
-from gateway.consent.check import said_by
 from gateway.consent.verbs import Consent
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.desk.office.officers import Officer
 from gateway.keys import seals
 from gateway.keys.seals import Sealed
 from gateway.ledger.proof.entry import b64
+from gateway.ledger.store import Store
 from gateway.ledger.subjects import Choice, Subject
-from gateway.terms import CHOOSABLE, ChoiceKind, Erasing, Manner, Purpose
+from gateway.terms import ChoiceKind, Erasing, Manner, Purpose
 from gateway.web.desk.desk_door import DeskDoor, Form
 from gateway.web.desk.desk_page import show_desk
 from gateway.web.desk.evidence_pack import EvidencePack
+from gateway.web.desk.person_found import person_found
 from gateway.web.desk.requests_in import MANNERS, WAYS, as_written, is_too_much, written_lines
-from gateway.web.shell import access_report, words
+from gateway.web.shell import words
 from gateway.web.shell.brand import brand_of
 from gateway.web.shell.problem import Problem
 
@@ -47,10 +48,13 @@ MARKETING_PURPOSES = (
 
 @dataclass(frozen=True, slots=True)
 class LookedUp:
-    """What a page carries from one form to the next: the lines as they were pasted, and for which session."""
+    """What a page carries from one form to the next: the lines as they were pasted, for which session, and as of which
+    day they were looked up; empty: now.
+    """
 
     lines: str
     form: str
+    as_of: str = ""
 
 
 LOOKED_UP = Sealed(b"desk-person/1", LookedUp)
@@ -63,6 +67,7 @@ class PersonPage:
     door: DeskDoor
     consent: Consent
     packs: EvidencePack
+    store: Store
 
     async def ask(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET`: where an identifier is pasted."""
@@ -71,7 +76,8 @@ class PersonPage:
     async def post(self, request: Request, officer: Officer, form: Form) -> Response:
         """`POST`: looks somebody up, or does what a button says for who was looked up."""
         carried = form.get("person", "")
-        lines = self._opened(carried, officer) if carried else form.get("identifiers", "")
+        looked = self._opened(carried, officer) if carried else LookedUp("", "")
+        lines = looked.lines if carried else form.get("identifiers", "")
         subjects = self._named(lines)
         if not subjects:
             return self._page(request, officer, wrong="Nobody can be meant by this. Nothing was looked up.")
@@ -84,9 +90,12 @@ class PersonPage:
             raise Problem("malformed", "Nothing was done: look the person up first.")
         if action != MARKETING and form.get("sure") != "yes":
             raise Problem("malformed", "Nothing was done: tick that you looked at who asks, and that it is them.")
-        await self._note(officer, f"person: {action}", subjects)
+        if looked.as_of and action != PACK:
+            raise Problem("malformed", "Nothing was done: this is how it stood on another day. Look them up as of now.")
+        await self._note(officer, f"person: {action}", subjects, as_of=looked.as_of)
         if action == PACK:
-            return await self.packs.answer(subjects, brand_of(request).name)
+            found = await person_found(self.consent, self.store, subjects, self._until(looked.as_of))
+            return await self.packs.answer(found, subjects, brand_of(request).name)
         done = await self._act(action, subjects, form)
         return self._page(request, officer, done=done)
 
@@ -96,19 +105,10 @@ class PersonPage:
         until = self._until(stated)
         await asyncio.to_thread(self._count, officer, len(subjects))
         await self._note(officer, "looked somebody up", subjects, as_of=until.date().isoformat() if until else "")
-        report = await access_report.report_of(self.consent, subjects)
-        if until:
-            rebuilt = await self.consent.standings_at(subjects, until)
-            standing = [("all of these", said_by(rebuilt.standings, CHOOSABLE))]
-            report.entries = [each for each in report.entries if datetime.fromisoformat(each.at) <= until]
-            report.disclosures = [each for each in report.disclosures if str(each.day) <= until.date().isoformat()]
-        else:
-            standing = [(each.type, each.purposes) for each in report.standing]
-        person = LOOKED_UP.seal(self.consent.secrets.seals, LookedUp(lines, officer.form))
-        return self._page(
-            request, officer, report=report, standing=standing, person=person, until=until.date() if until else None,
-            count=len(written_lines(lines)),
-        )  # fmt: skip
+        found = await person_found(self.consent, self.store, subjects, until)
+        day = until.date().isoformat() if until else ""
+        person = LOOKED_UP.seal(self.consent.secrets.seals, LookedUp(lines, officer.form, day))
+        return self._page(request, officer, found=found, person=person, until=day, count=len(written_lines(lines)))
 
     async def _act(self, action: str, subjects: Sequence[Subject], form: Form) -> str:
         """What was done, in words. Raises `Problem` for what is no act."""
@@ -136,14 +136,14 @@ class PersonPage:
         named = self.consent.people.name(as_written(lines), country_of(""))
         return () if named.ignored else named.subjects
 
-    def _opened(self, carried: str, officer: Officer) -> str:
+    def _opened(self, carried: str, officer: Officer) -> LookedUp:
         try:
             found = LOOKED_UP.open(self.consent.secrets.seals, carried)
         except seals.OpeningFailed:
             raise Problem("cross_site", "Look the person up again.") from None
         if found.form != officer.form:
             raise Problem("cross_site", "Another session looked this person up. Look them up again.")
-        return found.lines
+        return found
 
     def _until(self, stated: str) -> datetime | None:
         """The end of the day that is asked about; None: now."""
@@ -169,10 +169,9 @@ class PersonPage:
         shown = {
             "wrong": "",
             "done": "",
-            "report": None,
-            "standing": [],
+            "found": None,
             "person": "",
-            "until": None,
+            "until": "",
             "count": 0,
             **found,
         }

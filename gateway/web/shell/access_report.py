@@ -3,11 +3,12 @@ sees from the shape whether anything was known (V25).
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from msgspec import UNSET, Struct, UnsetType, field
 
+from gateway.consent.check import said_by
 from gateway.consent.verbs import Consent
 from gateway.desk.access import Entry, Linked, Received
 from gateway.desk.answered_requests import HowItCame
@@ -110,14 +111,22 @@ class AccessReportBody(Struct):
 
 
 async def report_of(
-    consent: Consent, proved: Sequence[Subject], came: HowItCame | None = None, *, themselves: bool = False
+    consent: Consent,
+    proved: Sequence[Subject],
+    came: HowItCame | None = None,
+    *,
+    themselves: bool = False,
+    until: datetime | None = None,
 ) -> AccessReportBody:
-    """What is held about whoever proved these identifiers; all as in `Consent.access`. Raises `StoreUnavailable`."""
+    """What is held about whoever proved these identifiers; all as in `Consent.access`. `until`: as it stood then.
+    Raises `StoreUnavailable`.
+    """
     found = await consent.access(proved, came, themselves=themselves)
+    found = found.as_of(until) if until else found
     return AccessReportBody(
-        as_of=wire.stamp(consent.clock()),
+        as_of=wire.stamp(until or consent.clock()),
         proved=[ProvedBody(subject.kind) for subject in proved],
-        standing=[_standing(consent, subject) for subject in proved],
+        standing=[await _standing(consent, subject, until) for subject in proved],
         age_band=found.age_band,
         linked=[_linked(each) for each in found.linked],
         entries=[_entry(entry) for entry in found.entries],
@@ -127,7 +136,10 @@ async def report_of(
     )
 
 
-def _standing(consent: Consent, subject: Subject) -> StandingOfProved:
+async def _standing(consent: Consent, subject: Subject, until: datetime | None) -> StandingOfProved:
+    if until:
+        rebuilt = await consent.standings_at([subject], until)
+        return StandingOfProved(subject.kind, said_by(rebuilt.standings, CHOOSABLE))
     return StandingOfProved(subject.kind, consent.checks.read_back([subject], CHOOSABLE))
 
 
