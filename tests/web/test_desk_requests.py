@@ -14,7 +14,9 @@ from support.people import email, named, phone
 from gateway.delivery.deadlines import Calendar
 from gateway.desk.office.cases import Cases
 from gateway.desk.office.desk_file import desk_file
+from gateway.desk.office.mailbox import Mailbox
 from gateway.desk.office.request_law import RequestKind, clock_of, reasons_of
+from gateway.keys import seals
 from gateway.keys.person_keys import Vault
 from gateway.records import requests
 from gateway.records.year_report import yearly_report
@@ -377,6 +379,58 @@ def test_what_was_written_is_forgotten_24_months_after_the_answer_and_the_number
     assert cases.read_case(still).said == {"lines": "al@example.com"}  # not answered
     with desk_file(tmp_path / "data") as db:
         assert json.dumps(db.execute("SELECT count(*) FROM request WHERE sealed IS NULL").fetchone()) == "[1]"
+
+
+def test_what_is_sealed_of_a_case_opens_in_no_other_ones_place(tmp_path):
+    folder = inside.install(tmp_path / "data")
+    cases = Cases(folder, inside.secrets().desk, lambda: datetime.now(UTC))
+    for person in (1, 2):
+        said = {"lines": email(person)}
+        cases.open_case(datetime.now(UTC), RequestKind.KNOW, "US-CA", "agent", said, b"signed %d" % person)
+    assert [(cases.read_case(n).said["lines"], cases.permission(n)) for n in (1, 2)] == [
+        (email(1), b"signed 1"), (email(2), b"signed 2"),
+    ]  # fmt: skip
+    with desk_file(folder) as db:
+        changed = "UPDATE request SET (sealed, permission) = (SELECT sealed, permission FROM request WHERE number = {})"
+        for one, other in ((1, 2), (3, 1)):  # the second's in place of the first, and the first's in a row of its own
+            db.execute(
+                "INSERT OR IGNORE INTO request (number, received, kind, place, manner) VALUES (3, 1, 'know', '', '')"
+            )
+            db.execute(f"{changed.format(other)} WHERE number = {one}")
+    assert [(cases.read_case(n).said, cases.permission(n)) for n in (1, 3)] == [({}, b"")] * 2
+    assert cases.read_case(2).said == {"lines": email(2)}
+
+
+def test_a_file_of_before_is_read_on_and_its_seals_have_places_from_then_on(tmp_path):
+    folder, key = inside.install(tmp_path / "data"), inside.secrets().desk[-1]
+    row = "INSERT INTO request (received, kind, place, manner, sealed, permission) VALUES (1, 'know', '', 'mail', ?, ?)"
+    with desk_file(folder) as db:
+        for person in (1, 2):
+            said = json.dumps({"lines": email(person)}).encode()
+            db.execute(row, (seals.seal_box(key, b"case/1", said), seals.seal_box(key, b"permission/1", b"signed")))
+        db.execute("INSERT INTO mail VALUES (x'01', 1, ?)", (seals.seal_box(key, b"mail/1", b"From: jo"),))
+        old = db.execute("SELECT sealed FROM request WHERE number = 2").fetchone()
+        db.execute("DROP TABLE bound")
+        db.execute("PRAGMA user_version = 0")
+    cases = Cases(folder, inside.secrets().desk, lambda: datetime.now(UTC))
+    assert [(cases.read_case(n).said, cases.permission(n)) for n in (1, 2)] == [
+        ({"lines": email(n)}, b"signed") for n in (1, 2)
+    ]
+    assert Mailbox(cases).original(1) == b"From: jo"
+    with desk_file(folder) as db:
+        db.execute("UPDATE request SET sealed = ? WHERE number = 1", old)
+    assert cases.read_case(1).said == {}
+
+
+def test_the_desks_file_makes_its_tables_once_and_not_at_each_call(tmp_path):
+    folder, steps = inside.install(tmp_path / "data"), list[str]()
+    for _ in range(2):
+        steps.clear()
+        with desk_file(folder) as db:
+            steps += [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            db.execute("DROP TABLE IF EXISTS lookup")
+    assert "request" in steps
+    assert "lookup" not in steps  # nobody made it again
 
 
 async def test_each_step_of_a_case_is_a_line_of_the_desks_log_without_what_was_written(folder):

@@ -15,13 +15,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from gateway.desk.office.case_seals import PERMISSION, SAID, bind_case_seals, open_case_seal, seal_case
 from gateway.desk.office.desk_file import desk_file
 from gateway.desk.office.desk_log import KEPT
 from gateway.desk.office.request_law import RequestKind
 from gateway.keys import seals
 from gateway.ledger.subjects import milliseconds, moment
 
-LABEL, PERMISSION = b"case/1", b"permission/1"
 COMPLIED, DENIED = "complied", "denied"
 COLUMNS = "number, received, kind, place, manner, acknowledged, extended, answered, outcome, reason, event, sealed"
 
@@ -61,6 +61,13 @@ class Cases:
     keys: Sequence[bytes] = field(repr=False)
     clock: Callable[[], datetime]
 
+    @contextlib.contextmanager
+    def file(self) -> Iterator[sqlite3.Connection]:
+        """The desk's file, where every seal is bound to its case; the block is one transaction."""
+        with desk_file(self.folder) as db:
+            bind_case_seals(db, self.keys)
+            yield db
+
     def open_case(
         self,
         received: datetime,
@@ -71,27 +78,42 @@ class Cases:
         permission: bytes = b"",
     ) -> int:
         """A new case; its number."""
-        with desk_file(self.folder) as db:
-            self._forget(db)
-            sealed = seals.seal_box(self.keys[-1], LABEL, json.dumps(dict(said)).encode())
-            signed = seals.seal_box(self.keys[-1], PERMISSION, permission) if permission else None
-            made = db.execute(
-                "INSERT INTO request (received, kind, place, manner, sealed, permission) VALUES (?, ?, ?, ?, ?, ?)",
-                (milliseconds(received), kind, place, manner, sealed, signed),
-            )
-            return int(made.lastrowid or 0)
+        with self.file() as db:
+            return self.enter_case(db, received, kind, place, manner, said, permission)
+
+    def enter_case(
+        self,
+        db: sqlite3.Connection,
+        received: datetime,
+        kind: RequestKind,
+        place: str,
+        manner: str,
+        said: Mapping[str, Any],
+        permission: bytes = b"",
+    ) -> int:
+        """The same in a transaction that holds more."""
+        self._forget(db)
+        made = db.execute(
+            "INSERT INTO request (received, kind, place, manner) VALUES (?, ?, ?, ?)",
+            (milliseconds(received), kind, place, manner),
+        )
+        number = int(made.lastrowid or 0)
+        signed = seal_case(self.keys[-1], PERMISSION, number, permission) if permission else None
+        sealed = self._sealed(number, said)
+        db.execute("UPDATE request SET sealed = ?, permission = ? WHERE number = ?", (sealed, signed, number))
+        return number
 
     def read_case(self, number: int) -> DeskCase | None:
-        with desk_file(self.folder) as db:
+        with self.file() as db:
             row = db.execute(f"SELECT {COLUMNS} FROM request WHERE number = ?", (number,)).fetchone()  # noqa: S608
         return self._case(row) if row else None
 
     def permission(self, number: int) -> bytes:
         """The permission that an agent handed in; empty where there is none, or it was forgotten."""
-        with desk_file(self.folder) as db:
+        with self.file() as db:
             row = db.execute("SELECT permission FROM request WHERE number = ?", (number,)).fetchone()
         with contextlib.suppress(seals.OpeningFailed):
-            return seals.open_seal(self.keys, PERMISSION, row[0]) if row and row[0] else b""
+            return open_case_seal(self.keys, PERMISSION, number, row[0]) if row and row[0] else b""
         return b""
 
     def open_cases(self) -> list[DeskCase]:
@@ -118,15 +140,18 @@ class Cases:
 
     def reread(self, number: int, said: Mapping[str, Any]) -> None:
         """What was written in it, as it is read now."""
-        self._note(number, "sealed = ?", seals.seal_box(self.keys[-1], LABEL, json.dumps(dict(said)).encode()))
+        self._note(number, "sealed = ?", self._sealed(number, said))
+
+    def _sealed(self, number: int, said: Mapping[str, Any]) -> bytes:
+        return seal_case(self.keys[-1], SAID, number, json.dumps(dict(said)).encode())
 
     def _note(self, number: int, what: str, *values: object) -> None:
-        with desk_file(self.folder) as db:
+        with self.file() as db:
             sql = f"UPDATE request SET {what} WHERE number = ? AND answered IS NULL"  # noqa: S608 - ours
             db.execute(sql, (*values, number))
 
     def _listed(self, which: str, *values: object) -> Iterator[DeskCase]:
-        with desk_file(self.folder) as db:
+        with self.file() as db:
             self._forget(db)
             rows = db.execute(f"SELECT {COLUMNS} FROM request WHERE {which}", values).fetchall()  # noqa: S608 - ours
         return map(self._case, rows)
@@ -140,8 +165,8 @@ class Cases:
     def _case(self, row: tuple[Any, ...]) -> DeskCase:
         number, received, kind, place, manner, acknowledged, extended, answered, outcome, reason, event, sealed = row
         said: dict[str, Any] = {}
-        with contextlib.suppress(seals.OpeningFailed):  # a key that was retired: as forgotten
-            said = json.loads(seals.open_seal(self.keys, LABEL, sealed)) if sealed else {}
+        with contextlib.suppress(seals.OpeningFailed):  # another case's, or of a key that was retired: as forgotten
+            said = json.loads(open_case_seal(self.keys, SAID, number, sealed)) if sealed else {}
         return DeskCase(
             number, moment(received), RequestKind(kind), place, manner,
             moment(acknowledged) if acknowledged else None, bool(extended), moment(answered) if answered else None,

@@ -32,7 +32,9 @@ CREATE TABLE IF NOT EXISTS request (number INTEGER PRIMARY KEY AUTOINCREMENT, re
  sealed BLOB, permission BLOB);
 CREATE TABLE IF NOT EXISTS lookup (name TEXT NOT NULL, at INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS mail (digest BLOB PRIMARY KEY, number INTEGER NOT NULL, original BLOB);
+CREATE TABLE IF NOT EXISTS bound (one INTEGER PRIMARY KEY);
 """
+MADE = 1  # of the schema, as `user_version`: one more with each change, which is run once for a file
 
 
 @contextlib.contextmanager
@@ -45,8 +47,10 @@ def desk_file(folder: Path) -> Iterator[sqlite3.Connection]:
             db.execute("PRAGMA secure_delete = ON")
             db.execute("PRAGMA synchronous = FULL")
             db.execute("BEGIN IMMEDIATE")
-            for statement in SCHEMA.split(";"):
-                db.execute(statement)
+            if db.execute("PRAGMA user_version").fetchone()[0] < MADE:
+                for statement in SCHEMA.split(";"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {MADE:d}")
             yield db
             db.execute("COMMIT")
     except (sqlite3.Error, OSError) as error:

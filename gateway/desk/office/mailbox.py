@@ -18,8 +18,8 @@ from email.utils import parseaddr, parsedate_to_datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
+from gateway.desk.office.case_seals import ORIGINAL, open_case_seal, seal_case
 from gateway.desk.office.cases import Cases
-from gateway.desk.office.desk_file import desk_file
 from gateway.desk.office.request_law import RequestKind
 from gateway.disk import locked
 from gateway.keys import seals
@@ -64,27 +64,27 @@ class Mailbox:
                 "parts": list(found.parts),
             }  # fmt: skip
             number = self.cases.open_case(came_on(raw, now), RequestKind.OPT_OUT, "", "email", said)
-            with desk_file(self.cases.folder) as db:
-                sealed = seals.seal_box(keys[-1], LABEL, raw)
+            with self.cases.file() as db:
+                sealed = seal_case(keys[-1], ORIGINAL, number, raw)
                 db.execute("INSERT INTO mail VALUES (?, ?, ?)", (digests[-1], number, sealed))
         return number, True
 
     def original(self, number: int) -> bytes:
         """The mail of a case as it came; empty where there is none, or it was forgotten."""
-        with desk_file(self.cases.folder) as db:
+        with self.cases.file() as db:
             row = db.execute("SELECT original FROM mail WHERE number = ?", (number,)).fetchone()
         with contextlib.suppress(seals.OpeningFailed):
-            return seals.open_seal(self.cases.keys, LABEL, row[0]) if row and row[0] else b""
+            return open_case_seal(self.cases.keys, ORIGINAL, number, row[0]) if row and row[0] else b""
         return b""
 
     def sort(self, number: int, kind: RequestKind, place: str) -> None:
         """What an open case asks for, and from where, once somebody read its mail."""
-        with desk_file(self.cases.folder) as db:
+        with self.cases.file() as db:
             sql = "UPDATE request SET kind = ?, place = ? WHERE number = ? AND answered IS NULL AND event = ''"
             db.execute(sql, (kind, place, number))
 
     def _known(self, digests: Sequence[bytes]) -> int | None:
-        with desk_file(self.cases.folder) as db:
+        with self.cases.file() as db:
             forget = "UPDATE mail SET original = NULL WHERE number IN (SELECT number FROM request WHERE sealed IS NULL)"
             db.execute(forget)
             for digest in digests:
