@@ -1,6 +1,9 @@
 """The privacy mailbox: each mail one case with its day, sealed, read by an officer before anything is done."""
 
 import asyncio
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -60,6 +63,37 @@ def test_the_same_mail_is_one_case_whatever_was_put_above_it_and_another_with_it
     assert run(mail=again + mail.replace(b"\n", b"\r\n")).output == "case 1, as before\n"
     assert run(mail=written("Delete my data.").as_bytes()).output == "case 2\n"
     assert run(mail=written(id="<2@example.com>").as_bytes()).output == "case 3\n"
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from gateway.app.composition import now
+from gateway.desk.office import mailbox
+from gateway.desk.office.cases import Cases
+from gateway.keys import secret_files
+mailbox.seal_case = lambda *_: os._exit(9)  # the case is written, and nothing says yet whose mail it is
+folder = Path(sys.argv[1])
+mailbox.Mailbox(Cases(folder, secret_files.load_secrets(folder).desk, now)).take(sys.stdin.buffer.read())
+"""
+
+
+def test_a_mail_whose_taking_was_killed_in_the_middle_is_one_case_when_it_comes_again(run, folder):
+    mail = written().as_bytes()
+    run(mail=written("another", id="<2@example.com>").as_bytes())
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(folder)], input=mail, check=False, timeout=60)
+    assert killed.returncode == 9
+    assert [each.number for each in box(folder).cases.open_cases()] == [1]
+    assert run(mail=mail).output == "case 2\n"
+    assert run(mail=mail).output == "case 2, as before\n"
+    assert [each.number for each in box(folder).cases.open_cases()] == [1, 2]
+
+
+def test_a_mail_that_is_handed_in_by_several_at_once_is_one_case(folder):
+    mail = written().as_bytes()
+    with ThreadPoolExecutor(8) as several:
+        taken = list(several.map(lambda _: box(folder).take(mail), range(8)))
+    assert sorted(taken) == [(1, False)] * 7 + [(1, True)]
 
 
 def test_a_maildir_is_taken_in_whole_and_once(run, tmp_path):

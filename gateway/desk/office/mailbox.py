@@ -9,6 +9,7 @@ anybody can write.
 import contextlib
 import email
 import hmac
+import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,10 +22,9 @@ from pathlib import Path
 from gateway.desk.office.case_seals import ORIGINAL, open_case_seal, seal_case
 from gateway.desk.office.cases import Cases
 from gateway.desk.office.request_law import RequestKind
-from gateway.disk import locked
 from gateway.keys import seals
 
-LABEL, LOCK = b"mail/1", "mail.lock"
+LABEL = b"mail/1"
 MOST_BYTES = 50_000_000  # of a mail
 SHOWN = 100_000  # signs of what was written; the original has the rest
 OLDEST = timedelta(days=366)  # of a day on which a server says that it came
@@ -50,23 +50,25 @@ class Mailbox:
     cases: Cases
 
     def take(self, raw: bytes) -> tuple[int, bool]:
-        """The number of its case, and whether that is a new one. Raises OSError where the folder cannot be written."""
+        """The number of its case, and whether that is a new one."""
         now, keys = self.cases.clock(), self.cases.keys
         digests = [hmac.digest(key, LABEL + _as_written(raw, now), "sha256") for key in keys]
-        with locked(self.cases.folder / LOCK):  # two deliveries of one mail at once are one case
-            if (known := self._known(digests)) is not None:
+        with self.cases.file() as db:
+            if (known := _known(db, digests)) is not None:
                 return known, False
-            found = read_mail(raw)
-            said = {
-                "lines": "", "offered": found.address, "unread": [], "agent": "", "note": "", "language": "en",
-                "permission": "",
-                MAIL: UNREAD, "sender": found.sender, "subject": found.subject, "text": found.text,
-                "parts": list(found.parts),
-            }  # fmt: skip
-            number = self.cases.open_case(came_on(raw, now), RequestKind.OPT_OUT, "", "email", said)
-            with self.cases.file() as db:
-                sealed = seal_case(keys[-1], ORIGINAL, number, raw)
-                db.execute("INSERT INTO mail VALUES (?, ?, ?)", (digests[-1], number, sealed))
+        found, came = read_mail(raw), came_on(raw, now)
+        said = {
+            "lines": "", "offered": found.address, "unread": [], "agent": "", "note": "", "language": "en",
+            "permission": "",
+            MAIL: UNREAD, "sender": found.sender, "subject": found.subject, "text": found.text,
+            "parts": list(found.parts),
+        }  # fmt: skip
+        with self.cases.file() as db:  # at once, so that whoever was cut off before, or came meanwhile, makes no second
+            if (known := _known(db, digests)) is not None:
+                return known, False
+            number = self.cases.enter_case(db, came, RequestKind.OPT_OUT, "", "email", said)
+            original = seal_case(keys[-1], ORIGINAL, number, raw)
+            db.execute("INSERT INTO mail VALUES (?, ?, ?)", (digests[-1], number, original))
         return number, True
 
     def original(self, number: int) -> bytes:
@@ -83,15 +85,13 @@ class Mailbox:
             sql = "UPDATE request SET kind = ?, place = ? WHERE number = ? AND answered IS NULL AND event = ''"
             db.execute(sql, (kind, place, number))
 
-    def _known(self, digests: Sequence[bytes]) -> int | None:
-        with self.cases.file() as db:
-            forget = "UPDATE mail SET original = NULL WHERE number IN (SELECT number FROM request WHERE sealed IS NULL)"
-            db.execute(forget)
-            for digest in digests:
-                row = db.execute("SELECT number FROM mail WHERE digest = ?", (digest,)).fetchone()
-                if row:
-                    return int(row[0])
-        return None
+
+def _known(db: sqlite3.Connection, digests: Sequence[bytes]) -> int | None:
+    """The case of a mail that came before."""
+    forget = "UPDATE mail SET original = NULL WHERE number IN (SELECT number FROM request WHERE sealed IS NULL)"
+    db.execute(forget)
+    rows = (db.execute("SELECT number FROM mail WHERE digest = ?", (digest,)).fetchone() for digest in digests)
+    return next((int(row[0]) for row in rows if row), None)
 
 
 def read_mail(raw: bytes) -> PrivacyMail:
