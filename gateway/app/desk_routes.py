@@ -3,13 +3,14 @@
 """
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from starlette.routing import Route
 
 from gateway.app.composition import House
+from gateway.desk.office.appeals import Appeals
 from gateway.desk.office.cases import Cases
 from gateway.desk.office.desk_log import DeskLog
 from gateway.desk.office.mailbox import Mailbox
@@ -19,6 +20,7 @@ from gateway.settings.load import Settings
 from gateway.settings.unsaid import unsaid
 from gateway.terms import Role
 from gateway.web.desk import desk_page
+from gateway.web.desk.appeal_page import AppealPage
 from gateway.web.desk.company import Company
 from gateway.web.desk.desk_door import DeskDoor, DeskTerms
 from gateway.web.desk.desk_page import ROOT
@@ -29,7 +31,7 @@ from gateway.web.desk.plots import NumbersPage
 from gateway.web.desk.rehearsal_page import MatrixPage
 from gateway.web.desk.requests_in import RequestsIn
 from gateway.web.desk.sign_in import PeopleOfDesk, SignIn
-from gateway.web.desk.today import LackingRecipient, Today
+from gateway.web.desk.today import DueTask, LackingRecipient, Today
 from gateway.web.desk.year_page import YearPage
 from gateway.web.shell import page
 from gateway.web.shell.peer import Peers
@@ -79,7 +81,14 @@ def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehe
     cases = Cases(folder, house.secrets.desk, house.consent.clock)
     requests = RequestsIn(door, cases, house.consent, settings.delivery.calendar())
     missing = partial(lacking, settings)
-    today = Today(door, folder, house.telling, rehearsing, house.witnessing, missing, requests.tasks)
+    appeals = AppealPage(
+        door, requests, Appeals(folder, house.consent.clock), house.writer, settings.delivery.calendar()
+    )
+
+    async def tasks(now: datetime) -> list[DueTask]:
+        return [*await requests.tasks(now), *await appeals.tasks(now)]
+
+    today = Today(door, folder, house.telling, rehearsing, house.witnessing, missing, tasks)
     packs = EvidencePack(folder, house.consent, house.vault, house.secrets.signing)
     people, person = PeopleOfDesk(door), PersonPage(door, house.consent, packs, house.writer.store)
     numbers = NumbersPage(door, house.writer.store, cases, house.telling, settings.delivery.calendar())
@@ -94,6 +103,8 @@ def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehe
         ("/requests/new", POST, officer, "", requests.take),
         ("/requests/{number}", GET, reader, "", requests.show),
         ("/requests/{number}", POST, officer, "", requests.act),
+        ("/appeals/{number}", GET, reader, "looked at an appeal", appeals.show),
+        ("/appeals/{number}", POST, officer, "", appeals.act),
         ("/mail/{number}", GET, reader, "read a mail", mail.show),
         ("/mail/{number}", POST, officer, "", mail.sort),
         ("/mail/{number}/original", GET, officer, "saved a mail", mail.original),

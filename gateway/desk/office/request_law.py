@@ -1,5 +1,5 @@
-"""The clocks of requests and the reasons to deny them, read from `request_law.toml` beside this file. Cases and the
-desk's pages ask it; no check does.
+"""The clocks of requests and appeals and the reasons to deny them, read from `request_law.toml` beside this file. Cases
+and the desk's pages ask it; no check does.
 """
 
 import calendar
@@ -41,10 +41,7 @@ class RequestClock:
 
     def last(self, which: Mapping[str, int], received: datetime, days: Calendar) -> datetime | None:
         """The last moment (UTC) of a span that began with a request; of a day in the last zone, as deadlines are."""
-        if not which:
-            return None
-        day = (received.astimezone(UTC) - LAST_ZONE).date()
-        return datetime.combine(_after(day, which, days), time.max, UTC)
+        return _last(which, received, days)
 
     def answered_by(self, received: datetime, days: Calendar, *, extended: bool) -> datetime:
         """By when it has to be answered; once extended, by when at the latest."""
@@ -77,12 +74,40 @@ def reasons_of(kind: RequestKind, on: date) -> list[DenialReason]:
     return [DenialReason(row["name"], row["words"], row["citation"]) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class AppealLaw:
+    """What is known of appeals somewhere. `answer`: the span of one row; empty where none is known."""
+
+    citation: str
+    answer: Mapping[str, int]
+
+    def last(self, received: datetime, days: Calendar) -> datetime | None:
+        """The last moment (UTC) to answer an appeal; None where that is not known."""
+        return _last(self.answer, received, days)
+
+
+def appeal_law_of(place: str, on: date, table: Mapping[str, list[dict[str, Any]]] = TABLE) -> AppealLaw | None:
+    """The row that holds for an appeal from a place on a day; None where nothing is known of it."""
+    held = [row for row in table["appeal"] if row["place"] in _wider(place) and row["from"] <= on]
+    if not held:
+        return None
+    row = max(held, key=lambda each: (_wider(place).index(each["place"]), each["from"]))
+    return AppealLaw(row["citation"], row.get("answer", {}))
+
+
 @cache
 def _wider(place: str) -> tuple[str, ...]:
     """The places that a row may name for somebody there, the widest first."""
     country = place.partition("-")[0]
     europe = ("EU",) if country == "EU" or country in EUROPEAN - {"CH"} else ()
     return tuple(dict.fromkeys(("", *europe, country, place)))
+
+
+def _last(span: Mapping[str, int], received: datetime, days: Calendar) -> datetime | None:
+    if not span:
+        return None
+    day = (received.astimezone(UTC) - LAST_ZONE).date()
+    return datetime.combine(_after(day, span, days), time.max, UTC)
 
 
 def _after(day: date, span: Mapping[str, int], days: Calendar) -> date:

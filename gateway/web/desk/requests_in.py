@@ -157,7 +157,7 @@ class RequestsIn:
 
     async def index(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET /desk/requests`: what is open, and what was answered last."""
-        tasks = sorted(await self.tasks(self.door.clock()), key=lambda each: each.last)
+        tasks = sorted(await self.tasks(self.door.clock()), key=lambda each: each.last or date.max)
         answered = await asyncio.to_thread(self.cases.last_answered)
         return show_desk(request, "requests.html", officer=officer, tasks=tasks, answered=answered, kinds=KINDS)
 
@@ -167,7 +167,7 @@ class RequestsIn:
 
     async def take(self, request: Request, officer: Officer, form: Form) -> Response:
         """`POST /desk/requests/new`: a case, and where it is a no, its entry at once."""
-        received, wrong = self._received(form.get("received", ""))
+        received, wrong = self.day_it_came(form.get("received", ""))
         kind, manner, place = form.get("kind", ""), form.get("manner", ""), form.get("place", "").upper()
         lines = form.get("identifiers", "")
         if place and not PLACE.fullmatch(place):
@@ -193,13 +193,13 @@ class RequestsIn:
 
     async def show(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET /desk/requests/{number}`."""
-        case = await self._case(request)
+        case = await self.case(request)
         await self.door.note(officer, "looked at a case", case=str(case.number))
         return await self._page(request, officer, case)
 
     async def act(self, request: Request, officer: Officer, form: Form) -> Response:
         """`POST /desk/requests/{number}`: acknowledged, extended, complied with, denied; or a letter about it."""
-        case, action = await self._case(request), form.get("action", "")
+        case, action = await self.case(request), form.get("action", "")
         reasons = {each.name: each for each in reasons_of(case.kind, case.received.date())}
         if action == "letter":
             letter = self._letter(case, form.get("letter", ""), form.get("language", ""), reasons)
@@ -276,7 +276,7 @@ class RequestsIn:
         named = self.consent.people.name(items, country_of(place)).for_a_no()
         return named, list(dict.fromkeys(items[index]["value"] for index, _ in named.ignored))
 
-    def _received(self, text: str) -> tuple[datetime, str]:
+    def day_it_came(self, text: str) -> tuple[datetime, str]:
         """The day it came, at noon; and what is wrong with it."""
         now = self.door.clock()
         try:
@@ -290,7 +290,8 @@ class RequestsIn:
             return now, "The day it came lies more than ten years back."
         return min(came, now), ""
 
-    async def _case(self, request: Request) -> DeskCase:
+    async def case(self, request: Request) -> DeskCase:
+        """That of an address. Raises `Problem`, `StoreUnavailable`."""
         stated = str(request.path_params["number"])
         found = None
         if stated.isascii() and stated.isdigit() and len(stated) < 10:  # noqa: PLR2004 - no desk has so many

@@ -34,13 +34,13 @@ DELIVERIES = f"{ROOT}/deliveries"
 
 
 class DueTask(NamedTuple):
-    """One thing to do: how it stands, the day it came, our own date and the law's."""
+    """One thing to do: how it stands, the day it came, our own date and the law's; None where that is not known."""
 
     what: str
     state: str
     came: date
-    own: date
-    last: date
+    own: date | None
+    last: date | None
     way: str
 
 
@@ -97,7 +97,7 @@ class Today:
         verified = await asyncio.to_thread(_last_verify, self.folder)
         last = await asyncio.to_thread(self.rehearsals.last)
         found_tasks = [*self._tasks(now, waiting), *await self.cases(now)]
-        tasks = sorted(found_tasks, key=lambda each: (ORDER.index(each.state), each.last))
+        tasks = sorted(found_tasks, key=lambda each: (ORDER.index(each.state), each.last or date.max))
         return show_desk(
             request,
             "today.html",

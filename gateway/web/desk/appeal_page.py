@@ -1,0 +1,100 @@
+"""The desk's page of an appeal, `/desk/appeals/{number}`: that somebody appealed against the answer to a case, by when
+that has to be answered where that is known, and what came of it. Open ones stand on the first page.
+
+Of a case with an entry the ledger says it too, and the year's report counts it (`gateway appeal`).
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from gateway.delivery.deadlines import Calendar
+from gateway.desk.office.appeals import Appeals, CaseAppeal
+from gateway.desk.office.cases import DeskCase
+from gateway.desk.office.officers import Officer
+from gateway.desk.office.request_law import appeal_law_of
+from gateway.keys import seals
+from gateway.ledger.writer import Writer
+from gateway.records import requests
+from gateway.records.requests import APPEAL_GRANTED, APPEAL_MADE, APPEAL_REFUSED
+from gateway.web.desk import desk_page
+from gateway.web.desk.desk_door import DeskDoor, Form
+from gateway.web.desk.desk_page import ROOT, show_desk
+from gateway.web.desk.requests_in import KINDS, RequestsIn
+from gateway.web.desk.today import SOON, DueTask, due_state
+from gateway.web.shell.problem import Problem
+
+APPEALS = f"{ROOT}/appeals"
+
+
+@dataclass(frozen=True)
+class AppealPage:
+    """Its two addresses."""
+
+    door: DeskDoor
+    requests: RequestsIn
+    appeals: Appeals
+    writer: Writer
+    calendar: Calendar
+
+    async def tasks(self, now: datetime) -> list[DueTask]:
+        """The open appeals as things to do; without a day where none is known."""
+        found = await asyncio.to_thread(self.appeals.open_appeals)
+        return [await self._task(each, now) for each in found]
+
+    async def show(self, request: Request, officer: Officer, _: Form) -> Response:
+        """`GET /desk/appeals/{number}`."""
+        case = await self._case(request)
+        appeal = await asyncio.to_thread(self.appeals.read_appeal, case.number)
+        now = self.door.clock()
+        law = appeal_law_of(case.place, (appeal.received if appeal else now).date())
+        last = law.last(appeal.received, self.calendar) if law and appeal else None
+        return show_desk(
+            request, "appeal.html", officer=officer, case=case, appeal=appeal, law=law, last=last, kinds=KINDS,
+            today=now.date(),
+        )  # fmt: skip
+
+    async def act(self, request: Request, officer: Officer, form: Form) -> Response:
+        """`POST /desk/appeals/{number}`: one came, or was answered."""
+        case, action = await self._case(request), form.get("action", "")
+        appeal = await asyncio.to_thread(self.appeals.read_appeal, case.number)
+        if action == APPEAL_MADE and appeal is None:
+            received = self._came(case, form.get("received", ""))
+            act = partial(self.appeals.take_appeal, case.number, received)
+        elif action in {APPEAL_GRANTED, APPEAL_REFUSED} and appeal and not appeal.answered:
+            act = partial(self.appeals.answer_appeal, case.number, action)
+        else:
+            raise Problem("malformed", "This cannot be done with this appeal as it is.")
+        await self.door.note(officer, f"appeal: {action}", case=str(case.number))
+        if case.event:
+            event, at = seals.unb64(case.event), self.door.clock()
+            await self.writer.commit(lambda tx: requests.note_appeal(tx, event, action, at))
+        await asyncio.to_thread(act)
+        return RedirectResponse(f"{APPEALS}/{case.number}", 303, desk_page.HEADERS)
+
+    def _came(self, case: DeskCase, stated: str) -> datetime:
+        """The day it came. Raises `Problem` for one of before the answer that it is against."""
+        received, wrong = self.requests.day_it_came(stated)
+        if wrong or (case.answered and received.date() < case.answered.date()):
+            raise Problem("malformed", wrong or "An appeal comes after the answer that it is against.")
+        return received
+
+    async def _case(self, request: Request) -> DeskCase:
+        case = await self.requests.case(request)
+        if not case.answered:
+            raise Problem("malformed", "This case is not answered: there is nothing to appeal against.")
+        return case
+
+    async def _task(self, appeal: CaseAppeal, now: datetime) -> DueTask:
+        case = await asyncio.to_thread(self.requests.cases.read_case, appeal.number)
+        law = appeal_law_of(case.place, appeal.received.date()) if case else None
+        last = law.last(appeal.received, self.calendar) if law else None
+        what, way = f"Answer the appeal of case {appeal.number}", f"{APPEALS}/{appeal.number}"
+        if last is None:
+            return DueTask(what, SOON, appeal.received.date(), None, None, way)
+        own = last.date() - timedelta(days=self.door.terms.own_days)
+        return DueTask(what, due_state(now, own, last), appeal.received.date(), own, last.date(), way)

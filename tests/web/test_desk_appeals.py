@@ -1,0 +1,117 @@
+"""Appeals at the desk: on record with what came of them, on the first page while they are open, and no date that is not
+known."""
+
+import asyncio
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from support.at_the_desk import comes_in, desk, lines
+from support.days import today
+from support.people import email
+from web.test_desk_requests import acts, takes_in
+
+from gateway.delivery.deadlines import Calendar
+from gateway.desk.office import request_law
+from gateway.desk.office.request_law import TABLE, appeal_law_of
+from gateway.records.year_report import yearly_report
+
+pytestmark = pytest.mark.anyio
+APPEAL = "/desk/appeals/1"
+DAY = datetime.now(UTC).date().isoformat()
+ROWS = {
+    "appeal": [
+        {"place": "US-XA", "from": date(2020, 1, 1), "citation": "X 1", "answer": {"days": 45}},
+        {"place": "US-XA", "from": date(2025, 1, 1), "citation": "X 2", "answer": {"days": 60}},
+        {"place": "US", "from": date(2020, 1, 1), "citation": "U 1"},
+    ]
+}
+
+
+async def denied_case(client, cookie, **fields):
+    said = {"kind": "know", "place": "US-CO", "identifiers": email(1), **fields}
+    path = (await takes_in(client, cookie, **said)).headers["location"]
+    reason = "fraud" if said["kind"] == "opt_out" else "not_ours"
+    assert (await acts(client, cookie, path, action="deny", reason=reason)).status_code == 303
+    return path
+
+
+@pytest.mark.parametrize(("outcome", "place"), [("granted", "US-CO"), ("refused", "US-VA"), ("refused", "")])
+async def test_an_appeal_is_on_the_first_page_until_it_is_answered_and_no_day_is_made_up_for_it(folder, outcome, place):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        path = await denied_case(client, cookie, place=place)
+        assert APPEAL in (await client.get(path, headers=cookie)).text
+        assert "not known here" in (await client.get(APPEAL, headers=cookie)).text
+        assert (await acts(client, cookie, APPEAL, action="made", received=DAY)).status_code == 303
+        first = (await client.get("/desk", headers=cookie)).text
+        assert "Answer the appeal of case 1" in first
+        assert f"came {DAY}, by when is not known here" in first
+        assert (await acts(client, cookie, APPEAL, action=outcome)).status_code == 303
+        page = (await client.get(APPEAL, headers=cookie)).text
+        assert f"was answered on {DAY}: <strong>{outcome}</strong>" in page
+        assert "Answer the appeal" not in (await client.get("/desk", headers=cookie)).text
+    told = [(line["what"], line.get("case")) for line in await lines(folder)]
+    assert [each for each in told if each[0].startswith("appeal:")] == [
+        ("appeal: made", "1"),
+        (f"appeal: {outcome}", "1"),
+    ]
+
+
+async def test_where_the_law_is_known_an_appeal_has_its_day(folder, monkeypatch):
+    monkeypatch.setitem(TABLE, "appeal", [{**ROWS["appeal"][1], "place": "US-CO"}])
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        await denied_case(client, cookie)
+        await acts(client, cookie, APPEAL, action="made", received=DAY)
+        page, first = [(await client.get(path, headers=cookie)).text for path in (APPEAL, "/desk")]
+    last = request_law.appeal_law_of("US-CO", today()).last(datetime.now(UTC), Calendar()).date()
+    assert f"has to be answered by {last}" in page
+    assert "not known here" not in page
+    assert f"the law’s {last}" in first
+
+
+async def test_of_a_case_with_an_entry_the_years_report_counts_the_appeal(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        await denied_case(client, cookie, kind="opt_out")
+        for action in ("made", "granted"):
+            assert (await acts(client, cookie, APPEAL, action=action, received=DAY)).status_code == 303
+    report = await asyncio.to_thread(yearly_report, folder, today().year)
+    assert report["opt_out"]["appeals"] == {"made": 1, "granted": 1}
+
+
+async def test_what_is_no_appeal_is_refused_and_changes_nothing(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        path = (await takes_in(client, cookie, kind="know", identifiers=email(1))).headers["location"]
+        assert (await client.get(APPEAL, headers=cookie)).status_code == 400  # it is not answered
+        assert (await client.get("/desk/appeals/2", headers=cookie)).status_code == 404
+        await acts(client, cookie, path, action="deny", reason="exempt")
+        early = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+        for wrong in (
+            {"action": "granted"}, {"action": "made", "received": early}, {"action": "made", "received": "2199-01-01"},
+            {"action": "made", "received": "x"}, {"action": "made-up"},
+        ):  # fmt: skip
+            assert (await acts(client, cookie, APPEAL, **wrong)).status_code == 400
+        assert "No appeal came" in (await client.get(APPEAL, headers=cookie)).text
+        await acts(client, cookie, APPEAL, action="made", received=DAY)
+        assert (await acts(client, cookie, path, action="letter")).status_code == 400
+        assert "No appeal came" not in (await client.get(APPEAL, headers=cookie)).text
+
+
+@pytest.mark.parametrize(
+    ("place", "on", "found"),
+    [
+        ("US-XA", date(2024, 12, 31), "X 1"), ("US-XA", date(2025, 1, 1), "X 2"), ("US-XA", date(2019, 1, 1), None),
+        ("US-XB", date(2025, 1, 1), "U 1"), ("DE", date(2025, 1, 1), None), ("", date(2025, 1, 1), None),
+    ],
+)  # fmt: skip
+def test_the_law_of_appeals_is_that_of_the_narrowest_place_on_its_day(place, on, found):
+    law = appeal_law_of(place, on, ROWS)
+    assert (law and law.citation) == found
+    came = datetime(2025, 3, 1, 12, tzinfo=UTC)
+    days = {"X 1": 45, "X 2": 60}.get(found)
+    if law:
+        assert (law.last(came, Calendar()) and law.last(came, Calendar()).date()) == (
+            days and (came + timedelta(days=days)).date()
+        )
