@@ -121,7 +121,11 @@ async def comes_in(data, name="ada", role=DeskRole.OFFICER):
 
 
 def form_of(page) -> str:
-    return re.search(r'name="form" value="([0-9a-f]{64})"', page.text)[1]
+    return form_of_text(page.text)
+
+
+def form_of_text(text: str) -> str:
+    return re.search(r'name="form" value="([0-9a-f]{64})"', text)[1]
 
 
 def read(data):
