@@ -2,7 +2,9 @@
 accessible names alone, who knows the words of the task and what the officer would type, and nothing of us.
 """
 
+import inspect
 import itertools
+import json
 import os
 import re
 import zipfile
@@ -13,12 +15,14 @@ from email.message import EmailMessage
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browser.test_desk_in_chromium import PAGES as OTHERS
 from support import inside
-from support.at_the_desk import SCHEMES, WIDTHS, desk_service, signed_in
+from support.at_the_desk import SCHEMES, WIDTHS, desk_service, signed_in, tabs_to
 from support.names_alone import Lost, NamesAlone
-from support.people import GAID, named, phone
+from support.people import GAID, gaid, named, phone
 from support.wire import call, link, post_form
 
+from gateway.app import desk_routes
 from gateway.app.composition import open_house
 from gateway.desk.evidence import DAILY, Period, Rehearsal, note_period, note_rehearsal
 from gateway.desk.office.cases import Cases
@@ -72,10 +76,19 @@ def running(tmp_path_factory):
         for number in range(40):  # each test has mails and cases that nobody else touches
             Mailbox(cases).take(mail("Please do not sell my data. Jo", number))
         cases.open_case(NOW - timedelta(days=90), RequestKind.KNOW, "US-CA", "letter", {"lines": "", "unread": []})
+        answered = cases.open_case(NOW, RequestKind.KNOW, "US-CO", "letter", {"lines": "", "unread": []})
+        cases.answer_case(answered, "denied", "exempt")
+        assert answered == 42  # whose pages are looked at below
         link(started.url, "a1", named("phone", phone(1)), named("gaid", GAID))
         row = {"id": "r1", "identifiers": [named("gaid", GAID)], "data": {"ad_id": GAID}, "place": "US-CA"}
         assert call(f"{started.url}/v1/shares/teemo", row)[0] == 200
         assert post_form(started.url, action="opt_out", phone=phone(1))[0] == 303
+        link(started.url, "a2", named("gaid", gaid(7)))
+        late = {"identifiers": [named("gaid", gaid(7))], "data": {"ad_id": gaid(7)}, "place": "US-CA", "id": "r2"}
+        assert call(f"{started.url}/v1/shares/teemo", late)[0] == 200
+        no = {"choice": "opt_out", "identifiers": [named("gaid", gaid(7))], "place": "US-CA", "manner": "letter"}
+        came = (NOW - timedelta(days=60)).isoformat(timespec="seconds")
+        assert call(f"{started.url}/v1/choices", {**no, "received_at": came})[0] == 201
         started.cookie = {**signed_in(started), "secure": True, "httpOnly": True, "sameSite": "Strict"}
         started.reader = {
             **signed_in(started, "ron", DeskRole.READER),
@@ -145,6 +158,10 @@ def test_a_day_at_the_desk(running, opened, script, tmp_path):
     assert page.get_by_text("The no is kept and holds").is_visible()
     page.get_by_role("button", name="Deny it").click()
     assert page.get_by_text("denied", exact=True).is_visible()
+    page.get_by_role("link", name="An appeal against the answer").click()  # they do not put up with it
+    page.get_by_role("button", name="An appeal came").click()
+    page.get_by_role("button", name="It was granted").click()
+    assert page.get_by_text("granted", exact=True).is_visible()
     takes_in(page, "letter", phone(23))  # a fraud, which is denied, and takes no no away
     page.get_by_label("Because").select_option("fraud")
     page.get_by_role("button", name="Deny it").click()
@@ -168,8 +185,9 @@ def test_a_day_at_the_desk(running, opened, script, tmp_path):
     page.get_by_role("button", name="Forget the details").click()
     assert page.get_by_role("status").inner_text().startswith("Done")
 
-    page.get_by_role("link", name="Today").click()  # a delivery that waits
-    page.get_by_role("link", name="Tell teemo of").first.click()
+    page.get_by_role("link", name="Today").click()  # a delivery that is overdue
+    overdue = page.get_by_role("listitem").filter(has_text="Tell teemo of").filter(has_text="past due")
+    overdue.first.get_by_role("link").click()
     page.get_by_role("button", name="Try teemo again now").click()
     assert page.get_by_role("status").is_visible()
     page.get_by_role("link", name="Numbers").click()
@@ -178,9 +196,62 @@ def test_a_day_at_the_desk(running, opened, script, tmp_path):
         .or_(page.get_by_role("rowheader", name="opted out"))
         .first.is_visible()
     )
+    page.get_by_role("link", name="The year’s report").click()
+    page.get_by_label("Where the people live").select_option("US-CA")
+    page.get_by_role("button", name="Show the report").click()
+    row = page.get_by_role("row").filter(has_text="Requests to opt out of sale and sharing")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="As JSON").click()
+    download.value.save_as(tmp_path / "year.json")
+    told = json.loads((tmp_path / "year.json").read_text())["opt_out"]
+    assert row.get_by_role("cell").first.inner_text() == str(told["received"])
+    assert told["received"] >= 6
+    assert told["appeals"]["granted"] >= 1
     page.get_by_role("link", name="Rehearsal").click()
     page.get_by_role("link", name="text, STOP").click()
     assert page.get_by_text("said: ip allowed, no_objection").is_visible()
+
+
+def test_a_request_its_appeal_the_report_and_a_person_are_done_by_keyboard_alone(opened):
+    page = opened(java_script_enabled=False)
+
+    def types(name, text):
+        tabs_to(page, name)
+        page.keyboard.type(text)
+
+    def presses(name):
+        tabs_to(page, name)
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+
+    presses("Requests")
+    presses("A request came in")
+    for name, typed in (
+        ("How it came", "letter"), ("What is asked for", "know"), ("Who it is about", "jo3@example.com"),
+        ("Where the person lives", "US-CO"),
+    ):  # fmt: skip
+        types(name, typed)
+    presses("Take it in")
+    page.get_by_role("heading", level=1, name=re.compile(r"Case \d+: know what is held")).wait_for()
+    types("Because", "we hold nothing")
+    presses("Deny it")
+    page.get_by_text("(not_ours)").wait_for()
+    presses("An appeal against the answer")
+    presses("An appeal came")
+    page.get_by_text("An appeal came on").wait_for()
+    presses("It was refused")
+    page.get_by_text("refused", exact=True).wait_for()
+    presses("Numbers")
+    presses("The year’s report")
+    types("The year", str(NOW.year - 1))
+    presses("Show the report")
+    page.get_by_role("heading", name=f"received in {NOW.year - 1}").wait_for()
+    presses("A person")
+    types("Their email address", "jo3@example.com")
+    presses("Look up")
+    page.get_by_role("heading", name="What holds now").wait_for()
+    presses("No marketing any more")
+    page.get_by_role("status").filter(has_text="No marketing any more").wait_for()
 
 
 def test_an_auditor_asks_what_stood_two_years_back_and_can_change_nothing(running, opened):
@@ -189,6 +260,8 @@ def test_an_auditor_asks_what_stood_two_years_back_and_can_change_nothing(runnin
     page.get_by_label("As of the end of a day").fill((NOW - timedelta(days=730)).date().isoformat())
     page.get_by_role("button", name="Look up").click()
     assert page.get_by_text("nothing was chosen").is_visible()
+    found = Axe().run(page)
+    assert not found.response["violations"], found.generate_report()
     assert page.get_by_role("button").count() == 2  # to look up, and to sign out
 
 
@@ -253,7 +326,17 @@ def test_with_names_that_say_nothing_no_task_of_an_officer_is_found(opened, task
 
 
 PAGES = {"numbers": "/desk/numbers", "numbers-90": "/desk/numbers?days=90", "rehearsal": "/desk/rehearsal",
-         "way": "/desk/rehearsal?way=6", "mail": "/desk/mail/39", "today": "/desk"}  # fmt: skip
+         "way": "/desk/rehearsal?way=6", "mail": "/desk/mail/39", "today": "/desk", "appeal": "/desk/appeals/42",
+         "answered": "/desk/requests/42"}  # fmt: skip
+NO_PAGES = {"/desk/mail/{number}/original"}  # files to be saved
+
+
+def test_no_page_of_the_desk_is_left_out_of_those_that_are_looked_at():
+    source = inspect.getsource(desk_routes)
+    paths = {f"/desk{path}" for path in re.findall(r'\("(/[^"]*|)", GET', source)} - NO_PAGES
+    looked_at = {re.sub(r"\d+", "{number}", path.partition("?")[0]) for path in [*PAGES.values(), *OTHERS.values()]}
+    assert paths <= looked_at
+    assert len(paths) > 10
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -70,6 +70,21 @@ def taken_in(running, agent: str, lines: str) -> int:
     return cases.open_case(datetime.now(UTC), RequestKind.OPT_OUT, "US-CA", "agent", said)
 
 
+FOCUSED = """(() => {
+    const at = document.activeElement;
+    return at.labels && at.labels.length ? at.labels[0].innerText : at.innerText;
+})()"""
+
+
+def tabs_to(page, name: str, most: int = 80) -> None:
+    """By keyboard alone to what is called so, or begins so."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if page.evaluate(FOCUSED).strip().startswith(name):
+            return
+    raise AssertionError(f"no way by keyboard to {name}")
+
+
 def with_passkey_device(page) -> None:
     """A device in this page's browser that keeps passkeys and knows its owner, as a phone does."""
     protocol = page.context.new_cdp_session(page)
