@@ -3,6 +3,7 @@ known."""
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta
+from html import unescape
 
 import pytest
 from support.at_the_desk import comes_in, desk, lines
@@ -14,6 +15,7 @@ from gateway.delivery.deadlines import Calendar
 from gateway.desk.office import request_law
 from gateway.desk.office.request_law import TABLE, appeal_law_of
 from gateway.records.year_report import yearly_report
+from gateway.web.desk.appeal_page import LETTERS
 
 pytestmark = pytest.mark.anyio
 APPEAL = "/desk/appeals/1"
@@ -49,6 +51,8 @@ async def test_an_appeal_is_on_the_first_page_until_it_is_answered_and_no_day_is
         assert (await acts(client, cookie, APPEAL, action=outcome)).status_code == 303
         page = (await client.get(APPEAL, headers=cookie)).text
         assert f"was answered on {DAY}: <strong>{outcome}</strong>" in page
+        letters = LETTERS[outcome].values()
+        assert [text.format(received=DAY, answered=DAY, number=1) in unescape(page) for text in letters] == [True] * 3
         assert "Answer the appeal" not in (await client.get("/desk", headers=cookie)).text
     told = [(line["what"], line.get("case")) for line in await lines(folder)]
     assert [each for each in told if each[0].startswith("appeal:")] == [

@@ -399,6 +399,21 @@ def test_what_is_sealed_of_a_case_opens_in_no_other_ones_place(tmp_path):
             db.execute(f"{changed.format(other)} WHERE number = {one}")
     assert [(cases.read_case(n).said, cases.permission(n)) for n in (1, 3)] == [({}, b"")] * 2
     assert cases.read_case(2).said == {"lines": email(2)}
+    assert [cases.read_case(n).shut for n in (1, 2, 3)] == [True, False, True]
+
+
+async def test_an_officer_is_told_of_a_case_whose_words_do_not_open(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        paths = [(await takes_in(client, cookie, identifiers=email(n))).headers["location"] for n in (1, 2)]
+        await asyncio.to_thread(_swapped, folder)
+        pages = [(await client.get(path, headers=cookie)).text for path in paths]
+    assert ["does not open" in page for page in pages] == [True, False]
+
+
+def _swapped(folder):
+    with desk_file(folder) as db:
+        db.execute("UPDATE request SET sealed = (SELECT sealed FROM request WHERE number = 2) WHERE number = 1")
 
 
 def test_a_file_of_before_is_read_on_and_its_seals_have_places_from_then_on(tmp_path):

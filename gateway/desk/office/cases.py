@@ -29,7 +29,7 @@ COLUMNS = "number, received, kind, place, manner, acknowledged, extended, answer
 @dataclass(frozen=True, slots=True)
 class DeskCase:
     """One request. `said`: identifiers as written (`lines`), those nobody could read (`unread`), agent, language and
-    note; empty once it is forgotten. `reason`: why it was denied.
+    note; empty once it is forgotten. `shut`: it is there and does not open. `reason`: why it was denied.
     """
 
     number: int
@@ -44,6 +44,7 @@ class DeskCase:
     reason: str
     event: str
     said: Mapping[str, Any] = field(repr=False)
+    shut: bool = False
 
     @property
     def unread(self) -> Sequence[str]:
@@ -170,5 +171,5 @@ class Cases:
         return DeskCase(
             number, moment(received), RequestKind(kind), place, manner,
             moment(acknowledged) if acknowledged else None, bool(extended), moment(answered) if answered else None,
-            outcome, reason, event, said,
+            outcome, reason, event, said, shut=sealed is not None and not said,
         )  # fmt: skip

@@ -5,9 +5,12 @@ Of a case with an entry the ledger says it too, and the year's report counts it 
 """
 
 import asyncio
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from importlib import resources
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -24,11 +27,14 @@ from gateway.records.requests import APPEAL_GRANTED, APPEAL_MADE, APPEAL_REFUSED
 from gateway.web.desk import desk_page
 from gateway.web.desk.desk_door import DeskDoor, Form
 from gateway.web.desk.desk_page import ROOT, show_desk
-from gateway.web.desk.requests_in import KINDS, RequestsIn
+from gateway.web.desk.requests_in import KINDS, LANGUAGES, RequestsIn
 from gateway.web.desk.today import SOON, DueTask, due_state
 from gateway.web.shell.problem import Problem
 
 APPEALS = f"{ROOT}/appeals"
+LETTERS: Mapping[str, Mapping[str, str]] = tomllib.loads(
+    (resources.files("gateway.web.desk") / "appeal_letters.toml").read_text(encoding="utf-8")
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class AppealPage:
         last = law.last(appeal.received, self.calendar) if law and appeal else None
         return show_desk(
             request, "appeal.html", officer=officer, case=case, appeal=appeal, law=law, last=last, kinds=KINDS,
-            today=now.date(),
+            today=now.date(), letters=_letters(case, appeal), languages=LANGUAGES,
         )  # fmt: skip
 
     async def act(self, request: Request, officer: Officer, form: Form) -> Response:
@@ -98,3 +104,12 @@ class AppealPage:
             return DueTask(what, SOON, appeal.received.date(), None, None, way)
         own = last.date() - timedelta(days=self.door.terms.own_days)
         return DueTask(what, due_state(now, own, last), appeal.received.date(), own, last.date(), way)
+
+
+def _letters(case: DeskCase, appeal: CaseAppeal | None) -> dict[str, str]:
+    """By language, what tells the person of an appeal that was answered."""
+    texts = LETTERS[appeal.outcome] if appeal and appeal.answered else {}
+    if not appeal or not case.answered:
+        return {}
+    told = {"received": appeal.received.date(), "answered": case.answered.date(), "number": case.number}
+    return {language: text.format(**told) for language, text in texts.items()}
