@@ -24,7 +24,10 @@ LEAST = {
     ("GET", "/desk/mail/{number}"): READER,
     ("POST", "/desk/mail/{number}"): OFFICER,
     ("GET", "/desk/mail/{number}/original"): OFFICER,
+    ("GET", "/desk/appeals/{number}"): READER,
+    ("POST", "/desk/appeals/{number}"): OFFICER,
     ("GET", "/desk/numbers"): READER,
+    ("GET", "/desk/report"): READER,
     ("GET", "/desk/rehearsal"): READER,
     ("GET", "/desk/person"): READER,
     ("POST", "/desk/person"): READER,  # to look; its acts are the officer's

@@ -67,14 +67,26 @@ async def test_as_of_an_earlier_day_nothing_of_what_came_later_is_shown(known):
         assert "opted out" in (await asks(client, cookie, identifiers=phone(1), as_of=today)).text
 
 
+def told_in(page) -> list[str]:
+    section = page.text.partition("Who was told of what they said")[2].partition("</section>")[0]
+    return re.findall(r"<strong>(\w+)</strong>: \w+", section)
+
+
 async def test_whom_a_message_was_written_for_is_shown_and_not_before_its_day(known):
     cookie, before = await comes_in(known), (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
     about = {"identifiers": f"{phone(1)}\naccount = a1\n{GAID}", "action": "look"}
     async with desk(known) as client:
         for day, told in (("", ["teemo"]), (before, [])):
-            page = await asks(client, cookie, **about, as_of=day)
-            section = page.text.partition("Who was told of what they said")[2].partition("</section>")[0]
-            assert re.findall(r"<strong>(\w+)</strong>: \w+", section) == told
+            assert told_in(await asks(client, cookie, **about, as_of=day)) == told
+
+
+async def test_whoever_has_a_phone_now_is_not_shown_who_was_told_of_its_last_owner(known):
+    async with inside.application(known) as app, inside.client(app, **inside.DEV) as client:
+        assert (await client.post("/v1/links", json={"identifiers": [named("gaid", GAID)], "account": "a2"})).is_success
+    cookie = await comes_in(known)
+    async with desk(known) as client:
+        for account, told in (("a1", ["teemo"]), ("a2", [])):
+            assert told_in(await asks(client, cookie, identifiers=f"account = {account}")) == told
 
 
 async def test_whoever_is_not_known_is_shown_as_somebody_who_said_nothing(known):
