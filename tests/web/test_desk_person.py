@@ -63,12 +63,13 @@ async def test_as_of_an_earlier_day_nothing_of_what_came_later_is_shown(known):
         assert acts == ["look", "pack"]  # nothing is done to somebody as they were
         said = {"person": carried(page), "sure": "yes", "action": "erase"}
         assert (await asks(client, cookie, **said)).status_code == 400
+        assert "No marketing" in (await asks(client, cookie, **said | {"action": "marketing", "manner": "phone"})).text
         today = datetime.now(UTC).date().isoformat()
         assert "opted out" in (await asks(client, cookie, identifiers=phone(1), as_of=today)).text
 
 
 def told_in(page) -> list[str]:
-    section = page.text.partition("Who was told of what they said")[2].partition("</section>")[0]
+    section = page.text.partition("Who is told of what they said")[2].partition("</section>")[0]
     return re.findall(r"<strong>(\w+)</strong>: \w+", section)
 
 

@@ -90,7 +90,7 @@ class PersonPage:
             raise Problem("malformed", "Nothing was done: look the person up first.")
         if action != MARKETING and form.get("sure") != "yes":
             raise Problem("malformed", "Nothing was done: tick that you looked at who asks, and that it is them.")
-        if looked.as_of and action != PACK:
+        if looked.as_of and action not in {PACK, MARKETING}:  # which is a no
             raise Problem("malformed", "Nothing was done: this is how it stood on another day. Look them up as of now.")
         await self._note(officer, f"person: {action}", subjects, as_of=looked.as_of)
         if action == PACK:
