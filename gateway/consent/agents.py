@@ -6,6 +6,7 @@ form, 64 bytes of an Ed25519 signature and then the text, in base64. A token nam
 key in the list ends it.
 """
 
+import asyncio
 import base64
 import binascii
 import contextlib
@@ -22,7 +23,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 
 from gateway.delivery.background import Every
-from gateway.desk.agent_requests import AgentRequest, AgentRequests
+from gateway.desk import agent_requests
+from gateway.desk.agent_requests import AgentRequest, AgentRequests, TooManyWaiting
 from gateway.keys import seals
 from gateway.keys.seals import Sealed
 from gateway.keys.secret_files import Secrets
@@ -35,6 +37,7 @@ from gateway.terms import DAY_MS
 SIGNATURE = 64  # bytes
 MESSAGE = b"agent-message/1\x00"
 TOKEN_DAYS = 365
+COUNTED_MS = 60_000  # for so long a count of what waits is believed
 PERIOD = 3600.0  # seconds between two looks for what is over; its agent has 45 days
 
 
@@ -93,6 +96,7 @@ class Agents:
         self._writer = writer
         self._secrets = secrets
         self._clock = clock
+        self._waiting = dict[str, tuple[int, int]]()  # by agent: when it was counted, and how many wait since
 
     def running(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Until it is left, what nobody comes for in time is denied, and what was settled long ago forgotten; also of
@@ -124,7 +128,20 @@ class Agents:
 
     async def add(self, request: AgentRequest) -> AgentRequest | None:
         """On record; None where the same message was before. Raises `TooManyWaiting`, `StoreUnavailable`."""
+        if request.is_open:
+            await self._make_room(request.agent)
         return await self._writer.commit(lambda tx: self._requests.add(tx, request))
+
+    async def _make_room(self, agent: str) -> None:
+        """For one more that waits. Counted beside the writer, whom every opt-out needs, and again after a minute."""
+        now = self._now()
+        counted, waiting = self._waiting.get(agent, (0, 0))
+        if not 0 <= now - counted < COUNTED_MS:
+            counted, waiting = now, await asyncio.to_thread(agent_requests.count_waiting, self._writer.store, agent)
+        is_full = waiting >= agent_requests.MOST_WAITING
+        self._waiting[agent] = counted, waiting if is_full else waiting + 1
+        if is_full:
+            raise TooManyWaiting(agent)
 
     async def taken(self, agent: KnownAgent, text: bytes) -> AgentRequest | None:
         """What was made of a message that came before. Raises `StoreUnavailable`."""
@@ -150,7 +167,11 @@ class Agents:
             found = self._requests.find(tx, name=request.id)
             return self._requests.revoke(tx, found, now) if found else None
 
-        return await self._writer.commit(job)
+        revoked = await self._writer.commit(job)
+        if revoked and request.agent in self._waiting:
+            counted, waiting = self._waiting[request.agent]
+            self._waiting[request.agent] = counted, waiting - 1
+        return revoked
 
     def digest_of(self, agent: KnownAgent, text: bytes) -> bytes:
         """By which a message is known again, whatever its signature looks like. Keyed: it names somebody, and a bare

@@ -11,6 +11,7 @@ waits for nobody, as an opt-out, is never too much.
 import contextlib
 import hmac
 import json
+import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ from gateway.desk import answered_requests, outbox
 from gateway.desk.answered_requests import AnsweredRequest
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.store import Store
 from gateway.ledger.subjects import Subject, moment, second_of
 from gateway.ledger.writer import Transaction
 from gateway.terms import DAY_MS, Manner, Source
@@ -145,11 +148,7 @@ class AgentRequests:
     callbacks: frozenset[str] = frozenset()
 
     def add(self, tx: Transaction, request: AgentRequest) -> AgentRequest | None:
-        """With the id that it has from now on; None where the same message was taken before. Raises
-        `TooManyWaiting`.
-        """
-        if request.is_open and self._waiting(tx, request.agent) >= MOST_WAITING:
-            raise TooManyWaiting(request.agent)
+        """With the id that it has from now on; None where the same message was taken before."""
         kept = replace(request, id=uuid.uuid4().bytes)
         settled = None if kept.is_open else kept.at
         box = seals.seal_box(self.secrets.seals[-1], CALLED + kept.id, kept.called.encode()) if kept.called else None
@@ -190,10 +189,6 @@ class AgentRequests:
             self._settle(tx, over, RequestStatus.DENIED, now, StatusReason.UNVERIFIED)
         tx.db.execute("DELETE FROM agent_request WHERE settled < ? AND until < ?", (now - KEPT_DAYS * DAY_MS, now))
 
-    def _waiting(self, tx: Transaction, agent: str) -> int:
-        sql = "SELECT count(*) FROM (SELECT 1 FROM agent_request WHERE mailbox IS NOT NULL AND agent = ? LIMIT ?)"
-        return int(tx.db.execute(sql, (agent, MOST_WAITING)).fetchone()[0])
-
     def _settle(
         self, tx: Transaction, request: AgentRequest, status: RequestStatus, now: int,
         reason: StatusReason = StatusReason.NONE, *, tell: bool = True,
@@ -212,6 +207,18 @@ class AgentRequests:
             called = seals.open_seal(self.secrets.seals, CALLED + name, box).decode() if box else ""
         said = RequestStatus(status), StatusReason(reason), tuple(json.loads(unread))
         return AgentRequest(agent, message, exercise, at, until, *said, called, mailbox, name)
+
+
+def count_waiting(store: Store, agent: str) -> int:
+    """How many requests of an agent wait for their people. Looks at all that wait, of every agent: nothing for the
+    writer's time. Raises `StoreUnavailable`.
+    """
+    try:
+        with contextlib.closing(store.open_to_read()) as db:
+            sql = "SELECT count(*) FROM agent_request WHERE mailbox IS NOT NULL AND agent = ?"
+            return int(db.execute(sql, (agent,)).fetchone()[0])
+    except (sqlite3.Error, LedgerRefused) as error:
+        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
 
 
 def recipient_of(agent: str) -> str:

@@ -21,7 +21,7 @@ from support.people import email, named, phone
 from gateway.consent.leases import Leases
 from gateway.delivery import webhook
 from gateway.desk import agent_requests
-from gateway.desk.agent_requests import AgentRequests
+from gateway.desk.agent_requests import AgentRequest, AgentRequests, RequestStatus, StatusReason
 from gateway.desk.forgetting import erasure
 from gateway.ledger.errors import NothingKept, StoreUnavailable
 from gateway.ledger.writer import Writer
@@ -428,7 +428,8 @@ async def test_an_agent_with_enough_that_waits_is_told_so_and_its_opt_outs_are_t
     assert judged(await agent.send(agent.asks("deletion", email=email(3))))["status"] == "in_progress"
 
 
-def test_a_look_at_one_request_does_not_look_at_all_that_wait(tmp_path):
+@pytest.mark.parametrize("act", ["look", "add"])
+def test_what_the_writer_does_for_one_request_does_not_look_at_all_that_wait(tmp_path, act):
     """Counted in steps of SQLite, which has one for each row at least."""
     db, steps = sqlite3.connect(tmp_path / "rows.db"), list[int]()
     [made] = (resources.files("gateway") / "ledger" / "sql").glob("*_agent_requests.sql")
@@ -440,7 +441,11 @@ def test_a_look_at_one_request_does_not_look_at_all_that_wait(tmp_path):
         [(b"%d" % number, *row) for number in range(2000)],
     )
     db.set_progress_handler(lambda: steps.append(1), 10)
-    AgentRequests(inside.secrets()).expire(SimpleNamespace(db=db), 1)
+    asked = AgentRequest(
+        "one", b"message", "access", 2, 0, RequestStatus.IN_PROGRESS, StatusReason.VERIFY, mailbox=b"somebody"
+    )
+    requests, tx = AgentRequests(inside.secrets()), SimpleNamespace(db=db)
+    assert requests.expire(tx, 1) is None if act == "look" else requests.add(tx, asked)
     db.set_progress_handler(None, 0)
     assert len(steps) < 20
 
