@@ -170,7 +170,14 @@ LEFT_BESIDE = (
     " WHERE k.key = ? AND h.named = k.key AND k.batch >= ?"
 )
 
-INFORMED = "SELECT at, recipient, word, size FROM informed WHERE named = ? AND at <= ?"
+# A recipient at a time, for the table is sorted by them and nobody sorts it by who is named.
+INFORMED = """
+WITH RECURSIVE each_one (name) AS (
+  SELECT min(recipient) FROM informed
+  UNION ALL SELECT (SELECT min(recipient) FROM informed WHERE recipient > name) FROM each_one WHERE name IS NOT NULL
+)
+SELECT at, recipient, word, size FROM each_one CROSS JOIN informed ON recipient = name WHERE named = ? AND at <= ?
+"""
 
 AS_THEY_ARE = frozenset({disclosures.SENT, disclosures.POSSIBLE})
 
@@ -285,7 +292,8 @@ def read_access(store: Store, subjects: Sequence[Subject], now: datetime) -> Sea
 
 def read_told(store: Store, subjects: Sequence[Subject], now: datetime, until: datetime) -> tuple[RecipientTold, ...]:
     """Whom a message was written for until a moment, of what these identifiers said or was said for them, the oldest
-    first. Of several messages of one word the last is on record. Raises `StoreUnavailable`.
+    first. Of several messages of one word the last alone is on record: whoever was told again since is not among these.
+    Raises `StoreUnavailable`.
     """
     found = set[tuple[int, str, str]]()
     try:

@@ -94,7 +94,7 @@ async def test_what_is_no_appeal_is_refused_and_changes_nothing(folder):
         early = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
         for wrong in (
             {"action": "granted"}, {"action": "made", "received": early}, {"action": "made", "received": "2199-01-01"},
-            {"action": "made", "received": "x"}, {"action": "made-up"},
+            {"action": "made", "received": "x"}, {"action": "made", "received": "0001-01-01"}, {"action": "made-up"},
         ):  # fmt: skip
             assert (await acts(client, cookie, APPEAL, **wrong)).status_code == 400
         assert "No appeal came" in (await client.get(APPEAL, headers=cookie)).text

@@ -3,13 +3,16 @@
 import asyncio
 import json
 import re
+import sqlite3
 from datetime import UTC, datetime, timedelta
+from importlib import resources
 
 import pytest
 from support import inside
 from support.at_the_desk import asks, carried, comes_in, desk, lines
 from support.people import GAID, email, named, phone
 
+from gateway.desk import access
 from gateway.desk.office.desk_file import desk_file
 from gateway.desk.office.officers import DeskRole
 from gateway.web.desk import person
@@ -79,6 +82,27 @@ async def test_whom_a_message_was_written_for_is_shown_and_not_before_its_day(kn
     async with desk(known) as client:
         for day, told in (("", ["teemo"]), (before, [])):
             assert told_in(await asks(client, cookie, **about, as_of=day)) == told
+
+
+async def test_who_was_told_again_since_a_day_is_missing_from_it_and_the_page_says_so(known):
+    cookie, before = await comes_in(known), (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    async with desk(known) as client:
+        for day, said in (("", False), (before, True)):
+            page = await asks(client, cookie, identifiers=phone(1), as_of=day)
+            assert ("told again since that day is not listed here" in page.text) == said
+
+
+def test_whom_a_message_was_written_for_is_found_without_a_look_at_everybody_who_was_told(tmp_path):
+    """Counted in steps of SQLite, which has one for each row at least."""
+    db, steps = sqlite3.connect(tmp_path / "rows.db"), list[int]()
+    schema = (resources.files("gateway") / "ledger" / "sql" / "ledger.sql").read_text()
+    db.execute(re.search(r"CREATE TABLE informed .*?;", schema, re.DOTALL)[0])
+    told = [(recipient, b"%d" % number, "opt_out", 1, 1) for recipient in ("a", "b") for number in range(2000)]
+    db.executemany("INSERT INTO informed VALUES (?, ?, ?, ?, ?)", told)
+    db.set_progress_handler(lambda: steps.append(1), 10)
+    found = db.execute(access.INFORMED, (b"7", 1)).fetchall()
+    assert [(recipient, word) for _, recipient, word, _ in found] == [("a", "opt_out"), ("b", "opt_out")]
+    assert len(steps) < 30
 
 
 async def test_whoever_has_a_phone_now_is_not_shown_who_was_told_of_its_last_owner(known):

@@ -59,8 +59,9 @@ How to verify it, without a network:
 What is proved: that these entries stand in the log under that signature. That everybody is shown the same log is what
 witnesses are for; their signatures stand in the receipts. What report.json and told.json say of deliveries rests on the
 records of this gateway. A pack of an earlier day has the entries until its end, proved under the log as it was when the
-pack was made; that there were no others until then, report.json alone says. The openings name the person: hand this on
-to nobody who may not know whom it is about.
+pack was made; that there were no others until then, report.json alone says. Of several messages of one word to one
+recipient the last is on record: told.json of an earlier day lacks whoever was told again since. The openings name the
+person: hand this on to nobody who may not know whom it is about.
 """
 
 

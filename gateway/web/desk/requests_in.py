@@ -284,7 +284,7 @@ class RequestsIn:
         except ValueError:
             return now, "Write the day it came, as 2026-11-24."
         came = datetime.combine(day, time(12), UTC)
-        if came - timedelta(hours=24) > now:
+        if came > now + timedelta(hours=24):
             return now, "The day it came lies in the future."
         if came < now - OLDEST:
             return now, "The day it came lies more than ten years back."
