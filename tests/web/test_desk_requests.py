@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
@@ -12,12 +14,14 @@ from support.at_the_desk import FORM, OURS, comes_in, desk, form_of, lines
 from support.people import email, named, phone
 
 from gateway.delivery.deadlines import Calendar
+from gateway.desk.office import case_seals
 from gateway.desk.office.cases import Cases
 from gateway.desk.office.desk_file import desk_file
 from gateway.desk.office.mailbox import Mailbox
 from gateway.desk.office.request_law import RequestKind, clock_of, reasons_of
 from gateway.keys import seals
 from gateway.keys.person_keys import Vault
+from gateway.ledger.errors import StoreUnavailable
 from gateway.records import requests
 from gateway.records.year_report import yearly_report
 from gateway.web.desk.requests_in import as_written
@@ -435,6 +439,39 @@ def test_a_file_of_before_is_read_on_and_its_seals_have_places_from_then_on(tmp_
     with desk_file(folder) as db:
         db.execute("UPDATE request SET sealed = ? WHERE number = 1", old)
     assert cases.read_case(1).said == {}
+
+
+def file_of_before(folder, *people):
+    """A case each, as it was sealed before seals were bound to numbers."""
+    row = "INSERT INTO request (received, kind, place, manner, sealed) VALUES (1, 'know', '', 'mail', ?)"
+    with desk_file(folder) as db:
+        for person in people:
+            said = json.dumps({"lines": email(person)}).encode()
+            db.execute(row, (seals.seal_box(inside.secrets().desk[-1], b"case/1", said),))
+
+
+def test_a_file_of_before_that_was_opened_with_other_secrets_is_read_with_the_right_ones(tmp_path):
+    folder = inside.install(tmp_path / "data")
+    file_of_before(folder, 1, 2)
+    for keys, said in (((bytes(32),), {}), (inside.secrets().desk, {"lines": email(2)})):
+        assert Cases(folder, keys, lambda: datetime.now(UTC)).read_case(2).said == said
+
+
+def test_a_file_of_before_is_brought_over_whole_or_not_at_all(tmp_path, monkeypatch):
+    folder, seal = inside.install(tmp_path / "data"), case_seals.seal_case
+    file_of_before(folder, 1, 2)
+
+    def cut_off(key, label, number, content):
+        if number > 1:
+            raise sqlite3.OperationalError("cut off")
+        return seal(key, label, number, content)
+
+    cases = Cases(folder, inside.secrets().desk, lambda: datetime.now(UTC))
+    with monkeypatch.context() as patched, pytest.raises(StoreUnavailable):
+        patched.setattr(case_seals, "seal_case", cut_off)
+        cases.read_case(1)
+    with ThreadPoolExecutor(8) as several:
+        assert [each.said["lines"] for each in several.map(cases.read_case, [1, 2] * 4)] == [email(1), email(2)] * 4
 
 
 def test_the_desks_file_makes_its_tables_once_and_not_at_each_call(tmp_path):

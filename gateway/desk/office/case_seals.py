@@ -3,12 +3,14 @@ another's, whoever changes places in the file. Cases and the mailbox seal and op
 """
 
 import contextlib
+import hmac
 import sqlite3
 from collections.abc import Sequence
 
 from gateway.keys import seals
 
 SAID, PERMISSION, ORIGINAL = b"case/2", b"permission/2", b"mail/2"
+MARK = b"case seals are bound"
 # What was sealed before without a number: the label now and then, table, column.
 BEFORE = (
     (SAID, b"case/1", "request", "sealed"),
@@ -28,17 +30,20 @@ def open_case_seal(keys: Sequence[bytes], label: bytes, number: int, box: bytes)
 
 
 def bind_case_seals(db: sqlite3.Connection, keys: Sequence[bytes]) -> None:
-    """Seals anew, once, what a file of before holds without numbers; afterwards that opens nowhere."""
-    if db.execute("SELECT 1 FROM bound").fetchone():
+    """Seals anew, once, what a file of before holds without numbers; afterwards that opens nowhere. Whoever came with
+    other secrets opened nothing and shut nothing: with the right ones it is done.
+    """
+    mark = int.from_bytes(hmac.digest(keys[-1], MARK, "sha256")[:6])
+    if db.execute("SELECT 1 FROM bound WHERE one = ?", (mark,)).fetchone():
         return
     for label, before, table, column in BEFORE:
-        rows = f"SELECT number, {column} FROM {table} WHERE {column} IS NOT NULL"  # noqa: S608 - ours
-        for number, box in db.execute(rows).fetchall():
-            with contextlib.suppress(seals.OpeningFailed):  # its key was retired: it is as forgotten
+        found = db.execute(f"SELECT rowid, number FROM {table} WHERE {column} IS NOT NULL").fetchall()  # noqa: S608
+        for row, number in found:  # of the seals one at a time, for mails are large
+            (box,) = db.execute(f"SELECT {column} FROM {table} WHERE rowid = ?", (row,)).fetchone()  # noqa: S608
+            with contextlib.suppress(seals.OpeningFailed):  # bound already, or not by these secrets
                 fresh = seal_case(keys[-1], label, number, seals.open_seal(keys, before, box))
-                change = f"UPDATE {table} SET {column} = ? WHERE number = ?"  # noqa: S608 - ours
-                db.execute(change, (fresh, number))
-    db.execute("INSERT INTO bound VALUES (1)")
+                db.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (fresh, row))  # noqa: S608
+    db.execute("INSERT INTO bound VALUES (?)", (mark,))
 
 
 def _bound(label: bytes, number: int) -> bytes:
