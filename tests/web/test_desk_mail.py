@@ -225,3 +225,22 @@ async def test_a_mail_that_asks_for_deletion_gets_that_clock_and_one_that_asks_f
         assert (await client.get("/desk/mail/1/original", headers=reader)).status_code == 403
         for none in ("9", "x", "99999999999999999999", "%00"):
             assert (await client.get(f"/desk/mail/{none}", headers=cookie)).status_code == 404
+
+
+async def test_a_no_whose_words_do_not_open_is_not_denied_unread_and_its_mail_is_still_there(folder):
+    await asyncio.to_thread(box(folder).take, written().as_bytes())
+    await asyncio.to_thread(_shut, folder)
+    cookie, path = await comes_in(folder), "/desk/requests/1"
+    async with desk(folder) as client:
+        page = (await client.get(path, headers=cookie)).text
+        assert 'href="/desk/mail/1/original"' in page
+        assert (await client.get("/desk/mail/1/original", headers=cookie)).content == written().as_bytes()
+        denied = {"action": "deny", "reason": "fraud"}
+        assert (await posted(client, cookie, path, **denied)).status_code == 400
+        assert (await posted(client, cookie, path, action="again", identifiers="jo@example.com")).status_code == 303
+        assert (await posted(client, cookie, path, **denied)).status_code == 303
+
+
+def _shut(folder):
+    with desk_file(folder) as db:
+        db.execute("UPDATE request SET sealed = x'00'")

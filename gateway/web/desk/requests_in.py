@@ -236,7 +236,11 @@ class RequestsIn:
         await self.consent.note_answered(asked)
 
     async def _deny(self, case: DeskCase, reason: str) -> None:
-        """A denial takes no no away: one that was cut off between its case and its entry is entered first."""
+        """A denial takes no no away: one that was cut off between its case and its entry is entered first. Raises
+        `Problem` where nobody knows whose that is.
+        """
+        if case.shut and case.kind in NOES and not case.event:
+            raise Problem("malformed", "This no does not open and was not entered: enter it from the letter first.")
         named, _ = self._named(str(case.said.get("lines", "")), case.place)
         if case.kind in NOES and not case.event and named.subjects:
             await self._enter(case, named)
