@@ -106,7 +106,8 @@ class Agents:
 
     def _sweep(self) -> None:
         with contextlib.suppress(StoreUnavailable):
-            self._writer.submit(partial(self._requests.expire, now=self._now())).result()
+            while self._writer.submit(partial(self._requests.expire, now=self._now())).result():
+                pass
 
     def token_of(self, agent: KnownAgent) -> str:
         """A new one."""
@@ -153,7 +154,7 @@ class Agents:
         now = self._now()
 
         def job(tx: Transaction) -> AgentRequest | None:
-            self._requests.expire(tx, now)
+            self._requests.expire(tx, now, name)
             found = self._requests.find(tx, name=name)
             return found if found and found.agent == agent.id else None
 

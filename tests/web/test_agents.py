@@ -445,9 +445,22 @@ def test_what_the_writer_does_for_one_request_does_not_look_at_all_that_wait(tmp
         "one", b"message", "access", 2, 0, RequestStatus.IN_PROGRESS, StatusReason.VERIFY, mailbox=b"somebody"
     )
     requests, tx = AgentRequests(inside.secrets()), SimpleNamespace(db=db)
-    assert requests.expire(tx, 1) is None if act == "look" else requests.add(tx, asked)
+    assert requests.expire(tx, 1) is False if act == "look" else requests.add(tx, asked)
     db.set_progress_handler(None, 0)
     assert len(steps) < 20
+
+
+async def test_of_many_that_are_over_at_once_the_writer_denies_some_at_a_time_and_whichever_is_asked_for(
+    site, agent, monkeypatch
+):
+    asked = [judged(await agent.send(agent.asks("access", email=email(n))))["request_id"] for n in range(1, 6)]
+    year = site.clock().year
+    monkeypatch.setattr(agent_requests, "OVER_AT_ONCE", 2)
+    site.clock.later = timedelta(days=46)
+    assert judged(await agent.status(asked[-1]))["status"] == "denied"
+    assert (await _denied(site, year))["access"][0] in {2, 3}  # nobody says which of one millisecond is the older
+    assert {judged(await agent.status(each))["status"] for each in asked} == {"denied"}
+    assert (await _denied(site, year))["access"][0] == len(asked)
 
 
 async def test_what_waits_ends_on_its_day_also_where_no_agent_is_listed_any_more(tmp_path, site, agent):
