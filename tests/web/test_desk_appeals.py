@@ -13,7 +13,9 @@ from web.test_desk_requests import acts, takes_in
 
 from gateway.delivery.deadlines import Calendar
 from gateway.desk.office import request_law
+from gateway.desk.office.appeals import Appeals
 from gateway.desk.office.request_law import TABLE, appeal_law_of
+from gateway.ledger.errors import StoreUnavailable
 from gateway.records.year_report import yearly_report
 from gateway.web.desk.appeal_page import LETTERS
 
@@ -82,6 +84,37 @@ async def test_of_a_case_with_an_entry_the_years_report_counts_the_appeal(folder
             assert (await acts(client, cookie, APPEAL, action=action, received=DAY)).status_code == 303
     report = await asyncio.to_thread(yearly_report, folder, today().year)
     assert report["opt_out"]["appeals"] == {"made": 1, "granted": 1}
+
+
+async def test_of_two_officers_who_answer_at_once_the_desk_and_the_report_have_the_same_one(folder):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        await denied_case(client, cookie, kind="opt_out")
+        for words in (("made", "made"), ("granted", "refused", "granted", "refused")):
+            await asyncio.gather(*[acts(client, cookie, APPEAL, action=each, received=DAY) for each in words])
+        page = (await client.get(APPEAL, headers=cookie)).text
+    report = await asyncio.to_thread(yearly_report, folder, today().year)
+    (outcome,) = set(report["opt_out"]["appeals"]) - {"made"}
+    assert f"was answered on {DAY}: <strong>{outcome}</strong>" in page
+
+
+async def test_a_word_on_an_appeal_that_was_cut_off_between_its_entry_and_the_desk_is_entered_once(folder, monkeypatch):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        await denied_case(client, cookie, kind="opt_out")
+        await acts(client, cookie, APPEAL, action="made", received=DAY)
+        with monkeypatch.context() as patched:
+            patched.setattr(Appeals, "answer_appeal", _cut_off)
+            assert (await acts(client, cookie, APPEAL, action="granted")).status_code == 503
+        assert (await acts(client, cookie, APPEAL, action="refused")).status_code == 303
+        page = (await client.get(APPEAL, headers=cookie)).text
+    report = await asyncio.to_thread(yearly_report, folder, today().year)
+    assert report["opt_out"]["appeals"] == {"made": 1, "granted": 1}
+    assert f"was answered on {DAY}: <strong>granted</strong>" in page
+
+
+def _cut_off(*_):
+    raise StoreUnavailable("cut off")
 
 
 async def test_what_is_no_appeal_is_refused_and_changes_nothing(folder):

@@ -9,7 +9,6 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from importlib import resources
 
 from starlette.requests import Request
@@ -21,7 +20,7 @@ from gateway.desk.office.cases import DeskCase
 from gateway.desk.office.officers import Officer
 from gateway.desk.office.request_law import appeal_law_of
 from gateway.keys import seals
-from gateway.ledger.writer import Writer
+from gateway.ledger.writer import Transaction, Writer
 from gateway.records import requests
 from gateway.records.requests import APPEAL_GRANTED, APPEAL_MADE, APPEAL_REFUSED
 from gateway.web.desk import desk_page
@@ -31,6 +30,7 @@ from gateway.web.desk.requests_in import KINDS, LANGUAGES, RequestsIn
 from gateway.web.desk.today import SOON, DueTask, due_state
 from gateway.web.shell.problem import Problem
 
+ANSWERS = frozenset({APPEAL_GRANTED, APPEAL_REFUSED})
 APPEALS = f"{ROOT}/appeals"
 LETTERS: Mapping[str, Mapping[str, str]] = tomllib.loads(
     (resources.files("gateway.web.desk") / "appeal_letters.toml").read_text(encoding="utf-8")
@@ -70,16 +70,16 @@ class AppealPage:
         appeal = await asyncio.to_thread(self.appeals.read_appeal, case.number)
         if action == APPEAL_MADE and appeal is None:
             received = self._came(case, form.get("received", ""))
-            act = partial(self.appeals.take_appeal, case.number, received)
-        elif action in {APPEAL_GRANTED, APPEAL_REFUSED} and appeal and not appeal.answered:
-            act = partial(self.appeals.answer_appeal, case.number, action)
-        else:
+        elif action not in ANSWERS or not appeal or appeal.answered:
             raise Problem("malformed", "This cannot be done with this appeal as it is.")
         await self.door.note(officer, f"appeal: {action}", case=str(case.number))
         if case.event:
             event, at = seals.unb64(case.event), self.door.clock()
-            await self.writer.commit(lambda tx: requests.note_appeal(tx, event, action, at))
-        await asyncio.to_thread(act)
+            action = await self.writer.commit(lambda tx: _on_record(tx, event, action, at))
+        if appeal is None:
+            await asyncio.to_thread(self.appeals.take_appeal, case.number, received)
+        else:
+            await asyncio.to_thread(self.appeals.answer_appeal, case.number, action)
         return RedirectResponse(f"{APPEALS}/{case.number}", 303, desk_page.HEADERS)
 
     def _came(self, case: DeskCase, stated: str) -> datetime:
@@ -104,6 +104,15 @@ class AppealPage:
             return DueTask(what, SOON, appeal.received.date(), None, None, way)
         own = last.date() - timedelta(days=self.door.terms.own_days)
         return DueTask(what, due_state(now, own, last), appeal.received.date(), own, last.date(), way)
+
+
+def _on_record(tx: Transaction, event: bytes, word: str, at: datetime) -> str:
+    """What the ledger says from now on: of two officers who answer at once, and of one who was cut off, the first."""
+    said = requests.last_appeal(tx.db, event)
+    if said and (said[1] == word or {said[1], word} <= ANSWERS):
+        return said[1]
+    requests.note_appeal(tx, event, word, at)
+    return word
 
 
 def _letters(case: DeskCase, appeal: CaseAppeal | None) -> dict[str, str]:
