@@ -27,11 +27,11 @@ CHANGES = "SELECT place, anew FROM side WHERE place >= ? AND anew IS NOT NULL"
 MADE = "SELECT s.place, d.at FROM side s JOIN detail d ON d.seq = s.seq WHERE s.place IN ({marks}) AND s.entered"
 WHOSE = "SELECT key FROM detail WHERE seq IN ({marks})"
 # A `digest` is what is known by its key alone (`desk.deletion_orders`).
-KINDS = "SELECT DISTINCT key, kind FROM detail WHERE key IN ({marks}) AND kind <> 'digest'"
+KIND = "SELECT key, kind FROM detail WHERE key = ? AND kind <> 'digest' LIMIT 1"
 LISTED = """
-SELECT DISTINCT r.key, CASE b.kind WHEN 'MAID' THEN 'ad_id_sha256' ELSE b.kind END
+SELECT r.key, CASE b.kind WHEN 'MAID' THEN 'ad_id_sha256' ELSE b.kind END
 FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq
-WHERE r.key IN ({marks}) AND b.kind IN ('Email', 'Phone', 'MAID', 'CTVID')
+WHERE r.key = ? AND b.kind IN ('Email', 'Phone', 'MAID', 'CTVID') LIMIT 1
 """
 TAKEN_BACK = "SELECT key FROM deletion_row INDEXED BY deletion_row_over WHERE seq IN ({marks}) AND gone IS NOT NULL"
 
@@ -106,8 +106,10 @@ class LedgerLog:
         return int(row[0]) if row else 0
 
     def kinds(self, keys: Collection[bytes]) -> set[tuple[bytes, str]]:
-        """Of whom an entry tells, or a list."""
-        return {each for sql in (KINDS, LISTED) for each in rows_of(self._db, sql, keys)}
+        """Of whom an entry tells, or a list: each by one of theirs, for all of one's are of one kind."""
+        ask = self._db.execute
+        found = [ask(KIND, (key,)).fetchone() or ask(LISTED, (key,)).fetchone() for key in keys]
+        return {each for each in found if each}
 
     def times(self, positions: Collection[int]) -> dict[int, int]:
         """When the entry was made, in Unix milliseconds, that the record before each position tells; of those that

@@ -304,7 +304,7 @@ class StateWrite(_Places):
         self._lay: dict[Place, bytes | None] = {}
         self._tails: dict[Alike, bytes] = {}  # of the rows of names that are alike
         self._run: list[tuple[Record, int]] = []  # what one entry says of one key, not folded yet
-        self._spoken_of, self._names_of_others = set[bytes](), set[bytes]()
+        self._spoken_of, self._left_with = set[bytes](), set[bytes]()
 
     def __enter__(self) -> Self:
         self._txn = self._held.begin_writing()
@@ -340,20 +340,18 @@ class StateWrite(_Places):
         """
         if not record.key or record.account or isinstance(record.said, NamesLearnt):
             return
-        self._spoken_of.add(record.key)
-        if isinstance(record.said, Kept) and (self.get(record.key) or EMPTY).targets:
-            self._names_of_others.add(record.key)
+        is_left = isinstance(record.said, Kept) and (self.get(record.key) or EMPTY).targets
+        (self._left_with if is_left else self._spoken_of).add(record.key)
 
     def heed(self, kinds: Callable[[Collection[bytes]], Collection[tuple[bytes, str]]]) -> None:
         """Before `finish`: which digests were named alone by what was folded. `kinds`: (key, kind) of those of whom the
         log knows it; whoever else was spoken of may be a digest of any kind.
         """
-        if self.head.alone == ANY_DIGEST or not self._spoken_of:
-            return
-        found = kinds(self._spoken_of)
-        unknown = self._spoken_of - self._names_of_others - {key for key, _ in found}
-        alone = ANY_DIGEST if unknown else ANY_DIGEST & {kind for _, kind in found}
-        self.head = self.head._replace(alone=self.head.alone | alone)
+        if self.head.alone != ANY_DIGEST:
+            found = kinds(self._spoken_of | self._left_with)
+            unknown = self._spoken_of - {key for key, _ in found}
+            alone = ANY_DIGEST if unknown else ANY_DIGEST & {kind for _, kind in found}
+            self.head = self.head._replace(alone=self.head.alone | alone)
 
     def settle(self) -> None:
         """Before anything is read: what waits is folded, or filled into a form where nothing is known of whom it is

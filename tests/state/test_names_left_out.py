@@ -12,11 +12,13 @@ import pytest
 from support import universes
 from support.acts import Play, Refused
 from support.people import GAID, email, gaid, named
+from support.states import ListedLog
 from support.universes import acts_of
 
 from gateway.choice.identity import AD_ID_DIGESTS
 from gateway.choice.standing import alike
 from gateway.consent.people import People
+from gateway.fold.record import KeptNo, NamesLearnt, Record, SaidOut
 from gateway.ledger import ledger_log
 from gateway.ledger.acts.deletion_lists import ListedRequest, ListPart, end_part, take_part
 from gateway.ledger.ledger_log import LedgerLog
@@ -24,6 +26,7 @@ from gateway.ledger.subjects import milliseconds
 from gateway.state import packed_rows, upkeep
 from gateway.state.transactions import StateWrite
 from gateway.state.upkeep import HostState
+from gateway.terms import Purpose
 
 LENGTH, UNIVERSES = 60, 18
 HASHED = {
@@ -127,7 +130,7 @@ LATE, HONEST_HEED = {}, StateWrite.heed
 PLANTS = {
     "a fact that comes a transaction late": (StateWrite, "heed", too_late),
     "a log that takes everybody for no digest": (LedgerLog, "kinds", lambda self, keys: {(k, "eid") for k in keys}),
-    "a log that knows no lists": (ledger_log, "LISTED", "SELECT key, 'Email' FROM deletion_row WHERE key IN ({marks})"),
+    "a log that knows no lists": (ledger_log, "LISTED", "SELECT key, 'Email' FROM deletion_row WHERE key = ?"),
     "a head that loses the fact": (packed_rows.StateHead, "pack", lambda self: PACK(self._replace(alone=frozenset()))),
     "a state made anew that never heard": (upkeep.StateWrite, "heed", lambda self, kinds: None),
 }
@@ -140,3 +143,21 @@ def test_the_control_names_that_are_left_out_too_long_are_found(tmp_path, monkey
     monkeypatch.setattr(*PLANTS[name])
     with pytest.raises(AssertionError):
         lives(tmp_path, 60)
+
+
+ID, NAME = b"i" * 16, b"n" * 16
+NAMED, STAYS, SAID = (
+    Record(0, 0, ID, NamesLearnt((NAME,))),
+    Record(1, 0, NAME, KeptNo(Purpose.SALE, b"o" * 16, b"o" * 16)),
+    Record(2, 0, NAME, SaidOut((Purpose.SALE,), "form")),
+)
+
+
+@pytest.mark.parametrize(
+    ("records", "alone"), [((NAMED, STAYS), 0), ((NAMED, STAYS, SAID), 3), ((NAMED, SAID, STAYS), 3), ((STAYS,), 3)]
+)
+def test_what_stays_of_somebody_forgotten_hides_no_word_of_the_same_name(tmp_path, records, alone):
+    with contextlib.closing(HostState(tmp_path)) as state:
+        state.catch_up(ListedLog(records))
+        with state.moment() as moment:
+            assert len(moment.head.alone) == alone
