@@ -62,8 +62,8 @@ class FakeChecks(Checks):
     obeyed.
     """
 
-    def meet(self, ask: Ask, identifiers: Sequence[Mapping[str, object]]) -> Met:
-        met = super().meet(ask, identifiers)
+    def meet(self, ask: Ask, identifiers: Sequence[Mapping[str, object]], *, briefly: bool = False) -> Met:
+        met = super().meet(ask, identifiers, briefly=briefly)
         named = {one.get("value") for one in identifiers if one.get("type") == "account"}
         named |= {each.value for each in (ask.named.subjects if ask.named else ()) if each.is_account}
         fixed = next((account for account in FIXED if account in named), "")

@@ -94,14 +94,18 @@ class Checks:
             places |= {FOREIGN}
         return Around(places, heard, ask.geo is not None and self.places.are_sensitive(ask.geo))
 
-    def meet(self, ask: Ask, identifiers: Sequence[Mapping[str, object]]) -> Met:
+    def meet(self, ask: Ask, identifiers: Sequence[Mapping[str, object]], *, briefly: bool = False) -> Met:
         """What stands on record of these. Of the question is read what says whom else it is about, and how they are to
-        be read.
+        be read. `briefly`: an ad id's digests are left out of which nothing else can stand than of those that are asked
+        for; `keys` are not all then.
         """
-        named, beside, said = self._name(ask, identifiers)
+        alone = self._lookup.named_alone if briefly and not (ask.token or ask.numbered) else None
+        named, beside, said = self._name(ask, identifiers, alone)
         own, naming = named.keys, _naming_of(ask, named)
         try:
             seen = self._asked(ask, named)
+            if alone is not None and (named.tokens or not seen.alone <= alone):
+                return self.meet(ask, identifiers)  # the names that were left out count by now
             grants = self._grants(ask, own, seen)
             tightening = self._tightening(beside, ask)
         except LookupRefused as refused:
@@ -203,12 +207,12 @@ class Checks:
         return self._lookup.alone(token.mark, self._people.device(token.value).key, everything)
 
     def _name(
-        self, ask: Ask, identifiers: Sequence[Mapping[str, object]]
+        self, ask: Ask, identifiers: Sequence[Mapping[str, object]], alone: Collection[str] | None = None
     ) -> tuple[Named, tuple[bytes, ...], Said | None]:
         """Who is asked about, the keys that can only deny, and by which words a row names whom."""
         country = country_of(ask.place)
         said: Said | None = {} if ask.beside else None
-        named = ask.named or self._people.name(identifiers, country, said)
+        named = ask.named or self._people.name(identifiers, country, said, alone)
         others = self._people.name(ask.beside, country, said) if ask.beside else NOBODY
         looser = dict.fromkeys((*named.looser, *others.keys, *others.looser))
         for key in named.keys if looser else ():

@@ -9,7 +9,7 @@ Of an outgoing row it finds the identifiers in the form that the recipient will 
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
@@ -114,16 +114,23 @@ class People:
         """Whether a number without its country code is somebody's where a call says no country."""
         return bool(self._country)
 
-    def name(self, identifiers: Sequence[object], country: str = "", said: Said | None = None) -> Named:
+    def name(
+        self,
+        identifiers: Sequence[object],
+        country: str = "",
+        said: Said | None = None,
+        alone: Collection[str] | None = None,
+    ) -> Named:
         """Identifiers as they came, each a mapping with `type`, `value` and perhaps `source`. `said`: what the same
-        call named before, which is not read again, and what it names here; it is let go with the call.
+        call named before, which is not read again, and what it names here; it is let go with the call. `alone`: of ad
+        ids only the names that a look-up asks for (`choice.identity.read_identifier`); nothing is written of these.
         """
         subjects: dict[bytes, Subject] = {}
         ignored: list[tuple[int, str]] = []
         tokens: tuple[DeviceToken, ...] = ()
         respelled: list[tuple[int, Subject]] = []
         for index, item in enumerate(identifiers):
-            found = self._named(item, country or self._country) if said is None else self._once(item, country, said)
+            found = self._once(item, country or self._country, said, alone)
             if isinstance(found, Subject):
                 before = subjects.get(found.keys[0])
                 if before is None or found.known > before.known:
@@ -207,19 +214,21 @@ class People:
             return [tokens.open_device_token(self._secrets, str(stated))]
         return []
 
-    def _once(self, item: object, country: str, said: Said) -> Subject | Ignored:
+    def _once(self, item: object, country: str, said: Said | None, alone: Collection[str] | None) -> Subject | Ignored:
+        if said is None:
+            return self._named(item, country, alone)
         text = _text(item)
         before = said.get(text) if text else None
-        found = before or self._named(item, country or self._country)
+        found = before or self._named(item, country)
         if text and isinstance(found, Subject):
             said[text] = found
         return found
 
-    def _named(self, item: object, country: str) -> Subject | Ignored:
-        read = self._read(item, country)
+    def _named(self, item: object, country: str, alone: Collection[str] | None = None) -> Subject | Ignored:
+        read = self._read(item, country, alone)
         return self.subject(read) if isinstance(read, NormalIdentifier) else read
 
-    def _read(self, item: object, country: str) -> identity.Read:
+    def _read(self, item: object, country: str, alone: Collection[str] | None = None) -> identity.Read:
         if not isinstance(item, A_MAPPING):
             return Malformed("identifier", "type")
         kind, value = item.get("type"), item.get("value")
@@ -234,7 +243,13 @@ class People:
             except seals.OpeningFailed:
                 return Malformed(INSTALLATION, "token")
         return identity.read_identifier(
-            kind, value, source=item.get("source"), country=country, countries=self._countries, declared=self._declared
+            kind,
+            value,
+            source=item.get("source"),
+            country=country,
+            countries=self._countries,
+            declared=self._declared,
+            alone=alone,
         )
 
     def subject(self, identifier: NormalIdentifier) -> Subject:

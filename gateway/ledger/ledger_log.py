@@ -26,6 +26,13 @@ BEFORE = "SELECT seq + 1 FROM side WHERE place < ? AND entered ORDER BY place DE
 CHANGES = "SELECT place, anew FROM side WHERE place >= ? AND anew IS NOT NULL"
 MADE = "SELECT s.place, d.at FROM side s JOIN detail d ON d.seq = s.seq WHERE s.place IN ({marks}) AND s.entered"
 WHOSE = "SELECT key FROM detail WHERE seq IN ({marks})"
+# A `digest` is what is known by its key alone (`desk.deletion_orders`).
+KIND = "SELECT key, kind FROM detail WHERE key = ? AND kind <> 'digest' LIMIT 1"
+LISTED = """
+SELECT r.key, CASE b.kind WHEN 'MAID' THEN 'ad_id_sha256' ELSE b.kind END
+FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq
+WHERE r.key = ? AND b.kind IN ('Email', 'Phone', 'MAID', 'CTVID') LIMIT 1
+"""
 TAKEN_BACK = "SELECT key FROM deletion_row INDEXED BY deletion_row_over WHERE seq IN ({marks}) AND gone IS NOT NULL"
 
 
@@ -97,6 +104,12 @@ class LedgerLog:
         place, number = divmod(position, PLACES)
         row = self._db.execute(BEFORE, (place + (number > 0),)).fetchone()
         return int(row[0]) if row else 0
+
+    def kinds(self, keys: Collection[bytes]) -> set[tuple[bytes, str]]:
+        """Of whom an entry tells, or a list: each by one of theirs, for all of one's are of one kind."""
+        ask = self._db.execute
+        found = [ask(KIND, (key,)).fetchone() or ask(LISTED, (key,)).fetchone() for key in keys]
+        return {each for each in found if each}
 
     def times(self, positions: Collection[int]) -> dict[int, int]:
         """When the entry was made, in Unix milliseconds, that the record before each position tells; of those that

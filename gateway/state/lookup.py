@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from gateway.choice.question import Grant
 from gateway.choice.standing import Stale, Standing, Vouching, alike
 from gateway.state.environment import StateRefused
+from gateway.state.packed_rows import ANY_DIGEST
 from gateway.state.transactions import Reached, StateMoment
 from gateway.terms import Purpose
 
@@ -23,13 +24,15 @@ T = TypeVar("T")
 
 class Seen(NamedTuple):
     """`position`: how many entries the ledger held; `reached`: by what to ask whether anything changed since. `alike`:
-    what the standings say, each word once (`choice.standing.alike`).
+    what the standings say, each word once (`choice.standing.alike`). `alone`: the kinds of which digests
+    of ad ids were named without the id; of each other digest stands what does of the first.
     """
 
     position: int
     standings: tuple[Standing, ...]
     reached: Reached | None
     alike: tuple[Standing, ...] = ()
+    alone: frozenset[str] = ANY_DIGEST
 
 
 def earliest(several: Collection[Reached | None]) -> Reached | None:
@@ -59,6 +62,7 @@ class StateLookup:
         facts: EntryFacts,
     ) -> None:
         self._opened, self._vouches, self._clock, self._facts = opened, vouches, clock, facts
+        self.named_alone = ANY_DIGEST  # as of the last look; what counts is what is `seen`
 
     def seen(self, keys: Sequence[bytes], *, numbered: bool = False) -> Seen:
         """The standings that exist, in no order, as of one position; an unknown key has none. `numbered`: each
@@ -66,11 +70,10 @@ class StateLookup:
         """
         if numbered:
             return self._numbered(keys)
-        found, entries, reached = self._at(
-            lambda moment: (moment.standings(keys, self._now), moment.head.entries, moment.reached)
-        )
+        found, head, reached = self._at(lambda moment: (moment.standings(keys, self._now), moment.head, moment.reached))
         standings = tuple([standing for _, standing in found])
-        return Seen(entries, standings, reached, alike(standings) if standings else ())
+        self.named_alone = head.alone
+        return Seen(head.entries, standings, reached, alike(standings) if standings else (), head.alone)
 
     def _numbered(self, keys: Sequence[bytes]) -> Seen:
         def read(moment: StateMoment) -> tuple[list[tuple[Standing, set[bytes]]], int, Reached]:

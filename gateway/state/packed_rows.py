@@ -16,12 +16,13 @@ from zlib import crc32
 
 import msgspec
 
+from gateway.choice.identity import AD_ID_DIGESTS
 from gateway.choice.law import AGES
 from gateway.choice.standing import Standing
 from gateway.fold.state import NOTHING, Allowed, Bit, KeyRow, LinkEdge, Place
 from gateway.terms import Purpose
 
-FORMAT = 6  # of the bytes
+FORMAT = 7  # of the bytes
 FOLD = 2  # the number of the fold's rules, those of its readings too: a state that another one made is not gone on with
 HEAD_KEY = b"head"  # no key and no edge: those have 16 and 32 bytes
 KEY_BYTES = 16  # of a key: half an edge's
@@ -35,6 +36,7 @@ FRONT_SIZE = BEGINNING.size + SAID.size  # at least
 STANDS, GROWN, GRANTED, LINKED, CROWDED = 1, 2, 4, 8, 16
 NO_AGE = 255
 PLACES = {purpose: 1 << place for place, purpose in enumerate(Purpose)}  # another order is another format
+ANY_DIGEST = frozenset(AD_ID_DIGESTS)
 # format, fold, epoch, position, entries, last void, screens voided, root
 HEAD = struct.Struct("<BHIQQQQ32s")
 
@@ -53,7 +55,8 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)  # what msgspec says of b
 class StateHead(NamedTuple):
     """Which log the state follows, and how far. `position`: the log's own behind the last record that was folded;
     `root`: the log's there, `entries`: how many it had there, as others count them; `voided`: the position behind the
-    last record that voided a screen.
+    last record that voided a screen; `alone`: the kinds of which a digest of an ad id was ever named without the id,
+    or may have been.
     """
 
     log: str
@@ -64,6 +67,7 @@ class StateHead(NamedTuple):
     voided: int = 0
     voids: Mapping[str, int] = MappingProxyType({})
     entries: int = 0
+    alone: frozenset[str] = ANY_DIGEST
 
     @property
     def screens(self) -> int:
@@ -72,7 +76,7 @@ class StateHead(NamedTuple):
     def pack(self) -> bytes:
         counted = (self.position, self.entries, self.voided)
         fixed = HEAD.pack(FORMAT, self.fold, self.epoch, *counted, self.screens, self.root)
-        return fixed + _pack([self.log, dict(self.voids)])
+        return fixed + _pack([self.log, dict(self.voids), sorted(self.alone)])
 
 
 def unpack_head(packed: bytes | None) -> StateHead:
@@ -83,10 +87,10 @@ def unpack_head(packed: bytes | None) -> StateHead:
         raise AnothersFormat(f"it has the format {packed[0]}, ours is {FORMAT}")
     _, number, epoch, position, entries, voided, _, root = HEAD.unpack_from(packed)
     try:
-        log, voids = _HEAD_TAIL.decode(packed[HEAD.size :])
+        log, voids, alone = _HEAD_TAIL.decode(packed[HEAD.size :])
     except UNREADABLE as error:
         raise NotAState("its head cannot be read") from error
-    return StateHead(log, position, root, epoch, number, voided, voids, entries)
+    return StateHead(log, position, root, epoch, number, voided, voids, entries, alone)
 
 
 def place_key(place: Place) -> bytes:
@@ -243,5 +247,5 @@ def _form(kind: type, **joined: Any) -> Any:
 _pack = msgspec.msgpack.Encoder().encode
 _ROW = msgspec.msgpack.Decoder(_form(KeyRow, own=Bit, ins=Allowed))
 _EDGE = msgspec.msgpack.Decoder(_form(LinkEdge, up=tuple[Bit, ...], down=tuple[Bit, ...]))
-_HEAD_TAIL = msgspec.msgpack.Decoder(tuple[str, dict[str, int]])
+_HEAD_TAIL = msgspec.msgpack.Decoder(tuple[str, dict[str, int], frozenset[str]])
 _BEGINNING = BEGINNING.unpack_from

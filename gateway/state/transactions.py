@@ -2,7 +2,7 @@
 outlives its `with`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self, cast
 
 import lmdb
@@ -12,7 +12,7 @@ from gateway.choice.standing import Standing
 from gateway.fold import fold
 from gateway.fold.kin import edges_of, family
 from gateway.fold.reading import come_back, grants_of, read_noes, standing_of
-from gateway.fold.record import Record
+from gateway.fold.record import Kept, NamesLearnt, Record
 from gateway.fold.state import EMPTY, HEAD, NO_EDGE, NO_RECORD, KeyRow, LinkEdge, Place, Slate
 from gateway.state.changes import (
     EDGE_BYTES,
@@ -32,6 +32,7 @@ from gateway.state.crowded_accounts import (
 from gateway.state.environment import StateForeign, StateMap, StateRefused
 from gateway.state.fronts import Alike, Fronts, has_many, is_crowded
 from gateway.state.packed_rows import (
+    ANY_DIGEST,
     CHANGED,
     FOLD,
     HEAD_KEY,
@@ -303,6 +304,7 @@ class StateWrite(_Places):
         self._lay: dict[Place, bytes | None] = {}
         self._tails: dict[Alike, bytes] = {}  # of the rows of names that are alike
         self._run: list[tuple[Record, int]] = []  # what one entry says of one key, not folded yet
+        self._spoken_of, self._left_with = set[bytes](), set[bytes]()
 
     def __enter__(self) -> Self:
         self._txn = self._held.begin_writing()
@@ -330,6 +332,26 @@ class StateWrite(_Places):
             self.settle()
         self._run.append((record, position))
         self.head = self.head._replace(position=position)
+        self._hear_of(record)
+
+    def _hear_of(self, record: Record) -> None:
+        """Whose kind has to be known, for it may be a digest: not that of an account, nor of whoever is said to have
+        names. What stays of somebody forgotten stays with each name of an identifier alike.
+        """
+        if not record.key or record.account or isinstance(record.said, NamesLearnt):
+            return
+        is_left = isinstance(record.said, Kept) and (self.get(record.key) or EMPTY).targets
+        (self._left_with if is_left else self._spoken_of).add(record.key)
+
+    def heed(self, kinds: Callable[[Collection[bytes]], Collection[tuple[bytes, str]]]) -> None:
+        """Before `finish`: which digests were named alone by what was folded. `kinds`: (key, kind) of those of whom the
+        log knows it; whoever else was spoken of may be a digest of any kind.
+        """
+        if self.head.alone != ANY_DIGEST:
+            found = kinds(self._spoken_of | self._left_with)
+            unknown = self._spoken_of - {key for key, _ in found}
+            alone = ANY_DIGEST if unknown else ANY_DIGEST & {kind for _, kind in found}
+            self.head = self.head._replace(alone=self.head.alone | alone)
 
     def settle(self) -> None:
         """Before anything is read: what waits is folded, or filled into a form where nothing is known of whom it is

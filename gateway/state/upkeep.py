@@ -55,6 +55,9 @@ class FollowedLog(Protocol):
     def entries(self, position: int) -> int:
         """How many it has there, as whoever asks counts them."""
 
+    def kinds(self, keys: Collection[bytes]) -> Collection[tuple[bytes, str]]:
+        """Of which kind of identifier each of these is, of those of whom that is known."""
+
     def read(self, after: int) -> Iterator[tuple[int, Record]]:
         """The records behind a position, in their order, each with the position behind it. 0 is before the first."""
 
@@ -316,7 +319,7 @@ class HostState:
         made = environment.make_generation(self._data, self._most)
         root = log.root(0)
         assert root is not None
-        write_first_head(made, StateHead(log.name, 0, root, self.epoch))
+        write_first_head(made, StateHead(log.name, 0, root, self.epoch, alone=frozenset()))
         self._fold_made(made, log, anew=True)
         forget_before(made, anew=True)
         return made
@@ -353,6 +356,7 @@ def fold_slice(held: StateMap, log: FollowedLog, epoch: int, *, anew: bool = Fal
         position = log.head if done else write.head.position
         root = log.root(position)
         assert root is not None
+        write.heed(log.kinds)
         write.finish(root, position, log.entries(position))
         return again if done else None
 

@@ -58,7 +58,7 @@ def test_if_an_identifier_were_known_again_by_less_the_property_would_fail(monke
 def test_nothing_is_read_twice_in_a_call(monkeypatch):
     read = []
     real = People._read
-    monkeypatch.setattr(People, "_read", lambda self, item, country: read.append(item) or real(self, item, country))
+    monkeypatch.setattr(People, "_read", lambda self, item, *how: read.append(item) or real(self, item, *how))
     said = {}
     for _ in range(3):
         PEOPLE.name([named("gaid", GAID), named("email", email(1))], "US", said)

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 from support import states
 from support.acts import Play, Refused
-from support.people import email
+from support.people import email, gaid, named
 from support.universes import acts_of
 
 from gateway.ledger import ledger_log
@@ -45,3 +45,20 @@ def test_who_is_forgotten_is_known_to_the_connection_that_did_it_alone(story, wh
     known, unknown = do(forget)
     assert who("email", email(1)).key in known
     assert unknown is None
+
+
+def test_of_whoever_said_much_no_more_is_read_to_know_their_kind():
+    play = Play({"once": named("gaid", gaid(1)), "often": named("gaid", gaid(2))})
+    for who in ("once", *["often"] * 40):
+        play.act({"act": "choose", "kind": "opt_out", "who": [who], "purposes": ["sale"]})
+
+    def steps(who):
+        db, taken = play.ledger.db, []
+        db.set_progress_handler(lambda: taken.append(1), 1)
+        found = LedgerLog(db).kinds([play.who[who].key])
+        db.set_progress_handler(None, 1)
+        return found, len(taken)
+
+    (once, few), (often, many) = map(steps, ("once", "often"))
+    assert {kind for _, kind in (*once, *often)} == {"gaid"}
+    assert 0 < many < 2 * few

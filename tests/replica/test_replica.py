@@ -6,6 +6,7 @@ import io
 import json
 import socket
 import time
+from hashlib import md5
 
 import pytest
 from support import inside
@@ -83,6 +84,18 @@ def test_a_replica_tells_a_no_in_the_sections_in_which_the_gateway_tells_it(gate
             _, there = call(f"{gateway.url}/v1/check", said)
             assert there["downstream"] == downstream(made.check(ask(1, place)).outcome_for("teemo"))
             assert there["downstream"]["gpp_sid"] == sections
+
+
+def test_a_replica_hears_that_a_digest_was_named_alone_with_the_no_that_names_it(gateway, opened, tmp_path):
+    opts_out(gateway.url, 1)
+    with replica(gateway, opened, tmp_path / "copy") as made:
+        until(lambda: reason(made, 1) is Reason.OPTED_OUT)
+        checks = made.copy.checks
+        met = checks.meet(ask(2), ask(2).identifiers, briefly=True)
+        assert (met.standings, len(met.own)) == ((), 2)  # nobody was named so yet
+        digest = named("ad_id_md5", md5(gaid(2).upper().encode()).hexdigest())
+        assert call(f"{gateway.url}/v1/choices", {"identifiers": [digest], "choice": "opt_out"})[0] == 201
+        assert checks.meet(ask(2), ask(2).identifiers, briefly=True).standings  # acknowledged: it has it
 
 
 def test_a_replica_says_what_the_gateway_says(gateway, opened, tmp_path):

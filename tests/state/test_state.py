@@ -55,6 +55,9 @@ class Told(Log):
     def changed(self, after):
         return self.log.changed(after)
 
+    def kinds(self, keys):
+        return ()
+
     def entries(self, position):
         return self.log.entries(position)
 

@@ -26,6 +26,7 @@ from gateway.consent.places import Places
 from gateway.keys.api_keys import ApiKey
 from gateway.signals.hear import SHIPPED
 from gateway.state.lookup import Seen
+from gateway.state.packed_rows import ANY_DIGEST
 from gateway.terms import Answer, DataClass, GrantKind, Purpose
 from gateway.web.api import check_answer
 from gateway.web.api.check import Defaults
@@ -59,7 +60,9 @@ OTHERS = (  # who cannot be read, is withheld, or is of no kind that is known
 
 
 class Record:
-    """What stands on record, as a look-up answers it."""
+    """What stands on record, as a look-up answers it, to which anybody's digests may have been named."""
+
+    named_alone = ANY_DIGEST
 
     def __init__(self):
         self.rows, self.found_grants, self.position, self.away = {}, {}, 1, False

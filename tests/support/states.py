@@ -46,6 +46,9 @@ class ListedLog:
     def changed(self, after):
         return frozenset()
 
+    def kinds(self, keys):
+        return ()
+
     def entries(self, position):
         return position
 

@@ -640,9 +640,9 @@ async def test_the_window_counts_from_before_the_check_however_long_it_takes(tmp
         now[0] += timedelta(seconds=9)
         return moved(self, keys, position)
 
-    def slowly(self, ask, identifiers):
+    def slowly(self, ask, identifiers, **how):
         now[0] += timedelta(seconds=0 if announced else 9)
-        return meet(self, ask, identifiers)
+        return meet(self, ask, identifiers, **how)
 
     moved, meet = Checks.moved, Checks.meet
     monkeypatch.setattr(Checks, "moved", slow)

@@ -137,9 +137,9 @@ async def test_somebody_who_opts_out_while_a_batch_is_answered_is_denied_from_th
 
     asked, meet = [], Checks.meet
 
-    def counted(self, ask, identifiers):
+    def counted(self, ask, identifiers, **how):
         asked.append(ask)
-        return meet(self, ask, identifiers)
+        return meet(self, ask, identifiers, **how)
 
     monkeypatch.setattr(Checks, "meet", counted)
     batch = asyncio.create_task(keyed.post("/v1/checks", json=[about(7)] * 3000))

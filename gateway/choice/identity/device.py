@@ -12,11 +12,12 @@ a value: what looks hashed could be anything.
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from gateway.choice.identity import spelling
 from gateway.choice.identity.kinds import (
+    AD_ID_DIGESTS,
     AD_IDS,
     ALGORITHMS,
     DIGESTS,
@@ -109,8 +110,10 @@ SERIAL_LABEL = re.compile(r"(?:s/?n|serial(?:[ _-]?(?:no|nr|number))?\.?)\s*[:=#
 UDID_LABEL = re.compile(r"udid\s*[:=#]\s*", re.IGNORECASE)
 
 
-def uuid(kind: str, text: str) -> Read:
-    """Lower case with hyphens; braces, ids without hyphens, and base64 of one or of its bytes, are read too."""
+def uuid(kind: str, text: str, apart: Collection[str] | None = None) -> Read:
+    """Lower case with hyphens; braces, ids without hyphens, and base64 of one or of its bytes, are read too. `apart`:
+    `alone` of `reading.read_identifier`.
+    """
     if not NORMAL.fullmatch(text):
         groups = UUID.fullmatch(text.lower())
         if not groups:
@@ -125,7 +128,11 @@ def uuid(kind: str, text: str) -> Read:
     if kind not in AD_IDS:
         return alone(kind, text)
     # recipients hash the lower or the upper spelling with hyphens (LiveRamp, X, Meta, Adjust); others go without
-    return named(kind, text, ((kind, text), *digests("ad_id", (text, text.upper(), bare, bare.upper()))))
+    forms = (text, text.upper(), bare, bare.upper())
+    if apart is None:
+        return named(kind, text, ((kind, text), *digests("ad_id", forms)))
+    others = next(([each] for each in AD_ID_DIGESTS if each not in apart), ())
+    return named(kind, text, ((kind, text), *digests("ad_id", forms[:1], others), *digests("ad_id", forms, apart)))
 
 
 def _uncoded(text: str) -> str:

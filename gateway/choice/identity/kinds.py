@@ -4,7 +4,7 @@ Which further kinds an installation has (`id:<name>`) is configuration (R23).
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -100,9 +100,13 @@ def named(
     return NormalIdentifier(kind, value, (*own, *looser), len(own), mailbox)
 
 
-def digests(base: str, forms: Iterable[str]) -> list[Name]:
-    """The names of texts by their digests: `email_sha256`, `email_sha1`, `email_md5` of each."""
+def digests(base: str, forms: Iterable[str], among: Collection[str] | None = None) -> list[Name]:
+    """The names of texts by their digests: `email_sha256`, `email_sha1`, `email_md5` of each. `among`: none but
+    these.
+    """
     kinds = _digest_kinds(base)
+    if among is not None:
+        kinds = tuple(each for each in kinds if each[0] in among)
     return [(kind, hashed(raw).hexdigest()) for raw in map(str.encode, forms) for kind, hashed in kinds]
 
 

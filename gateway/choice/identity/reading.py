@@ -14,6 +14,7 @@ from phonenumbers import SUPPORTED_REGIONS, Leniency, PhoneNumberMatcher
 
 from gateway.choice.identity import device, email_address, kinds, phone_number, spelling
 from gateway.choice.identity.kinds import (
+    AD_IDS,
     DIGESTS,
     KINDS,
     PLAIN,
@@ -49,9 +50,11 @@ def read_identifier(
     country: str = "US",
     countries: Sequence[str] = (),
     declared: Collection[str] = (),
+    alone: Collection[str] | None = None,
 ) -> Read:
     """One identifier of a call. `country` reads national phone numbers (ISO 3166-1), `countries` are the operator's,
-    where they may be numbers too; `declared` are the names of the `id:<name>` kinds of the configuration. Never raises.
+    where they may be numbers too; `declared` are the names of the `id:<name>` kinds of the configuration. `alone`: of
+    an ad id's names only itself, the digests of these kinds, and the first of all others. Never raises.
     """
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < MAX_INTEGER:
         value = str(value)
@@ -67,6 +70,8 @@ def read_identifier(
         return _sourced(kind, text, source)
     if kind in PLAIN or (kind.startswith(PREFIX) and kind.removeprefix(PREFIX) in declared):
         return _opaque(kind, text)
+    if alone is not None and kind in AD_IDS and plain:
+        return device.uuid(kind, text, alone)
     return _formed(kind, text)
 
 

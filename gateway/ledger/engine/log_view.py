@@ -76,6 +76,10 @@ class LogView:
         size = -(-position // PARTS)
         return self._tree.root_at(size) if size <= self._size else None
 
+    def kinds(self, _: Collection[bytes]) -> tuple[()]:
+        """Its records do not tell."""
+        return ()
+
     def entries(self, position: int) -> int:
         return position // PARTS
 
