@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import sys
 import tempfile
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import httpx2
 
 from gateway.app.composition import migrate, now
 from gateway.app.service import build
-from gateway.keys import secret_files
+from gateway.keys import person_keys, secret_files
+from gateway.keys.epochs import FIRST, Epochs, horizon
+from gateway.ledger.subjects import milliseconds
 from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses
 from support import example
 
@@ -24,6 +27,7 @@ DEV = {"Authorization": "Bearer dev.dev"}
 if importlib.util.find_spec("sniffio") is None:
     sys.modules["sniffio"] = None  # httpx2 looks for it at each call, through every folder of modules
 
+person_keys.POOL = 64  # what a process of tests writes between two batches; services that tests start make all 512
 AT_ONCE = {"listen__level_answers": "false"}  # thousands of tests post forms, and what they wait for is not their time
 
 
@@ -44,12 +48,16 @@ def _settings(said: tuple[tuple[str, str], ...]):
 @cache
 def _made_once() -> Path:
     """A fresh installation of this process, to be copied: making one takes ten milliseconds, and a thousand tests want
-    one.
+    one. Its keys' first week has begun, as a first start would do it, which takes ten more.
     """
     folder = Path(tempfile.mkdtemp(prefix="gateway-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    migrate(folder / "data")
-    return folder / "data"
+    data = folder / "data"
+    migrate(data)
+    began, kept = now(), timedelta(days=settings().retention.keys_backup_days)
+    epochs = Epochs(data, secret_files.load_secrets(data).wraps)
+    epochs.begin(FIRST, milliseconds(began), milliseconds(began + horizon(kept)))
+    return data
 
 
 @cache
