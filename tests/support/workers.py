@@ -1,4 +1,4 @@
-"""`pytest --workers 3`: the tests in several processes that are forked once all of them are collected, so that modules
+"""`pytest --workers 4`: the tests in several processes that are forked once all of them are collected, so that modules
 are imported and tests collected once. A file's tests share what it started: each file is one worker's from its
 beginning to its end, and whoever is free takes the next. What is printed is printed by the first process alone.
 """
