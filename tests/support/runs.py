@@ -81,7 +81,9 @@ def pytest_ignore_collect(collection_path):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """The longest files first, then those with the most tests; within a file all stays as it is."""
+    """The longest files first, then those with the most tests; within a file all stays as it is. Workers take files from
+    both ends.
+    """
     rank = {file: number for number, file in enumerate(LONGEST)}
     tests = Counter(map(file_of, items))
     items.sort(key=lambda item: (rank.get(file_of(item), len(rank)), -tests[file_of(item)]))
