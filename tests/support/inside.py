@@ -14,7 +14,7 @@ import httpx2
 
 from gateway.app.composition import migrate, now
 from gateway.app.service import build
-from gateway.keys import person_keys, secret_files
+from gateway.keys import secret_files
 from gateway.keys.epochs import FIRST, Epochs, horizon
 from gateway.ledger.subjects import milliseconds
 from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses
@@ -27,7 +27,6 @@ DEV = {"Authorization": "Bearer dev.dev"}
 if importlib.util.find_spec("sniffio") is None:
     sys.modules["sniffio"] = None  # httpx2 looks for it at each call, through every folder of modules
 
-person_keys.POOL = 64  # what a process of tests writes between two batches; services that tests start make all 512
 AT_ONCE = {"listen__level_answers": "false"}  # thousands of tests post forms, and what they wait for is not their time
 
 
