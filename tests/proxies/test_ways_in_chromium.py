@@ -119,7 +119,7 @@ REASONS = ["header", "cookie", "account"]
 
 def told_by(turn: int, *reasons: str):
     """Each mount with each of a test's reasons in `make soak`; else with one of them, by the test's turn with another
-    one, so that any two of mount, reason and test meet.
+    one, so that a test meets each mount and each reason, and these meet each other in three tests whose turns differ.
     """
     pairs = [
         (mount, how)
@@ -311,7 +311,7 @@ def loud_again(arrived, pages) -> dict[str, tuple[int, int]]:
     return {name: gained for name, gained in arrived().items() if gained != before.get(name)}
 
 
-@told_by(0, "dialog", "form", "account")
+@told_by(1, "dialog", "form", "account")
 def test_what_was_set_going_before_ends_with_the_no(mount, browser, far, arrived, how):
     page = opened(mount, browser, *BEFORE)
     assert comes_to(lambda: set(BEFORE) - {"service-worker-from-before"} - set(arrived()), set()) == set()

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from support.listening import LOOKS, Server
+from support.listening import LOOKS
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def bidders(folder: Path):
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate(folder))
-    server = Server(("127.0.0.1", 0), Bidder)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bidder)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     server.daemon_threads = True
     server.handle_error = lambda *_: None  # a browser that goes away
