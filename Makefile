@@ -20,7 +20,7 @@ run: $(VENV)/.run
 test: $(VENV)/bin/python
 	@$(MAKE) --no-print-directory -j2 $(VENV)/.test tools
 	@($(LINT)) > $(VENV)/lint.txt 2>&1 & lint=$$!; \
-	$(BIN)/pytest tests --workers 3; tests=$$?; \
+	$(BIN)/pytest tests --workers 4; tests=$$?; \
 	wait $$lint; linted=$$?; cat $(VENV)/lint.txt; test $$tests -eq 0 && test $$linted -eq 0
 
 # The loop of whoever writes: every test that is not slow, once, on the first row of its table, properties with a tenth of

@@ -14,8 +14,10 @@ from support.days import today
 
 from gateway.app.composition import open_house
 from gateway.desk import emergency
+from gateway.keys import person_keys
 
 examples.load_profile()
+person_keys.POOL = 64  # what a test writes between two batches; services that tests start, and benches, make all 512
 os.environ.setdefault("GATEWAY_CONFIG", str(example.FILE))  # of every command and service that names no file
 pytest_plugins = ["support.blocking", "support.runs", "support.workers"]
 

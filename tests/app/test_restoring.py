@@ -112,7 +112,9 @@ def test_a_backup_under_load_is_of_one_moment_and_stops_nobody(folder, tmp_path,
         )
 
 
-def test_ledger_keys_and_secrets_never_lie_in_one_backup(folder, tmp_path):
+def test_ledger_keys_and_secrets_never_lie_in_one_backup(tmp_path):
+    folder = tmp_path / "data"
+    migrate(folder)
     with opened(folder):
         pass
     maintenance.back_up(folder, tmp_path / "ledger")

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import subprocess
 import sys
 import time
 import urllib.request
@@ -15,7 +14,7 @@ from datetime import date
 import pytest
 from click.testing import CliRunner
 from structlog.testing import capture_logs
-from support import inside
+from support import forked, inside
 from support.people import GAID, named
 from support.ports import free_port
 
@@ -138,8 +137,7 @@ def test_the_service_itself_starts_with_it_and_says_what_is_missing(tmp_path, op
     ports = {name: free_port() for name in ("PUBLIC", "INTERNAL", "METRICS")}
     listen = {f"GATEWAY_LISTEN__{name}": f"127.0.0.1:{port}" for name, port in ports.items()}
     words = [sys.executable, "-m", "gateway", "serve", "--data", str(data)]
-    with (tmp_path / "log").open("wb") as log:
-        running = subprocess.Popen(words, env=os.environ | listen | {"GATEWAY_CONFIG": str(file)}, stdout=log)
+    running = forked.start(words, tmp_path / "log", os.environ | listen | {"GATEWAY_CONFIG": str(file)})
     try:
         assert ready(ports["INTERNAL"], running)
     finally:

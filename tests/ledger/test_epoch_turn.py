@@ -15,7 +15,7 @@ from support.people import email, named
 from support.promises import named_keys
 
 from gateway.app import maintenance
-from gateway.app.composition import open_house, verify_ledger
+from gateway.app.composition import migrate, open_house, verify_ledger
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.keys import epochs, secret_files
 from gateway.keys.epochs import Epochs
@@ -33,6 +33,13 @@ WEEK = timedelta(days=7)
 KEPT = timedelta(days=7)  # config.toml: keys_backup_days
 LASTS = WEEK + DAY + KEPT
 SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """As an operator makes it: its keys' first week has not begun, unlike in the folder that other tests copy."""
+    migrate(tmp_path / "data")
+    return tmp_path / "data"
 
 
 def wraps(folder):

@@ -71,7 +71,7 @@ def test_a_ledger_of_before_the_first_release_is_refused_and_left_as_it_is(folde
         with pytest.raises(LedgerRefused, match=says):
             refuses(folder)
     assert {path: path.read_bytes() for path in kept} == kept
-    assert len(kept) == 3, "ledger, keys, secrets"
+    assert len(kept) == 4, "ledger, keys, their epochs, secrets"
 
 
 def test_two_that_make_one_installation_at_once_make_one(tmp_path):

@@ -4,10 +4,12 @@ For a person who opted out before a page was opened, while it is open, or elsewh
 or account: requests and connections are counted at the other host. The control is the person who said nothing.
 """
 
+import contextlib
 import re
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 
 import pytest
@@ -16,6 +18,7 @@ from support import chromium as installed
 from support import inside, proxies
 from support.chromium import comes_to, go_again
 from support.elsewhere import Elsewhere
+from support.examples import SOAK
 from support.ports import free_port
 from support.service import HERE
 from support.ways_site import WAYS
@@ -110,19 +113,47 @@ def seen_from_california(text: str) -> str:
     return told.replace(uri, f"{uri}\n{says}")
 
 
-@pytest.fixture(scope="module", params=["in_front_of", "nginx", "caddy"])
-def mount(request, far, tmp_path_factory, started, gateway):
-    folder = tmp_path_factory.mktemp("ways")
-    if request.param == "in_front_of":
-        data = inside.install(folder / "data")
-        process, url = site(folder, far, "--data", str(data), **ENFORCED)
-        with process:
-            yield Mount(url, data)
-        return
-    process, behind = site(folder, far)
-    with process:
-        proxied = started(request.param, seen_from_california, site=behind.removeprefix("http://"))
-        yield Mount(proxied.url, gateway.folder / "data")
+MOUNTS = ["in_front_of", "nginx", "caddy"]
+REASONS = ["header", "cookie", "account"]
+
+
+def told_by(turn: int, *reasons: str):
+    """Each mount with each of a test's reasons in `make soak`; else with one of them, by the test's turn with another
+    one, so that a test meets each mount and each reason, and these meet each other in three tests whose turns differ.
+    """
+    pairs = [
+        (mount, how)
+        for at, mount in enumerate(MOUNTS)
+        for number, how in enumerate(reasons)
+        if SOAK or (at + number + turn) % len(reasons) == 0
+    ]
+    return pytest.mark.parametrize(("mount", "how"), pairs, indirect=["mount"])
+
+
+@pytest.fixture(scope="module")
+def mounted(far, tmp_path_factory, started, gateway):
+    """Starts a site with a gateway, each kind once."""
+    with contextlib.ExitStack() as stack:
+
+        @cache
+        def start(kind: str) -> Mount:
+            folder = tmp_path_factory.mktemp("ways")
+            if kind == "in_front_of":
+                data = inside.install(folder / "data")
+                process, url = site(folder, far, "--data", str(data), **ENFORCED)
+                stack.enter_context(process)
+                return Mount(url, data)
+            process, behind = site(folder, far)
+            stack.enter_context(process)
+            proxied = started(kind, seen_from_california, site=behind.removeprefix("http://"))
+            return Mount(proxied.url, gateway.folder / "data")
+
+        yield start
+
+
+@pytest.fixture(params=MOUNTS)
+def mount(request, mounted):
+    return mounted(request.param)
 
 
 @pytest.fixture
@@ -199,10 +230,7 @@ def says_no(mount, browser, how: str, account=None) -> None:
         tab.get_by_role("heading", name=HONORED).wait_for()
 
 
-REASONS = ["header", "cookie", "account"]
-
-
-@pytest.mark.parametrize("how", REASONS)
+@told_by(0, *REASONS)
 def test_who_opted_out_before_is_told_of_by_none(mount, browser, arrived, how):
     says_no(mount, browser, how, mount.account())
     page = opened(mount, browser, *TOGETHER)
@@ -235,7 +263,7 @@ def in_the_dialog(page) -> None:
     inside_it.get_by_role("heading", name=HONORED).wait_for()
 
 
-@pytest.mark.parametrize("how", REASONS)
+@told_by(1, *REASONS)
 def test_who_opts_out_while_a_page_is_open_is_told_of_by_none(mount, browser, arrived, how):
     """By the page's own dialog; by a signal or a sign-in that the next route of the page brings along."""
     page = waiting(mount, browser, arrived)
@@ -255,7 +283,7 @@ def test_who_opts_out_while_a_page_is_open_is_told_of_by_none(mount, browser, ar
     assert silent(arrived()) == {}
 
 
-@pytest.mark.parametrize("how", REASONS)
+@told_by(2, *REASONS)
 def test_who_opts_out_elsewhere_is_told_of_by_no_page_from_before(mount, browser, arrived, how):
     """By the form in a second tab; by a signal or a sign-in, before coming back to a page that was kept whole."""
     page = waiting(mount, browser, arrived)
@@ -283,7 +311,7 @@ def loud_again(arrived, pages) -> dict[str, tuple[int, int]]:
     return {name: gained for name, gained in arrived().items() if gained != before.get(name)}
 
 
-@pytest.mark.parametrize("how", ["dialog", "form", "account"])
+@told_by(1, "dialog", "form", "account")
 def test_what_was_set_going_before_ends_with_the_no(mount, browser, far, arrived, how):
     page = opened(mount, browser, *BEFORE)
     assert comes_to(lambda: set(BEFORE) - {"service-worker-from-before"} - set(arrived()), set()) == set()

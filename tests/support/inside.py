@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import sys
 import tempfile
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import httpx2
 from gateway.app.composition import migrate, now
 from gateway.app.service import build
 from gateway.keys import secret_files
+from gateway.keys.epochs import FIRST, Epochs, horizon
+from gateway.ledger.subjects import milliseconds
 from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses
 from support import example
 
@@ -44,12 +47,16 @@ def _settings(said: tuple[tuple[str, str], ...]):
 @cache
 def _made_once() -> Path:
     """A fresh installation of this process, to be copied: making one takes ten milliseconds, and a thousand tests want
-    one.
+    one. Its keys' first week has begun, as a first start would do it, which takes ten more.
     """
     folder = Path(tempfile.mkdtemp(prefix="gateway-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    migrate(folder / "data")
-    return folder / "data"
+    data = folder / "data"
+    migrate(data)
+    began, kept = now(), timedelta(days=settings().retention.keys_backup_days)
+    epochs = Epochs(data, secret_files.load_secrets(data).wraps)
+    epochs.begin(FIRST, milliseconds(began), milliseconds(began + horizon(kept)))
+    return data
 
 
 @cache

@@ -23,7 +23,7 @@ from netaddr import IPSet
 
 from gateway.cli.recipe import filled
 from support import forked, inside
-from support.listening import LOOKS, listening
+from support.listening import LOOKS, Server, listening
 from support.ports import free_port
 
 START = 60.0  # seconds, on a machine that does much else; a process that ended is seen at once
@@ -300,10 +300,8 @@ class Slow(BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def somebody_else(handler: type[BaseHTTPRequestHandler], address: str):
     """A server that stands where the gateway stood, host:port."""
-    from http.server import ThreadingHTTPServer
-
     host, _, port = address.rpartition(":")
-    server = ThreadingHTTPServer((host, int(port)), handler)
+    server = Server((host, int(port)), handler)
     thread = threading.Thread(target=server.serve_forever, args=(LOOKS,), daemon=True)
     thread.start()
     try:

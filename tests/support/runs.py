@@ -16,21 +16,29 @@ SLOW_FILE = re.compile(r"^pytestmark = .*\bpytest\.mark\.slow\b", re.MULTILINE)
 # Files of slow tests that take longest, in this order: each is one worker's from its beginning to its end, and one that
 # came last would leave the others idle. A file that is not named here comes behind them.
 LONGEST = (
-    "tests/proxies/test_ways_in_chromium.py", "tests/rehearsal/test_schedule.py", "tests/faults/test_power_cut.py",
-    "tests/faults/test_sync_that_failed.py", "tests/ledger/test_oracle.py", "tests/machines/test_store_machine.py",
-    "tests/machines/test_recorded_histories.py", "tests/machines/test_linearizable.py",
-    "tests/apps/test_a_stranger_with_the_app_key.py",
-    "tests/machines/test_replica_history.py", "tests/flows/test_walkthrough.py", "tests/apps/test_react_native.py",
-    "tests/web/test_one_truth.py", "tests/browser/test_choices_in_chromium.py", "tests/web/test_strangers.py",
-    "tests/proxies/test_no_answer_crosses.py", "tests/browser/test_script_in_chromium.py",
-    "tests/faults/test_disk_errors.py", "tests/faults/test_killed.py", "tests/faults/test_hang_ups.py",
-    "tests/faults/test_log_power_cut.py", "tests/faults/test_log_faults.py",
-    "tests/faults/test_files_killed.py", "tests/proxies/test_wordpress.py", "tests/fuzz/test_soak.py",
-    "tests/flows/test_spellings.py", "tests/replica/test_replica.py", "tests/flows/test_replica_record.py",
-    "tests/rehearsal/test_rehearsal.py", "tests/browser/test_bidders_in_chromium.py",
-    "tests/flows/test_installed_alone.py", "tests/cli/test_old_list.py", "tests/choice/test_law_tables.py",
+    "tests/faults/test_power_cut.py", "tests/proxies/test_ways_in_chromium.py", "tests/cli/test_container.py",
+    "tests/web/test_one_truth.py", "tests/machines/test_store_machine.py", "tests/machines/test_recorded_histories.py",
+    "tests/cli/test_serving_together.py", "tests/rehearsal/test_rehearsal.py", "tests/machines/test_linearizable.py",
+    "tests/faults/test_sync_that_failed.py", "tests/flows/test_walkthrough.py", "tests/ledger/test_oracle.py",
+    "tests/flows/test_share_without_end.py", "tests/rehearsal/test_schedule.py", "tests/proxies/test_edges.py",
+    "tests/faults/test_refused.py", "tests/flows/test_spellings.py", "tests/flows/test_share_to_teemo.py",
+    "tests/machines/test_replica_history.py", "tests/ledger/test_histories.py",
+    "tests/proxies/test_a_shop_of_its_own.py", "tests/apps/test_react_native.py", "tests/web/test_protocol.py",
+    "tests/faults/test_erased_read_raw.py", "tests/flows/test_installed_alone.py", "tests/cli/test_upgrade.py",
+    "tests/faults/test_disk_errors.py", "tests/cli/test_witness.py", "tests/browser/test_choices_in_chromium.py",
+    "tests/web/test_strangers.py", "tests/proxies/test_no_answer_crosses.py",
+    "tests/browser/test_script_in_chromium.py", "tests/cli/test_recipe.py",
+    "tests/apps/test_a_stranger_with_the_app_key.py", "tests/machines/test_travel_machine.py",
+    "tests/faults/test_killed.py", "tests/faults/test_hang_ups.py", "tests/faults/test_log_power_cut.py",
+    "tests/faults/test_log_faults.py", "tests/faults/test_files_killed.py", "tests/proxies/test_wordpress.py",
+    "tests/fuzz/test_soak.py", "tests/replica/test_replica.py", "tests/flows/test_replica_record.py",
+    "tests/state/test_crowded_accounts.py", "tests/apps/test_six_lives_of_a_phone.py",
+    "tests/flows/test_closed_to_others.py", "tests/state/test_killed.py", "tests/rehearsal/test_live.py",
+    "tests/machines/test_people_machine.py", "tests/fold/test_over_for_good.py",
+    "tests/flows/test_the_forms_time_tells_nothing.py", "tests/ledger/test_epoch_turn.py",
+    "tests/flows/test_foreign_judges.py", "tests/browser/test_eight_tasks_in_chromium.py", "tests/cli/test_drop.py",
+    "tests/browser/test_bidders_in_chromium.py", "tests/cli/test_old_list.py", "tests/choice/test_law_tables.py",
     "tests/choice/test_verdict_grid.py", "tests/client/test_client.py", "tests/ledger/test_erasure_verified.py",
-    "tests/flows/test_share_without_end.py", "tests/machines/test_travel_machine.py",
     "tests/web/test_answers_as_described.py", "tests/machines/test_look_alike_machine.py",
 )  # fmt: skip
 TOO_LONG = 0.7  # seconds of processor time: such a test is marked slow
@@ -73,7 +81,9 @@ def pytest_ignore_collect(collection_path):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """The longest files first, then those with the most tests; within a file all stays as it is."""
+    """The longest files first, then those with the most tests; within a file all stays as it is. Workers take files from
+    both ends.
+    """
     rank = {file: number for number, file in enumerate(LONGEST)}
     tests = Counter(map(file_of, items))
     items.sort(key=lambda item: (rank.get(file_of(item), len(rank)), -tests[file_of(item)]))

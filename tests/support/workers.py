@@ -1,6 +1,8 @@
-"""`pytest --workers 3`: the tests in several processes that are forked once all of them are collected, so that modules
+"""`pytest --workers 4`: the tests in several processes that are forked once all of them are collected, so that modules
 are imported and tests collected once. A file's tests share what it started: each file is one worker's from its
-beginning to its end, and whoever is free takes the next. What is printed is printed by the first process alone.
+beginning to its end, and whoever is free takes the next: every other worker from the front, where the longest files
+lie, which wait for processes and browsers, the others from the back, where those lie that compute, so that neither kind
+is left for last. What is printed is printed by the first process alone.
 """
 
 import atexit
@@ -36,9 +38,12 @@ def by_file(items) -> list[list[int]]:
 
 
 class Worker:
-    """A process of its own, as the first one sees it. `left`: the tests it was given and has not ended."""
+    """A process of its own, as the first one sees it. `left`: the tests it was given and has not ended. `place`: in
+    the row of files, from where it takes its next.
+    """
 
     def __init__(self, session, stop, others):
+        self.place = min((0, -1), key=[each.place for each in others.values()].count)
         self.line, theirs = FORK.Pipe()
         self.left = []
         self.process = FORK.Process(target=Loop(session, theirs, stop).live, args=([self.line, *others],))
@@ -76,7 +81,7 @@ class Foreman:
             self.end(worker)
             return
         if kind == NEXT:
-            given = self.files.pop(0) if self.files else []
+            given = self.files.pop(worker.place) if self.files else []
             worker.left += given
             worker.line.send(given)
         elif kind == STARTED:
