@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -210,24 +211,25 @@ def show(system: str, data: Path, file: Path | None) -> None:
 
 
 @systems.command(
-    help="Record that you looked, and that what MESSAGE (msg_…) asks for is deleted in its system. --by: who did; it"
-    " stands beside the deletion and in the desk's log."
+    help="Record that you looked, and that what each MESSAGE (msg_…) asks for is deleted in its system. --by: who did;"
+    " it stands beside the deletion and in the desk's log."
 )
-@click.argument("message")
+@click.argument("messages", metavar="MESSAGE...", nargs=-1, required=True)
 @options.data
 @options.config
 @click.option("--by", "officer", default=getpass.getuser, show_default="your user name", help="Who looked.")
-def deleted(message: str, data: Path, file: Path | None, officer: str) -> None:
-    name = _id(message.removeprefix(MESSAGE), "message")
+def deleted(messages: tuple[str, ...], data: Path, file: Path | None, officer: str) -> None:
+    named = {message: _id(message.removeprefix(MESSAGE), "message") for message in messages}
     with options.house(data, file) as house:
-        now = house.consent.clock()
-        said = {"who": officer, "role": "command line", "what": "said that a system deleted", "message": message}
-        DeskLog(data, house.secrets.desk).note(now, said)
-        try:
-            job = house.writer.submit(lambda tx: own_systems.deleted_by_hand(tx, name, officer, milliseconds(now)))
-            click.echo(f"deleted in {job.result()}, by {officer}")
-        except NoSuchDeletion as none:
-            raise click.UsageError(f"{message}: {none}") from None
+        now, log = house.consent.clock(), DeskLog(data, house.secrets.desk)
+        for message, name in named.items():
+            said = {"who": officer, "role": "command line", "what": "said that a system deleted", "message": message}
+            log.note(now, said)
+            try:
+                job = partial(own_systems.deleted_by_hand, message=name, officer=officer, now=milliseconds(now))
+                click.echo(f"deleted in {house.writer.submit(job).result()}, by {officer}")
+            except NoSuchDeletion as none:
+                raise click.UsageError(f"{message}: {none}") from None
 
 
 @systems.command(

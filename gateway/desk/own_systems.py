@@ -7,6 +7,7 @@ is complete once each system that it asks is. A system is told what a request na
 kind, and nothing else. It stays registered until it is ended, whoever writes and with which configuration.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -291,6 +292,20 @@ class Systems:
         """An officer looked, and it is deleted there; in which system. Raises `NoSuchDeletion`."""
         now = milliseconds(self.clock())
         return await self.writer.commit(lambda tx: deleted_by_hand(tx, message, officer, now))
+
+    async def all_deleted(self, messages: Iterable[bytes], officer: str) -> int:
+        """The same of many; what is none, or done, is passed over. Returns how many it was said of."""
+        now = milliseconds(self.clock())
+
+        def job(tx: Transaction) -> int:
+            done = 0
+            for message in messages:
+                with contextlib.suppress(NoSuchDeletion):
+                    deleted_by_hand(tx, message, officer, now)
+                    done += 1
+            return done
+
+        return await self.writer.commit(job)
 
     async def to_delete(self, system: str) -> list[Message]:
         """What one has to delete still, as it is told, for whoever does it there by hand."""

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from support import inside
 from support.own_system import listed, own_system
-from support.people import email, named, phone
+from support.people import GAID, email, named, phone
 from support.service import service
 
 from gateway.app.composition import open_house
@@ -22,6 +22,7 @@ from gateway.desk import own_systems
 from gateway.desk.answered_requests import HowItCame
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.desk.own_systems import Systems
+from gateway.desk.recipient_holdings import Left, note_held
 from gateway.keys import seals
 from gateway.keys.secret_files import load_secrets
 from gateway.ledger import schema
@@ -118,6 +119,31 @@ def test_a_system_is_told_by_the_kinds_that_it_knows_and_of_nobody_else(company)
         [message] = hashed.told("delete")
         assert [each["type"] for each in message["identifiers"]] == ["email_sha256"]
         assert accounts.arrived == []
+
+
+def test_a_device_that_merely_left_in_a_row_with_the_person_is_nobodys_to_delete_in_a_system(company):
+    mine = company(warehouse=("", '["email", "gaid"]'))
+    with mine.open() as house:
+        [mail], [device] = (house.consent.people.name([each]).subjects for each in (MINE, named("gaid", GAID)))
+        left = [Left("gaid", GAID, device.key, (mail.key, device.key))]
+        house.writer.submit(lambda tx: note_held(tx, "teemo", left, ["sale"], ["ad_id"], 0, 0)).result()
+    mine.forgets(("email", email(1)))
+    assert GAID in mine.run("deliveries", "--take", "teemo").stdout, "who got it is told"
+    shown = mine.run("systems", "show", "warehouse").stdout
+    assert (email(1) in shown, GAID in shown) == (True, False)
+
+
+def test_a_message_that_nobody_can_read_any_more_is_the_officers_and_not_done(company):
+    with own_system() as warehouse:
+        mine = company(warehouse=warehouse.url)
+        event = mine.forgets(("email", email(1)))
+        with mine.open() as house:
+            sql = "UPDATE outbox SET person = zeroblob(length(person))"
+            house.writer.submit(lambda tx: tx.db.execute(sql).rowcount).result()
+        mine.delivers()
+        [asked] = mine.asked(event)
+        assert (asked.state, asked.answer, warehouse.arrived) == ("failed", "its key is gone", [])
+        assert "its key is gone" in mine.run("systems", "show", "warehouse").stdout
 
 
 @pytest.mark.parametrize("mode", list(Erasing))

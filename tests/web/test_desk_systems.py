@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 from support.at_the_desk import FORM, OURS, asks, carried, comes_in, desk, form_of, lines
 from support.people import email
-from web.test_desk_requests import acts, takes_in
+from web.test_desk_requests import UPLOAD, acts, body_of, takes_in
 
 from gateway.app.composition import now
 from gateway.desk.office.officers import DeskRole
+from gateway.web.desk import systems_page
 
 pytestmark = pytest.mark.anyio
 SYSTEMS = "/desk/systems"
@@ -90,6 +91,37 @@ async def test_whom_to_delete_by_hand_is_a_file_and_taking_it_a_line_of_the_log(
         assert found.headers["cache-control"] == "no-store"
         noted = [line for line in await lines(folder) if line["what"] == "took what a system has to delete"]
     assert [line["system"] for line in noted] == ["warehouse"]
+
+
+async def test_the_file_that_comes_back_says_of_all_that_it_lists_and_of_nothing_that_came_since(folder):
+    ada, ben = await comes_in(folder), await comes_in(folder, "ben", DeskRole.READER)
+    async with desk(folder, **ONE) as client:
+        await forgets(client, ada)
+        await forgets(client, ada)
+        form = form_of(await client.get(SYSTEMS, headers=ada))
+        file = (await says(client, ada, form, action="list", system="warehouse")).content
+        await forgets(client, ada)
+        for given, sure, cookie, status in (
+            (file, "", ada, 400), (b"nothing", "yes", ada, 400), (b"msg_x\xff\n", "yes", ada, 400),
+            (file, "yes", ben, 403), (file, "yes", ada, 303),
+        ):  # fmt: skip
+            own = form_of(await client.get(SYSTEMS, headers=cookie))
+            body = body_of(given, form=own, action="all", sure=sure)
+            found = await client.post(SYSTEMS, headers={**cookie, **OURS, **UPLOAD}, content=body)
+            assert found.status_code == status
+        assert found.headers["location"] == f"{SYSTEMS}?said=2"
+        page = await client.get(SYSTEMS, headers=ada)
+        assert page.text.count("has not deleted") == 1
+
+
+async def test_a_page_of_many_deletions_shows_the_first_and_says_how_many_more_there_are(folder, monkeypatch):
+    monkeypatch.setattr(systems_page, "SHOWN", 1)
+    ada = await comes_in(folder)
+    async with desk(folder, **ONE) as client:
+        await forgets(client, ada)
+        await forgets(client, ada)
+        page = await client.get(SYSTEMS, headers=ada)
+        assert (page.text.count("has not deleted"), "And 1 more" in page.text) == (1, True)
 
 
 async def test_a_request_to_delete_is_complied_with_once_each_system_said_so_and_counts_from_the_day_it_came(folder):

@@ -2,6 +2,7 @@
 what is to be done there by hand as a file, and says so once it is; both are lines of the desk's log first.
 """
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -22,7 +23,8 @@ from gateway.web.desk.desk_page import HEADERS, show_desk
 from gateway.web.desk.today import SYSTEMS, due_state
 from gateway.web.shell.problem import Problem
 
-DELETED = "deleted"
+DELETED, MESSAGE = "deleted", "msg_"
+SHOWN = 200  # deletions of one page; a file has all of a system
 
 
 class SystemRow(NamedTuple):
@@ -60,6 +62,14 @@ def line_of(message: Message) -> str:
     return f"{name_of(message.id)} {(message.body or b'(its key is gone)').decode()}\n"
 
 
+def message_in(line: str) -> bytes | None:
+    """Which message a line of such a file is about; None: it is none."""
+    name = line.partition(" ")[0]
+    with contextlib.suppress(seals.OpeningFailed):
+        return seals.unb64(name.removeprefix(MESSAGE)) if name.startswith(MESSAGE) else None
+    return None
+
+
 @dataclass(frozen=True)
 class SystemsPage:
     """`/desk/systems`."""
@@ -70,17 +80,22 @@ class SystemsPage:
     async def show(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET`: who is told, what is open, what was done last."""
         found, now, own = await self.systems.look(), self.door.clock(), self.door.terms.own_days
+        told = request.query_params.get("said", "")
         return show_desk(
-            request, "systems.html", officer=officer, known=found.known, rows=system_rows(found.open, now, own),
-            done=system_rows(found.done, now, own), holders=sorted({each.system for each in found.open}),
+            request, "systems.html", officer=officer, known=found.known, rows=system_rows(found.open[:SHOWN], now, own),
+            more=max(0, len(found.open) - SHOWN), done=system_rows(found.done, now, own),
+            holders=sorted({each.system for each in found.open}),
+            said=told if told.isascii() and told.isdigit() else "",
         )  # fmt: skip
 
     async def act(self, _: Request, officer: Officer, form: Form) -> Response:
-        """`POST`: it is deleted there; or what is to be deleted in one system, as a file."""
+        """`POST`: it is deleted there, one or all of a file; or what is to be deleted in one system, as a file."""
         if form.get("action") == "list":
             return await self._listed(officer, form.get("system", ""))
+        if form.get("action") == "all":
+            return await self._all_deleted(officer, form)
         try:
-            message = seals.unb64(form.get("message", "").removeprefix("msg_"))
+            message = seals.unb64(form.get("message", "").removeprefix(MESSAGE))
         except seals.OpeningFailed:
             raise Problem("malformed", "There is no such deletion.") from None
         if form.get("action") != DELETED or form.get("sure") != "yes":
@@ -91,6 +106,15 @@ class SystemsPage:
         except NoSuchDeletion:
             raise Problem("not_found", "No system is asked for this any more.") from None
         return RedirectResponse(SYSTEMS, 303, HEADERS)
+
+    async def _all_deleted(self, officer: Officer, form: Form) -> Response:
+        """The file that was taken comes back: what stands in it, and nothing that came since, is deleted there."""
+        found = [name for line in form.file.decode("utf-8", "replace").splitlines() if (name := message_in(line))]
+        if not found or form.get("sure") != "yes":
+            raise Problem("malformed", "Nothing was done: give the file back, and tick that all of it is deleted.")
+        await self.door.note(officer, "said that systems deleted what a file lists", lines=str(len(found)))
+        done = await self.systems.all_deleted(found, officer.name)
+        return RedirectResponse(f"{SYSTEMS}?said={done}", 303, HEADERS)
 
     async def _listed(self, officer: Officer, system: str) -> Response:
         if system not in {each.system for each in (await self.systems.look()).open}:
