@@ -241,6 +241,15 @@ def test_whoever_forgets_without_the_configuration_asks_the_systems_all_the_same
     assert asked.system == "warehouse"
 
 
+def test_what_the_configuration_says_of_a_system_later_holds_for_whoever_has_no_configuration_too(company):
+    company(warehouse=("", '["phone"]')).forgets(("phone", phone(1)))
+    mine = company(warehouse=("", '["email"]', "suppressions = false"))
+    mine.forgets(("email", email(1)))
+    assert [each.system for each in mine.asked(mine.forgets(("email", email(2)), configured=False))] == ["warehouse"]
+    mine.chooses(ChoiceKind.OPT_OUT, ("email", email(2)), configured=False)
+    assert mine.run("deliveries", "--take", "system:warehouse").stdout == ""
+
+
 def test_a_system_that_is_ended_is_asked_no_more_and_what_it_was_asked_stays(company):
     mine = company(warehouse="")
     event = mine.forgets(("email", email(1)))
