@@ -163,11 +163,15 @@ def _order(tx: Transaction, key: bytes, ids: Sequence[str], at: datetime) -> Non
     """
     known, got, named = len(tx.queued), set[str](), set[tuple[str, str]]()
     before = {message for (message,) in rows_of(tx.db, ASKED, ids)}
-    if left := [each for (each,) in rows_of(tx.db, LEFT, family(people_of(tx, [key]).slate(), key))]:
+    names = family(people_of(tx, [key]).slate(), key)
+    if left := [each for (each,) in rows_of(tx.db, LEFT, names)]:
         got = {each.recipient for name in left for each in got_under(tx, name, released_since(tx.db, name))}
         for held in _held(tx, left):
             for kind, value in recipient_holdings.open_held(tx, held.recipient, held.person, held.sealed).items():
-                named.add((kind, value))
+                if (
+                    held.named in names
+                ):  # whoever a row merely named beside them is nobody's to delete in a system (R12)
+                    named.add((kind, value))
                 suppression.keep_suppression(tx, Subject(kind, value, (held.named,)))
     if left or not before:
         erase(tx, ErasureOrder(Erasing.DETAILS, [Subject(DIGEST, "", (key,))], at, is_listed=True), os.urandom(16))

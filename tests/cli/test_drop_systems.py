@@ -4,11 +4,12 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cli.test_drop import ANA, DAY, NOW, answers, hold, link, listed, verified
+from cli.test_drop import ANA, DAY, NOW, act, answers, hold, link, listed, verified
 from click.testing import CliRunner
 from support import inside
 from support import own_system as systems_of
 from support.own_system import own_system
+from support.people import GAID
 
 from gateway.app import composition
 from gateway.app.composition import open_house
@@ -16,6 +17,7 @@ from gateway.choice.deletion_list import DeletionKind
 from gateway.cli.root import group
 from gateway.delivery.webhook import Post
 from gateway.desk import own_systems
+from gateway.desk.recipient_holdings import Left, note_held
 from gateway.ledger import schema
 
 A, B = "A" * 12, "B" * 12
@@ -151,6 +153,21 @@ def test_one_person_s_second_request_asks_no_system_twice_and_waits_for_the_same
         broker.delivers(timedelta(minutes=1))
         assert len(warehouse.told("delete")) == 1
         assert broker.answers() == ({A: "3", B: "3"}, {})
+
+
+def test_a_device_that_merely_left_in_a_row_with_who_is_listed_is_nobodys_to_delete_in_a_system(folder, tmp_path):
+    broker = Broker(folder, tmp_path, warehouse=("", '["email", "gaid"]'))
+
+    def left_together(tx, who):
+        mail, device = who("email", ANA).key, who("gaid", GAID).key
+        left = [Left("email", ANA, mail, (mail,)), Left("gaid", GAID, device, (mail, device))]
+        note_held(tx, "teemo", left, ["sale"], ["ad_id"], 0, 0)
+
+    act(folder, left_together)
+    broker.take((A, ANA))
+    assert GAID in broker.run("deliveries", "--take", "teemo").output, "who got it is told"
+    shown = broker.run("systems", "show", "warehouse").output
+    assert (ANA in shown, GAID in shown) == (True, False)
 
 
 @pytest.mark.parametrize("age", [0, 40])
