@@ -133,6 +133,12 @@ def read_messages(
     ]
 
 
+def read_body(tx: Transaction, name: bytes) -> bytes | None:
+    """What one message says; None: nobody can read it any more."""
+    person, sealed = tx.db.execute("SELECT person, body FROM outbox WHERE id = ?", (name,)).fetchone()
+    return tx.persons.keys(person).open(LABEL + name, sealed)
+
+
 def taken(tx: Transaction, name: bytes, now: int, answer: str = "") -> None:
     """Delivered: what it said is forgotten, that there was one is not."""
     tx.db.execute(

@@ -7,7 +7,9 @@ is complete once each system that it asks is. A system is told what a request na
 kind, and nothing else. It stays registered until it is ended, whoever writes and with which configuration.
 """
 
+import asyncio
 import contextlib
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from gateway.desk import outbox, recipient_holdings
 from gateway.desk.office.request_law import RequestKind, clock_of
 from gateway.desk.outbox import Message, State
 from gateway.ledger.acts.releases import released_since
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.writer import Transaction, Writer
@@ -35,9 +38,13 @@ ORDERED = """
 SELECT s.event, o.id, o.recipient, o.state, o.tries, o.answer, coalesce(o.received, o.at), s.last, o.taken
 FROM system_order s JOIN outbox o ON o.id = s.message
 """
-OPEN = f"{ORDERED} WHERE o.state <> 'delivered' ORDER BY s.last, o.recipient, o.id"
+OPEN = f"{ORDERED} WHERE o.state <> 'delivered' ORDER BY s.last, o.recipient, o.id LIMIT ?"
+OPEN_COUNTS = (
+    "SELECT o.recipient, count(*) FROM system_order s JOIN outbox o ON o.id = s.message WHERE o.state <> 'delivered'"
+    " GROUP BY o.recipient ORDER BY o.recipient"
+)
 OF_EVENTS = f"{ORDERED} WHERE s.event IN ({{marks}}) ORDER BY s.last, o.recipient, o.id"
-ACTS = "SELECT request FROM detail WHERE key IN ({marks})"
+ACTS = "SELECT request FROM detail WHERE key = ? AND seq >= ?"
 DONE = f"{ORDERED} WHERE o.state = 'delivered' ORDER BY o.taken DESC LIMIT ?"
 
 
@@ -188,9 +195,9 @@ def _deletions(rows: Iterable[tuple[object, ...]]) -> list[SystemDeletion]:
     ]
 
 
-def open_deletions(db: sqlite3.Connection) -> list[SystemDeletion]:
-    """What no system did yet, the earliest last moment first."""
-    return _deletions(db.execute(OPEN))
+def open_deletions(db: sqlite3.Connection, most: int = -1) -> list[SystemDeletion]:
+    """What no system did yet, the earliest last moment first; all of it by default."""
+    return _deletions(db.execute(OPEN, (most,)))
 
 
 def done_deletions(db: sqlite3.Connection, most: int) -> list[SystemDeletion]:
@@ -203,9 +210,23 @@ def deletions_of(db: sqlite3.Connection, events: Iterable[bytes]) -> list[System
     return _deletions(rows_of(db, OF_EVENTS, [*events]))
 
 
-def deletions_about(db: sqlite3.Connection, keys: Iterable[bytes]) -> list[SystemDeletion]:
-    """What each system was asked for by acts about these people; of who was unlinked nobody knows that."""
-    return deletions_of(db, {request for (request,) in rows_of(db, ACTS, {*keys})})
+def deletions_about(db: sqlite3.Connection, since: Mapping[bytes, int]) -> list[SystemDeletion]:
+    """What each system was asked for by acts about these people, since the entry from which on a key is theirs; of who
+    was unlinked nobody knows that.
+    """
+    return deletions_of(db, {act for held in since.items() for (act,) in db.execute(ACTS, held)})
+
+
+def still_named(tx: Transaction, since: Mapping[bytes, int]) -> dict[str, set[tuple[str, str]]]:
+    """By recipient, whom it was asked to delete of these people and did not yet: an act that can name less by now, as
+    they were forgotten, waits for that, too.
+    """
+    found = dict[str, set[tuple[str, str]]]()
+    for each in deletions_about(tx.db, since):
+        if not each.is_done and (body := outbox.read_body(tx, each.message)):
+            named = {(item["type"], item["value"]) for item in json.loads(body)["identifiers"]}
+            found.setdefault(each.recipient, set()).update(named)
+    return found
 
 
 def is_act(db: sqlite3.Connection, event: bytes) -> bool:
@@ -222,9 +243,9 @@ def is_complete(db: sqlite3.Connection, event: bytes) -> bool:
     return all(each.is_done for each in deletions_of(db, [event]))
 
 
-def read_deletions(tx: Transaction, recipient: str) -> list[Message]:
-    """What one system has to delete still, as it is told."""
-    return outbox.read_messages(tx, recipient, kind=outbox.OutboxKind.DELETES)
+def read_deletions(tx: Transaction, recipient: str, most: int = -1) -> list[Message]:
+    """What one system has to delete still, as it is told, the oldest first; all of it by default."""
+    return outbox.read_messages(tx, recipient, most=most, kind=outbox.OutboxKind.DELETES)
 
 
 def deleted_by_hand(tx: Transaction, message: bytes, officer: str, now: int) -> str:
@@ -239,14 +260,16 @@ def deleted_by_hand(tx: Transaction, message: bytes, officer: str, now: int) -> 
     return str(row[0]).removeprefix(PREFIX)
 
 
-DONE_SHOWN = 20
+OPEN_SHOWN, DONE_SHOWN = 200, 20
+LISTED = 1_000  # deletions of one file: it can be given back, and opening them holds up no opt-out
 
 
 class SystemsNow(NamedTuple):
-    """Who is told, what is open, what was done last."""
+    """Who is told, what is open (the first of it, and how many in which system), what was done last."""
 
     known: Sequence[OwnSystem]
     open: Sequence[SystemDeletion]
+    counts: Mapping[str, int]
     done: Sequence[SystemDeletion]
 
 
@@ -258,11 +281,15 @@ class Systems:
     clock: Callable[[], datetime]
 
     async def look(self) -> SystemsNow:
-        def job(tx: Transaction) -> SystemsNow:
-            open_, done = open_deletions(tx.db), done_deletions(tx.db, DONE_SHOWN)
-            return SystemsNow(registered(tx), open_, done)
+        return await asyncio.to_thread(self._look, await self.writer.commit(registered))
 
-        return await self.writer.commit(job)
+    def _look(self, known: Sequence[OwnSystem]) -> SystemsNow:
+        try:
+            with contextlib.closing(self.writer.store.open_to_read()) as db:
+                counts = {to.removeprefix(PREFIX): count for to, count in db.execute(OPEN_COUNTS)}
+                return SystemsNow(known, open_deletions(db, OPEN_SHOWN), counts, done_deletions(db, DONE_SHOWN))
+        except (sqlite3.Error, LedgerRefused) as error:
+            raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
 
     async def of(self, events: Iterable[bytes]) -> list[SystemDeletion]:
         """What these acts asked for, done or not."""
@@ -270,8 +297,10 @@ class Systems:
 
     async def about(self, subjects: Iterable[Subject]) -> list[SystemDeletion]:
         """What acts about these people asked for, done or not."""
-        keys = [key for subject in subjects for key in subject.keys]
-        return await self.writer.commit(lambda tx: deletions_about(tx.db, keys))
+        keys = {key for subject in subjects for key in subject.keys}
+        return await self.writer.commit(
+            lambda tx: deletions_about(tx.db, {key: released_since(tx.db, key) for key in keys})
+        )
 
     async def lacks(self, event: bytes) -> str:
         """Why an act of forgetting is not complete; empty: it is, or nobody else has to do with it."""
@@ -308,5 +337,5 @@ class Systems:
         return await self.writer.commit(job)
 
     async def to_delete(self, system: str) -> list[Message]:
-        """What one has to delete still, as it is told, for whoever does it there by hand."""
-        return await self.writer.commit(lambda tx: read_deletions(tx, PREFIX + system))
+        """What one has to delete still, as it is told, for whoever does it there by hand: the oldest of it."""
+        return await self.writer.commit(lambda tx: read_deletions(tx, PREFIX + system, LISTED))

@@ -4,6 +4,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -144,6 +145,22 @@ def test_a_message_that_nobody_can_read_any_more_is_the_officers_and_not_done(co
         [asked] = mine.asked(event)
         assert (asked.state, asked.answer, warehouse.arrived) == ("failed", "its key is gone", [])
         assert "its key is gone" in mine.run("systems", "show", "warehouse").stdout
+
+
+def test_who_asks_once_more_is_not_told_that_it_is_complete_by_what_was_forgotten_meanwhile(company):
+    mine = company(mail=("", '["email"]'))
+    with mine.open() as house:
+        [mail] = house.consent.people.name([MINE]).subjects
+        left = [Left("email", email(1), mail.key, tuple(mail.keys))]
+        house.writer.submit(lambda tx: note_held(tx, "teemo", left, ["sale"], ["contact"], 0, 0)).result()
+    digest = ("email_sha256", hashlib.sha256(email(1).encode()).hexdigest())
+    first, second = mine.forgets(digest), mine.forgets(digest)
+    assert (mine.complete(first), mine.complete(second)) == (False, False)
+    lines = mine.run("systems", "show", "mail").stdout.splitlines()
+    assert [email(1) in line for line in lines] == [True, True]
+    mine.run("systems", "deleted", *(line.split()[0] for line in lines), "--by", "Ada")
+    assert mine.complete(second)
+    assert mine.asked(mine.forgets(digest)) == [], "nothing is open, and nobody can be named any more"
 
 
 @pytest.mark.parametrize("mode", list(Erasing))
@@ -316,6 +333,16 @@ def test_whoever_has_a_number_next_is_told_of_as_somebody_new(company):
         mine.chooses(ChoiceKind.OPT_OUT, ("phone", phone(1)))
         mine.delivers()
         assert len(mail.told("opt_out")) == 2
+
+
+def test_whoever_has_a_number_next_has_nothing_to_do_with_what_was_deleted_of_who_had_it(company):
+    mine = company(warehouse="")
+    mine.forgets(("phone", phone(1)))
+    with mine.open() as house:
+        [number] = house.consent.people.name([named("phone", phone(1))]).subjects
+        assert len(asyncio.run(Systems(house.writer, mine.clock).about([number]))) == 1
+        asyncio.run(house.consent.link(house.consent.people.account(""), [number], Span(0), released=True))
+        assert asyncio.run(Systems(house.writer, mine.clock).about([number])) == []
 
 
 # --- a kill -----------------------------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from support.people import email
 from web.test_desk_requests import UPLOAD, acts, body_of, takes_in
 
 from gateway.app.composition import now
+from gateway.desk import own_systems
 from gateway.desk.office.officers import DeskRole
-from gateway.web.desk import systems_page
 
 pytestmark = pytest.mark.anyio
 SYSTEMS = "/desk/systems"
@@ -115,13 +115,31 @@ async def test_the_file_that_comes_back_says_of_all_that_it_lists_and_of_nothing
 
 
 async def test_a_page_of_many_deletions_shows_the_first_and_says_how_many_more_there_are(folder, monkeypatch):
-    monkeypatch.setattr(systems_page, "SHOWN", 1)
+    monkeypatch.setattr(own_systems, "OPEN_SHOWN", 1)
     ada = await comes_in(folder)
     async with desk(folder, **ONE) as client:
         await forgets(client, ada)
         await forgets(client, ada)
         page = await client.get(SYSTEMS, headers=ada)
         assert (page.text.count("has not deleted"), "And 1 more" in page.text) == (1, True)
+
+
+async def test_a_file_lists_the_oldest_as_many_as_can_be_given_back_and_the_next_one_what_follows(folder, monkeypatch):
+    monkeypatch.setattr(own_systems, "LISTED", 1)
+    ada = await comes_in(folder)
+    async with desk(folder, **ONE) as client:
+        await forgets(client, ada)
+        await forgets(client, ada)
+        listed = []
+        for _ in range(2):
+            form = form_of(await client.get(SYSTEMS, headers=ada))
+            file = (await says(client, ada, form, action="list", system="warehouse")).content
+            listed.append(file.count(b"msg_"))
+            body = body_of(file, form=form, action="all", sure="yes")
+            found = await client.post(SYSTEMS, headers={**ada, **OURS, **UPLOAD}, content=body)
+            assert found.headers["location"] == f"{SYSTEMS}?said=1"
+        assert listed == [1, 1]
+        assert "None." in (await client.get(SYSTEMS, headers=ada)).text
 
 
 async def test_a_request_to_delete_is_complied_with_once_each_system_said_so_and_counts_from_the_day_it_came(folder):

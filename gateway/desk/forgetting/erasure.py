@@ -123,7 +123,7 @@ def _tell(tx: Transaction, order: ErasureOrder, own: Belongings, event: bytes) -
     names, unlinks = recipients_to_tell.names_of(tx, order.subjects, own), order.mode is Erasing.UNLINK
     found = list(recipients_to_tell.identified(tx, names, own))
     recipients_to_tell.tell_recipients(tx, ((each, ToldWord.DELETE) for each in found), order.at, order.came.received)
-    _ask_systems(tx, order, _names(order, names, found, own), event)
+    _ask_systems(tx, order, _names(order, names, found, own), own, event)
     if order.mode is Erasing.CHILD:
         recipients_to_tell.tell_backend(tx, order.subjects, order.at)
     if unlinks:
@@ -142,14 +142,19 @@ def _names(
     return {item for forms in (*said, *names.values(), *held) for item in forms.items()}
 
 
-def _ask_systems(tx: Transaction, order: ErasureOrder, identifiers: set[tuple[str, str]], event: bytes) -> None:
+def _ask_systems(
+    tx: Transaction, order: ErasureOrder, identifiers: set[tuple[str, str]], own: Belongings, event: bytes
+) -> None:  # fmt: skip
     """Each by the request's own clock. Of a state's list `desk.deletion_orders` asks, which answers for it."""
     if order.is_listed:
         return
     received = order.came.received or order.at
     last = own_systems.last_moment(order.came.place, received)
-    for system in own_systems.registered(tx):
-        own_systems.ask_deletion(tx, system, identifiers, order.at, last, event=event, received=order.came.received)
+    known = own_systems.registered(tx)
+    before = own_systems.still_named(tx, own) if known else {}
+    for system in known:
+        named = identifiers | before.get(system.recipient, set())
+        own_systems.ask_deletion(tx, system, named, order.at, last, event=event, received=order.came.received)
 
 
 def _forget_details(tx: Transaction, order: ErasureOrder, own: Belongings) -> None:

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from gateway.consent.telling import name_of
 from gateway.desk.office.officers import Officer
 from gateway.desk.outbox import Message
-from gateway.desk.own_systems import NoSuchDeletion, SystemDeletion, Systems
+from gateway.desk.own_systems import LISTED, NoSuchDeletion, SystemDeletion, Systems
 from gateway.keys import seals
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import moment
@@ -24,7 +24,6 @@ from gateway.web.desk.today import SYSTEMS, due_state
 from gateway.web.shell.problem import Problem
 
 DELETED, MESSAGE = "deleted", "msg_"
-SHOWN = 200  # deletions of one page; a file has all of a system
 
 
 class SystemRow(NamedTuple):
@@ -82,9 +81,9 @@ class SystemsPage:
         found, now, own = await self.systems.look(), self.door.clock(), self.door.terms.own_days
         told = request.query_params.get("said", "")
         return show_desk(
-            request, "systems.html", officer=officer, known=found.known, rows=system_rows(found.open[:SHOWN], now, own),
-            more=max(0, len(found.open) - SHOWN), done=system_rows(found.done, now, own),
-            holders=sorted({each.system for each in found.open}),
+            request, "systems.html", officer=officer, known=found.known, rows=system_rows(found.open, now, own),
+            more=sum(found.counts.values()) - len(found.open), done=system_rows(found.done, now, own),
+            holders=found.counts, listed=LISTED,
             said=told if told.isascii() and told.isdigit() else "",
         )  # fmt: skip
 
@@ -117,7 +116,7 @@ class SystemsPage:
         return RedirectResponse(f"{SYSTEMS}?said={done}", 303, HEADERS)
 
     async def _listed(self, officer: Officer, system: str) -> Response:
-        if system not in {each.system for each in (await self.systems.look()).open}:
+        if system not in (await self.systems.look()).counts:
             raise Problem("not_found", "Nothing is to be deleted in a system of this name.")
         await self.door.note(officer, "took what a system has to delete", system=system)
         attached = {"Content-Disposition": f'attachment; filename="delete-in-{system}.txt"'}
