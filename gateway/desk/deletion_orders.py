@@ -189,6 +189,9 @@ def _ask_systems(
     """Each of the operator's own, once, by whatever it can be named: what left, what an erasure kept, the account. One
     to which nobody can be named is the officer's, who knows the number of the request.
     """
+    asks = [system for system in own_systems.registered(tx) if system.recipient not in asked]
+    if not asks:
+        return
     names = family(slate := people_of(tx, [key]).slate(), key)
     known = {item for name in names for item in suppression.read_suppression(tx, name).items()}
     accounts = [account_name(tx, each) for each in roads(slate, names)]
@@ -197,10 +200,8 @@ def _ask_systems(
     day = date.fromordinal(received)
     law = mechanism_of(place, max(day, at.date()))
     last = day + timedelta(days=law.answer_days if law else DELETION_DAYS)
-    for system in own_systems.registered(tx):
-        if system.recipient not in asked:
-            by = datetime.combine(last, time.max, UTC)
-            own_systems.ask_deletion(tx, system, everything, at, by, listed=ids[0])
+    for system in asks:
+        own_systems.ask_deletion(tx, system, everything, at, datetime.combine(last, time.max, UTC), listed=ids[0])
 
 
 def decide(tx: Transaction, id_: str, status: DeletionStatus, at: datetime) -> None:
