@@ -5,6 +5,7 @@
 import asyncio
 import contextlib
 import hashlib
+import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,7 @@ from support.own_system import listed, own_system
 from support.people import GAID, email, named, phone
 from support.service import service
 
+from gateway.app import composition
 from gateway.app.composition import open_house
 from gateway.cli.root import group
 from gateway.delivery import webhook
@@ -288,6 +290,23 @@ def test_the_desk_that_takes_messages_by_hand_takes_no_deletion_for_done(company
 
 
 # --- noes -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_release_before_handed_out_is_nobodys_word_that_it_is_deleted(company):
+    mine = company(warehouse="")
+    event = mine.forgets(("email", email(1)))
+    schema.take_back(mine.folder, 32)
+    with contextlib.closing(sqlite3.connect(mine.folder / "ledger.sqlite3")) as db, db:
+        db.execute(
+            "UPDATE outbox SET state = 'delivered', answer = 'by the desk', person = NULL, body = NULL, taken = 1"
+        )
+    composition.migrate(mine.folder)
+    [asked] = mine.asked(event)
+    assert (asked.state, asked.is_done) == ("failed", False)
+    [line] = mine.run("systems", "show", "warehouse").stdout.splitlines()
+    assert mine.run("systems", "deleted", line.split()[0], "--by", "Ada").exit_code == 0
+    assert mine.complete(event)
+    assert mine.run("verify", config=False).exit_code == 0
 
 
 def test_a_no_is_told_once_and_again_after_a_yes(company):
