@@ -99,8 +99,8 @@ class Agents:
         self._waiting = dict[str, tuple[int, int]]()  # by agent: when it was counted, and how many wait since
 
     def running(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """Until it is left, what nobody comes for in time is denied, and what was settled long ago forgotten; also of
-        agents that are not listed any more, the last one too.
+        """Until it is left, what nobody comes for in time is denied, what our own systems deleted fulfilled, and what
+        was settled long ago forgotten; also of agents that are not listed any more, the last one too.
         """
         return Every("agents", PERIOD, self._sweep, first=0.0).running()
 
@@ -108,6 +108,7 @@ class Agents:
         with contextlib.suppress(StoreUnavailable):
             while self._writer.submit(partial(self._requests.expire, now=self._now())).result():
                 pass
+            self._writer.submit(partial(self._requests.fulfil_deleted, now=self._now())).result()
 
     def token_of(self, agent: KnownAgent) -> str:
         """A new one."""
@@ -155,6 +156,7 @@ class Agents:
 
         def job(tx: Transaction) -> AgentRequest | None:
             self._requests.expire(tx, now, name)
+            self._requests.fulfil_deleted(tx, now, only=name)
             found = self._requests.find(tx, name=name)
             return found if found and found.agent == agent.id else None
 

@@ -71,7 +71,7 @@ def mail(text: str, number: int) -> bytes:
 def running(tmp_path_factory):
     folder = tmp_path_factory.mktemp("day")
     lived_in(folder / "data")
-    with desk_service(folder) as started:
+    with desk_service(folder, GATEWAY_SYSTEMS__WAREHOUSE__IDENTIFIERS="phone") as started:
         cases = Cases(started.data, secret_files.load_secrets(started.data).desk, lambda: datetime.now(UTC))
         for number in range(40):  # each test has mails and cases that nobody else touches
             Mailbox(cases).take(mail("Please do not sell my data. Jo", number))
@@ -184,6 +184,12 @@ def test_a_day_at_the_desk(running, opened, script, tmp_path):
     page.get_by_label("I looked at who asks").check()
     page.get_by_role("button", name="Forget the details").click()
     assert page.get_by_role("status").inner_text().startswith("Done")
+
+    page.get_by_role("link", name="Today").click()  # an own system that does not answer
+    page.get_by_role("link", name="Have warehouse do 1 deletion").first.click()
+    page.get_by_label("I looked in warehouse").first.check()
+    page.get_by_role("button", name="It is deleted in warehouse").first.click()
+    assert page.get_by_text("by hand: ada").first.is_visible()
 
     page.get_by_role("link", name="Today").click()  # a delivery that is overdue
     overdue = page.get_by_role("listitem").filter(has_text="Tell teemo of").filter(has_text="past due")

@@ -16,7 +16,7 @@ from support.at_the_desk import (
     taken_in,
     with_passkey_device,
 )  # fmt: skip
-from support.people import GAID, named, phone
+from support.people import GAID, email, named, phone
 from support.wire import call, link, post_form
 
 from gateway.desk.office.officers import DeskRole
@@ -26,7 +26,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    with desk_service(tmp_path_factory.mktemp("desk")) as started:
+    with desk_service(tmp_path_factory.mktemp("desk"), GATEWAY_SYSTEMS__WAREHOUSE__IDENTIFIERS="email") as started:
+        forgotten = {"identifiers": [named("email", email(1))], "mode": "erase_details"}
+        assert call(f"{started.url}/v1/erasures", forgotten)[0] == 200
         link(started.url, "a1", named("phone", phone(1)), named("gaid", GAID))
         row = {"id": "r1", "identifiers": [named("gaid", GAID)], "data": {"ad_id": GAID}, "place": "US-CA"}
         assert call(f"{started.url}/v1/shares/teemo", row)[0] == 200
@@ -145,7 +147,8 @@ def test_an_officer_looks_a_person_up_by_keyboard_alone_and_has_them_forgotten(r
 
 PAGES = {"today": "/desk", "deliveries": "/desk/deliveries", "people": "/desk/people", "requests": "/desk/requests",
          "request-new": "/desk/requests/new", "request": "/desk/requests/1", "person": "/desk/person",
-         "numbers": "/desk/numbers", "report": "/desk/report", "rehearsal": "/desk/rehearsal"}  # fmt: skip
+         "numbers": "/desk/numbers", "report": "/desk/report", "systems": "/desk/systems",
+         "rehearsal": "/desk/rehearsal"}  # fmt: skip
 BEFORE = {"sign-in": "/desk/sign-in", "invitation": "/desk/invitation"}
 
 

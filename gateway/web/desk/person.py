@@ -16,8 +16,12 @@ from starlette.responses import Response
 
 from gateway.choice.law import AGES, country_of
 from gateway.consent.verbs import Consent
+from gateway.desk.answered_requests import HowItCame
 from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.desk.office.cases import Cases, DeskCase
 from gateway.desk.office.officers import Officer
+from gateway.desk.office.request_law import RequestKind
+from gateway.desk.own_systems import Systems
 from gateway.keys import seals
 from gateway.keys.seals import Sealed
 from gateway.ledger.proof.entry import b64
@@ -29,6 +33,7 @@ from gateway.web.desk.desk_page import show_desk
 from gateway.web.desk.evidence_pack import EvidencePack
 from gateway.web.desk.person_found import person_found
 from gateway.web.desk.requests_in import MANNERS, WAYS, as_written, is_too_much, written_lines
+from gateway.web.desk.systems_page import system_rows
 from gateway.web.shell import words
 from gateway.web.shell.brand import brand_of
 from gateway.web.shell.problem import Problem
@@ -68,6 +73,8 @@ class PersonPage:
     consent: Consent
     packs: EvidencePack
     store: Store
+    cases: Cases
+    systems: Systems
 
     async def ask(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET`: where an identifier is pasted."""
@@ -106,16 +113,23 @@ class PersonPage:
         await asyncio.to_thread(self._count, officer, len(subjects))
         await self._note(officer, "looked somebody up", subjects, as_of=until.date().isoformat() if until else "")
         found = await person_found(self.consent, self.store, subjects, until)
+        rows = system_rows(await self.systems.about(subjects), self.door.clock(), self.door.terms.own_days)
         day = until.date().isoformat() if until else ""
         person = LOOKED_UP.seal(self.consent.secrets.seals, LookedUp(lines, officer.form, day))
-        return self._page(request, officer, found=found, person=person, until=day, count=len(written_lines(lines)))
+        return self._page(
+            request, officer, found=found, person=person, until=day, count=len(written_lines(lines)), rows=rows
+        )
 
     async def _act(self, action: str, subjects: Sequence[Subject], form: Form) -> str:
         """What was done, in words. Raises `Problem` for what is no act."""
         now = self.door.clock()
         if action in ERASURES:
             mode, text = ERASURES[action]
-            written = await self.consent.erase(ErasureOrder(mode, subjects, now))
+            case = await self._case_of(form.get("case", ""))
+            came = HowItCame(min(case.received, now), case.manner, case.place) if case else HowItCame()
+            written = await self.consent.erase(ErasureOrder(mode, subjects, now, came=came))
+            if case:
+                await asyncio.to_thread(self.cases.entered, case.number, b64(written.event))
             return f"Done: {text}. Entry {written.seq}, event {b64(written.event)}."
         if action == "age":
             if form.get("age") not in AGES:
@@ -128,6 +142,16 @@ class PersonPage:
             chosen = await self.consent.choose(subjects, said)
             return f"No marketing any more: event {chosen.events[0]['event']}."
         raise Problem("malformed", "There is no such act.")
+
+    async def _case_of(self, stated: str) -> DeskCase | None:
+        """The open request to delete for which somebody is forgotten; None: none is named. Raises `Problem`."""
+        if not stated:
+            return None
+        number = int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 10 else 0  # noqa: PLR2004
+        found = await asyncio.to_thread(self.cases.read_case, number)
+        if found is None or found.answered or found.kind is not RequestKind.DELETE:
+            raise Problem("malformed", "Nothing was done: no open request to delete has this number.")
+        return found
 
     def _named(self, lines: str) -> tuple[Subject, ...]:
         """All that are meant, or nobody: a person is not looked up, or forgotten, by half of what was pasted."""
@@ -173,6 +197,7 @@ class PersonPage:
             "person": "",
             "until": "",
             "count": 0,
+            "rows": [],
             **found,
         }
         today = self.door.clock().date()
