@@ -33,7 +33,7 @@ from gateway.choice.deletion_list import (
 )
 from gateway.choice.deletion_periods import ListDue, due, mechanism_of, mechanisms
 from gateway.choice.identity.device import digest_of_nothing
-from gateway.choice.identity.kinds import LAST_TEN, TELEVISION
+from gateway.choice.identity.kinds import LAST_TEN, TELEVISION, TEN_ABROAD
 from gateway.cli import options
 from gateway.cli.progress import Progress
 from gateway.desk import deletion_orders
@@ -201,10 +201,11 @@ def _enter(house: House, part: ListPart, requests: list[DeletionRequest], *, end
         each.digest.hex(): key for each, key in zip(requests, keys, strict=True) if each.kind is DeletionKind.PHONE
     }
     looser = dict(zip(house.secrets.keys(("phone_sha256", ten) for ten in by_ten), by_ten.values(), strict=True))
+    abroad = dict(zip(by_ten.values(), house.secrets.keys((TEN_ABROAD, ten) for ten in by_ten), strict=True))
 
     def enter(tx: Transaction) -> PartTaken:
         deletion_lists.know_numbers(tx, looser, part.at)
-        return deletion_lists.take_part(tx, part, found)
+        return deletion_lists.take_part(tx, part, found, abroad)
 
     return _written(house, enter)
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from gateway.choice.deletion_list import DeletionStatus
 from gateway.choice.deletion_periods import Fetched
 from gateway.desk import recipient_holdings, suppression
+from gateway.desk.answered_requests import HowItCame
 from gateway.desk.forgetting.erasure import ErasureOrder, erase
 from gateway.desk.recipient_holdings import Held
 from gateway.desk.recipients_to_tell import LEFT, got_under, pass_on
@@ -37,6 +38,7 @@ class Matched(StrEnum):
     NOBODY = ""
     ACCOUNT = "account"
     SEVERAL = "several"  # accounts
+    ABROAD = "abroad"  # only numbers from abroad that end in the same ten digits: denied, never deleted
     ORDERED = "ordered"  # no account: everything is to be deleted, and whoever got any of it was told
 
 
@@ -47,10 +49,12 @@ CANDIDATES = """
 SELECT DISTINCT r.key FROM deletion_row r WHERE r.key > ? AND r.gone IS NULL AND r.decided IS NULL
 AND r.matched <> 'ordered' AND (
   r.matched <> '' OR (SELECT count(*) FROM (SELECT 1 FROM about a WHERE a.key = r.key LIMIT 2)) > 1
+  OR EXISTS (SELECT 1 FROM deletion_abroad x JOIN about a ON a.key = x.abroad WHERE x.key = r.key AND a.way = 1)
   OR EXISTS (SELECT 1 FROM held_key h WHERE h.key = r.key)
   OR EXISTS (SELECT 1 FROM disclosure d WHERE d.key = r.key) OR EXISTS (SELECT 1 FROM disclosed d WHERE d.key = r.key))
 ORDER BY r.key LIMIT ?
 """
+ABROAD = "SELECT abroad FROM deletion_abroad WHERE key = ?"
 OF_KEY = "SELECT id, matched FROM deletion_row WHERE key = ? AND gone IS NULL"
 # What is ordered for one stays so, whoever is found later.
 MATCH = (
@@ -61,7 +65,7 @@ ASKED = "SELECT message FROM deletion_message WHERE id IN ({marks})"
 TOLD = "SELECT recipient FROM outbox WHERE id IN ({marks})"
 # None: it is open.
 STATUS = """
-CASE WHEN r.decided IS NOT NULL THEN r.decided WHEN r.matched = '' THEN 5 WHEN r.matched = 'several' THEN 4
+CASE WHEN r.decided IS NOT NULL THEN r.decided WHEN r.matched = '' THEN 5 WHEN r.matched IN ('several', 'abroad') THEN 4
 WHEN r.matched = 'ordered' AND EXISTS (SELECT 1 FROM deletion_message m WHERE m.id = r.id) AND NOT EXISTS (
   SELECT 1 FROM deletion_message m LEFT JOIN outbox o ON o.id = m.message
   WHERE m.id = r.id AND coalesce(o.state, '') <> 'delivered') THEN 3 END
@@ -85,6 +89,13 @@ FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq WHERE r.gone IS NULL 
 """  # noqa: S608 - ours
 
 
+YEAR = """
+SELECT b.place, r.answered, r.gone IS NOT NULL, r.answered_at / 86400000 + 719163 - b.received, count(*)
+FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq WHERE b.received >= ? AND b.received < ?
+GROUP BY 1, 2, 3, 4
+"""
+
+
 class AnswerRow(NamedTuple):
     """One request. `status` None: it is open, and `matched` says for whom."""
 
@@ -104,6 +115,16 @@ class ListCount(NamedTuple):
     standing: int
     answered: int
     open: int
+
+
+class YearCount(NamedTuple):
+    """So many requests of one state that have one answer, after as many days; None: no answer. `over`: taken back."""
+
+    place: str
+    answer: DeletionStatus | None
+    over: bool
+    days: int | None
+    requests: int
 
 
 class NotDecided(Exception):
@@ -127,15 +148,33 @@ def look(tx: Transaction, key: bytes, at: datetime) -> Matched:
     names = family(slate, key)
     if _is_linked(slate, names) or _left_with_accounts(tx, names):
         matched = Matched.SEVERAL if len(roads(slate, names)) > 1 else Matched.ACCOUNT
-        choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.DROP, at)
-        pass_on(tx, Subject(DIGEST, "", (key,)), choice, unknown=False)
+        pass_on(tx, Subject(DIGEST, "", (key,)), _no(at), unknown=False)
     elif any(before == Matched.ORDERED for _, before in found) or [*rows_of(tx.db, LEFT, names)]:
         matched = Matched.ORDERED
         _order(tx, key, [id_ for id_, _ in found], at)
     else:
         matched = Matched.NOBODY
+    for names in _known_abroad(tx, key):
+        matched = Matched.ABROAD if matched is Matched.NOBODY else matched
+        pass_on(tx, Subject(DIGEST, "", tuple(names)), _no(at), unknown=True)  # not on to the accounts that have it
     tx.db.execute(MATCH, (matched, key))
     return matched
+
+
+def _no(at: datetime) -> Choice:
+    return Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.DROP, at)
+
+
+def _known_abroad(tx: Transaction, key: bytes) -> list[set[bytes]]:
+    """Of each number from abroad that ends in the digits, and that an account has or of which something left, all
+    names.
+    """
+    found = list[set[bytes]]()
+    for (abroad,) in tx.db.execute(ABROAD, (key,)).fetchall():
+        slate = people_of(tx, [abroad]).slate()
+        families = [family(slate, owner) for owner in slate.row(abroad).owners]
+        found += [names for names in families if _is_linked(slate, names) or [*rows_of(tx.db, LEFT, names)]]
+    return found
 
 
 def _is_linked(slate: Slate, names: Iterable[bytes]) -> bool:
@@ -163,7 +202,8 @@ def _order(tx: Transaction, key: bytes, ids: Sequence[str], at: datetime) -> Non
         for held in _held(tx, left):
             for kind, value in recipient_holdings.open_held(tx, held.recipient, held.person, held.sealed).items():
                 suppression.keep_suppression(tx, Subject(kind, value, (held.named,)))
-        erase(tx, ErasureOrder(Erasing.DETAILS, [Subject(DIGEST, "", (key,))], at), os.urandom(16))
+        order = ErasureOrder(Erasing.DETAILS, [Subject(DIGEST, "", (key,))], at, came=HowItCame(manner=Source.DROP))
+        erase(tx, order, os.urandom(16))
     messages = {*tx.queued[known:], *(message for (message,) in rows_of(tx.db, ASKED, ids))}
     if got.difference(recipient for (recipient,) in rows_of(tx.db, TOLD, messages)):
         messages.add(os.urandom(16))  # of a message that nobody can send: it stays open
@@ -213,3 +253,11 @@ def downloads(db: sqlite3.Connection) -> list[Fetched]:
 def counts(db: sqlite3.Connection) -> list[ListCount]:
     """What stands, by state and kind of list."""
     return [ListCount(*row) for row in db.execute(COUNTS)]
+
+
+def counted_between(db: sqlite3.Connection, start: date, end: date) -> list[YearCount]:
+    """Of the lists that were downloaded from a day to before another; the answer is the one that stands."""
+    rows = db.execute(YEAR, (start.toordinal(), end.toordinal()))
+    return [
+        YearCount(place, DeletionStatus(told) if told else None, bool(over), *more) for place, told, over, *more in rows
+    ]

@@ -26,7 +26,7 @@ BEFORE = "SELECT seq + 1 FROM side WHERE place < ? AND entered ORDER BY place DE
 CHANGES = "SELECT place, anew FROM side WHERE place >= ? AND anew IS NOT NULL"
 MADE = "SELECT s.place, d.at FROM side s JOIN detail d ON d.seq = s.seq WHERE s.place IN ({marks}) AND s.entered"
 WHOSE = "SELECT key FROM detail WHERE seq IN ({marks})"
-TAKEN_BACK = "SELECT key FROM deletion_row INDEXED BY deletion_row_over WHERE seq IN ({marks}) AND gone IS NOT NULL"
+TAKEN_BACK = "SELECT key FROM deletion_key WHERE seq IN ({marks}) AND gone IS NOT NULL"
 
 
 class FreshRecords:

@@ -4,6 +4,8 @@ what is true of them, and what was not finished is done by the same command agai
 
 import contextlib
 import csv
+import io
+import json
 import os
 import re
 import signal
@@ -272,6 +274,73 @@ def test_a_number_known_before_lists_is_reached_with_its_account(take, run, fold
     verified(folder)
 
 
+LONDON, AMERICAN, HANOI = "+442079460123", "+12079460123", "+842079460123"  # one and the same last ten digits
+BERLIN = "+493012345678"
+
+
+def no_to_sale(folder, number):
+    said = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "form", NOW)
+    act(folder, lambda tx, who: records.write_choice(tx, who("phone", number), said, os.urandom(16)))
+
+
+def checked(run, number):
+    """What every check of a number says."""
+    asked = ("check", "teemo", "--dev", "--purpose", "sale", "--class", "ad_id", "--place", "US-CA")
+    return "opted_out" in run(*asked, "--phone", number).output
+
+
+def test_a_number_from_abroad_is_denied_by_its_last_ten_digits_until_the_list_takes_them_back(
+    take, run, folder, tmp_path
+):
+    link(folder, ("ana", "phone", LONDON))
+    assert not checked(run, LONDON), "the control"
+    say_yes(folder, ("phone", LONDON), NOW - timedelta(days=1))
+    for _ in range(2):
+        take(DeletionKind.PHONE, ("A" * 12, AMERICAN), ("B" * 12, ANAS))
+    assert [checked(run, each) for each in (LONDON, AMERICAN, HANOI, "+442079460124")] == [True, True, True, False]
+    assert not denies(folder, "account", "ana"), "whose number it is nobody knows"
+    verified(folder)
+    assert run("rekey", "pepper").exit_code == 0
+    assert checked(run, LONDON)
+    verified(folder)
+    removed = listed(tmp_path, DeletionKind.REMOVED, [("A" * 12, AMERICAN)], of=DeletionKind.PHONE)
+    assert run("drop", "take", removed).exit_code == 0
+    assert [checked(run, each) for each in (LONDON, AMERICAN, HANOI, ANAS)] == [False, False, False, True]
+    ledger = folded_ledger(folder)
+    with open_house(folder, inside.settings(), dev=True) as house:
+        assert not ledger.get(house.consent.people.name([named("phone", LONDON)]).keys[0]).ins, "nobody said yes anew"
+    verified(folder)
+
+
+@pytest.mark.parametrize(("one", "other"), [(LONDON, AMERICAN), (AMERICAN, LONDON)])
+def test_what_the_holder_of_a_number_says_is_no_word_of_whoever_has_its_last_ten_digits(take, run, folder, one, other):
+    no_to_sale(folder, one)
+    assert [checked(run, each) for each in (one, other)] == [True, False]
+    take(DeletionKind.PHONE, ("A" * 12, AMERICAN))
+    say_yes(folder, ("phone", one), NOW + timedelta(minutes=1))
+    assert checked(run, other)
+    assert checked(run, one) == (one == LONDON), "a list's word is an American's alone to lift"
+    verified(folder)
+
+
+def test_a_number_from_abroad_is_answered_as_opted_out_and_nothing_of_it_is_deleted(take, run, folder, tmp_path):
+    link(folder, ("ana", "phone", LONDON), ("ana", "email", ANA))
+    no_to_sale(folder, BERLIN)
+    hold(folder, BERLIN, kind="phone")
+    hold(folder, ANA)
+    take(DeletionKind.PHONE, ("A" * 12, AMERICAN), ("B" * 12, BERLIN), ("C" * 12, ANAS))
+    told = run("deliveries", "--take", "teemo").output
+    assert ("opt_out" in told, BERLIN in told, ANA in told, "delete" in told.lower()) == (True, True, False, False)
+    run("drop", "answer", tmp_path / "out")
+    assert answers(tmp_path / "out") == ({"A" * 12: "4", "B" * 12: "4", "C" * 12: "5"}, {})
+    link(folder, ("bo", "phone", AMERICAN))
+    run("drop", "answer", "--amend", tmp_path / "amended")
+    assert answers(tmp_path / "amended") == ({}, {"A" * 12: "2"}), "the American number is what a list means"
+    (tmp_path / "decided.csv").write_text(f"Id,Status\n{'B' * 12},3\n")
+    assert run("drop", "decide", tmp_path / "decided.csv").exit_code == 1
+    verified(folder)
+
+
 def test_a_file_taken_again_orders_nobody_s_deletion_who_took_it_back_and_a_later_one_does(take, run, folder, tmp_path):
     take(DeletionKind.EMAIL, ("A" * 12, ANA))
     take(DeletionKind.REMOVED, ("A" * 12, ANA))
@@ -334,14 +403,14 @@ def test_an_order_outlives_the_erasure_of_whom_it_means_and_a_new_pepper(take, r
     verified(folder)
 
 
-def hold(folder, *addresses):
+def hold(folder, *addresses, kind="email"):
     """What teemo has of people without an account."""
 
     def job(tx, who):
         for each in part:
-            key = who("email", each).key
-            left = [Left("email", each, key, (key,))]
-            recipient_holdings.note_held(tx, "teemo", left, ["sale"], ["email_hash"], 0, milliseconds(NOW))
+            key = who(kind, each).key
+            left = [Left(kind, each, key, (key,))]
+            recipient_holdings.note_held(tx, "teemo", left, ["sale"], [f"{kind}_hash"], 0, milliseconds(NOW))
 
     waiting = iter(addresses)
     while part := [*islice(waiting, 1000)]:
@@ -379,6 +448,36 @@ def test_deleted_is_not_answered_where_somebody_has_what_nobody_can_name_to_them
     assert ANA in run("deliveries", "--take", "teemo").output
     run("drop", "answer", tmp_path / "out")
     assert answers(tmp_path / "out") == ({}, {"A" * 12: ""})
+
+
+def test_the_year_counts_the_requests_of_lists_apart_and_each_once(take, run, folder, tmp_path):
+    def told(*more):
+        return json.loads(run("export", "report", f"{NOW - timedelta(days=3):%Y}", *more).stdout)
+
+    assert "drop" not in told(), "nobody took a list"
+    hold(folder, ANA)
+    link(
+        folder, ("bo", "email", "bo@example.com"), ("cy", "email", "cy@example.com"), ("di", "email", "cy@example.com")
+    )
+    rows = [(f"{name.upper():A<12}", f"{name}@example.com") for name in ("ana", "bo", "cy", "eve", "flo", "gus")]
+    run("drop", "take", listed(tmp_path, DeletionKind.EMAIL, rows, f"{NOW - timedelta(days=3):%Y%m%d}"))
+    take(DeletionKind.REMOVED, rows[-1])
+    run("deliveries", "--take", "teemo")
+    run("drop", "answer", tmp_path / "out")
+    numbers = {"received": 6, "exempted": 0, "deleted": 1, "opted_out": 1, "not_found": 2, "open": 1, "taken_back": 1}
+    found = told()
+    assert found["drop"] == numbers | {"median_days": 3}
+    assert not any(found[each]["received"] for each in ("opt_out", "deletion") if each in found)
+    assert "drop" not in told("--place", "US-CO")
+    assert told("--place", "US")["drop"]["received"] == 6
+    table = csv.DictReader(io.StringIO(run("export", "report", str(found["year"]), "--format", "csv").stdout))
+    rows = {row["request"]: row for row in table}
+    assert {
+        name: int(rows["drop" if name == "received" else f"drop_{name}"]["received"]) for name in numbers
+    } == numbers
+    assert rows["drop"]["median_days"] == "3"
+    page = run("export", "report", str(found["year"]), "--format", "html").stdout
+    assert "received 6; exempted 0; deleted 1; opted out 1; not found 2; open 1; taken back 1; median days 3" in page
 
 
 @pytest.mark.parametrize("name", ["NDZ", "NameVIN"])

@@ -4,6 +4,10 @@ part in which it came until the list takes it back. `gateway drop take` calls it
 A part is one entry, which says whose list it is and how many requests it has. Their noes are told beside it as those of
 anybody are, so that they reach the accounts and the devices that the digest has or gets later, and a person's own yes
 lifts them. A request that is there already is not said again, so that a file may be taken twice.
+
+Ten digits are an American's whole number, and the last of somebody's number abroad. Under the key of their digest that
+is an American name the no is the American's; it is said again under a second key, which denies numbers from abroad that
+end in these digits and goes no further: neither holder's own words are the other's.
 """
 
 import os
@@ -24,6 +28,7 @@ from gateway.terms import ALL_PURPOSES, Source
 PART = 250  # requests of one entry: while it is folded nobody is answered, and each that is known takes 2 ms
 # Its mark tells it from what anybody said by the same digest: a signal beside it is news, and outlives it.
 ORDER = SaidOut(ALL_PURPOSES, Source.DROP, mark=Source.DROP)
+ORDER_ABROAD = ORDER._replace(mark="")  # by its second key: nobody else speaks by that
 LIVE = "SELECT id, key, seq FROM deletion_row WHERE id IN ({marks}) AND gone IS NULL"
 ENDED = "SELECT id, key FROM deletion_row WHERE id IN ({marks}) AND gone IS NOT NULL"
 # By the same file also what is over: whoever changed their mind since is not asked about again.
@@ -31,6 +36,7 @@ SAID = """
 SELECT r.id, r.key FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq
 WHERE r.id IN ({marks}) AND (r.gone IS NULL OR b.file = ?)
 """
+PUT_ABROAD = "INSERT OR IGNORE INTO deletion_abroad VALUES (?, ?)"
 PUT = "INSERT INTO deletion_row (id, seq, key) VALUES (?, ?, ?)"
 END = "UPDATE deletion_row SET gone = ?, gone_at = ? WHERE id = ? AND seq = ?"
 
@@ -71,22 +77,29 @@ class PartTaken:
         self.before += other.before
 
 
-def take_part(tx: Transaction, part: ListPart, requests: Sequence[ListedRequest]) -> PartTaken:
+def take_part(
+    tx: Transaction, part: ListPart, requests: Sequence[ListedRequest], abroad: Mapping[bytes, bytes]
+) -> PartTaken:
     """Every request that is not live yet, nor was taken from this file, and the entry of all of them; none where there
-    is nothing new. One number with two digests is two requests, in an entry each.
+    is nothing new. One number with two digests is two requests, in an entry each. `abroad`: the second keys, by the
+    first; of numbers alone.
     """
     said = {*rows_of(tx.db, SAID, [each.id for each in requests], part.file)}
     fresh = {each: None for each in requests if each not in said}
     new = [*{each.id: each for each in reversed(fresh)}.values()]
     if new:
         now = milliseconds(part.at)
-        tx.say([Record(tx.size, now, each.key, ORDER) for each in new], now)
+        again = {each.key: abroad[each.key] for each in new if each.key in abroad}
+        orders = [Record(tx.size, now, each.key, ORDER) for each in new]
+        orders += [Record(tx.size, now, again[each.key], ORDER_ABROAD) for each in new if each.key in again]
+        tx.say(orders, now)
+        tx.db.executemany(PUT_ABROAD, again.items())
         seq = _append(tx, part, entry.DELETION_LIST, len(new))
         tx.db.executemany(PUT, [(each.id, seq, each.key) for each in new])
     taken = PartTaken(len(new), len(requests) - len(fresh))
     once = {*new}
     if more := [each for each in fresh if each not in once]:
-        taken.add(take_part(tx, part, more))
+        taken.add(take_part(tx, part, more, abroad))
     return taken
 
 

@@ -8,7 +8,7 @@ from gateway.ledger.writer import Transaction
 
 VOIDED = (
     "SELECT v.by, d.key FROM voided_choice v JOIN detail d ON d.seq = v.seq WHERE v.by >= ?1"
-    " UNION ALL SELECT gone, key FROM deletion_row WHERE gone >= ?1"
+    " UNION ALL SELECT gone, key FROM deletion_key WHERE gone >= ?1"
 )
 
 
