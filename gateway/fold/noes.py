@@ -65,15 +65,13 @@ def _said_again(before: Bit, bit: Bit) -> Bit:
 
 def fold_order_over(slate: Slate, record: Record, said: OrderOver) -> None:
     """Whoever said yes before the list named them, to everybody or to one recipient, their accounts, and all that those
-    have, are asked again: a list that takes back its no is no yes of anybody. So is whoever was denied by a looser
-    form.
+    have, are asked again: a list that takes back its no is no yes of anybody.
     """
     own = family(slate, record.key) | mailbox_names(slate, record.key)
     accounts = roads(slate, own)
     has = ((each, member) for each in accounts for member in slate.row(each).members)
     things = [family(slate, member) for each, member in has if slate.edge(each, member).lives()]
-    denied = (family(slate, owner) for owner in slate.row(record.key).owners)
-    for other in with_looser(slate, own.union(accounts, *things, *denied)):
+    for other in with_looser(slate, own.union(accounts, *things)):
         end_yes(slate, other, said.purposes)
         _end_grants(slate, other, said.purposes)
 
