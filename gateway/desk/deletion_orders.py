@@ -42,6 +42,10 @@ class Matched(StrEnum):
     ORDERED = "ordered"  # no account: everything is to be deleted, and whoever got any of it was told
 
 
+NOBODYS_ALONE = {
+    Matched.SEVERAL: "several accounts have it, and it is not for one of them to delete: 4",
+    Matched.ABROAD: "only a number from abroad ends in its digits, and nothing of that is deleted: 4",
+}
 PAGE = 500  # digests that are looked at in one transaction's turn
 DIGEST = "digest"  # the kind of an identifier that is known by its key alone
 # Of most digests nothing is known but the request itself, which one place of the log mentions.
@@ -223,8 +227,8 @@ def decide(tx: Transaction, id_: str, status: DeletionStatus, at: datetime) -> N
     if status is not DeletionStatus.DELETED:
         tx.db.execute("UPDATE deletion_row SET decided = ? WHERE id = ? AND gone IS NULL", (status, id_))
         return
-    if look(tx, key, at) is Matched.SEVERAL:
-        raise NotDecided("several accounts have it, and it is not for one of them to delete: 4")
+    if why := NOBODYS_ALONE.get(look(tx, key, at)):
+        raise NotDecided(why)
     _order(tx, key, [id_], at)
     if not tx.db.execute("SELECT 1 FROM deletion_message WHERE id = ?", (id_,)).fetchone():
         raise NotDecided("3 wants somebody who was told to delete and did; no recipient has anything of it")
