@@ -1,9 +1,8 @@
 """The composition root: opens one installation, for the service, the command line and the replica. The only place that
 reads the clock, the keys and the settings and ties the rooms together.
 
-Also what checks read (the state of this host, leases of replicas), and how each
-recipient is told: a signed POST, deletions by the IAB's framework where it takes those, and the operator's own system
-of accounts.
+Also what checks read (the state of this host, leases of replicas), and how each recipient is told: a signed POST,
+deletions by the IAB's framework where it takes those, and the operator's own systems.
 """
 
 import calendar
@@ -46,6 +45,7 @@ from gateway.consent.witnesses import KnownWitness, Witnessing, submit
 from gateway.delivery import ddrf
 from gateway.delivery.credentials import Credential, CredentialUnreadable
 from gateway.delivery.ddrf import Ddrf
+from gateway.delivery.deletion_word import DeletionPost
 from gateway.delivery.forwarding import Forwarder
 from gateway.delivery.guard import EVERYWHERE
 from gateway.delivery.letters import Mail, MailFolder, MailServer, TextMessages
@@ -58,6 +58,7 @@ from gateway.desk.entry_facts import LedgerFacts
 from gateway.desk.forgetting import prune as prune_of
 from gateway.desk.forgetting.prune import Plan
 from gateway.desk.outbox import OutboxKind
+from gateway.desk.own_systems import PREFIX
 from gateway.disk import close_to_others, make_folder
 from gateway.keys import person_keys, secret_files
 from gateway.keys.agent_keys import read_verify_key
@@ -126,6 +127,10 @@ def ways(settings: Settings, secrets: Secrets, *, dev: bool = False) -> list[Del
         found += [
             DeliveryWay(name, domain, framework, asked, one_at_a_time=True) for name, domain in by_framework.items()
         ]
+    own = {PREFIX + name: item.endpoint for name, item in settings.systems.items() if item.endpoint and real}
+    deletions = DeletionPost(Courier(EVERYWHERE))
+    found += [DeliveryWay(name, url, deletions, OutboxKind.DELETES) for name, url in own.items()]
+    found += [DeliveryWay(name, url, inside, OutboxKind.OTHERS) for name, url in own.items()]
     called = {agent_requests.recipient_of(name): item.callback for name, item in settings.agents.items() if real}
     return [*found, *(DeliveryWay(name, url, outside) for name, url in called.items() if url)]
 
@@ -203,7 +208,7 @@ def open_house(
     settings.refuse_on(clock().date())
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
     witnesses, shown, secrets = witnesses_of(settings), credentials_of(settings), secret_files.load_secrets(folder)
-    said_in, asked = settings.signals.gpp_sections, asked_by_agents(settings, secrets)
+    said_in, asked, own = settings.signals.gpp_sections, asked_by_agents(settings, secrets), settings.system_rows()
     publisher, (kept, later) = publisher_of(folder, settings, secrets), kept_beside(folder, settings, secrets)
     with contextlib.ExitStack() as stack:
         stop = _opened(stack, folder, patient=patient)
@@ -214,7 +219,7 @@ def open_house(
         stack.callback(watch.stop)
         unfinished = _start(watch, folder, secrets, patient=patient)
         turn = EpochTurn(folder, secrets.wraps, clock, timedelta(days=settings.retention.keys_backup_days))
-        writer = Writer(store, vault, watch, publisher, unfinished=unfinished, state=keeper, turns=turn)
+        writer = Writer(store, vault, watch, publisher, unfinished=unfinished, state=keeper, turns=turn, systems=own)
         _take_in(stack, writer, Intake(kept, writer, watch, later))
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
         lookup = looked_up(stack, store, keeper, watch, writer, clock)

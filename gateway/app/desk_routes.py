@@ -14,6 +14,7 @@ from gateway.desk.office.cases import Cases
 from gateway.desk.office.desk_log import DeskLog
 from gateway.desk.office.mailbox import Mailbox
 from gateway.desk.office.officers import DeskRole, Officers
+from gateway.desk.own_systems import Systems
 from gateway.evidence.rehearsing import Rehearsing
 from gateway.settings.load import Settings
 from gateway.settings.unsaid import unsaid
@@ -29,6 +30,7 @@ from gateway.web.desk.plots import NumbersPage
 from gateway.web.desk.rehearsal_page import MatrixPage
 from gateway.web.desk.requests_in import RequestsIn
 from gateway.web.desk.sign_in import PeopleOfDesk, SignIn
+from gateway.web.desk.systems_page import SystemsPage
 from gateway.web.desk.today import LackingRecipient, Today
 from gateway.web.shell import page
 from gateway.web.shell.peer import Peers
@@ -76,18 +78,21 @@ def _before(door: DeskDoor, settings: Settings) -> Iterator[Route]:
 
 def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehearsing: Rehearsing) -> Iterator[Route]:
     cases = Cases(folder, house.secrets.desk, house.consent.clock)
-    requests = RequestsIn(door, cases, house.consent, settings.delivery.calendar())
+    systems = Systems(house.writer, house.consent.clock)
+    requests = RequestsIn(door, cases, house.consent, settings.delivery.calendar(), systems)
     missing = partial(lacking, settings)
     today = Today(door, folder, house.telling, rehearsing, house.witnessing, missing, requests.tasks)
     packs = EvidencePack(folder, house.consent, house.vault, house.secrets.signing)
-    people, person = PeopleOfDesk(door), PersonPage(door, house.consent, packs)
+    people, person = PeopleOfDesk(door), PersonPage(door, house.consent, packs, cases, systems)
     numbers = NumbersPage(door, house.writer.store, cases, house.telling, settings.delivery.calendar())
-    mail = MailPage(door, Mailbox(cases))
+    mail, own = MailPage(door, Mailbox(cases)), SystemsPage(door, systems)
     reader, officer, admin = DeskRole
     for path, methods, least, what, shows in (
         ("", GET, reader, "looked at today", today.show),
         ("/deliveries", GET, reader, "looked at deliveries", today.deliveries),
         ("/deliveries", POST, officer, "", today.again),
+        ("/systems", GET, reader, "looked at own systems", own.show),
+        ("/systems", POST, officer, "", own.act),
         ("/requests", GET, reader, "looked at requests", requests.index),
         ("/requests/new", GET, officer, "", requests.new),
         ("/requests/new", POST, officer, "", requests.take),

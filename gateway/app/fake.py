@@ -156,6 +156,7 @@ def _harmless(settings: Settings) -> Settings:
         settings,
         recipients=recipients,
         witnesses={},
+        systems={},
         environment=msgspec.structs.replace(settings.environment, name=service.FAKE),
         erasure=msgspec.structs.replace(settings.erasure, account_backend=""),
         mail=msgspec.structs.replace(settings.mail, server=""),

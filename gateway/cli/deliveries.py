@@ -1,9 +1,14 @@
-"""`gateway deliveries`: what recipients are to be told, what became of it, and the officer's part in it."""
+"""`gateway deliveries` and `gateway systems`: what recipients are to be told and the operator's own systems to delete,
+what became of it, and the officer's part in it.
+"""
 
 import asyncio
+import contextlib
+import getpass
 import json
+import os
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -12,11 +17,17 @@ from gateway.app.composition import House
 from gateway.cli import options
 from gateway.consent.telling import Open, name_of
 from gateway.delivery.letters import NAME as TEXTS
+from gateway.desk import own_systems
 from gateway.desk.agent_requests import recipient_of
+from gateway.desk.office.desk_log import DeskLog
 from gateway.desk.outbox import Listed, Message, State
+from gateway.desk.own_systems import NoSuchDeletion, OwnSystem, SystemDeletion
 from gateway.desk.recipients_to_tell import ACCOUNT_BACKEND
 from gateway.keys import seals
-from gateway.ledger.subjects import moment
+from gateway.ledger import schema
+from gateway.ledger.proof.entry import b64
+from gateway.ledger.subjects import milliseconds, moment
+from gateway.settings import load as settings_of
 
 SHOWN = 1_000  # messages of one list
 OVERDUE = "overdue"
@@ -75,7 +86,8 @@ def _refuse_unknown(house: House, name: str) -> None:
         return
     waiting = [found.recipient for found in asyncio.run(house.telling.open())]
     agents = map(recipient_of, house.agents.known)
-    known = sorted({*house.consent.recipients, *waiting, *agents, ACCOUNT_BACKEND, TEXTS})
+    systems = [each.recipient for each in house.writer.submit(own_systems.registered).result()]
+    known = sorted({*house.consent.recipients, *waiting, *agents, *systems, ACCOUNT_BACKEND, TEXTS})
     if name not in known:
         raise click.UsageError(f"no recipient {name!r} is configured; there are {', '.join(known)}")
 
@@ -149,3 +161,128 @@ def _open_line(found: Open) -> str:
         f"{found.recipient}  pending {found.pending}  failed {found.failed}  overdue {found.overdue}  oldest"
         f" {options.time_in_utc(found.oldest)}{gone}"
     )
+
+
+BY_LIST = "a state's list"
+
+
+@click.group(
+    help="What the operator's own systems are asked to delete, by when, what they said (gateway help systems)."
+)
+def systems() -> None:
+    pass
+
+
+@systems.command(
+    "list",
+    help="Which systems are told, and each deletion that none of them did yet: message, system, act, by when, the last"
+    " try. --event: those of one act, done or not. Exit code 1: one is late, or of the act one is open.",
+)
+@options.data
+@options.config
+@options.as_json
+@click.option("--event", help="Of an erasure, as its answer named it.")
+def list_(data: Path, file: Path | None, *, as_json: bool, event: str | None) -> None:
+    stated = settings_of.load_settings(file, os.environ).systems
+    with contextlib.closing(schema.open_to_read(data)) as db:
+        known = own_systems.read_systems(db)
+        found = own_systems.deletions_of(db, [_id(event, "event")]) if event else own_systems.open_deletions(db)
+    now = milliseconds(datetime.now(UTC))
+    for system in known if not (event or as_json) else ():
+        click.echo(_system_line(system, by_hand=system.name not in stated or not stated[system.name].endpoint))
+    for each in found:
+        click.echo(json.dumps(deletion_members(each)) if as_json else _deletion_line(each, now))
+    sys.exit(1 if any(not each.is_done and (event or each.last < now) for each in found) else 0)
+
+
+@systems.command(
+    help="Print what SYSTEM has to delete still, a line each with the identifiers, for whoever does it there by hand."
+)
+@click.argument("system")
+@options.data
+@options.config
+def show(system: str, data: Path, file: Path | None) -> None:
+    with options.house(data, file) as house:
+        _refuse_stranger(house, data, system)
+        recipient = own_systems.PREFIX + system
+        for message in house.writer.submit(lambda tx: own_systems.read_deletions(tx, recipient)).result():
+            _hand(message)
+
+
+@systems.command(
+    help="Record that you looked, and that what MESSAGE (msg_…) asks for is deleted in its system. --by: who did; it"
+    " stands beside the deletion and in the desk's log."
+)
+@click.argument("message")
+@options.data
+@options.config
+@click.option("--by", "officer", default=getpass.getuser, show_default="your user name", help="Who looked.")
+def deleted(message: str, data: Path, file: Path | None, officer: str) -> None:
+    name = _id(message.removeprefix(MESSAGE), "message")
+    with options.house(data, file) as house:
+        now = house.consent.clock()
+        said = {"who": officer, "role": "command line", "what": "said that a system deleted", "message": message}
+        DeskLog(data, house.secrets.desk).note(now, said)
+        try:
+            job = house.writer.submit(lambda tx: own_systems.deleted_by_hand(tx, name, officer, milliseconds(now)))
+            click.echo(f"deleted in {job.result()}, by {officer}")
+        except NoSuchDeletion as none:
+            raise click.UsageError(f"{message}: {none}") from None
+
+
+@systems.command(
+    help="Say nothing more to SYSTEM, which the configuration does not name any more. What it was asked before stays"
+    " open until somebody says that it is deleted there."
+)
+@click.argument("system")
+@options.data
+@options.config
+def end(system: str, data: Path, file: Path | None) -> None:
+    with options.house(data, file) as house:
+        if system in house.writer.submit(own_systems.configured).result():
+            raise click.UsageError(f"the configuration still has [systems.{system}]: take it out first")
+        if not house.writer.submit(lambda tx: own_systems.end_system(tx, system)).result():
+            raise click.UsageError(f"no system is called {system!r}")
+        click.echo(f"{system} is told nothing more")
+
+
+def _refuse_stranger(house: House, data: Path, system: str) -> None:
+    with contextlib.closing(schema.open_to_read(data)) as db:
+        asked = {each.system for each in own_systems.open_deletions(db)}
+    known = asked | {each.name for each in house.writer.submit(own_systems.registered).result()}
+    if system not in known:
+        raise click.UsageError(f"no system is called {system!r}; there are {', '.join(sorted(known)) or 'none'}")
+
+
+def _id(text: str, what: str) -> bytes:
+    try:
+        return seals.unb64(text)
+    except seals.OpeningFailed:
+        raise click.UsageError(f"{text} is no {what}'s name") from None
+
+
+def _system_line(system: OwnSystem, *, by_hand: bool) -> str:
+    noes, how = ", and noes" if system.suppressed else "", ", by hand: it has no endpoint" if by_hand else ""
+    return f"{system.name}  is told deletions{noes}, by {', '.join(sorted(system.kinds))}{how}"
+
+
+def deletion_members(each: SystemDeletion) -> dict[str, object]:
+    """One deletion as a JSON object has it."""
+    return {
+        "id": name_of(each.message),
+        "system": each.system,
+        "event": b64(each.event) if each.event else None,
+        "state": "deleted" if each.is_done else each.state.value,
+        "tries": each.tries,
+        "answer": each.answer,
+        "received": moment(each.received).date().isoformat(),
+        "deadline": moment(each.last).date().isoformat(),
+        "deleted": moment(each.taken).isoformat(timespec="seconds") if each.taken else None,
+    }
+
+
+def _deletion_line(each: SystemDeletion, now: int) -> str:
+    of = f"event {b64(each.event)}" if each.event else BY_LIST
+    last = f"{each.tries} tries, {each.answer}" if each.answer else "not tried"
+    state = "deleted" if each.is_done else "LATE" if each.last < now else each.state.value
+    return f"{name_of(each.message)}  {each.system}  {of}  {state}  {last}, by {moment(each.last):%Y-%m-%d}"

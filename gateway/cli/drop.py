@@ -69,7 +69,8 @@ DECISIONS = Columns(("id", "status"), ("id", "status"), others=True)
 PROPOSED = {Matched.ACCOUNT: str(int(DeletionStatus.EXEMPTED))}
 WHY = {
     Matched.ACCOUNT: "somebody has an account here: keep what the account needs (2), or delete it (3)",
-    Matched.ORDERED: "not all who were told to delete have taken it yet (gateway deliveries), or nobody could be told",
+    Matched.ORDERED: "not all who were told to delete have yet (gateway deliveries, gateway systems list), or nobody"
+    " could be told",
 }
 
 

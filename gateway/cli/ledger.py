@@ -54,7 +54,8 @@ def erase(mode: str, data: Path, file: Path | None, note: Path | None, **values:
         order = ErasureOrder(Erasing(mode), named.subjects, datetime.now(UTC), digest, came)
         written = asyncio.run(house.consent.erase(order))
         gone_by = asyncio.run(house.consent.forgotten_by())
-    click.echo(f"done: {b64(written.event)}, entry {written.seq}; see who is still to be told: gateway deliveries")
+    click.echo(f"done: {b64(written.event)}, entry {written.seq}")
+    click.echo("see who is still to be told, and to delete: gateway deliveries, gateway systems list")
     click.echo(f"what files and backups may still hold of it opens until {gone_by:%Y-%m-%d} (UTC) at the latest")
 
 

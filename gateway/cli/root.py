@@ -125,6 +125,7 @@ COMMANDS: dict[str, Lazy] = {
     "restore": Lazy("ledger", "restore", "Put the ledger of BACKUP in place, with the service..."),
     "serve": Lazy("serve", "serve", "Start the gateway."),
     "suppression": Lazy("officer", "suppression", "Write the digests of those who opted out, of the people..."),
+    "systems": Lazy("deliveries", "systems", "What the operator's own systems are asked to delete, by..."),
     "told": Lazy("say", "told", "Record that people were shown or sent a notice, or that..."),
     "unsubscribe-link": Lazy("say", "unsubscribe", "Print a link that ends marketing for whoever is named,..."),
     "verify": Lazy("ledger", "verify", "Read the whole ledger: the tree made again from the bytes..."),

@@ -95,14 +95,15 @@ class Agents:
         self._clock = clock
 
     def running(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """Until it is left, what nobody comes for in time is denied, and what was settled long ago forgotten; also of
-        agents that are not listed any more, the last one too.
+        """Until it is left, what nobody comes for in time is denied, what our own systems deleted fulfilled, and what
+        was settled long ago forgotten; also of agents that are not listed any more, the last one too.
         """
         return Every("agents", PERIOD, self._sweep, first=0.0).running()
 
     def _sweep(self) -> None:
         with contextlib.suppress(StoreUnavailable):
-            self._writer.submit(partial(self._requests.expire, now=self._now())).result()
+            for step in (self._requests.expire, self._requests.fulfil_deleted):
+                self._writer.submit(partial(step, now=self._now())).result()
 
     def token_of(self, agent: KnownAgent) -> str:
         """A new one."""
@@ -137,6 +138,7 @@ class Agents:
 
         def job(tx: Transaction) -> AgentRequest | None:
             self._requests.expire(tx, now)
+            self._requests.fulfil_deleted(tx, now, only=name)
             found = self._requests.find(tx, name=name)
             return found if found and found.agent == agent.id else None
 

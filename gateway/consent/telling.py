@@ -24,6 +24,7 @@ from gateway.delivery.deadlines import Calendar
 from gateway.delivery.webhook import Carrier, Parcel, PostOutcome, Tried
 from gateway.desk import outbox
 from gateway.desk.outbox import Listed, Message, OutboxKind, State, Waiting
+from gateway.desk.own_systems import is_system
 from gateway.disk import locked
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
@@ -176,7 +177,8 @@ class Telling:
 
     async def _try(self, message: Message, way: DeliveryWay, keys: Sequence[bytes]) -> Tried:
         if message.body is None:
-            return Tried(PostOutcome.TAKEN, "its key is gone")
+            gone = PostOutcome.REFUSED if is_system(message.recipient) else PostOutcome.TAKEN
+            return Tried(gone, "its key is gone")
         parcel = Parcel(name_of(message.id), message.body, way.endpoint, keys)
         try:
             return await way.carrier.carry(parcel, self._clock())
@@ -221,7 +223,7 @@ class Telling:
         for each in waiting:
             counted = counts.setdefault(each.recipient, Counter())
             counted[each.state] += each.count
-            late = self.calendar.deadline(each.word, moment(each.received)) < now
+            late = self._deadline(each) < now
             counted["overdue"] += each.count if late else 0
             oldest[each.recipient] = min(oldest.get(each.recipient, each.received), each.received)
         return [
@@ -239,12 +241,16 @@ class Telling:
     async def waiting(self) -> list[tuple[Waiting, datetime]]:
         """What is open by recipient, word, state and day, each with its deadline. Raises `StoreUnavailable`."""
         found, _ = await asyncio.to_thread(self._read)
-        return [(each, self.calendar.deadline(each.word, moment(each.received))) for each in found]
+        return [(each, self._deadline(each)) for each in found]
+
+    def _deadline(self, each: Waiting | Listed) -> datetime:
+        """By the request's own clock, where it has one."""
+        return moment(each.last) if each.last else self.calendar.deadline(each.word, moment(each.received))
 
     async def listed(self, state: State, most: int) -> list[tuple[Listed, datetime]]:
         """Messages of one state, each with its deadline. Raises `StoreUnavailable`."""
         found = await self._writer.commit(lambda tx: outbox.listed(tx.db, state, most))
-        return [(each, self.calendar.deadline(each.word, moment(each.received))) for each in found]
+        return [(each, self._deadline(each)) for each in found]
 
     async def again(self, *, recipient: str = "", name: bytes = b"") -> int:
         """Whatever is open of a recipient, or one message, is tried again from the first try on. Returns how many."""
@@ -258,8 +264,11 @@ class Telling:
         return await self._writer.commit(job)
 
     async def take(self, recipient: str, hand: Callable[[Message], None]) -> int:
-        """Hands every open message of a recipient to the desk, then marks it. Returns how many."""
-        messages = await self._writer.commit(lambda tx: outbox.read_messages(tx, recipient))
+        """Hands every open message of a recipient to the desk, then marks it; but deletions in a system of our own,
+        which are over by the word of who looked there alone. Returns how many.
+        """
+        kind = OutboxKind.OTHERS if is_system(recipient) else OutboxKind.ANY
+        messages = await self._writer.commit(lambda tx: outbox.read_messages(tx, recipient, kind=kind))
         for message in messages:
             hand(message)
 
@@ -294,7 +303,7 @@ def _is_first(tx: Transaction, message: Message, tried: Tried, now: int) -> bool
 def _is_about_the_receiver(tried: Tried) -> bool:
     """Whether the next message would fare no better: not what a 4xx says of one message."""
     refused = tried.answer.startswith("4") and tried.answer not in {"408", "410", "429"}
-    return not tried.taken and not refused and tried.outcome is not PostOutcome.REFUSED
+    return not (tried.taken or refused or tried.outcome in {PostOutcome.REFUSED, PostOutcome.LATER})
 
 
 def name_of(message: bytes) -> str:

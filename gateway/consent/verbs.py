@@ -484,8 +484,10 @@ class Consent:
     async def erase(self, order: erasure.ErasureOrder) -> Written:
         """Forgets, and returns once that is done; see `erasure.carry_out`. An agent's request for it is fulfilled."""
         await self._counted(ERASE_SECONDS)
-        asked, now = (order.subjects, agent_requests.DELETION), milliseconds(self.clock())
-        return await erasure.carry_out(self._writer, order, lambda tx: self._asked.fulfil(tx, *asked, now))
+        now = milliseconds(self.clock())
+        return await erasure.carry_out(
+            self._writer, order, lambda tx, done: self._asked.forgotten(tx, order.subjects, done.event, now)
+        )
 
     async def forgotten_by(self) -> datetime:
         """Until when at the latest anything that a file or a backup may still hold of what was erased by now opens."""

@@ -85,6 +85,7 @@ class PostOutcome(StrEnum):
     FORBIDDEN = "forbidden"  # it leads into a network that messages do not go to
     REFUSED = "refused"  # for good: asking again would be answered so again
     FAILED = "failed"  # refused, not reached, or not in time
+    LATER = "later"  # it has it, and has not done yet what it asks for
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from gateway.desk import outbox
+from gateway.desk import outbox, own_systems
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.subjects import Subject, second_of
@@ -87,13 +87,15 @@ class AgentRequest:
             found["reason"] = self.reason.value
         if self.is_open:
             found |= {"expected_by": second_of(self.due), "expires_at": second_of(self.due)}
+        if self.is_open and self.mailbox:
             found["user_verification_url"] = f"{site}{PAGES[self.exercise]}"
         elif self.exercise == ACCESS and self.status is RequestStatus.FULFILLED:
             found["results_url"] = f"{site}{PAGES[ACCESS]}"
         return found | {"processing_details": " ".join(self._details(site))}
 
     def _details(self, site: str) -> list[str]:
-        said = [DETAILS[self.exercise, self.status].format(site=site)]
+        forgotten = self.is_open and self.exercise == DELETION and not self.mailbox
+        said = [FORGOTTEN if forgotten else DETAILS[self.exercise, self.status].format(site=site)]
         if self.unread:
             said.append(f"Nothing could be done with: {', '.join(self.unread)}.")
         return said
@@ -102,6 +104,7 @@ class AgentRequest:
 OPT_OUT, OPT_IN, ACCESS, DELETION = "sale:opt_out", "sale:opt_in", "access", "deletion"
 PAGES = {ACCESS: "/privacy-choices/data", DELETION: "/privacy-choices/erase"}
 WAITS = "The person asks for a code to the address that was named, and does it themselves, at user_verification_url."
+FORGOTTEN = "Forgotten here, and whoever got it from us is told. Our other systems have not all deleted yet."
 NOBODY = "Nobody showed in time that the address that was named is theirs."
 DETAILS: Mapping[tuple[str, RequestStatus], str] = {
     (
@@ -125,6 +128,8 @@ def digest_of(secrets: Secrets, subject: Subject) -> bytes:
     return hmac.digest(secrets.peppers[0], MAILBOX + f"{subject.kind}\x00{subject.value}".encode(), "sha256")
 
 
+WAITS_ALL = "SELECT id, event FROM agent_deletion"
+WAITS_ONE = "SELECT id, event FROM agent_deletion WHERE id = ?"
 COLUMNS = "id, agent, message, exercise, at, until, status, reason, unread, called, mailbox"
 
 
@@ -165,12 +170,33 @@ class AgentRequests:
             for row in tx.db.execute(sql, (digest_of(self.secrets, subject), exercise)).fetchall():
                 self._settle(tx, self._read(row), RequestStatus.FULFILLED, now)
 
+    def forgotten(self, tx: Transaction, proved: Sequence[Subject], event: bytes, now: int) -> None:
+        """Who showed these addresses is forgotten by an act: their requests for it are fulfilled, once each own system
+        that the act asks has deleted.
+        """
+        if own_systems.is_complete(tx.db, event):
+            return self.fulfil(tx, proved, DELETION, now)
+        for subject in proved:
+            sql = "UPDATE agent_request SET mailbox = NULL, reason = '' WHERE mailbox = ? AND exercise = ? RETURNING id"
+            rows = tx.db.execute(sql, (digest_of(self.secrets, subject), DELETION)).fetchall()
+            tx.db.executemany("INSERT INTO agent_deletion VALUES (?, ?)", [(name, event) for (name,) in rows])
+        return None
+
     def expire(self, tx: Transaction, now: int) -> None:
         """What nobody came for in time is denied; what was settled long ago is forgotten."""
         sql = f"SELECT {COLUMNS} FROM agent_request WHERE mailbox IS NOT NULL AND at < ?"  # noqa: S608 - ours
         for row in tx.db.execute(sql, (now - ANSWERED_DAYS * DAY_MS,)).fetchall():
             self._settle(tx, self._read(row), RequestStatus.DENIED, now, StatusReason.UNVERIFIED)
         tx.db.execute("DELETE FROM agent_request WHERE settled < ? AND until < ?", (now - KEPT_DAYS * DAY_MS, now))
+
+    def fulfil_deleted(self, tx: Transaction, now: int, *, only: bytes = b"") -> None:
+        """What waited for our own systems alone is fulfilled; one request, or all."""
+        rows = tx.db.execute(WAITS_ONE, (only,)) if only else tx.db.execute(WAITS_ALL)
+        for name, event in rows.fetchall():
+            if own_systems.is_complete(tx.db, event):
+                tx.db.execute("DELETE FROM agent_deletion WHERE id = ?", (name,))
+                if (request := self.find(tx, name=name)) and request.is_open:
+                    self._settle(tx, request, RequestStatus.FULFILLED, now)
 
     def _settle(
         self, tx: Transaction, request: AgentRequest, status: RequestStatus, now: int,

@@ -3,21 +3,23 @@ the state is answered. `gateway drop` calls it; the no was said when the list wa
 
 Everybody whom the digest means is looked for in each cycle, by what is known by then. Whoever has an account is the
 officer's to decide on, and recipients that have something of them are told of the no. Of whoever has none everything is
-deleted that is kept of what left, and each recipient of it is told to delete; only once all have taken that is the
-answer `deleted`, never for our own erasure alone. An identifier that several accounts have is nobody's alone: all are
+deleted that is kept of what left, and each recipient of it and each own system of the operator is told to delete; only
+once all recipients have taken that and all systems said that they deleted is the answer `deleted`, never for our own
+erasure alone. An identifier that several accounts have is nobody's alone: all are
 opted out. Whoever merely said no before is nobody: what is kept of that is what a no needs.
 """
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
 from gateway.choice.deletion_list import DeletionStatus
-from gateway.choice.deletion_periods import Fetched
-from gateway.desk import recipient_holdings, suppression
+from gateway.choice.deletion_periods import Fetched, mechanism_of
+from gateway.delivery.deadlines import DELETION_DAYS
+from gateway.desk import own_systems, recipient_holdings, suppression
 from gateway.desk.answered_requests import HowItCame
 from gateway.desk.forgetting.erasure import ErasureOrder, erase
 from gateway.desk.recipient_holdings import Held
@@ -25,6 +27,7 @@ from gateway.desk.recipients_to_tell import LEFT, got_under, pass_on
 from gateway.fold.kin import edges_of, family, roads
 from gateway.fold.state import Slate
 from gateway.ledger.acts.folded_people import people_of
+from gateway.ledger.acts.records import account_name
 from gateway.ledger.acts.releases import released_since
 from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import Choice, Subject, milliseconds
@@ -67,6 +70,7 @@ MATCH = (
 ASKS = "INSERT OR IGNORE INTO deletion_message VALUES (?, ?)"
 ASKED = "SELECT message FROM deletion_message WHERE id IN ({marks})"
 TOLD = "SELECT recipient FROM outbox WHERE id IN ({marks})"
+RECEIVED = "SELECT b.place, b.received FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq WHERE r.id = ?"
 # None: it is open.
 STATUS = """
 CASE WHEN r.decided IS NOT NULL THEN r.decided WHEN r.matched = '' THEN 5 WHEN r.matched IN ('several', 'abroad') THEN 4
@@ -200,18 +204,43 @@ def _order(tx: Transaction, key: bytes, ids: Sequence[str], at: datetime) -> Non
     """Everything that is kept of what left is forgotten, and whoever got it told to delete it; what is asked for one
     request of a digest is asked for all.
     """
-    known, got = len(tx.queued), set[str]()
+    known, got, named = len(tx.queued), set[str](), set[tuple[str, str]]()
+    before = {message for (message,) in rows_of(tx.db, ASKED, ids)}
     if left := [each for (each,) in rows_of(tx.db, LEFT, family(people_of(tx, [key]).slate(), key))]:
         got = {each.recipient for name in left for each in got_under(tx, name, released_since(tx.db, name))}
         for held in _held(tx, left):
             for kind, value in recipient_holdings.open_held(tx, held.recipient, held.person, held.sealed).items():
+                named.add((kind, value))
                 suppression.keep_suppression(tx, Subject(kind, value, (held.named,)))
-        order = ErasureOrder(Erasing.DETAILS, [Subject(DIGEST, "", (key,))], at, came=HowItCame(manner=Source.DROP))
-        erase(tx, order, os.urandom(16))
-    messages = {*tx.queued[known:], *(message for (message,) in rows_of(tx.db, ASKED, ids))}
+    if left or not before:
+        whom, came = [Subject(DIGEST, "", (key,))], HowItCame(manner=Source.DROP)
+        erase(tx, ErasureOrder(Erasing.DETAILS, whom, at, came=came, is_listed=True), os.urandom(16))
+    _ask_systems(tx, key, ids, named, {recipient for (recipient,) in rows_of(tx.db, TOLD, before)}, at)
+    messages = {*tx.queued[known:], *before}
     if got.difference(recipient for (recipient,) in rows_of(tx.db, TOLD, messages)):
         messages.add(os.urandom(16))  # of a message that nobody can send: it stays open
     tx.db.executemany(ASKS, [(message, id_) for message in sorted(messages) for id_ in ids])
+
+
+def _ask_systems(
+    tx: Transaction, key: bytes, ids: Sequence[str], named: Iterable[tuple[str, str]], asked: Collection[str],
+    at: datetime,
+) -> None:  # fmt: skip
+    """Each of the operator's own, once, by whatever it can be named: what left, what an erasure kept, the account. One
+    to which nobody can be named is the officer's, who knows the number of the request.
+    """
+    names = family(slate := people_of(tx, [key]).slate(), key)
+    known = {item for name in names for item in suppression.read_suppression(tx, name).items()}
+    accounts = [account_name(tx, each) for each in roads(slate, names)]
+    everything = {*named, *known, *(("account", account) for account in accounts if account)}
+    place, received = tx.db.execute(RECEIVED, (ids[0],)).fetchone()
+    day = date.fromordinal(received)
+    law = mechanism_of(place, max(day, at.date()))
+    last = day + timedelta(days=law.answer_days if law else DELETION_DAYS)
+    for system in own_systems.registered(tx):
+        if system.recipient not in asked:
+            by = datetime.combine(last, time.max, UTC)
+            own_systems.ask_deletion(tx, system, everything, at, by, listed=ids[0])
 
 
 def decide(tx: Transaction, id_: str, status: DeletionStatus, at: datetime) -> None:
@@ -231,7 +260,9 @@ def decide(tx: Transaction, id_: str, status: DeletionStatus, at: datetime) -> N
         raise NotDecided(why)
     _order(tx, key, [id_], at)
     if not tx.db.execute("SELECT 1 FROM deletion_message WHERE id = ?", (id_,)).fetchone():
-        raise NotDecided("3 wants somebody who was told to delete and did; no recipient has anything of it")
+        raise NotDecided(
+            "3 wants somebody who was told to delete and did; no recipient has anything of it, no [systems]"
+        )
     sql = "UPDATE deletion_row SET matched = ?, decided = NULL WHERE id = ? AND gone IS NULL"
     tx.db.execute(sql, (Matched.ORDERED, id_))
 

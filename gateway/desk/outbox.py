@@ -17,7 +17,10 @@ from gateway.ledger.writer import Transaction
 from gateway.terms import DAY_MS
 
 LABEL = b"outbox/1"
-LISTED = "SELECT id, recipient, word, state, tries, answer, at, coalesce(received, at), due, tried, taken FROM outbox"
+LISTED = (
+    "SELECT id, recipient, word, state, tries, answer, at, coalesce(received, at), due, tried, taken, last FROM outbox"
+    " LEFT JOIN system_order ON message = id"
+)
 
 ASKED_BY = "INSERT INTO deletion_message SELECT ?, id FROM deletion_message WHERE message = ?"  # of a state's list
 
@@ -57,7 +60,7 @@ class Message:
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A message without what it says. Times are Unix milliseconds: written, received (the request), due, last tried,
-    taken. `answer`: what came of the last try.
+    taken, and the last moment where the request has one of its own. `answer`: what came of the last try.
     """
 
     id: bytes
@@ -71,12 +74,13 @@ class Listed:
     due: int
     tried: int | None
     taken: int | None
+    last: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """How many messages of one kind are open for one recipient whose requests came on one day, and since when (Unix
-    milliseconds).
+    milliseconds). `last`: see `Listed`.
     """
 
     recipient: str
@@ -84,6 +88,7 @@ class Waiting:
     state: State
     received: int
     count: int
+    last: int | None = None
 
 
 def queue(
@@ -185,10 +190,11 @@ def again(tx: Transaction, now: int, *, recipient: str = "", name: bytes = b"") 
 def waiting(db: sqlite3.Connection) -> list[Waiting]:
     """What is open, by recipient, word, state and the day (UTC) on which the request came."""
     rows = db.execute(
-        "SELECT recipient, word, state, min(coalesce(received, at)), count(*) FROM outbox WHERE state <> 'delivered'"
-        " GROUP BY recipient, word, state, coalesce(received, at) / 86400000 ORDER BY 1, 2, 3, 4"
+        "SELECT recipient, word, state, min(coalesce(received, at)), count(*), last FROM outbox"
+        " LEFT JOIN system_order ON message = id WHERE state <> 'delivered'"
+        " GROUP BY recipient, word, state, coalesce(received, at) / 86400000, last ORDER BY 1, 2, 3, 4"
     )
-    return [Waiting(recipient, word, State(state), received, count) for recipient, word, state, received, count in rows]
+    return [Waiting(recipient, word, State(state), *more) for recipient, word, state, *more in rows]
 
 
 def listed(db: sqlite3.Connection, state: State, most: int) -> list[Listed]:

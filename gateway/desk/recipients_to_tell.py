@@ -16,7 +16,7 @@ from typing import NamedTuple
 from gateway.choice import identity
 from gateway.choice.identity import AD_IDS, DIGESTS
 from gateway.choice.identity.kinds import AD_ID_DIGESTS, DEVICES
-from gateway.desk import outbox, recipient_holdings, suppression
+from gateway.desk import outbox, own_systems, recipient_holdings, suppression
 from gateway.desk.disclosures import Intended
 from gateway.fold.kin import family, mailbox_names, roads, with_looser
 from gateway.fold.state import Slate, widened
@@ -225,18 +225,38 @@ def hear_and_tell(tx: Transaction, subject: Subject, choice: Choice, request: by
 
 
 def pass_on(tx: Transaction, subject: Subject, choice: Choice, *, unknown: bool) -> None:
-    """Messages to whoever holds what a choice stops."""
+    """Messages to whoever holds what a choice stops, and to the operator's own systems."""
     if choice.kind in TIGHTENS:
-        tell_recipients(tx, _stopped(tx, subject, choice, unknown=unknown), choice.at, choice.received)
+        reached = _reached(tx, subject, unknown=unknown)
+        tell_recipients(tx, _stopped(tx, subject, choice, reached), choice.at, choice.received)
+        if own_systems.registered(tx):
+            named = _accounts_among(tx, reached) | {subject.key: in_every_form(subject)}
+            own_systems.suppress(tx, named, widened(choice.purposes), choice.at, choice.received)
+    elif own_systems.registered(tx):
+        own_systems.hear_yes(tx, _reached(tx, subject, unknown=unknown))
+
+
+def _reached(tx: Transaction, subject: Subject, *, unknown: bool) -> set[bytes]:
+    """`unknown`: nobody hears of it but by the identifier's own names."""
+    reached = named_by(subject)
+    return reached if unknown else reached | reached_by_no(people_of(tx, [subject.key]).slate(), subject.key)
+
+
+def _accounts_among(tx: Transaction, keys: Iterable[bytes]) -> dict[bytes, dict[str, str]]:
+    """What those of some keys are called that are accounts."""
+    names = {key: records.account_name(tx, key) for key in keys}
+    return {key: {"account": name} for key, name in names.items() if name}
+
+
+def in_every_form(subject: Subject) -> dict[str, str]:
+    """As `forms`, with the digest of an ad id too: what an own system may know somebody by."""
+    return forms(subject) | suppression.digests(subject)
 
 
 def _stopped(
-    tx: Transaction, subject: Subject, choice: Choice, *, unknown: bool
+    tx: Transaction, subject: Subject, choice: Choice, reached: set[bytes]
 ) -> Iterator[tuple[Identified, ToldWord]]:
-    """What recipients have that the choice stops. `unknown`: nobody hears of it but by the identifier's own names."""
-    reached = named_by(subject)
-    if not unknown:
-        reached |= reached_by_no(people_of(tx, [subject.key]).slate(), subject.key)
+    """What recipients have that the choice stops."""
     said = frozenset(widened(choice.purposes))
     left = {key for (key,) in rows_of(tx.db, LEFT, reached)}
     own = {key: released_since(tx.db, key) for key in sorted(left)}

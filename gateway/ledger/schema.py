@@ -129,7 +129,7 @@ def take_back(folder: Path, to: int) -> int:
     if not FIRST <= to <= found:
         raise LedgerRefused(f"{path} has version {found}: it can be taken back to {FIRST} at the least, not to {to}")
     with contextlib.closing(open_to_write(folder)) as db:
-        steps = [(number, ways_back().get(number, "")) for number, _ in reversed(migrations()) if number > to]
+        steps = [(number, ways_back().get(number, "")) for number in range(version(db, path), to, -1)]
         if closed := [number for number, sql in steps if not sql]:
             raise LedgerRefused(
                 f"{path} cannot be taken back to {to}: version {max(closed)} has no way back, and nothing was changed."

@@ -52,6 +52,9 @@ class Persons(erasure_steps.PendingKeys, EpochKeys, Protocol):
     def close(self) -> None: ...
 
 
+SystemRows = Sequence[tuple[str, str, bool]]  # of the table own_system
+
+
 class StoodBefore(NamedTuple):
     """What stood when a transaction began: `get` as the fold asks, `position` of the log as the state counts it."""
 
@@ -112,6 +115,7 @@ class Transaction:
         self.fresh = FreshRecords(place)
         self.unfinished = False  # an erasure began in it
         self.queued = list[bytes]()  # the messages to recipients that it wrote
+        self.systems: SystemRows = ()
         self._tree = Tree(db, Frontier(self.size, packed))
         self._began = (self.size, packed)
         self._bodies: list[bytes] = []
@@ -198,7 +202,8 @@ Job = Callable[[Transaction], T]
 
 class Writer:
     """Owns the writing connection and the vault; both live in its thread. `unfinished`: an erasure of before is still
-    pending, and is finished before anything else is written.
+    pending, and is finished before anything else is written. `systems`: the operator's own, as this process has them
+    configured (`desk.own_systems`).
     """
 
     def __init__(
@@ -211,10 +216,12 @@ class Writer:
         unfinished: bool = False,
         state: KeptState | None = None,
         turns: KeyTurns | None = None,
+        systems: SystemRows = (),
     ) -> None:
         self.store = store
         self._state = state
         self._turns = turns
+        self._systems = systems
         self._turns_at = 0.0
         self._open_vault = open_vault
         self._watch = watch
@@ -376,6 +383,7 @@ class Writer:
             with self._state.standing(db) if self._state else contextlib.nullcontext() as stands:
                 self._watch.prove_peppers(db)
                 transaction = Transaction(db, vault, stands)
+                transaction.systems = self._systems
                 before = transaction.size
                 outcomes = [(future, *self._one(transaction, job)) for job, future in batch]
             if transaction.size != before:

@@ -80,6 +80,7 @@ def quiet(settings: Settings, *, dev: bool = False) -> Settings:
         ),  # of the made-up ones
         ledger=change(settings.ledger, checkpoint_store=""),
         witnesses={},
+        systems={},
         shadow=ShadowSettings(),  # what is rehearsed is what enforcement does
     )
 

@@ -24,7 +24,7 @@ from gateway.choice.recipient import Recipient
 from gateway.delivery.guard import leads_inside, network_of
 from gateway.settings.brand import BrandSettings, SiteOfHosts, inherited, wrong_sites
 from gateway.settings.option_tree import NotShaped, OptionSource, SettingsRefused, built, is_too_deep
-from gateway.settings.recipients import RecipientSettings
+from gateway.settings.recipients import RecipientSettings, SystemSettings
 from gateway.settings.sections import (
     AgentSettings,
     AppsSettings,
@@ -282,6 +282,7 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
     delivery: Delivery = Delivery()
     rehearsal: RehearsalSettings = RehearsalSettings()
     shadow: ShadowSettings = ShadowSettings()
+    systems: dict[Label, SystemSettings] = {}
     recipients: dict[Label, RecipientSettings] = {}
 
     @property
@@ -365,6 +366,11 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
         stated = {name: item.deliveries for name, item in self.recipients.items()}
         stated[ACCOUNT_BACKEND] = self.erasure.account_backend
         return {name: endpoint for name, endpoint in stated.items() if endpoint}
+
+    def system_rows(self) -> list[tuple[str, str, bool]]:
+        """The operator's own systems as the ledger's table has them: name, kinds, whether told of noes."""
+        stated = self.systems.items()
+        return [(name, ",".join(sorted(item.identifiers)), item.suppressions) for name, item in stated]
 
     def bid_extensions(self) -> dict[str, frozenset[str]]:
         """By recipient, the members of `ext` objects that a bid request keeps for it."""
@@ -490,6 +496,8 @@ def _wrong(settings: Settings) -> Iterator[Wrong]:
         why = "is empty, and people whose agents ask for access or deletion are led to its pages"
         yield Wrong(("site", "url"), why, '"https://www.example.com"')
     yield from settings.desk.wrong(listens=bool(settings.listen.desk))
+    for name, item in settings.systems.items():
+        yield from item.wrong(name, settings.identifiers.declared)
 
 
 def _wrong_lists(settings: Settings) -> Iterator[Wrong]:

@@ -22,7 +22,7 @@ from gateway.settings.shapes import Days, OptionPath, Shape, Wrong
 from gateway.terms import Unusable
 
 OWN_NAMES = frozenset(
-    {"recipients", "witnesses", "agents", "consent_tools", "sites"}
+    {"recipients", "witnesses", "agents", "consent_tools", "sites", "systems"}
 )  # sections whose next name is the operator's
 MAY_REPEAT = frozenset({"upload"})  # arguments of a command; in any other list a value that stands twice is a slip
 FOUND: Mapping[type, str] = {

@@ -1,15 +1,16 @@
-"""Settings of one recipient: who it is, what was agreed with it, what it gets and how. `gateway.settings.load` reads
-them.
+"""Settings of one recipient: who it is, what was agreed with it, what it gets and how; and of one of the operator's own
+systems, which is told as recipients are. `gateway.settings.load` reads them.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
+from gateway.choice.identity.kinds import KINDS
 from gateway.choice.recipient import Holds, Recipient
 from gateway.choice.row_shape import KINDS_OF
 from gateway.delivery.guard import is_domain, is_loopback, is_origin
@@ -24,6 +25,7 @@ from gateway.settings.shapes import (
     Shape,
     Stated,
     Text,
+    Wrong,
     is_written,
 )
 from gateway.terms import DataClass, Purpose, Role
@@ -267,3 +269,20 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 def _either(kinds: tuple[str, ...]) -> str:
     return ", ".join(f'"{kind}"' for kind in kinds)
+
+
+class SystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    identifiers: tuple[Kind, ...] = ()
+    endpoint: OptionalUrl = ""
+    suppressions: bool = True
+
+    def wrong(self, name: str, declared: Collection[str]) -> Iterator[Wrong]:
+        """What the shapes cannot say is wrong with it."""
+        path = ("systems", name, "identifiers")
+        if not self.identifiers:
+            yield Wrong(path, "is empty: nobody could be named to it", '["email", "phone", "account"]')
+        known = {*KINDS, *(f"id:{kind}" for kind in declared)}
+        for number, kind in enumerate(self.identifiers):
+            if kind not in known:
+                write = f'one of {", ".join(KINDS)}, or "id:NAME" of a kind that [identifiers] declares'
+                yield Wrong((*path, number), "is no kind of identifier", write)

@@ -36,7 +36,8 @@ from gateway.web.site import shared_caches
 TODAY = date(2026, 11, 27)
 LEAST = 20  # wrong values an option
 SECRET = "hunter2"
-NAMED = ("recipients", "witnesses", "agents", "consent_tools", "sites")  # sections whose next name is the operator's
+# Sections whose next name is the operator's.
+NAMED = ("recipients", "witnesses", "agents", "consent_tools", "sites", "systems")
 ANY = "*"
 NAME = "<name>"  # the name of a table's entry, which is an option too
 
@@ -801,6 +802,13 @@ ROWS |= {
     ),
     "witnesses.*": Row((), {"no key": {"url": "https://w.example.org"}, "no url": {"key": WITNESS}}),
     "witnesses.*.url": Row(("https://w.example.org",), ADDRESS, SIGNED),
+    "systems.<name>": Row(("warehouse", "w"), {}, why("by what it is called", "to do", "none", "change me", "secret")),
+    "systems.*": Row((), {"nobody could be named": {"endpoint": "https://w.example.org"}}),
+    "systems.*.identifiers": Row(
+        (["email"], ["email_sha256", "account"]), {"no kind": ["mail"], "undeclared": ["id:x"]}
+    ),
+    "systems.*.endpoint": NONE_OR_URL,
+    "systems.*.suppressions": Row((True, False)),
     "agents.<name>": Row(
         ("PERMISSIONS", "p"), {}, why("by what it calls itself", "to do", "none", "change me", "secret"), OF_AGENTS
     ),
@@ -1152,6 +1160,7 @@ NAMES = {
     "recipients": "lab",
     "witnesses": "auditor",
     "agents": "PERMISSIONS",
+    "systems": "warehouse",
     "consent_tools": "klaro",
     "consent_tools.*": "adtracker",
     "site.notices": "US-CA",
@@ -1165,6 +1174,7 @@ ENTRIES = {
     "recipients": RECIPIENT,
     "witnesses": {"url": "https://w.example.org", "key": WITNESS},
     "agents": AGENT,
+    "systems": {"identifiers": ["email"]},
     "consent_tools": {"adtracker": "ads"},
     "consent_tools.*": "ads",
     "site.notices": "/notice",
@@ -1199,6 +1209,7 @@ def written(option, value, beside=()):
         ("recipients", "lab"),
         ("witnesses", "auditor"),
         ("agents", "PERMISSIONS"),
+        ("systems", "warehouse"),
         ("sites", "books"),
     ):
         if path[0] == section and len(path) > 2:

@@ -122,6 +122,7 @@ def test_every_option_of_the_file_is_one_that_the_program_knows_and_the_other_wa
         "consent_tools",
         "witnesses",
         "sites",
+        "systems",
     }  # whose keys are the operator's own
     known = {section: getattr(settings(), section).__struct_fields__ for section in sections}
     assert {section: tuple(shipped[section]) for section in known} == known

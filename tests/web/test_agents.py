@@ -368,6 +368,31 @@ async def test_a_deletion_that_is_finished_by_itself_later_is_no_more_denied(sit
     assert "opted out" not in found["processing_details"], "which nobody said"
 
 
+async def test_a_deletion_is_fulfilled_once_each_own_system_deleted_and_not_denied_meanwhile(tmp_path):
+    file, agents_ = listed(tmp_path, KEY), "[systems.warehouse]\nidentifiers = ['email']\n"
+    file.write_text(file.read_text() + agents_)
+    async with standing(tmp_path / "data", file) as site:
+        agent = DataRightsAgent(site.calling, KEY, site.clock)
+        await agent.set_up()
+        asked = judged(await agent.send(agent.asks("deletion", **MINE)))["request_id"]
+        other = judged(await agent.send(agent.asks("deletion", email=email(2))))["request_id"]
+        person = site.browser()
+        await person.asks_code("erasure", email=email(1))
+        await person.enters()
+        assert (await person.post(ERASE, action="erase", email="1")).status_code == 200
+        for later in (timedelta(0), timedelta(days=46)):
+            site.clock.later = later
+            found = judged(await agent.status(asked))
+            assert found["status"] == "in_progress"
+            assert "user_verification_url" not in found
+            assert "reason" not in found
+        assert judged(await agent.status(other))["status"] == "denied", "nobody came for it"
+        with sqlite3.connect(tmp_path / "data" / "ledger.sqlite3") as db:
+            db.execute("UPDATE outbox SET state = 'delivered' WHERE recipient = 'system:warehouse'")
+        db.close()
+        assert judged(await agent.status(asked))["status"] == "fulfilled"
+
+
 async def test_what_is_held_is_shown_to_the_person_and_never_to_the_agent(site, agent):
     asked = judged(await agent.send(agent.asks("access", **MINE)))["request_id"]
     person = site.browser()

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from gateway.desk import recipient_holdings, recipients_to_tell, suppression
+from gateway.desk import own_systems, recipient_holdings, recipients_to_tell, suppression
 from gateway.desk.answered_requests import HowItCame
 from gateway.desk.forgetting import erasure_by_unlink
-from gateway.desk.recipients_to_tell import ToldWord
+from gateway.desk.recipients_to_tell import Identified, Names, ToldWord
 from gateway.fold.kin import family
 from gateway.fold.record import ChildFound
 from gateway.ledger.acts import records
@@ -38,7 +38,8 @@ ENTRY = {
 @dataclass(frozen=True, slots=True)
 class ErasureOrder:
     """What to forget of whom. `subjects`: those that the caller proved control of, at least one. `note`: SHA-256 of
-    what the desk wrote about it, kept beside the ledger and in no entry. `came`: how it was asked for.
+    what the desk wrote about it, kept beside the ledger and in no entry. `came`: how it was asked for. `is_listed`: by
+    a state's list.
     """
 
     mode: Erasing
@@ -46,9 +47,10 @@ class ErasureOrder:
     at: datetime
     note: bytes | None = None
     came: HowItCame = field(default_factory=HowItCame)
+    is_listed: bool = False
 
 
-async def carry_out(writer: Writer, order: ErasureOrder, follows: Callable[[Transaction], None]) -> Written:
+async def carry_out(writer: Writer, order: ErasureOrder, follows: Callable[[Transaction, Written], None]) -> Written:
     """Returns once the keys are destroyed and no older page is left in a file. `follows`: what is so as soon as it is
     written, with it. Raises `StoreUnavailable`: where it was written and is not finished yet, it is finished by itself,
     and asking again does no harm.
@@ -57,7 +59,7 @@ async def carry_out(writer: Writer, order: ErasureOrder, follows: Callable[[Tran
 
     def job(tx: Transaction) -> Written:
         written = erase(tx, order, request)
-        follows(tx)
+        follows(tx, written)
         return written
 
     written = await writer.commit(job)
@@ -73,7 +75,7 @@ def erase(tx: Transaction, order: ErasureOrder, request: bytes) -> Written:
         records.know_names(tx, subject, now)
     written = [_write(tx, subject, order, request) for subject in order.subjects]
     own = _belongings(tx, _reached(tx, order))
-    persons = persons_behind(tx.db, own) | _tell(tx, order, own) | records.drop_account_names(tx, own)
+    persons = persons_behind(tx.db, own) | _tell(tx, order, own, written[0].event) | records.drop_account_names(tx, own)
     if order.mode is Erasing.UNLINK:
         persons |= {person for key in own for person in suppression.suppressed_persons(tx, key)}
         erasure_by_unlink.unlink(tx, order.subjects, own, written[0].seq, now)
@@ -114,13 +116,14 @@ def _belongings(tx: Transaction, keys: set[bytes]) -> Belongings:
     return {name: released_since(tx.db, name) for name in sorted(names)}
 
 
-def _tell(tx: Transaction, order: ErasureOrder, own: Belongings) -> set[bytes]:
-    """Recipients first, while it is known who got what. Rows that nobody can name stay until a call does. Returns whose
-    keys of the vault are not needed any more.
+def _tell(tx: Transaction, order: ErasureOrder, own: Belongings, event: bytes) -> set[bytes]:
+    """Recipients first, while it is known who got what, and the operator's own systems. Rows that nobody can name stay
+    until a call does. Returns whose keys of the vault are not needed any more.
     """
     names, unlinks = recipients_to_tell.names_of(tx, order.subjects, own), order.mode is Erasing.UNLINK
     found = list(recipients_to_tell.identified(tx, names, own))
     recipients_to_tell.tell_recipients(tx, ((each, ToldWord.DELETE) for each in found), order.at, order.came.received)
+    _ask_systems(tx, order, _names(order, names, found, own), event)
     if order.mode is Erasing.CHILD:
         recipients_to_tell.tell_backend(tx, order.subjects, order.at)
     if unlinks:
@@ -128,6 +131,25 @@ def _tell(tx: Transaction, order: ErasureOrder, own: Belongings) -> set[bytes]:
     return recipients_to_tell.forget_recipients(
         tx, own if unlinks else {*names, *recipient_holdings.keys_among(tx, own)}, own
     )
+
+
+def _names(
+    order: ErasureOrder, names: Names, found: Iterable[Identified], own: Belongings
+) -> set[tuple[str, str]]:  # fmt: skip
+    """What can be said of whom it is about, and of nobody whom a row that left merely named beside them (R12)."""
+    said = [recipients_to_tell.in_every_form(subject) for subject in order.subjects]
+    held = [each.identifiers for each in found if each.named in own]
+    return {item for forms in (*said, *names.values(), *held) for item in forms.items()}
+
+
+def _ask_systems(tx: Transaction, order: ErasureOrder, identifiers: set[tuple[str, str]], event: bytes) -> None:
+    """Each by the request's own clock. Of a state's list `desk.deletion_orders` asks, which answers for it."""
+    if order.is_listed:
+        return
+    received = order.came.received or order.at
+    last = own_systems.last_moment(order.came.place, received)
+    for system in own_systems.registered(tx):
+        own_systems.ask_deletion(tx, system, identifiers, order.at, last, event=event, received=order.came.received)
 
 
 def _forget_details(tx: Transaction, order: ErasureOrder, own: Belongings) -> None:

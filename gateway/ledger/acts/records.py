@@ -57,6 +57,12 @@ def open_account_name(tx: Transaction, person: bytes, sealed: bytes) -> str | No
     return name.decode() if name is not None else None
 
 
+def account_name(tx: Transaction, key: bytes) -> str | None:
+    """What the account of a key is called; None: it is none, or that was forgotten."""
+    row = tx.db.execute("SELECT person, sealed FROM account_name WHERE key = ?", (key,)).fetchone()
+    return open_account_name(tx, *row) if row else None
+
+
 def drop_account_names(tx: Transaction, keys: Iterable[bytes]) -> set[bytes]:
     """Forgets what these are called. Returns whose keys of the vault are not needed any more."""
     sql = "DELETE FROM account_name WHERE key = ? RETURNING person"

@@ -17,8 +17,12 @@ from starlette.responses import Response
 from gateway.choice.law import AGES, country_of
 from gateway.consent.check import said_by
 from gateway.consent.verbs import Consent
+from gateway.desk.answered_requests import HowItCame
 from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.desk.office.cases import Cases, DeskCase
 from gateway.desk.office.officers import Officer
+from gateway.desk.office.request_law import RequestKind
+from gateway.desk.own_systems import Systems
 from gateway.keys import seals
 from gateway.keys.seals import Sealed
 from gateway.ledger.proof.entry import b64
@@ -28,6 +32,7 @@ from gateway.web.desk.desk_door import DeskDoor, Form
 from gateway.web.desk.desk_page import show_desk
 from gateway.web.desk.evidence_pack import EvidencePack
 from gateway.web.desk.requests_in import MANNERS, WAYS, as_written, is_too_much, written_lines
+from gateway.web.desk.systems_page import system_rows
 from gateway.web.shell import access_report, words
 from gateway.web.shell.brand import brand_of
 from gateway.web.shell.problem import Problem
@@ -63,6 +68,8 @@ class PersonPage:
     door: DeskDoor
     consent: Consent
     packs: EvidencePack
+    cases: Cases
+    systems: Systems
 
     async def ask(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET`: where an identifier is pasted."""
@@ -104,10 +111,11 @@ class PersonPage:
             report.disclosures = [each for each in report.disclosures if str(each.day) <= until.date().isoformat()]
         else:
             standing = [(each.type, each.purposes) for each in report.standing]
+        rows = system_rows(await self.systems.about(subjects), self.door.clock(), self.door.terms.own_days)
         person = LOOKED_UP.seal(self.consent.secrets.seals, LookedUp(lines, officer.form))
         return self._page(
             request, officer, report=report, standing=standing, person=person, until=until.date() if until else None,
-            count=len(written_lines(lines)),
+            count=len(written_lines(lines)), rows=rows,
         )  # fmt: skip
 
     async def _act(self, action: str, subjects: Sequence[Subject], form: Form) -> str:
@@ -115,7 +123,11 @@ class PersonPage:
         now = self.door.clock()
         if action in ERASURES:
             mode, text = ERASURES[action]
-            written = await self.consent.erase(ErasureOrder(mode, subjects, now))
+            case = await self._case_of(form.get("case", ""))
+            came = HowItCame(min(case.received, now), case.manner, case.place) if case else HowItCame()
+            written = await self.consent.erase(ErasureOrder(mode, subjects, now, came=came))
+            if case:
+                await asyncio.to_thread(self.cases.entered, case.number, b64(written.event))
             return f"Done: {text}. Entry {written.seq}, event {b64(written.event)}."
         if action == "age":
             if form.get("age") not in AGES:
@@ -128,6 +140,16 @@ class PersonPage:
             chosen = await self.consent.choose(subjects, said)
             return f"No marketing any more: event {chosen.events[0]['event']}."
         raise Problem("malformed", "There is no such act.")
+
+    async def _case_of(self, stated: str) -> DeskCase | None:
+        """The open request to delete for which somebody is forgotten; None: none is named. Raises `Problem`."""
+        if not stated:
+            return None
+        number = int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 10 else 0  # noqa: PLR2004
+        found = await asyncio.to_thread(self.cases.read_case, number)
+        if found is None or found.answered or found.kind is not RequestKind.DELETE:
+            raise Problem("malformed", "Nothing was done: no open request to delete has this number.")
+        return found
 
     def _named(self, lines: str) -> tuple[Subject, ...]:
         """All that are meant, or nobody: a person is not looked up, or forgotten, by half of what was pasted."""
@@ -174,6 +196,7 @@ class PersonPage:
             "person": "",
             "until": None,
             "count": 0,
+            "rows": [],
             **found,
         }
         today = self.door.clock().date()

@@ -10,7 +10,7 @@ import asyncio
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -29,11 +29,14 @@ from gateway.desk.office.cases import COMPLIED, DENIED, Cases, DeskCase
 from gateway.desk.office.mailbox import MAIL, UNREAD
 from gateway.desk.office.officers import Officer
 from gateway.desk.office.request_law import DenialReason, RequestKind, clock_of, reasons_of
+from gateway.desk.own_systems import Systems
+from gateway.keys import seals
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Manner, Purpose, Source
 from gateway.web.desk import desk_page
 from gateway.web.desk.desk_door import DeskDoor, Form
 from gateway.web.desk.desk_page import ROOT, show_desk
+from gateway.web.desk.systems_page import system_rows
 from gateway.web.desk.today import DueTask, due_state
 from gateway.web.shell.problem import Problem
 
@@ -114,7 +117,7 @@ def case_task(case: DeskCase, now: datetime, calendar: Calendar, own_days: int) 
         what = "Enter"
     elif case.event and case.unread:
         what = "Read what was not readable of"
-    elif case.event:
+    elif case.event and case.kind in NOES:
         what = "Confirm"
     own = last.date() - timedelta(days=own_days)
     way = f"{REQUESTS}/{case.number}"
@@ -149,6 +152,7 @@ class RequestsIn:
     cases: Cases
     consent: Consent
     calendar: Calendar
+    systems: Systems
 
     async def tasks(self, now: datetime) -> list[DueTask]:
         """The open cases as things to do."""
@@ -207,22 +211,47 @@ class RequestsIn:
             return await self._page(request, officer, case, letter)
         if case.answered:
             raise Problem("malformed", "This case was answered already.")
+        act = await self._step(case, action, form, reasons)
+        await self.door.note(officer, f"case: {action}", case=str(case.number))
+        await act()
+        return RedirectResponse(f"{REQUESTS}/{case.number}", 303, desk_page.HEADERS)
+
+    async def _step(
+        self, case: DeskCase, action: str, form: Form, reasons: Collection[str]
+    ) -> Callable[[], Awaitable[None]]:
+        """What is to be done. Raises `Problem` for what cannot be done with a case as it is."""
         act: Callable[[], Awaitable[None]]
         if action == "acknowledge":
             act = partial(_thread, self.cases.acknowledge, case.number)
         elif action == "extend" and clock_of(case.kind, case.place, case.received.date()).extend:
             act = partial(_thread, self.cases.extend, case.number)
         elif action == "comply" and (case.event or case.kind not in NOES):
+            await self._prove_deleted(case)
             act = partial(self._comply, case)
         elif action == "deny" and form.get("reason") in reasons:
             act = partial(self._deny, case, form["reason"])
         elif action == "again" and case.kind in NOES:
             act = partial(self._again, case, form.get("identifiers", ""))
+        elif action == "forgotten" and case.kind is RequestKind.DELETE:
+            act = partial(_thread, self.cases.entered, case.number, await self._act_of(form.get("event", "")))
         else:
             raise Problem("malformed", "This cannot be done with this case as it is. A denial says why.")
-        await self.door.note(officer, f"case: {action}", case=str(case.number))
-        await act()
-        return RedirectResponse(f"{REQUESTS}/{case.number}", 303, desk_page.HEADERS)
+        return act
+
+    async def _prove_deleted(self, case: DeskCase) -> None:
+        """A request to delete is complied with once each own system that its act asks said so. Raises `Problem`."""
+        event = seals.unb64(case.event) if case.event else b""
+        if case.kind is RequestKind.DELETE and (why := await self.systems.lacks(event)):
+            raise Problem("malformed", f"Nothing was done: {why}.")
+
+    async def _act_of(self, event: str) -> str:
+        """The event by which somebody was forgotten, as it was written down. Raises `Problem`."""
+        try:
+            if await self.systems.is_act(seals.unb64(event)):
+                return event
+        except seals.OpeningFailed:
+            pass
+        raise Problem("malformed", "Nothing was done: no act of this event is on record.")
 
     async def _comply(self, case: DeskCase) -> None:
         if case.kind is not RequestKind.DELETE and not case.event:  # who is forgotten is counted by the entry of that
@@ -310,11 +339,13 @@ class RequestsIn:
         on = case.received.date()
         clock = clock_of(case.kind, case.place, on)
         task = case_task(case, self.door.clock(), self.calendar, self.door.terms.own_days)
+        asked = await self.systems.of([seals.unb64(case.event)]) if case.event else []
         return show_desk(
             request, "request.html", officer=officer, case=case, said=defaultdict(str, case.said), clock=clock,
             task=task, ways=WAYS, letter=letter,
             reasons=reasons_of(case.kind, on), kinds=KINDS, languages=LANGUAGES, letters=list(LETTERS),
             is_no=case.kind in NOES,
+            rows=system_rows(asked, self.door.clock(), self.door.terms.own_days),
         )  # fmt: skip
 
     def _letter(self, case: DeskCase, name: str, language: str, reasons: Mapping[str, DenialReason]) -> str:

@@ -20,6 +20,7 @@ from gateway.delivery.deadlines import DELETES
 from gateway.desk.evidence import YoungestRehearsal
 from gateway.desk.office.officers import Officer
 from gateway.desk.outbox import State, Waiting
+from gateway.desk.own_systems import PREFIX, is_system
 from gateway.ledger.audit.last_verify import LastVerify, read_last_verify
 from gateway.ledger.subjects import moment
 from gateway.web.desk import desk_page
@@ -30,7 +31,7 @@ from gateway.web.shell.problem import Problem
 PAST, SOON, IN_TIME = "past due", "due soon", "on time"
 ORDER = (PAST, SOON, IN_TIME)
 OLD = timedelta(days=7)  # a proof that nobody made for so long is worth a look
-DELIVERIES = f"{ROOT}/deliveries"
+DELIVERIES, SYSTEMS = f"{ROOT}/deliveries", f"{ROOT}/systems"
 
 
 class DueTask(NamedTuple):
@@ -132,8 +133,11 @@ class Today:
             word = "deletion" if each.word in DELETES else "no"
             many = word if each.count == 1 else "noes" if word == "no" else "deletions"
             given_up = ", which were given up" if each.state is State.FAILED else ""
-            what = f"Tell {each.recipient} of {each.count} {many}{given_up}"
-            yield DueTask(what, due_state(now, own, last), moment(each.received).date(), own, last.date(), DELIVERIES)
+            to, way = each.recipient.removeprefix(PREFIX), DELIVERIES
+            what = f"Tell {to} of {each.count} {many}{given_up}"
+            if is_system(each.recipient) and word == "deletion":
+                what, way = f"Have {to} do {each.count} {many} and say so{given_up}", SYSTEMS
+            yield DueTask(what, due_state(now, own, last), moment(each.received).date(), own, last.date(), way)
 
 
 def _last_verify(folder: Path) -> LastVerify | None:

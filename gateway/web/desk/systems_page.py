@@ -1,0 +1,102 @@
+"""The operator's own systems at the desk: what each was asked to delete, by when, and what it said. An officer takes
+what is to be done there by hand as a file, and says so once it is; both are lines of the desk's log first.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from gateway.consent.telling import name_of
+from gateway.desk.office.officers import Officer
+from gateway.desk.outbox import Message
+from gateway.desk.own_systems import NoSuchDeletion, SystemDeletion, Systems
+from gateway.keys import seals
+from gateway.ledger.proof.entry import b64
+from gateway.ledger.subjects import moment
+from gateway.web.desk.desk_door import DeskDoor, Form
+from gateway.web.desk.desk_page import HEADERS, show_desk
+from gateway.web.desk.today import SYSTEMS, due_state
+from gateway.web.shell.problem import Problem
+
+DELETED = "deleted"
+
+
+class SystemRow(NamedTuple):
+    """One deletion as a page shows it."""
+
+    system: str
+    message: str
+    event: str
+    came: date
+    own: date
+    last: date
+    state: str
+    answer: str
+    done: date | None
+
+
+def system_rows(found: Iterable[SystemDeletion], now: datetime, own_days: int) -> list[SystemRow]:
+    """These, each with how it stands."""
+    rows = []
+    for each in found:
+        last = moment(each.last)
+        own = last.date() - timedelta(days=own_days)
+        state = DELETED if each.is_done else due_state(now, own, last)
+        done = moment(each.taken).date() if each.taken else None
+        event = b64(each.event) if each.event else ""
+        came = moment(each.received).date()
+        rows.append(
+            SystemRow(each.system, name_of(each.message), event, came, own, last.date(), state, each.answer, done)
+        )
+    return rows
+
+
+def line_of(message: Message) -> str:
+    """A deletion as a line of a file, for whoever does it by hand."""
+    return f"{name_of(message.id)} {(message.body or b'(its key is gone)').decode()}\n"
+
+
+@dataclass(frozen=True)
+class SystemsPage:
+    """`/desk/systems`."""
+
+    door: DeskDoor
+    systems: Systems
+
+    async def show(self, request: Request, officer: Officer, _: Form) -> Response:
+        """`GET`: who is told, what is open, what was done last."""
+        found, now, own = await self.systems.look(), self.door.clock(), self.door.terms.own_days
+        return show_desk(
+            request, "systems.html", officer=officer, known=found.known, rows=system_rows(found.open, now, own),
+            done=system_rows(found.done, now, own), holders=sorted({each.system for each in found.open}),
+        )  # fmt: skip
+
+    async def act(self, _: Request, officer: Officer, form: Form) -> Response:
+        """`POST`: it is deleted there; or what is to be deleted in one system, as a file."""
+        if form.get("action") == "list":
+            return await self._listed(officer, form.get("system", ""))
+        try:
+            message = seals.unb64(form.get("message", "").removeprefix("msg_"))
+        except seals.OpeningFailed:
+            raise Problem("malformed", "There is no such deletion.") from None
+        if form.get("action") != DELETED or form.get("sure") != "yes":
+            raise Problem("malformed", "Nothing was done: tick that you looked, and that it is deleted there.")
+        await self.door.note(officer, "said that a system deleted", message=name_of(message))
+        try:
+            await self.systems.deleted(message, officer.name)
+        except NoSuchDeletion:
+            raise Problem("not_found", "No system is asked for this any more.") from None
+        return RedirectResponse(SYSTEMS, 303, HEADERS)
+
+    async def _listed(self, officer: Officer, system: str) -> Response:
+        if system not in {each.system for each in (await self.systems.look()).open}:
+            raise Problem("not_found", "Nothing is to be deleted in a system of this name.")
+        await self.door.note(officer, "took what a system has to delete", system=system)
+        attached = {"Content-Disposition": f'attachment; filename="delete-in-{system}.txt"'}
+        found = await self.systems.to_delete(system)
+        text = "".join(map(line_of, found))
+        return Response(text, headers={**HEADERS, **attached}, media_type="text/plain")
