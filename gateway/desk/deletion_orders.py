@@ -61,7 +61,7 @@ AND r.matched <> 'ordered' AND (
   OR EXISTS (SELECT 1 FROM disclosure d WHERE d.key = r.key) OR EXISTS (SELECT 1 FROM disclosed d WHERE d.key = r.key))
 ORDER BY r.key LIMIT ?
 """
-ABROAD = "SELECT abroad FROM deletion_abroad WHERE key = ?"
+ABROAD = "SELECT DISTINCT abroad FROM deletion_abroad WHERE key = ?"
 OF_KEY = "SELECT id, matched FROM deletion_row WHERE key = ? AND gone IS NULL"
 # What is ordered for one stays so, whoever is found later.
 MATCH = (

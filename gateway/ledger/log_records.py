@@ -45,7 +45,8 @@ ANY_OVER = "SELECT 1 FROM deletion_row WHERE gone IS NOT NULL LIMIT 1"
 # Of several requests for one digest in one entry each has to be.
 OVER = """
 SELECT r.seq, r.key, a.abroad FROM deletion_row r INDEXED BY deletion_row_over
-LEFT JOIN deletion_abroad a ON a.key = r.key WHERE r.gone IS NOT NULL AND {which} r.gone_at <= ? AND NOT EXISTS (
+LEFT JOIN deletion_abroad a ON a.key = r.key AND a.seq = r.seq
+WHERE r.gone IS NOT NULL AND {which} r.gone_at <= ? AND NOT EXISTS (
   SELECT 1 FROM deletion_row o WHERE o.key = r.key AND o.seq = r.seq AND (o.gone IS NULL OR o.gone_at > r.gone_at))
 """
 

@@ -17,6 +17,7 @@ import textwrap
 import time
 import zipfile
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 
@@ -37,7 +38,7 @@ from gateway.consent.deletion_dues import DeletionDues
 from gateway.desk import recipient_holdings
 from gateway.desk.recipient_holdings import Left
 from gateway.ledger import schema
-from gateway.ledger.acts import links, records
+from gateway.ledger.acts import deletion_lists, links, records
 from gateway.ledger.acts.links import Span
 from gateway.ledger.schema import FILE
 from gateway.ledger.subjects import Choice, milliseconds
@@ -309,6 +310,32 @@ def test_a_number_from_abroad_is_denied_by_its_last_ten_digits_until_the_list_ta
     verified(folder)
 
 
+def test_a_list_of_before_numbers_from_abroad_were_known_denies_them_once_it_is_taken_again(
+    take, run, folder, tmp_path, monkeypatch
+):
+    def before(tx, part, requests, _):
+        return take_part(tx, part, requests, {})
+
+    take_part = deletion_lists.take_part
+    with monkeypatch.context() as patch:
+        patch.setattr(deletion_lists, "take_part", before)
+        take(DeletionKind.PHONE, ("A" * 12, AMERICAN), ("B" * 12, BERLIN))
+    assert not checked(run, LONDON), "nothing was said by the second key"
+    other = listed(tmp_path, DeletionKind.PHONE, [("C" * 12, AMERICAN)], day=f"{NOW - timedelta(days=1):%Y%m%d}")
+    assert run("drop", "take", other).exit_code == 0
+    verified(folder)
+    assert [checked(run, each) for each in (LONDON, BERLIN)] == [True, False]
+    for _ in range(2):
+        assert "0 new, 2 before" in take(DeletionKind.PHONE, ("A" * 12, AMERICAN), ("B" * 12, BERLIN)).stdout
+        assert checked(run, BERLIN)
+        verified(folder)
+    take_back = partial(listed, tmp_path, DeletionKind.REMOVED, of=DeletionKind.PHONE)
+    for number, still in (("C", True), ("A", False)):
+        assert run("drop", "take", take_back([(number * 12, AMERICAN)])).exit_code == 0
+        assert [checked(run, each) for each in (LONDON, AMERICAN, BERLIN)] == [still, still, True]
+        verified(folder)
+
+
 @pytest.mark.parametrize(("one", "other"), [(LONDON, AMERICAN), (AMERICAN, LONDON)])
 def test_what_the_holder_of_a_number_says_is_no_word_of_whoever_has_its_last_ten_digits(take, run, folder, one, other):
     no_to_sale(folder, one)
@@ -333,6 +360,10 @@ def test_a_number_from_abroad_is_answered_as_opted_out_and_nothing_of_it_is_dele
     link(folder, ("bo", "phone", AMERICAN))
     run("drop", "answer", "--amend", tmp_path / "amended")
     assert answers(tmp_path / "amended") == ({}, {"A" * 12: "2"}), "the American number is what a list means"
+    link(folder, ("cy", "phone", LONDON))
+    hold(folder, LONDON, kind="phone")
+    run("suppression", "teemo", "--out", tmp_path / "all.csv")
+    assert sha256(LONDON.encode()).hexdigest() in (tmp_path / "all.csv").read_text(), "every check of it is denied"
     (tmp_path / "decided.csv").write_text(f"Id,Status\n{'B' * 12},3\n")
     told = run("drop", "decide", tmp_path / "decided.csv")
     assert (told.exit_code, "nothing of that is deleted" in told.stderr) == (1, True)

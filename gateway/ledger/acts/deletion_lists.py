@@ -14,6 +14,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from gateway.fold.record import NamesLearnt, Record, SaidOut
@@ -36,7 +38,11 @@ SAID = """
 SELECT r.id, r.key FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq
 WHERE r.id IN ({marks}) AND (r.gone IS NULL OR b.file = ?)
 """
-PUT_ABROAD = "INSERT OR IGNORE INTO deletion_abroad VALUES (?, ?)"
+UNTOLD = """
+SELECT r.seq, r.key FROM deletion_row r LEFT JOIN deletion_abroad a ON a.key = r.key AND a.seq = r.seq
+WHERE r.key IN ({marks}) AND r.gone IS NULL AND a.key IS NULL
+"""
+PUT_ABROAD = "INSERT OR IGNORE INTO deletion_abroad VALUES (?, ?, ?)"
 PUT = "INSERT INTO deletion_row (id, seq, key) VALUES (?, ?, ?)"
 END = "UPDATE deletion_row SET gone = ?, gone_at = ? WHERE id = ? AND seq = ?"
 
@@ -87,20 +93,27 @@ def take_part(
     said = {*rows_of(tx.db, SAID, [each.id for each in requests], part.file)}
     fresh = {each: None for each in requests if each not in said}
     new = [*{each.id: each for each in reversed(fresh)}.values()]
+    now = milliseconds(part.at)
+    tx.say([Record(tx.size, now, each.key, ORDER) for each in new], now)
+    tx.db.executemany(PUT, [(each.id, tx.size, each.key) for each in new])
+    _say_abroad(tx, abroad, now)
     if new:
-        now = milliseconds(part.at)
-        again = {each.key: abroad[each.key] for each in new if each.key in abroad}
-        orders = [Record(tx.size, now, each.key, ORDER) for each in new]
-        orders += [Record(tx.size, now, again[each.key], ORDER_ABROAD) for each in new if each.key in again]
-        tx.say(orders, now)
-        tx.db.executemany(PUT_ABROAD, again.items())
-        seq = _append(tx, part, entry.DELETION_LIST, len(new))
-        tx.db.executemany(PUT, [(each.id, seq, each.key) for each in new])
+        _append(tx, part, entry.DELETION_LIST, len(new))
     taken = PartTaken(len(new), len(requests) - len(fresh))
     once = {*new}
     if more := [each for each in fresh if each not in once]:
         taken.add(take_part(tx, part, more, abroad))
     return taken
+
+
+def _say_abroad(tx: Transaction, abroad: Mapping[bytes, bytes], now: int) -> None:
+    """Every live request of these digests by its second key, beside the entry that it came with: also those that were
+    taken by a gateway that knew no second keys.
+    """
+    untold = sorted(rows_of(tx.db, UNTOLD, abroad.keys()))
+    for seq, of in groupby(untold, key=itemgetter(0)):
+        tx.say([Record(seq, now, abroad[key], ORDER_ABROAD) for _, key in of], now)
+    tx.db.executemany(PUT_ABROAD, [(key, seq, abroad[key]) for seq, key in untold])
 
 
 def end_part(tx: Transaction, part: ListPart, requests: Sequence[ListedRequest]) -> PartTaken:
