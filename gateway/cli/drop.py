@@ -408,7 +408,7 @@ def fetch(file: Path, key_file: Path, address: str) -> None:
 @drop.command(
     "send",
     help="Send the answers of a FOLDER that `gateway drop answer` wrote; open.csv, which is yours, stays. --amend:"
-    " those of `answer --amend`. What was not taken may be sent again.",
+    " those of `answer --amend`. What the state did not say that it took may be sent again.",
 )
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--amend", is_flag=True, help="They are other answers than before.")
@@ -421,12 +421,12 @@ def send(folder: Path, key_file: Path, address: str, *, amend: bool) -> None:
     try:
         platform.send({each.name: each.read_bytes() for each in files}, amend=amend)
     except PlatformRefused as error:
-        raise click.ClickException(f"nothing was taken: {error}") from None
+        raise click.ClickException(f"the state did not say that it took them: {error}") from None
     click.echo(f"{len(files)} files sent")
 
 
 def _is_answer(path: Path) -> bool:
     try:
-        return bool(DeletionFile.named(path.name))
+        return path.is_file() and bool(DeletionFile.named(path.name))
     except ValueError:
         return False

@@ -36,7 +36,7 @@ WHY: Mapping[int, str] = {
 
 
 class PlatformRefused(Exception):
-    """Nothing was fetched, or taken. The text says why, in words of ours."""
+    """Nothing was fetched, or nobody said that anything was taken. The text says why, in words of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class DeletionPlatform:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.address)
-        if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
+        if parts.scheme != "https" or not parts.hostname or {*"?#"} & {*self.address}:
             raise ValueError("an address begins with https:// and has no ? or #")
         if not KEY.fullmatch(self.key):
             raise ValueError("a key is one word of ASCII")

@@ -137,6 +137,13 @@ def test_what_the_state_refuses_is_told_without_its_words_and_nothing_is_written
     assert len(service.asked) == len(told), "no redirect is followed"
 
 
+def test_nobody_is_told_that_nothing_was_taken_where_the_state_hung_up_after_it_had_everything(run, service, answers):
+    (answers / NAME.replace("Email", "Phone")).mkdir()  # none of ours
+    told = run("send", answers)
+    assert (told.exit_code, len(service.asked), "nothing" in told.output) == (1, 1, False)
+    assert "did not say that it took them" in told.output
+
+
 def test_a_download_that_is_never_made_ends_the_waiting(run, service, tmp_path, pauses, monkeypatch):
     monkeypatch.setattr(deletion_platform, "PATIENCE", 0.0)
     service.says = [(202, {"Retry-After": "1"}, b"")]
@@ -151,7 +158,8 @@ def test_a_server_that_cannot_show_the_states_name_gets_no_key(run, service, ans
 
 
 def test_a_key_that_others_may_read_is_refused_and_so_is_an_address_without_tls(run, service, answers, tmp_path):
-    assert run("send", answers, address="http://localhost/").exit_code == 2
+    for address in ("http://localhost/", f"{service.address}/a#", f"{service.address}/?"):
+        assert run("send", answers, address=address).exit_code == 2
     assert run("fetch", answers / NAME).exit_code == 2, "nothing is overwritten"
     (tmp_path / "key").chmod(0o644)
     told = run("send", answers)
