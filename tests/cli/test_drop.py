@@ -709,10 +709,12 @@ def test_an_order_outlives_what_the_retention_takes_away(take, folder):
     ("fault", "found"),
     [("UPDATE deletion_row SET gone = 0, gone_at = 0", "took back"),
      ("DELETE FROM deletion_row", "requests of deletion lists"),
-     ("UPDATE deletion_row SET key = x'00'", "requests of deletion lists")],
+     ("UPDATE deletion_row SET key = x'00'", "requests of deletion lists"),
+     ("DELETE FROM deletion_abroad", "requests of deletion lists"),
+     ("UPDATE deletion_abroad SET abroad = x'00'", "requests of deletion lists")],
 )  # fmt: skip
 def test_the_control_a_request_that_is_ended_or_gone_behind_the_back_of_the_log_is_found(take, folder, fault, found):
-    take(DeletionKind.EMAIL, ("A" * 12, ANA))
+    take(DeletionKind.PHONE, ("A" * 12, ANAS))
     verified(folder)
     with contextlib.closing(sqlite3.connect(folder / FILE)) as db, db:
         db.execute(fault)
