@@ -37,7 +37,7 @@ NONE = "there is none to be compared"
 SEVERAL = """
 SELECT key FROM about WHERE key <> x'' GROUP BY key HAVING count(*) > 1
 UNION SELECT d.key FROM voided_choice v JOIN detail d ON d.seq = v.seq
-UNION SELECT key FROM deletion_row
+UNION SELECT key FROM deletion_key
 """
 Group = Sequence[bytes]  # keys that hang together
 

@@ -1,5 +1,5 @@
-"""`gateway drop`: a state's deletion list taken in and answered, for an officer. Files in, files out: who fetches and
-uploads them is the operator (`gateway help drop`).
+"""`gateway drop`: a state's deletion list taken in and answered, for an officer. Files in, files out; they come and go
+by the state's own doors (`fetch`, `send`), or by hand (`gateway help drop`).
 """
 
 import contextlib
@@ -33,9 +33,10 @@ from gateway.choice.deletion_list import (
 )
 from gateway.choice.deletion_periods import ListDue, due, mechanism_of, mechanisms
 from gateway.choice.identity.device import digest_of_nothing
-from gateway.choice.identity.kinds import LAST_TEN, TELEVISION
+from gateway.choice.identity.kinds import LAST_TEN, TELEVISION, TEN_ABROAD
 from gateway.cli import options
 from gateway.cli.progress import Progress
+from gateway.delivery.deletion_platform import ADDRESS, DeletionPlatform, PlatformRefused
 from gateway.desk import deletion_orders
 from gateway.desk.deletion_orders import AGAIN, AMENDED, FRESH, STILL_OPEN, AnswerRow, Matched, NotDecided
 from gateway.disk import write_durably
@@ -202,10 +203,11 @@ def _enter(house: House, part: ListPart, requests: list[DeletionRequest], *, end
         each.digest.hex(): key for each, key in zip(requests, keys, strict=True) if each.kind is DeletionKind.PHONE
     }
     looser = dict(zip(house.secrets.keys(("phone_sha256", ten) for ten in by_ten), by_ten.values(), strict=True))
+    abroad = dict(zip(by_ten.values(), house.secrets.keys((TEN_ABROAD, ten) for ten in by_ten), strict=True))
 
     def enter(tx: Transaction) -> PartTaken:
         deletion_lists.know_numbers(tx, looser, part.at)
-        return deletion_lists.take_part(tx, part, found)
+        return deletion_lists.take_part(tx, part, found, abroad)
 
     return _written(house, enter)
 
@@ -363,3 +365,68 @@ def status_(data: Path, *, as_json: bool) -> None:
 def _due_line(each: ListDue, today: date) -> str:
     what = f"{each.open} requests are to be answered" if each.what == "answer" else "the next list is to be fetched"
     return f"{each.place}: {what} by {each.by}{', LATE' if each.by < today else ', soon' if each.soon else ''}"
+
+
+BY_KEY = click.option(
+    "--key", "key_file", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The file that holds the key, and nothing else; it is nobody's to read but yours (chmod 600).",
+)  # fmt: skip
+TO = click.option("--address", default=ADDRESS, show_default=True, help="Of the state's service, or its sandbox.")
+OTHERS = 0o077  # bits of whoever is not the owner
+
+
+def _platform(address: str, key_file: Path) -> DeletionPlatform:
+    if key_file.stat().st_mode & OTHERS:
+        raise click.UsageError(f"others may read {key_file}: chmod 600 {key_file}")
+    try:
+        return DeletionPlatform(address, key_file.read_bytes().strip())
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+@drop.command(
+    "fetch",
+    help="Fetch what the state has for you into the new FILE, a ZIP for `gateway drop take`. Waits until it is made.",
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@BY_KEY
+@TO
+def fetch(file: Path, key_file: Path, address: str) -> None:
+    platform = _platform(address, key_file)
+    if file.exists():
+        raise click.UsageError(f"{file} is there, and nothing is overwritten; name another one")
+    if not file.parent.is_dir():
+        raise click.UsageError(f"there is no folder {file.parent}")
+    try:
+        content = platform.download()
+    except PlatformRefused as error:
+        raise click.ClickException(str(error)) from None
+    write_durably(file, content, exclusive=True)
+    click.echo(f"{len(content)} bytes in {file}")
+
+
+@drop.command(
+    "send",
+    help="Send the answers of a FOLDER that `gateway drop answer` wrote; open.csv, which is yours, stays. --amend:"
+    " those of `answer --amend`. What the state did not say that it took may be sent again.",
+)
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--amend", is_flag=True, help="They are other answers than before.")
+@BY_KEY
+@TO
+def send(folder: Path, key_file: Path, address: str, *, amend: bool) -> None:
+    platform, files = _platform(address, key_file), sorted(each for each in folder.iterdir() if _is_answer(each))
+    if not files:
+        raise click.UsageError(f"{folder} holds no answers")
+    try:
+        platform.send({each.name: each.read_bytes() for each in files}, amend=amend)
+    except PlatformRefused as error:
+        raise click.ClickException(f"the state did not say that it took them: {error}") from None
+    click.echo(f"{len(files)} files sent")
+
+
+def _is_answer(path: Path) -> bool:
+    try:
+        return path.is_file() and bool(DeletionFile.named(path.name))
+    except ValueError:
+        return False

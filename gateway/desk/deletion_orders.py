@@ -20,6 +20,7 @@ from gateway.choice.deletion_list import DeletionStatus
 from gateway.choice.deletion_periods import Fetched, mechanism_of
 from gateway.delivery.deadlines import DELETION_DAYS
 from gateway.desk import own_systems, recipient_holdings, suppression
+from gateway.desk.answered_requests import HowItCame
 from gateway.desk.forgetting.erasure import ErasureOrder, erase
 from gateway.desk.recipient_holdings import Held
 from gateway.desk.recipients_to_tell import LEFT, got_under, pass_on
@@ -40,9 +41,14 @@ class Matched(StrEnum):
     NOBODY = ""
     ACCOUNT = "account"
     SEVERAL = "several"  # accounts
+    ABROAD = "abroad"  # only numbers from abroad that end in the same ten digits: denied, never deleted
     ORDERED = "ordered"  # no account: everything is to be deleted, and whoever got any of it was told
 
 
+NOBODYS_ALONE = {
+    Matched.SEVERAL: "several accounts have it, and it is not for one of them to delete: 4",
+    Matched.ABROAD: "only a number from abroad ends in its digits, and nothing of that is deleted: 4",
+}
 PAGE = 500  # digests that are looked at in one transaction's turn
 DIGEST = "digest"  # the kind of an identifier that is known by its key alone
 # Of most digests nothing is known but the request itself, which one place of the log mentions.
@@ -50,10 +56,12 @@ CANDIDATES = """
 SELECT DISTINCT r.key FROM deletion_row r WHERE r.key > ? AND r.gone IS NULL AND r.decided IS NULL
 AND r.matched <> 'ordered' AND (
   r.matched <> '' OR (SELECT count(*) FROM (SELECT 1 FROM about a WHERE a.key = r.key LIMIT 2)) > 1
+  OR EXISTS (SELECT 1 FROM deletion_abroad x JOIN about a ON a.key = x.abroad WHERE x.key = r.key AND a.way = 1)
   OR EXISTS (SELECT 1 FROM held_key h WHERE h.key = r.key)
   OR EXISTS (SELECT 1 FROM disclosure d WHERE d.key = r.key) OR EXISTS (SELECT 1 FROM disclosed d WHERE d.key = r.key))
 ORDER BY r.key LIMIT ?
 """
+ABROAD = "SELECT DISTINCT abroad FROM deletion_abroad WHERE key = ?"
 OF_KEY = "SELECT id, matched FROM deletion_row WHERE key = ? AND gone IS NULL"
 # What is ordered for one stays so, whoever is found later.
 MATCH = (
@@ -65,7 +73,7 @@ TOLD = "SELECT recipient FROM outbox WHERE id IN ({marks})"
 RECEIVED = "SELECT b.place, b.received FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq WHERE r.id = ?"
 # None: it is open.
 STATUS = """
-CASE WHEN r.decided IS NOT NULL THEN r.decided WHEN r.matched = '' THEN 5 WHEN r.matched = 'several' THEN 4
+CASE WHEN r.decided IS NOT NULL THEN r.decided WHEN r.matched = '' THEN 5 WHEN r.matched IN ('several', 'abroad') THEN 4
 WHEN r.matched = 'ordered' AND EXISTS (SELECT 1 FROM deletion_message m WHERE m.id = r.id) AND NOT EXISTS (
   SELECT 1 FROM deletion_message m LEFT JOIN outbox o ON o.id = m.message
   WHERE m.id = r.id AND coalesce(o.state, '') <> 'delivered') THEN 3 END
@@ -89,6 +97,13 @@ FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq WHERE r.gone IS NULL 
 """  # noqa: S608 - ours
 
 
+YEAR = """
+SELECT b.place, r.answered, r.gone IS NOT NULL, r.answered_at / 86400000 + 719163 - b.received, count(*)
+FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq WHERE b.received >= ? AND b.received < ?
+GROUP BY 1, 2, 3, 4
+"""
+
+
 class AnswerRow(NamedTuple):
     """One request. `status` None: it is open, and `matched` says for whom."""
 
@@ -108,6 +123,16 @@ class ListCount(NamedTuple):
     standing: int
     answered: int
     open: int
+
+
+class YearCount(NamedTuple):
+    """So many requests of one state that have one answer, after as many days; None: no answer. `over`: taken back."""
+
+    place: str
+    answer: DeletionStatus | None
+    over: bool
+    days: int | None
+    requests: int
 
 
 class NotDecided(Exception):
@@ -131,15 +156,33 @@ def look(tx: Transaction, key: bytes, at: datetime) -> Matched:
     names = family(slate, key)
     if _is_linked(slate, names) or _left_with_accounts(tx, names):
         matched = Matched.SEVERAL if len(roads(slate, names)) > 1 else Matched.ACCOUNT
-        choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.DROP, at)
-        pass_on(tx, Subject(DIGEST, "", (key,)), choice, unknown=False)
+        pass_on(tx, Subject(DIGEST, "", (key,)), _no(at), unknown=False)
     elif any(before == Matched.ORDERED for _, before in found) or [*rows_of(tx.db, LEFT, names)]:
         matched = Matched.ORDERED
         _order(tx, key, [id_ for id_, _ in found], at)
     else:
         matched = Matched.NOBODY
+    for names in _known_abroad(tx, key):
+        matched = Matched.ABROAD if matched is Matched.NOBODY else matched
+        pass_on(tx, Subject(DIGEST, "", tuple(names)), _no(at), unknown=True)  # not on to the accounts that have it
     tx.db.execute(MATCH, (matched, key))
     return matched
+
+
+def _no(at: datetime) -> Choice:
+    return Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.DROP, at)
+
+
+def _known_abroad(tx: Transaction, key: bytes) -> list[set[bytes]]:
+    """Of each number from abroad that ends in the digits, and that an account has or of which something left, all
+    names.
+    """
+    found = list[set[bytes]]()
+    for (abroad,) in tx.db.execute(ABROAD, (key,)).fetchall():
+        slate = people_of(tx, [abroad]).slate()
+        families = [family(slate, owner) for owner in slate.row(abroad).owners]
+        found += [names for names in families if _is_linked(slate, names) or [*rows_of(tx.db, LEFT, names)]]
+    return found
 
 
 def _is_linked(slate: Slate, names: Iterable[bytes]) -> bool:
@@ -174,7 +217,8 @@ def _order(tx: Transaction, key: bytes, ids: Sequence[str], at: datetime) -> Non
                     named.add((kind, value))
                 suppression.keep_suppression(tx, Subject(kind, value, (held.named,)))
     if left or not before:
-        erase(tx, ErasureOrder(Erasing.DETAILS, [Subject(DIGEST, "", (key,))], at, is_listed=True), os.urandom(16))
+        whom, came = [Subject(DIGEST, "", (key,))], HowItCame(manner=Source.DROP)
+        erase(tx, ErasureOrder(Erasing.DETAILS, whom, at, came=came, is_listed=True), os.urandom(16))
     _ask_systems(tx, key, ids, named, {recipient for (recipient,) in rows_of(tx.db, TOLD, before)}, at)
     messages = {*tx.queued[known:], *before}
     if got.difference(recipient for (recipient,) in rows_of(tx.db, TOLD, messages)):
@@ -217,8 +261,8 @@ def decide(tx: Transaction, id_: str, status: DeletionStatus, at: datetime) -> N
     if status is not DeletionStatus.DELETED:
         tx.db.execute("UPDATE deletion_row SET decided = ? WHERE id = ? AND gone IS NULL", (status, id_))
         return
-    if look(tx, key, at) is Matched.SEVERAL:
-        raise NotDecided("several accounts have it, and it is not for one of them to delete: 4")
+    if why := NOBODYS_ALONE.get(look(tx, key, at)):
+        raise NotDecided(why)
     _order(tx, key, [id_], at)
     if not tx.db.execute("SELECT 1 FROM deletion_message WHERE id = ?", (id_,)).fetchone():
         raise NotDecided(
@@ -249,3 +293,11 @@ def downloads(db: sqlite3.Connection) -> list[Fetched]:
 def counts(db: sqlite3.Connection) -> list[ListCount]:
     """What stands, by state and kind of list."""
     return [ListCount(*row) for row in db.execute(COUNTS)]
+
+
+def counted_between(db: sqlite3.Connection, start: date, end: date) -> list[YearCount]:
+    """Of the lists that were downloaded from a day to before another; the answer is the one that stands."""
+    rows = db.execute(YEAR, (start.toordinal(), end.toordinal()))
+    return [
+        YearCount(place, DeletionStatus(told) if told else None, bool(over), *more) for place, told, over, *more in rows
+    ]

@@ -14,7 +14,7 @@ from gateway.choice.identity import AD_IDS, DIGESTS, NormalIdentifier
 from gateway.choice.identity.kinds import digest
 from gateway.desk import recipient_holdings
 from gateway.ledger.acts.folded_people import people_of
-from gateway.ledger.acts.reach import group
+from gateway.ledger.acts.reach import group, with_looser
 from gateway.ledger.acts.said_since import SaidSince
 from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
@@ -101,7 +101,7 @@ def suppression_of(
         for named in (*held, *(each for each in told if each not in held))
         if said is None
         or (named in told and told[named][0] >= since)
-        or any(said.was_said(name, since) for name in group(tx.db, named))
+        or any(said.was_said(name, since) for name in _asked_about(tx, named))
     ]
     for named in _denied(tx, new, purposes):
         forms = read_suppression(tx, named)  # of who was erased: nothing is left but that and that they were told
@@ -126,11 +126,16 @@ def keep_digests(tx: Transaction, before: int, first: int, end: int) -> int:
     return kept
 
 
+def _asked_about(tx: Transaction, key: bytes) -> set[bytes]:
+    """All names of an identifier and its looser forms: what a check that names it is denied by."""
+    return with_looser(tx.db, group(tx.db, key))
+
+
 def _denied(tx: Transaction, keys: Sequence[bytes], purposes: Iterable[Purpose]) -> Iterator[bytes]:
     """Those of some keys of which one of their names is denied one of the purposes."""
     purposes = tuple(purposes)
     for start in range(0, len(keys), AT_ONCE):
-        names = {key: group(tx.db, key) for key in keys[start : start + AT_ONCE]}
+        names = {key: _asked_about(tx, key) for key in keys[start : start + AT_ONCE]}
         people = people_of(tx, {name for each in names.values() for name in each})
         for key, its in names.items():
             standings = [people.standing(name, 0) for name in its]

@@ -33,7 +33,9 @@ SELECT r.key, CASE b.kind WHEN 'MAID' THEN 'ad_id_sha256' ELSE b.kind END
 FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq
 WHERE r.key = ? AND b.kind IN ('Email', 'Phone', 'MAID', 'CTVID') LIMIT 1
 """
-TAKEN_BACK = "SELECT key FROM deletion_row INDEXED BY deletion_row_over WHERE seq IN ({marks}) AND gone IS NOT NULL"
+ABROAD = "SELECT abroad, 'Phone' FROM deletion_abroad WHERE abroad = ? LIMIT 1"
+KINDS = KIND, LISTED, ABROAD
+TAKEN_BACK = "SELECT key FROM deletion_key WHERE seq IN ({marks}) AND gone IS NOT NULL"
 
 
 class FreshRecords:
@@ -108,7 +110,7 @@ class LedgerLog:
     def kinds(self, keys: Collection[bytes]) -> set[tuple[bytes, str]]:
         """Of whom an entry tells, or a list: each by one of theirs, for all of one's are of one kind."""
         ask = self._db.execute
-        found = [ask(KIND, (key,)).fetchone() or ask(LISTED, (key,)).fetchone() for key in keys]
+        found = [next((row for sql in KINDS if (row := ask(sql, (key,)).fetchone())), None) for key in keys]
         return {each for each in found if each}
 
     def times(self, positions: Collection[int]) -> dict[int, int]:

@@ -44,7 +44,8 @@ VOIDED_OF = "SELECT seq FROM voided_choice WHERE seq IN ({marks}) AND at <= ?"
 ANY_OVER = "SELECT 1 FROM deletion_row WHERE gone IS NOT NULL LIMIT 1"
 # Of several requests for one digest in one entry each has to be.
 OVER = """
-SELECT r.seq, r.key FROM deletion_row r INDEXED BY deletion_row_over
+SELECT r.seq, r.key, a.abroad FROM deletion_row r INDEXED BY deletion_row_over
+LEFT JOIN deletion_abroad a ON a.key = r.key AND a.seq = r.seq
 WHERE r.gone IS NOT NULL AND {which} r.gone_at <= ? AND NOT EXISTS (
   SELECT 1 FROM deletion_row o WHERE o.key = r.key AND o.seq = r.seq AND (o.gone IS NULL OR o.gone_at > r.gone_at))
 """
@@ -166,7 +167,7 @@ def placed_records(
     """The same, each with its row."""
     if keys is None:
         voided = {seq for (seq,) in db.execute(VOIDED, (now,))}
-        return _standing(all_sides(db), voided, {*db.execute(OVER.format(which=""), (now,))}, now, None)
+        return _standing(all_sides(db), voided, _ended(db.execute(OVER.format(which=""), (now,))), now, None)
     wanted = {*keys, NOBODY}
     return told_by(db, side_rows(db, wanted, Mention.OF), now, wanted)
 
@@ -178,8 +179,13 @@ def told_by(
     voided = {seq for (seq,) in rows_of(db, VOIDED_OF, {row.seq for row in rows if row.entered}, now)}
     over = set[tuple[int, bytes]]()
     if db.execute(ANY_OVER).fetchone():
-        over.update(rows_of(db, OVER.format(which="r.seq IN ({marks}) AND"), {row.seq for row in rows}, now))
+        over = _ended(rows_of(db, OVER.format(which="r.seq IN ({marks}) AND"), {row.seq for row in rows}, now))
     return _standing(rows, voided, over, now, keys)
+
+
+def _ended(rows: Iterable[tuple[Any, ...]]) -> set[tuple[int, bytes]]:
+    """Under each key that a request's no was told."""
+    return {(seq, key) for seq, *keys in rows for key in keys if key is not None}
 
 
 def _standing(

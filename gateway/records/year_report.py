@@ -13,11 +13,12 @@ import io
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from gateway.desk import answered_requests
+from gateway.choice.deletion_list import DeletionStatus
+from gateway.desk import answered_requests, deletion_orders
 from gateway.desk.answered_requests import ACCESS, CORRECTION, DELETION, ERASURES, LIMITS, OPT_OUTS
 from gateway.ledger import schema
 from gateway.ledger.subjects import moment
@@ -25,7 +26,7 @@ from gateway.records import requests
 from gateway.records.requests import Request
 from gateway.terms import Source
 
-OPT_OUT, LIMIT, SIGNALS, IMPORTED = "opt_out", "limit", "opt_out_signals", "imported"
+OPT_OUT, LIMIT, SIGNALS, IMPORTED, DROP = "opt_out", "limit", "opt_out_signals", "imported", "drop"
 # What each heading counts, by the entries' own words and by those of what no entry tells.
 NATURES: Mapping[str, frozenset[str]] = {
     OPT_OUT: OPT_OUTS,
@@ -35,6 +36,7 @@ NATURES: Mapping[str, frozenset[str]] = {
     CORRECTION: frozenset({CORRECTION}),
 }
 HEADINGS = (*NATURES, SIGNALS)
+LISTED = (*(status.name.lower() for status in DeletionStatus), "open", "taken_back")  # before it was answered
 
 
 class _Heading:
@@ -70,9 +72,9 @@ class _Heading:
 def yearly_report(folder: Path, year: int, place: str = "", today: date | None = None) -> dict[str, Any]:
     """A heading each. A signal is written where it changes something, so `opt_out_signals` counts browsers and devices
     that newly said no, not page loads; `imported` are noes from a list of an earlier system, which are no requests of
-    the year. `place`: only what was said to come from there, US-CO or all of CA. `bodies_gone`: entries of the year
-    without a body, told where there are any, for then the numbers are too small. Raises `LedgerRefused`,
-    `sqlite3.Error`.
+    the year; `drop` are the requests of a state's deletion list, which no other heading counts. `place`: only what was
+    said to come from there, US-CO or all of CA. `bodies_gone`: entries of the year without a body, told where there are
+    any, for then the numbers are too small. Raises `LedgerRefused`, `sqlite3.Error`.
     """
     headings, imported = _counted(requests.year(folder, year), place)
     first, last, now = date(year, 1, 1), date(year, 12, 31), today or datetime.now(UTC).date()
@@ -88,13 +90,15 @@ def yearly_report(folder: Path, year: int, place: str = "", today: date | None =
     more: dict[str, Any] = {"bodies_gone": gone} if gone else {}
     if imported or OPT_OUT in told:
         more[IMPORTED] = imported
+    if listed := _listed(folder, year, place):
+        more[DROP] = listed
     return {"year": year, **of, **more, **({"counted_from": within} if within else {}), **told}
 
 
 def _counted(found: Iterable[Request], place: str) -> tuple[dict[str, _Heading], int]:
     headings, imported = {name: _Heading() for name in HEADINGS}, 0
     for request in found:
-        if place and request.place != place and request.place.partition("-")[0] != place:
+        if not _is_of(request.place, place) or request.manner == Source.DROP:
             continue
         for name, natures in NATURES.items():
             if request.nature not in natures:
@@ -104,6 +108,24 @@ def _counted(found: Iterable[Request], place: str) -> tuple[dict[str, _Heading],
             else:
                 headings[SIGNALS if name == OPT_OUT and request.is_signal else name].add(request)
     return headings, imported
+
+
+def _is_of(said: str, place: str) -> bool:
+    return not place or place in {said, said.partition("-")[0]}
+
+
+def _listed(folder: Path, year: int, place: str) -> dict[str, Any]:
+    """By the day of the download, each under its answer that stands. Empty: no list of that year was taken."""
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        counted = deletion_orders.counted_between(db, date(year, 1, 1), date(year, 12, 31) + timedelta(days=1))
+    found, days = Counter[str](), list[int]()
+    for each in counted:
+        if _is_of(each.place, place):
+            found[each.answer.name.lower() if each.answer else "taken_back" if each.over else "open"] += each.requests
+            days += [each.days] * each.requests if each.days is not None else []
+    numbers = {name: found[name] for name in LISTED}
+    median = {"median_days": statistics.median(days) if days else None}
+    return {"received": found.total(), **numbers, **median} if found else {}
 
 
 def _begun(folder: Path) -> dict[str, date]:
@@ -146,6 +168,11 @@ def report_as_csv(told: Mapping[str, Any]) -> str:
     rows.writerows((told["year"], told.get("place", ""), *row) for row in _rows(told))
     if IMPORTED in told:
         rows.writerow((told["year"], told.get("place", ""), IMPORTED, told[IMPORTED], *[""] * 6))
+    for name, count in told.get(DROP, {}).items():
+        if name != "median_days":
+            days = told[DROP]["median_days"] if name == "received" else None
+            row = (DROP if name == "received" else f"{DROP}_{name}", count, "", "", "" if days is None else f"{days:g}")
+            rows.writerow((told["year"], told.get("place", ""), *row, *[""] * 3))
     return written.getvalue()
 
 
@@ -159,6 +186,11 @@ def report_notes(told: Mapping[str, Any]) -> list[str]:
     notes = []
     if IMPORTED in told:
         notes.append(f"Opt-outs taken over from an earlier list, none of them counted above: {told[IMPORTED]}.")
+    if DROP in told:
+        numbers = "; ".join(
+            f"{name.replace('_', ' ')} {count}" for name, count in told[DROP].items() if count is not None
+        )
+        notes.append(f"Requests of a state's deletion list, none of them counted above: {numbers}.")
     if "bodies_gone" in told:
         notes.append(f"The numbers are too small by at most {told['bodies_gone']} entries that are no longer kept.")
     return notes

@@ -21,7 +21,7 @@ from gateway.choice.deletion_list import (
 )
 from gateway.choice.deletion_periods import Fetched, due, mechanism_of, mechanisms
 from gateway.choice.identity import read_identifier
-from gateway.choice.identity.kinds import LAST_TEN, TELEVISION
+from gateway.choice.identity.kinds import LAST_TEN, TELEVISION, TEN_ABROAD
 from gateway.signals import lines
 from gateway.signals.lines import NoHeader, RefusedLine
 
@@ -62,9 +62,13 @@ def test_whom_a_list_means_is_whom_a_call_names(kind, written, named, value):
     assert name in found.names[: found.exact]
 
 
-def test_a_number_from_abroad_is_not_found_by_its_last_ten_digits():
-    found = read_identifier("phone", "+442079460123")
-    assert (NAME[PHONE], digest_of(hashed(PHONE, "+44 20 7946 0123")).hex()) not in found.names
+@pytest.mark.parametrize("number", ["+84 90 123 4567", "+44 20 7946 0123", "+683 4000"])
+def test_a_number_from_abroad_is_denied_by_its_last_ten_digits_and_has_no_name_of_an_american_one(number):
+    digest, found = digest_of(hashed(PHONE, number)).hex(), read_identifier("phone", number)
+    assert (TEN_ABROAD, digest) in found.looser
+    american = read_identifier("phone", f"+1{standardized(PHONE, '+44 20 7946 0123')}")
+    assert {*found.names}.isdisjoint(american.names)
+    assert NAME[PHONE] not in dict(found.names)
 
 
 def test_what_is_not_verified_is_marked_and_names_and_vehicles_are_the_operators():

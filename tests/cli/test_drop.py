@@ -4,8 +4,11 @@ what is true of them, and what was not finished is done by the same command agai
 
 import contextlib
 import csv
+import io
+import json
 import os
 import re
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +17,7 @@ import textwrap
 import time
 import zipfile
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 
@@ -34,7 +38,7 @@ from gateway.consent.deletion_dues import DeletionDues
 from gateway.desk import recipient_holdings
 from gateway.desk.recipient_holdings import Left
 from gateway.ledger import schema
-from gateway.ledger.acts import links, records
+from gateway.ledger.acts import deletion_lists, links, records
 from gateway.ledger.acts.links import Span
 from gateway.ledger.schema import FILE
 from gateway.ledger.subjects import Choice, milliseconds
@@ -272,6 +276,100 @@ def test_a_number_known_before_lists_is_reached_with_its_account(take, run, fold
     verified(folder)
 
 
+LONDON, AMERICAN, HANOI = "+442079460123", "+12079460123", "+842079460123"  # one and the same last ten digits
+BERLIN = "+493012345678"
+
+
+def no_to_sale(folder, number):
+    said = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "form", NOW)
+    act(folder, lambda tx, who: records.write_choice(tx, who("phone", number), said, os.urandom(16)))
+
+
+def checked(run, number):
+    """What every check of a number says."""
+    asked = ("check", "teemo", "--dev", "--purpose", "sale", "--class", "ad_id", "--place", "US-CA")
+    return "opted_out" in run(*asked, "--phone", number).output
+
+
+def test_a_number_from_abroad_is_denied_by_its_last_ten_digits_until_the_list_takes_them_back(
+    take, run, folder, tmp_path
+):
+    link(folder, ("ana", "phone", LONDON))
+    assert not checked(run, LONDON), "the control"
+    for _ in range(2):
+        take(DeletionKind.PHONE, ("A" * 12, AMERICAN), ("B" * 12, ANAS))
+    assert [checked(run, each) for each in (LONDON, AMERICAN, HANOI, "+442079460124")] == [True, True, True, False]
+    assert not denies(folder, "account", "ana"), "whose number it is nobody knows"
+    verified(folder)
+    assert run("rekey", "pepper").exit_code == 0
+    assert checked(run, LONDON)
+    verified(folder)
+    removed = listed(tmp_path, DeletionKind.REMOVED, [("A" * 12, AMERICAN)], of=DeletionKind.PHONE)
+    assert run("drop", "take", removed).exit_code == 0
+    assert [checked(run, each) for each in (LONDON, AMERICAN, HANOI, ANAS)] == [False, False, False, True]
+    verified(folder)
+
+
+def test_a_list_of_before_numbers_from_abroad_were_known_denies_them_once_it_is_taken_again(
+    take, run, folder, tmp_path, monkeypatch
+):
+    def before(tx, part, requests, _):
+        return take_part(tx, part, requests, {})
+
+    take_part = deletion_lists.take_part
+    with monkeypatch.context() as patch:
+        patch.setattr(deletion_lists, "take_part", before)
+        take(DeletionKind.PHONE, ("A" * 12, AMERICAN), ("B" * 12, BERLIN))
+    assert not checked(run, LONDON), "nothing was said by the second key"
+    other = listed(tmp_path, DeletionKind.PHONE, [("C" * 12, AMERICAN)], day=f"{NOW - timedelta(days=1):%Y%m%d}")
+    assert run("drop", "take", other).exit_code == 0
+    verified(folder)
+    assert [checked(run, each) for each in (LONDON, BERLIN)] == [True, False]
+    for _ in range(2):
+        assert "0 new, 2 before" in take(DeletionKind.PHONE, ("A" * 12, AMERICAN), ("B" * 12, BERLIN)).stdout
+        assert checked(run, BERLIN)
+        verified(folder)
+    take_back = partial(listed, tmp_path, DeletionKind.REMOVED, of=DeletionKind.PHONE)
+    for number, still in (("C", True), ("A", False)):
+        assert run("drop", "take", take_back([(number * 12, AMERICAN)])).exit_code == 0
+        assert [checked(run, each) for each in (LONDON, AMERICAN, BERLIN)] == [still, still, True]
+        verified(folder)
+
+
+@pytest.mark.parametrize(("one", "other"), [(LONDON, AMERICAN), (AMERICAN, LONDON)])
+def test_what_the_holder_of_a_number_says_is_no_word_of_whoever_has_its_last_ten_digits(take, run, folder, one, other):
+    no_to_sale(folder, one)
+    assert [checked(run, each) for each in (one, other)] == [True, False]
+    take(DeletionKind.PHONE, ("A" * 12, AMERICAN))
+    say_yes(folder, ("phone", one), NOW + timedelta(minutes=1))
+    assert checked(run, other)
+    assert checked(run, one) == (one == LONDON), "a list's word is an American's alone to lift"
+    verified(folder)
+
+
+def test_a_number_from_abroad_is_answered_as_opted_out_and_nothing_of_it_is_deleted(take, run, folder, tmp_path):
+    link(folder, ("ana", "phone", LONDON), ("ana", "email", ANA))
+    no_to_sale(folder, BERLIN)
+    hold(folder, BERLIN, kind="phone")
+    hold(folder, ANA)
+    take(DeletionKind.PHONE, ("A" * 12, AMERICAN), ("B" * 12, BERLIN), ("C" * 12, ANAS))
+    told = run("deliveries", "--take", "teemo").output
+    assert ("opt_out" in told, BERLIN in told, ANA in told, "delete" in told.lower()) == (True, True, False, False)
+    run("drop", "answer", tmp_path / "out")
+    assert answers(tmp_path / "out") == ({"A" * 12: "4", "B" * 12: "4", "C" * 12: "5"}, {})
+    link(folder, ("bo", "phone", AMERICAN))
+    run("drop", "answer", "--amend", tmp_path / "amended")
+    assert answers(tmp_path / "amended") == ({}, {"A" * 12: "2"}), "the American number is what a list means"
+    link(folder, ("cy", "phone", LONDON))
+    hold(folder, LONDON, kind="phone")
+    run("suppression", "teemo", "--out", tmp_path / "all.csv")
+    assert sha256(LONDON.encode()).hexdigest() in (tmp_path / "all.csv").read_text(), "every check of it is denied"
+    (tmp_path / "decided.csv").write_text(f"Id,Status\n{'B' * 12},3\n")
+    told = run("drop", "decide", tmp_path / "decided.csv")
+    assert (told.exit_code, "nothing of that is deleted" in told.stderr) == (1, True)
+    verified(folder)
+
+
 def test_a_file_taken_again_orders_nobody_s_deletion_who_took_it_back_and_a_later_one_does(take, run, folder, tmp_path):
     take(DeletionKind.EMAIL, ("A" * 12, ANA))
     take(DeletionKind.REMOVED, ("A" * 12, ANA))
@@ -334,14 +432,14 @@ def test_an_order_outlives_the_erasure_of_whom_it_means_and_a_new_pepper(take, r
     verified(folder)
 
 
-def hold(folder, *addresses):
+def hold(folder, *addresses, kind="email"):
     """What teemo has of people without an account."""
 
     def job(tx, who):
         for each in part:
-            key = who("email", each).key
-            left = [Left("email", each, key, (key,))]
-            recipient_holdings.note_held(tx, "teemo", left, ["sale"], ["email_hash"], 0, milliseconds(NOW))
+            key = who(kind, each).key
+            left = [Left(kind, each, key, (key,))]
+            recipient_holdings.note_held(tx, "teemo", left, ["sale"], [f"{kind}_hash"], 0, milliseconds(NOW))
 
     waiting = iter(addresses)
     while part := [*islice(waiting, 1000)]:
@@ -379,6 +477,36 @@ def test_deleted_is_not_answered_where_somebody_has_what_nobody_can_name_to_them
     assert ANA in run("deliveries", "--take", "teemo").output
     run("drop", "answer", tmp_path / "out")
     assert answers(tmp_path / "out") == ({}, {"A" * 12: ""})
+
+
+def test_the_year_counts_the_requests_of_lists_apart_and_each_once(take, run, folder, tmp_path):
+    def told(*more):
+        return json.loads(run("export", "report", f"{NOW - timedelta(days=3):%Y}", *more).stdout)
+
+    assert "drop" not in told(), "nobody took a list"
+    hold(folder, ANA)
+    link(
+        folder, ("bo", "email", "bo@example.com"), ("cy", "email", "cy@example.com"), ("di", "email", "cy@example.com")
+    )
+    rows = [(f"{name.upper():A<12}", f"{name}@example.com") for name in ("ana", "bo", "cy", "eve", "flo", "gus")]
+    run("drop", "take", listed(tmp_path, DeletionKind.EMAIL, rows, f"{NOW - timedelta(days=3):%Y%m%d}"))
+    take(DeletionKind.REMOVED, rows[-1])
+    run("deliveries", "--take", "teemo")
+    run("drop", "answer", tmp_path / "out")
+    numbers = {"received": 6, "exempted": 0, "deleted": 1, "opted_out": 1, "not_found": 2, "open": 1, "taken_back": 1}
+    found = told()
+    assert found["drop"] == numbers | {"median_days": 3}
+    assert not any(found[each]["received"] for each in ("opt_out", "deletion") if each in found)
+    assert "drop" not in told("--place", "US-CO")
+    assert told("--place", "US")["drop"]["received"] == 6
+    table = csv.DictReader(io.StringIO(run("export", "report", str(found["year"]), "--format", "csv").stdout))
+    rows = {row["request"]: row for row in table}
+    assert {
+        name: int(rows["drop" if name == "received" else f"drop_{name}"]["received"]) for name in numbers
+    } == numbers
+    assert rows["drop"]["median_days"] == "3"
+    page = run("export", "report", str(found["year"]), "--format", "html").stdout
+    assert "received 6; exempted 0; deleted 1; opted out 1; not found 2; open 1; taken back 1; median days 3" in page
 
 
 @pytest.mark.parametrize("name", ["NDZ", "NameVIN"])
@@ -478,7 +606,10 @@ def test_a_year_of_requests_is_taken_matched_and_answered_row_by_row(run, folder
         f" {(after - before) / REQUESTS:.0f} bytes each on disk"
     )
     verified(folder)
-    print(f"all of it {time.process_time() - clock:.0f} s, people {began - clock:.0f} s")
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(
+        f"all of it {time.process_time() - clock:.0f} s, people {began - clock:.0f} s; at most {most} MB of memory, the test's included"
+    )
 
 
 def rows_of(folder, sql):
@@ -578,10 +709,12 @@ def test_an_order_outlives_what_the_retention_takes_away(take, folder):
     ("fault", "found"),
     [("UPDATE deletion_row SET gone = 0, gone_at = 0", "took back"),
      ("DELETE FROM deletion_row", "requests of deletion lists"),
-     ("UPDATE deletion_row SET key = x'00'", "requests of deletion lists")],
+     ("UPDATE deletion_row SET key = x'00'", "requests of deletion lists"),
+     ("DELETE FROM deletion_abroad", "requests of deletion lists"),
+     ("UPDATE deletion_abroad SET abroad = x'00'", "requests of deletion lists")],
 )  # fmt: skip
 def test_the_control_a_request_that_is_ended_or_gone_behind_the_back_of_the_log_is_found(take, folder, fault, found):
-    take(DeletionKind.EMAIL, ("A" * 12, ANA))
+    take(DeletionKind.PHONE, ("A" * 12, ANAS))
     verified(folder)
     with contextlib.closing(sqlite3.connect(folder / FILE)) as db, db:
         db.execute(fault)

@@ -6,19 +6,15 @@ import asyncio
 import contextlib
 import gzip
 import socket
-import ssl
 import threading
 import time
 import tracemalloc
 import zlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import httpx2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from support.certificates import certificate
 
 from gateway.consent import witnesses
 from gateway.delivery import forwarding, outgoing, webhook
@@ -225,33 +221,6 @@ async def test_an_endpoint_that_is_gone_is_not_gone_for_rows_that_come_later():
         second = await courier.post(f"http://{address}/", [b"k" * 32], "msg_1", AT, b"{}")
         await courier.close()
     assert (first.outcome, second.outcome) == (webhook.PostOutcome.GONE, webhook.PostOutcome.TAKEN)
-
-
-def certificate(name: str, folder):
-    """A server's context for one name, and a client's that believes its maker."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    called = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(called)
-        .issuer_name(called)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "server.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(path)
-    client = ssl.create_default_context(cadata=made.public_bytes(serialization.Encoding.PEM).decode())
-    return server, client
 
 
 @pytest.mark.parametrize(("name", "gets"), [("recipient.example", True), ("somebody-else.example", False)])

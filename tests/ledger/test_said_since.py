@@ -8,7 +8,9 @@ from support.oracle import Folded
 from support.universes import acts_of
 
 from gateway.fold import reading
+from gateway.fold.record import Record
 from gateway.ledger.acts import said_since
+from gateway.ledger.acts.deletion_lists import ORDER_ABROAD
 from gateway.ledger.acts.said_since import SaidSince
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import CHOOSABLE
@@ -61,3 +63,15 @@ def test_of_a_stranger_nothing_was_said():
     assert since.was_said(play.keys["phone"], 0)
     assert not since.was_said(play.keys["phone"], 1)
     assert not since.was_said(b"nobody" + bytes(10), 0)
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_what_is_told_beside_an_older_entry_was_said_when_it_came(first):
+    play, listed = Play({"phone": {"type": "phone", "value": "+14155550101"}}), b"listed" + bytes(10)
+    for purpose in ("sale", "sharing"):
+        play.act({"act": "choose", "kind": "opt_out", "who": ["phone"], "purposes": [purpose]})
+    now = milliseconds(play.at)
+    play.commit(lambda tx: tx.say([Record(0, now, listed, ORDER_ABROAD)], now))
+    since = play.commit(lambda tx: SaidSince(tx, first))
+    assert since.was_said(listed, 2)
+    assert not since.was_said(play.keys["phone"], 2)

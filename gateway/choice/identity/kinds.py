@@ -32,6 +32,7 @@ AD_ID_DIGESTS = tuple(kind for kind in DIGESTS if kind.startswith("ad_id_"))
 KINDS = ("browser", "account", "email", "phone", *UUIDS, *DEVICES, *DIGESTS, *SOURCED)
 # Names by which a state's deletion list (`choice.deletion_list`) means an identifier; no caller may say them.
 LAST_TEN, TELEVISION = "phone_last_ten_sha256", "television_sha256"
+TEN_ABROAD = "phone_ten_abroad_sha256"  # of the same digest, for a number that ends in somebody else's whole one
 TELEVISIONS = frozenset(
     {"id:rida", "id:tifa", "id:afai", "id:vida", "id:lgudid"}
 )  # where declared; OpenRTB's `ifa_type`

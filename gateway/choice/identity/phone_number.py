@@ -15,7 +15,7 @@ import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberFormat, ValidationResult
 
 from gateway.choice.identity import device, spelling
-from gateway.choice.identity.kinds import LAST_TEN, Limited, NormalIdentifier, Read, digest, digests, named
+from gateway.choice.identity.kinds import LAST_TEN, TEN_ABROAD, Limited, NormalIdentifier, Read, digest, digests, named
 from gateway.terms import Malformed
 
 STARTS = re.compile(r"(\W*(?:tel:)?\W*)(?=\d)", re.IGNORECASE)  # a number, not a text with one somewhere in it
@@ -24,6 +24,7 @@ PLUSES = frozenset("+\uff0b")
 # code begins with 0, so that either behind a plus says the same.
 INTERNATIONAL = re.compile(r"00|011")
 NORTH_AMERICA = 1  # the country code
+TEN = 10  # digits of a whole number there
 # In the normal form as it stands; of all that the library could say of it, only one digit over and over is not that.
 NORMAL = re.compile(r"\+1[2-9][0-9]{2}[2-9][0-9]{6}")
 # An extension has fewer digits than a number of anybody, of which a local one has seven.
@@ -159,8 +160,9 @@ def _identifier(number: PhoneNumber) -> NormalIdentifier:
 def _named(e164: str, national: tuple[str, ...]) -> NormalIdentifier:
     """By digests with the plus (UID2, Google, TikTok until June 2025) and without it (Meta, Snap, TikTok since); of an
     American number also by that of its ten digits alone (California's deletion list). The last ten of another country's
-    are an American's whole number, whose own no would be another person's then.
+    are an American's whole number, so they are a looser form that no American number has.
     """
     own, looser = digests("phone", (e164, e164.removeprefix("+"))), digests("phone", national)
-    listed = [(LAST_TEN, digest("sha256", each)) for each in national]
-    return named("phone", e164, [*own, *listed], looser)
+    if not national:
+        return named("phone", e164, own, [*looser, (TEN_ABROAD, digest("sha256", e164[1:][-TEN:]))])
+    return named("phone", e164, [*own, *((LAST_TEN, digest("sha256", each)) for each in national)], looser)

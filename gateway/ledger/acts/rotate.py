@@ -30,6 +30,8 @@ KEY_COLUMNS = (
     ("account_name", "key"),
     ("act_claim", "key"),
     ("deletion_row", "key"),
+    ("deletion_abroad", "key"),
+    ("deletion_abroad", "abroad"),
 )
 
 

@@ -8,7 +8,7 @@ from gateway.ledger.writer import Transaction
 
 VOIDED = (
     "SELECT v.by, d.key FROM voided_choice v JOIN detail d ON d.seq = v.seq WHERE v.by >= ?1"
-    " UNION ALL SELECT gone, key FROM deletion_row WHERE gone >= ?1"
+    " UNION ALL SELECT gone, key FROM deletion_key WHERE gone >= ?1"
 )
 
 
@@ -19,8 +19,11 @@ class SaidSince:
         self._db = tx.db
         [void] = tx.db.execute("SELECT coalesce(max(seq), -1) FROM voided_ui").fetchone()
         self._void: int = void
-        since = (row for row in sides_since(tx.db, first) if row.seq >= first)
-        said = [(row.seq, record.key) for row in since for record in row.records()]
+        said, entries = list[tuple[int, bytes]](), first
+        for row in sides_since(tx.db, first):
+            seq = row.seq if row.entered else max(row.seq, entries)  # what is learnt may be of an older entry
+            entries = max(entries, seq + row.entered)
+            said += [(seq, record.key) for record in row.records()]
         said += tx.db.execute(VOIDED, (first,)).fetchall()
         self._last = dict[bytes, int]()
         for seq, key in said:

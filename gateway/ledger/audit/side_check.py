@@ -73,7 +73,7 @@ class SidesCheck:
             self._go_on()
         if self._led != sum(map(hash, self._db.execute("SELECT key, way, place FROM about"))):
             self.found.append("what leads from people to what is told of them is not what is told")
-        if self._named != sum(map(hash, self._db.execute("SELECT seq, key FROM deletion_row"))):
+        if self._named != sum(map(hash, self._db.execute("SELECT seq, key FROM deletion_key"))):
             self.found.append("the requests of deletion lists are not those whose no is told")
 
     def _has_its_orders(self, seq: int, leaf: Leaf) -> bool:
@@ -107,9 +107,9 @@ class SidesCheck:
     def _stray(self, row: SideRow) -> None:
         """A row that is none of an entry whose body is kept."""
         if not row.entered:
-            orders = [each.key for each in row.records() if is_order(each.said)]
-            self._listed[row.seq] += len(orders)
-            self._named += sum(hash((row.seq, key)) for key in orders)
+            orders = [(each.key, each.said.mark) for each in row.records() if is_order(each.said)]
+            self._listed[row.seq] += sum(bool(mark) for _, mark in orders)  # without one: the same request's second
+            self._named += sum(hash((row.seq, key)) for key, _ in orders)
             if row.seq > self._last + 1 or not all(_may_be_learnt(row, each) for each in row.records()):
                 self.found.append(f"something is told before entry {row.seq} that only an entry may say")
             return

@@ -242,15 +242,30 @@ class YearHeading(Struct):
     appeals: dict[str, int] | UnsetType = UNSET
 
 
+class ListedYear(Struct):
+    """How many requests of a state's deletion list, by the answer that stands, and the median of days until it."""
+
+    received: int
+    exempted: int
+    deleted: int
+    opted_out: int
+    not_found: int
+    open: int
+    taken_back: int
+    median_days: float | None
+
+
 class YearBody(Struct, kw_only=True):
     """A calendar year. A heading that nobody counted is absent; `counted_from`: since which day of the year each is.
-    `imported`: opt-outs of a list of before. `bodies_gone`: entries of it that can no more be counted.
+    `imported`: opt-outs of a list of before. `drop`: requests of a state's deletion list. `bodies_gone`: entries
+    of it that can no more be counted.
     """
 
     year: int
     place: str | UnsetType = UNSET
     bodies_gone: int | UnsetType = UNSET
     imported: int | UnsetType = UNSET
+    drop: ListedYear | UnsetType = UNSET
     counted_from: dict[str, date] | UnsetType = UNSET
     opt_out: YearHeading | UnsetType = UNSET
     limit: YearHeading | UnsetType = UNSET
