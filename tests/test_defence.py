@@ -19,7 +19,7 @@ ASKED = ("web", "signals", "choice", "client", "replica", "delivery")  # rooms t
 # Words of ours that a statement is made of, each chosen from a list in the same file: no other name may stand in one.
 OURS = frozenset({
     "table", "column", "columns", "behind", "marks", "named", "unsaid", "last", "kind.sql", "which", "order",
-    "destroyed", "name", "becomes", "new.mark", "what",
+    "destroyed", "name", "becomes", "new.mark", "what", "over",
 })  # fmt: skip
 CONSTANT = re.compile(r"(\w+\.)?[A-Z][A-Z_]*")
 MARKS = re.compile(r"'\s*,\s*'\.join\('\?' \* len\(\w+\)\)")
