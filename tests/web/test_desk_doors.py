@@ -28,6 +28,8 @@ LEAST = {
     ("POST", "/desk/appeals/{number}"): OFFICER,
     ("GET", "/desk/numbers"): READER,
     ("GET", "/desk/report"): READER,
+    ("GET", "/desk/systems"): READER,
+    ("POST", "/desk/systems"): OFFICER,
     ("GET", "/desk/rehearsal"): READER,
     ("GET", "/desk/person"): READER,
     ("POST", "/desk/person"): READER,  # to look; its acts are the officer's
