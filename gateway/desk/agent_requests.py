@@ -199,7 +199,7 @@ class AgentRequests:
         is forgotten. So many at a time, the one of a name among them: whether more are over.
         """
         over = f"SELECT {COLUMNS} FROM agent_request WHERE mailbox IS NOT NULL AND at < ?1"  # noqa: S608 - ours
-        sql = f"SELECT * FROM ({over} ORDER BY at LIMIT ?2) UNION {over} AND id = ?3"  # noqa: S608 - ours
+        sql = f"SELECT * FROM ({over} ORDER BY at LIMIT ?2) AS oldest UNION {over} AND id = ?3"  # noqa: S608 - ours
         rows = tx.db.execute(sql, (now - ANSWERED_DAYS * DAY_MS, OVER_AT_ONCE, name)).fetchall()
         for each in map(self._read, rows):
             days = moment(each.at).date(), moment(now).date()

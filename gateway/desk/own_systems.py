@@ -104,8 +104,8 @@ def registered(tx: Transaction) -> list[OwnSystem]:
     """All that are told something; those of the configuration that a process has are among them from then on."""
     for row in tx.systems:
         tx.db.execute(
-            "INSERT INTO own_system VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET kinds = ?2, suppressed = ?3"
-            " WHERE kinds <> ?2 OR suppressed <> ?3",
+            "INSERT INTO own_system VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET kinds = ?2, suppressed = ?3"
+            " WHERE own_system.kinds <> ?2 OR own_system.suppressed <> ?3",
             row,
         )
     return read_systems(tx.db)
@@ -195,7 +195,7 @@ def _deletions(rows: Iterable[tuple[object, ...]]) -> list[SystemDeletion]:
     ]
 
 
-def open_deletions(db: sqlite3.Connection, most: int = -1) -> list[SystemDeletion]:
+def open_deletions(db: sqlite3.Connection, most: int = outbox.ALL) -> list[SystemDeletion]:
     """What no system did yet, the earliest last moment first; all of it by default."""
     return _deletions(db.execute(OPEN, (most,)))
 
@@ -243,7 +243,7 @@ def is_complete(db: sqlite3.Connection, event: bytes) -> bool:
     return all(each.is_done for each in deletions_of(db, [event]))
 
 
-def read_deletions(tx: Transaction, recipient: str, most: int = -1) -> list[Message]:
+def read_deletions(tx: Transaction, recipient: str, most: int = outbox.ALL) -> list[Message]:
     """What one system has to delete still, as it is told, the oldest first; all of it by default."""
     return outbox.read_messages(tx, recipient, most=most, kind=outbox.OutboxKind.DELETES)
 
