@@ -73,12 +73,21 @@ def erase(mode: str, data: Path, file: Path | None, note: Path | None, **values:
 @click.option(
     "--back-to", "to", type=int, help="The ledger's version that the older release knows: it names it when it refuses."
 )
-def migrate(data: Path, file: Path | None, origin: str, to: int | None) -> None:
+@click.option(
+    "--take-over",
+    "takes_over",
+    is_flag=True,
+    help="Go on here with a ledger in a PostgreSQL that another machine wrote, which then answers nobody any more.",
+)
+def migrate(data: Path, file: Path | None, origin: str, to: int | None, takes_over: bool) -> None:
     if to is not None:
         click.echo(f"{data}: ledger version {maintenance.take_back(data, to)}")
         return
-    name = settings_of.load_settings(file, os.environ).environment.log_name(origin)
-    click.echo(f"{data}: ledger version {composition.migrate(data, name)}")
+    settings = settings_of.load_settings(file, os.environ)
+    if takes_over:
+        maintenance.take_over(data, settings)
+    made = composition.migrate(data, settings.environment.log_name(origin), settings.store.url)
+    click.echo(f"{data}: ledger version {made}")
 
 
 PLACE = click.Path(path_type=Path)

@@ -20,15 +20,17 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 from gateway import disk
 from gateway.disk import reserve
 from gateway.keys import seals
 from gateway.keys.epochs import Epoch, Epochs
 from gateway.keys.secret_files import PersonKeys
+from gateway.postgres import address
 from gateway.terms import Unusable
 
-FILE = "vault.sqlite3"
+FILE, SCHEMA = "vault.sqlite3", "gateway_vault"
 LABEL = b"person/1"
 OPENINGS = b"openings/1"
 TOGETHER = 500  # persons of one statement
@@ -55,15 +57,26 @@ def anybody(folder: Path) -> bool:
     """Whether the folder keeps anybody's keys. A file that cannot be read is taken to; one without its table was cut
     off while the installation was made.
     """
-    path = folder / FILE
     try:
-        if not path.exists():
+        if not address.url_in(folder) and not (folder / FILE).exists():
             return False
-        with contextlib.closing(sqlite3.connect(path)) as db:
-            made = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'person'").fetchone()
+        with contextlib.closing(_connected(folder)) as db:
+            made = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'person'").fetchone()
             return bool(made) and db.execute("SELECT 1 FROM person LIMIT 1").fetchone() is not None
     except (OSError, sqlite3.Error):
         return True
+
+
+def _connected(folder: Path) -> sqlite3.Connection:
+    """To the file, made private where there is none, or to where the folder's databases are."""
+    if url := address.url_in(folder):
+        from gateway.postgres.connection import PostgresConnection  # noqa: PLC0415 - most installations have no psycopg
+
+        made = PostgresConnection(url, SCHEMA, writes=True)
+        made.make()
+        return cast("sqlite3.Connection", made)
+    reserve(folder / FILE)
+    return sqlite3.connect(folder / FILE, isolation_level=None, check_same_thread=False)
 
 
 class Vault:
@@ -74,8 +87,7 @@ class Vault:
         self._pool = deque[PersonKeys]()
         self._pooled = 0  # the pool's epoch
         self.epochs = Epochs(folder, wraps)
-        reserve(self._path)
-        self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        self._db = _connected(folder)
         self._refuse_others()
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")  # an entry must never outlive its key's write

@@ -19,7 +19,7 @@ from typing import Any
 
 from gateway.desk import answered_requests
 from gateway.desk.answered_requests import ACCESS, CORRECTION, DELETION, ERASURES, LIMITS, OPT_OUTS
-from gateway.ledger import schema
+from gateway.ledger.folder_store import store_in
 from gateway.ledger.subjects import moment
 from gateway.records import requests
 from gateway.records.requests import Request
@@ -108,7 +108,7 @@ def _counted(found: Iterable[Request], place: str) -> tuple[dict[str, _Heading],
 
 def _begun(folder: Path) -> dict[str, date]:
     """Since when each is counted; what the office alone tells of has no such day."""
-    with contextlib.closing(schema.open_to_read(folder)) as db:
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
         since = answered_requests.counted_since(db)
         entries = [moment(at).date() for (at,) in db.execute("SELECT min(at) FROM detail") if at is not None]
     return {**dict.fromkeys((OPT_OUT, LIMIT, DELETION, SIGNALS), min([since, *entries])), ACCESS: since}
