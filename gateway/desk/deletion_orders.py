@@ -46,7 +46,7 @@ DIGEST = "digest"  # the kind of an identifier that is known by its key alone
 CANDIDATES = """
 SELECT DISTINCT r.key FROM deletion_row r WHERE r.key > ? AND r.gone IS NULL AND r.decided IS NULL
 AND r.matched <> 'ordered' AND (
-  r.matched <> '' OR (SELECT count(*) FROM (SELECT 1 FROM about a WHERE a.key = r.key LIMIT 2) AS some) > 1
+  r.matched <> '' OR (SELECT count(*) FROM (SELECT 1 FROM about a WHERE a.key = r.key LIMIT 2) AS two) > 1
   OR EXISTS (SELECT 1 FROM held_key h WHERE h.key = r.key)
   OR EXISTS (SELECT 1 FROM disclosure d WHERE d.key = r.key) OR EXISTS (SELECT 1 FROM disclosed d WHERE d.key = r.key))
 ORDER BY r.key LIMIT ?

@@ -29,11 +29,14 @@ CREATE FUNCTION max(one bigint, other bigint) RETURNS bigint LANGUAGE sql IMMUTA
 SELECT greatest(one, other) $$;
 CREATE FUNCTION min(one bigint, other bigint) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
 SELECT least(one, other) $$;
+CREATE FUNCTION larger(one bytea, other bytea) RETURNS bytea LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+SELECT greatest(one, other) $$;
+CREATE AGGREGATE max(bytea) (SFUNC = larger, STYPE = bytea, PARALLEL = SAFE);
 CREATE AGGREGATE max(boolean) (SFUNC = boolor_statefunc, STYPE = boolean, PARALLEL = SAFE);
 CREATE FUNCTION strftime(form text, moment text) RETURNS text LANGUAGE sql STABLE AS $$
 SELECT extract(epoch FROM moment::timestamptz)::bigint::text $$;
 CREATE VIEW sqlite_schema AS SELECT 'table' AS type, tablename::text AS name FROM pg_tables
-WHERE schemaname = current_schema() AND tablename NOT IN ('setting', 'forgotten');
+WHERE schemaname IN (current_schema(), pg_my_temp_schema()::regnamespace::text) AND tablename <> 'setting';
 CREATE FUNCTION pragma_table_info(named text) RETURNS TABLE (name text, pk bigint) LANGUAGE sql STABLE AS $$
 SELECT a.attname::text, coalesce(array_position(i.indkey, a.attnum), -1)::bigint + 1
 FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
@@ -50,7 +53,6 @@ _WORDS = {
     re.compile(r"\bINDEXED BY \w+"): "",
     re.compile(r"(?<=[ (])\+(?=[a-z])"): "",  # SQLite's way to say that an index is not to be used
     re.compile(r"\btemp\."): "",
-    re.compile(r"^CREATE TEMP TABLE"): "CREATE TABLE",
     re.compile(r"\bTRUE\b"): "1",
     re.compile(r"\bFALSE\b"): "0",
     re.compile(r"\bIN \(\)"): "IN (NULL)",
@@ -104,7 +106,7 @@ def in_postgres(sql: str) -> Statement:
         return Statement(_trigger(trigger), ())
     if text.startswith("INSERT OR IGNORE"):
         text = f"{text.replace('INSERT OR IGNORE', 'INSERT', 1)} ON CONFLICT DO NOTHING"
-    if text.startswith(("CREATE TABLE", "ALTER TABLE")):
+    if text.startswith(("CREATE TABLE", "CREATE TEMP TABLE", "ALTER TABLE")):
         text = _replaced(text, _COLUMNS)
     return Statement(text, tuple(places.names))
 

@@ -52,7 +52,7 @@ SELECT recipient, purpose, classes, outcome, day, sum(count), min(first), max(la
   UNION ALL
   SELECT recipient, purpose, classes, outcome, day, count, first, last FROM disclosed
   WHERE count > 0 AND last >= :since AND first < :until
-) GROUP BY recipient, purpose, classes, outcome, day ORDER BY day, recipient, purpose, classes, outcome
+) AS days GROUP BY recipient, purpose, classes, outcome, day ORDER BY day, recipient, purpose, classes, outcome
 """
 
 
