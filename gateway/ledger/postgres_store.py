@@ -95,9 +95,10 @@ class PostgresStore:
         return db
 
     def open_to_read(self) -> Connection:
-        while self._idle:
-            if (kept := self._idle.pop()).answers():
-                return cast("Connection", kept)
+        with contextlib.suppress(IndexError):  # none is left: another thread may have taken the last
+            while True:
+                if (kept := self._idle.pop()).answers():
+                    return cast("Connection", kept)
         db = self._connected(writes=False, home=self._idle)
         try:
             self._prove(db)
@@ -127,5 +128,6 @@ class PostgresStore:
 
     def close(self) -> None:
         """Lets go of the connections that wait to be used again."""
-        while self._idle:
-            self._idle.pop().end()
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().end()

@@ -18,9 +18,11 @@ from typing import Any
 import psycopg
 from psycopg import errors, pq
 from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8BinaryDumper
 from psycopg.types.string import BytesBinaryDumper
 
+from gateway.postgres.address import NOBODY
 from gateway.postgres.dialect import FUNCTIONS, in_postgres
 
 SETTING = re.compile(r"PRAGMA (user_version|application_id)(?: = (-?\d+))?$")
@@ -28,12 +30,19 @@ MADE = """
 CREATE SCHEMA {schema};
 {functions}
 CREATE TABLE setting (name text PRIMARY KEY, value bigint NOT NULL);
-CREATE TABLE forgotten (place bigint NOT NULL, key bytea);
 INSERT INTO setting VALUES ('user_version', 0), ('application_id', 0), ('host', 0)
 """
-HOST = "SELECT value FROM setting WHERE name = 'host'"
+# A server that is another one's standby by now tells what it knew, and nobody knows how old that is.
+HOST = "SELECT value FROM setting WHERE name = 'host' AND NOT pg_is_in_recovery()"
 BEGINS_TO_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 CONNECT_SECONDS = 2  # a host
+# A machine that is gone says nothing, and without these it would be waited for a quarter of an hour.
+GIVES_UP: dict[str, Any] = {
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
 # Milliseconds. None for a statement: a commit that is cut off is one of which nobody knows. A machine that stands still
 # in the middle of a transaction does not hold up another one for longer, and an opt-out is kept beside meanwhile.
 TIMES = "-c statement_timeout=0 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000"
@@ -86,6 +95,11 @@ class Rows:
         """Of how many rows the statement did something."""
         return int(self._arrived().rowcount)
 
+    @property
+    def said(self) -> str:
+        """The server's word for what it did: a COMMIT of a transaction in which something failed is a ROLLBACK."""
+        return str(self._arrived().statusmessage)
+
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return iter(self.fetchall())
 
@@ -105,6 +119,8 @@ class Rows:
     def _arrived(self) -> Any:
         if self._cursor.pgresult is None:
             self._arrive()
+        if self._cursor.pgresult is None and self._cursor.rowcount < 0:  # one before it was refused
+            raise PostgresError("the statement was not run")
         return self._cursor
 
 
@@ -144,10 +160,12 @@ class PostgresConnection:
         self._schema, self._host, self._writes, self._home, self._doubt = schema, host, writes, home, ""
         self._sending: psycopg.Pipeline | None = None
         self._stack = contextlib.ExitStack()
+        self._db: psycopg.Connection[Any] | Any = None
         with _errors():
             self._db = psycopg.connect(
                 url, autocommit=True, connect_timeout=CONNECT_SECONDS, cursor_factory=psycopg.RawCursor,
                 options=f"-c search_path={schema} {TIMES} -c client_min_messages=warning",
+                **{name: value for name, value in GIVES_UP.items() if name not in conninfo_to_dict(url)},
             )  # fmt: skip
         self._db.adapters.register_dumper(int, _Whole)
         self._db.adapters.register_dumper(bool, _Whole)
@@ -192,10 +210,15 @@ class PostgresConnection:
         rows = self._run(statement.text, statement.values(given))
         if sql in {"COMMIT", "ROLLBACK"}:
             self._end_pipeline()
-        if sql == "COMMIT" and self._doubt:
+        if sql == "COMMIT" and rows.said != "COMMIT":
+            raise PostgresError("nothing was kept: a statement was refused before")
+        return rows
+
+    def _prove_kept(self) -> None:
+        """Of what was committed, by a COMMIT or as a statement of its own."""
+        if self._doubt and not self._sending and not self.in_transaction:
             self._db.close()
             raise PostgresError(f"nobody knows whether it was kept: {self._doubt}")
-        return rows
 
     def make(self) -> None:
         """The schema, with what is SQLite's own; one migrator at a time."""
@@ -230,13 +253,16 @@ class PostgresConnection:
         self._prove_host(self._run(HOST))
 
     def _prove_host(self, rows: Rows) -> None:
-        if rows.fetchone() != (self._host,):
+        if not self._is_host(rows):
             raise PostgresError(ANOTHERS)
+
+    def _is_host(self, rows: Rows) -> bool:
+        return self._host != NOBODY and rows.fetchone() == (self._host,)
 
     def is_ours(self) -> bool:
         """Whether the ledger is this machine's; one that is nobody's yet becomes so."""
         self._run("UPDATE setting SET value = $1 WHERE name = 'host' AND value = 0", (self._host,))
-        return self._run(HOST).fetchone() == (self._host,)
+        return self._is_host(self._run(HOST))
 
     def take_over(self) -> None:
         """The ledger is this machine's from now on."""
@@ -251,17 +277,21 @@ class PostgresConnection:
         self._sending = None
         with _errors():
             self._stack.close()
+        self._prove_kept()
 
     def executemany(self, sql: str, given: Iterable[Any]) -> Rows:
         statement = in_postgres(sql)
         with _errors():
             cursor = self._db.cursor()
             cursor.executemany(statement.text, [statement.values(each) for each in given])  # type: ignore[misc]
-            return Rows(cursor, self._arrive)
+        self._prove_kept()
+        return Rows(cursor, self._arrive)
 
     def _run(self, text: str, given: Any = ()) -> Rows:
         with _errors():
-            return Rows(self._db.cursor().execute(text, given or None), self._arrive)
+            rows = Rows(self._db.cursor().execute(text, given or None), self._arrive)
+        self._prove_kept()
+        return rows
 
     def _setting(self, name: str, value: str | None) -> Rows:
         """What SQLite keeps in the header of its file."""
@@ -276,9 +306,13 @@ class PostgresConnection:
         if self._home is None or not self.usable or len(self._home) >= KEPT:
             self.end()
             return
-        if self.in_transaction:
-            self._run("ROLLBACK")
-        self._home.append(self)
+        try:
+            if self.in_transaction:
+                self._run("ROLLBACK")
+        except sqlite3.Error:
+            self.end()
+        else:
+            self._home.append(self)
 
     def __del__(self) -> None:
         self.end()
@@ -287,7 +321,8 @@ class PostgresConnection:
         """For good."""
         with contextlib.suppress(psycopg.Error):
             self._stack.close()
-        self._db.close()
+        if self._db is not None:
+            self._db.close()
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 """A connection to PostgreSQL in sqlite3's clothes: what it answers, what it takes for committed, whose ledger it is."""
 
+import os
+import socket
 import sqlite3
 import threading
 import time
@@ -9,6 +11,7 @@ import psycopg
 import pytest
 from support import postgres_server
 
+from gateway.ledger import ledger_log
 from gateway.postgres.connection import PostgresConnection, PostgresError
 
 pytestmark = pytest.mark.slow
@@ -83,17 +86,68 @@ def test_what_was_refused_is_told_at_the_commit_at_the_latest(db):
     assert db.execute("SELECT 1").fetchone() == (1,)
 
 
-def committed_while_the_standby_is_away(db, url):
-    """A commit whose wait for its standby was cancelled: the server reports it as done."""
+def test_a_commit_of_a_transaction_in_which_a_refusal_was_passed_over_is_not_taken_for_one(db):
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("INSERT INTO t (n) VALUES (1)")
+    for sql in ("INSERT INTO t (n) VALUES (1)", "SELECT 1"):
+        with pytest.raises(sqlite3.Error):
+            db.execute(sql).fetchone()
+    with pytest.raises(sqlite3.Error):
+        db.execute("COMMIT")
+    assert not db.in_transaction
+    assert db.execute("SELECT count(*) FROM t").fetchone() == (0,)
+
+
+def test_what_stood_behind_a_refused_statement_was_not_run_and_is_not_nothing(db):
+    db.execute("BEGIN IMMEDIATE")
+    sent = []
+    with pytest.raises(sqlite3.Error):
+        for sql in ("INSERT INTO nowhere VALUES (1)", "SELECT 1", "SELECT 1"):
+            sent.append(db.execute(sql))
+        sent[0].fetchone()
+    for each in sent[1:]:
+        with pytest.raises(sqlite3.Error):
+            each.fetchone()
+    db.execute("ROLLBACK")
+
+
+def test_whom_a_connection_forgot_it_remembers_alone_and_no_table_of_the_server_does(db, url):
+    ledger_log.watch_deletes(db)
+    db.execute("BEGIN IMMEDIATE")
+    ledger_log.remember_forgotten(db, 3, [b"ann"])
+    db.execute("COMMIT")
+    assert db.execute("SELECT place, key FROM temp.forgotten").fetchall() == [(3, b"ann")]
+    other = PostgresConnection(url, "rows", writes=False)
+    assert other.execute("SELECT name FROM sqlite_schema ORDER BY name").fetchall() == [("t",)]
+    other.end()
+    ledger_log.forget_deletes(db)
+    assert db.execute("SELECT place FROM temp.forgotten").fetchall() == []
+
+
+def test_a_machine_that_is_gone_is_not_waited_for_for_a_quarter_of_an_hour(url):
+    for more, wanted in (("", 10_000), ("?tcp_user_timeout=7000", 7000)):
+        made = PostgresConnection(url + more, "rows", writes=False)
+        with socket.socket(fileno=os.dup(made._db.fileno())) as end:
+            assert end.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == wanted
+        made.end()
+
+
+def committed_while_the_standby_is_away(db, url, *, alone=False):
+    """A commit whose wait for its standby was cancelled: the server reports it as done. `alone`: of one statement,
+    without a transaction around it.
+    """
     with psycopg.connect(url, autocommit=True) as office:
         office.execute("ALTER SYSTEM SET synchronous_standby_names = 'away'")
         try:
             office.execute("SELECT pg_reload_conf()")
             outcome = []
             for number in range(1000):  # until the server has read it, a commit waits for nobody
-                db.execute("BEGIN IMMEDIATE")
-                db.execute("INSERT INTO t (n) VALUES (?)", (number,))
-                thread = threading.Thread(target=_tried, args=(outcome, lambda: db.execute("COMMIT")))
+                last = partial(db.execute, "INSERT INTO t (n) VALUES (?)", (number,))
+                if not alone:
+                    db.execute("BEGIN IMMEDIATE")
+                    last()
+                    last = partial(db.execute, "COMMIT")
+                thread = threading.Thread(target=_tried, args=(outcome, last))
                 thread.start()
                 waits = until(partial(_waiting, office, thread))
                 if waits is not True:
@@ -121,8 +175,9 @@ def _tried(outcome, call):
         outcome.append(None)
 
 
-def test_a_commit_that_no_longer_waited_for_the_standby_is_not_taken_for_one(db, url):
-    assert isinstance(committed_while_the_standby_is_away(db, url), PostgresError)
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_commit_that_no_longer_waited_for_the_standby_is_not_taken_for_one(db, url, alone):
+    assert isinstance(committed_while_the_standby_is_away(db, url, alone=alone), PostgresError)
     assert not db.usable
 
 
