@@ -21,7 +21,7 @@ from gateway import disk
 from gateway.app.composition import Clock, kept_beside, lasting_of, now, open_house, publisher_of, store_of
 from gateway.desk.office.desk_file import DESK_FILE, desk_file, end_ways_in
 from gateway.disk import make_folder, sync_folder, write_durably
-from gateway.keys import secret_files
+from gateway.keys import person_keys, secret_files
 from gateway.keys.api_keys import FILE as API_KEYS
 from gateway.keys.epochs import FILE as EPOCHS
 from gateway.keys.epochs import Epochs, replace_file
@@ -398,11 +398,12 @@ def take_over(folder: Path, settings: Settings) -> None:
     only a witness could know better. Raises `LedgerRefused`, `SecretsMissing`.
     """
     make_folder(folder)
-    if settings.store.url:
-        name_store(folder, settings.store.url)
+    if url := settings.store.url or address.url_in(folder):  # a folder that was copied gets a number of its own
+        name_store(folder, url)
     loaded, store = secret_files.load_secrets(folder), store_in(folder)
     with _alone(folder):
         store.take_over()
+        person_keys.take_over(folder)
         with contextlib.closing(store.open_to_write()) as db:
             schema.prove_mark(db, store.name, loaded.mark)
             publisher_of(folder, settings, loaded).adopt(db)

@@ -20,7 +20,7 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from gateway import disk
 from gateway.disk import reserve
@@ -29,6 +29,9 @@ from gateway.keys.epochs import Epoch, Epochs
 from gateway.keys.secret_files import PersonKeys
 from gateway.postgres import address
 from gateway.terms import Unusable
+
+if TYPE_CHECKING:
+    from gateway.postgres.connection import PostgresConnection
 
 FILE, SCHEMA = "vault.sqlite3", "gateway_vault"
 LABEL = b"person/1"
@@ -72,11 +75,19 @@ def _connected(folder: Path) -> sqlite3.Connection:
     if url := address.url_in(folder):
         from gateway.postgres.connection import PostgresConnection  # noqa: PLC0415 - most installations have no psycopg
 
-        made = PostgresConnection(url, SCHEMA, writes=True)
+        made = PostgresConnection(url, SCHEMA, address.host_in(folder), writes=True)
         made.make()
         return cast("sqlite3.Connection", made)
     reserve(folder / FILE)
     return sqlite3.connect(folder / FILE, isolation_level=None, check_same_thread=False)
+
+
+def take_over(folder: Path) -> None:
+    """From another machine, which wraps and destroys no key once this returns: only its own epochs would open what it
+    wrapped anew.
+    """
+    with contextlib.closing(_connected(folder)) as db:
+        cast("PostgresConnection", db).take_over()
 
 
 class Vault:
@@ -88,6 +99,7 @@ class Vault:
         self._pooled = 0  # the pool's epoch
         self.epochs = Epochs(folder, wraps)
         self._db = _connected(folder)
+        self._refuse_anothers()
         self._refuse_others()
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")  # an entry must never outlive its key's write
@@ -100,6 +112,11 @@ class Vault:
 
     def _is_new(self) -> bool:
         return not self._version() and not self._db.execute("SELECT 1 FROM sqlite_schema").fetchone()
+
+    def _refuse_anothers(self) -> None:
+        if not disk.is_file(self._db) and not cast("PostgresConnection", self._db).is_ours():
+            self._db.close()
+            raise VaultRefused("the persons' keys are another machine's: gateway migrate --take-over")
 
     def _refuse_others(self) -> None:
         """Before anything is written."""

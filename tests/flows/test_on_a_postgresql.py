@@ -2,13 +2,16 @@
 in, and taken over by another machine. SOAK=1: more kills.
 """
 
+import contextlib
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 import urllib.error
 import urllib.request
+from functools import partial
 
 import pytest
 from support import example, inside, postgres_server
@@ -17,9 +20,12 @@ from support.people import gaid, named
 from support.ports import free_port
 from support.service import Service
 
-from gateway.app.composition import open_house
+from gateway.app import maintenance
+from gateway.app.composition import migrate, open_house
 from gateway.keys import secret_files
+from gateway.keys.person_keys import Vault, VaultRefused
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.folder_store import store_in
 from gateway.postgres import address
 
 pytestmark = pytest.mark.slow
@@ -127,6 +133,29 @@ def test_what_a_server_keeps_by_its_own_means_is_said_where_a_file_is_asked_for(
         assert (code, "is in a PostgreSQL" in answer) == (3, True), answer
 
 
+def test_a_copied_folder_that_takes_over_gets_a_number_of_its_own_and_the_first_writes_no_key_any_more(
+    postgres, tmp_path
+):
+    first = postgres_server.installed(postgres, tmp_path / "first")
+    with contextlib.closing(Vault(first, secret_files.load_secrets(first).wraps)) as vault:
+        person = vault.new_person().person
+        copied = shutil.copytree(first, tmp_path / "copied")
+        maintenance.take_over(copied, inside.settings())
+        assert address.host_in(copied) not in {address.NOBODY, address.host_in(first)}
+        with pytest.raises(LedgerRefused, match="another machine"):
+            store_in(first).open_to_read()
+        with pytest.raises(sqlite3.Error, match="another machine"):
+            vault.destroy([person], ())
+        with pytest.raises(VaultRefused, match="another machine"):
+            Vault(first, secret_files.load_secrets(first).wraps)
+    with contextlib.closing(Vault(copied, secret_files.load_secrets(copied).wraps)) as vault:
+        assert vault.keys(person).details
+    thrice = shutil.copytree(copied, tmp_path / "thrice")
+    for use in (store_in(thrice).open_to_read, partial(migrate, thrice)):
+        with pytest.raises(LedgerRefused, match="another machine"):
+            use()
+
+
 def test_another_machine_stands_by_until_it_takes_over_and_then_the_first_answers_nobody(serving, tmp_path):
     call(serving.port, "/v1/choices", {"identifiers": [named("gaid", gaid(1))], "choice": "opt_out"})
     copied = shutil.copytree(serving.data, tmp_path / "copied")
@@ -148,8 +177,7 @@ def test_another_machine_stands_by_until_it_takes_over_and_then_the_first_answer
     try:
         assert (allowed(other.port, 1), allowed(other.port, 2)) == (False, True)
         call(other.port, "/v1/choices", {"identifiers": [named("gaid", gaid(3))], "choice": "opt_out"})
-        with pytest.raises(urllib.error.HTTPError):
-            call(serving.port, "/v1/check", {"identifiers": [], "recipient": "teemo"})
+        assert asked(serving.port, 2)["reason"] == "stale"
         waits = call(
             serving.port, "/v1/choices", {"identifiers": [named("gaid", gaid(4))], "choice": "opt_out"}
         )  # kept beside, told as accepted
