@@ -83,6 +83,7 @@ from gateway.ledger.publisher import Publisher
 from gateway.ledger.store import Store
 from gateway.ledger.watch import FileMoved, LedgerWatch, boot_seconds
 from gateway.ledger.writer import Writer
+from gateway.postgres import address
 from gateway.settings.load import ACCOUNT_BACKEND, Settings
 from gateway.settings.option_tree import SettingsRefused
 from gateway.settings.recipients import RecipientCredential
@@ -446,7 +447,8 @@ def prune_ledger(folder: Path, settings: Settings, *, dry_run: bool, clock: Cloc
     with open_house(folder, settings, clock=clock) as house:
         for job in prune_of.jobs(planned, policy, at):
             house.writer.submit(job).result()
-    erasure_steps.zero_file(folder)
+    if not address.url_in(folder):
+        erasure_steps.zero_file(folder)
     _prove(folder, settings)
     return Pruned(planned, done=True)
 

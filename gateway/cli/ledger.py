@@ -23,6 +23,7 @@ from gateway.ledger import schema
 from gateway.ledger.audit.last_verify import LastVerify
 from gateway.ledger.audit.verify import VerifyReport
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.tree import OLDER, UNSIGNED
@@ -223,10 +224,10 @@ def verify(data: Path, file: Path | None, boxes: bool, keep: bool, as_json: bool
         with Progress("reading the whole ledger"):
             report, keys = composition.verify_ledger(data, settings, boxes=boxes)
     except (Unusable, sqlite3.Error) as error:  # what cannot be read to its end did not pass
-        if keep and (data / schema.FILE).exists():
+        if keep and store_in(data).exists():
             LastVerify(datetime.now(UTC), passed=False).keep(data)
         if isinstance(error, sqlite3.Error):
-            raise LedgerRefused(schema.damaged(data / schema.FILE, error)) from error
+            raise LedgerRefused(schema.damaged(store_in(data).name, error)) from error
         raise
     click.echo(_json(report, keys) if as_json else "\n".join(_words(report, keys)))
     if keep:

@@ -335,6 +335,8 @@ def damaged(path: Path, error: object) -> str:
             f"{path} cannot be used now ({error}); by itself that is no damage. It is left as it is. Look whether the"
             " disk is full, read-only or failing, or another process holds the file; then do the same again"
         )
+    if not path.suffix:  # a server's
+        return f"{path} is damaged ({error}). It is left as it is. Put back the server's last backup by its own means"
     return (
         f"{path} is damaged ({error}). It is left as it is. Look with `sqlite3 {path} 'PRAGMA integrity_check'`, and"
         f" put back the last backup: gateway restore BACKUP --data {path.parent}"

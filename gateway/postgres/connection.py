@@ -52,7 +52,9 @@ KEPT = 8  # idle connections to read by: opening one costs some milliseconds
 
 
 class PostgresError(sqlite3.OperationalError):
-    """The server refused a statement, or is away."""
+    """The server refused a statement, or is away; by itself that is no damage."""
+
+    sqlite_errorcode = sqlite3.SQLITE_IOERR
 
 
 class PostgresConflict(PostgresError, sqlite3.IntegrityError):

@@ -24,6 +24,7 @@ from gateway.app import maintenance
 from gateway.app.composition import migrate, open_house
 from gateway.keys import secret_files
 from gateway.keys.person_keys import Vault, VaultRefused
+from gateway.ledger.audit.last_verify import FILE as LAST_VERIFY
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
 from gateway.postgres import address
@@ -120,6 +121,18 @@ def test_who_is_erased_is_forgotten_and_stays_denied(serving):
     serving.stop()
     code, said = command("verify", "--vault", "--data", serving.data)
     assert code == 0, said
+
+
+def test_a_prune_goes_to_its_end_and_a_nightly_look_that_found_another_machines_ledger_is_kept_as_failed(
+    postgres, tmp_path
+):
+    folder = postgres_server.installed(postgres, tmp_path / "data")
+    code, said = command("prune", "--data", folder)
+    assert code == 0, said
+    copied = shutil.copytree(folder, tmp_path / "copied")
+    code, said = command("verify", "--keep", "--data", copied)
+    assert (code, "another machine" in said, "damaged" in said) == (3, True, False), said
+    assert not json.loads((copied / LAST_VERIFY).read_text())["passed"]
 
 
 def test_what_a_server_keeps_by_its_own_means_is_said_where_a_file_is_asked_for(serving, tmp_path):
