@@ -30,10 +30,17 @@ FRAME = 4096 + 24  # bytes of a page in the log, with its header
 _in_doubt: dict[str, sqlite3.Connection | None] = {}  # by main file; never closed, see above
 
 
+def is_file(db: object) -> bool:
+    """Whether a connection is to a file of ours: a server sees to its logs and pages itself."""
+    return isinstance(db, sqlite3.Connection)
+
+
 def bring_over(db: sqlite3.Connection, *, empty: bool = False) -> tuple[bool, int]:
     """(done, pages in the log): copies pages into the main file. `empty`: waits for readers as the connection does;
     done then means that the log is empty. Raises sqlite3.Error.
     """
+    if not is_file(db):
+        return True, 0
     file = str(db.execute("PRAGMA database_list").fetchone()[2])
     if file in _in_doubt:
         _keep_whole(file)
@@ -80,8 +87,9 @@ def not_waiting(db: sqlite3.Connection) -> Iterator[None]:
 
 def vacuum(db: sqlite3.Connection) -> None:
     """Writes the whole file anew, and leaves no old page in it or its log. Raises sqlite3.Error."""
-    db.execute("VACUUM")
-    bring_over(db, empty=True)
+    if is_file(db):
+        db.execute("VACUUM")
+        bring_over(db, empty=True)
 
 
 def is_long(file: Path) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import time_machine
-from support import example, examples, inside, moved_rows
+from support import example, examples, inside, moved_rows, postgres_server
 from support.days import today
 
 from gateway.app.composition import open_house
@@ -120,3 +120,13 @@ def tool():
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """Where a PostgreSQL of the tests' own is; one for all tests of a worker, started for the first that asks."""
+    programs = postgres_server.programs()
+    if programs is None:
+        missing(f"PostgreSQL {postgres_server.OLDEST} or newer")
+    with postgres_server.running(programs) as at:
+        yield at

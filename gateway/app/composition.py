@@ -75,14 +75,16 @@ from gateway.ledger.audit.verify import VerifyReport
 from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.epoch_turn import EpochTurn
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.folder_store import name_store, store_in
 from gateway.ledger.proof import mldsa, verifier_keys
 from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.mldsa import MldsaSigner
 from gateway.ledger.proof.note import Signer
 from gateway.ledger.publisher import Publisher
-from gateway.ledger.store import SqliteStore, Store
-from gateway.ledger.watch import FileMoved, FileWatch, boot_seconds
+from gateway.ledger.store import Store
+from gateway.ledger.watch import FileMoved, LedgerWatch, boot_seconds
 from gateway.ledger.writer import Writer
+from gateway.postgres import address
 from gateway.settings.load import ACCOUNT_BACKEND, Settings
 from gateway.settings.option_tree import SettingsRefused
 from gateway.settings.recipients import RecipientCredential
@@ -100,7 +102,7 @@ def leases(store: Store, settings: Settings) -> contextlib.closing[Leases]:
 
 
 def looked_up(
-    stack: contextlib.ExitStack, store: Store, keeper: StateKeeper, watch: FileWatch, writer: Writer, clock: Clock
+    stack: contextlib.ExitStack, store: Store, keeper: StateKeeper, watch: LedgerWatch, writer: Writer, clock: Clock
 ) -> StateLookup:
     """What checks read: the state, once the writer has compared it with its log."""
     writer.begun.wait()
@@ -212,10 +214,10 @@ def open_house(
     publisher, (kept, later) = publisher_of(folder, settings, secrets), kept_beside(folder, settings, secrets)
     with contextlib.ExitStack() as stack:
         stop = _opened(stack, folder, patient=patient)
-        store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
-        keeper = _keeper(stack, store, secrets, patient=patient)
-        judge, waits = keeper.judge(Examination(folder, publisher, stop=stop)), partial(emergency.what_waits, kept)
-        watch = FileWatch(folder, len(secrets.peppers), judge=judge, waits=waits, tell=tell, mark=secrets.mark)
+        store, vault = store_in(folder, settings.store.url), partial(Vault, folder, secrets.wraps)
+        keeper = _keeper(stack, folder, store, secrets, patient=patient)
+        judge, waits = keeper.judge(Examination(store, publisher, stop=stop)), partial(emergency.what_waits, kept)
+        watch = watching.watch_of(store, len(secrets.peppers), judge=judge, waits=waits, tell=tell, mark=secrets.mark)
         stack.callback(watch.stop)
         unfinished = _start(watch, folder, secrets, patient=patient)
         turn = EpochTurn(folder, secrets.wraps, clock, timedelta(days=settings.retention.keys_backup_days))
@@ -248,9 +250,10 @@ def open_house(
         )  # fmt: skip
 
 
-def _keeper(stack: contextlib.ExitStack, store: SqliteStore, secrets: Secrets, *, patient: bool) -> StateKeeper:
+def _keeper(stack: contextlib.ExitStack, folder: Path, store: Store, secrets: Secrets, *, patient: bool) -> StateKeeper:
     """A command waits for the state; who serves does not, and denies until it is there."""
-    state = stack.enter_context(contextlib.closing(HostState(store.folder, len(secrets.peppers))))
+    stack.callback(store.close)
+    state = stack.enter_context(contextlib.closing(HostState(folder, len(secrets.peppers))))
     return StateKeeper(store, state, watching.log, at_once=AT_ONCE if patient else None)
 
 
@@ -280,16 +283,17 @@ def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop
 
 def _prove_secrets(db: sqlite3.Connection, folder: Path, secrets: Secrets) -> None:
     """That they are the ledger's, and none of before a wrapping key was replaced. Raises `LedgerRefused`."""
-    schema.prove_mark(db, folder / schema.FILE, secrets.mark)
+    name = store_in(folder).name
+    schema.prove_mark(db, name, secrets.mark)
     if Epochs(folder, secrets.wraps).is_others():
-        raise LedgerRefused(schema.anothers(folder / schema.FILE))
+        raise LedgerRefused(schema.anothers(name))
 
 
-def _start(watch: FileWatch, folder: Path, secrets: Secrets, *, patient: bool) -> bool:
+def _start(watch: LedgerWatch, folder: Path, secrets: Secrets, *, patient: bool) -> bool:
     """Whether an earlier erasure waits, or may wait, to be finished."""
     waits = True
     try:
-        with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
+        with schema.held(folder), contextlib.closing(store_in(folder).open_to_write()) as db:
             _prove_secrets(db, folder, secrets)
             waits = erasure_steps.is_pending(db) or patient  # and whatever is wrong, in its own words
     except (LedgerRefused, sqlite3.Error):
@@ -344,14 +348,17 @@ def office_of(settings: Settings, laws: LawTable, clock: Clock) -> Callable[[], 
     return lambda: office(clock().date())
 
 
-def migrate(folder: Path, origin: str = "") -> int:
-    """Makes an installation, or brings an older one up to date. `origin`: the log's name, if it begins now. Returns the
-    ledger's version. Raises `SecretsMissing` or `LedgerRefused`, each with what helps.
+def migrate(folder: Path, origin: str = "", url: str = "") -> int:
+    """Makes an installation, or brings an older one up to date. `origin`: the log's name, if it begins now. `url`: of
+    the PostgreSQL that its ledger is in; empty: wherever it is. Returns the ledger's version. Raises `SecretsMissing`
+    or `LedgerRefused`, each with what helps.
     """
     try:
         make_folder(folder)
         close_to_others(folder)
         with examination.marked_while_open(folder):
+            if url:
+                name_store(folder, url)
             return _migrated(folder, origin)
     except (OSError, sqlite3.OperationalError) as error:
         raise LedgerRefused(
@@ -361,19 +368,20 @@ def migrate(folder: Path, origin: str = "") -> int:
 
 
 def _migrated(folder: Path, origin: str) -> int:
-    ledger = folder / schema.FILE
-    with schema.held(folder):
-        if (not ledger.exists() or not ledger.stat().st_size) and person_keys.anybody(folder):
+    store = store_in(folder)
+    ledger = store.name
+    with store.held():
+        if not store.exists() and person_keys.anybody(folder):
             # A new, empty ledger beside an old vault would have forgotten everybody's opt-out.
             raise LedgerRefused(f"{ledger} is gone, but its people are not. Put back the last backup of {folder}.")
         try:
             secrets = secret_files.load_secrets(folder)
         except secret_files.SecretsMissing:
-            if ledger.exists():
+            if store.exists():
                 # New secrets beside an old ledger would find nobody: every opt-out in it would be lost to sight.
                 raise
             secrets = secret_files.create(folder)
-        version = schema.migrate(folder, len(secrets.peppers), origin, secrets.mark)
+        version = store.migrate(len(secrets.peppers), origin, secrets.mark)
         Vault(folder, secrets.wraps).close()
     return version
 
@@ -417,9 +425,9 @@ def verify_ledger(folder: Path, settings: Settings, *, boxes: bool) -> tuple[Ver
     """
     secrets, store = secret_files.load_secrets(folder), store_of(folder, settings)
     with contextlib.ExitStack() as stack:
-        db = stack.enter_context(contextlib.closing(schema.open_to_read(folder)))
+        db = stack.enter_context(contextlib.closing(store_in(folder).open_to_read()))
         vault = stack.enter_context(contextlib.closing(Vault(folder, secrets.wraps))) if boxes else None
-        schema.prove_mark(db, folder / schema.FILE, secrets.mark)
+        schema.prove_mark(db, store_in(folder).name, secrets.mark)
         ledger, origin = db.execute("SELECT ledger, origin FROM head").fetchone()
         signed = CheckpointStore(store, ledger).last()  # before the log is read: what is signed meanwhile is of more
         state = stack.enter_context(contextlib.closing(HostState(folder, len(secrets.peppers))))
@@ -435,7 +443,7 @@ def prune_ledger(folder: Path, settings: Settings, *, dry_run: bool, clock: Cloc
     """
     keep, at = settings.retention, clock()
     _prove(folder, settings)
-    with contextlib.closing(schema.open_to_read(folder)) as db:
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
         db.execute("BEGIN")
         planned = prune_of.plan(db, months_before(at, keep.bodies_months), months_before(at, keep.details_months))
     if dry_run:
@@ -444,7 +452,8 @@ def prune_ledger(folder: Path, settings: Settings, *, dry_run: bool, clock: Cloc
     with open_house(folder, settings, clock=clock) as house:
         for job in prune_of.jobs(planned, policy, at):
             house.writer.submit(job).result()
-    erasure_steps.zero_file(folder)
+    if not address.url_in(folder):
+        erasure_steps.zero_file(folder)
     _prove(folder, settings)
     return Pruned(planned, done=True)
 

@@ -21,7 +21,7 @@ from gateway import disk
 from gateway.app.composition import Clock, kept_beside, lasting_of, now, open_house, publisher_of, store_of
 from gateway.desk.office.desk_file import DESK_FILE, desk_file, end_ways_in
 from gateway.disk import make_folder, sync_folder, write_durably
-from gateway.keys import secret_files
+from gateway.keys import person_keys, secret_files
 from gateway.keys.api_keys import FILE as API_KEYS
 from gateway.keys.epochs import FILE as EPOCHS
 from gateway.keys.epochs import Epochs, replace_file
@@ -33,12 +33,13 @@ from gateway.ledger.acts import rotate
 from gateway.ledger.audit import backup, examination
 from gateway.ledger.audit.backup import NewLogBegun
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.folder_store import name_store, store_in
 from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.note import Checkpoint
-from gateway.ledger.store import SqliteStore
 from gateway.ledger.subjects import moment
-from gateway.ledger.watch import FileWatch
+from gateway.ledger.watch import watch_of
 from gateway.ledger.writer import Transaction, Writer
+from gateway.postgres import address
 from gateway.settings.load import Settings
 from gateway.state.environment import remove_states
 
@@ -92,7 +93,8 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
     """A new pepper, or the rest of a change that was cut off. Returns (standings, peppers). No key of the older
     wrapping is left in the file afterwards.
     """
-    with contextlib.closing(schema.open_to_read(folder)) as db:
+    _prove_file(folder, "keeps its pepper", "the other keys can be replaced")
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
         applied = int(db.execute("SELECT peppers FROM head").fetchone()[0])
     with schema.held(folder):
         secrets = secret_files.load_secrets(folder)
@@ -106,7 +108,7 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
 
     with _writing(folder, settings, secrets, applied) as writer:
         done = writer.submit(job).result()
-    with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
+    with schema.held(folder), contextlib.closing(store_in(folder).open_to_write()) as db:
         disk.vacuum(db)  # pages that only held keys of the older wrapping
         remove_states(folder)
     return done, total
@@ -115,10 +117,10 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
 @contextlib.contextmanager
 def _writing(folder: Path, settings: Settings, secrets: Secrets, applied: int) -> Iterator[Writer]:
     """A writer whose keys are those of the rows, before they are rewritten."""
-    watch = FileWatch(folder, applied, mark=secrets.mark)
+    watch = watch_of(store_in(folder), applied, mark=secrets.mark)
     watch.start()
     writer = Writer(
-        SqliteStore(folder),
+        store_in(folder),
         lambda: Vault(folder, secrets.wraps),
         watch,
         publisher_of(folder, settings, secrets),
@@ -200,7 +202,7 @@ def _log(
 
 def _since(folder: Path, kind: RekeyKind) -> datetime:
     """When the newest key of a kind was made."""
-    with contextlib.closing(schema.open_to_read(folder)) as db:
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
         sql = "SELECT max(at) FROM key_event WHERE kind = ? AND step = ?"
         (at,) = db.execute(sql, (kind, rotate.REPLACED)).fetchone()
     return datetime.min.replace(tzinfo=UTC) if at is None else moment(at)
@@ -215,6 +217,7 @@ def back_up(folder: Path, into: Path) -> Checkpoint:
     """The ledger, the callers' keys (hashed) and the desk's own file, into a new folder; the service may run. Returns
     what the copy is the log of. Raises `LedgerRefused`.
     """
+    _prove_file(folder, "is backed up by its own means", "pg_basebackup, or an archive of its log")
     _make(into)
     backup.copy(folder / schema.FILE, into / schema.FILE)
     if (folder / DESK_FILE).exists():
@@ -228,6 +231,7 @@ def back_up(folder: Path, into: Path) -> Checkpoint:
 
 def back_up_keys(folder: Path, into: Path, clock: Clock = now) -> Path:
     """The persons' keys, wrapped, into a dated file: kept for days only, for an erasure does not reach it."""
+    _prove_file(folder, "has the persons' keys too", "they are backed up with it")
     make_folder(into)
     made = into / f"vault-{clock().astimezone(UTC):{STAMP}}.sqlite3"
     backup.copy(folder / VAULT, made)
@@ -292,6 +296,7 @@ def put_back(
     """
     _prove(ledger)
     make_folder(folder)
+    _prove_file(folder, "is put back by its own means", "as its backup was made")
     with _alone(folder):
         loaded = _secrets_of(folder, ledger, secrets)
         if vault and not (folder / VAULT).exists():
@@ -305,7 +310,7 @@ def put_back(
         aside = backup.put_back(ledger, folder)
         _forget_again(folder, loaded)
         found = backup.examined(folder)
-        with contextlib.closing(schema.open_to_read(folder)) as db:
+        with contextlib.closing(store_in(folder).open_to_read()) as db:
             try:
                 publisher_of(folder, settings, loaded).prove(db)
             except LedgerRefused as refused:
@@ -332,7 +337,7 @@ def _forget_again(folder: Path, secrets: Secrets) -> None:
     if not (folder / VAULT).exists():
         return
     with (
-        contextlib.closing(schema.open_to_read(folder)) as db,
+        contextlib.closing(store_in(folder).open_to_read()) as db,
         contextlib.closing(Vault(folder, secrets.wraps)) as vault,
     ):
         vault.destroy([row[0] for row in db.execute(FORGOTTEN)], ())
@@ -343,7 +348,7 @@ def _prove(ledger: Path) -> None:
     advice for a backup. Raises `LedgerRefused`.
     """
     try:
-        with contextlib.closing(schema.open_to_read(ledger)):
+        with contextlib.closing(store_in(ledger).open_to_read()):
             pass
         schema.quick_check(ledger)
     except LedgerRefused as refused:
@@ -366,7 +371,7 @@ def _secrets_of(folder: Path, ledger: Path, kept: Path | None) -> Secrets:
         )
     source = folder if own or kept is None else kept
     secrets = secret_files.load_secrets(source)
-    with contextlib.closing(schema.open_to_read(ledger)) as db:
+    with contextlib.closing(store_in(ledger).open_to_read()) as db:
         schema.prove_mark(db, ledger / schema.FILE, secrets.mark)
     if source is not folder:
         _write_new(folder / secret_files.SECRETS, (source / secret_files.SECRETS).read_bytes())
@@ -378,7 +383,7 @@ def go_on(folder: Path, settings: Settings, clock: Clock = now) -> NewLogBegun:
     log.
     """
     loaded = secret_files.load_secrets(folder)
-    with _alone(folder), contextlib.closing(schema.open_to_write(folder)) as db:
+    with _alone(folder), contextlib.closing(store_in(folder).open_to_write()) as db:
         schema.prove_mark(db, folder / schema.FILE, loaded.mark)
         try:
             publisher_of(folder, settings, loaded).prove(db)
@@ -387,10 +392,36 @@ def go_on(folder: Path, settings: Settings, clock: Clock = now) -> NewLogBegun:
         raise LedgerRefused(f"{folder} is the log that was signed last: it needs no new one")
 
 
+def take_over(folder: Path, settings: Settings) -> None:
+    """Goes on here with a ledger in a PostgreSQL that another machine wrote, which then answers nobody any more. The
+    folder has that one's secrets. Where it has no checkpoint, the server's word is taken for what was signed last:
+    only a witness could know better. Raises `LedgerRefused`, `SecretsMissing`.
+    """
+    make_folder(folder)
+    if url := settings.store.url or address.url_in(folder):  # a folder that was copied gets a number of its own
+        name_store(folder, url)
+    loaded, store = secret_files.load_secrets(folder), store_in(folder)
+    with _alone(folder):
+        store.take_over()
+        person_keys.take_over(folder)
+        with contextlib.closing(store.open_to_write()) as db:
+            schema.prove_mark(db, store.name, loaded.mark)
+            publisher_of(folder, settings, loaded).adopt(db)
+
+
+def _prove_file(folder: Path, what: str, instead: str) -> None:
+    """That the folder's ledger is a file. Raises `LedgerRefused`."""
+    if address.url_in(folder):
+        raise LedgerRefused(
+            f"the ledger of {folder} is in a PostgreSQL, which {what}: {instead} (gateway help postgresql)"
+        )
+
+
 def take_back(folder: Path, to: int) -> int:
     """The folder's ledger becomes one that an older release opens, with all that was said since; see
     `schema.take_back`. Raises `LedgerRefused` too where it is in use.
     """
+    _prove_file(folder, "no older release opens", "stay with this one")
     with _alone(folder):
         return schema.take_back(folder, to)
 

@@ -25,7 +25,7 @@ from gateway.desk.outbox import Listed, Message, State
 from gateway.desk.own_systems import NoSuchDeletion, OwnSystem, SystemDeletion
 from gateway.desk.recipients_to_tell import ACCOUNT_BACKEND
 from gateway.keys import seals
-from gateway.ledger import schema
+from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.settings import load as settings_of
@@ -185,7 +185,7 @@ def systems() -> None:
 @click.option("--event", help="Of an erasure, as its answer named it.")
 def list_(data: Path, file: Path | None, *, as_json: bool, event: str | None) -> None:
     stated = settings_of.load_settings(file, os.environ).systems
-    with contextlib.closing(schema.open_to_read(data)) as db:
+    with contextlib.closing(store_in(data).open_to_read()) as db:
         known = own_systems.read_systems(db)
         found = own_systems.deletions_of(db, [_id(event, "event")]) if event else own_systems.open_deletions(db)
     now = milliseconds(datetime.now(UTC))
@@ -249,7 +249,7 @@ def end(system: str, data: Path, file: Path | None) -> None:
 
 
 def _refuse_stranger(house: House, data: Path, system: str) -> None:
-    with contextlib.closing(schema.open_to_read(data)) as db:
+    with contextlib.closing(store_in(data).open_to_read()) as db:
         asked = {each.system for each in own_systems.open_deletions(db)}
     known = asked | {each.name for each in house.writer.submit(own_systems.registered).result()}
     if system not in known:

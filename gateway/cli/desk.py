@@ -21,7 +21,7 @@ from gateway.desk.office.mailbox import MOST_BYTES, Mailbox, mails_in
 from gateway.desk.office.officers import DeskRole, Officers
 from gateway.keys import secret_files
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.store import SqliteStore
+from gateway.ledger.folder_store import store_in
 from gateway.ledger.subjects import moment
 from gateway.settings import load as settings_of
 
@@ -100,7 +100,7 @@ def log_(data: Path, start: datetime, end: datetime) -> None:
 def _different(data: Path, log: DeskLog) -> Iterator[str]:
     """What the ledger's entries say of the log and it does not."""
     kept, late = log.first_kept(), now() - KEPT
-    for each in desk_heads(SqliteStore(data)):
+    for each in desk_heads(store_in(data)):
         if log.head_of_line(each.lines) != each.head:
             yield f"DIFFERENT: entry {each.seq} holds another head after line {each.lines} of the desk's log"
         if each.until > late and kept > each.lines + 1:  # the line after those is younger than the entry

@@ -40,10 +40,10 @@ from gateway.delivery.deletion_platform import ADDRESS, DeletionPlatform, Platfo
 from gateway.desk import deletion_orders
 from gateway.desk.deletion_orders import AGAIN, AMENDED, FRESH, STILL_OPEN, AnswerRow, Matched, NotDecided
 from gateway.disk import write_durably
-from gateway.ledger import schema
 from gateway.ledger.acts import deletion_lists
 from gateway.ledger.acts.deletion_lists import PART, ListedRequest, ListPart, PartTaken
 from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.folder_store import store_in
 from gateway.ledger.writer import Job, Transaction
 from gateway.signals import lines
 from gateway.signals.lines import Columns, ListRow, NoHeader, RefusedLine
@@ -225,7 +225,7 @@ def _look(house: House, data: Path, progress: Progress) -> Counter[Matched]:
     """Looks for everybody behind a list again, by what is known now. Returns what is known of how many digests."""
     found, after = Counter[Matched](), b""
     while True:
-        with contextlib.closing(schema.open_to_read(data)) as db:
+        with contextlib.closing(store_in(data).open_to_read()) as db:
             keys = deletion_orders.candidates(db, after)
         if not keys:
             return found
@@ -264,7 +264,7 @@ def answer_(folder: Path, data: Path, file: Path | None, *, amend: bool, again: 
     with options.house(data, file) as house:
         with Progress("looked for:") as progress:
             _look(house, data, progress)
-        with contextlib.closing(schema.open_to_read(data)) as db:
+        with contextlib.closing(store_in(data).open_to_read()) as db:
             written = _write_answers(folder, deletion_orders.answer_rows(db, which))
             click.echo(f"{sum(written.values())} answered in {len(written)} files in {folder}")
             click.echo(_write_open(folder, deletion_orders.answer_rows(db, STILL_OPEN), at.date()))
@@ -351,7 +351,7 @@ def _decide(house: House, row: ListRow) -> None:
 @options.data
 @options.as_json
 def status_(data: Path, *, as_json: bool) -> None:
-    with contextlib.closing(schema.open_to_read(data)) as db:
+    with contextlib.closing(store_in(data).open_to_read()) as db:
         counted, fetched = deletion_orders.counts(db), deletion_orders.downloads(db)
     today = datetime.now(UTC).date()
     dues = [*due(fetched, today)]

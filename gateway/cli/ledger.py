@@ -23,6 +23,7 @@ from gateway.ledger import schema
 from gateway.ledger.audit.last_verify import LastVerify
 from gateway.ledger.audit.verify import VerifyReport
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.tree import OLDER, UNSIGNED
@@ -74,12 +75,21 @@ def erase(mode: str, data: Path, file: Path | None, note: Path | None, **values:
 @click.option(
     "--back-to", "to", type=int, help="The ledger's version that the older release knows: it names it when it refuses."
 )
-def migrate(data: Path, file: Path | None, origin: str, to: int | None) -> None:
+@click.option(
+    "--take-over",
+    "takes_over",
+    is_flag=True,
+    help="Go on here with a ledger in a PostgreSQL that another machine wrote, which then answers nobody any more.",
+)
+def migrate(data: Path, file: Path | None, origin: str, to: int | None, takes_over: bool) -> None:
     if to is not None:
         click.echo(f"{data}: ledger version {maintenance.take_back(data, to)}")
         return
-    name = settings_of.load_settings(file, os.environ).environment.log_name(origin)
-    click.echo(f"{data}: ledger version {composition.migrate(data, name)}")
+    settings = settings_of.load_settings(file, os.environ)
+    if takes_over:
+        maintenance.take_over(data, settings)
+    made = composition.migrate(data, settings.environment.log_name(origin), settings.store.url)
+    click.echo(f"{data}: ledger version {made}")
 
 
 PLACE = click.Path(path_type=Path)
@@ -215,10 +225,10 @@ def verify(data: Path, file: Path | None, boxes: bool, keep: bool, as_json: bool
         with Progress("reading the whole ledger"):
             report, keys = composition.verify_ledger(data, settings, boxes=boxes)
     except (Unusable, sqlite3.Error) as error:  # what cannot be read to its end did not pass
-        if keep and (data / schema.FILE).exists():
+        if keep and store_in(data).exists():
             LastVerify(datetime.now(UTC), passed=False).keep(data)
         if isinstance(error, sqlite3.Error):
-            raise LedgerRefused(schema.damaged(data / schema.FILE, error)) from error
+            raise LedgerRefused(schema.damaged(store_in(data).name, error)) from error
         raise
     click.echo(_json(report, keys) if as_json else "\n".join(_words(report, keys)))
     if keep:

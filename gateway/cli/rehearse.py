@@ -23,7 +23,7 @@ from gateway.cli.progress import Progress
 from gateway.desk import evidence
 from gateway.evidence.rehearsing import enter_rehearsal
 from gateway.keys import secret_files
-from gateway.ledger import schema
+from gateway.ledger.folder_store import store_in
 from gateway.records import day as days
 from gateway.rehearsal import outside
 from gateway.settings import load as settings_of
@@ -84,7 +84,7 @@ def rehearse(
 def _now(order: RehearsalOrder, data: Path | None, file: Path | None) -> dict[str, Any]:
     """What one finds that is made now; on record in `data`, where there is one."""
     if data:
-        schema.open_to_read(data).close()  # refuses now what could not be written to afterwards
+        store_in(data).open_to_read().close()  # refuses now what could not be written to afterwards
     with Progress("rehearsing, which takes a minute or two"):
         made = rehearsal_process.rehearse(order)
     told = {"from": made.start.isoformat(timespec="seconds"), **made.content}
@@ -99,7 +99,7 @@ def _now(order: RehearsalOrder, data: Path | None, file: Path | None) -> dict[st
 
 def _on_record(data: Path, file: Path | None, moment: datetime | None) -> Iterator[dict[str, Any]]:
     with options.house(data, file) as house:
-        with contextlib.closing(schema.open_to_read(data)) as db:
+        with contextlib.closing(store_in(data).open_to_read()) as db:
             last = evidence.last_rehearsal(db)
         on = moment.date() if moment else last.until.date() if last else None
         for item in days.told_that_day(data, house.consent.log_reader, on) if on else ():

@@ -29,10 +29,10 @@ from gateway.consent import tokens
 from gateway.consent.people import Named, People
 from gateway.desk.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
 from gateway.keys import secret_files as secrets_of
-from gateway.ledger import schema
 from gateway.ledger.acts import voiding
 from gateway.ledger.acts.links import Span
 from gateway.ledger.acts.voiding import Belief, NotVoided, Rehearsed, Voided
+from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof.entry import minute
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import Choice, Subject, milliseconds, moment
@@ -403,7 +403,7 @@ def _named(house: House, file: Path | None) -> Iterator[tuple[str, Named]]:
 
 def _candidates(data: Path, source: str, *span: datetime) -> Iterator[str]:
     between = tuple(milliseconds(each.replace(tzinfo=UTC)) for each in span)
-    with contextlib.closing(schema.open_to_read(data)) as db:
+    with contextlib.closing(store_in(data).open_to_read()) as db:
         for seq, at, kind, body in db.execute(CANDIDATES, between):
             leaf = json.loads(body)
             if leaf["e"] in CALLERS_CHOICES and leaf.get("src") == source:

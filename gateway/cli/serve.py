@@ -221,7 +221,7 @@ def _serve_folder(
     """`port`: of `--dev`."""
     dev = port is not None
     if dev:
-        composition.migrate(data)
+        composition.migrate(data, url=settings.store.url)
         name = f"127.0.0.1:{port}"
         metrics = f"127.0.0.1:{port + 1}" if port else "127.0.0.1:0"
         listen = msgspec.structs.replace(settings.listen, public=name, internal=name, metrics=metrics)

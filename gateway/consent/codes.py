@@ -71,13 +71,16 @@ def keep_code(tx: Transaction, code: Hashed, now: int, everybody: int, asker: by
     """
     tx.db.execute("DELETE FROM code WHERE at < ?", (now - AN_ENTRY_HOUR * MINUTE,))
     if asker:
-        sql = "SELECT count(*), coalesce(sum(address = ?), 0) FROM code WHERE asker = ?"
+        sql = "SELECT count(*), count(CASE WHEN address = ? THEN 1 END) FROM code WHERE asker = ?"
         in_all, of_it = tx.db.execute(sql, (code.address, asker)).fetchone()
         if in_all >= ASKED_IN_ALL or of_it >= AN_HOUR:
             return CodeKept.ASKED
     if tx.db.execute("SELECT count(*) FROM code").fetchone()[0] >= everybody:
         return CodeKept.FULL
-    sql = "SELECT count(*), max(iif(digest IS NOT NULL, at, 0)) FROM code WHERE address = ? AND digest IS NOT ?"
+    sql = (
+        "SELECT count(*), max(CASE WHEN digest IS NOT NULL THEN at ELSE 0 END) FROM code"
+        " WHERE address = ? AND digest IS NOT ?"
+    )
     sent, newest = tx.db.execute(sql, (code.address, NONE_OF_ITS_OWN)).fetchone()
     older = sent >= AN_ADDRESS and newest >= now - STAYS_GOOD * MINUTE
     row = (code.ticket, code.address, now, NONE_OF_ITS_OWN if older else code.digest, asker or None)
@@ -108,7 +111,8 @@ def enter_code(tx: Transaction, code: Hashed, now: int) -> int | None:
     tries: int = row[2] + 1
     left = TRIES - tries
     tx.db.execute(
-        "UPDATE code SET tries = ?, digest = iif(?, digest, NULL) WHERE ticket = ?", (tries, left > 0, code.ticket)
+        "UPDATE code SET tries = ?, digest = CASE WHEN ? > 0 THEN digest END WHERE ticket = ?",
+        (tries, left, code.ticket),
     )
     return left
 

@@ -180,7 +180,9 @@ class Leases:
 
     def _put(self, tx: Transaction, asked: Renewal, until: int, position: int, now: int) -> None:
         tx.db.execute(
-            "INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (holder) DO UPDATE SET name = excluded.name,"
+            " boot = excluded.boot, until = excluded.until, applied = excluded.applied, due = excluded.due,"
+            " due_at = excluded.due_at",
             (asked.holder, asked.name, self._boot, until, asked.applied, position, now),
         )
 

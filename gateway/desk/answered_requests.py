@@ -64,7 +64,9 @@ def count_answered(db: sqlite3.Connection, asked: AnsweredRequest) -> None:
         asked.denied,
     )  # fmt: skip
     db.execute(
-        "INSERT INTO answered_request VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1", row
+        "INSERT INTO answered_request VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT"
+        " (nature, received, answered, source, manner, place, denied) DO UPDATE SET count = answered_request.count + 1",
+        row,
     )
 
 

@@ -55,7 +55,7 @@ DIGEST = "digest"  # the kind of an identifier that is known by its key alone
 CANDIDATES = """
 SELECT DISTINCT r.key FROM deletion_row r WHERE r.key > ? AND r.gone IS NULL AND r.decided IS NULL
 AND r.matched <> 'ordered' AND (
-  r.matched <> '' OR (SELECT count(*) FROM (SELECT 1 FROM about a WHERE a.key = r.key LIMIT 2)) > 1
+  r.matched <> '' OR (SELECT count(*) FROM (SELECT 1 FROM about a WHERE a.key = r.key LIMIT 2) AS two) > 1
   OR EXISTS (SELECT 1 FROM deletion_abroad x JOIN about a ON a.key = x.abroad WHERE x.key = r.key AND a.way = 1)
   OR EXISTS (SELECT 1 FROM held_key h WHERE h.key = r.key)
   OR EXISTS (SELECT 1 FROM disclosure d WHERE d.key = r.key) OR EXISTS (SELECT 1 FROM disclosed d WHERE d.key = r.key))
@@ -92,7 +92,7 @@ SELECT b.place, b.received, coalesce(sum(o.open), 0) FROM deletion_batch b LEFT 
 ) o ON o.seq = b.seq GROUP BY b.place, b.received
 """
 COUNTS = f"""
-SELECT b.place, b.kind, count(*), sum(r.answered IS NOT NULL), sum({STATUS} IS NULL)
+SELECT b.place, b.kind, count(*), count(r.answered), count(CASE WHEN {STATUS} IS NULL THEN 1 END)
 FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq WHERE r.gone IS NULL GROUP BY b.place, b.kind
 """  # noqa: S608 - ours
 

@@ -37,8 +37,10 @@ FORGOTTEN = (  # when somebody was erased last; the entry that says so is the la
     "SELECT e.at FROM erased r JOIN erasure e ON e.seq < r.seq WHERE r.identifier = ? ORDER BY e.seq DESC LIMIT 1"
 )
 COUNTED = (
-    "INSERT INTO disclosed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-    " first = min(first, excluded.first), last = max(last, excluded.last), count = count + excluded.count"
+    "INSERT INTO disclosed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT"
+    " (key, recipient, purpose, classes, day, outcome, since) DO UPDATE SET"
+    " first = min(disclosed.first, excluded.first),"
+    " last = max(disclosed.last, excluded.last), count = disclosed.count + excluded.count"
 )
 SHOWN = (
     "SELECT recipient, purpose, classes, outcome, first, last, count, batch FROM disclosed"
@@ -137,7 +139,9 @@ def outcome_said(tx: Transaction, decision: bytes) -> str | None:
 
 def say_outcome(tx: Transaction, decision: bytes, outcome: str, at: datetime) -> None:
     row = (decision, outcome, milliseconds(at))
-    tx.db.execute("INSERT INTO reported VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET outcome = excluded.outcome", row)
+    tx.db.execute(
+        "INSERT INTO reported VALUES (?, ?, ?) ON CONFLICT (decision) DO UPDATE SET outcome = excluded.outcome", row
+    )
 
 
 def mark_outcome(tx: Transaction, recipient: str, row: bytes, outcome: str) -> None:

@@ -36,7 +36,7 @@ from gateway.ledger.acts import idempotency, links
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import Notice, b64
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds, moment
-from gateway.ledger.watch import PERIOD, FileWatch
+from gateway.ledger.watch import PERIOD, LedgerWatch
 from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import ChoiceKind, Purpose, Unusable
 
@@ -305,7 +305,7 @@ def what_waits(emergency: Emergency) -> str:
 class Intake:
     """Looks twice a second, in a thread of its own. `later` is the file of what is entered behind everything else."""
 
-    def __init__(self, emergency: Emergency, writer: Writer, watch: FileWatch, later: Emergency) -> None:
+    def __init__(self, emergency: Emergency, writer: Writer, watch: LedgerWatch, later: Emergency) -> None:
         self._emergency = emergency
         self._later = later
         self._writer = writer

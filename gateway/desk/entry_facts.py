@@ -12,7 +12,7 @@ from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.schema import BODY, JOINED, rows_of
 from gateway.ledger.store import Store
-from gateway.ledger.watch import FileWatch
+from gateway.ledger.watch import LedgerWatch
 
 BEGAN = f"""
 SELECT max(d.seq), json_extract(CAST({BODY} AS TEXT), '$.src') AS source FROM detail d {JOINED}
@@ -36,7 +36,7 @@ class LedgerFacts:
     `LookupRefused` rather than answer from doubt.
     """
 
-    def __init__(self, store: Store, watch: FileWatch) -> None:
+    def __init__(self, store: Store, watch: LedgerWatch) -> None:
         self._store = store
         self._watch = watch
         self._db: sqlite3.Connection | None = None

@@ -22,10 +22,10 @@ import aiosqlite
 from gateway.desk.documents import Document
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import schema
 from gateway.ledger.acts.last_outs import own_outs_at
 from gateway.ledger.acts.releases import released_since
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof import entry, openings
 from gateway.ledger.proof.receipt import Opening
 from gateway.ledger.schema import BODY, JOINED
@@ -34,6 +34,7 @@ from gateway.ledger.subjects import moment as _moment
 from gateway.terms import CHOOSABLE, ChoiceKind, Purpose
 
 PersonOf = Callable[[bytes], PersonKeys]
+PART = 64  # rows that the thread hands over at once
 HOLDERS = f"""
 SELECT d.seq FROM detail d {JOINED}
 WHERE d.key = :key AND d.seq >= coalesce((SELECT seq FROM erased WHERE identifier = :key), 0)
@@ -43,7 +44,7 @@ AND coalesce(json_extract(CAST({BODY} AS TEXT), '$.src'), '') <> 'reading'
 ABOUT = f"""
 SELECT d.seq, d.event, d.at, {BODY}, d.person, d.sealed, d.opening FROM detail d {JOINED}
 WHERE d.key = :key AND {BODY} IS NOT NULL
-AND (:until IS NULL OR d.at <= :until) AND (NOT :since OR d.seq IN ({HOLDERS})) ORDER BY d.seq
+AND d.at <= coalesce(:until, d.at) AND (:since = 0 OR d.seq IN ({HOLDERS})) ORDER BY d.seq
 """  # noqa: S608 - the inner statement is ours
 
 
@@ -64,11 +65,10 @@ class Event:
 
 @contextlib.asynccontextmanager
 async def _reader(folder: Path) -> AsyncIterator[aiosqlite.Connection]:
-    uri = f"{(folder / schema.FILE).absolute().as_uri()}?mode=ro"
     try:
-        async with aiosqlite.connect(uri, uri=True, isolation_level=None) as db:
+        async with aiosqlite.Connection(lambda: store_in(folder).open_to_read(), PART) as db:
             yield db
-    except sqlite3.Error as error:
+    except (sqlite3.Error, LedgerRefused) as error:
         raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
 
 
@@ -190,7 +190,7 @@ def _last_out_at(folder: Path, keys: Sequence[bytes]) -> dict[Purpose, int]:
 @contextlib.contextmanager
 def _snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
     try:
-        with contextlib.closing(schema.open_to_read(folder)) as db:
+        with contextlib.closing(store_in(folder).open_to_read()) as db:
             db.execute("BEGIN")
             yield db
     except (sqlite3.Error, LedgerRefused) as error:

@@ -125,9 +125,9 @@ def read_messages(
     tx: Transaction, recipient: str, until: int | None = None, most: int = ALL, kind: OutboxKind = OutboxKind.ANY
 ) -> list[Message]:
     """What is pending for a recipient, oldest first; due by a moment, or all that is open, given up or not."""
-    which = "state = 'pending' AND due <= ?2" if until is not None else "state <> 'delivered'"
-    sql = f"SELECT id, person, body, word, tries FROM outbox WHERE recipient = ?1 AND {which}{kind.sql}"  # noqa: S608
-    rows = tx.db.execute(f"{sql} ORDER BY at LIMIT ?3", (recipient, until, most)).fetchall()
+    which, moment = ("state <> 'delivered'", ()) if until is None else ("state = 'pending' AND due <= ?", (until,))
+    sql = f"SELECT id, person, body, word, tries FROM outbox WHERE recipient = ? AND {which}{kind.sql}"  # noqa: S608
+    rows = tx.db.execute(f"{sql} ORDER BY at LIMIT ?", (recipient, *moment, most)).fetchall()
     return [
         Message(name, recipient, word, tries, tx.persons.keys(person).open(LABEL + name, sealed))
         for name, person, sealed, word, tries in rows
@@ -267,8 +267,8 @@ def read_endpoint(tx: Transaction, recipient: str, now: int) -> Endpoint:
 def rotate_secret(tx: Transaction, recipient: str, now: int) -> int:
     """A newer secret signs, the one before it beside it for the overlap. Returns its generation."""
     tx.db.execute(
-        "INSERT INTO endpoint (recipient, generation, rotated) VALUES (?1, 1, ?2) ON CONFLICT DO UPDATE SET"
-        " generation = generation + 1, rotated = ?2",
+        "INSERT INTO endpoint (recipient, generation, rotated) VALUES (?1, 1, ?2) ON CONFLICT (recipient) DO UPDATE SET"
+        " generation = endpoint.generation + 1, rotated = ?2",
         (recipient, now),
     )
     return read_endpoint(tx, recipient, now).generations[0]
@@ -277,7 +277,8 @@ def rotate_secret(tx: Transaction, recipient: str, now: int) -> int:
 def note_endpoint_gone(tx: Transaction, recipient: str, endpoint: str, now: int) -> None:
     """The endpoint answered 410: nothing is posted to that address any more."""
     tx.db.execute(
-        "INSERT INTO endpoint (recipient, gone, gone_at) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET gone = ?2,"
+        "INSERT INTO endpoint (recipient, gone, gone_at) VALUES (?1, ?2, ?3) ON CONFLICT (recipient) DO UPDATE SET"
+        " gone = ?2,"
         " gone_at = ?3",
         (recipient, endpoint, now),
     )

@@ -100,7 +100,7 @@ def _under(
         return
     purposes, classes = (",".join(sorted(old | new)) for old, new in zip(known, what, strict=True))
     tx.db.execute(
-        "INSERT INTO held_key VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) ON CONFLICT DO UPDATE SET purposes = ?3,"
+        "INSERT INTO held_key VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) ON CONFLICT (key, held) DO UPDATE SET purposes = ?3,"
         " classes = ?4, batch = ?5, at = ?6",
         (key, number, purposes, classes, batch, now),
     )
@@ -205,7 +205,8 @@ def _set(joined: str) -> frozenset[str]:
 def informed(tx: Transaction, recipient: str, named: Sequence[bytes], words: Sequence[str], now: int) -> None:
     """A recipient is told one of `words` about these."""
     tx.db.executemany(
-        "INSERT INTO informed VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET size = ?4, at = ?5",
+        "INSERT INTO informed VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (recipient, named, word)"
+        " DO UPDATE SET size = ?4, at = ?5",
         [(recipient, name, word, tx.size, now) for name in named for word in words],
     )
 

@@ -43,7 +43,8 @@ def missing(tx: Transaction, batch: Numbered, at: datetime) -> int | None:
         return None
     tx.db.execute("DELETE FROM handed_over WHERE at < ?", (milliseconds(at - KEPT),))
     tx.db.execute(
-        "INSERT INTO handed_over VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET last = excluded.last, at = excluded.at",
+        "INSERT INTO handed_over VALUES (?, ?, ?, ?) ON CONFLICT (spool) DO UPDATE SET"
+        " last = excluded.last, at = excluded.at",
         (batch.spool, batch.name, batch.number, milliseconds(at)),
     )
     return int(batch.number - last - 1)

@@ -25,7 +25,7 @@ SELECT max(seq) FROM (
   UNION ALL SELECT max(seq) FROM voided_ui WHERE at <= :now
   UNION ALL SELECT max(by) FROM voided_choice WHERE at <= :now
   UNION ALL SELECT max(seq) FROM deletion_batch WHERE at <= :now
-)
+) AS ends
 """
 
 

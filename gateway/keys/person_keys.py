@@ -20,15 +20,20 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from gateway import disk
 from gateway.disk import reserve
 from gateway.keys import seals
 from gateway.keys.epochs import Epoch, Epochs
 from gateway.keys.secret_files import PersonKeys
+from gateway.postgres import address
 from gateway.terms import Unusable
 
-FILE = "vault.sqlite3"
+if TYPE_CHECKING:
+    from gateway.postgres.connection import PostgresConnection
+
+FILE, SCHEMA = "vault.sqlite3", "gateway_vault"
 LABEL = b"person/1"
 OPENINGS = b"openings/1"
 TOGETHER = 500  # persons of one statement
@@ -55,15 +60,34 @@ def anybody(folder: Path) -> bool:
     """Whether the folder keeps anybody's keys. A file that cannot be read is taken to; one without its table was cut
     off while the installation was made.
     """
-    path = folder / FILE
     try:
-        if not path.exists():
+        if not address.url_in(folder) and not (folder / FILE).exists():
             return False
-        with contextlib.closing(sqlite3.connect(path)) as db:
-            made = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'person'").fetchone()
+        with contextlib.closing(_connected(folder)) as db:
+            made = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'person'").fetchone()
             return bool(made) and db.execute("SELECT 1 FROM person LIMIT 1").fetchone() is not None
     except (OSError, sqlite3.Error):
         return True
+
+
+def _connected(folder: Path) -> sqlite3.Connection:
+    """To the file, made private where there is none, or to where the folder's databases are."""
+    if url := address.url_in(folder):
+        from gateway.postgres.connection import PostgresConnection  # noqa: PLC0415 - most installations have no psycopg
+
+        made = PostgresConnection(url, SCHEMA, address.host_in(folder), writes=True)
+        made.make()
+        return cast("sqlite3.Connection", made)
+    reserve(folder / FILE)
+    return sqlite3.connect(folder / FILE, isolation_level=None, check_same_thread=False)
+
+
+def take_over(folder: Path) -> None:
+    """From another machine, which wraps and destroys no key once this returns: only its own epochs would open what it
+    wrapped anew.
+    """
+    with contextlib.closing(_connected(folder)) as db:
+        cast("PostgresConnection", db).take_over()
 
 
 class Vault:
@@ -74,8 +98,8 @@ class Vault:
         self._pool = deque[PersonKeys]()
         self._pooled = 0  # the pool's epoch
         self.epochs = Epochs(folder, wraps)
-        reserve(self._path)
-        self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        self._db = _connected(folder)
+        self._refuse_anothers()
         self._refuse_others()
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")  # an entry must never outlive its key's write
@@ -88,6 +112,11 @@ class Vault:
 
     def _is_new(self) -> bool:
         return not self._version() and not self._db.execute("SELECT 1 FROM sqlite_schema").fetchone()
+
+    def _refuse_anothers(self) -> None:
+        if not disk.is_file(self._db) and not cast("PostgresConnection", self._db).is_ours():
+            self._db.close()
+            raise VaultRefused("the persons' keys are another machine's: gateway migrate --take-over")
 
     def _refuse_others(self) -> None:
         """Before anything is written."""

@@ -86,6 +86,15 @@ class Publisher:
             raise RolledBack(self._text(f"was signed with other entries before {last.size}", now))
         return last
 
+    def adopt(self, db: sqlite3.Connection) -> None:
+        """Takes what the ledger shows for what was signed last, where this store has nothing of it; under the writers'
+        lock, when another machine's ledger is taken over. Raises `RolledBack` where it has something else.
+        """
+        store = self.store(db)
+        if store.last() is None:
+            store.swap(None, self._head(db)[0])
+        self.prove(db)
+
     def publish(self, db: sqlite3.Connection, added: Added | None = None) -> None:
         """Makes the committed head the last checkpoint; under the writers' lock. `added`: what the commit appended,
         which is then at hand. Raises `RolledBack`, `StoreBroken`.

@@ -107,14 +107,19 @@ def migrate(folder: Path, peppers: int, origin: str = "", mark: int = 0) -> int:
     db = connect_file(path, "rwc")
     try:
         settle_file(db, path)
-        _refuse_others(path, found := version(db, path))
-        for number, sql in migrations():
-            if number > found:
-                _apply(db, sql, number, Beginning(peppers, origin, mark) if number == FIRST else None)
-        prove_mark(db, path, mark)
-        return version(db, path)
+        return bring_up(db, path, Beginning(peppers, origin, mark))
     finally:
         db.close()
+
+
+def bring_up(db: sqlite3.Connection, path: Path, new: "Beginning") -> int:
+    """Each version that a ledger lacks, on a connection of whichever engine. See `migrate`."""
+    _refuse_others(path, found := version(db, path))
+    for number, sql in migrations():
+        if number > found:
+            _apply(db, sql, number, new if number == FIRST else None)
+    prove_mark(db, path, new.mark)
+    return version(db, path)
 
 
 def take_back(folder: Path, to: int) -> int:
@@ -188,7 +193,7 @@ def open_to_write(folder: Path) -> sqlite3.Connection:
     path = folder / FILE
     db = _open_existing(path, "rw", folder)
     try:
-        _gate(db, path, folder)
+        gate(db, path, folder)
         settle_file(db, path)
         tree.prove(db)
     except tree.TreeBroken as broken:
@@ -227,7 +232,7 @@ def open_to_read(folder: Path) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA mmap_size = 0")
         db.execute("PRAGMA busy_timeout = 100")
-        _gate(db, path, folder)
+        gate(db, path, folder)
     except BaseException:
         db.close()
         raise
@@ -274,7 +279,8 @@ def version(db: sqlite3.Connection, path: Path) -> int:
         raise LedgerRefused(damaged(path, error)) from error
 
 
-def _gate(db: sqlite3.Connection, path: Path, folder: Path) -> None:
+def gate(db: sqlite3.Connection, path: Path, folder: Path) -> None:
+    """That a ledger is one of this version, and its head that of its entries. Raises `LedgerRefused`."""
     found, wanted = version(db, path), version_wanted()
     _refuse_others(path, found)
     if found == 0:
@@ -329,6 +335,8 @@ def damaged(path: Path, error: object) -> str:
             f"{path} cannot be used now ({error}); by itself that is no damage. It is left as it is. Look whether the"
             " disk is full, read-only or failing, or another process holds the file; then do the same again"
         )
+    if not path.suffix:  # a server's
+        return f"{path} is damaged ({error}). It is left as it is. Put back the server's last backup by its own means"
     return (
         f"{path} is damaged ({error}). It is left as it is. Look with `sqlite3 {path} 'PRAGMA integrity_check'`, and"
         f" put back the last backup: gateway restore BACKUP --data {path.parent}"

@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 
 from gateway import disk
 from gateway.ledger import erasure_steps, schema
+from gateway.ledger.errors import LedgerRefused
 
 Connection = sqlite3.Connection
 
@@ -36,6 +37,28 @@ class Store(Protocol):
 
     @property
     def caps(self) -> Caps: ...
+
+    @property
+    def name(self) -> Path:
+        """What texts call it, which tell nobody a password."""
+
+    def exists(self) -> bool:
+        """Whether a ledger was begun there, however broken."""
+
+    def migrate(self, peppers: int, origin: str = "", mark: int = 0) -> int:
+        """Makes it or brings it up to date, under the lock; `schema.migrate`."""
+
+    def identity(self) -> tuple[object, object]:
+        """(which ledger it is, whether it changed since): what was found sound of one need not be looked at again."""
+
+    def examine(self) -> None:
+        """Reads all of it once, where the last stop was not clean and the engine does not do so itself."""
+
+    def take_over(self) -> None:
+        """From another machine, which writes and answers no more once this returns."""
+
+    def close(self) -> None:
+        """Lets go of what it keeps open to be used again."""
 
     def held(self) -> AbstractContextManager[None]:
         """The writers' lock: whoever has it is the only one, in whichever process, that commits or checkpoints."""
@@ -64,6 +87,29 @@ class SqliteStore:
     @property
     def caps(self) -> Caps:
         return Caps("sqlite", sqlite3.sqlite_version, "power", processes=True)
+
+    @property
+    def name(self) -> Path:
+        return self.folder / schema.FILE
+
+    def exists(self) -> bool:
+        return self.name.exists() and self.name.stat().st_size > 0
+
+    def migrate(self, peppers: int, origin: str = "", mark: int = 0) -> int:
+        return schema.migrate(self.folder, peppers, origin, mark)
+
+    def take_over(self) -> None:
+        raise LedgerRefused(f"{self.name} is in the folder: there is no other machine to take it over from")
+
+    def close(self) -> None:
+        """It keeps nothing open."""
+
+    def identity(self) -> tuple[object, object]:
+        here = self.name.stat()
+        return (here.st_dev, here.st_ino), (here.st_size, here.st_mtime_ns)
+
+    def examine(self) -> None:
+        schema.quick_check(self.folder)
 
     def held(self) -> AbstractContextManager[None]:
         return schema.held(self.folder)

@@ -59,7 +59,10 @@ def put_full_tile(db: sqlite3.Connection, n: int, hashes: bytes) -> None:
         level, place, n = level + 1, n, n // WIDTH
         row = db.execute("SELECT hashes FROM tile WHERE level = ? AND n = ?", (level, n)).fetchone()
         hashes = (row[0] if row else b"") + root
-        db.execute("INSERT OR REPLACE INTO tile VALUES (?, ?, ?)", (level, n, hashes))
+        db.execute(
+            "INSERT INTO tile VALUES (?, ?, ?) ON CONFLICT (level, n) DO UPDATE SET hashes = excluded.hashes",
+            (level, n, hashes),
+        )
         if (place + 1) % WIDTH:
             return
 

@@ -1,6 +1,7 @@
-"""Freshness: twice a second somebody proves that the file answered from is the file that is written.
+"""Freshness: twice a second somebody proves that the ledger answered from is the one that is written.
 
-Path, inode, file header and head row must be those that were opened; each proof moves `fresh_until`. Past it a check
+Of a file path, inode, header and head row must be those that were opened; a server must answer, and its head row; each
+proof moves `fresh_until`. Past it a check
 denies with reason `stale`. The clock is CLOCK_BOOTTIME: it counts through a suspended machine. Without a proof `why`
 says what is wrong and what helps, and the watch goes on trying: it heals when the right file is back.
 """
@@ -13,11 +14,12 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 from gateway.choice.standing import Vouching
 from gateway.ledger import schema
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.store import SqliteStore, Store
 
 PERIOD = 0.5
 TERM = 1.2  # seconds a proof is good for: with PERIOD, every check denies within 1.7 s of the last good proof
@@ -45,18 +47,22 @@ def log(text: str) -> None:
     logging.getLogger("gateway.ledger").error("%s", text)
 
 
-class FileWatch(Vouching):
-    """Holds a descriptor of the file for as long as it lives, and never closes it before SQLite has closed its own:
-    closing any descriptor of a file drops all POSIX locks that the process has on it.
+def watch_of(store: Store, *given: Any, **more: Any) -> "LedgerWatch":
+    """The one that a store wants."""
+    return (FileWatch if isinstance(store, SqliteStore) else LedgerWatch)(store, *given, **more)
+
+
+class LedgerWatch(Vouching):
+    """What a watch of any store is; `FileWatch` and the server's say what is looked at.
 
     `judge` looks at what an open connection shows and raises `LedgerRefused`; True: it grew out of what was signed
     last, so that even a file that was put back may be taken for the ledger. `waits`: why nothing is fresh although the
-    file is sound, or nothing. `tell` is told each new doubt, once.
+    ledger is sound, or nothing. `tell` is told each new doubt, once.
     """
 
     def __init__(
         self,
-        folder: Path,
+        store: Store,
         peppers: int,
         clock: Callable[[], float] = boot_seconds,
         *,
@@ -66,12 +72,9 @@ class FileWatch(Vouching):
         mark: int = 0,
     ) -> None:
         super().__init__(clock)
-        self._folder = folder
+        self._store = store
         self.peppers, self._mark = peppers, mark
-        self._path = folder / schema.FILE
         self._judge, self._waits, self._tell = judge, waits, tell
-        self._descriptor: int | None = None
-        self._seen: dict[tuple[int, int], int] = {}  # every file that the path led to, by device and inode
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._proving = threading.Lock()
@@ -95,9 +98,6 @@ class FileWatch(Vouching):
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        while self._seen:
-            os.close(self._seen.popitem()[1])
-        self._descriptor = None
 
     def failed(self) -> None:
         """The writer could not commit: no answer is fresh until the next proof, which begins later than this."""
@@ -107,23 +107,11 @@ class FileWatch(Vouching):
             self.healthy = False
 
     def prove_file(self) -> None:
-        """Raises `FileMoved`, or OSError where the path leads nowhere or the disk does not read. The writer asks
-        before and after each commit: a connection alone would go on from the pages that it has in memory.
-        """
-        if self._descriptor is None:
-            raise FileMoved(f"{self._path} was never proved to be the ledger")
-        here, held = self._path.stat(), os.fstat(self._descriptor)
-        if (here.st_dev, here.st_ino) != (held.st_dev, held.st_ino):
-            raise FileMoved(f"{self._path} is another file than the one that was written; put that one back")
-        self._prove_header(self._descriptor)
-
-    def _prove_header(self, descriptor: int) -> None:
-        if os.pread(descriptor, len(schema.HEADER), 0) != schema.HEADER:
-            raise FileMoved(schema.damaged(self._path, "it does not begin as a database"))
+        """Raises where what is written to is no longer the ledger. The writer asks before and after each commit."""
 
     def prove_peppers(self, db: sqlite3.Connection) -> None:
         """Keys made under other peppers than the rows find nothing, and nothing found would be an allow."""
-        schema.prove_mark(db, self._path, self._mark)
+        schema.prove_mark(db, self._store.name, self._mark)
         found = db.execute("SELECT peppers FROM head").fetchone()[0]
         if found != self.peppers:
             raise FileMoved(f"the keys are wrapped by {found} peppers, this process has {self.peppers}: restart it")
@@ -147,14 +135,7 @@ class FileWatch(Vouching):
 
     def _prove(self) -> None:
         began, failures = self._clock(), self._failures
-        descriptor = self._opened()
-        self._prove_header(descriptor)
-        # A connection of its own: one that is open already may answer from pages that it has in memory.
-        with contextlib.closing(schema.open_to_read(self._folder)) as db:
-            self.prove_peppers(db)
-            grown = self._judge(db)
-        self._hold(descriptor, grown=grown)
-        self.prove_file()
+        self._look()
         waits = self._waits()
         with self._saying:
             if failures != self._failures:
@@ -164,6 +145,66 @@ class FileWatch(Vouching):
                 self.healthy = True
             self.fresh_until = 0.0 if waits else began + TERM
         self._say(waits)
+
+    def _look(self) -> None:
+        """Raises where what is read is not the ledger."""
+        self._shown()
+
+    def _shown(self) -> bool:
+        """Whether what a connection of its own shows grew out of what was signed last: one that is open already may
+        answer from pages that it has in memory.
+        """
+        with contextlib.closing(self._store.open_to_read()) as db:
+            self.prove_peppers(db)
+            return self._judge(db)
+
+    def _say(self, why: str) -> None:
+        news, self.why = why != self.why, why
+        if why and news:
+            self._tell(why)
+
+    def _run(self) -> None:
+        while not self._stop.wait(PERIOD):
+            self.prove()
+
+
+class FileWatch(LedgerWatch):
+    """Holds a descriptor of the file for as long as it lives, and never closes it before SQLite has closed its own:
+    closing any descriptor of a file drops all POSIX locks that the process has on it.
+    """
+
+    def __init__(self, store: Store, *given: Any, **more: Any) -> None:
+        super().__init__(store, *given, **more)
+        self._path = store.name
+        self._descriptor: int | None = None
+        self._seen: dict[tuple[int, int], int] = {}  # every file that the path led to, by device and inode
+
+    def stop(self) -> None:
+        super().stop()
+        while self._seen:
+            os.close(self._seen.popitem()[1])
+        self._descriptor = None
+
+    def prove_file(self) -> None:
+        """Raises `FileMoved`, or OSError where the path leads nowhere or the disk does not read. A connection alone
+        would go on from the pages that it has in memory.
+        """
+        if self._descriptor is None:
+            raise FileMoved(f"{self._path} was never proved to be the ledger")
+        here, held = self._path.stat(), os.fstat(self._descriptor)
+        if (here.st_dev, here.st_ino) != (held.st_dev, held.st_ino):
+            raise FileMoved(f"{self._path} is another file than the one that was written; put that one back")
+        self._prove_header(self._descriptor)
+
+    def _prove_header(self, descriptor: int) -> None:
+        if os.pread(descriptor, len(schema.HEADER), 0) != schema.HEADER:
+            raise FileMoved(schema.damaged(self._path, "it does not begin as a database"))
+
+    def _look(self) -> None:
+        descriptor = self._opened()
+        self._prove_header(descriptor)
+        self._hold(descriptor, grown=self._shown())
+        self.prove_file()
 
     def _opened(self) -> int:
         """A descriptor of the file that the path leads to."""
@@ -183,12 +224,3 @@ class FileWatch(Vouching):
         elif grown:
             self.adopted += 1  # first: the writer compares it after its look at the file
             self._descriptor = descriptor
-
-    def _say(self, why: str) -> None:
-        news, self.why = why != self.why, why
-        if why and news:
-            self._tell(why)
-
-    def _run(self) -> None:
-        while not self._stop.wait(PERIOD):
-            self.prove()

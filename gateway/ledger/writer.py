@@ -27,7 +27,7 @@ from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.publisher import Added, Publisher
 from gateway.ledger.store import Store
 from gateway.ledger.tree import Tree
-from gateway.ledger.watch import FileMoved, FileWatch
+from gateway.ledger.watch import FileMoved, LedgerWatch
 
 T = TypeVar("T")
 BATCH = 256  # entries of one commit: 216 k/s at 128 against 6.8 k/s alone (measured)
@@ -210,7 +210,7 @@ class Writer:
         self,
         store: Store,
         open_vault: Callable[[], Persons],
-        watch: FileWatch,
+        watch: LedgerWatch,
         publisher: Publisher,
         *,
         unfinished: bool = False,

@@ -24,7 +24,7 @@ from gateway.desk import documents, evidence
 from gateway.desk.documents import RECIPIENTS, Document
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import schema
+from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof import openings
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.schema import BODY, JOINED
@@ -99,7 +99,7 @@ def read_material(
     folder: Path, event: bytes, keys_of: PersonOf, controller: Mapping[str, Any], policy_url: str = ""
 ) -> Material | None:
     """None where no entry about a person has this event id. Raises `NoBody`, `LedgerRefused`, `sqlite3.Error`."""
-    with contextlib.closing(schema.open_to_read(folder)) as db:
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
         row = db.execute(ENTRY, (event,)).fetchone()
         if row is None:
             return None

@@ -14,8 +14,8 @@ from gateway.desk import documents
 from gateway.desk.documents import EVIDENCE
 from gateway.desk.evidence import REHEARSAL
 from gateway.keys import seals
-from gateway.ledger import schema
 from gateway.ledger.audit.log_reader import LogReader
+from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof import entry
 from gateway.ledger.subjects import milliseconds, moment
 
@@ -68,7 +68,7 @@ def texts(folder: Path, found: Sequence[DayTold]) -> dict[DayNamed, bytes | None
     one than its hash says. Raises `LedgerRefused`, sqlite3.Error.
     """
     named = dict.fromkeys(each for item in found for each in (*(item.in_force or ()), *_counts(item)))
-    with contextlib.closing(schema.open_to_read(folder)) as db:
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
         kept = {each: documents.read_document(db, bytes.fromhex(each.sha256)) for each in named}
     return {each: one.body if one and one.sha256.hex() == each.sha256 else None for each, one in kept.items()}
 
@@ -83,7 +83,7 @@ def told_that_day(folder: Path, log: LogReader, day: date) -> list[DayTold]:
     """The entries that tell of a day, the oldest first. Raises `LedgerRefused`, `StoreUnavailable`."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     span = {"start": milliseconds(start), "end": milliseconds(start + timedelta(days=1))}
-    with contextlib.closing(schema.open_to_read(folder)) as db:
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
         rows = db.execute(TELLING, span).fetchall()
     receipts = log.receipts([row[1] for row in rows])
     return [

@@ -20,7 +20,7 @@ from typing import Any
 
 from gateway.desk import answered_requests
 from gateway.desk.answered_requests import ERASURES, AnsweredRequest
-from gateway.ledger import schema
+from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof import entry, openings
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.schema import BODY, JOINED
@@ -123,7 +123,7 @@ def between(folder: Path, start: date, end: date, keys_of: PersonOf | None = Non
     were only counted. `keys_of` opens details. Raises `LedgerRefused`, `sqlite3.Error`.
     """
     days = {"start": _day(start), "end": _day(end)}
-    with contextlib.closing(schema.open_to_read(folder)) as db:
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
         rows = db.execute(BETWEEN, days)
         for _, group in itertools.groupby(rows, key=lambda row: row[0]):
             yield from _requests(db, list(group), keys_of)
@@ -135,7 +135,7 @@ def gone(folder: Path, start: date, end: date) -> int:
     """How many entries about people of these days have no body any more, by retention: what they said is not known, and
     a request among them is in no export. Raises `LedgerRefused`, `sqlite3.Error`.
     """
-    with contextlib.closing(schema.open_to_read(folder)) as db:
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
         return int(db.execute(GONE, {"start": _day(start), "end": _day(end)}).fetchone()[0])
 
 

@@ -32,8 +32,8 @@ from gateway.desk import documents
 from gateway.desk.access import split_words
 from gateway.desk.evidence import FORMS_FAILED
 from gateway.desk.suppression import Suppressed
-from gateway.ledger import schema
 from gateway.ledger.audit import sent_after
+from gateway.ledger.folder_store import store_in
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.records import requests
 from gateway.terms import DAY_MS, DataClass, NoticeKind, Purpose
@@ -45,13 +45,14 @@ NETWORK = frozenset({Purpose.CPNI_MARKETING, Purpose.CPNI_DISCLOSURE, Purpose.CA
 # handed back, may have been sent; what was intended and never marked likewise is not known.
 SUMS = """
 SELECT recipient, purpose, classes, outcome, day, sum(count), min(first), max(last) FROM (
-  SELECT recipient, purpose, classes, iif(outcome IN ('sent', 'possible'), outcome, 'unknown') AS outcome,
+  SELECT recipient, purpose, classes,
+         CASE WHEN outcome IN ('sent', 'possible') THEN outcome ELSE 'unknown' END AS outcome,
          at / 86400000 AS day, 1 AS count, at AS first, at AS last FROM disclosure
   WHERE outcome <> 'not_sent' AND at >= :since AND at < :until
   UNION ALL
   SELECT recipient, purpose, classes, outcome, day, count, first, last FROM disclosed
   WHERE count > 0 AND last >= :since AND first < :until
-) GROUP BY recipient, purpose, classes, outcome, day ORDER BY day, recipient, purpose, classes, outcome
+) AS days GROUP BY recipient, purpose, classes, outcome, day ORDER BY day, recipient, purpose, classes, outcome
 """
 
 
@@ -71,7 +72,7 @@ class Sum:
 
 @contextlib.contextmanager
 def _snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
-    with contextlib.closing(schema.open_to_read(folder)) as db:
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
         db.execute("BEGIN")
         yield db
 
@@ -191,7 +192,7 @@ def network_information_told(folder: Path, since: date, until: date) -> dict[str
     because a notice of last year may be the one that approval rests on.
     """
     start, end = (milliseconds(datetime(each.year, each.month, each.day, tzinfo=UTC)) for each in (since, until))
-    with contextlib.closing(schema.open_to_read(folder)) as db:
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
         notices = db.execute(NOTICES, (NoticeKind.CPNI, since.toordinal(), until.toordinal())).fetchall()
         texts = db.execute(TEXTS, (documents.NOTICE, documents.DESPITE_SIGNAL, documents.SCREEN)).fetchall()
         outages = _outages(db, start, end)

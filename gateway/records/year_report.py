@@ -20,7 +20,7 @@ from typing import Any
 from gateway.choice.deletion_list import DeletionStatus
 from gateway.desk import answered_requests, deletion_orders
 from gateway.desk.answered_requests import ACCESS, CORRECTION, DELETION, ERASURES, LIMITS, OPT_OUTS
-from gateway.ledger import schema
+from gateway.ledger.folder_store import store_in
 from gateway.ledger.subjects import moment
 from gateway.records import requests
 from gateway.records.requests import Request
@@ -116,7 +116,7 @@ def _is_of(said: str, place: str) -> bool:
 
 def _listed(folder: Path, year: int, place: str) -> dict[str, Any]:
     """By the day of the download, each under its answer that stands. Empty: no list of that year was taken."""
-    with contextlib.closing(schema.open_to_read(folder)) as db:
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
         counted = deletion_orders.counted_between(db, date(year, 1, 1), date(year, 12, 31) + timedelta(days=1))
     found, days = Counter[str](), list[int]()
     for each in counted:
@@ -130,7 +130,7 @@ def _listed(folder: Path, year: int, place: str) -> dict[str, Any]:
 
 def _begun(folder: Path) -> dict[str, date]:
     """Since when each is counted; what the office alone tells of has no such day."""
-    with contextlib.closing(schema.open_to_read(folder)) as db:
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
         since = answered_requests.counted_since(db)
         entries = [moment(at).date() for (at,) in db.execute("SELECT min(at) FROM detail") if at is not None]
     return {**dict.fromkeys((OPT_OUT, LIMIT, DELETION, SIGNALS), min([since, *entries])), ACCESS: since}

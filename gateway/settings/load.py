@@ -40,6 +40,7 @@ from gateway.settings.sections import (
     Replicas,
     Retention,
     ShadowSettings,
+    StoreSettings,
     TextsSettings,
     WitnessSettings,
 )
@@ -265,6 +266,7 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
     notice: NoticeSettings = NoticeSettings()
     cpni: Cpni = Cpni()
     aggregate: Aggregate = Aggregate()
+    store: StoreSettings = StoreSettings()
     ledger: Ledger = Ledger()
     replicas: Replicas = Replicas()
     retention: Retention = Retention()

@@ -41,6 +41,7 @@ from gateway.settings.shapes import (
     Shape,
     SignInHeader,
     Stated,
+    StoreUrl,
     Url,
     Wrong,
 )
@@ -145,6 +146,10 @@ class AgentSettings(Strict, frozen=True):
     verify_key: VerifyKey
     contact: Mailbox = ""
     callback: OptionalUrl = ""
+
+
+class StoreSettings(Strict, frozen=True):
+    url: StoreUrl = ""
 
 
 class Ledger(Strict, frozen=True):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated, NamedTuple
 from unicodedata import normalize
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Meta
 from phonenumbers import SUPPORTED_REGIONS
@@ -165,6 +165,12 @@ def _is_file(text: str) -> bool:
 
 def _is_folder(text: str) -> bool:
     return text.startswith("/") and _is_file(text)
+
+
+def _is_store(text: str) -> bool:
+    url = urlsplit(text)
+    open_ = url.password is None and "password" not in dict(parse_qsl(url.query))
+    return url.scheme in {"postgresql", "postgres"} and open_
 
 
 def _is_cookie(text: str) -> bool:
@@ -360,6 +366,16 @@ LocalFolder = Annotated[
     str,
     replace(
         FILE, holds=_is_folder, why="is no whole path", write='"/var/lib/gateway.checkpoints", or ""', is_file=False
+    ),
+]
+StoreUrl = Annotated[
+    str,
+    Shape(
+        _is_store,
+        "is no PostgreSQL, or holds a password, which belongs into a file",
+        '"postgresql://gateway@db.example.com/consent?passfile=/etc/gateway/pgpass", or ""',
+        longest=2000,
+        empty=True,
     ),
 ]
 Label = Annotated[str, WORD]

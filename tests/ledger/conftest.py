@@ -6,8 +6,7 @@ import os
 from datetime import UTC, datetime
 
 import pytest
-from conftest import missing
-from support import inside, postgres_server, states
+from support import inside, states
 from support.people import named
 
 from gateway.app.composition import open_house
@@ -140,13 +139,3 @@ def state_beside(request, tmp_path_factory):
             with contextlib.closing(schema.open_to_read(folder)) as db:
                 assert states.wrongs_of(beside.state, db) == []
             beside.state.close()
-
-
-@pytest.fixture(scope="session")
-def postgres():
-    """Where a PostgreSQL of the tests' own is; one for all tests of a worker, started for the first that asks."""
-    programs = postgres_server.programs()
-    if programs is None:
-        missing(f"PostgreSQL {postgres_server.OLDEST} or newer")
-    with postgres_server.running(programs) as at:
-        yield at

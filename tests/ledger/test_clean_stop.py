@@ -8,6 +8,7 @@ from gateway.ledger import schema
 from gateway.ledger.audit import examination
 from gateway.ledger.audit.examination import NAME, Examination, marked_while_open
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.store import SqliteStore
 
 KILLED = """
 import os, sys
@@ -92,7 +93,7 @@ class Signed:
 @pytest.mark.parametrize("doubtful", [False, True])
 def test_every_page_is_read_once_and_only_in_doubt(folder, looks, doubtful):
     stop = examination.Stop(doubtful)
-    judge = Examination(folder, Signed(), stop=stop)
+    judge = Examination(SqliteStore(folder), Signed(), stop=stop)
     with contextlib.closing(schema.open_to_read(folder)) as db:
         assert [judge(db) for _ in range(3)] == [True, True, True]
     assert len(looks) == int(doubtful)
@@ -100,7 +101,7 @@ def test_every_page_is_read_once_and_only_in_doubt(folder, looks, doubtful):
 
 
 def test_a_file_that_was_put_back_meanwhile_has_every_page_read(folder, looks):
-    judge = Examination(folder, Signed(), stop=examination.Stop(False))
+    judge = Examination(SqliteStore(folder), Signed(), stop=examination.Stop(False))
     with contextlib.closing(schema.open_to_read(folder)) as db:
         judge(db)
     file = folder / schema.FILE
@@ -121,7 +122,7 @@ def test_what_was_found_damaged_is_not_read_through_twice_a_second(folder, monke
 
     monkeypatch.setattr(schema, "quick_check", damaged)
     stop = examination.Stop(True)
-    judge = Examination(folder, Signed(), stop=stop, clock=lambda: now[0])
+    judge = Examination(SqliteStore(folder), Signed(), stop=stop, clock=lambda: now[0])
     with contextlib.closing(schema.open_to_read(folder)) as db:
         for now[0] in (0.0, 0.5, 1.0, 6.0):
             with pytest.raises(LedgerRefused, match="damaged"):

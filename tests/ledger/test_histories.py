@@ -15,9 +15,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from support import inside, phones
+from support import inside, phones, postgres_server
 from support.acts import NOBODY, WORDS, Play
 from support.blind import Blind, is_blind
+from support.examples import SOAK
 from support.oracle import Folded
 
 from gateway.app import service
@@ -244,6 +245,20 @@ def test_on_a_disk_by_the_real_writer_everybody_stands_as_in_memory(tmp_path):
             found = told(HISTORIES[name], OnDisk(house, data))[1]
         wrong |= {name: found} if found else {}
     assert wrong == {}
+
+
+ON_A_SERVER = [each for each in IN_FORCE if each not in NOT_BY_ROW][:: 1 if SOAK else 12]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ON_A_SERVER)
+def test_on_a_postgresql_everybody_stands_as_in_memory(name, tmp_path, postgres):
+    if any(act["act"] == "new_pepper" for act in HISTORIES[name]["acts"]):
+        pytest.skip("a service that runs takes no new pepper")
+    data = postgres_server.installed(postgres, tmp_path / "data")
+    with open_house(data, inside.settings(), dev=True) as house:
+        assert told(HISTORIES[name], OnDisk(house, data))[1] == []
+    assert not list(data.glob("*.sqlite3"))
 
 
 @pytest.fixture

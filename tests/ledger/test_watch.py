@@ -4,6 +4,7 @@ import pytest
 
 from gateway.ledger import schema, watch
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.store import SqliteStore
 from gateway.ledger.watch import TERM, FileMoved, FileWatch
 
 
@@ -22,7 +23,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def watching(folder, clock):
-    made = FileWatch(folder, 1, clock)
+    made = FileWatch(SqliteStore(folder), 1, clock)
     made.start()
     yield made
     made.stop()
@@ -45,7 +46,7 @@ def test_answers_are_fresh_from_the_first_proof(watching):
 
 
 def test_a_proof_is_good_for_its_term_and_not_longer(folder, clock):
-    made = FileWatch(folder, 1, clock)
+    made = FileWatch(SqliteStore(folder), 1, clock)
     made._prove()
     clock.now += TERM - 0.001
     assert made.fresh()
@@ -56,7 +57,7 @@ def test_a_proof_is_good_for_its_term_and_not_longer(folder, clock):
 
 def test_a_proof_that_was_under_way_when_the_writer_failed_proves_nothing(folder, clock):
     """The file went away behind its last look: only the writer knows."""
-    made = FileWatch(folder, 1, clock, judge=lambda _: failing.pop()())
+    made = FileWatch(SqliteStore(folder), 1, clock, judge=lambda _: failing.pop()())
     failing = [lambda: False, made.failed, lambda: False]
     made.prove()
     assert made.fresh()
@@ -72,7 +73,7 @@ def test_the_term_counts_from_before_the_proof_not_from_its_end(folder, clock):
         clock.now += 0.4
         return clock.now
 
-    made = FileWatch(folder, 1, ticking)
+    made = FileWatch(SqliteStore(folder), 1, ticking)
     made._prove()
     assert made.fresh_until == pytest.approx(1000.4 + TERM)
     made.stop()
@@ -126,7 +127,7 @@ def test_keys_under_other_peppers_find_nobody_so_nothing_is_fresh(folder, watchi
 
 
 def test_a_process_with_the_wrong_pepper_count_does_not_start(folder, clock):
-    made = FileWatch(folder, 2, clock)
+    made = FileWatch(SqliteStore(folder), 2, clock)
     with pytest.raises(FileMoved, match="restart it"):
         made.start()
     assert not made.fresh()
@@ -135,11 +136,11 @@ def test_a_process_with_the_wrong_pepper_count_does_not_start(folder, clock):
 
 def test_a_missing_ledger_does_not_start(tmp_path, clock):
     with pytest.raises(FileNotFoundError):
-        FileWatch(tmp_path, 1, clock).start()
+        FileWatch(SqliteStore(tmp_path), 1, clock).start()
 
 
 def test_after_a_failed_commit_nothing_is_fresh_until_the_next_proof(folder, clock):
-    made = FileWatch(folder, 1, clock)
+    made = FileWatch(SqliteStore(folder), 1, clock)
     made._prove()
     made.failed()
     assert not made.fresh()
@@ -155,7 +156,7 @@ def test_a_doubt_that_cannot_be_told_does_not_end_the_watch(folder, clock, fault
     def told(_):
         raise fault
 
-    made = FileWatch(folder, 1, clock, tell=told)
+    made = FileWatch(SqliteStore(folder), 1, clock, tell=told)
     made.start()
     (folder / "ledger.sqlite3").rename(folder / "away")
     assert soon(lambda: made.why)
@@ -166,7 +167,9 @@ def test_a_doubt_that_cannot_be_told_does_not_end_the_watch(folder, clock, fault
 
 def test_a_judge_that_fails_in_a_way_nobody_foresaw_ends_no_watch(folder, clock):
     failing = [False, True, True]
-    made = FileWatch(folder, 1, clock, judge=lambda _: 1 // (not failing.pop(0) if failing else 1), tell=str)
+    made = FileWatch(
+        SqliteStore(folder), 1, clock, judge=lambda _: 1 // (not failing.pop(0) if failing else 1), tell=str
+    )
     made.start()
     assert soon(lambda: made.why == "ZeroDivisionError: integer division or modulo by zero")
     assert soon(lambda: made.fresh() and not made.why)
@@ -182,7 +185,7 @@ class TestWithAJudge:
 
     @pytest.fixture
     def judged(self, folder, clock, said):
-        made = FileWatch(folder, 1, clock, judge=lambda _: said["grown"], tell=said["told"].append)
+        made = FileWatch(SqliteStore(folder), 1, clock, judge=lambda _: said["grown"], tell=said["told"].append)
         made.start()
         yield made
         made.stop()
@@ -219,7 +222,7 @@ class TestWithAJudge:
                 raise LedgerRefused("an older copy: gateway restore --new-log")
             return True
 
-        made = FileWatch(folder, 1, clock, judge=judge, tell=told.append)
+        made = FileWatch(SqliteStore(folder), 1, clock, judge=judge, tell=told.append)
         made.start(patient=True)
         assert not made.fresh()
         assert made.why == "an older copy: gateway restore --new-log"
@@ -230,7 +233,7 @@ class TestWithAJudge:
 
     def test_a_sound_file_is_not_answered_from_while_something_waits(self, folder, clock):
         waits = ["requests wait"]
-        made = FileWatch(folder, 1, clock, waits=lambda: waits[0], tell=lambda _: None)
+        made = FileWatch(SqliteStore(folder), 1, clock, waits=lambda: waits[0], tell=lambda _: None)
         made.start()
         assert (made.healthy, made.fresh(), made.why) == (True, False, "requests wait")
         made.prove_file()

@@ -24,7 +24,7 @@ from gateway.ledger.writer import Writer
 def writing(folder, count=1):
     """Writers of one folder in this process, which share its watch."""
     secrets = secret_files.load_secrets(folder)
-    watch = FileWatch(folder, len(secrets.peppers))
+    watch = FileWatch(SqliteStore(folder), len(secrets.peppers))
     watch.start()
     made = [
         Writer(
@@ -239,7 +239,7 @@ from gateway.keys.secret_files import load_secrets
 from gateway.settings.load import load_settings
 folder, name = Path(sys.argv[1]), sys.argv[2].encode()
 secrets = load_secrets(folder)
-watch = FileWatch(folder, 1)
+watch = FileWatch(SqliteStore(folder), 1)
 watch.start()
 publisher = composition.publisher_of(folder, load_settings(None, {}), secrets)
 writer = Writer(SqliteStore(folder), lambda: Vault(folder, secrets.wraps), watch, publisher)

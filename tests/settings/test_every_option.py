@@ -781,6 +781,15 @@ ROWS |= {
     "notice.gaps.*.until": Row((date(2026, 1, 3), date(2030, 1, 1)), {"before its beginning": date(2026, 1, 1)}),
     "notice.gaps.*.surface": Row(("", "web", "app"), {"both": "both", "tv": "tv"}),
     "aggregate.least": Row((2, 10)),
+    "store.url": Row(
+        ("", "postgresql://gateway@db.example.com/consent", "postgresql://a,b/consent?target_session_attrs=read-write"),
+        {
+            "a password": "postgresql://gateway:secret@db.example.com/consent",
+            "a password behind it": "postgresql://db.example.com/consent?password=secret",
+            "another engine": "mysql://db.example.com/consent",
+        },
+        DEFAULT,
+    ),
     "ledger.checkpoint_store": Row(
         ("", "/srv/checkpoints"), {"relative": "checkpoints", "dots in it": "/srv/../x", "home": "~/x"}, DEFAULT
     ),

@@ -14,6 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import psycopg
+
+from gateway.app.composition import migrate
+from gateway.ledger.folder_store import store_in
+from gateway.postgres import address
 from support.ports import free_port
 
 OLDEST = 15
@@ -79,3 +84,27 @@ def _wait(process: subprocess.Popen, port: int, said: Path) -> None:
         assert time.monotonic() < deadline, said.read_text()[-3000:]
         time.sleep(0.02)
     socket.create_connection(("127.0.0.1", port), 5).close()
+
+
+def fresh_store(at, folder):
+    """A ledger of its own on it, in a database that is made for it."""
+    address.name_url(folder, fresh_url(at))
+    return store_in(folder)
+
+
+def fresh_url(at):
+    """Of a database that nobody has used."""
+    name = f"ledger_{os.urandom(6).hex()}"
+    with psycopg.connect(url_of(at), autocommit=True) as db:
+        db.execute(f"CREATE DATABASE {name}")
+    return url_of({**at, "database": name})
+
+
+def installed(at, folder):
+    """An installation whose ledger and vault are on it."""
+    migrate(folder, url=fresh_url(at))
+    return folder
+
+
+def url_of(at):
+    return f"postgresql://{at['user']}@{at['host']}:{at['port']}/{at['database']}"

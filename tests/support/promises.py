@@ -175,7 +175,7 @@ def entries_can_be_opened(opened: Opened) -> Iterator[str]:
 
 
 TABLES = """
-SELECT name FROM sqlite_master m WHERE type = 'table'
+SELECT name FROM sqlite_schema m WHERE type = 'table'
 AND EXISTS (SELECT 1 FROM pragma_table_info(m.name) c WHERE c.name = 'person')
 """
 

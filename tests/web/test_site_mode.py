@@ -41,13 +41,13 @@ async def test_a_visit_is_frictionless_only_where_the_site_says_so_and_the_signa
 
 
 async def test_while_the_ledger_is_away_no_visit_is_said_to_be_frictionless(tmp_path, monkeypatch):
-    from gateway.ledger.watch import FileWatch
+    from gateway.ledger.watch import LedgerWatch
 
     async with (
         inside.application(tmp_path / "data", inside.settings(site__mode="frictionless")) as app,
         inside.client(app) as client,
     ):
-        monkeypatch.setattr(FileWatch, "proof", lambda _: None)
+        monkeypatch.setattr(LedgerWatch, "proof", lambda _: None)
         body = (await client.get("/privacy-choices/status", headers=GPC)).json()
     assert (body["status"], body["frictionless"]) == ("opted_out", False)
 

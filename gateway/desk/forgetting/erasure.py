@@ -167,7 +167,7 @@ def _forget_details(tx: Transaction, order: ErasureOrder, own: Belongings) -> No
 def _begin_anew(tx: Transaction, keys: Iterable[bytes]) -> None:
     """Whoever registers with it again is shown nothing from before."""
     tx.db.executemany(
-        "INSERT INTO erased VALUES (?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq",
+        "INSERT INTO erased VALUES (?, ?) ON CONFLICT (identifier) DO UPDATE SET seq = excluded.seq",
         [(key, tx.size) for key in keys],
     )
 

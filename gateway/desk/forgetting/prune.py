@@ -39,7 +39,7 @@ def restate_entry(tx: Transaction, of: int, below: int, at: datetime) -> bool:
     if body is None:
         return False  # pruned before, when nothing rested on it
     seq = tx.append(entry.restated(event=os.urandom(16), of=of, was=entry.original(body), at=at))
-    tx.db.execute("INSERT OR REPLACE INTO restated VALUES (?, ?)", (of, seq))
+    tx.db.execute("INSERT INTO restated VALUES (?, ?) ON CONFLICT (of) DO UPDATE SET seq = excluded.seq", (of, seq))
     return True
 
 

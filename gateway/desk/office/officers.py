@@ -93,7 +93,7 @@ class Officers:
         with desk_file(self.folder) as db:
             db.execute(
                 "INSERT INTO person (name, role, made) VALUES (?1, ?2, ?3)"
-                " ON CONFLICT DO UPDATE SET role = ?2, ended = NULL",
+                " ON CONFLICT (name) DO UPDATE SET role = ?2, ended = NULL",
                 (name, role, milliseconds(now)),
             )
             db.execute("DELETE FROM invitation WHERE name = ? OR until < ?", (name, milliseconds(now)))
@@ -116,7 +116,11 @@ class Officers:
         with desk_file(self.folder) as db:
             name = self._taken(db, code)
             _refuse_anothers(db.execute("SELECT name FROM passkey WHERE id = ?", (credential,)).fetchone(), name)
-            db.execute("INSERT OR REPLACE INTO passkey VALUES (?, ?, ?, ?)", (credential, name, key, count))
+            db.execute(
+                "INSERT INTO passkey VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name,"
+                " key = excluded.key, count = excluded.count",
+                (credential, name, key, count),
+            )
         return name
 
     def register_company(self, code: str, issuer: str, subject: str) -> str:
@@ -124,7 +128,10 @@ class Officers:
         with desk_file(self.folder) as db:
             name, whose = self._taken(db, code), "SELECT name FROM company WHERE issuer = ? AND subject = ?"
             _refuse_anothers(db.execute(whose, (issuer, subject)).fetchone(), name)
-            db.execute("INSERT OR REPLACE INTO company VALUES (?, ?, ?)", (issuer, subject, name))
+            db.execute(
+                "INSERT INTO company VALUES (?, ?, ?) ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name",
+                (issuer, subject, name),
+            )
         return name
 
     def _taken(self, db: sqlite3.Connection, code: str) -> str:

@@ -17,8 +17,9 @@ from gateway.ledger.writer import Transaction
 from gateway.terms import GrantKind
 
 CLAIM = (
-    "INSERT INTO act_claim VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq),"
-    " row = excluded.row WHERE seq < excluded.seq OR row = excluded.row"
+    "INSERT INTO act_claim VALUES (?, ?, ?, ?) ON CONFLICT (key, recipient) DO UPDATE SET"
+    " seq = max(act_claim.seq, excluded.seq), row = excluded.row"
+    " WHERE act_claim.seq < excluded.seq OR act_claim.row = excluded.row"
 )
 
 

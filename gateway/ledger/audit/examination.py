@@ -22,6 +22,7 @@ from gateway.ledger import schema
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.schema import FILE
+from gateway.ledger.store import Store
 from gateway.ledger.tree import TreeBroken
 
 NAME = f"{FILE}.open"
@@ -110,26 +111,24 @@ class Examination:
     """A judge for the watch. `stop`: where the last one was not clean, every page is read."""
 
     def __init__(
-        self, folder: Path, publisher: Publisher, *, stop: Stop, clock: Callable[[], float] = time.monotonic
+        self, store: Store, publisher: Publisher, *, stop: Stop, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._path = folder / schema.FILE
-        self._folder = folder
+        self._store = store
         self._publisher = publisher
         self._stop = stop
         self._clock = clock
-        self._sound: tuple[int, int] | None = None
+        self._sound: object = None
         self._failed: tuple[object, float, LedgerRefused] | None = None
 
     def __call__(self, db: sqlite3.Connection) -> bool:
         """True: the ledger grew out of what was signed last; False: nothing was signed yet. Raises `LedgerRefused`."""
-        here = self._path.stat()
-        name = (here.st_dev, here.st_ino)
+        name, content = self._store.identity()
         if name != self._sound:
-            self._look((name, here.st_size, here.st_mtime_ns))
+            self._look((name, content))
         try:
             grown = self._publisher.prove(db)
         except (TreeBroken, ValueError, sqlite3.DatabaseError) as error:
-            raise LedgerRefused(schema.damaged(self._path, error)) from error
+            raise LedgerRefused(schema.damaged(self._store.name, error)) from error
         self._sound = name
         return grown
 
@@ -138,10 +137,10 @@ class Examination:
         if self._failed and self._failed[0] == seen and self._clock() < self._failed[1] + AGAIN:
             raise self._failed[2]
         try:
-            with schema.held(self._folder):
-                schema.open_to_write(self._folder).close()
+            with self._store.held():
+                self._store.open_to_write().close()
             if self._stop.doubtful or self._sound:  # of a file that was put back meanwhile the past is not known
-                schema.quick_check(self._folder)
+                self._store.examine()
         except LedgerRefused as refused:
             self._failed = (seen, self._clock(), refused)
             raise

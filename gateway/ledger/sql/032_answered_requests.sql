@@ -12,5 +12,6 @@ CREATE TABLE IF NOT EXISTS counted_since (size INTEGER NOT NULL, day INTEGER) ST
 INSERT INTO answered_request
 SELECT 'unlinked_person', at / 86400000 + 719163, at / 86400000 + 719163, '', '', '', '', count(*) FROM erasure
 WHERE mode = 'unlink' AND seq >= (SELECT coalesce(max(size), 0) FROM counted_since) GROUP BY 2
-ON CONFLICT DO UPDATE SET count = count + excluded.count;
+ON CONFLICT (nature, received, answered, source, manner, place, denied)
+DO UPDATE SET count = answered_request.count + excluded.count;
 INSERT INTO counted_since SELECT size, CAST(strftime('%s', 'now') AS INTEGER) / 86400 + 719163 FROM head;

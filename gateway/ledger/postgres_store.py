@@ -1,0 +1,133 @@
+"""The ledger in a PostgreSQL of the operator's: the same tables and statements as on SQLite, in a schema of its own.
+The composition root opens it where the settings name one.
+
+The folder stays, with what is this host's alone: its secrets, its checkpoints, its state, its emergency file. The
+writers' lock is the folder's among the processes of a host; among hosts it is the head row, for as long as a
+transaction lasts.
+"""
+
+import contextlib
+import sqlite3
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from gateway.ledger import schema, tree
+from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.store import Caps, Connection
+from gateway.postgres.connection import ANOTHERS, PostgresConnection
+
+SCHEMA = "gateway_ledger"
+STANDBYS = "synchronous_standby_names"
+STANDS_BY = 2.0  # seconds: longer than anybody answers on a proof of before (ledger/watch.py)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresStore:
+    """`url`: as libpq takes it, several servers with `target_session_attrs=read-write` among them. `folder`: this
+    machine's, `host` its number.
+    """
+
+    folder: Path
+    url: str
+    host: int
+    _idle: list[PostgresConnection] = field(default_factory=list)
+
+    @property
+    def caps(self) -> Caps:
+        with contextlib.closing(self._connected(writes=False)) as db:
+            version, standbys = (db.execute(f"SHOW {name}").fetchall()[0][0] for name in ("server_version", STANDBYS))
+        return Caps("postgresql", version, "node" if standbys else "power", processes=True)
+
+    def exists(self) -> bool:
+        """A server that does not answer is taken to have one."""
+        try:
+            with contextlib.closing(self._connected(writes=False)) as db:
+                return db.is_made()
+        except LedgerRefused:
+            return True
+
+    def identity(self) -> tuple[object, object]:
+        """One, whichever of its machines answers."""
+        return SCHEMA, None
+
+    def examine(self) -> None:
+        """The server has checksums of its pages, and the tree is proved whenever it is opened."""
+
+    def held(self) -> contextlib.AbstractContextManager[None]:
+        return schema.held(self.folder)
+
+    def migrate(self, peppers: int, origin: str = "", mark: int = 0) -> int:
+        """As `schema.migrate`; one migrator at a time."""
+        with contextlib.closing(self._connected(writes=True)) as db:
+            db.make()
+            if not db.is_ours():
+                raise LedgerRefused(f"{ANOTHERS}. To go on here: gateway migrate --take-over --data {self.folder}")
+            return schema.bring_up(cast("Connection", db), self.name, schema.Beginning(peppers, origin, mark))
+
+    def take_over(self) -> None:
+        """From now on this machine writes and answers, and the one before no longer: what it answers goes on a proof
+        that is over when this returns.
+        """
+        with contextlib.closing(self._connected(writes=True)) as db:
+            db.take_over()
+        time.sleep(STANDS_BY)
+
+    @property
+    def name(self) -> Path:
+        """What texts call it: never the address, in which a password may stand."""
+        return Path(SCHEMA)
+
+    def open_to_write(self) -> Connection:
+        connected = self._connected(writes=True)
+        db = cast("Connection", connected)
+        try:
+            self._prove(connected)
+            schema.gate(db, self.name, self.folder)
+            tree.prove(db)
+        except tree.TreeBroken as broken:
+            db.close()
+            raise LedgerRefused(schema.damaged(self.name, broken)) from broken
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def open_to_read(self) -> Connection:
+        with contextlib.suppress(IndexError):  # none is left: another thread may have taken the last
+            while True:
+                if (kept := self._idle.pop()).answers():
+                    return cast("Connection", kept)
+        db = self._connected(writes=False, home=self._idle)
+        try:
+            self._prove(db)
+            schema.gate(cast("Connection", db), self.name, self.folder)
+        except BaseException:
+            db.end()
+            raise
+        return cast("Connection", db)
+
+    def _prove(self, db: PostgresConnection) -> None:
+        try:
+            db.prove_host()
+        except sqlite3.Error as error:
+            raise LedgerRefused(f"{self.name} cannot be used ({error})") from error
+
+    def tidy(self, db: Connection, *, idle: bool) -> None:
+        """The server's own business."""
+
+    def zero(self, db: Connection, at: int) -> int | None:  # noqa: ARG002 - what an erasure may not leave dies with its epoch
+        return None
+
+    def _connected(self, *, writes: bool, home: list[PostgresConnection] | None = None) -> PostgresConnection:
+        try:
+            return PostgresConnection(self.url, SCHEMA, self.host, writes=writes, home=home)
+        except sqlite3.Error as error:
+            raise LedgerRefused(f"the ledger's PostgreSQL cannot be used now ({error}); do the same again") from error
+
+    def close(self) -> None:
+        """Lets go of the connections that wait to be used again."""
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().end()

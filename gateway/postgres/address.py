@@ -1,0 +1,51 @@
+"""Where the databases of a data folder are, if they are no files in it, and which machine this is among those that
+could write there. Whoever opens one asks.
+"""
+
+import contextlib
+import importlib.util
+import secrets
+from pathlib import Path
+
+from gateway.disk import write_durably
+from gateway.terms import Unusable
+
+URL_FILE, HOST_FILE = "store.url", "store.host"
+NOBODY = 0  # the number of a machine that has none
+
+
+class PostgresRefused(Unusable):
+    """The text says what is missing and what helps."""
+
+
+def url_in(folder: Path) -> str:
+    """As libpq takes it, without a password. Empty: the folder's own files. Raises `PostgresRefused` where the server
+    cannot be spoken to from here.
+    """
+    try:
+        url = (folder / URL_FILE).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
+    if importlib.util.find_spec("psycopg") is None:
+        raise PostgresRefused(f"{folder / URL_FILE} names a PostgreSQL, which takes: pip install 'gateway[postgres]'")
+    return url
+
+
+def host_in(folder: Path) -> int:
+    """The number of this machine. A folder that was copied with its number has none: of two machines with one each
+    would take itself for the only one.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        number, its_file = map(int, (folder / HOST_FILE).read_text(encoding="utf-8").split())
+        if its_file == (folder / URL_FILE).stat().st_ino:
+            return number
+    return NOBODY
+
+
+def name_url(folder: Path, url: str) -> None:
+    """From now on the folder's databases are there, and this machine has a number."""
+    if url_in(folder) != url:
+        write_durably(folder / URL_FILE, url.encode())
+    if host_in(folder) == NOBODY:
+        number = secrets.randbelow(2**62) + 1
+        write_durably(folder / HOST_FILE, f"{number} {(folder / URL_FILE).stat().st_ino}".encode())

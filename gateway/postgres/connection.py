@@ -1,0 +1,342 @@
+"""A connection to PostgreSQL that looks as sqlite3's does: question marks, explicit BEGIN, SAVEPOINT and COMMIT, rows
+as tuples, errors that are `sqlite3.Error`. The store hands it to the writer and to everybody who reads.
+
+What a commit may not be taken for is decided here. PostgreSQL reports a commit as done that no longer waits for its
+standby (a notice of class 01: the wait was cancelled); after a failover it is gone. Such a connection is ended, and
+whoever committed on it is told that nothing is known. A transaction that writes holds one row from its first statement
+on: so numbers have no gaps whichever host writes, and a batch that only finds what is there still waits for a commit of
+its own.
+"""
+
+import contextlib
+import itertools
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import psycopg
+from psycopg import errors, pq
+from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.numeric import Int8BinaryDumper
+from psycopg.types.string import BytesBinaryDumper
+
+from gateway.postgres.address import NOBODY
+from gateway.postgres.dialect import FUNCTIONS, in_postgres
+
+SETTING = re.compile(r"PRAGMA (user_version|application_id)(?: = (-?\d+))?$")
+MADE = """
+CREATE SCHEMA {schema};
+{functions}
+CREATE TABLE setting (name text PRIMARY KEY, value bigint NOT NULL);
+INSERT INTO setting VALUES ('user_version', 0), ('application_id', 0), ('host', 0)
+"""
+# A server that is another one's standby by now tells what it knew, and nobody knows how old that is.
+HOST = "SELECT value FROM setting WHERE name = 'host' AND NOT pg_is_in_recovery()"
+BEGINS_TO_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+CONNECT_SECONDS = 2  # a host
+# A machine that is gone says nothing, and without these it would be waited for a quarter of an hour.
+GIVES_UP: dict[str, Any] = {
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+# Milliseconds. None for a statement: a commit that is cut off is one of which nobody knows. A machine that stands still
+# in the middle of a transaction does not hold up another one for longer, and an opt-out is kept beside meanwhile.
+TIMES = "-c statement_timeout=0 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000"
+ANOTHERS = "the ledger is another machine's by now: one writes it and answers from it, and the others stand by"
+PART, NUMBERS = 2000, itertools.count()  # rows that are fetched at once
+KEPT = 8  # idle connections to read by: opening one costs some milliseconds
+
+
+class PostgresError(sqlite3.OperationalError):
+    """The server refused a statement, or is away; by itself that is no damage."""
+
+    sqlite_errorcode = sqlite3.SQLITE_IOERR
+
+
+class PostgresConflict(PostgresError, sqlite3.IntegrityError):
+    """A row that is there already, or one without what it must have."""
+
+
+class _Whole(Int8BinaryDumper):
+    """Every whole number is a bigint, and so is yes or no: a statement has one plan, whatever its values."""
+
+    def dump(self, obj: Any) -> Any:
+        return super().dump(int(obj))
+
+
+class _Truth(Loader):
+    """Comparisons are 1 or 0, as SQLite has them."""
+
+    def load(self, data: Any) -> int:
+        return int(bytes(data) == b"t")
+
+
+class _Sum(Loader):
+    """Sums of whole numbers are whole."""
+
+    def load(self, data: Any) -> int | float:
+        text = bytes(data).decode()
+        return float(text) if "." in text else int(text)
+
+
+class Rows:
+    """What a statement gave, as sqlite3's cursor shows it. Statements of a writing transaction are sent without waiting
+    for each other; whoever looks at what one gave waits for all that were sent (`arrive`).
+    """
+
+    def __init__(self, cursor: Any, arrive: Callable[[], None]) -> None:
+        self._cursor, self._arrive = cursor, arrive
+        self._going: Iterator[tuple[Any, ...]] | None = None
+
+    @property
+    def rowcount(self) -> int:
+        """Of how many rows the statement did something."""
+        return int(self._arrived().rowcount)
+
+    @property
+    def said(self) -> str:
+        """The server's word for what it did: a COMMIT of a transaction in which something failed is a ROLLBACK."""
+        return str(self._arrived().statusmessage)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self.fetchall())
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        made = self._arrived()
+        return made.fetchone() if made.description else None
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        made = self._arrived()
+        return made.fetchall() if made.description else []
+
+    def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
+        """The next ones, none at the end."""
+        self._going = self._going or iter(self)
+        return list(itertools.islice(self._going, size))
+
+    def _arrived(self) -> Any:
+        if self._cursor.pgresult is None:
+            self._arrive()
+        if self._cursor.pgresult is None and self._cursor.rowcount < 0:  # one before it was refused
+            raise PostgresError("the statement was not run")
+        return self._cursor
+
+
+class MomentRows(Rows):
+    """What is read within one moment: run when somebody looks, and by parts for whoever goes through it, for a ledger
+    has more rows than a process has room for.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], text: str, given: Any) -> None:
+        super().__init__(None, lambda: None)
+        self._connection, self._text, self._given = connection, text, given
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        with _errors(), psycopg.RawServerCursor(self._connection, f"rows_{next(NUMBERS)}") as cursor:
+            cursor.itersize = PART
+            yield from cursor.execute(self._text, self._given or None)
+
+    def _arrived(self) -> Any:
+        if self._cursor is None:
+            with _errors():
+                self._cursor = self._connection.cursor().execute(self._text, self._given or None)
+        return self._cursor
+
+
+class PostgresConnection:
+    """`writes`: whether its transactions hold the head. `host`: this machine's number, which alone may write and read;
+    None: nobody asks. `home`: where it goes when it is closed, to be used again. Raises `sqlite3.Error` where the
+    server cannot be reached.
+    """
+
+    text_factory: Any = str  # a server has no text that is none
+
+    def __init__(
+        self, url: str, schema: str, host: int | None = None, *, writes: bool,
+        home: "list[PostgresConnection] | None" = None,
+    ) -> None:  # fmt: skip
+        self._schema, self._host, self._writes, self._home, self._doubt = schema, host, writes, home, ""
+        self._sending: psycopg.Pipeline | None = None
+        self._stack = contextlib.ExitStack()
+        self._db: psycopg.Connection[Any] | Any = None
+        with _errors():
+            self._db = psycopg.connect(
+                url, autocommit=True, connect_timeout=CONNECT_SECONDS, cursor_factory=psycopg.RawCursor,
+                options=f"-c search_path={schema} {TIMES} -c client_min_messages=warning",
+                **{name: value for name, value in GIVES_UP.items() if name not in conninfo_to_dict(url)},
+            )  # fmt: skip
+        self._db.adapters.register_dumper(int, _Whole)
+        self._db.adapters.register_dumper(bool, _Whole)
+        for kind in (bytes, bytearray, memoryview):
+            self._db.adapters.register_dumper(kind, BytesBinaryDumper)
+        self._db.adapters.register_loader("bool", _Truth)
+        self._db.adapters.register_loader("numeric", _Sum)
+        self._db.add_notice_handler(self._noticed)
+
+    def _noticed(self, notice: Any) -> None:
+        """A warning while something is committed: the wait for the standby is over before the standby has it."""
+        if (notice.sqlstate or "").startswith("01"):
+            self._doubt = notice.message_primary or "a warning"
+
+    @property
+    def in_transaction(self) -> bool:
+        return not self._db.closed and self._db.info.transaction_status != pq.TransactionStatus.IDLE
+
+    @property
+    def usable(self) -> bool:
+        """Whether another statement may be tried on it."""
+        return not self._db.closed and not self._doubt
+
+    def answers(self) -> bool:
+        """Whether it may be used once more: the server may have been started anew, or be another machine's now."""
+        try:
+            self.prove_host()
+        except sqlite3.Error:
+            self.end()
+        return self.usable
+
+    def execute(self, sql: str, given: Any = ()) -> Rows:
+        if found := SETTING.match(sql):
+            return self._setting(found[1], found[2])
+        if sql.startswith("PRAGMA"):  # about a file, and there is none
+            return self._run("SELECT 0")
+        if sql.startswith("BEGIN"):
+            return self._begin(sql)
+        statement = in_postgres(sql)
+        if statement.text.startswith("SELECT") and not self._writes and self.in_transaction:
+            return MomentRows(self._db, statement.text, statement.values(given))
+        rows = self._run(statement.text, statement.values(given))
+        if sql in {"COMMIT", "ROLLBACK"}:
+            self._end_pipeline()
+        if sql == "COMMIT" and rows.said != "COMMIT":
+            raise PostgresError("nothing was kept: a statement was refused before")
+        return rows
+
+    def _prove_kept(self) -> None:
+        """Of what was committed, by a COMMIT or as a statement of its own."""
+        if self._doubt and not self._sending and not self.in_transaction:
+            self._db.close()
+            raise PostgresError(f"nobody knows whether it was kept: {self._doubt}")
+
+    def make(self) -> None:
+        """The schema, with what is SQLite's own; one migrator at a time."""
+        with _errors(), self._db.transaction():
+            self._db.execute("SELECT pg_advisory_xact_lock(hashtext($1))", (self._schema,))
+            if not self.is_made():
+                self._db.execute(MADE.format(schema=self._schema, functions=FUNCTIONS), prepare=False)
+
+    def is_made(self) -> bool:
+        with _errors():
+            found = self._db.execute("SELECT 1 FROM pg_namespace WHERE nspname = $1", (self._schema,))
+            return found.fetchone() is not None
+
+    def _begin(self, sql: str) -> Rows:
+        if not (self._writes and "IMMEDIATE" in sql):
+            return self._run("BEGIN" if self._writes else BEGINS_TO_READ)
+        with _errors():
+            self._sending = self._stack.enter_context(self._db.pipeline())
+        self._run("BEGIN")
+        rows = self._run(f"{HOST} FOR UPDATE")
+        try:
+            if self._host is not None:
+                self._prove_host(rows)
+        except sqlite3.Error:
+            self._run("ROLLBACK")  # else it would be kept from whoever may write
+            self._end_pipeline()
+            raise
+        return rows
+
+    def prove_host(self) -> None:
+        """That the ledger is this machine's to answer from. Raises `sqlite3.Error`."""
+        self._prove_host(self._run(HOST))
+
+    def _prove_host(self, rows: Rows) -> None:
+        if not self._is_host(rows):
+            raise PostgresError(ANOTHERS)
+
+    def _is_host(self, rows: Rows) -> bool:
+        return self._host != NOBODY and rows.fetchone() == (self._host,)
+
+    def is_ours(self) -> bool:
+        """Whether the ledger is this machine's; one that is nobody's yet becomes so."""
+        self._run("UPDATE setting SET value = $1 WHERE name = 'host' AND value = 0", (self._host,))
+        return self._is_host(self._run(HOST))
+
+    def take_over(self) -> None:
+        """The ledger is this machine's from now on."""
+        self._run("UPDATE setting SET value = $1 WHERE name = 'host'", (self._host,))
+
+    def _arrive(self) -> None:
+        if self._sending:
+            with _errors():
+                self._sending.sync()
+
+    def _end_pipeline(self) -> None:
+        self._sending = None
+        with _errors():
+            self._stack.close()
+        self._prove_kept()
+
+    def executemany(self, sql: str, given: Iterable[Any]) -> Rows:
+        statement = in_postgres(sql)
+        with _errors():
+            cursor = self._db.cursor()
+            cursor.executemany(statement.text, [statement.values(each) for each in given])  # type: ignore[misc]
+        self._prove_kept()
+        return Rows(cursor, self._arrive)
+
+    def _run(self, text: str, given: Any = ()) -> Rows:
+        with _errors():
+            rows = Rows(self._db.cursor().execute(text, given or None), self._arrive)
+        self._prove_kept()
+        return rows
+
+    def _setting(self, name: str, value: str | None) -> Rows:
+        """What SQLite keeps in the header of its file."""
+        if value is None:
+            return self._run("SELECT value FROM setting WHERE name = $1", (name,))
+        return self._run(
+            "INSERT INTO setting VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, int(value)),
+        )
+
+    def close(self) -> None:
+        if self._home is None or not self.usable or len(self._home) >= KEPT:
+            self.end()
+            return
+        try:
+            if self.in_transaction:
+                self._run("ROLLBACK")
+        except sqlite3.Error:
+            self.end()
+        else:
+            self._home.append(self)
+
+    def __del__(self) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """For good."""
+        with contextlib.suppress(psycopg.Error):
+            self._stack.close()
+        if self._db is not None:
+            self._db.close()
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except errors.IntegrityError as error:
+        raise PostgresConflict(_said(error)) from error
+    except psycopg.Error as error:
+        raise PostgresError(_said(error)) from error
+
+
+def _said(error: psycopg.Error) -> str:
+    """Never the values: the server's text may quote a row."""
+    return f"PostgreSQL says {error.sqlstate or 'nothing'}: {error.diag.message_primary or type(error).__name__}"
