@@ -75,11 +75,10 @@ def _number(tx: Transaction, recipient: str, left: Left, batch: int) -> int:
     content = json.dumps({"type": left.kind, "value": left.value}).encode()
     sealed = person.seal(LABEL + recipient.encode(), content)
     made = tx.db.execute(
-        "INSERT INTO held (recipient, named, batch, person, sealed) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO held (recipient, named, batch, person, sealed) VALUES (?, ?, ?, ?, ?) RETURNING id",
         (recipient, left.named, batch, person.person, sealed),
-    ).lastrowid
-    assert made is not None
-    return made
+    ).fetchone()
+    return int(made[0])
 
 
 def _under(

@@ -54,6 +54,7 @@ _WORDS = {
     re.compile(r"(?<=[ (])\+(?=[a-z])"): "",  # SQLite's way to say that an index is not to be used
     re.compile(r"\btemp\."): "",
     re.compile(r"^CREATE VIEW IF NOT EXISTS"): "CREATE OR REPLACE VIEW",
+    re.compile(r"\bLIMIT (\$\d+)"): r"LIMIT nullif(\1, -1)",  # no limit
     re.compile(r"\bTRUE\b"): "1",
     re.compile(r"\bFALSE\b"): "0",
     re.compile(r"\bIN \(\)"): "IN (NULL)",

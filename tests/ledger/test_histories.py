@@ -26,7 +26,7 @@ from gateway.app.composition import open_house
 from gateway.consent import tokens
 from gateway.fold import fold
 from gateway.fold.record import AgeTold, LinkSaid, NoticeGiven, Record, SaidOut, StateSaid
-from gateway.ledger import schema
+from gateway.ledger.folder_store import store_in
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import NoticeKind, Purpose
 from gateway.web.shell import page
@@ -49,7 +49,7 @@ class OnDisk:
         self.commit = lambda job: house.writer.submit(job).result(60)
 
     def reading(self):
-        return contextlib.closing(schema.open_to_read(self.folder))
+        return contextlib.closing(store_in(self.folder).open_to_read())
 
 
 class AtTheDoors(Play):

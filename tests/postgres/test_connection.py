@@ -53,6 +53,14 @@ def test_rows_come_back_as_sqlite_gives_them(db):
     assert db.execute("SELECT n FROM t WHERE n > :low", {"low": 1}).fetchall() == [(2,)]
 
 
+def test_a_limit_below_nothing_is_none_and_a_new_rows_number_is_told(db):
+    db.execute("CREATE TABLE numbered (id INTEGER PRIMARY KEY, w TEXT) STRICT")
+    given = "INSERT INTO numbered (w) VALUES (?) RETURNING id"
+    assert [db.execute(given, (word,)).fetchone() for word in "abc"] == [(1,), (2,), (3,)]
+    counted = [len(db.execute("SELECT id FROM numbered LIMIT ?", (most,)).fetchall()) for most in (-1, 0, 2)]
+    assert counted == [3, 0, 2]
+
+
 def test_what_is_read_within_one_moment_is_fetched_by_parts_and_stays(db, url):
     db.executemany("INSERT INTO t (n) VALUES (?)", [(each,) for each in range(5000)])
     reader = PostgresConnection(url, "rows", writes=False)

@@ -436,7 +436,7 @@ class Play:
         with self.ledger.reading() as db:
             if not db.in_transaction or db.total_changes != self.seen:  # who reads beside a writer sees no change
                 self.folded.caught_up(db)
-                self.seen = db.total_changes
+                self.seen = getattr(db, "total_changes", 0)  # a server counts none
             return self.folded
 
     def _row(self, folded: FoldOfLedger, key: bytes, now: int) -> dict[str, Any]:
