@@ -206,15 +206,23 @@ class PostgresConnection:
             return self._run("SELECT 0")
         if sql.startswith("BEGIN"):
             return self._begin(sql)
+        if sql == "ROLLBACK":
+            return self._roll_back()
         statement = in_postgres(sql)
         if statement.text.startswith("SELECT") and not self._writes and self.in_transaction:
             return MomentRows(self._db, statement.text, statement.values(given))
         rows = self._run(statement.text, statement.values(given))
-        if sql in {"COMMIT", "ROLLBACK"}:
+        if sql == "COMMIT":
             self._end_pipeline()
-        if sql == "COMMIT" and rows.said != "COMMIT":
-            raise PostgresError("nothing was kept: a statement was refused before")
+            if rows.said != sql:
+                raise PostgresError("nothing was kept: a statement was refused before")
         return rows
+
+    def _roll_back(self) -> Rows:
+        """Once the pipeline has ended: behind a statement that was refused nothing of it is run, this neither."""
+        with contextlib.suppress(sqlite3.Error):
+            self._end_pipeline()
+        return self._run("ROLLBACK")
 
     def _prove_kept(self) -> None:
         """Of what was committed, by a COMMIT or as a statement of its own."""
@@ -245,8 +253,7 @@ class PostgresConnection:
             if self._host is not None:
                 self._prove_host(rows)
         except sqlite3.Error:
-            self._run("ROLLBACK")  # else it would be kept from whoever may write
-            self._end_pipeline()
+            self._roll_back()  # else it would be kept from whoever may write
             raise
         return rows
 
