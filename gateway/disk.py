@@ -32,7 +32,7 @@ _in_doubt: dict[str, sqlite3.Connection | None] = {}  # by main file; never clos
 
 def is_file(db: object) -> bool:
     """Whether a connection is to a file of ours: a server sees to its logs and pages itself."""
-    return isinstance(db, sqlite3.Connection)
+    return not getattr(db, "is_server", False)
 
 
 def bring_over(db: sqlite3.Connection, *, empty: bool = False) -> tuple[bool, int]:

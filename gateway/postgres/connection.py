@@ -153,6 +153,7 @@ class PostgresConnection:
     server cannot be reached.
     """
 
+    is_server = True
     text_factory: Any = str  # a server has no text that is none
 
     def __init__(

@@ -150,7 +150,19 @@ def keys_told(db):
 
 
 def test_every_column_that_holds_a_key_is_wrapped(folder):
-    named_so = {"key", "origin", "via", "account", "identifier", "alias", "canonical", "named", "spelling", "mailbox"}
+    named_so = {
+        "key",
+        "origin",
+        "via",
+        "account",
+        "identifier",
+        "alias",
+        "canonical",
+        "named",
+        "spelling",
+        "mailbox",
+        "abroad",
+    }
     with contextlib.closing(sqlite3.connect(folder / schema.FILE)) as db:
         tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         columns = {(table, row[1]) for table in tables for row in db.execute(f"PRAGMA table_info({table})")}

@@ -66,7 +66,7 @@ class LeftOut:
     def _list(self, kind):
         request = ListedRequest("A" * 12, self.play.who["hashed" if kind == "MAID" else "mail"].key)
         part = ListPart("US-CA", "a.csv", kind, date(2026, 11, 29), self.play.at)
-        self.play.commit(lambda tx: take_part(tx, part, [request]))
+        self.play.commit(lambda tx: take_part(tx, part, [request], {}))
         if self.rng.random() < 0.3:
             self._keep()
             self.play.commit(lambda tx: end_part(tx, part, [request]))
@@ -130,7 +130,11 @@ LATE, HONEST_HEED = {}, StateWrite.heed
 PLANTS = {
     "a fact that comes a transaction late": (StateWrite, "heed", too_late),
     "a log that takes everybody for no digest": (LedgerLog, "kinds", lambda self, keys: {(k, "eid") for k in keys}),
-    "a log that knows no lists": (ledger_log, "LISTED", "SELECT key, 'Email' FROM deletion_row WHERE key = ?"),
+    "a log that knows no lists": (
+        ledger_log,
+        "KINDS",
+        (ledger_log.KIND, "SELECT key, 'Email' FROM deletion_row WHERE key = ?"),
+    ),
     "a head that loses the fact": (packed_rows.StateHead, "pack", lambda self: PACK(self._replace(alone=frozenset()))),
     "a state made anew that never heard": (upkeep.StateWrite, "heed", lambda self, kinds: None),
 }
