@@ -114,8 +114,6 @@ def pytest_runtest_logreport(report):
     SECONDS[report.nodeid] += report.duration
     if report.when == "call" or report.outcome != "passed":
         FOUND[file][report.outcome] += 1
-    if report.failed:
-        print(f"\nfails: {report.nodeid}", flush=True)  # whoever waits for half an hour wants to know now
     if report.when != "teardown":
         return
     for kind, value in report.user_properties:

@@ -92,6 +92,8 @@ class Foreman:
             raise RuntimeError(said)
 
     def reported(self, worker, report):
+        if report.failed:
+            print(f"\nfails: {report.nodeid}", flush=True)  # whoever waits for half an hour wants to know now
         self.hook.pytest_runtest_logreport(report=report)
         if report.when == "teardown":
             worker.left.pop(0)
