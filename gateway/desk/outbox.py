@@ -17,7 +17,6 @@ from gateway.ledger.writer import Transaction
 from gateway.terms import DAY_MS
 
 LABEL = b"outbox/1"
-ALL = 2**62  # as many as there are
 LISTED = (
     "SELECT id, recipient, word, state, tries, answer, at, coalesce(received, at), due, tried, taken, last FROM outbox"
     " LEFT JOIN system_order ON message = id"
@@ -122,7 +121,7 @@ def next_due(db: sqlite3.Connection, recipient: str, kind: OutboxKind = OutboxKi
 
 
 def read_messages(
-    tx: Transaction, recipient: str, until: int | None = None, most: int = ALL, kind: OutboxKind = OutboxKind.ANY
+    tx: Transaction, recipient: str, until: int | None = None, most: int = -1, kind: OutboxKind = OutboxKind.ANY
 ) -> list[Message]:
     """What is pending for a recipient, oldest first; due by a moment, or all that is open, given up or not."""
     which, moment = ("state <> 'delivered'", ()) if until is None else ("state = 'pending' AND due <= ?", (until,))

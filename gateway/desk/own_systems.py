@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -195,7 +195,7 @@ def _deletions(rows: Iterable[tuple[object, ...]]) -> list[SystemDeletion]:
     ]
 
 
-def open_deletions(db: sqlite3.Connection, most: int = outbox.ALL) -> list[SystemDeletion]:
+def open_deletions(db: sqlite3.Connection, most: int = -1) -> list[SystemDeletion]:
     """What no system did yet, the earliest last moment first; all of it by default."""
     return _deletions(db.execute(OPEN, (most,)))
 
@@ -243,7 +243,7 @@ def is_complete(db: sqlite3.Connection, event: bytes) -> bool:
     return all(each.is_done for each in deletions_of(db, [event]))
 
 
-def read_deletions(tx: Transaction, recipient: str, most: int = outbox.ALL) -> list[Message]:
+def read_deletions(tx: Transaction, recipient: str, most: int = -1) -> list[Message]:
     """What one system has to delete still, as it is told, the oldest first; all of it by default."""
     return outbox.read_messages(tx, recipient, most=most, kind=outbox.OutboxKind.DELETES)
 
@@ -284,23 +284,38 @@ class Systems:
         return await asyncio.to_thread(self._look, await self.writer.commit(registered))
 
     def _look(self, known: Sequence[OwnSystem]) -> SystemsNow:
+        with self._reader() as db:
+            counts = {to.removeprefix(PREFIX): count for to, count in db.execute(OPEN_COUNTS)}
+            return SystemsNow(known, open_deletions(db, OPEN_SHOWN), counts, done_deletions(db, DONE_SHOWN))
+
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        """What is only looked at holds up no opt-out."""
         try:
             with contextlib.closing(self.writer.store.open_to_read()) as db:
-                counts = {to.removeprefix(PREFIX): count for to, count in db.execute(OPEN_COUNTS)}
-                return SystemsNow(known, open_deletions(db, OPEN_SHOWN), counts, done_deletions(db, DONE_SHOWN))
+                yield db
         except (sqlite3.Error, LedgerRefused) as error:
             raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
 
+    def _of(self, events: Iterable[bytes]) -> list[SystemDeletion]:
+        with self._reader() as db:
+            return deletions_of(db, events)
+
+    def _about(self, keys: Iterable[bytes]) -> list[SystemDeletion]:
+        with self._reader() as db:
+            return deletions_about(db, {key: released_since(db, key) for key in keys})
+
+    def _is_act(self, event: bytes) -> bool:
+        with self._reader() as db:
+            return is_act(db, event)
+
     async def of(self, events: Iterable[bytes]) -> list[SystemDeletion]:
         """What these acts asked for, done or not."""
-        return await self.writer.commit(lambda tx: deletions_of(tx.db, events))
+        return await asyncio.to_thread(self._of, events)
 
     async def about(self, subjects: Iterable[Subject]) -> list[SystemDeletion]:
         """What acts about these people asked for, done or not."""
-        keys = {key for subject in subjects for key in subject.keys}
-        return await self.writer.commit(
-            lambda tx: deletions_about(tx.db, {key: released_since(tx.db, key) for key in keys})
-        )
+        return await asyncio.to_thread(self._about, {key for subject in subjects for key in subject.keys})
 
     async def lacks(self, event: bytes) -> str:
         """Why an act of forgetting is not complete; empty: it is, or nobody else has to do with it."""
@@ -315,7 +330,7 @@ class Systems:
 
     async def is_act(self, event: bytes) -> bool:
         """Whether an act of this event is on record."""
-        return await self.writer.commit(lambda tx: is_act(tx.db, event))
+        return await asyncio.to_thread(self._is_act, event)
 
     async def deleted(self, message: bytes, officer: str) -> str:
         """An officer looked, and it is deleted there; in which system. Raises `NoSuchDeletion`."""

@@ -2,8 +2,8 @@
 The composition root opens it where the settings name one.
 
 The folder stays, with what is this host's alone: its secrets, its checkpoints, its state, its emergency file. The
-writers' lock is the folder's among the processes of a host; among hosts it is the head row, for as long as a
-transaction lasts.
+writers' lock is the folder's among the processes of a host; among hosts it is the row that names the one that writes,
+for as long as a transaction lasts.
 """
 
 import contextlib
@@ -80,11 +80,8 @@ class PostgresStore:
         return Path(SCHEMA)
 
     def open_to_write(self) -> Connection:
-        connected = self._connected(writes=True)
-        db = cast("Connection", connected)
+        db = self._proved(self._connected(writes=True))
         try:
-            self._prove(connected)
-            schema.gate(db, self.name, self.folder)
             tree.prove(db)
         except tree.TreeBroken as broken:
             db.close()
@@ -99,20 +96,21 @@ class PostgresStore:
             while True:
                 if (kept := self._idle.pop()).answers():
                     return cast("Connection", kept)
-        db = self._connected(writes=False, home=self._idle)
-        try:
-            self._prove(db)
-            schema.gate(cast("Connection", db), self.name, self.folder)
-        except BaseException:
-            db.end()
-            raise
-        return cast("Connection", db)
+        return self._proved(self._connected(writes=False, home=self._idle))
 
-    def _prove(self, db: PostgresConnection) -> None:
+    def _proved(self, made: PostgresConnection) -> Connection:
+        """A connection to a ledger of this machine's and of this version; what is neither is let go of."""
+        db = cast("Connection", made)
         try:
-            db.prove_host()
+            made.prove_host()
+            schema.gate(db, self.name, self.folder)
         except sqlite3.Error as error:
+            made.end()
             raise LedgerRefused(f"{self.name} cannot be used ({error})") from error
+        except BaseException:
+            made.end()
+            raise
+        return db
 
     def tidy(self, db: Connection, *, idle: bool) -> None:
         """The server's own business."""

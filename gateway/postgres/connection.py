@@ -148,9 +148,9 @@ class MomentRows(Rows):
 
 
 class PostgresConnection:
-    """`writes`: whether its transactions hold the head. `host`: this machine's number, which alone may write and read;
-    None: nobody asks. `home`: where it goes when it is closed, to be used again. Raises `sqlite3.Error` where the
-    server cannot be reached.
+    """`writes`: whether its transactions hold the row that names who writes. `host`: the number of this machine, which
+    alone may write and read; None: nobody asks. `home`: where it goes when it is closed, to be used again. Raises
+    `sqlite3.Error` where the server cannot be reached.
     """
 
     is_server = True

@@ -1,6 +1,5 @@
 """Mail through a real SMTP server on this machine."""
 
-import datetime as dt
 import socket
 import ssl
 import threading
@@ -10,9 +9,7 @@ import anyio
 import pytest
 import structlog
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from support.certificates import self_signed
 from support.mailbox import mailbox
 from support.people import email
 from support.ports import free_port
@@ -39,25 +36,10 @@ async def sent(mailer, address=TO):
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """(context of a server called 127.0.0.1, the file that has whoever signed for it)."""
-    key, day = ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(day - dt.timedelta(1))
-        .not_valid_after(day + dt.timedelta(1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
+    key, made = self_signed("127.0.0.1", x509.IPAddress(ip_address("127.0.0.1")))
     folder = tmp_path_factory.mktemp("tls")
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    (folder / "cert.pem").write_bytes(made)
+    (folder / "key.pem").write_bytes(key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     return context, folder / "cert.pem"
