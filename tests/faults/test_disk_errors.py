@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from itertools import islice
 
 import pytest
 from support import disk_errors
@@ -216,12 +215,15 @@ def test_a_file_that_may_not_grow_breaks_off_in_the_middle_of_a_write_and_loses_
 def test_the_control_a_writer_that_shrugs_at_errors_loses_what_a_full_disk_did_not_take(tmp_path):
     tally, module = Tally(), "support.faulty.shrugs_at_errors"
     with disk_errors.own_disk(tmp_path / "disk", 16) as disk, service(disk, module=module) as running:
-        with disk_errors.filled(disk):
-            said = (tally.opt_out(running.url) for _ in range(20))  # each that is refused was waited for
-            assert len([*islice((each for each in said if each == 201), 5)]) == 5, "the log had room for the first"
-        running.kill()
-        running.module = "gateway"
-        running.start()
+        for _ in range(6):
+            running.stop()
+            running.start()  # a clean stop leaves a log without room; what it has grew before may hold the first few
+            with disk_errors.filled(disk):
+                for _ in range(3):
+                    tally.opt_out(running.url)
+            heals(running)
+            if tally.lost(running):
+                break
         assert tally.lost(running) > 0
         running.stop()
 
