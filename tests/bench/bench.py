@@ -5,8 +5,10 @@ other. A figure is the median of three runs. Ratios are what counts: absolute fi
 """
 
 import asyncio
+import contextlib
 import json
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -65,8 +67,11 @@ def baselines(stack: ExitStack) -> tuple[int, int]:
     command = ["taskset", "-c", "0", sys.executable, str(HERE / "baseline.py"), str(port)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     stack.callback(lambda: (process.terminate(), process.wait()))
-    time.sleep(1.5)
-    return port, process.pid
+    for _ in range(200):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return port, process.pid
+        time.sleep(0.1)
+    raise TimeoutError("the bare application does not listen")
 
 
 def opt_outs(url: str, workers: int, number: int) -> float:

@@ -1,5 +1,5 @@
 """A PostgreSQL of the tests' own, from the system's packages, on loopback: made for one run of one worker, gone with it.
-Nothing of it outlives a machine (`fsync` off); a commit is waited for as always.
+Unless it is measured, nothing of it outlives a machine (`fsync` off); a commit is waited for as always.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ def _own(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def running(programs: Path):
+def running(programs: Path, *, fsync: bool = False):
     """Where it is, as asyncpg takes it."""
     with tempfile.TemporaryDirectory(prefix="gateway-postgres-", ignore_cleanup_errors=True) as made:
         folder, port = Path(made), free_port()
@@ -60,7 +60,8 @@ def running(programs: Path):
         environment = {"LC_ALL": "C", "PATH": os.environ["PATH"]}
         initdb = [programs / "initdb", "-D", folder / "data", "-U", OWNER, "-A", "trust", "-N", "-E", "UTF8"]
         subprocess.run([*_as_owner(), *initdb], env=environment, cwd=folder, check=True, capture_output=True)
-        options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off"}
+        options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": ""}
+        options["fsync"] = "on" if fsync else "off"
         server = [
             programs / "postgres",
             "-D",
