@@ -12,7 +12,7 @@ from support.people import email, named
 from support.several_hosts import joined
 from support.together import until
 
-from gateway.app.composition import open_house, verify_ledger
+from gateway.app.composition import open_house, store_of, verify_ledger
 from gateway.consent import leases as leases_of
 from gateway.consent.leases import LATE, LONGEST, Leases, Terms
 from gateway.desk.forgetting.erasure import ErasureOrder
@@ -20,7 +20,8 @@ from gateway.keys import secret_files
 from gateway.keys.epochs import Epochs
 from gateway.keys.shared_epochs import SharedEpochs
 from gateway.ledger import erasure_steps
-from gateway.ledger.errors import NothingKept
+from gateway.ledger.checkpoint_store import CheckpointStore
+from gateway.ledger.errors import LedgerRefused, NothingKept
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.subjects import Choice
 from gateway.postgres import address
@@ -65,6 +66,37 @@ def word(house, number):
 
 def epochs(folder):
     return Epochs(folder, secret_files.load_secrets(folder).wraps)
+
+
+def signed(folder):
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
+        (ledger,) = db.execute("SELECT ledger FROM head").fetchone()
+    last = CheckpointStore(store_of(folder, SETTINGS), ledger).last()
+    return last.size if last else 0
+
+
+def test_each_takes_its_turn_and_neither_signs_what_does_not_grow_out_of_what_the_other_made(folders):
+    with opened(folders) as houses:
+        for number in range(6):
+            told = opt_out(houses[number % 2], number)
+            assert (told.events[0]["seq"], [word(each, number) for each in houses]) == (number, ["opted_out"] * 2)
+        until(lambda: [signed(each) for each in folders] == [6, 6], "what the other made was not taken over")
+    with psycopg.connect(address.url_in(folders[0]), autocommit=True) as db:
+        db.execute("SET search_path = gateway_ledger")
+        before = db.execute("SELECT size, frontier FROM head").fetchone()
+    with opened(folders[:1]) as (first,):
+        opt_out(first, 7)
+        size = first.writer.submit(lambda tx: tx.size).result(60)
+    with opened(folders[1:]):
+        until(lambda: signed(folders[1]) == size, "what came while it was away was not taken over")
+    with psycopg.connect(address.url_in(folders[0]), autocommit=True) as db:  # as a server that was put back
+        db.execute("SET search_path = gateway_ledger")
+        db.execute("SET session_replication_role = replica")  # no trigger keeps it
+        db.execute("UPDATE head SET size = %s, frontier = %s", before)
+        db.execute("DELETE FROM entry WHERE seq >= %s", before[:1])
+    for each in folders:
+        with pytest.raises(LedgerRefused, match="was signed at"), opened([each]):
+            pass
 
 
 def test_an_epoch_that_one_begins_is_what_both_wrap_by_and_each_opens_what_the_other_wrote(folders):
