@@ -217,7 +217,7 @@ def open_house(
         store, vault = store_in(folder, settings.store.url), partial(Vault, folder, secrets.wraps)
         keeper = _keeper(stack, folder, store, secrets, patient=patient)
         judge, waits = keeper.judge(Examination(store, publisher, stop=stop)), partial(emergency.what_waits, kept)
-        watch = watching.watch_of(store, len(secrets.peppers), judge=judge, waits=waits, tell=tell, mark=secrets.mark)
+        watch = _watch(store, secrets, judge=judge, waits=waits, tell=tell, applied=keeper.applied)
         stack.callback(watch.stop)
         unfinished = _start(watch, folder, secrets, patient=patient)
         turn = EpochTurn(folder, secrets.wraps, clock, timedelta(days=settings.retention.keys_backup_days))
@@ -248,6 +248,10 @@ def open_house(
             witnessing=Witnessing(folder, log, witnesses, submit, settings.ledger.witness_seconds),
             agents=agents_of(settings, asked, writer, secrets, clock), fresh=lambda: checks.position() is not None,
         )  # fmt: skip
+
+
+def _watch(store: Store, secrets: Secrets, **more: Any) -> LedgerWatch:
+    return watching.watch_of(store, len(secrets.peppers), mark=secrets.mark, **more)
 
 
 def _keeper(stack: contextlib.ExitStack, folder: Path, store: Store, secrets: Secrets, *, patient: bool) -> StateKeeper:
@@ -382,7 +386,9 @@ def _migrated(folder: Path, origin: str) -> int:
                 raise
             secrets = secret_files.create(folder)
         version = store.migrate(len(secrets.peppers), origin, secrets.mark)
-        Vault(folder, secrets.wraps).close()
+        with contextlib.closing(Vault(folder, secrets.wraps)) as vault:
+            if address.url_in(folder) and not person_keys.anybody(folder):
+                vault.begin_alone()  # of which other machines that are joined get a copy
     return version
 
 

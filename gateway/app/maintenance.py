@@ -165,7 +165,11 @@ def retire(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock = now
             schema.held(folder),
             contextlib.closing(Vault(folder, secrets.wraps)) as vault,
         ):
-            wrapped = vault.rewrap()
+            if address.url_in(folder):
+                with contextlib.closing(store_in(folder).open_to_write()) as db:
+                    wrapped = vault.rewrap(db)
+            else:
+                wrapped = vault.rewrap()
     _log(folder, settings, kind, rotate.RETIRED, clock, lambda _: [])
     _change(folder, kind, lambda held: tuple(key for key in held if key not in older))
     return wrapped
@@ -404,9 +408,41 @@ def take_over(folder: Path, settings: Settings) -> None:
     with _alone(folder):
         store.take_over()
         person_keys.take_over(folder)
-        with contextlib.closing(store.open_to_write()) as db:
-            schema.prove_mark(db, store.name, loaded.mark)
-            publisher_of(folder, settings, loaded).adopt(db)
+        _adopt(folder, settings, loaded)
+        _prove_epochs(folder, loaded)
+
+
+def _prove_epochs(folder: Path, loaded: Secrets) -> None:
+    """Where no machine's are left, new ones are begun, beside keys that nobody can open."""
+    with contextlib.closing(Vault(folder, loaded.wraps)) as vault:
+        if vault.epochs.newest is None:
+            with contextlib.closing(store_in(folder).open_to_write()) as db:
+                db.execute("DELETE FROM shared_epoch")
+            vault.begin_alone()
+
+
+def _adopt(folder: Path, settings: Settings, loaded: Secrets) -> None:
+    store = store_in(folder)
+    with contextlib.closing(store.open_to_write()) as db:
+        schema.prove_mark(db, store.name, loaded.mark)
+        publisher_of(folder, settings, loaded).adopt(db)
+
+
+def join(folder: Path, settings: Settings) -> None:
+    """Writes and answers here too, on a ledger in a PostgreSQL on which others do. The folder has secrets and
+    epochs of one of them. As `take_over` with what was signed last. Raises `LedgerRefused`, `SecretsMissing`.
+    """
+    make_folder(folder)
+    if url := settings.store.url or address.url_in(folder):
+        name_store(folder, url)
+    loaded, store, epochs = secret_files.load_secrets(folder), store_in(folder), folder / EPOCHS
+    kept = Epochs(folder, loaded.wraps)
+    if address.url_in(folder) and (kept.newest is None or kept.key(kept.newest.number) is None):
+        raise LedgerRefused(f"{epochs} is not there, or not of these secrets: copy both from a machine that serves")
+    with _alone(folder):
+        store.join()
+        person_keys.join(folder)
+        _adopt(folder, settings, loaded)
 
 
 def _prove_file(folder: Path, what: str, instead: str) -> None:

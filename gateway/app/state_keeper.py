@@ -123,6 +123,23 @@ class StateKeeper:
             self._tidies = False
             self._tidy()
 
+    def behind(self, db: sqlite3.Connection) -> int | None:
+        """From which position on it lacks what a connection shows; None: from none, or it is to be made anew."""
+        if not self._begun or self._doubtful:
+            return None
+        try:
+            position, log = self.state.position(), LedgerLog(db)
+        except DOUBTS:
+            return None
+        return position if position < log.head else None
+
+    def applied(self) -> int:
+        """Up to which position this machine's checks have the ledger, for other machines; 0: up to none."""
+        try:
+            return self.state.position() if self._begun else 0
+        except DOUBTS:
+            return 0
+
     @contextlib.contextmanager
     def standing(self, db: sqlite3.Connection) -> Iterator[StoodBefore | None]:
         """For whoever writes on a connection: what stands behind all that it shows; None where the state is not there

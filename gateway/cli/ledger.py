@@ -79,15 +79,20 @@ def erase(mode: str, data: Path, file: Path | None, note: Path | None, **values:
     "--take-over",
     "takes_over",
     is_flag=True,
-    help="Go on here with a ledger in a PostgreSQL that another machine wrote, which then answers nobody any more.",
+    help="Go on here with a ledger in a PostgreSQL that other machines wrote, which then answer nobody any more.",
 )
-def migrate(data: Path, file: Path | None, origin: str, to: int | None, takes_over: bool) -> None:
+@click.option(
+    "--join", "joins", is_flag=True, help="Write and answer here too, on a ledger in a PostgreSQL where others do."
+)
+def migrate(data: Path, file: Path | None, origin: str, to: int | None, takes_over: bool, joins: bool) -> None:
     if to is not None:
         click.echo(f"{data}: ledger version {maintenance.take_back(data, to)}")
         return
     settings = settings_of.load_settings(file, os.environ)
     if takes_over:
         maintenance.take_over(data, settings)
+    elif joins:
+        maintenance.join(data, settings)
     made = composition.migrate(data, settings.environment.log_name(origin), settings.store.url)
     click.echo(f"{data}: ledger version {made}")
 

@@ -4,6 +4,11 @@
 A replica counts its lease from before it asked, we from after we granted: its end is never later than ours. It is
 renewed only while the replica keeps up: with a renewal it must have what was there at the one before. So the lease of
 one that is behind ends at most `term` + `LATE` after the first change that it has not got. Clocks are CLOCK_BOOTTIME.
+
+On a server other machines answer too, each from its own state, by leases that it renews in the database
+(ledger/watch.py). Nobody reads the end of a lease by another's clock: one that another machine granted, or that is
+another machine's, is over once its row was the same for the longest term, and a margin, of our own clock. Whoever holds
+it then would have changed the row, before our commit or behind it; and who renews behind it has what was committed.
 """
 
 import asyncio
@@ -11,14 +16,18 @@ import contextlib
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
+from gateway import disk
 from gateway.disk import boot_id
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.ledger_log import log_end
-from gateway.ledger.store import Store
+from gateway.ledger.ledger_log import LAST_PLACE, end_behind, log_end
+from gateway.ledger.store import SqliteStore, Store
 from gateway.ledger.writer import Transaction
 from gateway.terms import DAY_MS
+
+if TYPE_CHECKING:
+    from gateway.postgres.connection import PostgresConnection
 
 HOLDERS = 64
 LATE = 0.5  # seconds; with the term and the send window less than a term and a second (R17)
@@ -27,6 +36,12 @@ FORGOTTEN = DAY_MS  # after which nobody is told of a dropped one any more
 LOOKS = 0.005  # seconds between two looks at who has applied what
 HELD = "SELECT boot, until, due, due_at, applied FROM lease WHERE holder = ?"
 LIVE = "SELECT holder, name, boot, until, applied FROM lease"
+# Of other machines the count of their renewals, which no clock makes. The row of nobody tells how far what was read
+# goes: a server that was cut off from the others knows nothing of who came since.
+SERVED = f"""{LIVE} UNION ALL
+SELECT 'machine ' || number, '', x'', renewals, applied FROM host WHERE number <> ? UNION ALL
+SELECT '', '', x'', 0, ({LAST_PLACE}) FROM head"""  # noqa: S608 - ours
+LONGEST = 2.0  # seconds of a term, whatever another machine is configured to (settings.sections), and of `watch.TERM`
 
 
 LeaseRow = tuple[str, str, bytes, int, int]  # as `LIVE` says
@@ -73,6 +88,14 @@ class Leases:
         self._began = clock()
         self._db: sqlite3.Connection | None = None
         self._of_turn: list[LeaseRow] | None = None
+        self._first = dict[str, tuple[tuple[bytes, int], float]]()  # since when each row is known as it is
+        self._shared = not isinstance(store, SqliteStore)
+        self._known = 0  # how far what was read last goes
+
+    @property
+    def shared(self) -> bool:
+        """Whether other machines may write and answer."""
+        return self._shared
 
     def now(self) -> float:
         return self._clock()
@@ -92,7 +115,8 @@ class Leases:
         if until is None:
             tx.db.execute("UPDATE lease SET applied = ? WHERE holder = ?", (asked.applied, asked.holder))
             if held is None or (held[1] <= now and asked.applied > held[4]):  # it comes, and is waited for from now on
-                self._put(tx, asked, now + int(LATE * 1000), position, now)
+                others = LONGEST if row and held is None else 0.0  # it may hold another machine's lease still
+                self._put(tx, asked, now + int((others + LATE) * 1000), position, now)
             return Granted(0.0, position, tx.size)
         self._put(tx, asked, until, position, now)
         return Granted((until - now) / 1000, position, tx.size)
@@ -104,19 +128,22 @@ class Leases:
     def dropped(self) -> list[str]:
         """Names of replicas that have missed three terms: somebody should look at them."""
         now, missed = self._milliseconds(), int(MISSED * self.terms.seconds * 1000)
-        live = {name for _, name, boot, until, _ in self._read() if boot == self._boot and until + missed >= now}
-        return sorted({name for _, name, *_ in self._read()} - live)
+        rows = [row for row in self._read() if row[1]]
+        ours = [row for row in rows if self._shared or row[2] == self._boot]
+        live = {row[1] for row in ours if self._ends(row) * 1000 + missed >= now}
+        return sorted({name for _, name, *_ in rows} - live)
 
     def live(self) -> int:
         """How many may answer now."""
-        return sum(1 for _, _, boot, until, _ in self._read() if self._ends(boot, until) > self._clock())
+        return sum(1 for row in self._read() if row[1] and self._ends(row) > self._clock())
 
     def longest(self, position: int) -> float:
         """Within how many seconds at most nobody answers from before a position any more; 0: nobody does."""
         return self._longest(position, self._read)
 
     def _longest(self, position: int, read: Callable[[], list[LeaseRow]]) -> float:
-        bound = self.terms.seconds + (LATE if self.terms.leases else 0.0)
+        term = LONGEST if self._shared else self.terms.seconds
+        bound = term + (LATE if self.terms.leases else 0.0)
         if not self.terms.leases:
             return bound
         try:
@@ -147,6 +174,13 @@ class Leases:
             await asyncio.sleep(min(left, LOOKS))
         return self._clock() - began
 
+    async def everywhere(self, position: int) -> None:
+        """What loosens is answered once every machine has it: one that has not would take the next no of the same
+        person for one that stands.
+        """
+        if self._shared:
+            await self.settled(position)
+
     async def settles(self, seconds: float) -> bool:
         """Whether within so many seconds nobody answers from before this moment any more."""
         try:
@@ -159,7 +193,7 @@ class Leases:
     @property
     def bound(self) -> float:
         """Seconds that a choice takes to be effective where nobody waits for anybody."""
-        return 0.0 if self.terms.leases else self.terms.seconds
+        return 0.0 if self.terms.leases else LONGEST if self._shared else self.terms.seconds
 
     def close(self) -> None:
         if self._db is not None:
@@ -192,12 +226,19 @@ class Leases:
 
     def _behind(self, position: int, held: list[LeaseRow]) -> float:
         """For how many seconds more somebody may answer who has not got a position."""
+        if self._shared and self._known < position:
+            return LONGEST + LATE
         now = self._clock()
-        return max((self._ends(row[2], row[3]) - now for row in held if row[4] < position), default=0.0)
+        return max((self._ends(row) - now for row in held if row[4] < position), default=0.0)
 
-    def _ends(self, boot: bytes, until: int) -> float:
-        """Of a lease from before a boot nobody knows the end: a full term from our own start."""
-        return until / 1000 if boot == self._boot else self._began + self.terms.seconds + LATE
+    def _ends(self, row: LeaseRow) -> float:
+        """Of a lease by another clock nobody knows the end: a full term since it was seen first as it is now."""
+        holder, _, boot, until, _ = row
+        if boot == self._boot:
+            return until / 1000
+        if not self._shared:  # of before a boot
+            return self._began + self.terms.seconds + LATE
+        return self._first[holder][1] + LONGEST + LATE
 
     def _reader(self) -> sqlite3.Connection:
         if self._db is None:
@@ -217,11 +258,22 @@ class Leases:
         self._of_turn = None
 
     def _read(self) -> list[LeaseRow]:
+        db = self._reader()
         try:
-            return self._reader().execute(LIVE).fetchall()
+            if disk.is_file(db):
+                return db.execute(LIVE).fetchall()
+            found = db.execute(SERVED, (cast("PostgresConnection", db).host,)).fetchall()
         except sqlite3.Error:
             self.close()
             raise
+        rows, seen = [row for row in found if row[0]], self._clock()
+        self._known = max(end_behind(row[4]) for row in found if not row[0])
+        before = self._first
+        self._first = {
+            holder: before[holder] if holder in before and before[holder][0] == (boot, until) else ((boot, until), seen)
+            for holder, _, boot, until, _ in rows
+        }
+        return rows
 
     def _milliseconds(self) -> int:
         return int(self._clock() * 1000)

@@ -1,5 +1,6 @@
 """Telling recipients: what waits in the outbox is posted, signed, and tried again until it is taken (R18). The service
-runs it beside its doors; of several processes of a folder one does, and where that ends the next one.
+runs it beside its doors; of several processes of a folder one does, and where that ends the next one. Of several
+machines one does.
 
 One recipient beside the other, so that a slow one holds up nobody. A message to a recipient without an endpoint waits
 for the desk. A receiver may get a message twice, under one id; it never gets one that is not in the outbox. It knows
@@ -116,9 +117,11 @@ class Telling:
         return True
 
     async def _tell(self) -> None:
+        is_ours = self._writer.store.claim(LOCK)
         async with anyio.create_task_group() as tasks:
             while True:
-                for way in set(await asyncio.to_thread(self._due)) - self._busy:
+                due = await asyncio.to_thread(lambda: self._due() if is_ours() else [])
+                for way in set(due) - self._busy:
                     self._busy.add(way)
                     tasks.start_soon(self._beside_others, way)
                 await asyncio.sleep(PERIOD)

@@ -165,7 +165,7 @@ class Consent:
         ends = [Said(source, EVERY_SIGNAL) for source in sorted(heard.ended)]
         ended = [_worded(ChoiceKind.STATE_ENDED, end, at, where) for end in ends]
 
-        def job(tx: Transaction) -> int:
+        def job(tx: Transaction) -> tuple[int, int]:
             request = seals.new_browser()
             everybody = every_reading(subjects)
             written = [
@@ -179,11 +179,14 @@ class Consent:
                         device_states.end_state(tx, device, replace(state, details=own), request) for state in ended
                     ]
             links.tie(tx, account, subjects, milliseconds(at))
-            return sum(entry is not None for entry in written)
+            return sum(entry is not None for entry in written), tx.position
 
         if chosen:
             await self._counted(COUNT_SECONDS)
-        return await self._writer.commit(job, HEAR_SECONDS)
+        found, position = await self._writer.commit(job, HEAR_SECONDS)
+        if ended:
+            await self.leases.everywhere(position)
+        return found
 
     async def tie(self, account: Subject, subjects: Sequence[Subject]) -> None:
         """The signed-in account has these browsers. Raises `StoreUnavailable`."""
@@ -430,7 +433,7 @@ class Consent:
                 links.disclaim(tx, subject, accounts, milliseconds(now))
                 device_states.lift_state(tx, subject, asked.purpose, now)
 
-        return await self.choose(subjects, choice, key=key, body=body, allow=allow)
+        return await self.choose(subjects, choice, key=key, body=body, allow=allow, settle=self.leases.shared)
 
     async def link(
         self, account: Subject, identifiers: Sequence[Subject], span: links.Span, *, released: bool = False
@@ -438,14 +441,16 @@ class Consent:
         """Ties identifiers to an account, or lets released ones go. Returns how many links changed."""
         now = milliseconds(self.clock())
 
-        def job(tx: Transaction) -> int:
+        def job(tx: Transaction) -> tuple[int, int]:
             if released:
                 for identifier in identifiers:
                     links.release(tx, identifier, now)
-                return len(identifiers)
-            return links.link_identifiers(tx, account, identifiers, span, now)
+                return len(identifiers), tx.position
+            return links.link_identifiers(tx, account, identifiers, span, now), tx.position
 
-        return await self._writer.commit(job)
+        changed, position = await self._writer.commit(job)
+        await self.leases.everywhere(position)
+        return changed
 
     async def tell(self, subjects: Sequence[Subject], notice: NoticeKind, day: date, outcome: Told) -> int:
         """These people were shown or sent a notice on a day, or it bounced. Returns how many entries that took; raises

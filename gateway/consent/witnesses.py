@@ -7,6 +7,7 @@ beside it is found out. It stops the log: nothing is signed and nobody is answer
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from gateway.ledger.audit.witness import Submission
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof import note
 from gateway.ledger.proof.note import Checkpoint, NoteRefused, Verifier
+from gateway.ledger.store import SqliteStore
 
 Post = Callable[[str, bytes], tuple[int, str, bytes]]  # (url, body) -> (status, media type, body); raises OSError
 Proof = Callable[[int], Sequence[bytes]]  # an earlier size -> that the checkpoint grew out of it
@@ -113,6 +115,7 @@ def _taken_over(signed: str, witness: KnownWitness, body: bytes) -> str:
 log = structlog.get_logger("gateway")
 SECONDS = 12.0  # for one witness; it answers in tenths
 PLAIN = {"Content-Type": "text/plain; charset=utf-8"}
+LEARNS = 2.0  # seconds at most until a machine knows what another one signed
 MISSED = 10  # looks in a row: with the default a quarter of an hour, longer than a witness takes to start again
 
 
@@ -179,7 +182,7 @@ class Witnessing:
             self._missed[name] = self._missed.get(name, (0, ""))[0] + 1, str(away)
             return None
         except WitnessDisagrees as disagrees:
-            newest = self._reader.to_be_witnessed()
+            newest = self._newer(size)
             if newest is None or size_of(newest) == size:  # else another process of ours has shown it a newer one since
                 log.warning("witness disagrees", witness=name, why=str(disagrees))
                 self._disagrees[name] = self._text(name, disagrees)
@@ -189,6 +192,15 @@ class Witnessing:
         self._disagrees.pop(name, None)
         self._missed.pop(name, None)
         return given
+
+    def _newer(self, size: int) -> str | None:
+        """What is to be witnessed by now. Another machine of ours may have shown a witness what this one learns in a
+        moment.
+        """
+        until = time.monotonic() + (0.0 if isinstance(self._reader.store, SqliteStore) else LEARNS)
+        while (newest := self._reader.to_be_witnessed()) and size_of(newest) == size and time.monotonic() < until:
+            time.sleep(LEARNS / 20)
+        return newest
 
     def _text(self, name: str, disagrees: WitnessDisagrees) -> str:
         return (

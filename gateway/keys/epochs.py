@@ -104,11 +104,13 @@ class Epochs:
         """Whether there are some, and this process's wrapping keys open none."""
         return bool(self.all) and not any(self.key(each.number) for each in self.all)
 
-    def begin(self, number: int, at: int, dies: int) -> None:
-        """A new epoch, durable when this returns. Those before it die no later, if it has a date."""
+    def begin(self, number: int, at: int, dies: int, key: bytes = b"") -> None:
+        """A new epoch, durable when this returns. Those before it die no later, if it has a date. `key`: its, where
+        other machines have it too.
+        """
         if not self.all and self._path.exists():  # somebody may still mend it
             self._path.rename(self._path.with_name(f"{FILE}.unread-{secrets.token_hex(4)}"))
-        made = self._sealed(Epoch(number, at, dies, b""), secrets.token_bytes(32))
+        made = self._sealed(Epoch(number, at, dies, b""), key or secrets.token_bytes(32))
         older = [replace(each, dies=min(each.dies, dies)) if at else each for each in self.all]
         self._store([*older, made])
 

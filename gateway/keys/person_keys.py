@@ -27,6 +27,7 @@ from gateway.disk import reserve
 from gateway.keys import seals
 from gateway.keys.epochs import Epoch, Epochs
 from gateway.keys.secret_files import PersonKeys
+from gateway.keys.shared_epochs import ALONE, SharedEpochs
 from gateway.postgres import address
 from gateway.terms import Unusable
 
@@ -82,10 +83,14 @@ def _connected(folder: Path) -> sqlite3.Connection:
     return sqlite3.connect(folder / FILE, isolation_level=None, check_same_thread=False)
 
 
+def join(folder: Path) -> None:
+    """Beside other machines, whose epochs this one has (`shared_epochs`)."""
+    with contextlib.closing(_connected(folder)) as db:
+        cast("PostgresConnection", db).join()
+
+
 def take_over(folder: Path) -> None:
-    """From another machine, which wraps and destroys no key once this returns: only its own epochs would open what it
-    wrapped anew.
-    """
+    """From all other machines, which wrap and destroy no key once this returns."""
     with contextlib.closing(_connected(folder)) as db:
         cast("PostgresConnection", db).take_over()
 
@@ -98,6 +103,7 @@ class Vault:
         self._pool = deque[PersonKeys]()
         self._pooled = 0  # the pool's epoch
         self.epochs = Epochs(folder, wraps)
+        self.shared = SharedEpochs(self.epochs)
         self._db = _connected(folder)
         self._refuse_anothers()
         self._refuse_others()
@@ -116,7 +122,7 @@ class Vault:
     def _refuse_anothers(self) -> None:
         if not disk.is_file(self._db) and not cast("PostgresConnection", self._db).is_ours():
             self._db.close()
-            raise VaultRefused("the persons' keys are another machine's: gateway migrate --take-over")
+            raise VaultRefused("the persons' keys are another machine's: gateway migrate --join")
 
     def _refuse_others(self) -> None:
         """Before anything is written."""
@@ -186,8 +192,17 @@ class Vault:
         """
         newest = self.epochs.newest
         if newest is None or self.epochs.key(newest.number) is None:
+            if not disk.is_file(self._db):
+                raise VaultRefused(ALONE)
             newest = self._begin_epoch()
         return newest.number
+
+    def begin_alone(self) -> None:
+        """The first epoch, of which other machines get a copy, or one where all that there were are lost. None where
+        there is one.
+        """
+        if self.epochs.newest is None:
+            self._begin_epoch()
 
     def _begin_epoch(self) -> Epoch:
         self._begin()  # nobody else who opens the file for the first time begins one meanwhile
@@ -264,15 +279,18 @@ class Vault:
             if details and keys:
                 yield person, (details, keys)
 
-    def rewrap(self) -> int:
+    def rewrap(self, ledger: sqlite3.Connection | None = None) -> int:
         """Wraps every key by a new epoch, and the epochs' by the installation's newest wrapping key, durably: whoever
         has an older one and a copy of before opens nothing that comes later. Returns how many records have keys. What
-        this installation does not open stays as it is.
+        this installation does not open stays as it is. `ledger`: where other machines are told of the epoch.
         """
         self._in_force()
         newest = self.epochs.newest
         assert newest
-        self.epochs.begin(newest.number + 1, newest.begun, newest.dies)
+        if ledger is None:
+            self.epochs.begin(newest.number + 1, newest.begun, newest.dies)
+        else:
+            self.shared.begin(ledger, newest.number + 1, newest.begun, newest.dies)
         self._rewrap_all()
         self.epochs.rewrap()
         disk.bring_over(self._db, empty=True)
@@ -290,6 +308,8 @@ class Vault:
         destroyed, stays as it is.
         """
         epoch = self._in_force()
+        if not disk.is_file(self._db):
+            self._begin()  # what another machine destroys meanwhile must not be wrapped once more
         sql = f"SELECT id, wrapped, openings, epoch FROM person WHERE id IN ({','.join('?' * len(persons))})"  # noqa: S608
         older = [row for row in self._db.execute(sql, persons) if row[3] != epoch]
         shut = {row[3] for row in older if self._wrapping(row[3]) is None}
@@ -301,7 +321,7 @@ class Vault:
         if again:
             self._begin()
             self._db.executemany("UPDATE person SET wrapped = ?, openings = ?, epoch = ? WHERE id = ?", again)
-            self.commit()
+        self.commit()
         return len(again), shut.isdisjoint(each.number for each in self.epochs.all)
 
     def _again(self, row: tuple[bytes, bytes, bytes, int], label: bytes, box: bytes, epoch: int) -> bytes:
@@ -317,10 +337,10 @@ class Vault:
             f"SELECT id, epoch, {destroyed} FROM person WHERE id > ? ORDER BY id LIMIT {SWEPT:d}",  # noqa: S608 - ours
             (after,),
         ).fetchall()
-        gone = [(person,) for person, its, is_destroyed in rows if its == epoch and not is_destroyed]
+        gone = [(person, its) for person, its, is_destroyed in rows if its == epoch and not is_destroyed]
         if gone:
             self._begin()
-            self._db.executemany("DELETE FROM person WHERE id = ?", gone)
+            self._db.executemany("DELETE FROM person WHERE id = ? AND epoch = ?", gone)
             self.commit()
         return rows[-1][0] if len(rows) == SWEPT else None
 

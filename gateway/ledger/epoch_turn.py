@@ -15,7 +15,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from gateway import disk
 from gateway.keys.epochs import DAY, FILE, WEEK, Epoch, Epochs, horizon, read_epochs
+from gateway.keys.shared_epochs import SharedEpochs
 from gateway.ledger.subjects import milliseconds, moment
 
 NAMED = 256  # keys of one step: 5 ms
@@ -40,6 +42,7 @@ class EpochKeys(Protocol):
     """What the vault offers to whoever turns its epochs."""
 
     epochs: Epochs
+    shared: SharedEpochs
 
     def rewrap_some(self, persons: Sequence[bytes]) -> tuple[int, bool]: ...
     def sweep(self, epoch: int, after: bytes) -> bytes | None: ...
@@ -84,11 +87,18 @@ class EpochTurn:
             return
         dead = [each for each in epochs.older if each.empty and each.dies <= now]
         if _is_over(newest, now):
-            epochs.begin(newest.number + 1, now, now + self._lasts // timedelta(milliseconds=1))
+            self._begin(db, vault, newest.number + 1, now)
         elif dead:
             self._bury(vault, dead[0])
         else:
             self._pass(db, vault, newest.number, now)
+
+    def _begin(self, db: sqlite3.Connection, vault: EpochKeys, number: int, now: int) -> None:
+        dies = now + self._lasts // timedelta(milliseconds=1)
+        if disk.is_file(db):
+            vault.epochs.begin(number, now, dies)
+        else:
+            vault.shared.begin(db, number, now, dies)
 
     def _begin_pass(self, of: int) -> None:
         self._of, self._place, self._whole = of, NamesPlace(), True

@@ -48,14 +48,20 @@ def finish_erasure(db: sqlite3.Connection, vault: PendingKeys) -> None:
     """Everything that is pending. Raises `NotYet` or `sqlite3.Error`; then it stays pending."""
     if not is_pending(db):
         return
-    destroy_keys(db, vault)
+    last = destroy_keys(db, vault)
     cut_ledger(db)
-    mark_done(db)
+    mark_done(db, last)
 
 
-def destroy_keys(db: sqlite3.Connection, vault: PendingKeys) -> None:
-    rows = db.execute("SELECT person, whole FROM erasure_person").fetchall()
+def destroy_keys(db: sqlite3.Connection, vault: PendingKeys) -> int:
+    """Of every erasure up to the last one that is seen, whose number is returned: another machine may write one more
+    meanwhile.
+    """
+    [last] = db.execute("SELECT max(seq) FROM erasure WHERE NOT done").fetchone() or (None,)
+    last = -1 if last is None else int(last)
+    rows = db.execute("SELECT person, whole FROM erasure_person WHERE seq <= ?", (last,)).fetchall()
     vault.destroy({person for person, _ in rows}, {person for person, whole in rows if whole})
+    return last
 
 
 def cut_ledger(db: sqlite3.Connection) -> None:
@@ -64,10 +70,11 @@ def cut_ledger(db: sqlite3.Connection) -> None:
         _until_cut(lambda: cut_log(db))
 
 
-def mark_done(db: sqlite3.Connection) -> None:
+def mark_done(db: sqlite3.Connection, last: int) -> None:
+    """All up to the last one whose keys were destroyed."""
     db.execute("BEGIN IMMEDIATE")
-    db.execute("UPDATE erasure SET done = 1 WHERE NOT done")
-    db.execute("DELETE FROM erasure_person")
+    db.execute("UPDATE erasure SET done = 1 WHERE seq <= ? AND NOT done", (last,))
+    db.execute("DELETE FROM erasure_person WHERE seq <= ?", (last,))
     db.execute("COMMIT")
 
 

@@ -44,14 +44,14 @@ class FreshRecords:
     """
 
     def __init__(self, place: int) -> None:
-        self.place, self._begun = place, _behind(place)
+        self.place, self._begun = place, end_behind(place)
         self._whole = True
         self._records: list[tuple[int, Record]] = []  # each with the position behind it
 
     @property
     def end(self) -> int:
         """The position behind everything that was said."""
-        return _behind(self.place)
+        return end_behind(self.place)
 
     def has(self, after: int, head: int) -> bool:
         """Whether all is among these that lies behind one position and before another, which is the log's end."""
@@ -90,7 +90,7 @@ class LedgerLog:
         self._db, self._fresh = db, fresh
         self.name, self.peppers, last = db.execute(NAME).fetchone()
         self._seed = f"{self.name} {self.peppers}"  # under another pepper all keys are others
-        self.head = _behind(last)
+        self.head = end_behind(last)
 
     def root(self, position: int) -> bytes | None:
         """None: it is not as long."""
@@ -163,10 +163,11 @@ class LedgerLog:
 
 def log_end(db: sqlite3.Connection) -> int:
     """The position behind everything, as `LedgerLog.head`."""
-    return _behind(db.execute(LAST_PLACE).fetchone()[0])
+    return end_behind(db.execute(LAST_PLACE).fetchone()[0])
 
 
-def _behind(place: int) -> int:
+def end_behind(place: int) -> int:
+    """The position behind all that is told at a place."""
     return (place + 1) * PLACES
 
 

@@ -2,13 +2,15 @@
 The composition root opens it where the settings name one.
 
 The folder stays, with what is this host's alone: its secrets, its checkpoints, its state, its emergency file. The
-writers' lock is the folder's among the processes of a host; among hosts it is the row that names the one that writes,
-for as long as a transaction lasts.
+writers' lock is the folder's among the processes of a host; among hosts it is a row that whoever writes holds for as
+long as a transaction lasts. Which hosts there are says a table of the server's.
 """
 
 import contextlib
 import sqlite3
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -63,12 +65,20 @@ class PostgresStore:
         with contextlib.closing(self._connected(writes=True)) as db:
             db.make()
             if not db.is_ours():
-                raise LedgerRefused(f"{ANOTHERS}. To go on here: gateway migrate --take-over --data {self.folder}")
+                raise LedgerRefused(
+                    f"{ANOTHERS}. To write and answer here too: gateway migrate --join --data {self.folder} (gateway"
+                    " help postgresql)"
+                )
             return schema.bring_up(cast("Connection", db), self.name, schema.Beginning(peppers, origin, mark))
 
+    def join(self) -> None:
+        """From now on this machine writes and answers too."""
+        with contextlib.closing(self._connected(writes=True)) as db:
+            db.join()
+
     def take_over(self) -> None:
-        """From now on this machine writes and answers, and the one before no longer: what it answers goes on a proof
-        that is over when this returns.
+        """From now on this machine alone writes and answers: what the others answer goes on a lease that is over when
+        this returns.
         """
         with contextlib.closing(self._connected(writes=True)) as db:
             db.take_over()
@@ -97,6 +107,18 @@ class PostgresStore:
                 if (kept := self._idle.pop()).answers():
                     return cast("Connection", kept)
         return self._proved(self._connected(writes=False, home=self._idle))
+
+    def open_to_renew(self) -> PostgresConnection:
+        """On which this machine's leases are renewed, and heard what others commit."""
+        made = self._connected(writes=True)
+        self._proved(made)
+        return made
+
+    def claim(self, name: str) -> Callable[[], bool]:
+        """Whether this process does what one machine alone should do, at each asking; by a lock of the server's that
+        ends with the connection.
+        """
+        return _HostClaim(self.open_to_renew, name)
 
     def _proved(self, made: PostgresConnection) -> Connection:
         """A connection to a ledger of this machine's and of this version; what is neither is let go of."""
@@ -129,3 +151,27 @@ class PostgresStore:
         with contextlib.suppress(IndexError):
             while True:
                 self._idle.pop().end()
+
+
+class _HostClaim:
+    """Asked again and again: where the connection went, the lock went with it, and another machine may have it."""
+
+    def __init__(self, opened: Callable[[], PostgresConnection], name: str) -> None:
+        self._opened, self._name = opened, name
+        self._db: PostgresConnection | None = None
+        self._asking = threading.Lock()
+
+    def __call__(self) -> bool:
+        with self._asking:
+            try:
+                if self._db is not None and self._db.answers():
+                    return True
+                self._db = None
+                made = self._opened()
+                if made.alone(self._name):
+                    self._db = made
+                    return True
+                made.end()
+            except (sqlite3.Error, LedgerRefused):
+                self._db = None
+            return False

@@ -3,15 +3,17 @@
 A log must never sign two trees of which one does not grow out of the other. So the last checkpoint is compared and
 swapped in its store (`checkpoint_store`), then signed; a tree that is smaller than the last one, or does not grow out
 of it, is refused: somebody put back an old copy of the folder (found out as in Sunlight, another log). The head row
-remembers that something was signed (`signed`), so that a store that is gone is not taken for one that never was.
+remembers that something was signed (`signed`), so that a store that is gone is not taken for one that never was. On a
+server every machine has a store of its own, and takes into it what the others made of the tree (`advance`).
 """
 
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
+from gateway import disk
 from gateway.ledger import tree
 from gateway.ledger.checkpoint_store import CheckpointStore, Overtaken
 from gateway.ledger.errors import LedgerRefused
@@ -19,6 +21,9 @@ from gateway.ledger.proof import merkle, note
 from gateway.ledger.proof.merkle import Frontier, TailTree
 from gateway.ledger.proof.note import Checkpoint, Signer
 from gateway.ledger.proof.receipt import Receipt, ReceiptsAtHand, SignedBatch
+
+if TYPE_CHECKING:
+    from gateway.postgres.connection import PostgresConnection
 
 
 class RolledBack(LedgerRefused):
@@ -35,6 +40,16 @@ class Added(NamedTuple):
     packed: bytes
     bodies: Sequence[bytes]
     hashes: Sequence[bytes]
+
+
+def _host(db: sqlite3.Connection) -> int | None:
+    return cast("PostgresConnection", db).host
+
+
+def _grown(frontier: Frontier, hashes: Sequence[bytes]) -> bytes:
+    for each in hashes:
+        frontier.append(each)
+    return frontier.root()
 
 
 class Publisher:
@@ -76,6 +91,8 @@ class Publisher:
         """What was signed last, once the ledger is shown to have grown out of it; None: nothing was. As `prove`."""
         last = self.store(db).last()  # before the head is read: the log may grow in between, and never shrinks
         now, signed = self._head(db)
+        if last is None and signed:  # for the first time just now, or
+            last = self.store(db).last()
         if last is None and signed:
             raise RolledBack(self._text("was signed, and its last checkpoint is gone from its store", now))
         if last is None:
@@ -99,20 +116,36 @@ class Publisher:
         """Makes the committed head the last checkpoint; under the writers' lock. `added`: what the commit appended,
         which is then at hand. Raises `RolledBack`, `StoreBroken`.
         """
-        if self._mine is None or self._refused:
-            self.prove(db)
         new, signed = self._head(db)
+        others = False
+        if added is not None and not disk.is_file(db):  # other machines go on: no more than this commit is durable
+            before = Frontier(added.size, added.packed)
+            others = self._mine != Checkpoint(new.origin, added.size, before.root())
+            new = Checkpoint(new.origin, added.size + len(added.hashes), _grown(before, added.hashes))
+        if self._mine is None or self._refused or others:
+            self.prove(db)
         store = self.store(db)
         try:
-            store.swap(self._mine, new)
+            store.swap(store.last() if others else self._mine, new)
         except Overtaken:  # another process signed since, or this one begins
             self.prove(db)
             store.swap(store.last(), new)
         if not signed:  # once, and after the store has it: remembered too early, a crash would look like a lost store
             db.execute("UPDATE head SET signed = 1")
+            if not disk.is_file(db):
+                db.execute("UPDATE host SET signed = 1 WHERE number = ?", (_host(db),))
         self._mine = new
         if added and added.bodies:
             self._take_in_hand(db, added, new)
+
+    def advance(self, db: sqlite3.Connection, size: int, packed: bytes) -> None:
+        """Takes a tree that other machines made, and that is durable, for what was signed last, once it grew out of
+        what this one has; under the writers' lock. So this one signs nothing that does not grow out of theirs. Raises
+        as `publish` does.
+        """
+        last = self.store(db).last()
+        if last is not None and last.size < size and not self._refused and self._grown_out_of(db) == last:
+            self.store(db).swap(last, Checkpoint(last.origin, size, Frontier(size, packed).root()))
 
     def receipt(self, seq: int, event: str) -> Receipt | None:
         """Of an entry that this process wrote a moment ago, under the checkpoint of its own commit, without reading
@@ -154,6 +187,8 @@ class Publisher:
     def _head(self, db: sqlite3.Connection) -> tuple[Checkpoint, bool]:
         """What would be signed, and whether anything was."""
         size, packed, origin, signed = db.execute("SELECT size, frontier, origin, signed FROM head").fetchone()
+        if not disk.is_file(db):  # whether this machine signed anything is another question
+            (signed,) = db.execute("SELECT max(signed) FROM host WHERE number = ?", (_host(db),)).fetchone()
         return Checkpoint(origin, size, Frontier(size, packed).root()), bool(signed)
 
     def _text(self, signed: str, now: Checkpoint) -> str:

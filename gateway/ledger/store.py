@@ -8,6 +8,7 @@ seals live above; the store keeps bytes. On SQLite it is one file, WAL with chec
 """
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +55,14 @@ class Store(Protocol):
     def examine(self) -> None:
         """Reads all of it once, where the last stop was not clean and the engine does not do so itself."""
 
+    def join(self) -> None:
+        """Beside other machines, which go on."""
+
     def take_over(self) -> None:
-        """From another machine, which writes and answers no more once this returns."""
+        """From all other machines, which write and answer no more once this returns."""
+
+    def claim(self, name: str) -> Callable[[], bool]:
+        """Whether, at each asking, this machine does what one alone should do of all that stand on it."""
 
     def close(self) -> None:
         """Lets go of what it keeps open to be used again."""
@@ -98,8 +105,14 @@ class SqliteStore:
     def migrate(self, peppers: int, origin: str = "", mark: int = 0) -> int:
         return schema.migrate(self.folder, peppers, origin, mark)
 
+    def join(self) -> None:
+        raise LedgerRefused(f"{self.name} is in the folder: no other machine can stand on it")
+
     def take_over(self) -> None:
         raise LedgerRefused(f"{self.name} is in the folder: there is no other machine to take it over from")
+
+    def claim(self, name: str) -> Callable[[], bool]:  # noqa: ARG002 - the machine is alone
+        return lambda: True
 
     def close(self) -> None:
         """It keeps nothing open."""

@@ -1,6 +1,9 @@
 """Freshness: twice a second somebody proves that the ledger answered from is the one that is written.
 
-Of a file path, inode, header and head row must be those that were opened; a server must answer, and its head row; each
+Of a file path, inode, header and head row must be those that were opened. On a server several machines write, so a
+proof is a lease: this machine is counted up in a transaction that writers come before or behind, and once its state has
+all that was committed before, it is answered from for `TERM` from before the asking. Whoever commits later waits until
+this machine acknowledged it, or for that term (consent/leases.py). Each
 proof moves `fresh_until`. Past it a check
 denies with reason `stale`. The clock is CLOCK_BOOTTIME: it counts through a suspended machine. Without a proof `why`
 says what is wrong and what helps, and the watch goes on trying: it heals when the right file is back.
@@ -14,15 +17,21 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gateway.choice.standing import Vouching
 from gateway.ledger import schema
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.store import SqliteStore, Store
 
+if TYPE_CHECKING:
+    from gateway.ledger.postgres_store import PostgresStore
+    from gateway.postgres.connection import PostgresConnection
+
 PERIOD = 0.5
 TERM = 1.2  # seconds a proof is good for: with PERIOD, every check denies within 1.7 s of the last good proof
+ENDS_WITHIN = 5.0  # seconds that a thread may take at the end
+POLLS = 0.25  # seconds that a server is listened to at once; what is not heard is seen with the next proof
 
 Judge = Callable[[sqlite3.Connection], bool]
 
@@ -42,6 +51,10 @@ def _nobody(_: sqlite3.Connection) -> bool:
     return False
 
 
+def _nothing(*_: object) -> None:
+    """For who wants to hear of nothing."""
+
+
 def log(text: str) -> None:
     """Where a doubt is told unless somebody else is named."""
     logging.getLogger("gateway.ledger").error("%s", text)
@@ -49,7 +62,7 @@ def log(text: str) -> None:
 
 def watch_of(store: Store, *given: Any, **more: Any) -> "LedgerWatch":
     """The one that a store wants."""
-    return (FileWatch if isinstance(store, SqliteStore) else LedgerWatch)(store, *given, **more)
+    return (FileWatch if isinstance(store, SqliteStore) else HostWatch)(store, *given, **more)
 
 
 class LedgerWatch(Vouching):
@@ -57,7 +70,8 @@ class LedgerWatch(Vouching):
 
     `judge` looks at what an open connection shows and raises `LedgerRefused`; True: it grew out of what was signed
     last, so that even a file that was put back may be taken for the ledger. `waits`: why nothing is fresh although the
-    ledger is sound, or nothing. `tell` is told each new doubt, once.
+    ledger is sound, or nothing. `tell` is told each new doubt, once. `applied`: up to which position this machine's
+    state has the ledger.
     """
 
     def __init__(
@@ -70,11 +84,14 @@ class LedgerWatch(Vouching):
         waits: Callable[[], str] = str,
         tell: Callable[[str], None] = log,
         mark: int = 0,
+        applied: Callable[[], int] = int,
     ) -> None:
         super().__init__(clock)
         self._store = store
         self.peppers, self._mark = peppers, mark
-        self._judge, self._waits, self._tell = judge, waits, tell
+        self._judge, self._waits, self._tell, self._applied = judge, waits, tell, applied
+        self.wakes: Callable[[], None] = _nothing  # whoever folds what others wrote
+        self.advances: Callable[[int, bytes], None] = _nothing
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._proving = threading.Lock()
@@ -105,6 +122,9 @@ class LedgerWatch(Vouching):
             self._failures += 1
             self.fresh_until = 0.0
             self.healthy = False
+
+    def folded(self) -> None:
+        """The writer folded what another machine wrote."""
 
     def prove_file(self) -> None:
         """Raises where what is written to is no longer the ledger. The writer asks before and after each commit."""
@@ -224,3 +244,101 @@ class FileWatch(LedgerWatch):
         elif grown:
             self.adopted += 1  # first: the writer compares it after its look at the file
             self._descriptor = descriptor
+
+
+HEAD = "SELECT size, frontier FROM head"
+
+
+class HostWatch(LedgerWatch):
+    """Of a ledger on a server: it renews this machine's lease with each proof, and says to the others how far this one
+    is. `wakes` is called when another machine wrote, `advances` with what is known to be durable of the tree.
+    """
+
+    def __init__(self, store: Store, *given: Any, **more: Any) -> None:
+        super().__init__(store, *given, **more)
+        self._db: PostgresConnection | None = None
+        self._folded = threading.Event()
+        self._listener = threading.Thread(target=self._listen, name="ledger-listener", daemon=True)
+
+    def start(self, *, patient: bool = False) -> None:
+        super().start(patient=patient)
+        self._listener.start()
+
+    def stop(self) -> None:
+        """A commit that waits for a standby may wait for ever, and keeps nothing."""
+        self._stop.set()
+        self._folded.set()
+        for each in (self._thread, self._listener):
+            if each is not None and each.ident is not None:
+                each.join(ENDS_WITHIN)
+        if self._thread is None or not self._thread.is_alive():
+            self._let_go()
+
+    def folded(self) -> None:
+        self._folded.set()
+
+    def _shown(self) -> bool:
+        """On the connection on which it was renewed, so by the server that granted it."""
+        try:
+            if self._db is None:
+                self._db = self._opened()
+            self._advance(self._db.renew(self._applied(), HEAD))
+            return self._prove_on(cast("sqlite3.Connection", self._db))
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _opened(self) -> "PostgresConnection":
+        return cast("PostgresStore", self._store).open_to_renew()
+
+    def _prove_on(self, db: sqlite3.Connection) -> bool:
+        self.wakes()
+        self.prove_peppers(db)
+        return self._judge(db)
+
+    def _run(self) -> None:
+        """A proof in each period, and between two of them what was folded is acknowledged at once."""
+        due = time.monotonic()
+        while not self._stop.is_set():
+            if time.monotonic() >= due:
+                due = time.monotonic() + PERIOD
+                self.prove()
+            elif self._folded.wait(due - time.monotonic()):
+                self._folded.clear()
+                self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """What cannot be said now is said with the next proof, and waited for until then."""
+        with self._proving:
+            db = self._db
+            if db is None or self._stop.is_set():
+                return
+            try:
+                applied, head = self._applied(), db.execute(HEAD).fetchone()
+                db.acknowledge(applied)
+                self._advance(head)
+            except (*DOUBTS, ValueError):
+                self._let_go()
+
+    def _advance(self, head: tuple[Any, ...] | None) -> None:
+        if head is not None:
+            self.advances(head[0], head[1])
+
+    def _let_go(self) -> None:
+        if self._db is not None:
+            self._db.end()
+            self._db = None
+
+    def _listen(self) -> None:
+        """What is heard is a hint. What goes wrong is found by the proofs."""
+        while not self._stop.is_set():
+            with contextlib.suppress(*DOUBTS):
+                db = self._opened()
+                try:
+                    db.listen()
+                    while not self._stop.is_set():
+                        if db.heard(POLLS):
+                            self.wakes()
+                finally:
+                    db.end()
+            self._stop.wait(PERIOD)

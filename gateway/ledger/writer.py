@@ -2,7 +2,8 @@
 
 A job is a function of the open `Transaction`; a job that raises is rolled back alone, to its savepoint. `flock` on
 `<db>.writer` is held across every commit and checkpoint, in whichever process writes, because SQLite before 3.51.3 can
-lose pages when two connections write or checkpoint at once. No memory copy of the head is trusted.
+lose pages when two connections write or checkpoint at once. No memory copy of the head is trusted. On a server other
+machines write too: what they committed is folded before a transaction looks at what stands, and whenever one says so.
 """
 
 import contextlib
@@ -12,8 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
+from gateway import disk
 from gateway.fold.record import Record
 from gateway.fold.state import Get
 from gateway.keys.secret_files import PersonKeys
@@ -21,13 +23,16 @@ from gateway.ledger import erasure_steps
 from gateway.ledger.commit_waiter import CommitWaiter
 from gateway.ledger.epoch_turn import EpochKeys
 from gateway.ledger.errors import LedgerRefused, NothingKept, StateUnread, StoreUnavailable
-from gateway.ledger.ledger_log import LAST_PLACE, FreshRecords, remember_forgotten
+from gateway.ledger.ledger_log import LAST_PLACE, PLACES, FreshRecords, remember_forgotten
 from gateway.ledger.log_records import put_anew, put_side
 from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.publisher import Added, Publisher
 from gateway.ledger.store import Store
 from gateway.ledger.tree import Tree
 from gateway.ledger.watch import FileMoved, LedgerWatch
+
+if TYPE_CHECKING:
+    from gateway.postgres.connection import PostgresConnection
 
 T = TypeVar("T")
 BATCH = 256  # entries of one commit: 216 k/s at 128 against 6.8 k/s alone (measured)
@@ -79,6 +84,9 @@ class KeptState(Protocol):
     def standing(self, db: sqlite3.Connection) -> contextlib.AbstractContextManager[StoodBefore | None]:
         """What stands behind all that a connection shows, until a transaction on it ends; None: it is not at hand."""
 
+    def behind(self, db: sqlite3.Connection) -> int | None:
+        """From which position on it lacks what a connection shows; None: from none, or it is to be made anew."""
+
     def wants(self, db: sqlite3.Connection | None) -> bool:
         """Whether it is to be kept although nobody writes."""
 
@@ -113,6 +121,7 @@ class Transaction:
         self.due: int | None = due
         self._peppers: int = peppers
         self.fresh = FreshRecords(place)
+        self._first: int = place
         self.unfinished = False  # an erasure began in it
         self.queued = list[bytes]()  # the messages to recipients that it wrote
         self.systems: SystemRows = ()
@@ -129,6 +138,11 @@ class Transaction:
     def position(self) -> int:
         """Behind all that was said so far, as the state counts it."""
         return self.fresh.end
+
+    @property
+    def has_said(self) -> bool:
+        """Whether a state has anything to fold of it."""
+        return self.fresh.place != self._first
 
     @property
     def log(self) -> str:
@@ -166,6 +180,8 @@ class Transaction:
         put_anew(self.db, place, self.size, (), self._peppers)
         if keys is not None:
             remember_forgotten(self.db, place, keys)
+            if not disk.is_file(self.db):
+                self.persons.shared.tell_elsewhere(self.db, place, keys)
 
     def _otherwise(self) -> int:
         self.fresh.leave_out()
@@ -198,6 +214,14 @@ class Transaction:
 
 
 Job = Callable[[Transaction], T]
+WAKE: tuple[Job[Any], Future[Any]] = (lambda _: None, Future())  # in the queue: other machines may have written
+
+
+class DurableTree(NamedTuple):
+    """The tree after everything up to a size."""
+
+    size: int
+    frontier: bytes
 
 
 class Writer:
@@ -227,6 +251,7 @@ class Writer:
         self._watch = watch
         self._publisher = publisher
         self._waiter = CommitWaiter()
+        self._woken, self._durable = False, DurableTree(0, b"")
         self._queue: queue.SimpleQueue[tuple[Job[Any], Future[Any]] | None] = queue.SimpleQueue()
         self._db: sqlite3.Connection | None = None
         self._vault: Persons | None = None
@@ -239,7 +264,20 @@ class Writer:
         self._busy_since: float | None = None
         self.begun = threading.Event()  # the state is as the ledger is, or denies
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
+        watch.wakes, watch.advances = self.wake, self._note_durable
         self._thread.start()
+
+    def wake(self) -> None:
+        """Another machine may have written."""
+        if not self._woken:
+            self._woken = True
+            self._queue.put(WAKE)
+
+    def _note_durable(self, size: int, frontier: bytes) -> None:
+        """Whatever was committed up to there outlives what a server promises to outlive."""
+        if size > self._durable.size:
+            self._durable = DurableTree(size, frontier)
+            self.wake()
 
     def submit(self, job: Job[T]) -> "Future[T]":
         """Queues a job. The future has its result once the transaction is durable, `StoreUnavailable` when nothing
@@ -283,6 +321,8 @@ class Writer:
             batch, open_ = self._next_batch()
             if batch or self._failing:  # while failing, an empty commit asks whether it still does
                 self._write(batch)
+            if self._woken:
+                self._follow()
             self._refill()
             self._finish_erasures()
             self._zero_some()
@@ -300,7 +340,35 @@ class Writer:
         with contextlib.suppress(queue.Empty):
             while len(items) < BATCH:
                 items.append(self._queue.get_nowait())
-        return [item for item in items if item is not None], None not in items
+        return [item for item in items if item is not None and item is not WAKE], None not in items
+
+    def _follow(self) -> None:
+        """What cannot be done now is done with the next batch, or when a proof says again that there is more."""
+        self._woken = False
+        if self._failing:
+            return
+        try:
+            with self.store.held():
+                db, vault = self._connection()
+                self._catch_up(db, vault)
+                if self._durable.size:
+                    self._publisher.advance(db, self._durable.size, self._durable.frontier)
+        except Exception:  # noqa: BLE001 - whatever it was, the watch finds it too, and the thread goes on
+            self._let_go()
+
+    def _catch_up(self, db: sqlite3.Connection, vault: Persons) -> None:
+        """What other machines committed, under the lock."""
+        if disk.is_file(db):
+            return
+        vault.shared.keep_up(db)
+        lacks = self._state.behind(db) if self._state else None
+        if lacks is not None:
+            assert self._state
+            for place, keys in vault.shared.told_elsewhere(db, lacks // PLACES):
+                remember_forgotten(db, place, keys)
+            self._state.keep(db)
+            self._unfinished |= erasure_steps.is_pending(db)
+            self._watch.folded()
 
     def _write(self, batch: list[tuple[Job[Any], Future[Any]]]) -> None:
         """One batch. Whatever happens, its futures are answered and the thread goes on."""
@@ -380,6 +448,7 @@ class Writer:
         self._watch.prove_file()
         db.execute("BEGIN IMMEDIATE")
         try:
+            self._catch_up(db, vault)
             with self._state.standing(db) if self._state else contextlib.nullcontext() as stands:
                 self._watch.prove_peppers(db)
                 transaction = Transaction(db, vault, stands)
@@ -388,6 +457,8 @@ class Writer:
                 outcomes = [(future, *self._one(transaction, job)) for job, future in batch]
             if transaction.size != before:
                 transaction.write_head()
+            if transaction.has_said and not disk.is_file(db):
+                cast("PostgresConnection", db).wake_others()
             db.execute("COMMIT")  # its keys are durable since they were put into the pool
             self._unfinished |= transaction.unfinished
         except BaseException:

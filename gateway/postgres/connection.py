@@ -30,10 +30,19 @@ MADE = """
 CREATE SCHEMA {schema};
 {functions}
 CREATE TABLE setting (name text PRIMARY KEY, value bigint NOT NULL);
-INSERT INTO setting VALUES ('user_version', 0), ('application_id', 0), ('host', 0)
+INSERT INTO setting VALUES ('user_version', 0), ('application_id', 0), ('writer', 0);
+CREATE TABLE host (
+  number bigint PRIMARY KEY, applied bigint NOT NULL DEFAULT 0, renewals bigint NOT NULL DEFAULT 0,
+  signed bigint NOT NULL DEFAULT 0
+);
+CREATE TABLE shared_epoch (number bigint PRIMARY KEY, begun bigint NOT NULL, dies bigint NOT NULL, box bytea NOT NULL);
+CREATE TABLE forgotten_elsewhere (place bigint NOT NULL, box bytea NOT NULL)
 """
+# The row that whoever writes holds until its commit is over.
+TURN = "SELECT value FROM setting WHERE name = 'writer' FOR UPDATE"
 # A server that is another one's standby by now tells what it knew, and nobody knows how old that is.
-HOST = "SELECT value FROM setting WHERE name = 'host' AND NOT pg_is_in_recovery()"
+HOSTS = "SELECT count(*) FILTER (WHERE number = $1), count(*) FROM host WHERE NOT pg_is_in_recovery()"
+CHANNEL = "gateway_ledger"  # on which it is said that something was committed, by the number of the host
 BEGINS_TO_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 CONNECT_SECONDS = 2  # a host
 # A machine that is gone says nothing, and without these it would be waited for a quarter of an hour.
@@ -45,8 +54,11 @@ GIVES_UP: dict[str, Any] = {
 }
 # Milliseconds. None for a statement: a commit that is cut off is one of which nobody knows. A machine that stands still
 # in the middle of a transaction does not hold up another one for longer, and an opt-out is kept beside meanwhile.
-TIMES = "-c statement_timeout=0 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000"
-ANOTHERS = "the ledger is another machine's by now: one writes it and answers from it, and the others stand by"
+TIMES = "-c statement_timeout=0 -c lock_timeout=10000 -c idle_in_transaction_session_timeout="
+WRITES_WITHIN, READS_WITHIN = 10_000, 60_000  # between two statements; all other machines wait for one that writes
+# Behind the row that it waited for a transaction has to see what others committed meanwhile.
+SEES = r"-c default_transaction_isolation=read\ committed"
+ANOTHERS = "the ledger is another machine's: this one was never joined to it, or was put out by a --take-over"
 PART, NUMBERS = 2000, itertools.count()  # rows that are fetched at once
 KEPT = 8  # idle connections to read by: opening one costs some milliseconds
 
@@ -148,9 +160,9 @@ class MomentRows(Rows):
 
 
 class PostgresConnection:
-    """`writes`: whether its transactions hold the row that names who writes. `host`: the number of this machine, which
-    alone may write and read; None: nobody asks. `home`: where it goes when it is closed, to be used again. Raises
-    `sqlite3.Error` where the server cannot be reached.
+    """`writes`: whether its transactions hold the row of whoever writes. `host`: the number of this machine, which must
+    be among those that may write and read; None: nobody asks. `home`: where it goes when it is closed, to be used
+    again. Raises `sqlite3.Error` where the server cannot be reached.
     """
 
     is_server = True
@@ -162,12 +174,14 @@ class PostgresConnection:
     ) -> None:  # fmt: skip
         self._schema, self._host, self._writes, self._home, self._doubt = schema, host, writes, home, ""
         self._sending: psycopg.Pipeline | None = None
+        self.hosts = 1  # that may write, as of the last proof
         self._stack = contextlib.ExitStack()
         self._db: psycopg.Connection[Any] | Any = None
+        times = f"{TIMES}{WRITES_WITHIN if writes else READS_WITHIN}"
         with _errors():
             self._db = psycopg.connect(
                 url, autocommit=True, connect_timeout=CONNECT_SECONDS, cursor_factory=psycopg.RawCursor,
-                options=f"-c search_path={schema} {TIMES} -c client_min_messages=warning",
+                options=f"-c search_path={schema} {times} {SEES} -c client_min_messages=warning",
                 **{name: value for name, value in GIVES_UP.items() if name not in conninfo_to_dict(url)},
             )  # fmt: skip
         self._db.adapters.register_dumper(int, _Whole)
@@ -182,6 +196,11 @@ class PostgresConnection:
         """A warning while something is committed: the wait for the standby is over before the standby has it."""
         if (notice.sqlstate or "").startswith("01"):
             self._doubt = notice.message_primary or "a warning"
+
+    @property
+    def host(self) -> int | None:
+        """The number of this machine."""
+        return self._host
 
     @property
     def in_transaction(self) -> bool:
@@ -249,34 +268,92 @@ class PostgresConnection:
         with _errors():
             self._sending = self._stack.enter_context(self._db.pipeline())
         self._run("BEGIN")
-        rows = self._run(f"{HOST} FOR UPDATE")
-        try:
-            if self._host is not None:
+        self._run(TURN)
+        rows = self._run(HOSTS, (self._host,)) if self._host is not None else None  # a statement of its own: it sees
+        try:  # what was committed while that row was waited for
+            if rows is not None:
                 self._prove_host(rows)
         except sqlite3.Error:
             self._roll_back()  # else it would be kept from whoever may write
             raise
-        return rows
+        return rows or self._run("SELECT 0")
 
     def prove_host(self) -> None:
-        """That the ledger is this machine's to answer from. Raises `sqlite3.Error`."""
-        self._prove_host(self._run(HOST))
+        """That the ledger may be answered from on this machine. Raises `sqlite3.Error`."""
+        self._prove_host(self._run(HOSTS, (self._host,)))
 
     def _prove_host(self, rows: Rows) -> None:
         if not self._is_host(rows):
             raise PostgresError(ANOTHERS)
 
     def _is_host(self, rows: Rows) -> bool:
-        return self._host != NOBODY and rows.fetchone() == (self._host,)
+        ours, self.hosts = rows.fetchone() or (0, 0)
+        return self._host != NOBODY and ours == 1
 
     def is_ours(self) -> bool:
-        """Whether the ledger is this machine's; one that is nobody's yet becomes so."""
-        self._run("UPDATE setting SET value = $1 WHERE name = 'host' AND value = 0", (self._host,))
-        return self._is_host(self._run(HOST))
+        """Whether this machine is one of the ledger's; of one that has none yet it is the first."""
+        with self._turn():
+            self._run("INSERT INTO host (number) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM host)", (self._host,))
+        return self._is_host(self._run(HOSTS, (self._host,)))
+
+    def join(self) -> None:
+        """From now on this machine writes and answers too."""
+        with self._turn():
+            self._run("INSERT INTO host (number) VALUES ($1) ON CONFLICT (number) DO NOTHING", (self._host,))
 
     def take_over(self) -> None:
-        """The ledger is this machine's from now on."""
-        self._run("UPDATE setting SET value = $1 WHERE name = 'host'", (self._host,))
+        """From now on this machine alone writes and answers."""
+        with self._turn():
+            self._run("DELETE FROM host WHERE number <> $1", (self._host,))
+            self._run("INSERT INTO host (number) VALUES ($1) ON CONFLICT (number) DO NOTHING", (self._host,))
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """A transaction that holds the row of whoever writes, whoever this is."""
+        self._run("BEGIN")
+        try:
+            self._run(TURN).fetchone()
+            yield
+        except BaseException:
+            self._run("ROLLBACK")
+            raise
+        self._run("COMMIT")
+
+    def renew(self, applied: int, head: str) -> tuple[Any, ...] | None:
+        """Counts up this machine's row, in a transaction that every other one of a writer comes before or behind: who
+        commits behind it finds the row changed, and of who came before it everything is seen on this connection
+        afterwards. Once it is committed, so that a server which is no primary any more grants nothing. `applied`: up to
+        which position this machine's state has the ledger. Returns what the question `head` gave within, which is
+        durable then. Raises `sqlite3.Error`.
+        """
+        self.execute("BEGIN IMMEDIATE")
+        self._run("UPDATE host SET renewals = renewals + 1, applied = $2 WHERE number = $1", (self._host, applied))
+        found = self._run(head).fetchone()
+        self.execute("COMMIT")
+        return found
+
+    def acknowledge(self, applied: int) -> None:
+        """The same without a renewal: what was seen on this connection before is durable when this returns."""
+        self._run("UPDATE host SET applied = $2 WHERE number = $1", (self._host, applied))
+
+    def wake_others(self) -> None:
+        """Once the transaction is committed; a hint, which nobody relies on."""
+        if self.hosts > 1:
+            self._run("SELECT pg_notify($1, $2)", (CHANNEL, str(self._host)))
+
+    def heard(self, seconds: float) -> bool:
+        """Whether within so many seconds another machine said that it committed something."""
+        with _errors():
+            return any(said.payload != str(self._host) for said in self._db.notifies(timeout=seconds, stop_after=1))
+
+    def listen(self) -> None:
+        """For `heard`."""
+        self._run(f"LISTEN {CHANNEL}")
+
+    def alone(self, name: str) -> bool:
+        """Whether nobody else has a name, who asked so on a connection that lives still; then it is this one's."""
+        rows = self._run("SELECT pg_try_advisory_lock(hashtext($1), hashtext($2))::int", (self._schema, name))
+        return rows.fetchone() == (1,)
 
     def _arrive(self) -> None:
         if self._sending:

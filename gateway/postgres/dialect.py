@@ -36,7 +36,8 @@ CREATE AGGREGATE max(boolean) (SFUNC = boolor_statefunc, STYPE = boolean, PARALL
 CREATE FUNCTION strftime(form text, moment text) RETURNS text LANGUAGE sql STABLE AS $$
 SELECT extract(epoch FROM moment::timestamptz)::bigint::text $$;
 CREATE VIEW sqlite_schema AS SELECT 'table' AS type, tablename::text AS name FROM pg_tables
-WHERE schemaname IN (current_schema(), pg_my_temp_schema()::regnamespace::text) AND tablename <> 'setting';
+WHERE schemaname IN (current_schema(), pg_my_temp_schema()::regnamespace::text)
+AND tablename NOT IN ('setting', 'host', 'shared_epoch', 'forgotten_elsewhere');
 CREATE FUNCTION pragma_table_info(named text) RETURNS TABLE (name text, pk bigint) LANGUAGE sql STABLE AS $$
 SELECT a.attname::text, coalesce(array_position(i.indkey, a.attnum), -1)::bigint + 1
 FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary

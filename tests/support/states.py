@@ -201,6 +201,9 @@ class KeptBeside:
     def standing(self, db):
         return contextlib.nullcontext()
 
+    def behind(self, db):
+        return None
+
     def wants(self, db):
         return False
 

@@ -1,0 +1,200 @@
+"""Two machines on one PostgreSQL, opened in one process, so that what one does falls between two steps of the other."""
+
+import asyncio
+import contextlib
+import time
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from support import inside, postgres_server
+from support.people import email, named
+from support.several_hosts import joined
+from support.together import until
+
+from gateway.app.composition import open_house, store_of, verify_ledger
+from gateway.consent import leases as leases_of
+from gateway.consent.leases import LATE, LONGEST, Leases, Terms
+from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.keys import secret_files
+from gateway.keys.epochs import Epochs
+from gateway.keys.shared_epochs import SharedEpochs
+from gateway.ledger import erasure_steps
+from gateway.ledger.checkpoint_store import CheckpointStore
+from gateway.ledger.errors import LedgerRefused, NothingKept
+from gateway.ledger.folder_store import store_in
+from gateway.ledger.subjects import Choice
+from gateway.postgres import address
+from gateway.state.upkeep import HostState
+from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
+
+AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+WEEK = timedelta(days=7, seconds=1)
+SETTINGS = inside.settings()
+
+
+@pytest.fixture
+def folders(postgres, tmp_path):
+    first = postgres_server.installed(postgres, tmp_path / "first")
+    return first, joined(first, address.url_in(first), tmp_path / "second")
+
+
+@contextlib.contextmanager
+def opened(folders, at=AT):
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(open_house(each, SETTINGS, dev=True, clock=lambda: at)) for each in folders]
+
+
+def people(house, number):
+    return house.consent.people.name([named("email", email(number))]).subjects
+
+
+def opt_out(house, number):
+    choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "form", house.consent.clock(), details={"page": "settings"})
+    return asyncio.run(house.consent.choose(people(house, number), choice, settle=True))
+
+
+def word(house, number):
+    """Once it answers: on a busy machine a lease may be over."""
+
+    def answered():
+        found = house.consent.checks.read_back(people(house, number), ALL_PURPOSES)["sale"]
+        return found if found != "unknown" else None
+
+    return until(answered, "it answers nobody")
+
+
+def epochs(folder):
+    return Epochs(folder, secret_files.load_secrets(folder).wraps)
+
+
+def signed(folder):
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
+        (ledger,) = db.execute("SELECT ledger FROM head").fetchone()
+    last = CheckpointStore(store_of(folder, SETTINGS), ledger).last()
+    return last.size if last else 0
+
+
+def test_each_takes_its_turn_and_neither_signs_what_does_not_grow_out_of_what_the_other_made(folders):
+    with opened(folders) as houses:
+        for number in range(6):
+            told = opt_out(houses[number % 2], number)
+            assert (told.events[0]["seq"], [word(each, number) for each in houses]) == (number, ["opted_out"] * 2)
+        until(lambda: [signed(each) for each in folders] == [6, 6], "what the other made was not taken over")
+    with psycopg.connect(address.url_in(folders[0]), autocommit=True) as db:
+        db.execute("SET search_path = gateway_ledger")
+        before = db.execute("SELECT size, frontier FROM head").fetchone()
+    with opened(folders[:1]) as (first,):
+        opt_out(first, 7)
+        size = first.writer.submit(lambda tx: tx.size).result(60)
+    with opened(folders[1:]):
+        until(lambda: signed(folders[1]) == size, "what came while it was away was not taken over")
+    with psycopg.connect(address.url_in(folders[0]), autocommit=True) as db:  # as a server that was put back
+        db.execute("SET search_path = gateway_ledger")
+        db.execute("SET session_replication_role = replica")  # no trigger keeps it
+        db.execute("UPDATE head SET size = %s, frontier = %s", before)
+        db.execute("DELETE FROM entry WHERE seq >= %s", before[:1])
+    for each in folders:
+        with pytest.raises(LedgerRefused, match="was signed at"), opened([each]):
+            pass
+
+
+def test_an_epoch_that_one_begins_is_what_both_wrap_by_and_each_opens_what_the_other_wrote(folders):
+    with opened(folders) as houses:
+        for number in range(4):
+            opt_out(houses[number % 2], number)
+    with opened(folders, AT + WEEK) as (first, second):
+        first.writer.submit(lambda tx: tx.size).result(60)
+        until(lambda: epochs(folders[0]).newest.begun > 0 and epochs(folders[0]).newest.number > 1, "none was begun")
+        begun = epochs(folders[0]).newest.number
+        person = second.writer.submit(lambda tx: tx.persons.new_person()).result(60).person
+        assert epochs(folders[1]).newest.number == begun, "it goes on with the epoch before"
+        for house in (first, second):
+            found = house.writer.submit(lambda tx: tx.persons.keys(person)).result(60)
+            assert found.details
+            assert found.openings
+        opt_out(second, 5)
+        until(lambda: all(each.empty for folder in folders for each in epochs(folder).older), "an older one is used")
+    for each in folders:
+        report, _ = verify_ledger(each, SETTINGS, boxes=True)
+        assert report.passed, report
+
+
+def test_one_that_lacks_the_epoch_before_writes_nothing_and_says_what_to_copy(folders):
+    with opened(folders[:1]) as (first,):
+        opt_out(first, 1)
+    for turn in (1, 2):
+        number = epochs(folders[0]).newest.number
+        with opened(folders[:1], AT + turn * WEEK) as (first,):
+            first.writer.submit(lambda tx: tx.size).result(60)
+            until(lambda number=number: epochs(folders[0]).newest.number > number, "none was begun")
+    with psycopg.connect(address.url_in(folders[0]), autocommit=True) as db:  # its opener died
+        db.execute("SET search_path = gateway_ledger")
+        db.execute("DELETE FROM shared_epoch WHERE number < (SELECT max(number) FROM shared_epoch)")
+    with opened(folders[1:], AT + 2 * WEEK) as (second,), pytest.raises(NothingKept, match="EpochsMissed"):
+        second.writer.submit(lambda tx: tx.size).result(60)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "control: not told"])
+def test_who_is_forgotten_on_one_is_forgotten_on_the_other_whose_state_goes_on(folders, monkeypatch, told):
+    anew, makes = [], HostState._from_nothing
+    with opened(folders) as (first, second):
+        for number in range(3):
+            opt_out(second, number)
+        monkeypatch.setattr(HostState, "_from_nothing", lambda self, log: anew.append(log.head) or makes(self, log))
+        if not told:
+            monkeypatch.setattr(SharedEpochs, "told_elsewhere", lambda *_: [])
+        asyncio.run(first.consent.erase(ErasureOrder(Erasing.UNLINK, people(first, 1), AT)))
+        opt_out(first, 4)
+        assert [word(second, number) for number in (0, 2, 4)] == ["opted_out"] * 3
+        assert word(second, 1) == word(first, 1)
+        assert bool(anew) is not told
+    for each in folders:
+        report, _ = verify_ledger(each, SETTINGS, boxes=True)
+        assert report.passed, report
+
+
+def test_an_erasure_that_another_machine_writes_meanwhile_is_not_called_done(folders):
+    with opened(folders) as (first, _):
+        db = first.writer._ledger()
+        for seq in (5, 6):
+            db.execute("INSERT INTO erasure (seq, mode, at) VALUES (?, 'erase_details', 0)", (seq,))
+            db.execute("INSERT INTO erasure_person VALUES (?, ?, 0)", (seq, b"p%d" % seq))
+            if seq == 5:
+                last = erasure_steps.destroy_keys(db, first.writer._vault)
+        erasure_steps.mark_done(db, last)
+        assert db.execute("SELECT seq FROM erasure WHERE NOT done").fetchall() == [(6,)]
+        assert db.execute("SELECT seq FROM erasure_person").fetchall() == [(6,)]
+        erasure_steps.finish_erasure(db, first.writer._vault)
+        assert not erasure_steps.is_pending(db)
+
+
+def test_a_lease_of_another_machine_ends_by_our_own_clock_and_by_nothing_that_it_wrote(folders):
+    at = [1000.0]
+    store = store_in(folders[0])
+    with (
+        contextlib.closing(Leases(store, Terms(2.0), lambda: at[0])) as leases,
+        psycopg.connect(address.url_in(folders[0]), autocommit=True) as db,
+    ):
+        db.execute("SET search_path = gateway_ledger")
+        position = leases.position()
+        assert leases.longest(position) == LONGEST + LATE, "it was never seen before"
+        at[0] += LONGEST
+        assert leases.longest(position) == LONGEST + LATE
+        at[0] += LATE
+        assert leases.longest(position) == 0, "a whole term with the same row"
+        db.execute("UPDATE host SET renewals = renewals - 1000000")  # whatever it says
+        assert leases.longest(position) == LONGEST + LATE
+        db.execute("UPDATE host SET applied = %s", (position,))
+        assert leases.longest(position) == 0, "it has it"
+        assert leases.longest(position + leases_of.end_behind(0)) == LONGEST + LATE, "this server does not know of it"
+
+
+def test_of_two_machines_one_tells_and_the_other_when_that_one_is_gone(folders):
+    first, second = (store_in(each).claim("telling") for each in folders)
+    assert (first(), second(), first()) == (True, False, True)
+    first._db.end()
+    assert second()
+    assert not first()
+    second._db.end()
+    time.sleep(0)
