@@ -9,9 +9,11 @@ one that is behind ends at most `term` + `LATE` after the first change that it h
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable
+import threading
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from gateway.disk import boot_id
 from gateway.ledger.errors import LedgerRefused
@@ -29,6 +31,7 @@ HELD = "SELECT boot, until, due, due_at, applied FROM lease WHERE holder = ?"
 LIVE = "SELECT holder, name, boot, until, applied FROM lease"
 
 
+T = TypeVar("T")
 LeaseRow = tuple[str, str, bytes, int, int]  # as `LIVE` says
 
 
@@ -72,7 +75,8 @@ class Leases:
         self._boot = boot_id() if boot is None else boot
         self._began = clock()
         self._db: sqlite3.Connection | None = None
-        self._of_turn: list[LeaseRow] | None = None
+        self._of_turn: list[LeaseRow] | asyncio.Future[list[LeaseRow]] | None = None
+        self._reading = threading.Lock()  # threads share the connection
 
     def now(self) -> float:
         return self._clock()
@@ -113,20 +117,26 @@ class Leases:
 
     def longest(self, position: int) -> float:
         """Within how many seconds at most nobody answers from before a position any more; 0: nobody does."""
-        return self._longest(position, self._read)
-
-    def _longest(self, position: int, read: Callable[[], list[LeaseRow]]) -> float:
         bound = self.terms.seconds + (LATE if self.terms.leases else 0.0)
         if not self.terms.leases:
             return bound
         try:
-            return bound if self._behind(position, read()) > 0 else 0.0
+            return bound if self._behind(position, self._read()) > 0 else 0.0
         except (sqlite3.Error, LedgerRefused):
             return bound
 
+    async def latest(self, position: int) -> float:
+        """The same for an event loop. Nobody waits for a server for longer than he would wait for the leases."""
+        bound = self.terms.seconds + LATE
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(bound):
+                return await self._beside(partial(self.longest, position))
+        return bound
+
     def position(self) -> int:
         """How far the ledger goes, as anybody who reads it now sees it."""
-        return log_end(self._reader())
+        with self._reading:
+            return log_end(self._reader())
 
     async def settled(self, position: int) -> float:
         """Waits until whoever held a lease has that position or holds none any more; how many seconds that took.
@@ -134,13 +144,15 @@ class Leases:
         """
         return await self._settled(position, self._read_in_turn)
 
-    async def _settled(self, position: int, read: Callable[[], list[LeaseRow]]) -> float:
-        longest, began = self._longest(position, read), self._clock()
-        if not longest or not self.terms.leases:
-            return longest
+    async def _settled(self, position: int, read: Callable[[], Awaitable[list[LeaseRow]]]) -> float:
+        if not self.terms.leases:
+            return self.terms.seconds
+        longest, began = self.terms.seconds + LATE, self._clock()
         while (left := began + longest - self._clock()) > 0:
-            with contextlib.suppress(sqlite3.Error, LedgerRefused):
-                behind = self._behind(position, read())
+            with contextlib.suppress(sqlite3.Error, LedgerRefused, TimeoutError):
+                async with asyncio.timeout(left):  # a server may say nothing for longer
+                    held = await read()
+                behind = self._behind(position, held)
                 if behind <= 0:
                     break
                 left = min(left, behind)
@@ -151,7 +163,8 @@ class Leases:
         """Whether within so many seconds nobody answers from before this moment any more."""
         try:
             async with asyncio.timeout(seconds):
-                await self._settled(self.position(), self._read)  # a position of this very moment
+                position = await self._beside(self.position)
+                await self._settled(position, partial(self._beside, self._read))  # a position of this very moment
         except (TimeoutError, sqlite3.Error, LedgerRefused):
             return False
         return True
@@ -204,24 +217,31 @@ class Leases:
             self._db = self._store.open_to_read()
         return self._db
 
-    def _read_in_turn(self) -> list[LeaseRow]:
+    async def _read_in_turn(self) -> list[LeaseRow]:
         """The same, read once for all whom one turn of the event loop goes on with: they were woken before it was read,
         so what they wait for is older. Whoever is woken later runs behind the forgetting.
         """
         if self._of_turn is None:
-            self._of_turn = self._read()
+            server = self._store.is_server
+            self._of_turn = asyncio.ensure_future(self._beside(self._read)) if server else self._read()
             asyncio.get_running_loop().call_soon(self._forget)
-        return self._of_turn
+        found = self._of_turn
+        return await asyncio.shield(found) if isinstance(found, asyncio.Future) else found
+
+    async def _beside(self, read: Callable[[], T]) -> T:
+        """A server may be slow, and nobody else is to wait for it: a file is read at once."""
+        return await asyncio.to_thread(read) if self._store.is_server else read()
 
     def _forget(self) -> None:
         self._of_turn = None
 
     def _read(self) -> list[LeaseRow]:
-        try:
-            return self._reader().execute(LIVE).fetchall()
-        except sqlite3.Error:
-            self.close()
-            raise
+        with self._reading:
+            try:
+                return self._reader().execute(LIVE).fetchall()
+            except sqlite3.Error:
+                self.close()
+                raise
 
     def _milliseconds(self) -> int:
         return int(self._clock() * 1000)

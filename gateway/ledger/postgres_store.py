@@ -11,7 +11,7 @@ import sqlite3
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 from gateway.ledger import schema, tree
 from gateway.ledger.errors import LedgerRefused
@@ -29,6 +29,7 @@ class PostgresStore:
     machine's, `host` its number.
     """
 
+    is_server: ClassVar[bool] = True
     folder: Path
     url: str
     host: int
