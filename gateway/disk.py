@@ -17,7 +17,7 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PRIVATE = 0o600
@@ -85,9 +85,14 @@ def not_waiting(db: sqlite3.Connection) -> Iterator[None]:
         db.execute(f"PRAGMA busy_timeout = {patience:d}")
 
 
-def vacuum(db: sqlite3.Connection) -> None:
-    """Writes the whole file anew, and leaves no old page in it or its log. Raises sqlite3.Error."""
-    if is_file(db):
+def vacuum(db: sqlite3.Connection, tables: Iterable[str] = ()) -> None:
+    """Writes the whole file anew, and leaves no old page in it or its log; on a server these tables. Raises
+    sqlite3.Error.
+    """
+    if not is_file(db):
+        for table in tables:
+            db.execute(f"VACUUM FULL {table}")
+    else:
         db.execute("VACUUM")
         bring_over(db, empty=True)
 

@@ -251,6 +251,10 @@ class Unusable(Exception):
     """What this installation cannot start with, or go on with: the text says what, and the command that helps."""
 
 
+class TextUnkeepable(ValueError):
+    """A text that the ledger cannot keep: what it was part of is refused alone, and not what is written with it."""
+
+
 # --- the glossary ---
 
 # Every word that is ours, a sentence each; `gateway help words` prints them.

@@ -13,16 +13,18 @@ it then would have changed the row, before our commit or behind it; and who rene
 
 import asyncio
 import contextlib
+import math
 import sqlite3
-from collections.abc import Callable
+import threading
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, cast
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
-from gateway import disk
 from gateway.disk import boot_id
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.ledger_log import LAST_PLACE, end_behind, log_end
-from gateway.ledger.store import SqliteStore, Store
+from gateway.ledger.store import Store
 from gateway.ledger.writer import Transaction
 from gateway.terms import DAY_MS
 
@@ -44,6 +46,7 @@ SELECT '', '', x'', 0, ({LAST_PLACE}) FROM head"""  # noqa: S608 - ours
 LONGEST = 2.0  # seconds of a term, whatever another machine is configured to (settings.sections), and of `watch.TERM`
 
 
+T = TypeVar("T")
 LeaseRow = tuple[str, str, bytes, int, int]  # as `LIVE` says
 
 
@@ -57,6 +60,23 @@ class Renewal(NamedTuple):
     holder: str
     name: str
     applied: int
+
+
+class Lease(NamedTuple):
+    """One that is held. `ends`: by our clock, in seconds. `of_before`: it was granted before this machine's boot."""
+
+    holder: str
+    name: str
+    ends: float
+    applied: int
+    of_before: bool
+
+
+class Held(NamedTuple):
+    """All of them as they were read at one moment. `known`: how far in the ledger that reading goes."""
+
+    leases: list[Lease]
+    known: float
 
 
 class Granted(NamedTuple):
@@ -87,15 +107,14 @@ class Leases:
         self._boot = boot_id() if boot is None else boot
         self._began = clock()
         self._db: sqlite3.Connection | None = None
-        self._of_turn: list[LeaseRow] | None = None
+        self._of_turn: Held | asyncio.Future[Held] | None = None
+        self._reading = threading.Lock()  # threads share the connection, and what is known of each row
         self._first = dict[str, tuple[tuple[bytes, int], float]]()  # since when each row is known as it is
-        self._shared = not isinstance(store, SqliteStore)
-        self._known = 0  # how far what was read last goes
 
     @property
     def shared(self) -> bool:
         """Whether other machines may write and answer."""
-        return self._shared
+        return self._store.is_server
 
     def now(self) -> float:
         return self._clock()
@@ -128,32 +147,36 @@ class Leases:
     def dropped(self) -> list[str]:
         """Names of replicas that have missed three terms: somebody should look at them."""
         now, missed = self._milliseconds(), int(MISSED * self.terms.seconds * 1000)
-        rows = [row for row in self._read() if row[1]]
-        ours = [row for row in rows if self._shared or row[2] == self._boot]
-        live = {row[1] for row in ours if self._ends(row) * 1000 + missed >= now}
-        return sorted({name for _, name, *_ in rows} - live)
+        named = [lease for lease in self._read().leases if lease.name]
+        live = {lease.name for lease in named if not lease.of_before and lease.ends * 1000 + missed >= now}
+        return sorted({lease.name for lease in named} - live)
 
     def live(self) -> int:
         """How many may answer now."""
-        return sum(1 for row in self._read() if row[1] and self._ends(row) > self._clock())
+        return sum(1 for lease in self._read().leases if lease.name and lease.ends > self._clock())
 
     def longest(self, position: int) -> float:
         """Within how many seconds at most nobody answers from before a position any more; 0: nobody does."""
-        return self._longest(position, self._read)
-
-    def _longest(self, position: int, read: Callable[[], list[LeaseRow]]) -> float:
-        term = LONGEST if self._shared else self.terms.seconds
-        bound = term + (LATE if self.terms.leases else 0.0)
+        bound = self._term + (LATE if self.terms.leases else 0.0)
         if not self.terms.leases:
             return bound
         try:
-            return bound if self._behind(position, read()) > 0 else 0.0
+            return bound if self._behind(position, self._read()) > 0 else 0.0
         except (sqlite3.Error, LedgerRefused):
             return bound
 
+    async def latest(self, position: int) -> float:
+        """The same for an event loop. Nobody waits for a server for longer than he would wait for the leases."""
+        bound = self._term + LATE
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(bound):
+                return await self._beside(partial(self.longest, position))
+        return bound
+
     def position(self) -> int:
         """How far the ledger goes, as anybody who reads it now sees it."""
-        return log_end(self._reader())
+        with self._reading:
+            return log_end(self._reader())
 
     async def settled(self, position: int) -> float:
         """Waits until whoever held a lease has that position or holds none any more; how many seconds that took.
@@ -161,13 +184,15 @@ class Leases:
         """
         return await self._settled(position, self._read_in_turn)
 
-    async def _settled(self, position: int, read: Callable[[], list[LeaseRow]]) -> float:
-        longest, began = self._longest(position, read), self._clock()
-        if not longest or not self.terms.leases:
-            return longest
+    async def _settled(self, position: int, read: Callable[[], Awaitable[Held]]) -> float:
+        if not self.terms.leases:
+            return self._term
+        longest, began = self._term + LATE, self._clock()
         while (left := began + longest - self._clock()) > 0:
-            with contextlib.suppress(sqlite3.Error, LedgerRefused):
-                behind = self._behind(position, read())
+            with contextlib.suppress(sqlite3.Error, LedgerRefused, TimeoutError):
+                async with asyncio.timeout(left):  # a server may say nothing for longer
+                    held = await read()
+                behind = self._behind(position, held)
                 if behind <= 0:
                     break
                 left = min(left, behind)
@@ -178,14 +203,15 @@ class Leases:
         """What loosens is answered once every machine has it: one that has not would take the next no of the same
         person for one that stands.
         """
-        if self._shared:
+        if self.shared:
             await self.settled(position)
 
     async def settles(self, seconds: float) -> bool:
         """Whether within so many seconds nobody answers from before this moment any more."""
         try:
             async with asyncio.timeout(seconds):
-                await self._settled(self.position(), self._read)  # a position of this very moment
+                position = await self._beside(self.position)
+                await self._settled(position, partial(self._beside, self._read))  # a position of this very moment
         except (TimeoutError, sqlite3.Error, LedgerRefused):
             return False
         return True
@@ -193,7 +219,11 @@ class Leases:
     @property
     def bound(self) -> float:
         """Seconds that a choice takes to be effective where nobody waits for anybody."""
-        return 0.0 if self.terms.leases else LONGEST if self._shared else self.terms.seconds
+        return 0.0 if self.terms.leases else self._term
+
+    @property
+    def _term(self) -> float:
+        return LONGEST if self.shared else self.terms.seconds
 
     def close(self) -> None:
         if self._db is not None:
@@ -224,56 +254,66 @@ class Leases:
         sql = "SELECT count(*) FROM lease WHERE boot = ? AND until + ? >= ?"
         return int(tx.db.execute(sql, (self._boot, int(MISSED * self.terms.seconds * 1000), now)).fetchone()[0])
 
-    def _behind(self, position: int, held: list[LeaseRow]) -> float:
+    def _behind(self, position: int, held: Held) -> float:
         """For how many seconds more somebody may answer who has not got a position."""
-        if self._shared and self._known < position:
+        if held.known < position:
             return LONGEST + LATE
         now = self._clock()
-        return max((self._ends(row) - now for row in held if row[4] < position), default=0.0)
-
-    def _ends(self, row: LeaseRow) -> float:
-        """Of a lease by another clock nobody knows the end: a full term since it was seen first as it is now."""
-        holder, _, boot, until, _ = row
-        if boot == self._boot:
-            return until / 1000
-        if not self._shared:  # of before a boot
-            return self._began + self.terms.seconds + LATE
-        return self._first[holder][1] + LONGEST + LATE
+        return max((lease.ends - now for lease in held.leases if lease.applied < position), default=0.0)
 
     def _reader(self) -> sqlite3.Connection:
         if self._db is None:
             self._db = self._store.open_to_read()
         return self._db
 
-    def _read_in_turn(self) -> list[LeaseRow]:
+    async def _read_in_turn(self) -> Held:
         """The same, read once for all whom one turn of the event loop goes on with: they were woken before it was read,
         so what they wait for is older. Whoever is woken later runs behind the forgetting.
         """
         if self._of_turn is None:
-            self._of_turn = self._read()
+            self._of_turn = asyncio.ensure_future(self._beside(self._read)) if self.shared else self._read()
             asyncio.get_running_loop().call_soon(self._forget)
-        return self._of_turn
+        found = self._of_turn
+        return await asyncio.shield(found) if isinstance(found, asyncio.Future) else found
+
+    async def _beside(self, read: Callable[[], T]) -> T:
+        """A server may be slow, and nobody else is to wait for it: a file is read at once."""
+        return await asyncio.to_thread(read) if self.shared else read()
 
     def _forget(self) -> None:
         self._of_turn = None
 
-    def _read(self) -> list[LeaseRow]:
+    def _read(self) -> Held:
+        with self._reading:
+            try:
+                return self._read_served() if self.shared else self._read_file()
+            except sqlite3.Error:
+                self.close()
+                raise
+
+    def _read_file(self) -> Held:
+        anew = self._began + self.terms.seconds + LATE  # of before a boot nobody knows the end
+        rows: list[LeaseRow] = self._reader().execute(LIVE).fetchall()
+        ours = (
+            (holder, name, until / 1000 if boot == self._boot else anew, applied, boot != self._boot)
+            for holder, name, boot, until, applied in rows
+        )
+        return Held([Lease(*each) for each in ours], math.inf)
+
+    def _read_served(self) -> Held:
+        """Of a lease by another clock nobody knows the end: a full term since it was seen first as it is now."""
         db = self._reader()
-        try:
-            if disk.is_file(db):
-                return db.execute(LIVE).fetchall()
-            found = db.execute(SERVED, (cast("PostgresConnection", db).host,)).fetchall()
-        except sqlite3.Error:
-            self.close()
-            raise
-        rows, seen = [row for row in found if row[0]], self._clock()
-        self._known = max(end_behind(row[4]) for row in found if not row[0])
-        before = self._first
-        self._first = {
-            holder: before[holder] if holder in before and before[holder][0] == (boot, until) else ((boot, until), seen)
-            for holder, _, boot, until, _ in rows
-        }
-        return rows
+        found: list[LeaseRow] = db.execute(SERVED, (cast("PostgresConnection", db).host,)).fetchall()
+        seen, before, self._first = self._clock(), self._first, {}
+        leases = []
+        for holder, name, boot, until, applied in found:
+            if not holder:
+                continue
+            as_it_is, first = before.get(holder, (None, seen))
+            self._first[holder] = (boot, until), first if as_it_is == (boot, until) else seen
+            ends = until / 1000 if boot == self._boot else self._first[holder][1] + LONGEST + LATE
+            leases.append(Lease(holder, name, ends, applied, of_before=False))
+        return Held(leases, max(end_behind(row[4]) for row in found if not row[0]))
 
     def _milliseconds(self) -> int:
         return int(self._clock() * 1000)

@@ -54,11 +54,11 @@ from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys, Secrets
 from gateway.ledger.acts import ages, device_states, idempotency, links, voiding
 from gateway.ledger.audit.log_reader import LogReader
-from gateway.ledger.errors import NothingKept, StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import Notice, b64
 from gateway.ledger.proof.receipt import Opening
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, every_reading, milliseconds
-from gateway.ledger.writer import Transaction, Writer
+from gateway.ledger.writer import Job, Transaction, Writer
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Purpose, Told
 
@@ -206,11 +206,11 @@ class Consent:
     ) -> Chosen:
         """One entry for each subject, in one transaction, durable before this returns. `key` and `body`: the
         caller's Idempotency-Key and what it covers. `tie`: link what was listed to the account among it. `allow` may
-        still refuse, in the transaction. What tightens is kept beside the ledger while that cannot be written:
-        `Chosen.waits`. `settle`: wait for whoever answers from a copy; without it `effective_at` is the latest that it
-        can be. Raises `StoreUnavailable`.
+        still refuse, in the transaction. What tightens is kept beside the ledger while that cannot be written, or does
+        not answer: `Chosen.waits`. `settle`: wait for whoever answers from a copy; without it `effective_at` is the
+        latest that it can be. Raises `StoreUnavailable`.
         """
-        openings = list[Opening]()
+        openings, given_up = list[Opening](), list[bool]()
         at, says_no = milliseconds(choice.at), choice.kind in TIGHTENS  # of which nobody has to look when it was said
         everybody = every_reading(subjects) if says_no else tuple(subjects)
         kept = KeptRequest(seals.new_browser(), everybody, choice, idempotency.named(key, body), tie=tie)
@@ -223,6 +223,8 @@ class Consent:
             return answer_of(written)
 
         def job(tx: Transaction) -> ChoiceEntered:
+            if given_up:  # it is kept beside the ledger, and entered from there
+                raise StoreUnavailable("nobody waits for it any more")
             answer, replayed = idempotency.once(tx, kept.repeat, at, lambda: act(tx))
             out_at = (
                 still_out_of.last_out(tx, subjects) if replayed or not says_no else dict.fromkeys(choice.purposes, at)
@@ -231,25 +233,28 @@ class Consent:
 
         if says_no:
             await self._counted(COUNT_SECONDS)
-        try:
-            entered = await self._writer.commit(job)
-        except NothingKept:
-            if allow or not says_no:
-                raise
+        entered = await self._entered(job, keepable=says_no and not allow)
+        if entered is None:
+            given_up.append(True)
             return await self._keep(kept)
         accepted, position = self.clock(), entered.position
-        after = await self.leases.settled(position) if settle else self.leases.longest(position)
+        after = await self.leases.settled(position) if settle else await self.leases.latest(position)
         effective = accepted + timedelta(seconds=after) + self.effective_within
         return self._chosen(entered, subjects, choice, (accepted, effective), openings)
 
+    async def _entered(self, job: Job[ChoiceEntered], *, keepable: bool) -> ChoiceEntered | None:
+        """None: nothing was written, or nobody knows: kept beside the ledger it is entered once, whichever it was."""
+        try:
+            return None if keepable and self._writer.hangs() else await self._writer.commit(job)
+        except StoreUnavailable:
+            if not keepable:
+                raise
+        return None
+
     def _chosen(
-        self,
-        entered: ChoiceEntered,
-        subjects: Sequence[Subject],
-        choice: Choice,
-        times: tuple[datetime, datetime],
-        openings: Sequence[Opening],
-    ) -> Chosen:
+        self, entered: ChoiceEntered, subjects: Sequence[Subject], choice: Choice,
+        times: tuple[datetime, datetime], openings: Sequence[Opening],
+    ) -> Chosen:  # fmt: skip
         seen = self.checks.seen(subjects)
         return Chosen(
             tuple([{"event": event, "seq": seq} for event, seq in orjson.loads(entered.answer)]),

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 from gateway.ledger import schema, tree
 from gateway.ledger.errors import LedgerRefused
@@ -31,6 +31,7 @@ class PostgresStore:
     machine's, `host` its number.
     """
 
+    is_server: ClassVar[bool] = True
     folder: Path
     url: str
     host: int

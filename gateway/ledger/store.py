@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from gateway import disk
 from gateway.ledger import erasure_steps, schema
@@ -34,7 +34,11 @@ class Caps:
 
 
 class Store(Protocol):
-    """Every call raises `LedgerRefused` where the ledger must not be used, with the command that helps."""
+    """Every call raises `LedgerRefused` where the ledger must not be used, with the command that helps. `is_server`:
+    whether a reader may be kept waiting by another machine, so that an event loop must not.
+    """
+
+    is_server: ClassVar[bool]
 
     @property
     def caps(self) -> Caps: ...
@@ -89,6 +93,7 @@ class Store(Protocol):
 class SqliteStore:
     """The ledger's file in a data folder."""
 
+    is_server: ClassVar[bool] = False
     folder: Path
 
     @property

@@ -306,9 +306,12 @@ class Writer:
 
     def keeps(self) -> bool:
         """Whether an opt-out that came now would be kept: the last commit went well, and none hangs."""
+        return not self._failing and not self.hangs() and self._thread.is_alive()
+
+    def hangs(self) -> bool:
+        """Whether a batch takes so long that what came now would be waited for in vain."""
         busy = self._busy_since
-        hangs = busy is not None and time.monotonic() - busy > HANGS_AFTER
-        return not self._failing and not hangs and self._thread.is_alive()
+        return busy is not None and time.monotonic() - busy > HANGS_AFTER
 
     def _run(self) -> None:
         open_ = True
@@ -379,9 +382,9 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing was kept, and the thread must go on
             self._failing = True
             self._watch.failed()
-            self._let_go()
             for _, future in batch:
                 future.set_exception(NothingKept(f"nothing was kept: {type(error).__name__}"))
+            self._let_go()  # behind the answers: with a server that says nothing it takes seconds
         else:
             self._failing = False
             for future, result, refused in outcomes:

@@ -24,6 +24,8 @@ from psycopg.types.string import BytesBinaryDumper
 
 from gateway.postgres.address import NOBODY
 from gateway.postgres.dialect import FUNCTIONS, in_postgres
+from gateway.postgres.silence import HeardConnection
+from gateway.terms import TextUnkeepable
 
 SETTING = re.compile(r"PRAGMA (user_version|application_id)(?: = (-?\d+))?$")
 MADE = """
@@ -179,11 +181,12 @@ class PostgresConnection:
         self._db: psycopg.Connection[Any] | Any = None
         times = f"{TIMES}{WRITES_WITHIN if writes else READS_WITHIN}"
         with _errors():
-            self._db = psycopg.connect(
+            self._db = HeardConnection.connect(
                 url, autocommit=True, connect_timeout=CONNECT_SECONDS, cursor_factory=psycopg.RawCursor,
                 options=f"-c search_path={schema} {times} {SEES} -c client_min_messages=warning",
                 **{name: value for name, value in GIVES_UP.items() if name not in conninfo_to_dict(url)},
             )  # fmt: skip
+        self._db.url = url
         self._db.adapters.register_dumper(int, _Whole)
         self._db.adapters.register_dumper(bool, _Whole)
         for kind in (bytes, bytearray, memoryview):
@@ -418,6 +421,10 @@ def _errors() -> Iterator[None]:
         yield
     except errors.IntegrityError as error:
         raise PostgresConflict(_said(error)) from error
+    except errors.DataError as error:
+        if error.sqlstate is None:  # found before it was sent: of its batch it alone is refused
+            raise TextUnkeepable(str(error)) from error
+        raise PostgresError(_said(error)) from error
     except psycopg.Error as error:
         raise PostgresError(_said(error)) from error
 

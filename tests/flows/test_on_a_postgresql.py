@@ -2,6 +2,7 @@
 in, and taken over by another machine. SOAK=1: more kills.
 """
 
+import asyncio
 import contextlib
 import json
 import shutil
@@ -27,7 +28,9 @@ from gateway.keys.person_keys import Vault, VaultRefused
 from gateway.ledger.audit.last_verify import FILE as LAST_VERIFY
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
+from gateway.ledger.subjects import Choice
 from gateway.postgres import address
+from gateway.terms import ALL_PURPOSES, ChoiceKind
 
 pytestmark = pytest.mark.slow
 CONFIG = '[recipients.teemo]\nunlinked = "allow"\n'
@@ -139,11 +142,33 @@ def test_what_a_server_keeps_by_its_own_means_is_said_where_a_file_is_asked_for(
     serving.stop()
     for said in (
         ["backup", tmp_path / "copy", "--data", serving.data],
-        ["rekey", "pepper", "--data", serving.data],
         ["migrate", "--back-to", "31", "--data", serving.data],
     ):
         code, answer = command(*said)
         assert (code, "is in a PostgreSQL" in answer) == (3, True), answer
+
+
+def test_under_a_new_pepper_whoever_said_no_is_found_by_the_newer_key_alone(postgres, tmp_path):
+    folder, settings = postgres_server.installed(postgres, tmp_path / "data"), inside.settings()
+
+    def subjects(house):
+        return house.consent.people.name([named("gaid", gaid(1))]).subjects
+
+    with open_house(folder, settings, dev=True) as house:
+        older = subjects(house)
+        asyncio.run(house.consent.choose(older, Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "api", house.consent.clock())))
+    standing, peppers = maintenance.pepper(folder, settings)
+    assert (standing > 0, peppers) == (True, 2)
+    with open_house(folder, settings, dev=True) as house:
+        newer = subjects(house)
+        assert asyncio.run(house.consent.last_out(newer))
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
+        for table in ("detail", "about"):
+            sql = f"SELECT count(*) FROM {table} WHERE key = ?"
+            found = [db.execute(sql, (each.key,)).fetchone()[0] for (each,) in (older, newer)]
+            assert (found[0], found[1] > 0) == (0, True), table
+    code, said = command("verify", "--vault", "--data", folder)
+    assert code == 0, said
 
 
 def test_a_copied_folder_that_takes_over_gets_a_number_of_its_own_and_the_first_writes_no_key_any_more(

@@ -15,6 +15,7 @@ from gateway.ledger.store import Caps
 class MemoryStore:
     """Lives as long as it is kept. Readers get a copy of what is committed."""
 
+    is_server = False
     caps = Caps("memory", sqlite3.sqlite_version, "process", processes=False)
 
     def __init__(self, origin="log.example.com/memory"):

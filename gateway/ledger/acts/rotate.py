@@ -3,9 +3,11 @@ that tell of new and retired keys of every kind.
 """
 
 import os
+import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 
+from gateway import disk
 from gateway.fold import record as told
 from gateway.fold.record import Record
 from gateway.ledger.log_records import all_sides, rewrite_sides
@@ -35,6 +37,9 @@ KEY_COLUMNS = (
 )
 
 
+KEYED = ("side", "about", *sorted({table for table, _ in KEY_COLUMNS}))  # tables in which keys stand
+
+
 def note_key(tx: Transaction, kind: str, step: str, at: datetime, vkey: str = "", lasting: str = "") -> int:
     """The entry about a key; of a signing key with its verifier keys, so that the older ones vouch for them."""
     seq = tx.append(entry.key_event(event=os.urandom(16), kind=kind, step=step, vkey=vkey, at=at, lasting=lasting))
@@ -46,15 +51,30 @@ def rewrap(tx: Transaction, wrap: Callable[[bytes], bytes], peppers: int) -> int
     """Rewrites every key column and says in the head how many peppers hold now. Returns of how many keys something may
     stand.
     """
-    tx.db.create_function("wrap", 1, wrap, deterministic=True)
-    for table, column in KEY_COLUMNS:
-        tx.db.execute(f"UPDATE {table} SET {column} = wrap({column})")  # noqa: S608 - names are ours
+    (_rewrap_in_file if disk.is_file(tx.db) else _rewrap_on_server)(tx.db, wrap)
     for _ in rewrite_sides(tx.db, all_sides(tx.db), lambda _, record: with_keys(record, wrap), peppers):
         pass  # nothing is kept of them: there may be millions
     tx.db.execute("UPDATE head SET peppers = ?", (peppers,))
     tx.tell_forgotten(None)
     tx.stands = tx.onward = None  # what stood before knows nobody by these
     return int(tx.db.execute("SELECT count(DISTINCT key) FROM about WHERE way <> ?", (Mention.MARK,)).fetchone()[0])
+
+
+def _rewrap_in_file(db: sqlite3.Connection, wrap: Callable[[bytes], bytes]) -> None:
+    db.create_function("wrap", 1, wrap, deterministic=True)
+    for table, column in KEY_COLUMNS:
+        db.execute(f"UPDATE {table} SET {column} = wrap({column})")  # noqa: S608 - names are ours
+
+
+def _rewrap_on_server(db: sqlite3.Connection, wrap: Callable[[bytes], bytes]) -> None:
+    """No server has our peppers: it is told what each key becomes, for as long as the transaction lasts."""
+    db.execute("CREATE TEMP TABLE rewrapped (before BLOB PRIMARY KEY, becomes BLOB NOT NULL) STRICT")
+    for table, column in KEY_COLUMNS:
+        there = db.execute(f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL").fetchall()  # noqa: S608
+        db.executemany("INSERT OR IGNORE INTO temp.rewrapped VALUES (?, ?)", [(key, wrap(key)) for (key,) in there])
+        becomes = f"(SELECT r.becomes FROM temp.rewrapped r WHERE r.before = {table}.{column})"  # noqa: S608
+        db.execute(f"UPDATE {table} SET {column} = {becomes} WHERE {column} IS NOT NULL")  # noqa: S608
+    db.execute("DROP TABLE temp.rewrapped")
 
 
 def with_keys(record: Record, wrap: Callable[[bytes], bytes]) -> Record:

@@ -280,7 +280,7 @@ class Health:
         self.counters.open(await self._open())
         position = self.consent.checks.position()
         self.counters.state_used.set(self.state.used)
-        self.counters.dropped.set(len(self._dropped()))
+        self.counters.dropped.set(len(await asyncio.to_thread(self._dropped)))
         waiting, unread = await asyncio.to_thread(self._lines)
         self.counters.waiting.set(waiting)
         self.counters.unread.set(unread)

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from gateway.consent.choice_result import Refused
 from gateway.ledger.acts.idempotency import Mismatch, Used
 from gateway.ledger.errors import StoreUnavailable
+from gateway.terms import TextUnkeepable
 
 MEDIA_TYPE = "application/problem+json"
 PREFIX = "urn:consent-gateway:problem:"
@@ -112,6 +113,13 @@ def response(problem: Problem, request_id: str = "") -> Response:
     return Response(orjson.dumps(body, msgspec.to_builtins), status, headers, MEDIA_TYPE)
 
 
+OF_THE_LEDGER: dict[type[Exception], tuple[str, str]] = {
+    Mismatch: ("idempotency_mismatch", "use a new key for another body"),
+    Used: ("confirm_used", "a confirm token is good for one opt-in; ask for a new one"),
+    TextUnkeepable: ("malformed", "a text has the character U+0000, which cannot be kept"),
+}
+
+
 def problem_of(error: Exception) -> Problem:
     """What an error of the inner rooms means to a caller."""
     match error:
@@ -119,10 +127,8 @@ def problem_of(error: Exception) -> Problem:
             return error
         case Refused():
             return Problem(error.kind, str(error))
-        case Mismatch():
-            return Problem("idempotency_mismatch", "use a new key for another body")
-        case Used():
-            return Problem("confirm_used", "a confirm token is good for one opt-in; ask for a new one")
+        case Mismatch() | Used() | TextUnkeepable():
+            return Problem(*OF_THE_LEDGER[type(error)])
         case StoreUnavailable():
             return Problem("store_unavailable", str(error))
         case ClientDisconnect():
@@ -140,5 +146,5 @@ async def handle_problem(request: Request, error: Exception) -> Response:
 
 
 HANDLED: tuple[type[Exception], ...] = (
-    Problem, Refused, Mismatch, Used, StoreUnavailable, ClientDisconnect, HTTPException,
+    Problem, Refused, Mismatch, Used, StoreUnavailable, TextUnkeepable, ClientDisconnect, HTTPException,
 )  # fmt: skip

@@ -1,0 +1,123 @@
+"""What a server, its operator or its settings do to a connection of ours, one by one: nothing of it passes for a commit,
+and none of it keeps the gateway from going on with a new connection.
+"""
+
+import socket
+import sqlite3
+import time
+
+import psycopg
+import pytest
+from support import postgres_server
+
+from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.folder_store import store_in
+from gateway.postgres import address
+from gateway.postgres.connection import PostgresConnection
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def url(postgres):
+    return postgres_server.fresh_url(postgres)
+
+
+def connected(url):
+    made = PostgresConnection(url, "rows", writes=True)
+    made.make()
+    made.execute("CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY) STRICT")
+    return made
+
+
+def office(url, sql, *given):
+    with psycopg.connect(url, autocommit=True) as db:
+        return db.execute(sql, given)
+
+
+def count(url):
+    with psycopg.connect(url) as db:
+        return db.execute("SELECT count(*) FROM rows.t").fetchone()[0]
+
+
+def began(db):
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("INSERT INTO t VALUES (1)").rowcount  # noqa: B018 - it has arrived
+
+
+def test_time_limits_of_the_database_are_not_those_of_the_gateways_sessions(url):
+    name = url.rpartition("/")[2]
+    for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+        office(url, f"ALTER DATABASE {name} SET {limit} = '50ms'")
+    with psycopg.connect(url) as control, pytest.raises(psycopg.errors.QueryCanceled):
+        control.execute("SELECT pg_sleep(0.3)")
+    db = connected(url)
+    began(db)
+    db.execute("SELECT pg_sleep(0.3)").fetchall()
+    time.sleep(0.3)
+    db.execute("COMMIT")
+    assert count(url) == 1
+    db.end()
+
+
+def test_a_server_that_only_reads_is_none_to_write_to(url):
+    connected(url).end()
+    office(url, f"ALTER DATABASE {url.rpartition('/')[2]} SET default_transaction_read_only = on")
+    db = PostgresConnection(url, "rows", writes=True)
+    with pytest.raises(sqlite3.Error, match="25006"):
+        began(db)
+    db.end()
+    assert count(url) == 0
+
+
+@pytest.mark.parametrize("how", ["SELECT pg_terminate_backend(%s)", "SELECT pg_cancel_backend(%s)"])
+def test_a_session_that_is_ended_by_its_operator_has_kept_nothing_and_says_so(url, how):
+    db = connected(url)
+    began(db)
+    office(url, how, db._db.info.backend_pid)
+    time.sleep(0.1)
+    if "cancel" in how:  # it came between two statements, and meant none
+        db.execute("COMMIT")
+        assert count(url) == 1
+    else:
+        with pytest.raises(sqlite3.Error):
+            db.execute("COMMIT")
+        assert (db.usable, count(url)) == (False, 0)
+    db.end()
+
+
+def test_who_stands_still_amid_a_transaction_is_ended_and_the_row_is_free(url, monkeypatch):
+    monkeypatch.setattr("gateway.postgres.connection.TIMES", "-c idle_in_transaction_session_timeout=200")
+    db = connected(url)
+    began(db)
+    time.sleep(0.6)
+    other = connected(url)
+    began(other)
+    other.execute("COMMIT")
+    with pytest.raises(sqlite3.Error):
+        db.execute("COMMIT")
+    assert count(url) == 1
+    for each in (db, other):
+        each.end()
+
+
+def test_a_host_that_accepts_and_says_nothing_is_given_up(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address.name_url(tmp_path, f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none")
+        began_at = time.monotonic()
+        with pytest.raises(LedgerRefused, match="cannot be used now"):
+            store_in(tmp_path).open_to_write()
+        assert time.monotonic() - began_at < 10
+
+
+def test_of_two_hosts_the_one_that_says_nothing_is_passed_over(url):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host, _, rest = url.rpartition("@")[2].partition("/")
+        both = (
+            f"postgresql://postgres@127.0.0.1:{silent.getsockname()[1]},{host}/{rest}?target_session_attrs=read-write"
+        )
+        db = connected(both)
+        began(db)
+        db.execute("COMMIT")
+        db.end()
+    assert count(url) == 1
