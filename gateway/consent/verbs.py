@@ -167,6 +167,7 @@ class Consent:
 
         def job(tx: Transaction) -> int:
             request = seals.new_browser()
+            tx.begun[request] = True
             everybody = every_reading(subjects)
             written = [
                 recipients_to_tell.hear_and_tell(tx, subject, chosen, request) for subject in everybody if chosen
@@ -215,6 +216,7 @@ class Consent:
         def act(tx: Transaction) -> bytes:
             if allow:
                 allow(tx)
+            tx.begun[kept.request] = True
             written = kept.enter(tx)
             openings[:] = [Opening(s.kind, s.value, item.opening) for s, item in zip(everybody, written, strict=True)]
             return answer_of(written)
@@ -229,7 +231,7 @@ class Consent:
         if says_no:
             await self._counted(COUNT_SECONDS)
         try:
-            entered = await self._writer.commit(job)
+            entered = await self._writer.commit(job, asks=kept.asks if says_no else {})
         except NothingKept:
             if allow or not says_no:
                 raise
