@@ -58,7 +58,7 @@ from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import Notice, b64
 from gateway.ledger.proof.receipt import Opening
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, every_reading, milliseconds
-from gateway.ledger.writer import Job, Transaction, Writer
+from gateway.ledger.writer import Asks, Job, Transaction, Writer
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Purpose, Told
 
@@ -167,6 +167,7 @@ class Consent:
 
         def job(tx: Transaction) -> tuple[int, int]:
             request = seals.new_browser()
+            tx.begun[request] = True
             everybody = every_reading(subjects)
             written = [
                 recipients_to_tell.hear_and_tell(tx, subject, chosen, request) for subject in everybody if chosen
@@ -218,6 +219,7 @@ class Consent:
         def act(tx: Transaction) -> bytes:
             if allow:
                 allow(tx)
+            tx.begun[kept.request] = True
             written = kept.enter(tx)
             openings[:] = [Opening(s.kind, s.value, item.opening) for s, item in zip(everybody, written, strict=True)]
             return answer_of(written)
@@ -233,7 +235,7 @@ class Consent:
 
         if says_no:
             await self._counted(COUNT_SECONDS)
-        entered = await self._entered(job, keepable=says_no and not allow)
+        entered = await self._entered(job, kept.asks if says_no else {}, keepable=says_no and not allow)
         if entered is None:
             given_up.append(True)
             return await self._keep(kept)
@@ -242,10 +244,10 @@ class Consent:
         effective = accepted + timedelta(seconds=after) + self.effective_within
         return self._chosen(entered, subjects, choice, (accepted, effective), openings)
 
-    async def _entered(self, job: Job[ChoiceEntered], *, keepable: bool) -> ChoiceEntered | None:
+    async def _entered(self, job: Job[ChoiceEntered], asks: Asks, *, keepable: bool) -> ChoiceEntered | None:
         """None: nothing was written, or nobody knows: kept beside the ledger it is entered once, whichever it was."""
         try:
-            return None if keepable and self._writer.hangs() else await self._writer.commit(job)
+            return None if keepable and self._writer.hangs() else await self._writer.commit(job, asks=asks)
         except StoreUnavailable:
             if not keepable:
                 raise

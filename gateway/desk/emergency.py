@@ -22,7 +22,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from gateway.disk import locked, make_folder, sync_folder
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets, wrap
 from gateway.ledger.acts import idempotency, links
+from gateway.ledger.acts.folded_people import named_by
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import Notice, b64
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds, moment
@@ -65,6 +66,12 @@ class KeptRequest:
             ]
             return [written for written in heard if written]
         return [recipients_to_tell.write_and_tell(tx, subject, self.choice, self.request) for subject in self.subjects]
+
+    @property
+    def asks(self) -> Mapping[str, Collection[bytes]]:
+        """What will be looked for when it is written."""
+        names = {key for subject in self.subjects for key in named_by(subject)}
+        return {recipients_to_tell.LEFT: names, idempotency.KNOWN: [self.repeat.name] if self.repeat else []}
 
     def enter_once(self, tx: Transaction) -> bool:
         """Writes it unless it, or another sending of the same, is there already. Whether it wrote."""

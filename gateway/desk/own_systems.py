@@ -34,6 +34,7 @@ DUTY = {
     OPT_OUT: "Use nothing that you have under these identifiers for these purposes.",
 }
 BY_HAND = "by hand: "
+SYSTEMS = "SELECT name, kinds, suppressed FROM own_system ORDER BY name"
 ORDERED = """
 SELECT s.event, o.id, o.recipient, o.state, o.tries, o.answer, coalesce(o.received, o.at), s.last, o.taken
 FROM system_order s JOIN outbox o ON o.id = s.message
@@ -108,7 +109,7 @@ def registered(tx: Transaction) -> list[OwnSystem]:
             " WHERE own_system.kinds <> ?2 OR own_system.suppressed <> ?3",
             row,
         )
-    return read_systems(tx.db)
+    return _systems(tx.asked_once(SYSTEMS))
 
 
 def configured(tx: Transaction) -> list[str]:
@@ -118,7 +119,10 @@ def configured(tx: Transaction) -> list[str]:
 
 def read_systems(db: sqlite3.Connection) -> list[OwnSystem]:
     """Those on record, by name."""
-    rows = db.execute("SELECT name, kinds, suppressed FROM own_system ORDER BY name")
+    return _systems(db.execute(SYSTEMS))
+
+
+def _systems(rows: Iterable[tuple[str, str, int]]) -> list[OwnSystem]:
     return [OwnSystem(name, frozenset(kinds.split(",")), bool(suppressed)) for name, kinds, suppressed in rows]
 
 

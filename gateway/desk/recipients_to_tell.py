@@ -24,7 +24,6 @@ from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import is_unknown, named_by, people_of
 from gateway.ledger.acts.reach import Belongings
 from gateway.ledger.acts.releases import released_since
-from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose
@@ -258,7 +257,7 @@ def _stopped(
 ) -> Iterator[tuple[Identified, ToldWord]]:
     """What recipients have that the choice stops."""
     said = frozenset(widened(choice.purposes))
-    left = {key for (key,) in rows_of(tx.db, LEFT, reached)}
+    left = tx.found_among(LEFT, reached)
     own = {key: released_since(tx.db, key) for key in sorted(left)}
     if not own:
         return

@@ -47,6 +47,7 @@ class FreshRecords:
         self.place, self._begun = place, end_behind(place)
         self._whole = True
         self._records: list[tuple[int, Record]] = []  # each with the position behind it
+        self.kinds: dict[bytes, str] = {}  # of whom its entries tell
 
     @property
     def end(self) -> int:
@@ -109,9 +110,11 @@ class LedgerLog:
 
     def kinds(self, keys: Collection[bytes]) -> set[tuple[bytes, str]]:
         """Of whom an entry tells, or a list: each by one of theirs, for all of one's are of one kind."""
-        ask = self._db.execute
-        found = [next((row for sql in KINDS if (row := ask(sql, (key,)).fetchone())), None) for key in keys]
-        return {each for each in found if each}
+        ask, fresh = self._db.execute, self._fresh.kinds if self._fresh is not None else {}
+        told = {(key, fresh[key]) for key in keys if key in fresh}
+        asked = (key for key in keys if key not in fresh)
+        found = [next((row for sql in KINDS if (row := ask(sql, (key,)).fetchone())), None) for key in asked]
+        return told.union(each for each in found if each)
 
     def times(self, positions: Collection[int]) -> dict[int, int]:
         """When the entry was made, in Unix milliseconds, that the record before each position tells; of those that

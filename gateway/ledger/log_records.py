@@ -12,8 +12,6 @@ import contextlib
 import sqlite3
 import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import cache
-from itertools import chain
 from typing import Any, NamedTuple, TypeGuard
 
 from gateway.fold.record import NamesLearnt, OrderOver, Record, Said, SaidOut, SaidPruned
@@ -24,12 +22,11 @@ from gateway.ledger.side import Mention, PackedSide, SideUnreadable, mentioned, 
 from gateway.terms import Source
 
 NOBODY = b""  # the key of a record about no one: the void of a screen
-MENTIONED = 400  # keys of one statement
 NUMBERS = "<{}Q"  # of entries, 8 bytes each
 SAY = "INSERT INTO side (place, seq, entered, packed) VALUES (?, ?, ?, ?)"
 TELL = "INSERT INTO side (place, seq, entered, packed, anew) VALUES (?, ?, FALSE, ?, ?)"
 UNMENTION = "DELETE FROM about WHERE key = ? AND way = ? AND place = ?"
-MENTION = "INSERT OR IGNORE INTO about VALUES "
+MENTION = "INSERT OR IGNORE INTO about VALUES (?, ?, ?)"
 COLUMNS = "s.place, s.seq, s.entered, s.packed"
 ABOUT = f"SELECT {COLUMNS} FROM about a JOIN side s ON s.place = a.place WHERE a.key IN ({{marks}}) AND a.way <= ?"  # noqa: S608 - ours
 ALL = f"SELECT {COLUMNS} FROM side s ORDER BY s.place"  # noqa: S608 - ours
@@ -75,13 +72,23 @@ class SideRow(NamedTuple):
         return self.entered and not isinstance(record.said, NamesLearnt)
 
 
+def rows_of_side(
+    place: int, seq: int, records: Sequence[Record], at: int, peppers: int, *, entered: bool
+) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    """What is inserted for a row behind all others, each statement with its rows. `at`: when it was said, Unix
+    milliseconds.
+    """
+    yield SAY, [(place, seq, entered, pack_side(records, at, peppers))]
+    if records:
+        yield MENTION, _mentions(place, {each for record in records for each in mentioned(record)})
+
+
 def put_side(
     db: sqlite3.Connection, place: int, seq: int, records: Sequence[Record], at: int, peppers: int, *, entered: bool
 ) -> None:
-    """A row behind all others. `at`: when it was said, Unix milliseconds."""
-    db.execute(SAY, (place, seq, entered, pack_side(records, at, peppers)))
-    if records:
-        _mention(db, place, {each for record in records for each in mentioned(record)})
+    """The same, inserted at once."""
+    for sql, rows in rows_of_side(place, seq, records, at, peppers, entered=entered):
+        db.executemany(sql, rows)
 
 
 def put_anew(db: sqlite3.Connection, place: int, size: int, seqs: Collection[int], peppers: int) -> None:
@@ -89,17 +96,8 @@ def put_anew(db: sqlite3.Connection, place: int, size: int, seqs: Collection[int
     db.execute(TELL, (place, size, pack_side((), 0, peppers), struct.pack(NUMBERS.format(len(seqs)), *seqs)))
 
 
-def _mention(db: sqlite3.Connection, place: int, whom: Collection[tuple[bytes, Mention]]) -> None:
-    """By one statement, as far as SQLite allows: between two of them the event loop has the interpreter each time."""
-    listed = [*whom]
-    for start in range(0, len(listed), MENTIONED):
-        part = listed[start : start + MENTIONED]
-        db.execute(_mentions(len(part)), [*chain.from_iterable((key, way, place) for key, way in part)])
-
-
-@cache
-def _mentions(rows: int) -> str:
-    return MENTION + ", ".join(["(?, ?, ?)"] * rows)
+def _mentions(place: int, whom: Collection[tuple[bytes, Mention]]) -> list[tuple[bytes, int, int]]:
+    return [(key, int(way), place) for key, way in whom]
 
 
 def side_rows(db: sqlite3.Connection, keys: Collection[bytes], ways: Mention = Mention.MARK) -> list[SideRow]:
@@ -233,7 +231,7 @@ def rewrite_sides(
                 (pack_side(after, row.side.at, peppers or row.side.peppers), row.place),
             )
             db.executemany(UNMENTION, [(*each, row.place) for each in were - are])
-            _mention(db, row.place, are - were)
+            db.executemany(MENTION, _mentions(row.place, are - were))
             yield {key for key, _ in were | are}
 
 

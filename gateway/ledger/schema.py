@@ -28,7 +28,7 @@ LOCK_SECONDS = 5.0  # a batch of another process takes milliseconds; one that is
 # wal_autocheckpoint=0: the writer checkpoints itself under its lock (SQLite's WAL-reset bug).
 SETTINGS = {
     "synchronous": 2, "wal_autocheckpoint": 0, "foreign_keys": 1, "secure_delete": 1, "trusted_schema": 0,
-    "cell_size_check": 1, "mmap_size": 0, "busy_timeout": 5000, "journal_size_limit": 64 * 2**20,
+    "cell_size_check": 1, "mmap_size": 0, "busy_timeout": 5000, "journal_size_limit": 64 * 2**20, "temp_store": 2,
 }  # fmt: skip
 
 

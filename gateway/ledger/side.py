@@ -75,15 +75,12 @@ def read_side(packed: bytes) -> PackedSide:
     return side
 
 
-def records_of_side(seq: int, packed: bytes) -> list[Record]:
-    """What the entry with a number says. Raises `SideUnreadable`."""
-    return records_within(seq, read_side(packed))
-
-
 def records_within(
     seq: int, side: PackedSide, keys: Collection[bytes] | None = None, words: Collection[type] | None = None
 ) -> list[Record]:
-    """The same of one that was read. `keys`: only what is said of these; `words`: and only in these."""
+    """What the entry with a number says. `keys`: only what is said of these; `words`: and only in these. Raises
+    `SideUnreadable`.
+    """
     try:
         return [
             Record(seq, side.at + each.after, each.key, _decode_word[each.word](each.fields), each.account)

@@ -11,24 +11,27 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 from gateway import disk
 from gateway.fold.record import Record
-from gateway.fold.state import Get
+from gateway.fold.state import NOTHING, Get
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import erasure_steps
 from gateway.ledger.commit_waiter import CommitWaiter
 from gateway.ledger.epoch_turn import EpochKeys
 from gateway.ledger.errors import LedgerRefused, NothingKept, StateUnread, StoreUnavailable
 from gateway.ledger.ledger_log import LAST_PLACE, PLACES, FreshRecords, remember_forgotten
-from gateway.ledger.log_records import put_anew, put_side
+from gateway.ledger.log_records import put_anew, rows_of_side
 from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.publisher import Added, Publisher
+from gateway.ledger.schema import rows_of
 from gateway.ledger.store import Store
 from gateway.ledger.tree import Tree
+from gateway.ledger.unwritten_rows import UnwrittenRows, settled
 from gateway.ledger.watch import FileMoved, LedgerWatch
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ AT_ONCE = 2_000  # records of one row
 CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is work
 
 
+ENTRY = "INSERT INTO entry VALUES (?, ?)"
 BEGINS = f"SELECT size, frontier, peppers, ({LAST_PLACE}), (SELECT min(until) FROM dated_link) FROM head"  # noqa: S608
 
 
@@ -104,18 +108,37 @@ class KeyTurns(Protocol):
         """One of them, under the lock; a few milliseconds."""
 
 
+class _Savepoint:
+    """What a transaction was when a job began. `opened`: it is one of the connection too, for the job has used that."""
+
+    def __init__(self, tx: "Transaction") -> None:
+        self.size, self.due, self.fresh, self.rows = tx.size, tx.due, tx.fresh.mark(), tx.unwritten.mark()
+        self.opened = False
+        self.packed = b""  # the tree's frontier when it was opened
+
+
 class Transaction:
     """The open transaction, as jobs see it. `size` counts the entries, its own included. `stands`: what stood when
     it began (`folded_people.people_of`); None: that is not at hand. `due`: the first date of a link that is to come.
+    `asks`: among which keys its jobs will look by which statement, as far as they said so.
     """
 
-    def __init__(self, db: sqlite3.Connection, persons: Persons, stands: StoodBefore | None = None) -> None:
-        self.db = db
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        persons: Persons,
+        stands: StoodBefore | None = None,
+        asks: Mapping[str, set[bytes]] | None = None,
+    ) -> None:
+        self._engine = db
+        self.unwritten = UnwrittenRows(db)
+        self.db = settled(db, self._settle)
         self.persons = persons
         self.stands = stands
         self.onward: Any = None  # the same with what this transaction said; whoever asks makes it
         self.about = set[bytes]()  # whom its entries are about
         self.met = set[bytes]()  # all names of whoever it was told of
+        self.begun = dict[bytes, bool]()  # requests that are new: whether their first entry is still to come
         size, packed, peppers, place, due = db.execute(BEGINS).fetchone()
         self.size: int = size
         self.due: int | None = due
@@ -128,6 +151,11 @@ class Transaction:
         self._tree = Tree(db, Frontier(self.size, packed))
         self._began = (self.size, packed)
         self._bodies: list[bytes] = []
+        self._savepoints: list[_Savepoint] = []
+        self._asks = asks or {}
+        self._found = dict[str, Any]()  # what was asked for all of the batch at once
+        self._used = False  # a job used the connection, so that this may be another one since
+        self._done = set[str]()
 
     @property
     def added(self) -> "Added":
@@ -154,9 +182,8 @@ class Transaction:
         by it, and of whatever is learnt with it. `at`: when it was said, Unix milliseconds.
         """
         seq = self.size
-        self.db.execute("INSERT INTO entry VALUES (?, ?)", (seq, body))
-        put_side(self.db, self.fresh.say(records), seq, records, at, self._peppers, entered=True)
-        self._tree.append(body)
+        self.unwritten.add(ENTRY, (seq, body))
+        self._put_side(seq, records, at, entered=True)
         self._bodies.append(body)
         self.size += 1
         return seq
@@ -165,7 +192,11 @@ class Transaction:
         """What is learnt without an entry of its own."""
         for start in range(0, len(records), AT_ONCE):
             part = records[start : start + AT_ONCE]
-            put_side(self.db, self.fresh.say(part), part[0].seq, part, at, self._peppers, entered=False)
+            self._put_side(part[0].seq, part, at, entered=False)
+
+    def _put_side(self, seq: int, records: Sequence[Record], at: int, *, entered: bool) -> None:
+        for sql, rows in rows_of_side(self.fresh.say(records), seq, records, at, self._peppers, entered=entered):
+            self.unwritten.add_all(sql, rows)
 
     def tell_anew(self, seqs: Collection[int]) -> None:
         """That some entries say something else from now on, or nothing: whoever folded them does so again."""
@@ -187,26 +218,84 @@ class Transaction:
         self.fresh.leave_out()
         return self.fresh.say(())
 
+    def asked_once(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement that each job asks."""
+        if self._used:
+            return self.db.execute(sql).fetchall()
+        if sql not in self._found:
+            self._found[sql] = self._engine.execute(sql).fetchall()
+        rows: list[tuple[Any, ...]] = self._found[sql]
+        return rows
+
+    def found_among(self, sql: str, keys: Collection[bytes]) -> set[bytes]:
+        """The keys that a statement finds among some (`{marks}`): asked for the whole batch by the first job."""
+        asked = self._asks.get(sql, set[bytes]())
+        if self._used or not asked.issuperset(keys):
+            return {key for (key,) in rows_of(self.db, sql, keys)}
+        if sql not in self._found:
+            self._found[sql] = {key for (key,) in rows_of(self._engine, sql, asked)}
+        found: set[bytes] = self._found[sql]
+        return found.intersection(keys)
+
+    def done_once(self, sql: str, given: Sequence[Any]) -> None:
+        """A statement that each job has to do of which once a batch is enough: of what is older than all of it."""
+        if sql not in self._done:
+            self._done.add(sql)
+            self._engine.execute(sql, given)
+
+    def _settle(self) -> None:
+        """Before a job uses the connection: all that was said is written there, what came before each savepoint before
+        it. What was asked for the batch may be another one from here on.
+        """
+        for each in self._savepoints:
+            if not each.opened:
+                self._write(each.rows, each.size)
+                self._engine.execute("SAVEPOINT job")
+                each.opened, each.packed = True, self._tree.frontier.pack()
+        self._write(self.unwritten.mark(), self.size)
+        self._used = True
+
+    def _write(self, mark: int, size: int) -> None:
+        """What was said up to a mark, when there were so many entries."""
+        self.unwritten.write(mark)
+        for body in self._bodies[len(self._tree.hashes) : size - self._began[0]]:
+            self._tree.append(body)
+
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
         """What is done within is done whole, or not at all where it raises."""
-        size, packed, mark, due = self.size, self._tree.frontier.pack(), self.fresh.mark(), self.due
-        self.db.execute("SAVEPOINT job")
+        begun = _Savepoint(self)
+        self._savepoints.append(begun)
         try:
             yield
         except sqlite3.Error:
             raise  # the file or the disk: the whole batch goes
         except Exception:
-            self.db.execute("ROLLBACK TO job")
-            self.db.execute("RELEASE job")
-            kept = size - self._began[0]
-            hashes = self._tree.hashes[:kept]
-            self.size, self.due, self._tree = size, due, Tree(self.db, Frontier(size, packed))
-            self._tree.hashes, self._bodies = hashes, self._bodies[:kept]
-            self.fresh.back(mark)
-            self.onward = None
+            self._savepoints.pop()
+            self._take_back(begun)
             raise
-        self.db.execute("RELEASE job")
+        self._savepoints.pop()
+        if begun.opened:
+            self._engine.execute("RELEASE job")
+
+    def _take_back(self, begun: _Savepoint) -> None:
+        kept = begun.size - self._began[0]
+        if begun.opened:
+            self._engine.execute("ROLLBACK TO job")
+            self._engine.execute("RELEASE job")
+            hashes = self._tree.hashes[:kept]
+            self._tree = Tree(self._engine, Frontier(begun.size, begun.packed))
+            self._tree.hashes = hashes
+        self.unwritten.back(begun.rows)
+        self.size, self.due, self._bodies = begun.size, begun.due, self._bodies[:kept]
+        self.fresh.back(begun.fresh)
+        self.onward = None
+
+    def finish(self) -> None:
+        """Behind all jobs: what waits is written, and the head where anything was appended."""
+        self._write(self.unwritten.mark(), self.size)
+        if self._bodies:
+            self.write_head()
 
     def write_head(self) -> None:
         """The head row, as it is after everything that was appended."""
@@ -214,7 +303,7 @@ class Transaction:
 
 
 Job = Callable[[Transaction], T]
-WAKE: tuple[Job[Any], Future[Any]] = (lambda _: None, Future())  # in the queue: other machines may have written
+Asks = Mapping[str, Collection[bytes]]
 
 
 class DurableTree(NamedTuple):
@@ -222,6 +311,25 @@ class DurableTree(NamedTuple):
 
     size: int
     frontier: bytes
+
+
+class QueuedJob(NamedTuple):
+    """A job, who waits for it, and what it will look for: by statement among which keys."""
+
+    job: Job[Any]
+    future: Future[Any]
+    asks: Asks
+
+
+WAKE = QueuedJob(lambda _: None, Future(), NOTHING)  # in the queue: other machines may have written
+
+
+def _asks_of(batch: Sequence[QueuedJob]) -> dict[str, set[bytes]]:
+    found = defaultdict[str, set[bytes]](set)
+    for each in batch:
+        for sql, keys in each.asks.items():
+            found[sql].update(keys)
+    return found
 
 
 class Writer:
@@ -252,7 +360,7 @@ class Writer:
         self._publisher = publisher
         self._waiter = CommitWaiter()
         self._woken, self._durable = False, DurableTree(0, b"")
-        self._queue: queue.SimpleQueue[tuple[Job[Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[QueuedJob | None] = queue.SimpleQueue()
         self._db: sqlite3.Connection | None = None
         self._vault: Persons | None = None
         self._file = watch.adopted  # which of the watch's files the connection is to
@@ -279,23 +387,24 @@ class Writer:
             self._durable = DurableTree(size, frontier)
             self.wake()
 
-    def submit(self, job: Job[T]) -> "Future[T]":
+    def submit(self, job: Job[T], asks: Asks = NOTHING) -> "Future[T]":
         """Queues a job. The future has its result once the transaction is durable, `StoreUnavailable` when nothing
-        was kept, or what the job itself raised.
+        was kept, or what the job itself raised. `asks`: what it will look for, so that one statement looks for all
+        of a batch.
         """
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()  # from here on nobody can take it back
         if self._closed:
             future.set_exception(StoreUnavailable("the writer is closed"))
         else:
-            self._queue.put((job, future))
+            self._queue.put(QueuedJob(job, future, asks))
         return future
 
-    async def commit(self, job: Job[T], seconds: float = WRITE_SECONDS) -> T:
+    async def commit(self, job: Job[T], seconds: float = WRITE_SECONDS, asks: Asks = NOTHING) -> T:
         """Waits for the job's commit. The job goes on when the client hangs up; past `seconds` its outcome is not
         known, and the caller asks again with the same Idempotency-Key.
         """
-        return await self._waiter.outcome(self.submit(job), seconds)
+        return await self._waiter.outcome(self.submit(job, asks), seconds)
 
     def close(self) -> None:
         """Finishes what is queued, checkpoints, and lets the file go."""
@@ -335,7 +444,7 @@ class Writer:
                 self._keep_state()
         self._let_go(last=True)
 
-    def _next_batch(self) -> tuple[list[tuple[Job[Any], Future[Any]]], bool]:
+    def _next_batch(self) -> tuple[list[QueuedJob], bool]:
         try:
             items = [self._queue.get(timeout=CHECKPOINT_EVERY)]
         except queue.Empty:
@@ -373,7 +482,7 @@ class Writer:
             self._unfinished |= erasure_steps.is_pending(db)
             self._watch.folded()
 
-    def _write(self, batch: list[tuple[Job[Any], Future[Any]]]) -> None:
+    def _write(self, batch: list[QueuedJob]) -> None:
         """One batch. Whatever happens, its futures are answered and the thread goes on."""
         self._busy_since = time.monotonic()
         try:
@@ -382,8 +491,8 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing was kept, and the thread must go on
             self._failing = True
             self._watch.failed()
-            for _, future in batch:
-                future.set_exception(NothingKept(f"nothing was kept: {type(error).__name__}"))
+            for each in batch:
+                each.future.set_exception(NothingKept(f"nothing was kept: {type(error).__name__}"))
             self._let_go()  # behind the answers: with a server that says nothing it takes seconds
         else:
             self._failing = False
@@ -446,7 +555,7 @@ class Writer:
         except Exception:  # noqa: BLE001 - whatever it was, it is tried again on a new connection, and the thread goes on
             self._let_go()
 
-    def _commit(self, batch: list[tuple[Job[Any], Future[Any]]]) -> list[tuple[Future[Any], Any, BaseException | None]]:
+    def _commit(self, batch: list[QueuedJob]) -> list[tuple[Future[Any], Any, BaseException | None]]:
         db, vault = self._connection()
         self._watch.prove_file()
         db.execute("BEGIN IMMEDIATE")
@@ -454,13 +563,11 @@ class Writer:
             self._catch_up(db, vault)
             with self._state.standing(db) if self._state else contextlib.nullcontext() as stands:
                 self._watch.prove_peppers(db)
-                transaction = Transaction(db, vault, stands)
+                transaction = Transaction(db, vault, stands, _asks_of(batch))
                 transaction.systems = self._systems
-                before = transaction.size
-                outcomes = [(future, *self._one(transaction, job)) for job, future in batch]
-            if transaction.size != before:
-                transaction.write_head()
-            if transaction.has_said and not disk.is_file(db):
+                outcomes = [(each.future, *self._one(transaction, each.job)) for each in batch]
+            transaction.finish()
+            if transaction.has_said and self.store.is_server:
                 cast("PostgresConnection", db).wake_others()
             db.execute("COMMIT")  # its keys are durable since they were put into the pool
             self._unfinished |= transaction.unfinished

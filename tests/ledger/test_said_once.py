@@ -19,8 +19,6 @@ ENGINES = {
     "disk.py",
     "schema.py",
     "erasure_steps.py",
-    "sqlite_log.py",
-    "log_index.py",
 }  # know their file, as office/ does
 
 

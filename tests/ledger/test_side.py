@@ -42,11 +42,17 @@ from gateway.ledger.side import (
     mentioned,
     pack_side,
     read_side,
-    records_of_side,
+    records_within,
 )
 from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose
 
 AT = 1_774_000_000_123
+
+
+def records_of_side(seq, packed):
+    return records_within(seq, read_side(packed))
+
+
 KEY, OTHER = b"k" * 16, b"o" * 16
 SALE, PRIVACY = Purpose.SALE, NoticeKind.PRIVACY
 GRANT = GrantName("bank", Purpose.SHARING, DataClass.PRECISE_GEO, GrantKind.OPTED_IN)

@@ -100,6 +100,7 @@ class InMemory:
         self.db.deserialize(_empty_ledger())
         self.db.execute("BEGIN")
         self.tx = Transaction(self.db, NoVault())
+        self.db = self.tx.db  # behind all that it said
 
     def commit(self, job: Job[Any]) -> Any:
         with self.tx.savepoint():

@@ -74,9 +74,6 @@ class Watch:
         function.can_block_in("gateway/desk/entry_facts.py", {"began", "event"})
         function.can_block_in("gateway/state/lookup.py", READS_BY_KEY)
         function.can_block_in("gateway/consent/leases.py", {*READS_BY_KEY, "_reader", "position"})
-        function.can_block_in(
-            "gateway/ledger/engine/sqlite_log.py", {"_append", "_writing"}
-        )  # statements, and a lock to try
         function.can_block_in("gateway/app/composition.py", {"open_house", "migrate"})
         function.can_block_in("support/inside.py", {"install"})
         function.can_block_in("gateway/app/service.py", {"build", "keyed", "public", "_opened"})

@@ -54,6 +54,7 @@ class Ledger:
         self.db.execute("INSERT INTO head (one, size, ledger, peppers) VALUES (1, 0, x'00', 1)")
         self.db.execute("BEGIN")
         self.tx = Transaction(self.db, NoVault())
+        self.db = self.tx.db  # behind all that it said
         self.at, self.folded, self.seen = BEGAN, FoldOfLedger(), -1
 
     def now(self):

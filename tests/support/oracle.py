@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from gateway.fold import fold
 from gateway.fold.record import Record
-from gateway.ledger.side import pack_side, records_of_side
+from gateway.ledger.side import pack_side, read_side, records_within
 from gateway.ledger.subjects import milliseconds
 from support.acts import NOBODY, Play, Refused, shown
 from support.folding import FoldOfLedger
@@ -95,7 +95,7 @@ class Tally:
 
 def through_its_side(record: Record) -> Record:
     """As whoever folds a log reads it."""
-    (read,) = records_of_side(record.seq, pack_side([record], record.at, 1))
+    (read,) = records_within(record.seq, read_side(pack_side([record], record.at, 1)))
     assert read == record
     return read
 

@@ -14,6 +14,7 @@ from gateway.terms import DAY_MS
 
 DAYS = 35
 CONFIRM_MINUTES = 15
+KNOWN = "SELECT id FROM idempotency WHERE id IN ({marks})"
 
 
 class Mismatch(Exception):
@@ -48,11 +49,14 @@ def once(tx: Transaction, repeat: RequestName | None, now: int, act: Callable[[]
     """(answer, replayed). `act` runs the first time only. Raises `Mismatch`."""
     if repeat is None:
         return act(), False
-    tx.db.execute("DELETE FROM idempotency WHERE at < ?", (now - DAYS * DAY_MS,))
-    row = tx.db.execute("SELECT body, answer FROM idempotency WHERE id = ?", (repeat.name,)).fetchone()
+    tx.done_once("DELETE FROM idempotency WHERE at < ?", (now - DAYS * DAY_MS,))
+    row = None
+    if repeat.name in tx.begun or tx.found_among(KNOWN, [repeat.name]):
+        row = tx.db.execute("SELECT body, answer FROM idempotency WHERE id = ?", (repeat.name,)).fetchone()
     if row is None:
         answer = act()
-        tx.db.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", (repeat.name, repeat.content, answer, now))
+        tx.begun[repeat.name] = False
+        tx.unwritten.add("INSERT INTO idempotency VALUES (?, ?, ?, ?)", (repeat.name, repeat.content, answer, now))
         return answer, False
     if row[0] not in {repeat.content, repeat.bare}:
         raise Mismatch

@@ -14,7 +14,7 @@ from gateway.fold.noes import is_no_news
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Said, SaidOut
 from gateway.ledger.acts.folded_people import named_by, people_at_hand, people_of, says_first
 from gateway.ledger.acts.reach import Relations
-from gateway.ledger.engine.choice_record import (
+from gateway.ledger.choice_record import (
     LeafSecrets,
     as_written,
     names_of_subject,
@@ -29,6 +29,10 @@ from gateway.ledger.writer import Transaction
 from gateway.terms import DAY_MS
 
 NAME_LABEL = b"account/1"
+DETAIL = (
+    "INSERT INTO detail (seq, event, request, key, kind, person, at, received, sealed, opening)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 LATE = DAY_MS  # so long may a clock be wrong, and a link goes on past its date
 OVER = (
     "SELECT account, identifier, start, l.until, claimed FROM dated_link d JOIN link_event l USING (turn)"
@@ -152,9 +156,10 @@ def append(
     own = None if said is None else Record(tx.size, at, subject.key, said, subject.is_account)
     seq = tx.append(body, [each for each in (names, own) if each], at)
     received = milliseconds(choice.received) if choice.received else None
-    tx.db.execute(
-        "INSERT INTO detail (seq, event, request, key, kind, person, at, received, sealed, opening)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    if subject.kind != "digest":  # which says no kind (`ledger_log`)
+        tx.fresh.kinds[subject.key] = subject.kind
+    tx.unwritten.add(
+        DETAIL,
         (
             seq,
             event,
@@ -172,6 +177,9 @@ def append(
 
 def _first(tx: Transaction, request: bytes) -> bool:
     """The first entry of a request bears the request's own id, so that one id finds them all."""
+    if request in tx.begun:
+        first, tx.begun[request] = tx.begun[request], False
+        return first
     return tx.db.execute("SELECT 1 FROM detail WHERE event = ?", (request,)).fetchone() is None
 
 

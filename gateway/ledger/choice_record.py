@@ -1,26 +1,15 @@
-"""What a choice becomes in the log: its public leaf, the side that the fold reads, and the boxes that open the leaf to
-its owner. Pure: nothing is looked up, so somebody who is known costs what a stranger costs. Whoever writes choices
-calls it before a batch is made; a record holds wherever it comes to stand.
-
-The names by which an identifier goes are said with each choice; the fold passes over those that it knows.
+"""What a choice becomes in the ledger: its public leaf, what the fold is told, and the details that are sealed. Pure:
+nothing is looked up. Whoever writes choices calls it (`acts/records.py`).
 """
 
-import os
-import struct
 from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.fold import record as told
-from gateway.fold.record import Record, Said
-from gateway.keys.secret_files import PersonKeys
-from gateway.ledger.engine.log import LogRecord
-from gateway.ledger.proof import entry, openings
-from gateway.ledger.side import pack_side
+from gateway.fold.record import Said
+from gateway.ledger.proof import entry
 from gateway.ledger.subjects import ACT, ACTS, Choice, Subject, milliseconds
 from gateway.terms import ChoiceKind, GrantKind, Purpose, Source
-
-ID = 16  # bytes of an event
-LENGTH = struct.Struct(">H")  # of the box of details, which is before the other one
 
 
 class LeafSecrets(NamedTuple):
@@ -31,45 +20,11 @@ class LeafSecrets(NamedTuple):
     rd: bytes
 
 
-def fresh_secrets(event: bytes = b"") -> LeafSecrets:
-    """`event`: where it is to have this one, as the first of a request does."""
-    drawn = os.urandom(ID + 2 * openings.SALT)  # one call for all
-    rest = drawn[ID:]
-    return LeafSecrets(event or drawn[:ID], rest[: openings.SALT], rest[openings.SALT :])
-
-
 def as_written(subject: Subject, choice: Choice) -> Choice:
     """What is written of it: of a further reading of a number, that it is one."""
     if not subject.reading:
         return choice
     return replace(choice, source=Source.READING, manner="", details={**choice.details, "said": choice.source})
-
-
-def choice_record(
-    subject: Subject, choice: Choice, secrets: LeafSecrets, keys: PersonKeys, peppers: int, *, signal: bool = False
-) -> LogRecord:
-    """`choice` is `as_written`, `keys` are this record's alone. `signal`: heard and not asked for."""
-    at, details = milliseconds(choice.at), sealed_details(choice)
-    said = [names_of_subject(subject), said_of_choice(choice, signal=signal)]
-    records = [Record(0, at, subject.key, each, subject.is_account) for each in said if each]
-    sealed, opening = openings.seal_boxes(keys, *secrets, details)
-    return LogRecord(
-        public_leaf(subject, choice, secrets, details),
-        pack_side(records, at, peppers),
-        join_boxes(sealed, opening),
-        keys.person,
-    )
-
-
-def join_boxes(sealed: bytes | None, opening: bytes | None) -> bytes:
-    """The box of details and that of the opening, as a record has them; None: it is not there, or forgotten."""
-    return LENGTH.pack(len(sealed or b"")) + (sealed or b"") + (opening or b"")
-
-
-def split_boxes(boxes: bytes) -> tuple[bytes, bytes]:
-    """What was joined; empty: it is not there."""
-    border = LENGTH.size + LENGTH.unpack_from(boxes)[0]
-    return boxes[LENGTH.size : border], boxes[border:]
 
 
 def public_leaf(
