@@ -53,7 +53,7 @@ def _own(folder: Path) -> None:
 
 @contextlib.contextmanager
 def running(programs: Path, *, fsync: bool = False):
-    """Where it is, as a URL."""
+    """Where it is: host, port, user, database."""
     with tempfile.TemporaryDirectory(prefix="gateway-postgres-", ignore_cleanup_errors=True) as made:
         folder, port = Path(made), free_port()
         _own(folder)
