@@ -85,13 +85,15 @@ class LedgerReading:
             self._taken_back.add((leaf["count"], seq))
 
     def finish(self) -> None:
-        """That what is voided, or taken back, is what entries say, as far as they are kept."""
-        for sql, said, what in (
-            ("SELECT seq, by FROM voided_choice WHERE by >= ?", self._voids, "the void of entry {}"),
-            ("SELECT ui, seq FROM voided_ui WHERE seq >= ?", self._uis, "the void of the screen {}"),
-            (GONE, self._taken_back, "that a deletion list took back {} requests"),
+        """That what is voided, or taken back, is what entries say, as far as they are kept; that a screen is, each of
+        them says, for a prune says it again.
+        """
+        for sql, since, said, what in (
+            ("SELECT seq, by FROM voided_choice WHERE by >= ?", self._pruned, self._voids, "the void of entry {}"),
+            ("SELECT ui, seq FROM voided_ui WHERE seq >= ?", 0, self._uis, "the void of the screen {}"),
+            (GONE, self._pruned, self._taken_back, "that a deletion list took back {} requests"),
         ):
-            rows = set(self._db.execute(sql, (self._pruned,)))
+            rows = set(self._db.execute(sql, (since,)))
             self.found += [f"{what.format(each)} is not what entry {by} says" for each, by in sorted(rows ^ said)]
 
     def _leaves(self, seqs: Sequence[int], bodies: Sequence[bytes]) -> list[Leaf]:
