@@ -7,6 +7,7 @@ puts trailer fields among the headers, and drops the body of a request that offe
 """
 
 import asyncio
+import weakref
 from functools import partial
 from typing import Any, cast
 
@@ -79,7 +80,8 @@ class Protocol(HttpToolsProtocol):
             raise self._refused  # httptools makes a parser error of it, which `data_received` catches
         self._upgrades = bool(self.parser.should_upgrade())
         super().on_headers_complete()
-        offered: dict[str, Any] = {WHOLE: partial(answer_whole, self.cycle)}
+        # weakly, or each request's scope and body stay until somebody looks for what only a cycle holds
+        offered: dict[str, Any] = {WHOLE: partial(answer_whole, weakref.proxy(self.cycle))}
         self.scope["extensions"] = offered
         self.headers = []  # trailers end up here; the request's headers stay as they came (RFC 9110, 6.5.1)
         self._head = 0
