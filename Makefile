@@ -40,8 +40,7 @@ format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.test
-	@sh .ci/tools wrk
-	$(BIN)/python tests/bench/bench.py
+	$(BIN)/python tests/bench/bars.py $(FOLDER)
 
 # Longer runs of what may find something new: every test with a long form, each property with twenty times its examples,
 # other ones each time, two files at once. FUZZ_SECONDS=3600 fuzzes for an hour instead of ten minutes. One table at the end.

@@ -40,6 +40,7 @@ FORMED = re.compile(rf"({MAKER.pattern}\.)?[A-Za-z0-9_-]{{64}}")
 # key, recipient's hash, purposes and flags, classes, Unix seconds, random: 32 bytes, 48 sealed (RFC 5297), 64 as text
 FORM = struct.Struct(f">{KEY_BYTES}s4sIHIH")
 SEALED = FORM.size + 16
+RANDOM = struct.Struct("=HH")  # what the bits have room for, and the last member
 SHORTEST = 17  # bytes of a box: RFC 5297 adds 16 to what is inside
 PURPOSES, CLASSES = tuple(Purpose), tuple(DataClass)  # their order is the order of the bits: both grow at the end only
 PURPOSE_BIT: dict[str, int] = {word: 1 << index for index, word in enumerate(PURPOSES)}
@@ -129,11 +130,19 @@ class Decisions:
 
     def seal(self, draft: Draft, key: bytes, at: int) -> str:
         """As `make`."""
+        return self.seal_all((draft,), key, at)[0]
+
+    def seal_all(self, drafts: Sequence[Draft], key: bytes, at: int) -> list[str]:
+        """Of several answers about one person. The system is asked for random numbers once, of all of them."""
         # AES-SIV needs no nonce: these tell two equal answers of one second apart, whatever its host does with `random`
-        random = int.from_bytes(os.urandom(4))
-        bits = draft.bits | random >> 16 << RANDOM_BITS & 0xFFFFFFFF
-        content = FORM.pack(key, draft.hashed, bits, draft.class_bits, at, random & 0xFFFF)
-        return self._prefix + b64(self._sealing[-1].encrypt(content, _about(LABEL, len(self._peppers))))
+        random = RANDOM.iter_unpack(os.urandom(RANDOM.size * len(drafts)))
+        encrypt, about, prefix = self._sealing[-1].encrypt, _about(LABEL, len(self._peppers)), self._prefix
+        made = list[str]()
+        for draft, (high, low) in zip(drafts, random, strict=True):
+            bits = draft.bits | high << RANDOM_BITS & 0xFFFFFFFF
+            content = FORM.pack(key, draft.hashed, bits, draft.class_bits, at, low)
+            made.append(prefix + b64(encrypt(content, about)))
+        return made
 
     def read(self, text: str) -> Decision:
         """Raises `NotOurs`."""
@@ -271,8 +280,7 @@ class Deciding(ABC):
     def issue(self, drafts: Sequence[Draft], key: bytes, position: int | None) -> list[str]:
         """The id of each, of one person as of now, counted as it stands."""
         at = self._clock()
-        seconds, seal = int(at.timestamp()), self._decisions.seal
-        texts = [seal(draft, key, seconds) for draft in drafts]
+        texts = self._decisions.seal_all(drafts, key, int(at.timestamp()))
         issued = [each for each in zip(texts, drafts, strict=True) if each[1].stands in COUNTED_AS]
         if issued:
             self._note(issued, key, at, position)

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from gateway.choice import identity
-from gateway.choice.identity import Limited, NormalIdentifier, Undeclared, kinds, spelling
+from gateway.choice.identity import Limited, NormalIdentifier, Undeclared, device, kinds, spelling
 from gateway.choice.row_shape import ANYTHING, KINDS_OF, Held, kinds_of
 from gateway.consent import tokens
 from gateway.consent.tokens import DeviceToken
@@ -225,6 +225,10 @@ class People:
         return found
 
     def _named(self, item: object, country: str, alone: Collection[str] | None = None) -> Subject | Ignored:
+        if alone is not None and type(item) is dict:
+            kind, value = item.get("type"), item.get("value")
+            if kind in kinds.AD_IDS and type(value) is str and device.is_normal_uuid(value):  # most of what is asked
+                return Subject(kind, value, self._secrets.keys(device.names_asked(kind, value, alone)))
         read = self._read(item, country, alone)
         return self.subject(read) if isinstance(read, NormalIdentifier) else read
 

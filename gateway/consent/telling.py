@@ -30,6 +30,7 @@ from gateway.disk import locked
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.proof.entry import b64
+from gateway.ledger.store import ledger_snapshot
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.writer import Transaction, Writer
 
@@ -212,11 +213,8 @@ class Telling:
 
     def _read(self) -> tuple[list[Waiting], dict[str, str]]:
         """What is open, and which addresses were given up. Raises `StoreUnavailable`."""
-        try:
-            with contextlib.closing(self._writer.store.open_to_read()) as db:
-                return outbox.waiting(db), outbox.endpoints_gone(db)
-        except (sqlite3.Error, LedgerRefused) as error:
-            raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+        with ledger_snapshot(self._writer.store) as db:
+            return outbox.waiting(db), outbox.endpoints_gone(db)
 
     def _open(self) -> list[Open]:
         now = self._clock()

@@ -11,7 +11,6 @@ a number's holder does not learn which account has it, and on a shared tablet on
 another's.
 """
 
-import contextlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,18 +18,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from gateway.desk import disclosures, documents
+from gateway.desk import disclosures, documents, recipient_holdings
 from gateway.desk.documents import Document
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger.acts.links import Span
 from gateway.ledger.acts.reach import Relations
 from gateway.ledger.acts.releases import released_since
-from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.proof import openings
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.side import Mention
-from gateway.ledger.store import Store
+from gateway.ledger.store import Store, ledger_snapshot
 from gateway.ledger.subjects import Subject, milliseconds, moment
 from gateway.terms import ChoiceKind, Source
 
@@ -170,14 +168,9 @@ LEFT_BESIDE = (
     " WHERE k.key = ? AND h.named = k.key AND k.batch >= ?"
 )
 
-# A recipient at a time, for the table is sorted by them and nobody sorts it by who is named.
-INFORMED = """
-WITH RECURSIVE each_one (name) AS (
-  SELECT min(recipient) FROM informed
-  UNION ALL SELECT (SELECT min(recipient) FROM informed WHERE recipient > name) FROM each_one WHERE name IS NOT NULL
-)
+INFORMED = f"""{recipient_holdings.EACH_INFORMED}
 SELECT at, recipient, word, size FROM each_one CROSS JOIN informed ON recipient = name WHERE named = ? AND at <= ?
-"""
+"""  # noqa: S608 - ours
 
 AS_THEY_ARE = frozenset({disclosures.SENT, disclosures.POSSIBLE})
 
@@ -279,15 +272,11 @@ class SealedEntry:
 def read_access(store: Store, subjects: Sequence[Subject], now: datetime) -> SealedEntry:
     """Raises `StoreUnavailable` where the ledger cannot be read."""
     at = milliseconds(now)
-    try:
-        with contextlib.closing(store.open_to_read()) as db:
-            db.execute("BEGIN")  # one snapshot
-            opened = [window for subject in subjects for window in windows(db, subject, at)]
-            rows = _rows(db, opened)
-            texts = _texts(db, {json.loads(row[7]).get("n") for row in rows})
-            return SealedEntry(rows, _received(db, opened), _linked(db, subjects, at), texts)
-    except (sqlite3.Error, LedgerRefused) as error:
-        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+    with ledger_snapshot(store) as db:
+        opened = [window for subject in subjects for window in windows(db, subject, at)]
+        rows = _rows(db, opened)
+        texts = _texts(db, {json.loads(row[7]).get("n") for row in rows})
+        return SealedEntry(rows, _received(db, opened), _linked(db, subjects, at), texts)
 
 
 def read_told(store: Store, subjects: Sequence[Subject], now: datetime, until: datetime) -> tuple[RecipientTold, ...]:
@@ -296,14 +285,10 @@ def read_told(store: Store, subjects: Sequence[Subject], now: datetime, until: d
     Raises `StoreUnavailable`.
     """
     found = set[tuple[int, str, str]]()
-    try:
-        with contextlib.closing(store.open_to_read()) as db:
-            db.execute("BEGIN")
-            for window in (each for subject in subjects for each in windows(db, subject, milliseconds(now))):
-                rows = db.execute(INFORMED, (window.key, milliseconds(until)))
-                found |= {(at, recipient, word) for at, recipient, word, size in rows if window.shows(size, at)}
-    except (sqlite3.Error, LedgerRefused) as error:
-        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+    with ledger_snapshot(store) as db:
+        for window in (each for subject in subjects for each in windows(db, subject, milliseconds(now))):
+            rows = db.execute(INFORMED, (window.key, milliseconds(until)))
+            found |= {(at, recipient, word) for at, recipient, word, size in rows if window.shows(size, at)}
     return tuple(RecipientTold(recipient, word, moment(at)) for at, recipient, word in sorted(found))
 
 

@@ -11,7 +11,6 @@ waits for nobody, as an opt-out, is never too much.
 import contextlib
 import hmac
 import json
-import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,8 +21,7 @@ from gateway.desk import answered_requests, outbox, own_systems
 from gateway.desk.answered_requests import AnsweredRequest
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
-from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.store import Store
+from gateway.ledger.store import Store, ledger_snapshot
 from gateway.ledger.subjects import Subject, moment, second_of
 from gateway.ledger.writer import Transaction
 from gateway.terms import DAY_MS, Manner, Source
@@ -242,12 +240,9 @@ def count_waiting(store: Store, agent: str) -> int:
     """How many requests of an agent wait for their people. Looks at all that wait, of every agent: nothing for the
     writer's time. Raises `StoreUnavailable`.
     """
-    try:
-        with contextlib.closing(store.open_to_read()) as db:
-            sql = "SELECT count(*) FROM agent_request WHERE mailbox IS NOT NULL AND agent = ?"
-            return int(db.execute(sql, (agent,)).fetchone()[0])
-    except (sqlite3.Error, LedgerRefused) as error:
-        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+    with ledger_snapshot(store) as db:
+        sql = "SELECT count(*) FROM agent_request WHERE mailbox IS NOT NULL AND agent = ?"
+        return int(db.execute(sql, (agent,)).fetchone()[0])
 
 
 def recipient_of(agent: str) -> str:

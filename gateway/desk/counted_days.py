@@ -5,9 +5,7 @@ An entry of evidence holds no cell of fewer than ten; such cells are one, which 
 and else has none. What is not counted is absent, never 0.
 """
 
-import contextlib
 import json
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +13,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from gateway.desk.evidence import MERGED
-from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.schema import BODY, JOINED
-from gateway.ledger.store import Store
+from gateway.ledger.store import Store, ledger_snapshot
 from gateway.ledger.subjects import milliseconds, moment
 
 COUNTED = """
@@ -83,11 +80,8 @@ def _span(first: date, last: date) -> tuple[int, int]:
 
 
 def _read_rows(store: Store, sql: str, values: Sequence[object]) -> list[Any]:
-    try:
-        with contextlib.closing(store.open_to_read()) as db:
-            return db.execute(sql, values).fetchall()
-    except (sqlite3.Error, LedgerRefused) as error:
-        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+    with ledger_snapshot(store) as db:
+        return db.execute(sql, values).fetchall()
 
 
 def is_small_cells(cell: tuple[str, ...]) -> bool:

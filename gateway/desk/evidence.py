@@ -24,9 +24,8 @@ from gateway.choice.recipient import Recipient
 from gateway.desk import documents
 from gateway.desk.documents import DESPITE_SIGNAL, EVIDENCE, NOTICE, SCREEN, Document
 from gateway.keys import seals
-from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.proof import entry
-from gateway.ledger.store import Store
+from gateway.ledger.store import Store, ledger_snapshot
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.writer import Transaction
 
@@ -244,11 +243,8 @@ class RehearsalTold(NamedTuple):
 
 def read_last_rehearsal(store: Store) -> RehearsalTold | None:
     """None where none is on record. Raises `StoreUnavailable`."""
-    try:
-        with contextlib.closing(store.open_to_read()) as db:
-            row = db.execute(LAST_REHEARSAL, (REHEARSED,)).fetchone()
-    except (sqlite3.Error, LedgerRefused) as error:
-        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+    with ledger_snapshot(store) as db:
+        row = db.execute(LAST_REHEARSAL, (REHEARSED,)).fetchone()
     if row is None:
         return None
     leaf = {**json.loads(row[2]), **json.loads(row[3] or b"{}")}
@@ -305,14 +301,11 @@ def read_held_then(store: Store, moment: datetime) -> HeldThen | None:
     """None where no entry tells, or its documents are not kept, or say what this program cannot read. Raises
     `StoreUnavailable`.
     """
-    try:
-        with contextlib.closing(store.open_to_read()) as db:
-            row = db.execute(LAST_OF_KIND, (milliseconds(moment),)).fetchone()
-            if row is None or row[1] is None:
-                return None
-            texts = _texts_then(db, named_in(row[1], row[2]))
-    except (sqlite3.Error, LedgerRefused) as error:
-        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+    with ledger_snapshot(store) as db:
+        row = db.execute(LAST_OF_KIND, (milliseconds(moment),)).fetchone()
+        if row is None or row[1] is None:
+            return None
+        texts = _texts_then(db, named_in(row[1], row[2]))
     try:
         [registry], [settings] = texts[documents.RECIPIENTS], texts[documents.SETTINGS]
         laws = law.parse_law(tomllib.loads(text.decode()) for text in texts[documents.LAW])

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,11 +24,11 @@ from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger.acts.last_outs import own_outs_at
 from gateway.ledger.acts.releases import released_since
-from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof import entry, openings
 from gateway.ledger.proof.receipt import Opening
 from gateway.ledger.schema import BODY, JOINED
+from gateway.ledger.store import ledger_needed, ledger_snapshot
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.subjects import moment as _moment
 from gateway.terms import CHOOSABLE, ChoiceKind, Purpose
@@ -65,11 +65,9 @@ class Event:
 
 @contextlib.asynccontextmanager
 async def _reader(folder: Path) -> AsyncIterator[aiosqlite.Connection]:
-    try:
+    with ledger_needed():
         async with aiosqlite.Connection(lambda: store_in(folder).open_to_read(), PART) as db:
             yield db
-    except (sqlite3.Error, LedgerRefused) as error:
-        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
 
 
 async def events(
@@ -108,7 +106,7 @@ async def _events(
 
 
 def _released_since(folder: Path, key: bytes) -> int:
-    with _snapshot(folder) as db:
+    with ledger_snapshot(store_in(folder)) as db:
         return released_since(db, key)
 
 
@@ -183,18 +181,8 @@ async def last_out_at(folder: Path, keys: Sequence[bytes]) -> dict[Purpose, int]
 
 
 def _last_out_at(folder: Path, keys: Sequence[bytes]) -> dict[Purpose, int]:
-    with _snapshot(folder) as db:
+    with ledger_snapshot(store_in(folder)) as db:
         return own_outs_at(db, keys)
-
-
-@contextlib.contextmanager
-def _snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
-    try:
-        with contextlib.closing(store_in(folder).open_to_read()) as db:
-            db.execute("BEGIN")
-            yield db
-    except (sqlite3.Error, LedgerRefused) as error:
-        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
 
 
 def _purposes(body: bytes) -> list[Purpose]:
@@ -207,7 +195,7 @@ BOX = "SELECT seq, person, opening FROM detail WHERE event = ? AND key = ?"
 
 def opening_of(folder: Path, event: bytes, subject: Subject, keys_of: PersonOf) -> Opening | None:
     """None where the entry is not about the subject, not theirs to see, or forgotten. Raises `StoreUnavailable`."""
-    with _snapshot(folder) as db:
+    with ledger_snapshot(store_in(folder)) as db:
         row = db.execute(BOX, (event, subject.key)).fetchone()
         if row is None or row[0] not in shown_to_holder(db, subject.key):
             return None

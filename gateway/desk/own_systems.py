@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -21,8 +21,8 @@ from gateway.desk import outbox, recipient_holdings
 from gateway.desk.office.request_law import RequestKind, clock_of
 from gateway.desk.outbox import Message, State
 from gateway.ledger.acts.releases import released_since
-from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.schema import rows_of
+from gateway.ledger.store import ledger_snapshot
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.writer import Transaction, Writer
 
@@ -288,29 +288,20 @@ class Systems:
         return await asyncio.to_thread(self._look, await self.writer.commit(registered))
 
     def _look(self, known: Sequence[OwnSystem]) -> SystemsNow:
-        with self._reader() as db:
+        with ledger_snapshot(self.writer.store) as db:
             counts = {to.removeprefix(PREFIX): count for to, count in db.execute(OPEN_COUNTS)}
             return SystemsNow(known, open_deletions(db, OPEN_SHOWN), counts, done_deletions(db, DONE_SHOWN))
 
-    @contextlib.contextmanager
-    def _reader(self) -> Iterator[sqlite3.Connection]:
-        """What is only looked at holds up no opt-out."""
-        try:
-            with contextlib.closing(self.writer.store.open_to_read()) as db:
-                yield db
-        except (sqlite3.Error, LedgerRefused) as error:
-            raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
-
     def _of(self, events: Iterable[bytes]) -> list[SystemDeletion]:
-        with self._reader() as db:
+        with ledger_snapshot(self.writer.store) as db:
             return deletions_of(db, events)
 
     def _about(self, keys: Iterable[bytes]) -> list[SystemDeletion]:
-        with self._reader() as db:
+        with ledger_snapshot(self.writer.store) as db:
             return deletions_about(db, {key: released_since(db, key) for key in keys})
 
     def _is_act(self, event: bytes) -> bool:
-        with self._reader() as db:
+        with ledger_snapshot(self.writer.store) as db:
             return is_act(db, event)
 
     async def of(self, events: Iterable[bytes]) -> list[SystemDeletion]:

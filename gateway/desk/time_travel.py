@@ -2,7 +2,6 @@
 calls (`consent.verbs`). Never looks at what a host keeps of it.
 """
 
-import contextlib
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +13,7 @@ from gateway.desk.entry_facts import last_began
 from gateway.fold.kin import family
 from gateway.fold.reading import read_noes
 from gateway.ledger.acts.folded_people import FoldedPeople
-from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.store import Store
+from gateway.ledger.store import Store, ledger_snapshot
 from gateway.ledger.subjects import milliseconds
 
 NOTHING = Standing()
@@ -42,12 +40,8 @@ class Rebuilt:
 
 def standings_at(store: Store, keys: Sequence[bytes], moment: datetime) -> Rebuilt:
     """Raises `StoreUnavailable` where the ledger cannot be read."""
-    try:
-        with contextlib.closing(store.open_to_read()) as db:
-            db.execute("BEGIN")  # one snapshot
-            return rebuild(db, keys, milliseconds(moment))
-    except (sqlite3.Error, LedgerRefused) as error:
-        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+    with ledger_snapshot(store) as db:
+        return rebuild(db, keys, milliseconds(moment))
 
 
 def position_at(db: sqlite3.Connection, now: int) -> int:

@@ -7,8 +7,9 @@ numbers have no gaps; nothing above asks for sequences, advisory locks or notifi
 seals live above; the store keeps bytes. On SQLite it is one file, WAL with checkpoints of our own (`schema`).
 """
 
+import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import ClassVar, Literal, Protocol
 
 from gateway import disk
 from gateway.ledger import erasure_steps, schema
-from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 
 Connection = sqlite3.Connection
 
@@ -87,6 +88,24 @@ class Store(Protocol):
         """Between two batches, under the lock: takes away a part of what deleted rows left in the files. `at` 0: from
         the beginning. Returns where to go on; None where nothing is left.
         """
+
+
+@contextlib.contextmanager
+def ledger_needed(*more: type[Exception]) -> Iterator[None]:
+    """For what is answered from the ledger: where it, or `more`, fails within, raises `StoreUnavailable`."""
+    failing: tuple[type[Exception], ...] = (sqlite3.Error, LedgerRefused, *more)
+    try:
+        yield
+    except failing as error:
+        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+
+
+@contextlib.contextmanager
+def ledger_snapshot(store: Store) -> Iterator[Connection]:
+    """One moment of the ledger, to answer from. Raises `StoreUnavailable` where it cannot be read."""
+    with ledger_needed(), contextlib.closing(store.open_to_read()) as db:
+        db.execute("BEGIN")
+        yield db
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class Tie(NamedTuple):
         return self.edge.start <= now and self.edge.lifts(now)
 
 
-NOBODY: tuple[bytes | None, StateHead, int] = (b"", StateHead(""), 0)
+NOBODY = -1, StateHead(""), 0  # no commit has this number
 
 
 class _Places:
@@ -275,12 +275,12 @@ class StateMoment(_Places):
         return Fronts(self.get, {}, Everybody()).reached(wide) if wide else set()
 
     def _read_head(self) -> None:
-        packed = self._txn.get(HEAD_KEY)
+        commit = self._txn.id()  # of the last commit that is read here: the same one, the same head
         last, head, screens = self._held.last_head or NOBODY
-        if packed != last:
-            head = unpack_head(packed)
+        if commit != last:
+            head = unpack_head(self._txn.get(HEAD_KEY))
             screens = head.screens
-            self._held.last_head = packed, head, screens
+            self._held.last_head = commit, head, screens
         prove_made_here(head, self._epoch)
         self.head, self._screens = head, screens
 

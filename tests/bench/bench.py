@@ -1,4 +1,4 @@
-"""`make bench`: one table, every figure beside its baseline of the same run.
+"""Every way to ask in one table, every figure beside its baseline of the same run: `python tests/bench/bench.py`.
 
 Requests a second through uvicorn on loopback, driven by wrk with 16 connections; the server has one core, wrk the
 other. A figure is the median of three runs. Ratios are what counts: absolute figures are this machine's.

@@ -46,6 +46,7 @@ from gateway.state.transactions import write_first_head
 from gateway.web.api.inside import InProcessChecker
 
 PEOPLE, AT_ONCE, RUNS, BIDDERS = 40_000, 20, 60, 15
+A_DAY = 86_400.0  # seconds
 NAMED = (1, 3, 6)  # identifiers of a call
 HEADERS = [(b"host", b"127.0.0.1:8080"), (b"content-type", b"application/json")]
 
@@ -94,10 +95,10 @@ def copy(folder: Path, opted_out: Iterator[bytes], *, entries: int, peppers: int
 
 
 def replica(folder: Path, configured: load.Settings, peppers: tuple[bytes, ...], made: StateMap) -> Replica:
-    """One that has this state and a lease that does not end; what it lets go stands in its spool."""
+    """One that has this state and a lease of a day; what it lets go stands in its spool."""
     enrolled = Enrolment("bench", "bench.none", peppers, bytes(32))
     found = Replica("http://127.0.0.1:1", folder, enrolled, configured, dev=True)
-    found.follower.state, found.follower.fresh_until = made, float("inf")
+    found.follower.state, found.follower.fresh_until = made, found.follower._clock() + A_DAY
     found.spool.start()
     return found
 
@@ -138,6 +139,11 @@ class Ways:
     def beside(self, many: int, to: Sequence[str]) -> Way:
         """The client over the replica."""
         return self._asking(Client.over(self._copied.checker), many, to)
+
+    def bid(self, make: Callable[[int], dict[str, Any]], to: Sequence[str]) -> Way:
+        """A bid request at the replica, in process, read and answered as JSON."""
+        path, checker = "/v1/openrtb?" + "&".join(f"recipient={name}" for name in to), self._copied.checker
+        return Way(lambda person: orjson.dumps(make(person)), lambda body: checker.answer(path, body))
 
     def client(self, many: int, to: Sequence[str]) -> Way:
         assert self._client
@@ -268,6 +274,7 @@ def _are_answered(ways: Ways) -> None:
     for many, (person, reason) in product(NAMED, ((0, "opted_out"), (1, "no_choice"))):
         assert of(ways.replica(many, ["bidder0"]), person).verdicts["bidder0"].reason == reason
         assert of(ways.client(many, ["bidder0"]), person).reason == reason
+        assert of(ways.beside(many, ["bidder0"]), person).reason == reason
         assert json.loads(of(ways.door(many, ["bidder0"]), person))["reason"] == reason
 
 

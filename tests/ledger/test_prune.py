@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from support import inside
-from support.everybody import fill, story
+from support.everybody import AT, fill, story
 from support.people import GAID, email, named, phone
 from support.tampering import tamper
 
@@ -19,6 +19,7 @@ from gateway.consent.asked import Ask
 from gateway.desk import disclosures, history
 from gateway.desk.forgetting import prune
 from gateway.ledger import schema
+from gateway.ledger.acts import voiding
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.proof import merkle, receipt
 from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier
@@ -78,6 +79,26 @@ def test_every_check_answers_as_before_and_the_ledger_still_verifies(old):
     assert rows(old, "SELECT min(seq), (SELECT pruned FROM head) FROM entry") == [(512, 512)]
     assert answers(old) == before
     assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == []
+
+
+@pytest.mark.slow
+def test_a_void_of_a_screen_outlives_the_prune_and_one_that_nobody_said_or_that_is_gone_is_found(folder):
+    with opened(folder) as house:
+        house.writer.submit(lambda tx: voiding.void_consents(tx, "dark", b"h" * 32, AT)).result(30)
+        fill(house, 600)
+    pruned(folder)
+    assert rows(folder, "SELECT ui FROM voided_ui WHERE seq < (SELECT pruned FROM head)") == [("dark",)]
+    for forgery, undone in (
+        ("UPDATE voided_ui SET ui = 'fair'", "UPDATE voided_ui SET ui = 'dark'"),
+        ("INSERT INTO voided_ui VALUES ('fair', 9, 0)", "DELETE FROM voided_ui WHERE ui = 'fair'"),
+        ("DELETE FROM voided_ui", ""),
+    ):
+        assert composition.verify_ledger(folder, inside.settings(), boxes=False)[0].different == []
+        tamper(folder, forgery)
+        different = composition.verify_ledger(folder, inside.settings(), boxes=False)[0].different
+        assert any("the void of the screen" in text for text in different), forgery
+        if undone:
+            tamper(folder, undone)
 
 
 @pytest.mark.slow

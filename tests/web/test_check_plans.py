@@ -112,13 +112,13 @@ def ids_in_another_order(patch):
 
 
 def sealed_for_whoever_came_first(patch):
-    real, first = Decisions.seal, []
+    real, first = Decisions.seal_all, []
 
-    def seal(self, draft, key, at):
+    def seal_all(self, drafts, key, at):
         first.append(key)
-        return real(self, draft, first[0], at)
+        return real(self, drafts, first[0], at)
 
-    patch.setattr(Decisions, "seal", seal)
+    patch.setattr(Decisions, "seal_all", seal_all)
 
 
 def a_hole(**wrong):

@@ -22,6 +22,7 @@ from gateway.choice.identity.kinds import (
     ALGORITHMS,
     DIGESTS,
     Limited,
+    Name,
     NormalIdentifier,
     Read,
     alone,
@@ -122,17 +123,29 @@ def uuid(kind: str, text: str, apart: Collection[str] | None = None) -> Read:
         if not groups:
             return Limited(kind) if placeholder(text) else Malformed(kind, "value")
         text = "-".join(groups.groups())
-    bare = text.replace("-", "")
-    if repeated(bare):
+    if repeated(text.replace("-", "")):
         return Limited(kind)
-    if kind not in AD_IDS:
-        return alone(kind, text)
+    return named(kind, text, names_asked(kind, text, apart)) if kind in AD_IDS else alone(kind, text)
+
+
+def is_normal_uuid(text: str) -> bool:
+    """Whether it stands in its normal form, and is an id."""
+    return NORMAL.fullmatch(text) is not None and not repeated(text.replace("-", ""))
+
+
+def names_asked(kind: str, text: str, apart: Collection[str] | None = None) -> list[Name]:
+    """The names of an ad id in normal form; `apart` as of `uuid`."""
     # recipients hash the lower or the upper spelling with hyphens (LiveRamp, X, Meta, Adjust); others go without
-    forms = (text, text.upper(), bare, bare.upper())
     if apart is None:
-        return named(kind, text, ((kind, text), *digests("ad_id", forms)))
+        return [(kind, text), *digests("ad_id", _forms(text))]
     others = next(([each] for each in AD_ID_DIGESTS if each not in apart), ())
-    return named(kind, text, ((kind, text), *digests("ad_id", forms[:1], others), *digests("ad_id", forms, apart)))
+    asked = [(kind, text), *digests("ad_id", (text,), others)]
+    return [*dict.fromkeys([*asked, *digests("ad_id", _forms(text), apart)])] if apart else asked
+
+
+def _forms(text: str) -> tuple[str, ...]:
+    bare = text.replace("-", "")
+    return text, text.upper(), bare, bare.upper()
 
 
 def _uncoded(text: str) -> str:

@@ -77,32 +77,21 @@ class Cases:
         manner: str,
         said: Mapping[str, Any],
         permission: bytes = b"",
+        *,
+        within: sqlite3.Connection | None = None,
     ) -> int:
-        """A new case; its number."""
-        with self.file() as db:
-            return self.enter_case(db, received, kind, place, manner, said, permission)
-
-    def enter_case(
-        self,
-        db: sqlite3.Connection,
-        received: datetime,
-        kind: RequestKind,
-        place: str,
-        manner: str,
-        said: Mapping[str, Any],
-        permission: bytes = b"",
-    ) -> int:
-        """The same in a transaction that holds more."""
-        self._forget(db)
-        made = db.execute(
-            "INSERT INTO request (received, kind, place, manner) VALUES (?, ?, ?, ?)",
-            (milliseconds(received), kind, place, manner),
-        )
-        number = int(made.lastrowid or 0)
-        signed = seal_case(self.keys[-1], PERMISSION, number, permission) if permission else None
-        sealed = self._sealed(number, said)
-        db.execute("UPDATE request SET sealed = ?, permission = ? WHERE number = ?", (sealed, signed, number))
-        return number
+        """A new case; its number. `within`: a transaction of `file` that holds more."""
+        with contextlib.nullcontext(within) if within else self.file() as db:
+            self._forget(db)
+            made = db.execute(
+                "INSERT INTO request (received, kind, place, manner) VALUES (?, ?, ?, ?)",
+                (milliseconds(received), kind, place, manner),
+            )
+            number = int(made.lastrowid or 0)
+            signed = seal_case(self.keys[-1], PERMISSION, number, permission) if permission else None
+            sealed = self._sealed(number, said)
+            db.execute("UPDATE request SET sealed = ?, permission = ? WHERE number = ?", (sealed, signed, number))
+            return number
 
     def read_case(self, number: int) -> DeskCase | None:
         with self.file() as db:

@@ -66,7 +66,7 @@ class Mailbox:
         with self.cases.file() as db:  # at once, so that whoever was cut off before, or came meanwhile, makes no second
             if (known := _known(db, digests)) is not None:
                 return known, False
-            number = self.cases.enter_case(db, came, RequestKind.OPT_OUT, "", "email", said)
+            number = self.cases.open_case(came, RequestKind.OPT_OUT, "", "email", said, within=db)
             original = seal_case(keys[-1], ORIGINAL, number, raw)
             db.execute("INSERT INTO mail VALUES (?, ?, ?)", (digests[-1], number, original))
         return number, True

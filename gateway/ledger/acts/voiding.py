@@ -67,7 +67,7 @@ def is_void(tx: Transaction, ui: str) -> bool:
     return bool(ui) and tx.db.execute("SELECT 1 FROM voided_ui WHERE ui = ?", (ui,)).fetchone() is not None
 
 
-CHOICES = 250  # of one entry: a family's life takes about a millisecond an entry, and opt-outs wait behind it
+CHOICES = 20  # of one entry: to fold whoever has a dozen names takes four milliseconds, and opt-outs wait behind it
 OFFICERS = 2
 FOUND = f"""
 SELECT d.seq, d.key, json_extract(CAST({BODY} AS TEXT), '$.e'), d.seq < (SELECT pruned FROM head)

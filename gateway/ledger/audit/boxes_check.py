@@ -60,11 +60,7 @@ class BoxesCheck:
         boxed = [row for row in rows if row[2] is not None and row[1] is not None and (row[6] or row[7])]
         self._said = {seq: each.said for seq, side in sides.items() for each in side.own()}
         for seq, body, _, at, event, person, sealed, opening, _ in self._plain(boxed):
-            keys = self._vault.keys(person)
-            shut = (sealed and not keys.details) or (opening and not keys.openings)
-            if shut and self._vault.is_lost(person):
-                self.found.append(f"the keys of entry {seq} are lost")
-            self._open(seq, entry.original(body), at, openings.open_boxes(keys, event, sealed, opening))
+            self._open(person, seq, entry.original(body), at, event, sealed, opening)
 
     def _plain(self, rows: Sequence[Entry]) -> Sequence[Entry]:
         """Most entries have both boxes, and their details are a time. Returns those that have not, or all where one of
@@ -96,9 +92,16 @@ class BoxesCheck:
     def finish(self) -> None:
         """Who decided on voids: a box without an opening."""
         for seq, body, event, person, at, sealed in self._db.execute(OFFICERS):
-            self._open(seq, body, at, openings.open_boxes(self._vault.keys(person), event, sealed, None))
+            self._open(person, seq, body, at, event, sealed, None)
 
-    def _open(self, seq: int, body: bytes, at: int, opened: Opened) -> None:
+    def _open(
+        self, person: bytes, seq: int, body: bytes, at: int, event: bytes, sealed: bytes | None, opening: bytes | None
+    ) -> None:
+        keys = self._vault.keys(person)
+        shut = (sealed and not keys.details) or (opening and not keys.openings)
+        if shut and self._vault.is_lost(person):
+            self.found.append(f"the keys of entry {seq} are lost")
+        opened = openings.open_boxes(keys, event, sealed, opening)
         if opened.broken or not self._holds(seq, body, at, opened):
             self.found.append(f"the boxes of entry {seq} do not open to what it commits to")
         else:

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 from gateway.ledger import tree
 from gateway.ledger.checkpoint_store import StoreBroken
-from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.proof import entry, merkle, note
 from gateway.ledger.proof.merkle import Node
 from gateway.ledger.proof.receipt import Receipt
 from gateway.ledger.publisher import Publisher
-from gateway.ledger.store import Store
+from gateway.ledger.store import Store, ledger_needed
 
 # As the index entry_about_nobody says it, word for word.
 ABOUT_NOBODY = """
@@ -117,13 +116,11 @@ class LogReader:
         self, *, refused_too: bool = False, lasting: bool = False
     ) -> Iterator[tuple[sqlite3.Connection, str | None]]:
         """One snapshot, and what was signed before it."""
-        try:
-            with contextlib.closing(self.store.open_to_read()) as db:
-                signed = self.publisher.latest(db, refused_too=refused_too, lasting=lasting)
-                db.execute("BEGIN")
-                yield db, signed
-        except (sqlite3.Error, OSError, LedgerRefused, tree.TreeBroken, StoreBroken) as error:
-            raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+        failing = ledger_needed(OSError, tree.TreeBroken, StoreBroken)
+        with failing, contextlib.closing(self.store.open_to_read()) as db:
+            signed = self.publisher.latest(db, refused_too=refused_too, lasting=lasting)
+            db.execute("BEGIN")
+            yield db, signed
 
 
 def size_of(signed: str) -> int:

@@ -51,8 +51,8 @@ class LedgerReading:
     def __init__(self, db: sqlite3.Connection) -> None:
         self.found: list[str] = []
         self._unlinked = {row[0] for row in db.execute("SELECT seq FROM unlinked_event")}
-        self._voids: set[tuple[int, int]] = set()
-        self._uis: set[tuple[str, int]] = set()
+        self._voids: set[tuple[int, int, str]] = set()
+        self._uis: set[tuple[str, int, str]] = set()
         self._taken_back: set[tuple[int, int]] = set()
         self._db = db
         [self._pruned] = db.execute("SELECT pruned FROM head").fetchone()
@@ -78,21 +78,26 @@ class LedgerReading:
         if "s" in leaf and seq not in self._unlinked:
             self.found.append(f"entry {seq} is about somebody, and its side row is gone")
         elif leaf["e"] == "void":
-            self._voids |= {(of, seq) for first, last in leaf["of"] for of in range(first, last + 1)}
+            self._voids |= {(of, seq, leaf["t"]) for first, last in leaf["of"] for of in range(first, last + 1)}
         elif leaf["e"] == ChoiceKind.CONSENT_VOIDED:
-            self._uis.add((leaf["ui"], seq))
+            self._uis.add((leaf["ui"], seq, leaf["t"]))
         elif leaf["e"] == entry.TAKEN_BACK:
             self._taken_back.add((leaf["count"], seq))
 
     def finish(self) -> None:
-        """That what is voided, or taken back, is what entries say, as far as they are kept."""
-        for sql, said, what in (
-            ("SELECT seq, by FROM voided_choice WHERE by >= ?", self._voids, "the void of entry {}"),
-            ("SELECT ui, seq FROM voided_ui WHERE seq >= ?", self._uis, "the void of the screen {}"),
-            (GONE, self._taken_back, "that a deletion list took back {} requests"),
+        """That what is voided, or taken back, is what entries say, as far as they are kept; that a screen is, each of
+        them says, for a prune says it again.
+        """
+        for sql, since, said, what in (
+            ("SELECT seq, by, at FROM voided_choice WHERE by >= ?", self._pruned, self._voids, "the void of entry {}"),
+            ("SELECT ui, seq, at FROM voided_ui WHERE seq >= ?", 0, self._uis, "the void of the screen {}"),
+            (GONE, self._pruned, self._taken_back, "that a deletion list took back {} requests"),
         ):
-            rows = set(self._db.execute(sql, (self._pruned,)))
-            self.found += [f"{what.format(each)} is not what entry {by} says" for each, by in sorted(rows ^ said)]
+            rows = {(*row[:2], *map(_minute, row[2:])) for row in self._db.execute(sql, (since,))}
+            self.found += [f"{what.format(each)} is not what entry {by} says" for each, by, *_ in sorted(rows ^ said)]
+        decided = {seq for (seq,) in self._db.execute("SELECT seq FROM void_act WHERE seq >= ?", (self._pruned,))}
+        undecided = sorted(decided ^ {by for _, by, _ in self._voids})
+        self.found += [f"who decided on the void of entry {seq} is not what stands beside it" for seq in undecided]
 
     def _leaves(self, seqs: Sequence[int], bodies: Sequence[bytes]) -> list[Leaf]:
         if seqs[0] >= self._pruned:
@@ -118,6 +123,11 @@ class LedgerReading:
         return {"e": "unreadable"}  # no kind of entry
 
 
+def _minute(at: int) -> str:
+    """As leaves have it."""
+    return entry.minute(moment(at // MINUTE * MINUTE))
+
+
 def _belong(leaves: Sequence[Leaf], events: Sequence[bytes], ats: Sequence[int]) -> bool:
     """Whether each has the event, as base64url, and the minute of its side row: all at once. Two zero bytes make 16
     into 18, which are 24 letters.
@@ -129,7 +139,7 @@ def _belong(leaves: Sequence[Leaf], events: Sequence[bytes], ats: Sequence[int])
         and {*map(type, ids), *map(type, times)} <= {str}
         and "".join([f"{each}AA" for each in ids]) == joined
         and all(
-            time == entry.minute(moment(minutes * MINUTE))
+            time == _minute(minutes * MINUTE)
             for time, minutes in {*zip(times, [at // MINUTE for at in ats], strict=True)}
         )
     )

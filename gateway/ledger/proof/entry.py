@@ -8,7 +8,7 @@ made again from their parts.
     d = HMAC-SHA256(rd, "consent/details/1" || 0x00 || details)     details: sealed elsewhere
 """
 
-import base64
+import binascii
 import hashlib
 import hmac
 import json
@@ -31,8 +31,11 @@ class Notice:
     language: str
 
 
+URL_SAFE = bytes.maketrans(b"+/", b"-_")  # RFC 4648 5
+
+
 def b64(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return binascii.b2a_base64(raw, newline=False).translate(URL_SAFE).rstrip(b"=").decode()
 
 
 def canonical(members: Mapping[str, object]) -> bytes:

@@ -16,7 +16,6 @@ recipient that a later notice named; silence approves nothing. What came back un
 
 import asyncio
 import re
-import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -37,8 +36,8 @@ from gateway.desk.recipients_to_tell import ACCOUNT_BACKEND
 from gateway.keys import seals
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.acts.links import Span
-from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.proof.entry import b64
+from gateway.ledger.store import ledger_needed
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.records import year_report
 from gateway.terms import Erasing, Manner, NoticeKind, Told
@@ -300,10 +299,8 @@ class Reports:
         return wire.wire_answer(await asyncio.to_thread(self._report, int(stated), place))
 
     def _report(self, year: int, place: str) -> dict[str, Any]:
-        try:
+        with ledger_needed():
             return year_report.yearly_report(self._folder, year, place)
-        except (sqlite3.Error, LedgerRefused) as error:
-            raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
 
 
 Word = TypeVar("Word", NoticeKind, Told)

@@ -15,7 +15,6 @@ tells of nobody and wants scope export.
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -31,7 +30,7 @@ from gateway.consent.verbs import Consent
 from gateway.desk.disclosures import POSSIBLE, UNKNOWN, Acknowledged
 from gateway.desk.replica_batches import Numbered
 from gateway.keys.api_keys import ApiKey, Credentials
-from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.store import ledger_needed
 from gateway.records import who_got_what
 from gateway.signals.lines import Line
 from gateway.terms import DataClass
@@ -199,10 +198,8 @@ class DisclosureQueries:
         if question == "received":
             return wire.wire_answer(await self._received(body, key))
         auth.want(key, "export")
-        try:
+        with ledger_needed():
             found = await asyncio.to_thread(self._sums, str(question), body)
-        except (sqlite3.Error, LedgerRefused) as error:
-            raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
         return wire.wire_answer(
             {"question": question, "as_of": wire.stamp(self._consent.clock()), "disclosures": found}
         )

@@ -7,7 +7,6 @@ among them.
 
 import asyncio
 import contextlib
-import sqlite3
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -24,8 +23,9 @@ from gateway.choice.standing import state
 from gateway.consent.leases import Granted, Renewal, TooManyHolders
 from gateway.consent.verbs import Consent
 from gateway.keys.api_keys import ApiKey, Credentials
-from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.ledger_log import LedgerLog
+from gateway.ledger.store import ledger_snapshot
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.writer import Transaction, Writer
 from gateway.replica.feed import HEADER, Lines, Tags, asker, place_line
@@ -284,11 +284,8 @@ class ChangesDoor:
 
     def _prove_same(self, last: int, root: str) -> None:
         """Raises `Problem` for a copy of a log that goes another way since, as that of a restored ledger does."""
-        try:
-            with contextlib.closing(self._writer.store.open_to_read()) as db:
-                same = _is_root(LedgerLog(db), last, root)
-        except (sqlite3.Error, LedgerRefused) as error:
-            raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+        with ledger_snapshot(self._writer.store) as db:
+            same = _is_root(LedgerLog(db), last, root)
         if not same:
             raise Problem("changes_gone", "the ledger goes on as another log: begin with after=0")
 
@@ -330,11 +327,8 @@ class ChangesDoor:
     def _date(self, lines: list[FeedLine]) -> None:
         """`at` of each: when the entry was made that changed it last, where it was one."""
         wanted = {line["at"] for _, line in lines} - {None}
-        try:
-            with contextlib.closing(self._writer.store.open_to_read()) as db:
-                made = LedgerLog(db).times(wanted) if wanted else {}
-        except (sqlite3.Error, LedgerRefused) as error:
-            raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+        with ledger_snapshot(self._writer.store) as db:
+            made = LedgerLog(db).times(wanted) if wanted else {}
         for _, line in lines:
             at = made.get(line["at"])
             line["at"] = wire.stamp(moment(at)) if at is not None else None

@@ -5,7 +5,6 @@ is not there, and never 0.
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from starlette.responses import Response
 
 from gateway.desk.answered_requests import EARLIEST
 from gateway.desk.office.officers import Officer
-from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.store import ledger_needed
 from gateway.records import year_report
 from gateway.web.desk.desk_door import DeskDoor, Form
 from gateway.web.desk.desk_page import HEADERS, show_desk
@@ -54,10 +53,8 @@ class YearPage:
         )  # fmt: skip
 
     def _report(self, year: int, place: str) -> dict[str, Any]:
-        try:
+        with ledger_needed():
             return year_report.yearly_report(self.folder, year, place, self.door.clock().date())
-        except (sqlite3.Error, LedgerRefused) as error:
-            raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
 
 
 def _as_file(told: Mapping[str, Any], file: str) -> Response:

@@ -117,6 +117,9 @@ FROM_APPS = frozenset(
 )
 FROM_AGENTS = ("/v1/agent/", "/v1/data-rights-request")  # by the Data Rights Protocol
 TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
+# Of a server that takes a whole answer (`gateway.web.shell.protocol`): an extension of ASGI, as its scope names it.
+WHOLE = "gateway.whole_answer"
+NOTHING_MORE: Mapping[str, Any] = {}
 KEY_NAME = "key_name"  # scope["state"] key: what the operator calls the key that a call came with
 PROXIED, PROXIED_BY = frozenset({b"forwarded", b"x-real-ip", b"via"}), b"x-forwarded-"
 
@@ -148,6 +151,14 @@ class Addresses:
     def of(self, scope: Scope) -> frozenset[str]:
         server = scope.get("server") or ("", None)
         return self.by_port.get(server[1] or 0, frozenset({INTERNAL}))
+
+
+def fields_of(headers: Headers) -> bytes:
+    """As they go out. Raises ValueError where one would be another line of the answer."""
+    text = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+    if text.count(b"\n") != len(headers) or text.count(b"\r") != len(headers):
+        raise ValueError("a header field has a line's end in it")
+    return text
 
 
 class Edge:
@@ -215,9 +226,11 @@ class Edge:
             except Exception as error:  # noqa: BLE001 - told to the caller, and raised again where it is our fault
                 answer, failed = problem.response(problem.problem_of(error), request_id), error
             status, headers = answer.status_code, [*answer.raw_headers, (REQUEST_ID, request_id.encode())]
-            whole = shield.over(scope, headers) if shield else headers
-            await send({"type": "http.response.start", "status": status, "headers": whole})
-            await send({"type": "http.response.body", "body": answer.body})
+            headers = shield.over(scope, headers) if shield else headers
+            whole = scope.get("extensions", NOTHING_MORE).get(WHOLE)
+            if failed or not whole or not whole(status, fields_of(headers), answer.body):
+                await send({"type": "http.response.start", "status": status, "headers": headers})
+                await send({"type": "http.response.body", "body": answer.body})
         finally:
             self._told(scope, request_id, status, time.perf_counter() - began)
         if failed is not None and not isinstance(failed, problem.HANDLED):

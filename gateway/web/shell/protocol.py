@@ -7,12 +7,15 @@ puts trailer fields among the headers, and drops the body of a request that offe
 """
 
 import asyncio
+import weakref
+from functools import partial
 from typing import Any, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.web.shell import edge, problem
+from gateway.web.shell.edge import WHOLE
 from gateway.web.shell.problem import Problem
 
 HEAD_BYTES = 65_536  # nginx takes 4 x 8 KiB (large_client_header_buffers)
@@ -77,6 +80,9 @@ class Protocol(HttpToolsProtocol):
             raise self._refused  # httptools makes a parser error of it, which `data_received` catches
         self._upgrades = bool(self.parser.should_upgrade())
         super().on_headers_complete()
+        # weakly, or each request's scope and body stay until somebody looks for what only a cycle holds
+        offered: dict[str, Any] = {WHOLE: partial(answer_whole, weakref.proxy(self.cycle))}
+        self.scope["extensions"] = offered
         self.headers = []  # trailers end up here; the request's headers stay as they came (RFC 9110, 6.5.1)
         self._head = 0
 
@@ -139,6 +145,11 @@ class WholeWrites:
             self._held = data
             self._loop.call_soon(self._let_go)
 
+    def write_whole(self, data: bytes) -> None:
+        """A head and its body, behind which nothing comes: not held back."""
+        self._transport.write(self._held + data)
+        self._held = b""
+
     def close(self) -> None:
         """As the transport's: behind what was written."""
         self._let_go()
@@ -156,6 +167,42 @@ class WholeWrites:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+
+def answer_whole(cycle: RequestResponseCycle, status: int, fields: bytes, body: bytes) -> bool:
+    """Sends an answer that is in memory, `fields` as they go out: what uvicorn does in two messages, looking at each
+    field of the head. False: nothing was sent and it has to go by messages, as where the connection ends with it.
+    """
+    transport, common = cycle.transport, common_fields.of(cycle.default_headers)
+    if common is None or cycle.response_started or cycle.disconnected or not cycle.keep_alive:
+        return False
+    if cycle.flow.write_paused or not isinstance(transport, WholeWrites):
+        return False
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    transport.write_whole(b"%b%b%b\r\n%b" % (STATUS_LINE[status], common, fields, body))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
+
+
+class CommonFields:
+    """What uvicorn puts on every answer, as it goes out: another list each second."""
+
+    def __init__(self) -> None:
+        self._last: tuple[edge.Headers, bytes | None] = ([], b"")
+
+    def of(self, fields: edge.Headers) -> bytes | None:
+        """None: one of them ends the connection."""
+        told, text = self._last
+        if told is not fields:
+            ends = any(name.lower() == b"connection" for name, _ in fields)
+            text = None if ends else edge.fields_of(fields)
+            self._last = fields, text
+        return text
+
+
+common_fields = CommonFields()
 
 
 class _BodyOf:
