@@ -233,7 +233,7 @@ class Vault:
         self._db.execute(f"PRAGMA cache_size = -{PAGES:d}")  # ids are random: without it each is a read of its own
         found, left = dict[bytes, tuple[bytes, bytes]](), iter({*persons})
         while some := list(islice(left, TOGETHER)):
-            sql = f"SELECT epoch, id, wrapped, openings FROM person WHERE id IN ({','.join('?' * len(some))}) {WHOLE}"  # noqa: S608
+            sql = f"SELECT epoch, id, wrapped, openings FROM person WHERE id IN ({','.join('?' * len(some))}) {WHOLE}"  # noqa: S608 - ours
             by_epoch = defaultdict[int, list[tuple[bytes, bytes, bytes]]](list)
             for epoch, *row in self._db.execute(sql, some):
                 by_epoch[epoch].append((row[0], row[1], row[2]))
@@ -290,7 +290,7 @@ class Vault:
         destroyed, stays as it is.
         """
         epoch = self._in_force()
-        sql = f"SELECT id, wrapped, openings, epoch FROM person WHERE id IN ({','.join('?' * len(persons))})"  # noqa: S608
+        sql = f"SELECT id, wrapped, openings, epoch FROM person WHERE id IN ({','.join('?' * len(persons))})"  # noqa: S608 - ours
         older = [row for row in self._db.execute(sql, persons) if row[3] != epoch]
         shut = {row[3] for row in older if self._wrapping(row[3]) is None}
         again = [

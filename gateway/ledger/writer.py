@@ -38,7 +38,7 @@ AT_ONCE = 2_000  # records of one row
 CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is work
 
 
-BEGINS = f"SELECT size, frontier, peppers, ({LAST_PLACE}), (SELECT min(until) FROM dated_link) FROM head"  # noqa: S608
+BEGINS = f"SELECT size, frontier, peppers, ({LAST_PLACE}), (SELECT min(until) FROM dated_link) FROM head"  # noqa: S608 - ours
 
 
 class Persons(erasure_steps.PendingKeys, EpochKeys, Protocol):
