@@ -3,11 +3,14 @@ is not on the list, depend on what is not pinned.
 """
 
 import ast
+import contextlib
 import re
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from support.house import tree
 
 ROOT = Path(__file__).parent.parent
@@ -100,12 +103,54 @@ def test_the_control_a_weaker_algorithm_is_seen(tmp_path, line):
     assert weak(planted)
 
 
+def unreasoned(path: Path):
+    """Lines that put a rule of bandit aside and do not say why."""
+    lines = enumerate(path.read_text().splitlines(), 1)
+    return [(path.name, line) for line, text in lines if re.search(r"# noqa: (?=[^-]*\bS\d)(?![A-Z0-9, ]+ - \w)", text)]
+
+
+def test_whoever_puts_a_rule_of_bandit_aside_says_why():
+    assert [each for path in MODULES for each in unreasoned(path)] == []
+
+
+@pytest.mark.parametrize("end", ["# noqa: S608", "# noqa: PLR0913, S603", "# noqa: S608 -"])
+def test_the_control_an_exception_without_its_reason_is_seen(tmp_path, end):
+    planted = tmp_path / "planted.py"
+    planted.write_text(f"run(command)  {end}\n")
+    assert unreasoned(planted) == [("planted.py", 1)]
+
+
+def plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~ ;(]", name.strip())[0]).lower()
+
+
+def wanted_with_all_that_it_wants(names: set[str]) -> set[str]:
+    """These packages and, of what is installed here, all that they ask for, and so on."""
+    found, waiting = (
+        set[str](),
+        {(plain(name), frozenset(re.findall(r"\w[\w-]*", name.partition("[")[2].partition("]")[0]))) for name in names},
+    )
+    while waiting:
+        name, extras = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            for line in metadata.requires(name) or []:
+                wants = Requirement(line)
+                if wants.marker is None or any(wants.marker.evaluate({"extra": each}) for each in {"", *extras}):
+                    waiting.add((plain(wants.name), frozenset(wants.extras)))
+    return found
+
+
 def test_what_is_installed_is_pinned_to_one_version():
     """V17."""
     lines = [each for each in (ROOT / "constraints.txt").read_text().splitlines() if each and not each.startswith("#")]
-    pinned = {re.split(r"==", each)[0].lower().replace("_", "-") for each in lines}
+    pinned = {plain(each) for each in lines}
     assert [each for each in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+_-]+( *;.*)?", each)] == []
     stated = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = [stated["project"]["dependencies"], *stated["project"].get("optional-dependencies", {}).values()]
-    wanted = {re.split(r"[\[<>=!~ ;]", each)[0].lower().replace("_", "-") for group in groups for each in group}
+    groups += stated["dependency-groups"].values()
+    wanted = wanted_with_all_that_it_wants({each for group in groups for each in group})
+    assert len(wanted) > 60
     assert wanted - pinned == set()

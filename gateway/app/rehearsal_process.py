@@ -56,7 +56,7 @@ def _run(order: RehearsalOrder, ends: Callable[[], bool]) -> Rehearsal | str:
         (folder / "order.json").write_bytes(msgspec.json.encode(order))
         with (folder / "order.json").open("rb") as said, (folder / "errors").open("wb") as errors:
             command = [sys.executable, "-m", "gateway.rehearsal", name]
-            process = subprocess.Popen(command, stdin=said, stdout=subprocess.DEVNULL, stderr=errors)  # noqa: S603
+            process = subprocess.Popen(command, stdin=said, stdout=subprocess.DEVNULL, stderr=errors)  # noqa: S603 - our own program
             ended = _waited(process, ends)
         with contextlib.suppress(OSError, msgspec.MsgspecError):
             return msgspec.json.decode((folder / FOUND).read_bytes(), type=Rehearsal)

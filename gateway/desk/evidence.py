@@ -48,7 +48,7 @@ NEWEST = (
     "SELECT e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq"
     " WHERE v.kind != ? ORDER BY v.seq DESC LIMIT 1000"
 )
-OPERATORS = f"SELECT kind, version, language, body FROM document WHERE {OWN} ORDER BY seq DESC LIMIT {SHOWN}"  # noqa: S608
+OPERATORS = f"SELECT kind, version, language, body FROM document WHERE {OWN} ORDER BY seq DESC LIMIT {SHOWN}"  # noqa: S608 - ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def _named_by(tx: Transaction, run: str) -> list[tuple[str, str, str, str]]:
 
 def last_shown(tx: Transaction) -> int:
     """The last entry that logged a text of the operator's own; -1 where there is none."""
-    return int(tx.db.execute(f"SELECT coalesce(max(seq), -1) FROM document WHERE {OWN}").fetchone()[0])  # noqa: S608
+    return int(tx.db.execute(f"SELECT coalesce(max(seq), -1) FROM document WHERE {OWN}").fetchone()[0])  # noqa: S608 - ours
 
 
 def _append(tx: Transaction, period: Period, content: Mapping[str, object], at: datetime) -> int:

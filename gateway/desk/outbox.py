@@ -125,7 +125,7 @@ def read_messages(
 ) -> list[Message]:
     """What is pending for a recipient, oldest first; due by a moment, or all that is open, given up or not."""
     which, moment = ("state <> 'delivered'", ()) if until is None else ("state = 'pending' AND due <= ?", (until,))
-    sql = f"SELECT id, person, body, word, tries FROM outbox WHERE recipient = ? AND {which}{kind.sql}"  # noqa: S608
+    sql = f"SELECT id, person, body, word, tries FROM outbox WHERE recipient = ? AND {which}{kind.sql}"  # noqa: S608 - ours
     rows = tx.db.execute(f"{sql} ORDER BY at LIMIT ?", (recipient, *moment, most)).fetchall()
     return [
         Message(name, recipient, word, tries, tx.persons.keys(person).open(LABEL + name, sealed))

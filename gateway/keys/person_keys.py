@@ -248,7 +248,7 @@ class Vault:
         self._db.execute(f"PRAGMA cache_size = -{PAGES:d}")  # ids are random: without it each is a read of its own
         found, left = dict[bytes, tuple[bytes, bytes]](), iter({*persons})
         while some := list(islice(left, TOGETHER)):
-            sql = f"SELECT epoch, id, wrapped, openings FROM person WHERE id IN ({','.join('?' * len(some))}) {WHOLE}"  # noqa: S608
+            sql = f"SELECT epoch, id, wrapped, openings FROM person WHERE id IN ({','.join('?' * len(some))}) {WHOLE}"  # noqa: S608 - ours
             by_epoch = defaultdict[int, list[tuple[bytes, bytes, bytes]]](list)
             for epoch, *row in self._db.execute(sql, some):
                 by_epoch[epoch].append((row[0], row[1], row[2]))

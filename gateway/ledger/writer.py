@@ -47,7 +47,7 @@ CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is wor
 
 
 ENTRY = "INSERT INTO entry VALUES (?, ?)"
-BEGINS = f"SELECT size, frontier, peppers, ({LAST_PLACE}), (SELECT min(until) FROM dated_link) FROM head"  # noqa: S608
+BEGINS = f"SELECT size, frontier, peppers, ({LAST_PLACE}), (SELECT min(until) FROM dated_link) FROM head"  # noqa: S608 - ours
 
 
 class Persons(erasure_steps.PendingKeys, EpochKeys, Protocol):

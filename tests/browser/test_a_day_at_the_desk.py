@@ -135,6 +135,14 @@ def takes_in(page, manner, lines, kind="opt_out", days=0, agent="", signed=b""):
     page.get_by_role("heading", level=1, name=re.compile(r"Case \d+")).wait_for()
 
 
+def reason_of(running, number):
+    """The reason that the gateway gives an ad server that asks about somebody's number."""
+    asked = {"identifiers": [named("phone", number)], "recipient": "teemo", "purpose": "sale", "place": "US-CA"}
+    status, answer, *_ = call(f"{running.url}/v1/check", {**asked, "data": ["ad_id"]})
+    assert status == 200
+    return answer["reason"]
+
+
 @pytest.mark.parametrize("script", [True, False])
 def test_a_day_at_the_desk(running, opened, script, tmp_path):
     page = opened(java_script_enabled=script)
@@ -165,9 +173,9 @@ def test_a_day_at_the_desk(running, opened, script, tmp_path):
     takes_in(page, "letter", phone(23))  # a fraud, which is denied, and takes no no away
     page.get_by_label("Because").select_option("fraud")
     page.get_by_role("button", name="Deny it").click()
-    assert (
-        page.get_by_text("The no goes on holding").or_(page.get_by_text("The no is kept and holds")).first.is_visible()
-    )
+    assert page.get_by_text("denied", exact=True).is_visible()
+    assert [reason_of(running, phone(number)) for number in (20, 21, 22, 23)] == ["opted_out"] * 4
+    assert reason_of(running, phone(24)) == "no_choice"  # of whoever said nothing
 
     page.get_by_role("link", name="A person", exact=True).click()
     page.get_by_label("Their email address").fill(phone(1))

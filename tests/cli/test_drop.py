@@ -572,7 +572,7 @@ class Year:
         return tuple({id_of(n): word for n, word in each.items()} for each in ones)
 
 
-def test_a_year_of_requests_is_taken_matched_and_answered_row_by_row(run, folder, tmp_path):
+def test_a_year_of_requests_is_taken_matched_and_answered_row_by_row(run, folder, tmp_path, figure):
     year, clock = Year(REQUESTS), time.process_time()
     link(folder, *((f"a{n}", "email", address(n)) for n in [*year.account, *year.shared]))
     link(folder, *((f"b{n}", "email", address(n)) for n in year.shared))
@@ -601,14 +601,12 @@ def test_a_year_of_requests_is_taken_matched_and_answered_row_by_row(run, folder
     assert answers(tmp_path / "second") == year.second()[:2]
     run("drop", "answer", "--amend", tmp_path / "third")
     assert answers(tmp_path / "third")[0] == year.second()[2]
-    print(
-        f"{REQUESTS} requests of a list: {took:.1f} s of the processor to take and match them, {answered:.1f} s to answer,"
-        f" {(after - before) / REQUESTS:.0f} bytes each on disk"
-    )
     verified(folder)
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(
-        f"all of it {time.process_time() - clock:.0f} s, people {began - clock:.0f} s; at most {most} MB of memory, the test's included"
+    most, whole = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, time.process_time() - clock
+    figure(
+        f"{REQUESTS} requests of a deletion list",
+        f"{took:.0f} s to take and match, {answered:.0f} s to answer, {whole:.0f} s in all with the people's {began - clock:.0f} s"
+        f" (of the processor); {(after - before) / REQUESTS:.0f} bytes each on disk; at most {most} MB of memory, the test's too",
     )
 
 

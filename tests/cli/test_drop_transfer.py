@@ -97,10 +97,11 @@ def answers(tmp_path):
 
 
 def test_a_download_is_waited_for_until_it_is_made_and_is_then_taken_as_it_came(run, service, folder, tmp_path, pauses):
-    service.says = [(202, {"Retry-After": "7"}, b""), (429, {}, b""), (200, {}, archive())]
+    sent = archive()
+    service.says = [(202, {"Retry-After": "7"}, b""), (429, {}, b""), (200, {}, sent)]
     told = run("fetch", tmp_path / "download.zip")
     assert (told.exit_code, pauses) == (0, [7.0, 30.0])
-    assert (tmp_path / "download.zip").read_bytes() == archive()
+    assert (tmp_path / "download.zip").read_bytes() == sent
     assert [asked[:3] for asked in service.asked] == [("GET", "/sandbox/data/download", KEY)] * 3
     taken = CliRunner().invoke(group, ["drop", "take", str(tmp_path / "download.zip"), "--data", str(folder)])
     assert "1 new, 0 before, 0 refused" in taken.output

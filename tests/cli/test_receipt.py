@@ -389,7 +389,7 @@ FAULTS = {
     "old size": (PLANTED.of_an_older_size(), "the signature of witness.example.com/w1 does not hold"),
     "a line of another key": (PLANTED.of_another_key(), "no key that is believed signed for consent.example.com/log"),
     "no witness": (PLANTED.receipt(), "the policy asks for 1 of auditor"),
-    "another entry": (replace(PLANTED.receipt(signers=[PLANTED.auditor]), entry=b"{}"), ""),
+    "another entry": (replace(PLANTED.receipt(signers=[PLANTED.auditor]), entry=b"{}"), "the leaf is not in the tree"),
 }
 
 

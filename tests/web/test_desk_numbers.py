@@ -78,6 +78,7 @@ async def test_opt_outs_are_counted_by_source_and_day_a_letter_too(folder):
     (today,) = re.findall(rf"{datetime.now(UTC).date()}</th>(.*?)</tr>", section)
     assert dict(zip(heads, re.findall(r">([^<]+)</td>", today), strict=True)) == {"letter": "2", "phone call": "1"}
     assert len(re.findall(r"<rect", section)) == 2
+    assert "opt-outs with those of today" in page.text
 
 
 async def test_an_answer_in_time_one_too_late_and_one_that_is_past_due_are_told_apart(folder):

@@ -54,6 +54,16 @@ async def test_what_a_system_has_to_delete_is_seen_with_its_day_until_an_officer
     assert {"said that a system deleted", "looked at own systems"} <= {line["what"] for line in noted}
 
 
+async def test_an_own_system_is_called_by_its_name_where_deliveries_wait(folder):
+    ada = await comes_in(folder)
+    async with desk(folder, **ONE) as client:
+        await forgets(client, ada)
+        for path in ("/desk", "/desk/deliveries", "/desk/numbers"):
+            page = (await client.get(path, headers=ada)).text
+            told = re.sub(r'value="[^"]*"', "", page)
+            assert ("system:" in told, "own system warehouse" in told) == (False, path != "/desk"), path
+
+
 async def test_a_reader_sees_it_and_does_nothing_about_it(folder):
     ada, ben = await comes_in(folder), await comes_in(folder, "ben", DeskRole.READER)
     async with desk(folder, **ONE) as client:

@@ -4,11 +4,14 @@ import re
 from collections import Counter
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support import inside
+from support.agent import listed
 
 from gateway.app import openapi
 from gateway.keys import api_keys
-from gateway.web.shell.edge import FROM_AGENTS, INTERNAL, METRICS, PUBLIC, listeners_of
+from gateway.web.shell.edge import FROM_AGENTS as OF_AGENTS
+from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, listeners_of
 
 pytestmark = pytest.mark.anyio
 LISTENERS = (PUBLIC, INTERNAL, METRICS)
@@ -17,7 +20,8 @@ OF_A_PATH = {
     "year": "2026", "recipient": "advertisers", "job": "job-1", "event": "A" * 22, "token": "x", "path": "0/000",
     "agent": "agent-1", "request": "request-1",
 }  # fmt: skip
-BY_SIGNATURE = FROM_AGENTS  # of an agent, whose own token is asked for in place of a key
+# Agents sign, and have tokens of their own: no key opens a door of OF_AGENTS.
+SIGNS_IN = ("POST", "/v1/agent/{agent}")  # where the signature is looked at
 SECRET_ALONE = {"/v1/texts", "/v1/unsubscribe-links"}  # they believe their caller, so an app's key is none
 METHODS = ("GET", "POST")
 
@@ -37,6 +41,12 @@ def filled(path):
     return re.sub(r"\{(\w+)(:\w+)?\}", lambda found: OF_A_PATH[found[1]], path)
 
 
+@pytest.fixture
+def with_agents(tmp_path):
+    """Settings with an agent on the list: without any, its doors are none."""
+    return inside.settings(listed(tmp_path, Ed25519PrivateKey.from_private_bytes(b"a" * 32)))
+
+
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     """(folder, a key of each kind by what it is called)"""
@@ -48,8 +58,10 @@ def keys(tmp_path_factory):
     return folder, NOBODYS | made
 
 
-def owed(kind, scopes, path=""):
+def owed(kind, scopes, path="", method="POST"):
     """What a key of some kind must be told before anything is read: None where it is let in."""
+    if path.startswith(OF_AGENTS):
+        return 403 if (method, path) == SIGNS_IN else 401
     if scopes is None:
         return None
     if kind == "publishable" and path in SECRET_ALONE:
@@ -61,8 +73,8 @@ def owed(kind, scopes, path=""):
 
 def refused(answer):
     """The status of an answer that turns its key away; None: it was let in, whatever became of it there."""
-    if answer.request.url.path.startswith(BY_SIGNATURE):
-        return None
+    if answer.request.url.path.startswith(OF_AGENTS):
+        return answer.status_code
     lacks = answer.status_code == 403 and b"this call wants" in answer.content
     return answer.status_code if answer.status_code == 401 or lacks else None
 
@@ -70,22 +82,39 @@ def refused(answer):
 async def asked(client, method, path, bearer):
     headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
     body = {"content": b"{}"} if method == "POST" else {}
-    if body:
+    if path.startswith(OF_AGENTS):
+        headers["Content-Type"] = "text/plain"
+    elif body:
         headers["Content-Type"] = "application/json"
     return await client.request(method, filled(path), headers=headers, **body)
 
 
-async def test_a_key_opens_the_doors_that_the_description_says_and_no_other(keys, figure):
+async def test_a_key_opens_the_doors_that_the_description_says_and_no_other(keys, with_agents, figure):
     folder, made = keys
     wrong, rows = [], 0
-    async with inside.application(folder, dev=False) as app, inside.client(app) as client:
+    async with inside.application(folder, with_agents, dev=False) as app, inside.client(app) as client:
         for method, path, scopes in CALLS:
             for kind, bearer in made.items():
-                told, due = refused(await asked(client, method, path, bearer)), owed(kind, scopes, path)
+                told, due = refused(await asked(client, method, path, bearer)), owed(kind, scopes, path, method)
                 rows += 1
                 if told != due:
                     wrong.append((method, path, kind, told, due))
     figure("routes and keys", f"{rows} rows, {len(wrong)} open")
+    assert wrong == []
+
+
+async def test_what_is_not_described_gives_no_key_more_than_nobody(keys, figure):
+    """The routers' own list: whatever of it is in no document asks for no key, so it must be the same for each."""
+    folder, made = keys
+    wrong, rows = [], 0
+    async with inside.application(folder, dev=False) as app, inside.client(app) as client:
+        paths = {route.path for route in inside.routes(app)} - {path for _, path, _ in CALLS}
+        assert "/metrics" in paths
+        for path in paths:
+            told = {(await asked(client, "GET", path, bearer)).status_code for bearer in made.values()}
+            rows += len(made)
+            wrong += [(path, told)] if len(told) > 1 else []
+    figure("undescribed routes and keys", f"{rows} rows, {len(wrong)} open")
     assert wrong == []
 
 

@@ -95,7 +95,7 @@ class Cases:
 
     def read_case(self, number: int) -> DeskCase | None:
         with self.file() as db:
-            row = db.execute(f"SELECT {COLUMNS} FROM request WHERE number = ?", (number,)).fetchone()  # noqa: S608
+            row = db.execute(f"SELECT {COLUMNS} FROM request WHERE number = ?", (number,)).fetchone()  # noqa: S608 - ours
         return self._case(row) if row else None
 
     def permission(self, number: int) -> bytes:

@@ -29,7 +29,7 @@ MINUTE = 60_000  # milliseconds: an entry's time is when it was said, a moment b
 LEFT = "outcome IN ('sent', 'unknown', 'possible')"
 RECEIVED = f"SELECT key, max(batch), max(at) FROM disclosure WHERE {LEFT} GROUP BY key"  # noqa: S608 - ours
 ROWS = (
-    f"SELECT recipient, batch, purpose, at, position FROM disclosure WHERE key = ? AND {LEFT} AND batch > ?"  # noqa: S608
+    f"SELECT recipient, batch, purpose, at, position FROM disclosure WHERE key = ? AND {LEFT} AND batch > ?"  # noqa: S608 - ours
     " ORDER BY batch"
 )
 SPOKE = "SELECT EXISTS (SELECT 1 FROM about WHERE key = ?1)"

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.desk.office.officers import Officer
+from gateway.desk.own_systems import PREFIX
 from gateway.web.shell import page
 from gateway.web.shell.brand import brand_of
 
@@ -54,7 +55,14 @@ def desk_templates() -> dict[str, jinja2.Template]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["told_name"] = told_name
     return {name: made.get_template(name) for name in made.list_templates()}
+
+
+def told_name(recipient: str) -> str:
+    """Who is told, as an officer calls them: the mark of an own system is a word of the outbox alone."""
+    system = recipient.removeprefix(PREFIX)
+    return recipient if system == recipient else f"own system {system}"
 
 
 def style_of_desk() -> bytes:
