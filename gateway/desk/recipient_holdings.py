@@ -229,7 +229,7 @@ def is_news(tx: Transaction, recipient: str, named: bytes, word: str, batch: int
 
 def forget_informed(tx: Transaction, keys: Iterable[bytes]) -> None:
     """Nobody knows any more what these were called at recipients."""
-    sql = f"{EACH_INFORMED} DELETE FROM informed WHERE recipient IN (SELECT name FROM each_one) AND named = ?"  # noqa: S608
+    sql = f"{EACH_INFORMED} DELETE FROM informed WHERE recipient IN (SELECT name FROM each_one) AND named = ?"  # noqa: S608 - ours
     tx.db.executemany(sql, [(key,) for key in keys])
 
 

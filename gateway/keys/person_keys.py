@@ -310,7 +310,7 @@ class Vault:
         epoch = self._in_force()
         if not disk.is_file(self._db):
             self._begin()  # what another machine destroys meanwhile must not be wrapped once more
-        sql = f"SELECT id, wrapped, openings, epoch FROM person WHERE id IN ({','.join('?' * len(persons))})"  # noqa: S608
+        sql = f"SELECT id, wrapped, openings, epoch FROM person WHERE id IN ({','.join('?' * len(persons))})"  # noqa: S608 - ours
         older = [row for row in self._db.execute(sql, persons) if row[3] != epoch]
         shut = {row[3] for row in older if self._wrapping(row[3]) is None}
         again = [

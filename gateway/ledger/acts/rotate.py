@@ -70,10 +70,10 @@ def _rewrap_on_server(db: sqlite3.Connection, wrap: Callable[[bytes], bytes]) ->
     """No server has our peppers: it is told what each key becomes, for as long as the transaction lasts."""
     db.execute("CREATE TEMP TABLE rewrapped (before BLOB PRIMARY KEY, becomes BLOB NOT NULL) STRICT")
     for table, column in KEY_COLUMNS:
-        there = db.execute(f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL").fetchall()  # noqa: S608
+        there = db.execute(f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL").fetchall()  # noqa: S608 - ours
         db.executemany("INSERT OR IGNORE INTO temp.rewrapped VALUES (?, ?)", [(key, wrap(key)) for (key,) in there])
-        becomes = f"(SELECT r.becomes FROM temp.rewrapped r WHERE r.before = {table}.{column})"  # noqa: S608
-        db.execute(f"UPDATE {table} SET {column} = {becomes} WHERE {column} IS NOT NULL")  # noqa: S608
+        becomes = f"(SELECT r.becomes FROM temp.rewrapped r WHERE r.before = {table}.{column})"  # noqa: S608 - ours
+        db.execute(f"UPDATE {table} SET {column} = {becomes} WHERE {column} IS NOT NULL")  # noqa: S608 - ours
     db.execute("DROP TABLE temp.rewrapped")
 
 
