@@ -42,10 +42,8 @@ class InstallationMove:
     def move_all(self, tell: Tell) -> MoveReport | None:
         """None: it was there already. Raises `LedgerRefused`, after which the same again goes on."""
         with self._used():
-            if self._is_there():
-                return None
-            report = self._move(tell).move_all()
-            if self._into_server:  # it is this machine's
+            report = None if self._is_there() else self._move(tell).move_all()
+            if self._into_server:  # it is this machine's, also where one that was killed did not come to say so
                 secrets = secret_files.load_secrets(self.folder)
                 store = store_in(self.folder)
                 store.migrate(len(secrets.peppers), "", secrets.mark)
@@ -64,8 +62,7 @@ class InstallationMove:
         if not (self.folder / secret_files.SECRETS).exists():
             raise LedgerRefused(f"{self.folder} has no {secret_files.SECRETS}: it is no installation's folder")
         try:
-            with examination.marked_while_open(self.folder) as stop:
-                stop.settled()  # every row is read and compared
+            with examination.marked_while_open(self.folder):
                 yield
         except (sqlite3.Error, OSError) as error:
             raise LedgerRefused(

@@ -132,6 +132,8 @@ def take_back(folder: Path, to: int) -> int:
     with contextlib.closing(_open_existing(path, "ro", folder)) as db:
         if (found := version(db, path)) == to >= FIRST:
             return to
+    if found < 0:
+        _refuse_others(path, found)
     if not FIRST <= to <= found:
         raise LedgerRefused(f"{path} has version {found}: it can be taken back to {FIRST} at the least, not to {to}")
     with contextlib.closing(open_to_write(folder)) as db:

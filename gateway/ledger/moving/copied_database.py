@@ -95,6 +95,15 @@ class CopiedDatabase:
         disk.tidy(self.target)
         return rows
 
+    def prove_changed(self, db: Connection) -> None:
+        """That whatever is noted still is at the target as a connection to the source shows it, whoever was to bring it
+        there. Raises `CopyDiffers`.
+        """
+        for table in self.keyed:
+            keys = changed_rows.changed_keys(db, table).keys
+            if {*table.rows_with(db, keys)} != {*table.rows_with(self.target, keys)}:
+                raise self._differs(table, len(keys))
+
     def compare_all(self, count: Count) -> None:
         """Every row of every table with a key. Raises `CopyDiffers`."""
         for table in self.keyed:

@@ -24,6 +24,7 @@ from gateway.ledger.postgres_store import STANDS_BY
 from gateway.ledger.store import Connection
 
 LOCK = "copy.lock"
+PATIENCE = 60.0  # seconds for the writers' lock: whoever writes goes first
 FEW, ROUNDS = 1000, 20  # rows that the last step may still have to copy, and how often that is tried for
 HEAD = "SELECT ledger, origin, size, frontier FROM head"
 GIVE_UP = "gateway copy --give-up takes away what there is of it"
@@ -100,7 +101,7 @@ class LedgerMove:
             raise LedgerRefused(f"another gateway copy of {self.folder} is under way") from None
 
     def _held(self) -> contextlib.AbstractContextManager[None]:
-        return schema.held(self.folder)
+        return schema.held(self.folder, PATIENCE)
 
     @contextlib.contextmanager
     def _writing_source(self, which: str) -> Iterator[Connection]:
@@ -233,6 +234,7 @@ class LedgerMove:
                 for each in (ledger, vault):
                     self.report.rest += each.copy_changed(each.writes)[1]
                     self._prove_number(each.writes, number)
+                    each.prove_changed(each.writes)
                 self._prove_log(ledger.writes, ledger.target)
                 self._mark_moved(ledger.writes)
                 ledger.writes.execute("COMMIT")
@@ -250,7 +252,8 @@ class LedgerMove:
             raise LedgerRefused("the copy was given up, or begun anew, meanwhile")
 
     def _prove_log(self, source: Connection, target: Connection) -> None:
-        if source.execute(HEAD).fetchall() != target.execute(HEAD).fetchall():
+        [(size, end)] = target.execute(schema.ENDS).fetchall()
+        if size != end or source.execute(HEAD).fetchall() != target.execute(HEAD).fetchall():
             raise CopyDiffers("the log at the target does not end as the source's; nothing was switched")
         tree.prove(target)
         self.prove(target)

@@ -174,10 +174,9 @@ class ServerPlace:
         for table in tables:
             if table.key_kinds == ("INTEGER",):
                 column = table.key[0]
-                db.execute(
-                    f"SELECT setval(pg_get_serial_sequence('{table.name}', '{column}'),"
-                    f" (SELECT greatest(coalesce(max({column}), 0), 0) + 1 FROM {table.name}), false)"
-                ).fetchall()
+                known = f"greatest(coalesce(max({column}), 1), 1), max({column}) IS NOT NULL"
+                numbers = f"pg_get_serial_sequence('{table.name}', '{column}')"
+                db.execute(f"SELECT setval({numbers}, {known}) FROM {table.name}").fetchall()
             db.execute(f"ANALYZE {table.name}")
 
     def give_names(self) -> None:
