@@ -15,13 +15,13 @@ PERIOD = 1.0  # seconds; what is over before the first says nothing
 
 
 class Progress:
-    """Around the work of a command, `what` in the words of a person. `count`: how much is done; None where that is not
-    counted.
+    """Around the work of a command, `what` in the words of a person, which may change. `count`: how much is done; None
+    where that is not counted.
     """
 
     def __init__(self, what: str) -> None:
         self.count: int | None = None
-        self._what = what
+        self.what = what
         self._width = 0
         self._began = time.monotonic()
         self._over, self._lock = threading.Event(), threading.Lock()
@@ -48,7 +48,7 @@ class Progress:
     def _run(self) -> None:
         while not self._over.wait(PERIOD):
             counted = "" if self.count is None else f" {self.count}"
-            text = f"{self._what}{counted}, {time.monotonic() - self._began:.0f} s"
+            text = f"{self.what}{counted}, {time.monotonic() - self._began:.0f} s"
             with self._lock:
                 click.echo(f"\r{text:<{self._width}}", nl=False, err=True)
                 self._width = len(text)

@@ -94,6 +94,7 @@ COMMANDS: dict[str, Lazy] = {
     "check": Lazy("ask", "check", "Ask whether data may go to a recipient."),
     "choose": Lazy("say", "choose", "Enter a choice that came by e-mail, phone or letter:..."),
     "config": Lazy("serve", "config", "The configuration."),
+    "copy": Lazy("ledger", "copy", "Move an installation's ledger and its persons' keys from..."),
     "decode": Lazy("signals", "decode", "Show what a signal string, or a Cookie header, says,..."),
     "deliveries": Lazy("deliveries", "deliveries", "List what recipients are still to be told, and send it..."),
     "desk": Lazy("desk", "desk", "Who sits at the desk, what was looked at there, and its..."),

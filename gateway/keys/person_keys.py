@@ -51,6 +51,7 @@ CREATE TABLE person (
 ) STRICT, WITHOUT ROWID
 """
 FORM_VERSION = 3  # user_version; what had another one was never released
+MOVED = -1  # in its place: the keys go on elsewhere
 
 
 class VaultRefused(Unusable):
@@ -128,6 +129,8 @@ class Vault:
         """Before anything is written."""
         if not self._is_new() and (found := self._version()) != FORM_VERSION:  # in this order: others may just make it
             self._db.close()
+            if found == MOVED:
+                raise VaultRefused(f"{self._path} was moved by gateway copy, and its keys go on elsewhere")
             raise VaultRefused(
                 f"{self._path} has version {found}, this gateway knows {FORM_VERSION} alone and nothing brings it over:"
                 " begin a new folder with gateway migrate --data NEW; nothing here was moved, changed or deleted"

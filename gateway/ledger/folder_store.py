@@ -26,10 +26,10 @@ def store_in(folder: Path, said: str = "") -> Store:
 
 def name_store(folder: Path, url: str) -> None:
     """From now on the ledger of a folder is in that PostgreSQL. Raises `LedgerRefused` where it is elsewhere."""
-    if (folder / schema.FILE).exists():
+    if (folder / schema.FILE).exists() and not address.url_in(folder):
         raise LedgerRefused(
-            f"{folder} has a ledger of its own, which nothing brings into a PostgreSQL: leave [store] url empty, or"
-            " begin a new folder with gateway migrate --data NEW; nothing was moved, changed or deleted"
+            f"{folder} has a ledger of its own: bring it into that PostgreSQL with gateway copy --from {folder} --to"
+            " URL, or leave [store] url empty; nothing was moved, changed or deleted"
         )
     if address.url_in(folder) not in {"", url} and store_in(folder).exists():
         raise LedgerRefused(

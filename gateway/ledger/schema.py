@@ -21,6 +21,7 @@ FILE = "ledger.sqlite3"
 HEADER = b"SQLite format 3\x00"
 FIRST = 29  # the version of sql/ledger.sql; those before it were never released, so nothing brings them over
 BACK = ".back.sql"
+MOVED = -1  # in place of version and mark: it goes on elsewhere. Below: of half a copy (`moving`)
 UNNAMED = "gateway.invalid/log/"  # a name that can never be a host (RFC 2606), followed by the ledger's own random id
 LOCK_SECONDS = 5.0  # a batch of another process takes milliseconds; one that is stopped must not stop us for ever
 
@@ -131,6 +132,8 @@ def take_back(folder: Path, to: int) -> int:
     with contextlib.closing(_open_existing(path, "ro", folder)) as db:
         if (found := version(db, path)) == to >= FIRST:
             return to
+    if found < 0:
+        _refuse_others(path, found)
     if not FIRST <= to <= found:
         raise LedgerRefused(f"{path} has version {found}: it can be taken back to {FIRST} at the least, not to {to}")
     with contextlib.closing(open_to_write(folder)) as db:
@@ -299,8 +302,8 @@ def prove_mark(db: sqlite3.Connection, path: Path, mark: int) -> None:
     """That the ledger bears the mark of these secrets, in its header, which copies keep. Keys of others find nobody,
     and nobody found is a yes. `mark` 0: nobody asks. Raises `LedgerRefused`.
     """
-    if mark and db.execute("PRAGMA application_id").fetchone()[0] != mark:
-        raise LedgerRefused(anothers(path))
+    if mark and (found := db.execute("PRAGMA application_id").fetchone()[0]) != mark:
+        raise LedgerRefused(moved_on(path) if found == MOVED else anothers(path))
 
 
 def anothers(path: Path) -> str:
@@ -311,8 +314,19 @@ def anothers(path: Path) -> str:
     )
 
 
+def moved_on(path: Path) -> str:
+    return (
+        f"{path} was moved by gateway copy and goes on elsewhere: nothing is written here any more, so that there are"
+        " never two histories. Restart a service that still runs from before; if the copy was cut off, run it again"
+    )
+
+
 def _refuse_others(path: Path, found: int) -> None:
     """Of versions that this gateway does not know. 0: none, of an empty file."""
+    if found == MOVED:
+        raise LedgerRefused(moved_on(path))
+    if found < 0:
+        raise LedgerRefused(f"{path} is half of a copy, and no ledger: finish it with gateway copy")
     if found > version_wanted():
         raise LedgerRefused(
             f"{path} has version {found}; this gateway knows up to {version_wanted()}. Install the newer one (pip"

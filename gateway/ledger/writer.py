@@ -526,7 +526,7 @@ class Writer:
             return
         try:
             with self.store.held():
-                erasure_steps.finish_erasure(*self._connection())
+                erasure_steps.finish_erasure(*self._ours())
         except erasure_steps.NotYet:
             return
         except Exception:  # noqa: BLE001 - whatever it was, it stays pending, and the thread must go on
@@ -540,7 +540,7 @@ class Writer:
             return
         try:
             with contextlib.suppress(LedgerRefused), self.store.held():
-                self._turns.step(*self._connection())
+                self._turns.step(*self._ours())
         except Exception:  # noqa: BLE001 - whatever it was, it is tried again on a new connection, and the thread goes on
             self._turns_at = time.monotonic() + TURNS_AGAIN
             self._let_go()
@@ -602,6 +602,14 @@ class Writer:
         if self._vault is None:
             self._vault = self._open_vault()
         return db, self._vault
+
+    def _ours(self) -> tuple[sqlite3.Connection, Persons]:
+        """For what is done without a batch: of a ledger that was moved on meanwhile the keys are another vault's, and
+        nothing here may say which epoch of them is over.
+        """
+        db, vault = self._connection()
+        self._watch.prove_peppers(db)
+        return db, vault
 
     def _ledger(self) -> sqlite3.Connection:
         if self._file != self._watch.adopted:

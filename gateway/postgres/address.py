@@ -26,9 +26,14 @@ def url_in(folder: Path) -> str:
         url = (folder / URL_FILE).read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return ""
-    if importlib.util.find_spec("psycopg") is None:
-        raise PostgresRefused(f"{folder / URL_FILE} names a PostgreSQL, which takes: pip install 'gateway[postgres]'")
+    prove_installed(str(folder / URL_FILE))
     return url
+
+
+def prove_installed(who: str) -> None:
+    """That a server can be spoken to, which `who` wants. Raises `PostgresRefused`."""
+    if importlib.util.find_spec("psycopg") is None:
+        raise PostgresRefused(f"{who} names a PostgreSQL, which takes: pip install 'gateway[postgres]'")
 
 
 def host_in(folder: Path) -> int:

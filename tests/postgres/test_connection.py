@@ -216,3 +216,16 @@ def test_the_ledger_is_one_machines_and_another_takes_it_over(url):
     second.execute("COMMIT")
     first.end()
     second.end()
+
+
+def test_a_server_that_reads_a_table_by_several_workers_refuses_no_function_of_ours(db):
+    """Of a large ledger it does so by itself, as it makes an index, too."""
+    db.execute("CREATE TABLE many (body BLOB NOT NULL) STRICT")
+    db.execute("INSERT INTO many SELECT CAST('{\"i\":' || n || '}' AS BLOB) FROM generate_series(1, 20000) n")
+    for name in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"):
+        db.execute(f"SET {name} = 0")
+    valid = "json_valid(CAST(body AS TEXT))"
+    assert db.execute(f"SELECT count(*) FROM many WHERE {valid}").fetchone() == (20000,)
+    db.execute(
+        f"CREATE INDEX many_body ON many (json_extract(CAST(body AS TEXT), '$.i')) WHERE CASE WHEN {valid} THEN 1 END = 1"
+    )

@@ -44,3 +44,10 @@ def fill(house, entries, first=0):
             records.hear_signal(tx, house.consent.people.browser(f"{number:032x}"), choice, os.urandom(16))
 
     house.writer.submit(job).result(30)
+
+
+def says_no(house, kind, value):
+    """One person, by one identifier."""
+    subject, request = house.consent.people.name([named(kind, value)]).subjects[0], os.urandom(16)
+    choice = Choice(ChoiceKind.OPT_OUT, SIGNAL_PURPOSES, "form", AT)
+    return house.writer.submit(lambda tx: records.write_choice(tx, subject, choice, request)).result(30)

@@ -1,0 +1,1 @@
+"""An installation's databases are brought from one engine to the other, while its service writes."""
