@@ -47,7 +47,7 @@ class FreshRecords:
         self.place, self._begun = place, end_behind(place)
         self._whole = True
         self._records: list[tuple[int, Record]] = []  # each with the position behind it
-        self.kinds: dict[bytes, str] = {}  # of whom its entries tell
+        self.kinds: dict[bytes, str] = {}  # of whom its entries tell, as far as they are at hand
 
     @property
     def end(self) -> int:
@@ -68,6 +68,7 @@ class FreshRecords:
     def leave_out(self) -> None:
         """What is older is told otherwise, which has to be read."""
         self._whole = False
+        self.kinds.clear()
 
     def after(self, position: int) -> Sequence[tuple[int, Record]]:
         return self._records[bisect_right(self._records, position, key=itemgetter(0)) :]
@@ -80,6 +81,7 @@ class FreshRecords:
         """What came since is not said after all."""
         self.place, self._whole, kept = mark
         del self._records[kept:]
+        self.kinds.clear()  # whoever asks reads them
 
 
 class LedgerLog:

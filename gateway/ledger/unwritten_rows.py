@@ -10,6 +10,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 
+class BatchUnwritten(sqlite3.Error):
+    """Rows that others said could not be written behind them: all of the batch goes, whoever's job found it out."""
+
+
 class UnwrittenRows:
     """Each with the statement that inserts it. A mark is how many there ever were."""
 
@@ -33,18 +37,20 @@ class UnwrittenRows:
         del self._rows[max(mark - self._written, 0) :]
 
     def write(self, mark: int) -> None:
-        """Those before a mark; table by table in the order in which these were first named."""
+        """Those before a mark; table by table in the order in which these were first named. Where it raises they wait
+        on, and some of them are written: the transaction must not be committed.
+        """
         count = mark - self._written
         if count <= 0:
             return
         tables = defaultdict[str, list[tuple[Any, ...]]](list)
         for sql, row in self._rows[:count]:
             tables[sql].append(row)
-        del self._rows[:count]
-        self._written = mark
         for sql, rows in tables.items():
             rows.sort()  # what lies side by side is put there at once
             self._db.executemany(sql, rows)
+        del self._rows[:count]
+        self._written = mark
 
 
 def settled(db: sqlite3.Connection, settle: Callable[[], None]) -> sqlite3.Connection:

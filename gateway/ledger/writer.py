@@ -31,7 +31,7 @@ from gateway.ledger.publisher import Added, Publisher
 from gateway.ledger.schema import rows_of
 from gateway.ledger.store import Store
 from gateway.ledger.tree import Tree
-from gateway.ledger.unwritten_rows import UnwrittenRows, settled
+from gateway.ledger.unwritten_rows import BatchUnwritten, UnwrittenRows, settled
 from gateway.ledger.watch import FileMoved, LedgerWatch
 
 if TYPE_CHECKING:
@@ -256,10 +256,17 @@ class Transaction:
         self._used = True
 
     def _write(self, mark: int, size: int) -> None:
-        """What was said up to a mark, when there were so many entries."""
-        self.unwritten.write(mark)
-        for body in self._bodies[len(self._tree.hashes) : size - self._began[0]]:
-            self._tree.append(body)
+        """What was said up to a mark, when there were so many entries. Raises `sqlite3.Error` alone, by which no job is
+        refused for what others said, who would be answered.
+        """
+        try:
+            self.unwritten.write(mark)
+            for body in self._bodies[len(self._tree.hashes) : size - self._began[0]]:
+                self._tree.append(body)
+        except sqlite3.Error:
+            raise
+        except Exception as error:
+            raise BatchUnwritten(type(error).__name__) from error
 
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:

@@ -5,6 +5,8 @@ import contextlib
 import pytest
 from support.lives import Ledger
 
+from gateway.ledger.acts import idempotency
+from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.proof.merkle import Frontier, leaf_hash
 
 
@@ -76,3 +78,36 @@ def test_a_job_that_only_speaks_has_the_engine_take_no_savepoint(tx):
     with tx.savepoint():
         tx.db.execute("SELECT 1")
     assert [each.split()[0] for each in said] == ["INSERT", "INSERT", "SAVEPOINT", "SELECT", "RELEASE"]
+
+
+def test_a_kind_that_was_told_by_a_refused_job_or_before_something_was_rewritten_is_asked_of_the_ledger(tx):
+    def kinds():
+        return LedgerLog(tx.db, tx.fresh).kinds([b"key"])
+
+    with pytest.raises(Refused), tx.savepoint():
+        tx.fresh.kinds[b"key"] = "phone"
+        assert kinds() == {(b"key", "phone")}
+        raise Refused
+    assert kinds() == set()
+    tx.fresh.kinds[b"key"] = "phone"
+    tx.tell_anew([0])
+    assert kinds() == set()
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_one_idempotency_key_several_times_in_a_batch_is_one_act_of_whoever_was_not_refused(tx, asked):
+    repeat, done = idempotency.named("key", b"body"), []
+    tx._asks = {idempotency.KNOWN: {repeat.name, b"other"}} if asked else {}
+
+    def once(body, fault=None):
+        with tx.savepoint():
+            found = idempotency.once(tx, repeat, 0, lambda: done.append(body) or body)
+            if fault:
+                raise fault
+            return found
+
+    with pytest.raises(Refused):
+        once(b"refused", Refused())
+    assert once(b"first") == (b"first", False)
+    assert once(b"again") == (b"first", True)
+    assert done == [b"refused", b"first"]

@@ -116,6 +116,22 @@ def test_an_error_of_the_database_refuses_the_whole_batch_and_keeps_none_of_it(f
     assert writer.submit(appends(b"later")).result(60) == 0
 
 
+def test_a_row_that_cannot_be_written_behind_its_job_refuses_the_whole_batch_whoever_finds_it_out(folder, writer):
+    def says(tx):
+        tx.append(b"one")
+        tx.unwritten.add("INSERT INTO entry VALUES (?, ?)", (2**70, b""))  # no error of the database
+
+    def reads(tx):
+        return tx.db.execute("SELECT count(*) FROM entry").fetchone()
+
+    for jobs in ([says, reads], [says, appends(b"two")], [appends(b"one"), says, reads, reads]):
+        for future in in_one_batch(writer, *jobs):
+            with pytest.raises(NothingKept, match="nothing was kept: BatchUnwritten"):
+                future.result(60)
+        assert bodies(folder) == []
+    assert writer.submit(appends(b"later")).result(60) == 0
+
+
 def test_nobody_is_answered_before_the_commit(folder, writer):
     seen = []
 
