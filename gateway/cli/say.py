@@ -301,7 +301,7 @@ AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq) ORDER BY d.se
 )
 @click.option("--officer", "officers", multiple=True, help="Who decided; two different people.")
 @click.option("--who", type=FILE, help='Identifiers, a line each, {"type", "value"}: prints whose choices were voided.')
-@click.option("--dry-run", is_flag=True, help="Only tell what would change.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would change, each part of 20 choices by itself.")
 @click.option("--list", "listing", is_flag=True, help="Print candidates; voids nothing.")
 @click.option(
     "--source",

@@ -120,6 +120,21 @@ def test_an_opt_out_of_another_source_or_repeated_later_stands():
     lives.db.close()
 
 
+def test_a_void_that_is_cut_off_between_its_parts_opens_nobody_whom_all_of_it_would_not(monkeypatch):
+    """A forged yes had lifted what the phone's holder said, and only a forged no of the account still denied."""
+    monkeypatch.setattr(voiding, "CHOICES", 1)
+    acts = (("no", 2, 0), ("gets", 0, 0), ("no", 0, 0), ("yes", 2, 0))
+    lives = any_life.lived([(ACTS.index(act), who, other, 0) for act, who, other in acts])
+    forged = choices_of(lives)[1:]
+    assert lives.denies("phone", Purpose.SALE)
+    lives.now()
+    for job in voiding.void_jobs(forged, BELIEF, lives.at):
+        job(lives.tx)
+        assert lives.denies("phone", Purpose.SALE)
+    assert lives.db.execute("SELECT count(*) FROM voided_choice").fetchone() == (len(forged),) == (2,)
+    lives.db.close()
+
+
 @pytest.mark.parametrize("officers", [(), ("Ada Park",), ("Ada Park", " ada  PARK "), ("Ada Park", "")])
 def test_one_officer_is_not_enough(officers):
     lives = any_life.lived([(ACTS.index("no"), 2, 0, 0)])

@@ -29,7 +29,7 @@ from gateway.ledger.proof import entry
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Job, Transaction
-from gateway.terms import CALLERS_CHOICES
+from gateway.terms import CALLERS_CHOICES, ChoiceKind
 
 # As the index entry_screen says it, word for word.
 SCREEN = """
@@ -69,6 +69,7 @@ def is_void(tx: Transaction, ui: str) -> bool:
 
 CHOICES = 20  # of one entry: to fold whoever has a dozen names takes four milliseconds, and opt-outs wait behind it
 OFFICERS = 2
+DENYING = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})  # no yes among what was said
 FOUND = f"""
 SELECT d.seq, d.key, json_extract(CAST({BODY} AS TEXT), '$.e'), d.seq < (SELECT pruned FROM head)
 FROM detail d {JOINED} WHERE d.seq = ?
@@ -118,33 +119,41 @@ class Rehearsed(Exception):
 
 
 def void_jobs(seqs: Iterable[int], belief: Belief, at: datetime, *, rehearse: bool = False) -> Iterator[Job[Voided]]:
-    """The void in parts, each a job of the writer and an entry of its own, once all of it was checked. Each raises
-    `NotVoided`.
+    """The void in parts, each a job of the writer and an entry of its own, once all of it was checked; each is done
+    before the next is asked for. Each raises `NotVoided`.
+
+    What opened goes first: a forged yes may have lifted a no that somebody said, and only a forged no still deny there.
+    Whoever is cut off between two parts opens nobody whom all of them would not.
     """
     belief.check()
     listed = sorted(set(seqs))
     if not listed:
         raise NotVoided("no entry is named")
-    parts = [listed[start : start + CHOICES] for start in range(0, len(listed), CHOICES)]
-    yield from (partial(_checked, seqs=part) for part in parts)
-    yield from (partial(_part, seqs=part, belief=belief, at=at, rehearse=rehearse) for part in parts)
+    denying = set[int]()
+    yield from (partial(_checked, seqs=part, denying=denying) for part in _parts(listed))
+    for some in ([seq for seq in listed if seq not in denying], sorted(denying)):
+        yield from (partial(_part, seqs=part, belief=belief, at=at, rehearse=rehearse) for part in _parts(some))
 
 
-def _checked(tx: Transaction, seqs: Sequence[int]) -> Voided:
-    check_choices(tx, seqs)
+def _parts(seqs: Sequence[int]) -> list[Sequence[int]]:
+    return [seqs[start : start + CHOICES] for start in range(0, len(seqs), CHOICES)]
+
+
+def _checked(tx: Transaction, seqs: Sequence[int], denying: set[int]) -> Voided:
+    denying |= {seq for seq, (_, kind) in check_choices(tx, seqs).items() if kind in DENYING}
     return Voided()
 
 
-def check_choices(tx: Transaction, seqs: Iterable[int]) -> dict[int, bytes]:
-    """Whose the entries are. Raises `NotVoided` for what is no choice of a person, and for what was pruned: of an entry
-    that was restated nobody knows any more what else would hold without it.
+def check_choices(tx: Transaction, seqs: Iterable[int]) -> dict[int, tuple[bytes, str]]:
+    """Whose the entries are, and the kind of each. Raises `NotVoided` for what is no choice of a person, and for what
+    was pruned: of an entry that was restated nobody knows any more what else would hold without it.
     """
-    found: dict[int, bytes] = {}
+    found: dict[int, tuple[bytes, str]] = {}
     for seq in seqs:
         row = tx.db.execute(FOUND, (seq,)).fetchone()
         if row is None or row[2] not in CALLERS_CHOICES or row[3]:
             raise NotVoided(f"entry {seq} is no choice of a person, or is not kept any more")
-        found[seq] = row[1]
+        found[seq] = row[1], row[2]
     return found
 
 
@@ -160,7 +169,7 @@ def void_choices(tx: Transaction, seqs: Iterable[int], belief: Belief, at: datet
     again. Raises `NotVoided`.
     """
     belief.check()
-    whose = check_choices(tx, seqs)
+    whose = {seq: key for seq, (key, _) in check_choices(tx, seqs).items()}
     new = [seq for seq in whose if not tx.db.execute("SELECT 1 FROM voided_choice WHERE seq = ?", (seq,)).fetchone()]
     done = Voided(len(new), set(whose.values()))
     if new:
