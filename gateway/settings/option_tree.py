@@ -322,7 +322,7 @@ def _scalar(plain: Any, hint: Any) -> str:
     if plain is bool:
         return "true or false"
     if plain is date:
-        return "a day that has been or will be, as 2026-12-24"
+        return "a day that has been or will be, as 2026-01-02"
     bounds = next((each for each in get_args(hint)[1:] if isinstance(each, msgspec.Meta)), msgspec.Meta())
     if plain is int:
         return f"a whole number from {bounds.ge} to {bounds.le}"

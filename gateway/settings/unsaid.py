@@ -14,7 +14,8 @@ from gateway.settings.option_tree import option_name
 from gateway.settings.shapes import OptionPath
 from gateway.terms import Role
 
-ITS_DAY = "the day, as 2026-12-24"
+PAST_DAY = "2026-01-02"  # an example that is not refused as one that has not come
+ITS_DAY = f"the day, as {PAST_DAY}"
 
 
 class Unsaid(NamedTuple):
@@ -48,7 +49,9 @@ def _of_sharing(settings: Settings, on: date) -> Iterator[Unsaid]:
         yield Unsaid(("recipients",), "none is named, so nothing may be shared with anybody", write, shuts=True)
     if told == date.min and any(map(_is_announced, recipients.values())):
         why, write = "nobody was told of anybody who gets data, so nothing goes outside", "the day of the last notice"
-        yield Unsaid(("notice", "told_everyone"), why, f"{write} that all were shown or sent, 2026-12-24", shuts=True)
+        yield Unsaid(
+            ("notice", "told_everyone"), why, f"{write} that all were shown or sent, as {PAST_DAY}", shuts=True
+        )
     for name, item in recipients.items():
         for option, why, write in _of_recipient(item, told, on):
             yield Unsaid(("recipients", name, option), why, write, shuts=True)

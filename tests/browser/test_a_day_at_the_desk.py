@@ -364,3 +364,23 @@ def test_the_pages_of_the_day_are_read_by_everybody_at_every_width(opened, name,
             assert not found.response["violations"], found.generate_report()
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             page.screenshot(path=f"{folder}/day-{name}-{width}-{scheme}.png", full_page=True)
+
+
+def test_a_table_that_is_wider_than_the_screen_shows_that_it_goes_on(opened):
+    page = opened("/desk/rehearsal", viewport={"width": 360, "height": 800})
+    table = page.get_by_role("region", name="Ways by recipient, the table")
+    table.evaluate("each => { each.firstElementChild.style.opacity = 0 }")  # words and lines differ from edge to edge
+    box = table.evaluate("each => { each.scrollIntoView(); return each.getBoundingClientRect().toJSON() }")
+    edges = {"left": box["x"], "right": box["x"] + box["width"] - 4}
+
+    def looks(edge):
+        return page.screenshot(clip={"x": edges[edge], "y": box["y"] + 8, "width": 4, "height": 60})
+
+    at_start = {edge: looks(edge) for edge in edges}
+    table.evaluate("each => { each.scrollLeft = each.scrollWidth }")
+    assert table.evaluate("each => each.scrollLeft") > 0
+    at_end = {edge: looks(edge) for edge in edges}
+    table.evaluate("each => { each.style.background = 'none' }")
+    plain = looks("left")
+    assert at_start["right"] != plain != at_end["left"]  # it goes on there
+    assert at_start["left"] == plain == at_end["right"]  # and ends there

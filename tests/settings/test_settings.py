@@ -14,6 +14,7 @@ from gateway.delivery.guard import is_loopback
 from gateway.settings import load as settings_of
 from gateway.settings.load import SettingsRefused, load_settings
 from gateway.settings.option_tree import OptionSource
+from gateway.settings.unsaid import unsaid
 from gateway.terms import SIGNAL_PURPOSES, DataClass, Purpose, Role
 
 CONFIG = Path(__file__).parent.parent.parent / "config.toml"
@@ -518,6 +519,14 @@ def test_nobody_was_told_of_anything_tomorrow(file):
     ):
         told.refuse_on(date(2026, 11, 27))
     told.refuse_on(date(2026, 11, 28))  # a day's leeway, for zones of time
+
+
+def test_the_day_that_is_asked_for_comes_with_an_example_that_is_taken(file):
+    shared = "[recipients.ads]\nrole = 'third_party'\npurposes = ['sale']\ndata = ['ip']"
+    asked = {each.option: each.write for each in unsaid(load_settings(file(shared), {}), date(2026, 11, 29))}
+    (example,) = re.findall(r"\d{4}-\d\d-\d\d", asked["[notice] told_everyone"])
+    over_example(file(f"[notice]\ntold_everyone = {example}"), {}).refuse_on(date.fromisoformat(example))
+    assert date.fromisoformat(example) < date(2026, 11, 29)  # has been wherever this version runs
 
 
 CONTROL = ["\n", "\r", "\r\nX: y", "\x00", "\x7f", "\u2028", "\u202e", "\ufeff", "\u200b", "\t"]

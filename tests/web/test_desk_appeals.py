@@ -11,6 +11,7 @@ from support.days import today
 from support.people import email
 from web.test_desk_requests import acts, takes_in
 
+from gateway.choice.place import STATES
 from gateway.delivery.deadlines import Calendar
 from gateway.desk.office import request_law
 from gateway.desk.office.appeals import Appeals
@@ -64,7 +65,7 @@ async def test_an_appeal_is_on_the_first_page_until_it_is_answered_and_no_day_is
 
 
 async def test_where_the_law_is_known_an_appeal_has_its_day(folder, monkeypatch):
-    monkeypatch.setitem(TABLE, "appeal", [{**ROWS["appeal"][1], "place": "US-CO"}])
+    monkeypatch.setitem(TABLE, "appeal", [{**ROWS["appeal"][1], "place": "US-CO", "authority": "Office X"}])
     cookie = await comes_in(folder)
     async with desk(folder) as client:
         await denied_case(client, cookie)
@@ -134,6 +135,55 @@ async def test_what_is_no_appeal_is_refused_and_changes_nothing(folder):
         await acts(client, cookie, APPEAL, action="made", received=DAY)
         assert (await acts(client, cookie, path, action="letter")).status_code == 400
         assert "No appeal came" not in (await client.get(APPEAL, headers=cookie)).text
+
+
+@pytest.mark.parametrize(
+    ("place", "outcome", "said"),
+    [
+        ("US-IA", "refused", True), ("US-IA", "granted", False), ("US-OR", "refused", False), ("US-VA", "refused", False),
+    ],
+)  # fmt: skip
+async def test_the_letter_of_a_refusal_names_whom_the_person_may_turn_to_where_that_is_known(
+    folder, place, outcome, said
+):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        await denied_case(client, cookie, place=place)
+        await acts(client, cookie, APPEAL, action="made", received=DAY)
+        before = (await client.get(APPEAL, headers=cookie)).text
+        await acts(client, cookie, APPEAL, action=outcome)
+        page = (await client.get(APPEAL, headers=cookie)).text
+    known = place == "US-IA"
+    assert ("is <strong>not known here</strong>" in before) is not known
+    assert ("may complain to the Iowa Attorney General" in before) is known
+    for words in LETTERS["complain"].values():
+        assert (words.format(authority="Iowa Attorney General") in unescape(page)) is said
+    assert ("whom the person may turn to where they live" in page) is (outcome == "refused" and not known)
+
+
+# what was read: (from, days, by when one of noon on 2 March 2026 is answered, whom the person may turn to)
+READ = {
+    "US-OR": (date(2024, 7, 1), 45, date(2026, 4, 16), ""),
+    "US-IA": (date(2025, 1, 1), 60, date(2026, 5, 1), "Iowa Attorney General"),
+    "US-NE": (date(2025, 1, 1), 60, date(2026, 5, 1), "Nebraska Attorney General"),
+    "US-KY": (date(2026, 1, 1), 60, date(2026, 5, 1), "Kentucky Attorney General"),
+}
+
+
+@pytest.mark.parametrize("place", READ)
+def test_the_states_whose_law_was_read_have_its_span_from_its_day(place):
+    since, days, last, authority = READ[place]
+    law = appeal_law_of(place, since)
+    assert appeal_law_of(place, since - timedelta(days=1)) is None
+    assert (dict(law.answer), law.authority) == ({"days": days}, authority)
+    assert law.last(datetime(2026, 3, 2, 13, tzinfo=UTC), Calendar()).date() == last
+
+
+def test_of_every_other_place_no_span_is_known():
+    others = {f"US-{state}" for state in STATES} | {"", "US", "DE", "CA-QC"}
+    known = {place for place in others if (law := appeal_law_of(place, date(2026, 11, 29))) and law.answer}
+    assert known == set(READ)
+    assert {row["place"] for row in TABLE["appeal"]} == {*READ, "US-CO"}
 
 
 @pytest.mark.parametrize(

@@ -76,10 +76,13 @@ def reasons_of(kind: RequestKind, on: date) -> list[DenialReason]:
 
 @dataclass(frozen=True, slots=True)
 class AppealLaw:
-    """What is known of appeals somewhere. `answer`: the span of one row; empty where none is known."""
+    """What is known of appeals somewhere. `answer`: the span of one row; empty where none is known. `authority`: where
+    a person may complain of a refusal; empty where that is not known.
+    """
 
     citation: str
     answer: Mapping[str, int]
+    authority: str
 
     def last(self, received: datetime, days: Calendar) -> datetime | None:
         """The last moment (UTC) to answer an appeal; None where that is not known."""
@@ -92,7 +95,7 @@ def appeal_law_of(place: str, on: date, table: Mapping[str, list[dict[str, Any]]
     if not held:
         return None
     row = max(held, key=lambda each: (_wider(place).index(each["place"]), each["from"]))
-    return AppealLaw(row["citation"], row.get("answer", {}))
+    return AppealLaw(row["citation"], row.get("answer", {}), row.get("authority", ""))
 
 
 @cache

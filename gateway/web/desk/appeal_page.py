@@ -18,7 +18,7 @@ from gateway.delivery.deadlines import Calendar
 from gateway.desk.office.appeals import Appeals, CaseAppeal
 from gateway.desk.office.cases import DeskCase
 from gateway.desk.office.officers import Officer
-from gateway.desk.office.request_law import appeal_law_of
+from gateway.desk.office.request_law import AppealLaw, appeal_law_of
 from gateway.keys import seals
 from gateway.ledger.writer import Transaction, Writer
 from gateway.records import requests
@@ -61,7 +61,7 @@ class AppealPage:
         last = law.last(appeal.received, self.calendar) if law and appeal else None
         return show_desk(
             request, "appeal.html", officer=officer, case=case, appeal=appeal, law=law, last=last, kinds=KINDS,
-            today=now.date(), letters=_letters(case, appeal), languages=LANGUAGES,
+            today=now.date(), letters=_letters(case, appeal, law), languages=LANGUAGES,
         )  # fmt: skip
 
     async def act(self, request: Request, officer: Officer, form: Form) -> Response:
@@ -115,10 +115,16 @@ def _on_record(tx: Transaction, event: bytes, word: str, at: datetime) -> str:
     return word
 
 
-def _letters(case: DeskCase, appeal: CaseAppeal | None) -> dict[str, str]:
-    """By language, what tells the person of an appeal that was answered."""
+def _letters(case: DeskCase, appeal: CaseAppeal | None, law: AppealLaw | None) -> dict[str, str]:
+    """By language, what tells the person of an appeal that was answered; of a refusal also whom they may turn to, where
+    that is known.
+    """
     texts = LETTERS[appeal.outcome] if appeal and appeal.answered else {}
     if not appeal or not case.answered:
         return {}
     told = {"received": appeal.received.date(), "answered": case.answered.date(), "number": case.number}
-    return {language: text.format(**told) for language, text in texts.items()}
+    letters = {language: text.format(**told) for language, text in texts.items()}
+    if appeal.outcome != APPEAL_REFUSED or not law or not law.authority:
+        return letters
+    turn_to = LETTERS["complain"]
+    return {each: f"{text} {turn_to[each].format(authority=law.authority)}" for each, text in letters.items()}
