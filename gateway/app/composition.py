@@ -76,6 +76,7 @@ from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.epoch_turn import EpochTurn
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import name_store, store_in
+from gateway.ledger.moving.forsaken_copy import ForsakenCopies
 from gateway.ledger.proof import mldsa, verifier_keys
 from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.mldsa import MldsaSigner
@@ -219,9 +220,9 @@ def open_house(
         judge, waits = keeper.judge(Examination(store, publisher, stop=stop)), partial(emergency.what_waits, kept)
         watch = _watch(store, secrets, judge=judge, waits=waits, tell=tell, applied=keeper.applied)
         stack.callback(watch.stop)
-        unfinished = _start(watch, folder, secrets, patient=patient)
         turn = EpochTurn(folder, secrets.wraps, clock, timedelta(days=settings.retention.keys_backup_days))
-        writer = Writer(store, vault, watch, publisher, unfinished=unfinished, state=keeper, turns=turn, systems=own)
+        unfinished, ends = _start(watch, folder, secrets, patient=patient), ForsakenCopies(turn, folder, clock, tell)
+        writer = Writer(store, vault, watch, publisher, unfinished=unfinished, state=keeper, turns=ends, systems=own)
         _take_in(stack, writer, Intake(kept, writer, watch, later))
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
         lookup = looked_up(stack, store, keeper, watch, writer, clock)

@@ -18,6 +18,7 @@ from gateway.ledger.folder_store import store_in
 from gateway.ledger.moving.move import LedgerMove, MoveReport
 from gateway.ledger.moving.places import FolderPlace, LedgerPlace, ServerPlace
 from gateway.postgres import address
+from gateway.settings import shapes
 from gateway.settings.load import Settings
 
 SERVERS = ("postgresql://", "postgres://")
@@ -36,7 +37,12 @@ class InstallationMove:
                 "one of --from and --to is the installation's folder, the other the url of a PostgreSQL:"
                 " gateway copy --from /var/lib/gateway --to postgresql://gateway@db.example.com/consent"
             )
-        self.folder, self._url = (Path(source), target) if self._into_server else (Path(target), source)
+        if not shapes.is_store(url := target if self._into_server else source):
+            raise LedgerRefused(
+                "that is no PostgreSQL's url, or holds a password, which everybody reads in a list of processes: it"
+                " belongs into a file, postgresql://gateway@db.example.com/consent?passfile=/etc/gateway/pgpass"
+            )
+        self.folder, self._url = Path(source if self._into_server else target), url
         self._settings = settings
 
     def move_all(self, tell: Tell) -> MoveReport | None:

@@ -79,10 +79,10 @@ WHEN r.matched = 'ordered' AND EXISTS (SELECT 1 FROM deletion_message m WHERE m.
   WHERE m.id = r.id AND coalesce(o.state, '') <> 'delivered') THEN 3 END
 """
 # Which requests: what was never answered, what is answered otherwise now, the last answer once more, what is open.
-FRESH, AMENDED = "r.answered IS NULL", "r.answered <> status"
-AGAIN, STILL_OPEN = "r.answered_at = (SELECT max(answered_at) FROM deletion_row)", "status IS NULL"
+FRESH, AMENDED = "r.answered IS NULL", f"r.answered <> {STATUS}"
+AGAIN, STILL_OPEN = "r.answered_at = (SELECT max(answered_at) FROM deletion_row)", f"{STATUS} IS NULL"
 ROWS = f"""
-SELECT b.file, r.id, {STATUS} AS status, r.answered, r.matched, b.received, b.place
+SELECT b.file, r.id, {STATUS}, r.answered, r.matched, b.received, b.place
 FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq WHERE r.gone IS NULL AND {{which}}
 ORDER BY b.file, r.id
 """  # noqa: S608 - ours

@@ -114,6 +114,11 @@ class Vault:
         self._db.execute("PRAGMA secure_delete=ON")  # what is overwritten in a page, and pages that become free
         self._make()
 
+    @property
+    def db(self) -> sqlite3.Connection:
+        """For whoever ends what a copy noted in it (ledger/moving), in the writer's thread."""
+        return self._db
+
     def _version(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 

@@ -10,7 +10,9 @@ its own.
 
 import contextlib
 import itertools
+import os
 import re
+import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -415,6 +417,11 @@ class PostgresConnection:
 
     def __del__(self) -> None:
         self.end()
+
+    def cut(self) -> None:
+        """In another thread: whoever waits for the server now waits no longer, and is told that it is gone."""
+        with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._db.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
 
     def end(self) -> None:
         """For good."""

@@ -167,7 +167,7 @@ def _is_folder(text: str) -> bool:
     return text.startswith("/") and _is_file(text)
 
 
-def _is_store(text: str) -> bool:
+def is_store(text: str) -> bool:
     url = urlsplit(text)
     open_ = url.password is None and "password" not in dict(parse_qsl(url.query))
     return url.scheme in {"postgresql", "postgres"} and open_
@@ -371,7 +371,7 @@ LocalFolder = Annotated[
 StoreUrl = Annotated[
     str,
     Shape(
-        _is_store,
+        is_store,
         "is no PostgreSQL, or holds a password, which belongs into a file",
         '"postgresql://gateway@db.example.com/consent?passfile=/etc/gateway/pgpass", or ""',
         longest=2000,

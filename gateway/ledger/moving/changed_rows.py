@@ -19,6 +19,13 @@ from gateway.ledger.store import Connection
 PREFIX = "changed_"
 COPY = f"{PREFIX}copy"  # which copy they are for
 ACTS = {"INSERT": ("NEW",), "UPDATE": ("OLD", "NEW"), "DELETE": ("OLD",)}
+TABLES, TRIGGERS = (
+    f"SELECT name FROM sqlite_schema WHERE type = '{kind}' AND name LIKE ?" for kind in ("table", "trigger")
+)
+FUNCTIONS = """
+SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname = current_schema() AND p.proname LIKE ?
+"""
 MOST = 50_000  # of one round and table: what one process has room for
 
 
@@ -29,27 +36,33 @@ class ChangedKeys(NamedTuple):
     until: int
 
 
-def copy_noted(db: Connection) -> int:
-    """The number of the copy that notes are taken for; 0: none."""
-    if not _is_table(db, COPY):
-        return 0
-    return int(db.execute(f"SELECT id FROM {COPY}").fetchall()[0][0])
+class NotedCopy(NamedTuple):
+    """Which copy notes are taken for, and since when, Unix milliseconds."""
+
+    number: int
+    begun: int
 
 
-def note_from_now(db: Connection, tables: Iterable[MovedTable], copy: int = 0) -> int:
+def copy_noted(db: Connection) -> NotedCopy | None:
+    """None: nothing is noted."""
+    if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (COPY,)).fetchall():
+        return None
+    return NotedCopy(*db.execute(f"SELECT id, begun FROM {COPY}").fetchall()[0])
+
+
+def note_from_now(db: Connection, tables: Iterable[MovedTable], begun: int, copy: int = 0) -> int:
     """From this on every row that is written is noted; whoever calls holds the writers' lock. Returns a new number, or
     takes the one that is given.
     """
     number = copy or secrets.randbelow(2**31 - 2) + 1
+    end_notes(db)  # of an earlier copy, which may have been of other tables
     db.execute("BEGIN IMMEDIATE")
     try:
-        if not _is_table(db, COPY):
-            db.execute(f"CREATE TABLE {COPY} (id INTEGER NOT NULL) STRICT")
-            for table in tables:
-                for sql in _noting(table):
-                    db.execute(sql)
-        db.execute(f"DELETE FROM {COPY}")
-        db.execute(f"INSERT INTO {COPY} VALUES (?)", (number,))
+        db.execute(f"CREATE TABLE {COPY} (id INTEGER NOT NULL, begun INTEGER NOT NULL) STRICT")
+        db.execute(f"INSERT INTO {COPY} VALUES (?, ?)", (number, begun))
+        for table in tables:
+            for sql in _noting(table):
+                db.execute(sql)
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
@@ -98,22 +111,20 @@ def forget_notes(db: Connection, used: Sequence[tuple[MovedTable, int]]) -> None
         raise
 
 
-def end_notes(db: Connection, tables: Iterable[MovedTable]) -> None:
-    """Nothing is noted any more, and no note is left; whoever calls holds the writers' lock."""
-    if not copy_noted(db):
+def end_notes(db: Connection) -> None:
+    """Nothing is noted any more, and no note is left, whichever tables a copy noted; whoever calls holds the writers'
+    lock.
+    """
+    if copy_noted(db) is None:
         return
+    tables, triggers, kind = TABLES, TRIGGERS, "TRIGGER"
+    if not disk.is_file(db):
+        triggers, kind = FUNCTIONS, "FUNCTION"
     db.execute("BEGIN IMMEDIATE")
     with contextlib.ExitStack() as stack:
         stack.callback(lambda: db.in_transaction and db.execute("ROLLBACK"))
-        for table in tables:
-            for act in ACTS if table.key else ():
-                name = _trigger(table, act)
-                db.execute(f"DROP TRIGGER {name}" if disk.is_file(db) else f"DROP FUNCTION {name}() CASCADE")
-            if table.key:
-                db.execute(f"DROP TABLE {PREFIX}{table.name}")
-        db.execute(f"DROP TABLE {COPY}")
+        for (name,) in db.execute(triggers, (f"{PREFIX}%",)).fetchall():
+            db.execute(f"DROP {kind} {name}{'' if disk.is_file(db) else '() CASCADE'}")
+        for (name,) in db.execute(tables, (f"{PREFIX}%",)).fetchall():
+            db.execute(f"DROP TABLE {name}")
         db.execute("COMMIT")
-
-
-def _is_table(db: Connection, name: str) -> bool:
-    return bool(db.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,)).fetchall())

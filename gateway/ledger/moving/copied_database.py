@@ -90,10 +90,15 @@ class CopiedDatabase:
             used, rows = self.copy_changed(self.reads, changed_rows.MOST)
         if not used:
             return 0
+        self.keep_target()  # first: a power cut would take what nobody has a note of any more
         with held():
             changed_rows.forget_notes(self.writes, used)
-        disk.tidy(self.target)
         return rows
+
+    def keep_target(self) -> None:
+        """Whatever was written there outlives a power cut from now on. Raises `LedgerRefused`."""
+        if not disk.bring_over(self.target, empty=True)[0]:
+            raise LedgerRefused(f"{self.name}: another process reads the file that is being made; run the same again")
 
     def prove_changed(self, db: Connection) -> None:
         """That whatever is noted still is at the target as a connection to the source shows it, whoever was to bring it
@@ -130,6 +135,12 @@ class CopiedDatabase:
             f"{self.name}: {rows} rows of the table {table.name} are not at the target as they are at the source. The"
             " source is as it was and goes on; begin again with: gateway copy --give-up"
         )
+
+    def cut(self) -> None:
+        """In another thread: nobody waits for a server any longer."""
+        for db in (self.reads, self.writes, self.target):
+            if not disk.is_file(db):
+                cast("PostgresConnection", db).cut()
 
     def close(self) -> None:
         for db in (self.reads, self.writes, self.target):

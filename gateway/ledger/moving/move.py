@@ -7,6 +7,7 @@ all of it by then and only lacks its names. `app.moving` calls it.
 
 import contextlib
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,13 +19,14 @@ from gateway.ledger import schema, tree
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.moving import changed_rows
 from gateway.ledger.moving.copied_database import CopiedDatabase, CopyDiffers, written
+from gateway.ledger.moving.forsaken_copy import LOCK
 from gateway.ledger.moving.places import BOTH, LEDGER, VAULT, LedgerPlace
 from gateway.ledger.moving.tables import MovedTable, ledger_statements, ledger_tables, vault_tables
 from gateway.ledger.postgres_store import STANDS_BY
 from gateway.ledger.store import Connection
 
-LOCK = "copy.lock"
 PATIENCE = 60.0  # seconds for the writers' lock: whoever writes goes first
+LAST_SECONDS = 30.0  # of the last step, in which opt-outs are kept beside: a server may stand still, and say nothing
 FEW, ROUNDS = 1000, 20  # rows that the last step may still have to copy, and how often that is tried for
 HEAD = "SELECT ledger, origin, size, frontier FROM head"
 GIVE_UP = "gateway copy --give-up takes away what there is of it"
@@ -36,6 +38,29 @@ def version_of(which: str) -> int:
 
 def tables_of(which: str) -> tuple[MovedTable, ...]:
     return ledger_tables() if which == LEDGER else vault_tables()
+
+
+@contextlib.contextmanager
+def _no_longer_than(seconds: float, both: Sequence[CopiedDatabase]) -> Iterator[None]:
+    """Then servers are given up; what is under way raises."""
+
+    def cut() -> None:
+        for each in both:
+            each.cut()
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _number_in(source: Connection) -> int:
+    """Of the copy that it notes for; 0: none."""
+    noted = changed_rows.copy_noted(source)
+    return noted.number if noted else 0
 
 
 @dataclass(slots=True)
@@ -89,7 +114,7 @@ class LedgerMove:
                 raise LedgerRefused("the source is no ledger any more: run gateway copy again, which finishes it")
             for which in BOTH:
                 with self._writing_source(which) as db:
-                    changed_rows.end_notes(db, tables_of(which))
+                    changed_rows.end_notes(db)
             self.target.drop_target()
 
     @contextlib.contextmanager
@@ -121,11 +146,10 @@ class LedgerMove:
 
     def _begin(self) -> int:
         """The copy's number, which is on both sides: a target of another one has not what was noted for this."""
-        if (named := self.target.open_named()) is not None:
-            named.close()
+        if taken := self.target.taken():
             raise LedgerRefused(
-                f"{self.target.name} has a ledger already, and nothing is overwritten. What an earlier move left there"
-                " is yours to delete (gateway help postgresql)"
+                f"{self.target.name} has a ledger already, or a part of one ({', '.join(taken)}), and nothing is"
+                " overwritten. What an earlier move left there is yours to delete (gateway help postgresql)"
             )
         noted, found = self._noted(), self._number_of_target()
         if noted and noted == found:
@@ -136,7 +160,7 @@ class LedgerMove:
         number = 0
         for which in BOTH:
             with self._writing_source(which) as db:
-                number = changed_rows.note_from_now(db, tables_of(which), number)
+                number = changed_rows.note_from_now(db, tables_of(which), int(time.time() * 1000), number)
         for which in BOTH:
             with contextlib.closing(self.target.make_target(which)) as db, written(db):
                 for sql in ledger_statements()[0] if which == LEDGER else (person_keys.FORM,):
@@ -150,7 +174,7 @@ class LedgerMove:
         found = set[int]()
         for which in BOTH:
             with contextlib.closing(self.source.open_source(which, writes=False)) as db:
-                found.add(changed_rows.copy_noted(db))
+                found.add(_number_in(db))
         return found.pop() if len(found) == 1 else 0
 
     def _number_of_target(self) -> int:
@@ -226,7 +250,7 @@ class LedgerMove:
     def _hand_over(self, both: Sequence[CopiedDatabase], number: int) -> None:
         """With everybody's writing held up."""
         vault, ledger = both
-        with self._held():
+        with self._held(), _no_longer_than(LAST_SECONDS, both):
             began = time.monotonic()
             try:
                 for each in (ledger, vault):
@@ -236,6 +260,8 @@ class LedgerMove:
                     self._prove_number(each.writes, number)
                     each.prove_changed(each.writes)
                 self._prove_log(ledger.writes, ledger.target)
+                for each in both:
+                    each.keep_target()  # before the source is none any more
                 self._mark_moved(ledger.writes)
                 ledger.writes.execute("COMMIT")
                 self._mark_moved(vault.writes)
@@ -248,7 +274,7 @@ class LedgerMove:
             self.report.paused = time.monotonic() - began
 
     def _prove_number(self, db: Connection, number: int) -> None:
-        if changed_rows.copy_noted(db) != number:
+        if _number_in(db) != number:
             raise LedgerRefused("the copy was given up, or begun anew, meanwhile")
 
     def _prove_log(self, source: Connection, target: Connection) -> None:
@@ -268,7 +294,7 @@ class LedgerMove:
     def _finish(self) -> None:
         """What is left once the source is marked; each step may be done again."""
         with contextlib.closing(self.source.open_source(LEDGER, writes=False)) as db:
-            number, head = changed_rows.copy_noted(db), db.execute(HEAD).fetchall()
+            number, head = _number_in(db), db.execute(HEAD).fetchall()
         self._prove_target(number, head)
         with self._writing_source(VAULT) as db:
             if db.execute("PRAGMA user_version").fetchall()[0][0] != person_keys.MOVED:

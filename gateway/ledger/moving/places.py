@@ -8,7 +8,7 @@ given the names once it is whole, with which the folder's services find it.
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -18,6 +18,7 @@ from gateway.keys import person_keys
 from gateway.ledger import postgres_store, schema
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.moving.copied_database import written
+from gateway.ledger.moving.forsaken_copy import ARRIVING, drop_arriving_files, with_logs
 from gateway.ledger.moving.tables import MovedTable
 from gateway.ledger.store import Connection
 from gateway.postgres import address
@@ -25,7 +26,6 @@ from gateway.postgres.connection import PostgresConnection
 
 LEDGER, VAULT = "ledger", "vault"
 BOTH = (VAULT, LEDGER)  # keys first: one without an entry is harmless
-ARRIVING = "arriving"
 FILES = {LEDGER: schema.FILE, VAULT: person_keys.FILE}
 SCHEMAS = {LEDGER: postgres_store.SCHEMA, VAULT: person_keys.SCHEMA}
 
@@ -47,6 +47,9 @@ class LedgerPlace(Protocol):
 
     def open_named(self) -> Connection | None:
         """The ledger under its own name, to be read; None: there is none."""
+
+    def taken(self) -> Sequence[str]:
+        """Which of the names that a target is given are something else's, or what is left of it."""
 
     def drop_target(self) -> None:
         """Whatever is there of one that has no name of its own."""
@@ -87,6 +90,7 @@ class FolderPlace:
     def make_target(self, which: str) -> Connection:
         path = self._path(which, ARRIVING)
         disk.reserve(path)
+        disk.sync_folder(self.folder)
         return self._settled(path)
 
     def _settled(self, path: Path) -> Connection:
@@ -98,12 +102,12 @@ class FolderPlace:
     def open_named(self) -> Connection | None:
         return schema.connect_file(path, "ro") if (path := self._path(LEDGER)).exists() else None
 
+    def taken(self) -> list[str]:
+        """A log of an older file would be taken for the new one's."""
+        return [each.name for which in BOTH for each in with_logs(self._path(which)) if each.exists()]
+
     def drop_target(self) -> None:
-        for which in BOTH:
-            path = self._path(which, ARRIVING)
-            for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-                each.unlink(missing_ok=True)
-        disk.sync_folder(self.folder)
+        drop_arriving_files(self.folder)
 
     def prepare_target(self, db: Connection, tables: Iterable[MovedTable]) -> None:
         """Numbers of rows go on behind the largest by themselves."""
@@ -163,6 +167,14 @@ class ServerPlace:
 
     def open_named(self) -> Connection | None:
         return self._existing(SCHEMAS[LEDGER], writes=False)
+
+    def taken(self) -> list[str]:
+        found = []
+        for name in SCHEMAS.values():
+            if (db := self._existing(name, writes=False)) is not None:
+                db.close()
+                found.append(name)
+        return found
 
     def drop_target(self) -> None:
         with self._for_names() as db:
