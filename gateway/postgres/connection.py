@@ -12,7 +12,8 @@ import contextlib
 import itertools
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 import psycopg
@@ -36,6 +37,10 @@ INSERT INTO setting VALUES ('user_version', 0), ('application_id', 0), ('host', 
 HOST = "SELECT value FROM setting WHERE name = 'host' AND NOT pg_is_in_recovery()"
 BEGINS_TO_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 CONNECT_SECONDS = 2  # a host
+SILENT, LOOKS_EVERY = (
+    5.0,
+    0.1,
+)  # seconds without a word until it is asked whether the server is there; between two looks
 # A machine that is gone says nothing, and without these it would be waited for a quarter of an hour.
 GIVES_UP: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
@@ -59,6 +64,44 @@ class PostgresError(sqlite3.OperationalError):
 
 class PostgresConflict(PostgresError, sqlite3.IntegrityError):
     """A row that is there already, or one without what it must have."""
+
+
+class PatientConnection(psycopg.Connection[Any]):
+    """Waits for a statement as long as its server is there. A machine whose programs stand still goes on to answer for
+    its connections, for ever, while another one leads; so whoever hears nothing asks for a new connection to the same
+    machine beside, and gives this one up where there is none. Nothing is cancelled: a commit whose wait is, is kept on
+    one machine alone.
+    """
+
+    def wait(self, gen: Any, interval: float = LOOKS_EVERY, timeout: float | None = None) -> Any:
+        return super().wait(self._while_there(gen), interval, timeout)
+
+    def _while_there(self, gen: Any) -> Generator[Any, Any, Any]:
+        """The same steps, with a look at the server between two that heard nothing."""
+        asked = time.monotonic() + SILENT
+        try:
+            wants = next(gen)
+            while True:
+                ready = yield wants
+                if ready:
+                    asked = time.monotonic() + SILENT
+                elif time.monotonic() > asked:
+                    self._prove_there()
+                    asked = time.monotonic() + SILENT
+                wants = gen.send(ready)
+        except StopIteration as done:
+            return done.value
+
+    def _prove_there(self) -> None:
+        where = {"host": self.info.host, "port": self.info.port, "target_session_attrs": "any"}
+        if self.info.hostaddr:
+            where["hostaddr"] = self.info.hostaddr
+        said: dict[str, Any] = {**self.info.get_parameters(), **where, "connect_timeout": CONNECT_SECONDS}
+        try:
+            psycopg.Connection.connect(**said).close()
+        except psycopg.Error as gone:
+            self.pgconn.finish()
+            raise errors.OperationalError("its server says nothing any more") from gone
 
 
 class _Whole(Int8BinaryDumper):
@@ -165,7 +208,7 @@ class PostgresConnection:
         self._stack = contextlib.ExitStack()
         self._db: psycopg.Connection[Any] | Any = None
         with _errors():
-            self._db = psycopg.connect(
+            self._db = PatientConnection.connect(
                 url, autocommit=True, connect_timeout=CONNECT_SECONDS, cursor_factory=psycopg.RawCursor,
                 options=f"-c search_path={schema} {TIMES} -c client_min_messages=warning",
                 **{name: value for name, value in GIVES_UP.items() if name not in conninfo_to_dict(url)},
