@@ -84,6 +84,7 @@ def test_what_was_acknowledged_stands_after_every_failure_of_a_leader(cluster, g
     figure("leader failures", f"{ROUNDS} each of {', '.join(FAULTS)}")
     figure("opt-outs", f"{promised} effective and {len(later)} accepted first, {load.refused} asked again, 0 lost")
     figure("checks", f"{load.checks}, 0 allowed behind an acknowledged no, {len(load.allowed)} of others allowed")
+    figure("former leaders made anew by hand", str(cluster.made_anew))
     for what, found in {
         "nothing effective": [*itertools.chain(*gaps.values())],
         "nobody allowed": checked,

@@ -135,6 +135,7 @@ class Cluster:
 
     def __init__(self, machines, folder):
         *databases, self.front = machines
+        self.made_anew = 0
         self.nodes = [Node(each, folder / each.name, databases) for each in databases]
         self.passfile = folder / "pgpass"
         self.passfile.write_text("*:*:*:gateway:gateway-word\n")
@@ -180,14 +181,33 @@ class Cluster:
         return _until(lambda: (now := self.leader()) is not None and now is not than and now)
 
     def whole(self):
-        """Waits until one leads and the others follow it, each good enough to lead next."""
+        """Waits until one leads and the others follow it, each good enough to lead next. A former leader that does not
+        come back by itself is made anew, as an operator would: `made_anew` counts them.
+        """
 
         def is_whole():
             roles = sorted(each["role"] for each in self.members() if each["state"] in {"running", "streaming"})
             return len(roles) == PEERS and roles[0] == "leader" and {*roles[1:]} <= {"quorum_standby", "sync_standby"}
 
-        _until(is_whole)
+        try:
+            _until(is_whole, READY / 2)
+        except AssertionError:
+            self._make_anew()
+            _until(is_whole, 2 * READY)
         return self.leader()
+
+    def _make_anew(self):
+        """Whoever neither leads nor follows."""
+        follow = {each["name"] for each in self.members() if each["state"] in {"running", "streaming"}}
+        for node in self.nodes:
+            if node.name not in follow:
+                self.made_anew += 1
+                print((node.folder / "patroni.log").read_text()[-1500:], flush=True)
+                with self.front.inside(), contextlib.suppress(OSError):
+                    asked = urllib.request.Request(
+                        f"http://{node.machine.address}:8008/reinitialize", b'{"force": true}'
+                    )
+                    urllib.request.urlopen(asked, timeout=READY).close()
 
     def switch(self, leader, follower):
         """As an operator does before maintenance."""
