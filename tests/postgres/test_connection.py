@@ -12,6 +12,7 @@ import pytest
 from support import postgres_server
 
 from gateway.ledger import ledger_log
+from gateway.ledger.folder_store import store_in
 from gateway.postgres.connection import PostgresConnection, PostgresError
 
 pytestmark = pytest.mark.slow
@@ -216,3 +217,24 @@ def test_the_ledger_is_one_machines_and_another_takes_it_over(url):
     second.execute("COMMIT")
     first.end()
     second.end()
+
+
+def test_whoever_begins_to_write_waits_until_the_standby_has_what_the_server_shows(postgres, tmp_path):
+    """Of a server that was started anew nobody knows it otherwise: it shows commits that no standby has."""
+    store, opened = store_in(postgres_server.installed(postgres, tmp_path / "data")), []
+    with psycopg.connect(store.url, autocommit=True) as office:
+        office.execute("ALTER SYSTEM SET synchronous_standby_names = 'away'")
+        try:
+            office.execute("SELECT pg_reload_conf()")
+            for _ in range(100):  # until the server has read it
+                thread = threading.Thread(target=lambda: opened.append(store.open_to_write()))
+                thread.start()
+                if until(partial(_waiting, office, thread)) is not True:
+                    break
+                opened.pop().close()
+            assert (opened, thread.is_alive()) == ([], True)
+        finally:
+            office.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            office.execute("SELECT pg_reload_conf()")
+        thread.join(60)
+    opened.pop().close()
