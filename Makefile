@@ -10,7 +10,7 @@ LINT := $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 
-.PHONY: run test check bench soak format requirements tools clean
+.PHONY: run test check test-ha bench soak format requirements tools clean
 
 run: $(VENV)/.run
 	$(BIN)/gateway serve --dev --port $(PORT) --data $(DATA)
@@ -49,6 +49,12 @@ soak: $(VENV)/.test tools
 	  tests/flows/test_the_forms_time_tells_nothing.py tests/flows/test_handed_back.py tests/flows/test_spellings.py \
 	  tests/flows/test_twenty_at_once.py tests/replica/test_replica.py \
 	  $$(grep -rlE '^from support.(examples|verdicts)|^@given' tests --include='test_*.py' | grep -vE '^tests/(faults|machines|fuzz)/')
+
+# Three machines with etcd, Patroni and PostgreSQL in network namespaces, a gateway before them, and leaders that fail
+# twenty times; a quarter of an hour, as root. HA_ROUNDS=1 makes each failure once.
+test-ha: $(VENV)/.test
+	@sh .ci/tools etcd:etcd-server "patroni:patroni python3-etcd" ip:iproute2
+	HA=1 $(BIN)/pytest tests/ha -p no:cacheprovider
 
 # What is owed (law, rules, defence), and by how many tests each is proved.
 requirements: $(VENV)/.run

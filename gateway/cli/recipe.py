@@ -34,12 +34,14 @@ FILES = {
     "dashboard": "dashboard.json",
     "edge-door": "edge-door.conf",
     "envoy": "envoy.yaml",
+    "etcd": "etcd.env",
     "fastly": "fastly.js",
     "haproxy": "haproxy.cfg",
     "haproxy-lua": "haproxy.lua",
     "kubernetes": "kubernetes.yml",
     "nginx": "nginx.conf",
     "page": "page.html",
+    "patroni": "patroni.yml",
     "prebid": "prebid.html",
     "prebid-server": "prebid-server.yml",
     "react-native": "gateway.ts",
@@ -50,6 +52,7 @@ FILES = {
     "wordpress": "wordpress.conf",
     "wordpress-plugin": "wordpress.php",
 }
+MACHINES = "10.0.0.11,10.0.0.12,10.0.0.13"
 CLIENT = "react-native"
 SDK = "sdk"  # the client for apps, below static/
 PACKED_ALWAYS = ("package.json", "README.md", "LICENSE")  # npm packs these whatever `files` names
@@ -105,7 +108,7 @@ def offered() -> list[str]:
     return [name for name, file in FILES.items() if file in IN_STATIC or (_folder() / file).is_file()]
 
 
-def filled(name: str, settings: Settings, *, host: str, site: str) -> str:
+def filled(name: str, settings: Settings, *, host: str, site: str, machines: str = MACHINES) -> str:
     """A recipe's text with its `{{places}}` filled in. Raises KeyError for a place that nobody knows."""
     enforced = settings.site.enforce
     addresses = {"site": site, "public": settings.listen.public, "internal": settings.listen.internal}
@@ -119,6 +122,7 @@ def filled(name: str, settings: Settings, *, host: str, site: str) -> str:
         "file_is_asked_about": "-f $request_filename" if enforced else '$host = ""',  # which it never is
         "vary": shared_caches.vary(settings.place_key())[1].decode(),
         **_of_places(settings),
+        **_of_machines(machines.split(",")),
         "own_page_cookies": shared_caches.own_page_cookies(settings.browser.site_ids, name),
         "own_page_headers": " ".join(
             f"$http_{name.lower().replace('-', '_')}" for name in shared_caches.own_page_headers()
@@ -131,6 +135,20 @@ def filled(name: str, settings: Settings, *, host: str, site: str) -> str:
     }
     stands = CONDITION.sub(lambda m: f"{m[1]}{m[4]}" if bool(known[m[3]]) is not bool(m[2]) else "", _text(name))
     return re.sub(r"\{\{(\w+)\}\}", lambda place: known[place[1]], stands)
+
+
+def _of_machines(addresses: list[str]) -> dict[str, str]:
+    """Of a cluster, in whose recipes this machine is the first."""
+    names = [f"pg-{re.sub('[.:]', '-', address)}" for address in addresses]
+    return {
+        "here": addresses[0],
+        "machine": names[0],
+        "machines": ", ".join(sorted(addresses)),
+        "etcd": ", ".join(f'"{address}:2379"' for address in sorted(addresses)),
+        "etcd_cluster": ",".join(
+            f"{each}=http://{address}:2380" for each, address in zip(names, addresses, strict=True)
+        ),
+    }
 
 
 def _of_places(settings: Settings) -> dict[str, str]:
@@ -178,9 +196,15 @@ def _as_mapping(address: str) -> str:
 @click.argument("name", required=False)
 @click.option("--host", default="www.example.com", show_default=True, help="The site's name.")
 @click.option("--site", default="127.0.0.1:9000", show_default=True, help="Where the site itself listens.")
+@click.option(
+    "--machines",
+    default=MACHINES,
+    show_default=True,
+    help="Of patroni and etcd: three addresses, this machine's first.",
+)
 @click.option("--npm", is_flag=True, help="Of react-native: the package with its types, a .tgz for `npm install`.")
 @options.config
-def recipe(name: str | None, host: str, site: str, npm: bool, file: Path | None) -> None:
+def recipe(name: str | None, host: str, site: str, machines: str, npm: bool, file: Path | None) -> None:
     if npm and name != CLIENT:
         raise click.UsageError(f"--npm goes with {CLIENT}: gateway recipe {CLIENT} --npm > consent-gateway-app.tgz")
     if npm:
@@ -188,7 +212,8 @@ def recipe(name: str | None, host: str, site: str, npm: bool, file: Path | None)
     elif name is None:
         click.echo("\n".join(offered()))
     elif name in offered():
-        click.echo(filled(name, settings_of.load_settings(file, os.environ), host=host, site=site), nl=False)
+        settings = settings_of.load_settings(file, os.environ)
+        click.echo(filled(name, settings, host=host, site=site, machines=machines), nl=False)
     else:
         raise click.UsageError(f"no recipe {name!r}; there are {', '.join(offered())}")
 

@@ -292,7 +292,7 @@ class Consent:
             )
             for number, part in enumerate(_parts(subjects))
         ]
-        await asyncio.to_thread(self.later.keep, *kept)
+        await self.later.keep_beside(*kept)
         return tuple({"event": b64(each.request), "seq": None} for each in kept)
 
     async def hear_later(self, subjects: Sequence[Subject], heard: Heard, *, place: str = "") -> bool:
@@ -302,12 +302,12 @@ class Consent:
             return False
         choice = _worded(ChoiceKind.OPT_OUT, said, self.clock(), _coarse(place))
         kept = [KeptRequest(seals.new_browser(), part, choice, signal=True) for part in _parts(subjects)]
-        await asyncio.to_thread(self.later.keep, *kept)
+        await self.later.keep_beside(*kept)
         return True
 
     async def _keep(self, kept: KeptRequest) -> Chosen:
         """Durable in the emergency file: it denies, as everything does until it is entered."""
-        await asyncio.to_thread(self.emergency.keep, kept)
+        await self.emergency.keep_beside(kept)
         purposes = [purpose.value for purpose in kept.choice.purposes]
         events: tuple[dict[str, object], ...] = () if kept.signal else ({"event": b64(kept.request), "seq": None},)
         return Chosen(

@@ -13,6 +13,7 @@ not as in effect; it goes in a request at a time and never takes more than half 
 there is.
 """
 
+import asyncio
 import base64
 import contextlib
 import errno
@@ -23,6 +24,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -189,6 +191,13 @@ class Emergency:
         self._secrets = secrets
         self._limit = limit
         self.torn = 0
+        self._threads = ThreadPoolExecutor(1, "keeps-beside")
+
+    async def keep_beside(self, *requests: KeptRequest) -> None:
+        """`keep`, for an event loop. In a thread of its own: those that everybody shares may all wait for a ledger that
+        says nothing.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._threads, partial(self.keep, *requests))
 
     def keep(self, *requests: KeptRequest) -> None:
         """Appends requests, durably. Raises `StoreUnavailable` where that cannot be done: then nothing was kept."""

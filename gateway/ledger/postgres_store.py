@@ -93,6 +93,7 @@ class PostgresStore:
     def open_to_write(self) -> Connection:
         db = self._proved(self._connected(writes=True))
         try:
+            _prove_kept(db)
             tree.prove(db)
         except tree.TreeBroken as broken:
             db.close()
@@ -107,6 +108,7 @@ class PostgresStore:
             while True:
                 if (kept := self._idle.pop()).answers():
                     return cast("Connection", kept)
+                self.close()  # the others are to the same machine: each would be waited for in its turn
         return self._proved(self._connected(writes=False, home=self._idle))
 
     def open_to_renew(self) -> PostgresConnection:
@@ -177,3 +179,12 @@ class _HostClaim:
             except (sqlite3.Error, LedgerRefused):
                 self._db = None
             return False
+
+
+def _prove_kept(db: Connection) -> None:
+    """That what a server shows is on its standby, too: a server that was started anew, or on which the wait for one was
+    cancelled, shows commits that it alone has. What is signed or answered on that could be gone. A commit of one's own
+    comes back once the standby has it and all that came before.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("COMMIT")

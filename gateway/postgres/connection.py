@@ -194,7 +194,6 @@ class PostgresConnection:
                 options=f"-c search_path={schema} {times} {SEES} -c client_min_messages=warning",
                 **{name: value for name, value in GIVES_UP.items() if name not in conninfo_to_dict(url)},
             )  # fmt: skip
-        self._db.url = url
         self._db.adapters.register_dumper(int, _Whole)
         self._db.adapters.register_dumper(bool, _Whole)
         for kind in (bytes, bytearray, memoryview):

@@ -33,8 +33,6 @@ class ProbeConnection(psycopg.Connection[Any]):
 class HeardConnection(psycopg.Connection[Any]):
     """What the gateway's statements go over. psycopg's own wait looks at the time nowhere between."""
 
-    url = ""
-
     def wait(self, gen: Any, interval: float = PATIENCE, timeout: float | None = None) -> Any:
         """Until `gen` has what it waits for. Raises `OperationalError` once the server says nothing any more, or past
         `timeout` seconds.
@@ -63,9 +61,15 @@ class HeardConnection(psycopg.Connection[Any]):
                 gen.close()
 
     def _works(self) -> bool:
-        """Whether the server is at what we sent it."""
+        """Whether the server is at what we sent it. That one is asked, of all that the url names: another one leads by
+        now, and the number of our session is somebody else's there.
+        """
         try:
-            with ProbeConnection.connect(self.url, autocommit=True, connect_timeout=PROBE_SECONDS) as probe:
+            where = {"host": self.info.host, "port": self.info.port, "target_session_attrs": "any"}
+            if self.info.hostaddr:
+                where["hostaddr"] = self.info.hostaddr
+            said: dict[str, Any] = {**self.info.get_parameters(), "password": self.info.password, **where}
+            with ProbeConnection.connect(**said | {"autocommit": True, "connect_timeout": PROBE_SECONDS}) as probe:
                 found = probe.execute(WORKING, (self.pgconn.backend_pid,)).fetchone()
         except Exception:  # noqa: BLE001 - what waits too long is no error of the library's
             return False

@@ -70,6 +70,24 @@ def test_a_recipe_has_no_place_left_to_fill_in_and_names_the_operators_addresses
         assert "9999" in printed.output
 
 
+def test_the_three_machines_of_a_cluster_are_told_of_each_other_and_each_of_itself():
+    here, others = "10.9.0.2", ["10.9.0.1", "10.9.0.3"]
+    told = run("etcd", "--machines", ",".join([here, *others])).output
+    etcd = dict(line.split("=", 1) for line in told.splitlines() if not line.startswith("#"))
+    patroni = yaml.safe_load(run("patroni", "--machines", ",".join([here, *others])).output)
+    assert etcd["ETCD_NAME"] == patroni["name"] == "pg-10-9-0-2"
+    assert etcd["ETCD_INITIAL_CLUSTER"].count("http://10.9.0.") == len(patroni["etcd3"]["hosts"]) == 3
+    assert f"pg-10-9-0-2=http://{here}:2380" in etcd["ETCD_INITIAL_CLUSTER"].split(",")
+    assert not [each for each in others if each in json.dumps([patroni["restapi"], patroni["postgresql"]])]
+    rules = patroni["bootstrap"]["dcs"]
+    assert rules["loop_wait"] + 2 * rules["retry_timeout"] <= rules["ttl"], "else two lead at once"
+    assert (rules["synchronous_mode"], rules["synchronous_mode_strict"], rules["failsafe_mode"]) == (
+        "quorum",
+        True,
+        False,
+    )
+
+
 @pytest.mark.parametrize("name", ["nginx", "caddy", "envoy", "haproxy"])
 def test_the_policy_is_in_the_recipe_of_whoever_enforces(name):
     assert "default-src 'self'" in text(name, site__enforce="true")

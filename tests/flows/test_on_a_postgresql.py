@@ -25,12 +25,13 @@ from gateway.app import maintenance
 from gateway.app.composition import migrate, open_house
 from gateway.keys import secret_files
 from gateway.keys.person_keys import Vault, VaultRefused
+from gateway.ledger.acts import rotate
 from gateway.ledger.audit.last_verify import FILE as LAST_VERIFY
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.subjects import Choice
 from gateway.postgres import address
-from gateway.terms import ALL_PURPOSES, ChoiceKind
+from gateway.terms import ALL_PURPOSES, ChoiceKind, Unusable
 
 pytestmark = pytest.mark.slow
 CONFIG = '[recipients.teemo]\nunlinked = "allow"\n'
@@ -148,15 +149,53 @@ def test_what_a_server_keeps_by_its_own_means_is_said_where_a_file_is_asked_for(
         assert (code, "is in a PostgreSQL" in answer) == (3, True), answer
 
 
-def test_under_a_new_pepper_whoever_said_no_is_found_by_the_newer_key_alone(postgres, tmp_path):
+KILLED = """
+import os, sys
+from gateway import cli, disk
+from gateway.ledger.acts import rotate
+rewrap = rotate.rewrap
+def at_the_end(*given):
+    rewrap(*given)
+    os._exit(9)
+if sys.argv.pop(1) == "before its commit":
+    rotate.rewrap = at_the_end
+else:
+    disk.vacuum = lambda *_: os._exit(9)
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("when", ["before its commit", *(["behind its commit"] if SOAK else [])])
+def test_a_new_pepper_that_was_killed_on_its_way_is_finished_by_doing_the_same_again(postgres, tmp_path, when):
+    folder, settings = postgres_server.installed(postgres, tmp_path / "data"), inside.settings()
+    said_no(folder, settings)
+    given = [sys.executable, "-c", KILLED, when, "rekey", "pepper", "--data", folder]
+    assert subprocess.run(given, capture_output=True, check=False, timeout=60).returncode == 9
+    if when == "before its commit":
+        with pytest.raises(Unusable, match="rekey pepper"), open_house(folder, settings, dev=True):
+            pass
+    assert maintenance.pepper(folder, settings)[1] == (2 if when == "before its commit" else 3)
+    with open_house(folder, settings, dev=True) as house:
+        assert asyncio.run(house.consent.last_out(house.consent.people.name([named("gaid", gaid(1))]).subjects))
+
+
+def said_no(folder, settings):
+    """The subjects of somebody who opted out."""
+    with open_house(folder, settings, dev=True) as house:
+        subjects = house.consent.people.name([named("gaid", gaid(1))]).subjects
+        choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "api", house.consent.clock())
+        asyncio.run(house.consent.choose(subjects, choice))
+    return subjects
+
+
+def test_under_a_new_pepper_whoever_said_no_is_found_by_the_newer_key_alone(postgres, tmp_path, monkeypatch):
+    monkeypatch.setattr(rotate, "PART", 1)
     folder, settings = postgres_server.installed(postgres, tmp_path / "data"), inside.settings()
 
     def subjects(house):
         return house.consent.people.name([named("gaid", gaid(1))]).subjects
 
-    with open_house(folder, settings, dev=True) as house:
-        older = subjects(house)
-        asyncio.run(house.consent.choose(older, Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "api", house.consent.clock())))
+    older = said_no(folder, settings)
     standing, peppers = maintenance.pepper(folder, settings)
     assert (standing > 0, peppers) == (True, 2)
     with open_house(folder, settings, dev=True) as house:

@@ -1,5 +1,7 @@
+import asyncio
 import os
 import stat
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -55,6 +57,23 @@ def test_a_process_that_was_stopped_over_the_file_holds_nobody_up_for_ever(file,
             file.read()
     file.keep(request_of(3))
     assert len(requests(file)) == 2
+
+
+def test_it_is_kept_while_all_threads_that_everybody_shares_wait_for_something_else(file, request_of):
+    over, kept = threading.Event(), request_of(1)
+
+    async def keep():
+        loop = asyncio.get_running_loop()
+        waiting = [loop.run_in_executor(None, over.wait) for _ in range(40)]
+        try:
+            async with asyncio.timeout(20):
+                await file.keep_beside(kept)
+        finally:
+            over.set()
+            await asyncio.gather(*waiting)
+
+    asyncio.run(keep())
+    assert requests(file) == [kept]
 
 
 def test_what_was_kept_is_read_back_as_it_was(file, request_of):

@@ -12,6 +12,7 @@ import pytest
 from support import postgres_server
 
 from gateway.ledger import ledger_log
+from gateway.ledger.folder_store import store_in
 from gateway.postgres.connection import PostgresConnection, PostgresError
 
 pytestmark = pytest.mark.slow
@@ -229,3 +230,24 @@ def test_a_server_that_reads_a_table_by_several_workers_refuses_no_function_of_o
     db.execute(
         f"CREATE INDEX many_body ON many (json_extract(CAST(body AS TEXT), '$.i')) WHERE CASE WHEN {valid} THEN 1 END = 1"
     )
+
+
+def test_whoever_begins_to_write_waits_until_the_standby_has_what_the_server_shows(postgres, tmp_path):
+    """Of a server that was started anew nobody knows it otherwise: it shows commits that no standby has."""
+    store, opened = store_in(postgres_server.installed(postgres, tmp_path / "data")), []
+    with psycopg.connect(store.url, autocommit=True) as office:
+        office.execute("ALTER SYSTEM SET synchronous_standby_names = 'away'")
+        try:
+            office.execute("SELECT pg_reload_conf()")
+            for _ in range(100):  # until the server has read it
+                thread = threading.Thread(target=lambda: opened.append(store.open_to_write()))
+                thread.start()
+                if until(partial(_waiting, office, thread)) is not True:
+                    break
+                opened.pop().close()
+            assert (opened, thread.is_alive()) == ([], True)
+        finally:
+            office.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            office.execute("SELECT pg_reload_conf()")
+        thread.join(60)
+    opened.pop().close()

@@ -2,18 +2,22 @@
 and none of it keeps the gateway from going on with a new connection.
 """
 
+import re
 import socket
 import sqlite3
+import threading
 import time
 
 import psycopg
 import pytest
 from support import postgres_server
+from support.postgres_proxy import PostgresProxy
 
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
 from gateway.postgres import address
 from gateway.postgres.connection import PostgresConnection
+from gateway.postgres.silence import HeardConnection
 
 pytestmark = pytest.mark.slow
 
@@ -121,3 +125,45 @@ def test_of_two_hosts_the_one_that_says_nothing_is_passed_over(url):
         db.execute("COMMIT")
         db.end()
     assert count(url) == 1
+
+
+def test_of_a_machine_that_says_nothing_no_other_one_is_asked_what_it_is_at(url):
+    """The other one would answer, and of its own sessions: here it is the same server, beside the way that is closed."""
+    proxy = PostgresProxy(url)
+    host = re.search(r"@([^/]+)/", url)[1]
+    db = connected(re.sub("@([^/]+)/", rf"@\1,{host}/", proxy.url))
+    began(db)
+    threading.Timer(0.5, setattr, (proxy, "frozen", True)).start()
+    began_at = time.monotonic()
+    with pytest.raises(sqlite3.Error):
+        db.execute("SELECT pg_sleep(30)").fetchall()
+    assert time.monotonic() - began_at < 20
+    proxy.close()
+    db.end()
+
+
+def test_what_takes_long_on_the_server_and_a_commit_that_waits_for_its_standby_are_left_alone(url):
+    db = connected(url)
+    began(db)
+    office(url, "ALTER SYSTEM SET synchronous_standby_names = 'away'")
+    try:
+        office(url, "SELECT pg_reload_conf()")
+        db.execute("SELECT pg_sleep(2.5)").fetchall()
+        waiting = threading.Thread(target=db.execute, args=("COMMIT",))
+        waiting.start()
+        waiting.join(5)
+        assert (waiting.is_alive(), db.usable) == (True, True)
+    finally:
+        office(url, "ALTER SYSTEM RESET synchronous_standby_names")
+        office(url, "SELECT pg_reload_conf()")
+    waiting.join(60)
+    assert (count(url), db.usable) == (1, True)
+    db.end()
+
+
+def test_the_control_that_nobody_is_asked_what_the_server_is_at_cuts_off_what_takes_long(url, monkeypatch):
+    monkeypatch.setattr(HeardConnection, "_works", lambda _: False)
+    db = connected(url)
+    with pytest.raises(sqlite3.Error):
+        db.execute("SELECT pg_sleep(30)")
+    db.end()

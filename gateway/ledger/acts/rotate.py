@@ -4,7 +4,7 @@ that tell of new and retired keys of every kind.
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from gateway import disk
@@ -38,6 +38,7 @@ KEY_COLUMNS = (
 
 
 KEYED = ("side", "about", *sorted({table for table, _ in KEY_COLUMNS}))  # tables in which keys stand
+PART = 50_000  # keys that a server is told at once
 
 
 def note_key(tx: Transaction, kind: str, step: str, at: datetime, vkey: str = "", lasting: str = "") -> int:
@@ -70,11 +71,21 @@ def _rewrap_on_server(db: sqlite3.Connection, wrap: Callable[[bytes], bytes]) ->
     """No server has our peppers: it is told what each key becomes, for as long as the transaction lasts."""
     db.execute("CREATE TEMP TABLE rewrapped (before BLOB PRIMARY KEY, becomes BLOB NOT NULL) STRICT")
     for table, column in KEY_COLUMNS:
-        there = db.execute(f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL").fetchall()  # noqa: S608 - ours
-        db.executemany("INSERT OR IGNORE INTO temp.rewrapped VALUES (?, ?)", [(key, wrap(key)) for (key,) in there])
+        for part in _parts(db, table, column):
+            rows = [(key, wrap(key)) for key in part]
+            db.executemany("INSERT OR IGNORE INTO temp.rewrapped VALUES (?, ?)", rows)
         becomes = f"(SELECT r.becomes FROM temp.rewrapped r WHERE r.before = {table}.{column})"  # noqa: S608 - ours
         db.execute(f"UPDATE {table} SET {column} = {becomes} WHERE {column} IS NOT NULL")  # noqa: S608 - ours
     db.execute("DROP TABLE temp.rewrapped")
+
+
+def _parts(db: sqlite3.Connection, table: str, column: str) -> Iterator[list[bytes]]:
+    """The keys of a column in their order: there may be more than a process has room for."""
+    sql = f"SELECT DISTINCT {column} FROM {table} WHERE {column} %s ? ORDER BY {column} LIMIT {PART}"  # noqa: S608
+    part = [key for (key,) in db.execute(sql % ">=", (b"",))]
+    while part:
+        yield part
+        part = [key for (key,) in db.execute(sql % ">", (part[-1],))]
 
 
 def with_keys(record: Record, wrap: Callable[[bytes], bytes]) -> Record:

@@ -128,7 +128,9 @@ class Choices:
         """The proof of each entry is there already: the tree changed in the entry's own transaction. A choice that is
         kept is answered for without it where the log cannot be read just now; the receipt can be had later.
         """
-        events = answer.get("events") or []
+        events = [
+            each for each in answer.get("events") or [] if each["seq"] is not None
+        ]  # kept beside, it has none yet
         with contextlib.suppress(StoreUnavailable):
             log = self._consent.log_reader
             receipts = log.receipts_at_hand([(each["event"], each["seq"]) for each in events])
