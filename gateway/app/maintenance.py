@@ -37,8 +37,9 @@ from gateway.ledger.folder_store import name_store, store_in
 from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.subjects import moment
+from gateway.ledger.transaction import Transaction
 from gateway.ledger.watch import watch_of
-from gateway.ledger.writer import Transaction, Writer
+from gateway.ledger.writer import Writer
 from gateway.postgres import address
 from gateway.settings.load import Settings
 from gateway.state.environment import remove_states

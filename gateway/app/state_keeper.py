@@ -20,8 +20,8 @@ from gateway.fold.state import Place
 from gateway.ledger.errors import LedgerRefused, StateUnread
 from gateway.ledger.ledger_log import PLACES, FreshRecords, LedgerLog, forget_deletes, watch_deletes
 from gateway.ledger.store import Store
+from gateway.ledger.transaction import StoodBefore
 from gateway.ledger.watch import Judge
-from gateway.ledger.writer import StoodBefore
 from gateway.state.environment import StateForeign, StateRefused, StateUnmarked
 from gateway.state.packed_rows import NotAState, StateHead
 from gateway.state.transactions import StateMoment

@@ -44,7 +44,7 @@ from gateway.ledger.acts import deletion_lists
 from gateway.ledger.acts.deletion_lists import PART, ListedRequest, ListPart, PartTaken
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.folder_store import store_in
-from gateway.ledger.writer import Job, Transaction
+from gateway.ledger.transaction import Job, Transaction
 from gateway.signals import lines
 from gateway.signals.lines import Columns, ListRow, NoHeader, RefusedLine
 

@@ -31,7 +31,8 @@ from gateway.keys.secret_files import Secrets
 from gateway.ledger.acts import idempotency
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import milliseconds
-from gateway.ledger.writer import Transaction, Writer
+from gateway.ledger.transaction import Transaction
+from gateway.ledger.writer import Writer
 from gateway.terms import DAY_MS
 
 SIGNATURE = 64  # bytes

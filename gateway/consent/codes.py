@@ -32,7 +32,8 @@ from gateway.keys.secret_files import Secrets
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import Subject, milliseconds
-from gateway.ledger.writer import Transaction, Writer
+from gateway.ledger.transaction import Transaction
+from gateway.ledger.writer import Writer
 from gateway.terms import Purpose
 
 MINUTE = 60_000  # milliseconds

@@ -47,7 +47,8 @@ from gateway.keys.secret_files import wrap
 from gateway.ledger.acts.said_since import SaidSince
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import milliseconds
-from gateway.ledger.writer import Transaction, Writer
+from gateway.ledger.transaction import Transaction
+from gateway.ledger.writer import Writer
 from gateway.terms import Purpose
 
 REPORTED_WITHIN = timedelta(hours=1)  # what is said of an answer later leaves it as it was counted

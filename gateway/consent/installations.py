@@ -21,7 +21,8 @@ from gateway.ledger.acts import device_states, idempotency, links
 from gateway.ledger.acts.phone_noes import PhoneFolded
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject, milliseconds
-from gateway.ledger.writer import Transaction, Writer
+from gateway.ledger.transaction import Transaction
+from gateway.ledger.writer import Writer
 from gateway.terms import ALL_PURPOSES, Purpose
 
 SECONDS = 1.0  # how long an answer waits; the write goes on

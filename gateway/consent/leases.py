@@ -25,7 +25,7 @@ from gateway.disk import boot_id
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.ledger_log import LAST_PLACE, end_behind, log_end
 from gateway.ledger.store import Store
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import DAY_MS
 
 if TYPE_CHECKING:

@@ -40,7 +40,8 @@ from gateway.ledger.acts import grants
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import milliseconds
-from gateway.ledger.writer import Transaction, Writer
+from gateway.ledger.transaction import Transaction
+from gateway.ledger.writer import Writer
 from gateway.state.transactions import Reached
 from gateway.terms import Answer, DataClass, Reason, Role
 

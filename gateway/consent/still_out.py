@@ -19,7 +19,7 @@ from gateway.ledger.acts.folded_people import StandingPeople, people_of
 from gateway.ledger.acts.last_outs import last_outs_at, last_said
 from gateway.ledger.acts.phone_noes import last_said_no
 from gateway.ledger.subjects import Subject
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import SIGNAL_PURPOSES, Purpose
 
 PROOFS = {"account": "account", "browser": "browser", "email": "code", "phone": "code", "device": "device"}

@@ -32,7 +32,8 @@ from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.store import ledger_snapshot
 from gateway.ledger.subjects import milliseconds, moment
-from gateway.ledger.writer import Transaction, Writer
+from gateway.ledger.transaction import Transaction
+from gateway.ledger.writer import Writer
 
 PERIOD = 5.0  # seconds between two looks; a recipient has days
 AT_ONCE = 50  # messages of one recipient between two looks at the outbox

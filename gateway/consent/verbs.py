@@ -58,7 +58,8 @@ from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import Notice, b64
 from gateway.ledger.proof.receipt import Opening
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, every_reading, milliseconds
-from gateway.ledger.writer import Asks, Job, Transaction, Writer
+from gateway.ledger.transaction import Job, Transaction
+from gateway.ledger.writer import Asks, Writer
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Purpose, Told
 

@@ -23,7 +23,7 @@ from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.store import Store, ledger_snapshot
 from gateway.ledger.subjects import Subject, moment, second_of
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import DAY_MS, Manner, Source
 
 CALLED, MAILBOX = b"agent-request/1", b"agent-mailbox/1\x00"

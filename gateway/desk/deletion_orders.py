@@ -31,7 +31,7 @@ from gateway.ledger.acts.records import account_name
 from gateway.ledger.acts.releases import released_since
 from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import Choice, Subject, milliseconds
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing, Source
 
 

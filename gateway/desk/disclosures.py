@@ -24,7 +24,7 @@ from gateway.ledger.acts import grants
 from gateway.ledger.acts.releases import released_since
 from gateway.ledger.proof import entry
 from gateway.ledger.subjects import milliseconds
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import DAY_MS, Purpose
 
 # sent; it may have been; it is not known whether it arrived; it was sent although the answer was no

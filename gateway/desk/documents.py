@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.ledger.proof import entry
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 
 # Kinds that the operator logs. A screen has its name, the `ui` of a choice, as its version; a yes on a notice of the
 # second kind is good in the face of a signal (11 CCR 7025(c)(3)).

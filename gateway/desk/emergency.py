@@ -39,8 +39,9 @@ from gateway.ledger.acts.folded_people import named_by
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import Notice, b64
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds, moment
+from gateway.ledger.transaction import Transaction
 from gateway.ledger.watch import PERIOD, LedgerWatch
-from gateway.ledger.writer import Transaction, Writer
+from gateway.ledger.writer import Writer
 from gateway.terms import ChoiceKind, Purpose, Unusable
 
 

@@ -27,7 +27,7 @@ from gateway.keys import seals
 from gateway.ledger.proof import entry
 from gateway.ledger.store import Store, ledger_snapshot
 from gateway.ledger.subjects import milliseconds, moment
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 
 Counts = Mapping[str, Mapping[str, int]]  # by table, then by labels
 

@@ -20,7 +20,8 @@ from gateway.keys.secret_files import Secrets
 from gateway.ledger.acts import records
 from gateway.ledger.log_records import records_of
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
-from gateway.ledger.writer import Transaction, Writer
+from gateway.ledger.transaction import Transaction
+from gateway.ledger.writer import Writer
 from gateway.terms import ChoiceKind, NoticeKind, Told
 
 LOOKED_AT = 2_000  # accounts of one page: some tens of milliseconds of the writer's thread

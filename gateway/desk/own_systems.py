@@ -24,7 +24,8 @@ from gateway.ledger.acts.releases import released_since
 from gateway.ledger.schema import rows_of
 from gateway.ledger.store import ledger_snapshot
 from gateway.ledger.subjects import Subject, milliseconds
-from gateway.ledger.writer import Transaction, Writer
+from gateway.ledger.transaction import Transaction
+from gateway.ledger.writer import Writer
 
 PREFIX = "system:"  # no recipient has a colon in its name
 DELETE, OPT_OUT = "delete", "opt_out"

@@ -25,7 +25,7 @@ from gateway.ledger.acts.folded_people import is_unknown, named_by, people_of
 from gateway.ledger.acts.reach import Belongings
 from gateway.ledger.acts.releases import released_since
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose
 
 ACCOUNT_BACKEND = "account_backend"  # the operator's own system of accounts, told of a child (R14)

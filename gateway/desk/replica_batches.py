@@ -19,7 +19,7 @@ from gateway.ledger.acts.folded_people import StandingPeople, people_of
 from gateway.ledger.acts.releases import released_since
 from gateway.ledger.proof import entry
 from gateway.ledger.subjects import milliseconds
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import CHOOSABLE, DataClass, Erasing
 
 KEPT = timedelta(days=400)  # of a spool that nobody hands over any more

@@ -17,7 +17,7 @@ from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.acts.reach import group, with_looser
 from gateway.ledger.acts.said_since import SaidSince
 from gateway.ledger.subjects import Subject
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import CHOOSABLE, Purpose
 
 LABEL = b"suppression/1"

@@ -31,7 +31,8 @@ from gateway.desk.office.desk_log import desk_head
 from gateway.keys import seals
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import b64
-from gateway.ledger.writer import WRITE_SECONDS, Job, Writer
+from gateway.ledger.transaction import Job
+from gateway.ledger.writer import WRITE_SECONDS, Writer
 
 FOLDER = "running"
 

@@ -12,26 +12,19 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 from gateway import disk
-from gateway.fold.record import Record
-from gateway.fold.state import NOTHING, Get
-from gateway.keys.secret_files import PersonKeys
+from gateway.fold.state import NOTHING
 from gateway.ledger import erasure_steps
 from gateway.ledger.commit_waiter import CommitWaiter
-from gateway.ledger.epoch_turn import EpochKeys
 from gateway.ledger.errors import LedgerRefused, NothingKept, StateUnread, StoreUnavailable
-from gateway.ledger.ledger_log import LAST_PLACE, PLACES, FreshRecords, remember_forgotten
-from gateway.ledger.log_records import put_anew, rows_of_side
-from gateway.ledger.proof.merkle import Frontier
-from gateway.ledger.publisher import Added, Publisher
-from gateway.ledger.schema import rows_of
+from gateway.ledger.ledger_log import PLACES, FreshRecords, remember_forgotten
+from gateway.ledger.publisher import Publisher
 from gateway.ledger.store import Store
-from gateway.ledger.tree import Tree
-from gateway.ledger.unwritten_rows import BatchUnwritten, UnwrittenRows, settled
+from gateway.ledger.transaction import Job, Persons, StoodBefore, SystemRows, Transaction
 from gateway.ledger.watch import FileMoved, LedgerWatch
 
 if TYPE_CHECKING:
@@ -42,33 +35,7 @@ BATCH = 256  # entries of one commit: 216 k/s at 128 against 6.8 k/s alone (meas
 WRITE_SECONDS = 10.0  # how long a request waits for its commit (I34)
 HANGS_AFTER = 3.0  # seconds of one batch; a slow disk takes tenths
 TURNS_AGAIN = 60.0  # seconds after a step of the epochs that failed, for each lets connections go that a batch wants
-AT_ONCE = 2_000  # records of one row
 CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is work
-
-
-ENTRY = "INSERT INTO entry VALUES (?, ?)"
-BEGINS = f"SELECT size, frontier, peppers, ({LAST_PLACE}), (SELECT min(until) FROM dated_link) FROM head"  # noqa: S608 - ours
-
-
-class Persons(erasure_steps.PendingKeys, EpochKeys, Protocol):
-    """What the vault offers to a transaction, and to what follows an erasure's."""
-
-    def new_person(self) -> PersonKeys: ...
-    def keys(self, person: bytes) -> PersonKeys: ...
-    def is_low(self) -> bool: ...
-    def refill(self) -> None: ...
-    def end_run(self) -> None: ...
-    def close(self) -> None: ...
-
-
-SystemRows = Sequence[tuple[str, str, bool]]  # of the table own_system
-
-
-class StoodBefore(NamedTuple):
-    """What stood when a transaction began: `get` as the fold asks, `position` of the log as the state counts it."""
-
-    get: Get
-    position: int
 
 
 class KeptState(Protocol):
@@ -108,208 +75,6 @@ class KeyTurns(Protocol):
         """One of them, under the lock; a few milliseconds."""
 
 
-class _Savepoint:
-    """What a transaction was when a job began. `opened`: it is one of the connection too, for the job has used that."""
-
-    def __init__(self, tx: "Transaction") -> None:
-        self.size, self.due, self.fresh, self.rows = tx.size, tx.due, tx.fresh.mark(), tx.unwritten.mark()
-        self.opened = False
-        self.packed = b""  # the tree's frontier when it was opened
-
-
-class Transaction:
-    """The open transaction, as jobs see it. `size` counts the entries, its own included. `stands`: what stood when
-    it began (`folded_people.people_of`); None: that is not at hand. `due`: the first date of a link that is to come.
-    `asks`: among which keys its jobs will look by which statement, as far as they said so.
-    """
-
-    def __init__(
-        self,
-        db: sqlite3.Connection,
-        persons: Persons,
-        stands: StoodBefore | None = None,
-        asks: Mapping[str, set[bytes]] | None = None,
-    ) -> None:
-        self._engine = db
-        self.unwritten = UnwrittenRows(db)
-        self.db = settled(db, self._settle)
-        self.persons = persons
-        self.stands = stands
-        self.onward: Any = None  # the same with what this transaction said; whoever asks makes it
-        self.about = set[bytes]()  # whom its entries are about
-        self.met = set[bytes]()  # all names of whoever it was told of
-        self.begun = dict[bytes, bool]()  # requests that are new: whether their first entry is still to come
-        size, packed, peppers, place, due = db.execute(BEGINS).fetchone()
-        self.size: int = size
-        self.due: int | None = due
-        self._peppers: int = peppers
-        self.fresh = FreshRecords(place)
-        self._first: int = place
-        self.unfinished = False  # an erasure began in it
-        self.queued = list[bytes]()  # the messages to recipients that it wrote
-        self.systems: SystemRows = ()
-        self._tree = Tree(db, Frontier(self.size, packed))
-        self._began = (self.size, packed)
-        self._bodies: list[bytes] = []
-        self._savepoints: list[_Savepoint] = []
-        self._asks = asks or {}
-        self._found = dict[str, Any]()  # what was asked for all of the batch at once
-        self._used = False  # a job used the connection, so that this may be another one since
-        self._done = set[str]()
-
-    @property
-    def added(self) -> "Added":
-        """What was appended, for whoever signs it."""
-        return Added(*self._began, self._bodies, self._tree.hashes)
-
-    @property
-    def position(self) -> int:
-        """Behind all that was said so far, as the state counts it."""
-        return self.fresh.end
-
-    @property
-    def has_said(self) -> bool:
-        """Whether a state has anything to fold of it."""
-        return self.fresh.place != self._first
-
-    @property
-    def log(self) -> str:
-        """The log's name: another one once an older copy was put back."""
-        return str(self.db.execute("SELECT origin FROM head").fetchone()[0])
-
-    def append(self, body: bytes, records: Sequence[Record] = (), at: int = 0) -> int:
-        """The sequence number of a new entry; the tree has it in the same transaction. `records`: what the fold is told
-        by it, and of whatever is learnt with it. `at`: when it was said, Unix milliseconds.
-        """
-        seq = self.size
-        self.unwritten.add(ENTRY, (seq, body))
-        self._put_side(seq, records, at, entered=True)
-        self._bodies.append(body)
-        self.size += 1
-        return seq
-
-    def say(self, records: Sequence[Record], at: int) -> None:
-        """What is learnt without an entry of its own."""
-        for start in range(0, len(records), AT_ONCE):
-            part = records[start : start + AT_ONCE]
-            self._put_side(part[0].seq, part, at, entered=False)
-
-    def _put_side(self, seq: int, records: Sequence[Record], at: int, *, entered: bool) -> None:
-        for sql, rows in rows_of_side(self.fresh.say(records), seq, records, at, self._peppers, entered=entered):
-            self.unwritten.add_all(sql, rows)
-
-    def tell_anew(self, seqs: Collection[int]) -> None:
-        """That some entries say something else from now on, or nothing: whoever folded them does so again."""
-        if seqs:
-            put_anew(self.db, self._otherwise(), self.size, seqs, self._peppers)
-
-    def tell_forgotten(self, keys: Collection[bytes] | None) -> None:
-        """That what was said of some people went. Nothing of them is written. None: nobody can say whose it was, so
-        that no state goes on.
-        """
-        place = self._otherwise()
-        put_anew(self.db, place, self.size, (), self._peppers)
-        if keys is not None:
-            remember_forgotten(self.db, place, keys)
-            if not disk.is_file(self.db):
-                self.persons.shared.tell_elsewhere(self.db, place, keys)
-
-    def _otherwise(self) -> int:
-        self.fresh.leave_out()
-        return self.fresh.say(())
-
-    def asked_once(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of a statement that each job asks."""
-        if self._used:
-            return self.db.execute(sql).fetchall()
-        if sql not in self._found:
-            self._found[sql] = self._engine.execute(sql).fetchall()
-        rows: list[tuple[Any, ...]] = self._found[sql]
-        return rows
-
-    def found_among(self, sql: str, keys: Collection[bytes]) -> set[bytes]:
-        """The keys that a statement finds among some (`{marks}`): asked for the whole batch by the first job."""
-        asked = self._asks.get(sql, set[bytes]())
-        if self._used or not asked.issuperset(keys):
-            return {key for (key,) in rows_of(self.db, sql, keys)}
-        if sql not in self._found:
-            self._found[sql] = {key for (key,) in rows_of(self._engine, sql, asked)}
-        found: set[bytes] = self._found[sql]
-        return found.intersection(keys)
-
-    def done_once(self, sql: str, given: Sequence[Any]) -> None:
-        """A statement that each job has to do of which once a batch is enough: of what is older than all of it."""
-        if sql not in self._done:
-            self._done.add(sql)
-            self._engine.execute(sql, given)
-
-    def _settle(self) -> None:
-        """Before a job uses the connection: all that was said is written there, what came before each savepoint before
-        it. What was asked for the batch may be another one from here on.
-        """
-        for each in self._savepoints:
-            if not each.opened:
-                self._write(each.rows, each.size)
-                self._engine.execute("SAVEPOINT job")
-                each.opened, each.packed = True, self._tree.frontier.pack()
-        self._write(self.unwritten.mark(), self.size)
-        self._used = True
-
-    def _write(self, mark: int, size: int) -> None:
-        """What was said up to a mark, when there were so many entries. Raises `sqlite3.Error` alone, by which no job is
-        refused for what others said, who would be answered.
-        """
-        try:
-            self.unwritten.write(mark)
-            for body in self._bodies[len(self._tree.hashes) : size - self._began[0]]:
-                self._tree.append(body)
-        except sqlite3.Error:
-            raise
-        except Exception as error:
-            raise BatchUnwritten(type(error).__name__) from error
-
-    @contextlib.contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """What is done within is done whole, or not at all where it raises."""
-        begun = _Savepoint(self)
-        self._savepoints.append(begun)
-        try:
-            yield
-        except sqlite3.Error:
-            raise  # the file or the disk: the whole batch goes
-        except Exception:
-            self._savepoints.pop()
-            self._take_back(begun)
-            raise
-        self._savepoints.pop()
-        if begun.opened:
-            self._engine.execute("RELEASE job")
-
-    def _take_back(self, begun: _Savepoint) -> None:
-        kept = begun.size - self._began[0]
-        if begun.opened:
-            self._engine.execute("ROLLBACK TO job")
-            self._engine.execute("RELEASE job")
-            hashes = self._tree.hashes[:kept]
-            self._tree = Tree(self._engine, Frontier(begun.size, begun.packed))
-            self._tree.hashes = hashes
-        self.unwritten.back(begun.rows)
-        self.size, self.due, self._bodies = begun.size, begun.due, self._bodies[:kept]
-        self.fresh.back(begun.fresh)
-        self.onward = None
-
-    def finish(self) -> None:
-        """Behind all jobs: what waits is written, and the head where anything was appended."""
-        self._write(self.unwritten.mark(), self.size)
-        if self._bodies:
-            self.write_head()
-
-    def write_head(self) -> None:
-        """The head row, as it is after everything that was appended."""
-        self.db.execute("UPDATE head SET size = ?, frontier = ?", (self.size, self._tree.frontier.pack()))
-
-
-Job = Callable[[Transaction], T]
 Asks = Mapping[str, Collection[bytes]]
 
 

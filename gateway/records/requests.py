@@ -25,7 +25,7 @@ from gateway.ledger.proof import entry, openings
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import milliseconds, second_of
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.records.consent_records import CHOICES, PersonOf
 from gateway.terms import DAY_MS, ChoiceKind, Source
 

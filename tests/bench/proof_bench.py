@@ -24,7 +24,7 @@ from gateway.ledger.proof.ed25519 import Ed25519Verifier
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.proof.mldsa import MldsaSigner, MldsaVerifier
 from gateway.ledger.subjects import Choice
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import ALL_PURPOSES, ChoiceKind
 
 TURNS, BATCH = 300, 16

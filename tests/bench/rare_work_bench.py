@@ -33,7 +33,7 @@ from gateway.ledger.acts.links import Span
 from gateway.ledger.acts.voiding import Belief
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.subjects import Choice, Subject, milliseconds
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Erasing, Purpose
 
 PEOPLE = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else 100_000

@@ -12,7 +12,7 @@ from support.universes import acts_of
 from gateway.fold import fold, record
 from gateway.ledger.ledger_log import FreshRecords, LedgerLog
 from gateway.ledger.log_records import all_sides
-from gateway.ledger.writer import StoodBefore, Transaction
+from gateway.ledger.transaction import StoodBefore, Transaction
 
 LENGTH = 160  # acts
 WORDS = [record.SaidOut, record.SaidIn, record.GrantSaid, record.LinkSaid, record.NamesLearnt, record.StateSaid]

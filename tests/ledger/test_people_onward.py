@@ -15,7 +15,7 @@ from gateway.fold import reading
 from gateway.ledger.acts.folded_people import FoldedPeople, PeopleOnward, people_of
 from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.subjects import milliseconds
-from gateway.ledger.writer import StoodBefore, Transaction
+from gateway.ledger.transaction import StoodBefore, Transaction
 
 LENGTH = 80  # acts
 

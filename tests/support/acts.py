@@ -31,7 +31,7 @@ from gateway.ledger.acts.voiding import Belief, NotVoided
 from gateway.ledger.proof import entry
 from gateway.ledger.proof.merkle import WIDTH
 from gateway.ledger.subjects import Choice, Subject, milliseconds
-from gateway.ledger.writer import Job, Transaction
+from gateway.ledger.transaction import Job, Transaction
 from gateway.terms import (
     CHOOSABLE,
     SIGNAL_PURPOSES,

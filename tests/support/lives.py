@@ -10,7 +10,7 @@ from gateway.ledger import schema
 from gateway.ledger.acts import device_states, links, records
 from gateway.ledger.acts.links import Span
 from gateway.ledger.subjects import Choice, milliseconds
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import ChoiceKind, DataClass
 from support.folding import FoldOfLedger
 

@@ -25,7 +25,8 @@ from gateway.ledger.acts.reach import Belongings, canonicals, group, persons_beh
 from gateway.ledger.acts.releases import released_since
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
-from gateway.ledger.writer import Transaction, Writer
+from gateway.ledger.transaction import Transaction
+from gateway.ledger.writer import Writer
 from gateway.terms import CHOOSABLE, ChoiceKind, Erasing
 
 ENTRY = {

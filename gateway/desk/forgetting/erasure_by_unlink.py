@@ -20,7 +20,7 @@ from gateway.ledger.acts.records import look_at_dates
 from gateway.ledger.log_records import SideRow, rewrite_sides, side_rows
 from gateway.ledger.side import Mention
 from gateway.ledger.subjects import Subject
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import Source
 
 SPOKE = "SELECT 1 FROM detail WHERE key = ?"

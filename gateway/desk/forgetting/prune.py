@@ -22,7 +22,7 @@ from gateway.ledger.log_records import pruned_record, rewrite_sides, sides_of_en
 from gateway.ledger.proof import entry
 from gateway.ledger.proof.merkle import WIDTH
 from gateway.ledger.subjects import milliseconds
-from gateway.ledger.writer import Job, Transaction
+from gateway.ledger.transaction import Job, Transaction
 
 BODY_OF = """
 SELECT coalesce(e.body, r.body) FROM (SELECT ? AS seq) d LEFT JOIN entry e ON e.seq = d.seq

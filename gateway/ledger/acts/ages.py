@@ -13,7 +13,7 @@ from gateway.fold.record import EVERYBODY, AgeTold, Record
 from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import ChoiceKind
 
 TAKEN_BACK = ""  # in place of a band: an installation's word, or everybody's, counts no longer

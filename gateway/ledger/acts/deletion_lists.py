@@ -24,7 +24,7 @@ from gateway.ledger.proof import entry
 from gateway.ledger.schema import rows_of
 from gateway.ledger.side import Mention
 from gateway.ledger.subjects import milliseconds
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import ALL_PURPOSES, Source
 
 PART = 250  # requests of one entry: while it is folded nobody is answered, and each that is known takes 2 ms

@@ -22,7 +22,7 @@ from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.choice_record import said_of_choice
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Purpose, Source
 
 

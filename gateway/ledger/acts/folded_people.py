@@ -17,7 +17,7 @@ from gateway.ledger.acts.reach import connected_people
 from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.log_records import records_of
 from gateway.ledger.subjects import Subject
-from gateway.ledger.writer import StoodBefore, Transaction
+from gateway.ledger.transaction import StoodBefore, Transaction
 
 
 def folded_alone(db: sqlite3.Connection, keys: Collection[bytes], now: int = FOR_EVER) -> dict[Place, Any]:

@@ -13,7 +13,7 @@ from gateway.fold.record import ActUsed, Record
 from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.proof.entry import b64
 from gateway.ledger.schema import BODY, JOINED
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import GrantKind
 
 CLAIM = (

@@ -18,7 +18,7 @@ from gateway.fold.state import NO_RECORD, LinkEdge
 from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.subjects import Choice, Subject, Written, moment
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import ChoiceKind
 
 

@@ -16,7 +16,7 @@ from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.acts.last_outs import last_said
 from gateway.ledger.log_records import side_rows
 from gateway.ledger.side import mark_key
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import ALL_PURPOSES, Purpose
 
 NOT_BY_TOKEN = frozenset({Purpose.SENSITIVE})  # the precise location is never a token's to open

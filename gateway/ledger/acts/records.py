@@ -25,7 +25,7 @@ from gateway.ledger.choice_record import (
 from gateway.ledger.proof import openings
 from gateway.ledger.side import Mention
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import DAY_MS
 
 NAME_LABEL = b"account/1"

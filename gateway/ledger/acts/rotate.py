@@ -14,7 +14,7 @@ from gateway.ledger.log_records import all_sides, rewrite_sides
 from gateway.ledger.proof import entry
 from gateway.ledger.side import Mention
 from gateway.ledger.subjects import milliseconds
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 
 REPLACED, RETIRED = "replaced", "retired"
 

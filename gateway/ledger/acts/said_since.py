@@ -4,7 +4,7 @@ nobody else can be another thing than it was then. For suppression files, and fo
 
 from gateway.ledger.acts.reach import connected_people
 from gateway.ledger.log_records import sides_since
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 
 VOIDED = (
     "SELECT v.by, d.key FROM voided_choice v JOIN detail d ON d.seq = v.seq WHERE v.by >= ?1"

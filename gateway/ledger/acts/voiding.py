@@ -28,7 +28,7 @@ from gateway.ledger.log_records import NOBODY
 from gateway.ledger.proof import entry
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import milliseconds
-from gateway.ledger.writer import Job, Transaction
+from gateway.ledger.transaction import Job, Transaction
 from gateway.terms import CALLERS_CHOICES, ChoiceKind
 
 # As the index entry_screen says it, word for word.

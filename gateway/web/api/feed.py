@@ -27,7 +27,8 @@ from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.store import ledger_snapshot
 from gateway.ledger.subjects import milliseconds, moment
-from gateway.ledger.writer import Transaction, Writer
+from gateway.ledger.transaction import Transaction
+from gateway.ledger.writer import Writer
 from gateway.replica.feed import HEADER, Lines, Tags, asker, place_line
 from gateway.state.changes import ChangedPart, own_change_at
 from gateway.state.environment import StateRefused

@@ -20,7 +20,8 @@ from gateway.desk.office.cases import DeskCase
 from gateway.desk.office.officers import Officer
 from gateway.desk.office.request_law import AppealLaw, appeal_law_of
 from gateway.keys import seals
-from gateway.ledger.writer import Transaction, Writer
+from gateway.ledger.transaction import Transaction
+from gateway.ledger.writer import Writer
 from gateway.records import requests
 from gateway.records.requests import APPEAL_GRANTED, APPEAL_MADE, APPEAL_REFUSED
 from gateway.web.desk import desk_page

@@ -4,7 +4,8 @@ import time
 
 from gateway.app.state_keeper import StateKeeper
 from gateway.cli import main
-from gateway.ledger.writer import Transaction, Writer
+from gateway.ledger.transaction import Transaction
+from gateway.ledger.writer import Writer
 from support import under_nemesis
 
 writers = []

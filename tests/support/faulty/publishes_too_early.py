@@ -2,7 +2,7 @@
 
 from gateway.cli import main
 from gateway.ledger.publisher import Publisher
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 
 publishers = []
 began, honest = Publisher.__init__, Transaction.write_head

@@ -7,7 +7,7 @@ from gateway.ledger.proof import note
 from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.publisher import Publisher
-from gateway.ledger.writer import Transaction
+from gateway.ledger.transaction import Transaction
 
 heads = []
 asked, honest = Publisher.latest, Transaction.write_head
