@@ -16,16 +16,18 @@ for 30.
 
 import hashlib
 import struct
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, NamedTuple, TypedDict
 
 from gateway.consent.choice_result import Refused
 from gateway.keys import seals
 from gateway.keys.seals import OpeningFailed, Sealed
 from gateway.keys.secret_files import KEY_BYTES, Secrets, wrap
+from gateway.ledger.proof.entry import Notice
 from gateway.ledger.subjects import Choice, Subject, milliseconds
-from gateway.terms import DataClass, Purpose
+from gateway.terms import ChoiceKind, DataClass, Purpose
 
 FIRST_ACT = Sealed(b"confirm/1", dict[str, Any])
 
@@ -256,3 +258,22 @@ def unsubscribe_answer(base: str, token: str) -> Made:
     """The link and the two header fields of RFC 8058. `base` is the public origin."""
     url = f"{base}{PATH}{token}"
     return {"url": url, "headers": {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": ONE_CLICK}}
+
+
+def confirm_asked(asked: OptInAsked, notice: Notice, now: datetime, how: Mapping[str, object]) -> Choice:
+    """The opt-in that a second act makes of a first one."""
+    return Choice(
+        ChoiceKind.OPT_IN,
+        (asked.purpose,),
+        asked.source,
+        now,
+        asked.place,
+        notice,
+        asked.manner,
+        recipient=asked.recipient,
+        data_class=asked.data_class,
+        details={**how, "asked": asked.at, "asked_notice": asked.notice},
+        ui=asked.ui,
+        informed=asked.informed,
+        parental=asked.parental,
+    )

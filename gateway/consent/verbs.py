@@ -423,7 +423,7 @@ class Consent:
         now = self.clock()
         subjects = asked.subjects
         self.may_open(subjects, asked.ui)
-        choice = _confirmed(asked, notice, now, how or {})
+        choice = asked_of.confirm_asked(asked, notice, now, how or {})
 
         def allow(tx: Transaction) -> None:
             """In the transaction, after a replay was ruled out: a token in time, used once, and not superseded. Once an
@@ -570,25 +570,6 @@ class Consent:
     async def note_answered(self, asked: AnsweredRequest) -> None:
         """That a request was answered of which nothing else is written. Raises `StoreUnavailable`."""
         await self._writer.commit(lambda tx: answered_requests.count_answered(tx.db, asked))
-
-
-def _confirmed(asked: asked_of.OptInAsked, notice: Notice, now: datetime, how: Mapping[str, object]) -> Choice:
-    """The opt-in that a second act makes of a first one."""
-    return Choice(
-        ChoiceKind.OPT_IN,
-        (asked.purpose,),
-        asked.source,
-        now,
-        asked.place,
-        notice,
-        asked.manner,
-        recipient=asked.recipient,
-        data_class=asked.data_class,
-        details={**how, "asked": asked.at, "asked_notice": asked.notice},
-        ui=asked.ui,
-        informed=asked.informed,
-        parental=asked.parental,
-    )
 
 
 def _worded(kind: ChoiceKind, said: Said, at: datetime, place: str) -> Choice:
