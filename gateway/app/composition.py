@@ -96,9 +96,9 @@ from gateway.state.upkeep import HostState
 Clock = Callable[[], datetime]
 
 
-def leases(store: Store, settings: Settings) -> contextlib.closing[Leases]:
+def leases(store: Store, settings: Settings, keeper: StateKeeper) -> contextlib.closing[Leases]:
     terms = Terms(settings.replicas.term_ms / 1000, settings.replicas.leases)
-    return contextlib.closing(Leases(store, terms, boot_seconds))
+    return contextlib.closing(Leases(store, terms, boot_seconds, applied=keeper.applied))
 
 
 def looked_up(
@@ -106,8 +106,8 @@ def looked_up(
 ) -> StateLookup:
     """What checks read: the state, once the writer has compared it with its log."""
     writer.begun.wait()
-    facts = stack.enter_context(contextlib.closing(LedgerFacts(store, watch)))
-    return StateLookup(keeper.moment, watch, clock, facts)
+    watch.begun()
+    return StateLookup(keeper.moment, watch, clock, stack.enter_context(contextlib.closing(LedgerFacts(store, watch))))
 
 
 def ways(settings: Settings, secrets: Secrets, *, dev: bool = False) -> list[DeliveryWay]:
@@ -217,7 +217,7 @@ def open_house(
         store, vault = store_in(folder, settings.store.url), partial(Vault, folder, secrets.wraps)
         keeper = _keeper(stack, folder, store, secrets, patient=patient)
         judge, waits = keeper.judge(Examination(store, publisher, stop=stop)), partial(emergency.what_waits, kept)
-        watch = _watch(store, secrets, judge=judge, waits=waits, tell=tell, applied=keeper.applied)
+        watch = _watch(store, secrets, judge=judge, waits=waits, tell=tell, state=keeper)
         stack.callback(watch.stop)
         unfinished = _start(watch, folder, secrets, patient=patient)
         turn = EpochTurn(folder, secrets.wraps, clock, timedelta(days=settings.retention.keys_backup_days))
@@ -237,7 +237,7 @@ def open_house(
         consent = Consent(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
             clock=clock, emergency=kept, later=later, why=lambda: watch.why or keeper.why, send_window=window,
-            leases=stack.enter_context(leases(store, settings)),
+            leases=stack.enter_context(leases(store, settings, keeper)),
             effective_within=_effective_within(window, recipients.values()), counted=disclosing.settled,
             forgotten_by=turn.forgotten_by, asked=asked,
         )  # fmt: skip

@@ -80,6 +80,7 @@ class StateKeeper:
         self._slices = None if at_once is None else SLICES
         self._store, self._tell, self._clock = store, tell, clock
         self._doubtful, self._begun, self._tidies = True, False, False
+        self._is_proved = False
         self.why, self._uncopied, self.used = "", "", 0.0
         self._looks_at = self._copies_at = self._tidies_at = clock()
         self._stop = threading.Event()
@@ -140,6 +141,10 @@ class StateKeeper:
         except DOUBTS:
             return 0
 
+    def is_proved(self) -> bool:
+        """Whether the last proof was of this state as well."""
+        return self._is_proved
+
     @contextlib.contextmanager
     def standing(self, db: sqlite3.Connection) -> Iterator[StoodBefore | None]:
         """For whoever writes on a connection: what stands behind all that it shows; None where the state is not there
@@ -197,16 +202,17 @@ class StateKeeper:
         """A proof is of the ledger, and of the state that checks read."""
 
         def judge(db: sqlite3.Connection) -> bool:
+            self._is_proved = False
             grown = examination(db)
             if self._begun:
-                self._prove(db)
+                self._is_proved = self._prove(db)
             return grown
 
         return judge
 
-    def _prove(self, db: sqlite3.Connection) -> None:
-        """It follows this very ledger and is not behind. One that is marked as behind answers nobody anyway. Raises
-        `LedgerRefused`.
+    def _prove(self, db: sqlite3.Connection) -> bool:
+        """It follows this very ledger and is not behind. False: it is marked as behind, and answers nobody anyway.
+        Raises `LedgerRefused`.
         """
         wanted, until = LedgerLog(db).head, time.monotonic() + CATCHES_UP
         try:
@@ -220,7 +226,8 @@ class StateKeeper:
                 "the state of this host is one of another ledger; the writer makes it anew"
             ) from foreign
         except StateRefused:
-            return
+            return False
+        return True
 
     def _head(self) -> StateHead:
         with self.state.moment() as moment:

@@ -98,11 +98,16 @@ class Terms:
 
 
 class Leases:
-    """Grants for one installation, and the waiting for whoever holds one. `clock`: seconds of CLOCK_BOOTTIME."""
+    """Grants for one installation, and the waiting for whoever holds one. `clock`: seconds of CLOCK_BOOTTIME.
+    `applied`: up to which position this machine's own state has the ledger.
+    """
 
-    def __init__(self, store: Store, terms: Terms, clock: Callable[[], float], boot: bytes | None = None) -> None:
+    def __init__(
+        self, store: Store, terms: Terms, clock: Callable[[], float], boot: bytes | None = None,
+        applied: Callable[[], int] | None = None,
+    ) -> None:  # fmt: skip
         self.terms = terms
-        self._store = store
+        self._store, self._applied = store, applied
         self._clock = clock
         self._boot = boot_id() if boot is None else boot
         self._began = clock()
@@ -256,10 +261,14 @@ class Leases:
 
     def _behind(self, position: int, held: Held) -> float:
         """For how many seconds more somebody may answer who has not got a position."""
-        if held.known < position:
+        if held.known < position or self._lacks(position):
             return LONGEST + LATE
         now = self._clock()
         return max((lease.ends - now for lease in held.leases if lease.applied < position), default=0.0)
+
+    def _lacks(self, position: int) -> bool:
+        """Whether this machine itself answers from before a position that another one's choice made."""
+        return self.shared and self._applied is not None and self._applied() < position
 
     def _reader(self) -> sqlite3.Connection:
         if self._db is None:

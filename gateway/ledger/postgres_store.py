@@ -127,6 +127,7 @@ class PostgresStore:
         try:
             made.prove_host()
             schema.gate(db, self.name, self.folder)
+            made.pin()
         except sqlite3.Error as error:
             made.end()
             raise LedgerRefused(f"{self.name} cannot be used ({error})") from error

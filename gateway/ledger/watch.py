@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from gateway.choice.standing import Vouching
 from gateway.ledger import schema
@@ -55,6 +55,26 @@ def _nothing(*_: object) -> None:
     """For who wants to hear of nothing."""
 
 
+class AnsweringState(Protocol):
+    """What checks on this machine read (`app.state_keeper`)."""
+
+    def applied(self) -> int:
+        """Up to which position it has the ledger."""
+
+    def is_proved(self) -> bool:
+        """Whether the last `Judge` looked at it too."""
+
+
+class NoState:
+    """Of a process that answers nobody from one."""
+
+    def applied(self) -> int:
+        return 0
+
+    def is_proved(self) -> bool:
+        return True
+
+
 def log(text: str) -> None:
     """Where a doubt is told unless somebody else is named."""
     logging.getLogger("gateway.ledger").error("%s", text)
@@ -70,8 +90,7 @@ class LedgerWatch(Vouching):
 
     `judge` looks at what an open connection shows and raises `LedgerRefused`; True: it grew out of what was signed
     last, so that even a file that was put back may be taken for the ledger. `waits`: why nothing is fresh although the
-    ledger is sound, or nothing. `tell` is told each new doubt, once. `applied`: up to which position this machine's
-    state has the ledger.
+    ledger is sound, or nothing. `tell` is told each new doubt, once.
     """
 
     def __init__(
@@ -84,12 +103,12 @@ class LedgerWatch(Vouching):
         waits: Callable[[], str] = str,
         tell: Callable[[str], None] = log,
         mark: int = 0,
-        applied: Callable[[], int] = int,
+        state: AnsweringState | None = None,
     ) -> None:
         super().__init__(clock)
         self._store = store
         self.peppers, self._mark = peppers, mark
-        self._judge, self._waits, self._tell, self._applied = judge, waits, tell, applied
+        self._judge, self._waits, self._tell, self._state = judge, waits, tell, state or NoState()
         self.wakes: Callable[[], None] = _nothing  # whoever folds what others wrote
         self.advances: Callable[[int, bytes], None] = _nothing
         self._stop = threading.Event()
@@ -125,6 +144,13 @@ class LedgerWatch(Vouching):
 
     def folded(self) -> None:
         """The writer folded what another machine wrote."""
+
+    def begun(self) -> None:
+        """The writer is done with what comes before its first batch."""
+
+    def _grants(self) -> bool:
+        """Whether a proof that found nothing is one to answer by."""
+        return True
 
     def prove_file(self) -> None:
         """Raises where what is written to is no longer the ledger. The writer asks before and after each commit."""
@@ -163,7 +189,7 @@ class LedgerWatch(Vouching):
             if not self.healthy:
                 self.generation += 1  # readers open the file anew after a spell without proof
                 self.healthy = True
-            self.fresh_until = 0.0 if waits else began + TERM
+            self.fresh_until = began + TERM if self._grants() and not waits else 0.0
         self._say(waits)
 
     def _look(self) -> None:
@@ -277,12 +303,21 @@ class HostWatch(LedgerWatch):
     def folded(self) -> None:
         self._folded.set()
 
+    def begun(self) -> None:
+        self.prove()
+
+    def _grants(self) -> bool:
+        """Of a state that is there only later nobody knows whether it has what was committed before: a machine that
+        begins is waited for by nobody.
+        """
+        return self._state.is_proved()
+
     def _shown(self) -> bool:
         """On the connection on which it was renewed, so by the server that granted it."""
         try:
             if self._db is None:
                 self._db = self._opened()
-            self._advance(self._db.renew(self._applied(), HEAD))
+            self._advance(self._db.renew(self._state.applied(), HEAD))
             return self._prove_on(cast("sqlite3.Connection", self._db))
         except BaseException:
             self._let_go()
@@ -314,7 +349,7 @@ class HostWatch(LedgerWatch):
             if db is None or self._stop.is_set():
                 return
             try:
-                applied, head = self._applied(), db.execute(HEAD).fetchone()
+                applied, head = self._state.applied(), db.execute(HEAD).fetchone()
                 db.acknowledge(applied)
                 self._advance(head)
             except (*DOUBTS, ValueError):

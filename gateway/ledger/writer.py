@@ -364,14 +364,24 @@ class Writer:
         if disk.is_file(db):
             return
         vault.shared.keep_up(db)
-        lacks = self._state.behind(db) if self._state else None
-        if lacks is not None:
-            assert self._state
-            for place, keys in vault.shared.told_elsewhere(db, lacks // PLACES):
-                remember_forgotten(db, place, keys)
-            self._state.keep(db)
+        if self._state and self._state.behind(db) is not None:
+            self._fold(db)
             self._unfinished |= erasure_steps.is_pending(db)
             self._watch.folded()
+
+    def _fold(self, db: sqlite3.Connection, fresh: FreshRecords | None = None) -> None:
+        """Under the lock. On a server all of it at one moment: an erasure that another machine commits between two
+        looks would be one of which nobody here knows whose it was.
+        """
+        assert self._state
+        if disk.is_file(db):
+            self._state.keep(db, fresh)
+            return
+        with contextlib.nullcontext() if db.in_transaction else cast("PostgresConnection", db).moment():
+            lacks, (_, vault) = self._state.behind(db), self._connection()
+            for place, keys in vault.shared.told_elsewhere(db, lacks // PLACES) if lacks is not None else ():
+                remember_forgotten(db, place, keys)
+            self._state.keep(db, fresh)
 
     def _write(self, batch: list[tuple[Job[Any], Future[Any]]]) -> None:
         """One batch. Whatever happens, its futures are answered and the thread goes on."""
@@ -400,7 +410,7 @@ class Writer:
         assert self._state is not None
         try:
             with self.store.held():
-                self._state.keep(self._ledger())
+                self._fold(self._ledger())
         except Exception:  # noqa: BLE001 - whatever it was, checks deny, and the thread goes on
             self._let_go()
 
@@ -473,7 +483,7 @@ class Writer:
             raise FileMoved("another file became the ledger meanwhile")
         self._publisher.publish(db, transaction.added)  # signed after it is durable, answered after it may be signed
         if self._state is not None:
-            self._state.keep(db, transaction.fresh)
+            self._fold(db, transaction.fresh)
         return outcomes
 
     def _one(self, transaction: Transaction, job: Job[Any]) -> tuple[Any, BaseException | None]:

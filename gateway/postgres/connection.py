@@ -43,7 +43,10 @@ CREATE TABLE forgotten_elsewhere (place bigint NOT NULL, box bytea NOT NULL)
 # The row that whoever writes holds until its commit is over.
 TURN = "SELECT value FROM setting WHERE name = 'writer' FOR UPDATE"
 # A server that is another one's standby by now tells what it knew, and nobody knows how old that is.
-HOSTS = "SELECT count(*) FILTER (WHERE number = $1), count(*) FROM host WHERE NOT pg_is_in_recovery()"
+HOSTS = (
+    "SELECT count(*) FILTER (WHERE number = $1), count(*), (SELECT value FROM setting WHERE name = 'user_version')"
+    " FROM host WHERE NOT pg_is_in_recovery()"
+)
 CHANNEL = "gateway_ledger"  # on which it is said that something was committed, by the number of the host
 BEGINS_TO_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 CONNECT_SECONDS = 2  # a host
@@ -61,6 +64,7 @@ WRITES_WITHIN, READS_WITHIN = 10_000, 60_000  # between two statements; all othe
 # Behind the row that it waited for a transaction has to see what others committed meanwhile.
 SEES = r"-c default_transaction_isolation=read\ committed"
 ANOTHERS = "the ledger is another machine's: this one was never joined to it, or was put out by a --take-over"
+MIGRATED = "another machine's gateway gave the ledger another version: install the same one here"
 PART, NUMBERS = 2000, itertools.count()  # rows that are fetched at once
 KEPT = 8  # idle connections to read by: opening one costs some milliseconds
 
@@ -177,6 +181,7 @@ class PostgresConnection:
         self._schema, self._host, self._writes, self._home, self._doubt = schema, host, writes, home, ""
         self._sending: psycopg.Pipeline | None = None
         self.hosts = 1  # that may write, as of the last proof
+        self._version, self._pinned = 0, 0  # of the ledger: as of the last proof, and the one that is known here
         self._stack = contextlib.ExitStack()
         self._db: psycopg.Connection[Any] | Any = None
         times = f"{TIMES}{WRITES_WITHIN if writes else READS_WITHIN}"
@@ -288,9 +293,17 @@ class PostgresConnection:
     def _prove_host(self, rows: Rows) -> None:
         if not self._is_host(rows):
             raise PostgresError(ANOTHERS)
+        if self._pinned not in {0, self._version}:
+            raise PostgresError(MIGRATED)
+
+    def pin(self) -> None:
+        """From now on only a ledger of this version is taken for one: another machine may bring it to a newer one, of
+        which this process cannot fold what is said. Behind a proof.
+        """
+        self._pinned = self._version
 
     def _is_host(self, rows: Rows) -> bool:
-        ours, self.hosts = rows.fetchone() or (0, 0)
+        ours, self.hosts, self._version = rows.fetchone() or (0, 0, 0)
         return self._host != NOBODY and ours == 1
 
     def is_ours(self) -> bool:
@@ -321,6 +334,18 @@ class PostgresConnection:
             self._run("ROLLBACK")
             raise
         self._run("COMMIT")
+
+    @contextlib.contextmanager
+    def moment(self) -> Iterator[None]:
+        """What is read within is all of one moment, on a connection that writes at other times; only temporary tables
+        are written.
+        """
+        self._run(BEGINS_TO_READ)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(sqlite3.Error):  # whoever read within knows what went wrong
+                self.execute("COMMIT")
 
     def renew(self, applied: int, head: str) -> tuple[Any, ...] | None:
         """Counts up this machine's row, in a transaction that every other one of a writer comes before or behind: who

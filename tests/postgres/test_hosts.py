@@ -198,3 +198,70 @@ def test_of_two_machines_one_tells_and_the_other_when_that_one_is_gone(folders):
     assert not first()
     second._db.end()
     time.sleep(0)
+
+
+def test_a_proof_without_a_state_that_answers_is_none_to_answer_by(folders, monkeypatch):
+    """A machine that begins, or whose state is made anew, was waited for by nobody."""
+    with opened(folders) as (_, second):
+        watch = second.writer._watch
+        until(second.fresh, "it answers nobody")
+        monkeypatch.setattr(second.keeper, "wants", lambda _: False)
+        second.keeper.state.deny()
+        watch.prove()
+        assert (watch.why, watch.fresh_until) == ("", 0.0)
+        second.writer._keep_state = lambda: None
+        second.keeper.state._current().mark.set_behind(behind=False)
+        assert not watch.fresh(), "it answers by a lease of before"
+        watch.prove()
+        assert watch.fresh()
+
+
+def test_a_machine_waits_for_itself_as_well_where_another_one_wrote(folders):
+    applied = [0]
+    with contextlib.closing(
+        Leases(store_in(folders[0]), Terms(2.0), lambda: 1000.0, applied=lambda: applied[0])
+    ) as own:
+        position = own.position()
+        with psycopg.connect(address.url_in(folders[0]), autocommit=True) as db:
+            db.execute("UPDATE gateway_ledger.host SET applied = %s", (position,))
+        assert own.longest(position) == LONGEST + LATE
+        assert not asyncio.run(own.settles(0.05)), "a page would say Honored"
+        applied[0] = position
+        assert own.longest(position) == 0
+        assert asyncio.run(own.settles(0.05))
+
+
+def test_a_machine_whose_gateway_is_older_than_the_ledger_by_now_writes_and_answers_nothing(folders):
+    with opened(folders) as (first, _), psycopg.connect(address.url_in(folders[0]), autocommit=True) as db:
+        word(first, 1)
+        db.execute("UPDATE gateway_ledger.setting SET value = value + 1 WHERE name = 'user_version'")
+        with pytest.raises(NothingKept):
+            first.writer.submit(lambda tx: tx.size).result(60)
+        first.writer._watch.prove()
+        assert not first.fresh()
+        assert "version" in first.writer._watch.why
+        db.execute("UPDATE gateway_ledger.setting SET value = value - 1 WHERE name = 'user_version'")
+        until(first.fresh, "it does not go on")
+
+
+def test_an_erasure_between_another_machines_commit_and_its_fold_makes_no_state_anew(folders, monkeypatch):
+    anew, makes = [], HostState._from_nothing
+    with opened(folders) as (first, second):
+        for number in range(3):
+            opt_out(second, number)
+        word(first, 1)
+        monkeypatch.setattr(HostState, "_from_nothing", lambda self, log: anew.append(log.head) or makes(self, log))
+        publish = second.writer._publisher.publish
+        order = [ErasureOrder(Erasing.UNLINK, people(first, 1), AT)]
+
+        def meanwhile(*given):
+            publish(*given)
+            if order:
+                asyncio.run(first.consent.erase(order.pop()))
+
+        second.writer._publisher.publish = meanwhile
+        opt_out(second, 4)
+        assert not order
+        assert [word(second, number) for number in (0, 2, 4)] == ["opted_out"] * 3
+        assert word(second, 1) == word(first, 1)
+        assert not anew
