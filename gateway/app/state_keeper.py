@@ -137,7 +137,7 @@ class StateKeeper:
     def applied(self) -> int:
         """Up to which position this machine's checks have the ledger, for other machines; 0: up to none."""
         try:
-            return self.state.position() if self._begun else 0
+            return self.state.position() if self._begun and not self._doubtful else 0
         except DOUBTS:
             return 0
 

@@ -207,8 +207,8 @@ class Consent:
         """One entry for each subject, in one transaction, durable before this returns. `key` and `body`: the
         caller's Idempotency-Key and what it covers. `tie`: link what was listed to the account among it. `allow` may
         still refuse, in the transaction. What tightens is kept beside the ledger while that cannot be written, or does
-        not answer: `Chosen.waits`. `settle`: wait for whoever answers from a copy; without it `effective_at` is the
-        latest that it can be. Raises `StoreUnavailable`.
+        not answer: `Chosen.waits`. `settle`: wait for whoever answers from a copy, as for all that loosens where other
+        machines answer; without it `effective_at` is the latest that it can be. Raises `StoreUnavailable`.
         """
         openings, given_up = list[Opening](), list[bool]()
         at, says_no = milliseconds(choice.at), choice.kind in TIGHTENS  # of which nobody has to look when it was said
@@ -238,6 +238,7 @@ class Consent:
             given_up.append(True)
             return await self._keep(kept)
         accepted, position = self.clock(), entered.position
+        settle = settle or (self.leases.shared and not says_no)
         after = await self.leases.settled(position) if settle else await self.leases.latest(position)
         effective = accepted + timedelta(seconds=after) + self.effective_within
         return self._chosen(entered, subjects, choice, (accepted, effective), openings)
@@ -438,7 +439,7 @@ class Consent:
                 links.disclaim(tx, subject, accounts, milliseconds(now))
                 device_states.lift_state(tx, subject, asked.purpose, now)
 
-        return await self.choose(subjects, choice, key=key, body=body, allow=allow, settle=self.leases.shared)
+        return await self.choose(subjects, choice, key=key, body=body, allow=allow)
 
     async def link(
         self, account: Subject, identifiers: Sequence[Subject], span: links.Span, *, released: bool = False
