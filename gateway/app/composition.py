@@ -229,9 +229,8 @@ def open_house(
         checks = checks_as(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as, said_in)
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
-            checks=checks, people=people, writer=writer,
-            forwarder=Forwarder(settings.delivery.allowed(dev=dev), shown),
-            clock=clock, send_window=window, words=words, keys=secrets,
+            checks=checks, people=people, writer=writer, words=words, keys=secrets,
+            forwarder=Forwarder(settings.delivery.allowed(dev=dev), shown), clock=clock, send_window=window,
         )  # fmt: skip
         due, decisions = ways(settings, secrets, dev=dev), Decisions(secrets, recipients)
         disclosing = Disclosing(checks, people, writer, decisions, clock, window, counting.disclosed)
