@@ -72,7 +72,7 @@ class Lease(NamedTuple):
     of_before: bool
 
 
-class Held(NamedTuple):
+class HeldLeases(NamedTuple):
     """All of them as they were read at one moment. `known`: how far in the ledger that reading goes."""
 
     leases: list[Lease]
@@ -112,7 +112,7 @@ class Leases:
         self._boot = boot_id() if boot is None else boot
         self._began = clock()
         self._db: sqlite3.Connection | None = None
-        self._of_turn: Held | asyncio.Future[Held] | None = None
+        self._of_turn: HeldLeases | asyncio.Future[HeldLeases] | None = None
         self._reading = threading.Lock()  # threads share the connection, and what is known of each row
         self._first = dict[str, tuple[tuple[bytes, int], float]]()  # since when each row is known as it is
 
@@ -189,7 +189,7 @@ class Leases:
         """
         return await self._settled(position, self._read_in_turn)
 
-    async def _settled(self, position: int, read: Callable[[], Awaitable[Held]]) -> float:
+    async def _settled(self, position: int, read: Callable[[], Awaitable[HeldLeases]]) -> float:
         if not self.terms.leases:
             return self._term
         longest, began = self._term + LATE, self._clock()
@@ -259,7 +259,7 @@ class Leases:
         sql = "SELECT count(*) FROM lease WHERE boot = ? AND until + ? >= ?"
         return int(tx.db.execute(sql, (self._boot, int(MISSED * self.terms.seconds * 1000), now)).fetchone()[0])
 
-    def _behind(self, position: int, held: Held) -> float:
+    def _behind(self, position: int, held: HeldLeases) -> float:
         """For how many seconds more somebody may answer who has not got a position."""
         if held.known < position or self._lacks(position):
             return LONGEST + LATE
@@ -275,7 +275,7 @@ class Leases:
             self._db = self._store.open_to_read()
         return self._db
 
-    async def _read_in_turn(self) -> Held:
+    async def _read_in_turn(self) -> HeldLeases:
         """The same, read once for all whom one turn of the event loop goes on with: they were woken before it was read,
         so what they wait for is older. Whoever is woken later runs behind the forgetting.
         """
@@ -292,7 +292,7 @@ class Leases:
     def _forget(self) -> None:
         self._of_turn = None
 
-    def _read(self) -> Held:
+    def _read(self) -> HeldLeases:
         with self._reading:
             try:
                 return self._read_served() if self.shared else self._read_file()
@@ -300,16 +300,16 @@ class Leases:
                 self.close()
                 raise
 
-    def _read_file(self) -> Held:
+    def _read_file(self) -> HeldLeases:
         anew = self._began + self.terms.seconds + LATE  # of before a boot nobody knows the end
         rows: list[LeaseRow] = self._reader().execute(LIVE).fetchall()
         ours = (
             (holder, name, until / 1000 if boot == self._boot else anew, applied, boot != self._boot)
             for holder, name, boot, until, applied in rows
         )
-        return Held([Lease(*each) for each in ours], math.inf)
+        return HeldLeases([Lease(*each) for each in ours], math.inf)
 
-    def _read_served(self) -> Held:
+    def _read_served(self) -> HeldLeases:
         """Of a lease by another clock nobody knows the end: a full term since it was seen first as it is now."""
         db = self._reader()
         found: list[LeaseRow] = db.execute(SERVED, (cast("PostgresConnection", db).host,)).fetchall()
@@ -322,7 +322,7 @@ class Leases:
             self._first[holder] = (boot, until), first if as_it_is == (boot, until) else seen
             ends = until / 1000 if boot == self._boot else self._first[holder][1] + LONGEST + LATE
             leases.append(Lease(holder, name, ends, applied, of_before=False))
-        return Held(leases, max(end_behind(row[4]) for row in found if not row[0]))
+        return HeldLeases(leases, max(end_behind(row[4]) for row in found if not row[0]))
 
     def _milliseconds(self) -> int:
         return int(self._clock() * 1000)

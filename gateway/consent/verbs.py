@@ -157,7 +157,6 @@ class Consent:
         Returns how many entries that took. Raises `StoreUnavailable`.
         """
         at, where = self.clock(), _coarse(place)
-
         said = heard.to_remember()
         chosen = _worded(ChoiceKind.OPT_OUT, said, at, where) if said else None
         by = {"device": mark} if mark else {}
@@ -245,11 +244,9 @@ class Consent:
 
     async def _entered(self, job: Job[ChoiceEntered], *, keepable: bool) -> ChoiceEntered | None:
         """None: nothing was written, or nobody knows: kept beside the ledger it is entered once, whichever it was."""
-        try:
-            return None if keepable and self._writer.hangs() else await self._writer.commit(job)
-        except StoreUnavailable:
-            if not keepable:
-                raise
+        if not (keepable and self._writer.hangs()):
+            with contextlib.suppress(*((StoreUnavailable,) if keepable else ())):
+                return await self._writer.commit(job)
         return None
 
     def _chosen(
