@@ -192,15 +192,16 @@ class Leases:
     async def _settled(self, position: int, read: Callable[[], Awaitable[HeldLeases]]) -> float:
         if not self.terms.leases:
             return self._term
-        longest, began = self._term + LATE, self._clock()
+        longest, began, at_once = self._term + LATE, self._clock(), not self.shared  # a file is read in no time
         while (left := began + longest - self._clock()) > 0:
             with contextlib.suppress(sqlite3.Error, LedgerRefused, TimeoutError):
                 async with asyncio.timeout(left):  # a server may say nothing for longer
                     held = await read()
                 behind = self._behind(position, held)
                 if behind <= 0:
-                    break
+                    return 0.0 if at_once else self._clock() - began
                 left = min(left, behind)
+            at_once = False
             await asyncio.sleep(min(left, LOOKS))
         return self._clock() - began
 

@@ -158,7 +158,6 @@ class Consent:
         Returns how many entries that took. Raises `StoreUnavailable`.
         """
         at, where = self.clock(), _coarse(place)
-
         said = heard.to_remember()
         chosen = _worded(ChoiceKind.OPT_OUT, said, at, where) if said else None
         by = {"device": mark} if mark else {}

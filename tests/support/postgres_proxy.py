@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass, field
 
 LEDGER, COMMIT = b"search_path=gateway_ledger", b"COMMIT\x00"
+RENEWS = b"SET renewals"  # on a connection of its own: leases are not what is cut
 BEFORE = 8  # bytes of the message that the word stands in, before it
 
 
@@ -56,7 +57,7 @@ class PostgresProxy:
             self._relay(near, far)
 
     def _relay(self, near, far):
-        cut, ledger = [], False
+        cut, ledger, renews = [], False, False
 
         def back():
             with contextlib.suppress(OSError):
@@ -72,8 +73,8 @@ class PostgresProxy:
         with contextlib.suppress(OSError):
             while piece := near.recv(65536):
                 self._hold()
-                ledger = ledger or LEDGER in piece
-                if self.cut and ledger and COMMIT in piece:
+                ledger, renews = ledger or LEDGER in piece, renews or RENEWS in piece
+                if self.cut and ledger and not renews and COMMIT in piece:
                     cut.append(self.cut)
                     self.cut = None
                     if cut[0].request is not None:

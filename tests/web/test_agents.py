@@ -230,7 +230,7 @@ async def test_a_no_while_the_ledger_is_away_is_kept_and_sent_again_is_one(site,
     body = signed(KEY, agent.asks("sale:opt_out", **MINE))
     before = await site.entries()
 
-    async def away(*_):
+    async def away(*_, **__):
         raise NothingKept("the disk is full")
 
     with monkeypatch.context() as patched:

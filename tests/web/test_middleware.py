@@ -385,7 +385,7 @@ async def test_pages_that_say_nothing_new_cost_no_transaction(house, monkeypatch
         await door.get(cookie=f"{first}; {known}")
     commits = []
     submit = house.writer.submit
-    monkeypatch.setattr(house.writer, "submit", lambda job: commits.append(job) or submit(job))
+    monkeypatch.setattr(house.writer, "submit", lambda job, asks: commits.append(job) or submit(job, asks))
     for _ in range(5):
         await door.get(cookie=f"{said}; {known}")
     assert commits == []

@@ -1,0 +1,109 @@
+"""Many who choose and check about the same people at two machines with two processes each, on one PostgreSQL, while
+workers and machines are killed, stopped, renewed and cut off: whatever was answered has an order. SOAK=1: 1000 people.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+
+import pytest
+from support import crowd
+from support.crowd import Lost, Plan, about
+from support.examples import SOAK
+from support.linearizable import NEVER, No, without_order
+from support.several_hosts import Hosts, killed, stopped
+from support.together import workers
+from support.wire import call
+
+pytestmark = pytest.mark.slow
+SUBJECTS = 1000 if SOAK else 16
+
+
+class HostsMember(crowd.Member):
+    """One of a crowd whose noes may be kept beside the ledger: then they are entered at some time."""
+
+    def say_no(self, subject):
+        number, began = next(self.numbers), time.monotonic_ns()
+        try:
+            status, answer = self.insist({**about(subject), "choice": "opt_out", "purposes": ["sale"]}, number)
+        except Lost:
+            self.keep(subject, began, No(number, None), NEVER)
+            return
+        waits = status == HTTPStatus.ACCEPTED
+        assert waits or status in {HTTPStatus.OK, HTTPStatus.CREATED}, answer
+        self.keep(subject, began, No(number, None if waits else answer["event"]), NEVER if waits else None)
+
+
+def hurt_hosts(hosts, acts, over):
+    """One act after the other, each once and then again, until it is over. How often each."""
+    done, dice = Counter(), random.Random(11)
+    while not over.is_set():
+        for act in acts:
+            if over.wait(0.5):
+                break
+            act(hosts, dice.choice(hosts.served), over)
+            done[act.__name__] += 1
+    return dict(done)
+
+
+def worker_dies(_, one, __):
+    for pid in sorted(workers(one))[:1]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def machine_stands_still(_, one, over):
+    with stopped(one):
+        over.wait(1.5)
+
+
+def line_is_cut(hosts, _, over):
+    with hosts.cut(silent=False):
+        over.wait(2.0)
+
+
+def machine_dies(_, one, __):
+    killed(one)
+    one.start()
+
+
+def workers_are_renewed(_, one, __):
+    os.kill(one.process.pid, signal.SIGHUP)
+
+
+def live(hosts, acts):
+    """(what everybody was answered, how often each act was done)."""
+    over = threading.Event()
+    with hosts, ThreadPoolExecutor(1) as pool:
+        notices = {item["kind"]: item["sha256"] for item in call(f"{hosts.served[0].url}/v1/self")[1]["notices"]}
+        hurting = pool.submit(hurt_hosts, hosts, acts, over)
+        try:
+            history = crowd.run(Plan(11, hosts.ports, notices, SUBJECTS, member=HostsMember))
+        finally:
+            over.set()
+        return history, hurting.result()
+
+
+def test_whatever_happens_at_once_on_two_machines_has_an_order_whoever_is_killed_stopped_or_cut_off(
+    postgres, tmp_path, figure
+):
+    acts = (worker_dies, machine_stands_still, line_is_cut, machine_dies, workers_are_renewed)
+    history, hurt = live(Hosts(postgres, tmp_path, workers=2), acts)
+    found = without_order(history)
+    figure("linearizability, two machines", f"{len(history)} operations; {hurt}: {len(found)} without an order")
+    assert found == {}
+    assert len(history) > SUBJECTS * 10, "hardly anybody was answered"
+
+
+def test_the_control_a_machine_that_answers_beyond_its_lease_is_found(postgres, tmp_path, figure):
+    hosts = Hosts(postgres, tmp_path, ("gateway", "support.answers_beyond_its_lease"))
+    history, hurt = live(hosts, (line_is_cut,))
+    found = without_order(history)
+    figure("linearizability, beyond its lease", f"{len(history)} operations; {hurt}: {len(found)} without an order")
+    assert found
