@@ -19,6 +19,7 @@ from gateway.choice import identity
 from gateway.delivery import webhook
 from gateway.desk import recipients_to_tell
 from gateway.keys.secret_files import load_secrets
+from gateway.ledger.transaction import Transaction
 
 pytestmark = pytest.mark.anyio
 SHARED = {"data": {"ad_id": GAID, "lat": 37.77493, "lon": -122.41942}, "place": "US-CA"}
@@ -187,7 +188,12 @@ async def test_the_control_without_the_log_everybody_learns_who_objects(town, mo
         ]
 
     monkeypatch.setattr(recipients_to_tell, "identified", of_everybody)
-    monkeypatch.setattr(recipients_to_tell, "LEFT", "SELECT key FROM detail WHERE key IN ({marks})")
+
+    def of_all(tx, sql, keys):
+        return set(keys) if sql == recipients_to_tell.LEFT else found_among(tx, sql, keys)
+
+    found_among = Transaction.found_among
+    monkeypatch.setattr(Transaction, "found_among", of_all)
     await town.choose(named("gaid", GAID))
     assert await town.told("matching"), "a recipient that never had it"
 

@@ -20,6 +20,7 @@ from support.people import GAID, ZERO, email, named
 
 from gateway.keys import seals
 from gateway.keys.seals import BrowserCookie
+from gateway.ledger.errors import StoreUnavailable
 from gateway.settings.load import SettingsRefused
 from gateway.signals import cookies, industry_cookies
 from gateway.terms import AD_CHOICE_PURPOSES, ALL_PURPOSES, SIGNAL_PURPOSES
@@ -486,8 +487,13 @@ async def test_a_request_that_cannot_be_taken_is_refused_plainly(tool, query, co
     assert (await tool(query, content=content, kind=kind)).status_code == status
 
 
-async def test_while_the_store_is_away_the_tool_is_told_to_come_again(tool, house):
+async def test_while_nothing_can_be_kept_the_tool_is_told_to_come_again(tool, house, monkeypatch):
+    async def full(*_):
+        raise StoreUnavailable("the disk is full")
+
     await asyncio.to_thread(house.writer.close)
+    assert (await tool({"action": "opt-out", "idt": "email", **DIGESTS})).status_code == 200, "it is kept beside"
+    monkeypatch.setattr(house.consent.emergency, "keep_beside", full)
     answer = await tool({"action": "opt-out", "idt": "email", **DIGESTS})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
