@@ -6,7 +6,7 @@ python -m support.answers_too_early serve --dev …
 import time
 
 from gateway.cli import main
-from gateway.ledger.writer import Writer
+from gateway.ledger.writer import QueuedJob, Writer
 
 honest = Writer._commit
 
@@ -14,9 +14,10 @@ honest = Writer._commit
 def hasty(self, batch):
     """Answers from a look into the future: the jobs run, everybody is told, and only then they are kept."""
     told = [
-        (lambda transaction, job=job, future=future: _tell(future, job(transaction)), future) for job, future in batch
+        QueuedJob(lambda transaction, each=each: _tell(each.future, each.job(transaction)), _Deaf(), each.asks)
+        for each in batch
     ]
-    outcomes = honest(self, [(job, _Deaf()) for job, _ in told])
+    outcomes = honest(self, told)
     time.sleep(0)
     return outcomes
 

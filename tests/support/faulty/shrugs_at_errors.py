@@ -19,7 +19,7 @@ def commit(self, batch):
         return run
 
     try:
-        return honest(self, [(noted(job, future), future) for job, future in batch])
+        return honest(self, [each._replace(job=noted(each.job, each.future)) for each in batch])
     except sqlite3.Error:
         self._close()
         return [(future, result, None) for future, result in results.items()]
