@@ -248,7 +248,8 @@ class Consent:
     async def _entered(self, job: Job[ChoiceEntered], asks: Asks, *, keepable: bool) -> ChoiceEntered | None:
         """None: nothing was written, or nobody knows: kept beside the ledger it is entered once, whichever it was."""
         try:
-            return None if keepable and self._writer.hangs() else await self._writer.commit(job, asks=asks)
+            if not (keepable and self._writer.hangs()):
+                return await self._writer.commit(job, asks=asks, hasty=keepable)
         except StoreUnavailable:
             if not keepable:
                 raise

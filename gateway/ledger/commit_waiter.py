@@ -6,6 +6,7 @@ three futures a job and wakes the loop for each.)
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, TypeVar
@@ -21,17 +22,21 @@ class CommitWaiter:
     def __init__(self) -> None:
         self._committed: CommittedJobs | None = None
 
-    async def outcome(self, submitted: Future[T], seconds: float) -> T:
-        """What became of a job, which goes on when nobody waits. Raises `StoreUnavailable` past so many seconds."""
+    async def outcome(self, submitted: Future[T], seconds: float, hangs: Callable[[], bool] = bool) -> T:
+        """What became of a job, which goes on when nobody waits. Raises `StoreUnavailable` past so many seconds, and
+        past half of them where the writer hangs by then.
+        """
         loop = asyncio.get_running_loop()
         if self._committed is None or self._committed.loop is not loop:
             self._committed = CommittedJobs(loop)
         waiting: asyncio.Future[T] = loop.create_future()
+        halfway = loop.call_later(seconds / 2, _give_up_where, hangs, waiting)
         late = loop.call_later(seconds, _give_up, waiting)
         submitted.add_done_callback(partial(self._committed.take, waiting))
         try:
             return await waiting
         finally:
+            halfway.cancel()
             late.cancel()
 
 
@@ -62,6 +67,11 @@ class CommittedJobs:
                 waiting.set_result(done.result())
             else:
                 waiting.set_exception(error)
+
+
+def _give_up_where(hangs: Callable[[], bool], waiting: asyncio.Future[Any]) -> None:
+    if hangs():
+        _give_up(waiting)
 
 
 def _give_up(waiting: asyncio.Future[Any]) -> None:

@@ -172,11 +172,14 @@ class Writer:
             self._queue.put(QueuedJob(job, future, asks))
         return future
 
-    async def commit(self, job: Job[T], seconds: float = WRITE_SECONDS, asks: Asks = NOTHING) -> T:
+    async def commit(
+        self, job: Job[T], seconds: float = WRITE_SECONDS, asks: Asks = NOTHING, *, hasty: bool = False
+    ) -> T:
         """Waits for the job's commit. The job goes on when the client hangs up; past `seconds` its outcome is not
-        known, and the caller asks again with the same Idempotency-Key.
+        known, and the caller asks again with the same Idempotency-Key. `hasty`: past half of them where the thread
+        hangs by then, for a caller who has another place to keep it.
         """
-        return await self._waiter.outcome(self.submit(job, asks), seconds)
+        return await self._waiter.outcome(self.submit(job, asks), seconds, self.hangs if hasty else bool)
 
     def close(self) -> None:
         """Finishes what is queued, checkpoints, and lets the file go."""
@@ -190,7 +193,7 @@ class Writer:
         return not self._failing and not self.hangs() and self._thread.is_alive()
 
     def hangs(self) -> bool:
-        """Whether a batch takes so long that what came now would be waited for in vain."""
+        """Whether a batch, or the work between two, takes so long that what came now would be waited for in vain."""
         busy = self._busy_since
         return busy is not None and time.monotonic() - busy > HANGS_AFTER
 
@@ -203,18 +206,24 @@ class Writer:
         self.begun.set()
         while open_:
             batch, open_ = self._next_batch()
+            self._busy_since = time.monotonic()
             if batch or self._failing:  # while failing, an empty commit asks whether it still does
                 self._write(batch)
-            if self._woken:
-                self._follow()
-            self._refill()
-            self._finish_erasures()
-            self._zero_some()
-            self._turn_epochs()
-            self._checkpoint()
-            if self._state is not None and self._state.wants(self._db):
-                self._keep_state()
+            self._busy_since = time.monotonic()
+            self._work_between()
+            self._busy_since = None
         self._let_go(last=True)
+
+    def _work_between(self) -> None:
+        if self._woken:
+            self._follow()
+        self._refill()
+        self._finish_erasures()
+        self._zero_some()
+        self._turn_epochs()
+        self._checkpoint()
+        if self._state is not None and self._state.wants(self._db):
+            self._keep_state()
 
     def _next_batch(self) -> tuple[list[QueuedJob], bool]:
         try:
@@ -266,7 +275,6 @@ class Writer:
 
     def _write(self, batch: list[QueuedJob]) -> None:
         """One batch. Whatever happens, its futures are answered and the thread goes on."""
-        self._busy_since = time.monotonic()
         try:
             with self.store.held():
                 outcomes = self._commit(batch)
@@ -283,8 +291,6 @@ class Writer:
                     future.set_exception(refused)
                 else:
                     future.set_result(result)
-        finally:
-            self._busy_since = None
 
     def _keep_state(self) -> None:
         """Between two batches. What cannot be done now is tried again a second later."""
