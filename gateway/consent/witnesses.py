@@ -22,7 +22,6 @@ from gateway.ledger.audit.witness import Submission
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof import note
 from gateway.ledger.proof.note import Checkpoint, NoteRefused, Verifier
-from gateway.ledger.store import SqliteStore
 
 Post = Callable[[str, bytes], tuple[int, str, bytes]]  # (url, body) -> (status, media type, body); raises OSError
 Proof = Callable[[int], Sequence[bytes]]  # an earlier size -> that the checkpoint grew out of it
@@ -197,7 +196,7 @@ class Witnessing:
         """What is to be witnessed by now. Another machine of ours may have shown a witness what this one learns in a
         moment.
         """
-        until = time.monotonic() + (0.0 if isinstance(self._reader.store, SqliteStore) else LEARNS)
+        until = time.monotonic() + (LEARNS if self._reader.store.is_server else 0.0)
         while (newest := self._reader.to_be_witnessed()) and size_of(newest) == size and time.monotonic() < until:
             time.sleep(LEARNS / 20)
         return newest

@@ -22,6 +22,7 @@ import psycopg
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from bench import baselines
+from opt_out_bench import LOAD
 from processor import spent
 from support import inside, postgres_server
 from support.people import gaid, named
@@ -36,19 +37,6 @@ from gateway.terms import ALL_PURPOSES, ChoiceKind
 SECONDS, TURNS = 4, 3
 BATCHES, TOGETHER = 80, 64
 WAYS = ((64, "64 connections"), (1, "one connection"))
-POST = """
-wrk.method = "POST"
-wrk.headers["Authorization"] = "Bearer dev.dev"
-wrk.headers["Content-Type"] = "application/json"
-local n, seed = 0, 0
-function init(args) seed = tonumber(args[1]) end
-request = function()
-  n = n + 1
-  local id = string.format("%08x-8cf0-41bd-b23e-%04x%08x", n, seed, n)
-  return wrk.format(nil, "/v1/choices", nil, '{"identifiers": [{"type": "gaid", "value": "' .. id .. '"}],'
-    .. ' "choice": "opt_out", "place": "US-CO"}')
-end
-"""
 ASK = 'wrk.method = "GET"'
 
 
@@ -81,7 +69,7 @@ def over_http(places: dict[str, Service], bare: tuple[int, int]) -> None:
             turns["bare"].append(Turn(pid, f"http://127.0.0.1:{port}/bare", ASK, connections, 0))
             for place, running in places.items():
                 seed = 1000 * connections + number
-                turns[place].append(Turn(running.process.pid, f"{running.url}/v1/choices", POST, connections, seed))
+                turns[place].append(Turn(running.process.pid, f"{running.url}/v1/choices", LOAD, connections, seed))
         rate, took = (statistics.median(kind(turn) for turn in turns["bare"]) for kind in (A_SECOND, PROCESSOR))
         for place, taken in turns.items():
             here, spent_here = (statistics.median(kind(turn) for turn in taken) for kind in (A_SECOND, PROCESSOR))

@@ -3,10 +3,7 @@ each time, and whoever was told that their no was kept is denied. SOAK=1: more o
 """
 
 import contextlib
-import json
 import random
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -17,33 +14,16 @@ from support import example, moving, postgres_server
 from support.examples import SOAK
 from support.people import gaid, named
 from support.ports import free_port
-from support.service import Service
+from support.service import Service, command
+from support.wire import ad_id_asked, answered
 
 pytestmark = pytest.mark.slow
 CONFIG = '[recipients.teemo]\nunlinked = "allow"\n'
 ROUNDS, CALLERS = (10, 6) if SOAK else (1, 3)
 
 
-def call(port, path, body):
-    asked = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}",
-        json.dumps(body).encode(),
-        {"Authorization": "Bearer dev.dev", "Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(asked, timeout=30) as answer:
-        return json.load(answer)
-
-
 def is_allowed(port, number):
-    body = {"identifiers": [named("gaid", gaid(number))], "recipient": "teemo", "place": "US-CA", "data": ["ad_id"]}
-    return call(port, "/v1/check", body)["allowed"]
-
-
-def command(*said):
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", *map(str, said)], capture_output=True, text=True, check=False, timeout=300
-    )
-    return done.returncode, done.stdout + done.stderr
+    return ad_id_asked(port, number)["allowed"]
 
 
 class Crowd:
@@ -61,7 +41,7 @@ class Crowd:
                 return
             try:
                 body = {"identifiers": [named("gaid", gaid(number))], "choice": "opt_out"}
-                answer = call(self._port, "/v1/choices", body)
+                answer = answered(self._port, "/v1/choices", body)
             except (OSError, urllib.error.URLError, ValueError):  # not acknowledged: down, or restarted meanwhile
                 self.refused += 1
                 time.sleep(0.05)

@@ -19,7 +19,8 @@ from support import example, inside, postgres_server
 from support.examples import SOAK
 from support.people import gaid, named
 from support.ports import free_port
-from support.service import Service
+from support.service import Service, command
+from support.wire import ad_id_asked, answered
 
 from gateway.app import maintenance
 from gateway.app.composition import migrate, open_house
@@ -38,30 +39,8 @@ CONFIG = '[recipients.teemo]\nunlinked = "allow"\n'
 KILLS, CALLERS = (20, 8) if SOAK else (3, 4)
 
 
-def call(port, path, body):
-    asked = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}",
-        json.dumps(body).encode(),
-        {"Authorization": "Bearer dev.dev", "Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(asked, timeout=30) as answer:
-        return json.load(answer)
-
-
-def asked(port, number):
-    body = {"identifiers": [named("gaid", gaid(number))], "recipient": "teemo", "place": "US-CA", "data": ["ad_id"]}
-    return call(port, "/v1/check", body)
-
-
 def allowed(port, number):
-    return asked(port, number)["allowed"]
-
-
-def command(*said):
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", *map(str, said)], capture_output=True, text=True, check=False, timeout=120
-    )
-    return done.returncode, done.stdout + done.stderr
+    return ad_id_asked(port, number)["allowed"]
 
 
 @pytest.fixture
@@ -87,7 +66,9 @@ def test_every_no_that_was_acknowledged_stands_after_kills_and_verifies(serving)
             if stop.is_set():
                 return
             try:
-                call(serving.port, "/v1/choices", {"identifiers": [named("gaid", gaid(number))], "choice": "opt_out"})
+                answered(
+                    serving.port, "/v1/choices", {"identifiers": [named("gaid", gaid(number))], "choice": "opt_out"}
+                )
             except (OSError, urllib.error.URLError, ValueError):
                 return
             with lock:
@@ -110,7 +91,7 @@ def test_every_no_that_was_acknowledged_stands_after_kills_and_verifies(serving)
         serving.start()
     assert len(kept) >= 20 * KILLS
     assert [number for number in kept if allowed(serving.port, number)] == []
-    assert allowed(serving.port, 5), asked(serving.port, 5)
+    assert allowed(serving.port, 5), ad_id_asked(serving.port, 5)
     serving.stop()
     code, said = command("verify", "--vault", "--data", serving.data)
     assert (code, "passed" in said) == (0, True), said
@@ -119,8 +100,8 @@ def test_every_no_that_was_acknowledged_stands_after_kills_and_verifies(serving)
 
 def test_who_is_erased_is_forgotten_and_stays_denied(serving):
     person = [named("gaid", gaid(1))]
-    call(serving.port, "/v1/choices", {"identifiers": person, "choice": "opt_out"})
-    call(serving.port, "/v1/erasures", {"identifiers": person, "mode": "erase_details"})
+    answered(serving.port, "/v1/choices", {"identifiers": person, "choice": "opt_out"})
+    answered(serving.port, "/v1/erasures", {"identifiers": person, "mode": "erase_details"})
     assert not allowed(serving.port, 1)
     serving.stop()
     code, said = command("verify", "--vault", "--data", serving.data)
@@ -234,7 +215,7 @@ def test_a_copied_folder_that_takes_over_gets_a_number_of_its_own_and_the_first_
 
 
 def test_another_machine_stands_by_until_it_takes_over_and_then_the_first_answers_nobody(serving, tmp_path):
-    call(serving.port, "/v1/choices", {"identifiers": [named("gaid", gaid(1))], "choice": "opt_out"})
+    answered(serving.port, "/v1/choices", {"identifiers": [named("gaid", gaid(1))], "choice": "opt_out"})
     copied = shutil.copytree(serving.data, tmp_path / "copied")
     with pytest.raises(LedgerRefused, match="another machine"), open_house(copied, inside.settings(), dev=True):
         pass
@@ -253,9 +234,9 @@ def test_another_machine_stands_by_until_it_takes_over_and_then_the_first_answer
     other = Service(free_port(), second, tmp_path / "other.log", serving.arguments).start()
     try:
         assert (allowed(other.port, 1), allowed(other.port, 2)) == (False, True)
-        call(other.port, "/v1/choices", {"identifiers": [named("gaid", gaid(3))], "choice": "opt_out"})
-        assert asked(serving.port, 2)["reason"] == "stale"
-        waits = call(
+        answered(other.port, "/v1/choices", {"identifiers": [named("gaid", gaid(3))], "choice": "opt_out"})
+        assert ad_id_asked(serving.port, 2)["reason"] == "stale"
+        waits = answered(
             serving.port, "/v1/choices", {"identifiers": [named("gaid", gaid(4))], "choice": "opt_out"}
         )  # kept beside, told as accepted
         assert waits["effective_at"] is None

@@ -87,6 +87,14 @@ class Service:
         return json.loads(lines[-1])["on"]
 
 
+def command(*said: object) -> tuple[int, str]:
+    """The exit code of a command of the gateway, and what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", *map(str, said)], capture_output=True, text=True, check=False, timeout=300
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
 @contextlib.contextmanager
 def service(folder: Path, *arguments: str, prefix: tuple[str, ...] = (), module: str = "gateway", sign: str = "readyz"):
     """A started service in `folder`; stopped at the end, by its own pid."""

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from support.people import named
+from support.people import gaid, named
 
 
 def call(url: str, body=None, *, key: str = "dev.dev", headers=None, kind="application/json", timeout: float = 30):
@@ -22,6 +22,20 @@ def call(url: str, body=None, *, key: str = "dev.dev", headers=None, kind="appli
             return response.status, _decoded(response)
     except urllib.error.HTTPError as error:
         return error.code, _decoded(error)
+
+
+def answered(port: int, path: str, body: dict) -> dict:
+    """The decoded body of a 2xx; another answer raises `HTTPError`, and a connection that is cut off what it raises."""
+    sent = {"Authorization": "Bearer dev.dev", "Content-Type": "application/json"}
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode(), sent)
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        return json.load(answer)
+
+
+def ad_id_asked(port: int, number: int) -> dict:
+    """What a check says of a made-up phone's ad id, for a recipient that may have those of strangers."""
+    body = {"identifiers": [named("gaid", gaid(number))], "recipient": "teemo", "place": "US-CA", "data": ["ad_id"]}
+    return answered(port, "/v1/check", body)
 
 
 def _decoded(response):
