@@ -16,11 +16,11 @@ run: $(VENV)/.run
 	$(BIN)/gateway serve --dev --port $(PORT) --data $(DATA)
 
 # More workers than a machine has processors: many tests wait. Lint runs beside them and is told behind them, as in `check`;
-# packages of Python and of the system are fetched at once.
+# packages of Python and of the system are fetched at once. A test that hangs is ended with the stacks of its threads.
 test: $(VENV)/bin/python
 	@$(MAKE) --no-print-directory -j2 $(VENV)/.test tools
 	@($(LINT)) > $(VENV)/lint.txt 2>&1 & lint=$$!; \
-	$(BIN)/pytest tests --workers 4; tests=$$?; \
+	$(BIN)/pytest tests --workers 4 -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true; tests=$$?; \
 	wait $$lint; linted=$$?; cat $(VENV)/lint.txt; test $$tests -eq 0 && test $$linted -eq 0
 
 # The loop of whoever writes: every test that is not slow, once, on the first row of its table, properties with a tenth of

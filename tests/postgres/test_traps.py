@@ -91,7 +91,7 @@ def test_a_session_that_is_ended_by_its_operator_has_kept_nothing_and_says_so(ur
 
 
 def test_who_stands_still_amid_a_transaction_is_ended_and_the_row_is_free(url, monkeypatch):
-    monkeypatch.setattr("gateway.postgres.connection.TIMES", "-c idle_in_transaction_session_timeout=200")
+    monkeypatch.setattr("gateway.postgres.connection.WRITES_WITHIN", 200)
     db = connected(url)
     began(db)
     time.sleep(0.6)

@@ -93,7 +93,8 @@ class Foreman:
 
     def reported(self, worker, report):
         if report.failed:
-            print(f"\nfails: {report.nodeid}", flush=True)  # whoever waits for half an hour wants to know now
+            why = [line for line in report.longreprtext.splitlines() if line.startswith("E ")][:12]
+            print("", f"fails: {report.nodeid}", *why, sep="\n", flush=True)  # whoever waits for half an hour asks now
         self.hook.pytest_runtest_logreport(report=report)
         if report.when == "teardown":
             worker.left.pop(0)
