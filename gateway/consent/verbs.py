@@ -61,7 +61,7 @@ from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, every_re
 from gateway.ledger.transaction import Job, Transaction
 from gateway.ledger.writer import Asks, Writer
 from gateway.signals.heard import Heard, Said
-from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Purpose, Told
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Purpose, Source, Told
 
 COUNT_SECONDS, ERASE_SECONDS = 0.5, 5.0  # how long a no, and an erasure, wait for counts of answers before
 AT_ONCE = 16  # people of one request among those that are entered behind others
@@ -70,6 +70,7 @@ CONFIRM_SECONDS = idempotency.CONFIRM_MINUTES * 60
 TOO_YOUNG = "below the operator's age floor there is no opt-in (R14)"
 VOIDED = "consents of this screen count for nothing: it was no fair question"
 EVERY_SIGNAL = frozenset(SIGNAL_PURPOSES)
+TOLD_BY_TOKEN = Heard((Said(Source.GPC, EVERY_SIGNAL),))  # what a browser's own token says no to, as it was heard
 
 
 class ChoiceEntered(NamedTuple):
@@ -189,6 +190,13 @@ class Consent:
             await self.leases.everywhere(position)
         return found
 
+    async def bring(self, subjects: Sequence[Subject]) -> None:
+        """Writes what a browser's own token alone said no to, for it and for all who come with it, the first time that
+        anybody does. Raises `StoreUnavailable`.
+        """
+        if self.checks.joins(subjects):
+            await self.observe(subjects, TOLD_BY_TOKEN)
+
     async def tie(self, account: Subject, subjects: Sequence[Subject]) -> None:
         """The signed-in account has these browsers. Raises `StoreUnavailable`."""
         at = self.clock()
@@ -233,6 +241,8 @@ class Consent:
             )
             return ChoiceEntered(answer, replayed, out_at, tx.position)
 
+        with contextlib.suppress(StoreUnavailable):  # the token says it again, and the choice may be kept elsewhere
+            await self.bring(subjects)
         if says_no:
             await self._counted(COUNT_SECONDS)
         entered = await self._entered(job, kept.asks if says_no else {}, keepable=says_no and not allow)
@@ -449,6 +459,8 @@ class Consent:
     ) -> int:
         """Ties identifiers to an account, or lets released ones go. Returns how many links changed."""
         now = milliseconds(self.clock())
+        if not released:
+            await self.bring((account, *identifiers))
 
         def job(tx: Transaction) -> tuple[int, int]:
             if released:
