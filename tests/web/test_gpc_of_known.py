@@ -9,14 +9,18 @@ import dataclasses
 import json
 import re
 import time
+from datetime import UTC, date, datetime
 
 import pytest
 from support import inside, opting_in
 from support.door import Door, value_of
 from support.people import gaid, named
 
+from gateway.app.replica import _secrets as replica_secrets
 from gateway.consent.asked import Ask
+from gateway.consent.people import People
 from gateway.keys import api_keys, seals
+from gateway.settings.load import SettingsRefused
 from gateway.signals.heard import Heard, Said
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose, Source
 
@@ -90,22 +94,25 @@ async def test_the_control_a_token_without_the_bits_is_found(door, house, monkey
     assert reason(house, named("browser", token)) != "opted_out"
 
 
-async def test_a_cookie_that_knew_nothing_is_told_by_the_page_and_whatever_cannot_tell_it_is_written(door, house):
-    told, untold = door.sealed(denied=frozenset()), door.sealed(denied=frozenset())
+@pytest.mark.parametrize("headers", [VISIT, GPC], ids=["page", "fetch"])
+async def test_an_id_that_was_handed_out_without_the_no_gets_it_written_so_that_no_older_name_of_it_allows(
+    door, house, headers
+):
+    cookie = door.sealed(denied=frozenset())
+    await door.get(cookie=cookie)
+    (older,) = door.site.got("gateway-browser")
     before = door.entries
-    answer = await door.get(cookie=told, **VISIT)
-    assert door.opened(answer.headers["set-cookie"]).unwritten
-    assert door.entries == before
-    await door.get(cookie=untold, Sec_Fetch_Mode="cors", **GPC)
+    await door.get(cookie=cookie, **headers)
     assert door.entries == before + 1
-    assert reason(house, named("browser", untold.partition("=")[2])) == "opted_out"
+    for name in (older, cookie.partition("=")[2]):
+        assert reason(house, named("browser", name)) == "opted_out"
 
 
-async def test_a_page_of_a_cache_sets_no_cookie_so_its_visitor_is_written(house):
+async def test_pages_that_a_cache_keeps_leave_it_to_the_script_and_no_row(house):
     door = Door(house, gpc_of_known=True, cached=True)
-    before, cookie = door.entries, door.sealed(denied=frozenset())
-    await door.get(cookie=cookie, **VISIT)
-    assert door.entries == before + 1
+    before, cookie = door.entries, await comes(Door(house, gpc_of_known=True), **GPC)
+    assert await comes(door, cookie, **GPC) == cookie
+    assert door.entries == before
 
 
 async def test_what_was_set_before_the_option_is_brought_back_as_it_was(door):
@@ -351,6 +358,21 @@ async def test_what_we_hold_of_it_says_that_it_is_out(tmp_path):
         asked = {"identifiers": [named("browser", cookie)], "proof": proof}
         report = (await calling.post("/v1/access", json=asked)).json()
         assert '"sale":"opted_out"' in str(report).replace("'", '"').replace(" ", "")
+
+
+def test_beside_a_site_that_remembers_nothing_the_start_refuses_it_and_says_why():
+    today = date(2026, 11, 30)
+    with pytest.raises(SettingsRefused, match=r"(?i)record_gpc.*leaves it to our cookie"):
+        inside.settings(signals__record_gpc="known", browser__remember_gpc="off").refuse_on(today)
+    for how in ("id", "flag"):
+        inside.settings(signals__record_gpc="known", browser__remember_gpc=how).refuse_on(today)
+
+
+def test_a_replica_which_opens_no_token_names_nobody_by_it_and_so_denies():
+    token = seals.seal_browser(KEYS, b"b" * 16, 2**40, unwritten=True)
+    people = People(replica_secrets((b"p" * 32,)), lambda: datetime.now(UTC))
+    named_ = people.name([named("browser", token)])
+    assert (named_.malformed, named_.limited) == (True, True)
 
 
 # --- seals ---------------------------------------------------------------------------------------------------------

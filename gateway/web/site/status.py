@@ -196,8 +196,8 @@ class Status:
         if visitor.cookie is None or not visitor.cookie.value or site.status == "unknown":
             return None
         expires = int(self._consent.clock().timestamp()) + AD_TOKEN_SECONDS
-        unwritten = self._visits.is_unwritten(visitor)
-        return seals.seal_browser(self._consent.secrets.seals, visitor.cookie.browser, expires, unwritten=unwritten)
+        keys, cookie = self._consent.secrets.seals, visitor.cookie
+        return seals.seal_browser(keys, cookie.browser, expires, unwritten=cookie.unwritten)
 
     async def _silence(
         self, visitor: Visitor, site: Site, subjects: list[Subject]

@@ -169,7 +169,7 @@ class Visits:
             return self._again(visitor, kept[1], scope), None
         subjects = self._visitors.subjects(visitor)
         site = self._visitors.site(visitor, subjects)
-        news = self._news(visitor, site, subjects, scope)
+        news = self._news(visitor, site, subjects)
         visit = self._visit(visitor, site, scope)
         # Kept only where hearing the same once more would write and set nothing.
         if version is not None and not (news or visit.cookie or visitor.malformed) and len(self._visits) < KEPT:
@@ -268,40 +268,23 @@ class Visits:
         left = self._options.gpc_of_known and visitor.heard.is_gpc_alone
         return own_cookies.remembering(keys, visitor.cookie, visitor.heard, how, today, unwritten=left)
 
-    def is_unwritten(self, visitor: Visitor) -> bool:
-        """Whether this visitor's no may be on no record, so that a token has to say it itself."""
-        told = visitor.cookie is not None and visitor.cookie.unwritten
-        return told or (self._options.gpc_of_known and visitor.heard.gpc)
-
-    def _is_left(self, visitor: Visitor, site: Site, subjects: list[Subject], scope: Scope | None) -> bool:
+    def _is_left(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> bool:
         """Whether what this visitor says is left unwritten: it is GPC alone, nothing but our own cookie names the
-        browser, nothing stands on its record, not even whose it is, and the cookie says it already or from this answer
-        on. `scope` None: an answer that sets the cookie whatever the request was.
+        browser, nothing stands on its record, not even whose it is, and whatever ever named it says that no itself.
         """
         cookie, heard = visitor.cookie, visitor.heard
-        if not (self._options.gpc_of_known and cookie and len(subjects) == 1) or visitor.unclear:
+        if not (self._options.gpc_of_known and cookie and cookie.unwritten and len(subjects) == 1) or visitor.unclear:
             return False
-        if site.standings or site.status == "unknown" or (heard.keeps and not heard.is_gpc_alone):
-            return False
-        return cookie.unwritten or (heard.is_gpc_alone and self._sets_cookie(visitor, scope))
-
-    def _sets_cookie(self, visitor: Visitor, scope: Scope | None) -> bool:
-        """Whether this answer's cookie is made anew."""
-        today = day(self._consent.clock())
-        if not is_due(visitor.cookie, visitor.heard, self._options.remember_gpc, today):
-            return False
-        if scope is None:
-            return True
-        kept = self._cached and scope.get("method") in KEPT_BY_CACHES
-        return scope["type"] == "http" and not kept and is_navigation(scope)
+        unknown = not site.standings and site.status != "unknown"
+        return unknown and (heard.is_gpc_alone or not heard.keeps)
 
     def _honored(self, visitor: Visitor, site: Site) -> None:
         """Counts GPC that was honored and left no row, for the day's evidence: nothing else shows that it was."""
         if visitor.heard.gpc and not site.standings:
             self._metrics.unwritten.labels(Source.GPC).inc()
 
-    def _news(self, visitor: Visitor, site: Site, subjects: list[Subject], scope: Scope | None = None) -> News | None:
-        news = None if self._is_left(visitor, site, subjects, scope) else self._to_write(visitor, site, subjects)
+    def _news(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> News | None:
+        news = None if self._is_left(visitor, site, subjects) else self._to_write(visitor, site, subjects)
         if news is None:
             self._honored(visitor, site)
         return news
@@ -358,8 +341,9 @@ class Visits:
         if visitor.cookie is None or not visitor.cookie.value:
             return b""
         expires = int(now.timestamp()) + TOKEN_SECONDS
-        keys, unwritten = self._consent.secrets.seals, self.is_unwritten(visitor)
-        return seals.seal_browser(keys, visitor.cookie.browser, expires, unwritten=unwritten).encode()
+        return seals.seal_browser(
+            self._consent.secrets.seals, visitor.cookie.browser, expires, unwritten=visitor.cookie.unwritten
+        ).encode()
 
     def _cookie(self, visitor: Visitor, scope: Scope, today: int) -> str | None:
         """The Set-Cookie that a navigation's answer remembers the visitor by."""
