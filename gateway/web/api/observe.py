@@ -27,8 +27,8 @@ from starlette.responses import Response
 
 from gateway.consent.installations import Installations
 from gateway.consent.people import Named
-from gateway.consent.site import widened
-from gateway.consent.verbs import TOLD_BY_TOKEN, Consent
+from gateway.consent.site import TOLD_BY_TOKEN, widened
+from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.keys.seals import BrowserCookie
