@@ -83,7 +83,8 @@ class Metrics:
     def _of_hearing(self) -> None:
         """What requests say by themselves."""
         self._signals = self._counter("signals", "Signals heard that deny, by door and kind", "channel", "kind")
-        self.unwritten = self._counter("signals_unwritten", "Signals honored that left no row, by kind", "kind")
+        self._unwritten = self._counter("signals_unwritten", "Signals honored that left no row, by kind", "kind")
+        self.gpc_unwritten = self._unwritten.labels("gpc")
 
     def _of_apps(self) -> None:
         """How apps start."""
@@ -236,7 +237,7 @@ class Metrics:
         """What was counted since the start, by table and labels: what the day's evidence is made of."""
         tables = {
             "signals": self._signals,
-            "honored_unwritten": self.unwritten,
+            "honored_unwritten": self._unwritten,
             "unreadable": self._malformed,
             "decisions": self._verdicts,
             "choices": self._choices,

@@ -281,7 +281,7 @@ class Visits:
     def _honored(self, visitor: Visitor, site: Site) -> None:
         """Counts GPC that was honored and left no row, for the day's evidence: nothing else shows that it was."""
         if visitor.heard.gpc and not site.standings:
-            self._metrics.unwritten.labels(Source.GPC).inc()
+            self._metrics.gpc_unwritten.inc()
 
     def _news(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> News | None:
         news = None if self._is_left(visitor, site, subjects) else self._to_write(visitor, site, subjects)
