@@ -67,7 +67,8 @@ def app_routes(
     """The doors of apps and backends, by path."""
     consent, known = house.consent, _installations(house)
     apps = Apps(consent, known, proved, metrics, settings.apps.sdks, alarm=settings.apps.strict_alarm)
-    observing = Observe(consent, credentials, metrics, apps, remember_gpc=settings.browser.remember_gpc)
+    observing = Observe(consent, credentials, metrics, apps, remember_gpc=settings.browser.remember_gpc,
+                        gpc_of_known=settings.signals.leaves_gpc)  # fmt: skip
     standing = StandingDoor(consent, credentials, metrics, proved, apps, known)
     return [
         Route("/v1/choices", Choices(consent, credentials, metrics, proved, apps).post, methods=["POST"]),

@@ -361,7 +361,7 @@ class Doors:
         configured = {
             "enforce": site.enforce, "cached": site.cached, "inventory": site.inventory,
             "add_gpc": settings.gpc.add_for_opted_out, "place_in_key": settings.place_key(),
-            "service_workers": site.service_workers, **more,
+            "service_workers": site.service_workers, "gpc_of_known": settings.signals.leaves_gpc, **more,
         }  # fmt: skip
         return Options(remember_gpc=settings.browser.remember_gpc, hosts=settings.provider_hosts(), **configured)
 

@@ -22,12 +22,23 @@ from gateway.choice.question import NAMED, Grant, Naming, Office, Question, Verd
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import youngest
 from gateway.choice.rules.never import below_floor
-from gateway.choice.standing import LookupRefused, Stale, Standing, alike, out_bits
+from gateway.choice.standing import NOT_ASKED, LookupRefused, Stale, Standing, alike, out_bits
 from gateway.choice.verdict import decide, deny_all, explain, numbered
 from gateway.consent.asked import NOTHING_MAY, Around, Ask, Checked, Explained, Likeness, Met, Then
 from gateway.consent.people import OF_A_PHONE, Named, People, Said
 from gateway.consent.places import FOREIGN, Places
-from gateway.consent.site import NOTHING_SAID, Site, Word, outcome_of, what_may, widened, word_of, words_said
+from gateway.consent.site import (
+    EVERY_SIGNAL,
+    NOTHING_SAID,
+    Site,
+    Word,
+    brought_back,
+    outcome_of,
+    what_may,
+    widened,
+    word_of,
+    words_said,
+)
 from gateway.consent.tokens import DeviceToken
 from gateway.ledger.subjects import Subject
 from gateway.signals import hear
@@ -52,6 +63,8 @@ class InForce(NamedTuple):
 PURPOSES: Mapping[str, Purpose] = {word.value: word for word in Purpose}
 CLASSES: Mapping[str, DataClass] = {word.value: word for word in DataClass}
 NOBODY = Named()
+# What a browser's own token denies, which may be on no record: as if it were, and nothing of what anybody was told.
+BY_TOKEN = Standing(out_bits(SIGNAL_PURPOSES), told=NOT_ASKED, cpni_told=NOT_ASKED)
 SAID_NO = Standing(out_bits(ALL_PURPOSES))  # what stands on record of whoever said no to everything
 Link = tuple[bytes, bool, bool]  # of whom, whether only by an app's word, whether now
 
@@ -100,14 +113,14 @@ class Checks:
         for; `keys` are not all then.
         """
         alone = self._lookup.named_alone if briefly and not (ask.token or ask.numbered) else None
-        named, beside, said = self._name(ask, identifiers, alone)
+        named, beside, said, denied = self._name(ask, identifiers, alone)
         own, naming = named.keys, _naming_of(ask, named)
         try:
             seen = self._asked(ask, named)
             if alone is not None and (named.tokens or not seen.alone <= alone):
                 return self.meet(ask, identifiers)  # the names that were left out count by now
             grants = self._grants(ask, own, seen)
-            tightening = self._tightening(beside, ask)
+            tightening = (*self._tightening(beside, ask), *denied)
         except LookupRefused as refused:
             reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
             return Met((), (), Likeness((), naming, named.limited), said=said, refused=reason)
@@ -142,11 +155,11 @@ class Checks:
             earlier.recipients = then.held.recipients
             return earlier.explain(ask, then)
         ask = ask._replace(numbered=True)
-        named, beside, _ = self._name(ask, ask.identifiers)
+        named, beside, _, denied = self._name(ask, ask.identifiers)
         if then is None:
             seen = self._asked(ask, named)
             then = Then(self._office().on, seen.position, seen.standings, self._grants(ask, named.keys, seen))
-            then = replace(then, standings=(*then.standings, *self._tightening(beside, ask)))
+            then = replace(then, standings=(*then.standings, *self._tightening(beside, ask), *denied))
         likeness = Likeness(alike(then.standings), _naming_of(ask, named), named.limited)
         met = Met(named.keys, named.keys, likeness, then.position, then.standings, then.grants)
         around, office = self.around(ask), then.held.office if then.held else replace(self._office(), on=then.on)
@@ -208,8 +221,8 @@ class Checks:
 
     def _name(
         self, ask: Ask, identifiers: Sequence[Mapping[str, object]], alone: Collection[str] | None = None
-    ) -> tuple[Named, tuple[bytes, ...], Said | None]:
-        """Who is asked about, the keys that can only deny, and by which words a row names whom."""
+    ) -> tuple[Named, tuple[bytes, ...], Said | None, tuple[Standing, ...]]:
+        """Who is asked about, the keys that can only deny, by which words a row names whom, and what tokens deny."""
         country = country_of(ask.place)
         said: Said | None = {} if ask.beside else None
         named = ask.named or self._people.name(identifiers, country, said, alone)
@@ -217,7 +230,7 @@ class Checks:
         looser = dict.fromkeys((*named.looser, *others.keys, *others.looser))
         for key in named.keys if looser else ():
             looser.pop(key, None)  # it is one of those asked about already, with its yes and its no
-        return named, tuple(looser), said
+        return named, tuple(looser), said, (BY_TOKEN,) if named.unwritten or others.unwritten else ()
 
     def name(self, ask: Ask) -> tuple[Subject, ...]:
         """The people that a check is about."""
@@ -357,7 +370,7 @@ class Checks:
         """What holds for a visitor of the site: what this request's signals (`heard`) and the sealed cookie (`kept`)
         deny, and what is recorded. With the store away everybody counts as opted out (R17).
         """
-        seen = self.seen(subjects)
+        seen = self.on_record_of(subjects)
         if seen is None:
             return self.unknown_site(place, gpc=gpc)
         places = self.places.of(place)
@@ -385,13 +398,29 @@ class Checks:
         return Site(no, "unknown", self.places.of(place), gpc, said_in=self._said_in)
 
     def seen(self, subjects: Sequence[Subject], token: DeviceToken | None = None) -> Seen | None:
-        """What is on record for these, of one moment; None where it cannot be read. `token`: of the app's installation
-        that asks.
+        """What holds for these, of one moment: what is on record, and what a browser's own token denies. None where it
+        cannot be read. `token`: of the app's installation that asks.
         """
+        seen = self.on_record_of(subjects, token)
+        if seen is None or not any(each.unwritten for each in subjects):
+            return seen
+        return seen._replace(standings=(*seen.standings, BY_TOKEN), alike=alike((*seen.alike, BY_TOKEN)))
+
+    def on_record_of(self, subjects: Sequence[Subject], token: DeviceToken | None = None) -> Seen | None:
+        """The same of the record alone."""
         try:
             return self._seen(subjects, (token,) if token else ())
         except LookupRefused:
             return None
+
+    def joins(self, subjects: Sequence[Subject]) -> bool:
+        """Whether a browser that says no by its token alone comes with somebody else, so that its no is to be written
+        for all of them; the first time, for then it is on its record, and what was said there later stands above it.
+        """
+        if len(subjects) < 2:  # noqa: PLR2004 - it comes alone
+            return False
+        rows = [self.standings_of(each.keys) for each in subjects if each.unwritten]
+        return any(mine is None or bool(brought_back(EVERY_SIGNAL, mine).said) for mine in rows)
 
     def standings_of(self, keys: Collection[bytes]) -> tuple[Standing, ...] | None:
         """The rows of keys, of whoever has one; None where they cannot be read."""

@@ -21,10 +21,12 @@ from gateway.consent import tokens
 from gateway.consent.tokens import DeviceToken
 from gateway.desk.recipient_holdings import Left
 from gateway.keys import seals
+from gateway.keys.seals import NamedBrowser
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.subjects import Subject, one_each
 from gateway.terms import DataClass, Malformed
 
+BROWSER = "browser"
 INSTALLATION = "device"  # the type of a device token as an identifier
 OF_A_PHONE = frozenset({*kinds.UUIDS, *kinds.DEVICES})
 Said = dict[tuple[str, str], Subject]  # type and value as they came
@@ -77,6 +79,11 @@ class Named(NamedTuple):
         if not shown:
             return self
         return self._replace(subjects=tuple(one_each((*self.subjects, *shown)).values()))
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether a browser's own token says no here."""
+        return any(each.unwritten for each in self.subjects) or any(each.unwritten for _, each in self.respelled)
 
     @property
     def looser(self) -> tuple[bytes, ...]:
@@ -133,8 +140,7 @@ class People:
             found = self._once(item, country or self._country, said, alone)
             if isinstance(found, Subject):
                 before = subjects.get(found.keys[0])
-                if before is None or found.known > before.known:
-                    subjects[found.keys[0]] = found
+                subjects[found.keys[0]] = found if before is None else one_each((before, found))[found.keys[0]]
                 if found.kind == INSTALLATION:
                     tokens = (*tokens, *self._tokens(item))
             else:
@@ -229,19 +235,29 @@ class People:
             kind, value = item.get("type"), item.get("value")
             if kind in kinds.AD_IDS and type(value) is str and device.is_normal_uuid(value):  # most of what is asked
                 return Subject(kind, value, self._secrets.keys(device.names_asked(kind, value, alone)))
+        if isinstance(item, A_MAPPING) and item.get("type") == BROWSER:
+            opened = self._opened(item.get("value"))
+            if isinstance(opened, Malformed):
+                return opened
+            return self.browser(opened.value, unwritten=opened.unwritten)
         read = self._read(item, country, alone)
         return self.subject(read) if isinstance(read, NormalIdentifier) else read
+
+    def _opened(self, token: object) -> NamedBrowser | Malformed:
+        """A browser by its sealed token, or by its cookie as it stands."""
+        try:
+            return seals.open_browser(self._secrets.seals, str(token), int(self._clock().timestamp()))
+        except seals.OpeningFailed:
+            return Malformed(BROWSER, "token")
 
     def _read(self, item: object, country: str, alone: Collection[str] | None = None) -> identity.Read:
         if not isinstance(item, A_MAPPING):
             return Malformed("identifier", "type")
         kind, value = item.get("type"), item.get("value")
-        if kind == "browser":
-            try:
-                value = seals.open_browser(self._secrets.seals, str(value), int(self._clock().timestamp()))
-            except seals.OpeningFailed:
-                return Malformed("browser", "token")
-        elif kind == INSTALLATION:
+        if kind == BROWSER:
+            opened = self._opened(value)
+            return opened if isinstance(opened, Malformed) else kinds.alone(BROWSER, opened.value)
+        if kind == INSTALLATION:
             try:
                 return kinds.alone(INSTALLATION, tokens.open_device_token(self._secrets, str(value)).value)
             except seals.OpeningFailed:
@@ -267,9 +283,9 @@ class People:
         possible = tuple(key for each in identifier.possible for key in keys(each.names[: each.exact]))
         return Subject(identifier.kind, identifier.value, own, more, box, further, possible)
 
-    def browser(self, value: str) -> Subject:
-        """A browser by its opened id."""
-        return Subject("browser", value, self._secrets.keys([("browser", value)]))
+    def browser(self, value: str, *, unwritten: bool = False) -> Subject:
+        """A browser by its opened id; `unwritten`: see `Subject`."""
+        return Subject(BROWSER, value, self._secrets.keys([(BROWSER, value)]), unwritten=unwritten)
 
     def device(self, value: str) -> Subject:
         """An installation of an app, by the id in its opened token."""

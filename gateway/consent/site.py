@@ -38,6 +38,7 @@ OURSELVES = Recipient(
 OUTSIDE = frozenset({*SIGNAL_PURPOSES, Purpose.THIRD_PARTY_MARKETING, Purpose.CPNI_DISCLOSURE})
 EVERY_SIGNAL = frozenset(SIGNAL_PURPOSES)
 NOTHING_SAID: frozenset[Purpose] = frozenset()
+TOLD_BY_TOKEN = Heard((Said(Source.GPC, EVERY_SIGNAL),))  # what a browser's own token says no to, as it was heard
 ASKS = frozenset({Reason.OPT_IN_REQUIRED, Reason.PLACE_UNKNOWN, Reason.NOTICE_NOT_RIPE})  # a yes would open it
 
 

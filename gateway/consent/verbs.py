@@ -33,6 +33,7 @@ from gateway.consent.check import Checks, said_by, standings_in
 from gateway.consent.choice_result import Chosen, Refused, may_ask_from
 from gateway.consent.leases import Leases
 from gateway.consent.people import People
+from gateway.consent.site import EVERY_SIGNAL, TOLD_BY_TOKEN
 from gateway.consent.still_out import Still
 from gateway.desk import (
     access,
@@ -69,7 +70,6 @@ HEAR_SECONDS = 1.0  # how long a page waits for a signal to be written; the writ
 CONFIRM_SECONDS = idempotency.CONFIRM_MINUTES * 60
 TOO_YOUNG = "below the operator's age floor there is no opt-in (R14)"
 VOIDED = "consents of this screen count for nothing: it was no fair question"
-EVERY_SIGNAL = frozenset(SIGNAL_PURPOSES)
 
 
 class ChoiceEntered(NamedTuple):
@@ -189,6 +189,11 @@ class Consent:
             await self.leases.everywhere(position)
         return found
 
+    async def bring(self, subjects: Sequence[Subject]) -> None:
+        """Writes a browser's no that its token alone says, for all who come with it. Raises `StoreUnavailable`."""
+        if self.checks.joins(subjects):
+            await self.observe(subjects, TOLD_BY_TOKEN)
+
     async def tie(self, account: Subject, subjects: Sequence[Subject]) -> None:
         """The signed-in account has these browsers. Raises `StoreUnavailable`."""
         at = self.clock()
@@ -233,8 +238,7 @@ class Consent:
             )
             return ChoiceEntered(answer, replayed, out_at, tx.position)
 
-        if says_no:
-            await self._counted(COUNT_SECONDS)
+        await self._before(subjects, says_no=says_no)
         entered = await self._entered(job, kept.asks if says_no else {}, keepable=says_no and not allow)
         if entered is None:
             given_up.append(True)
@@ -244,6 +248,13 @@ class Consent:
         after = await self.leases.settled(position) if settle else await self.leases.latest(position)
         effective = accepted + timedelta(seconds=after) + self.effective_within
         return self._chosen(entered, subjects, choice, (accepted, effective), openings)
+
+    async def _before(self, subjects: Sequence[Subject], *, says_no: bool) -> None:
+        """What comes on record before a choice of these people."""
+        with contextlib.suppress(StoreUnavailable):  # the token says it again, and the choice may be kept elsewhere
+            await self.bring(subjects)
+        if says_no:
+            await self._counted(COUNT_SECONDS)
 
     async def _entered(self, job: Job[ChoiceEntered], asks: Asks, *, keepable: bool) -> ChoiceEntered | None:
         """None: nothing was written, or nobody knows: kept beside the ledger it is entered once, whichever it was."""
@@ -449,6 +460,8 @@ class Consent:
     ) -> int:
         """Ties identifiers to an account, or lets released ones go. Returns how many links changed."""
         now = milliseconds(self.clock())
+        if not released:
+            await self.bring((account, *identifiers))
 
         def job(tx: Transaction) -> tuple[int, int]:
             if released:

@@ -25,23 +25,26 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from gateway.choice.standing import out_bits
-from gateway.terms import ALL_PURPOSES, CHOOSABLE, Purpose, Unusable
+from gateway.choice.standing import MASK, SHIFT, out_bits
+from gateway.terms import ALL_PURPOSES, CHOOSABLE, SIGNAL_PURPOSES, Purpose, Unusable
 
 NONCE = 12
 COOKIE = b"cookie/1"
 TOKEN = b"browser/1"
-# version, day since 1970, purposes opted out as standing bits, browser id (zeros: a flag without an id)
+# version, day since 1970, purposes opted out as standing bits, browser id (zeros: a flag without an id). Whoever reads
+# the bits takes each that is not 0 for a no, as every version did: both of a purpose say that no record need hold it.
 COOKIE_FORM = struct.Struct(">BHQ16s")
 TOKEN_FORM = struct.Struct(">BQ16s")
 VERSION = 1
+SAYS_NO = 2  # a token's version where its browser's no to what GPC denies may be on no record
+UNWRITTEN = sum(MASK << SHIFT[purpose] for purpose in SIGNAL_PURPOSES)
 NO_ID = bytes(16)
 # A sealed cookie in base64url: whatever else stands under its name was never ours.
 SHAPE = re.compile(f"[A-Za-z0-9_-]{{{-(-(NONCE + COOKIE_FORM.size + 16) * 4 // 3)}}}")
@@ -145,13 +148,15 @@ class Sealed(Generic[Content]):
 @dataclass(frozen=True, slots=True)
 class BrowserCookie:
     """What `__Host-gateway` holds. It can only tighten: `denied` holds even while the ledger is away. `lost`: it could
-    not be opened, so that nobody knows what it said.
+    not be opened, so that nobody knows what it said. `unwritten`: its no to what GPC denies may be on no record
+    (`[signals] record_gpc`), so that whoever is asked about this browser by it has to read it here.
     """
 
     browser: bytes
     day: int
     denied: frozenset[Purpose]
     lost: bool = False
+    unwritten: bool = False
 
     @property
     def value(self) -> str:
@@ -176,7 +181,8 @@ os.register_at_fork(after_in_child=_drawn.clear)  # a site's server may fork: no
 
 
 def seal_cookie(keys: Sequence[bytes], cookie: BrowserCookie) -> str:
-    content = COOKIE_FORM.pack(VERSION, cookie.day, out_bits(cookie.denied), cookie.browser)
+    bits = out_bits(cookie.denied) | (UNWRITTEN if cookie.unwritten else 0)
+    content = COOKIE_FORM.pack(VERSION, cookie.day, bits, cookie.browser)
     return seal_text(keys, COOKIE, content)
 
 
@@ -185,7 +191,7 @@ def open_cookie(keys: Sequence[bytes], text: str) -> BrowserCookie:
     if version != VERSION:
         raise OpeningFailed(f"cookie version {version}")
     denied = frozenset(p for index, p in enumerate(CHOOSABLE) if bits >> 2 * index & 3)
-    return BrowserCookie(browser, day, denied)
+    return BrowserCookie(browser, day, denied, unwritten=bits & UNWRITTEN == UNWRITTEN)
 
 
 LOST = BrowserCookie(NO_ID, 0, frozenset(ALL_PURPOSES), lost=True)
@@ -201,23 +207,32 @@ def read_cookie(keys: Sequence[bytes], text: str) -> BrowserCookie | None:
         return LOST if SHAPE.fullmatch(text) else None
 
 
-def seal_browser(keys: Sequence[bytes], browser: bytes, expires: int) -> str:
-    """A fresh token for one browser, good until `expires` (Unix seconds); no two are alike (R9)."""
-    return seal_text(keys, TOKEN, TOKEN_FORM.pack(VERSION, expires, browser))
+class NamedBrowser(NamedTuple):
+    """What a token says: the browser identifier's value, and whether it says no to what GPC denies itself."""
+
+    value: str
+    unwritten: bool
 
 
-def open_browser(keys: Sequence[bytes], text: str, now: int) -> str:
-    """The browser identifier's value, from a token or from the cookie as it stands. Raises `OpeningFailed`."""
+def seal_browser(keys: Sequence[bytes], browser: bytes, expires: int, *, unwritten: bool = False) -> str:
+    """A fresh token for one browser, good until `expires` (Unix seconds); no two are alike (R9). `unwritten`: see
+    `BrowserCookie`; its size tells nobody which it is, and a version that cannot read it knows no such browser.
+    """
+    return seal_text(keys, TOKEN, TOKEN_FORM.pack(SAYS_NO if unwritten else VERSION, expires, browser))
+
+
+def open_browser(keys: Sequence[bytes], text: str, now: int) -> NamedBrowser:
+    """What a token says, or the cookie as it stands. Raises `OpeningFailed`."""
     try:
         version, expires, browser = open_form(keys, TOKEN, text, TOKEN_FORM)
     except OpeningFailed:
-        value = open_cookie(keys, text).value
-        if not value:
+        cookie = open_cookie(keys, text)
+        if not cookie.value:
             raise
-        return value
-    if version != VERSION or now > expires:
+        return NamedBrowser(cookie.value, cookie.unwritten)
+    if version not in {VERSION, SAYS_NO} or now > expires:
         raise OpeningFailed("browser token is over")
-    return str(browser.hex())
+    return NamedBrowser(browser.hex(), version == SAYS_NO)
 
 
 class Tokens:

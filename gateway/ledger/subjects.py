@@ -1,7 +1,7 @@
 """Subjects and choices: whom a choice is about, and what was chosen; shapes that doors, people and the ledger share."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from gateway.choice.identity import kinds
@@ -21,7 +21,8 @@ class Subject:
     hash and that somebody else's value may share; they carry denials and nothing else. `mailbox`: the key of the
     plainest spelling, where the host takes several for one mailbox. `further`: what a number may be too, each with
     `reading`: it is written as `Source.READING`, denies and says nothing else of anybody. `possible`: keys that only
-    are asked about.
+    are asked about. `unwritten`: of a browser that was named by a token which says no itself to what GPC denies, and
+    of which no record need hold it.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class Subject:
     further: tuple["Subject", ...] = field(default=(), repr=False)
     possible: tuple[bytes, ...] = field(default=(), repr=False)
     reading: bool = False
+    unwritten: bool = False
 
     @property
     def key(self) -> bytes:
@@ -105,9 +107,14 @@ def one_each(subjects: Iterable[Subject]) -> dict[bytes, Subject]:
     found: dict[bytes, Subject] = {}
     for each in subjects:
         before = found.get(each.key)
-        if before is None or each.known > before.known:
-            found[each.key] = each
+        found[each.key] = each if before is None else _one(before, each)
     return found
+
+
+def _one(before: Subject, again: Subject) -> Subject:
+    """One that is named twice. A no that only one of the names brings along holds."""
+    more = again if again.known > before.known else before
+    return replace(more, unwritten=True) if before.unwritten or again.unwritten else more
 
 
 def every_reading(subjects: Iterable[Subject]) -> tuple[Subject, ...]:

@@ -66,6 +66,12 @@ async def comes_back(stage: Stage, _: Cast, person: Person) -> None:
         raise NotTaken("GET /authz/nginx gave a new browser no cookie to remember its opt-out by")
 
 
+async def is_handed_on(stage: Stage, cast: Cast, person: Person) -> None:
+    """The same browser, known from then on by the token alone that its site was handed at its second page."""
+    await comes_back(stage, cast, person)
+    person.token = (await ask_page(stage, person, {})).headers.get("gateway-browser", "")
+
+
 def _keep(person: Person, answer: httpx2.Response) -> None:
     for line in answer.headers.get_list("set-cookie"):
         name, _, rest = line.partition("=")

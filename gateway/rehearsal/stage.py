@@ -223,12 +223,15 @@ class NotTaken(Exception):
 
 @dataclass(slots=True)
 class Person:
-    """`cookie`: the sealed cookie of the browser, empty where the site remembers none."""
+    """`cookie`: the sealed cookie of the browser, empty where the site remembers none. `token`: what its site was
+    handed, where it is named by that.
+    """
 
     number: int
     gaid: str = field(default_factory=lambda: str(uuid.uuid4()))
     other: str = field(default_factory=lambda: str(uuid.uuid4()))  # the ad id of another phone of the same account
     cookie: str = ""
+    token: str = ""
 
     @property
     def account(self) -> str:
@@ -249,7 +252,7 @@ class Person:
         return [{"type": kept.get(kind, kind), "value": self._value(kind)} for kind in kinds if self._value(kind)]
 
     def _value(self, kind: str) -> str:
-        return self.cookie if kind == "browser" else str(getattr(self, kind))
+        return self.token or self.cookie if kind == "browser" else str(getattr(self, kind))
 
 
 def taken(answer: httpx2.Response, *expected: int) -> httpx2.Response:

@@ -76,6 +76,14 @@ def _pages(settings: Settings) -> Iterator[Way]:
         carries=False,
         closed=_without_id,
     )
+    yield Way(
+        "Sec-GPC once, then the site's token alone",
+        Source.BROWSER_COOKIE,
+        "/authz/nginx",
+        acts.is_handed_on,
+        carries=False,
+        closed=_without_id,
+    )
     status = "/privacy-choices/status"
     yield _visited(settings, Way("Sec-GPC to the page's status", Source.GPC, status, acts.asks_status))
     gpp = {"gpp": acts.GPP, "gpp_sid": [8]}

@@ -200,6 +200,12 @@ class Age(StrictSettings, frozen=True):
 class Signals(StrictSettings, frozen=True):
     device_limit_travels: bool = False
     gpp_sections: GppSections = GppSections.BOTH
+    record_gpc: Literal["all", "known"] = "all"
+
+    @property
+    def leaves_gpc(self) -> bool:
+        """Whether GPC of a browser that nothing but our cookie names is left unwritten."""
+        return self.record_gpc == "known"
 
 
 class AdChoicesSettings(StrictSettings, frozen=True):
@@ -336,6 +342,9 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
                 "the day of the last notice that everybody was sent",
             )
             raise self.refused("notice", "told_everyone", why=why, write=day_of)
+        if self.signals.leaves_gpc and self.browser.remember_gpc == "off":
+            why = '"known" leaves it to our cookie to remember GPC, and with browser.remember_gpc = "off" there is none'
+            raise self.refused("signals", "record_gpc", why=why, write='"all", or browser.remember_gpc = "id"')
         for wrong in self.shadow.wrong_on(day, enforce=self.site.enforce):
             raise self.source.refused(wrong)
 

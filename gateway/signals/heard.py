@@ -62,6 +62,12 @@ class Heard:
         return any(said.source == Source.GPC for said in self.said)
 
     @cached_property
+    def is_gpc_alone(self) -> bool:
+        """Whether it is GPC that is to be written, and nothing else."""
+        kept = [said.source for said in self.said if said.kept is not KeptFor.MOMENT]
+        return bool(kept) and not self.ended and all(source == Source.GPC for source in kept)
+
+    @cached_property
     def remembered(self) -> frozenset[Purpose]:
         """The purposes of the choices among the signals."""
         return _purposes(said for said in self.said if said.kept is KeptFor.CHOICE)

@@ -221,6 +221,7 @@ async def test_what_people_said_that_day_is_counted_and_none_of_them_is_named(fo
         await client.post("/v1/check", json={"identifiers": [named("gaid", GAID)], "recipient": "teemo"})
     (start,), (stop,) = leaves(folder, "start"), leaves(folder, "stop")
     assert stop["counts"]["signals"]["web gpc"] == 12
+    assert stop["counts"]["honored_unwritten"] == {"gpc": 12}
     assert stop["counts"]["requests"] == {"opt_out api": 12, "merged": "fewer than 10"}
     assert {item[0] for item in start["docs"]} >= {"recipients", "settings", "law", "retention_policy", "choices"}
     assert start["run"] == stop["run"]

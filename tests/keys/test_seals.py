@@ -113,8 +113,8 @@ class TestTheBrowserCookie:
 class TestTheBrowserToken:
     def test_names_the_browser_until_it_is_over(self):
         token = seals.seal_browser([NEW], BROWSER, 1000)
-        assert seals.open_browser([NEW], token, 999) == BROWSER.hex()
-        assert seals.open_browser([NEW], token, 1000) == BROWSER.hex()
+        assert seals.open_browser([NEW], token, 999).value == BROWSER.hex()
+        assert seals.open_browser([NEW], token, 1000).value == BROWSER.hex()
         with pytest.raises(OpeningFailed):
             seals.open_browser([NEW], token, 1001)
 
@@ -125,7 +125,7 @@ class TestTheBrowserToken:
         assert not any(a == b for a, b in itertools.pairwise(token[16:40] for token in tokens))
 
     def test_the_cookie_itself_does_as_well_and_a_flag_does_not(self):
-        assert seals.open_browser([NEW], seals.seal_cookie([NEW], COOKIE), 0) == BROWSER.hex()
+        assert seals.open_browser([NEW], seals.seal_cookie([NEW], COOKIE), 0).value == BROWSER.hex()
         with pytest.raises(OpeningFailed):
             seals.open_browser([NEW], seals.seal_cookie([NEW], BrowserCookie(seals.NO_ID, 1, frozenset())), 0)
 

@@ -50,7 +50,7 @@ def test_a_link_in_a_letter_of_years_ago_still_says_no_for_the_people_in_it():
 
 def test_a_browser_comes_back_with_the_cookie_that_it_got_and_is_denied_what_it_says():
     assert seals.read_cookie(KEYS, COOKIE) == BrowserCookie(BROWSER, 20_000, frozenset({Purpose.SALE}))
-    assert seals.open_browser(KEYS, TOKEN, 1000) == BROWSER.hex()
+    assert seals.open_browser(KEYS, TOKEN, 1000).value == BROWSER.hex()
 
 
 def test_a_phone_comes_back_with_the_ids_that_it_had():

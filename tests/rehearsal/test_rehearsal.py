@@ -14,6 +14,7 @@ from gateway.choice.rules.case import Rule, deny
 from gateway.choice.standing import OUT_BITS
 from gateway.consent.share import Shared, Sharing
 from gateway.consent.verbs import Consent
+from gateway.keys import seals
 from gateway.ledger.errors import StoreUnavailable
 from gateway.rehearsal import __main__, judging, stage, ways
 from gateway.settings.load import load_settings
@@ -277,6 +278,23 @@ def test_a_site_that_knows_no_browser_again_is_held_to_what_it_can_keep(rehearse
     assert all(counts[0] for counts in found["ways"].values())
     if only == "page's" and header == "false":
         assert {why.partition(" is ")[0] for why in found["closed"].values()} == {"browser.remember_gpc"}
+
+
+UNWRITTEN = {"signals__record_gpc": "known"}
+
+
+@pytest.mark.parametrize("only", [PAGE, "Sec-GPC once", "page's"])
+def test_a_site_that_leaves_gpc_unwritten_passes_by_what_cookie_and_tokens_carry(rehearsed, only):
+    found = rehearsed(only, inside.settings(**UNWRITTEN))
+    assert (found["failed"], found["closed"]) == ([], {})
+    assert all(counts[0] for counts in found["ways"].values())
+
+
+def test_the_control_a_token_that_carries_nothing_fails_where_gpc_is_left_unwritten(rehearsed, monkeypatch):
+    honest = seals.seal_browser
+    monkeypatch.setattr(seals, "seal_browser", lambda *args, **_: honest(*args))
+    found = rehearsed("Sec-GPC once", inside.settings(**UNWRITTEN))
+    assert {item[0] for item in found["failed"]} == {"Sec-GPC once, then the site's token alone"}
 
 
 def test_a_machine_that_is_busy_is_asked_again(rehearsed, monkeypatch):

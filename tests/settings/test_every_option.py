@@ -762,6 +762,7 @@ ROWS |= {
     ),
     "age.floor": Row((0, 13, 16, 18)),
     "signals.gpp_sections": Row(("both", "state", "national")),
+    "signals.record_gpc": Row(("all", "known"), {"none": "none", "off": "off"}),
     "notice.told_everyone": Row(
         (date(2024, 6, 25), date(2026, 11, 28)),
         {"the day after tomorrow": date(2026, 11, 29), "next year": date(2027, 6, 25)},

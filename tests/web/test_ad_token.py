@@ -54,7 +54,7 @@ async def test_an_ad_token_of_somebody_who_said_nothing_denies_nothing(client, k
 
 async def test_no_two_ad_tokens_are_alike_and_none_tells_the_browser(client, known, sealing):
     tokens = [(await status(client, cookie=known)).json()["ad_token"] for _ in range(3)]
-    opened = {seals.open_browser(sealing, token, 0) for token in tokens}
+    opened = {seals.open_browser(sealing, token, 0).value for token in tokens}
     assert (len(set(tokens)), len(opened)) == (3, 1)
     assert not any(browser in token for browser in opened for token in tokens)
 

@@ -176,6 +176,7 @@ class Links(ProvedDoor):
         mine = [each for each in others if each.key in shown or each.kind in OF_A_PHONE]
         if len(mine) < len(others):
             ignored.append(wire.IgnoredMember("/identifiers", "not all of them are proved"))
+        await self._consent.bring([account, *mine])
         changed = await self._proofs.tie(mine, account, shown)
         return LinkedBody(len(mine), changed, ignored)
 

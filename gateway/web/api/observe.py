@@ -27,7 +27,7 @@ from starlette.responses import Response
 
 from gateway.consent.installations import Installations
 from gateway.consent.people import Named
-from gateway.consent.site import widened
+from gateway.consent.site import TOLD_BY_TOKEN, widened
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.keys.api_keys import ApiKey, Credentials
@@ -57,12 +57,14 @@ from gateway.web.shell.proof import Proofs, ProofStated, listed
 HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?")  # 253: the longest name (RFC 1035 section 2.3.4)
 
 
-def make_browser(body: Body, key: ApiKey, heard: Heard, how: str) -> tuple[Body, dict[str, Any]]:
+def make_browser(
+    body: Body, key: ApiKey, heard: Heard, how: str, *, known: bool = False
+) -> tuple[Body, dict[str, Any]]:
     """The body with its `new` browser made, and what the answer says of it: `{"cookie": {"name", "value", "attributes",
     "host"}}`, or nothing. The cookie holds what was heard, as one of our own would; not what is on record of the
-    account, which can be lifted there. `how` is `[browser] remember_gpc`. One that may not be made stays `new`, which
-    is no browser and is listed as such: a publishable key's, one without a host, a site that remembers no browsers, a
-    second one of a call.
+    account, which can be lifted there. `how` is `[browser] remember_gpc`, `known`: `[signals] record_gpc` is. One
+    that may not be made stays `new`, which is no browser and is listed as such: a publishable key's, one without a
+    host, a site that remembers no browsers, a second one of a call.
     """
     stated = body.members.get("identifiers")
     items = stated if isinstance(stated, list) else []
@@ -70,7 +72,8 @@ def make_browser(body: Body, key: ApiKey, heard: Heard, how: str) -> tuple[Body,
     if asked is None or key.publishable or how != "id":
         return body, {}
     consent = body.consent
-    made = BrowserCookie(seals.new_browser(), day(consent.clock()), heard.remembered)
+    unwritten = known and heard.is_gpc_alone
+    made = BrowserCookie(seals.new_browser(), day(consent.clock()), heard.remembered, unwritten=unwritten)
     value, host = seals.seal_cookie(consent.secrets.seals, made), items[asked]["host"]
     identifiers = [*items[:asked], {"type": "browser", "value": value}, *items[asked + 1 :]]
     cookie = {"name": BROWSER_COOKIE, "value": value, "attributes": BROWSER_ATTRIBUTES, "host": host}
@@ -134,13 +137,15 @@ class Observe:
     """`POST /v1/observe`, for SDKs and backends."""
 
     def __init__(
-        self, consent: Consent, credentials: Credentials, metrics: Metrics, apps: Apps, *, remember_gpc: str = "id"
-    ) -> None:
+        self, consent: Consent, credentials: Credentials, metrics: Metrics, apps: Apps,
+        *, remember_gpc: str = "id", gpc_of_known: bool = False,
+    ) -> None:  # fmt: skip
         self._apps = apps
         self._consent = consent
         self._credentials = credentials
         self._metrics = metrics
         self._remember = remember_gpc
+        self._gpc_of_known = gpc_of_known
 
     async def post(self, request: Request) -> Response:
         key = auth.caller(request, self._credentials, "choose", revoked=True)
@@ -153,11 +158,11 @@ class Observe:
         body.ignore_unknown(OBSERVE_MEMBERS, members)
         body.tell_of_place()
         heard = body.heard(key)
-        body, cookie = make_browser(body, key, heard, self._remember)
+        body, cookie = make_browser(body, key, heard, self._remember, known=self._gpc_of_known)
         stated = body.named(members.get("place"), no=True)
         app = await self._apps.read(body, key, stated)
         named = app.named
-        heard = heard.without_endings() if named.respelled else heard
+        heard = self._beside_tokens(heard, named)
         later = await self._later(body, heard)
         says_no = heard.without_endings().keeps
         if stated.only_misspelt and says_no and not (later or app.known or app.account):
@@ -177,6 +182,11 @@ class Observe:
             return wire.wire_answer(self._answer(app, heard, body) | when | cookie, 202)
         return wire.wire_answer(self._answer(app, heard, body) | cookie)  # of one status: it is not told what was news
 
+    def _beside_tokens(self, heard: Heard, named: Named) -> Heard:
+        """What was heard, and what a browser's own token alone says no to, where anybody comes with it."""
+        heard = heard.without_endings() if named.respelled else heard
+        return heard.beside(TOLD_BY_TOKEN) if self._consent.checks.joins(named.subjects) else heard
+
     async def _later(self, body: Body, heard: Heard) -> bool:
         """Whether a choice was kept, to be entered behind others: that of identifiers beyond those that are taken at
         once. States are of a phone's own few ids.
@@ -189,7 +199,8 @@ class Observe:
     async def _write(self, body: Body, key: ApiKey, app: App, heard: Heard) -> None:
         """Raises `StoreUnavailable`, and then the tie, too, is to be told again."""
         named, mark = app.named, app.mark
-        if named.subjects and heard.keeps and (mark or self._is_news(named.subjects, heard)):
+        news = named.subjects and heard.keeps and (mark or self._is_news(named.subjects, heard))
+        if news and not self._is_left(named.subjects, heard):
             place, vouched = body.place(), app.attested
             await self._consent.observe(named.subjects, heard, place=place, mark=mark, vouched=vouched)
         account, browsers = _to_tie(named) if not key.publishable else (None, [])
@@ -197,6 +208,11 @@ class Observe:
             browsers = [browser for browser in browsers if not self._consent.checks.tied(account, browser)]
         if account and browsers:
             await self._consent.tie(account, browsers)
+
+    def _is_left(self, subjects: Sequence[Subject], heard: Heard) -> bool:
+        """Whether this is GPC of a browser that nothing but its own token names, which says so already."""
+        alone = self._gpc_of_known and len(subjects) == 1 and subjects[0].unwritten and heard.is_gpc_alone
+        return alone and self._consent.checks.standings_of(subjects[0].keys) == ()
 
     def _is_news(self, subjects: Sequence[Subject], heard: Heard) -> bool:
         """Whether the writer is to look: a site's server says the same with many pages. Of a value that stands for its

@@ -63,7 +63,8 @@ class Steps:
         use; a site's own cookie ids, which anybody can send, prove nothing.
         """
         visitor, people, coded = self.visitors.read(request.scope), self.consent.people, self.proved(request, use)
-        browser = people.browser(visitor.cookie.value) if visitor.cookie and visitor.cookie.value else None
+        cookie = visitor.cookie
+        browser = people.browser(cookie.value, unwritten=cookie.unwritten) if cookie and cookie.value else None
         account = people.account(visitor.account) if visitor.account else None
         return [each for each in (browser, account, coded) if each]
 

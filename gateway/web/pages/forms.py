@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.consent.choice_result import Chosen
+from gateway.consent.site import EVERY_SIGNAL
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.keys.seals import BrowserCookie, Tokens
@@ -150,7 +151,8 @@ class OptingOut:
     ) -> Response:
         """The answer with the cookie that remembers the choice, and with the one that brings the openings along."""
         now = self._consent.clock()
-        cookie = BrowserCookie(browser, day(now), visitor.denied | frozenset(purposes))
+        left = visitor.cookie is not None and visitor.cookie.unwritten and not EVERY_SIGNAL.issubset(purposes)
+        cookie = BrowserCookie(browser, day(now), visitor.denied | frozenset(purposes), unwritten=left)
         response.headers.append("set-cookie", set_browser_cookie(self._consent.secrets.seals, cookie))
         if not chosen.waits:
             events = tuple(str(each["event"]) for each in chosen.events)

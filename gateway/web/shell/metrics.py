@@ -32,7 +32,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._signals = self._counter("signals", "Signals heard that deny, by door and kind", "channel", "kind")
+        self._of_hearing()
         self._of_signal: dict[tuple[str, str], Counter] = {}
         self._of_verdict: dict[tuple[str, bool, str, str], Counter] = {}
         self._of_choice: dict[tuple[str, str, str], tuple[Counter, Counter]] = {}
@@ -79,6 +79,12 @@ class Metrics:
         self._of_shadow()
         info = Gauge("gateway_build_info", "The version that runs", ("version",), registry=self.registry)
         info.labels(__version__).set(1)
+
+    def _of_hearing(self) -> None:
+        """What requests say by themselves."""
+        self._signals = self._counter("signals", "Signals heard that deny, by door and kind", "channel", "kind")
+        self._unwritten = self._counter("signals_unwritten", "Signals honored that left no row, by kind", "kind")
+        self.gpc_unwritten = self._unwritten.labels("gpc")
 
     def _of_apps(self) -> None:
         """How apps start."""
@@ -231,6 +237,7 @@ class Metrics:
         """What was counted since the start, by table and labels: what the day's evidence is made of."""
         tables = {
             "signals": self._signals,
+            "honored_unwritten": self._unwritten,
             "unreadable": self._malformed,
             "decisions": self._verdicts,
             "choices": self._choices,

@@ -55,11 +55,14 @@ def is_due(old: BrowserCookie | None, heard: Heard, how: str, today: int) -> boo
     return today - old.day >= RENEW_DAYS or not heard.remembered <= old.denied
 
 
-def remembering(keys: Sequence[bytes], old: BrowserCookie | None, heard: Heard, how: str, today: int) -> str | None:
+def remembering(
+    keys: Sequence[bytes], old: BrowserCookie | None, heard: Heard, how: str, today: int, *, unwritten: bool = False
+) -> str | None:
     """The Set-Cookie that remembers what was heard; None where there is nothing new. `how` is `[browser] remember_gpc`.
     A cookie that is `RENEW_DAYS` old is made again, with a new nonce; one that cannot be opened is replaced by one that
     says no to everything, of a browser that nobody knew before. A state needs an id to be kept under; it is not written
-    into the cookie, which can only tighten, because a state can end.
+    into the cookie, which can only tighten, because a state can end. `unwritten`: what was heard may be on no record
+    where the id is a new one, so that whatever ever names this browser says it; an older id may be known without it.
     """
     if not is_due(old, heard, how, today):
         return None
@@ -67,7 +70,9 @@ def remembering(keys: Sequence[bytes], old: BrowserCookie | None, heard: Heard, 
     fresh = seals.NO_ID if how == "flag" else seals.new_browser()
     denied = (old.denied if old else frozenset()) | purposes
     known = old and not (old.lost and old.browser == seals.NO_ID)
-    return set_browser_cookie(keys, BrowserCookie(old.browser if old and known else fresh, today, denied))
+    if old and known:
+        return set_browser_cookie(keys, replace(old, day=today, denied=denied, lost=False))
+    return set_browser_cookie(keys, BrowserCookie(fresh, today, denied, unwritten=unwritten))
 
 
 def set_browser_cookie(keys: Sequence[bytes], cookie: BrowserCookie) -> str:

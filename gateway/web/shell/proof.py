@@ -11,6 +11,7 @@ known (V25).
 
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -229,11 +230,12 @@ class Proofs:
     def _browsers(self, cookie: object, subjects: Sequence[Subject]) -> tuple[Subject, ...]:
         """The browser of a sealed cookie as it stands; the token that goes to the site proves nothing."""
         try:
-            value = seals.open_cookie(self._consent.secrets.seals, str(cookie)).value
+            shown = seals.open_cookie(self._consent.secrets.seals, str(cookie))
         except seals.OpeningFailed:
             return ()
-        own = self._consent.people.browser(value).key if value else b""
-        return tuple(subject for subject in subjects if subject.key == own)
+        own = self._consent.people.browser(shown.value).key if shown.value else b""
+        found = [subject for subject in subjects if subject.key == own]
+        return tuple(replace(each, unwritten=each.unwritten or shown.unwritten) for each in found)
 
 
 def listed(stated: object) -> list[Stated]:

@@ -300,7 +300,8 @@ def _together(found: Sequence[BrowserCookie]) -> BrowserCookie:
         return found[0]
     named = next((each.browser for each in found if each.value), seals.NO_ID)
     denied = frozenset[Purpose]().union(*(each.denied for each in found))
-    return BrowserCookie(named, min(each.day for each in found), denied, any(each.lost for each in found))
+    lost, unwritten = any(each.lost for each in found), any(each.unwritten for each in found)
+    return BrowserCookie(named, min(each.day for each in found), denied, lost, unwritten)
 
 
 def _as_written(text: str) -> Iterator[str]:

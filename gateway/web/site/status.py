@@ -30,7 +30,7 @@ from gateway.signals.cmp_cookies import DENIES
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES
 from gateway.web.shell import cross_site, wire
 from gateway.web.shell.metrics import Metrics
-from gateway.web.shell.own_cookies import day, remembering
+from gateway.web.shell.own_cookies import day
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.visitor import Visitor, Visitors
 from gateway.web.site.header_fields import delivery_policy
@@ -68,6 +68,7 @@ def _leave(headers: Mapping[str, str], origins: Collection[str]) -> dict[str, st
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Sec-GPC, Cookie"}
 MAX_BODY = 32 * 1024  # a GPP and a TC string and what else there is are under 16 kB
+DAY = 86_400_000  # milliseconds
 AD_TOKEN_SECONDS = 600  # an ad request's life, and no more (I2)
 HANDED_ON = ("cookiebot", "didomi", "onetrust")  # tools whose names static/tools.js needs for its calls
 FROM_SCRIPT = wire.names_in(wire.ScriptSignals)
@@ -122,7 +123,6 @@ class Status:
         self._metrics = metrics
         self._folder = folder
         self._origins = origins
-        self._remember = options.remember_gpc
         self._frictionless = frictionless
         self._asks_for = options.inventory
         self._enforced = (delivery_policy(options.hosts), options.service_workers) if options.enforce else None
@@ -166,7 +166,7 @@ class Status:
             place=site.place,
             ad_token=self._ad_token(visitor, site),
             frictionless=self._frictionless and heard.gpc and site.status == "honored",
-            may_ask_from=await self._silence(site, subjects),
+            may_ask_from=await self._silence(visitor, site, subjects),
             inventory=self._asks_for or UNSET,
             refuse=self._refused(site) if site.status == "honored" else UNSET,
             enforced=(
@@ -176,7 +176,7 @@ class Status:
         response = Response(wire.json_of(body), headers=HEADERS, media_type="application/json")
         allow(response, request.headers, self._origins)
         today = day(self._consent.clock())
-        cookie = remembering(self._consent.secrets.seals, visitor.cookie, heard, self._remember, today)
+        cookie = self._visits.remembering(visitor, today)
         if cookie:
             response.headers.append("set-cookie", cookie)
         return response
@@ -196,11 +196,14 @@ class Status:
         if visitor.cookie is None or not visitor.cookie.value or site.status == "unknown":
             return None
         expires = int(self._consent.clock().timestamp()) + AD_TOKEN_SECONDS
-        return seals.seal_browser(self._consent.secrets.seals, visitor.cookie.browser, expires)
+        keys, cookie = self._consent.secrets.seals, visitor.cookie
+        return seals.seal_browser(keys, cookie.browser, expires, unwritten=cookie.unwritten)
 
-    async def _silence(self, site: Site, subjects: list[Subject]) -> dict[str, str | None] | UnsetType:
+    async def _silence(
+        self, visitor: Visitor, site: Site, subjects: list[Subject]
+    ) -> dict[str, str | None] | UnsetType:
         """From when each purpose may be asked about again; None: never opted out (R4). Nothing is said of it where it
-        cannot be read.
+        cannot be read. A no that the cookie alone holds counts from the day that it was last made.
         """
         if site.status == "unknown":
             return UNSET
@@ -208,4 +211,8 @@ class Status:
             out_at = await history.last_out_at(self._folder, [s.key for s in subjects]) if site.standings else {}
         except StoreUnavailable:
             return UNSET
+        cookie = visitor.cookie
+        if cookie and cookie.unwritten:
+            last = (cookie.day + 1) * DAY
+            out_at |= {purpose: max(last, out_at.get(purpose, 0)) for purpose in SIGNAL_PURPOSES}
         return {purpose.value: may_ask_from(out_at.get(purpose)) for purpose in ALL_PURPOSES}

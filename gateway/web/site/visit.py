@@ -19,9 +19,10 @@ from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.signals.heard import OWS, Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, Reason, Source
+from gateway.web.shell import own_cookies
 from gateway.web.shell.header_names import BROWSER, CONSENT, PLACE
 from gateway.web.shell.metrics import Metrics
-from gateway.web.shell.own_cookies import day, is_due, remembering
+from gateway.web.shell.own_cookies import day, is_due
 from gateway.web.shell.visitor import Visitor, Visitors
 from gateway.web.site import header_fields, shared_caches
 from gateway.web.site.header_fields import delivery_policy
@@ -38,10 +39,12 @@ class Options:
     that a GET is answered the same for everybody (I32). `inventory`: the page's script is asked which hosts pages talk
     to (R1). `place_in_key`: how a shared cache keeps pages for different places apart: by a request's header of this
     name, or `SAME`, because all visitors are told the same place; empty: it does not, and such a page is one person's
-    (R33). `service_workers`: files of those that enforcing leaves alone.
+    (R33). `service_workers`: files of those that enforcing leaves alone. `gpc_of_known`: GPC of a browser that nothing
+    but our sealed cookie names is left unwritten; cookie and tokens carry the denial.
     """
 
     remember_gpc: Literal["id", "flag", "off"] = "id"
+    gpc_of_known: bool = False
     enforce: bool = False
     add_gpc: bool = False
     hosts: tuple[str, ...] = ()
@@ -94,7 +97,7 @@ KEPT_BY_CACHES = frozenset({"GET", "HEAD"})
 
 class News(NamedTuple):
     """What a request says that is not on record yet. `ties`: accounts that this browser is not known to be of.
-    `brought`: what only our own cookies still tell.
+    `brought`: what only our own cookies still tell, and `to` whom it is written.
     """
 
     subjects: list[Subject]
@@ -104,6 +107,7 @@ class News(NamedTuple):
     heard: Heard | None
     ties: list[Subject]
     brought: Heard | None
+    to: list[Subject]
 
 
 class Visits:
@@ -189,6 +193,7 @@ class Visits:
     def _again(self, visitor: Visitor, visit: Visit, scope: Scope) -> Visit:
         """The same answer with a token of its own; and with a cookie where there is now something to remember."""
         now = self._consent.clock()
+        self._honored(visitor, visit.site)
         if is_due(visitor.cookie, visitor.heard, self._options.remember_gpc, day(now)):
             return self._visit(visitor, visit.site, scope)
         consent, _, place = visit.headers
@@ -257,7 +262,34 @@ class Visits:
         if news:
             await self._written(news)
 
+    def remembering(self, visitor: Visitor, today: int) -> str | None:
+        """The Set-Cookie that an answer remembers the visitor by, where it has anything new to say."""
+        keys, how = self._consent.secrets.seals, self._options.remember_gpc
+        left = self._options.gpc_of_known and visitor.heard.is_gpc_alone
+        return own_cookies.remembering(keys, visitor.cookie, visitor.heard, how, today, unwritten=left)
+
+    def _is_left(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> bool:
+        """Whether what this visitor says is left unwritten: it is GPC alone, nothing but our own cookie names the
+        browser, nothing stands on its record, not even whose it is, and whatever ever named it says that no itself.
+        """
+        cookie, heard = visitor.cookie, visitor.heard
+        if not (self._options.gpc_of_known and cookie and cookie.unwritten and len(subjects) == 1) or visitor.unclear:
+            return False
+        unknown = not site.standings and site.status != "unknown"
+        return unknown and (heard.is_gpc_alone or not heard.keeps)
+
+    def _honored(self, visitor: Visitor, site: Site) -> None:
+        """Counts GPC that was honored and left no row, for the day's evidence: nothing else shows that it was."""
+        if visitor.heard.gpc and not site.standings:
+            self._metrics.gpc_unwritten.inc()
+
     def _news(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> News | None:
+        news = None if self._is_left(visitor, site, subjects) else self._to_write(visitor, site, subjects)
+        if news is None:
+            self._honored(visitor, site)
+        return news
+
+    def _to_write(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> News | None:
         heard = visitor.heard
         browsers = [subject for subject in subjects if subject.kind == "browser"]
         accounts = [subject for subject in subjects if subject.is_account]
@@ -271,7 +303,10 @@ class Visits:
         brings = brought if brought.keeps else None
         if not (learns or ties or brings):
             return None
-        return News(subjects, site.place, browser, account, heard if learns else None, ties, brings)
+        # Heard before, of a browser alone: it is the no of whatever of its own comes with it now for the first time.
+        joined = visitor.cookie is not None and visitor.cookie.unwritten
+        to = [each for each in subjects if each is browser or (joined and each.is_device)]
+        return News(subjects, site.place, browser, account, heard if learns else None, ties, brings, to)
 
     def _brought(self, visitor: Visitor, browsers: Sequence[Subject]) -> Heard:
         """What our own cookies deny and no record of this browser does. Of several browsers in one request the site is
@@ -297,8 +332,8 @@ class Visits:
             if browser:
                 for each in news.ties:
                     await self._consent.tie(each, [browser])
-            if browser and news.brought:
-                await self._consent.observe([browser], news.brought, place=news.place, account=account)
+            if news.brought:
+                await self._consent.observe(news.to, news.brought, place=news.place, account=account)
         except StoreUnavailable:
             self._metrics.refused_forms.labels("signal_not_kept").inc()
 
@@ -306,14 +341,16 @@ class Visits:
         if visitor.cookie is None or not visitor.cookie.value:
             return b""
         expires = int(now.timestamp()) + TOKEN_SECONDS
-        return seals.seal_browser(self._consent.secrets.seals, visitor.cookie.browser, expires).encode()
+        return seals.seal_browser(
+            self._consent.secrets.seals, visitor.cookie.browser, expires, unwritten=visitor.cookie.unwritten
+        ).encode()
 
     def _cookie(self, visitor: Visitor, scope: Scope, today: int) -> str | None:
         """The Set-Cookie that a navigation's answer remembers the visitor by."""
         how = self._options.remember_gpc
         if scope["type"] != "http" or not is_due(visitor.cookie, visitor.heard, how, today) or not is_navigation(scope):
             return None
-        return remembering(self._consent.secrets.seals, visitor.cookie, visitor.heard, how, today)
+        return self.remembering(visitor, today)
 
 
 def _is_silenced(site: Site, cell: Cell | None) -> bool:
