@@ -7,7 +7,7 @@ none has the accounts of another. Reads only.
 
 from collections.abc import Container, Iterable, Iterator
 
-from gateway.fold.state import NO_RECORD, Bit, KeyRow, LinkEdge, Slate, bits_of
+from gateway.fold.state import EMPTY, NO_RECORD, Bit, KeyRow, LinkEdge, Slate, bits_of
 from gateway.terms import Purpose
 
 
@@ -50,6 +50,17 @@ def mates(slate: Slate, key: bytes) -> dict[bytes, int]:
 def mailbox_names(slate: Slate, key: bytes) -> set[bytes]:
     """Every name of the other spellings."""
     return {name for mate in mates(slate, key) for name in family(slate, mate)}
+
+
+Alike = frozenset[tuple[bytes, int]]  # what a name is a name of, each since which record
+
+
+def alike(row: KeyRow) -> Alike | None:
+    """Of the dozen digests of one identifier, of which nothing else is known: by what the same stands of all. None: it
+    is no such name.
+    """
+    plain = row.targets and row == EMPTY._replace(targets=row.targets)
+    return frozenset(row.targets.items()) if plain else None
 
 
 def with_looser(slate: Slate, names: set[bytes]) -> set[bytes]:

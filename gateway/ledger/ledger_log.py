@@ -141,6 +141,10 @@ class LedgerLog:
                     yield place * PLACES + number, record
             begun = rows[-1].place + 1
 
+    def place_behind(self, position: int) -> int:
+        """The last place that a position, which was the end, has behind it."""
+        return position // PLACES - 1
+
     def is_rewritten(self, after: int) -> bool:
         """Whether behind a position something was told otherwise that came before it."""
         return self._db.execute(CHANGES, (after // PLACES,)).fetchone() is not None

@@ -71,6 +71,30 @@ class SideRow(NamedTuple):
         """Whether it is what an entry says, and not what was learnt beside it."""
         return self.entered and not isinstance(record.said, NamesLearnt)
 
+    def changed(self, change: "Change", peppers: int | None = None) -> "RewrittenSide | None":
+        """None: it stays as it is. `peppers`: how many wrap the keys now, where that is another number."""
+        before = self.records()
+        after = [each for each in (change(self, record) for record in before) if each is not None]
+        if after == before:
+            return None
+        were, are = ({each for record in records for each in mentioned(record)} for records in (before, after))
+        packed = pack_side(after, self.side.at, peppers or self.side.peppers)
+        return RewrittenSide(self._replace(side=read_side(packed)), packed, were, are)
+
+
+class RewrittenSide(NamedTuple):
+    """A row as it is from now on, and packed; whom it mentioned, and mentions."""
+
+    row: SideRow
+    packed: bytes
+    were: set[tuple[bytes, Mention]]
+    are: set[tuple[bytes, Mention]]
+
+    @property
+    def mentioned(self) -> set[bytes]:
+        """Every key, before and after."""
+        return {key for key, _ in self.were | self.are}
+
 
 def rows_of_side(
     place: int, seq: int, records: Sequence[Record], at: int, peppers: int, *, entered: bool
@@ -218,21 +242,29 @@ Change = Callable[[SideRow, Record], Record | None]
 def rewrite_sides(
     db: sqlite3.Connection, rows: Iterable[SideRow], change: Change, peppers: int | None = None
 ) -> Iterator[set[bytes]]:
-    """Gives, for each that changed, every key that is mentioned there, before and after. `peppers`: how many wrap them
-    now, where that is another number.
+    """Gives, for each that changed, every key that is mentioned there, before and after. `peppers` as in
+    `SideRow.changed`.
     """
     for row in rows:
-        before = row.records()
-        after = [each for each in (change(row, record) for record in before) if each is not None]
-        if after != before:
-            were, are = ({each for record in records for each in mentioned(record)} for records in (before, after))
-            db.execute(
-                "UPDATE side SET packed = ? WHERE place = ?",
-                (pack_side(after, row.side.at, peppers or row.side.peppers), row.place),
-            )
-            db.executemany(UNMENTION, [(*each, row.place) for each in were - are])
-            db.executemany(MENTION, _mentions(row.place, are - were))
-            yield {key for key, _ in were | are}
+        if (side := row.changed(change, peppers)) is not None:
+            put_rewritten(db, [side])
+            yield side.mentioned
+
+
+def put_rewritten(db: sqlite3.Connection, sides: Sequence[RewrittenSide]) -> None:
+    """In place of what lies there."""
+    db.executemany("UPDATE side SET packed = ? WHERE place = ?", [(each.packed, each.row.place) for each in sides])
+    less = sorted((*whom, each.row.place) for each in sides for whom in each.were - each.are)
+    db.executemany(UNMENTION, less)
+    db.executemany(MENTION, sorted(more for each in sides for more in _mentions(each.row.place, each.are - each.were)))
+
+
+def mentioned_since(db: sqlite3.Connection, place: int, most: int) -> set[bytes] | None:
+    """Of whom anything was said behind a place, and who is named there. None: by more than so many rows."""
+    rows = sides_from(db, place + 1, most + 1)
+    if len(rows) > most:
+        return None
+    return {key for row in rows for record in row.records() for key, _ in mentioned(record)}
 
 
 def pruned_record(row: SideRow, record: Record) -> Record:

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gateway.fold import fold
+from gateway.fold.kin import Alike
 from gateway.fold.reading import lasting_standing
 from gateway.fold.record import Record, SaidOut
 from gateway.fold.state import NO_EDGE, Get, KeyRow, LinkEdge, Place
 from gateway.state.changes import EDGE_BYTES
 from gateway.state.crowded_accounts import crowd_key, crowd_of, unpack_crowd
-from gateway.state.fronts import Alike, Fronts, has_many
+from gateway.state.fronts import Fronts, has_many
 from gateway.state.packed_rows import (
     CHANGED,
     HEAD_KEY,

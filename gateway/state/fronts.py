@@ -11,14 +11,13 @@ from itertools import chain
 from typing import Any
 
 from gateway.choice.standing import Standing
+from gateway.fold.kin import Alike, alike
 from gateway.fold.reading import lasting_standing
 from gateway.fold.state import EMPTY, HEAD, Get, KeyRow, LinkEdge, Place
 from gateway.state.packed_rows import no_front, pack_front, screen_bits
 
 CROWD = 64  # names, spellings, looser forms of one key, or what one account has: about 5 ms for all fronts of a change
 READ = 4096  # edges of accounts, for one front or beside `CROWD` a place for all of one transaction: about 80 ms
-
-Alike = frozenset[tuple[bytes, int]]  # what a name is a name of, each since which record
 
 
 class PlacesRead(dict[Place, Any]):
@@ -69,13 +68,9 @@ class Fronts:
         return self._fronts[own, alike]
 
     def alike(self, key: bytes) -> Alike | None:
-        """Of the dozen digests of one identifier, of which nothing else is known: by what all have the same front and
-        the same row. None: it is no such name.
-        """
+        """By what names have the same front and the same row (`kin.alike`)."""
         if key not in self._plain:
-            row = self._row(key)
-            plain = row.targets and row == EMPTY._replace(targets=row.targets)
-            self._plain[key] = frozenset(row.targets.items()) if plain else None
+            self._plain[key] = alike(self._row(key))
         return self._plain[key]
 
     def _made(self, key: bytes, own: int) -> bytes:

@@ -10,7 +10,7 @@ import lmdb
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
 from gateway.fold import fold
-from gateway.fold.kin import edges_of, family
+from gateway.fold.kin import Alike, edges_of, family
 from gateway.fold.reading import come_back, grants_of, read_noes, standing_of
 from gateway.fold.record import Kept, NamesLearnt, Record
 from gateway.fold.state import EMPTY, HEAD, NO_EDGE, NO_RECORD, KeyRow, LinkEdge, Place, Slate
@@ -30,7 +30,7 @@ from gateway.state.crowded_accounts import (
     unpack_crowd,
 )
 from gateway.state.environment import StateForeign, StateMap, StateRefused
-from gateway.state.fronts import Alike, Fronts, has_many, is_crowded
+from gateway.state.fronts import Fronts, has_many, is_crowded
 from gateway.state.packed_rows import (
     ANY_DIGEST,
     CHANGED,
@@ -332,9 +332,9 @@ class StateWrite(_Places):
             self.settle()
         self._run.append((record, position))
         self.head = self.head._replace(position=position)
-        self._hear_of(record)
+        self.hear_of(record)
 
-    def _hear_of(self, record: Record) -> None:
+    def hear_of(self, record: Record) -> None:
         """Whose kind has to be known, for it may be a digest: not that of an account, nor of whoever is said to have
         names. What stays of somebody forgotten stays with each name of an identifier alike.
         """

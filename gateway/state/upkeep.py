@@ -346,13 +346,19 @@ def fold_slice(held: StateMap, log: FollowedLog, epoch: int, *, anew: bool = Fal
         if again is None:
             raise StateForeign("somebody was forgotten in it, and nobody knows any more who")
         # With those all is one transaction: a position between would have passed over them.
+        together, theirs = component_of(again, write.get), list[Record]()
         for position, record in log.read(after) if again else islice(log.read(after), SLICE):
-            write.fold(record, position)
-            folded += 1
+            if record.key in together:
+                theirs.append(record)  # folded once, with all that was said of them
+            else:
+                write.fold(record, position)
+                folded += 1
         done = bool(again) or folded < SLICE
         if again:
             write.settle()
             write.replace(fold_again(again, write.get, log.records_about), log.head)
+            for record in theirs:
+                write.hear_of(record)
         position = log.head if done else write.head.position
         root = log.root(position)
         assert root is not None
@@ -377,7 +383,7 @@ def fold_again(
     keys: Iterable[bytes], get: Get, records_about: Callable[[Collection[bytes]], Iterable[Record]]
 ) -> dict[Place, Any]:
     """Of people whose older records are others now, and all who hang together with them: what is different then, by
-    place; None where nothing is any more. `get`: the state with every record folded.
+    place; None where nothing is any more. `get`: the state with every record folded, but for those about these.
     """
     whole = component_of(keys, get)
     while True:

@@ -357,7 +357,9 @@ class Play:
 
     def erase(self, said, mode=None):
         order = erasure.ErasureOrder(mode or Erasing(said["mode"]), self.all_of(said["who"]), self.clock())
-        self.commit(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+        with self.ledger.reading() as db:
+            found = erasure.plan(db, order) if order.mode is Erasing.UNLINK else None
+        self.commit(lambda tx: erasure.erase(tx, order, os.urandom(16), found))
 
     def child_found(self, said):
         self.erase(said, Erasing.CHILD)

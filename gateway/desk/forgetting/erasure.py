@@ -8,7 +8,9 @@ erasure_steps.py has destroyed the keys. Never touches what is another person's:
 was said on a number before it was given back (R5, R12).
 """
 
+import asyncio
 import os
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +18,7 @@ from datetime import datetime
 from gateway.desk import own_systems, recipient_holdings, recipients_to_tell, suppression
 from gateway.desk.answered_requests import HowItCame
 from gateway.desk.forgetting import erasure_by_unlink
+from gateway.desk.forgetting.unlink_plan import UnlinkPlan, plan_unlink
 from gateway.desk.recipients_to_tell import Identified, Names, ToldWord
 from gateway.fold.kin import family
 from gateway.fold.record import ChildFound
@@ -24,6 +27,7 @@ from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.acts.reach import Belongings, canonicals, group, persons_behind
 from gateway.ledger.acts.releases import released_since
 from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.store import Store, ledger_snapshot
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
@@ -57,9 +61,10 @@ async def carry_out(writer: Writer, order: ErasureOrder, follows: Callable[[Tran
     and asking again does no harm.
     """
     request = os.urandom(16)
+    found = await asyncio.to_thread(_planned, writer.store, order) if order.mode is Erasing.UNLINK else None
 
     def job(tx: Transaction) -> Written:
-        written = erase(tx, order, request)
+        written = erase(tx, order, request, found)
         follows(tx, written)
         return written
 
@@ -69,17 +74,31 @@ async def carry_out(writer: Writer, order: ErasureOrder, follows: Callable[[Tran
     return written
 
 
-def erase(tx: Transaction, order: ErasureOrder, request: bytes) -> Written:
-    """One entry for each subject; returns the first. It is not done before `done` says so."""
+def _planned(store: Store, order: ErasureOrder) -> UnlinkPlan:
+    with ledger_snapshot(store) as db:
+        return plan(db, order)
+
+
+def plan(db: sqlite3.Connection, order: ErasureOrder) -> UnlinkPlan:
+    """What an unlink will leave, as of one moment of a connection: opt-outs do not wait for that."""
+    [size] = db.execute("SELECT size FROM head").fetchone()
+    own = _belongings(db, {subject.key for subject in order.subjects})
+    return plan_unlink(db, order.subjects, own, size, milliseconds(order.at))
+
+
+def erase(tx: Transaction, order: ErasureOrder, request: bytes, found: UnlinkPlan | None = None) -> Written:
+    """One entry for each subject; returns the first. It is not done before `done` says so. `found`: what an unlink
+    leaves, as of a moment before.
+    """
     now = milliseconds(order.at)
     for subject in order.subjects:
         records.know_names(tx, subject, now)
     written = [_write(tx, subject, order, request) for subject in order.subjects]
-    own = _belongings(tx, _reached(tx, order))
+    own = _belongings(tx.db, _reached(tx, order))
     persons = persons_behind(tx.db, own) | _tell(tx, order, own, written[0].event) | records.drop_account_names(tx, own)
     if order.mode is Erasing.UNLINK:
         persons |= {person for key in own for person in suppression.suppressed_persons(tx, key)}
-        erasure_by_unlink.unlink(tx, order.subjects, own, written[0].seq, now)
+        erasure_by_unlink.unlink(tx, order.subjects, own, written[0].seq, now, found)
     else:
         _forget_details(tx, order, own)
     _pend(tx, order, written[0].seq, persons)
@@ -110,11 +129,11 @@ def _reached(tx: Transaction, order: ErasureOrder) -> set[bytes]:
     return keys
 
 
-def _belongings(tx: Transaction, keys: set[bytes]) -> Belongings:
+def _belongings(db: sqlite3.Connection, keys: set[bytes]) -> Belongings:
     """These keys with the other names of their identifiers; a digest that another one has too stays for that one."""
-    names = {name for key in keys for name in group(tx.db, key)}
-    names -= {name for name in names if name not in keys and canonicals(tx.db, name) - names}
-    return {name: released_since(tx.db, name) for name in sorted(names)}
+    names = {name for key in keys for name in group(db, key)}
+    names -= {name for name in names if name not in keys and canonicals(db, name) - names}
+    return {name: released_since(db, name) for name in sorted(names)}
 
 
 def _tell(tx: Transaction, order: ErasureOrder, own: Belongings, event: bytes) -> set[bytes]:

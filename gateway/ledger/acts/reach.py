@@ -24,7 +24,8 @@ class Relations:
 
     def __init__(self, db: sqlite3.Connection, ways: Mention = Mention.THROUGH) -> None:
         self._db, self._ways = db, ways
-        self._read, self._places = set[bytes](), set[int]()
+        self._read = set[bytes]()
+        self.rows = dict[int, SideRow]()  # of the log, by place
         self.targets, self.names = Ways(dict), Ways(dict)
         self.owners, self.looser = Ways(dict), Ways(dict)
         self.boxes, self.spellings = Ways(dict), Ways(dict)
@@ -35,8 +36,8 @@ class Relations:
         fresh = {*keys} - self._read
         self._read |= fresh
         for row in side_rows(self._db, fresh, self._ways) if fresh else ():
-            if row.place not in self._places:
-                self._places.add(row.place)
+            if row.place not in self.rows:
+                self.rows[row.place] = row
                 for record in row.records(words=TELLING):
                     self._note(record)
 
@@ -94,9 +95,11 @@ def group(db: sqlite3.Connection, key: bytes) -> set[bytes]:
     return keys | _all(keys, told.names)
 
 
-def with_looser(db: sqlite3.Connection, keys: Iterable[bytes]) -> set[bytes]:
-    """The keys and the looser forms of them that are known: a deny reaches these too and goes no further."""
-    told, found = Relations(db, Mention.NAME), {*keys}
+def with_looser(db: sqlite3.Connection, keys: Iterable[bytes], told: Relations | None = None) -> set[bytes]:
+    """The keys and the looser forms of them that are known: a deny reaches these too and goes no further. `told`: what
+    was read already.
+    """
+    told, found = told or Relations(db, Mention.NAME), {*keys}
     told.read(found)
     return found | _all(found, told.looser)
 
@@ -110,9 +113,9 @@ def persons_behind(db: sqlite3.Connection, own: Belongings) -> set[bytes]:
     return found
 
 
-def connected_people(db: sqlite3.Connection, keys: Iterable[bytes]) -> set[bytes]:
-    """The keys and everybody connected to them, at any time."""
-    told, keys = Relations(db), {*keys}
+def connected_people(db: sqlite3.Connection, keys: Iterable[bytes], told: Relations | None = None) -> set[bytes]:
+    """The keys and everybody connected to them, at any time. `told`: what was read already, of all ways."""
+    told, keys = told or Relations(db), {*keys}
     told.read(keys)
     found = told.with_spellings(told.with_names(keys | _all(keys, told.owners)))
     accounts = _all(found, told.accounts) | {key for key in found if told.members[key]}

@@ -20,9 +20,10 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from gateway.fold.kin import Alike, alike
 from gateway.fold.record import Record, ScreenVoided
 from gateway.ledger.acts import idempotency
-from gateway.ledger.acts.folded_people import FoldedPeople
+from gateway.ledger.acts.folded_people import StandingPeople, folded_alone
 from gateway.ledger.acts.reach import connected_people, with_looser
 from gateway.ledger.log_records import NOBODY
 from gateway.ledger.proof import entry
@@ -67,7 +68,7 @@ def is_void(tx: Transaction, ui: str) -> bool:
     return bool(ui) and tx.db.execute("SELECT 1 FROM voided_ui WHERE ui = ?", (ui,)).fetchone() is not None
 
 
-CHOICES = 20  # of one entry: to fold whoever has a dozen names takes four milliseconds, and opt-outs wait behind it
+CHOICES = 10  # of one entry: to fold whoever has a dozen names takes two milliseconds, and opt-outs wait behind it
 OFFICERS = 2
 DENYING = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})  # no yes among what was said
 FOUND = f"""
@@ -175,7 +176,8 @@ def void_choices(tx: Transaction, seqs: Iterable[int], belief: Belief, at: datet
     if new:
         now, people = milliseconds(at), {whose[seq] for seq in new}
         touched = with_looser(tx.db, connected_people(tx.db, people))
-        before = _what_stands(tx.db, touched, now)
+        everybody = connected_people(tx.db, touched)
+        before = _what_stands(tx.db, touched, everybody, now)
         by = _write(tx, new, belief, at)
         tx.db.executemany("INSERT INTO voided_choice VALUES (?, ?, ?)", [(seq, by, now) for seq in new])
         tx.tell_anew(new)
@@ -183,15 +185,22 @@ def void_choices(tx: Transaction, seqs: Iterable[int], belief: Belief, at: datet
             idempotency.forget_answers(
                 tx, tx.db.execute("SELECT event, at FROM detail WHERE seq = ?", (seq,)).fetchall()
             )
-        after = _what_stands(tx.db, touched, now)
+        after = _what_stands(tx.db, touched, everybody, now)
         done.changed = {key for key in touched if after[key] != before[key]}
     return done
 
 
-def _what_stands(db: sqlite3.Connection, keys: set[bytes], now: int) -> dict[bytes, Any]:
-    """Of each key what is compared."""
-    people = FoldedPeople(db, keys)
-    return {key: (people.standing(key, now), people.grants(key, now)) for key in keys}
+def _what_stands(db: sqlite3.Connection, keys: set[bytes], everybody: set[bytes], now: int) -> dict[bytes, Any]:
+    """Of each key what is compared. `everybody`: these and all whom they are connected with. Of the names of one
+    identifier it is read once.
+    """
+    people = StandingPeople(folded_alone(db, everybody).get)
+    slate, found = people.slate(), dict[Alike | bytes, Any]()
+    read_as = {key: alike(slate.row(key)) or key for key in keys}
+    for key, those in read_as.items():
+        if those not in found:
+            found[those] = people.standing(key, now), people.grants(key, now)
+    return {key: found[those] for key, those in read_as.items()}
 
 
 def _write(tx: Transaction, seqs: Sequence[int], belief: Belief, at: datetime) -> int:
