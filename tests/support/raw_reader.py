@@ -17,7 +17,7 @@ from pathlib import Path
 from gateway.keys import seals, shared_epochs
 from gateway.keys.epochs import LABEL
 
-KEY = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+HEX = bytes(ord("h") if each in b"0123456789abcdef" else ord(".") for each in range(256))
 EPOCH = re.compile(rb'"box": "([0-9a-f]{120})"')
 NUMBERS = range(64)  # of epochs
 
@@ -26,6 +26,18 @@ def everything(folders):
     """Each content once, without the zeros at its end: most files of a server are those of its templates."""
     paths = (path for each in folders for path in sorted(Path(each).rglob("*")) if path.is_file())
     return b"\n".join({content: None for path in paths if (content := path.read_bytes().rstrip(b"\0"))})
+
+
+def keys_in(content):
+    """Whatever stands there as 64 hexadecimal digits."""
+    mask = content.translate(HEX) + b"."  # a regular expression takes five times as long
+    at, found = mask.find(b"h" * 64), set()
+    while at >= 0:
+        end = mask.index(b".", at)
+        if end - at == 64:
+            found.add(bytes.fromhex(content[at:end].decode()))
+        at = mask.find(b"h" * 64, end)
+    return sorted(found)
 
 
 def epochs_of(content, keys):
@@ -65,7 +77,7 @@ def forms(marker):
 
 def main(folders):
     asked, content = json.load(sys.stdin), everything(folders)
-    keys = sorted({bytes.fromhex(each.decode()) for each in KEY.findall(content)})
+    keys = keys_in(content)
     wanted = [[bytes.fromhex(part) for part in each] for each in asked["boxes"]]
     shared = [(number, bytes.fromhex(box)) for number, box in asked.get("shared", [])]
     epochs = shared_by(epochs_of(content, keys), shared, content)
