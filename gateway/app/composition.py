@@ -5,7 +5,6 @@ Also what checks read (the state of this host, leases of replicas), and how each
 deletions by the IAB's framework where it takes those, and the operator's own systems.
 """
 
-import calendar
 import contextlib
 import importlib.util
 import sqlite3
@@ -56,7 +55,7 @@ from gateway.desk.documents import Document
 from gateway.desk.emergency import LATER, Emergency, Intake
 from gateway.desk.entry_facts import LedgerFacts
 from gateway.desk.forgetting import prune as prune_of
-from gateway.desk.forgetting.prune import Plan
+from gateway.desk.forgetting.prune import Plan, months_before
 from gateway.desk.outbox import OutboxKind
 from gateway.desk.own_systems import PREFIX
 from gateway.disk import close_to_others, make_folder
@@ -65,7 +64,7 @@ from gateway.keys.agent_keys import read_verify_key
 from gateway.keys.epochs import Epochs
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import checkpoint_store, erasure_steps, schema
+from gateway.ledger import checkpoint_store, erasure_steps, schema, serving_role
 from gateway.ledger import watch as watching
 from gateway.ledger.audit import examination
 from gateway.ledger.audit import verify as verify_of
@@ -202,10 +201,11 @@ class House:
 def open_house(
     folder: Path, settings: Settings, *, dev: bool = False, clock: Clock = now, patient: bool = False,
     tell: Callable[[str], None] = watching.log, checks_as: type[Checks] = Checks, counting: Counting = Counting(),
+    owner: str = "",
 ) -> Iterator[House]:  # fmt: skip
     """Opens the data folder and closes it again, writer first, watch last. Raises `SecretsMissing` or
-    `LedgerRefused`, each with the command that helps; `patient`: a ledger that must not be used is no reason not to
-    open: everybody counts as opted out, opt-outs are kept beside it, `tell` is told why. `checks_as`: who answers.
+    `LedgerRefused`, with the command that helps; `patient`: a ledger that must not be used is no reason not to open:
+    all count as opted out, opt-outs are kept beside, `tell` hears why. `checks_as`: who answers; `owner`: `store_in`'s.
     """
     words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table(settings)
     settings.refuse_on(clock().date())
@@ -214,9 +214,8 @@ def open_house(
     said_in, asked, own = settings.signals.gpp_sections, asked_by_agents(settings, secrets), settings.system_rows()
     publisher, (kept, later) = publisher_of(folder, settings, secrets), kept_beside(folder, settings, secrets)
     with contextlib.ExitStack() as stack:
-        stop = _opened(stack, folder, patient=patient)
-        store, vault = store_in(folder, settings.store.url), partial(Vault, folder, secrets.wraps)
-        keeper = _keeper(stack, folder, store, secrets, patient=patient)
+        stop, store = _opened(stack, folder, patient=patient), store_in(folder, settings.store.url, owner=owner)
+        keeper, vault = _keeper(stack, folder, store, secrets, patient=patient), partial(Vault, folder, secrets.wraps)
         judge, waits = keeper.judge(Examination(store, publisher, stop=stop)), partial(emergency.what_waits, kept)
         watch = _watch(store, secrets, judge=judge, waits=waits, tell=tell, state=keeper)
         stack.callback(watch.stop)
@@ -352,10 +351,10 @@ def office_of(settings: Settings, laws: LawTable, clock: Clock) -> Callable[[], 
     return lambda: office(clock().date())
 
 
-def migrate(folder: Path, origin: str = "", url: str = "") -> int:
+def migrate(folder: Path, origin: str = "", url: str = "", owner: str = "") -> int:
     """Makes an installation, or brings an older one up to date. `origin`: the log's name, if it begins now. `url`: of
-    the PostgreSQL that its ledger is in; empty: wherever it is. Returns the ledger's version. Raises `SecretsMissing`
-    or `LedgerRefused`, each with what helps.
+    the PostgreSQL that its ledger is in; empty: wherever it is; `owner`: as `store_in` has it. Returns the ledger's
+    version. Raises `SecretsMissing` or `LedgerRefused`, each with what helps.
     """
     try:
         make_folder(folder)
@@ -363,7 +362,9 @@ def migrate(folder: Path, origin: str = "", url: str = "") -> int:
         with examination.marked_while_open(folder):
             if url:
                 name_store(folder, url)
-            return _migrated(folder, origin)
+            return _migrated(folder, origin, owner)
+    except address.RoleRefused:
+        raise
     except (OSError, sqlite3.OperationalError) as error:
         raise LedgerRefused(
             f"{folder} cannot be written to ({error}). Nothing half made is used. Make room, or mend the disk; then"
@@ -371,11 +372,11 @@ def migrate(folder: Path, origin: str = "", url: str = "") -> int:
         ) from error
 
 
-def _migrated(folder: Path, origin: str) -> int:
-    store = store_in(folder)
+def _migrated(folder: Path, origin: str, owner: str) -> int:
+    store = store_in(folder, owner=owner)
     ledger = store.name
     with store.held():
-        if not store.exists() and person_keys.anybody(folder):
+        if not store.exists() and person_keys.anybody(folder, owner):
             # A new, empty ledger beside an old vault would have forgotten everybody's opt-out.
             raise LedgerRefused(f"{ledger} is gone, but its people are not. Put back the last backup of {folder}.")
         try:
@@ -386,9 +387,11 @@ def _migrated(folder: Path, origin: str) -> int:
                 raise
             secrets = secret_files.create(folder)
         version = store.migrate(len(secrets.peppers), origin, secrets.mark)
-        with contextlib.closing(Vault(folder, secrets.wraps)) as vault:
-            if address.url_in(folder) and not person_keys.anybody(folder):
+        with contextlib.closing(Vault(folder, secrets.wraps, owner)) as vault:
+            if store.is_server and not person_keys.anybody(folder, owner):
                 vault.begin_alone()  # of which other machines that are joined get a copy
+    if owner and store.is_server:
+        serving_role.grant(store, store_in(folder))
     return version
 
 
@@ -447,15 +450,17 @@ def prune_ledger(folder: Path, settings: Settings, *, dry_run: bool, clock: Cloc
     """Takes away what the retention policy no longer keeps; a `dry_run` only tells what that would be. Raises
     `LedgerRefused` where the ledger does not verify, before or after; before, nothing was touched.
     """
-    keep, at = settings.retention, clock()
+    keep, at, owner = settings.retention, clock(), settings.store.owner
+    if not dry_run:
+        serving_role.prove_owner(store_in(folder, owner=owner), "gateway prune")
     _prove(folder, settings)
     with contextlib.closing(store_in(folder).open_to_read()) as db:
         db.execute("BEGIN")
-        planned = prune_of.plan(db, months_before(at, keep.bodies_months), months_before(at, keep.details_months))
+        planned = prune_of.plan(db, *(months_before(at, each) for each in (keep.bodies_months, keep.details_months)))
     if dry_run:
         return Pruned(planned, done=False)
     policy = Document(prune_of.POLICY, at.date().isoformat(), "en", keep.policy().encode())
-    with open_house(folder, settings, clock=clock) as house:
+    with open_house(folder, settings, clock=clock, owner=owner) as house:
         for job in prune_of.jobs(planned, policy, at):
             house.writer.submit(job).result()
     if not address.url_in(folder):
@@ -470,13 +475,6 @@ def _prove(folder: Path, settings: Settings) -> None:
         raise LedgerRefused(
             f"{folder} does not verify, and nothing more is pruned; see: gateway verify --data {folder}"
         )
-
-
-def months_before(at: datetime, months: int) -> datetime:
-    """The same day of an earlier month, or that month's last day."""
-    year, month = divmod(at.year * 12 + at.month - 1 - months, 12)
-    last = calendar.monthrange(year, month + 1)[1]
-    return at.replace(year=year, month=month + 1, day=min(at.day, last))
 
 
 def store_of(folder: Path, settings: Settings) -> Path:

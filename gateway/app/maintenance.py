@@ -28,7 +28,7 @@ from gateway.keys.epochs import Epochs, replace_file
 from gateway.keys.person_keys import FILE as VAULT
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import schema
+from gateway.ledger import schema, serving_role
 from gateway.ledger.acts import rotate
 from gateway.ledger.audit import backup, examination
 from gateway.ledger.audit.backup import NewLogBegun
@@ -94,6 +94,8 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
     """A new pepper, or the rest of a change that was cut off. Returns (standings, peppers). No key of the older
     wrapping is left in the file afterwards.
     """
+    owned = store_in(folder, owner=settings.store.owner)
+    serving_role.prove_owner(owned, "gateway rekey pepper")
     with contextlib.closing(store_in(folder).open_to_read()) as db:
         applied = int(db.execute("SELECT peppers FROM head").fetchone()[0])
     with schema.held(folder):
@@ -108,7 +110,7 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
 
     with _writing(folder, settings, secrets, applied) as writer:
         done = writer.submit(job).result()
-    with schema.held(folder), contextlib.closing(store_in(folder).open_to_write()) as db:
+    with schema.held(folder), contextlib.closing(owned.open_to_write()) as db:
         disk.vacuum(db, rotate.KEYED)  # pages that only held keys of the older wrapping
         remove_states(folder)
     return done, total
@@ -387,7 +389,8 @@ def go_on(folder: Path, settings: Settings, clock: Clock = now) -> NewLogBegun:
     log.
     """
     loaded = secret_files.load_secrets(folder)
-    with _alone(folder), contextlib.closing(store_in(folder).open_to_write()) as db:
+    owned = store_in(folder, owner=settings.store.owner)
+    with _alone(folder), contextlib.closing(owned.open_to_write()) as db:
         schema.prove_mark(db, folder / schema.FILE, loaded.mark)
         try:
             publisher_of(folder, settings, loaded).prove(db)

@@ -70,6 +70,8 @@ class InstallationMove:
         try:
             with examination.marked_while_open(self.folder):
                 yield
+        except address.RoleRefused:
+            raise
         except (sqlite3.Error, OSError) as error:
             raise LedgerRefused(
                 f"the copy was cut off ({error}). Nothing is lost: run the same again, which goes on from there"

@@ -19,7 +19,7 @@ from gateway.app import composition, maintenance
 from gateway.cli import options
 from gateway.cli.progress import Progress
 from gateway.desk.forgetting.erasure import ErasureOrder
-from gateway.ledger import schema
+from gateway.ledger import schema, serving_role
 from gateway.ledger.audit.last_verify import LastVerify
 from gateway.ledger.audit.verify import VerifyReport
 from gateway.ledger.errors import LedgerRefused
@@ -97,7 +97,8 @@ def migrate(data: Path, file: Path | None, origin: str, to: int | None, takes_ov
         maintenance.take_over(data, settings)
     elif joins:
         maintenance.join(data, settings)
-    made = composition.migrate(data, settings.environment.log_name(origin), settings.store.url)
+    origin, stands = settings.environment.log_name(origin), settings.store
+    made = composition.migrate(data, origin, stands.url, stands.owner)
     click.echo(f"{data}: ledger version {made}")
 
 
@@ -240,6 +241,8 @@ def verify(data: Path, file: Path | None, boxes: bool, keep: bool, as_json: bool
             raise LedgerRefused(schema.damaged(store_in(data).name, error)) from error
         raise
     click.echo(_json(report, keys) if as_json else "\n".join(_words(report, keys)))
+    if said := serving_role.warning(store_in(data)):
+        click.echo(f"beside that: {said}", err=True)
     if keep:
         LastVerify(datetime.now(UTC), report.passed).keep(data)
     sys.exit(0 if report.passed else 1)

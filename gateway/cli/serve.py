@@ -18,6 +18,7 @@ import signal
 import socket
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -49,9 +50,10 @@ from gateway.consent.shadow import Shadow
 from gateway.disk import write_durably
 from gateway.keys import api_keys, seals, secret_files
 from gateway.keys.seals import Enrolment
-from gateway.ledger import schema
+from gateway.ledger import schema, serving_role
 from gateway.ledger.audit import witness as witnessing
 from gateway.ledger.audit.witness import InUse, KeyRefused, Witness
+from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof import mldsa, verifier_keys
 from gateway.ledger.proof.ed25519 import Cosigner
 from gateway.ledger.proof.mldsa import MldsaSigner
@@ -221,7 +223,7 @@ def _serve_folder(
     """`port`: of `--dev`."""
     dev = port is not None
     if dev:
-        composition.migrate(data, url=settings.store.url)
+        composition.migrate(data, url=settings.store.url, owner=settings.store.owner)
         name = f"127.0.0.1:{port}"
         metrics = f"127.0.0.1:{port + 1}" if port else "127.0.0.1:0"
         listen = msgspec.structs.replace(settings.listen, public=name, internal=name, metrics=metrics)
@@ -234,12 +236,20 @@ def _serve_folder(
     order = ServeOrder(data, file, ports, tracker, dev, os.urandom(32))
     if not dev:
         service.tell_unsaid(settings, now().date())
+    threading.Thread(target=_tell_of_roles, args=(data,), daemon=True).start()
     if schema.has_reset_bug():
         log.warning(RESET_BUG, error=f"SQLite {sqlite3.sqlite_version}")
     say = partial(_say, sockets, ports, tracker)
     if workers > 1:
         sys.exit(Supervisor(workers, partial(start_worker, order, sockets), say).run())
     run(order.application(settings), sockets, settings, say)
+
+
+def _tell_of_roles(data: Path) -> None:
+    """Beside the start: a server that is away keeps whoever asks waiting."""
+    with contextlib.suppress(Unusable, sqlite3.Error):
+        if said := serving_role.warning(store_in(data)):
+            log.warning(said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,26 +58,28 @@ class VaultRefused(Unusable):
     """The file is of another version. The text says what to do."""
 
 
-def anybody(folder: Path) -> bool:
-    """Whether the folder keeps anybody's keys. A file that cannot be read is taken to; one without its table was cut
-    off while the installation was made.
+def anybody(folder: Path, owner: str = "") -> bool:
+    """Whether the folder keeps anybody's keys. `owner`: as `Vault` has it. A file that cannot be read is taken to; one
+    without its table was cut off while the installation was made.
     """
     try:
         if not address.url_in(folder) and not (folder / FILE).exists():
             return False
-        with contextlib.closing(_connected(folder)) as db:
+        with contextlib.closing(_connected(folder, owner)) as db:
             made = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'person'").fetchone()
             return bool(made) and db.execute("SELECT 1 FROM person LIMIT 1").fetchone() is not None
+    except address.RoleRefused:
+        raise
     except (OSError, sqlite3.Error):
         return True
 
 
-def _connected(folder: Path) -> sqlite3.Connection:
+def _connected(folder: Path, owner: str = "") -> sqlite3.Connection:
     """To the file, made private where there is none, or to where the folder's databases are."""
     if url := address.url_in(folder):
         from gateway.postgres.connection import PostgresConnection  # noqa: PLC0415 - most installations have no psycopg
 
-        made = PostgresConnection(url, SCHEMA, address.host_in(folder), writes=True)
+        made = PostgresConnection(owner or url, SCHEMA, address.host_in(folder), writes=True)
         made.make()
         return cast("sqlite3.Connection", made)
     reserve(folder / FILE)
@@ -97,15 +99,17 @@ def take_over(folder: Path) -> None:
 
 
 class Vault:
-    """Opened by whoever writes; closed with the writer. Raises `VaultRefused`."""
+    """Opened by whoever writes; closed with the writer. `owner`: the url of a server's role that owns the tables, for
+    whoever makes them. Raises `VaultRefused`.
+    """
 
-    def __init__(self, folder: Path, wraps: tuple[bytes, ...]) -> None:
+    def __init__(self, folder: Path, wraps: tuple[bytes, ...], owner: str = "") -> None:
         self._path = folder / FILE
         self._pool = deque[PersonKeys]()
         self._pooled = 0  # the pool's epoch
         self.epochs = Epochs(folder, wraps)
         self.shared = SharedEpochs(self.epochs)
-        self._db = _connected(folder)
+        self._db = _connected(folder, owner)
         self._refuse_anothers()
         self._refuse_others()
         self._db.execute("PRAGMA journal_mode=WAL")

@@ -11,9 +11,10 @@ from gateway.ledger.store import SqliteStore, Store
 from gateway.postgres import address
 
 
-def store_in(folder: Path, said: str = "") -> Store:
-    """`said`: where the settings have it; empty: wherever it is. Raises `PostgresRefused` where what it takes is not
-    installed, `LedgerRefused` where it is elsewhere.
+def store_in(folder: Path, said: str = "", *, owner: str = "") -> Store:
+    """`said`: where the settings have it; empty: wherever it is. `owner`: the url by which a server is used as the
+    owner of its tables, if another role serves. Raises `PostgresRefused` where what it takes is not installed,
+    `LedgerRefused` where it is elsewhere.
     """
     url = address.url_in(folder)
     if said not in {"", url}:
@@ -21,7 +22,7 @@ def store_in(folder: Path, said: str = "") -> Store:
             f"[store] url is not where the ledger of {folder} is ({address.URL_FILE} in it says where): for a new"
             " installation run gateway migrate with this configuration; else set the url right"
         )
-    return _postgres(folder, url, address.host_in(folder)) if url else SqliteStore(folder)
+    return _postgres(folder, owner or url, address.host_in(folder)) if url else SqliteStore(folder)
 
 
 def name_store(folder: Path, url: str) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, cast
@@ -54,6 +54,12 @@ class PostgresStore:
     def identity(self) -> tuple[object, object]:
         """One, whichever of its machines answers."""
         return SCHEMA, None
+
+    @contextlib.contextmanager
+    def asked(self) -> Iterator[PostgresConnection]:
+        """A connection on which the server is asked, whoever's the ledger is."""
+        with contextlib.closing(self._connected(writes=False)) as db:
+            yield db
 
     def examine(self) -> None:
         """The server has checksums of its pages, and the tree is proved whenever it is opened."""

@@ -5,6 +5,7 @@ could write there. Whoever opens one asks.
 import contextlib
 import importlib.util
 import secrets
+import sqlite3
 from pathlib import Path
 
 from gateway.disk import write_durably
@@ -14,8 +15,17 @@ URL_FILE, HOST_FILE = "store.url", "store.host"
 NOBODY = 0  # the number of a machine that has none
 
 
+OWNERS = "[store] owner, gateway help postgresql"
+
+
 class PostgresRefused(Unusable):
     """The text says what is missing and what helps."""
+
+
+class RoleRefused(sqlite3.OperationalError, Unusable):
+    """The role that we connect as may not do that. The text says whose it is to do."""
+
+    sqlite_errorcode = sqlite3.SQLITE_PERM
 
 
 def url_in(folder: Path) -> str:

@@ -24,7 +24,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8BinaryDumper
 from psycopg.types.string import BytesBinaryDumper
 
-from gateway.postgres.address import NOBODY
+from gateway.postgres.address import NOBODY, OWNERS, RoleRefused
 from gateway.postgres.dialect import FUNCTIONS, in_postgres
 from gateway.postgres.silence import HeardConnection
 from gateway.terms import TextUnkeepable
@@ -267,6 +267,17 @@ class PostgresConnection:
             if not self.is_made():
                 self._db.execute(MADE.format(schema=self._schema, functions=FUNCTIONS), prepare=False)
 
+    def role(self) -> str:
+        """Whom the server takes us for, as SQL writes it."""
+        (row,) = self._run("SELECT quote_ident(current_user)").fetchall()
+        return str(row[0])
+
+    def run_all(self, statements: Iterable[str]) -> None:
+        """In one transaction, as PostgreSQL has them."""
+        with _errors(), self._db.transaction():
+            for each in statements:
+                self._db.execute(each, prepare=False)
+
     def is_made(self) -> bool:
         with _errors():
             found = self._db.execute("SELECT 1 FROM pg_namespace WHERE nspname = $1", (self._schema,))
@@ -465,6 +476,10 @@ def _errors() -> Iterator[None]:
         if error.sqlstate is None:  # found before it was sent: of its batch it alone is refused
             raise TextUnkeepable(str(error)) from error
         raise PostgresError(_said(error)) from error
+    except errors.UndefinedTable as error:  # a schema in which a role has no rights is not there for it
+        raise PostgresError(f"{_said(error)}: the owner granted this role nothing yet, or it is not there") from error
+    except errors.InsufficientPrivilege as error:
+        raise RoleRefused(f"{_said(error)}: that takes the role that owns the tables ({OWNERS})") from error
     except psycopg.Error as error:
         raise PostgresError(_said(error)) from error
 

@@ -150,6 +150,7 @@ class AgentSettings(Strict, frozen=True):
 
 class StoreSettings(Strict, frozen=True):
     url: StoreUrl = ""
+    owner: StoreUrl = ""
 
 
 class Ledger(Strict, frozen=True):

@@ -26,6 +26,7 @@ from gateway.app import maintenance
 from gateway.app.composition import migrate, open_house
 from gateway.keys import secret_files
 from gateway.keys.person_keys import Vault, VaultRefused
+from gateway.ledger import serving_role
 from gateway.ledger.acts import rotate
 from gateway.ledger.audit.last_verify import FILE as LAST_VERIFY
 from gateway.ledger.errors import LedgerRefused
@@ -104,14 +105,16 @@ def test_who_is_erased_is_forgotten_and_stays_denied(serving):
     answered(serving.port, "/v1/erasures", {"identifiers": person, "mode": "erase_details"})
     assert not allowed(serving.port, 1)
     serving.stop()
+    assert serving_role.TOLD in serving.log.read_text(), "one role does it all here"
     code, said = command("verify", "--vault", "--data", serving.data)
     assert code == 0, said
 
 
 def test_a_prune_goes_to_its_end_and_a_nightly_look_that_found_another_machines_ledger_is_kept_as_failed(
-    postgres, tmp_path
+    postgres, tmp_path, monkeypatch
 ):
     folder = postgres_server.installed(postgres, tmp_path / "data")
+    monkeypatch.setenv("GATEWAY_STORE__OWNER", postgres_server.office_url(folder))
     code, said = command("prune", "--data", folder)
     assert code == 0, said
     copied = shutil.copytree(folder, tmp_path / "copied")
@@ -147,8 +150,12 @@ cli.main()
 
 
 @pytest.mark.parametrize("when", ["before its commit", *(["behind its commit"] if SOAK else [])])
-def test_a_new_pepper_that_was_killed_on_its_way_is_finished_by_doing_the_same_again(postgres, tmp_path, when):
-    folder, settings = postgres_server.installed(postgres, tmp_path / "data"), inside.settings()
+def test_a_new_pepper_that_was_killed_on_its_way_is_finished_by_doing_the_same_again(
+    postgres, tmp_path, when, monkeypatch
+):
+    folder = postgres_server.installed(postgres, tmp_path / "data")
+    monkeypatch.setenv("GATEWAY_STORE__OWNER", postgres_server.office_url(folder))
+    settings = inside.settings(store__owner=postgres_server.office_url(folder))
     said_no(folder, settings)
     given = [sys.executable, "-c", KILLED, when, "rekey", "pepper", "--data", folder]
     assert subprocess.run(given, capture_output=True, check=False, timeout=60).returncode == 9
@@ -171,7 +178,8 @@ def said_no(folder, settings):
 
 def test_under_a_new_pepper_whoever_said_no_is_found_by_the_newer_key_alone(postgres, tmp_path, monkeypatch):
     monkeypatch.setattr(rotate, "PART", 1)
-    folder, settings = postgres_server.installed(postgres, tmp_path / "data"), inside.settings()
+    folder = postgres_server.installed(postgres, tmp_path / "data")
+    settings = inside.settings(store__owner=postgres_server.office_url(folder))
 
     def subjects(house):
         return house.consent.people.name([named("gaid", gaid(1))]).subjects

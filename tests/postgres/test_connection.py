@@ -235,7 +235,7 @@ def test_a_server_that_reads_a_table_by_several_workers_refuses_no_function_of_o
 def test_whoever_begins_to_write_waits_until_the_standby_has_what_the_server_shows(postgres, tmp_path):
     """Of a server that was started anew nobody knows it otherwise: it shows commits that no standby has."""
     store, opened = store_in(postgres_server.installed(postgres, tmp_path / "data")), []
-    with psycopg.connect(store.url, autocommit=True) as office:
+    with psycopg.connect(postgres_server.office_url(store.folder), autocommit=True) as office:
         office.execute("ALTER SYSTEM SET synchronous_standby_names = 'away'")
         try:
             office.execute("SELECT pg_reload_conf()")

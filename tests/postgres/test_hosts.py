@@ -89,7 +89,9 @@ def test_each_takes_its_turn_and_neither_signs_what_does_not_grow_out_of_what_th
         size = first.writer.submit(lambda tx: tx.size).result(60)
     with opened(folders[1:]):
         until(lambda: signed(folders[1]) == size, "what came while it was away was not taken over")
-    with psycopg.connect(address.url_in(folders[0]), autocommit=True) as db:  # as a server that was put back
+    with psycopg.connect(
+        postgres_server.office_url(folders[0]), autocommit=True
+    ) as db:  # as a server that was put back
         db.execute("SET search_path = gateway_ledger")
         db.execute("SET session_replication_role = replica")  # no trigger keeps it
         db.execute("UPDATE head SET size = %s, frontier = %s", before)

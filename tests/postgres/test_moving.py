@@ -123,7 +123,7 @@ def test_rows_of_every_table_go_over_with_the_largest_of_what_a_column_takes(dat
 
 def test_a_made_ledger_and_a_moved_one_have_one_schema(data, where, postgres, tmp_path):
     moving.move(data, where)
-    made = postgres_server.installed(postgres, tmp_path / "made")
+    migrate(made := tmp_path / "made", url=postgres_server.fresh_url(postgres))
 
     def schema_of(folder):
         with contextlib.closing(store_in(folder).open_to_read()) as db:

@@ -791,6 +791,15 @@ ROWS |= {
         },
         DEFAULT,
     ),
+    "store.owner": Row(
+        ("", "postgresql://gateway_owner@db.example.com/consent"),
+        {
+            "a password": "postgresql://gateway_owner:secret@db.example.com/consent",
+            "a password behind it": "postgresql://db.example.com/consent?password=secret",
+            "another engine": "mysql://db.example.com/consent",
+        },
+        DEFAULT,
+    ),
     "ledger.checkpoint_store": Row(
         ("", "/srv/checkpoints"), {"relative": "checkpoints", "dots in it": "/srv/../x", "home": "~/x"}, DEFAULT
     ),

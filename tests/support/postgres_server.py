@@ -52,8 +52,8 @@ def _own(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def running(programs: Path, *, fsync: bool = False):
-    """Where it is: host, port, user, database."""
+def running(programs: Path, *, fsync: bool = False, **more: str):
+    """Where it is: host, port, user, database. `more`: what else it is told."""
     with tempfile.TemporaryDirectory(prefix="gateway-postgres-", ignore_cleanup_errors=True) as made:
         folder, port = Path(made), free_port()
         _own(folder)
@@ -61,7 +61,7 @@ def running(programs: Path, *, fsync: bool = False):
         initdb = [programs / "initdb", "-D", folder / "data", "-U", OWNER, "-A", "trust", "-N", "-E", "UTF8"]
         subprocess.run([*_as_owner(), *initdb], env=environment, cwd=folder, check=True, capture_output=True)
         options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": ""}
-        options["fsync"] = "on" if fsync else "off"
+        options |= {"fsync": "on" if fsync else "off", **more}
         server = [
             programs / "postgres",
             "-D",
@@ -102,9 +102,25 @@ def fresh_url(at):
 
 
 def installed(at, folder):
-    """An installation whose ledger and vault are on it."""
-    migrate(folder, url=fresh_url(at))
+    """An installation whose ledger and vault are on it, which serves by a role that owns none of it."""
+    serves, owner = two_roles(at)
+    migrate(folder, url=serves, owner=owner)
     return folder
+
+
+def two_roles(at):
+    """A database that nobody has used: its url as the role that serves, and as the one that owns it."""
+    name = f"ledger_{os.urandom(6).hex()}"
+    with psycopg.connect(url_of(at), autocommit=True) as db:
+        for role in (f"{name}_serves", f"{name}_owner"):
+            db.execute(f"CREATE ROLE {role} LOGIN")
+        db.execute(f"CREATE DATABASE {name} OWNER {name}_owner")
+    return [url_of({**at, "database": name, "user": f"{name}_{which}"}) for which in ("serves", "owner")]
+
+
+def office_url(folder):
+    """Of an installation's database, as whoever may do anything there."""
+    return re.sub("//[^@]+@", f"//{OWNER}@", address.url_in(folder))
 
 
 def url_of(at):

@@ -7,6 +7,7 @@ verifies. A prune is an entry itself. Each step is a transaction that may be the
 What must be said again is measured by what the fold keeps (`gateway.desk.forgetting.resting`).
 """
 
+import calendar
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -86,6 +87,13 @@ def plan(db: sqlite3.Connection, bodies_before: datetime, details_before: dateti
     needed = sorted(entries_to_restate(db, below)) if below > pruned else []
     [last_held] = db.execute("SELECT coalesce(max(id), 0) FROM held").fetchone()
     return Plan(below, tuple(needed), forget, bodies, details, _voids(db), last_held, size)
+
+
+def months_before(at: datetime, months: int) -> datetime:
+    """The same day of an earlier month, or that month's last day."""
+    year, month = divmod(at.year * 12 + at.month - 1 - months, 12)
+    last = calendar.monthrange(year, month + 1)[1]
+    return at.replace(year=year, month=month + 1, day=min(at.day, last))
 
 
 def _voids(db: sqlite3.Connection) -> int:
