@@ -61,6 +61,7 @@ GIVES_UP: dict[str, Any] = {
 }
 # Milliseconds. None for a statement: a commit that is cut off is one of which nobody knows. A machine that stands still
 # in the middle of a transaction does not hold up another one for longer, and an opt-out is kept beside meanwhile.
+FORGETTING = ("DROP", "ROLLBACK TO")
 TIMES = "-c statement_timeout=0 -c lock_timeout=10000 -c idle_in_transaction_session_timeout="
 WRITES_WITHIN, READS_WITHIN = 10_000, 60_000  # between two statements; all other machines wait for one that writes
 # Behind the row that it waited for a transaction has to see what others committed meanwhile.
@@ -248,6 +249,14 @@ class PostgresConnection:
                 raise PostgresError("nothing was kept: a statement was refused before")
         return rows
 
+    def _forget_prepared(self) -> None:
+        """Behind such a statement psycopg has the server forget what was prepared: once it has heard that it was done,
+        and when it next runs one. What `executemany` prepares in between it would take for prepared still.
+        """
+        self._arrive()
+        with _errors():
+            self._db.execute("SELECT 0", prepare=False)
+
     def _roll_back(self) -> Rows:
         """Once the pipeline has ended: behind a statement that was refused nothing of it is run, this neither."""
         with contextlib.suppress(sqlite3.Error):
@@ -426,6 +435,8 @@ class PostgresConnection:
     def _run(self, text: str, given: Any = ()) -> Rows:
         with _errors():
             rows = Rows(self._db.cursor().execute(text, given or None), self._arrive)
+        if self._sending and text.startswith(FORGETTING):
+            self._forget_prepared()
         self._prove_kept()
         return rows
 

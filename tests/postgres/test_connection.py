@@ -251,3 +251,34 @@ def test_whoever_begins_to_write_waits_until_the_standby_has_what_the_server_sho
             office.execute("SELECT pg_reload_conf()")
         thread.join(60)
     opened.pop().close()
+
+
+def many_behind(db, forgets):
+    """Many rows again and again, behind a statement on which the driver forgets what it prepared."""
+    db.execute("BEGIN IMMEDIATE")
+    db.executemany("INSERT INTO t (n) VALUES (?)", [(each,) for each in range(100)])
+    for each in forgets:
+        db.execute(each)
+    assert db.execute("SELECT 1").fetchone() == (1,)  # until here all has been heard
+    for begun in range(1000, 1300, 100):
+        db.executemany("INSERT INTO t (n) VALUES (?)", [(begun + each,) for each in range(100)])
+    db.execute("COMMIT")
+    return db.execute("SELECT count(*) FROM t").fetchone()
+
+
+FORGETS = {
+    "a table gone": ("CREATE TEMP TABLE gone (n INTEGER) STRICT", "DROP TABLE temp.gone"),
+    "a job taken back": ("SAVEPOINT job", "INSERT INTO t (n) VALUES (9999)", "ROLLBACK TO job", "RELEASE job"),
+}
+
+
+@pytest.mark.parametrize("forgets", FORGETS.values(), ids=FORGETS)
+def test_many_rows_are_written_behind_what_makes_the_driver_forget_its_statements(db, forgets):
+    assert many_behind(db, forgets) == (400,)
+
+
+def test_a_driver_that_is_not_made_to_forget_at_once_takes_what_is_gone_for_prepared(db, monkeypatch):
+    """Control."""
+    monkeypatch.setattr(PostgresConnection, "_forget_prepared", lambda _: None)
+    with pytest.raises(PostgresError, match="prepared statement"):
+        many_behind(db, FORGETS["a table gone"])
