@@ -273,7 +273,9 @@ class Visits:
         browser, nothing stands on its record, not even whose it is, and whatever ever named it says that no itself.
         """
         cookie, heard = visitor.cookie, visitor.heard
-        if not (self._options.gpc_of_known and cookie and cookie.unwritten and len(subjects) == 1) or visitor.unclear:
+        if not (self._options.gpc_of_known and cookie and cookie.unwritten) or visitor.unclear:
+            return False
+        if not cookie.value or len(subjects) > 1:  # a flag names nobody: the one that comes with it is somebody else
             return False
         unknown = not site.standings and site.status != "unknown"
         return unknown and (heard.is_gpc_alone or not heard.keeps)
