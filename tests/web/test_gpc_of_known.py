@@ -88,6 +88,18 @@ async def test_no_visit_of_a_browser_that_our_cookie_alone_names_leaves_a_row_an
     assert door.metrics.counted()["honored_unwritten"] == {"gpc": 4}  # the first visit had no cookie
 
 
+async def test_a_site_that_is_told_by_a_signal_of_ours_is_told_of_it_on_a_quiet_visit_too(house):
+    told = {}
+    for known in (True, False):
+        door = Door(house, gpc_of_known=known, add_gpc=True)
+        cookie = await comes(door, await comes(door, **GPC), **GPC)
+        await comes(door, cookie)
+        told[known] = door.site.got("sec-gpc")
+    assert told == {True: ["1"], False: ["1"]}
+    await comes(door, door.sealed(denied=frozenset()).partition("=")[2])
+    assert door.site.got("sec-gpc") == []  # control
+
+
 async def test_where_all_are_written_the_same_visits_leave_one_row(house):
     """Control of the one above."""
     door = Door(house)
