@@ -159,7 +159,8 @@ class Checks:
         if then is None:
             seen = self._asked(ask, named)
             then = Then(self._office().on, seen.position, seen.standings, self._grants(ask, named.keys, seen))
-            then = replace(then, standings=(*then.standings, *self._tightening(beside, ask), *denied))
+            then = replace(then, standings=(*then.standings, *self._tightening(beside, ask)))
+        then = replace(then, standings=(*then.standings, *denied))
         likeness = Likeness(alike(then.standings), _naming_of(ask, named), named.limited)
         met = Met(named.keys, named.keys, likeness, then.position, then.standings, then.grants)
         around, office = self.around(ask), then.held.office if then.held else replace(self._office(), on=then.on)
@@ -413,11 +414,12 @@ class Checks:
         except LookupRefused:
             return None
 
-    def joins(self, subjects: Sequence[Subject]) -> bool:
+    def joins(self, subjects: Sequence[Subject], *, alone: bool = False) -> bool:
         """Whether a browser that says no by its token alone comes with somebody else, so that its no is to be written
         for all of them; the first time, for then it is on its record, and what was said there later stands above it.
+        `alone`: it need not, for it is about to say yes to something.
         """
-        if len(subjects) < 2:  # noqa: PLR2004 - it comes alone
+        if len(subjects) < 2 and not alone:  # noqa: PLR2004 - it comes alone
             return False
         rows = [self.standings_of(each.keys) for each in subjects if each.unwritten]
         return any(mine is None or bool(brought_back(EVERY_SIGNAL, mine).said) for mine in rows)

@@ -78,6 +78,8 @@ def _of(tx: Transaction, slate: Slate, subject: Subject) -> Iterator[Still]:
             yield _still(tx, subject, no, spellings)
     for *_, purpose in states_of(Kin(slate, subject.key)):
         yield Still(purpose, Where.DEVICE_STATE, None)
+    for purpose in SIGNAL_PURPOSES if subject.unwritten else ():  # what its token says itself
+        yield Still(purpose, Where.THIS, proof_of(subject.kind))
 
 
 def _still(tx: Transaction, subject: Subject, no: ReadNo, spellings: Container[bytes]) -> Still:

@@ -162,8 +162,7 @@ class Consent:
         chosen = _worded(ChoiceKind.OPT_OUT, said, at, where) if said else None
         by = {"device": mark} if mark else {}
         began = [replace(_worded(ChoiceKind.STATE_BEGAN, state, at, where), details=by) for state in heard.states()]
-        ends = [Said(source, EVERY_SIGNAL) for source in sorted(heard.ended)]
-        ended = [_worded(ChoiceKind.STATE_ENDED, end, at, where) for end in ends]
+        ended = [_worded(ChoiceKind.STATE_ENDED, Said(each, EVERY_SIGNAL), at, where) for each in sorted(heard.ended)]
 
         def job(tx: Transaction) -> tuple[int, int]:
             request = seals.new_browser()
@@ -189,9 +188,9 @@ class Consent:
             await self.leases.everywhere(position)
         return found
 
-    async def bring(self, subjects: Sequence[Subject]) -> None:
-        """Writes a browser's no that its token alone says, for all who come with it. Raises `StoreUnavailable`."""
-        if self.checks.joins(subjects):
+    async def bring(self, subjects: Sequence[Subject], *, alone: bool = False) -> None:
+        """Writes what a browser's token alone denies; `alone`: see `Checks.joins`. Raises `StoreUnavailable`."""
+        if self.checks.joins(subjects, alone=alone):
             await self.observe(subjects, TOLD_BY_TOKEN)
 
     async def tie(self, account: Subject, subjects: Sequence[Subject]) -> None:
@@ -250,9 +249,13 @@ class Consent:
         return self._chosen(entered, subjects, choice, (accepted, effective), openings)
 
     async def _before(self, subjects: Sequence[Subject], *, says_no: bool) -> None:
-        """What comes on record before a choice of these people."""
-        with contextlib.suppress(StoreUnavailable):  # the token says it again, and the choice may be kept elsewhere
-            await self.bring(subjects)
+        """What comes on record before a choice of these people. Raises `StoreUnavailable`."""
+        try:
+            await self.bring(subjects, alone=not says_no)
+        except StoreUnavailable:
+            if not says_no:
+                raise
+            await self.keep_heard(subjects, TOLD_BY_TOKEN)  # as the choice is: nobody may name them together again
         if says_no:
             await self._counted(COUNT_SECONDS)
 
@@ -298,12 +301,9 @@ class Consent:
         entered behind whatever else there is to write, at most once under one Idempotency-Key. An event for each part.
         Raises `StoreUnavailable`.
         """
-        kept = [
-            KeptRequest(
-                seals.new_browser(), part, choice, idempotency.named(f"{key}:part {number}" if key else "", body)
-            )
-            for number, part in enumerate(_parts(subjects))
-        ]
+        parts = enumerate(_parts(subjects))
+        named = [(part, idempotency.named(f"{key}:part {number}" if key else "", body)) for number, part in parts]
+        kept = [KeptRequest(seals.new_browser(), part, choice, repeat) for part, repeat in named]
         await self.later.keep_beside(*kept)
         return tuple({"event": b64(each.request), "seq": None} for each in kept)
 

@@ -52,6 +52,21 @@ def reason(house, *identifiers, **more):
     return house.consent.check(asked).verdicts["advertisers"].reason
 
 
+@contextlib.contextmanager
+def away(folder):
+    """The ledger can be neither read nor written inside the `with`."""
+    path = folder / "ledger.sqlite3"
+    path.rename(path.with_suffix(".away"))
+    try:
+        yield
+    finally:
+        path.with_suffix(".away").rename(path)
+
+
+def signs_in(house):
+    return {"Gateway-Account": api_keys.assert_account(house.secrets.accounts[-1], "a1", int(time.time()) + 60)}
+
+
 async def comes(door, cookie="", **headers):
     """A page load; the cookie that the browser has afterwards."""
     answer = await door.get(cookie=f"{COOKIE}={cookie}" if cookie else "", **{**NAVIGATE, **headers})
@@ -71,6 +86,18 @@ async def test_no_visit_of_a_browser_that_our_cookie_alone_names_leaves_a_row_an
     assert reason(house, named("browser", cookie)) == "opted_out"
     assert door.entries == before
     assert door.metrics.counted()["honored_unwritten"] == {"gpc": 4}  # the first visit had no cookie
+
+
+async def test_a_site_that_is_told_by_a_signal_of_ours_is_told_of_it_on_a_quiet_visit_too(house):
+    told = {}
+    for known in (True, False):
+        door = Door(house, gpc_of_known=known, add_gpc=True)
+        cookie = await comes(door, await comes(door, **GPC), **GPC)
+        await comes(door, cookie)
+        told[known] = door.site.got("sec-gpc")
+    assert told == {True: ["1"], False: ["1"]}
+    await comes(door, door.sealed(denied=frozenset()).partition("=")[2])
+    assert door.site.got("sec-gpc") == []  # control
 
 
 async def test_where_all_are_written_the_same_visits_leave_one_row(house):
@@ -133,11 +160,27 @@ async def test_another_signal_beside_it_is_written(door, cookie):
 
 async def test_a_browser_of_which_something_stands_on_record_is_written(door, house):
     """It may be somebody's account's: then the no is theirs, too."""
-    cookie = door.sealed(denied=frozenset())
-    people, browser = house.consent.people, named("browser", cookie.partition("=")[2])
-    await house.consent.tie(people.account("a1"), people.name([browser]).subjects)
-    await door.get(cookie=cookie, **VISIT)
+    cookie = await comes(door, **GPC)
+    people = house.consent.people
+    await house.consent.tie(people.account("a1"), people.name([named("browser", cookie)]).subjects)
+    await comes(door, cookie, **GPC)
     assert reason(house, named("account", "a1")) == "opted_out"
+
+
+async def test_where_browsers_are_remembered_by_a_flag_the_account_that_comes_with_it_is_written(house):
+    door = Door(house, gpc_of_known=True, remember_gpc="flag")
+    cookie = await comes(door, **GPC)
+    await comes(door, cookie, **signs_in(house), **GPC)
+    assert reason(house, named("account", "a1")) == "opted_out"
+
+
+async def test_of_two_cookies_an_older_one_gets_no_mark_from_the_other(door, house, sealing):
+    """Each of them renewed: the first one's browser may be known by names that say nothing."""
+    older, left = door.sealed(days_ago=40, denied=frozenset()), await comes(door, **GPC)
+    answer = await door.get(cookie=f"{older}; {COOKIE}={left}", **VISIT)
+    renewed = seals.open_cookie(sealing, cookie_of(answer))
+    assert (renewed.browser, renewed.unwritten) == (door.opened(older).browser, False)
+    assert renewed.denied >= OUT
 
 
 # --- whoever joins -------------------------------------------------------------------------------------------------
@@ -149,10 +192,7 @@ async def test_a_sign_in_gets_it_written_once_for_the_account_as_well(door, hous
     await comes(door, cookie, **GPC)
     assert door.entries == before
     assert reason(house, named("account", "a1")) != "opted_out"
-    signed_in = {
-        "Gateway-Account": api_keys.assert_account(house.secrets.accounts[-1], "a1", int(time.time()) + 60),
-        **signal,
-    }
+    signed_in = {**signs_in(house), **signal}
     await comes(door, cookie, **signed_in)
     assert reason(house, named("account", "a1")) == "opted_out"
     written = door.entries
@@ -171,14 +211,9 @@ async def test_an_id_of_the_site_gets_it_written_for_itself(house, signal):
 
 
 async def test_where_it_cannot_be_written_at_once_the_token_denies_and_the_next_visit_writes(door, house, folder):
-    cookie = await comes(door, **GPC)
-    signed_in = {"Gateway-Account": api_keys.assert_account(house.secrets.accounts[-1], "a1", int(time.time()) + 60)}
-    path = folder / "ledger.sqlite3"
-    path.rename(path.with_suffix(".away"))
-    try:
+    cookie, signed_in = await comes(door, **GPC), signs_in(house)
+    with away(folder):
         await comes(door, cookie, **signed_in)
-    finally:
-        path.with_suffix(".away").rename(path)
     while house.consent.checks.position() is None:
         await asyncio.sleep(0.01)
     assert reason(house, named("browser", cookie)) == "opted_out"
@@ -297,6 +332,28 @@ async def test_observed_alone_it_stays_unwritten_and_without_the_bits_it_is_writ
         assert await entries(calling) == before + 1
 
 
+async def test_a_choice_that_is_kept_takes_the_token_s_no_along_to_whom_it_names(tmp_path):
+    async with site(tmp_path / "data") as calling:
+        cookie, account = (await names_of(calling))[0], named("account", "a1")
+        body = {"identifiers": [account, named("browser", cookie)], "choice": "limit"}
+        with away(tmp_path / "data"):
+            assert (await calling.post("/v1/choices", json=body)).status_code == 202
+        for _ in range(200):
+            if (await reasons_of(calling, account))["check"] not in {"store_unavailable", "stale"}:
+                break
+            await asyncio.sleep(0.05)
+        assert (await reasons_of(calling, account))["check"] == "opted_out"
+
+
+async def test_an_explanation_of_another_moment_obeys_the_token_as_the_check_did(tmp_path):
+    async with site(tmp_path / "data") as calling:
+        cookie = (await names_of(calling))[0]
+        asked = {"identifiers": [named("browser", cookie)], "recipient": "advertisers", "purpose": "targeted_ads",
+                 "data": ["ad_id"], "place": PLACE}  # fmt: skip
+        for more in ({}, {"at": datetime.now(UTC).isoformat()}):
+            assert (await calling.post("/v1/explain", json=asked | more)).json()["reason"] == "opted_out"
+
+
 # --- the person ----------------------------------------------------------------------------------------------------
 
 
@@ -338,6 +395,47 @@ async def test_a_yes_on_the_page_afterwards_opens_as_it_does_where_it_was_writte
     assert answers["all"][0][0] != "opted_out"
 
 
+async def test_a_yes_by_a_call_puts_on_record_what_the_token_alone_said_before_it(tmp_path):
+    """Else a second yes, after which the cookie is a new one, would leave the third purpose denied by nothing."""
+    answers = {}
+    for mode in ("all", "known"):
+        async with opting_in.standing(tmp_path / mode, signals__record_gpc=mode) as there:
+            browser = there.browser()
+            for headers in (GPC, GPC):
+                browser.headers |= headers
+                await browser.get("/privacy-choices/status")
+            browser.headers.pop("Sec-GPC")
+            cookie = browser.jar[COOKIE]
+            first, second = [
+                {"sha256": item["sha256"]}
+                for kind in ("opt-in", "confirm")
+                for item in (await there.calling.get("/v1/self", headers=inside.DEV)).json()["notices"]
+                if (item["kind"], item["language"]) == (kind, "en")
+            ]
+            proof = {"proof": {"kind": "browser", "cookie": cookie}}
+            act = {"choice": "opt_in", "purposes": ["sale"], "identifiers": [named("browser", cookie)]}
+            asked = await there.call("/v1/choices", **act, **proof, notice=first)
+            await there.call("/v1/choices", choice="confirm", confirm=asked["confirm"], **proof, notice=second)
+            assert (await browser.opts_in(what="sharing")).status_code == 200
+            mine = named("browser", browser.jar[COOKIE])
+            answers[mode] = [
+                await there.sale(mine, purpose=purpose, recipient=to)
+                for purpose, to in (("targeted_ads", "advertisers"), ("sale", "teemo"))
+            ]
+    assert answers["known"] == answers["all"]
+    assert answers["all"][0] == "opted_out"
+
+
+async def test_a_form_that_is_kept_leaves_the_no_in_the_cookie_until_it_is_entered(tmp_path, sealing):
+    async with site(tmp_path / "data") as calling:
+        cookie = (await names_of(calling))[0]
+        sent = {"Cookie": f"{COOKIE}={cookie}", "Sec-Fetch-Site": "same-origin"}
+        with away(tmp_path / "data"):
+            done = await calling.post("/privacy-choices", data={"action": "opt_out"}, headers=sent)
+        assert done.status_code == 202
+        assert seals.open_cookie(sealing, cookie_of(done)).unwritten
+
+
 async def test_a_form_that_limits_leaves_the_no_in_the_cookie_and_one_that_opts_out_is_on_record(tmp_path, sealing):
     async with site(tmp_path / "data") as calling:
         cookie = (await names_of(calling))[0]
@@ -355,6 +453,9 @@ async def test_what_we_hold_of_it_says_that_it_is_out(tmp_path):
         proof = {"kind": "browser", "cookie": cookie}
         told = await calling.post("/v1/standing", json={"identifiers": [named("browser", cookie)], "proof": proof})
         assert told.json()["standing"]["sale"] == "opted_out"
+        mine = [each for each in told.json()["still_out"] if each["purpose"] == "sale"]
+        assert mine == [{"purpose": "sale", "where": "this", "ends_by": "browser"}]
+        assert told.json()["may_ask_from"]["sale"]
         asked = {"identifiers": [named("browser", cookie)], "proof": proof}
         report = (await calling.post("/v1/access", json=asked)).json()
         assert '"sale":"opted_out"' in str(report).replace("'", '"').replace(" ", "")

@@ -56,6 +56,8 @@ class OptingIn:
         whose = (await self._proofs.opening(said.body.get("proof"), said.key, named.subjects, use, said.act)).whose
         shown, now = await self.shown(said), self.fresh(said)
         await self._not_superseded(said, whose, purposes[0])
+        # What a browser's token alone denies comes on record before the yes: it stands for what that leaves out.
+        await self._consent.bring(whose, alone=True)
         choice = Choice(
             ChoiceKind.OPT_IN,
             tuple(purposes),

@@ -151,7 +151,8 @@ class OptingOut:
     ) -> Response:
         """The answer with the cookie that remembers the choice, and with the one that brings the openings along."""
         now = self._consent.clock()
-        left = visitor.cookie is not None and visitor.cookie.unwritten and not EVERY_SIGNAL.issubset(purposes)
+        recorded = EVERY_SIGNAL.issubset(purposes) and not chosen.waits
+        left = visitor.cookie is not None and visitor.cookie.unwritten and not recorded
         cookie = BrowserCookie(browser, day(now), visitor.denied | frozenset(purposes), unwritten=left)
         response.headers.append("set-cookie", set_browser_cookie(self._consent.secrets.seals, cookie))
         if not chosen.waits:

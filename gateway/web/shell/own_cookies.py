@@ -62,7 +62,8 @@ def remembering(
     A cookie that is `RENEW_DAYS` old is made again, with a new nonce; one that cannot be opened is replaced by one that
     says no to everything, of a browser that nobody knew before. A state needs an id to be kept under; it is not written
     into the cookie, which can only tighten, because a state can end. `unwritten`: what was heard may be on no record
-    where the id is a new one, so that whatever ever names this browser says it; an older id may be known without it.
+    where the id is a new one, so that whatever ever names this browser says it; an older id may be known without it,
+    and a flag names nobody.
     """
     if not is_due(old, heard, how, today):
         return None
@@ -72,7 +73,7 @@ def remembering(
     known = old and not (old.lost and old.browser == seals.NO_ID)
     if old and known:
         return set_browser_cookie(keys, replace(old, day=today, denied=denied, lost=False))
-    return set_browser_cookie(keys, BrowserCookie(fresh, today, denied, unwritten=unwritten))
+    return set_browser_cookie(keys, BrowserCookie(fresh, today, denied, unwritten=unwritten and how == "id"))
 
 
 def set_browser_cookie(keys: Sequence[bytes], cookie: BrowserCookie) -> str:

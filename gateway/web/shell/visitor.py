@@ -295,12 +295,15 @@ class Visitors:
 
 
 def _together(found: Sequence[BrowserCookie]) -> BrowserCookie:
-    """What several cookies of ours say: each no of each of them, of the first browser that any names."""
+    """What several cookies of ours say: each no of each of them, of the first browser that any names. Whether that
+    browser's no may be on no record only its own cookies tell: another's says nothing of what it was named by before.
+    """
     if len(found) == 1:
         return found[0]
     named = next((each.browser for each in found if each.value), seals.NO_ID)
     denied = frozenset[Purpose]().union(*(each.denied for each in found))
-    lost, unwritten = any(each.lost for each in found), any(each.unwritten for each in found)
+    lost = any(each.lost for each in found)
+    unwritten = all(each.unwritten for each in found if each.browser == named)
     return BrowserCookie(named, min(each.day for each in found), denied, lost, unwritten)
 
 

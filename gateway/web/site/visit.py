@@ -35,12 +35,13 @@ KEPT = 4096  # visitors whose answer stands until anything is written, or for ha
 class Options:
     """What the operator of the site decides. `enforce`: a Content-Security-Policy at delivery wherever something must
     not be done, `hosts` excepted (R1). `add_gpc`: the request that goes on to the site of somebody whose opt-out is on
-    record says `Sec-GPC: 1`, as an intermediary may (L7). `cached`: pages are kept by a cache that passes over Vary, so
-    that a GET is answered the same for everybody (I32). `inventory`: the page's script is asked which hosts pages talk
-    to (R1). `place_in_key`: how a shared cache keeps pages for different places apart: by a request's header of this
-    name, or `SAME`, because all visitors are told the same place; empty: it does not, and such a page is one person's
-    (R33). `service_workers`: files of those that enforcing leaves alone. `gpc_of_known`: GPC of a browser that nothing
-    but our sealed cookie names is left unwritten; cookie and tokens carry the denial.
+    record, or in a cookie that takes its place, says `Sec-GPC: 1`, as an intermediary may (L7). `cached`: pages are
+    kept by a cache that passes over Vary, so that a GET is answered the same for everybody (I32). `inventory`: the
+    page's script is asked which hosts pages talk to (R1). `place_in_key`: how a shared cache keeps pages for different
+    places apart: by a request's header of this name, or `SAME`, because all visitors are told the same place; empty: it
+    does not, and such a page is one person's (R33). `service_workers`: files of those that enforcing leaves alone.
+    `gpc_of_known`: GPC of a browser that nothing but our sealed cookie names is left unwritten; cookie and tokens carry
+    the denial.
     """
 
     remember_gpc: Literal["id", "flag", "off"] = "id"
@@ -216,7 +217,8 @@ class Visits:
         cookie = self._cookie(visitor, scope, day(now)) if scope else None
         cell = self._cell(visitor, site)
         policy = self._policy if _is_silenced(site, cell) else None
-        adds = self._options.add_gpc and not visitor.heard.gpc and _on_record(site)
+        said_it = visitor.cookie is not None and visitor.cookie.unwritten
+        adds = self._options.add_gpc and not visitor.heard.gpc and (said_it or _on_record(site))
         told = (
             (CONSENT, _consent(tuple([site.allowed[purpose] for purpose in SIGNAL_PURPOSES]), site.status)),
             (BROWSER, self._token(visitor, now)),
