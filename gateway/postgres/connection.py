@@ -67,6 +67,7 @@ WRITES_WITHIN, READS_WITHIN = 10_000, 60_000  # between two statements; all othe
 SEES = r"-c default_transaction_isolation=read\ committed"
 ANOTHERS = "the ledger is another machine's: this one was never joined to it, or was put out by a --take-over"
 MIGRATED = "another machine's gateway gave the ledger another version: install the same one here"
+UNPREPARES = ("DROP", "ALTER", "ROLLBACK TO")
 PART, NUMBERS = 2000, itertools.count()  # rows that are fetched at once
 COPIED = {"INTEGER": "int8", "TEXT": "text", "BLOB": "bytea"}
 KEPT = 8  # idle connections to read by: opening one costs some milliseconds
@@ -426,6 +427,11 @@ class PostgresConnection:
     def _run(self, text: str, given: Any = ()) -> Rows:
         with _errors():
             rows = Rows(self._db.cursor().execute(text, given or None), self._arrive)
+            if self._sending and text.startswith(UNPREPARES):
+                # psycopg forgets behind its answer what was prepared, and tells the server so behind the next
+                # statement: one that was prepared anew by that one would be forgotten there alone.
+                self._sending.sync()
+                self._db.execute("SELECT 1", prepare=False)
         self._prove_kept()
         return rows
 

@@ -76,6 +76,21 @@ def test_what_is_read_within_one_moment_is_fetched_by_parts_and_stays(db, url):
     reader.end()
 
 
+@pytest.mark.parametrize("forgets", ["ROLLBACK TO job", "DROP TABLE gone"])
+def test_many_rows_are_written_twice_behind_what_makes_the_server_forget_prepared_statements(db, forgets):
+    db.execute("CREATE TABLE gone (n INTEGER PRIMARY KEY) STRICT")
+    db.execute("BEGIN IMMEDIATE")
+    db.executemany("INSERT INTO t (n) VALUES (?)", [(1,)])
+    db.execute("SAVEPOINT job")
+    db.execute(forgets)
+    assert db.execute("SELECT count(*) FROM t").fetchone() == (1,)
+    for number in (2, 3):
+        db.executemany("UPDATE t SET w = ? WHERE n = ?", [("a", 1)])
+        db.executemany("INSERT INTO t (n) VALUES (?)", [(number,)])
+    db.execute("COMMIT")
+    assert db.execute("SELECT count(*), min(w) FROM t").fetchone() == (3, "a")
+
+
 def test_a_refused_statement_takes_the_transaction_and_tells_no_value(db):
     db.execute("BEGIN IMMEDIATE")
     db.execute("INSERT INTO t (n, w) VALUES (1, 'ann@example.com')")
