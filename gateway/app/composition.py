@@ -374,7 +374,9 @@ def migrate(folder: Path, origin: str = "", url: str = "", owner: str = "") -> i
 
 def _migrated(folder: Path, origin: str, owner: str) -> int:
     store = store_in(folder, owner=owner)
-    ledger = store.name
+    ledger, two = store.name, bool(owner) and store.is_server
+    if two:
+        serving_role.prove_two(store, store_in(folder))
     with store.held():
         if not store.exists() and person_keys.anybody(folder, owner):
             # A new, empty ledger beside an old vault would have forgotten everybody's opt-out.
@@ -390,7 +392,7 @@ def _migrated(folder: Path, origin: str, owner: str) -> int:
         with contextlib.closing(Vault(folder, secrets.wraps, owner)) as vault:
             if store.is_server and not person_keys.anybody(folder, owner):
                 vault.begin_alone()  # of which other machines that are joined get a copy
-    if owner and store.is_server:
+    if two:
         serving_role.grant(store, store_in(folder))
     return version
 
@@ -452,7 +454,7 @@ def prune_ledger(folder: Path, settings: Settings, *, dry_run: bool, clock: Cloc
     """
     keep, at, owner = settings.retention, clock(), settings.store.owner
     if not dry_run:
-        serving_role.prove_owner(store_in(folder, owner=owner), "gateway prune")
+        serving_role.prove_owner(store_in(folder, owner=owner), store_in(folder), "gateway prune")
     _prove(folder, settings)
     with contextlib.closing(store_in(folder).open_to_read()) as db:
         db.execute("BEGIN")

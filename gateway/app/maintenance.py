@@ -95,7 +95,7 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
     wrapping is left in the file afterwards.
     """
     owned = store_in(folder, owner=settings.store.owner)
-    serving_role.prove_owner(owned, "gateway rekey pepper")
+    serving_role.prove_owner(owned, store_in(folder), "gateway rekey pepper")
     with contextlib.closing(store_in(folder).open_to_read()) as db:
         applied = int(db.execute("SELECT peppers FROM head").fetchone()[0])
     with schema.held(folder):
@@ -390,6 +390,7 @@ def go_on(folder: Path, settings: Settings, clock: Clock = now) -> NewLogBegun:
     """
     loaded = secret_files.load_secrets(folder)
     owned = store_in(folder, owner=settings.store.owner)
+    serving_role.prove_owner(owned, store_in(folder), "gateway restore --new-log")
     with _alone(folder), contextlib.closing(owned.open_to_write()) as db:
         schema.prove_mark(db, folder / schema.FILE, loaded.mark)
         try:

@@ -241,10 +241,10 @@ def verify(data: Path, file: Path | None, boxes: bool, keep: bool, as_json: bool
             raise LedgerRefused(schema.damaged(store_in(data).name, error)) from error
         raise
     click.echo(_json(report, keys) if as_json else "\n".join(_words(report, keys)))
-    if said := serving_role.warning(store_in(data)):
-        click.echo(f"beside that: {said}", err=True)
     if keep:
         LastVerify(datetime.now(UTC), report.passed).keep(data)
+    if said := serving_role.warning(store_in(data)):
+        click.echo(f"beside that: {said}", err=True)
     sys.exit(0 if report.passed else 1)
 
 

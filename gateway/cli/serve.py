@@ -247,7 +247,7 @@ def _serve_folder(
 
 def _tell_of_roles(data: Path) -> None:
     """Beside the start: a server that is away keeps whoever asks waiting."""
-    with contextlib.suppress(Unusable, sqlite3.Error):
+    with contextlib.suppress(Unusable):
         if said := serving_role.warning(store_in(data)):
             log.warning(said)
 

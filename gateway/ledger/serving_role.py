@@ -7,13 +7,19 @@ does. A record that the fold is told may be said otherwise (`side.packed`, made 
 `gateway verify`) and never goes. Whatever takes entries away is the owner's: a prune.
 """
 
+import contextlib
+import sqlite3
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
+from gateway.ledger.errors import LedgerRefused
 from gateway.postgres.address import OWNERS, RoleRefused
+from gateway.terms import Unusable
 
 if TYPE_CHECKING:
     from gateway.ledger.postgres_store import PostgresStore
     from gateway.ledger.store import Store
+    from gateway.postgres.connection import PostgresConnection
 
 SCHEMAS = ("gateway_ledger", "gateway_vault")
 ADDS = "SELECT, INSERT"
@@ -44,6 +50,11 @@ CREATE OR REPLACE TRIGGER tile_grows BEFORE UPDATE ON gateway_ledger.tile
 FOR EACH ROW EXECUTE FUNCTION gateway_ledger.tile_grows()
 """
 ALL = "SELECT, INSERT, UPDATE, DELETE"
+# Which database of which server; the server's start tells it from any other's of that name.
+WHERE = (
+    "SELECT d.datname || ' ' || d.oid || ' ' || extract(epoch FROM pg_postmaster_start_time()) FROM pg_database d"
+    " WHERE d.datname = current_database()"
+)
 REWRITES = "SELECT has_table_privilege('entry', 'UPDATE, DELETE, TRUNCATE')"
 TOLD = "the database lets the role that serves change and take away entries; two roles: gateway help postgresql"
 
@@ -62,33 +73,68 @@ def granted(role: str) -> list[str]:
     return said
 
 
+def prove_two(owned: "Store", serves: "Store") -> None:
+    """Before the tables are made: two roles in one database. Raises `RoleRefused`, `LedgerRefused`."""
+    (owner, one), (role, other) = map(_seen_as, (owned, serves))
+    _prove_one(one, other)
+    if owner == role:
+        raise RoleRefused(f"[store] owner and [store] url name one role, {role}: two are wanted ({OWNERS})")
+
+
 def grant(owned: "Store", serves: "Store") -> None:
     """To the role that serves, by the one that owns the tables; then the first can use them, or that raises
     `LedgerRefused`.
     """
-    with cast("PostgresStore", serves).asked() as db:
-        role = db.role()
+    role, _ = _seen_as(serves)
     with cast("PostgresStore", owned).asked() as db:
-        if db.role() == role:
-            raise RoleRefused(f"[store] owner and [store] url name one role, {role}: two are wanted ({OWNERS})")
         db.run_all(granted(role))
     serves.open_to_read().close()
 
 
 def may_rewrite(store: "Store") -> bool:
-    """Whether the role that `store` connects as could change entries or take them away. Files have no roles."""
+    """Whether the role that `store` connects as could change entries or take them away. Files have no roles. Raises
+    `LedgerRefused` where the server does not say.
+    """
     if not store.is_server:
         return False
-    with cast("PostgresStore", store).asked() as db:
+    with _asked(store) as db:
         return bool(db.execute(REWRITES).fetchall()[0][0])
 
 
-def prove_owner(store: "Store", what: str) -> None:
-    """Before anything is begun that only the owner can end. Raises `RoleRefused`."""
-    if store.is_server and not may_rewrite(store):
+def prove_owner(owned: "Store", serves: "Store", what: str) -> None:
+    """Before anything is begun that only the owner can end. Raises `RoleRefused`, `LedgerRefused`."""
+    if not owned.is_server:
+        return
+    _prove_one(*(_seen_as(each)[1] for each in (owned, serves)))
+    if not may_rewrite(owned):
         raise RoleRefused(f"{what} takes the role that owns the ledger's tables ({OWNERS}); nothing was changed")
 
 
+def _seen_as(store: "Store") -> tuple[str, str]:
+    """The role that it connects as, and in which database."""
+    with _asked(store) as db:
+        return db.role(), str(db.execute(WHERE).fetchall()[0][0])
+
+
+def _prove_one(one: str, other: str) -> None:
+    """A misspelt owner would be given a ledger of its own, or have one pruned."""
+    if one != other:
+        raise LedgerRefused(f"[store] owner and [store] url name two databases: one is wanted ({OWNERS})")
+
+
+@contextlib.contextmanager
+def _asked(store: "Store") -> Iterator["PostgresConnection"]:
+    try:
+        with cast("PostgresStore", store).asked() as db:
+            yield db
+    except RoleRefused:
+        raise
+    except sqlite3.Error as error:
+        raise LedgerRefused(f"{store.name} cannot be used ({error})") from error
+
+
 def warning(store: "Store") -> str:
-    """For a start and a verification; empty: there is nothing to say."""
-    return TOLD if may_rewrite(store) else ""
+    """For a start and a verification; empty: there is nothing to say, or the server does not."""
+    with contextlib.suppress(Unusable):
+        return TOLD if may_rewrite(store) else ""
+    return ""

@@ -61,7 +61,7 @@ GIVES_UP: dict[str, Any] = {
 }
 # Milliseconds. None for a statement: a commit that is cut off is one of which nobody knows. A machine that stands still
 # in the middle of a transaction does not hold up another one for longer, and an opt-out is kept beside meanwhile.
-FORGETTING = ("DROP", "ROLLBACK TO")
+FORGETTING = ("DROP", "ALTER", "ROLLBACK TO")
 TIMES = "-c statement_timeout=0 -c lock_timeout=10000 -c idle_in_transaction_session_timeout="
 WRITES_WITHIN, READS_WITHIN = 10_000, 60_000  # between two statements; all other machines wait for one that writes
 # Behind the row that it waited for a transaction has to see what others committed meanwhile.

@@ -23,6 +23,7 @@ from gateway.ledger import serving_role
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof.merkle import WIDTH
+from gateway.postgres import address
 from gateway.postgres.address import RoleRefused
 
 pytestmark = pytest.mark.slow
@@ -148,7 +149,7 @@ def test_what_is_the_owners_to_do_is_refused_with_a_sentence_and_done_as_the_own
         lambda settings: maintenance.pepper(lived_in, settings),
     )
     before = ends(lived_in)
-    for act in acts:
+    for act in (*acts, lambda settings: maintenance.go_on(lived_in, settings)):
         with pytest.raises(RoleRefused, match=OWNERS):
             act(as_one)
     with pytest.raises(RoleRefused, match=OWNERS):
@@ -158,6 +159,34 @@ def test_what_is_the_owners_to_do_is_refused_with_a_sentence_and_done_as_the_own
     assert (pruned.plan.bodies, pruned.done, peppers[1]) == (2 * WIDTH, True, 2)
     with pytest.raises(RoleRefused, match="name one role"):
         migrate(lived_in, owner=serves)
+
+
+def test_an_owner_of_another_database_makes_and_takes_away_nothing_there(lived_in, postgres):
+    """A misspelt url: that database would get a ledger of its own, which is empty, and this one no rights."""
+    _, elsewhere = postgres_server.two_roles(postgres)
+    misspelt = inside.settings(store__owner=elsewhere)
+    for act in (
+        lambda: migrate(lived_in, owner=elsewhere),
+        lambda: composition.prune_ledger(lived_in, misspelt, dry_run=False, clock=lambda: LATER),
+        lambda: maintenance.pepper(lived_in, misspelt),
+        lambda: maintenance.go_on(lived_in, misspelt),
+    ):
+        with pytest.raises(LedgerRefused, match="name two databases"):
+            act()
+    with psycopg.connect(elsewhere) as db:
+        assert db.execute("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'gateway%'").fetchone() is None
+
+
+def test_a_server_that_does_not_say_what_a_role_may_do_ends_no_verification_and_lets_nobody_begin(postgres, tmp_path):
+    (serves, owner), nowhere = postgres_server.two_roles(postgres), f"postgresql://nobody@127.0.0.1:{free_port()}/none"
+    for what, url in (("it has no tables", serves), ("it is away", nowhere)):
+        address.name_url(tmp_path, url)
+        asked = store_in(tmp_path)
+        assert serving_role.warning(asked) == "", what
+        with pytest.raises(LedgerRefused, match="cannot be used"):
+            serving_role.prove_owner(asked, asked, "a prune")
+    migrate(tmp_path / "data", url=serves, owner=owner)
+    serving_role.prove_owner(store_in(tmp_path / "data", owner=owner), store_in(tmp_path / "data"), "a prune")
 
 
 def test_one_role_for_all_is_told_at_a_verification_until_there_are_two(postgres, roles, tmp_path):
