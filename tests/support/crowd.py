@@ -75,7 +75,7 @@ class Member:
         self.plan, self.crew = plan, crew
         self.random = random.Random(f"{plan.seed}/{process}/{crew}")
         self.numbers = ((process, crew, number) for number in count())
-        self.lines = {}
+        self.lines, self.asked = {}, 0
         self.history, self.again = [], False
 
     def live(self):
@@ -164,11 +164,12 @@ class Member:
             return self.post("choices", body, key)
 
     def post(self, door, body, key="", *, hangs_up=False):
-        """(status, answer) of any service that can be reached. Raises `Lost`."""
+        """(status, answer) of any service that can be reached, from then on the one that was `asked`. Raises `Lost`."""
         ports = self.random.sample(self.plan.ports, len(self.plan.ports))
         line = next(filter(None, map(self.line, ports)), None)
         if line is None:
             raise Lost
+        self.asked = line.port
         headers = {"Authorization": "Bearer dev.dev", "Content-Type": "application/json"}
         try:
             line.request("POST", f"/v1/{door}", json.dumps(body), headers | ({"Idempotency-Key": key} if key else {}))

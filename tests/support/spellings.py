@@ -309,7 +309,12 @@ class Service:
 
     def lines(self, path: str, rows: list[dict]) -> list[dict]:
         content = b"\n".join(json.dumps(row).encode() for row in rows)
-        answer = self.http.post(path, content=content, headers={"Content-Type": "application/x-ndjson"})
+        ends = time.monotonic() + 40
+        while True:
+            answer = self.http.post(path, content=content, headers={"Content-Type": "application/x-ndjson"})
+            if answer.status_code != 503 or time.monotonic() > ends:  # a busy machine says that they are to come again
+                break
+            time.sleep(0.2)
         assert answer.status_code == 200, answer.text
         return [json.loads(line) for line in answer.text.splitlines()][:-1]
 
