@@ -119,3 +119,14 @@ def kept(answer: httpx2.Response) -> dict[str, str]:
     """The header that a browser brings back next time, of the cookies in an answer."""
     pairs = [line.partition(";")[0] for line in answer.headers.get_list("set-cookie")]
     return {"Cookie": "; ".join(pairs)} if pairs else {}
+
+
+@contextlib.contextmanager
+def ledger_away(folder):
+    """The ledger can be neither read nor written inside the `with`: its file is gone, as far as anybody can see."""
+    path = folder / "ledger.sqlite3"
+    path.rename(path.with_suffix(".away"))
+    try:
+        yield
+    finally:
+        path.with_suffix(".away").rename(path)

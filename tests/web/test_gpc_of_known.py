@@ -52,17 +52,6 @@ def reason(house, *identifiers, **more):
     return house.consent.check(asked).verdicts["advertisers"].reason
 
 
-@contextlib.contextmanager
-def away(folder):
-    """The ledger can be neither read nor written inside the `with`."""
-    path = folder / "ledger.sqlite3"
-    path.rename(path.with_suffix(".away"))
-    try:
-        yield
-    finally:
-        path.with_suffix(".away").rename(path)
-
-
 def signs_in(house):
     return {"Gateway-Account": api_keys.assert_account(house.secrets.accounts[-1], "a1", int(time.time()) + 60)}
 
@@ -212,7 +201,7 @@ async def test_an_id_of_the_site_gets_it_written_for_itself(house, signal):
 
 async def test_where_it_cannot_be_written_at_once_the_token_denies_and_the_next_visit_writes(door, house, folder):
     cookie, signed_in = await comes(door, **GPC), signs_in(house)
-    with away(folder):
+    with inside.ledger_away(folder):
         await comes(door, cookie, **signed_in)
     while house.consent.checks.position() is None:
         await asyncio.sleep(0.01)
@@ -336,7 +325,7 @@ async def test_a_choice_that_is_kept_takes_the_token_s_no_along_to_whom_it_names
     async with site(tmp_path / "data") as calling:
         cookie, account = (await names_of(calling))[0], named("account", "a1")
         body = {"identifiers": [account, named("browser", cookie)], "choice": "limit"}
-        with away(tmp_path / "data"):
+        with inside.ledger_away(tmp_path / "data"):
             assert (await calling.post("/v1/choices", json=body)).status_code == 202
         for _ in range(200):
             if (await reasons_of(calling, account))["check"] not in {"store_unavailable", "stale"}:
@@ -430,7 +419,7 @@ async def test_a_form_that_is_kept_leaves_the_no_in_the_cookie_until_it_is_enter
     async with site(tmp_path / "data") as calling:
         cookie = (await names_of(calling))[0]
         sent = {"Cookie": f"{COOKIE}={cookie}", "Sec-Fetch-Site": "same-origin"}
-        with away(tmp_path / "data"):
+        with inside.ledger_away(tmp_path / "data"):
             done = await calling.post("/privacy-choices", data={"action": "opt_out"}, headers=sent)
         assert done.status_code == 202
         assert seals.open_cookie(sealing, cookie_of(done)).unwritten

@@ -1,6 +1,5 @@
 import asyncio
 import base64
-import contextlib
 import dataclasses
 import json
 import time
@@ -56,17 +55,6 @@ async def link(house, account, *identifiers):
     people = house.consent.people
     subjects = people.name(list(identifiers)).subjects
     await house.consent.link(people.account(account), subjects, Span(int(time.time() * 1000)))
-
-
-@contextlib.contextmanager
-def store_away(folder):
-    """The ledger's file is gone, as far as anybody can see."""
-    path = folder / "ledger.sqlite3"
-    path.rename(path.with_suffix(".away"))
-    try:
-        yield
-    finally:
-        path.with_suffix(".away").rename(path)
 
 
 # --- what the site is told ---------------------------------------------------------------------------------------
@@ -914,7 +902,7 @@ async def test_the_sites_own_start_and_stop_pass_through(house):
 
 async def test_while_the_store_is_away_every_visitor_counts_as_opted_out_and_the_site_answers(house, folder):
     door = Door(house, enforce=True)
-    with store_away(folder):
+    with inside.ledger_away(folder):
         deadline = time.monotonic() + 30
         while door.entries is not None and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
@@ -932,7 +920,7 @@ async def test_while_the_store_is_away_every_visitor_counts_as_opted_out_and_the
 async def test_a_signal_that_could_not_be_kept_is_kept_at_the_next_request(house, folder):
     door = Door(house)
     cookie, before = door.sealed(denied=frozenset()), door.entries
-    with store_away(folder):
+    with inside.ledger_away(folder):
         await door.get(cookie=cookie, **GPC)
         assert (await door.get(cookie=cookie, **GPC)).status_code == 200
     deadline = time.monotonic() + 30
