@@ -13,6 +13,7 @@ can be.
 
 import asyncio
 import gc
+import math
 import os
 import statistics
 import tempfile
@@ -62,14 +63,8 @@ def requests(keys: Any, share: int, pages: int, mode: str) -> list[Request]:
         found += [[*HEADERS, gpc, (b"cookie", jar(ours))]] * pages
     found += [[*HEADERS, gpc, (b"cookie", jar())]] * (with_gpc - len(found))
     found += [[*HEADERS, (b"cookie", jar())]] * (VISITS - len(found))
-    step = next(each for each in range(VISITS // 3, VISITS) if _coprime(each, VISITS))
+    step = next(each for each in range(VISITS // 3, VISITS) if math.gcd(each, VISITS) == 1)
     return [found[number * step % VISITS] for number in range(VISITS)]
-
-
-def _coprime(one: int, other: int) -> bool:
-    while other:
-        one, other = other, one % other
-    return one == 1
 
 
 async def visited(app: Any, asked: list[Request]) -> float:

@@ -61,6 +61,7 @@ def post_all(url: str) -> dict:
     ends = time.monotonic() + PATIENCE
     while True:
         status, answers = post(url)
+        assert status in {200, 503}, answers
         if status == 200 and answers[-1].get("complete"):
             summary = answers[-1]["summary"]
             if summary["sent"] + summary["duplicate"] == 600:

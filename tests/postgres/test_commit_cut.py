@@ -101,7 +101,7 @@ def test_who_never_hears_of_a_commit_is_told_in_time_and_entered_once(proxy, tmp
     with crowd(proxy, tmp_path) as people:
         for cut in (Cut(request=0, silent=True), Cut(reply=0, silent=True)):
             proxy.cut, began = cut, time.monotonic()
-            people.says_no()  # is kept beside; or what became of it was found out, and that is the answer
+            assert people.says_no().waits
             assert time.monotonic() - began < 10
             assert cut.done.is_set()
             until(

@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass, field
 
 LEDGER, COMMIT = b"search_path=gateway_ledger", b"COMMIT\x00"
+PREPARED = re.compile(rb"(_pg3_\d+\x00)COMMIT\x00")  # under which name a connection that is in use says it from then on
 RENEWS = b"SET renewals"  # on a connection of its own: leases are not what is cut
 BEFORE = 8  # bytes of the message that the word stands in, before it
 
@@ -57,7 +58,7 @@ class PostgresProxy:
             self._relay(near, far)
 
     def _relay(self, near, far):
-        cut, ledger, renews = [], False, False
+        cut, ledger, renews, words = [], False, False, [COMMIT]
 
         def back():
             with contextlib.suppress(OSError):
@@ -74,17 +75,19 @@ class PostgresProxy:
             while piece := near.recv(65536):
                 self._hold()
                 ledger, renews = ledger or LEDGER in piece, renews or RENEWS in piece
-                if self.cut and ledger and not renews and COMMIT in piece:
+                words += PREPARED.findall(piece)
+                word = next((each for each in words if each in piece), None)
+                if self.cut and ledger and not renews and word:
                     cut.append(self.cut)
                     self.cut = None
                     if cut[0].request is not None:
-                        self._ask(cut[0], piece, near, far)
+                        self._ask(cut[0], piece, word, near, far)
                         return
                 far.sendall(piece)
         self._end(near, far)
 
-    def _ask(self, cut, piece, near, far):
-        at = max(piece.index(COMMIT) - BEFORE, 0) + cut.request
+    def _ask(self, cut, piece, word, near, far):
+        at = max(piece.index(word) - BEFORE, 0) + cut.request
         cut.missed = at > len(piece)
         far.sendall(piece[:at])
         self._lose(cut, near, far)

@@ -119,12 +119,8 @@ async def test_another_site_cannot_post_it(client):
 
 
 async def test_a_form_that_cannot_be_kept_is_refused_with_the_fields_filled(client, tmp_path, no_emergency):
-    ledger = tmp_path / "data" / "ledger.sqlite3"
-    ledger.rename(ledger.with_suffix(".away"))
-    try:
+    with inside.ledger_away(tmp_path / "data"):
         answer = await client.post(PATH, data=ALL | {"email": email(4)})
-    finally:
-        ledger.with_suffix(".away").rename(ledger)
     assert answer.status_code == 503
     assert "Nothing was saved" in answer.text
     assert f'value="{email(4)}"' in answer.text

@@ -227,12 +227,8 @@ def away(app, tmp_path):
 
     @contextlib.contextmanager
     def gone():
-        ledger = tmp_path / "data" / "ledger.sqlite3"
-        ledger.rename(ledger.with_suffix(".away"))
-        try:
+        with inside.ledger_away(tmp_path / "data"):
             yield
-        finally:
-            ledger.with_suffix(".away").rename(ledger)
 
     return gone
 

@@ -513,12 +513,8 @@ async def test_an_app_in_the_field_is_still_heard_after_its_key_was_revoked_and_
 async def test_an_observation_that_cannot_be_kept_anywhere_is_refused_and_asked_for_again(
     keyed, tmp_path, no_emergency
 ):
-    ledger = tmp_path / "data" / "ledger.sqlite3"
-    ledger.rename(ledger.with_suffix(".away"))
-    try:
+    with inside.ledger_away(tmp_path / "data"):
         kept, silent = await observe(keyed, {"gpc": True}), await observe(keyed, {})
-    finally:
-        ledger.with_suffix(".away").rename(ledger)
     assert (kept.status_code, kept.headers["retry-after"]) == (503, "1")
     assert set(silent.json()["standing"].values()) <= {"unknown"}
     assert silent.json()["store"]["IABUSPrivacy_String"] == "1YYN"

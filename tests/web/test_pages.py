@@ -509,17 +509,13 @@ async def test_what_was_typed_in_one_form_is_not_tied_together(client, keyed):
 async def test_a_form_that_cannot_be_kept_anywhere_is_refused_with_the_fields_filled_and_never_confirmed(
     client, keyed, tmp_path, no_emergency
 ):
-    ledger = tmp_path / "data" / "ledger.sqlite3"
-    ledger.rename(ledger.with_suffix(".away"))
-    try:
+    with inside.ledger_away(tmp_path / "data"):
         typed = OUT | {"phone": "+14155550101", "email": email(4), "state": "OR"}
         answer = await client.post(PATH, data=typed)
         shown = await client.get(PATH)
         check = {"identifiers": [named("gaid", GAID)], "recipient": "teemo", "place": "US-CA"}
         checked = (await keyed.post("/v1/check", json=check)).json()
         status = (await client.get(f"{PATH}/status")).json()
-    finally:
-        ledger.with_suffix(".away").rename(ledger)
     read = Reader(answer.text)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
     assert "Nothing was saved" in answer.text

@@ -329,13 +329,9 @@ async def test_a_caller_needs_the_scope_and_a_recipient_an_endpoint(tmp_path):
 
 
 async def test_rows_that_could_not_be_recorded_do_not_go(linked, tmp_path):
-    ledger = tmp_path / "data" / "ledger.sqlite3"
-    ledger.rename(ledger.with_suffix(".away"))
-    try:
+    with inside.ledger_away(tmp_path / "data"):
         answer = await linked.post(PATH, json=row(1))
         again = await linked.post(PATH, json=row(2))
-    finally:
-        ledger.with_suffix(".away").rename(ledger)
     assert (answer.status_code, kind(answer)) == (503, "store_unavailable")
     assert kind(again) == "store_unavailable"
     assert disclosed(tmp_path / "data") == []

@@ -172,13 +172,9 @@ async def test_the_operator_decides_how_a_browser_is_remembered(tmp_path, how, r
 
 
 async def test_while_the_store_is_away_everybody_counts_as_out_and_nothing_is_said_to_be_honored(client, tmp_path):
-    ledger = tmp_path / "data" / "ledger.sqlite3"
-    ledger.rename(ledger.with_suffix(".away"))
-    try:
+    with inside.ledger_away(tmp_path / "data"):
         await client.post("/privacy-choices", data={"action": "opt_out"})  # the writer finds out at once
         answers = [await status(client), await observe(client, {}), await observe(client, {"gpc": True})]
-    finally:
-        ledger.with_suffix(".away").rename(ledger)
     for answer in answers:
         assert shown(answer) == ("opted_out", None)
         assert (answer.json()["strings"]["us_privacy"], answer.json()["strings"]["rdp"]) == ("1YYN", 1)

@@ -27,7 +27,7 @@ from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.signals import hear
 from gateway.signals.cmp_cookies import DENIES
-from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES
+from gateway.terms import ALL_PURPOSES, DAY_MS, SIGNAL_PURPOSES
 from gateway.web.shell import cross_site, wire
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import day
@@ -68,7 +68,6 @@ def _leave(headers: Mapping[str, str], origins: Collection[str]) -> dict[str, st
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Sec-GPC, Cookie"}
 MAX_BODY = 32 * 1024  # a GPP and a TC string and what else there is are under 16 kB
-DAY = 86_400_000  # milliseconds
 AD_TOKEN_SECONDS = 600  # an ad request's life, and no more (I2)
 HANDED_ON = ("cookiebot", "didomi", "onetrust")  # tools whose names static/tools.js needs for its calls
 FROM_SCRIPT = wire.names_in(wire.ScriptSignals)
@@ -213,6 +212,6 @@ class Status:
             return UNSET
         cookie = visitor.cookie
         if cookie and cookie.unwritten:
-            last = (cookie.day + 1) * DAY
+            last = (cookie.day + 1) * DAY_MS
             out_at |= {purpose: max(last, out_at.get(purpose, 0)) for purpose in SIGNAL_PURPOSES}
         return {purpose.value: may_ask_from(out_at.get(purpose)) for purpose in ALL_PURPOSES}
