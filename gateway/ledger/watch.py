@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from gateway.postgres.connection import PostgresConnection
 
 PERIOD = 0.5
-TERM = 1.2  # seconds a proof is good for: with PERIOD, every check denies within 1.7 s of the last good proof
+TERM = 1.2  # seconds a server's lease is good for: with PERIOD, every check denies within 1.7 s of the last one
+# Seconds a proof of a file is good for. Whoever finds the file gone ends it at once, and the state that is answered
+# from is marked where it is behind: the term ends answers where nobody can look, and a busy machine may stand still.
+TERM_OF_A_FILE = 5.0
 ENDS_WITHIN = 5.0  # seconds that a thread may take at the end
 POLLS = 0.25  # seconds that a server is listened to at once; what is not heard is seen with the next proof
 
@@ -92,6 +95,8 @@ class LedgerWatch(Vouching):
     last, so that even a file that was put back may be taken for the ledger. `waits`: why nothing is fresh although the
     ledger is sound, or nothing. `tell` is told each new doubt, once.
     """
+
+    term = TERM
 
     def __init__(
         self,
@@ -189,7 +194,7 @@ class LedgerWatch(Vouching):
             if not self.healthy:
                 self.generation += 1  # readers open the file anew after a spell without proof
                 self.healthy = True
-            self.fresh_until = began + TERM if self._grants() and not waits else 0.0
+            self.fresh_until = began + self.term if self._grants() and not waits else 0.0
         self._say(waits)
 
     def _look(self) -> None:
@@ -218,6 +223,8 @@ class FileWatch(LedgerWatch):
     """Holds a descriptor of the file for as long as it lives, and never closes it before SQLite has closed its own:
     closing any descriptor of a file drops all POSIX locks that the process has on it.
     """
+
+    term = TERM_OF_A_FILE
 
     def __init__(self, store: Store, *given: Any, **more: Any) -> None:
         super().__init__(store, *given, **more)

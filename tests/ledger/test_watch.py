@@ -5,7 +5,7 @@ import pytest
 from gateway.ledger import schema, watch
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.store import SqliteStore
-from gateway.ledger.watch import TERM, FileMoved, FileWatch
+from gateway.ledger.watch import TERM_OF_A_FILE, FileMoved, FileWatch
 
 
 class Clock:
@@ -48,7 +48,7 @@ def test_answers_are_fresh_from_the_first_proof(watching):
 def test_a_proof_is_good_for_its_term_and_not_longer(folder, clock):
     made = FileWatch(SqliteStore(folder), 1, clock)
     made._prove()
-    clock.now += TERM - 0.001
+    clock.now += TERM_OF_A_FILE - 0.001
     assert made.fresh()
     clock.now += 0.002
     assert not made.fresh()
@@ -75,7 +75,7 @@ def test_the_term_counts_from_before_the_proof_not_from_its_end(folder, clock):
 
     made = FileWatch(SqliteStore(folder), 1, ticking)
     made._prove()
-    assert made.fresh_until == pytest.approx(1000.4 + TERM)
+    assert made.fresh_until == pytest.approx(1000.4 + TERM_OF_A_FILE)
     made.stop()
 
 

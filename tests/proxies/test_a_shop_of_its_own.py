@@ -285,5 +285,5 @@ def test_nothing_that_it_serves_names_anybody_elses_company(shop):
     shop.run("export", "requests", "--from", "2026-01-01", "--to", "2026-12-31", "--data", "data")
     shop.run("access", "--gaid", gaid(1), "--json", "--data", "data", "--config", "shop.toml")
     assert len(shop.said) > 30
-    named_there = [word for text in shop.said for word in blue_door.OTHERS if word in text.lower()]
-    assert named_there == []
+    assert [name for text in shop.said for name in blue_door.others_in(text)] == []
+    assert blue_door.others_in("recipients.Teemo, Q2xpY2tOOmA1dG5vdw0KX1") == ["teemo"], "control"

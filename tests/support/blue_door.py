@@ -1,5 +1,7 @@
 """A shop that is nobody's example: accounts and a mailbox, no phone numbers, no app; and its second site, a café."""
 
+import re
+
 from gateway.settings.load import load_settings
 from support import inside
 
@@ -10,6 +12,7 @@ ACCENT, ACCENT_DARK = "#123f8c", "#9ec1ff"
 FOOTER = {"en": "Open every day", "es": "Abierto todos los días", "fr": "Ouvert tous les jours"}
 ACCOUNT = {"en": "reader card", "es": "tarjeta de lector", "fr": "carte de lecteur"}
 OTHERS = ("talkatone", "teemo", "flurry", "ooma")  # of the shipped example, in any case
+WORD, LONGEST_WORD = re.compile(r"[\w+/=-]+"), 16
 IN_EACH_LANGUAGE = """
 [site.footer]
 en = "Open every day"
@@ -56,3 +59,13 @@ def settings(folder):
     said = {"each_language": IN_EACH_LANGUAGE, "name": NAME, "logo": logo, "accent": ACCENT, "accent_dark": ACCENT_DARK}
     file.write_text(TEXT.format(cafe=CAFE, cafe_name=CAFE_NAME, **said))
     return load_settings(file, {f"GATEWAY_{name.upper()}": value for name, value in inside.AT_ONCE.items()})
+
+
+def others_in(text):
+    """Names of the shipped example that stand in a text. Letters that fell together in a key or a seal are none."""
+    said = " ".join(word for word in WORD.findall(text) if not _is_random(word)).lower()
+    return [name for name in OTHERS if name in said]
+
+
+def _is_random(word):
+    return len(word) >= LONGEST_WORD and all(any(map(test, word)) for test in (str.isupper, str.islower, str.isdigit))

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 from support import blue_door, inside
-from support.blue_door import ACCENT, ACCENT_DARK, ACCOUNT, CAFE, CAFE_NAME, FOOTER, NAME, OTHERS, SHOP
+from support.blue_door import ACCENT, ACCENT_DARK, ACCOUNT, CAFE, CAFE_NAME, FOOTER, NAME, SHOP, others_in
 from support.people import email, named
 
 from gateway.app.brands import brands_of
@@ -78,16 +78,12 @@ async def every_page(client, language):
     return [each.text for each in found]
 
 
-def of_the_example(text):
-    return [word for word in OTHERS if word in text.lower()]
-
-
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_every_page_is_the_shops_own_in_each_language(at, language):
     async with at(SHOP) as client:
         pages = await every_page(client, language)
     for text in pages:
-        assert of_the_example(text) == []
+        assert others_in(text) == []
         assert f"– {NAME}</title>" in text
         assert re.search(rf'<img src="{PATH}/logo\?v=\w+" alt="{NAME}">', text)
         assert f'<p class="lines">{FOOTER[language]}</p>' in text
@@ -120,7 +116,7 @@ async def test_of_what_the_example_has_there_is(client, language):
     """The control of the test above."""
     text = (await client.get(PATH, params={"lang": language})).text
     assert re.findall(NOT_THERE[language], text)
-    assert of_the_example(text) == ["talkatone", "ooma"]
+    assert others_in(text) == ["talkatone", "ooma"]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -158,7 +154,7 @@ async def test_callers_read_nothing_of_the_example_either(at):
         for path in ("/v1/self", "/.well-known/gpc.json", f"{PATH}/status", "/openapi.json"):
             answer = await client.get(path, headers=inside.DEV)
             assert answer.status_code == 200, path
-            assert of_the_example(answer.text) == [], path
+            assert others_in(answer.text) == [], path
 
 
 def test_a_letter_says_whose_it_is_and_nobody_elses():
@@ -166,7 +162,7 @@ def test_a_letter_says_whose_it_is_and_nobody_elses():
         for kind in ("email", "phone"):
             letter = words.written(language, NAME, ACCESS, kind)("12345678")
             assert NAME in letter.text
-            assert of_the_example(letter.text) == []
+            assert others_in(letter.text) == []
             unnamed = words.written(language, "", ACCESS, kind)("12345678")
             assert words.say(language, "our site") in unnamed.text
 
@@ -212,7 +208,7 @@ async def test_an_app_is_known_by_the_sdks_in_it_where_nobody_said(tmp_path, sdk
     assert ("You find the same choice in our app, in its settings." in text) is told
     assert "<header>" not in text, "without a name or a logo there is none"
     assert "an email address or a phone number" in text
-    assert of_the_example(text) == []
+    assert others_in(text) == []
 
 
 @pytest.mark.parametrize("text", ["", '[site]\nname = "Shop"\n'], ids=["no file's words", "a name alone"])
@@ -226,7 +222,7 @@ async def test_in_production_nothing_of_the_example_is_on_a_page_of_who_said_not
         for path in ("", "/marketing", "/data", "/erase", "/opt-in", "/status"):
             for language in LANGUAGES:
                 text = (await client.get(f"{PATH}{path}", params={"lang": language}, headers=HTML)).text
-                assert of_the_example(text) == [], path
+                assert others_in(text) == [], path
 
 
 # --- a yes where a no can be given ---------------------------------------------------------------------------------
