@@ -240,7 +240,7 @@ def application(replica: Replica, settings: Settings, folder: Path, *, dev: bool
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[Any]:
         with replica:
-            calls.update(routes.calls_among(served))
+            calls.add(routes.calls_among(served))
             yield doors
 
     guard = edge.loopback_only if dev else None

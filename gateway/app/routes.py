@@ -52,7 +52,12 @@ def ad_routes(
 
 def calls_among(served: Sequence[Route]) -> Calls:
     """The doors that are asked all the time, for the edge: it asks them itself, with no router between."""
-    return {("POST", route.path): route.endpoint for route in served if route.path in ASKED_ALL_THE_TIME}
+    calls = Calls({("POST", route.path): route.endpoint for route in served if route.path in ASKED_ALL_THE_TIME})
+    for (_, path), endpoint in calls.doors.items():
+        door = getattr(endpoint, "__self__", None)
+        if isinstance(door, CheckDoor):
+            calls.at_once[path] = door.at_once
+    return calls
 
 
 def proofs(house: House, settings: Settings, *, dev: bool) -> Proofs:

@@ -449,7 +449,7 @@ def build(
         async with opened as doors:
             desk = await asyncio.to_thread(doors.desk)
             served = [*doors.keyed(), *doors.asked_by_proxies(), *doors.public(), *desk]
-            calls.update(routes.calls_among(served))
+            calls.add(routes.calls_among(served))
             log.info("pages", rule=doors.options().rule())
             if dev:
                 options = doors.options(enforce=True, place_in_key=SAME)

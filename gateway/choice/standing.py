@@ -158,7 +158,8 @@ def alike(standings: Iterable[Standing]) -> tuple[Standing, ...]:
     Answers are remembered by it.
     """
     apart = {id(each): each for each in standings}.values()  # mostly one object already
-    return tuple(dict.fromkeys([unnumbered(each) for each in apart]))
+    plain = [each if each.seq is None else unnumbered(each) for each in apart]
+    return tuple(plain if len(plain) == 1 else dict.fromkeys(plain))
 
 
 COLUMNS = attrgetter(*(each.name for each in fields(Standing) if each.name != "seq"))

@@ -116,11 +116,11 @@ class Checks:
         named, beside, said, denied = self._name(ask, identifiers, alone)
         own, naming = named.keys, _naming_of(ask, named)
         try:
-            seen = self._asked(ask, named)
+            seen = self._asked(ask, named, own)
             if alone is not None and (named.tokens or not seen.alone <= alone):
                 return self.meet(ask, identifiers)  # the names that were left out count by now
             grants = self._grants(ask, own, seen)
-            tightening = (*self._tightening(beside, ask), *denied)
+            tightening = (*self._tightening(beside, ask), *denied) if beside or denied else ()
         except LookupRefused as refused:
             reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
             return Met((), (), Likeness((), naming, named.limited), said=said, refused=reason)
@@ -157,7 +157,7 @@ class Checks:
         ask = ask._replace(numbered=True)
         named, beside, _, denied = self._name(ask, ask.identifiers)
         if then is None:
-            seen = self._asked(ask, named)
+            seen = self._asked(ask, named, named.keys)
             then = Then(self._office().on, seen.position, seen.standings, self._grants(ask, named.keys, seen))
             then = replace(then, standings=(*then.standings, *self._tightening(beside, ask)))
         then = replace(then, standings=(*then.standings, *denied))
@@ -166,19 +166,14 @@ class Checks:
         around, office = self.around(ask), then.held.office if then.held else replace(self._office(), on=then.on)
         return {name: self._explained(name, ask, around, met, office) for name in ask.recipients}
 
-    def _seen(self, subjects: Sequence[Subject], tokens: Sequence[DeviceToken], *, numbered: bool = False) -> Seen:
-        if tokens:
-            return self._with_tokens(subjects, tokens)
-        return self._lookup.seen([key for subject in subjects for key in subject.keys], numbered=numbered)
-
-    def _asked(self, ask: Ask, named: Named) -> Seen:
-        """The same of whom a check names."""
+    def _asked(self, ask: Ask, named: Named, keys: Sequence[bytes]) -> Seen:
+        """The same of whom a check names; `keys`: theirs."""
         if ask.instead:
             return self._lookup.seen(())._replace(standings=ask.instead, alike=ask.instead)
         if ask.seen and not named.tokens:
             return ask.seen
         tokens = (*named.tokens, ask.token) if ask.token else named.tokens
-        return self._seen(named.subjects, tokens, numbered=ask.numbered)
+        return self._with_tokens(named.subjects, tokens) if tokens else self._lookup.seen(keys, numbered=ask.numbered)
 
     def _with_tokens(self, subjects: Sequence[Subject], tokens: Sequence[DeviceToken]) -> Seen:
         """What is on record of a call that shows installations of an app. What one of them said itself and came back
@@ -227,6 +222,8 @@ class Checks:
         country = country_of(ask.place)
         said: Said | None = {} if ask.beside else None
         named = ask.named or self._people.name(identifiers, country, said, alone)
+        if not ask.beside and named.is_plain:
+            return named, (), said, ()
         others = self._people.name(ask.beside, country, said) if ask.beside else NOBODY
         looser = dict.fromkeys((*named.looser, *others.keys, *others.looser))
         for key in named.keys if looser else ():
@@ -285,6 +282,8 @@ class Checks:
         """What the person allowed single recipients. An act is for one transfer, so it counts for a row of a share,
         which uses it up; nobody can tell how often an answer to a check is acted on (R28).
         """
+        if not (seen.alike or ask.row):
+            return ()
         found = self._lookup.grants(keys) if any(standing.granted for standing in seen.alike) else ()
         if not ask.row:
             return tuple(grant for grant in found if grant.kind is not GrantKind.DIRECTED)
@@ -410,7 +409,9 @@ class Checks:
     def on_record_of(self, subjects: Sequence[Subject], token: DeviceToken | None = None) -> Seen | None:
         """The same of the record alone."""
         try:
-            return self._seen(subjects, (token,) if token else ())
+            if token:
+                return self._with_tokens(subjects, (token,))
+            return self._lookup.seen([key for subject in subjects for key in subject.keys])
         except LookupRefused:
             return None
 

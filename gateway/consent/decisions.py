@@ -102,7 +102,7 @@ class Decisions:
     def __init__(self, secrets: Secrets, recipients: Iterable[str]) -> None:
         self._peppers = secrets.peppers
         self._bases: Sequence[bytes] = [hmac.digest(key, LABEL, "sha256") for key in secrets.seals]
-        self._prefix = ""
+        self._prefix, self._about = "", _about(LABEL, len(secrets.peppers))
         self._sealing = [AESSIV(base) for base in self._bases]
         self._replicas = lru_cache(maxsize=256)(lambda maker: [AESSIV(_of_maker(base, maker)) for base in self._bases])
         self._hashed = {name: _hash(name) for name in recipients}
@@ -136,7 +136,7 @@ class Decisions:
         """Of several answers about one person. The system is asked for random numbers once, of all of them."""
         # AES-SIV needs no nonce: these tell two equal answers of one second apart, whatever its host does with `random`
         random = RANDOM.iter_unpack(os.urandom(RANDOM.size * len(drafts)))
-        encrypt, about, prefix = self._sealing[-1].encrypt, _about(LABEL, len(self._peppers)), self._prefix
+        encrypt, about, prefix = self._sealing[-1].encrypt, self._about, self._prefix
         made = list[str]()
         for draft, (high, low) in zip(drafts, random, strict=True):
             bits = draft.bits | high << RANDOM_BITS & 0xFFFFFFFF
@@ -269,7 +269,7 @@ class Deciding(ABC):
         whatever the verdict.
         """
         drafts = self.drafts(ask, checked, stands, blocked)
-        texts = self.issue([*drafts.values()], _key_of(checked), checked.position)
+        texts = self.issue([*drafts.values()], _key_of(checked), checked.position, self._clock())
         return dict(zip(drafts, texts, strict=True))
 
     def drafts(self, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None = None) -> dict[str, Draft]:
@@ -277,9 +277,8 @@ class Deciding(ABC):
         key, draft = _key_of(checked), self._decisions.draft
         return {name: draft(self._decision(name, ask, checked, key, stands, blocked)) for name in checked.verdicts}
 
-    def issue(self, drafts: Sequence[Draft], key: bytes, position: int | None) -> list[str]:
-        """The id of each, of one person as of now, counted as it stands."""
-        at = self._clock()
+    def issue(self, drafts: Sequence[Draft], key: bytes, position: int | None, at: datetime) -> list[str]:
+        """The id of each, of one person as of a moment, counted as it stands."""
         texts = self._decisions.seal_all(drafts, key, int(at.timestamp()))
         issued = [each for each in zip(texts, drafts, strict=True) if each[1].stands in COUNTED_AS]
         if issued:
@@ -289,7 +288,9 @@ class Deciding(ABC):
     def record(self, ask: Ask, checked: Checked, stands: Stands) -> None:
         """As `decide`, for a caller that is told no ids: of what cannot go none is made."""
         drafts = self.drafts(ask, checked, stands).values()
-        self.issue([each for each in drafts if each.stands in COUNTED_AS], _key_of(checked), checked.position)
+        self.issue(
+            [each for each in drafts if each.stands in COUNTED_AS], _key_of(checked), checked.position, self._clock()
+        )
 
     async def announce(
         self, ask: Ask, checked: Checked, blocked: Blocked | None = None

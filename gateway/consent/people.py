@@ -81,6 +81,14 @@ class Named(NamedTuple):
         return self._replace(subjects=tuple(one_each((*self.subjects, *shown)).values()))
 
     @property
+    def is_plain(self) -> bool:
+        """Whether their own keys are all that is to be looked up."""
+        for each in self.subjects:
+            if each.looser or each.further or each.possible or each.unwritten:
+                return False
+        return not self.respelled
+
+    @property
     def unwritten(self) -> bool:
         """Whether a browser's own token says no here."""
         return any(each.unwritten for each in self.subjects) or any(each.unwritten for _, each in self.respelled)
@@ -137,7 +145,8 @@ class People:
         tokens: tuple[DeviceToken, ...] = ()
         respelled: list[tuple[int, Subject]] = []
         for index, item in enumerate(identifiers):
-            found = self._once(item, country or self._country, said, alone)
+            within = country or self._country
+            found = self._named(item, within, alone) if said is None else self._once(item, within, said)
             if isinstance(found, Subject):
                 before = subjects.get(found.keys[0])
                 subjects[found.keys[0]] = found if before is None else one_each((before, found))[found.keys[0]]
@@ -220,9 +229,7 @@ class People:
             return [tokens.open_device_token(self._secrets, str(stated))]
         return []
 
-    def _once(self, item: object, country: str, said: Said | None, alone: Collection[str] | None) -> Subject | Ignored:
-        if said is None:
-            return self._named(item, country, alone)
+    def _once(self, item: object, country: str, said: Said) -> Subject | Ignored:
         text = _text(item)
         before = said.get(text) if text else None
         found = before or self._named(item, country)

@@ -53,15 +53,23 @@ class Credentials:
         self._looked = 0.0
         self._stamp: tuple[int, int] | None = None
         self._keys: dict[str, ApiKey] = {}
-        self._shown: dict[str, ApiKey] = {}  # by what showed them, until the keys change
+        self._shown: dict[str | bytes, ApiKey] = {}  # by what showed them, until the keys change
 
     def find(self, bearer: str) -> ApiKey | None:
         """The key, revoked or not, or None where the id or the secret is wrong."""
+        self._renew()
+        return self._shown.get(bearer) or self._read(bearer)
+
+    def shown(self, authorization: bytes) -> ApiKey | None:
+        """The same by the value of a header field, where it showed one before."""
+        self._renew()
+        return self._shown.get(authorization)
+
+    def _renew(self) -> None:
         now = time.monotonic()
         if not self._keys or now - self._looked > RELOAD:
             self._looked = now
             self._reload()
-        return self._shown.get(bearer) or self._read(bearer)
 
     def _read(self, bearer: str) -> ApiKey | None:
         name, _, secret = bearer.partition(".")
@@ -70,7 +78,7 @@ class Credentials:
         if not hmac.compare_digest(hashed, key.hashed if key else digest("")) or not secret:
             return None
         if key:
-            shown[bearer] = key
+            shown[bearer] = shown[b"Bearer %b" % bearer.encode()] = key
         return key
 
     def _reload(self) -> None:

@@ -40,6 +40,10 @@ class Table:
     names: Mapping[str, tuple[CookieRule, ...]] = field(default_factory=dict)
     endings: Mapping[str, tuple[CookieRule, ...]] = field(default_factory=dict)
     unless: frozenset[str] = frozenset()
+    all_endings: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "all_endings", tuple(self.endings))
 
     def patterns(self) -> list[str]:
         """What may be the name of such a cookie, for callers who send only what is read: `*` stands for anything, and
@@ -49,15 +53,17 @@ class Table:
 
     def is_read(self, name: str) -> bool:
         """Whether some rule knows this name."""
-        return any(True for _ in self.rules(name))
+        return bool(self.rules(name))
 
-    def rules(self, name: str) -> Iterator[CookieRule]:
-        """Every rule that knows this name."""
+    def rules(self, name: str) -> tuple[CookieRule, ...]:
+        """Every rule that knows this name. Asked of each cookie of a request: most are none of these."""
         plain = SEPARATORS.sub("", name.lower())
-        yield from self.names.get(plain, ())
-        for ending, rules in self.endings.items():
-            if plain.endswith(ending) and self.unless.isdisjoint({plain.removesuffix(ending), *_words(name)}):
-                yield from rules
+        found = self.names.get(plain, ())
+        if not plain.endswith(self.all_endings):
+            return found
+        ends = [each for each in self.endings if plain.endswith(each)]
+        known = [each for each in ends if self.unless.isdisjoint({plain.removesuffix(each), *_words(name)})]
+        return (*found, *(rule for each in known for rule in self.endings[each]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ def read_industry_cookies(
     """
     found = []
     for name, value in jar:
-        rules = [*table.rules(name)]
+        rules = table.rules(name)
         said = cookies.unwrap(value).strip().lower() if rules else ""
         hits = [rule for rule in rules if rule.says(said)]
         if hits:

@@ -176,7 +176,9 @@ ACTS = [
 @pytest.fixture
 async def site(tmp_path, monkeypatch):
     monkeypatch.setattr(service, "DEMO_PLACE", "US-CA")
-    monkeypatch.setattr(watch.FileWatch, "term", 60)  # a busy machine is no outage: what is unknown then is another's to test
+    monkeypatch.setattr(
+        watch.FileWatch, "term", 60
+    )  # a busy machine is no outage: what is unknown then is another's to test
     async with standing(tmp_path / "data") as built:
         yield built
 

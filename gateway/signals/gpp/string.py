@@ -7,6 +7,7 @@ Precise geolocation is the one sensitive item that the gateway knows as a data c
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from gateway.signals import tcf, usprivacy
 from gateway.signals.bits import (
@@ -26,6 +27,7 @@ from gateway.terms import SIGNAL_PURPOSES
 TYPE, VERSION = 3, 1  # of the header
 MAX_CHARACTERS = 8192  # what consumers cut at (IAB Tech Lab's trusted-server); a full TC string is under 4,000
 MAX_SECTIONS = 64  # 27 exist
+LONGEST_KEPT = 64  # characters of what is read once: a header, a state's section
 MAX_SECTION_ID = 5000  # far above any id; the reference's own test set goes to 5,000
 OTHERS: Mapping[int, Callable[[str], Reading]] = {
     TCF_EU_2: tcf.read_eu,
@@ -69,7 +71,7 @@ def _parts(text: str) -> tuple[dict[int, str], str]:
     if text[0] == "C" and "~" not in text:  # a TC string by itself, which the reference takes too
         return {TCF_EU_2: text}, ""
     header, *raw = text.split("~")
-    numbers, fault = _header(header)
+    numbers, fault = _header(header) if len(header) <= LONGEST_KEPT else _header.__wrapped__(header)
     if len(numbers) == len(raw):
         return dict(zip(numbers, raw, strict=True)), fault
     from_end = dict(zip(reversed(numbers), reversed(raw), strict=False))
@@ -98,17 +100,19 @@ def header(numbers: Collection[int]) -> str:
     return text_of(bits)
 
 
-def _header(text: str) -> tuple[list[int], str]:
+@lru_cache(maxsize=1024)
+def _header(text: str) -> tuple[tuple[int, ...], str]:
+    """The numbers that a header names, and what is wrong with it. A region has a handful of them."""
     legible = text.rstrip("=")  # padding that the alphabet does not have and encoders write
     try:
         bits = Bits(bits_of(legible))
         if bits.number(6) != TYPE:
-            return [], "header"
+            return (), "header"
         if bits.number(6) != VERSION:
-            return [], "header_version"
-        numbers = bits.fibonacci_range(MAX_SECTIONS, MAX_SECTION_ID)
+            return (), "header_version"
+        numbers = tuple(bits.fibonacci_range(MAX_SECTIONS, MAX_SECTION_ID))
     except Unreadable as unreadable:
-        return [], unreadable.code
+        return (), unreadable.code
     if legible != text:
         return numbers, "alphabet"
     exact = bits.rest_is_zero() and len(text) in lengths(bits.at)
@@ -119,13 +123,19 @@ def _section(number: int, raw: str) -> Reading:
     if not raw:
         return Reading(error="empty")
     if number in BY_ID:
-        return us.read_us_section(BY_ID[number], raw)
+        return _us_section(number, raw) if len(raw) <= LONGEST_KEPT else us.read_us_section(BY_ID[number], raw)
     if number == TCF_EU_1:  # nobody writes version 1 any more, so its string is kept beside its fields
         found = tcf.read_v1(raw)
         return replace(found, sections={name: {**shown, "String": raw} for name, shown in found.sections.items()})
     if number in OTHERS:
         return OTHERS[number](raw)
     return Reading(sections={str(number): {"String": raw}})
+
+
+@lru_cache(maxsize=4096)
+def _us_section(number: int, raw: str) -> Reading:
+    """Few texts say all that the law of a state lets somebody say, and nothing in them is anybody's own."""
+    return us.read_us_section(BY_ID[number], raw)
 
 
 def _counted(number: int, found: Reading, section_ids: Collection[int] | None) -> Choices:

@@ -16,7 +16,7 @@ from gateway.choice.question import Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.refusals import SIGNAL_REASONS
 from gateway.choice.verdict import numbered
-from gateway.consent.asked import Ask, Checked
+from gateway.consent.asked import Ask, Checked, Met
 from gateway.consent.check import Checks
 from gateway.consent.decision_log import DRY_RUN, LIVE, DecisionLog, Logged
 from gateway.consent.decisions import NOBODY, Blocked, Draft, Stands
@@ -147,6 +147,17 @@ class FinishedAnswer(NamedTuple):
 OF_A_VERDICT = 512
 
 
+class Planned(NamedTuple):
+    """An answer before it is given: what holds for all who are alike, and what was met of this one. `at`: from before
+    the looking up.
+    """
+
+    finished: FinishedAnswer
+    met: Met
+    heard: Heard
+    at: datetime
+
+
 class CheckAnswer(NamedTuple):
     """`body`: JSON. `warnings`: what the check names that is not configured; a "no" alone would go unseen."""
 
@@ -182,7 +193,7 @@ class Records(Protocol):
 
     def decide(self, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None = None) -> dict[str, str]: ...
     def drafts(self, ask: Ask, checked: Checked, stands: Stands) -> dict[str, Draft]: ...
-    def issue(self, drafts: Sequence[Draft], key: bytes, position: int | None) -> list[str]: ...
+    def issue(self, drafts: Sequence[Draft], key: bytes, position: int | None, at: datetime) -> list[str]: ...
     async def announce(
         self, ask: Ask, checked: Checked, blocked: Blocked | None = None
     ) -> tuple[Checked, dict[str, str], datetime]: ...
@@ -211,10 +222,18 @@ class Answering:
 
     def at_once(self, body: wire.Check, key: ApiKey, request: str) -> CheckAnswer:
         """The same for a check that announces nothing. Raises `Problem`."""
+        return self._told(body, key, request, self._planned(body, key))
+
+    def plainly(self, body: wire.Check, key: ApiKey, request: str) -> bytes | None:
+        """As `at_once`, where nothing is to be warned of; None: nothing was done. Raises `Problem`."""
+        planned = self._planned(body, key)
+        return None if planned.finished.warnings else self._told(body, key, request, planned).body
+
+    def _planned(self, body: wire.Check, key: ApiKey) -> Planned:
         at, checks = self.consent.clock(), self.consent.checks
         plan = self._plans.of(body, checks, numbered=sees_entries(key))
         around, met = plan.around_of(body, checks), checks.meet(plan.ask, identifiers_of(body), briefly=True)
-        like = met.likeness, around
+        like = plan.like(met.likeness, around)
         finished = plan.answers.get(like) if met.is_like_others else None
         if finished is None:
             checked = checks.decide(plan.ask, around, met, plan.office)
@@ -224,8 +243,12 @@ class Answering:
             )
             if met.is_like_others:
                 self._plans.keep(plan, like, finished, finished.size)
-        texts = self._disclosing.issue(finished.drafts, met.own[0] if met.own else NOBODY, met.position)
-        self._note("check", request, finished.logged, finished.counters, around.heard, met.position)
+        return Planned(finished, met, around.heard, at)
+
+    def _told(self, body: wire.Check, key: ApiKey, request: str, planned: Planned) -> CheckAnswer:
+        finished, met, heard, at = planned
+        texts = self._disclosing.issue(finished.drafts, met.own[0] if met.own else NOBODY, met.position, at)
+        self._note("check", request, finished.logged, finished.counters, heard, met.position)
         named = [each and numbered(each, met.likeness.alike, met.standings) for each in finished.named]
         return self._filled(finished, named, body, key, texts, met.position, at)
 

@@ -11,7 +11,7 @@ is not overruled. The site behind us is the operator's: its answers are left alo
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from random import getrandbits
 from typing import Any
@@ -98,7 +98,24 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Door = Callable[[Request], Awaitable[Response]]
-Calls = dict[tuple[str, str], Door]  # by method and path
+Said = Mapping[bytes, bytes]  # a request's header fields, none of which stands twice
+AtOnce = Callable[[Said, bytes, str], bytes | None]  # of these, a body and a request's id
+
+
+@dataclass(slots=True)
+class Calls:
+    """The doors that are asked all the time, by method and path, and those of them that answer a POST `at_once`, by
+    path: JSON, or None where the request is to come in by the door.
+    """
+
+    doors: dict[tuple[str, str], Door] = field(default_factory=dict)
+    at_once: dict[str, AtOnce] = field(default_factory=dict)
+
+    def add(self, others: "Calls") -> None:
+        """Those that are open now."""
+        self.doors.update(others.doors)
+        self.at_once.update(others.at_once)
+
 
 PUBLIC, INTERNAL, METRICS, DESK = "public", "internal", "metrics", "desk"
 # From the first segment of a path to the addresses it is served on; what is not named is public (the site itself).
@@ -119,6 +136,8 @@ FROM_AGENTS = ("/v1/agent/", "/v1/data-rights-request")  # by the Data Rights Pr
 TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 # Of a server that takes a whole answer (`gateway.web.shell.protocol`): an extension of ASGI, as its scope names it.
 WHOLE = "gateway.whole_answer"
+HEAD_AT_ONCE = b"%bcontent-length: %d\r\ngateway-request: %b\r\nserver-timing: verdict;dur=%.2f\r\n\r\n%b"
+AT_ONCE = "gateway_at_once"  # of the lifespan's state: `Edge.at_once`
 NOTHING_MORE: Mapping[str, Any] = {}
 KEY_NAME = "key_name"  # scope["state"] key: what the operator calls the key that a call came with
 PROXIED, PROXIED_BY = frozenset({b"forwarded", b"x-real-ip", b"via"}), b"x-forwarded-"
@@ -132,9 +151,14 @@ def _trace(scope: Scope) -> str:
     """
     if scope["path"].startswith("/v1/"):
         for name, value in scope["headers"]:
-            if name == b"traceparent" and (found := TRACEPARENT.fullmatch(value.strip())):
-                return str(found[1].decode())
+            if name == b"traceparent" and (found := _traced(value)):
+                return found
     return ""
+
+
+def _traced(stated: bytes) -> str:
+    found = TRACEPARENT.fullmatch(stated.strip())
+    return found[1].decode() if found else ""
 
 
 def listeners_of(path: str) -> frozenset[str]:
@@ -164,7 +188,8 @@ def fields_of(headers: Headers) -> bytes:
 class Edge:
     """`listener` says by the ASGI scope on which of the addresses a request came in, `shield` what covers the answer:
     nothing where it is the site's own. `calls`: the doors that are asked all the time, once they are open; their whole
-    answers are in memory.
+    answers are in memory. A server that has a whole request in memory may ask `at_once`; it finds that in the state of
+    the lifespan.
     """
 
     def __init__(
@@ -184,10 +209,12 @@ class Edge:
         self._shield = shield
         self._guard = guard
         self._logged = logged
-        self._calls = {} if calls is None else calls
+        self._calls = calls or Calls()
+        self._heads: dict[tuple[str, int | None], bytes | None] = {}  # of an answer at once, by path and port
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
+            scope.get("state", {})[AT_ONCE] = self.at_once
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
@@ -195,7 +222,7 @@ class Edge:
         listeners = self._listener(scope)
         state = {**scope.get("state", {}), "request_id": request_id, "listeners": listeners}
         scope = {**scope, "headers": trimmed(scope["headers"]), "state": state}
-        door = self._calls.get((scope["method"], scope["path"]))
+        door = self._calls.doors.get((scope["method"], scope["path"]))
         if door and not scope.get("root_path"):
             await self._call(door, scope, receive, send, began)
             return
@@ -235,6 +262,42 @@ class Edge:
             self._told(scope, request_id, status, time.perf_counter() - began)
         if failed is not None and not isinstance(failed, problem.HANDLED):
             raise failed
+
+    def at_once(self, path: str, fields: Headers, body: bytes, server: tuple[str, int | None]) -> bytes | None:
+        """The head's fields, behind those of every answer, and the body of the 200 to a POST over plain HTTP, without
+        a coroutine. None: nothing was done, and it is to come in as any request does, which words what is wrong with
+        it. Never raises.
+        """
+        door, said = self._calls.at_once.get(path), dict(fields)
+        if door is None or len(said) != len(fields) or b"x-forwarded-proto" in said:
+            return None
+        if self._guard and self._guard({"headers": fields}):
+            return None
+        began = time.perf_counter()
+        request_id = (b"traceparent" in said and _traced(said[b"traceparent"])) or f"{getrandbits(64):016x}"
+        try:
+            head = self._heads[path, server[1]]
+        except KeyError:
+            head = self._heads[path, server[1]] = self._head_at_once(path, server)
+        try:
+            answer = head and door(said, body, request_id)
+        except Exception:  # noqa: BLE001 - by the door it is raised again, and heard
+            return None
+        if not head or not answer:
+            return None
+        seconds = time.perf_counter() - began
+        self._metrics.took("POST", path, 200, seconds)
+        return HEAD_AT_ONCE % (head, len(answer), request_id.encode(), seconds * 1000, answer)
+
+    def _head_at_once(self, path: str, server: tuple[str, int | None]) -> bytes | None:
+        """What the head of each such answer says; None where none is given."""
+        scope: Scope = {
+            "type": "http", "method": "POST", "scheme": "http", "path": path, "server": server, "headers": [],
+        }  # fmt: skip
+        if not listeners_of(path) & self._listener(scope):
+            return None
+        shield, own = self._shield(scope), [(b"cache-control", b"no-store"), (b"content-type", b"application/json")]
+        return fields_of(shield.over(scope, own) if shield else own)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if refusal := self._refusal(scope):

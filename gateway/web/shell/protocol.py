@@ -8,6 +8,7 @@ puts trailer fields among the headers, and drops the body of a request that offe
 
 import asyncio
 import weakref
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -23,6 +24,8 @@ HEADERS = 256  # a browser sends 20; Apache takes 100 (LimitRequestFields)
 HEAD_SECONDS = 20.0  # from the connection, or the first byte of a later request, to the end of its head
 LINGER_SECONDS = 2.0  # what still comes is thrown away: closing at once would reset the connection and lose the answer
 LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
+ASKED_AT_ONCE = frozenset({b"/v1/check"})  # of those that the edge answers at once
+AtOnce = Callable[[str, edge.Headers, bytes, tuple[str, int | None]], bytes | None]
 
 
 class Protocol(HttpToolsProtocol):
@@ -38,6 +41,8 @@ class Protocol(HttpToolsProtocol):
         self._begun = False  # a head has, and not ended
         self._over = False
         self._upgrades = False
+        self._whole: list[bytes] | None = None  # of a request that may be answered at once: what came of its body
+        self._at_once: AtOnce | None = self.app_state.get(edge.AT_ONCE)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast("asyncio.Transport", WholeWrites(transport, self.loop)))
@@ -57,6 +62,8 @@ class Protocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(self._refused or Problem("not_http", "this is no request in HTTP/1.1"))
             return
+        if self._whole is not None:
+            self._go_on()
         if self._head > HEAD_BYTES:
             self._refuse(Problem("head_too_large", f"the head of a request has at most {HEAD_BYTES} bytes"))
         elif self._begun and self._timer is None:
@@ -79,6 +86,28 @@ class Protocol(HttpToolsProtocol):
         if self._refused:
             raise self._refused  # httptools makes a parser error of it, which `data_received` catches
         self._upgrades = bool(self.parser.should_upgrade())
+        if self._may_be_whole():
+            self._whole, self.headers = [], []  # the scope keeps them; what follows a body is none of them
+        else:
+            self._begin()
+
+    def _may_be_whole(self) -> bool:
+        """Whether a request is one that is asked all the time, with nothing before it on this connection that is not
+        answered yet.
+        """
+        return (
+            self._at_once is not None
+            and self.url in ASKED_AT_ONCE
+            and (self.cycle is None or self.cycle.response_complete)
+            and not (self._upgrades or self.expect_100_continue or self.pipeline or self.flow.write_paused)
+            and self.scheme == "http"
+            and self.parser.get_method() == b"POST"
+            and self.parser.get_http_version() == "1.1"
+            and bool(self.parser.should_keep_alive())
+        )
+
+    def _begin(self) -> None:
+        """As uvicorn does with every request: in a task of its own, whether its body is there or not."""
         super().on_headers_complete()
         # weakly, or each request's scope and body stay until somebody looks for what only a cycle holds
         offered: dict[str, Any] = {WHOLE: partial(answer_whole, weakref.proxy(self.cycle))}
@@ -87,13 +116,40 @@ class Protocol(HttpToolsProtocol):
         self._head = 0
 
     def on_body(self, body: bytes) -> None:
-        super().on_body(body)
+        if self._whole is None:
+            super().on_body(body)
+        else:
+            self._whole.append(body)
         self._head = 0
 
     def on_message_complete(self) -> None:
+        if self._whole is not None and self._answered():
+            return
         if not self._upgrades:  # else the body is yet to come
             super().on_message_complete()
             self._head = 0
+
+    def _answered(self) -> bool:
+        """Whether a request that came whole was answered at once, in this turn of the event loop and without a task of
+        its own, which together take longer than many an answer. False: it goes on as any other.
+        """
+        common, body = common_fields.of(self.server_state.default_headers), b"".join(self._whole or ())
+        if common is not None and self._at_once and not self.transport.is_closing():
+            told = self._at_once(self.url.decode(), [*self.scope["headers"]], body, self.server or ("", None))
+            if told is not None:
+                self._whole, self._head = None, 0
+                cast("WholeWrites", self.transport).write_whole(b"%b%b%b" % (STATUS_LINE[200], common, told))
+                self.on_response_complete()
+                return True
+        self._go_on()
+        return False
+
+    def _go_on(self) -> None:
+        """With a request whose head waited for its body."""
+        body, self._whole = self._whole or (), None
+        self._begin()
+        for each in body:
+            self.on_body(each)
 
     def _read_on(self, rest: bytes) -> None:
         """Nobody has to upgrade (RFC 9110, 7.8), and a client that offers it beside a form sends the form all the same:

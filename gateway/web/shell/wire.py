@@ -137,7 +137,7 @@ TimeOrDay = Annotated[str, Meta(description="an RFC 3339 time or date")]
 Whole = Annotated[int, described_as(Annotated[int, Meta(ge=0)])]
 
 
-class StrictShape(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class StrictShape(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
     pass
 
 
@@ -232,6 +232,20 @@ class Check(StrictShape, frozen=True):
     ref: Annotated[str, msgspec.Meta(max_length=256)] | None = None
     dry_run: bool = False
     will_send: bool = False
+
+
+CHECK_OF, WRITTEN = msgspec.json.Decoder(Check).decode, msgspec.json.Encoder().encode
+
+
+def plain_check(body: bytes) -> Check | None:
+    """A check that is written as most are: no escapes, no name twice, nothing said that goes without saying. None for
+    any other body, which may be one all the same: `parse_body` and `convert` read it. Quotes are counted as by them.
+    """
+    try:
+        found = None if b"\\" in body else CHECK_OF(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return found if found is not None and body.count(b'"') == WRITTEN(found).count(b'"') else None
 
 
 class Joined(Check, frozen=True, kw_only=True):
