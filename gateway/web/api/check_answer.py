@@ -233,7 +233,7 @@ class Answering:
         at, checks = self.consent.clock(), self.consent.checks
         plan = self._plans.of(body, checks, numbered=sees_entries(key))
         around, met = plan.around_of(body, checks), checks.meet(plan.ask, identifiers_of(body), briefly=True)
-        like = plan.like(met.likeness, around)
+        like = met.likeness, around
         finished = plan.answers.get(like) if met.is_like_others else None
         if finished is None:
             checked = checks.decide(plan.ask, around, met, plan.office)

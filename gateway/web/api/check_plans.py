@@ -121,7 +121,7 @@ def _asked(body: wire.Check, *, numbered: bool) -> bytes:
 
 
 Answer = TypeVar("Answer")
-Like = Likeness | tuple[Likeness, Around]
+Like = tuple[Likeness, Around]
 
 
 class CheckPlan(Generic[Answer]):
@@ -139,10 +139,6 @@ class CheckPlan(Generic[Answer]):
     def around_of(self, body: wire.Check, checks: Checks) -> Around:
         """What this body says beside whom it is about. Raises `Problem`."""
         return checks.around(self.ask._replace(**_said_of(body))) if _says_more(body) else self.around
-
-    def like(self, likeness: Likeness, around: Around) -> Like:
-        """Under what an answer is kept. Where a body says nothing more it is the plan that says what is around it."""
-        return likeness if around is self.around else (likeness, around)
 
 
 class _Kept(NamedTuple, Generic[Answer]):
@@ -186,7 +182,7 @@ class CheckPlans(Generic[Answer]):
         kept = self._kept
         if kept is None or not plan.is_kept:
             return
-        vendors = None if isinstance(like, Likeness) else like[1].heard.vendors
+        vendors = like[1].heard.vendors
         size += sys.getsizeof(vendors) + OF_A_VENDOR * len(vendors or ())
         gone = 0
         if plan.size + size > MOST_OF_ONE:  # its own are asked for again; those of other questions stay
