@@ -1,7 +1,11 @@
 """Many who choose and check about the same people at two machines with two processes each, on one PostgreSQL, while
 workers and machines are killed, stopped, renewed and cut off: whatever was answered has an order, as each machine tells
 it. An act happens between its call and its answer, and until that is there one machine may tell of it already while the
-other does not yet; behind it both do. SOAK=1: 1000 people.
+other does not yet; behind it both do.
+
+Where a machine is hurt an act takes seconds, so the history is wide: many crews, each at another person, and few acts
+at once about one. SOAK=1: some 50,000 operations, with the machines let alone for longer between; LINEARIZABLE_SUBJECTS
+for more or fewer.
 """
 
 import contextlib
@@ -24,7 +28,8 @@ from support.together import workers
 from support.wire import call
 
 pytestmark = pytest.mark.slow
-SUBJECTS = 1000 if SOAK else 16
+SUBJECTS = int(os.environ.get("LINEARIZABLE_SUBJECTS", "1000" if SOAK else "32"))
+CREWS, UNHURT = (48, 3.0) if SOAK else (16, 0.5)  # seconds between two acts against a machine
 
 
 class HostsMember(crowd.Member):
@@ -59,7 +64,7 @@ def hurt_hosts(hosts, acts, over):
     done, dice = Counter(), random.Random(11)
     while not over.is_set():
         for act in acts:
-            if over.wait(0.5):
+            if over.wait(UNHURT):
                 break
             act(hosts, dice.choice(hosts.served), over)
             done[act.__name__] += 1
@@ -98,7 +103,9 @@ def live(hosts, acts):
         notices = {item["kind"]: item["sha256"] for item in call(f"{hosts.served[0].url}/v1/self")[1]["notices"]}
         hurting = pool.submit(hurt_hosts, hosts, acts, over)
         try:
-            history = crowd.run(Plan(11, hosts.ports, notices, SUBJECTS, member=HostsMember))
+            history = crowd.run(
+                Plan(11, hosts.ports, notices, SUBJECTS, crews=CREWS, member=HostsMember, patience=300.0)
+            )
         finally:
             over.set()
         return history, hurting.result()

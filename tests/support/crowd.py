@@ -20,7 +20,6 @@ from support import forked
 from support.linearizable import NEVER, Asked, Check, No, Operation, Yes
 from support.people import gaid, named
 
-PATIENCE = 60  # seconds that a crew waits for its last member
 PROOF = {"kind": "account", "assertion": "dev"}
 WORDS = {"opted_out": "out", "opted_in": "in", "no_choice": "none"}
 NO_ANSWER = {"stale", "store_unavailable"}  # a deny for want of an answer says nothing of what is on record
@@ -29,7 +28,9 @@ HANGS_UP, TRIES_AGAIN = 0.03, 0.5
 
 @dataclass(frozen=True)
 class Plan:
-    """`ports` of services on one folder; `notices` as /v1/self lists them; `acts` of each member on each subject."""
+    """`ports` of services on one folder; `notices` as /v1/self lists them; `acts` of each member on each subject.
+    `patience`: seconds that a crew waits for its last member.
+    """
 
     seed: int
     ports: tuple[int, ...]
@@ -39,6 +40,7 @@ class Plan:
     crews: int = 4
     acts: int = 11
     member: type | None = None  # another one than `Member`
+    patience: float = 60.0
     shown: str = ""  # the file that says to whom each crew turned last
 
 
@@ -88,7 +90,7 @@ class Member:
 
     def turn_to_each(self):
         for subject in range(self.crew, self.plan.subjects, self.plan.crews):
-            BARRIERS[self.crew].wait(PATIENCE)
+            BARRIERS[self.crew].wait(self.plan.patience)
             for _ in range(self.plan.acts):
                 act = self.random.choices([self.check, self.say_no, self.opt_in], [7, 2, 2])[0]
                 act(subject)
