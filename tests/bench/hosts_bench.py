@@ -3,8 +3,8 @@ that wrote it and each that only folds it, with one machine, two and three, in t
 the same run. The figures of `gateway help sizing`.
 
 Processor time of whole processes, for each opt-out of somebody new that the first machine answered, at 64 connections
-and at one. Of a machine that folds what it takes without any load is told apart: it proves twice a second that it may
-answer. Medians of turns, in turn with the bare application.
+and at one, without what each takes when nobody writes, for it proves twice a second that it may answer. Medians of
+turns, in turn with the bare application.
 """
 
 import contextlib
@@ -40,8 +40,8 @@ GET = 'wrk.method = "GET"'
 
 
 class Turn(NamedTuple):
-    """In bare requests for each record: of who wrote it, of the dearest of those who fold it, and of that one without
-    what it takes when nobody writes. `records` a second; `middle`: milliseconds of an answer.
+    """In bare requests for each record: of who wrote it, of the dearest of those who fold it with what it takes when
+    nobody writes, and without. `records` a second; `middle`: milliseconds of an answer.
     """
 
     writes: float
@@ -95,9 +95,8 @@ def turned(url: str, machines: list[Service], bare: float, connections: int, see
         records, took = db.execute(SIZE).fetchone()[0] - size, time.monotonic() - began
     time.sleep(0.5)  # what was behind is folded
     spent_each = [after - each for each, after in zip(before, taken(machines), strict=True)]
-    own, *others = spent_each
-    alone = [each - idle * (took + 0.5) for each, idle in zip(others, rest[1:], strict=True)]
-    figures = (own, max(others, default=0.0), max(alone, default=0.0))
+    own, *alone = [each - idle * (took + 0.5) for each, idle in zip(spent_each, rest, strict=True)]
+    figures = (own, max(spent_each[1:], default=0.0), max(alone, default=0.0))
     return Turn(*(each / records / bare for each in figures), records / took, middle)
 
 

@@ -11,17 +11,24 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
 import psycopg
 import pytest
+from support import postgres_server
 from support.examples import SOAK
 from support.people import gaid, named
+from support.service import service
 from support.several_hosts import Hosts, allowed, post_on, question
 from support.together import until, workers
+from support.wire import call
+
+from gateway.postgres.connection import TURN
 
 pytestmark = pytest.mark.slow
 ROUNDS, SAYING, PAUSE = (10, 4, 0.0) if SOAK else (1, 2, 0.05)  # seconds between two noes of one
+HELD = 7.0  # seconds: an opt-in is waited for, where an opt-out is kept beside
 TURNS = 200  # that somebody asks again, a twentieth of a second between; a start takes seconds
 BEHIND, AHEAD = 4, 2  # people who were told last, and who are next, are asked about
 SAID = "SELECT count(*), count(DISTINCT request), count(DISTINCT key) FROM gateway_ledger.detail"
@@ -77,8 +84,6 @@ class Crowd:
             status, answer = post_on(line, "choices", body, f"the no of {number}")
         except (OSError, http.client.HTTPException):
             line.close()
-            return False
-        if status == HTTPStatus.SERVICE_UNAVAILABLE and answer["type"].endswith("closing"):
             return False
         if status in {HTTPStatus.OK, HTTPStatus.CREATED} and answer["effective_at"]:
             self.told[number] = time.monotonic()
@@ -153,6 +158,24 @@ def test_nobody_is_refused_or_allowed_too_late_while_workers_and_machines_are_re
             until(lambda number=number, port=port: not allowed(port, number), "a no was lost")
         with psycopg.connect(hosts.url) as db:
             assert db.execute(SAID).fetchone() == (heard,) * 3
+
+
+def test_whoever_waits_for_the_server_while_a_machine_stops_hears_what_became_of_it(postgres, tmp_path, monkeypatch):
+    url = postgres_server.fresh_url(postgres)
+    monkeypatch.setenv("GATEWAY_STORE__URL", url)
+    with service(tmp_path) as running, psycopg.connect(url) as db, ThreadPoolExecutor(1) as pool:
+        notices = {item["kind"]: {"sha256": item["sha256"]} for item in call(f"{running.url}/v1/self")[1]["notices"]}
+        who = {"identifiers": [named("gaid", gaid(1))], "proof": {"kind": "account", "assertion": "dev"}}
+        opt_in = {**who, "choice": "opt_in", "purposes": ["sale"], "notice": notices["opt-in"]}
+        _, asked = call(f"{running.url}/v1/choices", opt_in)
+        yes = {"choice": "confirm", "confirm": asked["confirm"], "proof": who["proof"], "notice": notices["confirm"]}
+        db.execute(f"SET search_path = gateway_ledger; {TURN}")  # from now on nobody writes
+        answer = pool.submit(call, f"{running.url}/v1/choices", yes)
+        time.sleep(0.5)
+        running.process.terminate()
+        time.sleep(HELD)
+        db.rollback()
+        assert answer.result()[0] == HTTPStatus.CREATED
 
 
 def test_the_control_a_machine_that_waits_for_nobody_has_the_other_allow_after_a_no(postgres, tmp_path, figure):

@@ -190,13 +190,16 @@ class Member:
             if hangs_up:
                 raise http.client.HTTPException
             response = line.getresponse()
-            answer = json.loads(response.read())
+            said = response.read()
         except (OSError, http.client.HTTPException):
             line.close()
             raise Lost from None
         if response.status == HTTPStatus.SERVICE_UNAVAILABLE:
             raise Lost
-        return response.status, answer
+        try:
+            return response.status, json.loads(said)
+        except ValueError:
+            raise AssertionError(f"{response.status} {response.getheaders()}: {said!r}") from None
 
     def line(self, port):
         """A connection that stands, or None where nobody listens."""
