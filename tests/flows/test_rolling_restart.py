@@ -24,6 +24,7 @@ from support.several_hosts import Hosts, allowed, post_on, question
 from support.together import until, workers
 from support.wire import call
 
+from gateway.app.workers import ENDS_WITHIN, LOADS_WITHIN
 from gateway.postgres.connection import TURN
 
 pytestmark = pytest.mark.slow
@@ -31,6 +32,9 @@ ROUNDS, SAYING, PAUSE = (10, 4, 0.0) if SOAK else (1, 2, 0.05)  # seconds betwee
 HELD = 7.0  # seconds: an opt-in is waited for, where an opt-out is kept beside
 TURNS = 200  # that somebody asks again, a twentieth of a second between; a start takes seconds
 BEHIND, AHEAD = 4, 2  # people who were told last, and who are next, are asked about
+RENEWED_WITHIN = (
+    4 * LOADS_WITHIN + 2 * ENDS_WITHIN
+)  # seconds, of two one after the other on a machine that does much else
 SAID = "SELECT count(*), count(DISTINCT request), count(DISTINCT key) FROM gateway_ledger.detail"
 
 
@@ -119,7 +123,7 @@ class Crowd:
 def workers_are_renewed(machine):
     before = workers(machine)
     os.kill(machine.process.pid, signal.SIGHUP)
-    until(lambda: len(now := workers(machine)) == 2 and not now & before, "they were never renewed")
+    until(lambda: len(now := workers(machine)) == 2 and not now & before, "they were never renewed", RENEWED_WITHIN)
 
 
 def machine_is_renewed(machine):
