@@ -381,8 +381,9 @@ def _marks(number: int) -> str:
 def rows_of(
     db: sqlite3.Connection, sql: str, keys: Iterable[bytes] | Iterable[int] | Iterable[str], *more: int | str
 ) -> Iterator[tuple[Any, ...]]:
-    """The rows of a statement that has `{marks}` for keys or entries, however many there are."""
+    """The rows of a statement that has `{marks}` for keys or entries, however many there are, or `{rows}`: one each."""
     listed = sorted(keys)
     for start in range(0, len(listed), CHUNK):
         chunk = listed[start : start + CHUNK]
-        yield from db.execute(sql.format(marks=_marks(len(chunk))), [*chunk, *more])
+        marks = _marks(len(chunk))
+        yield from db.execute(sql.format(marks=marks, rows=f"({marks.replace(',', '),(')})"), [*chunk, *more])
