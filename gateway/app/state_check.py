@@ -26,6 +26,7 @@ from gateway.ledger.audit.verify import Look
 from gateway.ledger.errors import EntryUnread
 from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.log_records import SideRow, readable_sides
+from gateway.ledger.mentions import mentions_of, often_mentioned
 from gateway.state.comparison import LoneNo, StateComparison
 from gateway.state.environment import StateRefused
 from gateway.state.transactions import StateMoment
@@ -33,10 +34,9 @@ from gateway.state.upkeep import HostState, prove_follows
 
 BATCH = 5_000  # keys that are folded at once
 NONE = "there is none to be compared"
-# Whom more than one row mentions, whoever said something that was voided, and whom a deletion list names.
+# Besides whom more than one row mentions: whoever said something that was voided, and whom a deletion list names.
 SEVERAL = """
-SELECT key FROM about WHERE key <> x'' GROUP BY key HAVING count(*) > 1
-UNION SELECT d.key FROM voided_choice v JOIN detail d ON d.seq = v.seq
+SELECT d.key FROM voided_choice v JOIN detail d ON d.seq = v.seq
 UNION SELECT key FROM deletion_key
 """
 Group = Sequence[bytes]  # keys that hang together
@@ -96,7 +96,7 @@ class StateCheck:
         self._db, self._head, self._kept = db, moment.head, StateComparison(moment)
         self._groups = [*reach.connected_groups(readable_sides(db))]
         self._together = set(chain.from_iterable(self._groups))
-        several = {key for (key,) in db.execute(SEVERAL)}
+        several = often_mentioned(db).union(key for (key,) in db.execute(SEVERAL))
         self._groups += [[key] for key in several - self._together]
         self._together |= several
         self._lone = _LoneNoes()
@@ -157,7 +157,7 @@ class StateCheck:
                 self.found.append(f"the state of this host has something of {_named(place)}, and the log nothing")
 
     def _spoke(self, key: bytes) -> bool:
-        return self._db.execute("SELECT 1 FROM about WHERE key = ?", (key,)).fetchone() is not None
+        return bool(mentions_of(self._db, [key]))
 
 
 class _LoneNoes:

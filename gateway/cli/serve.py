@@ -157,7 +157,7 @@ RESET_BUG = (
     "this SQLite has the WAL-reset bug; the writers' lock keeps it from biting: let nothing else write to the ledger"
     " (gateway help install)"
 )
-DRAIN = 5  # seconds that open requests get at a stop
+DRAIN = 13  # seconds that open requests get at a stop: a commit is waited for ten, leases two and a half
 LINGER = 2.0  # seconds in which who has a connection to a worker that ends may ask once more, before it is closed
 GARBAGE = 20_000  # objects that are made and not let go, between two looks for what only a cycle holds
 TURNS = 4  # of the event loop: what was taken in one begins in the next

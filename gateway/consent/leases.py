@@ -35,7 +35,9 @@ HOLDERS = 64
 LATE = 0.5  # seconds; with the term and the send window less than a term and a second (R17)
 MISSED = 3  # terms after the end of its lease that make a replica a dropped one
 FORGOTTEN = DAY_MS  # after which nobody is told of a dropped one any more
-LOOKS = 0.005  # seconds between two looks at who has applied what
+# Seconds between two looks at who has applied what; where it takes long, a share of what was waited, for a look at a
+# server costs as much as several answers.
+LOOKS, LOOKS_AGAIN = 0.005, 0.125
 HELD = "SELECT boot, until, due, due_at, applied FROM lease WHERE holder = ?"
 LIVE = "SELECT holder, name, boot, until, applied FROM lease"
 # Of other machines the count of their renewals, which no clock makes. The row of nobody tells how far what was read
@@ -202,7 +204,7 @@ class Leases:
                     return 0.0 if at_once else self._clock() - began
                 left = min(left, behind)
             at_once = False
-            await asyncio.sleep(min(left, LOOKS))
+            await asyncio.sleep(min(left, max(LOOKS, LOOKS_AGAIN * (self._clock() - began))))
         return self._clock() - began
 
     async def everywhere(self, position: int) -> None:

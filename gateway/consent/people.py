@@ -231,11 +231,23 @@ class People:
 
     def _once(self, item: object, country: str, said: Said) -> Subject | Ignored:
         text = _text(item)
-        before = said.get(text) if text else None
-        found = before or self._named(item, country)
-        if text and isinstance(found, Subject):
+        if text is None:
+            return self._named(item, country)
+        found = said.get(text) or self._on_another(text, said) or self._named(item, country)
+        if isinstance(found, Subject):
             said[text] = found
         return found
+
+    def _on_another(self, text: tuple[str, str], said: Said) -> Subject | None:
+        """An ad id that was named before as one of another platform: all have one form, and its digests are the same
+        whichever it is, a dozen of them.
+        """
+        kind, value = text
+        before = [said[each, value] for each in kinds.AD_IDS if (each, value) in said] if kind in kinds.AD_IDS else ()
+        if not before:
+            return None
+        (own,) = self._secrets.keys([(kind, before[0].value)])
+        return replace(before[0], kind=kind, keys=(own, *before[0].keys[1:]))
 
     def _named(self, item: object, country: str, alone: Collection[str] | None = None) -> Subject | Ignored:
         if alone is not None and type(item) is dict:

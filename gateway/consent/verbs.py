@@ -165,7 +165,7 @@ class Consent:
         ended = [_worded(ChoiceKind.STATE_ENDED, Said(each, EVERY_SIGNAL), at, where) for each in sorted(heard.ended)]
 
         def job(tx: Transaction) -> tuple[int, int]:
-            request = seals.new_browser()
+            request = seals.new_event(at)
             tx.begun[request] = True
             everybody = every_reading(subjects)
             written = [
@@ -218,7 +218,7 @@ class Consent:
         openings, given_up = list[Opening](), list[bool]()
         at, says_no = milliseconds(choice.at), choice.kind in TIGHTENS  # of which nobody has to look when it was said
         everybody = every_reading(subjects) if says_no else tuple(subjects)
-        kept = KeptRequest(seals.new_browser(), everybody, choice, idempotency.named(key, body), tie=tie)
+        kept = KeptRequest(seals.new_event(choice.at), everybody, choice, idempotency.named(key, body), tie=tie)
 
         def act(tx: Transaction) -> bytes:
             if allow:
@@ -292,7 +292,7 @@ class Consent:
         if said is None:
             raise StoreUnavailable("nothing was kept")
         choice = _worded(ChoiceKind.OPT_OUT, said, self.clock(), _coarse(place))
-        return await self._keep(KeptRequest(seals.new_browser(), every_reading(subjects), choice, signal=True))
+        return await self._keep(KeptRequest(seals.new_event(choice.at), every_reading(subjects), choice, signal=True))
 
     async def choose_later(
         self, subjects: Sequence[Subject], choice: Choice, *, key: str = "", body: bytes = b""
@@ -303,7 +303,7 @@ class Consent:
         """
         parts = enumerate(_parts(subjects))
         named = [(part, idempotency.named(f"{key}:part {number}" if key else "", body)) for number, part in parts]
-        kept = [KeptRequest(seals.new_browser(), part, choice, repeat) for part, repeat in named]
+        kept = [KeptRequest(seals.new_event(choice.at), part, choice, repeat) for part, repeat in named]
         await self.later.keep_beside(*kept)
         return tuple({"event": b64(each.request), "seq": None} for each in kept)
 
@@ -313,7 +313,7 @@ class Consent:
         if said is None:
             return False
         choice = _worded(ChoiceKind.OPT_OUT, said, self.clock(), _coarse(place))
-        kept = [KeptRequest(seals.new_browser(), part, choice, signal=True) for part in _parts(subjects)]
+        kept = [KeptRequest(seals.new_event(choice.at), part, choice, signal=True) for part in _parts(subjects)]
         await self.later.keep_beside(*kept)
         return True
 
@@ -478,7 +478,7 @@ class Consent:
         """These people were shown or sent a notice on a day, or it bounced. Returns how many entries that took; raises
         ValueError for a day to come.
         """
-        at, request = self.clock(), seals.new_browser()
+        request = seals.new_event(at := self.clock())
 
         def job(tx: Transaction) -> int:
             return len([notices.note_told(tx, subject, notice, day, outcome, at, request) for subject in subjects])
@@ -489,7 +489,7 @@ class Consent:
         """How old these people are; `mark`: by the word of an installation of an app alone. Returns for how many that
         was news. Raises ValueError for a word that is none.
         """
-        at, request = self.clock(), seals.new_browser()
+        request = seals.new_event(at := self.clock())
 
         def job(tx: Transaction) -> int:
             written = [ages.say(tx, subject, band, at, request, may_rise=may_rise, mark=mark) for subject in subjects]
@@ -501,7 +501,7 @@ class Consent:
         """An installation's word of how old these are counts no longer; see `ages.take_back`. Returns for how many that
         was news.
         """
-        at, request = self.clock(), seals.new_browser()
+        request = seals.new_event(at := self.clock())
 
         def job(tx: Transaction) -> int:
             return sum(ages.take_back(tx, each, mark, at, request) is not None for each in subjects)

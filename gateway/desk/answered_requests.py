@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
-from gateway.ledger.schema import BODY, JOINED
+from gateway.ledger.schema import BODY, JOINED, OF_REQUEST
 from gateway.ledger.subjects import moment
 from gateway.terms import ChoiceKind
 
@@ -32,7 +32,7 @@ EARLIEST = datetime(
     2018, 1, 1, tzinfo=UTC
 )  # no report is of a year before: a day of then is a slip, and counts nowhere
 SAID_AT_ONCE = f"""
-SELECT d.at, coalesce(d.received, d.at), {BODY} FROM detail d{JOINED} WHERE d.request = ? ORDER BY d.seq
+SELECT d.at, coalesce(d.received, d.at), {BODY} FROM detail d{JOINED} WHERE {OF_REQUEST} ORDER BY d.seq
 """  # noqa: S608 - the pieces are ours
 
 

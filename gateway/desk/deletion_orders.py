@@ -11,6 +11,7 @@ opted out. Whoever merely said no before is nobody: what is kept of that is what
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -29,7 +30,9 @@ from gateway.fold.state import Slate
 from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.acts.records import account_name
 from gateway.ledger.acts.releases import released_since
+from gateway.ledger.mentions import mentions_of
 from gateway.ledger.schema import rows_of
+from gateway.ledger.side import Mention
 from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing, Source
@@ -50,17 +53,17 @@ NOBODYS_ALONE = {
     Matched.ABROAD: "only a number from abroad ends in its digits, and nothing of that is deleted: 4",
 }
 PAGE = 500  # digests that are looked at in one transaction's turn
+AT_ONCE = 5_000  # that are looked through for these
 DIGEST = "digest"  # the kind of an identifier that is known by its key alone
-# Of most digests nothing is known but the request itself, which one place of the log mentions.
-CANDIDATES = """
-SELECT DISTINCT r.key FROM deletion_row r WHERE r.key > ? AND r.gone IS NULL AND r.decided IS NULL
-AND r.matched <> 'ordered' AND (
-  r.matched <> '' OR (SELECT count(*) FROM (SELECT 1 FROM about a WHERE a.key = r.key LIMIT 2) AS two) > 1
-  OR EXISTS (SELECT 1 FROM deletion_abroad x JOIN about a ON a.key = x.abroad WHERE x.key = r.key AND a.way = 1)
-  OR EXISTS (SELECT 1 FROM held_key h WHERE h.key = r.key)
-  OR EXISTS (SELECT 1 FROM disclosure d WHERE d.key = r.key) OR EXISTS (SELECT 1 FROM disclosed d WHERE d.key = r.key))
-ORDER BY r.key LIMIT ?
+# The open requests, and whether they mean somebody or anything left.
+OPEN_KEYS = """
+SELECT r.key, max(CASE WHEN r.matched <> '' OR EXISTS (SELECT 1 FROM held_key h WHERE h.key = r.key)
+  OR EXISTS (SELECT 1 FROM disclosure d WHERE d.key = r.key) OR EXISTS (SELECT 1 FROM disclosed d WHERE d.key = r.key)
+  THEN 1 ELSE 0 END)
+FROM deletion_row r WHERE r.key > ? AND r.gone IS NULL AND r.decided IS NULL AND r.matched <> 'ordered'
+GROUP BY r.key ORDER BY r.key LIMIT ?
 """
+ABROAD_OF = "SELECT key, abroad FROM deletion_abroad WHERE key IN ({marks})"
 ABROAD = "SELECT DISTINCT abroad FROM deletion_abroad WHERE key = ?"
 OF_KEY = "SELECT id, matched FROM deletion_row WHERE key = ? AND gone IS NULL"
 # What is ordered for one stays so, whoever is found later.
@@ -141,7 +144,22 @@ class NotDecided(Exception):
 
 def candidates(db: sqlite3.Connection, after: bytes = b"") -> list[bytes]:
     """The next digests behind one of which more is known than that a list has them."""
-    return [key for (key,) in db.execute(CANDIDATES, (after, PAGE))]
+    found = list[bytes]()
+    while len(found) < PAGE and (rows := db.execute(OPEN_KEYS, (after, AT_ONCE)).fetchall()):
+        known = _known(db, [key for key, _ in rows])
+        found += [key for key, meant in rows if meant or key in known]
+        after = rows[-1][0]
+    return found[:PAGE]
+
+
+def _known(db: sqlite3.Connection, keys: Sequence[bytes]) -> set[bytes]:
+    """Of most digests nothing is known but the request itself, which one place of the log mentions; of a number from
+    abroad, by which it is named too.
+    """
+    places = Counter(each.key for each in mentions_of(db, keys))
+    abroad = [*rows_of(db, ABROAD_OF, keys)]
+    named = {each.key for each in mentions_of(db, {to for _, to in abroad}, Mention.NAME) if each.way == Mention.NAME}
+    return {key for key, count in places.items() if count > 1} | {key for key, to in abroad if to in named}
 
 
 def look_all(tx: Transaction, keys: Sequence[bytes], at: datetime) -> list[Matched]:

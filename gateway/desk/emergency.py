@@ -38,6 +38,7 @@ from gateway.ledger.acts import idempotency, links
 from gateway.ledger.acts.folded_people import named_by
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import Notice, b64
+from gateway.ledger.schema import OF_REQUEST
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds, moment
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.watch import PERIOD, LedgerWatch
@@ -78,7 +79,7 @@ class KeptRequest:
 
     def enter_once(self, tx: Transaction) -> bool:
         """Writes it unless it, or another sending of the same, is there already. Whether it wrote."""
-        if tx.db.execute("SELECT 1 FROM detail WHERE request = ?", (self.request,)).fetchone():
+        if tx.db.execute(KEPT, (self.request,)).fetchone():
             return False
         at = milliseconds(self.choice.at)
         try:
@@ -163,6 +164,7 @@ def _hex(keys: Sequence[bytes]) -> list[str]:
     return [key.hex() for key in keys]
 
 
+KEPT = f"SELECT 1 FROM detail d WHERE {OF_REQUEST}"  # noqa: S608 - ours
 LABEL = b"emergency/1"
 LATER = b"entered-later/1"
 NAME_BYTES = 8

@@ -27,7 +27,7 @@ from gateway.ledger.acts.releases import released_since
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof import entry, openings
 from gateway.ledger.proof.receipt import Opening
-from gateway.ledger.schema import BODY, JOINED
+from gateway.ledger.schema import BODY, JOINED, OF_REQUEST
 from gateway.ledger.store import ledger_needed, ledger_snapshot
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.subjects import moment as _moment
@@ -141,7 +141,7 @@ async def of_request(folder: Path, request: bytes) -> list[tuple[str, bytes, dat
     async with _reader(folder) as db:
         rows = await db.execute_fetchall(
             f"SELECT d.kind, d.key, d.at, {BODY} FROM detail d {JOINED}"  # noqa: S608 - the pieces are ours
-            f" WHERE d.request = ? AND {BODY} IS NOT NULL ORDER BY d.seq",
+            f" WHERE {OF_REQUEST} AND {BODY} IS NOT NULL ORDER BY d.seq",
             (request,),
         )
     return [(kind, key, _moment(at), _purposes(body)) for kind, key, at, body in rows]

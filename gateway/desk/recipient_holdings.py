@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.ledger.acts.releases import released_since
+from gateway.ledger.acts.releases import had_since
 from gateway.ledger.transaction import Transaction
 from gateway.terms import DAY_MS
 
@@ -89,13 +89,7 @@ def _under(
     """
     row = tx.db.execute(KNOWN, (key, number)).fetchone()
     known = (_set(row[0]), _set(row[1])) if row else (frozenset(), frozenset())
-    if (
-        row
-        and what[0] <= known[0]
-        and what[1] <= known[1]
-        and now - row[3] < DAY_MS
-        and released_since(tx.db, key) <= row[2]
-    ):
+    if row and what[0] <= known[0] and what[1] <= known[1] and now - row[3] < DAY_MS and had_since(tx, key) <= row[2]:
         return
     purposes, classes = (",".join(sorted(old | new)) for old, new in zip(known, what, strict=True))
     tx.db.execute(

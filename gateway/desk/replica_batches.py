@@ -16,7 +16,7 @@ from gateway.desk import recipients_to_tell
 from gateway.desk.disclosures import Counted
 from gateway.desk.recipients_to_tell import NAMED_BY, Got, Identified, ToldWord
 from gateway.ledger.acts.folded_people import StandingPeople, people_of
-from gateway.ledger.acts.releases import released_since
+from gateway.ledger.acts.releases import had_since
 from gateway.ledger.proof import entry
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction
@@ -117,7 +117,7 @@ def _stopped_by(people: StandingPeople, counted: Counted) -> ToldWord | None:
 
 
 def _held(tx: Transaction, counted: Counted) -> Iterator[Identified]:
-    own = {counted.key: released_since(tx.db, counted.key)}
+    own = {counted.key: had_since(tx, counted.key)}
     for each in recipients_to_tell.identified(tx, recipients_to_tell.names_of(tx, (), own), own):
         if each.got.recipient == counted.recipient:
             yield each

@@ -24,6 +24,7 @@ from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -164,8 +165,15 @@ class BrowserCookie:
         return "" if self.browser == NO_ID else self.browser.hex()
 
 
+def new_event(at: datetime) -> bytes:
+    """The id of a request or an entry that was said at a moment. It begins with the minute, which the entry shows
+    anyway, so that an index of them grows at its end; nobody can guess the rest.
+    """
+    return (int(at.timestamp()) // 60 & 0xFFFF_FFFF).to_bytes(4, "big") + new_browser()[4:]
+
+
 def new_browser() -> bytes:
-    """An id that nobody can guess: of a browser, or of a request."""
+    """An id that nobody can guess."""
     try:
         return _drawn.popleft()
     except IndexError:

@@ -26,15 +26,16 @@ BEFORE = "SELECT seq + 1 FROM side WHERE place < ? AND entered ORDER BY place DE
 CHANGES = "SELECT place, anew FROM side WHERE place >= ? AND anew IS NOT NULL"
 MADE = "SELECT s.place, d.at FROM side s JOIN detail d ON d.seq = s.seq WHERE s.place IN ({marks}) AND s.entered"
 WHOSE = "SELECT key FROM detail WHERE seq IN ({marks})"
-# A `digest` is what is known by its key alone (`desk.deletion_orders`).
-KIND = "SELECT key, kind FROM detail WHERE key = ? AND kind <> 'digest' LIMIT 1"
+# Each by the first row of theirs. A `digest` is what is known by its key alone (`desk.deletion_orders`).
+ASKED = "SELECT a.column1, ({one}) FROM (VALUES {{rows}}) AS a"
+KIND = "SELECT d.kind FROM detail d WHERE d.key = a.column1 AND d.kind <> 'digest' LIMIT 1"
 LISTED = """
-SELECT r.key, CASE b.kind WHEN 'MAID' THEN 'ad_id_sha256' ELSE b.kind END
+SELECT CASE b.kind WHEN 'MAID' THEN 'ad_id_sha256' ELSE b.kind END
 FROM deletion_row r JOIN deletion_batch b ON b.seq = r.seq
-WHERE r.key = ? AND b.kind IN ('Email', 'Phone', 'MAID', 'CTVID') LIMIT 1
+WHERE r.key = a.column1 AND b.kind IN ('Email', 'Phone', 'MAID', 'CTVID') LIMIT 1
 """
-ABROAD = "SELECT abroad, 'Phone' FROM deletion_abroad WHERE abroad = ? LIMIT 1"
-KINDS = KIND, LISTED, ABROAD
+ABROAD = "SELECT 'Phone' FROM deletion_abroad o WHERE o.abroad = a.column1 LIMIT 1"
+KINDS = [ASKED.format(one=each) for each in (KIND, LISTED, ABROAD)]
 TAKEN_BACK = "SELECT key FROM deletion_key WHERE seq IN ({marks}) AND gone IS NOT NULL"
 
 
@@ -112,11 +113,13 @@ class LedgerLog:
 
     def kinds(self, keys: Collection[bytes]) -> set[tuple[bytes, str]]:
         """Of whom an entry tells, or a list: each by one of theirs, for all of one's are of one kind."""
-        ask, fresh = self._db.execute, self._fresh.kinds if self._fresh is not None else {}
-        told = {(key, fresh[key]) for key in keys if key in fresh}
-        asked = (key for key in keys if key not in fresh)
-        found = [next((row for sql in KINDS if (row := ask(sql, (key,)).fetchone())), None) for key in asked]
-        return told.union(each for each in found if each)
+        fresh = self._fresh.kinds if self._fresh is not None else {}
+        told = {key: fresh[key] for key in keys if key in fresh}
+        for sql in KINDS:
+            if not (unknown := {*keys} - told.keys()):
+                break
+            told.update((key, kind) for key, kind in rows_of(self._db, sql, unknown) if kind is not None)
+        return {*told.items()}
 
     def times(self, positions: Collection[int]) -> dict[int, int]:
         """When the entry was made, in Unix milliseconds, that the record before each position tells; of those that

@@ -1,7 +1,7 @@
 """What the ledger was told, in the order in which it came: the table `side` has a row for each entry and for whatever
-is learnt between two, with the records that the fold reads (`gateway.fold.record`) packed; `about` leads from a key to
-the rows that mention it. The writer's transaction writes them; whoever folds reads them here: the state of a host, some
-people alone, `verify`.
+is learnt between two, with the records that the fold reads (`gateway.fold.record`) packed; `ledger.mentions` leads from
+a key to the rows that mention it. The writer's transaction writes both; whoever folds reads them here: the state of a
+host, some people alone, `verify`.
 
 What was voided by a moment is left out, and a no of a deletion list is over once the list took it back. A row is
 rewritten where somebody is forgotten, where an entry is pruned, and under a new pepper; whoever does so tells by a row
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeGuard
 from gateway.fold.record import NamesLearnt, OrderOver, Record, Said, SaidOut, SaidPruned
 from gateway.fold.state import FOR_EVER
 from gateway.ledger.errors import EntryUnread
+from gateway.ledger.mentions import add_mentions, mentions_of, pack_mention, remake_mentions, remove_mentions
 from gateway.ledger.schema import rows_of
 from gateway.ledger.side import Mention, PackedSide, SideUnreadable, mentioned, pack_side, read_side, records_within
 from gateway.terms import Source
@@ -24,11 +25,10 @@ from gateway.terms import Source
 NOBODY = b""  # the key of a record about no one: the void of a screen
 NUMBERS = "<{}Q"  # of entries, 8 bytes each
 SAY = "INSERT INTO side (place, seq, entered, packed) VALUES (?, ?, ?, ?)"
+REWRITE = "UPDATE side SET packed = ? WHERE place = ?"
 TELL = "INSERT INTO side (place, seq, entered, packed, anew) VALUES (?, ?, FALSE, ?, ?)"
-UNMENTION = "DELETE FROM about WHERE key = ? AND way = ? AND place = ?"
-MENTION = "INSERT OR IGNORE INTO about VALUES (?, ?, ?)"
 COLUMNS = "s.place, s.seq, s.entered, s.packed"
-ABOUT = f"SELECT {COLUMNS} FROM about a JOIN side s ON s.place = a.place WHERE a.key IN ({{marks}}) AND a.way <= ?"  # noqa: S608 - ours
+AT_PLACES = f"SELECT {COLUMNS} FROM side s WHERE s.place IN ({{marks}})"  # noqa: S608 - ours
 ALL = f"SELECT {COLUMNS} FROM side s ORDER BY s.place"  # noqa: S608 - ours
 FROM = f"SELECT {COLUMNS} FROM side s WHERE s.place >= ? ORDER BY s.place LIMIT ?"  # noqa: S608 - ours
 SINCE = (
@@ -96,23 +96,24 @@ class RewrittenSide(NamedTuple):
         return {key for key, _ in self.were | self.are}
 
 
-def rows_of_side(
+def row_of_side(
     place: int, seq: int, records: Sequence[Record], at: int, peppers: int, *, entered: bool
-) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
-    """What is inserted for a row behind all others, each statement with its rows. `at`: when it was said, Unix
-    milliseconds.
-    """
-    yield SAY, [(place, seq, entered, pack_side(records, at, peppers))]
-    if records:
-        yield MENTION, _mentions(place, {each for record in records for each in mentioned(record)})
+) -> tuple[int, int, bool, bytes]:
+    """What `SAY` inserts for a row behind all others. `at`: when it was said, Unix milliseconds."""
+    return place, seq, entered, pack_side(records, at, peppers)
+
+
+def mentions_in(place: int, records: Iterable[Record]) -> set[bytes]:
+    """What leads to a row, packed."""
+    return {pack_mention(key, way, place) for record in records for key, way in mentioned(record)}
 
 
 def put_side(
     db: sqlite3.Connection, place: int, seq: int, records: Sequence[Record], at: int, peppers: int, *, entered: bool
 ) -> None:
     """The same, inserted at once."""
-    for sql, rows in rows_of_side(place, seq, records, at, peppers, entered=entered):
-        db.executemany(sql, rows)
+    db.execute(SAY, row_of_side(place, seq, records, at, peppers, entered=entered))
+    add_mentions(db, mentions_in(place, records))
 
 
 def put_anew(db: sqlite3.Connection, place: int, size: int, seqs: Collection[int], peppers: int) -> None:
@@ -120,14 +121,9 @@ def put_anew(db: sqlite3.Connection, place: int, size: int, seqs: Collection[int
     db.execute(TELL, (place, size, pack_side((), 0, peppers), struct.pack(NUMBERS.format(len(seqs)), *seqs)))
 
 
-def _mentions(place: int, whom: Collection[tuple[bytes, Mention]]) -> list[tuple[bytes, int, int]]:
-    return [(key, int(way), place) for key, way in whom]
-
-
 def side_rows(db: sqlite3.Connection, keys: Collection[bytes], ways: Mention = Mention.MARK) -> list[SideRow]:
     """Every row that mentions any of these, in the order of the log. `ways`: the last of those that count."""
-    found = {row[0]: row for row in rows_of(db, ABOUT, keys, ways)}
-    return [_row(found[place]) for place in sorted(found)]
+    return [_row(row) for row in rows_of(db, AT_PLACES, {each.place for each in mentions_of(db, keys, ways)})]
 
 
 def sides_of_entries(db: sqlite3.Connection, seqs: Collection[int]) -> list[SideRow]:
@@ -239,24 +235,27 @@ Change = Callable[[SideRow, Record], Record | None]
 """What a record is from now on; None: it is not there."""
 
 
-def rewrite_sides(
-    db: sqlite3.Connection, rows: Iterable[SideRow], change: Change, peppers: int | None = None
-) -> Iterator[set[bytes]]:
-    """Gives, for each that changed, every key that is mentioned there, before and after. `peppers` as in
-    `SideRow.changed`.
-    """
+def rewrite_sides(db: sqlite3.Connection, rows: Iterable[SideRow], change: Change) -> Iterator[set[bytes]]:
+    """Gives, for each that changed, every key that is mentioned there, before and after."""
     for row in rows:
-        if (side := row.changed(change, peppers)) is not None:
+        if (side := row.changed(change)) is not None:
             put_rewritten(db, [side])
             yield side.mentioned
 
 
+def rewrite_all_sides(db: sqlite3.Connection, change: Change, peppers: int) -> None:
+    """Under a new pepper: whoever was mentioned is mentioned under another key. `peppers` as in `SideRow.changed`."""
+    for row in all_sides(db):
+        if (side := row.changed(change, peppers)) is not None:
+            db.execute(REWRITE, (side.packed, row.place))
+    remake_mentions(db)
+
+
 def put_rewritten(db: sqlite3.Connection, sides: Sequence[RewrittenSide]) -> None:
     """In place of what lies there."""
-    db.executemany("UPDATE side SET packed = ? WHERE place = ?", [(each.packed, each.row.place) for each in sides])
-    less = sorted((*whom, each.row.place) for each in sides for whom in each.were - each.are)
-    db.executemany(UNMENTION, less)
-    db.executemany(MENTION, sorted(more for each in sides for more in _mentions(each.row.place, each.are - each.were)))
+    db.executemany(REWRITE, [(each.packed, each.row.place) for each in sides])
+    remove_mentions(db, [pack_mention(*whom, each.row.place) for each in sides for whom in each.were - each.are])
+    add_mentions(db, [pack_mention(*whom, each.row.place) for each in sides for whom in each.are - each.were])
 
 
 def mentioned_since(db: sqlite3.Connection, place: int, most: int) -> set[bytes] | None:

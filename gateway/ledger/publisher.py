@@ -85,14 +85,14 @@ class Publisher:
         """
         if self._refused:
             raise RolledBack(self._refused)
-        return self._grown_out_of(db) is not None
+        return self._grown_out_of(db, self.store(db)) is not None
 
-    def _grown_out_of(self, db: sqlite3.Connection) -> Checkpoint | None:
+    def _grown_out_of(self, db: sqlite3.Connection, store: CheckpointStore) -> Checkpoint | None:
         """What was signed last, once the ledger is shown to have grown out of it; None: nothing was. As `prove`."""
-        last = self.store(db).last()  # before the head is read: the log may grow in between, and never shrinks
+        last = store.last()  # before the head is read: the log may grow in between, and never shrinks
         now, signed = self._head(db)
         if last is None and signed:  # for the first time just now, or
-            last = self.store(db).last()
+            last = store.last()
         if last is None and signed:
             raise RolledBack(self._text("was signed, and its last checkpoint is gone from its store", now))
         if last is None:
@@ -143,9 +143,10 @@ class Publisher:
         what this one has; under the writers' lock. So this one signs nothing that does not grow out of theirs. Raises
         as `publish` does.
         """
-        last = self.store(db).last()
-        if last is not None and last.size < size and not self._refused and self._grown_out_of(db) == last:
-            self.store(db).swap(last, Checkpoint(last.origin, size, Frontier(size, packed).root()))
+        store = self.store(db)
+        last = store.last()
+        if last is not None and last.size < size and not self._refused and self._grown_out_of(db, store) == last:
+            store.swap(last, Checkpoint(last.origin, size, Frontier(size, packed).root()))
 
     def receipt(self, seq: int, event: str) -> Receipt | None:
         """Of an entry that this process wrote a moment ago, under the checkpoint of its own commit, without reading
@@ -175,7 +176,7 @@ class Publisher:
         """
         if self._refused and not refused_too:
             raise RolledBack(self._refused)
-        last = self._grown_out_of(db)
+        last = self._grown_out_of(db, self.store(db))
         if last is None or not lasting:
             return note.sign(last.text(), self._signing(last.origin)) if last else None
         with self._turn:

@@ -1,6 +1,6 @@
 """Opening the ledger's file: settings, version gate, its schema. A newer, older or damaged file is refused with the
 command that helps; nothing is ever moved away or started empty. And where in it the bytes of an entry are: `BODY` and
-`JOINED`, two pieces of SQL for whoever reads side rows (`detail d`) with what their entries say.
+`JOINED`, pieces of SQL for whoever reads side rows (`detail d`) with what their entries say.
 """
 
 import contextlib
@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.disk import locked_by, reserve
-from gateway.ledger import tree
+from gateway.ledger import mentions, tree
 from gateway.ledger.errors import LedgerRefused
 
 FILE = "ledger.sqlite3"
 HEADER = b"SQLite format 3\x00"
 FIRST = 29  # the version of sql/ledger.sql; those before it were never released, so nothing brings them over
 BACK = ".back.sql"
+MENTIONS = 35  # the version since which mentions lie in runs
+FILLED = {MENTIONS: mentions.remake_mentions}
 MOVED = -1  # in place of version and mark: it goes on elsewhere. Below: of half a copy (`moving`)
 UNNAMED = "gateway.invalid/log/"  # a name that can never be a host (RFC 2606), followed by the ledger's own random id
 LOCK_SECONDS = 5.0  # a batch of another process takes milliseconds; one that is stopped must not stop us for ever
@@ -119,7 +121,7 @@ def bring_up(db: sqlite3.Connection, path: Path, new: "Beginning") -> int:
     _refuse_others(path, found := version(db, path))
     for number, sql in migrations():
         if number > found:
-            _apply(db, sql, number, new if number == FIRST else None)
+            _apply(db, sql, number, FILLED.get(number), new if number == FIRST else None)
     prove_mark(db, path, new.mark)
     return version(db, path)
 
@@ -144,7 +146,7 @@ def take_back(folder: Path, to: int) -> int:
                 f"{path} cannot be taken back to {to}: version {max(closed)} has no way back, and nothing was changed."
                 " Stay with this release, or put a backup back: gateway help restore"
             )
-        _apply(db, "".join(f"{sql}\n" for _, sql in steps), to)
+        _apply(db, "".join(f"{sql}\n" for _, sql in steps), to, mentions.as_rows if to < MENTIONS <= found else None)
         return version(db, path)
 
 
@@ -163,12 +165,16 @@ class Beginning(NamedTuple):
     mark: int
 
 
-def _apply(db: sqlite3.Connection, sql: str, becomes: int, new: Beginning | None = None) -> None:
-    """All of it, and the version that it becomes, or nothing."""
+def _apply(
+    db: sqlite3.Connection, sql: str, becomes: int, fill: mentions.Step | None = None, new: Beginning | None = None
+) -> None:
+    """All of it, and the version that it becomes, or nothing. `fill`: what SQL alone cannot make of what is there."""
     db.execute("BEGIN IMMEDIATE")
     try:
         for statement in statements(sql):
             db.execute(statement)
+        if fill:
+            fill(db)
         if new:
             ledger = os.urandom(16)
             head = "INSERT INTO head (one, size, ledger, peppers, origin) VALUES (1, 0, ?, ?, ?)"
@@ -359,6 +365,7 @@ def damaged(path: Path, error: object) -> str:
 
 
 JOINED = " LEFT JOIN entry e ON e.seq = d.seq LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq"
+OF_REQUEST = "(d.event = ?1 AND d.request = ?1 OR d.request = ?1 AND d.request <> d.event)"  # said at once
 BODY = "coalesce(e.body, CAST(json_extract(CAST(r.body AS TEXT), '$.was') AS BLOB))"  # NULL: nothing rests on it
 
 
@@ -374,8 +381,9 @@ def _marks(number: int) -> str:
 def rows_of(
     db: sqlite3.Connection, sql: str, keys: Iterable[bytes] | Iterable[int] | Iterable[str], *more: int | str
 ) -> Iterator[tuple[Any, ...]]:
-    """The rows of a statement that has `{marks}` for keys or entries, however many there are."""
+    """The rows of a statement that has `{marks}` for keys or entries, however many there are, or `{rows}`: one each."""
     listed = sorted(keys)
     for start in range(0, len(listed), CHUNK):
         chunk = listed[start : start + CHUNK]
-        yield from db.execute(sql.format(marks=_marks(len(chunk))), [*chunk, *more])
+        marks = _marks(len(chunk))
+        yield from db.execute(sql.format(marks=marks, rows=f"({marks.replace(',', '),(')})"), [*chunk, *more])

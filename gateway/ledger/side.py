@@ -92,7 +92,7 @@ def records_within(
 
 
 class Mention(IntEnum):
-    """How a key stands in what is said. Numbers of the ledger's table `about`, for ever."""
+    """How a key stands in what is said. Numbers of what leads to it (`ledger.mentions`), for ever."""
 
     OF = 0  # it is said of it
     NAME = 1  # as a name, a looser form or a mailbox

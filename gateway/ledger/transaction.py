@@ -14,17 +14,18 @@ from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import erasure_steps
 from gateway.ledger.epoch_turn import EpochKeys
 from gateway.ledger.ledger_log import LAST_PLACE, FreshRecords, remember_forgotten
-from gateway.ledger.log_records import put_anew, rows_of_side
+from gateway.ledger.log_records import SAY, mentions_in, put_anew, row_of_side
+from gateway.ledger.mentions import LAST_RUN, gather_mentions
 from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.publisher import Added
 from gateway.ledger.schema import rows_of
 from gateway.ledger.tree import Tree
-from gateway.ledger.unwritten_rows import BatchUnwritten, UnwrittenRows, settled
+from gateway.ledger.unwritten_rows import MENTIONS, BatchUnwritten, UnwrittenRows, settled
 
 T = TypeVar("T")
 AT_ONCE = 2_000  # records of one row
 ENTRY = "INSERT INTO entry VALUES (?, ?)"
-BEGINS = f"SELECT size, frontier, peppers, ({LAST_PLACE}), (SELECT min(until) FROM dated_link) FROM head"  # noqa: S608 - ours
+BEGINS = f"SELECT size, frontier, peppers, ({LAST_PLACE}), (SELECT min(until) FROM dated_link), ({LAST_RUN}) FROM head"  # noqa: S608 - ours
 
 
 class Persons(erasure_steps.PendingKeys, EpochKeys, Protocol):
@@ -79,7 +80,7 @@ class Transaction:
         self.about = set[bytes]()  # whom its entries are about
         self.met = set[bytes]()  # all names of whoever it was told of
         self.begun = dict[bytes, bool]()  # requests that are new: whether their first entry is still to come
-        size, packed, peppers, place, due = db.execute(BEGINS).fetchone()
+        size, packed, peppers, place, due, self._last_run = db.execute(BEGINS).fetchone()
         self.size: int = size
         self.due: int | None = due
         self._peppers: int = peppers
@@ -135,8 +136,9 @@ class Transaction:
             self._put_side(part[0].seq, part, at, entered=False)
 
     def _put_side(self, seq: int, records: Sequence[Record], at: int, *, entered: bool) -> None:
-        for sql, rows in rows_of_side(self.fresh.say(records), seq, records, at, self._peppers, entered=entered):
-            self.unwritten.add_all(sql, rows)
+        place = self.fresh.say(records)
+        self.unwritten.add(SAY, row_of_side(place, seq, records, at, self._peppers, entered=entered))
+        self.unwritten.add_all(MENTIONS, [(packed,) for packed in mentions_in(place, records)])
 
     def tell_anew(self, seqs: Collection[int]) -> None:
         """That some entries say something else from now on, or nothing: whoever folded them does so again."""
@@ -241,6 +243,8 @@ class Transaction:
     def finish(self) -> None:
         """Behind all jobs: what waits is written, and the head where anything was appended."""
         self._write(self.unwritten.mark(), self.size)
+        if self._used:
+            gather_mentions(self._engine, self._last_run)
         if self._bodies:
             self.write_head()
 

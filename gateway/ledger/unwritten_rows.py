@@ -9,6 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
+from gateway.ledger.mentions import add_mentions
+
+MENTIONS = "mentions"  # in place of a statement: what leads to the rows, all of it one run
+
 
 class BatchUnwritten(sqlite3.Error):
     """Rows that others said could not be written behind them: all of the batch goes, whoever's job found it out."""
@@ -47,6 +51,9 @@ class UnwrittenRows:
         for sql, row in self._rows[:count]:
             tables[sql].append(row)
         for sql, rows in tables.items():
+            if sql == MENTIONS:
+                add_mentions(self._db, (packed for (packed,) in rows))
+                continue
             rows.sort()  # what lies side by side is put there at once
             self._db.executemany(sql, rows)
         del self._rows[:count]

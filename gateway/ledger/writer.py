@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 from gateway import disk
 from gateway.fold.state import NOTHING
-from gateway.ledger import erasure_steps
+from gateway.ledger import erasure_steps, mentions
 from gateway.ledger.commit_waiter import CommitWaiter
 from gateway.ledger.errors import LedgerRefused, NothingKept, StateUnread, StoreUnavailable
 from gateway.ledger.ledger_log import PLACES, FreshRecords, remember_forgotten
@@ -34,7 +34,8 @@ T = TypeVar("T")
 BATCH = 256  # entries of one commit: 216 k/s at 128 against 6.8 k/s alone (measured)
 WRITE_SECONDS = 10.0  # how long a request waits for its commit (I34)
 HANGS_AFTER = 3.0  # seconds of one batch; a slow disk takes tenths
-TURNS_AGAIN = 60.0  # seconds after a step of the epochs that failed, for each lets connections go that a batch wants
+TURNS_AGAIN = 60.0  # seconds after a step between batches that failed, for each lets connections go that a batch wants
+PARTS = 8  # of what makes few runs of many, while nobody waits
 CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is work
 
 
@@ -140,6 +141,7 @@ class Writer:
         self._closed = False
         self._unfinished = unfinished
         self._zero_at: int | None = 0  # a walk that a kill cut off is begun again
+        self._has_runs, self._runs_at = True, 0.0
         self._failing = False
         self._busy_since: float | None = None
         self.begun = threading.Event()  # the state is as the ledger is, or denies
@@ -220,6 +222,7 @@ class Writer:
         self._refill()
         self._finish_erasures()
         self._zero_some()
+        self._join_runs()
         self._turn_epochs()
         self._checkpoint()
         if self._state is not None and self._state.wants(self._db):
@@ -343,6 +346,22 @@ class Writer:
         except Exception:  # noqa: BLE001 - whatever it was, it is tried again on a new connection, and the thread goes on
             self._let_go()
 
+    def _join_runs(self) -> None:
+        """Behind the answers; whoever looks for a key finds it however far it is (`ledger.mentions`)."""
+        if not self._has_runs or self._db is None or self._failing or time.monotonic() < self._runs_at:
+            return
+        try:
+            for _ in range(PARTS):
+                with self.store.held():
+                    self._has_runs = mentions.join_runs(self._ours()[0])
+                if not self._has_runs or not self._queue.empty():
+                    return
+        except LedgerRefused:
+            self._runs_at = time.monotonic() + CHECKPOINT_EVERY
+        except Exception:  # noqa: BLE001 - whatever it was, it is tried again on a new connection, and the thread goes on
+            self._runs_at = time.monotonic() + TURNS_AGAIN
+            self._let_go()
+
     def _commit(self, batch: list[QueuedJob]) -> list[tuple[Future[Any], Any, BaseException | None]]:
         db, vault = self._connection()
         self._watch.prove_file()
@@ -359,6 +378,7 @@ class Writer:
                 cast("PostgresConnection", db).wake_others()
             db.execute("COMMIT")  # its keys are durable since they were put into the pool
             self._unfinished |= transaction.unfinished
+            self._has_runs |= transaction.has_said
         except BaseException:
             if db.in_transaction:
                 db.execute("ROLLBACK")

@@ -25,6 +25,7 @@ from gateway.signals import (
     usprivacy,
 )
 from gateway.signals.cmp_cookies import CATEGORIES, DENIES, Categories, ToolShown, ToolState
+from gateway.signals.cookies import Sieve
 from gateway.signals.device import Limit
 from gateway.signals.gpp.layouts import TCF_CA_1, TCF_EU_2
 from gateway.signals.gpp.string import MAX_SECTION_ID
@@ -74,6 +75,19 @@ class Hearing:
     categories: Categories = field(default_factory=lambda: CATEGORIES)
     industry: industry_cookies.Table = field(default_factory=industry_cookies.Table)
     device_limit_travels: bool = False
+    sieve: Sieve = field(init=False, repr=False, compare=False)  # lets those cookies through of which something is read
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sieve", Sieve(self.reads, _none))
+
+    def reads(self, name: str) -> bool:
+        """Whether a cookie of this name may be a signal."""
+        return cmp_cookies.is_read(name) or self.industry.is_read(name)
+
+
+def _none(_: str) -> bool:
+    """Of a call's cookies none is read but as a signal."""
+    return False
 
 
 SHIPPED = Hearing()
@@ -336,7 +350,7 @@ class _Ear:
         if raw is None:
             self.malformed.append(Malformed("cookies", "type"))
         else:
-            self.jar([raw])
+            self.jar(self._hearing.sieve.sift((raw,)).signals)
 
 
 def _commas(stored: object) -> object:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from support import inside
+from support.led import led
 from support.people import GAID, email, named
 
 from gateway.app import maintenance
@@ -191,7 +192,7 @@ def test_no_key_of_the_older_pepper_is_left_in_the_raw_files(folder):
     opts_out(folder)
     opts_out(folder, named("gaid", GAID))
     with contextlib.closing(schema.open_to_read(folder)) as db:
-        before = [row[0] for row in db.execute("SELECT key FROM about WHERE length(key) = 16")]
+        before = [key for key, *_ in led(db) if key]
     held = b"".join(path.read_bytes() for path in folder.glob("ledger.sqlite3*"))
     assert all(key in held for key in before), "the control: they were there"
     maintenance.pepper(folder, inside.settings())

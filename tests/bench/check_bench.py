@@ -251,7 +251,7 @@ def among() -> list[tuple[str, float]]:
         for number in (FEW, MANY):
             merged = heapq.merge(many_of.keys(number), ours)
             made = copy(folder / f"copy {number}", merged, entries=number, peppers=len(secrets.peppers))
-            one = Ways(replica(folder / f"beside {number}", stated, secrets.peppers, made), None, None)
+            one = Ways(replica(folder / f"beside {number}", stated, secrets.peppers, made), None, None, "")
             ways[f"replica, 3 identifiers, among {number:,}"] = one.replica(3, ["bidder0"])
         return in_turns(ways)
 

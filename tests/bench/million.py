@@ -80,7 +80,11 @@ def make(folder, entries):
 
 def size_of(folder):
     with contextlib.closing(schema.open_to_read(folder)) as db:
-        return db.execute("SELECT size FROM head").fetchone()[0]
+        return size_of_log(db)
+
+
+def size_of_log(db):
+    return db.execute("SELECT size FROM head").fetchone()[0]
 
 
 def _opens(folder, size):

@@ -1,5 +1,6 @@
 import hashlib
 from datetime import UTC, datetime
+from itertools import permutations
 
 import pytest
 from support.people import GAID, ZERO, email, named, phone
@@ -30,6 +31,18 @@ def test_a_raw_value_brings_the_keys_of_its_digests():
         assert len(digest.keys) == 1
     assert len(subject.keys) == 3
     assert PEOPLE.name([named("email", email(1))]).keys == subject.keys
+
+
+UUID_VALUES = [GAID, GAID.upper(), "{" + GAID.replace("-", "") + "}", f"gaid: {GAID}", ZERO, "x"]
+
+
+@pytest.mark.parametrize("value", UUID_VALUES)
+@pytest.mark.parametrize("kinds", [*permutations(("gaid", "idfa", "oaid", "idfv", "account"), 2)])
+def test_an_id_that_a_row_names_as_two_platforms_is_whoever_either_is(value, kinds):
+    both, said = [named(kind, value) for kind in kinds], {}
+    assert PEOPLE.name(both, said=said) == PEOPLE.name(both)
+    for each in both:
+        assert PEOPLE.name([each], said=said) == PEOPLE.name([each])
 
 
 def test_a_national_number_is_read_in_the_country_that_was_said():

@@ -1,14 +1,13 @@
 """Two machines, each with processes of its own, write one ledger in a PostgreSQL and answer from it at once. What one
 was told is in effect on the other when it is answered; one that is cut off, stopped or killed answers nobody by what it
-knew before, and no opt-out is lost or refused. SOAK=1: ten times as many, and cut for as long as a connection may live.
+knew before, and no opt-out is lost or refused (renewed one after the other: test_rolling_restart.py). SOAK=1: ten times
+as many, and cut for as long as a connection may live.
 """
 
 import subprocess
 import sys
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from http import HTTPStatus
 from itertools import count
 
@@ -127,45 +126,6 @@ def one_is_killed(flow):
     assert not any(allowed(flow.first.port, each) for each in flow.told)
 
 
-def one_is_renewed_after_the_other(flow):
-    """As a balancer before them does: who is not let in at one turns to the other."""
-    refused, over = [], threading.Event()
-
-    def says(numbers):
-        for number in numbers:
-            if over.is_set():
-                return
-            for turn in range(40):
-                with suppress(OSError, ConnectionError):
-                    status, answer = says_no(flow.hosts.ports[turn % 2], number)
-                    if status == HTTPStatus.SERVICE_UNAVAILABLE and answer["type"].endswith("closing"):
-                        continue
-                    if status in {HTTPStatus.OK, HTTPStatus.CREATED}:
-                        flow.told[number] = time.monotonic()
-                    elif status == HTTPStatus.ACCEPTED:
-                        flow.kept.append(number)
-                    else:
-                        refused.append((number, status, answer))
-                    break
-                time.sleep(0.05)
-            else:
-                refused.append((number, 0, None))
-
-    with ThreadPoolExecutor(2) as pool:
-        saying = [pool.submit(says, count(10_000 * each)) for each in (1, 2)]
-        try:
-            for each in flow.hosts.served:
-                before = len(flow.told)
-                each.stop()
-                until(lambda before=before: len(flow.told) > before + 2, "nobody was heard meanwhile")
-                each.start()
-        finally:
-            over.set()
-        for each in saying:
-            each.result()
-    assert refused == []
-
-
 def nobody_is_lost(flow):
     everybody = [*flow.told, *flow.kept]
     for each in flow.hosts.served:
@@ -179,9 +139,7 @@ def nobody_is_lost(flow):
     assert (said.returncode, "passed" in said.stdout) == (0, True), said.stdout + said.stderr
 
 
-def test_what_one_machine_is_told_the_other_obeys_whoever_is_cut_off_stopped_killed_or_renewed(
-    postgres, tmp_path, figure
-):
+def test_what_one_machine_is_told_the_other_obeys_whoever_is_cut_off_stopped_or_killed(postgres, tmp_path, figure):
     taken = {}
     with Hosts(postgres, tmp_path, workers=2 if SOAK else 1) as hosts:
         flow = Flow(hosts)
@@ -191,7 +149,6 @@ def test_what_one_machine_is_told_the_other_obeys_whoever_is_cut_off_stopped_kil
             "silent": lambda flow: one_is_cut_off(flow, silent=True),
             "stopped": one_stands_still,
             "killed": one_is_killed,
-            "renewed": one_is_renewed_after_the_other,
             "whole": nobody_is_lost,
         }.items():
             began = time.monotonic()

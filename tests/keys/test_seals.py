@@ -1,6 +1,7 @@
 import base64
 import itertools
 import os
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
@@ -191,3 +192,11 @@ def test_ids_are_drawn_together_and_no_two_processes_hand_out_one():
         seals.new_browser() for _ in range(2 * seals.DRAWN)
     ]
     assert len(set(all_ids)) == len(all_ids) == 4 * seals.DRAWN
+
+
+def test_an_events_id_begins_with_the_minute_that_its_entry_shows_and_tells_no_more_of_when_it_was():
+    at = datetime(2026, 11, 24, 12, 30, 59, 999_000, tzinfo=UTC)
+    ids = [seals.new_event(at.replace(second=second)) for second in (0, 30, 59)]
+    assert {int.from_bytes(each[:4], "big") * 60 for each in ids} == {at.replace(second=0, microsecond=0).timestamp()}
+    assert ({len(each) for each in ids}, len({each[4:] for each in ids})) == ({16}, 3)
+    assert seals.new_event(at + timedelta(minutes=1)) > max(ids)

@@ -168,3 +168,22 @@ def test_while_the_leases_cannot_be_read_everybody_waits_for_the_longest(ledger,
 
     monkeypatch.setattr(ledger.leases, "_read", fails)
     assert ledger.leases.longest(1) == TERM + LATE
+
+
+def test_who_waits_for_long_looks_less_often(ledger, monkeypatch):
+    """Each look asks the ledger: one every 5 ms for a whole term would be 400."""
+    looked, reads = [], ledger.leases._read
+
+    async def sleeps(seconds):
+        ledger.at += seconds
+
+    monkeypatch.setattr(leases_of.asyncio, "sleep", sleeps)
+    monkeypatch.setattr(ledger.leases, "_read", lambda: looked.append(ledger.at) or reads())
+    ledger.renew(ledger.leases.position())
+
+    async def read():
+        return ledger.leases._read()
+
+    asyncio.run(ledger.leases._settled(ledger.change(), read))
+    assert len(looked) < 50
+    assert looked[1] - looked[0] <= leases_of.LOOKS * 1.01

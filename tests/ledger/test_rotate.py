@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from support import inside
+from support.led import led
 from support.people import GAID, IDFV, email, named, phone
 
 from gateway.app import maintenance
@@ -130,23 +131,23 @@ def test_no_key_of_the_old_pepper_is_left_anywhere(peopled):
             (table, column): {row[0] for row in db.execute(f"SELECT {column} FROM {table}")}
             for table, column in rotate.KEY_COLUMNS
         }
-        led, said = keys_told(db)
+        leads, said = keys_told(db)
     maintenance.pepper(peopled, inside.settings())
     [fresh] = secret_files.load_secrets(peopled).peppers[len(old.peppers) :]
     with contextlib.closing(sqlite3.connect(peopled / schema.FILE)) as db:
         for (table, column), was in before.items():
             now = {row[0] for row in db.execute(f"SELECT {column} FROM {table}")}
             assert now == {secret_files.wrap(key, [fresh]) for key in was}, (table, column)
-        assert keys_told(db) == tuple({secret_files.wrap(key, [fresh]) for key in keys} for keys in (led, said))
+        assert keys_told(db) == tuple({secret_files.wrap(key, [fresh]) for key in keys} for keys in (leads, said))
 
 
 def keys_told(db):
     """Those that lead to what the fold is told, and those that are named there."""
-    led = {key for (key,) in db.execute("SELECT key FROM about WHERE way <> ? AND key <> x''", (Mention.MARK,))}
+    leads = {key for key, way, _ in led(db) if key and way != Mention.MARK}
     named = {each for row in all_sides(db) for record in row.records() for each in mentioned(record)}
     said = {key for key, way in named if key and way is not Mention.MARK}
-    assert led == said
-    return led, said
+    assert leads == said
+    return leads, said
 
 
 def test_every_column_that_holds_a_key_is_wrapped(folder):
@@ -169,7 +170,6 @@ def test_every_column_that_holds_a_key_is_wrapped(folder):
     wanted = {(table, column) for table, column in columns if column in named_so} - {
         ("disclosure_batch", "key"),
         ("head", "origin"),
-        ("about", "key"),  # with the sides that it leads to
         ("agent_request", "mailbox"),  # a digest under the first pepper, which no later one wraps
     }
     assert wanted == set(rotate.KEY_COLUMNS)

@@ -18,6 +18,7 @@ from support import any_life as lives_of
 from support import inside
 from support.everybody import AT, fill, story
 from support.examples import TIMES, examples
+from support.led import leads_elsewhere, leads_nowhere
 from support.people import GAID, email, named, phone
 from support.planted_sides import said_otherwise, said_too, swapped, told_again, told_at
 from support.tampering import tamper, tamper_state
@@ -140,10 +141,8 @@ FORGERIES = {
     "a word of no entry": [told_again(10, 15)],
     "a word that is told long after": [told_at(2, 2**63)],
     "a word that is told years after": [told_at(2, 1_900_000_000_000)],
-    "a key that leads nowhere": ["DELETE FROM about WHERE key = (SELECT key FROM detail WHERE seq = 2)"],
-    "a key that leads elsewhere": [
-        "UPDATE about SET place = place + 1 WHERE key = (SELECT key FROM detail WHERE seq = 2)"
-    ],
+    "a key that leads nowhere": [leads_nowhere(2)],
+    "a key that leads elsewhere": [leads_elsewhere(2)],
     "a side that is none": ["UPDATE side SET packed = x'7b' WHERE seq = 2 AND entered"],
     "a side of words that nobody knows": [said_otherwise(SaidOut, 2, purposes=("nothing",))],
     "a side that is gone": ["DELETE FROM side WHERE seq = 2 AND entered"],

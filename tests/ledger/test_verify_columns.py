@@ -27,8 +27,8 @@ from gateway.state.upkeep import HostState
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Told
 
 COMPARED = {
-    "about", "deletion_row", "detail", "entry", "head", "link_event", "side", "told_event", "void_act", "voided_choice",
-    "voided_ui",
+    "deletion_row", "detail", "entry", "head", "link_event", "mention_piece", "mention_run", "side", "told_event",
+    "void_act", "voided_choice", "voided_ui",
 }  # fmt: skip
 ELSEWHERE = {"tile": "test_verify", "restated": "test_prune"}  # of more entries than here
 # What no entry says: the manual has each by its name.
@@ -36,6 +36,7 @@ LOOSE = {
     ("deletion_row", "id"), ("deletion_row", "matched"), ("detail", "kind"), ("detail", "received"),
     ("detail", "request"),
     ("link_event", "at"), ("link_event", "turn"), ("link_event", "until"), ("side", "anew"), ("side", "mark"),
+    ("mention_run", "level"),
 }  # fmt: skip
 MANUAL = (Path(composition.__file__).parent.parent / "manual" / "verify.md").read_text()
 

@@ -7,6 +7,7 @@ import contextlib
 import pytest
 from support import inside
 from support.everybody import story
+from support.led import leads_nowhere
 from support.planted_sides import names_of, said_otherwise, said_too, unsaid
 from support.tampering import done, laid_open
 
@@ -228,7 +229,7 @@ BESIDE = {
     "an end that stayed": said_too(2, KeptEnd(Purpose.SALE, no=True)),
     "an age that stayed": said_too(2, KeptAge(KeyAge("adult", "adult"))),
     "a day that stayed": said_too(2, KeptNotice(NoticeKind.PRIVACY, 20_000)),
-    "a key that leads nowhere": "DELETE FROM about WHERE key = (SELECT key FROM detail WHERE seq = 10)",
+    "a key that leads nowhere": leads_nowhere(10),
     "what two browsers said to each other": "UPDATE detail SET key = (SELECT key FROM detail d WHERE d.seq ="
     " 5 - detail.seq) WHERE seq IN (2, 3)",
     "an entry about somebody else": "UPDATE detail SET key = randomblob(16) WHERE seq = 2",

@@ -100,7 +100,7 @@ def test_after_the_stated_date_nothing_opens_in_data_files_log_or_a_base_backup(
     if mode is Erasing.UNLINK:
         with psycopg.connect(postgres_server.office_url(folder), autocommit=True) as office:
             left = found_in(data / "base", digests)
-            for table in ("detail", "side", "about", "link_event"):
+            for table in ("detail", "side", "mention_piece", "link_event"):
                 office.execute(f"VACUUM FULL gateway_ledger.{table}")
             office.execute("CHECKPOINT")
         assert (left, found_in(data / "base", digests)) == (erased.ERASED, 0), "as `gateway help erasure` says"

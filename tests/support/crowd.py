@@ -9,10 +9,12 @@ operations overlap on it and never many.
 import contextlib
 import http.client
 import json
+import math
 import random
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from itertools import count
 
@@ -20,7 +22,7 @@ from support import forked
 from support.linearizable import NEVER, Asked, Check, No, Operation, Yes
 from support.people import gaid, named
 
-PATIENCE = 60  # seconds that a crew waits for its last member
+PATIENCE = 60.0  # seconds that a crew waits for its last member
 PROOF = {"kind": "account", "assertion": "dev"}
 WORDS = {"opted_out": "out", "opted_in": "in", "no_choice": "none"}
 NO_ANSWER = {"stale", "store_unavailable"}  # a deny for want of an answer says nothing of what is on record
@@ -29,7 +31,9 @@ HANGS_UP, TRIES_AGAIN = 0.03, 0.5
 
 @dataclass(frozen=True)
 class Plan:
-    """`ports` of services on one folder; `notices` as /v1/self lists them; `acts` of each member on each subject."""
+    """`ports` of services on one folder; `notices` as /v1/self lists them; `acts` of each member on each subject.
+    `patience`: seconds that a crew waits for its last member; `seconds`: after which none turns to another subject.
+    """
 
     seed: int
     ports: tuple[int, ...]
@@ -39,6 +43,8 @@ class Plan:
     crews: int = 4
     acts: int = 11
     member: type | None = None  # another one than `Member`
+    patience: float = PATIENCE
+    seconds: float = math.inf
     shown: str = ""  # the file that says to whom each crew turned last
 
 
@@ -46,20 +52,26 @@ class Lost(Exception):
     """The call was sent, and no answer came."""
 
 
-BARRIERS = []  # of a client process: one a crew
+BARRIERS, OVER = [], []  # of a client process: one a crew; whether it is over is said once for all of its members
 
 
 def run(plan):
     """The whole history."""
-    begun = forked.context()
-    barriers = [begun.Barrier(plan.processes) for _ in range(plan.crews)]
-    with ProcessPoolExecutor(plan.processes, begun, _meet_at, (barriers,)) as pool:
+    begun, ends = forked.context(), time.monotonic() + plan.seconds
+    over = [begun.Value("b", 0, lock=False) for _ in range(plan.crews)]
+    barriers = [begun.Barrier(plan.processes, partial(_look, each, ends)) for each in over]
+    with ProcessPoolExecutor(plan.processes, begun, _meet_at, (barriers, over)) as pool:
         histories = pool.map(_process, [plan] * plan.processes, range(plan.processes))
         return [operation for history in histories for operation in history]
 
 
-def _meet_at(barriers):
+def _look(over, ends):
+    over.value = time.monotonic() > ends
+
+
+def _meet_at(barriers, over):
     BARRIERS.extend(barriers)
+    OVER.extend(over)
 
 
 def _process(plan, number):
@@ -88,7 +100,9 @@ class Member:
 
     def turn_to_each(self):
         for subject in range(self.crew, self.plan.subjects, self.plan.crews):
-            BARRIERS[self.crew].wait(PATIENCE)
+            BARRIERS[self.crew].wait(self.plan.patience)
+            if OVER[self.crew].value:
+                break
             for _ in range(self.plan.acts):
                 act = self.random.choices([self.check, self.say_no, self.opt_in], [7, 2, 2])[0]
                 act(subject)
@@ -176,13 +190,16 @@ class Member:
             if hangs_up:
                 raise http.client.HTTPException
             response = line.getresponse()
-            answer = json.loads(response.read())
+            said = response.read()
         except (OSError, http.client.HTTPException):
             line.close()
             raise Lost from None
         if response.status == HTTPStatus.SERVICE_UNAVAILABLE:
             raise Lost
-        return response.status, answer
+        try:
+            return response.status, json.loads(said)
+        except ValueError:
+            raise AssertionError(f"{response.status} {response.getheaders()}: {said!r}") from None
 
     def line(self, port):
         """A connection that stands, or None where nobody listens."""

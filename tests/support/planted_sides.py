@@ -4,7 +4,9 @@ from gateway.fold import record as told
 from gateway.fold.record import Record
 from gateway.ledger import log_records
 from gateway.ledger.log_records import all_sides, rewrite_sides, sides_of_entries
+from gateway.ledger.mentions import add_mentions, all_mentions, pack_mention
 from gateway.ledger.side import mentioned, pack_side
+from support.led import led_otherwise
 
 
 def said_otherwise(word, seq=None, **fields):
@@ -40,7 +42,7 @@ def said_too(seq, said, key=None):
         [whose] = db.execute("SELECT key FROM detail WHERE seq = ?", (seq,)).fetchone() if key is None else [key]
         more = Record(seq, row.side.at, whose, said(whose) if callable(said) and not isinstance(said, tuple) else said)
         packed = pack_side([*its, more], row.side.at, row.side.peppers)
-        db.executemany("INSERT OR IGNORE INTO about VALUES (?, ?, ?)", [(*each, row.place) for each in mentioned(more)])
+        add_mentions(db, {pack_mention(*each, row.place) for each in mentioned(more)} - {*all_mentions(db)})
         return db.execute("UPDATE side SET packed = ? WHERE place = ?", (packed, row.place)).rowcount
 
     return change
@@ -54,7 +56,7 @@ def swapped(one, other):
         [first], [second] = (db.execute(sql, (seq,)).fetchone() for seq in (one, other))
         for was, now in ((first, 0), (second, first), (0, second)):
             db.execute("UPDATE side SET place = ? WHERE place = ?", (now, was))
-            db.execute("UPDATE about SET place = ? WHERE place = ?", (now, was))
+            led_otherwise(lambda each, was=was, now=now: (*each[:2], now if each[2] == was else each[2]))(db)
         return 1
 
     return change

@@ -1,258 +1,145 @@
-"""A check whose request came whole is answered at once, without a task: as by its door, or by its door."""
+"""The middleware remembers answers for a moment. What a person decides holds in the very next request all the same."""
 
-import asyncio
-import gzip
-import json
-import re
+import subprocess
+import sys
 
-import httpx2
-import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from support import inside, raw
-from support.examples import examples
-from support.people import email, gaid, named
-from support.service import service
-from support.wire import call
+from support import inside
+from support.door import Door
 
-from gateway.keys import api_keys
-from gateway.web.shell import wire
-from gateway.web.shell.problem import Problem
+from gateway.app.composition import open_house
+from gateway.ledger.subjects import Choice
+from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind
+from gateway.web.shell import header_names
 
-HERE = ("127.0.0.1", 8080)
-OF_THE_CALL = {"decision", "valid_until", "position"}
-OF_THE_ANSWER = {"server-timing", "gateway-request", "content-length"}
-HEAD = [(b"host", b"127.0.0.1"), (b"authorization", b"Bearer dev.dev"), (b"content-type", b"application/json")]
-ONE = {"identifiers": [named("gaid", gaid(1))], "recipient": "advertisers", "place": "US-CA"}
-TWO = {**ONE, "identifiers": [named("gaid", gaid(1)), named("email", email(2))]}
-ASKED = {
-    "of one": ONE,
-    "of who said no": {**ONE, "identifiers": [named("gaid", gaid(7))]},
-    "of two identifiers": TWO,
-    "of several recipients": {**TWO, "recipients": ["advertisers", "flurry"], "recipient": None},
-    "with signals": {**ONE, "signals": {"gpc": "1"}, "age": 12, "ref": "a"},
-    "of nobody": {**ONE, "identifiers": []},
-    "of a malformed identifier": {**ONE, "identifiers": [named("gaid", "x")]},
-    "for a try": {**ONE, "dry_run": True},
-}
-BY_THE_DOOR = {
-    "no key": ([HEAD[0], HEAD[2]], ONE, 401),
-    "another's key": ([HEAD[0], (b"authorization", b"Bearer dev.other"), HEAD[2]], ONE, 401),
-    "two keys": ([*HEAD, HEAD[1]], ONE, 200),
-    "no type": (HEAD[:2], ONE, 200),
-    "a form's type": ([*HEAD[:2], (b"content-type", b"text/plain")], ONE, 415),
-    "packed": ([*HEAD, (b"content-encoding", b"gzip")], gzip.compress(json.dumps(ONE).encode()), 200),
-    "behind a proxy": ([*HEAD, (b"x-forwarded-proto", b"https")], ONE, 403),
-    "another name of this machine": ([(b"host", b"evil.example"), *HEAD[1:]], ONE, 403),
-    "a member that is none": (HEAD, {**ONE, "recipent": "flurry"}, 400),
-    "a name twice": (HEAD, b'{"identifiers":[],"recipient":"flurry","age":12,"age":30}', 400),
-    "a signal twice": (HEAD, b'{"identifiers":[],"recipient":"flurry","signals":{"gpc":"1","gpc":"0"}}', 400),
-    "a name that is escaped": (HEAD, b'{"identifiers":[],"recip\\u0069ent":"flurry"}', 200),
-    "a signal that is none": (HEAD, {**ONE, "signals": {"gpcc": "1"}}, 400),
-    "nobody to send to": (HEAD, {"identifiers": []}, 400),
-    "a recipient that is none": (HEAD, {**ONE, "recipient": "nobody"}, 200),
-    "a send that is announced": (HEAD, {**ONE, "will_send": True}, 200),
-    "what goes without saying": (HEAD, b'{"identifiers":[],"recipient":"flurry","purpose":null}', 200),
-    "no JSON": (HEAD, b"{", 400),
-    "a mark before it": (HEAD, b"\xef\xbb\xbf" + json.dumps(ONE).encode(), 200),
-    "half a character": (HEAD, b'{"identifiers":[],"recipient":"\xff"}', 400),
-    "an age without end": (HEAD, b'{"identifiers":[],"recipient":"flurry","age":1' + b"0" * 400 + b"}", 400),
-    "nested without end": (HEAD, b'{"geo":{"ext":' + b"[" * 5000 + b"]" * 5000 + b"}}", 400),
-}
+pytestmark = pytest.mark.anyio
+ALL_NO = f"{', '.join(f'{purpose}=?0' for purpose in SIGNAL_PURPOSES)}, status=honored"
+ALL_YES = f"{', '.join(f'{purpose}=?1' for purpose in SIGNAL_PURPOSES)}, status=none"
 
 
-def written(body):
-    return body if isinstance(body, bytes) else orjson.dumps({k: v for k, v in body.items() if v is not None})
+async def opt_out(door, browser):
+    choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "form", door.house.consent.clock())
+    return await door.house.consent.choose([door.house.consent.people.browser(browser.hex())], choice)
 
 
-def plain(text):
-    def without(found):
-        inner = {name: without(each) for name, each in found.get("verdicts", {}).items()}
-        return {name: each for name, each in found.items() if name not in OF_THE_CALL} | (
-            {"verdicts": inner} if inner else {}
-        )
-
-    return without(json.loads(text))
-
-
-@pytest.fixture
-async def app(tmp_path):
-    async with inside.application(tmp_path / "data") as built, inside.client(built, **inside.DEV) as calling:
-        no = {"identifiers": [named("gaid", gaid(7))], "choice": "opt_out"}
-        assert (await calling.post("/v1/choices", json=no)).status_code == 201
-        await asked(calling, HEAD, orjson.dumps(ONE))  # from then on its key is known
-        yield built, calling
+async def warmed(door, browser):
+    """A browser that is known and has opted out of nothing, asked about until the answer is remembered."""
+    cookie = door.sealed(denied=frozenset(), browser=browser)
+    for _ in range(3):
+        await door.get(cookie=cookie)
+        assert door.site.consent == ALL_YES
+    return cookie
 
 
-async def asked(calling, head, body):
-    request = httpx2.Request("POST", "http://127.0.0.1:8080/v1/check", content=body, headers=head)
-    return await calling.send(request)
+async def holds_at_once(house, browsers):
+    """Each opts out after it was just asked about, and is out in its next request."""
+    door = Door(house)
+    for number in range(browsers):
+        browser = bytes([number + 1]) * 16
+        cookie = await warmed(door, browser)
+        await opt_out(door, browser)
+        await door.get(cookie=cookie)
+        assert door.site.consent == ALL_NO
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("what", ASKED)
-async def test_it_is_answered_as_its_door_answers(app, what):
-    built, calling = app
-    body = written(ASKED[what])
-    for _ in range(2):  # as the rules answer, and from what is kept
-        fields, _, text = built.at_once("/v1/check", HEAD, body, HERE).partition(b"\r\n\r\n")
-        heard = dict(line.split(": ", 1) for line in fields.decode().split("\r\n"))
-        by_door = await asked(calling, HEAD, body)
-        assert plain(text) == plain(by_door.content)
-        assert int(heard["content-length"]) == len(text)
-        assert set(heard) == set(by_door.headers)
-        assert all(heard[name] == by_door.headers[name] for name in set(heard) - OF_THE_ANSWER)
+async def test_an_acknowledged_opt_out_holds_in_the_next_request_of_a_browser_that_was_just_asked_about(house):
+    await holds_at_once(house, 20)
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("what", BY_THE_DOOR)
-async def test_what_is_anything_else_comes_in_by_the_door_which_words_what_is_wrong(app, what):
-    built, calling = app
-    head, body, status = BY_THE_DOOR[what]
-    before = await counted(calling)
-    assert built.at_once("/v1/check", head, written(body), HERE) is None
-    assert await counted(calling) == before, "it left a trace"
-    assert (await asked(calling, head, written(body))).status_code == status
-
-
-async def counted(calling):
-    kinds = ("gateway_verdicts_total", "gateway_signals_total", "gateway_malformed_signals_total")
-    lines = [line for line in (await calling.get("/metrics")).text.splitlines() if line.startswith(kinds)]
-    return {line for line in lines if not line.endswith(" 0.0")}
-
-
-@pytest.mark.anyio
-async def test_it_counts_once_and_is_traced_by_the_callers_id(app):
-    built, calling = app
-    trace = (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-
-    async def times():
-        said = (await calling.get("/metrics")).text
-        return [
-            int(float(found))
-            for found in re.findall(
-                r'^http_request_duration_seconds_count\{.*"/v1/check".*\} (.*)$', said, re.MULTILINE
-            )
-        ]
-
-    (before,) = await times()
-    fields = built.at_once("/v1/check", [*HEAD, trace], written(ONE), HERE)
-    assert b"gateway-request: 0af7651916cd43dd8448eb211c80319c\r\n" in fields
-    assert await times() == [before + 1]
-
-
-@pytest.mark.anyio
-async def test_a_key_that_is_revoked_or_may_not_ask_is_refused_by_the_door(tmp_path):
-    async with inside.application(tmp_path / "data") as built, inside.client(built) as calling:
-        may, may_not = [
-            await asyncio.to_thread(api_keys.add_api_key, tmp_path / "data", name, [scope], publishable=False)
-            for name, scope in (("ads", "check"), ("share", "share"))
-        ]
-        await asyncio.sleep(api_keys.RELOAD + 0.1)
-        of = {key: [HEAD[0], (b"authorization", f"Bearer {key}".encode()), HEAD[2]] for key in (may, may_not)}
-        assert (await asked(calling, of[may], written(ONE))).status_code == 200
-        assert (await asked(calling, of[may_not], written(ONE))).status_code == 403
-        assert built.at_once("/v1/check", of[may], written(ONE), HERE)
-        assert built.at_once("/v1/check", of[may_not], written(ONE), HERE) is None
-        await asyncio.to_thread(api_keys.revoke, tmp_path / "data", "ads")
-        await asyncio.sleep(api_keys.RELOAD + 0.1)
-        assert built.at_once("/v1/check", of[may], written(ONE), HERE) is None
-        assert (await asked(calling, of[may], written(ONE))).status_code == 401
-
-
-@pytest.mark.anyio
-async def test_another_address_serves_none(tmp_path):
-    async with inside.application(tmp_path / "data", served=frozenset({"public"})) as built:
-        assert built.at_once("/v1/check", HEAD, written(ONE), HERE) is None
-
-
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3)
-VALUES = st.recursive(
-    SCALARS, lambda each: st.lists(each, max_size=2) | st.dictionaries(st.text(max_size=2), each, max_size=2)
-)
-MEMBERS = st.fixed_dictionaries(
-    {"identifiers": st.lists(st.sampled_from([named("gaid", gaid(1)), {"type": "gaid", "value": 1}, {}]), max_size=2) | VALUES},
-    optional={
-        name: values | VALUES
-        for name, values in {
-            "recipient": st.just("flurry"), "recipients": st.just(["flurry"]), "place": st.just("US-CA"),
-            "age": st.sampled_from([12, "adult", 12.0, 10**30]), "count": st.sampled_from([1, 1.0, -1, 10**30]),
-            "signals": st.dictionaries(st.sampled_from(["gpc", "gpp"]), VALUES), "geo": st.just({"country": "USA"}),
-            "during_call": st.booleans(), "ref": st.text(max_size=3), "data": st.just(["ad_id"]),
-        }.items()
-    },
-)  # fmt: skip
-
-
-@examples(400)
-@given(MEMBERS, st.booleans(), st.booleans())
-def test_a_body_that_is_read_at_once_is_read_as_by_the_door(members, ascii_only, doubled):
-    body = json.dumps(members, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
-    if doubled and len(members) > 1:
-        body = body[:-1] + b',"age":30}'
-    found = wire.plain_check(body)
-    try:
-        read = wire.convert(wire.parse_body(body), wire.Check)
-    except Problem:
-        read = None
-    assert found is None or found == read
-
-
-def test_most_bodies_are_read_at_once():
-    """Control: what reads none would read all as the door does."""
-    assert all(wire.plain_check(written(ASKED[what])) for what in ASKED)
-
-
-# ---- on a connection ----
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    with service(tmp_path_factory.mktemp("at once")) as started:
-        assert call(f"{started.url}/v1/check", ONE)[0] == 200
-        yield started
-
-
-def post(body=ONE, fields=b"", path=b"/v1/check", version=b"1.1"):
-    text = written(body)
-    kept = b"" if b"Transfer-Encoding" in fields else b"Content-Length: %d\r\n" % len(text)
-    head = b"Host: 127.0.0.1\r\nAuthorization: Bearer dev.dev\r\nContent-Type: application/json\r\n"
-    return b"POST %b HTTP/%b\r\n%b%b%b\r\n%b" % (
-        path,
-        version,
-        head,
-        kept,
-        fields,
-        b"" if b"Transfer" in fields else text,
-    )
-
-
-WHOLE = post()
-CHUNKED = post(fields=b"Transfer-Encoding: chunked\r\n")
-TEXT = written(ONE)
-ON_A_CONNECTION = {
-    "whole": ([WHOLE], [200], False),
-    "three at once": ([WHOLE * 3], [200] * 3, False),
-    "byte by byte": ([WHOLE[at : at + 1] for at in range(len(WHOLE))], [200], False),
-    "its body apart": ([WHOLE[:-20], WHOLE[-20:]], [200], False),
-    "behind another door's": ([post(path=b"/v1/explain") + WHOLE], [200, 200], False),
-    "before another door's": ([WHOLE + post(path=b"/v1/explain") + WHOLE], [200] * 3, False),
-    "a bad one amid": ([WHOLE + post({**ONE, "recipent": "x"}) + WHOLE], [200, 400, 200], False),
-    "in chunks": ([CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(TEXT), TEXT)], [200], False),
-    "a trailer is no header": ([CHUNKED + b"%x\r\n%b\r\n0\r\nContent-Encoding: gzip\r\n\r\n" % (len(TEXT), TEXT)], [200], False),
-    "asks first": ([post(fields=b"Expect: 100-continue\r\n")], [100, 200], False),
-    "the last one": ([post(fields=b"Connection: close\r\n")], [200], True),
-    "an older client": ([post(version=b"1.0")], [200], True),
-    "offers HTTP/2": ([post(fields=b"Connection: Upgrade\r\nUpgrade: h2c\r\n")], [200], True),
-    "with a query": ([post(path=b"/v1/check?age=12")], [400], False),
-    "no body": ([post(b"")], [400], False),
-}  # fmt: skip
+async def test_a_memory_that_nothing_puts_out_of_date_would_break_that_promise(house):
+    """Control: without the mark of what was written the test above fails."""
+    door, browser = Door(house), bytes([7]) * 16
+    door.visits._version = lambda: "the same for ever"
+    cookie = await warmed(door, browser)
+    await opt_out(door, browser)
+    await door.get(cookie=cookie)
+    assert door.site.consent == ALL_YES
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ON_A_CONNECTION)
-def test_however_it_comes_it_has_one_answer_in_its_turn(running, what):
-    parts, statuses, closed = ON_A_CONNECTION[what]
-    heard = raw.ask(running.port, *parts, silence=1.0)
-    assert (heard.statuses, heard.closed) == (statuses, closed), heard.text
+async def test_an_opt_out_that_another_process_wrote_holds_in_the_next_request_too(house, folder):
+    door, browser = Door(house), bytes([9]) * 16
+    cookie = await warmed(door, browser)
+    script = (
+        "import asyncio, sys\nfrom pathlib import Path\nfrom gateway.app.composition import open_house\n"
+        "from gateway.settings.load import example_file, load_settings\n"
+        "from gateway.ledger.subjects import Choice\nfrom gateway.terms import ALL_PURPOSES, ChoiceKind\n"
+        "async def main(consent):\n"
+        "    choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, 'form', consent.clock())\n"
+        "    await consent.choose([consent.people.browser(sys.argv[2])], choice)\n"
+        "with open_house(Path(sys.argv[1]), load_settings(example_file(), {}), dev=True) as house:\n"
+        "    asyncio.run(main(house.consent))\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(folder), browser.hex()], check=True, timeout=60)
+    await door.get(cookie=cookie)
+    assert door.site.consent == ALL_NO
+
+
+async def test_a_signed_in_person_who_opted_out_elsewhere_is_out_in_the_next_request(house):
+    door = Door(house, account=lambda _: "a1")
+    for _ in range(3):
+        await door.get()
+    assert door.site.consent == ALL_YES
+    choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "form", house.consent.clock())
+    await house.consent.choose([house.consent.people.account("a1")], choice)
+    await door.get()
+    assert door.site.consent == ALL_NO
+
+
+async def test_what_is_remembered_of_one_visitor_is_never_told_another(house):
+    door = Door(house)
+    out, said_nothing = door.sealed(), door.sealed(denied=frozenset())
+    for _ in range(3):
+        for cookie, consent in ((out, ALL_NO), (said_nothing, ALL_YES), ("usprivacy=1YYN", ALL_NO), ("a=b", ALL_YES)):
+            await door.get(cookie=cookie)
+            assert door.site.consent == consent, cookie
+
+
+async def test_two_visitors_who_say_nothing_in_two_places_get_two_answers(house):
+    where = iter(["US-CA", None, "US-CA", ["US-CA", "DE"], "DE", None, {"no": "place"}])
+    door = Door(house)
+    door.visits._visitors._place = lambda _: next(where)
+    told = []
+    for _ in range(7):
+        await door.get()
+        told.append((*door.site.got("gateway-place"), door.site.consent.rpartition("=")[2], "?1" in door.site.consent))
+    assert told[0] == told[2] == ("US-CA", "none", True)
+    assert told[1] == told[5] == ("unknown", "none", False)
+    assert [place for place, *_ in told[3:5]] == ["DE,US-CA", "DE"]
+    assert not any(may for *_, may in told[3:])
+
+
+async def test_the_law_of_the_day_reaches_visitors_who_say_nothing_within_half_a_second(house):
+    """The answer to nobody is kept until the next proof that the ledger may be trusted."""
+    door = Door(house)
+    await door.get()
+    assert door.visits._nobodys
+    kept = dict(door.visits._nobodys)
+    door.visits._prove = lambda: -1.0  # another proof
+    await door.get()
+    assert not {id(visit) for _, visit in kept.values()} & {id(visit) for _, visit in door.visits._nobodys.values()}
+
+
+def test_no_header_that_means_something_is_taken_for_an_ordinary_one():
+    for names in (header_names.ORDINARY_REQUEST, header_names.ORDINARY_ANSWER):
+        assert not [name for name in names if header_names.is_ours(name)]
+        assert all(name == name.lower() for name in names)
+    assert not header_names.ORDINARY_REQUEST & header_names.READ
+
+
+async def test_headers_that_are_not_ordinary_pass_as_they_came(house):
+    door = Door(house)
+    await door.send([("X-Own", "1"), ("Gatewayish", "2"), ("Accept", "text/html")])
+    assert (door.site.got("x-own"), door.site.got("gatewayish")) == (["1"], ["2"])
+
+
+@pytest.mark.parametrize("cookie", ["__Host-gateway-code=x", "__Host-gateway-proof=y"])
+async def test_no_sealed_cookie_of_ours_reaches_the_site(house, cookie):
+    door = Door(house)
+    await door.get(cookie=f"a=1; {cookie}; b=2")
+    assert door.site.got("cookie") == ["a=1; b=2"]
+
+
+async def test_the_same_holds_where_another_process_keeps_the_state_too(folder):
+    with open_house(folder, inside.settings(), dev=True) as house, open_house(folder, inside.settings(), dev=True):
+        await holds_at_once(house, 5)

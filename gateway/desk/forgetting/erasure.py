@@ -9,7 +9,6 @@ was said on a number before it was given back (R5, R12).
 """
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from gateway.desk.forgetting.unlink_plan import UnlinkPlan, plan_unlink
 from gateway.desk.recipients_to_tell import Identified, Names, ToldWord
 from gateway.fold.kin import family
 from gateway.fold.record import ChildFound
+from gateway.keys import seals
 from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.acts.reach import Belongings, canonicals, group, persons_behind
@@ -60,7 +60,7 @@ async def carry_out(writer: Writer, order: ErasureOrder, follows: Callable[[Tran
     written, with it. Raises `StoreUnavailable`: where it was written and is not finished yet, it is finished by itself,
     and asking again does no harm.
     """
-    request = os.urandom(16)
+    request = seals.new_event(order.at)
     found = await asyncio.to_thread(_planned, writer.store, order) if order.mode is Erasing.UNLINK else None
 
     def job(tx: Transaction) -> Written:

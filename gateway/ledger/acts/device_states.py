@@ -10,7 +10,6 @@ A person who opted out is out by their new ad id too: a state of this installati
 again (what is owed: `phone_noes`). It is an installation's where its source has the mark.
 """
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
@@ -18,6 +17,7 @@ from gateway.fold.kin import family
 from gateway.fold.reading import Kin, states_of
 from gateway.fold.record import Record, StateSaid
 from gateway.fold.state import widened
+from gateway.keys import seals
 from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.choice_record import said_of_choice
@@ -66,7 +66,7 @@ def follow_installation(
     tx: Transaction, subjects: Sequence[Subject], owed: Mapping[bytes, Collection[Purpose]], mark: str, at: datetime
 ) -> int:
     """Begins and ends what each of an installation's ids has from the others. Returns how many entries that took."""
-    request, written, details = os.urandom(16), 0, {"device": mark}
+    request, written, details = seals.new_event(at), 0, {"device": mark}
     for subject in subjects:
         held = denied_by_source(tx, subject.key, SOURCE, mark)
         due = set(widened(tuple(owed.get(subject.key, ()))))
@@ -84,7 +84,7 @@ def lift_state(tx: Transaction, subject: Subject, purpose: Purpose, at: datetime
     """Whoever shows that an id is theirs and says yes to a purpose is rid of what other ids brought it, by whichever
     installation; not of the other purposes.
     """
-    request, held = os.urandom(16), dict[str, set[Purpose]]()
+    request, held = seals.new_event(at), dict[str, set[Purpose]]()
     for source, mark, denied in sorted(states_of(Kin(people_of(tx, [subject.key]).slate(), subject.key))):
         if source == SOURCE:
             held.setdefault(mark, set()).add(denied)

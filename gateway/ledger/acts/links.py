@@ -7,7 +7,6 @@ Denials cross from the earlier of a link's start and its entry until its end is 
 none. Reports begin at the later of the two (desk/access.py).
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -15,6 +14,7 @@ from enum import Enum
 from gateway.fold import record as told
 from gateway.fold.kin import edges_of, family, mailbox_names
 from gateway.fold.state import NO_RECORD, LinkEdge
+from gateway.keys import seals
 from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.subjects import Choice, Subject, Written, moment
@@ -56,7 +56,7 @@ def link_identifiers(
     """
     for subject in (account, *identifiers):
         records.know_names(tx, subject, now)
-    request, changed = os.urandom(16), 0
+    request, changed = seals.new_event(moment(now)), 0
     slate = people_of(tx, [each.key for each in identifiers]).slate()
     for identifier in {each.key: each for each in identifiers}.values():
         outcome = link_outcome(slate.edge(account.key, identifier.key), span, now, claimed=claimed)
@@ -91,7 +91,7 @@ def link_outcome(edge: LinkEdge, span: Span, now: int, *, claimed: bool) -> Link
 
 def disclaim(tx: Transaction, identifier: Subject, accounts: Iterable[bytes], now: int) -> None:
     """Whoever shows that an id is theirs, by more than an app's word, is rid of what apps of others tied to it."""
-    mine, request, slate = set(accounts), os.urandom(16), people_of(tx, [identifier.key]).slate()
+    mine, request, slate = set(accounts), seals.new_event(moment(now)), people_of(tx, [identifier.key]).slate()
     for account, _, edge in sorted(edges_of(slate, [identifier.key]), key=lambda each: each[0]):
         if edge.lives() and edge.claimed and account not in mine:
             span = Span(edge.start, now)
@@ -107,7 +107,7 @@ def release(tx: Transaction, identifier: Subject, now: int) -> Written:
     slate = people_of(tx, [identifier.key]).slate()
     names = family(slate, identifier.key) | mailbox_names(slate, identifier.key)
     choice = Choice(ChoiceKind.NUMBER_RELEASED, (), "", moment(now))
-    written = records.append(tx, identifier, choice, os.urandom(16), told.Released())
+    written = records.append(tx, identifier, choice, seals.new_event(moment(now)), told.Released())
     for account, name, edge in sorted(edges_of(slate, names), key=lambda each: (each[1], each[0])):
         if edge.lives():
             span = Span(edge.start, now if edge.until is None else min(edge.until, now))

@@ -12,6 +12,7 @@ from collections.abc import Container, Iterable
 
 from gateway.fold.noes import is_no_news
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Said, SaidOut
+from gateway.keys import seals
 from gateway.ledger.acts.folded_people import named_by, people_at_hand, people_of, says_first
 from gateway.ledger.acts.reach import Relations
 from gateway.ledger.choice_record import (
@@ -147,7 +148,7 @@ def append(
     `entry.choice`. `names`: what is learnt with it.
     """
     tx.about.add(subject.key)
-    event, rs, rd = request if _first(tx, request) else os.urandom(16), os.urandom(32), os.urandom(32)
+    event, rs, rd = request if _first(tx, request) else seals.new_event(choice.at), os.urandom(32), os.urandom(32)
     person, details = tx.persons.new_person(), sealed_details(choice)
     body, at = public_leaf(subject, choice, LeafSecrets(event, rs, rd), details, told), milliseconds(choice.at)
     if tx.due is not None and tx.due <= at - LATE:

@@ -6,8 +6,10 @@ number as `KeyRow.since`.
 import sqlite3
 from collections.abc import Mapping
 
+from gateway.ledger.acts.folded_people import people_at_hand
 from gateway.ledger.acts.reach import Relations, Ways
 from gateway.ledger.side import Mention
+from gateway.ledger.transaction import Transaction
 
 NEVER_MIND = 2**62  # as `before`: until now
 ENDED = "SELECT seq FROM link_event WHERE identifier = ? AND released"
@@ -21,6 +23,12 @@ def released_since(db: sqlite3.Connection, key: bytes, before: int = NEVER_MIND)
     for form, since in _forms(told := Relations(db, Mention.NAME), key).items():
         ended += [seq for seq in told.releases[form] if seq >= since]
     return max((seq + 1 for seq in ended if seq < before), default=0)
+
+
+def had_since(tx: Transaction, key: bytes) -> int:
+    """The same up to now, for whoever writes: as the state has it, where that is at hand."""
+    people = people_at_hand(tx)
+    return people.slate().row(key).since if people else released_since(tx.db, key)
 
 
 def _forms(told: Relations, key: bytes) -> dict[bytes, int]:

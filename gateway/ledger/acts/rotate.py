@@ -10,9 +10,9 @@ from datetime import datetime
 from gateway import disk
 from gateway.fold import record as told
 from gateway.fold.record import Record
-from gateway.ledger.log_records import all_sides, rewrite_sides
+from gateway.ledger.log_records import rewrite_all_sides
+from gateway.ledger.mentions import count_mentioned
 from gateway.ledger.proof import entry
-from gateway.ledger.side import Mention
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction
 
@@ -37,7 +37,7 @@ KEY_COLUMNS = (
 )
 
 
-KEYED = ("side", "about", *sorted({table for table, _ in KEY_COLUMNS}))  # tables in which keys stand
+KEYED = ("side", "mention_piece", *sorted({table for table, _ in KEY_COLUMNS}))  # tables in which keys stand
 PART = 50_000  # keys that a server is told at once
 
 
@@ -53,12 +53,11 @@ def rewrap(tx: Transaction, wrap: Callable[[bytes], bytes], peppers: int) -> int
     stand.
     """
     (_rewrap_in_file if disk.is_file(tx.db) else _rewrap_on_server)(tx.db, wrap)
-    for _ in rewrite_sides(tx.db, all_sides(tx.db), lambda _, record: with_keys(record, wrap), peppers):
-        pass  # nothing is kept of them: there may be millions
+    rewrite_all_sides(tx.db, lambda _, record: with_keys(record, wrap), peppers)
     tx.db.execute("UPDATE head SET peppers = ?", (peppers,))
     tx.tell_forgotten(None)
     tx.stands = tx.onward = None  # what stood before knows nobody by these
-    return int(tx.db.execute("SELECT count(DISTINCT key) FROM about WHERE way <> ?", (Mention.MARK,)).fetchone()[0])
+    return count_mentioned(tx.db)
 
 
 def _rewrap_in_file(db: sqlite3.Connection, wrap: Callable[[bytes], bytes]) -> None:

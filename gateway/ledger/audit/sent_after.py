@@ -20,6 +20,7 @@ from gateway.fold.record import Record
 from gateway.fold.state import Place
 from gateway.ledger.acts.reach import connected_people
 from gateway.ledger.log_records import records_of
+from gateway.ledger.mentions import mentions_of
 from gateway.terms import Purpose
 
 # Milliseconds in which a choice is effective on every replica (the longest term, half a second and send window: 4.5 s),
@@ -32,7 +33,6 @@ ROWS = (
     f"SELECT recipient, batch, purpose, at, position FROM disclosure WHERE key = ? AND {LEFT} AND batch > ?"  # noqa: S608 - ours
     " ORDER BY batch"
 )
-SPOKE = "SELECT EXISTS (SELECT 1 FROM about WHERE key = ?1)"
 # Nobody with whom nothing of these is on record can be wronged.
 NOES = told.SaidOut | told.StateSaid | told.ChildFound | told.KeptNo | told.KeptEnd
 
@@ -52,7 +52,7 @@ def find_sent_after(db: sqlite3.Connection) -> Iterator[SentAfter]:
     """Every row of a share, and every send that was announced, that broke the promise. Within an open transaction."""
     for key, last, at in db.execute(RECEIVED):
         everybody = connected_people(db, [key])
-        if len(everybody) > 1 or db.execute(SPOKE, (key,)).fetchone()[0]:
+        if len(everybody) > 1 or mentions_of(db, [key]):
             records = records_of(db, at + MINUTE, everybody)
             first = next((each.seq for each in records if isinstance(each.said, NOES)), last)
             if first < last:

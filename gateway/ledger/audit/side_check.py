@@ -15,9 +15,9 @@ from gateway.fold.record import Kept, Record, Said
 from gateway.fold.state import FOR_EVER
 from gateway.ledger.audit.reading import Entry, Leaf
 from gateway.ledger.errors import EntryUnread
-from gateway.ledger.log_records import SideRow, all_sides, is_order, readable_sides_of
+from gateway.ledger.log_records import SideRow, all_sides, is_order, mentions_in, readable_sides_of
+from gateway.ledger.mentions import sum_of_mentions
 from gateway.ledger.proof.entry import DELETION_LIST
-from gateway.ledger.side import mentioned
 from gateway.ledger.subjects import ACT, ACTS
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source
 
@@ -71,7 +71,7 @@ class SidesCheck:
         while self._next is not None:
             self._stray(self._next)
             self._go_on()
-        if self._led != sum(map(hash, self._db.execute("SELECT key, way, place FROM about"))):
+        if self._led != sum_of_mentions(self._db):
             self.found.append("what leads from people to what is told of them is not what is told")
         if self._named != sum(map(hash, self._db.execute("SELECT seq, key FROM deletion_key"))):
             self.found.append("the requests of deletion lists are not those whose no is told")
@@ -96,12 +96,11 @@ class SidesCheck:
         while True:
             try:
                 self._next = next(self._walk, None)
-                whom = {each for record in self._next.records() for each in mentioned(record)} if self._next else ()
+                led = mentions_in(self._next.place, self._next.records()) if self._next else ()
             except EntryUnread as error:
                 self.found.append(str(error))
             else:
-                place = self._next.place if self._next else 0
-                self._led += sum(hash((key, int(way), place)) for key, way in whom)
+                self._led += sum(map(hash, led))
                 return
 
     def _stray(self, row: SideRow) -> None:

@@ -4,6 +4,8 @@
 llhttp, under httptools, refuses what request smuggling needs: both lengths, doubled lengths, bad chunk ends, bare LF,
 folded lines (tests/web/test_protocol.py asks each). It has no limit of size or time, takes a request without a Host,
 puts trailer fields among the headers, and drops the body of a request that offers an upgrade. Never keeps a body.
+
+A request that is asked all the time, and came whole, is answered here by a plain call (`Edge.at_once`).
 """
 
 import asyncio

@@ -19,9 +19,9 @@ from gateway.consent.verbs import Consent
 from gateway.keys import api_keys, seals
 from gateway.keys.seals import BrowserCookie
 from gateway.ledger.subjects import Subject
-from gateway.signals import cmp_cookies, cookies, hear
+from gateway.signals import cookies, hear
 from gateway.signals.cookies import NOTHING, Sieve
-from gateway.signals.hear import SILENT, Hearing
+from gateway.signals.hear import SILENT
 from gateway.signals.heard import OWS, Heard
 from gateway.terms import Malformed, Purpose
 from gateway.web.shell import header_names
@@ -95,7 +95,7 @@ class Visitors:
         self._site_ids = frozenset(site_ids)
         self._account_header = account_header
         hearing = consent.checks.hearing
-        self._sieve = Sieve(_speaks(hearing), self._is_ours)
+        self._sieve = Sieve(hearing.reads, self._is_ours)
         self._said = lru_cache(KEPT)(lambda fields, query: hear.from_web(fields, hearing, query))
         self._opened = lru_cache(BROWSERS)(lambda text: seals.read_cookie(consent.secrets.seals, text))
         self._complaints: set[tuple[str, str]] = set()
@@ -324,11 +324,6 @@ def _nobody(place: object, is_ordinary: bool, credentials: bool) -> Visitor:
 
 
 HEARD = header_names.READ - {b"cookie", header_names.ACCOUNT, CREDENTIALS}
-
-
-def _speaks(hearing: Hearing) -> Callable[[str], bool]:
-    """Whether a cookie of this name may say something."""
-    return lambda name: cmp_cookies.is_read(name) or hearing.industry.is_read(name)
 
 
 def jar_of(scope: Scope) -> list[tuple[str, str]]:
