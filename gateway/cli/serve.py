@@ -62,6 +62,7 @@ from gateway.settings.load import Settings
 from gateway.settings.unsaid import unsaid
 from gateway.terms import Unusable
 from gateway.web.api import log as door
+from gateway.web.shell import edge
 from gateway.web.shell.edge import Addresses
 from gateway.web.shell.protocol import Protocol
 from gateway.web.site import demo
@@ -300,7 +301,7 @@ def work(order: ServeOrder, sockets: list[socket.socket], line: Connection) -> N
 
 
 class ByPort:
-    """Hands a request to the application of the port that it came in on."""
+    """Hands a request to the application of the port that it came in on: the edge, or one of `others`."""
 
     def __init__(self, app: Any, others: Mapping[int, Any]) -> None:
         self._app = app
@@ -309,6 +310,10 @@ class ByPort:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         server = scope.get("server") or ("", None)
         await self._others.get(server[1] or 0, self._app)(scope, receive, send)
+
+    def at_once(self, path: str, fields: edge.Headers, body: bytes, server: tuple[str, int | None]) -> bytes | None:
+        """As the edge; the others answer nothing so."""
+        return None if server[1] in self._others else self._app.at_once(path, fields, body, server)
 
 
 def _tell_refused(why: str) -> None:

@@ -25,6 +25,7 @@ SCOPES = ("check", "choose", "share", "desk", "export", "replica", "admin")
 EXPIRY = re.compile(r"[0-9]{1,12}")
 TEST = "test_"  # what keys of an installation begin with that is not in production (I24)
 RELOAD = 0.5  # seconds
+UNREAD = (-1, -1)  # the stamp of no file
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
@@ -51,7 +52,7 @@ class Credentials:
         self._path = folder / FILE
         self._dev = dev
         self._looked = 0.0
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: tuple[int, int] | None = UNREAD
         self._keys: dict[str, ApiKey] = {}
         self._shown: dict[str | bytes, ApiKey] = {}  # by what showed them, until the keys change
 
@@ -84,10 +85,9 @@ class Credentials:
     def _reload(self) -> None:
         try:
             stat = self._path.stat()
+            stamp = (stat.st_mtime_ns, stat.st_ino)
         except FileNotFoundError:
-            self._keys, self._stamp, self._shown = {DEV.id: DEV} if self._dev else {}, None, {}
-            return
-        stamp = (stat.st_mtime_ns, stat.st_ino)
+            stamp = None
         if stamp != self._stamp:
             keys = {key.id: key for key in read_api_keys(self._path.parent)}
             self._keys = keys | ({DEV.id: DEV} if self._dev else {})

@@ -13,12 +13,16 @@ from hypothesis import strategies as st
 from support import inside, raw
 from support.examples import examples
 from support.people import email, gaid, named
+from support.ports import free_port
 from support.service import service
 from support.wire import call
 
+from gateway.app.fake import Misbehaving
+from gateway.cli.serve import ByPort
 from gateway.keys import api_keys
 from gateway.web.shell import wire
 from gateway.web.shell.problem import Problem
+from gateway.web.shell.protocol import Protocol
 
 HERE = ("127.0.0.1", 8080)
 OF_THE_CALL = {"decision", "valid_until", "position"}
@@ -58,6 +62,26 @@ BY_THE_DOOR = {
     "a mark before it": (HEAD, b"\xef\xbb\xbf" + json.dumps(ONE).encode(), 200),
     "half a character": (HEAD, b'{"identifiers":[],"recipient":"\xff"}', 400),
     "an age without end": (HEAD, b'{"identifiers":[],"recipient":"flurry","age":1' + b"0" * 400 + b"}", 400),
+    "a count of more than 64 bits": (
+        HEAD,
+        b'{"identifiers":[],"recipient":"flurry","count":18446744073709551616}',
+        400,
+    ),
+    "a value of more than 64 bits": (
+        HEAD,
+        b'{"identifiers":[{"type":"phone","value":18446744073709551616}],"recipient":"flurry"}',
+        400,
+    ),
+    "a signal without end": (
+        HEAD,
+        b'{"identifiers":[],"recipient":"flurry","signals":{"lmt":1' + b"0" * 400 + b"}}",
+        400,
+    ),
+    "nested deeper than is written": (
+        HEAD,
+        b'{"identifiers":[],"recipient":"flurry","geo":{"ext":' + b"[" * 300 + b"]" * 300 + b"}}",
+        400,
+    ),
     "nested without end": (HEAD, b'{"geo":{"ext":' + b"[" * 5000 + b"]" * 5000 + b"}}", 400),
 }
 
@@ -196,7 +220,7 @@ def test_a_body_that_is_read_at_once_is_read_as_by_the_door(members, ascii_only,
         read = wire.convert(wire.parse_body(body), wire.Check)
     except Problem:
         read = None
-    assert found is None or found == read
+    assert found is None or repr(found) == repr(read)  # 1, 1.0 and true are equal
 
 
 def test_most_bodies_are_read_at_once():
@@ -241,6 +265,7 @@ ON_A_CONNECTION = {
     "a bad one amid": ([WHOLE + post({**ONE, "recipent": "x"}) + WHOLE], [200, 400, 200], False),
     "in chunks": ([CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(TEXT), TEXT)], [200], False),
     "a trailer is no header": ([CHUNKED + b"%x\r\n%b\r\n0\r\nContent-Encoding: gzip\r\n\r\n" % (len(TEXT), TEXT)], [200], False),
+    "a trailer asks for nothing": ([CHUNKED + b"1\r\n{\r\n0\r\nExpect: 100-continue\r\n\r\n"], [400], False),
     "asks first": ([post(fields=b"Expect: 100-continue\r\n")], [100, 200], False),
     "the last one": ([post(fields=b"Connection: close\r\n")], [200], True),
     "an older client": ([post(version=b"1.0")], [200], True),
@@ -256,3 +281,58 @@ def test_however_it_comes_it_has_one_answer_in_its_turn(running, what):
     parts, statuses, closed = ON_A_CONNECTION[what]
     heard = raw.ask(running.port, *parts, silence=1.0)
     assert (heard.statuses, heard.closed) == (statuses, closed), heard.text
+
+
+class Slow:
+    """Takes longer for an answer than a connection is kept on which nothing is asked, but for what it is asked at once."""
+
+    def __init__(self):
+        self.asked = []
+
+    async def __call__(self, scope, receive, send):
+        self.asked.append("by its door")
+        await asyncio.sleep(4 * KEPT)
+        await raw.echo(scope, receive, send)
+
+    def at_once(self, path, fields, body, server):
+        self.asked.append("at once")
+        return b"content-length: 0\r\n\r\n"
+
+
+KEPT = 0.1  # seconds
+
+
+def test_of_those_that_come_together_one_is_answered_at_once_and_none_is_cut_off():
+    app = Slow()
+    with raw.served(app, Protocol, timeout_keep_alive=KEPT, proxy_headers=False) as port:
+        heard = raw.ask(port, WHOLE * 3, silence=30)
+    assert app.asked == ["at once", "by its door", "by its door"]
+    assert (heard.statuses, heard.closed) == ([200] * 3, True)
+    assert heard.text.count(b"/v1/check") == 2
+
+
+def test_no_layer_before_the_edge_is_passed_by(tmp_path):
+    app, another = Slow(), free_port()
+    with raw.served(Misbehaving(app, tmp_path), Protocol, proxy_headers=False) as port:
+        assert raw.ask(port, post(fields=b"Gateway-Fake: status=503\r\n"), silence=1.0).statuses == [503]
+    with raw.served(ByPort(app, {another: raw.echo}), Protocol, proxy_headers=False) as port:
+        assert raw.ask(port, WHOLE, silence=1.0).statuses == [200]
+    assert app.asked == ["at once"]
+    assert ByPort(app, {another: raw.echo}).at_once("/v1/check", [], b"", ("127.0.0.1", another)) is None
+
+
+@pytest.mark.slow
+def test_the_demos_second_origin_answers_no_checks(running):
+    assert raw.ask(running.port, WHOLE, silence=0.2).statuses == [200]
+    port = int(running.tracker.rpartition(":")[2])
+    assert raw.ask(port, WHOLE, silence=1.0).statuses == [404]
+
+
+BEHIND_ALL = re.compile(rb"\r\nserver-timing: [^\r]*\r\n\r\n{")  # an answer's last field, where it is given at once
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("what", "at_once"), [("whole", 1), ("in chunks", 1), ("three at once", 1), ("asks first", 0)])
+def test_on_a_connection_what_comes_whole_is_answered_at_once(running, what, at_once):
+    parts, _, _ = ON_A_CONNECTION[what]
+    assert len(BEHIND_ALL.findall(raw.ask(running.port, *parts, silence=1.0).text)) == at_once

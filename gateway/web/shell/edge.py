@@ -137,7 +137,6 @@ TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-
 # Of a server that takes a whole answer (`gateway.web.shell.protocol`): an extension of ASGI, as its scope names it.
 WHOLE = "gateway.whole_answer"
 HEAD_AT_ONCE = b"%bcontent-length: %d\r\ngateway-request: %b\r\nserver-timing: verdict;dur=%.2f\r\n\r\n%b"
-AT_ONCE = "gateway_at_once"  # of the lifespan's state: `Edge.at_once`
 NOTHING_MORE: Mapping[str, Any] = {}
 KEY_NAME = "key_name"  # scope["state"] key: what the operator calls the key that a call came with
 PROXIED, PROXIED_BY = frozenset({b"forwarded", b"x-real-ip", b"via"}), b"x-forwarded-"
@@ -188,8 +187,8 @@ def fields_of(headers: Headers) -> bytes:
 class Edge:
     """`listener` says by the ASGI scope on which of the addresses a request came in, `shield` what covers the answer:
     nothing where it is the site's own. `calls`: the doors that are asked all the time, once they are open; their whole
-    answers are in memory. A server that has a whole request in memory may ask `at_once`; it finds that in the state of
-    the lifespan.
+    answers are in memory. A server that has a whole request in memory, and no other layer before this one, may ask
+    `at_once`.
     """
 
     def __init__(
@@ -214,7 +213,6 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            scope.get("state", {})[AT_ONCE] = self.at_once
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
@@ -276,10 +274,9 @@ class Edge:
         began = time.perf_counter()
         request_id = (b"traceparent" in said and _traced(said[b"traceparent"])) or f"{getrandbits(64):016x}"
         try:
+            if (path, server[1]) not in self._heads:
+                self._heads[path, server[1]] = self._head_at_once(path, server)
             head = self._heads[path, server[1]]
-        except KeyError:
-            head = self._heads[path, server[1]] = self._head_at_once(path, server)
-        try:
             answer = head and door(said, body, request_id)
         except Exception:  # noqa: BLE001 - by the door it is raised again, and heard
             return None

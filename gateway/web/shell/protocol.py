@@ -5,7 +5,8 @@ llhttp, under httptools, refuses what request smuggling needs: both lengths, dou
 folded lines (tests/web/test_protocol.py asks each). It has no limit of size or time, takes a request without a Host,
 puts trailer fields among the headers, and drops the body of a request that offers an upgrade. Never keeps a body.
 
-A request that is asked all the time, and came whole, is answered here by a plain call (`Edge.at_once`).
+A request that is asked all the time, and came whole, is answered here by a plain call: of the application itself
+(`Edge.at_once`). Where another layer stands before that, it has such a call too, or none is answered so.
 """
 
 import asyncio
@@ -44,7 +45,8 @@ class Protocol(HttpToolsProtocol):
         self._over = False
         self._upgrades = False
         self._whole: list[bytes] | None = None  # of a request that may be answered at once: what came of its body
-        self._at_once: AtOnce | None = self.app_state.get(edge.AT_ONCE)
+        self._at_once: AtOnce | None = getattr(self.app, "at_once", None)
+        self._told = False  # one was, in this turn of the event loop: whoever sends many together has others between
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast("asyncio.Transport", WholeWrites(transport, self.loop)))
@@ -58,6 +60,7 @@ class Protocol(HttpToolsProtocol):
         if self._over:
             return
         self._unset_keepalive_if_required()
+        self._told = False
         self._head += len(data)
         try:
             self._feed(data)
@@ -100,6 +103,7 @@ class Protocol(HttpToolsProtocol):
         return (
             self._at_once is not None
             and self.url in ASKED_AT_ONCE
+            and not self._told
             and (self.cycle is None or self.cycle.response_complete)
             and not (self._upgrades or self.expect_100_continue or self.pipeline or self.flow.write_paused)
             and self.scheme == "http"
@@ -110,6 +114,7 @@ class Protocol(HttpToolsProtocol):
 
     def _begin(self) -> None:
         """As uvicorn does with every request: in a task of its own, whether its body is there or not."""
+        self._unset_keepalive_if_required()  # which an answer at once has set, to what came together with this one
         super().on_headers_complete()
         # weakly, or each request's scope and body stay until somebody looks for what only a cycle holds
         offered: dict[str, Any] = {WHOLE: partial(answer_whole, weakref.proxy(self.cycle))}
@@ -139,7 +144,7 @@ class Protocol(HttpToolsProtocol):
         if common is not None and self._at_once and not self.transport.is_closing():
             told = self._at_once(self.url.decode(), [*self.scope["headers"]], body, self.server or ("", None))
             if told is not None:
-                self._whole, self._head = None, 0
+                self._whole, self._head, self._told = None, 0, True
                 cast("WholeWrites", self.transport).write_whole(b"%b%b%b" % (STATUS_LINE[200], common, told))
                 self.on_response_complete()
                 return True
@@ -149,6 +154,7 @@ class Protocol(HttpToolsProtocol):
     def _go_on(self) -> None:
         """With a request whose head waited for its body."""
         body, self._whole = self._whole or (), None
+        self.expect_100_continue = False  # it was said by no header; a trailer asks for nothing
         self._begin()
         for each in body:
             self.on_body(each)

@@ -234,18 +234,19 @@ class Check(StrictShape, frozen=True):
     will_send: bool = False
 
 
-CHECK_OF, WRITTEN = msgspec.json.Decoder(Check).decode, msgspec.json.Encoder().encode
+CHECK_OF = msgspec.json.Decoder(Check).decode
 
 
 def plain_check(body: bytes) -> Check | None:
     """A check that is written as most are: no escapes, no name twice, nothing said that goes without saying. None for
-    any other body, which may be one all the same: `parse_body` and `convert` read it. Quotes are counted as by them.
+    any other body, which may be one all the same: `parse_body` and `convert` read it. It is written back as by them:
+    so quotes are counted, and what is nested too deeply or a number of more than 64 bits is none here either.
     """
     try:
         found = None if b"\\" in body else CHECK_OF(body)
-    except (msgspec.DecodeError, RecursionError):
+        return found if found is not None and body.count(b'"') == json_of(found).count(b'"') else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, orjson.JSONEncodeError):
         return None
-    return found if found is not None and body.count(b'"') == WRITTEN(found).count(b'"') else None
 
 
 class Joined(Check, frozen=True, kw_only=True):
