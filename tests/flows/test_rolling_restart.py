@@ -29,7 +29,7 @@ from gateway.postgres.connection import TURN
 
 pytestmark = pytest.mark.slow
 ROUNDS, SAYING, PAUSE = (10, 4, 0.0) if SOAK else (1, 2, 0.05)  # seconds between two noes of one
-HELD = 7.0  # seconds: an opt-in is waited for, where an opt-out is kept beside
+HELD = 6.0  # seconds: an opt-in is waited for, where an opt-out is kept beside
 TURNS = 200  # that somebody asks again, a twentieth of a second between; a start takes seconds
 BEHIND, AHEAD = 4, 2  # people who were told last, and who are next, are asked about
 RENEWED_WITHIN = (
