@@ -28,7 +28,7 @@ SAY = "INSERT INTO side (place, seq, entered, packed) VALUES (?, ?, ?, ?)"
 REWRITE = "UPDATE side SET packed = ? WHERE place = ?"
 TELL = "INSERT INTO side (place, seq, entered, packed, anew) VALUES (?, ?, FALSE, ?, ?)"
 COLUMNS = "s.place, s.seq, s.entered, s.packed"
-AT_PLACES = f"SELECT {COLUMNS} FROM side s WHERE s.place IN ({{marks}})"  # noqa: S608 - ours
+AT_PLACES = f"SELECT {COLUMNS} FROM side s WHERE s.place IN ({{marks}}) ORDER BY s.place"  # noqa: S608 - ours
 ALL = f"SELECT {COLUMNS} FROM side s ORDER BY s.place"  # noqa: S608 - ours
 FROM = f"SELECT {COLUMNS} FROM side s WHERE s.place >= ? ORDER BY s.place LIMIT ?"  # noqa: S608 - ours
 SINCE = (

@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from gateway.signals.heard import trimmed
-from gateway.web.shell import problem
+from gateway.web.shell import problem, wire
 from gateway.web.shell.door_router import Call
 from gateway.web.shell.header_names import REQUEST_ID
 from gateway.web.shell.metrics import Metrics
@@ -136,7 +136,7 @@ FROM_AGENTS = ("/v1/agent/", "/v1/data-rights-request")  # by the Data Rights Pr
 TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 # Of a server that takes a whole answer (`gateway.web.shell.protocol`): an extension of ASGI, as its scope names it.
 WHOLE = "gateway.whole_answer"
-HEAD_AT_ONCE = b"%bcontent-length: %d\r\ngateway-request: %b\r\nserver-timing: verdict;dur=%.2f\r\n\r\n%b"
+HEAD_AT_ONCE = b"%bcontent-length: %d\r\n" + REQUEST_ID + b": %b\r\nserver-timing: " + wire.TIMING + b"\r\n\r\n%b"
 NOTHING_MORE: Mapping[str, Any] = {}
 KEY_NAME = "key_name"  # scope["state"] key: what the operator calls the key that a call came with
 PROXIED, PROXIED_BY = frozenset({b"forwarded", b"x-real-ip", b"via"}), b"x-forwarded-"
@@ -293,7 +293,7 @@ class Edge:
         }  # fmt: skip
         if not listeners_of(path) & self._listener(scope):
             return None
-        shield, own = self._shield(scope), [(b"cache-control", b"no-store"), (b"content-type", b"application/json")]
+        shield, own = self._shield(scope), [wire.NO_STORE, wire.OF_JSON]
         return fields_of(shield.over(scope, own) if shield else own)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
