@@ -3,13 +3,12 @@
 import errno
 import os
 import shutil
-import tempfile
 from datetime import UTC, datetime, time
 from pathlib import Path
 
 import pytest
 import time_machine
-from support import example, examples, inside, moved_rows, postgres_server
+from support import example, examples, inside, moved_rows, postgres_server, scratch
 from support.days import today
 
 from gateway.app.composition import open_house
@@ -21,12 +20,7 @@ person_keys.POOL = 64  # what a test writes between two batches; services that t
 os.environ.setdefault("GATEWAY_CONFIG", str(example.FILE))  # of every command and service that names no file
 pytest_plugins = ["support.blocking", "support.runs", "support.workers"]
 
-# Where there is memory enough, temporary folders lie in it: a write there costs what it costs to compute. Tests of what
-# is durable ask for the disk (support/on_disk.py).
-MEMORY = Path("/dev/shm")
-if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 2**32:
-    os.environ["TMPDIR"] = str(MEMORY)
-    tempfile.tempdir = None
+scratch.begin()
 
 VECTORS = Path(__file__).parent.parent.parent / "shared" / "vectors"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from conftest import missing
-from support import inside
+from support import inside, scratch
 from support.containers import Podman, make_wheels
 
 from gateway.cli.recipe import filled
@@ -50,7 +50,7 @@ def podman():
             missing(name)
     if os.geteuid():
         missing("root, who makes the base image")
-    with tempfile.TemporaryDirectory(prefix="gateway-", dir="/var/tmp", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="gateway-", dir=scratch.on_disk(), ignore_cleanup_errors=True) as folder:
         here = Path(folder) / "here"
         here.mkdir()
         made = Podman(Path(folder), here)

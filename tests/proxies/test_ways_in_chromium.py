@@ -298,7 +298,8 @@ def test_who_opts_out_elsewhere_is_told_of_by_no_page_from_before(mount, browser
     page.get_by_role("switch", name=HONORED).wait_for()
     page.evaluate("fire()")
     time.sleep(TIME_TO_SPEAK)
-    assert silent(arrived()) == {}
+    # What the page's own headers set going may have opened a second connection, over which nothing is asked.
+    assert {name: gained for name, gained in silent(arrived()).items() if gained[1] or name not in AT_ONCE} == {}
 
 
 def loud_again(arrived, pages) -> dict[str, tuple[int, int]]:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from support import scratch
+
 
 @pytest.fixture
 def tmp_path():
-    with tempfile.TemporaryDirectory(prefix="gateway-", dir="/var/tmp", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="gateway-", dir=scratch.on_disk(), ignore_cleanup_errors=True) as folder:
         yield Path(folder)

@@ -60,7 +60,12 @@ def running(programs: Path, *, fsync: bool = False, **more: str):
         environment = {"LC_ALL": "C", "PATH": os.environ["PATH"]}
         initdb = [programs / "initdb", "-D", folder / "data", "-U", OWNER, "-A", "trust", "-N", "-E", "UTF8"]
         subprocess.run([*_as_owner(), *initdb], env=environment, cwd=folder, check=True, capture_output=True)
-        options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": ""}
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": port,
+            "unix_socket_directories": "",
+            "max_wal_size": "192MB",
+        }
         options |= {"fsync": "on" if fsync else "off", **more}
         server = [
             programs / "postgres",
