@@ -15,8 +15,9 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 run: $(VENV)/.run
 	$(BIN)/gateway serve --dev --port $(PORT) --data $(DATA)
 
-# More workers than a machine has processors: many tests wait. Lint runs beside them and is told behind them, as in `check`;
-# packages of Python and of the system are fetched at once. A test that hangs is ended with the stacks of its threads.
+# More workers than a machine has processors: many tests wait. Of a slow test with a long table some rows from all of it:
+# `make soak` takes the others. Lint runs beside them and is told behind them, as in `check`; packages of Python and of the
+# system are fetched at once. A test that hangs is ended with the stacks of its threads.
 test: $(VENV)/bin/python
 	@$(MAKE) --no-print-directory -j2 $(VENV)/.test tools
 	@($(LINT)) > $(VENV)/lint.txt 2>&1 & lint=$$!; \
@@ -24,8 +25,8 @@ test: $(VENV)/bin/python
 	wait $$lint; linted=$$?; cat $(VENV)/lint.txt; test $$tests -eq 0 && test $$linted -eq 0
 
 # The loop of whoever writes: every test that is not slow, once, on the first row of its table, properties with a tenth of
-# their examples; four at once, for some wait. A minute on two free cores; `make test` goes through all rows, all examples and the slow tests.
-# What lint finds is told behind the tests, beside which it runs.
+# their examples; four at once, for some wait. A minute on two free cores; `make test` goes through more rows, more examples
+# and the slow tests. What lint finds is told behind the tests, beside which it runs.
 check: $(VENV)/.test
 	@($(LINT)) > $(VENV)/lint.txt 2>&1 & lint=$$!; \
 	QUICK=1 $(BIN)/pytest tests --workers 4 -m "$(QUICK)" -p no:schemathesis; tests=$$?; \
@@ -42,13 +43,11 @@ format: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python tests/bench/bars.py $(FOLDER)
 
-# Longer runs of what may find something new: every test with a long form, each property with twenty times its examples,
-# other ones each time, two files at once. FUZZ_SECONDS=3600 fuzzes for an hour instead of ten minutes. One table at the end.
+# Longer runs of what may find something new: every test in its long form and on each row of its table, each property with
+# forty times its examples, other ones each time, two files at once. FUZZ_SECONDS=3600 fuzzes for an hour instead of ten
+# minutes. One table at the end.
 soak: $(VENV)/.test tools
-	SOAK=1 $(BIN)/pytest --workers 2 tests/faults tests/machines tests/fuzz tests/web/test_strangers.py tests/flows/test_share_to_teemo.py \
-	  tests/flows/test_the_forms_time_tells_nothing.py tests/flows/test_handed_back.py tests/flows/test_spellings.py \
-	  tests/flows/test_twenty_at_once.py tests/replica/test_replica.py \
-	  $$(grep -rlE '^from support.(examples|verdicts)|^@given' tests --include='test_*.py' | grep -vE '^tests/(faults|machines|fuzz)/')
+	SOAK=1 $(BIN)/pytest --workers 2 tests
 
 # Three machines with etcd, Patroni and PostgreSQL in network namespaces, a gateway before them, and leaders that fail
 # twenty times; a quarter of an hour, as root. HA_ROUNDS=1 makes each failure once.

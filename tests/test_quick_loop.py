@@ -1,4 +1,5 @@
-"""What `make check` leaves out: further rows of a table, and nothing else. Which files of slow tests come first."""
+"""What `make check` leaves out: further rows of a table, and nothing else; what `make test` does: rows of a slow test's
+long table. Which files of slow tests come first."""
 
 import os
 import subprocess
@@ -20,15 +21,19 @@ class TestOfAClass:
     def test_of_a_table(self, row): ...
 
 def test_alone(): ...
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", range(20))
+def test_slow(row): ...
 """
 CONFTEST = "pytest_plugins = ['support.runs']\n"
 
 
-def chosen(folder: Path, quick: str) -> list[str]:
-    """The tests that a run with QUICK set so would run."""
+def chosen(folder: Path, *named: str, **environment: str) -> list[str]:
+    """The tests that a run with these set so would run, of the folder or of the files that are named."""
     (folder / "test_made_up.py").write_text(TESTS)
     (folder / "conftest.py").write_text(CONFTEST)
-    environment = os.environ | {"QUICK": quick, "PYTHONPATH": str(HERE), "PYTEST_ADDOPTS": ""}
+    environment = os.environ | {"QUICK": "0", "SOAK": "0", "PYTHONPATH": str(HERE), "PYTEST_ADDOPTS": ""} | environment
     command = [
         sys.executable,
         "-m",
@@ -41,7 +46,9 @@ def chosen(folder: Path, quick: str) -> list[str]:
         "no:schemathesis",
         "--rootdir",
         str(folder),
-        str(folder),
+        "-o",
+        "markers=slow",
+        *(named or [str(folder)]),
     ]
     said = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
     return [line.partition("::")[2] for line in said.splitlines() if "::" in line]
@@ -49,12 +56,17 @@ def chosen(folder: Path, quick: str) -> list[str]:
 
 @pytest.mark.slow
 def test_every_test_is_in_the_quick_loop_on_its_first_row(tmp_path):
-    assert chosen(tmp_path, "1") == ["test_of_a_table[first]", "TestOfAClass::test_of_a_table[first]", "test_alone"]
+    quick = ["test_of_a_table[first]", "TestOfAClass::test_of_a_table[first]", "test_alone", "test_slow[0]"]
+    assert chosen(tmp_path, QUICK="1") == quick
 
 
 @pytest.mark.slow
-def test_every_row_is_in_the_whole(tmp_path):
-    assert len(chosen(tmp_path, "0")) == 6
+def test_every_row_is_in_the_whole_but_of_a_slow_test_where_some_of_all_are_enough(tmp_path):
+    whole = chosen(tmp_path)
+    assert len([test for test in whole if "slow" not in test]) == 6
+    assert [test for test in whole if "slow" in test] == [f"test_slow[{row}]" for row in (0, 3, 7, 11, 15, 19)]
+    for every in (chosen(tmp_path, SOAK="1"), chosen(tmp_path, "test_made_up.py")):
+        assert len([test for test in every if "slow" in test]) == 20
 
 
 def test_the_files_that_come_first_are_there():

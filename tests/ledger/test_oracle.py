@@ -34,10 +34,10 @@ from gateway.fold.record import (
 pytestmark = pytest.mark.slow  # a minute; the histories by hand are the quick look
 
 LENGTH = 200
-UNIVERSES = 3 if QUICK else 9 if SOAK else 6
+UNIVERSES = 3 if QUICK else 9 if SOAK else 4
 SECONDS = float(os.environ.get("ORACLE_SECONDS", "3600"))  # of the long run of each process
 RARELY = 10  # acts: so often the long run compares, every key then; what differs is looked for act by act behind it
-BLIND = 2 if QUICK else 6 if SOAK else 3
+BLIND = 2 if QUICK else 6 if SOAK else 2
 MANY = 12  # universes in which a plant is found at the latest
 FEWER = 60  # acts of such a one
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 from support.acts import Play, accepted
+from support.examples import SOAK
 from support.oracle import Folded
 from support.universes import acts_of
 
@@ -19,7 +20,7 @@ from gateway.ledger.subjects import milliseconds
 from gateway.terms import Purpose
 
 LENGTH, EVERY, LATER = 160, 40, 10**6
-SEEDS = range(8)
+SEEDS = range(40 if SOAK else 3)
 pytestmark = pytest.mark.slow
 
 
@@ -73,7 +74,7 @@ def test_the_control_that_forgets_other_names(monkeypatch):
     assert any(differences(seed) for seed in SEEDS)
 
 
-@pytest.mark.parametrize("seed", range(0, 12, 3))
+@pytest.mark.parametrize("seed", range(0, 12, 3 if SOAK else 6))
 def test_a_number_is_its_present_holders_since_the_entry_that_the_fold_knows(seed):
     given_back = 0
     for play, state in lived(seed, EVERY // 4):

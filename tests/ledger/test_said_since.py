@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 from support.acts import Play, accepted
+from support.examples import SOAK
 from support.oracle import Folded
 from support.universes import acts_of
 
@@ -16,7 +17,7 @@ from gateway.ledger.subjects import milliseconds
 from gateway.terms import CHOOSABLE
 
 LENGTH, EVERY = 160, 5
-SEEDS = range(8)
+SEEDS = range(40 if SOAK else 3)
 
 
 def unnoticed(seed):

@@ -384,7 +384,7 @@ class Store(RuleBasedStateMachine):
         assert self.stands.events.keys() <= self.here.events().keys()
 
 
-LIVES = lives_of(10, 600, steps=25)
+LIVES = lives_of(6, 600, steps=25)
 
 
 @pytest.fixture(scope="module")

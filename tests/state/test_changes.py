@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 from support.any_acts import DIGESTS, KEYS, SCREENS, acts
+from support.examples import SOAK
 from support.states import ListedLog, all_in
 
 from gateway.fold.record import LinkSaid, Record, SaidOut, ScreenVoided
@@ -16,7 +17,7 @@ from gateway.state.transactions import StateMoment, write_copied
 from gateway.state.upkeep import HostState, Making
 from gateway.terms import CHOOSABLE
 
-UNIVERSES, LENGTH, NOW = 10, 150, 10**13
+UNIVERSES, LENGTH, NOW = 40 if SOAK else 6, 150, 10**13
 EVERYBODY = (*KEYS, *DIGESTS)
 
 

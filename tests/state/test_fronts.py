@@ -4,6 +4,7 @@ import random
 
 import pytest
 from support.any_acts import DIGESTS, KEYS, acts
+from support.examples import SOAK
 from support.states import ListedLog, as_dict
 
 from gateway.fold.state import EMPTY, HEAD
@@ -13,7 +14,7 @@ from gateway.state.packed_rows import BEGINNING, STANDS, tail_of, unpack_edge, u
 from gateway.state.transactions import StateWrite
 from gateway.state.upkeep import HostState
 
-UNIVERSES, LENGTH = 12, 150
+UNIVERSES, LENGTH = 40 if SOAK else 6, 150
 
 
 def wrong_fronts(state):

@@ -4,7 +4,7 @@ another one went on, each key stands as the fold kept as a dict says.
 
 import pytest
 from support import states
-from support.examples import QUICK
+from support.examples import QUICK, SOAK
 from support.oracle import Tally, lived
 from support.states import InTheState, wrongs
 
@@ -17,7 +17,7 @@ from gateway.state.fronts import Fronts
 
 pytestmark = pytest.mark.slow
 
-LENGTH, UNIVERSES = 100, 2 if QUICK else 6
+LENGTH, UNIVERSES = 100, 2 if QUICK else 20 if SOAK else 3
 SMALL = 3  # a crowd, where nobody has as many as one
 LATER = 10**13
 

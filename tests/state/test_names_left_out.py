@@ -11,6 +11,7 @@ from hashlib import md5, sha256
 import pytest
 from support import universes
 from support.acts import Play, Refused
+from support.examples import SOAK
 from support.people import GAID, email, gaid, named
 from support.states import ListedLog
 from support.universes import acts_of
@@ -28,7 +29,7 @@ from gateway.state.transactions import StateWrite
 from gateway.state.upkeep import HostState
 from gateway.terms import Purpose
 
-LENGTH, UNIVERSES = 60, 18
+LENGTH, UNIVERSES = 60, 60 if SOAK else 10
 HASHED = {
     "hashed": named("ad_id_sha256", sha256(GAID.encode()).hexdigest()),
     "hashed bare": named("ad_id_md5", md5(GAID.replace("-", "").upper().encode()).hexdigest()),
@@ -133,7 +134,10 @@ PLANTS = {
     "a log that knows no lists": (
         ledger_log,
         "KINDS",
-        (ledger_log.KIND, "SELECT key, 'Email' FROM deletion_row WHERE key = ?"),
+        [
+            ledger_log.ASKED.format(one=each)
+            for each in (ledger_log.KIND, "SELECT 'Email' FROM deletion_row r WHERE r.key = a.column1 LIMIT 1")
+        ],
     ),
     "a head that loses the fact": (packed_rows.StateHead, "pack", lambda self: PACK(self._replace(alone=frozenset()))),
     "a state made anew that never heard": (upkeep.StateWrite, "heed", lambda self, kinds: None),

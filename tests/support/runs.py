@@ -7,6 +7,7 @@ import gc
 import re
 import time
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,7 @@ LONGEST = (
     "tests/choice/test_verdict_grid.py", "tests/client/test_client.py", "tests/ledger/test_erasure_verified.py",
     "tests/web/test_answers_as_described.py", "tests/machines/test_look_alike_machine.py",
 )  # fmt: skip
+ROWS = 6  # of the table of a slow test, in `make test`
 TOO_LONG = 0.7  # seconds of processor time: such a test is marked slow
 
 FIGURES: list[tuple[str, str, str]] = []
@@ -51,7 +53,7 @@ LONG: list[tuple[float, str]] = []
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc):
-    """`make check`: each test on the first row of its table. `make test` goes through all of them."""
+    """`make check`: each test on the first row of its table."""
     if not examples.QUICK:
         return
     every = metafunc.parametrize
@@ -80,13 +82,26 @@ def pytest_ignore_collect(collection_path):
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items):
-    """The longest files first, then those with the most tests; within a file all stays as it is. Workers take files from
-    both ends.
+def pytest_collection_modifyitems(config, items):
+    """Of a slow test with a long table rows from all of it, but in `make soak`, or where somebody names a file; then the
+    longest files first, behind them those with the most tests. Workers take files from both ends.
     """
+    if not examples.SOAK and all(Path(each).is_dir() for each in config.args):
+        left_out = longer_than(ROWS, [item for item in items if item.get_closest_marker("slow")])
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]
     rank = {file: number for number, file in enumerate(LONGEST)}
     tests = Counter(map(file_of, items))
     items.sort(key=lambda item: (rank.get(file_of(item), len(rank)), -tests[file_of(item)]))
+
+
+def longer_than(rows: int, items) -> set:
+    """Those that are left out, so that of each test so many rows stay, the first and the last among them."""
+    tables = defaultdict(list)
+    for item in items:
+        tables[item.nodeid.partition("[")[0]].append(item)
+    stays = {table[number * (len(table) - 1) // (rows - 1)] for table in tables.values() for number in range(rows)}
+    return {item for table in tables.values() if len(table) > rows for item in table} - stays
 
 
 def file_of(item):

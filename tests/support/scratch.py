@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 MEMORY, DISK = Path("/dev/shm"), Path("/var/tmp")
-ENOUGH = 8 * 2**30  # bytes; a run takes up to 3 GiB of them (measured), and the programs of the tests some more
+ENOUGH = 6 * 2**30  # bytes; a run takes up to 2.5 GiB of them (measured), and the programs of the tests some more
 NAME = "gateway-run-{}"
 RUN = os.getpid()  # of the first process, from which the others are forked
 
