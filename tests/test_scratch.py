@@ -50,6 +50,6 @@ def test_a_machine_with_little_memory_left_keeps_them_on_the_disk(tmp_path, monk
     monkeypatch.setattr(scratch, "DISK", tmp_path)
     monkeypatch.setattr(scratch, "available", lambda: scratch.ENOUGH - 1)
     monkeypatch.setattr(scratch.tempfile, "tempdir", None)
-    monkeypatch.setattr(scratch.atexit, "register", lambda _: None)
+    monkeypatch.setattr(scratch, "Finalize", lambda *_, **more: None)
     scratch.begin()
     assert Path(scratch.tempfile.gettempdir()).parent == tmp_path

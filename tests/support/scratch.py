@@ -3,16 +3,17 @@ what is durable. Both go with the run; what a killed one left, the next one remo
 every program of the machine slow.
 """
 
-import atexit
 import os
 import re
 import shutil
 import tempfile
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 MEMORY, DISK = Path("/dev/shm"), Path("/var/tmp")
 ENOUGH = 6 * 2**30  # bytes; a run takes up to 2.5 GiB of them (measured), and the programs of the tests some more
 NAME = "gateway-run-{}"
+LAST = -1000  # behind what multiprocessing itself has in there
 RUN = os.getpid()  # of the first process, from which the others are forked
 
 
@@ -36,7 +37,7 @@ def of_this_run(place: Path) -> Path:
     made = place / NAME.format(RUN)
     made.mkdir(exist_ok=True)
     made.chmod(0o755)
-    atexit.register(lambda: os.getpid() == RUN and shutil.rmtree(made, ignore_errors=True))
+    Finalize(None, shutil.rmtree, (made,), {"ignore_errors": True}, exitpriority=LAST)
     return made
 
 
