@@ -51,6 +51,24 @@ def lasting_here():
 def test_first(lasting_here): ...
 def test_second(): ...
 """
+STAYS = """
+import pathlib, sys, time
+from support import forked
+
+def test_that_leaves_a_service_behind_that_does_not_end():
+    here = pathlib.Path(__file__).parent
+    forked.start([sys.executable, "-m", "stays"], here / "log", {})
+    ends = time.monotonic() + 60
+    while not (here / "stands").exists():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+"""
+DOES_NOT_END = """
+import pathlib, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path("stands").touch()
+time.sleep(600)
+"""
 DIES = "import os\n\ndef test_that_dies():\n    os._exit(3)\n\ndef test_behind_it():\n    open('behind', 'w').close()\n"
 
 
@@ -62,7 +80,9 @@ def ran(folder, *more, **files):
     environment = os.environ | {"PYTHONPATH": str(HERE), "PYTEST_ADDOPTS": ""}
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:schemathesis", "--rootdir", str(folder), "--workers", "2"]
     command = [sys.executable, "-m", "pytest", *options, *more, str(folder)]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=500
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -95,6 +115,12 @@ def test_what_lasts_for_all_tests_and_ends_badly_fails_the_run(tmp_path):
     code, said = ran(tmp_path, one=ENDS_BADLY, two=FILE)
     assert code != 0
     assert "what went wrong at the end" in said
+
+
+def test_a_run_does_not_wait_for_a_service_that_ignores_its_end(tmp_path):
+    (tmp_path / "stays.py").write_text(DOES_NOT_END)
+    code, said = ran(tmp_path, one=STAYS, two=FILE)
+    assert (code, "5 passed" in said) == (0, True), said
 
 
 def test_a_run_that_may_fail_once_stops_there(tmp_path):

@@ -9,6 +9,8 @@ import runpy
 import signal
 import subprocess
 import sys
+from functools import cache
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 # pytest: each process begins by loading what its parent was started as.
@@ -39,6 +41,18 @@ def context() -> multiprocessing.context.ForkServerContext:
     return found
 
 
+def _end_them() -> None:
+    for each in multiprocessing.active_children():
+        if each.daemon:
+            each.kill()
+
+
+@cache
+def _waits_for_none(pid: int) -> None:
+    """A process that ignores its end would be waited for when its parent ends, and with it a whole run of the tests."""
+    Finalize(None, _end_them, exitpriority=1)  # before multiprocessing asks them to end, and waits
+
+
 class Forked:
     """What tests call of a `subprocess.Popen`, for `python -m MODULE ARGUMENTS`."""
 
@@ -47,6 +61,7 @@ class Forked:
         self._process = context().Process(target=_run, args=what, daemon=True)
         self._process.start()
         self.pid = self._process.pid
+        _waits_for_none(os.getpid())
 
     @property
     def returncode(self) -> int | None:
