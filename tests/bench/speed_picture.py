@@ -38,7 +38,7 @@ def _line(row: Told, y: int) -> list[str]:
     left, right = sorted((_x(1), _x(times)))
     colour = MET if times <= 1 else MISSED
     told.append(f'<rect x="{left}" y="{y + 5}" width="{max(1, right - left)}" height="16" fill="{colour}"/>')
-    said = f"{figure:.2g} {unit}, bar {bar:.2g}"
+    said = f"{figure:.3g} {unit}, bar {bar:.3g}"
     beside = (_x(1) + 6, "start") if times <= 1 else (_x(1) - 6, "end")
     told.append(f'<text x="{beside[0]}" y="{y + 17}" text-anchor="{beside[1]}" font-size="11">{escape(said)}</text>')
     return told
