@@ -8,7 +8,6 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from support.runs import LONGEST
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
@@ -134,8 +133,3 @@ def test_what_cannot_be_collected_fails_the_run(tmp_path):
     assert code == 2
     assert "nothing_of_that_name" in said
     assert not (tmp_path / "ran").exists()
-
-
-def test_the_files_that_are_begun_first_are_there():
-    assert [file for file in LONGEST if not (HERE.parent / file).is_file()] == []
-    assert len(set(LONGEST)) == len(LONGEST)

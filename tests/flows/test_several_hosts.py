@@ -109,9 +109,8 @@ def one_stands_still(flow):
     people = flow.group(STOPPED_FOR * 2)
     within, (asking,) = flow.asking(people, flow.second)
     with within:
-        with stopped(
-            flow.second
-        ):  # in the middle of a write, perhaps: until the server ends it all noes are kept beside
+        with stopped(flow.second):
+            # In the middle of a write, perhaps: until the server ends that one, all noes are kept beside.
             since = time.monotonic()
             assert any(flow.tells(flow.first, number) or time.sleep(0.5) for number in people)
             time.sleep(max(0.0, since + OVER - time.monotonic()))

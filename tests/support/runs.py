@@ -1,6 +1,6 @@
-"""Which tests run in `make check`, and one table at the end of a run: what the tests measured; in `make soak` also how
-each file of tests fared, in `make check` which tests take too long for it. A report brings what its test measured, so
-that several workers make one table.
+"""Which tests run in `make check` and in `make test`, and one table at the end of a run: what the tests measured; in
+`make soak` also how each file of tests fared, in `make check` which tests take too long for it. A report brings what its
+test measured, so that several workers make one table.
 """
 
 import gc
