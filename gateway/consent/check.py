@@ -66,6 +66,8 @@ NOBODY = Named()
 # What a browser's own token denies, which may be on no record: as if it were, and nothing of what anybody was told.
 BY_TOKEN = Standing(out_bits(SIGNAL_PURPOSES), told=NOT_ASKED, cpni_told=NOT_ASKED)
 SAID_NO = Standing(out_bits(ALL_PURPOSES))  # what stands on record of whoever said no to everything
+Calls = tuple[Named, tuple[bytes, ...], Said | None, tuple[Standing, ...]]  # see `Checks._name`
+BY_KEYS: Calls = NOBODY, (), None, ()  # whom a call names whose keys are all that is looked up
 Link = tuple[bytes, bool, bool]  # of whom, whether only by an app's word, whether now
 
 
@@ -113,8 +115,9 @@ class Checks:
         for; `keys` are not all then.
         """
         alone = self._lookup.named_alone if briefly and not (ask.token or ask.numbered) else None
-        named, beside, said, denied = self._name(ask, identifiers, alone)
-        own, naming = named.keys, _naming_of(ask, named)
+        own = None if alone is None else self._people.keys_of_ad_ids(identifiers, alone)
+        named, beside, said, denied = BY_KEYS if own else self._name(ask, identifiers, alone)
+        own, naming = own or named.keys, NAMED if own else _naming_of(ask, named)
         try:
             seen = self._asked(ask, named, own)
             if alone is not None and (named.tokens or not seen.alone <= alone):
@@ -217,7 +220,7 @@ class Checks:
 
     def _name(
         self, ask: Ask, identifiers: Sequence[Mapping[str, object]], alone: Collection[str] | None = None
-    ) -> tuple[Named, tuple[bytes, ...], Said | None, tuple[Standing, ...]]:
+    ) -> Calls:
         """Who is asked about, the keys that can only deny, by which words a row names whom, and what tokens deny."""
         country = country_of(ask.place)
         said: Said | None = {} if ask.beside else None

@@ -107,9 +107,8 @@ class DecisionLog:
         word = ALLOWED if allowed else PARTLY if verdict.partly else DENIED
         return Logged(Cell(recipient, word, verdict.reason, _place(verdict.place), mode, door), allowed, verdict.rule)
 
-    def note(self, request: str, door: str, verdicts: Sequence[Logged], position: int | None) -> None:
-        """One answer. `request`: its Gateway-Request. Nothing is made a line of here."""
-        now = self._clock()
+    def note(self, request: str, door: str, verdicts: Sequence[Logged], position: int | None, now: datetime) -> None:
+        """One answer of `now`. `request`: its Gateway-Request. Nothing is made a line of here."""
         for told in verdicts:
             cell = self._counted(told.cell, now)
             if cell is not told.cell:

@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -31,6 +31,7 @@ from gateway.consent.decisions import (
     Deciding,
     Decision,
     Decisions,
+    Draft,
     Issued,
     Made,
     NotOurs,
@@ -318,11 +319,15 @@ class HandedOver:
         if gone.erased_since:
             return self._count(tx, ones, (), gone, at)
         before, _ = tx.size, disclosures.count_disclosures(tx, ones, at)
-        went = [row for row in rows if row.one.outcome in ARRIVED and row.position < before]
+        went = [
+            (one, row.position)
+            for one, row in zip(ones, rows, strict=True)
+            if one.outcome in ARRIVED and row.position < before
+        ]
         if not went:
             return []
-        since = SaidSince(tx, min(row.position for row in went))
-        moved = [row.one for row in went if since.was_said(row.one.key, row.position)]
+        since = SaidSince(tx, min(position for _, position in went))
+        moved = [one for one, position in went if since.was_said(one.key, position)]
         late = {(each.key, each.recipient, each.classes): each for each in moved}
         return replica_batches.tell_late(tx, [(each, False) for each in late.values()], at)
 
@@ -357,10 +362,21 @@ Tell = Callable[[str, str, int], None]  # recipient, what became of it, how many
 
 
 class UncountedRow(NamedTuple):
-    """What is to be counted, and how many entries there were when it was answered."""
+    """What is to be counted of an answer, and how many entries there were then. `at`: Unix milliseconds."""
 
-    one: Counted
+    draft: Draft
+    key: bytes
+    at: int
     position: int
+
+    @property
+    def outcome(self) -> str:
+        return COUNTED_AS[self.draft.stands]
+
+    @property
+    def one(self) -> Counted:
+        draft = self.draft
+        return Counted(self.key, draft.recipient, draft.purposes, draft.classes, self.outcome, self.at)
 
 
 Waiting = UncountedRow | Future[None]  # or somebody who waits for all rows before
@@ -396,12 +412,7 @@ class Disclosing(Deciding):
 
     def _note(self, issued: Sequence[Issued], key: bytes, at: datetime, position: int | None) -> None:
         now = milliseconds(at)
-        rows = [
-            UncountedRow(
-                Counted(key, each.recipient, each.purposes, each.classes, COUNTED_AS[each.stands], now), position or 0
-            )
-            for _, each in issued
-        ]
+        rows = [UncountedRow(each, key, now, position or 0) for _, each in issued]
         if len(self._waiting) + len(rows) > MOST:
             self._lose(rows)
             return
@@ -464,7 +475,7 @@ class Disclosing(Deciding):
         for row in listed:
             if isinstance(row, UncountedRow):
                 self._lost_at = time.monotonic()
-                self._tell(row.one.recipient, LOST, 1)
+                self._tell(row.draft.recipient, LOST, 1)
         _tell_whoever_waits(listed)
 
     def _turn(self) -> None:
@@ -510,8 +521,8 @@ class Disclosing(Deciding):
         except Exception:  # noqa: BLE001 - whatever is wrong with these, the next ones are to be written
             self._lose(listed)
             return True
-        for row in rows:
-            self._tell(row.one.recipient, row.one.outcome, 1)
+        for (recipient, outcome), number in Counter((row.draft.recipient, row.outcome) for row in rows).items():
+            self._tell(recipient, outcome, number)
         for one in untold:
             self._tell(one.recipient, UNTOLD, 1)
         _tell_whoever_waits(listed)

@@ -249,11 +249,21 @@ class People:
         (own,) = self._secrets.keys([(kind, before[0].value)])
         return replace(before[0], kind=kind, keys=(own, *before[0].keys[1:]))
 
+    def keys_of_ad_ids(
+        self, identifiers: Sequence[Mapping[str, object]], alone: Collection[str]
+    ) -> tuple[bytes, ...] | None:
+        """Of what is asked about most, ad ids in their normal form, the keys of all names that a look-up asks for, the
+        first one's own first. None where anything else is named. `alone` as of `name`.
+        """
+        names = list[identity.Name]()
+        for item in identifiers:
+            kind, value = item["type"], item["value"]
+            if kind not in kinds.AD_IDS or type(value) is not str or not device.is_normal_uuid(value):
+                return None
+            names += device.names_asked(str(kind), value, alone)
+        return self._secrets.keys(names) if names else None
+
     def _named(self, item: object, country: str, alone: Collection[str] | None = None) -> Subject | Ignored:
-        if alone is not None and type(item) is dict:
-            kind, value = item.get("type"), item.get("value")
-            if kind in kinds.AD_IDS and type(value) is str and device.is_normal_uuid(value):  # most of what is asked
-                return Subject(kind, value, self._secrets.keys(device.names_asked(kind, value, alone)))
         if isinstance(item, A_MAPPING) and item.get("type") == BROWSER:
             opened = self._opened(item.get("value"))
             if isinstance(opened, Malformed):

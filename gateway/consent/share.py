@@ -54,9 +54,14 @@ class Turn:
     def __init__(self) -> None:
         self._began = time.perf_counter()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether this one went on for long enough."""
+        return time.perf_counter() - self._began >= SECONDS
+
     async def offered(self) -> None:
-        """Everybody else who is ready goes first, if this one went on for long enough."""
-        if time.perf_counter() - self._began >= SECONDS:
+        """Everybody else who is ready goes first, if this turn is over."""
+        if self.is_over:
             await asyncio.sleep(0)
             self._began = time.perf_counter()
 

@@ -76,14 +76,24 @@ class Tie(NamedTuple):
         return self.edge.start <= now and self.edge.lifts(now)
 
 
-NOBODY = -1, StateHead(""), 0  # no commit has this number
+class HeadRead(NamedTuple):
+    """The head as of a commit, proved to be of these rules and of peppers of this `epoch`. `screens`: its bits."""
+
+    commit: int
+    epoch: int
+    head: StateHead
+    screens: int
+    reached: Reached
+
+
+UNREAD = HeadRead(-1, -1, StateHead(""), 0, Reached("", 0))  # no commit has this number
 
 
 class _Places:
     """What the fold and its readings get their rows and edges from: each is unpacked once."""
 
     def __init__(self) -> None:
-        self.head = NOBODY[1]
+        self.head = UNREAD.head
         self.latest = 0  # the largest last change of all that was read
         self._txn: lmdb.Transaction
         self._found: dict[Place, Any] = {}
@@ -135,17 +145,22 @@ class StateMoment(_Places):
 
     def __exit__(self, *raised: object) -> None:
         self._txn.abort()
-        _refuse(raised[1], self._held)
+        if raised[1] is not None:
+            _refuse(raised[1], self._held)
 
     def _begin(self) -> None:
-        if self._held.mark.denies:
+        held = self._held
+        if held.mark.denies:
             raise StateRefused("it is behind the log, or was replaced")
-        self._txn = self._held.env.begin()
+        txn = self._txn = held.env.begin()
         try:
-            self._read_head()
+            read: HeadRead = held.last_head or UNREAD
+            if txn.id() != read.commit or read.epoch != self._epoch:  # of the same commit it is the same head
+                read = held.last_head = self._read_head()
         except BaseException:
-            self._txn.abort()
+            txn.abort()
             raise
+        _, _, self.head, self._screens, self.reached = read
 
     def standing(self, key: bytes, now: int) -> Standing | None:
         """What stands of a key; None: nothing ever did. `now` in Unix milliseconds, for what ends by its date."""
@@ -158,7 +173,9 @@ class StateMoment(_Places):
         """
         get = self._txn.get
         known = [(key, packed) for key in keys if (packed := get(key)) is not None]
-        now = clock() if known else 0
+        if not known:
+            return []
+        now = clock()
         fronts: dict[bytes, Standing | None] = {}  # the names of one identifier mostly lie there alike
         for _, packed in known:
             if packed not in fronts:
@@ -212,11 +229,6 @@ class StateMoment(_Places):
         for key in keys:
             self.standing(key, 0)
         return since.generation != self.reached.generation or self.latest > since.position
-
-    @property
-    def reached(self) -> Reached:
-        """How far this generation has folded the log."""
-        return Reached(self._held.folder.name, self.head.position)
 
     def ties(self, key: bytes) -> list[Tie]:
         """To all accounts that have or had an identifier, by any of its names."""
@@ -274,15 +286,11 @@ class StateMoment(_Places):
         self._walked |= wide
         return Fronts(self.get, {}, Everybody()).reached(wide) if wide else set()
 
-    def _read_head(self) -> None:
-        commit = self._txn.id()  # of the last commit that is read here: the same one, the same head
-        last, head, screens = self._held.last_head or NOBODY
-        if commit != last:
-            head = unpack_head(self._txn.get(HEAD_KEY))
-            screens = head.screens
-            self._held.last_head = commit, head, screens
+    def _read_head(self) -> HeadRead:
+        head = unpack_head(self._txn.get(HEAD_KEY))
         prove_made_here(head, self._epoch)
-        self.head, self._screens = head, screens
+        reached = Reached(self._held.folder.name, head.position)  # how far this generation has folded the log
+        return HeadRead(self._txn.id(), self._epoch, head, head.screens, reached)
 
 
 class Everybody(set[bytes]):

@@ -89,7 +89,7 @@ def configured(folder: Path) -> Path:
 def copy(folder: Path, opted_out: Iterator[bytes], *, entries: int, peppers: int) -> StateMap:
     """A state as a follower leaves it, filled without a feed. `opted_out` in the order of their keys."""
     made = environment.make_generation(folder)
-    write_first_head(made, StateHead("bench", PLACES, bytes(32), peppers, entries=entries))
+    write_first_head(made, StateHead("bench", PLACES, bytes(32), peppers, entries=entries, alone=frozenset()))
     many_of.put_noes(made, opted_out, spread=2 * entries)
     return made
 

@@ -404,6 +404,9 @@ def test_a_word_about_a_bid_request_that_is_not_known_sends_nothing(word):
     """A later gateway's word may mean that somebody is in it."""
 
     class Later:
+        def told(self, body):
+            return None
+
         def answer(self, path, body):
             headers = {"gateway-verdict": word, "gateway-valid-for-ms": "250", "gateway-reason": "opted_out"}
             return Response(200, headers, b'{"id": "1", "device": {"ifa": "x"}}')

@@ -39,7 +39,7 @@ def log(tmp_path):
 
 
 def note(log, request, found):
-    log.note(request, "check", log.logged(found, "live", "check"), found.position)
+    log.note(request, "check", log.logged(found, "live", "check"), found.position, AT)
 
 
 def lines(folder):

@@ -1,5 +1,10 @@
+import threading
+
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 from support.people import GAID, email, named, phone
+
+from gateway.web.shell.metrics import QuickCounter
 
 pytestmark = pytest.mark.anyio
 
@@ -89,3 +94,23 @@ async def test_the_entries_that_prometheus_sees_are_the_ledgers(client):
     await client.post("/privacy-choices", data={"action": "opt_out", "phone": phone(7)})
     entries = (await client.get("/readyz")).json()["ledger"]["entries"]
     assert f"gateway_ledger_entries {float(entries)}" in await numbers(client)
+
+
+def test_a_quick_counter_counts_what_several_threads_count_however_often_it_is_looked_at():
+    registry = CollectorRegistry()
+    tally = QuickCounter(registry, "answers", "Answers", ("word",))
+
+    def count():
+        for _ in range(5_000):
+            tally.of("yes")()
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for each in threads:
+        each.start()
+    while any(each.is_alive() for each in threads):
+        generate_latest(registry)
+    tally.of("no")()
+    for _ in range(2):
+        text = generate_latest(registry).decode()
+        assert value(text, 'gateway_answers_total{word="yes"}') == 20_000
+        assert value(text, 'gateway_answers_total{word="no"}') == 1

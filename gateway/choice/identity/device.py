@@ -14,19 +14,21 @@ import binascii
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from gateway.choice.identity import spelling
 from gateway.choice.identity.kinds import (
-    AD_ID_DIGESTS,
     AD_IDS,
     ALGORITHMS,
     DIGESTS,
+    Hashing,
     Limited,
     Name,
     NormalIdentifier,
     Read,
     alone,
     digest,
+    digest_kinds,
     digests,
     named,
 )
@@ -138,9 +140,15 @@ def names_asked(kind: str, text: str, apart: Collection[str] | None = None) -> l
     # recipients hash the lower or the upper spelling with hyphens (LiveRamp, X, Meta, Adjust); others go without
     if apart is None:
         return [(kind, text), *digests("ad_id", _forms(text))]
-    others = next(([each] for each in AD_ID_DIGESTS if each not in apart), ())
-    asked = [(kind, text), *digests("ad_id", (text,), others)]
+    other, hashed = _one_of_the_others(frozenset(apart))
+    asked = [(kind, text), (other, hashed(text.encode()).hexdigest())] if hashed else [(kind, text)]
     return [*dict.fromkeys([*asked, *digests("ad_id", _forms(text), apart)])] if apart else asked
+
+
+@lru_cache(maxsize=16)
+def _one_of_the_others(apart: frozenset[str]) -> tuple[str, Hashing | None]:
+    """A kind of digest of which nothing is named alone, and how it is made; None: each is."""
+    return next(((kind, hashed) for kind, hashed in digest_kinds("ad_id") if kind not in apart), ("", None))
 
 
 def _forms(text: str) -> tuple[str, ...]:

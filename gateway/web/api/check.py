@@ -12,6 +12,7 @@ wants scope desk or export. Recipients are those that are configured now.
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -70,6 +71,7 @@ class CheckDoor:
 
 
 AT_ONCE = 100  # announced sends that share a commit
+TOGETHER = 16  # answers that are written together, each decided within this turn: to write one costs as much again
 OneOfMany = bytes | dict[str, Any]  # an answer, or a "no" in its place
 
 
@@ -114,8 +116,8 @@ class ChecksDoor:
         self, asked: Sequence[object], key: ApiKey, request: str, defaults: "Defaults"
     ) -> AsyncGenerator[bytes]:
         before = b"["
-        async for answer in self._answered(asked, key, request, defaults):
-            yield before + (answer if isinstance(answer, bytes) else orjson.dumps(answer))
+        async for answers in self._answered(asked, key, request, defaults):
+            yield before + b",".join([each if isinstance(each, bytes) else orjson.dumps(each) for each in answers])
             before = b","
         yield b"]" if asked else b"[]"
 
@@ -123,8 +125,8 @@ class ChecksDoor:
         """An answer a line, then the end; or, past the limit, the problem: what follows was not answered."""
         asked = lines[: wire.MAX_LINES]
         numbers = iter(asked)
-        async for answer in self._answered([line.text for line in asked], key, request):
-            yield _line_of(answer, next(numbers))
+        async for answers in self._answered([line.text for line in asked], key, request):
+            yield b"".join([_line_of(each, next(numbers)) for each in answers])
         if len(lines) > wire.MAX_LINES:
             yield orjson.dumps({"problem": "too_large", "detail": f"at most {wire.MAX_LINES} checks a call"}) + b"\n"
         else:
@@ -132,28 +134,45 @@ class ChecksDoor:
 
     async def _answered(
         self, asked: Sequence[object], key: ApiKey, request: str, defaults: "Defaults | None" = None
-    ) -> AsyncIterator[OneOfMany]:
+    ) -> AsyncIterator[list[OneOfMany]]:
+        """Some at a time, decided one after the other with nothing in between, right before they are written."""
         shared = defaults or NO_DEFAULTS
         turn = Turn()
         for start in range(0, len(asked), AT_ONCE):
             part = [_line(one) if isinstance(one, bytes) else one for one in asked[start : start + AT_ONCE]]
             await turn.offered()
             if any(map(shared.sends, part)):
-                for answer in await asyncio.gather(*(self._answer(one, key, request, shared) for one in part)):
-                    yield answer
+                for answer in await asyncio.gather(*(self._announced(one, key, request, shared) for one in part)):
+                    yield [answer]
                 continue
-            for one in part:
+            left = deque(part)
+            while left:
                 await turn.offered()  # an opt-out that comes meanwhile is written meanwhile
-                yield await self._answer(one, key, request, shared)
+                answers = [self._at_once(left.popleft(), key, request, shared)]
+                while left and len(answers) < TOGETHER and not turn.is_over:
+                    answers.append(self._at_once(left.popleft(), key, request, shared))
+                yield answers
 
-    async def _answer(self, one: object, key: ApiKey, request: str, shared: "Defaults") -> OneOfMany:
-        """One answer. What cannot be read is a "no" in its place, and so is a send that cannot be put on record."""
+    def _at_once(self, one: object, key: ApiKey, request: str, shared: "Defaults") -> OneOfMany:
+        """One answer, or a "no" in its place where it cannot be read."""
         try:
-            if isinstance(one, Problem):
-                raise one
-            return (await self._answering.answer(shared.check(one), key, request)).body
+            return self._answering.at_once(_read(one, shared), key, request).body
         except (Problem, StoreUnavailable) as error:
             return refused(one, error)
+
+    async def _announced(self, one: object, key: ApiKey, request: str, shared: "Defaults") -> OneOfMany:
+        """One answer of several, of which one announces a send: a send that cannot be put on record is a "no"."""
+        try:
+            return (await self._answering.answer(_read(one, shared), key, request)).body
+        except (Problem, StoreUnavailable) as error:
+            return refused(one, error)
+
+
+def _read(one: object, shared: "Defaults") -> wire.Check:
+    """Raises `Problem`: what cannot be read is a "no" in its place."""
+    if isinstance(one, Problem):
+        raise one
+    return one if isinstance(one, wire.Check) else shared.check(one)
 
 
 def _line_of(answer: OneOfMany, line: Line) -> bytes:
@@ -162,7 +181,7 @@ def _line_of(answer: OneOfMany, line: Line) -> bytes:
 
 def _line(line: bytes) -> object:
     try:
-        return wire.parse_body(line)
+        return wire.plain_check(line) or wire.parse_body(line)
     except Problem as problem:
         return problem
 
@@ -203,6 +222,8 @@ class Defaults:
 
     def sends(self, one: object) -> bool:
         """Whether a check announces a send."""
+        if isinstance(one, wire.Check):
+            return one.will_send
         return isinstance(one, Mapping) and bool({**self._asked, **one}.get("will_send"))
 
     def check(self, one: object) -> wire.Check:

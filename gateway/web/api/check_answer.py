@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from prometheus_client import Counter
 
 from gateway.choice.downstream import downstream
 from gateway.choice.question import Verdict
@@ -26,7 +25,7 @@ from gateway.signals.heard import Heard
 from gateway.terms import Answer, Reason
 from gateway.web.api.check_plans import CheckPlans, identifiers_of, to_ask
 from gateway.web.shell import wire
-from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.metrics import Metrics, OneMore
 from gateway.web.shell.problem import Problem, problem_of
 
 SIGNALS = frozenset(SIGNAL_REASONS.values()) | {Reason.DEVICE, Reason.LIMITED}
@@ -96,9 +95,12 @@ class VerdictsBody(Struct, kw_only=True):
     dry_run: Literal[True] | UnsetType = UNSET
 
 
+SEES_ENTRIES = frozenset({"desk", "export"})
+
+
 def sees_entries(key: ApiKey) -> bool:
     """Whether a caller may learn which entry decided: ad code must not learn it of its id (R16)."""
-    return key.may("desk") or key.may("export")
+    return not (key.revoked or SEES_ENTRIES.isdisjoint(key.scopes))
 
 
 def verdict(verdict: Verdict, consent: Answers, key: ApiKey) -> dict[str, Any]:
@@ -135,7 +137,7 @@ class FinishedAnswer(NamedTuple):
     named: tuple[Verdict | None, ...]
     drafts: Sequence[Draft]
     logged: Sequence[Logged]
-    counters: Sequence[Counter]
+    counts: Sequence[OneMore]
     warnings: Sequence[str]
 
     @property
@@ -145,6 +147,14 @@ class FinishedAnswer(NamedTuple):
 
 
 OF_A_VERDICT = 512
+
+
+class Unwritten(NamedTuple):
+    """An answer about somebody whose JSON nobody needs. `template`: see `FinishedAnswer`; `lasts`: milliseconds."""
+
+    template: bytes
+    decision: str
+    lasts: int
 
 
 class Planned(NamedTuple):
@@ -229,6 +239,14 @@ class Answering:
         planned = self._planned(body, key)
         return None if planned.finished.warnings else self._told(body, key, request, planned).body
 
+    def unwritten(self, body: wire.Check, key: ApiKey, request: str) -> Unwritten | None:
+        """The same of one recipient for a reader in this process, who needs no JSON. Raises `Problem`."""
+        planned = self._planned(body, key)
+        if planned.finished.warnings or body.recipients is not None:
+            return None
+        (decision,) = self._recorded(request, planned)
+        return Unwritten(planned.finished.template, decision, self._lasts())
+
     def _planned(self, body: wire.Check, key: ApiKey) -> Planned:
         at, checks = self.consent.clock(), self.consent.checks
         plan = self._plans.of(body, checks, numbered=sees_entries(key))
@@ -246,11 +264,18 @@ class Answering:
         return Planned(finished, met, around.heard, at)
 
     def _told(self, body: wire.Check, key: ApiKey, request: str, planned: Planned) -> CheckAnswer:
-        finished, met, heard, at = planned
-        texts = self._disclosing.issue(finished.drafts, met.own[0] if met.own else NOBODY, met.position, at)
-        self._note("check", request, finished.logged, finished.counters, heard, met.position)
-        named = [each and numbered(each, met.likeness.alike, met.standings) for each in finished.named]
+        finished, met, _, at = planned
+        texts = self._recorded(request, planned)
+        named: Sequence[Verdict | None] = finished.named
+        if any(named):
+            named = [each and numbered(each, met.likeness.alike, met.standings) for each in named]
         return self._filled(finished, named, body, key, texts, met.position, at)
+
+    def _recorded(self, request: str, planned: Planned) -> list[str]:
+        """The ids of the decisions; what may go is counted from here on."""
+        finished, met, heard, at = planned
+        self._note("check", request, finished.logged, finished.counts, heard, met.position, at)
+        return self._disclosing.issue(finished.drafts, met.own[0] if met.own else NOBODY, met.position, at)
 
     def _finished(
         self, ask: Ask, checked: Checked, stands: Stands, *, several: bool, dry_run: bool = False
@@ -289,14 +314,16 @@ class Answering:
             if verdict:
                 holes.append(wire.json_of(_because(verdict, self.consent, numbered=True)))
             holes.append(decision.encode())
-        window = self.consent.send_window
         holes += (
             b"null" if position is None else b"%d" % position,
-            wire.stamp(at + window).encode(),
-            int(window.total_seconds() * 1000),
+            wire.stamp(at + self.consent.send_window).encode(),
+            self._lasts(),
             b"" if body.ref is None else b',"ref":%b' % wire.json_of(body.ref),
         )
         return CheckAnswer(finished.template % tuple(holes), finished.warnings)
+
+    def _lasts(self) -> int:
+        return int(self.consent.send_window.total_seconds() * 1000)
 
     def decide(
         self, door: str, ask: Ask, request: str, stands: Stands, *, dry_run: bool, blocked: Blocked | None = None
@@ -306,7 +333,8 @@ class Answering:
         """
         checked = self.consent.check(ask)
         decisions = self._disclosing.decide(ask, checked, Stands.NOTHING if dry_run else stands, blocked)
-        self._note(door, request, *self._counted(door, checked, dry_run=dry_run), checked.heard, checked.position)
+        counted = self._counted(door, checked, dry_run=dry_run)
+        self._note(door, request, *counted, checked.heard, checked.position, self.consent.clock())
         return checked, decisions
 
     async def announce(
@@ -316,10 +344,11 @@ class Answering:
         `StoreUnavailable`.
         """
         checked, decisions, at = await self._disclosing.announce(ask, self.consent.check(ask), blocked)
-        self._note(door, request, *self._counted(door, checked, dry_run=False), checked.heard, checked.position)
+        counted = self._counted(door, checked, dry_run=False)
+        self._note(door, request, *counted, checked.heard, checked.position, self.consent.clock())
         return checked, decisions, at
 
-    def _counted(self, door: str, checked: Checked, *, dry_run: bool) -> tuple[Sequence[Logged], Sequence[Counter]]:
+    def _counted(self, door: str, checked: Checked, *, dry_run: bool) -> tuple[Sequence[Logged], Sequence[OneMore]]:
         """How an answer is logged and counted; a sidecar keeps no log: its host is not the office."""
         logged = self._log.logged(checked, DRY_RUN if dry_run else LIVE, door) if self._log else ()
         return logged, self.metrics.of_verdicts(checked, self.consent.recipients, dry_run=dry_run)
@@ -329,15 +358,17 @@ class Answering:
         door: str,
         request: str,
         logged: Sequence[Logged],
-        counters: Sequence[Counter],
+        counts: Sequence[OneMore],
         heard: Heard,
         position: int | None,
+        at: datetime,
     ) -> None:
         if self._log:
-            self._log.note(request, door, logged, position)
-        self.metrics.heard(door, heard)
-        for counter in counters:
-            counter.inc()
+            self._log.note(request, door, logged, position, at)
+        if heard.said or heard.malformed:
+            self.metrics.heard(door, heard)
+        for one_more in counts:
+            one_more()
 
 
 class UnreadCheck(Struct):
@@ -362,7 +393,7 @@ class RefusedCheck(Struct, kw_only=True):
 def refused(one: object, error: Problem | StoreUnavailable) -> dict[str, Any]:
     """A "no" in the place of a check of many that cannot be read, or whose send cannot be put on record (I16)."""
     found, reason = problem_of(error), Reason.MALFORMED if isinstance(error, Problem) else Reason.STORE_UNAVAILABLE
-    ref = one.get("ref") if isinstance(one, Mapping) else None
+    ref = one.ref if isinstance(one, wire.Check) else one.get("ref") if isinstance(one, Mapping) else None
     named = {"ref": ref} if isinstance(ref, str) else {}
     problem = {"type": found.kind, "detail": found.detail, "pointer": found.pointer}
     return {"allowed": False, "partly": False, "data": {}, "reason": reason, **named, "problem": problem}

@@ -9,11 +9,15 @@ is a replica's: it answers in the thread that asks, and announces in its own spo
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
+import msgspec
+import orjson
 from starlette.datastructures import QueryParams
 
 from gateway.client.connection import Response
+from gateway.client.verdict import ClientVerdict, ToldInside, read_verdict
 from gateway.keys.api_keys import ApiKey
 from gateway.ledger.errors import StoreUnavailable
 from gateway.web.api import disclosures
@@ -55,6 +59,18 @@ class Inside:
         except (Problem, StoreUnavailable) as error:
             return Response(KINDS[problem_of(error).kind][0], {}, b"{}")
 
+    def told(self, body: Mapping[str, Any]) -> ToldInside | None:
+        """The answer to a check of one recipient, as `answer` would give it; None where that is to be asked."""
+        try:
+            orjson.dumps(body)  # what JSON has no way to write is refused there
+            check = msgspec.convert(body, wire.Check)
+            if check.signals is not None or check.geo is not None or (check.will_send and not check.dry_run):
+                return None  # in the first two may be anything, which JSON makes plain
+            found = self._answering.unwritten(check, OWN, "own")
+        except (orjson.JSONEncodeError, msgspec.ValidationError, Problem, StoreUnavailable):
+            return None
+        return found and ToldInside(*_told_alike(found.template), found.decision, found.lasts)
+
     def _one(self, stated: object) -> bytes:
         body = wire.convert(stated, wire.Check)
         if not self._announces:
@@ -93,6 +109,10 @@ class InProcessChecker:
             return self._inside.answer(path, body)
         return self._waited(self._handed_over(path, body))
 
+    def told(self, body: Mapping[str, Any]) -> ToldInside | None:
+        """The answer to one check in the loop's thread; None elsewhere, and where `answer` is to be asked."""
+        return self._inside.told(body) if threading.get_ident() == self._thread else None
+
     def _waited(self, coroutine: Coroutine[Any, Any, Response]) -> Response:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(SECONDS)
 
@@ -107,6 +127,10 @@ class AnyThread:
         self._inside = Inside(answering, bids, environment, announces=True)
         self._disclosing = disclosing
 
+    def told(self, body: Mapping[str, Any]) -> ToldInside | None:
+        """The answer to one check; None where `answer` is to be asked."""
+        return self._inside.told(body)
+
     def answer(self, path: str, body: bytes) -> Response:
         """As the HTTP call of that path would; a fault of ours raises, which a client takes as a no."""
         if path != REPORTS:
@@ -115,6 +139,13 @@ class AnyThread:
             return finished(_reported(self._disclosing, body))
         except (Problem, StoreUnavailable) as error:
             return Response(KINDS[problem_of(error).kind][0], {}, b"{}")
+
+
+@lru_cache(maxsize=4096)
+def _told_alike(template: bytes) -> tuple[ClientVerdict, bytes]:
+    """What a finished answer says, read once as any other reader reads it, and what it says downstream, as JSON."""
+    stated = orjson.loads(template % (b"", b"null", b"", 1, b""))
+    return read_verdict(stated, None, 0.0, None), orjson.dumps(stated["downstream"])
 
 
 def finished(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -1,7 +1,7 @@
 """Answers of many lines that are decided while they are written, for shares and batches of checks.
 
-The next lines are asked for once the connection has room for them, so that a reader who stalls has nothing decided
-ahead but what lies in its socket; and no more once it hung up. Whether something on the way keeps lines back
+The next part is asked for once the connection has room for it, so that a reader who stalls has nothing decided ahead
+but that part and what lies in its socket; and no more once it hung up. Whether something on the way keeps lines back
 (`X-Accel-Buffering` is a hint to nginx) changes nothing of what is right: each line says until when it holds.
 """
 
