@@ -78,6 +78,7 @@ PRIVATE = (b"cache-control", b"private, no-cache")
 OUTRANKING = frozenset(
     {b"x-accel-expires", b"surrogate-control", b"edge-control", b"x-litespeed-cache-control", b"expires"}
 )
+OF_A_HOUSE = b"cdn-cache-control"  # `Cloudflare-CDN-Cache-Control` and its like are RFC 9213's, one for each house
 DIRECTIVE = re.compile(rb'(?:[^,"]|"(?:\\.|[^"\\])*"?)+')  # a quote without an end reaches to the end
 
 
@@ -99,15 +100,17 @@ def privately(headers: Headers) -> Headers:
     """An answer's headers, and no shared cache may keep it; what the site says of its own accord stands where that is
     said. What one cache or another obeys before `Cache-Control` goes.
     """
-    kept = [(name, value) for name, value in headers if not _outranks(name.lower())]
-    if _is_kept_apart(b", ".join([value for name, value in kept if name.lower() == b"cache-control"]).lower()):
+    kept, said = [], []
+    for header in headers:
+        name = header[0].lower()
+        if name in OUTRANKING or name.endswith(OF_A_HOUSE):
+            continue
+        kept.append(header)
+        if name == PRIVATE[0]:
+            said.append(header)
+    if said and _is_kept_apart(b", ".join([value for _, value in said]).lower()):
         return kept
-    return [*((name, value) for name, value in kept if name.lower() != b"cache-control"), PRIVATE]
-
-
-def _outranks(name: bytes) -> bool:
-    """`Cloudflare-CDN-Cache-Control` and its like are RFC 9213's, one for each house."""
-    return name in OUTRANKING or name.endswith(b"cdn-cache-control")
+    return [*(header for header in kept if header not in said), PRIVATE] if said else [*kept, PRIVATE]
 
 
 def _is_kept_apart(said: bytes) -> bool:
