@@ -109,8 +109,9 @@ class DecisionLog:
 
     def note(self, request: str, door: str, verdicts: Sequence[Logged], position: int | None, now: datetime) -> None:
         """One answer of `now`. `request`: its Gateway-Request. Nothing is made a line of here."""
+        today = self._on(now.date())
         for told in verdicts:
-            cell = self._counted(told.cell, now)
+            cell = self._counted(told.cell, today)
             if cell is not told.cell:
                 told = told._replace(cell=cell)  # noqa: PLW2901
             self._allowed += told.allowed
@@ -123,13 +124,16 @@ class DecisionLog:
 
     def count(self, cell: Cell) -> None:
         """One page, or one row, in shadow mode."""
-        self._counted(cell, self._clock())
+        self._counted(cell, self._on(self._clock().date()))
 
-    def _counted(self, cell: Cell, now: datetime) -> Cell:
+    def _on(self, day: date) -> Counter[Cell]:
+        counts = self._counts.get(day)
+        if counts is None:
+            counts = self._counts[day] = Counter()
+        return counts
+
+    def _counted(self, cell: Cell, today: Counter[Cell]) -> Cell:
         """As what it was counted: on a day with too many kinds of answers without its place."""
-        today = self._counts.get(now.date())
-        if today is None:
-            today = self._counts[now.date()] = Counter()
         if cell not in today and len(today) >= MOST_CELLS:
             cell = cell._replace(place=OTHER)
         today[cell] += 1
