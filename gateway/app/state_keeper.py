@@ -18,7 +18,7 @@ import lmdb
 from gateway.fold.record import Record
 from gateway.fold.state import Place
 from gateway.ledger.errors import LedgerRefused, StateUnread
-from gateway.ledger.ledger_log import PLACES, FreshRecords, LedgerLog, forget_deletes, watch_deletes
+from gateway.ledger.ledger_log import PLACES, FreshRecords, GrownLog, LedgerLog, forget_deletes, watch_deletes
 from gateway.ledger.store import Store
 from gateway.ledger.transaction import StoodBefore
 from gateway.ledger.watch import Judge
@@ -101,13 +101,13 @@ class StateKeeper:
             raise StateRefused("it was not compared with the ledger yet")
         return self.state.moment()
 
-    def keep(self, db: sqlite3.Connection, fresh: FreshRecords | None = None) -> None:
+    def keep(self, db: sqlite3.Connection, fresh: FreshRecords | None = None, log: LedgerLog | None = None) -> None:
         """Behind each durable commit, which said `fresh`, and before its answer, under the writers' lock, on a
-        connection that shows it. Raises `StateUnmarked` where it did not follow and other processes may answer from it
-        all the same.
+        connection that shows it. `log`: as it was read there a moment ago. Raises `StateUnmarked` where it did not
+        follow and other processes may answer from it all the same.
         """
         try:
-            self._prove_ours(log := LedgerLog(db, fresh))
+            self._prove_ours(log := log or LedgerLog(db, fresh))
             self.state.follow(log, self._slices)
         except StateUnmarked as error:
             self._doubtful = True
@@ -117,7 +117,8 @@ class StateKeeper:
             self._doubtful = True
             self._say(f"{type(error).__name__}: {error}")
             return
-        forget_deletes(db)
+        if not isinstance(log, GrownLog):  # of which nobody was forgotten
+            forget_deletes(db)
         self._doubtful, self._begun = False, True
         self._say("")
         if self._tidies:
@@ -134,6 +135,18 @@ class StateKeeper:
             return None
         return position if position < log.head else None
 
+    def grown(self, db: sqlite3.Connection, fresh: FreshRecords | None = None) -> GrownLog | None:
+        """What a connection to a server shows, where that is as plain as it mostly is and the state goes on from where
+        it is; `fresh` as in `keep`.
+        """
+        if not self._begun or self._doubtful or self.state.waits:
+            return None
+        try:
+            log = GrownLog(db, self.state.position(), fresh)
+        except DOUBTS:
+            return None
+        return log if log.is_plain else None
+
     def applied(self) -> int:
         """Up to which position this machine's checks have the ledger, for other machines; 0: up to none."""
         try:
@@ -146,14 +159,14 @@ class StateKeeper:
         return self._is_proved
 
     @contextlib.contextmanager
-    def standing(self, db: sqlite3.Connection) -> Iterator[StoodBefore | None]:
+    def standing(self, db: sqlite3.Connection, log: LedgerLog | None = None) -> Iterator[StoodBefore | None]:
         """For whoever writes on a connection: what stands behind all that it shows; None where the state is not there
-        yet, or answers nobody.
+        yet, or answers nobody. `log`: as its transaction read it.
         """
         with contextlib.ExitStack() as stack:
             try:
                 moment = stack.enter_context(self.state.moment())
-                log = LedgerLog(db)
+                log = log or LedgerLog(db)
                 prove_follows(moment.head, log, self.state.epoch)
                 at_hand = moment.head.position == log.head
             except DOUBTS:

@@ -313,6 +313,7 @@ def _content(descriptor: int) -> bytes:
 
 
 AT_ONCE = 256  # requests of one transaction
+ENDS_WITHIN = 5.0  # seconds that the thread may take at the end: what it enters is entered once, whenever it is cut off
 WAITS = "requests wait in the emergency file; they are entered as soon as the ledger can be written"
 
 
@@ -339,9 +340,10 @@ class Intake:
         self._thread.start()
 
     def stop(self) -> None:
+        """A disk or a server that says nothing may have the thread for ever, and what waits stays in its file."""
         self._stop.set()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(ENDS_WITHIN)
 
     def once(self) -> bool:
         """Whether nothing waits afterwards."""

@@ -38,14 +38,18 @@ class SharedEpochs:
     def keep_up(self, db: sqlite3.Connection) -> None:
         """Takes what others began. Raises `EpochsMissed`."""
         (newest,) = db.execute("SELECT max(number) FROM shared_epoch").fetchone()
-        own = self._epochs.newest
-        if newest is None or (own and own.number >= newest):
+        if self.has(newest):
             return
         self._epochs.refresh()
         own = self._epochs.newest
         sql = "SELECT number, begun, dies, box FROM shared_epoch WHERE number > ? ORDER BY number"
         for number, begun, dies, box in db.execute(sql, (own.number if own else 0,)).fetchall():
             self._epochs.begin(number, begun, dies, self._opened(number, box))
+
+    def has(self, newest: int | None) -> bool:
+        """Whether this machine has all epochs up to one; None: there is none."""
+        own = self._epochs.newest
+        return newest is None or (own is not None and own.number >= newest)
 
     def _opened(self, number: int, box: bytes) -> bytes:
         before = self._epochs.key(number - 1)

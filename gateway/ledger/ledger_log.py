@@ -15,6 +15,7 @@ from operator import itemgetter
 
 from gateway.fold.record import Record
 from gateway.ledger import log_records
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.log_records import unpack_numbers
 from gateway.ledger.schema import rows_of
 
@@ -37,6 +38,19 @@ WHERE r.key = a.column1 AND b.kind IN ('Email', 'Phone', 'MAID', 'CTVID') LIMIT 
 ABROAD = "SELECT 'Phone' FROM deletion_abroad o WHERE o.abroad = a.column1 LIMIT 1"
 KINDS = [ASKED.format(one=each) for each in (KIND, LISTED, ABROAD)]
 TAKEN_BACK = "SELECT key FROM deletion_key WHERE seq IN ({marks}) AND gone IS NOT NULL"
+# First what the log is, with the mark of the row before what the state lacks; then the rows from one on, and of each
+# whether anything of it is out of the ordinary, and whom its entry is about.
+GROWN = f"""
+SELECT 0, ({LAST_PLACE}), (SELECT max(number) FROM shared_epoch), h.peppers, x'', NULL,
+  (SELECT b.mark FROM side b WHERE b.place = ?1), EXISTS (SELECT 1 FROM erasure WHERE NOT done),
+  h.origin || ' ' || hex(h.ledger), x'' FROM head h
+UNION ALL
+SELECT 1, s.place, s.seq, s.entered, s.packed, s.anew, s.mark,
+  EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = s.seq)
+  OR EXISTS (SELECT 1 FROM deletion_row r WHERE r.seq = s.seq AND r.gone IS NOT NULL), d.kind, d.key
+FROM (SELECT * FROM side WHERE place >= ?2 ORDER BY place LIMIT ?3) s LEFT JOIN detail d ON d.seq = s.seq AND s.entered
+ORDER BY 1, 2
+"""  # noqa: S608 - ours
 
 
 class FreshRecords:
@@ -57,7 +71,7 @@ class FreshRecords:
 
     def has(self, after: int, head: int) -> bool:
         """Whether all is among these that lies behind one position and before another, which is the log's end."""
-        return self._whole and self._begun <= after and head == self.end
+        return self.follows(after) and head == self.end
 
     def say(self, records: Sequence[Record]) -> int:
         """The place of the row that tells these."""
@@ -70,6 +84,10 @@ class FreshRecords:
         """What is older is told otherwise, which has to be read."""
         self._whole = False
         self.kinds.clear()
+
+    def follows(self, position: int) -> bool:
+        """Whether nothing lies between a position and these."""
+        return self._whole and self._begun <= position
 
     def after(self, position: int) -> Sequence[tuple[int, Record]]:
         return self._records[bisect_right(self._records, position, key=itemgetter(0)) :]
@@ -92,9 +110,14 @@ class LedgerLog:
 
     def __init__(self, db: sqlite3.Connection, fresh: FreshRecords | None = None) -> None:
         self._db, self._fresh = db, fresh
-        self.name, self.peppers, last = db.execute(NAME).fetchone()
+        self._told = fresh.kinds if fresh is not None else {}  # of whom the kind is at hand
+        self.name, self.peppers, last = self._look()
         self._seed = f"{self.name} {self.peppers}"  # under another pepper all keys are others
         self.head = end_behind(last)
+
+    def _look(self) -> tuple[str, int, int]:
+        found: tuple[str, int, int] = self._db.execute(NAME).fetchone()
+        return found
 
     def root(self, position: int) -> bytes | None:
         """None: it is not as long."""
@@ -102,8 +125,12 @@ class LedgerLog:
         before = place if number else place - 1
         if before <= 0:
             return sha256(self._seed.encode()).digest()
-        row = self._db.execute("SELECT mark FROM side WHERE place = ?", (before,)).fetchone()
-        return sha256(f"{self._seed} {before} {row[0]}".encode()).digest() if row else None
+        mark = self._mark(before)
+        return None if mark is None else sha256(f"{self._seed} {before} {mark}".encode()).digest()
+
+    def _mark(self, place: int) -> int | None:
+        row = self._db.execute("SELECT mark FROM side WHERE place = ?", (place,)).fetchone()
+        return row[0] if row else None
 
     def entries(self, position: int) -> int:
         """How many are told before a position."""
@@ -113,8 +140,7 @@ class LedgerLog:
 
     def kinds(self, keys: Collection[bytes]) -> set[tuple[bytes, str]]:
         """Of whom an entry tells, or a list: each by one of theirs, for all of one's are of one kind."""
-        fresh = self._fresh.kinds if self._fresh is not None else {}
-        told = {key: fresh[key] for key in keys if key in fresh}
+        told = {key: self._told[key] for key in keys if key in self._told}
         for sql in KINDS:
             if not (unknown := {*keys} - told.keys()):
                 break
@@ -171,6 +197,70 @@ class LedgerLog:
     def records_about(self, keys: Iterable[bytes]) -> list[Record]:
         """Everything about some keys, in the order of the log."""
         return log_records.records_of(self._db, keys={*keys})
+
+
+class GrownLog(LedgerLog):
+    """A server's ledger for a state that has all of it up to a position: what came since, and all that is asked of it,
+    is read by one statement, and so at one moment; what is not at hand then never changes. `fresh` as in `LedgerLog`,
+    also where others wrote behind it. `epoch`: the newest that machines share. `is_erasing`: an erasure is pending. It
+    is none for a state that is not as far, as one that was put in force meanwhile: raises `LedgerRefused`.
+    """
+
+    def __init__(self, db: sqlite3.Connection, position: int, fresh: FreshRecords | None = None) -> None:
+        self._from = position
+        self._before, self._within = divmod(position, PLACES)
+        self._before -= 1
+        super().__init__(db, fresh if fresh is not None and fresh.follows(position) else None)
+        self.has_more = self.head > position
+
+    def _look(self) -> tuple[str, int, int]:
+        self._begun = self._fresh.place if self._fresh is not None else self._before
+        given = (self._before, self._begun, CHUNK + 1)
+        (_, last, self.epoch, peppers, _, _, mark, erasing, name, _), *rows = self._db.execute(GROWN, given).fetchall()
+        self.is_erasing = bool(erasing)
+        self._marks = {self._before: mark} | {row[1]: row[6] for row in rows}
+        self._entered = [seq for _, _, seq, entered, *_ in rows if entered]
+        self._rows = [row for row in rows if row[1] > self._begun]
+        self._is_whole = not self._within and last in self._marks and last >= self._begun
+        self._told = self._told | {key: kind for *_, kind, key in rows if kind not in {None, "digest"}}
+        return name, peppers, last
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it can be folded on from this alone: nothing is told otherwise than it was first, of nothing it does
+        not count, and there is not more than was read. Else whoever folds reads all of one moment (`LedgerLog`).
+        """
+        return self._is_whole and not any(anew is not None or odd for _, _, _, _, _, anew, _, odd, *_ in self._rows)
+
+    def _mark(self, place: int) -> int | None:
+        found = self._marks.get(place)
+        return super()._mark(place) if found is None else found
+
+    def entries(self, position: int) -> int:
+        """How many are told before a position."""
+        if position == self.head and self._entered:
+            return int(self._entered[-1]) + 1
+        return super().entries(position)
+
+    def read(self, after: int) -> Iterator[tuple[int, Record]]:
+        """Each with the position behind it."""
+        self._prove_is_there(after)
+        if self._fresh is not None:
+            yield from self._fresh.after(after)
+        for _, place, seq, entered, packed, *_ in self._rows:
+            records = log_records.row_of((place, seq, entered, packed)).records()
+            for position, record in enumerate(records, place * PLACES + 1):
+                if position > after:
+                    yield position, record
+
+    def changed(self, after: int) -> frozenset[bytes]:
+        """Nobody, as `is_plain` says."""
+        self._prove_is_there(after)
+        return frozenset()
+
+    def _prove_is_there(self, after: int) -> None:
+        if after < self._from:
+            raise LedgerRefused("the state is another one since, which is behind; it goes on in a moment")
 
 
 def log_end(db: sqlite3.Connection) -> int:

@@ -123,12 +123,12 @@ def put_anew(db: sqlite3.Connection, place: int, size: int, seqs: Collection[int
 
 def side_rows(db: sqlite3.Connection, keys: Collection[bytes], ways: Mention = Mention.MARK) -> list[SideRow]:
     """Every row that mentions any of these, in the order of the log. `ways`: the last of those that count."""
-    return [_row(row) for row in rows_of(db, AT_PLACES, {each.place for each in mentions_of(db, keys, ways)})]
+    return [row_of(row) for row in rows_of(db, AT_PLACES, {each.place for each in mentions_of(db, keys, ways)})]
 
 
 def sides_of_entries(db: sqlite3.Connection, seqs: Collection[int]) -> list[SideRow]:
     """What some entries say."""
-    return [_row(row) for row in rows_of(db, OF_ENTRIES, seqs)]
+    return [row_of(row) for row in rows_of(db, OF_ENTRIES, seqs)]
 
 
 def readable_sides_of(db: sqlite3.Connection, seqs: Collection[int]) -> Iterator[SideRow]:
@@ -138,17 +138,17 @@ def readable_sides_of(db: sqlite3.Connection, seqs: Collection[int]) -> Iterator
 
 def sides_from(db: sqlite3.Connection, place: int, most: int) -> list[SideRow]:
     """The next ones from a place on."""
-    return [_row(row) for row in db.execute(FROM, (place, most))]
+    return [row_of(row) for row in db.execute(FROM, (place, most))]
 
 
 def sides_since(db: sqlite3.Connection, seq: int) -> Iterator[SideRow]:
     """What was said by an entry and those after it, or learnt since the one before it."""
-    return map(_row, db.execute(SINCE, (seq,)))
+    return map(row_of, db.execute(SINCE, (seq,)))
 
 
 def all_sides(db: sqlite3.Connection) -> Iterator[SideRow]:
     """In the order of the log. Whoever asks for one that cannot be read is told so, and may ask for the next one."""
-    return map(_row, db.execute(ALL))
+    return map(row_of, db.execute(ALL))
 
 
 def readable_sides(db: sqlite3.Connection) -> Iterator[SideRow]:
@@ -159,12 +159,13 @@ def readable_sides(db: sqlite3.Connection) -> Iterator[SideRow]:
 def _readable(rows: Iterable[tuple[Any, ...]]) -> Iterator[SideRow]:
     for each in rows:
         with contextlib.suppress(EntryUnread):
-            row = _row(each)
+            row = row_of(each)
             row.records()
             yield row
 
 
-def _row(row: tuple[int, int, int, bytes]) -> SideRow:
+def row_of(row: tuple[int, int, int, bytes]) -> SideRow:
+    """As the statements of `COLUMNS` give it. Raises `EntryUnread`."""
     place, seq, entered, packed = row
     try:
         return SideRow(place, seq, bool(entered), read_side(packed))

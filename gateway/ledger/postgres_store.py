@@ -121,6 +121,7 @@ class PostgresStore:
         """On which this machine's leases are renewed, and heard what others commit."""
         made = self._connected(writes=True)
         self._proved(made)
+        made.hasten()
         return made
 
     def claim(self, name: str) -> Callable[[], bool]:

@@ -25,6 +25,9 @@ from gateway.ledger.proof.receipt import Receipt, ReceiptsAtHand, SignedBatch
 if TYPE_CHECKING:
     from gateway.postgres.connection import PostgresConnection
 
+HEAD = "SELECT size, frontier, origin, signed FROM head"
+SERVED_HEAD = "SELECT size, frontier, origin, (SELECT max(signed) FROM host WHERE number = ?) FROM head"
+
 
 class RolledBack(LedgerRefused):
     """The ledger is not the one that was signed last. The text carries the command that helps."""
@@ -187,9 +190,8 @@ class Publisher:
 
     def _head(self, db: sqlite3.Connection) -> tuple[Checkpoint, bool]:
         """What would be signed, and whether anything was."""
-        size, packed, origin, signed = db.execute("SELECT size, frontier, origin, signed FROM head").fetchone()
-        if not disk.is_file(db):  # whether this machine signed anything is another question
-            (signed,) = db.execute("SELECT max(signed) FROM host WHERE number = ?", (_host(db),)).fetchone()
+        given = () if disk.is_file(db) else (_host(db),)  # whether this machine signed anything is another question
+        size, packed, origin, signed = db.execute(SERVED_HEAD if given else HEAD, given).fetchone()
         return Checkpoint(origin, size, Frontier(size, packed).root()), bool(signed)
 
     def _text(self, signed: str, now: Checkpoint) -> str:

@@ -21,7 +21,7 @@ from gateway.fold.state import NOTHING
 from gateway.ledger import erasure_steps, mentions
 from gateway.ledger.commit_waiter import CommitWaiter
 from gateway.ledger.errors import LedgerRefused, NothingKept, StateUnread, StoreUnavailable
-from gateway.ledger.ledger_log import PLACES, FreshRecords, remember_forgotten
+from gateway.ledger.ledger_log import PLACES, FreshRecords, GrownLog, LedgerLog, remember_forgotten
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.store import Store
 from gateway.ledger.transaction import Job, Persons, StoodBefore, SystemRows, Transaction
@@ -36,6 +36,7 @@ WRITE_SECONDS = 10.0  # how long a request waits for its commit (I34)
 HANGS_AFTER = 3.0  # seconds of one batch; a slow disk takes tenths
 TURNS_AGAIN = 60.0  # seconds after a step between batches that failed, for each lets connections go that a batch wants
 PARTS = 8  # of what makes few runs of many, while nobody waits
+ADVANCES_AGAIN = 0.25  # seconds between two times that what others made of the tree is taken for signed: milliseconds
 CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is work
 
 
@@ -48,13 +49,18 @@ class KeptState(Protocol):
     def begin(self) -> bool:
         """Before the first batch. Whether it is to be kept now."""
 
-    def keep(self, db: sqlite3.Connection, fresh: FreshRecords | None = None) -> None:
+    def keep(self, db: sqlite3.Connection, fresh: FreshRecords | None = None, log: LedgerLog | None = None) -> None:
         """Behind each durable commit and before its answer, under the lock: on a connection that shows it. `fresh`:
-        what it said. Raises where the commit is not to be answered for.
+        what it said; `log`: as it was read a moment ago. Raises where the commit is not to be answered for.
         """
 
-    def standing(self, db: sqlite3.Connection) -> contextlib.AbstractContextManager[StoodBefore | None]:
+    def standing(
+        self, db: sqlite3.Connection, log: LedgerLog | None = None
+    ) -> contextlib.AbstractContextManager[StoodBefore | None]:
         """What stands behind all that a connection shows, until a transaction on it ends; None: it is not at hand."""
+
+    def grown(self, db: sqlite3.Connection, fresh: FreshRecords | None = None) -> GrownLog | None:
+        """What a connection to a server shows, read at once; None: that is not enough to go on from."""
 
     def behind(self, db: sqlite3.Connection) -> int | None:
         """From which position on it lacks what a connection shows; None: from none, or it is to be made anew."""
@@ -133,6 +139,7 @@ class Writer:
         self._publisher = publisher
         self._waiter = CommitWaiter()
         self._woken, self._durable = False, DurableTree(0, b"")
+        self._advanced, self._advances_at = 0, 0.0
         self._queue: queue.SimpleQueue[QueuedJob | None] = queue.SimpleQueue()
         self._db: sqlite3.Connection | None = None
         self._vault: Persons | None = None
@@ -159,7 +166,8 @@ class Writer:
         """Whatever was committed up to there outlives what a server promises to outlive."""
         if size > self._durable.size:
             self._durable = DurableTree(size, frontier)
-            self.wake()
+            if time.monotonic() >= self._advances_at:
+                self._queue.put(WAKE)
 
     def submit(self, job: Job[T], asks: Asks = NOTHING) -> "Future[T]":
         """Queues a job. The future has its result once the transaction is durable, `StoreUnavailable` when nothing
@@ -219,6 +227,7 @@ class Writer:
     def _work_between(self) -> None:
         if self._woken:
             self._follow()
+        self._advance()
         self._refill()
         self._finish_erasures()
         self._zero_some()
@@ -230,13 +239,19 @@ class Writer:
 
     def _next_batch(self) -> tuple[list[QueuedJob], bool]:
         try:
-            items = [self._queue.get(timeout=CHECKPOINT_EVERY)]
+            items = [self._queue.get(timeout=self._pause())]
         except queue.Empty:
             return [], True
         with contextlib.suppress(queue.Empty):
             while len(items) < BATCH:
                 items.append(self._queue.get_nowait())
         return [item for item in items if item is not None and item is not WAKE], None not in items
+
+    def _pause(self) -> float:
+        """Until there is something to do although nobody comes."""
+        if self._failing or self._durable.size <= self._advanced:
+            return CHECKPOINT_EVERY
+        return max(0.0, self._advances_at - time.monotonic())
 
     def _follow(self) -> None:
         """What cannot be done now is done with the next batch, or when a proof says again that there is more."""
@@ -246,16 +261,51 @@ class Writer:
         try:
             with self.store.held():
                 db, vault = self._connection()
-                self._catch_up(db, vault)
-                if self._durable.size:
-                    self._publisher.advance(db, self._durable.size, self._durable.frontier)
+                if not disk.is_file(db) and self._caught_up(db, vault) is None:
+                    self._catch_up(db, vault)
         except Exception:  # noqa: BLE001 - whatever it was, the watch finds it too, and the thread goes on
             self._let_go()
 
-    def _catch_up(self, db: sqlite3.Connection, vault: Persons) -> None:
-        """What other machines committed, under the lock."""
-        if disk.is_file(db):
+    def _advance(self) -> None:
+        """What cannot be done now is done when a server says again what is durable."""
+        durable, now = self._durable, time.monotonic()
+        if self._failing or durable.size <= self._advanced or now < self._advances_at:
             return
+        self._advanced, self._advances_at = durable.size, now + ADVANCES_AGAIN
+        try:
+            with self.store.held():
+                self._publisher.advance(self._ledger(), durable.size, durable.frontier)
+        except Exception:  # noqa: BLE001 - as above
+            self._let_go()
+
+    def _begin(self, db: sqlite3.Connection, vault: Persons) -> LedgerLog | None:
+        """A transaction behind all that other machines committed; the ledger as it was read, where that was done at
+        once. What takes long to fold is folded before, for meanwhile all of them wait.
+        """
+        db.execute("BEGIN IMMEDIATE")
+        if disk.is_file(db):
+            return None
+        if (log := self._caught_up(db, vault)) is None:
+            if self._state is not None:
+                db.execute("ROLLBACK")
+                self._catch_up(db, vault)
+                db.execute("BEGIN IMMEDIATE")
+            self._catch_up(db, vault)
+        return log
+
+    def _caught_up(self, db: sqlite3.Connection, vault: Persons) -> LedgerLog | None:
+        """What other machines committed is folded, under the lock, where one look is enough for that; else None."""
+        log = self._state.grown(db) if self._state else None
+        if self._state is None or log is None or not vault.shared.has(log.epoch):
+            return None
+        if log.has_more:
+            self._state.keep(db, log=log)
+            self._unfinished |= log.is_erasing
+            self._watch.folded()
+        return log
+
+    def _catch_up(self, db: sqlite3.Connection, vault: Persons) -> None:
+        """The same, step by step."""
         vault.shared.keep_up(db)
         if self._state and self._state.behind(db) is not None:
             self._fold(db)
@@ -269,6 +319,9 @@ class Writer:
         assert self._state
         if disk.is_file(db):
             self._state.keep(db, fresh)
+            return
+        if (log := self._state.grown(db, fresh)) is not None:
+            self._state.keep(db, log=log)
             return
         with contextlib.nullcontext() if db.in_transaction else cast("PostgresConnection", db).moment():
             lacks, (_, vault) = self._state.behind(db), self._connection()
@@ -365,10 +418,9 @@ class Writer:
     def _commit(self, batch: list[QueuedJob]) -> list[tuple[Future[Any], Any, BaseException | None]]:
         db, vault = self._connection()
         self._watch.prove_file()
-        db.execute("BEGIN IMMEDIATE")
         try:
-            self._catch_up(db, vault)
-            with self._state.standing(db) if self._state else contextlib.nullcontext() as stands:
+            log = self._begin(db, vault)
+            with self._state.standing(db, log) if self._state else contextlib.nullcontext() as stands:
                 self._watch.prove_peppers(db)
                 transaction = Transaction(db, vault, stands, _asks_of(batch))
                 transaction.systems = self._systems
@@ -431,6 +483,8 @@ class Writer:
         """A connection to what was signed last: nothing is written onto an older copy."""
         db = self.store.open_to_write()
         try:
+            if not disk.is_file(db):
+                cast("PostgresConnection", db).hasten()
             self._publisher.prove(db)
             if self._state is not None:
                 self._state.watch(db)

@@ -50,6 +50,9 @@ HOSTS = (
     " FROM host WHERE NOT pg_is_in_recovery()"
 )
 CHANNEL = "gateway_ledger"  # on which it is said that something was committed, by the number of the host
+ACKNOWLEDGES = (
+    "UPDATE host SET applied = $2 WHERE number = $1 RETURNING (SELECT size FROM head), (SELECT frontier FROM head)"
+)
 BEGINS_TO_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 CONNECT_SECONDS = 2  # a host
 # A machine that is gone says nothing, and without these it would be waited for a quarter of an hour.
@@ -64,6 +67,8 @@ GIVES_UP: dict[str, Any] = {
 FORGETTING = ("DROP", "ALTER", "ROLLBACK TO")
 TIMES = "-c statement_timeout=0 -c lock_timeout=10000 -c idle_in_transaction_session_timeout="
 WRITES_WITHIN, READS_WITHIN = 10_000, 60_000  # between two statements; all other machines wait for one that writes
+# Of whoever serves: what it computes between two is some milliseconds, for what takes long is folded outside.
+SERVES_WITHIN = 3_000
 # Behind the row that it waited for a transaction has to see what others committed meanwhile.
 SEES = r"-c default_transaction_isolation=read\ committed"
 ANOTHERS = "the ledger is another machine's: this one was never joined to it, or was put out by a --take-over"
@@ -187,7 +192,7 @@ class PostgresConnection:
         self.hosts = 1  # that may write, as of the last proof
         self._version, self._pinned = 0, 0  # of the ledger: as of the last proof, and the one that is known here
         self._stack = contextlib.ExitStack()
-        self._db: psycopg.Connection[Any] | Any = None
+        self._db: HeardConnection | Any = None
         times = f"{TIMES}{WRITES_WITHIN if writes else READS_WITHIN}"
         with _errors():
             self._db = HeardConnection.connect(
@@ -221,6 +226,10 @@ class PostgresConnection:
     def usable(self) -> bool:
         """Whether another statement may be tried on it."""
         return not self._db.closed and not self._doubt
+
+    def hasten(self) -> None:
+        """From now on nobody waits long for what is begun on it: it computes little between two statements."""
+        self._run(f"SET idle_in_transaction_session_timeout = {SERVES_WITHIN}")
 
     def answers(self) -> bool:
         """Whether it may be used once more: the server may have been started anew, or be another machine's now."""
@@ -382,9 +391,11 @@ class PostgresConnection:
         self.execute("COMMIT")
         return found
 
-    def acknowledge(self, applied: int) -> None:
-        """The same without a renewal: what was seen on this connection before is durable when this returns."""
-        self._run("UPDATE host SET applied = $2 WHERE number = $1", (self._host, applied))
+    def acknowledge(self, applied: int) -> tuple[Any, ...] | None:
+        """The same without a renewal, by one statement: what it saw is durable when this returns, for it was committed
+        before. Returns the tree of the head.
+        """
+        return self._run(ACKNOWLEDGES, (self._host, applied)).fetchone()
 
     def wake_others(self) -> None:
         """Once the transaction is committed; a hint, which nobody relies on."""
@@ -394,7 +405,7 @@ class PostgresConnection:
     def heard(self, seconds: float) -> bool:
         """Whether within so many seconds another machine said that it committed something."""
         with _errors():
-            return any(said.payload != str(self._host) for said in self._db.notifies(timeout=seconds, stop_after=1))
+            return any(payload != str(self._host) for payload in self._db.heard(seconds))
 
     def listen(self) -> None:
         """For `heard`."""

@@ -5,6 +5,7 @@ Nobody may be cut off because a statement takes long, so time alone decides noth
 server is asked, on another connection, what became of ours. Where it works on, we wait on; where it has finished, knows
 us no longer or does not answer, the connection is closed on our side, without asking it to cancel: a wait for a standby
 that is cancelled passes for a commit. What became of a COMMIT is then not known, and it is asked again by its ids.
+Where ours works on because it waits for a session that waits for its client, a machine stands still, and that is ended.
 """
 
 import contextlib
@@ -20,6 +21,14 @@ GRACE = 0.3  # seconds more for an answer that was on its way while we asked
 PROBE_SECONDS = 2  # a host
 # Amid statements that were sent together a backend that has done them all counts as active: it waits for its client.
 WORKING = "SELECT wait_event_type IS DISTINCT FROM 'Client' FROM pg_stat_activity WHERE pid = %s"
+# Such a one holds what it locked for as long as its client stands still: `idle_in_transaction_session_timeout` is for
+# those that were told that all is done. So whoever waits for it ends it; one that works, or commits, is none.
+STANDS_STILL = 3.0  # seconds
+STANDING = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE pid = ANY(pg_blocking_pids(%s)) AND usename = current_user AND state = 'active' AND wait_event_type = 'Client'
+AND extract(epoch FROM clock_timestamp() - state_change) > %s
+"""
 EVENTS = {Wait.R: select.POLLIN, Wait.W: select.POLLOUT, Wait.RW: select.POLLIN | select.POLLOUT}
 
 
@@ -32,6 +41,12 @@ class ProbeConnection(psycopg.Connection[Any]):
 
 class HeardConnection(psycopg.Connection[Any]):
     """What the gateway's statements go over. psycopg's own wait looks at the time nowhere between."""
+
+    def heard(self, seconds: float) -> list[str]:
+        """What others notified this session of, waited for so long at most: silence is no doubt here."""
+        if _ready(self.pgconn.socket, Wait.R, seconds):
+            self.pgconn.consume_input()
+        return [said.extra.decode() for said in iter(self.pgconn.notifies, None)]
 
     def wait(self, gen: Any, interval: float = PATIENCE, timeout: float | None = None) -> Any:
         """Until `gen` has what it waits for. Raises `OperationalError` once the server says nothing any more, or past
@@ -71,6 +86,8 @@ class HeardConnection(psycopg.Connection[Any]):
             said: dict[str, Any] = {**self.info.get_parameters(), "password": self.info.password, **where}
             with ProbeConnection.connect(**said | {"autocommit": True, "connect_timeout": PROBE_SECONDS}) as probe:
                 found = probe.execute(WORKING, (self.pgconn.backend_pid,)).fetchone()
+                if found and found[0]:
+                    probe.execute(STANDING, (self.pgconn.backend_pid, STANDS_STILL))
         except Exception:  # noqa: BLE001 - what waits too long is no error of the library's
             return False
         return bool(found and found[0])

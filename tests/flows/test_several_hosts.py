@@ -17,12 +17,12 @@ from support.examples import SOAK
 from support.several_hosts import OVER, Asking, Hosts, allowed, asked, killed, says_no, stopped
 from support.together import until
 
-from gateway.postgres.connection import WRITES_WITHIN
+from gateway.postgres.connection import SERVES_WITHIN
 
 pytestmark = pytest.mark.slow
 MANY, CUT = (100, 30.0) if SOAK else (6, OVER + 1.0)
 NEVER = 999_999  # never says no
-STOPPED_FOR = 2 * WRITES_WITHIN // 1000  # seconds in which somebody's no is in effect
+STOPPED_FOR = 4 * SERVES_WITHIN // 1000  # seconds in which somebody's no is in effect
 WITHIN = 2.5 + 7.5  # seconds that whoever was told waits for the others' leases, and some for a busy machine
 SAID = "SELECT count(*), count(DISTINCT request), count(DISTINCT key) FROM gateway_ledger.detail"
 

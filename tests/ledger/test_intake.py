@@ -3,6 +3,8 @@ import errno
 import json
 import os
 import struct
+import threading
+import time
 from datetime import UTC, datetime
 
 import lmdb
@@ -196,3 +198,16 @@ def test_a_turn_that_fails_in_a_way_nobody_foresaw_is_not_the_last(folder, waiti
         waiting(1)
         until(lambda: not waiting.file.waiting())
     assert len(opt_outs(folder)) == 1
+
+
+def test_an_end_does_not_wait_for_a_disk_that_says_nothing(folder, waiting, monkeypatch):
+    says, stands = threading.Event(), threading.Event()
+    monkeypatch.setattr(emergency, "ENDS_WITHIN", 0.2)
+    with opened(folder):
+        monkeypatch.setattr(emergency.Emergency, "read", lambda _: stands.set() or (says.wait(60) and None))
+        waiting(1)
+        assert stands.wait(30)
+        began = time.monotonic()
+    assert time.monotonic() - began < 30
+    assert waiting.file.waiting()
+    says.set()

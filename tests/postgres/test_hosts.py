@@ -192,6 +192,18 @@ def test_a_lease_of_another_machine_ends_by_our_own_clock_and_by_nothing_that_it
         assert leases.longest(position + leases_of.end_behind(0)) == LONGEST + LATE, "this server does not know of it"
 
 
+def test_who_is_behind_is_read_once_for_all_choices_that_were_committed_together(folders, monkeypatch):
+    with contextlib.closing(Leases(store_in(folders[0]), Terms(2.0), lambda: 1000.0)) as leases:
+        position, reads, read = leases.position(), [], leases._read
+        monkeypatch.setattr(leases, "_read", lambda: reads.append(True) or read())
+
+        async def asked():
+            return await asyncio.gather(*(leases.latest(position + number) for number in range(9)))
+
+        assert asyncio.run(asked()) == [LONGEST + LATE] * 9
+        assert len(reads) == 1
+
+
 def test_of_two_machines_one_tells_and_the_other_when_that_one_is_gone(folders):
     first, second = (store_in(each).claim("telling") for each in folders)
     assert (first(), second(), first()) == (True, False, True)
@@ -230,7 +242,7 @@ def test_a_machine_waits_for_itself_as_well_where_another_one_wrote(folders):
         assert not asyncio.run(own.settles(0.05)), "a page would say Honored"
         applied[0] = position
         assert own.longest(position) == 0
-        assert asyncio.run(own.settles(0.05))
+        assert asyncio.run(own.settles(30))
 
 
 def test_a_machine_whose_gateway_is_older_than_the_ledger_by_now_writes_and_answers_nothing(folders):

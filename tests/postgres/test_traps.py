@@ -2,6 +2,7 @@
 and none of it keeps the gateway from going on with a new connection.
 """
 
+import contextlib
 import re
 import socket
 import sqlite3
@@ -103,6 +104,62 @@ def test_who_stands_still_amid_a_transaction_is_ended_and_the_row_is_free(url, m
     assert count(url) == 1
     for each in (db, other):
         each.end()
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["ended", "control: nobody ends it"])
+def test_who_stands_still_amid_statements_sent_together_is_ended_by_whoever_waits(url, monkeypatch, ends):
+    """The server takes such a one for working: no time of its own ends it."""
+    monkeypatch.setattr("gateway.postgres.connection.WRITES_WITHIN", 200)
+    monkeypatch.setattr("gateway.postgres.silence.STANDS_STILL", 0.5 if ends else 3600.0)
+    db, other = connected(url), connected(url)
+    began(db)
+    db.execute("INSERT INTO t VALUES (2)")
+    other.execute("SET lock_timeout = 3000")
+    with contextlib.nullcontext() if ends else pytest.raises(sqlite3.Error):
+        began(other)
+        other.execute("COMMIT")
+    with pytest.raises(sqlite3.Error) if ends else contextlib.nullcontext():
+        db.execute("COMMIT")
+    assert count(url) == (1 if ends else 2)
+    for each in (db, other):
+        each.end()
+
+
+def test_who_works_is_waited_for(url, monkeypatch):
+    monkeypatch.setattr("gateway.postgres.silence.STANDS_STILL", 0.5)
+    db, other = connected(url), connected(url)
+    began(db)
+    working = threading.Thread(target=lambda: db.execute("SELECT pg_sleep(3)").fetchall() and db.execute("COMMIT"))
+    working.start()
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("INSERT INTO t VALUES (2)")
+    other.execute("COMMIT")
+    working.join(60)
+    assert count(url) == 2
+    for each in (db, other):
+        each.end()
+
+
+def test_who_serves_holds_up_others_for_a_shorter_time(url, monkeypatch):
+    monkeypatch.setattr("gateway.postgres.connection.SERVES_WITHIN", 200)
+    db = connected(url)
+    db.hasten()
+    began(db)
+    time.sleep(0.6)
+    with pytest.raises(sqlite3.Error):
+        db.execute("COMMIT")
+    assert count(url) == 0
+    db.end()
+
+
+def test_who_listens_hears_behind_any_silence(url):
+    db = connected(url)
+    db.listen()
+    assert [db.heard(0.05) for _ in range(3)] == [False] * 3
+    office(url, "SELECT pg_notify('gateway_ledger', '7')")
+    assert db.heard(5)
+    assert not db.heard(0)
+    db.end()
 
 
 def test_a_host_that_accepts_and_says_nothing_is_given_up(tmp_path):

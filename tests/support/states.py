@@ -193,13 +193,16 @@ class KeptBeside:
     def begin(self):
         return True
 
-    def keep(self, db, fresh=None):
-        self.state.catch_up(LedgerLog(db, fresh))
+    def keep(self, db, fresh=None, log=None):
+        self.state.catch_up(log or LedgerLog(db, fresh))
         ledger_log.forget_deletes(db)
         self.commits += 1
 
-    def standing(self, db):
+    def standing(self, db, log=None):
         return contextlib.nullcontext()
+
+    def grown(self, db, fresh=None):
+        return None
 
     def behind(self, db):
         return None
