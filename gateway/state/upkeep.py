@@ -36,6 +36,7 @@ from gateway.state.transactions import (
 )
 
 SLICE = 4096  # records of one transaction
+TURNS = 3  # in which what came while a state was made is folded before anybody waits for it
 
 
 class FollowedLog(Protocol):
@@ -331,10 +332,13 @@ class HostState:
         return made
 
     def _go_on(self, made: StateMap, since: LogNow) -> None:
-        """Who was forgotten meanwhile only whoever writes can tell: `follow` does it then."""
+        """Each turn has what came during the one before. Who was forgotten meanwhile only whoever writes can tell: then
+        `follow` does it.
+        """
         try:
-            with since() as log, contextlib.suppress(StateRefused, NotAState):
-                self._fold_on(made, log)
+            for _ in range(TURNS):
+                with since() as log, contextlib.suppress(StateRefused, NotAState):
+                    self._fold_on(made, log)
         except BaseException:
             environment.discard(made)
             raise

@@ -26,6 +26,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
+from million import verifies
 from support import inside
 from support.people import gaid, named
 
@@ -274,8 +275,7 @@ def _who_is_allowed(house: House, load: Load) -> str:
 def rekey(folder: Path) -> None:
     turn_epochs(folder)
     new_pepper(folder)
-    report, _ = composition.verify_ledger(folder, IN_THE_EXAMPLE, boxes=False)
-    print(f"verify: {report.entries} entries, {report.different[:3] or 'passed'}")
+    verifies(folder, boxes=False)
 
 
 def main() -> None:
