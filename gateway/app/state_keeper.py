@@ -299,7 +299,7 @@ class StateKeeper:
     def _prepare(self, making: Making) -> None:
         began = self._clock()
         with self._log() as log:
-            self.state.prepare(log, making)
+            self.state.prepare(log, making, self._log)
         self._tidies_at = self._clock() + (self._clock() - began) / TIDY_SHARE
 
     def _prepared(self, making: Making) -> None:

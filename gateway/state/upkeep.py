@@ -36,6 +36,7 @@ from gateway.state.transactions import (
 )
 
 SLICE = 4096  # records of one transaction
+TURNS = 3  # in which what came while a state was made is folded before anybody waits for it
 
 
 class FollowedLog(Protocol):
@@ -66,6 +67,9 @@ class FollowedLog(Protocol):
 
     def records_about(self, keys: Collection[bytes]) -> Sequence[Record]:
         """All about some keys, in their order, and voids of screens."""
+
+
+LogNow = Callable[[], contextlib.AbstractContextManager[FollowedLog]]
 
 
 class Making(StrEnum):
@@ -117,9 +121,10 @@ class HostState:
             sound, left = False, 0
         return (Making.COMPACT if left else None) if sound else Making.ANEW
 
-    def prepare(self, log: FollowedLog, making: Making) -> None:
+    def prepare(self, log: FollowedLog, making: Making, since: LogNow | None = None) -> None:
         """Without the writers' lock: makes one beside what there is; `follow` puts it in force. The log is one of one
-        moment. Raises what the log raises, and `StateRefused`.
+        moment; `since`: of a later one, so that little of what came while it was made is left to `follow`. Raises what
+        the log raises, and `StateRefused`.
         """
         if self._made is not None:
             return
@@ -132,6 +137,8 @@ class HostState:
             except BlockingIOError:
                 raise StateRefused("another process makes it") from None
             made = self._compacted() if making is Making.COMPACT else self._from_copy(log) or self._from_nothing(log)
+            if since is not None:
+                self._go_on(made, since)
             self._making = stack.pop_all()  # held until it is in force, or given up
             self._made = made
 
@@ -323,6 +330,18 @@ class HostState:
         self._fold_made(made, log, anew=True)
         forget_before(made, anew=True)
         return made
+
+    def _go_on(self, made: StateMap, since: LogNow) -> None:
+        """Each turn has what came during the one before. Who was forgotten meanwhile only whoever writes can tell: then
+        `follow` does it.
+        """
+        try:
+            for _ in range(TURNS):
+                with since() as log, contextlib.suppress(StateRefused, NotAState):
+                    self._fold_on(made, log)
+        except BaseException:
+            environment.discard(made)
+            raise
 
     def _fold_made(self, made: StateMap, log: FollowedLog, *, anew: bool = False) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Makes a ledger of many entries through the real writing, and times `gateway verify` on it.
+"""Makes a ledger of many entries through the real writing, and times `gateway verify` on it, and a look back.
 
     python tests/bench/million.py FOLDER [ENTRIES]
 
@@ -9,6 +9,7 @@ The rate is by processor time, which is what one core takes however busy the mac
 it. Peak memory is that of the process so far, which is why the look with the vault comes last.
 """
 
+import asyncio
 import contextlib
 import os
 import resource
@@ -102,6 +103,38 @@ def _opens(folder, size):
         print(f"receipt: {(time.perf_counter() - start) / len(middle) * 1000:.1f} ms each, one at a time")
 
 
+def looks_back(folder, size):
+    """How long it takes to say what stood of a person at another moment: of a hundred, by the ad ids of their accounts."""
+    spread = range(1, size // BLOCK - JOB, max(size // BLOCK // 100 // 2 * 2, 2))
+    with composition.open_house(folder, load.load_settings(load.example_file(), {}), dev=True) as house:
+        took, spent = [], []
+        for turn in spread:
+            subject = _named(house.consent.people, "gaid", f"38400000-8cf0-11bd-b23e-{turn:012x}")
+            wall, start = time.perf_counter(), time.process_time()
+            found = asyncio.run(house.consent.standings_at([subject], AT + timedelta(days=1)))
+            took.append(time.perf_counter() - wall)
+            spent.append(time.process_time() - start)
+            assert any(each.travelled for each in found.standings), "nothing stood"
+    took, spent = sorted(took), sorted(spent)
+    print(
+        f"look back: {took[len(took) // 2] * 1000:.1f} ms in the middle of {len(took)}, {took[-1] * 1000:.1f} at most;"
+        f" of the processor {spent[len(spent) // 2] * 1000:.1f} and {spent[-1] * 1000:.1f}"
+    )
+
+
+def verifies(folder, *, boxes):
+    start, wall = time.process_time(), time.perf_counter()
+    report, _ = composition.verify_ledger(folder, load.load_settings(load.example_file(), {}), boxes=boxes)
+    took, wall = time.process_time() - start, time.perf_counter() - wall
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # Linux counts in KiB
+    print(
+        f"verify{' --vault' if boxes else ''}: {report.entries} entries in {took:.1f} s of processor time"
+        f" ({wall:.1f} s by the clock), {report.entries / took:,.0f}/s, {peak} MiB,"
+        f" {report.compared or report.uncompared} rows and edges, boxes {report.opened}, {report.different[:3] or 'passed'}",
+        flush=True,
+    )
+
+
 def main(folder, entries):
     folder = Path(folder)
     if not folder.exists():
@@ -109,17 +142,9 @@ def main(folder, entries):
         size = make(folder, entries)
         print(f"made {size} entries in {time.process_time() - start:.0f} s of processor time")
     _opens(folder, size_of(folder))
+    looks_back(folder, size_of(folder))
     for boxes in (False, True):
-        start, wall = time.process_time(), time.perf_counter()
-        report, _ = composition.verify_ledger(folder, load.load_settings(load.example_file(), {}), boxes=boxes)
-        took, wall = time.process_time() - start, time.perf_counter() - wall
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # Linux counts in KiB
-        print(
-            f"verify{' --vault' if boxes else ''}: {report.entries} entries in {took:.1f} s of processor time"
-            f" ({wall:.1f} s by the clock), {report.entries / took:,.0f}/s, {peak} MiB,"
-            f" {report.compared or report.uncompared} rows and edges, boxes {report.opened}, {report.different[:3] or 'passed'}",
-            flush=True,
-        )
+        verifies(folder, boxes=boxes)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,18 @@ for it: a void of a screen, of forged choices, an unlink of an account of many b
 Each act is one of another process, as by the command line, while a gateway of the folder writes an opt-out every
 few milliseconds. Beside each: its seconds, the longest that either process held the writers' lock, what opt-outs
 waited, and whether any of them is missing afterwards, or anybody allowed who may not be.
+
+    PYTHONPATH=tests:. python tests/bench/rare_work_bench.py --rekey FOLDER
+
+The same of a ledger that `million.py` made in FOLDER, which is another one afterwards: the weekly turn of what keys are
+wrapped by, which a gateway does between opt-outs; then a new pepper, for which the service is stopped.
 """
 
 import asyncio
 import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -20,13 +26,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
+from million import verifies
 from support import inside
 from support.people import gaid, named
 
-from gateway.app import composition
+from gateway.app import composition, maintenance
 from gateway.app.composition import House
 from gateway.consent.asked import Ask
 from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.keys.epochs import FILE as EPOCHS
+from gateway.keys.epochs import read_epochs
 from gateway.ledger import schema
 from gateway.ledger.acts import links, records, voiding
 from gateway.ledger.acts.links import Span
@@ -36,11 +45,14 @@ from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Erasing, Purpose
 
-PEOPLE = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else 100_000
+REKEY = "--rekey"
+PEOPLE = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else 0 if REKEY in sys.argv else 100_000
 FORGED, BROWSERS = 1_000, 300
 JOB, PAUSE, ASKED = 200, 0.005, 2_000  # people of one transaction; seconds between opt-outs; of how many is asked
 SCREEN, ACCOUNT = "a-screen", "an-account"
 SAID_LATER = 10_000_000  # whoever says no beside the act has numbers from here on
+STRANGER, ACCOUNTS = 9 * SAID_LATER, 1_000  # nobody; up to where `million.py` has certainly made accounts
+NEXT_WEEK = timedelta(days=8)
 WHY, BELIEF = b"h" * 32, Belief(b"b" * 32, ("Ada Park", "Ben Cole"))
 PRUNED_AFTER = timedelta(days=1500)  # past every retention
 IN_THE_EXAMPLE = inside.settings()
@@ -69,6 +81,11 @@ def name(house: House, kind: str, value: str) -> Subject:
     return house.consent.people.name([named(kind, value)]).subjects[0]
 
 
+def known_by(number: int) -> tuple[str, str]:
+    """Nine of ten of the people by an account; all others by an ad id, which has a dozen digests."""
+    return ("account", f"person-{number}") if number < PEOPLE and number % 10 else ("gaid", gaid(number))
+
+
 def choice(kind: ChoiceKind = ChoiceKind.OPT_OUT, ui: str = "", source: str = "form") -> Choice:
     """A no of everything, or a yes to sales."""
     purposes = (Purpose.SALE,) if kind == ChoiceKind.OPT_IN else SIGNAL_PURPOSES
@@ -80,7 +97,7 @@ def fill(house: House) -> None:
 
     def part(tx: Transaction, start: int) -> None:
         for number in range(start, min(start + JOB, PEOPLE)):
-            who = name(house, "gaid", gaid(number))
+            who = name(house, *known_by(number))
             records.write_choice(tx, who, choice(), os.urandom(16))
             records.write_choice(tx, who, choice(ChoiceKind.OPT_IN, SCREEN), os.urandom(16))
 
@@ -89,7 +106,7 @@ def fill(house: House) -> None:
 
     def forged(tx: Transaction) -> None:
         for number in range(FORGED):
-            records.write_choice(tx, name(house, "gaid", gaid(PEOPLE + number)), choice(source="agent"), os.urandom(16))
+            records.write_choice(tx, name(house, *known_by(PEOPLE + number)), choice(source="agent"), os.urandom(16))
 
     def family(tx: Transaction) -> None:
         now = milliseconds(datetime.now(UTC))
@@ -105,11 +122,11 @@ def fill(house: House) -> None:
 def allowed(house: House, numbers: range) -> int:
     """Of so many at most, spread over them all."""
     asked = numbers[:: max(len(numbers) // ASKED, 1)]
-    asks = (
-        Ask(("teemo",), [named("gaid", gaid(number))], purpose="sale", data=("ad_id",), place="US-NY")
-        for number in asked
-    )
-    return sum(house.consent.check(ask).verdicts["teemo"].allowed for ask in asks)
+    return sum(house.consent.check(_question(number)).verdicts["teemo"].allowed for number in asked)
+
+
+def _question(number: int) -> Ask:
+    return Ask(("teemo",), [named(*known_by(number))], purpose="sale", data=("ad_id",), place="US-NY")
 
 
 # ---- What the other process does ----
@@ -184,7 +201,7 @@ class Load:
             if self._over.wait(PAUSE):
                 break
             since = time.perf_counter()
-            who = name(self._house, "gaid", gaid(number))
+            who = name(self._house, *known_by(number))
             self._house.writer.submit(
                 lambda tx, who=who: records.write_choice(tx, who, choice(), os.urandom(16))
             ).result()
@@ -201,6 +218,64 @@ def beside(act: str, folder: Path, house: House, holds: Holds, first: int) -> tu
     if ended.returncode:
         raise RuntimeError(ended.stderr)
     return json.loads(ended.stdout.splitlines()[-1]), load
+
+
+# ---- New keys ----
+
+
+def _wraps_one_epoch(folder: Path, before: int) -> bool:
+    """Whether a newer epoch than a number wraps every key that is named."""
+    *older, newest = read_epochs(folder / EPOCHS)
+    return newest.number > before and all(each.empty for each in older)
+
+
+def turn_epochs(folder: Path) -> None:
+    """By a gateway whose clock says that the week is over, while people opt out."""
+    before, holds = read_epochs(folder / EPOCHS)[-1].number, Holds()
+    with composition.open_house(folder, IN_THE_EXAMPLE, dev=True, clock=lambda: datetime.now(UTC) + NEXT_WEEK) as house:
+        start = time.perf_counter()
+        with Load(house, SAID_LATER) as load:
+            while not _wraps_one_epoch(folder, before):
+                time.sleep(PAUSE)
+        took = time.perf_counter() - start
+        print(f"turn of the epochs: {took:.0f} s, {_beside(holds, load)}; {_who_is_allowed(house, load)}", flush=True)
+
+
+def new_pepper(folder: Path) -> None:
+    """Then a service is started."""
+    holds, start = Holds(), time.perf_counter()
+    keys, peppers = maintenance.pepper(folder, IN_THE_EXAMPLE)
+    took, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(
+        f"a new pepper: {keys} keys wrapped by {peppers} in {took:.0f} s, one hold of {holds.longest:.0f} s", flush=True
+    )
+    with composition.open_house(folder, IN_THE_EXAMPLE, dev=True) as house, Load(house, 2 * SAID_LATER) as load:
+        while not house.consent.check(_question(STRANGER)).verdicts["teemo"].allowed:
+            time.sleep(PAUSE)  # all are denied until the state is there again
+        print(f"answers again after {time.perf_counter() - start:.0f} s, {peak} MiB at most", flush=True)
+    with composition.open_house(folder, IN_THE_EXAMPLE, dev=True) as house:
+        print(_who_is_allowed(house, load))
+
+
+def _beside(holds: Holds, load: Load) -> str:
+    waits = load.waits
+    p50, p99 = (waits[len(waits) * part // 100] * 1000 for part in (50, 99))
+    return (
+        f"longest hold {holds.longest * 1000:.0f} ms ({holds.busiest * 1000:.0f} of the processor), beside it"
+        f" {len(waits)} opt-outs that waited {p50:.0f}, {p99:.0f} and at most {waits[-1] * 1000:.0f} ms"
+    )
+
+
+def _who_is_allowed(house: House, load: Load) -> str:
+    """Of those who said no beside it, and of the accounts of `million.py`; and of strangers, the control."""
+    among = [allowed(house, each) for each in (load.said, range(1, ACCOUNTS, 2), range(STRANGER, STRANGER + 100))]
+    return f"allowed: {among[0]} of those, {among[1]} of before, {among[2]} of 100 strangers"
+
+
+def rekey(folder: Path) -> None:
+    turn_epochs(folder)
+    new_pepper(folder)
+    verifies(folder, boxes=False)
 
 
 def main() -> None:
@@ -233,5 +308,7 @@ def main() -> None:
 if __name__ == "__main__":
     if "--act" in sys.argv:
         do(sys.argv[2], Path(sys.argv[3]))
+    elif REKEY in sys.argv:
+        rekey(Path(sys.argv[2]))
     else:
         main()

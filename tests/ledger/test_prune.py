@@ -263,3 +263,10 @@ def test_the_office_is_told_what_would_go_and_then_what_went(old, capsys, monkey
         assert ended.value.code == 0
         assert out.startswith(f"512 bodies below entry 512 {verb}, ")
         assert out.endswith(f"details of 618 entries {verb}\n")
+
+
+def test_of_what_is_folded_again_a_step_takes_little_and_of_what_only_goes_much(monkeypatch):
+    monkeypatch.setattr(prune, "STEP", 6)
+    monkeypatch.setattr(prune, "WORDS", 2)
+    assert [*prune._ends([0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 16], needed={3, *range(10, 17)})] == [2, 5, 16, 17]
+    assert [*prune._ends([], needed=())] == []

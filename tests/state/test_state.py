@@ -18,7 +18,7 @@ from gateway.fold.state import HEAD
 from gateway.state import environment, packed_rows, transactions, upkeep
 from gateway.state.environment import COPY, CURRENT, MARK, STATE, StateForeign, StateRefused
 from gateway.state.packed_rows import HEAD_KEY, NotAState
-from gateway.state.transactions import Reached
+from gateway.state.transactions import Reached, read_head
 from gateway.state.upkeep import HostState, Making
 from gateway.terms import Purpose
 
@@ -488,6 +488,23 @@ def test_one_that_was_replaced_gives_its_address_space_back_once_nobody_reads_in
             state.follow(told)
         assert reading.standing(of("tablet"), LATER).denies(Purpose.SALE)
     assert standing(state, "tablet").denies(Purpose.SALE)
+
+
+@pytest.mark.parametrize(("since", "left"), [(True, 0), (False, 360)], ids=["", "control"])
+def test_what_came_while_one_was_made_is_in_it_before_opt_outs_wait_for_it(opened, told, monkeypatch, since, left):
+    state, make = opened(), environment.make_compact
+    state.catch_up(told)
+
+    def made_while_many_speak(*given):
+        made = make(*given)
+        many(told, 300)
+        return made
+
+    monkeypatch.setattr(environment, "make_compact", made_while_many_speak)
+    state.prepare(told, Making.COMPACT, (lambda: contextlib.nullcontext(told)) if since else None)
+    assert told.head - read_head(state._made)[0].position == left
+    state.follow(told)
+    assert wrongs(state, told.records, LATER) == []
 
 
 def test_a_process_that_may_not_have_so_much_says_what_helps(opened, told, folder):

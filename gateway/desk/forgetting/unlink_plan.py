@@ -13,13 +13,12 @@ from typing import Any
 
 from gateway.desk.forgetting.kept_rows import FoldedOn, ForgottenPeople, Stays
 from gateway.desk.forgetting.people_near import NoRow, PeopleNear
-from gateway.fold import fold
 from gateway.fold.record import KeptNo, LinkSaid, NamesLearnt, Record, SaidOut
 from gateway.fold.state import Place
+from gateway.ledger.acts.folded_people import folded_from
 from gateway.ledger.acts.reach import Belongings, Relations, connected_people, with_looser
 from gateway.ledger.ledger_log import LedgerLog
-from gateway.ledger.log_records import NOBODY, Change, RewrittenSide, SideRow, mentioned_since, side_rows, told_by
-from gateway.ledger.side import Mention
+from gateway.ledger.log_records import NOBODY, Change, RewrittenSide, SideRow, mentioned_since
 from gateway.ledger.subjects import Subject
 from gateway.terms import Source
 
@@ -59,7 +58,7 @@ def plan_unlink(
     near = with_looser(db, connected_people(db, own, told), told).union(*(each.looser for each in subjects))
     near -= own.keys()
     everybody = connected_people(db, near | own.keys(), told)
-    sides = _SidesNear(db, told.rows.values(), everybody)
+    sides = _SidesNear(db, told.about(), everybody)
     before, free = PeopleNear(sides.folded().get), _free_forms(db, told, own)
     forgotten = ForgottenPeople(own, sorted(near - free), before)
     gone = sides.change(Forgetting(own, near))
@@ -76,16 +75,11 @@ class _SidesNear:
     """What was said of some people, with what is changed of it, none of which is written."""
 
     def __init__(self, db: sqlite3.Connection, rows: Iterable[SideRow], keys: Collection[bytes]) -> None:
-        self._db, self._keys = db, {*keys, NOBODY}
-        found = {row.place: row for row in (*rows, *side_rows(db, {NOBODY}, Mention.OF))}
-        self.rows = {place: found[place] for place in sorted(found)}
+        self._db, self._keys = db, keys
+        self.rows = {row.place: row for row in rows}
 
     def folded(self) -> dict[Place, Any]:
-        """As `folded_people.folded_alone`."""
-        made = dict[Place, Any]()
-        for _, each in told_by(self._db, [*self.rows.values()], keys=self._keys):
-            made.update(fold(each, made.get))
-        return made
+        return folded_from(self._db, [*self.rows.values()], self._keys)
 
     def change(self, change: Change) -> list[RewrittenSide]:
         """What is another one by it."""

@@ -5,7 +5,7 @@ read the state themselves (`gateway.state`).
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from gateway.choice.question import Grant
@@ -15,7 +15,7 @@ from gateway.fold.record import Record
 from gateway.fold.state import FOR_EVER, Get, Place, Slate
 from gateway.ledger.acts.reach import connected_people
 from gateway.ledger.ledger_log import LedgerLog
-from gateway.ledger.log_records import records_of
+from gateway.ledger.log_records import NOBODY, SideRow, records_of, told_by
 from gateway.ledger.subjects import Subject
 from gateway.ledger.transaction import StoodBefore, Transaction
 
@@ -24,10 +24,19 @@ def folded_alone(db: sqlite3.Connection, keys: Collection[bytes], now: int = FOR
     """What was said of these keys alone until a moment, folded. `FoldedPeople` finds whoever is connected with them
     besides.
     """
-    rows = dict[Place, Any]()
-    for each in records_of(db, now, keys):
-        rows.update(fold(each, rows.get))
-    return rows
+    return _folded(records_of(db, now, keys))
+
+
+def folded_from(db: sqlite3.Connection, rows: Sequence[SideRow], keys: Collection[bytes]) -> dict[Place, Any]:
+    """The same from rows that were read already (`Relations.about`), without what is voided by now."""
+    return _folded(record for _, record in told_by(db, rows, keys={*keys, NOBODY}))
+
+
+def _folded(records: Iterable[Record]) -> dict[Place, Any]:
+    made = dict[Place, Any]()
+    for each in records:
+        made.update(fold(each, made.get))
+    return made
 
 
 class StandingPeople:

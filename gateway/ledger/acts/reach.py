@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released
-from gateway.ledger.log_records import SideRow, side_rows
+from gateway.ledger.log_records import NOBODY, SideRow, side_rows
 from gateway.ledger.side import Mention
 
 Belongings = Mapping[bytes, int]  # key: the first entry that is its present holder's
@@ -58,6 +58,11 @@ class Relations:
                 self.accounts[key].setdefault(said.account, record.seq)
             case Released():
                 self.releases[key].append(record.seq)
+
+    def about(self) -> list[SideRow]:
+        """The rows of the log that tell of them, and the voids of screens, in their order."""
+        found = {row.place: row for row in (*self.rows.values(), *side_rows(self._db, {NOBODY}, Mention.OF))}
+        return [found[place] for place in sorted(found)]
 
     def with_names(self, keys: Collection[bytes]) -> set[bytes]:
         """Names of names too: one digest may be a name of two identifiers."""

@@ -13,7 +13,7 @@ still counts them, and the void is an entry of its own.
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -22,9 +22,10 @@ from typing import Any
 
 from gateway.fold.kin import Alike, alike
 from gateway.fold.record import Record, ScreenVoided
+from gateway.fold.state import Place
 from gateway.ledger.acts import idempotency
-from gateway.ledger.acts.folded_people import StandingPeople, folded_alone
-from gateway.ledger.acts.reach import connected_people, with_looser
+from gateway.ledger.acts.folded_people import StandingPeople, folded_from
+from gateway.ledger.acts.reach import Relations, connected_people, with_looser
 from gateway.ledger.log_records import NOBODY
 from gateway.ledger.proof import entry
 from gateway.ledger.schema import BODY, JOINED
@@ -175,9 +176,11 @@ def void_choices(tx: Transaction, seqs: Iterable[int], belief: Belief, at: datet
     done = Voided(len(new), set(whose.values()))
     if new:
         now, people = milliseconds(at), {whose[seq] for seq in new}
-        touched = with_looser(tx.db, connected_people(tx.db, people))
-        everybody = connected_people(tx.db, touched)
-        before = _what_stands(tx.db, touched, everybody, now)
+        told = Relations(tx.db)
+        touched = with_looser(tx.db, connected_people(tx.db, people, told), told)
+        everybody = connected_people(tx.db, touched, told)
+        rows = told.about()
+        before = _what_stands(folded_from(tx.db, rows, everybody), touched, now)
         by = _write(tx, new, belief, at)
         tx.db.executemany("INSERT INTO voided_choice VALUES (?, ?, ?)", [(seq, by, now) for seq in new])
         tx.tell_anew(new)
@@ -185,16 +188,14 @@ def void_choices(tx: Transaction, seqs: Iterable[int], belief: Belief, at: datet
             idempotency.forget_answers(
                 tx, tx.db.execute("SELECT event, at FROM detail WHERE seq = ?", (seq,)).fetchall()
             )
-        after = _what_stands(tx.db, touched, everybody, now)
+        after = _what_stands(folded_from(tx.db, rows, everybody), touched, now)
         done.changed = {key for key in touched if after[key] != before[key]}
     return done
 
 
-def _what_stands(db: sqlite3.Connection, keys: set[bytes], everybody: set[bytes], now: int) -> dict[bytes, Any]:
-    """Of each key what is compared. `everybody`: these and all whom they are connected with. Of the names of one
-    identifier it is read once.
-    """
-    people = StandingPeople(folded_alone(db, everybody).get)
+def _what_stands(folded: Mapping[Place, Any], keys: set[bytes], now: int) -> dict[bytes, Any]:
+    """Of each key what is compared. Of the names of one identifier it is read once."""
+    people = StandingPeople(folded.get)
     slate, found = people.slate(), dict[Alike | bytes, Any]()
     read_as = {key: alike(slate.row(key)) or key for key in keys}
     for key, those in read_as.items():
