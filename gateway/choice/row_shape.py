@@ -118,6 +118,7 @@ KINDS_OF: Mapping[DataClass, tuple[str, ...]] = {
     DataClass.CONTACT: ("email", "phone"),
     DataClass.ACCOUNT: ("account",),
 }
+UUIDS = frozenset(identity.UUIDS)
 WORDS = ("imei", "serial", "udid")  # kinds that a word of no form of its own may be (an old phone has an ESN)
 HASHED = frozenset({DataClass.EMAIL_HASH, DataClass.PHONE_HASH, DataClass.CONTACT})
 SPOTS = 16  # places of one row that are looked at
@@ -285,6 +286,8 @@ def _named(kinds: tuple[str, ...], value: object) -> object | None:
     """What names somebody leaves only where it reads as a kind of its field: else it was not checked as what it is. Any
     word reads as a serial number or as a partner's id, also an address, a number or a point, which are none.
     """
+    if type(value) is str and identity.is_normal_uuid(value) and not UUIDS.isdisjoint(kinds):
+        return value  # as most ids stand; nothing else looks like that
     declared = [kind.partition(":")[2] for kind in kinds if kind.startswith("id:")]
     read = (identity.read_identifier(kind, value, declared=declared) for kind in kinds)
     if not any(isinstance(one, identity.NormalIdentifier) for one in read):

@@ -25,7 +25,7 @@ from gateway.choice.rules.never import below_floor
 from gateway.choice.standing import NOT_ASKED, LookupRefused, Stale, Standing, alike, out_bits
 from gateway.choice.verdict import decide, deny_all, explain, numbered
 from gateway.consent.asked import NOTHING_MAY, Around, Ask, Checked, Explained, Likeness, Met, Then
-from gateway.consent.people import OF_A_PHONE, Named, People, Said
+from gateway.consent.people import BROWSER, INSTALLATION, OF_A_PHONE, Named, People, Said
 from gateway.consent.places import FOREIGN, Places
 from gateway.consent.site import (
     EVERY_SIGNAL,
@@ -63,6 +63,7 @@ class InForce(NamedTuple):
 PURPOSES: Mapping[str, Purpose] = {word.value: word for word in Purpose}
 CLASSES: Mapping[str, DataClass] = {word.value: word for word in DataClass}
 NOBODY = Named()
+SEALED = frozenset({BROWSER, INSTALLATION})  # types of identifiers whose values are tokens
 # What a browser's own token denies, which may be on no record: as if it were, and nothing of what anybody was told.
 BY_TOKEN = Standing(out_bits(SIGNAL_PURPOSES), told=NOT_ASKED, cpni_told=NOT_ASKED)
 SAID_NO = Standing(out_bits(ALL_PURPOSES))  # what stands on record of whoever said no to everything
@@ -119,11 +120,11 @@ class Checks:
         named, beside, said, denied = BY_KEYS if own else self._name(ask, identifiers, alone)
         own, naming = own or named.keys, NAMED if own else _naming_of(ask, named)
         try:
-            seen = self._asked(ask, named, own)
+            seen = self._asked(ask, named, own, beside)
             if alone is not None and (named.tokens or not seen.alone <= alone):
                 return self.meet(ask, identifiers)  # the names that were left out count by now
             grants = self._grants(ask, own, seen)
-            tightening = (*self._tightening(beside, ask), *denied) if beside or denied else ()
+            tightening = (*self._tightening(beside, ask, seen.beside), *denied) if beside or denied else ()
         except LookupRefused as refused:
             reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
             return Met((), (), Likeness((), naming, named.limited), said=said, refused=reason)
@@ -149,6 +150,28 @@ class Checks:
             met.reached,
         )
 
+    def verdict(self, name: str, ask: Ask, met: Met, office: Office) -> Verdict:
+        """The answer for one recipient alone; a refused one of a look-up that was."""
+        if met.refused:
+            return self._refuse(name, ask, met.refused)
+        return self._verdict(name, ask, self.around(ask), met, office)
+
+    def is_as_met(self, ask: Ask, met: Met) -> bool:
+        """Whether the same stands on record as was met, so that with the same in force the answer is the same: for a
+        second look, which names nobody anew. False too where that cannot be told, where a token is shown, for those
+        end, and where the state was made anew, for it may be by other keys.
+        """
+        if any(item.get("type") in SEALED for item in ask.identifiers):
+            return False
+        try:
+            seen = self._lookup.seen(met.own, beside=met.keys[len(met.own) :])
+            grants = self._grants(ask, met.own, seen)
+        except LookupRefused:
+            return False
+        standings = (*seen.standings, *self._tightening((), ask, seen.beside))
+        same_state = earliest((seen.reached, met.reached)) is not None
+        return same_state and grants == met.grants and alike(standings) == met.likeness.alike
+
     def explain(self, ask: Ask, then: Then | None = None) -> dict[str, Explained]:
         """The verdict of each recipient with every rule that was tried. `then`: what stood on record at another moment,
         with what was in force then, else under the law of that day. Raises `LookupRefused`.
@@ -169,14 +192,18 @@ class Checks:
         around, office = self.around(ask), then.held.office if then.held else replace(self._office(), on=then.on)
         return {name: self._explained(name, ask, around, met, office) for name in ask.recipients}
 
-    def _asked(self, ask: Ask, named: Named, keys: Sequence[bytes]) -> Seen:
-        """The same of whom a check names; `keys`: theirs."""
+    def _asked(self, ask: Ask, named: Named, keys: Sequence[bytes], beside: Sequence[bytes] = ()) -> Seen:
+        """The same of whom a check names; `keys`: theirs; `beside`: keys that can only deny, looked up at once where
+        that is no other way to look.
+        """
         if ask.instead:
             return self._lookup.seen(())._replace(standings=ask.instead, alike=ask.instead)
         if ask.seen and not named.tokens:
             return ask.seen
         tokens = (*named.tokens, ask.token) if ask.token else named.tokens
-        return self._with_tokens(named.subjects, tokens) if tokens else self._lookup.seen(keys, numbered=ask.numbered)
+        if tokens:
+            return self._with_tokens(named.subjects, tokens)
+        return self._lookup.seen(keys, numbered=ask.numbered, beside=beside)
 
     def _with_tokens(self, subjects: Sequence[Subject], tokens: Sequence[DeviceToken]) -> Seen:
         """What is on record of a call that shows installations of an app. What one of them said itself and came back
@@ -293,12 +320,17 @@ class Checks:
         claimed = ask.recipients if ask.claimed else ()
         return (*found, *(Grant(to, Purpose.SERVICE, None, seen.position, GrantKind.DIRECTED) for to in claimed))
 
-    def _tightening(self, keys: Sequence[bytes], ask: Ask) -> tuple[Standing, ...]:
+    def _tightening(
+        self, keys: Sequence[bytes], ask: Ask, found: Sequence[Standing] | None = None
+    ) -> tuple[Standing, ...]:
         """Standings of identifiers that are in the data itself, and of looser forms. They belong to whoever they belong
         to, so they can only deny: an ad id of somebody who opted out does not leave beside another person's account.
+        `found`: what stands of these, where that was looked up.
         """
-        found = self._lookup.seen(keys, numbered=ask.numbered).standings if keys else ()
-        return tuple(standing.denies_only() for standing in found)
+        if found is None:
+            found = self._lookup.seen(keys, numbered=ask.numbered).standings if keys else ()
+        apart = {id(standing): standing for standing in found}.values()  # mostly one object, as in `alike`
+        return tuple([standing.denies_only() for standing in apart])
 
     def _verdict(self, name: str, ask: Ask, around: Around, met: Met, office: Office) -> Verdict:
         question = self._question(name, ask, around, met, office)

@@ -144,9 +144,10 @@ class People:
         ignored: list[tuple[int, str]] = []
         tokens: tuple[DeviceToken, ...] = ()
         respelled: list[tuple[int, Subject]] = []
+        within = country or self._country
+        texts = self._read_together(identifiers, said) if said is not None else ()
         for index, item in enumerate(identifiers):
-            within = country or self._country
-            found = self._named(item, within, alone) if said is None else self._once(item, within, said)
+            found = self._named(item, within, alone) if said is None else self._once(item, texts[index], within, said)
             if isinstance(found, Subject):
                 before = subjects.get(found.keys[0])
                 subjects[found.keys[0]] = found if before is None else one_each((before, found))[found.keys[0]]
@@ -155,9 +156,9 @@ class People:
             else:
                 ignored.append((index, WORDS[type(found)]))
                 if isinstance(found, Undeclared):
-                    respelled += [(index, each) for each in self._respelled(item, country or self._country)]
+                    respelled += [(index, each) for each in self._respelled(item, within)]
                 elif isinstance(found, Malformed):
-                    respelled += [(index, each) for each in self._several(item, country or self._country)]
+                    respelled += [(index, each) for each in self._several(item, within)]
         named = tuple(subjects.values())
         if not ignored:
             return Named(named, tokens=tokens)
@@ -229,14 +230,44 @@ class People:
             return [tokens.open_device_token(self._secrets, str(stated))]
         return []
 
-    def _once(self, item: object, country: str, said: Said) -> Subject | Ignored:
-        text = _text(item)
+    def _once(self, item: object, text: tuple[str, str] | None, country: str, said: Said) -> Subject | Ignored:
         if text is None:
             return self._named(item, country)
         found = said.get(text) or self._on_another(text, said) or self._named(item, country)
         if isinstance(found, Subject):
             said[text] = found
         return found
+
+    def _read_together(self, identifiers: Sequence[object], said: Said) -> list[tuple[str, str] | None]:
+        """What most rows hold, an id in its normal form, under each kind that it may be of: all its keys at once.
+        Returns under what each of the identifiers is remembered.
+        """
+        found = dict[str, dict[str, str]]()  # by what it is, what it reads as under each kind
+        texts = [_text(item) for item in identifiers]
+        for text in texts:
+            if text is None or text in said:
+                continue
+            kind, value = text
+            if value not in found:
+                if not device.is_normal_uuid(value):
+                    continue
+                found[value] = {}
+            reading = device.reading_of_normal(kind, value)
+            if reading is not None:
+                found[value][kind] = reading
+        for value, readings in found.items():
+            self._under_all(value, readings, said)
+        return texts
+
+    def _under_all(self, value: str, readings: dict[str, str], said: Said) -> None:
+        """`readings` of a normal uuid by their kind. The digests of an ad id are the same whichever it is."""
+        ad_ids = [kind for kind in kinds.AD_IDS if kind in readings]
+        before = [said[kind, value] for kind in kinds.AD_IDS if (kind, value) in said] if ad_ids else ()
+        digests = device.names_asked(ad_ids[0], value)[1:] if ad_ids and not before else ()
+        keys = self._secrets.keys([*readings.items(), *dict.fromkeys(digests)])
+        more = before[0].keys[1:] if before else keys[len(readings) :]
+        for (kind, reading), key in zip(readings.items(), keys, strict=False):
+            said[kind, value] = Subject(kind, reading, (key, *more) if kind in kinds.AD_IDS else (key,))
 
     def _on_another(self, text: tuple[str, str], said: Said) -> Subject | None:
         """An ad id that was named before as one of another platform: all have one form, and its digests are the same

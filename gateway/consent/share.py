@@ -29,8 +29,8 @@ from gateway.choice import row_shape as rows_of
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.question import Grant, Verdict
 from gateway.choice.recipient import Recipient
-from gateway.consent.asked import Ask
-from gateway.consent.check import Checks
+from gateway.consent.asked import Ask, Met
+from gateway.consent.check import Checks, InForce
 from gateway.consent.people import People, left
 from gateway.delivery.forwarding import Forwarder, ForwardOutcome
 from gateway.desk import disclosures, recipients_to_tell
@@ -42,7 +42,6 @@ from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
-from gateway.state.transactions import Reached
 from gateway.terms import Answer, DataClass, Reason, Role
 
 SECONDS = 0.002  # of work between two looks at other callers
@@ -122,9 +121,8 @@ class _Ready:
     row: ShareRow
     ask: Ask
     verdict: Verdict
-    keys: tuple[bytes, ...]
-    own: tuple[bytes, ...]
-    reached: Reached | None
+    met: Met
+    in_force: InForce
     out: dict[str, object]
     dropped: Mapping[str, int]
     intended: Intended
@@ -291,8 +289,8 @@ class Sharing:
             row=True,
             beside=rows_of.identifiers_in(row.data, recipient.fields, recipient.held),
         )
-        checked = self._checks.check(ask)
-        verdict = checked.verdicts[recipient.name]
+        in_force, met = self._checks.in_force(), self._checks.meet(ask, ask.identifiers)
+        verdict = self._checks.verdict(recipient.name, ask, met, in_force.office)
         if verdict.reason in {Reason.STALE, Reason.STORE_UNAVAILABLE}:
             raise StoreUnavailable("no row can be decided at this moment; post them again")
         out, leaving, dropped = rows_of.shape(row.data, recipient.fields, verdict.data, self._words, recipient.held)
@@ -300,14 +298,14 @@ class Sharing:
             unread = rows_of.UNREADABLE in dropped and any(each is not DENY for each in verdict.data.values())
             reason = Reason.MALFORMED if unread else verdict.reason
             return Shared(row.id, "refused", reason, verdict.data, dropped=dropped, place=verdict.place)
-        relied_on = rows_of.relied_on(recipient, checked.grants) if DataClass.PRECISE_GEO in leaving else ()
+        relied_on = rows_of.relied_on(recipient, met.grants) if DataClass.PRECISE_GEO in leaving else ()
         if relied_on is None:
             denied = dict.fromkeys(verdict.data, DENY)
             return Shared(row.id, "refused", Reason.OPT_IN_REQUIRED, denied, place=verdict.place)
         kinds = [item.get("type") for item in row.identifiers]
-        names = left(self._people, out, recipient.fields, kinds, checked.own, checked.said, recipient.held)
-        intended = Intended(row.id, checked.keys[0], leaving, names)
-        return _Ready(row, ask, verdict, checked.keys, checked.own, checked.reached, out, dropped, intended, relied_on)
+        names = left(self._people, out, recipient.fields, kinds, met.own, met.said, recipient.held)
+        intended = Intended(row.id, met.keys[0], leaving, names)
+        return _Ready(row, ask, verdict, met, in_force, out, dropped, intended, relied_on)
 
     async def try_out(self, recipient: Recipient, rows: Sequence[ShareRow]) -> list[Shared]:
         """The first check alone: which rows may wait to become files (`spooled`). Nothing is written."""
@@ -385,7 +383,7 @@ class Sharing:
                     item.row.id: Reason.NO_ACT
                     for item in fresh
                     if item.row.id not in without
-                    and not grants.claim(tx, item.own, recipient.name, item.intended.row, milliseconds(at))
+                    and not grants.claim(tx, item.met.own, recipient.name, item.intended.row, milliseconds(at))
                 }
             going = [self._under_handle(recipient, item, before) for item in fresh if item.row.id not in without]
             batch = disclosures.intend(tx, recipient.name, recipient.purposes, going, at, job=hashed) if going else -1
@@ -449,17 +447,21 @@ class Sharing:
             await self._mark(recipient, claimed.batch, stopped | ready, NOT_SENT)
 
     def _check_again(self, recipient: Recipient, ready: Chunk, done: dict[int, Shared]) -> Chunk:
-        """Takes out, and answers, the rows whose verdict is not what it was. Only those are asked about again of whom
-        something was written since, or that were decided a while ago.
+        """Takes out, and answers, the rows whose verdict is not what it was. Only those are looked at again of whom
+        something was written since, or that were decided a while ago; and of these those are asked about again of whom
+        something else stands on record, or that another law, day or configuration is in force for.
         """
         stopped: Chunk = {}
+        in_force = self._checks.in_force()
         items = list(ready.items())
         for start in range(0, len(items), GROUP):
             group = items[start : start + GROUP]
-            keys = [key for _, item in group for key in item.keys]
+            keys = [key for _, item in group for key in item.met.keys]
             late = time.monotonic() - min((item.decided for _, item in group), default=0.0) > FRESH
-            answered = [item.reached for _, item in group]
+            answered = [item.met.reached for _, item in group]
             for index, item in group if late or self._checks.moved(keys, answered) else ():
+                if item.in_force == in_force and self._checks.is_as_met(item.ask, item.met):
+                    continue
                 checked = self._checks.check(item.ask._replace(claimed=True))
                 again = checked.verdicts[recipient.name]
                 proved = not item.relied_on or rows_of.relied_on(recipient, checked.grants) == item.relied_on
@@ -482,9 +484,9 @@ class Sharing:
                 recipients_to_tell.take_back(tx, recipient.name, gone, at)
             for item in items.values() if directed else ():
                 if outcome == "sent":
-                    grants.use_acts(tx, item.own, recipient.name, now)
+                    grants.use_acts(tx, item.met.own, recipient.name, now)
                 elif outcome == NOT_SENT:
-                    grants.let_go(tx, item.own, recipient.name, item.intended.row)
+                    grants.let_go(tx, item.met.own, recipient.name, item.intended.row)
 
         await self._writer.commit(job)
 

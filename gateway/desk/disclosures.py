@@ -11,7 +11,7 @@ import hmac
 import json
 import os
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,20 +21,23 @@ from typing import NamedTuple
 from gateway.desk import recipient_holdings
 from gateway.desk.recipient_holdings import Left
 from gateway.ledger.acts import grants
-from gateway.ledger.acts.releases import released_since
+from gateway.ledger.acts.releases import released_since, since_when
 from gateway.ledger.proof import entry
+from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.terms import DAY_MS, Purpose
 
 # sent; it may have been; it is not known whether it arrived; it was sent although the answer was no
 SENT, POSSIBLE, UNKNOWN, DESPITE_NO = "sent", "possible", "unknown", "despite_no"
-HANDS = (  # the last entry but a release that told whose a key is, as of a position
-    "SELECT max(coalesce((SELECT seq FROM erased WHERE identifier = ?1 AND seq <= ?2), 0),"
-    " coalesce((SELECT max(seq) FROM link_event WHERE identifier = ?1 AND seq <= ?2 AND NOT claimed), 0))"
+# The last entry but a release that told whose a key is, as of a position.
+HANDS = tuple(
+    f"SELECT identifier, max(seq) FROM {told} AND identifier IN ({{marks}}) AND seq <= ? GROUP BY identifier"  # noqa: S608 - ours
+    for told in ("erased WHERE true", "link_event WHERE NOT claimed")
 )
 FORGOTTEN = (  # when somebody was erased last; the entry that says so is the last before they began anew
-    "SELECT e.at FROM erased r JOIN erasure e ON e.seq < r.seq WHERE r.identifier = ? ORDER BY e.seq DESC LIMIT 1"
+    "SELECT r.identifier, (SELECT e.at FROM erasure e WHERE e.seq < r.seq ORDER BY e.seq DESC LIMIT 1) FROM erased r"
+    " WHERE r.identifier IN ({marks})"
 )
 COUNTED = (
     "INSERT INTO disclosed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT"
@@ -88,25 +91,29 @@ def count_disclosures(
     counted = list(_but_of_erased(tx, counted))
     more = [each for each in (*counted, *of_nobody) if each.count > 0]
     seq = _append(tx, more, at) if more else None
-    batch, since = tx.size if seq is None else seq, dict[bytes, int]()
+    batch = tx.size if seq is None else seq
     batch = batch if position is None else min(batch, position)
-    for each in counted:
-        if each.key not in since:
-            [hands] = tx.db.execute(HANDS, (each.key, batch)).fetchone()
-            since[each.key] = max(hands, released_since(tx.db, each.key, batch))
-        row = (*each.cell, since[each.key], each.at, each.at, each.count, batch)
-        tx.db.execute(COUNTED, row)
+    since = _told_whose(tx, {each.key for each in counted}, batch)
+    rows = [(*each.cell, since[each.key], each.at, each.at, each.count, batch) for each in counted]
+    tx.db.executemany(COUNTED, rows)
     return seq
 
 
+def _told_whose(tx: Transaction, keys: set[bytes], batch: int) -> dict[bytes, int]:
+    """Of each the last entry that told whose it is, as of a batch."""
+    since, given_back = dict[bytes, int](), since_when(tx)
+    for key in keys:
+        released = given_back(key)  # nearly always never, and then it was not then either
+        since[key] = released if released <= batch else released_since(tx.db, key, batch)
+    for sql in HANDS:
+        for key, seq in rows_of(tx.db, sql, keys, batch):
+            since[key] = max(since[key], seq)
+    return since
+
+
 def _but_of_erased(tx: Transaction, counted: Sequence[Counted]) -> Iterator[Counted]:
-    forgotten = dict[bytes, int]()
-    for each in counted:
-        if each.key not in forgotten:
-            row = tx.db.execute(FORGOTTEN, (each.key,)).fetchone()
-            forgotten[each.key] = row[0] if row else 0
-        if each.at >= forgotten[each.key]:
-            yield each
+    forgotten = dict(rows_of(tx.db, FORGOTTEN, {each.key for each in counted}))
+    return (each for each in counted if each.at >= (forgotten.get(each.key) or 0))
 
 
 def _append(tx: Transaction, more: Sequence[Counted], at: datetime) -> int:
@@ -172,14 +179,17 @@ HASH, POSTED_AGAIN = 16, b"\x01"  # bytes of a hash; what stands behind a job's 
 AT_ONCE = 1_000  # rows that one transaction acknowledges
 NOT_SENT = "not_sent"
 BEFORE = (  # in the database: a row that was posted again and again has many
-    "SELECT max(outcome = 'sent' OR outcome = 'intended' AND batch >= ?),"
+    "SELECT row, max(outcome = 'sent'), max(CASE WHEN outcome = 'intended' THEN batch ELSE -1 END),"
     " max(job IS NOT NULL AND outcome IN ('intended', 'possible')), max(handle) FROM disclosure"
-    " WHERE recipient = ? AND row = ? AND at > ?"
+    " WHERE row IN ({marks}) AND recipient = ? AND at > ? GROUP BY row"
 )
 Place = tuple[str, bytes, int]  # of a row: recipient, row, batch
 FIRST: Place = ("", b"", -1)
 OPEN = "d.outcome IN ('intended', 'possible')"
-MAY_HAVE = f"d.recipient = ? AND d.row = ? AND length(d.job) = ? AND {OPEN}"
+MAY_HAVE = (
+    "SELECT d.row, d.batch, d.job FROM disclosure d"  # noqa: S608 - ours
+    f" WHERE d.row IN ({{marks}}) AND d.recipient = ? AND length(d.job) = ? AND {OPEN}"
+)
 # Of a row that was handed back several times the last one is the one that its caller has.
 LAST = (
     "NOT EXISTS (SELECT 1 FROM disclosure l WHERE l.recipient = d.recipient AND l.row = d.row AND l.batch > d.batch"
@@ -226,11 +236,10 @@ def posted_before(
     """A row that is only intended may be sent again, unless an entry from `since` on intends it: it stands in the same
     file.
     """
-    found = Before(set(), set(), {})
-    for row_id in row_ids:
-        values = (since, recipient, hash_of(row_id), now - DAYS * DAY_MS)
-        left, handed_back, handle = tx.db.execute(BEFORE, values).fetchone()
-        if left:
+    found, ids = Before(set(), set(), {}), {hash_of(row_id): row_id for row_id in row_ids}
+    for row, sent, batch, handed_back, handle in rows_of(tx.db, BEFORE, ids, recipient, now - DAYS * DAY_MS):
+        row_id = ids[row]
+        if sent or (since is not None and batch >= since):
             found.left.add(row_id)
         elif handed_back:
             found.handed_back.add(row_id)
@@ -243,13 +252,11 @@ def let_be(tx: Transaction, recipient: str, row_ids: Iterable[str]) -> None:
     """Rows that were handed back and are posted again: whether they go now or not, a word about the whole job is about
     what comes of that, and what was handed back before stays as what may have been sent.
     """
-    sql = f"SELECT batch, job FROM disclosure d WHERE {MAY_HAVE}"  # noqa: S608 - ours
-    for row in map(hash_of, row_ids):
-        found = tx.db.execute(sql, (recipient, row, HASH)).fetchall()
-        tx.db.executemany(
-            "UPDATE disclosure SET job = ? WHERE recipient = ? AND row = ? AND batch = ?",
-            [(job + POSTED_AGAIN, recipient, row, batch) for batch, job in found],
-        )
+    found = list(rows_of(tx.db, MAY_HAVE, {*map(hash_of, row_ids)}, recipient, HASH))
+    tx.db.executemany(
+        "UPDATE disclosure SET job = ? WHERE recipient = ? AND row = ? AND batch = ?",
+        [(job + POSTED_AGAIN, recipient, row, batch) for row, batch, job in found],
+    )
 
 
 def intend(
@@ -291,8 +298,11 @@ def intend(
             for row in rows
         ],
     )
+    left = defaultdict[tuple[str, ...], list[Left]](list)
     for row in rows:
-        recipient_holdings.note_held(tx, recipient, row.left, purposes, row.classes, seq, now)
+        left[row.classes] += row.left
+    for each, some in left.items():
+        recipient_holdings.note_held(tx, recipient, some, purposes, each, seq, now)
     return seq
 
 

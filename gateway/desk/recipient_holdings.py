@@ -8,8 +8,11 @@ goes with the disclosures it came from. Never sends, and never decides who is to
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
-from gateway.ledger.acts.releases import had_since
+from gateway.ledger.acts.releases import since_when
+from gateway.ledger.schema import rows_of
 from gateway.ledger.transaction import Transaction
 from gateway.terms import DAY_MS
 
@@ -18,7 +21,13 @@ UNDER = (
     "SELECT h.id, h.recipient, h.named, h.person, h.sealed, k.purposes, k.classes, h.batch, k.batch"
     " FROM held_key k JOIN held h ON h.id = k.held WHERE k.key = ?"
 )
-KNOWN = "SELECT purposes, classes, batch, at FROM held_key WHERE key = ? AND held = ?"
+KNOWN = "SELECT held, key, purposes, classes, batch, at FROM held_key WHERE held IN ({marks})"
+UNDER_KEY = (
+    "INSERT INTO held_key VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) ON CONFLICT (key, held) DO UPDATE SET purposes = ?3,"
+    " classes = ?4, batch = ?5, at = ?6"
+)
+UNKNOWN = ["", "", 0, 0]
+NUMBERS = "SELECT named, id FROM held WHERE named IN ({marks}) AND recipient = ?"
 ORPHAN = "NOT EXISTS (SELECT 1 FROM held_key WHERE held = held.id)"
 
 
@@ -57,20 +66,43 @@ def note_held(
     batch: int,
     now: int,
 ) -> None:
-    """These identifiers may reach the recipient with a batch."""
-    what = (frozenset(purposes), frozenset(classes))
-    for each in left:
-        number = _number(tx, recipient, each, batch)
-        for key in dict.fromkeys((each.named, *each.keys)):
-            _under(tx, key, number, what, batch, now)
+    """These identifiers may reach the recipient with a batch, each with these classes. Most rows tell nothing new of a
+    key that left before: then nothing is written (a job sends the same people again and again), but for the day, and
+    after a number was given back.
+    """
+    left = list(left)
+    what, since = (frozenset(purposes), frozenset(classes)), since_when(tx)
+    numbers = _numbers(tx, recipient, left, batch)
+    known = {(key, number): row for number, key, *row in rows_of(tx.db, KNOWN, {*numbers.values()})}
+    news = list[tuple[Any, ...]]()
+    for place in dict.fromkeys((key, numbers[each.named]) for each in left for key in (each.named, *each.keys)):
+        *listed, last, at = known.get(place, UNKNOWN)
+        is_told, whole = _with(*listed, what)
+        if place not in known or not is_told or now - at >= DAY_MS or since(place[0]) > last:
+            news.append((*place, *whole, batch, now))
+    tx.db.executemany(UNDER_KEY, news)
 
 
-def _number(tx: Transaction, recipient: str, left: Left, batch: int) -> int:
-    """Its row, with this batch as the last one."""
-    again = "UPDATE held SET batch = ? WHERE recipient = ? AND named = ? RETURNING id"
-    found = tx.db.execute(again, (batch, recipient, left.named)).fetchone()
-    if found:
-        return int(found[0])
+@lru_cache(maxsize=1024)  # a recipient has few purposes and classes, and all rows of a job the same
+def _with(purposes: str, classes: str, what: tuple[frozenset[str], frozenset[str]]) -> tuple[bool, tuple[str, str]]:
+    """Whether these are known, and the known ones with them."""
+    known = (_set(purposes), _set(classes))
+    whole = (",".join(sorted(known[0] | what[0])), ",".join(sorted(known[1] | what[1])))
+    return what[0] <= known[0] and what[1] <= known[1], whole
+
+
+def _numbers(tx: Transaction, recipient: str, left: Iterable[Left], batch: int) -> dict[bytes, int]:
+    """The row of each by its own key, with this batch as the last one."""
+    named = {each.named: each for each in left}
+    numbers: dict[bytes, int] = dict(rows_of(tx.db, NUMBERS, named, recipient))
+    tx.db.executemany("UPDATE held SET batch = ? WHERE id = ?", [(batch, number) for number in numbers.values()])
+    for each in named.values():
+        if each.named not in numbers:
+            numbers[each.named] = _new(tx, recipient, each, batch)
+    return numbers
+
+
+def _new(tx: Transaction, recipient: str, left: Left, batch: int) -> int:
     person = tx.persons.new_person()
     content = json.dumps({"type": left.kind, "value": left.value}).encode()
     sealed = person.seal(LABEL + recipient.encode(), content)
@@ -79,24 +111,6 @@ def _number(tx: Transaction, recipient: str, left: Left, batch: int) -> int:
         (recipient, left.named, batch, person.person, sealed),
     ).fetchone()
     return int(made[0])
-
-
-def _under(
-    tx: Transaction, key: bytes, number: int, what: tuple[frozenset[str], frozenset[str]], batch: int, now: int
-) -> None:
-    """Most rows tell nothing new of a key that left before: then nothing is written (a job sends the same people again
-    and again), but for the day, and after a number was given back.
-    """
-    row = tx.db.execute(KNOWN, (key, number)).fetchone()
-    known = (_set(row[0]), _set(row[1])) if row else (frozenset(), frozenset())
-    if row and what[0] <= known[0] and what[1] <= known[1] and now - row[3] < DAY_MS and had_since(tx, key) <= row[2]:
-        return
-    purposes, classes = (",".join(sorted(old | new)) for old, new in zip(known, what, strict=True))
-    tx.db.execute(
-        "INSERT INTO held_key VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) ON CONFLICT (key, held) DO UPDATE SET purposes = ?3,"
-        " classes = ?4, batch = ?5, at = ?6",
-        (key, number, purposes, classes, batch, now),
-    )
 
 
 def not_sent(tx: Transaction, recipient: str, left: Iterable[Left], batch: int) -> None:

@@ -8,12 +8,12 @@ that was there before the reading and still stands behind it: a process may have
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Stale, Standing, Vouching, alike
 from gateway.state.environment import StateRefused
-from gateway.state.packed_rows import ANY_DIGEST
+from gateway.state.packed_rows import ANY_DIGEST, StateHead
 from gateway.state.transactions import Reached, StateMoment
 from gateway.terms import Purpose
 
@@ -25,7 +25,8 @@ T = TypeVar("T")
 class Seen(NamedTuple):
     """`position`: how many entries the ledger held; `reached`: by what to ask whether anything changed since. `alike`:
     what the standings say, each word once (`choice.standing.alike`). `alone`: the kinds of which digests
-    of ad ids were named without the id; of each other digest stands what does of the first.
+    of ad ids were named without the id; of each other digest stands what does of the first. `beside`: what stands of
+    those that were asked about beside them; None: none were.
     """
 
     position: int
@@ -33,6 +34,7 @@ class Seen(NamedTuple):
     reached: Reached | None
     alike: tuple[Standing, ...] = ()
     alone: frozenset[str] = ANY_DIGEST
+    beside: tuple[Standing, ...] | None = None
 
 
 def earliest(several: Collection[Reached | None]) -> Reached | None:
@@ -64,16 +66,24 @@ class StateLookup:
         self._opened, self._vouches, self._clock, self._facts = opened, vouches, clock, facts
         self.named_alone = ANY_DIGEST  # as of the last look; what counts is what is `seen`
 
-    def seen(self, keys: Sequence[bytes], *, numbered: bool = False) -> Seen:
+    def seen(self, keys: Sequence[bytes], *, numbered: bool = False, beside: Sequence[bytes] = ()) -> Seen:
         """The standings that exist, in no order, as of one position; an unknown key has none. `numbered`: each
-        with the entry of the last no that it has, which costs more.
+        with the entry of the last no that it has, which costs more, and nothing beside them. `beside`: keys that are
+        told apart.
         """
         if numbered:
             return self._numbered(keys)
-        found, head, reached = self._at(lambda moment: (moment.standings(keys, self._now), moment.head, moment.reached))
+
+        def read(moment: StateMoment) -> tuple[list[tuple[bytes, Standing]], Any, StateHead, Reached]:
+            others = moment.standings(beside, self._now) if beside else None
+            return moment.standings(keys, self._now), others, moment.head, moment.reached
+
+        found, others, head, reached = self._at(read)
         standings = tuple([standing for _, standing in found])
+        told_apart = None if others is None else tuple([standing for _, standing in others])
         self.named_alone = head.alone
-        return Seen(head.entries, standings, reached, alike(standings) if standings else (), head.alone)
+        like = alike(standings) if standings else ()
+        return Seen(head.entries, standings, reached, like, head.alone, told_apart)
 
     def _numbered(self, keys: Sequence[bytes]) -> Seen:
         def read(moment: StateMoment) -> tuple[list[tuple[Standing, set[bytes]]], int, Reached]:

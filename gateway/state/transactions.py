@@ -19,6 +19,7 @@ from gateway.state.changes import (
     ChangedPart,
     PlaceChanges,
     forget_gone,
+    own_change_at,
     read_changes,
 )
 from gateway.state.crowded_accounts import (
@@ -51,7 +52,7 @@ from gateway.state.packed_rows import (
     tail_of,
     unpack_edge,
     unpack_head,
-    unpack_row,
+    unpack_tail,
 )
 from gateway.state.stranger_forms import StrangerForms, stranger_of
 from gateway.terms import Purpose
@@ -90,7 +91,9 @@ UNREAD = HeadRead(-1, -1, StateHead(""), 0, Reached("", 0))  # no commit has thi
 
 
 class _Places:
-    """What the fold and its readings get their rows and edges from: each is unpacked once."""
+    """What the fold and its readings get their rows and edges from: each is unpacked once, and of rows that lie there
+    alike, as most names of one identifier do, one for all.
+    """
 
     def __init__(self) -> None:
         self.head = UNREAD.head
@@ -98,6 +101,7 @@ class _Places:
         self._txn: lmdb.Transaction
         self._found: dict[Place, Any] = {}
         self._last: dict[Place, int] = {}  # the last change of each
+        self._alike: dict[bytes, KeyRow] = {}  # by their bytes
 
     def get(self, place: Place) -> Any:
         """As the fold asks for it: None where nothing lies."""
@@ -114,10 +118,17 @@ class _Places:
         packed = self._packed(place)
         if packed is None:
             return None
-        found, changed = unpack_row(packed) if isinstance(place, bytes) else unpack_edge(packed)
+        found, changed = self._row(packed) if isinstance(place, bytes) else unpack_edge(packed)
         self._last[place] = changed
         self.latest = max(self.latest, changed)
         return found
+
+    def _row(self, packed: bytes) -> tuple[KeyRow, int]:
+        tail = tail_of(packed)
+        found = self._alike.get(tail)
+        if found is None:
+            found = self._alike[tail] = unpack_tail(tail)
+        return found, own_change_at(packed)
 
     def _packed(self, place: Place) -> bytes | None:
         found: bytes | None = self._txn.get(place_key(place))

@@ -55,14 +55,16 @@ def test_if_an_identifier_were_known_again_by_less_the_property_would_fail(monke
         one_call_is_as_many()
 
 
-def test_nothing_is_read_twice_in_a_call(monkeypatch):
-    read = []
-    real = People._read
-    monkeypatch.setattr(People, "_read", lambda self, item, *how: read.append(item) or real(self, item, *how))
+def test_no_key_is_made_twice_in_a_call(monkeypatch):
+    """Not of an id in its normal form, which is read under all kinds at once, nor of any other."""
+    made, whole = [], Secrets.keys
+    monkeypatch.setattr(Secrets, "keys", lambda self, names: whole(self, [made.append(name) or name for name in names]))
     said = {}
     for _ in range(3):
-        PEOPLE.name([named("gaid", GAID), named("email", email(1))], "US", said)
-    assert read == [named("gaid", GAID), named("email", email(1))]
+        PEOPLE.name([named(kind, GAID) for kind in (*AD_IDS, "account")], "US", said)
+        PEOPLE.name([named("gaid", gaid(1).upper()), named("email", email(1))], "US", said)
+    assert len(made) == len(set(made))
+    assert {("gaid", GAID), ("idfa", GAID), ("account", GAID), ("gaid", gaid(1))} < set(made)
 
 
 def test_what_leaves_is_on_record_under_the_same_keys_whether_the_check_named_it_or_not():

@@ -5,6 +5,7 @@ from itertools import permutations
 import pytest
 from support.people import GAID, ZERO, email, named, phone
 
+from gateway.choice.identity import KINDS
 from gateway.consent.people import People
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
@@ -33,6 +34,8 @@ def test_a_raw_value_brings_the_keys_of_its_digests():
     assert PEOPLE.name([named("email", email(1))]).keys == subject.keys
 
 
+DIGITS = "12345678-1234-1234-1234-123456789012"  # one spelling in either case
+OF_NOTHING = "d41d8cd9-8f00-b204-e980-0998ecf8427e"  # MD5 of an empty text, written as an id
 UUID_VALUES = [GAID, GAID.upper(), "{" + GAID.replace("-", "") + "}", f"gaid: {GAID}", ZERO, "x"]
 
 
@@ -43,6 +46,14 @@ def test_an_id_that_a_row_names_as_two_platforms_is_whoever_either_is(value, kin
     assert PEOPLE.name(both, said=said) == PEOPLE.name(both)
     for each in both:
         assert PEOPLE.name([each], said=said) == PEOPLE.name([each])
+
+
+@pytest.mark.parametrize("value", [*UUID_VALUES, DIGITS, OF_NOTHING, email(1), phone(1)])
+def test_what_a_row_names_by_every_kind_at_once_is_what_it_names_by_each(value):
+    every, said = [named(kind, value) for kind in KINDS], {}
+    assert PEOPLE.name(every, said=said) == PEOPLE.name(every)
+    for each in every:
+        assert PEOPLE.name([each], said=said).subjects == PEOPLE.name([each]).subjects
 
 
 def test_a_national_number_is_read_in_the_country_that_was_said():

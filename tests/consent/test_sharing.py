@@ -14,6 +14,7 @@ from support import inside
 from support.people import gaid, named
 
 from gateway.app.composition import migrate, open_house
+from gateway.consent import share
 from gateway.consent.share import GROUP, ShareRow
 from gateway.delivery.forwarding import ForwardOutcome, Sending
 from gateway.desk import disclosures, outbox, recipient_holdings
@@ -212,6 +213,32 @@ async def test_an_opt_out_between_the_first_and_the_second_check_stops_the_row(
     assert "r2" not in receiver.ids
     word = {"forward": "sent", "return": "possible"}[mode]
     assert marks(folder) == {"r1": word, "r2": "not_sent", "r3": word}
+
+
+@pytest.mark.parametrize("changed", ["nothing", "a choice", "the configuration"])
+async def test_a_row_that_was_decided_a_while_ago_is_asked_about_again_where_anything_changed(
+    house, sharing, teemo, monkeypatch, changed
+):
+    monkeypatch.setattr(share, "FRESH", -1.0)
+    checks, intend, asked = sharing._checks, sharing._intend, []
+    check = checks.check
+    monkeypatch.setattr(checks, "check", lambda ask: asked.append(ask.identifiers[0]["value"]) or check(ask))
+
+    async def meanwhile(*stated, **more):
+        left = await intend(*stated, **more)
+        if changed == "a choice":
+            await opt_out(house, 2)
+        elif changed == "the configuration":
+            monkeypatch.setattr(checks, "recipients", {})
+        return left
+
+    monkeypatch.setattr(sharing, "_intend", meanwhile)
+    sharing._forwarder = receiver = Receiver()
+    shared = await sharing.share(teemo, [row(1), row(2)])
+    stopped = {"nothing": [], "a choice": ["r2"], "the configuration": ["r1", "r2"]}[changed]
+    assert asked == [gaid(int(name[1:])) for name in stopped]
+    assert [item.id for item in shared if item.outcome == "refused"] == stopped
+    assert receiver.ids == [name for name in ("r1", "r2") if name not in stopped]
 
 
 async def test_when_the_only_person_opts_out_between_the_checks_nothing_is_posted(

@@ -7,6 +7,7 @@ the looser forms that other consumers hash. Sentinels (a zero id, a hash of one,
 they mean "limited".
 """
 
+from gateway.choice.identity.device import is_normal_uuid
 from gateway.choice.identity.kinds import (
     AD_ID_DIGESTS,
     AD_IDS,
@@ -40,6 +41,7 @@ __all__ = [
     "alike",
     "as_account",
     "could_be",
+    "is_normal_uuid",
     "may_be",
     "read_identifier",
     "says_who",

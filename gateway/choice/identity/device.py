@@ -18,17 +18,17 @@ from functools import lru_cache
 
 from gateway.choice.identity import spelling
 from gateway.choice.identity.kinds import (
+    AD_ID_DIGESTS,
     AD_IDS,
     ALGORITHMS,
     DIGESTS,
-    Hashing,
+    UUIDS,
     Limited,
     Name,
     NormalIdentifier,
     Read,
     alone,
     digest,
-    digest_kinds,
     digests,
     named,
 )
@@ -98,6 +98,7 @@ DIGESTS_OF_NOTHING: Mapping[int, frozenset[str]] = {  # by length in hex
 NORMAL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 UUID = re.compile(r"([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})")
 UUID_BYTES = 16
+AS_IT_STANDS = frozenset({*UUIDS, "account"})  # kinds under which a normal uuid is its own normal form
 IMEI = re.compile(r"([0-9]{14})[0-9]{0,2}")  # 3GPP TS 23.003 6.2: with a check digit 15, with a software version 16
 # One word of visible ASCII, without what stands between two of a list; the longest, a SHA-512 in hex.
 CODE = re.compile(r"[!-+\--:<-{}~]{1,128}")
@@ -135,20 +136,29 @@ def is_normal_uuid(text: str) -> bool:
     return NORMAL.fullmatch(text) is not None and not repeated(text.replace("-", ""))
 
 
+def reading_of_normal(kind: str, text: str) -> str | None:
+    """What a text that is a normal uuid reads as, under a kind that it was said to be of: itself, or where the kind is
+    a digest of sixteen bytes those, which it may be with hyphens. None: under this kind it is read like any text.
+    """
+    if kind in AS_IT_STANDS:
+        return text
+    bare = text.replace("-", "")
+    return bare if DIGESTS.get(kind) == UUID_BYTES and not digest_of_nothing(bare) else None
+
+
 def names_asked(kind: str, text: str, apart: Collection[str] | None = None) -> list[Name]:
     """The names of an ad id in normal form; `apart` as of `uuid`."""
     # recipients hash the lower or the upper spelling with hyphens (LiveRamp, X, Meta, Adjust); others go without
     if apart is None:
         return [(kind, text), *digests("ad_id", _forms(text))]
-    other, hashed = _one_of_the_others(frozenset(apart))
-    asked = [(kind, text), (other, hashed(text.encode()).hexdigest())] if hashed else [(kind, text)]
+    asked = [(kind, text), *digests("ad_id", (text,), _one_of_the_others(frozenset(apart)))]
     return [*dict.fromkeys([*asked, *digests("ad_id", _forms(text), apart)])] if apart else asked
 
 
 @lru_cache(maxsize=16)
-def _one_of_the_others(apart: frozenset[str]) -> tuple[str, Hashing | None]:
-    """A kind of digest of which nothing is named alone, and how it is made; None: each is."""
-    return next(((kind, hashed) for kind, hashed in digest_kinds("ad_id") if kind not in apart), ("", None))
+def _one_of_the_others(apart: frozenset[str]) -> tuple[str, ...]:
+    """A kind of digest of which nothing is named alone; none where each is."""
+    return tuple(each for each in AD_ID_DIGESTS if each not in apart)[:1]
 
 
 def _forms(text: str) -> tuple[str, ...]:

@@ -4,8 +4,10 @@ number as `KeyRow.since`.
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
+from gateway.fold.state import EMPTY
 from gateway.ledger.acts.folded_people import people_at_hand
 from gateway.ledger.acts.reach import Relations, Ways
 from gateway.ledger.side import Mention
@@ -25,10 +27,20 @@ def released_since(db: sqlite3.Connection, key: bytes, before: int = NEVER_MIND)
     return max((seq + 1 for seq in ended if seq < before), default=0)
 
 
-def had_since(tx: Transaction, key: bytes) -> int:
-    """The same up to now, for whoever writes: as the state has it, where that is at hand."""
+def since_when(tx: Transaction) -> Callable[[bytes], int]:
+    """The same up to now of any key, for whoever writes: as the state has it, where that is at hand. To be asked for
+    again behind what the transaction says.
+    """
     people = people_at_hand(tx)
-    return people.slate().row(key).since if people else released_since(tx.db, key)
+    if people is None:
+        return partial(released_since, tx.db)
+    get = people.get
+    return lambda key: (get(key) or EMPTY).since
+
+
+def had_since(tx: Transaction, key: bytes) -> int:
+    """The same of one."""
+    return since_when(tx)(key)
 
 
 def _forms(told: Relations, key: bytes) -> dict[bytes, int]:

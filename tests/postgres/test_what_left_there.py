@@ -1,0 +1,53 @@
+"""What left is asked for a chunk at a time on either engine, with the same answers."""
+
+from datetime import UTC, datetime
+
+import pytest
+from support import inside, postgres_server
+from support.people import gaid, named
+
+from gateway.app.composition import open_house
+from gateway.desk import disclosures
+from gateway.desk.disclosures import Counted, Intended, hash_of
+from gateway.desk.recipient_holdings import Left
+from gateway.ledger.subjects import milliseconds
+from gateway.terms import Purpose
+
+pytestmark = pytest.mark.slow
+AT = datetime.now(UTC)
+NOW = milliseconds(AT)
+
+
+def recorded(folder):
+    with open_house(folder, inside.settings(), dev=True) as house:
+        mine, other = house.consent.people.name([named("gaid", gaid(1)), named("gaid", gaid(2))]).subjects
+        rows = [
+            Intended(name, who.key, ("ad_id",), (Left(who.kind, who.value, who.key, who.keys),))
+            for name, who in (("r1", mine), ("r2", other))
+        ]
+
+        def act(tx):
+            for some in (rows, rows[:1]):
+                disclosures.intend(tx, "teemo", [Purpose.SALE], some, AT, job=hash_of("night"))
+            before = disclosures.posted_before(tx, "teemo", ["r1", "r2", "r3"], NOW)
+            disclosures.let_be(tx, "teemo", ["r1"])
+            one = Counted(mine.key, "teemo", ("sale",), ("ad_id",), "sent", NOW)
+            for _ in range(2):
+                disclosures.count_disclosures(tx, [one], AT)
+            jobs = tx.db.execute(
+                "SELECT length(job), count(*) FROM disclosure GROUP BY length(job) ORDER BY 1"
+            ).fetchall()
+            held = tx.db.execute("SELECT count(DISTINCT held), count(*) FROM held_key").fetchone()
+            return before, jobs, held, [each[:-1] for each in disclosures.counted_of(tx.db, mine.key, 0)]
+
+        return house.writer.submit(act).result()
+
+
+def test_what_left_is_on_record_there_as_in_a_file(postgres, tmp_path):
+    there = recorded(postgres_server.installed(postgres, tmp_path / "there"))
+    assert there == recorded(inside.install(tmp_path / "here"))
+    before, jobs, held, counted = there
+    assert (before.left, before.handed_back) == (set(), {"r1", "r2"})
+    assert [tuple(each) for each in jobs] == [(16, 1), (17, 2)]
+    assert tuple(held) == (2, 26)
+    assert [tuple(each) for each in counted] == [("teemo", "sale", "ad_id", "sent", NOW, NOW, 2)]
