@@ -67,12 +67,12 @@ class Record:
     def __init__(self):
         self.rows, self.found_grants, self.position, self.away = {}, {}, 1, False
 
-    def seen(self, keys, *, numbered=False):
+    def seen(self, keys, *, numbered=False, beside=()):
         if self.away:
             raise Stale
-        found = [self.rows[key] for key in keys if key in self.rows]
+        found, others = ([self.rows[key] for key in some if key in self.rows] for some in (keys, beside))
         found = tuple(found if numbered else [replace(each, seq=None) for each in found])
-        return Seen(self.position, found, None, alike(found))
+        return Seen(self.position, found, None, alike(found), beside=None if numbered or not beside else tuple(others))
 
     def grants(self, keys):
         found = [grant for key in keys for grant in self.found_grants.get(key, ())]
