@@ -90,9 +90,10 @@ class Checks:
         self._people = people
         self._office = office
 
-    def check(self, ask: Ask) -> Checked:
-        """One verdict a recipient. Whatever cannot be answered is a deny."""
-        return self.decide(ask, self.around(ask), self.meet(ask, ask.identifiers), self.in_force().office)
+    def check(self, ask: Ask, *, briefly: bool = False) -> Checked:
+        """One verdict a recipient. Whatever cannot be answered is a deny. `briefly`: as of `meet`."""
+        met = self.meet(ask, ask.identifiers, briefly=briefly)
+        return self.decide(ask, self.around(ask), met, self.in_force().office)
 
     def in_force(self) -> InForce:
         """What answers rest on now; the office is another one every day."""
@@ -117,10 +118,13 @@ class Checks:
         own, naming = named.keys, _naming_of(ask, named)
         try:
             seen = self._asked(ask, named, own)
-            if alone is not None and (named.tokens or not seen.alone <= alone):
+            others = self._lookup.seen(beside, numbered=ask.numbered) if beside else None
+            if alone is not None and (
+                named.tokens or not seen.alone <= alone or (others and not others.alone <= alone)
+            ):
                 return self.meet(ask, identifiers)  # the names that were left out count by now
             grants = self._grants(ask, own, seen)
-            tightening = (*self._tightening(beside, ask), *denied) if beside or denied else ()
+            tightening = (*_tightening(others), *denied) if others or denied else ()
         except LookupRefused as refused:
             reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
             return Met((), (), Likeness((), naming, named.limited), said=said, refused=reason)
@@ -159,7 +163,8 @@ class Checks:
         if then is None:
             seen = self._asked(ask, named, named.keys)
             then = Then(self._office().on, seen.position, seen.standings, self._grants(ask, named.keys, seen))
-            then = replace(then, standings=(*then.standings, *self._tightening(beside, ask)))
+            others = self._lookup.seen(beside, numbered=True) if beside else None
+            then = replace(then, standings=(*then.standings, *_tightening(others)))
         then = replace(then, standings=(*then.standings, *denied))
         likeness = Likeness(alike(then.standings), _naming_of(ask, named), named.limited)
         met = Met(named.keys, named.keys, likeness, then.position, then.standings, then.grants)
@@ -222,10 +227,11 @@ class Checks:
         country = country_of(ask.place)
         said: Said | None = {} if ask.beside else None
         named = ask.named or self._people.name(identifiers, country, said, alone)
-        if not ask.beside and named.is_plain:
+        if not (ask.beside or ask.names) and named.is_plain:
             return named, (), said, ()
-        others = self._people.name(ask.beside, country, said) if ask.beside else NOBODY
-        looser = dict.fromkeys((*named.looser, *others.keys, *others.looser))
+        others = self._people.name(ask.beside, country, said, alone) if ask.beside else NOBODY
+        names = self._people.keys_of_names(ask.names, alone) if ask.names else ()
+        looser = dict.fromkeys((*named.looser, *others.keys, *others.looser, *names))
         for key in named.keys if looser else ():
             looser.pop(key, None)  # it is one of those asked about already, with its yes and its no
         return named, tuple(looser), said, (BY_TOKEN,) if named.unwritten or others.unwritten else ()
@@ -289,13 +295,6 @@ class Checks:
             return tuple(grant for grant in found if grant.kind is not GrantKind.DIRECTED)
         claimed = ask.recipients if ask.claimed else ()
         return (*found, *(Grant(to, Purpose.SERVICE, None, seen.position, GrantKind.DIRECTED) for to in claimed))
-
-    def _tightening(self, keys: Sequence[bytes], ask: Ask) -> tuple[Standing, ...]:
-        """Standings of identifiers that are in the data itself, and of looser forms. They belong to whoever they belong
-        to, so they can only deny: an ad id of somebody who opted out does not leave beside another person's account.
-        """
-        found = self._lookup.seen(keys, numbered=ask.numbered).standings if keys else ()
-        return tuple(standing.denies_only() for standing in found)
 
     def _verdict(self, name: str, ask: Ask, around: Around, met: Met, office: Office) -> Verdict:
         question = self._question(name, ask, around, met, office)
@@ -507,6 +506,13 @@ def standings_in(seen: Seen | None) -> tuple[Standing, ...] | None:
 def said_by(standings: tuple[Standing, ...] | None, purposes: Sequence[Purpose]) -> dict[str, str]:
     """What was said of purposes and holds, by what is on record of somebody; `unknown` where that cannot be read."""
     return {**words_said(standings, tuple(purposes))}
+
+
+def _tightening(seen: Seen | None) -> tuple[Standing, ...]:
+    """Standings of identifiers that are in the data itself, and of looser forms. They belong to whoever they belong to,
+    so they can only deny: an ad id of somebody who opted out does not leave beside another person's account.
+    """
+    return tuple(standing.denies_only() for standing in seen.standings) if seen else ()
 
 
 def _naming_of(ask: Ask, named: Named) -> Naming:

@@ -146,7 +146,7 @@ class People:
         respelled: list[tuple[int, Subject]] = []
         for index, item in enumerate(identifiers):
             within = country or self._country
-            found = self._named(item, within, alone) if said is None else self._once(item, within, said)
+            found = self._named(item, within, alone) if said is None else self._once(item, within, said, alone)
             if isinstance(found, Subject):
                 before = subjects.get(found.keys[0])
                 subjects[found.keys[0]] = found if before is None else one_each((before, found))[found.keys[0]]
@@ -189,6 +189,16 @@ class People:
                     uuids[value] = found
         return self._secrets.keys(names)
 
+    def keys_of_names(
+        self, names: Collection[identity.Name], alone: Collection[str] | None = None
+    ) -> tuple[bytes, ...]:
+        """The keys of names in normal form, of ad ids those of their digests too. `alone`: as of `name`."""
+        every = dict.fromkeys(names)
+        for kind, value in names:
+            if kind == kinds.AD_IDS[0]:  # and so on every platform
+                every |= dict.fromkeys(device.names_asked(kind, value, alone))
+        return self._secrets.keys(every)
+
     def _respelled(self, item: object, country: str) -> Iterator[Subject]:
         """Whom an identifier names under each kind that its own is another spelling of."""
         assert isinstance(item, Mapping)  # only of one can the kind be undeclared
@@ -229,11 +239,11 @@ class People:
             return [tokens.open_device_token(self._secrets, str(stated))]
         return []
 
-    def _once(self, item: object, country: str, said: Said) -> Subject | Ignored:
+    def _once(self, item: object, country: str, said: Said, alone: Collection[str] | None = None) -> Subject | Ignored:
         text = _text(item)
         if text is None:
-            return self._named(item, country)
-        found = said.get(text) or self._on_another(text, said) or self._named(item, country)
+            return self._named(item, country, alone)
+        found = said.get(text) or self._on_another(text, said) or self._named(item, country, alone)
         if isinstance(found, Subject):
             said[text] = found
         return found

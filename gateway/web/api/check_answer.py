@@ -304,7 +304,7 @@ class Answering:
         """The verdicts, and the id of each by recipient. `stands`: as what an answer that lets something go is
         counted.
         """
-        checked = self.consent.check(ask)
+        checked = self.consent.checks.check(ask, briefly=True)
         decisions = self._disclosing.decide(ask, checked, Stands.NOTHING if dry_run else stands, blocked)
         self._note(door, request, *self._counted(door, checked, dry_run=dry_run), checked.heard, checked.position)
         return checked, decisions
