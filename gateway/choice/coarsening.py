@@ -16,7 +16,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 Coarse = float | str
 
@@ -222,7 +222,8 @@ def truncate(value: object) -> str | None:
     address = _read(value)
     if address is None:
         return None
-    return str(ip_network((address, KEPT_BITS[address.version]), strict=False).network_address)
+    gone = address.max_prefixlen - KEPT_BITS[address.version]
+    return str(type(address)(int(address) >> gone << gone))
 
 
 def _read(value: object) -> IPv4Address | IPv6Address | None:

@@ -8,6 +8,7 @@ from datetime import date
 from typing import NamedTuple
 
 from gateway.choice.downstream import Outcome
+from gateway.choice.identity import Name
 from gateway.choice.question import DENIED, NAMED, Grant, Naming, Verdict
 from gateway.choice.standing import Standing
 from gateway.choice.verdict import Step
@@ -45,6 +46,7 @@ class Ask(NamedTuple):
     row: bool = False  # a row of a share: it needs an identifier
     claimed: bool = False  # the person's own act was used up by this very row
     beside: Sequence[Mapping[str, object]] = ()  # identifiers that the data itself holds
+    names: Sequence[Name] = ()  # the same in normal form, where they were read before; of ad ids without their digests
     named: Named | None = None  # whom the call names and shows, where that was read before; `identifiers` are not then
     seen: Seen | None = None  # what stands of those, where that was read before
     token: DeviceToken | None = None  # of the app's installation that asks

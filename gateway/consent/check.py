@@ -93,9 +93,10 @@ class Checks:
         self._people = people
         self._office = office
 
-    def check(self, ask: Ask) -> Checked:
-        """One verdict a recipient. Whatever cannot be answered is a deny."""
-        return self.decide(ask, self.around(ask), self.meet(ask, ask.identifiers), self.in_force().office)
+    def check(self, ask: Ask, *, briefly: bool = False) -> Checked:
+        """One verdict a recipient. Whatever cannot be answered is a deny. `briefly`: as of `meet`."""
+        met = self.meet(ask, ask.identifiers, briefly=briefly)
+        return self.decide(ask, self.around(ask), met, self.in_force().office)
 
     def in_force(self) -> InForce:
         """What answers rest on now; the office is another one every day."""
@@ -115,8 +116,11 @@ class Checks:
         be read. `briefly`: an ad id's digests are left out of which nothing else can stand than of those that are asked
         for; `keys` are not all then.
         """
-        alone = self._lookup.named_alone if briefly and not (ask.token or ask.numbered) else None
-        own = None if alone is None else self._people.keys_of_ad_ids(identifiers, alone)
+        at_once = not (ask.token or ask.numbered or ask.seen or ask.instead)
+        alone = self._lookup.named_alone if briefly and at_once else None
+        own = None
+        if alone is not None and not (ask.beside or ask.names or ask.named or ask.row):
+            own = self._people.keys_of_ad_ids(identifiers, alone)
         named, beside, said, denied = BY_KEYS if own else self._name(ask, identifiers, alone)
         own, naming = own or named.keys, NAMED if own else _naming_of(ask, named)
         try:
@@ -252,10 +256,11 @@ class Checks:
         country = country_of(ask.place)
         said: Said | None = {} if ask.beside else None
         named = ask.named or self._people.name(identifiers, country, said, alone)
-        if not ask.beside and named.is_plain:
+        if not (ask.beside or ask.names) and named.is_plain:
             return named, (), said, ()
-        others = self._people.name(ask.beside, country, said) if ask.beside else NOBODY
-        looser = dict.fromkeys((*named.looser, *others.keys, *others.looser))
+        others = self._people.name(ask.beside, country, said, alone) if ask.beside else NOBODY
+        names = self._people.keys_of_names(ask.names, alone) if ask.names else ()
+        looser = dict.fromkeys((*named.looser, *others.keys, *others.looser, *names))
         for key in named.keys if looser else ():
             looser.pop(key, None)  # it is one of those asked about already, with its yes and its no
         return named, tuple(looser), said, (BY_TOKEN,) if named.unwritten or others.unwritten else ()

@@ -145,9 +145,15 @@ class People:
         tokens: tuple[DeviceToken, ...] = ()
         respelled: list[tuple[int, Subject]] = []
         within = country or self._country
-        texts = self._read_together(identifiers, said) if said is not None else ()
+        texts = [_text(item) for item in identifiers] if said is not None else []
+        if said is not None and alone is None:
+            self._read_together(texts, said)
         for index, item in enumerate(identifiers):
-            found = self._named(item, within, alone) if said is None else self._once(item, texts[index], within, said)
+            found = (
+                self._named(item, within, alone)
+                if said is None
+                else self._once(item, texts[index], within, said, alone)
+            )
             if isinstance(found, Subject):
                 before = subjects.get(found.keys[0])
                 subjects[found.keys[0]] = found if before is None else one_each((before, found))[found.keys[0]]
@@ -190,6 +196,16 @@ class People:
                     uuids[value] = found
         return self._secrets.keys(names)
 
+    def keys_of_names(
+        self, names: Collection[identity.Name], alone: Collection[str] | None = None
+    ) -> tuple[bytes, ...]:
+        """The keys of names in normal form, of ad ids those of their digests too. `alone`: as of `name`."""
+        every = dict.fromkeys(names)
+        for kind, value in names:
+            if kind == kinds.AD_IDS[0]:  # and so on every platform
+                every |= dict.fromkeys(device.names_asked(kind, value, alone))
+        return self._secrets.keys(every)
+
     def _respelled(self, item: object, country: str) -> Iterator[Subject]:
         """Whom an identifier names under each kind that its own is another spelling of."""
         assert isinstance(item, Mapping)  # only of one can the kind be undeclared
@@ -230,20 +246,24 @@ class People:
             return [tokens.open_device_token(self._secrets, str(stated))]
         return []
 
-    def _once(self, item: object, text: tuple[str, str] | None, country: str, said: Said) -> Subject | Ignored:
+    def _once(
+        self,
+        item: object,
+        text: tuple[str, str] | None,
+        country: str,
+        said: Said,
+        alone: Collection[str] | None = None,
+    ) -> Subject | Ignored:
         if text is None:
-            return self._named(item, country)
-        found = said.get(text) or self._on_another(text, said) or self._named(item, country)
+            return self._named(item, country, alone)
+        found = said.get(text) or self._on_another(text, said) or self._named(item, country, alone)
         if isinstance(found, Subject):
             said[text] = found
         return found
 
-    def _read_together(self, identifiers: Sequence[object], said: Said) -> list[tuple[str, str] | None]:
-        """What most rows hold, an id in its normal form, under each kind that it may be of: all its keys at once.
-        Returns under what each of the identifiers is remembered.
-        """
+    def _read_together(self, texts: Sequence[tuple[str, str] | None], said: Said) -> None:
+        """What most rows hold, an id in its normal form, under each kind that it may be of: all its keys at once."""
         found = dict[str, dict[str, str]]()  # by what it is, what it reads as under each kind
-        texts = [_text(item) for item in identifiers]
         for text in texts:
             if text is None or text in said:
                 continue
@@ -257,7 +277,6 @@ class People:
                 found[value][kind] = reading
         for value, readings in found.items():
             self._under_all(value, readings, said)
-        return texts
 
     def _under_all(self, value: str, readings: dict[str, str], said: Said) -> None:
         """`readings` of a normal uuid by their kind. The digests of an ad id are the same whichever it is."""

@@ -22,7 +22,7 @@ from gateway.choice.identity.kinds import (
     Read,
     Undeclared,
 )
-from gateway.choice.identity.likeness import alike, as_account, could_be, says_who
+from gateway.choice.identity.likeness import PlainForm, account_of, alike, as_account, could_be, plain_form, says_who
 from gateway.choice.identity.reading import may_be, read_identifier, several, typed
 
 __all__ = [
@@ -36,13 +36,16 @@ __all__ = [
     "Limited",
     "Name",
     "NormalIdentifier",
+    "PlainForm",
     "Read",
     "Undeclared",
+    "account_of",
     "alike",
     "as_account",
     "could_be",
     "is_normal_uuid",
     "may_be",
+    "plain_form",
     "read_identifier",
     "says_who",
     "several",

@@ -9,9 +9,10 @@ import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from gateway.choice.identity import device, spelling
-from gateway.choice.identity.kinds import DIGESTS, UUIDS
+from gateway.choice.identity.kinds import DIGESTS, UUIDS, Name
 
 LARGEST = 10**20  # of numbers that may be somebody's
 SHORTEST = 22  # characters of a UUID or a digest: sixteen bytes in base64 without its padding
@@ -36,6 +37,7 @@ ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 UUID_BYTES = 16
 FEWEST_HIDDEN = 10  # digits of a number without its plus that base64 hides
 MD5S = tuple(kind for kind, size in DIGESTS.items() if size == UUID_BYTES)  # a uuid's hyphens fit them too
+MIN_RUN, HEXES = 31, re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 FEWEST, FEWEST_DIGITS = 6, 12  # characters of an account's id that is no other number or word by chance
 POINT = re.compile(r"[-+]?[0-9]{1,3}\.[0-9]+\s*[,;/ ]\s*[-+]?[0-9]{1,3}\.[0-9]+")
 
@@ -50,6 +52,69 @@ def _by_length() -> dict[int, tuple[str, ...]]:
 
 
 BY_LENGTH: Mapping[int, tuple[str, ...]] = _by_length()
+
+
+# Words of nothing but letters and digits, of lengths that neither bytes of a UUID nor a digest have in base64.
+BARE = re.compile(r"[A-Za-z0-9]{1,320}")
+IN_HEX: Mapping[int, tuple[str, ...]] = {
+    2 * size: tuple(kind for kind, other in DIGESTS.items() if other == size) for size in DIGESTS.values()
+}
+IN_BASE64 = frozenset(BY_LENGTH).difference(IN_HEX)
+
+
+class PlainForm(NamedTuple):
+    """What a value is by one look at it, as nearly all ids are. `has_form`: of an identifier other than an account;
+    `names`: in normal form, of each kind that it could be, without digests of ad ids; none of what stands for no id.
+    """
+
+    has_form: bool
+    names: tuple[Name, ...] = ()
+
+
+WORD = PlainForm(has_form=False)
+
+
+def plain_form(value: object) -> PlainForm | None:
+    """Of a UUID with its hyphens, a digest in hex and a word without any form, what `alike` and `says_who` find of it,
+    ready to be looked up; None of all else, which they are asked about.
+    """
+    if type(value) is not str:
+        return None
+    if AS_IT_STANDS.fullmatch(value):
+        return _of_uuid(value.lower())
+    size = len(value)
+    if size in IN_BASE64 or not BARE.fullmatch(value) or spelling.decoded_text(value):
+        return None
+    if size in IN_HEX and HEX.fullmatch(value):
+        return _of_hex(value.lower())
+    # A number, perhaps with its extension or in hex; a longer run of hex digits within a word.
+    if value[0].isdigit() and (value.isdigit() or "x" in value.lower()):
+        return None
+    return None if "0x" in value.lower() or (size > MIN_RUN and HEXES.search(value)) else WORD
+
+
+def _of_uuid(value: str) -> PlainForm:
+    bare = value.replace("-", "")
+    if device.repeated(bare):
+        return PlainForm(has_form=True)
+    found = [(kind, value) for kind in UUIDS]
+    if not device.digest_of_nothing(bare):
+        found += [(kind, bare) for kind in MD5S]
+    return PlainForm(True, tuple(found))
+
+
+def _of_hex(value: str) -> PlainForm:
+    if len(value) == 2 * UUID_BYTES:
+        return _of_uuid(f"{value[:8]}-{value[8:12]}-{value[12:16]}-{value[16:20]}-{value[20:]}")
+    found = () if device.digest_of_nothing(value) else tuple((kind, value) for kind in IN_HEX[len(value)])
+    if len(value) in UDIDS and not device.placeholder(value):
+        found = (*found, ("udid", value))
+    return PlainForm(True, found)
+
+
+def account_of(value: str) -> tuple[Name, ...]:
+    """A value that has a plain form as an account's id, as `as_account` has it."""
+    return (("account", value),) if len(value) >= FEWEST and not device.withheld(value) else ()
 
 
 def could_be(value: object) -> tuple[str, ...]:
@@ -151,7 +216,7 @@ def _coded(text: str) -> Iterator[tuple[str, str]]:
     """What base64 hides; the bytes of a uuid in either order, for Windows has its first three groups turned."""
     for other in _readable(text):
         yield from _kinds(other)
-    raw = spelling.decoded(text)
+    raw = spelling.decoded(text) if len(text.rstrip("=")) == SHORTEST else b""
     if len(raw) == UUID_BYTES:
         yield from ((kind, str(each)) for each in (uuid.UUID(bytes=raw), uuid.UUID(bytes_le=raw)) for kind in UUIDS)
 

@@ -5,15 +5,27 @@ and how two differ; `filtering` makes the request that may be sent, and `traces`
 still stand in it. The decision is the verdict's.
 """
 
-from gateway.choice.openrtb.filtering import ALLOWED, BLOCKED, CONTEXTUAL, REDUCED, Leave, lawful, suspects
+from gateway.choice.openrtb.filtering import (
+    ALLOWED,
+    BLOCKED,
+    CONTEXTUAL,
+    REDUCED,
+    LawfulBid,
+    Leave,
+    lawful,
+    lawful_bid,
+    suspects,
+)
 from gateway.choice.openrtb.members import BIDDERS, classes_in
 from gateway.choice.openrtb.reading import (
     BidSaid,
     BidTooDeep,
     Difference,
+    Ids,
     check_depth,
     difference,
     is_modern,
+    persons_ids,
     said_in_bid,
 )
 from gateway.choice.openrtb.traces import Traces, ids_of_auction, without
@@ -27,6 +39,8 @@ __all__ = [
     "BidSaid",
     "BidTooDeep",
     "Difference",
+    "Ids",
+    "LawfulBid",
     "Leave",
     "Traces",
     "check_depth",
@@ -35,6 +49,8 @@ __all__ = [
     "ids_of_auction",
     "is_modern",
     "lawful",
+    "lawful_bid",
+    "persons_ids",
     "said_in_bid",
     "suspects",
     "without",

@@ -35,8 +35,8 @@ from gateway.choice.openrtb.members import (
     part,
     written,
 )
-from gateway.choice.openrtb.reading import is_modern, objects, persons_ids
-from gateway.choice.openrtb.traces import MOST_NEEDLES, Traces, formed, without
+from gateway.choice.openrtb.reading import Ids, is_modern, objects, persons_ids
+from gateway.choice.openrtb.traces import MOST_NEEDLES, Traces, formed, texts_of, without
 from gateway.terms import Answer, DataClass
 
 Out = dict[str, object]
@@ -107,10 +107,23 @@ class Cut(NamedTuple):
 Rule = Callable[[object, Cut, str], object | None]  # of a value and the path of what holds it; None: it is taken out
 
 
+class LawfulBid(NamedTuple):
+    """What may be sent, and all texts in it (`traces.texts_of`); of one that all may go of none are looked at."""
+
+    request: Out
+    texts: list[str]
+
+
 def lawful(request: Json, leave: Leave) -> Out | None:
     """The request as it may be sent, in the version that it came in; None where nothing of it may. The one handed in is
     left as it is.
     """
+    found = lawful_bid(request, leave, persons_ids(request))
+    return found and found.request
+
+
+def lawful_bid(request: Json, leave: Leave, ids: Ids) -> LawfulBid | None:
+    """The same for whoever asks for several. `ids`: `persons_ids` of it."""
     word = leave.word
     cut = Cut(word == ALLOWED, word != CONTEXTUAL, classes := leave.allowed, leave.anything_denied, leave)
     out = _object(request, REQUEST, cut, "")
@@ -125,9 +138,10 @@ def lawful(request: Json, leave: Leave) -> Out | None:
         _name_store(app)
     out["regs"] = _regs(request, cut)
     if cut.whole:
-        return out
-    traces = _traces(request, classes)
-    return None if traces is None else without(out, traces, leave.name)
+        return LawfulBid(out, [])
+    traces, texts = _traces(request, ids, classes), texts_of(out)
+    left = None if traces is None else without(out, texts, traces, leave.name)
+    return left if left is None else LawfulBid(left, texts if left is out else texts_of(left))
 
 
 # --- members by the list ---
@@ -314,9 +328,9 @@ def _put_parameters(out: Out, name: str, bidder: str, bag: object, cut: Cut) -> 
     if cut.whole:
         out[name] = _without_transaction(bag, cut)
     elif known is not None:
-        out[name] = {each: kept for each in known.scalar & bag.keys() if (kept := parameter(bag[each])) is not None} | {
-            **part(out, name)
-        }
+        out[name] = {
+            each: kept for each in bag if each in known.scalar and (kept := parameter(bag[each])) is not None
+        } | {**part(out, name)}
 
 
 def _without_transaction(value: object, cut: Cut) -> object:
@@ -448,30 +462,29 @@ def _regs(request: Json, cut: Cut) -> Out:
 # --- an id that stands in a second place ---
 
 
-def _traces(request: Json, classes: AbstractSet[str]) -> Traces | None:
+def _traces(request: Json, ids: Ids, classes: AbstractSet[str]) -> Traces | None:
     """Of whom nothing may be left, by what the request itself gives as theirs; None where that is too much."""
-    _, denied = _ids(request, classes)
+    _, denied = _parted(ids, classes)
     device = part(request, "device")
     return None if len(denied) > MOST_NEEDLES else Traces(denied, (device.get("ip"), device.get("ipv6")))
 
 
-def _ids(request: Json, classes: AbstractSet[str]) -> tuple[list[str], list[str]]:
+def _parted(ids: Ids, classes: AbstractSet[str]) -> tuple[list[str], list[str]]:
     """The ids that may go, and those that may not."""
-    found = persons_ids(request)
-    allowed = {value.lower() for value, one in found if (one in classes if one else classes >= IDS)}
-    values = {value for value, _ in found}
+    allowed = {value.lower() for value, one in ids if (one in classes if one else classes >= IDS)}
+    values = {value for value, _ in ids}
     return [each for each in values if each.lower() in allowed], [
         each for each in values if each.lower() not in allowed
     ]
 
 
-def suspects(request: Json, out: Out, leave: Leave) -> dict[str, list[dict[str, object]]] | None:
+def suspects(out: LawfulBid, leave: Leave, ids: Ids) -> dict[str, list[dict[str, object]]] | None:
     """What of a request that was cut has the form of an id and is none that may go, with what it could be; None where
-    that is more than can be looked at.
+    that is more than can be looked at. `ids`: `persons_ids` of the whole.
     """
-    mine = _ids(request, leave.allowed)[0] if leave.any_id else []
-    device = part(out, "device")
-    found = formed(out, {*mine, device.get("ip"), device.get("ipv6")})
+    mine = _parted(ids, leave.allowed)[0] if leave.any_id else []
+    device = part(out.request, "device")
+    found = formed(out.texts, {*mine, device.get("ip"), device.get("ipv6")})
     if found is None:
         return None
     traces = Traces(mine) if found and 0 < len(mine) <= MOST_NEEDLES else None

@@ -114,11 +114,13 @@ class BidTooDeep(ValueError):
 class BidSaid:
     """`signals`: one reading a version's places, both count. `age`: a band the request itself states. `geo`: device's
     and user's, both count. `identifiers`: as a call would list them; `beside`: the same values under other kinds that
-    they could be, and what anywhere else has the form of one, which can only deny.
+    they could be, and what anywhere else has the form of one, which can only deny; `names`: as many of these as need
+    no reading, in normal form, without digests of ad ids.
     """
 
     identifiers: tuple[Json, ...]
     beside: tuple[Json, ...]
+    names: tuple[identity.Name, ...]
     signals: tuple[Json, ...]
     geo: tuple[Json, ...]
     ip: tuple[str, ...]
@@ -126,13 +128,20 @@ class BidSaid:
     born: int | None
 
 
-def check_depth(value: object, left: int = DEEPEST) -> None:
-    """Raises `BidTooDeep`."""
-    if left == 0:
+def check_depth(request: Json) -> None:
+    """Of JSON as it was read. Raises `BidTooDeep`."""
+    level: list[Any] = [request]
+    for _ in range(DEEPEST - 1):
+        level = [
+            child
+            for each in level
+            for child in (each.values() if type(each) is dict else each)
+            if type(child) in HOLDERS_OF_MORE
+        ]
+        if not level:
+            return
+    if any(level):
         raise BidTooDeep(f"nested deeper than {DEEPEST} levels")
-    children = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    for child in children:
-        check_depth(child, left - 1)
 
 
 def said_in_bid(request: Json) -> BidSaid:
@@ -140,13 +149,16 @@ def said_in_bid(request: Json) -> BidSaid:
     device, user = part(request, "device"), part(request, "user")
     regs = part(request, "regs")
     coppa = any(holder.get("coppa") not in NO_CHILD for holder in (regs, part(regs, "ext")))  # in doubt a child
-    named = (*_of_device(device), *_of_user(user))
+    forms = BidForms()
+    named = (*_of_device(device), *_of_user(user, forms))
     if len(named) > MOST_NAMED:
         named = (*named[:MOST_NAMED], UNREAD)
-    loose, whole = _elsewhere(request)
+    beside, names = _as_others(named, forms)
+    whole = _put_elsewhere(request, forms, beside, names)
     return BidSaid(
         identifiers=named if whole else (*named, UNREAD),
-        beside=(*_as_others(named), *loose),
+        beside=tuple(beside),
+        names=tuple(names),
         signals=_signals(request),
         geo=tuple(geo for geo in (part(device, "geo"), part(user, "geo")) if geo),
         ip=tuple(value for name in ("ip", "ipv6") if isinstance(value := device.get(name), str) and value),
@@ -176,7 +188,10 @@ def is_modern(request: Json) -> bool:
     return bool(new) or not old
 
 
-def persons_ids(request: Json) -> frozenset[tuple[str, DataClass | None]]:
+Ids = frozenset[tuple[str, DataClass | None]]
+
+
+def persons_ids(request: Json) -> Ids:
     """What stands where a person's ids do, as it is written, with its class; without one where no list says of which it
     is. Of a `user` and a `device` also what they say in members that are read nowhere, as far as it looks like an id.
     All of it, however many: who has too many is asked about elsewhere.
@@ -279,54 +294,89 @@ def _of_device(device: Json) -> Iterator[Json]:
     for name in HASHED_DEVICE_IDS:
         if device.get(name) not in (None, ""):
             yield {"type": f"id:openrtb_{name}", "value": device[name]}
-            if not HASHED.intersection(identity.could_be(device[name])):
+            if not _is_hex(device[name]) and not HASHED.intersection(identity.could_be(device[name])):
                 yield UNREAD
 
 
-def _of_user(user: Json) -> Iterator[Json]:
+def _is_hex(value: object) -> bool:
+    """Whether it is a digest as nearly all are."""
+    return isinstance(value, str) and "-" not in value and HEXES.fullmatch(value) is not None
+
+
+class BidForms(dict[str, identity.PlainForm | None]):
+    """What the texts of one request are by one look at them, each looked at once."""
+
+    def __missing__(self, text: str) -> identity.PlainForm | None:
+        found = self[text] = identity.plain_form(text)
+        return found
+
+    def of(self, value: object) -> identity.PlainForm | None:
+        return self[value] if type(value) is str else None
+
+
+def _of_user(user: Json, forms: BidForms) -> Iterator[Json]:
     for name, kind in (("id", USER_ID), ("buyeruid", BUYER_ID)):
         if user.get(name) not in (None, ""):
-            yield from _opaque({"type": kind, "value": user[name]})
+            yield from _opaque({"type": kind, "value": user[name]}, forms)
     for holder in (user, part(user, "ext")):
         for eid in _listed(holder.get("eids")):
-            yield from _of_eid(eid)
+            yield from _of_eid(eid, forms)
 
 
-def _of_eid(eid: object) -> Iterator[Json]:
+def _of_eid(eid: object, forms: BidForms) -> Iterator[Json]:
     if not isinstance(eid, Mapping):
         yield UNREAD
         return
     for uid in _listed(eid.get("uids")):
-        yield from _opaque({"type": "eid", "source": eid.get("source"), "value": part({"uid": uid}, "uid").get("id")})
+        yield from _opaque(
+            {"type": "eid", "source": eid.get("source"), "value": part({"uid": uid}, "uid").get("id")}, forms
+        )
 
 
-def _opaque(identifier: Json) -> Iterator[Json]:
+def _opaque(identifier: Json, forms: BidForms) -> Iterator[Json]:
     """An id whose form is its owner's. An address, a number or a point in its place is no such id."""
     yield identifier
-    if identity.says_who(identifier["value"]):
+    if forms.of(identifier["value"]) is None and identity.says_who(identifier["value"]):
         yield UNREAD
 
 
-def _as_others(named: Sequence[Json]) -> Iterator[Json]:
+Names = dict[identity.Name, None]  # each once
+
+
+def _as_others(named: Sequence[Json], forms: BidForms) -> tuple[list[Json], Names]:
     """The values under the other kinds that they could be: a phone's vendor id may stand where its ad id belongs."""
     kinds: dict[object, set[str]] = {}
     for each in named:
         if isinstance(each.get("value"), str | int):
             kinds.setdefault(each["value"], set()).add(str(each["type"]))
+    beside: list[Json] = []
+    names: Names = {}
     for value, own in kinds.items():
-        yield from identity.alike(value, own)
-        yield from identity.as_account(value, own)
+        form = forms.of(value)
+        if form is None:
+            beside += identity.alike(value, own) + identity.as_account(value, own)
+        else:
+            names |= dict.fromkeys((*form.names, *identity.account_of(str(value))))
+    return beside, names
 
 
-def _elsewhere(request: Json) -> tuple[list[Json], bool]:
-    """What in any other member has the form of an identifier, and whether all of it was looked at: in a bidder's
-    parameters, in a page's query, in what nobody knows, in a member's name.
+def _put_elsewhere(request: Json, forms: BidForms, beside: list[Json], names: Names) -> bool:
+    """Puts to these what in any other member has the form of an identifier: in a bidder's parameters, in a page's
+    query, in what nobody knows, in a member's name. Whether all of it was looked at.
     """
     texts = _gather(request, _read_elsewhere(request))
     texts |= dict.fromkeys(each for each in _ids_of_auction(request) if not {"@", "+"}.isdisjoint(unfolded(each)))
-    found = {word: identity.alike(word) for word in {word: None for text in texts for word in _words(text)}}
-    named = [each for each in found.values() if each]
-    return [one for each in named[:MOST_LOOSE] for one in each], len(named) <= MOST_LOOSE
+    found = 0
+    for word in dict.fromkeys(word for text in texts for word in _words(text)):
+        form = forms[word]
+        others = identity.alike(word) if form is None else ()
+        if others or (form and form.has_form):
+            found += 1
+            if found > MOST_LOOSE:
+                return False
+            beside += others
+            names |= dict.fromkeys(form.names if form else ())
+    return True
 
 
 def _read_elsewhere(request: Json) -> Mapping[int, frozenset[str]]:
@@ -514,7 +564,7 @@ def difference(before: object, after: object) -> Difference:
 
 
 def _compare(before: object, after: object, pointer: str, found: Difference) -> None:
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
+    if isinstance(before, dict) and isinstance(after, dict):
         for name, value in before.items():
             if name not in after:
                 found.remove.append(f"{pointer}/{_escaped(str(name))}")

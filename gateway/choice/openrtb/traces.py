@@ -74,8 +74,8 @@ UUID_LENGTHS = frozenset({32, AS_IT_STANDS})
 
 
 def texts_of(value: object) -> list[str]:
-    """Every text of a request, those of an object in a text too, and every number that is long enough to be somebody's.
-    Each member passes here.
+    """Every different text of a request, those of an object in a text too, and every number that is long enough to be
+    somebody's. Each member passes here.
     """
     found: list[str] = []
     waiting: list[Any] = [value]
@@ -93,7 +93,7 @@ def texts_of(value: object) -> list[str]:
             waiting.extend(inner)
         elif (kind is int or kind is float) and SMALL <= abs(inner) < LARGEST:
             found.append(str(int(inner)) if inner == int(inner) else str(inner))
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _is_much_to_unfold(texts: Iterable[str]) -> bool:
@@ -321,11 +321,11 @@ def _stands_whole(address: str, text: str) -> bool:
 # --- taking out ---
 
 
-def without(request: Out, traces: Traces, bidder: str) -> Out | None:
-    """The request without what holds a trace; None where that is its own id, no slot is left, or it is too much to look
-    through. `bidder`: whose parameters stand in `imp.ext.bidder`.
+def without(request: Out, texts: list[str], traces: Traces, bidder: str) -> Out | None:
+    """The request, whose texts these are (`texts_of`), without what holds a trace; itself where nothing does. None
+    where its own id does, no slot is left, or it is too much to look through. `bidder`: whose parameters stand in
+    `imp.ext.bidder`.
     """
-    texts = list(dict.fromkeys(texts_of(request)))
     if traces.is_too_much(texts):
         return None
     if not traces.are_in(texts):  # as nearly always
@@ -406,13 +406,12 @@ def _takes(name: str, before: object, after: object, bidder: str) -> bool:
 # --- what could be somebody's ---
 
 
-def formed(request: Out, but: Collection[object]) -> dict[str, list[dict[str, object]]] | None:
-    """What in a request has the form of an id, without these, each with the identifiers that it could be; None where so
+def formed(texts: Sequence[str], but: Collection[object]) -> dict[str, list[dict[str, object]]] | None:
+    """What in texts has the form of an id, without these, each with the identifiers that it could be; None where so
     much could have one that it cannot be read.
     """
     found: dict[str, list[dict[str, object]]] = {}
     read = 0
-    texts = dict.fromkeys(texts_of(request))
     if _is_much_to_unfold(texts):
         return None
     for text in texts:

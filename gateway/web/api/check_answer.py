@@ -331,7 +331,7 @@ class Answering:
         """The verdicts, and the id of each by recipient. `stands`: as what an answer that lets something go is
         counted.
         """
-        checked = self.consent.check(ask)
+        checked = self.consent.checks.check(ask, briefly=True)
         decisions = self._disclosing.decide(ask, checked, Stands.NOTHING if dry_run else stands, blocked)
         counted = self._counted(door, checked, dry_run=dry_run)
         self._note(door, request, *counted, checked.heard, checked.position, self.consent.clock())

@@ -8,7 +8,7 @@ What cannot be read is a 400, and then nothing may be sent.
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -20,6 +20,7 @@ from gateway.choice import openrtb
 from gateway.choice.downstream import strings
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import AGES
+from gateway.choice.question import Verdict
 from gateway.consent.asked import Ask, Checked
 from gateway.consent.decisions import Stands
 from gateway.keys.api_keys import ApiKey, Credentials
@@ -62,6 +63,19 @@ Bid = Mapping[str, Any]
 OnRecord = Callable[[Sequence[Mapping[str, object]]], bool | None]
 
 
+class CutBid(NamedTuple):
+    """What all recipients get who may have the same. `word`: what they are told, allow, reduced, contextual or block;
+    `request`: what may be sent of it, nothing at all with `block`; `removed`: what has to be done for it to be that.
+    """
+
+    word: str
+    request: Mapping[str, object]
+    removed: openrtb.Difference | None
+
+
+NOTHING_GOES = CutBid(openrtb.BLOCKED, {}, None)
+
+
 class Cuts:
     """What may be sent of one bid request, made once for all recipients who may have the same. `on_record`: whether
     anything stands of one of some identifiers; None where nobody can tell.
@@ -72,67 +86,66 @@ class Cuts:
         self._options = options
         self._on_record = on_record
         self._known: dict[str, bool | None] = {}
-        self._shaped: dict[Hashable, dict[str, object] | None] = {}
-        self._differences: dict[Hashable, openrtb.Difference] = {}
+        self._of: Checked | None = None
+        self._made: dict[Hashable, CutBid] = {}
 
-    def word(self, name: str, checked: Checked) -> str:
-        """What the recipient is told: allow, reduced, contextual or block."""
-        leave = self._leave(name, checked)
-        return openrtb.BLOCKED if leave is None or self._whole(leave) is None else leave.word
+    def of(self, name: str, checked: Checked) -> CutBid:
+        """What one recipient gets; whoever is checked anew is cut anew."""
+        if checked is not self._of:
+            self._of, self._made = checked, {}
+        verdict = checked.verdicts[name]
+        if verdict.reason in BLOCKED or checked.age == YOUNGEST:
+            return NOTHING_GOES
+        extensions, young = self._options.extensions.get(name, frozenset[str]()), verdict.reason is Reason.AGE
+        alike = _alike(name, verdict, extensions)
+        made = self._made.get(alike)
+        if made is None:
+            outcome = checked.outcome_for(name)
+            leave = openrtb.Leave(
+                verdict.data, strings(outcome), outcome.gpc, self._options.words, extensions, young=young, name=name
+            )
+            made = self._made[alike] = self._cut(leave)
+        return made
 
     def is_blocked(self, name: str, checked: Checked) -> bool:
-        return self.word(name, checked) == openrtb.BLOCKED
+        return self.of(name, checked) is NOTHING_GOES
 
-    def whole(self, name: str, checked: Checked) -> dict[str, object] | None:
-        """The request that may be sent; None: nothing at all."""
-        leave = self._leave(name, checked)
-        return self._whole(leave) if leave else None
+    @cached_property
+    def _ids(self) -> openrtb.Ids:
+        return openrtb.persons_ids(self._bid)
 
-    def difference(self, name: str, checked: Checked) -> openrtb.Difference | None:
-        """What has to be done to the request for it to be that."""
-        leave = self._leave(name, checked)
-        if leave is None or (out := self._whole(leave)) is None:
-            return None
-        same = _alike(leave)
-        if same not in self._differences:
-            self._differences[same] = openrtb.difference(self._bid, out)
-        return self._differences[same]
+    def _cut(self, leave: openrtb.Leave) -> CutBid:
+        word, found = leave.word, openrtb.lawful_bid(self._bid, leave, self._ids)
+        if found is None:
+            return NOTHING_GOES
+        out = found.request if word == openrtb.ALLOWED else self._without_known(found, leave)
+        return NOTHING_GOES if out is None else CutBid(word, out, openrtb.difference(self._bid, out))
 
-    def _leave(self, name: str, checked: Checked) -> openrtb.Leave | None:
-        if checked.verdicts[name].reason in BLOCKED or checked.age == YOUNGEST:
-            return None
-        verdict, outcome = checked.verdicts[name], checked.outcome_for(name)
-        return openrtb.Leave(
-            verdict.data,
-            strings(outcome),
-            outcome.gpc,
-            self._options.words,
-            self._options.extensions.get(name, frozenset()),
-            young=verdict.reason is Reason.AGE,
-            name=name,
-        )
-
-    def _whole(self, leave: openrtb.Leave) -> dict[str, object] | None:
-        same = _alike(leave)
-        if same not in self._shaped:
-            out = openrtb.lawful(self._bid, leave)
-            self._shaped[same] = (
-                out if out is None or leave.word == openrtb.ALLOWED else self._without_known(out, leave)
-            )
-        return self._shaped[same]
-
-    def _without_known(self, out: dict[str, object], leave: openrtb.Leave) -> dict[str, object] | None:
+    def _without_known(self, out: openrtb.LawfulBid, leave: openrtb.Leave) -> dict[str, object] | None:
         """Without what looks like an id, stands in no person's place, and is somebody's on record. While nobody can
         tell, all that looks like one goes, but for the auction's own ids: an ad without a person still can be sold.
         """
-        found, own = openrtb.suspects(self._bid, out, leave), openrtb.ids_of_auction(self._bid)
+        found = openrtb.suspects(out, leave, self._ids)
         if found is None:
             return None
+        if not found:
+            return out.request
         for word, could_be in found.items():
             if word not in self._known:
                 self._known[word] = len(self._known) >= MOST_SUSPECTS or self._on_record(could_be)
+        own = openrtb.ids_of_auction(self._bid)
         known = [word for word in found if self._known[word] or (self._known[word] is None and word not in own)]
-        return openrtb.without(out, openrtb.Traces(known), leave.name) if known else out
+        if not known:
+            return out.request
+        return openrtb.without(out.request, out.texts, openrtb.Traces(known), leave.name)
+
+
+def _alike(name: str, verdict: Verdict, extensions: frozenset[str]) -> Hashable:
+    """All that tells what two recipients of one call may have apart: what each is told follows from its verdict, the
+    words are one operator's. A bidder's name counts where parameters stand without one.
+    """
+    own = name.lower() if name.lower() in openrtb.BIDDERS else ""
+    return tuple(verdict.data.items()), verdict.reason is Reason.AGE, extensions, own
 
 
 class Bids:
@@ -190,6 +203,7 @@ class Bids:
             signals=said.signals[0] if said.signals else {},
             also=said.signals[1:],
             beside=said.beside,
+            names=said.names,
         )
 
 
@@ -208,30 +222,19 @@ class OpenRtb:
 
 
 def _patch(name: str, checked: Checked, cuts: Cuts) -> dict[str, Any]:
-    told = {"verdict": cuts.word(name, checked), "reason": checked.verdicts[name].reason}
-    found = cuts.difference(name, checked)
+    word, _, found = cuts.of(name, checked)
+    told = {"verdict": word, "reason": checked.verdicts[name].reason}
     return told if found is None else told | {"remove": found.remove, "replace": found.replace}
 
 
 def _whole(name: str, checked: Checked, cuts: Cuts, headers: Mapping[str, str]) -> Response:
-    found = cuts.difference(name, checked)
+    word, request, found = cuts.of(name, checked)
     told = {
-        "Gateway-Verdict": cuts.word(name, checked),
+        "Gateway-Verdict": word,
         "Gateway-Reason": checked.verdicts[name].reason,
         "Gateway-Removed": _told(found.remove if found else []),
     }
-    out = orjson.dumps(cuts.whole(name, checked) or {})
-    return Response(out, 200, {"Cache-Control": "no-store", **headers, **told}, wire.JSON)
-
-
-def _alike(leave: openrtb.Leave) -> Hashable:
-    """All that tells what two recipients of one call may have apart; the words are one operator's. A bidder's name
-    counts where parameters stand without one.
-    """
-    said = leave.strings
-    told = (said.gpp, *said.gpp_sid, said.us_privacy, said.out, leave.gpc)
-    own = leave.name.lower() if leave.name.lower() in openrtb.BIDDERS else ""
-    return frozenset(leave.answers.items()), told, leave.extensions, leave.young, own
+    return Response(orjson.dumps(request), 200, {"Cache-Control": "no-store", **headers, **told}, wire.JSON)
 
 
 def _recipients(query: QueryParams) -> tuple[str, ...]:

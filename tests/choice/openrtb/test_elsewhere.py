@@ -78,7 +78,8 @@ OF_THE_AUCTION = {
 
 
 def asked(request: dict) -> set[object]:
-    return {each["value"] for each in openrtb.said_in_bid({"id": "1", **request}).beside}
+    said = openrtb.said_in_bid({"id": "1", **request})
+    return {*(each["value"] for each in said.beside), *(value for _, value in said.names)}
 
 
 @pytest.mark.parametrize("what", HERS)
@@ -113,7 +114,10 @@ def test_what_is_read_in_its_own_place_is_not_asked_about_twice_and_a_transactio
     user = {"buyeruid": uuid, "eids": [{"source": "partner.example", "uids": [{"id": uuid}]}]}
     request = {"id": uuid, "device": device, "user": user, "source": {"tid": uuid, "ext": {"tid": uuid}}}
     request["imp"] = [{"id": uuid, "ext": {"tid": uuid}}]
-    assert reading._elsewhere(request) == ([], True)
+    beside, names = [], {}
+    assert reading._put_elsewhere(request, reading.BidForms(), beside, names)
+    assert not beside
+    assert not names
 
 
 @pytest.mark.parametrize(

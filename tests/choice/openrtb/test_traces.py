@@ -359,7 +359,7 @@ FORMED = {
 
 @pytest.mark.parametrize("text", FORMED)
 def test_whatever_reads_as_an_id_is_asked_about(text):
-    found = traces.formed({"imp": [{"tagid": text}, {"tagid": "leaderboard_top"}]}, ())
+    found = traces.formed([text, "leaderboard_top"], ())
     assert FORMED[text] in {each["type"] for could_be in found.values() for each in could_be}
     assert "leaderboard_top" not in found
 
@@ -437,15 +437,14 @@ def test_more_text_than_an_auction_has_time_for_is_not_looked_through(limit, val
     assert not traces.Traces(values).is_too_much(texts)
     monkeypatch.setattr(traces, limit, 15)
     assert traces.Traces(values).is_too_much(texts)
-    assert traces.without({"bcat": texts}, traces.Traces(values), "") is None
+    assert traces.without({"bcat": texts}, texts, traces.Traces(values), "") is None
 
 
 def test_more_that_could_be_ids_than_can_be_read_are_too_many():
-    many = {"bcat": [f"tel:415{n:07}" for n in range(traces.MOST_CLOSE + 1)]}
+    many = [f"tel:415{n:07}" for n in range(traces.MOST_CLOSE + 1)]
     assert traces.formed(many, ()) is None
-    assert openrtb.suspects({}, many, NOBODY) is None
-    many["bcat"].pop()
-    assert len(openrtb.suspects({}, many, NOBODY)) == traces.MOST_CLOSE
+    assert openrtb.suspects(openrtb.LawfulBid({}, many), NOBODY, frozenset()) is None
+    assert len(openrtb.suspects(openrtb.LawfulBid({}, many[1:]), NOBODY, frozenset())) == traces.MOST_CLOSE
 
 
 def test_more_ids_than_are_looked_up_deny():
