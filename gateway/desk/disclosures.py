@@ -31,9 +31,10 @@ from gateway.terms import DAY_MS, Purpose
 # sent; it may have been; it is not known whether it arrived; it was sent although the answer was no
 SENT, POSSIBLE, UNKNOWN, DESPITE_NO = "sent", "possible", "unknown", "despite_no"
 # The last entry but a release that told whose a key is, as of a position.
-HANDS = tuple(
-    f"SELECT identifier, max(seq) FROM {told} AND identifier IN ({{marks}}) AND seq <= ? GROUP BY identifier"  # noqa: S608 - ours
-    for told in ("erased WHERE true", "link_event WHERE NOT claimed")
+HANDS = (
+    "SELECT identifier, max(seq) FROM erased WHERE identifier IN ({marks}) AND seq <= ? GROUP BY identifier",
+    "SELECT identifier, max(seq) FROM link_event WHERE identifier IN ({marks}) AND seq <= ? AND NOT claimed"
+    " GROUP BY identifier",
 )
 FORGOTTEN = (  # when somebody was erased last; the entry that says so is the last before they began anew
     "SELECT r.identifier, (SELECT e.at FROM erasure e WHERE e.seq < r.seq ORDER BY e.seq DESC LIMIT 1) FROM erased r"

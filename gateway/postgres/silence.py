@@ -22,11 +22,11 @@ PROBE_SECONDS = 2  # a host
 # Amid statements that were sent together a backend that has done them all counts as active: it waits for its client.
 WORKING = "SELECT wait_event_type IS DISTINCT FROM 'Client' FROM pg_stat_activity WHERE pid = %s"
 # Such a one holds what it locked for as long as its client stands still: `idle_in_transaction_session_timeout` is for
-# those that were told that all is done. So whoever waits for it ends it; one that works, or commits, is none.
+# those that were told that all is done. So whoever waits for it ends it; one that works, commits or sends is none.
 STANDS_STILL = 3.0  # seconds
 STANDING = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE pid = ANY(pg_blocking_pids(%s)) AND usename = current_user AND state = 'active' AND wait_event_type = 'Client'
+WHERE pid = ANY(pg_blocking_pids(%s)) AND usename = current_user AND state = 'active' AND wait_event = 'ClientRead'
 AND extract(epoch FROM clock_timestamp() - state_change) > %s
 """
 EVENTS = {Wait.R: select.POLLIN, Wait.W: select.POLLOUT, Wait.RW: select.POLLIN | select.POLLOUT}
@@ -86,11 +86,20 @@ class HeardConnection(psycopg.Connection[Any]):
             said: dict[str, Any] = {**self.info.get_parameters(), "password": self.info.password, **where}
             with ProbeConnection.connect(**said | {"autocommit": True, "connect_timeout": PROBE_SECONDS}) as probe:
                 found = probe.execute(WORKING, (self.pgconn.backend_pid,)).fetchone()
-                if found and found[0]:
-                    probe.execute(STANDING, (self.pgconn.backend_pid, STANDS_STILL))
+                works = bool(found and found[0])
+                if works:
+                    _end_what_stands(probe, self.pgconn.backend_pid)
         except Exception:  # noqa: BLE001 - what waits too long is no error of the library's
             return False
-        return bool(found and found[0])
+        return works
+
+
+def _end_what_stands(probe: ProbeConnection, waits: int) -> None:
+    """Whatever comes of that, as where a role may not ask it: whoever waits is no less at work."""
+    try:
+        probe.execute(STANDING, (waits, STANDS_STILL))
+    except Exception:  # noqa: BLE001 - as above
+        probe.close()
 
 
 def _ready(descriptor: int, wanted: int, seconds: float) -> int:

@@ -140,6 +140,13 @@ def test_who_works_is_waited_for(url, monkeypatch):
         each.end()
 
 
+def test_who_works_where_nobody_may_be_ended_is_waited_for(url, monkeypatch):
+    monkeypatch.setattr("gateway.postgres.silence.STANDING", "SELECT no_such_function(%s, %s)")
+    db = connected(url)
+    assert db.execute("SELECT 7 FROM pg_sleep(4)").fetchone() == (7,)
+    db.end()
+
+
 def test_who_serves_holds_up_others_for_a_shorter_time(url, monkeypatch):
     monkeypatch.setattr("gateway.postgres.connection.SERVES_WITHIN", 200)
     db = connected(url)

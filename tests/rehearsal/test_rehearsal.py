@@ -134,9 +134,7 @@ def test_a_form_without_its_button_fails(rehearsed, monkeypatch):
 
 
 def test_a_bid_door_that_lets_everything_through_fails(rehearsed, monkeypatch):
-    monkeypatch.setattr(openrtb.openrtb, "lawful", lambda bid, leave: dict(bid))
-    monkeypatch.setattr(openrtb.Cuts, "_without_known", lambda _, out, leave: out)
-    monkeypatch.setattr(openrtb.Cuts, "word", lambda *_: "allow")
+    monkeypatch.setattr(openrtb.Cuts, "of", lambda cuts, *_: openrtb.CutBid("allow", dict(cuts._bid), None))
     found = rehearsed(APP)
     assert {door for _, door in pairs(found)} == {"openrtb"}
     assert {"teemo", "advertisers"} <= {name for name, _ in pairs(found)}

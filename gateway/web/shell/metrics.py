@@ -40,7 +40,7 @@ class QuickCounter(Collector):
     """
 
     def __init__(self, registry: CollectorRegistry, name: str, text: str, labels: Sequence[str]) -> None:
-        self._name, self._text, self._labels = f"gateway_{name}", text, labels
+        self._name, self._text, self._labelnames = f"gateway_{name}", text, labels
         self._cells: dict[tuple[str, ...], tuple[OneMore, float]] = {}
         self._looks = 0  # each of which took a number of every cell, too
         self._looking = threading.Lock()
@@ -53,8 +53,12 @@ class QuickCounter(Collector):
                 self._cells[labels] = itertools.count(self._looks).__next__, time.time()
             return self._cells[labels][0]
 
+    def describe(self) -> list[Metric]:
+        """What it is, without its cells: by it the registry sees that nothing is told twice."""
+        return [CounterMetricFamily(self._name, self._text, labels=self._labelnames)]
+
     def collect(self) -> Iterator[Metric]:
-        found = CounterMetricFamily(self._name, self._text, labels=self._labels)
+        found = CounterMetricFamily(self._name, self._text, labels=self._labelnames)
         with self._looking:
             for labels, (one_more, created) in self._cells.items():
                 found.add_metric(labels, one_more() - self._looks, created)
