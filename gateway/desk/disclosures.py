@@ -33,8 +33,10 @@ SENT, POSSIBLE, UNKNOWN, DESPITE_NO = "sent", "possible", "unknown", "despite_no
 # The last entry but a release that told whose a key is, as of a position.
 HANDS = (
     "SELECT identifier, max(seq) FROM erased WHERE identifier IN ({marks}) AND seq <= ? GROUP BY identifier",
-    "SELECT identifier, max(seq) FROM link_event WHERE identifier IN ({marks}) AND seq <= ? AND NOT claimed"
-    " GROUP BY identifier",
+    (
+        "SELECT identifier, max(seq) FROM link_event WHERE identifier IN ({marks}) AND seq <= ? AND NOT claimed"
+        " GROUP BY identifier"
+    ),
 )
 FORGOTTEN = (  # when somebody was erased last; the entry that says so is the last before they began anew
     "SELECT r.identifier, (SELECT e.at FROM erasure e WHERE e.seq < r.seq ORDER BY e.seq DESC LIMIT 1) FROM erased r"
