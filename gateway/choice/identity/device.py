@@ -98,7 +98,7 @@ DIGESTS_OF_NOTHING: Mapping[int, frozenset[str]] = {  # by length in hex
 NORMAL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 UUID = re.compile(r"([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})")
 UUID_BYTES = 16
-AS_IT_STANDS = frozenset({*UUIDS, "account"})  # kinds under which a normal uuid is its own normal form
+NORMAL_AS_UUID = frozenset({*UUIDS, "account"})  # kinds under which a normal uuid is its own normal form
 IMEI = re.compile(r"([0-9]{14})[0-9]{0,2}")  # 3GPP TS 23.003 6.2: with a check digit 15, with a software version 16
 # One word of visible ASCII, without what stands between two of a list; the longest, a SHA-512 in hex.
 CODE = re.compile(r"[!-+\--:<-{}~]{1,128}")
@@ -140,7 +140,7 @@ def reading_of_normal(kind: str, text: str) -> str | None:
     """What a text that is a normal uuid reads as, under a kind that it was said to be of: itself, or where the kind is
     a digest of sixteen bytes those, which it may be with hyphens. None: under this kind it is read like any text.
     """
-    if kind in AS_IT_STANDS:
+    if kind in NORMAL_AS_UUID:
         return text
     bare = text.replace("-", "")
     return bare if DIGESTS.get(kind) == UUID_BYTES and not digest_of_nothing(bare) else None

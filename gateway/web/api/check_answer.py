@@ -95,12 +95,9 @@ class VerdictsBody(Struct, kw_only=True):
     dry_run: Literal[True] | UnsetType = UNSET
 
 
-SEES_ENTRIES = frozenset({"desk", "export"})
-
-
 def sees_entries(key: ApiKey) -> bool:
     """Whether a caller may learn which entry decided: ad code must not learn it of its id (R16)."""
-    return not (key.revoked or SEES_ENTRIES.isdisjoint(key.scopes))
+    return key.may("desk") or key.may("export")
 
 
 def verdict(verdict: Verdict, consent: Answers, key: ApiKey) -> dict[str, Any]:
