@@ -1,5 +1,5 @@
-"""What `make check` leaves out: further rows of a table, and nothing else; what `make test` does: rows of a slow test's
-long table. Which files of slow tests come first."""
+"""What `make check` leaves out: further rows of a table, and most tests that open an installation; what `make test`
+does: rows of a slow test's long table. Which files of slow tests come first."""
 
 import os
 import subprocess
@@ -26,6 +26,7 @@ def test_alone(): ...
 @pytest.mark.parametrize("row", range(20))
 def test_slow(row): ...
 """
+AUTHOR = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
 CONFTEST = "pytest_plugins = ['support.runs']\n"
 
 
@@ -58,6 +59,21 @@ def chosen(folder: Path, *named: str, **environment: str) -> list[str]:
 def test_every_test_is_in_the_quick_loop_on_its_first_row(tmp_path):
     quick = ["test_of_a_table[first]", "TestOfAClass::test_of_a_table[first]", "test_alone", "test_slow[0]"]
     assert chosen(tmp_path, QUICK="1") == quick
+
+
+@pytest.mark.slow
+def test_of_those_that_open_an_installation_some_are_in_the_quick_loop_and_all_of_a_file_at_work(tmp_path):
+    opening = "def test_with_a_folder_{}(tmp_path): ...\n"
+    for name in ("kept", "at_work"):
+        (tmp_path / f"test_{name}.py").write_text("".join(map(opening.format, range(16))))
+    for command in (["init", "-q"], ["add", "test_kept.py"], [*AUTHOR, "commit", "-q", "-m", "kept"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    every = [f"test_with_a_folder_{number}" for number in range(16)]
+    quick = [test for test in chosen(tmp_path, QUICK="1") if test in every]
+    assert sorted(quick) == sorted([every[0], every[15], *every])
+    (tmp_path / "test_at_work.py").unlink()
+    assert [test for test in chosen(tmp_path, QUICK="2") if test in every] == every
+    assert [test for test in chosen(tmp_path, "test_kept.py", QUICK="1") if test in every] == every
 
 
 @pytest.mark.slow

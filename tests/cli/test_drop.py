@@ -572,6 +572,7 @@ class Year:
         return tuple({id_of(n): word for n, word in each.items()} for each in ones)
 
 
+@pytest.mark.slow
 def test_a_year_of_requests_is_taken_matched_and_answered_row_by_row(run, folder, tmp_path, figure):
     year, clock = Year(REQUESTS), time.process_time()
     link(folder, *((f"a{n}", "email", address(n)) for n in [*year.account, *year.shared]))
@@ -615,6 +616,7 @@ def rows_of(folder, sql):
         return db.execute(sql).fetchall()
 
 
+@pytest.mark.slow
 def test_a_list_whose_taking_was_killed_is_taken_again_to_the_same_end(run, folder, tmp_path):
     made = listed(tmp_path, DeletionKind.EMAIL, ((id_of(n), address(n)) for n in range(25_000)))
     command = [sys.executable, "-m", "gateway", "drop", "take", str(made), "--data", str(folder)]

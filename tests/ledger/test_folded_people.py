@@ -19,6 +19,7 @@ from gateway.ledger.subjects import milliseconds
 LENGTH, EVERY = 160, 40  # acts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2 if QUICK else 40 if SOAK else 4))
 def test_who_is_folded_alone_stands_as_the_whole_log_says(seed):
     who, acts = acts_of(seed, LENGTH, Counter())

@@ -45,6 +45,7 @@ class InBatches(InMemory):
         return super().commit(job)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20 if SOAK else 1))
 def test_who_writes_reads_what_stood_before_and_what_was_said_since(seed):
     who, acts = acts_of(seed, LENGTH, Counter())

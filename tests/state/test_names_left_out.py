@@ -113,6 +113,7 @@ def lives(tmp_path, many=UNIVERSES):
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("whom")
 def test_somebody_stands_by_the_names_that_are_asked_for_as_by_all(tmp_path, figure):
     seen = lives(tmp_path)

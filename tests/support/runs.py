@@ -1,10 +1,12 @@
-"""Which tests run in `make check` and in `make test`, and one table at the end of a run: what the tests measured; in
-`make soak` also how each file of tests fared, in `make check` which tests take too long for it. A report brings what its
-test measured, so that several workers make one table.
+"""Which tests run in `make check`, `make more` and `make test`, and one table at the end of a run: what the tests
+measured; in `make soak` also how each file of tests fared, in the first two which tests take too long for them. A report
+brings what its test measured, so that several workers make one table.
 """
 
 import gc
 import re
+import shutil
+import subprocess
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -47,6 +49,8 @@ LONGEST = (
 )  # fmt: skip
 ROWS = 6  # of the table of a slow test, in `make test`
 TOO_LONG = 0.7  # seconds of processor time: such a test is marked slow
+EACH = 15  # of a file's tests that open an installation one in so many is in `make check`
+OPENS = frozenset({"anyio_backend", "tmp_path", "tmp_path_factory"})  # fixtures of a test that may
 
 FIGURES: list[tuple[str, str, str]] = []
 SECONDS: dict[str, float] = defaultdict(float)
@@ -56,7 +60,7 @@ LONG: list[tuple[float, str]] = []
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc):
-    """`make check`: each test on the first row of its table."""
+    """`make check`, `make more`: each test on the first row of its table."""
     if not examples.QUICK:
         return
     every = metafunc.parametrize
@@ -86,11 +90,13 @@ def pytest_ignore_collect(collection_path):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """Of a slow test with a long table rows from all of it, but in `make soak`, or where somebody names a file; then the
-    longest files first, behind them those with the most tests. Workers take files from both ends.
+    """Of a slow test with a long table rows from all of it, but in `make soak`, or where somebody names a file; of those
+    that open an installation some in `make check`; then the longest files first, behind them those with the most tests. Workers take files from both ends.
     """
     if not examples.SOAK and all(Path(each).is_dir() for each in config.args):
         left_out = longer_than(ROWS, [item for item in items if item.get_closest_marker("slow")])
+        if examples.FEW:
+            left_out |= left_for_more(items, changed(config.rootpath))
         config.hook.pytest_deselected(items=[item for item in items if item in left_out])
         items[:] = [item for item in items if item not in left_out]
     rank = {file: number for number, file in enumerate(LONGEST)}
@@ -105,6 +111,27 @@ def longer_than(rows: int, items) -> set:
         tables[item.nodeid.partition("[")[0]].append(item)
     stays = {table[number * (len(table) - 1) // (rows - 1)] for table in tables.values() for number in range(rows)}
     return {item for table in tables.values() if len(table) > rows for item in table} - stays
+
+
+def left_for_more(items, at_work: set[Path]) -> set:
+    """Those that open an installation, which takes a tenth of a second, without one in so many of each file; of a file
+    at work all stay.
+    """
+    opening = defaultdict(list)
+    for item in items:
+        if not OPENS.isdisjoint(item.fixturenames):
+            opening[item.path].append(item)
+    return {item for path, of_one in opening.items() if path not in at_work for item in of_one} - {
+        item for of_one in opening.values() for item in of_one[::EACH]
+    }
+
+
+def changed(root: Path) -> set[Path]:
+    """Files that are not as they were committed; none where that is not to be known."""
+    if not shutil.which("git"):
+        return set()
+    said = subprocess.run(["git", "status", "--porcelain", "-z"], cwd=root, capture_output=True, text=True, check=False)
+    return {root / each[3:] for each in said.stdout.split("\0") if each}
 
 
 def file_of(item):
@@ -154,6 +181,6 @@ def pytest_terminal_summary(terminalreporter):
             found = outcomes["failed"] or "nothing"
             write(f"{file:50} {outcomes['passed']:6} passed  found: {found}  {SECONDS[file]:.0f} s")
     if examples.QUICK and LONG:
-        terminalreporter.section("too long for make check: mark them slow")
+        terminalreporter.section("too long for make check and make more: mark them slow")
         for seconds, test in sorted(LONG, reverse=True):
             write(f"{seconds:.1f} s  {test}")

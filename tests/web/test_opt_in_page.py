@@ -1,6 +1,7 @@
 """Opting in on the page: one purpose, two acts, proof of control, and never while something stands above it."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -387,8 +388,9 @@ async def test_in_every_language_every_page_is_in_it(site):
         for page, text in zip(pages, words, strict=True):
             assert f'<html lang="{language}">' in page.text
             assert text in page.text
+            shown = re.sub("<[^>]*>", " ", page.text)  # a sealed text in a field may hold any word
             for english in ("Yes", "One step", "Go on", "browser,"):
-                assert english not in page.text
+                assert english not in shown
 
 
 async def test_a_link_in_a_language_is_kept_all_the_way(site):
