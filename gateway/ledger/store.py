@@ -1,5 +1,5 @@
-"""The store: what an engine has to offer so that the ledger can stand on it, and the one that there is, SQLite. The
-writer, readers, proofs and rules above know no other file, lock or engine than this.
+"""The store: what an engine has to offer so that the ledger can stand on it, and SQLite, which does; a server does in
+`postgres_store.py`. The writer, readers, proofs and rules above know no other file, lock or engine than this.
 
 A connection is one of DB-API 2.0 as sqlite3 has it, without transactions of its own: `execute` with question marks,
 explicit BEGIN, SAVEPOINT and COMMIT. The head row is read in every transaction and grown by whoever holds `held`, so

@@ -116,7 +116,7 @@ def test_half_an_answer_is_no_traceback_when_the_reader_goes(folder):
     read, write = os.pipe()
     os.close(read)
     try:
-        done = subprocess.run([*COMMAND, "help", "decisions"], stdout=write, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run([*COMMAND, "help", "decisions_answers"], stdout=write, stderr=subprocess.PIPE, text=True)
     finally:
         os.close(write)
     assert done.returncode == 1
