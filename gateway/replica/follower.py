@@ -203,9 +203,13 @@ class Follower(Vouching):
             self._tell(f"who was forgotten lies in the copy's pages still: {error}")
 
     def _keep_lease(self) -> float:
+        """Seconds until it asks again: a gateway that commits all the time waits for one that was refused for `LATE`
+        only, and gives it a lease if it asks within that, for whoever asks later is behind again.
+        """
         try:
             if self.state is not None:
                 self._ask()
+                return (self._term if self.fresh() else LATE) / A_TERM
         except Gone:
             self._anew.set()
             self._say("a page of the copy is torn" if self._is_torn() else "the gateway's ledger is another one")

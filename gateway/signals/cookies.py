@@ -95,6 +95,7 @@ MOST_FIELDS = 8192  # a browser sends the same Cookie field with each request of
 LONGEST_NAME = 128  # bytes; a longer one is judged each time and never remembered
 KEPT_BYTES = 1024  # of one cookie of ours; ours are shorter
 Judge = Callable[[str], bool]
+Abridging = Callable[[str], str]  # of a raw value, which then has less of what nobody reads
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -114,13 +115,16 @@ NOBODYS, SPEAKS, OURS = 0, 1, 2  # what a name is worth; the last two are bits
 
 
 class Sieve:
-    """`speaks`: whether a cookie of this name may be a signal. `ours`: whether it is one that is read otherwise. Both
-    are asked about a name once, and must not change their minds.
+    """`speaks`: whether a cookie of this name may be a signal. `ours`: whether it is one that is read otherwise.
+    `abridges`: how one that may be a signal is made shorter, so that those of many browsers are the same bytes. Each is
+    asked about a name once, and must not change its mind.
     """
 
-    def __init__(self, speaks: Judge, ours: Judge) -> None:
+    def __init__(self, speaks: Judge, ours: Judge, abridges: Callable[[str], Abridging | None] | None = None) -> None:
         self._speaks = speaks
         self._ours = ours
+        self._abridges = abridges
+        self._shorter: dict[bytes, Abridging] = {}
         self._plain: set[bytes] = set()  # beginnings of cookies that nobody reads, with the blank before them
         self._worth: dict[bytes, int] = {}  # of the others
         self._silent: set[tuple[int, int]] = set()  # whole fields in which nobody reads anything
@@ -152,7 +156,8 @@ class Sieve:
                 continue
             worth = self._worth.get(begin) or self._judged(begin)
             if worth & SPEAKS:
-                signals.append(part)
+                shorter = self._shorter.get(begin)
+                signals.append(_abridged(part, shorter) if shorter else part)
             if worth & OURS:
                 ours += (_parsed if len(part) <= KEPT_BYTES else _parsed.__wrapped__)(part)
         return SiftedHeaders((b";".join(signals),) if signals else (), tuple(ours))
@@ -164,11 +169,22 @@ class Sieve:
             if len(self._plain) + len(self._worth) >= MOST_NAMES:
                 self._plain.clear()
                 self._worth.clear()
+                self._shorter.clear()
             if worth:
                 self._worth[begin] = worth
+                shorter = self._abridges(name) if self._abridges else None
+                if shorter:
+                    self._shorter[begin] = shorter
             else:
                 self._plain.add(begin)
         return worth
+
+
+def _abridged(part: bytes, shorter: Abridging) -> bytes:
+    begin, separator, value = part.partition(b"=")
+    if not separator:
+        return part
+    return begin + separator + shorter(value.decode("latin-1").strip(BLANK)).encode("latin-1")
 
 
 @lru_cache(maxsize=2048)

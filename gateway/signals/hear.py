@@ -25,7 +25,7 @@ from gateway.signals import (
     usprivacy,
 )
 from gateway.signals.cmp_cookies import CATEGORIES, DENIES, Categories, ToolShown, ToolState
-from gateway.signals.cookies import Sieve
+from gateway.signals.cookies import Abridging, Sieve
 from gateway.signals.device import Limit
 from gateway.signals.gpp.layouts import TCF_CA_1, TCF_EU_2
 from gateway.signals.gpp.string import MAX_SECTION_ID
@@ -78,11 +78,15 @@ class Hearing:
     sieve: Sieve = field(init=False, repr=False, compare=False)  # lets those cookies through of which something is read
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sieve", Sieve(self.reads, _none))
+        object.__setattr__(self, "sieve", Sieve(self.reads, _none, self.abridges))
 
     def reads(self, name: str) -> bool:
         """Whether a cookie of this name may be a signal."""
         return cmp_cookies.is_read(name) or self.industry.is_read(name)
+
+    def abridges(self, name: str) -> Abridging | None:
+        """How a cookie of this name is made shorter before it is read, and says the same."""
+        return None if self.industry.is_read(name) else cmp_cookies.ABRIDGED.get(name)
 
 
 def _none(_: str) -> bool:

@@ -140,19 +140,18 @@ class Reading:
     absent: tuple[str, ...] = ()
     error: str = ""
     unanswered: frozenset[Purpose] = frozenset()
+    opted_out: frozenset[Purpose] = field(init=False, repr=False, compare=False, default=frozenset())
 
     def __post_init__(self) -> None:
         if self.error:
             object.__setattr__(self, "choices", without_allows(self.choices))
-        object.__setattr__(self, "unanswered", self.unanswered & self.opted_out)
+        out = frozenset([purpose for purpose, stated in self.choices.items() if stated is Stated.OPTED_OUT])
+        object.__setattr__(self, "opted_out", out)
+        object.__setattr__(self, "unanswered", self.unanswered & out)
 
     @property
     def ok(self) -> bool:
         return not self.error
-
-    @property
-    def opted_out(self) -> frozenset[Purpose]:
-        return frozenset(purpose for purpose, stated in self.choices.items() if stated is Stated.OPTED_OUT)
 
     def as_json(self) -> dict[str, object]:
         """The shape that `gateway decode` prints."""
@@ -180,6 +179,8 @@ def stated(opted_out: Iterable[Purpose] = (), allowed: Iterable[Purpose] = ()) -
 def strictest(readings: Iterable[Choices]) -> Choices:
     """Several statements together: any opt-out wins; allowed only where one says so and none says otherwise."""
     found = [*readings]
+    if len(found) == 1:
+        return found[0]
     out = {purpose for choices in found for purpose, word in choices.items() if word is Stated.OPTED_OUT}
     allowed = {purpose for choices in found for purpose, word in choices.items() if word is Stated.ALLOWED}
     return stated(out, allowed)

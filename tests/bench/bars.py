@@ -288,14 +288,21 @@ def in_process(base: float) -> list[Row]:
     client, one, all_ = [took / base for _, took in asyncio.run(found())]
     pages, heard = dict(middleware.rows()), dict(signals.rows())
     plain = pages[middleware.BASELINE]
-    read = next(took for name, took in heard.items() if "OneTrust" in name)
     return [
         Row("4. a whole check in process, on record", client, 0.6),
         Row("5. a bid of 2 kB in process: one bidder", one, 2.5),
         Row("5. the same: 15 bidders", all_, 6),
         Row("7. middleware, no signal", pages["no Cookie header"] - plain, 4, "us"),
         Row("7. middleware, known browser with GPC", pages["GPC, known browser"] - plain, 15, "us"),
-        Row("8. signals of a request, 1.5 kB of cookies, OneTrust", read, 40, "us"),
+        Row(
+            "8. reading a request, 1.5 kB of cookies, OneTrust, another browser each time",
+            heard[signals.AS_READ],
+            40,
+            "us",
+        ),
+        Row(
+            "8. its signals with nothing remembered of others who said the same", heard[signals.UNREMEMBERED], 40, "us"
+        ),
         Row("8. a usnat string", heard["usnat, whole GPP string"], 10, "us"),
     ]
 

@@ -1,13 +1,14 @@
-"""Once an opt-out was acknowledged no check that starts after that allows, wherever it is asked: at the gateway (from
-the mirror), by the client, at a sidecar, in an ad server's own process; while replicas are stopped, cut off and
-suspended, the gateway is killed and started on a machine with another wall clock. Times are CLOCK_BOOTTIME, the same
-for all processes.
+"""Once an opt-out was acknowledged nothing that is asked after that lets the person's data go, wherever it is asked:
+checks and bids at the gateway (from the mirror), by the client and at a sidecar, rows of a share at the gateway, checks
+in an ad server's own process; while replicas are stopped, cut off and suspended, the gateway is killed and started on a
+machine with another wall clock. Times are CLOCK_BOOTTIME, the same for all processes.
 
-SOAK=1 goes on until 200,000 checks.
+SOAK=1 goes on until 200,000 answers.
 """
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import random
@@ -18,13 +19,17 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.message import Message
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from support.cuttable import Cuttable
+from support.endless import link_all
 from support.examples import SOAK
 from support.people import gaid, named
 from support.ports import free_port
@@ -38,8 +43,8 @@ from gateway.cli import main
 from gateway.client import NO_ANSWER, Client
 
 pytestmark = pytest.mark.slow
-CHECKS = 200_000 if SOAK else 5_000
-PEOPLE = 3000
+ANSWERS = 200_000 if SOAK else 5_000
+PEOPLE = 3000 if SOAK else 600
 TERM = 2.0
 FEW = 12  # people of a control, so that each is asked about often
 MANY = 30  # of one whose fault shows for a moment only
@@ -47,12 +52,72 @@ HOUR = 3600
 AT_ONCE = 3  # opt-outs that are asked for together
 
 
-class Check(NamedTuple):
+class Seen(NamedTuple):
+    """One answer about one person. `allowed`: their data may go, or went."""
+
     where: str
+    what: str
     start: float
     number: int
     allowed: bool
     stale: bool
+
+
+class Question(NamedTuple):
+    """`read`: of one person's answer and the headers, whether their data may go, and the reason. `lot`: of how many
+    people one call asks, a line each.
+    """
+
+    what: str
+    path: str
+    body: Callable[[int], dict]
+    read: Callable[[bytes, Message, int], tuple[bool, str | None]]
+    kind: str = "application/json"
+    lot: int = 1
+
+
+def of_check(body, _, __):
+    answer = json.loads(body)
+    return answer["allowed"], answer["reason"]
+
+
+def bid(number):
+    app = {"bundle": "com.example.app"}
+    device = {"os": "Android", "ifa": gaid(number), "geo": {"country": "USA", "region": "NY"}}
+    return {"id": "1", "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}], "app": app, "device": device}
+
+
+def of_bid(body, headers, number):
+    """What counts is whether the ad id is in what goes to a bidder."""
+    return gaid(number).encode() in body, headers["gateway-reason"]
+
+
+def row(number):
+    who = gaid(number)
+    data = {"lat": 40.7128, "lon": -74.006, "ad_id": who}
+    return {"id": f"row-{next(ROW_IDS)}", "identifiers": [named("gaid", who)], "place": "US-NY", "data": data}
+
+
+def of_row(body, _, number):
+    """A row goes to a recipient as it is handed back, with what names its person."""
+    line = json.loads(body)
+    return gaid(number) in json.dumps(line.get("row")), line["reason"]
+
+
+def asked(number):
+    return {"identifiers": [named("gaid", gaid(number))], "data": ["ad_id"], "place": "US-NY"}
+
+
+ROW_IDS = itertools.count()
+QUESTIONS = {
+    each.what: each
+    for each in (
+        Question("check", "/v1/check", lambda number: asked(number) | {"recipient": "teemo"}, of_check),
+        Question("bid", "/v1/openrtb?recipient=advertisers", bid, of_bid),
+        Question("row", "/v1/shares/teemo", row, of_row, "application/x-ndjson", lot=4),
+    )
+}
+ASKED_AT = {"gateway": (*QUESTIONS,), "sidecar": ("check", "bid"), "client": ("check", "bid"), "server": ("check",)}
 
 
 @dataclass
@@ -61,11 +126,12 @@ class World:
 
     folder: object
     module: str = "gateway"
-    checks: list[Check] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
     acknowledged: dict[int, float] = field(default_factory=dict)  # by person, when the answer was there
     took: list[float] = field(default_factory=list)  # effective_at - accepted_at
     over: threading.Event = field(default_factory=threading.Event)
     next: int = 0
+    out: Path | None = None  # what the ad server writes down
 
     def start(self, stack):
         self.start_gateway(stack)
@@ -76,7 +142,8 @@ class World:
         stack.callback(self.sidecar.stop)
         self.sidecar.start()
         self.start_server(stack)
-        self.ask_all(stack, ("gateway", self.gateway.port), ("sidecar", self.sidecar.port))
+        self.ask_gateway(stack)
+        self.ask_all(stack, ("sidecar", self.sidecar.port, ASKED_AT["sidecar"]))
         asking = threading.Thread(target=self.ask_by_client)
         asking.start()
         stack.callback(asking.join)
@@ -86,10 +153,15 @@ class World:
         self.gateway = Service(free_port(), self.folder / "data", self.folder / "log", module=self.module)
         stack.callback(self.gateway.stop)
         self.gateway.start()
+        link_all(self.gateway.url, PEOPLE)  # a row of somebody of no account does not go
+
+    def ask_gateway(self, stack):
+        """Each in a thread of its own: a row waits until it is on record."""
+        self.ask_all(stack, *[("gateway", self.gateway.port, (what,)) for what in ASKED_AT["gateway"]])
 
     def ask_all(self, stack, *places):
-        for where, port in places:
-            asking = threading.Thread(target=self.ask, args=(where, port))
+        for place in places:
+            asking = threading.Thread(target=self.ask, args=place)
             asking.start()
             stack.callback(asking.join)
         stack.callback(self.over.set)
@@ -137,33 +209,45 @@ class World:
             self.server.wait(timeout=60)
         self.server.stdout.close()
 
-    def ask(self, where, port):
-        """Checks one after the other, on one connection; one that is not answered in time is nothing."""
+    def ask(self, where, port, whats):
+        """One question after the other, on one connection; one that is not answered in time is nothing."""
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=4)
-        headers = {"Authorization": "Bearer dev.dev", "Content-Type": "application/json"}
-        while not self.over.is_set():
-            number, start = self.among(), boot()
-            who = [named("gaid", gaid(number))]
-            body = {"identifiers": who, "recipient": "teemo", "data": ["ad_id"], "place": "US-NY"}
+        for question in itertools.cycle([QUESTIONS[what] for what in whats]):
+            if self.over.is_set():
+                break
+            numbers = [self.among() for _ in range(question.lot)]
+            headers = {"Authorization": "Bearer dev.dev", "Content-Type": question.kind}
+            body, start = "\n".join(json.dumps(question.body(number)) for number in numbers), boot()
             try:
-                connection.request("POST", "/v1/check", json.dumps(body), headers)
-                answer = json.loads(connection.getresponse().read())
-                self.checks.append(Check(where, start, number, answer["allowed"], answer["reason"] == "stale"))
+                connection.request("POST", question.path, body, headers)
+                answer = connection.getresponse()
+                text = answer.read()
             except (OSError, http.client.HTTPException):
                 connection.close()
                 time.sleep(0.05)
+                continue
+            if answer.status == 200:  # anything else gives nothing that may go
+                for number, one in zip(numbers, text.splitlines(), strict=False):  # behind rows comes their sum
+                    allowed, reason = question.read(one, answer.headers, number)
+                    self.seen.append(Seen(where, question.what, start, number, allowed, reason == "stale"))
             time.sleep(0.002)
         connection.close()
 
     def ask_by_client(self):
         """As ad code does that has the client in its process: what it obeys counts, not what was answered."""
         with Client(self.gateway.url, key="dev.dev", timeout_ms=1000) as client:
-            while not self.over.is_set():
+            for what in itertools.cycle(ASKED_AT["client"]):
+                if self.over.is_set():
+                    break
                 number, start = random.randrange(PEOPLE), boot()
-                who = [named("gaid", gaid(number))]
-                found = client.check(identifiers=who, recipient="teemo", data=["ad_id"], place="US-NY")
+                if what == "check":
+                    found = client.check(recipient="teemo", **asked(number))
+                    allowed = found.allowed
+                else:
+                    found = client.openrtb(bid(number), recipient="advertisers")
+                    allowed = gaid(number) in json.dumps(found.bid)
                 if found.reason != NO_ANSWER:
-                    self.checks.append(Check("client", start, number, found.allowed, found.reason == "stale"))
+                    self.seen.append(Seen("client", what, start, number, allowed, found.reason == "stale"))
                 time.sleep(0.002)
 
     def opts_out(self, number):
@@ -237,29 +321,29 @@ class World:
             time.sleep(0.05)
 
     def history(self):
-        packed = self.out.read_bytes()
+        packed = self.out.read_bytes() if self.out else b""
         whole = len(packed) // RECORD.size * RECORD.size
         server = [
-            Check("server", start, number, allowed, stale)
+            Seen("server", "check", start, number, allowed, stale)
             for start, _, number, allowed, stale in RECORD.iter_unpack(packed[:whole])
         ]
-        return [*self.checks, *server]
+        return [*self.seen, *server]
 
     def done(self):
-        return len(self.checks) + self.out.stat().st_size // RECORD.size
+        return len(self.seen) + self.out.stat().st_size // RECORD.size
 
     def too_late(self, history):
         """Allows that started after the answer to the person's opt-out was there."""
         return [one for one in history if one.allowed and one.start > self.acknowledged.get(one.number, float("inf"))]
 
-    def too_late_at(self, where):
-        history = self.history() if where == "server" else list(self.checks)
-        return [one for one in self.too_late(history) if one.where == where]
+    def shows(self, faulty):
+        """Whether a control's fault was seen everywhere that it must be."""
+        return faulty <= {one[:2] for one in self.too_late(self.history())}
 
-    def until_too_late(self, where, seconds=2.0):
-        """For a control: until its fault shows, or the time is over in which it may."""
+    def until_it_shows(self, faulty, seconds=2.0):
+        """Or the time is over in which it may."""
         ends = time.monotonic() + seconds
-        while not self.too_late_at(where) and time.monotonic() < ends:
+        while not self.shows(faulty) and time.monotonic() < ends:
             time.sleep(0.05)
 
 
@@ -271,59 +355,70 @@ FAULTS = (
 )  # fmt: skip
 
 
+def everywhere(*places):
+    """All that is asked there, as (where, what)."""
+    return {(where, what) for where in places for what in ASKED_AT[where]}
+
+
 def shown(took):
     cuts = statistics.quantiles(took, n=100)
     return f"50 % in {cuts[49]:.3f} s, 95 % in {cuts[94]:.3f}, 99 % in {cuts[98]:.3f}, the longest {max(took):.3f}"
 
 
-def test_after_an_acknowledged_opt_out_no_check_that_starts_allows_wherever_it_is_asked(tmp_path, figure):
+def test_after_an_acknowledged_opt_out_nothing_that_is_asked_lets_data_go_wherever_it_is_asked(tmp_path, figure):
     world = World(tmp_path)
     with Lateness() as late, contextlib.ExitStack() as stack:
         world.start(stack)
-        while world.next == 0 or world.done() < CHECKS:
+        while world.next == 0 or world.done() < ANSWERS:
             for fault in FAULTS:
                 fault(world)
                 world.heals()
     history = world.history()
-    by_place = Counter((one.where, one.allowed) for one in history)
+    kinds = Counter(one.what for one in history)
+    went = Counter(one[:2] for one in history if one.allowed)
+    held = Counter(one[:2] for one in history if one.start > world.acknowledged.get(one.number, float("inf")))
     stale = sum(one.stale for one in history)
     found = world.too_late(history)
-    figure(
-        "replicas, history", f"{len(history)} checks ({stale} stale), {len(world.took)} opt-outs: {len(found)} too late"
-    )
+    told = ", ".join(f"{kinds[what]} {what}s" for what in QUESTIONS)
+    figure("replicas, history", f"{told} ({stale} stale), {len(world.took)} opt-outs: {len(found)} too late")
+    figure("replicas, asked after an opt-out", ", ".join(f"{at} {what}: {n}" for (at, what), n in held.items()))
     figure("replicas, effective_at - accepted_at", shown(world.took))
-    assert len(history) >= CHECKS
-    assert all(by_place[where, True] > 100 for where in ("gateway", "client", "sidecar", "server"))
+    assert len(history) >= ANSWERS
+    assert all(went[each] > 100 for each in everywhere(*ASKED_AT))
+    assert all(held[each] for each in everywhere(*ASKED_AT))
     assert stale
     assert found == []
     assert max(world.took) <= TERM + 1 + late.longest, f"this machine stood still for {late.longest:.2f} s"
 
 
-def test_the_control_without_waiting_for_replicas_a_check_allows_too_late(tmp_path, figure, monkeypatch):
+def test_the_control_without_waiting_for_replicas_checks_and_bids_let_data_go_too_late(tmp_path, figure, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "PEOPLE", FEW)
-    world = World(tmp_path, "support.waits_for_nobody")
+    world, faulty = World(tmp_path, "support.waits_for_nobody"), everywhere("server", "sidecar")
     with contextlib.ExitStack() as stack:
         world.start(stack)
-        while world.next < FEW and not world.too_late_at("server"):
-            world.to_server.feed = True
+        while world.next < FEW and not world.shows(faulty):
+            world.to_server.feed = world.to_sidecar.feed = True
             world.people_opt_out(AT_ONCE)
-            world.until_too_late("server")
-            world.to_server.feed = False
+            world.until_it_shows(faulty)
+            world.to_server.feed = world.to_sidecar.feed = False
             world.heals()
-    found = Counter(one.where for one in world.too_late(world.history()))
+    found = Counter(one[:2] for one in world.too_late(world.history()))
     figure("replicas, control without leases", f"{len(world.took)} opt-outs, too late: {dict(found)}")
-    assert found["server"]
+    assert faulty <= found.keys()
 
 
-def test_the_control_answered_before_the_state_has_it_a_check_allows_too_late(tmp_path, figure):
-    world = World(tmp_path, "support.folds_too_late")
+def test_the_control_answered_before_the_state_has_it_all_that_is_asked_lets_data_go_too_late(
+    tmp_path, figure, monkeypatch
+):
+    monkeypatch.setattr(sys.modules[__name__], "PEOPLE", MANY)
+    world, faulty = World(tmp_path, "support.folds_too_late"), everywhere("gateway")
     world.among = lambda: max(0, world.next - 1)  # whoever opts out now
     with contextlib.ExitStack() as stack:
         world.start_gateway(stack)
-        world.ask_all(stack, *[("gateway", world.gateway.port)] * 3)
-        while world.next < MANY and not world.too_late_at("gateway"):
+        world.ask_gateway(stack)
+        while world.next < MANY and not world.shows(faulty):
             world.people_opt_out(1)
-            world.until_too_late("gateway")
-    found = world.too_late(world.checks)
-    figure("replicas, control folded too late", f"{len(world.took)} opt-outs, {len(found)} checks too late")
-    assert found
+            world.until_it_shows(faulty)
+    found = Counter(one[:2] for one in world.too_late(world.seen))
+    figure("replicas, control folded too late", f"{len(world.took)} opt-outs, too late: {dict(found)}")
+    assert faulty <= found.keys()

@@ -10,8 +10,8 @@ from support.states import ListedLog
 from gateway.choice.standing import Stale
 from gateway.fold.record import LinkSaid, Record, SaidOut
 from gateway.replica import feed, follower
-from gateway.replica.feed import Feed, FeedRefused, Gone, Piece, Tags
-from gateway.replica.follower import Follower
+from gateway.replica.feed import Feed, FeedRefused, Gone, LeaseAnswer, Piece, Tags
+from gateway.replica.follower import LATE, TERM, Follower
 from gateway.state import environment
 from gateway.state.crowded_accounts import crowd_key
 from gateway.state.environment import StateRefused
@@ -34,6 +34,16 @@ class Clock:
 class NoEntries:
     def event(self, _):
         return None
+
+
+class Leasing:
+    """A gateway that commits all the time: whoever asks is a few entries behind."""
+
+    def __init__(self, granted):
+        self._granted = iter(granted)
+
+    def renew(self, _, has, term):
+        return LeaseAnswer(next(self._granted), has.position + 3, term, leases=True)
 
 
 @pytest.fixture
@@ -173,6 +183,15 @@ def test_a_torn_page_of_a_copy_makes_it_begin_anew_and_asks_for_no_lease_meanwhi
         copy._apply(beat)
     has_all(copy, state)
     assert denies(copy)
+
+
+def test_who_was_refused_a_lease_asks_again_while_the_gateway_waits_for_it(copy, state):
+    has_all(copy, state)
+    copy._feed = Leasing([0.0, TERM])
+    assert copy._keep_lease() < LATE
+    assert not copy.fresh()
+    assert copy._keep_lease() == pytest.approx(TERM / 3)
+    assert copy.fresh()
 
 
 @pytest.mark.parametrize("renewed", [False, True])

@@ -9,7 +9,24 @@ OURS = ("__Host-gateway", "uid")
 NAMES = [name.rstrip("*") for name in cmp_cookies.NAMES]
 VALUES = ["1YYN", "1YNN", "isGpcEnabled=1&groups=C0004%3A0", "optout", "allow", "deny", "dismissed", "2", ""]
 PAIRS = st.tuples(st.sampled_from([*NAMES, *OURS, "a", "visit_1", "aam_uuid"]), st.sampled_from(VALUES))
-CHUNKS = st.one_of(PAIRS.map("=".join), st.text(st.characters(max_codepoint=255), max_size=12), st.sampled_from(NAMES))
+# OptanonConsent among fields that nobody reads, some of them odd
+FIELDS = st.sampled_from([
+    "groups=C0001%3A1%2CC0004%3A0", "groups=C0004:1", " groups =C0002%3A0", "groups", "groups%3DC0004%3A0", "\xa0groups=C0004:0",
+    "isGpcEnabled=1", "isGpcEnabled=0", "browserGpcFlag=1", "interactionCount=0", "interactionCount=2", "gppSid=7",
+    "gppSid=8%2C7", "datestamp=Tue+Nov", "consentId=1", "xgroups=C0004:0", "a=groups=C0004:0", "", "=", '"',
+])  # fmt: skip
+ONETRUST = st.lists(FIELDS, max_size=6).map("&".join).map("OptanonConsent={}".format)
+BESIDE = st.sampled_from([
+    "OptanonAlertBoxClosed=2026-11-24T10:00:02.201Z", "OptanonAlertBoxClosed=", 'OptanonAlertBoxClosed=""',
+    "OptanonAlertBoxClosed=%20", "OTGPPConsent=DBABLA~BVQqAAAACgA.QA", "OTGPPConsent=DBABLA~BAQqAAAACgA.QA",
+])  # fmt: skip
+CHUNKS = st.one_of(
+    PAIRS.map("=".join),
+    ONETRUST,
+    BESIDE,
+    st.text(st.characters(max_codepoint=255), max_size=12),
+    st.sampled_from(NAMES),
+)
 JARS = st.lists(st.tuples(st.sampled_from(["", " ", "  ", "\t"]), CHUNKS).map("".join), max_size=8).map(";".join)
 
 
@@ -18,7 +35,7 @@ def speaks(name):
 
 
 def sieved():
-    return Sieve(speaks, OURS.__contains__)
+    return Sieve(speaks, OURS.__contains__, Hearing().abridges)
 
 
 def said(fields):
@@ -42,6 +59,23 @@ def test_a_sieve_that_forgot_a_name_would_lose_an_opt_out():
     deaf = Sieve(lambda name: speaks(name) and name != "usprivacy", OURS.__contains__)
     fields = [b"a=1; usprivacy=1YYN"]
     assert said(deaf.sift(fields).signals) != said(fields)
+
+
+def test_a_sieve_that_abridged_too_much_would_lose_an_opt_out():
+    """Control: a reader of OptanonConsent looks at its groups."""
+    deaf = Sieve(speaks, OURS.__contains__, lambda _: lambda value: value.replace("groups", ""))
+    fields = [b"OptanonConsent=isGpcEnabled=0&groups=C0004%3A0"]
+    assert said(deaf.sift(fields).signals) != said(fields)
+
+
+def test_what_two_browsers_said_alike_is_the_same_bytes():
+    jars = [
+        f"OptanonConsent=datestamp=Tue+Nov+{day}&consentId={day}&groups=C0004%3A0&interactionCount=1;"
+        f" OptanonAlertBoxClosed=2026-11-{day}T10:00:02.201Z".encode()
+        for day in (24, 25)
+    ]
+    first, second = (sieved().sift([jar]).signals for jar in jars)
+    assert first == second == (b"OptanonConsent=groups=C0004%3A0&interactionCount=1; OptanonAlertBoxClosed=1",)
 
 
 def test_a_long_header_goes_through_whole_and_what_is_ours_is_found_wherever_it_stands():

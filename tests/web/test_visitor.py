@@ -245,3 +245,31 @@ def test_what_is_heard_later_stands_in_for_what_was_heard_first(house, sealed):
     more = visitor.with_heard(Heard((Said(Source.GPC, frozenset(Purpose)),)))
     assert more.heard.gpc
     assert (more.cookie, visitor.heard.gpc) == (visitor.cookie, False)
+
+
+@pytest.mark.parametrize("name", ["sec-gpc", "cookie"])
+def test_a_live_no_is_known_again_by_its_bytes_and_each_other_request_is_read(house, sealed, name):
+    visitors = Visitors(house.consent, place=lambda scope: scope["state"].get("place"))
+    said = {"sec-gpc": "1", "cookie": f"a=b; __Host-gateway={sealed}"}
+
+    def read(place="US-CA", **other):
+        return visitors.read(scope(*[(each.encode(), text) for each, text in (said | other).items()], place=place))
+
+    first = read()
+    assert read() is first
+    assert len(visitors._noes) == 1
+    assert read(place="US-NY").place == "US-NY"
+    assert read(**{name: "0"}) != first
+    assert all(isinstance(part, int) for mark in visitors._noes for part in mark)  # nothing that was said
+
+
+def test_who_is_signed_in_or_says_no_to_less_is_read_each_time(house, sealed, signed):
+    visitors = Visitors(house.consent)
+    for headers in (
+        [(b"cookie", f"__Host-gateway={sealed}")],  # its cookie's no is no signal
+        [(b"sec-gpc", "1"), (b"gateway-account", signed)],  # a word that ends
+        [(b"sec-gpc", "1"), (b"gateway-account", "a.1.forged")],  # which is counted each time
+    ):
+        visitors.read(scope(*headers))
+    visitors.read(scope((b"sec-gpc", "1")) | {"query_string": b"us_privacy=1YYN"})
+    assert visitors._noes == {}

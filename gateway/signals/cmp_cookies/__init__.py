@@ -6,6 +6,7 @@ named by the site, so what they stand for is an argument.
 """
 
 from gateway.signals.cmp_cookies.tools import NAMES, is_read, read_tool
+from gateway.signals.cmp_cookies.tools_by_name import ABRIDGED
 from gateway.signals.cmp_cookies.tools_by_name import CONSENT as ONETRUST
 from gateway.signals.cmp_cookies.values import (
     CATEGORIES,
@@ -18,6 +19,7 @@ from gateway.signals.cmp_cookies.values import (
 )
 
 __all__ = [
+    "ABRIDGED",
     "CATEGORIES",
     "DENIES",
     "NAMES",

@@ -21,7 +21,7 @@ then, so there a missing level does not tell who left it out.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from gateway.signals import cookies
 from gateway.signals.cmp_cookies.forms import section_ids
@@ -79,6 +79,30 @@ def read_gpp(cookie: Cookie) -> Iterator[ToolState]:
     beside = [_fields(value) for value in cookie.jar.get(CONSENT, ())[:MAX_PIECES]]
     applying = section_ids(text for fields in beside for text in fields.get("gppSid", ()))
     yield cookie.shows(carried=[Carried("gpp", "".join(pieces), applying)])
+
+
+READ_FIELDS = ("groups", "isGpcEnabled", "browserGpcFlag", "interactionCount", "gppSid")
+READ_PAIR = re.compile(rf"(?:^|(?<=&))\s*(?:{'|'.join(READ_FIELDS)})\s*(?:=[^&]*)?(?=&|\Z)")
+
+
+def abridge_onetrust(value: str) -> str:
+    """The same cookie without what is not read here: its own id, times and pages, which no two browsers have alike.
+    One of another form stays as it is.
+    """
+    if value.startswith('"') or "=" not in value or value.count("&") >= MAX_FIELDS:
+        return value
+    return "&".join(READ_PAIR.findall(value)) or value
+
+
+STAMP = re.compile(r"[0-9A-Za-z:.-]{1,64}")
+
+
+def abridge_closed(value: str) -> str:
+    """That it is there is what counts, not when it was written."""
+    return "1" if STAMP.fullmatch(value) else value
+
+
+ABRIDGED: Mapping[str, Callable[[str], str]] = {CONSENT: abridge_onetrust, CLOSED: abridge_closed}
 
 
 def _fields(value: str) -> Fields:

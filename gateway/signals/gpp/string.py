@@ -22,13 +22,14 @@ from gateway.signals.bits import (
 from gateway.signals.gpp import us
 from gateway.signals.gpp.layouts import BY_ID, BY_NAME, IDS, NAMES, TCF_CA_1, TCF_EU_1, TCF_EU_2, US_PRIVACY
 from gateway.signals.heard import Choices, Fields, Reading, stated, strictest, without_allows
-from gateway.terms import SIGNAL_PURPOSES
+from gateway.terms import SIGNAL_PURPOSES, Purpose
 
 TYPE, VERSION = 3, 1  # of the header
 MAX_CHARACTERS = 8192  # what consumers cut at (IAB Tech Lab's trusted-server); a full TC string is under 4,000
 MAX_SECTIONS = 64  # 27 exist
 LONGEST_KEPT = 64  # characters of what is read once: a header, a state's section
 MAX_SECTION_ID = 5000  # far above any id; the reference's own test set goes to 5,000
+FULL, NONE = frozenset(SIGNAL_PURPOSES), frozenset[Purpose]()
 OTHERS: Mapping[int, Callable[[str], Reading]] = {
     TCF_EU_2: tcf.read_eu,
     TCF_CA_1: tcf.read_ca,
@@ -46,11 +47,11 @@ def read_gpp_string(text: str, section_ids: Collection[int] | None = None) -> Re
     fields: dict[str, Fields] = {}
     for number, found in readings.items():
         fields |= found.sections or ({NAMES[number]: {}} if number in NAMES else {})
-    absent = tuple(name for found in readings.values() for name in found.absent)
-    error = fault or next((found.error for found in readings.values() if found.error), "")
-    acts = {p for found in readings.values() for p in found.opted_out - found.unanswered}
+    absent = tuple([name for found in readings.values() for name in found.absent])
+    error = next(filter(None, [fault, *[found.error for found in readings.values()]]), "")
+    acts = NONE.union(*[found.opted_out - found.unanswered for found in readings.values()])
     choices = _together(readings, said, section_ids)
-    return Reading(choices, fields, absent, error, frozenset(SIGNAL_PURPOSES) - acts)
+    return Reading(choices, fields, absent, error, FULL - acts)
 
 
 def split_gpp_string(text: str) -> dict[int, str]:

@@ -23,7 +23,7 @@ from gateway.signals import cookies, hear
 from gateway.signals.cookies import NOTHING, Sieve
 from gateway.signals.hear import SILENT
 from gateway.signals.heard import OWS, Heard
-from gateway.terms import Malformed, Purpose
+from gateway.terms import SIGNAL_PURPOSES, Malformed, Purpose
 from gateway.web.shell import header_names
 from gateway.web.shell.own_cookies import BROWSER_COOKIE
 
@@ -33,12 +33,14 @@ SCOPE_ACCOUNT = "gateway_account"  # scope["state"] key that an ASGI site may se
 KEPT = 1024  # what so many requests said is remembered, by its bytes
 KEPT_BYTES = 4096  # of one request; longer ones are read each time
 PLACES = 256
+MOST_NOES = 4096  # requests of a live no by a mark of their bytes, which say the same each time they come
 BROWSERS = 8192  # opened cookies and their keys: what they name never changes, so nothing can be out of date
 log = structlog.get_logger("gateway")
 FromScope = Callable[[Scope], object]
 Headers = Sequence[tuple[bytes, bytes]]
 Fields = tuple[tuple[bytes, bytes], ...]
 Pairs = tuple[tuple[str, str], ...]
+Mark = tuple[int, int]
 UNCLEAR = Malformed("account", "site")
 MOST_COMPLAINTS = 16
 LONGEST_ACCOUNT = 256  # characters
@@ -95,11 +97,12 @@ class Visitors:
         self._site_ids = frozenset(site_ids)
         self._account_header = account_header
         hearing = consent.checks.hearing
-        self._sieve = Sieve(hearing.reads, self._is_ours)
+        self._sieve = Sieve(hearing.reads, self._is_ours, hearing.abridges)
         self._said = lru_cache(KEPT)(lambda fields, query: hear.from_web(fields, hearing, query))
         self._opened = lru_cache(BROWSERS)(lambda text: seals.read_cookie(consent.secrets.seals, text))
         self._complaints: set[tuple[str, str]] = set()
         self._known: dict[tuple[object, ...], Visitor] = {}
+        self._noes: dict[Mark, Visitor] = {}
         self._nobodys = lru_cache(PLACES)(_nobody)
         self._browser = lru_cache(BROWSERS)(consent.people.browser)
 
@@ -114,20 +117,32 @@ class Visitors:
         unclear = UNCLEAR in malformed
         if query and not hear.in_address(query):
             query = b""
-        if header_names.ORDINARY_REQUEST.issuperset(map(header_names.name_of, headers)) and not (
-            query or who or malformed
-        ):
+        unusual = [header for header in headers if header[0] not in ORDINARY]
+        more = query or who or malformed
+        if not (unusual or more):
             return self._nobody(place, True)
-        signals, found = self._fields(headers)
+        mark = None if more or not isinstance(place, str | None) else _mark(unusual, place)
+        known = self._noes.get(mark) if mark else None
+        if known is not None:
+            return known
+        signals, found = self._fields(unusual)
         heard = self._heard(signals, query) if signals or query else SILENT
-        names = [name for name, _ in headers]
+        names = [name for name, _ in unusual]
         if not who and (found or header_names.ACCOUNT in names):
-            who = self._asserted(headers, found, malformed)
+            who = self._asserted(unusual, found, malformed)
         credentials = CREDENTIALS in names
         if not (found or who or malformed) and heard is SILENT:
             return self._nobody(place, False, credentials)
         visitor = self._recalled(heard, found, who, place, tuple(malformed), credentials)
+        if mark and not (who or malformed) and heard.denied >= FULL:
+            self._keep(mark, visitor)
         return replace(visitor, unclear=True) if unclear else visitor
+
+    def _keep(self, mark: Mark, visitor: Visitor) -> None:
+        """Nobody but who says no to all that a signal can: whom a mark were ever taken for, nothing would open."""
+        if len(self._noes) >= MOST_NOES:
+            self._noes.clear()
+        self._noes[mark] = visitor
 
     def site(self, visitor: Visitor, subjects: Sequence[Subject]) -> Site:
         """What holds for one visitor; nothing may be done for whom the site itself could not tell who it is."""
@@ -323,6 +338,13 @@ def _nobody(place: object, is_ordinary: bool, credentials: bool) -> Visitor:
     return Visitor(SILENT, None, None, place, nobody=True, ordinary=is_ordinary, credentials=credentials)
 
 
+def _mark(headers: Headers, place: str | None) -> Mark:
+    """Of a request's place and bytes a hash with this process's own key: no cookie of the site's is kept for it."""
+    said = [part for header in headers for part in header]
+    return hash((place, *said)), sum(map(len, said))
+
+
+ORDINARY, FULL = header_names.ORDINARY_REQUEST, frozenset(SIGNAL_PURPOSES)
 HEARD = header_names.READ - {b"cookie", header_names.ACCOUNT, CREDENTIALS}
 
 

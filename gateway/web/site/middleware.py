@@ -24,7 +24,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 DOOR = "middleware"
 GPC = (gpc.HEADER, b"1")
-PASSING = header_names.ORDINARY_REQUEST | {name for name in header_names.READ if not header_names.is_ours(name)}
+READ_AND_PASSED = {name for name in header_names.READ if not header_names.is_ours(name)} - {b"cookie"}
+PASSING = header_names.ORDINARY_REQUEST | READ_AND_PASSED
+PLAIN_ANSWER = header_names.ORDINARY_ANSWER - shared_caches.OUTRANKING - {shared_caches.PRIVATE[0]}
 ANSWERS = frozenset({"http.response.start", "websocket.http.response.start"})  # the latter: a websocket refused
 EARLY = "http.response.early_hint"  # 103: links to connect to, before any policy is there
 
@@ -69,16 +71,23 @@ async def _untold() -> None:
 
 
 def _clean(headers: Headers) -> Headers:
-    kept = [header for header in headers if header[0] in PASSING or not header_names.is_ours(header[0])]
-    for index in range(len(kept) - 1, -1, -1):
-        name, value = kept[index]
-        if name == b"cookie":
-            rest = header_fields.without_ours(value)
-            kept[index : index + 1] = [(name, rest)] if rest else []
+    kept = []
+    for header in headers:
+        name = header[0]
+        if name in PASSING:
+            kept.append(header)
+        elif name == b"cookie":
+            rest = header_fields.without_ours(header[1])
+            if rest:
+                kept.append((name, rest))
+        elif not header_names.is_ours(name):
+            kept.append(header)
     return kept
 
 
 def _outward(headers: Headers, visit: Visit) -> Headers:
+    if not visit.policy and PLAIN_ANSWER.issuperset(map(header_names.name_of, headers)):
+        return [*headers, *visit.to_browser, *([shared_caches.PRIVATE] if visit.private else ())]
     if not header_names.ORDINARY_ANSWER.issuperset(map(header_names.name_of, headers)):
         headers = [header for header in headers if not header_names.is_ours(header[0])]
     if visit.policy:
