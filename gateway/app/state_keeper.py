@@ -25,7 +25,7 @@ from gateway.ledger.watch import Judge
 from gateway.state.environment import StateForeign, StateRefused, StateUnmarked
 from gateway.state.packed_rows import NotAState, StateHead
 from gateway.state.transactions import StateMoment
-from gateway.state.upkeep import HostState, Making, prove_follows
+from gateway.state.upkeep import HostState, LogNow, Making, prove_follows
 
 COPY_AFTER = 30.0  # seconds of folding that a start after a power cut should not take longer than
 COPY_EVERY, COPY_LOOKS = 3600.0, 60.0  # seconds at least between two copies, and two looks whether one is due
@@ -108,6 +108,7 @@ class StateKeeper:
         """
         try:
             self._prove_ours(log := log or LedgerLog(db, fresh))
+            self._hold_back(log)
             self.state.follow(log, self._slices)
         except StateUnmarked as error:
             self._doubtful = True
@@ -121,9 +122,21 @@ class StateKeeper:
             forget_deletes(db)
         self._doubtful, self._begun = False, True
         self._say("")
+        if self.state.unswept:
+            self._sweep()
         if self._tidies:
             self._tidies = False
             self._tidy()
+
+    def _hold_back(self, log: LedgerLog) -> None:
+        """While one follows, another one that was made beside may take its place a little later."""
+        if not self._begun or self._doubtful or self._busy is not None or isinstance(log, GrownLog):
+            return
+        if going_on := self.state.hold_back(log):
+            try:
+                self._in_a_thread(lambda: self._went_on(going_on))
+            except RuntimeError:  # no more threads
+                self._went_on(going_on)
 
     def behind(self, db: sqlite3.Connection) -> int | None:
         """From which position on it lacks what a connection shows; None: from none, or it is to be made anew."""
@@ -190,7 +203,7 @@ class StateKeeper:
             return True  # whatever it was that had the writer let it go, somebody has to look
         if self._follows(db):
             self._copy_or_tidy(now)
-            return self.state.waits or self._tidies
+            return self.state.waits or self._tidies or self.state.unswept
         self._make()
         return self._busy is None
 
@@ -313,6 +326,18 @@ class StateKeeper:
                 self._say(f"{type(error).__name__}: {error}")
             else:
                 self._tidies_at = self._clock() + COPY_LOOKS
+
+    def _went_on(self, going_on: Callable[[LogNow], None]) -> None:
+        """In its thread. Where it could not, another one is made."""
+        try:
+            going_on(self._log)
+        except Exception:  # noqa: BLE001 - whatever it was, the one in force follows
+            self._tidies_at = self._clock() + COPY_LOOKS
+
+    def _sweep(self) -> None:
+        """Beside; where no thread is to be had, the next time."""
+        with contextlib.suppress(RuntimeError):
+            self._in_a_thread(self.state.sweep)
 
     @contextlib.contextmanager
     def _log(self) -> Iterator[LedgerLog]:

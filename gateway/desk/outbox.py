@@ -232,11 +232,15 @@ def deletion_tokens(tx: Transaction, message: bytes) -> list[str]:
     return [token.decode() for token in found if token is not None]
 
 
-def prune_deletion_tokens(tx: Transaction, before: int) -> int:
-    """Tokens of before a moment in Unix milliseconds go; that there was one stays."""
-    return tx.db.execute(
-        "UPDATE acknowledged SET sealed = NULL WHERE at < ? AND sealed IS NOT NULL", (before,)
-    ).rowcount
+OLD_TOKENS = """
+UPDATE acknowledged SET sealed = NULL WHERE (recipient, jti) IN (
+  SELECT recipient, jti FROM acknowledged WHERE at < ? AND sealed IS NOT NULL LIMIT ?)
+"""
+
+
+def prune_deletion_tokens(tx: Transaction, before: int, most: int) -> int:
+    """Tokens of before a moment in Unix milliseconds go; that there was one stays. Returns how many, of so many."""
+    return tx.db.execute(OLD_TOKENS, (before, most)).rowcount
 
 
 OVERLAP_DAYS = 14  # an older secret signs beside the newer one for so long

@@ -199,10 +199,13 @@ def going(tx: Transaction, before: int, first: int, end: int) -> list[tuple[str,
     ).fetchall()
 
 
-def prune_held(tx: Transaction, before: int) -> int:
-    """What last left before a moment in Unix milliseconds goes. Returns how many identifiers."""
-    tx.db.execute("DELETE FROM held_key WHERE at < ?", (before,))
-    return tx.db.execute(f"DELETE FROM held WHERE {ORPHAN}").rowcount  # noqa: S608 - ours
+def prune_held(tx: Transaction, before: int, first: int, end: int) -> int:
+    """What last left before a moment in Unix milliseconds goes, of the numbers from `first` to before `end`. Returns
+    how many identifiers.
+    """
+    tx.db.execute("DELETE FROM held_key WHERE held >= ? AND held < ? AND at < ?", (first, end, before))
+    gone = tx.db.execute(f"DELETE FROM held WHERE id >= ? AND id < ? AND {ORPHAN}", (first, end))  # noqa: S608 - ours
+    return gone.rowcount
 
 
 def _set(joined: str) -> frozenset[str]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
 from gateway.desk.entry_facts import last_began
-from gateway.fold.kin import family
+from gateway.fold.kin import Alike, alike, family
 from gateway.fold.reading import read_noes
 from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.store import Store, ledger_snapshot
@@ -56,7 +56,9 @@ def rebuild(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> Rebuilt:
     if not keys:
         return Rebuilt(position, (), ())
     people = FoldedPeople(db, keys, now)
-    found = [_numbered(db, people, key, now) for key in keys]
+    slate, once = people.slate(), dict[Alike | bytes, Standing]()  # of the names of one identifier it is read once
+    read_as = [(key, alike(slate.row(key)) or key) for key in keys]
+    found = [once.get(those) or once.setdefault(those, _numbered(db, people, key, now)) for key, those in read_as]
     grants = sorted((grant for key in keys for grant in people.grants(key, now)), key=lambda grant: -grant.seq)
     return Rebuilt(position, tuple(each for each in found if each != NOTHING), tuple(grants))
 

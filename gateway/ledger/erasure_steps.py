@@ -92,6 +92,7 @@ def _until_cut(step: Callable[[], bool]) -> None:
 
 
 PAGES_AT_ONCE = 500  # pages of one step, 2 MB: 3 to 4 ms
+HELD = 0.03  # seconds for which other writers wait for one part of a walk that is made at once
 FIRST_PAGE = 1  # the number of a file's first page
 HEADER = 100  # bytes of the file's header, before the first page's
 HEAD = {2: 12, 5: 12, 10: 8, 13: 8}  # by type of a b-tree's page: bytes before the pointers to its cells
@@ -121,7 +122,7 @@ def zero_pages(db: sqlite3.Connection, first: int = FIRST_PAGE, count: int = PAG
     return None if disk.tidy(db, empty_from=0) else first  # somebody reads what was there before: asked again
 
 
-def zero_file(folder: Path) -> None:
+def zero_file(folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
     """The whole file, while others write to it between two parts. Raises sqlite3.Error, `LedgerRefused`."""
     at: int | None = FIRST_PAGE
     tries = 0
@@ -129,7 +130,9 @@ def zero_file(folder: Path) -> None:
         with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
             if not _walks(db, _last_page(db)):
                 disk.vacuum(db)
-            before, at = at, zero_pages(db, at, 40 * PAGES_AT_ONCE)
+            until, before = clock() + HELD, 0
+            while at and at != before and clock() < until:
+                before, at = at, zero_pages(db, at)
         if at == before:  # somebody reads the log; if it cannot be emptied now, the service's writer does
             tries += 1
             time.sleep(PAUSE)

@@ -35,6 +35,8 @@ SINCE = (
     f"SELECT {COLUMNS} FROM side s WHERE s.place >"  # noqa: S608 - ours
     " coalesce((SELECT place FROM side WHERE seq < ? AND entered ORDER BY seq DESC LIMIT 1), 0) ORDER BY s.place"
 )
+PLACE = "SELECT place FROM side WHERE seq >= ? AND entered ORDER BY seq LIMIT 1"
+BEHIND_ALL = 2**40
 OF_ENTRIES = f"SELECT {COLUMNS} FROM side s WHERE s.seq IN ({{marks}}) AND s.entered"  # noqa: S608 - ours
 VOIDED = "SELECT seq FROM voided_choice WHERE at <= ?"
 VOIDED_OF = "SELECT seq FROM voided_choice WHERE seq IN ({marks}) AND at <= ?"
@@ -123,7 +125,7 @@ def put_anew(db: sqlite3.Connection, place: int, size: int, seqs: Collection[int
 
 def side_rows(db: sqlite3.Connection, keys: Collection[bytes], ways: Mention = Mention.MARK) -> list[SideRow]:
     """Every row that mentions any of these, in the order of the log. `ways`: the last of those that count."""
-    return [row_of(row) for row in rows_of(db, AT_PLACES, {each.place for each in mentions_of(db, keys, ways)})]
+    return sides_at(db, (each.place for each in mentions_of(db, keys, ways)))
 
 
 def sides_of_entries(db: sqlite3.Connection, seqs: Collection[int]) -> list[SideRow]:
@@ -189,6 +191,17 @@ def placed_records(
         return _standing(all_sides(db), voided, _ended(db.execute(OVER.format(which=""), (now,))), now, None)
     wanted = {*keys, NOBODY}
     return told_by(db, side_rows(db, wanted, Mention.OF), now, wanted)
+
+
+def sides_at(db: sqlite3.Connection, places: Iterable[int]) -> list[SideRow]:
+    """The rows at some places, in their order."""
+    return [row_of(row) for row in rows_of(db, AT_PLACES, {*places})]
+
+
+def place_of_entry(db: sqlite3.Connection, seq: int) -> int:
+    """Where an entry is told, or the first one behind it; where none is, what is behind all places."""
+    row = db.execute(PLACE, (seq,)).fetchone()
+    return int(row[0]) if row else BEHIND_ALL
 
 
 def told_by(

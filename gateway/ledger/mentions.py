@@ -9,10 +9,12 @@ each run: some twenty where a million people are on record.
 """
 
 import sqlite3
+from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import chain, groupby
+from struct import Struct
 from typing import Any, NamedTuple
 
 from gateway.ledger.side import Mention, SideUnreadable, mentioned, read_side, records_within
@@ -20,6 +22,7 @@ from gateway.ledger.side import Mention, SideUnreadable, mentioned, read_side, r
 KEY = 16  # bytes of a key; that of nobody has none, and lies here as zeros
 ENTRY = 22  # bytes of a mention: its key, then way and place as one number, so that bytes sort as those three do
 PLACE_BITS = 40
+PARTS = Struct(f">{KEY}sBBI")  # of a mention: key, way, and place in two
 PIECE = 60  # mentions of one row: three rows fill a page
 RUNS = 8  # of a level, that become one of the next
 SMALLEST = 512  # mentions of a run of the lowest level; of the next, eight times as many
@@ -137,6 +140,21 @@ def _asked(db: sqlite3.Connection, sql: str, bounds: Sequence[tuple[bytes, bytes
         some = bounds[start : start + ASKED]
         marks = ", ".join(["(?, ?)"] * len(some))
         yield from db.execute(sql.format(marks=marks), [*chain.from_iterable(some)]).fetchall()
+
+
+def places_of_each(db: sqlite3.Connection, number_of: Mapping[bytes, int], before: int) -> "list[array[int]]":
+    """Where before a place anything is said of keys, by the numbers from 0 on that these have: for who asks for so many
+    that all of it is read once, run by run. Within a transaction.
+    """
+    found = [array("Q") for _ in range(max(number_of.values(), default=-1) + 1)]
+    for run, *_ in _runs(db):
+        for piece in _of_run(db, run):
+            for key, way, high, low in PARTS.iter_unpack(piece):
+                if way == Mention.OF and (place := high << 32 | low) < before:
+                    number = number_of.get(key)
+                    if number is not None:
+                        found[number].append(place)
+    return found
 
 
 def all_mentions(db: sqlite3.Connection) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from enum import StrEnum
+from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,6 +38,8 @@ from gateway.state.transactions import (
 
 SLICE = 4096  # records of one transaction
 TURNS = 3  # in which what came while a state was made is folded before anybody waits for it
+FEW = 20  # people whom one that is put in force may have to fold again first: opt-outs wait for it, 2 ms each
+PATIENCE = 10  # times that one with more is held back for that
 
 
 class FollowedLog(Protocol):
@@ -91,6 +94,8 @@ class HostState:
         self._made: StateMap | None = None  # not in force yet
         self._making = contextlib.ExitStack()
         self._opening = threading.Lock()
+        self._held_back = 0  # times
+        self._unswept = False
 
     def moment(self) -> StateMoment:
         """For one check: `with state.moment() as moment`. Raises `StateRefused` where none is in force."""
@@ -102,11 +107,13 @@ class HostState:
         its end.
         """
         try:
-            return self.follow(log)
+            position = self.follow(log)
         except (StateRefused, NotAState):
             if self.wanted(log) is Making.ANEW:
                 self.prepare(log, Making.ANEW)
-            return self.follow(log)
+            position = self.follow(log)
+        self.sweep()
+        return position
 
     def wanted(self, log: FollowedLog) -> Making | None:
         """What there is to `prepare`. Under the writers' lock: else what another process has committed, or folded,
@@ -142,6 +149,26 @@ class HostState:
             self._making = stack.pop_all()  # held until it is in force, or given up
             self._made = made
 
+    def hold_back(self, log: FollowedLog) -> Callable[[LogNow], None] | None:
+        """Under the writers' lock, before `follow`: where the one that waits lacks a void, or a prune, of more people
+        than others may wait for, it does not wait any more; what folds that beside, until it does again. Raises
+        `NotAState`, lmdb.Error.
+        """
+        made = self._made
+        if made is None or self._held_back >= PATIENCE or len(log.changed(read_head(made)[0].position) or ()) <= FEW:
+            return None
+        self._held_back += 1
+        self._made = None
+        return partial(self._wait_again, made)
+
+    def _wait_again(self, made: StateMap, since: LogNow) -> None:
+        try:
+            self._go_on(made, since)
+        except BaseException:
+            self._making.close()
+            raise
+        self._made = made
+
     def follow(self, log: FollowedLog, slices: int | None = None) -> int:
         """Under the writers' lock: folds what the log has more, at most so many slices; its position then. Raises as
         `catch_up` does, and `StateRefused` where one has to be made anew first, or there is more.
@@ -160,6 +187,19 @@ class HostState:
             raise
         held.mark.set_behind(behind=False)
         return log.head
+
+    def sweep(self) -> None:
+        """Away with those that another one took the place of; without any lock, for of many millions it takes tenths of
+        a second. Where one is being made just now, it does it.
+        """
+        with contextlib.suppress(BlockingIOError, OSError), environment.making(self._data):
+            environment.tidy_up(self._data / environment.STATE)
+            self._unswept = False
+
+    @property
+    def unswept(self) -> bool:
+        """Whether one lies there that another one took the place of."""
+        return self._unswept
 
     def forget_gone(self) -> None:
         """Under the writers' lock, before pages are made anew without who went: nothing tells of them any more either.
@@ -297,7 +337,7 @@ class HostState:
                 with self._opening:
                     environment.put_in_force(made)
                     self._held = self._followed = made
-                environment.tidy_up(made.folder.parent)  # checks do not wait for it
+                self._held_back, self._unswept = 0, True
             except BaseException:
                 made.close()  # and it stays: it may be in force
                 raise

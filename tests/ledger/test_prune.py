@@ -28,6 +28,9 @@ from gateway.settings.load import SettingsRefused
 from gateway.terms import Purpose
 
 PEOPLE = [("phone", phone(1)), ("email", email(1)), ("gaid", GAID), ("account", "ann")]
+JOBS = prune.jobs
+BELIEF = voiding.Belief(b"b" * 32, ("Ada Park", "Ben Cole"))
+AGAIN = "SELECT count(*) FROM restated WHERE seq < (SELECT pruned FROM head)"
 LATER = datetime(2031, 1, 1, 12, 0, tzinfo=UTC)
 
 
@@ -71,6 +74,21 @@ def receipts(folder):
         return house.consent.log_reader.receipts(events)
 
 
+def after(first, more):
+    """What ends a prune before its next step: so many steps behind the first one, or behind its mark."""
+
+    def cut_off(*values):
+        seen = None
+        for number, job in enumerate(JOBS(*values)):
+            if seen is None and (first == 0 or getattr(job, "func", None) is prune._mark):
+                seen = number
+            if seen is not None and number - seen == more:
+                raise InterruptedError
+            yield job
+
+    return cut_off
+
+
 @pytest.mark.slow
 def test_every_check_answers_as_before_and_the_ledger_still_verifies(old):
     before = answers(old)
@@ -102,15 +120,23 @@ def test_a_void_of_a_screen_outlives_the_prune_and_one_that_nobody_said_or_that_
 
 
 @pytest.mark.slow
-def test_a_second_prune_years_later_restates_what_still_holds_once_more(old):
+def test_a_second_prune_years_later_restates_what_still_holds_once_more(old, monkeypatch):
+    """What it does not say again, though the first one had, goes bit by bit behind its mark, and may be cut off."""
     before = answers(old)
     pruned(old)
     assert pruned(old, LATER + timedelta(days=1)).plan.below == 512, "the restated entries are about nobody"
     with opened(old) as house:
         fill(house, 1600)
+    monkeypatch.setattr(prune, "jobs", after("mark", 2))
+    monkeypatch.setattr(prune, "STEP", 40)
+    with contextlib.suppress(InterruptedError):
+        pruned(old, LATER + timedelta(days=2000))
+    assert rows(old, AGAIN) > [(0,)], "some of them wait"
+    assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == []
+    monkeypatch.setattr(prune, "jobs", JOBS)
     done = pruned(old, LATER + timedelta(days=2000))
     assert done.plan.below > 1024
-    assert rows(old, "SELECT count(*) FROM restated WHERE seq < (SELECT pruned FROM head)") == [(0,)]
+    assert rows(old, AGAIN) == [(0,)]
     assert answers(old) == before
     assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == []
 
@@ -198,27 +224,39 @@ def test_a_shorter_time_than_the_law_keeps_is_refused(months, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("steps", range(5))
-def test_a_prune_that_was_cut_off_is_finished_by_the_next_one(old, monkeypatch, steps):
-    before, jobs = answers(old), prune.jobs
-
-    def cut_off(*values):
-        for number, job in enumerate(jobs(*values)):
-            if number == steps:
-                raise InterruptedError
-            yield job
-
-    monkeypatch.setattr(prune, "jobs", cut_off)
-    monkeypatch.setattr(prune, "STEP", 200)
+@pytest.mark.parametrize("cut", [(0, 1), ("mark", 0), ("mark", 1), ("mark", 2), ("mark", 3), ("mark", 4)])
+def test_a_prune_that_was_cut_off_is_finished_by_the_next_one(old, monkeypatch, cut):
+    """Some words go with their bodies: a step behind the mark they are still told, as their bodies say."""
+    with opened(old) as house:
+        house.writer.submit(lambda tx: voiding.void_choices(tx, range(200, 240), BELIEF, AT)).result(60)
+    before = answers(old)
+    monkeypatch.setattr(prune, "jobs", after(*cut))
+    monkeypatch.setattr(prune, "STEP", 80)
     with contextlib.suppress(InterruptedError):
         pruned(old)
     assert answers(old) == before
     assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == []
-    monkeypatch.setattr(prune, "jobs", jobs)
+    monkeypatch.setattr(prune, "jobs", JOBS)
     pruned(old)
     assert rows(old, "SELECT min(seq) FROM entry") == [(512,)]
     assert answers(old) == before
     assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == []
+
+
+@pytest.mark.slow
+def test_what_is_still_told_of_a_body_that_goes_is_what_that_body_says(old, monkeypatch):
+    with opened(old) as house:
+        house.writer.submit(lambda tx: voiding.void_choices(tx, range(200, 240), BELIEF, AT)).result(60)
+    monkeypatch.setattr(prune, "jobs", after("mark", 1))
+    with contextlib.suppress(InterruptedError):
+        pruned(old)
+    for forgery in (
+        "UPDATE side SET packed = (SELECT packed FROM side WHERE seq = 20 AND entered) WHERE seq = 210 AND entered",
+        "UPDATE entry SET body = (SELECT body FROM entry WHERE seq = 20) WHERE seq = 210",
+    ):
+        tamper(old, forgery)
+        different = composition.verify_ledger(old, inside.settings(), boxes=False)[0].different
+        assert "what is told beside entry 210 is not what it says" in different, forgery
 
 
 @pytest.mark.slow
@@ -265,8 +303,10 @@ def test_the_office_is_told_what_would_go_and_then_what_went(old, capsys, monkey
         assert out.endswith(f"details of 618 entries {verb}\n")
 
 
-def test_of_what_is_folded_again_a_step_takes_little_and_of_what_only_goes_much(monkeypatch):
-    monkeypatch.setattr(prune, "STEP", 6)
-    monkeypatch.setattr(prune, "WORDS", 2)
-    assert [*prune._ends([0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 16], needed={3, *range(10, 17)})] == [2, 5, 16, 17]
-    assert [*prune._ends([], needed=())] == []
+def test_a_step_has_as_much_as_the_last_one_lets_expect_and_of_words_that_go_less():
+    assert prune.paced(80, prune.HELD, 200) == 80
+    assert prune.paced(80, prune.HELD / 9, 200) == 160, "twice as much, not nine times"
+    assert prune.paced(160, prune.HELD / 9, 200) == 200
+    assert prune.paced(80, prune.HELD * 1.25, 200) == 63
+    assert prune.paced(80, prune.HELD * 9, 200) == 40, "once may have been chance"
+    assert prune.paced(30, prune.HELD * 9, 200) == 25

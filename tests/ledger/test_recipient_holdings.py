@@ -133,7 +133,7 @@ def test_what_left_long_ago_is_forgotten(story, who, leaves):
     leaves("teemo", who("gaid", GAID))
     story.at += timedelta(days=800)
     leaves("teemo", who("gaid", gaid(2)))
-    story.do(lambda tx: recipient_holdings.prune_held(tx, milliseconds(story.at - timedelta(days=730))))
+    story.do(lambda tx: recipient_holdings.prune_held(tx, milliseconds(story.at - timedelta(days=730)), 0, 1_000))
     [(named,)] = story.rows("SELECT named FROM held")
     assert named == who("gaid", gaid(2)).key
 

@@ -75,18 +75,18 @@ def test_a_story_stands_at_each_of_its_moments_as_it_stood_then():
 def without(kind):
     """A look back at the log that overlooks one kind of record."""
 
-    def broken(db, now, keys):
-        return [each for each in OF(db, now, keys) if now == FOR_EVER or not isinstance(each.said, kind)]
+    def broken(db, rows, now, keys):
+        return [each for each in OF(db, rows, now, keys) if now == FOR_EVER or not isinstance(each[1].said, kind)]
 
     return broken
 
 
-OF = folded_people.records_of
+OF = folded_people.told_by
 
 
 @pytest.mark.parametrize("kind", [NamesLearnt, SaidOut, LinkSaid])
 def test_a_life_of_which_something_is_overlooked_does_not_pass(monkeypatch, kind):
-    monkeypatch.setattr(folded_people, "records_of", without(kind))
+    monkeypatch.setattr(folded_people, "told_by", without(kind))
     with pytest.raises(AssertionError):
         check([(0, 3, 0, 0), *STORY])
 

@@ -507,6 +507,62 @@ def test_what_came_while_one_was_made_is_in_it_before_opt_outs_wait_for_it(opene
     assert wrongs(state, told.records, LATER) == []
 
 
+def test_one_that_lacks_a_void_of_many_is_put_in_force_once_that_was_folded_beside(opened, told, monkeypatch):
+    state = opened()
+    many(told, 30)
+    state.catch_up(told)
+    state.prepare(told, Making.COMPACT)
+    before = state._current()
+    many_keys, until = frozenset(of(f"browser {number}") for number in range(30)), told.head
+    monkeypatch.setattr(type(told), "changed", lambda _, after: many_keys if after <= until else frozenset())
+    about = lambda _, keys: [each for each in told.records if each.key in keys]  # noqa: E731
+    monkeypatch.setattr(type(told), "records_about", about, raising=False)
+    told.no("tablet", Purpose.SENSITIVE)
+    going_on = state.hold_back(told)
+    state.follow(told)
+    assert state._current() is before
+    assert wrongs(state, told.records, LATER) == []
+    going_on(lambda: contextlib.nullcontext(told))
+    assert state.hold_back(told) is None
+    state.follow(told)
+    assert state._current() is not before
+    assert wrongs(state, told.records, LATER) == []
+
+
+@pytest.mark.parametrize("patience", [0, 1])
+def test_it_is_held_back_a_few_times_alone_and_given_up_where_it_cannot_go_on(opened, told, monkeypatch, patience):
+    monkeypatch.setattr(upkeep, "FEW", -1)
+    monkeypatch.setattr(upkeep, "PATIENCE", patience)
+    state = opened()
+    state.catch_up(told)
+    state.prepare(told, Making.COMPACT)
+    going_on = state.hold_back(told)
+    assert (going_on is not None) == patience
+    if going_on:
+        with pytest.raises(InterruptedError):
+            going_on(interrupted)
+        assert not state.waits
+        state.prepare(told, Making.COMPACT)  # the next one is not kept from being made
+    state.follow(told)
+    assert wrongs(state, told.records, LATER) == []
+
+
+def interrupted():
+    raise InterruptedError
+
+
+def test_who_had_to_wait_does_not_wait_for_the_files_of_the_one_before(opened, told, folder):
+    state = opened()
+    state.catch_up(told)
+    state.prepare(told, Making.COMPACT)
+    state.follow(told)
+    assert state.unswept
+    assert len([each for each in (folder / STATE).iterdir() if each.is_dir()]) == 2
+    state.sweep()
+    assert not state.unswept
+    assert [each for each in (folder / STATE).iterdir() if each.is_dir()] == [state._current().folder]
+
+
 def test_a_process_that_may_not_have_so_much_says_what_helps(opened, told, folder):
     opened().catch_up(told)
     state = opened(most=2**60)

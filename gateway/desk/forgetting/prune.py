@@ -10,7 +10,8 @@ What must be said again is measured by what the fold keeps (`gateway.desk.forget
 import calendar
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -44,15 +45,31 @@ def restate_entry(tx: Transaction, of: int, below: int, at: datetime) -> bool:
     return True
 
 
-BODIES = "SELECT seq FROM entry WHERE seq < ? ORDER BY seq"
 GOING = "SELECT seq FROM entry WHERE seq < ? AND seq NOT IN (SELECT of FROM restated)"
+# The next bodies, and of each whether what it said goes with it.
+BODIES = """
+SELECT e.seq, x.of IS NULL FROM entry e LEFT JOIN restated x ON x.of = e.seq
+WHERE e.seq >= ? AND e.seq < ? ORDER BY e.seq LIMIT ?
+"""
+# What an earlier prune said again, in entries that go now: nothing rests on those any more.
+AGAIN = "SELECT of FROM restated WHERE seq < (SELECT pruned FROM head) ORDER BY seq LIMIT ?"
+HELD_FROM = "SELECT id FROM held WHERE id >= ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?"
 FORGET_BOXES = "UPDATE {} SET sealed = NULL WHERE seq >= ? AND seq < ? AND at < ? AND sealed IS NOT NULL"
+SHARES = """
+DELETE FROM disclosure WHERE (recipient, row, batch) IN (
+  SELECT recipient, row, batch FROM disclosure WHERE at < ? LIMIT ?)
+"""
+ANSWERS = """
+DELETE FROM disclosed WHERE (key, recipient, purpose, classes, day, outcome, since) IN (
+  SELECT key, recipient, purpose, classes, day, outcome, since FROM disclosed WHERE last < ? LIMIT ?)
+"""
 POLICY = "retention"  # the kind of the logged document
-# What one transaction has, for which an opt-out may wait. Whose word goes is folded again behind it, a millisecond of
-# somebody with a dozen names: so words are counted, and not the bodies that are said again, which only go.
-STEP = 200
-WORDS = 40
-BOXES = 20_000
+# Opt-outs wait while one transaction is made, kept and folded: each has as much as the one before it lets expect for
+# so many seconds. Whose word goes is folded again behind it, a millisecond of somebody with a dozen names.
+HELD = 0.04
+STEP, ROWS, BOXES = 200, 2_000, 20_000  # at most: bodies; rows of what left; entries of which boxes are looked for
+WORD = 5  # bodies that only go, for one word that does
+SMALL = 8  # the first of a kind has so small a part of the most, and none a smaller one: a commit costs as much
 
 
 class Changed(Exception):
@@ -61,14 +78,13 @@ class Changed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`below`: bodies of entries before it go. `needed`: those among them that are restated. `ends`: where each step
-    ends by which they go. `forget_before`: details of choices that were accepted before it go, Unix milliseconds.
-    `voids`: how many choices were voided then. `held`: the last number of what recipients hold. `size`: of the log.
+    """`below`: bodies of entries before it go. `needed`: those among them that are restated. `forget_before`: details
+    of choices that were accepted before it go, Unix milliseconds. `voids`: how many choices were voided then. `held`:
+    the last number of what recipients hold. `size`: of the log.
     """
 
     below: int
     needed: tuple[int, ...]
-    ends: tuple[int, ...]
     forget_before: int
     bodies: int
     details: int
@@ -87,21 +103,8 @@ def plan(db: sqlite3.Connection, bodies_before: datetime, details_before: dateti
     [details] = db.execute("SELECT count(*) FROM detail WHERE at < ? AND sealed IS NOT NULL", (forget,)).fetchone()
     [bodies] = db.execute("SELECT count(*) FROM entry WHERE seq < ?", (below,)).fetchone()
     needed = sorted(entries_to_restate(db, below)) if below > pruned else []
-    ends = _ends((seq for (seq,) in db.execute(BODIES, (below,))), {*needed})
     [last_held] = db.execute("SELECT coalesce(max(id), 0) FROM held").fetchone()
-    return Plan(below, tuple(needed), tuple(ends), forget, bodies, details, _voids(db), last_held, size)
-
-
-def _ends(bodies: Iterable[int], needed: Collection[int]) -> Iterator[int]:
-    """Where each step ends by which bodies go."""
-    many = words = end = 0
-    for seq in bodies:
-        many, words, end = many + 1, words + (seq not in needed), seq + 1
-        if many == STEP or words == WORDS:
-            yield end
-            many = words = 0
-    if many:
-        yield end
+    return Plan(below, tuple(needed), forget, bodies, details, _voids(db), last_held, size)
 
 
 def months_before(at: datetime, months: int) -> datetime:
@@ -115,37 +118,89 @@ def _voids(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT count(*) FROM voided_choice").fetchone()[0])
 
 
-def jobs(planned: Plan, policy: Document, at: datetime) -> Iterator[Job[int]]:
-    """The steps in their order, each a job of the writer. Each returns how many rows it changed."""
-    for start in range(0, len(planned.needed), STEP):
-        yield partial(_restate, part=planned.needed[start : start + STEP], below=planned.below, at=at)
+def jobs(planned: Plan, policy: Document, at: datetime) -> Iterator[Job[None]]:
+    """The steps in their order, each a job of the writer, and done before the next is asked for."""
+    before = planned.forget_before
+    yield from _paced(partial(_restate, planned=planned, at=at), STEP)
     yield partial(_mark, planned=planned, policy=policy, at=at)
-    for end in planned.ends:
-        yield partial(delete_bodies, end=end)
-    for start in range(0, planned.held + 1, STEP):
-        yield partial(keep_digests, before=planned.forget_before, first=start, end=start + STEP)
-    for start in range(0, planned.size, BOXES):
-        yield partial(_forget, before=planned.forget_before, first=start, end=start + BOXES)
-    yield partial(_forget_disclosures, before=planned.forget_before)
+    yield from _paced(_forget_again, STEP // WORD)
+    yield from _paced(partial(_delete_some, below=planned.below), STEP)
+    yield from _paced(partial(_forget_held, before=before, last=planned.held), STEP)
+    yield from _paced(partial(_forget_boxes, before=before, end=planned.size), BOXES)
+    for forget in (outbox.prune_deletion_tokens, _forget_shares, _forget_answers):
+        yield from _paced(partial(_until_none, forget=forget, before=before), ROWS)
 
 
-def _restate(tx: Transaction, part: Sequence[int], below: int, at: datetime) -> int:
-    return sum(restate_entry(tx, of, below, at) for of in part)
+Step = Callable[[Transaction, int, int], int | None]
+"""From where on, and how much of it; where to go on. None: that was all."""
 
 
-def _mark(tx: Transaction, planned: Plan, policy: Document, at: datetime) -> int:
+class _PacedJob:
+    """One step, which may be run again where it could not be kept. `begun`: when it had the lock."""
+
+    def __init__(self, step: Step, first: int, size: int) -> None:
+        self._step, self._first, self._size = step, first, size
+        self.begun = 0.0
+        self.end: int | None = None
+
+    def __call__(self, tx: Transaction) -> None:
+        self.begun = time.monotonic()
+        self.end = self._step(tx, self._first, self._size)
+
+
+def _paced(step: Step, most: int) -> Iterator[_PacedJob]:
+    """All steps of one kind."""
+    at: int | None = 0
+    size = most // SMALL
+    while at is not None:
+        job = _PacedJob(step, at, size)
+        yield job
+        at, size = job.end, paced(size, time.monotonic() - job.begun, most)
+
+
+def paced(size: int, took: float, most: int) -> int:
+    """How much the next one has, of so much at most: twice as much as the last one, or half of it, as that took."""
+    return min(max(int(size * min(max(HELD / max(took, HELD / 2), 1 / 2), 2)), most // SMALL), most)
+
+
+def _restate(tx: Transaction, first: int, size: int, planned: Plan, at: datetime) -> int | None:
+    end = first + size
+    for of in planned.needed[first:end]:
+        restate_entry(tx, of, planned.below, at)
+    return end if end < len(planned.needed) else None
+
+
+def _mark(tx: Transaction, planned: Plan, policy: Document, at: datetime) -> None:
     """From here on the bodies count as gone."""
     [pruned] = tx.db.execute("SELECT pruned FROM head").fetchone()
     if planned.below <= pruned:
-        return 0
+        return
     if _voids(tx.db) != planned.voids:
         raise Changed("choices were voided while this was prepared; nothing is lost: run gateway prune again")
     documents.log(tx, policy, at)
     tx.append(entry.pruned(event=os.urandom(16), below=planned.below, policy=policy.sha256, at=at))
     tx.db.execute("UPDATE head SET pruned = ?", (planned.below,))
-    again = tx.db.execute("DELETE FROM restated WHERE seq < ? RETURNING of", (planned.below,)).fetchall()
-    forget_words(tx, [of for (of,) in again])  # nothing rests on those any more
-    return 1
+
+
+def _forget_again(tx: Transaction, _: int, size: int) -> int | None:
+    """What was said again in an entry whose body goes now; while that is there, so is this."""
+    seqs = [of for (of,) in tx.db.execute(AGAIN, (size,)).fetchall()]
+    tx.db.executemany("DELETE FROM restated WHERE of = ?", [(of,) for of in seqs])
+    forget_words(tx, seqs)
+    return 0 if len(seqs) == size else None
+
+
+def _delete_some(tx: Transaction, first: int, size: int, below: int) -> int | None:
+    """The next bodies; of those whose word goes with them fewer."""
+    left, end = size, None
+    for seq, is_word in tx.db.execute(BODIES, (first, below, size)).fetchall():
+        left -= WORD if is_word else 1
+        end = seq + 1
+        if left <= 0:
+            break
+    if end is not None:
+        delete_bodies(tx, end)
+    return end
 
 
 def delete_bodies(tx: Transaction, end: int) -> int:
@@ -160,15 +215,33 @@ def forget_words(tx: Transaction, seqs: Sequence[int]) -> None:
         tx.tell_anew(seqs)
 
 
-def _forget_disclosures(tx: Transaction, before: int) -> int:
-    """Who was in a share; that there was one, of what and how much, is an entry and stays."""
-    recipient_holdings.prune_held(tx, before)
-    outbox.prune_deletion_tokens(tx, before)
-    counted = tx.db.execute("DELETE FROM disclosed WHERE last < ?", (before,)).rowcount
-    return counted + tx.db.execute("DELETE FROM disclosure WHERE at < ?", (before,)).rowcount
-
-
-def _forget(tx: Transaction, before: int, first: int, end: int) -> int:
+def _forget_boxes(tx: Transaction, first: int, size: int, before: int, end: int) -> int | None:
     """The details' boxes; what opens the proof has a box of its own, which stays."""
-    tx.db.execute(FORGET_BOXES.format("void_act"), (first, end, before))
-    return tx.db.execute(FORGET_BOXES.format("detail"), (first, end, before)).rowcount
+    for table in ("void_act", "detail"):
+        tx.db.execute(FORGET_BOXES.format(table), (first, first + size, before))
+    return first + size if first + size < end else None
+
+
+def _forget_held(tx: Transaction, first: int, size: int, before: int, last: int) -> int | None:
+    """What recipients hold, by its numbers, once the digests of whoever said no are kept."""
+    row = tx.db.execute(HELD_FROM, (first, last, size)).fetchone()
+    end = row[0] if row else last + 1
+    keep_digests(tx, before, first, end)
+    recipient_holdings.prune_held(tx, before, first, end)
+    return end if row else None
+
+
+def _until_none(
+    tx: Transaction, _: int, size: int, forget: Callable[[Transaction, int, int], int], before: int
+) -> int | None:
+    return 0 if forget(tx, before, size) == size else None
+
+
+def _forget_shares(tx: Transaction, before: int, most: int) -> int:
+    """Who was in a share; that there was one, of what and how much, is an entry and stays."""
+    return tx.db.execute(SHARES, (before, most)).rowcount
+
+
+def _forget_answers(tx: Transaction, before: int, most: int) -> int:
+    """The same of what left on answers."""
+    return tx.db.execute(ANSWERS, (before, most)).rowcount

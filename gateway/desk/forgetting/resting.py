@@ -12,6 +12,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from gateway.fold import fold
@@ -32,7 +33,9 @@ from gateway.fold.state import (
 )
 from gateway.ledger.acts.reach import connected_groups
 from gateway.ledger.log_records import NOBODY as NO_ONE
-from gateway.ledger.log_records import all_sides, placed_records, pruned_record
+from gateway.ledger.log_records import SideRow, all_sides, place_of_entry, pruned_record, side_rows, sides_at, told_by
+from gateway.ledger.mentions import places_of_each
+from gateway.ledger.side import Mention
 
 BATCH = 5_000  # keys that are folded at once
 AGAIN = "SELECT of FROM restated WHERE seq >= ?1 AND of < ?1"
@@ -42,12 +45,23 @@ MADE_OF_SEVERAL = frozenset({"states", "age"})  # a state that is over for one i
 
 
 def entries_to_restate(db: sqlite3.Connection, below: int) -> set[int]:
-    """The entries below a place that something still rests on."""
+    """The entries below a place that something still rests on. Within a transaction."""
     again = {row[0] for row in db.execute(AGAIN, (below,))}
     found = {row[0] for row in db.execute("SELECT seq FROM voided_ui WHERE seq < ?", (below,))}
-    for groups in _group_batches(db, below):
-        found |= _GroupsBelow(db, groups, below, again).needed()
+    screens = [row for row in side_rows(db, {NO_ONE}, Mention.OF) if row.seq < below]
+    batches = [*_group_batches(db, below)]
+    number_of = {key: number for number, groups in enumerate(batches) for group in groups for key in group}
+    places = places_of_each(db, number_of, place_of_entry(db, below))
+    while batches:  # each goes once it was asked about
+        theirs = [row for row in sides_at(db, places.pop()) if row.seq < below]
+        groups = _GroupsBelow(db, batches.pop(), _in_order(theirs, screens), again)
+        found |= groups.needed()
     return found | again
+
+
+def _in_order(*rows: list[SideRow]) -> list[SideRow]:
+    found = {row.place: row for row in chain(*rows)}
+    return [found[place] for place in sorted(found)]
 
 
 def _group_batches(db: sqlite3.Connection, below: int) -> Iterator[list[Group]]:
@@ -59,7 +73,8 @@ def _group_batches(db: sqlite3.Connection, below: int) -> Iterator[list[Group]]:
         if keys >= BATCH:
             yield batch
             batch, keys = [], 0
-    yield batch
+    if batch:
+        yield batch
 
 
 def _groups(db: sqlite3.Connection, below: int) -> Iterator[Group]:
@@ -77,9 +92,11 @@ class _GroupsBelow:
     fold is asked once.
     """
 
-    def __init__(self, db: sqlite3.Connection, groups: list[Group], below: int, again: Collection[int]) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, groups: list[Group], rows: list[SideRow], again: Collection[int]
+    ) -> None:
         of_key = {key: number for number, group in enumerate(groups) for key in group}
-        placed = [(row, record) for row, record in placed_records(db, keys=of_key) if row.seq < below]
+        placed = [*told_by(db, rows, keys={*of_key, NO_ONE})]
         # Each entry as the fold reads it once its body is gone.
         gone = {row.seq: pruned_record(row, record) for row, record in placed if row.is_own(record) and record.key}
         said = Counter(of_key[each.key] for each in gone.values())

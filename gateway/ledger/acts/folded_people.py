@@ -13,23 +13,25 @@ from gateway.choice.standing import Standing
 from gateway.fold import fold, reading
 from gateway.fold.record import Record
 from gateway.fold.state import FOR_EVER, Get, Place, Slate
-from gateway.ledger.acts.reach import connected_people
+from gateway.ledger.acts.reach import Relations, connected_people
 from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.log_records import NOBODY, SideRow, records_of, told_by
 from gateway.ledger.subjects import Subject
 from gateway.ledger.transaction import StoodBefore, Transaction
 
 
-def folded_alone(db: sqlite3.Connection, keys: Collection[bytes], now: int = FOR_EVER) -> dict[Place, Any]:
-    """What was said of these keys alone until a moment, folded. `FoldedPeople` finds whoever is connected with them
+def folded_alone(db: sqlite3.Connection, keys: Collection[bytes]) -> dict[Place, Any]:
+    """What was said of these keys alone, folded. `FoldedPeople` finds whoever is connected with them
     besides.
     """
-    return _folded(records_of(db, now, keys))
+    return _folded(records_of(db, keys=keys))
 
 
-def folded_from(db: sqlite3.Connection, rows: Sequence[SideRow], keys: Collection[bytes]) -> dict[Place, Any]:
-    """The same from rows that were read already (`Relations.about`), without what is voided by now."""
-    return _folded(record for _, record in told_by(db, rows, keys={*keys, NOBODY}))
+def folded_from(
+    db: sqlite3.Connection, rows: Sequence[SideRow], keys: Collection[bytes], now: int = FOR_EVER
+) -> dict[Place, Any]:
+    """The same from rows that were read already (`Relations.about`), without what is voided by then."""
+    return _folded(record for _, record in told_by(db, rows, now, {*keys, NOBODY}))
 
 
 def _folded(records: Iterable[Record]) -> dict[Place, Any]:
@@ -68,7 +70,9 @@ class FoldedPeople(StandingPeople):
     """
 
     def __init__(self, db: sqlite3.Connection, keys: Iterable[bytes], now: int = FOR_EVER) -> None:
-        super().__init__(folded_alone(db, connected_people(db, keys), now).get)
+        told = Relations(db)
+        everybody = connected_people(db, keys, told)
+        super().__init__(folded_from(db, told.about(), everybody, now).get)
 
 
 class PeopleOnward(StandingPeople):

@@ -10,13 +10,17 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
+import orjson
+
 from gateway.fold import record as told
 from gateway.fold.record import Kept, Record, Said
 from gateway.fold.state import FOR_EVER
+from gateway.ledger import tree
 from gateway.ledger.audit.reading import Entry, Leaf
 from gateway.ledger.errors import EntryUnread
 from gateway.ledger.log_records import SideRow, all_sides, is_order, mentions_in, readable_sides_of
 from gateway.ledger.mentions import sum_of_mentions
+from gateway.ledger.proof import merkle
 from gateway.ledger.proof.entry import DELETION_LIST
 from gateway.ledger.subjects import ACT, ACTS
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source
@@ -30,6 +34,7 @@ LINKED = (
     "SELECT seq, identifier, account, start, until, claimed FROM link_event WHERE NOT released AND seq BETWEEN ? AND ?"
 )
 GIVEN = "SELECT seq, notice, day FROM told_event WHERE seq BETWEEN ? AND ?"
+GOING = "SELECT e.seq, e.body, d.key, d.at, d.kind FROM entry e LEFT JOIN detail d ON d.seq = e.seq WHERE e.seq = ?"
 Sides = Mapping[int, SideRow]  # by the entries that say it
 Reported = Mapping[int, tuple[object, ...]]
 UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)  # whatever is there instead
@@ -116,10 +121,22 @@ class SidesCheck:
             entry, leaf = self._restated[row.seq]
             right = _is_of(entry, leaf, row, *self._reported(row.seq, row.seq))
         else:
-            right = row.seq < self._pruned and all(isinstance(each.said, told.SaidPruned) for each in row.own())
+            right = row.seq < self._pruned and (
+                all(isinstance(each.said, told.SaidPruned) for each in row.own()) or self._is_of_going(row)
+            )
         if not right or row.seq <= self._last:
             self._tell(row.seq)
         self._last = max(self._last, row.seq)
+
+    def _is_of_going(self, row: SideRow) -> bool:
+        """Whether it is of an entry whose body a prune that was cut off has left."""
+        entry = self._db.execute(GOING, (row.seq,)).fetchone()
+        try:
+            if entry is None or tree.leaf_at(self._db, row.seq) != merkle.leaf_hash(entry[1]):
+                return False
+            return _is_of(entry, orjson.loads(entry[1]), row, *self._reported(row.seq, row.seq))
+        except (ValueError, tree.TreeBroken):
+            return False
 
     def _tell(self, seq: int) -> None:
         self.found.append(f"what is told beside entry {seq} is not what it says")
