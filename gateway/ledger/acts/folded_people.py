@@ -112,6 +112,11 @@ def named_by(subject: Subject) -> set[bytes]:
     return {*subject.keys, *subject.looser, *((subject.mailbox,) if subject.mailbox else ())}
 
 
+def is_without_row(tx: Transaction, key: bytes) -> bool:
+    """Whether it is seen at once that nothing was ever said of a key, nor that it is anybody's name."""
+    return says_first(tx, key) and key not in tx.met
+
+
 def is_unknown(tx: Transaction, subject: Subject) -> bool:
     """Whether it is seen at once that nothing was ever said of an identifier, by none of its names."""
     keys = named_by(subject)
