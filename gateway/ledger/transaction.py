@@ -44,10 +44,17 @@ SystemRows = Sequence[tuple[str, str, bool]]  # of the table own_system
 
 
 class StoodBefore(NamedTuple):
-    """What stood when a transaction began: `get` as the fold asks, `position` of the log as the state counts it."""
+    """What stood when a transaction began: `get` as the fold asks, `position` of the log as the state counts it;
+    `lies`: whether anything lies at any of some keys, found at once.
+    """
 
     get: Get
     position: int
+    lies: Callable[[Collection[bytes]], bool] | None = None
+
+    def knows_any(self, keys: Collection[bytes]) -> bool:
+        """Whether anything lies at any of these."""
+        return self.lies(keys) if self.lies else any(map(self.get, keys))
 
 
 class _Savepoint:

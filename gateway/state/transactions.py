@@ -173,6 +173,11 @@ class StateMoment(_Places):
             raise
         _, _, self.head, self._screens, self.reached = read
 
+    def lies(self, keys: Iterable[bytes]) -> bool:
+        """Whether anything lies at any of some keys."""
+        with self._txn.cursor() as cursor:
+            return bool(cursor.getmulti([*keys]))
+
     def standing(self, key: bytes, now: int) -> Standing | None:
         """What stands of a key; None: nothing ever did. `now` in Unix milliseconds, for what ends by its date."""
         packed = self._txn.get(key)
