@@ -10,7 +10,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import lmdb
@@ -41,6 +41,10 @@ UNCOPIED = (
     " and checks deny meanwhile; see that the disk has room for the state once more"
 )
 DOUBTS = (StateRefused, NotAState, LedgerRefused, sqlite3.Error, lmdb.Error, OSError)
+
+
+def _unread(error: Exception) -> StateUnread:
+    return StateUnread(f"the state cannot be read: {type(error).__name__}")
 
 
 class _Stopped(Exception):
@@ -189,9 +193,15 @@ class StateKeeper:
                 try:
                     return moment.get(place)
                 except Exception as error:  # whatever lies there instead: the log has all of it
-                    raise StateUnread(f"the state cannot be read: {type(error).__name__}") from error
+                    raise _unread(error) from error
 
-            yield StoodBefore(get, moment.head.position) if at_hand else None
+            def lies(keys: Collection[bytes]) -> bool:
+                try:
+                    return moment.lies(keys)
+                except Exception as error:
+                    raise _unread(error) from error
+
+            yield StoodBefore(get, moment.head.position, lies) if at_hand else None
 
     def wants(self, db: sqlite3.Connection | None) -> bool:
         """Whether it is to be kept although nobody writes: another process ended before it had, or one was made."""

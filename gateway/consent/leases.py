@@ -200,7 +200,8 @@ class Leases:
         longest, began, at_once = self._term + LATE, self._clock(), not self.shared  # a file is read in no time
         while (left := began + longest - self._clock()) > 0:
             with contextlib.suppress(sqlite3.Error, LedgerRefused, TimeoutError):
-                async with asyncio.timeout(left):  # a server may say nothing for longer
+                # A server may say nothing for longer.
+                async with asyncio.timeout(left) if self.shared else contextlib.nullcontext():
                     held = await read()
                 behind = self._behind(position, held)
                 if behind <= 0:

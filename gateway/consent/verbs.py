@@ -53,7 +53,7 @@ from gateway.desk.forgetting import erasure
 from gateway.desk.time_travel import Rebuilt
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys, Secrets
-from gateway.ledger.acts import ages, device_states, idempotency, links, voiding
+from gateway.ledger.acts import ages, device_states, idempotency, links, records, voiding
 from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import Notice, b64
@@ -195,8 +195,8 @@ class Consent:
 
     async def tie(self, account: Subject, subjects: Sequence[Subject]) -> None:
         """The signed-in account has these browsers. Raises `StoreUnavailable`."""
-        at = self.clock()
-        await self._writer.commit(lambda tx: links.tie(tx, account, subjects, milliseconds(at)), HEAR_SECONDS)
+        now, asks = milliseconds(self.clock()), {records.NAMED: [account.key]}
+        await self._writer.commit(lambda tx: links.tie(tx, account, subjects, now), HEAR_SECONDS, asks)
 
     async def choose(
         self,
@@ -470,7 +470,7 @@ class Consent:
                 return len(identifiers), tx.position
             return links.link_identifiers(tx, account, identifiers, span, now), tx.position
 
-        changed, position = await self._writer.commit(job)
+        changed, position = await self._writer.commit(job, asks={records.NAMED: [account.key]})
         await self.leases.everywhere(position)
         return changed
 

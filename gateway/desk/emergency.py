@@ -34,7 +34,7 @@ from gateway.desk import recipients_to_tell
 from gateway.disk import locked, make_folder, sync_folder
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets, wrap
-from gateway.ledger.acts import idempotency, links
+from gateway.ledger.acts import idempotency, links, records
 from gateway.ledger.acts.folded_people import named_by
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import Notice, b64
@@ -75,7 +75,9 @@ class KeptRequest:
     def asks(self) -> Mapping[str, Collection[bytes]]:
         """What will be looked for when it is written."""
         names = {key for subject in self.subjects for key in named_by(subject)}
-        return {recipients_to_tell.LEFT: names, idempotency.KNOWN: [self.repeat.name] if self.repeat else []}
+        accounts = [subject.key for subject in self.subjects if subject.is_account]
+        known = [self.repeat.name] if self.repeat else []
+        return {recipients_to_tell.LEFT: names, records.NAMED: accounts, idempotency.KNOWN: known}
 
     def enter_once(self, tx: Transaction) -> bool:
         """Writes it unless it, or another sending of the same, is there already. Whether it wrote."""

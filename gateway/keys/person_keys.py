@@ -107,6 +107,7 @@ class Vault:
         self._path = folder / FILE
         self._pool = deque[PersonKeys]()
         self._pooled = 0  # the pool's epoch
+        self._is_looked = False  # whether that is over, for all of a batch
         self.epochs = Epochs(folder, wraps)
         self.shared = SharedEpochs(self.epochs)
         self._db = _connected(folder, owner)
@@ -157,9 +158,20 @@ class Vault:
 
     def new_person(self) -> PersonKeys:
         """Fresh keys under a fresh id, durable already; never handed out again, whatever becomes of the record."""
-        if not self._pool or self._is_over():
+        if not self._pool or (not self._is_looked and self._is_over()):
             self._fill()
         return self._pool.popleft()
+
+    @contextlib.contextmanager
+    def in_batch(self) -> Iterator[None]:
+        """Under the writers' lock, while nobody turns the epochs: whether the pool's is over is looked at once."""
+        if self._is_over():
+            self._pool.clear()
+        self._is_looked = True
+        try:
+            yield
+        finally:
+            self._is_looked = False
 
     def is_low(self) -> bool:
         """Whether half of the pool is gone, or its epoch is over."""

@@ -3,6 +3,7 @@ nothing is looked up. Whoever writes choices calls it (`acts/records.py`).
 """
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.fold import record as told
@@ -66,9 +67,14 @@ def names_of_subject(subject: Subject) -> told.NamesLearnt | None:
     return names if any(names) else None
 
 
+@lru_cache
+def _in_order(purposes: tuple[Purpose, ...]) -> tuple[Purpose, ...]:
+    return tuple(each for each in Purpose if each in purposes)
+
+
 def said_of_choice(choice: Choice, *, signal: bool = False) -> Said:
     """What the fold is told of a choice that is `as_written`."""
-    kind, purposes = choice.kind, tuple(each for each in Purpose if each in choice.purposes)
+    kind, purposes = choice.kind, _in_order(choice.purposes)
     mark = str(choice.details.get("device") or "")
     if kind in {ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED}:
         return told.StateSaid(kind is ChoiceKind.STATE_BEGAN, purposes, choice.source, mark)

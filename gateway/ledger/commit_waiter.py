@@ -30,14 +30,13 @@ class CommitWaiter:
         if self._committed is None or self._committed.loop is not loop:
             self._committed = CommittedJobs(loop)
         waiting: asyncio.Future[T] = loop.create_future()
-        halfway = loop.call_later(seconds / 2, _give_up_where, hangs, waiting)
-        late = loop.call_later(seconds, _give_up, waiting)
+        timer = list[asyncio.TimerHandle]()
+        timer.append(loop.call_later(seconds / 2, _give_up_where, hangs, waiting, seconds / 2, timer))
         submitted.add_done_callback(partial(self._committed.take, waiting))
         try:
             return await waiting
         finally:
-            halfway.cancel()
-            late.cancel()
+            timer.pop().cancel()
 
 
 class CommittedJobs:
@@ -69,9 +68,14 @@ class CommittedJobs:
                 waiting.set_exception(error)
 
 
-def _give_up_where(hangs: Callable[[], bool], waiting: asyncio.Future[Any]) -> None:
+def _give_up_where(
+    hangs: Callable[[], bool], waiting: asyncio.Future[Any], rest: float, timer: list[asyncio.TimerHandle]
+) -> None:
+    """Else after the rest of the time: nearly everybody has an outcome long before the first half of it is over."""
     if hangs():
         _give_up(waiting)
+    else:
+        timer[:] = [waiting.get_loop().call_later(rest, _give_up, waiting)]
 
 
 def _give_up(waiting: asyncio.Future[Any]) -> None:

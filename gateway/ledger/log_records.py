@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeGuard
 from gateway.fold.record import NamesLearnt, OrderOver, Record, Said, SaidOut, SaidPruned
 from gateway.fold.state import FOR_EVER
 from gateway.ledger.errors import EntryUnread
-from gateway.ledger.mentions import add_mentions, mentions_of, pack_mention, remake_mentions, remove_mentions
+from gateway.ledger.mentions import KEY, add_mentions, mentions_of, pack_mention, remake_mentions, remove_mentions
 from gateway.ledger.schema import rows_of
 from gateway.ledger.side import Mention, PackedSide, SideUnreadable, mentioned, pack_side, read_side, records_within
 from gateway.terms import Source
@@ -107,7 +107,8 @@ def row_of_side(
 
 def mentions_in(place: int, records: Iterable[Record]) -> set[bytes]:
     """What leads to a row, packed."""
-    return {pack_mention(key, way, place) for record in records for key, way in mentioned(record)}
+    ways = [pack_mention(NOBODY, way, place)[KEY:] for way in Mention]
+    return {key.ljust(KEY, b"\0") + ways[way] for record in records for key, way in mentioned(record)}
 
 
 def put_side(

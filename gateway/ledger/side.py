@@ -11,10 +11,11 @@ of an ad id with its twelve names takes 332 bytes, packed in 5 us and read in 9.
 Never in a side: an identifier, or what anybody is called. Keys are pseudonyms, which a pepper makes.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from enum import IntEnum
 from functools import lru_cache
 from hashlib import sha256
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import msgspec
@@ -100,21 +101,20 @@ class Mention(IntEnum):
     MARK = 3  # no key, but an installation's mark
 
 
-def mentioned(record: Record) -> Iterator[tuple[bytes, Mention]]:
+def mentioned(record: Record) -> list[tuple[bytes, Mention]]:
     """Every key that leads to what is said, and how."""
-    said = record.said
-    yield record.key, Mention.OF
+    said, found = record.said, [(record.key, Mention.OF)]
     match said:
         case told.NamesLearnt():
-            for form in (*said.same, *said.looser, *(() if said.mailbox is None else (said.mailbox,))):
-                yield form, Mention.NAME
+            forms = (*said.same, *said.looser, *(() if said.mailbox is None else (said.mailbox,)))
+            found += zip(forms, repeat(Mention.NAME))
         case told.LinkSaid():
-            yield said.account, Mention.THROUGH
+            found.append((said.account, Mention.THROUGH))
         case told.KeptNo():
-            yield said.origin, Mention.THROUGH
-            yield said.via, Mention.THROUGH
+            found += [(said.origin, Mention.THROUGH), (said.via, Mention.THROUGH)]
         case told.SaidOut() | told.SaidPruned() | told.StateSaid() | told.AgeTold() if said.mark:
-            yield mark_key(said.mark), Mention.MARK
+            found.append((mark_key(said.mark), Mention.MARK))
+    return found
 
 
 @lru_cache

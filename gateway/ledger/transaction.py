@@ -32,6 +32,7 @@ class Persons(erasure_steps.PendingKeys, EpochKeys, Protocol):
     """What the vault offers to a transaction, and to what follows an erasure's."""
 
     def new_person(self) -> PersonKeys: ...
+    def in_batch(self) -> contextlib.AbstractContextManager[None]: ...
     def keys(self, person: bytes) -> PersonKeys: ...
     def is_low(self) -> bool: ...
     def refill(self) -> None: ...
@@ -43,10 +44,17 @@ SystemRows = Sequence[tuple[str, str, bool]]  # of the table own_system
 
 
 class StoodBefore(NamedTuple):
-    """What stood when a transaction began: `get` as the fold asks, `position` of the log as the state counts it."""
+    """What stood when a transaction began: `get` as the fold asks, `position` of the log as the state counts it;
+    `lies`: whether anything lies at any of some keys, found at once.
+    """
 
     get: Get
     position: int
+    lies: Callable[[Collection[bytes]], bool] | None = None
+
+    def knows_any(self, keys: Collection[bytes]) -> bool:
+        """Whether anything lies at any of these."""
+        return self.lies(keys) if self.lies else any(map(self.get, keys))
 
 
 class _Savepoint:
@@ -79,6 +87,7 @@ class Transaction:
         self.onward: Any = None  # the same with what this transaction said; whoever asks makes it
         self.about = set[bytes]()  # whom its entries are about
         self.met = set[bytes]()  # all names of whoever it was told of
+        self.named = set[bytes]()  # accounts of which it keeps what they are called
         self.begun = dict[bytes, bool]()  # requests that are new: whether their first entry is still to come
         size, packed, peppers, place, due, self._last_run = db.execute(BEGINS).fetchone()
         self.size: int = size
@@ -138,7 +147,7 @@ class Transaction:
     def _put_side(self, seq: int, records: Sequence[Record], at: int, *, entered: bool) -> None:
         place = self.fresh.say(records)
         self.unwritten.add(SAY, row_of_side(place, seq, records, at, self._peppers, entered=entered))
-        self.unwritten.add_all(MENTIONS, [(packed,) for packed in mentions_in(place, records)])
+        self.unwritten.add(MENTIONS, (mentions_in(place, records),))
 
     def tell_anew(self, seqs: Collection[int]) -> None:
         """That some entries say something else from now on, or nothing: whoever folded them does so again."""
@@ -238,6 +247,7 @@ class Transaction:
         self.unwritten.back(begun.rows)
         self.size, self.due, self._bodies = begun.size, begun.due, self._bodies[:kept]
         self.fresh.back(begun.fresh)
+        self.named.clear()
         self.onward = None
 
     def finish(self) -> None:

@@ -6,12 +6,13 @@ its connection, so whoever reads there reads them.
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from itertools import chain
 from typing import Any, cast
 
 from gateway.ledger.mentions import add_mentions
 
-MENTIONS = "mentions"  # in place of a statement: what leads to the rows, all of it one run
+MENTIONS = "mentions"  # in place of a statement: what leads to a row of the log; that of all of them is one run
 
 
 class BatchUnwritten(sqlite3.Error):
@@ -28,10 +29,6 @@ class UnwrittenRows:
 
     def add(self, sql: str, row: tuple[Any, ...]) -> None:
         self._rows.append((sql, row))
-
-    def add_all(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """The same of several."""
-        self._rows += [(sql, row) for row in rows]
 
     def mark(self) -> int:
         return self._written + len(self._rows)
@@ -52,7 +49,7 @@ class UnwrittenRows:
             tables[sql].append(row)
         for sql, rows in tables.items():
             if sql == MENTIONS:
-                add_mentions(self._db, (packed for (packed,) in rows))
+                add_mentions(self._db, chain.from_iterable(of_row for (of_row,) in rows))
                 continue
             rows.sort()  # what lies side by side is put there at once
             self._db.executemany(sql, rows)

@@ -424,7 +424,8 @@ class Writer:
                 self._watch.prove_peppers(db)
                 transaction = Transaction(db, vault, stands, _asks_of(batch))
                 transaction.systems = self._systems
-                outcomes = [(each.future, *self._one(transaction, each.job)) for each in batch]
+                with vault.in_batch():
+                    outcomes = [(each.future, *self._one(transaction, each.job)) for each in batch]
             transaction.finish()
             if transaction.has_said and self.store.is_server:
                 cast("PostgresConnection", db).wake_others()

@@ -8,7 +8,7 @@ whoever knows only what was before those begins anew (`floor`).
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
@@ -45,6 +45,13 @@ class PlaceChanges:
             self._leave(place, before)
             self._come[at].append(place)
         self._txn.put(place, packed)
+
+    def put_first(self, rows: Sequence[tuple[bytes, bytes]], cursor: lmdb.Cursor) -> None:
+        """The same of places where nothing lies, each with what is to. `cursor`: of the transaction."""
+        come, last = self._come, CHANGED.unpack_from
+        for place, packed in rows:
+            come[last(packed, 0 if len(place) == EDGE_BYTES else MOVED_AT)[0]].append(place)
+        cursor.putmulti([*rows])
 
     def delete(self, place: bytes, position: int) -> None:
         """At a position of the log."""

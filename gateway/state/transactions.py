@@ -173,6 +173,11 @@ class StateMoment(_Places):
             raise
         _, _, self.head, self._screens, self.reached = read
 
+    def lies(self, keys: Iterable[bytes]) -> bool:
+        """Whether anything lies at any of some keys."""
+        with self._txn.cursor() as cursor:
+            return bool(cursor.getmulti([*keys]))
+
     def standing(self, key: bytes, now: int) -> Standing | None:
         """What stands of a key; None: nothing ever did. `now` in Unix milliseconds, for what ends by its date."""
         packed = self._txn.get(key)
@@ -321,6 +326,7 @@ class StateWrite(_Places):
         self._crowds = set[bytes]()  # keys that are crowded from now on
         self._before: dict[tuple[bytes, bytes], LinkEdge] = {}  # what lay at the edges that changed
         self._lay: dict[Place, bytes | None] = {}
+        self._cursor: lmdb.Cursor | None = None
         self._tails: dict[Alike, bytes] = {}  # of the rows of names that are alike
         self._run: list[tuple[Record, int]] = []  # what one entry says of one key, not folded yet
         self._spoken_of, self._left_with = set[bytes](), set[bytes]()
@@ -383,14 +389,17 @@ class StateWrite(_Places):
 
     def _is_filled(self, run: Sequence[tuple[Record, int]]) -> bool:
         stranger = stranger_of([record for record, _ in run], [position for _, position in run])
-        if stranger is None or any(self._found.get(each) or self._txn.get(each) for each in stranger.keys):
+        if stranger is None or any(map(self._found.get, stranger.keys)):
             return False
-        rows = FORMS.rows(stranger)
-        for key, packed in rows or ():
-            self._places.put(key, packed, None)
-            self._found.pop(key, None)
-            self._lay.pop(key, None)
-        return rows is not None
+        cursor = self._cursor = self._cursor or self._txn.cursor()
+        if cursor.getmulti([*stranger.keys]) or not (rows := FORMS.rows(stranger)):
+            return False
+        self._places.put_first(rows, cursor)
+        for key, _ in rows:
+            place = key if len(key) == KEY_BYTES else (key[:KEY_BYTES], key[KEY_BYTES:])
+            self._found.pop(place, None)
+            self._lay.pop(place, None)
+        return True
 
     def _fold(self, record: Record, position: int) -> None:
         changes = fold(record, self.get)
@@ -486,7 +495,10 @@ class StateWrite(_Places):
 class _Nowhere(dict[bytes, bytes]):
     """A state of which nothing is kept, for `StateWrite`: what it writes of one stranger is to be seen."""
 
-    put, delete = dict.__setitem__, dict.__delitem__
+    put = dict.__setitem__
+
+    def delete(self, key: bytes) -> None:
+        self.pop(key, None)
 
     def begin_writing(self) -> Self:
         return self
@@ -501,7 +513,7 @@ def made_of_stranger(records: Sequence[Record], positions: Sequence[int]) -> dic
         for record, position in zip(records, positions, strict=True):
             write._fold(record, position)  # noqa: SLF001 - by the rules, not by a form
         write._put_places()  # noqa: SLF001
-    return {key: packed for key, packed in nowhere.items() if len(key) == KEY_BYTES}
+    return {key: packed for key, packed in nowhere.items() if len(key) in {KEY_BYTES, EDGE_BYTES}}
 
 
 FORMS = StrangerForms(made_of_stranger)

@@ -1,5 +1,6 @@
 """Links begin, end and pass a choice on once (R2, R5)."""
 
+import contextlib
 import os
 from datetime import UTC, datetime
 
@@ -294,3 +295,18 @@ class TestTheLogOfLinks:
         for until in (None, story.now + 50, None):
             story.links(a, number, until=until)
         assert [leaf["e"] for leaf in story.leaves()] == ["linked", "unlinked", "linked"]
+
+
+@pytest.mark.parametrize("refuses", ["the first", "the second", "none"])
+def test_what_an_account_is_called_is_kept_once_by_all_jobs_of_a_batch(house, who, refuses):
+    """Also where one of them says it and is refused, and where somebody reads in between."""
+    account, its = who("account", "both-name-me"), (who("gaid", GAID), who("idfv", IDFV))
+
+    def job(tx):
+        for place, each in zip(("the first", "the second"), its, strict=True):
+            with contextlib.suppress(ZeroDivisionError), tx.savepoint():
+                links.link_identifiers(tx, account, [each], Span(NOW), NOW)
+                assert place != refuses or 1 // 0
+        return tx.db.execute("SELECT count(*) FROM account_name").fetchone()[0], records.account_name(tx, account.key)
+
+    assert house.writer.submit(job).result() == (1, "both-name-me")

@@ -8,11 +8,11 @@ import pytest
 from support.examples import QUICK
 from support.states import ListedLog, records_of_universe
 
-from gateway.fold.record import NamesLearnt, Record, SaidOut
+from gateway.fold.record import LinkSaid, NamesLearnt, Record, SaidOut
 from gateway.state import stranger_forms, transactions
 from gateway.state.changes import AT, _placed
 from gateway.state.environment import StateRefused
-from gateway.state.stranger_forms import StrangerForms, stranger_of
+from gateway.state.stranger_forms import STARTS, StrangerForms, stranger_of
 from gateway.state.transactions import made_of_stranger
 from gateway.state.upkeep import HostState
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Purpose
@@ -33,12 +33,20 @@ def somebody(rng, seq):
     found = [Record(seq, 5, key, NamesLearnt(looser=(os.urandom(16),))) for _ in range(looser)]
     found += [Record(seq, 5, key, NamesLearnt(tuple(os.urandom(16) for _ in range(names))))] if names else []
     found += [Record(seq, 5, key, NamesLearnt(mailbox=os.urandom(16)))] if rng.random() < 0.2 else []
+    if rng.random() < 0.4:
+        return [*found, Record(seq, 5, key, linked(rng, os.urandom(16)))]
     return [*found, Record(seq, 5, key, rng.choice(SAYINGS), rng.random() < 0.1)]
+
+
+def linked(rng, account):
+    """What says that an account has somebody."""
+    start = rng.choice([STARTS.start, STARTS.stop - 1, STARTS.start + 12345, 7])
+    return LinkSaid(account, start, rng.choice([None, None, None, 4, 2**41]), rng.random() < 0.3)
 
 
 def records(seed, first):
     """A universe's, with strangers in between, of whom some speak again and some have somebody else's name."""
-    rng, seq, found, known = random.Random(seed), first, [], []
+    rng, seq, found, known, accounts = random.Random(seed), first, [], [], []
     for each in records_of_universe(seed, 120):
         while rng.random() < 0.5:
             found += somebody(rng, seq)
@@ -46,6 +54,9 @@ def records(seed, first):
                 found[-1] = found[-1]._replace(key=rng.choice(known))
             elif known and rng.random() < 0.2:
                 found.insert(-1, Record(seq, 5, found[-1].key, NamesLearnt((rng.choice(known),))))
+            if isinstance(said := found[-1].said, LinkSaid):
+                found[-1] = found[-1]._replace(said=said._replace(account=rng.choice([said.account, *accounts[-2:]])))
+                accounts.append(found[-1].said.account)
             known.append(found[-1].key)
             seq += 1
         found.append(each._replace(seq=seq))
@@ -127,8 +138,27 @@ def test_who_is_no_stranger_or_says_something_else_is_not_looked_for():
         Record(255, 5, key, no),
         Record(300, 5, key, NamesLearnt((name, name))),
         Record(300, 5, key, NamesLearnt((key,))),
+        Record(300, 5, key, LinkSaid(name, STARTS.start, STARTS.stop)),
+        Record(300, 5, key, LinkSaid(name, STARTS.start - 1)),
+        Record(300, 5, key, LinkSaid(key, STARTS.start)),
     ):
         assert stranger_of([other], [1]) is None
+
+
+def test_an_account_that_is_filled_in_denies_for_whom_it_has(tmp_path):
+    """And its no, said later, reaches by the edge whoever was filled in beside it."""
+    key, names, account = os.urandom(16), (os.urandom(16), os.urandom(16)), os.urandom(16)
+    said = [Record(300, 5, key, NamesLearnt(names)), Record(300, 5, key, LinkSaid(account, STARTS.start))]
+    assert transactions.FORMS.rows(stranger_of(said, [1, 2]))
+    log = ListedLog(said)
+    state = HostState(tmp_path)
+    state.catch_up(log)
+    log.extend([Record(301, 6, account, SAYINGS[1], account=True)])
+    state.catch_up(log)
+    with state.moment() as moment:
+        assert moment.get((account, key)).lives()
+        assert all(moment.standing(each, 9).denies(Purpose.SALE) for each in (key, *names, account))
+    state.close()
 
 
 def test_forms_are_kept_for_so_many_and_no_more(monkeypatch):

@@ -79,7 +79,7 @@ class PeopleOnward(StandingPeople):
     """From the state that stood when a transaction began, with what it said since."""
 
     def __init__(self, tx: Transaction, stood: StoodBefore) -> None:
-        self._db, self._fresh, (self._stood, self._position) = tx.db, tx.fresh, stood
+        self._db, self._fresh, self._stood, self._position = tx.db, tx.fresh, stood.get, stood.position
         self._said = dict[Place, Any]()
         super().__init__(self._get)
 
@@ -116,10 +116,15 @@ def named_by(subject: Subject) -> set[bytes]:
     return {*subject.keys, *subject.looser, *((subject.mailbox,) if subject.mailbox else ())}
 
 
+def is_without_row(tx: Transaction, key: bytes) -> bool:
+    """Whether it is seen at once that nothing was ever said of a key, nor that it is anybody's name."""
+    return says_first(tx, key) and key not in tx.met
+
+
 def is_unknown(tx: Transaction, subject: Subject) -> bool:
     """Whether it is seen at once that nothing was ever said of an identifier, by none of its names."""
     keys = named_by(subject)
-    return tx.stands is not None and tx.met.isdisjoint(keys) and not any(map(tx.stands.get, keys))
+    return tx.stands is not None and tx.met.isdisjoint(keys) and not tx.stands.knows_any(keys)
 
 
 def people_of(tx: Transaction, keys: Iterable[bytes]) -> StandingPeople:

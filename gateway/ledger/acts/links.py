@@ -13,13 +13,19 @@ from enum import Enum
 
 from gateway.fold import record as told
 from gateway.fold.kin import edges_of, family, mailbox_names
-from gateway.fold.state import NO_RECORD, LinkEdge
+from gateway.fold.record import Record
+from gateway.fold.state import NO_EDGE, NO_RECORD, LinkEdge
 from gateway.keys import seals
 from gateway.ledger.acts import records
-from gateway.ledger.acts.folded_people import people_of
+from gateway.ledger.acts.folded_people import is_without_row, people_of
 from gateway.ledger.subjects import Choice, Subject, Written, moment
 from gateway.ledger.transaction import Transaction
 from gateway.terms import ChoiceKind
+
+EVENT = (
+    "INSERT INTO link_event (seq, account, identifier, start, until, claimed, released, at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +60,33 @@ def link_identifiers(
     """Ties identifiers to an account, all at once; returns how many links changed. A link that is live already is left
     as it is, so that a nightly import never sends a lifted choice again; an `until` ends it.
     """
-    for subject in (account, *identifiers):
-        records.know_names(tx, subject, now)
     request, changed = seals.new_event(moment(now)), 0
-    slate = people_of(tx, [each.key for each in identifiers]).slate()
-    for identifier in {each.key: each for each in identifiers}.values():
-        outcome = link_outcome(slate.edge(account.key, identifier.key), span, now, claimed=claimed)
+    tx.begun[request] = True
+    once = {each.key: each for each in identifiers}
+    fresh = all(is_without_row(tx, key) for key in once)
+    names = _know(tx, account, identifiers, now)
+    slate = None if fresh else people_of(tx, once).slate()
+    for identifier in once.values():
+        edge = slate.edge(account.key, identifier.key) if slate else NO_EDGE
+        outcome = link_outcome(edge, span, now, claimed=claimed)
         if outcome is not LinkOutcome.SAME:
-            _write(tx, account.key, identifier, span, outcome, request, now, claimed=claimed)
-            changed += 1
+            _write(tx, account.key, identifier, span, outcome, request, now, claimed=claimed, names=names)
+            names, changed = None, changed + 1
+    if names:
+        tx.say([names], now)
     return changed
+
+
+def _know(tx: Transaction, account: Subject, identifiers: Sequence[Subject], now: int) -> Record | None:
+    """Says what all of them go by; but of one alone that is left to be said with its own entry, and returned."""
+    *others, last = account, *identifiers
+    for subject in others:
+        records.know_names(tx, subject, now)
+    names = records.names_learnt(tx, last, now)
+    if names and len(identifiers) != 1:
+        tx.say([names], now)
+        return None
+    return names
 
 
 def tie(
@@ -125,22 +148,19 @@ def _write(
     now: int,
     *,
     claimed: bool,
+    names: Record | None = None,
 ) -> None:
     begins = outcome is LinkOutcome.BEGAN or span.until is None or span.start > now
     kind = ChoiceKind.LINKED if begins else ChoiceKind.UNLINKED
     choice = Choice(kind, (), "", moment(now), details={"start": span.start, "until": span.until})
     said = told.LinkSaid(account, span.start, span.until, claimed)
-    written = records.append(tx, identifier, choice, request, said)
+    written = records.append(tx, identifier, choice, request, said, names=names)
     _keep_event(tx, written.seq, account, identifier.key, span, now, claimed=claimed, released=False)
 
 
 def _keep_event(
     tx: Transaction, seq: int, account: bytes, identifier: bytes, span: Span, now: int, *, claimed: bool, released: bool
 ) -> None:
-    tx.db.execute(
-        "INSERT INTO link_event (seq, account, identifier, start, until, claimed, released, at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (seq, account, identifier, span.start, span.until, claimed, released, now),
-    )
-    if span.until is not None or tx.due is not None:
-        records.look_at_dates(tx)
+    tx.unwritten.add(EVENT, (seq, account, identifier, span.start, span.until, claimed, released, now))
+    if span.until is not None and span.until > now and not released:
+        tx.due = span.until if tx.due is None else min(tx.due, span.until)

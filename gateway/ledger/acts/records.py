@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable
 from gateway.fold.noes import is_no_news
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Said, SaidOut
 from gateway.keys import seals
-from gateway.ledger.acts.folded_people import named_by, people_at_hand, people_of, says_first
+from gateway.ledger.acts.folded_people import is_without_row, named_by, people_at_hand, people_of, says_first
 from gateway.ledger.acts.reach import Relations
 from gateway.ledger.choice_record import (
     LeafSecrets,
@@ -34,6 +34,8 @@ DETAIL = (
     "INSERT INTO detail (seq, event, request, key, kind, person, at, received, sealed, opening)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+NAMED = "SELECT key FROM account_name WHERE key IN ({marks})"
+NAME = "INSERT INTO account_name VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING"  # another job of the batch may have
 LATE = DAY_MS  # so long may a clock be wrong, and a link goes on past its date
 OVER = (
     "SELECT account, identifier, start, l.until, claimed FROM dated_link d JOIN link_event l USING (turn)"
@@ -43,11 +45,11 @@ OVER = (
 
 def keep_account_name(tx: Transaction, key: bytes, name: str) -> None:
     """Once; written with whatever is first known of the account."""
-    if not name or tx.db.execute("SELECT 1 FROM account_name WHERE key = ?", (key,)).fetchone():
+    if not name or key in tx.named or tx.found_among(NAMED, [key]):
         return
+    tx.named.add(key)
     person = tx.persons.new_person()
-    sealed = person.seal(NAME_LABEL, name.encode())
-    tx.db.execute("INSERT INTO account_name VALUES (?, ?, ?)", (key, person.person, sealed))
+    tx.unwritten.add(NAME, (key, person.person, person.seal(NAME_LABEL, name.encode())))
 
 
 def account_names_after(tx: Transaction, key: bytes, most: int) -> list[tuple[bytes, bytes, bytes]]:
@@ -70,7 +72,8 @@ def account_name(tx: Transaction, key: bytes) -> str | None:
 
 def drop_account_names(tx: Transaction, keys: Iterable[bytes]) -> set[bytes]:
     """Forgets what these are called. Returns whose keys of the vault are not needed any more."""
-    sql = "DELETE FROM account_name WHERE key = ? RETURNING person"
+    sql, keys = "DELETE FROM account_name WHERE key = ? RETURNING person", [*keys]
+    tx.named.difference_update(keys)
     return {row[0] for key in keys for row in tx.db.execute(sql, (key,)).fetchall()}
 
 
@@ -86,10 +89,11 @@ def names_learnt(tx: Transaction, subject: Subject, now: int, *, unknown: bool =
     """What is to be said of an identifier's names, with the entry about it or without one. `unknown`: nothing was ever
     said of it, by none of its names.
     """
+    names = names_of_subject(subject)
+    unknown = unknown or names is None or is_without_row(tx, subject.key)
     tx.met |= named_by(subject)
     if subject.is_account:
         keep_account_name(tx, subject.key, subject.value)
-    names = names_of_subject(subject)
     if names is not None and not unknown:
         same, looser, has_box = _names_known(tx, subject.key)
         names = NamesLearnt(
