@@ -3,7 +3,9 @@
 
 A replica counts its lease from before it asked, we from after we granted: its end is never later than ours. It is
 renewed only while the replica keeps up: with a renewal it must have what was there at the one before. So the lease of
-one that is behind ends at most `term` + `LATE` after the first change that it has not got. Clocks are CLOCK_BOOTTIME.
+one that is behind ends at most `term` + `LATE` after the first change that it has not got. It is renewed for one that
+is behind only if the renewal can be read before the lease before it is over, for until then whoever waits sees the old
+end (`in_time`). Clocks are CLOCK_BOOTTIME.
 
 On a server other machines answer too, each from its own state, by leases that it renews in the database
 (ledger/watch.py). Nobody reads the end of a lease by another's clock: one that another machine granted, or that is
@@ -75,20 +77,24 @@ class Lease(NamedTuple):
 
 
 class HeldLeases(NamedTuple):
-    """All of them as they were read at one moment. `known`: how far in the ledger that reading goes."""
+    """All of them as they were read at one moment. `known`: how far in the ledger that reading goes. `at`: our clock
+    before it: a lease that was to end later may have been renewed behind the reading, however long that took.
+    """
 
     leases: list[Lease]
     known: float
+    at: float
 
 
 class Granted(NamedTuple):
     """`seconds`: for how long from the asking; 0: not at all, for it has to catch up first. `position`: of the
-    ledger as states of hosts follow it (`ledger_log`).
+    ledger as states of hosts follow it (`ledger_log`). `by`: by our clock, when it must be committed at the latest.
     """
 
     seconds: float
     position: int
     entries: int
+    by: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +151,14 @@ class Leases:
                 self._put(tx, asked, now + int((others + LATE) * 1000), position, now)
             return Granted(0.0, position, tx.size)
         self._put(tx, asked, until, position, now)
-        return Granted((until - now) / 1000, position, tx.size)
+        by = held[1] / 1000 if held and asked.applied < position else math.inf
+        return Granted((until - now) / 1000, position, tx.size, by)
+
+    def in_time(self, granted: Granted) -> Granted:
+        """What may be told of it now that it is committed: no lease to one that is behind, once the lease before is
+        over. Who looked meanwhile took that for the end, and his choice for effective everywhere.
+        """
+        return granted if self._clock() < granted.by else granted._replace(seconds=0.0)
 
     def leave(self, tx: Transaction, holder: str) -> None:
         """A replica that answers nobody any more."""
@@ -270,8 +283,7 @@ class Leases:
         """For how many seconds more somebody may answer who has not got a position."""
         if held.known < position or self._lacks(position):
             return LONGEST + LATE
-        now = self._clock()
-        return max((lease.ends - now for lease in held.leases if lease.applied < position), default=0.0)
+        return max((lease.ends - held.at for lease in held.leases if lease.applied < position), default=0.0)
 
     def _lacks(self, position: int) -> bool:
         """Whether this machine itself answers from before a position that another one's choice made."""
@@ -308,17 +320,17 @@ class Leases:
                 raise
 
     def _read_file(self) -> HeldLeases:
-        anew = self._began + self.terms.seconds + LATE  # of before a boot nobody knows the end
+        at, anew = self._clock(), self._began + self.terms.seconds + LATE  # of before a boot nobody knows the end
         rows: list[LeaseRow] = self._reader().execute(LIVE).fetchall()
         ours = (
             (holder, name, until / 1000 if boot == self._boot else anew, applied, boot != self._boot)
             for holder, name, boot, until, applied in rows
         )
-        return HeldLeases([Lease(*each) for each in ours], math.inf)
+        return HeldLeases([Lease(*each) for each in ours], math.inf, at)
 
     def _read_served(self) -> HeldLeases:
         """Of a lease by another clock nobody knows the end: a full term since it was seen first as it is now."""
-        db = self._reader()
+        db, at = self._reader(), self._clock()
         found: list[LeaseRow] = db.execute(SERVED, (cast("PostgresConnection", db).host,)).fetchall()
         seen, before, self._first = self._clock(), self._first, {}
         leases = []
@@ -329,7 +341,7 @@ class Leases:
             self._first[holder] = (boot, until), first if as_it_is == (boot, until) else seen
             ends = until / 1000 if boot == self._boot else self._first[holder][1] + LONGEST + LATE
             leases.append(Lease(holder, name, ends, applied, of_before=False))
-        return HeldLeases(leases, max(end_behind(row[4]) for row in found if not row[0]))
+        return HeldLeases(leases, max(end_behind(row[4]) for row in found if not row[0]), at)
 
     def _milliseconds(self) -> int:
         return int(self._clock() * 1000)

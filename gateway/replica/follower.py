@@ -65,6 +65,7 @@ class Follower(Vouching):
         self._waiting: dict[bytes, bytes | None] = {}  # of pieces that are of one moment together, until all are there
         self._asked: list[tuple[float, int]] = []  # without leases: when, and what had to be there
         self._term = TERM
+        self._moved = (-1, 0.0)  # how far it was at an asking, and since when it is no further
         self._tidies_at = 0.0
         self._anew = threading.Event()
         self._held = contextlib.ExitStack()
@@ -204,18 +205,25 @@ class Follower(Vouching):
 
     def _keep_lease(self) -> float:
         """Seconds until it asks again: a gateway that commits all the time waits for one that was refused for `LATE`
-        only, and gives it a lease if it asks within that, for whoever asks later is behind again.
+        only, and gives it a lease if it asks within that, for whoever asks later is behind again. It waits for nobody
+        who comes no further, so such a one asks no oftener than one that has a lease.
         """
         try:
             if self.state is not None:
                 self._ask()
-                return (self._term if self.fresh() else LATE) / A_TERM
+                return (LATE if self._is_waited_for() else self._term) / A_TERM
         except Gone:
             self._anew.set()
             self._say("a page of the copy is torn" if self._is_torn() else "the gateway's ledger is another one")
         except FeedRefused as refused:
             self._say(f"no lease: {refused}")
         return self._term / A_TERM
+
+    def _is_waited_for(self) -> bool:
+        now, at = self._clock(), self._applied.position
+        if at != self._moved[0]:
+            self._moved = at, now
+        return not self.fresh() and now - self._moved[1] < LATE
 
     def _is_torn(self) -> bool:
         state = self.state

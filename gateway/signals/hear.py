@@ -110,12 +110,12 @@ def from_web(headers: Iterable[tuple[bytes, bytes]], hearing: Hearing = SHIPPED,
     for name in adchoices.HEADERS:
         for value in values[name]:
             ear.string("adchoices", value.decode("latin-1"))
-    jar = ear.jar(values[b"cookie"])
+    ear.jar(values[b"cookie"])
     if any(b"1" in members(value) for value in values[b"dnt"]):
         ear.deny("dnt", FULL, KeptFor.MOMENT)
     if query:
         ear.url(query)
-    return ear.heard(jar)
+    return ear.heard()
 
 
 def in_address(query: bytes) -> bool:
@@ -155,13 +155,13 @@ class _Ear:
         self._consents: list[Reading] = []  # European TC strings that apply
         self._narrowing: list[Reading] = []  # the same from an address: said elsewhere, it opens nothing by itself
 
-    def heard(self, jar: Sequence[tuple[str, str]] = ()) -> Heard:
+    def heard(self) -> Heard:
         held = {said.source for said in self.said if said.kept is not KeptFor.MOMENT} | self._off
         held |= {STRINGS[item.channel] for item in self.malformed if item.channel in STRINGS}
         if {*(said.source for said in self.said), *(item.channel for item in self.malformed)} & device.FLAGS.keys():
             held.add(Source.DEVICE)  # a call that denies by one flag does not end the denial of another
         ended = frozenset[str]() if self._unread else frozenset(self.ended - held)
-        return Heard(tuple(self.said), tuple(self.malformed), ended, tuple(jar), self._advertisers())
+        return Heard(tuple(self.said), tuple(self.malformed), ended, self._advertisers())
 
     def _advertisers(self) -> frozenset[int]:
         """Whom every TC string of this request lets advertise; nobody where anything in it says no or is malformed."""
@@ -229,10 +229,10 @@ class _Ear:
         if applies and "tcfeuv2" in reading.sections and (section_ids is None or TCF_EU_2 in section_ids):
             (self._narrowing if momentary else self._consents).append(reading)
 
-    def jar(self, raw: Sequence[bytes]) -> list[tuple[str, str]]:
+    def jar(self, raw: Sequence[bytes]) -> None:
         """Cookie headers: what consent tools and ad networks left in them."""
         if not raw:
-            return []
+            return
         found, cut = cookies.parse_cookies(raw)
         if cut:
             self.malformed.append(Malformed("cookies", "size"))
@@ -248,7 +248,6 @@ class _Ear:
             found, self._hearing.industry, self._hearing.ad_choice_purposes
         ):
             self.deny(Source.AD_CHOICES, cookie.purposes, KeptFor.CHOICE)
-        return found
 
     def _flooded(self) -> None:
         """An opt-out may be in what was not read, and any script of a page can fill its jar."""

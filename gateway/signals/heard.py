@@ -44,14 +44,7 @@ class Heard:
     said: tuple[Said, ...] = ()
     malformed: tuple[Malformed, ...] = ()
     ended: frozenset[str] = frozenset()
-    cookies: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     vendors: frozenset[int] = frozenset()
-
-    def __hash__(self) -> int:
-        """Of the members that tell apart what answers are looked up by: whom a TC string names is another set for
-        nearly every European. Cookies are not among them: no answer is worked out from those.
-        """
-        return hash((self.said, self.malformed, self.ended, self.vendors))
 
     @cached_property
     def denied(self) -> frozenset[Purpose]:
@@ -87,7 +80,6 @@ class Heard:
             (*other.said, *self.said),
             (*other.malformed, *self.malformed),
             (self.ended | other.ended) - held,
-            other.cookies or self.cookies,
         )
         if both.malformed or not both.denied.isdisjoint(SIGNAL_PURPOSES):
             return both

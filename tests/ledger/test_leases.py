@@ -72,6 +72,49 @@ def test_a_replica_whose_lease_is_over_gets_a_new_one_only_with_everything(ledge
     assert ledger.renew(position).seconds == TERM
 
 
+@pytest.mark.parametrize("waits", [0.1, LATE + 0.1])
+def test_one_that_is_behind_is_told_of_no_lease_that_could_be_read_only_after_the_one_before_was_over(ledger, waits):
+    """A commit may wait for its disk: whoever looks meanwhile sees the old end, and takes it for the end."""
+    known = ledger.leases.position()
+    assert ledger.renew(known - 1).seconds == 0  # it comes, and is waited for
+    position, looked = ledger.change(), []
+
+    def renews(tx):
+        granted = ledger.leases.renew(tx, Renewal("a", "test", known))
+        ledger.at += waits
+        looked.append(ledger.leases.longest(position))
+        return granted
+
+    granted = ledger.do(renews)
+    assert granted.seconds > 0
+    told = ledger.leases.in_time(granted).seconds
+    assert (told > 0, looked[0] > 0) == ((True, True) if waits < LATE else (False, False))
+
+
+def test_one_that_has_everything_is_told_of_its_lease_however_long_the_commit_took(ledger):
+    ledger.renew(ledger.leases.position())
+    granted = ledger.renew(ledger.leases.position())
+    ledger.at += TERM
+    assert ledger.leases.in_time(granted).seconds == TERM
+
+
+def test_a_lease_that_is_renewed_while_somebody_reads_for_long_is_not_over_for_him(ledger, monkeypatch):
+    """He may stand still between reading and looking at the clock."""
+    known = ledger.leases.position()
+    ledger.renew(known)
+    position, began, reads = ledger.change(), ledger.at, ledger.leases._read
+
+    def stands_still():
+        found = reads()
+        assert ledger.leases.in_time(ledger.renew(known)).seconds > 0
+        ledger.at = began + TERM + LATE / 2
+        return found
+
+    ledger.at += TERM - 0.1
+    monkeypatch.setattr(ledger.leases, "_read", stands_still)
+    assert ledger.leases.longest(position) > 0
+
+
 @examples(60)
 @given(pauses=st.lists(st.floats(0.01, TERM * 1.2), max_size=12), before=st.floats(0, TERM))
 def test_one_that_renews_and_never_applies_is_over_within_a_term_and_a_bit(ledger_of, pauses, before):

@@ -194,6 +194,16 @@ def test_who_was_refused_a_lease_asks_again_while_the_gateway_waits_for_it(copy,
     assert copy.fresh()
 
 
+def test_one_that_comes_no_further_is_waited_for_by_nobody_and_asks_no_oftener_than_others(copy, state, clock):
+    has_all(copy, state)
+    copy._feed = Leasing([0.0] * 4)
+    assert copy._keep_lease() < LATE
+    clock.now += LATE
+    assert copy._keep_lease() == pytest.approx(TERM / 3)
+    copy._applied = copy._applied._replace(position=copy._applied.position + 1)
+    assert copy._keep_lease() < LATE
+
+
 @pytest.mark.parametrize("renewed", [False, True])
 def test_a_lease_that_is_renewed_while_the_process_stands_still_vouches_for_nothing_read_before(
     copy, state, clock, renewed

@@ -94,13 +94,11 @@ def test_only_gpc_is_gpc():
 
 
 def test_a_person_whose_call_and_page_differ_is_heard_by_both():
-    page = Heard((GPC,), (Malformed("gpc", "value"),), cookies=(("a", "1"),))
-    call = Heard((LIMITED,), (Malformed("gpp", "size"),), cookies=(("b", "2"),))
+    page = Heard((GPC,), (Malformed("gpc", "value"),))
+    call = Heard((LIMITED,), (Malformed("gpp", "size"),))
     both = page.beside(call)
     assert set(both.said) == {GPC, LIMITED}
     assert {item.channel for item in both.malformed} == {"gpc", "gpp"}
-    assert both.cookies == call.cookies
-    assert page.beside(Heard()).cookies == page.cookies
 
 
 def test_what_one_door_says_has_ended_the_other_may_still_deny():
@@ -109,10 +107,6 @@ def test_what_one_door_says_has_ended_the_other_may_still_deny():
     for both in (lifted.beside(limited), limited.beside(lifted)):
         assert both.ended == {Source.TCF}
         assert both.states() == [LIMITED]
-
-
-def test_no_cookie_stands_in_the_text_of_what_was_heard():
-    assert "person1" not in repr(Heard(cookies=(("session", "person1"),)))
 
 
 @QUICKLY

@@ -40,12 +40,13 @@ def sieved():
 
 def said(fields):
     heard = from_web([(b"cookie", field) for field in fields])
-    return heard.said, heard.malformed, heard.ended, heard.vendors
+    return {*heard.said}, {*heard.malformed}, heard.ended, heard.vendors  # what is said alike is read once
 
 
 @given(st.lists(JARS, min_size=1, max_size=3))
 @example(["a=1; usprivacy=1YYN", "cmplz_banner-status=dismissed; cmplz_marketing=deny"])
 @example(["usprivacy;usprivacy =1YYN"])
+@example(["OptanonConsent=isGpcEnabled=1&a=1; OptanonConsent=isGpcEnabled=1"])
 def test_nothing_that_a_visitor_says_is_lost_in_the_sieve(jars):
     fields, both = [jar.encode("latin-1") for jar in jars], sieved()
     for _ in range(2):  # the second time the names are known
@@ -82,7 +83,7 @@ def test_a_long_header_goes_through_whole_and_what_is_ours_is_found_wherever_it_
     fields = [b"a=" + b"x" * cookies.MAX_BYTES, b"uid=7"]
     found = sieved().sift(fields)
     assert found.signals == tuple(fields)
-    assert said(found.signals)[1][0].reason == "size"
+    assert "size" in {each.reason for each in said(found.signals)[1]}
     assert found.ours == (("uid", "7"),)  # behind the cut
 
 

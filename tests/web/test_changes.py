@@ -13,6 +13,7 @@ from support import inside
 from support.people import gaid, named
 
 from gateway.consent.decisions import key_of_replica
+from gateway.consent.leases import Leases
 from gateway.keys import api_keys, secret_files
 from gateway.ledger.ledger_log import LedgerLog
 from gateway.replica import feed
@@ -271,6 +272,17 @@ async def test_a_replica_that_has_everything_gets_a_lease_and_one_that_is_behind
     _, told = await renewed(keyed, applied=told["seq"])
     assert told["granted"]
     assert 0 < told["seconds"] <= 2.0 == told["term"]
+
+
+async def test_a_lease_that_could_be_read_too_late_is_not_told(keyed, monkeypatch):
+    _, told = await renewed(keyed)
+    renew = Leases.renew
+    monkeypatch.setattr(Leases, "renew", lambda *asked: renew(*asked)._replace(by=0.0))
+    _, late = await renewed(keyed, applied=told["seq"])
+    assert (late["granted"], late["seconds"]) == (False, 0)
+    monkeypatch.undo()
+    _, later = await renewed(keyed, applied=late["seq"])
+    assert later["granted"]
 
 
 async def test_whoever_joins_while_others_write_gets_a_lease_and_is_waited_for_from_its_first_asking(long):

@@ -12,7 +12,7 @@ from gateway.keys import api_keys, seals
 from gateway.keys.seals import BrowserCookie
 from gateway.signals.heard import Heard, KeptFor, Said
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
-from gateway.web.shell.visitor import Visitors
+from gateway.web.shell.visitor import KEPT_BYTES, NO_BYTES, Visitors
 
 BROWSER = bytes(range(16))
 HOUR = 3600
@@ -261,6 +261,17 @@ def test_a_live_no_is_known_again_by_its_bytes_and_each_other_request_is_read(ho
     assert read(place="US-NY").place == "US-NY"
     assert read(**{name: "0"}) != first
     assert all(isinstance(part, int) for mark in visitors._noes for part in mark)  # nothing that was said
+
+
+@pytest.mark.parametrize("length", [NO_BYTES, KEPT_BYTES, 15_000])
+def test_of_a_long_request_is_kept_no_more_than_of_its_length_can_be_kept_of_all(house, length):
+    """A stranger may send any number of long ones, each of them another, and 4,096 would stay."""
+    visitors, name = Visitors(house.consent), "OptanonConsent=groups="
+    for sign in "ab":
+        said = visitors.read(scope((b"sec-gpc", "1"), (b"cookie", name + sign * length)))
+        assert said.heard.gpc
+    assert visitors._noes == {}
+    assert len(visitors._known) == (2 if length < KEPT_BYTES else 0)
 
 
 def test_who_is_signed_in_or_says_no_to_less_is_read_each_time(house, sealed, signed):

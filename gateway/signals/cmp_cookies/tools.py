@@ -13,6 +13,7 @@ from gateway.terms import Malformed
 
 CHANNEL = "cmp_cookie"
 MAX_OF_A_NAME = 16  # a browser sends two or three of a name
+MAX_OF_A_BEGINNING = 64  # a tool sets some ten names that begin alike
 Reader = Callable[[Cookie], Iterator[ToolState]]
 Entry = tuple[str, Reader]
 
@@ -104,20 +105,25 @@ def read_tool(jar: Sequence[tuple[str, str]], categories: Categories = CATEGORIE
     for name, value in jar:
         beside.setdefault(name, []).append(value)
     found: list[ToolState | Malformed] = []
-    counted: Counter[str] = Counter()
+    named: Counter[str] = Counter()
+    alike: Counter[str] = Counter()
+    left = False
     for name, value in dict.fromkeys(ours):
-        counted[name] += 1
-        if counted[name] > MAX_OF_A_NAME:  # each looks at its companions: without end it holds the next visitor up
+        begins = "" if name in EXACT else _beginning(name)
+        named[name] += 1
+        alike[begins] += bool(begins)
+        if named[name] > MAX_OF_A_NAME or alike[begins] > MAX_OF_A_BEGINNING:
+            left = True  # each looks at its companions: without end it holds the next visitor up
             continue
-        tool, reader = EXACT[name] if name in EXACT else _by_prefix(name)
+        tool, reader = PREFIXES[begins] if begins else EXACT[name]
         found += _heard(reader, Cookie(tool, name, value, beside, categories.get(tool, {})))
-    if any(count > MAX_OF_A_NAME for count in counted.values()):
+    if left:
         found.append(Malformed(CHANNEL, "count"))
     return found
 
 
-def _by_prefix(name: str) -> Entry:
-    return next(entry for start, entry in PREFIXES.items() if name.startswith(start))
+def _beginning(name: str) -> str:
+    return next(start for start in STARTS if name.startswith(start))
 
 
 def _heard(reader: Reader, cookie: Cookie) -> list[ToolState | Malformed]:

@@ -194,6 +194,7 @@ class ChangesDoor:
             raise Problem("too_many_holders", "as many replicas as may be hold a lease") from None
         if granted is None:
             raise Problem("changes_gone", "the ledger goes on as another log: begin with after=0")
+        granted = self._leases.in_time(granted)
         told = {
             "granted": granted.seconds > 0,
             "seconds": granted.seconds,

@@ -34,6 +34,7 @@ KEPT = 1024  # what so many requests said is remembered, by its bytes
 KEPT_BYTES = 4096  # of one request; longer ones are read each time
 PLACES = 256
 MOST_NOES = 4096  # requests of a live no by a mark of their bytes, which say the same each time they come
+NO_BYTES = 1024  # that are read of one: what is kept of a stranger's request is up to six times that
 BROWSERS = 8192  # opened cookies and their keys: what they name never changes, so nothing can be out of date
 log = structlog.get_logger("gateway")
 FromScope = Callable[[Scope], object]
@@ -126,15 +127,17 @@ class Visitors:
         if known is not None:
             return known
         signals, found = self._fields(unusual)
-        heard = self._heard(signals, query) if signals or query else SILENT
+        size = len(query) + sum([len(value) for _, value in (*signals, *found)])
+        heard = self._heard(signals, query, size) if signals or query else SILENT
         names = [name for name, _ in unusual]
         if not who and (found or header_names.ACCOUNT in names):
             who = self._asserted(unusual, found, malformed)
         credentials = CREDENTIALS in names
         if not (found or who or malformed) and heard is SILENT:
             return self._nobody(place, False, credentials)
-        visitor = self._recalled(heard, found, who, place, tuple(malformed), credentials)
-        if mark and not (who or malformed) and heard.denied >= FULL:
+        read = self._recalled if size <= KEPT_BYTES else self._visitor
+        visitor = read(heard, found, who, place, tuple(malformed), credentials)
+        if mark and not (who or malformed) and size <= NO_BYTES and heard.denied >= FULL:
             self._keep(mark, visitor)
         return replace(visitor, unclear=True) if unclear else visitor
 
@@ -269,9 +272,8 @@ class Visitors:
         sifted = self._sieve.sift(jar) if jar else NOTHING
         return (*said, *[(b"cookie", value) for value in sifted.signals]), sifted.ours
 
-    def _heard(self, fields: Fields, query: bytes) -> Heard:
-        small = len(query) + sum([len(value) for _, value in fields]) <= KEPT_BYTES
-        heard = (self._said if small else self._said.__wrapped__)(fields, query)
+    def _heard(self, fields: Fields, query: bytes, size: int) -> Heard:
+        heard = (self._said if size <= KEPT_BYTES else self._said.__wrapped__)(fields, query)
         return heard if heard.said or heard.malformed or heard.ended or heard.vendors else SILENT
 
     def _cookies(self, jar: Iterable[tuple[str, str]], malformed: list[Malformed]) -> list[BrowserCookie]:

@@ -14,7 +14,7 @@ from support.times import quickest, within
 
 from gateway.signals import cmp_cookies, cookies
 from gateway.signals.cmp_cookies import NAMES, ToolShown, ToolState
-from gateway.signals.cmp_cookies.tools import MAX_OF_A_NAME
+from gateway.signals.cmp_cookies.tools import MAX_OF_A_BEGINNING, MAX_OF_A_NAME
 from gateway.terms import SIGNAL_PURPOSES, Malformed
 
 
@@ -120,6 +120,18 @@ def test_a_refusal_under_another_name_behind_a_flood_is_heard(flooding):
     found = cmp_cookies.read_tool([*flood(flooding), *behind, *flood(flooding, 100)])
     assert {state.cookie for state in found if isinstance(state, ToolState)} >= {name for name, _ in behind}
     assert (denied(found), found[-1]) == (frozenset(SIGNAL_PURPOSES), COUNTED)
+
+
+@pytest.mark.parametrize("begins", ["fides_consent", "cmplz_", "_iub_cs-"], ids=brief)
+def test_names_that_begin_alike_are_a_flood_too_and_a_refusal_under_another_is_heard(begins):
+    """A stranger makes them up, and one of 8 kB would take as long as many requests."""
+    jar = [(f"{begins}{number}", "x") for number in range(MAX_OF_A_BEGINNING)]
+    assert COUNTED not in cmp_cookies.read_tool(jar)
+    found = cmp_cookies.read_tool(
+        [*jar, *[(f"{begins}{number}z", "x") for number in range(900)], ("gpcsignal", "true")]
+    )
+    assert (denied(found), found.count(COUNTED)) == (frozenset(SIGNAL_PURPOSES), 1)
+    assert len(found) <= MAX_OF_A_BEGINNING + 2
 
 
 def test_one_cookie_sent_often_is_no_flood():
