@@ -288,6 +288,25 @@ def test_what_is_still_told_of_a_body_that_goes_is_what_that_body_says(old, monk
 
 
 @pytest.mark.slow
+def test_what_is_said_again_cannot_be_made_a_body_that_only_goes(old):
+    """With its own body brought back it would look like one that a prune has left, and the next one took its no away."""
+    pruned(old)
+    assert rows(old, "SELECT count(*) FROM restated WHERE of = 3") == [(1,)]
+    tamper(old, BROUGHT_BACK)
+    tamper(old, "DELETE FROM restated WHERE of = 3")
+    different = composition.verify_ledger(old, inside.settings(), boxes=True)[0].different
+    assert [text.partition(" is not")[0] for text in different] == ["that entry 3 is restated"]
+    with pytest.raises(LedgerRefused):
+        pruned(old)
+
+
+BROUGHT_BACK = """
+INSERT INTO entry (seq, body) SELECT 3, CAST(json_extract(CAST(body AS TEXT), '$.was') AS BLOB) FROM entry
+WHERE seq = (SELECT seq FROM restated WHERE of = 3)
+"""
+
+
+@pytest.mark.slow
 def test_a_ledger_that_does_not_verify_is_not_pruned(old):
     tamper(old, "UPDATE detail SET at = at + 600000")
     with pytest.raises(LedgerRefused, match="gateway verify"):

@@ -18,6 +18,7 @@ from gateway.terms import ChoiceKind
 # seq, body, then of its side row: key, at, event; person, sealed, opening where they were asked for; kind
 Entry = tuple[Any, ...]
 EVERY = 2**62
+RESTATED = "SELECT of, seq FROM restated WHERE seq >= ?"
 GONE = "SELECT count(*), gone FROM deletion_row WHERE gone >= ? GROUP BY gone"
 EVENT, MINUTE = 16, 60_000  # bytes of an event; milliseconds
 TILES = 4  # of entries read at once: few enough to stay in a processor's cache, many of each shape
@@ -68,6 +69,7 @@ class LedgerReading:
         self._voids: set[tuple[int, int, str]] = set()
         self._uis: set[tuple[str, int, str]] = set()
         self._taken_back: set[tuple[int, int]] = set()
+        self._restated = dict[int, int]()
         self._db = db
         [self._pruned] = db.execute("SELECT pruned FROM head").fetchone()
 
@@ -91,8 +93,10 @@ class LedgerReading:
     def _about_nobody(self, seq: int, leaf: Leaf) -> None:
         if "s" in leaf and seq not in self._unlinked:
             self.found.append(f"entry {seq} is about somebody, and its side row is gone")
-        elif leaf["e"] in {"void", entry.TAKEN_BACK} and seq < self._pruned:
+        elif seq < self._pruned and leaf["e"] != ChoiceKind.CONSENT_VOIDED:
             return  # it counts as gone, and what it says is not asked for any more
+        elif leaf["e"] == "restated":
+            self._restated[leaf["of"]] = seq  # of two the later one: a prune that was cut off may have begun
         elif leaf["e"] == "void":
             self._voids |= {(of, seq, leaf["t"]) for first, last in leaf["of"] for of in range(first, last + 1)}
         elif leaf["e"] == ChoiceKind.CONSENT_VOIDED:
@@ -101,12 +105,13 @@ class LedgerReading:
             self._taken_back.add((leaf["count"], seq))
 
     def finish(self) -> None:
-        """That what is voided, or taken back, is what entries say, as far as they are kept; that a screen is, each of
-        them says, for a prune says it again.
+        """That what is voided, taken back or said again is what entries say, as far as they are kept; that a screen is,
+        each of them says, for a prune says it again.
         """
         for sql, since, said, what in (
             ("SELECT seq, by, at FROM voided_choice WHERE by >= ?", self._pruned, self._voids, "the void of entry {}"),
             ("SELECT ui, seq, at FROM voided_ui WHERE seq >= ?", 0, self._uis, "the void of the screen {}"),
+            (RESTATED, self._pruned, {*self._restated.items()}, "that entry {} is restated"),
             (GONE, self._pruned, self._taken_back, "that a deletion list took back {} requests"),
         ):
             rows = {(*row[:2], *map(_minute, row[2:])) for row in self._db.execute(sql, (since,))}
