@@ -111,7 +111,7 @@ class StateKeeper:
         follow and other processes may answer from it all the same.
         """
         try:
-            self._prove_ours(log := log or LedgerLog(db, fresh))
+            self._prove_ours(log := log or self._read(db, fresh))
             self._hold_back(log)
             self.state.follow(log, self._slices)
         except StateUnmarked as error:
@@ -132,11 +132,23 @@ class StateKeeper:
             self._tidies = False
             self._tidy()
 
+    def _read(self, db: sqlite3.Connection, fresh: FreshRecords | None) -> LedgerLog:
+        """A commit of which nothing can be read is not answered against. Raises `StateUnmarked` and what it met."""
+        try:
+            return LedgerLog(db, fresh)
+        except BaseException:
+            self.state.deny()
+            raise
+
     def _hold_back(self, log: LedgerLog) -> None:
         """While one follows, another one that was made beside may take its place a little later."""
         if not self._begun or self._doubtful or self._busy is not None or isinstance(log, GrownLog):
             return
-        if going_on := self.state.hold_back(log):
+        try:
+            going_on = self.state.hold_back(log)
+        except Exception:  # noqa: BLE001 - whatever it was, `follow` meets it, and denies
+            return
+        if going_on:
             try:
                 self._in_a_thread(lambda: self._went_on(going_on))
             except RuntimeError:  # no more threads

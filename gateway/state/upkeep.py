@@ -95,7 +95,7 @@ class HostState:
         self._making = contextlib.ExitStack()
         self._opening = threading.Lock()
         self._held_back = 0  # times
-        self._unswept = False
+        self._unswept = True  # a process that put one in force may have ended before it had swept
 
     def moment(self) -> StateMoment:
         """For one check: `with state.moment() as moment`. Raises `StateRefused` where none is in force."""
@@ -198,7 +198,7 @@ class HostState:
 
     @property
     def unswept(self) -> bool:
-        """Whether one lies there that another one took the place of."""
+        """Whether one may lie there that another one took the place of."""
         return self._unswept
 
     def forget_gone(self) -> None:

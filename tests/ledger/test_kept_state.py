@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import shutil
+import sqlite3
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -240,6 +241,40 @@ def test_a_commit_whose_records_could_not_be_folded_stands_and_nobody_is_answere
     story.says(who("phone", phone(3)))
     assert denies(state, who("phone", phone(2)))
     assert house.keeper.alarms() == []
+
+
+def test_a_commit_of_which_nothing_can_be_read_stands_and_nobody_is_answered_from_then_on(
+    story, who, state, house, monkeypatch
+):
+    story.says(who("phone", phone(1)))
+    with monkeypatch.context() as broken:
+        broken.setattr(state_keeper, "LedgerLog", unreadable)
+        story.says(who("phone", phone(2)))
+        with pytest.raises(StateRefused):
+            denies(state, who("phone", phone(1)))
+    story.says(who("phone", phone(3)))
+    assert denies(state, who("phone", phone(2)))
+
+
+def unreadable(*_):
+    raise sqlite3.OperationalError("disk I/O error")
+
+
+def test_whether_one_that_waits_is_held_back_keeps_no_commit_from_the_one_in_force(story, who, state, monkeypatch):
+    story.says(who("phone", phone(1)))
+    monkeypatch.setattr(HostState, "hold_back", refuses)
+    story.says(who("phone", phone(2)))
+    assert denies(state, who("phone", phone(2)))
+
+
+def test_what_a_process_left_that_ended_before_it_had_swept_goes_with_the_next_one(story, who, house, folder):
+    story.says(who("phone", phone(1)))
+    house.writer.close()
+    left = folder / environment.STATE / "left"
+    left.mkdir()
+    with open_house(folder, inside.settings(), dev=True) as again:
+        again.writer.submit(lambda _: None).result(60)
+        until(lambda: not left.exists())
 
 
 def test_a_commit_that_others_could_answer_against_is_not_acknowledged(story, who, house, folder, monkeypatch):

@@ -5,6 +5,7 @@ import contextlib
 import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from support import inside
@@ -215,6 +216,25 @@ def test_who_was_in_a_share_goes_after_two_years_and_that_there_was_one_stays(ol
     assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == []
 
 
+@pytest.mark.parametrize("count", [0, 7, 8])
+def test_who_was_in_shares_goes_part_by_part_wherever_the_young_ones_lie(house, count, monkeypatch):
+    monkeypatch.setattr(prune, "ROWS", 16)
+    old_ones = [number % 3 != 1 for number in range(count)]
+    for number, is_old in enumerate(old_ones):
+        one = disclosures.Intended(f"row {number}", b"k" * 16, ("ad_id",))
+        at = datetime(2026 if is_old else 2028, 11, 24, tzinfo=UTC)
+        house.writer.submit(
+            lambda tx, one=one, at=at, to=f"recipient {number % 2}": disclosures.intend(
+                tx, to, [Purpose.SALE], [one], at
+            )
+        ).result(60)
+    before = milliseconds(datetime(2027, 1, 1, tzinfo=UTC))
+    for job in prune._paced(partial(prune._forget_shares, before=before), prune.ROWS):
+        house.writer.submit(job).result(60)
+    left = house.writer.submit(lambda tx: tx.db.execute("SELECT count(*) FROM disclosure").fetchone()).result(60)
+    assert left == (old_ones.count(False),)
+
+
 @pytest.mark.parametrize("months", ["bodies_months", "details_months"])
 def test_a_shorter_time_than_the_law_keeps_is_refused(months, tmp_path):
     file = tmp_path / "config.toml"
@@ -245,11 +265,19 @@ def test_a_prune_that_was_cut_off_is_finished_by_the_next_one(old, monkeypatch, 
 
 @pytest.mark.slow
 def test_what_is_still_told_of_a_body_that_goes_is_what_that_body_says(old, monkeypatch):
+    """And its row and its boxes are those of an entry, as before the prune."""
     with opened(old) as house:
         house.writer.submit(lambda tx: voiding.void_choices(tx, range(200, 240), BELIEF, AT)).result(60)
     monkeypatch.setattr(prune, "jobs", after("mark", 1))
     with contextlib.suppress(InterruptedError):
         pruned(old)
+    boxes = "the boxes of entry 215 do not open to what it commits to"
+    belong = "entry 216 and its side row do not belong together"
+    assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == []
+    tamper(old, "UPDATE detail SET sealed = (SELECT sealed FROM detail WHERE seq = 20) WHERE seq = 215")
+    assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == [boxes]
+    tamper(old, "UPDATE detail SET event = zeroblob(16) WHERE seq = 216")
+    assert composition.verify_ledger(old, inside.settings(), boxes=False)[0].different == [belong]
     for forgery in (
         "UPDATE side SET packed = (SELECT packed FROM side WHERE seq = 20 AND entered) WHERE seq = 210 AND entered",
         "UPDATE entry SET body = (SELECT body FROM entry WHERE seq = 20) WHERE seq = 210",
@@ -257,6 +285,25 @@ def test_what_is_still_told_of_a_body_that_goes_is_what_that_body_says(old, monk
         tamper(old, forgery)
         different = composition.verify_ledger(old, inside.settings(), boxes=False)[0].different
         assert "what is told beside entry 210 is not what it says" in different, forgery
+
+
+@pytest.mark.slow
+def test_what_is_said_again_cannot_be_made_a_body_that_only_goes(old):
+    """With its own body brought back it would look like one that a prune has left, and the next one took its no away."""
+    pruned(old)
+    assert rows(old, "SELECT count(*) FROM restated WHERE of = 3") == [(1,)]
+    tamper(old, BROUGHT_BACK)
+    tamper(old, "DELETE FROM restated WHERE of = 3")
+    different = composition.verify_ledger(old, inside.settings(), boxes=True)[0].different
+    assert [text.partition(" is not")[0] for text in different] == ["that entry 3 is restated"]
+    with pytest.raises(LedgerRefused):
+        pruned(old)
+
+
+BROUGHT_BACK = """
+INSERT INTO entry (seq, body) SELECT 3, CAST(json_extract(CAST(body AS TEXT), '$.was') AS BLOB) FROM entry
+WHERE seq = (SELECT seq FROM restated WHERE of = 3)
+"""
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from gateway.desk import documents, outbox, recipient_holdings
 from gateway.desk.documents import Document
@@ -55,10 +56,13 @@ WHERE e.seq >= ? AND e.seq < ? ORDER BY e.seq LIMIT ?
 AGAIN = "SELECT of FROM restated WHERE seq < (SELECT pruned FROM head) ORDER BY seq LIMIT ?"
 HELD_FROM = "SELECT id FROM held WHERE id >= ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?"
 FORGET_BOXES = "UPDATE {} SET sealed = NULL WHERE seq >= ? AND seq < ? AND at < ? AND sealed IS NOT NULL"
-SHARES = """
-DELETE FROM disclosure WHERE (recipient, row, batch) IN (
-  SELECT recipient, row, batch FROM disclosure WHERE at < ? LIMIT ?)
+# Who was in shares is not found by its time: each part is of so many rows, old ones or not, in the order of their key.
+SHARES_FROM = """
+SELECT recipient, row, batch FROM disclosure WHERE (recipient, row, batch) > (?, ?, ?)
+ORDER BY recipient, row, batch LIMIT 1 OFFSET ?
 """
+SHARES = "DELETE FROM disclosure WHERE (recipient, row, batch) > (?, ?, ?) AND at < ?"
+SHARES_UP_TO = f"{SHARES} AND (recipient, row, batch) <= (?, ?, ?)"
 ANSWERS = """
 DELETE FROM disclosed WHERE (key, recipient, purpose, classes, day, outcome, since) IN (
   SELECT key, recipient, purpose, classes, day, outcome, since FROM disclosed WHERE last < ? LIMIT ?)
@@ -127,21 +131,22 @@ def jobs(planned: Plan, policy: Document, at: datetime) -> Iterator[Job[None]]:
     yield from _paced(partial(_delete_some, below=planned.below), STEP)
     yield from _paced(partial(_forget_held, before=before, last=planned.held), STEP)
     yield from _paced(partial(_forget_boxes, before=before, end=planned.size), BOXES)
-    for forget in (outbox.prune_deletion_tokens, _forget_shares, _forget_answers):
+    yield from _paced(partial(_forget_shares, before=before), ROWS)
+    for forget in (outbox.prune_deletion_tokens, _forget_answers):
         yield from _paced(partial(_until_none, forget=forget, before=before), ROWS)
 
 
-Step = Callable[[Transaction, int, int], int | None]
-"""From where on, and how much of it; where to go on. None: that was all."""
+Step = Callable[[Transaction, Any, int], Any]
+"""From where on, 0 at first, and how much of it; where to go on. None: that was all."""
 
 
 class _PacedJob:
     """One step, which may be run again where it could not be kept. `begun`: when it had the lock."""
 
-    def __init__(self, step: Step, first: int, size: int) -> None:
+    def __init__(self, step: Step, first: Any, size: int) -> None:
         self._step, self._first, self._size = step, first, size
         self.begun = 0.0
-        self.end: int | None = None
+        self.end: Any = None
 
     def __call__(self, tx: Transaction) -> None:
         self.begun = time.monotonic()
@@ -150,7 +155,7 @@ class _PacedJob:
 
 def _paced(step: Step, most: int) -> Iterator[_PacedJob]:
     """All steps of one kind."""
-    at: int | None = 0
+    at: Any = 0
     size = most // SMALL
     while at is not None:
         job = _PacedJob(step, at, size)
@@ -237,11 +242,20 @@ def _until_none(
     return 0 if forget(tx, before, size) == size else None
 
 
-def _forget_shares(tx: Transaction, before: int, most: int) -> int:
+Share = tuple[str, bytes, int]  # recipient, row and batch
+
+
+def _forget_shares(tx: Transaction, behind: Share | int, size: int, before: int) -> Share | None:
     """Who was in a share; that there was one, of what and how much, is an entry and stays."""
-    return tx.db.execute(SHARES, (before, most)).rowcount
+    first = behind if isinstance(behind, tuple) else ("", b"", 0)
+    last: Share | None = tx.db.execute(SHARES_FROM, (*first, size - 1)).fetchone()
+    if last is None:
+        tx.db.execute(SHARES, (*first, before))
+    else:
+        tx.db.execute(SHARES_UP_TO, (*first, before, *last))
+    return last
 
 
 def _forget_answers(tx: Transaction, before: int, most: int) -> int:
-    """The same of what left on answers."""
+    """Who was answered about; that something left on answers is an entry, too."""
     return tx.db.execute(ANSWERS, (before, most)).rowcount

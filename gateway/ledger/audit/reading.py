@@ -18,6 +18,7 @@ from gateway.terms import ChoiceKind
 # seq, body, then of its side row: key, at, event; person, sealed, opening where they were asked for; kind
 Entry = tuple[Any, ...]
 EVERY = 2**62
+RESTATED = "SELECT of, seq FROM restated WHERE seq >= ?"
 GONE = "SELECT count(*), gone FROM deletion_row WHERE gone >= ? GROUP BY gone"
 EVENT, MINUTE = 16, 60_000  # bytes of an event; milliseconds
 TILES = 4  # of entries read at once: few enough to stay in a processor's cache, many of each shape
@@ -31,14 +32,28 @@ KEPT = """
 SELECT e.seq, e.body, d.key, d.at, d.event{}, d.kind FROM entry e
 LEFT JOIN detail d ON d.seq = e.seq WHERE e.seq >= (SELECT pruned FROM head) AND e.seq < ? ORDER BY e.seq
 """
+# Bodies that a prune has marked as gone, and was cut off before it took them away.
+GOING = """
+SELECT e.seq, e.body, d.key, d.at, d.event{}, d.kind FROM entry e LEFT JOIN detail d ON d.seq = e.seq
+WHERE e.seq < (SELECT pruned FROM head) AND e.seq NOT IN (SELECT of FROM restated) AND e.seq < ? ORDER BY e.seq
+"""
 
 
 def blocks(db: sqlite3.Connection, below: int = EVERY, *, boxes: bool = False) -> Iterator[list[Entry]]:
     """What is restated of the pruned entries, then the entries, some tiles' worth at a time."""
     for sql in (PRUNED, KEPT):
-        cursor = db.execute(sql.format(BOXES if boxes else ""), (below,))
-        while rows := cursor.fetchmany(TILES * WIDTH):
-            yield rows
+        yield from _blocks(db, sql, below, boxes=boxes)
+
+
+def going_blocks(db: sqlite3.Connection, *, boxes: bool = False) -> Iterator[list[Entry]]:
+    """The entries that count as pruned and lie there still, unless they are restated."""
+    yield from _blocks(db, GOING, EVERY, boxes=boxes)
+
+
+def _blocks(db: sqlite3.Connection, sql: str, below: int, *, boxes: bool) -> Iterator[list[Entry]]:
+    cursor = db.execute(sql.format(BOXES if boxes else ""), (below,))
+    while rows := cursor.fetchmany(TILES * WIDTH):
+        yield rows
 
 
 Leaf = dict[str, Any]
@@ -54,6 +69,7 @@ class LedgerReading:
         self._voids: set[tuple[int, int, str]] = set()
         self._uis: set[tuple[str, int, str]] = set()
         self._taken_back: set[tuple[int, int]] = set()
+        self._restated = dict[int, int]()
         self._db = db
         [self._pruned] = db.execute("SELECT pruned FROM head").fetchone()
 
@@ -77,6 +93,10 @@ class LedgerReading:
     def _about_nobody(self, seq: int, leaf: Leaf) -> None:
         if "s" in leaf and seq not in self._unlinked:
             self.found.append(f"entry {seq} is about somebody, and its side row is gone")
+        elif seq < self._pruned and leaf["e"] != ChoiceKind.CONSENT_VOIDED:
+            return  # it counts as gone, and what it says is not asked for any more
+        elif leaf["e"] == "restated":
+            self._restated[leaf["of"]] = seq  # of two the later one: a prune that was cut off may have begun
         elif leaf["e"] == "void":
             self._voids |= {(of, seq, leaf["t"]) for first, last in leaf["of"] for of in range(first, last + 1)}
         elif leaf["e"] == ChoiceKind.CONSENT_VOIDED:
@@ -85,12 +105,13 @@ class LedgerReading:
             self._taken_back.add((leaf["count"], seq))
 
     def finish(self) -> None:
-        """That what is voided, or taken back, is what entries say, as far as they are kept; that a screen is, each of
-        them says, for a prune says it again.
+        """That what is voided, taken back or said again is what entries say, as far as they are kept; that a screen is,
+        each of them says, for a prune says it again.
         """
         for sql, since, said, what in (
             ("SELECT seq, by, at FROM voided_choice WHERE by >= ?", self._pruned, self._voids, "the void of entry {}"),
             ("SELECT ui, seq, at FROM voided_ui WHERE seq >= ?", 0, self._uis, "the void of the screen {}"),
+            (RESTATED, self._pruned, {*self._restated.items()}, "that entry {} is restated"),
             (GONE, self._pruned, self._taken_back, "that a deletion list took back {} requests"),
         ):
             rows = {(*row[:2], *map(_minute, row[2:])) for row in self._db.execute(sql, (since,))}
@@ -107,19 +128,22 @@ class LedgerReading:
                     return leaves
         return [self._leaf(seq, body) for seq, body in zip(seqs, bodies, strict=True)]
 
+    def _said_in(self, seq: int, body: bytes) -> bytes:
+        """Of an entry that counts as pruned: its own body, which is still to go, or what another one restates of it.
+        Nothing: it is neither.
+        """
+        kept = tree.leaf_at(self._db, seq)
+        return next((each for each in (body, entry.original(body)) if merkle.leaf_hash(each) == kept), b"")
+
     def _leaf(self, seq: int, body: bytes) -> Leaf:
         """What an entry says; of one that is restated what it said, if the tree has its hash."""
         try:
-            if seq >= self._pruned:
-                leaf = orjson.loads(body)
-            else:
-                was = entry.original(body or b"")
-                leaf = orjson.loads(was) if tree.leaf_at(self._db, seq) == merkle.leaf_hash(was) else None
-        except (ValueError, KeyError, tree.TreeBroken):
+            leaf = orjson.loads(body if seq >= self._pruned else self._said_in(seq, body or b""))
+        except (ValueError, KeyError, TypeError, tree.TreeBroken):
             leaf = None
         if isinstance(leaf, dict) and isinstance(leaf.get("e"), str):
             return leaf
-        self.found.append(f"entry {seq} cannot be read, or is restated with other bytes than the tree has")
+        self.found.append(f"entry {seq} cannot be read, or has, or is restated with, other bytes than the tree")
         return {"e": "unreadable"}  # no kind of entry
 
 

@@ -10,17 +10,13 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
-import orjson
-
 from gateway.fold import record as told
 from gateway.fold.record import Kept, Record, Said
 from gateway.fold.state import FOR_EVER
-from gateway.ledger import tree
 from gateway.ledger.audit.reading import Entry, Leaf
 from gateway.ledger.errors import EntryUnread
 from gateway.ledger.log_records import SideRow, all_sides, is_order, mentions_in, readable_sides_of
 from gateway.ledger.mentions import sum_of_mentions
-from gateway.ledger.proof import merkle
 from gateway.ledger.proof.entry import DELETION_LIST
 from gateway.ledger.subjects import ACT, ACTS
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source
@@ -34,7 +30,6 @@ LINKED = (
     "SELECT seq, identifier, account, start, until, claimed FROM link_event WHERE NOT released AND seq BETWEEN ? AND ?"
 )
 GIVEN = "SELECT seq, notice, day FROM told_event WHERE seq BETWEEN ? AND ?"
-GOING = "SELECT e.seq, e.body, d.key, d.at, d.kind FROM entry e LEFT JOIN detail d ON d.seq = e.seq WHERE e.seq = ?"
 Sides = Mapping[int, SideRow]  # by the entries that say it
 Reported = Mapping[int, tuple[object, ...]]
 UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)  # whatever is there instead
@@ -50,12 +45,17 @@ class SidesCheck:
         self._db = db
         self._walk = all_sides(db)
         self._next: SideRow | None = None
-        self._restated = dict[int, tuple[Entry, Leaf]]()
+        self._restated, self._going = dict[int, tuple[Entry, Leaf]](), dict[int, tuple[Entry, Leaf]]()
         self._last = -1  # the entry whose row went by last
         self._led = 0  # from each key to each row, as a sum
         self._listed, self._named = Counter[int](), 0  # noes of deletion lists: how many an entry has, and all as a sum
         [self._pruned] = db.execute("SELECT pruned FROM head").fetchone()
         self._go_on()
+
+    def add_going(self, rows: Sequence[Entry], leaves: Sequence[Leaf]) -> Sides:
+        """Before all others: entries that a prune that was cut off has left, of which something may still be told."""
+        self._going |= {row[0]: (row, leaf) for row, leaf in zip(rows, leaves, strict=True)}
+        return {side.seq: side for side in readable_sides_of(self._db, [row[0] for row in rows])}
 
     def add(self, rows: Sequence[Entry], leaves: Sequence[Leaf]) -> Sides:
         """The next entries, with what they say. Returns what is told beside them, as far as it can be read."""
@@ -117,26 +117,19 @@ class SidesCheck:
             if row.seq > self._last + 1 or not all(_may_be_learnt(row, each) for each in row.records()):
                 self.found.append(f"something is told before entry {row.seq} that only an entry may say")
             return
+        is_pruned = all(isinstance(each.said, told.SaidPruned) for each in row.own())
         if row.seq in self._restated:
-            entry, leaf = self._restated[row.seq]
-            right = _is_of(entry, leaf, row, *self._reported(row.seq, row.seq))
+            right = self._is_word_of(self._restated[row.seq], row)
+        elif row.seq in self._going and not is_pruned:
+            right = self._is_word_of(self._going[row.seq], row)
         else:
-            right = row.seq < self._pruned and (
-                all(isinstance(each.said, told.SaidPruned) for each in row.own()) or self._is_of_going(row)
-            )
+            right = row.seq < self._pruned and is_pruned
         if not right or row.seq <= self._last:
             self._tell(row.seq)
         self._last = max(self._last, row.seq)
 
-    def _is_of_going(self, row: SideRow) -> bool:
-        """Whether it is of an entry whose body a prune that was cut off has left."""
-        entry = self._db.execute(GOING, (row.seq,)).fetchone()
-        try:
-            if entry is None or tree.leaf_at(self._db, row.seq) != merkle.leaf_hash(entry[1]):
-                return False
-            return _is_of(entry, orjson.loads(entry[1]), row, *self._reported(row.seq, row.seq))
-        except (ValueError, tree.TreeBroken):
-            return False
+    def _is_word_of(self, said: tuple[Entry, Leaf], row: SideRow) -> bool:
+        return _is_of(*said, row, *self._reported(row.seq, row.seq))
 
     def _tell(self, seq: int) -> None:
         self.found.append(f"what is told beside entry {seq} is not what it says")

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from gateway.ledger.audit import sent_after
 from gateway.ledger.audit.boxes_check import BoxesCheck, BoxKeys
-from gateway.ledger.audit.reading import Entry, LedgerReading, blocks
+from gateway.ledger.audit.reading import Entry, LedgerReading, blocks, going_blocks
 from gateway.ledger.audit.side_check import Sides, SidesCheck
 from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.tree import TreeCheck
@@ -78,11 +78,22 @@ def _readable(text: bytes) -> str:
     return text.decode(errors="backslashreplace")
 
 
+def _take_going(
+    db: sqlite3.Connection, reading: LedgerReading, sides: SidesCheck, boxes: BoxesCheck | None
+) -> BoxesCheck | None:
+    """Bodies that count as pruned and lie there still: they are as true as others, until they go. Returns `boxes`."""
+    for block in going_blocks(db, boxes=boxes is not None):
+        told = sides.add_going(block, reading.add(block))
+        if boxes:
+            boxes.add(block, told)
+    return boxes
+
+
 def _examine(db: sqlite3.Connection, last: Last, vault: BoxKeys | None, look: Look | None) -> VerifyReport:
     [ledger, pruned] = db.execute("SELECT ledger, pruned FROM head").fetchone()
     report = VerifyReport(checkpoint=last(ledger), pruned=pruned)
     hashes, reading, sides = TreeCheck(db), LedgerReading(db), SidesCheck(db)
-    boxes = BoxesCheck(db, vault) if vault else None
+    boxes = _take_going(db, reading, sides, BoxesCheck(db, vault) if vault else None)
     kept = look() if look else None
     hashes.start()
     for block in blocks(db, boxes=boxes is not None):
