@@ -100,6 +100,9 @@ class RowForm(NamedTuple):
     holes: Callable[[Sequence[bytes]], tuple[bytes, ...]]
 
 
+NOT_TRIED: list[RowForm] = []
+
+
 class StrangerForms:
     """Those that were made so far. `made`: what the fold makes of the records of somebody of whom nothing is known, by
     place, as it is written.
@@ -111,12 +114,13 @@ class StrangerForms:
 
     def rows(self, stranger: Stranger) -> list[PlacedBytes] | None:
         """(key, what lies there) of each row and edge; None: there is no form for it."""
-        like = stranger.like()
-        if like not in self._forms:
-            if len(self._forms) == FORMS:
-                self._forms.clear()
-            self._forms[like] = self._form_of(stranger)
-        form = self._forms[like]
+        like, forms = stranger.like(), self._forms
+        form = forms.get(like, NOT_TRIED)
+        if form is NOT_TRIED:
+            form = self._form_of(stranger)
+            if len(forms) >= FORMS:
+                forms.clear()  # a state that is made beside ours may just look for its own
+            forms[like] = form
         return None if form is None else _filled(form, stranger)
 
     def _form_of(self, stranger: Stranger) -> list[RowForm] | None:

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,15 @@ def seen(story, folder):
 def again(story, subject):
     """What stands by what was said of a person and of whoever is connected with them, and nothing else."""
     return story.do(lambda tx: FoldedPeople(tx.db, [subject.key])).standing(subject.key, story.now)
+
+
+def tables_with(story, keys):
+    """Where any of these lies, also within what lies there packed."""
+    found = set()
+    for (table,) in story.rows("SELECT name FROM sqlite_schema WHERE type = 'table'"):
+        values = [value for row in story.rows(f"SELECT * FROM {table}") for value in row if isinstance(value, bytes)]
+        found |= {table for value in values for key in keys if key in value}
+    return found
 
 
 def shares(story, subject, recipient, *classes, outcome="sent"):
@@ -167,18 +177,27 @@ class TestErasingDetails:
 
 
 class TestUnlinking:
-    def test_leaves_no_row_with_any_key_of_the_person(self, story, who, erase):
+    @pytest.mark.parametrize("alone", [True, False])
+    def test_leaves_no_row_with_any_key_of_the_person(self, story, who, erase, alone):
+        """Nor within one; `alone`: each was linked by a call of its own, whose entry brings its names."""
         person, account, device = who("email", email(1)), who("account", "a"), who("gaid", GAID)
-        story.links(account, person, device)
+        for some in [[person], [device]] if alone else [[person, device]]:
+            story.links(account, *some)
         story.says(person)
         story.says(account, "opt_in")
         everything = {key for each in (person, account, device) for key in each.keys}
         erase("unlink", person, account, device)
-        left = []
-        for (table,) in story.rows("SELECT name FROM sqlite_schema WHERE type = 'table'"):
-            for row in story.rows(f"SELECT * FROM {table}"):
-                left += [table for value in row if value in everything]
-        assert left == []
+        assert tables_with(story, everything) == set()
+
+    def test_of_an_account_leaves_the_names_that_came_with_its_link(self, story, who, erase):
+        """By a digest of it a no still reaches the identifier."""
+        person, account = who("email", email(1)), who("account", "a")
+        story.links(account, person)
+        assert tables_with(story, person.keys[1:]) == {"side", "mention_piece"}, "they came with it"
+        erase("unlink", account)
+        assert tables_with(story, account.keys) == set()
+        story.says(who("email_sha256", sha256(email(1).encode()).hexdigest()))
+        assert story.sales(person) == ["opted_out"]
 
     def test_keeps_every_receipt(self, story, who, erase, house):
         person = who("email", email(1))

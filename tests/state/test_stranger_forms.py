@@ -30,12 +30,13 @@ SAYINGS = (
 def somebody(rng, seq):
     """What a stranger's first entry says."""
     key, names, looser = os.urandom(16), rng.choice([0, 1, 3, 12]), rng.choice([0, 0, 2])
-    found = [Record(seq, 5, key, NamesLearnt(looser=(os.urandom(16),))) for _ in range(looser)]
-    found += [Record(seq, 5, key, NamesLearnt(tuple(os.urandom(16) for _ in range(names))))] if names else []
-    found += [Record(seq, 5, key, NamesLearnt(mailbox=os.urandom(16)))] if rng.random() < 0.2 else []
+    at = rng.choice([5, rng.choice(STARTS)])
+    found = [Record(seq, at, key, NamesLearnt(looser=(os.urandom(16),))) for _ in range(looser)]
+    found += [Record(seq, at, key, NamesLearnt(tuple(os.urandom(16) for _ in range(names))))] if names else []
+    found += [Record(seq, at, key, NamesLearnt(mailbox=os.urandom(16)))] if rng.random() < 0.2 else []
     if rng.random() < 0.4:
-        return [*found, Record(seq, 5, key, linked(rng, os.urandom(16)))]
-    return [*found, Record(seq, 5, key, rng.choice(SAYINGS), rng.random() < 0.1)]
+        return [*found, Record(seq, at, key, linked(rng, os.urandom(16)))]
+    return [*found, Record(seq, at, key, rng.choice(SAYINGS), rng.random() < 0.1)]
 
 
 def linked(rng, account):
