@@ -4,13 +4,17 @@ import contextlib
 import http.client
 import io
 import json
+import random
 import socket
 import time
 from hashlib import md5
+from itertools import count
 
 import pytest
 from support import inside
-from support.people import gaid, named
+from support.asked_again import CLINIC, SIGNALS
+from support.examples import SOAK
+from support.people import email, gaid, named, phone
 from support.service import service
 from support.sidecar import Sidecar
 from support.wire import call
@@ -18,13 +22,15 @@ from support.wire import call
 from gateway import disk
 from gateway.app.replica import Replica
 from gateway.choice.downstream import downstream
+from gateway.choice.law import AGES
 from gateway.cli import main
+from gateway.client import Client
 from gateway.consent.asked import Ask
 from gateway.keys import seals, secret_files
 from gateway.keys.seals import EnrolmentRefused
 from gateway.replica.follower import ReplicaRefused
 from gateway.state.environment import StateMap
-from gateway.terms import Reason
+from gateway.terms import DataClass, Purpose, Reason
 
 pytestmark = pytest.mark.slow
 PLACE = "US-NY"
@@ -44,12 +50,17 @@ def gateway(tmp_path):
         yield running
 
 
+def enrol(gateway, folder, name="bidder"):
+    """The file of a new replica, and its secret."""
+    file, secret = folder / f"{name}.enrolment", io.StringIO()
+    with contextlib.redirect_stdout(secret), contextlib.suppress(SystemExit):
+        main(["replica", "enrol", name, "--data", str(gateway.data), "--out", str(file)])
+    return file, secret.getvalue().strip()
+
+
 @pytest.fixture
-def enrolled(gateway, tmp_path, capsys):
-    with contextlib.suppress(SystemExit):
-        main(["replica", "enrol", "bidder", "--data", str(gateway.data), "--out", str(tmp_path / "bidder.enrolment")])
-    secret = capsys.readouterr().out.strip()
-    return tmp_path / "bidder.enrolment", secret
+def enrolled(gateway, tmp_path):
+    return enrol(gateway, tmp_path)
 
 
 @pytest.fixture
@@ -230,11 +241,7 @@ def beside(tmp_path_factory):
     """A gateway with a sidecar that no test hurts."""
     folder = tmp_path_factory.mktemp("beside")
     with service(folder) as there:
-        file, secret = folder / "bidder.enrolment", io.StringIO()
-        with contextlib.redirect_stdout(secret), contextlib.suppress(SystemExit):
-            main(["replica", "enrol", "bidder", "--data", str(there.data), "--out", str(file)])
-        enrolled = file, secret.getvalue().strip()
-        made = Sidecar(there.url, folder / "beside", enrolled, ("--unix", str(folder / "socket")))
+        made = Sidecar(there.url, folder / "beside", enrol(there, folder), ("--unix", str(folder / "socket")))
         try:
             yield there, made.start()
         finally:
@@ -269,6 +276,97 @@ def test_the_sidecar_has_the_gateways_own_shapes(beside, path, body):
     there, here = call(f"{gateway.url}{path}", body), call(f"{sidecar.url}{path}", body)
     assert here[0] == there[0]
     assert plain(here[1]) == plain(there[1])
+
+
+QUESTIONS, PEOPLE, TENTH = 5_000 if SOAK else 200, 24, 10
+PLACES = ("US-CA", "US-NY", "US-CO", "US-TX", "DE", ["US-CA", "US-NY"], None)
+ASKED = ("allowed", "partly", "data", "reason", "rule", "place", "downstream")
+
+
+def names_of(person):
+    return [named("gaid", gaid(person)), named("email", email(person)), named("phone", phone(person))]
+
+
+def many_stand_differently(url):
+    """Some said no to all or to one purpose, by one of their names; some are in an account with a second phone."""
+    for person in range(0, PEOPLE, 2):
+        body = {"identifiers": names_of(person)[person % 3 :][:1], "choice": "opt_out"}
+        body |= {"purposes": ["targeted_ads"]} if person % 4 else {}
+        assert call(f"{url}/v1/choices", body)[0] == 201
+    for person in range(0, PEOPLE, 5):
+        members = [*names_of(person)[:2], named("gaid", gaid(person + PEOPLE))]
+        assert call(f"{url}/v1/links", {"account": f"a{person}", "identifiers": members})[0] in {200, 201}
+
+
+def any_question(rng, names):
+    """Of one recipient, with what the client takes too; about whoever."""
+    body = {
+        "recipient": rng.choice(names),
+        "identifiers": rng.sample(names_of(rng.randrange(2 * PEOPLE)), rng.choice([1, 1, 2, 3])),
+        "place": rng.choice(PLACES),
+    }
+    members = {
+        "data": lambda: rng.sample([*DataClass], 2),
+        "purpose": lambda: rng.choice([*Purpose]),
+        "age": lambda: rng.choice([*AGES]),
+        "signals": lambda: rng.choice(SIGNALS),
+        "geo": lambda: CLINIC,
+        "count": lambda: rng.choice([0, 40]),
+    }
+    return body | {name: make() for name, make in members.items() if rng.random() < 0.25}
+
+
+def by_client(client, body):
+    """What its verdict has of `ASKED`, however late it is looked at here."""
+    one = client.check(**body)
+    return one.said_allowed, one.said_partly, dict(one.answers), one.stated, one.rule, one.place, dict(one.downstream)
+
+
+def of(answer):
+    return tuple(answer[name] for name in ASKED)
+
+
+def explained(url, body):
+    status, answer = call(f"{url}/v1/explain", body)
+    assert status == 200
+    return tuple(answer[name] for name in ASKED if name in answer)
+
+
+@pytest.fixture
+def questions(beside):
+    """Some, and the gateway's answers to them one by one."""
+    url, rng = beside[0].url, random.Random(22)
+    many_stand_differently(url)
+    names = [*call(f"{url}/v1/self")[1]["recipients"]]
+    asked = [any_question(rng, names) for _ in range(QUESTIONS)]
+    return asked, [of(call(f"{url}/v1/check", body)[1]) for body in asked]
+
+
+def test_a_question_has_one_answer_wherever_it_is_asked(beside, questions, tmp_path):
+    (there, sidecar), (asked, told) = beside, questions
+    assert len({answer[3] for answer in told}) >= 5, "reasons"
+    assert 0.1 < sum(answer[0] for answer in told) / len(told) < 0.9
+    for at in (there, sidecar):
+        for start in range(0, len(asked), 1000):
+            together = call(f"{at.url}/v1/checks", asked[start : start + 1000])[1]
+            assert [of(each) for each in together] == told[start : start + 1000]
+    assert [of(call(f"{sidecar.url}/v1/check", body)[1]) for body in asked] == told
+    file, secret = enrol(there, tmp_path, "inside")
+    opened = seals.open_enrolment(file.read_text(), secret)
+    with replica(there, opened, tmp_path / "copy") as made:
+        until(made.follower.fresh)
+        over = Client.over(made.checker), Client(sidecar.url, key="dev.dev", timeout_ms=20_000)
+        for client in over:
+            with client:
+                assert [by_client(client, body) for body in asked] == told
+    tenths = [(answer[:6], explained(there.url, body)) for body, answer in zip(asked, told, strict=True)][::TENTH]
+    assert all(ours == theirs for ours, theirs in tenths)
+
+
+def test_the_control_a_question_about_somebody_else_has_another_answer(beside, questions):
+    asked, told = questions
+    others = [{**body, "identifiers": names_of(next(numbers))} for numbers in [count(1)] for body in asked]
+    assert [of(call(f"{beside[1].url}/v1/check", body)[1]) for body in others] != told
 
 
 def test_the_sidecar_wants_a_key_and_answers_on_its_socket(beside):
