@@ -26,7 +26,6 @@ from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -373,33 +372,14 @@ def run(
         sys.exit(NOT_STARTED)
 
 
-A_SECOND, DAY_OF_TICKS = 10, 864_000  # as uvicorn counts its ticks
-TICKS = 5  # of those between two of ours
-
-
 class LeanServer(uvicorn.Server):
     """What was made by the start is not looked through for garbage again, and the rest less often: of a request hardly
-    anything is in a cycle, and looking was a twentieth of the work. While nobody asks it wakes twice a second in place
-    of ten times, and at once where a signal ends it.
+    anything is in a cycle, and looking was a twentieth of the work.
     """
 
     def __init__(self, config: uvicorn.Config, say: Callable[[], None] = lambda: None) -> None:
         super().__init__(config)
         self._say = say
-        self._ended: Callable[[], object] = lambda: None
-
-    async def main_loop(self) -> None:
-        ended, loop, counter = asyncio.Event(), asyncio.get_running_loop(), 0
-        self._ended = partial(loop.call_soon_threadsafe, ended.set)
-        while not await self.on_tick(counter):
-            counter = (counter + TICKS) % DAY_OF_TICKS
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICKS / A_SECOND):
-                    await ended.wait()
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        super().handle_exit(sig, frame)
-        self._ended()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -420,7 +400,8 @@ class WorkerServer(LeanServer):
         self._siblings = siblings
 
     async def on_tick(self, counter: int) -> bool:
-        await self._siblings.turn()
+        if counter % 5 == 0:  # it ticks ten times a second
+            await self._siblings.turn()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

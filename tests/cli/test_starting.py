@@ -1,18 +1,12 @@
-"""A start that fails says so in the service's own log, in one line with what helps, and never that it listens. What
-serves looks seldom whether it is to end, and ends at once."""
+"""A start that fails says so in the service's own log, in one line with what helps, and never that it listens."""
 
-import asyncio
 import json
-import signal
 import subprocess
 import sys
 
 import pytest
-import uvicorn
 from support.ports import free_port
 from support.service import service
-
-from gateway.cli import serve as serving_command
 
 PORTS = ("PUBLIC", "INTERNAL", "METRICS")
 
@@ -50,24 +44,3 @@ def test_who_listens_says_so(tmp_path):
         assert running.tracker
         lines = [json.loads(line) for line in running.log.read_text().splitlines()]
     assert f"http://127.0.0.1:{running.port}" in {line["on"] for line in lines if line["event"] == "listening"}
-
-
-def test_a_server_that_nobody_asks_ends_at_once_although_it_looks_seldom(monkeypatch):
-    monkeypatch.setattr(serving_command, "TICKS", 100_000)  # hours
-    looked = []
-
-    async def served():
-        server = serving_command.LeanServer(uvicorn.Config(None))
-
-        async def looks(counter):
-            looked.append(counter)
-            return server.should_exit
-
-        server.on_tick = looks
-        serving = asyncio.create_task(server.main_loop())
-        await asyncio.sleep(0)
-        server.handle_exit(signal.SIGTERM, None)
-        await asyncio.wait_for(serving, 60)
-
-    asyncio.run(served())
-    assert looked == [0, 100_000]
