@@ -350,6 +350,7 @@ def tell(rows: list[Row]) -> list[Row]:
 
 
 def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack, tempfile.TemporaryDirectory() as name:
         base, rows, latencies = through_http(stack, Path(name))
     tell(rows)
