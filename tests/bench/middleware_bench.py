@@ -27,9 +27,9 @@ from gateway.web.site.visit import Visits
 
 BASELINE = "bare ASGI app, in process"
 BARS = {
-    "no Cookie header": 3.0,
+    "no Cookie header": 4.0,
     "1.5 kB of cookies, no signal": 15.0,
-    "GPC, known browser": 25.0,
+    "GPC, known browser": 15.0,
 }  # us over the bare app
 COOKIES = 1500  # bytes of a typical site's Cookie header
 AT_ONCE = 20
