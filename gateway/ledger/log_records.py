@@ -12,12 +12,20 @@ import contextlib
 import sqlite3
 import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, TypeGuard
 
 from gateway.fold.record import NamesLearnt, OrderOver, Record, Said, SaidOut, SaidPruned
 from gateway.fold.state import FOR_EVER
 from gateway.ledger.errors import EntryUnread
-from gateway.ledger.mentions import KEY, add_mentions, mentions_of, pack_mention, remake_mentions, remove_mentions
+from gateway.ledger.mentions import (
+    add_mentions,
+    mentions_of,
+    pack_mention,
+    pack_mentions,
+    remake_mentions,
+    remove_mentions,
+)
 from gateway.ledger.schema import rows_of
 from gateway.ledger.side import Mention, PackedSide, SideUnreadable, mentioned, pack_side, read_side, records_within
 from gateway.terms import Source
@@ -107,8 +115,7 @@ def row_of_side(
 
 def mentions_in(place: int, records: Iterable[Record]) -> set[bytes]:
     """What leads to a row, packed."""
-    ways = [pack_mention(NOBODY, way, place)[KEY:] for way in Mention]
-    return {key.ljust(KEY, b"\0") + ways[way] for record in records for key, way in mentioned(record)}
+    return pack_mentions(place, chain.from_iterable(map(mentioned, records)))
 
 
 def put_side(

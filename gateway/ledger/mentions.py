@@ -72,6 +72,12 @@ def pack_mention(key: bytes, way: int, place: int) -> bytes:
     return key.ljust(KEY, b"\0") + (way << PLACE_BITS | place).to_bytes(ENTRY - KEY, "big")
 
 
+def pack_mentions(place: int, named: Iterable[tuple[bytes, Mention]]) -> set[bytes]:
+    """The same of all keys that lead to one place, a dozen or more: what they have alike is packed once a way."""
+    ends = [pack_mention(b"", way, place)[KEY:] for way in Mention]
+    return {key.ljust(KEY, b"\0") + ends[way] for key, way in named}
+
+
 def read_mention(packed: bytes) -> Led:
     """The other way."""
     key, number = packed[:KEY], int.from_bytes(packed[KEY:], "big")

@@ -50,11 +50,7 @@ class StoodBefore(NamedTuple):
 
     get: Get
     position: int
-    lies: Callable[[Collection[bytes]], bool] | None = None
-
-    def knows_any(self, keys: Collection[bytes]) -> bool:
-        """Whether anything lies at any of these."""
-        return self.lies(keys) if self.lies else any(map(self.get, keys))
+    lies: Callable[[Collection[bytes]], bool]
 
 
 class _Savepoint:

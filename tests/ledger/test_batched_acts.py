@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 from support.acts import InMemory, Play, Refused
 from support.examples import SOAK
-from support.folding import FoldOfLedger
+from support.folding import FoldOfLedger, stood_before
 from support.universes import acts_of
 
 from gateway.desk.forgetting import erasure
@@ -18,7 +18,7 @@ from gateway.fold.record import KeptNo
 from gateway.ledger.acts import links, records
 from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.log_records import records_of
-from gateway.ledger.transaction import StoodBefore, Transaction
+from gateway.ledger.transaction import Transaction
 from gateway.terms import Erasing
 
 LENGTH = 60  # acts
@@ -45,7 +45,7 @@ class Batched(InMemory):
         db, persons = self.tx._engine, self.tx.persons
         self.tx.finish()
         state = dict(FoldOfLedger().caught_up(db).state)
-        stood = StoodBefore(state.get, LedgerLog(db).head, lambda keys: not state.keys().isdisjoint(keys))
+        stood = stood_before(state, LedgerLog(db).head)
         self.tx, self.left = Transaction(db, persons, stood, {records.NAMED: self.accounts}), self.rng.randint(2, MOST)
         self.db = self.tx.db
 

@@ -6,13 +6,13 @@ from collections import Counter
 import pytest
 from support.acts import InMemory, Play, accepted
 from support.examples import QUICK
-from support.folding import FoldOfLedger
+from support.folding import FoldOfLedger, stood_before
 from support.universes import acts_of
 
 from gateway.fold import fold, record
 from gateway.ledger.ledger_log import FreshRecords, LedgerLog
 from gateway.ledger.log_records import all_sides
-from gateway.ledger.transaction import StoodBefore, Transaction
+from gateway.ledger.transaction import Transaction
 
 LENGTH = 160  # acts
 WORDS = [record.SaidOut, record.SaidIn, record.GrantSaid, record.LinkSaid, record.NamesLearnt, record.StateSaid]
@@ -33,7 +33,7 @@ class ReadBack(InMemory):
     def begin(self):
         self.state = dict(FoldOfLedger().caught_up(self.db).state)
         self.began = LedgerLog(self.db).head
-        self.tx = Transaction(self.db, self.tx.persons, StoodBefore(self.state.get, self.began))
+        self.tx = Transaction(self.db, self.tx.persons, stood_before(self.state, self.began))
 
     def commit(self, job):
         if self.rng.random() < 0.2:
@@ -97,7 +97,7 @@ def test_names_that_the_ledger_has_and_the_state_does_not_stop_nobodys_opt_out()
     play = Play(who, ledger)
     out = {"act": "choose", "kind": "opt_out", "who": ["phone"], "purposes": ["sale"]}
     play.act(out)
-    ledger.tx = Transaction(ledger.db, ledger.tx.persons, StoodBefore({}.get, LedgerLog(ledger.db).head))
+    ledger.tx = Transaction(ledger.db, ledger.tx.persons, stood_before({}, LedgerLog(ledger.db).head))
     play.act(out)
     assert ledger.db.execute("SELECT count(*) FROM detail").fetchone() == (2,)
 

@@ -8,14 +8,14 @@ from collections import Counter
 import pytest
 from support.acts import InMemory, Play, accepted
 from support.examples import SOAK
-from support.folding import FoldOfLedger
+from support.folding import FoldOfLedger, stood_before
 from support.universes import acts_of
 
 from gateway.fold import reading
 from gateway.ledger.acts.folded_people import FoldedPeople, PeopleOnward, people_of
 from gateway.ledger.ledger_log import LedgerLog
 from gateway.ledger.subjects import milliseconds
-from gateway.ledger.transaction import StoodBefore, Transaction
+from gateway.ledger.transaction import Transaction
 
 LENGTH = 80  # acts
 
@@ -35,7 +35,7 @@ class InBatches(InMemory):
     def begin(self):
         state = dict(FoldOfLedger().caught_up(self.db).state)
         self.tx.write_head()
-        self.tx = Transaction(self.db, self.tx.persons, StoodBefore(state.get, LedgerLog(self.db).head))
+        self.tx = Transaction(self.db, self.tx.persons, stood_before(state, LedgerLog(self.db).head))
 
     def commit(self, job):
         if self.rng.random() < 0.2:

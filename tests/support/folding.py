@@ -10,11 +10,17 @@ from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released, SaidIn,
 from gateway.fold.state import FOR_EVER, Slate
 from gateway.ledger import schema
 from gateway.ledger.log_records import records_of
+from gateway.ledger.transaction import StoodBefore
 from gateway.terms import Purpose
 
 SALE, ADS, SENSITIVE = Purpose.SALE, Purpose.TARGETED_ADS, Purpose.SENSITIVE
 HOUR = 3_600_000  # milliseconds
 ACCOUNTS = ("ann", "bob")
+
+
+def stood_before(state, position):
+    """For a transaction, what stood when it began: a folded state."""
+    return StoodBefore(state.get, position, lambda keys: any(map(state.get, keys)))
 
 
 def key(name):

@@ -124,7 +124,7 @@ def is_without_row(tx: Transaction, key: bytes) -> bool:
 def is_unknown(tx: Transaction, subject: Subject) -> bool:
     """Whether it is seen at once that nothing was ever said of an identifier, by none of its names."""
     keys = named_by(subject)
-    return tx.stands is not None and tx.met.isdisjoint(keys) and not tx.stands.knows_any(keys)
+    return tx.stands is not None and tx.met.isdisjoint(keys) and not tx.stands.lies(keys)
 
 
 def people_of(tx: Transaction, keys: Iterable[bytes]) -> StandingPeople:

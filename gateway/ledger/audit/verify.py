@@ -78,22 +78,20 @@ def _readable(text: bytes) -> str:
     return text.decode(errors="backslashreplace")
 
 
-def _take_going(
-    db: sqlite3.Connection, reading: LedgerReading, sides: SidesCheck, boxes: BoxesCheck | None
-) -> BoxesCheck | None:
-    """Bodies that count as pruned and lie there still: they are as true as others, until they go. Returns `boxes`."""
+def _take_going(db: sqlite3.Connection, reading: LedgerReading, sides: SidesCheck, boxes: BoxesCheck | None) -> None:
+    """Bodies that count as pruned and lie there still: they are as true as others, until they go."""
     for block in going_blocks(db, boxes=boxes is not None):
         told = sides.add_going(block, reading.add(block))
         if boxes:
             boxes.add(block, told)
-    return boxes
 
 
 def _examine(db: sqlite3.Connection, last: Last, vault: BoxKeys | None, look: Look | None) -> VerifyReport:
     [ledger, pruned] = db.execute("SELECT ledger, pruned FROM head").fetchone()
     report = VerifyReport(checkpoint=last(ledger), pruned=pruned)
     hashes, reading, sides = TreeCheck(db), LedgerReading(db), SidesCheck(db)
-    boxes = _take_going(db, reading, sides, BoxesCheck(db, vault) if vault else None)
+    boxes = BoxesCheck(db, vault) if vault else None
+    _take_going(db, reading, sides, boxes)
     kept = look() if look else None
     hashes.start()
     for block in blocks(db, boxes=boxes is not None):
@@ -101,8 +99,7 @@ def _examine(db: sqlite3.Connection, last: Last, vault: BoxKeys | None, look: Lo
             if (block[0][0], block[-1][0]) != (hashes.size, hashes.size + len(block) - 1):
                 report.different.append(f"an entry between {hashes.size} and {block[-1][0]} is missing")
             hashes.add([row[1] for row in block])
-        leaves = reading.add(block)
-        told = sides.add(block, leaves)
+        told = sides.add(block, reading.add(block))
         if boxes:
             boxes.add(block, told)
         if kept:
