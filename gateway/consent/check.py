@@ -11,7 +11,7 @@ tried (`Explained`).
 
 import contextlib
 import copy
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -511,7 +511,11 @@ class Checks:
         `LookupRefused`: an answer that is not known is no answer.
         """
         keys = [key for subject in subjects for key in subject.keys]
-        return below_floor(youngest(None, self._lookup.seen(keys).standings), self._office())
+        return self.are_too_young(self._lookup.seen(keys).standings)
+
+    def are_too_young(self, standings: Iterable[Standing]) -> bool:
+        """The same of what stands on record of them, for whoever reads that in a transaction."""
+        return below_floor(youngest(None, standings), self._office())
 
     def voided(self, ui: str) -> bool:
         """Whether consents of a screen count for nothing. Raises `LookupRefused`."""

@@ -40,6 +40,16 @@ class Chosen:
 
 
 @lru_cache(maxsize=256)  # what one choice says no to has one such moment
+def raise_unless_open(*, voided: bool, too_young: bool) -> None:
+    """Raises `Refused` for a yes from a screen that was no fair question or of somebody below the age floor, before
+    its question is asked and as it is written.
+    """
+    if voided:
+        raise Refused("notice_required", "consents of this screen count for nothing: it was no fair question")
+    if too_young:
+        raise Refused("too_young", "below the operator's age floor there is no opt-in (R14)")
+
+
 def may_ask_from(out_at: int | None) -> str | None:
     """From when the person may be asked again: "at least 12 months from the date" (11 CCR 7026(k), L47), which are 366
     days where a 29 February lies between. None: they never opted out.

@@ -30,7 +30,7 @@ from gateway.consent import still_out as still_out_of
 from gateway.consent import tokens as asked_of
 from gateway.consent.asked import Ask, Checked, Explained, Then
 from gateway.consent.check import Checks, said_by, standings_in
-from gateway.consent.choice_result import Chosen, Refused, may_ask_from
+from gateway.consent.choice_result import Chosen, Refused, may_ask_from, raise_unless_open
 from gateway.consent.leases import Leases
 from gateway.consent.people import People
 from gateway.consent.site import EVERY_SIGNAL, TOLD_BY_TOKEN
@@ -54,6 +54,7 @@ from gateway.desk.time_travel import Rebuilt
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys, Secrets
 from gateway.ledger.acts import ages, device_states, idempotency, links, records, voiding
+from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import Notice, b64
@@ -68,8 +69,6 @@ COUNT_SECONDS, ERASE_SECONDS = 0.5, 5.0  # how long a no, and an erasure, wait f
 AT_ONCE = 16  # people of one request among those that are entered behind others
 HEAR_SECONDS = 1.0  # how long a page waits for a signal to be written; the write goes on, and the page obeys anyway
 CONFIRM_SECONDS = idempotency.CONFIRM_MINUTES * 60
-TOO_YOUNG = "below the operator's age floor there is no opt-in (R14)"
-VOIDED = "consents of this screen count for nothing: it was no fair question"
 
 
 class ChoiceEntered(NamedTuple):
@@ -392,10 +391,7 @@ class Consent:
             voided, too_young = bool(ui) and self.checks.voided(ui), self.checks.too_young(subjects)
         except LookupRefused:
             raise StoreUnavailable("the ledger gives no answer at this moment") from None
-        if voided:
-            raise Refused("notice_required", VOIDED)
-        if too_young:
-            raise Refused("too_young", TOO_YOUNG)
+        raise_unless_open(voided=voided, too_young=too_young)
 
     def ask_to_confirm(self, subjects: Sequence[Subject], choice: Choice) -> tuple[str, datetime]:
         """The first act of opting in: a token that the second act brings back. Sealed, since it holds the
@@ -433,18 +429,19 @@ class Consent:
             raise Refused("notice_required", "confirming shows a text of its own, not the first one again")
         now = self.clock()
         subjects = asked.subjects
-        self.may_open(subjects, asked.ui)
         choice = asked_of.confirm_asked(asked, notice, now, how or {})
 
         def allow(tx: Transaction) -> None:
-            """In the transaction, after a replay was ruled out: a token in time, used once, and not superseded. Once an
-            older copy was put back nobody knows what had come since.
+            """In the transaction, after a replay was ruled out: a yes that may be taken (`may_open`), a token in time,
+            used once, and not superseded. Once an older copy was put back nobody knows what had come since.
             """
+            people = people_of(tx, keys := [key for subject in subjects for key in subject.keys])
+            standings = [people.standing(key, milliseconds(now)) for key in keys]
+            too_young = self.checks.are_too_young(standings)
+            raise_unless_open(voided=voiding.is_void(tx, choice.ui), too_young=too_young)
             late = milliseconds(now) - asked.at > CONFIRM_SECONDS * 1000
             if late or asked.log != tx.log:
                 raise Refused("confirm_expired", f"a confirm token is good for {CONFIRM_SECONDS // 60} minutes")
-            if voiding.is_void(tx, choice.ui):
-                raise Refused("notice_required", VOIDED)
             idempotency.use_token(tx, token, milliseconds(now))
             if still_out_of.superseded(tx, subjects, choice.purposes[0], asked.position):
                 raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -8,6 +9,7 @@ from support import inside
 from support.people import GAID, IDFV, email, named, phone
 
 from gateway.app.composition import open_house
+from gateway.choice.law import AGES
 from gateway.consent.asked import Ask
 from gateway.consent.choice_result import Refused
 from gateway.consent.verbs import CONFIRM_SECONDS
@@ -573,6 +575,17 @@ class TestHowAnOptInWasGiven:
         consent.ask_to_confirm([account], said("opt_in", ui="fair"))
         assert [body["e"] for body in await bodies(house)] == ["consent_voided"]
 
+    async def test_below_the_age_floor_is_refused_though_the_age_came_in_the_same_batch(self, consent, account, said):
+        """A yes is judged as it is written: the log is asked, and never what this process knew of it before."""
+        token, _ = consent.ask_to_confirm([account], said("opt_in"))
+        young = asyncio.create_task(consent.say_age([account], AGES[0]))
+        await asyncio.sleep(0)  # it is on its way first
+        with pytest.raises(Refused) as refused:
+            await consent.confirm(token, SHOWN.notice)
+        assert refused.value.kind == "too_young"
+        await young
+        assert state(consent, account) != "opted_in"
+
     async def test_on_a_screen_that_is_void_later_never_was(self, consent, clock, account, said):
         await consent.choose([account], said())
         clock.later(seconds=1)
@@ -587,14 +600,16 @@ class TestHowAnOptInWasGiven:
             consent.ask_to_confirm([account], said("opt_in", ui="fair"))
 
     @pytest.mark.parametrize("ui", ["", "fair"])
-    async def test_is_not_called_unfair_or_a_childs_while_the_store_gives_no_answer(
+    async def test_is_not_asked_about_while_the_store_gives_no_answer_and_written_by_what_its_transaction_knows(
         self, consent, account, said, ui, monkeypatch
     ):
         token, _ = consent.ask_to_confirm([account], said("opt_in", ui=ui))
-        with monkeypatch.context() as away, pytest.raises(StoreUnavailable):
+        with monkeypatch.context() as away:
             away.setattr(consent.checks._lookup._vouches, "proof", lambda: None)
-            await consent.confirm(token, SHOWN.notice)
-        assert (await consent.confirm(token, SHOWN.notice)).standing == {"sale": "opted_in"}
+            with pytest.raises(StoreUnavailable):
+                consent.ask_to_confirm([account], said("opt_in", ui=ui))
+            assert (await consent.confirm(token, SHOWN.notice)).standing == {"sale": "unknown"}
+        assert state(consent, account) == "opted_in"
 
 
 class TestWhatTheOperatorSaysOfAPerson:
