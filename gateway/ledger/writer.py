@@ -111,6 +111,12 @@ def _asks_of(batch: Sequence[QueuedJob]) -> dict[str, set[bytes]]:
     return found
 
 
+def _begun() -> Future[Any]:
+    future = Future[Any]()
+    future.set_running_or_notify_cancel()  # from here on nobody can take it back
+    return future
+
+
 class Writer:
     """Owns the writing connection and the vault; both live in its thread. `unfinished`: an erasure of before is still
     pending, and is finished before anything else is written. `systems`: the operator's own, as this process has them
@@ -137,7 +143,7 @@ class Writer:
         self._open_vault = open_vault
         self._watch = watch
         self._publisher = publisher
-        self._waiter = CommitWaiter()
+        self._waiter = CommitWaiter[QueuedJob](self._put)
         self._woken, self._durable = False, DurableTree(0, b"")
         self._advanced, self._advances_at = 0, 0.0
         self._queue: queue.SimpleQueue[QueuedJob | None] = queue.SimpleQueue()
@@ -174,13 +180,15 @@ class Writer:
         was kept, or what the job itself raised. `asks`: what it will look for, so that one statement looks for all
         of a batch.
         """
-        future: Future[T] = Future()
-        future.set_running_or_notify_cancel()  # from here on nobody can take it back
-        if self._closed:
-            future.set_exception(StoreUnavailable("the writer is closed"))
-        else:
-            self._queue.put(QueuedJob(job, future, asks))
+        future = _begun()
+        self._put(QueuedJob(job, future, asks))
         return future
+
+    def _put(self, job: QueuedJob) -> None:
+        if self._closed:
+            job.future.set_exception(StoreUnavailable("the writer is closed"))
+        else:
+            self._queue.put(job)
 
     async def commit(
         self, job: Job[T], seconds: float = WRITE_SECONDS, asks: Asks = NOTHING, *, hasty: bool = False
@@ -189,7 +197,8 @@ class Writer:
         known, and the caller asks again with the same Idempotency-Key. `hasty`: past half of them where the thread
         hangs by then, for a caller who has another place to keep it.
         """
-        return await self._waiter.outcome(self.submit(job, asks), seconds, self.hangs if hasty else bool)
+        future = _begun()
+        return await self._waiter.outcome(QueuedJob(job, future, asks), future, seconds, self.hangs if hasty else bool)
 
     def close(self) -> None:
         """Finishes what is queued, checkpoints, and lets the file go."""
