@@ -2,6 +2,7 @@
 by the state's own doors (`fetch`, `send`), or by hand (`gateway help drop`).
 """
 
+import asyncio
 import contextlib
 import json
 import sys
@@ -198,7 +199,9 @@ def _enter(house: House, part: ListPart, requests: list[DeletionRequest], *, end
     keys = house.secrets.keys((NAMES[each.kind], each.digest.hex()) for each in requests)
     found = [ListedRequest(each.id, key) for each, key in zip(requests, keys, strict=True)]
     if ends:
-        return _written(house, lambda tx: deletion_lists.end_part(tx, part, found))
+        ended = _written(house, lambda tx: deletion_lists.end_part(tx, part, found))
+        asyncio.run(house.consent.leases.all_of_now())
+        return ended
     by_ten = {
         each.digest.hex(): key for each, key in zip(requests, keys, strict=True) if each.kind is DeletionKind.PHONE
     }

@@ -359,6 +359,7 @@ def _void(house: House, seqs: Iterable[int], belief: Belief, *, rehearse: bool) 
                 total.add(rehearsed.voided)
     except NotVoided as refused:
         raise click.UsageError(str(refused)) from None
+    asyncio.run(house.consent.leases.all_of_now())
     return total
 
 

@@ -44,7 +44,6 @@ class Ask(NamedTuple):
     signals: Mapping[str, object] = NO_SIGNALS
     also: Sequence[Mapping[str, object]] = ()
     row: bool = False  # a row of a share: it needs an identifier
-    claimed: bool = False  # the person's own act was used up by this very row
     beside: Sequence[Mapping[str, object]] = ()  # identifiers that the data itself holds
     names: Sequence[Name] = ()  # the same in normal form, where they were read before; of ad ids without their digests
     named: Named | None = None  # whom the call names and shows, where that was read before; `identifiers` are not then

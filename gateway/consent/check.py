@@ -315,15 +315,10 @@ class Checks:
 
     def _grants(self, ask: Ask, keys: Sequence[bytes], seen: Seen) -> tuple[Grant, ...]:
         """What the person allowed single recipients. An act is for one transfer, so it counts for a row of a share,
-        which uses it up; nobody can tell how often an answer to a check is acted on (R28).
+        which uses it up once it left; nobody can tell how often an answer to a check is acted on (R28).
         """
-        if not (seen.alike or ask.row):
-            return ()
         found = self._lookup.grants(keys) if any(standing.granted for standing in seen.alike) else ()
-        if not ask.row:
-            return tuple(grant for grant in found if grant.kind is not GrantKind.DIRECTED)
-        claimed = ask.recipients if ask.claimed else ()
-        return (*found, *(Grant(to, Purpose.SERVICE, None, seen.position, GrantKind.DIRECTED) for to in claimed))
+        return tuple(grant for grant in found if ask.row or grant.kind is not GrantKind.DIRECTED)
 
     def _tightening(
         self, keys: Sequence[bytes], ask: Ask, found: Sequence[Standing] | None = None

@@ -39,7 +39,6 @@ class Chosen:
         return self.effective_at is None
 
 
-@lru_cache(maxsize=256)  # what one choice says no to has one such moment
 def raise_unless_open(*, voided: bool, too_young: bool) -> None:
     """Raises `Refused` for a yes from a screen that was no fair question or of somebody below the age floor, before
     its question is asked and as it is written.
@@ -50,6 +49,7 @@ def raise_unless_open(*, voided: bool, too_young: bool) -> None:
         raise Refused("too_young", "below the operator's age floor there is no opt-in (R14)")
 
 
+@lru_cache(maxsize=256)  # what one choice says no to has one such moment
 def may_ask_from(out_at: int | None) -> str | None:
     """From when the person may be asked again: "at least 12 months from the date" (11 CCR 7026(k), L47), which are 366
     days where a 29 February lies between. None: they never opted out.

@@ -11,13 +11,17 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from gateway.choice.law import AGES
 from gateway.consent import tokens
 from gateway.consent.check import Checks
 from gateway.consent.people import OF_A_PHONE, People
 from gateway.consent.tokens import DeviceToken
+from gateway.fold.record import EVERYBODY
+from gateway.keys import seals
 from gateway.keys.seals import OpeningFailed
 from gateway.keys.secret_files import Secrets
-from gateway.ledger.acts import device_states, idempotency, links
+from gateway.ledger.acts import ages, device_states, idempotency, links
+from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.acts.phone_noes import PhoneFolded
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject, milliseconds
@@ -40,6 +44,19 @@ class InstallationReading:
     unread: frozenset[bytes] = frozenset()
     linked: frozenset[bytes] = frozenset()
     enough: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AgeOfCall:
+    """How old a call of an app says that its person is: the app (`stated`), and the operating system (`bracket`).
+    `account` was proved; `attested`: keys of ids that somebody vouched for.
+    """
+
+    subjects: Sequence[Subject]
+    account: Subject | None
+    attested: Collection[bytes]
+    stated: str | None
+    bracket: str | None
 
 
 class Installations:
@@ -146,6 +163,13 @@ class Installations:
         found = self._checks.links_of(subject) or []
         return any(owner == account.key and live and not (whole and claimed) for owner, claimed, live in found)
 
+    async def say_age(self, token: DeviceToken, said: AgeOfCall) -> int:
+        """All that a call says of an age, at once: who says it for good takes the installation's word back, and between
+        the two a child would have no age. Returns how many entries that took. Raises `StoreUnavailable`.
+        """
+        at, phone = self._clock(), self.subject(token)
+        return await self._writer.commit(lambda tx: _say_age(tx, phone, token.mark, said, at))
+
     async def spend(self, jti: str, act: bytes) -> bool:
         """Whether what a backend signed was not used before, or for this very act. Raises `StoreUnavailable`."""
         now = milliseconds(self._clock())
@@ -169,6 +193,27 @@ def _owed(
     ids_of_phone = [key for key in everybody if key not in itself.keys]
     lifted = frozenset[Purpose]() if strange else phone.came_back(itself.key, ids_of_phone)
     return phone.owed(subject.key, known, lifted)
+
+
+def _say_age(tx: Transaction, phone: Subject, mark: str, said: AgeOfCall, at: datetime) -> int:
+    """Whose an id is, is looked up here: of another one's nothing is taken back."""
+    slate, account, stated = people_of(tx, [each.key for each in said.subjects]).slate(), said.account, said.stated
+    request, now = seals.new_event(at), milliseconds(at)
+    tx.begun[request] = True
+    has = {each.key for each in said.subjects if account and slate.edge(account.key, each.key).carries(now)}
+    vouched = [each for each in said.subjects if each.key in said.attested or each.key in has]
+    sure = [*([account] if account else []), *(each for each in vouched if each != account)]
+    own = [each for each in ids(said.subjects) if each not in sure]
+    written, word = [], said.bracket
+    if stated and sure:
+        written += [ages.take_back(tx, each, mark, at, request) for each in ([phone, *own] if account else [phone])]
+        written += [ages.take_back(tx, each, EVERYBODY, at, request) for each in vouched]
+        written += [ages.say(tx, each, stated, at, request) for each in sure]
+    else:
+        word = min([each for each in (stated, said.bracket) if each], key=AGES.index, default=None)
+    if word:  # it counts for whom no account has
+        written += [ages.say(tx, each, word, at, request, mark=mark) for each in (phone, *own)]
+    return sum(each is not None for each in written)
 
 
 def ids(subjects: Sequence[Subject]) -> list[Subject]:

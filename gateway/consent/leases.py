@@ -231,6 +231,14 @@ class Leases:
         if self.shared:
             await self.settled(position)
 
+    async def all_of_now(self) -> None:
+        """The same of all that is on record by now."""
+        if self.shared:
+            with contextlib.suppress(sqlite3.Error, LedgerRefused):
+                await self.settled(await self._beside(self.position))
+                return
+            await asyncio.sleep(self._term + LATE)  # nobody can tell, and by then whoever had not is told nothing more
+
     async def settles(self, seconds: float) -> bool:
         """Whether within so many seconds nobody answers from before this moment any more."""
         try:

@@ -462,7 +462,7 @@ class Sharing:
             for index, item in group if late or self._checks.moved(keys, answered) else ():
                 if item.in_force == in_force and self._checks.is_as_met(item.ask, item.met):
                     continue
-                checked = self._checks.check(item.ask._replace(claimed=True))
+                checked = self._checks.check(item.ask)
                 again = checked.verdicts[recipient.name]
                 proved = not item.relied_on or rows_of.relied_on(recipient, checked.grants) == item.relied_on
                 if again.data != item.verdict.data or not proved:

@@ -6,12 +6,15 @@ by which proof it ends, never whose, when or by which value (R6, R16).
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from gateway.choice.law import AGES
+from gateway.choice.rules.case import youngest
 from gateway.consent import tokens
-from gateway.consent.choice_result import may_ask_from
+from gateway.consent.choice_result import Refused, may_ask_from
 from gateway.consent.people import OF_A_PHONE
+from gateway.consent.site import Word, said_of
 from gateway.fold.kin import mates
 from gateway.fold.reading import Kin, NoPlace, ReadNo, read_noes, states_of
 from gateway.fold.state import NO_RECORD, Slate
@@ -139,6 +142,39 @@ def superseded(tx: Transaction, subjects: Sequence[Subject], purpose: Purpose, p
         or any(last_said(no.bit) >= position for no in _holding(slate, subjects, purpose))
         or any(purpose in _said_by(tx, subject, position) for subject in subjects)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class YesRests:
+    """What a yes rests on that was looked up before it is written. `had`: ids that nothing but an account's proof
+    shows, which has them, each with the account's key; `beneath`: accounts while whose no nobody opts in;
+    `grown`: that nobody is a child under 13, whose parent alone says yes.
+    """
+
+    had: Mapping[bytes, bytes] = field(default_factory=dict)
+    beneath: Sequence[Subject] = ()
+    grown: bool = False
+
+
+def raise_where_overtaken(tx: Transaction, asked: tokens.OptInAsked, rests: YesRests, now: int) -> None:
+    """Raises `Refused` for a yes that the log overtook since its first act, or since its proof was read: something that
+    it names is another's by now, or a no stands that came later.
+    """
+    above, own = ([key for each in of for key in each.keys] for of in (rests.beneath, asked.subjects))
+    people = people_of(tx, [*own, *above])
+    slate = people.slate()
+    if any(not slate.edge(account, key).carries(now) for key, account in rests.had.items()):
+        raise Refused("proof_required", "the account has not every identifier any more that is named")
+    if any(slate.row(subject.key).since > asked.position for subject in asked.subjects):
+        raise Refused(
+            "proof_required", "a number or mailbox went back, and is another's since the opt-in was asked for"
+        )
+    if rests.grown and youngest(None, [people.standing(key, now) for key in own]) == AGES[0]:
+        raise Refused("too_young", "for a child under 13 only a parent says yes")
+    standings = [people.standing(key, now) for key in above]
+    denied = said_of(standings, asked.purpose) is Word.OPTED_OUT
+    if denied or superseded(tx, asked.subjects, asked.purpose, asked.position):
+        raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")
 
 
 def out_after(tx: Transaction, subjects: Sequence[Subject], purpose: Purpose, at: int) -> bool:

@@ -34,7 +34,7 @@ from gateway.consent.choice_result import Chosen, Refused, may_ask_from, raise_u
 from gateway.consent.leases import Leases
 from gateway.consent.people import People
 from gateway.consent.site import EVERY_SIGNAL, TOLD_BY_TOKEN
-from gateway.consent.still_out import Still
+from gateway.consent.still_out import Still, YesRests
 from gateway.desk import (
     access,
     agent_requests,
@@ -47,7 +47,7 @@ from gateway.desk import (
 )
 from gateway.desk.agent_requests import AgentRequests
 from gateway.desk.answered_requests import ACCESS, AnsweredRequest, HowItCame
-from gateway.desk.emergency import Emergency, KeptRequest
+from gateway.desk.emergency import Emergency, KeptRequest, waiting_of
 from gateway.desk.emergency import request_answer as answer_of
 from gateway.desk.forgetting import erasure
 from gateway.desk.time_travel import Rebuilt
@@ -59,11 +59,11 @@ from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import Notice, b64
 from gateway.ledger.proof.receipt import Opening
-from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, every_reading, milliseconds
+from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, choice_heard, every_reading, milliseconds
 from gateway.ledger.transaction import Job, Transaction
 from gateway.ledger.writer import Asks, Writer
 from gateway.signals.heard import Heard, Said
-from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Purpose, Told
+from gateway.terms import ChoiceKind, Erasing, NoticeKind, Purpose, Told
 
 COUNT_SECONDS, ERASE_SECONDS = 0.5, 5.0  # how long a no, and an erasure, wait for counts of answers before
 AT_ONCE = 16  # people of one request among those that are entered behind others
@@ -156,12 +156,13 @@ class Consent:
         installation of an app whose states these are; those of ids that somebody vouched for end whoever's they are.
         Returns how many entries that took. Raises `StoreUnavailable`.
         """
-        at, where = self.clock(), _coarse(place)
+        at = self.clock()
         said = heard.to_remember()
-        chosen = _worded(ChoiceKind.OPT_OUT, said, at, where) if said else None
+        chosen = choice_heard(ChoiceKind.OPT_OUT, said, at, place) if said else None
         by = {"device": mark} if mark else {}
-        began = [replace(_worded(ChoiceKind.STATE_BEGAN, state, at, where), details=by) for state in heard.states()]
-        ended = [_worded(ChoiceKind.STATE_ENDED, Said(each, EVERY_SIGNAL), at, where) for each in sorted(heard.ended)]
+        began = [replace(choice_heard(ChoiceKind.STATE_BEGAN, each, at, place), details=by) for each in heard.states()]
+        over = [Said(each, EVERY_SIGNAL) for each in sorted(heard.ended)]
+        ended = [choice_heard(ChoiceKind.STATE_ENDED, each, at, place) for each in over]
 
         def job(tx: Transaction) -> tuple[int, int]:
             request = seals.new_event(at)
@@ -290,7 +291,7 @@ class Consent:
         said = heard.to_remember()
         if said is None:
             raise StoreUnavailable("nothing was kept")
-        choice = _worded(ChoiceKind.OPT_OUT, said, self.clock(), _coarse(place))
+        choice = choice_heard(ChoiceKind.OPT_OUT, said, self.clock(), place)
         return await self._keep(KeptRequest(seals.new_event(choice.at), every_reading(subjects), choice, signal=True))
 
     async def choose_later(
@@ -311,7 +312,7 @@ class Consent:
         said = heard.to_remember()
         if said is None:
             return False
-        choice = _worded(ChoiceKind.OPT_OUT, said, self.clock(), _coarse(place))
+        choice = choice_heard(ChoiceKind.OPT_OUT, said, self.clock(), place)
         kept = [KeptRequest(seals.new_event(choice.at), part, choice, signal=True) for part in _parts(subjects)]
         await self.later.keep_beside(*kept)
         return True
@@ -384,7 +385,7 @@ class Consent:
         await self._writer.commit(job)
 
     def may_open(self, subjects: Sequence[Subject], ui: str) -> None:
-        """Raises `Refused` where no yes is taken: from a screen that was no fair question, below the age floor; and
+        """Raises `Refused` where no yes is asked for: on a screen that was no fair question, below the age floor; and
         `StoreUnavailable` where that cannot be told, for then the person may ask again.
         """
         try:
@@ -392,6 +393,13 @@ class Consent:
         except LookupRefused:
             raise StoreUnavailable("the ledger gives no answer at this moment") from None
         raise_unless_open(voided=voided, too_young=too_young)
+
+    def _judge(self, tx: Transaction, subjects: Sequence[Subject], choice: Choice) -> None:
+        """The same of a yes, in the transaction that writes it: whatever this process knew before."""
+        people = people_of(tx, keys := [key for subject in subjects for key in subject.keys])
+        standings = [people.standing(key, milliseconds(choice.at)) for key in keys]
+        too_young = self.checks.are_too_young(standings)
+        raise_unless_open(voided=voiding.is_void(tx, choice.ui), too_young=too_young)
 
     def ask_to_confirm(self, subjects: Sequence[Subject], choice: Choice) -> tuple[str, datetime]:
         """The first act of opting in: a token that the second act brings back. Sealed, since it holds the
@@ -419,10 +427,12 @@ class Consent:
         body: bytes = b"",
         how: Mapping[str, object] | None = None,
         vouched: Collection[bytes] = (),
+        rests: YesRests | None = None,
     ) -> Chosen:
         """The second act: writes the opt-in. `notice` is the text shown with the confirmation; `how` goes into the
         details of its entry. `vouched`: keys of whom an attestation or the desk showed, so that ids of a phone are
-        rid of what other people's apps tied to them, and of what others' other ids brought them.
+        rid of what other people's apps tied to them, and of what others' other ids brought them. `rests`: what was
+        looked up for it, and is looked up again as it is written.
         """
         asked = self.asked(token)
         if asked.notice == notice.sha256.hex():
@@ -435,22 +445,32 @@ class Consent:
             """In the transaction, after a replay was ruled out: a yes that may be taken (`may_open`), a token in time,
             used once, and not superseded. Once an older copy was put back nobody knows what had come since.
             """
-            people = people_of(tx, keys := [key for subject in subjects for key in subject.keys])
-            standings = [people.standing(key, milliseconds(now)) for key in keys]
-            too_young = self.checks.are_too_young(standings)
-            raise_unless_open(voided=voiding.is_void(tx, choice.ui), too_young=too_young)
+            self._judge(tx, subjects, choice)
             late = milliseconds(now) - asked.at > CONFIRM_SECONDS * 1000
             if late or asked.log != tx.log:
                 raise Refused("confirm_expired", f"a confirm token is good for {CONFIRM_SECONDS // 60} minutes")
             idempotency.use_token(tx, token, milliseconds(now))
-            if still_out_of.superseded(tx, subjects, choice.purposes[0], asked.position):
-                raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")
+            still_out_of.raise_where_overtaken(tx, asked, rests or YesRests(), milliseconds(now))
             accounts = [subject.key for subject in subjects if subject.is_account]
             for subject in [each for each in subjects if each.key in vouched]:
                 links.disclaim(tx, subject, accounts, milliseconds(now))
                 device_states.lift_state(tx, subject, asked.purpose, now)
 
         return await self.choose(subjects, choice, key=key, body=body, allow=allow)
+
+    async def keep_programme(
+        self, account: Subject, choice: Choice, made: datetime | None, *, key: str = "", body: bytes = b""
+    ) -> Chosen:
+        """A programme that somebody did not leave when they were asked, `made` then; refused where they said no since,
+        as for `confirm`.
+        """
+
+        def allow(tx: Transaction) -> None:
+            self._judge(tx, [account], choice)
+            if made and any(still_out_of.out_after(tx, [account], p, milliseconds(made)) for p in choice.purposes):
+                raise Refused("superseded", "an opt-out of this purpose came after the act")
+
+        return await self.choose([account], choice, key=key, body=body, allow=allow)
 
     async def link(
         self, account: Subject, identifiers: Sequence[Subject], span: links.Span, *, released: bool = False
@@ -482,36 +502,29 @@ class Consent:
 
         return await self._writer.commit(job)
 
-    async def say_age(self, subjects: Sequence[Subject], band: str, *, may_rise: bool = False, mark: str = "") -> int:
-        """How old these people are; `mark`: by the word of an installation of an app alone. Returns for how many that
-        was news. Raises ValueError for a word that is none.
-        """
+    async def say_age(self, subjects: Sequence[Subject], band: str, *, may_rise: bool = False) -> int:
+        """How old these people are. Returns for how many that was news. Raises ValueError for a word that is none."""
         request = seals.new_event(at := self.clock())
 
         def job(tx: Transaction) -> int:
-            written = [ages.say(tx, subject, band, at, request, may_rise=may_rise, mark=mark) for subject in subjects]
+            written = [ages.say(tx, subject, band, at, request, may_rise=may_rise) for subject in subjects]
             return sum(entry is not None for entry in written)
 
         return await self._writer.commit(job)
 
-    async def take_age_back(self, subjects: Sequence[Subject], mark: str) -> int:
-        """An installation's word of how old these are counts no longer; see `ages.take_back`. Returns for how many that
-        was news.
-        """
-        request = seals.new_event(at := self.clock())
-
-        def job(tx: Transaction) -> int:
-            return sum(ages.take_back(tx, each, mark, at, request) is not None for each in subjects)
-
-        return await self._writer.commit(job) if subjects else 0
-
     async def erase(self, order: erasure.ErasureOrder) -> Written:
         """Forgets, and returns once that is done; see `erasure.carry_out`. An agent's request for it is fulfilled."""
         await self._counted(ERASE_SECONDS)
-        now = milliseconds(self.clock())
-        return await erasure.carry_out(
-            self._writer, order, lambda tx, done: self._asked.forgotten(tx, order.subjects, done.event, now)
-        )
+        now, files = milliseconds(self.clock()), (self.emergency, self.later)
+        waits = await asyncio.to_thread(waiting_of, files, order.subjects)
+
+        def follows(tx: Transaction, done: Written) -> None:
+            self._asked.forgotten(tx, order.subjects, done.event, now)
+
+        written = await erasure.carry_out(self._writer, order, follows, waits)
+        if order.mode is Erasing.UNLINK:
+            await self.leases.all_of_now()
+        return written
 
     async def forgotten_by(self) -> datetime:
         """Until when at the latest anything that a file or a backup may still hold of what was erased by now opens."""
@@ -580,16 +593,6 @@ class Consent:
     async def note_answered(self, asked: AnsweredRequest) -> None:
         """That a request was answered of which nothing else is written. Raises `StoreUnavailable`."""
         await self._writer.commit(lambda tx: answered_requests.count_answered(tx.db, asked))
-
-
-def _worded(kind: ChoiceKind, said: Said, at: datetime, place: str) -> Choice:
-    purposes = tuple(purpose for purpose in SIGNAL_PURPOSES if purpose in said.purposes)
-    return Choice(kind, purposes, said.source, at, place)
-
-
-def _coarse(place: str) -> str:
-    """A place as it may stand in a leaf: one, no finer than a state, or nothing."""
-    return place if place.count(",") == 0 and place != "unknown" else ""
 
 
 def _parts(subjects: Sequence[Subject]) -> list[tuple[Subject, ...]]:

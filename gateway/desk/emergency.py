@@ -23,7 +23,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -166,7 +166,8 @@ def _hex(keys: Sequence[bytes]) -> list[str]:
     return [key.hex() for key in keys]
 
 
-KEPT = f"SELECT 1 FROM detail d WHERE {OF_REQUEST}"  # noqa: S608 - ours
+# Of whom it was entered may have been unlinked since: nothing but the receipt's place stands then.
+KEPT = f"SELECT 1 FROM detail d WHERE {OF_REQUEST} UNION ALL SELECT 1 FROM unlinked_event u WHERE u.event = ?1"  # noqa: S608 - ours
 LABEL = b"emergency/1"
 LATER = b"entered-later/1"
 NAME_BYTES = 8
@@ -312,6 +313,16 @@ def _content(descriptor: int) -> bytes:
         part = os.pread(descriptor, 1 << 20, len(content))
         content += part
     return content
+
+
+def waiting_of(files: Iterable[Emergency], subjects: Iterable[Subject]) -> list[KeptRequest]:
+    """What waits about these people. Raises `StoreUnavailable`: what cannot be read may be about them."""
+    keys = {key for subject in subjects for key in subject.keys}
+    try:
+        found = [kept for each in files if each.waiting() for _, kept in each.read().requests]
+    except OSError as error:
+        raise StoreUnavailable(f"what waits to be entered cannot be read: {error.strerror}") from error
+    return [kept for kept in found if not keys.isdisjoint(key for subject in kept.subjects for key in subject.keys)]
 
 
 AT_ONCE = 256  # requests of one transaction

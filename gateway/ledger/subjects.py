@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.choice.identity import kinds
 from gateway.ledger.proof import entry
-from gateway.terms import ChoiceKind, DataClass, GrantKind, Purpose
+from gateway.signals.heard import Said
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, GrantKind, Purpose
 
 ACTS = {ChoiceKind.DIRECT: GrantKind.DIRECTED, ChoiceKind.KEEP_PROGRAMME: GrantKind.PROGRAMME}
 ACT = 10 * 60_000  # milliseconds that a directed act is good for (R28)
@@ -100,6 +101,12 @@ def moment(now: int) -> datetime:
 def second_of(at: int) -> str:
     """Unix milliseconds as RFC 3339 in whole seconds, UTC, as records and other systems are told it."""
     return moment(at).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def choice_heard(kind: ChoiceKind, said: Said, at: datetime, place: str) -> Choice:
+    """What a signal says, as a choice. Of its place as much as may stand in a leaf: one, no finer than a state."""
+    purposes = tuple(purpose for purpose in SIGNAL_PURPOSES if purpose in said.purposes)
+    return Choice(kind, purposes, said.source, at, place if place.count(",") == 0 and place != "unknown" else "")
 
 
 def one_each(subjects: Iterable[Subject]) -> dict[bytes, Subject]:

@@ -21,6 +21,7 @@ from gateway.state.changes import (
     forget_gone,
     own_change_at,
     read_changes,
+    read_gone,
 )
 from gateway.state.crowded_accounts import (
     CrowdedAccount,
@@ -242,9 +243,13 @@ class StateMoment(_Places):
 
     def moved(self, keys: Iterable[bytes], since: Reached) -> bool:
         """Whether what stands of these may be another one than at a `reached` of before."""
-        for key in keys:
+        asked = [*keys]
+        for key in asked:
             self.standing(key, 0)
-        return since.generation != self.reached.generation or self.latest > since.position
+        if since.generation != self.reached.generation or self.latest > since.position:
+            return True
+        floor, gone = read_gone(self._txn)  # of what went, as behind an unlink, there is no row to tell of it
+        return floor > since.position or any(at > since.position and place in asked for at, place in gone)
 
     def ties(self, key: bytes) -> list[Tie]:
         """To all accounts that have or had an identifier, by any of its names."""

@@ -486,6 +486,27 @@ class TestAnActOfAPerson:
         assert await self.share(house, friend, mine) == [("unknown", "directed")]
         assert await self.share(house, friend, mine) == [("sent", "directed")]
 
+    @pytest.mark.parametrize("over", ["nothing", "given back", "unlinked"])
+    async def test_that_is_over_while_its_row_is_on_its_way_sends_nothing(
+        self, house, sharing, friend, monkeypatch, over
+    ):
+        await self.wish(house, friend, 1)
+        [subject], intend = house.consent.people.name([named("gaid", gaid(1))]).subjects, sharing._intend
+
+        async def meanwhile(*stated, **more):
+            left = await intend(*stated, **more)
+            if over == "given back":
+                await house.consent.link(house.consent.people.account(""), [subject], Span(0), released=True)
+            elif over == "unlinked":
+                await house.consent.erase(ErasureOrder(Erasing.UNLINK, [subject], datetime.now(UTC)))
+            return left
+
+        monkeypatch.setattr(sharing, "_intend", meanwhile)
+        sharing._forwarder = receiver = Receiver()
+        came = {"nothing": ("sent", "directed")}.get(over, ("refused", "no_act"))
+        assert await self.share(house, friend, row(1, data={"ad_id": gaid(1)})) == [came]
+        assert len(receiver.batches) == (over == "nothing")
+
 
 def failing(*_):
     raise StoreUnavailable("the disk is gone")

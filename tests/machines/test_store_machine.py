@@ -170,7 +170,7 @@ class Store(RuleBasedStateMachine):
         if at and self.here.clock() - at > REMEMBERED:
             return
         at = at if done.event in self.stands.events else None
-        known = at and not (done.asked and self.refusal(done.asked) in {"confirm_unknown", "too_young"})
+        known = at and not (done.asked and self.refusal(done.asked) == "confirm_unknown")
         if known:
             act = self.here.confirm if done.asked else self.here.opt_out
             again = act(done.asked.token if done.asked else done.name, done.repeat)

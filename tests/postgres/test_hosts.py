@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -154,6 +155,23 @@ def test_who_is_forgotten_on_one_is_forgotten_on_the_other_whose_state_goes_on(f
     for each in folders:
         report, _ = verify_ledger(each, SETTINGS, boxes=True)
         assert report.passed, report
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_no_that_comes_to_the_other_behind_an_unlink_is_taken_for_none_that_stands(folders, monkeypatch, waits):
+    """Where nobody waits (the control) it is forgotten: that machine knows the no of before still, and writes none."""
+    with opened(folders) as (first, second):
+        opt_out(first, 1)
+        assert word(second, 1) == "opted_out"
+        monkeypatch.setattr(second.writer, "_follow", lambda: None)  # it hears of what others wrote, and is busy
+        if not waits:
+            monkeypatch.setattr(first.consent.leases, "all_of_now", lambda: asyncio.sleep(0))
+        freed = threading.Timer(0.5, monkeypatch.undo)
+        freed.start()
+        asyncio.run(first.consent.erase(ErasureOrder(Erasing.UNLINK, people(first, 1), AT)))
+        stands = second.consent.checks.read_back(people(second, 1), ALL_PURPOSES)["sale"] == "opted_out"
+        freed.join()
+        assert stands is not waits
 
 
 def test_an_erasure_that_another_machine_writes_meanwhile_is_not_called_done(folders):

@@ -19,9 +19,11 @@ from gateway.desk.office.cases import Cases
 from gateway.desk.office.desk_file import desk_file
 from gateway.desk.office.mailbox import Mailbox
 from gateway.desk.office.request_law import RequestKind, clock_of, reasons_of
+from gateway.desk.own_systems import Systems
 from gateway.keys import seals
 from gateway.keys.person_keys import Vault
 from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.proof.entry import b64
 from gateway.records import requests
 from gateway.records.year_report import yearly_report
 from gateway.web.desk.requests_in import as_written
@@ -494,3 +496,23 @@ async def test_each_step_of_a_case_is_a_line_of_the_desks_log_without_what_was_w
     assert ("took a request in", "1") in told
     assert ("case: comply", "1") in told
     assert not re.search(re.escape(email(7)), json.dumps(await lines(folder)))
+
+
+async def test_a_case_that_names_another_act_meanwhile_is_not_closed_by_that_of_before(folder, monkeypatch):
+    cookie, lacks = await comes_in(folder), Systems.lacks
+    cases = Cases(folder, inside.secrets().desk, lambda: datetime.now(UTC))
+    acts_named = [b64(bytes([number] * 16)) for number in (1, 2)]
+    async with desk(folder) as client:
+        await takes_in(client, cookie, kind="delete", identifiers=email(1))
+        await asyncio.to_thread(cases.entered, 1, acts_named[0])
+
+        async def meanwhile(systems, event):
+            await asyncio.to_thread(cases.entered, 1, acts_named[1])
+            return await lacks(systems, event)
+
+        monkeypatch.setattr(Systems, "lacks", meanwhile)
+        told = await acts(client, cookie, "/desk/requests/1", action="comply")
+        assert "the case is another one since" in told.text
+        assert (await asyncio.to_thread(cases.read_case, 1)).answered is None
+        told = await acts(client, cookie, "/desk/requests/1", action="comply")
+        assert told.status_code == 303

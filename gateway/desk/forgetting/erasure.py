@@ -16,6 +16,7 @@ from datetime import datetime
 
 from gateway.desk import own_systems, recipient_holdings, recipients_to_tell, suppression
 from gateway.desk.answered_requests import HowItCame
+from gateway.desk.emergency import KeptRequest, enter_requests
 from gateway.desk.forgetting import erasure_by_unlink
 from gateway.desk.forgetting.unlink_plan import UnlinkPlan, plan_unlink
 from gateway.desk.recipients_to_tell import Identified, Names, ToldWord
@@ -55,15 +56,22 @@ class ErasureOrder:
     is_listed: bool = False
 
 
-async def carry_out(writer: Writer, order: ErasureOrder, follows: Callable[[Transaction, Written], None]) -> Written:
+async def carry_out(
+    writer: Writer,
+    order: ErasureOrder,
+    follows: Callable[[Transaction, Written], None],
+    waits: Sequence[KeptRequest] = (),
+) -> Written:
     """Returns once the keys are destroyed and no older page is left in a file. `follows`: what is so as soon as it is
-    written, with it. Raises `StoreUnavailable`: where it was written and is not finished yet, it is finished by itself,
+    written, with it. `waits`: what was kept about these people and is not entered yet, so that nothing of before comes
+    back behind it. Raises `StoreUnavailable`: where it was written and is not finished yet, it is finished by itself,
     and asking again does no harm.
     """
     request = seals.new_event(order.at)
     found = await asyncio.to_thread(_planned, writer.store, order) if order.mode is Erasing.UNLINK else None
 
     def job(tx: Transaction) -> Written:
+        enter_requests(tx, waits)
         written = erase(tx, order, request, found)
         follows(tx, written)
         return written

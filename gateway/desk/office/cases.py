@@ -120,9 +120,12 @@ class Cases:
     def extend(self, number: int) -> None:
         self._note(number, "extended = ?", 1)
 
-    def answer_case(self, number: int, outcome: str, reason: str = "") -> None:
-        """The last word on it."""
-        self._note(number, "answered = ?, outcome = ?, reason = ?", milliseconds(self.clock()), outcome, reason)
+    def answer_case(self, number: int, outcome: str, reason: str = "", *, event: str | None = None) -> bool:
+        """The last word on it. `event`: the entry that it had when that was decided on; False: another one by now."""
+        said = (milliseconds(self.clock()), outcome, reason)
+        sql = "UPDATE request SET answered = ?, outcome = ?, reason = ? WHERE number = ? AND answered IS NULL"
+        with self.file() as db:
+            return db.execute(f"{sql} AND event = coalesce(?, event)", (*said, number, event)).rowcount > 0
 
     def entered(self, number: int, event: str) -> None:
         """Which entry of the ledger it became."""

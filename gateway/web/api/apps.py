@@ -23,12 +23,11 @@ from gateway.consent import installations, tokens
 from gateway.consent.asked import Ask
 from gateway.consent.check import said_by, standings_in
 from gateway.consent.choice_result import may_ask_from
-from gateway.consent.installations import InstallationReading, Installations
+from gateway.consent.installations import AgeOfCall, InstallationReading, Installations
 from gateway.consent.people import Named
 from gateway.consent.still_out import Where, noes_that_hold
 from gateway.consent.tokens import DeviceToken
 from gateway.consent.verbs import Consent
-from gateway.fold.record import EVERYBODY
 from gateway.keys.api_keys import ApiKey
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
@@ -443,22 +442,13 @@ class Apps:
         stated, bracket = body.band(), body.bracket()
         if not (stated or bracket):
             return 0
-        subjects, say = app.named.subjects, self._consent.say_age
+        subjects = app.named.subjects
         if not app.everybodys or app.dev or app.token is None:
             youngest = wire.youngest(stated, bracket)
             may_rise = key.may("desk") and not app.named.respelled
-            return await say(subjects, youngest, may_rise=may_rise) if youngest else 0
-        account, checks, mark = app.account, self._consent.checks, app.token.mark
-        vouched = [each for each in subjects if each.key in app.attested or (account and checks.tied(account, each))]
-        sure = [*([account] if account else []), *(each for each in vouched if each != account)]
-        own = [each for each in installations.ids(subjects) if each not in sure]
-        phone, written = self._installations.subject(app.token), 0
-        if stated and sure:
-            written += await self._consent.take_age_back([phone, *own] if account else [phone], mark)
-            written += await self._consent.take_age_back(vouched, EVERYBODY)
-            written += await say(sure, stated)
-        word = bracket if stated and sure else wire.youngest(stated, bracket)
-        return written + (await say([phone, *own], word, mark=mark) if word else 0)  # it counts for whom no account has
+            return await self._consent.say_age(subjects, youngest, may_rise=may_rise) if youngest else 0
+        said = AgeOfCall(subjects, app.account, app.attested, stated, bracket)
+        return await self._installations.say_age(app.token, said)
 
     def count(self, app: App, key: ApiKey) -> None:
         """Counts one start of an app."""

@@ -288,9 +288,12 @@ class Choices:
             recipient, purposes = self._programme(said)
             shown = await self._opting_in.shown(said)
             notice, ui = shown.notice, shown.ui
-            self._consent.may_open([subject], ui)
         choice = Choice(said.kind, purposes, said.source(), at, said.call.place(), notice, recipient=recipient, ui=ui)
-        chosen = await self._consent.choose([subject], choice, key=repeat, body=body)
+        if said.kind is ChoiceKind.DIRECT:
+            chosen = await self._consent.choose([subject], choice, key=repeat, body=body)
+        else:
+            made = said.moment("made_at")
+            chosen = await self._consent.keep_programme(subject, choice, made, key=repeat, body=body)
         self._metrics.chosen(choice.kind, choice.source, choice.manner)
         app = await self._apps.follow(self._apps.opening(said.call, said.key, named, (subject,)))
         return 200 if chosen.replayed else 201, self._answer(chosen, said, SILENT, app, self._apps.seen(app))

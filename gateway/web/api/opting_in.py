@@ -10,6 +10,7 @@ from typing import Any
 from gateway.consent.choice_result import Chosen
 from gateway.consent.codes import opting_in
 from gateway.consent.people import Named
+from gateway.consent.still_out import YesRests
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.ledger.proof.entry import Notice
@@ -55,9 +56,10 @@ class OptingIn:
         use = opting_in(purposes[0], recipient)
         whose = (await self._proofs.opening(said.body.get("proof"), said.key, named.subjects, use, said.act)).whose
         shown, now = await self.shown(said), self.fresh(said)
-        await self._not_superseded(said, whose, purposes[0])
-        # What a browser's token alone denies comes on record before the yes: it stands for what that leaves out.
-        await self._consent.bring(whose, alone=True)
+        brings = any(each.unwritten for each in whose)
+        if brings:  # what a browser's token alone denies comes on record before the yes, and is older than the act
+            await self._not_superseded(said, whose, purposes[0])
+            await self._consent.bring(whose, alone=True)
         choice = Choice(
             ChoiceKind.OPT_IN,
             tuple(purposes),
@@ -72,6 +74,8 @@ class OptingIn:
             parental=_is_parents(said),
         )
         token, expires = self._consent.ask_to_confirm(whose, choice)
+        if not brings:  # asked behind the token's place in the log, so that no no falls between the two
+            await self._not_superseded(said, whose, purposes[0])
         return {"confirm": token, "expires_at": wire.stamp(expires), "ignored": said.ignored}, whose
 
     async def confirm(self, said: ChoiceSaid, repeat: str, body: bytes) -> tuple[Chosen, dict[str, Any]]:
@@ -81,13 +85,19 @@ class OptingIn:
             raise Problem("malformed", "confirm is the token of the first act", "/confirm")
         asked = self._consent.asked(token)
         use = opting_in(asked.purpose, asked.recipient)
-        vouched = (await self._proofs.opening(said.body.get("proof"), said.key, asked.subjects, use, said.act)).vouched
+        opened = await self._proofs.opening(said.body.get("proof"), said.key, asked.subjects, use, said.act)
         self.fresh(said)
         if asked.parental and not _is_parents(said):
             raise Problem("proof_required", "a parent asked, and a parent confirms", "/proof")
         shown = await self.shown(said)
         chosen = await self._consent.confirm(
-            token, shown.notice, key=repeat, body=body, how=_method(said), vouched=vouched
+            token,
+            shown.notice,
+            key=repeat,
+            body=body,
+            how=_method(said),
+            vouched=opened.vouched,
+            rests=YesRests(opened.had),
         )
         young = self._consent.checks.is_under_16(chosen.subjects)
         return chosen, {"continuing_right": CONTINUING} if young else {}

@@ -256,7 +256,8 @@ class RequestsIn:
     async def _comply(self, case: DeskCase) -> None:
         if case.kind is not RequestKind.DELETE and not case.event:  # who is forgotten is counted by the entry of that
             await self._count(case)
-        await asyncio.to_thread(self.cases.answer_case, case.number, COMPLIED)
+        if not await asyncio.to_thread(self.cases.answer_case, case.number, COMPLIED, event=case.event):
+            raise Problem("malformed", "Nothing was done: the case is another one since. Open it again.")
 
     async def _count(self, case: DeskCase, denied: str = "") -> None:
         """For the year's report, where no entry tells of it. Before the case is closed: in doubt it counts twice."""

@@ -19,6 +19,7 @@ from gateway.choice.law import AGES
 from gateway.consent.choice_result import Chosen, Refused
 from gateway.consent.codes import opting_in
 from gateway.consent.site import brought_back, widened
+from gateway.consent.still_out import YesRests
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.keys.seals import BrowserCookie, Tokens
@@ -100,11 +101,17 @@ def in_the_way(consent: Consent, visitor: Visitor, person: ActingPerson, wanted:
     live = person.by in {ACCOUNT, BROWSER} and wanted.purpose in widened(visitor.heard.denied)
     if live:
         return SIGNAL
-    if person.by == BROWSER and visitor.account:
-        accounts = [consent.people.account(visitor.account), *(each for each in visitor.others if each.is_account)]
-        if consent.checks.read_back(accounts, [wanted.purpose])[wanted.purpose] == "opted_out":
-            return ACCOUNT_SAYS_NO
+    accounts = _accounts_of(consent, visitor, person)
+    if accounts and consent.checks.read_back(accounts, [wanted.purpose])[wanted.purpose] == "opted_out":
+        return ACCOUNT_SAYS_NO
     return _age(consent, person)
+
+
+def _accounts_of(consent: Consent, visitor: Visitor, person: ActingPerson) -> list[Subject]:
+    """The accounts while whose no a browser is not opened."""
+    if person.by != BROWSER or not visitor.account:
+        return []
+    return [consent.people.account(visitor.account), *(each for each in visitor.others if each.is_account)]
 
 
 def _age(consent: Consent, person: ActingPerson) -> str:
@@ -224,7 +231,8 @@ class Acts:
             raise Refused("proof_required", "the first act was somebody else's")
         if Wanted(asked.purpose, asked.recipient) != begun.wanted:
             raise Refused("confirm_unknown", "the first act was about something else")
-        chosen = await self._consent.confirm(token, begun.notice)
+        rests = YesRests(beneath=_accounts_of(self._consent, visitor, person), grown=True)
+        chosen = await self._consent.confirm(token, begun.notice, rests=rests)
         self._metrics.chosen(ChoiceKind.OPT_IN, Source.FORM, Manner.WEB)
         return self._written(request, visitor, begun.wanted, person, chosen)
 

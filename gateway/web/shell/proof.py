@@ -73,10 +73,20 @@ class ProofShown(NamedTuple):
 
 
 class ProofOpened(NamedTuple):
-    """Whose yes it is; `vouched`: keys of those whom an attestation or the desk showed, each that could be verified."""
+    """Whose yes it is; `vouched`: keys of those whom an attestation or the desk showed, each that could be verified;
+    `had`: those that an account's proof alone shows, which has them, with the account's key.
+    """
 
     whose: tuple[Subject, ...]
     vouched: frozenset[bytes] = frozenset()
+    had: Mapping[bytes, bytes] = {}
+
+
+class ProofRead(NamedTuple):
+    """Whom one proof shows; `account`: by what an account has."""
+
+    whose: tuple[Subject, ...] = ()
+    account: Subject | None = None
 
 
 class Proofs:
@@ -112,12 +122,16 @@ class Proofs:
     async def _of(self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes) -> ProofOpened:
         if self.is_dev(stated):
             return ProofOpened(tuple(subjects))
-        proved, vouched = set[bytes](), set[bytes]()
+        proved, vouched, had = set[bytes](), set[bytes](), dict[bytes, bytes]()
         for each in listed(stated):
-            shown = {subject.key for subject in await self._read(each, key, subjects, use, act)}
-            proved |= shown
+            read = await self._read(each, key, subjects, use, act)
+            shown = {subject.key for subject in read.whose}
+            has = {one: read.account.key for one in shown if one != read.account.key} if read.account else {}
+            had |= has
+            proved |= shown - has.keys()
             vouched |= shown if str(each.get("kind")) in VOUCHES else set()
-        return ProofOpened(tuple(subject for subject in subjects if subject.key in proved), frozenset(vouched))
+        whose = tuple(subject for subject in subjects if subject.key in proved or subject.key in had)
+        return ProofOpened(whose, frozenset(vouched), {one: by for one, by in had.items() if one not in proved})
 
     async def opening(
         self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes = b""
@@ -166,26 +180,26 @@ class Proofs:
         """The desk has looked at who asks; everybody else proves it in the call."""
         return tuple(subjects) if key.may("desk") else await self.of(stated, key, subjects, use)
 
-    async def _read(
-        self, stated: Stated, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes
-    ) -> tuple[Subject, ...]:
+    async def _read(self, stated: Stated, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes) -> ProofRead:
         match stated.get("kind"):
             case "account":
                 account = await self._asserted(stated.get("assertion"), act)
-                return tuple(each for each in subjects if account and self._is_of(account, each, use))
+                mine = (each for each in subjects if account and self._is_of(account, each, use))
+                return ProofRead(tuple(mine), account)
             case "attestation":
                 phone = await self._attested(stated.get("token"), act)
-                return tuple(each for each in subjects if phone and use not in HISTORY and each.key in phone.keys)
+                ids = (each for each in subjects if phone and use not in HISTORY and each.key in phone.keys)
+                return ProofRead(tuple(ids))
             case "code":
-                return await self._coded(stated, subjects, use)
+                return ProofRead(await self._coded(stated, subjects, use))
             case "browser":
-                return self._browsers(stated.get("cookie"), subjects)
-            case "desk":
-                return tuple(subjects) if key.may("desk") and _is_word(stated.get("note")) else ()
-            case "parent":
-                return tuple(subjects) if key.may("desk") and _is_word(stated.get("method")) else ()
+                return ProofRead(self._browsers(stated.get("cookie"), subjects))
+            case "desk" if key.may("desk") and _is_word(stated.get("note")):
+                return ProofRead(tuple(subjects))
+            case "parent" if key.may("desk") and _is_word(stated.get("method")):
+                return ProofRead(tuple(subjects))
             case _:
-                return ()
+                return ProofRead()
 
     async def _asserted(self, stated: object, act: bytes) -> Subject | None:
         """The account, where the assertion was not used for another call. Raises `StoreUnavailable`."""

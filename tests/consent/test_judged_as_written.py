@@ -1,0 +1,259 @@
+"""What opens, and what takes away, is judged in the transaction that writes it: what this process knew before may be
+another batch's, another process's or another machine's to change.
+"""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support import inside
+from support.people import GAID, email, named, phone
+
+from gateway.app.composition import open_house
+from gateway.choice.law import AGES
+from gateway.consent import tokens
+from gateway.consent.choice_result import Refused
+from gateway.consent.installations import AgeOfCall, Installations
+from gateway.consent.still_out import YesRests
+from gateway.desk.documents import Document
+from gateway.desk.emergency import Intake, waiting_of
+from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.ledger.acts import ages
+from gateway.ledger.acts.links import Span
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import Choice, milliseconds
+from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, Erasing, Purpose, Source
+
+pytestmark = pytest.mark.anyio
+SHOWN = Document("opt-in", "1", "en", b"You are about to opt in.\n").notice
+CHILD, TEEN, GROWN = AGES[0], AGES[1], AGES[-1]
+
+
+class Clock:
+    now = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+    def __call__(self):
+        return self.now
+
+    def later(self, **delta):
+        self.now += timedelta(**delta)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture(params=["16"])
+def house(folder, clock, request):
+    with open_house(folder, inside.settings(age__floor=request.param), dev=True, clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def consent(house):
+    return house.consent
+
+
+@pytest.fixture
+def who(consent):
+    return lambda kind, value: consent.people.name([named(kind, value)]).subjects[0]
+
+
+@pytest.fixture
+def account(who):
+    return who("account", "a")
+
+
+@pytest.fixture
+def said(clock):
+    return lambda kind="opt_out", purposes=(Purpose.SALE,), **more: Choice(
+        ChoiceKind(kind), tuple(purposes), Source.FORM, clock(), **more
+    )
+
+
+async def behind(first, second):
+    """What becomes of the second of two, which the writer is handed at once and in this order."""
+    begun = asyncio.create_task(first)
+    await asyncio.sleep(0)
+    try:
+        return await second
+    finally:
+        await begun
+
+
+async def refused(first, second):
+    with pytest.raises(Refused) as found:
+        await behind(first, second)
+    return found.value.kind
+
+
+def state(consent, subject, purpose=Purpose.SALE):
+    return consent.checks.read_back([subject], [purpose])[purpose]
+
+
+class TestAYes:
+    async def test_to_a_programme_is_none_of_a_child_whose_age_is_on_its_way(self, consent, account, said):
+        keep = consent.keep_programme(account, said("keep_programme", recipient="miles"), None)
+        assert await refused(consent.say_age([account], CHILD), keep) == "too_young"
+        assert consent.checks._lookup.grants([account.key]) == []
+
+    async def test_to_a_programme_is_none_on_a_screen_whose_void_is_on_its_way(self, consent, account, said):
+        keep = consent.keep_programme(account, said("keep_programme", recipient="miles", ui="dark"), None)
+        assert await refused(consent.void_consents("dark", bytes(32)), keep) == "notice_required"
+
+    async def test_to_a_programme_that_was_meant_before_the_last_no_is_none(self, consent, clock, account, said):
+        made = clock.now
+        clock.later(seconds=1)
+        keep = said("keep_programme", SIGNAL_PURPOSES, recipient="miles")
+        assert (
+            await refused(consent.choose([account], said()), consent.keep_programme(account, keep, made))
+            == "superseded"
+        )
+        clock.later(seconds=1)
+        await consent.keep_programme(account, keep, clock.now)
+
+    async def test_of_a_browser_is_none_while_its_account_says_no_though_nothing_ties_them(
+        self, consent, who, account, said
+    ):
+        browser = consent.people.browser("0" * 31 + "1")
+        token, _ = consent.ask_to_confirm([browser], said("opt_in"))
+        yes = consent.confirm(token, SHOWN, rests=YesRests(beneath=[account]))
+        assert await refused(consent.choose([account], said()), yes) == "superseded"
+        assert state(consent, browser) == "none"
+
+    async def test_by_an_accounts_proof_is_none_for_an_id_that_it_has_no_more(self, consent, clock, who, account, said):
+        phones_id, now = who("gaid", GAID), milliseconds(clock.now)
+        await consent.choose([phones_id], said())
+        await consent.link(account, [phones_id], Span(now - 1))
+        for end in (False, True):
+            token, _ = consent.ask_to_confirm([phones_id], said("opt_in"))
+            yes = consent.confirm(token, SHOWN, rests=YesRests({phones_id.key: account.key}))
+            if end:
+                assert await refused(consent.link(account, [phones_id], Span(now - 1, now)), yes) == "proof_required"
+            else:
+                await yes
+                await consent.choose([phones_id], said())
+        assert state(consent, phones_id) == "opted_out"
+
+    async def test_of_a_number_is_none_once_it_went_back_after_it_was_asked_for(
+        self, consent, clock, who, account, said
+    ):
+        number = who("phone", phone(1))
+        token, _ = consent.ask_to_confirm([number], said("opt_in"))
+        back = consent.link(account, [number], Span(0), released=True)
+        assert await refused(back, consent.confirm(token, SHOWN)) == "proof_required"
+        assert state(consent, number) == "none"
+        token, _ = consent.ask_to_confirm([number], said("opt_in"))  # its next holder's
+        await consent.confirm(token, SHOWN)
+        assert state(consent, number) == "opted_in"
+
+    @pytest.mark.parametrize("house", ["0"], indirect=True)
+    async def test_of_a_child_is_a_parents_alone_on_a_page_where_no_floor_is(self, consent, account, said):
+        token, _ = consent.ask_to_confirm([account], said("opt_in"))
+        yes = consent.confirm(token, SHOWN, rests=YesRests(grown=True))
+        assert await refused(consent.say_age([account], CHILD), yes) == "too_young"
+        assert state(consent, account) == "none"
+
+
+class TestAnAgeOfAnApp:
+    """An age that comes with the account's proof takes an installation's word back."""
+
+    @pytest.fixture
+    def known(self, house, consent, clock):
+        return Installations(consent.checks, consent.people, house.writer, consent.secrets, clock)
+
+    @pytest.fixture
+    def token(self):
+        return tokens.new()
+
+    @staticmethod
+    def band(consent, subject):
+        return consent.checks.band([subject])
+
+    async def test_is_never_missing_between_the_word_and_the_proved_one(
+        self, house, consent, known, token, who, account, monkeypatch
+    ):
+        """Whoever is cut off at any place leaves the one or the other."""
+        phones_id = who("gaid", GAID)
+        await known.say_age(token, AgeOfCall([phones_id], None, (), CHILD, None))
+        await known.tie(token, [phones_id], account, ())
+        commit, left = house.writer.commit, [1]
+
+        async def once(job, *more, **named):
+            if not left:
+                raise StoreUnavailable("cut off")
+            left.pop()
+            return await commit(job, *more, **named)
+
+        monkeypatch.setattr(house.writer, "commit", once)
+        assert await known.say_age(token, AgeOfCall([phones_id, account], account, (), TEEN, None)) > 1
+        monkeypatch.undo()
+        assert self.band(consent, phones_id) == TEEN
+
+    async def test_takes_no_word_from_an_id_that_the_account_has_no_more(
+        self, consent, known, token, clock, who, account
+    ):
+        phones_id, other, now = who("gaid", GAID), tokens.new(), milliseconds(clock.now)
+        await known.say_age(other, AgeOfCall([phones_id], None, (), CHILD, None))
+        await consent.link(account, [phones_id], Span(now - 1))
+        grown = known.say_age(token, AgeOfCall([phones_id, account], account, (), GROWN, None))
+        await behind(consent.link(account, [phones_id], Span(now - 1, now)), grown)
+
+        words = await consent._writer.commit(
+            lambda tx: ages.people_of(tx, [phones_id.key]).slate().row(phones_id.key).words
+        )
+        assert words == {other.mark: CHILD}
+
+
+class TestWhatIsKeptBesideTheLedger:
+    """Entered later, and at most once: nothing of it comes back behind an erasure."""
+
+    @pytest.fixture(autouse=True)
+    def in_the_tests_own_time(self, monkeypatch):
+        monkeypatch.setattr(Intake, "enter_later", lambda _: True)
+
+    @staticmethod
+    async def rows(house, subject):
+        def count(tx):
+            [details] = tx.db.execute("SELECT count(*) FROM detail WHERE key = ?", (subject.key,)).fetchone()
+            return details
+
+        return await house.writer.commit(count)
+
+    @staticmethod
+    def unlink(consent, *subjects):
+        return consent.erase(ErasureOrder(Erasing.UNLINK, subjects, consent.clock()))
+
+    async def test_is_not_entered_once_more_behind_an_unlink(self, house, consent, who, said):
+        """Its file is emptied once no more comes, and until then all its lines are looked at again."""
+        mail = who("email", email(1))
+        await consent.choose_later([mail], said(purposes=ALL_PURPOSES))
+        [kept] = await asyncio.to_thread(waiting_of, [consent.later], [mail])
+        assert await house.writer.commit(kept.enter_once)
+        assert await self.rows(house, mail) == 1
+        await self.unlink(consent, mail)
+        assert await self.rows(house, mail) == 0
+        assert not await house.writer.commit(kept.enter_once)
+        assert await self.rows(house, mail) == 0
+        assert state(consent, mail) == "none"
+
+    async def test_goes_in_before_whoever_it_is_about_is_forgotten(self, house, consent, who, said):
+        mail, number = who("email", email(1)), who("phone", phone(1))
+        await consent.choose_later([mail, number], said())
+        [kept] = await asyncio.to_thread(waiting_of, [consent.emergency, consent.later], [mail])
+        await self.unlink(consent, mail)
+        assert not await house.writer.commit(kept.enter_once)
+        assert [await self.rows(house, each) for each in (mail, number)] == [0, 1]
+        assert [state(consent, each) for each in (mail, number)] == ["none", "opted_out"]
+
+    async def test_that_cannot_be_read_keeps_an_erasure_waiting(self, consent, who, said, monkeypatch):
+        mail = who("email", email(1))
+        await consent.choose_later([mail], said())
+
+        def fails():
+            raise OSError(5, "no disk")
+
+        monkeypatch.setattr(consent.later, "_locked", fails)
+        with pytest.raises(StoreUnavailable):
+            await self.unlink(consent, mail)
