@@ -446,7 +446,9 @@ class Client:
             return False
 
     def _report(self, lines: bytes) -> bool:
-        """True where nothing is left to report: taken, or refused in a way that no second try changes."""
+        """Whether they were taken, each of them by the gateway's own word: what stands between may answer 200 to
+        anything.
+        """
         if self._connections is None:
             return self._said_inside(lines)
         try:
@@ -455,12 +457,24 @@ class Client:
             return False
         if response.status != OK:
             self.failures[f"reports_status_{response.status}"] += 1
-        return response.status == OK
+            return False
+        if not _ends(response.body, lines.count(b"\n") + 1):
+            self.failures["reports_unreadable"] += 1
+            return False
+        return True
 
     def _look_up(self) -> None:
         self._looked += 1
         if self._connections and self._looked % RESOLVE == 0:
             self._connections.resolve()
+
+
+def _ends(body: bytes, count: int) -> bool:
+    """Whether an answer of a line a report ends as one of so many does."""
+    try:
+        return bool(orjson.loads(body.rstrip().rpartition(b"\n")[2]) == {"end": True, "count": count})
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _encoded(body: object) -> bytes:

@@ -11,7 +11,7 @@ tried (`Explained`).
 
 import contextlib
 import copy
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -134,7 +134,8 @@ class Checks:
             return Met((), (), Likeness((), naming, named.limited), said=said, refused=reason)
         standings = (*seen.standings, *tightening)
         likeness = Likeness(alike(standings) if tightening else seen.alike, naming, named.limited)
-        return Met(own, (*own, *beside), likeness, seen.position, standings, grants, seen.reached, said)
+        keys = (*own, *beside, *_had(named, ask.token))
+        return Met(own, keys, likeness, seen.position, standings, grants, seen.reached, said)
 
     def decide(self, ask: Ask, around: Around, met: Met, office: Office) -> Checked:
         """What the rules say. Of the question only what is asked is read, and nothing of whom it is about."""
@@ -546,6 +547,12 @@ def standings_in(seen: Seen | None) -> tuple[Standing, ...] | None:
 def said_by(standings: tuple[Standing, ...] | None, purposes: Sequence[Purpose]) -> dict[str, str]:
     """What was said of purposes and holds, by what is on record of somebody; `unknown` where that cannot be read."""
     return {**words_said(standings, tuple(purposes))}
+
+
+def _had(named: Named, token: DeviceToken | None) -> Iterator[bytes]:
+    """The ids that the installations had before which a call shows: their noes were counted, too."""
+    for each in (*named.tokens, *((token,) if token else ())):
+        yield from each.others(named.keys)
 
 
 def _naming_of(ask: Ask, named: Named) -> Naming:

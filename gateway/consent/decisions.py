@@ -13,7 +13,7 @@ import os
 import re
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -24,6 +24,7 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
+from gateway.choice.rules.never import HASH_OF
 from gateway.consent.asked import Ask, Checked
 from gateway.consent.check import Checks
 from gateway.desk.disclosures import POSSIBLE, SENT
@@ -345,12 +346,19 @@ class DecisionTold(NamedTuple):
     denied: bool
 
 
+def _going(word: str, answer: Answer) -> Collection[str]:
+    """What goes of a class: of what goes in hashed form alone the hashes, so that nobody is told of more than that."""
+    if answer is Answer.HASH:
+        return next((hashes for data_class, hashes in HASH_OF.items() if data_class == word), (word,))
+    return () if answer is Answer.DENY else (word,)
+
+
 @lru_cache(maxsize=4096)
 def _told(stated: tuple[str, ...], data: tuple[tuple[str, Answer], ...], *, sends: bool) -> DecisionTold:
     """Remembered: few purposes and classes are asked for, again and again. `sends`: False where nothing goes whatever
     the verdict.
     """
-    going: frozenset[str] = frozenset(word for word, answer in data if sends and answer is not Answer.DENY)
+    going: frozenset[str] = frozenset(each for word, answer in data if sends for each in _going(word, answer))
     personal = going - IMPERSONAL
     purposes, classes = in_order(frozenset(stated), personal or going or frozenset(word for word, _ in data))
     return DecisionTold(purposes, classes, bool(personal), not going)

@@ -17,12 +17,13 @@ import contextlib
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from gateway.choice.recipient import Recipient
 from gateway.consent.asked import Ask, Checked
 from gateway.consent.check import Checks
 from gateway.consent.decisions import (
@@ -199,6 +200,7 @@ class HandedOver:
     def __init__(
         self,
         people: People,
+        recipients: Mapping[str, Recipient],
         writer: Writer,
         decisions: Decisions,
         reporting: Reporting,
@@ -206,6 +208,7 @@ class HandedOver:
         tell: Callable[[str, str, int], None],
     ) -> None:
         self._people = people
+        self._recipients = recipients
         self._writer = writer
         self._decisions = decisions
         self._reporting = reporting
@@ -261,7 +264,8 @@ class HandedOver:
             content, fresh = self._decisions.unbox(announced.decision, announced.box)
             told = json.loads(content)
             own = [wrap(bytes.fromhex(key), fresh) for key in told["own"]]
-            return named(self._people, told["identifiers"], decision.classes, own)
+            recipient = self._recipients[decision.recipient]
+            return named(self._people, told["identifiers"], decision.classes, own, recipient)
         except (NotOurs, ValueError, KeyError, TypeError):
             return None
 
@@ -331,6 +335,15 @@ class HandedOver:
         late = {(each.key, each.recipient, each.classes): each for each in moved}
         return replica_batches.tell_late(tx, [(each, False) for each in late.values()], at)
 
+    @staticmethod
+    def count_said(tx: Transaction, ones: Sequence[Counted], at: datetime) -> list[Counted]:
+        """What callers said to this host. Whoever was erased since the answer is on no record, and what went is to be
+        deleted: when they were erased nobody knew that it had. Returns as `_count` does.
+        """
+        gone = [each for each in disclosures.of_erased(tx, ones) if _arrived(each)]
+        disclosures.count_disclosures(tx, ones, at)
+        return replica_batches.tell_late(tx, [(each, True) for each in gone], at) if gone else []
+
     def _count(
         self,
         tx: Transaction,
@@ -345,12 +358,13 @@ class HandedOver:
             (of_nobody if gone.is_gone(each) else written).append(each)
         if written or of_nobody:
             disclosures.count_disclosures(tx, written, at, position=gone.position, of_nobody=of_nobody)
-        late = {
-            (each.key, each.recipient, each.classes): each
-            for each in (*ones, *announced)
-            if each.count > 0 and each.outcome in ARRIVED
-        }
+        late = {(each.key, each.recipient, each.classes): each for each in (*ones, *announced) if _arrived(each)}
         return replica_batches.tell_late(tx, [(each, gone.is_gone(each)) for each in late.values()], at)
+
+
+def _arrived(one: Counted) -> bool:
+    """Whether its recipient may have something by it."""
+    return one.count > 0 and one.outcome in ARRIVED
 
 
 BATCH = 1_000  # rows of one entry
@@ -401,7 +415,7 @@ class Disclosing(Deciding):
         self._people = people
         self._writer = writer
         self._reporting = Reporting(decisions, send_window)
-        self.handed_over = HandedOver(people, writer, decisions, self._reporting, clock, tell)
+        self.handed_over = HandedOver(people, checks.recipients, writer, decisions, self._reporting, clock, tell)
         self._waiting: deque[Waiting] = deque()
         self._tell = tell
         self._thread = Every("disclosing", PERIOD, self._turn, last=self._end)
@@ -422,8 +436,13 @@ class Disclosing(Deciding):
 
     async def _intend(self, ask: Ask, checked: Checked, going: Sequence[Made]) -> None:
         at = self._clock()
-        left = {each.classes: named(self._people, ask.identifiers, each.classes, checked.own) for _, each in going}
-        rows = [(each, Intended(text, each.key, each.classes, left[each.classes])) for text, each in going]
+
+        def row(text: str, each: Decision) -> Intended:
+            to = self._checks.recipients[each.recipient]
+            left = named(self._people, ask.identifiers, each.classes, checked.own, to)
+            return Intended(text, each.key, each.classes, left)
+
+        rows = [(each, row(text, each)) for text, each in going]
 
         def job(tx: Transaction) -> None:
             for each, row in rows:
@@ -447,18 +466,21 @@ class Disclosing(Deciding):
         for start in range(0, len(reports), BATCH):
             part, at = reports[start : start + BATCH], self._clock()
 
-            def job(tx: Transaction, part: Sequence[OutcomeReport] = part, at: datetime = at) -> list[Took]:
+            def job(
+                tx: Transaction, part: Sequence[OutcomeReport] = part, at: datetime = at
+            ) -> tuple[list[Took], list[Counted]]:
                 disclosures.forget_outcomes(tx, milliseconds(at - 2 * REPORTED_WITHIN))
                 found = [self._reporting.take(tx, each, at) for each in part]
                 counted = [one for _, ones in found for one in ones]
-                if counted:
-                    disclosures.count_disclosures(tx, counted, at)
-                return [took for took, _ in found]
+                return [took for took, _ in found], self.handed_over.count_said(tx, counted, at) if counted else []
 
-            for took in await self._writer.commit(job):
+            told, untold = await self._writer.commit(job)
+            for took in told:
                 results.append(took.result)
                 for word in took.counted:
                     self._tell(took.recipient, word, 1)
+            for one in untold:
+                self._tell(one.recipient, UNTOLD, 1)
         return results
 
     # --- the batches ---

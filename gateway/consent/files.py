@@ -3,7 +3,8 @@ are handed over. The share doors call it.
 
 Rows are checked again when the job is sealed, and may be sent until `valid_until` of the manifest and no later. The
 file is good for `valid_minutes` from the beginning of the sealing: so an opt-out's `effective_at` is its `accepted_at`
-plus those minutes where somebody takes files. A file that is over is taken away, and the job must be sealed again.
+plus those minutes where somebody takes files. A file that is over is taken away, and the job must be sealed again; so
+is one that would be good for longer than those minutes from now, whatever made it so.
 
     spool/RECIPIENT/JOB/rows.sqlite3    what was posted, sealed chunk by chunk
     spool/RECIPIENT/JOB/sealed/         part-00001.ndjson …, manifest.json: in clear, for as long as they may be sent
@@ -52,14 +53,22 @@ MANIFEST, MARKS, UPLOADED = "manifest.json", ".marks", ".uploaded"
 
 @dataclass(frozen=True, slots=True)
 class SealedFile:
-    """What was sealed: the manifest as it goes with the parts, until when, whether it is known to have arrived.
-    `files`: the parts in order and the manifest, which goes last.
+    """What was sealed: the manifest as it goes with the parts, until when, whether it is known to have arrived, whether
+    all parts are there. `files`: the parts in order and the manifest, which goes last.
     """
 
     manifest: Mapping[str, Any]
     valid_until: datetime
     uploaded: bool
     folder: Path
+    whole: bool
+
+    def may_go(self, now: datetime, good_for: timedelta) -> bool:
+        """Whether it may start to be sent. `good_for`: what its recipient's files are good for by now, so that nobody
+        who opts out now is told of a moment at which it still goes: it was sealed by another configuration, or the
+        clock was set back since.
+        """
+        return self.whole and now < self.valid_until <= now + good_for
 
     @property
     def files(self) -> list[Path]:
@@ -92,12 +101,12 @@ class FileSpool:
                 await asyncio.sleep(LOCK_PAUSE)
             yield
 
-    def sweep(self, now: datetime) -> None:
-        """Takes away files that must not be sent any more, and rows that nobody sealed."""
+    def sweep(self, now: datetime, good_for: Callable[[str], timedelta]) -> None:
+        """Takes away files that must not be sent any more, and rows that nobody sealed. `good_for`: by recipient."""
         for path in sorted(self._folder.glob("*/*")) if self._folder.is_dir() else ():
             job = Job(path, self._keys, f"{path.parent.name}\x00{path.name}".encode())
             with contextlib.suppress(OSError):
-                job.sweep(now)
+                job.sweep(now, good_for(path.parent.name))
 
 
 def _is_held(stack: contextlib.ExitStack, lock: Path) -> bool:
@@ -162,9 +171,10 @@ class Job:
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             until = datetime.fromisoformat(manifest["valid_until"])
+            whole = all((folder / part["name"]).exists() for part in manifest["parts"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return SealedFile(manifest, until, (folder / UPLOADED).exists(), folder)
+        return SealedFile(manifest, until, (folder / UPLOADED).exists(), folder, whole)
 
     def begin(self) -> "Parts":
         """A new set of parts; one that was begun and not finished is thrown away."""
@@ -198,9 +208,9 @@ class Job:
         for path in [*sealed.files[:-1], self._folder / ROWS]:
             path.unlink(missing_ok=True)
 
-    def sweep(self, now: datetime) -> None:
+    def sweep(self, now: datetime, good_for: timedelta) -> None:
         sealed, rows = self.sealed(), self._folder / ROWS
-        if sealed and not sealed.uploaded and sealed.valid_until <= now:
+        if sealed and not sealed.uploaded and not sealed.may_go(now, good_for):
             for path in sealed.files[:-1]:
                 path.unlink(missing_ok=True)
         last = max((path.stat().st_mtime for path in (rows, self._folder) if path.exists()), default=0.0)
@@ -336,7 +346,7 @@ class Filing:
 
     def _sweep(self) -> None:
         with contextlib.suppress(OSError):  # a disk that fails now may not the next time
-            self._spool.sweep(self._clock())
+            self._spool.sweep(self._clock(), self._sharing.good_for)
 
     async def keep(
         self, recipient: Recipient, name: str, lines: Sequence[bytes], rows: Sequence[ShareRow]
@@ -353,7 +363,7 @@ class Filing:
         async with self._alone(recipient.name, name):
             job = self._spool.job(recipient.name, name)
             sealed = await asyncio.to_thread(job.sealed)
-            if sealed and (sealed.uploaded or self._clock() < sealed.valid_until):
+            if sealed and self._stands(recipient, sealed):
                 raise JobOver("the job was sealed; take another name for further rows")
             if going:
                 await asyncio.to_thread(job.append, going)
@@ -366,7 +376,7 @@ class Filing:
         async with self._alone(recipient.name), self._alone(recipient.name, name):
             job = self._spool.job(recipient.name, name)
             sealed, refused, made = await asyncio.to_thread(job.sealed), dict[str, int](), False
-            if sealed is None or not (sealed.uploaded or self._clock() < sealed.valid_until):
+            if sealed is None or not self._stands(recipient, sealed):
                 if not await asyncio.to_thread(lambda: job.is_there):
                     raise NoSuchJob("no rows wait under this name")
                 if sealed:
@@ -374,6 +384,13 @@ class Filing:
                     await asyncio.to_thread(job.discard)
                 (sealed, refused), made = await self._make(recipient, name, job, read), True
             return Filed(sealed, await self._hand_over(recipient, job, sealed), refused, made)
+
+    def _may_go(self, recipient: Recipient, sealed: SealedFile) -> bool:
+        return sealed.may_go(self._clock(), timedelta(minutes=recipient.valid_minutes))
+
+    def _stands(self, recipient: Recipient, sealed: SealedFile) -> bool:
+        """Whether it arrived, or may go still: then the job is not sealed again."""
+        return sealed.uploaded or self._may_go(recipient, sealed)
 
     @contextlib.asynccontextmanager
     async def _alone(self, *names: str) -> AsyncIterator[None]:
@@ -416,7 +433,7 @@ class Filing:
             await self._settle(recipient, sealed, "sent")
             return "sealed"
         for path in sealed.files:
-            if self._clock() >= sealed.valid_until or not await upload(recipient.upload, path):
+            if not self._may_go(recipient, sealed) or not await upload(recipient.upload, path):
                 await self._settle(recipient, sealed, "unknown")
                 return "unknown"
         await self._settle(recipient, sealed, "sent")

@@ -16,10 +16,12 @@ from typing import NamedTuple
 
 from gateway.choice import identity
 from gateway.choice.identity import Limited, NormalIdentifier, Undeclared, device, kinds, spelling
+from gateway.choice.recipient import NOT_SAID, Recipient
 from gateway.choice.row_shape import ANYTHING, KINDS_OF, Held, kinds_of
 from gateway.consent import tokens
 from gateway.consent.tokens import DeviceToken
 from gateway.desk.recipient_holdings import Left
+from gateway.desk.suppression import digests
 from gateway.keys import seals
 from gateway.keys.seals import NamedBrowser
 from gateway.keys.secret_files import Secrets
@@ -400,20 +402,49 @@ HASHES: Mapping[DataClass, tuple[str, ...]] = {
 }
 
 
-def leaves(identifiers: Sequence[Mapping[str, object]], classes: Sequence[str]) -> list[Mapping[str, object]]:
-    """Of the identifiers that a caller names, those that a recipient gets with these classes."""
+RAW = frozenset({"email", "phone"})
+
+
+def leaves(
+    identifiers: Sequence[Mapping[str, object]], classes: Sequence[str], recipient: Recipient
+) -> list[Mapping[str, object]]:
+    """Of the identifiers that a caller names, those that a recipient gets with these classes: partners' own ids too,
+    where a field of such a class is said to hold them.
+    """
     kinds = {kind for name in classes for kind in KINDS_OF.get(DataClass(name), ())}
+    kinds |= {
+        kind
+        for name, data_class in recipient.fields.items()
+        if data_class in classes
+        for kind in recipient.held.get(name, NOT_SAID).kinds
+    }
     return [item for item in identifiers if item.get("type") in kinds]
 
 
 def named(
-    people: People, identifiers: Sequence[Mapping[str, object]], classes: Sequence[str], own: Sequence[bytes]
+    people: People,
+    identifiers: Sequence[Mapping[str, object]],
+    classes: Sequence[str],
+    own: Sequence[bytes],
+    recipient: Recipient,
 ) -> tuple[Left, ...]:
-    """Of the identifiers that a caller names, those that a recipient gets with these classes, as they were named."""
-    sent = [(item, people.name([item]).subjects) for item in leaves(identifiers, classes)]
+    """Of the identifiers that a caller names, those that a recipient gets with these classes: as they were named, but
+    an address or a number of which only hashes go by these.
+    """
+    sent = [(item, people.name([item]).subjects) for item in leaves(identifiers, classes, recipient)]
     return tuple(
-        Left(subjects[0].kind, str(item["value"]), subjects[0].key, tuple(own)) for item, subjects in sent if subjects
+        Left(kind, value, subjects[0].key, tuple(own), tuple(further))
+        for item, subjects in sent
+        if subjects
+        for (kind, value), *further in [_as_sent(subjects[0], str(item["value"]), classes)]
     )
+
+
+def _as_sent(subject: Subject, value: str, classes: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """By kind, what goes for an identifier. Which of an address's digests a caller sends nobody says."""
+    if subject.kind in RAW and DataClass.CONTACT not in classes:
+        return tuple(sorted(digests(subject).items(), reverse=True))  # SHA-256 first
+    return ((subject.kind, value),)
 
 
 def left(

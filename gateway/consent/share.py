@@ -338,6 +338,13 @@ class Sharing:
         """Writes down what became of rows in files."""
         await self._writer.commit(lambda tx: disclosures.settle(tx, recipient.name, marks, outcome))
 
+    def good_for(self, name: str) -> timedelta:
+        """For how long the files of a recipient of this name are good, by what is configured now; one that takes none
+        (any more) has none that may go.
+        """
+        found = self._checks.recipients.get(name)
+        return timedelta(minutes=found.valid_minutes) if found and found.mode == "files" else timedelta(0)
+
     async def size(self) -> int:
         """How many entries there are: what is intended from now on has a later number."""
         return await self._writer.commit(lambda tx: tx.size)

@@ -115,8 +115,14 @@ def _told_whose(tx: Transaction, keys: set[bytes], batch: int) -> dict[bytes, in
 
 
 def _but_of_erased(tx: Transaction, counted: Sequence[Counted]) -> Iterator[Counted]:
+    gone = {id(each) for each in of_erased(tx, counted)}
+    return (each for each in counted if id(each) not in gone)
+
+
+def of_erased(tx: Transaction, counted: Sequence[Counted]) -> list[Counted]:
+    """Those of whoever was erased since they were answered."""
     forgotten = dict(rows_of(tx.db, FORGOTTEN, {each.key for each in counted}))
-    return (each for each in counted if each.at >= (forgotten.get(each.key) or 0))
+    return [each for each in counted if each.at < (forgotten.get(each.key) or 0)]
 
 
 def _append(tx: Transaction, more: Sequence[Counted], at: datetime) -> int:
@@ -156,13 +162,11 @@ def say_outcome(tx: Transaction, decision: bytes, outcome: str, at: datetime) ->
 
 def mark_outcome(tx: Transaction, recipient: str, row: bytes, outcome: str) -> None:
     """A send that was announced; what is known to have been sent stays so. Each has a batch of its own."""
-    sql = "SELECT key, batch FROM disclosure WHERE recipient = ? AND row = ? AND outcome <> 'sent'"
-    for key, batch in tx.db.execute(sql, (recipient, row)).fetchall() if outcome == "not_sent" else ():
-        recipient_holdings.take_back(tx, key, batch)
-    tx.db.execute(
-        "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND outcome <> 'sent'",
-        (outcome, recipient, row),
-    )
+    open_ = "recipient = ? AND row = ? AND outcome <> 'sent'"
+    found = tx.db.execute(f"SELECT key, batch FROM disclosure WHERE {open_}", (recipient, row)).fetchall()  # noqa: S608 - ours
+    tx.db.execute(f"UPDATE disclosure SET outcome = ? WHERE {open_}", (outcome, recipient, row))  # noqa: S608 - ours
+    for key, batch in found if outcome == NOT_SENT else ():
+        recipient_holdings.not_sent(tx, recipient, key, batch)
 
 
 def forget_outcomes(tx: Transaction, before: int) -> None:
@@ -322,7 +326,7 @@ def mark(tx: Transaction, recipient: str, batch: int, rows: Iterable[Intended], 
     )
     gone = [] if marked.rowcount == len(rows) else [row for row in rows if not _is_there(tx, recipient, batch, row)]
     for row in rows if outcome == NOT_SENT else ():
-        recipient_holdings.not_sent(tx, recipient, row.left, batch)
+        recipient_holdings.not_sent(tx, recipient, row.key, batch)
     return gone
 
 
@@ -384,7 +388,7 @@ def _acknowledge(tx: Transaction, said: Acknowledged, now: int, after: Place) ->
         if said.outcome == SENT:
             grants.use_claimed(tx, recipient, row, now)
         elif said.outcome == NOT_SENT:
-            recipient_holdings.take_back_of(tx, recipient, key, batch)
+            recipient_holdings.not_sent(tx, recipient, key, batch)
             grants.let_go_of(tx, recipient, row)
     sql = f"SELECT 1 FROM disclosure d WHERE {named} LIMIT 1"  # noqa: S608 - ours
     known = bool(found) or tx.db.execute(sql, values).fetchone() is not None

@@ -34,13 +34,15 @@ ORPHAN = "NOT EXISTS (SELECT 1 FROM held_key WHERE held = held.id)"
 @dataclass(frozen=True, slots=True)
 class Left:
     """One identifier that leaves with a row. `named`: its own key; `keys`: those under which it may be asked about,
-    its own and those of everybody whom the row names. `kind` and `value` as the recipient gets them.
+    its own and those of everybody whom the row names. `kind` and `value` as the recipient gets them; `further`: as what
+    else it may have it, by kind.
     """
 
     kind: str
     value: str = field(repr=False)
     named: bytes = field(repr=False)
     keys: tuple[bytes, ...] = field(repr=False)
+    further: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,8 @@ def _numbers(tx: Transaction, recipient: str, left: Iterable[Left], batch: int) 
 
 def _new(tx: Transaction, recipient: str, left: Left, batch: int) -> int:
     person = tx.persons.new_person()
-    content = json.dumps({"type": left.kind, "value": left.value}).encode()
+    further = {"further": dict(left.further)} if left.further else {}
+    content = json.dumps({"type": left.kind, "value": left.value, **further}).encode()
     sealed = person.seal(LABEL + recipient.encode(), content)
     made = tx.db.execute(
         "INSERT INTO held (recipient, named, batch, person, sealed) VALUES (?, ?, ?, ?, ?) RETURNING id",
@@ -113,44 +116,30 @@ def _new(tx: Transaction, recipient: str, left: Left, batch: int) -> int:
     return int(made[0])
 
 
-def not_sent(tx: Transaction, recipient: str, left: Iterable[Left], batch: int) -> None:
-    """What a batch was to take did not leave; the rows are marked. What the recipient had before it goes on to be
-    known, and so does what another row of the batch took.
+def not_sent(tx: Transaction, recipient: str, key: bytes, batch: int) -> None:
+    """A row of a batch, of whoever has this key, did not leave; it is marked. What the recipient has by another row, of
+    before or since, goes on to be known. Of a later row nothing is written that was known by then (`note_held`): the
+    first word stands for all that came behind it, and goes with the last of them that did not leave.
     """
-    for each in left:
-        row = tx.db.execute("SELECT id FROM held WHERE recipient = ? AND named = ?", (recipient, each.named)).fetchone()
-        if row and not _took(tx, recipient, row[0], batch):
-            keys = dict.fromkeys((each.named, *each.keys))
-            sql = "DELETE FROM held_key WHERE first = ? AND batch = first AND key = ? AND held = ?"
-            tx.db.executemany(sql, [(batch, key, row[0]) for key in keys])
-            tx.db.execute(f"DELETE FROM held WHERE id = ? AND {ORPHAN}", (row[0],))  # noqa: S608 - ours
-
-
-def _took(tx: Transaction, recipient: str, number: int, batch: int) -> bool:
-    """Whether a row of a batch, of somebody under whose keys it is known, may have left with this identifier."""
-    found = tx.db.execute(
-        "SELECT 1 FROM held_key k JOIN disclosure d ON d.key = k.key WHERE k.held = ? AND d.recipient = ?"
-        " AND d.batch = ? AND d.outcome <> 'not_sent' LIMIT 1",
-        (number, recipient, batch),
-    ).fetchone()
-    return found is not None
-
-
-def take_back_of(tx: Transaction, recipient: str, key: bytes, batch: int) -> None:
-    """One row of a batch did not leave; it is marked. As `not_sent`, found by its person's key."""
-    mine = "SELECT held FROM held_key WHERE key = ? AND first = ? AND batch = first"
-    for (number,) in tx.db.execute(mine, (key, batch)).fetchall():
-        if not _took(tx, recipient, number, batch):
-            tx.db.execute("DELETE FROM held_key WHERE held = ? AND first = ? AND batch = first", (number, batch))
+    noted = tx.db.execute(
+        "SELECT k.held, k.first FROM held_key k JOIN held h ON h.id = k.held"
+        " WHERE k.key = ? AND k.first <= ? AND h.recipient = ?",
+        (key, batch, recipient),
+    ).fetchall()
+    for number, first in noted:
+        if not _may_have(tx, recipient, number, first):
+            tx.db.execute("DELETE FROM held_key WHERE held = ? AND first = ?", (number, first))
             tx.db.execute(f"DELETE FROM held WHERE id = ? AND {ORPHAN}", (number,))  # noqa: S608 - ours
 
 
-def take_back(tx: Transaction, key: bytes, batch: int) -> None:
-    """Nothing of a batch that was one person's alone left: as `not_sent`, found by that person's key."""
-    mine = "SELECT held FROM held_key WHERE key = ? AND first = ? AND batch = first"
-    for (number,) in tx.db.execute(mine, (key, batch)).fetchall():
-        tx.db.execute("DELETE FROM held_key WHERE held = ? AND first = ? AND batch = first", (number, batch))
-        tx.db.execute(f"DELETE FROM held WHERE id = ? AND {ORPHAN}", (number,))  # noqa: S608 - ours
+def _may_have(tx: Transaction, recipient: str, number: int, first: int) -> bool:
+    """Whether a row from a batch on, of somebody under whose keys it is known, may have left with this identifier; or
+    nobody knows any more which row that batch had, for those of whoever was erased are gone.
+    """
+    of = "SELECT 1 FROM held_key k JOIN disclosure d ON d.key = k.key WHERE k.held = ? AND d.recipient = ?"
+    since = (number, recipient, first)
+    left = tx.db.execute(f"{of} AND d.batch >= ? AND d.outcome <> 'not_sent' LIMIT 1", since).fetchone()
+    return left is not None or tx.db.execute(f"{of} AND d.batch = ? LIMIT 1", since).fetchone() is None
 
 
 def under(tx: Transaction, key: bytes, since: int) -> list[Held]:
@@ -171,10 +160,10 @@ def held_by(tx: Transaction, recipient: str) -> list[tuple[bytes, bytes, bytes]]
 
 
 def open_held(tx: Transaction, recipient: str, person: bytes, sealed: bytes) -> dict[str, str]:
-    """{kind: value}, empty where its key is gone."""
+    """{kind: value}, of what may be there in several forms each; empty where its key is gone."""
     opened = tx.persons.keys(person).open(LABEL + recipient.encode(), sealed)
     content = json.loads(opened) if opened else None
-    return {content["type"]: content["value"]} if content else {}
+    return {content["type"]: content["value"], **content.get("further", {})} if content else {}
 
 
 def forget_held(tx: Transaction, own: Mapping[bytes, int]) -> set[bytes]:

@@ -7,6 +7,7 @@ which it got it, and of no other one. A message holds identifiers, what to do, a
 source, a place or a reason. Nothing is told twice unless data left in between.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -115,21 +116,21 @@ def names_of(tx: Transaction, subjects: Iterable[Subject], own: Belongings) -> d
 
 
 def identified(tx: Transaction, names: Names, own: Belongings) -> Iterator[Identified]:
-    """What recipients got under these keys, as far as it can be named: by what is kept of what left; where nothing is,
-    by what a caller names or an erasure left.
+    """What recipients got under these keys, as far as it can be named: by what is kept of what left; of data of other
+    classes, of which nothing is, by what a caller names or an erasure left.
     """
     for key, since in own.items():
-        known = set[str]()
+        known = defaultdict[str, frozenset[str]](frozenset)  # by recipient, the classes of which something is kept
         for each in recipient_holdings.under(tx, key, since):
-            known.add(each.recipient)
+            known[each.recipient] |= each.classes
             got = Got(each.recipient, each.classes, each.purposes, each.batch)
             yield Identified(
                 got, recipient_holdings.open_held(tx, each.recipient, each.person, each.sealed), each.named
             )
         for got in got_under(tx, key, since) if key in names else ():
-            kinds = {kind for name in got.classes for kind in NAMED_BY.get(DataClass(name), ())}
+            kinds = {kind for name in got.classes - known[got.recipient] for kind in NAMED_BY.get(DataClass(name), ())}
             listed = {kind: value for kind, value in names[key].items() if kind in kinds}
-            if got.recipient not in known and listed:
+            if listed:
                 yield Identified(got, listed, key)
 
 

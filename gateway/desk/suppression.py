@@ -24,14 +24,16 @@ LABEL = b"suppression/1"
 
 
 def digests(subject: Subject) -> dict[str, str]:
-    """The digests that recipients key an identifier by; none for kinds of which there are none."""
+    """The digests that recipients key an identifier by; none for kinds of which there are none. Of several forms of one
+    kind the first: what a row leaves as, of a number that with its plus.
+    """
     if subject.kind in DIGESTS:
         return {subject.kind: subject.value}
     if subject.kind in AD_IDS:
         return {"ad_id_sha256": digest("sha256", subject.value)}
     read = identity.read_identifier(subject.kind, subject.value)
     names = read.names[: read.exact] if isinstance(read, NormalIdentifier) else ()
-    return {kind: value for kind, value in names if kind in DIGESTS}
+    return {kind: value for kind, value in reversed(names) if kind in DIGESTS}
 
 
 def keep_suppression(tx: Transaction, subject: Subject) -> None:

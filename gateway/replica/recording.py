@@ -80,7 +80,7 @@ class Recording(Deciding):
         for text, decision in going:
             names = {
                 "own": [key.hex() for key in checked.own],
-                "identifiers": leaves(ask.identifiers, decision.classes),
+                "identifiers": leaves(ask.identifiers, decision.classes, self._checks.recipients[decision.recipient]),
             }
             lines.append({"decision": text, "names": self._decisions.box(text, json.dumps(names).encode())})
         await self._durably(lines, checked.position)

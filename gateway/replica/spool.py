@@ -155,7 +155,7 @@ class ReplicaSpool:
                         segment.let_go()
 
     def oldest(self) -> tuple[Path, bytes] | None:
-        """The batch that is next to be handed over, and what it says; it stays until `done`."""
+        """The batch that is next to be handed over, and what it says; it stays until `done`. Raises OSError."""
         while self._older:
             content = _whole(self._older[0])
             if content is not None:
@@ -248,13 +248,24 @@ def _batches(folder: Path) -> Iterator[Path]:
 
 
 def _whole(path: Path) -> bytes | None:
-    """A batch up to its last whole line; None where not even its head can be read."""
+    """A batch up to its last whole line; None where it is gone, or its head is none. Raises OSError: it is there, and
+    is read another time.
+    """
     try:
         content = path.read_bytes()
         json.loads(content[:HEAD])
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return None
     return content[: content.rfind(b"\n") + 1]
+
+
+def _says_taken(answer: httpx2.Response) -> bool:
+    """Whether it is the gateway's word: what stands between may answer 200 to anything, and what is taken goes here."""
+    try:
+        told = answer.json()
+    except ValueError:
+        return False
+    return isinstance(told, dict) and told.keys() >= {"again", "missing", "unread"}
 
 
 DOOR = "/v1/disclosures/batches"
@@ -313,7 +324,11 @@ class HandingOver:
             return False
         if not answer.is_success:
             self._say(f"disclosures are not handed over: the gateway answers {answer.status_code}")
-        return answer.is_success
+            return False
+        if not _says_taken(answer):
+            self._say("disclosures are not handed over: what answers is no gateway")
+            return False
+        return True
 
     def _say(self, why: str) -> None:
         news, self.why = why != self.why, why

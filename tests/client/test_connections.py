@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -21,7 +22,7 @@ class Gateway:
     """Says yes to everything. `asked`: (number of the connection, ref, whom) of each check; `said`: reports."""
 
     def __init__(self, *, closes: bool = False, talks: bytes = b""):
-        self.asked, self.said = [], []
+        self.asked, self.said, self.captive = [], [], False
         self.talk, self.talked = threading.Event(), threading.Event()
         told, numbers = self, iter(range(1000))
 
@@ -39,8 +40,11 @@ class Gateway:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.path == "/v1/disclosures":
-                    told.said += [json.loads(line)["decision"] for line in body.splitlines()]
-                    return self.answer({})
+                    lines = [json.loads(line)["decision"] for line in body.splitlines()]
+                    if told.captive:
+                        return self.answer({"sign in": "to the network"})
+                    told.said += lines
+                    return self.answer({"end": True, "count": len(lines)})
                 stated = json.loads(body)
                 whom = stated["identifiers"][0]["value"]
                 told.asked.append((self.number, stated["ref"], whom))
@@ -112,3 +116,19 @@ def test_the_workers_of_a_server_that_asked_before_the_fork_share_no_connection_
     assert (len(numbers), len(marks)) == ((1, 1) if control else (3, 3))
     if not control:  # each says what became of its own answers, and nobody says another's
         assert sorted(there.said) == ["of the parent", "one", "parent", "two"]
+
+
+def test_a_report_that_something_else_answered_is_said_again():
+    """A page of the network in between, with its 200, is nobody's word that it is on record."""
+    with gateway() as there, Client(there.url, timeout_ms=20_000) as client:
+        there.captive = True
+        client.say("one", "sent")
+        deadline = time.monotonic() + 60
+        while not client.failures["reports_unreadable"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        there.captive = False
+        while there.said != ["one"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    assert (client.unreported, there.said) == (0, ["one"])

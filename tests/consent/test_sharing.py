@@ -14,7 +14,7 @@ from support import inside
 from support.people import gaid, named
 
 from gateway.app.composition import migrate, open_house
-from gateway.consent import share
+from gateway.consent import share, tokens
 from gateway.consent.share import GROUP, ShareRow
 from gateway.delivery.forwarding import ForwardOutcome, Sending
 from gateway.desk import disclosures, outbox, recipient_holdings
@@ -239,6 +239,29 @@ async def test_a_row_that_was_decided_a_while_ago_is_asked_about_again_where_any
     assert asked == [gaid(int(name[1:])) for name in stopped]
     assert [item.id for item in shared if item.outcome == "refused"] == stopped
     assert receiver.ids == [name for name in ("r1", "r2") if name not in stopped]
+
+
+async def test_an_opt_out_between_the_checks_by_an_id_that_the_phone_had_before_stops_the_row(
+    house, sharing, teemo, monkeypatch
+):
+    """The row shows the app's token, which remembers it."""
+    [before] = house.consent.people.name([named("gaid", gaid(9))]).subjects
+    token = tokens.seal_device_token(house.secrets, tokens.new().with_reported([before.key], (), 20_000))
+    shown = replace(row(1), identifiers=[named("gaid", gaid(1)), named("device", token)])
+    intend = sharing._intend
+
+    async def meanwhile(*stated, **more):
+        claimed = await intend(*stated, **more)
+        choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.FORM, datetime.now(UTC))
+        await house.consent.choose([before], choice)
+        return claimed
+
+    sharing._forwarder = receiver = Receiver()
+    assert [item.outcome for item in await sharing.share(teemo, [replace(shown, id="r0")])] == ["sent"]
+    monkeypatch.setattr(sharing, "_intend", meanwhile)
+    [item] = await sharing.share(teemo, [shown])
+    assert (item.outcome, item.reason) == ("refused", "opted_out")
+    assert receiver.ids == ["r0"]
 
 
 async def test_when_the_only_person_opts_out_between_the_checks_nothing_is_posted(

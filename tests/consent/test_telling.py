@@ -101,6 +101,18 @@ async def test_a_recipient_with_an_endpoint_gets_the_message_once_and_its_body_g
     assert taken == milliseconds(desk.at)
 
 
+async def test_a_message_that_nobody_can_read_any_more_was_told_to_nobody_and_is_the_officers(desk):
+    await desk.erase()
+    sql = "UPDATE outbox SET person = zeroblob(length(person))"
+    await desk.house.writer.commit(lambda tx: tx.db.execute(sql).rowcount)
+    with listener() as (url, arrived):
+        telling = desk.telling(teemo=url)
+        assert await telling.deliver() == 0
+        await telling.close()
+    assert arrived == []
+    assert await desk.states() == [("failed", 1, "its key is gone")]
+
+
 async def test_while_two_keys_tokens_overlap_the_message_is_signed_for_the_secret_of_each(desk):
     given = webhook.secret_of(desk.house.secrets, "teemo")
     later = replace(desk.house.secrets, tokens=(*desk.house.secrets.tokens, b"n" * 32))

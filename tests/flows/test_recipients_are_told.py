@@ -238,3 +238,22 @@ async def test_whoever_got_it_with_an_ad_call_is_told_too_and_whoever_did_not_af
     assert message["identifiers"] == [named("gaid", GAID)]
     await town.nothing_waits()
     assert town.arrived["advertisers"] == []
+
+
+@pytest.mark.parametrize("data", ["email_hash", "contact"])
+async def test_whoever_got_only_a_hash_of_an_address_is_not_told_the_address(town, data):
+    """The ad server names the address, and the answer lets a hash of it go."""
+    body = {
+        "identifiers": [named("email", email(1))],
+        "recipient": "matching",
+        "data": [data],
+        "place": "US-CA",
+        "will_send": True,
+    }
+    answer = (await town.client.post("/v1/check", json=body)).json()
+    assert answer["data"] == {data: "hash" if data == "contact" else "allow"}, answer
+    await town.choose(named("email", email(1)))
+    [message] = await town.told("matching")
+    digest = dict(identity.read_identifier("email", email(1)).names)["email_sha256"]
+    assert named("email_sha256", digest) in message["identifiers"]
+    assert email(1) not in json.dumps(message)

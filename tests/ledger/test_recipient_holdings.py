@@ -1,28 +1,34 @@
 """What recipients hold from us: taken back where it did not leave, forgotten with the person, and nobody else's (R5,
 R18)."""
 
+import hashlib
 import json
 import os
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from support.people import GAID, email, gaid, named, phone
 
+from gateway.choice.recipient import Holds
 from gateway.consent import people
 from gateway.desk import disclosures, outbox, recipient_holdings, recipients_to_tell
-from gateway.desk.disclosures import Intended
+from gateway.desk.disclosures import Counted, Intended
 from gateway.desk.emergency import KeptRequest
 from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.desk.recipient_holdings import Left
 from gateway.desk.recipients_to_tell import ToldWord
+from gateway.desk.suppression import suppression_of
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose
+
+ALGORITHMS = ("sha256", "sha1", "md5")
 
 
 @pytest.fixture
 def leaves(story):
-    """A row of these people leaves to a recipient with an identifier in it."""
+    """A row of these people leaves to a recipient with an identifier in it. Returns how it is marked later."""
 
     def act(recipient, what, *people, outcome="sent", classes=("ad_id",)):
         left = Left(what.kind, what.value, what.key, tuple(each.key for each in people))
@@ -32,8 +38,10 @@ def leaves(story):
             batch = disclosures.intend(tx, recipient, [Purpose.SALE], [row], story.at)
             if outcome:
                 disclosures.mark(tx, recipient, batch, [row], outcome)
+            return batch
 
-        story.do(job)
+        batch = story.do(job)
+        return lambda word: story.do(lambda tx: disclosures.mark(tx, recipient, batch, [row], word))
 
     return act
 
@@ -85,6 +93,111 @@ def test_a_row_that_was_held_back_takes_nothing_from_an_earlier_one(who, leaves,
     leaves("teemo", who("gaid", GAID), outcome="not_sent")
     says(who("gaid", GAID))
     assert told("teemo") == [("opt_out", [GAID])]
+
+
+def test_a_row_of_which_it_is_known_late_that_it_did_not_leave_takes_nothing_from_one_that_left_since(
+    story, who, leaves, says, told
+):
+    """A bid that was lost is reported after another one was sent. Only what is kept of it leads from the account."""
+    account, phone_ = who("account", "a"), who("gaid", GAID)
+    story.links(account, phone_)
+    lost = leaves("teemo", phone_, outcome=None)
+    leaves("teemo", phone_)
+    lost("not_sent")
+    says(account)
+    assert told("teemo") == [("opt_out", [GAID])]
+
+
+@pytest.mark.parametrize("first_to_last", [True, False])
+def test_of_several_rows_that_did_not_leave_nothing_is_kept_in_whatever_order_that_is_known(
+    story, who, leaves, says, told, first_to_last
+):
+    rows = [leaves("teemo", who("gaid", GAID), outcome=None) for _ in range(3)]
+    for row in rows if first_to_last else reversed(rows):
+        row("not_sent")
+    says(who("gaid", GAID))
+    assert told("teemo") == []
+    assert story.rows("SELECT count(*) FROM held") == story.rows("SELECT count(*) FROM held_key") == [(0,)]
+
+
+def test_a_row_that_did_not_leave_takes_nothing_whose_first_row_went_with_somebody_who_was_erased(
+    story, who, leaves, says, told
+):
+    """The tablet left with a row of two people; of the one nothing is on record any more."""
+    tablet, one, other = who("gaid", GAID), who("email", email(1)), who("email", email(2))
+    leaves("teemo", tablet, one, other)
+    order = ErasureOrder(Erasing.DETAILS, [one], story.at)
+    story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+    leaves("teemo", tablet, other, outcome="not_sent")
+    says(other)
+    assert ("opt_out", [GAID]) in told("teemo")
+
+
+def test_what_is_kept_of_one_thing_hides_nothing_else_that_was_only_counted(story, who, leaves, says, told):
+    """The ad id was announced with the address beside it; a hash of the address went with another answer."""
+    mail, device = who("email", email(1)), who("gaid", GAID)
+    leaves("matching", device, mail)
+    one = Counted(mail.key, "matching", ("sale",), ("email_hash",), "sent", story.now)
+    story.do(lambda tx: disclosures.count_disclosures(tx, [one], story.at))
+    says(mail)
+    [(word, values)] = told("matching")
+    digests = {hashlib.new(each, email(1).encode()).hexdigest() for each in ALGORITHMS}
+    assert (word, set(values)) == ("opt_out", {GAID} | digests)
+
+
+def test_of_what_is_kept_as_it_left_no_other_form_is_told(story, who, leaves, says, told):
+    """R18: the recipient has the SHA-256 of it, however often that was counted besides."""
+    mail = who("email", email(1))
+    hashed = who("email_sha256", hashlib.sha256(email(1).encode()).hexdigest())
+    leaves("matching", hashed, mail, classes=("email_hash",))
+    one = Counted(mail.key, "matching", ("sale",), ("email_hash",), "sent", story.now)
+    story.do(lambda tx: disclosures.count_disclosures(tx, [one], story.at))
+    says(mail)
+    assert told("matching") == [("opt_out", [hashed.value])]
+
+
+def test_an_erased_number_stands_in_the_suppression_file_by_the_digest_that_left(story, who, leaves, says):
+    """With its plus; its other digests are of forms that no row of ours has."""
+    number = who("phone", phone(1))
+    digest = hashlib.sha256(phone(1).encode()).hexdigest()
+    leaves("matching", who("phone_sha256", digest), number, classes=("phone_hash",))
+    says(number)
+
+    def listed():
+        return [
+            each.digest for each in story.do(lambda tx: suppression_of(tx, "matching", "sha256", [Purpose.SALE])).listed
+        ]
+
+    before = listed()
+    order = ErasureOrder(Erasing.DETAILS, [number], story.at)
+    story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+    assert before == listed() == [digest]
+
+
+def test_of_an_address_whose_hash_alone_goes_the_address_is_not_kept(house):
+    """An ad server names the address and sends its hash; who is told of the no must not learn the address by it."""
+    known, matching = house.consent.people, house.consent.recipients["matching"]
+    own = known.name([named("email", email(1))]).keys
+    [hashed] = people.named(known, [named("email", email(1))], ["email_hash"], own, matching)
+    forms = {hashed.kind: hashed.value, **dict(hashed.further)}
+    assert forms == {f"email_{each}": hashlib.new(each, email(1).encode()).hexdigest() for each in ALGORITHMS}
+    assert hashed.named in own
+    [plain] = people.named(known, [named("email", email(1))], ["contact", "email_hash"], own, matching)
+    assert (plain.kind, plain.value) == ("email", email(1))
+
+
+def test_a_partners_own_id_that_was_named_leaves_with_the_class_of_the_field_that_holds_it(house):
+    known = people.People(house.secrets, house.consent.clock, ("appsflyer",))
+    teemo = replace(
+        house.consent.recipients["teemo"],
+        fields={"device": DataClass.DEVICE_ID},
+        held={"device": Holds(("id:appsflyer",))},
+    )
+    mine = [named("id:appsflyer", "1600000000000-1234567")]
+    own = known.name(mine).keys
+    [one] = people.named(known, mine, ["device_id"], own, teemo)
+    assert (one.kind, one.value, one.named) == (*mine[0].values(), own[0])
+    assert people.named(known, mine, ["ad_id"], own, teemo) == ()
 
 
 def test_data_that_left_again_is_told_of_again(story, who, leaves, says, told):

@@ -1,6 +1,8 @@
 """A batch is handed over until it is taken; an answer that is lost on its way makes it come twice, under one number."""
 
+import errno
 import json
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -19,6 +21,8 @@ class Gateway:
         answer = self.answers.pop(0) if self.answers else 200
         if answer is None:
             raise httpx2.ReadTimeout("no answer", request=request)
+        if isinstance(answer, str):
+            return httpx2.Response(200, text=answer)
         return httpx2.Response(answer, json={"again": False, "missing": 0, "unread": 0})
 
     @property
@@ -69,6 +73,34 @@ def test_whoever_is_refused_for_good_keeps_what_it_has_and_tells_why_once(handin
     assert not any(over._once() for _ in range(3))
     assert len(told) == 1
     assert over.spool.waiting
+
+
+@pytest.mark.parametrize("page", ["<html>sign in</html>", "", "{}", "[]", '{"status": "ok"}'])
+def test_what_something_else_answers_with_a_200_is_not_taken(handing, page):
+    """A page of the network in between, or a proxy that leads elsewhere."""
+    gateway = Gateway(page)
+    over, told = handing(gateway)
+    put(over)
+    assert [over._once(), over._once()] == [False, True]
+    assert gateway.numbers == [1, 1]
+    assert told == ["disclosures are not handed over: what answers is no gateway"]
+
+
+def test_a_batch_that_cannot_be_read_now_is_read_later_and_not_deleted(handing, monkeypatch):
+    """A process that has too many files open opens no other one for a while."""
+    gateway = Gateway()
+    over, told = handing(gateway)
+    put(over)
+
+    def fails(_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "read_bytes", fails)
+        assert not over._once()
+    assert told == ["the spool cannot be read or written: Too many open files"]
+    assert over._once()
+    assert gateway.numbers == [1]
 
 
 def test_nothing_is_asked_where_there_is_nothing(handing):

@@ -217,6 +217,20 @@ async def test_what_is_said_an_hour_later_leaves_it_as_it_was_counted(tmp_path):
         assert await received(keyed) == {("advertisers", "possible"): 1, ("advertisers", "sent"): 1}
 
 
+@pytest.mark.parametrize("outcome", ["sent", "unknown", "not_sent"])
+async def test_who_got_data_of_somebody_who_was_erased_before_that_was_reported_is_told_to_delete_it(keyed, outcome):
+    """When they were erased it was only known that it might go, of which nobody is told (R18)."""
+    decision = (await check(keyed))["decision"]
+    await batch()
+    body = {"identifiers": [ME], "mode": "erase_details"}
+    assert (await keyed.post("/v1/erasures", json=body)).status_code == 200
+    assert await number(keyed, "gateway_deliveries", recipient="advertisers") == 0
+    assert await report(keyed, said(decision, outcome)) == ["recorded"]
+    went = outcome != "not_sent"
+    assert await number(keyed, "gateway_deliveries", recipient="advertisers", state="pending") == went
+    assert await received(keyed) == {}
+
+
 async def test_a_stranger_reports_nothing(app):
     async with inside.client(app) as stranger:
         assert (await stranger.post("/v1/disclosures", json=said("x"))).status_code == 401

@@ -48,9 +48,10 @@ def row(number: int, **members) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def gateway(tmp_path, clock=None, upload=()):
+async def gateway(tmp_path, clock=None, upload=(), *, mode="files", minutes=15):
     file = tmp_path / "config.toml"
-    file.write_text(f'[recipients.teemo]\nmode = "files"\nupload = {json.dumps(list(upload))}\nvalid_minutes = 15\n')
+    said = f'mode = "{mode}"\nupload = {json.dumps(list(upload))}\nvalid_minutes = {minutes}\n'
+    file.write_text(f"[recipients.teemo]\n{said}")
     clock = clock or Clock()
     async with (
         inside.application(tmp_path / "data", inside.settings(file), clock=clock) as app,
@@ -149,16 +150,40 @@ async def test_a_file_is_good_for_a_while_and_then_gone_and_the_job_is_sealed_ag
         await opt_out(client, 3)
         assert await sealed(client) == first | {"refused": {}}  # it holds until then: effective_at says so
         clock.ahead = timedelta(minutes=16)
-        for _ in range(600):
-            if not (folder(tmp_path) / "sealed" / first["parts"][0]["name"]).exists():
-                break
-            await asyncio.sleep(0.1)
-        else:
-            raise AssertionError("a file that is over is there still")
+        await is_taken_away(tmp_path, first)
         again = await sealed(client)
         assert again["sealed_at"] > first["sealed_at"]
         assert {one["id"] for one in in_files(tmp_path, again)} == {"r0", "r1", "r2", "r4"}
         assert outcomes(tmp_path) == {"unknown": 5, "sent": 4}  # of the first file nobody knows
+
+
+@pytest.mark.parametrize(
+    ("set_back", "changed"),
+    [(timedelta(hours=1), {}), (timedelta(0), {"minutes": 5}), (timedelta(0), {"mode": "return"})],
+    ids=["the clock is set back", "files are good for less", "it takes no files"],
+)
+async def test_no_file_goes_after_the_moment_that_an_opt_out_of_now_is_effective(tmp_path, set_back, changed):
+    """It was sealed as good for a quarter of an hour, which nobody who opts out now is told."""
+    clock = Clock()
+    async with gateway(tmp_path, clock) as client:
+        await post(client, *map(row, range(5)))
+        first = await sealed(client)
+    clock.ahead -= set_back
+    async with gateway(tmp_path, clock, **changed) as client:
+        effective = datetime.fromisoformat((await opt_out(client, 3))["effective_at"])
+        assert effective < datetime.fromisoformat(first["valid_until"])
+        await is_taken_away(tmp_path, first)
+    async with gateway(tmp_path, clock) as client:
+        again = await sealed(client)
+        assert {one["id"] for one in in_files(tmp_path, again)} == {"r0", "r1", "r2", "r4"}
+
+
+async def is_taken_away(tmp_path, manifest):
+    for _ in range(600):
+        if not (folder(tmp_path) / "sealed" / manifest["parts"][0]["name"]).exists():
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("a file that must not go is there still")
 
 
 async def test_an_opt_out_is_effective_when_the_last_file_made_before_it_is_over(filing):
