@@ -15,6 +15,7 @@
   const STATES = "ca va co ut ct fl mt or tx de ia ne nh nj tn mn".split(" ");
   const APIS = ["7:usnat", ...STATES.map((state, at) => `${at + 8}:us${state}`)];
   const NAMES = ["__gpp", "__uspapi"];
+  const CHOICES = ["opt_out", "limit", "ticked"]; // what the buttons of our forms say that opt out
 
   const stub = NAMES.find((name) => window[name]?.l); // static/stub.js came before
   const ours = NAMES.filter((name) => !window[name] || window[name].l); // a consent tool of the page stays
@@ -23,6 +24,7 @@
   const waiting = []; // callbacks of getUSPData
   let ping = { gppVersion: "1.1", signalStatus: "not ready" };
   let ids = Math.max(0, ...Object.keys(listeners).map(Math.abs));
+  let toldGoogle; // what our last update said
   let turns = 0;
   let answeredTurn = 0; // behind `turns` while a question is under way, or the dialog is open
 
@@ -135,15 +137,22 @@
     say(strings);
     if (changed) for (const prefix of Object.keys(strings.parsed)) emit("sectionChange", prefix);
     set("signalStatus", "ready");
-    if (window.dataLayer && strings.consent_mode) google("consent", "update", strings.consent_mode);
+    const mode = strings.consent_mode;
+    const word = JSON.stringify(mode);
+    if (!window.dataLayer || !mode || (word === toldGoogle && !word.includes("denied"))) return; // a tool's no since then stands
+    toldGoogle = word;
+    google("consent", "update", mode);
   };
   function google() {
     window.dataLayer.push(arguments); // an arguments object is what Google's tags read
   }
-  const ask = (said) => {
+  const heard = {}; // what only script sees; it is said with each question, for a browser may keep no cookie
+  const ask = () => {
     const turn = ++turns;
     const asked = performance.now();
-    const body = JSON.stringify(said);
+    if (navigator.globalPrivacyControl === true) heard.gpc = true;
+    const said = Object.keys(heard).length;
+    const body = JSON.stringify(heard);
     const post = { method: "POST", headers: { "Content-Type": "application/json" }, keepalive: true, body };
     const answered = (body) => {
       if (turn !== turns) return; // a later question is under way
@@ -178,26 +187,25 @@
       }
     });
   const listen = () => {
-    const said = navigator.globalPrivacyControl === true ? { gpc: true } : {};
-    const alone = Object.keys(said).length;
-    ask(alone && said);
+    ask();
+    const before = JSON.stringify(heard);
     Promise.all([
       askTool("__gpp", (gpp, done) =>
         gpp("ping", (answer) => {
           if (answer?.signalStatus === "ready" && answer.gppString) {
-            said.gpp = answer.gppString;
-            if (Array.isArray(answer.applicableSections)) said.gpp_sid = answer.applicableSections;
+            heard.gpp = answer.gppString;
+            if (Array.isArray(answer.applicableSections)) heard.gpp_sid = answer.applicableSections;
           }
           done();
         }),
       ),
       askTool("__uspapi", (uspapi, done) =>
         uspapi("getUSPData", 1, (data, success) => {
-          if (success && data?.uspString) said.us_privacy = data.uspString;
+          if (success && data?.uspString) heard.us_privacy = data.uspString;
           done();
         }),
       ),
-    ]).then(() => Object.keys(said).length > alone && ask(said));
+    ]).then(() => JSON.stringify(heard) !== before && ask());
   };
 
   // --- what the person sees ---
@@ -230,11 +238,20 @@
     frame.style.cssText = "width:100%;height:calc(100% - 3.5rem);border:0";
     close.style.padding = "1rem";
     close.onclick = () => dialog.close();
-    frame.onload = () => inFrame(frame, dialog);
-    dialog.onclose = () => {
+    const form = {}; // of the dialog's page: a choice that was sent goes to its end, closed or not
+    const leave = () => {
       dialog.remove();
-      link.focus();
       ask();
+    };
+    frame.onload = () => {
+      form.sent = false;
+      if (!dialog.open) return leave();
+      inFrame(frame, dialog);
+      frame.contentDocument.addEventListener("submit", ({ submitter }) => (form.sent = CHOICES.includes(submitter?.value)));
+    };
+    dialog.onclose = () => {
+      link.focus();
+      if (!form.sent) leave();
     };
     dialog.append(close, frame);
     document.body.append(dialog);
@@ -267,6 +284,8 @@
   provide();
   listen();
   document.addEventListener("click", clicked);
-  addEventListener("gateway-ask", () => turns === answeredTurn && ask()); // before an auction
-  addEventListener("pageshow", (page) => page.persisted && ask()); // back to a page that was kept whole
+  const again = () => turns === answeredTurn && listen();
+  addEventListener("gateway-ask", again); // before an auction
+  document.addEventListener("visibilitychange", () => document.hidden || again()); // a no may have come in another tab
+  addEventListener("pageshow", (page) => page.persisted && listen()); // back to a page that was kept whole
 })();

@@ -12,15 +12,17 @@ let put = false; // whether this page was given the policy by script
 let wasFree = false; // whether this page was open while nothing was denied
 let told = false; // whether the site's other tabs were
 
-const storage = (kind) => {
+// Storage may be missing, shut or full: then everything is done on each page.
+const BROWSER = "localStorage";
+const TAB = "sessionStorage";
+const safely = (act) => {
   try {
-    return self[kind];
-  } catch {
-    return {}; // none here: everything is done on each page
-  }
+    return act();
+  } catch {}
 };
-const kept = storage("localStorage");
-const ofTab = storage("sessionStorage");
+const kept = (kind) => safely(() => self[kind][KEPT]);
+const keep = (kind, word) => safely(() => ((self[kind][KEPT] = word), true));
+const forget = (kind) => safely(() => delete self[kind][KEPT]);
 
 // A dialog of ours over the page: the person reads, so nothing is loaded anew, and a form that is sent is a no until the
 // page knows better.
@@ -77,14 +79,14 @@ const endWorkers = async (named) => {
 // so for a while each page ends it, a few times a tab. What is registered later has the policy.
 const WHILE = 10_000; // milliseconds
 const TIMES = 3;
-const workersAreDue = (came) => OURS || !came || !(Date.now() - parseInt(kept[KEPT]) > WHILE);
+const workersAreDue = (came) => OURS || !came || !(Date.now() - parseInt(kept(BROWSER)) > WHILE);
 
 const watchDialog = ({ target }) => {
   if (target === dialog()) target.contentDocument?.addEventListener("submit", () => wasFree && hush(enforced));
 };
 
 let enforced; // what the gateway said last
-const tabs = self.BroadcastChannel && new BroadcastChannel("gateway"); // pages of this site in other tabs
+const tabs = safely(() => new BroadcastChannel("gateway")); // pages of this site in other tabs
 const watch = (ask) => {
   let path = location.pathname;
   const again = () => dialog() || ask();
@@ -104,21 +106,19 @@ export const silence = async (said, ask) => {
   const { policy, service_workers, now } = said;
   if (!now) {
     wasFree = true;
-    delete kept[KEPT];
-    delete ofTab[KEPT];
+    forget(BROWSER);
+    forget(TAB);
     if (put) location.reload(); // the no did not come about
     return !put;
   }
   const came = OURS || (!put && (await delivered(policy)));
   if (!came) hush(said);
-  const ended = workersAreDue(came) && (await endWorkers(service_workers));
-  let again = !came && (wasFree || (type !== "reload" && !kept[KEPT]?.endsWith("alone")));
-  if (!came && !wasFree && type === "reload") kept[KEPT] = `${Date.now()} alone`; // no policy comes: never again by itself
-  else kept[KEPT] ||= Date.now();
-  if (ended && !OURS && !((ofTab[KEPT] | 0) >= TIMES)) {
-    ofTab[KEPT] = (ofTab[KEPT] | 0) + 1;
-    again = true;
-  }
+  const ended = workersAreDue(came) && (await endWorkers(service_workers).catch(() => false)); // shut: there are none
+  let again = !came && (wasFree || (type !== "reload" && !kept(BROWSER)?.endsWith("alone")));
+  if (!came && !wasFree && type === "reload") keep(BROWSER, `${Date.now()} alone`); // no policy comes: never again by itself
+  else if (!kept(BROWSER)) keep(BROWSER, Date.now());
+  const times = kept(TAB) | 0;
+  if (ended && !OURS && times < TIMES && (keep(TAB, times + 1) || type !== "reload")) again = true; // not without end
   if (wasFree || (OURS && !told)) tabs?.postMessage("");
   told = true;
   wasFree = false;

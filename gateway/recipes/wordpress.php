@@ -15,19 +15,21 @@ defined('ABSPATH') || exit;
 
 /**
  * What may be done for this visitor: ['sale' => bool, 'sharing' => bool, 'targeted_ads' => bool, 'status' => 'honored',
- * 'none' or 'unknown']. The header is set by nginx alone. $standing only tightens it, for the rest of this page.
+ * 'none' or 'unknown']. The header is set by nginx alone. $standing only tightens it, for the rest of this page; null: what
+ * holds for the account is not known.
  */
-function gateway_consent(array $standing = []): array
+function gateway_consent(?array $standing = []): array
 {
     static $consent = null;
-    if ($consent === null) {
+    if ($consent === null || $standing === null) {
         $consent = ['sale' => false, 'sharing' => false, 'targeted_ads' => false, 'status' => 'unknown'];
-        preg_match_all('/([a-z_]+)=(\?[01]|[a-z]+)/', $_SERVER['HTTP_GATEWAY_CONSENT'] ?? '', $found, PREG_SET_ORDER);
+        $header = $standing === null ? '' : $_SERVER['HTTP_GATEWAY_CONSENT'] ?? '';
+        preg_match_all('/([a-z_]+)=(\?[01]|[a-z]+)/', $header, $found, PREG_SET_ORDER);
         foreach ($found as [, $name, $value]) {
             $consent[$name] = $value[0] === '?' ? $value === '?1' : $value;
         }
     }
-    foreach (array_keys($standing, 'opted_out', true) as $purpose) {
+    foreach (array_keys($standing ?? [], 'opted_out', true) as $purpose) {
         $consent = [$purpose => false, 'status' => 'honored'] + $consent;
     }
     return $consent;
@@ -136,7 +138,7 @@ add_action('init', function (): void {
     $signals = gateway_signals();
     [$status, $answer] = $signals === null ? [0, []]
         : gateway_call('/v1/observe', ['identifiers' => $identifiers, 'signals' => $signals]);
-    gateway_consent($answer['standing'] ?? []);
+    gateway_consent($answer['standing'] ?? ($asserted ? [] : null));  // asserted: nginx has asked for the account
     if (isset($answer['cookie'])) {
         nocache_headers();
         header("Set-Cookie: {$answer['cookie']['name']}={$answer['cookie']['value']}; {$answer['cookie']['attributes']}", false);

@@ -14,7 +14,7 @@ TEXT = 320  # the longest e-mail address (RFC 5321: 64 + 1 + 255)
 @dataclass(frozen=True, slots=True)
 class ChoicesForm:
     """A form that opts out, as `signals.form` reads it. `action`: opt_out, or ticked with each `purpose`; of the page
-    of choices also limit, and with its `token` opt_in and confirm.
+    of choices also limit, and with its `token` opt_in and confirm. `cut`: the fields of which something was left out.
     """
 
     action: str = ""
@@ -26,13 +26,16 @@ class ChoicesForm:
     state: str = ""
     confirm: str = ""
     token: str = ""
+    cut: tuple[str, ...] = ()
 
 
-NAMES = frozenset(ChoicesForm.__dataclass_fields__)
+NAMES = frozenset(ChoicesForm.__dataclass_fields__) - {"cut"}
 
 
 def read_form(body: bytes) -> ChoicesForm | Malformed:
-    """The first non-empty value of each known field, trimmed, and each `purpose`; unknown fields are passed over."""
+    """The first non-empty value of each known field, trimmed, and each `purpose`; unknown fields are passed over. Where
+    a value is longer than any, or another one follows it, the field is named as cut: whoever typed it is told so.
+    """
     if len(body) > MAX_BYTES:
         return Malformed("form", "size")
     try:
@@ -42,13 +45,16 @@ def read_form(body: bytes) -> ChoicesForm | Malformed:
         return Malformed("form", "fields")
     fields: dict[str, str] = {}
     purposes: list[str] = []
+    cut: dict[str, None] = {}
     for name, value in pairs:
         limit = MAX_BYTES if name in {"token", "confirm"} else TEXT
-        text = value.replace("\x00", "").strip()[:limit].strip()
+        whole = value.replace("\x00", "").strip()
+        text = whole[:limit].strip()
         if name == "phone" and value[:1] == " " and text[:1].isdecimal():
             text = f" {text}"  # a plus that was not escaped arrived as a blank; the number's reader decides
         if name == "purpose":
             purposes += [text] if text else []
         elif name in NAMES and text:
-            fields.setdefault(name, text)
-    return ChoicesForm(purpose=tuple(purposes), **fields)
+            first = fields.setdefault(name, text)
+            cut |= {name: None} if first != text or len(whole) > limit else {}
+    return ChoicesForm(purpose=tuple(purposes), cut=tuple(cut), **fields)

@@ -255,12 +255,14 @@ class _Ear:
         self.deny("malformed", FULL, KeptFor.MOMENT)
 
     def url(self, query: bytes) -> None:
-        """What an ad call's address says. More values of one signal than `MAX_VALUES` are a flood, and deny."""
+        """What an ad call's address says. More values of one signal than `MAX_VALUES` are a flood, and deny; sections
+        apply that any list of them names.
+        """
         said: dict[str, dict[str, None]] = {}
         for name, value in parse_qsl(query.decode("latin-1"), max_num_fields=None):
             if name in PARAMETERS or name in BESIDE:
                 said.setdefault(name, {})[value] = None
-        section_ids = self._section_ids(next(iter(said.get("gpp_sid", ())), None))
+        section_ids = self._section_ids(",".join(said.get("gpp_sid", ())))
         for name, values in said.items():
             if name in PARAMETERS:
                 applies = name != "gdpr_consent" or set(said.get("gdpr", ())) != {"0"}

@@ -1,14 +1,16 @@
 """A real Chromium shows the status on pages from a cache, and opens the choices in a dialog over them (L56, L58)."""
 
+import json
 import os
 
 import pytest
 from support import node
+from support.chromium import comes_to
 from support.pages_with_script import GOOGLE, HASHES, JOURNAL, LOADED, PING, SCRIPT, STUB, html, told
 from support.service import service
 from support.wire import call
 
-from gateway.choice.downstream import Outcome, strings
+from gateway.choice.downstream import Outcome, opted_out, strings
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 GPC = {"extra_http_headers": {"Sec-GPC": "1"}}
@@ -16,6 +18,15 @@ SCRIPT_SAYS = "Object.defineProperty(navigator, 'globalPrivacyControl', {value: 
 HONORED = "Opt-Out Request Honored"
 PAGE = html(STUB + JOURNAL + SCRIPT)
 PLACE = "[data-gateway-status]"
+TOOL = "self.__gpp = (command, answer) => answer(says, true);"  # a consent tool of the page
+
+
+def tool_of(said) -> str:
+    """What such a tool answers."""
+    return json.dumps({"signalStatus": "ready", "gppString": said.gpp, "applicableSections": said.gpp_sid})
+
+
+TOOL_SAYS = f"says = {tool_of(opted_out())}; {TOOL}"
 # Counts how much of the page moved by itself, from the first picture on.
 SHIFTS = """moved = 0; new PerformanceObserver((list) => { for (const each of list.getEntries()) moved += each.value })
   .observe({type: "layout-shift", buffered: true});"""
@@ -98,11 +109,17 @@ def test_with_the_signal_a_page_is_what_it_is_without_it_but_for_the_status(cach
     assert bodies[0] == bodies[1]
 
 
-def test_a_page_that_was_kept_whole_asks_again_when_the_person_comes_back(cached, running):
+@pytest.mark.parametrize(
+    "comes_back",
+    ["dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))",
+     "document.dispatchEvent(new Event('visibilitychange'))"],
+    ids=["kept whole", "in another tab"],
+)  # fmt: skip
+def test_a_page_asks_again_when_the_person_comes_back_to_it(cached, running, comes_back):
     page = cached(PAGE)
     page.wait_for_function(LOADED)
     page.context.request.post(f"{running.url}/privacy-choices", form={"action": "opt_out"}, max_redirects=0)
-    page.evaluate("() => dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    page.evaluate(f"() => {comes_back}")
     page.get_by_text(HONORED).wait_for()
 
 
@@ -118,6 +135,30 @@ def test_a_page_asks_again_once_when_a_script_of_its_own_wants_to_know(cached, r
     page.evaluate(ASK)
     page.get_by_text(HONORED).wait_for()
     assert asked.count(f"{running.url}/privacy-choices/status") == 1
+
+
+def test_a_no_that_is_said_to_a_consent_tool_of_an_open_page_is_heard_and_not_undone(cached):
+    tool = f"says = {tool_of(strings(Outcome(frozenset(), frozenset({'US-CA'}))))}; {TOOL}"
+    page = cached(html(STUB + GOOGLE + SCRIPT), init=tool)
+    page.wait_for_function("() => dataLayer.at(-1)[2].ad_storage === 'granted'")
+    page.evaluate(ASK)
+    page.wait_for_timeout(500)
+    assert page.evaluate("dataLayer.length") == 2  # the tool may have told it something else since
+    page.evaluate(f"says = {tool_of(opted_out())}")
+    page.evaluate(ASK)
+    page.get_by_text(HONORED).wait_for()
+    assert page.evaluate("dataLayer.at(-1)[2].ad_storage") == "denied"
+
+
+@pytest.mark.parametrize("says", [SCRIPT_SAYS, TOOL_SAYS], ids=["browser", "tool"])
+def test_what_only_script_says_holds_at_each_question_for_a_browser_that_keeps_no_cookie(cached, says):
+    listens = "said = []; document.addEventListener('gateway-status', ({detail}) => said.push(detail.status));"
+    page = cached(html(STUB + SCRIPT), init=listens + says)
+    page.wait_for_function("() => said.at(-1) === 'opted_out'")
+    page.context.clear_cookies()
+    page.evaluate("() => { said = []; dispatchEvent(new Event('gateway-ask')) }")
+    page.wait_for_function("() => said.length")
+    assert page.evaluate("said") == ["opted_out"]
 
 
 def test_the_sites_own_script_is_told_what_the_gateway_answered(cached, running):
@@ -169,6 +210,21 @@ def test_by_keyboard_alone_a_person_opts_out_in_the_dialog_and_the_page_knows_it
         ["signalStatus", "ready"],
     ]
     assert page.evaluate("document.activeElement.textContent") == "Your Privacy Choices"
+
+
+def test_a_choice_that_was_sent_goes_to_its_end_although_the_dialog_is_closed_at_once(cached, running):
+    page, sent = cached(PAGE), []
+    slowly = lambda route: sent.append(route) if route.request.method == "POST" else route.continue_()  # noqa: E731
+    page.context.route(f"{running.url}/privacy-choices", slowly)
+    opened(page).get_by_role("switch", name="Opt out on this browser").click(no_wait_after=True)
+    assert comes_to(lambda: page.wait_for_timeout(20) or len(sent), expected=1) == 1
+    before = entries(running)
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="hidden")
+    sent[0].continue_()
+    page.get_by_role("switch", name=HONORED).wait_for()
+    assert entries(running) > before
+    assert page.locator("dialog").count() == 0
 
 
 def test_while_the_dialog_is_open_nothing_is_said_to_hold_whoever_asks(cached, running):

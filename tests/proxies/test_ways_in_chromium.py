@@ -342,6 +342,30 @@ def test_what_was_set_going_before_ends_with_the_no(mount, browser, far, arrived
     assert still == {}
 
 
+FULL = """for (const kept of [localStorage, sessionStorage])
+  for (let size = 1 << 22; size; size >>= 1)
+    try { for (let at = 0; ; at++) kept.setItem(`${size} ${at}`, "x".repeat(size)) } catch {}"""
+SHUT = """const shut = () => { throw new DOMException("", "SecurityError") };
+  for (const name of ["localStorage", "sessionStorage"]) Object.defineProperty(self, name, { get: () => null });
+  self.BroadcastChannel = shut;
+  if (navigator.serviceWorker) navigator.serviceWorker.getRegistrations = async () => shut()"""
+
+
+@pytest.mark.parametrize("storage", ["full", "shut"])
+def test_where_a_browser_keeps_nothing_an_open_page_is_loaded_anew_all_the_same(mounted, browser, storage):
+    """Full, as a tracker can make it; shut as in an app's own browser without storage, and in Firefox without cookies."""
+    if storage == "shut":
+        browser.add_init_script(SHUT)
+    page = opened(mounted("in_front_of"), browser)
+    page.wait_for_function("() => self.__gpp")
+    page.evaluate(FULL if storage == "full" else "0")
+    page.evaluate("self.before = true")
+    in_the_dialog(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("switch", name=HONORED).wait_for()
+    assert page.evaluate("self.before") is None
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_a_service_worker_that_the_site_names_stays_and_no_other(far, browser, tmp_path, named):
     worker = "service-worker-from-before"

@@ -469,6 +469,17 @@ def test_a_key_that_is_no_good_is_told_of_in_the_log_and_costs_no_page(site, run
         assert wp.php_log.count("consent gateway: /v1/self answered 401") == 1
 
 
+def test_an_account_that_nobody_could_ask_about_counts_as_opted_out(site, running, desk):
+    desk.post("/v1/choices", {"identifiers": [named("account", "wp-7")], "choice": "opt_out", "place": "US-NY"})
+    with site(account_key=False) as wp:
+        api_keys.revoke(running.folder / "data", "wordpress")
+        until_key_answers(f"http://{running.internal}", wp.key, 401)
+        browser = Browser(wp.url)
+        browser.sign_in(7)
+        assert [told(browser.page()) for _ in range(2)] == [NO] * 2  # asked in vain, and while it rests
+        assert told(Browser(wp.url).page()) == YES
+
+
 def test_what_was_not_taken_is_said_again(site, running, desk):
     with site(account_key=False) as wp:
         browser = Browser(wp.url, gpc=True)

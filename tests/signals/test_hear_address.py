@@ -52,6 +52,8 @@ def test_the_sections_that_apply_are_read_from_the_address():
     assert address(("gpp", refused), ("gpp_sid", "2")).denied == FULL
     assert address(("gpp", refused), ("gpp_sid", "6")) == Heard()
     assert address(("gpp_sid", "7,6"), ("gpp", GPP_OUT)).denied == SALE
+    for lists in (["6", "2"], ["2", "6"]):  # of two lists neither hides what the other says
+        assert address(*(("gpp_sid", each) for each in lists), ("gpp", refused)).denied == FULL
     assert address(("gpp_sid", "x"), ("gpp", GPP_OUT)).malformed == (Malformed("gpp_sid", "type"),)
 
 

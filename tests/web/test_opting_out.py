@@ -93,6 +93,12 @@ async def test_two_advertising_ids_in_one_field_are_both_opted_out(client, keyed
         assert (await keyed.post("/v1/check", json=check)).json()["reason"] == "opted_out"
 
 
+async def test_a_list_that_is_longer_than_the_field_is_read_is_not_said_to_be_covered(client):
+    listed = " ".join(f"{'a' * 50}{number}@example.com" for number in range(6))
+    answer = await client.post(PATH, data=OUT | {"email": listed})
+    assert answer.headers["location"].endswith("?unread=email")
+
+
 async def test_an_advertising_id_alone_stops_no_marketing_and_is_not_said_to(client):
     refused = await client.post(f"{PATH}/marketing", data=OUT | {"ad_id": GAID})
     assert (refused.status_code, "Say where the marketing reaches you." in refused.text) == (422, True)

@@ -31,7 +31,7 @@ from gateway.web.shell.words import COUNTRIES, COVERS, FINER, REGIONS, mark, nam
 SCRIPT = "text/javascript"
 STATIC = {page.STYLE: "text/css", "consent.js": SCRIPT, "hosts.js": SCRIPT, "silence.js": SCRIPT,
           "tools.js": SCRIPT, "opt-out-icon.svg": "image/svg+xml"}  # fmt: skip
-MODULE = "silence.js"  # imported by consent.js, on the operator's other hosts too
+MODULES = {"silence.js", "tools.js"}  # imported by consent.js, on the operator's other hosts too
 OF_A_DRAWING = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 REACH = "reach"  # a link's parameter: to the form with fields for a number and an address, and some uses alone
 TICKED = "ticked"  # that form's action (11 CCR 7026(h))
@@ -93,7 +93,7 @@ class Pages:
         """A file of `static/`, the same for everyone; the style sheet with the colours of the host's own operator."""
         name = request.url.path.rpartition("/")[2]
         content = page.style_sheet(brand_of(request)) if name == page.STYLE else self._files[name]
-        headers = {"Access-Control-Allow-Origin": "*"} if name == MODULE else {}
+        headers = {"Access-Control-Allow-Origin": "*"} if name in MODULES else {}
         return page.show_file(request, content, STATIC[name], **headers)
 
     async def logo(self, request: Request) -> Response:

@@ -41,7 +41,7 @@ from gateway.web.shell.words import COVERS, ELSEWHERE, OTHER, mark, named, numbe
 MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page to load
 NEWS = timedelta(seconds=own_cookies.PROOF_SECONDS)  # after it, whoever has the page's address is told no news
 RECEIVED = mark("Received")
-FETCHED_AHEAD = '"prefetchCache", "prerenderCache"'  # pages that were made before the choice, and have no policy
+FETCHED_AHEAD = '"prefetchCache", "prerenderCache"'  # pages that the site made for somebody who had said nothing
 TOLD_ALREADY = ("cookie:", AD_IDS[1])  # a site's own ids for this browser; the second reading of an advertising id
 
 
@@ -87,9 +87,9 @@ class Confirmation:
             unread=[field for field in NAMING if field in request.query_params.getlist("unread")],
             script=self._enforced,
         )
+        response.headers["Clear-Site-Data"] = FETCHED_AHEAD
         if self._enforced:
             response.headers["Content-Security-Policy"] += "; script-src 'self'; connect-src 'self'"
-            response.headers["Clear-Site-Data"] = FETCHED_AHEAD
         self._keep(response, shown)
         return response
 

@@ -107,12 +107,12 @@ class OptingOut:
             if value:
                 found, whole = self._consent.people.typed(kind, value, country)
                 subjects += found
-                unread += [] if whole else [kind]
+                unread += [] if whole and kind not in said.cut else [kind]
         if said.ad_id:
             read = self._consent.people.name([{"type": kind, "value": said.ad_id} for kind in AD_IDS])
             named = [*read.subjects, *(each for _, each in read.respelled)]
             subjects += named
-            unread += [] if named else [AD_ID]
+            unread += [] if named and AD_ID not in said.cut else [AD_ID]
         subjects = list(one_each(subjects).values())
         if unread:
             self._metrics.malformed([Malformed("form", "identifier")])

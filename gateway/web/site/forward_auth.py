@@ -46,8 +46,9 @@ class ProxyAsked:
     @property
     def _parts(self) -> tuple[str, str]:
         try:
-            # "//ads/x" is a path and no host
-            parts = urlsplit("/" + self.uri.lstrip("/") if self.uri.startswith("/") else self.uri)
+            # "//ads/x" is a path and no host, and "#" is no end of one: some servers take it for a letter
+            uri = self.uri.replace("#", "%23")
+            parts = urlsplit("/" + uri.lstrip("/") if uri.startswith("/") else uri)
         except ValueError:  # "http://[": no browser asks for it
             return "", ""
         return parts.path, parts.query
@@ -97,10 +98,16 @@ def forward(scope: Scope) -> ProxyAsked:
     return ProxyAsked(_said(scope, b"x-forwarded-method") or "GET", _said(scope, b"x-forwarded-uri"))
 
 
+ENVOY = "/authz/envoy"
+
+
 def envoy(scope: Scope) -> ProxyAsked:
-    """ext_authz asks with the page's own method, and its address behind `path_prefix`."""
+    """ext_authz asks with the page's own method, and its address behind `path_prefix`: as it came, for a "?" that was
+    escaped ends no path.
+    """
     query = scope.get("query_string", b"").decode("latin-1")
-    return ProxyAsked(scope["method"], f"/{scope['path_params']['path']}" + (f"?{query}" if query else ""))
+    path = scope["raw_path"].decode("latin-1").removeprefix(ENVOY)
+    return ProxyAsked(scope["method"], path + (f"?{query}" if query else ""))
 
 
 class ForwardAuth:
