@@ -160,11 +160,13 @@ def say_outcome(tx: Transaction, decision: bytes, outcome: str, at: datetime) ->
     )
 
 
+ANNOUNCED = "recipient = ? AND row = ? AND outcome <> 'sent'"  # what is known to have been sent stays so
+
+
 def mark_outcome(tx: Transaction, recipient: str, row: bytes, outcome: str) -> None:
     """A send that was announced; what is known to have been sent stays so. Each has a batch of its own."""
-    open_ = "recipient = ? AND row = ? AND outcome <> 'sent'"
-    found = tx.db.execute(f"SELECT key, batch FROM disclosure WHERE {open_}", (recipient, row)).fetchall()  # noqa: S608 - ours
-    tx.db.execute(f"UPDATE disclosure SET outcome = ? WHERE {open_}", (outcome, recipient, row))  # noqa: S608 - ours
+    found = tx.db.execute(f"SELECT key, batch FROM disclosure WHERE {ANNOUNCED}", (recipient, row)).fetchall()  # noqa: S608 - ours
+    tx.db.execute(f"UPDATE disclosure SET outcome = ? WHERE {ANNOUNCED}", (outcome, recipient, row))  # noqa: S608 - ours
     for key, batch in found if outcome == NOT_SENT else ():
         recipient_holdings.not_sent(tx, recipient, key, batch)
 

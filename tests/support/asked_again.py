@@ -343,6 +343,8 @@ class World:
             to = self.recipients.get(name)
             stated = {body.purpose} if body.purpose else set(to.purposes if to else ())
             going = {word for word, answer in verdict.data.items() if to and answer not in DENIED}
+            if verdict.data.get("contact") == "hash":  # of which nothing else goes
+                going = going - {"contact"} | ({"email_hash", "phone_hash"} if to else set())
             classes = (going - IMPERSONAL) or going or set(verdict.data)
             possible = going - IMPERSONAL and key != NOBODY and not body.dry_run
             found.append(
