@@ -1,8 +1,7 @@
 """Waiting on an event loop for what the writer's thread commits (`Writer.commit`). Jobs that a loop brings together are
-handed over together, for a commit costs as much as four entries, and two threads that take turns more than that: with
-64 callers batches of 16 in place of 8, and checks wait half as long. The writer answers the jobs of a batch one after
-the other; they wake the loop once together, and each costs it one future. (asyncio's own way chains three futures a job
-and wakes the loop for each.)
+handed over together, for a commit costs as much as some entries, and two threads that take turns with one interpreter
+hold each other up. The writer answers the jobs of a batch one after the other; they wake the loop once together, and
+each costs it one future. (asyncio's own way chains three futures a job and wakes the loop for each.)
 """
 
 import asyncio
