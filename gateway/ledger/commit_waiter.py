@@ -30,14 +30,14 @@ class CommitWaiter(Generic[T]):
         """What became of a job, which goes on when nobody waits. Raises `StoreUnavailable` past so many seconds, and
         past half of them where the writer hangs by then.
         """
-        loop = asyncio.get_running_loop()
-        if self._jobs is None or self._jobs.loop is not loop:
-            self._jobs = LoopJobs(loop, self._hand_over)
+        loop, jobs = asyncio.get_running_loop(), self._jobs
+        if jobs is None or jobs.loop is not loop:  # another thread's may take turns with it
+            jobs = self._jobs = LoopJobs(loop, self._hand_over)
         waiting: asyncio.Future[R] = loop.create_future()
         timer = list[asyncio.TimerHandle]()
         timer.append(loop.call_later(seconds / 2, _give_up_where, hangs, waiting, seconds / 2, timer))
-        done.add_done_callback(partial(self._jobs.take, waiting))
-        self._jobs.bring(job)
+        done.add_done_callback(partial(jobs.take, waiting))
+        jobs.bring(job)
         try:
             return await waiting
         finally:
