@@ -114,18 +114,19 @@ def test_no_acknowledged_link_is_lost_however_often_the_process_is_killed(tmp_pa
     assert gone == 0
 
 
-def test_the_control_a_writer_that_answers_before_its_commit_loses_opt_outs(tmp_path, figure):
+@pytest.mark.parametrize(("says", "missing"), [(no, lost), (link, unlinked)], ids=["opt-outs", "links"])
+def test_the_control_a_writer_that_answers_before_its_commit_loses_opt_outs(tmp_path, figure, says, missing):
     people = count(1)
     with service(tmp_path, module=TOO_EARLY) as running:
         for kills in range(LIVES):  # one that falls right after a commit shows nothing
-            acknowledged = said_until_killed(running, people, 200)
+            acknowledged = said_until_killed(running, people, 200, says)
             running.module = "gateway"
             running.start()
-            if (gone := lost(running, acknowledged)) or kills == LIVES - 1:
+            if (gone := missing(running, acknowledged)) or kills == LIVES - 1:
                 break
             running.stop()
             running.module = TOO_EARLY
             running.start()
-    told = f"{len(acknowledged)} acknowledged opt-outs, {gone} lost by a writer that answers too early, {kills} kills before"
-    figure("SIGKILL, control", told)
+    told = f"{len(acknowledged)} acknowledged, {gone} lost by a writer that answers too early, {kills} kills before"
+    figure(f"SIGKILL, control, {says.__name__}", told)
     assert gone > 0
