@@ -23,7 +23,7 @@ from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.peer import Address, Peers
 from gateway.web.shell.problem import Problem
 
-# Work: the first is one batch of the writer. Of one sender 64 would cost an eighth less each, and hold checks up.
+# Work: the first is one batch of the writer. Of one sender 64 would cost a sixth less each, and hold checks up.
 WRITING, WRITING_EACH = 256, 32
 READ, READ_EACH = 4096, 64  # requests whose body is in memory: 4,096 of 33 kB are 132 MB, and no more are read
 BODY = 33 * 1024  # read before the turn: whatever needs no key is smaller (pages 16 kB, the script 32 kB)
