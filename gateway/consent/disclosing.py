@@ -337,12 +337,15 @@ class HandedOver:
 
     @staticmethod
     def count_said(tx: Transaction, ones: Sequence[Counted], at: datetime) -> list[Counted]:
-        """What callers said to this host. Whoever was erased since the answer is on no record, and what went is to be
-        deleted: when they were erased nobody knew that it had. Returns as `_count` does.
+        """What callers said to this host. Whoever was erased or unlinked since the answer is on no record, and what
+        went is to be deleted: when they were erased nobody knew that it had. Returns as `_count` does.
         """
-        gone = [each for each in disclosures.of_erased(tx, ones) if _arrived(each)]
-        disclosures.count_disclosures(tx, ones, at)
-        return replica_batches.tell_late(tx, [(each, True) for each in gone], at) if gone else []
+        gone, written, of_nobody = replica_batches.HandedGone(tx, tx.size, skew=0), list[Counted](), list[Counted]()
+        for each in ones:
+            (of_nobody if gone.is_gone(each) else written).append(each)
+        disclosures.count_disclosures(tx, written, at, of_nobody=of_nobody)
+        late = [(each, True) for each in of_nobody if _arrived(each)]
+        return replica_batches.tell_late(tx, late, at) if late else []
 
     def _count(
         self,

@@ -115,14 +115,8 @@ def _told_whose(tx: Transaction, keys: set[bytes], batch: int) -> dict[bytes, in
 
 
 def _but_of_erased(tx: Transaction, counted: Sequence[Counted]) -> Iterator[Counted]:
-    gone = {id(each) for each in of_erased(tx, counted)}
-    return (each for each in counted if id(each) not in gone)
-
-
-def of_erased(tx: Transaction, counted: Sequence[Counted]) -> list[Counted]:
-    """Those of whoever was erased since they were answered."""
     forgotten = dict(rows_of(tx.db, FORGOTTEN, {each.key for each in counted}))
-    return [each for each in counted if each.at < (forgotten.get(each.key) or 0)]
+    return (each for each in counted if each.at >= (forgotten.get(each.key) or 0))
 
 
 def _append(tx: Transaction, more: Sequence[Counted], at: datetime) -> int:
@@ -165,10 +159,10 @@ ANNOUNCED = "recipient = ? AND row = ? AND outcome <> 'sent'"  # what is known t
 
 def mark_outcome(tx: Transaction, recipient: str, row: bytes, outcome: str) -> None:
     """A send that was announced; what is known to have been sent stays so. Each has a batch of its own."""
-    found = tx.db.execute(f"SELECT key, batch FROM disclosure WHERE {ANNOUNCED}", (recipient, row)).fetchall()  # noqa: S608 - ours
+    found = tx.db.execute(f"SELECT batch FROM disclosure WHERE {ANNOUNCED}", (recipient, row)).fetchall()  # noqa: S608 - ours
     tx.db.execute(f"UPDATE disclosure SET outcome = ? WHERE {ANNOUNCED}", (outcome, recipient, row))  # noqa: S608 - ours
-    for key, batch in found if outcome == NOT_SENT else ():
-        recipient_holdings.not_sent(tx, recipient, key, batch)
+    for (batch,) in found if outcome == NOT_SENT else ():
+        recipient_holdings.not_sent(tx, recipient, row, batch)
 
 
 def forget_outcomes(tx: Transaction, before: int) -> None:
@@ -299,20 +293,34 @@ def intend(
         )
     )
     tx.db.execute("INSERT INTO disclosure_batch VALUES (?, ?)", (seq, secret))
-    purpose = ",".join(purposes)
-    tx.db.executemany(
-        "INSERT INTO disclosure VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intended', ?, ?)",
-        [
-            (recipient, row.row, row.key, purpose, ",".join(row.classes), now, position, seq, row.handle, job)
-            for row in rows
-        ],
-    )
-    left = defaultdict[tuple[str, ...], list[Left]](list)
+    left, numbers = defaultdict[tuple[str, ...], list[Left]](list), dict[bytes, int]()
     for row in rows:
         left[row.classes] += row.left
     for each, some in left.items():
-        recipient_holdings.note_held(tx, recipient, some, purposes, each, seq, now)
+        numbers |= recipient_holdings.note_held(tx, recipient, some, purposes, each, seq, now)
+    same = (",".join(purposes), now, position, seq, job)
+    _insert(tx, recipient, [(row, recipient_holdings.listed(row.left, numbers)) for row in rows], *same)
     return seq
+
+
+def _insert(
+    tx: Transaction,
+    recipient: str,
+    rows: Iterable[tuple[Intended, str]],
+    purpose: str,
+    now: int,
+    position: int,
+    batch: int,
+    job: bytes | None,
+) -> None:
+    """Each with what it takes along."""
+    tx.db.executemany(
+        "INSERT INTO disclosure VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intended', ?, ?, ?)",
+        [
+            (recipient, row.row, row.key, purpose, ",".join(row.classes), now, position, batch, row.handle, job, took)
+            for row, took in rows
+        ],
+    )
 
 
 def mark(tx: Transaction, recipient: str, batch: int, rows: Iterable[Intended], outcome: str) -> list[Intended]:
@@ -328,7 +336,7 @@ def mark(tx: Transaction, recipient: str, batch: int, rows: Iterable[Intended], 
     )
     gone = [] if marked.rowcount == len(rows) else [row for row in rows if not _is_there(tx, recipient, batch, row)]
     for row in rows if outcome == NOT_SENT else ():
-        recipient_holdings.not_sent(tx, recipient, row.key, batch)
+        recipient_holdings.not_sent(tx, recipient, row.row, batch)
     return gone
 
 
@@ -380,21 +388,21 @@ def _acknowledge(tx: Transaction, said: Acknowledged, now: int, after: Place) ->
     named, values = _named(said)
     last = f" AND {LAST}" if said.outcome == SENT else ""
     found = tx.db.execute(
-        f"SELECT recipient, row, batch, key FROM disclosure d WHERE {named} AND {OPEN}{last}"  # noqa: S608 - ours
+        f"SELECT recipient, row, batch FROM disclosure d WHERE {named} AND {OPEN}{last}"  # noqa: S608 - ours
         f" AND (recipient, row, batch) > (?, ?, ?) ORDER BY recipient, row, batch LIMIT {AT_ONCE}",
         [*values, *after],
     ).fetchall()
-    for recipient, row, batch, key in found:
+    for recipient, row, batch in found:
         which = (said.outcome, recipient, row, batch)
         tx.db.execute("UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?", which)
         if said.outcome == SENT:
             grants.use_claimed(tx, recipient, row, now)
         elif said.outcome == NOT_SENT:
-            recipient_holdings.not_sent(tx, recipient, key, batch)
+            recipient_holdings.not_sent(tx, recipient, row, batch)
             grants.let_go_of(tx, recipient, row)
     sql = f"SELECT 1 FROM disclosure d WHERE {named} LIMIT 1"  # noqa: S608 - ours
     known = bool(found) or tx.db.execute(sql, values).fetchone() is not None
-    return DisclosureStep(len(found), known, found[-1][:3] if len(found) == AT_ONCE else None)
+    return DisclosureStep(len(found), known, found[-1] if len(found) == AT_ONCE else None)
 
 
 def _named(said: Acknowledged) -> tuple[str, list[object]]:

@@ -6,11 +6,13 @@ goes with the disclosures it came from. Never sends, and never decides who is to
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from gateway.keys.secret_files import PersonKeys
 from gateway.ledger.acts.releases import since_when
 from gateway.ledger.schema import rows_of
 from gateway.ledger.transaction import Transaction
@@ -27,7 +29,15 @@ UNDER_KEY = (
     " classes = ?4, batch = ?5, at = ?6"
 )
 UNKNOWN = ["", "", 0, 0]
-NUMBERS = "SELECT named, id FROM held WHERE named IN ({marks}) AND recipient = ?"
+NAMED = "SELECT named, id, person, sealed, kinds FROM held WHERE named IN ({marks}) AND recipient = ?"
+# Rows of somebody under whose keys an identifier is kept, from a batch on, with which it left, as one kind or as any.
+# In this order alone: of one person there are few rows, of one recipient all.
+ROWS = (
+    " FROM held_key k CROSS JOIN disclosure d WHERE k.held = ? AND d.key = k.key AND d.recipient = ? AND d.batch >= ?"
+    " AND (d.held IS NULL OR d.held LIKE ?)"
+)
+LAST = f"SELECT max(d.batch){ROWS} AND d.outcome <> 'not_sent'"
+KNOWN_ROW = f"SELECT 1{ROWS} AND d.batch = ? LIMIT 1"
 ORPHAN = "NOT EXISTS (SELECT 1 FROM held_key WHERE held = held.id)"
 
 
@@ -43,6 +53,11 @@ class Left:
     named: bytes = field(repr=False)
     keys: tuple[bytes, ...] = field(repr=False)
     further: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    @property
+    def forms(self) -> dict[str, str]:
+        """By kind, all that it leaves as."""
+        return {self.kind: self.value, **dict(self.further)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +82,10 @@ def note_held(
     classes: Iterable[str],
     batch: int,
     now: int,
-) -> None:
+) -> dict[bytes, int]:
     """These identifiers may reach the recipient with a batch, each with these classes. Most rows tell nothing new of a
     key that left before: then nothing is written (a job sends the same people again and again), but for the day, and
-    after a number was given back.
+    after a number was given back. Returns the number of each by its own key, for `listed`.
     """
     left = list(left)
     what, since = (frozenset(purposes), frozenset(classes)), since_when(tx)
@@ -83,6 +98,12 @@ def note_held(
         if place not in known or not is_told or now - at >= DAY_MS or since(place[0]) > last:
             news.append((*place, *whole, batch, now))
     tx.db.executemany(UNDER_KEY, news)
+    return numbers
+
+
+def listed(left: Iterable[Left], numbers: Mapping[bytes, int]) -> str:
+    """What leaves with a row, as the row has it on record."""
+    return "".join(f",{numbers[each.named]}:{kind}" for each in left for kind in each.forms) + ","
 
 
 @lru_cache(maxsize=1024)  # a recipient has few purposes and classes, and all rows of a job the same
@@ -94,52 +115,99 @@ def _with(purposes: str, classes: str, what: tuple[frozenset[str], frozenset[str
 
 
 def _numbers(tx: Transaction, recipient: str, left: Iterable[Left], batch: int) -> dict[bytes, int]:
-    """The row of each by its own key, with this batch as the last one."""
-    named = {each.named: each for each in left}
-    numbers: dict[bytes, int] = dict(rows_of(tx.db, NUMBERS, named, recipient))
+    """The row of each by its own key, with this batch as the last one, in every form in which it leaves."""
+    forms = defaultdict[bytes, dict[str, str]](dict)
+    for each in left:
+        forms[each.named] |= each.forms
+    known = {named: kept for named, *kept in rows_of(tx.db, NAMED, forms, recipient)}
+    numbers = {named: kept[0] for named, kept in known.items()}
     tx.db.executemany("UPDATE held SET batch = ? WHERE id = ?", [(batch, number) for number in numbers.values()])
-    for each in named.values():
-        if each.named not in numbers:
-            numbers[each.named] = _new(tx, recipient, each, batch)
+    for named, leaving in forms.items():
+        if named not in known:
+            numbers[named] = _new(tx, recipient, named, leaving, batch)
+        elif not leaving.keys() <= _set(known[named][-1] or ""):
+            number, person, sealed, _ = known[named]
+            _seal_again(tx, recipient, number, person, leaving | open_held(tx, recipient, person, sealed))
     return numbers
 
 
-def _new(tx: Transaction, recipient: str, left: Left, batch: int) -> int:
+def _new(tx: Transaction, recipient: str, named: bytes, forms: Mapping[str, str], batch: int) -> int:
     person = tx.persons.new_person()
-    further = {"further": dict(left.further)} if left.further else {}
-    content = json.dumps({"type": left.kind, "value": left.value, **further}).encode()
-    sealed = person.seal(LABEL + recipient.encode(), content)
     made = tx.db.execute(
-        "INSERT INTO held (recipient, named, batch, person, sealed) VALUES (?, ?, ?, ?, ?) RETURNING id",
-        (recipient, left.named, batch, person.person, sealed),
+        "INSERT INTO held (recipient, named, batch, person, sealed, kinds) VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+        (recipient, named, batch, person.person, _sealed(person, recipient, forms), _kinds(forms)),
     ).fetchone()
     return int(made[0])
 
 
-def not_sent(tx: Transaction, recipient: str, key: bytes, batch: int) -> None:
-    """A row of a batch, of whoever has this key, did not leave; it is marked. What the recipient has by another row, of
-    before or since, goes on to be known. Of a later row nothing is written that was known by then (`note_held`): the
-    first word stands for all that came behind it, and goes with the last of them that did not leave.
-    """
-    noted = tx.db.execute(
-        "SELECT k.held, k.first FROM held_key k JOIN held h ON h.id = k.held"
-        " WHERE k.key = ? AND k.first <= ? AND h.recipient = ?",
-        (key, batch, recipient),
-    ).fetchall()
-    for number, first in noted:
-        if not _may_have(tx, recipient, number, first):
-            tx.db.execute("DELETE FROM held_key WHERE held = ? AND first = ?", (number, first))
-            tx.db.execute(f"DELETE FROM held WHERE id = ? AND {ORPHAN}", (number,))  # noqa: S608 - ours
+def _seal_again(tx: Transaction, recipient: str, number: int, person: bytes, forms: Mapping[str, str]) -> None:
+    keys = tx.persons.keys(person)
+    keys = keys if keys.details else tx.persons.new_person()
+    sealed = _sealed(keys, recipient, forms)
+    tx.db.execute(
+        "UPDATE held SET person = ?, sealed = ?, kinds = ? WHERE id = ?", (keys.person, sealed, _kinds(forms), number)
+    )
 
 
-def _may_have(tx: Transaction, recipient: str, number: int, first: int) -> bool:
-    """Whether a row from a batch on, of somebody under whose keys it is known, may have left with this identifier; or
-    nobody knows any more which row that batch had, for those of whoever was erased are gone.
+def _sealed(person: PersonKeys, recipient: str, forms: Mapping[str, str]) -> bytes:
+    (kind, value), *further = forms.items()
+    content = {"type": kind, "value": value, **({"further": dict(further)} if further else {})}
+    return person.seal(LABEL + recipient.encode(), json.dumps(content).encode())
+
+
+def _kinds(forms: Iterable[str]) -> str:
+    return f",{','.join(sorted(forms))},"
+
+
+def not_sent(tx: Transaction, recipient: str, row: bytes, batch: int) -> None:
+    """A row of a batch, which is marked, did not leave: what it was to take along is not kept because of it any more.
+    Each identifier stays in the forms, and under the keys, by which another row may have taken it.
     """
-    of = "SELECT 1 FROM held_key k JOIN disclosure d ON d.key = k.key WHERE k.held = ? AND d.recipient = ?"
-    since = (number, recipient, first)
-    left = tx.db.execute(f"{of} AND d.batch >= ? AND d.outcome <> 'not_sent' LIMIT 1", since).fetchone()
-    return left is not None or tx.db.execute(f"{of} AND d.batch = ? LIMIT 1", since).fetchone() is None
+    sql = "SELECT key, held FROM disclosure WHERE recipient = ? AND row = ? AND batch = ?"
+    for key, took in tx.db.execute(sql, (recipient, row, batch)).fetchall():
+        for number, kinds in (_unlisted(tx, recipient, key, batch) if took is None else _read(took)).items():
+            _take_back(tx, recipient, number, kinds)
+
+
+def _read(took: str) -> dict[int, set[str]]:
+    """What `listed` wrote."""
+    found = defaultdict[int, set[str]](set)
+    for each in filter(None, took.split(",")):
+        number, _, kind = each.partition(":")
+        found[int(number)].add(kind)
+    return found
+
+
+def _unlisted(tx: Transaction, recipient: str, key: bytes, batch: int) -> dict[int, set[str]]:
+    """What came with a row of which nobody wrote that down, in whatever form."""
+    sql = "SELECT h.id FROM held_key k JOIN held h ON h.id = k.held WHERE k.key = ? AND k.first = ? AND h.recipient = ?"
+    return {number: set() for (number,) in tx.db.execute(sql, (key, batch, recipient)).fetchall()}
+
+
+def _take_back(tx: Transaction, recipient: str, number: int, kinds: Collection[str]) -> None:
+    """What is kept of an identifier without the row that was to take it along as these kinds. Under a key it stays
+    where a row that may have left is no older than the first that was known by that key; and where nobody knows any
+    more which row that was, for those of whoever was erased are gone.
+    """
+    firsts = [first for (first,) in tx.db.execute("SELECT DISTINCT first FROM held_key WHERE held = ?", (number,))]
+    if not firsts:
+        return  # it was taken back, or forgotten, before
+    since = (number, recipient, min(firsts))
+    person, sealed, known = tx.db.execute("SELECT person, sealed, kinds FROM held WHERE id = ?", (number,)).fetchone()
+    last = {kind: tx.db.execute(LAST, (*since, f"%,{number}:{kind},%")).fetchone()[0] for kind in _set(known or "")}
+    if not known:
+        last = {"": tx.db.execute(LAST, (*since, f"%,{number}:%")).fetchone()[0]}
+    until = max((batch for batch in last.values() if batch is not None), default=-1)
+    later = [first for first in firsts if first > until]
+    came = [first for first in later if tx.db.execute(KNOWN_ROW, (*since, f"%,{number}:%", first)).fetchone()]
+    tx.db.executemany("DELETE FROM held_key WHERE held = ? AND first = ?", [(number, first) for first in came])
+    if len(came) == len(firsts):
+        tx.db.execute(f"DELETE FROM held WHERE id = ? AND {ORPHAN}", (number,))  # noqa: S608 - ours
+    elif len(came) == len(later) and (going := {kind for kind in kinds if kind in last and last[kind] is None}):
+        forms = open_held(tx, recipient, person, sealed)
+        staying = {kind: value for kind, value in forms.items() if kind not in going}
+        if staying:
+            _seal_again(tx, recipient, number, person, staying)
 
 
 def under(tx: Transaction, key: bytes, since: int) -> list[Held]:

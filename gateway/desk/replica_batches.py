@@ -62,8 +62,9 @@ class HandedGone:
     trace by which to tell; whoever was not known before may be one of them.
     """
 
-    def __init__(self, tx: Transaction, position: int) -> None:
+    def __init__(self, tx: Transaction, position: int, skew: int = SKEW) -> None:
         self.position = position
+        self._skew = skew
         self._tx = tx
         last = tx.db.execute("SELECT seq, at FROM erasure ORDER BY seq DESC LIMIT 1").fetchone()
         self._last: tuple[int, int] = last or (-1, -1)
@@ -75,7 +76,7 @@ class HandedGone:
 
     def is_gone(self, one: Counted) -> bool:
         """Whether its person may have been."""
-        if self._last[0] < self.position and self._last[1] < one.at - SKEW:
+        if self._last[0] < self.position and self._last[1] < one.at - self._skew:
             return False  # nobody was
         db, before = self._tx.db, self._before(one.at)
         row = db.execute("SELECT seq FROM erased WHERE identifier = ?", (one.key,)).fetchone()
@@ -89,7 +90,7 @@ class HandedGone:
 
     def _before(self, answered: int) -> int:
         """A place in the log from before an answer, whose time is in Unix milliseconds by the replica's clock."""
-        (seq,) = self._tx.db.execute("SELECT min(seq) FROM erasure WHERE at >= ?", (answered - SKEW,)).fetchone()
+        (seq,) = self._tx.db.execute("SELECT min(seq) FROM erasure WHERE at >= ?", (answered - self._skew,)).fetchone()
         return self.position if seq is None else min(self.position, int(seq))
 
 

@@ -24,6 +24,7 @@ from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose
 
 ALGORITHMS = ("sha256", "sha1", "md5")
+FIRST_TO_LAST = pytest.mark.parametrize("first_to_last", [True, False])
 
 
 @pytest.fixture
@@ -42,6 +43,25 @@ def leaves(story):
 
         batch = story.do(job)
         return lambda word: story.do(lambda tx: disclosures.mark(tx, recipient, batch, [row], word))
+
+    return act
+
+
+@pytest.fixture
+def announces(story):
+    """A row leaves with all of these identifiers to one recipient, found by the keys of `own`, and the same of somebody
+    else beside it. Returns how it is marked later.
+    """
+
+    def act(whats, own, classes=("ad_id", "contact", "email_hash")):
+        keys = tuple(each.key for each in own)
+        row = Intended(
+            os.urandom(4).hex(), keys[0], classes, tuple(Left(each.kind, each.value, each.key, keys) for each in whats)
+        )
+        left = (Left("gaid", gaid(7), b"another's".ljust(16), ()),)
+        other = Intended(os.urandom(4).hex(), b"another's".ljust(16), classes, left)
+        batch = story.do(lambda tx: disclosures.intend(tx, "teemo", [Purpose.SALE], [other, row], story.at))
+        return lambda word: story.do(lambda tx: disclosures.mark(tx, "teemo", batch, [row], word))
 
     return act
 
@@ -108,7 +128,7 @@ def test_a_row_of_which_it_is_known_late_that_it_did_not_leave_takes_nothing_fro
     assert told("teemo") == [("opt_out", [GAID])]
 
 
-@pytest.mark.parametrize("first_to_last", [True, False])
+@FIRST_TO_LAST
 def test_of_several_rows_that_did_not_leave_nothing_is_kept_in_whatever_order_that_is_known(
     story, who, leaves, says, told, first_to_last
 ):
@@ -131,6 +151,96 @@ def test_a_row_that_did_not_leave_takes_nothing_whose_first_row_went_with_somebo
     leaves("teemo", tablet, other, outcome="not_sent")
     says(other)
     assert ("opt_out", [GAID]) in told("teemo")
+
+
+def said(first_to_last, *reports):
+    for row, word in reports if first_to_last else reversed(reports):
+        row(word)
+
+
+@FIRST_TO_LAST
+@pytest.mark.parametrize("lost", [0, 1])
+def test_what_came_with_a_row_that_was_lost_is_not_told_because_another_row_left(
+    who, announces, says, told, lost, first_to_last
+):
+    """R18: of two bids of one person one had the address beside the ad id."""
+    device, mail = who("gaid", GAID), who("email", email(1))
+    rows = [announces(each, (device, mail)) for each in ([device, mail], [device])[:: -1 if lost else 1]]
+    said(first_to_last, (rows[lost], "not_sent"), (rows[1 - lost], "sent"))
+    says(mail)
+    says(device)
+    assert told("teemo") == [("opt_out", [GAID])]
+
+
+@FIRST_TO_LAST
+@pytest.mark.parametrize("lost", [0, 1])
+def test_of_an_address_that_was_lost_and_its_hash_that_left_the_hash_alone_is_told(
+    who, announces, says, told, lost, first_to_last
+):
+    """Both go by one key."""
+    mail, hashed = who("email", email(1)), who("email_sha256", hashlib.sha256(email(1).encode()).hexdigest())
+    assert mail.key == hashed.key
+    forms = ([mail], ("contact",)), ([hashed], ("email_hash",))
+    rows = [announces(whats, [mail], classes) for whats, classes in forms[:: -1 if lost else 1]]
+    said(first_to_last, (rows[lost], "not_sent"), (rows[1 - lost], "sent"))
+    says(mail)
+    assert told("teemo") == [("opt_out", [hashed.value])]
+
+
+@pytest.mark.parametrize("hash_first", [True, False])
+def test_what_left_as_itself_and_as_a_hash_is_told_as_both(who, announces, says, told, hash_first):
+    mail, hashed = who("email", email(1)), who("email_sha256", hashlib.sha256(email(1).encode()).hexdigest())
+    for each in [hashed, mail] if hash_first else [mail, hashed]:
+        announces([each], [mail])("sent")
+    says(mail)
+    [(word, values)] = told("teemo")
+    assert (word, set(values)) == ("opt_out", {hashed.value, mail.value})
+
+
+@FIRST_TO_LAST
+@pytest.mark.parametrize("account_first", [True, False])
+def test_of_rows_of_one_device_by_several_keys_none_of_which_left_nothing_is_kept(
+    story, who, announces, says, told, account_first, first_to_last
+):
+    account, device = who("account", "a"), who("gaid", GAID)
+    owns = [[device], [account, device]]
+    rows = [announces([device], own) for own in (reversed(owns) if account_first else owns)]
+    said(first_to_last, *((row, "not_sent") for row in rows))
+    assert story.rows("SELECT count(*) FROM held") == [(1,)]
+    says(account)
+    says(device)
+    assert told("teemo") == []
+
+
+def test_a_row_that_was_held_back_leaves_no_key_behind_by_which_it_alone_was_known(who, announces, says, told):
+    account, device = who("account", "a"), who("gaid", GAID)
+    announces([device], [device])("sent")
+    announces([device], [device, account])("not_sent")
+    says(account)
+    assert told("teemo") == []
+    says(device)
+    assert told("teemo") == [("opt_out", [GAID])]
+
+
+@pytest.mark.parametrize("other", ["sent", "not_sent"])
+def test_a_row_of_which_nobody_wrote_down_what_it_took_may_have_taken_all_of_it(
+    story, who, announces, says, told, other
+):
+    """Before version 36."""
+    device = who("gaid", GAID)
+    rows = [announces([device], [device]) for _ in range(2)]
+    story.do(lambda tx: tx.db.execute("UPDATE disclosure SET held = NULL").rowcount)
+    story.do(lambda tx: tx.db.execute("UPDATE held SET kinds = NULL").rowcount)
+    said(True, (rows[1], other), (rows[0], "not_sent"))
+    says(device)
+    assert told("teemo") == [("opt_out", [GAID])] * (other == "sent")
+
+
+def test_whether_another_row_left_is_looked_for_among_those_of_the_person_not_of_the_recipient(story):
+    for sql in (recipient_holdings.LAST, recipient_holdings.KNOWN_ROW):
+        plan = story.rows("EXPLAIN QUERY PLAN " + sql.replace("?", "1"))
+        [rows] = [row[3] for row in plan if row[3].startswith(("SEARCH d ", "SCAN d"))]
+        assert rows == "SEARCH d USING INDEX disclosure_key (key=? AND recipient=?)"
 
 
 def test_what_is_kept_of_one_thing_hides_nothing_else_that_was_only_counted(story, who, leaves, says, told):

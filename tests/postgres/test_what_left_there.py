@@ -27,8 +27,10 @@ def recorded(folder):
         ]
 
         def act(tx):
-            for some in (rows, rows[:1]):
+            disclosed = [
                 disclosures.intend(tx, "teemo", [Purpose.SALE], some, AT, job=hash_of("night"))
+                for some in (rows, rows[:1])
+            ]
             before = disclosures.posted_before(tx, "teemo", ["r1", "r2", "r3"], NOW)
             disclosures.let_be(tx, "teemo", ["r1"])
             one = Counted(mine.key, "teemo", ("sale",), ("ad_id",), "sent", NOW)
@@ -38,7 +40,11 @@ def recorded(folder):
                 "SELECT length(job), count(*) FROM disclosure GROUP BY length(job) ORDER BY 1"
             ).fetchall()
             held = tx.db.execute("SELECT count(DISTINCT held), count(*) FROM held_key").fetchone()
-            return before, jobs, held, [each[:-1] for each in disclosures.counted_of(tx.db, mine.key, 0)]
+            kept = []
+            for batch in disclosed:
+                disclosures.mark(tx, "teemo", batch, rows[:1], "not_sent")
+                kept.append(tx.db.execute("SELECT count(DISTINCT held), count(*) FROM held_key").fetchone())
+            return before, jobs, held, kept, [each[:-1] for each in disclosures.counted_of(tx.db, mine.key, 0)]
 
         return house.writer.submit(act).result()
 
@@ -46,8 +52,9 @@ def recorded(folder):
 def test_what_left_is_on_record_there_as_in_a_file(postgres, tmp_path):
     there = recorded(postgres_server.installed(postgres, tmp_path / "there"))
     assert there == recorded(inside.install(tmp_path / "here"))
-    before, jobs, held, counted = there
+    before, jobs, held, kept, counted = there
     assert (before.left, before.handed_back) == (set(), {"r1", "r2"})
     assert [tuple(each) for each in jobs] == [(16, 1), (17, 2)]
     assert tuple(held) == (2, 26)
+    assert [tuple(each) for each in kept] == [(2, 26), (1, 13)]
     assert [tuple(each) for each in counted] == [("teemo", "sale", "ad_id", "sent", NOW, NOW, 2)]

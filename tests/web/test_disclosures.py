@@ -217,6 +217,17 @@ async def test_what_is_said_an_hour_later_leaves_it_as_it_was_counted(tmp_path):
         assert await received(keyed) == {("advertisers", "possible"): 1, ("advertisers", "sent"): 1}
 
 
+async def test_a_report_of_somebody_who_was_unlinked_meanwhile_is_on_nobodys_record(keyed):
+    """R19. Nothing is left to name them by, so that nobody can be told."""
+    decision = (await check(keyed))["decision"]
+    await batch()
+    body = {"identifiers": [ME], "mode": "unlink"}
+    assert (await keyed.post("/v1/erasures", json=body)).status_code == 200
+    assert await report(keyed, said(decision, "sent")) == ["recorded"]
+    assert await received(keyed) == {}
+    assert await number(keyed, "gateway_disclosures_total", recipient="advertisers", outcome="untold") == 1
+
+
 @pytest.mark.parametrize("outcome", ["sent", "unknown", "not_sent"])
 async def test_who_got_data_of_somebody_who_was_erased_before_that_was_reported_is_told_to_delete_it(keyed, outcome):
     """When they were erased it was only known that it might go, of which nobody is told (R18)."""

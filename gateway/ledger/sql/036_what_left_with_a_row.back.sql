@@ -1,0 +1,2 @@
+ALTER TABLE disclosure DROP COLUMN held;
+ALTER TABLE held DROP COLUMN kinds;
