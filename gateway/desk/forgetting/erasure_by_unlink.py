@@ -20,8 +20,6 @@ from gateway.ledger.transaction import Transaction
 
 DATED = (("act_claim", "key"), ("link_event", "account"), ("link_event", "identifier"))  # table, column with a key
 
-UNLINKED = "INSERT INTO unlinked_event VALUES (?, ?) ON CONFLICT (event) DO UPDATE SET seq = excluded.seq"
-
 
 def unlink(
     tx: Transaction, subjects: Sequence[Subject], own: Belongings, seq: int, now: int, plan: UnlinkPlan | None = None
@@ -58,7 +56,7 @@ def _forget_entries(tx: Transaction, own: Mapping[bytes, int]) -> None:
     for key, since in own.items():
         rows = tx.db.execute("SELECT seq, event, at FROM detail WHERE key = ? AND seq >= ?", (key, since)).fetchall()
         idempotency.forget_answers(tx, [(event, at) for _, event, at in rows])
-        tx.db.executemany(UNLINKED, [(event, seq) for seq, event, _ in rows])
+        tx.db.executemany("INSERT INTO unlinked_event VALUES (?, ?)", [(event, seq) for seq, event, _ in rows])
         for table in ("detail", "told_event"):
             tx.db.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq, *_ in rows])  # noqa: S608 - ours
     told.count()
