@@ -357,9 +357,11 @@ def _void(house: House, seqs: Iterable[int], belief: Belief, *, rehearse: bool) 
                 total.add(house.writer.submit(job).result())
             except Rehearsed as rehearsed:
                 total.add(rehearsed.voided)
-    except NotVoided as refused:
+    except NotVoided as refused:  # parts of it may stand
         raise click.UsageError(str(refused)) from None
-    asyncio.run(house.consent.leases.all_of_now())
+    finally:
+        if not rehearse:
+            asyncio.run(house.consent.leases.all_of_now())
     return total
 
 

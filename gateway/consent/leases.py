@@ -234,10 +234,13 @@ class Leases:
     async def all_of_now(self) -> None:
         """The same of all that is on record by now."""
         if self.shared:
-            with contextlib.suppress(sqlite3.Error, LedgerRefused):
-                await self.settled(await self._beside(self.position))
+            bound = self._term + LATE
+            with contextlib.suppress(TimeoutError, sqlite3.Error, LedgerRefused):
+                async with asyncio.timeout(bound):  # a server may say nothing for longer
+                    position = await self._beside(self.position)
+                await self.settled(position)
                 return
-            await asyncio.sleep(self._term + LATE)  # nobody can tell, and by then whoever had not is told nothing more
+            await asyncio.sleep(bound)  # nobody can tell, and by then whoever had not is told nothing more
 
     async def settles(self, seconds: float) -> bool:
         """Whether within so many seconds nobody answers from before this moment any more."""

@@ -168,6 +168,7 @@ def _hex(keys: Sequence[bytes]) -> list[str]:
 
 # Of whom it was entered may have been unlinked since: nothing but the receipt's place stands then.
 KEPT = f"SELECT 1 FROM detail d WHERE {OF_REQUEST} UNION ALL SELECT 1 FROM unlinked_event u WHERE u.event = ?1"  # noqa: S608 - ours
+NO_ENTRY = 2**63 - 1  # a place that no log comes to
 LABEL = b"emergency/1"
 LATER = b"entered-later/1"
 NAME_BYTES = 8
@@ -414,6 +415,16 @@ class Intake:
 def enter_requests(tx: Transaction, requests: Sequence[KeptRequest]) -> list[bool | None]:
     """Of each request whether it was news; None: the ledger refuses it."""
     return [_enter_one(tx, request) for request in requests]
+
+
+def enter_for_good(tx: Transaction, requests: Sequence[KeptRequest]) -> None:
+    """The same ahead of an unlink, which leaves nothing by which to tell what was entered: the id of one that left no
+    entry of its own, for it was no news or sent twice, is written down, so that it is not entered again.
+    """
+    entered = enter_requests(tx, requests)
+    for name in (kept.request for kept, new in zip(requests, entered, strict=True) if new is not None):
+        if not tx.db.execute("SELECT 1 FROM detail WHERE event = ?", (name,)).fetchone():
+            tx.db.execute("INSERT INTO unlinked_event VALUES (?, ?) ON CONFLICT (event) DO NOTHING", (name, NO_ENTRY))
 
 
 def _enter_one(tx: Transaction, request: KeptRequest) -> bool | None:

@@ -138,7 +138,7 @@ add_action('init', function (): void {
     $signals = gateway_signals();
     [$status, $answer] = $signals === null ? [0, []]
         : gateway_call('/v1/observe', ['identifiers' => $identifiers, 'signals' => $signals]);
-    gateway_consent($answer['standing'] ?? ($asserted ? [] : null));  // asserted: nginx has asked for the account
+    gateway_consent($answer['standing'] ?? null);  // what nginx was told may hold for the browser alone
     if (isset($answer['cookie'])) {
         nocache_headers();
         header("Set-Cookie: {$answer['cookie']['name']}={$answer['cookie']['value']}; {$answer['cookie']['attributes']}", false);

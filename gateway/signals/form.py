@@ -29,6 +29,11 @@ class ChoicesForm:
     cut: tuple[str, ...] = ()
 
 
+def _escaped(text: str) -> str:
+    """As it would have come with its plus escaped."""
+    return f"+{text[1:]}" if text.startswith(" ") else text
+
+
 NAMES = frozenset(ChoicesForm.__dataclass_fields__) - {"cut"}
 
 
@@ -56,5 +61,5 @@ def read_form(body: bytes) -> ChoicesForm | Malformed:
             purposes += [text] if text else []
         elif name in NAMES and text:
             first = fields.setdefault(name, text)
-            cut |= {name: None} if first != text or len(whole) > limit else {}
+            cut |= {name: None} if _escaped(first) != _escaped(text) or len(whole) > limit else {}
     return ChoicesForm(purpose=tuple(purposes), cut=tuple(cut), **fields)

@@ -16,9 +16,11 @@ from gateway.consent.choice_result import Refused
 from gateway.consent.installations import AgeOfCall, Installations
 from gateway.consent.still_out import YesRests
 from gateway.desk.documents import Document
-from gateway.desk.emergency import Intake, waiting_of
+from gateway.desk.emergency import Intake, KeptRequest, waiting_of
+from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
-from gateway.ledger.acts import ages
+from gateway.keys.seals import new_event
+from gateway.ledger.acts import ages, idempotency
 from gateway.ledger.acts.links import Span
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Choice, milliseconds
@@ -246,6 +248,39 @@ class TestWhatIsKeptBesideTheLedger:
         assert not await house.writer.commit(kept.enter_once)
         assert [await self.rows(house, each) for each in (mail, number)] == [0, 1]
         assert [state(consent, each) for each in (mail, number)] == ["none", "opted_out"]
+
+    async def test_that_was_no_news_is_not_entered_behind_an_unlink(self, house, consent, who, said):
+        mail = who("email", email(1))
+        await consent.choose([mail], said())
+        heard = KeptRequest(new_event(consent.clock()), (mail,), said(), signal=True)
+        await consent.later.keep_beside(heard)
+        await self.unlink(consent, mail)
+        assert not await house.writer.commit(heard.enter_once)
+        assert state(consent, mail) == "none"
+
+    async def test_that_another_sending_wrote_is_not_entered_behind_an_unlink(self, house, consent, who, said):
+        mail, key = who("email", email(1)), idempotency.named("key", b"body")
+        first, second = (KeptRequest(new_event(consent.clock()), (mail,), said(), key) for _ in range(2))
+        assert await house.writer.commit(first.enter_once)
+        await consent.later.keep_beside(second)
+        await self.unlink(consent, mail)
+        assert not await house.writer.commit(second.enter_once)
+        assert state(consent, mail) == "none"
+        assert await asyncio.to_thread(consent.log_reader.receipts, [second.request]) == [None]
+
+    async def test_is_entered_ahead_of_an_erasure_in_parts(self, house, consent, who, said, monkeypatch):
+        mail, parts = who("email", email(1)), []
+        entered = erasure.enter_for_good
+        monkeypatch.setattr(erasure, "AT_ONCE", 2)
+        monkeypatch.setattr(
+            erasure, "enter_for_good", lambda tx, requests: parts.append(len(requests)) or entered(tx, requests)
+        )
+        await consent.later.keep_beside(
+            *(KeptRequest(new_event(consent.clock()), (mail,), said()) for _ in range(3)),
+        )
+        await self.unlink(consent, mail)
+        assert parts == [2, 1]
+        assert state(consent, mail) == "none"
 
     async def test_that_cannot_be_read_keeps_an_erasure_waiting(self, consent, who, said, monkeypatch):
         mail = who("email", email(1))

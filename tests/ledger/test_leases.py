@@ -1,6 +1,7 @@
 """How long a replica that is behind may go on, on a clock of the test's own."""
 
 import asyncio
+import threading
 
 import pytest
 from hypothesis import given
@@ -230,3 +231,21 @@ def test_who_waits_for_long_looks_less_often(ledger, monkeypatch):
     asyncio.run(ledger.leases._settled(ledger.change(), read))
     assert len(looked) < 50
     assert looked[1] - looked[0] <= leases_of.LOOKS * 1.01
+
+
+def test_a_server_that_says_nothing_keeps_nobody_waiting_for_longer_than_a_term(ledger, monkeypatch):
+    """That is told of what is on record by now; what it was about is written."""
+    monkeypatch.setattr(leases_of, "LONGEST", 0.02)
+    monkeypatch.setattr(leases_of, "LATE", 0.02)
+    monkeypatch.setattr(Leases, "shared", True)
+    silent = threading.Event()
+    monkeypatch.setattr(ledger.leases, "position", lambda: silent.wait(5))
+
+    async def waits():
+        try:
+            async with asyncio.timeout(2):
+                await ledger.leases.all_of_now()
+        finally:
+            silent.set()
+
+    asyncio.run(waits())

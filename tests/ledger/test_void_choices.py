@@ -1,5 +1,6 @@
 """A mass forgery can be undone, and nothing is deleted (R34)."""
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -21,6 +22,7 @@ from support.verified import VerifiedLife
 from gateway.app import composition
 from gateway.choice.standing import Standing
 from gateway.cli import root
+from gateway.consent.leases import Leases
 from gateway.desk import time_travel
 from gateway.ledger import schema
 from gateway.ledger.acts import records, voiding
@@ -214,7 +216,9 @@ class TestTheOffice:
             return [house.consent.checks.read_back([subject], [Purpose.SALE])["sale"] for subject in subjects]
 
     @pytest.mark.slow
-    def test_lists_reads_rehearses_and_voids(self, forged, runs, tmp_path):
+    def test_lists_reads_rehearses_and_voids(self, forged, runs, tmp_path, monkeypatch):
+        waited = []
+        monkeypatch.setattr(Leases, "all_of_now", lambda _: asyncio.sleep(0, waited.append(None)))
         listed = runs("--list", "--source", "gpc", "--between", "2026-11-24", "2026-11-25")
         assert listed.startswith("0  2026-11-24T12:00Z  opt_out sale,sharing,targeted_ads  browser\n")
         (tmp_path / "seqs").write_text("# by a script\n" + listed + "300 and the phone\n")
@@ -226,9 +230,11 @@ class TestTheOffice:
         who.write_text("\n".join(lines))
         told = runs("--seqs", str(tmp_path / "seqs"), *self.OFFICERS, "--dry-run")
         assert told == "301 choices would be voided; 310 standings change\n"
+        assert not waited  # for machines that have nothing to hear of
         assert self.sales(forged) == ["opted_out"] * 3
         told = runs("--seqs", str(tmp_path / "seqs"), *self.OFFICERS, "--who", str(who))
         assert told == f"301 choices were voided; 310 standings change\n{lines[0]}\n"
+        assert len(waited) == 1
         assert self.sales(forged) == ["none", "none", "opted_out"]
         told = runs("--seqs", str(tmp_path / "seqs"), *self.OFFICERS, "--who", str(who))
         assert told == f"0 choices were voided; 0 standings change\n{lines[0]}\n"

@@ -84,6 +84,7 @@ def test_a_second_value_of_a_field_is_named_as_cut_and_the_same_one_is_not():
     first = ChoicesForm(phone="4155550123")
     assert read_form(b"phone=4155550123&phone=4155550123&phone=") == first
     assert read_form(b"phone=4155550123&phone=4155550199") == replace(first, cut=("phone",))
+    assert read_form(b"phone=+14155550123&phone=%2B14155550123").cut == ()  # one number, its plus escaped or not
     assert read_form(b"phone=4155550123&cut=phone") == first  # no word of the form's
 
 

@@ -516,3 +516,12 @@ async def test_a_case_that_names_another_act_meanwhile_is_not_closed_by_that_of_
         assert (await asyncio.to_thread(cases.read_case, 1)).answered is None
         told = await acts(client, cookie, "/desk/requests/1", action="comply")
         assert told.status_code == 303
+
+
+async def test_a_denial_of_a_case_that_a_colleague_closed_meanwhile_is_said_to_close_nothing(folder, monkeypatch):
+    cookie = await comes_in(folder)
+    async with desk(folder) as client:
+        await takes_in(client, cookie, kind="know", identifiers=email(1))
+        monkeypatch.setattr(Cases, "answer_case", lambda *_, **__: False)  # as of one that is answered
+        told = await acts(client, cookie, "/desk/requests/1", action="deny", reason="not_verified")
+    assert (told.status_code, "did not close it" in told.text, "Nothing was done" in told.text) == (400, True, False)

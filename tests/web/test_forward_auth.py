@@ -182,6 +182,7 @@ async def test_ads_of_the_sites_own_are_refused_to_whoever_must_not_be_tracked_a
         "/x\\..\\ads\\y",
         "/x%3f/..%2fads/y",
         "/x%23/..%2fads/y",
+        "/ads/tag.js#/../../x",
     ):
         assert (await ask(proxy, door, uri, **GPC)).status_code == 403, uri
         assert (await ask(proxy, door, uri)).status_code == status, uri

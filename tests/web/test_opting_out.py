@@ -93,10 +93,11 @@ async def test_two_advertising_ids_in_one_field_are_both_opted_out(client, keyed
         assert (await keyed.post("/v1/check", json=check)).json()["reason"] == "opted_out"
 
 
-async def test_a_list_that_is_longer_than_the_field_is_read_is_not_said_to_be_covered(client):
+async def test_of_a_list_that_is_longer_than_the_field_is_read_not_all_is_said_to_be_covered(client):
     listed = " ".join(f"{'a' * 50}{number}@example.com" for number in range(6))
     answer = await client.post(PATH, data=OUT | {"email": listed})
-    assert answer.headers["location"].endswith("?unread=email")
+    assert answer.headers["location"].endswith("?unread=some_email")
+    assert "We could not read all of the email addresses" in (await client.get(answer.headers["location"])).text
 
 
 async def test_an_advertising_id_alone_stops_no_marketing_and_is_not_said_to(client):

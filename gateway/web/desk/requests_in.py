@@ -256,8 +256,12 @@ class RequestsIn:
     async def _comply(self, case: DeskCase) -> None:
         if case.kind is not RequestKind.DELETE and not case.event:  # who is forgotten is counted by the entry of that
             await self._count(case)
-        if not await asyncio.to_thread(self.cases.answer_case, case.number, COMPLIED, event=case.event):
-            raise Problem("malformed", "Nothing was done: the case is another one since. Open it again.")
+        await self._close(case, COMPLIED, event=case.event)
+
+    async def _close(self, case: DeskCase, outcome: str, reason: str = "", *, event: str | None = None) -> None:
+        """Raises `Problem` where a colleague was quicker: what was counted or entered with it stands."""
+        if not await asyncio.to_thread(self.cases.answer_case, case.number, outcome, reason, event=event):
+            raise Problem("malformed", "This did not close it: the case is another one since. Open it again.")
 
     async def _count(self, case: DeskCase, denied: str = "") -> None:
         """For the year's report, where no entry tells of it. Before the case is closed: in doubt it counts twice."""
@@ -276,7 +280,7 @@ class RequestsIn:
             await self._enter(case, named)
         elif not case.event:
             await self._count(case, reason)
-        await asyncio.to_thread(self.cases.answer_case, case.number, DENIED, reason)
+        await self._close(case, DENIED, reason)
 
     async def _again(self, case: DeskCase, lines: str) -> None:
         """What was not readable, as it is read now: entered with the day on which the request came."""

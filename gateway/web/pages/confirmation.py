@@ -31,7 +31,7 @@ from gateway.keys import seals
 from gateway.ledger.subjects import Subject
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Purpose
 from gateway.web.pages import positions
-from gateway.web.pages.forms import AD_IDS, NAMING
+from gateway.web.pages.forms import AD_IDS, UNREAD
 from gateway.web.shell import cross_site, own_cookies, page, wire
 from gateway.web.shell.own_cookies import ProofsKept
 from gateway.web.shell.problem import Problem
@@ -84,7 +84,7 @@ class Confirmation:
             signal=visitor.heard.denied.issuperset(SIGNAL_PURPOSES),
             at=said[0][2].strftime("%Y-%m-%d %H:%M"),
             event=request.path_params["event"],
-            unread=[field for field in NAMING if field in request.query_params.getlist("unread")],
+            unread=[field for field in UNREAD if field in request.query_params.getlist("unread")],
             script=self._enforced,
         )
         response.headers["Clear-Site-Data"] = FETCHED_AHEAD

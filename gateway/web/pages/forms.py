@@ -40,6 +40,8 @@ TYPED = ("phone", "email")  # the fields that name somebody, in the words of who
 AD_ID = "ad_id"  # the field for an advertising id: which platform's it is nobody need know, so it is read as each
 AD_IDS = ("gaid", "idfa")
 NAMING = (*TYPED, AD_ID)
+SOME_OF = {name: f"some_{name}" for name in NAMING}  # what a field is told as of which something was read
+UNREAD = (*NAMING, *SOME_OF.values())
 Named = tuple[list[Subject], list[str]]
 
 
@@ -95,7 +97,7 @@ class OptingOut:
         return document.notice if document and b64(document.sha256) == shown.get("n") else None
 
     def typed(self, said: ChoicesForm) -> Named:
-        """Subjects of what was typed, and the names of the fields of which something could not be read. A national
+        """Subjects of what was typed, and of which fields something could not be read (`UNREAD`). A national
         number is one of the country that was stated, or of the state's or province's; "another country" is none.
         """
         subjects: list[Subject] = []
@@ -107,12 +109,13 @@ class OptingOut:
             if value:
                 found, whole = self._consent.people.typed(kind, value, country)
                 subjects += found
-                unread += [] if whole and kind not in said.cut else [kind]
+                known = any(not each.reading for each in found)
+                unread += [] if whole and kind not in said.cut else [SOME_OF[kind] if known else kind]
         if said.ad_id:
             read = self._consent.people.name([{"type": kind, "value": said.ad_id} for kind in AD_IDS])
             named = [*read.subjects, *(each for _, each in read.respelled)]
             subjects += named
-            unread += [] if named and AD_ID not in said.cut else [AD_ID]
+            unread += [] if named and AD_ID not in said.cut else [SOME_OF[AD_ID] if named else AD_ID]
         subjects = list(one_each(subjects).values())
         if unread:
             self._metrics.malformed([Malformed("form", "identifier")])

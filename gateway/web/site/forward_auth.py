@@ -32,26 +32,28 @@ class ProxyAsked:
     @property
     def path(self) -> str:
         """Decoded, without the query; what cannot be read is no path."""
-        return unquote(self._parts[0])
+        return unquote(_parts(self.uri)[0])
 
     def beginning_of(self, beginnings: Sequence[str]) -> str | None:
         """With which of these (`_beginning`) it begins, however it is spelled."""
-        served = [_as_served(self.path, bare=bare) for bare in (False, True)] if beginnings else []
+        readings = {self.uri, self.uri.partition("#")[0]} if beginnings else set()  # some end a path at "#"
+        paths = [unquote(_parts(uri)[0]) for uri in readings]
+        served = [_as_served(path, bare=bare) for path in paths for bare in (False, True)]
         return next((each for each in beginnings if any(path.startswith(each) for path in served)), None)
 
     @property
     def query(self) -> bytes:
-        return self._parts[1].encode("latin-1", "replace")
+        return _parts(self.uri)[1].encode("latin-1", "replace")
 
-    @property
-    def _parts(self) -> tuple[str, str]:
-        try:
-            # "//ads/x" is a path and no host, and "#" is no end of one: some servers take it for a letter
-            uri = self.uri.replace("#", "%23")
-            parts = urlsplit("/" + uri.lstrip("/") if uri.startswith("/") else uri)
-        except ValueError:  # "http://[": no browser asks for it
-            return "", ""
-        return parts.path, parts.query
+
+def _parts(uri: str) -> tuple[str, str]:
+    """Path and query. "//ads/x" is a path and no host, and "#" is no end of one: some servers take it for a letter."""
+    uri = uri.replace("#", "%23")
+    try:
+        parts = urlsplit("/" + uri.lstrip("/") if uri.startswith("/") else uri)
+    except ValueError:  # "http://[": no browser asks for it
+        return "", ""
+    return parts.path, parts.query
 
 
 def _beginning(stated: str) -> str:
