@@ -75,7 +75,7 @@ const endWorkers = async (named) => {
   await Promise.all(others.map((each) => each.unregister()));
   if (others.length === found.length) for (const name of await caches.keys()) await caches.delete(name);
   const { controller } = navigator.serviceWorker;
-  return controller && !named.includes(path(controller));
+  return !!controller && !named.includes(path(controller));
 };
 // A worker that was ended lives for as long as another tab is its own, and a page that registers it again brings it back:
 // so for a while each page ends it, a few times a tab. What is registered later has the policy.

@@ -459,3 +459,14 @@ def test_a_page_that_was_not_loaded_anew_under_a_dialog_is_so_after_it(cached):
     page.evaluate("found()")
     page.keyboard.press("Escape")
     page.wait_for_function("() => self.found && (self.before === undefined || found())", timeout=10_000)
+
+
+@pytest.mark.parametrize(("ends", "shown"), [("Promise.resolve()", 1), ("Promise.reject(1)", 0)], ids=["ended", "not"])
+def test_nothing_is_said_to_be_honored_where_an_old_service_worker_could_not_be_ended(cached, ends, shown):
+    worker = f"{{active: {{scriptURL: location.origin + '/old.js'}}, unregister: () => (self.tried = true, {ends})}}"
+    init = f"navigator.serviceWorker.getRegistrations = async () => [{worker}];"
+    page = cached(PAGE, gateway=enforcing(lambda _: True), init=init)
+    type_of_load = "performance.getEntriesByType('navigation')[0].type"
+    page.wait_for_function(f"() => self.tried && {type_of_load} === 'reload'")
+    page.wait_for_timeout(500)
+    assert page.get_by_text(HONORED).count() == shown
