@@ -6,7 +6,8 @@
 (() => {
   "use strict";
   const DEADLINE = 400; // milliseconds that an ad script waits for the gateway (I11)
-  const TOOL_WAIT = 1000; // milliseconds that a consent tool may take to answer
+  const ANSWER_WAIT = 10_000; // milliseconds until an answer is given up
+  const FORM_WAIT = 20_000; // milliseconds until a choice without an answer is shown again
   const ROOM = "privacy-choices/";
   const FROM = document.currentScript?.src || location + "";
   const HOME = new URL(FROM.match(`.*/${ROOM}`)?.[0] || "/" + ROOM, FROM); // below a prefix of the site's, as this script is
@@ -26,7 +27,8 @@
   let ids = Math.max(0, ...Object.keys(listeners).map(Math.abs));
   let toldGoogle; // what our last update said
   let turns = 0;
-  let answeredTurn = 0; // behind `turns` while a question is under way, or the dialog is open
+  let answeredTurn = 0; // behind `turns` while a question is under way
+  let dialog; // of the choices: open, or closed with a choice on its way
 
   // --- what ad scripts ask ---
 
@@ -148,6 +150,7 @@
   }
   const heard = {}; // what only script sees; it is said with each question, for a browser may keep no cookie
   const ask = () => {
+    if (dialog) return; // its end asks
     const turn = ++turns;
     const asked = performance.now();
     if (navigator.globalPrivacyControl === true) heard.gpc = true;
@@ -159,53 +162,44 @@
       answeredTurn = turn;
       const known = sound(body);
       settle(known ? body.strings : OUT);
-      const shown = (silent) => silent && turn === turns && whenParsed(() => show(known && body));
+      const shown = (silent) => silent && turn === turns && known && whenParsed(() => show(body));
       const enforced = known && body.enforced; // nothing is said to be honored on a page whose tags go on
-      if (enforced) import(HOME + "silence.js").then((page) => page.silence(enforced, ask)).then(shown, () => {});
+      if (enforced) import(HOME + "silence.js").then((page) => page.silence(enforced, listen)).then(shown, () => {});
       else shown(true);
       if (!known) return;
       if (body.refuse) import(HOME + "tools.js").then((page) => page.refuse(body.refuse)).catch(() => {});
       if (body.inventory) import(HOME + "hosts.js").catch(() => {}); // once a page, however often it is asked
       document.dispatchEvent(new CustomEvent("gateway-status", { detail: { ...body, asked } }));
     };
-    setTimeout(() => turn === turns && ping.signalStatus !== "ready" && settle(OUT), DEADLINE);
-    fetch(HOME + (said ? "observe" : "status"), { credentials: "include", ...(said && post) })
+    setTimeout(() => dialog || ping.signalStatus === "ready" || settle(OUT), DEADLINE);
+    const signal = AbortSignal.timeout?.(ANSWER_WAIT);
+    fetch(HOME + (said ? "observe" : "status"), { credentials: "include", signal, ...(said && post) })
       .then((response) => (response.ok ? response.json() : null))
       .then(answered, () => answered(null)); // the header of the next request says it again
   };
 
   // --- what only script sees ---
 
-  const askTool = (name, call) =>
-    new Promise((done) => {
-      if (ours.includes(name) || typeof window[name] !== "function") return done();
-      setTimeout(done, TOOL_WAIT);
-      try {
-        call(window[name], done);
-      } catch {
-        done();
-      }
-    });
+  // What a consent tool says at once goes with the question; what it says later is a question of its own.
   const listen = () => {
+    let asked = false;
+    const told = (said) => {
+      const before = JSON.stringify(heard);
+      Object.assign(heard, said);
+      if (asked && JSON.stringify(heard) !== before) ask();
+    };
+    const pinged = (answer) => {
+      const { signalStatus, gppString: gpp, applicableSections: sections } = answer || {};
+      if (signalStatus === "ready" && gpp) told({ gpp, gpp_sid: Array.isArray(sections) ? sections : undefined });
+    };
+    const answered = (data, success) => success && data?.uspString && told({ us_privacy: data.uspString });
+    for (const [name, ...call] of [["__gpp", "ping", pinged], ["__uspapi", "getUSPData", 1, answered]]) {
+      try {
+        if (!ours.includes(name)) window[name](...call);
+      } catch {} // a tool that is none
+    }
+    asked = true;
     ask();
-    const before = JSON.stringify(heard);
-    Promise.all([
-      askTool("__gpp", (gpp, done) =>
-        gpp("ping", (answer) => {
-          if (answer?.signalStatus === "ready" && answer.gppString) {
-            heard.gpp = answer.gppString;
-            if (Array.isArray(answer.applicableSections)) heard.gpp_sid = answer.applicableSections;
-          }
-          done();
-        }),
-      ),
-      askTool("__uspapi", (uspapi, done) =>
-        uspapi("getUSPData", 1, (data, success) => {
-          if (success && data?.uspString) heard.us_privacy = data.uspString;
-          done();
-        }),
-      ),
-    ]).then(() => JSON.stringify(heard) !== before && ask());
   };
 
   // --- what the person sees ---
@@ -230,38 +224,51 @@
     }
   };
   const open = (link) => {
-    const title = link.textContent.trim();
-    const dialog = make("dialog", { ariaLabel: title });
-    const close = make("button", { textContent: link.dataset.gatewayClose || "Close" });
-    const frame = make("iframe", { src: link.href, title });
-    dialog.style.cssText = "width:min(46rem,100%);height:90%;padding:.5rem"; // by script: no policy forbids it
-    frame.style.cssText = "width:100%;height:calc(100% - 3.5rem);border:0";
-    close.style.padding = "1rem";
-    close.onclick = () => dialog.close();
-    const form = {}; // of the dialog's page: a choice that was sent goes to its end, closed or not
-    const leave = () => {
-      dialog.remove();
-      ask();
-    };
-    frame.onload = () => {
-      form.sent = false;
-      if (!dialog.open) return leave();
-      inFrame(frame, dialog);
-      frame.contentDocument.addEventListener("submit", ({ submitter }) => (form.sent = CHOICES.includes(submitter?.value)));
-    };
-    dialog.onclose = () => {
-      link.focus();
-      if (!form.sent) leave();
-    };
-    dialog.append(close, frame);
-    document.body.append(dialog);
+    dialog ??= made(link); // or a choice of before is on its way in it
     turns += 1; // an answer that is under way is asked for again at the end
     set("signalStatus", "not ready");
     set("cmpDisplayStatus", "visible");
     dialog.showModal();
   };
-  const inFrame = (frame, dialog) => {
-    const inside = frame.contentDocument; // our own page, of this origin
+  const made = (link) => {
+    const title = link.textContent.trim();
+    const dialog = make("dialog", { ariaLabel: title });
+    const close = make("button", { textContent: link.dataset.gatewayClose || "Close" });
+    const frame = make("iframe", { src: link.href, title, id: "gateway-choices" }); // static/silence.js looks for it
+    dialog.style.cssText = "width:min(46rem,100%);height:90%;padding:.5rem"; // by script: no policy forbids it
+    frame.style.cssText = "width:100%;height:calc(100% - 3.5rem);border:0";
+    close.style.padding = "1rem";
+    close.onclick = () => dialog.close();
+    let sent = false; // a choice goes to its end, closed or not, and is shown again unless that is its confirmation
+    frame.onload = () => {
+      const inside = frame.contentDocument; // our own page, of this origin; null: the browser's, of an error
+      const { pathname, search } = inside?.location || {};
+      const confirmed = pathname?.includes(ROOM + "done/") && !search.includes("unread=");
+      sent = false;
+      if (inside) inFrame(inside, dialog, (choice) => (sent = choice));
+      if (!dialog.open) confirmed ? leave() : open(link);
+    };
+    dialog.onclose = () => {
+      link.focus();
+      if (!sent) return leave();
+      settle(OUT); // until its answer
+      setTimeout(() => {
+        if (!sent || dialog.open) return;
+        sent = false;
+        open(link);
+      }, FORM_WAIT);
+    };
+    dialog.append(close, frame);
+    document.body.append(dialog);
+    return dialog;
+  };
+  const leave = () => {
+    dialog.remove();
+    dialog = null;
+    listen();
+  };
+  const inFrame = (inside, dialog, sends) => {
+    inside.addEventListener("submit", ({ submitter }) => sends(CHOICES.includes(submitter?.value)));
     inside.addEventListener("keydown", (key) => key.key === "Escape" && dialog.close());
     inside.addEventListener("click", (click) => {
       const link = click.target.closest("a[href]");
@@ -287,5 +294,7 @@
   const again = () => turns === answeredTurn && listen();
   addEventListener("gateway-ask", again); // before an auction
   document.addEventListener("visibilitychange", () => document.hidden || again()); // a no may have come in another tab
-  addEventListener("pageshow", (page) => page.persisted && listen()); // back to a page that was kept whole
+  addEventListener("pagehide", () => (answeredTurn = ++turns)); // what was under way is of before
+  addEventListener("pageshow", (page) => page.persisted && again()); // back to a page that was kept whole
+  addEventListener("online", listen);
 })();

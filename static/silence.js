@@ -24,9 +24,9 @@ const kept = (kind) => safely(() => self[kind][KEPT]);
 const keep = (kind, word) => safely(() => ((self[kind][KEPT] = word), true));
 const forget = (kind) => safely(() => delete self[kind][KEPT]);
 
-// A dialog of ours over the page: the person reads, so nothing is loaded anew, and a form that is sent is a no until the
-// page knows better.
-const dialog = () => document.querySelector("dialog[open] > iframe");
+// A dialog of ours over the page, or closed with a choice on its way: nothing is loaded anew, and a form that is sent is a
+// no until the page knows better. A consent.js from a cache may have given the frame no name.
+const dialog = () => document.querySelector("dialog[open] > iframe, #gateway-choices");
 
 // From now on no element and no script of this page loads anything from elsewhere. Frames that it wrote itself have a
 // policy of their own; those of others are asked for again, which the policy refuses.
@@ -66,20 +66,34 @@ const delivered = (policy) =>
 
 // Ends the service workers that are not named, and takes away the pages that they kept: those have no policy. Whether
 // this page is one of theirs.
+const registered = async () => navigator.serviceWorker?.getRegistrations();
 const endWorkers = async (named) => {
-  const found = (await navigator.serviceWorker?.getRegistrations()) || [];
+  const found = (await registered().catch(() => {})) || []; // shut: there are none
   const path = (worker) => worker && new URL(worker.scriptURL).pathname; // one that is just being made has none yet
   const others = found.filter(({ active, waiting, installing }) => !named.includes(path(active || waiting || installing)));
+  if (!others.length) return false;
   await Promise.all(others.map((each) => each.unregister()));
-  if (others.length && others.length === found.length) for (const name of await caches.keys()) await caches.delete(name);
-  const controller = navigator.serviceWorker?.controller;
-  return others.length > 0 && controller && !named.includes(path(controller));
+  if (others.length === found.length) for (const name of await caches.keys()) await caches.delete(name);
+  const { controller } = navigator.serviceWorker;
+  return !!controller && !named.includes(path(controller));
 };
 // A worker that was ended lives for as long as another tab is its own, and a page that registers it again brings it back:
 // so for a while each page ends it, a few times a tab. What is registered later has the policy.
 const WHILE = 10_000; // milliseconds
-const TIMES = 3;
 const workersAreDue = (came) => OURS || !came || !(Date.now() - parseInt(kept(BROWSER)) > WHILE);
+
+// Loads the page anew; whether it does. Not without end, whatever it is told each time (first yes, then no, and kept by no
+// cookie): a few times a tab until a page comes with the policy. After that it is silent by script alone.
+const TIMES = 3;
+let going = false;
+const anew = () => {
+  const times = kept(TAB) | 0;
+  if (!going && times < TIMES && (keep(TAB, times + 1) || type !== "reload")) {
+    going = true;
+    location.reload();
+  }
+  return going;
+};
 
 const watchDialog = ({ target }) => {
   if (target === dialog()) target.contentDocument?.addEventListener("submit", () => wasFree && hush(enforced));
@@ -99,7 +113,7 @@ const watch = (ask) => {
   });
 };
 
-// Whether the page is silent now; false: it is being loaded anew, at once or when the dialog is closed.
+// Whether the page is silent now; false: it is being loaded anew, at once or when the dialog is closed, or a worker goes on.
 export const silence = async (said, ask) => {
   if (!enforced) watch(ask);
   enforced = said;
@@ -107,21 +121,20 @@ export const silence = async (said, ask) => {
   if (!now) {
     wasFree = true;
     forget(BROWSER);
-    forget(TAB);
-    if (put) location.reload(); // the no did not come about
+    if (put) dialog() || anew(); // the no did not come about
     return !put;
   }
   const came = OURS || (!put && (await delivered(policy)));
   if (!came) hush(said);
-  const ended = workersAreDue(came) && (await endWorkers(service_workers).catch(() => false)); // shut: there are none
-  let again = !came && (wasFree || (type !== "reload" && !kept(BROWSER)?.endsWith("alone")));
-  if (!came && !wasFree && type === "reload") keep(BROWSER, `${Date.now()} alone`); // no policy comes: never again by itself
+  const ended = workersAreDue(came) && (await endWorkers(service_workers).catch(() => null));
+  const alone = kept(BROWSER)?.endsWith("alone"); // no policy comes: never again by itself
+  const due = came ? ended && !OURS : ended || wasFree || (type !== "reload" && !alone);
+  if (came && !ended && !wasFree) forget(TAB);
+  if (!came && !wasFree && type === "reload") keep(BROWSER, `${Date.now()} alone`);
   else if (!kept(BROWSER)) keep(BROWSER, Date.now());
-  const times = kept(TAB) | 0;
-  if (ended && !OURS && times < TIMES && (keep(TAB, times + 1) || type !== "reload")) again = true; // not without end
   if (wasFree || (OURS && !told)) tabs?.postMessage("");
   told = true;
-  wasFree = false;
-  if (again && !dialog()) location.reload();
-  return !again;
+  wasFree = !!(due && dialog()); // then when that is closed
+  const loads = wasFree || (due && anew());
+  return !loads && ended !== null;
 };

@@ -161,6 +161,30 @@ def test_what_only_script_says_holds_at_each_question_for_a_browser_that_keeps_n
     assert page.evaluate("said") == ["opted_out"]
 
 
+def test_a_no_that_a_tool_says_at_once_goes_with_that_very_question_though_another_tool_is_silent(cached):
+    tools = f"says = {tool_of(strings(Outcome(frozenset(), frozenset({'US-CA'}))))}; {TOOL} self.__uspapi = () => 0;"
+    listens = "said = []; document.addEventListener('gateway-status', ({detail}) => said.push(detail.status));"
+    page = cached(html(STUB + SCRIPT), init=listens + tools)
+    page.wait_for_function("() => said.at(-1) === 'not_opted_out'")
+    page.evaluate(f"() => {{ says = {tool_of(opted_out())}; said = []; dispatchEvent(new Event('gateway-ask')) }}")
+    page.wait_for_function("() => said.length")
+    assert page.evaluate("said[0]") == "opted_out"
+
+
+def test_what_was_shown_stays_while_nobody_answers(cached, running):
+    page = cached(PAGE, **GPC)
+    page.get_by_text(HONORED).wait_for()
+    page.context.route(f"{running.url}/privacy-choices/*", lambda route: route.abort())
+    with page.expect_event("requestfailed"):
+        page.evaluate(ASK)
+    page.evaluate(PING)
+    page.wait_for_timeout(100)
+    assert page.get_by_text(HONORED).is_visible()
+    page.context.unroute(f"{running.url}/privacy-choices/*")
+    with page.expect_response("**/privacy-choices/*"):
+        page.evaluate("() => dispatchEvent(new Event('online'))")
+
+
 def test_the_sites_own_script_is_told_what_the_gateway_answered(cached, running):
     """The `ad_token` for its ad requests among it (I2)."""
     listens = "document.addEventListener('gateway-status', ({detail}) => { self.answer = detail });"
@@ -212,19 +236,73 @@ def test_by_keyboard_alone_a_person_opts_out_in_the_dialog_and_the_page_knows_it
     assert page.evaluate("document.activeElement.textContent") == "Your Privacy Choices"
 
 
-def test_a_choice_that_was_sent_goes_to_its_end_although_the_dialog_is_closed_at_once(cached, running):
-    page, sent = cached(PAGE), []
+def closed_on_the_way(page, running):
+    """The choice, which is held, of a dialog that was closed as soon as it was sent."""
+    sent = []
     slowly = lambda route: sent.append(route) if route.request.method == "POST" else route.continue_()  # noqa: E731
     page.context.route(f"{running.url}/privacy-choices", slowly)
     opened(page).get_by_role("switch", name="Opt out on this browser").click(no_wait_after=True)
     assert comes_to(lambda: page.wait_for_timeout(20) or len(sent), expected=1) == 1
-    before = entries(running)
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="hidden")
-    sent[0].continue_()
+    return sent[0]
+
+
+def test_a_choice_that_was_sent_goes_to_its_end_although_the_dialog_is_closed_at_once(cached, running):
+    page, before = cached(PAGE), entries(running)
+    closed_on_the_way(page, running).continue_()
     page.get_by_role("switch", name=HONORED).wait_for()
     assert entries(running) > before
     assert page.locator("dialog").count() == 0
+
+
+@pytest.mark.parametrize("how", ["not saved", "no answer", "unread"])
+def test_a_choice_that_is_not_confirmed_is_shown_again_in_the_dialog(cached, running, how):
+    page = cached(PAGE)
+    sent = closed_on_the_way(page, running)
+    if how == "not saved":
+        sent.fulfill(status=503, body="Nothing was saved", content_type="text/html")
+    elif how == "no answer":
+        sent.abort("connectionreset")
+    else:
+        answer = sent.fetch(max_redirects=0)
+        headers = answer.headers | {"location": answer.headers["location"] + "?unread=email"}
+        sent.fulfill(response=answer, headers=headers)
+    page.get_by_role("dialog").wait_for(timeout=10_000)
+    assert page.evaluate(PING)["signalStatus"] == "not ready"
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    page.wait_for_function(LOADED)
+
+
+HELD = (
+    "{ const real = setTimeout; setTimeout = (act, wait) => wait === 20_000 ? (self.waited = act) : real(act, wait) }"
+)
+
+
+def test_while_a_choice_is_on_its_way_everybody_is_out_and_without_an_answer_it_is_shown_again(cached, running):
+    page = cached(PAGE, init=HELD)
+    closed_on_the_way(page, running)
+    said = page.evaluate(PING)
+    assert (said["signalStatus"], said["gppString"]) == ("ready", opted_out().gpp)
+    page.evaluate("waited()")
+    page.get_by_role("dialog").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    page.wait_for_function(LOADED)
+
+
+def test_a_dialog_that_is_opened_again_is_the_one_with_the_choice_that_is_on_its_way(cached, running):
+    page = cached(PAGE)
+    sent = closed_on_the_way(page, running)
+    page.get_by_role("link", name="Your Privacy Choices").click()
+    page.get_by_role("dialog").wait_for()
+    sent.continue_()
+    page.frame_locator("dialog iframe").get_by_role("heading", name=HONORED).wait_for(timeout=10_000)
+    assert page.locator("dialog").count() == 1
+    assert page.evaluate(PING)["signalStatus"] == "not ready"
+    page.keyboard.press("Escape")
+    page.get_by_role("switch", name=HONORED).wait_for()
 
 
 def test_while_the_dialog_is_open_nothing_is_said_to_hold_whoever_asks(cached, running):
@@ -317,3 +395,78 @@ def test_a_strict_policy_of_the_page_is_kept(cached, tmp_path):
     box = page.locator("dialog iframe").bounding_box()
     assert box["height"] > 300
     page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + "/dialog-policy.png")
+
+
+# --- where the site enforces ----------------------------------------------------------------------------------------
+
+
+def enforcing(denied):
+    """Answers as a gateway does of a site that enforces; `denied`: whether it denies what was posted."""
+
+    def answer(route):
+        out = denied(route.request.post_data_json or {})
+        said = opted_out() if out else strings(Outcome(frozenset(), frozenset({"US-CA"})))
+        enforced = {"policy": "default-src 'self'", "service_workers": [], "now": out}
+        route.fulfill(json={"strings": said.for_page(), "display": out and HONORED, "enforced": enforced})
+
+    return answer
+
+
+NO_STORAGE = (
+    """for (const name of ["localStorage", "sessionStorage"]) Object.defineProperty(self, name, { get: () => null });"""
+)
+
+
+@pytest.mark.parametrize(("storage", "most"), [("", 4), (NO_STORAGE, 2)], ids=["kept", "shut"])
+def test_a_page_whose_no_comes_late_and_is_kept_nowhere_is_not_loaded_anew_without_end(cached, storage, most):
+    first = "document.addEventListener('gateway-status', say, {once: true})"
+    slow = f"self.__gpp = (command, answer) => {{ const say = () => answer({tool_of(opted_out())}, true); {first} }};"
+    page, loads = cached(html(STUB), gateway=enforcing(lambda said: "gpp" in said), init=storage + slow), []
+    page.on("request", lambda request: request.is_navigation_request() and loads.append(request.url))
+    page.context.route(page.url, lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+    page.goto(page.url, wait_until="commit")
+    page.get_by_text(HONORED).wait_for(timeout=20_000)
+    assert len(loads) == most
+
+
+def test_a_choice_on_its_way_is_not_dropped_when_a_page_that_enforces_is_told_to_ask(cached, running):
+    out = []
+    page, before = cached(PAGE, gateway=enforcing(lambda _: bool(out))), entries(running)
+    sent = closed_on_the_way(page, running)
+    page.evaluate("self.before = true")
+    page.evaluate("() => document.dispatchEvent(new Event('gateway-ask'))")
+    page.wait_for_timeout(500)
+    assert page.evaluate("self.before")
+    out.append(True)
+    sent.continue_()
+    page.get_by_role("switch", name=HONORED).wait_for()
+    assert page.evaluate("self.before") is None
+    assert entries(running) > before
+
+
+def test_a_page_that_was_not_loaded_anew_under_a_dialog_is_so_after_it(cached):
+    waits = "navigator.serviceWorker.getRegistrations = () => new Promise((done) => { self.found = () => done([]) });"
+    out = []
+    page = cached(PAGE, gateway=enforcing(lambda _: bool(out)), init=waits)
+    page.reload()
+    page.wait_for_function(LOADED)
+    page.evaluate("self.before = true")
+    out.append(True)
+    page.evaluate(ASK)
+    page.wait_for_function("() => self.found")
+    page.get_by_role("link", name="Your Privacy Choices").click()
+    page.get_by_role("dialog").wait_for()
+    page.evaluate("found()")
+    page.keyboard.press("Escape")
+    page.wait_for_function("() => self.found && (self.before === undefined || found())", timeout=10_000)
+
+
+@pytest.mark.parametrize(("ends", "shown"), [("Promise.resolve()", 1), ("Promise.reject(1)", 0)], ids=["ended", "not"])
+def test_nothing_is_said_to_be_honored_where_an_old_service_worker_could_not_be_ended(cached, ends, shown):
+    worker = f"{{active: {{scriptURL: location.origin + '/old.js'}}, unregister: () => (self.tried = true, {ends})}}"
+    init = f"navigator.serviceWorker.getRegistrations = async () => [{worker}];"
+    page = cached(PAGE, gateway=enforcing(lambda _: True), init=init)
+    type_of_load = "performance.getEntriesByType('navigation')[0].type"
+    page.wait_for_function(f"() => self.tried && {type_of_load} === 'reload'")
+    page.wait_for_timeout(500)
+    assert page.get_by_text(HONORED).count() == shown
