@@ -241,7 +241,10 @@ def closed_on_the_way(page, running):
     sent = []
     slowly = lambda route: sent.append(route) if route.request.method == "POST" else route.continue_()  # noqa: E731
     page.context.route(f"{running.url}/privacy-choices", slowly)
-    opened(page).get_by_role("switch", name="Opt out on this browser").click(no_wait_after=True)
+    switch = opened(page).get_by_role("switch", name="Opt out on this browser")
+    switch.wait_for()
+    page.wait_for_function("() => document.querySelector('dialog iframe').contentDocument.readyState === 'complete'")
+    switch.click(no_wait_after=True)
     assert comes_to(lambda: page.wait_for_timeout(20) or len(sent), expected=1) == 1
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="hidden")
