@@ -236,6 +236,12 @@ def test_by_keyboard_alone_a_person_opts_out_in_the_dialog_and_the_page_knows_it
     assert page.evaluate("document.activeElement.textContent") == "Your Privacy Choices"
 
 
+def comes_whole(page):
+    """The dialog's page, with what it loads itself, and what the page does then."""
+    page.locator("dialog iframe").element_handle().content_frame().wait_for_load_state("load")
+    page.evaluate("new Promise((done) => setTimeout(done, 50))")
+
+
 def closed_on_the_way(page, running):
     """The choice, which is held, of a dialog that was closed as soon as it was sent."""
     sent = []
@@ -243,8 +249,7 @@ def closed_on_the_way(page, running):
     page.context.route(f"{running.url}/privacy-choices", slowly)
     switch = opened(page).get_by_role("switch", name="Opt out on this browser")
     switch.wait_for()
-    page.locator("dialog iframe").element_handle().content_frame().wait_for_load_state("load")
-    page.evaluate("new Promise((done) => setTimeout(done, 50))")  # what the page does at it was done before
+    comes_whole(page)
     switch.click(no_wait_after=True)
     assert comes_to(lambda: page.wait_for_timeout(20) or len(sent), expected=1) == 1
     page.keyboard.press("Escape")
@@ -325,6 +330,7 @@ def test_closing_sends_nothing_and_gives_the_focus_back(cached, running, how):
     page = cached(PAGE)
     inside = opened(page)
     inside.get_by_role("switch", name="Opt out on this browser").wait_for()
+    comes_whole(page)
     before, sent = entries(running), []
     page.on("request", lambda request: sent.append((request.method, request.url)))
     if how == "button":
