@@ -1,6 +1,6 @@
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 import anyio
@@ -39,21 +39,6 @@ GPC = Heard((Said(Source.GPC, FULL),))
 LIMITED, LIFTED = from_call({"lmt": 1}), from_call({"lmt": 0})
 
 
-class Clock:
-    now = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-
-    def __call__(self):
-        return self.now
-
-    def later(self, **delta):
-        self.now += timedelta(**delta)
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def house(folder, clock):
     with open_house(folder, inside.settings(), dev=True, clock=clock) as opened:
@@ -61,25 +46,8 @@ def house(folder, clock):
 
 
 @pytest.fixture
-def consent(house):
-    return house.consent
-
-
-@pytest.fixture
-def who(consent):
-    return lambda kind, value: consent.people.name([named(kind, value)]).subjects[0]
-
-
-@pytest.fixture
 def mail(who):
     return who("email", email(1))
-
-
-@pytest.fixture
-def said(clock):
-    return lambda kind="opt_out", purposes=(Purpose.SALE,), **more: Choice(
-        ChoiceKind(kind), tuple(purposes), Source.FORM, clock(), **more
-    )
 
 
 def state(consent, subject, purpose=Purpose.SALE):

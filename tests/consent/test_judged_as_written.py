@@ -3,11 +3,10 @@ another batch's, another process's or another machine's to change.
 """
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from support import inside
-from support.people import GAID, email, named, phone
+from support.people import GAID, email, phone
 
 from gateway.app.composition import open_house
 from gateway.choice.law import AGES
@@ -23,27 +22,12 @@ from gateway.keys.seals import new_event
 from gateway.ledger.acts import ages, idempotency
 from gateway.ledger.acts.links import Span
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.subjects import Choice, milliseconds
-from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, Erasing, Purpose, Source
+from gateway.ledger.subjects import milliseconds
+from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Erasing, Purpose
 
 pytestmark = pytest.mark.anyio
 SHOWN = Document("opt-in", "1", "en", b"You are about to opt in.\n").notice
 CHILD, TEEN, GROWN = AGES[0], AGES[1], AGES[-1]
-
-
-class Clock:
-    now = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-
-    def __call__(self):
-        return self.now
-
-    def later(self, **delta):
-        self.now += timedelta(**delta)
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture(params=["16"])
@@ -53,25 +37,8 @@ def house(folder, clock, request):
 
 
 @pytest.fixture
-def consent(house):
-    return house.consent
-
-
-@pytest.fixture
-def who(consent):
-    return lambda kind, value: consent.people.name([named(kind, value)]).subjects[0]
-
-
-@pytest.fixture
 def account(who):
     return who("account", "a")
-
-
-@pytest.fixture
-def said(clock):
-    return lambda kind="opt_out", purposes=(Purpose.SALE,), **more: Choice(
-        ChoiceKind(kind), tuple(purposes), Source.FORM, clock(), **more
-    )
 
 
 async def behind(first, second):
