@@ -25,6 +25,7 @@ import pytest
 from click.testing import CliRunner
 from structlog.testing import capture_logs
 from support import inside
+from support.days import today
 from support.examples import SOAK
 from support.folding import folded_ledger
 from support.people import named
@@ -480,8 +481,10 @@ def test_deleted_is_not_answered_where_somebody_has_what_nobody_can_name_to_them
 
 
 def test_the_year_counts_the_requests_of_lists_apart_and_each_once(take, run, folder, tmp_path):
+    came = today() - timedelta(days=3)
+
     def told(*more):
-        return json.loads(run("export", "report", f"{NOW - timedelta(days=3):%Y}", *more).stdout)
+        return json.loads(run("export", "report", f"{came:%Y}", *more).stdout)
 
     assert "drop" not in told(), "nobody took a list"
     hold(folder, ANA)
@@ -489,7 +492,7 @@ def test_the_year_counts_the_requests_of_lists_apart_and_each_once(take, run, fo
         folder, ("bo", "email", "bo@example.com"), ("cy", "email", "cy@example.com"), ("di", "email", "cy@example.com")
     )
     rows = [(f"{name.upper():A<12}", f"{name}@example.com") for name in ("ana", "bo", "cy", "eve", "flo", "gus")]
-    run("drop", "take", listed(tmp_path, DeletionKind.EMAIL, rows, f"{NOW - timedelta(days=3):%Y%m%d}"))
+    run("drop", "take", listed(tmp_path, DeletionKind.EMAIL, rows, f"{came:%Y%m%d}"))
     take(DeletionKind.REMOVED, rows[-1])
     run("deliveries", "--take", "teemo")
     run("drop", "answer", tmp_path / "out")
@@ -540,7 +543,7 @@ def test_an_answer_overwrites_nothing_and_a_list_of_no_state_is_not_begun(take, 
 
 def test_what_is_due_is_said_by_status_before_its_day_and_after(run, tmp_path):
     for age, word, code in ((3, "answered by", 0), (31, "soon", 1), (60, "LATE", 1)):
-        day = f"{NOW - timedelta(days=age):%Y%m%d}"
+        day = f"{today() - timedelta(days=age):%Y%m%d}"
         run("drop", "take", listed(tmp_path, DeletionKind.EMAIL, [(id_of(age), address(age))], day))
         told = run("drop", "status")
         assert (told.exit_code, word in told.stdout) == (code, True)
@@ -668,7 +671,7 @@ def test_each_command_of_the_page_does_what_it_says_and_so_does_its_program(run,
 @pytest.mark.anyio
 async def test_a_gateway_that_runs_tells_what_is_due_before_its_day_passes_in_three_places(run, tmp_path, folder):
     for age, soon in ((3, False), (31, True)):
-        day = f"{NOW - timedelta(days=age):%Y%m%d}"
+        day = f"{today() - timedelta(days=age):%Y%m%d}"
         run("drop", "take", listed(tmp_path, DeletionKind.EMAIL, [(id_of(age), address(age))], day))
         async with inside.application(folder) as app, inside.client(app) as client:
             alarms = [each for each in (await client.get("/readyz?strict")).json()["alarms"] if "deletion list" in each]

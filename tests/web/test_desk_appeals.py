@@ -22,7 +22,6 @@ from gateway.web.desk.appeal_page import LETTERS
 
 pytestmark = pytest.mark.anyio
 APPEAL = "/desk/appeals/1"
-DAY = datetime.now(UTC).date().isoformat()
 ROWS = {
     "appeal": [
         {"place": "US-XA", "from": date(2020, 1, 1), "citation": "X 1", "answer": {"days": 45}},
@@ -47,15 +46,17 @@ async def test_an_appeal_is_on_the_first_page_until_it_is_answered_and_no_day_is
         path = await denied_case(client, cookie, place=place)
         assert APPEAL in (await client.get(path, headers=cookie)).text
         assert "not known here" in (await client.get(APPEAL, headers=cookie)).text
-        assert (await acts(client, cookie, APPEAL, action="made", received=DAY)).status_code == 303
+        assert (await acts(client, cookie, APPEAL, action="made", received=str(today()))).status_code == 303
         first = (await client.get("/desk", headers=cookie)).text
         assert "Answer the appeal of case 1" in first
-        assert f"came {DAY}, by when is not known here" in first
+        assert f"came {today()}, by when is not known here" in first
         assert (await acts(client, cookie, APPEAL, action=outcome)).status_code == 303
         page = (await client.get(APPEAL, headers=cookie)).text
-        assert f"was answered on {DAY}: <strong>{outcome}</strong>" in page
+        assert f"was answered on {today()}: <strong>{outcome}</strong>" in page
         letters = LETTERS[outcome].values()
-        assert [text.format(received=DAY, answered=DAY, number=1) in unescape(page) for text in letters] == [True] * 3
+        assert [text.format(received=today(), answered=today(), number=1) in unescape(page) for text in letters] == [
+            True
+        ] * 3
         assert "Answer the appeal" not in (await client.get("/desk", headers=cookie)).text
     told = [(line["what"], line.get("case")) for line in await lines(folder)]
     assert [each for each in told if each[0].startswith("appeal:")] == [
@@ -69,7 +70,7 @@ async def test_where_the_law_is_known_an_appeal_has_its_day(folder, monkeypatch)
     cookie = await comes_in(folder)
     async with desk(folder) as client:
         await denied_case(client, cookie)
-        await acts(client, cookie, APPEAL, action="made", received=DAY)
+        await acts(client, cookie, APPEAL, action="made", received=str(today()))
         page, first = [(await client.get(path, headers=cookie)).text for path in (APPEAL, "/desk")]
     last = request_law.appeal_law_of("US-CO", today()).last(datetime.now(UTC), Calendar()).date()
     assert f"has to be answered by {last}" in page
@@ -82,7 +83,7 @@ async def test_of_a_case_with_an_entry_the_years_report_counts_the_appeal(folder
     async with desk(folder) as client:
         await denied_case(client, cookie, kind="opt_out")
         for action in ("made", "granted"):
-            assert (await acts(client, cookie, APPEAL, action=action, received=DAY)).status_code == 303
+            assert (await acts(client, cookie, APPEAL, action=action, received=str(today()))).status_code == 303
     report = await asyncio.to_thread(yearly_report, folder, today().year)
     assert report["opt_out"]["appeals"] == {"made": 1, "granted": 1}
 
@@ -92,18 +93,18 @@ async def test_of_two_officers_who_answer_at_once_the_desk_and_the_report_have_t
     async with desk(folder) as client:
         await denied_case(client, cookie, kind="opt_out")
         for words in (("made", "made"), ("granted", "refused", "granted", "refused")):
-            await asyncio.gather(*[acts(client, cookie, APPEAL, action=each, received=DAY) for each in words])
+            await asyncio.gather(*[acts(client, cookie, APPEAL, action=each, received=str(today())) for each in words])
         page = (await client.get(APPEAL, headers=cookie)).text
     report = await asyncio.to_thread(yearly_report, folder, today().year)
     (outcome,) = set(report["opt_out"]["appeals"]) - {"made"}
-    assert f"was answered on {DAY}: <strong>{outcome}</strong>" in page
+    assert f"was answered on {today()}: <strong>{outcome}</strong>" in page
 
 
 async def test_a_word_on_an_appeal_that_was_cut_off_between_its_entry_and_the_desk_is_entered_once(folder, monkeypatch):
     cookie = await comes_in(folder)
     async with desk(folder) as client:
         await denied_case(client, cookie, kind="opt_out")
-        await acts(client, cookie, APPEAL, action="made", received=DAY)
+        await acts(client, cookie, APPEAL, action="made", received=str(today()))
         with monkeypatch.context() as patched:
             patched.setattr(Appeals, "answer_appeal", _cut_off)
             assert (await acts(client, cookie, APPEAL, action="granted")).status_code == 503
@@ -111,7 +112,7 @@ async def test_a_word_on_an_appeal_that_was_cut_off_between_its_entry_and_the_de
         page = (await client.get(APPEAL, headers=cookie)).text
     report = await asyncio.to_thread(yearly_report, folder, today().year)
     assert report["opt_out"]["appeals"] == {"made": 1, "granted": 1}
-    assert f"was answered on {DAY}: <strong>granted</strong>" in page
+    assert f"was answered on {today()}: <strong>granted</strong>" in page
 
 
 def _cut_off(*_):
@@ -132,7 +133,7 @@ async def test_what_is_no_appeal_is_refused_and_changes_nothing(folder):
         ):  # fmt: skip
             assert (await acts(client, cookie, APPEAL, **wrong)).status_code == 400
         assert "No appeal came" in (await client.get(APPEAL, headers=cookie)).text
-        await acts(client, cookie, APPEAL, action="made", received=DAY)
+        await acts(client, cookie, APPEAL, action="made", received=str(today()))
         assert (await acts(client, cookie, path, action="letter")).status_code == 400
         assert "No appeal came" not in (await client.get(APPEAL, headers=cookie)).text
 
@@ -149,7 +150,7 @@ async def test_the_letter_of_a_refusal_names_whom_the_person_may_turn_to_where_t
     cookie = await comes_in(folder)
     async with desk(folder) as client:
         await denied_case(client, cookie, place=place)
-        await acts(client, cookie, APPEAL, action="made", received=DAY)
+        await acts(client, cookie, APPEAL, action="made", received=str(today()))
         before = (await client.get(APPEAL, headers=cookie)).text
         await acts(client, cookie, APPEAL, action=outcome)
         page = (await client.get(APPEAL, headers=cookie)).text
