@@ -41,8 +41,11 @@ format: $(VENV)/.test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# Two tables, of asking and of writing, each row beside its bar.
 bench: $(VENV)/.test
+	@sh .ci/tools wrk:wrk
 	$(BIN)/python tests/bench/bars.py $(FOLDER)
+	PYTHONPATH=tests:. $(BIN)/python tests/bench/writing_bench.py
 
 # Longer runs of what may find something new: every test in its long form and on each row of its table, each property with
 # forty times its examples, other ones each time, two files at once. FUZZ_SECONDS=3600 fuzzes for an hour instead of ten

@@ -43,7 +43,7 @@ LAST_PIECES = """
 WITH wanted (low, high) AS (VALUES {marks})
 SELECT w.low, w.high, (
   SELECT p.packed FROM mention_piece p WHERE p.run = r.run AND p.first <= w.high ORDER BY p.first DESC LIMIT 1)
-FROM wanted w CROSS JOIN mention_run r
+FROM wanted w CROSS JOIN mention_run r WHERE r.level > {small}
 """
 # Of each run the piece in which a mention would be, and those behind it up to another one.
 AMONG = """
@@ -51,7 +51,9 @@ WITH wanted (low, high) AS (VALUES {marks})
 SELECT p.run, p.first, p.packed, w.low FROM wanted w CROSS JOIN mention_run r
 CROSS JOIN mention_piece p ON p.run = r.run AND p.first <= w.high AND p.first >= coalesce(
   (SELECT b.first FROM mention_piece b WHERE b.run = r.run AND b.first <= w.low ORDER BY b.first DESC LIMIT 1), x'')
+WHERE r.level > {small}
 """
+SMALL = "SELECT run, first, packed FROM mention_piece WHERE run IN (SELECT run FROM mention_run WHERE level <= ?)"
 STRAY = (
     f"SELECT 1 FROM mention_piece WHERE first <> substr(packed, 1, {ENTRY})"  # noqa: S608 - ours
     " OR run NOT IN (SELECT run FROM mention_run) LIMIT 1"
@@ -105,7 +107,10 @@ def gather_mentions(db: sqlite3.Connection, last: int) -> None:
 def remove_mentions(db: sqlite3.Connection, packed: Collection[bytes]) -> None:
     """From wherever they lie, within a transaction."""
     gone, found = {*packed}, dict[tuple[int, bytes], bytes]()
-    for run, first, piece, _ in _asked(db, AMONG, [(each, each) for each in gone]):
+    small = _small_level(len(gone))
+    for run, first, piece, *_ in chain(
+        _small_runs(db, small), _asked(db, AMONG, [(each, each) for each in gone], small)
+    ):
         found[run, first] = piece
     for (run, first), piece in found.items():
         left = b"".join(each for each in _entries(piece) if each not in gone)
@@ -117,16 +122,19 @@ def remove_mentions(db: sqlite3.Connection, packed: Collection[bytes]) -> None:
 
 def mentions_of(db: sqlite3.Connection, keys: Collection[bytes], ways: Mention = Mention.MARK) -> set[Led]:
     """Every mention of some keys. `ways`: the last of those that count."""
-    asked = [
-        (pack_mention(key, 0, 0), key.ljust(KEY, b"\0") + ((ways + 1 << PLACE_BITS) - 1).to_bytes(ENTRY - KEY, "big"))
-        for key in {*keys}
-    ]
-    found, more = set[Led](), set[tuple[bytes, bytes]]()
-    for low, high, piece in _asked(db, LAST_PIECES, asked):
+    wanted = {key.ljust(KEY, b"\0"): key for key in keys}
+    last = ((ways + 1 << PLACE_BITS) - 1).to_bytes(ENTRY - KEY, "big")
+    asked = [(pack_mention(key, 0, 0), padded + last) for padded, key in wanted.items()]
+    small, found, more = _small_level(len(asked)), set[Led](), set[tuple[bytes, bytes]]()
+    for *_, piece in _small_runs(db, small):
+        for key, way, high, low in PARTS.iter_unpack(piece):
+            if key in wanted and way <= ways:
+                found.add(Led(wanted[key], way, high << 32 | low))
+    for low, high, piece in _asked(db, LAST_PIECES, asked, small):
         found |= _led_in(piece or b"", low[:KEY], ways)
         if piece and piece[:ENTRY] > low:  # it begins with the key, so the one before may end with it
             more.add((low, high))
-    for _, _, piece, low in _asked(db, AMONG, [*more]):
+    for _, _, piece, low in _asked(db, AMONG, [*more], small):
         found |= _led_in(piece, low[:KEY], ways)
     return found
 
@@ -140,12 +148,32 @@ def _led_in(piece: bytes, key: bytes, ways: Mention) -> set[Led]:
     return found
 
 
-def _asked(db: sqlite3.Connection, sql: str, bounds: Sequence[tuple[bytes, bytes]]) -> Iterator[tuple[Any, ...]]:
-    """The rows of a statement that has `{marks}` for first and last mentions."""
+def _asked(
+    db: sqlite3.Connection, sql: str, bounds: Sequence[tuple[bytes, bytes]], small: int
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of a statement that has `{marks}` for first and last mentions, of the runs above a level."""
     for start in range(0, len(bounds), ASKED):
         some = bounds[start : start + ASKED]
         marks = ", ".join(["(?, ?)"] * len(some))
-        yield from db.execute(sql.format(marks=marks), [*chain.from_iterable(some)]).fetchall()
+        yield from db.execute(sql.format(marks=marks, small=small), [*chain.from_iterable(some)]).fetchall()
+
+
+def _small_level(looks: int) -> int:
+    """The last level, or -1, whose runs have no more pieces than are looked for: to read one whole costs less."""
+    level = -1
+    while _pieces_at(level + 1) <= looks:
+        level += 1
+    return level
+
+
+def _small_runs(db: sqlite3.Connection, level: int) -> list[tuple[int, bytes, bytes]]:
+    """(run, first, piece) of all up to a level."""
+    return db.execute(SMALL, (level,)).fetchall() if level >= 0 else []
+
+
+def _pieces_at(level: int) -> int:
+    """At most, of a run."""
+    return -(-(SMALLEST * int(RUNS**level)) // PIECE)
 
 
 def places_of_each(db: sqlite3.Connection, number_of: Mapping[bytes, int], before: int) -> "list[array[int]]":

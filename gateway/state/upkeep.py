@@ -415,7 +415,9 @@ def fold_slice(held: StateMap, log: FollowedLog, epoch: int, *, anew: bool = Fal
         done = bool(again) or folded < SLICE
         if again:
             write.settle()
-            write.replace(fold_again(again, write.get, log.records_about), log.head)
+            if folded:  # others may hang together with these now
+                together = component_of(again, write.get)
+            write.replace(fold_again(together, write.get, log.records_about), log.head)
             for record in theirs:
                 write.hear_of(record)
         position = log.head if done else write.head.position
@@ -439,12 +441,12 @@ def prove_follows(head: StateHead, log: FollowedLog, epoch: int) -> None:
 
 
 def fold_again(
-    keys: Iterable[bytes], get: Get, records_about: Callable[[Collection[bytes]], Iterable[Record]]
+    whole: set[bytes], get: Get, records_about: Callable[[Collection[bytes]], Iterable[Record]]
 ) -> dict[Place, Any]:
-    """Of people whose older records are others now, and all who hang together with them: what is different then, by
-    place; None where nothing is any more. `get`: the state with every record folded, but for those about these.
+    """Of people whose older records are others now, and all who hang together with them (`component_of`): what is
+    different then, by place; None where nothing is any more. `get`: the state with every record folded, but for those
+    about these.
     """
-    whole = component_of(keys, get)
     while True:
         made: dict[Place, Any] = {}
         for record in records_about(whole):
@@ -452,7 +454,7 @@ def fold_again(
         named = {place for place in made if isinstance(place, bytes) and place != HEAD}
         if named <= whole:
             break
-        whole |= component_of(named, get)
+        whole = whole | component_of(named, get)
     made.pop(HEAD, None)  # voids of screens are nobody's
     return {place: made.get(place) for place in made.keys() | _places(whole, get) if made.get(place) != get(place)}
 

@@ -123,7 +123,7 @@ class Asker:
     async def ask(self, request: bytes) -> None:
         self._writer.write(request)
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
-        assert head.startswith(b"http/1.1 200"), head
+        assert head.startswith((b"http/1.1 200", b"http/1.1 201", b"http/1.1 202")), head
         if b"chunked" in head:
             while await self._reader.readuntil(b"\r\n") != b"0\r\n":
                 pass

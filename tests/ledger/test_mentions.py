@@ -37,7 +37,10 @@ def said(db, number, known, count=30):
 
 
 def found(db, ways=Mention.MARK):
-    return {tuple(each) for each in mentions.mentions_of(db, KEYS, ways)}
+    """Asked for at once, for which small runs are read whole, as one by one."""
+    together = {tuple(each) for each in mentions.mentions_of(db, KEYS, ways)}
+    assert together == {tuple(each) for key in KEYS for each in mentions.mentions_of(db, [key], ways)}
+    return together
 
 
 def test_everybody_is_found_after_every_step(monkeypatch):
@@ -132,6 +135,22 @@ def test_whoever_is_gone_is_found_by_nothing_and_nowhere_in_the_file(tmp_path):
         assert found(db) == led(db) == known - gone
         held = (tmp_path / "file").read_bytes()
         assert [key in held for key in KEYS] == [key not in KEYS[:5] for key in KEYS]
+
+
+@pytest.mark.parametrize("together", [1, 50, 500])
+def test_what_is_removed_is_gone_from_small_runs_and_large_ones_and_nothing_else_is(together):
+    known = set()
+    with index() as db:
+        for number in range(70):
+            said(db, number, known, 100)
+        while mentions.join_runs(db):
+            pass
+        said(db, 70, known)
+        assert {level for (level,) in db.execute("SELECT level FROM mention_run")} >= {0, 2}
+        gone = random.Random(7).sample(sorted(known), 500)
+        for start in range(0, len(gone), together):
+            mentions.remove_mentions(db, [mentions.pack_mention(*each) for each in gone[start : start + together]])
+        assert found(db) == led(db) == known - {*gone}
 
 
 def test_what_was_added_bit_by_bit_is_one_run():
