@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from gateway.disk import write_durably
 from gateway.keys.secret_files import digest
@@ -153,15 +154,22 @@ def assert_account(secret: bytes, account: str, expires: int) -> str:
     return f"{body}.{hmac.digest(secret, body.encode(), 'sha256').hex()}"
 
 
-def read_account(site_keys: Iterable[bytes], text: str, now: int) -> str | None:
-    """The account of an assertion that is ours and not over, else None."""
+class SignedAccount(NamedTuple):
+    """What a site's server said: who is signed in, until when (Unix seconds)."""
+
+    account: str
+    until: int
+
+
+def read_account(site_keys: Iterable[bytes], text: str) -> SignedAccount | None:
+    """An assertion that is ours, whether it is over or not; else None."""
     body, _, signature = text.rpartition(".")
     head, _, expires = body.rpartition(".")
     version, _, account = head.partition(".")
-    if version != "v1" or not account or not EXPIRY.fullmatch(expires) or int(expires) < now:
+    if version != "v1" or not account or not EXPIRY.fullmatch(expires):
         return None
     stated = signature.encode()
     good = any(
         hmac.compare_digest(hmac.digest(key, body.encode(), "sha256").hex().encode(), stated) for key in site_keys
     )
-    return account if good else None
+    return SignedAccount(account, int(expires)) if good else None

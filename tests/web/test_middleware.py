@@ -670,6 +670,21 @@ async def test_a_second_browser_of_an_opted_out_person_is_told_no_without_gpc(ho
     assert answer.headers["cache-control"] == "private, no-cache"
 
 
+async def test_who_was_signed_in_until_a_moment_ago_gets_nothing_that_an_opt_out_forbids(house):
+    """On a browser that we never saw: all that tells who it is there is the word that ran out."""
+    door = Door(house, enforce=True)
+    await door.get(Gateway_Account=signed(house), **GPC)
+    for word in (signed(house), signed(house, seconds=-1)):
+        answer = await door.get(Gateway_Account=word, **NAVIGATE)
+        assert door.site.consent.startswith(ALL_NO)
+        assert "content-security-policy" in answer.headers
+        assert answer.headers["cache-control"] == "private, no-cache"
+    before = door.entries
+    await door.get(Gateway_Account=signed(house, "a2", -1), **GPC)
+    assert door.entries == before
+    assert verdict(house, named("account", "a2")).reason != "opted_out"
+
+
 async def test_what_a_browser_said_before_sign_in_reaches_the_account_at_sign_in(house):
     anonymous, signed_in = Door(house), Door(house, account=lambda _: "a1")
     cookie = anonymous.sealed(denied=frozenset())

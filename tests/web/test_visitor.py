@@ -146,9 +146,18 @@ def test_an_unsigned_word_about_who_is_signed_in_is_ignored_and_counted(house, f
     assert [(item.channel, item.reason) for item in visitor.malformed] == [("account", "unsigned")]
 
 
-def test_a_signed_word_ends(house):
-    old = api_keys.assert_account(house.secrets.accounts[-1], "a1", int(time.time()) - 1)
-    assert Visitors(house.consent).read(scope((b"gateway-account", old))).account is None
+def test_a_signed_word_ends_and_nobody_can_tell_then_who_is_there(house, signed):
+    old, same = (
+        api_keys.assert_account(house.secrets.accounts[-1], each, int(time.time()) - 1) for each in ("a1", "a.1")
+    )
+    visitors = Visitors(house.consent)
+    ended = visitors.read(scope((b"gateway-account", old)))
+    assert (ended.account, ended.unclear, visitors.subjects(ended)) == (None, True, [])
+    assert [(item.channel, item.reason) for item in ended.malformed] == [("account", "over")]
+    renewed = visitors.read(scope((b"gateway-account", signed), (b"cookie", f"gateway-account={same}")))
+    assert (renewed.account, renewed.unclear) == ("a.1", False), "the same person's, with one that holds"
+    another = visitors.read(scope((b"gateway-account", signed), (b"cookie", f"gateway-account={old}")))
+    assert (another.account, another.unclear) == ("a.1", True)
 
 
 def test_a_signature_does_not_cover_another_account(house, signed):

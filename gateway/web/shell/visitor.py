@@ -43,6 +43,10 @@ Fields = tuple[tuple[bytes, bytes], ...]
 Pairs = tuple[tuple[str, str], ...]
 Mark = tuple[int, int]
 UNCLEAR = Malformed("account", "site")
+# An assertion that is ours and ran out: somebody was signed in, and may be still, who opted out. It proves and ties
+# nothing.
+OVER = Malformed("account", "over")
+UNKNOWN = frozenset({UNCLEAR, OVER})  # with which nobody can tell who is signed in
 MOST_COMPLAINTS = 16
 LONGEST_ACCOUNT = 256  # characters
 NO_STATE: Mapping[str, Any] = {}
@@ -115,7 +119,6 @@ class Visitors:
         told = self._account or SCOPE_ACCOUNT in (scope.get("state") or NO_STATE)
         said = self._signed_in(scope, malformed) if told else None
         who: tuple[str, ...] = (said,) if said else ()
-        unclear = UNCLEAR in malformed
         if query and not hear.in_address(query):
             query = b""
         unusual = [header for header in headers if header[0] not in ORDINARY]
@@ -139,7 +142,7 @@ class Visitors:
         visitor = read(heard, found, who, place, tuple(malformed), credentials)
         if mark and not (who or malformed) and size <= NO_BYTES and heard.denied >= FULL:
             self._keep(mark, visitor)
-        return replace(visitor, unclear=True) if unclear else visitor
+        return replace(visitor, unclear=True) if not UNKNOWN.isdisjoint(malformed) else visitor
 
     def _keep(self, mark: Mark, visitor: Visitor) -> None:
         """Nobody but who says no to all that a signal can: whom a mark were ever taken for, nothing would open."""
@@ -290,21 +293,25 @@ class Visitors:
     def _asserted(
         self, headers: Headers, jar: Iterable[tuple[str, str]], malformed: list[Malformed]
     ) -> tuple[str, ...]:
-        """Whom signed Gateway-Accounts name, in headers and cookies. Unsigned ones are ignored and counted."""
+        """Whom signed Gateway-Accounts name, in headers and cookies. Others are counted; one that is over denies."""
         if not self._account_header:
             return ()
         said = [value.strip(OWS).decode("latin-1") for name, value in headers if name == header_names.ACCOUNT]
         said += [value for name, value in jar if name.lower() == ACCOUNT_COOKIE]
-        now, found, keys = int(self._consent.clock().timestamp()), [], self._consent.secrets.accounts
+        now, found, keys = int(self._consent.clock().timestamp()), dict[str, int](), self._consent.secrets.accounts
         for text in dict.fromkeys(said):
             forms = [*_as_written(text)]
-            accounts = [account for form in forms if (account := api_keys.read_account(keys, form, now))]
-            if not accounts:
+            ours = [each for form in forms if (each := api_keys.read_account(keys, form))]
+            if not ours:
                 malformed.append(Malformed("account", "unsigned"))
-            elif len(keys) > 1 and not any(api_keys.read_account(keys[-1:], form, now) for form in forms):
+                continue
+            if len(keys) > 1 and not any(api_keys.read_account(keys[-1:], form) for form in forms):
                 malformed.append(Malformed("account", "older_key"))  # so that somebody sees when it may be retired
-            found += accounts[:1]
-        return tuple(dict.fromkeys(found))
+            found[ours[0].account] = max(ours[0].until, found.get(ours[0].account, 0))
+        signed_in = tuple(account for account, until in found.items() if until >= now)
+        if len(signed_in) < len(found):
+            malformed.append(OVER)
+        return signed_in
 
     def _ids(self, jar: Iterable[tuple[str, str]]) -> tuple[Subject, ...]:
         listed = [{"type": "cookie", "source": name, "value": value} for name, value in jar if name in self._site_ids]
