@@ -13,11 +13,11 @@ from gateway.fold.state import NO_RECORD, NOTHING, LinkEdge, Slate
 
 def fold_link(slate: Slate, record: Record, said: LinkSaid) -> None:
     """A live link that is said again changes only what differs; a whole one never becomes claimed, a claimed one
-    becomes whole anew. An end that came by its date alone is news.
+    becomes whole anew. An end that came by its date alone is news, and so is a link that a clock which was ahead ended.
     """
     edge, over = slate.edge(said.account, record.key), said.until is not None and said.until <= record.at
     goes_on = edge.lifts(record.at)
-    same = (edge.start, edge.until) == (said.start, said.until) and (goes_on or not edge.lives())
+    same = (edge.start, edge.until) == (said.start, said.until) and edge.lives() != over
     if (goes_on and said.claimed > edge.claimed) or (same and said.claimed == edge.claimed):
         return
     if not goes_on or said.claimed != edge.claimed:

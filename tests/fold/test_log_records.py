@@ -122,11 +122,11 @@ def test_an_act_and_its_use_are_records(ledger):
     assert reading.grants_of(phone_key, folded(ledger).get, now + 2) == []
 
 
-FEW = {"SCAN CONSTANT ROW", "SCAN w", "SCAN r"}  # what is asked for, and the runs of mentions
+FEW = {"SCAN CONSTANT ROW", "SCAN w", "SCAN r", "SCAN mention_run"}  # what is asked for, and the runs of mentions
 READ = [
     *((log_records, name) for name in ("FROM", "SINCE", "OF_ENTRIES", "VOIDED_OF")),
     *((ledger_log, name) for name in ("BEFORE", "CHANGES", "MADE", "WHOSE", "LAST_PLACE")),
-    *((mentions, name) for name in ("LAST_PIECES", "AMONG", "NEXT")),
+    *((mentions, name) for name in ("LAST_PIECES", "AMONG", "NEXT", "SMALL")),
     (records, "OVER"),
     (releases, "ENDED"),
 ]
@@ -135,7 +135,7 @@ READ = [
 @pytest.mark.parametrize(("room", "name"), READ, ids=lambda each: each if isinstance(each, str) else "")
 def test_nobody_is_looked_for_by_a_look_at_everybody(room, name):
     """As long as a ledger is, an answer and a no would take."""
-    sql = getattr(room, name).format(marks="(?, ?)" if room is mentions else "?, ?")
+    sql = getattr(room, name).format(marks="(?, ?)" if room is mentions else "?, ?", small=-1)
     db = InMemory().db
     plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * sql.count("?"))]
     assert plan

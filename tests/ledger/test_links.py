@@ -9,8 +9,8 @@ from support.people import GAID, IDFV, phone
 
 from gateway.ledger.acts import links, records
 from gateway.ledger.acts.links import Span
-from gateway.ledger.subjects import Choice, Subject, milliseconds
-from gateway.terms import ChoiceKind, Purpose
+from gateway.ledger.subjects import Choice, Subject, milliseconds, moment
+from gateway.terms import DAY_MS, ChoiceKind, Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 NOW = milliseconds(AT)
@@ -128,6 +128,19 @@ class TestTheNightlyImport:
             assert [link(a, number, until=NOW + 50, now=NOW + after) for after in (10, 100, 200)] == [0, 1, 0]
         says("opt_out", a)
         assert states(number) == [NONE if again else OUT]
+
+    def test_what_a_clock_ended_that_was_ahead_once_is_tied_again_by_the_next_one(
+        self, a, b, number, do, link, says, states
+    ):
+        until = NOW + 200 * DAY_MS
+        link(a, number, until=until)
+        stray = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", moment(NOW + 300 * DAY_MS))
+        do(lambda tx: records.write_choice(tx, b, stray, os.urandom(16)))
+        says("opt_out", a)
+        assert states(number) == [NONE], "its end is on record"
+        assert [link(a, number, until=until, now=NOW + night * DAY_MS) for night in (1, 2)] == [1, 0]
+        assert states(number) == [OUT]
+        assert [link(a, number, until=until, now=NOW + night * DAY_MS) for night in (201, 202)] == [1, 0]
 
     def test_an_end_that_is_announced_is_kept_without_passing_anything_on(self, a, number, link, says, states):
         link(a, number)

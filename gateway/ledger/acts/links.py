@@ -100,11 +100,11 @@ def tie(
 
 def link_outcome(edge: LinkEdge, span: Span, now: int, *, claimed: bool) -> LinkOutcome:
     """What becomes of one link that is told. A whole one that goes on never becomes claimed; a claimed one becomes
-    whole anew; an end that came by its date alone is news.
+    whole anew; an end that came by its date alone is news, and so is a link that a clock ended which was ahead.
     """
     old = Span(edge.start, edge.until) if edge.begun != NO_RECORD else None
     goes_on = old is not None and edge.lives() and not old.over(now)
-    told_before = old == span and (not edge.lives() or not span.over(now))
+    told_before = old == span and edge.lives() != span.over(now)
     if (goes_on and claimed and not edge.claimed) or (told_before and claimed == edge.claimed):
         return LinkOutcome.SAME
     if old is not None and goes_on and claimed == edge.claimed:
