@@ -4,6 +4,7 @@ age."""
 import asyncio
 import contextlib
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from anyio import to_thread
@@ -155,6 +156,21 @@ async def test_somebody_elses_act_is_not_used_up_by_an_id_in_the_data(keyed):
 async def test_a_wish_of_long_ago_is_none(keyed):
     act = {"choice": "direct", "identifiers": [ME], "recipient": "import", "proof": PROOF}
     assert (await choose(keyed, 422, **act, made_at="2026-01-01T00:00:00Z"))["type"].endswith("superseded")
+
+
+@pytest.mark.usefixtures("logged")
+@pytest.mark.parametrize("minutes", [4, 6, 60 * 24])
+async def test_an_act_by_a_clock_that_is_ahead_opens_nothing(keyed, minutes):
+    """Nobody knows when it was made, nor whether before a no that came since."""
+    made = (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
+    acts = (
+        {"choice": "direct", "recipient": "import"},
+        {"choice": "opt_in", "purposes": ["sale"], "notice": shown(SHOWN)},
+    )
+    for act in acts:
+        expected = 422 if minutes > 5 else 201 if act["choice"] == "direct" else 202
+        told = await choose(keyed, expected, **act, identifiers=[ME], proof=PROOF, made_at=made)
+        assert told.get("type", "superseded").endswith("superseded")
 
 
 async def test_a_wish_opens_no_precise_point_and_no_call(keyed):

@@ -22,6 +22,7 @@ from gateway.web.shell.problem import Problem
 from gateway.web.shell.proof import Proofs
 
 ACT_AGE = timedelta(minutes=10)  # an opt-in is never queued (R4)
+AHEAD = timedelta(minutes=5)  # clocks differ; of an act by one that is further ahead nobody knows when it was
 SHA256_HEX = 64
 CONTINUING = (
     "You can take this back at any time, here or in the settings, as easily as you gave it: "
@@ -111,6 +112,8 @@ class OptingIn:
         made, now = said.moment("made_at"), self._consent.clock()
         if made is not None and now - made > ACT_AGE:
             raise Problem("superseded", "what opens is never queued: the act is older than 10 minutes", "/made_at")
+        if made is not None and made > now + AHEAD:
+            raise Problem("superseded", "an act that is still to come opens nothing: the clock is ahead", "/made_at")
         return now
 
     async def _not_superseded(self, said: ChoiceSaid, subjects: Sequence[Subject], purpose: Purpose) -> None:
