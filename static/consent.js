@@ -158,14 +158,16 @@
     const body = JSON.stringify(heard);
     const post = { method: "POST", headers: { "Content-Type": "application/json" }, keepalive: true, body };
     const answered = (body) => {
+      const known = sound(body);
+      const enforced = known && body.enforced;
+      const shown = (silent) => silent && turn === turns && known && whenParsed(() => show(body));
+      if (enforced && (dialog || turn === turns)) { // a press in the dialog makes silent by what was answered under it
+        import(HOME + "silence.js").then((page) => page.silence(enforced, listen)).then(shown, () => {});
+      }
       if (turn !== turns) return; // a later question is under way
       answeredTurn = turn;
-      const known = sound(body);
       settle(known ? body.strings : OUT);
-      const shown = (silent) => silent && turn === turns && known && whenParsed(() => show(body));
-      const enforced = known && body.enforced; // nothing is said to be honored on a page whose tags go on
-      if (enforced) import(HOME + "silence.js").then((page) => page.silence(enforced, listen)).then(shown, () => {});
-      else shown(true);
+      if (!enforced) shown(true); // nothing is said to be honored on a page whose tags go on
       if (!known) return;
       if (body.refuse) import(HOME + "tools.js").then((page) => page.refuse(body.refuse)).catch(() => {});
       if (body.inventory) import(HOME + "hosts.js").catch(() => {}); // once a page, however often it is asked

@@ -483,6 +483,20 @@ def test_with_the_press_of_the_button_a_page_that_enforces_is_silent_before_the_
     assert policies.get_attribute("content") == "default-src 'self'"
 
 
+def test_so_is_one_whose_first_answer_comes_when_the_dialog_is_open_already(cached):
+    held = []
+    page = cached(PAGE, gateway=lambda route: held.append(route))  # noqa: PLW0108 - a builtin is none to Playwright
+    assert comes_to(lambda: page.wait_for_timeout(20) or len(held), expected=1) == 1
+    page.get_by_role("link", name="Your Privacy Choices").click()
+    switch = page.frame_locator("dialog iframe").get_by_role("switch", name="Opt out on this browser")
+    switch.wait_for()
+    with page.expect_response("**/silence.js"):
+        enforcing(lambda _: False)(held[0])
+    page.wait_for_timeout(100)
+    switch.click()
+    assert page.locator("meta[http-equiv=Content-Security-Policy]").get_attribute("content") == "default-src 'self'"
+
+
 def test_a_page_that_was_not_loaded_anew_under_a_dialog_is_so_after_it(cached):
     waits = "navigator.serviceWorker.getRegistrations = () => new Promise((done) => { self.found = () => done([]) });"
     out = []
