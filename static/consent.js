@@ -158,14 +158,16 @@
     const body = JSON.stringify(heard);
     const post = { method: "POST", headers: { "Content-Type": "application/json" }, keepalive: true, body };
     const answered = (body) => {
+      const known = sound(body);
+      const enforced = known && body.enforced;
+      const shown = (silent) => silent && turn === turns && known && whenParsed(() => show(body));
+      if (enforced && (dialog || turn === turns)) { // a press in the dialog makes silent by what was answered under it
+        import(HOME + "silence.js").then((page) => page.silence(enforced, listen)).then(shown, () => {});
+      }
       if (turn !== turns) return; // a later question is under way
       answeredTurn = turn;
-      const known = sound(body);
       settle(known ? body.strings : OUT);
-      const shown = (silent) => silent && turn === turns && known && whenParsed(() => show(body));
-      const enforced = known && body.enforced; // nothing is said to be honored on a page whose tags go on
-      if (enforced) import(HOME + "silence.js").then((page) => page.silence(enforced, listen)).then(shown, () => {});
-      else shown(true);
+      if (!enforced) shown(true); // nothing is said to be honored on a page whose tags go on
       if (!known) return;
       if (body.refuse) import(HOME + "tools.js").then((page) => page.refuse(body.refuse)).catch(() => {});
       if (body.inventory) import(HOME + "hosts.js").catch(() => {}); // once a page, however often it is asked
@@ -240,14 +242,22 @@
     close.style.padding = "1rem";
     close.onclick = () => dialog.close();
     let sent = false; // a choice goes to its end, closed or not, and is shown again unless that is its confirmation
-    frame.onload = () => {
+    let seen; // the page in the frame that is listened to
+    const look = () => {
       const inside = frame.contentDocument; // our own page, of this origin; null: the browser's, of an error
-      const { pathname, search } = inside?.location || {};
-      const confirmed = pathname?.includes(ROOM + "done/") && !search.includes("unread=");
+      if (inside === seen) return;
+      seen = inside;
+      const confirmed = /^[^?#]*privacy-choices\/done\/(?!.*unread=)/.test(inside?.location);
       sent = false;
       if (inside) inFrame(inside, dialog, (choice) => (sent = choice));
       if (!dialog.open) confirmed ? leave() : open(link);
     };
+    const keepLooking = () => {
+      if (!frame.isConnected) return;
+      look(); // before it is painted: nobody can press what they do not see, and its load may be long in coming
+      requestAnimationFrame(keepLooking);
+    };
+    frame.onload = look; // a tab in the background paints nothing
     dialog.onclose = () => {
       link.focus();
       if (!sent) return leave();
@@ -260,6 +270,7 @@
     };
     dialog.append(close, frame);
     document.body.append(dialog);
+    requestAnimationFrame(keepLooking);
     return dialog;
   };
   const leave = () => {
@@ -268,7 +279,10 @@
     listen();
   };
   const inFrame = (inside, dialog, sends) => {
-    inside.addEventListener("submit", ({ submitter }) => sends(CHOICES.includes(submitter?.value)));
+    inside.addEventListener("submit", ({ submitter }) => {
+      sends(CHOICES.includes(submitter?.value));
+      document.dispatchEvent(new Event("gateway-sends")); // static/silence.js hears it
+    });
     inside.addEventListener("keydown", (key) => key.key === "Escape" && dialog.close());
     inside.addEventListener("click", (click) => {
       const link = click.target.closest("a[href]");

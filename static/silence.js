@@ -83,20 +83,25 @@ const WHILE = 10_000; // milliseconds
 const workersAreDue = (came) => OURS || !came || !(Date.now() - parseInt(kept(BROWSER)) > WHILE);
 
 // Loads the page anew; whether it does. Not without end, whatever it is told each time (first yes, then no, and kept by no
-// cookie): a few times a tab until a page comes with the policy. After that it is silent by script alone.
+// cookie): a few times a tab until a page comes with the policy. After that it is silent by script alone. A page that is
+// the answer to a form is asked for by its address, and the form not sent again: with an entry of the history that a
+// script wrote goes no form. The prototype's way, for a site's trackers put their own before it.
 const TIMES = 3;
 let going = false;
 const anew = () => {
   const times = kept(TAB) | 0;
   if (!going && times < TIMES && (keep(TAB, times + 1) || type !== "reload")) {
     going = true;
+    History.prototype.replaceState.call(history, history.state, "", location.href);
     location.reload();
   }
   return going;
 };
 
+// A form that is sent in the dialog is a no. A consent.js from a cache does not say "gateway-sends".
+const sends = () => wasFree && hush(enforced);
 const watchDialog = ({ target }) => {
-  if (target === dialog()) target.contentDocument?.addEventListener("submit", () => wasFree && hush(enforced));
+  if (target === dialog()) target.contentDocument?.addEventListener("submit", sends);
 };
 
 let enforced; // what the gateway said last
@@ -105,6 +110,7 @@ const watch = (ask) => {
   let path = location.pathname;
   const again = () => dialog() || ask();
   if (tabs) tabs.onmessage = again;
+  document.addEventListener("gateway-sends", sends);
   document.addEventListener("load", watchDialog, true);
   document.addEventListener("gateway-ask", again); // the site's own script knows of something new: a sign-in
   document.addEventListener("prerenderingchange", again); // made before somebody came to it

@@ -38,6 +38,9 @@ POLLS = 0.25  # seconds that a server is listened to at once; what is not heard 
 # Seconds between two times that what others wrote is folded: each costs as much as several records, so that many share
 # one under load. Whoever waits for this machine does so for so much longer, and a single commit is folded at once.
 FOLDS_AGAIN = 0.05
+# Seconds until whoever only listens asks something: a proxy that forwards nothing any more keeps a silent line alive,
+# and until another one is opened what others write is folded with the proofs, so half a second later.
+ASKS = 2.0
 
 Judge = Callable[[sqlite3.Connection], bool]
 
@@ -378,11 +381,18 @@ class HostWatch(LedgerWatch):
             with contextlib.suppress(*DOUBTS):
                 db = self._opened()
                 try:
-                    db.listen()
-                    while not self._stop.is_set():
-                        if db.heard(POLLS):
-                            self.wakes()
-                            self._stop.wait(FOLDS_AGAIN)
+                    self._hear(db)
                 finally:
                     db.end()
             self._stop.wait(PERIOD)
+
+    def _hear(self, db: "PostgresConnection") -> None:
+        """What is said while we ask is lost, so that counts as heard."""
+        asks = 0.0
+        while not self._stop.is_set():
+            if due := time.monotonic() >= asks:
+                db.listen()
+                asks = time.monotonic() + ASKS
+            if due or db.heard(POLLS):
+                self.wakes()
+                self._stop.wait(FOLDS_AGAIN)

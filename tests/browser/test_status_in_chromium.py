@@ -236,20 +236,15 @@ def test_by_keyboard_alone_a_person_opts_out_in_the_dialog_and_the_page_knows_it
     assert page.evaluate("document.activeElement.textContent") == "Your Privacy Choices"
 
 
-def comes_whole(page):
-    """The dialog's page, with what it loads itself, and what the page does then."""
-    page.locator("dialog iframe").element_handle().content_frame().wait_for_load_state("load")
-    page.evaluate("new Promise((done) => setTimeout(done, 50))")
-
-
 def closed_on_the_way(page, running):
-    """The choice, which is held, of a dialog that was closed as soon as it was sent."""
+    """The choice, which is held, of a dialog that was closed as soon as it was sent: before the dialog's page has its
+    pictures, so before its load.
+    """
     sent = []
     slowly = lambda route: sent.append(route) if route.request.method == "POST" else route.continue_()  # noqa: E731
     page.context.route(f"{running.url}/privacy-choices", slowly)
+    page.context.route("**/opt-out-icon.svg", lambda _: None)
     switch = opened(page).get_by_role("switch", name="Opt out on this browser")
-    switch.wait_for()
-    comes_whole(page)
     switch.click(no_wait_after=True)
     assert comes_to(lambda: page.wait_for_timeout(20) or len(sent), expected=1) == 1
     page.keyboard.press("Escape")
@@ -330,7 +325,9 @@ def test_closing_sends_nothing_and_gives_the_focus_back(cached, running, how):
     page = cached(PAGE)
     inside = opened(page)
     inside.get_by_role("switch", name="Opt out on this browser").wait_for()
-    comes_whole(page)
+    page.locator("dialog iframe").element_handle().content_frame().wait_for_load_state(
+        "load"
+    )  # what it asks for itself
     before, sent = entries(running), []
     page.on("request", lambda request: sent.append((request.method, request.url)))
     if how == "button":
@@ -439,6 +436,29 @@ def test_a_page_whose_no_comes_late_and_is_kept_nowhere_is_not_loaded_anew_witho
     assert len(loads) == most
 
 
+ORDER = """<form method="post" action="/order#here"><input name="what" value="a lamp"><button>Order</button></form>"""
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["at once", "later"])
+def test_a_page_that_is_the_answer_to_a_form_is_loaded_anew_without_sending_the_form_again(cached, running, before):
+    out, asked = [] if before else [True], []
+    page = cached(ORDER + '<p id="below">', gateway=enforcing(lambda _: bool(out)))
+
+    def ordered(route):
+        asked.append(route.request.method)
+        route.fulfill(body=PAGE, content_type="text/html")
+
+    page.context.route(f"{running.url}/order", ordered)
+    page.get_by_role("button", name="Order").click()
+    if before:
+        page.wait_for_function(LOADED)
+        out.append(True)
+        page.evaluate(ASK)
+    page.get_by_text(HONORED).wait_for()
+    assert asked == ["POST", "GET"]
+    assert page.url == f"{running.url}/order#here"
+
+
 def test_a_choice_on_its_way_is_not_dropped_when_a_page_that_enforces_is_told_to_ask(cached, running):
     out = []
     page, before = cached(PAGE, gateway=enforcing(lambda _: bool(out))), entries(running)
@@ -452,6 +472,29 @@ def test_a_choice_on_its_way_is_not_dropped_when_a_page_that_enforces_is_told_to
     page.get_by_role("switch", name=HONORED).wait_for()
     assert page.evaluate("self.before") is None
     assert entries(running) > before
+
+
+def test_with_the_press_of_the_button_a_page_that_enforces_is_silent_before_the_answer(cached, running):
+    page = cached(PAGE, gateway=enforcing(lambda _: False))
+    page.wait_for_function(LOADED)
+    policies = page.locator("meta[http-equiv=Content-Security-Policy]")
+    assert policies.count() == 0
+    closed_on_the_way(page, running)
+    assert policies.get_attribute("content") == "default-src 'self'"
+
+
+def test_so_is_one_whose_first_answer_comes_when_the_dialog_is_open_already(cached):
+    held = []
+    page = cached(PAGE, gateway=lambda route: held.append(route))  # noqa: PLW0108 - a builtin is none to Playwright
+    assert comes_to(lambda: page.wait_for_timeout(20) or len(held), expected=1) == 1
+    page.get_by_role("link", name="Your Privacy Choices").click()
+    switch = page.frame_locator("dialog iframe").get_by_role("switch", name="Opt out on this browser")
+    switch.wait_for()
+    with page.expect_response("**/silence.js"):
+        enforcing(lambda _: False)(held[0])
+    page.wait_for_timeout(100)
+    switch.click()
+    assert page.locator("meta[http-equiv=Content-Security-Policy]").get_attribute("content") == "default-src 'self'"
 
 
 def test_a_page_that_was_not_loaded_anew_under_a_dialog_is_so_after_it(cached):

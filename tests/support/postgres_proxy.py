@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 LEDGER, COMMIT = b"search_path=gateway_ledger", b"COMMIT\x00"
 PREPARED = re.compile(rb"(_pg3_\d+\x00)COMMIT\x00")  # under which name a connection that is in use says it from then on
+LISTENS = b"LISTEN gateway_ledger"
 RENEWS = b"SET renewals"  # on a connection of its own: leases are not what is cut
 BEFORE = 8  # bytes of the message that the word stands in, before it
 
@@ -30,13 +31,14 @@ class Cut:
 
 class PostgresProxy:
     """`url`: what leads through it. `away`: nobody is let through and all are cut off; `frozen`: all are accepted, and
-    nothing is said any more.
+    nothing is said any more; `still`: of these alone, as a relay that lost where they led; `listeners`: who listens.
     """
 
     def __init__(self, url):
         host, port = re.search(r"@([^:/]+):(\d+)/", url).groups()
         self.to, self.cut, self.open = (host, int(port)), None, []
         self.away = self.frozen = self.closed = False
+        self.still, self.listeners = set(), set()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=200)
         self.url = url.replace(f"@{host}:{port}", f"@127.0.0.1:{self.listener.getsockname()[1]}")
         threading.Thread(target=self._accept, daemon=True).start()
@@ -63,7 +65,7 @@ class PostgresProxy:
         def back():
             with contextlib.suppress(OSError):
                 while piece := far.recv(65536):
-                    self._hold()
+                    self._hold(near)
                     if cut and cut[0].reply is not None:
                         self._answer(cut[0], piece, near, far)
                         return
@@ -73,7 +75,9 @@ class PostgresProxy:
         threading.Thread(target=back, daemon=True).start()
         with contextlib.suppress(OSError):
             while piece := near.recv(65536):
-                self._hold()
+                if LISTENS in piece:
+                    self.listeners.add(near)
+                self._hold(near)
                 ledger, renews = ledger or LEDGER in piece, renews or RENEWS in piece
                 words += PREPARED.findall(piece)
                 word = next((each for each in words if each in piece), None)
@@ -107,8 +111,8 @@ class PostgresProxy:
                     pass
         self._end(near, far)
 
-    def _hold(self):
-        while self.frozen and not self.closed:
+    def _hold(self, near):
+        while (self.frozen or near in self.still) and not self.closed:
             threading.Event().wait(0.01)
 
     def _end(self, *ends):
