@@ -222,7 +222,7 @@ def open_house(
         turn = EpochTurn(folder, secrets.wraps, clock, timedelta(days=settings.retention.keys_backup_days))
         unfinished, ends = _start(watch, folder, secrets, patient=patient), ForsakenCopies(turn, folder, clock, tell)
         writer = Writer(store, vault, watch, publisher, unfinished=unfinished, state=keeper, turns=ends, systems=own)
-        _take_in(stack, writer, Intake(kept, writer, watch, later))
+        _take_in(stack, partial(keeper.end, writer, stop), Intake(kept, writer, watch, later))
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
         lookup = looked_up(stack, store, keeper, watch, writer, clock)
         checks = checks_as(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as, said_in)
@@ -260,9 +260,9 @@ def _keeper(stack: contextlib.ExitStack, folder: Path, store: Store, secrets: Se
     return StateKeeper(store, state, watching.log, at_once=AT_ONCE if patient else None)
 
 
-def _take_in(stack: contextlib.ExitStack, writer: Writer, intake: Intake) -> None:
+def _take_in(stack: contextlib.ExitStack, end: Callable[[], None], intake: Intake) -> None:
     """What was kept beside the ledger is entered from now on, for as long as the writer is there."""
-    stack.callback(writer.close)
+    stack.callback(end)
     stack.callback(intake.stop)
     intake.start()
 

@@ -17,11 +17,13 @@ import lmdb
 
 from gateway.fold.record import Record
 from gateway.fold.state import Place
+from gateway.ledger.audit.examination import Stop
 from gateway.ledger.errors import LedgerRefused, StateUnread
 from gateway.ledger.ledger_log import PLACES, FreshRecords, GrownLog, LedgerLog, forget_deletes, watch_deletes
 from gateway.ledger.store import Store
 from gateway.ledger.transaction import StoodBefore
 from gateway.ledger.watch import Judge
+from gateway.ledger.writer import Writer
 from gateway.state.environment import StateForeign, StateRefused, StateUnmarked
 from gateway.state.packed_rows import NotAState, StateHead
 from gateway.state.transactions import StateMoment
@@ -304,6 +306,14 @@ class StateKeeper:
         if db is not None and not self._doubtful:
             with contextlib.suppress(*DOUBTS):
                 self.state.stop()
+
+    def end(self, writer: Writer, stop: Stop) -> None:
+        """The writer's, and so of all that is kept. One that does not end may be in the state, which stays open then,
+        and the next start finds the stop in doubt.
+        """
+        if not writer.close():
+            stop.doubtful = True
+            self.state.leave()
 
     def _make(self, *, begins: bool = False) -> None:
         """One is made beside where none follows; at the beginning here, where the log has no more rows than that."""

@@ -17,13 +17,16 @@ ALLOWED, DENIED = frozenset({Answer.ALLOW}), frozenset({Answer.DENY})
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a person allowed one recipient. `data_class` None: every class. An act that is over is not among them."""
+    """What a person allowed one recipient. `data_class` None: every class. An act that is over is not among them.
+    `child`: by somebody who was known as a child under 13, however old they are now.
+    """
 
     recipient: str
     purpose: Purpose
     data_class: DataClass | None
     seq: int
     kind: GrantKind = GrantKind.OPTED_IN
+    child: bool = False
 
 
 class Naming(NamedTuple):

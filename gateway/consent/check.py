@@ -488,7 +488,8 @@ class Checks:
         except LookupRefused:
             return False
         return any(
-            (grant.recipient, grant.purpose, grant.kind) == (recipient, purpose, GrantKind.OPTED_IN) for grant in found
+            (grant.recipient, grant.purpose, grant.kind, grant.child) == (recipient, purpose, GrantKind.OPTED_IN, False)
+            for grant in found
         )
 
     def band(self, subjects: Sequence[Subject]) -> str:
@@ -503,15 +504,18 @@ class Checks:
         return self.band(subjects) in {AGES[0], AGES[1]}
 
     def too_young(self, subjects: Sequence[Subject]) -> bool:
-        """Whether they are, or may be, below the operator's floor: no opt-in exists there (R14). Raises
-        `LookupRefused`: an answer that is not known is no answer.
+        """Whether they are, or may be, below the operator's floor: no opt-in exists there, not even a parent's (R14).
+        Raises `LookupRefused`: an answer that is not known is no answer.
         """
         keys = [key for subject in subjects for key in subject.keys]
-        return self.are_too_young(self._lookup.seen(keys).standings)
+        return self.are_too_young(self._lookup.seen(keys).standings, parental=True)
 
-    def are_too_young(self, standings: Iterable[Standing]) -> bool:
-        """The same of what stands on record of them, for whoever reads that in a transaction."""
-        return below_floor(youngest(None, standings), self._office())
+    def are_too_young(self, standings: Iterable[Standing], *, parental: bool) -> bool:
+        """Whether no yes is theirs to say, by what stands on record of them, for whoever reads that in a transaction:
+        below the floor there is none, and of a child under 13 it is a parent's.
+        """
+        band = youngest(None, standings)
+        return below_floor(band, self._office()) or (band == AGES[0] and not parental)
 
     def voided(self, ui: str) -> bool:
         """Whether consents of a screen count for nothing. Raises `LookupRefused`."""

@@ -40,13 +40,13 @@ class Chosen:
 
 
 def raise_unless_open(*, voided: bool, too_young: bool) -> None:
-    """Raises `Refused` for a yes from a screen that was no fair question or of somebody below the age floor, before
-    its question is asked and as it is written.
+    """Raises `Refused` for a yes from a screen that was no fair question or of somebody too young, before its question
+    is asked and as it is written.
     """
     if voided:
         raise Refused("notice_required", "consents of this screen count for nothing: it was no fair question")
     if too_young:
-        raise Refused("too_young", "below the operator's age floor there is no opt-in (R14)")
+        raise Refused("too_young", "below the age floor there is no opt-in, and a child's is a parent's to give (R14)")
 
 
 @lru_cache(maxsize=256)  # what one choice says no to has one such moment

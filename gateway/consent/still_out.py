@@ -7,10 +7,9 @@ by which proof it ends, never whose, when or by which value (R6, R16).
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 
-from gateway.choice.law import AGES
-from gateway.choice.rules.case import youngest
 from gateway.consent import tokens
 from gateway.consent.choice_result import Refused, may_ask_from
 from gateway.consent.people import OF_A_PHONE
@@ -21,7 +20,7 @@ from gateway.fold.state import NO_RECORD, Slate
 from gateway.ledger.acts.folded_people import StandingPeople, people_of
 from gateway.ledger.acts.last_outs import last_outs_at, last_said
 from gateway.ledger.acts.phone_noes import last_said_no
-from gateway.ledger.subjects import Subject
+from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.terms import SIGNAL_PURPOSES, Purpose
 
@@ -148,12 +147,12 @@ def superseded(tx: Transaction, subjects: Sequence[Subject], purpose: Purpose, p
 class YesRests:
     """What a yes rests on that was looked up before it is written. `had`: ids that nothing but an account's proof
     shows, which has them, each with the account's key; `beneath`: accounts while whose no nobody opts in;
-    `grown`: that nobody is a child under 13, whose parent alone says yes.
+    `made`: when the second act was made, which may have waited on its way.
     """
 
     had: Mapping[bytes, bytes] = field(default_factory=dict)
     beneath: Sequence[Subject] = ()
-    grown: bool = False
+    made: datetime | None = None
 
 
 def raise_where_overtaken(tx: Transaction, asked: tokens.OptInAsked, rests: YesRests, now: int) -> None:
@@ -169,11 +168,10 @@ def raise_where_overtaken(tx: Transaction, asked: tokens.OptInAsked, rests: YesR
         raise Refused(
             "proof_required", "a number or mailbox went back, and is another's since the opt-in was asked for"
         )
-    if rests.grown and youngest(None, [people.standing(key, now) for key in own]) == AGES[0]:
-        raise Refused("too_young", "for a child under 13 only a parent says yes")
     standings = [people.standing(key, now) for key in above]
     denied = said_of(standings, asked.purpose) is Word.OPTED_OUT
-    if denied or superseded(tx, asked.subjects, asked.purpose, asked.position):
+    later = rests.made and out_after(tx, asked.subjects, asked.purpose, milliseconds(rests.made))
+    if denied or later or superseded(tx, asked.subjects, asked.purpose, asked.position):
         raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")
 
 

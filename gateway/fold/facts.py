@@ -6,6 +6,7 @@ from gateway.choice.law import AGES
 from gateway.fold import record as told
 from gateway.fold.kin import family, own_names, roots
 from gateway.fold.noes import cover_edge, cover_own, end_yes, fold_out, leave_down
+from gateway.fold.reading import is_child
 from gateway.fold.record import EVERYBODY, GrantName, KeyAge, Record
 from gateway.fold.state import NO_RECORD, SEVERAL, Bit, Cover, GrantGiven, Slate, StateName, widened
 from gateway.terms import CHOOSABLE, GrantKind, Purpose
@@ -67,6 +68,19 @@ def _set_age(slate: Slate, key: bytes, age: KeyAge) -> None:
     before = slate.row(key).age
     if before is None or not before.fixed:
         slate.put(key, age=age)
+        if before is not None and before.band == AGES[0] != age.band:
+            _ask_again(slate, key)
+
+
+def _ask_again(slate: Slate, key: bytes) -> None:
+    """Whoever was a child by an age on record, as all who read it, says each yes again but a parent's (R14)."""
+    members = (member for member in slate.row(key).members if slate.edge(key, member).lives())
+    for each in family(slate, key).union(*(family(slate, member) for member in members)):
+        row = slate.row(each)
+        ins = {purpose: allowed for purpose, allowed in row.ins.items() if allowed.parental}
+        grants = {name: given._replace(child=name.kind is not GrantKind.DIRECTED) for name, given in row.grants.items()}
+        if (ins, grants) != (row.ins, row.grants):
+            slate.put(each, ins=ins, grants=grants)
 
 
 def _younger(one: str, other: str) -> str:
@@ -98,7 +112,8 @@ def fold_notice(slate: Slate, record: Record, said: told.NoticeGiven) -> None:
 
 def fold_grant(slate: Slate, record: Record, said: told.GrantSaid) -> None:
     purposes = (Purpose.SERVICE,) if said.kind is GrantKind.DIRECTED else said.purposes  # of an act, whatever was named
-    given = GrantGiven(record.seq, said.screen, said.until)
+    child = said.kind is not GrantKind.DIRECTED and is_child(slate, record.key)
+    given = GrantGiven(record.seq, said.screen, said.until, child)
     new = {GrantName(said.recipient, each, said.data_class, said.kind): given for each in purposes}
     slate.put(record.key, grants={**slate.row(record.key).grants, **new})
 

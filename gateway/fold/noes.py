@@ -21,7 +21,7 @@ from gateway.fold.kin import (
     roots,
     with_looser,
 )
-from gateway.fold.reading import revoked
+from gateway.fold.reading import is_child, revoked
 from gateway.fold.record import OrderOver, Record, SaidIn, SaidOut, SaidPruned, ScreenVoided
 from gateway.fold.state import NO_RECORD, NOBODY, SEVERAL, Allowed, Bit, Cover, KeptPlace, Slate, Voids, widened
 from gateway.terms import ALL_PURPOSES, DataClass, GrantKind, Purpose, Source
@@ -139,16 +139,20 @@ def _beside(bits: tuple[Bit, ...], bit: Bit) -> tuple[Bit, ...]:
 
 
 def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
-    """One on a screen that was voided before counts for nothing."""
+    """One on a screen that was voided before counts for nothing. A child's own is none, however old they get (R14): it
+    lifts as any does, for what others read of a key never rests on how old it is.
+    """
     if said.screen in slate.voids:
         return
+    counts = said.parental or not is_child(slate, record.key)
     for purpose in said.purposes:
         cover = Cover(record.key, record.seq, said.screen)
         ins = slate.row(record.key).ins
         allowed = Allowed(record.seq, said.screen, said.informed and record.account, said.parental)
         _leave_past(slate, record.key, record.seq, record.at)
         cover_own(slate, record.key, purpose, cover)
-        slate.put(record.key, ins={**ins, purpose: allowed})
+        if counts:
+            slate.put(record.key, ins={**ins, purpose: allowed})
         if record.account:
             _lift_of_account(slate, purpose, cover, record.at)
         else:

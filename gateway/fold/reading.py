@@ -172,12 +172,17 @@ def _age(kin: Kin) -> tuple[str | None, bool]:
     return min(bands, key=AGES.index, default=None), grown
 
 
+def is_child(slate: Slate, key: bytes) -> bool:
+    """Whether it is as young as somebody under 13, of whom a parent alone says yes (R14)."""
+    return _age(Kin(slate, key))[0] == AGES[0]
+
+
 def grants_of(key: bytes, get: Get, now: int) -> list[Grant]:
     """What a key allowed one recipient and is not over, the newest first: read under the very key, through nobody."""
     slate = Slate(get)
     voids, over = slate.voids, revoked(slate, key)
     found = [
-        Grant(name.recipient, name.purpose, name.data_class, given.seq, name.kind)
+        Grant(name.recipient, name.purpose, name.data_class, given.seq, name.kind, given.child)
         for name, given in slate.row(key).grants.items()
         if name not in over and given.screen not in voids and (given.until is None or given.until > now)
     ]

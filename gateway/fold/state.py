@@ -68,6 +68,7 @@ class GrantGiven(NamedTuple):
     seq: int
     screen: str
     until: int | None  # of a directed act
+    child: bool = False  # a child's own, which counts while a parent's yes to the purpose does (R14)
 
 
 class KeyRow(NamedTuple):  # all that is kept of one key. Behind each: what it is; who reads it; what ends it

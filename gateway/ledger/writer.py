@@ -13,7 +13,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 from gateway import disk
@@ -25,7 +25,7 @@ from gateway.ledger.ledger_log import PLACES, FreshRecords, GrownLog, LedgerLog,
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.store import Store
 from gateway.ledger.transaction import Job, Persons, StoodBefore, SystemRows, Transaction
-from gateway.ledger.watch import FileMoved, LedgerWatch
+from gateway.ledger.watch import FileMoved, LedgerWatch, log
 
 if TYPE_CHECKING:
     from gateway.postgres.connection import PostgresConnection
@@ -35,6 +35,9 @@ BATCH = 256  # entries of one commit: 216 k/s at 128 against 6.8 k/s alone (meas
 WRITE_SECONDS = 10.0  # how long a request waits for its commit (I34)
 HANGS_AFTER = 3.0  # seconds of one batch; a slow disk takes tenths
 TURNS_AGAIN = 60.0  # seconds after a step between batches that failed, for each lets connections go that a batch wants
+# Seconds that the thread may take at the end: what systemd's thirty leave beside the open requests, of which none waits
+# for a commit any more (13), and the threads of the emergency file and of the watch (5 each).
+ENDS_WITHIN = 7.0
 PARTS = 8  # of what makes few runs of many, while nobody waits
 ADVANCES_AGAIN = 0.25  # seconds between two times that what others made of the tree is taken for signed: milliseconds
 CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is work
@@ -117,6 +120,15 @@ def _begun() -> Future[Any]:
     return future
 
 
+def _answer(job: QueuedJob, result: Any, refused: BaseException | None) -> None:
+    """But who was told at an end that nobody knows what became of it."""
+    with contextlib.suppress(InvalidStateError):
+        if refused is not None:
+            job.future.set_exception(refused)
+        else:
+            job.future.set_result(result)
+
+
 class Writer:
     """Owns the writing connection and the vault; both live in its thread. `unfinished`: an erasure of before is still
     pending, and is finished before anything else is written. `systems`: the operator's own, as this process has them
@@ -152,6 +164,7 @@ class Writer:
         self._file = watch.adopted  # which of the watch's files the connection is to
         self._checkpointed = 0.0
         self._closed = False
+        self._in_hand: Sequence[QueuedJob] = ()
         self._unfinished = unfinished
         self._zero_at: int | None = 0  # a walk that a kill cut off is begun again
         self._has_runs, self._runs_at = True, 0.0
@@ -200,12 +213,35 @@ class Writer:
         future = _begun()
         return await self._waiter.outcome(QueuedJob(job, future, asks), future, seconds, self.hangs if hasty else bool)
 
-    def close(self) -> None:
-        """Finishes what is queued, checkpoints, and lets the file go."""
+    def close(self) -> bool:
+        """Finishes what is queued, checkpoints, and lets the file go. False: a disk or a server that says nothing has
+        the thread, perhaps for ever. What waits is kept nowhere then, and of what is in hand nobody knows.
+        """
         if not self._closed:
             self._closed = True
             self._queue.put(None)
-            self._thread.join()
+            self._thread.join(ENDS_WITHIN)
+            if self._thread.is_alive():
+                self._leave()
+        return not self._thread.is_alive()
+
+    def _leave(self) -> None:
+        """Whoever waits still is answered, so that the process can end; the thread finds nothing more to write."""
+        left, in_hand = self._left_over(), self._in_hand
+        self._queue.put(None)
+        log(f"the writer does not end: the disk or the server says nothing; not kept of what waited: {len(left)}")
+        for each in left:
+            _answer(each, None, NothingKept("nothing was kept: the service ends"))
+        for each in in_hand:
+            _answer(each, None, StoreUnavailable("the service ends, and nobody knows whether it was kept"))
+
+    def _left_over(self) -> list[QueuedJob]:
+        found = list[QueuedJob]()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                each = self._queue.get_nowait()
+                found += [each] if each is not None and each is not WAKE else []
+        return found
 
     def keeps(self) -> bool:
         """Whether an opt-out that came now would be kept: the last commit went well, and none hangs."""
@@ -340,6 +376,7 @@ class Writer:
 
     def _write(self, batch: list[QueuedJob]) -> None:
         """One batch. Whatever happens, its futures are answered and the thread goes on."""
+        self._in_hand = batch
         try:
             with self.store.held():
                 outcomes = self._commit(batch)
@@ -347,15 +384,12 @@ class Writer:
             self._failing = True
             self._watch.failed()
             for each in batch:
-                each.future.set_exception(NothingKept(f"nothing was kept: {type(error).__name__}"))
+                _answer(each, None, NothingKept(f"nothing was kept: {type(error).__name__}"))
             self._let_go()  # behind the answers: with a server that says nothing it takes seconds
         else:
             self._failing = False
-            for future, result, refused in outcomes:
-                if refused is not None:
-                    future.set_exception(refused)
-                else:
-                    future.set_result(result)
+            for each, (result, refused) in zip(batch, outcomes, strict=True):
+                _answer(each, result, refused)
 
     def _keep_state(self) -> None:
         """Between two batches. What cannot be done now is tried again a second later."""
@@ -424,7 +458,7 @@ class Writer:
             self._runs_at = time.monotonic() + TURNS_AGAIN
             self._let_go()
 
-    def _commit(self, batch: list[QueuedJob]) -> list[tuple[Future[Any], Any, BaseException | None]]:
+    def _commit(self, batch: list[QueuedJob]) -> list[tuple[Any, BaseException | None]]:
         db, vault = self._connection()
         self._watch.prove_file()
         try:
@@ -434,7 +468,7 @@ class Writer:
                 transaction = Transaction(db, vault, stands, _asks_of(batch))
                 transaction.systems = self._systems
                 with vault.in_batch():
-                    outcomes = [(each.future, *self._one(transaction, each.job)) for each in batch]
+                    outcomes = [self._one(transaction, each.job) for each in batch]
             transaction.finish()
             if transaction.has_said and self.store.is_server:
                 cast("PostgresConnection", db).wake_others()

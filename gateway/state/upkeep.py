@@ -94,6 +94,7 @@ class HostState:
         self._made: StateMap | None = None  # not in force yet
         self._making = contextlib.ExitStack()
         self._opening = threading.Lock()
+        self._left = False
         self._held_back = 0  # times
         self._unswept = True  # a process that put one in force may have ended before it had swept
 
@@ -273,11 +274,17 @@ class HostState:
 
     def close(self) -> None:
         """After the last check of this process."""
+        if self._left:
+            return
         for each in (self._held, self._made):
             if each is not None:
                 each.close()
         self._held = self._followed = self._made = None
         self._making.close()
+
+    def leave(self) -> None:
+        """A thread that does not end may be in it: whoever closed it would take its pages from under that."""
+        self._left = True
 
     def _current(self, *, proved: bool = False) -> StateMap:
         """The one in force; where its mark denies another one may be by now. `proved`: by the path itself, which is

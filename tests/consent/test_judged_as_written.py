@@ -118,11 +118,16 @@ class TestAYes:
         assert state(consent, number) == "opted_in"
 
     @pytest.mark.parametrize("house", ["0"], indirect=True)
-    async def test_of_a_child_is_a_parents_alone_on_a_page_where_no_floor_is(self, consent, account, said):
+    async def test_of_a_child_is_a_parents_alone_where_no_floor_is(self, consent, account, said):
         token, _ = consent.ask_to_confirm([account], said("opt_in"))
-        yes = consent.confirm(token, SHOWN, rests=YesRests(grown=True))
-        assert await refused(consent.say_age([account], CHILD), yes) == "too_young"
+        assert await refused(consent.say_age([account], CHILD), consent.confirm(token, SHOWN)) == "too_young"
         assert state(consent, account) == "none"
+        keep = consent.keep_programme(account, said("keep_programme", recipient="miles"), None)
+        with pytest.raises(Refused, match="parent"):
+            await keep
+        token, _ = consent.ask_to_confirm([account], said("opt_in", parental=True))
+        await consent.confirm(token, SHOWN)
+        assert state(consent, account) == "opted_in"
 
 
 class TestAnAgeOfAnApp:

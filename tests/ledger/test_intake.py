@@ -18,8 +18,10 @@ from gateway.desk import emergency
 from gateway.desk.emergency import KeptRequest
 from gateway.keys import secret_files
 from gateway.ledger import schema
+from gateway.ledger import writer as writing
 from gateway.ledger.acts import idempotency
-from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.audit import examination
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.subjects import Choice
 from gateway.state.transactions import StateMoment
 from gateway.terms import ChoiceKind, Purpose
@@ -211,3 +213,21 @@ def test_an_end_does_not_wait_for_a_disk_that_says_nothing(folder, waiting, monk
     assert time.monotonic() - began < 30
     assert waiting.file.waiting()
     says.set()
+
+
+def test_a_writer_that_does_not_end_leaves_the_stop_in_doubt_and_the_state_open(folder, monkeypatch):
+    """It may be in both, and goes on in them; the next start reads every page."""
+    says, stands = threading.Event(), threading.Event()
+    monkeypatch.setattr(writing, "ENDS_WITHIN", 0.2)
+    with opened(folder) as house:
+        acts = house.writer.submit(lambda _: stands.set() or says.wait(60))
+        assert stands.wait(30)
+        began = time.monotonic()
+    assert time.monotonic() - began < 30
+    assert isinstance(acts.exception(0), StoreUnavailable)
+    assert (folder / examination.NAME).read_bytes() == examination.MARK
+    says.set()
+    house.writer._thread.join(60)
+    assert house.writer.close()
+    monkeypatch.setattr(house.keeper.state, "_left", False)
+    house.keeper.state.close()

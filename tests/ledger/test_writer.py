@@ -233,6 +233,39 @@ def test_a_closed_writer_finishes_what_waits_and_takes_nothing_more(folder):
     assert len(bodies(folder)) == 50
 
 
+def test_an_end_does_not_wait_for_a_disk_that_says_nothing(folder, monkeypatch, caplog):
+    """Of what waited nothing is kept, and it is told; of what was in hand nobody knows."""
+    says, stands = threading.Event(), threading.Event()
+
+    @contextlib.contextmanager
+    def still():
+        stands.set()
+        says.wait(60)
+        raise OSError(errno.EIO, "it had stood still")
+        yield
+
+    monkeypatch.setattr("gateway.ledger.writer.ENDS_WITHIN", 0.2)
+    with writing(folder) as [writer]:
+        monkeypatch.setattr(SqliteStore, "held", lambda _: still())
+        in_hand = writer.submit(appends(b"in hand"))
+        assert stands.wait(30)
+        waits = writer.submit(appends(b"waits"))
+        began = time.monotonic()
+        assert not writer.close()
+        assert time.monotonic() - began < 30
+        with pytest.raises(NothingKept):
+            waits.result(0)
+        with pytest.raises(StoreUnavailable, match="nobody knows"):
+            in_hand.result(0)
+        [line] = [each.getMessage() for each in caplog.records if "does not end" in each.getMessage()]
+        assert line.endswith("not kept of what waited: 1")
+        monkeypatch.undo()
+        says.set()
+        writer._thread.join(60)
+        assert writer.close()
+    assert bodies(folder) == []
+
+
 @pytest.mark.slow
 def test_two_writers_of_one_folder_interleave_and_lose_nobody(folder):
     with writing(folder, 2) as both:

@@ -493,7 +493,9 @@ def shown(row: Standing, allowed: Any) -> dict[str, Any]:
         "told": _day(row.told),
         "cpni_told": _day(row.cpni_told),
         "grants": frozenset(
-            (each.recipient, each.purpose.value, each.data_class or "", each.kind.value) for each in allowed
+            (each.recipient, each.purpose.value, each.data_class or "", each.kind.value)
+            for each in allowed
+            if not each.child
         ),
     }
 

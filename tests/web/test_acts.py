@@ -251,6 +251,25 @@ async def test_an_age_only_gets_younger_by_an_apps_word_and_a_birthday_opens_not
         assert (grown["reason"], grown["allowed"]) == ("opt_in_required", False)
 
 
+@pytest.mark.usefixtures("logged")
+async def test_a_childs_own_yes_is_none_and_none_counts_at_thirteen(tmp_path):
+    """Nor that of before anybody knew: whoever was a child on record says it again at the age."""
+    async with installed(tmp_path, AGELESS) as keyed:
+        ask, jane = {"data": ["ad_id"]}, {"account": "jane", "identifiers": [ME]}
+        await opt_in(keyed, ME)
+        assert (await check(keyed, "teemo", ME, **ask))["allowed"]
+        await keyed.post("/v1/links", json=jane | {"age": 12})
+        assert not (await check(keyed, "teemo", ME, **ask))["allowed"]
+        body = {"choice": "opt_in", "purposes": ["sale"], "identifiers": [ME], "proof": PROOF, "notice": shown(SHOWN)}
+        first = await choose(keyed, 202, **body)
+        confirm = {"choice": "confirm", "confirm": first["confirm"], "proof": PROOF, "notice": shown(SECOND)}
+        assert (await choose(keyed, 422, **confirm))["type"].endswith("too_young")
+        await keyed.post("/v1/links", json=jane | {"age": 13})
+        assert (await check(keyed, "teemo", ME, **ask))["reason"] == "opt_in_required"
+        await opt_in(keyed, ME)
+        assert (await check(keyed, "teemo", ME, **ask))["allowed"]
+
+
 async def test_an_age_that_cannot_be_read_costs_an_opt_out_nothing(keyed):
     taken = await choose(keyed, choice="opt_out", identifiers=[ME], age="ancient")
     assert taken["ignored"] == [{"pointer": "/age", "reason": "neither years nor a band"}]

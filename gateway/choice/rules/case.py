@@ -87,19 +87,23 @@ class Case:
 
     def grant(self, kind: GrantKind, *, by_name: bool = False) -> Grant | None:
         """What the person allowed this recipient for this purpose and class (`by_name`: for no other), newest first of
-        that kind. A child's yes is one where a parent said yes to the purpose.
+        that kind. A child's yes is one where a parent said yes to the purpose, however old they are now (R14).
         """
-        if kind is OPTED_IN and self.band == CHILD and not self.opted_in(self.purpose):
-            return None
         for grant in self.question.grants:
             if (
                 grant.kind is kind
                 and grant.recipient == self.recipient.name
                 and grant.purpose == self.purpose
                 and (grant.data_class == self.data_class or not (by_name or grant.data_class))
+                and not (kind is OPTED_IN and (grant.child or self.band == CHILD) and not self._by_a_parent())
             ):
                 return grant
         return None
+
+    def _by_a_parent(self) -> bool:
+        """Whether a parent said yes to the purpose."""
+        wanted = IN_SHIFTS.get(self.purpose, 0)
+        return any(standing.parental & wanted for standing in self.question.standings)
 
     @property
     def somewhere(self) -> bool:

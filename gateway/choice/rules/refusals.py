@@ -90,7 +90,8 @@ def _answered(case: Case, said: Said) -> bool:
 def _keeps_programme(case: Case) -> bool:
     programme = case.recipient.programme
     return bool(programme) and any(
-        grant.kind is GrantKind.PROGRAMME and grant.recipient == programme and grant.purpose == case.purpose
+        (grant.kind, grant.recipient, grant.purpose, grant.child)
+        == (GrantKind.PROGRAMME, programme, case.purpose, False)
         for grant in case.question.grants
     )
 

@@ -110,9 +110,9 @@ class PeopleNear:
         return lasting_standing(key, self._lone)[0]
 
     def grants(self, key: bytes) -> set[GrantName]:
-        """Those that no later no has ended."""
+        """Those that no later no has ended, and that are no child's own."""
         grants = self.row(key).grants
-        return {*grants} - revoked(self.slate, key) if grants else set()
+        return {each for each in grants if not grants[each].child} - revoked(self.slate, key) if grants else set()
 
 
 def _without_members(found: Any) -> Any:

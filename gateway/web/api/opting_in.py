@@ -98,7 +98,7 @@ class OptingIn:
             body=body,
             how=_method(said),
             vouched=opened.vouched,
-            rests=YesRests(opened.had),
+            rests=YesRests(opened.had, made=said.moment("made_at")),
         )
         young = self._consent.checks.is_under_16(chosen.subjects)
         return chosen, {"continuing_right": CONTINUING} if young else {}

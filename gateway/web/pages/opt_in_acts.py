@@ -231,7 +231,7 @@ class Acts:
             raise Refused("proof_required", "the first act was somebody else's")
         if Wanted(asked.purpose, asked.recipient) != begun.wanted:
             raise Refused("confirm_unknown", "the first act was about something else")
-        rests = YesRests(beneath=_accounts_of(self._consent, visitor, person), grown=True)
+        rests = YesRests(beneath=_accounts_of(self._consent, visitor, person))
         chosen = await self._consent.confirm(token, begun.notice, rests=rests)
         self._metrics.chosen(ChoiceKind.OPT_IN, Source.FORM, Manner.WEB)
         return self._written(request, visitor, begun.wanted, person, chosen)
