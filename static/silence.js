@@ -92,7 +92,7 @@ const anew = () => {
   const times = kept(TAB) | 0;
   if (!going && times < TIMES && (keep(TAB, times + 1) || type !== "reload")) {
     going = true;
-    History.prototype.replaceState.call(history, history.state, "", location.href);
+    safely(() => History.prototype.replaceState.call(history, history.state, "", location.href)); // some browsers count
     location.reload();
   }
   return going;

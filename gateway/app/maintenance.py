@@ -130,8 +130,10 @@ def _writing(folder: Path, settings: Settings, secrets: Secrets, applied: int) -
     try:
         yield writer
     finally:
-        writer.close()
+        ended = writer.close()
         watch.stop()
+    if not ended:
+        raise LedgerRefused(f"{folder} cannot be written now: the disk says nothing. Nothing was changed; try again")
 
 
 def replace_key(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock = now) -> int:

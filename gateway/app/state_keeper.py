@@ -36,6 +36,7 @@ LOOKS_EVERY = 1.0  # seconds; so long a killed reader's pages stay
 FOLDS = 15_000  # records a second (tests/bench/state_bench.py: 58 to 67 us each)
 SLICES = 3  # of upkeep.SLICE records, for which an opt-out may wait: a second
 AT_ONCE = 20_000  # rows of a log whose state a start makes before anything else: a second or two
+BESIDE_ENDS = 2.0  # seconds that what is made beside may take at the end
 CATCHES_UP, PAUSE = 1.0, 0.005  # seconds that a writer may be between commit and fold; the proof before lasts longer
 HALF = 0.5  # of what the disk has room for: somebody should look at it
 UNCOPIED = (
@@ -302,7 +303,9 @@ class StateKeeper:
         self._stop.set()
         busy = self._busy
         if busy is not None:
-            busy.join()
+            busy.join(BESIDE_ENDS)
+            if busy.is_alive():  # a copy of millions; it reads what is committed, and nobody needs to wait for it
+                self.state.leave()
         if db is not None and not self._doubtful:
             with contextlib.suppress(*DOUBTS):
                 self.state.stop()

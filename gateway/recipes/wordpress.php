@@ -92,15 +92,16 @@ function gateway_account(int $user): string
     return (string) apply_filters('gateway_account', "wp-$user", $user);
 }
 
-/** Gateway-Account: who is signed in, for ten minutes, so that nginx is told from the next page on. */
+/** Gateway-Account: who is signed in, so that nginx is told from the next page on. For a day, in a cookie that stays until
+ * the browser is closed: one that went by itself would leave somebody whom nobody knows. */
 function gateway_assert(string $account): bool
 {
     $told = preg_match('/^v1\.(.+)\.(\d+)\.[0-9a-f]{64}$/', $_COOKIE['Gateway-Account'] ?? '', $held)
         && $held[1] === $account ? (int) $held[2] - time() : 0;
-    if ($told < 300 && defined('GATEWAY_ACCOUNT_KEY')) {
-        $body = "v1.$account." . (time() + 600);
+    if ($told < DAY_IN_SECONDS / 2 && defined('GATEWAY_ACCOUNT_KEY')) {
+        $body = "v1.$account." . (time() + DAY_IN_SECONDS);
         $signature = hash_hmac('sha256', $body, hex2bin(GATEWAY_ACCOUNT_KEY));
-        gateway_cookie('Gateway-Account', "$body.$signature", time() + 600);
+        gateway_cookie('Gateway-Account', "$body.$signature");
     }
     return $told > 0;
 }

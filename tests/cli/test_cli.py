@@ -475,8 +475,8 @@ def test_the_sites_side_can_be_tried_with_a_signed_account(run, folder):
     told = run("keys", "account", "a1", "--seconds", "60").output.strip()
     now = int(datetime.now(UTC).timestamp())
     accounts = secret_files.load_secrets(folder).accounts
-    assert api_keys.read_account(accounts, told, now) == "a1"
-    assert api_keys.read_account(accounts, told, now + 120) is None
+    account, until = api_keys.read_account(accounts, told)
+    assert (account, now + 30 < until <= now + 61) == ("a1", True)
 
 
 BUYER = '[recipients.teemo]\npurposes = ["sale"]\ndata = ["ad_id"]\n'

@@ -13,6 +13,7 @@ from support import inside
 from support.people import email, named
 from support.spellings import until
 
+from gateway.app import state_keeper
 from gateway.app.composition import kept_beside, open_house
 from gateway.desk import emergency
 from gateway.desk.emergency import KeptRequest
@@ -24,6 +25,7 @@ from gateway.ledger.audit import examination
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.subjects import Choice
 from gateway.state.transactions import StateMoment
+from gateway.state.upkeep import HostState
 from gateway.terms import ChoiceKind, Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -229,5 +231,20 @@ def test_a_writer_that_does_not_end_leaves_the_stop_in_doubt_and_the_state_open(
     says.set()
     house.writer._thread.join(60)
     assert house.writer.close()
+    monkeypatch.setattr(house.keeper.state, "_left", False)
+    house.keeper.state.close()
+
+
+def test_a_copy_of_the_state_that_takes_long_holds_up_no_stop_and_leaves_none_in_doubt(folder, monkeypatch):
+    goes_on, begun = threading.Event(), threading.Event()
+    monkeypatch.setattr(state_keeper, "COPY_AFTER", -1.0)
+    monkeypatch.setattr(state_keeper, "BESIDE_ENDS", 0.2)
+    monkeypatch.setattr(HostState, "copy", lambda _: begun.set() or goes_on.wait(60))
+    with opened(folder) as house:
+        assert begun.wait(30)
+        began = time.monotonic()
+    assert time.monotonic() - began < 30
+    assert (folder / examination.NAME).read_bytes() == b""
+    goes_on.set()
     monkeypatch.setattr(house.keeper.state, "_left", False)
     house.keeper.state.close()

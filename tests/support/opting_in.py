@@ -93,9 +93,9 @@ class Site:
     def __init__(self, calling, box, clock, accounts):
         self.calling, self.box, self.clock, self._accounts = calling, box, clock, accounts
 
-    def browser(self, account="", **headers):
+    def browser(self, account="", seconds=600, **headers):
         if account:
-            asserted = api_keys.assert_account(self._accounts, account, int(time.time()) + 600)
+            asserted = api_keys.assert_account(self._accounts, account, int(time.time()) + seconds)
             headers["Gateway-Account"] = asserted
         return Browser(self.calling, self.box, **headers)
 

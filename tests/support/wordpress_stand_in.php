@@ -7,6 +7,7 @@
 
 define('ABSPATH', __DIR__ . '/');
 const HOUR_IN_SECONDS = 3600;
+const DAY_IN_SECONDS = 86400;
 require __DIR__ . '/wp-config.php';
 
 class WP_Error

@@ -300,6 +300,13 @@ async def test_a_browser_does_not_open_while_its_account_says_no(site):
     assert "Yes, go on" not in shown.text
 
 
+async def test_a_browser_does_not_open_while_nobody_can_tell_who_is_signed_in(site):
+    """By a word of the site's that ran out: whoever it was may have opted out."""
+    for seconds, opens in ((60, True), (-1, False)):
+        browser = site.browser("a1", seconds=seconds)
+        assert ("Yes, go on" in (await browser.reads_notice(**ADS)).text) == opens
+
+
 async def test_a_yes_that_a_linked_no_stands_above_is_shown_as_not_holding(site):
     await site.call("/v1/links", account="a1", identifiers=[named("email", email(1))])
     await site.call("/v1/choices", choice="opt_out", identifiers=[named("account", "a1")])

@@ -101,6 +101,8 @@ def in_the_way(consent: Consent, visitor: Visitor, person: ActingPerson, wanted:
     live = person.by in {ACCOUNT, BROWSER} and wanted.purpose in widened(visitor.heard.denied)
     if live:
         return SIGNAL
+    if visitor.unclear and person.by in {ACCOUNT, BROWSER}:
+        return ACCOUNT_SAYS_NO  # somebody who opted out may be signed in
     accounts = _accounts_of(consent, visitor, person)
     if accounts and consent.checks.read_back(accounts, [wanted.purpose])[wanted.purpose] == "opted_out":
         return ACCOUNT_SAYS_NO
