@@ -179,13 +179,23 @@ def locked(path: Path, *, wait: bool = True) -> contextlib.AbstractContextManage
 @contextlib.contextmanager
 def locked_by(path: Path, deadline: float) -> Iterator[int]:
     """As `locked`, for whoever waits until a moment of the monotonic clock."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
-    try:
-        hand_over(path)
-        _lock(descriptor, deadline)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
+        try:
+            hand_over(path)
+            _lock(descriptor, deadline)
+            if _is_there(descriptor, path):  # else whoever had it put another file in its place
+                yield descriptor
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _is_there(descriptor: int, path: Path) -> bool:
+    """Whether the name is still that of the open file."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    return False
 
 
 def _lock(descriptor: int, deadline: float) -> None:

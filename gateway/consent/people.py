@@ -25,7 +25,7 @@ from gateway.desk.suppression import digests
 from gateway.keys import seals
 from gateway.keys.seals import NamedBrowser
 from gateway.keys.secret_files import Secrets
-from gateway.ledger.subjects import Subject, one_each
+from gateway.ledger.subjects import Subject, one_each, subject_of
 from gateway.terms import DataClass, Malformed
 
 BROWSER = "browser"
@@ -354,15 +354,7 @@ class People:
         )
 
     def subject(self, identifier: NormalIdentifier) -> Subject:
-        exact, looser = identifier.names[: identifier.exact], identifier.looser
-        keys = self._secrets.keys
-        own, more = keys(exact), keys(looser) if looser else ()
-        box = (*own, *more)[identifier.names.index(identifier.mailbox)] if identifier.mailbox else None
-        if not (identifier.further or identifier.possible):
-            return Subject(identifier.kind, identifier.value, own, more, box)
-        further = tuple(replace(self.subject(each), reading=True) for each in identifier.further)
-        possible = tuple(key for each in identifier.possible for key in keys(each.names[: each.exact]))
-        return Subject(identifier.kind, identifier.value, own, more, box, further, possible)
+        return subject_of(identifier, self._secrets)
 
     def browser(self, value: str, *, unwritten: bool = False) -> Subject:
         """A browser by its opened id; `unwritten`: see `Subject`."""

@@ -7,7 +7,8 @@ changes. Durable before `keep` returns. A torn last line was never acknowledged:
 the person's identifiers; nobody opens it without this installation's seal keys.
 
 A request's id becomes its first entry's event id, so that each is entered once, with the time at which it was accepted,
-whatever crashed in between. The file is emptied after the entries are durable. Until then the watch lets no check be
+whatever crashed in between. Once the entries are durable their lines are taken out, each by what it is (every seal has
+its own nonce) and never by its place: several processes enter one file. Until it is empty the watch lets no check be
 answered, so that nobody is allowed whom a waiting line says no for. What is entered later was acknowledged as kept and
 not as in effect; it goes in a request at a time and never takes more than half of the writer's time, however much of it
 there is.
@@ -23,15 +24,17 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gateway.choice import identity
+from gateway.choice.identity import NormalIdentifier, kinds
 from gateway.desk import recipients_to_tell
-from gateway.disk import locked, make_folder, sync_folder
+from gateway.disk import locked, make_folder, sync_folder, write_durably
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets, wrap
 from gateway.ledger.acts import idempotency, links, records
@@ -39,7 +42,7 @@ from gateway.ledger.acts.folded_people import named_by
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import Notice, b64
 from gateway.ledger.schema import OF_REQUEST
-from gateway.ledger.subjects import Choice, Subject, Written, milliseconds, moment
+from gateway.ledger.subjects import Choice, Subject, Written, milliseconds, moment, subject_of
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.watch import PERIOD, LedgerWatch
 from gateway.ledger.writer import Writer
@@ -89,12 +92,13 @@ class KeptRequest:
         except idempotency.Mismatch:  # the key was used for another choice; this one was acknowledged all the same
             return bool(self.enter(tx))
 
-    def text(self, peppers: int) -> bytes:
-        """`peppers`: how many wrap its keys."""
+    def text(self, peppers: Sequence[bytes]) -> bytes:
+        """`peppers`: those that wrap its keys."""
         choice, notice, repeat = self.choice, self.choice.notice, self.repeat
         members = {
             "request": self.request.hex(),
-            "peppers": peppers,
+            "peppers": len(peppers),
+            "last": _pepper_mark(peppers),
             "tie": self.tie,
             "signal": self.signal,
             "subjects": [_shown(subject) for subject in self.subjects],
@@ -122,21 +126,24 @@ def request_answer(written: Sequence[Written]) -> bytes:
     return json.dumps([[b64(item.event), item.seq] for item in written]).encode()
 
 
-def read_request(text: bytes, peppers: Sequence[bytes]) -> KeptRequest:
+def read_request(text: bytes, secrets: Secrets) -> KeptRequest:
     """What `text` made, its keys under every pepper of now. Raises ValueError for what is none."""
     try:
-        return _read_members(json.loads(text), peppers)
+        return _read_members(json.loads(text), secrets)
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError("not a kept request") from error
 
 
-def _read_members(members: dict[str, Any], peppers: Sequence[bytes]) -> KeptRequest:
-    fresh = peppers[members["peppers"] :]
+def _read_members(members: dict[str, Any], secrets: Secrets) -> KeptRequest:
+    under, fresh = secrets.peppers[: members["peppers"]], secrets.peppers[members["peppers"] :]
+    are_here = len(under) == members["peppers"] and members.get("last") in (None, _pepper_mark(under))
 
     def keys(texts: Sequence[str]) -> tuple[bytes, ...]:
         return tuple(wrap(bytes.fromhex(text), fresh) for text in texts)
 
     def subject(kind: str, value: str, own: Sequence[str], more: Sequence[str], box: str, reading: object) -> Subject:
+        if not are_here:
+            return replace(_named_anew(kind, value, secrets), reading=bool(reading))
         return Subject(kind, value, keys(own), keys(more), keys([box])[0] if box else None, reading=bool(reading))
 
     subjects = tuple(subject(*told) for told in members["subjects"])
@@ -157,6 +164,26 @@ def _read_members(members: dict[str, Any], peppers: Sequence[bytes]) -> KeptRequ
     return KeptRequest(request, subjects, choice, named, tie=members["tie"], signal=members["signal"])
 
 
+def _named_anew(kind: str, value: str, secrets: Secrets) -> Subject:
+    """Whom a line names whose keys are under a pepper that is gone: nobody would ever ask for them. Raises ValueError
+    where its value does not say so by itself.
+    """
+    form, _, name = kind.partition(":")
+    read = (
+        kinds.alone(kind, value)
+        if kind in ("browser", "device")
+        else identity.read_identifier(form if form in kinds.SOURCED else kind, value, source=name, declared=(name,))
+    )
+    if not value or not isinstance(read, NormalIdentifier) or (read.kind, read.value) != (kind, value):
+        raise ValueError("keys under a pepper that is gone")
+    return replace(subject_of(read, secrets), further=(), possible=())  # a line lists those as subjects of their own
+
+
+def _pepper_mark(peppers: Sequence[bytes]) -> str:
+    """By which the last one is told from another in its place."""
+    return hmac.digest(peppers[-1], PEPPER, "sha256")[:NAME_BYTES].hex()
+
+
 def _shown(subject: Subject) -> list[Any]:
     box = subject.mailbox.hex() if subject.mailbox is not None else ""
     return [subject.kind, subject.value, _hex(subject.keys), _hex(subject.looser), box, subject.reading]
@@ -171,17 +198,20 @@ KEPT = f"SELECT 1 FROM detail d WHERE {OF_REQUEST} UNION ALL SELECT 1 FROM unlin
 NO_ENTRY = 2**63 - 1  # a place that no log comes to
 LABEL = b"emergency/1"
 LATER = b"entered-later/1"
+PEPPER = b"emergency-pepper/1"
 NAME_BYTES = 8
+
+
+Requests = Sequence[tuple[bytes, KeptRequest]]  # each with its line
 
 
 @dataclass(frozen=True, slots=True)
 class EmergencyWaiting:
-    """What the file holds: each request with its line. `size`: bytes that were read; `unread`: whole lines that nobody
-    can open; `torn`: bytes after the last whole line.
+    """What the file holds: each request with its line. `unread`: whole lines that nobody can open; `torn`: bytes after
+    the last whole line.
     """
 
     requests: tuple[tuple[bytes, KeptRequest], ...]
-    size: int
     unread: tuple[bytes, ...] = ()
     torn: int = 0
 
@@ -208,9 +238,9 @@ class Emergency:
 
     def keep(self, *requests: KeptRequest) -> None:
         """Appends requests, durably. Raises `StoreUnavailable` where that cannot be done: then nothing was kept."""
-        texts = [request.text(len(self._secrets.peppers)) for request in requests]
+        texts = [request.text(self._secrets.peppers) for request in requests]
         boxes = [base64.b64encode(seals.seal_box(self._secrets.seals[-1], self._label, text)) for text in texts]
-        line = b"".join(box + b"\n" for box in boxes)
+        line = _joined(boxes)
         try:
             make_folder(self.path.parent)
             with self._locked() as descriptor:
@@ -238,20 +268,26 @@ class Emergency:
                 requests.append((line, self._open(line)))
             except (seals.OpeningFailed, ValueError):
                 unread.append(line)
-        return EmergencyWaiting(tuple(requests), len(content), tuple(unread), len(rest))
+        return EmergencyWaiting(tuple(requests), tuple(unread), len(rest))
 
     def clear(self, read: EmergencyWaiting, refused: Sequence[bytes] = ()) -> bool:
-        """Empties the file durably once all of `read` is entered; False where more came meanwhile. Lines that nobody
-        can open, and `refused` ones, are laid beside it first: they were acknowledged.
+        """Takes the lines of `read` out durably, which are entered, and no other; whether none is left. Those that
+        nobody can open, and `refused` ones, are laid beside it first: they were acknowledged. Raises OSError; then
+        all are still there, or all of `read` out.
         """
+        entered, aside = {line for line, _ in read.requests}, {*read.unread, *refused}
         with self._locked() as descriptor:
-            if os.fstat(descriptor).st_size != read.size:
-                return False
-            self._lay_aside((*read.unread, *refused))
-            self.torn += bool(read.torn)
-            os.ftruncate(descriptor, 0)
-            os.fsync(descriptor)
-        return True
+            self._mended(descriptor)
+            lines = _content(descriptor).split(b"\n")[:-1]
+            self._sweep()
+            self._lay_aside([line for line in lines if line in aside])
+            left = [line for line in lines if line not in entered and line not in aside]
+            if left:
+                write_durably(self.path, _joined(left))
+            else:  # in its place: a full disk has no room for another one
+                os.ftruncate(descriptor, 0)
+                os.fsync(descriptor)
+        return not left
 
     def unread(self) -> bool:
         """Whether lines lie aside that nobody could open."""
@@ -263,7 +299,7 @@ class Emergency:
 
     def _open(self, line: bytes) -> KeptRequest:
         box = base64.b64decode(line, validate=True)
-        return read_request(seals.open_seal(self._secrets.seals, self._label, box), self._secrets.peppers)
+        return read_request(seals.open_seal(self._secrets.seals, self._label, box), self._secrets)
 
     def _append(self, descriptor: int, line: bytes) -> None:
         content_ends = self._mended(descriptor)
@@ -287,15 +323,15 @@ class Emergency:
         self.torn += 1
         return whole
 
-    def _lay_aside(self, lines: tuple[bytes, ...]) -> None:
-        if not lines:
-            return
-        descriptor = os.open(self._aside, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            os.write(descriptor, b"".join(line + b"\n" for line in lines))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    def _lay_aside(self, lines: Sequence[bytes]) -> None:
+        if lines:
+            before = self._aside.read_bytes().split(b"\n") if self._aside.exists() else []
+            write_durably(self._aside, _joined(dict.fromkeys([*filter(None, before), *lines])))
+
+    def _sweep(self) -> None:
+        """What a process that was killed over one of these files left beside it."""
+        for left in self.path.parent.glob(f".{self.path.stem}.*"):
+            left.unlink()
 
     def _locked(self) -> contextlib.AbstractContextManager[int]:
         """Raises OSError, also where another process that was stopped has it."""
@@ -309,11 +345,15 @@ def _write(descriptor: int, line: bytes, at: int) -> None:
 
 
 def _content(descriptor: int) -> bytes:
-    content, part = b"", b"-"
-    while part:
-        part = os.pread(descriptor, 1 << 20, len(content))
-        content += part
-    return content
+    parts, size = [b"-"], 0
+    while parts[-1]:
+        parts.append(os.pread(descriptor, 1 << 20, size))
+        size += len(parts[-1])
+    return b"".join(parts[1:])
+
+
+def _joined(lines: Iterable[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)
 
 
 def waiting_of(files: Iterable[Emergency], subjects: Iterable[Subject]) -> list[KeptRequest]:
@@ -363,17 +403,29 @@ class Intake:
         """Whether nothing waits afterwards."""
         if not self._emergency.waiting():
             return True
-        try:
-            read = self._emergency.read()
-            refused = list(self._enter(read.requests))
-            done = self._emergency.clear(read, refused)
-        except (Unusable, OSError):
-            return False
+        done = self._take_in(self._emergency, self._enter)
         if done:
             self._watch.prove()
         return done
 
-    def _enter(self, requests: Sequence[tuple[bytes, KeptRequest]]) -> Iterator[bytes]:
+    def _take_in(self, file: Emergency, enter: Callable[[Requests], Iterable[bytes]]) -> bool:
+        """Enters what a file holds now; whether nothing is left in it. What is entered is taken out each time that it
+        is half of what was left: a pass that is cut off has come further, and what stays is rewritten a few times only.
+        """
+        try:
+            read = file.read()
+            if read.unread:  # refused to a process of before a newer pepper: what it cannot read, others can
+                self._writer.submit(partial(enter_requests, requests=())).result()
+            while True:
+                part = read.requests[: max(AT_ONCE, len(read.requests) // 2)]
+                none_left = file.clear(replace(read, requests=part), list(enter(part)))
+                read = replace(read, requests=read.requests[len(part) :], unread=())
+                if not read.requests:
+                    return none_left
+        except (Unusable, OSError):
+            return False
+
+    def _enter(self, requests: Requests) -> Iterator[bytes]:
         """Enters them all; the lines of those that the ledger refuses, which somebody has to look at."""
         for start in range(0, len(requests), AT_ONCE):
             chunk = requests[start : start + AT_ONCE]
@@ -392,14 +444,10 @@ class Intake:
 
     def enter_later(self) -> bool:
         """Whether nothing is left of what is entered behind others."""
-        if not self._later.waiting():
-            return True
-        try:
-            read = self._later.read()
-            refused = [line for line, kept in read.requests if not self._entered(kept)]
-            return not self._stop.is_set() and self._later.clear(read, refused)
-        except (Unusable, OSError):
-            return False
+        return not self._later.waiting() or self._take_in(self._later, self._enter_behind)
+
+    def _enter_behind(self, requests: Requests) -> Iterator[bytes]:
+        return (line for line, kept in requests if not self._entered(kept))
 
     def _entered(self, kept: KeptRequest) -> bool:
         """Enters one, unless the service stops meanwhile; False where the ledger refuses it."""

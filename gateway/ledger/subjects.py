@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from gateway.choice.identity import kinds
+from gateway.choice.identity import NormalIdentifier, kinds
+from gateway.keys.secret_files import Secrets
 from gateway.ledger.proof import entry
 from gateway.signals.heard import Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, GrantKind, Purpose
@@ -122,6 +123,18 @@ def _one(before: Subject, again: Subject) -> Subject:
     """One that is named twice. A no that only one of the names brings along holds."""
     more = again if again.known > before.known else before
     return replace(more, unwritten=True) if before.unwritten or again.unwritten else more
+
+
+def subject_of(identifier: NormalIdentifier, secrets: Secrets) -> Subject:
+    """Whom an identifier names: its keys."""
+    exact, looser = identifier.names[: identifier.exact], identifier.looser
+    own, more = secrets.keys(exact), secrets.keys(looser) if looser else ()
+    box = (*own, *more)[identifier.names.index(identifier.mailbox)] if identifier.mailbox else None
+    if not (identifier.further or identifier.possible):
+        return Subject(identifier.kind, identifier.value, own, more, box)
+    further = tuple(replace(subject_of(each, secrets), reading=True) for each in identifier.further)
+    possible = tuple(key for each in identifier.possible for key in secrets.keys(each.names[: each.exact]))
+    return Subject(identifier.kind, identifier.value, own, more, box, further, possible)
 
 
 def every_reading(subjects: Iterable[Subject]) -> tuple[Subject, ...]:

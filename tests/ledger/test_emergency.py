@@ -2,6 +2,7 @@ import asyncio
 import os
 import stat
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,11 +10,11 @@ from support.people import email, named
 
 from gateway import disk
 from gateway.desk.emergency import Emergency, KeptRequest
-from gateway.disk import locked
+from gateway.disk import locked, write_durably
 from gateway.keys import secret_files
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import Notice
-from gateway.ledger.subjects import Choice
+from gateway.ledger.subjects import Choice, Subject
 from gateway.terms import ChoiceKind, Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, 0, 250_000, UTC)
@@ -182,6 +183,134 @@ def test_what_came_while_the_rest_was_entered_is_not_thrown_away(file, request_o
     assert file.clear(file.read())
     assert requests(file) == []
     assert file.path.stat().st_size == 0
+
+
+def test_what_came_in_the_place_of_what_another_process_took_out_is_not_thrown_away(file, request_of, secrets):
+    """Each worker and each command that opens the house takes in by itself, and two noes may be equally long."""
+    file.keep(request_of(1))
+    other, slow = Emergency(file.path.parent, secrets, MIB), file.read()
+    assert other.clear(other.read())
+    late, size = request_of(2), len(slow.requests[0][0]) + 1
+    file.keep(late)
+    assert file.path.stat().st_size == size
+    assert not file.clear(slow)
+    assert requests(file) == [late]
+
+
+def test_what_is_entered_is_taken_out_and_what_came_meanwhile_stays(file, request_of):
+    file.keep(request_of(1), request_of(2))
+    read = file.read()
+    late = request_of(3)
+    file.keep(late)
+    assert not file.clear(read)
+    assert requests(file) == [late]
+    assert file.path.stat().st_mode & 0o777 == 0o600
+    assert [found.name for found in file.path.parent.iterdir()] == [file.path.name]
+
+
+def test_what_is_kept_while_the_file_is_replaced_is_kept_in_the_one_that_is_there(file, request_of, monkeypatch):
+    file.keep(request_of(1))
+    late, waits, lock = request_of(2), threading.Event(), disk._lock
+
+    def tells(*given):
+        waits.set()
+        lock(*given)
+
+    with locked(file.path):
+        monkeypatch.setattr(disk, "_lock", tells)
+        keeping = threading.Thread(target=file.keep, args=(late,))
+        keeping.start()
+        assert waits.wait(20)
+        write_durably(file.path, file.path.read_bytes())
+    keeping.join(20)
+    assert late in requests(file)
+
+
+def test_a_rest_that_the_disk_does_not_take_leaves_the_file_as_it_was(file, request_of, monkeypatch):
+    file.keep(request_of(1))
+    read = file.read()
+    file.keep(request_of(2))
+    before, write = file.path.read_bytes(), os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda descriptor, content: write(descriptor, content[:20]))
+        with pytest.raises(OSError, match="No space"):
+            file.clear(read)
+    assert file.path.read_bytes() == before
+    assert [found.name for found in file.path.parent.iterdir()] == [file.path.name]
+
+
+def test_what_a_killed_process_left_of_a_rest_is_cleared_away_with_the_next(file, request_of):
+    file.keep(request_of(1))
+    left = file.path.with_name(f".{file.path.name}.0a1b2c3d")
+    left.write_bytes(file.path.read_bytes())
+    assert file.clear(file.read())
+    assert not left.exists()
+
+
+def test_lines_that_are_laid_aside_by_halves_stay_in_the_file(file, request_of, monkeypatch):
+    file.keep(request_of(1), request_of(2))
+    lines, write = file.path.read_bytes(), os.write
+    read = file.read()
+    refused = [line for line, _ in read.requests]
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda descriptor, content: write(descriptor, content[: len(content) // 2]))
+        with pytest.raises(OSError, match="No space"):
+            file.clear(read, refused)
+    assert file.path.read_bytes() == lines
+    assert file.clear(read, refused)
+    assert file.path.with_suffix(".unread").read_bytes() == lines
+
+
+def test_lines_are_laid_aside_once_and_behind_those_that_lie_there(file, request_of):
+    file.keep(request_of(1))
+    first = file.path.read_bytes()
+    aside = file.path.with_suffix(".unread")
+    aside.write_bytes(b"half a li")
+    for _ in range(2):
+        file.path.write_bytes(first)
+        read = file.read()
+        assert file.clear(read, [line for line, _ in read.requests])
+    assert aside.read_bytes() == b"half a li\n" + first
+
+
+def test_a_folder_that_does_not_keep_what_is_laid_aside_keeps_the_file(file, request_of, monkeypatch):
+    file.keep(request_of(1))
+    read, synced = file.read(), os.fsync
+
+    def fails(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(5, "Input/output error")
+        synced(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(OSError, match="Input"):
+        file.clear(read, [line for line, _ in read.requests])
+    assert len(requests(file)) == 1
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["before-the-newer-pepper", "with-another-newer-pepper"])
+def test_keys_under_a_pepper_that_is_gone_are_made_anew_of_what_they_name(file, request_of, folder, secrets, again):
+    """A backup from before `gateway rekey pepper` was put back: nobody would ever ask for these keys."""
+    before, kept = (folder / secret_files.SECRETS).read_bytes(), request_of(1)
+    newer = secret_files.add_pepper(folder)
+    keys = tuple(secret_files.wrap(key, newer.peppers[1:]) for key in kept.subjects[0].keys)
+    Emergency(file.path.parent, newer, MIB).keep(replace(kept, subjects=(replace(kept.subjects[0], keys=keys),)))
+    (folder / secret_files.SECRETS).write_bytes(before)
+    now = secret_files.add_pepper(folder) if again else secrets
+    [found] = requests(Emergency(file.path.parent, now, MIB))
+    assert found.subjects[0].keys == tuple(secret_files.wrap(key, now.peppers[1:]) for key in kept.subjects[0].keys)
+
+
+@pytest.mark.parametrize("subject", [Subject("device", "", (bytes(16),)), Subject("eid", "x", (bytes(16),))])
+def test_keys_under_a_pepper_that_is_gone_and_of_nothing_that_is_known_are_laid_aside(
+    file, request_of, folder, secrets, subject
+):
+    newer = secret_files.add_pepper(folder)
+    Emergency(file.path.parent, newer, MIB).keep(replace(request_of(1), subjects=(subject,)))
+    read = file.read()
+    assert (len(read.requests), len(read.unread)) == (0, 1)
+    assert file.clear(read)
+    assert file.unread()
 
 
 def test_keys_that_were_wrapped_again_meanwhile_are_those_of_now(file, request_of, folder, secrets):

@@ -2,10 +2,13 @@ import contextlib
 import errno
 import json
 import os
+import sqlite3
 import struct
 import threading
 import time
 from datetime import UTC, datetime
+from itertools import islice
+from types import SimpleNamespace
 
 import lmdb
 import pytest
@@ -38,7 +41,9 @@ def waiting(folder):
         people = house.consent.people
     file, _ = kept_beside(folder, inside.settings(), secret_files.load_secrets(folder))
 
-    def keep(person: int, *, key: str = "", request: bytes | None = None, signal: bool = False) -> KeptRequest:
+    def keep(
+        person: int, *, key: str = "", request: bytes | None = None, signal: bool = False, file=file
+    ) -> KeptRequest:
         subjects = people.name([named("email", email(person))]).subjects
         choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "gpc" if signal else "api", AT)
         repeat = idempotency.named(key, b"{}")
@@ -202,6 +207,83 @@ def test_a_turn_that_fails_in_a_way_nobody_foresaw_is_not_the_last(folder, waiti
         waiting(1)
         until(lambda: not waiting.file.waiting())
     assert len(opt_outs(folder)) == 1
+
+
+@pytest.fixture
+def behind(folder, waiting, monkeypatch):
+    """The file of what is entered behind everything else, and an intake that takes it in when it is told to."""
+    file, later = kept_beside(folder, inside.settings(), secret_files.load_secrets(folder))
+    monkeypatch.setattr(emergency.Intake, "_turn", lambda _: None)
+    with opened(folder) as house:
+        yield later, emergency.Intake(file, house.writer, SimpleNamespace(prove=lambda: None), later)
+
+
+@pytest.mark.parametrize("ahead", [False, True], ids=["behind", "ahead"])
+def test_a_process_of_before_a_newer_pepper_lays_nothing_aside(folder, waiting, behind, ahead):
+    """It cannot read what those that were started since have kept, and may write nothing until it is restarted."""
+    later, intake = behind
+    file = waiting.file if ahead else later
+    waiting(1, file=file)
+    kept = file.path.read_bytes()
+    file.path.write_bytes(kept[1:])
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        db.execute("UPDATE head SET peppers = 2")
+        db.commit()
+    assert not (intake.once() if ahead else intake.enter_later())
+    assert (file.path.read_bytes(), file.unread()) == (kept[1:], False)
+
+
+@pytest.fixture
+def looked_at(monkeypatch):
+    """The requests that were looked at, in their order; what is set in `meanwhile` is called at each."""
+    found, honest = [], KeptRequest.enter_once
+
+    def enter_once(kept, tx):
+        looked_at.meanwhile()
+        found.append(kept.request)
+        return honest(kept, tx)
+
+    def looked_at():
+        return found
+
+    looked_at.meanwhile = lambda: None
+    monkeypatch.setattr(KeptRequest, "enter_once", enter_once)
+    return looked_at
+
+
+def test_what_comes_without_end_is_looked_at_once_each_and_its_file_does_not_grow(folder, waiting, behind, looked_at):
+    later, intake = behind
+    more, sizes = iter(range(100, 120)), []
+    looked_at.meanwhile = lambda: [waiting(person, file=later) for person in islice(more, 1)]
+    for person in range(4):
+        waiting(person, file=later)
+    while not intake.enter_later():
+        sizes.append(len(later.read().requests))
+    assert max(sizes) <= 4
+    assert len(looked_at()) == len(set(looked_at())) == len(opt_outs(folder)) == 24
+
+
+@pytest.mark.parametrize("ahead", [False, True], ids=["behind", "ahead"])
+def test_a_pass_that_is_cut_off_has_come_further_than_the_one_before(
+    folder, waiting, behind, looked_at, monkeypatch, ahead
+):
+    later, intake = behind
+    file = waiting.file if ahead else later
+    monkeypatch.setattr(emergency, "AT_ONCE", 2)
+    for person in range(8):
+        waiting(person, file=file)
+
+    def breaks():
+        if len(looked_at()) == 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    looked_at.meanwhile = breaks
+    assert not (intake.once() if ahead else intake.enter_later())
+    assert len(file.read().requests) == 4
+    looked_at.meanwhile = lambda: None
+    assert intake.once()
+    assert intake.enter_later()
+    assert len(opt_outs(folder)) == 8
 
 
 def test_an_end_does_not_wait_for_a_disk_that_says_nothing(folder, waiting, monkeypatch):
