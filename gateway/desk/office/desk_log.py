@@ -5,7 +5,7 @@ reads it.
 The head after a line is SHA-256 of the head before it and the sealed line; before the first it is 32 zero bytes. An
 entry of the day holds the number of lines and the head then, so a line that was changed, or taken out, is found by
 whoever makes the chain again. A line that is older than 24 months loses what it says and keeps its head. It
-is old as seen from the last line that another one confirms a day later: a clock that is ahead for hours forgets nothing.
+is old as seen from the last line that another one confirms a day later: a clock ahead for hours forgets nothing.
 """
 
 import contextlib
