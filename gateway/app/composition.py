@@ -271,7 +271,8 @@ def _take_in(stack: contextlib.ExitStack, writer: Writer, intake: Intake) -> Non
 
 def _effective_within(window: timedelta, recipients: Iterable[Recipient]) -> timedelta:
     """How long after a choice the last send on an older answer may start; a sealed file may be sent for long."""
-    return max(window, *(timedelta(minutes=each.valid_minutes) for each in recipients if each.mode == "files"), window)
+    longest = max((one.valid_minutes for one in recipients if one.mode == "files"), default=0)
+    return max(window, timedelta(minutes=longest))
 
 
 def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop:
@@ -473,8 +474,7 @@ def prune_ledger(folder: Path, settings: Settings, *, dry_run: bool, clock: Cloc
 
 
 def _prove(folder: Path, settings: Settings) -> None:
-    report, _ = verify_ledger(folder, settings, boxes=False)
-    if not report.passed:
+    if not verify_ledger(folder, settings, boxes=False)[0].passed:
         raise LedgerRefused(
             f"{folder} does not verify, and nothing more is pruned; see: gateway verify --data {folder}"
         )
