@@ -68,6 +68,7 @@ from gateway.ledger import checkpoint_store, erasure_steps, schema, serving_role
 from gateway.ledger import watch as watching
 from gateway.ledger.audit import examination
 from gateway.ledger.audit import verify as verify_of
+from gateway.ledger.audit.clock_proof import ClockProof
 from gateway.ledger.audit.examination import Examination, Stop
 from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.audit.verify import VerifyReport
@@ -216,8 +217,9 @@ def open_house(
     with contextlib.ExitStack() as stack:
         stop, store = _opened(stack, folder, patient=patient), store_in(folder, settings.store.url, owner=owner)
         keeper, vault = _keeper(stack, folder, store, secrets, patient=patient), partial(Vault, folder, secrets.wraps)
-        judge, waits = keeper.judge(Examination(store, publisher, stop=stop)), partial(emergency.what_waits, kept)
-        watch = _watch(store, secrets, judge=judge, waits=waits, tell=tell, state=keeper)
+        proof = ClockProof(clock, settings.ledger.clock_was_ahead_until, partial(emergency.what_waits, kept))
+        judge = proof.judge(keeper.judge(Examination(store, publisher, stop=stop)))
+        watch = _watch(store, secrets, judge=judge, waits=proof.waits, tell=tell, state=keeper)
         stack.callback(watch.stop)
         turn = EpochTurn(folder, secrets.wraps, clock, timedelta(days=settings.retention.keys_backup_days))
         unfinished, ends = _start(watch, folder, secrets, patient=patient), ForsakenCopies(turn, folder, clock, tell)
@@ -269,8 +271,8 @@ def _take_in(stack: contextlib.ExitStack, end: Callable[[], None], intake: Intak
 
 def _effective_within(window: timedelta, recipients: Iterable[Recipient]) -> timedelta:
     """How long after a choice the last send on an older answer may start; a sealed file may be sent for long."""
-    files = (timedelta(minutes=one.valid_minutes) for one in recipients if one.mode == "files")
-    return max(window, *files, timedelta(0))
+    longest = max((one.valid_minutes for one in recipients if one.mode == "files"), default=0)
+    return max(window, timedelta(minutes=longest))
 
 
 def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop:
@@ -472,8 +474,7 @@ def prune_ledger(folder: Path, settings: Settings, *, dry_run: bool, clock: Cloc
 
 
 def _prove(folder: Path, settings: Settings) -> None:
-    report, _ = verify_ledger(folder, settings, boxes=False)
-    if not report.passed:
+    if not verify_ledger(folder, settings, boxes=False)[0].passed:
         raise LedgerRefused(
             f"{folder} does not verify, and nothing more is pruned; see: gateway verify --data {folder}"
         )
@@ -481,8 +482,7 @@ def _prove(folder: Path, settings: Settings) -> None:
 
 def store_of(folder: Path, settings: Settings) -> Path:
     """The folder of the last checkpoint."""
-    store = settings.ledger.checkpoint_store
-    return Path(store) if store else checkpoint_store.store_beside(folder)
+    return Path(settings.ledger.checkpoint_store or checkpoint_store.store_beside(folder))
 
 
 def kept_beside(folder: Path, settings: Settings, secrets: Secrets) -> tuple[Emergency, Emergency]:

@@ -20,6 +20,7 @@ from gateway.cli import options
 from gateway.cli.progress import Progress
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.ledger import schema, serving_role
+from gateway.ledger.audit import clock_proof
 from gateway.ledger.audit.last_verify import LastVerify
 from gateway.ledger.audit.verify import VerifyReport
 from gateway.ledger.errors import LedgerRefused
@@ -293,6 +294,7 @@ def _words(report: VerifyReport, keys: tuple[str, ...]) -> list[str]:
 @click.option("--dry-run", is_flag=True, help="Only tell what that would be.")
 def prune(data: Path, file: Path | None, dry_run: bool) -> None:
     settings = settings_of.load_settings(file, os.environ)
+    clock_proof.prove_not_ahead(data, composition.now)
     with Progress("reading the whole ledger, before and after"):
         pruned = composition.prune_ledger(data, settings, dry_run=dry_run)
     plan, verb = pruned.plan, "went" if pruned.done else "would go"

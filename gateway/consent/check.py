@@ -11,6 +11,7 @@ tried (`Explained`).
 
 import contextlib
 import copy
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -60,6 +61,14 @@ class InForce(NamedTuple):
     said_in: GppSections
 
 
+class Basis(NamedTuple):
+    """What was in force, and when (`time.monotonic`), right before somebody was met."""
+
+    in_force: InForce
+    since: float
+
+
+FRESH = 1.0  # seconds in which nothing but what people say changes a verdict: an act and an opt-in have an end, too
 PURPOSES: Mapping[str, Purpose] = {word.value: word for word in Purpose}
 CLASSES: Mapping[str, DataClass] = {word.value: word for word in DataClass}
 NOBODY = Named()
@@ -101,6 +110,18 @@ class Checks:
     def in_force(self) -> InForce:
         """What answers rest on now; the office is another one every day."""
         return InForce(self._office(), self.recipients, self.places, self.hearing, self._said_in)
+
+    def basis(self) -> Basis:
+        """For `may_rest`; to be taken before the check."""
+        return Basis(self.in_force(), time.monotonic())
+
+    def may_rest(self, on: Collection[Basis], keys: Sequence[bytes], answered: Collection[Reached | None]) -> bool:
+        """Whether what was answered of these is good without another look before something leaves on it: the same is in
+        force, it is no while ago, and nothing was written since about anybody.
+        """
+        in_force, oldest = self.in_force(), time.monotonic() - FRESH
+        same = all(each.in_force == in_force and each.since >= oldest for each in on)
+        return same and not self.moved(keys, answered)
 
     def around(self, ask: Ask) -> Around:
         """What a question says beside whom it is about."""

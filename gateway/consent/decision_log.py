@@ -14,7 +14,7 @@ import re
 import secrets
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -32,6 +32,7 @@ MOST_LINES = 20_000  # that wait: a second of a busy day
 MOST_CELLS = 20_000  # of one day's counts; beyond, what is new is counted without its place
 MOST_BYTES = 64 * 2**20  # of one run's log, in two halves of which the older one goes
 LOG_DAYS, COUNT_DAYS = 35, 400
+DAY = 86_400  # seconds
 NO_SHADOW = Shadow()
 PERIOD = 1.0  # seconds
 COUNT_EVERY = 10  # periods
@@ -242,11 +243,12 @@ def _day(path: Path) -> date:
 
 
 def _forget(folder: Path, now: datetime) -> None:
-    """Deletes what is older than it is kept."""
+    """Deletes what is older than it is kept, back from the newest of a day ago: a clock that is ahead takes nothing."""
+    written = {path: path.stat().st_mtime for path in folder.glob("*")}
+    confirmed = max((at for at in written.values() if at <= now.timestamp() - DAY), default=0.0)
     for pattern, days in (("log-*", LOG_DAYS), ("counts-*", COUNT_DAYS)):
-        before = (now - timedelta(days=days)).timestamp()
         for path in folder.glob(pattern):
-            if path.stat().st_mtime < before:
+            if written.get(path, confirmed) < confirmed - days * DAY:
                 path.unlink(missing_ok=True)
 
 

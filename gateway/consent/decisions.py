@@ -293,22 +293,21 @@ class Deciding(ABC):
             [each for each in drafts if each.stands in COUNTED_AS], _key_of(checked), checked.position, self._clock()
         )
 
-    async def announce(
-        self, ask: Ask, checked: Checked, blocked: Blocked | None = None
-    ) -> tuple[Checked, dict[str, str], datetime]:
-        """As `decide`, for a caller that will send at once: what may go is on record as intended before this returns,
-        and is checked again after that; from when its answer is good. Raises `StoreUnavailable`; then nothing may be
-        sent.
+    async def announce(self, ask: Ask, blocked: Blocked | None = None) -> tuple[Checked, dict[str, str], datetime]:
+        """Checks, and as `decide`, for a caller that will send at once: what may go is on record as intended before it
+        returns, and is checked again after that unless it may rest; from when its answer is good. Raises
+        `StoreUnavailable`; then nothing may be sent.
         """
+        basis, checked = self._checks.basis(), self._checks.check(ask)
         for _ in range(ATTEMPTS):
             made = self._make(ask, checked, Stands.INTENDED, blocked)
             going = [each for each in made.values() if each[1].stands is Stands.INTENDED]
             texts = {name: text for name, (text, _) in made.items()}
             await self._intend(ask, checked, going)
             at = self._clock()
-            if not going or not self._checks.moved(checked.keys, [checked.reached]):
+            if not going or self._checks.may_rest([basis], checked.keys, [checked.reached]):
                 return checked, texts, at
-            again = self._checks.check(ask)
+            basis, again = self._checks.basis(), self._checks.check(ask)
             if all(again.verdicts[name].data == verdict.data for name, verdict in checked.verdicts.items()):
                 return again, texts, at
             await self._withdraw(going)

@@ -30,7 +30,7 @@ from gateway.choice.keywords import Vocabulary
 from gateway.choice.question import Grant, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.consent.asked import Ask, Met
-from gateway.consent.check import Checks, InForce
+from gateway.consent.check import Basis, Checks
 from gateway.consent.people import People, left
 from gateway.delivery.forwarding import Forwarder, ForwardOutcome
 from gateway.desk import disclosures, recipients_to_tell
@@ -68,7 +68,6 @@ class Turn:
 DENY = Answer.DENY
 ATTEMPTS = 3  # sends of one chunk whose connection came too late; by the third the pool holds one
 GROUP = 50  # rows whose people are looked at together, and that are handed back together; a row has about ten keys
-FRESH = 1.0  # seconds in which nothing but what people say changes a verdict: an act and an opt-in have an end, too
 LABEL = b"row/1\x00"
 HANDLE = "row"  # the member of a row that leaves which tells it from others
 
@@ -122,12 +121,11 @@ class _Ready:
     ask: Ask
     verdict: Verdict
     met: Met
-    in_force: InForce
+    basis: Basis
     out: dict[str, object]
     dropped: Mapping[str, int]
     intended: Intended
     relied_on: tuple[Grant, ...] = ()
-    decided: float = field(default_factory=time.monotonic)
 
 
 class _Claimed(NamedTuple):
@@ -289,8 +287,8 @@ class Sharing:
             row=True,
             beside=rows_of.identifiers_in(row.data, recipient.fields, recipient.held),
         )
-        in_force, met = self._checks.in_force(), self._checks.meet(ask, ask.identifiers)
-        verdict = self._checks.verdict(recipient.name, ask, met, in_force.office)
+        basis, met = self._checks.basis(), self._checks.meet(ask, ask.identifiers)
+        verdict = self._checks.verdict(recipient.name, ask, met, basis.in_force.office)
         if verdict.reason in {Reason.STALE, Reason.STORE_UNAVAILABLE}:
             raise StoreUnavailable("no row can be decided at this moment; post them again")
         out, leaving, dropped = rows_of.shape(row.data, recipient.fields, verdict.data, self._words, recipient.held)
@@ -305,7 +303,7 @@ class Sharing:
         kinds = [item.get("type") for item in row.identifiers]
         names = left(self._people, out, recipient.fields, kinds, met.own, met.said, recipient.held)
         intended = Intended(row.id, met.keys[0], leaving, names)
-        return _Ready(row, ask, verdict, met, in_force, out, dropped, intended, relied_on)
+        return _Ready(row, ask, verdict, met, basis, out, dropped, intended, relied_on)
 
     async def try_out(self, recipient: Recipient, rows: Sequence[ShareRow]) -> list[Shared]:
         """The first check alone: which rows may wait to become files (`spooled`). Nothing is written."""
@@ -454,9 +452,9 @@ class Sharing:
             await self._mark(recipient, claimed.batch, stopped | ready, NOT_SENT)
 
     def _check_again(self, recipient: Recipient, ready: Chunk, done: dict[int, Shared]) -> Chunk:
-        """Takes out, and answers, the rows whose verdict is not what it was. Only those are looked at again of whom
-        something was written since, or that were decided a while ago; and of these those are asked about again of whom
-        something else stands on record, or that another law, day or configuration is in force for.
+        """Takes out, and answers, the rows whose verdict is not what it was. Only those are looked at again that
+        may not rest (`Checks.may_rest`); and of these those are asked about again of whom something else stands on
+        record, or that another law, day or configuration is in force for.
         """
         stopped: Chunk = {}
         in_force = self._checks.in_force()
@@ -464,10 +462,9 @@ class Sharing:
         for start in range(0, len(items), GROUP):
             group = items[start : start + GROUP]
             keys = [key for _, item in group for key in item.met.keys]
-            late = time.monotonic() - min((item.decided for _, item in group), default=0.0) > FRESH
-            answered = [item.met.reached for _, item in group]
-            for index, item in group if late or self._checks.moved(keys, answered) else ():
-                if item.in_force == in_force and self._checks.is_as_met(item.ask, item.met):
+            bases, answered = [item.basis for _, item in group], [item.met.reached for _, item in group]
+            for index, item in () if self._checks.may_rest(bases, keys, answered) else group:
+                if item.basis.in_force == in_force and self._checks.is_as_met(item.ask, item.met):
                     continue
                 checked = self._checks.check(item.ask)
                 again = checked.verdicts[recipient.name]

@@ -13,7 +13,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import anyio
@@ -148,8 +148,7 @@ class Telling:
         now = milliseconds(self._clock())
         try:
             with contextlib.closing(self._writer.store.open_to_read()) as db:
-                due = {way: outbox.next_due(db, way.recipient, way.kind) for way in self._ways}
-                return [way for way, at in due.items() if at is not None and at <= now]
+                return [way for way in self._ways if outbox.is_due(db, way.recipient, now, way.kind)]
         except (sqlite3.Error, LedgerRefused):
             return []
 
@@ -245,7 +244,12 @@ class Telling:
         return [(each, self._deadline(each)) for each in found]
 
     def _deadline(self, each: Waiting | Listed) -> datetime:
-        """By the request's own clock, where it has one."""
+        """By the request's own clock, where it has one. What came later than now was dated by a clock that was ahead:
+        nobody knows when it came, and it is late.
+        """
+        now = self._clock()
+        if each.received > milliseconds(now) + outbox.FARTHEST:
+            return now - timedelta(milliseconds=outbox.FARTHEST)
         return moment(each.last) if each.last else self.calendar.deadline(each.word, moment(each.received))
 
     async def listed(self, state: State, most: int) -> list[tuple[Listed, datetime]]:

@@ -23,6 +23,8 @@ LISTED = (
 )
 
 ASKED_BY = "INSERT INTO deletion_message SELECT ?, id FROM deletion_message WHERE message = ?"  # of a state's list
+FARTHEST = 2 * DAY_MS  # no pause is as long: what is due later was dated by a clock that was ahead
+DUE = "(due <= ? OR due > ?)"
 
 
 class State(StrEnum):
@@ -113,20 +115,21 @@ def queue(
     tx.queued.append(name)
 
 
-def next_due(db: sqlite3.Connection, recipient: str, kind: OutboxKind = OutboxKind.ANY) -> int | None:
-    """When the next message is due, in Unix milliseconds; None: none waits."""
-    sql = f"SELECT min(due) FROM outbox WHERE recipient = ? AND state = 'pending'{kind.sql}"  # noqa: S608 - ours
-    found: int | None = db.execute(sql, (recipient,)).fetchone()[0]
-    return found
+def is_due(db: sqlite3.Connection, recipient: str, now: int, kind: OutboxKind = OutboxKind.ANY) -> bool:
+    """Whether a message is due at a moment in Unix milliseconds."""
+    sql = f"SELECT 1 FROM outbox WHERE recipient = ? AND state = 'pending' AND {DUE}{kind.sql} LIMIT 1"  # noqa: S608 - ours
+    return db.execute(sql, (recipient, now, now + FARTHEST)).fetchone() is not None
 
 
 def read_messages(
     tx: Transaction, recipient: str, until: int | None = None, most: int = -1, kind: OutboxKind = OutboxKind.ANY
 ) -> list[Message]:
     """What is pending for a recipient, oldest first; due by a moment, or all that is open, given up or not."""
-    which, moment = ("state <> 'delivered'", ()) if until is None else ("state = 'pending' AND due <= ?", (until,))
+    which, moments = "state <> 'delivered'", tuple[int, ...]()
+    if until is not None:
+        which, moments = f"state = 'pending' AND {DUE}", (until, until + FARTHEST)
     sql = f"SELECT id, person, body, word, tries FROM outbox WHERE recipient = ? AND {which}{kind.sql}"  # noqa: S608 - ours
-    rows = tx.db.execute(f"{sql} ORDER BY at LIMIT ?", (recipient, *moment, most)).fetchall()
+    rows = tx.db.execute(f"{sql} ORDER BY at LIMIT ?", (recipient, *moments, most)).fetchall()
     return [
         Message(name, recipient, word, tries, tx.persons.keys(person).open(LABEL + name, sealed))
         for name, person, sealed, word, tries in rows
@@ -160,8 +163,8 @@ def failed(tx: Transaction, name: bytes, now: int, due: int | None, answer: str)
 
 def put_off(tx: Transaction, recipient: str, until: int, kind: OutboxKind = OutboxKind.ANY) -> None:
     """A receiver that asked for a pause, or is away, gets none of what else is due before it."""
-    sql = f"UPDATE outbox SET due = ?1 WHERE recipient = ?2 AND state = 'pending' AND due < ?1{kind.sql}"  # noqa: S608 - ours
-    tx.db.execute(sql, (until, recipient))
+    sql = f"UPDATE outbox SET due = ? WHERE recipient = ? AND state = 'pending' AND {DUE}{kind.sql}"  # noqa: S608 - ours
+    tx.db.execute(sql, (until, recipient, until, until + FARTHEST))
 
 
 def give_up(tx: Transaction, recipient: str, answer: str, kind: OutboxKind = OutboxKind.ANY) -> int:

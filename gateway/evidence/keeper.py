@@ -18,7 +18,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -184,6 +184,7 @@ class Evidence:
         self._running = Running(folder)
         self._waiting: list[Period] = []
         self._base: Counts = {}
+        self._days = set[date]()  # on which a stretch of this run began
         self._shown: int | None = None
         self._begun = False  # whether the ledger has this run's start
         self._looks = 0
@@ -235,10 +236,14 @@ class Evidence:
         """One look. True where there is something to write or to keep."""
         now = self._clock()
         turned = self._spells.look(now)
-        if now.date() > self._began.date():
+        if self._is_another_day(now):
             self._close(DAILY, now)
             return True
         return turned
+
+    def _is_another_day(self, now: datetime) -> bool:
+        """A clock that was ahead goes back to its days; one that goes back and forth writes two of each at most."""
+        return now.date() < self._began.date() or now.date() not in self._days
 
     def _retry(self) -> None:
         """Writes what waits, and an entry of its own where the texts that people are shown have changed."""
@@ -253,6 +258,7 @@ class Evidence:
 
     def _open(self, now: datetime) -> None:
         self._began = now
+        self._days.add(now.date())
         self._event = os.urandom(16)
         self._base = self._counted()
 

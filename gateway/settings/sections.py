@@ -158,6 +158,7 @@ class Ledger(Strict, frozen=True):
     emergency_mib: Annotated[int, msgspec.Meta(ge=1, le=2**20)] = 64
     witness_seconds: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 60
     public_entries: bool = False
+    clock_was_ahead_until: CalendarDay = date(2000, 1, 1)
 
 
 class WitnessSettings(Strict, frozen=True):

@@ -1,7 +1,7 @@
 """`gateway desk`: who sits at the desk, and its log compared with the ledger."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -68,8 +68,8 @@ def test_a_line_that_was_changed_or_taken_out_is_told(run, looked, act):
 
 
 def test_lines_that_were_emptied_and_dated_back_are_told_by_the_entry_that_is_older_than_they_are(run, looked):
-    for _ in range(2):
-        DeskLog(looked, inside.secrets().desk).note(datetime.now(UTC), {"who": "ada"})
+    for day in range(3):
+        DeskLog(looked, inside.secrets().desk).note(datetime.now(UTC) + timedelta(days=day), {"who": "ada"})
     assert run("desk", "log", *ANY_DAY).exit_code == 0
     with desk_file(looked) as db:
         db.execute("UPDATE looked SET sealed = NULL, at = at - 86400000 * 800 WHERE number < 5")

@@ -1,12 +1,15 @@
 """What an id says of a verdict is remembered as it would be made, and who wants no ids has the same on record."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
+from support import example, inside
+from support.people import GAID, named
 
+from gateway.app.composition import open_house
 from gateway.choice.question import Verdict
-from gateway.consent import decisions
+from gateway.consent import check, decisions
 from gateway.consent.asked import Ask, Checked
 from gateway.consent.decisions import Deciding, Decisions, DecisionTold, Stands
 from gateway.signals.heard import Heard
@@ -91,3 +94,40 @@ def test_who_wants_no_ids_has_the_same_on_record(house, answer, stands):
     other.record(ask, checked(answer), stands)
     assert one.noted == other.noted
     assert bool(one.noted) is (answer is not Answer.DENY and stands in decisions.COUNTED_AS)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("recorded", "reason"), [(0.05, Reason.NO_CHOICE), (2.0, Reason.NO_CONTRACT)])
+async def test_an_announced_send_is_decided_again_where_the_day_ended_before_it_was_on_record(
+    tmp_path, monkeypatch, recorded, reason
+):
+    """One that was on record before midnight is as it was."""
+    now = [datetime(2026, 12, 1, 23, 59, 59, 900_000, tzinfo=UTC)]
+    (tmp_path / "config.toml").write_text(
+        example.over('[recipients.advertisers]\ncontract = "MSA-7"\ncontract_until = 2026-12-01\n')
+    )
+    folder, settings = inside.install(tmp_path / "data"), inside.settings(tmp_path / "config.toml")
+    with open_house(folder, settings, clock=lambda: now[0]) as house:
+        intend = house.disclosing._intend
+
+        async def slowly(*asked):
+            await intend(*asked)
+            now[0] += timedelta(seconds=recorded)
+
+        monkeypatch.setattr(house.disclosing, "_intend", slowly)
+        ask = Ask(("advertisers",), [named("gaid", GAID)], place="US-NY", data=("ad_id",))
+        checked, _, _ = await house.disclosing.announce(ask)
+    assert checked.verdicts["advertisers"].reason == reason
+
+
+@pytest.mark.anyio
+async def test_an_announced_send_that_was_long_on_its_way_to_the_record_is_decided_again(house, monkeypatch):
+    """An opt-in may have ended meanwhile, of which nobody writes."""
+    asked, whole = [], house.consent.checks.check
+    monkeypatch.setattr(house.consent.checks, "check", lambda ask: asked.append(ask) or whole(ask))
+    ask = Ask(("advertisers",), [named("gaid", GAID)], place="US-NY", data=("ad_id",))
+    await house.disclosing.announce(ask)
+    assert len(asked) == 1
+    monkeypatch.setattr(check, "FRESH", -1.0)
+    await house.disclosing.announce(ask)
+    assert len(asked) == 3

@@ -104,8 +104,20 @@ def test_what_is_old_goes(log, tmp_path):
     for path in (old, kept):
         path.write_text("[]")
         os.utime(path, ((AT - timedelta(days=40)).timestamp(),) * 2)
-    decision_log._forget(tmp_path / "decisions", AT)
+    (tmp_path / "decisions" / f"counts-{TODAY}-0.json").write_text("[]")
+    decision_log._forget(tmp_path / "decisions", datetime.now(UTC) + timedelta(days=2))
     assert (old.exists(), kept.exists()) == (False, True)
+
+
+@pytest.mark.parametrize("runs", [0, 1])
+def test_a_clock_that_is_ahead_takes_nothing_of_before_it_was(tmp_path, runs):
+    folder, ahead = tmp_path / "decisions", AT + timedelta(days=1500)
+    folder.mkdir()
+    for name, at in [("log-0.jsonl", AT), ("counts-2026-11-24-0.json", AT), *[("log-1.jsonl", ahead)] * runs]:
+        (folder / name).write_text("[]")
+        os.utime(folder / name, (at.timestamp(),) * 2)
+    decision_log._forget(folder, ahead + timedelta(minutes=5))
+    assert len(list(folder.iterdir())) == 2 + runs
 
 
 @pytest.mark.anyio

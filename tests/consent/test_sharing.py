@@ -14,7 +14,7 @@ from support import inside
 from support.people import gaid, named
 
 from gateway.app.composition import migrate, open_house
-from gateway.consent import share, tokens
+from gateway.consent import check, tokens
 from gateway.consent.share import GROUP, ShareRow
 from gateway.delivery.forwarding import ForwardOutcome, Sending
 from gateway.desk import disclosures, outbox, recipient_holdings
@@ -215,14 +215,15 @@ async def test_an_opt_out_between_the_first_and_the_second_check_stops_the_row(
     assert marks(folder) == {"r1": word, "r2": "not_sent", "r3": word}
 
 
+@pytest.mark.parametrize("fresh", [-1.0, 60.0])
 @pytest.mark.parametrize("changed", ["nothing", "a choice", "the configuration"])
-async def test_a_row_that_was_decided_a_while_ago_is_asked_about_again_where_anything_changed(
-    house, sharing, teemo, monkeypatch, changed
+async def test_a_row_is_asked_about_again_where_anything_changed_since_it_was_decided(
+    house, sharing, teemo, monkeypatch, changed, fresh
 ):
-    monkeypatch.setattr(share, "FRESH", -1.0)
+    monkeypatch.setattr(check, "FRESH", fresh)
     checks, intend, asked = sharing._checks, sharing._intend, []
-    check = checks.check
-    monkeypatch.setattr(checks, "check", lambda ask: asked.append(ask.identifiers[0]["value"]) or check(ask))
+    whole = checks.check
+    monkeypatch.setattr(checks, "check", lambda ask: asked.append(ask.identifiers[0]["value"]) or whole(ask))
 
     async def meanwhile(*stated, **more):
         left = await intend(*stated, **more)

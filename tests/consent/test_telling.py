@@ -283,6 +283,31 @@ async def test_a_receiver_that_is_away_is_not_asked_with_every_message(desk):
     assert len(arrived) == 1
 
 
+async def test_what_was_queued_tried_or_put_off_while_a_clock_was_ahead_goes_once_it_is_right_again(desk):
+    right = desk.at
+    await desk.queue("teemo")
+    desk.at += timedelta(days=365)
+    with listener(503) as (url, arrived):
+        assert await desk.telling(teemo=url).deliver() == 0
+        await desk.queue("teemo")
+    desk.at = right + timedelta(minutes=1)
+    with listener(503) as (url, arrived):
+        assert await desk.telling(teemo=url).deliver() == 0
+        assert await desk.telling(teemo=url).deliver() == 0
+    assert len(arrived) == 1, "a receiver that is away is not asked with every message"
+    desk.at += timedelta(hours=1)
+    with listener() as (url, arrived):
+        assert await desk.telling(teemo=url).deliver() == 2
+
+
+async def test_nobody_knows_since_when_a_message_waits_that_a_clock_ahead_has_dated_so_it_is_told_as_late(desk):
+    await desk.queue("teemo")
+    telling = desk.telling()
+    assert [each.overdue for each in await telling.open()] == [0]
+    desk.at -= timedelta(days=365)
+    assert [each.overdue for each in await telling.open()] == [1]
+
+
 async def test_a_name_that_leads_into_our_network_gets_nothing(desk):
     await desk.erase()
     with listener() as (url, arrived):

@@ -76,6 +76,28 @@ def test_each_day_counts_its_own(day, folder):
     assert [leaf["counts"]["signals"]["web gpc"] for leaf in leaves(folder, "daily")] == [50, 25]
 
 
+def test_after_a_clock_was_ahead_each_day_has_its_evidence_again(day, folder):
+    day.evidence.start()
+    day.later(days=400)
+    day.later(days=-400)
+    day.later(days=1)
+    day.later(days=1)
+    day.evidence._write()
+    assert [(leaf["from"][:10], leaf["until"][:10]) for leaf in leaves(folder, "daily")] == [
+        ("2026-03-03", "2027-04-07"), ("2027-04-07", "2026-03-03"), ("2026-03-03", "2026-03-04"),
+        ("2026-03-04", "2026-03-05"),
+    ]  # fmt: skip
+
+
+def test_a_clock_that_goes_back_and_forth_writes_two_entries_of_each_day_at_most(day, folder):
+    day.evidence.start()
+    for _ in range(50):
+        day.later(days=400)
+        day.later(days=-400)
+    day.evidence._write()
+    assert len(leaves(folder, "daily")) == 2
+
+
 def test_an_outage_has_its_start_and_its_end_on_record_and_one_that_goes_on_is_told_on_both_days(day, folder):
     day.evidence.start()
     day.off[FORMS_FAILED] = True

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
+from click.testing import CliRunner
 from support import inside
-from support.everybody import AT, fill, story
+from support.everybody import AT, fill, says_no, story
 from support.people import GAID, email, named, phone
 from support.tampering import tamper
 
@@ -357,3 +358,20 @@ def test_a_step_has_as_much_as_the_last_one_lets_expect_and_of_words_that_go_les
     assert prune.paced(80, prune.HELD * 1.25, 200) == 63
     assert prune.paced(80, prune.HELD * 9, 200) == 40, "once may have been chance"
     assert prune.paced(30, prune.HELD * 9, 200) == 25
+
+
+def said_at(folder, *moments):
+    with opened(folder) as house:
+        for number, at in enumerate(moments):
+            says_no(house, "phone", phone(number), at)
+
+
+def test_a_clock_that_is_ahead_of_all_that_is_on_record_prunes_nothing(folder):
+    """Whatever it wrote within minutes proves nothing; what was entered two hours before does."""
+    now, prune = datetime.now(UTC), ("prune", "--data", str(folder))
+    said_at(folder, now - timedelta(days=901), now - timedelta(days=900), now - timedelta(minutes=2), now)
+    refused = CliRunner().invoke(root.group, prune)
+    assert isinstance(refused.exception, LedgerRefused)
+    assert "nothing is on record since" in str(refused.exception)
+    said_at(folder, now - timedelta(hours=2))
+    assert CliRunner().invoke(root.group, prune).exit_code == 0

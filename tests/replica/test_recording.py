@@ -41,7 +41,7 @@ class Here:
         return self.recording.decide(ask, self.checks.check(ask), stands)["advertisers"]
 
     def announce(self):
-        return finished(self.recording.announce(ASK, self.checks.check(ASK)))[1]["advertisers"]
+        return finished(self.recording.announce(ASK))[1]["advertisers"]
 
     def say(self, *reports):
         return finished(self.recording.report([OutcomeReport(*each) for each in reports]))

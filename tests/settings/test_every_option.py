@@ -805,6 +805,7 @@ ROWS |= {
     ),
     "ledger.emergency_mib": Row((1, 64)),
     "ledger.witness_seconds": Row((1, 60)),
+    "ledger.clock_was_ahead_until": Row((date(2000, 1, 1), date(2027, 9, 27))),
     "replicas.term_ms": Row((100, 2000)),
     "replicas.spool_mib": Row((1, 64)),
     "replicas.hand_over_seconds": Row((1, 60)),

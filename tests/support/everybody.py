@@ -46,8 +46,8 @@ def fill(house, entries, first=0):
     house.writer.submit(job).result(30)
 
 
-def says_no(house, kind, value):
+def says_no(house, kind, value, at=AT):
     """One person, by one identifier."""
     subject, request = house.consent.people.name([named(kind, value)]).subjects[0], os.urandom(16)
-    choice = Choice(ChoiceKind.OPT_OUT, SIGNAL_PURPOSES, "form", AT)
+    choice = Choice(ChoiceKind.OPT_OUT, SIGNAL_PURPOSES, "form", at)
     return house.writer.submit(lambda tx: records.write_choice(tx, subject, choice, request)).result(30)

@@ -297,11 +297,24 @@ def _is_compared(folder):
 
 
 def test_a_line_of_the_desks_log_is_forgotten_after_24_months_and_the_chain_holds(folder):
-    log, long_ago = DeskLog(folder, inside.secrets().desk), datetime.now(UTC) - timedelta(days=733)
+    log, long_ago = DeskLog(folder, inside.secrets().desk), datetime.now(UTC) - timedelta(days=734)
     log.note(long_ago, {"who": "ada"})
-    log.note(long_ago + timedelta(days=2), {"who": "ben"})
-    log.note(datetime.now(UTC), {"who": "cleo"})
-    assert [line.get("who") for line in read(folder)] == [None, "ben", "cleo"]
+    log.note(long_ago + timedelta(days=3), {"who": "ben"})
+    log.note(datetime.now(UTC) - timedelta(hours=30), {"who": "cleo"})
+    log.note(datetime.now(UTC), {"who": "dan"})
+    assert [line.get("who") for line in read(folder)] == [None, "ben", "cleo", "dan"]
+
+
+@pytest.mark.parametrize("lines", [1, 3])
+def test_a_clock_that_was_ahead_once_takes_no_line_of_the_desks_log(folder, lines):
+    log, now = DeskLog(folder, inside.secrets().desk), datetime.now(UTC)
+    log.note(now - timedelta(days=3), {"who": "ada"})
+    log.note(now, {"who": "ben"})
+    for minute in range(lines):
+        log.note(now + timedelta(days=1500, minutes=minute), {"who": "cleo"})
+    assert read(folder)[0]["who"] == "ada"
+    log.note(now + timedelta(days=2), {"who": "dan"})
+    assert [line.get("who") for line in read(folder)] == ["ada", "ben", *["cleo"] * lines, "dan"]
 
 
 @pytest.mark.parametrize(

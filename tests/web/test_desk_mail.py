@@ -16,7 +16,7 @@ from support.at_the_desk import FORM, OURS, comes_in, desk, form_of, lines
 from gateway.cli.root import group
 from gateway.desk.office.cases import Cases
 from gateway.desk.office.desk_file import DESK_FILE, desk_file
-from gateway.desk.office.desk_log import KEPT
+from gateway.desk.office.desk_log import KEPT, DeskLog
 from gateway.desk.office.mailbox import Mailbox, came_on, read_mail
 from gateway.desk.office.officers import DeskRole
 
@@ -161,6 +161,10 @@ def test_the_original_is_forgotten_with_what_was_written(folder):
     number, _ = box(folder).take(written().as_bytes())
     box(folder).cases.answer_case(number, "complied")
     for text in ("another", "one more"):
+        box(folder, lambda: later).take(written(text).as_bytes())
+    assert box(folder).original(number), "nobody was at the desk then: a clock that is ahead forgets nothing"
+    DeskLog(folder, inside.secrets().desk).note(later - timedelta(days=1), {"who": "ada"})
+    for text in ("a third", "a fourth"):
         box(folder, lambda: later).take(written(text).as_bytes())
     assert box(folder).original(number) == b""
     with desk_file(folder) as db:

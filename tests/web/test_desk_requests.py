@@ -17,6 +17,7 @@ from gateway.delivery.deadlines import Calendar
 from gateway.desk.office import case_seals
 from gateway.desk.office.cases import Cases
 from gateway.desk.office.desk_file import desk_file
+from gateway.desk.office.desk_log import DeskLog
 from gateway.desk.office.mailbox import Mailbox
 from gateway.desk.office.request_law import RequestKind, clock_of, reasons_of
 from gateway.desk.own_systems import Systems
@@ -379,6 +380,7 @@ def test_what_was_written_is_forgotten_24_months_after_the_answer_and_the_number
     still = cases.open_case(now[0], RequestKind.KNOW, "US-CA", "letter", {"lines": "al@example.com"})
     cases.answer_case(first, "complied")
     now[0] = datetime.now(UTC)
+    DeskLog(tmp_path / "data", inside.secrets().desk).note(now[0] - timedelta(days=1), {"who": "ada"})
     cases.open_case(now[0], RequestKind.KNOW, "", "phone", {"lines": "x"})
     assert (cases.read_case(first).said, cases.permission(first)) == ({}, b"")
     assert cases.read_case(first).outcome == "complied"

@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway.desk.office.case_seals import PERMISSION, SAID, bind_case_seals, open_case_seal, seal_case
 from gateway.desk.office.desk_file import desk_file
-from gateway.desk.office.desk_log import KEPT
+from gateway.desk.office.desk_log import kept_from
 from gateway.desk.office.request_law import RequestKind
 from gateway.keys import seals
 from gateway.ledger.subjects import milliseconds, moment
@@ -150,7 +150,7 @@ class Cases:
         return map(self._case, rows)
 
     def _forget(self, db: sqlite3.Connection) -> None:
-        late = milliseconds(self.clock() - KEPT)
+        late = kept_from(db, self.clock())
         db.execute(
             "UPDATE request SET sealed = NULL, permission = NULL WHERE answered < ? AND sealed IS NOT NULL", (late,)
         )

@@ -4,7 +4,8 @@ reads it.
 
 The head after a line is SHA-256 of the head before it and the sealed line; before the first it is 32 zero bytes. An
 entry of the day holds the number of lines and the head then, so a line that was changed, or taken out, is found by
-whoever makes the chain again. A line that is older than 24 months loses what it says and keeps its head.
+whoever makes the chain again. A line that is older than 24 months loses what it says and keeps its head. It
+is old as seen from the last line that another one confirms a day later: a clock ahead for hours forgets nothing.
 """
 
 import contextlib
@@ -24,6 +25,9 @@ from gateway.ledger.subjects import milliseconds, moment
 LABEL = b"desk-log/1"
 BEGINNING = bytes(32)
 KEPT = timedelta(days=732)  # 24 months, and not a day less (11 CCR 7101)
+CONFIRMS = timedelta(days=1)  # nobody sits a day at a desk whose clock is wrong
+MILLISECOND = timedelta(milliseconds=1)
+CONFIRMED = "SELECT coalesce(max(at), 0) FROM looked WHERE at <= ?"
 FORGET = """
 UPDATE looked SET sealed = NULL WHERE sealed IS NOT NULL
  AND number < (SELECT number FROM looked WHERE at >= :late ORDER BY number LIMIT 1)
@@ -58,7 +62,7 @@ class DeskLog:
             sealed = seals.seal_box(self._keys[-1], LABEL, body)
             row = (milliseconds(at), sealed, sha256(head + sealed).digest())
             db.execute("INSERT INTO looked (at, sealed, head) VALUES (?, ?, ?)", row)
-            db.execute(FORGET, {"late": milliseconds(at - KEPT)})
+            db.execute(FORGET, {"late": kept_from(db, at)})
 
     def lines(self, start: datetime, end: datetime) -> Iterator[DeskLine]:
         """Those of before `end`, from `start` on, each proved by the chain. Raises `DeskLogBroken`,
@@ -67,7 +71,8 @@ class DeskLog:
         with desk_file(self._folder) as db:
             rows = db.execute("SELECT number, at, sealed, head FROM looked ORDER BY number").fetchall()
         before, kept = BEGINNING, False
-        late = rows[-1][1] - KEPT // timedelta(milliseconds=1) if rows else 0
+        newest = max((at for _, at, _, _ in rows), default=0) - CONFIRMS // MILLISECOND
+        late = max((at for _, at, _, _ in rows if at <= newest), default=0) - KEPT // MILLISECOND
         for number, (stated, at, sealed, head) in enumerate(rows, 1):
             kept = kept or sealed is not None
             gone_early = sealed is None and (kept or at >= late)
@@ -99,6 +104,12 @@ class DeskLog:
         except seals.OpeningFailed:
             raise DeskLogBroken(f"line {number} of the desk's log opens with none of our keys") from None
         return said
+
+
+def kept_from(db: sqlite3.Connection, at: datetime) -> int:
+    """From when on, in Unix milliseconds, the desk still keeps what it has, at a moment of a clock."""
+    [confirmed] = db.execute(CONFIRMED, (milliseconds(at - CONFIRMS),)).fetchone()
+    return int(confirmed) - KEPT // MILLISECOND
 
 
 def desk_head(folder: Path) -> tuple[int, str] | None:

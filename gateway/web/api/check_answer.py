@@ -201,9 +201,7 @@ class Records(Protocol):
     def decide(self, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None = None) -> dict[str, str]: ...
     def drafts(self, ask: Ask, checked: Checked, stands: Stands) -> dict[str, Draft]: ...
     def issue(self, drafts: Sequence[Draft], key: bytes, position: int | None, at: datetime) -> list[str]: ...
-    async def announce(
-        self, ask: Ask, checked: Checked, blocked: Blocked | None = None
-    ) -> tuple[Checked, dict[str, str], datetime]: ...
+    async def announce(self, ask: Ask, blocked: Blocked | None = None) -> tuple[Checked, dict[str, str], datetime]: ...
 
 
 class Answering:
@@ -340,7 +338,7 @@ class Answering:
         """The same, with what may go on record before this returns, and from when it is good. Raises
         `StoreUnavailable`.
         """
-        checked, decisions, at = await self._disclosing.announce(ask, self.consent.check(ask), blocked)
+        checked, decisions, at = await self._disclosing.announce(ask, blocked)
         counted = self._counted(door, checked, dry_run=False)
         self._note(door, request, *counted, checked.heard, checked.position, self.consent.clock())
         return checked, decisions, at

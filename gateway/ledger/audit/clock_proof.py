@@ -1,0 +1,90 @@
+"""Judges this machine's clock by what time it is in the log: its own entries. By one that is behind a service answers
+no check, for contracts that ended and laws that began would be forgotten; `gateway prune` takes nothing away by one
+that is ahead. `app.composition` has it looked at with each proof of the ledger.
+
+A clock that was ahead for a moment leaves entries that are ahead. So the time of the log is that of the newest entry
+that another one confirms, an hour later by its own time.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.folder_store import store_in
+from gateway.ledger.subjects import moment
+from gateway.ledger.watch import Judge
+
+CONFIRMS = timedelta(hours=1)  # a clock that is set at the start, or by the network, is right long before
+# A service enters its evidence each day. A week is time to look after one that stopped, and nothing beside 24 months.
+AHEAD = timedelta(days=7)
+BEHIND = timedelta(days=1)  # by which a dated link may outlive its end, too (acts.records)
+NEWEST = """
+SELECT max(at) FROM (SELECT max(at) AS at FROM detail WHERE at <= ? UNION ALL
+SELECT max(until) FROM evidence WHERE until <= ?) newest
+"""
+FOR_EVER = 2**62
+
+
+class ClockProof:
+    """Of one service. `was_ahead_until`: what is dated up to the end of that day is no word against the clock, by the
+    officer's. `waits`: what else a watch waits for.
+    """
+
+    def __init__(self, clock: Callable[[], datetime], was_ahead_until: date, waits: Callable[[], str]) -> None:
+        self._clock = clock
+        self._was_ahead_until = was_ahead_until
+        self._others = waits
+        self._why = ""
+
+    def judge(self, examination: Judge) -> Judge:
+        """The same, which looks at the clock too."""
+
+        def judge(db: sqlite3.Connection) -> bool:
+            grown = examination(db)
+            self._why = self._found(db)
+            return grown
+
+        return judge
+
+    def waits(self) -> str:
+        """Why nobody is answered; empty where nothing is wrong."""
+        return self._why or self._others()
+
+    def _found(self, db: sqlite3.Connection) -> str:
+        last, now = log_time(db), self._clock()
+        if last is None or last - now <= BEHIND or last.date() <= self._was_ahead_until:
+            return ""
+        return (
+            f"the clock says {_minute(now)}, and the log has entries of {_minute(last)}: set the clock. If it is right,"
+            f" and was ahead before: [ledger] clock_was_ahead_until = {last.date()} (gateway help operate)"
+        )
+
+
+def prove_not_ahead(folder: Path, clock: Callable[[], datetime]) -> None:
+    """Raises `LedgerRefused` where the clock is more than `AHEAD` later than the log."""
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
+        last, now = log_time(db), clock()
+    if last is not None and now - last > AHEAD:
+        raise LedgerRefused(
+            f"the clock says {_minute(now)}, and nothing is on record since {_minute(last)}: set the clock, or if it is"
+            " right, let the service run for two hours before anything is pruned"
+        )
+
+
+def log_time(db: sqlite3.Connection) -> datetime | None:
+    """No later than any clock that wrote for an hour. None: too little is on record to say."""
+    newest = _newest(db, FOR_EVER)
+    confirmed = None if newest is None else _newest(db, newest - CONFIRMS // timedelta(milliseconds=1))
+    return None if confirmed is None else moment(confirmed)
+
+
+def _newest(db: sqlite3.Connection, until: int) -> int | None:
+    found: int | None = db.execute(NEWEST, (until, until)).fetchone()[0]
+    return found
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} (UTC)"
