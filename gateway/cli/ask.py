@@ -100,9 +100,11 @@ def history(
             raise click.UsageError("name one usable identifier")
         subject = named.subjects[0]
         vault = house.vault()
-        read = of.since_release if for_person else of.events
+        whose = (data, subject.key, vault.keys, (subject.kind, subject.value))
+        now = house.consent.clock()
+        reading = of.since_release(*whose, now, until=until) if for_person else of.events(*whose, until=until)
         try:
-            events = asyncio.run(read(data, subject.key, vault.keys, (subject.kind, subject.value), until=until))
+            events = asyncio.run(reading)
         finally:
             vault.close()
         then = asyncio.run(house.consent.standings_at([subject], until)) if until else None

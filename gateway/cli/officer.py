@@ -22,7 +22,7 @@ from gateway.cli.progress import Progress
 from gateway.cli.rehearse import lines as lines_of_rehearsal
 from gateway.desk.answered_requests import REASONS, STOPS, AnsweredRequest
 from gateway.desk.evidence import REHEARSED
-from gateway.desk.suppression import suppression_of
+from gateway.desk.suppression import NoPosition, suppression_of
 from gateway.disk import make_folder, write_durably
 from gateway.keys import seals
 from gateway.keys.person_keys import Vault
@@ -294,7 +294,7 @@ def appeal(event: str, data: Path, file: Path | None, outcome: str) -> None:
 
 @click.command(
     help="Write the digests of those who opted out, of the people that RECIPIENT got from us and of nobody else, in the"
-    " recipient's own digest ([recipients.X] digest). --since POSITION: only what may have changed since an earlier"
+    " recipient's own digest ([recipients.X] digest). --since LOG:POSITION: only what may have changed since an earlier"
     " file, whose position was printed with it (gateway help delivery)."
 )
 @click.argument("recipient")
@@ -302,8 +302,8 @@ def appeal(event: str, data: Path, file: Path | None, outcome: str) -> None:
 @options.config
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The file to write.")
 @click.option("--format", "form", type=click.Choice(["csv", "uid2"]), default="csv", show_default=True)
-@click.option("--since", type=click.IntRange(min=0), default=0, help="An earlier file's position.")
-def suppression(recipient: str, data: Path, file: Path | None, out: Path, form: str, since: int) -> None:
+@click.option("--since", metavar="LOG:POSITION", default=None, help="An earlier file's position, as it was printed.")
+def suppression(recipient: str, data: Path, file: Path | None, out: Path, form: str, since: str | None) -> None:
     configured = settings_of.load_settings(file, os.environ)
     with options.house(data, file) as house:
         known = house.consent.recipients.get(recipient)
@@ -313,10 +313,13 @@ def suppression(recipient: str, data: Path, file: Path | None, out: Path, form: 
         if form == "uid2" and algorithm != "sha256":
             raise click.UsageError("a uid2 file holds sha256 digests")
         purposes = {*SIGNAL_PURPOSES, *known.purposes} & set(CHOOSABLE)
-        with Progress("looking for who opted out"):
-            found = house.writer.submit(lambda tx: suppression_of(tx, recipient, algorithm, purposes, since)).result()
-        if since > found.position:  # of another log, or of one that was lost: "none" would be taken for nobody
-            raise click.UsageError(f"the log has {found.position} entries; take a whole file, without --since")
+        try:
+            with Progress("looking for who opted out"):
+                found = house.writer.submit(
+                    lambda tx: suppression_of(tx, recipient, algorithm, purposes, since or "")
+                ).result()
+        except NoPosition as refused:
+            raise click.UsageError(str(refused)) from None
         end = int(house.consent.clock().timestamp())
     content = who_got_what.as_csv(found.listed) if form == "csv" else who_got_what.as_uid2(found.listed, 0, end)
     write_durably(out, content)

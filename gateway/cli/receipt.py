@@ -260,7 +260,8 @@ def show(event: str, data: Path, file: Path | None, **values: Any) -> None:
         subjects = house.consent.people.name(listed).subjects
         vault = house.vault()
         try:
-            opened = [history.opening_of(data, wanted, subject, vault.keys) for subject in subjects]
+            now = house.consent.clock()
+            opened = [history.opening_of(data, wanted, subject, vault.keys, now) for subject in subjects]
         finally:
             vault.close()
     opening = next((each for each in opened if each), None)

@@ -22,6 +22,7 @@ from gateway.desk import disclosures, documents, recipient_holdings
 from gateway.desk.documents import Document
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
+from gateway.ledger.acts.holders import ERASED, Had, changed_hands, kind_of, shown_since, spans_of
 from gateway.ledger.acts.links import Span
 from gateway.ledger.acts.reach import Relations
 from gateway.ledger.acts.releases import released_since
@@ -31,30 +32,6 @@ from gateway.ledger.side import Mention
 from gateway.ledger.store import Store, ledger_snapshot
 from gateway.ledger.subjects import Subject, milliseconds, moment
 from gateway.terms import ChoiceKind, Source
-
-PASSED_ON = ("phone", "email")  # kinds that other people get later, and the digests of them
-EVENTS = (
-    "SELECT seq, account, identifier, start, until, released, at FROM link_event"
-    " WHERE {column} = ? AND NOT claimed ORDER BY turn"
-)
-KIND = "SELECT kind FROM detail WHERE key = ? LIMIT 1"
-
-
-@dataclass(frozen=True, slots=True)
-class Had:
-    """An identifier that an account had. `seq`: the entry that began the link, `at`: its time; `ended`: an entry
-    says that it is over.
-    """
-
-    key: bytes
-    span: Span
-    seq: int
-    at: int
-    ended: bool = False
-
-    def shown(self) -> "Had":
-        """Counted from the later of its start and its entry: a start is somebody's word (R5)."""
-        return replace(self, span=Span(max(self.span.start, self.at), self.span.until))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +50,9 @@ class Window:
 
 def windows(db: sqlite3.Connection, subject: Subject, now: int) -> list[Window]:
     """Everything that proof of one identifier opens."""
-    start = _hands(db, subject, now)
-    own = [Window(name, holder_since(db, name), Span(start)) for name in _names(db, subject.keys)]
+    names = _names(db, subject.keys)
+    start = changed_hands(db, names, now)
+    own = [Window(name, shown_since(db, name, now), Span(start)) for name in names]
     if not subject.is_account:
         return own
     return own + [
@@ -82,54 +60,33 @@ def windows(db: sqlite3.Connection, subject: Subject, now: int) -> list[Window]:
     ]
 
 
-def holder_since(db: sqlite3.Connection, key: bytes) -> int:
-    """The entry from which on a key is its present holder's, and not erased."""
-    return max(released_since(db, key), _erased(db, key))
-
-
 def _erased(db: sqlite3.Connection, key: bytes, until: int | None = None) -> int:
     """The entry from which on a key shows anything, after an erasure (R19). One that came after `until` was another
     holder's and takes nothing from who had the key before.
     """
-    row = db.execute("SELECT seq FROM erased WHERE identifier = ?", (key,)).fetchone()
+    row = db.execute(ERASED, (key,)).fetchone()
     ended = db.execute("SELECT min(seq) FROM detail WHERE at >= ?", (until,)).fetchone()[0] if until else None
     return row[0] if row and (ended is None or row[0] <= ended) else 0
 
 
 def things_of(db: sqlite3.Connection, account: bytes, now: int) -> list[Had]:
     """What an account has or had, each time that it did."""
-    return [had for had in _spans(db, "account", account) if had.span.start <= now]
-
-
-def kind_of(db: sqlite3.Connection, had: Had) -> str:
-    """The kind of identifier; empty where no entry tells it."""
-    row = db.execute(KIND, (had.key,)).fetchone()
-    return row[0] if row else ""
+    return [had for had in spans_of(db, "account", account) if had.span.start <= now]
 
 
 def _through(db: sqlite3.Connection, account: bytes, had: Had) -> list[Window]:
     """A link may be told to have begun before its number was given back by somebody else: nothing crosses that."""
     names = _names(db, [had.key])
-    others = tuple(each.span for name in names for each in _spans(db, "identifier", name, without=account))
+    others = [each for name in names for each in spans_of(db, "identifier", name, without=account)]
     start = max(released_since(db, name, had.seq) for name in names)
-    gone = max(_erased(db, account), *(_erased(db, name, had.span.until) for name in names))
-    return [Window(name, max(start, gone), had.span, others) for name in names]
+    gone = max(_erased(db, account), *(_erased(db, name, _alone_until(had, others)) for name in names))
+    return [Window(name, max(start, gone), had.span, tuple(each.span for each in others)) for name in names]
 
 
-def _spans(db: sqlite3.Connection, column: str, key: bytes, without: bytes = b"") -> list[Had]:
-    """The times of links, made again from every change of them, as `links.put` made them."""
-    found: dict[tuple[bytes, bytes], list[Had]] = {}
-    for seq, account, identifier, start, until, released, said in db.execute(EVENTS.format(column=column), (key,)):
-        if account == without:
-            continue
-        times = found.setdefault((account, identifier), [])
-        told = Span(start, until)
-        if times and not times[-1].ended and (released or not times[-1].span.over(said)):
-            span = Span(times[-1].span.start, until) if released else times[-1].span.told_again(told, said)
-            times[-1] = replace(times[-1], span=span, ended=bool(released) or span.over(said))
-        elif not released:
-            times.append(Had(identifier, told, seq, said, told.over(said)))
-    return [each for times in found.values() for each in times]
+def _alone_until(had: Had, others: Iterable[Had]) -> int | None:
+    """When somebody else had it, too: what these have forgotten since is from there on."""
+    begun = [had.span.until, *(each.shown().span.start for each in others)]
+    return min((at for at in begun if at is not None and at > had.span.start), default=None)
 
 
 def _names(db: sqlite3.Connection, keys: Sequence[bytes]) -> list[bytes]:
@@ -137,17 +94,6 @@ def _names(db: sqlite3.Connection, keys: Sequence[bytes]) -> list[bytes]:
     told = Relations(db, Mention.NAME)
     told.read(keys[:1])
     return list(dict.fromkeys([*keys, *told.names[keys[0]]]))
-
-
-def _hands(db: sqlite3.Connection, subject: Subject, now: int) -> int:
-    """When a number or mailbox last came to an account, or left one that it was with no longer, in Unix milliseconds:
-    control of it now proves nothing about the time before. 0 for what no account had, or what does not pass on.
-    """
-    if not subject.kind.startswith(PASSED_ON):
-        return 0
-    had = [each.shown().span for name in _names(db, subject.keys) for each in _spans(db, "identifier", name)]
-    ends = (span.until if span.over(now) else span.start for span in had)
-    return max((at for at in ends if at is not None), default=0)
 
 
 # Which account has what is not shown by the identifier, but by the account's own list of what it has.
@@ -386,7 +332,7 @@ def split_words(joined: str) -> tuple[str, ...]:
 def _linked(db: sqlite3.Connection, subjects: Sequence[Subject], now: int) -> tuple[Linked, ...]:
     accounts = [subject for subject in subjects if subject.is_account]
     return tuple(
-        Linked(kind_of(db, had), moment(had.span.start), moment(had.span.until) if had.span.until else None)
+        Linked(kind_of(db, had.key), moment(had.span.start), moment(had.span.until) if had.span.until else None)
         for account in accounts
         for had in things_of(db, account.key, now)
     )

@@ -170,8 +170,9 @@ class AgentRequests:
         return self._read(row) if row else None
 
     def revoke(self, tx: Transaction, request: AgentRequest, now: int) -> AgentRequest | None:
-        """None where it is open no more."""
-        return self._settle(tx, request, RequestStatus.REVOKED, now, tell=False) if request.is_open else None
+        """None where it waits for the person no more: it is settled, or they are forgotten but for our own systems."""
+        waits = request.is_open and request.mailbox is not None
+        return self._settle(tx, request, RequestStatus.REVOKED, now, tell=False) if waits else None
 
     def fulfil(self, tx: Transaction, proved: Sequence[Subject], exercise: str, now: int) -> None:
         """Those who showed these addresses did, or had done, what was asked for them."""

@@ -48,7 +48,10 @@ NEWEST = (
     "SELECT e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq"
     " WHERE v.kind != ? ORDER BY v.seq DESC LIMIT 1000"
 )
-OPERATORS = f"SELECT kind, version, language, body FROM document WHERE {OWN} ORDER BY seq DESC LIMIT {SHOWN}"  # noqa: S608 - ours
+OPERATORS = f"""
+SELECT kind, version, language, body FROM document WHERE {OWN} AND seq <= coalesce(?, seq)
+ORDER BY seq DESC LIMIT {SHOWN}
+"""  # noqa: S608 - ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ class Spell:
 @dataclass(frozen=True, slots=True)
 class Period:
     """A stretch of one run of the service. `event`: the id of its entry, the same however often it is tried. `desk`:
-    how many lines the desk's log had then, and the head after the last (`gateway.desk.office.desk_log`).
+    how many lines the desk's log had then, and the head after the last (`gateway.desk.office.desk_log`). `shown`: the
+    last entry that had logged a text of the operator's own when it began; None: all that are there.
     """
 
     event: bytes
@@ -74,6 +78,7 @@ class Period:
     counts: Counts = field(default_factory=dict)
     spells: tuple[Spell, ...] = ()
     desk: tuple[int, str] | None = None
+    shown: int | None = None
 
 
 def merged(counts: Counts) -> dict[str, dict[str, object]]:
@@ -102,7 +107,7 @@ def note_period(tx: Transaction, period: Period, in_force: Sequence[Document] | 
     if in_force is None:
         named = _named_by(tx, period.run)
     else:
-        named = _named([*in_force, *(Document(*row) for row in tx.db.execute(OPERATORS))])
+        named = _named([*in_force, *(Document(*row) for row in tx.db.execute(OPERATORS, (period.shown,)))])
     content = {
         "docs": [list(item) for item in named],
         "changed": _changed(tx, {(kind, sha256) for kind, _, _, sha256 in named}),

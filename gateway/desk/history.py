@@ -2,9 +2,10 @@
 them. The desk, the pages and the command line call it. Reads only.
 
 `events` is all of it, for the desk and the command line. `since_release` is what somebody may be shown who proved
-control of a number or a mailbox: nothing from before it was last given back, which is another person's (R5), nothing
-from before it was last erased (R19), and nothing of which account has had it, which is more than was proved (R12). Nor
-is anything else opened once more: the value comes from whoever proved that it is theirs, rs from its sealed box.
+control of a number or a mailbox: nothing from before it was last given back or changed hands, which is another
+person's (R5), nothing from before it was last erased (R19), and nothing of which account has had it, which is more than
+was proved (R12). Nor is anything else opened once more: the value comes from whoever proved that it is theirs, rs from
+its sealed box.
 """
 
 import asyncio
@@ -22,8 +23,8 @@ import aiosqlite
 from gateway.desk.documents import Document
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
+from gateway.ledger.acts.holders import shown_since
 from gateway.ledger.acts.last_outs import own_outs_at
-from gateway.ledger.acts.releases import released_since
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof import entry, openings
 from gateway.ledger.proof.receipt import Opening
@@ -37,8 +38,7 @@ PersonOf = Callable[[bytes], PersonKeys]
 PART = 64  # rows that the thread hands over at once
 HOLDERS = f"""
 SELECT d.seq FROM detail d {JOINED}
-WHERE d.key = :key AND d.seq >= coalesce((SELECT seq FROM erased WHERE identifier = :key), 0)
-AND json_extract(CAST({BODY} AS TEXT), '$.e') NOT IN ('linked', 'unlinked', 'number_released')
+WHERE d.key = :key AND json_extract(CAST({BODY} AS TEXT), '$.e') NOT IN ('linked', 'unlinked', 'number_released')
 AND coalesce(json_extract(CAST({BODY} AS TEXT), '$.src'), '') <> 'reading'
 """  # noqa: S608 - the pieces are ours
 ABOUT = f"""
@@ -76,38 +76,40 @@ async def events(
     """Every entry about a key, oldest first, up to a moment. `subject` is the (kind, value) that the commitments must
     open to.
     """
-    return await _events(folder, key, keys_of, subject, until, since=False)
+    return await _events(folder, key, keys_of, subject, until)
 
 
 async def since_release(
-    folder: Path, key: bytes, keys_of: PersonOf, subject: tuple[str, str], *, until: datetime | None = None
-) -> list[Event]:
+    folder: Path, key: bytes, keys_of: PersonOf, subject: tuple[str, str], now: datetime, *,
+    until: datetime | None = None,
+) -> list[Event]:  # fmt: skip
     """What whoever holds the number or mailbox now may see of it, by proof of control alone."""
-    return await _events(folder, key, keys_of, subject, until, since=True)
+    return await _events(folder, key, keys_of, subject, until, now)
 
 
-def shown_to_holder(db: sqlite3.Connection, key: bytes) -> list[int]:
+def shown_to_holder(db: sqlite3.Connection, key: bytes, now: datetime) -> list[int]:
     """The numbers of the entries that `since_release` shows."""
-    since = released_since(db, key)
+    since = shown_since(db, key, milliseconds(now))
     return [seq for (seq,) in db.execute(HOLDERS, {"key": key}) if seq >= since]
 
 
 async def _events(
-    folder: Path, key: bytes, keys_of: PersonOf, subject: tuple[str, str], until: datetime | None, *, since: bool
-) -> list[Event]:
-    values = {"key": key, "until": milliseconds(until) if until else None, "since": since}
+    folder: Path, key: bytes, keys_of: PersonOf, subject: tuple[str, str], until: datetime | None,
+    now: datetime | None = None,
+) -> list[Event]:  # fmt: skip
+    values = {"key": key, "until": milliseconds(until) if until else None, "since": now is not None}
     async with _reader(folder) as db:
         rows = [(tuple(row), json.loads(row[3])) for row in await db.execute_fetchall(ABOUT, values)]
         texts = await _texts(db, {leaf["n"] for _, leaf in rows if "n" in leaf})
-    if since:  # behind the entries: whoever gave it back meanwhile is shown no more by it
-        first = await asyncio.to_thread(_released_since, folder, key)
+    if now is not None:  # behind the entries: whoever gave it back meanwhile is shown no more by it
+        first = await asyncio.to_thread(_shown_since, folder, key, now)
         rows = [each for each in rows if each[0][0] >= first]
     return [_event(row, leaf, keys_of, subject, texts.get(leaf.get("n", ""))) for row, leaf in rows]
 
 
-def _released_since(folder: Path, key: bytes) -> int:
+def _shown_since(folder: Path, key: bytes, now: datetime) -> int:
     with ledger_snapshot(store_in(folder)) as db:
-        return released_since(db, key)
+        return shown_since(db, key, milliseconds(now))
 
 
 async def _texts(db: aiosqlite.Connection, hashes: set[str]) -> dict[str, Document]:
@@ -193,11 +195,11 @@ def _purposes(body: bytes) -> list[Purpose]:
 BOX = "SELECT seq, person, opening FROM detail WHERE event = ? AND key = ?"
 
 
-def opening_of(folder: Path, event: bytes, subject: Subject, keys_of: PersonOf) -> Opening | None:
+def opening_of(folder: Path, event: bytes, subject: Subject, keys_of: PersonOf, now: datetime) -> Opening | None:
     """None where the entry is not about the subject, not theirs to see, or forgotten. Raises `StoreUnavailable`."""
     with ledger_snapshot(store_in(folder)) as db:
         row = db.execute(BOX, (event, subject.key)).fetchone()
-        if row is None or row[0] not in shown_to_holder(db, subject.key):
+        if row is None or row[0] not in shown_to_holder(db, subject.key, now):
             return None
     rs = openings.open_boxes(keys_of(row[1]), event, None, row[2]).rs
     return Opening(subject.kind, subject.value, rs) if rs else None

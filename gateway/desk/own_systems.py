@@ -20,6 +20,7 @@ from gateway.delivery.deadlines import Calendar
 from gateway.desk import outbox, recipient_holdings
 from gateway.desk.office.request_law import RequestKind, clock_of
 from gateway.desk.outbox import Message, State
+from gateway.ledger.acts.holders import held_since
 from gateway.ledger.acts.releases import released_since
 from gateway.ledger.schema import rows_of
 from gateway.ledger.store import ledger_snapshot
@@ -299,7 +300,8 @@ class Systems:
 
     def _about(self, keys: Iterable[bytes]) -> list[SystemDeletion]:
         with ledger_snapshot(self.writer.store) as db:
-            return deletions_about(db, {key: released_since(db, key) for key in keys})
+            now = milliseconds(self.clock())
+            return deletions_about(db, {key: held_since(db, key, now) for key in keys})
 
     def _is_act(self, event: bytes) -> bool:
         with ledger_snapshot(self.writer.store) as db:

@@ -77,24 +77,29 @@ class Suppressed:
     at: int | None
 
 
+class NoPosition(Exception):
+    """An earlier file's position is none of this log. The text says what is."""
+
+
 @dataclass(slots=True)
 class Suppression:
-    """`position`: how many entries there were; the next file begins there. `unnamed`: how many are to be suppressed of
-    which we do not know the recipient's digest.
+    """`position`: the log's name and how many entries it had; the next file begins there. `unnamed`: how many are to
+    be suppressed of which we do not know the recipient's digest.
     """
 
-    position: int
+    position: str
     listed: list[Suppressed] = field(default_factory=list)
     unnamed: int = 0
 
 
 def suppression_of(
-    tx: Transaction, recipient: str, algorithm: str, purposes: Iterable[Purpose], since: int = 0
+    tx: Transaction, recipient: str, algorithm: str, purposes: Iterable[Purpose], earlier: str = ""
 ) -> Suppression:
-    """`algorithm`: sha256, sha1 or md5. `purposes`: a no to one of these is a no. `since`: an earlier file's position;
-    then only what may have changed from there on.
+    """`algorithm`: sha256, sha1 or md5. `purposes`: a no to one of these is a no. `earlier`: an earlier file's
+    position; then only what may have changed from there on. Raises `NoPosition`.
     """
-    found = Suppression(tx.size)
+    found = Suppression(_position(tx))
+    since = _entries(earlier, found.position) if earlier else 0
     told = {named: (size, at) for named, size, at in tx.db.execute(TOLD, (recipient,))}
     held = {named: (person, sealed) for named, person, sealed in recipient_holdings.held_by(tx, recipient)}
     said = SaidSince(tx, since) if since else None
@@ -112,6 +117,21 @@ def suppression_of(
         _add(found, forms, algorithm, told[named][1] if named in told else None)
     found.listed.sort(key=lambda each: (each.kind, each.digest))
     return found
+
+
+def _position(tx: Transaction) -> str:
+    [origin] = tx.db.execute("SELECT origin FROM head").fetchone()
+    return f"{origin}:{tx.size}"
+
+
+def _entries(earlier: str, now: str) -> int:
+    """How many an earlier file began behind. Of another log, as before a restore, "none since" would be taken for
+    nobody, and entries that no file had for known.
+    """
+    (log, _, size), (origin, _, last) = earlier.rpartition(":"), now.rpartition(":")
+    if log != origin or not (size.isascii() and size.isdigit()) or int(size) > int(last):
+        raise NoPosition(f"this log is at {now}, which does not go on from there; take a whole file, without --since")
+    return int(size)
 
 
 def keep_digests(tx: Transaction, before: int, first: int, end: int) -> int:

@@ -251,9 +251,11 @@ class Evidence:
             if not self._begun:
                 self._tell_start()
             shown = self._done(evidence.last_shown)
-            if shown != self._shown:
+            if shown != self._shown:  # what ends here ran with what was shown before; what begins names the new ones
+                now = self._clock()
+                self._close(CHANGE, now)
                 self._shown = shown
-                self._close(CHANGE, self._clock())
+                self._close(CHANGE, now)
             self._write()
 
     def _open(self, now: datetime) -> None:
@@ -268,7 +270,7 @@ class Evidence:
             for table, cells in self._counted().items()
         }
         spells, head = self._spells.so_far(), desk_head(self._folder)
-        return Period(self._event, self._running.run, kind, self._began, now, counts, spells, head)
+        return Period(self._event, self._running.run, kind, self._began, now, counts, spells, head, self._shown)
 
     def _close(self, kind: str, now: datetime) -> None:
         self._waiting.append(self._period(kind, now))

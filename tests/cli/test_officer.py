@@ -93,6 +93,7 @@ def changed(folder, tmp_path):
             kept.start()
             if shown:
                 asyncio.run(house.consent.log(shown))
+                kept._retry()
             kept.stop()
     return [in_force(settings) for settings, _ in runs]
 

@@ -5,6 +5,7 @@ import contextlib
 import csv
 import json
 import os
+import shutil
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from hashlib import sha1, sha256
@@ -96,17 +97,42 @@ def test_holds_who_opted_out_of_those_that_the_recipient_got_and_nobody_else(off
 def test_a_later_file_holds_what_changed_since_and_none_is_missed(office, tmp_path):
     for number in range(4):
         office.share("teemo", "gaid", gaid(number))
-    found, since = set(), "0"
+    found, since = set(), ()
     for number in range(4):
         office.run("choose", "opt_out", "--gaid", gaid(number))
-        listed, said = office.file(tmp_path, "teemo", "--since", since)
+        listed, said = office.file(tmp_path, "teemo", *since)
         assert digest(number) in listed
         assert len(listed) <= 2, "the last line of the file before may come twice"
         found |= set(listed)
-        since = position(said)
+        since = "--since", position(said)
     assert sorted(found) == office.file(tmp_path, "teemo")[0]
     office.run("choose", "opt_out", "--gaid", gaid(9))  # not one of theirs
-    assert office.file(tmp_path, "teemo", "--since", str(int(since) + 1))[0] == []
+    assert office.file(tmp_path, "teemo", "--since", position(office.file(tmp_path, "teemo")[1]))[0] == []
+    log, size = since[1].rsplit(":", 1)
+    assert office.file(tmp_path, "teemo", "--since", f"{log}:{int(size) + 1}")[0] == []
+
+
+def test_no_file_goes_on_from_another_log_or_from_a_position_that_names_none(office, tmp_path):
+    """Behind a restore without what was last the new log may be longer than the old one: it begins anew."""
+    office.share("teemo", "gaid", gaid(1))
+    older = shutil.copy(office.folder / FILE, tmp_path / "older")
+    office.run("choose", "opt_out", "--gaid", gaid(1))
+    before = position(office.file(tmp_path, "teemo")[1])
+    assert office.file(tmp_path, "teemo", "--since", before)[0] is not None  # the control: of its own log it goes on
+    shutil.copy(older, office.folder / FILE)
+    office.run("restore", "--new-log")
+    for number in range(1, 6):
+        office.run("choose", "opt_out", "--gaid", gaid(number))
+    now = position(office.file(tmp_path, "teemo")[1])
+    assert now.rsplit(":", 1)[0] != before.rsplit(":", 1)[0]
+    assert int(now.rsplit(":", 1)[1]) > int(before.rsplit(":", 1)[1])
+    out = tmp_path / "never.csv"
+    ahead = f"{now.rsplit(':', 1)[0]}:{int(now.rsplit(':', 1)[1]) + 1}"
+    for since in (before, before.rsplit(":", 1)[1], "0", ahead, f"{now}x", now.replace(":", "")):
+        words = ("suppression", "teemo", "--out", out, "--since", since, "--data", office.folder)
+        done = office.runner.invoke(group, [*map(str, words)])
+        assert (done.exit_code, out.exists()) == (2, False), since
+        assert "take a whole file, without --since" in done.output
 
 
 def test_somebody_who_was_erased_is_still_on_it_and_an_unlinked_one_is_not(office, tmp_path):

@@ -203,12 +203,28 @@ def test_another_configuration_at_the_next_start_is_named_as_a_change(day, house
 
 async def test_a_notice_that_the_operator_logs_beside_the_service_is_a_change_too(day, house, folder):
     await asyncio.to_thread(day.evidence.start)
+    [before] = leaves(folder, "start")
+    day.later(hours=6)
     await house.consent.log([Document(NOTICE, "8", "en", b"You may say no.")])
     await asyncio.to_thread(day.evidence._retry)
     await asyncio.to_thread(day.evidence._retry)
-    (change,) = leaves(folder, "change")
+    closed, change = leaves(folder, "change")
+    assert (closed.get("changed"), closed["docs"]) == (None, before["docs"]), "in the hours before it was not in force"
+    assert (closed["from"], closed["until"]) == (before["until"], change["from"])
+    assert change["from"] == change["until"] != closed["from"]
     assert change["changed"] == ["notice"]
     assert [item[:3] for item in change["docs"] if item[0] == NOTICE] == [[NOTICE, "8", "en"]]
+
+
+async def test_a_notice_that_is_logged_as_a_stretch_ends_was_not_in_force_in_it(day, house, folder):
+    await asyncio.to_thread(day.evidence.start)
+    [before] = leaves(folder, "start")
+    await house.consent.log([Document(NOTICE, "8", "en", b"You may say no.")])
+    await asyncio.to_thread(day.later, days=1)
+    await asyncio.to_thread(day.evidence._write)
+    assert [leaf["docs"] for leaf in leaves(folder, "daily")] == [before["docs"]]
+    await asyncio.to_thread(day.evidence._retry)
+    assert leaves(folder, "change")[-1]["changed"] == ["notice"]
 
 
 def test_more_counts_than_a_leaf_holds_are_named_by_their_hash(day, folder):

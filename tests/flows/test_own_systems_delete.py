@@ -364,6 +364,27 @@ def test_whoever_has_a_number_next_has_nothing_to_do_with_what_was_deleted_of_wh
         assert asyncio.run(Systems(house.writer, mine.clock).about([number])) == []
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["the old link ended", "and a new one began"])
+def test_neither_has_whoever_has_it_next_where_nobody_said_that_it_was_given_back(company, again):
+    """R5."""
+    mine = company(warehouse="")
+    old, new = named("account", "a1"), named("account", "a2")
+    with mine.open() as house:
+        subjects = house.consent.people.name([old, new, named("phone", phone(1))]).subjects
+        asyncio.run(house.consent.link(subjects[0], subjects[2:], Span(milliseconds(mine.clock()))))
+    mine.later += timedelta(hours=1)
+    mine.forgets(("phone", phone(1)))
+    with mine.open() as house:
+        systems = Systems(house.writer, mine.clock)
+        assert len(asyncio.run(systems.about(subjects[2:]))) == 1
+        mine.later += timedelta(hours=1)
+        asyncio.run(house.consent.link(subjects[0], subjects[2:], Span(0, milliseconds(mine.clock()))))
+        mine.later += timedelta(hours=1)
+        if again:
+            asyncio.run(house.consent.link(subjects[1], subjects[2:], Span(milliseconds(mine.clock()))))
+        assert asyncio.run(systems.about(subjects[2:])) == []
+
+
 # --- a kill -----------------------------------------------------------------------------------------------------------
 
 

@@ -437,7 +437,6 @@ def test_reading_writes_nothing(story, who, number, report):
     report(account, number)
     assert (story.rows("SELECT total_changes()"), story.rows("SELECT size FROM head")) == before
     assert {ChoiceKind.LINKED} <= access.NOT_SHOWN
-    assert access.PASSED_ON
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -44,8 +44,8 @@ def seen(story, folder):
     def read(subject, *, person=False):
         people = {each for (each,) in story.rows("SELECT person FROM detail")}
         keys = story.do(lambda tx: {each: tx.persons.keys(each) for each in people})
-        how = history.since_release if person else history.events
-        found = asyncio.run(how(folder, subject.key, keys.__getitem__, (subject.kind, subject.value)))
+        whose = (folder, subject.key, keys.__getitem__, (subject.kind, subject.value))
+        found = asyncio.run(history.since_release(*whose, story.at) if person else history.events(*whose))
         return [(event.body["e"], event.proved, event.details) for event in found]
 
     return read

@@ -387,6 +387,7 @@ async def test_a_deletion_is_fulfilled_once_each_own_system_deleted_and_not_deni
             assert found["status"] == "in_progress"
             assert "user_verification_url" not in found
             assert "reason" not in found
+            assert refused(await agent.revoke(asked))[0] == 409, "the person is forgotten: nothing waits for them"
         assert judged(await agent.status(other))["status"] == "denied", "nobody came for it"
         with sqlite3.connect(tmp_path / "data" / "ledger.sqlite3") as db:
             db.execute("UPDATE outbox SET state = 'delivered' WHERE recipient = 'system:warehouse'")

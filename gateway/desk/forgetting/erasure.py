@@ -5,7 +5,7 @@ opens an entry stay, so that the opt-out holds and can be proved. `unlink` forge
 `child_found` says no to everything, for good, and then forgets the details (R14). An entry of an erasure names nobody
 and no other entry. Recipients are told before anything is deleted. The deletions are only pending until
 erasure_steps.py has destroyed the keys. Never touches what is another person's: what an account merely has, and what
-was said on a number before it was given back (R5, R12).
+was said on a number before it came to whoever proves it now (R5, R12).
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from gateway.fold.record import ChildFound
 from gateway.keys import seals
 from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import FoldedPeople
+from gateway.ledger.acts.holders import held_since
 from gateway.ledger.acts.reach import Belongings, canonicals, group, persons_behind
 from gateway.ledger.acts.releases import released_since
 from gateway.ledger.errors import StoreUnavailable
@@ -92,7 +93,7 @@ def _planned(store: Store, order: ErasureOrder) -> UnlinkPlan:
 def plan(db: sqlite3.Connection, order: ErasureOrder) -> UnlinkPlan:
     """What an unlink will leave, as of one moment of a connection: opt-outs do not wait for that."""
     [size] = db.execute("SELECT size FROM head").fetchone()
-    own = _belongings(db, {subject.key for subject in order.subjects})
+    own = _belongings(db, order, {subject.key for subject in order.subjects})
     return plan_unlink(db, order.subjects, own, size, milliseconds(order.at))
 
 
@@ -104,7 +105,7 @@ def erase(tx: Transaction, order: ErasureOrder, request: bytes, found: UnlinkPla
     for subject in order.subjects:
         records.know_names(tx, subject, now)
     written = [_write(tx, subject, order, request) for subject in order.subjects]
-    own = _belongings(tx.db, _reached(tx, order))
+    own = _belongings(tx.db, order, _reached(tx, order))
     persons = persons_behind(tx.db, own) | _tell(tx, order, own, written[0].event) | records.drop_account_names(tx, own)
     if order.mode is Erasing.UNLINK:
         persons |= {person for key in own for person in suppression.suppressed_persons(tx, key)}
@@ -139,11 +140,14 @@ def _reached(tx: Transaction, order: ErasureOrder) -> set[bytes]:
     return keys
 
 
-def _belongings(db: sqlite3.Connection, keys: set[bytes]) -> Belongings:
-    """These keys with the other names of their identifiers; a digest that another one has too stays for that one."""
+def _belongings(db: sqlite3.Connection, order: ErasureOrder, keys: set[bytes]) -> Belongings:
+    """These keys with the other names of their identifiers, each from where it is whose it is now; a digest that
+    another one has too stays for that one. Of a state's list nobody proved anything: it means whoever had the address.
+    """
     names = {name for key in keys for name in group(db, key)}
     names -= {name for name in names if name not in keys and canonicals(db, name) - names}
-    return {name: released_since(db, name) for name in sorted(names)}
+    since = released_since if order.is_listed else partial(held_since, now=milliseconds(order.at))
+    return {name: since(db, name) for name in sorted(names)}
 
 
 def _tell(tx: Transaction, order: ErasureOrder, own: Belongings, event: bytes) -> set[bytes]:

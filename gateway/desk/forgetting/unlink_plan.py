@@ -22,7 +22,8 @@ from gateway.ledger.log_records import NOBODY, Change, RewrittenSide, SideRow, m
 from gateway.ledger.subjects import Subject
 from gateway.terms import Source
 
-SPOKE = "SELECT 1 FROM detail WHERE key = ?"
+SPOKE = "SELECT 1 FROM detail WHERE key = ? AND seq < ? LIMIT 1"
+EVER = 2**62
 SAID_MEANWHILE = 2_000  # rows of the log: beyond so many all is read anew
 
 
@@ -61,7 +62,7 @@ def plan_unlink(
     sides = _SidesNear(db, told.about(), everybody)
     before, free = PeopleNear(sides.folded().get), _free_forms(db, told, own)
     forgotten = ForgottenPeople(own, sorted(near - free), before)
-    gone = sides.change(Forgetting(own, near))
+    gone = sides.change(Forgetting(own, near, _nobodys_before(db, told, own)))
     lifted = _forget_lifted(sides, near, before)
     kept = _keep(forgotten, FoldedOn(sides.folded().get, seq, now))
     return UnlinkPlan(own, _name(log), log.head, frozenset({*everybody, NOBODY}), free, gone, lifted, kept)
@@ -93,9 +94,9 @@ class Forgetting:
     what stayed of somebody who was unlinked before, nothing that names one of these: what is lost with it is said anew.
     """
 
-    def __init__(self, own: Belongings, near: Collection[bytes]) -> None:
-        self._own, self._near = own, near
-        self._named = {key for key, since in own.items() if not since}  # its names are no earlier holder's
+    def __init__(self, own: Belongings, near: Collection[bytes], named: Collection[bytes]) -> None:
+        """`named`: those of them whose names go; those of an earlier holder stay."""
+        self._own, self._near, self._named = own, near, named
 
     def __call__(self, row: SideRow, record: Record) -> Record | None:
         said = record.said
@@ -115,6 +116,12 @@ class Forgetting:
         return None if any(row.seq >= self._own[each] for each in whose & self._own.keys()) else record
 
 
+def _nobodys_before(db: sqlite3.Connection, told: Relations, own: Belongings) -> set[bytes]:
+    """Those of whom, by any of their names, nothing was said before they were whose they are now."""
+    heard = {key for key, since in own.items() if since and _spoke(db, key, since)}
+    return {key for key in own if not heard.intersection((key, *told.targets[key], *told.names[key]))}
+
+
 def _free_forms(db: sqlite3.Connection, told: Relations, own: Belongings) -> frozenset[bytes]:
     """The forms that only others hash and that are nobody's any more: what they deny they have from these alone."""
     forms = {form for key in own for form in told.looser[key]} - own.keys()
@@ -129,8 +136,8 @@ def _is_others(db: sqlite3.Connection, told: Relations, form: bytes) -> bool:
     return any(each[form] for each in (told.targets, told.names, told.accounts)) or _spoke(db, form)
 
 
-def _spoke(db: sqlite3.Connection, key: bytes) -> bool:
-    return db.execute(SPOKE, (key,)).fetchone() is not None
+def _spoke(db: sqlite3.Connection, key: bytes, before: int = EVER) -> bool:
+    return db.execute(SPOKE, (key, before)).fetchone() is not None
 
 
 def _forget_lifted(sides: _SidesNear, near: set[bytes], before: PeopleNear) -> list[RewrittenSide]:

@@ -296,7 +296,7 @@ class AgentDoors:
         _claims(agent, await wire.read_body(request, MAX_BODY))
         revoked = await self._agents.revoke(await self._own(request, agent))
         if revoked is None:
-            raise AgentAnswered(409, "it is settled: an opt-out is ended by nobody but the person", fatal=True)
+            raise AgentAnswered(409, "it is done, or settled: an opt-out is ended by nobody but the person", fatal=True)
         return wire.wire_answer(revoked.told(self._agents.site))
 
     async def _own(self, request: Request, agent: KnownAgent) -> AgentRequest:

@@ -117,11 +117,11 @@ class EvidencePack:
 
     def _openings(self, events: Sequence[str], subjects: Sequence[Subject]) -> Mapping[str, Opening]:
         """Those that are the person's own and were not forgotten, by event."""
-        vault, found = self.vault(), dict[str, Opening]()
+        vault, found, now = self.vault(), dict[str, Opening](), self.consent.clock()
         try:
             for event in events:
                 for subject in subjects:
-                    opened = history.opening_of(self.folder, seals.unb64(event), subject, vault.keys)
+                    opened = history.opening_of(self.folder, seals.unb64(event), subject, vault.keys, now)
                     if opened:
                         found[event] = opened
         finally:

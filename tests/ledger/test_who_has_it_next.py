@@ -1,0 +1,126 @@
+"""The next holder of a number or mailbox neither sees nor takes anything of the one before, however it passed on (R5)."""
+
+import asyncio
+import os
+from datetime import timedelta
+
+import pytest
+from support.people import email, phone
+
+from gateway.desk import access, disclosures, history
+from gateway.desk.disclosures import Intended
+from gateway.desk.forgetting import erasure
+from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.ledger.store import SqliteStore
+from gateway.terms import Erasing, Purpose
+
+HOUR = timedelta(hours=1)
+
+
+class Passing:
+    """A number or mailbox that an account had and that somebody else has now. `said`: what was said on it before;
+    `own`: since.
+    """
+
+    def __init__(self, story, who, folder, place, how):
+        self.story, self.folder, self.place = story, folder, place
+        self.old, self.new = who("account", "old"), who("account", "new")
+        story.links(self.old, place)
+        self.said = self.says("opt_out")
+        self.left("teemo")
+        self._passes(how)
+        self.own = self.says("limit")
+        self.left("matching")
+
+    def _passes(self, how):
+        self.later()
+        if how == "released":
+            self.story.releases(self.place)
+        elif how != "a new link":
+            self.story.unlinks(self.old, self.place)
+        self.later()
+        if how != "an ended link":
+            self.story.links(self.new, self.place)
+
+    def later(self):
+        self.story.at += HOUR
+
+    def says(self, kind):
+        self.later()
+        return self.story.says(self.place, kind, Purpose.SALE, details={"note": f"{kind} by letter"})
+
+    def left(self, recipient):
+        row = Intended(f"row-{recipient}", self.place.key, ("ad_id",))
+
+        def job(tx):
+            batch = disclosures.intend(tx, recipient, [Purpose.SALE], [row], self.story.at)
+            disclosures.mark(tx, recipient, batch, [row], "sent")
+
+        self.story.do(job)
+
+    def erases(self, mode):
+        self.later()
+        order = ErasureOrder(Erasing(mode), [self.place], self.story.at)
+        return self.story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+
+    def keys(self):
+        people = {each for (each,) in self.story.rows("SELECT person FROM detail")}
+        return self.story.do(lambda tx: {each: tx.persons.keys(each) for each in people}).__getitem__
+
+    def report(self, proved):
+        found = access.read_access(SqliteStore(self.folder), [proved], self.story.at)
+        keys = self.keys()
+        return access.unseal_access(found, {person: keys(person) for person in found.persons})
+
+    def notes(self, proved):
+        return [entry.details.get("note") for entry in self.report(proved).entries]
+
+    def shown(self):
+        who = self.place.kind, self.place.value
+        found = asyncio.run(history.since_release(self.folder, self.place.key, self.keys(), who, self.story.at))
+        return [event.body["e"] for event in found]
+
+    def opening(self, written):
+        return history.opening_of(self.folder, written.event, self.place, self.keys(), self.story.at)
+
+
+WAYS = ("released", "an ended link", "an ended link and a new one", "a new link")  # the first is the control
+
+
+@pytest.fixture(params=WAYS)
+def how(request):
+    return request.param
+
+
+@pytest.fixture(params=["phone", "email"])
+def passed(story, who, folder, how, request):
+    place = who(request.param, {"phone": phone(1), "email": email(1)}[request.param])
+    return Passing(story, who, folder, place, how)
+
+
+def test_sees_only_what_was_said_since(passed):
+    assert passed.notes(passed.place) == ["limit by letter"]
+    assert passed.shown() == ["limit"]
+
+
+def test_opens_no_entry_of_the_one_before(passed):
+    assert passed.opening(passed.said) is None
+    assert passed.opening(passed.own) is not None
+
+
+def test_has_the_details_forgotten_of_their_own_alone(passed):
+    passed.erases("erase_details")
+    assert [row for row in passed.notes(passed.old) if row] == ["opt_out by letter"]
+    assert [each.recipient for each in passed.report(passed.old).received] == ["teemo"]
+    assert passed.story.rows("SELECT sealed IS NULL FROM detail WHERE seq = ?", passed.own.seq) == [(1,)]
+    assert passed.notes(passed.place) == []
+    assert passed.story.sales(passed.place, passed.old) == ["opted_out", "opted_out"]
+
+
+def test_is_unlinked_alone(passed):
+    passed.erases("unlink")
+    assert passed.notes(passed.old) == ["opt_out by letter"]
+    assert [each.recipient for each in passed.report(passed.old).received] == ["teemo"]
+    assert passed.story.rows("SELECT seq FROM detail WHERE seq = ?", passed.said.seq) == [(passed.said.seq,)]
+    assert passed.story.rows("SELECT seq FROM detail WHERE seq = ?", passed.own.seq) == []
+    assert passed.story.sales(passed.place, passed.old) == ["opted_out", "opted_out"]
