@@ -14,7 +14,7 @@ import re
 import httpx2
 import pytest
 from support import inside, proxies
-from support.people import email, gaid, named, phone
+from support.people import ZERO, email, gaid, named, phone
 from support.phones import AUDIENCE, Backend
 
 from gateway.keys import api_keys
@@ -213,6 +213,32 @@ async def test_of_an_ad_id_who_said_no_and_who_is_somebodys_are_told_the_same(tm
     assert differences(learnt, ("silent", "said no")), "control: of an id that nobody has it is told what holds"
     assert '"advertisers": "start"' in learnt["silent"][0][3]
     assert '"advertisers": "stop", "flurry": "limited", "payments": "start"' in learnt["linked"][0][3]
+
+
+BESIDE = {
+    "unreadable": named("gaid", "no id at all"),
+    "of no declared kind": named("id:nobodys", "x"),
+    "withheld": named("gaid", ZERO),
+    "of a kind spelled otherwise": named("G-A-I-D", gaid(99)),
+    "of a type that is none": {"type": 5, "value": gaid(99)},
+}
+
+
+@pytest.mark.parametrize("beside", BESIDE.values(), ids=BESIDE)
+async def test_what_cannot_be_used_beside_an_ad_id_is_answered_the_same_whosever_that_is(tmp_path, beside):
+    async with in_process(tmp_path) as (calling, app, desk, backend):
+        learnt = {}
+        for number, word in enumerate(ALIKE, 1):
+            theirs, stranger = named("gaid", gaid(number)), Stranger(calling, app, desk)
+            await prepare(Stranger(calling, desk, desk).post, word, number, theirs, app=app, backend=backend)
+            body = {"identifiers": [theirs, beside], "place": "US-CA"}
+            await stranger.post("/v1/observe", body | {"signals": {}})
+            await stranger.post("/v1/standing", body | {"device": stranger.token})
+            await stranger.opts_in(body)
+            act = {"choice": "opt_out", "purposes": ["marketing_email"], "device": stranger.token}
+            await stranger.post("/v1/choices", body | act)
+            learnt[word] = stranger.learnt
+    assert differences(learnt, ALIKE) == []
 
 
 async def test_a_revoked_key_learns_as_little(tmp_path):

@@ -504,9 +504,12 @@ class Apps:
 
     def _words(self, app: App, body: Body, seen: Seen | None) -> dict[str, str]:
         signals, recipients = body.members.get("signals"), self._consent.recipients
+        named = self._obeyed(app) if app.own else self._asked(app, body)
+        if app.strict:  # of nobody; but what the call has that cannot be used is no secret, and denies
+            named = named._replace(subjects=(), tokens=(), respelled=())
         ask = Ask(
             self._sdks,
-            named=Named() if app.strict else self._obeyed(app) if app.own else self._asked(app, body),
+            named=named,
             seen=seen if app.own else None,
             token=None if app.strict else app.token,
             place=body.members.get("place"),
