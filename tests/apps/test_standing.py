@@ -111,7 +111,7 @@ async def test_of_an_id_that_nothing_shows_a_stranger_learns_neither_the_day_nor
         assert {each["where"] for each in strangers.last["still_out"]} == {"linked"}
 
 
-@pytest.mark.parametrize("proof", [None, {}, [], "dev", {"kind": "device", "token": "rubbish"}, {"kind": "account"},
+@pytest.mark.parametrize("proof", [None, {}, [], "dev", {"kind": ["account"]}, {"kind": {}}, [{"kind": ["device"]}], {"kind": "device", "token": "rubbish"}, {"kind": "account"},
                                    {"kind": "desk", "note": "seen"}, {"kind": "code", "code": "1", "ticket": "t"}], ids=repr)  # fmt: skip
 async def test_whoever_proves_nothing_is_shown_nothing(place, proof):
     await place.desk.post("/v1/choices", json={"identifiers": [OLD], "choice": "opt_out"})
