@@ -170,7 +170,8 @@ async def _begin(folder: Path, settings: Settings) -> None:
     with open_house(folder, settings, dev=True) as house:
         consent = house.consent
         no = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.API, consent.clock())
-        await consent.choose([consent.people.account(DENIED)], no)
-        await consent.say_age([consent.people.account(MINOR)], BAND)
+        out, young = (consent.people.name([{"type": "account", "value": name}]).subjects for name in (DENIED, MINOR))
+        await consent.choose(out, no)
+        await consent.say_age(young, BAND)
         await house.sharing.close()
         await house.codes.close()

@@ -134,7 +134,7 @@ def link(data: Path, file: Path | None, released: bool, **values: Any) -> None:
         others = [subject for subject in named.subjects if not subject.is_account]
         if len(accounts) != 1 and not released:
             raise click.UsageError("name one --account")
-        account = accounts[0] if accounts else house.consent.people.account("")
+        account = accounts[0] if accounts else None
         span = Span(milliseconds(datetime.now(UTC)))
         changed = asyncio.run(house.consent.link(account, others, span, released=released))
     click.echo(f"{changed} links changed")

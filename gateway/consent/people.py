@@ -364,9 +364,10 @@ class People:
         """An installation of an app, by the id in its opened token."""
         return Subject("device", value, self._secrets.keys([("device", value)]))
 
-    def account(self, value: str) -> Subject:
-        """A signed-in account whose assertion was verified."""
-        return Subject("account", value, self._secrets.keys([("account", value)]))
+    def account(self, value: str) -> Subject | None:
+        """A signed-in account whose assertion was verified, read as any door reads it. None: it is nobody's id."""
+        read = identity.read_identifier("account", value)
+        return self.subject(read) if isinstance(read, NormalIdentifier) else None
 
 
 def _others(subject: Subject) -> Iterator[bytes]:

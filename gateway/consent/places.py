@@ -104,6 +104,7 @@ class Places:
             return _named(place)
         spots, addresses = _several(geo), _several(ip)
         said = {*_spoken(place)}.union(*map(self._geo, spots), *map(self._address, addresses))
+        said |= {FOREIGN for spot in spots if _is_astray(spot, said)}
         return frozenset(said.union(*(self._standing_at(spot, bool(said)) for spot in spots)))
 
     def are_sensitive(self, geo: object) -> bool:
@@ -114,7 +115,7 @@ class Places:
         if not isinstance(geo, Mapping):
             return set() if geo is None else {FOREIGN}
         country, region = geo.get("country"), geo.get("region")
-        if country is None or (isinstance(country, str) and not country.strip()):
+        if _is_blank(country):
             return set()
         if not isinstance(country, str):
             return {FOREIGN}
@@ -150,6 +151,19 @@ class Places:
         parts = found.get("subdivisions")
         part = _iso(parts[0]) if isinstance(parts, list) and parts else ""
         return {f"{country}-{part}" if part else country} if country else set()
+
+
+def _is_blank(stated: object) -> bool:
+    return stated is None or (isinstance(stated, str) and not stated.strip())
+
+
+def _is_astray(geo: object, said: Iterable[str]) -> bool:
+    """Whether a region is named without its country, which no place that was said tells: neither one of that region nor
+    a country alone, which is as strict as the strictest of its regions.
+    """
+    if not isinstance(geo, Mapping) or not _is_blank(geo.get("country")) or _is_blank(geo.get("region")):
+        return False
+    return all(each.partition("-")[2] not in {"", str(geo["region"]).strip().upper()} for each in said)
 
 
 def _several(stated: object) -> Sequence[object]:

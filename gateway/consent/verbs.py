@@ -473,21 +473,21 @@ class Consent:
         return await self.choose([account], choice, key=key, body=body, allow=allow)
 
     async def link(
-        self, account: Subject, identifiers: Sequence[Subject], span: links.Span, *, released: bool = False
+        self, account: Subject | None, identifiers: Sequence[Subject], span: links.Span, *, released: bool = False
     ) -> int:
         """Ties identifiers to an account, or lets released ones go. Returns how many links changed."""
         now = milliseconds(self.clock())
-        if not released:
+        if account and not released:
             await self.bring((account, *identifiers))
 
         def job(tx: Transaction) -> tuple[int, int]:
-            if released:
+            if released or account is None:
                 for identifier in identifiers:
                     links.release(tx, identifier, now)
                 return len(identifiers), tx.position
             return links.link_identifiers(tx, account, identifiers, span, now), tx.position
 
-        changed, position = await self._writer.commit(job, asks={records.NAMED: [account.key]})
+        changed, position = await self._writer.commit(job, asks={records.NAMED: [account.key] if account else []})
         await self.leases.everywhere(position)
         return changed
 

@@ -14,7 +14,7 @@ import re
 import httpx2
 import pytest
 from support import inside, proxies
-from support.people import email, gaid, named, phone
+from support.people import ZERO, email, gaid, named, phone
 from support.phones import AUDIENCE, Backend
 
 from gateway.keys import api_keys
@@ -30,14 +30,25 @@ CONFIGURED = {
     "notice__told_everyone": "2026-01-01",
 }  # fmt: skip
 OF_A_CALL = {"device", "confirm", "expires_at", "accepted_at", "effective_at", "event", "seq", "receipt", "instance"}
+BY_AN_APP = "named by an app beside an account"
 WORLDS = ("silent", "said no", "linked", "linked, said no", "linked, its account said no", "linked and young",
-          "linked once", "released", "named by an app beside an account", "linked, came back")  # fmt: skip
+          "linked once", "released", BY_AN_APP, "linked, came back")  # fmt: skip
 ALIKE = WORLDS[1:]
+MARKETING = "refused marketing"  # and nothing else: who may not know that is told what the silent are
 TYPED = {
     "email": lambda number: named("email", email(number)),
     "phone": lambda number: named("phone", phone(number)),
     "account": lambda number: named("account", f"b{number}"),
     "email_sha256": lambda number: named("email_sha256", hashlib.sha256(email(number).encode()).hexdigest()),
+}
+# Of these anybody may know what holds while no account has them.
+NOBODYS = {
+    "gaid": lambda number: named("gaid", gaid(number)),
+    "ad_id_sha256": lambda number: named("ad_id_sha256", hashlib.sha256(gaid(number).encode()).hexdigest()),
+    "ad_id_md5": lambda number: named("ad_id_md5", hashlib.md5(gaid(number).encode()).hexdigest()),
+    "eid": lambda number: named("eid", f"e-{number}-of-a-partner") | {"source": "partner.example"},
+    "cookie": lambda number: named("cookie", f"c-{number}-of-a-site") | {"source": "uid"},
+    "id:partner": lambda number: named("id:partner", f"d-{number}-of-a-partner"),
 }
 
 
@@ -113,7 +124,7 @@ async def prepare(desk, word, number, *ids, app=None, backend=None):
     """What stands on record of somebody before the stranger comes."""
     account = named("account", f"c{number}")
     out = {"choice": "opt_out", "purposes": ["all"]}
-    if word == "named by an app beside an account":
+    if word == BY_AN_APP:
         proof = backend.proof(account["value"])
         await desk("/v1/observe", {"identifiers": [*ids], "signals": {}, "proof": proof}, key=app, quiet=True)
     if "linked" in word or word == "released":
@@ -126,6 +137,9 @@ async def prepare(desk, word, number, *ids, app=None, backend=None):
         await desk("/v1/links", {"identifiers": [*ids], "event": "number_released"}, quiet=True)
     if word == "linked and young":
         await desk("/v1/links", {"account": account["value"], "identifiers": [*ids], "age": 12}, quiet=True)
+    if word == MARKETING:
+        await desk("/v1/choices", {"identifiers": [*ids], **out, "purposes": ["marketing_email"]}, quiet=True)
+        await desk("/v1/choices", {"identifiers": [*ids], **out, "purposes": ["cpni_marketing"]}, quiet=True)
     if "said no" in word or word == "linked, came back":
         of = [account] if "its account" in word else ids
         await desk("/v1/choices", {"identifiers": [*of], **out}, quiet=True)
@@ -189,13 +203,42 @@ async def test_of_whatever_somebody_may_type_every_answer_is_the_same(tmp_path, 
         assert differences(learnt, worlds) == []
 
 
-async def test_of_an_ad_id_who_said_no_and_who_is_somebodys_are_told_the_same(tmp_path):
-    async with in_process(tmp_path) as (calling, app, desk, backend):
-        learnt = await learns(calling, app, desk, backend, lambda number: named("gaid", gaid(number)))
-    assert differences(learnt, ALIKE) == []
+@pytest.mark.parametrize("kind", NOBODYS)
+async def test_of_an_ad_id_who_said_no_and_who_is_somebodys_are_told_the_same(tmp_path, kind):
+    async with in_process(tmp_path, identifiers__declared="partner") as (calling, app, desk, backend):
+        learnt = await learns(calling, app, desk, backend, NOBODYS[kind], (*WORLDS, MARKETING))
+    by_an_app = () if kind == "gaid" else (BY_AN_APP,)  # whose word ties ids of phones alone
+    assert differences(learnt, [word for word in ALIKE if word not in by_an_app]) == []
+    assert differences(learnt, ("silent", MARKETING, *by_an_app)) == []
     assert differences(learnt, ("silent", "said no")), "control: of an id that nobody has it is told what holds"
     assert '"advertisers": "start"' in learnt["silent"][0][3]
     assert '"advertisers": "stop", "flurry": "limited", "payments": "start"' in learnt["linked"][0][3]
+
+
+BESIDE = {
+    "unreadable": named("gaid", "no id at all"),
+    "of no declared kind": named("id:nobodys", "x"),
+    "withheld": named("gaid", ZERO),
+    "of a kind spelled otherwise": named("G-A-I-D", gaid(99)),
+    "of a type that is none": {"type": 5, "value": gaid(99)},
+}
+
+
+@pytest.mark.parametrize("beside", BESIDE.values(), ids=BESIDE)
+async def test_what_cannot_be_used_beside_an_ad_id_is_answered_the_same_whosever_that_is(tmp_path, beside):
+    async with in_process(tmp_path) as (calling, app, desk, backend):
+        learnt = {}
+        for number, word in enumerate(ALIKE, 1):
+            theirs, stranger = named("gaid", gaid(number)), Stranger(calling, app, desk)
+            await prepare(Stranger(calling, desk, desk).post, word, number, theirs, app=app, backend=backend)
+            body = {"identifiers": [theirs, beside], "place": "US-CA"}
+            await stranger.post("/v1/observe", body | {"signals": {}})
+            await stranger.post("/v1/standing", body | {"device": stranger.token})
+            await stranger.opts_in(body)
+            act = {"choice": "opt_out", "purposes": ["marketing_email"], "device": stranger.token}
+            await stranger.post("/v1/choices", body | act)
+            learnt[word] = stranger.learnt
+    assert differences(learnt, ALIKE) == []
 
 
 async def test_a_revoked_key_learns_as_little(tmp_path):

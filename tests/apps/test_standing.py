@@ -1,6 +1,7 @@
 """`POST /v1/standing`, what an app keeps on its phone, and what it may do with the SDKs inside it (R8, I22, R4)."""
 
 import asyncio
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -82,7 +83,35 @@ async def test_a_no_that_came_from_afar_keeps_its_day_and_is_not_asked_about(pla
         assert asked == clock[0].replace(year=clock[0].year + 1)  # 366 days
 
 
-@pytest.mark.parametrize("proof", [None, {}, [], "dev", {"kind": "device", "token": "rubbish"}, {"kind": "account"},
+BY_NOTHING = {
+    "a digest": named("ad_id_sha256", hashlib.sha256(gaid(1).encode()).hexdigest()),
+    "an eid": named("eid", "e-1-of-a-partner") | {"source": "partner.example"},
+    "a cookie": named("cookie", "c-1-of-a-site") | {"source": "uid"},
+    "an ad id": OLD,
+}
+
+
+@pytest.mark.parametrize("theirs", BY_NOTHING.values(), ids=BY_NOTHING)
+async def test_of_an_id_that_nothing_shows_a_stranger_learns_neither_the_day_nor_what_else_was_said(place, theirs):
+    """R6. What an app without accounts has to know of it, whether its SDKs may start, it is told."""
+    clock = [datetime(2026, 11, 24, 12, tzinfo=UTC)]
+    async with standing(place.folder.parent / "other", clock=lambda: clock[0]) as later:
+        for purpose in ("sale", "marketing_email", "cpni_marketing"):
+            body = {"identifiers": [theirs], "choice": "opt_out", "purposes": [purpose]}
+            assert (await later.desk.post("/v1/choices", json=body)).status_code == 201
+        clock[0] += timedelta(days=100)
+        strangers = later.phone(theirs)
+        await strangers.observes()
+        await strangers.post(PATH)
+        assert strangers.last["standing"] == NOTHING | dict.fromkeys(("sale", "sharing", "targeted_ads"), "opted_out")
+        assert {strangers.last["may_ask_from"][each] for each in ("marketing_email", "cpni_marketing")} == {None}
+        assert datetime.fromisoformat(strangers.last["may_ask_from"]["sale"]) == clock[0].replace(
+            year=clock[0].year + 1
+        )
+        assert {each["where"] for each in strangers.last["still_out"]} == {"linked"}
+
+
+@pytest.mark.parametrize("proof", [None, {}, [], "dev", {"kind": ["account"]}, {"kind": {}}, [{"kind": ["device"]}], {"kind": "device", "token": "rubbish"}, {"kind": "account"},
                                    {"kind": "desk", "note": "seen"}, {"kind": "code", "code": "1", "ticket": "t"}], ids=repr)  # fmt: skip
 async def test_whoever_proves_nothing_is_shown_nothing(place, proof):
     await place.desk.post("/v1/choices", json={"identifiers": [OLD], "choice": "opt_out"})

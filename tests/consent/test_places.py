@@ -56,10 +56,25 @@ def test_a_place_that_cannot_be_read_counts_as_foreign(said):
     ({"country": "USA"}, {"US"}), ({"country": "USA", "region": 5}, {"US"}), ({"country": "USA", "region": "Oregon"}, {"US"}),
     ({"country": "DEU"}, {"DE"}), ({"country": "JPN"}, {FOREIGN}), ({"country": "??"}, {FOREIGN}),
     ({"country": ""}, set()), ({"country": 5}, {FOREIGN}), ({"country": ["DE"]}, {FOREIGN}), ({"country": " "}, set()),
-    ({}, set()), (None, set()), ("US-OR", {FOREIGN}),
+    ({}, set()), (None, set()), ("US-OR", {FOREIGN}), ({"region": " "}, set()), ({"country": "", "region": None}, set()),
+    ({"region": "CA"}, {FOREIGN}), ({"country": " ", "region": "CA"}, {FOREIGN}), ({"region": 5}, {FOREIGN}),
 ])  # fmt: skip
 def test_geo_is_read_in_openrtbs_spelling(geo, places):
     assert Places().of(geo=geo) == places
+
+
+@pytest.mark.parametrize(("place", "region", "places"), [
+    ("US-NH", "CA", {"US-NH", FOREIGN}), ("US-CA", " ca ", {"US-CA"}), (["US-NH", "US-CA"], "CA", {"US-NH", "US-CA"}),
+    ("US", "CA", {"US"}), ("US-NH", ["CA"], {"US-NH", FOREIGN}), ("US-NH", "", {"US-NH"}),
+])  # fmt: skip
+def test_a_region_without_its_country_is_foreign_unless_a_place_beside_it_says_the_same(place, region, places):
+    """R13. A country alone is the strictest of its regions already."""
+    assert Places().of(place, {"region": region}) == places
+
+
+def test_a_region_is_read_beside_another_geo_that_has_both():
+    assert Places().of(geo=({"region": "NY"}, {"country": "USA", "region": "NY"})) == {"US-NY"}
+    assert Places().of(geo=({"region": "CA"}, {"country": "USA", "region": "NY"})) == {"US-NY", FOREIGN}
 
 
 def test_a_row_with_coordinates_in_oregon_is_in_oregon_whatever_else_it_says():

@@ -189,6 +189,35 @@ async def test_an_app_of_ads_is_told_from_when_a_purpose_may_be_asked_about_agai
     assert (told["sale"], set(told)) == (None, {*ALL_PURPOSES})
 
 
+@pytest.mark.parametrize("path", [STATUS, OBSERVE])
+async def test_whoever_sends_somebodys_cookie_id_is_not_told_when_they_opted_out(tmp_path, path):
+    """R6, R16. A site's own ids anybody can send: they hold the page back, and tell nothing of the past."""
+    clock = [datetime(2026, 6, 1, 12, tzinfo=UTC)]
+
+    async def asks(calling, **headers):
+        told = calling.get(path, headers=headers) if path == STATUS else calling.post(path, json={}, headers=headers)
+        return (await told).json()
+
+    configured = inside.settings(browser__site_ids="uid")
+    async with (
+        inside.application(tmp_path / "data", configured, clock=lambda: clock[0]) as app,
+        inside.client(app, **inside.DEV) as desk,
+        inside.client(app) as calling,
+    ):
+        theirs = {"type": "cookie", "source": "uid", "value": "u-7"}
+        out = {"identifiers": [theirs], "choice": "opt_out", "purposes": ["sale"]}
+        assert (await desk.post("/v1/choices", json=out)).status_code == 201
+        own = value_of(await calling.post("/privacy-choices", data={"action": "limit"}))
+        clock[0] += timedelta(days=100)
+        year_on = clock[0].replace(year=clock[0].year + 1)
+        told = await asks(calling, Cookie="uid=u-7")
+        assert (told["status"], datetime.fromisoformat(told["may_ask_from"]["sale"])) == ("opted_out", year_on)
+        assert told["may_ask_from"]["sensitive"] is None
+        beside = (await asks(calling, Cookie=f"uid=u-7; __Host-gateway={own}"))["may_ask_from"]
+        assert datetime.fromisoformat(beside["sale"]) == year_on
+        assert datetime.fromisoformat(beside["sensitive"]) == year_on - timedelta(days=100)  # their own browser's
+
+
 async def test_a_page_that_knows_no_cache_and_one_that_does_remember_alike(client, keyed, known):
     """A page from a cache never reaches the middleware: the script's question is all that is heard (I12)."""
     before = await entries(client)

@@ -80,7 +80,7 @@ def test_an_opt_out_cookie_is_seen_where_a_proxy_folded_two_fields_by_a_comma(ho
 
 
 def test_a_signed_in_person_is_known_behind_any_number_of_cookies(house, signed):
-    assert Visitors(house.consent).read(scope((b"cookie", f"{FILL}; Gateway-Account={signed}"))).account == "a.1"
+    assert Visitors(house.consent).read(scope((b"cookie", f"{FILL}; Gateway-Account={signed}"))).account.value == "a.1"
 
 
 def test_a_jar_that_was_cut_says_no_for_nobody_knows_what_was_in_the_rest(house):
@@ -132,7 +132,7 @@ def test_a_browser_token_is_not_taken_for_the_cookie(house):
 def test_a_signed_in_person_is_known_by_the_sites_signed_word(house, signed, name):
     value = signed if name == b"gateway-account" else f"x=1; Gateway-Account={signed}"
     visitor = Visitors(house.consent).read(scope((name, value)))
-    assert visitor.account == "a.1"
+    assert visitor.account.value == "a.1"
     assert [subject.kind for subject in Visitors(house.consent).subjects(visitor)] == ["account"]
 
 
@@ -155,7 +155,7 @@ def test_a_signed_word_ends_and_nobody_can_tell_then_who_is_there(house, signed)
     assert (ended.account, ended.unclear, visitors.subjects(ended)) == (None, True, [])
     assert [(item.channel, item.reason) for item in ended.malformed] == [("account", "over")]
     renewed = visitors.read(scope((b"gateway-account", signed), (b"cookie", f"gateway-account={same}")))
-    assert (renewed.account, renewed.unclear) == ("a.1", False), "the same person's, with one that holds"
+    assert (renewed.account.value, renewed.unclear) == ("a.1", False), "the same person's, with one that holds"
     another = visitors.read(scope((b"gateway-account", signed), (b"cookie", f"gateway-account={old}")))
     assert (another.account, another.unclear) == ("a.1", True)
 
@@ -173,7 +173,7 @@ def test_a_signed_cookie_is_read_beside_an_unsigned_header(house, signed):
     visitor = Visitors(house.consent).read(
         scope((b"gateway-account", "v1.a1.1.00"), (b"cookie", f"gateway-account={signed}"))
     )
-    assert visitor.account == "a.1"
+    assert visitor.account.value == "a.1"
 
 
 def by_http_cookies(value):
@@ -191,7 +191,7 @@ def test_a_signed_in_person_is_known_however_the_sites_framework_writes_a_cookie
     word = api_keys.assert_account(house.secrets.accounts[-1], account, int(time.time()) + HOUR)
     value = f"gateway-account={write(word)}".encode()
     asked = {"type": "http", "headers": [(b"cookie", value)], "state": {}}
-    assert Visitors(house.consent).read(asked).account == account
+    assert Visitors(house.consent).read(asked).account.value == account
 
 
 SNIPPET = """<?php
@@ -209,7 +209,7 @@ def test_what_the_manual_has_a_php_site_say_is_believed(house, tmp_path, tool, a
     script.write_text(SNIPPET + manual[begin : manual.index("\n\n", begin)])
     command = [tool("php"), str(script), account, house.secrets.accounts[-1].hex()]
     name, value, how = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    assert Visitors(house.consent).read(scope((b"cookie", f"{name}={value}"))).account == account
+    assert Visitors(house.consent).read(scope((b"cookie", f"{name}={value}"))).account.value == account
     assert how == {"path": "/", "secure": True, "httponly": True, "samesite": "Lax"}
 
 
@@ -219,10 +219,10 @@ def test_an_operator_who_does_not_use_the_header_switches_it_off(house, signed):
 
 
 def test_the_site_in_the_same_process_says_who_is_signed_in(house, signed):
-    assert Visitors(house.consent).read(scope(gateway_account="a7")).account == "a7"
+    assert Visitors(house.consent).read(scope(gateway_account="a7")).account.value == "a7"
     told, silent = (Visitors(house.consent, account=lambda _, who=who: who) for who in ("a8", None))
-    assert told.read(scope(gateway_account="a7")).account == "a8"
-    assert silent.read(scope((b"gateway-account", signed))).account == "a.1"
+    assert told.read(scope(gateway_account="a7")).account.value == "a8"
+    assert silent.read(scope((b"gateway-account", signed))).account.value == "a.1"
 
 
 def test_the_sites_own_ids_of_a_browser_count_as_the_person(house):

@@ -6,7 +6,7 @@ opt-out whatever can be found counts (`typed`). It is never used where a value c
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from gateway.choice.identity.kinds import (
     TELEVISIONS,
     UUIDS,
     Limited,
+    Name,
     NormalIdentifier,
     Read,
     Undeclared,
@@ -37,6 +38,7 @@ MAX_VALUE = 1024  # characters; a bound on the work: partners' sealed ids are so
 MAX_INTEGER = 10**64  # an id sent as a number; Python refuses to print numbers of thousands of digits
 MAX_SOURCE = 255  # a host name's length, RFC 1035 3.1
 PREFIX = "id:"
+ACCOUNT = "account"
 SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//")  # RFC 3986 3.1
 PORT = re.compile(r":[0-9]{1,5}\Z")
 HOST = re.compile(r"[^\s.]+(?:\.[^\s.]+)+\.?")
@@ -69,7 +71,7 @@ def read_identifier(
     if kind in SOURCED:
         return _sourced(kind, text, source)
     if kind in PLAIN or (kind.startswith(PREFIX) and kind.removeprefix(PREFIX) in declared):
-        return _opaque(kind, text)
+        return _opaque(kind, text, _as_written(kind, value, text))
     if alone is not None and kind in AD_IDS and plain:
         return device.uuid(kind, text, alone)
     return _formed(kind, text)
@@ -90,7 +92,16 @@ def _label(kind: str) -> str:
     return kind if kind in KINDS else "other"
 
 
-def _opaque(kind: str, text: str) -> Read:
+def _as_written(kind: str, value: str, text: str) -> list[Name]:
+    """Further names of an account: as it came, and with each accent by itself (NFD), as some systems write it. The
+    doors of sites knew people by these, and what stands on record of them is theirs.
+    """
+    if kind != ACCOUNT or (value == text and text.isascii()):
+        return []
+    return [(kind, form) for form in (value, unicodedata.normalize("NFD", text)) if form != text]
+
+
+def _opaque(kind: str, text: str, more: Iterable[Name] = ()) -> Read:
     """An id whose form is its owner's: as it stands. What it looks like may be another's, which denies and no more."""
     if not text:
         return Malformed(_label(kind), "empty")
@@ -98,7 +109,7 @@ def _opaque(kind: str, text: str) -> Read:
         return Limited(_label(kind))
     looks = () if text.isascii() else ((kind, spelling.plain(text)),)
     listed = [(TELEVISION, digest("sha256", form)) for form in (text.lower(), text.upper()) if kind in TELEVISIONS]
-    return named(kind, text, ((kind, text), *listed), (name for name in looks if name[1] and name[1] != text))
+    return named(kind, text, ((kind, text), *listed, *more), (name for name in looks if name[1] and name[1] != text))
 
 
 def _sourced(kind: str, text: str, source: object) -> Read:

@@ -24,7 +24,7 @@ from gateway.consent.asked import Ask
 from gateway.consent.check import said_by, standings_in
 from gateway.consent.choice_result import may_ask_from
 from gateway.consent.installations import AgeOfCall, InstallationReading, Installations
-from gateway.consent.people import Named
+from gateway.consent.people import INSTALLATION, Named
 from gateway.consent.still_out import Where, noes_that_hold
 from gateway.consent.tokens import DeviceToken
 from gateway.consent.verbs import Consent
@@ -250,9 +250,12 @@ class App(Struct, frozen=True):
 
     @property
     def unproved(self) -> frozenset[bytes]:
-        """Ids that anybody's key may ask about because no account has them."""
-        ids = installations.ids(self.named.subjects) if self.everybodys and not self.dev else ()
-        return frozenset(each.key for each in ids if each.key not in self.attested and each.key not in self.shown)
+        """Whom a key that is everybody's names and nothing shows, whatever the kind: of one that no account has it may
+        ask whether an SDK may start, and nothing else. An installation is shown by its token, which alone names it.
+        """
+        named = self.named.subjects if self.everybodys and not self.dev else ()
+        own = {self.account.key} if self.account else NOBODY
+        return frozenset(each.key for each in named if each.kind != INSTALLATION) - self.attested - self.shown - own
 
     @property
     def mark(self) -> str:
@@ -464,10 +467,12 @@ class Apps:
         self, app: App, subjects: Sequence[Subject], standing: Mapping[str, str], purposes: Sequence[Purpose]
     ) -> list[dict[str, str | None]]:
         """The member `still_out` of an answer: of `subjects`, who are proved. Of whatever else denies, and in a strict
-        answer of everybody, that it does and what opens an id of a phone, in the same words whatever stands there.
+        answer of everybody but the installation, that it does and what opens an id of a phone, in the same words
+        whatever stands there.
         Raises `StoreUnavailable`.
         """
-        found = [] if app.strict else noes_that_hold(await self._consent.still_out(subjects, purposes))
+        whose = [each for each in subjects if each.kind == INSTALLATION] if app.strict else subjects
+        found = noes_that_hold(await self._consent.still_out(whose, purposes)) if whose else []
         named, order = {each["purpose"] for each in found}, {purpose.value: n for n, purpose in enumerate(purposes)}
         more = [name for name in order if app.token and standing.get(name) == "opted_out" and name not in named]
         found += [{"purpose": name, "where": Where.LINKED.value, "ends_by": "attestation"} for name in more]
@@ -499,9 +504,12 @@ class Apps:
 
     def _words(self, app: App, body: Body, seen: Seen | None) -> dict[str, str]:
         signals, recipients = body.members.get("signals"), self._consent.recipients
+        named = self._obeyed(app) if app.own else self._asked(app, body)
+        if app.strict:  # of nobody; but what the call has that cannot be used is no secret, and denies
+            named = named._replace(subjects=(), tokens=(), respelled=())
         ask = Ask(
             self._sdks,
-            named=Named() if app.strict else self._obeyed(app) if app.own else self._asked(app, body),
+            named=named,
             seen=seen if app.own else None,
             token=None if app.strict else app.token,
             place=body.members.get("place"),

@@ -196,7 +196,7 @@ class Links(ProvedDoor):
     def _account(self, body: Mapping[str, Any], released: bool) -> Any:
         stated = body.get("account")
         if released and stated is None:
-            return self._consent.people.account("")
+            return None
         named = self._consent.people.name([{"type": "account", "value": stated}])
         if not named.subjects:
             raise Problem("malformed", "account is the account's id", "/account")

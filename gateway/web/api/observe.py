@@ -320,7 +320,7 @@ class StandingDoor:
         found: list[Subject] = []
         if not (key.may("desk") or app.dev):
             for stated in listed(body.members.get("proof")):
-                if stated.get("kind") not in SHOWN_OTHERWISE:
+                if str(stated.get("kind")) not in SHOWN_OTHERWISE:
                     found += await self._proofs.of(stated, key, app.named.subjects, USE)
         return found
 

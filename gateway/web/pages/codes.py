@@ -65,8 +65,7 @@ class Steps:
         visitor, people, coded = self.visitors.read(request.scope), self.consent.people, self.proved(request, use)
         cookie = visitor.cookie
         browser = people.browser(cookie.value, unwritten=cookie.unwritten) if cookie and cookie.value else None
-        account = people.account(visitor.account) if visitor.account else None
-        return [each for each in (browser, account, coded) if each]
+        return [each for each in (browser, visitor.account, coded) if each]
 
     def proved(self, request: Request, use: str) -> Subject | None:
         """Whose mailbox or number this browser has shown for this use."""

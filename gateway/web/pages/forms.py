@@ -129,7 +129,7 @@ class OptingOut:
         browser = visitor.cookie.browser if visitor.cookie and visitor.cookie.value else seals.new_browser()
         subjects = [self._consent.people.browser(browser.hex())]
         if visitor.account:
-            subjects.append(self._consent.people.account(visitor.account))
+            subjects.append(visitor.account)
         subjects += visitor.others
         if not set(purposes).isdisjoint(ALL_PURPOSES):  # marketing reaches nobody by a cookie's id
             subjects += visitor.site_ids

@@ -117,7 +117,7 @@ class Marketing:
         """What is stopped for the account that is signed in; nothing is shown of anybody else (R35)."""
         if not visitor.account:
             return None
-        states = self._consent.checks.read_back([self._consent.people.account(visitor.account)], self._offered)
+        states = self._consent.checks.read_back([visitor.account], self._offered)
         return {USES[Purpose(name)]: state in {"opted_out", "unknown"} for name, state in states.items()}
 
 

@@ -84,7 +84,7 @@ def offered(visitor: Visitor, ways: Collection[str]) -> list[str]:
 def known(consent: Consent, visitor: Visitor, by: str) -> ActingPerson | None:
     """The account or browser of a request. A browser without our cookie has one made up for it by the door."""
     if by == ACCOUNT and visitor.account:
-        return ActingPerson(by, consent.people.account(visitor.account))
+        return ActingPerson(by, visitor.account)
     if by == BROWSER and visitor.cookie and visitor.cookie.value:
         return ActingPerson(by, consent.people.browser(visitor.cookie.value))
     return None
@@ -103,17 +103,17 @@ def in_the_way(consent: Consent, visitor: Visitor, person: ActingPerson, wanted:
         return SIGNAL
     if visitor.unclear and person.by in {ACCOUNT, BROWSER}:
         return ACCOUNT_SAYS_NO  # somebody who opted out may be signed in
-    accounts = _accounts_of(consent, visitor, person)
+    accounts = _accounts_of(visitor, person)
     if accounts and consent.checks.read_back(accounts, [wanted.purpose])[wanted.purpose] == "opted_out":
         return ACCOUNT_SAYS_NO
     return _age(consent, person)
 
 
-def _accounts_of(consent: Consent, visitor: Visitor, person: ActingPerson) -> list[Subject]:
+def _accounts_of(visitor: Visitor, person: ActingPerson) -> list[Subject]:
     """The accounts while whose no a browser is not opened."""
     if person.by != BROWSER or not visitor.account:
         return []
-    return [consent.people.account(visitor.account), *(each for each in visitor.others if each.is_account)]
+    return [visitor.account, *(each for each in visitor.others if each.is_account)]
 
 
 def _age(consent: Consent, person: ActingPerson) -> str:
@@ -233,7 +233,9 @@ class Acts:
             raise Refused("proof_required", "the first act was somebody else's")
         if Wanted(asked.purpose, asked.recipient) != begun.wanted:
             raise Refused("confirm_unknown", "the first act was about something else")
-        rests = YesRests(beneath=_accounts_of(self._consent, visitor, person))
+    if visitor.unclear and person.by in {ACCOUNT, BROWSER}:
+        return ACCOUNT_SAYS_NO  # somebody who opted out may be signed in
+    accounts = _accounts_of(visitor, person)
         chosen = await self._consent.confirm(token, begun.notice, rests=rests)
         self._metrics.chosen(ChoiceKind.OPT_IN, Source.FORM, Manner.WEB)
         return self._written(request, visitor, begun.wanted, person, chosen)

@@ -18,7 +18,7 @@ from gateway.consent.site import Site, is_part, kept_no
 from gateway.consent.verbs import Consent
 from gateway.keys import api_keys, seals
 from gateway.keys.seals import BrowserCookie
-from gateway.ledger.subjects import Subject
+from gateway.ledger.subjects import Subject, one_each
 from gateway.signals import cookies, hear
 from gateway.signals.cookies import NOTHING, Sieve
 from gateway.signals.hear import SILENT
@@ -63,7 +63,7 @@ class Visitor:
 
     heard: Heard
     cookie: BrowserCookie | None
-    account: str | None
+    account: Subject | None
     place: object = None
     site_ids: tuple[Subject, ...] = field(default=(), repr=False)
     malformed: tuple[Malformed, ...] = ()
@@ -229,7 +229,7 @@ class Visitors:
         if visitor.cookie and visitor.cookie.value:
             found.insert(0, self._browser(visitor.cookie.value))
         if visitor.account:
-            found.append(self._consent.people.account(visitor.account))
+            found.append(visitor.account)
         return [*found, *visitor.others] if visitor.others else found
 
     def _visitor(
@@ -246,14 +246,14 @@ class Visitors:
         ids = self._ids(found) if self._site_ids else ()
         credentials = credentials or (not ids and any(name in self._site_ids for name, _ in found))
         cookie = _together(sealed) if sealed else None
-        account = who[0] if who else None
-        others = self._others(sealed, who) if len(sealed) > 1 or len(who) > 1 else ()
-        return Visitor(heard, cookie, account, place, ids, tuple(wrong), others=others, credentials=credentials)
-
-    def _others(self, found: Sequence[BrowserCookie], who: Sequence[str]) -> tuple[Subject, ...]:
-        browsers = dict.fromkeys(each.value for each in found if each.value)
-        people = self._consent.people
-        return (*map(self._browser, [*browsers][1:]), *map(people.account, who[1:]))
+        accounts = [self._consent.people.account(each) for each in who]
+        account, *more = one_each(filter(None, accounts)).values() or (None,)
+        if None in accounts:  # somebody is, by a name that nobody can have
+            wrong.append(UNCLEAR)
+        browsers = dict.fromkeys(each.value for each in sealed if each.value)
+        others = (*map(self._browser, [*browsers][1:]), *filter(None, more))
+        unclear, all_wrong = None in accounts, tuple(wrong)
+        return Visitor(heard, cookie, account, place, ids, all_wrong, unclear, others=others, credentials=credentials)
 
     def _nobody(self, place: object, is_ordinary: bool, credentials: bool = False) -> Visitor:
         try:
@@ -314,7 +314,13 @@ class Visitors:
         return signed_in
 
     def _ids(self, jar: Iterable[tuple[str, str]]) -> tuple[Subject, ...]:
-        listed = [{"type": "cookie", "source": name, "value": value} for name, value in jar if name in self._site_ids]
+        """Under each form that the site itself may know a value by, which then are all this visitor's."""
+        listed = [
+            {"type": "cookie", "source": name, "value": form}
+            for name, value in jar
+            if name in self._site_ids
+            for form in _as_written(value)
+        ]
         return self._consent.people.name(listed).subjects if listed else ()
 
 
@@ -332,8 +338,8 @@ def _together(found: Sequence[BrowserCookie]) -> BrowserCookie:
 
 
 def _as_written(text: str) -> Iterator[str]:
-    """What an assertion may have been before a server wrote it into a cookie: as it stands; without the quotes or the
-    percent-encoding that frameworks put around an "@"; with the letters of its UTF-8, which come one a byte.
+    """What an assertion or an id may have been before a server wrote it into a cookie: as it stands; without the quotes
+    or the percent-encoding that frameworks put around an "@"; with the letters of its UTF-8, which come one a byte.
     """
     for form in dict.fromkeys((text, cookies.unwrap(text))):
         yield form

@@ -24,7 +24,7 @@ from gateway.consent.verbs import Consent
 from gateway.desk import history
 from gateway.keys import seals
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.subjects import Subject
+from gateway.ledger.subjects import Subject, milliseconds
 from gateway.signals import hear
 from gateway.signals.cmp_cookies import DENIES
 from gateway.terms import ALL_PURPOSES, DAY_MS, SIGNAL_PURPOSES
@@ -202,14 +202,19 @@ class Status:
         self, visitor: Visitor, site: Site, subjects: list[Subject]
     ) -> dict[str, str | None] | UnsetType:
         """From when each purpose may be asked about again; None: never opted out (R4). Nothing is said of it where it
-        cannot be read. A no that the cookie alone holds counts from the day that it was last made.
+        cannot be read. A no that the cookie alone holds counts from the day that it was last made. A site's own ids,
+        which anybody can send, tell no day: what they deny is as if it were of now.
         """
         if site.status == "unknown":
             return UNSET
         try:
-            out_at = await history.last_out_at(self._folder, [s.key for s in subjects]) if site.standings else {}
+            own = [each.key for each in subjects if each not in visitor.site_ids]
+            out_at = await history.last_out_at(self._folder, own) if site.standings and own else {}
         except StoreUnavailable:
             return UNSET
+        by_site_ids = self._consent.checks.read_back(visitor.site_ids, ALL_PURPOSES)
+        now = milliseconds(self._consent.clock())
+        out_at = {each: now for each in ALL_PURPOSES if by_site_ids[each.value] == "opted_out"} | out_at
         cookie = visitor.cookie
         if cookie and cookie.unwritten:
             last = (cookie.day + 1) * DAY_MS

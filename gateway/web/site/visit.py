@@ -3,7 +3,7 @@ ASGI site and the forward-auth doors behind a proxy both call it; only how the a
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -18,7 +18,7 @@ from gateway.keys import seals
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.signals.heard import OWS, Heard, Said
-from gateway.terms import SIGNAL_PURPOSES, Reason, Source
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Reason, Source
 from gateway.web.shell import own_cookies
 from gateway.web.shell.header_names import BROWSER, CONSENT, PLACE
 from gateway.web.shell.metrics import Metrics
@@ -97,7 +97,8 @@ KEPT_BY_CACHES = frozenset({"GET", "HEAD"})
 
 
 class News(NamedTuple):
-    """What a request says that is not on record yet. `ties`: accounts that this browser is not known to be of.
+    """What a request says that is not on record yet. `ties`: accounts that this browser is not known to be of,
+    or that are not known by all their names.
     `brought`: what only our own cookies still tell, and `to` whom it is written.
     """
 
@@ -299,8 +300,7 @@ class Visits:
         if browser is None and (heard.ended or heard.vendors):
             heard = heard.without_endings()  # nobody proved whose states these cookies would end
         learns = bool(browser or account) and site.learns(heard, subjects)
-        asked = accounts if browser and not learns else []
-        ties = [each for each in asked if browser and not self._consent.checks.tied(each, browser)]
+        ties = [each for each in accounts if not learns and self._is_to_tie(each, browser)]
         brought = self._brought(visitor, browsers) if browser else Heard()
         brings = brought if brought.keeps else None
         if not (learns or ties or brings):
@@ -309,6 +309,16 @@ class Visits:
         joined = visitor.cookie is not None and visitor.cookie.unwritten
         to = [each for each in subjects if each is browser or (joined and each.is_device)]
         return News(subjects, site.place, browser, account, heard if learns else None, ties, brings, to)
+
+    def _is_to_tie(self, account: Subject, browser: Subject | None) -> bool:
+        """Whether the browser is not known to be the account's, or the account not by all its names: as it came it was
+        once written as it came (`identity.reading`).
+        """
+        checks, own = self._consent.checks, replace(account, keys=account.keys[:1])
+        unnamed = len(account.keys) > 1 and (
+            checks.read_back([own], CHOOSABLE) != checks.read_back([account], CHOOSABLE)
+        )
+        return unnamed or (browser is not None and not checks.tied(account, browser))
 
     def _brought(self, visitor: Visitor, browsers: Sequence[Subject]) -> Heard:
         """What our own cookies deny and no record of this browser does. Of several browsers in one request the site is
@@ -331,9 +341,8 @@ class Visits:
                 await self._consent.observe(
                     news.subjects, news.heard, place=news.place, account=account, proved=browser
                 )
-            if browser:
-                for each in news.ties:
-                    await self._consent.tie(each, [browser])
+            for each in news.ties:
+                await self._consent.tie(each, [browser] if browser else [])
             if news.brought:
                 await self._consent.observe(news.to, news.brought, place=news.place, account=account)
         except StoreUnavailable:

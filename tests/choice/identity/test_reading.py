@@ -50,7 +50,8 @@ def test_the_same_id_of_two_platforms_is_two_identifiers_that_share_their_digest
 
 @pytest.mark.parametrize("kind", PLAIN)
 def test_an_opaque_id_keeps_its_case_and_may_be_a_number(kind):
-    assert read_identifier(kind, " Ab1 ").names == ((kind, "Ab1"),)
+    as_it_came = ((kind, " Ab1 "),) if kind == "account" else ()  # as which a site's door once knew it
+    assert read_identifier(kind, " Ab1 ").names == ((kind, "Ab1"), *as_it_came)
     assert read_identifier(kind, 42) == read_identifier(kind, "42")
     assert read_identifier(kind, "jose\u0301") == read_identifier(kind, "jos\u00e9")
     assert read_identifier(kind, "") == Malformed(kind, "empty")

@@ -1,0 +1,144 @@
+"""One person has one key at all doors: whoever a site says to be signed in, and whoever its own cookie names, is the one
+of whom a backend, a link and an ad call speak, however each of them writes the name.
+"""
+
+import contextlib
+import time
+import unicodedata
+
+import pytest
+from support import inside, proxies
+from support.people import gaid, named
+
+from gateway.keys import api_keys
+from gateway.ledger.subjects import Choice, Subject
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Source
+
+pytestmark = pytest.mark.anyio
+GPC = {"Sec-GPC": "1"}
+HERE = {"Sec-Fetch-Mode": "navigate", "X-Forwarded-For": proxies.NEW_YORK}
+NFD = unicodedata.normalize("NFD", "Zoë")
+WRITTEN = {
+    "letter and accent": (NFD + "8", "Zoë8"),
+    "the sign for an ångström": ("\u212b8", "Å8"),
+    "the sign for an ohm": ("\u21268", "Ω8"),
+    "letters of a syllable": ("\u1112\u1161\u11ab8", "한8"),
+    "a blank behind": ("zoe8 ", "zoe8"),
+    "a blank before": (" zoe8", "zoe8"),
+    "a hard blank": ("\u00a0zoë8\u00a0", "zoë8"),
+}
+EACH = pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
+
+
+@pytest.fixture
+def begin(folder, tmp_path):
+    """Starts a gateway; its callers are the site's proxy, and a backend with a key."""
+    inside.secrets()
+    key = api_keys.add_api_key(folder, "backend", ["check", "choose", "desk"], publishable=False)
+    configured = inside.settings(
+        browser__site_ids="uid",
+        places__database=proxies.addresses(tmp_path),
+        recipients__advertisers__contract="C-1",
+        notice__told_everyone="2026-01-01",
+    )
+
+    @contextlib.asynccontextmanager
+    async def started():
+        headers = {"Authorization": f"Bearer {key}"}
+        async with inside.application(folder, configured, dev=False) as app, inside.client(app, **headers) as calling:
+            yield calling
+
+    return started
+
+
+@pytest.fixture
+async def keyed(begin):
+    async with begin() as calling:
+        yield calling
+
+
+def signed(account):
+    word = api_keys.assert_account(inside.secrets().accounts[-1], account, int(time.time()) + 600)
+    return {"Gateway-Account": word.encode()}
+
+
+async def visits(keyed, **headers):
+    answer = await keyed.get("/authz/nginx", headers={**HERE, **headers})
+    assert answer.status_code == 204, answer.text
+    return answer.headers["gateway-consent"].rpartition("status=")[2]
+
+
+async def reason(keyed, *who):
+    asked = {"identifiers": [*who], "recipient": "advertisers", "data": ["ad_id"], "place": "US-TX"}
+    return (await keyed.post("/v1/check", json=asked)).json()["reason"]
+
+
+@EACH
+async def test_who_is_signed_in_with_gpc_is_denied_at_every_door_by_each_form_of_the_name(keyed, written):
+    raw, normal = written
+    linked = await keyed.post("/v1/links", json={"account": normal, "identifiers": [named("gaid", gaid(1))]})
+    assert linked.status_code == 201
+    assert await reason(keyed, named("account", raw)) == "no_choice"  # control
+    await visits(keyed, **signed(raw), **GPC)
+    assert await visits(keyed, **signed(raw)) == "honored"
+    assert await visits(keyed, **signed(normal)) == "honored"
+    for who in (named("account", raw), named("account", normal), named("gaid", gaid(1))):
+        assert await reason(keyed, who) == "opted_out"
+
+
+@EACH
+async def test_who_opted_out_by_a_backend_is_known_where_the_site_says_who_is_signed_in(keyed, written):
+    raw, normal = written
+    assert await visits(keyed, **signed(raw)) == "none"  # control
+    for form, other in ((raw, normal), (normal, raw)):
+        body = {"identifiers": [named("account", form)], "choice": "opt_out"}
+        assert (await keyed.post("/v1/choices", json=body)).status_code == 201
+        assert await visits(keyed, **signed(other)) == "honored"
+        assert await visits(keyed, **signed(form)) == "honored"
+
+
+@EACH
+@pytest.mark.parametrize("source", [Source.GPC, Source.FORM])
+async def test_what_a_sites_door_wrote_under_the_name_as_it_came_goes_on_denying(begin, house, written, source):
+    """As earlier versions wrote it: of the other form it is known from the account's next visit on."""
+    raw, normal = written
+    before = Subject("account", raw, house.secrets.keys([("account", raw)]))
+    await house.consent.choose(
+        [before], Choice(ChoiceKind.OPT_OUT, tuple(SIGNAL_PURPOSES), source, house.consent.clock())
+    )
+    async with begin() as keyed:
+        assert await reason(keyed, named("account", raw)) == "opted_out"
+        if raw == unicodedata.normalize("NFD", normal):
+            assert await reason(keyed, named("account", normal)) == "opted_out"
+        assert await visits(keyed, **signed(raw)) == "honored"
+        assert await reason(keyed, named("account", normal)) == "opted_out"
+
+
+@pytest.mark.parametrize("account", [" ", "\u00a0", "null", "0", "a\x00b", "\u00e9" + "x" * 1100], ids=repr)
+async def test_who_is_signed_in_by_what_is_nobodys_name_may_be_anybody_and_is_denied(keyed, account):
+    assert await visits(keyed) == "none"  # control
+    assert await visits(keyed, **signed(account)) == "unknown"
+    assert await visits(keyed, **signed(account)) == "unknown"
+    assert b'malformed_signals_total{channel="account",reason="site"}' in (await keyed.get("/metrics")).content
+
+
+@pytest.mark.parametrize(
+    ("cookie", "value"),
+    [("zoë-2".encode(), "zoë-2"), (b"zo%C3%AB-2", "zoë-2"), (b"zo%C3%AB-2", "zo%C3%AB-2"), (b'"jane@2"', "jane@2")],
+)
+async def test_a_sites_own_cookie_names_whom_its_backend_names_by_the_same_letters(keyed, cookie, value):
+    who = {"type": "cookie", "source": "uid", "value": value}
+    assert await reason(keyed, who) == "no_choice"  # control
+    jar = {"Cookie": b"uid=" + cookie}
+    await visits(keyed, **signed("a1"), **GPC, **jar)
+    assert await reason(keyed, who) == "opted_out"
+    assert await visits(keyed, **jar) == "honored"
+
+
+async def test_whom_a_backend_opted_out_by_a_cookies_letters_is_known_by_the_cookie(keyed):
+    body = {"identifiers": [{"type": "cookie", "source": "uid", "value": "zoë-2"}], "choice": "opt_out"}
+    for cookie in ("zoë-2".encode(), b"zo%C3%AB-2"):
+        assert await visits(keyed, Cookie=b"uid=" + cookie) == "none"  # control
+    await keyed.post("/v1/choices", json=body)
+    for cookie in ("zoë-2".encode(), b"zo%C3%AB-2"):
+        assert await visits(keyed, Cookie=b"uid=" + cookie) == "honored"
