@@ -27,6 +27,7 @@ from gateway.choice.openrtb.members import (
     Json,
     part,
 )
+from gateway.signals.bits import MAX_ID
 from gateway.terms import DataClass
 
 DEEPEST = 40  # of objects in objects; the deepest real request has about 12, and Python recurses a thousand at most
@@ -50,12 +51,19 @@ SIGNALS: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
     "lmt": ((("device",), "lmt"),),
     "dnt": ((("device",), "dnt"),),
     "att": ((("device", "ext"), "atts"),),
+    "adchoices": ((("regs",), "adchoices"), (("regs", "ext"), "adchoices")),
+    "ac": (
+        (("user", "ext", "ConsentedProvidersSettings"), "consented_providers"),
+        (("user", "ext", "consented_providers_settings"), "consented_providers"),
+    ),
 }
 # What holds them, where it is no object: a list or a text may hold an opt-out that nobody reads, and one member of it,
 # of which reading, counts as one that cannot be read. An empty list is how PHP writes an empty object.
 HOLDERS: tuple[tuple[tuple[str, ...], int, str], ...] = (
     (("regs",), 0, "gpp"), (("regs", "ext"), 1, "gpp"), (("user",), 0, "tc"), (("user", "ext"), 1, "tc"),
     (("device",), 0, "lmt"), (("device", "ext"), 0, "att"),
+    (("user", "ext", "ConsentedProvidersSettings"), 0, "ac"),
+    (("user", "ext", "consented_providers_settings"), 1, "ac"),
 )  # fmt: skip
 USER_IDS = ("id", "buyeruid", "customdata")
 # Members of a `user` that hold no id, or whose ids are read in their place; an eid's `source` is a host.
@@ -519,9 +527,8 @@ def _signals(request: Json) -> tuple[Json, ...]:
             if holder.get(member) is not None:
                 reading[name] = holder[member]
     _add_unreadable(request, found)
-    providers = part(part(part(request, "user"), "ext"), "ConsentedProvidersSettings").get("consented_providers")
-    if isinstance(providers, str):
-        found[1]["ac"] = providers
+    if "ac" in found[1]:
+        found[1]["ac"] = _providers(found[1]["ac"])
     if "tc" in found[1]:  # a TC string counts where its law applies, which either version may say
         found[1].setdefault("gdpr", found[0].get("gdpr"))
     if "tc" in found[0]:
@@ -539,6 +546,13 @@ def _add_unreadable(request: Json, found: Sequence[dict[str, object]]) -> None:
         stated = holder.get(path[-1])
         if stated not in NOTHING and not isinstance(stated, Mapping):
             found[version][member] = {}
+
+
+def _providers(listed: object) -> object:
+    """Google's string, as Prebid takes it apart: the numbers in it, of which none is a no."""
+    if not isinstance(listed, list) or not all(type(each) is int and 0 < each <= MAX_ID for each in listed):
+        return listed
+    return f"1~{'.'.join(map(str, listed))}"
 
 
 def _flag(name: str, value: object) -> object:
