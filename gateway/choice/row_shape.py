@@ -12,13 +12,15 @@ field needs beyond these the operator lists with it (`values`).
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from itertools import islice, product
 from typing import NamedTuple
 
 from gateway.choice import coarsening, identity, keywords
+from gateway.choice.identity import spelling
 from gateway.choice.keywords import SiftedKeywords, Vocabulary
+from gateway.choice.openrtb.traces import Traces, texts_of
 from gateway.choice.place import STATES
 from gateway.choice.question import Grant
 from gateway.choice.recipient import NOT_SAID, Holds, Recipient
@@ -103,11 +105,28 @@ CELLS = {
 
 
 def tells_of_nobody(_: str, value: object) -> bool:
-    """Whether a value that is said to be of many people or of nobody has at least no form that names one."""
+    """Whether a value that is said to be of many people or of nobody, or of calls and not of who they were with, has at
+    least no form that names one: a count, a sum, a day, a word.
+    """
     if not isinstance(value, str):
-        return isinstance(value, int | float)
-    number = value.strip().isdigit()  # a count
-    return not identity.says_who(value) and (number or not identity.could_be(value))
+        return isinstance(value, int | float) and abs(value) < 10 ** (FEWEST_DIGITS - 1)
+    text = value.strip()
+    if DAY.fullmatch(text):
+        return True
+    if len(text) > LONGEST_WORD or any(_has_number(each) for each in (text, spelling.decoded_text(text))):
+        return False
+    return not identity.says_who(value) and (text.isdigit() or not identity.could_be(value))
+
+
+def _has_number(text: str) -> bool:
+    return sum(map(str.isdigit, text)) >= FEWEST_DIGITS
+
+
+FEWEST_DIGITS = 10  # of a phone number without its country
+LONGEST_WORD = 64  # characters; who is named in a sentence nobody can tell by its form
+DAY = re.compile(
+    r"(?:19|20)[0-9]{2}-[01][0-9](?:-[0-3][0-9](?:[T ][0-2][0-9]:[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,3})?)?Z?)?)?"
+)
 
 
 KINDS_OF: Mapping[DataClass, tuple[str, ...]] = {
@@ -118,6 +137,11 @@ KINDS_OF: Mapping[DataClass, tuple[str, ...]] = {
     DataClass.CONTACT: ("email", "phone"),
     DataClass.ACCOUNT: ("account",),
 }
+# Whose fields may hold ids, and do only where the recipient's map says so: who was called.
+KINDS_IF_SAID: Mapping[DataClass, tuple[str, ...]] = {DataClass.CPNI: ("phone", "account")}
+# Of which no list says what a field may hold. What leaves of other classes without kinds is a value of a list, a
+# number in its bounds, or coarse.
+OPEN = frozenset({DataClass.AGGREGATE, DataClass.DEIDENTIFIED, DataClass.CPNI, DataClass.CONTENT})
 UUIDS = frozenset(identity.UUIDS)
 WORDS = ("imei", "serial", "udid")  # kinds that a word of no form of its own may be (an old phone has an ESN)
 HASHED = frozenset({DataClass.EMAIL_HASH, DataClass.PHONE_HASH, DataClass.CONTACT})
@@ -147,9 +171,10 @@ def shape(
     answers: Mapping[str, Answer],
     words: Vocabulary,
     held: Held = ANYTHING,
+    own: Collection[str] = (),
 ) -> Shaped:
     """A class without an answer is denied. `out` is empty when nothing may leave. `held`: what the recipient's map says
-    of fields beside their class.
+    of fields beside their class; `own`: the ids by which the row says whom it is about.
     """
     going, dropped = _sorted(data, fields, answers)
     places = {name: value for name, value in going.items() if _is_place(name, fields[name], answers[fields[name]])}
@@ -160,8 +185,26 @@ def shape(
         dropped.update(changed.dropped)
         if changed.kept is not None:
             out[name] = changed.kept
+    for name in _naming_again(out, fields, held, own):
+        del out[name]
+        dropped[UNREADABLE] += 1
     classes = {DataClass.COARSE_GEO if name in places else fields[name] for name in out}
     return Shaped(out, tuple(sorted(classes)), +dropped)  # +: without zeros
+
+
+def _naming_again(
+    out: Mapping[str, object], fields: Mapping[str, DataClass], held: Held, own: Collection[str]
+) -> list[str]:
+    """Fields that hold no id and have the row's own in them, in any writing."""
+    texts = {
+        name: found
+        for name in out
+        if fields[name] in OPEN and not kinds_of(name, fields, held) and (found := texts_of(out[name]))
+    }
+    if not own or not texts:
+        return []
+    traces = Traces(own)
+    return [name for name, found in texts.items() if traces.is_too_much(found) or traces.are_in(found)]
 
 
 def classes_of(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> tuple[DataClass, ...]:
@@ -178,18 +221,21 @@ def identifiers_in(
     found: list[dict[str, object]] = []
     for name, value in data.items():
         kinds = kinds_of(name, fields, held)
-        if kinds:
-            others = identity.alike(value, kinds) or [
-                {"type": kind, "value": value} for kind in WORDS if kind not in kinds
-            ]
-            found += [{"type": kind, "value": value} for kind in kinds] + others + identity.as_account(value, kinds)
+        if not kinds and fields.get(name) not in OPEN:
+            continue
+        others, accounts = identity.alike(value, kinds), identity.as_account(value, kinds)
+        if not others and (kinds or accounts):  # a word: in a field of no ids one that is long enough for an account's
+            others = [{"type": kind, "value": value} for kind in WORDS if kind not in kinds]
+        found += [{"type": kind, "value": value} for kind in kinds] + others + accounts
     return found
 
 
 def kinds_of(name: str, fields: Mapping[str, DataClass], held: Held = ANYTHING) -> tuple[str, ...]:
     """The kinds of identifier that a field is said to hold; none where its class names nobody."""
-    possible = KINDS_OF.get(fields.get(name, DataClass.AGGREGATE), ())
-    return held.get(name, NOT_SAID).kinds or possible if possible else ()
+    data_class = fields.get(name, DataClass.AGGREGATE)
+    if data_class not in KINDS_OF and data_class not in KINDS_IF_SAID:
+        return ()
+    return held.get(name, NOT_SAID).kinds or KINDS_OF.get(data_class, ())
 
 
 def spots(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> tuple[dict[str, object], ...]:
@@ -248,7 +294,7 @@ def _change(
         return keywords.sift(value, words) if answer is Answer.ALLOW else SiftedKeywords(None, {DENIED: 1})
     if answer is Answer.HASH:  # of anything else a hash is soon guessed: there are four billion addresses
         kept = _hash(value) if data_class in HASHED else None
-    elif data_class in NAMING or (data_class is DataClass.CONTACT and holds.kinds):
+    elif data_class in NAMING or (data_class in {DataClass.CONTACT, *KINDS_IF_SAID} and holds.kinds):
         kept = _named(holds.kinds or KINDS_OF[data_class], value)
     elif data_class in LISTED:
         kept = _of_list(name, value, data_class, holds)
@@ -302,6 +348,7 @@ LISTED: Mapping[DataClass, Callable[[str, object], bool]] = {
     DataClass.DEMOGRAPHICS: is_demographic,
     DataClass.AGGREGATE: tells_of_nobody,
     DataClass.DEIDENTIFIED: tells_of_nobody,
+    DataClass.CPNI: tells_of_nobody,
     DataClass.PRECISE_GEO: is_exact,
 }
 CHANGED: Mapping[DataClass, Callable[[object], object | None]] = {

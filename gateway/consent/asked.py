@@ -77,7 +77,8 @@ class Likeness(NamedTuple):
 
 class Met(NamedTuple):
     """What stands on record of whom a check names. `own`: keys of those it is about, the first identifier's own key
-    first; `keys`: of all that it was read from. `refused`: why it could not be read. `said`: see `Checked`.
+    first; `keys`: of all that it was read from. `refused`: why it could not be read. `said`: see `Checked`. `others`:
+    what stands of ids in the data itself, which are not of those whom it is about.
     """
 
     own: tuple[bytes, ...]
@@ -89,6 +90,7 @@ class Met(NamedTuple):
     reached: Reached | None = None
     said: Said | None = None
     refused: Reason | None = None
+    others: tuple[Standing, ...] = ()
 
     @property
     def is_like_others(self) -> bool:

@@ -21,7 +21,7 @@ from gateway.choice.law import AGES, country_of
 from gateway.choice.place import may_be_european
 from gateway.choice.question import NAMED, Grant, Naming, Office, Question, Verdict
 from gateway.choice.recipient import Recipient
-from gateway.choice.rules.case import youngest
+from gateway.choice.rules.case import NOT_PERSONAL, youngest
 from gateway.choice.rules.never import below_floor
 from gateway.choice.standing import NOT_ASKED, LookupRefused, Stale, Standing, alike, out_bits
 from gateway.choice.verdict import decide, deny_all, explain, numbered
@@ -149,14 +149,14 @@ class Checks:
             if alone is not None and (named.tokens or not seen.alone <= alone):
                 return self.meet(ask, identifiers)  # the names that were left out count by now
             grants = self._grants(ask, own, seen)
-            tightening = (*self._tightening(beside, ask, seen.beside), *denied) if beside or denied else ()
+            others = self._tightening(beside, ask, seen.beside) if beside else ()
         except LookupRefused as refused:
             reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
             return Met((), (), Likeness((), naming, named.limited), said=said, refused=reason)
-        standings = (*seen.standings, *tightening)
-        likeness = Likeness(alike(standings) if tightening else seen.alike, naming, named.limited)
+        standings = (*seen.standings, *others, *denied)
+        likeness = Likeness(alike(standings) if others or denied else seen.alike, naming, named.limited)
         keys = (*own, *beside, *_had(named, ask.token))
-        return Met(own, keys, likeness, seen.position, standings, grants, seen.reached, said)
+        return Met(own, keys, likeness, seen.position, standings, grants, seen.reached, said, others=others)
 
     def decide(self, ask: Ask, around: Around, met: Met, office: Office) -> Checked:
         """What the rules say. Of the question only what is asked is read, and nothing of whom it is about."""
@@ -362,6 +362,10 @@ class Checks:
         if ask.numbered:
             verdict = numbered(verdict, met.likeness.alike, met.standings)
         data = ask.data if ask.data is not None else question.recipient.data
+        if ask.row and _is_of_who_refused(question, met.others):
+            return deny_all(
+                data, Reason.NOT_DEIDENTIFIED, "it holds an id of somebody who said no (R28)", verdict.place
+            )
         if len(question.data) == len(data):
             return verdict
         refused = deny_all(data, Reason.CLASS_NOT_REGISTERED, f"recipients.{name}.data", verdict.place)
@@ -572,6 +576,13 @@ def standings_in(seen: Seen | None) -> tuple[Standing, ...] | None:
 def said_by(standings: tuple[Standing, ...] | None, purposes: Sequence[Purpose]) -> dict[str, str]:
     """What was said of purposes and holds, by what is on record of somebody; `unknown` where that cannot be read."""
     return {**words_said(standings, tuple(purposes))}
+
+
+def _is_of_who_refused(question: Question, others: Iterable[Standing]) -> bool:
+    """Whether what is said to be of many or of nobody holds an id of somebody who said no."""
+    return NOT_PERSONAL.issuperset(question.data) and any(
+        each.denies(purpose) for each in others for purpose in question.purposes
+    )
 
 
 def _had(named: Named, token: DeviceToken | None) -> Iterator[bytes]:

@@ -291,7 +291,8 @@ class Sharing:
         verdict = self._checks.verdict(recipient.name, ask, met, basis.in_force.office)
         if verdict.reason in {Reason.STALE, Reason.STORE_UNAVAILABLE}:
             raise StoreUnavailable("no row can be decided at this moment; post them again")
-        out, leaving, dropped = rows_of.shape(row.data, recipient.fields, verdict.data, self._words, recipient.held)
+        fields, held, own = recipient.fields, recipient.held, [str(item.get("value")) for item in row.identifiers]
+        out, leaving, dropped = rows_of.shape(row.data, fields, verdict.data, self._words, held, own)
         if not out:
             unread = rows_of.UNREADABLE in dropped and any(each is not DENY for each in verdict.data.values())
             reason = Reason.MALFORMED if unread else verdict.reason

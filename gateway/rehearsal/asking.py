@@ -22,7 +22,7 @@ from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, Purpose, Reason
 CHECK, CHECKS, OPENRTB, DRY, SHARE, PAGE = "check", "checks", "openrtb", "share, dry run", "share", "page"
 UNSTEADY = frozenset({Reason.STALE, Reason.STORE_UNAVAILABLE})
 MOST = 64  # recipients of one check
-IN_A_BID = frozenset({"gpc", "gpp", "gpp_sid", "us_privacy", "gdpr", "tc", "ac", "lmt", "dnt", "att"})
+IN_A_BID = frozenset({"gpc", "gpp", "gpp_sid", "us_privacy", "gdpr", "tc", "ac", "adchoices", "lmt", "dnt", "att"})
 # What reads as a kind of hardware id, and is nobody's: 3GPP's own example, and made-up ones.
 HARDWARE = {"imei": "490154203237518", "serial": "REHEARSAL00", "udid": "00008030-001a2b3c4d5e6f70"}
 LAT, LON = 37.77493, -122.41942
@@ -170,6 +170,7 @@ def _bid(gaid: str, signals: Mapping[str, object]) -> dict[str, Any]:
     device |= {flag: signals[flag] for flag in ("lmt", "dnt") if flag in signals}
     device |= {"ext": {"atts": signals["att"]}} if "att" in signals else {}
     regs = {flag: signals[flag] for flag in ("gpc", "gpp", "gpp_sid", "us_privacy", "gdpr") if flag in signals}
+    regs |= {"ext": {"adchoices": signals["adchoices"]}} if "adchoices" in signals else {}
     user: dict[str, Any] = {"consent": signals["tc"]} if "tc" in signals else {}
     user |= {"ext": {"ConsentedProvidersSettings": {"consented_providers": signals["ac"]}}} if "ac" in signals else {}
     imp = {"id": "1", "banner": {"w": 320, "h": 50}}

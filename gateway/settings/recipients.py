@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.choice.identity.kinds import KINDS
 from gateway.choice.recipient import Holds, Recipient
-from gateway.choice.row_shape import KINDS_OF
+from gateway.choice.row_shape import KINDS_IF_SAID, KINDS_OF
 from gateway.delivery.guard import is_domain, is_loopback, is_origin
 from gateway.settings.shapes import (
     CalendarDay,
@@ -242,15 +242,17 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     def _wrong_kind(self, name: str, data_class: DataClass) -> Iterator[Said]:
         """An id goes to somebody else as the kind that it was looked up as, so its field says which that is."""
-        stated, possible, path = self.fields[name], KINDS_OF.get(data_class, ()), ("fields", name)
+        stated, path = self.fields[name], ("fields", name)
+        possible, if_said = KINDS_OF.get(data_class, ()), KINDS_IF_SAID.get(data_class, ())
         kinds = stated.kinds if isinstance(stated, RecipientField) else ()
         if possible and not kinds and self.role not in {Role.SERVICE_PROVIDER, Role.LEGAL}:
             what = f'{_either(possible)}, a list of such, or "id:NAME" of a kind that is declared under [identifiers]'
             line = f'{name} = {{ class = "{data_class}", kind = "{possible[0]}" }}, with what it holds: {what}'
             yield path, "holds ids and does not say of which kind", line
-        strange = [kind for kind in kinds if kind not in possible and not (possible and kind.startswith("id:"))]
-        if strange and possible:
-            yield path, f"it holds what is no kind of {data_class}", f"{_either(possible)} or id:NAME"
+        known = possible or if_said
+        strange = [kind for kind in kinds if kind not in known and not (known and kind.startswith("id:"))]
+        if strange and known:
+            yield path, f"it holds what is no kind of {data_class}", f"{_either(known)} or id:NAME"
         elif strange:
             yield path, f"{data_class} has no kinds: its values name nobody", f'"{data_class}"'
         if possible and isinstance(stated, RecipientField) and stated.values:

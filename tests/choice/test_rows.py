@@ -1,6 +1,7 @@
 """A row of a share: what the verdict denies, what the recipient did not name and what is raw or exact does not
 leave."""
 
+import base64
 import hashlib
 
 import pytest
@@ -349,10 +350,54 @@ def test_of_a_precise_point_that_may_go_nothing_goes_that_is_no_part_of_one(name
     assert shape(good | {name: value}, fields=POINT)[0] == {each: good[each] for each in good if each != name}
 
 
-@pytest.mark.parametrize("data_class", [DataClass.AGGREGATE, DataClass.DEIDENTIFIED])
+OF_NO_ID = [DataClass.AGGREGATE, DataClass.DEIDENTIFIED, DataClass.CPNI]
+HONEST = (
+    0, 12, -7, 999_999_999, 0.5, 1234.25, True, "1234567", "Monday", "US-CA", "2026-11", "2026-11-24",
+    "2026-11-24T10:15:00Z", "2026-11-24 10:15", "prepaid 10 GB", "under_30",
+)  # fmt: skip
+PERSONS = (
+    email(1), phone(1), GAID, sha256("x"), "40.7128,-74.0060", "203.0.113.7", ["x"],
+    int(phone(1)[1:]), float(phone(1)[1:]), -int(phone(1)[1:]), phone(1)[2:], int(phone(1)[2:]), "490154203237518", float("inf"),
+    float("nan"), f"{email(1)} {GAID}", f"call {phone(1)} now", f"{phone(1)[1:]}.0", "1,415,555,0101", "+1_415_555_0101",
+    base64.b64encode(f"call {phone(1)} now".encode()).decode(), "x" * 400, f"{'x ' * 200}{email(1)}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("data_class", OF_NO_ID)
 def test_what_is_said_to_be_of_many_or_of_nobody_has_no_persons_form(data_class):
     fields = {"x": data_class}
-    for value in (12, 4155550101, 0.5, "1234567", "Monday", "US-CA"):
+    for value in HONEST:
         assert shape({"x": value}, fields=fields)[0] == {"x": value}
-    for value in (email(1), phone(1), GAID, sha256("x"), "40.7128,-74.0060", "203.0.113.7", ["x"]):
+    for value in PERSONS:
         assert shape({"x": value}, fields=fields)[0] == {}
+
+
+@pytest.mark.parametrize("data_class", OF_NO_ID)
+@pytest.mark.parametrize("own", ["cust-88231", "R58N12ABCDE", "12345678", "jane_roe"])
+def test_what_names_nobody_never_holds_an_id_by_which_the_row_says_whom_it_is_about(data_class, own):
+    fields = {"x": data_class}
+    hidden = base64.b64encode(f"of {own}".encode()).decode()
+    for value in (own, own.upper(), f"n:{own}", hidden, *([int(own), float(own)] if own.isdigit() else [])):
+        assert row_shape.shape({"x": value}, fields, ALLOWED, WORDS, own=[own, phone(1)]).out == {}
+    for value in HONEST:
+        assert row_shape.shape({"x": value}, fields, ALLOWED, WORDS, own=[own, phone(1)]).out == {"x": value}
+
+
+@pytest.mark.parametrize("data_class", OF_NO_ID)
+def test_what_stands_in_a_field_of_no_ids_is_looked_up_as_whatever_it_could_be(data_class):
+    def kinds(value):
+        return {each["type"] for each in row_shape.identifiers_in({"x": value}, {"x": data_class})}
+
+    assert {*identity.UUIDS, "account"} <= kinds(GAID)
+    assert "phone" in kinds(phone(1)) & kinds(int(phone(1)[1:])) & kinds(f"{phone(1)[1:]}.0")
+    assert {"imei", "account"} <= kinds("490154203237518") & kinds(490154203237518)
+    assert {"serial", "account"} <= kinds("R58N12ABCDE")
+    assert "email" in kinds(email(1))
+    assert kinds(12) == kinds(0.5) == kinds("Mon") == set()
+
+
+def test_whom_calls_were_with_leaves_where_the_map_says_that_the_field_holds_a_number():
+    fields, held = {"called": DataClass.CPNI}, {"called": Holds(("phone",))}
+    assert shape_held({"called": phone(1)}, fields, held) == {"called": phone(1)}
+    assert {"type": "phone", "value": phone(1)} in row_shape.identifiers_in({"called": phone(1)}, fields, held)
+    assert shape_held({"called": email(1)}, fields, held) == {}

@@ -595,6 +595,15 @@ def test_what_cannot_be_meant_by_a_field_refuses_the_start(file, line, why):
     assert why in str(refused.value)
 
 
+def test_a_field_of_calls_may_say_that_it_holds_numbers_and_need_not(file):
+    text = '[recipients.agency]\nrole = "third_party"\npurposes = ["cpni_disclosure"]\ndata = ["cpni"]\nfields = { d = %s }'
+    held = over_example(file(text % '{ class = "cpni", kind = "phone" }'), {}).registry()["agency"].held
+    assert held["d"].kinds == ("phone",)
+    assert over_example(file(text % '"cpni"'), {}).registry()["agency"].fields == {"d": DataClass.CPNI}
+    with pytest.raises(SettingsRefused, match="it holds what is no kind of cpni"):
+        over_example(file(text % '{ class = "cpni", kind = "idfv" }'), {})
+
+
 WHERE = """a = 1\r
 [b]
 c = [

@@ -9,10 +9,13 @@ from support import inside
 from support.people import gaid
 from support.service import service
 
+from gateway.signals import adchoices
 from gateway.web.api import openrtb
 
 pytestmark = pytest.mark.anyio
 MARK = "marker-of-a-person"
+AD_CHOICES_NO, AD_CHOICES_YES = (adchoices.write_adchoices(1_764_000_000, preference=each) for each in (0, 1))
+BAG_OF_CONSENT, OTHER_BAG = "ConsentedProvidersSettings", "consented_providers_settings"
 
 
 def bid(**more) -> dict:
@@ -69,12 +72,29 @@ async def test_an_opted_out_person_leaves_a_contextual_request_that_says_so(keye
         ({"regs": {"us_privacy": "1YNN", "ext": {"us_privacy": "1YYN"}}}, "us_privacy"),
         ({"regs": {"us_privacy": "1YYN", "ext": {"us_privacy": "1YNN"}}}, "us_privacy"),
         ({"regs": {"us_privacy": 17}}, "malformed_signal"),
+        ({"regs": {"ext": {"adchoices": AD_CHOICES_NO}}}, "ad_choices"),
+        ({"regs": {"ext": {"adchoices": {}}}}, "malformed_signal"),
+        ({"user": {"ext": {BAG_OF_CONSENT: {"consented_providers": "1~"}}}}, "additional_consent"),
+        ({"user": {"ext": {BAG_OF_CONSENT: {"consented_providers": []}}}}, "malformed_signal"),
+        ({"user": {"ext": {OTHER_BAG: {"consented_providers": "1~"}}}}, "additional_consent"),
+        ({"user": {"ext": {OTHER_BAG: {"consented_providers": []}}}}, "additional_consent"),
+        ({"user": {"ext": {OTHER_BAG: ["1~"]}}}, "malformed_signal"),
     ],
 )
 async def test_what_the_request_itself_says_counts_and_of_two_places_the_stricter(keyed, more, reason):
     answer = await ask(keyed, bid(**more))
     assert (answer.headers["gateway-verdict"], answer.headers["gateway-reason"]) == ("contextual", reason)
     assert "ifa" not in answer.json()["device"]
+
+
+async def test_what_a_persons_adchoices_says_to_other_participants_goes_on_where_nothing_is_denied(keyed):
+    request = bid(regs={"ext": {"adchoices": AD_CHOICES_YES}})
+    answer = await ask(keyed, request)
+    assert answer.headers["gateway-verdict"] == "allow"
+    assert answer.json()["regs"]["ext"]["adchoices"] == AD_CHOICES_YES
+    no = {"identifiers": [{"type": "gaid", "value": gaid(1)}], "choice": "opt_out"}
+    assert (await keyed.post("/v1/choices", json=no)).status_code == 201
+    assert AD_CHOICES_YES not in (await ask(keyed, request)).text
 
 
 @pytest.mark.parametrize("name", ["lmt", "dnt"])
@@ -431,7 +451,6 @@ async def test_an_ad_id_that_may_go_is_no_trace_beside_what_may_not(keyed):
 
 
 JANES_DIGEST = JANES["the digest of their address"]
-BAG_OF_CONSENT = "ConsentedProvidersSettings"
 
 
 @pytest.mark.parametrize(

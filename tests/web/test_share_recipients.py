@@ -87,6 +87,45 @@ async def test_keywords_beside_what_names_somebody_stay(tmp_path):
         assert fields(told) == {"keywords": "travel", "ad_id": gaid(1)}
 
 
+@pytest.mark.parametrize("data_class", ["aggregate", "deidentified"])
+async def test_what_is_of_many_or_of_nobody_brings_nobodys_id(tmp_path, data_class):
+    """The row names the phone and the account; another row's serial and account are of somebody who said no."""
+    file = tmp_path / "config.toml"
+    file.write_text(
+        f'[recipients.totals]\nrole = "third_party"\npurposes = ["targeted_ads"]\ndata = ["{data_class}"]\n'
+        f'fields = {{ n = "{data_class}", day = "{data_class}" }}\n'
+    )
+    serial, account = named("serial", "R58N12ABCDE"), named("account", "cust-88231")
+    async with (
+        inside.application(tmp_path / "data", inside.settings(file)) as app,
+        inside.client(app, **inside.DEV) as client,
+    ):
+
+        async def left(number, n, *identifiers):
+            whom = [*identifiers] or [named("gaid", gaid(1))]
+            row = {"id": f"r{number}", "identifiers": whom, "data": {"n": n, "day": "2026-11-24"}, "place": "US-NY"}
+            answer = await client.post("/v1/shares/totals", json=row | {"count": 100})
+            told = json.loads(answer.text.splitlines()[0])
+            return fields(told) if told["outcome"] == "returned" else told["reason"]
+
+        link = {"account": "a1", "identifiers": [named("gaid", gaid(1))]}
+        assert (await client.post("/v1/links", json=link)).status_code == 201
+        link = {"account": account["value"], "identifiers": [named("phone", "+14155550101")]}
+        assert (await client.post("/v1/links", json=link)).status_code == 201
+        for number, n in enumerate((17, 123456.5, "Monday", serial["value"], account["value"])):
+            assert await left(number, n) == {"n": n, "day": "2026-11-24"}
+        for whom in (serial, account, named("phone", "+14155550101")):
+            choice = {"identifiers": [whom], "choice": "opt_out"}
+            assert (await client.post("/v1/choices", json=choice)).status_code == 201
+        hers = (named("phone", "+14155550101"), account)
+        for number, n in enumerate((14155550101, "4155550101", 14155550101.0, "cust-88231")):
+            got = await left(20 + number, n, *hers)
+            assert got == {"day": "2026-11-24"} or isinstance(got, str), (n, got)
+            assert await left(40 + number, n) == "not_deidentified", "looked up in anybody's row"
+        assert await left(60, serial["value"]) == "not_deidentified"
+        assert await left(61, 17) == {"n": 17, "day": "2026-11-24"}
+
+
 async def test_flurry_gets_an_ad_id_and_no_keywords(client):
     told, summary = await share(
         client, "flurry", {"ad_id": gaid(1), "gender": "F", "keywords": "travel", "lat": 40.7, "lon": -74.0}

@@ -452,6 +452,8 @@ def _regs(request: Json, cut: Cut) -> Out:
         said["gdpr"] = gdpr
     if leave.gpc:
         extension["gpc"] = "1"
+    if not cut.out and isinstance(old.get("adchoices"), str):
+        extension["adchoices"] = old["adchoices"]  # it says something to each participant of the DAA
     if is_modern(request):
         out |= said
     else:

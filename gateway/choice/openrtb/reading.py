@@ -6,16 +6,13 @@ stranger sends but for a request nested deeper than anybody's (`BidTooDeep`). Th
 6901): what is gone, and what stands there now.
 """
 
-import html
 import re
-import string
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 from gateway.choice import identity
-from gateway.choice.identity import spelling
 from gateway.choice.identity.likeness import LARGEST
 from gateway.choice.openrtb.members import (
     APP_SET_IDS,
@@ -27,6 +24,18 @@ from gateway.choice.openrtb.members import (
     Json,
     part,
 )
+from gateway.choice.openrtb.signs import (
+    ADDRESSES,
+    APART,
+    HEXES,
+    NO_WORD,
+    UNAMBIGUOUS,
+    WITH_PLUS,
+    has_run,
+    may_hold_one,
+    unfolded,
+)
+from gateway.signals.bits import MAX_ID
 from gateway.terms import DataClass
 
 DEEPEST = 40  # of objects in objects; the deepest real request has about 12, and Python recurses a thousand at most
@@ -50,12 +59,19 @@ SIGNALS: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
     "lmt": ((("device",), "lmt"),),
     "dnt": ((("device",), "dnt"),),
     "att": ((("device", "ext"), "atts"),),
+    "adchoices": ((("regs",), "adchoices"), (("regs", "ext"), "adchoices")),
+    "ac": (
+        (("user", "ext", "ConsentedProvidersSettings"), "consented_providers"),
+        (("user", "ext", "consented_providers_settings"), "consented_providers"),
+    ),
 }
 # What holds them, where it is no object: a list or a text may hold an opt-out that nobody reads, and one member of it,
 # of which reading, counts as one that cannot be read. An empty list is how PHP writes an empty object.
 HOLDERS: tuple[tuple[tuple[str, ...], int, str], ...] = (
     (("regs",), 0, "gpp"), (("regs", "ext"), 1, "gpp"), (("user",), 0, "tc"), (("user", "ext"), 1, "tc"),
     (("device",), 0, "lmt"), (("device", "ext"), 0, "att"),
+    (("user", "ext", "ConsentedProvidersSettings"), 0, "ac"),
+    (("user", "ext", "consented_providers_settings"), 1, "ac"),
 )  # fmt: skip
 USER_IDS = ("id", "buyeruid", "customdata")
 # Members of a `user` that hold no id, or whose ids are read in their place; an eid's `source` is a host.
@@ -71,12 +87,7 @@ NO_DATA_IDS = frozenset({"name", "segment"})  # what an audience is called is on
 ID_LIKE = re.compile(r"(?=.*[0-9])[!-~]{8,512}")
 AROUND = re.compile(r"""[\s;,&=|:"'(){}\[\]<>]+""")  # what stands around an id in a text of several words
 TEXT_OR_NUMBER = (str, int, float)
-NO_WORD = 32  # characters, the hex digits of a UUID and of the shortest digest
 NO_SENTENCE = 64  # characters: a text that is longer is no id as a whole, unless it has one of its signs
-# What stands within an id that is written in groups: all but letters and digits, and but what parts two texts.
-BETWEEN = bytes(set(range(1, 256)).difference((string.ascii_letters + string.digits).encode()))
-LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
-HEX, RUN = bytes.maketrans(b"0123456789abcdef", b"0" * 16), b"0" * NO_WORD
 HOLDERS_OF_MORE, NUMBERS = (dict, list), (int, float)
 MOST_LOOSE = 100  # values that have the form of an id, in places of none
 HASHED = frozenset(identity.DIGESTS)
@@ -89,19 +100,8 @@ OF_USER = frozenset({"buyeruid"})
 KNOWN = frozenset().union(
     *MEMBERS.values(), BIDDERS, *(each.scalar.union(*each.required) for each in BIDDERS.values())
 )  # fmt: skip
-LEAST_DIGITS = 10  # a phone number without its country has as many
-LEAST_NUMBER = 10 ** (LEAST_DIGITS - 1)
-DIALLED = re.compile(r"\(?(?:[0-9][ ()-]{0,2}){9,14}[0-9]")
+LEAST_NUMBER = 10 ** (UNAMBIGUOUS - 1)
 SIGNS = "+@%&\\"  # of an address, of a number, and of what may be one by its codes
-APART = "\x00"  # between two texts: it is in no id
-ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
-MOST_FOLDS = 5  # of one encoding in another
-HEXES = re.compile(
-    r"(?<![0-9a-f])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})(?![0-9a-f])",
-    re.IGNORECASE,
-)
-ADDRESSES = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
-WITH_PLUS = re.compile(r"\+[0-9]{8,15}\b")
 NOTHING: tuple[object, ...] = (None, "", [], {})
 NO_CHILD: tuple[object, ...] = (None, "", 0, "0")
 
@@ -436,12 +436,12 @@ def _values(holder: dict[str, object], read: frozenset[str] | None, texts: list[
 
 
 def _telling(texts: Sequence[str]) -> Iterator[str]:
-    """Texts that are long, have a sign of an id, or are a number as it is dialled. All short ones are asked for signs
-    at once first: hardly ever one has any.
+    """Texts that are long, or have a sign of an id. All short ones are asked for the plainest signs at once first:
+    hardly ever one has any.
     """
     yield from (text for text in texts if len(text) >= NO_WORD)
     short = [text for text in texts if len(text) < NO_WORD]
-    yield from (text for text in short if len(text) >= LEAST_DIGITS and DIALLED.fullmatch(text))
+    yield from (text for text in short if len(text) >= UNAMBIGUOUS and may_hold_one(text))
     if _has_sign(APART.join(short)):
         yield from filter(_has_sign, short)
 
@@ -466,38 +466,6 @@ def _words(text: str) -> Iterator[str]:
         yield from WITH_PLUS.findall(inside)
 
 
-def unfolded(text: str) -> str:
-    """With the characters that an address, a page or a JSON text writes by their codes; letters as `spelling` reads
-    them.
-    """
-    if is_plain(text):
-        return text
-    for _ in range(MOST_FOLDS):
-        before = text
-        text = unquote(text) if "%" in text else text
-        text = html.unescape(text) if "&" in text else text
-        text = ESCAPE.sub(lambda found: chr(int(found[1], 16)), text) if "\\" in text else text
-        if text == before:
-            break
-    return spelling.ascii_digits(spelling.plain(text))
-
-
-def is_plain(text: str) -> bool:
-    return text.isascii() and "%" not in text and "&" not in text and "\\" not in text
-
-
-def bare(text: str) -> bytes:
-    """In lower case, without what stands between the digits of an id."""
-    return text.encode("utf-8", "surrogatepass").translate(LOWER, BETWEEN)
-
-
-def has_run(text: str) -> bool:
-    """Whether so many hex digits follow each other, with nothing but that between them, as the shortest digest has. It
-    takes a microsecond: hardly ever one is there, and the search for one takes ten.
-    """
-    return len(text) >= NO_WORD and RUN in bare(text).translate(HEX)
-
-
 def _listed(stated: object) -> Iterator[object]:
     """The items of a list; beside them one that reads as no id where there are more, or it is none at all: what was not
     read may be an opted-out person's, and so it denies.
@@ -519,9 +487,8 @@ def _signals(request: Json) -> tuple[Json, ...]:
             if holder.get(member) is not None:
                 reading[name] = holder[member]
     _add_unreadable(request, found)
-    providers = part(part(part(request, "user"), "ext"), "ConsentedProvidersSettings").get("consented_providers")
-    if isinstance(providers, str):
-        found[1]["ac"] = providers
+    if "ac" in found[1]:
+        found[1]["ac"] = _providers(found[1]["ac"])
     if "tc" in found[1]:  # a TC string counts where its law applies, which either version may say
         found[1].setdefault("gdpr", found[0].get("gdpr"))
     if "tc" in found[0]:
@@ -539,6 +506,13 @@ def _add_unreadable(request: Json, found: Sequence[dict[str, object]]) -> None:
         stated = holder.get(path[-1])
         if stated not in NOTHING and not isinstance(stated, Mapping):
             found[version][member] = {}
+
+
+def _providers(listed: object) -> object:
+    """Google's string, as Prebid takes it apart: the numbers in it, of which none is a no."""
+    if not isinstance(listed, list) or not all(type(each) is int and 0 < each <= MAX_ID for each in listed):
+        return listed
+    return f"1~{'.'.join(map(str, listed))}"
 
 
 def _flag(name: str, value: object) -> object:

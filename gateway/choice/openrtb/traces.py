@@ -19,24 +19,29 @@ from typing import Any
 
 from gateway.choice import coarsening, identity
 from gateway.choice.identity import kinds, phone_number, spelling
-from gateway.choice.identity.likeness import LABEL, LARGEST
+from gateway.choice.identity.likeness import LARGEST
 from gateway.choice.identity.likeness import MOST as LONGEST
 from gateway.choice.openrtb.members import BIDDERS, MEMBERS, Json, is_for_somebody, part
-from gateway.choice.openrtb.reading import (
+from gateway.choice.openrtb.signs import (
     ADDRESSES,
     APART,
+    DIALLED,
     HEXES,
+    IN_BASE64,
+    UNAMBIGUOUS,
     WITH_PLUS,
+    WORDED_AT,
     bare,
     has_run,
+    hidden_in,
     is_plain,
+    may_hold_one,
     unfolded,
 )
 
 Out = dict[str, object]
 SHORT, TELLING = 4, 8  # characters from which on an id is compared with a whole text, and is looked for inside of one
 FORMS_OF_ONE = 4  # of an id: as it is written, without what stands between, at home, what base64 hides
-UNAMBIGUOUS = 10  # digits, or hex digits, without what is written between them: fewer stand in any long number
 SMALL = 10**6  # numbers below are sizes, prices, enumerations
 # More than these is not looked through, and nothing is sent: a real request has some dozens of ids and of texts that
 # are read one by one, and 100 kB of text. Together they hold one look at a hostile one below a second.
@@ -53,17 +58,12 @@ LETTERS = frozenset((string.ascii_letters + string.digits).encode())
 SIXTY_FOUR, FOR_URLS = (
     bytes(each if each in LETTERS or each in more else 32 for each in range(256)) for more in (b"+/_-", b"_-")
 )
-IN_BASE64: Mapping[int, str] = {22: "md5", 27: "sha1", 43: "sha256"}  # by characters, without padding
 NAMED = re.compile(rb"sha-?(?:256|1)-", re.IGNORECASE)  # before one (Subresource Integrity)
 JSON_BEGINS = ("{", "[")
 WORD = re.compile(r"[\w-]*", re.ASCII)
-DIALLED = re.compile(r"\+?[0-9 ().-]{7,24}")
 STANDARD, ANY = bytes.maketrans(b"-_", b"+/"), ("md5", "sha1", "sha256")
 RUNS = re.compile(rb"[0-9a-f]{32,}")
 STEPS = re.compile(r"[/?&;,]+")
-WORDED_AT = re.compile(rf"[\s_(\[{{<-](?:{spelling.AT})[\s_)\]}}>-]", re.IGNORECASE)
-FIRST_HALF = string.ascii_uppercase + "abcdef"
-DIGITS = string.digits.encode()
 HEX_DIGITS = re.compile(r"[0-9a-f]+")
 UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 BAGS = frozenset(MEMBERS["imp_ext"]) - {"bidder"}  # of a slot's extension, beside bidders' own
@@ -161,7 +161,7 @@ class Traces:
             return False
         if self._stand_in(_joined(texts)):
             return True
-        hidden = [other for text in texts for step in _steps(text) if (other := _hidden(step))]
+        hidden = [other for text in texts for step in _steps(text) if (other := hidden_in(step))]
         if hidden and self._stand_in(_joined(hidden)):
             return True
         long = [text for text in texts if len(text) >= LONG] if self._words else []
@@ -273,11 +273,6 @@ def _digests(value: str, algorithms: Iterable[str]) -> Iterator[bytes]:
     kind = "email" if "@" in value else "phone" if DIALLED.fullmatch(value) else ""
     if kind and isinstance(found := identity.read_identifier(kind, value), identity.NormalIdentifier):
         yield from (hashed.encode() for _, hashed in found.names if HEX_DIGITS.fullmatch(hashed))
-
-
-def _hidden(text: str) -> str:
-    """What base64 hides in a text; of ASCII its first letter is in the alphabet's first half."""
-    return spelling.decoded_text(text) if text[0] in FIRST_HALF else ""
 
 
 def _steps(text: str) -> Collection[str]:
@@ -431,21 +426,10 @@ def _could_hold_one(text: str) -> Iterator[str]:
     plain = unfolded(text)
     steps = STEPS.split(plain) if "/" in plain else ()
     for each in (text, *steps):
-        if len(each) >= UNAMBIGUOUS and _may_hold_one(each):
+        if len(each) >= UNAMBIGUOUS and may_hold_one(each):
             yield each
     if "@" in plain or "+" in plain or has_run(plain):
         yield from (*HEXES.findall(plain), *ADDRESSES.findall(plain), *WITH_PLUS.findall(plain))
-
-
-def _may_hold_one(text: str) -> bool:
-    if "@" in text or "+" in text or not is_plain(text) or DIALLED.fullmatch(text):
-        return True
-    if len(text) > LONGEST:
-        return False
-    raw = text.encode()
-    if len(raw) - len(raw.translate(None, DIGITS)) >= UNAMBIGUOUS or LABEL.match(text) or WORDED_AT.search(text):
-        return True
-    return len(text.rstrip("=")) in IN_BASE64 or bool(_hidden(text))
 
 
 def ids_of_auction(request: Json) -> frozenset[str]:

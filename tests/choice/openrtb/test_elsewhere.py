@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.choice import openrtb
-from gateway.choice.openrtb import reading
+from gateway.choice.openrtb import reading, signs
 
 GAID = "38400000-8cf0-11bd-b23e-10b96e40000d"
 JANE, PHONE = "jane.roe@example.com", "+14155550107"
@@ -136,5 +136,5 @@ def test_no_value_of_a_stranger_stops_the_reading(value):
 
 
 def test_the_names_that_are_the_lists_hold_none_of_an_id():
-    assert not [name for name in reading.KNOWN if reading.DIALLED.fullmatch(name) or not set("@+%").isdisjoint(name)]
+    assert not [name for name in reading.KNOWN if signs.DIALLED.fullmatch(name) or not set("@+%").isdisjoint(name)]
     assert json.dumps(sorted(reading.KNOWN)).isascii()

@@ -1,0 +1,88 @@
+"""The signs by which a text of a bid request may hold an id, and a text without the codes that hide one: `reading` and
+`traces` go by the same ones, so that what is looked for where anything is denied is asked about where nothing is.
+"""
+
+import html
+import re
+import string
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from gateway.choice.identity import spelling
+from gateway.choice.identity.likeness import BASE64, LABEL, UDID, UDIDS
+from gateway.choice.identity.likeness import MOST as LONGEST
+
+NO_WORD = 32  # characters, the hex digits of a UUID and of the shortest digest
+UNAMBIGUOUS = 10  # digits, or hex digits, without what is written between them: fewer stand in any long number
+# What stands within an id that is written in groups: all but letters and digits, and but what parts two texts.
+BETWEEN = bytes(set(range(1, 256)).difference((string.ascii_letters + string.digits).encode()))
+LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
+HEX, RUN = bytes.maketrans(b"0123456789abcdef", b"0" * 16), b"0" * NO_WORD
+APART = "\x00"  # between two texts: it is in no id
+ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+MOST_FOLDS = 5  # of one encoding in another
+HEXES = re.compile(
+    r"(?<![0-9a-f])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})(?![0-9a-f])",
+    re.IGNORECASE,
+)
+ADDRESSES = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
+WITH_PLUS = re.compile(r"\+[0-9]{8,15}\b")
+IN_BASE64: Mapping[int, str] = {22: "md5", 27: "sha1", 43: "sha256"}  # by characters, without padding
+DIALLED = re.compile(r"\+?[0-9 ().-]{7,24}")
+WORDED_AT = re.compile(rf"[\s_(\[{{<-](?:{spelling.AT})[\s_)\]}}>-]", re.IGNORECASE)
+FIRST_HALF = string.ascii_uppercase + "abcdef"
+DIGITS = string.digits.encode()
+MARKS = ":=#"  # behind a label: to look for one takes longer than to see that there is none
+
+
+def unfolded(text: str) -> str:
+    """With the characters that an address, a page or a JSON text writes by their codes; letters as `spelling` reads
+    them.
+    """
+    if is_plain(text):
+        return text
+    for _ in range(MOST_FOLDS):
+        before = text
+        text = unquote(text) if "%" in text else text
+        text = html.unescape(text) if "&" in text else text
+        text = ESCAPE.sub(lambda found: chr(int(found[1], 16)), text) if "\\" in text else text
+        if text == before:
+            break
+    return spelling.ascii_digits(spelling.plain(text))
+
+
+def is_plain(text: str) -> bool:
+    return text.isascii() and "%" not in text and "&" not in text and "\\" not in text
+
+
+def bare(text: str) -> bytes:
+    """In lower case, without what stands between the digits of an id."""
+    return text.encode("utf-8", "surrogatepass").translate(LOWER, BETWEEN)
+
+
+def has_run(text: str) -> bool:
+    """Whether so many hex digits follow each other, with nothing but that between them, as the shortest digest has. It
+    takes a microsecond: hardly ever one is there, and the search for one takes ten.
+    """
+    return len(text) >= NO_WORD and RUN in bare(text).translate(HEX)
+
+
+def hidden_in(text: str) -> str:
+    """What base64 hides in a text; of ASCII its first letter is in the alphabet's first half."""
+    return spelling.decoded_text(text) if text[0] in FIRST_HALF else ""
+
+
+def may_hold_one(text: str) -> bool:
+    """Whether a text of ten characters and more has a sign of an id: asked before it is read as one."""
+    if "@" in text or "+" in text or not is_plain(text):
+        return True
+    if len(text) > LONGEST:
+        return False
+    raw = text.encode()
+    if len(raw) - len(raw.translate(None, DIGITS)) >= UNAMBIGUOUS:
+        return True
+    if any(mark in text for mark in MARKS) and LABEL.match(text):
+        return True
+    if WORDED_AT.search(text) or (len(text) in UDIDS and UDID.fullmatch(text)):
+        return True
+    return (len(text.rstrip("=")) in IN_BASE64 and BASE64.fullmatch(text) is not None) or bool(hidden_in(text))
