@@ -233,9 +233,7 @@ class Acts:
             raise Refused("proof_required", "the first act was somebody else's")
         if Wanted(asked.purpose, asked.recipient) != begun.wanted:
             raise Refused("confirm_unknown", "the first act was about something else")
-    if visitor.unclear and person.by in {ACCOUNT, BROWSER}:
-        return ACCOUNT_SAYS_NO  # somebody who opted out may be signed in
-    accounts = _accounts_of(visitor, person)
+        rests = YesRests(beneath=_accounts_of(visitor, person))
         chosen = await self._consent.confirm(token, begun.notice, rests=rests)
         self._metrics.chosen(ChoiceKind.OPT_IN, Source.FORM, Manner.WEB)
         return self._written(request, visitor, begun.wanted, person, chosen)
