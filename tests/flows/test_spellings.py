@@ -76,7 +76,7 @@ def only_first(text, regions, abroad, **_):
     return [number for region in regions[:1] if (number := phone_number._parse(text, region))]
 
 
-def folded(kind, text):
+def folded(kind, text, _=()):
     return kinds.alone(kind, spelling.plain(text))
 
 
