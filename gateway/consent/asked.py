@@ -7,14 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import NamedTuple
 
-from gateway.choice.downstream import Outcome
+from gateway.choice.downstream import GppSections, Outcome
 from gateway.choice.identity import Name
-from gateway.choice.question import DENIED, NAMED, Grant, Naming, Verdict
+from gateway.choice.question import DENIED, NAMED, Grant, Naming, Office, Verdict
+from gateway.choice.recipient import Recipient
 from gateway.choice.standing import Standing
 from gateway.choice.verdict import Step
 from gateway.consent.people import Named, Said
+from gateway.consent.places import Places
 from gateway.consent.tokens import DeviceToken
 from gateway.desk.evidence import HeldThen
+from gateway.signals.hear import Hearing
 from gateway.signals.heard import Heard
 from gateway.state.lookup import Seen
 from gateway.state.transactions import Reached
@@ -143,3 +146,20 @@ class Explained(NamedTuple):
 
     verdict: Verdict
     steps: tuple[Step, ...]
+
+
+class InForce(NamedTuple):
+    """What every answer of now rests on beside the question: equal ones, and the same question is answered the same."""
+
+    office: Office
+    recipients: Mapping[str, Recipient]
+    places: Places
+    hearing: Hearing
+    said_in: GppSections
+
+
+class Basis(NamedTuple):
+    """What was in force, and when (`time.monotonic`), right before somebody was met."""
+
+    in_force: InForce
+    since: float

@@ -14,7 +14,6 @@ import copy
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from gateway.choice.downstream import GppSections, Outcome
 from gateway.choice.law import AGES, country_of
@@ -25,7 +24,7 @@ from gateway.choice.rules.case import NOT_PERSONAL, youngest
 from gateway.choice.rules.never import below_floor
 from gateway.choice.standing import NOT_ASKED, LookupRefused, Stale, Standing, alike, out_bits
 from gateway.choice.verdict import decide, deny_all, explain, numbered
-from gateway.consent.asked import NOTHING_MAY, Around, Ask, Checked, Explained, Likeness, Met, Then
+from gateway.consent.asked import NOTHING_MAY, Around, Ask, Basis, Checked, Explained, InForce, Likeness, Met, Then
 from gateway.consent.people import BROWSER, INSTALLATION, OF_A_PHONE, Named, People, Said
 from gateway.consent.places import FOREIGN, Places
 from gateway.consent.site import (
@@ -49,24 +48,6 @@ from gateway.signals.heard import Heard
 from gateway.state.lookup import Seen, StateLookup, earliest
 from gateway.state.transactions import Reached
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, DataClass, GrantKind, Purpose, Reason
-
-
-class InForce(NamedTuple):
-    """What every answer of now rests on beside the question: equal ones, and the same question is answered the same."""
-
-    office: Office
-    recipients: Mapping[str, Recipient]
-    places: Places
-    hearing: Hearing
-    said_in: GppSections
-
-
-class Basis(NamedTuple):
-    """What was in force, and when (`time.monotonic`), right before somebody was met."""
-
-    in_force: InForce
-    since: float
-
 
 FRESH = 1.0  # seconds in which nothing but what people say changes a verdict: an act and an opt-in have an end, too
 PURPOSES: Mapping[str, Purpose] = {word.value: word for word in Purpose}

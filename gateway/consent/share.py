@@ -29,8 +29,8 @@ from gateway.choice import row_shape as rows_of
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.question import Grant, Verdict
 from gateway.choice.recipient import Recipient
-from gateway.consent.asked import Ask, Met
-from gateway.consent.check import Basis, Checks
+from gateway.consent.asked import Ask, Basis, Met
+from gateway.consent.check import Checks
 from gateway.consent.people import People, left
 from gateway.delivery.forwarding import Forwarder, ForwardOutcome
 from gateway.desk import disclosures, recipients_to_tell

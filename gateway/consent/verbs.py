@@ -442,18 +442,18 @@ class Consent:
         choice = asked_of.confirm_asked(asked, notice, now, how or {})
 
         def allow(tx: Transaction) -> None:
-            """In the transaction, after a replay was ruled out: a yes that may be taken (`may_open`), a token in time,
-            used once, and not superseded. Once an older copy was put back nobody knows what had come since.
-            """
+            """Behind a replay: a yes that may be taken, a token in time, of this log, used once and not superseded."""
+            accounts = [subject.key for subject in subjects if subject.is_account]
+            mine = [each for each in subjects if each.key in vouched]
+            for subject in mine:  # before it is judged: whose account an app had tied to it may be a child's
+                links.disclaim(tx, subject, accounts, milliseconds(now))
             self._judge(tx, subjects, choice)
             late = milliseconds(now) - asked.at > CONFIRM_SECONDS * 1000
             if late or asked.log != tx.log:
                 raise Refused("confirm_expired", f"a confirm token is good for {CONFIRM_SECONDS // 60} minutes")
             idempotency.use_token(tx, token, milliseconds(now))
             still_out_of.raise_where_overtaken(tx, asked, rests or YesRests(), milliseconds(now))
-            accounts = [subject.key for subject in subjects if subject.is_account]
-            for subject in [each for each in subjects if each.key in vouched]:
-                links.disclaim(tx, subject, accounts, milliseconds(now))
+            for subject in mine:
                 device_states.lift_state(tx, subject, asked.purpose, now)
 
         return await self.choose(subjects, choice, key=key, body=body, allow=allow)

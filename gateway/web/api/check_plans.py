@@ -15,8 +15,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import msgspec
 
 from gateway.choice.question import Office
-from gateway.consent.asked import Around, Ask, Likeness
-from gateway.consent.check import Checks, InForce
+from gateway.consent.asked import Around, Ask, InForce, Likeness
+from gateway.consent.check import Checks
 from gateway.signals.hear import AGE
 from gateway.web.shell import wire
 from gateway.web.shell.problem import Problem
