@@ -488,7 +488,8 @@ def store_of(folder: Path, settings: Settings) -> Path:
 def kept_beside(folder: Path, settings: Settings, secrets: Secrets) -> tuple[Emergency, Emergency]:
     """Where opt-outs are kept while the ledger cannot be written, and where those that are entered behind others."""
     store, limit = store_of(folder, settings), settings.ledger.emergency_mib * 2**20
-    return Emergency(store, secrets, limit), Emergency(store, secrets, limit, LATER)
+    kept = partial(Emergency, store, secrets, limit, newest=partial(secret_files.load_secrets, folder))
+    return kept(), kept(LATER)
 
 
 @cache

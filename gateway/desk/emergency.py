@@ -219,13 +219,22 @@ class EmergencyWaiting:
 class Emergency:
     """One installation's file in the folder of its last checkpoint; several processes may share it. `limit`: the size
     in bytes that it never grows beyond. `label`: `LABEL`, or `LATER` for what is entered behind everything else.
+    `newest`: the secrets as they are now, by which a process that began later seals.
     """
 
-    def __init__(self, folder: Path, secrets: Secrets, limit: int, label: bytes = LABEL) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        secrets: Secrets,
+        limit: int,
+        label: bytes = LABEL,
+        *,
+        newest: Callable[[], Secrets] | None = None,
+    ) -> None:
         name = hmac.digest(secrets.peppers[0], label, "sha256")[:NAME_BYTES].hex()
         self._label = label
         self.path = folder / f"{name}.emergency"
-        self._secrets = secrets
+        self._secrets, self._newest = secrets, newest or (lambda: secrets)
         self._limit = limit
         self.torn = 0
         self._threads = ThreadPoolExecutor(1, "keeps-beside")
@@ -258,17 +267,28 @@ class Emergency:
             return True
 
     def read(self) -> EmergencyWaiting:
-        """Everything that was acknowledged and not yet taken in. Raises OSError."""
+        """Everything that was acknowledged and not yet taken in. Raises OSError, `Unusable`."""
         with self._locked() as descriptor:
             content = _content(descriptor)
         *lines, rest = content.split(b"\n")
+        requests, unread = self._opened(lines, self._secrets.seals)
+        if unread:
+            newer, unread = self._opened(unread, self._newest().seals)
+            requests += newer
+        return EmergencyWaiting(tuple(requests), tuple(unread), len(rest))
+
+    def _opened(
+        self, lines: Iterable[bytes], keys: Sequence[bytes]
+    ) -> tuple[list[tuple[bytes, KeptRequest]], list[bytes]]:
+        """What these hold, and those that none of the keys opens."""
         requests, unread = list[tuple[bytes, KeptRequest]](), list[bytes]()
         for line in lines:
             try:
-                requests.append((line, self._open(line)))
+                text = seals.open_seal(keys, self._label, base64.b64decode(line, validate=True))
+                requests.append((line, read_request(text, self._secrets)))
             except (seals.OpeningFailed, ValueError):
                 unread.append(line)
-        return EmergencyWaiting(tuple(requests), tuple(unread), len(rest))
+        return requests, unread
 
     def clear(self, read: EmergencyWaiting, refused: Sequence[bytes] = ()) -> bool:
         """Takes the lines of `read` out durably, which are entered, and no other; whether none is left. Those that
@@ -296,10 +316,6 @@ class Emergency:
     @property
     def _aside(self) -> Path:
         return self.path.with_suffix(".unread")
-
-    def _open(self, line: bytes) -> KeptRequest:
-        box = base64.b64decode(line, validate=True)
-        return read_request(seals.open_seal(self._secrets.seals, self._label, box), self._secrets)
 
     def _append(self, descriptor: int, line: bytes) -> None:
         content_ends = self._mended(descriptor)
@@ -416,11 +432,20 @@ class Intake:
             read = file.read()
             if read.unread:  # refused to a process of before a newer pepper: what it cannot read, others can
                 self._writer.submit(partial(enter_requests, requests=())).result()
+            left, refused = read.requests, list[bytes]()
+            done: Requests = ()
             while True:
-                part = read.requests[: max(AT_ONCE, len(read.requests) // 2)]
-                none_left = file.clear(replace(read, requests=part), list(enter(part)))
-                read = replace(read, requests=read.requests[len(part) :], unread=())
-                if not read.requests:
+                part, left = left[: (half := max(AT_ONCE, len(left) // 2))], left[half:]
+                refused += enter(part)
+                done = (*done, *part)
+                try:
+                    none_left = file.clear(replace(read, requests=done), refused)
+                except OSError:  # a full disk has no room for what would be left; it needs none once nothing is
+                    if not left:
+                        raise
+                else:
+                    read, done, refused = replace(read, unread=()), (), []
+                if not left:
                     return none_left
         except (Unusable, OSError):
             return False

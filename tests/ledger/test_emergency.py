@@ -197,6 +197,20 @@ def test_what_came_in_the_place_of_what_another_process_took_out_is_not_thrown_a
     assert requests(file) == [late]
 
 
+def test_what_a_process_sealed_that_began_behind_a_newer_key_is_read_by_one_from_before(
+    file, request_of, secrets, folder
+):
+    """`gateway rekey cookie`, and workers that are renewed one by one."""
+    newer = replace(secrets, seals=(*secrets.seals, os.urandom(32)))
+    late = request_of(1)
+    Emergency(file.path.parent, newer, MIB).keep(late)
+    assert len(file.read().unread) == 1, "whoever knows of no newer secrets"
+    before = Emergency(file.path.parent, secrets, MIB, newest=lambda: newer)
+    assert requests(before) == [late]
+    assert before.clear(before.read())
+    assert not before.unread()
+
+
 def test_what_is_entered_is_taken_out_and_what_came_meanwhile_stays(file, request_of):
     file.keep(request_of(1), request_of(2))
     read = file.read()

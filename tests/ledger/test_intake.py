@@ -286,6 +286,24 @@ def test_a_pass_that_is_cut_off_has_come_further_than_the_one_before(
     assert len(opt_outs(folder)) == 8
 
 
+@pytest.mark.parametrize("ahead", [False, True], ids=["behind", "ahead"])
+def test_on_a_full_disk_everything_is_entered_all_the_same(folder, waiting, behind, monkeypatch, ahead):
+    """It has no room for a second file with what is left; once nothing is left it needs none."""
+    later, intake = behind
+    file = waiting.file if ahead else later
+    monkeypatch.setattr(emergency, "AT_ONCE", 2)
+    for person in range(7):
+        waiting(person, file=file)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(emergency, "write_durably", full)
+    assert intake.once() if ahead else intake.enter_later()
+    assert len(opt_outs(folder)) == 7
+    assert not file.waiting()
+
+
 def test_an_end_does_not_wait_for_a_disk_that_says_nothing(folder, waiting, monkeypatch):
     says, stands = threading.Event(), threading.Event()
     monkeypatch.setattr(emergency, "ENDS_WITHIN", 0.2)
