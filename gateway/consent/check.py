@@ -131,13 +131,14 @@ class Checks:
                 return self.meet(ask, identifiers)  # the names that were left out count by now
             grants = self._grants(ask, own, seen)
             others = self._tightening(beside, ask, seen.beside) if beside else ()
+            held = self._held(ask, own) if others and ask.row and named.looser else others
         except LookupRefused as refused:
             reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
             return Met((), (), Likeness((), naming, named.limited), said=said, refused=reason)
         standings = (*seen.standings, *others, *denied)
         likeness = Likeness(alike(standings) if others or denied else seen.alike, naming, named.limited)
         keys = (*own, *beside, *_had(named, ask.token))
-        return Met(own, keys, likeness, seen.position, standings, grants, seen.reached, said, others=others)
+        return Met(own, keys, likeness, seen.position, standings, grants, seen.reached, said, others=held)
 
     def decide(self, ask: Ask, around: Around, met: Met, office: Office) -> Checked:
         """What the rules say. Of the question only what is asked is read, and nothing of whom it is about."""
@@ -267,6 +268,12 @@ class Checks:
         for key in named.keys if looser else ():
             looser.pop(key, None)  # it is one of those asked about already, with its yes and its no
         return named, tuple(looser), said, (BY_TOKEN,) if named.unwritten or others.unwritten else ()
+
+    def _held(self, ask: Ask, own: Collection[bytes]) -> tuple[Standing, ...]:
+        """What stands of whom the data of a row name: looser forms of the person's own identifiers are not in it."""
+        others = self._people.name(ask.beside, country_of(ask.place)) if ask.beside else NOBODY
+        names = self._people.keys_of_names(ask.names, None) if ask.names else ()
+        return self._tightening(tuple({*others.keys, *others.looser, *names}.difference(own)), ask)
 
     def name(self, ask: Ask) -> tuple[Subject, ...]:
         """The people that a check is about."""

@@ -118,6 +118,8 @@ async def test_what_is_of_many_or_of_nobody_brings_nobodys_id(tmp_path, data_cla
             choice = {"identifiers": [whom], "choice": "opt_out"}
             assert (await client.post("/v1/choices", json=choice)).status_code == 201
         hers = (named("phone", "+14155550101"), account)
+        for whom in (hers[:1], hers[1:], hers):
+            assert await left(10, 17, *whom) == {"n": 17, "day": "2026-11-24"}, "totals without anybody's id"
         for number, n in enumerate((14155550101, "4155550101", 14155550101.0, "cust-88231")):
             got = await left(20 + number, n, *hers)
             assert got == {"day": "2026-11-24"} or isinstance(got, str), (n, got)

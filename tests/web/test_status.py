@@ -208,6 +208,7 @@ async def test_whoever_sends_somebodys_cookie_id_is_not_told_when_they_opted_out
         out = {"identifiers": [theirs], "choice": "opt_out", "purposes": ["sale"]}
         assert (await desk.post("/v1/choices", json=out)).status_code == 201
         own = value_of(await calling.post("/privacy-choices", data={"action": "limit"}))
+        older = value_of(await calling.post("/privacy-choices", data={"action": "opt_out"}))
         clock[0] += timedelta(days=100)
         year_on = clock[0].replace(year=clock[0].year + 1)
         told = await asks(calling, Cookie="uid=u-7")
@@ -216,6 +217,8 @@ async def test_whoever_sends_somebodys_cookie_id_is_not_told_when_they_opted_out
         beside = (await asks(calling, Cookie=f"uid=u-7; __Host-gateway={own}"))["may_ask_from"]
         assert datetime.fromisoformat(beside["sale"]) == year_on
         assert datetime.fromisoformat(beside["sensitive"]) == year_on - timedelta(days=100)  # their own browser's
+        later = (await asks(calling, Cookie=f"uid=u-7; __Host-gateway={older}"))["may_ask_from"]
+        assert datetime.fromisoformat(later["sale"]) == year_on, "the later of both: who said no again is not asked"
 
 
 async def test_a_page_that_knows_no_cache_and_one_that_does_remember_alike(client, keyed, known):

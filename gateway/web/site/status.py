@@ -214,7 +214,7 @@ class Status:
             return UNSET
         by_site_ids = self._consent.checks.read_back(visitor.site_ids, ALL_PURPOSES)
         now = milliseconds(self._consent.clock())
-        out_at = {each: now for each in ALL_PURPOSES if by_site_ids[each.value] == "opted_out"} | out_at
+        out_at |= {each: now for each in ALL_PURPOSES if by_site_ids[each.value] == "opted_out"}
         cookie = visitor.cookie
         if cookie and cookie.unwritten:
             last = (cookie.day + 1) * DAY_MS
