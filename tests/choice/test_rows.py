@@ -353,7 +353,7 @@ def test_of_a_precise_point_that_may_go_nothing_goes_that_is_no_part_of_one(name
 OF_NO_ID = [DataClass.AGGREGATE, DataClass.DEIDENTIFIED, DataClass.CPNI]
 HONEST = (
     0, 12, -7, 999_999_999, 0.5, 1234.25, True, "1234567", "Monday", "US-CA", "2026-11", "2026-11-24",
-    "2026-11-24T10:15:00Z", "2026-11-24 10:15", "prepaid 10 GB", "under_30",
+    "2026-11-24T10:15:00Z", "2026-11-24 10:15", "2026-11-24T10:15:00.123456+00:00", "prepaid 10 GB", "under_30",
 )  # fmt: skip
 PERSONS = (
     email(1), phone(1), GAID, sha256("x"), "40.7128,-74.0060", "203.0.113.7", ["x"],

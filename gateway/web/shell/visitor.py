@@ -249,6 +249,7 @@ class Visitors:
         accounts = [self._consent.people.account(each) for each in who]
         account, *more = one_each(filter(None, accounts)).values() or (None,)
         if None in accounts:  # somebody is, by a name that nobody can have
+            self._complain("account", "gave a name that is nobody's")
             wrong.append(UNCLEAR)
         browsers = dict.fromkeys(each.value for each in sealed if each.value)
         others = (*map(self._browser, [*browsers][1:]), *filter(None, more))
