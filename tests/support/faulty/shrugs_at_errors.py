@@ -22,7 +22,7 @@ def commit(self, batch):
         return honest(self, [each._replace(job=noted(each.job, each.future)) for each in batch])
     except sqlite3.Error:
         self._close()
-        return [(future, result, None) for future, result in results.items()]
+        return [(results.get(each.future), None) for each in batch]
 
 
 Writer._commit = commit
