@@ -125,7 +125,8 @@ def _has_number(text: str) -> bool:
 FEWEST_DIGITS = 10  # of a phone number without its country
 LONGEST_WORD = 64  # characters; who is named in a sentence nobody can tell by its form
 DAY = re.compile(
-    r"(?:19|20)[0-9]{2}-[01][0-9](?:-[0-3][0-9](?:[T ][0-2][0-9]:[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?(?:Z|[+-][01][0-9]:[0-5][0-9])?)?)?"
+    r"(?:19|20)[0-9]{2}-[01][0-9](?:-[0-3][0-9]"
+    r"(?:[T ][0-2][0-9]:[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?(?:Z|[+-][01][0-9]:[0-5][0-9])?)?)?"
 )
 
 
