@@ -298,6 +298,15 @@ class Checks:
         except LookupRefused:
             return False
 
+    def unnamed(self, account: Subject) -> bool:
+        """Whether what stands by another form of an account's name is not yet the account's own, as of what a site's
+        door once wrote as it came (`identity.reading`). False where that cannot be told.
+        """
+        try:
+            return len(account.keys) > 1 and self._lookup.unnamed(account.key, account.keys[1:])
+        except LookupRefused:
+            return False
+
     def links_of(self, subject: Subject) -> list[Link] | None:
         """Who has or had an identifier, by any of its names; None where that cannot be told."""
         try:

@@ -6,7 +6,7 @@ no id, no token and no history of anybody, so it may be logged.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -38,6 +38,7 @@ OURSELVES = Recipient(
 OUTSIDE = frozenset({*SIGNAL_PURPOSES, Purpose.THIRD_PARTY_MARKETING, Purpose.CPNI_DISCLOSURE})
 EVERY_SIGNAL = frozenset(SIGNAL_PURPOSES)
 NOTHING_SAID: frozenset[Purpose] = frozenset()
+Rows = Callable[[Collection[bytes]], tuple[Standing, ...] | None]  # None: they cannot be read
 TOLD_BY_TOKEN = Heard((Said(Source.GPC, EVERY_SIGNAL),))  # what a browser's own token says no to, as it was heard
 ASKS = frozenset({Reason.OPT_IN_REQUIRED, Reason.PLACE_UNKNOWN, Reason.NOTICE_NOT_RIPE})  # a yes would open it
 
@@ -99,15 +100,19 @@ class Site:
         minor = is_young(None, self.standings)
         return Outcome(denied, self.places, self.gpc, minor=minor, said_in=self.said_in)
 
-    def learns(self, heard: Heard, subjects: Sequence[Subject]) -> bool:
+    def learns(self, heard: Heard, subjects: Sequence[Subject], rows: Rows) -> bool:
         """Whether some subject's row lacks a denial that was heard, or has one that may have ended; the writer looks
-        again in its transaction.
+        again in its transaction. Of an account that has several names the one row counts which is written; `rows` reads
+        it.
         """
-        chosen = heard.remembered
-        if chosen and len(self.standings) < len(subjects):
+        chosen, standings = heard.remembered, self.standings
+        if any(each.is_account and len(each.keys) > 1 for each in subjects):
+            keys = [key for each in subjects for key in (each.keys[:1] if each.is_account else each.keys)]
+            standings = rows(keys) or ()
+        if chosen and len(standings) < len(subjects):
             return True
         bits = out_bits(chosen)
-        if not all(standing.own & bits == bits for standing in self.standings):
+        if not all(standing.own & bits == bits for standing in standings):
             return True
         if not (heard.ended or heard.has_states):
             return False

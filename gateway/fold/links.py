@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from gateway.fold.facts import leave_age
 from gateway.fold.kin import edges_of, family, has, holder_since, mailbox_names, passed_on, roads, roots, with_looser
-from gateway.fold.noes import end_yes, leave_what_came, revoke_over, send_up
+from gateway.fold.noes import end_yes, leave_what_came, revoke_over, send_up, take_over
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released
-from gateway.fold.state import NO_RECORD, NOTHING, LinkEdge, Slate
+from gateway.fold.state import NO_RECORD, NOTHING, LinkEdge, Slate, bits_of
 
 
 def fold_link(slate: Slate, record: Record, said: LinkSaid) -> None:
@@ -95,6 +95,8 @@ def fold_names(slate: Slate, record: Record, said: NamesLearnt) -> None:
         slate.put(key, names={**row.names, **same}, looser={**row.looser, **looser})
     for form in same:
         slate.put(form, targets={**slate.row(form).targets, key: record.seq})
+    for form in same if record.account else ():
+        _go_on_from(slate, record, form)
     for form in looser:
         slate.put(form, owners={**slate.row(form).owners, key: record.seq})
     fresh, others = family(slate, key) - before, before | mailbox_names(slate, key)
@@ -103,6 +105,23 @@ def fold_names(slate: Slate, record: Record, said: NamesLearnt) -> None:
     _go_up(slate, mine - theirs, others, record.seq)
     if said.mailbox is not None and slate.row(key).box is None:
         _join_mailbox(slate, key, said.mailbox, record.seq)
+
+
+def _go_on_from(slate: Slate, record: Record, form: bytes) -> None:
+    """What stood of an account under another form of its name, of which no link knew, is the account's from here on:
+    its noes, all that was sent up to it, and whom it has.
+    """
+    account, row = record.key, slate.row(form)
+    take_over(slate, account, row.own, record.seq)
+    slate.put(account, kept={**row.kept, **slate.row(account).kept})
+    for member in row.members:
+        before, now = slate.edge(form, member), slate.edge(account, member)
+        if before.lives() and not (now.lives() and now.claimed <= before.claimed):
+            revoke_over(slate, with_looser(slate, family(slate, member)))
+            begun = before._replace(begun=record.seq, past=NO_RECORD, up=now.up, down=now.down)
+            slate.put_edge(account, member, record.seq, **begun._asdict())
+        for purpose, bit in bits_of(before.up):
+            send_up(slate, account, member, {purpose: bit}, record.seq)
 
 
 def _join_mailbox(slate: Slate, key: bytes, box: bytes, seq: int) -> None:

@@ -49,6 +49,8 @@ def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
     bits = {each: _said_again(row.own[each], bit) if each in row.own else bit for each in purposes}
     ins = {each: allowed for each, allowed in row.ins.items() if each not in bits}
     slate.put(record.key, own={**row.own, **bits}, ins=ins)
+    for account in row.targets if record.account else ():
+        take_over(slate, account, bits, record.seq)
     if row.is_alone():
         return
     others = mailbox_names(slate, record.key)
@@ -56,6 +58,17 @@ def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
         end_yes(slate, other, purposes)
     for account in roads(slate, family(slate, record.key) | others):
         send_up(slate, account, record.key, bits, record.seq)
+
+
+def take_over(slate: Slate, account: bytes, bits: Mapping[Purpose, Bit], seq: int) -> None:
+    """What was said by another form of an account's name, as if the account had said it with that record."""
+    own, voids = dict(slate.row(account).own), slate.voids
+    for purpose, bit in bits.items():
+        there = own.get(purpose)
+        if there is None or (bit.denies(voids) and not there.denies(voids)):
+            own[purpose] = bit._replace(who=account, came=seq)
+    slate.put(account, own=own)
+    end_yes(slate, account, [each for each, bit in bits.items() if bit.denies(voids)])
 
 
 def _said_again(before: Bit, bit: Bit) -> Bit:
@@ -149,12 +162,15 @@ def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
         cover = Cover(record.key, record.seq, said.screen)
         ins = slate.row(record.key).ins
         allowed = Allowed(record.seq, said.screen, said.informed and record.account, said.parental)
-        _leave_past(slate, record.key, record.seq, record.at)
-        cover_own(slate, record.key, purpose, cover)
+        forms = own_names(slate, record.key) if record.account else (record.key,)
+        for each in forms:
+            _leave_past(slate, each, record.seq, record.at)
+            cover_own(slate, each, purpose, cover)
         if counts:
             slate.put(record.key, ins={**ins, purpose: allowed})
         if record.account:
-            _lift_of_account(slate, purpose, cover, record.at)
+            for each in forms:
+                _lift_of_account(slate, each, purpose, cover, record.at)
         else:
             _lift_of_member(slate, purpose, cover, record.at)
         _cover_kept(slate, purpose, cover)
@@ -166,8 +182,7 @@ def cover_own(slate: Slate, key: bytes, purpose: Purpose, cover: Cover) -> None:
         slate.put(key, own={**own, purpose: covered(own[purpose], cover, slate.voids)})
 
 
-def _lift_of_account(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> None:
-    account = cover.by
+def _lift_of_account(slate: Slate, account: bytes, purpose: Purpose, cover: Cover, at: int) -> None:
     for member in slate.row(account).members:
         cover_edge(slate, account, member, "up", purpose, cover)
         its, form = roots(slate, member), slate.edge(account, member).begun == NO_RECORD

@@ -121,6 +121,15 @@ class StateLookup:
         edge = self._at(lambda moment: moment.get((account, identifier)))
         return edge is not None and edge.lifts(self._now()) and not edge.claimed
 
+    def unnamed(self, account: bytes, forms: Sequence[bytes]) -> bool:
+        """Whether anything stands of other forms of an account's name that are not known to be its own."""
+
+        def read(moment: StateMoment) -> bool:
+            names = moment.names(account)
+            return any(each not in names and moment.get(each) is not None for each in forms)
+
+        return self._at(read)
+
     def links_of(self, key: bytes) -> list[tuple[bytes, bool, bool]]:
         """(account, whether only an app's word ties them, whether it has it now) of all that have or had an identifier,
         by any of its names.

@@ -58,6 +58,17 @@ class Stranger:
     def __init__(self, calling, key, secret):
         self.calling, self.key, self.secret, self.learnt, self.token = calling, key, secret, [], None
 
+    async def asks_with(self, backend, *ids):
+        """With the assertion of an account of their own; the installation is given the ids first, or is not."""
+        proof = {"proof": backend.proof("mallory")}
+        for device in ({}, {"device": None}):
+            await self.post("/v1/standing", {"identifiers": [*ids], "place": "US-CA"} | device | proof)
+            proof = {"proof": backend.proof("mallory")}
+        await self.post("/v1/observe", {"identifiers": [*ids], "signals": {}})
+        for again in (ids, ()):  # what the token remembers is as little to be told
+            body = {"identifiers": [*again], "place": "US-CA", "device": self.token}
+            await self.post("/v1/standing", body | {"proof": backend.proof("mallory")})
+
     async def post(self, path, body, *, key=None, quiet=False, **headers):
         sent = {"Authorization": f"Bearer {key or self.key}"} | {
             name.replace("_", "-"): v for name, v in headers.items()
@@ -150,14 +161,19 @@ async def prepare(desk, word, number, *ids, app=None, backend=None):
         await desk("/v1/choices", {"choice": "confirm", "confirm": token, "notice": SECOND, "proof": proof}, quiet=True)
 
 
-async def learns(calling, app, desk, backend, make, worlds=WORLDS):
-    """World: everything that a stranger saw of it. All at once, for a running gateway lets answers wait."""
+async def learns(calling, app, desk, backend, make, worlds=WORLDS, *, owning=False):
+    """World: everything that a stranger saw of it. All at once, for a running gateway lets answers wait. `owning`: one
+    with an account of their own, who asks for a standing alone.
+    """
 
     async def one(number, word):
         ids = [make(number)] if callable(make) else [each(number) for each in make]
         await prepare(Stranger(calling, desk, desk).post, word, number, *ids, app=app, backend=backend)
         stranger = Stranger(calling, app, desk)
-        await stranger.tries(*ids, fresh=named("gaid", gaid(1000 + number)))
+        if owning:
+            await stranger.asks_with(backend, *ids)
+        else:
+            await stranger.tries(*ids, fresh=named("gaid", gaid(1000 + number)))
         return stranger.learnt
 
     learnt = await asyncio.gather(*(one(number, word) for number, word in enumerate(worlds, 1)))
@@ -213,6 +229,17 @@ async def test_of_an_ad_id_who_said_no_and_who_is_somebodys_are_told_the_same(tm
     assert differences(learnt, ("silent", "said no")), "control: of an id that nobody has it is told what holds"
     assert '"advertisers": "start"' in learnt["silent"][0][3]
     assert '"advertisers": "stop", "flurry": "limited", "payments": "start"' in learnt["linked"][0][3]
+
+
+@pytest.mark.parametrize("kind", NOBODYS)
+async def test_an_account_of_ones_own_shows_nobody_elses_ad_id(tmp_path, kind):
+    async with in_process(tmp_path, identifiers__declared="partner") as (calling, app, desk, backend):
+        learnt = await learns(calling, app, desk, backend, NOBODYS[kind], (*WORLDS, MARKETING), owning=True)
+    by_an_app = () if kind == "gaid" else (BY_AN_APP,)
+    alike = [word for word in ALIKE if word not in by_an_app]
+    assert differences(learnt, alike) == []
+    of_linked = [word for word in alike if word != "said no"]
+    assert {call[1] for word in of_linked for call in learnt[word]} == {200}
 
 
 BESIDE = {

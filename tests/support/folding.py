@@ -15,7 +15,7 @@ from gateway.terms import Purpose
 
 SALE, ADS, SENSITIVE = Purpose.SALE, Purpose.TARGETED_ADS, Purpose.SENSITIVE
 HOUR = 3_600_000  # milliseconds
-ACCOUNTS = ("ann", "bob")
+ACCOUNTS = ("ann", "bob", "ann as it came")
 
 
 def stood_before(state, position):
@@ -28,7 +28,8 @@ def key(name):
 
 
 class Log:
-    """A state that is folded on by each act; a minute passes with each. Accounts are Ann's and Bob's."""
+    """A state that is folded on by each act; a minute passes with each. Accounts are Ann's, by another form of its
+    name too, and Bob's."""
 
     def __init__(self):
         self.state, self.seq, self.at = {}, 0, HOUR

@@ -10,6 +10,7 @@ import pytest
 from support import inside, proxies
 from support.people import gaid, named
 
+from gateway.consent.verbs import Consent
 from gateway.keys import api_keys
 from gateway.ledger.subjects import Choice, Subject
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Source
@@ -112,6 +113,93 @@ async def test_what_a_sites_door_wrote_under_the_name_as_it_came_goes_on_denying
             assert await reason(keyed, named("account", normal)) == "opted_out"
         assert await visits(keyed, **signed(raw)) == "honored"
         assert await reason(keyed, named("account", normal)) == "opted_out"
+
+
+async def opted_out_before(house, raw, *browsers):
+    """A no under the name as it came, by the account or by a browser that it had."""
+    of = [("account", raw), *browsers]
+    account, *others = (Subject(*each, house.secrets.keys([each])) for each in of)
+    if others:
+        await house.consent.tie(account, others)
+    now = house.consent.clock()
+    await house.consent.choose(
+        others or [account], Choice(ChoiceKind.OPT_OUT, tuple(SIGNAL_PURPOSES), Source.FORM, now)
+    )
+
+
+def of_the_accounts_name(raw):
+    """Calls by which the account becomes known by the form as it came."""
+    who, no = [named("account", raw)], {"choice": "opt_out", "purposes": ["profiling"]}
+    return {
+        "a visit": None,
+        "a link": ("/v1/links", {"account": raw, "identifiers": [named("gaid", gaid(2))]}),
+        "an opt-out of something else": ("/v1/choices", {"identifiers": who, **no}),
+        "a signal": ("/v1/observe", {"identifiers": who, "signals": {"gpc": "1"}}),
+    }
+
+
+async def link(keyed, account):
+    body = {"account": account, "identifiers": [named("gaid", gaid(1))]}
+    assert (await keyed.post("/v1/links", json=body)).status_code in {200, 201}
+
+
+@EACH
+@pytest.mark.parametrize("call", of_the_accounts_name(""))
+@pytest.mark.parametrize("said_by", ["account", "browser"])
+async def test_what_was_written_under_the_name_as_it_came_reaches_all_that_the_account_has(
+    begin, house, written, call, said_by
+):
+    raw, normal = written
+    await opted_out_before(house, raw, *([("browser", "b" * 22)] if said_by == "browser" else []))
+    async with begin() as keyed:
+        await link(keyed, normal)
+        asked = of_the_accounts_name(raw)[call]
+        if asked is None:
+            assert await visits(keyed, **signed(raw)) == "honored"
+        else:
+            assert (await keyed.post(asked[0], json=asked[1])).status_code in {200, 201}
+        for who in (named("gaid", gaid(1)), named("account", raw), named("account", normal)):
+            assert await reason(keyed, who) == "opted_out"
+
+
+async def test_it_reaches_what_the_account_gets_later_too(begin, house):
+    await opted_out_before(house, "zoe8 ")
+    async with begin() as keyed:
+        await visits(keyed, **signed("zoe8 "))
+        await link(keyed, "zoe8")
+        assert await reason(keyed, named("gaid", gaid(1))) == "opted_out"
+
+
+@pytest.mark.parametrize("word", [ChoiceKind.OPT_IN, ChoiceKind.OPT_OUT])
+async def test_a_name_is_learnt_once_whatever_stands_by_it(begin, house, monkeypatch, word):
+    """A visit that says nothing new writes nothing."""
+    before = Subject("account", "zoe8 ", house.secrets.keys([("account", "zoe8 ")]))
+    await house.consent.choose([before], Choice(word, tuple(SIGNAL_PURPOSES), Source.FORM, house.consent.clock()))
+    tied, tie = [], Consent.tie
+
+    async def counted(self, account, subjects):
+        tied.append(account.key)
+        await tie(self, account, subjects)
+
+    monkeypatch.setattr(Consent, "tie", counted)
+    async with begin() as keyed:
+        for _ in range(3):
+            await visits(keyed, **signed("zoe8 "))
+    assert len(tied) == 1
+
+
+async def test_of_an_account_with_an_accent_the_same_signal_is_written_once(keyed, monkeypatch):
+    heard, observe = [], Consent.observe
+
+    async def counted(self, *said, **more):
+        heard.append(said)
+        return await observe(self, *said, **more)
+
+    monkeypatch.setattr(Consent, "observe", counted)
+    body = {"identifiers": [named("account", "zoë8")], "signals": {"gpc": "1"}}
+    for _ in range(3):
+        assert (await keyed.post("/v1/observe", json=body)).status_code in {200, 201}
+    assert len(heard) == 1
 
 
 @pytest.mark.parametrize("account", [" ", "\u00a0", "null", "0", "a\x00b", "\u00e9" + "x" * 1100], ids=repr)

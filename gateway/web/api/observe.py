@@ -206,7 +206,7 @@ class Observe:
         account, browsers = _to_tie(named) if not key.publishable else (None, [])
         if account:
             browsers = [browser for browser in browsers if not self._consent.checks.tied(account, browser)]
-        if account and browsers:
+        if account and (browsers or self._consent.checks.unnamed(account)):
             await self._consent.tie(account, browsers)
 
     def _is_left(self, subjects: Sequence[Subject], heard: Heard) -> bool:
@@ -216,12 +216,13 @@ class Observe:
 
     def _is_news(self, subjects: Sequence[Subject], heard: Heard) -> bool:
         """Whether the writer is to look: a site's server says the same with many pages. Of a value that stands for its
-        digests as well only the writer knows all rows.
+        digests as well only the writer knows all rows; of an account's other forms it is known whether they are.
         """
-        if any(len(subject.keys) > 1 for subject in subjects):
+        unnamed = self._consent.checks.unnamed
+        if any(unnamed(each) if each.is_account else len(each.keys) > 1 for each in subjects):
             return True
         site = self._consent.checks.site(subjects, heard.denied)
-        return site.status == "unknown" or site.learns(heard, subjects)
+        return site.status == "unknown" or site.learns(heard, subjects, self._consent.checks.standings_of)
 
     async def _kept(self, app: App, heard: Heard, body: Body, cookie: dict[str, Any]) -> Response:
         """A choice among the signals, kept durably beside a ledger that cannot be written (202). A tie is not: until
@@ -308,12 +309,13 @@ class StandingDoor:
         app = await self._apps.read(body, key, body.named(members.get("place")))
         others = await self._shown_otherwise(app, key, body)
         app = self._apps.settled(structs.replace(app, shown=frozenset(each.key for each in others)))
-        proved = self._proved(app, key, others)
+        told = self._read_of(app) if app.account or others else app
+        proved = self._proved(app, told, key, others)
         if not proved:
             raise Problem("proof_required", "no proof of control that can be verified", "/proof")
         if any(each.key not in {one.key for one in proved} for each in app.named.subjects if each.kind in TYPED):
             body.ignore("/identifiers", "not all of them are proved")
-        return wire.wire_answer(await self._answer(app, proved, body))
+        return wire.wire_answer(await self._answer(app, told, proved, body))
 
     async def _shown_otherwise(self, app: App, key: ApiKey, body: Body) -> list[Subject]:
         """Whom proofs show that are not read with the call."""
@@ -324,17 +326,24 @@ class StandingDoor:
                     found += await self._proofs.of(stated, key, app.named.subjects, USE)
         return found
 
-    def _proved(self, app: App, key: ApiKey, others: Sequence[Subject]) -> list[Subject]:
+    def _read_of(self, app: App) -> App:
+        """The same of those alone whose standing is read beside an account or whoever else is shown: what the token
+        remembers, and what is named with a token that was brought. Of one whom nothing shows all is as of a no.
+        """
+        named = tuple(each for each in app.named.subjects if app.known and each.kind not in TYPED)
+        return self._apps.settled(structs.replace(app, named=Named(named), instead=()))
+
+    def _proved(self, app: App, told: App, key: ApiKey, others: Sequence[Subject]) -> list[Subject]:
         if key.may("desk") or app.dev:
             return [*app.named.subjects]
         found = {app.account.key: app.account} if app.account else {}
         if app.token and app.known:
             phone = self._installations.subject(app.token)
-            mine = () if app.strict else (each for each in app.named.subjects if each.kind not in TYPED)
+            mine = () if told.strict else (each for each in app.named.subjects if each.kind not in TYPED)
             found |= {each.key: each for each in (phone, *mine)}
         return [*(found | {each.key: each for each in others}).values()]
 
-    async def _answer(self, app: App, proved: list[Subject], body: Body) -> dict[str, Any]:
+    async def _answer(self, app: App, told: App, proved: list[Subject], body: Body) -> dict[str, Any]:
         """Of an id that only the token shows the day of a no is not told, nor what else than the sale and the like was
         said of it (R6).
         """
@@ -343,9 +352,8 @@ class StandingDoor:
         said = await self._consent.last_out([each for each in theirs if each.kind == "device"])
         standing |= {purpose.value: "opted_out" for purpose in said if standing[purpose.value] == "none"}
         seen = self._apps.seen(app)
-        told = app if all(each.kind == "device" for each in proved) else structs.replace(app, instead=())
         if told.strict:
-            standing |= self._apps.standing(app, ALL_PURPOSES, seen)
+            standing |= self._apps.standing(told, ALL_PURPOSES, seen)
         else:
             standing |= self._consent.checks.read_back(proved, ALL_PURPOSES, app.token)
         return {

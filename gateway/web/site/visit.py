@@ -3,7 +3,7 @@ ASGI site and the forward-auth doors behind a proxy both call it; only how the a
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -18,7 +18,7 @@ from gateway.keys import seals
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.signals.heard import OWS, Heard, Said
-from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Reason, Source
+from gateway.terms import SIGNAL_PURPOSES, Reason, Source
 from gateway.web.shell import own_cookies
 from gateway.web.shell.header_names import BROWSER, CONSENT, PLACE
 from gateway.web.shell.metrics import Metrics
@@ -299,7 +299,8 @@ class Visits:
         browser, account = next(iter(browsers), None), next(iter(accounts), None)
         if browser is None and (heard.ended or heard.vendors):
             heard = heard.without_endings()  # nobody proved whose states these cookies would end
-        learns = bool(browser or account) and site.learns(heard, subjects)
+        rows = self._consent.checks.standings_of
+        learns = bool(browser or account) and site.learns(heard, subjects, rows)
         ties = [each for each in accounts if not learns and self._is_to_tie(each, browser)]
         brought = self._brought(visitor, browsers) if browser else Heard()
         brings = brought if brought.keeps else None
@@ -311,14 +312,9 @@ class Visits:
         return News(subjects, site.place, browser, account, heard if learns else None, ties, brings, to)
 
     def _is_to_tie(self, account: Subject, browser: Subject | None) -> bool:
-        """Whether the browser is not known to be the account's, or the account not by all its names: as it came it was
-        once written as it came (`identity.reading`).
-        """
-        checks, own = self._consent.checks, replace(account, keys=account.keys[:1])
-        unnamed = len(account.keys) > 1 and (
-            checks.read_back([own], CHOOSABLE) != checks.read_back([account], CHOOSABLE)
-        )
-        return unnamed or (browser is not None and not checks.tied(account, browser))
+        """Whether the browser is not known to be the account's, or the account not by all its names."""
+        checks = self._consent.checks
+        return checks.unnamed(account) or (browser is not None and not checks.tied(account, browser))
 
     def _brought(self, visitor: Visitor, browsers: Sequence[Subject]) -> Heard:
         """What our own cookies deny and no record of this browser does. Of several browsers in one request the site is
