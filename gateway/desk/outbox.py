@@ -24,7 +24,7 @@ LISTED = (
 
 ASKED_BY = "INSERT INTO deletion_message SELECT ?, id FROM deletion_message WHERE message = ?"  # of a state's list
 FARTHEST = 2 * DAY_MS  # no pause is as long: what is due later was dated by a clock that was ahead
-DUE = "(due <= ? OR due > ?)"
+DUE = ("due <= ?", "due > ?")  # the two ends of one index, each looked up by itself
 
 
 class State(StrEnum):
@@ -117,23 +117,34 @@ def queue(
 
 def is_due(db: sqlite3.Connection, recipient: str, now: int, kind: OutboxKind = OutboxKind.ANY) -> bool:
     """Whether a message is due at a moment in Unix milliseconds."""
-    sql = f"SELECT 1 FROM outbox WHERE recipient = ? AND state = 'pending' AND {DUE}{kind.sql} LIMIT 1"  # noqa: S608 - ours
-    return db.execute(sql, (recipient, now, now + FARTHEST)).fetchone() is not None
+    return db.execute(f"{_either_end('1', kind)} LIMIT 1", _ends(recipient, now)).fetchone() is not None
 
 
 def read_messages(
     tx: Transaction, recipient: str, until: int | None = None, most: int = -1, kind: OutboxKind = OutboxKind.ANY
 ) -> list[Message]:
     """What is pending for a recipient, oldest first; due by a moment, or all that is open, given up or not."""
-    which, moments = "state <> 'delivered'", tuple[int, ...]()
-    if until is not None:
-        which, moments = f"state = 'pending' AND {DUE}", (until, until + FARTHEST)
-    sql = f"SELECT id, person, body, word, tries FROM outbox WHERE recipient = ? AND {which}{kind.sql}"  # noqa: S608 - ours
-    rows = tx.db.execute(f"{sql} ORDER BY at LIMIT ?", (recipient, *moments, most)).fetchall()
+    what = "id, person, body, word, tries, at"
+    if until is None:
+        sql = f"SELECT {what} FROM outbox WHERE recipient = ? AND state <> 'delivered'{kind.sql}"  # noqa: S608 - ours
+        values: tuple[str | int, ...] = (recipient,)
+    else:
+        sql, values = _either_end(what, kind), _ends(recipient, until)
+    rows = tx.db.execute(f"{sql} ORDER BY at LIMIT ?", (*values, most)).fetchall()
     return [
         Message(name, recipient, word, tries, tx.persons.keys(person).open(LABEL + name, sealed))
-        for name, person, sealed, word, tries in rows
+        for name, person, sealed, word, tries, _ in rows
     ]
+
+
+def _either_end(what: str, kind: OutboxKind) -> str:
+    """What is due by a moment, and what is dated farther ahead than any pause."""
+    each = "SELECT {what} FROM outbox WHERE recipient = ? AND state = 'pending' AND {due}{kind}"
+    return " UNION ALL ".join(each.format(what=what, due=due, kind=kind.sql) for due in DUE)
+
+
+def _ends(recipient: str, moment: int) -> tuple[str | int, ...]:
+    return (recipient, moment, recipient, moment + FARTHEST)
 
 
 def read_body(tx: Transaction, name: bytes) -> bytes | None:
@@ -163,8 +174,9 @@ def failed(tx: Transaction, name: bytes, now: int, due: int | None, answer: str)
 
 def put_off(tx: Transaction, recipient: str, until: int, kind: OutboxKind = OutboxKind.ANY) -> None:
     """A receiver that asked for a pause, or is away, gets none of what else is due before it."""
-    sql = f"UPDATE outbox SET due = ? WHERE recipient = ? AND state = 'pending' AND {DUE}{kind.sql}"  # noqa: S608 - ours
-    tx.db.execute(sql, (until, recipient, until, until + FARTHEST))
+    for due, moment in zip(DUE, (until, until + FARTHEST), strict=True):
+        sql = f"UPDATE outbox SET due = ? WHERE recipient = ? AND state = 'pending' AND {due}{kind.sql}"  # noqa: S608 - ours
+        tx.db.execute(sql, (until, recipient, moment))
 
 
 def give_up(tx: Transaction, recipient: str, answer: str, kind: OutboxKind = OutboxKind.ANY) -> int:

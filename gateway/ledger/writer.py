@@ -213,14 +213,15 @@ class Writer:
         future = _begun()
         return await self._waiter.outcome(QueuedJob(job, future, asks), future, seconds, self.hangs if hasty else bool)
 
-    def close(self) -> bool:
+    def close(self, *, patiently: bool = False) -> bool:
         """Finishes what is queued, checkpoints, and lets the file go. False: a disk or a server that says nothing has
         the thread, perhaps for ever. What waits is kept nowhere then, and of what is in hand nobody knows.
+        `patiently`: waits for as long as it takes, where nobody wants the process to end.
         """
         if not self._closed:
             self._closed = True
             self._queue.put(None)
-            self._thread.join(ENDS_WITHIN)
+            self._thread.join(None if patiently else ENDS_WITHIN)
             if self._thread.is_alive():
                 self._leave()
         return not self._thread.is_alive()

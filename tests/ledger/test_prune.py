@@ -375,3 +375,11 @@ def test_a_clock_that_is_ahead_of_all_that_is_on_record_prunes_nothing(folder):
     assert "nothing is on record since" in str(refused.exception)
     said_at(folder, now - timedelta(hours=2))
     assert CliRunner().invoke(root.group, prune).exit_code == 0
+
+
+def test_a_clock_that_is_ahead_at_each_of_two_starts_prunes_nothing(folder):
+    now, day = datetime.now(UTC), timedelta(days=1)
+    said_at(folder, now - 903 * day, now - 3 * day, now - 900 * day, now - 899 * day, now)
+    refused = CliRunner().invoke(root.group, ("prune", "--data", str(folder)))
+    assert isinstance(refused.exception, LedgerRefused)
+    assert f"nothing is on record since {now - 899 * day:%Y-%m-%d}" in str(refused.exception)

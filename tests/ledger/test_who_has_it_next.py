@@ -124,3 +124,59 @@ def test_is_unlinked_alone(passed):
     assert passed.story.rows("SELECT seq FROM detail WHERE seq = ?", passed.said.seq) == [(passed.said.seq,)]
     assert passed.story.rows("SELECT seq FROM detail WHERE seq = ?", passed.own.seq) == []
     assert passed.story.sales(passed.place, passed.old) == ["opted_out", "opted_out"]
+
+
+class SamePerson:
+    """Somebody who said something on a mailbox or number before it was last linked to an account of theirs."""
+
+    def __init__(self, story, who, place, how):
+        self.story, self.place = story, place
+        self.accounts = [who("account", "one"), who("account", "two")][: 2 if how == "to a second account" else 1]
+        if how == "again to the same account":
+            self._links(self.accounts[0])
+            self.story.at += HOUR
+            story.unlinks(self.accounts[0], place)
+        elif how == "to a second account":
+            self._links(self.accounts[0])
+        self.story.at += HOUR
+        self.said = story.says(place, "opt_out", Purpose.SALE, details={"note": "by letter"})
+        story.do(self._left)
+        self._links(self.accounts[-1])
+
+    def _left(self, tx):
+        row = Intended("row", self.place.key, (f"{self.place.kind}_hash",))
+        batch = disclosures.intend(tx, "teemo", [Purpose.SALE], [row], self.story.at)
+        disclosures.mark(tx, "teemo", batch, [row], "sent")
+
+    def _links(self, account):
+        self.story.at += HOUR
+        self.story.links(account, self.place)
+
+    def erases(self, mode):
+        self.story.at += HOUR
+        named = self.accounts[-1:] if mode == "child_found" else [*self.accounts, self.place]
+        order = ErasureOrder(Erasing(mode), named, self.story.at)
+        self.story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+
+
+@pytest.mark.parametrize("how", ["for the first time", "again to the same account", "to a second account"])
+@pytest.mark.parametrize("kind", ["phone", "email"])
+@pytest.mark.parametrize("mode", [*Erasing])
+def test_who_linked_it_after_they_said_something_is_forgotten_whole(story, who, kind, how, mode):
+    one = SamePerson(story, who, who(kind, {"phone": phone(1), "email": email(1)}[kind]), how)
+    one.erases(mode)
+    left = story.rows("SELECT sealed FROM detail WHERE seq = ?", one.said.seq)
+    assert left == ([] if mode == "unlink" else [(None,)])
+    if mode != "child_found":  # what its account alone leads to has no name that a recipient knows
+        assert story.rows("SELECT recipient FROM outbox WHERE word = 'delete'") == [("teemo",)]
+        assert story.rows("SELECT count(*) FROM disclosure WHERE key = ?", one.place.key) == [(0,)]
+
+
+@pytest.mark.parametrize("mode", ["erase_details", "unlink"])
+def test_the_account_it_came_to_proves_nothing_about_the_one_before(passed, how, mode):
+    passed.later()
+    named = [passed.place] if how == "an ended link" else [passed.new, passed.place]
+    order = ErasureOrder(Erasing(mode), named, passed.story.at)
+    passed.story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+    [(sealed,)] = passed.story.rows("SELECT sealed FROM detail WHERE seq = ?", passed.said.seq)
+    assert sealed is not None

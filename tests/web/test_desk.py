@@ -317,6 +317,14 @@ def test_a_clock_that_was_ahead_once_takes_no_line_of_the_desks_log(folder, line
     assert [line.get("who") for line in read(folder)] == ["ada", "ben", *["cleo"] * lines, "dan"]
 
 
+def test_a_clock_that_is_ahead_at_each_of_two_starts_takes_no_line_of_the_desks_log(folder):
+    log, now = DeskLog(folder, inside.secrets().desk), datetime.now(UTC)
+    ahead = [timedelta(0), timedelta(days=1500), timedelta(days=1), timedelta(days=1502), timedelta(days=2)]
+    for at in ahead:
+        log.note(now + at, {"who": "ada"})
+    assert [line.get("who") for line in read(folder)] == ["ada"] * 5
+
+
 @pytest.mark.parametrize(
     "act",
     ["sealed = NULL", "sealed = NULL, at = at - 86400000 * 800", "at = at - 86400000 * 3", "at = at - 86400000 * 800"],

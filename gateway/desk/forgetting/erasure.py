@@ -26,7 +26,7 @@ from gateway.fold.record import ChildFound
 from gateway.keys import seals
 from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import FoldedPeople
-from gateway.ledger.acts.holders import held_since
+from gateway.ledger.acts.holders import forgotten_since
 from gateway.ledger.acts.reach import Belongings, canonicals, group, persons_behind
 from gateway.ledger.acts.releases import released_since
 from gateway.ledger.errors import StoreUnavailable
@@ -143,10 +143,13 @@ def _reached(tx: Transaction, order: ErasureOrder) -> set[bytes]:
 def _belongings(db: sqlite3.Connection, order: ErasureOrder, keys: set[bytes]) -> Belongings:
     """These keys with the other names of their identifiers, each from where it is whose it is now; a digest that
     another one has too stays for that one. Of a state's list nobody proved anything: it means whoever had the address.
+    Of a child nothing may stay.
     """
     names = {name for key in keys for name in group(db, key)}
     names -= {name for name in names if name not in keys and canonicals(db, name) - names}
-    since = released_since if order.is_listed else partial(held_since, now=milliseconds(order.at))
+    proved = {each.key for each in order.subjects if each.is_account}
+    from_links = partial(forgotten_since, now=milliseconds(order.at), proved=proved)
+    since = released_since if order.is_listed or order.mode is Erasing.CHILD else from_links
     return {name: since(db, name) for name in sorted(names)}
 
 

@@ -5,7 +5,8 @@ reads it.
 The head after a line is SHA-256 of the head before it and the sealed line; before the first it is 32 zero bytes. An
 entry of the day holds the number of lines and the head then, so a line that was changed, or taken out, is found by
 whoever makes the chain again. A line that is older than 24 months loses what it says and keeps its head. It
-is old as seen from the last line that another one confirms a day later: a clock ahead for hours forgets nothing.
+is old as seen from the last line that another one confirms a day later and none behind it refutes by an earlier time: a
+clock that is ahead for hours, however often, forgets nothing.
 """
 
 import contextlib
@@ -27,7 +28,11 @@ BEGINNING = bytes(32)
 KEPT = timedelta(days=732)  # 24 months, and not a day less (11 CCR 7101)
 CONFIRMS = timedelta(days=1)  # nobody sits a day at a desk whose clock is wrong
 MILLISECOND = timedelta(milliseconds=1)
-CONFIRMED = "SELECT coalesce(max(at), 0) FROM looked WHERE at <= ?"
+STEP = timedelta(hours=1)  # by which a clock that is set right may go back
+CONFIRMED = """
+SELECT coalesce(max(at), 0) FROM (SELECT at, min(at) OVER (ORDER BY number DESC) AS behind FROM looked) told
+ WHERE at <= ? AND behind >= at - ?
+"""  # what an earlier time was written behind came of a clock that was ahead
 FORGET = """
 UPDATE looked SET sealed = NULL WHERE sealed IS NOT NULL
  AND number < (SELECT number FROM looked WHERE at >= :late ORDER BY number LIMIT 1)
@@ -71,6 +76,7 @@ class DeskLog:
         with desk_file(self._folder) as db:
             rows = db.execute("SELECT number, at, sealed, head FROM looked ORDER BY number").fetchall()
         before, kept = BEGINNING, False
+        # What a later line refuted may have been the reason to forget when it was written: it counts here.
         newest = max((at for _, at, _, _ in rows), default=0) - CONFIRMS // MILLISECOND
         late = max((at for _, at, _, _ in rows if at <= newest), default=0) - KEPT // MILLISECOND
         for number, (stated, at, sealed, head) in enumerate(rows, 1):
@@ -108,7 +114,7 @@ class DeskLog:
 
 def kept_from(db: sqlite3.Connection, at: datetime) -> int:
     """From when on, in Unix milliseconds, the desk still keeps what it has, at a moment of a clock."""
-    [confirmed] = db.execute(CONFIRMED, (milliseconds(at - CONFIRMS),)).fetchone()
+    [confirmed] = db.execute(CONFIRMED, (milliseconds(at - CONFIRMS), STEP // MILLISECOND)).fetchone()
     return int(confirmed) - KEPT // MILLISECOND
 
 

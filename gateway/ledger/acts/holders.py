@@ -5,7 +5,7 @@ said.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from gateway.ledger.acts.links import Span
@@ -31,6 +31,7 @@ class Had:
     says that it is over.
     """
 
+    account: bytes
     key: bytes
     span: Span
     seq: int
@@ -51,15 +52,18 @@ def held_since(db: sqlite3.Connection, key: bytes, now: int) -> int:
     """The entry from which on what is said of a key is of whoever proves it now: since it was last given back, came to
     its present account or left its last one. 0: always.
     """
-    since = released_since(db, key)
-    for had in _passed(db, group(db, key)):
-        at = had.changed(now)
-        since = max(since, had.seq if at == had.at else _entry_at(db, at))
-    return since
+    return _last(db, key, ((had.changed(now), had) for had in _passed(db, group(db, key))))
+
+
+def forgotten_since(db: sqlite3.Connection, key: bytes, now: int, proved: Collection[bytes]) -> int:
+    """The same where they have it forgotten and `proved` are accounts of theirs: it is nobody else's but since another
+    account had it. Their own account takes it from nobody, and nor does the first one that ever has it.
+    """
+    return _last(db, key, _taken(_passed(db, group(db, key)), now, proved))
 
 
 def shown_since(db: sqlite3.Connection, key: bytes, now: int) -> int:
-    """The same of what is shown of it: nothing from before it was last erased (R19)."""
+    """What `held_since` says, of what is shown of it: nothing from before it was last erased (R19)."""
     row = db.execute(ERASED, (key,)).fetchone()
     return max(held_since(db, key, now), row[0] if row else 0)
 
@@ -83,7 +87,7 @@ def spans_of(db: sqlite3.Connection, column: str, key: bytes, without: bytes = b
             span = Span(times[-1].span.start, until) if released else times[-1].span.told_again(told, said)
             times[-1] = replace(times[-1], span=span, ended=bool(released) or span.over(said))
         elif not released:
-            times.append(Had(identifier, told, seq, said, told.over(said)))
+            times.append(Had(account, identifier, told, seq, said, told.over(said)))
     return [each for times in found.values() for each in times]
 
 
@@ -97,6 +101,22 @@ def _passed(db: sqlite3.Connection, names: Iterable[bytes]) -> list[Had]:
     """Whoever had a number or mailbox; what no entry tells the kind of may be one."""
     had = (each for name in names for each in spans_of(db, "identifier", name))
     return [each for each in had if (kind_of(db, each.key) or PASSED_ON[0]).startswith(PASSED_ON)]
+
+
+def _taken(found: Collection[Had], now: int, proved: Collection[bytes]) -> Iterator[tuple[int, Had]]:
+    """When others left it, or it came to somebody behind others, in Unix milliseconds, and by which link."""
+    for had in found:
+        before = {each.account for each in found if each.seq < had.seq}.difference(proved, {had.account})
+        if had.account not in proved and had.span.over(now):
+            yield had.changed(now), had
+        elif before:
+            yield had.shown().span.start, had
+
+
+def _last(db: sqlite3.Connection, key: bytes, changes: Iterable[tuple[int, Had]]) -> int:
+    """The entry behind the last change, or behind the last time that it was given back."""
+    entries = (had.seq if at == had.at else _entry_at(db, at) for at, had in changes)
+    return max(released_since(db, key), *entries, 0)
 
 
 def _entry_at(db: sqlite3.Connection, at: int) -> int:

@@ -25,6 +25,15 @@ NEWEST = """
 SELECT max(at) FROM (SELECT max(at) AS at FROM detail WHERE at <= ? UNION ALL
 SELECT max(until) FROM evidence WHERE until <= ?) newest
 """
+# Without what something was said a day earlier behind: a clock that was ahead wrote it. For what takes away alone. Who
+# answers counts it: else one no, said by a clock that is behind, would refute all that tells so.
+UNREFUTED = """
+WITH told AS (SELECT seq, at, at AS said FROM detail UNION ALL SELECT seq, until, NULL FROM evidence),
+ sound AS (SELECT at FROM (SELECT at, min(said) OVER (ORDER BY seq DESC) AS behind FROM told) looked
+  WHERE behind IS NULL OR behind >= at - ?)
+SELECT max(at) FROM sound WHERE at <= (SELECT max(at) FROM sound) - ?
+"""
+MILLISECOND = timedelta(milliseconds=1)
 FOR_EVER = 2**62
 
 
@@ -66,7 +75,8 @@ class ClockProof:
 def prove_not_ahead(folder: Path, clock: Callable[[], datetime]) -> None:
     """Raises `LedgerRefused` where the clock is more than `AHEAD` later than the log."""
     with contextlib.closing(store_in(folder).open_to_read()) as db:
-        last, now = log_time(db), clock()
+        [confirmed] = db.execute(UNREFUTED, (BEHIND // MILLISECOND, CONFIRMS // MILLISECOND)).fetchone()
+    last, now = None if confirmed is None else moment(confirmed), clock()
     if last is not None and now - last > AHEAD:
         raise LedgerRefused(
             f"the clock says {_minute(now)}, and nothing is on record since {_minute(last)}: set the clock, or if it is"
@@ -77,7 +87,7 @@ def prove_not_ahead(folder: Path, clock: Callable[[], datetime]) -> None:
 def log_time(db: sqlite3.Connection) -> datetime | None:
     """No later than any clock that wrote for an hour. None: too little is on record to say."""
     newest = _newest(db, FOR_EVER)
-    confirmed = None if newest is None else _newest(db, newest - CONFIRMS // timedelta(milliseconds=1))
+    confirmed = None if newest is None else _newest(db, newest - CONFIRMS // MILLISECOND)
     return None if confirmed is None else moment(confirmed)
 
 
