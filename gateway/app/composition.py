@@ -125,8 +125,7 @@ def ways(settings: Settings, secrets: Secrets, *, dev: bool = False) -> list[Del
         )
     if by_framework:
         signs = ddrf.signers(secrets, settings.delivery.ddrf_domain)[0]
-        framework = Ddrf(Courier(allowed), signs)
-        asked = OutboxKind.DELETES
+        framework, asked = Ddrf(Courier(allowed), signs), OutboxKind.DELETES
         found += [
             DeliveryWay(name, domain, framework, asked, one_at_a_time=True) for name, domain in by_framework.items()
         ]
@@ -487,8 +486,8 @@ def store_of(folder: Path, settings: Settings) -> Path:
 
 def kept_beside(folder: Path, settings: Settings, secrets: Secrets) -> tuple[Emergency, Emergency]:
     """Where opt-outs are kept while the ledger cannot be written, and where those that are entered behind others."""
-    store, limit = store_of(folder, settings), settings.ledger.emergency_mib * 2**20
-    kept = partial(Emergency, store, secrets, limit, newest=partial(secret_files.load_secrets, folder))
+    limit, newest = settings.ledger.emergency_mib * 2**20, partial(secret_files.load_secrets, folder)
+    kept = partial(Emergency, store_of(folder, settings), secrets, limit, newest=newest)
     return kept(), kept(LATER)
 
 

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from gateway.choice.downstream import GppSections, Outcome
 from gateway.choice.identity import Name
-from gateway.choice.question import DENIED, NAMED, Grant, Naming, Office, Verdict
+from gateway.choice.question import DENIED, NAMED, Grant, Naming, Office, Question, Verdict
 from gateway.choice.recipient import Recipient
+from gateway.choice.rules.case import NOT_PERSONAL
 from gateway.choice.standing import Standing
 from gateway.choice.verdict import Step
 from gateway.consent.people import Named, Said
@@ -99,6 +100,11 @@ class Met(NamedTuple):
     def is_like_others(self) -> bool:
         """Whether all of one likeness are answered alike: grants name entries of their own, and no answer is none."""
         return not (self.grants or self.refused)
+
+    def holds_who_refused(self, question: Question) -> bool:
+        """Whether what is said to be of many or of nobody holds an id of somebody who said no."""
+        noes = (each.denies(purpose) for each in self.others for purpose in question.purposes)
+        return NOT_PERSONAL.issuperset(question.data) and any(noes)
 
 
 class Checked(NamedTuple):

@@ -20,7 +20,7 @@ from gateway.choice.law import AGES, country_of
 from gateway.choice.place import may_be_european
 from gateway.choice.question import NAMED, Grant, Naming, Office, Question, Verdict
 from gateway.choice.recipient import Recipient
-from gateway.choice.rules.case import NOT_PERSONAL, youngest
+from gateway.choice.rules.case import youngest
 from gateway.choice.rules.never import below_floor
 from gateway.choice.standing import NOT_ASKED, LookupRefused, Stale, Standing, alike, out_bits
 from gateway.choice.verdict import decide, deny_all, explain, numbered
@@ -359,7 +359,7 @@ class Checks:
         if ask.numbered:
             verdict = numbered(verdict, met.likeness.alike, met.standings)
         data = ask.data if ask.data is not None else question.recipient.data
-        if ask.row and _is_of_who_refused(question, met.others):
+        if ask.row and met.holds_who_refused(question):
             return deny_all(
                 data, Reason.NOT_DEIDENTIFIED, "it holds an id of somebody who said no (R28)", verdict.place
             )
@@ -573,13 +573,6 @@ def standings_in(seen: Seen | None) -> tuple[Standing, ...] | None:
 def said_by(standings: tuple[Standing, ...] | None, purposes: Sequence[Purpose]) -> dict[str, str]:
     """What was said of purposes and holds, by what is on record of somebody; `unknown` where that cannot be read."""
     return {**words_said(standings, tuple(purposes))}
-
-
-def _is_of_who_refused(question: Question, others: Iterable[Standing]) -> bool:
-    """Whether what is said to be of many or of nobody holds an id of somebody who said no."""
-    return NOT_PERSONAL.issuperset(question.data) and any(
-        each.denies(purpose) for each in others for purpose in question.purposes
-    )
 
 
 def _had(named: Named, token: DeviceToken | None) -> Iterator[bytes]:

@@ -174,9 +174,9 @@ def failed(tx: Transaction, name: bytes, now: int, due: int | None, answer: str)
 
 def put_off(tx: Transaction, recipient: str, until: int, kind: OutboxKind = OutboxKind.ANY) -> None:
     """A receiver that asked for a pause, or is away, gets none of what else is due before it."""
-    for due, moment in zip(DUE, (until, until + FARTHEST), strict=True):
-        sql = f"UPDATE outbox SET due = ? WHERE recipient = ? AND state = 'pending' AND {due}{kind.sql}"  # noqa: S608 - ours
-        tx.db.execute(sql, (until, recipient, moment))
+    sql = f"UPDATE outbox SET due = ? WHERE recipient = ? AND state = 'pending'{kind.sql}"  # noqa: S608 - ours
+    tx.db.execute(f"{sql} AND {DUE[0]}", (until, recipient, until))
+    tx.db.execute(f"{sql} AND {DUE[1]}", (until, recipient, until + FARTHEST))
 
 
 def give_up(tx: Transaction, recipient: str, answer: str, kind: OutboxKind = OutboxKind.ANY) -> int:
