@@ -154,7 +154,7 @@ class SamePerson:
 
     def erases(self, mode):
         self.story.at += HOUR
-        named = self.accounts[-1:] if mode == "child_found" else [*self.accounts, self.place]
+        named = self.accounts if mode == "child_found" else [*self.accounts, self.place]
         order = ErasureOrder(Erasing(mode), named, self.story.at)
         self.story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
 
@@ -172,7 +172,7 @@ def test_who_linked_it_after_they_said_something_is_forgotten_whole(story, who, 
         assert story.rows("SELECT count(*) FROM disclosure WHERE key = ?", one.place.key) == [(0,)]
 
 
-@pytest.mark.parametrize("mode", ["erase_details", "unlink"])
+@pytest.mark.parametrize("mode", [*Erasing])
 def test_the_account_it_came_to_proves_nothing_about_the_one_before(passed, how, mode):
     passed.later()
     named = [passed.place] if how == "an ended link" else [passed.new, passed.place]

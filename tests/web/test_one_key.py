@@ -12,8 +12,10 @@ from support.people import gaid, named
 
 from gateway.consent.verbs import Consent
 from gateway.keys import api_keys
-from gateway.ledger.subjects import Choice, Subject
-from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Source
+from gateway.ledger import schema
+from gateway.ledger.acts.folded_people import FoldedPeople
+from gateway.ledger.subjects import Choice, Subject, milliseconds
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Purpose, Source
 
 pytestmark = pytest.mark.anyio
 GPC = {"Sec-GPC": "1"}
@@ -160,6 +162,11 @@ async def test_what_was_written_under_the_name_as_it_came_reaches_all_that_the_a
             assert (await keyed.post(asked[0], json=asked[1])).status_code in {200, 201}
         for who in (named("gaid", gaid(1)), named("account", raw), named("account", normal)):
             assert await reason(keyed, who) == "opted_out"
+    [number] = house.consent.people.name([named("gaid", gaid(1))]).subjects
+    with contextlib.closing(schema.open_to_read(house.writer.store.name.parent)) as db:
+        alone = FoldedPeople(db, [number.key]).standing(number.key, milliseconds(house.consent.clock()))
+    assert alone is not None, "as whoever reads one person of the log alone does"
+    assert alone.denies(Purpose.SALE)
 
 
 async def test_it_reaches_what_the_account_gets_later_too(begin, house):

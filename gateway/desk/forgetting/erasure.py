@@ -143,13 +143,12 @@ def _reached(tx: Transaction, order: ErasureOrder) -> set[bytes]:
 def _belongings(db: sqlite3.Connection, order: ErasureOrder, keys: set[bytes]) -> Belongings:
     """These keys with the other names of their identifiers, each from where it is whose it is now; a digest that
     another one has too stays for that one. Of a state's list nobody proved anything: it means whoever had the address.
-    Of a child nothing may stay.
     """
     names = {name for key in keys for name in group(db, key)}
     names -= {name for name in names if name not in keys and canonicals(db, name) - names}
     proved = {each.key for each in order.subjects if each.is_account}
     from_links = partial(forgotten_since, now=milliseconds(order.at), proved=proved)
-    since = released_since if order.is_listed or order.mode is Erasing.CHILD else from_links
+    since = released_since if order.is_listed else from_links
     return {name: since(db, name) for name in sorted(names)}
 
 

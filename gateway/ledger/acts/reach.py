@@ -123,8 +123,8 @@ def connected_people(db: sqlite3.Connection, keys: Iterable[bytes], told: Relati
     told, keys = told or Relations(db), {*keys}
     told.read(keys)
     found = told.with_spellings(told.with_names(keys | _all(keys, told.owners)))
-    accounts = _all(found, told.accounts) | {key for key in found if told.members[key]}
-    told.read(accounts)
+    # By any form of an account's name: whoever stood by an old one belongs to it since that was known (`fold.links`).
+    accounts = told.with_names(_all(found, told.accounts) | {key for key in found if told.members[key]})
     return told.with_spellings(told.with_names(found | accounts | _all(accounts, told.members)))
 
 
