@@ -7,6 +7,7 @@ import time
 import unicodedata
 
 import pytest
+from anyio import to_thread
 from support import inside, proxies
 from support.people import gaid, named
 
@@ -129,6 +130,14 @@ async def opted_out_before(house, raw, *browsers):
     )
 
 
+def denies_read_alone(house):
+    """As whoever reads one person of the log, and those connected, for a file of noes or a report."""
+    [number] = house.consent.people.name([named("gaid", gaid(1))]).subjects
+    with contextlib.closing(schema.open_to_read(house.writer.store.name.parent)) as db:
+        found = FoldedPeople(db, [number.key]).standing(number.key, milliseconds(house.consent.clock()))
+    return found is not None and found.denies(Purpose.SALE)
+
+
 def of_the_accounts_name(raw):
     """Calls by which the account becomes known by the form as it came."""
     who, no = [named("account", raw)], {"choice": "opt_out", "purposes": ["profiling"]}
@@ -162,11 +171,7 @@ async def test_what_was_written_under_the_name_as_it_came_reaches_all_that_the_a
             assert (await keyed.post(asked[0], json=asked[1])).status_code in {200, 201}
         for who in (named("gaid", gaid(1)), named("account", raw), named("account", normal)):
             assert await reason(keyed, who) == "opted_out"
-    [number] = house.consent.people.name([named("gaid", gaid(1))]).subjects
-    with contextlib.closing(schema.open_to_read(house.writer.store.name.parent)) as db:
-        alone = FoldedPeople(db, [number.key]).standing(number.key, milliseconds(house.consent.clock()))
-    assert alone is not None, "as whoever reads one person of the log alone does"
-    assert alone.denies(Purpose.SALE)
+    assert await to_thread.run_sync(denies_read_alone, house)
 
 
 async def test_it_reaches_what_the_account_gets_later_too(begin, house):
