@@ -8,6 +8,7 @@ A running gateway of its own; 3,000 calls each are what a judgement wants, and t
 
 import itertools
 import json
+import os
 import random
 import statistics
 import sys
@@ -18,12 +19,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from support import proxies
+from support import example
 from support.people import gaid, named, phone
+from support.service import service
 
 from gateway.keys import api_keys
 
-CONFIGURED = {"recipients__advertisers__contract": "C-1", "apps__sdks": "advertisers,payments"}
+CONFIGURED = '[apps]\nsdks = ["advertisers", "payments"]\n[recipients.advertisers]\ncontract = "C-1"\n'
 WORLDS = ("said no", "linked", "linked, said no", "linked, its account said no")
 DOORS = {
     "observe": ("/v1/observe", {"signals": {}}),
@@ -67,13 +69,19 @@ def prepare(desk: Calls, world: str, number: int, item: dict) -> None:
         desk.post("/v1/choices", {"identifiers": [who], "choice": "opt_out"})
 
 
+def configured(folder: str) -> Path:
+    (file := Path(folder) / "config.toml").write_text(example.over(CONFIGURED))
+    return file
+
+
 def measure(calls: int) -> None:
-    with tempfile.TemporaryDirectory() as folder, proxies.gateway(Path(folder), **CONFIGURED) as running:
-        data = Path(folder) / "data"
+    with tempfile.TemporaryDirectory() as folder, service(Path(folder), "--config", str(configured(folder))) as running:
+        data = running.data
         app, desk = (
-            Calls(running.internal, api_keys.add_api_key(data, name, scopes, publishable=public))
+            Calls(f"127.0.0.1:{running.port}", api_keys.add_api_key(data, name, scopes, publishable=public))
             for name, scopes, public in (("app", ["choose"], True), ("desk", ["choose", "desk"], False))
         )
+        time.sleep(1.5)  # a key is known half a second later
         numbers = itertools.count(1)
         for (kind, make), (door, (path, members)) in itertools.product(KINDS.items(), DOORS.items()):
             took: dict[str, list[float]] = {world: [] for world in WORLDS}
@@ -93,4 +101,5 @@ def measure(calls: int) -> None:
 
 
 if __name__ == "__main__":
+    os.environ["GATEWAY_LISTEN__LEVEL_ANSWERS"] = "true"  # as shipped; "false" is the control, which tells nearly all
     measure(int(sys.argv[1]) if len(sys.argv) > 1 else 300)
