@@ -18,6 +18,7 @@ from gateway.fold.kin import mates
 from gateway.fold.reading import Kin, NoPlace, ReadNo, read_noes, states_of
 from gateway.fold.state import NO_RECORD, Slate
 from gateway.ledger.acts.folded_people import StandingPeople, people_of
+from gateway.ledger.acts.holders import kind_of
 from gateway.ledger.acts.last_outs import last_outs_at, last_said
 from gateway.ledger.acts.phone_noes import last_said_no
 from gateway.ledger.subjects import Subject, milliseconds
@@ -26,7 +27,6 @@ from gateway.terms import SIGNAL_PURPOSES, Purpose
 
 PROOFS = {"account": "account", "browser": "browser", "email": "code", "phone": "code", "device": "device"}
 UNDER_SALE = Purpose.THIRD_PARTY_MARKETING  # a no to a sale is one to this as well (R21)
-KIND = "SELECT kind FROM detail WHERE key = ? LIMIT 1"
 AT = "SELECT at FROM detail WHERE seq = ?"
 
 
@@ -92,8 +92,7 @@ def _still(tx: Transaction, subject: Subject, no: ReadNo, spellings: Container[b
         where = Where.ACCOUNT if subject.is_account else Where.THIS
         return Still(no.purpose, where, proof_of(subject.kind))
     if subject.is_account:
-        row = tx.db.execute(KIND, (no.bit.who,)).fetchone()
-        return Still(no.purpose, Where.LINKED, "account", row[0] if row else "")
+        return Still(no.purpose, Where.LINKED, "account", kind_of(tx.db, no.bit.who))
     if no.via is not None and no.place is not NoPlace.KEPT:
         return Still(no.purpose, Where.LINKED, "account")
     if no.bit.who in spellings:

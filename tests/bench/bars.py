@@ -149,9 +149,12 @@ def cost(pid: int, port: int, requests: list[bytes]) -> float:
     return (spent(pid) - before) / len(requests) * 1e6
 
 
-async def _due(port: int, requests: Iterator[bytes]) -> list[float]:
+async def waits(
+    port: int, requests: Iterator[bytes], a_second: float = RATE, seconds: float = RATED, connections: int = CONNECTIONS
+) -> list[float]:
+    """Seconds from the moment that each of so many a second was due to its answer, whatever became of those before."""
     loop, took, free = asyncio.get_running_loop(), list[float](), asyncio.Queue[Asker]()
-    for _ in range(CONNECTIONS):
+    for _ in range(connections):
         free.put_nowait(await Asker().open(port))
     began = loop.time() + 0.1
 
@@ -162,8 +165,8 @@ async def _due(port: int, requests: Iterator[bytes]) -> list[float]:
         free.put_nowait(asker)
 
     tasks = []
-    for number in range(int(RATE * RATED)):
-        due = began + number / RATE
+    for number in range(int(a_second * seconds)):
+        due = began + number / a_second
         await asyncio.sleep(max(0.0, due - loop.time()))
         tasks.append(asyncio.create_task(one(due, next(requests))))
     await asyncio.gather(*tasks)
@@ -171,7 +174,7 @@ async def _due(port: int, requests: Iterator[bytes]) -> list[float]:
 
 
 def latency(name: str, port: int, requests: Iterator[bytes]) -> Latency:
-    took = statistics.quantiles(asyncio.run(_due(port, requests)), n=100)
+    took = statistics.quantiles(asyncio.run(waits(port, requests)), n=100)
     return name, took[49] * 1e3, took[98] * 1e3
 
 

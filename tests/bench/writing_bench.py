@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from asyncio.events import Handle
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -138,27 +138,6 @@ async def _most(port: int, seconds: float = 4.0) -> float:
     return done / seconds
 
 
-async def _due(port: int, requests: Iterator[bytes], a_second: float) -> list[float]:
-    """Milliseconds from the moment that each was due to its answer, whatever became of those before."""
-    loop, took, free = asyncio.get_running_loop(), list[float](), asyncio.Queue[Asker]()
-    for _ in range(AT_ONCE):
-        free.put_nowait(await Asker().open(port))
-    began, tasks = loop.time() + 0.1, []
-
-    async def one(due: float, request: bytes) -> None:
-        asker = await free.get()
-        await asker.ask(request)
-        took.append((loop.time() - due) * 1e3)
-        free.put_nowait(asker)
-
-    for number in range(int(a_second * SECONDS)):
-        due = began + number / a_second
-        await asyncio.sleep(max(0.0, due - loop.time()))
-        tasks.append(asyncio.create_task(one(due, next(requests))))
-    await asyncio.gather(*tasks)
-    return took
-
-
 def _checks() -> Iterator[bytes]:
     return (posted("/v1/check", json.dumps(bars.question(n)).encode(), "dev.dev") for n in itertools.count())
 
@@ -166,15 +145,24 @@ def _checks() -> Iterator[bytes]:
 async def _beside(writes: int, asked: int, a_second: float) -> tuple[float, float]:
     """The 99th percentile of checks and of opt-outs, in milliseconds."""
     said = (one_no() for _ in itertools.count())
-    checks, noes = await asyncio.gather(_due(asked, _checks(), CHECKS_A_SECOND), _due(writes, said, a_second))
-    return statistics.quantiles(checks, n=100)[98], statistics.quantiles(noes, n=100)[98]
+    noes = bars.waits(writes, said, a_second, SECONDS, AT_ONCE)
+    return tuple(map(_longest, await asyncio.gather(_asked(asked), noes)))
+
+
+def _asked(port: int) -> Coroutine[None, None, list[float]]:
+    return bars.waits(port, _checks(), CHECKS_A_SECOND, SECONDS, AT_ONCE)
+
+
+def _longest(waited: list[float]) -> float:
+    """Of 99 of 100, in milliseconds."""
+    return statistics.quantiles(waited, n=100)[98] * 1e3
 
 
 def beside(stack: ExitStack, running: Service) -> list[Row]:
     other = Service(free_port(), running.data, running.data.parent / "other.log", running.arguments)
     stack.callback(other.stop)
     other.start()
-    quiet = statistics.quantiles(asyncio.run(_due(other.port, _checks(), CHECKS_A_SECOND)), n=100)[98]
+    quiet = _longest(asyncio.run(_asked(other.port)))
     half = asyncio.run(_most(running.port)) / 2
     here, _ = asyncio.run(_beside(running.port, running.port, half))
     there, noes = asyncio.run(_beside(running.port, other.port, half))
