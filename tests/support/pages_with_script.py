@@ -26,7 +26,8 @@ JOURNAL = """<script>journal = []; __gpp("addEventListener", (event, success) =>
   journal.push([event.eventName, event.data, event.pingData.signalStatus, event.pingData.gppString, success]))</script>"""
 PING = "() => new Promise((done) => __gpp('ping', done))"
 USP = "() => new Promise((done) => __uspapi('getUSPData', 1, (said, success) => done([said, success])))"
-NOW = "() => {{ let said; __gpp('ping', (data) => {{ said = data }}); return {0} }}"
+# Asked of a page that is on its way, too: then nothing is said yet.
+NOW = "() => {{ let said; self.__gpp?.('ping', (data) => {{ said = data }}); return said && {0} }}"
 LOADED = NOW.format("said.cmpStatus + said.signalStatus === 'loadedready'")
 READY = NOW.format("said.signalStatus === 'ready'")
 
