@@ -1,34 +1,31 @@
 """The composition root: opens one installation, for the service, the command line and the replica. The only place that
-reads the clock, the keys and the settings and ties the rooms together.
-
-Also what checks read (the state of this host, leases of replicas), and how each recipient is told: a signed POST,
-deletions by the IAB's framework where it takes those, and the operator's own systems.
+reads the clock and the keys and ties the rooms together. Also what checks read: the state of this host, leases of
+replicas.
 """
 
 import contextlib
-import importlib.util
 import sqlite3
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from functools import cache, lru_cache, partial
-from importlib import resources
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import maxminddb
-import orjson
-
 from gateway.app import state_check
+from gateway.app.from_settings import (
+    credentials_of,
+    hearing,
+    office_of,
+    password_file_of,
+    places_of,
+    vocabulary,
+    ways,
+    witnesses_of,
+)
 from gateway.app.law_tables import law_table
 from gateway.app.state_keeper import AT_ONCE, StateKeeper
-from gateway.choice import keywords, sensitive
-from gateway.choice.keywords import Vocabulary
-from gateway.choice.law import LawTable
-from gateway.choice.question import Gap, Notices, Office
 from gateway.choice.recipient import Recipient
-from gateway.choice.sensitive import SensitivePlaces
 from gateway.consent.agents import Agents, KnownAgent
 from gateway.consent.check import Checks
 from gateway.consent.codes import CodeCarrier, Codes, TextSpending
@@ -36,28 +33,19 @@ from gateway.consent.decisions import Decisions
 from gateway.consent.disclosing import Disclosing, Tell
 from gateway.consent.leases import Leases, Terms
 from gateway.consent.people import People
-from gateway.consent.places import AddressBook, Places, boundaries
 from gateway.consent.share import Sharing
-from gateway.consent.telling import DeliveryWay, Telling
+from gateway.consent.telling import Telling
 from gateway.consent.verbs import Consent
-from gateway.consent.witnesses import KnownWitness, Witnessing, submit
-from gateway.delivery import ddrf
-from gateway.delivery.credentials import Credential, CredentialUnreadable
-from gateway.delivery.ddrf import Ddrf
-from gateway.delivery.deletion_word import DeletionPost
+from gateway.consent.witnesses import Witnessing, submit
 from gateway.delivery.forwarding import Forwarder
-from gateway.delivery.guard import EVERYWHERE
 from gateway.delivery.letters import Mail, MailFolder, MailServer, TextMessages
-from gateway.delivery.webhook import Courier, Post
-from gateway.desk import agent_requests, emergency
+from gateway.desk import emergency
 from gateway.desk.agent_requests import AgentRequests
 from gateway.desk.documents import Document
 from gateway.desk.emergency import LATER, Emergency, Intake
 from gateway.desk.entry_facts import LedgerFacts
 from gateway.desk.forgetting import prune as prune_of
 from gateway.desk.forgetting.prune import Plan, months_before
-from gateway.desk.outbox import OutboxKind
-from gateway.desk.own_systems import PREFIX
 from gateway.disk import close_to_others, make_folder
 from gateway.keys import person_keys, secret_files
 from gateway.keys.agent_keys import read_verify_key
@@ -77,7 +65,7 @@ from gateway.ledger.epoch_turn import EpochTurn
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import name_store, store_in
 from gateway.ledger.moving.forsaken_copy import ForsakenCopies
-from gateway.ledger.proof import mldsa, verifier_keys
+from gateway.ledger.proof import mldsa
 from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.mldsa import MldsaSigner
 from gateway.ledger.proof.note import Signer
@@ -86,11 +74,7 @@ from gateway.ledger.store import Store
 from gateway.ledger.watch import FileMoved, LedgerWatch, boot_seconds
 from gateway.ledger.writer import Writer
 from gateway.postgres import address
-from gateway.settings.load import ACCOUNT_BACKEND, Settings
-from gateway.settings.option_tree import SettingsRefused
-from gateway.settings.recipients import RecipientCredential
-from gateway.signals import cmp_cookies, industry_cookies
-from gateway.signals.hear import Hearing
+from gateway.settings.load import Settings
 from gateway.state.lookup import StateLookup
 from gateway.state.upkeep import HostState
 
@@ -109,41 +93,6 @@ def looked_up(
     writer.begun.wait()
     watch.begun()
     return StateLookup(keeper.moment, watch, clock, stack.enter_context(contextlib.closing(LedgerFacts(store, watch))))
-
-
-def ways(settings: Settings, secrets: Secrets, *, dev: bool = False) -> list[DeliveryWay]:
-    """How each recipient is told: one way each; two where deletions go another way than the rest."""
-    allowed = settings.delivery.allowed(dev=dev)
-    outside, inside = Post(Courier(allowed)), Post(Courier(EVERYWHERE))
-    real = settings.environment.is_production  # elsewhere nothing about anybody reaches a receiver (I24)
-    by_framework = {name: item.ddrf for name, item in settings.recipients.items() if item.ddrf and real}
-    found = []
-    for name, endpoint in settings.deliveries().items():
-        carrier = inside if name == ACCOUNT_BACKEND else outside
-        found.append(
-            DeliveryWay(name, endpoint, carrier, OutboxKind.OTHERS if name in by_framework else OutboxKind.ANY)
-        )
-    if by_framework:
-        signs = ddrf.signers(secrets, settings.delivery.ddrf_domain)[0]
-        framework, asked = Ddrf(Courier(allowed), signs), OutboxKind.DELETES
-        found += [
-            DeliveryWay(name, domain, framework, asked, one_at_a_time=True) for name, domain in by_framework.items()
-        ]
-    own = {PREFIX + name: item.endpoint for name, item in settings.systems.items() if item.endpoint and real}
-    deletions = DeletionPost(Courier(EVERYWHERE))
-    found += [DeliveryWay(name, url, deletions, OutboxKind.DELETES) for name, url in own.items()]
-    found += [DeliveryWay(name, url, inside, OutboxKind.OTHERS) for name, url in own.items()]
-    called = {agent_requests.recipient_of(name): item.callback for name, item in settings.agents.items() if real}
-    return [*found, *(DeliveryWay(name, url, outside) for name, url in called.items() if url)]
-
-
-def published(settings: Settings, secrets: Secrets) -> dict[str, Any]:
-    """Our own /dsrdelete.json; nothing where the operator has no domain for it. We take no requests by it, so it names
-    the page where people ask themselves.
-    """
-    domain = settings.delivery.ddrf_domain
-    endpoint = f"{settings.site.url or f'https://{domain}'}/privacy-choices/erase"
-    return ddrf.published(ddrf.signers(secrets, domain), endpoint) if domain else {}
 
 
 def agents_of(settings: Settings, asked: AgentRequests, writer: Writer, secrets: Secrets, clock: Clock) -> Agents:
@@ -340,18 +289,6 @@ class Pruned:
     done: bool
 
 
-def office_of(settings: Settings, laws: LawTable, clock: Clock) -> Callable[[], Office]:
-    """What holds on the day of each question, made once a day."""
-    gaps = tuple(Gap(gap.start, gap.until, gap.surface) for gap in settings.notice.gaps)
-    notices = Notices(settings.notice.told_everyone, gaps, settings.notice.wait_days)
-
-    @lru_cache(maxsize=2)
-    def office(on: date) -> Office:
-        return Office(laws, on, settings.age.floor, notices, settings.aggregate.least, settings.cpni.module)
-
-    return lambda: office(clock().date())
-
-
 def migrate(folder: Path, origin: str = "", url: str = "", owner: str = "") -> int:
     """Makes an installation, or brings an older one up to date. `origin`: the log's name, if it begins now. `url`: of
     the PostgreSQL that its ledger is in; empty: wherever it is; `owner`: as `store_in` has it. Returns the ledger's
@@ -396,18 +333,6 @@ def _migrated(folder: Path, origin: str, owner: str) -> int:
     if two:
         serving_role.grant(store, store_in(folder))
     return version
-
-
-def witnesses_of(settings: Settings) -> dict[str, KnownWitness]:
-    """Whom the log's checkpoints are shown to. Raises `SettingsRefused`."""
-    found: dict[str, KnownWitness] = {}
-    for name, item in settings.witnesses.items():
-        try:
-            found[name] = KnownWitness(item.url, verifier_keys.witness_key(item.key))
-        except ValueError as error:
-            why, key = f"is no verifier key ({error})", "the witness's own line, NAME+ID+KEY (gateway help proofs)"
-            raise settings.refused("witnesses", name, "key", why=why, write=key) from None
-    return found
 
 
 def publisher_of(folder: Path, settings: Settings, secrets: Secrets) -> Publisher:
@@ -489,112 +414,3 @@ def kept_beside(folder: Path, settings: Settings, secrets: Secrets) -> tuple[Eme
     limit, newest = settings.ledger.emergency_mib * 2**20, partial(secret_files.load_secrets, folder)
     kept = partial(Emergency, store_of(folder, settings), secrets, limit, newest=newest)
     return kept(), kept(LATER)
-
-
-@cache
-def _industry() -> industry_cookies.Table:
-    text = (resources.files("gateway.signals") / "industry_cookies.toml").read_text(encoding="utf-8")
-    return industry_cookies.table(tomllib.loads(text))
-
-
-def hearing(settings: Settings) -> Hearing:
-    """How signals are heard here, with the operator's own words for what consent tools call ads."""
-    for tool in settings.consent_tools:
-        if tool not in cmp_cookies.CATEGORIES:
-            one = f"one of {', '.join(sorted(cmp_cookies.CATEGORIES))}"
-            raise settings.refused("consent_tools", tool, why="there is no such consent tool", write=one)
-    categories = cmp_cookies.merge(cmp_cookies.CATEGORIES, settings.consent_tools)
-    return Hearing(
-        ad_choice_purposes=frozenset(settings.ad_choices.purposes),
-        participant=settings.ad_choices.participant,
-        categories=categories,
-        industry=_industry(),
-        device_limit_travels=settings.signals.device_limit_travels,
-    )
-
-
-def vocabulary(settings: Settings) -> Vocabulary:
-    """The words that may leave as keywords, and those that never do (R20)."""
-    try:
-        return keywords.vocabulary(settings.keywords.vocabulary, settings.keywords.sensitive)
-    except ValueError as error:
-        raise settings.refused("keywords", "vocabulary", why=str(error), write="it without that") from None
-
-
-def places_of(settings: Settings) -> Places:
-    """What the operator's files say of places. Raises `SettingsRefused`."""
-    files = settings.places
-    try:
-        path = settings.file_at("places", "database") if files.database else None
-        book: AddressBook | None = maxminddb.open_database(path) if path else None
-    except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
-        raise _unreadable(settings, "database", error, "an IP database in MaxMind's format") from None
-    try:
-        outlines = boundaries(orjson.loads(settings.contents("places", "boundaries"))) if files.boundaries else []
-    except ValueError as error:
-        raise _unreadable(settings, "boundaries", error, "a GeoJSON FeatureCollection") from None
-    try:
-        geojson = not files.sensitive.lower().endswith(".csv")
-        text = settings.contents("places", "sensitive").decode("utf-8") if files.sensitive else ""
-        shapes = sensitive.read_shapes(text, geojson=geojson) if files.sensitive else []
-    except ValueError as error:
-        raise _unreadable(settings, "sensitive", error, "CSV with lat,lon,radius_m, or GeoJSON") from None
-    return Places(book, outlines, SensitivePlaces(shapes, files.sensitive_margin_m))
-
-
-def _unreadable(settings: Settings, option: str, error: Exception, what: str) -> SettingsRefused:
-    return settings.refused("places", option, why=f"the file: {error}", write=f"the path of {what}")
-
-
-def password_file_of(settings: Settings) -> Path | None:
-    """The file that signs in at the mail server. Raises `SettingsRefused` for one that no code could be sent with."""
-    if not settings.mail.password_file:
-        return None
-    if not settings.contents("mail", "password_file").decode("utf-8", "replace").strip():
-        file = "the path of a file that holds the password and nothing else"
-        raise settings.refused("mail", "password_file", why="the file holds no password", write=file)
-    return Path(settings.mail.password_file)
-
-
-def credentials_of(settings: Settings) -> dict[str, Credential]:
-    """By recipient, what rows are sent with; outside production its sandbox's, and nothing else (I24). Raises
-    `SettingsRefused` for a file that nothing could be shown from.
-    """
-    found, option = {}, "credential" if settings.environment.is_production else "sandbox_credential"
-    for name, item in settings.recipients.items():
-        stated: RecipientCredential = getattr(item, option)
-        files = [stated.bearer_file, stated.header_file, stated.certificate_file, stated.authority_file]
-        bearer, value, certificate, authority, signature = (
-            Path(each) if each else None for each in (*files, stated.signature_file)
-        )
-        credential = Credential(bearer, stated.header, value, certificate, authority, signature)
-        if credential == Credential():
-            continue
-        try:
-            credential.prove()
-        except CredentialUnreadable as error:
-            path, write = ("recipients", name, option, error.option), "the path of a file that holds it alone"
-            raise settings.refused(*path, why=error.why, write=write) from None
-        found[name] = credential
-    return found
-
-
-def prove(settings: Settings, on: date) -> None:
-    """What a start refuses of the settings, without one. Raises `SettingsRefused`."""
-    settings.refuse_on(on)
-    settings.registry()
-    for reading in (vocabulary, hearing, places_of, witnesses_of, password_file_of, credentials_of, prove_desk):
-        reading(settings)
-
-
-def prove_desk(settings: Settings) -> None:
-    """What the desk signs in with is installed where there is one, and its secret can be read. Raises
-    `SettingsRefused`.
-    """
-    if settings.desk.oidc_secret_file:
-        settings.contents("desk", "oidc_secret_file")
-    for name in ("webauthn", "authlib") if settings.listen.desk else ():
-        if importlib.util.find_spec(name) is None:
-            why = f"the desk signs in with {name}, which is not installed"
-            then = "install the wheel with [desk] (gateway help desk), or leave it empty"
-            raise settings.refused("listen", "desk", why=why, write=then)

@@ -23,7 +23,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.app import routes
-from gateway.app.composition import Clock, hearing, now, office_of, places_of
+from gateway.app.composition import Clock, now
+from gateway.app.from_settings import hearing, office_of, places_of
 from gateway.app.law_tables import law_table, log_own_rows
 from gateway.choice.recipient import Recipient
 from gateway.client.asking import begins_again

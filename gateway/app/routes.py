@@ -9,7 +9,8 @@ from pathlib import Path
 
 from starlette.routing import Route
 
-from gateway.app.composition import House, published, vocabulary
+from gateway.app.composition import House
+from gateway.app.from_settings import published, vocabulary
 from gateway.consent.installations import Installations
 from gateway.desk.notices import Notifying
 from gateway.keys.api_keys import Credentials

@@ -26,7 +26,8 @@ from starlette.types import Scope
 
 from gateway.app import openapi, routes
 from gateway.app.brands import prepared_brands
-from gateway.app.composition import Clock, Counting, House, now, open_house, prove_desk
+from gateway.app.composition import Clock, Counting, House, now, open_house
+from gateway.app.from_settings import prove_desk
 from gateway.app.in_force import in_force
 from gateway.app.law_tables import log_own_rows
 from gateway.app.rehearsal_process import RehearsalOrder, rehearse

@@ -36,7 +36,8 @@ from starlette.applications import Starlette
 
 from gateway.app import composition, fake, service
 from gateway.app.brands import brands_of
-from gateway.app.composition import now, prove
+from gateway.app.composition import now
+from gateway.app.from_settings import prove
 from gateway.app.in_force import in_force
 from gateway.app.law_tables import law_table, told_of_own
 from gateway.app.listening import bind_all, bind_one, bind_unix

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import orjson
 
-from gateway.app import composition
+from gateway.app import from_settings
 from gateway.cli import options
 from gateway.settings import load
 from gateway.signals import adchoices, additional_consent, cookies, gpp, hear, tcf, usprivacy
@@ -78,7 +78,7 @@ def _numbers(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option("--gpp-sid", callback=_numbers, help="The applicable sections, as 7 or 7,8; -1: none. Without it all.")
 @options.as_json
 def decode(form: str, value: str, file: Path | None, gpp_sid: list[int] | None, as_json: bool) -> None:
-    hearing = composition.hearing(load.load_settings(file, os.environ))
+    hearing = from_settings.hearing(load.load_settings(file, os.environ))
 
     def read(text: str) -> dict[str, Any]:
         if form == "cookies":

@@ -14,7 +14,7 @@ from support.people import GAID, named
 from support.ports import free_port
 
 from gateway.app import fake, openapi
-from gateway.app.composition import credentials_of
+from gateway.app.from_settings import credentials_of
 from gateway.cli.root import group
 from gateway.client import Client
 from gateway.keys import api_keys

@@ -4,7 +4,7 @@ import pytest
 from delivery.test_post import SECRETS
 from support import inside
 
-from gateway.app.composition import ways
+from gateway.app.from_settings import ways
 from gateway.desk.outbox import OutboxKind
 
 CONFIGURED = """

@@ -9,7 +9,7 @@ from support.examples import examples
 from support.inside import settings as shipped
 from support.people import GAID, named
 
-from gateway.app import composition
+from gateway.app import composition, from_settings
 from gateway.choice import keywords
 from gateway.choice.keywords import Vocabulary, Why
 from gateway.consent.share import ShareRow
@@ -127,16 +127,16 @@ def test_whatever_is_said_only_listed_words_leave(said):
 
 class TestTheSettings:
     def test_by_default_no_keyword_leaves_and_the_four_sensitive_matters_are_named(self):
-        words = composition.vocabulary(shipped())
+        words = from_settings.vocabulary(shipped())
         assert words.listed == set()
         assert {"health", "faith", "sex", "immigration"} <= words.sensitive
 
     def test_a_vocabulary_of_the_operators_is_what_leaves(self, tmp_path):
         (tmp_path / "mine.toml").write_text('[keywords]\nvocabulary = ["Travel", "used cars"]\nsensitive = ["cars"]\n')
         with pytest.raises(SettingsRefused, match=re.escape("[keywords] vocabulary: 'used cars' never leaves")):
-            composition.vocabulary(load_settings(tmp_path / "mine.toml", {}))
+            from_settings.vocabulary(load_settings(tmp_path / "mine.toml", {}))
         mine = load_settings(tmp_path / "mine.toml", {"GATEWAY_KEYWORDS__SENSITIVE": "green card, visa"})
-        assert composition.vocabulary(mine) == Vocabulary(
+        assert from_settings.vocabulary(mine) == Vocabulary(
             frozenset({"travel", "used cars"}), frozenset({"green card", "visa"})
         )
 

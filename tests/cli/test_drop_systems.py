@@ -11,7 +11,7 @@ from support import own_system as systems_of
 from support.own_system import own_system
 from support.people import GAID
 
-from gateway.app import composition
+from gateway.app import from_settings
 from gateway.app.composition import open_house
 from gateway.choice.deletion_list import DeletionKind
 from gateway.cli.root import group
@@ -97,7 +97,7 @@ def test_what_an_officer_takes_with_recipients_messages_is_nobody_s_word_that_it
 def test_the_control_a_system_whose_every_answer_counts_as_its_word_is_answered_as_deleted(
     folder, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(composition, "DeletionPost", Post)
+    monkeypatch.setattr(from_settings, "DeletionPost", Post)
     with own_system(ANA) as warehouse:
         warehouse.says = {"status": "tonight"}
         broker = Broker(folder, tmp_path, warehouse=warehouse.url)

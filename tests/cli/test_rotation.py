@@ -16,7 +16,7 @@ from support import inside
 from web.test_share_files import NDJSON, PATH, SEAL, gateway, row
 
 from gateway.app import maintenance
-from gateway.app.composition import published
+from gateway.app.from_settings import published
 from gateway.cli.root import group
 from gateway.delivery import webhook
 from gateway.keys import api_keys, secret_files

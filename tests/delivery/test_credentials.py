@@ -25,7 +25,8 @@ from support import inside
 from support.listening import LOOKS, Quiet, listening
 
 from gateway.app import composition
-from gateway.app.composition import credentials_of, open_house
+from gateway.app.composition import open_house
+from gateway.app.from_settings import credentials_of
 from gateway.app.in_force import in_force
 from gateway.delivery import forwarding
 from gateway.delivery.credentials import Credential, CredentialUnreadable

@@ -25,7 +25,7 @@ import pytest
 from support import example, inside, typed
 from support.example import Raw, toml
 
-from gateway.app import composition
+from gateway.app import from_settings
 from gateway.app.brands import brands_of
 from gateway.app.in_force import in_force
 from gateway.app.law_tables import law_table
@@ -1242,14 +1242,14 @@ def proved(settings):
     settings.refuse_on(TODAY)
     settings.registry()
     for reading in (
-        composition.vocabulary,
-        composition.hearing,
-        composition.places_of,
-        composition.prove_desk,
-        composition.credentials_of,
+        from_settings.vocabulary,
+        from_settings.hearing,
+        from_settings.places_of,
+        from_settings.prove_desk,
+        from_settings.credentials_of,
         law_table,
-        composition.witnesses_of,
-        getattr(composition, "password_file_of", bool),
+        from_settings.witnesses_of,
+        from_settings.password_file_of,
     ):
         reading(settings)
     in_force(settings)
