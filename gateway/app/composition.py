@@ -212,6 +212,7 @@ def _keeper(stack: contextlib.ExitStack, folder: Path, store: Store, secrets: Se
 
 def _take_in(stack: contextlib.ExitStack, end: Callable[[], None], intake: Intake) -> None:
     """What was kept beside the ledger is entered from now on, for as long as the writer is there."""
+    stack.callback(intake.end)
     stack.callback(end)
     stack.callback(intake.stop)
     intake.start()

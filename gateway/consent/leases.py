@@ -5,7 +5,8 @@ A replica counts its lease from before it asked, we from after we granted: its e
 renewed only while the replica keeps up: with a renewal it must have what was there at the one before. So the lease of
 one that is behind ends at most `term` + `LATE` after the first change that it has not got. It is renewed for one that
 is behind only if the renewal can be read before the lease before it is over, for until then whoever waits sees the old
-end (`in_time`). Clocks are CLOCK_BOOTTIME.
+end (`in_time`). Clocks are CLOCK_BOOTTIME. The process before, or one beside it that drains, may have granted by a
+configuration of before: so what a lease's row says is waited for, whatever the term is now.
 
 On a server other machines answer too, each from its own state, by leases that it renews in the database
 (ledger/watch.py). Nobody reads the end of a lease by another's clock: one that another machine granted, or that is
@@ -64,6 +65,9 @@ class Renewal(NamedTuple):
     holder: str
     name: str
     applied: int
+
+
+UNWAITED = Renewal("whoever was not waited for", "", -1)
 
 
 class Lease(NamedTuple):
@@ -137,6 +141,7 @@ class Leases:
         now, term = self._milliseconds(), int(self.terms.seconds * 1000)
         position = tx.position
         if not self.terms.leases:
+            self._note_unwaited(tx, position, now, term)
             return Granted(self.terms.seconds, position, tx.size)
         tx.db.execute("DELETE FROM lease WHERE boot = ? AND until < ?", (self._boot, now - FORGOTTEN))
         row = tx.db.execute(HELD, (asked.holder,)).fetchone()
@@ -181,7 +186,7 @@ class Leases:
         if not self.terms.leases:
             return bound
         try:
-            return bound if self._behind(position, self._read()) > 0 else 0.0
+            return self._latest(bound, self._behind(position, self._read()))
         except (sqlite3.Error, LedgerRefused):
             return bound
 
@@ -193,8 +198,13 @@ class Leases:
         if self.terms.leases:
             with contextlib.suppress(TimeoutError, sqlite3.Error, LedgerRefused):
                 async with asyncio.timeout(bound):
-                    return bound if self._behind(position, await self._read_in_turn()) > 0 else 0.0
+                    return self._latest(bound, self._behind(position, await self._read_in_turn()))
         return bound
+
+    @staticmethod
+    def _latest(bound: float, behind: float) -> float:
+        """Whoever granted the lease that ends last may renew it once more (`_until`), for a longer term than ours."""
+        return max(bound, min(behind, LONGEST) + LATE) if behind > 0 else 0.0
 
     def position(self) -> int:
         """How far the ledger goes, as anybody who reads it now sees it."""
@@ -210,7 +220,7 @@ class Leases:
     async def _settled(self, position: int, read: Callable[[], Awaitable[HeldLeases]]) -> float:
         if not self.terms.leases:
             return self._term
-        longest, began, at_once = self._term + LATE, self._clock(), not self.shared  # a file is read in no time
+        longest, began, at_once = LONGEST + LATE, self._clock(), not self.shared  # a file is read in no time
         while (left := began + longest - self._clock()) > 0:
             with contextlib.suppress(sqlite3.Error, LedgerRefused, TimeoutError):
                 # A server may say nothing for longer.
@@ -259,7 +269,11 @@ class Leases:
 
     @property
     def _term(self) -> float:
-        return LONGEST if self.shared else self.terms.seconds
+        """Without leases nobody reads for how long the process before granted."""
+        if self.shared:
+            return LONGEST
+        lately = not self.terms.leases and self._clock() < self._began + LONGEST
+        return max(self.terms.seconds, LONGEST) if lately else self.terms.seconds
 
     def close(self) -> None:
         if self._db is not None:
@@ -277,6 +291,14 @@ class Leases:
         if held is None or held[1] <= now or applied < held[2]:  # whoever holds none was waited for by nobody
             return None
         return min(now + term, held[3] + term + int(LATE * 1000))
+
+    def _note_unwaited(self, tx: Transaction, position: int, now: int, term: int) -> None:
+        """Until when somebody may answer for whom nobody waits, on one row, once a term: whoever is started with
+        leases next waits for that.
+        """
+        held = tx.db.execute(HELD, (UNWAITED.holder,)).fetchone()
+        if not held or held[0] != self._boot or held[1] < now + term:
+            self._put(tx, UNWAITED, now + 2 * term, position, now)
 
     def _put(self, tx: Transaction, asked: Renewal, until: int, position: int, now: int) -> None:
         tx.db.execute(
@@ -331,7 +353,7 @@ class Leases:
                 raise
 
     def _read_file(self) -> HeldLeases:
-        at, anew = self._clock(), self._began + self.terms.seconds + LATE  # of before a boot nobody knows the end
+        at, anew = self._clock(), self._began + LONGEST + LATE  # of before a boot nobody knows the end
         rows: list[LeaseRow] = self._reader().execute(LIVE).fetchall()
         ours = (
             (holder, name, until / 1000 if boot == self._boot else anew, applied, boot != self._boot)

@@ -410,8 +410,11 @@ class Intake:
         self._thread.start()
 
     def stop(self) -> None:
-        """A disk or a server that says nothing may have the thread for ever, and what waits stays in its file."""
+        """From now on nothing more is begun. Behind it the writer is ended, and then this (`end`)."""
         self._stop.set()
+
+    def end(self) -> None:
+        """A disk may have the thread for ever; what waits stays in its file."""
         if self._thread.ident is not None:
             self._thread.join(ENDS_WITHIN)
 

@@ -307,9 +307,10 @@ class HostWatch(LedgerWatch):
         """A commit that waits for a standby may wait for ever, and keeps nothing."""
         self._stop.set()
         self._folded.set()
+        ends = time.monotonic() + ENDS_WITHIN
         for each in (self._thread, self._listener):
             if each is not None and each.ident is not None:
-                each.join(ENDS_WITHIN)
+                each.join(max(ends - time.monotonic(), 0))
         if self._thread is None or not self._thread.is_alive():
             self._let_go()
 

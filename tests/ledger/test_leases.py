@@ -22,8 +22,8 @@ class Ledger:
         self.house, self.at, self.boot = house, 1000.0, b"b" * 16
         self.leases = self.started()
 
-    def started(self, boot=None):
-        return Leases(self.house.writer.store, Terms(TERM), lambda: self.at, boot or self.boot)
+    def started(self, boot=None, terms=None):
+        return Leases(self.house.writer.store, terms or Terms(TERM), lambda: self.at, boot or self.boot)
 
     def do(self, job):
         return self.house.writer.submit(job).result(60)
@@ -158,6 +158,51 @@ def test_a_gateway_that_starts_knows_the_leases_that_another_one_gave(ledger):
     ledger.at += TERM
     assert after.longest(position) == 0
     after.close()
+
+
+def test_one_that_starts_with_a_shorter_term_waits_for_what_was_granted_by_the_longer_one(ledger):
+    known = ledger.leases.position()
+    ledger.renew(known)
+    position = ledger.change()
+    after = ledger.started(terms=Terms(0.1))
+    assert after.longest(position) == TERM + LATE  # for whoever drains may renew it once more
+    ledger.at += 0.1
+    may_until = ledger.at + ledger.renew(known).seconds
+    while (left := after.longest(position)) > 0:
+        assert ledger.at + left >= may_until
+        ledger.at += 0.1
+    assert ledger.at >= may_until
+    after.close()
+
+
+@pytest.mark.parametrize(
+    "then", [Terms(TERM), Terms(0.1), Terms(0.1, leases=False)], ids=["the same", "shorter", "none"]
+)
+def test_one_that_starts_waits_for_those_for_whom_nobody_waited_before(ledger, then):
+    ledger.leases.terms = Terms(TERM, leases=False)
+    may_until = ledger.at + ledger.renew(ledger.leases.position() - 1).seconds  # it is behind: nobody asks
+    position = ledger.change()
+    after = ledger.started(terms=then)
+    assert ledger.at + after.longest(position) >= may_until
+    ledger.at = may_until - 0.1
+    assert (after.longest(position) > 0) is True
+    ledger.at = may_until + TERM
+    assert after.longest(position) == (0 if then.leases else 0.1)
+    after.close()
+
+
+def test_those_for_whom_nobody_waits_cost_one_row_a_term(ledger):
+    ledger.leases.terms = Terms(TERM, leases=False)
+    written = set()
+    for _ in range(20):
+        ledger.renew(ledger.leases.position())
+        written.add(
+            ledger.house.writer.submit(lambda tx: tx.db.execute("SELECT until FROM lease").fetchall()).result()[0]
+        )
+        ledger.at += TERM / 10
+    assert len(written) == 2
+    assert ledger.leases.live() == 0
+    assert ledger.leases.dropped() == []
 
 
 def test_after_a_boot_a_lease_of_before_it_is_waited_for_from_the_start_on(ledger):

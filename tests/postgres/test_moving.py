@@ -268,7 +268,7 @@ def dies(act, at):
 @pytest.mark.filterwarnings("ignore:This process")
 def test_killed_anywhere_and_run_again_it_comes_to_the_same_end(tmp_path, postgres, monkeypatch):
     """And each time in between one place alone is the ledger."""
-    monkeypatch.setattr("gateway.ledger.moving.move.STANDS_BY", 0)
+    moving.wait_for_nobody(monkeypatch)
     monkeypatch.setattr(copied_database, "CHUNK", 40)
     made = inside.install(tmp_path / "data")
     with open_house(made, inside.settings(), dev=True) as house:
@@ -293,7 +293,7 @@ def test_killed_anywhere_and_run_again_it_comes_to_the_same_end(tmp_path, postgr
 @pytest.mark.skipif(not SOAK, reason="takes minutes: SOAK=1")
 @pytest.mark.filterwarnings("ignore:This process")
 def test_killed_at_each_call_of_the_last_steps_it_is_finished(tmp_path, postgres, monkeypatch):
-    monkeypatch.setattr("gateway.ledger.moving.move.STANDS_BY", 0)
+    moving.wait_for_nobody(monkeypatch)
     made = inside.install(tmp_path / "data")
     with open_house(made, inside.settings(), dev=True) as house:
         everybody.story(house)

@@ -43,7 +43,7 @@ def where(postgres):
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
-    monkeypatch.setattr(moves, "STANDS_BY", 0)
+    moving.wait_for_nobody(monkeypatch)
     folder = inside.install(tmp_path / "data")
     with open_house(folder, inside.settings(), dev=True) as house:
         everybody.story(house)

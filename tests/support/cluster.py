@@ -18,7 +18,7 @@ from gateway.cli.recipe import filled
 from support import inside, namespaces, postgres_server
 
 PASSWORDS = {f"PATRONI_{user}_PASSWORD": f"{user.lower()}-word" for user in ("SUPERUSER", "REPLICATION", "REWIND")}
-ROOM = "1g"  # of a database machine's disk, which lies in memory
+ROOM = "3g"  # of a database machine's disk, which lies in memory: a server alone keeps a gigabyte of its log (max_wal_size)
 READY = 120.0  # seconds
 OWNER = postgres_server.OWNER
 PEERS = 3

@@ -6,6 +6,7 @@ from functools import cache
 from gateway.app.moving import InstallationMove
 from gateway.keys import person_keys
 from gateway.ledger.folder_store import store_in
+from gateway.ledger.moving.places import FolderPlace, ServerPlace
 from gateway.ledger.moving.tables import ledger_tables, vault_tables
 from support import inside
 
@@ -16,6 +17,12 @@ VALUES = {"INTEGER": (-(2**63), 2**63 - 1), "TEXT": ("", NEVER), "BLOB": (b"", b
 
 def nothing(what, rows):
     """Who is told what is done, and does nothing about it."""
+
+
+def wait_for_nobody(monkeypatch):
+    """A move waits until no service answers any more on what it has proved of the source: here there is none."""
+    for place in (FolderPlace, ServerPlace):
+        monkeypatch.setattr(place, "proved_for", 0)
 
 
 def move(source, target, tell=nothing):

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from support import inside
 from support.people import gaid, named
 
+from gateway.consent.check import Checks
 from gateway.consent.decisions import key_of_replica
 from gateway.consent.leases import Leases
 from gateway.keys import api_keys, secret_files
@@ -389,6 +390,16 @@ async def test_a_renewal_that_cannot_be_read_is_a_problem(keyed, body):
 
 async def test_a_caller_reads_at_its_start_how_long_a_choice_may_take_to_be_effective(keyed):
     assert (await keyed.get("/v1/self")).json()["leases"] == {"enabled": True, "term_ms": 2000}
+
+
+async def test_nobody_gets_a_lease_while_checks_are_answered_for_nobody_but_may_leave(keyed, monkeypatch):
+    """As while an opt-out waits beside the ledger: whoever it says no for would be allowed at every replica."""
+    _, told = await renewed(keyed)
+    _, held = await renewed(keyed, applied=told["seq"])
+    assert held["granted"]
+    monkeypatch.setattr(Checks, "position", lambda _: None)
+    assert (await renewed(keyed, applied=told["seq"]))[0] == 503
+    assert (await renewed(keyed, applied=told["seq"], leave=True))[1] == {"granted": False}
 
 
 @pytest.mark.parametrize("changed", [{"applied": 7}, {"holder": "b"}, {"leave": True}, {"log": "example.com/other"}])

@@ -22,7 +22,6 @@ from gateway.ledger.moving.copied_database import CopiedDatabase, CopyDiffers, w
 from gateway.ledger.moving.forsaken_copy import LOCK
 from gateway.ledger.moving.places import BOTH, LEDGER, VAULT, LedgerPlace
 from gateway.ledger.moving.tables import MovedTable, ledger_statements, ledger_tables, vault_tables
-from gateway.ledger.postgres_store import STANDS_BY
 from gateway.ledger.store import Connection
 
 PATIENCE = 60.0  # seconds for the writers' lock: whoever writes goes first
@@ -101,7 +100,7 @@ class LedgerMove:
                 with self._databases() as both:
                     self._bring_rows(both)
                     self._hand_over(both, number)
-                time.sleep(STANDS_BY)  # what a service has proved of the source is over
+                time.sleep(self.source.proved_for)
             self._finish()
         return self.report
 

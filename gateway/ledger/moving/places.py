@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import ClassVar, Protocol, cast
 
 from gateway import disk
 from gateway.keys import person_keys
@@ -21,6 +21,7 @@ from gateway.ledger.moving.copied_database import written
 from gateway.ledger.moving.forsaken_copy import ARRIVING, drop_arriving_files, with_logs
 from gateway.ledger.moving.tables import MovedTable
 from gateway.ledger.store import Connection
+from gateway.ledger.watch import TERM_OF_A_FILE
 from gateway.postgres import address
 from gateway.postgres.connection import PostgresConnection
 
@@ -31,7 +32,9 @@ SCHEMAS = {LEDGER: postgres_store.SCHEMA, VAULT: person_keys.SCHEMA}
 
 
 class LedgerPlace(Protocol):
-    """`which` is `LEDGER` or `VAULT`."""
+    """`which` is `LEDGER` or `VAULT`. `proved_for`: seconds for which a service answers on what it has proved of it."""
+
+    proved_for: ClassVar[float]
 
     @property
     def name(self) -> str: ...
@@ -65,6 +68,7 @@ class LedgerPlace(Protocol):
 class FolderPlace:
     """Files."""
 
+    proved_for: ClassVar[float] = TERM_OF_A_FILE
     folder: Path
 
     @property
@@ -131,6 +135,7 @@ class FolderPlace:
 class ServerPlace:
     """Schemas. `folder`: of the installation whose they are."""
 
+    proved_for: ClassVar[float] = postgres_store.STANDS_BY
     folder: Path
     url: str
 

@@ -174,7 +174,8 @@ class ChangesDoor:
 
     async def lease(self, request: Request) -> Response:
         """A lease asked for or renewed; `leave` ends it. 403 without the tag that shows that the replica itself asks,
-        409 where there are as many replicas as may be, 410 for one that follows another log.
+        409 where there are as many replicas as may be, 410 for one that follows another log, 503 while checks are
+        answered for nobody.
         """
         key = auth.caller(request, self._credentials, "replica")
         wire.require_json(request)
@@ -187,6 +188,7 @@ class ChangesDoor:
         if asked.leave:
             await self._writer.commit(lambda tx: self._leases.leave(tx, asked.holder))
             return wire.wire_answer(LeaseBody(granted=False))
+        self._prove_answered()
         renewal = Renewal(asked.holder, key.name, asked.applied)
         try:
             granted, log = await self._writer.commit(lambda tx: self._renewed(tx, renewal, asked))
@@ -225,12 +227,16 @@ class ChangesDoor:
             raise Problem("forbidden", f"{HEADER} is not of a replica that was enrolled with this key: enrol it again")
         return FeedAsked(*found)
 
+    def _prove_answered(self) -> None:
+        """Nobody may answer from a copy of what we answer nobody from, as while a no waits beside the ledger."""
+        if self._consent.checks.position() is None:
+            raise StoreUnavailable("the ledger gives no answer at this moment")
+
     async def _piece(self, last: int, limit: int, to: FeedAsked | None, begun: int | None = None) -> FeedPart:
         """`begun`: of a snapshot, how far the state was at its beginning. Raises `Problem` where whoever knows only
         `last` has to begin anew, `StoreUnavailable` while nobody proves the ledger.
         """
-        if self._consent.checks.position() is None:
-            raise StoreUnavailable("the ledger gives no answer at this moment")
+        self._prove_answered()
         piece = await asyncio.to_thread(self._read, last, limit, _places if to else self._standings, begun)
         if not piece.knows(last if begun is None else begun):
             raise Problem("changes_gone", "rows went, or the ledger is another one: begin with after=0")

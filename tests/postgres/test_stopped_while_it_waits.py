@@ -1,0 +1,74 @@
+"""A service is stopped whose commits wait for a machine that does not come, as where the disks of all others are full:
+it goes in its time, and what it was told of meanwhile is kept beside the ledger and entered by the next.
+"""
+
+import contextlib
+import threading
+import time
+
+import psycopg
+import pytest
+from support import example, postgres_server
+from support.people import gaid, named
+from support.ports import free_port
+from support.service import Service
+from support.wire import call, check
+
+pytestmark = pytest.mark.slow
+CONFIG = '[recipients.teemo]\nunlinked = "allow"\n'
+WAITS = 20.0  # seconds, behind which a writer that waits for one commit has been given up
+STOPS = 40.0  # seconds; an init system kills whoever takes 90
+
+
+def names_standby(at, name):
+    """Of which commits wait for one."""
+    with psycopg.connect(postgres_server.url_of(at), autocommit=True) as db:
+        db.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+        db.execute("SELECT pg_reload_conf()")
+
+
+@pytest.fixture
+def server():
+    with postgres_server.running(postgres_server.programs()) as at:
+        yield at
+
+
+def says_no(running, number):
+    return call(f"{running.url}/v1/choices", {"identifiers": [named("gaid", gaid(number))], "choice": "opt_out"})[0]
+
+
+def test_it_stops_within_its_time_and_nothing_is_lost(server, tmp_path, monkeypatch, figure):
+    monkeypatch.setenv("GATEWAY_STORE__URL", postgres_server.fresh_url(server))
+    config = tmp_path / "config.toml"
+    config.write_text(example.over(CONFIG))
+    running = Service(free_port(), tmp_path / "data", tmp_path / "log", ("--config", str(config))).start()
+    assert says_no(running, 1) == 201
+    said, over = [1], threading.Event()
+
+    def goes_on(number):
+        with contextlib.suppress(OSError):  # it stopped
+            while not over.is_set():
+                number += 1
+                if says_no(running, number) in {201, 202}:
+                    said.append(number)
+
+    threads = [threading.Thread(target=goes_on, args=(1000 * each,)) for each in (1, 2, 3)]
+    names_standby(server, "nobody")
+    for each in threads:
+        each.start()
+    time.sleep(WAITS)
+    asked = time.monotonic()
+    running.process.terminate()
+    try:
+        running.process.wait(timeout=STOPS)
+    finally:
+        over.set()
+        running.kill()
+        for each in threads:
+            each.join(60)
+    figure("stopped while commits wait", f"{time.monotonic() - asked:.1f} s, {len(said)} opt-outs taken")
+    names_standby(server, "")
+    running.start()
+    assert len(said) > 100
+    assert not [each for each in said if check(running.url, named("gaid", gaid(each)), "teemo")["allowed"]]
+    running.stop()
