@@ -47,7 +47,7 @@ from gateway.web.pages.confirmation import ProofForm, ProofsBody
 from gateway.web.pages.data import AccessRequest, DataForm, EraseForm
 from gateway.web.pages.opt_in import OptInForm
 from gateway.web.pages.unsubscribe import UnsubscribeLinkBody, UnsubscribeRequest
-from gateway.web.shell import problem, wire
+from gateway.web.shell import answering_clock, problem, wire
 from gateway.web.shell.access_report import AccessReportBody
 from gateway.web.site.status import StatusBody
 
@@ -113,6 +113,7 @@ def _headers(*names: str, text: str = "") -> Described:
     return {name: {"schema": str} | ({"description": text} if text else {}) for name in names}
 
 
+OF_CLOCK = _headers(answering_clock.HEADER, text="by which clock the times are: read none by that of another word")
 EVENT, TOKEN, REST = _in_path("event"), _in_path("token"), _in_path("path")
 REPEAT = _named("Idempotency-Key", "header", Annotated[str, Meta(max_length=256)])
 Bit = Literal["1", "0"]
@@ -204,12 +205,13 @@ def _inside() -> Described:
     """What the operator's own machines ask."""
     ready = {"200": ("ready", ReadyBody), "503": ("not", ReadyBody)}
     strict = _named("strict", "query", str, "tells the alarms as well")
+    itself = described("What this installation is", {"200": ("JSON", SelfBody)}, scopes=ANY, errors=("401",))
+    itself["responses"]["200"]["headers"] = OF_CLOCK
     return {
         "/authz/nginx": _authz("204"), "/authz/forward": _authz("204"), "/authz/envoy/{path}": _authz("200", REST),
         "/livez": {"get": described("Up", {"200": ("up", UpBody)})},
         "/readyz": {"get": described("Keeping and answering", ready, parameters=(strict,))},
-        "/v1/self": {"get": described("What this installation is", {"200": ("JSON", SelfBody)}, scopes=ANY,
-                                  errors=("401",))},
+        "/v1/self": {"get": itself},
     }  # fmt: skip
 
 
@@ -255,14 +257,16 @@ def _checked() -> Described:
     bid["responses"]["200"]["headers"] = WARNING | OF_A_BID
     several = Annotated[list[wire.Check], Meta(max_length=wire.MAX_LINES)]
     answered = ("a verdict each: `Verdict`, `Verdicts`, or `RefusedCheck`", list[dict[str, Any]], wire.NDJSON)
+    many = described("Many checks, answered in order", {"200": answered}, body=(several, ChecksBody), lines=True,
+                     scopes=("check",), errors=ALL)  # fmt: skip
+    many["responses"]["200"]["headers"] = OF_CLOCK
     tried = ("the verdict and the chain", ExplainedBody, ExplainedByRecipient)
     told = f"a line a report with its `result`, {', '.join(RESULTS)}; then the end"
     reported = described("What became of answers", {"200": (told, wire.NDJSON)}, body=wire.Disclosure, lines=True,
                          scopes=("check", "share"), errors=(*ALL, "503"))  # fmt: skip
     return {
         "/v1/check": {"post": one},
-        "/v1/checks": {"post": described("Many checks, answered in order", {"200": answered},
-                                         body=(several, ChecksBody), lines=True, scopes=("check",), errors=ALL)},
+        "/v1/checks": {"post": many},
         "/v1/openrtb": {"post": bid},
         "/v1/explain": {"post": described("The verdict, and every rule that was tried", {"200": tried},
                                           body=wire.Explain, scopes=("check",), errors=(*ALL, "503"))},
@@ -357,6 +361,7 @@ def _shared() -> Described:
     """Rows, and who got what."""
     rows = described("Rows to a recipient", {"200": (ROWS, wire.NDJSON)}, body=wire.Row, lines=True,
                      scopes=("share",), errors=(*ALL, "503"), parameters=SHARED)  # fmt: skip
+    rows["responses"]["200"]["headers"] = OF_CLOCK
     seal = described(
         "A job's rows checked again and put into files",
         {"200": ("the manifest, and what became of the files", ManifestBody)},

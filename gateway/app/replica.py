@@ -50,7 +50,7 @@ from gateway.state.lookup import StateLookup
 from gateway.web.api.check_answer import Answering
 from gateway.web.api.health import itself, live
 from gateway.web.api.inside import AnyThread
-from gateway.web.shell import auth, edge, page, wire
+from gateway.web.shell import answering_clock, auth, edge, page, wire
 from gateway.web.shell.door_router import DoorRouter
 from gateway.web.shell.edge import INTERNAL, METRICS, Calls, Edge
 from gateway.web.shell.lifespan import Service
@@ -214,7 +214,8 @@ def application(replica: Replica, settings: Settings, folder: Path, *, dev: bool
     )
 
     async def of_itself(request: Request) -> Response:
-        return wire.wire_answer(itself(replica.copy, auth.anybody(request, credentials), replica.environment))
+        body = itself(replica.copy, auth.anybody(request, credentials), replica.environment)
+        return wire.wire_answer(body, headers=answering_clock.said_now())
 
     async def ready(_: Request) -> Response:
         """200 while it answers: what it has, and for how long."""

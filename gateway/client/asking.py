@@ -25,7 +25,7 @@ from weakref import WeakSet
 import orjson
 
 from gateway.client import verdict as reading
-from gateway.client.connection import OK, Connections, NoAnswer, Response
+from gateway.client.connection import OK, Connections, Heard, NoAnswer, Response
 from gateway.client.handed_back import HandedBack
 from gateway.client.verdict import (
     DENIED,
@@ -142,7 +142,8 @@ BLOCK = "block"
 BID_VERDICTS = frozenset({"allow", "reduced", "contextual", BLOCK})
 NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # a job
 PART = 50  # checks of one call: some 10 ms of the gateway's, and no more than a reader is soon through with
-CLOCK = 60.0  # seconds until the gateway's clock is asked for again: two clocks part by some milliseconds in them
+OF_CLOCK = "gateway-clock"  # by which clock the times of an answer are
+CLOCK = 60.0  # seconds until a gateway's clock is asked for again: two clocks part by some milliseconds in them
 TRIES, QUICK = 3, 0.005  # times that it is asked for, and seconds of an answer that is good enough
 SHARE_MS = 30_000  # between two lines of an answer: the gateway may try a chunk for 20 s
 TIMEOUT_MS = 25  # in the zone; 10 on the host (I34)
@@ -226,7 +227,7 @@ class Client:
             self._connections.resolve()
         self._reporting = ClientReporting(self._report, self._look_up)
         self._looked, self._name, self._numbers = 0, secrets.token_hex(4), itertools.count()
-        self._clock: Clock | None = None
+        self._clocks = dict[str, Clock]()  # of each machine that answers, by its word
         self.failures: Counter[str] = Counter()
         begins_again(self)
 
@@ -325,13 +326,13 @@ class Client:
             raise ValueError("a job's name has at most 64 letters, digits, dots, dashes and underscores")
         seconds, headers = timeout_ms / 1000, {"Content-Type": NDJSON} | ({"Gateway-Job": job} if job else {})
 
-        def post(lines: bytes) -> Iterable[bytes]:
+        def post(lines: bytes, heard: Heard) -> Iterable[bytes]:
             if self._connections is None:
                 raise NoAnswer("checker")
-            return self._connections.lines(f"/v1/shares/{recipient}", lines, headers, seconds)
+            return self._connections.lines(f"/v1/shares/{recipient}", lines, headers, seconds, heard)
 
-        def clock() -> Clock | None:
-            return self._known_clock(max(seconds, self._seconds))
+        def clock(heard: Heard) -> Clock | None:
+            return self._known_clock(max(seconds, self._seconds), heard)
 
         return HandedBack(recipient, rows, post, clock, self._reporting.tell, self._failed)
 
@@ -365,13 +366,15 @@ class Client:
         return f"{self._name}-{next(self._numbers)}"
 
     def _part(self, asked: Sequence[Mapping[str, Any]], seconds: float) -> list[ClientVerdict]:
-        clock, began = self._known_clock(seconds), time.monotonic()
+        began = time.monotonic()
         marked = [{**one, "ref": self._ref()} for one in asked]
         try:
-            stated = self._json("/v1/checks", marked, seconds)
+            response = self._ask("/v1/checks", _encoded(marked), seconds)
+            stated = _parsed(response)
         except (NoAnswer, VerdictUnreadable) as error:
             self._failed(error)
             return [DENIED] * len(asked)
+        clock = self._known_clock(seconds, response.headers)
         answers = stated if isinstance(stated, list) and len(stated) == len(asked) else [None] * len(asked)
         return [self._one(found, one, began, clock) for found, one in zip(answers, marked, strict=True)]
 
@@ -387,22 +390,28 @@ class Client:
         self.failures[EXPIRED] += 1
         return found
 
-    def _known_clock(self, seconds: float) -> Clock | None:
-        """None where the gateway did not say: then an answer holds from before the question."""
-        if self._clock is None or time.monotonic() - self._clock.asked > CLOCK:
-            self._clock = None
+    def _known_clock(self, seconds: float, heard: Mapping[str, str]) -> Clock | None:
+        """That of the machine whose answer had these headers. None where it did not say: then an answer holds from
+        before the question.
+        """
+        word, now = heard.get(OF_CLOCK, ""), time.monotonic()
+        self._clocks = {each: clock for each, clock in self._clocks.items() if now - clock.asked <= CLOCK}
+        if word not in self._clocks:
             for _ in range(TRIES):
                 asked = time.monotonic()
                 try:
-                    found = Clock.of(_parsed(self._ask("/v1/self", b"", seconds, "GET")), asked)
+                    response = self._ask("/v1/self", b"", seconds, "GET")
+                    found = Clock.of(_parsed(response), asked)
                 except (NoAnswer, VerdictUnreadable) as error:
                     self._failed(error)
                     break
-                if self._clock is None or found.took < self._clock.took:
-                    self._clock = found
-                if found.took < QUICK:
+                said = response.headers.get(OF_CLOCK, "")  # a balancer may ask another one each time
+                known = self._clocks.get(said)
+                if known is None or found.took < known.took:
+                    self._clocks[said] = found
+                if said == word and found.took < QUICK:
                     break
-        return self._clock
+        return self._clocks.get(word)
 
     def _failed(self, error: Exception) -> ClientVerdict:
         self.failures[str(error) or "unreadable"] += 1

@@ -23,6 +23,9 @@ FAULTS = (OSError, httptools.HttpParserError)  # of the network or of the other 
 LONGEST = 16 * 2**20  # bytes of an answer: 10,000 verdicts have 5
 
 
+Heard = dict[str, str]  # the headers of an answer, their names in lower case
+
+
 class NoAnswer(Exception):
     """Nothing that may be believed came in time. The text is one word for a counter, never a person's."""
 
@@ -42,8 +45,8 @@ class Response(NamedTuple):
 class _Reading:
     """What httptools calls while it reads one answer."""
 
-    def __init__(self) -> None:
-        self.headers: dict[str, str] = {}
+    def __init__(self, headers: Heard | None = None) -> None:
+        self.headers: Heard = {} if headers is None else headers
         self.body = bytearray()
         self.begun = self.complete = False
 
@@ -103,13 +106,16 @@ class Connections:
                 raise NoAnswer(_why(error)) from None
         raise NoAnswer("broken")
 
-    def lines(self, path: str, body: bytes, headers: Mapping[str, str], seconds: float) -> Iterator[bytes]:
+    def lines(
+        self, path: str, body: bytes, headers: Mapping[str, str], seconds: float, heard: Heard
+    ) -> Iterator[bytes]:
         """The lines of a 200 as they come, over a connection of its own; each wait takes so many seconds at most. Ends
-        where the answer does, and where it is cut off. Raises `NoAnswer`.
+        where the answer does, and where it is cut off. `heard`: gets the headers, before the first line. Raises
+        `NoAnswer`.
         """
         stated = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = f"POST {path} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\n{stated}\r\n"
-        reading = _Reading()
+        reading = _Reading(heard)
         parser = httptools.HttpResponseParser(reading)
         try:
             with contextlib.closing(self._connect(time.monotonic() + seconds)) as connection:

@@ -10,13 +10,13 @@ from typing import Any
 
 import orjson
 
-from gateway.client.connection import NoAnswer
+from gateway.client.connection import Heard, NoAnswer
 from gateway.client.verdict import EXPIRED, NO_ANSWER, Clock, VerdictUnreadable
 
 ROWS = 5_000  # of one call, which takes 10,000 and 16 MiB
 RETURNED = "returned"
 
-Post = Callable[[bytes], Iterable[bytes]]  # NDJSON to the lines of its answer; raises `NoAnswer`
+Post = Callable[[bytes, Heard], Iterable[bytes]]  # NDJSON to the lines of its answer; raises `NoAnswer`
 Tell = Callable[[Mapping[str, str | int]], None]
 
 
@@ -67,7 +67,7 @@ class HandedBack:
         recipient: str,
         rows: Iterable[Mapping[str, Any]],
         post: Post,
-        clock: Callable[[], Clock | None],
+        clock: Callable[[Heard], Clock | None],
         tell: Tell,
         failed: Callable[[Exception], object],
     ) -> None:
@@ -81,9 +81,10 @@ class HandedBack:
 
     def __iter__(self) -> Iterator[Answered]:
         while some := list(itertools.islice(self._rows, ROWS)):
-            self.whole, clock = False, self._clock()
+            self.whole, heard, clock = False, Heard(), None
             try:
-                for line in self._post(b"\n".join(map(orjson.dumps, some))):
+                for line in self._post(b"\n".join(map(orjson.dumps, some)), heard):
+                    clock = clock or self._clock(heard)
                     found = self._read(line, clock)
                     if found:
                         yield found

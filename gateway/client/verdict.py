@@ -20,6 +20,7 @@ from gateway.terms import Answer, Reason
 
 NO_ANSWER, EXPIRED = "no_answer", "expired"
 MILLISECOND = 0.001  # the gateway's times are cut off to it
+MOVED = 0.01  # seconds by which its clock may be moved before it says that it is another one (`Gateway-Clock`)
 LONGEST = 2.0  # seconds that an answer is believed at most, as the gateway's own setting allows
 KNOWN, REASONS = frozenset(Answer), frozenset(Reason)
 ALLOWED, DENIED_ALL = {Answer.ALLOW}, {Answer.DENY}
@@ -44,7 +45,7 @@ class Clock:
     def of(cls, stated: object, asked: float) -> "Clock":
         """`stated`: what `/v1/self` answered, asked at a monotonic time. Raises `Unreadable`."""
         time_ = stated.get("time") if isinstance(stated, dict) else None
-        return cls(_unix(time_) + MILLISECOND - asked, asked, time.monotonic() - asked)
+        return cls(_unix(time_) + MILLISECOND + MOVED - asked, asked, time.monotonic() - asked)
 
     def until(self, stated: object) -> float:
         """The monotonic time until which the gateway's clock has surely not come to a stated one; what came just now

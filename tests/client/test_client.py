@@ -2,6 +2,7 @@
 all."""
 
 import contextlib
+import json
 import signal
 import socket
 import threading
@@ -15,6 +16,7 @@ from support.service import service
 
 from gateway.client import Client, Expired, NothingMayGo, NotReady
 from gateway.client.connection import Response
+from gateway.web.shell import answering_clock
 
 pytestmark = pytest.mark.slow
 ASK = {"identifiers": [named("gaid", GAID)], "recipient": "advertisers", "place": "US-NY"}
@@ -82,6 +84,29 @@ def test_a_yes_is_a_yes_and_a_no_is_a_no(client):
 def test_many_are_answered_in_their_order(client):
     asked = [ASK | {"data": ["ad_id"], "signals": {"gpc": "1"} if index % 3 else {}} for index in range(50)]
     assert [each.allowed for each in client.checks(asked)] == [index % 3 == 0 for index in range(50)]
+
+
+def test_every_answer_that_holds_until_a_time_says_by_which_clock_as_self_does(keyed):
+    asked, kinds = ASK | {"data": ["ad_id"]}, {"headers": {"Content-Type": "application/x-ndjson"}}
+
+    def words():
+        yield keyed.get("/v1/self")
+        yield keyed.post("/v1/checks", json=[asked])
+        yield keyed.post("/v1/checks", content=json.dumps(asked), **kinds)
+        yield keyed.post("/v1/shares/teemo", content=json.dumps({"id": "r", **ME, "data": {}}), **kinds)
+
+    # A clock that is corrected just now changes its word between two of them.
+    assert 1 in [len({each.headers["gateway-clock"] for each in words()}) for _ in range(3)]
+
+
+@pytest.mark.parametrize(("moved", "another"), [(-3600, True), (-0.02, True), (0, False), (0.02, True), (3600, True)])
+def test_a_clock_that_is_set_is_another_one(monkeypatch, moved, another):
+    monkeypatch.setattr("time.clock_gettime", lambda _: 1000.0)
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    before = answering_clock.said_now()
+    monkeypatch.setattr("time.clock_gettime", lambda _: 1060.0)
+    monkeypatch.setattr("time.time", lambda: 2e9 + 60 + moved)
+    assert (answering_clock.said_now() != before) is another
 
 
 def test_a_question_that_the_gateway_refuses_is_a_no_and_counted(client):

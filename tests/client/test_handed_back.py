@@ -1,13 +1,15 @@
 """Rows that are handed back and many checks, as the client reads them: when each is over, by whose clock."""
 
+import itertools
 import json
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.client.asking import PART, Verdicts
-from gateway.client.connection import NoAnswer
+from gateway.client import asking
+from gateway.client.asking import PART, Client, Verdicts
+from gateway.client.connection import NoAnswer, Response
 from gateway.client.handed_back import ROWS, HandedBack
 from gateway.client.verdict import LONGEST, ClientVerdict, Clock, VerdictUnreadable, read_verdict
 
@@ -112,7 +114,8 @@ END = json.dumps({"summary": {}, "complete": True}).encode()
 
 
 def handed(*lines: bytes, rows=1, known=clock, posted=None, said=None, failures=None) -> HandedBack:
-    def post(body):
+    def post(body, heard):
+        heard["gateway-clock"] = "theirs"
         if posted is not None:
             posted.append(body.count(b"\n") + 1)
         yield from lines
@@ -121,7 +124,7 @@ def handed(*lines: bytes, rows=1, known=clock, posted=None, said=None, failures=
         "teemo",
         ({"id": f"r{n}"} for n in range(rows)),
         post,
-        known,
+        lambda heard: known() if heard == {"gateway-clock": "theirs"} else None,
         (said if said is not None else []).append,
         (failures if failures is not None else []).append,
     )
@@ -184,9 +187,52 @@ def test_rows_go_some_thousands_a_call():
 
 
 def test_a_gateway_that_does_not_answer_is_counted_and_raises_nothing():
-    def gone(_):
+    def gone(*_):
         raise NoAnswer("unreachable")
 
     failures = []
     found = HandedBack("teemo", iter([{"id": "r0"}]), gone, clock, print, failures.append)
     assert (list(found), found.whole, [str(each) for each in failures]) == ([], False, ["unreachable"])
+
+
+class Machines:
+    """In place of connections: several behind one address, each with a clock of its own, of which another one answers
+    each time that it is asked for; rows and checks are answered by the last.
+    """
+
+    def __init__(self, *ahead):
+        self.ahead, self.asked = ahead, itertools.count()
+
+    def said(self, number):
+        return {"gateway-clock": f"clock {number}"}
+
+    def ask(self, method, path, body, kind, seconds):
+        if path == "/v1/self":
+            number = next(self.asked) % len(self.ahead)
+            return Response(200, self.said(number), json.dumps({"time": stamp(self.ahead[number])}).encode())
+        time.sleep(0.1)  # it was decided long before it came
+        answers = [YES | {"ref": one["ref"], "valid_until": stamp(self.ahead[-1] + 0.15)} for one in json.loads(body)]
+        return Response(200, self.said(len(self.ahead) - 1), json.dumps(answers).encode())
+
+    def lines(self, path, body, headers, seconds, heard):
+        heard |= self.said(len(self.ahead) - 1)
+        yield line("r0", valid_until=stamp(self.ahead[-1] + 0.15))
+        yield END
+
+    def close(self):
+        pass
+
+    def resolve(self):
+        pass
+
+
+@pytest.mark.parametrize("ahead", [(0.0, 1.5), (1.5, 0.0), (0.0, 1.5, -1.5)])
+def test_of_several_machines_no_answer_is_read_by_anothers_clock(monkeypatch, ahead):
+    monkeypatch.setattr(asking, "Connections", lambda *_: Machines(*ahead))
+    with Client("http://gateway.example", key="k.k", timeout_ms=30_000) as client:
+        for _ in range(2):  # whichever clocks are known by then
+            [found] = client.checks([{"identifiers": [], "recipient": "teemo", "data": ["ad_id"]}])
+            assert found.until <= time.monotonic() + 0.15
+            assert found.until > time.monotonic() + 0.1  # its own clock says that it was decided just now
+            [row] = client.share("teemo", [{"id": "r0"}])
+            assert time.monotonic() + 0.1 < row.until <= time.monotonic() + 0.15

@@ -31,7 +31,7 @@ from gateway.ledger.schema import has_reset_bug
 from gateway.signals.cmp_cookies import NAMES
 from gateway.terms import DataClass, Purpose, Reason, Role
 from gateway.web.api import check_answer
-from gateway.web.shell import auth, wire
+from gateway.web.shell import answering_clock, auth, wire
 from gateway.web.shell.edge import PUBLIC
 from gateway.web.shell.metrics import Counted, Metrics
 from gateway.web.shell.problem import Problem
@@ -306,7 +306,7 @@ class Health:
         body = itself(self.consent, key, self.environment)
         body.leases = LeaseTerms(terms.leases, int(terms.seconds * 1000))
         body.notices = [NoticeShown(item.kind, item.sha256.hex(), item.version, item.language) for item in self.shown]
-        return wire.wire_answer(body)
+        return wire.wire_answer(body, headers=answering_clock.said_now())
 
 
 def _late(found: Iterable[Open]) -> list[str]:

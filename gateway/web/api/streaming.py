@@ -7,10 +7,12 @@ but that part and what lies in its socket; and no more once it hung up. Whether 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from gateway.web.shell import answering_clock
 
 Lines = AsyncGenerator[bytes]
 STALLS = 300.0  # seconds in which a reader takes nothing, after which it is gone (I34: a share's caller waits as long)
@@ -19,17 +21,17 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 async def streamed(parts: Lines, kind: str) -> Response:
     """An answer of these parts. What is wrong with the first is raised here, where it is still a status."""
-    return Streamed(await anext(parts, b""), parts, kind)
+    return Streamed(await anext(parts, b""), parts, kind, {**HEADERS, **answering_clock.said_now()})
 
 
 class Streamed(Response):
     """Begins with `first`, which was decided just now."""
 
-    def __init__(self, first: bytes, parts: Lines, kind: str) -> None:
+    def __init__(self, first: bytes, parts: Lines, kind: str, headers: Mapping[str, str] = HEADERS) -> None:
         self.status_code = 200
         self.media_type = kind
         self.background = None
-        self.init_headers(HEADERS)
+        self.init_headers(headers)
         self._first = first
         self._parts = parts
 
