@@ -85,7 +85,8 @@ class Standing:
     the last entry that touched it.
 
     `informed` and `parental` are bits of `own`: opt-ins of an account that were given with a live signal in sight
-    (11 CCR 7025(c)(3)), and opt-ins that a parent gave. `grown`: a younger age was on record before this one (R14).
+    (11 CCR 7025(c)(3)), and opt-ins that a parent gave, good for a child alone (`rules.case.yes_bits`). `grown`: a
+    younger age was on record before this one (R14).
     `told`, `cpni_told`: the day of the privacy notice and of the CPNI notice that the person was last shown or sent.
     """
 

@@ -23,6 +23,7 @@ from gateway.choice.verdict import Step
 from gateway.cli import options
 from gateway.consent import decision_log
 from gateway.consent.asked import Ask, Explained, Then
+from gateway.consent.check import said_by
 from gateway.desk import history as of
 from gateway.desk.time_travel import Rebuilt
 from gateway.ledger.proof.entry import b64
@@ -145,10 +146,7 @@ def _line(event: of.Event, as_json: bool, *, texts: bool) -> str:
 
 def _stood(then: Rebuilt, as_json: bool) -> str:
     """What held at the moment, of all the records of the identifier together: a no of any of them is a no."""
-    states = dict.fromkeys((purpose.value for purpose in CHOOSABLE), "none")
-    for word in ("opted_in", "opted_out"):
-        for standing in then.standings:
-            states |= {name: word for name, held in standing.states().items() if held == word}
+    states = said_by(tuple(then.standings), CHOOSABLE)
     ages = [standing.age_band for standing in then.standings if standing.age_band]
     if as_json:
         body = {"position": then.position, "standing": states, "age_bands": ages}

@@ -504,12 +504,12 @@ class Checks:
         return said_by(standings_in(self.seen(subjects, token)), purposes)
 
     def granted(self, subjects: Sequence[Subject], recipient: str, purpose: Purpose) -> bool:
-        """Whether an opt-in that names this recipient is on record. False where that cannot be read."""
+        """Whether an opt-in of their own that names this recipient is on record. False where that cannot be read."""
         try:
             found = self._lookup.grants([key for subject in subjects for key in subject.keys])
         except LookupRefused:
             return False
-        return any(
+        return self.band(subjects) != AGES[0] and any(
             (grant.recipient, grant.purpose, grant.kind, grant.child) == (recipient, purpose, GrantKind.OPTED_IN, False)
             for grant in found
         )

@@ -17,7 +17,7 @@ from gateway.choice.downstream import GppSections, Outcome
 from gateway.choice.law import AGES, UNKNOWN_PLACE, LawRule
 from gateway.choice.question import Office, Question, Verdict
 from gateway.choice.recipient import Recipient
-from gateway.choice.rules.case import youngest
+from gateway.choice.rules.case import IN_SHIFTS, yes_bits, youngest
 from gateway.choice.rules.refusals import SIGNAL_REASONS
 from gateway.choice.standing import Standing, alike, out_bits
 from gateway.choice.verdict import decide
@@ -197,7 +197,9 @@ def said_of(standings: Sequence[Standing] | None, purpose: Purpose, said: Collec
     underneath = SIGNAL_PURPOSES if purpose is Purpose.THIRD_PARTY_MARKETING else ()  # a sale, whatever its name (R21)
     if any(each in said or any(one.denies(each) for one in standings) for each in (purpose, *underneath)):
         return Word.OPTED_OUT
-    return Word.OPTED_IN if any(standing.opted_in(purpose) for standing in standings) else Word.NONE
+    band = youngest(None, standings)
+    yes = any(yes_bits(standing, band) & IN_SHIFTS.get(purpose, 0) for standing in standings)
+    return Word.OPTED_IN if yes else Word.NONE
 
 
 @lru_cache(maxsize=4096)

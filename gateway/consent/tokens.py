@@ -16,7 +16,7 @@ for 30.
 
 import hashlib
 import struct
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple, TypedDict
@@ -260,8 +260,13 @@ def unsubscribe_answer(base: str, token: str) -> Made:
     return {"url": url, "headers": {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": ONE_CLICK}}
 
 
-def confirm_asked(asked: OptInAsked, notice: Notice, now: datetime, how: Mapping[str, object]) -> Choice:
-    """The opt-in that a second act makes of a first one."""
+def confirm_asked(asked: OptInAsked, notice: Notice, now: datetime, method: str = "") -> Choice:
+    """The opt-in that a second act makes of a first one. `method`: by which the parent is known whose yes it is (16
+    CFR 312.5(b)), kept sealed with it. Raises `Refused`.
+    """
+    if asked.parental and not method:
+        raise Refused("proof_required", "a parent asked, and a parent confirms")
+    how = {"method": method} if asked.parental else {}
     return Choice(
         ChoiceKind.OPT_IN,
         (asked.purpose,),

@@ -425,21 +425,19 @@ class Consent:
         *,
         key: str = "",
         body: bytes = b"",
-        how: Mapping[str, object] | None = None,
+        method: str = "",
         vouched: Collection[bytes] = (),
         rests: YesRests | None = None,
     ) -> Chosen:
-        """The second act: writes the opt-in. `notice` is the text shown with the confirmation; `how` goes into the
-        details of its entry. `vouched`: keys of whom an attestation or the desk showed, so that ids of a phone are
-        rid of what other people's apps tied to them, and of what others' other ids brought them. `rests`: what was
-        looked up for it, and is looked up again as it is written.
+        """The second act: writes the opt-in. `notice`: of its own text; `method`: by which a parent was known.
+        `vouched`: keys of whom an attestation or the desk showed, so that ids of a phone are rid of what other people's
+        apps tied to them, and of what others' other ids brought them. `rests`: what is looked up again as it writes.
         """
         asked = self.asked(token)
         if asked.notice == notice.sha256.hex():
             raise Refused("notice_required", "confirming shows a text of its own, not the first one again")
-        now = self.clock()
-        subjects = asked.subjects
-        choice = asked_of.confirm_asked(asked, notice, now, how or {})
+        subjects, now = asked.subjects, self.clock()
+        choice = asked_of.confirm_asked(asked, notice, now, method)
 
         def allow(tx: Transaction) -> None:
             """Behind a replay: a yes that may be taken, a token in time, of this log, used once and not superseded."""
@@ -447,6 +445,8 @@ class Consent:
             mine = [each for each in subjects if each.key in vouched]
             for subject in mine:  # before it is judged: whose account an app had tied to it may be a child's
                 links.disclaim(tx, subject, accounts, milliseconds(now))
+            if choice.parental and not ages.know_children(tx, subjects, now):
+                raise Refused("proof_required", "whoever is 13 or older says yes themselves, not a parent (L71)")
             self._judge(tx, subjects, choice)
             late = milliseconds(now) - asked.at > CONFIRM_SECONDS * 1000
             if late or asked.log != tx.log:

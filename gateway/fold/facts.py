@@ -73,7 +73,9 @@ def _set_age(slate: Slate, key: bytes, age: KeyAge) -> None:
 
 
 def _ask_again(slate: Slate, key: bytes) -> None:
-    """Whoever was a child by an age on record, as all who read it, says each yes again but a parent's (R14)."""
+    """Whoever was a child by an age on record, as all who read it, says each yes again (R14). A parent's
+    stays in the row and is good for a child alone: the verdict sees to that.
+    """
     members = (member for member in slate.row(key).members if slate.edge(key, member).lives())
     for each in family(slate, key).union(*(family(slate, member) for member in members)):
         row = slate.row(each)

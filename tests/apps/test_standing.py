@@ -354,6 +354,75 @@ async def test_a_parents_yes_is_the_parents_in_both_acts_and_keeps_its_method(pl
     assert (details["parental"], details["method"]) == (True, "signed form, seen")
 
 
+async def is_of_age(place, age):
+    body = {"account": "a1", "identifiers": [OLD], "age": age}
+    assert (await place.desk.post("/v1/links", json=body)).status_code == 201
+
+
+BESIDE = {  # what a child has by itself, and puts the word "parent" beside
+    "an account's assertion": (ACCOUNT, lambda place: [place.backend.proof()]),
+    "a phone's attestation": (OLD, lambda place: [place.backend.attests(OLD)]),
+    "an account's assertion for its phone": (OLD, lambda place: [place.backend.proof()]),
+}
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["parent first", "parent last"])
+@pytest.mark.parametrize("whose", BESIDE)
+async def test_the_word_parent_beside_what_a_child_proves_makes_no_parent(place, whose, first):
+    """Of what is stated counts what could be verified (16 CFR 312.5): an app's key vouches for nobody."""
+    me, proves = BESIDE[whose]
+    word = {"kind": "parent", "method": "tapped"}
+
+    def proof():
+        return [word, *proves(place)] if first else [*proves(place), word]
+
+    await is_of_age(place, 12)
+    body = {"identifiers": [me], "choice": "opt_in", "purposes": ["sale"], "notice": SHOWN}
+    act = {"choice": "confirm", "notice": SECOND}
+    asked = (await place.in_app.post("/v1/choices", json=body | {"proof": proof()})).json()["confirm"]
+    done = await place.in_app.post("/v1/choices", json=act | {"confirm": asked, "proof": proof()})
+    assert (done.status_code, kind(done)) == (422, "too_young")
+    begun = body | {"proof": {"kind": "parent", "method": "signed form, seen"}}
+    asked = (await place.desk.post("/v1/choices", json=begun)).json()["confirm"]
+    done = await place.in_app.post("/v1/choices", json=act | {"confirm": asked, "proof": proof()})
+    assert (done.status_code, kind(done)) == (403, "proof_required")
+    assert await place.reason(me) == "opt_in_required"
+
+
+async def test_the_word_parent_beside_a_persons_own_proof_stands_in_no_entry(place):
+    proof = [{"kind": "parent", "method": "tapped"}, place.backend.proof()]
+    body = {"identifiers": [ACCOUNT], "choice": "opt_in", "purposes": ["sale"], "notice": SHOWN, "proof": proof}
+    asked = (await place.in_app.post("/v1/choices", json=body)).json()["confirm"]
+    act = {"choice": "confirm", "notice": SECOND, "confirm": asked, "proof": [proof[0], place.backend.proof()]}
+    assert (await place.in_app.post("/v1/choices", json=act)).status_code == 201
+    report = await place.desk.post("/v1/access", json={"identifiers": [ACCOUNT]})
+    assert {"parental", "method"}.isdisjoint(report.json()["entries"][-1]["details"])
+
+
+async def test_a_parents_yes_is_over_at_thirteen_and_every_door_says_so(place):
+    """R14, L71: until the person says yes themselves."""
+    await is_of_age(place, 12)
+    act = {"proof": {"kind": "parent", "method": "signed form, seen"}}
+    body = {"identifiers": [ACCOUNT], "choice": "opt_in", "purposes": ["sale"], "notice": SHOWN}
+    asked = (await place.desk.post("/v1/choices", json=body | act)).json()["confirm"]
+    done = {"choice": "confirm", "confirm": asked, "notice": SECOND}
+    assert (await place.desk.post("/v1/choices", json=done | act)).json()["standing"] == {"sale": "opted_in"}
+
+    async def told():
+        standing = (await place.desk.post(PATH, json={"identifiers": [ACCOUNT]})).json()["standing"]["sale"]
+        report = (await place.desk.post("/v1/access", json={"identifiers": [ACCOUNT]})).json()["standing"]
+        return await place.reason(ACCOUNT), standing, report[0]["purposes"]["sale"]
+
+    assert await told() == ("opted_in", "opted_in", "opted_in")
+    for age in (13, 30):
+        await is_of_age(place, age)
+        assert await told() == ("opt_in_required", "none", "none")
+    asked = (await place.in_app.post("/v1/choices", json=body | {"proof": place.backend.proof()})).json()["confirm"]
+    done = {"choice": "confirm", "confirm": asked, "notice": SECOND, "proof": place.backend.proof()}
+    assert (await place.in_app.post("/v1/choices", json=done)).status_code == 201
+    assert await told() == ("opted_in", "opted_in", "opted_in")
+
+
 async def test_an_app_does_not_speak_for_a_parent(place):
     mine = place.phone(OLD)
     await mine.observes()

@@ -21,9 +21,10 @@ from support.verdicts import (
 )
 
 from gateway.choice import verdict
+from gateway.choice.law import AGES
 from gateway.choice.question import Grant, Office, Question
 from gateway.choice.standing import IN, Standing, with_state
-from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Answer, DataClass, Purpose, Reason, Role
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose, Reason, Role
 
 ROWS = rows()
 CALIFORNIA = frozenset({"US-CA"})
@@ -90,7 +91,7 @@ def test_a_refusal_of_ads_leaves_a_service_provider_what_it_does_for_the_busines
         ("US-CA", "13_15", Standing(), Reason.OPT_IN_REQUIRED),  # L71
         ("US-CA", "13_15", Standing(own=IN_FOR_ALL), Reason.OPTED_IN),
         ("US-CA", "under_13", Standing(own=IN_FOR_ALL), Reason.OPT_IN_REQUIRED),
-        ("US-CA", "under_13", Standing(own=IN_FOR_ALL, parental=IN_FOR_ALL), Reason.OPTED_IN),
+        ("US-CA", "13_15", Standing(own=IN_FOR_ALL, parental=IN_FOR_ALL), Reason.OPT_IN_REQUIRED),
         ("US-CA", "16_17", Standing(), Reason.NO_CHOICE),
         ("US-DE", "16_17", Standing(), Reason.OPT_IN_REQUIRED),  # L73
         ("US-WY", "under_13", Standing(), Reason.OPT_IN_REQUIRED),  # COPPA, where no state has a law
@@ -102,6 +103,24 @@ def test_where_the_operator_has_no_floor_the_law_protects_the_young_by_any_recor
     assert decide(asked, Office(LAW, TODAY)).reason is reason
     recorded = asked._replace(age="adult", standings=(replace(standing, age_band=age),))  # the youngest known holds
     assert decide(recorded, Office(LAW, TODAY)).reason is reason
+
+
+@pytest.mark.parametrize("age", AGES)
+def test_a_yes_counts_by_who_may_give_it_at_the_age_on_record(age):
+    """Under 13 a parent, from then on the person: neither general yes nor one that names the recipient is the other's."""
+    child, places = age == AGES[0], frozenset({"US-WY"})
+    own, parents = Standing(own=IN_FOR_ALL, age_band=age), Standing(own=IN_FOR_ALL, parental=IN_FOR_ALL, age_band=age)
+    for standing, counts in ((own, not child), (parents, child)):
+        asked = Question(
+            buyer(), (Purpose.SALE,), (DataClass.AD_ID,), places, standings=(replace(standing, grown=not child),)
+        )
+        assert (decide(asked, Office(LAW, TODAY)).reason is Reason.OPTED_IN) is counts
+    for by_child in (True, False):
+        grants = (Grant("buyer", Purpose.SALE, DataClass.PRECISE_GEO, 1, GrantKind.OPTED_IN, by_child),)
+        point = Question(
+            buyer(), (Purpose.SALE,), (DataClass.PRECISE_GEO,), places, standings=(parents,), grants=grants
+        )
+        assert (decide(point, Office(LAW, TODAY)).reason is Reason.OPTED_IN) is (child or not by_child)
 
 
 def test_a_sale_of_precise_location_is_banned_from_the_day_that_the_table_says():

@@ -33,7 +33,8 @@ POINTS = {  # where and from when no precise point is sold, written a second tim
 YOUNG = {  # where, from when and up to which age nobody young is sold
     "US-MD": (date(2025, 10, 1), "16_17"), "US-CT": (date(2026, 7, 1), "16_17"), "US-OR": (date(2026, 1, 1), "13_15"),
 }  # fmt: skip
-EVERY_YES = Standing(own=IN_FOR_ALL, informed=IN_FOR_ALL, parental=IN_FOR_ALL, granted=True)
+OWN_YES = Standing(own=IN_FOR_ALL, informed=IN_FOR_ALL, granted=True)
+EVERY_YES = (OWN_YES, replace(OWN_YES, parental=IN_FOR_ALL))
 HEARD = (CONSENTS, replace(SAID["gpc"], vendors=CONSENTS.vendors))  # without a signal, and with one that was answered
 
 
@@ -45,7 +46,7 @@ def consenting(place, purpose, data_class, role, heard, age=None):
     ]
     receiver = buyer(role, tcf_vendor=VENDOR, programme="club")
     return Question(
-        receiver, (purpose,), (data_class,), frozenset({place}), age, heard, (EVERY_YES,), tuple(grants), count=1000
+        receiver, (purpose,), (data_class,), frozenset({place}), age, heard, EVERY_YES, tuple(grants), count=1000
     )
 
 
@@ -58,7 +59,8 @@ def no_point_is_sold(place, on):
 def nobody_young_is_sold(place, age, on):
     for purpose, role, data_class, heard in itertools.product(SIGNAL_PURPOSES, THIRD, PERSONAL, HEARD):
         asking = consenting(place, purpose, data_class, role, heard, age)
-        for each in (asking, asking._replace(age=None, standings=(replace(EVERY_YES, age_band=age),))):
+        recorded = tuple(replace(each, age_band=age) for each in EVERY_YES)
+        for each in (asking, asking._replace(age=None, standings=recorded)):
             assert set(decide(each, Office(LAW, on)).data.values()) == {Answer.DENY}, each
 
 

@@ -113,12 +113,25 @@ def test_an_auditor_sees_what_stood_and_what_was_shown_at_a_moment(run, folder):
     code, text = run("history", "--at", tomorrow, *ME)
     assert code == 0
     assert "shown: notice 7 (en)\n          | You may say no." in text
-    assert text.rstrip().endswith("opted_out: sale, sharing, targeted_ads, profiling")
+    assert text.rstrip().endswith("opted_out: sale, sharing, targeted_ads, profiling, third_party_marketing")
     code, before = run("history", "--at", "2020-01-01", *ME)
     assert (code, before) == (1, "after 0 entries: nothing was chosen\n")
     rows = [json.loads(line) for line in run("history", "--json", "--at", tomorrow, *ME)[1].splitlines()]
     assert rows[1]["shown"]["text"] == "You may say no."
     assert rows[-1]["standing"]["profiling"] == "opted_out"
+
+
+def test_an_auditor_sees_that_a_parents_yes_was_over_at_thirteen(run, folder):
+    code, age = run("age", "under_13", *ME)
+    assert code == 0, age
+    with open_house(folder, inside.settings()) as house:
+        subject = house.consent.people.name([named("gaid", GAID)]).subjects
+        said = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "api", house.consent.clock(), parental=True)
+        asyncio.run(house.consent.choose(subject, said))
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%d")
+    assert run("history", "--at", tomorrow, *ME)[1].rstrip().endswith("opted_in: sale")
+    assert run("age", "13_15", *ME)[0] == 0
+    assert run("history", "--at", tomorrow, *ME)[1].rstrip().endswith("nothing was chosen")
 
 
 def test_a_person_is_shown_nothing_from_before_a_number_was_given_back(run):

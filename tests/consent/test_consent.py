@@ -518,9 +518,9 @@ class TestHowAnOptInWasGiven:
         return await consent.confirm(token, SHOWN.notice)
 
     async def test_is_kept_from_the_first_act_to_the_second(self, house, consent, account, said):
-        await self.confirmed(consent, account, said, ui="settings-3", informed=True, parental=True)
+        await self.confirmed(consent, account, said, ui="settings-3", informed=True)
         [standing] = consent.checks._lookup.seen([account.key]).standings
-        assert (standing.informed, standing.parental) == (standing.own, standing.own)
+        assert (standing.informed, standing.parental) == (standing.own, 0)
         assert (await bodies(house))[-1]["ui"] == "settings-3"
 
     async def test_keeps_a_live_signal_from_undoing_it_and_only_then(self, consent, clock, account, said):

@@ -23,7 +23,7 @@ from gateway.ledger.acts import ages, idempotency
 from gateway.ledger.acts.links import Span
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import milliseconds
-from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Erasing, Purpose
+from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, DataClass, Erasing, Purpose
 
 pytestmark = pytest.mark.anyio
 SHOWN = Document("opt-in", "1", "en", b"You are about to opt in.\n").notice
@@ -126,8 +126,46 @@ class TestAYes:
         with pytest.raises(Refused, match="parent"):
             await keep
         token, _ = consent.ask_to_confirm([account], said("opt_in", parental=True))
+        with pytest.raises(Refused, match="a parent confirms"):
+            await consent.confirm(token, SHOWN)
+        await consent.confirm(token, SHOWN, method="a signed form")
+        assert state(consent, account) == "opted_in"
+
+    @pytest.mark.parametrize("house", ["0"], indirect=True)
+    async def test_of_a_parent_puts_on_record_that_it_is_a_child_and_is_over_at_thirteen(
+        self, consent, who, account, said
+    ):
+        phones_id = who("gaid", GAID)
+        await consent.link(account, [phones_id], Span(0))
+        token, _ = consent.ask_to_confirm([phones_id, account], said("opt_in", parental=True))
+        await consent.confirm(token, SHOWN, method="a signed form")
+        assert [consent.checks.band([each]) for each in (phones_id, account)] == [CHILD, CHILD]
+        assert [state(consent, each) for each in (phones_id, account)] == ["opted_in", "opted_in"]
+        for band in (TEEN, GROWN):
+            await consent.say_age([account], band, may_rise=True)
+            assert [consent.checks.band([each]) for each in (phones_id, account)] == [band, band]
+            assert [state(consent, each) for each in (phones_id, account)] == ["none", "none"]
+            token, _ = consent.ask_to_confirm([account], said("opt_in", parental=True))
+            with pytest.raises(Refused, match="themselves"):
+                await consent.confirm(token, SHOWN, method="a signed form")
+        token, _ = consent.ask_to_confirm([account], said("opt_in"))
         await consent.confirm(token, SHOWN)
         assert state(consent, account) == "opted_in"
+
+    @pytest.mark.parametrize("house", ["0"], indirect=True)
+    async def test_to_one_recipient_is_shown_as_none_once_it_is_known_to_be_a_childs(self, consent, account, said):
+        teemo = said("opt_in", recipient="teemo", data_class=DataClass.PRECISE_GEO)
+        token, _ = consent.ask_to_confirm([account], teemo)
+        await consent.confirm(token, SHOWN)
+        assert consent.checks.granted([account], "teemo", Purpose.SALE)
+        await consent.say_age([account], CHILD)
+        assert not consent.checks.granted([account], "teemo", Purpose.SALE)
+
+    async def test_of_a_parent_is_none_below_the_floor_and_says_no_age(self, consent, account, said):
+        token, _ = consent.ask_to_confirm([account], said("opt_in", parental=True))
+        with pytest.raises(Refused, match="floor"):
+            await consent.confirm(token, SHOWN, method="a signed form")
+        assert (state(consent, account), consent.checks.band([account])) == ("none", GROWN)
 
 
 class TestAnAgeOfAnApp:

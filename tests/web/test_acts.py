@@ -233,6 +233,21 @@ async def test_a_child_comes_in_by_a_parent_alone(tmp_path):
 
 
 @pytest.mark.usefixtures("logged")
+async def test_a_parents_yes_is_told_to_copies_as_long_as_the_child_is_one(tmp_path):
+    async with installed(tmp_path, AGELESS) as keyed:
+
+        async def told():
+            lines = [json.loads(line) for line in (await keyed.get("/v1/changes?after=0")).text.splitlines()]
+            return {(each["age_band"], *each["purposes"].items()) for each in lines if each.get("age_band")}
+
+        await opt_in(keyed, ACCOUNT, proof=PARENT)
+        assert await told() == {("under_13", ("sale", "opted_in"))}
+        linked = {"account": "jane", "identifiers": [ME], "age": 13}
+        assert (await keyed.post("/v1/links", json=linked)).status_code == 201
+        assert await told() == {("13_15",)}
+
+
+@pytest.mark.usefixtures("logged")
 async def test_a_young_person_who_says_yes_is_told_that_they_may_take_it_back(tmp_path):
     async with installed(tmp_path, AGELESS) as keyed:
         assert "continuing_right" not in await opt_in(keyed, ME)

@@ -31,14 +31,15 @@ IN_SHIFTS: Mapping[Purpose, int] = {purpose: IN << shift for purpose, shift in S
 
 
 class Case:
-    """`out` and `opt_ins` are the bits of all the standings together; a child's own opt-ins count for nothing (COPPA).
-    `third`: whoever gets the data is outside the business.
+    """`out`, `opt_ins` and `informed` are the bits of all the standings together, of opt-ins those that count at this
+    age. `third`: whoever gets the data is outside the business.
     """
 
     __slots__ = (
         "band",
         "data_class",
         "grown",
+        "informed",
         "legal",
         "office",
         "opt_ins",
@@ -60,11 +61,13 @@ class Case:
         self.question, self.office, self.recipient = question, office, question.recipient
         self.role, self.third = question.recipient.role, question.recipient.third
         self.band = youngest(question.age, question.standings)
-        self.out = self.opt_ins = 0
+        self.out = self.opt_ins = self.informed = 0
         self.grown = False
         for standing in question.standings:
             self.out |= standing.own & OUT_BITS | standing.travelled
-            self.opt_ins |= standing.parental if self.band == CHILD else standing.own & IN_BITS
+            yes = yes_bits(standing, self.band)
+            self.opt_ins |= yes
+            self.informed |= yes & standing.informed
             self.grown = self.grown or standing.grown
         self.legal = self.role is LEGAL
         self.rows: dict[str, LawRow] = {}
@@ -87,7 +90,7 @@ class Case:
 
     def grant(self, kind: GrantKind, *, by_name: bool = False) -> Grant | None:
         """What the person allowed this recipient for this purpose and class (`by_name`: for no other), newest first of
-        that kind. A child's yes is one where a parent said yes to the purpose, however old they are now (R14).
+        that kind.
         """
         for grant in self.question.grants:
             if (
@@ -95,15 +98,14 @@ class Case:
                 and grant.recipient == self.recipient.name
                 and grant.purpose == self.purpose
                 and (grant.data_class == self.data_class or not (by_name or grant.data_class))
-                and not (kind is OPTED_IN and (grant.child or self.band == CHILD) and not self._by_a_parent())
+                and (kind is not OPTED_IN or self._is_theirs(grant))
             ):
                 return grant
         return None
 
-    def _by_a_parent(self) -> bool:
-        """Whether a parent said yes to the purpose."""
-        wanted = IN_SHIFTS.get(self.purpose, 0)
-        return any(standing.parental & wanted for standing in self.question.standings)
+    def _is_theirs(self, grant: Grant) -> bool:
+        """A child's is one where a parent said yes to the purpose, and none once they are older (R14)."""
+        return self.opted_in(self.purpose) if self.band == CHILD else not grant.child
 
     @property
     def somewhere(self) -> bool:
@@ -125,6 +127,15 @@ class Rule(NamedTuple):
 
 def deny(reason: Reason, rule: str, seq: int | None = None, by: int | None = None) -> Ruling:
     return Ruling(DENY, reason, rule, seq, by)
+
+
+def yes_bits(standing: Standing, band: str) -> int:
+    """The opt-ins of a standing that are good at an age, by who may give them (L71): a parent's for a child that is one
+    on record, since nobody opens by calling somebody a child; from 13 on the person's own.
+    """
+    if band == CHILD:
+        return standing.parental if standing.age_band == CHILD else 0
+    return standing.own & IN_BITS & ~standing.parental
 
 
 def youngest(age: str | None, standings: Iterable[Standing]) -> str:

@@ -81,8 +81,7 @@ def _answered(case: Case, said: Said) -> bool:
     """
     if said.source != Source.GPC:
         return False
-    informed = IN_SHIFTS.get(case.purpose, 0) & case.opt_ins  # a child's own is none
-    if any(standing.informed & informed for standing in case.question.standings):
+    if IN_SHIFTS.get(case.purpose, 0) & case.informed:
         return True
     return case.band != CHILD and _keeps_programme(case)
 

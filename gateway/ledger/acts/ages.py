@@ -6,10 +6,12 @@ that somebody is older. What nobody proved is an installation's *word*, and is t
 proved beside it. The band stands in sealed details and in keyed rows, never in a leaf.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from gateway.choice.law import AGES
 from gateway.fold.record import EVERYBODY, AgeTold, Record
+from gateway.keys.seals import new_event
 from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
@@ -37,6 +39,20 @@ def say(
     records.know_names(tx, subject, milliseconds(at))
     said = AgeTold(band, may_rise, mark)
     return _write(tx, subject, said, at, request) if _is_news(tx, subject, said) else None
+
+
+def know_children(tx: Transaction, subjects: Sequence[Subject], at: datetime) -> bool:
+    """Whether all for whom a parent says yes are on record as under 13: where no age is, from now on, for the parent
+    says so by it, and a birthday can then end it (R14).
+    """
+    older, request = False, new_event(at)
+    for subject in sorted(subjects, key=lambda each: not each.is_account):  # what an account has is as old as it is
+        people = people_of(tx, subject.keys)
+        known = {people.standing(key, milliseconds(at)).age_band for key in subject.keys} - {None}
+        older = older or not known <= {AGES[0]}
+        if not known:
+            say(tx, subject, AGES[0], at, request)
+    return not older
 
 
 def take_back(tx: Transaction, subject: Subject, mark: str, at: datetime, request: bytes) -> Written | None:

@@ -19,7 +19,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from gateway.choice.standing import state
+from gateway.choice.rules.case import yes_bits, youngest
+from gateway.choice.standing import OUT_BITS, state
 from gateway.consent.leases import Granted, Renewal, TooManyHolders
 from gateway.consent.verbs import Consent
 from gateway.keys.api_keys import ApiKey, Credentials
@@ -348,7 +349,8 @@ def _standing(state: StateMoment, key: bytes, now: int, seq: int) -> dict[str, A
     line = {"seq": seq, "key": b64encode(key).decode(), "purposes": {}, "age_band": None, "at": None}
     if found is None or packed is None:
         return line | {"gone": True}
-    said = {"purposes": _purposes(found.own, found.travelled), "age_band": found.age_band}
+    own = found.own & OUT_BITS | yes_bits(found, youngest(None, [found]))
+    said = {"purposes": _purposes(own, found.travelled), "age_band": found.age_band}
     return line | said | {"at": own_change_at(packed)}
 
 

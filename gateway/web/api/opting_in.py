@@ -17,7 +17,7 @@ from gateway.ledger.proof.entry import Notice
 from gateway.ledger.subjects import Choice, Subject
 from gateway.terms import ChoiceKind, DataClass, Purpose
 from gateway.web.api.choice_body import ChoiceSaid
-from gateway.web.shell import proof, wire
+from gateway.web.shell import wire
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.proof import Proofs
 
@@ -55,7 +55,8 @@ class OptingIn:
             raise Problem("one_purpose", "opting in names exactly one purpose and usable identifiers", where)
         recipient, data_class = self._grant(said, purposes[0])
         use = opting_in(purposes[0], recipient)
-        whose = (await self._proofs.opening(said.body.get("proof"), said.key, named.subjects, use, said.act)).whose
+        opened = await self._proofs.opening(said.body.get("proof"), said.key, named.subjects, use, said.act)
+        whose = opened.whose
         shown, now = await self.shown(said), self.fresh(said)
         brings = any(each.unwritten for each in whose)
         if brings:  # what a browser's token alone denies comes on record before the yes, and is older than the act
@@ -72,7 +73,7 @@ class OptingIn:
             data_class=data_class,
             ui=shown.ui,
             informed=shown.despite_signal,
-            parental=_is_parents(said),
+            parental=bool(opened.method),
         )
         token, expires = self._consent.ask_to_confirm(whose, choice)
         if not brings:  # asked behind the token's place in the log, so that no no falls between the two
@@ -88,15 +89,13 @@ class OptingIn:
         use = opting_in(asked.purpose, asked.recipient)
         opened = await self._proofs.opening(said.body.get("proof"), said.key, asked.subjects, use, said.act)
         self.fresh(said)
-        if asked.parental and not _is_parents(said):
-            raise Problem("proof_required", "a parent asked, and a parent confirms", "/proof")
         shown = await self.shown(said)
         chosen = await self._consent.confirm(
             token,
             shown.notice,
             key=repeat,
             body=body,
-            how=_method(said),
+            method=opened.method,
             vouched=opened.vouched,
             rests=YesRests(opened.had, made=said.moment("made_at")),
         )
@@ -161,13 +160,3 @@ class OptingIn:
         if data != [DataClass.PRECISE_GEO]:
             raise Problem("malformed", 'data is ["precise_geo"] beside a recipient', "/data")
         return known.name, DataClass.PRECISE_GEO
-
-
-def _is_parents(said: ChoiceSaid) -> bool:
-    return any(each.get("kind") == "parent" for each in proof.listed(said.body.get("proof")))
-
-
-def _method(said: ChoiceSaid) -> dict[str, object]:
-    """By which method a parent was known as one (16 CFR 312.5(b)): kept sealed with the consent."""
-    stated = [each.get("method") for each in proof.listed(said.body.get("proof")) if each.get("kind") == "parent"]
-    return {"method": stated[0]} if stated else {}

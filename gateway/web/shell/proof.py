@@ -73,20 +73,31 @@ class ProofShown(NamedTuple):
 
 
 class ProofOpened(NamedTuple):
-    """Whose yes it is; `vouched`: keys of those whom an attestation or the desk showed, each that could be verified;
-    `had`: those that an account's proof alone shows, which has them, with the account's key.
+    """Whose yes it is, by what could be verified of what was stated, which nobody reads a second time. `vouched`: keys
+    of those whom an attestation or the desk showed; `had`: those that an account's proof alone shows, which has them,
+    with the account's key; `parents`: those for whom a parent speaks, with the method by which it is known as one.
     """
 
     whose: tuple[Subject, ...]
     vouched: frozenset[bytes] = frozenset()
     had: Mapping[bytes, bytes] = {}
+    parents: Mapping[bytes, str] = {}
+
+    @property
+    def method(self) -> str:
+        """By which method a parent is known who speaks for everybody whose yes it is (16 CFR 312.5(b)); empty: it is
+        no parent's yes.
+        """
+        methods = [self.parents.get(each.key, "") for each in self.whose]
+        return methods[0] if methods and all(methods) else ""
 
 
 class ProofRead(NamedTuple):
-    """Whom one proof shows; `account`: by what an account has."""
+    """Whom one proof shows; `account`: by what an account has; `method`: by a parent, known by it."""
 
     whose: tuple[Subject, ...] = ()
     account: Subject | None = None
+    method: str = ""
 
 
 class Proofs:
@@ -121,8 +132,9 @@ class Proofs:
 
     async def _of(self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes) -> ProofOpened:
         if self.is_dev(stated):
-            return ProofOpened(tuple(subjects))
-        proved, vouched, had = set[bytes](), set[bytes](), dict[bytes, bytes]()
+            method = str(_first(stated, "parent").get("method", ""))
+            return ProofOpened(tuple(subjects), parents={each.key: method for each in subjects})
+        proved, vouched, had, parents = set[bytes](), set[bytes](), dict[bytes, bytes](), dict[bytes, str]()
         for each in listed(stated):
             read = await self._read(each, key, subjects, use, act)
             shown = {subject.key for subject in read.whose}
@@ -130,8 +142,10 @@ class Proofs:
             had |= has
             proved |= shown - has.keys()
             vouched |= shown if str(each.get("kind")) in VOUCHES else set()
+            parents |= dict.fromkeys(shown, read.method) if read.method else {}
         whose = tuple(subject for subject in subjects if subject.key in proved or subject.key in had)
-        return ProofOpened(whose, frozenset(vouched), {one: by for one, by in had.items() if one not in proved})
+        had = {one: by for one, by in had.items() if one not in proved}
+        return ProofOpened(whose, frozenset(vouched), had, parents)
 
     async def opening(
         self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes = b""
@@ -197,7 +211,7 @@ class Proofs:
             case "desk" if key.may("desk") and _is_word(stated.get("note")):
                 return ProofRead(tuple(subjects))
             case "parent" if key.may("desk") and _is_word(stated.get("method")):
-                return ProofRead(tuple(subjects))
+                return ProofRead(tuple(subjects), method=str(stated.get("method")))
             case _:
                 return ProofRead()
 
