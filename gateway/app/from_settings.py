@@ -18,12 +18,14 @@ from typing import Any
 import maxminddb
 import orjson
 
+from gateway.app.law_tables import law_table
 from gateway.choice import keywords, sensitive
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import LawTable
+from gateway.choice.outlines import boundaries
 from gateway.choice.question import Gap, Notices, Office
 from gateway.choice.sensitive import SensitivePlaces
-from gateway.consent.places import AddressBook, Places, boundaries
+from gateway.consent.places import AddressBook, Places
 from gateway.consent.telling import DeliveryWay
 from gateway.consent.witnesses import KnownWitness
 from gateway.delivery import ddrf
@@ -42,6 +44,7 @@ from gateway.settings.option_tree import SettingsRefused
 from gateway.settings.recipients import RecipientCredential
 from gateway.signals import cmp_cookies, industry_cookies
 from gateway.signals.hear import Hearing
+from gateway.terms import DataClass
 
 
 def vocabulary(settings: Settings) -> Vocabulary:
@@ -75,7 +78,7 @@ def _industry() -> industry_cookies.Table:
 
 
 def places_of(settings: Settings) -> Places:
-    """What the operator's files say of places. Raises `SettingsRefused`."""
+    """What the operator's files say of places, and which of them the law bans points in. Raises `SettingsRefused`."""
     files = settings.places
     try:
         path = settings.file_at("places", "database") if files.database else None
@@ -92,7 +95,12 @@ def places_of(settings: Settings) -> Places:
         shapes = sensitive.read_shapes(text, geojson=geojson) if files.sensitive else []
     except ValueError as error:
         raise _unreadable(settings, "sensitive", error, "CSV with lat,lon,radius_m, or GeoJSON") from None
-    return Places(book, outlines, SensitivePlaces(shapes, files.sensitive_margin_m))
+    near, laws = SensitivePlaces(shapes, files.sensitive_margin_m), law_table(settings)
+    try:
+        return Places(book, outlines, near, laws.banning(DataClass.PRECISE_GEO))
+    except ValueError as error:
+        file = "the path of a GeoJSON file with its outline (gateway help law)"
+        raise settings.refused("places", "boundaries", why=str(error), write=file) from None
 
 
 def _unreadable(settings: Settings, option: str, error: Exception, what: str) -> SettingsRefused:

@@ -226,6 +226,12 @@ def truncate(value: object) -> str | None:
     return str(type(address)(int(address) >> gone << gone))
 
 
+def address(value: object) -> str | None:
+    """The address itself, without port and zone, to be looked up."""
+    read = _read(value)
+    return None if read is None else str(read)
+
+
 def _read(value: object) -> IPv4Address | IPv6Address | None:
     if not isinstance(value, str):
         return None

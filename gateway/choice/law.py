@@ -34,9 +34,15 @@ from gateway.terms import DataClass, Purpose
 AGES = ("under_13", "13_15", "16_17", "adult")  # from young to old
 RANKS: Mapping[str | None, int] = {band: rank for rank, band in enumerate(AGES)} | {None: AGES.index("adult")}
 YOUNGEST = 0
+BANDS = ((13, "under_13"), (16, "13_15"), (18, "16_17"))
 UNIVERSAL_OPT_OUT = "universal_opt_out"  # the duty to hear a signal such as GPC: only told, for all are heard anyway
 SUBJECTS = frozenset({*Purpose, *DataClass, UNIVERSAL_OPT_OUT})
 CONFIDENCES = ("P", "S", "B", "?")  # primary text, secondary source, background, open
+
+
+def band_of(years: int) -> str:
+    """The band of an age in whole years."""
+    return next((name for limit, name in BANDS if years < limit), "adult")
 
 
 class LawRule(IntEnum):
@@ -223,6 +229,7 @@ __all__ = [
     "LawRow",
     "LawRule",
     "LawTable",
+    "band_of",
     "country_of",
     "parse_law",
 ]
@@ -261,6 +268,10 @@ class LawTable:
     def on_file(self, place: str, subject: str, on: date, age: str | None = None) -> list[LawRow]:
         """The rows of a place and of its country, as the tables have them."""
         return self._rows_of(dict.fromkeys((place, place.partition("-")[0])), subject, on, age)
+
+    def banning(self, subject: str) -> frozenset[str]:
+        """The places in which a row bans it, whomever and on whatever days."""
+        return frozenset(row.place for row in self.rows if row.subject == subject and row.rule is LawRule.BANNED)
 
     def days(self) -> list[date]:
         """The days on which the law of some place changes: a row's first, and the one after its last."""

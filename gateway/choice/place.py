@@ -3,6 +3,7 @@
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 PLACE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
@@ -27,6 +28,21 @@ AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT
 RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI
 """  # ISO 3166-2:US, the territories included
 STATES = frozenset(STATE_CODES.split())
+NAMES = """
+alabama|alaska|arizona|arkansas|california|colorado|connecticut|delaware|district of columbia|florida|georgia|hawaii
+idaho|illinois|indiana|iowa|kansas|kentucky|louisiana|maine|maryland|massachusetts|michigan|minnesota|mississippi
+missouri|montana|nebraska|nevada|new hampshire|new jersey|new mexico|new york|north carolina|north dakota|ohio|oklahoma
+oregon|pennsylvania|rhode island|south carolina|south dakota|tennessee|texas|utah|vermont|virginia|washington
+west virginia|wisconsin|wyoming|american samoa|guam|northern mariana islands|puerto rico|virgin islands
+"""  # in the order of the codes
+STATE_NAMES: Mapping[str, str] = dict(
+    zip(NAMES.strip().replace("\n", "|").split("|"), STATE_CODES.split(), strict=True)
+)
+# OpenRTB writes countries in alpha-3. Only where subdivisions matter to a rule is a translation needed; every other
+# country is foreign whatever its name, and keeps the opt-in regime.
+ALPHA_3: Mapping[str, str] = {
+    "USA": US, "CAN": "CA", "GBR": "GB", "DEU": "DE", "FRA": "FR", "ESP": "ES", "MEX": "MX"
+}  # fmt: skip
 EUROPEAN_CODES = """
 AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK
 AX GF GP MF MQ RE YT EL EU

@@ -21,7 +21,7 @@ from gateway.choice import coarsening, identity, keywords
 from gateway.choice.identity import spelling
 from gateway.choice.keywords import SiftedKeywords, Vocabulary
 from gateway.choice.openrtb.traces import Traces, texts_of
-from gateway.choice.place import STATES
+from gateway.choice.place import STATE_NAMES, STATES
 from gateway.choice.question import Grant
 from gateway.choice.recipient import NOT_SAID, Holds, Recipient
 from gateway.choice.rules.case import CONSUMER_DIRECTED, LEGAL, NOT_CHOOSABLE, OPTED_IN, PRECISE_GEO
@@ -54,17 +54,6 @@ GENDERS = frozenset(
     {"f", "m", "o", "u", "x", "female", "male", "woman", "man", "other", "unknown", "nonbinary", "non-binary",
      "non_binary", "prefer_not_to_say", "undisclosed"}
 )  # fmt: skip
-STATE_NAMES = frozenset(
-    """
-alabama|alaska|arizona|arkansas|california|colorado|connecticut|delaware|district of columbia|florida|georgia|hawaii
-idaho|illinois|indiana|iowa|kansas|kentucky|louisiana|maine|maryland|massachusetts|michigan|minnesota|mississippi
-missouri|montana|nebraska|nevada|new hampshire|new jersey|new mexico|new york|north carolina|north dakota|ohio|oklahoma
-oregon|pennsylvania|rhode island|south carolina|south dakota|tennessee|texas|utah|vermont|virginia|washington
-west virginia|wisconsin|wyoming|american samoa|guam|northern mariana islands|puerto rico|virgin islands
-""".strip()
-    .replace("\n", "|")
-    .split("|")
-)
 EXACTEST = 10**6  # no altitude, speed, heading or accuracy is larger; a phone number is
 EDGES: Mapping[str, int] = {"lat": 90, "lon": 180}
 ZIP = re.compile(r"(?=.*[0-9])[A-Z0-9]{2,5}[ -]?[A-Z0-9]{0,5}", re.IGNORECASE)

@@ -1,24 +1,21 @@
 """Which places a call is about: every one that is known, for the strictest to hold (R13). Checks and the site ask it.
 
 A place is ISO 3166-2 (`US-CA`) or 3166-1 (`DE`). It comes from the caller's `place`, from `geo` in OpenRTB's spelling,
-from coordinates when the operator has state boundaries, or from an IP looked up and forgotten. What cannot be read is
-no place, and no place at all is the opt-in regime.
+from coordinates (`outlines`), or from an IP looked up and forgotten. What cannot be read is no place, and no place at
+all is the opt-in regime.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import product
 from typing import Protocol
 
 from gateway.choice import coarsening
-from gateway.choice.law import UNREADABLE_PLACE
-from gateway.choice.sensitive import LEAST_CORNERS, SensitivePlaces, on_earth
+from gateway.choice.outlines import BOXES, Boundary, boxes_beside
+from gateway.choice.place import ALPHA_3, UNREADABLE_PLACE
+from gateway.choice.place import PLACE as CODE
+from gateway.choice.sensitive import SensitivePlaces
 
-CODE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
-# OpenRTB writes countries in alpha-3. Only where subdivisions matter to a rule is a translation needed; every other
-# country is foreign whatever its name, and keeps the opt-in regime.
-ALPHA_3 = {"USA": "US", "CAN": "CA", "GBR": "GB", "DEU": "DE", "FRA": "FR", "ESP": "ES", "MEX": "MX"}
 FOREIGN = UNREADABLE_PLACE  # a country that we have no name for
 MAX_PLACES = 16
 LONGEST = 12  # of a place as people write it; what is longer is not remembered
@@ -29,38 +26,6 @@ class AddressBook(Protocol):
     """The operator's own IP database (maxminddb.Reader)."""
 
     def get(self, ip_address: str) -> object: ...
-
-
-Ring = Sequence[tuple[float, float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Boundary:
-    """The outline of one place, (longitude, latitude) points."""
-
-    place: str
-    rings: tuple[Ring, ...]
-
-    def holds(self, longitude: float, latitude: float) -> bool:
-        inside = False
-        for ring in self.rings:
-            for (x1, y1), (x2, y2) in zip(ring, [*ring[1:], ring[0]], strict=True):
-                between = (y1 > latitude) != (y2 > latitude)
-                if between and longitude < (x2 - x1) * (latitude - y1) / (y2 - y1) + x1:
-                    inside = not inside
-        return inside
-
-
-def _box(place: str, south: float, north: float, west: float, east: float) -> Boundary:
-    return Boundary(place, (((west, south), (east, south), (east, north), (west, north)),))
-
-
-# Without the operator's boundaries: the rectangles around the states that ban selling a precise point, by their extreme
-# points. Larger than the states, so a neighbour's point may count as theirs and leave coarse; never the reverse.
-BOXES = (_box("US-MD", 37.88, 39.73, -79.49, -74.98), _box("US-OR", 41.98, 46.30, -124.71, -116.45))
-
-
-NEAR = 0.3  # degrees: an outline drawn for a small map still is the state's
 
 
 def _spoken(place: object) -> Iterable[str]:
@@ -82,19 +47,22 @@ def _named(place: str | None) -> frozenset[str]:
 
 
 class Places:
-    """Resolves places. `addresses`, `boundaries` and `sensitive` are the operator's, all optional."""
+    """Resolves places. `addresses`, `boundaries` and `sensitive` are the operator's, all optional. `banning`: the
+    places in which the law bans precise points; without that every state is taken for one. Raises ValueError for one of
+    which there is no outline, or one that is too small.
+    """
 
     def __init__(
         self,
         addresses: AddressBook | None = None,
         boundaries: Iterable[Boundary] = (),
         sensitive: SensitivePlaces | None = None,
+        banning: Iterable[str] = BOXES,
     ) -> None:
         self._sensitive = sensitive or SensitivePlaces()
         self._addresses = addresses
         self._boundaries = tuple(boundaries)
-        named = {outline.place for outline in self._boundaries}
-        self._outlines = (*self._boundaries, *(box for box in BOXES if box.place not in named))
+        self._boxes = boxes_beside(self._boundaries, banning)
 
     def of(self, place: object = None, geo: object = None, ip: object = None) -> frozenset[str]:
         """All of them together: nobody may loosen a rule by naming one place more (R13). A place that was sent and
@@ -105,7 +73,9 @@ class Places:
         spots, addresses = _several(geo), _several(ip)
         said = {*_spoken(place)}.union(*map(self._geo, spots), *map(self._address, addresses))
         said |= {FOREIGN for spot in spots if _is_astray(spot, said)}
-        return frozenset(said.union(*(self._standing_at(spot, bool(said)) for spot in spots)))
+        said = said.union(*(self._drawn_at(_point_of(spot)) for spot in spots))
+        # A box and a cell are too coarse to say where somebody is; they only add to what is known.
+        return frozenset(said.union(*map(self._near, spots)) if said else said)
 
     def are_sensitive(self, geo: object) -> bool:
         """Whether one of the spots that `geo` names may lie in a sensitive place (L70)."""
@@ -125,18 +95,12 @@ class Places:
             code = f"{code}-{region.strip().upper()}"
         return {code if CODE.fullmatch(code) else FOREIGN}
 
-    def _standing_at(self, geo: object, known: bool) -> set[str]:
-        """The places of coordinates. A box is too coarse to say where somebody is; it only adds to what is known."""
-        if not isinstance(geo, Mapping) or not (self._boundaries or known):
-            return set()
-        return self.at(geo.get("lat"), geo.get("lon"))
+    def _drawn_at(self, points: Sequence[tuple[float, float]]) -> set[str]:
+        return _holding(self._boundaries, points)
 
-    def at(self, latitude: object, longitude: object) -> set[str]:
-        """The places whose outline holds a point."""
-        north, east = coarsening.number(latitude), coarsening.number(longitude)
-        if north is None or east is None:
-            return set()
-        return {outline.place for outline in self._outlines if outline.holds(east, north)}
+    def _near(self, geo: object) -> set[str]:
+        cell = [*_corners_of(geo)]
+        return _holding(self._boxes, (*_point_of(geo), *cell)) | self._drawn_at(cell)
 
     def _address(self, ip: object) -> set[str]:
         if self._addresses is None or not isinstance(ip, str):
@@ -151,6 +115,22 @@ class Places:
         parts = found.get("subdivisions")
         part = _iso(parts[0]) if isinstance(parts, list) and parts else ""
         return {f"{country}-{part}" if part else country} if country else set()
+
+
+def _point_of(geo: object) -> Sequence[tuple[float, float]]:
+    """Longitude and latitude; nothing where they cannot be read."""
+    north, east = (coarsening.number(geo.get(name)) if isinstance(geo, Mapping) else None for name in ("lat", "lon"))
+    return () if north is None or east is None else ((east, north),)
+
+
+def _corners_of(geo: object) -> Iterator[tuple[float, float]]:
+    """The same of a geohash's cell."""
+    cell = coarsening.bounds(geo.get("geohash")) if isinstance(geo, Mapping) else None
+    return product(cell[2:], cell[:2]) if cell else iter(())
+
+
+def _holding(outlines: Sequence[Boundary], points: Sequence[tuple[float, float]]) -> set[str]:
+    return {outline.place for outline in outlines if any(outline.holds(*point) for point in points)}
 
 
 def _is_blank(stated: object) -> bool:
@@ -173,51 +153,3 @@ def _several(stated: object) -> Sequence[object]:
 def _iso(record: object) -> str:
     code = record.get("iso_code") if isinstance(record, Mapping) else None
     return code if isinstance(code, str) else ""
-
-
-def boundaries(geojson: object) -> list[Boundary]:
-    """Outlines from a GeoJSON FeatureCollection whose features have a property `place`. Raises ValueError, which
-    names the feature: an outline that is left out silently is a state.
-    """
-    features = geojson.get("features") if isinstance(geojson, Mapping) else None
-    if not isinstance(features, list) or not features:
-        raise ValueError("no GeoJSON FeatureCollection with a feature in it")
-    found = [_outline(number, feature) for number, feature in enumerate(features)]
-    for box in BOXES:
-        own = [outline for outline in found if outline.place == box.place]
-        if own and not _reaches(own, box):
-            raise ValueError(f"the outline of {box.place} ends before the state does: a point in it would be sold")
-    return found
-
-
-def _outline(number: int, feature: object) -> Boundary:
-    try:
-        place, geometry = feature["properties"]["place"], feature["geometry"]  # type: ignore[index]
-        polygons = {"Polygon": [geometry["coordinates"]], "MultiPolygon": geometry["coordinates"]}[geometry["type"]]
-        rings = tuple(tuple(_corner(point) for point in ring) for polygon in polygons for ring in polygon)
-    except (TypeError, KeyError, IndexError, ValueError, AttributeError):
-        raise ValueError(f"feature {number} wants properties.place and a Polygon or MultiPolygon on earth") from None
-    if not isinstance(place, str) or not CODE.fullmatch(place):
-        raise ValueError(f"feature {number}: its place is none: write ISO 3166-2, US-OR")
-    if not rings or min(len(set(ring)) for ring in rings) < LEAST_CORNERS:
-        raise ValueError(f"feature {number}: an outline has three corners at least")
-    return Boundary(place, rings)
-
-
-def _corner(point: Sequence[object]) -> tuple[float, float]:
-    """Raises ValueError for one that is not on earth."""
-    east, north = coarsening.number(point[0]), coarsening.number(point[1])
-    if east is None or north is None or not on_earth(north, east):
-        raise ValueError
-    return east, north
-
-
-def _reaches(outlines: Iterable[Boundary], box: Boundary) -> bool:
-    """Whether they are as wide and as high as the state that a law names, but for some kilometres."""
-    return all(abs(mine - built) <= NEAR for mine, built in zip(_extent(outlines), _extent([box]), strict=True))
-
-
-def _extent(outlines: Iterable[Boundary]) -> tuple[float, float, float, float]:
-    points = [point for outline in outlines for ring in outline.rings for point in ring]
-    longitudes, latitudes = zip(*points, strict=True) if points else ((0.0,), (0.0,))
-    return min(longitudes), max(longitudes), min(latitudes), max(latitudes)

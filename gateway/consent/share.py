@@ -26,6 +26,7 @@ from typing import NamedTuple
 import orjson
 
 from gateway.choice import row_shape as rows_of
+from gateway.choice import row_words
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.question import Grant, Verdict
 from gateway.choice.recipient import Recipient
@@ -75,8 +76,8 @@ HANDLE = "row"  # the member of a row that leaves which tells it from others
 @dataclass(frozen=True, slots=True)
 class ShareRow:
     """One row as it came. `problem`: why it cannot be read; it is then refused as malformed. `count`, `collected`,
-    `during_call`: as in a question. `handle`: what its caller was told that its recipient will have it under. `line`:
-    where it stood in its call.
+    `age`, `during_call`: as in a question. `handle`: what its caller was told that its recipient will have it under.
+    `line`: where it stood in its call.
     """
 
     id: str
@@ -85,6 +86,7 @@ class ShareRow:
     place: object = None
     count: int | None = None
     collected: date | None = None
+    age: str | None = None
     during_call: bool = False
     problem: str = ""
     handle: bytes | None = None
@@ -271,22 +273,28 @@ class Sharing:
                 ready[index] = result
         return ready
 
-    def _decide(self, recipient: Recipient, row: ShareRow) -> _Ready | Shared:
-        if row.problem:
-            return Shared(row.id, "refused", Reason.MALFORMED, line=row.line)
-        classes = rows_of.classes_of(row.data, recipient.fields)
-        ask = Ask(
+    def _ask(self, recipient: Recipient, row: ShareRow) -> Ask:
+        """The question of a row: all that it says of its person counts, in members of its own and in its data."""
+        data, fields = row.data, recipient.fields
+        return Ask(
             (recipient.name,),
             row.identifiers,
-            data=classes,
+            data=rows_of.classes_of(data, fields),
             place=row.place,
-            geo=rows_of.spots(row.data, recipient.fields),
+            geo=(*rows_of.spots(data, fields), *row_words.places_said(data, fields, row.place)),
+            ip=row_words.addresses_said(data, fields) or None,
+            age=row_words.age_said(data, fields, self._clock().year, row.age),
             count=row.count,
             collected=row.collected,
             during_call=row.during_call,
             row=True,
-            beside=rows_of.identifiers_in(row.data, recipient.fields, recipient.held),
+            beside=rows_of.identifiers_in(data, fields, recipient.held),
         )
+
+    def _decide(self, recipient: Recipient, row: ShareRow) -> _Ready | Shared:
+        if row.problem:
+            return Shared(row.id, "refused", Reason.MALFORMED, line=row.line)
+        ask = self._ask(recipient, row)
         basis, met = self._checks.basis(), self._checks.meet(ask, ask.identifiers)
         verdict = self._checks.verdict(recipient.name, ask, met, basis.in_force.office)
         if verdict.reason in {Reason.STALE, Reason.STORE_UNAVAILABLE}:

@@ -11,13 +11,16 @@ from click.testing import CliRunner
 from support import inside
 from support.people import named
 
+from gateway.app.from_settings import places_of
 from gateway.app.in_force import in_force
 from gateway.app.law_tables import law_table, shipped_tables, told_of_own
 from gateway.app.replica import Replica
 from gateway.choice.law import LawRule
+from gateway.choice.outlines import BOXES
 from gateway.cli.root import group
 from gateway.keys.seals import Enrolment
 from gateway.settings.load import SettingsRefused
+from gateway.terms import DataClass
 
 pytestmark = pytest.mark.anyio
 ON = date(2026, 11, 29)
@@ -251,3 +254,32 @@ def test_the_command_line_shows_them_and_tells_what_they_open(tmp_path, of_own):
     checked = run("config", "check", tmp_path / "config.toml").stdout
     assert "  law: " in checked
     assert "BR sale opt_out opens what was opt_in without it" in checked
+
+
+def test_every_place_in_which_a_shipped_table_bans_precise_points_has_an_outline():
+    banning = law_table(inside.settings()).banning(DataClass.PRECISE_GEO)
+    assert banning == {"US-CT", "US-MD", "US-NV", "US-OR", "US-VA", "US-WA"}
+    assert banning <= set(BOXES)
+    assert places_of(inside.settings()).of("US-NY", {"lat": 47.6, "lon": -122.3}) == {"US-NY", "US-WA"}
+
+
+def test_a_ban_of_ones_own_counts_by_the_point_as_well(of_own):
+    cheyenne = {"lat": 41.14, "lon": -104.82}
+    assert places_of(of_own(row("US-WY", "precise_geo", "banned"))).of("US-NY", cheyenne) == {"US-NY", "US-WY"}
+    assert places_of(of_own(row("US-WY", "precise_geo", "opt_in"))).of("US-NY", cheyenne) == {"US-NY"}
+
+
+def test_a_ban_of_ones_own_in_a_place_without_an_outline_refuses_the_start(tmp_path, of_own):
+    settings = of_own(row("CA-QC", "precise_geo", "banned"))
+    with pytest.raises(SettingsRefused, match=r"\[places\] boundaries: the law bans precise points in CA-QC, of which"):
+        places_of(settings)
+    with pytest.raises(SettingsRefused, match="CA-QC"):
+        run("config", "check", tmp_path / "config.toml")
+    ring = [[-79.8, 45.0], [-57.1, 45.0], [-57.1, 62.6], [-79.8, 62.6]]
+    feature = {"properties": {"place": "CA-QC"}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    (tmp_path / "quebec.json").write_text(json.dumps({"features": [feature]}))
+    with (tmp_path / "config.toml").open("a") as file:
+        file.write(f'[places]\nboundaries = "{tmp_path / "quebec.json"}"\n')
+    drawn = places_of(inside.settings(tmp_path / "config.toml"))
+    assert drawn.of("US-NY", {"lat": 46.81, "lon": -71.21}) == {"US-NY", "CA-QC"}
+    assert drawn.of("US-NY", {"lat": 36.17, "lon": -115.14}) == {"US-NY", "US-NV"}, "whom a file without it cannot open"

@@ -356,7 +356,7 @@ def file_of(name, content):
     return str(path)
 
 
-def outline(place="US-NV", ring=((0, 0), (0, 9), (9, 9)), kind="Polygon"):
+def outline(place="US-MT", ring=((0, 0), (0, 9), (9, 9)), kind="Polygon"):
     feature = {"properties": {"place": place}, "geometry": {"type": kind, "coordinates": [list(map(list, ring))]}}
     return json.dumps({"features": [feature]})
 
@@ -921,7 +921,7 @@ ROWS |= {
     ),
     "places.database": Row(("",), NO_FILE | NO_JSON, DEFAULT),
     "places.boundaries": Row(
-        ("", file_of("nevada.json", outline())),
+        ("", file_of("montana.json", outline())),
         NO_FILE
         | NO_JSON
         | NO_PLACES

@@ -205,12 +205,20 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize("field", ["region", "metro", "age_range", "gender"])
-async def test_free_text_does_not_leave_in_a_field_of_regions_ages_or_genders(door, field):
+@pytest.mark.parametrize("field", ["metro", "gender"])
+async def test_free_text_does_not_leave_in_a_field_of_metros_or_genders(door, field):
     for value in TEXTS:
         told = await share(door, {field: value, "ad_id": gaid(1)}, "advertisers")
         assert told["row"]["ad_id"] == gaid(1)
         assert field not in told["row"], value
+
+
+@pytest.mark.parametrize(("field", "reason"), [("region", "place_unknown"), ("age_range", "age")])
+async def test_with_free_text_for_a_region_or_an_age_nothing_leaves(door, field, reason):
+    """It may be said of a child, or of somebody abroad."""
+    for value in TEXTS:
+        told = await share(door, {field: value, "ad_id": gaid(1)}, "advertisers")
+        assert (told["outcome"], told["reason"]) == ("refused", reason), value
 
 
 KNOWN = [

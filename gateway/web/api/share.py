@@ -261,13 +261,12 @@ class ShareDoor:
         try:
             value = wire.parse_body(line)
             row = wire.convert(value, wire.Row)
-            collected = self._at(row.at, recipient.max_age_days)
+            collected, age = self._at(row.at, recipient.max_age_days), wire.band(row.age)
         except Problem as problem:
             stated = value.get("id") if isinstance(value, dict) else None
             return ShareRow(stated[:256] if isinstance(stated, str) else "", problem=problem.detail)
-        return ShareRow(
-            row.id, wire.plain(row.identifiers), row.data, row.place, row.count, collected, during_call=row.during_call
-        )
+        named, during_call = wire.plain(row.identifiers), row.during_call
+        return ShareRow(row.id, named, row.data, row.place, row.count, collected, age=age, during_call=during_call)
 
     def _at(self, stated: str | int | None, max_age_days: int) -> date | None:
         """The day of a row: RFC 3339 or epoch milliseconds, not ahead of our clock, and where the recipient has an age

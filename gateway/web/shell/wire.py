@@ -24,7 +24,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gateway.choice import coarsening
-from gateway.choice.law import AGES
+from gateway.choice.law import AGES, band_of
 from gateway.signals.hear import KNOWN
 from gateway.signals.lines import MARK, Cutter, Line, of_body
 from gateway.web.shell.problem import Problem
@@ -119,7 +119,6 @@ GEO = frozenset({
 NOTHING_MORE: Mapping[str, str] = {}
 TIMING = b"verdict;dur=%.2f"  # a Server-Timing, in milliseconds
 NO_STORE, OF_JSON = (b"cache-control", b"no-store"), (b"content-type", JSON.encode())
-BANDS = ((13, "under_13"), (16, "13_15"), (18, "16_17"))
 
 
 def described_as(shape: object) -> Meta:
@@ -288,6 +287,10 @@ class Row(StrictShape, frozen=True):
     count: Annotated[int, msgspec.Meta(ge=0)] | None = None
     during_call: bool = False
     place: str | list[str] | None = None
+    age: Annotated[
+        Annotated[int, msgspec.Meta(ge=0, le=150)] | AgeBand | None,
+        msgspec.Meta(description="beside what `data` says of it; the youngest counts"),
+    ] = None
 
 
 def parse_body(body: bytes, *, lenient: bool = False) -> Any:
@@ -333,7 +336,7 @@ def band(age: object) -> str | None:
     if age is None:
         return None
     if isinstance(age, int) and not isinstance(age, bool):
-        return next((name for limit, name in BANDS if age < limit), "adult")
+        return band_of(age)
     if not isinstance(age, str) or age not in AGES:
         raise Problem("malformed", f"age is a number of years or one of {', '.join(AGES)}", "/age")
     return age
