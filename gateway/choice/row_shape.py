@@ -20,6 +20,7 @@ from typing import NamedTuple
 from gateway.choice import coarsening, identity, keywords
 from gateway.choice.identity import spelling
 from gateway.choice.keywords import SiftedKeywords, Vocabulary
+from gateway.choice.openrtb.members import HASHED_DEVICE_IDS
 from gateway.choice.openrtb.traces import Traces, texts_of
 from gateway.choice.place import STATE_NAMES, STATES
 from gateway.choice.question import Grant
@@ -127,6 +128,25 @@ KINDS_OF: Mapping[DataClass, tuple[str, ...]] = {
     DataClass.CONTACT: ("email", "phone"),
     DataClass.ACCOUNT: ("account",),
 }
+HASHED_AS = {"email": "email_sha256", "phone": "phone_sha256"}  # where a class says that a hash goes
+# What stands where a phone's own numbers do in a bid request.
+DEVICES_OF_BIDS = frozenset(f"id:openrtb_{name}" for name in HASHED_DEVICE_IDS)
+
+
+def is_of(kind: str, classes: Collection[str]) -> bool:
+    """Whether an identifier that leaves as this kind, as a call says it or as it is kept, is what one of these classes
+    of data stands for: the one place where that is said. Ids whose form is their owner's (a network's, a cookie's, a
+    partner's) go as ad ids do, as a bid request has them.
+    """
+    if kind in DEVICES_OF_BIDS:
+        return DataClass.DEVICE_ID in classes
+    if identity.plain_kind(kind) in identity.SOURCED or kind.startswith("id:"):
+        return DataClass.AD_ID in classes
+    if kind in HASHED_AS:
+        return DataClass.CONTACT in classes
+    return any(kind in KINDS_OF.get(DataClass(name), ()) for name in classes)
+
+
 # Whose fields may hold ids, and do only where the recipient's map says so: who was called.
 KINDS_IF_SAID: Mapping[DataClass, tuple[str, ...]] = {DataClass.CPNI: ("phone", "account")}
 # Of which no list says what a field may hold. What leaves of other classes without kinds is a value of a list, a

@@ -42,6 +42,8 @@ UNREAD = {
     "undeclared": "undeclared: type is a kind of identifier (gateway help identifiers), or one of [identifiers]",
     "malformed": "malformed: value is none of its type",
 }
+LISTED = re.compile(r"[;,|]")
+IN_PARTS = "value may be several: opted out as it stands, and each part of it"
 ALL = "all"
 STDIN = "-"
 NOBODY = "malformed: value is empty"
@@ -153,6 +155,10 @@ async def _outcome(house: House, row: ListRow | RefusedLine | Empty, country: st
         return ListOutcome(row.number, REFUSED, (SHORTENED if value.strip() else NOBODY,))
     said = OldNo.of(row, datetime.now(UTC))
     named = house.consent.people.name([{"type": kind, "value": value}], said.country or country).for_a_no()
+    parts = _parts(named.subjects, value)
+    if parts:
+        each = house.consent.people.name([{"type": kind, "value": part} for part in parts]).for_a_no()
+        named = named.beside(each.subjects)
     if not named.subjects:
         return ListOutcome(row.number, REFUSED, (UNREAD[named.ignored[0][1]],))
     whom = [(each.kind, each.value) for each in every_reading(named.subjects)]
@@ -161,7 +167,18 @@ async def _outcome(house: House, row: ListRow | RefusedLine | Empty, country: st
     before = await _entered(house, named.subjects, said.choice, key, content)
     several = (subject for subject in named.subjects if subject.further)
     read = tuple(f"a number without its country code, read as {readings(subject)}" for subject in several)
-    return ListOutcome(row.number, DOUBT if said.doubts else KEPT, (*said.doubts, *read), before)
+    doubts = (*said.doubts, *((IN_PARTS,) if parts else ()))
+    return ListOutcome(row.number, DOUBT if doubts else KEPT, (*doubts, *read), before)
+
+
+def _parts(subjects: Sequence[Subject], value: str) -> list[str]:
+    """What a value may be a list of whose form is its owner's, so that nobody can tell whether it is one: the value as
+    it stands and each part of it are opted out.
+    """
+    if not any(each.is_account or each.kind.startswith("id:") for each in subjects):
+        return []
+    parts = [part.strip() for part in LISTED.split(value)]
+    return [part for part in parts if part] if len(parts) > 1 else []
 
 
 async def _entered(house: House, subjects: Sequence[Subject], said: Choice, key: str, content: bytes) -> bool:

@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 from gateway.choice import identity
 from gateway.choice.identity import Limited, NormalIdentifier, Undeclared, device, kinds, spelling
+from gateway.choice.openrtb.reading import BUYER_ID, USER_ID
 from gateway.choice.recipient import NOT_SAID, Recipient
-from gateway.choice.row_shape import ANYTHING, KINDS_OF, Held, kinds_of
+from gateway.choice.row_shape import ANYTHING, HASHED_AS, Held, is_of, kinds_of
 from gateway.consent import tokens
 from gateway.consent.tokens import DeviceToken
 from gateway.desk.recipient_holdings import Left
@@ -395,23 +396,25 @@ HASHES: Mapping[DataClass, tuple[str, ...]] = {
 }
 
 
-RAW = frozenset({"email", "phone"})
-
-
 def leaves(
     identifiers: Sequence[Mapping[str, object]], classes: Sequence[str], recipient: Recipient
 ) -> list[Mapping[str, object]]:
-    """Of the identifiers that a caller names, those that a recipient gets with these classes: partners' own ids too,
-    where a field of such a class is said to hold them.
+    """Of the identifiers that a caller names, those that a recipient gets with these classes. A partner's own kind goes
+    as its field says, where there is one; in a bid request it has a place of its own.
     """
-    kinds = {kind for name in classes for kind in KINDS_OF.get(DataClass(name), ())}
-    kinds |= {
-        kind
-        for name, data_class in recipient.fields.items()
-        if data_class in classes
-        for kind in recipient.held.get(name, NOT_SAID).kinds
-    }
-    return [item for item in identifiers if item.get("type") in kinds]
+    fields = [(recipient.held.get(name, NOT_SAID).kinds, each) for name, each in recipient.fields.items()]
+    held = {kind for kinds, data_class in fields if data_class in classes for kind in kinds}
+    elsewhere = {kind for kinds, _ in fields for kind in kinds if kind.startswith("id:")} - {USER_ID, BUYER_ID}
+    return [
+        item
+        for item in identifiers
+        if (kind := str(item.get("type"))) in held or (kind not in elsewhere and _goes(kind, classes))
+    ]
+
+
+def _goes(kind: str, classes: Sequence[str]) -> bool:
+    """As itself or as its hash."""
+    return is_of(kind, classes) or is_of(HASHED_AS.get(kind, kind), classes)
 
 
 def named(
@@ -435,7 +438,7 @@ def named(
 
 def _as_sent(subject: Subject, value: str, classes: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """By kind, what goes for an identifier. Which of an address's digests a caller sends nobody says."""
-    if subject.kind in RAW and DataClass.CONTACT not in classes:
+    if subject.kind in HASHED_AS and DataClass.CONTACT not in classes:
         return tuple(sorted(digests(subject).items(), reverse=True))  # SHA-256 first
     return ((subject.kind, value),)
 

@@ -168,12 +168,7 @@ def _named_anew(kind: str, value: str, secrets: Secrets) -> Subject:
     """Whom a line names whose keys are under a pepper that is gone: nobody would ever ask for them. Raises ValueError
     where its value does not say so by itself.
     """
-    form, _, name = kind.partition(":")
-    read = (
-        kinds.alone(kind, value)
-        if kind in ("browser", "device")
-        else identity.read_identifier(form if form in kinds.SOURCED else kind, value, source=name, declared=(name,))
-    )
+    read = kinds.alone(kind, value) if kind in ("browser", "device") else identity.read_kept(kind, value)
     if not value or not isinstance(read, NormalIdentifier) or (read.kind, read.value) != (kind, value):
         raise ValueError("keys under a pepper that is gone")
     return replace(subject_of(read, secrets), further=(), possible=())  # a line lists those as subjects of their own

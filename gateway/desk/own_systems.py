@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from gateway.choice import identity
 from gateway.delivery.deadlines import Calendar
 from gateway.desk import outbox, recipient_holdings
 from gateway.desk.office.request_law import RequestKind, clock_of
@@ -66,7 +67,7 @@ class OwnSystem:
 
     def known(self, identifiers: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
         """Those of some (kind, value) that say something to it."""
-        return {each for each in identifiers if each[0] in self.kinds}
+        return {each for each in identifiers if identity.plain_kind(each[0]) in self.kinds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def end_system(tx: Transaction, name: str) -> bool:
 
 
 def _content(word: str, identifiers: Iterable[tuple[str, str]], at: datetime) -> dict[str, object]:
-    listed = [{"type": kind, "value": value} for kind, value in sorted(identifiers)]
+    listed = [identity.as_called(kind, value) for kind, value in sorted(identifiers)]
     return {"type": word, "identifiers": listed, "date": at.date().isoformat(), "duty": DUTY[word]}
 
 
@@ -230,7 +231,7 @@ def still_named(tx: Transaction, since: Mapping[bytes, int]) -> dict[str, set[tu
     found = dict[str, set[tuple[str, str]]]()
     for each in deletions_about(tx.db, since):
         if not each.is_done and (body := outbox.read_body(tx, each.message)):
-            named = {(item["type"], item["value"]) for item in json.loads(body)["identifiers"]}
+            named = {identity.as_kept(item) for item in json.loads(body)["identifiers"]}
             found.setdefault(each.recipient, set()).update(named)
     return found
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from gateway.choice import identity
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger.acts.releases import since_when
 from gateway.ledger.schema import rows_of
@@ -103,7 +104,12 @@ def note_held(
 
 def listed(left: Iterable[Left], numbers: Mapping[bytes, int]) -> str:
     """What leaves with a row, as the row has it on record."""
-    return "".join(f",{numbers[each.named]}:{kind}" for each in left for kind in each.forms) + ","
+    return "".join(f",{numbers[each.named]}:{kind}" for each in left for kind in sorted(_plain(each.forms))) + ","
+
+
+def _plain(forms: Iterable[str]) -> set[str]:
+    """The kinds without sources, in which any sign may stand; of one identifier there is one source."""
+    return {identity.plain_kind(kind) for kind in forms}
 
 
 @lru_cache(maxsize=1024)  # a recipient has few purposes and classes, and all rows of a job the same
@@ -125,7 +131,7 @@ def _numbers(tx: Transaction, recipient: str, left: Iterable[Left], batch: int) 
     for named, leaving in forms.items():
         if named not in known:
             numbers[named] = _new(tx, recipient, named, leaving, batch)
-        elif not leaving.keys() <= _set(known[named][-1] or ""):
+        elif not _plain(leaving) <= _set(known[named][-1] or ""):
             number, person, sealed, _ = known[named]
             _seal_again(tx, recipient, number, person, leaving | open_held(tx, recipient, person, sealed))
     return numbers
@@ -156,7 +162,7 @@ def _sealed(person: PersonKeys, recipient: str, forms: Mapping[str, str]) -> byt
 
 
 def _kinds(forms: Iterable[str]) -> str:
-    return f",{','.join(sorted(forms))},"
+    return f",{','.join(sorted(_plain(forms)))},"
 
 
 def not_sent(tx: Transaction, recipient: str, row: bytes, batch: int) -> None:
@@ -205,7 +211,7 @@ def _take_back(tx: Transaction, recipient: str, number: int, kinds: Collection[s
         tx.db.execute(f"DELETE FROM held WHERE id = ? AND {ORPHAN}", (number,))  # noqa: S608 - ours
     elif len(came) == len(later) and (going := {kind for kind in kinds if kind in last and last[kind] is None}):
         forms = open_held(tx, recipient, person, sealed)
-        staying = {kind: value for kind, value in forms.items() if kind not in going}
+        staying = {kind: value for kind, value in forms.items() if identity.plain_kind(kind) not in going}
         if staying:
             _seal_again(tx, recipient, number, person, staying)
 

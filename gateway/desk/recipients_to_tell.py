@@ -8,15 +8,15 @@ source, a place or a reason. Nothing is told twice unless data left in between.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
 from gateway.choice import identity
-from gateway.choice.identity import AD_IDS, DIGESTS
-from gateway.choice.identity.kinds import AD_ID_DIGESTS, DEVICES
+from gateway.choice.identity import AD_IDS
+from gateway.choice.row_shape import KINDS_OF, is_of
 from gateway.desk import outbox, own_systems, recipient_holdings, suppression
 from gateway.desk.disclosures import Intended
 from gateway.fold.kin import family, mailbox_names, roads, with_looser
@@ -60,14 +60,8 @@ LEFT = (
     "SELECT key FROM held_key WHERE key IN ({marks}) UNION SELECT key FROM disclosure WHERE key IN ({marks})"
     " UNION SELECT key FROM disclosed WHERE key IN ({marks})"
 )
-NAMED_BY: Mapping[DataClass, frozenset[str]] = {  # which kinds of identifier a class of data is or holds
-    DataClass.AD_ID: frozenset({*AD_IDS, *AD_ID_DIGESTS}),
-    DataClass.DEVICE_ID: frozenset({"idfv", "appset", *DEVICES}),
-    DataClass.EMAIL_HASH: frozenset(kind for kind in DIGESTS if kind.startswith("email_")),
-    DataClass.PHONE_HASH: frozenset(kind for kind in DIGESTS if kind.startswith("phone_")),
-    DataClass.CONTACT: frozenset({"email", "phone"}),
-    DataClass.ACCOUNT: frozenset({"account"}),
-}
+# The recipients under a key, whatever became of it.
+ANY = "SELECT recipient FROM disclosure WHERE key = :key UNION SELECT recipient FROM disclosed WHERE key = :key"
 Names = Mapping[bytes, Mapping[str, str]]  # key: {kind: value}
 
 
@@ -81,11 +75,14 @@ class Got(NamedTuple):
 
 
 class Identified(NamedTuple):
-    """What a recipient got, by what it is called there. `named`: the key of each identifier."""
+    """What a recipient got, by what it is called there. `named`: the key of each identifier; `under`: the one under
+    which it was found.
+    """
 
     got: Got
     identifiers: Mapping[str, str]
     named: bytes
+    under: bytes
 
 
 @dataclass(slots=True)
@@ -124,14 +121,13 @@ def identified(tx: Transaction, names: Names, own: Belongings) -> Iterator[Ident
         for each in recipient_holdings.under(tx, key, since):
             known[each.recipient] |= each.classes
             got = Got(each.recipient, each.classes, each.purposes, each.batch)
-            yield Identified(
-                got, recipient_holdings.open_held(tx, each.recipient, each.person, each.sealed), each.named
-            )
+            forms = recipient_holdings.open_held(tx, each.recipient, each.person, each.sealed)
+            yield Identified(got, forms, each.named, key)
         for got in got_under(tx, key, since) if key in names else ():
-            kinds = {kind for name in got.classes - known[got.recipient] for kind in NAMED_BY.get(DataClass(name), ())}
-            listed = {kind: value for kind, value in names[key].items() if kind in kinds}
+            classes = got.classes - known[got.recipient]
+            listed = {kind: value for kind, value in names[key].items() if is_of(kind, classes)}
             if listed:
-                yield Identified(got, listed, key)
+                yield Identified(got, listed, key, key)
 
 
 def tell_recipients(
@@ -153,7 +149,7 @@ def tell_recipients(
 
 def message(word: ToldWord, identifiers: Iterable[tuple[str, str]], at: datetime) -> dict[str, object]:
     """What is sent: all of it."""
-    listed = [{"type": kind, "value": value} for kind, value in sorted(identifiers)]
+    listed = [identity.as_called(kind, value) for kind, value in sorted(identifiers)]
     asked = ToldWord.OPT_OUT if word is ToldWord.LIMIT else word
     return {"type": asked, "identifiers": listed, "date": at.date().isoformat(), "duty": DUTY[word]}
 
@@ -173,13 +169,33 @@ def tell_backend(tx: Transaction, subjects: Iterable[Subject], at: datetime) -> 
         outbox.queue(tx, ACCOUNT_BACKEND, message(ToldWord.CHILD, known, at), milliseconds(at))
 
 
-def forget_recipients(tx: Transaction, keys: Iterable[bytes], own: Belongings) -> set[bytes]:
-    """The disclosure rows of keys whose recipients were told; each chunk's entry stays. Returns whose keys of the vault
-    are not needed any more.
+def untold(tx: Transaction, found: Iterable[Identified], own: Belongings) -> set[tuple[bytes, str]]:
+    """(key, recipient) of what can be called by a name, and was called by none of what was found."""
+    named = {(each.under, each.got.recipient) for each in found if each.identifiers}
+    return {
+        (key, got.recipient)
+        for key, since in own.items()
+        for got in got_under(tx, key, since)
+        if (key, got.recipient) not in named and not got.classes.isdisjoint(KINDS_OF)
+    }
+
+
+def forget_recipients(
+    tx: Transaction, keys: Iterable[bytes], own: Belongings, staying: Collection[tuple[bytes, str]] = ()
+) -> set[bytes]:
+    """The disclosure rows of keys whose recipients were told; each chunk's entry stays. `staying`: of which key those
+    of which recipient do, as they are all that tells who has it. Returns whose keys of the vault are not needed any
+    more.
     """
     going = {key: own[key] for key in keys}
-    tx.db.executemany("DELETE FROM disclosure WHERE key = ? AND batch >= ?", list(going.items()))
-    tx.db.executemany("DELETE FROM disclosed WHERE key = ? AND batch >= ?", list(going.items()))
+    rows = [
+        (key, since, recipient)
+        for key, since in going.items()
+        for (recipient,) in tx.db.execute(ANY, {"key": key}).fetchall()
+        if (key, recipient) not in staying
+    ]
+    tx.db.executemany("DELETE FROM disclosure WHERE key = ? AND batch >= ? AND recipient = ?", rows)
+    tx.db.executemany("DELETE FROM disclosed WHERE key = ? AND batch >= ? AND recipient = ?", rows)
     return recipient_holdings.forget_held(tx, going)
 
 

@@ -12,15 +12,16 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from gateway.choice.row_shape import is_of
 from gateway.desk import recipients_to_tell
 from gateway.desk.disclosures import Counted
-from gateway.desk.recipients_to_tell import NAMED_BY, Got, Identified, ToldWord
+from gateway.desk.recipients_to_tell import Got, Identified, ToldWord
 from gateway.ledger.acts.folded_people import StandingPeople, people_of
 from gateway.ledger.acts.releases import had_since
 from gateway.ledger.proof import entry
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction
-from gateway.terms import CHOOSABLE, DataClass, Erasing
+from gateway.terms import CHOOSABLE, Erasing
 
 KEPT = timedelta(days=400)  # of a spool that nobody hands over any more
 SKEW = 6_000  # milliseconds: a replica's clock against ours
@@ -125,8 +126,7 @@ def _held(tx: Transaction, counted: Counted) -> Iterator[Identified]:
 
 
 def _erased(tx: Transaction, counted: Counted) -> Iterator[Identified]:
-    kinds = {kind for name in counted.classes for kind in NAMED_BY.get(DataClass(name), ())}
     known = recipients_to_tell.names_of(tx, (), {counted.key: 0}).get(counted.key, {})
-    listed = {kind: value for kind, value in known.items() if kind in kinds}
+    listed = {kind: value for kind, value in known.items() if is_of(kind, counted.classes)}
     got = Got(counted.recipient, frozenset(counted.classes), frozenset(counted.purposes), tx.size)
-    yield Identified(got, listed, counted.key)
+    yield Identified(got, listed, counted.key, counted.key)

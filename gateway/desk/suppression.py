@@ -6,12 +6,12 @@ a later opt-out (R18, L89); read for nothing else and by no door.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.choice import identity
 from gateway.choice.identity import AD_IDS, DIGESTS, NormalIdentifier
-from gateway.choice.identity.kinds import digest
+from gateway.choice.identity.kinds import ALGORITHMS, digest
 from gateway.desk import recipient_holdings
 from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.acts.reach import group, with_looser
@@ -37,8 +37,10 @@ def digests(subject: Subject) -> dict[str, str]:
 
 
 def keep_suppression(tx: Transaction, subject: Subject) -> None:
-    """Written with the erasure, or with a prune of what recipients hold; an older record gets what it has not yet."""
-    before, known = read_suppression(tx, subject.key), digests(subject)
+    """Written with the erasure, or with a prune of what recipients hold: whatever the file of any recipient could have
+    of it, while the value itself is still there. An older record gets what it has not yet.
+    """
+    before, known = _kept(tx, subject.key), _every_digest(subject)
     if known.keys() <= before.keys():
         return
     drop_suppression(tx, subject.key)
@@ -48,7 +50,12 @@ def keep_suppression(tx: Transaction, subject: Subject) -> None:
 
 
 def read_suppression(tx: Transaction, key: bytes) -> dict[str, str]:
-    """For the outbox alone."""
+    """For the outbox alone: what of it is a kind of identifier."""
+    return {kind: value for kind, value in _kept(tx, key).items() if kind in DIGESTS}
+
+
+def _kept(tx: Transaction, key: bytes) -> dict[str, str]:
+    """By kind and algorithm (`idfv_sha1`)."""
     row = tx.db.execute("SELECT person, sealed FROM suppression WHERE key = ?", (key,)).fetchone()
     opened = tx.persons.keys(row[0]).open(LABEL, row[1]) if row else None
     content: dict[str, str] = json.loads(opened) if opened else {}
@@ -111,10 +118,12 @@ def suppression_of(
         or any(said.was_said(name, since) for name in _asked_about(tx, named))
     ]
     for named in _denied(tx, new, purposes):
-        forms = read_suppression(tx, named)  # of who was erased: nothing is left but that and that they were told
+        known = _of(algorithm, _kept(tx, named))  # of who was erased nothing is left but that and that they were told
         if named in held:
-            forms = recipient_holdings.open_held(tx, recipient, *held[named]) | forms
-        _add(found, forms, algorithm, told[named][1] if named in told else None)
+            known = dict(_digests(recipient_holdings.open_held(tx, recipient, *held[named]), algorithm)) | known
+        found.unnamed += not known
+        at = told[named][1] if named in told else None
+        found.listed += [Suppressed(kind, value, at) for kind, value in known.items()]
     found.listed.sort(key=lambda each: (each.kind, each.digest))
     return found
 
@@ -165,13 +174,17 @@ def _denied(tx: Transaction, keys: Sequence[bytes], purposes: Iterable[Purpose])
                 yield key
 
 
-def _add(found: Suppression, forms: dict[str, str], algorithm: str, at: int | None) -> None:
-    known = dict(_digests(forms, algorithm))
-    found.unnamed += not known
-    found.listed += [Suppressed(kind, value, at) for kind, value in known.items()]
+def _every_digest(subject: Subject) -> dict[str, str]:
+    """As `_kept`. A browser's own id never leaves, so no file could have it."""
+    forms = {subject.kind: subject.value} if subject.value and subject.kind != "browser" else {}
+    return {f"{kind}_{each}": value for each in ALGORITHMS for kind, value in _digests(forms, each)}
 
 
-def _digests(forms: dict[str, str], algorithm: str) -> Iterable[tuple[str, str]]:
+def _of(algorithm: str, kept: Mapping[str, str]) -> dict[str, str]:
+    return {kind.removesuffix(f"_{algorithm}"): each for kind, each in kept.items() if kind.endswith(f"_{algorithm}")}
+
+
+def _digests(forms: Mapping[str, str], algorithm: str) -> Iterator[tuple[str, str]]:
     """(kind of what was hashed, digest): what is a digest already only in its own form."""
     for kind, value in forms.items():
         if kind in DIGESTS:
@@ -179,7 +192,7 @@ def _digests(forms: dict[str, str], algorithm: str) -> Iterable[tuple[str, str]]
             if form == algorithm:
                 yield base, value
             continue
-        read = identity.read_identifier(kind, value, declared=[kind.partition(":")[2]])
+        read = identity.read_kept(kind, value)
         if not isinstance(read, NormalIdentifier):
             continue
         hashed = dict(reversed(read.names[: read.exact]))  # of each kind the first: of the number with its plus

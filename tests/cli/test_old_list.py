@@ -112,6 +112,17 @@ def off(folder, kind: str, value: str) -> set[str]:
     return {name for line in shown.stdout.splitlines() for name in json.loads(line)["entry"]["p"]}
 
 
+@pytest.mark.parametrize("sign", [";", ",", " | "])
+def test_a_value_of_an_owners_form_that_may_be_several_is_in_doubt_and_opts_out_each_part(take, folder, sign):
+    """Nobody would ever ask for the two as one."""
+    told, sums = take(HEADER + f'account,"a1{sign}a2",,,,\naccount,a3,,,,\n'.encode())
+    assert (told.exit_code, sums) == (1, [2, 1, 1, 0, 0])
+    assert "line 2: value may be several" in told.stderr + told.stdout
+    assert "a1" not in told.stderr + told.stdout
+    for value in (f"a1{sign}a2", "a1", "a2", "a3"):
+        assert off(folder, "account", value) == {*ALL_PURPOSES}, value
+
+
 def entries(folder) -> int:
     with contextlib.closing(sqlite3.connect(folder / FILE)) as db:
         return db.execute("SELECT size FROM head").fetchone()[0]

@@ -70,7 +70,7 @@ def secrets(folder):
 @pytest.fixture
 async def town(tmp_path, folder, secrets, monkeypatch):
     monkeypatch.setattr("gateway.consent.telling.PERIOD", 0.05)
-    arrived, config = {}, []
+    arrived, config = {}, ['[identifiers]\ndeclared = ["openrtb_buyer", "openrtb_macsha1"]\n']
     with contextlib.ExitStack() as stack:
         for name in ("teemo", "matching", "advertisers"):
             url, arrived[name] = stack.enter_context(listener())
@@ -182,7 +182,9 @@ async def test_the_control_without_the_log_everybody_learns_who_objects(town, mo
 
     def of_everybody(tx, names, own):
         return [
-            recipients_to_tell.Identified(recipients_to_tell.Got(name, frozenset(), frozenset({"sale"}), 0), known, key)
+            recipients_to_tell.Identified(
+                recipients_to_tell.Got(name, frozenset(), frozenset({"sale"}), 0), known, key, key
+            )
             for key, known in names.items()
             for name in ("teemo", "matching", "advertisers")
         ]
@@ -257,3 +259,63 @@ async def test_whoever_got_only_a_hash_of_an_address_is_not_told_the_address(tow
     digest = dict(identity.read_identifier("email", email(1)).names)["email_sha256"]
     assert named("email_sha256", digest) in message["identifiers"]
     assert email(1) not in json.dumps(message)
+
+
+EID = {"type": "eid", "source": "ids.example", "value": "Xyz-1234567890"}
+COOKIE = {"type": "cookie", "source": "_ga", "value": "GA1.2.1234567890.1700000000"}
+BUYER, MAC = named("id:openrtb_buyer", "buyer-1234567890"), "ab" * 20
+
+
+async def checked(town, *identifiers, recipient="advertisers", **members):
+    body = {"identifiers": identifiers, "recipient": recipient, "data": ["ad_id"], "place": "US-CA", **members}
+    answer = (await town.client.post("/v1/check", json=body)).json()
+    assert answer["allowed"], answer
+    return answer["decision"]
+
+
+async def sent(town, decision):
+    kind = {"Content-Type": "application/x-ndjson"}
+    line = json.dumps({"decision": decision, "outcome": "sent"})
+    answer = await town.client.post("/v1/disclosures", content=line, headers=kind)
+    assert json.loads(answer.text.splitlines()[0])["result"] == "recorded", answer.text
+
+
+@pytest.mark.parametrize("by", [EID, named("phone", phone(1))], ids=["itself", "the phone"])
+async def test_whoever_got_a_networks_id_with_an_ad_call_is_told_it_as_it_was_named(town, by):
+    """R18, R23: by the id itself, and by the phone of the account that has it."""
+    await town.link("jane", EID, named("phone", phone(1)))
+    await checked(town, EID, COOKIE, will_send=True)
+    await town.choose(by)
+    told = (await town.told("advertisers"))[0]["identifiers"]
+    assert told == sorted([EID, COOKIE], key=lambda each: each["type"])
+
+
+async def test_whoever_got_the_ids_of_a_bid_request_is_told_them(town):
+    bid = {
+        "id": "1",
+        "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}],
+        "site": {"page": "https://example.com/news"},
+        "device": {"geo": {"country": "USA", "region": "CA"}, "macsha1": MAC},
+        "user": {
+            "buyeruid": BUYER["value"],
+            "eids": [{"source": EID["source"], "uids": [{"id": EID["value"], "atype": 1}]}],
+        },
+    }
+    await town.link("jane", EID, named("phone", phone(1)))
+    answer = await town.client.post("/v1/openrtb?recipient=advertisers&will_send=1", json=bid)
+    assert (answer.status_code, answer.headers["gateway-verdict"]) == (200, "allow"), answer.headers
+    assert BUYER["value"] in answer.text
+    assert EID["value"] in answer.text
+    await town.choose(named("phone", phone(1)))
+    [message] = await town.told("advertisers")
+    assert message["identifiers"] == [EID, BUYER, named("id:openrtb_macsha1", MAC)]
+
+
+@pytest.mark.parametrize("one", [EID, COOKIE, BUYER], ids=["eid", "cookie", "id"])
+async def test_a_deletion_names_an_id_whose_form_is_its_owners_to_whoever_got_it_with_an_answer(town, one):
+    """Cal. Civ. Code 1798.105(c): it was only counted, and the deletion itself names it."""
+    await sent(town, await checked(town, one))
+    body = {"identifiers": [one], "mode": "erase_details"}
+    assert (await town.client.post("/v1/erasures", json=body)).status_code == 200
+    [message] = await town.told("advertisers")
+    assert (message["type"], message["identifiers"]) == ("delete", [one])

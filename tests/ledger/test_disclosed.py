@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.people import gaid, phone
 
-from gateway.desk import access, disclosures, recipients_to_tell
-from gateway.desk.disclosures import DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted
+from gateway.desk import access, disclosures, outbox, recipients_to_tell
+from gateway.desk.disclosures import DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted, Intended
 from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.desk.recipient_holdings import Left
 from gateway.ledger.subjects import milliseconds
-from gateway.terms import DAY_MS, Erasing
+from gateway.terms import DAY_MS, Erasing, Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 NOW = milliseconds(AT)
@@ -115,6 +116,41 @@ def test_who_is_forgotten_is_counted_no_longer(count, do, who, report):
     count(one(mine))
     do(lambda tx: recipients_to_tell.forget_recipients(tx, [mine.key], {mine.key: 0}))
     assert report(mine) == ()
+
+
+def test_what_no_deletion_can_name_to_whoever_got_it_stays_on_record_until_one_can(count, story, do, who):
+    """Cal. Civ. Code 1798.105(c): of the account it is known alone that its ad id went, and no message says which. What
+    nobody could ever name, and what was named, goes.
+    """
+    mine, device = who("account", "a1"), who("gaid", gaid(1))
+    count(one(mine), one(mine, to="teemo", classes=("coarse_geo",)), one(mine, POSSIBLE, to="flurry"))
+    count(one(mine, to="matching", classes=("account",)), one(device))
+    do(lambda tx: erasure.erase(tx, ErasureOrder(Erasing.DETAILS, [mine, device], AT), b"r" * 16))
+    assert story.rows("SELECT recipient, key FROM disclosed") == [("advertisers", mine.key)]
+    assert do(lambda tx: len(outbox.read_messages(tx, "matching"))) == 1
+    assert do(lambda tx: len(outbox.read_messages(tx, "advertisers"))) == 1
+    do(lambda tx: erasure.erase(tx, ErasureOrder(Erasing.UNLINK, [mine], AT), b"s" * 16))
+    assert story.rows("SELECT 1 FROM disclosed") == []
+
+
+@pytest.mark.parametrize("source", ["ids.example", "ids,example", "%", "a\\", "ids:example:9"])
+def test_a_networks_id_is_kept_and_taken_back_whatever_its_source_is_called(story, do, source):
+    other, mine = (
+        Left(f"eid:{source}", value, value.encode().ljust(16), (value.encode().ljust(16),))
+        for value in ("other", "mine")
+    )
+
+    def row(name, *left):
+        return Intended(name, left[0].named, ("ad_id",), left)
+
+    def job(tx):
+        rows = [row("kept", other), row("not sent", mine, other)]
+        batch = disclosures.intend(tx, "advertisers", [Purpose.SALE], rows, AT)
+        disclosures.mark(tx, "advertisers", batch, rows[:1], "sent")
+        disclosures.mark(tx, "advertisers", batch, rows[1:], "not_sent")
+
+    do(job)
+    assert story.rows("SELECT named FROM held") == [(other.named,)]
 
 
 @pytest.mark.parametrize("mode", [Erasing.DETAILS, Erasing.CHILD])

@@ -404,9 +404,11 @@ class TestTheSuppressionRecord:
     @pytest.mark.parametrize(
         ("kind", "value", "kinds"),
         [("email", email(1), {"email_sha256", "email_sha1", "email_md5"}), ("phone", phone(1), {"phone_sha256", "phone_sha1", "phone_md5"}),
-         ("gaid", GAID, {"ad_id_sha256"}), ("idfv", IDFV, set()), ("account", "a", set())],
+         ("gaid", GAID, {"ad_id_sha256", "ad_id_sha1", "ad_id_md5"}), ("idfv", IDFV, set()), ("account", "a", set())],
     )  # fmt: skip
-    def test_holds_what_recipients_key_by_and_nothing_else(self, story, who, erase, kind, value, kinds):
+    def test_holds_for_messages_what_recipients_may_be_told_and_nothing_else(
+        self, story, who, erase, kind, value, kinds
+    ):
         erase("erase_details", who(kind, value))
         assert set(story.do(lambda tx: suppression.read_suppression(tx, who(kind, value).key))) == kinds
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from support.people import GAID, email, gaid, named, phone
+from support.people import GAID, IDFV, email, gaid, named, phone
 
+from gateway.choice import identity
 from gateway.choice.recipient import Holds
 from gateway.consent import people
-from gateway.desk import disclosures, outbox, recipient_holdings, recipients_to_tell
+from gateway.desk import disclosures, outbox, recipient_holdings, recipients_to_tell, suppression
 from gateway.desk.disclosures import Counted, Intended
 from gateway.desk.emergency import KeptRequest
 from gateway.desk.forgetting import erasure
@@ -20,7 +21,7 @@ from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.desk.recipient_holdings import Left
 from gateway.desk.recipients_to_tell import ToldWord
 from gateway.desk.suppression import suppression_of
-from gateway.ledger.subjects import Choice, milliseconds
+from gateway.ledger.subjects import Choice, milliseconds, subject_of
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose
 
 ALGORITHMS = ("sha256", "sha1", "md5")
@@ -282,6 +283,50 @@ def test_an_erased_number_stands_in_the_suppression_file_by_the_digest_that_left
     order = ErasureOrder(Erasing.DETAILS, [number], story.at)
     story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
     assert before == listed() == [digest]
+
+
+OF_ALL_KINDS = (
+    ("gaid", GAID), ("idfv", IDFV), ("appset", IDFV), ("serial", "SN12345678"), ("email", email(1)), ("phone", phone(1)),
+    ("account", "jane"), ("id:crm", "c-123456"), ("eid:ids.example", "Xyz-1234567890"), ("cookie:_ga", "GA1.2.3"),
+)  # fmt: skip
+
+
+@pytest.fixture
+def listed(story):
+    def read(algorithm):
+        found = story.do(lambda tx: suppression_of(tx, "matching", algorithm, [Purpose.SALE]))
+        return [(each.kind, each.digest) for each in found.listed], found.unnamed
+
+    return read
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("by", ["age", "an erasure"])
+def test_no_opt_out_leaves_a_suppression_file_by_getting_old_or_with_an_erasure(
+    story, house, leaves, says, listed, by, algorithm
+):
+    """R19: whatever kind it is of, and whichever digest the recipient keys by, which the configuration may change."""
+    people = [subject_of(identity.read_kept(kind, value), house.secrets) for kind, value in OF_ALL_KINDS]
+    for each in people:
+        leaves("matching", each, each)
+        says(each)
+    before = listed(algorithm)
+    assert (len(before[0]), before[1]) == (len(people), 0)
+    if by == "age":
+        later = milliseconds(story.at + timedelta(days=1))
+        story.do(lambda tx: suppression.keep_digests(tx, later, 0, 1000))
+        story.do(lambda tx: recipient_holdings.prune_held(tx, later, 0, 1000))
+    else:
+        order = ErasureOrder(Erasing.DETAILS, people, story.at)
+        story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
+    assert story.rows("SELECT 1 FROM held") == []
+    assert listed(algorithm) == before
+
+
+def test_no_browsers_own_id_is_kept_for_a_file(story, house):
+    browser = house.consent.people.browser("b" * 32)
+    story.do(lambda tx: suppression.keep_suppression(tx, browser))
+    assert story.rows("SELECT 1 FROM suppression") == []
 
 
 def test_of_an_address_whose_hash_alone_goes_the_address_is_not_kept(house):

@@ -98,6 +98,37 @@ class TestSentAfterAnOptOut:
         plant(tmp_path / "data", **planted)
         assert await ask(shared, "sent_after_opt_out") == []
 
+    async def test_a_row_that_named_somebody_else_first_is_found_by_whom_it_took_along_and_once(self, keyed, tmp_path):
+        await link(keyed, 1)
+        body = {
+            "identifiers": [named("account", "b1"), named("gaid", gaid(1)), named("gaid", gaid(2))],
+            "recipient": "advertisers", "data": ["ad_id"], "place": "US-NY", "will_send": True,
+        }  # fmt: skip
+        assert (await keyed.post("/v1/check", json=body)).json()["allowed"]
+        await choose(keyed, 1)
+        assert await ask(keyed, "sent_after_opt_out") == []
+        plant(tmp_path / "data")
+        (found,) = await ask(keyed, "sent_after_opt_out")
+        assert found["recipient"] == "advertisers"
+        assert len(await asyncio.to_thread(verified, tmp_path / "data")) == 1
+        body = {"identifiers": [named("gaid", gaid(2)), named("account", "b1")], "choice": "opt_out"}
+        assert (await keyed.post("/v1/choices", json=body)).status_code == 201
+        plant(tmp_path / "data", row=b"of three".ljust(16))
+        assert len(await ask(keyed, "sent_after_opt_out")) == 2
+
+    async def test_a_row_that_did_not_take_somebody_along_is_not_found_by_what_they_have_in_common(
+        self, keyed, tmp_path
+    ):
+        """The tablet left with a row of each; the one who opted out is in no later one."""
+        ask_of = {"recipient": "advertisers", "data": ["ad_id"], "place": "US-NY", "will_send": True}
+        for account in ("b1", "b2"):
+            body = ask_of | {"identifiers": [named("account", account), named("gaid", gaid(1))]}
+            assert (await keyed.post("/v1/check", json=body)).json()["allowed"]
+        body = {"identifiers": [named("account", "b2")], "choice": "opt_out"}
+        assert (await keyed.post("/v1/choices", json=body)).status_code == 201
+        plant(tmp_path / "data")
+        assert await ask(keyed, "sent_after_opt_out") == []
+
     async def test_whoever_came_back_before_may_be_sent_again_and_whoever_came_back_after_it_was_wronged(
         self, shared, tmp_path
     ):

@@ -21,9 +21,12 @@ from gateway.choice.identity.kinds import (
     NormalIdentifier,
     Read,
     Undeclared,
+    as_called,
+    as_kept,
+    plain_kind,
 )
 from gateway.choice.identity.likeness import PlainForm, account_of, alike, as_account, could_be, plain_form, says_who
-from gateway.choice.identity.reading import may_be, read_identifier, several, typed
+from gateway.choice.identity.reading import may_be, read_identifier, read_kept, several, typed
 
 __all__ = [
     "AD_IDS",
@@ -42,11 +45,15 @@ __all__ = [
     "account_of",
     "alike",
     "as_account",
+    "as_called",
+    "as_kept",
     "could_be",
     "is_normal_uuid",
     "may_be",
     "plain_form",
+    "plain_kind",
     "read_identifier",
+    "read_kept",
     "says_who",
     "several",
     "typed",

@@ -88,6 +88,26 @@ class Undeclared:
 Read = NormalIdentifier | Limited | Undeclared | Malformed
 
 
+def plain_kind(kind: str) -> str:
+    """A kind as a call says it: that of what has a source is kept with it (`eid:ids.example`)."""
+    form = kind.partition(":")[0]
+    return form if form in SOURCED else kind
+
+
+def as_called(kind: str, value: str) -> dict[str, str]:
+    """An identifier as a call names it, of its kind as it is kept."""
+    form, _, source = kind.partition(":")
+    if form in SOURCED:
+        return {"type": form, "source": source, "value": value}
+    return {"type": kind, "value": value}
+
+
+def as_kept(called: Mapping[str, str]) -> Name:
+    """Its kind and value of what `as_called` made."""
+    kind = called["type"]
+    return f"{kind}:{called['source']}" if kind in SOURCED else kind, called["value"]
+
+
 def alone(kind: str, value: str) -> NormalIdentifier:
     """An identifier that nobody sends as a digest: its one name is itself."""
     return NormalIdentifier(kind, value, ((kind, value),))

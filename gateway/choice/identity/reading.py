@@ -77,6 +77,14 @@ def read_identifier(
     return _formed(kind, text)
 
 
+def read_kept(kind: str, value: str) -> Read:
+    """Once more what was read before, by its kind as it is kept: of what has a source with that, of an operator's own
+    whether it is declared or not.
+    """
+    form, _, name = kind.partition(":")
+    return read_identifier(form if form in SOURCED else kind, value, source=name, declared=(name,))
+
+
 def _formed(kind: str, text: str) -> Read:
     """The reading of a kind that has a normal form."""
     if kind == "email":

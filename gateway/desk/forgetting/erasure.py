@@ -154,7 +154,8 @@ def _belongings(db: sqlite3.Connection, order: ErasureOrder, keys: set[bytes]) -
 
 def _tell(tx: Transaction, order: ErasureOrder, own: Belongings, event: bytes) -> set[bytes]:
     """Recipients first, while it is known who got what, and the operator's own systems. Rows that nobody can name stay
-    until a call does. Returns whose keys of the vault are not needed any more.
+    until a call does, for nothing else tells who has it; of a state's list the deletion itself stays open. Returns
+    whose keys of the vault are not needed any more.
     """
     names, unlinks = recipients_to_tell.names_of(tx, order.subjects, own), order.mode is Erasing.UNLINK
     found = list(recipients_to_tell.identified(tx, names, own))
@@ -164,9 +165,10 @@ def _tell(tx: Transaction, order: ErasureOrder, own: Belongings, event: bytes) -
         recipients_to_tell.tell_backend(tx, order.subjects, order.at)
     if unlinks:
         recipient_holdings.forget_informed(tx, own)
-    return recipients_to_tell.forget_recipients(
-        tx, own if unlinks else {*names, *recipient_holdings.keys_among(tx, own)}, own
-    )
+        return recipients_to_tell.forget_recipients(tx, own, own)
+    known = {*names, *recipient_holdings.keys_among(tx, own)}
+    staying = () if order.is_listed else recipients_to_tell.untold(tx, found, own)
+    return recipients_to_tell.forget_recipients(tx, known, own, staying)
 
 
 def _names(

@@ -28,9 +28,20 @@ from gateway.terms import Purpose
 EFFECTIVE = 10_000
 MINUTE = 60_000  # milliseconds: an entry's time is when it was said, a moment before it was written
 LEFT = "outcome IN ('sent', 'unknown', 'possible')"
-RECEIVED = f"SELECT key, max(batch), max(at) FROM disclosure WHERE {LEFT} GROUP BY key"  # noqa: S608 - ours
+# A row is kept by whom it names first. By each identifier that it took along it is found over what recipients hold, in
+# this order alone: of one person there are few rows.
+TOOK = (
+    " FROM held_key n CROSS JOIN held h ON h.id = n.held AND h.named = n.key CROSS JOIN held_key k ON k.held = h.id"
+    " CROSS JOIN disclosure d ON d.key = k.key AND d.recipient = h.recipient AND d.held LIKE '%,' || h.id || ':%'"
+    f" WHERE {LEFT}"
+)
+RECEIVED = (
+    f"SELECT key, max(batch), max(at) FROM (SELECT key, batch, at FROM disclosure WHERE {LEFT}"  # noqa: S608 - ours
+    f" UNION ALL SELECT n.key, d.batch, d.at{TOOK}) AS received GROUP BY key"
+)
 ROWS = (
-    f"SELECT recipient, batch, purpose, at, position FROM disclosure WHERE key = ? AND {LEFT} AND batch > ?"  # noqa: S608 - ours
+    f"SELECT recipient, row, batch, purpose, at, position FROM disclosure WHERE key = ?1 AND {LEFT} AND batch > ?2"  # noqa: S608 - ours
+    f" UNION SELECT d.recipient, d.row, d.batch, d.purpose, d.at, d.position{TOOK} AND n.key = ?1 AND d.batch > ?2"
     " ORDER BY batch"
 )
 # Nobody with whom nothing of these is on record can be wronged.
@@ -49,24 +60,30 @@ class SentAfter:
 
 
 def find_sent_after(db: sqlite3.Connection) -> Iterator[SentAfter]:
-    """Every row of a share, and every send that was announced, that broke the promise. Within an open transaction."""
+    """Every row of a share, and every send that was announced, that broke the promise, once. Within an open
+    transaction.
+    """
+    found = set[tuple[str, bytes, int]]()
     for key, last, at in db.execute(RECEIVED):
         everybody = connected_people(db, [key])
         if len(everybody) > 1 or mentions_of(db, [key]):
             records = records_of(db, at + MINUTE, everybody)
             first = next((each.seq for each in records if isinstance(each.said, NOES)), last)
             if first < last:
-                yield from _of(db, key, first, records)
+                yield from _of(db, key, first, records, found)
 
 
-def _of(db: sqlite3.Connection, key: bytes, first: int, records: Sequence[Record]) -> Iterator[SentAfter]:
-    """The rows of one key."""
-    rows = db.execute(ROWS, (key, first)).fetchall()
-    before = [_known_before(db, records, *row[1:]) for row in rows]
-    denied = _denied(key, records, {*before})
-    for (recipient, batch, purposes, at, _), known in zip(rows, before, strict=True):
+def _of(
+    db: sqlite3.Connection, key: bytes, first: int, records: Sequence[Record], found: set[tuple[str, bytes, int]]
+) -> Iterator[SentAfter]:
+    """The rows of one key, but those that were found by another one."""
+    rows = [row for row in db.execute(ROWS, (key, first)).fetchall() if row[:3] not in found]
+    before = [_known_before(db, records, *row[2:]) for row in rows]
+    denied = _denied(key, records, {*before}) if rows else {}
+    for (recipient, row, batch, purposes, at, _), known in zip(rows, before, strict=True):
         out = tuple(purpose for purpose in purposes.split(",") if purpose in denied[known])
         if out:
+            found.add((recipient, row, batch))
             yield SentAfter(recipient, batch, out, at, key)
 
 
