@@ -5,7 +5,7 @@ replicas.
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -39,7 +39,7 @@ from gateway.consent.verbs import Consent
 from gateway.consent.witnesses import Witnessing, submit
 from gateway.delivery.forwarding import Forwarder
 from gateway.delivery.letters import Mail, MailFolder, MailServer, TextMessages
-from gateway.desk import emergency
+from gateway.desk import carried_noes, emergency
 from gateway.desk.agent_requests import AgentRequests
 from gateway.desk.documents import Document
 from gateway.desk.emergency import LATER, Emergency, Intake
@@ -158,9 +158,9 @@ def open_house(
     """
     words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table(settings)
     settings.refuse_on(clock().date())
-    recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
+    recipients, said_in = settings.registry(dev=dev), settings.signals.gpp_sections  # refused before anything is opened
     witnesses, shown, secrets = witnesses_of(settings), credentials_of(settings), secret_files.load_secrets(folder)
-    said_in, asked, own = settings.signals.gpp_sections, asked_by_agents(settings, secrets), settings.system_rows()
+    asked, writing = asked_by_agents(settings, secrets), _whom_it_tells(settings, recipients)
     publisher, (kept, later) = publisher_of(folder, settings, secrets), kept_beside(folder, settings, secrets)
     with contextlib.ExitStack() as stack:
         stop, store = _opened(stack, folder, patient=patient), store_in(folder, settings.store.url, owner=owner)
@@ -171,7 +171,7 @@ def open_house(
         stack.callback(watch.stop)
         turn = EpochTurn(folder, secrets.wraps, clock, timedelta(days=settings.retention.keys_backup_days))
         unfinished, ends = _start(watch, folder, secrets, patient=patient), ForsakenCopies(turn, folder, clock, tell)
-        writer = Writer(store, vault, watch, publisher, unfinished=unfinished, state=keeper, turns=ends, systems=own)
+        writer = writing(store, vault, watch, publisher, unfinished=unfinished, state=keeper, turns=ends)
         _take_in(stack, partial(keeper.end, writer, stop), Intake(kept, writer, watch, later))
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
         lookup = looked_up(stack, store, keeper, watch, writer, clock)
@@ -222,6 +222,12 @@ def _effective_within(window: timedelta, recipients: Iterable[Recipient]) -> tim
     """How long after a choice the last send on an older answer may start; a sealed file may be sent for long."""
     longest = max((one.valid_minutes for one in recipients if one.mode == "files"), default=0)
     return max(window, timedelta(minutes=longest))
+
+
+def _whom_it_tells(settings: Settings, recipients: Mapping[str, Recipient]) -> Callable[..., Writer]:
+    """A writer that knows who has to hear of people's noes."""
+    inside = {name for name, recipient in recipients.items() if not recipient.third}
+    return partial(Writer, systems=settings.system_rows(), inside=inside, behind=carried_noes.tell_carried)
 
 
 def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop:

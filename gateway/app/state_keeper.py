@@ -16,7 +16,7 @@ from typing import Any
 import lmdb
 
 from gateway.fold.record import Record
-from gateway.fold.state import Place
+from gateway.fold.state import FOR_EVER, Place
 from gateway.ledger.audit.examination import Stop
 from gateway.ledger.errors import LedgerRefused, StateUnread
 from gateway.ledger.ledger_log import PLACES, FreshRecords, GrownLog, LedgerLog, forget_deletes, watch_deletes
@@ -216,7 +216,14 @@ class StateKeeper:
                 except Exception as error:
                     raise _unread(error) from error
 
-            yield StoodBefore(get, moment.head.position, lies) if at_hand else None
+            def denies(key: bytes) -> bool:
+                try:
+                    standing = moment.standing(key, FOR_EVER)
+                except Exception as error:
+                    raise _unread(error) from error
+                return standing is not None and standing.says_no()
+
+            yield StoodBefore(get, moment.head.position, lies, denies) if at_hand else None
 
     def wants(self, db: sqlite3.Connection | None) -> bool:
         """Whether it is to be kept although nobody writes: another process ended before it had, or one was made."""

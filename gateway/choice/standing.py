@@ -137,6 +137,10 @@ class Standing:
         keep = ~out_bits(purposes)
         return replace(self, own=self.own & keep, travelled=self.travelled & keep)
 
+    def says_no(self) -> bool:
+        """Whether it denies anything."""
+        return bool(self.own & OUT_BITS | self.travelled)
+
     def states(self) -> dict[str, str]:
         """What a person is shown: every purpose as opted_out, opted_in or none."""
         return {purpose.value: self._word(purpose) for purpose in CHOOSABLE}

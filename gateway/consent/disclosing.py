@@ -335,17 +335,12 @@ class HandedOver:
         late = {(each.key, each.recipient, each.classes): each for each in moved}
         return replica_batches.tell_late(tx, [(each, False) for each in late.values()], at)
 
-    @staticmethod
-    def count_said(tx: Transaction, ones: Sequence[Counted], at: datetime) -> list[Counted]:
-        """What callers said to this host. Whoever was erased or unlinked since the answer is on no record, and what
-        went is to be deleted: when they were erased nobody knew that it had. Returns as `_count` does.
+    def count_said(self, tx: Transaction, ones: Sequence[Counted], at: datetime) -> list[Counted]:
+        """What callers said to this host, which may be an hour late. Whoever was erased or unlinked since the answer is
+        on no record, and what went is to be deleted; whoever said no since is told of: when they did nobody knew that
+        it had gone. Returns as `_count` does.
         """
-        gone, written, of_nobody = replica_batches.HandedGone(tx, tx.size, skew=0), list[Counted](), list[Counted]()
-        for each in ones:
-            (of_nobody if gone.is_gone(each) else written).append(each)
-        disclosures.count_disclosures(tx, written, at, of_nobody=of_nobody)
-        late = [(each, True) for each in of_nobody if _arrived(each)]
-        return replica_batches.tell_late(tx, late, at) if late else []
+        return self._count(tx, ones, (), replica_batches.HandedGone(tx, tx.size, skew=0), at)
 
     def _count(
         self,

@@ -8,7 +8,7 @@ source, a place or a reason. Nothing is told twice unless data left in between.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -17,6 +17,7 @@ from typing import NamedTuple
 from gateway.choice import identity
 from gateway.choice.identity import AD_IDS
 from gateway.choice.row_shape import KINDS_OF, is_of
+from gateway.choice.rules import refusals
 from gateway.desk import outbox, own_systems, recipient_holdings, suppression
 from gateway.desk.disclosures import Intended
 from gateway.fold.kin import family, mailbox_names, roads, with_looser
@@ -27,7 +28,7 @@ from gateway.ledger.acts.reach import Belongings
 from gateway.ledger.acts.releases import released_since
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds
 from gateway.ledger.transaction import Transaction
-from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose
+from gateway.terms import CHOOSABLE, DataClass, Purpose
 
 ACCOUNT_BACKEND = "account_backend"  # the operator's own system of accounts, told of a child (R14)
 
@@ -217,10 +218,6 @@ def _set(joined: Iterable[str]) -> frozenset[str]:
 
 
 SENSITIVE = frozenset({DataClass.PRECISE_GEO, DataClass.CONTENT, DataClass.CPNI})  # Cal. Civ. Code 1798.140(ae)
-OWN_MARKETING = frozenset({
-    Purpose.MARKETING_EMAIL, Purpose.MARKETING_MAIL, Purpose.MARKETING_TEXT, Purpose.MARKETING_CALL,
-    Purpose.CPNI_MARKETING,
-})  # fmt: skip
 
 
 def write_and_tell(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written:
@@ -243,13 +240,21 @@ def hear_and_tell(tx: Transaction, subject: Subject, choice: Choice, request: by
 def pass_on(tx: Transaction, subject: Subject, choice: Choice, *, unknown: bool) -> None:
     """Messages to whoever holds what a choice stops, and to the operator's own systems."""
     if choice.kind in TIGHTENS:
-        reached = _reached(tx, subject, unknown=unknown)
-        tell_recipients(tx, _stopped(tx, subject, choice, reached), choice.at, choice.received)
-        if own_systems.registered(tx):
-            named = _accounts_among(tx, reached) | {subject.key: in_every_form(subject)}
-            own_systems.suppress(tx, named, widened(choice.purposes), choice.at, choice.received)
+        said, reached = frozenset(widened(choice.purposes)), _reached(tx, subject, unknown=unknown)
+        pass_no_on(tx, [subject], said, reached, choice.at, choice.received)
     elif own_systems.registered(tx):
         own_systems.hear_yes(tx, _reached(tx, subject, unknown=unknown))
+
+
+def pass_no_on(
+    tx: Transaction, subjects: Sequence[Subject], said: frozenset[Purpose], reached: set[bytes], at: datetime,
+    received: datetime | None,
+) -> None:  # fmt: skip
+    """A no to these purposes that reaches these keys. `subjects`: whom a caller names."""
+    tell_recipients(tx, _stopped(tx, subjects, said, reached), at, received)
+    if own_systems.registered(tx):
+        named = _accounts_among(tx, reached) | {each.key: in_every_form(each) for each in subjects}
+        own_systems.suppress(tx, named, said, at, received)
 
 
 def _reached(tx: Transaction, subject: Subject, *, unknown: bool) -> set[bytes]:
@@ -270,16 +275,15 @@ def in_every_form(subject: Subject) -> dict[str, str]:
 
 
 def _stopped(
-    tx: Transaction, subject: Subject, choice: Choice, reached: set[bytes]
+    tx: Transaction, subjects: Sequence[Subject], said: frozenset[Purpose], reached: set[bytes]
 ) -> Iterator[tuple[Identified, ToldWord]]:
-    """What recipients have that the choice stops."""
-    said = frozenset(widened(choice.purposes))
+    """What recipients have that the no stops."""
     left = tx.found_among(LEFT, reached)
     own = {key: released_since(tx.db, key) for key in sorted(left)}
     if not own:
         return
-    for each in identified(tx, names_of(tx, [subject], own), own):
-        word = word_for(said, each.got.purposes, each.got.classes)
+    for each in identified(tx, names_of(tx, subjects, own), own):
+        word = word_for(said, each.got.purposes, each.got.classes, third=each.got.recipient not in tx.inside)
         if word:
             yield each, word
 
@@ -300,15 +304,17 @@ def reached_by_no(slate: Slate, key: bytes) -> set[bytes]:
     return with_looser(slate, own | accounts | things)
 
 
-def word_for(said: frozenset[Purpose], purposes: frozenset[str], classes: frozenset[str]) -> ToldWord | None:
-    """What a recipient is told that got these classes for these purposes; None: the choice is not about it. A service
-    that nobody can opt out of goes on (L41); whoever may market for the operator itself does so until that is said.
+def word_for(
+    said: frozenset[Purpose], purposes: frozenset[str], classes: frozenset[str], *, third: bool
+) -> ToldWord | None:
+    """What a recipient is told that got these classes for these purposes; None: the choice is not about it. What the
+    verdict stops it tells (`choice.rules.refusals`); `third`: of somebody outside the business. A service that nobody
+    can opt out of goes on (L41).
     """
-    choosable = purposes & frozenset(CHOOSABLE)
+    choosable = [purpose for purpose in CHOOSABLE if purpose in purposes]
     if not choosable:
         return None
-    underneath = not said.isdisjoint(SIGNAL_PURPOSES) and bool(choosable - OWN_MARKETING)
-    if underneath or (said - {Purpose.SENSITIVE}) & choosable:
+    if refusals.stops(said - {Purpose.SENSITIVE}, choosable, third=third):
         return ToldWord.OPT_OUT
     limits = Purpose.SENSITIVE in said and (Purpose.SENSITIVE in choosable or not SENSITIVE.isdisjoint(classes))
-    return ToldWord.LIMIT if limits else None
+    return ToldWord.LIMIT if limits or refusals.stops_class(said, map(DataClass, classes)) else None

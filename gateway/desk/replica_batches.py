@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gateway.choice.row_shape import is_of
 from gateway.desk import recipients_to_tell
-from gateway.desk.disclosures import Counted
+from gateway.desk.disclosures import DESPITE_NO, Counted
 from gateway.desk.recipients_to_tell import Got, Identified, ToldWord
 from gateway.ledger.acts.folded_people import StandingPeople, people_of
 from gateway.ledger.acts.releases import had_since
@@ -103,7 +103,7 @@ def tell_late(tx: Transaction, late: Sequence[tuple[Counted, bool]], at: datetim
     people = people_of(tx, [counted.key for counted, gone in late if not gone])
     untold = list[Counted]()
     for counted, gone in late:
-        word = ToldWord.DELETE if gone else _stopped_by(people, counted)
+        word = ToldWord.DELETE if gone else _stopped_by(tx, people, counted)
         if word is None:
             continue
         found = [each for each in (_erased if gone else _held)(tx, counted) if each.identifiers]
@@ -112,17 +112,18 @@ def tell_late(tx: Transaction, late: Sequence[tuple[Counted, bool]], at: datetim
     return untold
 
 
-def _stopped_by(people: StandingPeople, counted: Counted) -> ToldWord | None:
+def _stopped_by(tx: Transaction, people: StandingPeople, counted: Counted) -> ToldWord | None:
     standing = people.standing(counted.key, counted.at)
     said = frozenset(purpose for purpose in CHOOSABLE if standing.denies(purpose))
-    return recipients_to_tell.word_for(said, frozenset(counted.purposes), frozenset(counted.classes)) if said else None
+    what, third = (frozenset(counted.purposes), frozenset(counted.classes)), counted.recipient not in tx.inside
+    return recipients_to_tell.word_for(said, *what, third=third) if said else None
 
 
 def _held(tx: Transaction, counted: Counted) -> Iterator[Identified]:
     own = {counted.key: had_since(tx, counted.key)}
     for each in recipients_to_tell.identified(tx, recipients_to_tell.names_of(tx, (), own), own):
-        if each.got.recipient == counted.recipient:
-            yield each
+        if each.got.recipient == counted.recipient:  # what went despite a no came behind whatever it was told
+            yield each._replace(got=each.got._replace(batch=tx.size)) if counted.outcome == DESPITE_NO else each
 
 
 def _erased(tx: Transaction, counted: Counted) -> Iterator[Identified]:

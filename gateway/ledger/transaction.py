@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from gateway import disk
-from gateway.fold.record import Record
+from gateway.fold.record import LinkSaid, NamesLearnt, Record
 from gateway.fold.state import Get
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import erasure_steps
@@ -19,12 +19,14 @@ from gateway.ledger.mentions import LAST_RUN, gather_mentions
 from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.publisher import Added
 from gateway.ledger.schema import rows_of
+from gateway.ledger.subjects import Subject
 from gateway.ledger.tree import Tree
 from gateway.ledger.unwritten_rows import MENTIONS, BatchUnwritten, UnwrittenRows, settled
 
 T = TypeVar("T")
 AT_ONCE = 2_000  # records of one row
 ENTRY = "INSERT INTO entry VALUES (?, ?)"
+BRINGS_NONE = (LinkSaid, NamesLearnt)  # but where `Transaction.join` is told of them
 BEGINS = f"SELECT size, frontier, peppers, ({LAST_PLACE}), (SELECT min(until) FROM dated_link), ({LAST_RUN}) FROM head"  # noqa: S608 - ours
 
 
@@ -45,12 +47,23 @@ SystemRows = Sequence[tuple[str, str, bool]]  # of the table own_system
 
 class StoodBefore(NamedTuple):
     """What stood when a transaction began: `get` as the fold asks, `position` of the log as the state counts it;
-    `lies`: whether anything lies at any of some keys, found at once.
+    `lies`: whether anything lies at any of some keys, `denies`: whether any no reaches a key, each found at once.
     """
 
     get: Get
     position: int
     lies: Callable[[Collection[bytes]], bool]
+    denies: Callable[[bytes], bool]
+
+
+class JoinedPeople(NamedTuple):
+    """Who became connected in a transaction, of whom something may have been said before: identifiers that an account
+    has from now on; without an account some of which names were learnt. `at`: Unix milliseconds.
+    """
+
+    subjects: Sequence[Subject]
+    account: Subject | None
+    at: int
 
 
 class _Savepoint:
@@ -58,6 +71,7 @@ class _Savepoint:
 
     def __init__(self, tx: "Transaction") -> None:
         self.size, self.due, self.fresh, self.rows = tx.size, tx.due, tx.fresh.mark(), tx.unwritten.mark()
+        self.joined = len(tx.joined)
         self.opened = False
         self.packed = b""  # the tree's frontier when it was opened
 
@@ -82,6 +96,8 @@ class Transaction:
         self.stands = stands
         self.onward: Any = None  # the same with what this transaction said; whoever asks makes it
         self.about = set[bytes]()  # whom its entries are about
+        self.joined = list[JoinedPeople]()  # that nobody looked at yet (`desk.carried_noes`)
+        self.is_quiet = True  # so far it brought nobody a no
         self.met = set[bytes]()  # all names of whoever it was told of
         self.named = set[bytes]()  # accounts of which it keeps what they are called
         self.begun = dict[bytes, bool]()  # requests that are new: whether their first entry is still to come
@@ -94,6 +110,7 @@ class Transaction:
         self.unfinished = False  # an erasure began in it
         self.queued = list[bytes]()  # the messages to recipients that it wrote
         self.systems: SystemRows = ()
+        self.inside: Collection[str] = ()  # recipients that are not outside the business; any other one may be
         self._tree = Tree(db, Frontier(self.size, packed))
         self._began = (self.size, packed)
         self._bodies: list[bytes] = []
@@ -142,8 +159,14 @@ class Transaction:
 
     def _put_side(self, seq: int, records: Sequence[Record], at: int, *, entered: bool) -> None:
         place = self.fresh.say(records)
+        self.is_quiet = self.is_quiet and all(isinstance(each.said, BRINGS_NONE) for each in records)
         self.unwritten.add(SAY, row_of_side(place, seq, records, at, self._peppers, entered=entered))
         self.unwritten.add(MENTIONS, (mentions_in(place, records),))
+
+    def join(self, subjects: Sequence[Subject], account: Subject | None, at: int) -> None:
+        """See `JoinedPeople`."""
+        self.joined.append(JoinedPeople(subjects, account, at))
+        self.is_quiet = False
 
     def tell_anew(self, seqs: Collection[int]) -> None:
         """That some entries say something else from now on, or nothing: whoever folded them does so again."""
@@ -162,6 +185,7 @@ class Transaction:
                 self.persons.shared.tell_elsewhere(self.db, place, keys)
 
     def _otherwise(self) -> int:
+        self.is_quiet = False
         self.fresh.leave_out()
         return self.fresh.say(())
 
@@ -243,6 +267,7 @@ class Transaction:
         self.unwritten.back(begun.rows)
         self.size, self.due, self._bodies = begun.size, begun.due, self._bodies[:kept]
         self.fresh.back(begun.fresh)
+        del self.joined[begun.joined :]
         self.named.clear()
         self.onward = None
 

@@ -132,7 +132,8 @@ def _answer(job: QueuedJob, result: Any, refused: BaseException | None) -> None:
 class Writer:
     """Owns the writing connection and the vault; both live in its thread. `unfinished`: an erasure of before is still
     pending, and is finished before anything else is written. `systems`: the operator's own, as this process has them
-    configured (`desk.own_systems`).
+    configured (`desk.own_systems`); `inside`: of its recipients those that are not outside the business.
+    `behind`: what follows each job in its transaction (`desk.carried_noes`).
     """
 
     def __init__(
@@ -146,11 +147,13 @@ class Writer:
         state: KeptState | None = None,
         turns: KeyTurns | None = None,
         systems: SystemRows = (),
+        inside: Collection[str] = (),
+        behind: Callable[[Transaction], None] | None = None,
     ) -> None:
         self.store = store
         self._state = state
         self._turns = turns
-        self._systems = systems
+        self._systems, self._inside, self._behind = systems, inside, behind
         self._turns_at = 0.0
         self._open_vault = open_vault
         self._watch = watch
@@ -467,7 +470,7 @@ class Writer:
             with self._state.standing(db, log) if self._state else contextlib.nullcontext() as stands:
                 self._watch.prove_peppers(db)
                 transaction = Transaction(db, vault, stands, _asks_of(batch))
-                transaction.systems = self._systems
+                transaction.systems, transaction.inside = self._systems, self._inside
                 with vault.in_batch():
                     outcomes = [self._one(transaction, each.job) for each in batch]
             transaction.finish()
@@ -491,7 +494,10 @@ class Writer:
     def _one(self, transaction: Transaction, job: Job[Any]) -> tuple[Any, BaseException | None]:
         try:
             with transaction.savepoint():
-                return job(transaction), None
+                result = job(transaction)
+                if self._behind:
+                    self._behind(transaction)
+                return result, None
         except sqlite3.Error:
             raise
         except OSError as error:  # of what lies beside the ledger

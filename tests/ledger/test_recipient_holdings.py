@@ -415,7 +415,7 @@ SALE, GEO, AD = {"sale"}, {"precise_geo"}, {"ad_id"}
         ({Purpose.SALE}, SALE, AD, ToldWord.OPT_OUT),
         ({Purpose.TARGETED_ADS}, {"profiling"}, AD, ToldWord.OPT_OUT),
         ({Purpose.SALE}, {"service", "security"}, AD, None),
-        ({Purpose.SALE}, {"marketing_email"}, {"contact"}, None),
+        ({Purpose.SALE}, {"marketing_email"}, {"contact"}, ToldWord.OPT_OUT),
         ({Purpose.MARKETING_EMAIL}, {"marketing_email"}, {"contact"}, ToldWord.OPT_OUT),
         ({Purpose.MARKETING_EMAIL}, SALE, AD, None),
         ({Purpose.SENSITIVE}, SALE, GEO, ToldWord.LIMIT),
@@ -423,10 +423,30 @@ SALE, GEO, AD = {"sale"}, {"precise_geo"}, {"ad_id"}
         ({Purpose.SENSITIVE}, {"service"}, GEO, None),
         (set(ALL_PURPOSES), SALE, GEO, ToldWord.OPT_OUT),
         ({Purpose.CPNI_DISCLOSURE}, {"cpni_disclosure"}, {"cpni"}, ToldWord.OPT_OUT),
+        ({Purpose.CPNI_DISCLOSURE}, SALE, {"ad_id", "cpni"}, ToldWord.LIMIT),
+        ({Purpose.CPNI_DISCLOSURE}, SALE, AD, None),
+        ({Purpose.CPNI_DISCLOSURE}, {"service"}, {"cpni"}, None),
+        ({Purpose.CALL_LOCATION}, SALE, GEO, ToldWord.LIMIT),
+        ({Purpose.CALL_LOCATION}, SALE, AD, None),
     ],
 )
 def test_whom_a_choice_is_about(said, purposes, classes, word):
-    assert recipients_to_tell.word_for(frozenset(said), frozenset(purposes), frozenset(classes)) == word
+    about = (frozenset(said), frozenset(purposes), frozenset(classes))
+    assert recipients_to_tell.word_for(*about, third=True) == word
+
+
+@pytest.mark.parametrize(
+    ("said", "purposes", "word"),
+    [
+        ({Purpose.SALE}, {"marketing_email"}, None),
+        ({Purpose.SALE}, {"profiling"}, None),
+        ({Purpose.SALE}, SALE, ToldWord.OPT_OUT),
+        ({Purpose.MARKETING_EMAIL}, {"marketing_email"}, ToldWord.OPT_OUT),
+    ],
+)
+def test_whom_within_the_business_a_choice_is_about(said, purposes, word):
+    about = (frozenset(said), frozenset(purposes), frozenset({"contact"}))
+    assert recipients_to_tell.word_for(*about, third=False) == word
 
 
 def test_a_limit_goes_out_as_an_opt_out_with_its_own_duty(story, who, leaves, says, told):

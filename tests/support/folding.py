@@ -20,7 +20,12 @@ ACCOUNTS = ("ann", "bob", "ann as it came")
 
 def stood_before(state, position):
     """For a transaction, what stood when it began: a folded state."""
-    return StoodBefore(state.get, position, lambda keys: any(map(state.get, keys)))
+    return StoodBefore(
+        state.get,
+        position,
+        lambda keys: any(map(state.get, keys)),
+        lambda key: reading.standing_of(key, state.get, 0).says_no(),
+    )
 
 
 def key(name):

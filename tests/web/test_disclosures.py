@@ -416,6 +416,40 @@ async def outbox(folder):
         return db.execute("SELECT recipient, word FROM outbox ORDER BY recipient").fetchall()
 
 
+@pytest.mark.parametrize("outcome", ["sent", "unknown", "not_sent"])
+async def test_what_went_before_a_no_that_came_before_its_report_is_told_or_counted_as_untold(keyed, folder, outcome):
+    """R18, 11 CCR 7026(f)(2). Of what a check names nothing is kept, so nobody can be named to its recipient then."""
+    decision = (await check(keyed))["decision"]
+    await opt_out(keyed)
+    assert await report(keyed, said(decision, outcome)) == ["recorded"]
+    assert await outbox(folder) == []
+    untold = await number(keyed, "gateway_disclosures_total", recipient="advertisers", outcome="untold")
+    assert untold == (outcome != "not_sent")
+
+
+async def test_what_went_despite_a_no_is_told_where_the_recipient_had_the_id_before(keyed, folder):
+    await check(keyed, will_send=True)
+    await opt_out(keyed)
+    assert await outbox(folder) == [("advertisers", "opt_out")]
+    despite = (await check(keyed))["decision"]
+    assert await report(keyed, said(despite)) == ["denied"]
+    assert await outbox(folder) == [("advertisers", "opt_out")] * 2
+    assert await number(keyed, "gateway_disclosures_total", outcome="untold") == 0
+
+
+async def test_what_went_despite_a_no_to_whoever_never_had_the_id_is_counted_as_untold(keyed, folder):
+    await opt_out(keyed)
+    assert await report(keyed, said((await check(keyed))["decision"])) == ["denied"]
+    assert await outbox(folder) == []
+    assert await number(keyed, "gateway_disclosures_total", recipient="advertisers", outcome="untold") == 1
+
+
+async def test_of_what_is_reported_of_somebody_who_said_nothing_nobody_is_told(keyed, folder):
+    assert await report(keyed, said((await check(keyed))["decision"])) == ["recorded"]
+    assert await outbox(folder) == []
+    assert await number(keyed, "gateway_disclosures_total", outcome="untold") == 0
+
+
 @pytest.mark.parametrize("call", ["choices", "observe"])
 async def test_whoever_was_sent_an_id_a_moment_before_the_no_is_told_of_it(keyed, folder, monkeypatch, call):
     """R18: counts of answers wait for a second, and a no does not pass them by."""

@@ -2,7 +2,7 @@
 names them, for somebody whom nobody can look up may have said no. The verdict asks them after `never`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gateway.choice.question import Ruling
 from gateway.choice.rules.case import (
@@ -10,6 +10,7 @@ from gateway.choice.rules.case import (
     CHILD,
     IN_SHIFTS,
     NOT_CHOOSABLE,
+    POINTS,
     PRECISE_GEO,
     SIGNALS,
     Case,
@@ -46,13 +47,33 @@ BESIDE: Mapping[DataClass, int] = {
 PRECISE = frozenset({Purpose.SENSITIVE})
 
 
+def ends(purpose: Purpose, *, third: bool) -> int:
+    """Whose recorded opt-out ends a purpose at somebody outside the business, or within it."""
+    return 0 if purpose in UNTOUCHED else (OUTSIDE if third else ALONE)[purpose]
+
+
+def ends_beside(data_class: DataClass, *, during_call: bool) -> int:
+    """Whose ends one class of data, whatever it is for. `during_call`: it tells, or may tell, of a call."""
+    return BESIDE.get(data_class, 0) | (ALONE[CALL_LOCATION] if during_call else 0)
+
+
+def stops(said: Iterable[Purpose], purposes: Iterable[Purpose], *, third: bool) -> bool:
+    """Whether an opt-out ends one of the purposes for which somebody got data; `recipients_to_tell` asks."""
+    out = out_bits(said)
+    return any(out & ends(purpose, third=third) for purpose in purposes)
+
+
+def stops_class(said: Iterable[Purpose], classes: Iterable[DataClass]) -> bool:
+    """The same of the classes of data; nobody knows any more which points were taken during a call."""
+    out = out_bits(said)
+    return any(out & ends_beside(each, during_call=each in POINTS) for each in classes)
+
+
 def opted_out(case: Case) -> Ruling | None:
     """A recorded opt-out on any identifier that was given, its own or travelled (Cal. Civ. Code 1798.120(d))."""
     if not case.out or not case.personal or case.purpose in UNTOUCHED:
         return None
-    asked = (OUTSIDE if case.third else ALONE)[case.purpose] | BESIDE.get(case.data_class, 0)
-    if case.question.during_call:
-        asked |= ALONE[CALL_LOCATION]
+    asked = ends(case.purpose, third=case.third) | ends_beside(case.data_class, during_call=case.question.during_call)
     if not case.out & asked:
         return None
     standings = case.question.standings

@@ -127,6 +127,11 @@ def is_unknown(tx: Transaction, subject: Subject) -> bool:
     return tx.stands is not None and tx.met.isdisjoint(keys) and not tx.stands.lies(keys)
 
 
+def denies_nothing(tx: Transaction, account: Subject) -> bool:
+    """Whether it is seen at once that an account has no no to pass on."""
+    return tx.stands is not None and tx.is_quiet and not tx.stands.denies(account.key)
+
+
 def people_of(tx: Transaction, keys: Iterable[bytes]) -> StandingPeople:
     """These as they stand now, with all that the transaction said so far. To be asked for again behind what it says."""
     return people_at_hand(tx) or FoldedPeople(tx.db, keys)

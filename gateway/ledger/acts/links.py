@@ -17,7 +17,7 @@ from gateway.fold.record import Record
 from gateway.fold.state import NO_EDGE, NO_RECORD, LinkEdge
 from gateway.keys import seals
 from gateway.ledger.acts import records
-from gateway.ledger.acts.folded_people import is_without_row, people_of
+from gateway.ledger.acts.folded_people import denies_nothing, is_unknown, is_without_row, people_of
 from gateway.ledger.subjects import Choice, Subject, Written, moment
 from gateway.ledger.transaction import Transaction
 from gateway.terms import ChoiceKind
@@ -60,10 +60,12 @@ def link_identifiers(
     """Ties identifiers to an account, all at once; returns how many links changed. A link that is live already is left
     as it is, so that a nightly import never sends a lifted choice again; an `until` ends it.
     """
-    request, changed = seals.new_event(moment(now)), 0
+    request, changed, began = seals.new_event(moment(now)), 0, list[Subject]()
     tx.begun[request] = True
     once = {each.key: each for each in identifiers}
-    fresh = all(is_without_row(tx, key) for key in once)
+    strangers = all(is_unknown(tx, each) for each in once.values())
+    is_quiet = strangers and denies_nothing(tx, account)
+    fresh = strangers or all(is_without_row(tx, key) for key in once)
     names = _know(tx, account, identifiers, now)
     slate = None if fresh else people_of(tx, once).slate()
     for identifier in once.values():
@@ -72,8 +74,11 @@ def link_identifiers(
         if outcome is not LinkOutcome.SAME:
             _write(tx, account.key, identifier, span, outcome, request, now, claimed=claimed, names=names)
             names, changed = None, changed + 1
+            began += [identifier] if outcome is LinkOutcome.BEGAN else []
     if names:
         tx.say([names], now)
+    if began and not is_quiet:
+        tx.join(began, account, now)
     return changed
 
 

@@ -13,7 +13,14 @@ from collections.abc import Container, Iterable
 from gateway.fold.noes import is_no_news
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Said, SaidOut
 from gateway.keys import seals
-from gateway.ledger.acts.folded_people import is_without_row, named_by, people_at_hand, people_of, says_first
+from gateway.ledger.acts.folded_people import (
+    is_unknown,
+    is_without_row,
+    named_by,
+    people_at_hand,
+    people_of,
+    says_first,
+)
 from gateway.ledger.acts.reach import Relations
 from gateway.ledger.choice_record import (
     LeafSecrets,
@@ -90,7 +97,8 @@ def names_learnt(tx: Transaction, subject: Subject, now: int, *, unknown: bool =
     said of it, by none of its names.
     """
     names = names_of_subject(subject)
-    unknown = unknown or names is None or is_without_row(tx, subject.key)
+    stranger, unknown = unknown, unknown or names is None or is_without_row(tx, subject.key)
+    stranger = stranger or (unknown and is_unknown(tx, subject))
     tx.met |= named_by(subject)
     if subject.is_account:
         keep_account_name(tx, subject.key, subject.value)
@@ -101,7 +109,11 @@ def names_learnt(tx: Transaction, subject: Subject, now: int, *, unknown: bool =
             tuple(each for each in names.looser if each not in looser),
             None if has_box else names.mailbox,
         )
-    return Record(tx.size, now, subject.key, names, subject.is_account) if names and any(names) else None
+    if not names or not any(names):
+        return None
+    if not stranger:
+        tx.join((subject,), None, now)
+    return Record(tx.size, now, subject.key, names, subject.is_account)
 
 
 def _names_known(tx: Transaction, key: bytes) -> tuple[Container[bytes], Container[bytes], bool]:
