@@ -12,6 +12,7 @@ from msgspec import Meta
 from gateway.consent.disclosing import OUTCOMES
 from gateway.replica.feed import CHALLENGE, HEADER
 from gateway.signals.form import ChoicesForm
+from gateway.web.api import answering_clock
 from gateway.web.api.agents import AgentErrorBody, AgentKnownBody, AgentStatusBody, AgentTokenBody
 from gateway.web.api.check import ChecksBody, ExplainedBody, ExplainedByRecipient
 from gateway.web.api.check_answer import RefusedCheck, VerdictBody, VerdictsBody
@@ -47,7 +48,7 @@ from gateway.web.pages.confirmation import ProofForm, ProofsBody
 from gateway.web.pages.data import AccessRequest, DataForm, EraseForm
 from gateway.web.pages.opt_in import OptInForm
 from gateway.web.pages.unsubscribe import UnsubscribeLinkBody, UnsubscribeRequest
-from gateway.web.shell import answering_clock, problem, wire
+from gateway.web.shell import problem, wire
 from gateway.web.shell.access_report import AccessReportBody
 from gateway.web.site.status import StatusBody
 

@@ -47,10 +47,11 @@ from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
 from gateway.state.environment import StateRefused
 from gateway.state.lookup import StateLookup
+from gateway.web.api import answering_clock
 from gateway.web.api.check_answer import Answering
 from gateway.web.api.health import itself, live
 from gateway.web.api.inside import AnyThread
-from gateway.web.shell import answering_clock, auth, edge, page, wire
+from gateway.web.shell import auth, edge, page, wire
 from gateway.web.shell.door_router import DoorRouter
 from gateway.web.shell.edge import INTERNAL, METRICS, Calls, Edge
 from gateway.web.shell.lifespan import Service

@@ -16,7 +16,7 @@ from support.service import service
 
 from gateway.client import Client, Expired, NothingMayGo, NotReady
 from gateway.client.connection import Response
-from gateway.web.shell import answering_clock
+from gateway.web.api import answering_clock
 
 pytestmark = pytest.mark.slow
 ASK = {"identifiers": [named("gaid", GAID)], "recipient": "advertisers", "place": "US-NY"}

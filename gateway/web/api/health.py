@@ -30,8 +30,8 @@ from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.schema import has_reset_bug
 from gateway.signals.cmp_cookies import NAMES
 from gateway.terms import DataClass, Purpose, Reason, Role
-from gateway.web.api import check_answer
-from gateway.web.shell import answering_clock, auth, wire
+from gateway.web.api import answering_clock, check_answer
+from gateway.web.shell import auth, wire
 from gateway.web.shell.edge import PUBLIC
 from gateway.web.shell.metrics import Counted, Metrics
 from gateway.web.shell.problem import Problem

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Mapping
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.web.shell import answering_clock
+from gateway.web.api import answering_clock
 
 Lines = AsyncGenerator[bytes]
 STALLS = 300.0  # seconds in which a reader takes nothing, after which it is gone (I34: a share's caller waits as long)
