@@ -50,7 +50,8 @@ class LawRule(IntEnum):
     OPT_OUT = 1
     LIMIT = 2
     OPT_IN = 3
-    BANNED = 4
+    PARENTAL = 4  # a yes that a parent gives: their own is none
+    BANNED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ def read_law(entry: Mapping[str, object]) -> Iterator[LawRow]:
     _only(entry, FIELDS)
     rule = RULES[_one_of(RULES, _text(entry, "rule"), "rule")]
     start, until = _day(entry, "from"), _day(entry, "until")
-    ages = tuple(_one_of(AGES, band, "age band") for band in _words(entry, "ages"))
+    ages = _ages(entry, rule)
     confidence = _one_of(CONFIDENCES, _text(entry, "confidence") or "?", "confidence")
     citation, note, in_band = _text(entry, "citation"), _text(entry, "note"), entry.get("in_band", False)
     if start is None or not citation:
@@ -161,15 +162,20 @@ def _places(entry: Mapping[str, object]) -> list[str]:
     return places
 
 
+def _ages(entry: Mapping[str, object], rule: LawRule) -> tuple[str, ...]:
+    ages = tuple(_one_of(AGES, band, "age band") for band in _words(entry, "ages"))
+    if rule is LawRule.PARENTAL and (not ages or AGES[-1] in ages):
+        raise ValueError("parental wants ages: nobody's parent says yes for an adult")
+    return ages
+
+
 def _subjects(entry: Mapping[str, object], rule: LawRule) -> list[str]:
     subjects = [_one_of(SUBJECTS, subject, "subject") for subject in _words(entry, "subjects")]
     if not subjects:
         raise ValueError("wants subjects")
     data = ABOUT_DATA.intersection(subjects)
-    if data and rule not in {LawRule.OPT_IN, LawRule.BANNED}:
-        raise ValueError(
-            f"{rule.name.lower()} of {min(data)} adds nothing to what holds of a purpose: opt_in or banned"
-        )
+    if data and rule < LawRule.OPT_IN:
+        raise ValueError(f"{rule.name.lower()} of {min(data)} adds nothing to the purpose's rule: opt_in or banned")
     return subjects
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 
 from gateway.choice.downstream import GppSections, Outcome
-from gateway.choice.law import AGES, country_of
+from gateway.choice.law import AGES, LawRule, country_of
 from gateway.choice.place import may_be_european
 from gateway.choice.question import NAMED, Grant, Naming, Office, Question, Verdict
 from gateway.choice.recipient import Recipient
@@ -538,6 +538,12 @@ class Checks:
         """
         band = youngest(None, standings)
         return below_floor(band, self._office()) or (band == AGES[0] and not parental)
+
+    def wants_parent(self, standings: Iterable[Standing], purposes: Iterable[Purpose], place: str) -> bool:
+        """Whether the law of a place takes a parent's yes at their age, so that their own is none to write down."""
+        office, places, band = self._office(), self.places.of(place), youngest(None, standings)
+        rows = (office.law.strictest(places, purpose, office.on, band) for purpose in purposes)
+        return any(row.rule is LawRule.PARENTAL for row in rows)
 
     def voided(self, ui: str) -> bool:
         """Whether consents of a screen count for nothing. Raises `LookupRefused`."""

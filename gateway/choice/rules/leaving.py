@@ -4,9 +4,17 @@ The rules of `never` and `permission` ask, so that what is registered, announced
 
 from collections.abc import Mapping
 
-from gateway.choice.law import LawRow, LawRule
+from gateway.choice.law import RANKS, LawRow, LawRule
 from gateway.choice.question import Grant
-from gateway.choice.rules.case import COARSE_GEO, CONSUMER_DIRECTED, NOT_CHOOSABLE, OPTED_IN, PRECISE_GEO, Case
+from gateway.choice.rules.case import (
+    COARSE_GEO,
+    CONSUMER_DIRECTED,
+    IN_SHIFTS,
+    NOT_CHOOSABLE,
+    OPTED_IN,
+    PRECISE_GEO,
+    Case,
+)
 from gateway.terms import DataClass, Purpose
 
 CONTACT = DataClass.CONTACT
@@ -18,7 +26,7 @@ BOUND_BY: Mapping[DataClass, tuple[DataClass, ...]] = {
     PRECISE_GEO: (COARSE_GEO,),
     CONTACT: (CONTACT, *HASH_OF[CONTACT]),
 }
-BANNED = LawRule.BANNED
+BANNED, PARENTAL = LawRule.BANNED, LawRule.PARENTAL
 
 
 def leaves_as(case: Case) -> tuple[DataClass, ...]:
@@ -53,10 +61,15 @@ def _untouched(case: Case) -> bool:
 
 
 def exact_grant(case: Case) -> Grant | None:
-    """The person's yes on which a precise point leaves exact; none where the law bans that (R7)."""
+    """The person's yes on which a precise point leaves exact; none where the law bans that or wants a parent's (R7)."""
     if PRECISE_GEO not in case.recipient.data or case.row(PRECISE_GEO).rule is BANNED:
         return None
-    return case.grant(OPTED_IN, by_name=True)
+    grant = case.grant(OPTED_IN, by_name=True)
+    if grant is None:
+        return None
+    rows = (case.row(PRECISE_GEO), law_of(case, case.purpose))
+    wanting = (row for row in rows if row.rule is PARENTAL and not by_a_parent(case, case.purpose, row))
+    return None if any(wanting) else grant
 
 
 def law_of(case: Case, purpose: Purpose) -> LawRow:
@@ -66,3 +79,12 @@ def law_of(case: Case, purpose: Purpose) -> LawRow:
         return row
     about = BOUND_BY.get(case.data_class, (case.data_class,))
     return max((row, *(case.row(each) for each in about)), key=lambda each: each.strictness)
+
+
+def by_a_parent(case: Case, purpose: Purpose, row: LawRow) -> bool:
+    """Whether a parent said yes to it for somebody who is on record as one of those for whom the row wants that."""
+    wanted = IN_SHIFTS.get(purpose, 0)
+    return any(
+        standing.parental & wanted and standing.age_band is not None and RANKS.get(standing.age_band, 0) <= row.reach
+        for standing in case.question.standings
+    )

@@ -20,14 +20,14 @@ from gateway.choice.rules.case import (
     Case,
     deny,
 )
-from gateway.choice.rules.leaving import HASH_OF, exact_grant, law_of
+from gateway.choice.rules.leaving import HASH_OF, by_a_parent, exact_grant, law_of
 from gateway.choice.standing import NOT_ASKED
 from gateway.terms import SIGNAL_PURPOSES, Answer, GrantKind, Purpose, Reason
 
 APART = frozenset({PRECISE_GEO, CPNI})
 NEEDS_NOTICE = frozenset({*SIGNAL_PURPOSES, Purpose.SENSITIVE})  # sale, sharing, use of sensitive data (L55)
 NO_CHOICE, YES = Reason.NO_CHOICE, Reason.OPTED_IN
-BANNED, OPT_IN = LawRule.BANNED, LawRule.OPT_IN
+BANNED, OPT_IN, PARENTAL = LawRule.BANNED, LawRule.OPT_IN, LawRule.PARENTAL
 
 
 def not_personal(case: Case) -> Ruling | None:
@@ -116,7 +116,7 @@ def by_default(case: Case, purpose: Purpose) -> Ruling:
     if purpose is TRANSFER:  # nobody can choose about it; that it is a successor with a contract was asked before
         return Ruling(ALLOW, Reason.CONTRACTED, "a merger is no sale: Cal. Civ. Code 1798.140(ad)(2)(D)")
     row = law_of(case, purpose)
-    if case.opted_in(purpose):
+    if by_a_parent(case, purpose, row) if row.rule is PARENTAL else case.opted_in(purpose):
         return Ruling(ALLOW, YES, row.text)
     if case.grown and case.third:
         return deny(Reason.OPT_IN_REQUIRED, "a birthday opens nothing (R14)")
