@@ -29,14 +29,18 @@ from gateway.choice.place import (
     is_named,
     is_state,
 )
-from gateway.terms import DataClass, Purpose
+from gateway.terms import CHOOSABLE, DataClass
 
 AGES = ("under_13", "13_15", "16_17", "adult")  # from young to old
 RANKS: Mapping[str | None, int] = {band: rank for rank, band in enumerate(AGES)} | {None: AGES.index("adult")}
 YOUNGEST = 0
 BANDS = ((13, "under_13"), (16, "13_15"), (18, "16_17"))
 UNIVERSAL_OPT_OUT = "universal_opt_out"  # the duty to hear a signal such as GPC: only told, for all are heard anyway
-SUBJECTS = frozenset({*Purpose, *DataClass, UNIVERSAL_OPT_OUT})
+PRECISE_GEO = DataClass.PRECISE_GEO
+# What a row may be about beside purposes that people choose about: the exact point, whose law stands by itself, and the
+# classes of which a row is asked beside that of the purpose. Content never goes, and of data of nobody there is no law.
+ABOUT_DATA = frozenset(DataClass) - {PRECISE_GEO, DataClass.CONTENT, DataClass.AGGREGATE, DataClass.DEIDENTIFIED}
+SUBJECTS = frozenset({*CHOOSABLE, PRECISE_GEO, *ABOUT_DATA, UNIVERSAL_OPT_OUT})
 CONFIDENCES = ("P", "S", "B", "?")  # primary text, secondary source, background, open
 
 
@@ -52,7 +56,8 @@ class LawRule(IntEnum):
     OPT_OUT = 1
     LIMIT = 2
     OPT_IN = 3
-    BANNED = 4
+    PARENTAL = 4  # a yes that a parent gives: their own is none
+    BANNED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,7 @@ def read_law(entry: Mapping[str, object]) -> Iterator[LawRow]:
     _only(entry, FIELDS)
     rule = RULES[_one_of(RULES, _text(entry, "rule"), "rule")]
     start, until = _day(entry, "from"), _day(entry, "until")
-    ages = tuple(_one_of(AGES, band, "age band") for band in _words(entry, "ages"))
+    ages = _ages(entry, rule)
     confidence = _one_of(CONFIDENCES, _text(entry, "confidence") or "?", "confidence")
     citation, note, in_band = _text(entry, "citation"), _text(entry, "note"), entry.get("in_band", False)
     if start is None or not citation:
@@ -149,7 +154,7 @@ def read_law(entry: Mapping[str, object]) -> Iterator[LawRow]:
     if bool(days) != bool(years) or (days and rule is not LawRule.OPT_OUT):
         raise ValueError("notice_days and notice_years go together, and with opt_out: how silence approves")
     for place in _places(entry):
-        for subject in _subjects(entry):
+        for subject in _subjects(entry, rule):
             yield LawRow(place, subject, rule, citation, start, until, confidence, ages, in_band, note, days, years)
 
 
@@ -163,10 +168,20 @@ def _places(entry: Mapping[str, object]) -> list[str]:
     return places
 
 
-def _subjects(entry: Mapping[str, object]) -> list[str]:
+def _ages(entry: Mapping[str, object], rule: LawRule) -> tuple[str, ...]:
+    ages = tuple(_one_of(AGES, band, "age band") for band in _words(entry, "ages"))
+    if rule is LawRule.PARENTAL and (not ages or AGES[-1] in ages):
+        raise ValueError("parental wants ages: nobody's parent says yes for an adult")
+    return ages
+
+
+def _subjects(entry: Mapping[str, object], rule: LawRule) -> list[str]:
     subjects = [_one_of(SUBJECTS, subject, "subject") for subject in _words(entry, "subjects")]
     if not subjects:
         raise ValueError("wants subjects")
+    data = ABOUT_DATA.intersection(subjects)
+    if data and rule < LawRule.OPT_IN:
+        raise ValueError(f"{rule.name.lower()} of {min(data)} adds nothing to the purpose's rule: opt_in or banned")
     return subjects
 
 
@@ -245,6 +260,7 @@ class LawTable:
         self._found: dict[tuple[str, str], list[LawRow]] = {}
         for row in self.rows:
             self._found.setdefault((row.place, row.subject), []).append(row)
+        self.classes = ABOUT_DATA.intersection(row.subject for row in self.rows)  # of which a row says something
         self._everywhere = tuple(sorted({row.place for row in self.rows}))
         self._strictest = lru_cache(maxsize=REMEMBERED)(self._find_strictest)
 
@@ -287,7 +303,9 @@ class LawTable:
 
 
 def _default(place: str, subject: str) -> LawRow:
-    """What holds where no row does."""
+    """What holds where no row does. Of a class of data by itself nothing: the purpose's row says what holds."""
+    if subject in ABOUT_DATA:
+        return LawRow(place, subject, LawRule.ALLOWED, "no law of its own", date.min)
     if is_state(place):
         return LawRow(place, subject, LawRule.OPT_OUT, "no law on file", date.min)
     return LawRow(place, subject, LawRule.OPT_IN, "opt-in regime: place unknown or foreign", date.min)

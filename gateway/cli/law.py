@@ -18,7 +18,7 @@ import orjson
 
 from gateway.app.composition import now
 from gateway.app.law_tables import law_table, own_tables, shipped_tables
-from gateway.choice.law import AGES, UNIVERSAL_OPT_OUT, LawRow, LawTable, entries, read_law
+from gateway.choice.law import ABOUT_DATA, AGES, UNIVERSAL_OPT_OUT, LawRow, LawTable, entries, read_law
 from gateway.choice.place import UNKNOWN_PLACE, US, is_named
 from gateway.cli import options
 from gateway.settings import load as settings_of
@@ -134,7 +134,7 @@ def _silent(placed: list[Placed], law: LawTable) -> Iterator[Finding]:
                     yield item, f"a law for {item.row.place} without a rule for {purpose}"
 
 
-ASKED = (*CHOOSABLE, DataClass.PRECISE_GEO)  # what a verdict asks the law for
+ASKED = (*CHOOSABLE, DataClass.PRECISE_GEO)  # what a verdict asks the law for, beside data of `LawTable.classes`
 LINE = "{mark} {subject:<21} {rule:<8} {in_band:<8} {from:<10} {until:<10} {confidence:<1} {citation}"
 HEADING = {"mark": " ", "subject": "subject", "rule": "rule", "in_band": "in-band", "from": "from", "until": "until",
            "confidence": " ", "citation": "citation"}  # fmt: skip
@@ -203,11 +203,16 @@ def _place(text: str) -> str:
 
 def _rows(table: LawTable, places: list[str], on: date, age: str | None) -> Iterator[dict[str, Any]]:
     """Every row that speaks for one of the places; for "anywhere" the strictest alone, for all the others do too."""
-    for subject in ASKED:
+    for subject in _asked(table):
         strictest = table.strictest(frozenset(places), subject, on, age)
         speaking = [table.applying(place, subject, on, age)[: None if is_named(place) else 1] for place in places]
         for row in dict.fromkeys(chain.from_iterable(speaking)):  # a federal row speaks for two states, and stands once
-            yield {**_shown(row), "strictest": row == strictest}
+            if subject not in ABOUT_DATA or row.start != date.min:  # without a row of its own the purpose's holds alone
+                yield {**_shown(row), "strictest": row == strictest}
+
+
+def _asked(table: LawTable) -> tuple[str, ...]:
+    return (*ASKED, *sorted(table.classes))
 
 
 def _shown(row: LawRow) -> dict[str, Any]:
@@ -233,7 +238,7 @@ def _duties(table: LawTable, places: list[str], on: date) -> Iterator[dict[str, 
 def _changes(table: LawTable, places: list[str], on: date, age: str | None) -> Iterator[dict[str, Any]]:
     """On each later day of the tables: every subject that another row holds for than the day before."""
     for day in table.days():
-        for subject in (*ASKED, UNIVERSAL_OPT_OUT) if day > on else ():
+        for subject in (*_asked(table), UNIVERSAL_OPT_OUT) if day > on else ():
             was = table.strictest(frozenset(places), subject, day - timedelta(days=1), age)
             row = table.strictest(frozenset(places), subject, day, age)
             if row != was:

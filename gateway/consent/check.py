@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 
 from gateway.choice.downstream import GppSections, Outcome
-from gateway.choice.law import AGES, country_of
+from gateway.choice.law import AGES, LawRule, country_of
 from gateway.choice.place import may_be_european
 from gateway.choice.question import NAMED, Grant, Naming, Office, Question, Verdict
 from gateway.choice.recipient import Recipient
@@ -40,7 +40,7 @@ from gateway.consent.site import (
     words_said,
 )
 from gateway.consent.tokens import DeviceToken
-from gateway.ledger.subjects import Subject
+from gateway.ledger.subjects import Choice, Subject
 from gateway.signals import hear
 from gateway.signals.device import GDPR_APPLIES
 from gateway.signals.hear import SHIPPED, Hearing
@@ -530,14 +530,18 @@ class Checks:
         Raises `LookupRefused`: an answer that is not known is no answer.
         """
         keys = [key for subject in subjects for key in subject.keys]
-        return self.are_too_young(self._lookup.seen(keys).standings, parental=True)
+        return below_floor(youngest(None, self._lookup.seen(keys).standings), self._office())
 
-    def are_too_young(self, standings: Iterable[Standing], *, parental: bool) -> bool:
-        """Whether no yes is theirs to say, by what stands on record of them, for whoever reads that in a transaction:
-        below the floor there is none, and of a child under 13 it is a parent's.
+    def are_too_young(self, standings: Iterable[Standing], yes: Choice) -> bool:
+        """Whether a yes is not theirs to say, by what stands on record, for whoever reads that in a transaction: below
+        the floor there is none; of a child under 13, or older where its place's law says so, it is a parent's.
         """
-        band = youngest(None, standings)
-        return below_floor(band, self._office()) or (band == AGES[0] and not parental)
+        band, office = youngest(None, standings), self._office()
+        if yes.parental or below_floor(band, office):
+            return below_floor(band, office)
+        places = self.places.of(yes.place)
+        rows = [office.law.strictest(places, purpose, office.on, band) for purpose in yes.purposes]
+        return band == AGES[0] or any(row.rule is LawRule.PARENTAL for row in rows)
 
     def voided(self, ui: str) -> bool:
         """Whether consents of a screen count for nothing. Raises `LookupRefused`."""

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-from gateway.choice.rules.never import HASH_OF
+from gateway.choice.rules.leaving import HASH_OF
 from gateway.consent.asked import Ask, Checked
 from gateway.consent.check import Checks
 from gateway.desk.disclosures import POSSIBLE, SENT

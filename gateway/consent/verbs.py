@@ -398,7 +398,7 @@ class Consent:
         """The same of a yes, in the transaction that writes it: whatever this process knew before."""
         people = people_of(tx, keys := [key for subject in subjects for key in subject.keys])
         standings = [people.standing(key, milliseconds(choice.at)) for key in keys]
-        too_young = self.checks.are_too_young(standings, parental=choice.parental)
+        too_young = self.checks.are_too_young(standings, choice)
         raise_unless_open(voided=voiding.is_void(tx, choice.ui), too_young=too_young)
 
     def ask_to_confirm(self, subjects: Sequence[Subject], choice: Choice) -> tuple[str, datetime]:

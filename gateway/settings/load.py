@@ -71,7 +71,7 @@ from gateway.settings.shapes import (
     Text,
     Wrong,
 )
-from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Purpose, Role
+from gateway.terms import AD_CHOICE_PURPOSES, CHOOSABLE, SIGNAL_PURPOSES, Purpose, Role
 
 PREFIX = "GATEWAY_"
 PRODUCTION = "production"
@@ -524,14 +524,15 @@ def _wrong_lists(settings: Settings) -> Iterator[Wrong]:
 
 
 def _wrong_mode(settings: Settings) -> Iterator[Wrong]:
-    """Without a link the signal alone has to stop every sale and sharing (11 CCR 7025(g)(3), L59). A browser's signal
-    reaches what pages send: not rows that are kept by account, phone or ad id, and not an app.
+    """Without a link the signal alone has to stop every sale and sharing (11 CCR 7025(g)(3), L59), which is whatever
+    somebody outside gets for a purpose of people's choice (R21). A browser's signal reaches what pages send: not rows
+    that are kept by account, phone or ad id, and not an app.
     """
     if settings.site.mode != "no_link":
         return
     for name, item in settings.recipients.items():
-        outside = item.role is Role.THIRD_PARTY or (item.role is Role.AFFILIATE and not item.same_brand)
-        if outside and not set(SIGNAL_PURPOSES).isdisjoint(item.purposes) and (item.fields or item.surface != "web"):
+        sells = item.recipient(name, dev=False).third and not set(CHOOSABLE).isdisjoint(item.purposes)
+        if sells and (item.fields or item.surface != "web"):
             why = f"gets rows ({', '.join(sorted(item.fields))})" if item.fields else "is not of the website alone"
             yield Wrong(
                 ("site", "mode"),

@@ -10,6 +10,7 @@ import structlog
 from click.testing import CliRunner
 from support import inside
 from support.people import named
+from support.verdicts import IN_FOR_ALL, buyer, decide
 
 from gateway.app.from_settings import places_of
 from gateway.app.in_force import in_force
@@ -17,10 +18,12 @@ from gateway.app.law_tables import law_table, shipped_tables, told_of_own
 from gateway.app.replica import Replica
 from gateway.choice.law import LawRule
 from gateway.choice.outlines import BOXES
+from gateway.choice.question import Grant, Office, Question
+from gateway.choice.standing import Standing
 from gateway.cli.root import group
 from gateway.keys.seals import Enrolment
 from gateway.settings.load import SettingsRefused
-from gateway.terms import DataClass
+from gateway.terms import Answer, DataClass, GrantKind, Purpose, Reason, Role
 
 pytestmark = pytest.mark.anyio
 ON = date(2026, 11, 29)
@@ -86,6 +89,91 @@ async def test_a_check_is_answered_by_a_table_of_ones_own(tmp_path, of_own):
     assert "of my own" in json.dumps(told["own"])
 
 
+LISTED = (
+    "demographics",
+    "keywords",
+    "device_id",
+    "email_hash",
+    "ad_id",
+    "cpni",
+    "coarse_geo",
+    "ip",
+    "contact",
+    "account",
+)
+
+
+def of_data(settings, data, place="US-NY", purpose=Purpose.MARKETING_EMAIL, role=Role.THIRD_PARTY, **more):
+    """What is answered of one class for a purpose that needs no yes in a state without a law."""
+    asking = Question(buyer(role), (purpose,), (DataClass(data),), frozenset({place}), **more)
+    found = decide(asking, Office(law_table(settings), ON))
+    return found.data[DataClass(data)], found.reason, found.rule
+
+
+@pytest.mark.parametrize("data", LISTED)
+def test_what_a_table_bans_of_data_goes_to_nobody_whatever_the_purpose_and_the_yes(of_own, data):
+    settings = of_own(row("US-NY", data, "banned"))
+    denied = (Answer.DENY, Reason.BANNED, "US-NY of my own")
+    yes = {"standings": (Standing(own=IN_FOR_ALL),)}
+    for purpose in (Purpose.SALE, Purpose.MARKETING_EMAIL, Purpose.TRANSFER):
+        role = Role.SUCCESSOR if purpose is Purpose.TRANSFER else Role.THIRD_PARTY
+        assert of_data(settings, data, purpose=purpose, role=role, **yes) == denied
+        assert of_data(settings, data, place="US-WY", purpose=purpose, role=role, **yes)[0] is Answer.ALLOW
+        assert of_data(inside.settings(), data, purpose=purpose, role=role, **yes)[0] is Answer.ALLOW
+    assert of_data(settings, data, place="unknown", purpose=Purpose.SALE, **yes) == denied
+    assert of_data(settings, data, purpose=Purpose.SERVICE, role=Role.SERVICE_PROVIDER)[0] is Answer.ALLOW
+    assert [*told_of_own(settings)] == []
+
+
+@pytest.mark.parametrize("data", sorted({*LISTED} - {"cpni"}))
+def test_of_data_for_which_a_table_wants_a_yes_the_yes_to_the_purpose_is_one(of_own, data):
+    settings = of_own(row("US-NY", data, "opt_in"))
+    assert of_data(settings, data) == (Answer.DENY, Reason.OPT_IN_REQUIRED, "US-NY of my own")
+    assert of_data(inside.settings(), data)[0] is Answer.ALLOW
+    assert of_data(settings, data, place="US-WY")[0] is Answer.ALLOW
+    assert of_data(settings, data, standings=(Standing(own=IN_FOR_ALL),))[0] is Answer.ALLOW
+    assert [*told_of_own(settings)] == []
+
+
+@pytest.mark.parametrize(
+    ("banned", "asked", "registered"),
+    [
+        ("coarse_geo", DataClass.PRECISE_GEO, ("coarse_geo",)),
+        ("email_hash", DataClass.CONTACT, ("email_hash", "phone_hash")),
+        ("contact", DataClass.CONTACT, ("email_hash", "phone_hash")),
+        ("email_hash", DataClass.CONTACT, ("contact",)),
+    ],
+)  # fmt: skip
+def test_what_a_table_bans_leaves_in_no_other_form(of_own, banned, asked, registered):
+    asking = Question(buyer(data=tuple(map(DataClass, registered))), (Purpose.SALE,), (asked,), frozenset({"US-NY"}))
+    answers = [
+        decide(asking, Office(law_table(settings), ON)).data[asked]
+        for settings in (inside.settings(), of_own(row("US-NY", banned, "banned")))
+    ]
+    assert answers[0] is not Answer.DENY
+    assert answers[1] is Answer.DENY
+
+
+@pytest.mark.parametrize(
+    ("subject", "data", "role", "more"),
+    [
+        ("call_location", DataClass.COARSE_GEO, Role.THIRD_PARTY, {"during_call": True}),
+        ("cpni_disclosure", DataClass.CPNI, Role.THIRD_PARTY, {}),
+        ("cpni_marketing", DataClass.CPNI, Role.SERVICE_PROVIDER, {}),
+    ],
+)
+def test_a_ban_of_what_the_data_is_holds_whatever_it_is_asked_for(of_own, subject, data, role, more):
+    settings = of_own(row("US-NY", subject, "banned"))
+    asked = {"role": role, "standings": (Standing(own=IN_FOR_ALL),), **more}
+    assert of_data(settings, data, **asked) == (Answer.DENY, Reason.BANNED, "US-NY of my own")
+    assert of_data(inside.settings(), data, **asked)[0] is Answer.ALLOW
+    if role is Role.THIRD_PARTY:
+        act = (Grant("buyer", Purpose.SERVICE, None, 3, GrantKind.DIRECTED),)
+        asked |= {"role": Role.CONSUMER_DIRECTED, "grants": act, "purpose": Purpose.SERVICE}
+        assert of_data(settings, data, **asked)[1] is Reason.BANNED
+        assert of_data(inside.settings(), data, **asked)[0] is Answer.ALLOW
+
+
 @pytest.mark.parametrize(
     ("text", "line", "why"),
     [
@@ -101,6 +189,13 @@ async def test_a_check_is_answered_by_a_table_of_ones_own(tmp_path, of_own):
         (row("ZZ", "sale", "allowed"), 1, "wants ISO 3166 places"),
         (row("ZQ", "sale", "allowed"), 1, "no country is ZQ; write"),
         (row("UK-ENG", "sale", "banned"), 1, "no country is UK-ENG (the United Kingdom is GB)"),
+        (WYOMING + row("US-WY", "service", "banned"), 11, "'service' is no subject"),
+        (row("US-WY", "transfer", "banned"), 1, "'transfer' is no subject"),
+        (row("US-WY", "legal_notice", "opt_in"), 1, "'legal_notice' is no subject"),
+        (row("US-WY", "aggregate", "banned"), 1, "'aggregate' is no subject"),
+        (row("US-WY", "ad_id", "opt_out"), 1, "opt_out of ad_id adds nothing"),
+        (row("US-WY", "demographics", "limit"), 1, "limit of demographics adds nothing"),
+        (row("BR", "ip", "allowed"), 1, "allowed of ip adds nothing"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_refuses_the_start_with_file_and_line(tmp_path, of_own, text, line, why):
@@ -241,6 +336,19 @@ def test_a_table_of_ones_own_is_looked_at_beside_a_shipped_one_of_its_name(tmp_p
 
 def run(*words):
     return CliRunner().invoke(group, [*map(str, words)], catch_exceptions=False)
+
+
+def test_the_command_line_shows_what_a_table_says_of_data(tmp_path, of_own):
+    of_own(row("US-NY", "demographics", "banned") + row("US-WY", "ad_id", "opt_in").replace("2026-01", "2031-01"))
+    config = ["--config", tmp_path / "config.toml", "--on", "2026-11-29", "--json"]
+    shown = {place: json.loads(run("law", "show", "--place", place, *config).stdout) for place in ("US-NY", "US-WY")}
+    told = {place: {each["subject"]: each["rule"] for each in found["rows"]} for place, found in shown.items()}
+    assert told["US-NY"]["demographics"] == "banned"
+    assert "demographics" not in told["US-WY"]
+    assert "ad_id" not in told["US-WY"]
+    assert {each["subject"]: each["rule"] for each in shown["US-WY"]["changes"]}["ad_id"] == "opt_in"
+    unknown = json.loads(run("law", "show", "--place", "ZZ", *config).stdout)
+    assert {each["subject"]: each["rule"] for each in unknown["rows"]}["demographics"] == "banned"
 
 
 def test_the_command_line_shows_them_and_tells_what_they_open(tmp_path, of_own):

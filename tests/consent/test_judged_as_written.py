@@ -167,6 +167,23 @@ class TestAYes:
             await consent.confirm(token, SHOWN, method="a signed form")
         assert (state(consent, account), consent.checks.band([account])) == ("none", GROWN)
 
+    @pytest.mark.parametrize("house", ["0"], indirect=True)
+    @pytest.mark.parametrize(
+        ("place", "band", "taken"),
+        [("DE", TEEN, False), ("CA-QC", TEEN, False), ("DE", AGES[2], True), ("US-NY", TEEN, True), ("CA-ON", TEEN, True)],
+    )  # fmt: skip
+    async def test_where_the_law_wants_a_parents_ones_own_is_not_taken(
+        self, consent, account, said, place, band, taken
+    ):
+        await consent.say_age([account], band)
+        token, _ = consent.ask_to_confirm([account], said("opt_in", place=place))
+        if taken:
+            await consent.confirm(token, SHOWN)
+        else:
+            with pytest.raises(Refused, match="parent"):
+                await consent.confirm(token, SHOWN)
+        assert state(consent, account) == ("opted_in" if taken else "none")
+
 
 class TestAnAgeOfAnApp:
     """An age that comes with the account's proof takes an installation's word back."""

@@ -75,7 +75,9 @@ async def town(tmp_path, folder, secrets, monkeypatch):
         for name in ("teemo", "matching", "advertisers"):
             url, arrived[name] = stack.enter_context(listener())
             config.append(f'[recipients.{name}]\ndeliveries = "{url}"\n')
-        (tmp_path / "config.toml").write_text("".join(config))
+        matching = "[recipients.matching]\n"
+        digests = 'data = ["email_hash", "phone_hash", "device_id", "ad_id", "ip"]\n'
+        (tmp_path / "config.toml").write_text("".join(config).replace(matching, matching + digests))
         async with (
             inside.application(folder, inside.settings(tmp_path / "config.toml")) as app,
             inside.client(app, **inside.DEV) as client,

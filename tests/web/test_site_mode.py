@@ -4,7 +4,7 @@ import pytest
 from support import inside
 
 from gateway.settings.load import SettingsRefused
-from gateway.terms import Role
+from gateway.terms import CHOOSABLE, Role
 
 pytestmark = pytest.mark.anyio
 GPC = {"Sec-GPC": "1"}
@@ -81,11 +81,26 @@ def test_no_link_is_refused_beside_a_feed_that_a_signal_does_not_reach(tmp_path,
         inside.settings(path)
 
 
-@pytest.mark.parametrize("more", ['purposes = ["third_party_marketing"]', 'role = "service_provider"'])
+@pytest.mark.parametrize("more", ['purposes = ["service"]', 'role = "service_provider"'])
 def test_a_recipient_that_no_signal_is_about_hinders_nothing(tmp_path, more):
     path = written(tmp_path)
     path.write_text(path.read_text().replace('[recipients.flurry]\nsurface = "web"', f"[recipients.flurry]\n{more}"))
     assert inside.settings(path).recipients["flurry"].role in {Role.THIRD_PARTY, Role.SERVICE_PROVIDER}
+
+
+@pytest.mark.parametrize("purpose", [*CHOOSABLE])
+def test_no_link_is_refused_beside_rows_for_whatever_is_a_sale_underneath(tmp_path, purpose):
+    """R21, L59: somebody outside gets rows by e-mail, for their own marketing, say."""
+    path = written(tmp_path)
+    rows = (
+        f'[recipients.partner]\nrole = "third_party"\npurposes = ["{purpose}"]\ndata = ["email_hash"]\n'
+        'surface = "web"\nfields = { mail = { class = "email_hash", kind = "email" } }\n'
+    )
+    path.write_text(f"{path.read_text()}\n{rows}")
+    with pytest.raises(SettingsRefused, match=r"\[site\] mode: recipients.partner gets rows \(mail\)"):
+        inside.settings(path)
+    path.write_text(path.read_text().replace("no_link", "link"))
+    assert inside.settings(path).recipients["partner"].purposes == (purpose,)
 
 
 def test_the_shipped_operator_whose_location_feed_is_keyed_by_ad_id_cannot_drop_the_link():

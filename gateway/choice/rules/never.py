@@ -4,13 +4,13 @@ Who the recipient is, what was agreed with it and announced of it, and what the 
 looked at, but for the one act without which nothing is sent at a person's wish.
 """
 
-from collections.abc import Mapping
 from datetime import date, timedelta
 
 from gateway.choice.law import AGES, LawRule
 from gateway.choice.place import may_be_european
 from gateway.choice.question import Office, Ruling
 from gateway.choice.rules.case import (
+    CALL_LOCATION,
     COARSE_GEO,
     CONSUMER_DIRECTED,
     CONTENT,
@@ -27,13 +27,13 @@ from gateway.choice.rules.case import (
     Case,
     deny,
 )
+from gateway.choice.rules.leaving import CHANGED, law_of, leaves_as
 from gateway.choice.standing import NOT_ASKED
 from gateway.terms import DataClass, GrantKind, Purpose, Reason, Role
 
 IDENTIFYING = frozenset(
     {DataClass.CONTACT, DataClass.ACCOUNT, DataClass.EMAIL_HASH, DataClass.PHONE_HASH, DataClass.PRECISE_GEO}
 )  # what keywords never stand beside
-HASH_OF: Mapping[DataClass, tuple[DataClass, ...]] = {DataClass.CONTACT: (DataClass.EMAIL_HASH, DataClass.PHONE_HASH)}
 LOWEST = dict(zip(AGES, (0, 13, 16, 18), strict=True))  # the youngest in each band
 CPNI_PURPOSES = frozenset({Purpose.CPNI_MARKETING, Purpose.CPNI_DISCLOSURE, Purpose.CALL_LOCATION})
 PLACES = frozenset({PRECISE_GEO, COARSE_GEO})
@@ -63,11 +63,8 @@ def purpose_registered(case: Case) -> Ruling | None:
 
 
 def class_registered(case: Case) -> Ruling | None:
-    """The recipient's registered data classes, or the one that this would be changed into."""
-    data_class, registered = case.data_class, case.recipient.data
-    if data_class in registered or any(hashed in registered for hashed in HASH_OF.get(data_class, ())):
-        return None
-    if data_class is PRECISE_GEO and COARSE_GEO in registered:
+    """The recipient's registered data classes, for the one that this would leave as."""
+    if leaves_as(case) if case.data_class in CHANGED else case.data_class in case.recipient.data:
         return None
     return deny(Reason.CLASS_NOT_REGISTERED, f"recipients.{case.recipient.name}.data")
 
@@ -103,12 +100,13 @@ def contracted(case: Case) -> Ruling | None:
 
 
 def announced(case: Case) -> Ruling | None:
-    """Nothing goes outside that the notice did not name which this person was last shown or sent, nor for the days
-    after it in which it may still come back (R15). Of several records the one that was told least, or last.
+    """Nothing goes outside, in the form in which it leaves, that the notice did not name which this person was last
+    shown or sent, nor for the days after it in which it may still come back (R15). Of several records the one that was
+    told least, or last.
     """
     if not case.third or case.role is CONSUMER_DIRECTED:
         return None
-    named, everyone = case.recipient.announced_on(case.purpose, case.data_class), case.office.notices.told_everyone
+    named, everyone = _named_on(case), case.office.notices.told_everyone
     if named is not None and named <= everyone and named <= case.office.on:
         return None  # nobody was told less
     asked = [standing.told for standing in case.question.standings if standing.told != NOT_ASKED]  # of the person's own
@@ -116,6 +114,16 @@ def announced(case: Case) -> Ruling | None:
     if named is None or named > min([*days, case.office.on]) or not days or _may_come_back(days, case):
         return deny(Reason.NOT_NOTIFIED, "policy 3: you will be notified (R15)")
     return None
+
+
+def _named_on(case: Case) -> date | None:
+    """The day of the notice that named the recipient with this purpose and every class that this may leave as."""
+    recipient, purpose = case.recipient, case.purpose
+    if case.data_class not in CHANGED:
+        return recipient.announced_on(purpose, case.data_class)
+    forms = leaves_as(case) or (case.data_class,)
+    days = [day for each in forms if (day := recipient.announced_on(purpose, each)) is not None]
+    return max(days, default=None)
 
 
 def _may_come_back(days: list[date], case: Case) -> bool:
@@ -172,8 +180,24 @@ def below_floor(band: str, office: Office) -> bool:
 
 
 def not_banned(case: Case) -> Ruling | None:
-    """A purpose that the law bans for this person, whatever they say."""
-    if not case.personal or case.purpose in NOT_CHOOSABLE or case.legal:
+    """What the law bans for this person, whatever they say: the purpose, or the data itself."""
+    if not case.personal or case.legal:
         return None
-    row = case.row(case.purpose)
-    return deny(Reason.BANNED, row.text) if row.rule is BANNED else None
+    if case.purpose not in NOT_CHOOSABLE:
+        row = law_of(case, case.purpose)
+        if row.rule is BANNED:
+            return deny(Reason.BANNED, row.text)
+    elif case.role is not CONSUMER_DIRECTED:
+        return None
+    return _banned_beside(case) if case.data_class in POINTS else None
+
+
+def _banned_beside(case: Case) -> Ruling | None:
+    """What the data is whatever it is asked for, as `permission` asks for a yes to it: where a call was made from, and
+    what the telephone service knows.
+    """
+    subjects = [CALL_LOCATION] if case.question.during_call else []
+    if case.data_class is CPNI:
+        subjects.append(Purpose.CPNI_DISCLOSURE if case.third else Purpose.CPNI_MARKETING)
+    rows = [case.row(subject) for subject in subjects]
+    return next((deny(Reason.BANNED, row.text) for row in rows if row.rule is BANNED), None)

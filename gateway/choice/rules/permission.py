@@ -20,14 +20,14 @@ from gateway.choice.rules.case import (
     Case,
     deny,
 )
-from gateway.choice.rules.never import HASH_OF
+from gateway.choice.rules.leaving import HASH_OF, by_a_parent, exact_grant, law_of
 from gateway.choice.standing import NOT_ASKED
 from gateway.terms import SIGNAL_PURPOSES, Answer, GrantKind, Purpose, Reason
 
 APART = frozenset({PRECISE_GEO, CPNI})
 NEEDS_NOTICE = frozenset({*SIGNAL_PURPOSES, Purpose.SENSITIVE})  # sale, sharing, use of sensitive data (L55)
 NO_CHOICE, YES = Reason.NO_CHOICE, Reason.OPTED_IN
-BANNED, OPT_IN = LawRule.BANNED, LawRule.OPT_IN
+BANNED, OPT_IN, PARENTAL = LawRule.BANNED, LawRule.OPT_IN, LawRule.PARENTAL
 
 
 def not_personal(case: Case) -> Ruling | None:
@@ -94,16 +94,13 @@ def precise(case: Case) -> Ruling | None:
     """
     if case.data_class is not PRECISE_GEO:
         return None
-    row = case.row(PRECISE_GEO)
-    banned = row.rule is BANNED
-    if not banned and PRECISE_GEO in case.recipient.data:
-        grant = case.grant(OPTED_IN, by_name=True)
-        if grant is not None:
-            return Ruling(ALLOW, YES, row.text, grant.seq)
+    row, grant = case.row(PRECISE_GEO), exact_grant(case)
+    if grant is not None:
+        return Ruling(ALLOW, YES, row.text, grant.seq)
     regime = by_default(case, case.purpose)
     if regime.answer is DENY:
         return regime
-    return Ruling(COARSEN, Reason.BANNED if banned else Reason.COARSENED, row.text)
+    return Ruling(COARSEN, Reason.BANNED if row.rule is BANNED else Reason.COARSENED, row.text)
 
 
 def regime(case: Case) -> Ruling:
@@ -115,11 +112,11 @@ def regime(case: Case) -> Ruling:
 
 
 def by_default(case: Case, purpose: Purpose) -> Ruling:
-    """One purpose by the law of the place, the day and the age."""
+    """One purpose by the law of the place, the day and the age; of the data too, where a table says something of it."""
     if purpose is TRANSFER:  # nobody can choose about it; that it is a successor with a contract was asked before
         return Ruling(ALLOW, Reason.CONTRACTED, "a merger is no sale: Cal. Civ. Code 1798.140(ad)(2)(D)")
-    row = case.row(purpose)
-    if case.opted_in(purpose):
+    row = law_of(case, purpose)
+    if by_a_parent(case, purpose, row) if row.rule is PARENTAL else case.opted_in(purpose):
         return Ruling(ALLOW, YES, row.text)
     if case.grown and case.third:
         return deny(Reason.OPT_IN_REQUIRED, "a birthday opens nothing (R14)")
