@@ -60,7 +60,7 @@ KEPT = "kept durably, entered once the ledger can be written; do not resend"
 ERRORS = {
     "400": "malformed, or a member that is not known", "401": "no key", "403": "the key lacks the scope, or no proof",
     "408": "the body came too slowly", "409": "as many as may be",
-    "410": "begin anew", "413": "too large", "415": "another media type",
+    "410": "begin anew", "413": "too large; of a publishable key: beyond 64 KiB, unpacked", "415": "another media type",
     "422": "understood and not possible", "429": "enough codes for now", "502": "it could not be sent",
     "503": "nothing was kept",
 }  # fmt: skip
@@ -116,7 +116,10 @@ def _headers(*names: str, text: str = "") -> Described:
 
 OF_CLOCK = _headers(answering_clock.HEADER, text="by which clock the times are: read none by that of another word")
 EVENT, TOKEN, REST = _in_path("event"), _in_path("token"), _in_path("path")
-REPEAT = _named("Idempotency-Key", "header", Annotated[str, Meta(max_length=256)])
+REPEAT = _named("Idempotency-Key", "header", Annotated[str, Meta(max_length=256)]) | {
+    "description": "One an act, with the same body at each try. With another one a no is another no, and all else is a"
+    " 422. With a publishable key it is the phone's own, by its device token or else by the identifiers."
+}
 Bit = Literal["1", "0"]
 OF_LINES = (ChangeBody, RefusedCheck)  # which texts name
 

@@ -83,7 +83,7 @@ from gateway.web.shell import edge, page
 from gateway.web.shell.brand import Branded, Brands
 from gateway.web.shell.door_router import DoorRouter
 from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, App, Calls, Edge, Shield
-from gateway.web.shell.fair_queue import Queued, Sources
+from gateway.web.shell.fair_queue import Queued, Sources, Turns
 from gateway.web.shell.lifespan import Service
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.peer import Peers, place_by_address
@@ -177,6 +177,7 @@ class Doors:
     rehearsing: Rehearsing
     listed: DeletionDues
     brands: Brands
+    turns: Turns
     siblings: Siblings | None
     dev: bool
 
@@ -193,7 +194,7 @@ class Doors:
         status = Status(
             self.house.consent, self.visitors, self.metrics,
             folder=self.folder, origins=own, options=self.options(), frictionless=site.mode != "link",
-            log=self.decided,
+            log=self.decided, turns=self.turns,
         )  # fmt: skip
         unsubscribe = Unsubscribe(self.house.consent, self.metrics)
         proofs = ProofDownload(self.house.consent, own)
@@ -327,7 +328,7 @@ class Doors:
 
     def asked_by_proxies(self) -> list[Route]:
         """Forward auth. Each takes any method: a proxy may ask with the page's own."""
-        visits = Visits(self.house.consent, self.visitors, self.metrics, self.options(), self.decided)
+        visits = self._visits(self.options())
         refused = self.settings.site.ad_paths
         return [
             Route("/authz/nginx", ForwardAuth(visits, nginx, "nginx", ad_paths=refused)),
@@ -347,14 +348,16 @@ class Doors:
 
     def application(self, routes: list[Route]) -> App:
         """These doors, with errors as problem documents and a fair queue for what opts out."""
-        secret = self.siblings.secret if self.siblings else b""
-        sources = Sources(Peers(self.settings.listen.trusted_proxies), self.house.consent.clock, secret)
         doors = Branded(DoorRouter(routes, page.handle_with_page), self.brands)
-        queued = Queued(doors, sources, self.metrics)
+        queued = Queued(doors, self.turns, self.metrics)
         return Levelled(queued, Ticks() if self.settings.listen.level_answers else Ticks(0))
 
     def before(self, site: Any, options: Options) -> ConsentMiddleware:
-        return ConsentMiddleware(site, Visits(self.house.consent, self.visitors, self.metrics, options, self.decided))
+        return ConsentMiddleware(site, self._visits(options))
+
+    def _visits(self, options: Options) -> Visits:
+        consent = self.house.consent
+        return Visits(consent, self.visitors, self.metrics, options, log=self.decided, turns=self.turns)
 
     def options(self, **more: Any) -> Options:
         """The middleware's options as configured; `more` is what only the site can say."""
@@ -371,6 +374,11 @@ def _whereabouts(settings: Settings, places: Places) -> FromScope:
     """Where visitors are: as the operator's proxy says, or as their addresses tell."""
     peers, names = Peers(settings.listen.trusted_proxies), settings.places.headers()
     return place_by_header(names, peers) if names else place_by_address(places, peers)
+
+
+def _turns(settings: Settings, clock: Clock, siblings: Siblings | None) -> Turns:
+    secret = siblings.secret if siblings else b""
+    return Turns(Sources(Peers(settings.listen.trusted_proxies), clock, secret))
 
 
 @contextlib.asynccontextmanager
@@ -415,14 +423,14 @@ async def _opened(
         filing = Filing(house.sharing, folder, house.secrets, clock)
         decided = DecisionLog(folder, house.consent.recipients, clock, metrics.unlogged, shadow, metrics.in_shadow)
         listed = DeletionDues(house.writer.store, clock)
-        later = (rehearsing, house.agents, listed)
-        for each in (house.telling, house.witnessing, house.disclosing, filing, decided, *later):
+        own, turns = (house.telling, house.witnessing, house.disclosing), _turns(settings, clock, siblings)
+        for each in (*own, filing, decided, rehearsing, house.agents, listed, turns):
             await stack.enter_async_context(each.running())
         brands = await asyncio.to_thread(prepared_brands, settings)
         yield Doors(
             house=house, filing=filing, folder=folder, settings=settings, metrics=metrics, visitors=visitors,
             answering=Answering(house.consent, house.disclosing, metrics, decided), rehearsing=rehearsing, dev=dev,
-            decided=decided, siblings=siblings, brands=brands, listed=listed,
+            decided=decided, siblings=siblings, brands=brands, turns=turns, listed=listed,
         )  # fmt: skip
 
 

@@ -231,7 +231,7 @@ class Consent:
         def job(tx: Transaction) -> ChoiceEntered:
             if given_up:  # it is kept beside the ledger, and entered from there
                 raise StoreUnavailable("nobody waits for it any more")
-            answer, replayed = idempotency.once(tx, kept.repeat, at, lambda: act(tx))
+            answer, replayed = idempotency.once(tx, kept.repeat, at, lambda: act(tx), no=says_no)
             out_at = (
                 still_out_of.last_out(tx, subjects) if replayed or not says_no else dict.fromkeys(choice.purposes, at)
             )

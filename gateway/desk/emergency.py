@@ -87,10 +87,7 @@ class KeptRequest:
         if tx.db.execute(KEPT, (self.request,)).fetchone():
             return False
         at = milliseconds(self.choice.at)
-        try:
-            return not idempotency.once(tx, self.repeat, at, lambda: request_answer(self.enter(tx)))[1]
-        except idempotency.Mismatch:  # the key was used for another choice; this one was acknowledged all the same
-            return bool(self.enter(tx))
+        return not idempotency.once(tx, self.repeat, at, lambda: request_answer(self.enter(tx)), no=True)[1]
 
     def text(self, peppers: Sequence[bytes]) -> bytes:
         """`peppers`: those that wrap its keys."""

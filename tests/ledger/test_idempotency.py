@@ -42,6 +42,14 @@ def test_one_key_with_another_body_is_refused_and_nothing_is_done(acts):
     assert acts() == (b"answer 1", True)
 
 
+def test_a_no_with_another_body_is_done_too_and_what_is_remembered_stays_the_first(do, acts):
+    acts()
+    other = idempotency.named("k1", b"{ }")
+    for _ in range(2):
+        assert do(lambda tx: idempotency.once(tx, other, NOW, lambda: b"another", no=True)) == (b"another", False)
+    assert acts() == (b"answer 1", True)
+
+
 def test_a_key_is_remembered_for_35_days_and_then_is_a_new_one(acts):
     acts()
     assert acts(now=NOW + DAYS * DAY_MS) == (b"answer 1", True)

@@ -508,13 +508,44 @@ async def test_a_request_that_is_sent_again_with_its_key_has_the_same_events(key
     assert await entries(keyed) == before
 
 
-async def test_the_same_key_with_another_body_is_refused_and_writes_nothing(keyed):
-    headers = {"Idempotency-Key": "k1"}
-    await keyed.post(PATH, json=opt_out(), headers=headers)
+@pytest.mark.parametrize("choice", ["opt_out", "limit", "withdraw"])
+async def test_a_no_with_a_used_key_and_another_body_is_another_no_and_the_key_stays_the_firsts(keyed, choice):
+    headers, body = {"Idempotency-Key": "k1"}, opt_out() | {"choice": choice}
+    first = await keyed.post(PATH, json=body, headers=headers)
+    other = await keyed.post(PATH, json=opt_out(named("idfv", IDFV)) | {"choice": choice}, headers=headers)
+    again = await keyed.post(PATH, json=body, headers=headers)
+    assert [each.status_code for each in (first, other, again)] == [201, 201, 200]
+    assert first.json()["event"] == again.json()["event"] != other.json()["event"]
+
+
+async def test_a_yes_with_a_used_key_and_another_body_is_refused_and_writes_nothing(keyed):
+    await keyed.post(PATH, json=opt_out(), headers={"Idempotency-Key": "k1"})
+    token = (await keyed.post(PATH, json=OPT_IN)).json()["confirm"]
     before = await entries(keyed)
-    answer = await keyed.post(PATH, json=opt_out(named("idfv", IDFV)), headers=headers)
+    act = {"choice": "confirm", "confirm": token, "proof": PROOF, "notice": SECOND}
+    answer = await keyed.post(PATH, json=act, headers={"Idempotency-Key": "k1"})
     assert (answer.status_code, kind(answer)) == (422, "idempotency_mismatch")
     assert await entries(keyed) == before
+
+
+async def test_with_an_apps_key_nobody_takes_another_phones_idempotency_key_nor_hears_of_it(keyed, folder):
+    headers = await key(folder, "app", "choose", publishable=True) | {"Idempotency-Key": "k1"}
+    theirs = await keyed.post(PATH, json=opt_out(named("gaid", gaid(7))), headers=headers)
+    token = (await keyed.post("/v1/observe", json={"device": None, "identifiers": []}, headers=headers)).json()
+    mine = opt_out(named("gaid", GAID), device=token["device"])
+    first, again = [await keyed.post(PATH, json=mine, headers=headers) for _ in range(2)]
+    assert [each.status_code for each in (theirs, first, again)] == [201, 201, 200]
+    assert await reason(keyed, named("gaid", GAID)) == "opted_out"
+    stranger = await keyed.post(PATH, json=opt_out(named("gaid", GAID)), headers=headers)
+    assert (stranger.status_code, stranger.json()["event"] == first.json()["event"]) == (201, False)
+
+
+async def test_an_app_that_writes_its_body_anew_at_each_try_is_heard_each_time(keyed, folder):
+    headers = await key(folder, "app", "choose", publishable=True) | {"Idempotency-Key": "k1"}
+    headers |= {"Content-Type": "application/json"}
+    tries = [json.dumps(opt_out(), indent=indent) for indent in (None, 1, 2)]
+    answers = [await keyed.post(PATH, content=body, headers=headers) for body in [*tries, tries[0]]]
+    assert [each.status_code for each in answers] == [201, 201, 201, 200]
 
 
 async def test_twenty_copies_at_once_are_one_choice(keyed):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import json
 import socket
 import sqlite3
@@ -12,10 +13,10 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from support import inside, raw
-from support.people import email, named
+from support.people import email, gaid, named
 
 from gateway.web.shell import fair_queue
-from gateway.web.shell.fair_queue import FairQueue, Queued, Sources
+from gateway.web.shell.fair_queue import FairQueue, Queued, Sources, Turns
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.peer import Peers
 from gateway.web.shell.protocol import Protocol
@@ -116,6 +117,43 @@ async def test_no_address_of_a_sender_is_in_any_log_metric_or_file(tmp_path, cli
         assert mark.lower() not in (repr(lines) + metrics + dump).lower()
 
 
+def order_of(folder, source) -> list[bool]:
+    """Of every opt-out on record, in order, whether it came that way."""
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        bodies = [json.loads(body) for (body,) in db.execute("SELECT body FROM entry ORDER BY seq")]
+    return [body["src"] == source for body in bodies if body["e"] == "opt_out"]
+
+
+async def first_beside(folder, client, flood, source) -> int:
+    """How many of a flood of GETs are on record before the form of one other person, which came behind them."""
+    tasks = [asyncio.create_task(each) for each in flood]
+    await asyncio.sleep(0)
+    assert (await post(client, MANY, OTHER)).status_code == 303
+    assert {answer.status_code for answer in await asyncio.gather(*tasks)} == {200}
+    ends = asyncio.get_running_loop().time() + 30
+    while len(order := order_of(folder, source)) < len(tasks) + 1:  # what waited for longer than a page may
+        assert asyncio.get_running_loop().time() < ends
+        await asyncio.sleep(0.1)
+    return order.index(False)
+
+
+@pytest.mark.slow
+async def test_a_flood_of_pages_that_have_something_to_write_keeps_nobody_elses_form_waiting(tmp_path, client):
+    """A cookie that comes back with GPC is a row in the ledger, for a GET that asks for no key."""
+    seen = [await client.get(f"{PATH}/status", headers={"Sec-GPC": "1"}) for _ in range(MANY)]
+    flood = [client.get(f"{PATH}/status", headers={"Sec-GPC": "1", **FLOOD, **inside.kept(each)}) for each in seen]
+    assert await first_beside(tmp_path / "data", client, flood, "gpc") <= 3 * fair_queue.WRITING_EACH
+
+
+@pytest.mark.slow
+async def test_a_flood_by_get_of_the_industrys_protocol_keeps_nobody_elses_form_waiting(tmp_path):
+    configured = inside.settings(ad_choices__participant="42")
+    async with inside.application(tmp_path / "data", configured, dev=False) as app, inside.client(app) as client:
+        ids = [f"/adchoices/app?os=android&adid={gaid(number)}" for number in range(1, MANY)]
+        flood = [client.get(each, headers=FLOOD) for each in ids]
+        assert await first_beside(tmp_path / "data", client, flood, "ad_choices") <= 3 * fair_queue.WRITING_EACH
+
+
 # --- names of senders ------------------------------------------------------------------------------------------
 
 
@@ -206,6 +244,62 @@ async def test_much_work_takes_as_many_places_and_waits_behind_nobodys_little_fo
     assert (queue._taken, queue._held, queue.waiting) == (0, {}, 0)
 
 
+async def test_what_a_page_has_to_write_is_written_in_its_senders_turn_and_the_page_waits_for_a_second_at_most(
+    monkeypatch,
+):
+    monkeypatch.setattr(fair_queue, "PAGE_SECONDS", 0.01)
+    turns, may, written = Turns(sources()[0]), asyncio.Event(), []
+
+    async def writes(number):
+        await may.wait()
+        written.append(number)
+
+    def ask(client, number, state=()):
+        scope = {"client": (client, 1), "headers": [], "scheme": "http", "state": dict(state)}
+        return asyncio.create_task(turns.write(scope, lambda: writes(number)))
+
+    async with turns.running():
+        flood = [ask("192.0.2.1", number) for number in range(fair_queue.WRITING_EACH + 2)]
+        await asyncio.wait(flood[-2:])  # answered
+        assert [task.done() for task in flood].count(True) == 2
+        ask("192.0.2.2", "other"), ask("192.0.2.1", "queued", {fair_queue.SOURCE: b"has its turn"})
+        await settle()
+        may.set()
+        await asyncio.gather(*flood)
+    late = fair_queue.WRITING_EACH
+    assert written == [*range(late), "other", "queued", late, late + 1], "the late ones behind their answers"
+    assert (turns.queue._taken, turns.queue.waiting) == (0, 0)
+
+
+async def test_what_waits_for_its_turn_at_the_end_keeps_no_process_alive(monkeypatch):
+    monkeypatch.setattr(fair_queue, "PAGE_SECONDS", 0.01)
+    turns, never = Turns(sources()[0]), asyncio.Event()
+
+    async def writes():
+        await never.wait()
+
+    async with turns.running():
+        scope = {"client": ("192.0.2.1", 1), "headers": [], "scheme": "http"}
+        flood = [asyncio.create_task(turns.write(scope, writes)) for _ in range(fair_queue.WRITING_EACH + 2)]
+        await asyncio.wait(flood[-2:])
+    assert turns.queue.waiting == 0
+    for task in flood:
+        task.cancel()
+    await asyncio.gather(*flood, return_exceptions=True)
+
+
+def test_work_is_counted_of_what_was_unpacked():
+    def packed(*contents):
+        body = b"".join(map(gzip.compress, contents))
+        return fair_queue._work([{"type": "http.request", "body": body}], zipped=True)
+
+    call = json.dumps({"choice": "opt_out", "identifiers": [named("email", email(n)) for n in range(16)]}).encode()
+    assert 16 <= packed(call) <= 18
+    assert packed(b"[" + b"0," * 30_000) >= fair_queue.WRITING_EACH
+    assert packed(b"{", b"0" * 60_000) == fair_queue.WRITING_EACH
+    assert fair_queue._work([{"type": "http.request", "body": b"not gzip"}], zipped=True) == 1
+
+
 def test_work_is_what_a_call_may_make_the_writer_do():
     def body(content):
         return fair_queue._work([{"type": "http.request", "body": content}])
@@ -258,7 +352,7 @@ class Door:
     def __init__(self):
         self.open, self.reads, self.bodies = asyncio.Event(), 0, []
         self.queued = Queued(
-            self, Sources(Peers(("127.0.0.1",)), lambda: datetime(2026, 11, 24, tzinfo=UTC)), Metrics()
+            self, Turns(Sources(Peers(("127.0.0.1",)), lambda: datetime(2026, 11, 24, tzinfo=UTC))), Metrics()
         )
 
     async def __call__(self, scope, receive, send):
@@ -334,6 +428,23 @@ async def test_who_sends_a_body_slowly_is_told_that_nothing_was_saved_and_keeps_
         assert b"nothing was saved" in answer[1]["body"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", each) for each in ("/v1/standing", "/v1/access", "/v1/erasures", "/v1/links", "/adchoices/app")]
+    + [("GET", "/adchoices/app"), ("GET", "/adchoices/pr.png")],
+)
+async def test_every_door_that_enters_the_writer_has_turns_and_reads_no_body_for_ever(monkeypatch, method, path):
+    monkeypatch.setattr(fair_queue, "BODY_SECONDS", 0.05)
+    door = Door()
+    flood = [door.ask("192.0.2.1", method=method, path=path) for _ in range(MANY)]
+    slow = door.ask("192.0.2.2", [b"{", None], method, path)
+    await settle()
+    assert len(door.bodies) == fair_queue.WRITING_EACH
+    door.open.set()
+    assert {answer[0]["status"] for answer in await asyncio.gather(*flood)} == {200}
+    assert (await slow)[0]["status"] == 408
+
+
 async def test_a_question_is_not_queued():
     door = Door()
     asking = [
@@ -357,7 +468,7 @@ def test_a_real_connection_with_a_slow_body_ends_and_a_large_one_is_not_taken_in
         await receive()
         await asyncio.sleep(0.8)
 
-    here = Sources(Peers(("127.0.0.1",)), lambda: datetime(2026, 11, 24, tzinfo=UTC))
+    here = Turns(Sources(Peers(("127.0.0.1",)), lambda: datetime(2026, 11, 24, tzinfo=UTC)))
     head = b"POST /privacy-choices HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
     with raw.served(Queued(raw.echo, here, Metrics()), Protocol) as port:
         heard = raw.ask(port, head % 14 + b"action=", silence=8.0)

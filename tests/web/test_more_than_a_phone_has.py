@@ -4,6 +4,7 @@ behind everybody else's.
 
 import asyncio
 import contextlib
+import gzip
 import json
 import time
 
@@ -111,6 +112,27 @@ async def test_a_server_with_a_secret_key_enters_its_list_in_one_step(calling):
     _, _, desk = calling
     answer = await desk.post("/v1/choices", json={**ACT, "identifiers": people(MANY)})
     assert (answer.status_code, len(answer.json()["events"])) == (201, MANY)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("door", ["/v1/choices", "/v1/observe", "/v1/standing", "/v1/links", "/v1/access", "/v1/codes"])
+async def test_a_body_with_an_apps_key_is_small_also_unpacked_at_every_door(calling, door, packed):
+    _, public, desk = calling
+    body = json.dumps({**ACT, "identifiers": people(1), "z": [0] * wire.MAX_APP_BODY}).encode()
+    headers = {"Content-Type": "application/json"}
+    content, headers = (gzip.compress(body), headers | {"Content-Encoding": "gzip"}) if packed else (body, headers)
+    answer = await public.post(door, content=content, headers=headers)
+    assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (413, "too_large")
+    assert str(wire.MAX_APP_BODY) in answer.json()["detail"]
+    if door == "/v1/choices":  # a server's key says as much as before
+        assert (await desk.post(door, content=content, headers=headers)).status_code == 201
+
+
+async def test_identifiers_beyond_a_thousand_are_told_of_once_and_not_each(calling):
+    _, _, desk = calling
+    body = {**ACT, "identifiers": people(wire.MAX_IDENTIFIERS) + [0] * 1000}
+    told = (await desk.post("/v1/choices", json=body)).json()["ignored"]
+    assert told == [{"pointer": f"/identifiers/{wire.MAX_IDENTIFIERS}", "reason": "too many"}]
 
 
 async def test_what_was_kept_is_entered_after_a_restart(tmp_path):

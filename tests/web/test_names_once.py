@@ -1,9 +1,8 @@
 """What is said twice in one call: nobody can tell which of the two counts, so it neither allows nor loses an
 opt-out."""
 
-import gc
 import json
-import time
+import sys
 
 import orjson
 import pytest
@@ -96,21 +95,60 @@ async def test_a_signal_beside_which_nothing_is_said_under_its_name_is_heard(key
     assert set(answer.json()["standing"].values()) == {"opted_out"}
 
 
-@pytest.mark.parametrize("value", ["[1]", '{"k%d": 1}', "%d"])
-def test_a_name_that_stands_thousands_of_times_is_read_in_proportion_and_nests_nothing(value, request):
-    gc.disable()  # a collection goes through all that other tests left
-    request.addfinalizer(gc.enable)
+def steps(body: str) -> tuple[int, object]:
+    """How many steps Python took in `wire` to read a body with all that it says, and what it read."""
+    taken = 0
 
+    def count(frame, event, _):
+        nonlocal taken
+        if frame.f_code.co_filename != wire.__file__:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        taken += event == "opcode"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        found = wire.joined(body.encode())
+    finally:
+        sys.settrace(before)
+    return taken, found
+
+
+@pytest.mark.parametrize("value", ["[1]", '{"k%d": 1}', "%d"])
+def test_a_name_that_stands_hundreds_of_times_is_read_in_proportion_and_nests_nothing(value):
     def spent(many):
         body = "{" + ", ".join(f'"a": {value % n if "%" in value else value}' for n in range(many)) + "}"
-        before = time.thread_time()
-        found = wire.joined(body.encode())["a"]
-        assert len(found) == many
-        return time.thread_time() - before
+        taken, found = steps(body)
+        assert len(found["a"]) == many
+        return taken
 
-    assert min(spent(20_000) for _ in range(3)) < 40 * min(
-        spent(2_000) for _ in range(3)
-    )  # ten times as many; by squares a hundred
+    assert spent(2_000) < 15 * spent(200)  # ten times as many; by squares a hundred
+
+
+@pytest.mark.parametrize("value", ["0", "[0]", '{"k": 0}'])
+def test_what_lies_at_the_bottom_of_two_chains_of_one_name_is_not_looked_at_once_a_level(value):
+    def chains(levels, many):
+        items = ", ".join([value] * many)
+        body = f"[{items}]"
+        beside = "[]"
+        for _ in range(levels):
+            body, beside = f'{{"z": {body}, "z": {beside}}}', f'{{"z": {beside}}}'
+        return steps(body)
+
+    (once, _), (deep, _), (both, found) = chains(1, 1_000), chains(100, 0), chains(100, 1_000)
+    for _ in range(100):
+        (found,) = found.values()
+    assert found == [json.loads(value)] * 1_000
+    assert both - deep < 3 * once  # copied at each level it would be a hundred times as much
+
+
+@pytest.mark.parametrize("depth", [300, 900])
+def test_what_is_nested_too_deeply_under_a_name_that_stands_twice_is_told_as_such(depth):
+    deep = f'{{"a": {"[" * depth}{"]" * depth}, "a": "1"}}'.encode()
+    with pytest.raises(wire.TooDeepBody):
+        wire.joined(deep)
 
 
 async def test_a_choice_that_is_two_others_is_none(keyed):

@@ -395,7 +395,7 @@ async def test_a_signal_that_cannot_be_read_is_a_no_in_this_answer_and_nothing_i
 async def test_of_very_many_things_that_cannot_be_used_a_hundred_are_listed(keyed, where):
     many = {f"x{number}": 1 for number in range(3000)}
     signals = {"gpc": True} | (many if where == "signals" else {})
-    beside = {"members": many, "identifiers": {"identifiers": [ME] * 3000}}.get(where, {})
+    beside = {"members": many, "identifiers": {"identifiers": [ME, *[named("email", "x")] * 900]}}.get(where, {})
     answer = await observe(keyed, signals, **beside)
     listed = answer.json()["ignored"]
     assert (answer.status_code, len(listed)) == (200, 101)

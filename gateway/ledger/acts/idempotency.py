@@ -18,7 +18,7 @@ KNOWN = "SELECT id FROM idempotency WHERE id IN ({marks})"
 
 
 class Mismatch(Exception):
-    """The same key came with another body."""
+    """The same key came with another body, of what is no plain no."""
 
 
 class Used(Exception):
@@ -45,8 +45,12 @@ def named(key: str, body: bytes) -> RequestName | None:
     return RequestName(hashlib.sha256(key.encode()).digest(), content, hashlib.sha256(body).digest())
 
 
-def once(tx: Transaction, repeat: RequestName | None, now: int, act: Callable[[], bytes]) -> tuple[bytes, bool]:
-    """(answer, replayed). `act` runs the first time only. Raises `Mismatch`."""
+def once(
+    tx: Transaction, repeat: RequestName | None, now: int, act: Callable[[], bytes], *, no: bool = False
+) -> tuple[bytes, bool]:
+    """(answer, replayed). `act` runs the first time only. With another body a `no` is another one, and runs too: what
+    is remembered stays the first. Raises `Mismatch` of all else.
+    """
     if repeat is None:
         return act(), False
     tx.done_once("DELETE FROM idempotency WHERE at < ?", (now - DAYS * DAY_MS,))
@@ -59,6 +63,8 @@ def once(tx: Transaction, repeat: RequestName | None, now: int, act: Callable[[]
         tx.unwritten.add("INSERT INTO idempotency VALUES (?, ?, ?, ?)", (repeat.name, repeat.content, answer, now))
         return answer, False
     if row[0] not in {repeat.content, repeat.bare}:
+        if no:
+            return act(), False
         raise Mismatch
     return row[1], True
 

@@ -10,6 +10,7 @@ ids that no account has or had; of all others every member of an answer is that 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from heapq import nsmallest
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
@@ -104,7 +105,7 @@ class Body(Struct, frozen=True):
             self.ignored.append({"pointer": "", "reason": "and more"})
 
     def ignore_unknown(self, known: frozenset[str], members: Mapping[str, object], under: str = "") -> None:
-        for name in sorted(set(members) - known):
+        for name in nsmallest(MAX_IGNORED + 1, set(members) - known):
             self.ignore(f"{under}/{name[:64]}", "unknown")
 
     def named(self, place: object, *, no: bool = False) -> Named:
@@ -115,8 +116,8 @@ class Body(Struct, frozen=True):
         if not isinstance(items, list):
             self.ignore("/identifiers", "not a list")
             items = []
-        for index in range(wire.MAX_IDENTIFIERS, len(items)):
-            self.ignore(f"/identifiers/{index}", "too many")
+        if len(items) > wire.MAX_IDENTIFIERS:
+            self.ignore(f"/identifiers/{wire.MAX_IDENTIFIERS}", "too many")  # from there on
         return self._named(self.at_hand(), place, 0, no=no)
 
     def at_hand(self) -> list[object]:

@@ -6,10 +6,12 @@ opting in (`gateway.web.api.opting_in`) and for what is sent or kept at a person
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
+import orjson
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from starlette.requests import Request
 from starlette.responses import Response
@@ -120,7 +122,7 @@ class Choices:
         said = self._said(
             wire.parse_body(body, lenient=True), key, act=f"{repeat}\x00".encode() + body if repeat else b""
         )
-        status, answer = await self._take(said, f"{key.id}:{repeat}" if repeat else "", body)
+        status, answer = await self._take(said, _request_name(said, repeat), body)
         await self._add_receipts(answer)
         return wire.wire_answer(answer, status)
 
@@ -361,6 +363,17 @@ def _one_of(said: ChoiceSaid, named: Named) -> Subject:
     if len(named.subjects) > 1:
         said.ignore("/identifiers", "one act is of one identifier: the account, else the first")
     return account or named.subjects[0]
+
+
+def _request_name(said: ChoiceSaid, repeat: str) -> str:
+    """What an Idempotency-Key is remembered as. All phones have one publishable key: there it is that of the phone, by
+    its token, or of whom it names. So nobody takes another phone's name, nor is told what became of it.
+    """
+    if not (repeat and said.key.publishable):
+        return f"{said.key.id}:{repeat}" if repeat else ""
+    whose = said.body.get("device") or [said.body.get(name) for name in ("identifiers", "confirm")]
+    mark = hashlib.sha256(orjson.dumps(whose, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return f"{said.key.id}:{repeat}:{mark}"
 
 
 def _kind(stated: object, kinds: Collection[ChoiceKind]) -> ChoiceKind:

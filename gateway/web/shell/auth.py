@@ -3,7 +3,7 @@
 from starlette.requests import Request
 
 from gateway.keys.api_keys import ApiKey, Credentials
-from gateway.web.shell import ticks
+from gateway.web.shell import wire
 from gateway.web.shell.edge import KEY_NAME
 from gateway.web.shell.problem import Problem
 
@@ -19,7 +19,7 @@ def anybody(request: Request, credentials: Credentials, *, revoked: bool = False
     key = credentials.find(bearer.strip()) if scheme.lower() == "bearer" else None
     state = request.scope.setdefault("state", {})
     if key is None or key.publishable:
-        state[ticks.MARK] = True
+        state[wire.ANYBODYS] = True
     if key is not None:
         state[KEY_NAME] = key.name
     if key is None or (key.revoked and not (revoked and key.publishable)):

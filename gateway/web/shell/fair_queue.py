@@ -1,5 +1,6 @@
 """A fair queue before the ledger's writer: one sender's flood does not make another person's opt-out wait. The service
-puts it before its doors. Nothing is ever refused for coming often.
+puts it before its doors, and visits that have something to write take their turn in it. Nothing is ever refused for
+coming often.
 
 Every sender has a little work in the writer at a time; the rest waits, and whoever waits is served one sender after the
 other (R17). Work is what a request may make the writer do: a form is one, a call as many as it may name identifiers.
@@ -8,15 +9,19 @@ address stands in a log, a metric, the ledger or here.
 """
 
 import asyncio
+import contextlib
 import hmac
 import os
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import date, datetime
 from functools import lru_cache
+from zlib import MAX_WBITS, decompressobj
+from zlib import error as ZlibError  # noqa: N812 - zlib's own name is lower case
 
 from starlette.types import Scope
 
+from gateway.consent.verbs import HEAR_SECONDS
 from gateway.web.shell import problem, ticks
 from gateway.web.shell.edge import App, Message, Receive, Send
 from gateway.web.shell.metrics import Metrics
@@ -28,12 +33,15 @@ WRITING, WRITING_EACH = 256, 32
 READ, READ_EACH = 4096, 64  # requests whose body is in memory: 4,096 of 33 kB are 132 MB, and no more are read
 BODY = 33 * 1024  # read before the turn: whatever needs no key is smaller (pages 16 kB, the script 32 kB)
 KILOBYTE = 1024
+PAGE_SECONDS = HEAR_SECONDS  # that a page waits for its turn and its writing together; the turn is kept for it
 BODY_SECONDS = 30.0  # for that much; a phone in the country sends a form's 1 kB in one
 REST_SECONDS = 60.0  # for what a caller with a key sends beyond it
 IPV6_NETWORK = 56  # bits that one household has (RIPE-690)
 QUEUED = (
     "/privacy-choices", "/v1/choices", "/v1/observe", "/v1/texts", "/v1/codes", "/v1/data-rights-request", "/v1/agent/",
+    "/v1/standing", "/v1/access", "/v1/erasures", "/v1/links", "/adchoices",
 )  # fmt: skip
+WRITES_BY_GET = "/adchoices"  # as the industry's protocols have it; of our other pages a GET may only have news
 SOURCE = "source"  # scope["state"] key: who sent a request that was queued
 
 
@@ -168,21 +176,71 @@ def _network(sender: Address | None) -> bytes:
     return sender.packed[: IPV6_NETWORK // 8]
 
 
+class Turns:
+    """Whose turn it is in the writer, of one service: for all of its addresses, and for the site behind it."""
+
+    def __init__(self, sources: Sources) -> None:
+        self.sources = sources
+        self.queue = FairQueue(WRITING, WRITING_EACH)
+        self._behind = set[asyncio.Task[None]]()
+
+    async def write(self, scope: Scope, act: Callable[[], Awaitable[None]]) -> None:
+        """Does what a request that was not queued has to write, in its sender's turn. Who waits for longer than a page
+        may is answered, and it is done behind the answer.
+        """
+        if SOURCE in scope.get("state", {}):
+            await act()
+            return
+        source = self.sources.of(scope)
+        if self.queue.takes(source):
+            await self._act(source, act)
+            return
+        task = asyncio.create_task(self._wait(source, act))
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
+        done, _ = await asyncio.wait({task}, timeout=PAGE_SECONDS)
+        for each in done:
+            each.result()
+
+    async def _wait(self, source: bytes, act: Callable[[], Awaitable[None]]) -> None:
+        await self.queue.wait(source)
+        await self._act(source, act)
+
+    async def _act(self, source: bytes, act: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await act()
+        finally:
+            self.queue.give_back(source)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Turns"]:
+        """At the end what waits still has a page's time; a signal that is lost then comes with the next page."""
+        try:
+            yield self
+        finally:
+            waiting = set(self._behind)
+            if waiting:
+                await asyncio.wait(waiting, timeout=PAGE_SECONDS)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+
 class Queued:
     """The layer that applies the queue, in front of the doors that opt out. The body comes first, under a limit of
     time, so that who sends it slowly keeps nobody waiting; beyond `READ` bodies none is read, and the connections wait
     as the kernel has them.
     """
 
-    def __init__(self, app: App, sources: Sources, metrics: Metrics) -> None:
+    def __init__(self, app: App, turns: Turns, metrics: Metrics) -> None:
         self._app = app
-        self._sources = sources
+        self._sources = turns.sources
         self._reading = FairQueue(READ, READ_EACH)
-        self._writing = FairQueue(WRITING, WRITING_EACH)
+        self._writing = turns.queue
         metrics.turns.set_function(lambda: self._reading.waiting + self._writing.waiting)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].startswith(QUEUED):
+        if scope["type"] != "http" or not _is_queued(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return
         source = self._sources.of(scope)
@@ -196,7 +254,7 @@ class Queued:
                 request_id = scope.get("state", {}).get("request_id", "")
                 await problem.response(late, request_id)(scope, receive, send)
                 return
-            work = _work(begun)
+            work = _work(begun, zipped=(b"content-encoding", b"gzip") in scope["headers"])
             if not self._writing.takes(source, work):
                 await self._writing.wait(source, work)
             try:
@@ -206,6 +264,10 @@ class Queued:
                 self._writing.give_back(source, work)
         finally:
             self._reading.give_back(source)
+
+
+def _is_queued(method: str, path: str) -> bool:
+    return path.startswith(QUEUED if method == "POST" else WRITES_BY_GET)
 
 
 async def _begun(receive: Receive) -> list[Message]:
@@ -224,11 +286,17 @@ async def _begun(receive: Receive) -> list[Message]:
     return found
 
 
-def _work(begun: list[Message]) -> int:
+def _work(begun: list[Message], *, zipped: bool = False) -> int:
     """How much a request may make the writer do: an identifier in JSON has a brace, and all else that is written grows
-    with the body.
+    with the body, unpacked.
     """
     body = b"".join([message.get("body", b"") for message in begun])
+    if zipped:
+        unpack = decompressobj(MAX_WBITS | 16)
+        with contextlib.suppress(ZlibError):  # whoever reads it refuses it
+            body = unpack.decompress(body, BODY)  # more is more than any source may have at once
+        if unpack.unused_data:  # a second member, which may be as large
+            return WRITING_EACH
     return max(1, body.count(b"{") - 1) + len(body) // KILOBYTE
 
 

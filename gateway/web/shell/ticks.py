@@ -15,6 +15,7 @@ from typing import Any
 
 from starlette.types import Scope
 
+from gateway.web.shell import wire
 from gateway.web.shell.edge import App, Message, Receive, Send
 
 TICK = 0.05
@@ -29,7 +30,6 @@ STRANGERS = (  # their own page alone is a browser's own, and is asked for with 
 )  # fmt: skip
 PAGES = ("/privacy-choices", "/adchoices")
 FROM_APPS = ("/v1/choices", "/v1/observe", "/v1/standing", "/v1/links", "/v1/codes", "/v1/access", "/v1/erasures")
-MARK = "asked_by_a_stranger"  # scope["state"] key: the caller's key is one that anybody may hold
 
 
 class Ticks:
@@ -95,7 +95,7 @@ class Levelled:
         try:
             await self._app(scope, receive, held)
         finally:
-            if strangers or state.get(MARK):
+            if strangers or state.get(wire.ANYBODYS):
                 await self._ticks.leave(state[BEGAN])
             for message in answer:
                 await send(message)

@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 from zlib import MAX_WBITS, decompressobj
 from zlib import error as ZlibError  # noqa: N812 - zlib's own name is lower case
 
@@ -29,7 +29,8 @@ from gateway.signals.hear import KNOWN
 from gateway.signals.lines import MARK, Cutter, Line, of_body
 from gateway.web.shell.problem import Problem
 
-Members = list[tuple[str, object]]
+ANYBODYS = "anybodys_key"  # scope["state"] key: the caller's key is none, or one that anybody may hold
+Members = tuple[tuple[str, object], ...]  # of one object, as they came: nothing else in JSON is read as a tuple
 ESCAPED_QUOTE = rb"\u0022"  # is written back as \", so quotes cannot be counted
 LONGEST_NAME = 64  # of a name in an error's text
 
@@ -48,15 +49,15 @@ class TooDeepBody(ValueError):
 
 def strict(body: bytes) -> Any:
     """JSON of any shape. Raises `Twice`, `TooDeepBody`, and `orjson.JSONDecodeError`."""
-    return _read(body, _refuse)
+    return _read(body, _said_once)
 
 
 def joined(body: bytes) -> Any:
     """JSON of any shape, with all that was said under one name. Raises `TooDeepBody`, and `orjson.JSONDecodeError`."""
-    return _read(body, _join)
+    return _read(body, _kept)
 
 
-def _read(body: bytes, hook: Callable[[Members], dict[str, object]]) -> Any:
+def _read(body: bytes, read: Callable[[bytes], Any]) -> Any:
     """Names that were dropped took their quotes along: writing what was read and counting costs a thousandth of reading
     it in Python.
     """
@@ -64,7 +65,12 @@ def _read(body: bytes, hook: Callable[[Members], dict[str, object]]) -> Any:
     quotes = _quotes(found)
     if ESCAPED_QUOTE not in body and body.count(b'"') == quotes:
         return found
-    return json.loads(body, object_pairs_hook=hook, parse_int=orjson.loads)
+    try:
+        found = read(body)
+    except RecursionError:  # in what was dropped
+        raise TooDeepBody("nested too deeply") from None
+    _quotes(found)
+    return found
 
 
 def _quotes(found: object) -> int:
@@ -74,7 +80,11 @@ def _quotes(found: object) -> int:
         raise TooDeepBody("nested too deeply") from None
 
 
-def _refuse(members: Members) -> dict[str, object]:
+def _said_once(body: bytes) -> Any:
+    return json.loads(body, object_pairs_hook=_refuse, parse_int=orjson.loads)
+
+
+def _refuse(members: Iterable[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in members:
         if name in found:
@@ -83,28 +93,41 @@ def _refuse(members: Members) -> dict[str, object]:
     return found
 
 
-def _join(members: Members) -> dict[str, object]:
+def _kept(body: bytes) -> Any:
+    """From the outside in, so that each value is put where it stays: from the inside out, what lies at the bottom of
+    two chains of one name would be copied once a level.
+    """
+    return _all([json.loads(body, object_pairs_hook=tuple, parse_int=orjson.loads)])
+
+
+def _join(objects: Iterable[Members]) -> dict[str, object]:
     said: dict[str, list[object]] = {}
-    for name, value in members:
-        said.setdefault(name, []).append(value)
-    return {name: values[0] if len(values) == 1 else _all(values) for name, values in said.items()}
+    for members in objects:
+        for name, value in members:
+            said.setdefault(name, []).append(value)
+    return {name: _all(values) for name, values in said.items()}
 
 
 def _all(values: list[object]) -> object:
-    """What was said under one name, where null says nothing. Each value is looked at once, however many there are."""
+    """What was said under one name, where null says nothing."""
     values = [value for value in values if value is not None] or [None]
-    if all(isinstance(value, dict) for value in values):
-        return _join([item for value in values if isinstance(value, dict) for item in value.items()])
+    if all(isinstance(value, tuple) for value in values):
+        return _join(cast("list[Members]", values))
     if any(isinstance(value, list) for value in values):
-        return [each for value in values for each in (value if isinstance(value, list) else [value])]
+        return _each(each for value in values for each in (value if isinstance(value, list) else [value]))
     first = values[0]
-    return first if all(type(value) is type(first) and value == first for value in values) else values
+    return first if all(type(value) is type(first) and value == first for value in values) else _each(values)
+
+
+def _each(values: Iterable[object]) -> list[object]:
+    return [_all([value]) if isinstance(value, list | tuple) else value for value in values]
 
 
 T = TypeVar("T")
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 MAX_BODY = 8 * 2**20
+MAX_APP_BODY = 64 * 1024  # unpacked, of a call with a publishable key, which anybody may hold: a phone's has some 2 kB
 MAX_LINES = 10_000
 PIECE = 64 * 1024  # of a body that is unpacked as it comes
 MAX_IDENTIFIERS = 1000  # of one choice or link: one transaction
@@ -392,7 +415,11 @@ def known_geo(geo: Mapping[str, object] | None) -> Mapping[str, object] | None:
 
 
 async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
-    """The whole body, gunzipped where it says so. 413 past the limit, before or after unpacking."""
+    """The whole body, gunzipped where it says so. 413 past the limit, before or after unpacking; of a key that anybody
+    may hold past `MAX_APP_BODY`, whichever door it is.
+    """
+    if request.scope.get("state", {}).get(ANYBODYS):
+        limit = min(limit, MAX_APP_BODY)
     declared, zipped, body = request.headers.get("content-length", "0"), _is_zipped(request), bytearray()
     if declared.isascii() and declared.isdigit() and int(declared[:19]) > limit:
         raise Problem("too_large", f"a body has at most {limit} bytes")

@@ -29,6 +29,7 @@ from gateway.signals import hear
 from gateway.signals.cmp_cookies import DENIES
 from gateway.terms import ALL_PURPOSES, DAY_MS, SIGNAL_PURPOSES
 from gateway.web.shell import cross_site, wire
+from gateway.web.shell.fair_queue import Turns
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import day
 from gateway.web.shell.problem import Problem
@@ -115,10 +116,11 @@ class Status:
         options: Options,
         frictionless: bool = False,
         log: DecisionLog | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._consent = consent
         self._visitors = visitors
-        self._visits = Visits(consent, visitors, metrics, options, log)
+        self._visits = Visits(consent, visitors, metrics, options, log=log, turns=turns)
         self._metrics = metrics
         self._folder = folder
         self._origins = origins
@@ -154,7 +156,7 @@ class Status:
         subjects, heard = self._visitors.subjects(visitor), visitor.heard
         site = self._visitors.site(visitor, subjects)
         words = self._consent.checks.words(site, ALL_PURPOSES)
-        await self._visits.remember(visitor, site, subjects)
+        await self._visits.remember(visitor, site, subjects, request.scope)
         body = StatusBody(
             status="opted_out" if site.opted_out else "not_opted_out",
             display="Opt-Out Request Honored" if site.status == "honored" else None,

@@ -5,7 +5,7 @@ ASGI site and the forward-auth doors behind a proxy both call it; only how the a
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal, NamedTuple
 
 from starlette.types import Scope
@@ -20,6 +20,7 @@ from gateway.ledger.subjects import Subject
 from gateway.signals.heard import OWS, Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, Reason, Source
 from gateway.web.shell import own_cookies
+from gateway.web.shell.fair_queue import Turns
 from gateway.web.shell.header_names import BROWSER, CONSENT, PLACE
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import day, is_due
@@ -125,8 +126,10 @@ class Visits:
         metrics: Metrics,
         options: Options | None = None,
         log: DecisionLog | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._log = log
+        self._turns = turns
         self._consent = consent
         self._visitors = visitors
         self._metrics = metrics
@@ -176,7 +179,7 @@ class Visits:
         # Kept only where hearing the same once more would write and set nothing.
         if version is not None and not (news or visit.cookie or visitor.malformed) and len(self._visits) < KEPT:
             self._visits[id(visitor)] = (visitor, visit)
-        return visit, self._written(news) if news else None
+        return visit, self._written(news, scope) if news else None
 
     def _nobody(self, visitor: Visitor) -> Visit:
         """The answer to whoever says nothing. It rests on the place, the day's law and a ledger that may be trusted:
@@ -257,13 +260,13 @@ class Visits:
         if self._log and visit.cell:
             self._log.count(visit.cell._replace(door=door))
 
-    async def remember(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> None:
+    async def remember(self, visitor: Visitor, site: Site, subjects: list[Subject], scope: Scope) -> None:
         """Writes what this request says, where that changes something. A client without our cookie and without an
         account never writes. With the store away the answer stands: everybody is opted out.
         """
         news = self._news(visitor, site, subjects)
         if news:
-            await self._written(news)
+            await self._written(news, scope)
 
     def remembering(self, visitor: Visitor, today: int) -> str | None:
         """The Set-Cookie that an answer remembers the visitor by, where it has anything new to say."""
@@ -330,7 +333,14 @@ class Visits:
         missing = frozenset(word for word in SIGNAL_PURPOSES if word in out and own[word] != "opted_out")
         return Heard((Said(Source.BROWSER_COOKIE, missing),)) if missing else Heard()
 
-    async def _written(self, news: News) -> None:
+    async def _written(self, news: News, scope: Scope) -> None:
+        """A page asks for no key, and whoever asks for thousands with something to write waits for themselves alone."""
+        if self._turns is None:
+            await self._write(news)
+        else:
+            await self._turns.write(scope, partial(self._write, news))
+
+    async def _write(self, news: News) -> None:
         browser, account = news.browser, news.account
         try:
             if news.heard:
