@@ -6,8 +6,9 @@ in by no other way.
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import click
@@ -20,12 +21,11 @@ from gateway.desk.office.desk_log import KEPT, DeskLog, DeskLogBroken
 from gateway.desk.office.mailbox import MOST_BYTES, Mailbox, mails_in
 from gateway.desk.office.officers import DeskRole, Officers
 from gateway.keys import secret_files
-from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.subjects import moment
 from gateway.settings import load as settings_of
 
-TRY_AGAIN = 75  # EX_TEMPFAIL: a mail server keeps the mail and comes again
+TOO_LARGE, TRY_AGAIN = 1, 75  # EX_TEMPFAIL: a mail server keeps the mail and comes again
 
 
 @click.group(help="Who sits at the desk, what was looked at there, and its mailbox (gateway help desk).")
@@ -111,7 +111,7 @@ def _different(data: Path, log: DeskLog) -> Iterator[str]:
     "mail",
     help="Make a case of one mail from the input, or of each in a Maildir, with the day it came. The same mail is one"
     " case, however often it comes. Nothing is answered, and nobody is opted out before an officer read it at the desk."
-    " Exit code 75: try again later; 1: a mail is too large to be taken.",
+    " Exit code 75: one was not taken, try again later; 1: a mail is too large to be taken.",
 )
 @options.data
 @click.option(
@@ -121,16 +121,24 @@ def _different(data: Path, log: DeskLog) -> Iterator[str]:
 )
 def mail_(data: Path, maildir: Path | None) -> None:
     mailbox = Mailbox(Cases(data, secret_files.load_secrets(data).desk, now))
+    if maildir is None:
+        sys.exit(_exit_code(lambda: _take(mailbox, sys.stdin.buffer.read(MOST_BYTES + 1), "the mail"), "the mail"))
     try:
-        if maildir is None:
-            taken = _take(mailbox, sys.stdin.buffer.read(MOST_BYTES + 1), "the mail")
-        else:
-            done = [_take_from(mailbox, maildir, path) for path in list(mails_in(maildir))]  # each, whatever one says
-            taken = all(done)
-    except (StoreUnavailable, OSError) as error:
+        paths = list(mails_in(maildir))
+    except OSError as error:
         click.echo(f"not taken, try again: {type(error).__name__}", err=True)
         sys.exit(TRY_AGAIN)
-    sys.exit(0 if taken else 1)
+    codes = [_exit_code(partial(_take_from, mailbox, maildir, path), path.name) for path in paths]
+    sys.exit(max(codes, default=0))
+
+
+def _exit_code(take: Callable[[], bool], name: str) -> int:
+    """Of one mail: no other one waits for it, whatever it does."""
+    try:
+        return 0 if take() else TOO_LARGE
+    except Exception as error:  # noqa: BLE001 - kept where it is and tried again, which no fault of ours may prevent
+        click.echo(f"{name} was not taken, try again: {type(error).__name__}", err=True)
+        return TRY_AGAIN
 
 
 def _take_from(mailbox: Mailbox, maildir: Path, path: Path) -> bool:

@@ -6,8 +6,10 @@ The same targets are run by a seeded mutator in every test run, and by coverage-
 import json
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from random import Random
 
+from gateway.desk.office import mailbox
 from gateway.signals import adchoices, additional_consent, cmp_cookies, gpp, hear, tcf, usprivacy
 from gateway.signals.hear import Hearing
 from gateway.signals.heard import KeptFor
@@ -88,6 +90,14 @@ def read_call(raw):
     keep(not heard.malformed or set(SIGNAL_PURPOSES) <= heard.denied, "a call that cannot be read is not denied")
 
 
+def read_mail(raw):
+    """What is read of a mail is what a page can hold."""
+    found, now = mailbox.read_mail(raw), datetime(2026, 12, 1, tzinfo=UTC)
+    json.dumps([found.sender, found.address, found.subject, found.text, *found.parts], ensure_ascii=False).encode()
+    keep(mailbox.came_on(raw, now) <= now, "came on a day to come")
+    mailbox._as_written(raw, now)
+
+
 def of_text(read):
     return lambda raw: of_reading(read(text_of(raw)))
 
@@ -109,6 +119,7 @@ TARGETS = {
     "cookie_header": read_cookie_header,
     "query": read_query,
     "call": read_call,
+    "mail": read_mail,
 }
 PLANTED = {"allows_on_error": of_text(allows_on_error)}
 
@@ -193,7 +204,34 @@ def _call(random):
     return "\n".join([*lines, f"stored={json.dumps(stored)}", f"cookies={json.dumps(_cookie_header(random))}"])
 
 
+FIELDS = (
+    "Subject",
+    "Date",
+    "Message-ID",
+    "Received",
+    "Content-Type",
+    "Content-Disposition",
+    "Content-Transfer-Encoding",
+)
+VALUES = ("Jo <jo@example.com>", "text/plain", "text/html", "multipart/mixed", "message/rfc822", "attachment", "base64")
+FIELD_BITS = (
+    "charset", "charset*", "charset=utf-8", "boundary=a", "filename", "filename*", "filename*=utf-8''%ff",
+    "=?utf-8?q?=ff?=", "=?x?b?", "\n ", "é", "a ", *'()<>";,:@=*[\\',
+)  # fmt: skip
+
+
+def _mail(random):
+    """Fields of bits that parsers look at, also of very many, in parts."""
+    head = []
+    for name in ("From", *random.choices(FIELDS, k=random.randint(0, 4))):
+        bits = [random.choice(FIELD_BITS) * random.choice([1] * 20 + [900]) for _ in range(random.randint(0, 2))]
+        head.append(f"{name}: {'; '.join([random.choice(VALUES), *bits])}")
+    parts = "".join(f"--a\n{head[-1]}\n\nopt me out\n" for _ in range(random.randint(0, 3)))
+    return "\n".join([*head, "", parts or "Please do not sell my data."])
+
+
 BEGINNINGS = {
+    "mail": _mail,
     "gpp": gpp_string,
     "tcf": _consent_string,
     "additional_consent": _additional_consent,

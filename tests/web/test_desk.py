@@ -1,13 +1,18 @@
 """The desk behind its sign-in: who comes in, from which address, for how long, and what is written down of it."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from urllib.parse import urlsplit
 
+import cbor2
 import pytest
+import webauthn
 from support import inside
 from support.at_the_desk import FORM, OURS, URL, Sitting, comes_in, desk, form_of, lines, officers, read
 from support.company import CLIENT, SECRET, standing_in
+from webauthn.helpers import bytes_to_base64url
 
 from gateway.desk.evidence import desk_heads
 from gateway.desk.office.desk_file import desk_file
@@ -249,6 +254,47 @@ async def test_what_is_no_passkeys_answer_lets_nobody_in_and_is_no_fault(folder,
         found = await client.post(path, headers=sent, content=body)
         assert found.status_code in {400, 403}
         assert "set-cookie" not in found.headers
+
+
+def registration(challenge: str, *, fmt: str, origin: str) -> dict:
+    """What a browser says that made a passkey, with an attestation of a stranger's."""
+    said = {"type": "webauthn.create", "challenge": challenge, "origin": origin}
+    domain, key = sha256(urlsplit(origin).hostname.encode()).digest(), cbor2.dumps([])
+    seen = domain + b"\x45" + bytes(4) + bytes(16) + b"\x00\x01" + b"i" + key
+    made = {"fmt": fmt, "attStmt": {"x5c": [b"a"], "ver": "1", "response": b"a"}, "authData": seen}
+    encoded = {
+        "clientDataJSON": bytes_to_base64url(json.dumps(said).encode()),
+        "attestationObject": bytes_to_base64url(cbor2.dumps(made)),
+    }
+    return {"id": "aQ", "rawId": "aQ", "type": "public-key", "response": encoded}
+
+
+@pytest.mark.parametrize("fmt", ["apple", "android-safetynet", "packed", "none", "tpm"])
+async def test_whatever_the_library_stumbles_over_in_a_new_passkey_is_refused(folder, fmt):
+    async with desk(folder) as client:
+        code = {"Cookie": f"__Host-desk-invitation={await Sitting(folder).invite('ada', DeskRole.ADMIN)}"}
+        asked = await client.post("/desk/invitation/options", headers={**OURS, **code}, content=b"{}")
+        sent = {**OURS, "Cookie": f"{code['Cookie']}; {inside.kept(asked)['Cookie']}"}
+        said = registration(asked.json()["challenge"], fmt=fmt, origin=OURS["Origin"])
+        assert (await client.post("/desk/invitation/passkey", headers=sent, json=said)).status_code == 403
+        assert await Sitting(folder).people() == [("ada", DeskRole.ADMIN, 0, False, None)]
+
+
+async def test_no_answer_ends_another_ceremony_than_that_in_which_it_was_asked(folder, monkeypatch):
+    looked = []
+    for name in ("verify_registration_response", "verify_authentication_response"):
+        monkeypatch.setattr(webauthn, name, lambda **said: looked.append(said))
+    async with desk(folder) as client:
+        ada, ben = [
+            f"__Host-desk-invitation={await Sitting(folder).invite(each, DeskRole.ADMIN)}" for each in ("ada", "ben")
+        ]
+        for begins, ends in ((None, None), (None, ada), (ada, None), (ada, ben)):
+            at = "/desk/invitation/options" if begins else "/desk/sign-in/options"
+            asked = await client.post(at, headers={**OURS, "Cookie": begins or "a=b"}, content=b"{}")
+            sent = {**OURS, "Cookie": f"{ends or 'a=b'}; {inside.kept(asked)['Cookie']}"}
+            said = registration(asked.json()["challenge"], fmt="apple", origin=OURS["Origin"])
+            assert (await client.post("/desk/invitation/passkey", headers=sent, json=said)).status_code == 403
+    assert looked == []
 
 
 async def test_what_is_looked_at_is_written_down_before_it_is_shown(folder, monkeypatch):

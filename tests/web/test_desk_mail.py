@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -148,6 +149,82 @@ def test_whatever_comes_is_a_case(run, raw):
     said = run(mail=raw)
     assert (said.exit_code, said.output) == (0, "case 1\n")
     assert run(mail=raw).output == "case 1, as before\n"
+
+
+HEAD = b"From: jo@example.com\nSubject: My data\nMessage-ID: <7@example.com>\n"
+NO = b"Please do not sell my data."
+NESTED = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(1000))
+HOSTILE = {
+    "a parameter without a value": HEAD + b"Content-Type: text/plain; charset*\n\n" + NO,
+    "a number of thousands of digits": HEAD + b"Content-Type: text/plain; charset*" + b"9" * 5000 + b"=a\n\n" + NO,
+    "a charset that nobody knows": HEAD + b"Content-Type: text/plain; charset=nope\n\n" + NO,
+    "an id that begins and does not end": b"Message-ID: <\n" + HEAD + b"\n" + NO,
+    "100 kB of names": b"From: " + b"a " * 50_000 + b"\n" + HEAD + b"\n" + NO,
+    "1 MB of parameters": HEAD + b"Content-Type: text/plain" + b";" * 1_000_000 + b"\n\n" + NO,
+    "brackets within brackets": b"From: " + b"(" * 2000 + b"\n" + HEAD + b"\n" + NO,
+    "groups within groups": b"From: " + b":" * 2000 + b"\n" + HEAD + b"\n" + NO,
+}
+BOTTOMLESS = {
+    "parts within parts": HEAD + NESTED + NO,
+    "mails within mails": HEAD + b"Content-Type: message/rfc822\n\n" * 1000 + NO,
+    "many lines in parts within parts": HEAD + NESTED[:15_000] + b"\n" * 2_000_000,
+}
+
+
+@pytest.mark.parametrize("raw", HOSTILE.values(), ids=HOSTILE)
+def test_a_head_that_no_parser_bears_costs_nobody_their_no(run, folder, raw):
+    begun = time.process_time()
+    assert run(mail=raw).output == "case 1\n"
+    assert run(mail=raw).output == "case 1, as before\n"
+    assert time.process_time() - begun < 2
+    case = box(folder).cases.read_case(1)
+    assert (case.said["text"], case.said["subject"]) == (NO.decode(), "My data")
+    assert box(folder).original(1) == raw
+
+
+@pytest.mark.parametrize("raw", BOTTOMLESS.values(), ids=BOTTOMLESS)
+def test_of_a_mail_without_bottom_the_sender_is_read_and_the_rest_is_named(run, folder, raw):
+    begun = time.process_time()
+    assert run(mail=raw).output == "case 1\n"
+    assert time.process_time() - begun < 2
+    case = box(folder).cases.read_case(1)
+    assert (case.said["offered"], len(case.said["parts"])) == ("jo@example.com", 1)
+    assert box(folder).original(1) == raw
+
+
+def test_a_mail_that_cannot_be_parsed_at_all_is_a_case_with_its_original(run, folder, monkeypatch):
+    def stumbles(*_, **__):
+        raise RecursionError
+
+    monkeypatch.setattr("email.parser.BytesParser.parsebytes", stumbles)
+    one, another = written(came=NOW).as_bytes(), written(came=NOW, sender="ann@example.com").as_bytes()
+    assert [run(mail=raw).output for raw in (one, another, one)] == ["case 1\n", "case 2\n", "case 1, as before\n"]
+    assert box(folder).cases.read_case(1).said["parts"] == ["a part that nobody can read: in the original"]
+    assert box(folder).original(1) == one
+
+
+def test_two_people_whose_mails_have_no_head_are_two_cases(run):
+    assert [run(mail=raw).output for raw in (b"jo@example.com: no", b"ann@example.com: no")] == ["case 1\n", "case 2\n"]
+
+
+def test_one_mail_that_cannot_be_taken_holds_up_no_other_one_and_is_tried_again(run, tmp_path, monkeypatch):
+    for name in ("new", "cur"):
+        (tmp_path / "Maildir" / name).mkdir(parents=True)
+    (tmp_path / "Maildir" / "new" / "1.a").write_bytes(b"broken")
+    (tmp_path / "Maildir" / "new" / "2.b").write_bytes(written().as_bytes())
+    take = Mailbox.take
+
+    def stumbles(self, raw):
+        if raw == b"broken":
+            raise IndexError
+        return take(self, raw)
+
+    monkeypatch.setattr(Mailbox, "take", stumbles)
+    said = run("--maildir", str(tmp_path / "Maildir"))
+    assert (said.exit_code, said.stdout) == (75, "case 1\n")
+    assert said.stderr == "1.a was not taken, try again: IndexError\n"
+    assert [path.name for path in (tmp_path / "Maildir" / "new").iterdir()] == ["1.a"]
+    assert run(mail=b"broken").exit_code == 75
 
 
 @pytest.mark.parametrize("stated", [NOW + timedelta(days=2), NOW - timedelta(days=500)])

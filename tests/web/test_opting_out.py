@@ -1,6 +1,7 @@
 """What every form that opts out does: who it reaches, which text was shown, in which language."""
 
 import contextlib
+import gzip
 import html
 import json
 import re
@@ -122,6 +123,64 @@ async def test_an_advertising_id_is_given_back_where_nothing_was_saved(client):
     refused = await client.post(PATH, data=OUT | {"ad_id": GAID}, headers={"Sec-Fetch-Site": "cross-site"})
     assert (refused.status_code, 'name="ad_id" type="text"' in refused.text) == (403, True)
     assert f'value="{GAID}"' in refused.text
+
+
+FORM = {"action": "opt_out", "email": email(9)}
+SENT = {
+    "by a script as FormData": {"files": {name: (None, value) for name, value in FORM.items()}},
+    "by a script as text": {"content": f"action=opt_out&email={email(9)}", "headers": {"Content-Type": "text/plain"}},
+    "by a form as text": {
+        "content": f"action=opt_out\r\nemail={email(9)}\r\n",
+        "headers": {"Content-Type": "text/plain"},
+    },
+    "without a type": {"content": f"action=opt_out&email={email(9)}"},
+    "with 100 fields more": {"data": FORM | {f"f{number}": "1" for number in range(100)}},
+    "with a field of 17 kB": {"data": FORM | {"state_of_a_script": "x" * 17_000}},
+}
+
+
+@pytest.mark.parametrize("sent", SENT.values(), ids=SENT)
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/marketing"])
+async def test_a_form_is_heard_however_it_was_sent(client, keyed, tmp_path, path, sent):
+    answer = await client.post(path, **sent)
+    assert answer.status_code == 303, answer.text
+    assert "set-cookie" in answer.headers
+    if path == PATH:
+        check = {"identifiers": [named("email", email(9))], "recipient": "advertisers", "place": "US-CA"}
+        assert (await keyed.post("/v1/check", json=check)).json()["reason"] == "opted_out"
+    told = await client.get(answer.headers["location"])
+    assert ("We could not read all of the email addresses" in told.text) is ("data" in sent)
+
+
+UNREAD = {
+    "as JSON": {"json": FORM},
+    "packed": {
+        "content": gzip.compress(b"action=opt_out"),
+        "headers": {"Content-Encoding": "gzip", "Content-Type": "application/x-www-form-urlencoded"},
+    },
+    "one field of 17 kB": {"content": b"x" * 17_000, "headers": {"Content-Type": "application/x-www-form-urlencoded"}},
+    "2 MB": {"content": b"x" * 2_000_000},
+}
+
+
+@pytest.mark.parametrize("sent", UNREAD.values(), ids=UNREAD)
+async def test_whatever_is_sent_to_the_opt_out_opts_the_browser_out_and_says_what_was_not_read(client, tmp_path, sent):
+    answer = await client.post(PATH, **sent)
+    assert (answer.status_code, set(last(tmp_path / "data")["p"])) == (303, set(ALL_PURPOSES))
+    assert "We could not read the email address" in (await client.get(answer.headers["location"])).text
+    refused = await client.post(
+        PATH, **{**sent, "headers": {**sent.get("headers", {}), "Sec-Fetch-Site": "cross-site"}}
+    )
+    assert refused.status_code == 403
+
+
+@pytest.mark.parametrize("action", ["opt_in", "confirm"])
+@pytest.mark.parametrize(("more", "status"), [("&a=" + "x" * 17_000, 413), ("&a" * 100, 400), ("", 415)])
+async def test_nothing_is_opened_by_a_form_that_was_read_in_part_or_is_none_of_ours(client, action, more, status):
+    kind = "application/x-www-form-urlencoded" if more else "text/plain"
+    headers = {"Content-Type": kind, "Sec-Fetch-Site": "same-origin"}
+    answer = await client.post(PATH, content=f"action={action}&purpose=sale{more}", headers=headers)
+    assert answer.status_code == status
 
 
 # --- what --------------------------------------------------------------------------------------------------------

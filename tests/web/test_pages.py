@@ -322,25 +322,6 @@ async def test_two_fields_of_one_name_are_read_in_one_way(client, keyed):
 # --- forms that are refused ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("kind", "body", "status"),
-    [
-        ("multipart/form-data; boundary=x", b"--x\r\n\r\n--x--", 415),
-        ("text/plain", b"action=opt_out", 415),
-        ("application/json", b'{"action":"opt_out"}', 415),
-        ("", b"action=opt_out", 415),
-        ("application/x-www-form-urlencoded", b"phone=" + b"5" * 17_000, 413),
-        ("application/x-www-form-urlencoded", b"&".join(b"a%d=1" % number for number in range(65)), 400),
-    ],
-)
-async def test_a_form_that_no_page_of_ours_sends_is_refused_and_writes_nothing(client, kind, body, status):
-    before = await entries(client)
-    answer = await client.post(PATH, content=body, headers={"Content-Type": kind})
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert await entries(client) == before
-
-
 async def test_a_form_is_read_with_a_charset_and_in_any_case(client):
     kind = {"Content-Type": "Application/X-WWW-Form-Urlencoded; charset=UTF-8"}
     assert (await client.post(PATH, content=b"action=opt_out", headers=kind)).status_code == 303

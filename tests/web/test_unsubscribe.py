@@ -75,6 +75,10 @@ BODIES = [
     {"files": {"List-Unsubscribe": (None, "One-Click")}},  # multipart/form-data, as RFC 8058 prefers
     {"content": b"List-Unsubscribe=One-Click", "headers": {"Content-Type": "text/plain"}},
     {"content": b""},
+    {"content": b"a" * 20_000, "headers": {"Content-Type": "text/plain"}},
+    {"content": b"a" * 2_000_000},
+    {"content": b"rubbish", "headers": {"Content-Encoding": "br"}},
+    {"content": b"not gzip", "headers": {"Content-Encoding": "gzip"}},
     {"data": ONE_CLICK, "headers": {"Sec-Fetch-Site": "cross-site", "Origin": "https://mail.example.org"}},
     {"data": ONE_CLICK, "headers": {"Origin": "null", "Cookie": "__Host-gateway=rubbish"}},
 ]

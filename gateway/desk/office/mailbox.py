@@ -2,22 +2,25 @@
 nobody can read of it named. `gateway desk mail` hands mails in; the desk's page of a mail reads them.
 
 Nothing is answered, and nobody is taken to be meant, before an officer read it: the sender's address alone is offered.
+Whatever comes is a case: what the library's parser stumbles over is cut, read without it, or named as unread.
 The same mail is known again by what its writer wrote, whatever was put above it on the way; never by an id alone, which
 anybody can write.
 """
 
 import contextlib
-import email
 import hmac
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.message import EmailMessage
-from email.policy import default
+from email.header import decode_header, make_header
+from email.message import Message
+from email.parser import BytesParser
+from email.policy import Compat32, default
 from email.utils import parseaddr, parsedate_to_datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import NamedTuple
 
 from gateway.desk.office.case_seals import ORIGINAL, open_case_seal, seal_case
 from gateway.desk.office.cases import Cases
@@ -29,6 +32,10 @@ MOST_BYTES = 50_000_000  # of a mail
 SHOWN = 100_000  # signs of what was written; the original has the rest
 OLDEST = timedelta(days=366)  # of a day on which a server says that it came
 WRITTEN = ("from", "date", "message-id", "subject")
+MOST_OF_FIELD = 4_000  # signs of a field of the head: of a megabyte the parser needs many seconds
+READ_OF_FIELD = 1_000  # of one that is shown: reading addresses takes the square of it, 20 ms, and 28 s of 100 kB
+MOST_WITHIN = 50  # parts that have parts: each looks at each line of those in it, and a thousand end the parser's stack
+UNREAD_PART = "a part that nobody can read: in the original"
 MAIL, UNREAD, READ = "mail", "unread", "read"
 
 
@@ -97,28 +104,36 @@ def _known(db: sqlite3.Connection, digests: Sequence[bytes]) -> int | None:
 def read_mail(raw: bytes) -> PrivacyMail:
     """Whatever can be read of it, which of no mail is more than nothing; never raises."""
     message = _parsed(raw)
-    sender, text, parts = _header(message, "from"), list[str](), list[str]()
-    for part in message.walk():
-        if part.is_multipart():
-            continue
-        try:
-            read = _part_text(part) if not _is_file(part) else None
-        except Exception:  # noqa: BLE001 - the parser raises what it likes of what strangers send
-            read = None
-        if read is None:
-            parts.append(_part_name(part))
-        elif part.get_content_type() == "text/html" and any(each.strip() for each in text):
-            parts.append("the same or more as HTML: in the original")
-        else:
-            text.append(read)
+    sender, text, parts = _field(message, "from"), list[str](), list[str]()
+    try:
+        for part in message.walk():
+            _read_part(part, text, parts)
+    except Exception:  # noqa: BLE001 - parts within parts, too deep to be walked through
+        parts.append(UNREAD_PART)
     whole = _writable("\n\n".join(text)).strip()
     if len(whole) > SHOWN:
         parts.append(f"what comes after {SHOWN} signs: in the original")
-    address = parseaddr(sender)[1]
     return PrivacyMail(
-        sender[:1000], address if "@" in address and len(address) <= 254 else "", _header(message, "subject")[:1000],  # noqa: PLR2004 - RFC 5321
+        sender[:READ_OF_FIELD], _address(sender), _field(message, "subject")[:READ_OF_FIELD],
         whole[:SHOWN], tuple(parts[:100]),
     )  # fmt: skip
+
+
+def _read_part(part: Message, text: list[str], parts: list[str]) -> None:
+    """Adds what it says to the text, and what nobody can read of it to the parts."""
+    if part.is_multipart():
+        return
+    try:
+        read = _part_text(part)
+    except Exception:  # noqa: BLE001 - the parser raises what it likes of what strangers send
+        read = None
+    if read is None:
+        parts.append(_part_name(part))
+    elif read.html and text:
+        parts.append("the same or more as HTML: in the original")
+    else:
+        parts += [] if read.sure else [_part_name(part)]
+        text += [read.text] if read.text.strip() else []
 
 
 def came_on(raw: bytes, now: datetime) -> datetime:
@@ -126,7 +141,7 @@ def came_on(raw: bytes, now: datetime) -> datetime:
     is not asked.
     """
     with contextlib.suppress(Exception):  # what is no date has many ways to be none
-        stated = str(_parsed(raw).get_all("received", [""])[0]).rpartition(";")[2].strip()
+        stated = str(_parsed(raw).get("received", "")).rpartition(";")[2].strip()
         at = parsedate_to_datetime(stated)
         at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
         if now - OLDEST <= at <= now:
@@ -142,24 +157,54 @@ def mails_in(folder: Path) -> Iterator[Path]:
 
 def _as_written(raw: bytes, now: datetime) -> bytes:
     """What the writer wrote: some fields of the head, and the whole body. One that says neither when nor which it is,
-    is known again on that day alone.
+    is known again on that day alone; one in which no head and body can be told apart, as all that came.
     """
     text = raw.replace(b"\r\n", b"\n")
-    message, (_, _, body) = _parsed(raw), text.partition(b"\n\n")
-    fields = [_header(message, name) for name in WRITTEN]
+    message, (_, gap, body) = _parsed(raw), text.partition(b"\n\n")
+    fields = [_field(message, name) for name in WRITTEN]
     dated = fields[1] or fields[2] or now.date().isoformat()
-    return "\x00".join([*fields, dated, ""]).encode("utf-8", "replace") + body.strip()
+    written = body if gap and any(fields) else text
+    return "\x00".join([*fields, dated, ""]).encode("utf-8", "replace") + written.strip()
 
 
-def _parsed(raw: bytes) -> EmailMessage:
-    return email.message_from_bytes(raw, _class=EmailMessage, policy=default)
+class _ShortFields(Compat32):
+    """Fields of a head, cut, as text: this policy's parser reads nothing in them but the few that tell parts apart."""
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        return name, value[:MOST_OF_FIELD]
+
+    def header_fetch_parse(self, name: str, value: str) -> str:  # noqa: ARG002 - the library's
+        return value.encode("ascii", "surrogateescape").decode("utf-8", "replace")
 
 
-def _header(message: EmailMessage, name: str) -> str:
+def _parsed(raw: bytes) -> Message:
+    """A mail, whatever came; the one place where one is parsed. Of what is nested too deeply or stumbled over the head
+    alone, or nothing.
+    """
+    parser = BytesParser(policy=_ShortFields())
+    for head_alone in (raw.lower().count(b"multipart/") > MOST_WITHIN, True):
+        with contextlib.suppress(Exception):  # RecursionError, IndexError: it raises what it likes
+            return parser.parsebytes(raw, headersonly=head_alone)
+    return Message()
+
+
+def _field(message: Message, name: str) -> str:
+    """A field as the library reads it; one that it stumbles over as it stands."""
+    raw = next((str(value) for each, value in message.raw_items() if each.lower() == name), "")[:READ_OF_FIELD]
     try:
-        return " ".join(_writable(str(message.get(name, ""))).split())
-    except Exception:  # noqa: BLE001 - a field that the parser stumbles over is one that cannot be read
+        found = str(default.header_fetch_parse(name, raw))
+    except Exception:  # noqa: BLE001 - as above
+        found = raw.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return " ".join(_writable(found).split())
+
+
+def _address(sender: str) -> str:
+    try:
+        address = parseaddr(sender)[1]
+    except Exception:  # noqa: BLE001 - of a thousand brackets a RecursionError
         return ""
+    return address if "@" in address and len(address) <= 254 else ""  # noqa: PLR2004 - RFC 5321
 
 
 def _writable(text: str) -> str:
@@ -167,26 +212,42 @@ def _writable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\x00", "")
 
 
-def _is_file(part: EmailMessage) -> bool:
-    return part.get_content_disposition() == "attachment" or part.get_content_maintype() != "text"
+class _PartRead(NamedTuple):
+    """`sure`: its charset is one that there is."""
+
+    text: str
+    html: bool
+    sure: bool
 
 
-def _part_text(part: EmailMessage) -> str:
-    content = str(part.get_content())
-    if part.get_content_type() == "text/html":
-        words = _HtmlWords()
-        words.feed(content[: 10 * SHOWN])
-        return words.text()
-    return content
-
-
-def _part_name(part: EmailMessage) -> str:
+def _part_text(part: Message) -> _PartRead | None:
+    """What it says; None of a file. In a charset that nobody knows: what UTF-8 makes of it."""
+    if part.get_content_disposition() == "attachment" or part.get_content_maintype() != "text":
+        return None
+    payload, sure = part.get_payload(decode=True), True
+    assert isinstance(payload, bytes)
     try:
-        size = len(part.get_payload(decode=True) or b"")
-        name = part.get_filename() or "a part without a name"
-        return _writable(f"{name[:200]} ({part.get_content_type()[:80]}, {size} bytes)")
+        content = payload.decode(part.get_content_charset("utf-8"), "replace")
     except Exception:  # noqa: BLE001 - as above
-        return "a part that nobody can read"
+        content, sure = payload.decode("utf-8", "replace"), False
+    if part.get_content_type() != "text/html":
+        return _PartRead(content, html=False, sure=sure)
+    words = _HtmlWords()
+    words.feed(content[: 10 * SHOWN])
+    return _PartRead(words.text(), html=True, sure=sure)
+
+
+def _part_name(part: Message) -> str:
+    try:
+        payload = part.get_payload(decode=True)
+        if not isinstance(payload, bytes):
+            return UNREAD_PART
+        name = part.get_filename() or "a part without a name"
+        with contextlib.suppress(Exception):  # a name in an encoding that nobody knows, as it stands
+            name = str(make_header(decode_header(name)))
+        return _writable(f"{name[:200]} ({part.get_content_type()[:80]}, {len(payload)} bytes)")
+    except Exception:  # noqa: BLE001 - as above
+        return UNREAD_PART
 
 
 class _HtmlWords(HTMLParser):

@@ -8,7 +8,10 @@ page hands it on in a form; without script it is pasted. A ceremony's challenge 
 """
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from urllib.parse import urlsplit
 
 import orjson
@@ -16,7 +19,6 @@ import webauthn
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
-from webauthn.helpers.exceptions import WebAuthnException
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
     ResidentKeyRequirement,
@@ -34,6 +36,7 @@ from gateway.web.shell.brand import brand_of
 from gateway.web.shell.problem import Problem
 
 PASSKEY, COMPANY = "passkey", "company"
+SIGN_IN = "sign-in"  # the ceremony of whoever has a passkey
 MOST_ANSWER = 64 * 1024  # bytes of what an authenticator says
 
 
@@ -64,17 +67,17 @@ class SignIn:
         options = webauthn.generate_authentication_options(
             rp_id=self._domain(), user_verification=UserVerificationRequirement.REQUIRED
         )
-        return await self._asked(options.challenge, webauthn.options_to_json(options))
+        return await self._asked(SIGN_IN, options.challenge, webauthn.options_to_json(options))
 
     async def by_passkey(self, request: Request) -> Response:
         """`POST /desk/sign-in/passkey`: what it signed."""
         self.door.same_origin(request)
-        challenge, said = await self._answered(request)
+        challenge, said = await self._answered(request, SIGN_IN)
         credential = _credential_of(said)
         known = await asyncio.to_thread(self.door.officers.passkey, credential)
         if known is None:
             raise Problem("forbidden", "Nobody at this desk has this passkey.")
-        try:
+        with _refusing():
             shown = webauthn.verify_authentication_response(
                 credential=said,
                 expected_challenge=challenge,
@@ -84,8 +87,6 @@ class SignIn:
                 credential_current_sign_count=known.signed,
                 require_user_verification=True,
             )
-        except (WebAuthnException, ValueError, KeyError, TypeError) as error:
-            raise Problem("forbidden", "The passkey's answer does not hold.") from error
         await asyncio.to_thread(self.door.officers.passkey_used, credential, shown.new_sign_count)
         return await self._let_in(request, known.name, PASSKEY, script=True)
 
@@ -123,9 +124,7 @@ class SignIn:
         """`POST /desk/invitation`: the ways to register, for whom it is."""
         self.door.same_origin(request)
         code = (await form_fields(request)).get("code", "")
-        name = await asyncio.to_thread(self.door.officers.invited, code)
-        if name is None:
-            raise Problem("forbidden", "This invitation is over, or was used: ask for another one.")
+        name = await self._invited(code)
         shown = show_desk(request, "invitation.html", name=name, company=self.company is not None)
         return with_cookie(shown, INVITATION, code, desk_page.COMING_BACK)
 
@@ -133,9 +132,7 @@ class SignIn:
         """`POST /desk/invitation/options`: what a new passkey is to be."""
         self.door.same_origin(request)
         code = desk_page.cookie_of(request, INVITATION)
-        name = await asyncio.to_thread(self.door.officers.invited, code)
-        if name is None:
-            raise Problem("forbidden", "This invitation is over, or was used: ask for another one.")
+        name = await self._invited(code)
         options = webauthn.generate_registration_options(
             rp_id=self._domain(),
             rp_name=f"{brand_of(request).name} privacy desk".strip(),
@@ -144,13 +141,15 @@ class SignIn:
                 resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
             ),
         )
-        return await self._asked(options.challenge, webauthn.options_to_json(options))
+        return await self._asked(_registering(code), options.challenge, webauthn.options_to_json(options))
 
     async def new_passkey(self, request: Request) -> Response:
         """`POST /desk/invitation/passkey`: the new one, which lets its person in at once."""
         self.door.same_origin(request)
-        challenge, said = await self._answered(request)
-        try:
+        code = desk_page.cookie_of(request, INVITATION)
+        await self._invited(code)  # before anything that a stranger sends is looked into
+        challenge, said = await self._answered(request, _registering(code))
+        with _refusing():
             made = webauthn.verify_registration_response(
                 credential=said,
                 expected_challenge=challenge,
@@ -158,11 +157,12 @@ class SignIn:
                 expected_origin=self.door.terms.url,
                 require_user_verification=True,
             )
-        except (WebAuthnException, ValueError, KeyError, TypeError) as error:
-            raise Problem("forbidden", "The passkey's answer does not hold.") from error
-        code, key = desk_page.cookie_of(request, INVITATION), made.credential_public_key
         name = await self._registered(
-            self.door.officers.register_passkey, code, made.credential_id, key, made.sign_count
+            self.door.officers.register_passkey,
+            code,
+            made.credential_id,
+            made.credential_public_key,
+            made.sign_count,
         )
         return await self._let_in(request, name, PASSKEY, script=True)
 
@@ -174,18 +174,25 @@ class SignIn:
     def _domain(self) -> str:
         return urlsplit(self.door.terms.url).hostname or ""
 
-    async def _asked(self, challenge: bytes, options: str) -> Response:
+    async def _invited(self, code: str) -> str:
+        """For whom an invitation is. Raises `Problem`."""
+        name = await asyncio.to_thread(self.door.officers.invited, code)
+        if name is None:
+            raise Problem("forbidden", "This invitation is over, or was used: ask for another one.")
+        return name
+
+    async def _asked(self, ceremony: str, challenge: bytes, options: str) -> Response:
         """A ceremony's question, and the one cookie that its answer needs."""
-        kept = {"challenge": bytes_to_base64url(challenge)}
+        kept = {"ceremony": ceremony, "challenge": bytes_to_base64url(challenge)}
         token = await asyncio.to_thread(self.door.officers.keep_step, kept)
         return with_cookie(Response(options, 200, desk_page.HEADERS, wire.JSON), STEP, token)
 
-    async def _answered(self, request: Request) -> tuple[bytes, dict[str, object]]:
-        """The challenge that was asked, and what the browser says to it. Raises `Problem`."""
+    async def _answered(self, request: Request, ceremony: str) -> tuple[bytes, dict[str, object]]:
+        """The challenge that was asked in this ceremony, and what the browser says to it. Raises `Problem`."""
         step = await asyncio.to_thread(self.door.officers.take_step, desk_page.cookie_of(request, STEP))
         wire.require_json(request)
         said = wire.parse_body(await wire.read_body(request, MOST_ANSWER))
-        if "challenge" not in step or not isinstance(said, dict):
+        if step.get("ceremony") != ceremony or not isinstance(said, dict):
             raise Problem("forbidden", "This took too long, or was answered already. Begin again.")
         return base64url_to_bytes(step["challenge"]), said
 
@@ -211,6 +218,22 @@ class SignIn:
         for gone in (STEP, INVITATION):
             with_cookie(shown, gone, "")
         return with_cookie(shown, SESSION, token)
+
+
+def _registering(code: str) -> str:
+    """The ceremony of one invitation, which no other one's answer ends."""
+    return f"invitation {sha256(code.encode()).hexdigest()}"
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Around the library that looks into what a browser says: it raises what its parsers happen to stumble over
+    (IndexError of an empty list, AttributeError), and nothing that it raises lets anybody in.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise Problem("forbidden", "The passkey's answer does not hold.") from error
 
 
 def _credential_of(said: dict[str, object]) -> bytes:

@@ -19,7 +19,7 @@ from gateway.ledger.errors import StoreUnavailable
 from gateway.signals.form import ChoicesForm
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, Purpose
 from gateway.web.pages import positions
-from gateway.web.pages.forms import NAMING, OptingOut
+from gateway.web.pages.forms import NAMING, OptingOut, refuse_faulty
 from gateway.web.pages.opt_in_acts import Acts
 from gateway.web.shell import own_cookies, page, wire, words
 from gateway.web.shell.brand import Brand, brand_of
@@ -110,6 +110,7 @@ class Pages:
         posted = await self._out.read(request)
         said = posted.form
         if said.action in {ChoiceKind.OPT_IN, ChoiceKind.CONFIRM}:
+            refuse_faulty(said)
             return await self._opting_in.take(request, said)
         if not posted.own:
             self._metrics.refused_forms.labels("cross_site").inc()

@@ -79,14 +79,12 @@ class OptingOut:
         return page.paragraphs(self._texts[language])
 
     async def read(self, request: Request) -> Posted:
-        """Raises `Problem` for what no page of ours sends."""
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/x-www-form-urlencoded":
-            raise Problem("unsupported_media_type", "send application/x-www-form-urlencoded")
-        said = form.read_form(await _limited_body(request))
-        if isinstance(said, Malformed):
-            self._metrics.malformed([said])
-            raise Problem("too_large" if said.reason == "size" else "malformed", f"the form's {said.reason}")
+        """What can be read of it. Whoever posts to this address opts out, at the least this browser."""
+        packed = request.headers.get("content-encoding", "identity").strip().lower() != "identity"
+        content_type = "" if packed else request.headers.get("content-type", "")
+        said = form.read_form(await _limited_body(request), content_type)
+        if said.fault:
+            self._metrics.malformed([Malformed("form", said.fault)])
         shown = self._tokens.read(said.token, TOKEN_SECONDS) if said.token else None
         own = cross_site.is_own(request.headers, self._origins, token_valid=shown is not None)
         word = "missing" if not said.token else "valid" if shown else "stale"
@@ -106,8 +104,8 @@ class OptingOut:
         country = stated if COUNTRY.fullmatch(stated) else ""
         for kind in TYPED:
             value = getattr(said, kind)
-            if value:
-                found, whole = self._consent.people.typed(kind, value, country)
+            if value or kind in said.cut:
+                found, whole = self._consent.people.typed(kind, value, country) if value else ([], False)
                 subjects += found
                 known = any(not each.reading for each in found)
                 unread += [] if whole and kind not in said.cut else [SOME_OF[kind] if known else kind]
@@ -116,6 +114,8 @@ class OptingOut:
             named = [*read.subjects, *(each for _, each in read.respelled)]
             subjects += named
             unread += [] if named and AD_ID not in said.cut else [SOME_OF[AD_ID] if named else AD_ID]
+        elif AD_ID in said.cut:
+            unread.append(AD_ID)
         subjects = list(one_each(subjects).values())
         if unread:
             self._metrics.malformed([Malformed("form", "identifier")])
@@ -173,6 +173,14 @@ def _answer(request: Request, chosen: Chosen, unread: Sequence[str], numbers: Se
         at = chosen.accepted_at.strftime("%Y-%m-%d %H:%M")
         return page.show_page(request, "kept.html", 202, at=at, event=event, unread=unread, numbers=numbers)
     return RedirectResponse(page.page_link(request, f"/privacy-choices/done/{event}", unread=unread), 303, page.HEADERS)
+
+
+def refuse_faulty(said: ChoicesForm) -> None:
+    """Before anything that opens is taken of a form. Raises `Problem` for what no page of ours sends."""
+    if said.fault == "type":
+        raise Problem("unsupported_media_type", f"send {form.URLENCODED}")
+    if said.fault:
+        raise Problem("too_large" if said.fault == "size" else "malformed", f"the form's {said.fault}")
 
 
 async def _limited_body(request: Request) -> bytes:

@@ -14,7 +14,7 @@ from gateway.consent.verbs import Consent
 from gateway.ledger.errors import StoreUnavailable
 from gateway.signals.form import ChoicesForm
 from gateway.terms import ChoiceKind, Purpose
-from gateway.web.pages.forms import OptingOut
+from gateway.web.pages.forms import AD_ID, OptingOut
 from gateway.web.shell import page, words
 from gateway.web.shell.brand import EMAIL, PHONE, Brand, brand_of
 from gateway.web.shell.metrics import Metrics
@@ -87,7 +87,8 @@ class Marketing:
         """Browsers and advertising ids get no letters: without an address, a number or an account nobody could be left
         in peace. What can be used is taken; a confirmation tells what could not be read.
         """
-        (typed, unread), brand = self._out.typed(replace(said, ad_id="")), brand_of(request)
+        reached = replace(said, ad_id="", cut=tuple(each for each in said.cut if each != AD_ID))
+        (typed, unread), brand = self._out.typed(reached), brand_of(request)
         troubles = [] if chosen else [MarketingTrouble(NOTHING, next(filter(brand.offers, self._offered)))]
         if not typed and not self._visitors.read(request.scope).account:
             nobody = MarketingTrouble(NOBODY, _fields(brand, signed_in=False)[0])
