@@ -200,7 +200,7 @@ def open_house(
 
 
 def _watch(store: Store, secrets: Secrets, **more: Any) -> LedgerWatch:
-    return watching.watch_of(store, len(secrets.peppers), mark=secrets.mark, **more)
+    return watching.watch_of(store, len(secrets.peppers), marks=secrets.marks, **more)
 
 
 def _keeper(stack: contextlib.ExitStack, folder: Path, store: Store, secrets: Secrets, *, patient: bool) -> StateKeeper:
@@ -244,7 +244,7 @@ def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop
 def _prove_secrets(db: sqlite3.Connection, folder: Path, secrets: Secrets) -> None:
     """That they are the ledger's, and none of before a wrapping key was replaced. Raises `LedgerRefused`."""
     name = store_in(folder).name
-    schema.prove_mark(db, name, secrets.mark)
+    schema.settle_mark(db, name, secrets.marks)
     if Epochs(folder, secrets.wraps).is_others():
         raise LedgerRefused(schema.anothers(name))
 
@@ -262,9 +262,7 @@ def _start(watch: LedgerWatch, folder: Path, secrets: Secrets, *, patient: bool)
     try:
         watch.start(patient=patient)
     except FileMoved as moved:
-        raise LedgerRefused(
-            f"{moved}. If a rotation was cut off, finish it: gateway rekey pepper --data {folder}"
-        ) from moved
+        raise LedgerRefused(str(moved)) from moved
     return waits
 
 
@@ -333,7 +331,7 @@ def _migrated(folder: Path, origin: str, owner: str) -> int:
                 # New secrets beside an old ledger would find nobody: every opt-out in it would be lost to sight.
                 raise
             secrets = secret_files.create(folder)
-        version = store.migrate(len(secrets.peppers), origin, secrets.mark)
+        version = store.migrate(len(secrets.peppers), origin, secrets.marks)
         with contextlib.closing(Vault(folder, secrets.wraps, owner)) as vault:
             if store.is_server and not person_keys.anybody(folder, owner):
                 vault.begin_alone()  # of which other machines that are joined get a copy
@@ -371,7 +369,7 @@ def verify_ledger(folder: Path, settings: Settings, *, boxes: bool) -> tuple[Ver
     with contextlib.ExitStack() as stack:
         db = stack.enter_context(contextlib.closing(store_in(folder).open_to_read()))
         vault = stack.enter_context(contextlib.closing(Vault(folder, secrets.wraps))) if boxes else None
-        schema.prove_mark(db, store_in(folder).name, secrets.mark)
+        schema.prove_mark(db, store_in(folder).name, secrets.marks)
         ledger, origin = db.execute("SELECT ledger, origin FROM head").fetchone()
         signed = CheckpointStore(store, ledger).last()  # before the log is read: what is signed meanwhile is of more
         state = stack.enter_context(contextlib.closing(HostState(folder, len(secrets.peppers))))
@@ -418,6 +416,5 @@ def store_of(folder: Path, settings: Settings) -> Path:
 
 def kept_beside(folder: Path, settings: Settings, secrets: Secrets) -> tuple[Emergency, Emergency]:
     """Where opt-outs are kept while the ledger cannot be written, and where those that are entered behind others."""
-    limit, newest = settings.ledger.emergency_mib * 2**20, partial(secret_files.load_secrets, folder)
-    kept = partial(Emergency, store_of(folder, settings), secrets, limit, newest=newest)
+    kept = partial(Emergency, store_of(folder, settings), secrets, settings.ledger.emergency_mib * 2**20)
     return kept(), kept(LATER)

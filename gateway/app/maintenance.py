@@ -11,6 +11,7 @@ in one backup. Never overwrites, never deletes a ledger.
 import contextlib
 import re
 import secrets as random
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -38,7 +39,7 @@ from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.subjects import moment
 from gateway.ledger.transaction import Transaction
-from gateway.ledger.watch import watch_of
+from gateway.ledger.watch import FileMoved, watch_of
 from gateway.ledger.writer import Writer
 from gateway.postgres import address
 from gateway.settings.load import Settings
@@ -96,30 +97,44 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
     """
     owned = store_in(folder, owner=settings.store.owner)
     serving_role.prove_owner(owned, store_in(folder), "gateway rekey pepper")
-    with contextlib.closing(store_in(folder).open_to_read()) as db:
-        applied = int(db.execute("SELECT peppers FROM head").fetchone()[0])
-    with schema.held(folder):
-        secrets = secret_files.load_secrets(folder)
+    at = clock()
+
+    def job(tx: Transaction) -> tuple[int, int]:
+        """Under the lock that all machines share: who comes second finds the first one's pepper, and adds none."""
+        secrets, applied = _peppers_here(folder, tx.db)
         if len(secrets.peppers) == applied:
             secrets = secret_files.add_pepper(folder)
-    fresh, total, at = secrets.peppers[applied:], len(secrets.peppers), clock()
-
-    def job(tx: Transaction) -> int:
+        fresh, total = secrets.peppers[applied:], len(secrets.peppers)
         rotate.note_key(tx, RekeyKind.PEPPER, rotate.REPLACED, at)
-        return rotate.rewrap(tx, lambda key: secret_files.wrap(key, fresh), total)
+        return rotate.rewrap(tx, lambda key: secret_files.wrap(key, fresh), total, secrets.marks[-1]), total
 
-    with _writing(folder, settings, secrets, applied) as writer:
-        done = writer.submit(job).result()
+    try:
+        with _writing(folder, settings) as writer:
+            done = writer.submit(job).result()
+    except (StoreUnavailable, FileMoved):
+        with contextlib.closing(store_in(folder).open_to_read()) as db:
+            _peppers_here(folder, db)  # another machine's may be there since, which it says in its own words
+        raise
     with schema.held(folder), contextlib.closing(owned.open_to_write()) as db:
         disk.vacuum(db, rotate.KEYED)  # pages that only held keys of the older wrapping
         remove_states(folder)
-    return done, total
+    return done
+
+
+def _peppers_here(folder: Path, db: sqlite3.Connection) -> tuple[Secrets, int]:
+    """The secrets as they are now, and how many of their peppers wrap the keys. Raises `LedgerRefused` where others do,
+    or more.
+    """
+    secrets = secret_files.load_secrets(folder)
+    return secrets, schema.prove_mark(db, store_in(folder).name, secrets.marks)
 
 
 @contextlib.contextmanager
-def _writing(folder: Path, settings: Settings, secrets: Secrets, applied: int) -> Iterator[Writer]:
+def _writing(folder: Path, settings: Settings) -> Iterator[Writer]:
     """A writer whose keys are those of the rows, before they are rewritten."""
-    watch = watch_of(store_in(folder), applied, mark=secrets.mark)
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
+        secrets, applied = _peppers_here(folder, db)
+    watch = watch_of(store_in(folder), applied, marks=secrets.marks[:applied])
     watch.start()
     writer = Writer(
         store_in(folder),
@@ -158,7 +173,9 @@ def retire(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock = now
             f"the older {kind} key is needed until {ends:%Y-%m-%d}; for one that got out: {early_option(kind)}"
         )
     if kind is RekeyKind.COOKIE and any(kept.waiting() for kept in kept_beside(folder, settings, secrets)):
-        raise RekeyRefused("opt-outs that the older key seals are not entered yet; start the service, and try again")
+        raise RekeyRefused(  # an older release sealed them with it
+            "opt-outs that the older key may seal are not entered yet; start the service, and try again"
+        )
     wrapped = 0
     if kind is RekeyKind.KEY_ENCRYPTION:
         # Who started before the newer key takes what it cannot open for destroyed, and wraps new people's by the older.
@@ -378,7 +395,7 @@ def _secrets_of(folder: Path, ledger: Path, kept: Path | None) -> Secrets:
     source = folder if own or kept is None else kept
     secrets = secret_files.load_secrets(source)
     with contextlib.closing(store_in(ledger).open_to_read()) as db:
-        schema.prove_mark(db, ledger / schema.FILE, secrets.mark)
+        schema.prove_mark(db, ledger / schema.FILE, secrets.marks)
     if source is not folder:
         _write_new(folder / secret_files.SECRETS, (source / secret_files.SECRETS).read_bytes())
     return secrets
@@ -392,7 +409,7 @@ def go_on(folder: Path, settings: Settings, clock: Clock = now) -> NewLogBegun:
     owned = store_in(folder, owner=settings.store.owner)
     serving_role.prove_owner(owned, store_in(folder), "gateway restore --new-log")
     with _alone(folder), contextlib.closing(owned.open_to_write()) as db:
-        schema.prove_mark(db, folder / schema.FILE, loaded.mark)
+        schema.prove_mark(db, folder / schema.FILE, loaded.marks)
         try:
             publisher_of(folder, settings, loaded).prove(db)
         except LedgerRefused:
@@ -428,7 +445,7 @@ def _prove_epochs(folder: Path, loaded: Secrets) -> None:
 def _adopt(folder: Path, settings: Settings, loaded: Secrets) -> None:
     store = store_in(folder)
     with contextlib.closing(store.open_to_write()) as db:
-        schema.prove_mark(db, store.name, loaded.mark)
+        schema.prove_mark(db, store.name, loaded.marks)
         publisher_of(folder, settings, loaded).adopt(db)
 
 
@@ -463,7 +480,7 @@ def take_back(folder: Path, to: int) -> int:
     """
     _prove_file(folder, "no older release opens", "stay with this one")
     with _alone(folder):
-        return schema.take_back(folder, to)
+        return schema.take_back(folder, to, secret_files.load_secrets(folder).marks)
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ class InstallationMove:
             if self._into_server:  # it is this machine's, also where one that was killed did not come to say so
                 secrets = secret_files.load_secrets(self.folder)
                 store = store_in(self.folder)
-                store.migrate(len(secrets.peppers), "", secrets.mark)
+                store.migrate(len(secrets.peppers), "", secrets.marks)
                 Vault(self.folder, secrets.wraps).close()
             return report
 
@@ -91,4 +91,4 @@ class InstallationMove:
         places: list[LedgerPlace] = [FolderPlace(self.folder), ServerPlace(self.folder, self._url)]
         source, target = places if self._into_server else reversed(places)
         prove = publisher_of(self.folder, self._settings, secrets).prove
-        return LedgerMove(self.folder, source, target, prove, secrets.mark, tell)
+        return LedgerMove(self.folder, source, target, prove, secrets.marks, tell)

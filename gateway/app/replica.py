@@ -135,7 +135,7 @@ class Replica:
         self._settings = settings
         self.environment = "dev" if dev else settings.environment.name
         self._client = httpx2.Client(base_url=of, trust_env=False, verify=authorities(), headers=AS_IT_IS)
-        feed = Feed(self._client, enrolled.key, Tags(enrolled.decisions))
+        feed = Feed(self._client, enrolled.key, Tags(enrolled.decisions, enrolled.peppers))
         self.copy = Copy(feed, folder, enrolled, settings, dev=dev, clock=clock, boot_clock=boot_clock, tell=tell)
         log_own_rows(settings)
         self.follower, self.checks = self.copy.follower, self.copy.checks

@@ -305,7 +305,7 @@ class Doors:
         ]
 
     def _tags(self, maker: str) -> list[Tags]:
-        return [Tags(key) for key in keys_of_replica(self.house.secrets, maker)]
+        return [Tags(key, self.house.secrets.peppers) for key in keys_of_replica(self.house.secrets, maker)]
 
     def _copies(self, credentials: Credentials) -> list[Route]:
         """For replicas: what changed, until when they may answer, and what they answered."""

@@ -72,6 +72,7 @@ def seal_first_act(secrets: Secrets, subjects: Sequence[Subject], choice: Choice
         "informed": choice.informed,
         "parental": choice.parental,
         "peppers": len(secrets.peppers),
+        "mark": secrets.marks[-1],
     }
     return FIRST_ACT.seal(secrets.seals, content)
 
@@ -87,7 +88,9 @@ def open_first_act(secrets: Secrets, token: str) -> OptInAsked:
         asked = FIRST_ACT.open(secrets.seals, token)
     except OpeningFailed:
         raise Refused("confirm_unknown", "this confirm token is not one of ours") from None
-    fresh = secrets.peppers[asked["peppers"] :]  # since the first act
+    under, fresh = asked["peppers"], secrets.peppers[asked["peppers"] :]  # since the first act
+    if asked.get("mark") not in {None, *secrets.marks[under - 1 : under]}:
+        raise Refused("confirm_unknown", "this confirm token is of keys that other peppers wrap")
 
     def own(text: str) -> bytes:
         return wrap(bytes.fromhex(text), fresh)

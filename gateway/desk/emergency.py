@@ -2,9 +2,10 @@
 the ledger can be written again. `consent.verbs` keeps, `app.composition` runs the taking in.
 
 The file lies in the folder of the last checkpoint and not in the data folder: it is needed exactly when that was lost
-or an older copy was put back, and must not be replaced with it. Its name comes from the first pepper, which never
-changes. Durable before `keep` returns. A torn last line was never acknowledged: it is skipped and counted. A line holds
-the person's identifiers; nobody opens it without this installation's seal keys.
+or an older copy was put back, and must not be replaced with it. Its name and what seals its lines come from the
+first pepper, which never goes: a line waits for as long as its machine is cut off, on however many others the seals are
+retired meanwhile. Durable before `keep` returns. A torn last line was never acknowledged: it is skipped and counted. A
+line holds the person's identifiers; nobody opens it without this installation's secrets.
 
 A request's id becomes its first entry's event id, so that each is entered once, with the time at which it was accepted,
 whatever crashed in between. Once the entries are durable their lines are taken out, each by what it is (every seal has
@@ -211,23 +212,14 @@ class EmergencyWaiting:
 class Emergency:
     """One installation's file in the folder of its last checkpoint; several processes may share it. `limit`: the size
     in bytes that it never grows beyond. `label`: `LABEL`, or `LATER` for what is entered behind everything else.
-    `newest`: the secrets as they are now, by which a process that began later seals.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        secrets: Secrets,
-        limit: int,
-        label: bytes = LABEL,
-        *,
-        newest: Callable[[], Secrets] | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, secrets: Secrets, limit: int, label: bytes = LABEL) -> None:
         name = hmac.digest(secrets.peppers[0], label, "sha256")[:NAME_BYTES].hex()
         self._label = label
         self.path = folder / f"{name}.emergency"
-        self._secrets, self._newest = secrets, newest or (lambda: secrets)
-        self._limit = limit
+        self._secrets, self._limit = secrets, limit
+        self._opens = (*secrets.seals, secrets.beside)  # by the seals, what an older release kept
         self.torn = 0
         self._threads = ThreadPoolExecutor(1, "keeps-beside")
 
@@ -240,7 +232,7 @@ class Emergency:
     def keep(self, *requests: KeptRequest) -> None:
         """Appends requests, durably. Raises `StoreUnavailable` where that cannot be done: then nothing was kept."""
         texts = [request.text(self._secrets.peppers) for request in requests]
-        boxes = [base64.b64encode(seals.seal_box(self._secrets.seals[-1], self._label, text)) for text in texts]
+        boxes = [base64.b64encode(seals.seal_box(self._secrets.beside, self._label, text)) for text in texts]
         line = _joined(boxes)
         try:
             make_folder(self.path.parent)
@@ -263,24 +255,14 @@ class Emergency:
         with self._locked() as descriptor:
             content = _content(descriptor)
         *lines, rest = content.split(b"\n")
-        requests, unread = self._opened(lines, self._secrets.seals)
-        if unread:
-            newer, unread = self._opened(unread, self._newest().seals)
-            requests += newer
-        return EmergencyWaiting(tuple(requests), tuple(unread), len(rest))
-
-    def _opened(
-        self, lines: Iterable[bytes], keys: Sequence[bytes]
-    ) -> tuple[list[tuple[bytes, KeptRequest]], list[bytes]]:
-        """What these hold, and those that none of the keys opens."""
         requests, unread = list[tuple[bytes, KeptRequest]](), list[bytes]()
         for line in lines:
             try:
-                text = seals.open_seal(keys, self._label, base64.b64decode(line, validate=True))
+                text = seals.open_seal(self._opens, self._label, base64.b64decode(line, validate=True))
                 requests.append((line, read_request(text, self._secrets)))
             except (seals.OpeningFailed, ValueError):
                 unread.append(line)
-        return requests, unread
+        return EmergencyWaiting(tuple(requests), tuple(unread), len(rest))
 
     def clear(self, read: EmergencyWaiting, refused: Sequence[bytes] = ()) -> bool:
         """Takes the lines of `read` out durably, which are entered, and no other; whether none is left. Those that

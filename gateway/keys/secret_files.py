@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import zip_longest
+from itertools import accumulate, zip_longest
 from pathlib import Path
 
 from gateway.choice.identity import Name
@@ -29,6 +29,7 @@ SECRETS = "secrets.json"
 MARK = b"whose ledger"
 LISTED = b"row of a list\x00"
 DESK = b"the desk's own file"
+BESIDE = b"what is kept beside"
 BLOCK = 64  # bytes of SHA-256's, FIPS 180-4
 INNER, OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))  # RFC 2104 2
 
@@ -57,16 +58,22 @@ class Secrets:
         return _wrapped([f"{kind}\x00{value}".encode() for kind, value in names], self.peppers)
 
     @property
-    def mark(self) -> int:
-        """31 bits of the first pepper, which every later one wraps: by it a ledger is told from that of other secrets.
-        Never 0.
+    def marks(self) -> tuple[int, ...]:
+        """31 bits of the first pepper, of the first two, and so on to all of them: by these a ledger is told from one
+        whose keys other peppers wrap, be they as many. None is 0.
         """
-        return int.from_bytes(hmac.digest(self.peppers[0], MARK, "sha256")[:4]) & 0x7FFFFFFF or 1
+        chain = accumulate(self.peppers, lambda made, pepper: hmac.digest(pepper, made, "sha256"), initial=MARK)
+        return tuple(int.from_bytes(each[:4]) & 0x7FFFFFFF or 1 for each in chain)[1:]
 
     @property
     def desk(self) -> tuple[bytes, ...]:
         """What the desk's own file is sealed with, whatever seals and peppers come later."""
         return (hmac.digest(self.peppers[0], DESK, "sha256"),)
+
+    @property
+    def beside(self) -> bytes:
+        """What opt-outs that wait beside the ledger are sealed with, whatever seals come and go meanwhile."""
+        return hmac.digest(self.peppers[0], BESIDE, "sha256")
 
     def row_key(self, row: bytes) -> str:
         """What a row of a list is known by, whatever peppers come later: nobody who guesses a row finds what came of it
@@ -174,8 +181,8 @@ def create(folder: Path) -> Secrets:
 
 
 def add_pepper(folder: Path) -> Secrets:
-    """One more pepper at the end. The rows are rewritten by `gateway rekey pepper`, which calls this first; a
-    crash between the two is finished by running it again, since the ledger's head tells how many are applied.
+    """One more pepper at the end. `gateway rekey pepper` calls this once the ledger is locked for it, before it
+    rewrites the rows; a crash between the two is finished by running it again, since the ledger has their number.
     """
     old = load_secrets(folder)
     new = replace(old, peppers=(*old.peppers, secrets.token_bytes(32)))

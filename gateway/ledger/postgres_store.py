@@ -10,7 +10,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, cast
@@ -67,7 +67,7 @@ class PostgresStore:
     def held(self) -> contextlib.AbstractContextManager[None]:
         return schema.held(self.folder)
 
-    def migrate(self, peppers: int, origin: str = "", mark: int = 0) -> int:
+    def migrate(self, peppers: int, origin: str = "", marks: Sequence[int] = ()) -> int:
         """As `schema.migrate`; one migrator at a time."""
         with contextlib.closing(self._connected(writes=True)) as db:
             db.make()
@@ -76,7 +76,7 @@ class PostgresStore:
                     f"{ANOTHERS}. To write and answer here too: gateway migrate --join --data {self.folder} (gateway"
                     " help postgresql)"
                 )
-            return schema.bring_up(cast("Connection", db), self.name, schema.Beginning(peppers, origin, mark))
+            return schema.bring_up(cast("Connection", db), self.name, schema.Beginning(peppers, origin, marks))
 
     def join(self) -> None:
         """From now on this machine writes and answers too."""

@@ -7,7 +7,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -98,9 +98,9 @@ def version_wanted() -> int:
     return migrations()[-1][0]
 
 
-def migrate(folder: Path, peppers: int, origin: str = "", mark: int = 0) -> int:
+def migrate(folder: Path, peppers: int, origin: str = "", marks: Sequence[int] = ()) -> int:
     """Makes the file or brings it up to date, each version in a transaction of its own; under the writers' lock.
-    `origin`: the name of a log that begins here. `mark`: of the secrets that its keys are made with. Returns the
+    `origin`: the name of a log that begins here. `marks`: of the secrets that its keys are made with. Returns the
     version. Raises `LedgerRefused` for a file that is damaged, newer, or of before the first version.
     """
     path = folder / FILE
@@ -111,7 +111,7 @@ def migrate(folder: Path, peppers: int, origin: str = "", mark: int = 0) -> int:
     db = connect_file(path, "rwc")
     try:
         settle_file(db, path)
-        return bring_up(db, path, Beginning(peppers, origin, mark))
+        return bring_up(db, path, Beginning(peppers, origin, marks))
     finally:
         db.close()
 
@@ -122,31 +122,34 @@ def bring_up(db: sqlite3.Connection, path: Path, new: "Beginning") -> int:
     for number, sql in migrations():
         if number > found:
             _apply(db, sql, number, FILLED.get(number), new if number == FIRST else None)
-    prove_mark(db, path, new.mark)
+    settle_mark(db, path, new.marks)
     return version(db, path)
 
 
-def take_back(folder: Path, to: int) -> int:
+def take_back(folder: Path, to: int, marks: Sequence[int] = ()) -> int:
     """Makes of the file what an older gateway opens, in one transaction, so that who was cut off runs it again; under
-    the writers' lock, with nobody else there. Entries and what stands beside them stay. Returns the version. Raises
-    `LedgerRefused` where a version on the way has no way back, before anything was changed.
+    the writers' lock, with nobody else there. Entries and what stands beside them stay; it bears the mark of the first
+    pepper alone, as releases of before know it. Returns the version. Raises `LedgerRefused` where a version on the way
+    has no way back, before anything was changed.
     """
     path = folder / FILE
     with contextlib.closing(_open_existing(path, "ro", folder)) as db:
-        if (found := version(db, path)) == to >= FIRST:
+        if (found := version(db, path)) == to >= FIRST and to < version_wanted():
             return to
     if found < 0:
         _refuse_others(path, found)
     if not FIRST <= to <= found:
         raise LedgerRefused(f"{path} has version {found}: it can be taken back to {FIRST} at the least, not to {to}")
     with contextlib.closing(open_to_write(folder)) as db:
+        prove_mark(db, path, marks)
         steps = [(number, ways_back().get(number, "")) for number in range(version(db, path), to, -1)]
         if closed := [number for number, sql in steps if not sql]:
             raise LedgerRefused(
                 f"{path} cannot be taken back to {to}: version {max(closed)} has no way back, and nothing was changed."
                 " Stay with this release, or put a backup back: gateway help restore"
             )
-        _apply(db, "".join(f"{sql}\n" for _, sql in steps), to, mentions.as_rows if to < MENTIONS <= found else None)
+        fill = mentions.as_rows if to < MENTIONS <= found else None
+        _apply(db, "".join(f"{sql}\n" for _, sql in steps), to, fill, mark=next(iter(marks), 0))
         return version(db, path)
 
 
@@ -162,13 +165,21 @@ class Beginning(NamedTuple):
 
     peppers: int
     origin: str
-    mark: int
+    marks: Sequence[int]
 
 
 def _apply(
-    db: sqlite3.Connection, sql: str, becomes: int, fill: mentions.Step | None = None, new: Beginning | None = None
+    db: sqlite3.Connection,
+    sql: str,
+    becomes: int,
+    fill: mentions.Step | None = None,
+    new: Beginning | None = None,
+    *,
+    mark: int = 0,
 ) -> None:
-    """All of it, and the version that it becomes, or nothing. `fill`: what SQL alone cannot make of what is there."""
+    """All of it, and the version that it becomes, or nothing. `fill`: what SQL alone cannot make of what is there.
+    `mark`: another one than it bears.
+    """
     db.execute("BEGIN IMMEDIATE")
     try:
         for statement in statements(sql):
@@ -179,7 +190,9 @@ def _apply(
             ledger = os.urandom(16)
             head = "INSERT INTO head (one, size, ledger, peppers, origin) VALUES (1, 0, ?, ?, ?)"
             db.execute(head, (ledger, new.peppers, new.origin or UNNAMED + ledger.hex()))
-            db.execute(f"PRAGMA application_id = {new.mark:d}")
+            mark = new.marks[-1] if new.marks else 0
+        if mark:
+            db.execute(f"PRAGMA application_id = {mark:d}")
         db.execute(f"PRAGMA user_version = {becomes:d}")
         db.execute("COMMIT")
     except BaseException:
@@ -305,19 +318,59 @@ def gate(db: sqlite3.Connection, path: Path, folder: Path) -> None:
         raise LedgerRefused(damaged(path, f"head says {head}, entries end at {last}"))
 
 
-def prove_mark(db: sqlite3.Connection, path: Path, mark: int) -> None:
-    """That the ledger bears the mark of these secrets, in its header, which copies keep. Keys of others find nobody,
-    and nobody found is a yes. `mark` 0: nobody asks. Raises `LedgerRefused`.
+def prove_mark(db: sqlite3.Connection, path: Path, marks: Sequence[int]) -> int:
+    """That the peppers that wrap the ledger's keys are the first of these secrets', by the mark in its header, which
+    copies keep; how many they are. Keys under others find nobody, and nobody found is a yes. `marks`: `Secrets.marks`;
+    none: nobody asks. Raises `LedgerRefused`.
     """
-    if mark and (found := db.execute("PRAGMA application_id").fetchone()[0]) != mark:
-        raise LedgerRefused(moved_on(path) if found == MOVED else anothers(path))
+    found, applied = _mark_in(db), peppers_in(db)
+    if marks:
+        if found == MOVED:
+            raise LedgerRefused(moved_on(path))
+        if found not in {mark_of(path, marks, applied), marks[0]}:  # the latter of before `settle_mark`
+            raise LedgerRefused(anothers(path))
+    return applied
+
+
+def settle_mark(db: sqlite3.Connection, path: Path, marks: Sequence[int]) -> None:
+    """Where an older release left the mark of the first pepper, that of all that wrap the keys, by the first who opens
+    the ledger to write and knows just as many. Raises `LedgerRefused` as `prove_mark`.
+    """
+    if marks and prove_mark(db, path, marks) == len(marks) and _mark_in(db) != marks[-1]:
+        db.execute(f"PRAGMA application_id = {marks[-1]:d}")
+
+
+def mark_of(path: Path, marks: Sequence[int], applied: int) -> int:
+    """Which of the marks a ledger has to bear whose keys so many peppers wrap. Raises `LedgerRefused` where they are
+    more than there are here.
+    """
+    if applied > len(marks):
+        raise LedgerRefused(_behind(path, applied, len(marks)))
+    return marks[applied - 1]
+
+
+def _mark_in(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA application_id").fetchone()[0])
+
+
+def peppers_in(db: sqlite3.Connection) -> int:
+    """How many peppers wrap a ledger's keys."""
+    return int(db.execute("SELECT peppers FROM head").fetchone()[0])
 
 
 def anothers(path: Path) -> str:
     return (
         f"{path} was written with other secrets than this secrets.json: nobody in it would be found, and every"
-        " opt-out would be lost to sight. Put its own secrets.json back; into a new folder: gateway restore BACKUP"
-        " --data NEW --secrets FOLDER --keys FILE"
+        " opt-out would be lost to sight. Put its own secrets.json back, of several machines from one that serves; into"
+        " a new folder: gateway restore BACKUP --data NEW --secrets FOLDER --keys FILE"
+    )
+
+
+def _behind(path: Path, applied: int, known: int) -> str:
+    return (
+        f"the keys of {path} are wrapped by {applied} peppers, this process has {known}: restart it. If it says the"
+        " same then, copy secrets.json from the machine that has the newer one, or put its newest backup back: with"
+        " this one nobody would be found, and every opt-out would be lost to sight"
     )
 
 

@@ -9,7 +9,7 @@ seals live above; the store keeps bytes. On SQLite it is one file, WAL with chec
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ class Store(Protocol):
     def exists(self) -> bool:
         """Whether a ledger was begun there, however broken."""
 
-    def migrate(self, peppers: int, origin: str = "", mark: int = 0) -> int:
+    def migrate(self, peppers: int, origin: str = "", marks: Sequence[int] = ()) -> int:
         """Makes it or brings it up to date, under the lock; `schema.migrate`."""
 
     def identity(self) -> tuple[object, object]:
@@ -126,8 +126,8 @@ class SqliteStore:
     def exists(self) -> bool:
         return self.name.exists() and self.name.stat().st_size > 0
 
-    def migrate(self, peppers: int, origin: str = "", mark: int = 0) -> int:
-        return schema.migrate(self.folder, peppers, origin, mark)
+    def migrate(self, peppers: int, origin: str = "", marks: Sequence[int] = ()) -> int:
+        return schema.migrate(self.folder, peppers, origin, marks)
 
     def join(self) -> None:
         raise LedgerRefused(f"{self.name} is in the folder: no other machine can stand on it")

@@ -15,7 +15,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -113,12 +113,12 @@ class LedgerWatch(Vouching):
         judge: Judge = _nobody,
         waits: Callable[[], str] = str,
         tell: Callable[[str], None] = log,
-        mark: int = 0,
+        marks: Sequence[int] = (),
         state: AnsweringState | None = None,
     ) -> None:
         super().__init__(clock)
         self._store = store
-        self.peppers, self._mark = peppers, mark
+        self.peppers, self._marks = peppers, marks
         self._judge, self._waits, self._tell, self._state = judge, waits, tell, state or NoState()
         self.wakes: Callable[[], None] = _nothing  # whoever folds what others wrote
         self.advances: Callable[[int, bytes], None] = _nothing
@@ -168,10 +168,12 @@ class LedgerWatch(Vouching):
 
     def prove_peppers(self, db: sqlite3.Connection) -> None:
         """Keys made under other peppers than the rows find nothing, and nothing found would be an allow."""
-        schema.prove_mark(db, self._store.name, self._mark)
-        found = db.execute("SELECT peppers FROM head").fetchone()[0]
+        found = schema.prove_mark(db, self._store.name, self._marks)
         if found != self.peppers:
-            raise FileMoved(f"the keys are wrapped by {found} peppers, this process has {self.peppers}: restart it")
+            raise FileMoved(
+                f"the keys are wrapped by {found} peppers, this process has {self.peppers}: restart it. If a rotation"
+                " was cut off, finish it: gateway rekey pepper"
+            )
 
     def prove(self) -> None:
         """A proof, now. Never raises: `why` says what it found. Whatever it is that goes wrong, the watch goes on; one

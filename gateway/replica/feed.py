@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import secrets
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -33,10 +33,13 @@ CHALLENGE = 32  # hex digits
 
 
 class Tags:
-    """The tags of one replica. `key`: the enrolment's (`gateway.consent.decisions.key_of_replica`)."""
+    """The tags of one replica. `key`: the enrolment's (`gateway.consent.decisions.key_of_replica`); `peppers`: those of
+    which both know, for whoever makes keys under others would find nobody in what is sent.
+    """
 
-    def __init__(self, key: bytes) -> None:
-        self._key = hmac.digest(key, LABEL, "sha256")
+    def __init__(self, key: bytes, peppers: Sequence[bytes]) -> None:
+        later = b"".join(hmac.digest(each, LABEL, "sha256") for each in peppers[1:])
+        self._key = hmac.digest(key, LABEL + later, "sha256")
 
     def follows(self, challenge: str, after: int) -> str:
         """Of an asking for the feed from a seq on."""

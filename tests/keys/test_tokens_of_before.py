@@ -2,18 +2,24 @@
 no. Each text here was made by the version before there was one way to seal tokens, under one made-up key.
 """
 
-from types import SimpleNamespace
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
 
 from gateway.consent import tokens
+from gateway.consent.choice_result import Refused
 from gateway.desk import notices
 from gateway.keys import seals
 from gateway.keys.seals import BrowserCookie
+from gateway.keys.secret_files import Secrets
 from gateway.ledger.proof.receipt import Opening
-from gateway.terms import DataClass, Purpose
+from gateway.ledger.subjects import Choice
+from gateway.terms import ChoiceKind, DataClass, Purpose
 from gateway.web.shell import own_cookies
 
 KEYS = [b"k" * 32]
-SECRETS = SimpleNamespace(seals=KEYS, peppers=(b"p" * 32,))
+SECRETS = Secrets((b"p" * 32,), tuple(KEYS), (), (), (), ())
 BROWSER = bytes(range(16))
 
 COOKIE = "b9fwjcv5dUhl3-Z_z_s72Qk77wgElAYjj3INI29zpd5LdFApgD95WyQF6LM-8NcRnUPVBm0CNg"
@@ -65,6 +71,18 @@ def test_whoever_asked_to_opt_in_can_still_confirm_it():
     assert (bob.value, bob.keys, bob.mailbox) == ("+14155550123", (b"c" * 16,), None)
     assert (asked.purpose, asked.data_class, asked.recipient) == (Purpose.SALE, DataClass.PRECISE_GEO, "advertisers")
     assert (asked.position, asked.log, asked.place, asked.informed) == (7, "example.com/log", "US-CA", True)
+
+
+def test_a_first_act_under_peppers_that_are_not_ours_is_no_yes_to_anybody():
+    newer, other = (replace(SECRETS, peppers=(*SECRETS.peppers, bytes([each]) * 32)) for each in (1, 2))
+    ann = tokens.open_first_act(SECRETS, FIRST_ACT).subjects
+    choice = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "api", datetime(2026, 11, 24, tzinfo=UTC))
+    before, token = (tokens.seal_first_act(each, ann, choice, 7, "example.com/log") for each in (SECRETS, newer))
+    assert tokens.open_first_act(newer, token).subjects[0].keys == ann[0].keys
+    assert tokens.open_first_act(newer, before).subjects[0].keys != ann[0].keys, "wrapped once more"
+    for secrets in (other, SECRETS):
+        with pytest.raises(Refused):
+            tokens.open_first_act(secrets, token)
 
 
 def test_a_code_and_a_confirmation_under_way_are_not_asked_for_again():

@@ -122,7 +122,8 @@ class TestOneOwnIdentifier:
         from gateway.ledger.acts import rotate
 
         fresh = (bytes(32),)
-        story.do(lambda tx: rotate.rewrap(tx, lambda key: secret_files.wrap(key, fresh), 1))
+        mark = secret_files.load_secrets(folder).marks[0]
+        story.do(lambda tx: rotate.rewrap(tx, lambda key: secret_files.wrap(key, fresh), 1, mark))
         assert said(mine) == []  # the control: under the old keys nobody is found
         assert mine.value == email(1)
         wrapped = type(mine)(mine.kind, mine.value, tuple(secret_files.wrap(key, fresh) for key in mine.keys))

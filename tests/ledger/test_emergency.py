@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import os
 import stat
 import threading
@@ -9,9 +10,9 @@ import pytest
 from support.people import email, named
 
 from gateway import disk
-from gateway.desk.emergency import Emergency, KeptRequest
+from gateway.desk.emergency import LABEL, Emergency, KeptRequest
 from gateway.disk import locked, write_durably
-from gateway.keys import secret_files
+from gateway.keys import seals, secret_files
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.entry import Notice
 from gateway.ledger.subjects import Choice, Subject
@@ -103,16 +104,15 @@ def test_the_file_shows_nobody_who_is_in_it(file, request_of):
 def test_another_installation_opens_no_line_and_loses_none(file, request_of, secrets):
     file.keep(request_of(1))
     line = file.path.read_bytes().rstrip(b"\n")
-    strange = secret_files.Secrets(
-        secrets.peppers, (bytes(32),), *(getattr(secrets, name) for name in secret_files.FIELDS[2:])
-    )
-    other = Emergency(file.path.parent, strange, MIB)
+    other = Emergency(file.path.parent, replace(secrets, peppers=(bytes(32),)), MIB)
+    assert other.path != file.path
+    file.path.rename(other.path)
     read = other.read()
     assert (read.requests, read.unread) == ((), (line,))
     assert other.clear(read)
     assert other.unread()
-    assert line in file.path.with_suffix(".unread").read_bytes()
-    assert not file.waiting()
+    assert line in other.path.with_suffix(".unread").read_bytes()
+    assert not other.waiting()
 
 
 def test_a_torn_last_line_was_not_acknowledged_and_is_skipped_and_counted(file, request_of):
@@ -197,18 +197,25 @@ def test_what_came_in_the_place_of_what_another_process_took_out_is_not_thrown_a
     assert requests(file) == [late]
 
 
-def test_what_a_process_sealed_that_began_behind_a_newer_key_is_read_by_one_from_before(
-    file, request_of, secrets, folder
-):
-    """`gateway rekey cookie`, and workers that are renewed one by one."""
-    newer = replace(secrets, seals=(*secrets.seals, os.urandom(32)))
-    late = request_of(1)
-    Emergency(file.path.parent, newer, MIB).keep(late)
-    assert len(file.read().unread) == 1, "whoever knows of no newer secrets"
-    before = Emergency(file.path.parent, secrets, MIB, newest=lambda: newer)
-    assert requests(before) == [late]
-    assert before.clear(before.read())
-    assert not before.unread()
+@pytest.mark.parametrize("left", [0, 1], ids=["added", "retired"])
+def test_what_was_kept_is_read_whatever_seals_came_and_went_meanwhile(file, request_of, secrets, left):
+    """`gateway rekey cookie`, and machines that were cut off, or workers that are renewed one by one."""
+    other = Emergency(file.path.parent, replace(secrets, seals=(*secrets.seals, os.urandom(32))[left:]), MIB)
+    early, late = request_of(1), request_of(2)
+    file.keep(early)
+    other.keep(late)
+    assert requests(file) == requests(other) == [early, late]
+
+
+def test_what_an_older_release_kept_under_the_seal_of_then_is_read_while_that_is_there(file, request_of, secrets):
+    kept, newer = request_of(1), os.urandom(32)
+    line = base64.b64encode(seals.seal_box(secrets.seals[-1], LABEL, kept.text(secrets.peppers))) + b"\n"
+    file.path.parent.mkdir()
+    file.path.write_bytes(line)
+    assert requests(file) == [kept]
+    between = Emergency(file.path.parent, replace(secrets, seals=(*secrets.seals, newer)), MIB)
+    assert requests(between) == [kept]
+    assert len(Emergency(file.path.parent, replace(secrets, seals=(newer,)), MIB).read().unread) == 1
 
 
 def test_what_is_entered_is_taken_out_and_what_came_meanwhile_stays(file, request_of):

@@ -16,7 +16,7 @@ from support import inside
 from support.people import email, named
 from support.spellings import until
 
-from gateway.app import state_keeper
+from gateway.app import maintenance, state_keeper
 from gateway.app.composition import kept_beside, open_house
 from gateway.desk import emergency
 from gateway.desk.emergency import KeptRequest
@@ -101,6 +101,16 @@ def test_while_something_waits_no_check_is_answered(folder, waiting, monkeypatch
         assert house.consent.checks.position() is None
         assert house.consent.checks.read_back(kept.subjects, [Purpose.SALE]) == {"sale": "unknown"}
         assert house.consent.refused == emergency.WAITS
+
+
+def test_an_opt_out_that_a_service_keeps_under_a_cookie_key_that_is_retired_meanwhile_is_entered(folder, waiting):
+    """It goes on with the keys that it started with, as a machine does that is cut off from the others."""
+    maintenance.replace_key(folder, inside.settings(), maintenance.RekeyKind.COOKIE)
+    maintenance.retire(folder, inside.settings(), maintenance.RekeyKind.COOKIE, early=True)
+    kept = waiting(1)
+    with opened(folder) as house:
+        assert house.consent.checks.read_back(kept.subjects, [Purpose.SALE]) == {"sale": "opted_out"}
+    assert (waiting.file.waiting(), waiting.file.unread()) == (False, False)
 
 
 def test_the_same_idempotency_key_sent_twice_is_one_entry_and_answers_a_third_the_same(folder, waiting):

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import json
 import os
 import sqlite3
 import time
@@ -10,7 +11,7 @@ from support import inside
 from support.led import led
 from support.people import GAID, IDFV, email, named, phone
 
-from gateway.app import maintenance
+from gateway.app import composition, maintenance
 from gateway.app.composition import open_house
 from gateway.consent.asked import Ask
 from gateway.desk import history
@@ -201,8 +202,8 @@ def test_a_rotation_that_was_cut_off_is_finished_by_running_it_again(peopled):
 def test_a_rotation_that_fails_changes_no_row(peopled, monkeypatch):
     before = answers(peopled)
 
-    def fails(tx, wrap, peppers):
-        rotate_rows(tx, wrap, peppers)
+    def fails(*given):
+        rotate_rows(*given)
         raise LookupError("power cut")
 
     rotate_rows = rotate.rewrap
@@ -212,3 +213,93 @@ def test_a_rotation_that_fails_changes_no_row(peopled, monkeypatch):
     monkeypatch.setattr(rotate, "rewrap", rotate_rows)
     assert maintenance.pepper(peopled, inside.settings())[1] == 2
     assert answers(peopled) == before
+
+
+def mark(folder, put=None):
+    """Which one the ledger bears; `put`: from now on."""
+    with contextlib.closing(sqlite3.connect(folder / schema.FILE)) as db:
+        if put:
+            db.execute(f"PRAGMA application_id = {put}")
+        return db.execute("PRAGMA application_id").fetchone()[0]
+
+
+def refused(folder, text):
+    """Nobody is answered, and nothing is written, by the secrets that are there; a new pepper is none of the ways."""
+    left = (folder / secret_files.SECRETS).read_bytes(), mark(folder)
+    with pytest.raises(LedgerRefused, match=text) as told, opened(folder):
+        raise AssertionError("it must not open with keys that find nobody")
+    assert "rekey" not in str(told.value)
+    for uses in (
+        lambda: maintenance.pepper(folder, inside.settings()),
+        lambda: composition.verify_ledger(folder, inside.settings(), boxes=False),
+        lambda: composition.migrate(folder),
+        lambda: maintenance.take_back(folder, schema.version_wanted()),
+    ):
+        with pytest.raises(LedgerRefused, match=text):
+            uses()
+    with open_house(folder, inside.settings(), dev=True, patient=True) as house:
+        assert not house.fresh()
+    assert ((folder / secret_files.SECRETS).read_bytes(), mark(folder)) == left
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["behind", "with-one-of-its-own"])
+def test_by_secrets_of_before_a_new_pepper_or_with_another_one_nobody_who_said_no_is_let_through(peopled, own):
+    before, file = answers(peopled), peopled / secret_files.SECRETS
+    older = file.read_bytes()
+    maintenance.pepper(peopled, inside.settings())
+    newer = file.read_bytes()
+    file.write_bytes(older)
+    if own:
+        secret_files.add_pepper(peopled)
+    refused(peopled, "other secrets" if own else "wrapped by 2 peppers, this process has 1.*copy secrets.json")
+    file.write_bytes(newer)
+    assert answers(peopled) == before
+    assert maintenance.pepper(peopled, inside.settings())[1] == 3
+
+
+def test_a_pepper_that_another_machine_made_meanwhile_is_not_followed_by_one_of_our_own(peopled, monkeypatch):
+    """On SQLite by a second folder of the same ledger: what counts is where the first one commits."""
+    file, writing, older = peopled / secret_files.SECRETS, maintenance._writing, []
+
+    @contextlib.contextmanager
+    def late(*given):
+        with writing(*given) as writer:
+            if not older:
+                older.append(file.read_bytes())
+                maintenance.pepper(peopled, inside.settings())
+                older.append(file.read_bytes())
+                file.write_bytes(older[0])
+            yield writer
+
+    monkeypatch.setattr(maintenance, "_writing", late)
+    with pytest.raises(LedgerRefused, match="copy secrets"):
+        maintenance.pepper(peopled, inside.settings())
+    assert file.read_bytes() == older[0]
+    file.write_bytes(older[1])
+    assert {reason for _, _, reason, _, _ in answers(peopled)} >= {"opted_out"}
+
+
+def test_a_ledger_that_bears_the_mark_of_the_first_pepper_alone_gets_that_of_all_at_the_first_start(peopled):
+    """An older release left it so."""
+    before, file = answers(peopled), peopled / secret_files.SECRETS
+    maintenance.pepper(peopled, inside.settings())
+    first, _ = secret_files.load_secrets(peopled).marks
+    assert mark(peopled, put=first) == first
+    secret_files.add_pepper(peopled)
+    with pytest.raises(LedgerRefused, match="gateway rekey pepper"), opened(peopled):
+        raise AssertionError("it must not open with keys that find nobody")
+    assert mark(peopled) == first, "not by one that knows more"
+    assert maintenance.pepper(peopled, inside.settings())[1] == 3
+    stored = json.loads(file.read_text())
+    mark(peopled, put=first)
+    assert answers(peopled) == before
+    assert mark(peopled) == secret_files.load_secrets(peopled).marks[-1]
+    stored["peppers"][-1] = "00" * 32
+    file.write_text(json.dumps(stored))
+    refused(peopled, "other secrets")
+
+
+def test_an_older_release_finds_the_mark_that_it_knows_once_the_ledger_was_taken_back(peopled):
+    maintenance.pepper(peopled, inside.settings())
+    maintenance.take_back(peopled, schema.version_wanted())
+    assert mark(peopled) == secret_files.load_secrets(peopled).marks[0]

@@ -79,7 +79,7 @@ def test_two_that_make_one_installation_at_once_make_one(tmp_path):
         made = [threads.submit(composition.migrate, tmp_path / "new", f"{n}.example.com/log") for n in range(4)]
         assert {each.result() for each in made} == {schema.version_wanted()}
     with contextlib.closing(schema.open_to_write(tmp_path / "new")) as db:
-        schema.prove_mark(db, tmp_path, secret_files.load_secrets(tmp_path / "new").mark)
+        schema.prove_mark(db, tmp_path, secret_files.load_secrets(tmp_path / "new").marks)
         assert db.execute("SELECT count(*) FROM head WHERE origin LIKE '_.example.com/log'").fetchone() == (1,)
 
 

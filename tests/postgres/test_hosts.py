@@ -14,6 +14,7 @@ from support.postgres_proxy import PostgresProxy
 from support.several_hosts import joined
 from support.together import until
 
+from gateway.app import maintenance
 from gateway.app.composition import open_house, store_of, verify_ledger
 from gateway.consent import leases as leases_of
 from gateway.consent.leases import LATE, LONGEST, Leases, Terms
@@ -312,3 +313,34 @@ def test_a_machine_that_listens_where_nothing_comes_through_any_more_listens_ane
         until(lambda: len(proxy.listeners) == 2, "it listens on")
         opt_out(houses[0], 0)
         assert word(houses[1], 0) == "opted_out"
+
+
+@pytest.mark.parametrize("cut_off", [False, True], ids=["at-once", "behind-one-that-was-cut-off"])
+def test_of_two_machines_one_makes_the_new_pepper_and_the_other_is_told_to_copy_it(folders, monkeypatch, cut_off):
+    (first, second), settings = folders, inside.settings(store__owner=postgres_server.office_url(folders[0]))
+    with opened(folders) as houses:
+        opt_out(houses[0], 1)
+    if cut_off:
+        secret_files.add_pepper(second)
+    older, writing = secret_files.load_secrets(second), maintenance._writing
+
+    @contextlib.contextmanager
+    def late(folder, *given):
+        with writing(folder, *given) as writer:
+            if folder == second:
+                maintenance.pepper(first, settings)
+            yield writer
+
+    monkeypatch.setattr(maintenance, "_writing", late)
+    says = "other secrets.*from one that serves" if cut_off else "copy secrets"
+    for _ in range(2):
+        with pytest.raises(LedgerRefused, match=says):
+            maintenance.pepper(second, settings)
+        monkeypatch.undo()
+    assert secret_files.load_secrets(second) == older
+    with pytest.raises(LedgerRefused, match=says), opened([second]):
+        pass
+    secret_files.store(second, secret_files.load_secrets(first))
+    with opened(folders) as houses:
+        assert [word(each, 1) for each in houses] == ["opted_out"] * 2
+    assert maintenance.pepper(second, settings)[1] == 3

@@ -4,6 +4,7 @@ off anywhere, and never so that two places go on.
 
 import asyncio
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -213,6 +214,23 @@ def test_a_key_that_is_destroyed_meanwhile_is_in_no_target(data, where):
     with contextlib.closing(Vault(data, secret_files.load_secrets(data).wraps)) as vault:
         assert vault.keys(person).details is None
         assert not vault.is_lost(person)
+
+
+def test_a_new_pepper_that_was_cut_off_is_finished_where_the_ledger_was_moved_to(data, where):
+    ours = (data / secret_files.SECRETS).read_bytes()
+    strange = json.loads(ours)
+    strange["peppers"][1] = "00" * 32
+    (data / secret_files.SECRETS).write_text(json.dumps(strange))
+    with pytest.raises(LedgerRefused, match="other secrets"):
+        moving.move(data, where)
+    (data / secret_files.SECRETS).write_bytes(ours)
+    secret_files.add_pepper(data)
+    moving.move(data, where)
+    with pytest.raises(LedgerRefused, match="gateway rekey pepper"), open_house(data, inside.settings(), dev=True):
+        pass
+    assert maintenance.pepper(data, inside.settings())[1] == 3
+    with open_house(data, inside.settings(), dev=True) as house:
+        assert house.fresh()
 
 
 def test_the_old_place_is_a_ledger_no_more_wherever_it_is_copied(data, where, tmp_path):

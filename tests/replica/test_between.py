@@ -233,7 +233,7 @@ def test_a_lease_that_is_held_back_ends_and_the_replica_says_why(gateway, opened
 
 
 def test_tags_of_one_replica_say_nothing_for_another():
-    mine, other = Tags(b"m" * 32), Tags(b"o" * 32)
+    mine, other = Tags(b"m" * 32, ()), Tags(b"o" * 32, ())
     assert mine.follows("c", 1) != other.follows("c", 1)
     assert mine.follows("c", 1) != mine.follows("d", 1)
     assert mine.renews("c", "h", 1, "", leave=False) != mine.renews("c", "h", 1, "", leave=True)

@@ -230,7 +230,7 @@ def test_a_piece_that_never_ends_is_cut_off_before_its_tag_comes(monkeypatch):
     monkeypatch.setattr(feed, "MOST_BYTES", 1000)
     line = b"data: " + orjson.dumps(feed.place_line(PHONE, b"row"))
     with pytest.raises(FeedRefused, match="without end"):
-        list(Feed(None, "key", Tags(bytes(32)))._pieces(iter([line] * 100), "challenge", 0))
+        list(Feed(None, "key", Tags(bytes(32), ()))._pieces(iter([line] * 100), "challenge", 0))
 
 
 def test_a_copy_whose_pages_cannot_be_made_anew_is_answered_from_all_the_same(copy, state, monkeypatch):

@@ -403,9 +403,10 @@ class Play:
     def new_pepper(self, said):
         self.wrapped += 1
         fresh = (sha256(b"pepper %d" % self.wrapped).digest(),)
-        total = len(self.secrets.peppers) + 1
-        self.commit(lambda tx: rotate.rewrap(tx, lambda key: secret_files.wrap(key, fresh), total))
-        self.secrets = replace(self.secrets, peppers=(*self.secrets.peppers, *fresh))
+        grown = replace(self.secrets, peppers=(*self.secrets.peppers, *fresh))
+        total, mark = len(grown.peppers), grown.marks[-1]
+        self.commit(lambda tx: rotate.rewrap(tx, lambda key: secret_files.wrap(key, fresh), total, mark))
+        self.secrets = grown
         self._name_all()
 
     def wait(self, said):

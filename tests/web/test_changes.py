@@ -244,12 +244,12 @@ def _enrolled():
 
 def tags_of(maker="dev"):
     """Those of a replica that was enrolled with a key of this process's installations."""
-    return Tags(key_of_replica(inside.secrets(), maker))
+    return Tags(key_of_replica(inside.secrets(), maker), inside.secrets().peppers)
 
 
-def signed(body, maker="dev"):
+def signed(body, maker="dev", tags=None):
     challenge = feed.fresh()
-    tag = tags_of(maker).renews(
+    tag = (tags or tags_of(maker)).renews(
         challenge, *(body[name] for name in ("holder", "applied")), *(body.get(name, "") for name in ("log", "root")),
         leave=body.get("leave", False),
     )  # fmt: skip
@@ -412,6 +412,17 @@ async def test_whoever_holds_the_key_alone_renews_and_ends_nobodys_lease(keyed, 
     assert (await keyed.post("/v1/leases", json=body, headers={feed.HEADER: "x.y"})).status_code == 403
     assert (await keyed.post("/v1/leases", json=body, headers=signed(body, "other")[0])).status_code == 403
     assert (await keyed.post("/v1/leases", json=body, headers=headers)).status_code == 200
+
+
+async def test_a_replica_whose_peppers_are_others_gets_no_lease_and_believes_no_piece(keyed):
+    """Their number may be the same. In what it is sent it would find nobody, and nobody found is a yes."""
+    key, ours = key_of_replica(inside.secrets(), "dev"), inside.secrets().peppers
+    told = {"holder": "a", "applied": 0, "log": "", "leave": False}
+    headers, _ = signed(told, tags=Tags(key, (*ours, bytes(32))))
+    assert (await keyed.post("/v1/leases", json=told, headers=headers)).status_code == 403
+    one, other = (Tags(key, (*ours, bytes([each]) * 32)) for each in (1, 2))
+    assert one.piece("c", 0, 1, b"", {}) != other.piece("c", 0, 1, b"", {})
+    assert (await keyed.post("/v1/leases", json=told, headers=signed(told)[0])).status_code == 200
 
 
 @pytest.mark.slow

@@ -123,7 +123,7 @@ def test_the_feeds_tag_is_asked_for_as_it_is_read():
     (lease,) = described["/v1/leases"]["post"]["parameters"]
     (follows,) = [each for each in described["/v1/changes"]["get"]["parameters"] if each["in"] == "header"]
     assert (lease["name"], lease["required"]) == (follows["name"], not follows["required"]) == (HEADER, True)
-    tags = Tags(b"k" * 32)
+    tags = Tags(b"k" * 32, ())
     challenge = fresh()
     for tag in (tags.follows(challenge, 7), tags.renews(challenge, "h", 7, "log", leave=False)):
         assert re.search(lease["schema"]["pattern"], f"{challenge}.{tag}")

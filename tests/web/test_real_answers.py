@@ -119,7 +119,8 @@ async def opts_in(client, description):
 
 
 async def shows_a_replica(client, description, folder):
-    tags = feed.Tags(key_of_replica(await asyncio.to_thread(inside.secrets), "dev"))
+    secrets = await asyncio.to_thread(inside.secrets)
+    tags = feed.Tags(key_of_replica(secrets, "dev"), secrets.peppers)
     for leave in (False, True):
         challenge = feed.fresh()
         tag = tags.renews(challenge, "h", 0, "", leave=leave)

@@ -48,13 +48,14 @@ def note_key(tx: Transaction, kind: str, step: str, at: datetime, vkey: str = ""
     return seq
 
 
-def rewrap(tx: Transaction, wrap: Callable[[bytes], bytes], peppers: int) -> int:
-    """Rewrites every key column and says in the head how many peppers hold now. Returns of how many keys something may
-    stand.
+def rewrap(tx: Transaction, wrap: Callable[[bytes], bytes], peppers: int, mark: int) -> int:
+    """Rewrites every key column and says how many peppers hold now, and which (`mark`, as `Secrets.marks` has it).
+    Returns of how many keys something may stand.
     """
     (_rewrap_in_file if disk.is_file(tx.db) else _rewrap_on_server)(tx.db, wrap)
     rewrite_all_sides(tx.db, lambda _, record: with_keys(record, wrap), peppers)
     tx.db.execute("UPDATE head SET peppers = ?", (peppers,))
+    tx.db.execute(f"PRAGMA application_id = {mark:d}")
     tx.tell_forgotten(None)
     tx.stands = tx.onward = None  # what stood before knows nobody by these
     return count_mentioned(tx.db)

@@ -78,7 +78,7 @@ class MoveReport:
 
 @dataclass(slots=True)
 class LedgerMove:
-    """`prove`: that a connection shows the log that was signed last. `mark`: of the secrets. `tell`: what is done, and
+    """`prove`: that a connection shows the log that was signed last. `marks`: of the secrets. `tell`: what is done, and
     how many rows more.
     """
 
@@ -86,7 +86,7 @@ class LedgerMove:
     source: LedgerPlace
     target: LedgerPlace
     prove: Callable[[Connection], object]
-    mark: int
+    marks: Sequence[int]
     tell: Callable[[str, int], None]
     report: MoveReport = field(default_factory=MoveReport)
 
@@ -145,6 +145,8 @@ class LedgerMove:
 
     def _begin(self) -> int:
         """The copy's number, which is on both sides: a target of another one has not what was noted for this."""
+        with contextlib.closing(self.source.open_source(LEDGER, writes=False)) as db:
+            schema.prove_mark(db, Path(self.source.name), self.marks)
         if taken := self.target.taken():
             raise LedgerRefused(
                 f"{self.target.name} has a ledger already, or a part of one ({', '.join(taken)}), and nothing is"
@@ -313,7 +315,7 @@ class LedgerMove:
             raise LedgerRefused(schema.moved_on(Path(self.source.name)))
         with contextlib.closing(found) as db:
             at, here = db.execute("PRAGMA application_id").fetchall()[0][0], db.execute(HEAD).fetchall()
-        if at not in {number, self.mark} or here != head:
+        if at not in {number, *self.marks} or here != head:
             raise LedgerRefused(f"{self.target.name} is not where the ledger was moved to; name the right one")
 
     def _complete(self, which: str, db: Connection) -> None:
@@ -324,7 +326,8 @@ class LedgerMove:
             if which == LEDGER:
                 for sql in ledger_statements()[1].triggers.values():
                     db.execute(sql)
-                db.execute(f"PRAGMA application_id = {self.mark:d}")
+                mark = schema.mark_of(Path(self.target.name), self.marks, schema.peppers_in(db))
+                db.execute(f"PRAGMA application_id = {mark:d}")
             else:
                 db.execute("PRAGMA application_id = 0")
             db.execute(f"PRAGMA user_version = {version_of(which):d}")
