@@ -192,15 +192,15 @@ class Cluster:
         try:
             _until(is_whole, READY / 2)
         except AssertionError:
-            self._make_anew()
+            self.make_anew()
             _until(is_whole, 2 * READY)
         return self.leader()
 
-    def _make_anew(self):
-        """Whoever neither leads nor follows."""
+    def make_anew(self, but=None):
+        """Whoever neither leads nor follows, `but` one that cannot."""
         follow = {each["name"] for each in self.members() if each["state"] in {"running", "streaming"}}
         for node in self.nodes:
-            if node.name not in follow:
+            if node.name not in follow and node is not but:
                 self.made_anew += 1
                 print((node.folder / "patroni.log").read_text()[-1500:], flush=True)
                 with self.front.inside(), contextlib.suppress(OSError):
