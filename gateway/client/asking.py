@@ -329,7 +329,7 @@ class Client:
         def post(lines: bytes, heard: Heard) -> Iterable[bytes]:
             if self._connections is None:
                 raise NoAnswer("checker")
-            return self._connections.lines(f"/v1/shares/{recipient}", lines, headers, seconds, heard)
+            return self._connections.lines(f"/v1/shares/{recipient}", lines, headers, seconds, heard, self._learn)
 
         def clock(heard: Heard) -> Clock | None:
             return self._known_clock(max(seconds, self._seconds), heard)
@@ -400,18 +400,26 @@ class Client:
             for _ in range(TRIES):
                 asked = time.monotonic()
                 try:
-                    response = self._ask("/v1/self", b"", seconds, "GET")
-                    found = Clock.of(_parsed(response), asked)
-                except (NoAnswer, VerdictUnreadable) as error:
+                    self._learn(self._ask("/v1/self", b"", seconds, "GET"), asked)
+                except NoAnswer as error:
                     self._failed(error)
                     break
-                said = response.headers.get(OF_CLOCK, "")  # a balancer may ask another one each time
-                known = self._clocks.get(said)
-                if known is None or found.took < known.took:
-                    self._clocks[said] = found
-                if said == word and found.took < QUICK:
+                known = self._clocks.get(word)  # a balancer may ask another one each time
+                if known and known.took < QUICK:
                     break
         return self._clocks.get(word)
+
+    def _learn(self, itself: Response, asked: float) -> None:
+        """The clock of whoever answered /v1/self; none of what is no answer to that."""
+        try:
+            found = Clock.of(_parsed(itself), asked)
+        except VerdictUnreadable as error:
+            self._failed(error)
+            return
+        word = itself.headers.get(OF_CLOCK, "")
+        known = self._clocks.get(word)
+        if known is None or found.took < known.took:
+            self._clocks[word] = found
 
     def _failed(self, error: Exception) -> ClientVerdict:
         self.failures[str(error) or "unreadable"] += 1

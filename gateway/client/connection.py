@@ -10,7 +10,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -40,6 +40,9 @@ class Response(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+Itself = Callable[[Response, float], None]  # what /v1/self answered, and the monotonic time before it was asked
 
 
 class _Reading:
@@ -107,18 +110,19 @@ class Connections:
         raise NoAnswer("broken")
 
     def lines(
-        self, path: str, body: bytes, headers: Mapping[str, str], seconds: float, heard: Heard
+        self, path: str, body: bytes, headers: Mapping[str, str], seconds: float, heard: Heard, itself: Itself
     ) -> Iterator[bytes]:
         """The lines of a 200 as they come, over a connection of its own; each wait takes so many seconds at most. Ends
-        where the answer does, and where it is cut off. `heard`: gets the headers, before the first line. Raises
-        `NoAnswer`.
+        where the answer does, and where it is cut off. `heard`: gets the headers, before the first line. `itself`: is
+        told what /v1/self answered over the same connection before, for where connections are balanced the machine
+        behind this one is no other's. Raises `NoAnswer`.
         """
         stated = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = f"POST {path} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\n{stated}\r\n"
         reading = _Reading(heard)
         parser = httptools.HttpResponseParser(reading)
         try:
-            with contextlib.closing(self._connect(time.monotonic() + seconds)) as connection:
+            with contextlib.closing(self._introduced(itself, seconds)) as connection:
                 connection.settimeout(seconds)
                 connection.sendall(head.encode("latin-1") + body)
                 for part in _parts(connection, reading):
@@ -128,8 +132,24 @@ class Connections:
                     *whole, rest = reading.body.split(b"\n")
                     reading.body = bytearray(rest)
                     yield from map(bytes, whole)
-        except FAULTS as error:
+        except (*FAULTS, Broken) as error:
             raise NoAnswer(_why(error)) from None
+
+    def _introduced(self, itself: Itself, seconds: float) -> socket.socket:
+        until = time.monotonic() + seconds
+        connection = self._connect(until)
+        try:
+            asked = time.monotonic()
+            head = f"GET /v1/self HTTP/1.1\r\n{self._head}\r\n"
+            answer, keep = _exchange(connection, head.encode("latin-1"), until)
+        except BaseException:
+            connection.close()
+            raise
+        itself(answer, asked)
+        if keep:
+            return connection
+        connection.close()
+        return self._connect(until)
 
     def close(self) -> None:
         with contextlib.suppress(IndexError):
@@ -206,6 +226,8 @@ def _exchange(connection: socket.socket, message: bytes, until: float) -> tuple[
 
 def _why(error: Exception) -> str:
     """The reason in a word, for counting failures."""
+    if isinstance(error, Broken):
+        return "broken"
     if isinstance(error, TimeoutError):
         return "time_out"
     return "unreachable" if isinstance(error, OSError) else "unreadable"

@@ -81,11 +81,11 @@ class HandedBack:
 
     def __iter__(self) -> Iterator[Answered]:
         while some := list(itertools.islice(self._rows, ROWS)):
-            self.whole, heard, clock = False, Heard(), None
+            self.whole, heard, clocks = False, Heard(), list[Clock | None]()
             try:
                 for line in self._post(b"\n".join(map(orjson.dumps, some)), heard):
-                    clock = clock or self._clock(heard)
-                    found = self._read(line, clock)
+                    clocks = clocks or [self._clock(heard)]  # asked once: of an unknown one at each line nobody learns
+                    found = self._read(line, clocks[0])
                     if found:
                         yield found
             except (NoAnswer, TypeError) as error:  # a row that is no JSON

@@ -1,11 +1,13 @@
 """On which connections the client asks: one is kept for many questions, and none is shared by two processes."""
 
 import contextlib
+import itertools
 import json
 import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -132,3 +134,63 @@ def test_a_report_that_something_else_answered_is_said_again():
             assert time.monotonic() < deadline
             time.sleep(0.02)
     assert (client.unreported, there.said) == (0, ["one"])
+
+
+class Machines(BaseHTTPRequestHandler):
+    """Behind a balancer of connections: each is to another machine, whose clock is a second ahead of the one before."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    numbers, asked = itertools.count(), []
+
+    def setup(self):
+        super().setup()
+        self.number = next(self.numbers)
+
+    def do_GET(self):
+        self.asked.append(self.number)
+        self.answer(json.dumps(SELF | {"time": self.stamp(0)}).encode())
+
+    def do_POST(self):
+        rows = self.rfile.read(int(self.headers["Content-Length"])).splitlines()
+        until = self.stamp(0.2)
+        lines = [
+            json.dumps({"id": json.loads(row)["id"], "outcome": "returned", "row": {"a": 1}, "valid_until": until})
+            for row in rows
+        ]
+        self.answer("\n".join([*lines, json.dumps({"complete": True}), ""]).encode())
+
+    def stamp(self, seconds):
+        at = datetime.now(UTC) + timedelta(seconds=self.number + seconds)
+        return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def answer(self, content):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Gateway-Clock", f"clock {self.number}")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_rows_are_read_by_the_clock_behind_their_own_connection_which_is_asked_for_once_a_call():
+    served = ThreadingHTTPServer(("127.0.0.1", 0), Machines)
+    thread = threading.Thread(target=served.serve_forever)
+    thread.start()
+    try:
+        with Client(f"http://127.0.0.1:{served.server_port}", key="k.k", timeout_ms=30_000) as client:
+            client.ready()  # over the connection that is kept
+            for number in (1, 2, 3):
+                Machines.asked.clear()
+                untils = [each.until for each in client.share("teemo", [{"id": f"r{each}"} for each in range(50)])]
+                now = time.monotonic()
+                assert len(untils) == 50
+                assert all(now - 0.8 < until < now + 0.2 for until in untils)
+                assert Machines.asked == [number]
+            assert not client.failures
+    finally:
+        served.shutdown()
+        thread.join()
+        served.server_close()

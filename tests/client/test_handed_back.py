@@ -214,8 +214,10 @@ class Machines:
         answers = [YES | {"ref": one["ref"], "valid_until": stamp(self.ahead[-1] + 0.15)} for one in json.loads(body)]
         return Response(200, self.said(len(self.ahead) - 1), json.dumps(answers).encode())
 
-    def lines(self, path, body, headers, seconds, heard):
-        heard |= self.said(len(self.ahead) - 1)
+    def lines(self, path, body, headers, seconds, heard, itself):
+        last = len(self.ahead) - 1
+        itself(Response(200, self.said(last), json.dumps({"time": stamp(self.ahead[-1])}).encode()), time.monotonic())
+        heard |= self.said(last)
         yield line("r0", valid_until=stamp(self.ahead[-1] + 0.15))
         yield END
 
