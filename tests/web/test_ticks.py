@@ -81,7 +81,8 @@ async def levelled(tmp_path, monkeypatch):
 
 ASKED = [
     ("POST", "/privacy-choices", FORM, 303), ("POST", "/privacy-choices", {"action": "opt_in"}, 403),
-    ("POST", "/privacy-choices/", FORM, 303), ("POST", "/privacy-choices", {"a": "x" * 20_000}, 413),
+    ("POST", "/privacy-choices/", FORM, 303), ("POST", "/privacy-choices", {"a": "x" * 20_000}, 303),
+    ("POST", "/privacy-choices/code", {"a": "x" * 20_000}, 413),
     ("POST", "/privacy-choices/marketing", FORM, 303), ("POST", "/privacy-choices/code", FORM, 200),
     ("POST", "/privacy-choices/code", {"action": "send", "use": "access", "email": email(1)}, 303),
     ("POST", "/privacy-choices/observe", None, 200), ("POST", "/privacy-choices/data", FORM, None),
