@@ -30,7 +30,7 @@ DECIMALS = 1  # with CHARACTERS: the finest grids that pass both of the law's te
 CHARACTERS = 5
 LONGEST = 24  # characters of a geohash: 60 bits each way are finer than a double
 ALPHABET = "0123456789bcdefghjkmnpqrstuvwxyz"  # geohash: five bits a character, longitude first
-METRO_CODE = re.compile(r"[0-9]{3}")
+METRO_CODE = re.compile(r"[5-8][0-9]{2}")
 H3_INDEX = re.compile(r"[0-9a-fA-F]{15,16}")
 KINDS: Mapping[str, str] = {
     **dict.fromkeys(("lat", "latitude"), "lat"),
@@ -192,10 +192,11 @@ def _h3(value: object) -> str | None:
 
 
 def is_metro(value: object) -> bool:
-    """A code of three digits, as Nielsen and Google number them: a name could be any text."""
-    if isinstance(value, int):
-        return not isinstance(value, bool) and 0 <= value < 1000  # noqa: PLR2004 - three digits
-    return isinstance(value, str) and METRO_CODE.fullmatch(value.strip()) is not None
+    """A code of three digits, from 500 to 899, as Nielsen and Google number them: a name could be any text, and most
+    other such numbers are a country's.
+    """
+    text = str(value).strip() if isinstance(value, int | str) else ""
+    return METRO_CODE.fullmatch(text) is not None
 
 
 def _metro(value: object) -> Coarse | None:

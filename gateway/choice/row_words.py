@@ -2,26 +2,54 @@
 `consent.share` asks it of each row, for all of it counts as what a check says of the same person (R13, R14).
 
 A field is read by its class, whether or not its value may leave. Of an age the youngest counts that a number, a range
-or a year can hold; of a region or country each reading; an age that cannot be read is a child's, and a region that
-cannot is in no known place. A field of demographics is an age's by its name, or where its value is a number but 0 and
-1, which may be a no and a yes, or has the form of ages. A field that the map does not name is read where its own name
-says that it is an age's and it can be read. Cities, counties and metros say nothing here: no law is theirs.
+or a date can hold; of a region or country each reading.
+
+A field of demographics is an age's by its name alone, and then strictly: what cannot be read is a child's, but for
+words that the operator lists with the field and that name nobody young. A name may say that an age is only spoken of
+(`age_verified`) or that a birth is (`birthplace`): there a readable age or date of birth counts and nothing else does.
+In every other field a text counts that has the form of ages (`25-34`, `13_15`), and no lone number: it is a code, a
+count or a score far more often than an age. A field that the map does not name is read where its own name says that it
+is an age's and it can be read.
+
+A region that cannot be read is in no known place, unless the operator lists it; so is a country, listed or not. Cities,
+counties, metros, ZIP codes and time zones say nothing here: no law is theirs. A number of three digits is a metro's
+only where the name is not a country's or a state's, for countries are numbered as well (ISO 3166-1).
 """
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
 
 from gateway.choice import coarsening
 from gateway.choice.law import AGES, RANKS, YOUNGEST, band_of
-from gateway.choice.place import ALPHA_3, COUNTRIES, PLACE, STATE_NAMES, STATES, UNREADABLE_PLACE, US
+from gateway.choice.place import ALPHA_3, COUNTRIES, PLACE, STATE_CODES, STATE_NAMES, STATES, UNREADABLE_PLACE, US
+from gateway.choice.recipient import Holds
 from gateway.terms import DataClass
 
-OF_AGE = frozenset({"age", "ages", "agerange", "ageband", "agegroup", "agebracket", "yob", "dob", "born"})
-AGE_ALONE = OF_AGE | {"birthyear", "yearofbirth", "dateofbirth", "birthdate", "birthday"}  # the whole of a name
-COUNTED = frozenset({"children", "kids", "household", "people", "persons", "size", "count", "number", "income"})
-FLAGS = (0, 1, "0", "1")
-NOT_SAID = frozenset({"", "unknown", "undisclosed", "prefer not to say", "n/a", "none", "null"})
+Held = Mapping[str, Holds]
+NOTHING_HELD: Held = {}
+
+OF_BIRTH = frozenset({"birth", "born"})  # alone or with one of the next; birthplaces and birth months are others
+WHEN = frozenset({"year", "yr", "date", "dt"})
+BIRTHS = frozenset({"yob", "dob", "birthyear", "birthdate", "birthday", "yearofbirth", "dateofbirth"})
+OF_AGE = BIRTHS | {"age", "ages", "agerange", "ageband", "agegroup", "agebracket"}
+LIMITS = frozenset({"over", "under"})
+SPOKEN_OF = frozenset({"verified", "verification", "confirmed", "checked", "consent", "source"})
+COUNTED = frozenset(
+    {"children", "kids", "dependents", "household", "people", "persons", "size", "count", "number", "income", "tier",
+     "length", "tenure", "residence"}
+)  # fmt: skip
+YES, NO = frozenset({"1", "true", "yes", "y", "t"}), frozenset({"0", "false", "no", "n", "f"})
+NOT_SAID = frozenset(
+    {"", "-", "--", "-1", "-1.0", "unknown", "undisclosed", "prefer not to say", "n/a", "nan", "none", "null"}
+)
+NO_AGE = NOT_SAID | {"na"}  # Namibia is, of a place
+YOUNG = re.compile(
+    r"\b(?:child|kid|teen|tween|minor|youth|juvenile|infant|toddler|bab(?:y|ies)\b(?! boom)|under|pupil|school"
+    r"|zoomer|gen(?:eration)? ?(?:z|alpha)\b)|[0-9]"
+)
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 YEAR = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}(?=$|[^0-9]|[01][0-9][0-3][0-9]$)")
 # 34, 25-34, 13 to 15, 65+, 18 and over, "over 21", "aged 25-34 years"; no "up to 17", which a child may be
@@ -30,43 +58,108 @@ IN_YEARS = re.compile(
     r"(?: ?(?:-|to|and)? ?[0-9]{1,3}| ?\+| ?plus| (?:and|or) (?:over|older|up|above))?"
     r"(?: ?(?:years|year|yrs|y))?(?: old)?"
 )
-DIGITS = re.compile(r"[0-9 /.:+tz-]+")  # of a date or years
+DIGITS = re.compile(r"[0-9 /.:+tz,-]+")  # of a date or years
+MONTH = re.compile(
+    r"(?<![a-z])(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
+    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)(?![a-z])"
+)
+SHORT = re.compile(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{1,2})")  # a date with a year of two digits, at either end
+LAST_DAY = 31
 OLDEST, FIRST_YEAR, LAST_YEAR = 150, 1900, 2099  # as a check takes them
 
-NO_LAWS = frozenset({"city", "town", "county", "metro", "dma", "neighborhood", "timezone", "tz"})
-OF_COUNTRY = frozenset({"country", "countrycode", "nation"})
-COUNTRY_NAMES: Mapping[str, str] = {**ALPHA_3, "UNITED STATES": US, "UNITED STATES OF AMERICA": US, "CANADA": "CA"}
+NO_LAWS = frozenset(
+    {"city", "town", "county", "locality", "neighborhood", "neighbourhood", "countyfips", "metro", "dma", "msa",
+     "census", "zip", "zipcode", "postal", "postalcode", "postcode", "timezone", "tz", "utcoffset"}
+)  # fmt: skip
+OF_COUNTRY = frozenset({"country", "countrycode", "countryname", "nation"})
+OF_LAWS = frozenset({"state", "statecode", "statename", "province", "iso"})  # whose numbers are no metro's
+COUNTIES = frozenset({"county", "countyfips"})
+OF_FIPS = frozenset({"fips", "fipscode", "statefips", "countyfips"})
+FIPS_CODES = """
+01 02 04 05 06 08 09 10 11 12 13 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42
+44 45 46 47 48 49 50 51 53 54 55 56 60 66 69 72 78
+"""  # FIPS 5-2, of the states in the order of `STATE_CODES`; a county's five digits begin with its state's two
+STATE_OF = dict(zip(FIPS_CODES.split(), STATE_CODES.split(), strict=True))
+FIPS_DIGITS = {1: 2, 2: 2, 4: 5, 5: 5}  # a number has lost its first zero
+IN_ITS_STATE = 3  # digits of a county's number without its state
+COUNTRY_NAMES: Mapping[str, str] = {
+    **ALPHA_3, "UNITED STATES": US, "UNITED STATES OF AMERICA": US, "840": US, "CANADA": "CA"
+}  # fmt: skip
 ALSO: Mapping[str, str] = {"georgia": "GE", "washington": f"{US}-DC"}  # what a state's name means besides
 PART = re.compile(r"[A-Z0-9]{1,3}")
 
 
 def age_said(
-    data: Mapping[str, object], fields: Mapping[str, DataClass], year: int, stated: str | None = None
+    data: Mapping[str, object],
+    fields: Mapping[str, DataClass],
+    year: int,
+    stated: str | None = None,
+    held: Held = NOTHING_HELD,
 ) -> str | None:
     """The youngest band that a row leaves possible in a year, `stated` beside its data; None where nothing says an
-    age.
+    age. `held`: what the recipient's map says of fields beside their class.
     """
-    bands = [band for name, value in data.items() if (band := _band(name, value, fields.get(name), year))]
+    bands = [
+        band
+        for name, value in data.items()
+        if value is not None and (band := _band(name, value, fields.get(name), year, _is_listed(name, value, held)))
+    ]
     return min([*bands, *([stated] if stated else [])], key=RANKS.__getitem__, default=None)
 
 
-def _band(name: str, value: object, data_class: DataClass | None, year: int) -> str | None:
-    if data_class not in {None, DataClass.DEMOGRAPHICS} or value is None or isinstance(value, bool):
-        return None
+def _is_listed(name: str, value: object, held: Held) -> bool:
+    return name in held and isinstance(value, str) and value.strip().casefold() in held[name].values
+
+
+def _band(name: str, value: object, data_class: DataClass | None, year: int, listed: bool) -> str | None:
     words = _words(name)
-    whole = "".join(words)
     if data_class is None:
-        return _read_age(value, year) if whole in AGE_ALONE else None
-    if not OF_AGE.isdisjoint(words) or whole in AGE_ALONE or "birth" in whole:
-        said = not isinstance(value, str) or _plain(value) not in NOT_SAID
-        return (_read_age(value, year) or AGES[YOUNGEST]) if said else None
-    return _read_age(value, year) if COUNTED.isdisjoint(words) and value not in FLAGS else None
+        return _read_age(value, year) if _is_of_age(words) and "".join(words) in OF_AGE | OF_BIRTH else None
+    if data_class is not DataClass.DEMOGRAPHICS:
+        return None
+    if _is_of_age(words):
+        return _strictly(words, value, year, listed)
+    if "birth" in "".join(words) or "born" in words:
+        return _read_birth(value, year)
+    return _read_ages(value, year) if COUNTED.isdisjoint(words) else None
 
 
 @lru_cache(maxsize=1024)
 def _words(name: str) -> tuple[str, ...]:
     """Of `user.ageRange` age and range."""
     return tuple(each.lower() for each in WORD.findall(name.rpartition(".")[2]))
+
+
+def _is_of_age(words: Collection[str]) -> bool:
+    """Whether a name says that its field is an age's or a date of birth's."""
+    return not OF_AGE.isdisjoint(words) or _is_of_birth(words)
+
+
+def _is_of_birth(words: Collection[str]) -> bool:
+    alone = len(words) == 1 or not WHEN.isdisjoint(words)
+    return not BIRTHS.isdisjoint(words) or (alone and not OF_BIRTH.isdisjoint(words))
+
+
+def _strictly(words: Collection[str], value: object, year: int, listed: bool) -> str | None:
+    text = _plain(str(value))
+    if text in NO_AGE:
+        return None
+    if not LIMITS.isdisjoint(words):  # age_over_18, age_under_18: whether it is so
+        return AGES[YOUNGEST] if (text in NO if "over" in words else text not in NO) else None
+    spoken_of = not SPOKEN_OF.isdisjoint(words)
+    if isinstance(value, bool) or (spoken_of and text in YES | NO):
+        return None
+    read = _read_short_year(text, year) if _is_of_birth(words) else None
+    may_be_none = spoken_of or (listed and not YOUNG.search(text))
+    return read or _read_age(value, year) or (None if may_be_none else AGES[YOUNGEST])
+
+
+def _read_short_year(text: str, year: int) -> str | None:
+    """Of a number of two digits, which may be an age as well."""
+    number = coarsening.number(text)
+    if number is None or not 0 <= number < 100:  # noqa: PLR2004 - two digits
+        return None
+    return _youngest_in([int(number), _with_century(int(number), year)], year)
 
 
 def _plain(text: str) -> str:
@@ -79,11 +172,41 @@ def _read_age(value: object, year: int) -> str | None:
         number = coarsening.number(value)
         return None if number is None else _youngest_in([int(number)], year)
     text = _plain(value).removesuffix(".0")
+    alone = [int(text)] if text.isascii() and text.isdigit() and len(text) < len("1000") else []
+    return _youngest_in(alone, year) or _read_ages(text, year) or _read_birth(text, year)
+
+
+def _read_ages(value: object, year: int) -> str | None:
+    """Of a text with the form of ages, which a lone number has not."""
+    text = _plain(value) if isinstance(value, str) else ""
     if (band := text.replace(" ", "_")) in AGES:
         return band
-    years = YEAR.findall(text) if DIGITS.fullmatch(text) else []
-    numbers = years or (re.findall("[0-9]+", text) if IN_YEARS.fullmatch(text) else [])
-    return _youngest_in([int(each) for each in numbers], year)
+    is_range = IN_YEARS.fullmatch(text) and not text.isdigit()
+    return _youngest_in([int(each) for each in re.findall("[0-9]+", text)], year) if is_range else None
+
+
+def _read_birth(value: object, year: int) -> str | None:
+    """Of a year of four digits or a whole date; of two digits each year that they can be."""
+    if not isinstance(value, str):
+        number = coarsening.number(value)
+        return _youngest_in([int(number)], year) if number is not None and FIRST_YEAR <= number <= LAST_YEAR else None
+    text = MONTH.sub("1", _plain(value)).removesuffix(".0")
+    if DIGITS.fullmatch(text) and (years := YEAR.findall(text)):
+        return _youngest_in([int(each) for each in years], year)
+    short = SHORT.fullmatch(re.sub(r"[ ,]+", "-", text))
+    return _youngest_in(_years_of([int(short[1]), int(short[3]), int(short[4])], year), year) if short else None
+
+
+def _years_of(parts: list[int], year: int) -> list[int]:
+    """The years that a date in three short numbers may be of; none where it is no date."""
+    ends = [part for part in (parts[0], parts[-1]) if part > LAST_DAY] or [parts[0], parts[-1]]
+    is_date = sum(part > LAST_DAY for part in parts) <= 1 and parts[1] <= LAST_DAY
+    return [_with_century(part, year) for part in ends] if is_date else []
+
+
+def _with_century(part: int, year: int) -> int:
+    """A year of two digits, the latest that is not to come."""
+    return year - (year - part) % 100
 
 
 def _youngest_in(numbers: Iterable[int], year: int) -> str | None:
@@ -95,38 +218,76 @@ def _youngest_in(numbers: Iterable[int], year: int) -> str | None:
 
 
 def places_said(
-    data: Mapping[str, object], fields: Mapping[str, DataClass], stated: object = None
+    data: Mapping[str, object], fields: Mapping[str, DataClass], stated: object = None, held: Held = NOTHING_HELD
 ) -> tuple[dict[str, object], ...]:
     """Every place that the regions and countries of a row name, as `geo` of a check. `stated`: what its caller says of
     it, which tells what a code of two meanings means: of these every one counts that nothing decides. A country alone
-    adds nothing where a place in it is known.
+    adds nothing where a place in it is known. `held`: what the recipient's map says of fields beside their class.
     """
-    asked = [*_regions(data, fields)]
+    asked = [*_regions(data, fields, held)]
     if not asked:
         return ()
-    listed = stated if isinstance(stated, list) else [stated]
-    known = {each.strip().upper() for each in listed if isinstance(each, str)}
-    countries = {_country(text) for text, is_country in asked if is_country}
-    found = {place for text, is_country in asked if not is_country for place in _readings(text, known, countries)}
+    stated_places = stated if isinstance(stated, list) else [stated]
+    known = {each.strip().upper() for each in stated_places if isinstance(each, str)}
+    countries = {_country(each.text) for each in asked if each.is_country}
+    found = {place for each in asked if not each.is_country for place in _places_of(each, known, countries)}
     named = {place.partition("-")[0] for place in known | found if "-" in place}
     told = sorted((found | countries) - known - named)
     return tuple(dict(zip(("country", "region"), place.split("-"), strict=False)) for place in told)
 
 
-def _regions(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> Iterator[tuple[str, bool]]:
-    """Texts, and whether each is a country's."""
+class _Region(NamedTuple):
+    """A text of a row, whether it is a country's, and whether the operator lists it, as its own word for a region."""
+
+    text: str
+    is_country: bool
+    is_listed: bool
+
+
+def _regions(data: Mapping[str, object], fields: Mapping[str, DataClass], held: Held) -> Iterator[_Region]:
     for name, value in data.items():
         if fields.get(name) is not DataClass.COARSE_GEO or value is None or coarsening.kind(name):
             continue
-        words = _words(name)
-        text = value.strip() if isinstance(value, str) else UNREADABLE_PLACE
-        if NO_LAWS.isdisjoint(words) and _plain(text) not in NOT_SAID and not coarsening.is_metro(value):
-            yield text, not OF_COUNTRY.isdisjoint(words)
+        words = _joined(_words(name))
+        text, is_country = _place_text(value), not OF_COUNTRY.isdisjoint(words)
+        of_laws = is_country or not OF_LAWS.isdisjoint(words)
+        in_its_state = len(text) <= IN_ITS_STATE and not COUNTIES.isdisjoint(words)
+        if not OF_FIPS.isdisjoint(words) and not in_its_state:
+            text = _of_fips(text)
+        elif not of_laws and (coarsening.is_metro(value) or not NO_LAWS.isdisjoint(words)):
+            continue
+        if _plain(text) not in NOT_SAID:
+            yield _Region(text, is_country, not of_laws and _is_listed(name, value, held))
+
+
+def _joined(words: tuple[str, ...]) -> set[str]:
+    """Each word, and each two that are one as others write them: time zone, country code."""
+    return {*words, *(one + other for one, other in pairwise(words))}
+
+
+def _place_text(value: object) -> str:
+    if isinstance(value, str):
+        return value.strip().replace(".", "")  # U.S.
+    number = coarsening.number(value)
+    return f"{number:.0f}" if number is not None and number == int(number) else UNREADABLE_PLACE
+
+
+def _of_fips(text: str) -> str:
+    """The state that a state's or county's number is in; another text as it stands."""
+    if not text.isascii() or not text.isdigit():
+        return text
+    state = STATE_OF.get(text.zfill(FIPS_DIGITS.get(len(text), 0))[:2]) if len(text) in FIPS_DIGITS else None
+    return f"{US}-{state}" if state else UNREADABLE_PLACE
 
 
 def _country(text: str) -> str:
     code = COUNTRY_NAMES.get(text.upper(), text.upper())
     return code if PLACE.fullmatch(code) else UNREADABLE_PLACE
+
+
+def _places_of(region: _Region, known: Collection[str], countries: Collection[str]) -> set[str]:
+    places = _readings(region.text, known, countries)
+    return places - {UNREADABLE_PLACE} if region.is_listed else places
 
 
 def _readings(text: str, known: Collection[str], countries: Collection[str]) -> set[str]:

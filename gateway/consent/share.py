@@ -275,20 +275,20 @@ class Sharing:
 
     def _ask(self, recipient: Recipient, row: ShareRow) -> Ask:
         """The question of a row: all that it says of its person counts, in members of its own and in its data."""
-        data, fields = row.data, recipient.fields
+        data, fields, held = row.data, recipient.fields, recipient.held
         return Ask(
             (recipient.name,),
             row.identifiers,
             data=rows_of.classes_of(data, fields),
             place=row.place,
-            geo=(*rows_of.spots(data, fields), *row_words.places_said(data, fields, row.place)),
+            geo=(*rows_of.spots(data, fields), *row_words.places_said(data, fields, row.place, held)),
             ip=row_words.addresses_said(data, fields) or None,
-            age=row_words.age_said(data, fields, self._clock().year, row.age),
+            age=row_words.age_said(data, fields, self._clock().year, row.age, held),
             count=row.count,
             collected=row.collected,
             during_call=row.during_call,
             row=True,
-            beside=rows_of.identifiers_in(data, fields, recipient.held),
+            beside=rows_of.identifiers_in(data, fields, held),
         )
 
     def _decide(self, recipient: Recipient, row: ShareRow) -> _Ready | Shared:

@@ -52,7 +52,9 @@ async def test_a_point_in_new_york_does_with_the_same_opt_in(linked):
 
 FIELDS = (
     'fields = { ad_id = { class = "ad_id", kind = "gaid" }, age_range = "demographics", yob = "demographics", '
-    'gender = "demographics", region = "coarse_geo", country = "coarse_geo", ip = "ip" }'
+    'gender = "demographics", region = "coarse_geo", country = "coarse_geo", ip = "ip", '
+    'sales_region = { class = "coarse_geo", values = ["Midwest"] }, time_zone = "coarse_geo", state_fips = "coarse_geo", birth_month = "demographics", '
+    'age_group = { class = "demographics", values = ["senior", "teens"] } }'
 )
 BERLIN, TEXAN = "198.51.100.7", "203.0.113.7"
 BORN = datetime.now(UTC).year - 11
@@ -97,17 +99,19 @@ def said(number=1, place="US-TX", **data):
 
 CHILDREN = [
     {"age_range": "under_13"}, {"age_range": "8-12"}, {"age_range": "13-15"}, {"age_range": "13_15"}, {"age_range": 9}, {"yob": BORN},
-    {"yob": str(BORN)}, {"age_range": "teens"}, {"age_range": "25-34", "yob": BORN}, {"age": 9},
+    {"yob": str(BORN)}, {"age_range": "teens"}, {"age_range": "25-34", "yob": BORN}, {"age": 9}, {"age_group": "teens"},
 ]  # fmt: skip
 ABROAD = [
     {"region": "DE-BE"}, {"region": "CA-QC"}, {"region": "FRA"}, {"country": "DEU"}, {"ip": BERLIN},
     {"ip": f"{BERLIN}:443"}, {"region": "CA"},
 ]  # fmt: skip
 GROWN = [
-    {"age_range": "25-34"}, {"age_range": "25_34"}, {"age_range": 34}, {"yob": 1988}, {"gender": "female"}, {"age_range": "65+"}, {"age_range": "unknown"},
+    {"age_range": "25-34"}, {"age_range": "25_34"}, {"age_range": 34}, {"yob": 1988}, {"gender": "female"}, {"age_range": "65+"}, {"age_range": "unknown"}, {"age_group": "senior"},
+    {"gender": 2}, {"birth_month": 7}, {"age_range": "NA"}, {"yob": "Jun 1, 1985"},
 ]  # fmt: skip
 AT_HOME = [
     {"region": "TX"}, {"region": "US-TX"}, {"region": "Texas"}, {"country": "USA"}, {"country": "USA", "region": "TX"}, {"ip": TEXAN}, {"region": "501"},
+    {"sales_region": "Midwest"}, {"time_zone": "America/Chicago"}, {"country": 840}, {"country": "U.S."}, {"state_fips": 48},
 ]  # fmt: skip
 
 
@@ -117,6 +121,9 @@ AT_HOME = [
         *((each, "age") for each in CHILDREN),
         *((each, "opt_in_required") for each in ABROAD),
         ({"region": "Bavaria"}, "place_unknown"),
+        ({"country": 276}, "place_unknown"),
+        ({"country": "276"}, "place_unknown"),
+        ({"state_fips": "03"}, "place_unknown"),
     ],
     ids=repr,
 )
