@@ -349,7 +349,7 @@ class Doors:
     def application(self, routes: list[Route]) -> App:
         """These doors, with errors as problem documents and a fair queue for what opts out."""
         doors = Branded(DoorRouter(routes, page.handle_with_page), self.brands)
-        queued = Queued(doors, self.turns, self.metrics)
+        queued = Queued(doors, self.turns, self.metrics, Credentials(self.folder, dev=self.dev))
         return Levelled(queued, Ticks() if self.settings.listen.level_answers else Ticks(0))
 
     def before(self, site: Any, options: Options) -> ConsentMiddleware:

@@ -52,10 +52,10 @@ class Door:
 
     def __init__(self, house, *headers, place="US-CA", visitors=None, **options) -> None:
         self.house, self.site, self.metrics = house, Site(*headers), Metrics()
-        account = options.pop("account", None)
+        account, turns = options.pop("account", None), options.pop("turns", None)
         visitors = Visitors(house.consent, **(visitors or {}), account=account, place=lambda _: place)
         options.setdefault("place_in_key", SAME)
-        self.visits = Visits(house.consent, visitors, self.metrics, Options(**options))
+        self.visits = Visits(house.consent, visitors, self.metrics, Options(**options), turns=turns)
         self.app = ConsentMiddleware(self.site, self.visits)
 
     async def get(self, *, method="GET", content=None, cookie="", **headers):

@@ -7,6 +7,7 @@ import json
 import socket
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import structlog
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from support import inside, raw
 from support.people import email, gaid, named
 
+from gateway.keys import api_keys
+from gateway.keys.api_keys import Credentials
 from gateway.web.shell import fair_queue
 from gateway.web.shell.fair_queue import FairQueue, Queued, Sources, Turns
 from gateway.web.shell.metrics import Metrics
@@ -23,6 +26,7 @@ from gateway.web.shell.protocol import Protocol
 
 pytestmark = pytest.mark.anyio
 PATH = "/privacy-choices"
+NOWHERE = Path("/nowhere")
 FLOOD, OTHER = {"X-Forwarded-For": "192.0.2.1"}, {"X-Forwarded-For": "192.0.2.2"}
 MANY = 500
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -244,7 +248,18 @@ async def test_much_work_takes_as_many_places_and_waits_behind_nobodys_little_fo
     assert (queue._taken, queue._held, queue.waiting) == (0, {}, 0)
 
 
-async def test_what_a_page_has_to_write_is_written_in_its_senders_turn_and_the_page_waits_for_a_second_at_most(
+async def test_who_hangs_up_while_another_gives_back_takes_no_place_with_them():
+    queue = FairQueue(1, 1)
+    assert queue.takes(b"a")
+    gone, patient = (asyncio.create_task(queue.wait(source)) for source in (b"b", b"c"))
+    await settle()
+    gone.cancel()
+    queue.give_back(b"a")
+    assert isinstance((await asyncio.gather(gone, patient, return_exceptions=True))[0], asyncio.CancelledError)
+    assert (queue._taken, queue._held, queue.waiting) == (1, {b"c": 1}, 0)
+
+
+async def test_what_a_page_has_to_write_is_written_in_its_senders_turn_for_which_it_waits_a_second_at_most(
     monkeypatch,
 ):
     monkeypatch.setattr(fair_queue, "PAGE_SECONDS", 0.01)
@@ -256,7 +271,7 @@ async def test_what_a_page_has_to_write_is_written_in_its_senders_turn_and_the_p
 
     def ask(client, number, state=()):
         scope = {"client": (client, 1), "headers": [], "scheme": "http", "state": dict(state)}
-        return asyncio.create_task(turns.write(scope, lambda: writes(number)))
+        return asyncio.create_task(turns.write(scope, lambda _: writes(number)))
 
     async with turns.running():
         flood = [ask("192.0.2.1", number) for number in range(fair_queue.WRITING_EACH + 2)]
@@ -275,7 +290,7 @@ async def test_what_waits_for_its_turn_at_the_end_keeps_no_process_alive(monkeyp
     monkeypatch.setattr(fair_queue, "PAGE_SECONDS", 0.01)
     turns, never = Turns(sources()[0]), asyncio.Event()
 
-    async def writes():
+    async def writes(_):
         await never.wait()
 
     async with turns.running():
@@ -310,7 +325,7 @@ def test_work_is_what_a_call_may_make_the_writer_do():
     assert body(b"x" * 33_000) == 33
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["ask", "end", "leave"])), max_size=60))
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["ask", "end", "leave", "step"])), max_size=60))
 def test_whoever_leaves_or_hangs_up_takes_nobodys_turn(acts):
     async def play():
         queue, tasks, open_ = FairQueue(3, 2), [], []
@@ -329,9 +344,10 @@ def test_whoever_leaves_or_hangs_up_takes_nobodys_turn(acts):
                 tasks.append(asyncio.create_task(one(source)))
             elif act == "end" and open_:
                 open_[0].set()
-            elif tasks:
-                tasks.pop(len(tasks) // 2).cancel()
-            await asyncio.sleep(0)
+            elif act == "leave" and tasks:
+                tasks[len(tasks) // 2].cancel()
+            else:
+                await asyncio.sleep(0)
             assert queue._taken == sum(queue._held.values()) <= 3
             assert all(0 < held <= 2 for held in queue._held.values())
         while any(not task.done() for task in tasks):
@@ -347,13 +363,14 @@ def test_whoever_leaves_or_hangs_up_takes_nobodys_turn(acts):
 
 
 class Door:
-    """An application that answers once it may. `reads`: how many bodies were asked for."""
+    """An application that answers once it may. `reads`: how many bodies were asked for. `folder`: whose keys it knows
+    beside the development key.
+    """
 
-    def __init__(self):
+    def __init__(self, folder=NOWHERE):
         self.open, self.reads, self.bodies = asyncio.Event(), 0, []
-        self.queued = Queued(
-            self, Turns(Sources(Peers(("127.0.0.1",)), lambda: datetime(2026, 11, 24, tzinfo=UTC))), Metrics()
-        )
+        self.turns = Turns(Sources(Peers(("127.0.0.1",)), lambda: datetime(2026, 11, 24, tzinfo=UTC)))
+        self.queued = Queued(self, self.turns, Metrics(), Credentials(folder, dev=True))
 
     async def __call__(self, scope, receive, send):
         body, more = b"", True
@@ -365,8 +382,10 @@ class Door:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    def ask(self, client, parts=(b"action=opt_out",), method="POST", path=PATH):
-        scope = {"type": "http", "method": method, "path": path, "client": (client, 1), "headers": [], "scheme": "http"}
+    def ask(self, client, parts=(b"action=opt_out",), method="POST", path=PATH, **headers):
+        said = [(name.lower().replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": "http", "method": method, "path": path, "headers": said}
+        scope |= {"client": (client, 1), "scheme": "http"}
         left, sent = list(parts), []
 
         async def receive():
@@ -445,6 +464,62 @@ async def test_every_door_that_enters_the_writer_has_turns_and_reads_no_body_for
     assert (await slow)[0]["status"] == 408
 
 
+OF_SERVERS = pytest.mark.parametrize("path", ["/v1/links", "/v1/erasures", "/v1/standing", "/v1/access"])
+
+
+@OF_SERVERS
+async def test_a_servers_long_calls_keep_no_opt_out_of_their_address_waiting(monkeypatch, path):
+    monkeypatch.setattr(fair_queue, "BODY_SECONDS", 0.05)
+    door = Door()
+    lines = [b'{"account": "a1", "age": "13-15"}\n' * 1000]
+    calls = [door.ask("192.0.2.1", lines, path=path, **inside.DEV) for _ in range(MANY)]
+    slow = door.ask("192.0.2.1", [b"{", None], path=path, **inside.DEV)
+    form = door.ask("192.0.2.1")
+    await settle()
+    assert door.bodies.count(b"action=opt_out") == 1
+    assert len(door.bodies) == MANY + 1
+    door.open.set()
+    assert {answer[0]["status"] for answer in await asyncio.gather(form, *calls)} == {200}
+    assert (await slow)[0]["status"] == 408
+
+
+@OF_SERVERS
+@pytest.mark.parametrize("known", ["publishable", "revoked", "wrong"])
+async def test_whoever_shows_no_servers_key_has_turns_at_the_same_doors(tmp_path, path, known):
+    public = known == "publishable"
+    key = await asyncio.to_thread(api_keys.add_api_key, tmp_path, "app", ["choose"], publishable=public)
+    if known == "revoked":
+        await asyncio.to_thread(api_keys.revoke, tmp_path, "app")
+    door, shown = Door(tmp_path), f"Bearer {key}x" if known == "wrong" else f"Bearer {key}"
+    calls = [door.ask("192.0.2.1", path=path, authorization=shown) for _ in range(MANY)]
+    await settle()
+    assert len(door.bodies) == fair_queue.WRITING_EACH
+    door.open.set()
+    await asyncio.gather(*calls)
+
+
+@pytest.mark.slow
+async def test_a_form_is_answered_before_a_servers_list_of_ages_from_the_same_address(tmp_path):
+    rows = [{"account": f"a{n}", "identifiers": [named("email", email(n))], "age": "13-15"} for n in range(1, 301)]
+    lines, kind = "\n".join(map(json.dumps, rows)), {"Content-Type": "application/x-ndjson"}
+    async with inside.application(tmp_path / "data") as app, inside.client(app, **inside.DEV) as keyed:
+        listed = asyncio.create_task(keyed.post("/v1/links", content=lines, headers=kind))
+        await asyncio.sleep(0.1)
+        form = await post(keyed, MANY, {})
+        assert (form.status_code, listed.done()) == (303, False)
+        assert (await listed).status_code == 200
+
+
+@pytest.mark.parametrize("said", ["gzip", "GZIP", " GZip "])
+async def test_a_packed_body_counts_as_what_is_in_it_however_its_coding_is_spelt(said):
+    door = Door()
+    call = door.ask("192.0.2.1", [gzip.compress(b"[" + b"0," * 30_000)], path="/v1/choices", content_encoding=said)
+    await settle()
+    assert door.turns.queue._taken >= fair_queue.WRITING_EACH
+    door.open.set()
+    await call
+
+
 async def test_a_question_is_not_queued():
     door = Door()
     asking = [
@@ -470,11 +545,11 @@ def test_a_real_connection_with_a_slow_body_ends_and_a_large_one_is_not_taken_in
 
     here = Turns(Sources(Peers(("127.0.0.1",)), lambda: datetime(2026, 11, 24, tzinfo=UTC)))
     head = b"POST /privacy-choices HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
-    with raw.served(Queued(raw.echo, here, Metrics()), Protocol) as port:
+    with raw.served(Queued(raw.echo, here, Metrics(), Credentials(NOWHERE)), Protocol) as port:
         heard = raw.ask(port, head % 14 + b"action=", silence=8.0)
         assert (heard.statuses, heard.closed) == ([408], True)
     with (
-        raw.served(Queued(reads_once, here, Metrics()), Protocol) as port,
+        raw.served(Queued(reads_once, here, Metrics(), Credentials(NOWHERE)), Protocol) as port,
         socket.create_connection(("127.0.0.1", port), 0.4) as connection,
         contextlib.suppress(OSError),
     ):

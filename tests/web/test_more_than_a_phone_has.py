@@ -5,6 +5,7 @@ behind everybody else's.
 import asyncio
 import contextlib
 import gzip
+import hashlib
 import json
 import time
 
@@ -126,6 +127,17 @@ async def test_a_body_with_an_apps_key_is_small_also_unpacked_at_every_door(call
     assert str(wire.MAX_APP_BODY) in answer.json()["detail"]
     if door == "/v1/choices":  # a server's key says as much as before
         assert (await desk.post(door, content=content, headers=headers)).status_code == 201
+
+
+@pytest.mark.slow
+async def test_a_no_for_a_thousand_addresses_as_sha256_is_kept_with_an_apps_key_too(calling):
+    _, public, desk = calling
+    hashed = [hashlib.sha256(email(number).encode()).hexdigest() for number in range(1, wire.MAX_IDENTIFIERS + 1)]
+    body = {**ACT, "identifiers": [named("email_sha256", each) for each in hashed]}
+    content, kind = json.dumps(body), {"Content-Type": "application/json"}
+    assert len(content) > 96 * 1024
+    assert (await public.post("/v1/choices", content=content, headers=kind)).status_code == 202
+    assert await soon_denied(desk, *people(FEW))
 
 
 async def test_identifiers_beyond_a_thousand_are_told_of_once_and_not_each(calling):

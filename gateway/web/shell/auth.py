@@ -1,6 +1,8 @@
 """Who calls: the Bearer key of a request and its scopes. Every door asks here first."""
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.types import Scope
 
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.web.shell import wire
@@ -13,10 +15,15 @@ def request_id(request: Request) -> str:
     return str(request.scope.get("state", {}).get("request_id", ""))
 
 
+def key_of(scope: Scope, credentials: Credentials) -> ApiKey | None:
+    """The key that a request shows, revoked or not; None where it shows none that is ours."""
+    scheme, _, bearer = Headers(scope=scope).get("authorization", "").partition(" ")
+    return credentials.find(bearer.strip()) if scheme.lower() == "bearer" else None
+
+
 def anybody(request: Request, credentials: Credentials, *, revoked: bool = False) -> ApiKey:
     """The key of the request, whatever its scopes."""
-    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-    key = credentials.find(bearer.strip()) if scheme.lower() == "bearer" else None
+    key = key_of(request.scope, credentials)
     state = request.scope.setdefault("state", {})
     if key is None or key.publishable:
         state[wire.ANYBODYS] = True

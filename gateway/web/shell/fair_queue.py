@@ -14,6 +14,7 @@ import hmac
 import os
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 from zlib import MAX_WBITS, decompressobj
@@ -22,7 +23,8 @@ from zlib import error as ZlibError  # noqa: N812 - zlib's own name is lower cas
 from starlette.types import Scope
 
 from gateway.consent.verbs import HEAR_SECONDS
-from gateway.web.shell import problem, ticks
+from gateway.keys.api_keys import Credentials
+from gateway.web.shell import auth, problem, ticks, wire
 from gateway.web.shell.edge import App, Message, Receive, Send
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.peer import Address, Peers
@@ -33,7 +35,8 @@ WRITING, WRITING_EACH = 256, 32
 READ, READ_EACH = 4096, 64  # requests whose body is in memory: 4,096 of 33 kB are 132 MB, and no more are read
 BODY = 33 * 1024  # read before the turn: whatever needs no key is smaller (pages 16 kB, the script 32 kB)
 KILOBYTE = 1024
-PAGE_SECONDS = HEAR_SECONDS  # that a page waits for its turn and its writing together; the turn is kept for it
+PAGE_SECONDS = HEAR_SECONDS  # that a page waits for its turn; the turn is kept for it
+BEHIND = 4096  # pages that wait, the answered among them; of a few kB each
 BODY_SECONDS = 30.0  # for that much; a phone in the country sends a form's 1 kB in one
 REST_SECONDS = 60.0  # for what a caller with a key sends beyond it
 IPV6_NETWORK = 56  # bits that one household has (RIPE-690)
@@ -41,6 +44,8 @@ QUEUED = (
     "/privacy-choices", "/v1/choices", "/v1/observe", "/v1/texts", "/v1/codes", "/v1/data-rights-request", "/v1/agent/",
     "/v1/standing", "/v1/access", "/v1/erasures", "/v1/links", "/adchoices",
 )  # fmt: skip
+# A server's call takes minutes here (NDJSON, a thousand ids): in turn it would hold all places of its address.
+OF_SERVERS = ("/v1/standing", "/v1/access", "/v1/erasures", "/v1/links")
 WRITES_BY_GET = "/adchoices"  # as the industry's protocols have it; of our other pages a GET may only have news
 SOURCE = "source"  # scope["state"] key: who sent a request that was queued
 
@@ -86,11 +91,14 @@ class FairQueue:
             raise
 
     def _leave(self, source: bytes, turn: asyncio.Future[None], work: int) -> None:
-        """Whoever hung up waits for nothing, and nobody behind them."""
-        turns = self._waiting[source]
-        turns.remove((turn, work))
+        """Whoever hung up waits for nothing, and nobody behind them; passed over already where somebody else gave back
+        in the same step.
+        """
+        turns = self._waiting.get(source, deque())
+        with contextlib.suppress(ValueError):
+            turns.remove((turn, work))
         if not turns:
-            del self._waiting[source]
+            self._waiting.pop(source, None)
         self._serve()
 
     def _may(self, source: bytes, work: int) -> bool:
@@ -117,10 +125,12 @@ class FairQueue:
         while (source := self._next()) is not None and self._fits(self._waiting[source][0][1]):
             turns = self._waiting[source]
             turn, work = turns.popleft()
+            if not turns:
+                del self._waiting[source]
+            if turn.done():  # who hung up in this very step, and has not left yet
+                continue
             if turns:
                 self._waiting.move_to_end(source)
-            else:
-                del self._waiting[source]
             self._take(source, work)
             turn.set_result(None)
 
@@ -176,6 +186,14 @@ def _network(sender: Address | None) -> bytes:
     return sender.packed[: IPV6_NETWORK // 8]
 
 
+@dataclass(slots=True)
+class WaitingPage:
+    """`has_turn`: it is being written, or was."""
+
+    answered: bool = False
+    has_turn: bool = False
+
+
 class Turns:
     """Whose turn it is in the writer, of one service: for all of its addresses, and for the site behind it."""
 
@@ -184,37 +202,48 @@ class Turns:
         self.queue = FairQueue(WRITING, WRITING_EACH)
         self._behind = set[asyncio.Task[None]]()
 
-    async def write(self, scope: Scope, act: Callable[[], Awaitable[None]]) -> None:
-        """Does what a request that was not queued has to write, in its sender's turn. Who waits for longer than a page
-        may is answered, and it is done behind the answer.
+    async def write(self, scope: Scope, act: Callable[[bool], Awaitable[None]]) -> bool:
+        """Does what a request that was not queued has to write, in its sender's turn. Where the place is free the page
+        waits for as long as the writing takes; else for `PAGE_SECONDS`, and then it is answered, and `act` is done
+        behind the answer. `act` is told whether that is so. False: more than `BEHIND` wait, and it is not done.
         """
         if SOURCE in scope.get("state", {}):
-            await act()
-            return
-        source = self.sources.of(scope)
+            await act(False)
+            return True
+        source, page = self.sources.of(scope), WaitingPage()
         if self.queue.takes(source):
-            await self._act(source, act)
-            return
-        task = asyncio.create_task(self._wait(source, act))
+            await self._act(source, act, page)
+            return True
+        task = asyncio.create_task(self._wait(source, act, page))
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)
-        done, _ = await asyncio.wait({task}, timeout=PAGE_SECONDS)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=PAGE_SECONDS)
+        finally:
+            page.answered = True  # or hung up
+            kept = page.has_turn or len(self._behind) <= BEHIND
+            if not kept:
+                task.cancel()
         for each in done:
             each.result()
+        return kept
 
-    async def _wait(self, source: bytes, act: Callable[[], Awaitable[None]]) -> None:
+    async def _wait(self, source: bytes, act: Callable[[bool], Awaitable[None]], page: WaitingPage) -> None:
         await self.queue.wait(source)
-        await self._act(source, act)
+        await self._act(source, act, page)
 
-    async def _act(self, source: bytes, act: Callable[[], Awaitable[None]]) -> None:
+    async def _act(self, source: bytes, act: Callable[[bool], Awaitable[None]], page: WaitingPage) -> None:
+        page.has_turn = True
         try:
-            await act()
+            await act(page.answered)
         finally:
             self.queue.give_back(source)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Turns"]:
-        """At the end what waits still has a page's time; a signal that is lost then comes with the next page."""
+        """At the end what waits still has a page's time, for the rest of what a stop may take is the writer's; a signal
+        that is lost then comes with the next page.
+        """
         try:
             yield self
         finally:
@@ -229,11 +258,12 @@ class Turns:
 class Queued:
     """The layer that applies the queue, in front of the doors that opt out. The body comes first, under a limit of
     time, so that who sends it slowly keeps nobody waiting; beyond `READ` bodies none is read, and the connections wait
-    as the kernel has them.
+    as the kernel has them. What a server's own key asks of the doors `OF_SERVERS` has the limit and no turn.
     """
 
-    def __init__(self, app: App, turns: Turns, metrics: Metrics) -> None:
+    def __init__(self, app: App, turns: Turns, metrics: Metrics, credentials: Credentials) -> None:
         self._app = app
+        self._credentials = credentials
         self._sources = turns.sources
         self._reading = FairQueue(READ, READ_EACH)
         self._writing = turns.queue
@@ -242,19 +272,26 @@ class Queued:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not _is_queued(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
-            return
+        elif self._is_of_server(scope):
+            if begun := await _begun_or_told(scope, receive, send):
+                await self._app(scope, _replayed(begun, receive), send)
+        else:
+            await self._in_turn(scope, receive, send)
+
+    def _is_of_server(self, scope: Scope) -> bool:
+        key = auth.key_of(scope, self._credentials) if scope["path"].startswith(OF_SERVERS) else None
+        return key is not None and not (key.publishable or key.revoked)
+
+    async def _in_turn(self, scope: Scope, receive: Receive, send: Send) -> None:
         source = self._sources.of(scope)
         scope.setdefault("state", {})[SOURCE] = source
         if not self._reading.takes(source):
             await self._reading.wait(source)
         try:
-            try:
-                begun = await _begun(receive)
-            except Problem as late:
-                request_id = scope.get("state", {}).get("request_id", "")
-                await problem.response(late, request_id)(scope, receive, send)
+            begun = await _begun_or_told(scope, receive, send)
+            if not begun:
                 return
-            work = _work(begun, zipped=(b"content-encoding", b"gzip") in scope["headers"])
+            work = _work(begun, zipped=wire.content_encoding(scope) == wire.GZIP)
             if not self._writing.takes(source, work):
                 await self._writing.wait(source, work)
             try:
@@ -264,6 +301,16 @@ class Queued:
                 self._writing.give_back(source, work)
         finally:
             self._reading.give_back(source)
+
+
+async def _begun_or_told(scope: Scope, receive: Receive, send: Send) -> list[Message]:
+    """The same as `_begun`; nothing for who was too slow and is answered so."""
+    try:
+        return await _begun(receive)
+    except Problem as late:
+        request_id = scope.get("state", {}).get("request_id", "")
+        await problem.response(late, request_id)(scope, receive, send)
+        return []
 
 
 def _is_queued(method: str, path: str) -> bool:

@@ -19,9 +19,10 @@ from zlib import error as ZlibError  # noqa: N812 - zlib's own name is lower cas
 import msgspec
 import orjson
 from msgspec import Meta
-from starlette.datastructures import QueryParams
+from starlette.datastructures import Headers, QueryParams
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from gateway.choice import coarsening
 from gateway.choice.law import AGES, band_of
@@ -127,7 +128,10 @@ T = TypeVar("T")
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 MAX_BODY = 8 * 2**20
-MAX_APP_BODY = 64 * 1024  # unpacked, of a call with a publishable key, which anybody may hold: a phone's has some 2 kB
+# Unpacked, of a call with a publishable key, which anybody may hold: a phone's has some 2 kB, and `MAX_IDENTIFIERS`
+# addresses as SHA-256 have some 100 kB.
+MAX_APP_BODY = 128 * 1024
+IDENTITY, GZIP = "identity", "gzip"  # the Content-Encodings that are read
 MAX_LINES = 10_000
 PIECE = 64 * 1024  # of a body that is unpacked as it comes
 MAX_IDENTIFIERS = 1000  # of one choice or link: one transaction
@@ -443,10 +447,15 @@ def _append(body: bytearray, chunk: bytes, limit: int) -> None:
 
 
 def _is_zipped(request: Request) -> bool:
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"identity", "gzip"}:
+    encoding = content_encoding(request.scope)
+    if encoding not in {IDENTITY, GZIP}:
         raise Problem("unsupported_media_type", "Content-Encoding is identity or gzip")
-    return encoding == "gzip"
+    return encoding == GZIP
+
+
+def content_encoding(scope: Scope) -> str:
+    """What a request says of its body, for whoever unpacks it and for the queue that counts what is in it."""
+    return Headers(scope=scope).get("content-encoding", IDENTITY).strip().lower()
 
 
 def pieces(request: Request) -> AsyncIterator[bytes]:

@@ -337,22 +337,27 @@ class Visits:
         """A page asks for no key, and whoever asks for thousands with something to write waits for themselves alone."""
         if self._turns is None:
             await self._write(news)
-        else:
-            await self._turns.write(scope, partial(self._write, news))
+        elif not await self._turns.write(scope, partial(self._write, news)):
+            self._not_kept()
 
-    async def _write(self, news: News) -> None:
+    async def _write(self, news: News, behind: bool = False) -> None:
+        """`behind`: the page was answered before. What it ends is left to the browser's next page then, for meanwhile
+        another page may have said it again and been answered that it stands.
+        """
         browser, account = news.browser, news.account
         try:
             if news.heard:
-                await self._consent.observe(
-                    news.subjects, news.heard, place=news.place, account=account, proved=browser
-                )
+                heard = news.heard.without_endings() if behind else news.heard
+                await self._consent.observe(news.subjects, heard, place=news.place, account=account, proved=browser)
             for each in news.ties:
                 await self._consent.tie(each, [browser] if browser else [])
             if news.brought:
                 await self._consent.observe(news.to, news.brought, place=news.place, account=account)
         except StoreUnavailable:
-            self._metrics.refused_forms.labels("signal_not_kept").inc()
+            self._not_kept()
+
+    def _not_kept(self) -> None:
+        self._metrics.refused_forms.labels("signal_not_kept").inc()
 
     def _token(self, visitor: Visitor, now: datetime) -> bytes:
         if visitor.cookie is None or not visitor.cookie.value:
