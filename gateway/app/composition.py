@@ -244,7 +244,7 @@ def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop
 def _prove_secrets(db: sqlite3.Connection, folder: Path, secrets: Secrets) -> None:
     """That they are the ledger's, and none of before a wrapping key was replaced. Raises `LedgerRefused`."""
     name = store_in(folder).name
-    schema.settle_mark(db, name, secrets.marks)
+    schema.prove_mark(db, name, secrets.marks)
     if Epochs(folder, secrets.wraps).is_others():
         raise LedgerRefused(schema.anothers(name))
 

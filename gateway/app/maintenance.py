@@ -476,11 +476,17 @@ def _prove_file(folder: Path, what: str, instead: str) -> None:
 
 def take_back(folder: Path, to: int) -> int:
     """The folder's ledger becomes one that an older release opens, with all that was said since; see
-    `schema.take_back`. Raises `LedgerRefused` too where it is in use.
+    `schema.take_back`. A server keeps its version, for an older release that has the same. Raises `LedgerRefused` too
+    where it is in use.
     """
-    _prove_file(folder, "no older release opens", "stay with this one")
+    if to != schema.version_wanted():
+        _prove_file(folder, "no release of an older version opens", "stay with this one")
+    store, marks = store_in(folder), secret_files.load_secrets(folder).marks
     with _alone(folder):
-        return schema.take_back(folder, to, secret_files.load_secrets(folder).marks)
+        if not store.is_server:
+            return schema.take_back(folder, to, marks)
+        with contextlib.closing(store.open_to_write()) as db:
+            return schema.bear_first_mark(db, store.name, marks)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,8 @@ The file lies in the folder of the last checkpoint and not in the data folder: i
 or an older copy was put back, and must not be replaced with it. Its name and what seals its lines come from the
 first pepper, which never goes: a line waits for as long as its machine is cut off, on however many others the seals are
 retired meanwhile. Durable before `keep` returns. A torn last line was never acknowledged: it is skipped and counted. A
-line holds the person's identifiers; nobody opens it without this installation's secrets.
+line holds the person's identifiers; nobody opens it without this installation's secrets. One that this process cannot
+open is laid beside the file, and entered from there by whoever can: an older release opens no line of a newer one.
 
 A request's id becomes its first entry's event id, so that each is entered once, with the time at which it was accepted,
 whatever crashed in between. Once the entries are durable their lines are taken out, each by what it is (every seal has
@@ -200,8 +201,8 @@ Requests = Sequence[tuple[bytes, KeptRequest]]  # each with its line
 
 @dataclass(frozen=True, slots=True)
 class EmergencyWaiting:
-    """What the file holds: each request with its line. `unread`: whole lines that nobody can open; `torn`: bytes after
-    the last whole line.
+    """What is held: each request with its line. `unread`: whole lines of the file that this process cannot open;
+    `torn`: bytes after the last whole one.
     """
 
     requests: tuple[tuple[bytes, KeptRequest], ...]
@@ -220,6 +221,7 @@ class Emergency:
         self.path = folder / f"{name}.emergency"
         self._secrets, self._limit = secrets, limit
         self._opens = (*secrets.seals, secrets.beside)  # by the seals, what an older release kept
+        self._looked: tuple[object, bool] = None, False  # which file lay aside then, and whether a line of it opens
         self.torn = 0
         self._threads = ThreadPoolExecutor(1, "keeps-beside")
 
@@ -244,38 +246,35 @@ class Emergency:
     def waiting(self) -> bool:
         """Whether there is something to take in. A file that cannot be looked at may hold something."""
         try:
-            return self.path.stat().st_size > 0
-        except FileNotFoundError:
-            return False
+            return _size(self.path) > 0 or self._opens_aside()  # in this order: what is laid aside is there first
         except OSError:
             return True
 
     def read(self) -> EmergencyWaiting:
         """Everything that was acknowledged and not yet taken in. Raises OSError, `Unusable`."""
         with self._locked() as descriptor:
-            content = _content(descriptor)
+            content, aside = _content(descriptor), _lines_of(self._aside)
         *lines, rest = content.split(b"\n")
-        requests, unread = list[tuple[bytes, KeptRequest]](), list[bytes]()
-        for line in lines:
-            try:
-                text = seals.open_seal(self._opens, self._label, base64.b64decode(line, validate=True))
-                requests.append((line, read_request(text, self._secrets)))
-            except (seals.OpeningFailed, ValueError):
-                unread.append(line)
-        return EmergencyWaiting(tuple(requests), tuple(unread), len(rest))
+        opened = {line: self._opened(line) for line in (*lines, *aside)}
+        requests = tuple((line, kept) for line, kept in opened.items() if kept)
+        return EmergencyWaiting(requests, tuple(line for line in lines if not opened[line]), len(rest))
 
     def clear(self, read: EmergencyWaiting, refused: Sequence[bytes] = ()) -> bool:
-        """Takes the lines of `read` out durably, which are entered, and no other; whether none is left. Those that
-        nobody can open, and `refused` ones, are laid beside it first: they were acknowledged. Raises OSError; then
-        all are still there, or all of `read` out.
+        """Takes the lines of `read` out durably, which are entered, and no other; whether none is left. Those that it
+        could not open, and `refused` ones, are laid beside it first: they were acknowledged. Raises OSError; then none
+        is gone that is not entered.
         """
-        entered, aside = {line for line, _ in read.requests}, {*read.unread, *refused}
+        entered, unread, no = {line for line, _ in read.requests}, set(read.unread), set(refused)
         with self._locked() as descriptor:
             self._mended(descriptor)
-            lines = _content(descriptor).split(b"\n")[:-1]
+            lines, aside = _content(descriptor).split(b"\n")[:-1], _lines_of(self._aside)
             self._sweep()
-            self._lay_aside([line for line in lines if line in aside])
-            left = [line for line in lines if line not in entered and line not in aside]
+            _replace(self._refused, _lines_of(self._refused), [line for line in (*lines, *aside) if line in no])
+            gone = entered | no
+            _replace(
+                self._aside, [line for line in aside if line not in gone], [each for each in lines if each in unread]
+            )
+            left = [line for line in lines if line not in gone and line not in unread]
             if left:
                 write_durably(self.path, _joined(left))
             else:  # in its place: a full disk has no room for another one
@@ -284,12 +283,31 @@ class Emergency:
         return not left
 
     def unread(self) -> bool:
-        """Whether lines lie aside that nobody could open."""
-        return self._aside.exists()
+        """Whether lines lie aside that nobody could open, or the ledger refused."""
+        return self._aside.exists() or self._refused.exists()
 
     @property
     def _aside(self) -> Path:
         return self.path.with_suffix(".unread")
+
+    @property
+    def _refused(self) -> Path:
+        """Apart from those that others may open: each turn would try these again."""
+        return self.path.with_suffix(".refused")
+
+    def _opened(self, line: bytes) -> KeptRequest | None:
+        try:
+            text = seals.open_seal(self._opens, self._label, base64.b64decode(line, validate=True))
+            return read_request(text, self._secrets)
+        except (seals.OpeningFailed, ValueError):
+            return None
+
+    def _opens_aside(self) -> bool:
+        """Whether a line that was laid aside can be entered. Raises OSError."""
+        looked, file = self._looked, _file_of(self._aside)
+        if file != looked[0]:
+            self._looked = looked = file, any(map(self._opened, _lines_of(self._aside)))
+        return looked[1]
 
     def _append(self, descriptor: int, line: bytes) -> None:
         content_ends = self._mended(descriptor)
@@ -313,11 +331,6 @@ class Emergency:
         self.torn += 1
         return whole
 
-    def _lay_aside(self, lines: Sequence[bytes]) -> None:
-        if lines:
-            before = self._aside.read_bytes().split(b"\n") if self._aside.exists() else []
-            write_durably(self._aside, _joined(dict.fromkeys([*filter(None, before), *lines])))
-
     def _sweep(self) -> None:
         """What a process that was killed over one of these files left beside it."""
         for left in self.path.parent.glob(f".{self.path.stem}.*"):
@@ -326,6 +339,43 @@ class Emergency:
     def _locked(self) -> contextlib.AbstractContextManager[int]:
         """Raises OSError, also where another process that was stopped has it."""
         return locked(self.path)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _file_of(path: Path) -> object:
+    """By which a file that is there is told from the one before: each is written anew. Raises OSError."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _lines_of(path: Path) -> list[bytes]:
+    """Those that were laid aside in a file. Raises OSError."""
+    try:
+        return [line for line in path.read_bytes().split(b"\n") if line]
+    except FileNotFoundError:
+        return []
+
+
+def _replace(path: Path, left: Sequence[bytes], more: Sequence[bytes]) -> None:
+    """What lies aside in a file from now on, each once; without any there is no file, for which no disk is too full.
+    Raises OSError.
+    """
+    if (lines := list(dict.fromkeys([*left, *more]))) == _lines_of(path):
+        return
+    if lines:
+        write_durably(path, _joined(lines))
+    else:
+        path.unlink()
+        sync_folder(path.parent)
 
 
 def _write(descriptor: int, line: bytes, at: int) -> None:

@@ -41,6 +41,7 @@ OUTSIDE = frozenset({
     sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
 })  # fmt: skip
+ROTATED = "SELECT count(*) FROM key_event WHERE kind = 'pepper' AND step = 'replaced'"
 # In one statement, which is one moment: between two of them another process may commit.
 ENDS = "SELECT (SELECT size FROM head), (SELECT coalesce(max(seq) + 1, 0) FROM entry)"
 
@@ -180,8 +181,7 @@ def _apply(
     """All of it, and the version that it becomes, or nothing. `fill`: what SQL alone cannot make of what is there.
     `mark`: another one than it bears.
     """
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with _whole(db):
         for statement in statements(sql):
             db.execute(statement)
         if fill:
@@ -194,6 +194,13 @@ def _apply(
         if mark:
             db.execute(f"PRAGMA application_id = {mark:d}")
         db.execute(f"PRAGMA user_version = {becomes:d}")
+
+
+@contextlib.contextmanager
+def _whole(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:  # a disk that fails at COMMIT has rolled it back already
@@ -327,17 +334,30 @@ def prove_mark(db: sqlite3.Connection, path: Path, marks: Sequence[int]) -> int:
     if marks:
         if found == MOVED:
             raise LedgerRefused(moved_on(path))
+        if db.execute(ROTATED).fetchone()[0] >= applied:  # each leaves one more than it found, in one transaction
+            raise LedgerRefused(_lost_count(path))
         if found not in {mark_of(path, marks, applied), marks[0]}:  # the latter of before `settle_mark`
             raise LedgerRefused(anothers(path))
     return applied
 
 
 def settle_mark(db: sqlite3.Connection, path: Path, marks: Sequence[int]) -> None:
-    """Where an older release left the mark of the first pepper, that of all that wrap the keys, by the first who opens
-    the ledger to write and knows just as many. Raises `LedgerRefused` as `prove_mark`.
+    """Where an older release left the mark of the first pepper, that of all that wrap the keys, by a `migrate` that
+    knows just as many. Nothing proves that they are these: no start does it by itself, so that whoever runs it has
+    compared the machines' secrets. Raises `LedgerRefused` as `prove_mark`.
     """
-    if marks and prove_mark(db, path, marks) == len(marks) and _mark_in(db) != marks[-1]:
-        db.execute(f"PRAGMA application_id = {marks[-1]:d}")
+    if marks:
+        with _whole(db):
+            if prove_mark(db, path, marks) == len(marks) and _mark_in(db) != marks[-1]:
+                db.execute(f"PRAGMA application_id = {marks[-1]:d}")
+
+
+def bear_first_mark(db: sqlite3.Connection, path: Path, marks: Sequence[int]) -> int:
+    """For an older release that knows no other, on a ledger of its version; returns that. Raises `LedgerRefused`."""
+    with _whole(db):
+        prove_mark(db, path, marks)
+        db.execute(f"PRAGMA application_id = {marks[0]:d}")
+    return version(db, path)
 
 
 def mark_of(path: Path, marks: Sequence[int], applied: int) -> int:
@@ -361,8 +381,17 @@ def peppers_in(db: sqlite3.Connection) -> int:
 def anothers(path: Path) -> str:
     return (
         f"{path} was written with other secrets than this secrets.json: nobody in it would be found, and every"
-        " opt-out would be lost to sight. Put its own secrets.json back, of several machines from one that serves; into"
-        " a new folder: gateway restore BACKUP --data NEW --secrets FOLDER --keys FILE"
+        " opt-out would be lost to sight. Put its own secrets.json back, of several machines from one that serves: that"
+        " of the one on which the rotation of the pepper printed its end. Compare all machines' first, and overwrite"
+        " none without keeping it; into a new folder: gateway restore BACKUP --data NEW --secrets FOLDER --keys FILE"
+    )
+
+
+def _lost_count(path: Path) -> str:
+    return (
+        f"{path} had its pepper replaced more often than it has peppers: an older release did so with a secrets.json of"
+        " before, and by what it says now nobody from before would be found. Overwrite no secrets.json; put back the"
+        " last backup of before that, with the secrets.json of then: gateway restore BACKUP --data NEW"
     )
 
 

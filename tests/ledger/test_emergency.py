@@ -279,13 +279,14 @@ def test_lines_that_are_laid_aside_by_halves_stay_in_the_file(file, request_of, 
             file.clear(read, refused)
     assert file.path.read_bytes() == lines
     assert file.clear(read, refused)
-    assert file.path.with_suffix(".unread").read_bytes() == lines
+    assert file.path.with_suffix(".refused").read_bytes() == lines
+    assert file.unread()
 
 
 def test_lines_are_laid_aside_once_and_behind_those_that_lie_there(file, request_of):
     file.keep(request_of(1))
     first = file.path.read_bytes()
-    aside = file.path.with_suffix(".unread")
+    aside = file.path.with_suffix(".refused")
     aside.write_bytes(b"half a li")
     for _ in range(2):
         file.path.write_bytes(first)
@@ -307,6 +308,50 @@ def test_a_folder_that_does_not_keep_what_is_laid_aside_keeps_the_file(file, req
     with pytest.raises(OSError, match="Input"):
         file.clear(read, [line for line, _ in read.requests])
     assert len(requests(file)) == 1
+
+
+def laid_aside_by_an_older_release(file, secrets):
+    """It knows the seals alone."""
+    older = Emergency(file.path.parent, replace(secrets, seals=(bytes(32),)), MIB)
+    older._opens = secrets.seals
+    assert older.clear(older.read())
+    assert not older.waiting()
+
+
+def test_what_an_older_release_could_not_open_waits_until_it_is_entered_from_where_that_laid_it(
+    file, request_of, secrets
+):
+    kept, others = request_of(1), b"of-another-installation"
+    file.keep(kept)
+    laid_aside_by_an_older_release(file, secrets)
+    aside = file.path.with_suffix(".unread")
+    aside.write_bytes(others + b"\n" + aside.read_bytes())
+    assert (file.waiting(), file.path.read_bytes()) == (True, b"")
+    file.keep(request_of(2))
+    read = file.read()
+    assert kept in [found for _, found in read.requests]
+    assert len(read.requests) == 2
+    assert file.clear(read)
+    assert (file.waiting(), aside.read_bytes()) == (False, others + b"\n")
+
+
+def test_what_lies_aside_alone_goes_with_its_last_line(file, request_of, secrets):
+    file.keep(request_of(1))
+    laid_aside_by_an_older_release(file, secrets)
+    assert file.waiting()
+    assert file.clear(file.read())
+    assert (file.waiting(), file.unread()) == (False, False)
+
+
+def test_what_was_laid_aside_and_cannot_be_looked_at_may_be_somebodys_no(file, request_of, secrets, monkeypatch):
+    file.keep(request_of(1))
+    laid_aside_by_an_older_release(file, secrets)
+
+    def fails(path):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(type(file.path), "read_bytes", fails)
+    assert file.waiting()
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["before-the-newer-pepper", "with-another-newer-pepper"])

@@ -167,6 +167,35 @@ def test_one_that_the_ledger_refuses_is_laid_aside_and_keeps_nobody_else_out(fol
     assert len(opt_outs(folder)) == 1
 
 
+def laid_aside(file):
+    """As an older release lays aside what it cannot open."""
+    file.path.rename(file.path.with_suffix(".unread"))
+
+
+def test_what_an_older_release_laid_aside_is_entered_before_anybody_is_answered_and_once(folder, waiting, monkeypatch):
+    kept = waiting(1)
+    laid_aside(waiting.file)
+    with monkeypatch.context() as crash:
+        crash.setattr(type(waiting.file), "clear", lambda *_: False)
+        with opened(folder) as house:
+            assert house.consent.checks.position() is None
+    with opened(folder) as house:
+        assert house.consent.checks.read_back(kept.subjects, [Purpose.SALE]) == {"sale": "opted_out"}
+        assert house.consent.refused == ""
+    assert (waiting.file.waiting(), waiting.file.unread(), len(opt_outs(folder))) == (False, False, 1)
+
+
+@pytest.mark.parametrize("ahead", [False, True], ids=["behind", "ahead"])
+def test_what_a_worker_of_an_older_release_lays_aside_meanwhile_is_entered(folder, waiting, ahead):
+    with opened(folder) as house:
+        file = house.consent.emergency if ahead else house.consent.later
+        waiting(1, file=file)
+        with contextlib.suppress(FileNotFoundError):  # it may be entered by now
+            laid_aside(file)
+        until(lambda: len(opt_outs(folder)) == 1, 30)
+        until(lambda: not file.waiting() and not file.unread(), 30)
+
+
 @pytest.mark.parametrize("torn", [lmdb.CorruptedError("a page is of another kind"), struct.error("too short")])
 def test_a_state_that_cannot_be_read_keeps_nothing_out_of_the_ledger(folder, waiting, monkeypatch, torn):
     """What stood is folded from what was said, then: the ledger itself can be read and written."""

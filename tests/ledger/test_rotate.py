@@ -279,7 +279,7 @@ def test_a_pepper_that_another_machine_made_meanwhile_is_not_followed_by_one_of_
     assert {reason for _, _, reason, _, _ in answers(peopled)} >= {"opted_out"}
 
 
-def test_a_ledger_that_bears_the_mark_of_the_first_pepper_alone_gets_that_of_all_at_the_first_start(peopled):
+def test_a_ledger_that_bears_the_mark_of_the_first_pepper_alone_gets_that_of_all_by_a_migrate(peopled):
     """An older release left it so."""
     before, file = answers(peopled), peopled / secret_files.SECRETS
     maintenance.pepper(peopled, inside.settings())
@@ -293,10 +293,28 @@ def test_a_ledger_that_bears_the_mark_of_the_first_pepper_alone_gets_that_of_all
     stored = json.loads(file.read_text())
     mark(peopled, put=first)
     assert answers(peopled) == before
+    assert mark(peopled) == first, "no start knows whether there are others of the same number"
+    composition.migrate(peopled)
+    assert answers(peopled) == before
     assert mark(peopled) == secret_files.load_secrets(peopled).marks[-1]
     stored["peppers"][-1] = "00" * 32
     file.write_text(json.dumps(stored))
     refused(peopled, "other secrets")
+
+
+def test_a_ledger_whose_peppers_an_older_release_counted_back_is_read_by_nobody(peopled):
+    """Its rotation by a machine with the secrets of before: the keys stayed under both."""
+    older = (peopled / secret_files.SECRETS).read_bytes()
+    maintenance.pepper(peopled, inside.settings())
+    (peopled / secret_files.SECRETS).write_bytes(older)
+    with contextlib.closing(sqlite3.connect(peopled / schema.FILE)) as db:
+        db.execute("UPDATE head SET peppers = 1")
+        db.commit()
+    mark(peopled, put=secret_files.load_secrets(peopled).marks[0])
+    with pytest.raises(LedgerRefused, match="replaced more often"), opened(peopled):
+        raise AssertionError("it must not open with keys that find nobody")
+    with pytest.raises(LedgerRefused, match="replaced more often"):
+        composition.migrate(peopled)
 
 
 def test_an_older_release_finds_the_mark_that_it_knows_once_the_ledger_was_taken_back(peopled):

@@ -14,7 +14,7 @@ from support.postgres_proxy import PostgresProxy
 from support.several_hosts import joined
 from support.together import until
 
-from gateway.app import maintenance
+from gateway.app import composition, maintenance
 from gateway.app.composition import open_house, store_of, verify_ledger
 from gateway.consent import leases as leases_of
 from gateway.consent.leases import LATE, LONGEST, Leases, Terms
@@ -22,7 +22,7 @@ from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.keys import secret_files
 from gateway.keys.epochs import Epochs
 from gateway.keys.shared_epochs import SharedEpochs
-from gateway.ledger import erasure_steps
+from gateway.ledger import erasure_steps, schema
 from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.errors import LedgerRefused, NothingKept
 from gateway.ledger.folder_store import store_in
@@ -359,3 +359,17 @@ def test_of_two_machines_one_makes_the_new_pepper_and_the_other_is_told_to_copy_
     with opened(folders) as houses:
         assert [word(each, 1) for each in houses] == ["opted_out"] * 2
     assert maintenance.pepper(second, settings)[1] == 3
+    assert maintenance.take_back(second, schema.version_wanted()) == schema.version_wanted()
+    [first_mark, *_] = secret_files.load_secrets(second).marks
+    assert bears(second) == first_mark
+    with opened([second]):
+        assert bears(second) == first_mark
+    composition.migrate(second, owner=settings.store.owner)
+    assert bears(second) == secret_files.load_secrets(second).marks[-1]
+    with pytest.raises(LedgerRefused, match="stay with this one"):
+        maintenance.take_back(second, schema.version_wanted() - 1)
+
+
+def bears(folder):
+    with contextlib.closing(store_in(folder).open_to_read()) as db:
+        return db.execute("PRAGMA application_id").fetchall()[0][0]

@@ -92,10 +92,11 @@ def read_call(raw):
 
 def read_mail(raw):
     """What is read of a mail is what a page can hold."""
-    found, now = mailbox.read_mail(raw), datetime(2026, 12, 1, tzinfo=UTC)
+    message, now = mailbox.parsed(raw), datetime(2026, 12, 1, tzinfo=UTC)
+    found = mailbox.read_mail(message)
     json.dumps([found.sender, found.address, found.subject, found.text, *found.parts], ensure_ascii=False).encode()
-    keep(mailbox.came_on(raw, now) <= now, "came on a day to come")
-    mailbox._as_written(raw, now)
+    keep(mailbox.came_on(message, now) <= now, "came on a day to come")
+    mailbox.as_written(message, raw, now)
 
 
 def of_text(read):

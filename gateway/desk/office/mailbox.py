@@ -34,7 +34,8 @@ OLDEST = timedelta(days=366)  # of a day on which a server says that it came
 WRITTEN = ("from", "date", "message-id", "subject")
 MOST_OF_FIELD = 4_000  # signs of a field of the head: of a megabyte the parser needs many seconds
 READ_OF_FIELD = 1_000  # of one that is shown: reading addresses takes the square of it, 20 ms, and 28 s of 100 kB
-MOST_WITHIN = 50  # parts that have parts: each looks at each line of those in it, and a thousand end the parser's stack
+MOST_WITHIN = 50  # parts that have parts: a thousand end the parser's stack
+MOST_LOOKS = 5_000_000  # each of them looks at each line of those in it; some two seconds
 UNREAD_PART = "a part that nobody can read: in the original"
 MAIL, UNREAD, READ = "mail", "unread", "read"
 
@@ -59,11 +60,13 @@ class Mailbox:
     def take(self, raw: bytes) -> tuple[int, bool]:
         """The number of its case, and whether that is a new one."""
         now, keys = self.cases.clock(), self.cases.keys
-        digests = [hmac.digest(key, LABEL + _as_written(raw, now), "sha256") for key in keys]
+        message = parsed(raw)
+        written = LABEL + as_written(message, raw, now)
+        digests = [hmac.digest(key, written, "sha256") for key in keys]
         with self.cases.file() as db:
             if (known := _known(db, digests)) is not None:
                 return known, False
-        found, came = read_mail(raw), came_on(raw, now)
+        found, came = read_mail(message), came_on(message, now)
         said = {
             "lines": "", "offered": found.address, "unread": [], "agent": "", "note": "", "language": "en",
             "permission": "",
@@ -101,9 +104,8 @@ def _known(db: sqlite3.Connection, digests: Sequence[bytes]) -> int | None:
     return next((int(row[0]) for row in rows if row), None)
 
 
-def read_mail(raw: bytes) -> PrivacyMail:
+def read_mail(message: Message) -> PrivacyMail:
     """Whatever can be read of it, which of no mail is more than nothing; never raises."""
-    message = _parsed(raw)
     sender, text, parts = _field(message, "from"), list[str](), list[str]()
     try:
         for part in message.walk():
@@ -136,12 +138,12 @@ def _read_part(part: Message, text: list[str], parts: list[str]) -> None:
         text += [read.text] if read.text.strip() else []
 
 
-def came_on(raw: bytes, now: datetime) -> datetime:
+def came_on(message: Message, now: datetime) -> datetime:
     """When the last server says that it got it; now where none says, or it says what cannot be. What the writer says
     is not asked.
     """
     with contextlib.suppress(Exception):  # what is no date has many ways to be none
-        stated = str(_parsed(raw).get("received", "")).rpartition(";")[2].strip()
+        stated = str(message.get("received", "")).rpartition(";")[2].strip()
         at = parsedate_to_datetime(stated)
         at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
         if now - OLDEST <= at <= now:
@@ -155,12 +157,12 @@ def mails_in(folder: Path) -> Iterator[Path]:
         yield from sorted(path for path in (folder / name).iterdir() if path.is_file() and path.name[0] != ".")
 
 
-def _as_written(raw: bytes, now: datetime) -> bytes:
+def as_written(message: Message, raw: bytes, now: datetime) -> bytes:
     """What the writer wrote: some fields of the head, and the whole body. One that says neither when nor which it is,
     is known again on that day alone; one in which no head and body can be told apart, as all that came.
     """
     text = raw.replace(b"\r\n", b"\n")
-    message, (_, gap, body) = _parsed(raw), text.partition(b"\n\n")
+    _, gap, body = text.partition(b"\n\n")
     fields = [_field(message, name) for name in WRITTEN]
     dated = fields[1] or fields[2] or now.date().isoformat()
     written = body if gap and any(fields) else text
@@ -178,12 +180,13 @@ class _ShortFields(Compat32):
         return value.encode("ascii", "surrogateescape").decode("utf-8", "replace")
 
 
-def _parsed(raw: bytes) -> Message:
+def parsed(raw: bytes) -> Message:
     """A mail, whatever came; the one place where one is parsed. Of what is nested too deeply or stumbled over the head
     alone, or nothing.
     """
-    parser = BytesParser(policy=_ShortFields())
-    for head_alone in (raw.lower().count(b"multipart/") > MOST_WITHIN, True):
+    parser, within = BytesParser(policy=_ShortFields()), raw.lower().count(b"multipart/")
+    looks = within * (raw.count(b"\n") + raw.count(b"\r"))  # either ends a line
+    for head_alone in (within > MOST_WITHIN or looks > MOST_LOOKS, True):
         with contextlib.suppress(Exception):  # RecursionError, IndexError: it raises what it likes
             return parser.parsebytes(raw, headersonly=head_alone)
     return Message()
