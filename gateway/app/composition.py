@@ -226,8 +226,7 @@ def _effective_within(window: timedelta, recipients: Iterable[Recipient]) -> tim
 
 def _whom_it_tells(settings: Settings, recipients: Mapping[str, Recipient]) -> Callable[..., Writer]:
     """A writer that knows who has to hear of people's noes."""
-    inside = {name for name, recipient in recipients.items() if not recipient.third}
-    return partial(Writer, systems=settings.system_rows(), inside=inside, behind=carried_noes.tell_carried)
+    return partial(Writer, systems=settings.system_rows(), recipients=recipients, behind=carried_noes.tell_carried)
 
 
 def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop:

@@ -136,7 +136,7 @@ DEVICES_OF_BIDS = frozenset(f"id:openrtb_{name}" for name in HASHED_DEVICE_IDS)
 def is_of(kind: str, classes: Collection[str]) -> bool:
     """Whether an identifier that leaves as this kind, as a call says it or as it is kept, is what one of these classes
     of data stands for: the one place where that is said. Ids whose form is their owner's (a network's, a cookie's, a
-    partner's) go as ad ids do, as a bid request has them.
+    partner's) go as ad ids do where a bid request has them, which was seen to leave.
     """
     if kind in DEVICES_OF_BIDS:
         return DataClass.DEVICE_ID in classes
@@ -145,6 +145,27 @@ def is_of(kind: str, classes: Collection[str]) -> bool:
     if kind in HASHED_AS:
         return DataClass.CONTACT in classes
     return any(kind in KINDS_OF.get(DataClass(name), ()) for name in classes)
+
+
+def is_held(kind: str, classes: Collection[str], recipient: Recipient | None) -> bool:
+    """The same where nobody saw what left, and a caller may have named more than it sent (R18): an id whose form is its
+    owner's goes only where the recipient's own map has it with one of these classes. A network's goes too where the map
+    says of no ad id of which kind it is. None: nobody knows the map.
+    """
+    plain = identity.plain_kind(kind)
+    if plain not in identity.SOURCED and not plain.startswith("id:"):
+        return is_of(kind, classes)
+    if recipient is None:
+        return False
+    if plain in kinds_held(recipient, classes):
+        return True
+    return plain == "eid" and is_of(kind, classes) and not kinds_held(recipient, [DataClass.AD_ID])
+
+
+def kinds_held(recipient: Recipient, classes: Collection[str]) -> set[str]:
+    """The kinds that a recipient's map says its fields of these classes to hold."""
+    said = ((recipient.held.get(name, NOT_SAID).kinds, each) for name, each in recipient.fields.items())
+    return {kind for kinds, data_class in said if data_class in classes for kind in kinds}
 
 
 # Whose fields may hold ids, and do only where the recipient's map says so: who was called.

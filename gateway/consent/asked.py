@@ -53,6 +53,7 @@ class Ask(NamedTuple):
     named: Named | None = None  # whom the call names and shows, where that was read before; `identifiers` are not then
     seen: Seen | None = None  # what stands of those, where that was read before
     token: DeviceToken | None = None  # of the app's installation that asks
+    seen_to_leave: bool = False  # what it names stands in what leaves: a bid request
     numbered: bool = False  # whoever asks may learn which entry decided
     instead: tuple[Standing, ...] = ()  # of what stands on record, which the caller may not know
 

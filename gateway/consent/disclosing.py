@@ -265,7 +265,8 @@ class HandedOver:
             told = json.loads(content)
             own = [wrap(bytes.fromhex(key), fresh) for key in told["own"]]
             recipient = self._recipients[decision.recipient]
-            return named(self._people, told["identifiers"], decision.classes, own, recipient)
+            seen = told.get("seen") is True
+            return named(self._people, told["identifiers"], decision.classes, own, recipient, seen=seen)
         except (NotOurs, ValueError, KeyError, TypeError):
             return None
 
@@ -437,7 +438,7 @@ class Disclosing(Deciding):
 
         def row(text: str, each: Decision) -> Intended:
             to = self._checks.recipients[each.recipient]
-            left = named(self._people, ask.identifiers, each.classes, checked.own, to)
+            left = named(self._people, ask.identifiers, each.classes, checked.own, to, seen=ask.seen_to_leave)
             return Intended(text, each.key, each.classes, left)
 
         rows = [(each, row(text, each)) for text, each in going]

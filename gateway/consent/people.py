@@ -12,13 +12,13 @@ import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from gateway.choice import identity
 from gateway.choice.identity import Limited, NormalIdentifier, Undeclared, device, kinds, spelling
-from gateway.choice.openrtb.reading import BUYER_ID, USER_ID
-from gateway.choice.recipient import NOT_SAID, Recipient
-from gateway.choice.row_shape import ANYTHING, HASHED_AS, Held, is_of, kinds_of
+from gateway.choice.recipient import Recipient
+from gateway.choice.row_shape import ANYTHING, HASHED_AS, Held, is_held, is_of, kinds_held, kinds_of
 from gateway.consent import tokens
 from gateway.consent.tokens import DeviceToken
 from gateway.desk.recipient_holdings import Left
@@ -397,24 +397,22 @@ HASHES: Mapping[DataClass, tuple[str, ...]] = {
 
 
 def leaves(
-    identifiers: Sequence[Mapping[str, object]], classes: Sequence[str], recipient: Recipient
+    identifiers: Sequence[Mapping[str, object]], classes: Sequence[str], recipient: Recipient, *, seen: bool = False
 ) -> list[Mapping[str, object]]:
-    """Of the identifiers that a caller names, those that a recipient gets with these classes. A partner's own kind goes
-    as its field says, where there is one; in a bid request it has a place of its own.
+    """Of the identifiers that a caller names, those that a recipient gets with these classes, as themselves or as their
+    hash. `seen`: all of them were seen to stand in what leaves.
     """
-    fields = [(recipient.held.get(name, NOT_SAID).kinds, each) for name, each in recipient.fields.items()]
-    held = {kind for kinds, data_class in fields if data_class in classes for kind in kinds}
-    elsewhere = {kind for kinds, _ in fields for kind in kinds if kind.startswith("id:")} - {USER_ID, BUYER_ID}
+    held = kinds_held(recipient, classes)
+    goes = is_of if seen else partial(is_held, recipient=recipient)
     return [
         item
         for item in identifiers
-        if (kind := str(item.get("type"))) in held or (kind not in elsewhere and _goes(kind, classes))
+        if (kind := str(item.get("type"))) in held or any(goes(each, classes) for each in (kind, _hashed(kind)))
     ]
 
 
-def _goes(kind: str, classes: Sequence[str]) -> bool:
-    """As itself or as its hash."""
-    return is_of(kind, classes) or is_of(HASHED_AS.get(kind, kind), classes)
+def _hashed(kind: str) -> str:
+    return HASHED_AS.get(kind, kind)
 
 
 def named(
@@ -423,11 +421,13 @@ def named(
     classes: Sequence[str],
     own: Sequence[bytes],
     recipient: Recipient,
+    *,
+    seen: bool = False,
 ) -> tuple[Left, ...]:
     """Of the identifiers that a caller names, those that a recipient gets with these classes: as they were named, but
-    an address or a number of which only hashes go by these.
+    an address or a number of which only hashes go by these. `seen` as of `leaves`.
     """
-    sent = [(item, people.name([item]).subjects) for item in leaves(identifiers, classes, recipient)]
+    sent = [(item, people.name([item]).subjects) for item in leaves(identifiers, classes, recipient, seen=seen)]
     return tuple(
         Left(kind, value, subjects[0].key, tuple(own), tuple(further))
         for item, subjects in sent

@@ -6,12 +6,13 @@ Of most who are linked nobody ever said no, which is seen from what stands alone
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
+from datetime import datetime
 from functools import partial
 
 from gateway.desk import own_systems
-from gateway.desk.recipients_to_tell import LEFT, pass_no_on, reached_by_no
-from gateway.fold.kin import family, mailbox_names, passed_on, with_looser
+from gateway.desk.recipients_to_tell import LEFT, pass_no_on
+from gateway.fold.kin import family, mailbox_names, passed_on, roads, with_looser
 from gateway.fold.reading import NoPlace, ReadNo, read_noes
 from gateway.fold.state import NO_RECORD, Slate, bits_of
 from gateway.ledger.acts.folded_people import people_of
@@ -42,19 +43,52 @@ def _tell_of_noes(tx: Transaction, slate: Slate, subject: Subject, joined: Joine
     onward = _onward(slate, subject, joined.account)
     if not onward and joined.account and not any(_denied(slate, joined.account.key, ())):
         return
-    near = with_looser(slate, family(slate, subject.key))
-    far = reached_by_no(slate, subject.key) if onward else near
-    if not (tx.found_among(LEFT, far) or own_systems.registered(tx)):
+    own, mailbox = family(slate, subject.key), mailbox_names(slate, subject.key)
+    has = _has_now(slate, joined.account.key) if joined.account and onward else set[bytes]()
+    beyond = _sent_before(slate, own | mailbox) if joined.account is None else {}
+    near, far = with_looser(slate, own), with_looser(slate, own | mailbox | has)
+    if not (own_systems.registered(tx) or tx.found_among(LEFT, near.union(far, *beyond))):
         return
-    said, itself = defaultdict[tuple[int, bool], set[Purpose]](set), _said_itself(slate, subject)
+    stays, goes, itself = list[ReadNo](), list[ReadNo](), _said_itself(slate, subject)
     for each in read_noes(slate, subject.key):
         if each.holds(slate.voids):
-            said[each.bit.seq, each.purpose in onward and itself(each)].add(each.purpose)
-    times = dict(rows_of(tx.db, SAID_AT, {seq for seq, _ in said}))
-    for (seq, goes_on), purposes in sorted(said.items()):
-        received = moment(times[seq]) if seq in times else None  # of whoever was forgotten nobody knows it
-        whom, reached = (_everybody(joined), far) if goes_on else ((subject,), near)
-        pass_no_on(tx, whom, frozenset(purposes), reached, moment(joined.at), received)
+            (goes if each.purpose in onward and itself(each) else stays).append(each)
+    _tell(tx, (subject,), stays, near, joined)
+    _tell(tx, _everybody(joined), goes, far, joined)
+    for reached, sent in beyond.items():
+        _tell(tx, (subject,), [each for each in goes if each.purpose in sent], {*reached}, joined)
+
+
+def _tell(
+    tx: Transaction, whom: Sequence[Subject], noes: Sequence[ReadNo], reached: set[bytes], joined: JoinedPeople
+) -> None:
+    """Of all these at once, however many they are, as of the first that came; of whoever was forgotten nobody knows
+    when that was.
+    """
+
+    def received() -> datetime | None:
+        times = [at for _, at in rows_of(tx.db, SAID_AT, {each.bit.seq for each in noes})]
+        return moment(min(times)) if times else None
+
+    if noes:
+        pass_no_on(tx, whom, frozenset(each.purpose for each in noes), reached, moment(joined.at), received)
+
+
+def _has_now(slate: Slate, account: bytes) -> set[bytes]:
+    """An account and every name of what it has, by an app's word too."""
+    living = (member for member in slate.row(account).members if slate.edge(account, member).lives())
+    return {account}.union(*(family(slate, member) for member in living))
+
+
+def _sent_before(slate: Slate, own: set[bytes]) -> dict[frozenset[bytes], set[Purpose]]:
+    """Of the accounts that have one of these names what each has now, by which purposes these deny it still: of whoever
+    came back since nobody is told.
+    """
+    found = defaultdict[frozenset[bytes], set[Purpose]](set)
+    for account in roads(slate, own):
+        if sent := _sent_up(slate, account, own):
+            found[frozenset(with_looser(slate, _has_now(slate, account)))] |= sent
+    return found
 
 
 def _denied(slate: Slate, account: bytes, apart: Container[bytes]) -> Iterator[Purpose]:
@@ -72,12 +106,17 @@ def _onward(slate: Slate, subject: Subject, account: Subject | None) -> frozense
     if account is None:
         return frozenset(Purpose)
     mine = family(slate, subject.key) | mailbox_names(slate, subject.key)
-    ways = (bits_of(slate.edge(account.key, name).up) for name in mine)
-    sent = {purpose for way in ways for purpose, bit in way if bit.denies(slate.voids)}
+    sent = _sent_up(slate, account.key, mine)
     denied = _denied(slate, account.key, mine)
     while sent and (known := next(denied, None)):
         sent.discard(known)
     return frozenset(sent)
+
+
+def _sent_up(slate: Slate, account: bytes, own: set[bytes]) -> set[Purpose]:
+    """What any of these names sent up to an account that denies it still."""
+    ways = (bits_of(slate.edge(account, name).up) for name in own)
+    return {purpose for way in ways for purpose, bit in way if bit.denies(slate.voids)}
 
 
 def _said_itself(slate: Slate, subject: Subject) -> Callable[[ReadNo], bool]:

@@ -301,6 +301,13 @@ def is_news(tx: Transaction, recipient: str, named: bytes, word: str, batch: int
     return row is None or row[0] <= batch
 
 
+def called_among(tx: Transaction, keys: Collection[bytes]) -> set[bytes]:
+    """Those of some keys whose own identifier a recipient holds, or was told of."""
+    held = "SELECT 1 FROM held_key k JOIN held h ON h.id = k.held WHERE k.key = ? AND h.named = k.key"
+    told = f"{EACH_INFORMED} SELECT 1 FROM each_one CROSS JOIN informed ON recipient = name WHERE named = ? LIMIT 1"  # noqa: S608 - ours
+    return {key for key in keys if any(tx.db.execute(sql, (key,)).fetchone() for sql in (held, told))}
+
+
 def forget_informed(tx: Transaction, keys: Iterable[bytes]) -> None:
     """Nobody knows any more what these were called at recipients."""
     sql = f"{EACH_INFORMED} DELETE FROM informed WHERE recipient IN (SELECT name FROM each_one) AND named = ?"  # noqa: S608 - ours

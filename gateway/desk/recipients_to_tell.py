@@ -8,7 +8,7 @@ source, a place or a reason. Nothing is told twice unless data left in between.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from gateway.choice import identity
 from gateway.choice.identity import AD_IDS
-from gateway.choice.row_shape import KINDS_OF, is_of
+from gateway.choice.row_shape import KINDS_OF, is_held, is_of
 from gateway.choice.rules import refusals
 from gateway.desk import outbox, own_systems, recipient_holdings, suppression
 from gateway.desk.disclosures import Intended
@@ -126,7 +126,8 @@ def identified(tx: Transaction, names: Names, own: Belongings) -> Iterator[Ident
             yield Identified(got, forms, each.named, key)
         for got in got_under(tx, key, since) if key in names else ():
             classes = got.classes - known[got.recipient]
-            listed = {kind: value for kind, value in names[key].items() if is_of(kind, classes)}
+            to = tx.recipients.get(got.recipient)
+            listed = {kind: value for kind, value in names[key].items() if is_held(kind, classes, to)}
             if listed:
                 yield Identified(got, listed, key, key)
 
@@ -170,14 +171,22 @@ def tell_backend(tx: Transaction, subjects: Iterable[Subject], at: datetime) -> 
         outbox.queue(tx, ACCOUNT_BACKEND, message(ToldWord.CHILD, known, at), milliseconds(at))
 
 
-def untold(tx: Transaction, found: Iterable[Identified], own: Belongings) -> set[tuple[bytes, str]]:
-    """(key, recipient) of what can be called by a name, and was called by none of what was found."""
-    named = {(each.under, each.got.recipient) for each in found if each.identifiers}
+def untold(tx: Transaction, found: Iterable[Identified], names: Names, own: Belongings) -> set[tuple[bytes, str]]:
+    """(key, recipient) of what can be called by a name, and was called by none of what was found: nor, where the key's
+    own name could not have been what left, by any other of the same people's that is of the same classes.
+    """
+    told = [each for each in found if each.identifiers]
+    named = {(each.under, each.got.recipient) for each in told}
+    beside = defaultdict[str, set[str]](set)  # by recipient, the kinds that it was told of
+    for each in told:
+        beside[each.got.recipient].update(each.identifiers)
     return {
         (key, got.recipient)
         for key, since in own.items()
         for got in got_under(tx, key, since)
-        if (key, got.recipient) not in named and not got.classes.isdisjoint(KINDS_OF)
+        if (key, got.recipient) not in named and (classes := got.classes & KINDS_OF.keys())
+        if any(is_of(kind, classes) for kind in names.get(key, ()))
+        or not all(any(is_of(kind, [one]) for kind in beside[got.recipient]) for one in classes)
     }
 
 
@@ -241,20 +250,24 @@ def pass_on(tx: Transaction, subject: Subject, choice: Choice, *, unknown: bool)
     """Messages to whoever holds what a choice stops, and to the operator's own systems."""
     if choice.kind in TIGHTENS:
         said, reached = frozenset(widened(choice.purposes)), _reached(tx, subject, unknown=unknown)
-        pass_no_on(tx, [subject], said, reached, choice.at, choice.received)
+        pass_no_on(tx, [subject], said, reached, choice.at, lambda: choice.received)
     elif own_systems.registered(tx):
         own_systems.hear_yes(tx, _reached(tx, subject, unknown=unknown))
 
 
 def pass_no_on(
     tx: Transaction, subjects: Sequence[Subject], said: frozenset[Purpose], reached: set[bytes], at: datetime,
-    received: datetime | None,
+    received: Callable[[], datetime | None],
 ) -> None:  # fmt: skip
-    """A no to these purposes that reaches these keys. `subjects`: whom a caller names."""
-    tell_recipients(tx, _stopped(tx, subjects, said, reached), at, received)
-    if own_systems.registered(tx):
+    """A no to these purposes that reaches these keys. `subjects`: whom a caller names; `received` is looked up where
+    somebody is to be told.
+    """
+    stopped, has_systems = list(_stopped(tx, subjects, said, reached)), own_systems.registered(tx)
+    came = received() if stopped or has_systems else None
+    tell_recipients(tx, stopped, at, came)
+    if has_systems:
         named = _accounts_among(tx, reached) | {each.key: in_every_form(each) for each in subjects}
-        own_systems.suppress(tx, named, said, at, received)
+        own_systems.suppress(tx, named, said, at, came)
 
 
 def _reached(tx: Transaction, subject: Subject, *, unknown: bool) -> set[bytes]:
@@ -283,7 +296,7 @@ def _stopped(
     if not own:
         return
     for each in identified(tx, names_of(tx, subjects, own), own):
-        word = word_for(said, each.got.purposes, each.got.classes, third=each.got.recipient not in tx.inside)
+        word = word_for(said, each.got.purposes, each.got.classes, third=is_outside(tx, each.got.recipient))
         if word:
             yield each, word
 
@@ -302,6 +315,12 @@ def reached_by_no(slate: Slate, key: bytes) -> set[bytes]:
         for name in family(slate, member)
     }
     return with_looser(slate, own | accounts | things)
+
+
+def is_outside(tx: Transaction, recipient: str) -> bool:
+    """Whether a recipient is outside the business, as anybody may be who is not configured here any more."""
+    known = tx.recipients.get(recipient)
+    return known is None or known.third
 
 
 def word_for(

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from gateway.choice.row_shape import is_of
+from gateway.choice.row_shape import is_held
 from gateway.desk import recipients_to_tell
 from gateway.desk.disclosures import DESPITE_NO, Counted
 from gateway.desk.recipients_to_tell import Got, Identified, ToldWord
@@ -115,7 +115,8 @@ def tell_late(tx: Transaction, late: Sequence[tuple[Counted, bool]], at: datetim
 def _stopped_by(tx: Transaction, people: StandingPeople, counted: Counted) -> ToldWord | None:
     standing = people.standing(counted.key, counted.at)
     said = frozenset(purpose for purpose in CHOOSABLE if standing.denies(purpose))
-    what, third = (frozenset(counted.purposes), frozenset(counted.classes)), counted.recipient not in tx.inside
+    what = (frozenset(counted.purposes), frozenset(counted.classes))
+    third = recipients_to_tell.is_outside(tx, counted.recipient)
     return recipients_to_tell.word_for(said, *what, third=third) if said else None
 
 
@@ -128,6 +129,7 @@ def _held(tx: Transaction, counted: Counted) -> Iterator[Identified]:
 
 def _erased(tx: Transaction, counted: Counted) -> Iterator[Identified]:
     known = recipients_to_tell.names_of(tx, (), {counted.key: 0}).get(counted.key, {})
-    listed = {kind: value for kind, value in known.items() if is_of(kind, counted.classes)}
+    to = tx.recipients.get(counted.recipient)
+    listed = {kind: value for kind, value in known.items() if is_held(kind, counted.classes, to)}
     got = Got(counted.recipient, frozenset(counted.classes), frozenset(counted.purposes), tx.size)
     yield Identified(got, listed, counted.key, counted.key)

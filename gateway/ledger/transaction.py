@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from gateway import disk
+from gateway.choice.recipient import Recipient
 from gateway.fold.record import LinkSaid, NamesLearnt, Record
 from gateway.fold.state import Get
 from gateway.keys.secret_files import PersonKeys
@@ -110,7 +111,7 @@ class Transaction:
         self.unfinished = False  # an erasure began in it
         self.queued = list[bytes]()  # the messages to recipients that it wrote
         self.systems: SystemRows = ()
-        self.inside: Collection[str] = ()  # recipients that are not outside the business; any other one may be
+        self.recipients: Mapping[str, Recipient] = {}  # as this process has them configured
         self._tree = Tree(db, Frontier(self.size, packed))
         self._began = (self.size, packed)
         self._bodies: list[bytes] = []

@@ -14,9 +14,11 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 from gateway import disk
+from gateway.choice.recipient import Recipient
 from gateway.fold.state import NOTHING
 from gateway.ledger import erasure_steps, mentions
 from gateway.ledger.commit_waiter import CommitWaiter
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from gateway.postgres.connection import PostgresConnection
 
 T = TypeVar("T")
+NO_RECIPIENTS: Mapping[str, Recipient] = MappingProxyType({})
 BATCH = 256  # entries of one commit: 216 k/s at 128 against 6.8 k/s alone (measured)
 WRITE_SECONDS = 10.0  # how long a request waits for its commit (I34)
 HANGS_AFTER = 3.0  # seconds of one batch; a slow disk takes tenths
@@ -132,7 +135,7 @@ def _answer(job: QueuedJob, result: Any, refused: BaseException | None) -> None:
 class Writer:
     """Owns the writing connection and the vault; both live in its thread. `unfinished`: an erasure of before is still
     pending, and is finished before anything else is written. `systems`: the operator's own, as this process has them
-    configured (`desk.own_systems`); `inside`: of its recipients those that are not outside the business.
+    configured (`desk.own_systems`); `recipients`: as it has those.
     `behind`: what follows each job in its transaction (`desk.carried_noes`).
     """
 
@@ -147,13 +150,13 @@ class Writer:
         state: KeptState | None = None,
         turns: KeyTurns | None = None,
         systems: SystemRows = (),
-        inside: Collection[str] = (),
+        recipients: Mapping[str, Recipient] = NO_RECIPIENTS,
         behind: Callable[[Transaction], None] | None = None,
     ) -> None:
         self.store = store
         self._state = state
         self._turns = turns
-        self._systems, self._inside, self._behind = systems, inside, behind
+        self._systems, self._recipients, self._behind = systems, recipients, behind
         self._turns_at = 0.0
         self._open_vault = open_vault
         self._watch = watch
@@ -470,7 +473,7 @@ class Writer:
             with self._state.standing(db, log) if self._state else contextlib.nullcontext() as stands:
                 self._watch.prove_peppers(db)
                 transaction = Transaction(db, vault, stands, _asks_of(batch))
-                transaction.systems, transaction.inside = self._systems, self._inside
+                transaction.systems, transaction.recipients = self._systems, self._recipients
                 with vault.in_batch():
                     outcomes = [self._one(transaction, each.job) for each in batch]
             transaction.finish()

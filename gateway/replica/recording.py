@@ -78,9 +78,11 @@ class Recording(Deciding):
             return
         lines = []
         for text, decision in going:
+            to = self._checks.recipients[decision.recipient]
             names = {
                 "own": [key.hex() for key in checked.own],
-                "identifiers": leaves(ask.identifiers, decision.classes, self._checks.recipients[decision.recipient]),
+                "identifiers": leaves(ask.identifiers, decision.classes, to, seen=ask.seen_to_leave),
+                "seen": ask.seen_to_leave,
             }
             lines.append({"decision": text, "names": self._decisions.box(text, json.dumps(names).encode())})
         await self._durably(lines, checked.position)

@@ -6,6 +6,7 @@ application.
 
 import contextlib
 import json
+import sqlite3
 from datetime import UTC, datetime
 
 import anyio
@@ -26,6 +27,21 @@ SHARED = {"data": {"ad_id": GAID, "lat": 37.77493, "lon": -122.41942}, "place": 
 WORDS = ("gpc", "form", "desk", "phone", "jane", "US-CA", "source", "reason", "place")
 
 
+DECLARED = """[identifiers]
+declared = ["openrtb_buyer", "openrtb_macsha1", "crm", "othernet", "partner"]
+"""
+OUTSIDE = """role = "third_party"
+purposes = ["targeted_ads"]
+data = ["ad_id"]
+contract = "C-1"
+announced = 2024-06-25
+"""
+MORE = {
+    "exchange": OUTSIDE,
+    "partner": OUTSIDE + 'fields = { ad_id = { class = "ad_id", kind = ["gaid", "id:partner"] } }\n',
+}
+
+
 class Town:
     """The gateway, and two recipients that listen."""
 
@@ -35,6 +51,10 @@ class Town:
     async def link(self, account, *identifiers):
         body = {"account": account, "identifiers": list(identifiers)}
         assert (await self.client.post("/v1/links", json=body)).status_code == 201
+
+    async def post(self, path, body):
+        answer = await self.client.post(path, json=body)
+        assert answer.is_success, answer.text
 
     async def share(self, recipient, *identifiers, row="r1", **members):
         body = {"id": row, "identifiers": list(identifiers), **SHARED, **members}
@@ -70,11 +90,11 @@ def secrets(folder):
 @pytest.fixture
 async def town(tmp_path, folder, secrets, monkeypatch):
     monkeypatch.setattr("gateway.consent.telling.PERIOD", 0.05)
-    arrived, config = {}, ['[identifiers]\ndeclared = ["openrtb_buyer", "openrtb_macsha1"]\n']
+    arrived, config = {}, [DECLARED]
     with contextlib.ExitStack() as stack:
-        for name in ("teemo", "matching", "advertisers"):
+        for name in ("teemo", "matching", "advertisers", "exchange", "partner"):
             url, arrived[name] = stack.enter_context(listener())
-            config.append(f'[recipients.{name}]\ndeliveries = "{url}"\n')
+            config.append(f'[recipients.{name}]\ndeliveries = "{url}"\n{MORE.get(name, "")}')
         matching = "[recipients.matching]\n"
         digests = 'data = ["email_hash", "phone_hash", "device_id", "ad_id", "ip"]\n'
         (tmp_path / "config.toml").write_text("".join(config).replace(matching, matching + digests))
@@ -268,6 +288,9 @@ COOKIE = {"type": "cookie", "source": "_ga", "value": "GA1.2.1234567890.17000000
 BUYER, MAC = named("id:openrtb_buyer", "buyer-1234567890"), "ab" * 20
 
 
+CRM, OTHERNET = named("id:crm", "crm-1234567890"), named("id:othernet", "net-1234567890")
+
+
 async def checked(town, *identifiers, recipient="advertisers", **members):
     body = {"identifiers": identifiers, "recipient": recipient, "data": ["ad_id"], "place": "US-CA", **members}
     answer = (await town.client.post("/v1/check", json=body)).json()
@@ -284,12 +307,32 @@ async def sent(town, decision):
 
 @pytest.mark.parametrize("by", [EID, named("phone", phone(1))], ids=["itself", "the phone"])
 async def test_whoever_got_a_networks_id_with_an_ad_call_is_told_it_as_it_was_named(town, by):
-    """R18, R23: by the id itself, and by the phone of the account that has it."""
+    """R18, R23: by the id itself, and by the phone of the account that has it. Its map says nothing of ad ids."""
     await town.link("jane", EID, named("phone", phone(1)))
-    await checked(town, EID, COOKIE, will_send=True)
+    await checked(town, EID, COOKIE, recipient="exchange", will_send=True)
     await town.choose(by)
-    told = (await town.told("advertisers"))[0]["identifiers"]
-    assert told == sorted([EID, COOKIE], key=lambda each: each["type"])
+    assert (await town.told("exchange"))[0]["identifiers"] == [EID]
+
+
+@pytest.mark.parametrize("word", ["opt_out", "delete"])
+async def test_whoever_got_an_ad_id_with_an_ad_call_learns_no_other_id_that_its_caller_named(town, word):
+    """R18: the operator's own and another network's, of which it never had one. Its own kind is what its map says."""
+    me, own = named("gaid", GAID), named("id:partner", "own-1234567890")
+    await checked(town, me, CRM, OTHERNET, EID, COOKIE, own, recipient="partner", will_send=True)
+    body = {"identifiers": [me], "mode": "erase_details"}
+    await (town.choose(me) if word == "opt_out" else town.post("/v1/erasures", body))
+    [message] = await town.told("partner")
+    assert (message["type"], message["identifiers"]) == (word, [me, own])
+
+
+async def test_a_deletion_of_what_nobody_knows_to_have_left_names_it_to_nobody_and_leaves_the_row(town):
+    """It was only counted, and a caller names more than it sends."""
+    await sent(town, await checked(town, COOKIE))
+    await town.post("/v1/erasures", {"identifiers": [COOKIE], "mode": "erase_details"})
+    await town.nothing_waits()
+    assert town.arrived["advertisers"] == []
+    with contextlib.closing(sqlite3.connect(f"file:{town.folder / 'ledger.sqlite3'}?mode=ro", uri=True)) as db:
+        assert db.execute("SELECT recipient FROM disclosed").fetchall() == [("advertisers",)]
 
 
 async def test_whoever_got_the_ids_of_a_bid_request_is_told_them(town):
@@ -313,11 +356,11 @@ async def test_whoever_got_the_ids_of_a_bid_request_is_told_them(town):
     assert message["identifiers"] == [EID, BUYER, named("id:openrtb_macsha1", MAC)]
 
 
-@pytest.mark.parametrize("one", [EID, COOKIE, BUYER], ids=["eid", "cookie", "id"])
+@pytest.mark.parametrize("one", [EID, named("id:partner", "own-1234567890")], ids=["eid", "id"])
 async def test_a_deletion_names_an_id_whose_form_is_its_owners_to_whoever_got_it_with_an_answer(town, one):
     """Cal. Civ. Code 1798.105(c): it was only counted, and the deletion itself names it."""
-    await sent(town, await checked(town, one))
-    body = {"identifiers": [one], "mode": "erase_details"}
-    assert (await town.client.post("/v1/erasures", json=body)).status_code == 200
-    [message] = await town.told("advertisers")
+    to = "exchange" if one is EID else "partner"
+    await sent(town, await checked(town, one, recipient=to))
+    await town.post("/v1/erasures", {"identifiers": [one], "mode": "erase_details"})
+    [message] = await town.told(to)
     assert (message["type"], message["identifiers"]) == ("delete", [one])

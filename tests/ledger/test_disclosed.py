@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.people import gaid, phone
 
+from gateway.choice import identity
 from gateway.desk import access, disclosures, outbox, recipients_to_tell
 from gateway.desk.disclosures import DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted, Intended
 from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.desk.recipient_holdings import Left
-from gateway.ledger.subjects import milliseconds
+from gateway.ledger.audit import sent_after
+from gateway.ledger.subjects import milliseconds, subject_of
 from gateway.terms import DAY_MS, Erasing, Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -124,13 +126,35 @@ def test_what_no_deletion_can_name_to_whoever_got_it_stays_on_record_until_one_c
     """
     mine, device = who("account", "a1"), who("gaid", gaid(1))
     count(one(mine), one(mine, to="teemo", classes=("coarse_geo",)), one(mine, POSSIBLE, to="flurry"))
-    count(one(mine, to="matching", classes=("account",)), one(device))
+    count(one(mine, to="matching", classes=("account",)), one(device, to="flurry"))
     do(lambda tx: erasure.erase(tx, ErasureOrder(Erasing.DETAILS, [mine, device], AT), b"r" * 16))
     assert story.rows("SELECT recipient, key FROM disclosed") == [("advertisers", mine.key)]
     assert do(lambda tx: len(outbox.read_messages(tx, "matching"))) == 1
-    assert do(lambda tx: len(outbox.read_messages(tx, "advertisers"))) == 1
+    assert do(lambda tx: outbox.read_messages(tx, "advertisers")) == []
     do(lambda tx: erasure.erase(tx, ErasureOrder(Erasing.UNLINK, [mine], AT), b"s" * 16))
     assert story.rows("SELECT 1 FROM disclosed") == []
+
+
+@pytest.mark.parametrize(
+    ("classes", "stays"), [(("ad_id",), False), (("ad_id", "email_hash"), True), (("coarse_geo",), False)]
+)
+def test_an_accounts_row_goes_where_its_recipient_was_told_of_all_that_left_with_it(
+    count, story, do, who, classes, stays
+):
+    """The row beside it names the ad id to the same recipient, in the same order."""
+    mine, device = who("account", "a1"), who("gaid", gaid(1))
+    count(one(mine, classes=classes), one(device))
+    do(lambda tx: erasure.erase(tx, ErasureOrder(Erasing.DETAILS, [mine, device], AT), b"r" * 16))
+    assert do(lambda tx: len(outbox.read_messages(tx, "advertisers"))) == 1
+    assert story.rows("SELECT key FROM disclosed") == [(mine.key,)] * stays
+
+
+def test_the_row_of_an_id_that_may_have_left_itself_stays_beside_another_one_that_was_named(count, story, do, house):
+    cookie = subject_of(identity.read_kept("cookie:_ga", "GA1.2.1234567890.1700000000"), house.secrets)
+    device = subject_of(identity.read_kept("gaid", gaid(1)), house.secrets)
+    count(one(cookie), one(device))
+    do(lambda tx: erasure.erase(tx, ErasureOrder(Erasing.DETAILS, [cookie, device], AT), b"r" * 16))
+    assert story.rows("SELECT key FROM disclosed") == [(cookie.key,)]
 
 
 @pytest.mark.parametrize("source", ["ids.example", "ids,example", "%", "a\\", "ids:example:9"])
@@ -165,6 +189,12 @@ def test_what_was_answered_before_an_erasure_is_not_counted_after_it(count, do, 
     do(lambda tx: erasure.erase(tx, ErasureOrder(Erasing.DETAILS, [other], AT + timedelta(hours=1)), b"s" * 16))
     count(one(mine, at=NOW + 1, number=2))
     assert [each.count for each in report(mine)] == [2], "what is answered after it counts, whoever else is erased"
+
+
+def test_the_look_for_what_was_sent_after_an_opt_out_sorts_keys_and_not_the_rows_that_ever_left(story):
+    plan = [row[3] for row in story.rows(f"EXPLAIN QUERY PLAN {sent_after.RECEIVED}")]
+    assert "SCAN disclosure USING INDEX disclosure_key" in plan
+    assert [each for each in plan if "TEMP B-TREE" in each] == plan[-1:], "of what both halves made of them"
 
 
 def test_a_decision_is_remembered_for_as_long_as_it_may_be_said_again(do):

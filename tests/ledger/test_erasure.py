@@ -412,6 +412,16 @@ class TestTheSuppressionRecord:
         erase("erase_details", who(kind, value))
         assert set(story.do(lambda tx: suppression.read_suppression(tx, who(kind, value).key))) == kinds
 
+    @pytest.mark.parametrize("had", [False, True])
+    @pytest.mark.parametrize(("kind", "value"), [("idfv", IDFV), ("account", "a")])
+    def test_is_kept_of_what_recipients_key_by_no_digest_only_where_one_of_them_had_it(
+        self, story, who, erase, kind, value, had
+    ):
+        if had:
+            shares(story, who(kind, value), "teemo", "device_id" if kind == "idfv" else "account")
+        erase("erase_details", who(kind, value))
+        assert story.rows("SELECT count(*) FROM suppression") == [(int(had),)]
+
     def test_is_sealed(self, story, who, erase):
         erase("erase_details", who("email", email(1)))
         known = story.do(lambda tx: suppression.read_suppression(tx, who("email", email(1)).key))

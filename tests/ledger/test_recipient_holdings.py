@@ -13,7 +13,7 @@ from support.people import GAID, IDFV, email, gaid, named, phone
 from gateway.choice import identity
 from gateway.choice.recipient import Holds
 from gateway.consent import people
-from gateway.desk import disclosures, outbox, recipient_holdings, recipients_to_tell, suppression
+from gateway.desk import carried_noes, disclosures, outbox, recipient_holdings, recipients_to_tell, suppression
 from gateway.desk.disclosures import Counted, Intended
 from gateway.desk.emergency import KeptRequest
 from gateway.desk.forgetting import erasure
@@ -21,6 +21,7 @@ from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.desk.recipient_holdings import Left
 from gateway.desk.recipients_to_tell import ToldWord
 from gateway.desk.suppression import suppression_of
+from gateway.ledger.acts import links, records
 from gateway.ledger.subjects import Choice, milliseconds, subject_of
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose
 
@@ -384,6 +385,88 @@ def test_one_account_never_tells_of_what_another_has(story, who, leaves, says, t
     leaves("teemo", theirs)
     says(one)
     assert told("teemo") == []
+
+
+def test_a_link_tells_nothing_of_another_account_that_has_the_phone_and_came_back(story, who, leaves, says, told):
+    """P5: bob came back by both acts, and the phone's own no stays. Then the backend links the phone to ann."""
+    number, bobs, anns = who("phone", phone(1)), who("gaid", GAID), who("gaid", gaid(2))
+    bob, ann = who("account", "bob"), who("account", "ann")
+    story.links(bob, bobs, number)
+    leaves("teemo", bobs)
+    says(number)
+    assert told("teemo") == [("opt_out", [GAID])]
+    says(bob, "opt_in", Purpose.SALE)
+    assert story.sales(bobs) == ["none"]
+    leaves("teemo", bobs)
+    story.links(ann, anns)
+    leaves("teemo", anns)
+    story.links(ann, number)
+    assert (story.sales(bobs), story.sales(anns)) == (["none"], ["opted_out"])
+    assert sorted(told("teemo")) == [("opt_out", [gaid(2)]), ("opt_out", [GAID])]
+
+
+def test_a_name_that_is_learnt_tells_of_what_its_account_has_and_of_no_account_that_got_free_of_it(
+    story, who, leaves, says, told
+):
+    """Of an address the account has one digest, another one said no; bob does not have it any more."""
+    names = dict(identity.read_identifier("email", email(1)).names)
+    md5, sha256 = (who(f"email_{each}", names[f"email_{each}"]) for each in ("md5", "sha256"))
+    bob, bobs, ann, anns = who("account", "bob"), who("gaid", GAID), who("account", "ann"), who("gaid", gaid(2))
+    story.links(ann, anns, md5)
+    story.links(bob, bobs, md5)
+    story.at += timedelta(minutes=1)
+    story.unlinks(bob, md5)
+    says(sha256)
+    leaves("teemo", bobs)
+    leaves("matching", anns)
+    story.do(lambda tx: records.know_names(tx, who("email", email(1)), story.now))
+    assert (story.sales(bobs), story.sales(anns)) == (["none"], ["opted_out"])
+    assert (told("teemo"), told("matching")) == ([], [("opt_out", [gaid(2)])])
+
+
+def test_another_spelling_that_is_met_tells_nothing_of_an_account_that_came_back(story, who, leaves, says, told):
+    """What one spelling of a mailbox said holds for each, and went up to the account before it came back."""
+    plain, dotted, further = (who("email", f"{each}@gmail.com") for each in ("janedoe", "jane.doe", "j.ane.doe"))
+    bob, bobs = who("account", "bob"), who("gaid", GAID)
+    story.links(bob, bobs, plain)
+    leaves("teemo", bobs)
+    says(dotted)
+    says(plain)
+    assert told("teemo") == [("opt_out", [GAID])]
+    says(bob, "opt_in", Purpose.SALE)
+    leaves("teemo", bobs)
+    assert story.sales(bobs) == ["none"]
+    story.do(lambda tx: records.know_names(tx, further, story.now))
+    assert (story.sales(bobs), story.sales(further)) == (["none"], ["opted_out"])
+    assert told("teemo") == [("opt_out", [GAID])]
+
+
+def test_what_a_link_tells_costs_the_same_however_often_an_account_said_no(story, who, leaves, says, told):
+    """Counted in statements of the writer, whom everybody waits for."""
+
+    def statements(account, number, noes):
+        owner, mine, new = who("account", account), who("gaid", gaid(number)), who("gaid", gaid(number + 1))
+        story.links(owner, mine)
+        for purpose in ALL_PURPOSES[:noes]:
+            story.at += timedelta(minutes=1)
+            says(owner, "opt_out", purpose)
+        leaves("teemo", mine)
+        leaves("matching", new)
+        seen = []
+
+        def job(tx):
+            links.link_identifiers(tx, owner, [new], links.Span(0), story.now)
+            tx.db.set_trace_callback(seen.append)
+            try:
+                carried_noes.tell_carried(tx)
+            finally:
+                tx.db.set_trace_callback(None)
+
+        story.do(job)
+        return len(seen)
+
+    few, many = statements("ann", 10, 1), statements("bob", 20, len(ALL_PURPOSES))
+    assert (len(told("matching")), many) == (2, few)
 
 
 def test_an_erased_persons_rows_are_gone_and_their_keys_with_them(story, who, leaves):

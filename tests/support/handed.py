@@ -45,10 +45,10 @@ class Beside:
             Decision(key, recipient, ("sale", "sharing", "targeted_ads"), ("ad_id",), at, stands, denied=denied)
         )
 
-    def announced(self, person, recipient="advertisers", *, at=None, others=()):
+    def announced(self, person, recipient="advertisers", *, at=None, others=(), beside=(), **more):
         decision = self.answer(person, recipient, Stands.INTENDED, at=at)
         own = [self.secrets.key((each["type"], each["value"])).hex() for each in (person, *others)]
-        content = json.dumps({"own": own, "identifiers": [person]}).encode()
+        content = json.dumps({"own": own, "identifiers": [person, *beside], **more}).encode()
         return {"decision": decision, "names": self.decisions.box(decision, content)}
 
     def said(self, decision, outcome="sent", *, at=None):

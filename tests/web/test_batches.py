@@ -83,6 +83,15 @@ async def test_answers_announced_sends_and_what_was_said_are_on_the_persons_reco
     assert await received(keyed) == {("advertisers", "possible"): 1, ("advertisers", "sent"): 2, ("teemo", "sent"): 1}
 
 
+@pytest.mark.parametrize("seen", [False, True])
+async def test_a_networks_id_is_kept_as_gone_where_the_replica_saw_it_leave_in_a_bid_request(beside, seen):
+    """R18: a check may name more than is sent."""
+    eid = {"type": "eid", "source": "ids.example", "value": "Xyz-1234567890"}
+    await beside.hand_over(beside.announced(ME, beside=[eid], seen=seen))
+    with contextlib.closing(sqlite3.connect(beside.folder / "ledger.sqlite3")) as db:
+        assert db.execute("SELECT count(*) FROM held").fetchall() == [(1 + seen,)]
+
+
 async def test_a_batch_that_comes_twice_counts_once_and_the_control_is_another_number(keyed, beside):
     line = beside.answer(ME)
     await beside.hand_over(line)

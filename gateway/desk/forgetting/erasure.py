@@ -106,12 +106,13 @@ def erase(tx: Transaction, order: ErasureOrder, request: bytes, found: UnlinkPla
         records.know_names(tx, subject, now)
     written = [_write(tx, subject, order, request) for subject in order.subjects]
     own = _belongings(tx.db, order, _reached(tx, order))
+    called = recipient_holdings.called_among(tx, own)
     persons = persons_behind(tx.db, own) | _tell(tx, order, own, written[0].event) | records.drop_account_names(tx, own)
     if order.mode is Erasing.UNLINK:
         persons |= {person for key in own for person in suppression.suppressed_persons(tx, key)}
         erasure_by_unlink.unlink(tx, order.subjects, own, written[0].seq, now, found)
     else:
-        _forget_details(tx, order, own)
+        _forget_details(tx, order, own, called)
     _pend(tx, order, written[0].seq, persons)
     return written[0]
 
@@ -167,7 +168,7 @@ def _tell(tx: Transaction, order: ErasureOrder, own: Belongings, event: bytes) -
         recipient_holdings.forget_informed(tx, own)
         return recipients_to_tell.forget_recipients(tx, own, own)
     known = {*names, *recipient_holdings.keys_among(tx, own)}
-    staying = () if order.is_listed else recipients_to_tell.untold(tx, found, own)
+    staying = () if order.is_listed else recipients_to_tell.untold(tx, found, names, own)
     return recipients_to_tell.forget_recipients(tx, known, own, staying)
 
 
@@ -195,11 +196,14 @@ def _ask_systems(
         own_systems.ask_deletion(tx, system, named, order.at, last, event=event, received=order.came.received)
 
 
-def _forget_details(tx: Transaction, order: ErasureOrder, own: Belongings) -> None:
+def _forget_details(tx: Transaction, order: ErasureOrder, own: Belongings, called: set[bytes]) -> None:
+    """`called`: those of whom recipients had the identifier itself, before that was forgotten too."""
     tx.db.executemany("UPDATE detail SET sealed = NULL WHERE key = ? AND seq >= ?", list(own.items()))
     _begin_anew(tx, own)
+    called |= recipient_holdings.called_among(tx, own)  # of what was only counted they are told by this erasure
     for subject in order.subjects:
-        suppression.keep_suppression(tx, subject)
+        if suppression.is_sent_hashed(subject) or not called.isdisjoint(subject.keys):
+            suppression.keep_suppression(tx, subject)
 
 
 def _begin_anew(tx: Transaction, keys: Iterable[bytes]) -> None:

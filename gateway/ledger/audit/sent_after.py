@@ -35,9 +35,11 @@ TOOK = (
     " CROSS JOIN disclosure d ON d.key = k.key AND d.recipient = h.recipient AND d.held LIKE '%,' || h.id || ':%'"
     f" WHERE {LEFT}"
 )
+# Grouped in each half first, for there are many rows of each key and few keys.
 RECEIVED = (
-    f"SELECT key, max(batch), max(at) FROM (SELECT key, batch, at FROM disclosure WHERE {LEFT}"  # noqa: S608 - ours
-    f" UNION ALL SELECT n.key, d.batch, d.at{TOOK}) AS received GROUP BY key"
+    "SELECT key, max(batch), max(at) FROM ("  # noqa: S608 - ours
+    f"SELECT key, max(batch) AS batch, max(at) AS at FROM disclosure WHERE {LEFT} GROUP BY key"
+    f" UNION ALL SELECT n.key, max(d.batch), max(d.at){TOOK} GROUP BY n.key) AS received GROUP BY key"
 )
 ROWS = (
     f"SELECT recipient, row, batch, purpose, at, position FROM disclosure WHERE key = ?1 AND {LEFT} AND batch > ?2"  # noqa: S608 - ours

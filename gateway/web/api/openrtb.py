@@ -204,6 +204,7 @@ class Bids:
             also=said.signals[1:],
             beside=said.beside,
             names=said.names,
+            seen_to_leave=True,
         )
 
 
