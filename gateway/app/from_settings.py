@@ -97,7 +97,8 @@ def places_of(settings: Settings) -> Places:
         raise _unreadable(settings, "sensitive", error, "CSV with lat,lon,radius_m, or GeoJSON") from None
     near, laws = SensitivePlaces(shapes, files.sensitive_margin_m), law_table(settings)
     try:
-        return Places(book, outlines, near, laws.banning(DataClass.PRECISE_GEO))
+        banning = laws.banning(DataClass.PRECISE_GEO) | laws.banning(DataClass.COARSE_GEO)  # which binds both
+        return Places(book, outlines, near, banning)
     except ValueError as error:
         file = "the path of a GeoJSON file with its outline (gateway help law)"
         raise settings.refused("places", "boundaries", why=str(error), write=file) from None

@@ -1,11 +1,12 @@
 """Outlines of places, by which a point tells where it lies: those that the operator draws (`[places] boundaries`), and
 rectangles of every US state, which are shipped. `consent.places` asks them; the start reads the operator's.
 
-Which rectangles count follows from the law: those of every place in which it bans precise points. No other rule is
-stricter than what the country says of such a point everywhere, so no other rectangle could change what becomes of it,
-and a check looks at six and not at fifty-six. A ban counts whatever its days and ages are: the places of a point are
-the same on every day, and so it is tightened a little early. A ban in a place of which there is neither outline nor
-rectangle is refused at the start: it would hold for whoever names the place, and for no point that lies in it.
+Which rectangles count follows from the law: those of every place in which it bans points, exact or coarse, for a ban of
+coarse ones binds both. No other shipped rule of a state is stricter than what the country says of such a point
+everywhere, so no other rectangle could change what becomes of it, and a check looks at six and not at fifty-six. A ban
+counts whatever its days and ages are: the places of a point are the same on every day, and so it is tightened a little
+early. A ban in a place of which there is neither outline nor rectangle is refused at the start: it would hold for
+whoever names the place, and for no point that lies in it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

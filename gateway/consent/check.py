@@ -16,12 +16,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 
 from gateway.choice.downstream import GppSections, Outcome
-from gateway.choice.law import AGES, LawRule, country_of
+from gateway.choice.law import AGES, RANKS, country_of
 from gateway.choice.place import may_be_european
 from gateway.choice.question import NAMED, Grant, Naming, Office, Question, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import youngest
-from gateway.choice.rules.never import below_floor
+from gateway.choice.rules.never import below_floor, parents_reach, wants_parent
 from gateway.choice.standing import NOT_ASKED, LookupRefused, Stale, Standing, alike, out_bits
 from gateway.choice.verdict import decide, deny_all, explain, numbered
 from gateway.consent.asked import NOTHING_MAY, Around, Ask, Basis, Checked, Explained, InForce, Likeness, Met, Then
@@ -503,16 +503,17 @@ class Checks:
         """
         return said_by(standings_in(self.seen(subjects, token)), purposes)
 
-    def granted(self, subjects: Sequence[Subject], recipient: str, purpose: Purpose) -> bool:
-        """Whether an opt-in of their own that names this recipient is on record. False where that cannot be read."""
+    def granted(self, subjects: Sequence[Subject], recipient: str, purpose: Purpose, place: object = None) -> bool:
+        """Whether an opt-in of their own that names this recipient is on record, and theirs to give. False where that
+        cannot be read.
+        """
         try:
             found = self._lookup.grants([key for subject in subjects for key in subject.keys])
         except LookupRefused:
             return False
-        return self.band(subjects) != AGES[0] and any(
-            (grant.recipient, grant.purpose, grant.kind, grant.child) == (recipient, purpose, GrantKind.OPTED_IN, False)
-            for grant in found
-        )
+        band, said = self.band(subjects), (recipient, purpose, GrantKind.OPTED_IN, False)
+        own = band != AGES[0] and not wants_parent(band, self.places.of(place), purpose, self._office())
+        return own and any((each.recipient, each.purpose, each.kind, each.child) == said for each in found)
 
     def band(self, subjects: Sequence[Subject]) -> str:
         """The youngest age band on record for them; the youngest there is where it cannot be read."""
@@ -536,12 +537,12 @@ class Checks:
         """Whether a yes is not theirs to say, by what stands on record, for whoever reads that in a transaction: below
         the floor there is none; of a child under 13, or older where its place's law says so, it is a parent's.
         """
-        band, office = youngest(None, standings), self._office()
-        if yes.parental or below_floor(band, office):
-            return below_floor(band, office)
-        places = self.places.of(yes.place)
-        rows = [office.law.strictest(places, purpose, office.on, band) for purpose in yes.purposes]
-        return band == AGES[0] or any(row.rule is LawRule.PARENTAL for row in rows)
+        band = youngest(None, standings)
+        return below_floor(band, self._office()) or not (yes.parental or RANKS[band] > self.parents_reach(yes))
+
+    def parents_reach(self, yes: Choice) -> int:
+        """The oldest band of which a yes is a parent's to say, where it was said (`choice.rules.never`)."""
+        return parents_reach(self.places.of(yes.place.split(",")), yes.purposes, self._office())
 
     def voided(self, ui: str) -> bool:
         """Whether consents of a screen count for nothing. Raises `LookupRefused`."""

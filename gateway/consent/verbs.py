@@ -445,8 +445,8 @@ class Consent:
             mine = [each for each in subjects if each.key in vouched]
             for subject in mine:  # before it is judged: whose account an app had tied to it may be a child's
                 links.disclaim(tx, subject, accounts, milliseconds(now))
-            if choice.parental and not ages.know_children(tx, subjects, now):
-                raise Refused("proof_required", "whoever is 13 or older says yes themselves, not a parent (L71)")
+            if choice.parental and not ages.know_children(tx, subjects, now, self.checks.parents_reach(choice)):
+                raise Refused("proof_required", "whoever is old enough by the law says yes themselves (L71)")
             self._judge(tx, subjects, choice)
             late = milliseconds(now) - asked.at > CONFIRM_SECONDS * 1000
             if late or asked.log != tx.log:

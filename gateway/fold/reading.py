@@ -13,7 +13,7 @@ from gateway.choice.question import Grant
 from gateway.choice.standing import IN, Standing, out_bits, with_state
 from gateway.fold.kin import family, mates, passed_on, roots, speakers
 from gateway.fold.record import GrantName
-from gateway.fold.state import FOR_EVER, NO_RECORD, Bit, Get, Slate, StateName, Voids, bits_of
+from gateway.fold.state import FOR_EVER, NO_RECORD, Bit, Get, KeyRow, Slate, StateName, Voids, bits_of
 from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
 
 NOTICES = (NoticeKind.PRIVACY, NoticeKind.CPNI)  # whose days a standing has
@@ -163,13 +163,23 @@ def _age(kin: Kin) -> tuple[str | None, bool]:
     """The youngest band on record for it and the accounts that have it, and whether any of them was younger once (R14).
     What installations say counts where no account is known to have or have had it.
     """
-    edges = [edge for edge in kin.edges if edge[2].begun >= 0]
-    known = any(not edge.claimed for _, _, edge in edges)
-    rows = [*kin.family.values(), *(kin.slate.row(account) for account, _, edge in edges if edge.lives())]
+    rows = _aged(kin)
+    known = any(edge.begun >= 0 and not edge.claimed for _, _, edge in kin.edges)
     ages = [row.age for row in rows if row.age]
     bands = [*(age.band for age in ages), *(band for row in rows if not known for band in row.words.values())]
     grown = any(AGES.index(age.youngest) < AGES.index(age.band) for age in ages)
     return min(bands, key=AGES.index, default=None), grown
+
+
+def _aged(kin: Kin) -> list[KeyRow]:
+    """Whose ages are its own: its names', and those of the accounts that have it."""
+    has = [account for account, _, edge in kin.edges if edge.begun >= 0 and edge.lives()]
+    return [*kin.family.values(), *map(kin.slate.row, has)]
+
+
+def is_proved(slate: Slate, key: bytes) -> bool:
+    """Whether an age on record is more than installations' words."""
+    return any(row.age for row in _aged(Kin(slate, key)))
 
 
 def is_child(slate: Slate, key: bytes) -> bool:

@@ -375,6 +375,7 @@ def test_a_ban_of_ones_own_counts_by_the_point_as_well(of_own):
     cheyenne = {"lat": 41.14, "lon": -104.82}
     assert places_of(of_own(row("US-WY", "precise_geo", "banned"))).of("US-NY", cheyenne) == {"US-NY", "US-WY"}
     assert places_of(of_own(row("US-WY", "precise_geo", "opt_in"))).of("US-NY", cheyenne) == {"US-NY"}
+    assert places_of(of_own(row("US-WY", "coarse_geo", "banned"))).of("US-NY", cheyenne) == {"US-NY", "US-WY"}
 
 
 def test_a_ban_of_ones_own_in_a_place_without_an_outline_refuses_the_start(tmp_path, of_own):

@@ -21,7 +21,7 @@ from support.verdicts import (
 )
 
 from gateway.choice import verdict
-from gateway.choice.law import AGES
+from gateway.choice.law import AGES, LawRow, LawRule, LawTable
 from gateway.choice.question import Grant, Office, Question
 from gateway.choice.standing import IN, Standing, with_state
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose, Reason, Role
@@ -121,6 +121,51 @@ def test_a_yes_counts_by_who_may_give_it_at_the_age_on_record(age):
             buyer(), (Purpose.SALE,), (DataClass.PRECISE_GEO,), places, standings=(parents,), grants=grants
         )
         assert (decide(point, Office(LAW, TODAY)).reason is Reason.OPTED_IN) is (child or not by_child)
+
+
+@pytest.mark.parametrize(
+    ("place", "band", "linked", "reason"),
+    [
+        ("US-WY", "under_13", False, Reason.OPT_IN_REQUIRED),
+        ("US-WY", "under_13", True, Reason.OPT_IN_REQUIRED),
+        ("DE", "under_13", False, Reason.OPT_IN_REQUIRED),
+        ("DE", "13_15", False, Reason.OPT_IN_REQUIRED),  # it may be an app's word of a grown-up
+        ("DE", "13_15", True, Reason.OPTED_IN),  # a birthday: of what an account has no app's word counts
+        ("DE", "16_17", True, Reason.OPT_IN_REQUIRED),
+    ],
+)
+def test_a_parents_yes_that_has_ended_is_reopened_by_no_unproved_age(place, band, linked, reason):
+    """Whoever was younger once, and is called young again, as no desk corrects it: that makes them `grown` no more."""
+    standing = Standing(own=IN_FOR_ALL, parental=IN_FOR_ALL, age_band=band, grown=True, linked=linked)
+    asked = Question(buyer(), (Purpose.SALE,), (DataClass.AD_ID,), frozenset({place}), standings=(standing,))
+    assert decide(asked, Office(LAW, TODAY)).reason is reason
+
+
+@pytest.mark.parametrize("place", ["DE", "GB", "CH", "CA-QC"])
+@pytest.mark.parametrize(
+    "purpose", [*SIGNAL_PURPOSES, Purpose.PROFILING, Purpose.THIRD_PARTY_MARKETING, Purpose.SENSITIVE]
+)
+def test_where_the_law_wants_a_parents_yes_it_wants_one_to_all_of_them(place, purpose):
+    own = Standing(own=IN_FOR_ALL, age_band=AGES[1])
+    for standing, counts in ((own, False), (replace(own, parental=IN_FOR_ALL), True)):
+        asked = Question(buyer(), (purpose,), (DataClass.AD_ID,), frozenset({place}), standings=(standing,))
+        assert decide(asked, Office(LAW, TODAY)).allowed is counts
+
+
+@pytest.mark.parametrize(
+    ("purpose", "data_class", "more"),
+    [
+        (Purpose.CPNI_DISCLOSURE, DataClass.CPNI, {}),
+        (Purpose.CALL_LOCATION, DataClass.COARSE_GEO, {"during_call": True}),
+    ],
+)
+def test_of_a_call_too_a_parents_yes_is_a_parents(purpose, data_class, more):
+    """A table of one's own may want it."""
+    wanting = LawRow("US-WY", purpose, LawRule.PARENTAL, "own", date(2026, 1, 1), ages=AGES[:2])
+    law, own = LawTable([*LAW.rows, wanting]), Standing(own=IN_FOR_ALL, age_band=AGES[1])
+    for standing, counts in ((own, False), (replace(own, parental=IN_FOR_ALL), True)):
+        asked = Question(buyer(), (purpose,), (data_class,), frozenset({"US-WY"}), standings=(standing,), **more)
+        assert decide(asked, Office(law, TODAY, cpni=True)).allowed is counts
 
 
 def test_a_sale_of_precise_location_is_banned_from_the_day_that_the_table_says():

@@ -6,11 +6,12 @@ import asyncio
 
 import pytest
 from support import inside
-from support.people import GAID, email, phone
+from support.people import GAID, email, named, phone
 
 from gateway.app.composition import open_house
 from gateway.choice.law import AGES
 from gateway.consent import tokens
+from gateway.consent.asked import Ask
 from gateway.consent.choice_result import Refused
 from gateway.consent.installations import AgeOfCall, Installations
 from gateway.consent.still_out import YesRests
@@ -23,7 +24,7 @@ from gateway.ledger.acts import ages, idempotency
 from gateway.ledger.acts.links import Span
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import milliseconds
-from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, DataClass, Erasing, Purpose
+from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, DataClass, Erasing, Purpose, Reason
 
 pytestmark = pytest.mark.anyio
 SHOWN = Document("opt-in", "1", "en", b"You are about to opt in.\n").notice
@@ -157,9 +158,12 @@ class TestAYes:
         teemo = said("opt_in", recipient="teemo", data_class=DataClass.PRECISE_GEO)
         token, _ = consent.ask_to_confirm([account], teemo)
         await consent.confirm(token, SHOWN)
-        assert consent.checks.granted([account], "teemo", Purpose.SALE)
+        assert consent.checks.granted([account], "teemo", Purpose.SALE, "US-NY")
+        await consent.say_age([account], TEEN)
+        for place, theirs in (("US-NY", True), ("DE", False)):
+            assert consent.checks.granted([account], "teemo", Purpose.SALE, place) is theirs
         await consent.say_age([account], CHILD)
-        assert not consent.checks.granted([account], "teemo", Purpose.SALE)
+        assert not consent.checks.granted([account], "teemo", Purpose.SALE, "US-NY")
 
     async def test_of_a_parent_is_none_below_the_floor_and_says_no_age(self, consent, account, said):
         token, _ = consent.ask_to_confirm([account], said("opt_in", parental=True))
@@ -170,7 +174,10 @@ class TestAYes:
     @pytest.mark.parametrize("house", ["0"], indirect=True)
     @pytest.mark.parametrize(
         ("place", "band", "taken"),
-        [("DE", TEEN, False), ("CA-QC", TEEN, False), ("DE", AGES[2], True), ("US-NY", TEEN, True), ("CA-ON", TEEN, True)],
+        [
+            ("DE", TEEN, False), ("CA-QC", TEEN, False), ("DE", AGES[2], True), ("US-NY", TEEN, True),
+            ("CA-ON", TEEN, True), ("DE,US-OR", TEEN, False), ("unknown", TEEN, True), ("", TEEN, True),
+        ],
     )  # fmt: skip
     async def test_where_the_law_wants_a_parents_ones_own_is_not_taken(
         self, consent, account, said, place, band, taken
@@ -183,6 +190,34 @@ class TestAYes:
             with pytest.raises(Refused, match="parent"):
                 await consent.confirm(token, SHOWN)
         assert state(consent, account) == ("opted_in" if taken else "none")
+
+    @pytest.mark.parametrize("house", ["0"], indirect=True)
+    @pytest.mark.parametrize("purpose", [Purpose.PROFILING, Purpose.THIRD_PARTY_MARKETING])
+    async def test_where_no_place_is_named_is_left_to_the_verdict(self, consent, account, said, purpose):
+        """The strictest law of anywhere is nobody's own."""
+        await consent.say_age([account], TEEN)
+        token, _ = consent.ask_to_confirm([account], said("opt_in", (purpose,)))
+        await consent.confirm(token, SHOWN)
+        assert state(consent, account, purpose) == "opted_in"
+
+    @pytest.mark.parametrize("house", ["0"], indirect=True)
+    @pytest.mark.parametrize(
+        ("place", "band", "taken"),
+        [
+            ("DE", TEEN, True), ("GB", TEEN, True), ("CH", TEEN, True), ("CA-QC", TEEN, True), ("DE,US-OR", TEEN, True),
+            ("DE", AGES[2], False), ("DE", GROWN, False), ("US-NY", TEEN, False), ("", TEEN, False),
+        ],
+    )  # fmt: skip
+    async def test_of_a_parent_is_taken_for_whom_the_law_wants_one(self, consent, account, said, place, band, taken):
+        await consent.say_age([account], band)
+        token, _ = consent.ask_to_confirm([account], said("opt_in", parental=True, place=place))
+        if taken:
+            await consent.confirm(token, SHOWN, method="a signed form")
+        else:
+            with pytest.raises(Refused, match="themselves"):
+                await consent.confirm(token, SHOWN, method="a signed form")
+        asked = Ask(("teemo",), [named("account", "a")], "sale", ("ad_id",), place.partition(",")[0])
+        assert (consent.check(asked).verdicts["teemo"].reason is Reason.OPTED_IN) is taken
 
 
 class TestAnAgeOfAnApp:
@@ -199,6 +234,27 @@ class TestAnAgeOfAnApp:
     @staticmethod
     def band(consent, subject):
         return consent.checks.band([subject])
+
+    @pytest.mark.parametrize("house", ["0"], indirect=True)
+    @pytest.mark.parametrize("place", ["US-CA", "DE"])
+    @pytest.mark.parametrize("word", [CHILD, TEEN])
+    @pytest.mark.parametrize("before", [False, True], ids=["after the yes", "before it"])
+    async def test_that_nobody_proved_reopens_no_yes_of_a_parent(
+        self, consent, known, token, who, said, place, word, before
+    ):
+        """R14: of an ad id that no account has; a correction of the desk's does."""
+        phones_id = who("gaid", GAID)
+        if before:
+            await known.say_age(token, AgeOfCall([phones_id], None, (), CHILD, None))
+        begun, _ = consent.ask_to_confirm([phones_id], said("opt_in", parental=True))
+        await consent.confirm(begun, SHOWN, method="a signed form")
+        await consent.say_age([phones_id], GROWN, may_rise=True)
+        await known.say_age(token, AgeOfCall([phones_id], None, (), word, None))
+        asked = Ask(("teemo",), [named("gaid", GAID)], "sale", ("ad_id",), place)
+        assert state(consent, phones_id) == "none"
+        assert consent.check(asked).verdicts["teemo"].reason is Reason.OPT_IN_REQUIRED
+        await consent.say_age([phones_id], CHILD, may_rise=True)
+        assert state(consent, phones_id) == "opted_in"
 
     async def test_is_never_missing_between_the_word_and_the_proved_one(
         self, house, consent, known, token, who, account, monkeypatch
@@ -219,6 +275,19 @@ class TestAnAgeOfAnApp:
         assert await known.say_age(token, AgeOfCall([phones_id, account], account, (), TEEN, None)) > 1
         monkeypatch.undo()
         assert self.band(consent, phones_id) == TEEN
+
+    @pytest.mark.parametrize("house", ["0"], indirect=True)
+    async def test_is_proved_by_the_parents_yes(self, consent, known, token, who, said):
+        """As the word has it, and taken back with no word any more."""
+        phones_id = who("gaid", GAID)
+        await known.say_age(token, AgeOfCall([phones_id], None, (), TEEN, None))
+        begun, _ = consent.ask_to_confirm([phones_id], said("opt_in", parental=True, place="DE"))
+        await consent.confirm(begun, SHOWN, method="a signed form")
+        await consent.say_age([phones_id], AGES[2], may_rise=True)
+        proved = await consent._writer.commit(
+            lambda tx: ages.people_of(tx, [phones_id.key]).slate().row(phones_id.key).age
+        )
+        assert (proved.band, proved.youngest) == (AGES[2], TEEN)
 
     async def test_takes_no_word_from_an_id_that_the_account_has_no_more(
         self, consent, known, token, clock, who, account

@@ -10,6 +10,7 @@ from support import inside
 from support.opting_in import Site, hidden, standing
 from support.people import email, named, phone
 
+from gateway.app import service
 from gateway.keys import secret_files
 from gateway.web.shell.page import load_notice
 
@@ -327,6 +328,20 @@ async def test_a_child_under_13_is_sent_to_a_parent_and_a_teen_is_told_of_the_wa
         second = await browser.presses(await browser.reads_notice(**ADS, by="account"), "opt_in")
         assert ("as easily as you gave it" in second.text) is told
         assert ("as easily as you gave it" in (await browser.presses(second, "confirm")).text) is told
+
+
+async def test_of_a_teen_the_law_of_where_they_are_says_whose_yes_it_is(site, monkeypatch):
+    """Where nobody knows the place the yes is taken, and the page says that it opens nothing there."""
+    await site.call("/v1/links", account="teen", identifiers=[named("email", email(1))], age=14)
+    told = {"DE": "there is none to give", "US-NY": "It is allowed", None: "does not hold now"}
+    for place, text in told.items():
+        monkeypatch.setattr(service, "DEMO_PLACE", place)
+        for what in ("profiling", "sale:teemo"):
+            browser = site.browser("teen")
+            second = await browser.presses(await browser.reads_notice(what=what, by="account"), "opt_in")
+            assert text in (await browser.presses(second, "confirm")).text, (place, what)
+    report = await site.call("/v1/access", identifiers=[named("account", "teen")])
+    assert [each["place"] for each in report["entries"] if each["what"] == "opt_in"] == ["US-NY", "US-NY", None, None]
 
 
 async def test_below_the_floor_there_is_no_yes(tmp_path):

@@ -133,9 +133,18 @@ def yes_bits(standing: Standing, band: str) -> int:
     """The opt-ins of a standing that are good at an age, by who may give them (L71): a parent's for a child that is one
     on record, since nobody opens by calling somebody a child; from 13 on the person's own.
     """
-    if band == CHILD:
-        return standing.parental if standing.age_band == CHILD else 0
-    return standing.own & IN_BITS & ~standing.parental
+    return parents_yes(standing, YOUNGEST) if band == CHILD else standing.own & IN_BITS & ~standing.parental
+
+
+def parents_yes(standing: Standing, reach: int) -> int:
+    """The opt-ins of a parent that are good for bands up to a place in `AGES`: as long as the record says that it is
+    one of these. Of whoever was younger once the band may be an app's unproved word, which reopens nothing: it is none
+    where an account is known, and a proved child was never younger.
+    """
+    if standing.age_band is None or RANKS.get(standing.age_band, YOUNGEST) > reach:
+        return 0
+    proved = not standing.grown or (standing.linked and standing.age_band != CHILD)
+    return standing.parental if proved else 0
 
 
 def youngest(age: str | None, standings: Iterable[Standing]) -> str:

@@ -4,7 +4,7 @@ The rules of `never` and `permission` ask, so that what is registered, announced
 
 from collections.abc import Mapping
 
-from gateway.choice.law import RANKS, LawRow, LawRule
+from gateway.choice.law import LawRow, LawRule
 from gateway.choice.question import Grant
 from gateway.choice.rules.case import (
     COARSE_GEO,
@@ -14,6 +14,7 @@ from gateway.choice.rules.case import (
     OPTED_IN,
     PRECISE_GEO,
     Case,
+    parents_yes,
 )
 from gateway.terms import DataClass, Purpose
 
@@ -84,7 +85,4 @@ def law_of(case: Case, purpose: Purpose) -> LawRow:
 def by_a_parent(case: Case, purpose: Purpose, row: LawRow) -> bool:
     """Whether a parent said yes to it for somebody who is on record as one of those for whom the row wants that."""
     wanted = IN_SHIFTS.get(purpose, 0)
-    return any(
-        standing.parental & wanted and standing.age_band is not None and RANKS.get(standing.age_band, 0) <= row.reach
-        for standing in case.question.standings
-    )
+    return any(parents_yes(standing, row.reach) & wanted for standing in case.question.standings)

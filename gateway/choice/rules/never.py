@@ -4,10 +4,12 @@ Who the recipient is, what was agreed with it and announced of it, and what the 
 looked at, but for the one act without which nothing is sent at a person's wish.
 """
 
+import itertools
+from collections.abc import Iterable
 from datetime import date, timedelta
 
-from gateway.choice.law import AGES, LawRule
-from gateway.choice.place import may_be_european
+from gateway.choice.law import AGES, YOUNGEST, LawRule
+from gateway.choice.place import is_named, may_be_european
 from gateway.choice.question import Office, Ruling
 from gateway.choice.rules.case import (
     CALL_LOCATION,
@@ -177,6 +179,22 @@ def old_enough(case: Case) -> Ruling | None:
 def below_floor(band: str, office: Office) -> bool:
     """Whether a band may hold somebody for whom the operator has no sharing, and so no opt-in either (R14)."""
     return LOWEST[band] < office.age_floor
+
+
+def parents_reach(places: Iterable[str], purposes: Iterable[Purpose], office: Office) -> int:
+    """The oldest band, by its place in `AGES`, of which a yes is a parent's to say, for whoever writes one: under 13,
+    and up to where the law of a place that is named wants a parent's. What else may hold where none is named is the
+    verdict's to say: the strictest of all laws is nobody's own.
+    """
+    named = [frozenset({place}) for place in places if is_named(place)]
+    asked = itertools.product(enumerate(AGES), named, purposes)
+    wanted = (rank for (rank, band), place, purpose in asked if wants_parent(band, place, purpose, office))
+    return max(wanted, default=YOUNGEST)
+
+
+def wants_parent(band: str, places: frozenset[str], purpose: Purpose, office: Office) -> bool:
+    """Whether the strictest law of these places takes a parent's yes alone for somebody of that age."""
+    return office.law.strictest(places, purpose, office.on, band).rule is LawRule.PARENTAL
 
 
 def not_banned(case: Case) -> Ruling | None:

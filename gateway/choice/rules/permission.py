@@ -69,7 +69,7 @@ def collected_with_notice(case: Case) -> Ruling | None:
 
 def call_location(case: Case) -> Ruling | None:
     """Where a call was made from needs an authorisation of its own (47 USC 222(f), R27)."""
-    if not case.question.during_call or case.data_class not in POINTS or case.opted_in(Purpose.CALL_LOCATION):
+    if not case.question.during_call or case.data_class not in POINTS or _has_yes(case, Purpose.CALL_LOCATION):
         return None
     return deny(Reason.OPT_IN_REQUIRED, "47 USC 222(f)")
 
@@ -81,7 +81,7 @@ def cpni(case: Case) -> Ruling | None:
     if case.data_class is not CPNI:
         return None
     if case.third:
-        if case.opted_in(Purpose.CPNI_DISCLOSURE):
+        if _has_yes(case, Purpose.CPNI_DISCLOSURE):
             return None
         return deny(Reason.OPT_IN_REQUIRED, "47 CFR 64.2007(b)")
     approval = by_default(case, Purpose.CPNI_MARKETING)
@@ -116,7 +116,7 @@ def by_default(case: Case, purpose: Purpose) -> Ruling:
     if purpose is TRANSFER:  # nobody can choose about it; that it is a successor with a contract was asked before
         return Ruling(ALLOW, Reason.CONTRACTED, "a merger is no sale: Cal. Civ. Code 1798.140(ad)(2)(D)")
     row = law_of(case, purpose)
-    if by_a_parent(case, purpose, row) if row.rule is PARENTAL else case.opted_in(purpose):
+    if _is_said(case, purpose, row):
         return Ruling(ALLOW, YES, row.text)
     if case.grown and case.third:
         return deny(Reason.OPT_IN_REQUIRED, "a birthday opens nothing (R14)")
@@ -127,6 +127,15 @@ def by_default(case: Case, purpose: Purpose) -> Ruling:
     if row.notice_days:
         return _by_silence(case, row)
     return Ruling(ALLOW, NO_CHOICE, row.text)
+
+
+def _has_yes(case: Case, purpose: Purpose) -> bool:
+    return _is_said(case, purpose, case.row(purpose))
+
+
+def _is_said(case: Case, purpose: Purpose, row: LawRow) -> bool:
+    """Whether there is a yes of whom the row takes it from."""
+    return by_a_parent(case, purpose, row) if row.rule is PARENTAL else case.opted_in(purpose)
 
 
 def _by_silence(case: Case, row: LawRow) -> Ruling:

@@ -9,7 +9,8 @@ proved beside it. The band stands in sealed details and in keyed rows, never in 
 from collections.abc import Sequence
 from datetime import datetime
 
-from gateway.choice.law import AGES
+from gateway.choice.law import AGES, YOUNGEST
+from gateway.fold.reading import is_proved
 from gateway.fold.record import EVERYBODY, AgeTold, Record
 from gateway.keys.seals import new_event
 from gateway.ledger.acts import records
@@ -41,17 +42,19 @@ def say(
     return _write(tx, subject, said, at, request) if _is_news(tx, subject, said) else None
 
 
-def know_children(tx: Transaction, subjects: Sequence[Subject], at: datetime) -> bool:
-    """Whether all for whom a parent says yes are on record as under 13: where no age is, from now on, for the parent
-    says so by it, and a birthday can then end it (R14).
+def know_children(tx: Transaction, subjects: Sequence[Subject], at: datetime, reach: int) -> bool:
+    """Whether all for whom a parent says yes are young enough; `reach`: the oldest band that is, by its place in
+    `AGES`. What no record proves is proved from now on, an installation's word or else under 13, for the parent says so
+    by it, and a birthday can then end it (R14).
     """
     older, request = False, new_event(at)
     for subject in sorted(subjects, key=lambda each: not each.is_account):  # what an account has is as old as it is
         people = people_of(tx, subject.keys)
-        known = {people.standing(key, milliseconds(at)).age_band for key in subject.keys} - {None}
-        older = older or not known <= {AGES[0]}
-        if not known:
-            say(tx, subject, AGES[0], at, request)
+        bands = [people.standing(key, milliseconds(at)).age_band for key in subject.keys]
+        known = [AGES.index(band) for band in bands if band]
+        older = older or any(rank > reach for rank in known)
+        if not any(is_proved(people.slate(), key) for key in subject.keys):
+            say(tx, subject, AGES[min(known, default=YOUNGEST)], at, request)
     return not older
 
 

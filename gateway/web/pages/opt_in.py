@@ -137,8 +137,9 @@ class OptInPage:
         else:
             site = checks.site(subject, NOTHING_SAID, visitor.place)
         word = checks.words(site, [found.purpose])[found.purpose]
-        if found.recipient and word not in {Word.OPTED_OUT, Word.UNKNOWN}:
-            return Word.OPTED_IN if checks.granted(subject, found.recipient, found.purpose) else Word.NEEDS_YES
+        if found.recipient and word not in {Word.OPTED_OUT, Word.UNKNOWN, Word.CLOSED}:
+            granted = checks.granted(subject, found.recipient, found.purpose, visitor.place)
+            return Word.OPTED_IN if granted else Word.NEEDS_YES
         return word
 
     def _is_own(self, found: OptedIn, visitor: Visitor) -> bool:

@@ -213,7 +213,7 @@ class Acts:
             (wanted.purpose,),
             Source.FORM,
             self._consent.clock(),
-            "",
+            ",".join(sorted(self._consent.checks.places.of(visitor.place))),  # whose law says who may say yes
             shown,
             manner=Manner.WEB,
             recipient=wanted.recipient,
