@@ -116,8 +116,7 @@ class Consent:
         self.later = later
         self._why = why
         self.log_reader = log_reader
-        # Waits, at most so many seconds, until the answers given before now are counted: so recipients who just got
-        # the id are told too.
+        # Waits, so long at most, until answers of before are counted: whoever got the id just now is told too.
         self._counted = counted
         self._forgotten_by = forgotten_by
         self._asked = asked or AgentRequests(secrets)
@@ -445,7 +444,8 @@ class Consent:
             mine = [each for each in subjects if each.key in vouched]
             for subject in mine:  # before it is judged: whose account an app had tied to it may be a child's
                 links.disclaim(tx, subject, accounts, milliseconds(now))
-            if choice.parental and not ages.know_children(tx, subjects, now, self.checks.parents_reach(choice)):
+            reach = 0 if choice.recipient else self.checks.parents_reach(choice)  # no grant shows whose it is
+            if choice.parental and not ages.know_children(tx, subjects, now, reach):
                 raise Refused("proof_required", "whoever is old enough by the law says yes themselves (L71)")
             self._judge(tx, subjects, choice)
             late = milliseconds(now) - asked.at > CONFIRM_SECONDS * 1000

@@ -40,12 +40,13 @@ def _everybody(joined: JoinedPeople) -> tuple[Subject, ...]:
 
 
 def _tell_of_noes(tx: Transaction, slate: Slate, subject: Subject, joined: JoinedPeople) -> None:
-    onward = _onward(slate, subject, joined.account)
+    onward = _onward(slate, subject, joined)
     if not onward and joined.account and not any(_denied(slate, joined.account.key, ())):
         return
     own, mailbox = family(slate, subject.key), mailbox_names(slate, subject.key)
-    has = _has_now(slate, joined.account.key) if joined.account and onward else set[bytes]()
-    beyond = _sent_before(slate, own | mailbox) if joined.account is None else {}
+    owner = joined.account or (subject if subject.is_account else None)  # one that is known by another form, too
+    has = _has_now(slate, owner.key) if owner and onward else set[bytes]()
+    beyond = _sent_before(slate, own | mailbox) if owner is None else {}
     near, far = with_looser(slate, own), with_looser(slate, own | mailbox | has)
     if not (own_systems.registered(tx) or tx.found_among(LEFT, near.union(far, *beyond))):
         return
@@ -99,18 +100,22 @@ def _denied(slate: Slate, account: bytes, apart: Container[bytes]) -> Iterator[P
         yield from (purpose for purpose, bit in bits() if bit.denies(slate.voids))
 
 
-def _onward(slate: Slate, subject: Subject, account: Subject | None) -> frozenset[Purpose]:
+def _onward(slate: Slate, subject: Subject, joined: JoinedPeople) -> frozenset[Purpose]:
     """What goes on from an identifier to the accounts that have it, and to all that those have: of what it said itself
-    that which the account had not denied before.
+    that which the account had not denied before, apart from what came with this very link.
     """
-    if account is None:
+    if joined.account is None:
         return frozenset(Purpose)
-    mine = family(slate, subject.key) | mailbox_names(slate, subject.key)
-    sent = _sent_up(slate, account.key, mine)
-    denied = _denied(slate, account.key, mine)
+    account, names = joined.account.key, [_names(slate, each) for each in joined.subjects]
+    sent = _sent_up(slate, account, _names(slate, subject))
+    denied = _denied(slate, account, set[bytes]().union(*names))
     while sent and (known := next(denied, None)):
         sent.discard(known)
     return frozenset(sent)
+
+
+def _names(slate: Slate, subject: Subject) -> set[bytes]:
+    return family(slate, subject.key) | mailbox_names(slate, subject.key)
 
 
 def _sent_up(slate: Slate, account: bytes, own: set[bytes]) -> set[Purpose]:

@@ -165,6 +165,19 @@ class TestAYes:
         await consent.say_age([account], CHILD)
         assert not consent.checks.granted([account], "teemo", Purpose.SALE, "US-NY")
 
+    @pytest.mark.parametrize("house", ["0"], indirect=True)
+    async def test_of_a_parent_to_one_recipient_is_taken_for_a_child_alone(self, consent, account, said):
+        """Whose such a yes was nobody sees later, so it would become the teen's own."""
+        for band in (TEEN, CHILD):
+            await consent.say_age([account], band)
+            teemo = said("opt_in", recipient="teemo", data_class=DataClass.PRECISE_GEO, parental=True, place="DE")
+            token, _ = consent.ask_to_confirm([account], teemo)
+            if band == CHILD:
+                await consent.confirm(token, SHOWN, method="a signed form")
+            else:
+                with pytest.raises(Refused, match="themselves"):
+                    await consent.confirm(token, SHOWN, method="a signed form")
+
     async def test_of_a_parent_is_none_below_the_floor_and_says_no_age(self, consent, account, said):
         token, _ = consent.ask_to_confirm([account], said("opt_in", parental=True))
         with pytest.raises(Refused, match="floor"):

@@ -119,6 +119,18 @@ async def test_who_has_the_ad_id_is_told_once_the_browser_that_said_no_signs_in(
     assert town.told() == [("teemo", "opt_out")]
 
 
+async def test_who_has_the_ad_id_is_told_once_two_that_said_no_together_are_linked_by_one_call(town):
+    """What the one sent to the account is not what the account had denied before the other came."""
+    await town.link("jane", ME)
+    await town.share(ME)
+    both = [PHONE, named("email", email(1))]
+    await town.opt_out(*both)
+    assert town.told() == []
+    await town.link("jane", *both)
+    assert await town.share(ME) == "opted_out"
+    assert town.told() == [("teemo", "opt_out")]
+
+
 async def test_nobody_is_told_of_a_link_of_whoever_said_nothing_or_took_it_back(town):
     await town.link("jane", ME)
     await town.share(ME)
