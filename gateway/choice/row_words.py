@@ -33,10 +33,13 @@ NOTHING_HELD: Held = {}
 
 OF_BIRTH = frozenset({"birth", "born"})  # alone or with one of the next; birthplaces and birth months are others
 WHEN = frozenset({"year", "yr", "date", "dt"})
-BIRTHS = frozenset({"yob", "dob", "birthyear", "birthdate", "birthday", "yearofbirth", "dateofbirth"})
-OF_AGE = BIRTHS | {"age", "ages", "agerange", "ageband", "agegroup", "agebracket"}
+BIRTHS = frozenset({"yob", "dob", "byear", "birthyear", "birthdate", "birthday", "yearofbirth", "dateofbirth"})
+OF_AGE = BIRTHS | {"age", "ages", "agerange", "ageband", "agegroup", "agegrp", "agebracket", "userage", "yearsold"}
 LIMITS = frozenset({"over", "under"})
+MINORS = frozenset({"minor", "coppa"})  # fields that say yes of a child
+OF_AGE_21 = 21  # no law asks whether somebody is older
 SPOKEN_OF = frozenset({"verified", "verification", "confirmed", "checked", "consent", "source"})
+AT = frozenset({"at", "on", "date", "time", "timestamp"})  # when it was
 COUNTED = frozenset(
     {"children", "kids", "dependents", "household", "people", "persons", "size", "count", "number", "income", "tier",
      "length", "tenure", "residence"}
@@ -47,8 +50,8 @@ NOT_SAID = frozenset(
 )
 NO_AGE = NOT_SAID | {"na"}  # Namibia is, of a place
 YOUNG = re.compile(
-    r"\b(?:child|kid|teen|tween|minor|youth|juvenile|infant|toddler|bab(?:y|ies)\b(?! boom)|under|pupil|school"
-    r"|zoomer|gen(?:eration)? ?(?:z|alpha)\b)|[0-9]"
+    r"child|kid|teen|tween|school|kinder|newborn|adolesc|elementary|junior|minor|youth|juvenile|infant|toddler|pupil"
+    r"|\b(?:bab(?:y|ies)\b(?! boom)|under|zoomer|gen(?:eration)? ?(?:z|alpha)\b)|[0-9]"
 )
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 YEAR = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}(?=$|[^0-9]|[01][0-9][0-3][0-9]$)")
@@ -58,6 +61,7 @@ IN_YEARS = re.compile(
     r"(?: ?(?:-|to|and)? ?[0-9]{1,3}| ?\+| ?plus| (?:and|or) (?:over|older|up|above))?"
     r"(?: ?(?:years|year|yrs|y))?(?: old)?"
 )
+YOUNGER = re.compile(r"(?:under|below|younger than|<) ?(1[0-9]|2[01]|[0-9])")  # and so perhaps a child
 DIGITS = re.compile(r"[0-9 /.:+tz,-]+")  # of a date or years
 MONTH = re.compile(
     r"(?<![a-z])(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
@@ -71,6 +75,12 @@ NO_LAWS = frozenset(
     {"city", "town", "county", "locality", "neighborhood", "neighbourhood", "countyfips", "metro", "dma", "msa",
      "census", "zip", "zipcode", "postal", "postalcode", "postcode", "timezone", "tz", "utcoffset"}
 )  # fmt: skip
+AMERICAN = frozenset(
+    {"northeast", "midwest", "south", "west", "southeast", "southwest", "northwest", "east", "north", "central",
+     "new england", "mid-atlantic", "mid atlantic", "middle atlantic", "east north central", "west north central",
+     "south atlantic", "east south central", "west south central", "mountain", "pacific", "east coast", "west coast",
+     "urban", "suburban", "rural"}
+)  # fmt: skip  # parts of the country that are of no one law: the Census Bureau's, and those that people say
 OF_COUNTRY = frozenset({"country", "countrycode", "countryname", "nation"})
 OF_LAWS = frozenset({"state", "statecode", "statename", "province", "iso"})  # whose numbers are no metro's
 COUNTIES = frozenset({"county", "countyfips"})
@@ -117,10 +127,14 @@ def _band(name: str, value: object, data_class: DataClass | None, year: int, lis
         return _read_age(value, year) if _is_of_age(words) and "".join(words) in OF_AGE | OF_BIRTH else None
     if data_class is not DataClass.DEMOGRAPHICS:
         return None
+    if _is_yes_or_no(words):
+        return _limited(words, value)
     if _is_of_age(words):
         return _strictly(words, value, year, listed)
     if "birth" in "".join(words) or "born" in words:
-        return _read_birth(value, year)
+        number = coarsening.number(value)
+        unread = AGES[YOUNGEST] if number is not None and number > LAST_DAY else None  # no day, and no month
+        return _read_birth(value, year) or unread
     return _read_ages(value, year) if COUNTED.isdisjoint(words) else None
 
 
@@ -132,7 +146,19 @@ def _words(name: str) -> tuple[str, ...]:
 
 def _is_of_age(words: Collection[str]) -> bool:
     """Whether a name says that its field is an age's or a date of birth's."""
-    return not OF_AGE.isdisjoint(words) or _is_of_birth(words)
+    return not OF_AGE.isdisjoint(words) or "yearsold" in "".join(words) or _is_of_birth(words)
+
+
+def _is_yes_or_no(words: Collection[str]) -> bool:
+    """Of age_over_18, under_13, is_minor, which say whether it is so."""
+    years = any(each.isdigit() and int(each) <= OF_AGE_21 for each in words)
+    return not MINORS.isdisjoint(words) or (not LIMITS.isdisjoint(words) and (years or "age" in words))
+
+
+def _limited(words: Collection[str], value: object) -> str | None:
+    """Whatever is not said clearly is a child's."""
+    text = _plain(str(value)).removesuffix(".0")
+    return None if text in NO_AGE | (YES if "over" in words else NO) else AGES[YOUNGEST]
 
 
 def _is_of_birth(words: Collection[str]) -> bool:
@@ -144,13 +170,11 @@ def _strictly(words: Collection[str], value: object, year: int, listed: bool) ->
     text = _plain(str(value))
     if text in NO_AGE:
         return None
-    if not LIMITS.isdisjoint(words):  # age_over_18, age_under_18: whether it is so
-        return AGES[YOUNGEST] if (text in NO if "over" in words else text not in NO) else None
     spoken_of = not SPOKEN_OF.isdisjoint(words)
-    if isinstance(value, bool) or (spoken_of and text in YES | NO):
+    if isinstance(value, bool) or (spoken_of and (text.removesuffix(".0") in YES | NO or not AT.isdisjoint(words))):
         return None
     read = _read_short_year(text, year) if _is_of_birth(words) else None
-    may_be_none = spoken_of or (listed and not YOUNG.search(text))
+    may_be_none = (spoken_of or listed) and not YOUNG.search(text)
     return read or _read_age(value, year) or (None if may_be_none else AGES[YOUNGEST])
 
 
@@ -181,6 +205,8 @@ def _read_ages(value: object, year: int) -> str | None:
     text = _plain(value) if isinstance(value, str) else ""
     if (band := text.replace(" ", "_")) in AGES:
         return band
+    if YOUNGER.fullmatch(text):
+        return AGES[YOUNGEST]
     is_range = IN_YEARS.fullmatch(text) and not text.isdigit()
     return _youngest_in([int(each) for each in re.findall("[0-9]+", text)], year) if is_range else None
 
@@ -230,18 +256,17 @@ def places_said(
     stated_places = stated if isinstance(stated, list) else [stated]
     known = {each.strip().upper() for each in stated_places if isinstance(each, str)}
     countries = {_country(each.text) for each in asked if each.is_country}
-    found = {place for each in asked if not each.is_country for place in _places_of(each, known, countries)}
+    found = {place for each in asked if not each.is_country for place in _readings(each.text, known, countries)}
     named = {place.partition("-")[0] for place in known | found if "-" in place}
     told = sorted((found | countries) - known - named)
     return tuple(dict(zip(("country", "region"), place.split("-"), strict=False)) for place in told)
 
 
 class _Region(NamedTuple):
-    """A text of a row, whether it is a country's, and whether the operator lists it, as its own word for a region."""
+    """A text of a row, and whether it is a country's."""
 
     text: str
     is_country: bool
-    is_listed: bool
 
 
 def _regions(data: Mapping[str, object], fields: Mapping[str, DataClass], held: Held) -> Iterator[_Region]:
@@ -254,10 +279,25 @@ def _regions(data: Mapping[str, object], fields: Mapping[str, DataClass], held: 
         in_its_state = len(text) <= IN_ITS_STATE and not COUNTIES.isdisjoint(words)
         if not OF_FIPS.isdisjoint(words) and not in_its_state:
             text = _of_fips(text)
-        elif not of_laws and (coarsening.is_metro(value) or not NO_LAWS.isdisjoint(words)):
+        elif not of_laws and (coarsening.is_metro(value) or _says_no_law(words, text)):
             continue
-        if _plain(text) not in NOT_SAID:
-            yield _Region(text, is_country, not of_laws and _is_listed(name, value, held))
+        if _plain(text) not in NOT_SAID and (of_laws or not _is_lawless(name, value, held)):
+            yield _Region(text, is_country)
+
+
+def _is_lawless(name: str, value: object, held: Held) -> bool:
+    """Of a part of the country, and of a number that the operator gave to a territory of its own (T12, Zone 4). A word
+    of letters alone may be a place that we cannot read.
+    """
+    text = _plain(str(value))
+    has_number = any(each.isdigit() for each in text) and not PLACE.fullmatch(text.upper())
+    return text in AMERICAN or (has_number and _is_listed(name, value, held))
+
+
+def _says_no_law(words: Collection[str], text: str) -> bool:
+    """Of a name, which a code of a region belies."""
+    is_code = "-" in text and PLACE.fullmatch(text.upper())
+    return not (is_code or NO_LAWS.isdisjoint(words) or "region" in words)
 
 
 def _joined(words: tuple[str, ...]) -> set[str]:
@@ -283,11 +323,6 @@ def _of_fips(text: str) -> str:
 def _country(text: str) -> str:
     code = COUNTRY_NAMES.get(text.upper(), text.upper())
     return code if PLACE.fullmatch(code) else UNREADABLE_PLACE
-
-
-def _places_of(region: _Region, known: Collection[str], countries: Collection[str]) -> set[str]:
-    places = _readings(region.text, known, countries)
-    return places - {UNREADABLE_PLACE} if region.is_listed else places
 
 
 def _readings(text: str, known: Collection[str], countries: Collection[str]) -> set[str]:

@@ -395,7 +395,7 @@ class Client:
         before the question.
         """
         word, now = heard.get(OF_CLOCK, ""), time.monotonic()
-        self._clocks = {each: clock for each, clock in self._clocks.items() if now - clock.asked <= CLOCK}
+        self._clocks = {each: clock for each, clock in [*self._clocks.items()] if now - clock.asked <= CLOCK}
         if word not in self._clocks:
             for _ in range(TRIES):
                 asked = time.monotonic()
@@ -418,7 +418,7 @@ class Client:
             return
         word = itself.headers.get(OF_CLOCK, "")
         known = self._clocks.get(word)
-        if known is None or found.took < known.took:
+        if known is None or found.took < known.took or asked - known.asked > CLOCK / 2:
             self._clocks[word] = found
 
     def _failed(self, error: Exception) -> ClientVerdict:

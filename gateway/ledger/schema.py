@@ -41,7 +41,8 @@ OUTSIDE = frozenset({
     sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
 })  # fmt: skip
-ROTATED = "SELECT count(*) FROM key_event WHERE kind = 'pepper' AND step = 'replaced'"
+# In one statement: of two a rotation may commit between them.
+PEPPERS = "SELECT peppers, (SELECT count(*) FROM key_event WHERE kind = 'pepper' AND step = 'replaced') FROM head"
 # In one statement, which is one moment: between two of them another process may commit.
 ENDS = "SELECT (SELECT size FROM head), (SELECT coalesce(max(seq) + 1, 0) FROM entry)"
 
@@ -330,15 +331,17 @@ def prove_mark(db: sqlite3.Connection, path: Path, marks: Sequence[int]) -> int:
     copies keep; how many they are. Keys under others find nobody, and nobody found is a yes. `marks`: `Secrets.marks`;
     none: nobody asks. Raises `LedgerRefused`.
     """
-    found, applied = _mark_in(db), peppers_in(db)
-    if marks:
-        if found == MOVED:
-            raise LedgerRefused(moved_on(path))
-        if db.execute(ROTATED).fetchone()[0] >= applied:  # each leaves one more than it found, in one transaction
-            raise LedgerRefused(_lost_count(path))
-        if found not in {mark_of(path, marks, applied), marks[0]}:  # the latter of before `settle_mark`
-            raise LedgerRefused(anothers(path))
-    return applied
+    if not marks:
+        return peppers_in(db)
+    found = _mark_in(db)
+    if found == MOVED:
+        raise LedgerRefused(moved_on(path))
+    applied, rotated = db.execute(PEPPERS).fetchone()
+    if rotated >= applied:  # each leaves one more than it found, in one transaction
+        raise LedgerRefused(_lost_count(path))
+    if found not in {mark_of(path, marks, applied), marks[0]}:  # the latter of before `settle_mark`
+        raise LedgerRefused(anothers(path))
+    return int(applied)
 
 
 def settle_mark(db: sqlite3.Connection, path: Path, marks: Sequence[int]) -> None:

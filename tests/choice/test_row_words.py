@@ -118,7 +118,11 @@ def test_of_a_birth_counts_when_it_was(name, value, band):
 @pytest.mark.parametrize(("name", "value", "band"), [
     ("age_verified", "yes", None), ("age_verified", 1, None), ("age_verified", 0, None), ("verified_age", 15, "13_15"), ("age_source", "survey", None),
     ("age_over_18", 1, None), ("age_over_18", True, None), ("age_over_18", "", None), ("age_over_18", 0, "under_13"), ("age_over_18", "No", "under_13"),
-    ("age_over_18", False, "under_13"), ("age_under_18", 0, None), ("age_under_18", False, None), ("age_under_18", True, "under_13"), ("under_age", "yes", "under_13"),
+    ("age_over_18", False, "under_13"), ("age_over_18", 0.0, "under_13"), ("age_over_18", "0.0", "under_13"), ("age_over_18", "off", "under_13"), ("age_over_18", 1.0, None),
+    ("age_over_18", "under 18", "under_13"), ("age_over_13", "8-12", "under_13"), ("age_under_18", 0.0, None), ("under_13", "true", "under_13"), ("is_minor", "yes", "under_13"),
+    ("is_minor", 0, None), ("is_over_18", False, "under_13"), ("coppa", 1, "under_13"), ("over_50", "no", None), ("verified_age", "minor", "under_13"), ("age_verified", "teen", "under_13"),
+    ("age_confirmed", "under18", "under_13"), ("age_verified_at", "2025-01-02", None), ("userage", 12, "under_13"), ("years_old", 12, "under_13"), ("agegrp", "8-12", "under_13"),
+    ("byear", 2015, "under_13"), ("birth_timestamp", 1462060800, "under_13"), ("segment", "under 18", "under_13"), ("segment", "under 35", None), ("age_under_18", 0, None), ("age_under_18", False, None), ("age_under_18", True, "under_13"), ("under_age", "yes", "under_13"),
 ], ids=repr)  # fmt: skip
 def test_that_an_age_is_known_is_no_age_and_a_limit_is_one_where_it_tells_a_child(name, value, band):
     assert age(value, name) == band
@@ -185,6 +189,8 @@ def test_countries_and_regions_are_read_together(stated, data, added):
 @pytest.mark.parametrize(("name", "value", "added"), [
     ("sales_region", "Midwest", set()), ("sales_region", "midwest ", set()), ("territory", "T12", set()), ("region", "DE-BE", {"DE-BE"}), ("region", "Maryland", {"US-MD"}),
     ("country", "Germany", {"ZZ"}), ("country", "276", {"ZZ"}), ("home_state", "Bavaria", {"ZZ"}), ("region", "NE", {"US-NE", "NE"}),
+    ("region", "Bayern", {"ZZ"}), ("region", "Quebec", {"ZZ"}), ("region", "Germany", {"ZZ"}), ("market", "SWE", {"ZZ"}), ("region", "Maryland, US", {"ZZ"}), ("area", "Zone 4", set()),
+    ("postal_region", "MD", {"US-MD", "MD"}), ("postal_area", "DE-BE", {"DE-BE"}), ("locality_region", "DE-BE", {"DE-BE"}), ("region", "New England", set()),
 ], ids=repr)  # fmt: skip
 def test_a_word_that_the_operator_lists_for_a_region_tells_a_place_where_it_is_ones_name(name, value, added):
     """A country's or a state's is one even if it cannot be read."""

@@ -238,3 +238,28 @@ def test_of_several_machines_no_answer_is_read_by_anothers_clock(monkeypatch, ah
             assert found.until > time.monotonic() + 0.1  # its own clock says that it was decided just now
             [row] = client.share("teemo", [{"id": "r0"}])
             assert time.monotonic() + 0.1 < row.until <= time.monotonic() + 0.15
+
+
+class Apart(Machines):
+    """Of connections: the one that is kept is to the first machine, those of rows are to the last, which takes longer
+    to say its time each time.
+    """
+
+    def ask(self, method, path, body, kind, seconds):
+        return Response(200, self.said(0), json.dumps({"time": stamp(self.ahead[0])}).encode())
+
+    def lines(self, path, body, headers, seconds, heard, itself):
+        time.sleep(0.001 * (number := next(self.asked)))
+        yield from super().lines(
+            path, body, headers, seconds, heard, lambda said, at: itself(said, at - 0.001 * number)
+        )
+
+
+def test_a_clock_that_grows_old_is_learnt_anew_over_the_rows_own_connection(monkeypatch):
+    monkeypatch.setattr(asking, "Connections", lambda *_: Apart(0.0, 1.5))
+    monkeypatch.setattr(asking, "CLOCK", 0.3)
+    with Client("http://gateway.example", key="k.k", timeout_ms=30_000) as client:
+        for _ in range(5):
+            [row] = client.share("teemo", [{"id": "r0"}])
+            assert row.row
+            time.sleep(0.12)

@@ -63,11 +63,35 @@ async def test_what_a_page_denies_is_written_behind_its_answer(held, monkeypatch
     assert await held.say("a=b") == HONORED
 
 
+async def nothing(behind):
+    pass
+
+
+async def test_of_many_that_are_too_many_at_once_each_sender_keeps_one(monkeypatch):
+    monkeypatch.setattr(fair_queue, "PAGE_SECONDS", 0.05)
+    monkeypatch.setattr(fair_queue, "BEHIND", 5)
+    turns = Turns(Sources(Peers(("127.0.0.1",)), lambda: pytest.fail("no clock")))
+    monkeypatch.setattr(turns.sources, "of", lambda scope: scope["of"])
+    for source in (b"a", b"b"):
+        assert turns.queue.takes(source, fair_queue.WRITING_EACH)
+    senders = [b"a"] * 9 + [b"b"]
+    kept = await asyncio.gather(*(turns.write({"of": source}, nothing) for source in senders))
+    assert (kept[:9].count(True), kept[9]) == (4, True)
+    for source in (b"a", b"b"):
+        turns.queue.give_back(source, fair_queue.WRITING_EACH)
+    async with turns.running():
+        pass
+    assert (turns.queue._taken, turns.queue.waiting, turns._of_each) == (0, 0, {})
+
+
 async def test_beyond_the_bound_nothing_waits_behind_an_answer_and_the_next_page_says_it_again(held, monkeypatch):
     monkeypatch.setattr(fair_queue, "BEHIND", 0)
+    assert await held.turns.write({"client": ("192.0.2.1", 1), "headers": [], "scheme": "http"}, nothing), (
+        "its only one"
+    )
     assert await held.say(OFF, HELD) == HONORED
     await asyncio.sleep(0)
-    assert held.turns.queue.waiting == 0
+    assert held.turns.queue.waiting == 1
     assert b'gateway_forms_refused_total{why="signal_not_kept"} 1.0' in held.door.metrics.text()
     await held.give_back()
     assert await held.say("a=b") == NOTHING_SAID

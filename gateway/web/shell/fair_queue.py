@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import hmac
 import os
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -200,12 +200,14 @@ class Turns:
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
         self.queue = FairQueue(WRITING, WRITING_EACH)
-        self._behind = set[asyncio.Task[None]]()
+        self._behind = dict[asyncio.Task[None], bytes]()  # with whose they are
+        self._of_each = Counter[bytes]()
 
     async def write(self, scope: Scope, act: Callable[[bool], Awaitable[None]]) -> bool:
         """Does what a request that was not queued has to write, in its sender's turn. Where the place is free the page
         waits for as long as the writing takes; else for `PAGE_SECONDS`, and then it is answered, and `act` is done
-        behind the answer. `act` is told whether that is so. False: more than `BEHIND` wait, and it is not done.
+        behind the answer. `act` is told whether that is so. False: more than `BEHIND` wait, this is not its sender's
+        only one, and it is not done.
         """
         if SOURCE in scope.get("state", {}):
             await act(False)
@@ -215,18 +217,27 @@ class Turns:
             await self._act(source, act, page)
             return True
         task = asyncio.create_task(self._wait(source, act, page))
-        self._behind.add(task)
-        task.add_done_callback(self._behind.discard)
+        self._behind[task] = source
+        self._of_each[source] += 1
+        task.add_done_callback(self._leave)
         try:
             done, _ = await asyncio.wait({task}, timeout=PAGE_SECONDS)
         finally:
             page.answered = True  # or hung up
-            kept = page.has_turn or len(self._behind) <= BEHIND
+            kept = page.has_turn or len(self._behind) <= BEHIND or self._of_each[source] == 1
             if not kept:
+                self._leave(task)  # at once, for many may be looked at in one turn of the loop
                 task.cancel()
         for each in done:
             each.result()
         return kept
+
+    def _leave(self, task: asyncio.Task[None]) -> None:
+        source = self._behind.pop(task, None)
+        if source is not None:
+            self._of_each[source] -= 1
+            if not self._of_each[source]:
+                del self._of_each[source]
 
     async def _wait(self, source: bytes, act: Callable[[bool], Awaitable[None]], page: WaitingPage) -> None:
         await self.queue.wait(source)
