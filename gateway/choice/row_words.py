@@ -37,7 +37,7 @@ BIRTHS = frozenset({"yob", "dob", "byear", "birthyear", "birthdate", "birthday",
 OF_AGE = BIRTHS | {"age", "ages", "agerange", "ageband", "agegroup", "agegrp", "agebracket", "userage", "yearsold"}
 LIMITS = frozenset({"over", "under"})
 MINORS = frozenset({"minor", "coppa"})  # fields that say yes of a child
-OF_AGE_21 = 21  # no law asks whether somebody is older
+OLDEST_LIMIT = 21  # no law asks whether somebody is older
 SPOKEN_OF = frozenset({"verified", "verification", "confirmed", "checked", "consent", "source"})
 AT = frozenset({"at", "on", "date", "time", "timestamp"})  # when it was
 COUNTED = frozenset(
@@ -151,7 +151,7 @@ def _is_of_age(words: Collection[str]) -> bool:
 
 def _is_yes_or_no(words: Collection[str]) -> bool:
     """Of age_over_18, under_13, is_minor, which say whether it is so."""
-    years = any(each.isdigit() and int(each) <= OF_AGE_21 for each in words)
+    years = any(each.isdigit() and int(each) <= OLDEST_LIMIT for each in words)
     return not MINORS.isdisjoint(words) or (not LIMITS.isdisjoint(words) and (years or "age" in words))
 
 

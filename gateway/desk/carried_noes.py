@@ -31,23 +31,27 @@ def tell_carried(tx: Transaction) -> None:
     if joined:
         slate = people_of(tx, {each.key for one in joined for each in _everybody(one)}).slate()
         for one in joined:
-            for subject in one.subjects:
-                _tell_of_noes(tx, slate, subject, one)
+            names = [_names(slate, each) for each in one.subjects]
+            came = set[bytes]().union(*names)
+            for subject, own in zip(one.subjects, names, strict=True):
+                _tell_of_noes(tx, slate, subject, own, came, one)
 
 
 def _everybody(joined: JoinedPeople) -> tuple[Subject, ...]:
     return (*joined.subjects, *((joined.account,) if joined.account else ()))
 
 
-def _tell_of_noes(tx: Transaction, slate: Slate, subject: Subject, joined: JoinedPeople) -> None:
-    onward = _onward(slate, subject, joined)
+def _tell_of_noes(
+    tx: Transaction, slate: Slate, subject: Subject, names: set[bytes], came: set[bytes], joined: JoinedPeople
+) -> None:
+    """`names`: the subject's own; `came`: those of all that came with it."""
+    onward = _onward(slate, names, came, joined.account)
     if not onward and joined.account and not any(_denied(slate, joined.account.key, ())):
         return
-    own, mailbox = family(slate, subject.key), mailbox_names(slate, subject.key)
     owner = joined.account or (subject if subject.is_account else None)  # one that is known by another form, too
     has = _has_now(slate, owner.key) if owner and onward else set[bytes]()
-    beyond = _sent_before(slate, own | mailbox) if owner is None else {}
-    near, far = with_looser(slate, own), with_looser(slate, own | mailbox | has)
+    beyond = _sent_before(slate, names) if owner is None else {}
+    near, far = with_looser(slate, family(slate, subject.key)), with_looser(slate, names | has)
     if not (own_systems.registered(tx) or tx.found_among(LEFT, near.union(far, *beyond))):
         return
     stays, goes, itself = list[ReadNo](), list[ReadNo](), _said_itself(slate, subject)
@@ -100,15 +104,13 @@ def _denied(slate: Slate, account: bytes, apart: Container[bytes]) -> Iterator[P
         yield from (purpose for purpose, bit in bits() if bit.denies(slate.voids))
 
 
-def _onward(slate: Slate, subject: Subject, joined: JoinedPeople) -> frozenset[Purpose]:
+def _onward(slate: Slate, names: set[bytes], came: set[bytes], account: Subject | None) -> frozenset[Purpose]:
     """What goes on from an identifier to the accounts that have it, and to all that those have: of what it said itself
     that which the account had not denied before, apart from what came with this very link.
     """
-    if joined.account is None:
+    if account is None:
         return frozenset(Purpose)
-    account, names = joined.account.key, [_names(slate, each) for each in joined.subjects]
-    sent = _sent_up(slate, account, _names(slate, subject))
-    denied = _denied(slate, account, set[bytes]().union(*names))
+    sent, denied = _sent_up(slate, account.key, names), _denied(slate, account.key, came)
     while sent and (known := next(denied, None)):
         sent.discard(known)
     return frozenset(sent)

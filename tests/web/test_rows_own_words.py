@@ -97,6 +97,11 @@ def said(number=1, place="US-TX", **data):
     return row(number, data={"ad_id": gaid(number), **data}, place=place)
 
 
+def one_that_goes_and_four_that_stay():
+    heard = [said(1, age_range="8-12"), said(2, region="DE-BE"), said(3, ip=BERLIN), said(4) | {"age": 9}]
+    return [said(0, age_range="25-34"), *heard]
+
+
 CHILDREN = [
     {"age_range": "under_13"}, {"age_range": "8-12"}, {"age_range": "13-15"}, {"age_range": "13_15"}, {"age_range": 9}, {"yob": BORN},
     {"yob": str(BORN)}, {"age_range": "teens"}, {"age_range": "25-34", "yob": BORN}, {"age": 9}, {"age_group": "teens"},
@@ -163,13 +168,7 @@ async def test_a_row_of_a_marylander_has_the_law_of_maryland(returning):
 
 async def test_what_waits_to_be_a_file_and_what_is_in_it_hears_the_same(tmp_path):
     async with gateway(tmp_path, "files") as client:
-        rows = [
-            said(0, age_range="25-34"),
-            said(1, age_range="8-12"),
-            said(2, region="DE-BE"),
-            said(3, ip=BERLIN),
-            said(4) | {"age": 9},
-        ]
+        rows = one_that_goes_and_four_that_stay()
         _, told, _ = await share(client, *rows, **{"Gateway-Job": "night-1"})
         assert [line["outcome"] for line in told] == ["spooled", *["refused"] * 4]
         sealed = (await client.post("/v1/shares/teemo/jobs/night-1/seal")).json()
@@ -185,13 +184,7 @@ async def test_rows_that_are_forwarded_without_end_hear_the_same(tmp_path, monke
 
     monkeypatch.setattr(Forwarder, "send", send)
     async with gateway(tmp_path, "forward") as client:
-        rows = [
-            said(0, age_range="25-34"),
-            said(1, age_range="8-12"),
-            said(2, region="DE-BE"),
-            said(3, ip=BERLIN),
-            said(4) | {"age": 9},
-        ]
+        rows = one_that_goes_and_four_that_stay()
         body = b"\n".join(json.dumps(each).encode() for each in rows)
         answer = await client.post("/v1/shares/teemo", content=body, headers=NDJSON | {"Prefer": "return=minimal"})
         assert answer.json()["summary"]["refused"] == {"age": 2, "opt_in_required": 2}
