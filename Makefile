@@ -51,7 +51,7 @@ bench: $(VENV)/.test
 # forty times its examples, other ones each time, two files at once. FUZZ_SECONDS=3600 fuzzes for an hour instead of ten
 # minutes. One table at the end.
 soak: $(VENV)/.test tools
-	SOAK=1 $(BIN)/pytest --workers 2 tests
+	SOAK=1 $(BIN)/pytest --workers 4 tests
 
 # Three machines with etcd, Patroni and PostgreSQL in network namespaces, a gateway before them, and leaders that fail
 # twenty times; a quarter of an hour, as root. HA_ROUNDS=1 makes each failure once.
