@@ -423,11 +423,14 @@ def take_over(folder: Path, settings: Settings) -> None:
     only a witness could know better. Raises `LedgerRefused`, `SecretsMissing`.
     """
     make_folder(folder)
-    if url := settings.store.url or address.url_in(folder):  # a folder that was copied gets a number of its own
+    if url := settings.store.url or address.url_in(folder):
         name_store(folder, url)
-    loaded, store = secret_files.load_secrets(folder), store_in(folder)
+    loaded = secret_files.load_secrets(folder)
     with _alone(folder):
-        store.take_over()
+        if url:  # another number, as a clone that runs renews the row of this one
+            address.forget_number(folder)
+            name_store(folder, url)
+        store_in(folder).take_over()
         person_keys.take_over(folder)
         _adopt(folder, settings, loaded)
         _prove_epochs(folder, loaded)

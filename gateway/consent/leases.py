@@ -43,8 +43,9 @@ FORGOTTEN = DAY_MS  # after which nobody is told of a dropped one any more
 LOOKS, LOOKS_AGAIN = 0.005, 0.125
 HELD = "SELECT boot, until, due, due_at, applied FROM lease WHERE holder = ?"
 LIVE = "SELECT holder, name, boot, until, applied FROM lease"
-# Of other machines the count of their renewals, which no clock makes. The row of nobody tells how far what was read
-# goes: a server that was cut off from the others knows nothing of who came since.
+# Of other machines the count of their renewals, which no clock makes; of this one none, for another boot of it, or a
+# clone, answers nobody beside it (`PostgresConnection.take_row`). The row of nobody tells how far what was read goes: a
+# server that was cut off from the others knows nothing of who came since.
 SERVED = f"""{LIVE} UNION ALL
 SELECT 'machine ' || number, '', x'', renewals, applied FROM host WHERE number <> ? UNION ALL
 SELECT '', '', x'', 0, ({LAST_PLACE}) FROM head"""  # noqa: S608 - ours

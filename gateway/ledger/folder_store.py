@@ -22,7 +22,7 @@ def store_in(folder: Path, said: str = "", *, owner: str = "") -> Store:
             f"[store] url is not where the ledger of {folder} is ({address.URL_FILE} in it says where): for a new"
             " installation run gateway migrate with this configuration; else set the url right"
         )
-    return _postgres(folder, owner or url, address.host_in(folder)) if url else SqliteStore(folder)
+    return _on_server(folder, owner or url) if url else SqliteStore(folder)
 
 
 def name_store(folder: Path, url: str) -> None:
@@ -40,8 +40,12 @@ def name_store(folder: Path, url: str) -> None:
     address.name_url(folder, url)
 
 
+def _on_server(folder: Path, url: str) -> Store:
+    return _postgres(folder, url, address.host_in(folder), address.boot_in(folder))
+
+
 @lru_cache(64)  # its idle connections are used again
-def _postgres(folder: Path, url: str, host: int) -> Store:
+def _postgres(folder: Path, url: str, host: int, boot: int) -> Store:
     from gateway.ledger.postgres_store import PostgresStore  # noqa: PLC0415 - most installations have no psycopg
 
-    return PostgresStore(folder, url, host)
+    return PostgresStore(folder, url, host, boot)

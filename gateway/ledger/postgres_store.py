@@ -18,7 +18,7 @@ from typing import ClassVar, cast
 from gateway.ledger import schema, tree
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.store import Caps, Connection
-from gateway.postgres.connection import ANOTHERS, PostgresConnection
+from gateway.postgres.connection import ANOTHERS, AnotherBoot, PostgresConnection
 
 SCHEMA = "gateway_ledger"
 STANDBYS = "synchronous_standby_names"
@@ -28,13 +28,14 @@ STANDS_BY = 2.0  # seconds: longer than anybody answers on a proof of before (le
 @dataclass(frozen=True, slots=True)
 class PostgresStore:
     """`url`: as libpq takes it, several servers with `target_session_attrs=read-write` among them. `folder`: this
-    machine's, `host` its number.
+    machine's, `host` its number, `boot` that of its boot.
     """
 
     is_server: ClassVar[bool] = True
     folder: Path
     url: str
     host: int
+    boot: int
     _idle: list[PostgresConnection] = field(default_factory=list)
 
     @property
@@ -76,6 +77,7 @@ class PostgresStore:
                     f"{ANOTHERS}. To write and answer here too: gateway migrate --join --data {self.folder} (gateway"
                     " help postgresql)"
                 )
+            self._take_row(db)
             return schema.bring_up(cast("Connection", db), self.name, schema.Beginning(peppers, origin, marks))
 
     def join(self) -> None:
@@ -134,7 +136,7 @@ class PostgresStore:
         """A connection to a ledger of this machine's and of this version; what is neither is let go of."""
         db = cast("Connection", made)
         try:
-            made.prove_host()
+            self._take_row(made)
             schema.gate(db, self.name, self.folder)
             made.pin()
         except sqlite3.Error as error:
@@ -145,6 +147,15 @@ class PostgresStore:
             raise
         return db
 
+    def _take_row(self, db: PostgresConnection) -> None:
+        """A machine that booted anew waits here until what it answered before is over. Raises `LedgerRefused` where a
+        clone runs.
+        """
+        try:
+            db.take_row(STANDS_BY)
+        except AnotherBoot as error:
+            raise LedgerRefused(f"{self.name} cannot be used here: {error}") from error
+
     def tidy(self, db: Connection, *, idle: bool) -> None:
         """The server's own business."""
 
@@ -153,7 +164,7 @@ class PostgresStore:
 
     def _connected(self, *, writes: bool, home: list[PostgresConnection] | None = None) -> PostgresConnection:
         try:
-            return PostgresConnection(self.url, SCHEMA, self.host, writes=writes, home=home)
+            return PostgresConnection(self.url, SCHEMA, self.host, writes=writes, boot=self.boot, home=home)
         except sqlite3.Error as error:
             raise LedgerRefused(f"the ledger's PostgreSQL cannot be used now ({error}); do the same again") from error
 

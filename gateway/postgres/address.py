@@ -3,16 +3,18 @@ could write there. Whoever opens one asks.
 """
 
 import contextlib
+import hashlib
 import importlib.util
 import secrets
 import sqlite3
 from pathlib import Path
 
-from gateway.disk import write_durably
+from gateway.disk import boot_id, write_durably
 from gateway.terms import Unusable
 
 URL_FILE, HOST_FILE = "store.url", "store.host"
 NOBODY = 0  # the number of a machine that has none
+BOOTS = 2**42  # as many numbers has a boot; the first one is this
 
 
 OWNERS = "[store] owner, gateway help postgresql"
@@ -55,6 +57,19 @@ def host_in(folder: Path) -> int:
         if its_file == (folder / URL_FILE).stat().st_ino:
             return number
     return NOBODY
+
+
+def boot_in(folder: Path) -> int:
+    """The number of this boot of the machine, with this disk in it: a machine that was cloned by the block has the same
+    number and the same files, and another one of these. A container has its machine's boot.
+    """
+    seen = boot_id() + (folder / URL_FILE).stat().st_dev.to_bytes(8)
+    return BOOTS + int.from_bytes(hashlib.sha256(seen).digest()[:8]) % BOOTS
+
+
+def forget_number(folder: Path) -> None:
+    """Behind this `name_url` gives the machine another number, which no clone of it has."""
+    (folder / HOST_FILE).unlink(missing_ok=True)
 
 
 def name_url(folder: Path, url: str) -> None:

@@ -14,6 +14,7 @@ import os
 import re
 import socket
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8BinaryDumper
 from psycopg.types.string import BytesBinaryDumper
 
-from gateway.postgres.address import NOBODY, OWNERS, RoleRefused
+from gateway.postgres.address import BOOTS, NOBODY, OWNERS, RoleRefused
 from gateway.postgres.dialect import FUNCTIONS, in_postgres
 from gateway.postgres.silence import HeardConnection
 from gateway.terms import TextUnkeepable
@@ -46,13 +47,20 @@ CREATE TABLE forgotten_elsewhere (place bigint NOT NULL, box bytea NOT NULL)
 TURN = "SELECT value FROM setting WHERE name = 'writer' FOR UPDATE"
 # A server that is another one's standby by now tells what it knew, and nobody knows how old that is.
 HOSTS = (
-    "SELECT count(*) FILTER (WHERE number = $1), count(*), (SELECT value FROM setting WHERE name = 'user_version')"
+    "SELECT max(renewals) FILTER (WHERE number = $1), count(*), (SELECT value FROM setting WHERE name = 'user_version')"
     " FROM host WHERE NOT pg_is_in_recovery()"
 )
 CHANNEL = "gateway_ledger"  # on which it is said that something was committed, by the number of the host
+# In `renewals` stands so many times the number of the boot that renews the row, and how often it did, which begins anew
+# after six days. In a row of an older release it is a count alone, which is no boot's.
+COUNTS = 2**20
+RENEWS = "UPDATE host SET renewals = $3 + (renewals + 1) % $4, applied = $2 WHERE number = $1"
 ACKNOWLEDGES = (
-    "UPDATE host SET applied = $2 WHERE number = $1 RETURNING (SELECT size FROM head), (SELECT frontier FROM head)"
+    "UPDATE host SET applied = $2 WHERE number = $1 AND renewals / $4 = $3"
+    " RETURNING (SELECT size FROM head), (SELECT frontier FROM head)"
 )
+TAKES = "UPDATE host SET renewals = $2 WHERE number = $1 AND renewals = $3"
+LOOKS = 0.1  # seconds between two looks at a row that another boot renewed
 BEGINS_TO_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 CONNECT_SECONDS = 2  # a host
 # A machine that is gone says nothing, and without these it would be waited for a quarter of an hour.
@@ -72,6 +80,10 @@ SERVES_WITHIN = 3_000
 # Behind the row that it waited for a transaction has to see what others committed meanwhile.
 SEES = r"-c default_transaction_isolation=read\ committed"
 ANOTHERS = "the ledger is another machine's: this one was never joined to it, or was put out by a --take-over"
+CLONED = (
+    "a clone of this machine runs and has its number: stop one of the two; or, for two machines, remove store.host from"
+    " the data folder of one and run gateway migrate --join there (gateway help postgresql)"
+)
 MIGRATED = "another machine's gateway gave the ledger another version: install the same one here"
 PART, NUMBERS = 2000, itertools.count()  # rows that are fetched at once
 COPIED = {"INTEGER": "int8", "TEXT": "text", "BLOB": "bytea"}
@@ -82,6 +94,10 @@ class PostgresError(sqlite3.OperationalError):
     """The server refused a statement, or is away; by itself that is no damage."""
 
     sqlite_errorcode = sqlite3.SQLITE_IOERR
+
+
+class AnotherBoot(PostgresError):
+    """Of this machine's row, which the boot before renews, or a machine that has the same disk: its clone."""
 
 
 class PostgresConflict(PostgresError, sqlite3.IntegrityError):
@@ -176,18 +192,20 @@ class MomentRows(Rows):
 
 class PostgresConnection:
     """`writes`: whether its transactions hold the row of whoever writes. `host`: the number of this machine, which must
-    be among those that may write and read; None: nobody asks. `home`: where it goes when it is closed, to be used
-    again. Raises `sqlite3.Error` where the server cannot be reached.
+    be among those that may write and read; None: nobody asks. `boot`: the number of its boot, which must be the
+    one that renews its row; None: nobody asks. `home`: where it goes when it is closed, to be used again. Raises
+    `sqlite3.Error` where the server cannot be reached.
     """
 
     is_server = True
     text_factory: Any = str  # a server has no text that is none
 
     def __init__(
-        self, url: str, schema: str, host: int | None = None, *, writes: bool,
+        self, url: str, schema: str, host: int | None = None, *, writes: bool, boot: int | None = None,
         home: "list[PostgresConnection] | None" = None,
     ) -> None:  # fmt: skip
         self._schema, self._host, self._writes, self._home, self._doubt = schema, host, writes, home, ""
+        self._boot, self._renewed = boot, 0  # its row's `renewals`, as of the last proof
         self._sending: psycopg.Pipeline | None = None
         self.hosts = 1  # that may write, as of the last proof
         self._version, self._pinned = 0, 0  # of the ledger: as of the last proof, and the one that is known here
@@ -324,6 +342,8 @@ class PostgresConnection:
     def _prove_host(self, rows: Rows) -> None:
         if not self._is_host(rows):
             raise PostgresError(ANOTHERS)
+        if self._boot is not None and self._renewed // COUNTS != self._boot:
+            raise AnotherBoot(CLONED)
         if self._pinned not in {0, self._version}:
             raise PostgresError(MIGRATED)
 
@@ -334,8 +354,32 @@ class PostgresConnection:
         self._pinned = self._version
 
     def _is_host(self, rows: Rows) -> bool:
-        ours, self.hosts, self._version = rows.fetchone() or (0, 0, 0)
-        return self._host != NOBODY and ours == 1
+        renewed, self.hosts, self._version = rows.fetchone() or (None, 0, 0)
+        self._renewed = renewed or 0
+        return self._host != NOBODY and renewed is not None
+
+    def take_row(self, within: float) -> None:
+        """From now on this boot renews this machine's row: at once where none does yet, else once the row stood still
+        for so many seconds, in which whoever renewed it came to answer nobody: the boot before, or a clone that stands
+        still. Raises `sqlite3.Error`, `AnotherBoot` where a clone runs.
+        """
+        with contextlib.suppress(AnotherBoot):
+            self.prove_host()
+            return
+        seen = self._renewed
+        over = time.monotonic() + (within if seen >= BOOTS * COUNTS else 0)
+        while self._is_host(self._run(HOSTS, (self._host,))) and self._renewed == seen:
+            if time.monotonic() >= over:
+                with self._turn():  # behind all that it commits
+                    self._run(TAKES, (self._host, self._unrenewed, seen))
+                break
+            time.sleep(LOOKS)
+        self.prove_host()
+
+    @property
+    def _unrenewed(self) -> int:
+        """What stands in `renewals` before this boot renews the row for the first time."""
+        return (self._boot or 0) * COUNTS
 
     def is_ours(self) -> bool:
         """Whether this machine is one of the ledger's; of one that has none yet it is the first."""
@@ -386,16 +430,16 @@ class PostgresConnection:
         durable then. Raises `sqlite3.Error`.
         """
         self.execute("BEGIN IMMEDIATE")
-        self._run("UPDATE host SET renewals = renewals + 1, applied = $2 WHERE number = $1", (self._host, applied))
+        self._run(RENEWS, (self._host, applied, self._unrenewed, COUNTS))
         found = self._run(head).fetchone()
         self.execute("COMMIT")
         return found
 
     def acknowledge(self, applied: int) -> tuple[Any, ...] | None:
         """The same without a renewal, by one statement: what it saw is durable when this returns, for it was committed
-        before. Returns the tree of the head.
+        before. Returns the tree of the head; None: another boot renews the row, and nothing was said.
         """
-        return self._run(ACKNOWLEDGES, (self._host, applied)).fetchone()
+        return self._run(ACKNOWLEDGES, (self._host, applied, self._boot, COUNTS)).fetchone()
 
     def wake_others(self) -> None:
         """Once the transaction is committed; a hint, which nobody relies on."""

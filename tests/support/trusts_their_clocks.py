@@ -7,14 +7,14 @@ python -m support.trusts_their_clocks serve --dev …
 from gateway.cli import main
 from gateway.consent.leases import Leases
 from gateway.ledger.watch import TERM, boot_seconds
-from gateway.postgres.connection import PostgresConnection
+from gateway.postgres.connection import COUNTS, PostgresConnection
 
 BEHIND = 3600
 honest = Leases._read_served
 
 
 def renew(self, applied, head):
-    until = int((boot_seconds() - BEHIND + TERM) * 1000)
+    until = self._boot * COUNTS + max(0, int((boot_seconds() - BEHIND + TERM) * 1000)) % COUNTS
     self.execute("BEGIN IMMEDIATE")
     self._run("UPDATE host SET renewals = $2, applied = $3 WHERE number = $1", (self._host, until, applied))
     found = self._run(head).fetchone()
@@ -24,7 +24,7 @@ def renew(self, applied, head):
 
 def read_by_their_clocks(self):
     held = honest(self)
-    ends = {holder: until / 1000 for holder, ((_, until), _) in self._first.items()}
+    ends = {holder: until % COUNTS / 1000 for holder, ((_, until), _) in self._first.items()}
     return held._replace(leases=[each._replace(ends=ends[each.holder]) for each in held.leases])
 
 

@@ -143,13 +143,14 @@ class ServerPlace:
     def name(self) -> str:
         return "the PostgreSQL"  # never the address
 
-    def _connected(self, name: str, host: int | None, *, writes: bool) -> PostgresConnection:
-        return PostgresConnection(self.url, name, host, writes=writes)
+    def _connected(self, name: str, host: int | None, *, writes: bool, boot: int | None = None) -> PostgresConnection:
+        return PostgresConnection(self.url, name, host, writes=writes, boot=boot)
 
     def open_source(self, which: str, *, writes: bool) -> Connection:
-        db = self._connected(SCHEMAS[which], address.host_in(self.folder), writes=writes)
+        boot = address.boot_in(self.folder) if which == LEDGER else None  # of the vault no row is renewed
+        db = self._connected(SCHEMAS[which], address.host_in(self.folder), writes=writes, boot=boot)
         try:
-            db.prove_host()
+            db.take_row(self.proved_for)
         except sqlite3.Error:
             db.end()
             raise
