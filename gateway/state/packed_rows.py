@@ -23,7 +23,9 @@ from gateway.fold.state import NOTHING, Allowed, Bit, KeyRow, LinkEdge, Place
 from gateway.terms import Purpose
 
 FORMAT = 8  # of the bytes
-FOLD = 3  # the number of the fold's rules, those of its readings too: a state that another one made is not gone on with
+# The number of the fold's rules, those of its readings too: a state that another one made is not gone on with. Raised
+# with a version of the ledger, so that machines of two releases never answer from one ledger by two folds.
+FOLD = 3
 HEAD_KEY = b"head"  # no key and no edge: those have 16 and 32 bytes
 KEY_BYTES = 16  # of a key: half an edge's
 LEFT_KEY = b"left"  # how often pages were left with what was replaced, which LMDB uses again or never
