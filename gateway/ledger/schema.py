@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.disk import locked_by, reserve
-from gateway.ledger import mentions, tree
+from gateway.ledger import mentions, said_places, tree
 from gateway.ledger.errors import LedgerRefused
 
 FILE = "ledger.sqlite3"
@@ -22,7 +22,15 @@ HEADER = b"SQLite format 3\x00"
 FIRST = 29  # the version of sql/ledger.sql; those before it were never released, so nothing brings them over
 BACK = ".back.sql"
 MENTIONS = 35  # the version since which mentions lie in runs
-FILLED = {MENTIONS: mentions.remake_mentions}
+PLACES = 37  # the version since which it is told where somebody said that they are
+JOINED = " LEFT JOIN entry e ON e.seq = d.seq LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq"
+BODY = "coalesce(e.body, CAST(json_extract(CAST(r.body AS TEXT), '$.was') AS BLOB))"  # NULL: nothing rests on it
+# What SQL alone cannot make of what is there, by the version that it comes or goes with.
+FILLED: Mapping[int, mentions.Step] = {
+    MENTIONS: mentions.remake_mentions,
+    PLACES: lambda db: said_places.tell_places(db, BODY, JOINED),
+}
+EMPTIED: Mapping[int, mentions.Step] = {MENTIONS: mentions.as_rows, PLACES: said_places.leave_places_out}
 MOVED = -1  # in place of version and mark: it goes on elsewhere. Below: of half a copy (`moving`)
 UNNAMED = "gateway.invalid/log/"  # a name that can never be a host (RFC 2606), followed by the ledger's own random id
 LOCK_SECONDS = 5.0  # a batch of another process takes milliseconds; one that is stopped must not stop us for ever
@@ -123,7 +131,7 @@ def bring_up(db: sqlite3.Connection, path: Path, new: "Beginning") -> int:
     _refuse_others(path, found := version(db, path))
     for number, sql in migrations():
         if number > found:
-            _apply(db, sql, number, FILLED.get(number), new if number == FIRST else None)
+            _apply(db, sql, number, [FILLED[number]] if number in FILLED else [], new if number == FIRST else None)
     settle_mark(db, path, new.marks)
     return version(db, path)
 
@@ -150,8 +158,8 @@ def take_back(folder: Path, to: int, marks: Sequence[int] = ()) -> int:
                 f"{path} cannot be taken back to {to}: version {max(closed)} has no way back, and nothing was changed."
                 " Stay with this release, or put a backup back: gateway help restore"
             )
-        fill = mentions.as_rows if to < MENTIONS <= found else None
-        _apply(db, "".join(f"{sql}\n" for _, sql in steps), to, fill, mark=next(iter(marks), 0))
+        emptied = [EMPTIED[number] for number, _ in steps if number in EMPTIED]
+        _apply(db, "".join(f"{sql}\n" for _, sql in steps), to, emptied, mark=next(iter(marks), 0))
         return version(db, path)
 
 
@@ -174,18 +182,18 @@ def _apply(
     db: sqlite3.Connection,
     sql: str,
     becomes: int,
-    fill: mentions.Step | None = None,
+    fills: Iterable[mentions.Step] = (),
     new: Beginning | None = None,
     *,
     mark: int = 0,
 ) -> None:
-    """All of it, and the version that it becomes, or nothing. `fill`: what SQL alone cannot make of what is there.
+    """All of it, and the version that it becomes, or nothing. `fills`: what SQL alone cannot make of what is there.
     `mark`: another one than it bears.
     """
     with _whole(db):
         for statement in statements(sql):
             db.execute(statement)
-        if fill:
+        for fill in fills:
             fill(db)
         if new:
             ledger = os.urandom(16)
@@ -449,9 +457,7 @@ def damaged(path: Path, error: object) -> str:
     )
 
 
-JOINED = " LEFT JOIN entry e ON e.seq = d.seq LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq"
 OF_REQUEST = "(d.event = ?1 AND d.request = ?1 OR d.request = ?1 AND d.request <> d.event)"  # said at once
-BODY = "coalesce(e.body, CAST(json_extract(CAST(r.body AS TEXT), '$.was') AS BLOB))"  # NULL: nothing rests on it
 
 
 CHUNK = 500  # keys of one statement; SQLite's own limit is 32,766
