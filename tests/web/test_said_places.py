@@ -10,7 +10,6 @@ from support.people import gaid, named
 
 from gateway.app.composition import migrate, verify_ledger
 from gateway.ledger import schema
-from gateway.ledger.said_places import leave_places_out
 
 pytestmark = pytest.mark.anyio
 ME, ANN = named("gaid", gaid(1)), named("account", "ann")
@@ -111,5 +110,5 @@ def test_verify_finds_that_a_place_was_taken_out(tmp_path):
     asyncio.run(lives())
     assert verify_ledger(folder, inside.settings(), boxes=False)[0].different == []
     with contextlib.closing(sqlite3.connect(folder / schema.FILE, isolation_level=None)) as db:
-        leave_places_out(db)
+        schema.leave_places_out(db)
     assert "what is told beside entry" in verify_ledger(folder, inside.settings(), boxes=False)[0].different[0]
