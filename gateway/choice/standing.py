@@ -88,6 +88,7 @@ class Standing:
     (11 CCR 7025(c)(3)), and opt-ins that a parent gave, good for a child alone (`rules.case.yes_bits`). `grown`: a
     younger age was on record before this one (R14).
     `told`, `cpni_told`: the day of the privacy notice and of the CPNI notice that the person was last shown or sent.
+    `places`: where they said that they are, with a choice, and where their accounts did (R13).
     """
 
     own: int = 0
@@ -102,6 +103,7 @@ class Standing:
     grown: bool = False
     told: date | None = None
     cpni_told: date | None = None
+    places: frozenset[str] = frozenset()
 
     def __hash__(self) -> int:
         """Of the few members that tell most standings apart: it is looked up by at every request. The days are among
@@ -130,6 +132,7 @@ class Standing:
             grown=self.grown,
             told=NOT_ASKED,
             cpni_told=NOT_ASKED,
+            places=self.places,
         )
 
     def without_noes(self, purposes: Iterable[Purpose]) -> "Standing":

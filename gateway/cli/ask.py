@@ -148,15 +148,17 @@ def _stood(then: Rebuilt, as_json: bool) -> str:
     """What held at the moment, of all the records of the identifier together: a no of any of them is a no."""
     states = said_by(tuple(then.standings), CHOOSABLE)
     ages = [standing.age_band for standing in then.standings if standing.age_band]
+    places = sorted({place for standing in then.standings for place in standing.places})
     if as_json:
-        body = {"position": then.position, "standing": states, "age_bands": ages}
+        body = {"position": then.position, "standing": states, "age_bands": ages, "places": places}
         return orjson.dumps(body).decode()
     held = [
         f"{word}: {', '.join(names)}"
         for word in ("opted_out", "opted_in")
         if (names := [name for name, state in states.items() if state == word])
     ]
-    return f"after {then.position} entries: {'; '.join(held) or 'nothing was chosen'}"
+    held = [*(held or ["nothing was chosen"]), *([f"said to be in {', '.join(places)}"] if places else [])]
+    return f"after {then.position} entries: {'; '.join(held)}"
 
 
 OUTCOMES = {"sent": "sent", "possible": "may have been sent", "unknown": "nobody can tell whether it arrived"}

@@ -35,4 +35,6 @@ def fold(said: Record, get: Get) -> dict[Place, Any]:
     """What a record changes, by place; nothing where it says nothing new. `get` gives what lay there, or None."""
     slate = Slate(get)
     ACTS[type(said.said)](slate, said, said.said)
+    if place := getattr(said.said, "place", ""):
+        facts.fold_place(slate, said.key, place)
     return slate.changes

@@ -3,6 +3,7 @@ of somebody who is forgotten.
 """
 
 from gateway.choice.law import AGES
+from gateway.choice.place import is_named, is_state
 from gateway.fold import record as told
 from gateway.fold.kin import family, own_names, roots
 from gateway.fold.noes import cover_edge, cover_own, end_yes, fold_out, leave_down
@@ -10,6 +11,8 @@ from gateway.fold.reading import is_child
 from gateway.fold.record import EVERYBODY, GrantName, KeyAge, Record
 from gateway.fold.state import NO_RECORD, SEVERAL, Bit, Cover, GrantGiven, Slate, StateName, widened
 from gateway.terms import CHOOSABLE, GrantKind, Purpose
+
+MOST_PLACES = 64  # of one identifier, as they were said
 
 
 def fold_state(slate: Slate, record: Record, said: told.StateSaid) -> None:
@@ -83,6 +86,20 @@ def _ask_again(slate: Slate, key: bytes) -> None:
         grants = {name: given._replace(child=name.kind is not GrantKind.DIRECTED) for name, given in row.grants.items()}
         if (ins, grants) != (row.ins, row.grants):
             slate.put(each, ins=ins, grants=grants)
+
+
+def fold_place(slate: Slate, key: bytes, place: str) -> None:
+    """Where somebody said that they are adds to all that they said before: nobody loosens a law by naming another
+    place (R13). States and countries always do; of parts of other countries, which anybody can make up, the country
+    once there are many.
+    """
+    places = before = slate.row(key).places
+    for each in filter(is_named, place.split(",")):
+        stays = len(places) < MOST_PLACES or is_state(each)
+        if (name := each if stays else each.partition("-")[0]) not in places:
+            places = (*places, name)
+    if places != before:
+        slate.put(key, places=places)
 
 
 def _younger(one: str, other: str) -> str:

@@ -77,13 +77,13 @@ def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, leaves: b
 
 
 def fold_release(slate: Slate, record: Record, _: Released) -> None:
-    """Its links end, and each yes on it with all that was allowed and told; its noes stay on it (R5)."""
+    """Its links end, and each yes on it with all that was allowed, told and said of its place; its noes stay (R5)."""
     for name in family(slate, record.key) | mailbox_names(slate, record.key):
         for account, member, edge in list(edges_of(slate, (name,))):
             end_link(slate, account, member, record.seq, leaves=True)
             if edge.lifts(record.at):
                 slate.put_edge(account, member, record.seq, until=record.at)
-        slate.put(name, since=record.seq + 1, ins=NOTHING, grants=NOTHING, told=NOTHING)
+        slate.put(name, since=record.seq + 1, ins=NOTHING, grants=NOTHING, told=NOTHING, places=())
 
 
 def fold_names(slate: Slate, record: Record, said: NamesLearnt) -> None:

@@ -138,9 +138,10 @@ def lasting_standing(key: bytes, get: Get) -> tuple[Standing, int]:
     came = {each for bits, root in others for each, bit in bits if bit.denies(voids, root)}
     denied, sources = out_bits(came | {purpose for _, _, purpose in held}), frozenset([each[0] for each in held])
     granted, (band, grown) = not revoked(slate, key).issuperset(row.grants), _age(kin)
-    days = [date.fromordinal(row.told[each]) if each in row.told else None for each in NOTICES]
-    standing = Standing(own, denied, band, None, False, granted, sources, informed, parental, grown, *days)
-    return standing, _linked(kin)
+    day, cpni_day = (date.fromordinal(row.told[each]) if each in row.told else None for each in NOTICES)
+    places = frozenset(place for row in _aged(kin) for place in row.places)
+    facts = (granted, sources, informed, parental, grown, day, cpni_day, places)
+    return Standing(own, denied, band, None, False, *facts), _linked(kin)
 
 
 def states_of(kin: Kin) -> set[StateName]:
@@ -172,7 +173,7 @@ def _age(kin: Kin) -> tuple[str | None, bool]:
 
 
 def _aged(kin: Kin) -> list[KeyRow]:
-    """Whose ages are its own: its names', and those of the accounts that have it."""
+    """Whose ages and places are its own: its names', and those of the accounts that have it."""
     has = [account for account, _, edge in kin.edges if edge.begun >= 0 and edge.lives()]
     return [*kin.family.values(), *map(kin.slate.row, has)]
 

@@ -1,7 +1,8 @@
 """A record of the log as the fold reads it: its place, its exact time, the key that it is about and what it says.
 
-Whoever reads a log makes them (`gateway.ledger.log_records`). Purposes are as they were said; what a no to one of them
-denies besides is the fold's to know (R3, R25).
+Whoever reads a log makes them (`gateway.ledger.log_records`). `place` is where somebody said that they are, with what
+they chose: names of `gateway.choice.place` between commas, empty where nobody said it (R13). Purposes are as they were
+said; what a no to one of them denies besides is the fold's to know (R3, R25).
 """
 
 from typing import NamedTuple
@@ -30,6 +31,7 @@ class SaidOut(NamedTuple):  # a no of a person or a signal: opt_out, limit, with
     mark: str = ""  # of the installation of an app that said it
     dated: bool = True  # the person said it themselves
     signal: bool = False  # heard and not asked for, so it counts only as news
+    place: str = ""
 
 
 class OrderOver(NamedTuple):
@@ -40,8 +42,9 @@ class OrderOver(NamedTuple):
     purposes: tuple[Purpose, ...]
 
 
-class SaidPruned(NamedTuple):  # nobody knows any more what; nothing that stands rests on it
+class SaidPruned(NamedTuple):  # nobody knows any more what; nothing that stands rests on it but where somebody is
     mark: str = ""
+    place: str = ""
 
 
 class SaidIn(NamedTuple):
@@ -51,6 +54,7 @@ class SaidIn(NamedTuple):
     screen: str = ""
     informed: bool = False
     parental: bool = False
+    place: str = ""
 
 
 class GrantSaid(NamedTuple):
@@ -62,6 +66,7 @@ class GrantSaid(NamedTuple):
     kind: GrantKind
     screen: str = ""
     until: int | None = None
+    place: str = ""
 
 
 class ActUsed(NamedTuple):  # a directed act did what it was for

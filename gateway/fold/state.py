@@ -89,6 +89,7 @@ class KeyRow(NamedTuple):  # all that is kept of one key. Behind each: what it i
     spellings: Mapping[bytes, int] = NOTHING  # the other way
     accounts: Mapping[bytes, int] = NOTHING  # those with an edge to it, whichever name they were told; nothing
     members: Mapping[bytes, int] = NOTHING  # the other way
+    places: tuple[str, ...] = ()  # where its person said to be; its names, and what has it as an account; a release
 
     def is_alone(self) -> bool:
         """Whether nobody else hears of what it says."""

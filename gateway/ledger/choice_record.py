@@ -12,6 +12,11 @@ from gateway.ledger.proof import entry
 from gateway.ledger.subjects import ACT, ACTS, Choice, Subject, milliseconds
 from gateway.terms import ChoiceKind, GrantKind, Purpose, Source
 
+WORDS_OF_PEOPLE = frozenset({
+    Source.FORM, Source.SDK, Source.API, Source.EMAIL, Source.PHONE, Source.LETTER, Source.AGENT, Source.SMS,
+    Source.IMPORT,
+})  # fmt: skip
+
 
 class LeafSecrets(NamedTuple):
     """`event`: the id that the leaf shows. `rs` opens whom it is about, `rd` its details."""
@@ -72,17 +77,25 @@ def _in_order(purposes: tuple[Purpose, ...]) -> tuple[Purpose, ...]:
     return tuple(each for each in Purpose if each in purposes)
 
 
+def said_place(source: str, place: str) -> str:
+    """Where somebody said that they are, by the place that an entry names. With a signal nobody says one: it is where
+    its request came from, and what is derived from somebody's word says it of that.
+    """
+    return place if source in WORDS_OF_PEOPLE else ""
+
+
 def said_of_choice(choice: Choice, *, signal: bool = False) -> Said:
     """What the fold is told of a choice that is `as_written`."""
-    kind, purposes = choice.kind, _in_order(choice.purposes)
+    kind, purposes, place = choice.kind, _in_order(choice.purposes), said_place(choice.source, choice.place)
     mark = str(choice.details.get("device") or "")
     if kind in {ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED}:
         return told.StateSaid(kind is ChoiceKind.STATE_BEGAN, purposes, choice.source, mark)
     if kind in ACTS:
         until = milliseconds(choice.at) + ACT if ACTS[kind] is GrantKind.DIRECTED else None
-        return told.GrantSaid(choice.recipient, purposes, choice.data_class, ACTS[kind], choice.ui, until)
+        return told.GrantSaid(choice.recipient, purposes, choice.data_class, ACTS[kind], choice.ui, until, place)
     if kind is not ChoiceKind.OPT_IN:
-        return told.SaidOut(purposes, choice.source, mark, dated=choice.source != Source.READING, signal=signal)
+        dated = choice.source != Source.READING
+        return told.SaidOut(purposes, choice.source, mark, dated=dated, signal=signal, place=place)
     if choice.recipient:
-        return told.GrantSaid(choice.recipient, purposes, choice.data_class, GrantKind.OPTED_IN, choice.ui)
-    return told.SaidIn(purposes, choice.ui, choice.informed, choice.parental)
+        return told.GrantSaid(choice.recipient, purposes, choice.data_class, GrantKind.OPTED_IN, choice.ui, place=place)
+    return told.SaidIn(purposes, choice.ui, choice.informed, choice.parental, place)

@@ -289,8 +289,9 @@ def mentioned_since(db: sqlite3.Connection, place: int, most: int) -> set[bytes]
 
 
 def pruned_record(row: SideRow, record: Record) -> Record:
-    """As it is read once its entry is pruned: only that something was said is known."""
-    return record._replace(said=SaidPruned(getattr(record.said, "mark", ""))) if row.is_own(record) else record
+    """As it is read once its entry is pruned: only that something was said is known, and where somebody is."""
+    said = SaidPruned(*(getattr(record.said, name, "") for name in SaidPruned._fields))
+    return record._replace(said=said) if row.is_own(record) else record
 
 
 def unpack_numbers(packed: bytes) -> Sequence[int]:

@@ -7,22 +7,29 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.disk import locked_by, reserve
+from gateway.fold.record import GrantSaid, Record, SaidIn, SaidOut, SaidPruned
 from gateway.ledger import mentions, tree
+from gateway.ledger.choice_record import said_place
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.side import SideUnreadable, pack_side, read_side, records_within
 
 FILE = "ledger.sqlite3"
 HEADER = b"SQLite format 3\x00"
 FIRST = 29  # the version of sql/ledger.sql; those before it were never released, so nothing brings them over
 BACK = ".back.sql"
 MENTIONS = 35  # the version since which mentions lie in runs
-FILLED = {MENTIONS: mentions.remake_mentions}
+PLACES = 37  # the version since which it is told where somebody said that they are
+JOINED = " LEFT JOIN entry e ON e.seq = d.seq LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq"
+BODY = "coalesce(e.body, CAST(json_extract(CAST(r.body AS TEXT), '$.was') AS BLOB))"  # NULL: nothing rests on it
+ROWS_AT_ONCE = 500  # that are read of the log
+PLACED = SaidOut | SaidIn | GrantSaid | SaidPruned
 MOVED = -1  # in place of version and mark: it goes on elsewhere. Below: of half a copy (`moving`)
 UNNAMED = "gateway.invalid/log/"  # a name that can never be a host (RFC 2606), followed by the ledger's own random id
 LOCK_SECONDS = 5.0  # a batch of another process takes milliseconds; one that is stopped must not stop us for ever
@@ -123,7 +130,7 @@ def bring_up(db: sqlite3.Connection, path: Path, new: "Beginning") -> int:
     _refuse_others(path, found := version(db, path))
     for number, sql in migrations():
         if number > found:
-            _apply(db, sql, number, FILLED.get(number), new if number == FIRST else None)
+            _apply(db, sql, number, [FILLED[number]] if number in FILLED else [], new if number == FIRST else None)
     settle_mark(db, path, new.marks)
     return version(db, path)
 
@@ -150,9 +157,47 @@ def take_back(folder: Path, to: int, marks: Sequence[int] = ()) -> int:
                 f"{path} cannot be taken back to {to}: version {max(closed)} has no way back, and nothing was changed."
                 " Stay with this release, or put a backup back: gateway help restore"
             )
-        fill = mentions.as_rows if to < MENTIONS <= found else None
-        _apply(db, "".join(f"{sql}\n" for _, sql in steps), to, fill, mark=next(iter(marks), 0))
+        emptied = [EMPTIED[number] for number, _ in steps if number in EMPTIED]
+        _apply(db, "".join(f"{sql}\n" for _, sql in steps), to, emptied, mark=next(iter(marks), 0))
         return version(db, path)
+
+
+def _tell_places(db: sqlite3.Connection) -> None:
+    """Where people said that they are, in rows of the log from before rows told it: of each choice that is kept."""
+    said = f"json_extract(CAST({BODY} AS TEXT), '$.src'), json_extract(CAST({BODY} AS TEXT), '$.j')"
+    rows = f"SELECT d.place, d.seq, d.packed, {said} FROM side d{JOINED} WHERE d.entered AND d.place > ?"  # noqa: S608 - ours
+    _rewrite_places(db, rows, lambda source, place: said_place(source or "", place or ""))
+
+
+def leave_places_out(db: sqlite3.Connection) -> None:
+    """Of all rows: an older gateway reads none that tells one."""
+    _rewrite_places(db, "SELECT place, seq, packed FROM side WHERE place > ?", lambda: "")
+
+
+def _rewrite_places(db: sqlite3.Connection, rows: str, where: Callable[..., str]) -> None:
+    for place, seq, packed, *said in _all_rows(db, f"{rows} ORDER BY 1 LIMIT {ROWS_AT_ONCE}"):
+        try:
+            records = records_within(seq, side := read_side(packed))
+        except SideUnreadable:
+            continue  # `verify` tells of it
+        if (now := [_placed(each, where(*said)) for each in records]) != records:
+            db.execute("UPDATE side SET packed = ? WHERE place = ?", (pack_side(now, side.at, side.peppers), place))
+
+
+def _all_rows(db: sqlite3.Connection, sql: str) -> Iterator[Any]:
+    after = 0
+    while rows := db.execute(sql, (after,)).fetchall():
+        yield from rows
+        after = rows[-1][0]
+
+
+def _placed(record: Record, place: str) -> Record:
+    return record._replace(said=record.said._replace(place=place)) if isinstance(record.said, PLACED) else record
+
+
+# What SQL alone cannot make of what is there, by the version that it comes or goes with.
+FILLED: Mapping[int, mentions.Step] = {MENTIONS: mentions.remake_mentions, PLACES: _tell_places}
+EMPTIED: Mapping[int, mentions.Step] = {MENTIONS: mentions.as_rows, PLACES: leave_places_out}
 
 
 def _is_begun(path: Path) -> bool:
@@ -174,18 +219,18 @@ def _apply(
     db: sqlite3.Connection,
     sql: str,
     becomes: int,
-    fill: mentions.Step | None = None,
+    fills: Iterable[mentions.Step] = (),
     new: Beginning | None = None,
     *,
     mark: int = 0,
 ) -> None:
-    """All of it, and the version that it becomes, or nothing. `fill`: what SQL alone cannot make of what is there.
+    """All of it, and the version that it becomes, or nothing. `fills`: what SQL alone cannot make of what is there.
     `mark`: another one than it bears.
     """
     with _whole(db):
         for statement in statements(sql):
             db.execute(statement)
-        if fill:
+        for fill in fills:
             fill(db)
         if new:
             ledger = os.urandom(16)
@@ -449,9 +494,7 @@ def damaged(path: Path, error: object) -> str:
     )
 
 
-JOINED = " LEFT JOIN entry e ON e.seq = d.seq LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq"
 OF_REQUEST = "(d.event = ?1 AND d.request = ?1 OR d.request = ?1 AND d.request <> d.event)"  # said at once
-BODY = "coalesce(e.body, CAST(json_extract(CAST(r.body AS TEXT), '$.was') AS BLOB))"  # NULL: nothing rests on it
 
 
 CHUNK = 500  # keys of one statement; SQLite's own limit is 32,766

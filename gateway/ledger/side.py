@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gateway.fold import record as told
-from gateway.fold.record import Record
+from gateway.fold.record import Record, Said
 
 FORM = 1
 WORDS: dict[int, type[Any]] = {
@@ -61,8 +61,13 @@ _decode_word = {number: msgspec.msgpack.Decoder(word).decode for number, word in
 
 def pack_side(records: Iterable[Record], at: int, peppers: int) -> bytes:
     """Of all that one entry of the log says, in its order. `at`: when it was said, Unix milliseconds."""
-    said = [(NUMBERS[type(each.said)], each.key, each.account, each.at - at, tuple(each.said)) for each in records]
+    said = [(NUMBERS[type(each.said)], each.key, each.account, each.at - at, _fields(each.said)) for each in records]
     return _encode((FORM, peppers, at, said))
+
+
+def _fields(said: Said) -> tuple[Any, ...]:
+    """Without a place that nobody said: so releases of before version 37 read what says none."""
+    return tuple(said)[:-1] if getattr(said, "place", None) == "" else tuple(said)
 
 
 def read_side(packed: bytes) -> PackedSide:

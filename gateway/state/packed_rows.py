@@ -22,21 +22,21 @@ from gateway.choice.standing import Standing
 from gateway.fold.state import NOTHING, Allowed, Bit, KeyRow, LinkEdge, Place
 from gateway.terms import Purpose
 
-FORMAT = 8  # of the bytes
+FORMAT = 9  # of the bytes
 # The number of the fold's rules, those of its readings too: a state that another one made is not gone on with. Raised
 # with a version of the ledger, so that machines of two releases never answer from one ledger by two folds.
-FOLD = 3
+FOLD = 4
 HEAD_KEY = b"head"  # no key and no edge: those have 16 and 32 bytes
 KEY_BYTES = 16  # of a key: half an edge's
 LEFT_KEY = b"left"  # how often pages were left with what was replaced, which LMDB uses again or never
 BEGINNING = struct.Struct("<QQBQQ")  # last change of the row, of all that is read for it; flags, screens, linked until
-SAID = struct.Struct(
-    "<IIIIBIIB"
-)  # own, travelled, informed, parental, age, told, CPNI told; bytes of held, which follow
+# own, travelled, informed, parental, age, told, CPNI told; bytes of what follows: held, and behind a blank the places
+SAID = struct.Struct("<IIIIBIIB")
 CHANGED = struct.Struct("<Q")  # all that an edge's front has
 FRONT_SIZE = BEGINNING.size + SAID.size  # at least
 STANDS, GROWN, GRANTED, LINKED, CROWDED = 1, 2, 4, 8, 16
 NO_AGE = 255
+NO_WORDS = frozenset[str]()
 PLACES = {purpose: 1 << place for place, purpose in enumerate(Purpose)}  # another order is another format
 ANY_DIGEST = frozenset(AD_ID_DIGESTS)
 # format, fold, epoch, position, entries, last void, screens voided, root
@@ -111,12 +111,13 @@ def pack_front(own: int, moved: int, standing: Standing, linked: int, screens: i
 
 
 def _pack_front(own: int, moved: int, standing: Standing, linked: int, screens: int) -> bytes:
-    if any(not source or "," in source for source in standing.held):
+    words = [*standing.held, *standing.places]
+    if any(not word or "," in word or " " in word for word in words):
         raise ValueError("they could not be told apart")
     flags = STANDS | GROWN * standing.grown | GRANTED * standing.granted
     age = NO_AGE if standing.age_band is None else AGES.index(standing.age_band)
     days = (day.toordinal() if day else 0 for day in (standing.told, standing.cpni_told))
-    held = ",".join(sorted(standing.held)).encode()
+    held = b" ".join(",".join(sorted(each)).encode() for each in (standing.held, standing.places)) if words else b""
     bits = (standing.own, standing.travelled, standing.informed, standing.parental)
     return BEGINNING.pack(own, moved, flags, screens, linked) + SAID.pack(*bits, age, *days, len(held)) + held
 
@@ -216,11 +217,16 @@ def screen_bits(screens: Mapping[str, Any] | set[str]) -> int:
 @lru_cache(maxsize=8192)  # most people chose nothing or one thing
 def _standing(said: bytes, flags: int) -> Standing:
     own, travelled, informed, parental, age, told, cpni, _ = SAID.unpack_from(said)
-    days = (date.fromordinal(day) if day else None for day in (told, cpni))
+    day, cpni_day = (date.fromordinal(each) if each else None for each in (told, cpni))
     band = None if age == NO_AGE else AGES[age]
     granted, grown, linked = bool(flags & GRANTED), bool(flags & GROWN), bool(flags & LINKED)
-    held = frozenset(said[SAID.size :].decode().split(",")) if len(said) > SAID.size else frozenset[str]()
-    return Standing(own, travelled, band, None, linked, granted, held, informed, parental, grown, *days)
+    held, places = map(_words, said[SAID.size :].decode().split(" ")) if len(said) > SAID.size else (NO_WORDS, NO_WORDS)
+    facts = (held, informed, parental, grown, day, cpni_day, places)
+    return Standing(own, travelled, band, None, linked, granted, *facts)
+
+
+def _words(joined: str) -> frozenset[str]:
+    return frozenset(joined.split(",")) if joined else NO_WORDS
 
 
 def _joined(said: Mapping[Purpose, Any]) -> list[tuple[Any, int]]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, SaidOut
 from gateway.state.packed_rows import CHANGED, KEY_BYTES, pack_number
 
-FORMS, TRIALS = 512, 4  # kept at once; stand-ins that a form is tried with: one order of two among them passes by luck
+FORMS, TRIALS = 2048, 4  # kept at once; stand-ins that a form is tried with: one order of two among them passes by luck
 MOST = 8  # records of one stranger: of an address with its looser forms
 FIRST = 256  # the first entry with a number that cannot be taken for something else
 STARTS = range(2**40, 2**41)  # milliseconds of 2004 to 2039: when a link began, a number that is as long as any of them

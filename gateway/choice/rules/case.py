@@ -7,7 +7,8 @@ What holds for the whole question is worked out once, since every rule asks for 
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from gateway.choice.law import AGES, RANKS, UNKNOWN_PLACE, UNREADABLE_PLACE, US, YOUNGEST, LawRow
+from gateway.choice.law import AGES, RANKS, YOUNGEST, LawRow
+from gateway.choice.place import UNKNOWN_PLACE, UNREADABLE_PLACE, US
 from gateway.choice.question import Grant, Office, Question, Ruling
 from gateway.choice.standing import IN, IN_BITS, OUT_BITS, SHIFT, Standing
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose, Reason, Role
@@ -23,6 +24,7 @@ NOT_PERSONAL = frozenset({DataClass.AGGREGATE, DataClass.DEIDENTIFIED})
 POINTS = frozenset({PRECISE_GEO, COARSE_GEO, CPNI})  # what may tell where a call was made from
 # Nobody can opt out of these; with the person's own act they are not a sale either.
 NOT_CHOOSABLE = frozenset({Purpose.SERVICE, Purpose.SECURITY, Purpose.LEGAL, Purpose.LEGAL_NOTICE})
+UNKNOWN = frozenset({UNKNOWN_PLACE})
 NOWHERE = frozenset({UNKNOWN_PLACE, UNREADABLE_PLACE, US})  # places that say nothing of which law
 CHILD = AGES[YOUNGEST]
 SIGNALS = frozenset(SIGNAL_PURPOSES)
@@ -32,7 +34,8 @@ IN_SHIFTS: Mapping[Purpose, int] = {purpose: IN << shift for purpose, shift in S
 
 class Case:
     """`out`, `opt_ins` and `informed` are the bits of all the standings together, of opt-ins those that count at this
-    age. `third`: whoever gets the data is outside the business.
+    age. `places`: those of the question, and where these people said that they are (R13). `third`: whoever gets the
+    data is outside the business.
     """
 
     __slots__ = (
@@ -45,6 +48,7 @@ class Case:
         "opt_ins",
         "out",
         "personal",
+        "places",
         "purpose",
         "question",
         "recipient",
@@ -62,13 +66,15 @@ class Case:
         self.role, self.third = question.recipient.role, question.recipient.third
         self.band = youngest(question.age, question.standings)
         self.out = self.opt_ins = self.informed = 0
-        self.grown = False
+        self.grown, self.places = False, question.places
         for standing in question.standings:
             self.out |= standing.own & OUT_BITS | standing.travelled
             yes = yes_bits(standing, self.band)
             self.opt_ins |= yes
             self.informed |= yes & standing.informed
             self.grown = self.grown or standing.grown
+            if standing.places:  # beside an unknown place, which is stricter than any
+                self.places = (self.places or UNKNOWN) | standing.places
         self.legal = self.role is LEGAL
         self.rows: dict[str, LawRow] = {}
 
@@ -80,7 +86,7 @@ class Case:
         """The strictest row in force for this person: all places, the day, the age."""
         row = self.rows.get(subject)
         if row is None:
-            row = self.office.law.strictest(self.question.places, subject, self.office.on, self.band)
+            row = self.office.law.strictest(self.places, subject, self.office.on, self.band)
             self.rows[subject] = row
         return row
 

@@ -138,7 +138,7 @@ def may_cross_the_sea(case: Case) -> Ruling | None:
     """Data of people in the EEA, the United Kingdom and Switzerland leaves on a stated basis only (R28)."""
     if case.legal or not case.personal or case.recipient.transfer_basis:
         return None
-    if may_be_european(case.question.places):
+    if may_be_european(case.places):
         return deny(Reason.NO_TRANSFER_BASIS, "GDPR Art. 44-46")
     return None
 

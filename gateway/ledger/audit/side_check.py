@@ -14,6 +14,7 @@ from gateway.fold import record as told
 from gateway.fold.record import Kept, Record, Said
 from gateway.fold.state import FOR_EVER
 from gateway.ledger.audit.reading import Entry, Leaf
+from gateway.ledger.choice_record import said_place
 from gateway.ledger.errors import EntryUnread
 from gateway.ledger.log_records import SideRow, all_sides, is_order, mentions_in, readable_sides_of
 from gateway.ledger.mentions import sum_of_mentions
@@ -203,16 +204,16 @@ def _chosen(word: ChoiceKind, leaf: Leaf, at: int, said: Said) -> Said:
     purposes, source, mark = _purposes(tuple(leaf.get("p", ()))), leaf.get("src", ""), getattr(said, "mark", "")
     if word in {ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED}:
         return told.StateSaid(word is ChoiceKind.STATE_BEGAN, purposes, source, mark)
-    recipient, screen = leaf.get("to", ""), leaf.get("ui", "")
+    recipient, screen, place = leaf.get("to", ""), leaf.get("ui", ""), said_place(source, leaf.get("j", ""))
     of = DataClass(leaf["c"][0]) if leaf.get("c") else None
     if word in ACTS:
         until = at + ACT if ACTS[word] is GrantKind.DIRECTED else None
-        return told.GrantSaid(recipient, purposes, of, ACTS[word], screen, until)
+        return told.GrantSaid(recipient, purposes, of, ACTS[word], screen, until, place)
     if word is not ChoiceKind.OPT_IN:
-        return told.SaidOut(purposes, source, mark, dated=source != Source.READING)
+        return told.SaidOut(purposes, source, mark, dated=source != Source.READING, place=place)
     if recipient:
-        return told.GrantSaid(recipient, purposes, of, GrantKind.OPTED_IN, screen)
-    return told.SaidIn(purposes, screen, getattr(said, "informed", False), getattr(said, "parental", False))
+        return told.GrantSaid(recipient, purposes, of, GrantKind.OPTED_IN, screen, place=place)
+    return told.SaidIn(purposes, screen, getattr(said, "informed", False), getattr(said, "parental", False), place)
 
 
 @lru_cache

@@ -1,0 +1,1 @@
+-- No row tells a place any more (`schema.EMPTIED`).

@@ -1,0 +1,1 @@
+-- Where somebody said that they are is told with what they chose (`schema.FILLED`), and the fold reads it.

@@ -1,0 +1,114 @@
+"""The law of where somebody said that they are holds wherever they are met (R13): Oregon bans what New York lets go."""
+
+import asyncio
+import contextlib
+import sqlite3
+
+import pytest
+from support import inside
+from support.people import gaid, named
+
+from gateway.app.composition import migrate, verify_ledger
+from gateway.ledger import schema
+
+pytestmark = pytest.mark.anyio
+ME, ANN = named("gaid", gaid(1)), named("account", "ann")
+OREGON, YORK = "US-OR", "US-NY"
+
+
+async def grants(keyed, place, identifier=ME):
+    """Both steps of a yes for teemo to a precise point."""
+    proof, told = {"kind": "account", "assertion": "dev"}, (await keyed.get("/v1/self")).json()["notices"]
+    [first], [second] = (
+        [{"sha256": each["sha256"]} for each in told if each["kind"] == kind and each["language"] == "en"]
+        for kind in ("opt-in", "confirm")
+    )
+    yes = {"choice": "opt_in", "purposes": ["sale"], "recipient": "teemo", "data": ["precise_geo"], "place": place}
+    asked = await keyed.post("/v1/choices", json=yes | {"identifiers": [identifier], "proof": proof, "notice": first})
+    act = {"choice": "confirm", "confirm": asked.json()["confirm"], "proof": proof, "notice": second}
+    assert (await keyed.post("/v1/choices", json=act)).status_code == 201
+
+
+async def limits(keyed, place, *whom):
+    """A choice that denies none of what is asked for here."""
+    body = {"identifiers": [*whom], "choice": "opt_out", "purposes": ["profiling"], "place": place}
+    assert (await keyed.post("/v1/choices", json=body)).status_code == 201
+
+
+async def point(keyed, place=YORK):
+    ask = {"identifiers": [ME], "recipient": "teemo", "place": place, "data": ["precise_geo"]}
+    found = (await keyed.post("/v1/check", json=ask)).json()
+    assert found["place"] == place, "nobody is told where somebody lives"
+    return found["data"]["precise_geo"]
+
+
+async def test_a_point_of_somebody_from_oregon_does_not_go_from_new_york(keyed):
+    await grants(keyed, OREGON)
+    assert await point(keyed) != "allow"
+
+
+async def test_the_control_of_somebody_from_new_york_it_goes(keyed):
+    await grants(keyed, YORK)
+    assert await point(keyed) == "allow"
+
+
+async def test_a_place_that_is_said_later_loosens_nothing(keyed):
+    await grants(keyed, YORK)
+    await limits(keyed, OREGON, ME)
+    await limits(keyed, YORK, ME)
+    assert await point(keyed) != "allow"
+
+
+async def test_where_an_account_lives_everything_is_that_it_has(keyed):
+    await grants(keyed, YORK)
+    await limits(keyed, OREGON, ANN)
+    assert await point(keyed) == "allow"
+    link = {"account": "ann", "identifiers": [ME]}
+    assert (await keyed.post("/v1/links", json=link)).status_code == 201
+    assert await point(keyed) != "allow"
+
+
+async def test_a_signal_says_where_its_request_came_from_and_not_where_anybody_lives(keyed):
+    await grants(keyed, YORK)
+    heard = {"identifiers": [ME], "place": OREGON, "signals": {"us_privacy": "1YNN"}}
+    assert (await keyed.post("/v1/observe", json=heard)).status_code < 300
+    assert await point(keyed) == "allow"
+
+
+def test_a_ledger_of_before_tells_the_places_of_what_it_has_and_is_taken_back_without(tmp_path):
+    folder = inside.install(tmp_path / "data")
+
+    async def lives():
+        async with inside.application(folder) as app, inside.client(app, **inside.DEV) as keyed:
+            await grants(keyed, OREGON)
+            assert await point(keyed) != "allow"
+
+    async def later():
+        async with inside.application(folder) as app, inside.client(app, **inside.DEV) as keyed:
+            return await point(keyed)
+
+    def told():
+        with contextlib.closing(sqlite3.connect(folder / schema.FILE)) as db:
+            return [OREGON.encode() in packed for (packed,) in db.execute("SELECT packed FROM side WHERE entered")]
+
+    asyncio.run(lives())
+    assert any(before := told())
+    assert schema.take_back(folder, schema.PLACES - 1) == schema.PLACES - 1
+    assert not any(told())
+    migrate(folder)
+    assert told() == before
+    assert asyncio.run(later()) != "allow"
+
+
+def test_verify_finds_that_a_place_was_taken_out(tmp_path):
+    folder = inside.install(tmp_path / "data")
+
+    async def lives():
+        async with inside.application(folder) as app, inside.client(app, **inside.DEV) as keyed:
+            await grants(keyed, OREGON)
+
+    asyncio.run(lives())
+    assert verify_ledger(folder, inside.settings(), boxes=False)[0].different == []
+    with contextlib.closing(sqlite3.connect(folder / schema.FILE, isolation_level=None)) as db:
+        schema.leave_places_out(db)
+    assert "what is told beside entry" in verify_ledger(folder, inside.settings(), boxes=False)[0].different[0]
