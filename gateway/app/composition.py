@@ -52,7 +52,7 @@ from gateway.keys.agent_keys import read_verify_key
 from gateway.keys.epochs import Epochs
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import checkpoint_store, erasure_steps, schema, serving_role
+from gateway.ledger import checkpoint_store, erasure_steps, folder_store, schema
 from gateway.ledger import watch as watching
 from gateway.ledger.audit import examination
 from gateway.ledger.audit import verify as verify_of
@@ -61,7 +61,7 @@ from gateway.ledger.audit.examination import Examination, Stop
 from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.audit.verify import VerifyReport
 from gateway.ledger.checkpoint_store import CheckpointStore
-from gateway.ledger.epoch_turn import EpochTurn
+from gateway.ledger.erasure_steps import EpochTurn
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import name_store, store_in
 from gateway.ledger.moving.forsaken_copy import ForsakenCopies
@@ -318,7 +318,7 @@ def _migrated(folder: Path, origin: str, owner: str) -> int:
     store = store_in(folder, owner=owner)
     ledger, two = store.name, bool(owner) and store.is_server
     if two:
-        serving_role.prove_two(store, store_in(folder))
+        folder_store.prove_two_roles(store, store_in(folder))
     with store.held():
         if not store.exists() and person_keys.anybody(folder, owner):
             # A new, empty ledger beside an old vault would have forgotten everybody's opt-out.
@@ -335,7 +335,7 @@ def _migrated(folder: Path, origin: str, owner: str) -> int:
             if store.is_server and not person_keys.anybody(folder, owner):
                 vault.begin_alone()  # of which other machines that are joined get a copy
     if two:
-        serving_role.grant(store, store_in(folder))
+        folder_store.grant_role(store, store_in(folder))
     return version
 
 
@@ -384,7 +384,7 @@ def prune_ledger(folder: Path, settings: Settings, *, dry_run: bool, clock: Cloc
     """
     keep, at, owner = settings.retention, clock(), settings.store.owner
     if not dry_run:
-        serving_role.prove_owner(store_in(folder, owner=owner), store_in(folder), "gateway prune")
+        folder_store.prove_owner(store_in(folder, owner=owner), store_in(folder), "gateway prune")
     _prove(folder, settings)
     with contextlib.closing(store_in(folder).open_to_read()) as db:
         db.execute("BEGIN")

@@ -22,10 +22,9 @@ from gateway.desk import disclosures, documents, recipient_holdings
 from gateway.desk.documents import Document
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger.acts.holders import ERASED, Had, changed_hands, kind_of, shown_since, spans_of
+from gateway.ledger.acts.folded_people import Relations
+from gateway.ledger.acts.holders import ERASED, Had, changed_hands, kind_of, released_since, shown_since, spans_of
 from gateway.ledger.acts.links import Span
-from gateway.ledger.acts.reach import Relations
-from gateway.ledger.acts.releases import released_since
 from gateway.ledger.proof import openings
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.side import Mention

@@ -23,8 +23,7 @@ import aiosqlite
 from gateway.desk.documents import Document
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger.acts.holders import shown_since
-from gateway.ledger.acts.last_outs import own_outs_at
+from gateway.ledger.acts.holders import own_outs_at, shown_since
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof import entry, openings
 from gateway.ledger.proof.receipt import Opening

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.disk import locked_by, reserve
-from gateway.ledger import mentions, tree
+from gateway.ledger import side, tree
 from gateway.ledger.errors import LedgerRefused
 
 FILE = "ledger.sqlite3"
@@ -22,7 +22,7 @@ HEADER = b"SQLite format 3\x00"
 FIRST = 29  # the version of sql/ledger.sql; those before it were never released, so nothing brings them over
 BACK = ".back.sql"
 MENTIONS = 35  # the version since which mentions lie in runs
-FILLED = {MENTIONS: mentions.remake_mentions}
+FILLED = {MENTIONS: side.remake_mentions}
 MOVED = -1  # in place of version and mark: it goes on elsewhere. Below: of half a copy (`moving`)
 UNNAMED = "gateway.invalid/log/"  # a name that can never be a host (RFC 2606), followed by the ledger's own random id
 LOCK_SECONDS = 5.0  # a batch of another process takes milliseconds; one that is stopped must not stop us for ever
@@ -150,7 +150,7 @@ def take_back(folder: Path, to: int, marks: Sequence[int] = ()) -> int:
                 f"{path} cannot be taken back to {to}: version {max(closed)} has no way back, and nothing was changed."
                 " Stay with this release, or put a backup back: gateway help restore"
             )
-        fill = mentions.as_rows if to < MENTIONS <= found else None
+        fill = side.as_rows if to < MENTIONS <= found else None
         _apply(db, "".join(f"{sql}\n" for _, sql in steps), to, fill, mark=next(iter(marks), 0))
         return version(db, path)
 
@@ -174,7 +174,7 @@ def _apply(
     db: sqlite3.Connection,
     sql: str,
     becomes: int,
-    fill: mentions.Step | None = None,
+    fill: side.Step | None = None,
     new: Beginning | None = None,
     *,
     mark: int = 0,

@@ -1,14 +1,20 @@
-"""Subjects and choices: whom a choice is about, and what was chosen; shapes that doors, people and the ledger share."""
+"""Subjects and choices: whom a choice is about and what was chosen, shapes that doors, people and the ledger share; and
+what a choice becomes in the ledger: its public leaf, what the fold is told, and the details that are sealed, for
+whoever writes choices (`acts/records.py`). Pure: nothing is looked up.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 
 from gateway.choice.identity import NormalIdentifier, kinds
+from gateway.fold import record as told
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.proof import entry
 from gateway.signals.heard import Said
-from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, GrantKind, Purpose
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, GrantKind, Purpose, Source
 
 ACTS = {ChoiceKind.DIRECT: GrantKind.DIRECTED, ChoiceKind.KEEP_PROGRAMME: GrantKind.PROGRAMME}
 ACT = 10 * 60_000  # milliseconds that a directed act is good for (R28)
@@ -142,3 +148,78 @@ def every_reading(subjects: Iterable[Subject]) -> tuple[Subject, ...]:
     named = one_each(subjects)
     further = {each.key: each for subject in named.values() for each in subject.further if each.key not in named}
     return (*named.values(), *further.values())
+
+
+class LeafSecrets(NamedTuple):
+    """`event`: the id that the leaf shows. `rs` opens whom it is about, `rd` its details."""
+
+    event: bytes
+    rs: bytes
+    rd: bytes
+
+
+def as_written(subject: Subject, choice: Choice) -> Choice:
+    """What is written of it: of a further reading of a number, that it is one."""
+    if not subject.reading:
+        return choice
+    return replace(choice, source=Source.READING, manner="", details={**choice.details, "said": choice.source})
+
+
+def public_leaf(
+    subject: Subject, choice: Choice, secrets: LeafSecrets, details: bytes, told: tuple[str, str] = ("", "")
+) -> bytes:
+    """`told` as in `entry.choice`."""
+    return entry.choice(
+        event=secrets.event,
+        kind=choice.kind,
+        purposes=choice.purposes,
+        source=choice.source,
+        at=choice.at,
+        subject=entry.subject_commitment(secrets.rs, subject.kind, subject.value),
+        details=entry.details_commitment(secrets.rd, details),
+        place=choice.place,
+        notice=choice.notice,
+        recipient=choice.recipient,
+        manner=choice.manner,
+        ui=choice.ui,
+        classes=[choice.data_class] if choice.data_class else [],
+        told=told,
+    )
+
+
+def sealed_details(choice: Choice) -> bytes:
+    """What the leaf does not show of it, as it is sealed."""
+    members = {**choice.details, "at": choice.at.isoformat(timespec="milliseconds")}
+    if choice.received:
+        members["received"] = choice.received.isoformat()
+    if choice.data_class:
+        members["data"] = [choice.data_class]
+    members |= {name: True for name in ("informed", "parental") if getattr(choice, name)}
+    return entry.ascii_json(members)
+
+
+def names_of_subject(subject: Subject) -> told.NamesLearnt | None:
+    """None: it goes by no other name."""
+    names = told.NamesLearnt(subject.keys[1:], subject.looser, subject.mailbox)
+    return names if any(names) else None
+
+
+@lru_cache
+def _in_order(purposes: tuple[Purpose, ...]) -> tuple[Purpose, ...]:
+    return tuple(each for each in Purpose if each in purposes)
+
+
+def said_of_choice(choice: Choice, *, signal: bool = False) -> told.Said:
+    """What the fold is told of a choice that is `as_written`."""
+    kind, purposes = choice.kind, _in_order(choice.purposes)
+    mark = str(choice.details.get("device") or "")
+    if kind in {ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED}:
+        return told.StateSaid(kind is ChoiceKind.STATE_BEGAN, purposes, choice.source, mark)
+    if kind in ACTS:
+        until = milliseconds(choice.at) + ACT if ACTS[kind] is GrantKind.DIRECTED else None
+        return told.GrantSaid(choice.recipient, purposes, choice.data_class, ACTS[kind], choice.ui, until)
+    if kind is not ChoiceKind.OPT_IN:
+        return told.SaidOut(purposes, choice.source, mark, dated=choice.source != Source.READING, signal=signal)
+    if choice.recipient:
+        return told.GrantSaid(choice.recipient, purposes, choice.data_class, GrantKind.OPTED_IN, choice.ui)
+    return told.SaidIn(purposes, choice.ui, choice.informed, choice.parental)

@@ -1,11 +1,16 @@
 """A transaction of the ledger as jobs see it: what they append and say waits in memory and is written by one statement
 a table, and what one of them said is taken back where it raises. The writer opens one a batch (`ledger.writer`).
+
+A statement is dear because it is one, and a savepoint has SQLite keep each page that is changed behind it. What waits
+is written before anything else is said to the connection, so whoever reads there reads it.
 """
 
 import contextlib
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from itertools import chain
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from gateway import disk
 from gateway.choice.recipient import Recipient
@@ -13,16 +18,81 @@ from gateway.fold.record import LinkSaid, NamesLearnt, Record
 from gateway.fold.state import Get
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import erasure_steps
-from gateway.ledger.epoch_turn import EpochKeys
-from gateway.ledger.ledger_log import LAST_PLACE, FreshRecords, remember_forgotten
-from gateway.ledger.log_records import SAY, mentions_in, put_anew, row_of_side
-from gateway.ledger.mentions import LAST_RUN, gather_mentions
+from gateway.ledger.erasure_steps import EpochKeys
+from gateway.ledger.log_records import (
+    LAST_PLACE,
+    SAY,
+    FreshRecords,
+    mentions_in,
+    put_anew,
+    remember_forgotten,
+    row_of_side,
+)
 from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.publisher import Added
 from gateway.ledger.schema import rows_of
+from gateway.ledger.side import LAST_RUN, add_mentions, gather_mentions
 from gateway.ledger.subjects import Subject
 from gateway.ledger.tree import Tree
-from gateway.ledger.unwritten_rows import MENTIONS, BatchUnwritten, UnwrittenRows, settled
+
+MENTIONS = "mentions"  # in place of a statement: what leads to a row of the log; that of all of them is one run
+
+
+class BatchUnwritten(sqlite3.Error):
+    """Rows that others said could not be written behind them: all of the batch goes, whoever's job found it out."""
+
+
+class UnwrittenRows:
+    """Each with the statement that inserts it. A mark is how many there ever were."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._rows: list[tuple[str, tuple[Any, ...]]] = []
+        self._written = 0
+
+    def add(self, sql: str, row: tuple[Any, ...]) -> None:
+        self._rows.append((sql, row))
+
+    def mark(self) -> int:
+        return self._written + len(self._rows)
+
+    def back(self, mark: int) -> None:
+        """What came behind a mark is not written after all."""
+        del self._rows[max(mark - self._written, 0) :]
+
+    def write(self, mark: int) -> None:
+        """Those before a mark; table by table in the order in which these were first named. Where it raises they wait
+        on, and some of them are written: the transaction must not be committed.
+        """
+        count = mark - self._written
+        if count <= 0:
+            return
+        tables = defaultdict[str, list[tuple[Any, ...]]](list)
+        for sql, row in self._rows[:count]:
+            tables[sql].append(row)
+        for sql, rows in tables.items():
+            if sql == MENTIONS:
+                add_mentions(self._db, chain.from_iterable(of_row for (of_row,) in rows))
+                continue
+            rows.sort()  # what lies side by side is put there at once
+            self._db.executemany(sql, rows)
+        del self._rows[:count]
+        self._written = mark
+
+
+def settled(db: sqlite3.Connection, settle: Callable[[], None]) -> sqlite3.Connection:
+    """A connection that writes what waits before anything is said to it."""
+    return cast("sqlite3.Connection", _SettledConnection(db, settle))
+
+
+class _SettledConnection:
+    def __init__(self, db: sqlite3.Connection, settle: Callable[[], None]) -> None:
+        self._db, self._settle = db, settle
+
+    def __getattr__(self, name: str) -> Any:
+        self._settle()
+        return getattr(self._db, name)
+
 
 T = TypeVar("T")
 AT_ONCE = 2_000  # records of one row

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 from gateway import disk
 from gateway.choice.recipient import Recipient
 from gateway.fold.state import NOTHING
-from gateway.ledger import erasure_steps, mentions
+from gateway.ledger import erasure_steps, side
 from gateway.ledger.commit_waiter import CommitWaiter
 from gateway.ledger.errors import LedgerRefused, NothingKept, StateUnread, StoreUnavailable
-from gateway.ledger.ledger_log import PLACES, FreshRecords, GrownLog, LedgerLog, remember_forgotten
+from gateway.ledger.log_records import PLACES, FreshRecords, GrownLog, LedgerLog, remember_forgotten
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.store import Store
 from gateway.ledger.transaction import Job, Persons, StoodBefore, SystemRows, Transaction
@@ -79,7 +79,7 @@ class KeptState(Protocol):
 
 
 class KeyTurns(Protocol):
-    """The weekly change of what the keys are wrapped by (`epoch_turn`)."""
+    """The weekly change of what the keys are wrapped by (`erasure_steps.EpochTurn`)."""
 
     def is_due(self) -> bool:
         """Whether there is a step to do."""
@@ -450,13 +450,13 @@ class Writer:
             self._let_go()
 
     def _join_runs(self) -> None:
-        """Behind the answers; whoever looks for a key finds it however far it is (`ledger.mentions`)."""
+        """Behind the answers; whoever looks for a key finds it however far it is (`ledger.side`)."""
         if not self._has_runs or self._db is None or self._failing or time.monotonic() < self._runs_at:
             return
         try:
             for _ in range(PARTS):
                 with self.store.held():
-                    self._has_runs = mentions.join_runs(self._ours()[0])
+                    self._has_runs = side.join_runs(self._ours()[0])
                 if not self._has_runs or not self._queue.empty():
                     return
         except LedgerRefused:

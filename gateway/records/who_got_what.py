@@ -32,7 +32,7 @@ from gateway.desk import documents
 from gateway.desk.access import split_words
 from gateway.desk.evidence import FORMS_FAILED
 from gateway.desk.suppression import Suppressed
-from gateway.ledger.audit import sent_after
+from gateway.ledger.audit import verify
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.records import requests
@@ -155,7 +155,7 @@ def after_an_opt_out(folder: Path) -> list[dict[str, Any]]:
                 "outcome": "sent",
                 "count": 1,
             }
-            for each in sent_after.find_sent_after(db)
+            for each in verify.find_sent_after(db)
         ]
     despite = [each for each in sums(folder, date(2018, 1, 1), date(9998, 1, 1)) if each.outcome == "despite_no"]
     return broken + [

@@ -15,7 +15,7 @@ from gateway.fold.state import KeyRow
 from gateway.keys import seals, secret_files
 from gateway.keys.person_keys import Vault
 from gateway.ledger import checkpoint_store, schema
-from gateway.ledger.audit import boxes_check, reading
+from gateway.ledger.audit import reading
 from gateway.ledger.proof import openings
 from gateway.state.comparison import StateComparison
 from gateway.state.packed_rows import pack_front, pack_tail
@@ -63,7 +63,7 @@ FAULTS = {
         folder,
         f"UPDATE detail SET event = randomblob(16), sealed = NULL, opening = NULL WHERE seq = {ONE}",
     ),
-    (boxes_check, "_same"): lambda folder: sealed_anew(folder, "sealed", lambda was: b"r" * 32 + was.details),
+    (reading, "_same"): lambda folder: sealed_anew(folder, "sealed", lambda was: b"r" * 32 + was.details),
 }
 
 

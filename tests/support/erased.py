@@ -12,7 +12,7 @@ from pathlib import Path
 from gateway.app.composition import open_house
 from gateway.keys import seals, secret_files
 from gateway.keys.person_keys import LABEL, OPENINGS, Vault
-from gateway.ledger.epoch_turn import EpochTurn
+from gateway.ledger.erasure_steps import EpochTurn
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof import openings, receipt
 from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier

@@ -30,8 +30,7 @@ from gateway.disk import make_folder, reserve, sync_folder, write_durably
 from gateway.ledger import erasure_steps, schema, tree
 from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.ledger_log import LAST_PLACE
-from gateway.ledger.log_records import put_side
+from gateway.ledger.log_records import LAST_PLACE, put_side
 from gateway.ledger.proof import entry, note
 from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.proof.note import Checkpoint

@@ -1,6 +1,6 @@
 """A copy that nobody finishes: its notes name people who are erased later, and so does what it has made in the folder.
 The service's writer gives it up a day after it was begun, unless it is under way; that is before any date that an
-erased person is told (`epoch_turn.forgotten_by` is two days away at the least).
+erased person is told (`EpochTurn.forgotten_by` is two days away at the least).
 """
 
 import contextlib
