@@ -52,7 +52,7 @@ from gateway.keys.agent_keys import read_verify_key
 from gateway.keys.epochs import Epochs
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import checkpoint_store, erasure_steps, folder_store, schema
+from gateway.ledger import erasure_steps, folder_store, schema
 from gateway.ledger import watch as watching
 from gateway.ledger.audit import examination
 from gateway.ledger.audit import verify as verify_of
@@ -60,7 +60,6 @@ from gateway.ledger.audit.clock_proof import ClockProof
 from gateway.ledger.audit.examination import Examination, Stop
 from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.audit.verify import VerifyReport
-from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.erasure_steps import EpochTurn
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import name_store, store_in
@@ -69,7 +68,7 @@ from gateway.ledger.proof import mldsa
 from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.mldsa import MldsaSigner
 from gateway.ledger.proof.note import Signer
-from gateway.ledger.publisher import Publisher
+from gateway.ledger.publisher import CheckpointStore, Publisher, checkpoints_beside
 from gateway.ledger.store import Store
 from gateway.ledger.watch import FileMoved, LedgerWatch, boot_seconds
 from gateway.ledger.writer import Writer
@@ -410,7 +409,7 @@ def _prove(folder: Path, settings: Settings) -> None:
 
 def store_of(folder: Path, settings: Settings) -> Path:
     """The folder of the last checkpoint."""
-    return Path(settings.ledger.checkpoint_store or checkpoint_store.store_beside(folder))
+    return Path(settings.ledger.checkpoint_store or checkpoints_beside(folder))
 
 
 def kept_beside(folder: Path, settings: Settings, secrets: Secrets) -> tuple[Emergency, Emergency]:

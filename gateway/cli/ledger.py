@@ -22,9 +22,9 @@ from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.ledger import folder_store, schema
 from gateway.ledger.audit import clock_proof
 from gateway.ledger.audit.verify import LastVerify, VerifyReport
+from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.tree import OLDER, UNSIGNED
 from gateway.postgres import address

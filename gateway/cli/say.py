@@ -32,8 +32,8 @@ from gateway.keys import secret_files as secrets_of
 from gateway.ledger.acts import office_acts
 from gateway.ledger.acts.links import Span
 from gateway.ledger.acts.office_acts import Belief, NotVoided, Rehearsed, Voided
+from gateway.ledger.entry import minute
 from gateway.ledger.folder_store import store_in
-from gateway.ledger.proof.entry import minute
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import Choice, Subject, milliseconds, moment
 from gateway.settings import load as settings_of

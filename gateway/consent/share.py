@@ -38,8 +38,8 @@ from gateway.desk import disclosures, recipients_to_tell
 from gateway.desk.disclosures import FIRST, NOT_SENT, POSSIBLE, Acknowledged, Intended
 from gateway.keys.secret_files import KEY_BYTES, Secrets
 from gateway.ledger.acts import records
+from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer

@@ -56,8 +56,8 @@ from gateway.keys.secret_files import PersonKeys, Secrets
 from gateway.ledger.acts import device_states, idempotency, links, office_acts, records
 from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.audit.log_reader import LogReader
+from gateway.ledger.entry import Notice, b64
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.proof.entry import Notice, b64
 from gateway.ledger.proof.receipt import Opening
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, choice_heard, every_reading, milliseconds
 from gateway.ledger.transaction import Job, Transaction

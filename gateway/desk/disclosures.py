@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from gateway.desk import recipient_holdings
 from gateway.desk.recipient_holdings import Left
+from gateway.ledger import entry
 from gateway.ledger.acts import records
 from gateway.ledger.acts.holders import released_since, since_when
-from gateway.ledger.proof import entry
 from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction

@@ -21,12 +21,11 @@ from gateway import disk
 from gateway.choice.recipient import Recipient
 from gateway.fold.state import NOTHING
 from gateway.ledger import erasure_steps, side
-from gateway.ledger.commit_waiter import CommitWaiter
 from gateway.ledger.errors import LedgerRefused, NothingKept, StateUnread, StoreUnavailable
 from gateway.ledger.log_records import PLACES, FreshRecords, GrownLog, LedgerLog, remember_forgotten
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.store import Store
-from gateway.ledger.transaction import Job, Persons, StoodBefore, SystemRows, Transaction
+from gateway.ledger.transaction import CommitWaiter, Job, Persons, StoodBefore, SystemRows, Transaction
 from gateway.ledger.watch import FileMoved, LedgerWatch, log
 
 if TYPE_CHECKING:

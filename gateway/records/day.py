@@ -14,9 +14,9 @@ from gateway.desk import documents
 from gateway.desk.documents import EVIDENCE
 from gateway.desk.evidence import REHEARSAL
 from gateway.keys import seals
+from gateway.ledger import entry
 from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.folder_store import store_in
-from gateway.ledger.proof import entry
 from gateway.ledger.subjects import milliseconds, moment
 
 # Those that tell of the day, and the one before: what it names was in force when the day began.

@@ -20,9 +20,9 @@ from typing import Any
 
 from gateway.desk import answered_requests
 from gateway.desk.answered_requests import ERASURES, AnsweredRequest
+from gateway.ledger import entry, subjects
+from gateway.ledger.entry import b64
 from gateway.ledger.folder_store import store_in
-from gateway.ledger.proof import entry, openings
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import milliseconds, second_of
 from gateway.ledger.transaction import Transaction
@@ -192,7 +192,7 @@ def _of_count(asked: AnsweredRequest, count: int) -> Request:
 
 def _details(row: Any, keys_of: PersonOf) -> dict[str, Any]:
     """Sealed details, opened; empty where they were erased."""
-    opened = openings.open_boxes(keys_of(row[5]), row[1], row[6], None)
+    opened = subjects.open_boxes(keys_of(row[5]), row[1], row[6], None)
     told: dict[str, Any] = json.loads(opened.details) if opened.details else {}
     return told
 

@@ -21,8 +21,8 @@ from gateway.keys import epochs, secret_files
 from gateway.keys.epochs import Epochs
 from gateway.keys.person_keys import POOL, Vault
 from gateway.ledger import erasure_steps, schema
-from gateway.ledger.checkpoint_store import store_beside
 from gateway.ledger.erasure_steps import EpochTurn
+from gateway.ledger.publisher import checkpoints_beside
 from gateway.ledger.subjects import Choice, milliseconds, moment
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
 
@@ -226,7 +226,7 @@ def test_a_turn_that_is_cut_off_at_any_step_loses_nobody_and_is_finished_by_the_
     def copy():
         if not died.exists():
             shutil.copytree(folder, died)
-            shutil.copytree(store_beside(folder), store_beside(died))
+            shutil.copytree(checkpoints_beside(folder), checkpoints_beside(died))
 
     def dies(*arguments, **more):
         if when == "before":

@@ -9,8 +9,8 @@ from support.people import GAID, phone
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Stale
+from gateway.ledger import entry
 from gateway.ledger.acts import device_states, links, office_acts, records
-from gateway.ledger.proof import entry
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.state.environment import StateRefused
 from gateway.state.lookup import earliest

@@ -9,7 +9,7 @@ from gateway.choice.standing import Standing
 from gateway.fold import reading
 from gateway.ledger.acts import office_acts
 from gateway.ledger.acts.folded_people import FoldedPeople
-from gateway.ledger.proof.entry import b64
+from gateway.ledger.entry import b64
 from gateway.terms import DataClass, Purpose
 
 OUT, IN, NONE = "opted_out", "opted_in", "none"

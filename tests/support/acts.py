@@ -24,11 +24,11 @@ from gateway.desk import notices, recipients_to_tell
 from gateway.desk.documents import Document
 from gateway.desk.forgetting import erasure, prune
 from gateway.keys import secret_files
+from gateway.ledger import entry
 from gateway.ledger.acts import device_states, links, office_acts, records
 from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.acts.links import Span
 from gateway.ledger.acts.office_acts import Belief, NotVoided
-from gateway.ledger.proof import entry
 from gateway.ledger.proof.merkle import WIDTH
 from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.ledger.transaction import Job, Transaction

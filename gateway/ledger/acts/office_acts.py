@@ -37,10 +37,10 @@ from gateway.fold import record as told
 from gateway.fold.kin import Alike, alike
 from gateway.fold.record import NamesLearnt, Record, SaidOut, ScreenVoided
 from gateway.fold.state import Place
+from gateway.ledger import entry
 from gateway.ledger.acts import idempotency
 from gateway.ledger.acts.folded_people import Relations, StandingPeople, connected_people, folded_from, with_looser
 from gateway.ledger.log_records import NOBODY, rewrite_all_sides
-from gateway.ledger.proof import entry
 from gateway.ledger.schema import BODY, JOINED, rows_of
 from gateway.ledger.side import Mention, count_mentioned
 from gateway.ledger.subjects import milliseconds

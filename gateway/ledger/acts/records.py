@@ -36,8 +36,7 @@ from gateway.ledger.acts.folded_people import (
     people_of,
     says_first,
 )
-from gateway.ledger.proof import openings
-from gateway.ledger.proof.entry import b64
+from gateway.ledger.entry import b64
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.side import Mention
 from gateway.ledger.subjects import (
@@ -50,6 +49,7 @@ from gateway.ledger.subjects import (
     names_of_subject,
     public_leaf,
     said_of_choice,
+    seal_boxes,
     sealed_details,
 )
 from gateway.ledger.transaction import Transaction
@@ -205,7 +205,7 @@ def append(
             person.person,
             at,
             received,
-            *openings.seal_boxes(person, event, rs, rd, details),
+            *seal_boxes(person, event, rs, rd, details),
         ),
     )
     return Written(event, seq, subject.kind, subject.key, rs)

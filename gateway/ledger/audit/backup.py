@@ -27,13 +27,13 @@ from datetime import datetime
 from pathlib import Path
 
 from gateway.disk import make_folder, reserve, sync_folder, write_durably
-from gateway.ledger import erasure_steps, schema, tree
-from gateway.ledger.checkpoint_store import CheckpointStore
+from gateway.ledger import entry, erasure_steps, schema, tree
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.log_records import LAST_PLACE, put_side
-from gateway.ledger.proof import entry, note
+from gateway.ledger.proof import note
 from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.proof.note import Checkpoint
+from gateway.ledger.publisher import CheckpointStore
 from gateway.ledger.schema import FILE
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.tree import Tree

@@ -28,15 +28,14 @@ from gateway.fold.record import Kept, Record, Said
 from gateway.fold.state import FOR_EVER
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import tree
+from gateway.ledger import entry, subjects, tree
+from gateway.ledger.entry import DELETION_LIST
 from gateway.ledger.errors import EntryUnread
 from gateway.ledger.log_records import SideRow, all_sides, is_order, mentions_in, readable_sides_of
-from gateway.ledger.proof import entry, merkle, openings
-from gateway.ledger.proof.entry import DELETION_LIST
+from gateway.ledger.proof import merkle
 from gateway.ledger.proof.merkle import WIDTH
-from gateway.ledger.proof.openings import SALT, Opened
 from gateway.ledger.side import sum_of_mentions
-from gateway.ledger.subjects import ACT, ACTS, moment
+from gateway.ledger.subjects import ACT, ACTS, SALT, Opened, moment
 from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source
 
 # seq, body, then of its side row: key, at, event; person, sealed, opening where they were asked for; kind
@@ -446,7 +445,7 @@ class BoxesCheck:
             )
             (whole if both else left).append(row)
         try:
-            openings_, details = openings.both([(keys[row[5]], row[4], row[6], row[7]) for row in whole])
+            openings_, details = subjects.open_boxes_of([(keys[row[5]], row[4], row[6], row[7]) for row in whole])
         except seals.OpeningFailed:
             return rows
         if {*map(len, openings_)} - {SALT}:
@@ -469,7 +468,7 @@ class BoxesCheck:
         shut = (sealed and not keys.details) or (opening and not keys.openings)
         if shut and self._vault.is_lost(person):
             self.found.append(f"the keys of entry {seq} are lost")
-        opened = openings.open_boxes(keys, event, sealed, opening)
+        opened = subjects.open_boxes(keys, event, sealed, opening)
         if opened.broken or not self._holds(seq, body, at, opened):
             self.found.append(f"the boxes of entry {seq} do not open to what it commits to")
         else:

@@ -23,12 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.disk import make_folder, write_durably
-from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.proof import merkle, note
 from gateway.ledger.proof.ed25519 import COSIGNATURE_KIND, Cosigner, Seconds
 from gateway.ledger.proof.merkle import EMPTY_ROOT
 from gateway.ledger.proof.mldsa import MldsaVerifier
 from gateway.ledger.proof.note import Checkpoint, NoteRefused, Signature, Signer, Verifier
+from gateway.ledger.publisher import CheckpointStore
 
 OLD = "old "
 HEX = re.compile("[0-9a-f]{64}")
