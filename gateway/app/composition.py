@@ -63,7 +63,7 @@ from gateway.ledger.audit.verify import VerifyReport
 from gateway.ledger.erasure_steps import EpochTurn
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import name_store, store_in
-from gateway.ledger.moving.forsaken_copy import ForsakenCopies
+from gateway.ledger.moving.changed_rows import ForsakenCopies
 from gateway.ledger.proof import mldsa
 from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.mldsa import MldsaSigner

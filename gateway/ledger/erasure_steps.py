@@ -25,27 +25,20 @@ import contextlib
 import sqlite3
 import struct
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 from gateway import disk
 from gateway.keys.epochs import DAY, FILE, WEEK, Epoch, Epochs, horizon, read_epochs
-from gateway.keys.shared_epochs import SharedEpochs
+from gateway.keys.person_keys import Vault
 from gateway.ledger import schema
 from gateway.ledger.subjects import milliseconds, moment
 
 TRIES = 50
 PAUSE = 0.02  # seconds; a reader's snapshot is over in milliseconds
-
-
-class PendingKeys(Protocol):
-    """What the vault offers to an erasure."""
-
-    def destroy(self, persons: Iterable[bytes], whole: Collection[bytes]) -> None: ...
 
 
 class NotYet(Exception):
@@ -56,7 +49,7 @@ def is_pending(db: sqlite3.Connection) -> bool:
     return db.execute("SELECT 1 FROM erasure WHERE NOT done LIMIT 1").fetchone() is not None
 
 
-def finish_erasure(db: sqlite3.Connection, vault: PendingKeys) -> None:
+def finish_erasure(db: sqlite3.Connection, vault: Vault) -> None:
     """Everything that is pending. Raises `NotYet` or `sqlite3.Error`; then it stays pending."""
     if not is_pending(db):
         return
@@ -65,7 +58,7 @@ def finish_erasure(db: sqlite3.Connection, vault: PendingKeys) -> None:
     mark_done(db, last)
 
 
-def destroy_keys(db: sqlite3.Connection, vault: PendingKeys) -> int:
+def destroy_keys(db: sqlite3.Connection, vault: Vault) -> int:
     """Of every erasure up to the last one that is seen, whose number is returned: another machine may write one more
     meanwhile.
     """
@@ -162,16 +155,10 @@ def _zero_some(db: sqlite3.Connection, numbers: Iterable[int]) -> None:
     found = [number for number in numbers if is_left_on(_page(db, number), number)]
     if not found:
         return
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with disk.whole(db):
         for number in found:
             content = zeroed_page(_page(db, number), number)
             db.execute("UPDATE sqlite_dbpage SET data = ? WHERE pgno = ?", (content, number))
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:  # a disk that fails at COMMIT has rolled it back already
-            db.execute("ROLLBACK")
-        raise
 
 
 def _walks(db: sqlite3.Connection, pages: int) -> bool:
@@ -229,16 +216,6 @@ class NamesPlace:
     key: Sequence[object] = ()
 
 
-class EpochKeys(Protocol):
-    """What the vault offers to whoever turns its epochs."""
-
-    epochs: Epochs
-    shared: SharedEpochs
-
-    def rewrap_some(self, persons: Sequence[bytes]) -> tuple[int, bool]: ...
-    def sweep(self, epoch: int, after: bytes) -> bytes | None: ...
-
-
 class EpochTurn:
     """`kept`: how long a backup of the keys may be put back."""
 
@@ -269,7 +246,7 @@ class EpochTurn:
         waits = any(not each.empty for each in older) and now >= self._rests_until
         return _is_over(newest, now) or waits or any(each.empty and each.dies <= now for each in older)
 
-    def step(self, db: sqlite3.Connection, vault: EpochKeys) -> None:
+    def step(self, db: sqlite3.Connection, vault: Vault) -> None:
         """One of them. Raises sqlite3.Error, OSError."""
         now, epochs = milliseconds(self._clock()), vault.epochs
         epochs.refresh()
@@ -284,7 +261,7 @@ class EpochTurn:
         else:
             self._pass(db, vault, newest.number, now)
 
-    def _begin(self, db: sqlite3.Connection, vault: EpochKeys, number: int, now: int) -> None:
+    def _begin(self, db: sqlite3.Connection, vault: Vault, number: int, now: int) -> None:
         dies = now + self._lasts // timedelta(milliseconds=1)
         if disk.is_file(db):
             vault.epochs.begin(number, now, dies)
@@ -294,7 +271,7 @@ class EpochTurn:
     def _begin_pass(self, of: int) -> None:
         self._of, self._place, self._whole = of, NamesPlace(), True
 
-    def _pass(self, db: sqlite3.Connection, vault: EpochKeys, newest: int, now: int) -> None:
+    def _pass(self, db: sqlite3.Connection, vault: Vault, newest: int, now: int) -> None:
         if self._of != newest:
             self._begin_pass(newest)
         wrapped = 0
@@ -316,7 +293,7 @@ class EpochTurn:
             self._rests_until = now + REST
         self._of = 0
 
-    def _bury(self, vault: EpochKeys, epoch: Epoch) -> None:
+    def _bury(self, vault: Vault, epoch: Epoch) -> None:
         after = vault.sweep(epoch.number, self._swept)
         self._swept = after or b""
         if after is None:

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gateway.disk import locked_by, reserve
+from gateway.disk import locked_by, reserve, whole
 from gateway.ledger import side, tree
 from gateway.ledger.errors import LedgerRefused
 
@@ -182,7 +182,7 @@ def _apply(
     """All of it, and the version that it becomes, or nothing. `fill`: what SQL alone cannot make of what is there.
     `mark`: another one than it bears.
     """
-    with _whole(db):
+    with whole(db):
         for statement in statements(sql):
             db.execute(statement)
         if fill:
@@ -197,18 +197,6 @@ def _apply(
         db.execute(f"PRAGMA user_version = {becomes:d}")
 
 
-@contextlib.contextmanager
-def _whole(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:  # a disk that fails at COMMIT has rolled it back already
-            db.execute("ROLLBACK")
-        raise
-
-
 def statements(sql: str) -> Iterator[str]:
     """One by one: `executescript` would commit before it begins, and a migration is all or nothing."""
     pending = ""
@@ -219,20 +207,26 @@ def statements(sql: str) -> Iterator[str]:
             pending = ""
 
 
+@contextlib.contextmanager
+def kept_open(db: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """But where anything within fails. A tree that is broken is damage."""
+    try:
+        yield
+    except BaseException as error:
+        db.close()
+        if isinstance(error, tree.TreeBroken):
+            raise LedgerRefused(damaged(path, error)) from error
+        raise
+
+
 def open_to_write(folder: Path) -> sqlite3.Connection:
     """The writer's connection. Raises `LedgerRefused` for a file that is missing, newer, older or damaged."""
     path = folder / FILE
     db = _open_existing(path, "rw", folder)
-    try:
+    with kept_open(db, path):
         gate(db, path, folder)
         settle_file(db, path)
         tree.prove(db)
-    except tree.TreeBroken as broken:
-        db.close()
-        raise LedgerRefused(damaged(path, broken)) from broken
-    except BaseException:
-        db.close()
-        raise
     return db
 
 
@@ -260,13 +254,10 @@ def open_to_read(folder: Path) -> sqlite3.Connection:
     """A reader's connection: it cannot write, and its pages come from `read`, never from a mapping of the file."""
     path = folder / FILE
     db = _open_existing(path, "ro", folder)
-    try:
+    with kept_open(db, path):
         db.execute("PRAGMA mmap_size = 0")
         db.execute("PRAGMA busy_timeout = 100")
         gate(db, path, folder)
-    except BaseException:
-        db.close()
-        raise
     return db
 
 
@@ -350,14 +341,14 @@ def settle_mark(db: sqlite3.Connection, path: Path, marks: Sequence[int]) -> Non
     compared the machines' secrets. Raises `LedgerRefused` as `prove_mark`.
     """
     if marks:
-        with _whole(db):
+        with whole(db):
             if prove_mark(db, path, marks) == len(marks) and _mark_in(db) != marks[-1]:
                 db.execute(f"PRAGMA application_id = {marks[-1]:d}")
 
 
 def bear_first_mark(db: sqlite3.Connection, path: Path, marks: Sequence[int]) -> int:
     """For an older release that knows no other, on a ledger of its version; returns that. Raises `LedgerRefused`."""
-    with _whole(db):
+    with whole(db):
         prove_mark(db, path, marks)
         db.execute(f"PRAGMA application_id = {marks[0]:d}")
     return version(db, path)

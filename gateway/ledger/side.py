@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from gateway.disk import whole
 from gateway.fold import record as told
 from gateway.fold.record import Record
 
@@ -340,15 +341,9 @@ def join_runs(db: sqlite3.Connection) -> bool:
     """One part of what makes few runs of many, in a transaction of its own; under the lock. Whether there was any."""
     if not _due(_runs(db)):
         return False
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with whole(db):
         if due := _due(_runs(db)):  # whoever else writes may have done it
             _join_some(db, *due)
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
     return True
 
 

@@ -9,7 +9,7 @@ of details: whoever erases the details keeps the proof that somebody opted out.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -103,6 +103,11 @@ class Written:
 
 def milliseconds(at: datetime) -> int:
     return (at - EPOCH) // timedelta(milliseconds=1)
+
+
+def day_begins(day: date) -> int:
+    """In Unix milliseconds (UTC)."""
+    return milliseconds(datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
 def moment(now: int) -> datetime:
@@ -210,13 +215,13 @@ def names_of_subject(subject: Subject) -> told.NamesLearnt | None:
 
 
 @lru_cache
-def _in_order(purposes: tuple[Purpose, ...]) -> tuple[Purpose, ...]:
+def in_order(purposes: tuple[str, ...]) -> tuple[Purpose, ...]:
     return tuple(each for each in Purpose if each in purposes)
 
 
 def said_of_choice(choice: Choice, *, signal: bool = False) -> told.Said:
     """What the fold is told of a choice that is `as_written`."""
-    kind, purposes = choice.kind, _in_order(choice.purposes)
+    kind, purposes = choice.kind, in_order(choice.purposes)
     mark = str(choice.details.get("device") or "")
     if kind in {ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED}:
         return told.StateSaid(kind is ChoiceKind.STATE_BEGAN, purposes, choice.source, mark)

@@ -19,15 +19,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from itertools import chain
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from gateway import disk
 from gateway.choice.recipient import Recipient
 from gateway.fold.record import LinkSaid, NamesLearnt, Record
 from gateway.fold.state import Get
-from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import erasure_steps
-from gateway.ledger.erasure_steps import EpochKeys
+from gateway.keys.person_keys import Vault
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.log_records import (
     LAST_PLACE,
@@ -111,18 +109,6 @@ BRINGS_NONE = (LinkSaid, NamesLearnt)  # but where `Transaction.join` is told of
 BEGINS = f"SELECT size, frontier, peppers, ({LAST_PLACE}), (SELECT min(until) FROM dated_link), ({LAST_RUN}) FROM head"  # noqa: S608 - ours
 
 
-class Persons(erasure_steps.PendingKeys, EpochKeys, Protocol):
-    """What the vault offers to a transaction, and to what follows an erasure's."""
-
-    def new_person(self) -> PersonKeys: ...
-    def in_batch(self) -> contextlib.AbstractContextManager[None]: ...
-    def keys(self, person: bytes) -> PersonKeys: ...
-    def is_low(self) -> bool: ...
-    def refill(self) -> None: ...
-    def end_run(self) -> None: ...
-    def close(self) -> None: ...
-
-
 SystemRows = Sequence[tuple[str, str, bool]]  # of the table own_system
 
 
@@ -166,7 +152,7 @@ class Transaction:
     def __init__(
         self,
         db: sqlite3.Connection,
-        persons: Persons,
+        persons: Vault,
         stands: StoodBefore | None = None,
         asks: Mapping[str, set[bytes]] | None = None,
     ) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from itertools import compress
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -27,7 +27,7 @@ from gateway.fold import record as told
 from gateway.fold.record import Kept, Record, Said
 from gateway.fold.state import FOR_EVER
 from gateway.keys import seals
-from gateway.keys.secret_files import PersonKeys
+from gateway.keys.person_keys import Vault
 from gateway.ledger import entry, subjects, tree
 from gateway.ledger.entry import DELETION_LIST
 from gateway.ledger.errors import EntryUnread
@@ -35,8 +35,8 @@ from gateway.ledger.log_records import SideRow, all_sides, is_order, mentions_in
 from gateway.ledger.proof import merkle
 from gateway.ledger.proof.merkle import WIDTH
 from gateway.ledger.side import sum_of_mentions
-from gateway.ledger.subjects import ACT, ACTS, SALT, Opened, moment
-from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Purpose, Source
+from gateway.ledger.subjects import ACT, ACTS, SALT, Opened, in_order, moment
+from gateway.terms import ChoiceKind, DataClass, GrantKind, NoticeKind, Source
 
 # seq, body, then of its side row: key, at, event; person, sealed, opening where they were asked for; kind
 Entry = tuple[Any, ...]
@@ -371,7 +371,7 @@ def _shown(word: ChoiceKind, leaf: Leaf, at: int, said: Said) -> Said | None:
 
 
 def _chosen(word: ChoiceKind, leaf: Leaf, at: int, said: Said) -> Said:
-    purposes, source, mark = _purposes(tuple(leaf.get("p", ()))), leaf.get("src", ""), getattr(said, "mark", "")
+    purposes, source, mark = in_order(tuple(leaf.get("p", ()))), leaf.get("src", ""), getattr(said, "mark", "")
     if word in {ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED}:
         return told.StateSaid(word is ChoiceKind.STATE_BEGAN, purposes, source, mark)
     recipient, screen = leaf.get("to", ""), leaf.get("ui", "")
@@ -384,11 +384,6 @@ def _chosen(word: ChoiceKind, leaf: Leaf, at: int, said: Said) -> Said:
     if recipient:
         return told.GrantSaid(recipient, purposes, of, GrantKind.OPTED_IN, screen)
     return told.SaidIn(purposes, screen, getattr(said, "informed", False), getattr(said, "parental", False))
-
-
-@lru_cache
-def _purposes(said: tuple[str, ...]) -> tuple[Purpose, ...]:
-    return tuple(each for each in Purpose if each in said)
 
 
 OPENS = b'{"d":"'  # a leaf with details; then what it commits to
@@ -404,18 +399,10 @@ OUTCOME = "SELECT outcome FROM told_event WHERE seq = ?"
 UNLINKED = "SELECT 1 FROM erasure WHERE mode = 'unlink' AND seq > ? LIMIT 1"
 
 
-class BoxKeys(Protocol):
-    """What the vault offers to whoever opens boxes."""
-
-    def keys(self, person: bytes) -> PersonKeys: ...
-    def is_lost(self, person: bytes) -> bool: ...
-    def both_keys_of(self, persons: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]: ...
-
-
 class BoxesCheck:
     """Takes entries with their side rows, in any order. `opened`: boxes that hold what they should."""
 
-    def __init__(self, db: sqlite3.Connection, vault: BoxKeys) -> None:
+    def __init__(self, db: sqlite3.Connection, vault: Vault) -> None:
         self.found: list[str] = []
         self.opened = 0
         self._vault = vault

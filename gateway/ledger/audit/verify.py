@@ -32,10 +32,10 @@ from gateway.fold import fold, reading
 from gateway.fold import record as told
 from gateway.fold.record import Record
 from gateway.fold.state import Place
+from gateway.keys.person_keys import Vault
 from gateway.ledger.acts.folded_people import connected_people
 from gateway.ledger.audit.reading import (
     BoxesCheck,
-    BoxKeys,
     Entry,
     LedgerReading,
     Sides,
@@ -228,7 +228,7 @@ Last = Callable[[bytes], Checkpoint | None]
 Look = Callable[[], StateLook]
 
 
-def examine(db: sqlite3.Connection, last: Last, vault: BoxKeys | None, look: Look | None = None) -> VerifyReport:
+def examine(db: sqlite3.Connection, last: Last, vault: Vault | None, look: Look | None = None) -> VerifyReport:
     """Within a transaction that is open: one snapshot. `last` gives the last checkpoint of a ledger's id; without a
     vault no box is opened.
     """
@@ -258,7 +258,7 @@ def _take_going(db: sqlite3.Connection, reading: LedgerReading, sides: SidesChec
             boxes.add(block, told)
 
 
-def _examine(db: sqlite3.Connection, last: Last, vault: BoxKeys | None, look: Look | None) -> VerifyReport:
+def _examine(db: sqlite3.Connection, last: Last, vault: Vault | None, look: Look | None) -> VerifyReport:
     [ledger, pruned] = db.execute("SELECT ledger, pruned FROM head").fetchone()
     report = VerifyReport(checkpoint=last(ledger), pruned=pruned)
     hashes, reading, sides = TreeCheck(db), LedgerReading(db), SidesCheck(db)
