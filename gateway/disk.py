@@ -85,6 +85,19 @@ def not_waiting(db: sqlite3.Connection) -> Iterator[None]:
         db.execute(f"PRAGMA busy_timeout = {patience:d}")
 
 
+@contextlib.contextmanager
+def whole(db: sqlite3.Connection) -> Iterator[None]:
+    """One transaction that writes: all of what is done within, or nothing."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # a disk that fails at COMMIT has rolled it back already
+            db.execute("ROLLBACK")
+        raise
+
+
 def vacuum(db: sqlite3.Connection, tables: Iterable[str] = ()) -> None:
     """Writes the whole file anew, and leaves no old page in it or its log; on a server these tables. Raises
     sqlite3.Error.

@@ -52,7 +52,7 @@ from gateway.keys.agent_keys import read_verify_key
 from gateway.keys.epochs import Epochs
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import checkpoint_store, erasure_steps, schema, serving_role
+from gateway.ledger import erasure_steps, folder_store, schema
 from gateway.ledger import watch as watching
 from gateway.ledger.audit import examination
 from gateway.ledger.audit import verify as verify_of
@@ -60,16 +60,15 @@ from gateway.ledger.audit.clock_proof import ClockProof
 from gateway.ledger.audit.examination import Examination, Stop
 from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.audit.verify import VerifyReport
-from gateway.ledger.checkpoint_store import CheckpointStore
-from gateway.ledger.epoch_turn import EpochTurn
+from gateway.ledger.erasure_steps import EpochTurn
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import name_store, store_in
-from gateway.ledger.moving.forsaken_copy import ForsakenCopies
+from gateway.ledger.moving.changed_rows import ForsakenCopies
 from gateway.ledger.proof import mldsa
 from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.mldsa import MldsaSigner
 from gateway.ledger.proof.note import Signer
-from gateway.ledger.publisher import Publisher
+from gateway.ledger.publisher import CheckpointStore, Publisher, checkpoints_beside
 from gateway.ledger.store import Store
 from gateway.ledger.watch import FileMoved, LedgerWatch, boot_seconds
 from gateway.ledger.writer import Writer
@@ -318,7 +317,7 @@ def _migrated(folder: Path, origin: str, owner: str) -> int:
     store = store_in(folder, owner=owner)
     ledger, two = store.name, bool(owner) and store.is_server
     if two:
-        serving_role.prove_two(store, store_in(folder))
+        folder_store.prove_two_roles(store, store_in(folder))
     with store.held():
         if not store.exists() and person_keys.anybody(folder, owner):
             # A new, empty ledger beside an old vault would have forgotten everybody's opt-out.
@@ -335,7 +334,7 @@ def _migrated(folder: Path, origin: str, owner: str) -> int:
             if store.is_server and not person_keys.anybody(folder, owner):
                 vault.begin_alone()  # of which other machines that are joined get a copy
     if two:
-        serving_role.grant(store, store_in(folder))
+        folder_store.grant_role(store, store_in(folder))
     return version
 
 
@@ -384,7 +383,7 @@ def prune_ledger(folder: Path, settings: Settings, *, dry_run: bool, clock: Cloc
     """
     keep, at, owner = settings.retention, clock(), settings.store.owner
     if not dry_run:
-        serving_role.prove_owner(store_in(folder, owner=owner), store_in(folder), "gateway prune")
+        folder_store.prove_owner(store_in(folder, owner=owner), store_in(folder), "gateway prune")
     _prove(folder, settings)
     with contextlib.closing(store_in(folder).open_to_read()) as db:
         db.execute("BEGIN")
@@ -410,7 +409,7 @@ def _prove(folder: Path, settings: Settings) -> None:
 
 def store_of(folder: Path, settings: Settings) -> Path:
     """The folder of the last checkpoint."""
-    return Path(settings.ledger.checkpoint_store or checkpoint_store.store_beside(folder))
+    return Path(settings.ledger.checkpoint_store or checkpoints_beside(folder))
 
 
 def kept_beside(folder: Path, settings: Settings, secrets: Secrets) -> tuple[Emergency, Emergency]:

@@ -29,8 +29,8 @@ from gateway.keys.epochs import Epochs, replace_file
 from gateway.keys.person_keys import FILE as VAULT
 from gateway.keys.person_keys import Vault
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import schema, serving_role
-from gateway.ledger.acts import rotate
+from gateway.ledger import folder_store, schema
+from gateway.ledger.acts import office_acts
 from gateway.ledger.audit import backup, examination
 from gateway.ledger.audit.backup import NewLogBegun
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
@@ -96,7 +96,7 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
     wrapping is left in the file afterwards.
     """
     owned = store_in(folder, owner=settings.store.owner)
-    serving_role.prove_owner(owned, store_in(folder), "gateway rekey pepper")
+    folder_store.prove_owner(owned, store_in(folder), "gateway rekey pepper")
     at = clock()
 
     def job(tx: Transaction) -> tuple[int, int]:
@@ -105,8 +105,8 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
         if len(secrets.peppers) == applied:
             secrets = secret_files.add_pepper(folder)
         fresh, total = secrets.peppers[applied:], len(secrets.peppers)
-        rotate.note_key(tx, RekeyKind.PEPPER, rotate.REPLACED, at)
-        return rotate.rewrap(tx, lambda key: secret_files.wrap(key, fresh), total, secrets.marks[-1]), total
+        office_acts.note_key(tx, RekeyKind.PEPPER, office_acts.REPLACED, at)
+        return office_acts.rewrap(tx, lambda key: secret_files.wrap(key, fresh), total, secrets.marks[-1]), total
 
     try:
         with _writing(folder, settings) as writer:
@@ -116,7 +116,7 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
             _peppers_here(folder, db)  # another machine's may be there since, which it says in its own words
         raise
     with schema.held(folder), contextlib.closing(owned.open_to_write()) as db:
-        disk.vacuum(db, rotate.KEYED)  # pages that only held keys of the older wrapping
+        disk.vacuum(db, office_acts.KEYED)  # pages that only held keys of the older wrapping
         remove_states(folder)
     return done
 
@@ -154,7 +154,7 @@ def replace_key(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock 
     entry about a key that never was, never a key without an entry.
     """
     fresh = random.token_bytes(32)
-    _log(folder, settings, kind, rotate.REPLACED, clock, lambda origin: _vkeys(kind, origin, fresh))
+    _log(folder, settings, kind, office_acts.REPLACED, clock, lambda origin: _vkeys(kind, origin, fresh))
     return _change(folder, kind, lambda held: (*held, fresh))
 
 
@@ -189,7 +189,7 @@ def retire(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock = now
                     wrapped = vault.rewrap(db)
             else:
                 wrapped = vault.rewrap()
-    _log(folder, settings, kind, rotate.RETIRED, clock, lambda _: [])
+    _log(folder, settings, kind, office_acts.RETIRED, clock, lambda _: [])
     _change(folder, kind, lambda held: tuple(key for key in held if key not in older))
     return wrapped
 
@@ -217,7 +217,7 @@ def _log(
 ) -> None:
     def job(tx: Transaction) -> None:
         (origin,) = tx.db.execute("SELECT origin FROM head").fetchone()
-        rotate.note_key(tx, kind, step, clock(), *vkeys(origin))
+        office_acts.note_key(tx, kind, step, clock(), *vkeys(origin))
 
     with open_house(folder, settings) as house:
         house.writer.submit(job).result()
@@ -227,7 +227,7 @@ def _since(folder: Path, kind: RekeyKind) -> datetime:
     """When the newest key of a kind was made."""
     with contextlib.closing(store_in(folder).open_to_read()) as db:
         sql = "SELECT max(at) FROM key_event WHERE kind = ? AND step = ?"
-        (at,) = db.execute(sql, (kind, rotate.REPLACED)).fetchone()
+        (at,) = db.execute(sql, (kind, office_acts.REPLACED)).fetchone()
     return datetime.min.replace(tzinfo=UTC) if at is None else moment(at)
 
 
@@ -407,7 +407,7 @@ def go_on(folder: Path, settings: Settings, clock: Clock = now) -> NewLogBegun:
     """
     loaded = secret_files.load_secrets(folder)
     owned = store_in(folder, owner=settings.store.owner)
-    serving_role.prove_owner(owned, store_in(folder), "gateway restore --new-log")
+    folder_store.prove_owner(owned, store_in(folder), "gateway restore --new-log")
     with _alone(folder), contextlib.closing(owned.open_to_write()) as db:
         schema.prove_mark(db, folder / schema.FILE, loaded.marks)
         try:

@@ -52,7 +52,7 @@ from gateway.evidence.keeper import Evidence
 from gateway.evidence.rehearsing import Rehearsing
 from gateway.keys.api_keys import Credentials
 from gateway.ledger import watch
-from gateway.ledger.audit.last_verify import NightlyVerify
+from gateway.ledger.audit.verify import NightlyVerify
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.proof.mldsa import NOT_HERE, mldsa_here
 from gateway.replica.feed import Tags

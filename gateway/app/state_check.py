@@ -18,15 +18,13 @@ from typing import Any
 from gateway.app.state_keeper import CATCHES_UP, PAUSE
 from gateway.fold.record import SaidOut
 from gateway.fold.state import HEAD, NOTHING, Place
-from gateway.ledger.acts import reach
+from gateway.ledger.acts import folded_people
 from gateway.ledger.acts.folded_people import folded_alone
-from gateway.ledger.audit.reading import Entry
-from gateway.ledger.audit.side_check import Sides
+from gateway.ledger.audit.reading import Entry, Sides
 from gateway.ledger.audit.verify import Look
 from gateway.ledger.errors import EntryUnread
-from gateway.ledger.ledger_log import LedgerLog
-from gateway.ledger.log_records import SideRow, readable_sides
-from gateway.ledger.mentions import mentions_of, often_mentioned
+from gateway.ledger.log_records import LedgerLog, SideRow, readable_sides
+from gateway.ledger.side import mentions_of, often_mentioned
 from gateway.state.comparison import LoneNo, StateComparison
 from gateway.state.environment import StateRefused
 from gateway.state.transactions import StateMoment
@@ -94,7 +92,7 @@ class StateCheck:
     def __init__(self, db: sqlite3.Connection, moment: StateMoment) -> None:
         self.found = list[str]()
         self._db, self._head, self._kept = db, moment.head, StateComparison(moment)
-        self._groups = [*reach.connected_groups(readable_sides(db))]
+        self._groups = [*folded_people.connected_groups(readable_sides(db))]
         self._together = set(chain.from_iterable(self._groups))
         several = often_mentioned(db).union(key for (key,) in db.execute(SEVERAL))
         self._groups += [[key] for key in several - self._together]

@@ -19,7 +19,7 @@ from gateway.fold.record import Record
 from gateway.fold.state import FOR_EVER, Place
 from gateway.ledger.audit.examination import Stop
 from gateway.ledger.errors import LedgerRefused, StateUnread
-from gateway.ledger.ledger_log import PLACES, FreshRecords, GrownLog, LedgerLog, forget_deletes, watch_deletes
+from gateway.ledger.log_records import PLACES, FreshRecords, GrownLog, LedgerLog, forget_deletes, watch_deletes
 from gateway.ledger.store import Store
 from gateway.ledger.transaction import StoodBefore
 from gateway.ledger.watch import Judge

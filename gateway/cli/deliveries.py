@@ -25,8 +25,8 @@ from gateway.desk.outbox import Listed, Message, State
 from gateway.desk.own_systems import NoSuchDeletion, OwnSystem, SystemDeletion
 from gateway.desk.recipients_to_tell import ACCOUNT_BACKEND
 from gateway.keys import seals
+from gateway.ledger.entry import b64
 from gateway.ledger.folder_store import store_in
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.settings import load as settings_of
 

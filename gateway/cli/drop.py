@@ -41,8 +41,8 @@ from gateway.delivery.deletion_platform import ADDRESS, DeletionPlatform, Platfo
 from gateway.desk import deletion_orders
 from gateway.desk.deletion_orders import AGAIN, AMENDED, FRESH, STILL_OPEN, AnswerRow, Matched, NotDecided
 from gateway.disk import write_durably
-from gateway.ledger.acts import deletion_lists
-from gateway.ledger.acts.deletion_lists import PART, ListedRequest, ListPart, PartTaken
+from gateway.ledger.acts import office_acts
+from gateway.ledger.acts.office_acts import PART, ListedRequest, ListPart, PartTaken
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.transaction import Job, Transaction
@@ -199,7 +199,7 @@ def _enter(house: House, part: ListPart, requests: list[DeletionRequest], *, end
     keys = house.secrets.keys((NAMES[each.kind], each.digest.hex()) for each in requests)
     found = [ListedRequest(each.id, key) for each, key in zip(requests, keys, strict=True)]
     if ends:
-        ended = _written(house, lambda tx: deletion_lists.end_part(tx, part, found))
+        ended = _written(house, lambda tx: office_acts.end_part(tx, part, found))
         asyncio.run(house.consent.leases.all_of_now())
         return ended
     by_ten = {
@@ -209,8 +209,8 @@ def _enter(house: House, part: ListPart, requests: list[DeletionRequest], *, end
     abroad = dict(zip(by_ten.values(), house.secrets.keys((TEN_ABROAD, ten) for ten in by_ten), strict=True))
 
     def enter(tx: Transaction) -> PartTaken:
-        deletion_lists.know_numbers(tx, looser, part.at)
-        return deletion_lists.take_part(tx, part, found, abroad)
+        office_acts.know_numbers(tx, looser, part.at)
+        return office_acts.take_part(tx, part, found, abroad)
 
     return _written(house, enter)
 

@@ -19,13 +19,12 @@ from gateway.app import composition, maintenance
 from gateway.cli import options
 from gateway.cli.progress import Progress
 from gateway.desk.forgetting.erasure import ErasureOrder
-from gateway.ledger import schema, serving_role
+from gateway.ledger import folder_store, schema
 from gateway.ledger.audit import clock_proof
-from gateway.ledger.audit.last_verify import LastVerify
-from gateway.ledger.audit.verify import VerifyReport
+from gateway.ledger.audit.verify import LastVerify, VerifyReport
+from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.tree import OLDER, UNSIGNED
 from gateway.postgres import address
@@ -244,7 +243,7 @@ def verify(data: Path, file: Path | None, boxes: bool, keep: bool, as_json: bool
     click.echo(_json(report, keys) if as_json else "\n".join(_words(report, keys)))
     if keep:
         LastVerify(datetime.now(UTC), report.passed).keep(data)
-    if said := serving_role.warning(store_in(data)):
+    if said := folder_store.role_warning(store_in(data)):
         click.echo(f"beside that: {said}", err=True)
     sys.exit(0 if report.passed else 1)
 

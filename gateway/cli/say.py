@@ -29,11 +29,11 @@ from gateway.consent import tokens
 from gateway.consent.people import Named, People
 from gateway.desk.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
 from gateway.keys import secret_files as secrets_of
-from gateway.ledger.acts import voiding
+from gateway.ledger.acts import office_acts
 from gateway.ledger.acts.links import Span
-from gateway.ledger.acts.voiding import Belief, NotVoided, Rehearsed, Voided
+from gateway.ledger.acts.office_acts import Belief, NotVoided, Rehearsed, Voided
+from gateway.ledger.entry import minute
 from gateway.ledger.folder_store import store_in
-from gateway.ledger.proof.entry import minute
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import Choice, Subject, milliseconds, moment
 from gateway.settings import load as settings_of
@@ -352,7 +352,7 @@ def void(
 def _void(house: House, seqs: Iterable[int], belief: Belief, *, rehearse: bool) -> Voided:
     total = Voided()
     try:
-        for job in voiding.void_jobs(seqs, belief, datetime.now(UTC), rehearse=rehearse):
+        for job in office_acts.void_jobs(seqs, belief, datetime.now(UTC), rehearse=rehearse):
             try:
                 total.add(house.writer.submit(job).result())
             except Rehearsed as rehearsed:

@@ -51,7 +51,7 @@ from gateway.consent.shadow import Shadow
 from gateway.disk import write_durably
 from gateway.keys import api_keys, seals, secret_files
 from gateway.keys.seals import Enrolment
-from gateway.ledger import schema, serving_role
+from gateway.ledger import folder_store, schema
 from gateway.ledger.audit import witness as witnessing
 from gateway.ledger.audit.witness import InUse, KeyRefused, Witness
 from gateway.ledger.folder_store import store_in
@@ -250,7 +250,7 @@ def _serve_folder(
 def _tell_of_roles(data: Path) -> None:
     """Beside the start: a server that is away keeps whoever asks waiting."""
     with contextlib.suppress(Unusable):
-        if said := serving_role.warning(store_in(data)):
+        if said := folder_store.role_warning(store_in(data)):
             log.warning(said)
 
 

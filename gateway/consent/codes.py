@@ -29,8 +29,8 @@ from typing import Protocol
 from gateway.consent.choice_result import Refused
 from gateway.delivery.letters import Letter
 from gateway.keys.secret_files import Secrets
+from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer

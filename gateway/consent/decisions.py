@@ -31,8 +31,8 @@ from gateway.desk.disclosures import POSSIBLE, SENT
 from gateway.keys import seals
 from gateway.keys.seals import Enrolment
 from gateway.keys.secret_files import KEY_BYTES, Secrets, wrap
+from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.proof.entry import b64
 from gateway.terms import Answer, DataClass, Purpose
 
 LABEL, BESIDE = b"decision/1", b"beside a decision/1"

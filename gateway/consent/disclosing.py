@@ -46,7 +46,7 @@ from gateway.desk.disclosures import DESPITE_NO, SENT, UNKNOWN, Counted, Intende
 from gateway.desk.recipient_holdings import Left
 from gateway.desk.replica_batches import Numbered
 from gateway.keys.secret_files import wrap
-from gateway.ledger.acts.said_since import SaidSince
+from gateway.ledger.acts.folded_people import SaidSince
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction

@@ -38,7 +38,7 @@ from gateway.delivery.background import Every
 from gateway.disk import locked, make_folder, reserve, sync_folder, write_durably
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
-from gateway.ledger.proof.entry import b64
+from gateway.ledger.entry import b64
 
 LABEL = b"spool/1\x00"
 ROWS = "rows.sqlite3"

@@ -20,9 +20,9 @@ from gateway.fold.record import EVERYBODY
 from gateway.keys import seals
 from gateway.keys.seals import OpeningFailed
 from gateway.keys.secret_files import Secrets
-from gateway.ledger.acts import ages, device_states, idempotency, links
+from gateway.ledger.acts import device_states, idempotency, links, records
+from gateway.ledger.acts.device_states import PhoneFolded
 from gateway.ledger.acts.folded_people import people_of
-from gateway.ledger.acts.phone_noes import PhoneFolded
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.transaction import Transaction
@@ -206,13 +206,15 @@ def _say_age(tx: Transaction, phone: Subject, mark: str, said: AgeOfCall, at: da
     own = [each for each in ids(said.subjects) if each not in sure]
     written, word = [], said.bracket
     if stated and sure:
-        written += [ages.take_back(tx, each, mark, at, request) for each in ([phone, *own] if account else [phone])]
-        written += [ages.take_back(tx, each, EVERYBODY, at, request) for each in vouched]
-        written += [ages.say(tx, each, stated, at, request) for each in sure]
+        written += [
+            records.take_back_age(tx, each, mark, at, request) for each in ([phone, *own] if account else [phone])
+        ]
+        written += [records.take_back_age(tx, each, EVERYBODY, at, request) for each in vouched]
+        written += [records.say_age(tx, each, stated, at, request) for each in sure]
     else:
         word = min([each for each in (stated, said.bracket) if each], key=AGES.index, default=None)
     if word:  # it counts for whom no account has
-        written += [ages.say(tx, each, word, at, request, mark=mark) for each in (phone, *own)]
+        written += [records.say_age(tx, each, word, at, request, mark=mark) for each in (phone, *own)]
     return sum(each is not None for each in written)
 
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from gateway.disk import boot_id
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.ledger_log import LAST_PLACE, end_behind, log_end
+from gateway.ledger.log_records import LAST_PLACE, end_behind, log_end
 from gateway.ledger.store import Store
 from gateway.ledger.transaction import Transaction
 from gateway.terms import DAY_MS
@@ -93,7 +93,7 @@ class HeldLeases(NamedTuple):
 
 class Granted(NamedTuple):
     """`seconds`: for how long from the asking; 0: not at all, for it has to catch up first. `position`: of the
-    ledger as states of hosts follow it (`ledger_log`). `by`: by our clock, when it must be committed at the latest.
+    ledger as states of hosts follow it (`LedgerLog`). `by`: by our clock, when it must be committed at the latest.
     """
 
     seconds: float

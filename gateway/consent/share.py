@@ -37,9 +37,9 @@ from gateway.delivery.forwarding import Forwarder, ForwardOutcome
 from gateway.desk import disclosures, recipients_to_tell
 from gateway.desk.disclosures import FIRST, NOT_SENT, POSSIBLE, Acknowledged, Intended
 from gateway.keys.secret_files import KEY_BYTES, Secrets
-from gateway.ledger.acts import grants
+from gateway.ledger.acts import records
+from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
@@ -397,7 +397,7 @@ class Sharing:
                     item.row.id: Reason.NO_ACT
                     for item in fresh
                     if item.row.id not in without
-                    and not grants.claim(tx, item.met.own, recipient.name, item.intended.row, milliseconds(at))
+                    and not records.claim_act(tx, item.met.own, recipient.name, item.intended.row, milliseconds(at))
                 }
             going = [self._under_handle(recipient, item, before) for item in fresh if item.row.id not in without]
             batch = disclosures.intend(tx, recipient.name, recipient.purposes, going, at, job=hashed) if going else -1
@@ -497,9 +497,9 @@ class Sharing:
                 recipients_to_tell.take_back(tx, recipient.name, gone, at)
             for item in items.values() if directed else ():
                 if outcome == "sent":
-                    grants.use_acts(tx, item.met.own, recipient.name, now)
+                    records.use_acts(tx, item.met.own, recipient.name, now)
                 elif outcome == NOT_SENT:
-                    grants.let_go(tx, item.met.own, recipient.name, item.intended.row)
+                    records.let_act_go(tx, item.met.own, recipient.name, item.intended.row)
 
         await self._writer.commit(job)
 
@@ -548,7 +548,7 @@ def _alone(handle: bytes) -> dict[str, object]:
 
 def _proved(tx: Transaction, item: _Ready) -> bool:
     """Puts the proofs of the opt-ins that it relies on into a row; whether each is there."""
-    found = [grants.proof_of_opt_in(tx, grant.seq, grant.purpose) for grant in item.relied_on]
+    found = [records.proof_of_opt_in(tx, grant.seq, grant.purpose) for grant in item.relied_on]
     if found:
         item.out["consent"] = found
     return None not in found

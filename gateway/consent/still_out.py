@@ -17,10 +17,9 @@ from gateway.consent.site import Word, said_of
 from gateway.fold.kin import mates
 from gateway.fold.reading import Kin, NoPlace, ReadNo, read_noes, states_of
 from gateway.fold.state import NO_RECORD, Slate
+from gateway.ledger.acts.device_states import last_said_no
 from gateway.ledger.acts.folded_people import StandingPeople, people_of
-from gateway.ledger.acts.holders import kind_of
-from gateway.ledger.acts.last_outs import last_outs_at, last_said
-from gateway.ledger.acts.phone_noes import last_said_no
+from gateway.ledger.acts.holders import kind_of, last_outs_at, last_said
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.terms import SIGNAL_PURPOSES, Purpose

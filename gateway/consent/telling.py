@@ -28,8 +28,8 @@ from gateway.desk.outbox import Listed, Message, OutboxKind, State, Waiting
 from gateway.desk.own_systems import is_system
 from gateway.disk import locked
 from gateway.keys.secret_files import Secrets
+from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.store import ledger_snapshot
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.transaction import Transaction

@@ -25,7 +25,7 @@ from gateway.consent.choice_result import Refused
 from gateway.keys import seals
 from gateway.keys.seals import OpeningFailed, Sealed
 from gateway.keys.secret_files import KEY_BYTES, Secrets, wrap
-from gateway.ledger.proof.entry import Notice
+from gateway.ledger.entry import Notice
 from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.terms import ChoiceKind, DataClass, Purpose
 

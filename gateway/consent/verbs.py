@@ -53,11 +53,11 @@ from gateway.desk.forgetting import erasure
 from gateway.desk.time_travel import Rebuilt
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys, Secrets
-from gateway.ledger.acts import ages, device_states, idempotency, links, records, voiding
+from gateway.ledger.acts import device_states, idempotency, links, office_acts, records
 from gateway.ledger.acts.folded_people import people_of
 from gateway.ledger.audit.log_reader import LogReader
+from gateway.ledger.entry import Notice, b64
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.proof.entry import Notice, b64
 from gateway.ledger.proof.receipt import Opening
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, choice_heard, every_reading, milliseconds
 from gateway.ledger.transaction import Job, Transaction
@@ -398,7 +398,7 @@ class Consent:
         people = people_of(tx, keys := [key for subject in subjects for key in subject.keys])
         standings = [people.standing(key, milliseconds(choice.at)) for key in keys]
         too_young = self.checks.are_too_young(standings, choice)
-        raise_unless_open(voided=voiding.is_void(tx, choice.ui), too_young=too_young)
+        raise_unless_open(voided=office_acts.is_void(tx, choice.ui), too_young=too_young)
 
     def ask_to_confirm(self, subjects: Sequence[Subject], choice: Choice) -> tuple[str, datetime]:
         """The first act of opting in: a token that the second act brings back. Sealed, since it holds the
@@ -445,7 +445,7 @@ class Consent:
             for subject in mine:  # before it is judged: whose account an app had tied to it may be a child's
                 links.disclaim(tx, subject, accounts, milliseconds(now))
             reach = 0 if choice.recipient else self.checks.parents_reach(choice)  # no grant shows whose it is
-            if choice.parental and not ages.know_children(tx, subjects, now, reach):
+            if choice.parental and not records.know_children(tx, subjects, now, reach):
                 raise Refused("proof_required", "whoever is old enough by the law says yes themselves (L71)")
             self._judge(tx, subjects, choice)
             late = milliseconds(now) - asked.at > CONFIRM_SECONDS * 1000
@@ -507,7 +507,7 @@ class Consent:
         request = seals.new_event(at := self.clock())
 
         def job(tx: Transaction) -> int:
-            written = [ages.say(tx, subject, band, at, request, may_rise=may_rise) for subject in subjects]
+            written = [records.say_age(tx, subject, band, at, request, may_rise=may_rise) for subject in subjects]
             return sum(entry is not None for entry in written)
 
         return await self._writer.commit(job)
@@ -538,9 +538,9 @@ class Consent:
 
         def given() -> int:
             with contextlib.closing(store.open_to_read()) as db:
-                return voiding.consents_of(db, ui)
+                return office_acts.consents_of(db, ui)
 
-        voided = await self._writer.commit(lambda tx: voiding.void_consents(tx, ui, reason_sha256, at))
+        voided = await self._writer.commit(lambda tx: office_acts.void_consents(tx, ui, reason_sha256, at))
         return await asyncio.to_thread(given) if voided else 0
 
     async def explain(self, ask: Ask, moment: datetime | None = None) -> tuple[dict[str, Explained], Then | None]:

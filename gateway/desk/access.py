@@ -22,15 +22,13 @@ from gateway.desk import disclosures, documents, recipient_holdings
 from gateway.desk.documents import Document
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger.acts.holders import ERASED, Had, changed_hands, kind_of, shown_since, spans_of
+from gateway.ledger.acts.folded_people import Relations
+from gateway.ledger.acts.holders import ERASED, Had, changed_hands, kind_of, released_since, shown_since, spans_of
 from gateway.ledger.acts.links import Span
-from gateway.ledger.acts.reach import Relations
-from gateway.ledger.acts.releases import released_since
-from gateway.ledger.proof import openings
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.side import Mention
 from gateway.ledger.store import Store, ledger_snapshot
-from gateway.ledger.subjects import Subject, milliseconds, moment
+from gateway.ledger.subjects import Subject, milliseconds, moment, open_boxes
 from gateway.terms import ChoiceKind, Source
 
 
@@ -263,7 +261,7 @@ def _hidden(leaf: Mapping[str, Any]) -> bool:
 
 def _entry(row: tuple[Any, ...], person: PersonKeys) -> Entry:
     seq, at, event, kind, _, sealed, received, body = row
-    details = json.loads(openings.open_boxes(person, event, sealed, None).details or b"{}")
+    details = json.loads(open_boxes(person, event, sealed, None).details or b"{}")
     if received is not None:
         details.setdefault("received", moment(received).isoformat())
     return Entry(seq, event, moment(at), kind, json.loads(body), details)

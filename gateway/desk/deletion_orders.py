@@ -1,5 +1,5 @@
 """What becomes of each request of a state's deletion list that stands: whom it means here, who is told to delete, what
-the state is answered. `gateway drop` calls it; the no was said when the list was taken (`ledger.acts.deletion_lists`).
+the state is answered. `gateway drop` calls it; the no was said when the list was taken (`ledger.acts.office_acts`).
 
 Everybody whom the digest means is looked for in each cycle, by what is known by then. Whoever has an account is the
 officer's to decide on, and recipients that have something of them are told of the no. Of whoever has none everything is
@@ -28,11 +28,10 @@ from gateway.desk.recipients_to_tell import LEFT, got_under, pass_on
 from gateway.fold.kin import edges_of, family, roads
 from gateway.fold.state import Slate
 from gateway.ledger.acts.folded_people import people_of
+from gateway.ledger.acts.holders import released_since
 from gateway.ledger.acts.records import account_name
-from gateway.ledger.acts.releases import released_since
-from gateway.ledger.mentions import mentions_of
 from gateway.ledger.schema import rows_of
-from gateway.ledger.side import Mention
+from gateway.ledger.side import Mention, mentions_of
 from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing, Source

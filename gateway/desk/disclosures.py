@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from gateway.desk import recipient_holdings
 from gateway.desk.recipient_holdings import Left
-from gateway.ledger.acts import grants
-from gateway.ledger.acts.releases import released_since, since_when
-from gateway.ledger.proof import entry
+from gateway.ledger import entry
+from gateway.ledger.acts import records
+from gateway.ledger.acts.holders import released_since, since_when
 from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction
@@ -396,10 +396,10 @@ def _acknowledge(tx: Transaction, said: Acknowledged, now: int, after: Place) ->
         which = (said.outcome, recipient, row, batch)
         tx.db.execute("UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?", which)
         if said.outcome == SENT:
-            grants.use_claimed(tx, recipient, row, now)
+            records.use_claimed(tx, recipient, row, now)
         elif said.outcome == NOT_SENT:
             recipient_holdings.not_sent(tx, recipient, row, batch)
-            grants.let_go_of(tx, recipient, row)
+            records.let_act_of_row_go(tx, recipient, row)
     sql = f"SELECT 1 FROM disclosure d WHERE {named} LIMIT 1"  # noqa: S608 - ours
     known = bool(found) or tx.db.execute(sql, values).fetchone() is not None
     return DisclosureStep(len(found), known, found[-1] if len(found) == AT_ONCE else None)

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.ledger.proof import entry
+from gateway.ledger import entry
 from gateway.ledger.transaction import Transaction
 
 # Kinds that the operator logs. A screen has its name, the `ui` of a choice, as its version; a yes on a notice of the

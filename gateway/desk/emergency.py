@@ -41,8 +41,8 @@ from gateway.keys import seals
 from gateway.keys.secret_files import Secrets, wrap
 from gateway.ledger.acts import idempotency, links, records
 from gateway.ledger.acts.folded_people import named_by
+from gateway.ledger.entry import Notice, b64
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.proof.entry import Notice, b64
 from gateway.ledger.schema import OF_REQUEST
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds, moment, subject_of
 from gateway.ledger.transaction import Transaction

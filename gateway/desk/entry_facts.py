@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator
 
 from gateway.choice.standing import RowUnreadable, Stale
 from gateway.fold.state import FOR_EVER
+from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.schema import BODY, JOINED, rows_of
 from gateway.ledger.store import Store
 from gateway.ledger.watch import LedgerWatch

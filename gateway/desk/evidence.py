@@ -24,7 +24,7 @@ from gateway.choice.recipient import Recipient
 from gateway.desk import documents
 from gateway.desk.documents import DESPITE_SIGNAL, EVIDENCE, NOTICE, SCREEN, Document
 from gateway.keys import seals
-from gateway.ledger.proof import entry
+from gateway.ledger import entry
 from gateway.ledger.store import Store, ledger_snapshot
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.transaction import Transaction

@@ -23,10 +23,9 @@ import aiosqlite
 from gateway.desk.documents import Document
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger.acts.holders import shown_since
-from gateway.ledger.acts.last_outs import own_outs_at
+from gateway.ledger import entry, subjects
+from gateway.ledger.acts.holders import own_outs_at, shown_since
 from gateway.ledger.folder_store import store_in
-from gateway.ledger.proof import entry, openings
 from gateway.ledger.proof.receipt import Opening
 from gateway.ledger.schema import BODY, JOINED, OF_REQUEST
 from gateway.ledger.store import ledger_needed, ledger_snapshot
@@ -126,7 +125,7 @@ def _event(
     row: tuple[Any, ...], leaf: dict[str, Any], keys_of: PersonOf, subject: tuple[str, str], shown: Document | None
 ) -> Event:
     seq, event, at, _, person, sealed, opening = row
-    opened = openings.open_boxes(keys_of(person), event, sealed, opening)
+    opened = subjects.open_boxes(keys_of(person), event, sealed, opening)
     if opened.broken:
         return Event(seq, event, _moment(at), leaf, {}, proved=False, shown=shown)
     proofs = []
@@ -201,5 +200,5 @@ def opening_of(folder: Path, event: bytes, subject: Subject, keys_of: PersonOf, 
         row = db.execute(BOX, (event, subject.key)).fetchone()
         if row is None or row[0] not in shown_to_holder(db, subject.key, now):
             return None
-    rs = openings.open_boxes(keys_of(row[1]), event, None, row[2]).rs
+    rs = subjects.open_boxes(keys_of(row[1]), event, None, row[2]).rs
     return Opening(subject.kind, subject.value, rs) if rs else None

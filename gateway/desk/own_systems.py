@@ -21,8 +21,7 @@ from gateway.delivery.deadlines import Calendar
 from gateway.desk import outbox, recipient_holdings
 from gateway.desk.office.request_law import RequestKind, clock_of
 from gateway.desk.outbox import Message, State
-from gateway.ledger.acts.holders import held_since
-from gateway.ledger.acts.releases import released_since
+from gateway.ledger.acts.holders import held_since, released_since
 from gateway.ledger.schema import rows_of
 from gateway.ledger.store import ledger_snapshot
 from gateway.ledger.subjects import Subject, milliseconds

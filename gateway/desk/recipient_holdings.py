@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.choice import identity
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger.acts.releases import since_when
+from gateway.ledger.acts.holders import since_when
 from gateway.ledger.schema import rows_of
 from gateway.ledger.transaction import Transaction
 from gateway.terms import DAY_MS

@@ -23,9 +23,8 @@ from gateway.desk.disclosures import Intended
 from gateway.fold.kin import family, mailbox_names, roads, with_looser
 from gateway.fold.state import Slate, widened
 from gateway.ledger.acts import records
-from gateway.ledger.acts.folded_people import is_unknown, named_by, people_of
-from gateway.ledger.acts.reach import Belongings
-from gateway.ledger.acts.releases import released_since
+from gateway.ledger.acts.folded_people import Belongings, is_unknown, named_by, people_of
+from gateway.ledger.acts.holders import released_since
 from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.terms import CHOOSABLE, DataClass, Purpose

@@ -16,9 +16,9 @@ from gateway.choice.row_shape import is_held
 from gateway.desk import recipients_to_tell
 from gateway.desk.disclosures import DESPITE_NO, Counted
 from gateway.desk.recipients_to_tell import Got, Identified, ToldWord
+from gateway.ledger import entry
 from gateway.ledger.acts.folded_people import StandingPeople, people_of
-from gateway.ledger.acts.releases import had_since
-from gateway.ledger.proof import entry
+from gateway.ledger.acts.holders import had_since
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.terms import CHOOSABLE, Erasing

@@ -13,9 +13,7 @@ from gateway.choice import identity
 from gateway.choice.identity import AD_IDS, DIGESTS, NormalIdentifier
 from gateway.choice.identity.kinds import ALGORITHMS, digest
 from gateway.desk import recipient_holdings
-from gateway.ledger.acts.folded_people import people_of
-from gateway.ledger.acts.reach import group, with_looser
-from gateway.ledger.acts.said_since import SaidSince
+from gateway.ledger.acts.folded_people import SaidSince, group, people_of, with_looser
 from gateway.ledger.subjects import Subject
 from gateway.ledger.transaction import Transaction
 from gateway.terms import CHOOSABLE, Purpose

@@ -29,8 +29,8 @@ from gateway.desk.documents import Document
 from gateway.desk.evidence import CHANGE, CUT_OFF, DAILY, START, STOP, Counts, Period, Spell
 from gateway.desk.office.desk_log import desk_head
 from gateway.keys import seals
+from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.transaction import Job
 from gateway.ledger.writer import WRITE_SECONDS, Writer
 

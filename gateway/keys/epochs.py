@@ -1,5 +1,5 @@
 """Epochs of the records' keys: what these are wrapped by for a week, so that whatever a database, its log or a backup
-leaves of a destroyed key dies with it. The vault calls it; `ledger.epoch_turn` says when.
+leaves of a destroyed key dies with it. The vault calls it; `ledger.erasure_steps` says when.
 
 One file in the data folder, `epochs.json`, mode 0600, its keys wrapped by those of `secrets.json`. An epoch bears the
 date on which it dies; nothing but the clock of its beginning and the days that backups of the keys are kept decides

@@ -100,15 +100,9 @@ class PostgresStore:
 
     def open_to_write(self) -> Connection:
         db = self._proved(self._connected(writes=True))
-        try:
+        with schema.kept_open(db, self.name):
             _prove_kept(db)
             tree.prove(db)
-        except tree.TreeBroken as broken:
-            db.close()
-            raise LedgerRefused(schema.damaged(self.name, broken)) from broken
-        except BaseException:
-            db.close()
-            raise
         return db
 
     def open_to_read(self) -> Connection:

@@ -13,12 +13,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gateway.disk import locked_by, reserve
+from gateway.disk import locked_by, reserve, whole
 from gateway.fold.record import GrantSaid, Record, SaidIn, SaidOut, SaidPruned
-from gateway.ledger import mentions, tree
-from gateway.ledger.choice_record import said_place
+from gateway.ledger import tree
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.side import SideUnreadable, pack_side, read_side, records_within
+from gateway.ledger.side import SideUnreadable, Step, as_rows, pack_side, read_side, records_within, remake_mentions
+from gateway.ledger.subjects import said_place
 
 FILE = "ledger.sqlite3"
 HEADER = b"SQLite format 3\x00"
@@ -196,8 +196,8 @@ def _placed(record: Record, place: str) -> Record:
 
 
 # What SQL alone cannot make of what is there, by the version that it comes or goes with.
-FILLED: Mapping[int, mentions.Step] = {MENTIONS: mentions.remake_mentions, PLACES: _tell_places}
-EMPTIED: Mapping[int, mentions.Step] = {MENTIONS: mentions.as_rows, PLACES: leave_places_out}
+FILLED: Mapping[int, Step] = {MENTIONS: remake_mentions, PLACES: _tell_places}
+EMPTIED: Mapping[int, Step] = {MENTIONS: as_rows, PLACES: leave_places_out}
 
 
 def _is_begun(path: Path) -> bool:
@@ -219,7 +219,7 @@ def _apply(
     db: sqlite3.Connection,
     sql: str,
     becomes: int,
-    fills: Iterable[mentions.Step] = (),
+    fills: Iterable[Step] = (),
     new: Beginning | None = None,
     *,
     mark: int = 0,
@@ -227,7 +227,7 @@ def _apply(
     """All of it, and the version that it becomes, or nothing. `fills`: what SQL alone cannot make of what is there.
     `mark`: another one than it bears.
     """
-    with _whole(db):
+    with whole(db):
         for statement in statements(sql):
             db.execute(statement)
         for fill in fills:
@@ -242,18 +242,6 @@ def _apply(
         db.execute(f"PRAGMA user_version = {becomes:d}")
 
 
-@contextlib.contextmanager
-def _whole(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:  # a disk that fails at COMMIT has rolled it back already
-            db.execute("ROLLBACK")
-        raise
-
-
 def statements(sql: str) -> Iterator[str]:
     """One by one: `executescript` would commit before it begins, and a migration is all or nothing."""
     pending = ""
@@ -264,20 +252,26 @@ def statements(sql: str) -> Iterator[str]:
             pending = ""
 
 
+@contextlib.contextmanager
+def kept_open(db: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """But where anything within fails. A tree that is broken is damage."""
+    try:
+        yield
+    except BaseException as error:
+        db.close()
+        if isinstance(error, tree.TreeBroken):
+            raise LedgerRefused(damaged(path, error)) from error
+        raise
+
+
 def open_to_write(folder: Path) -> sqlite3.Connection:
     """The writer's connection. Raises `LedgerRefused` for a file that is missing, newer, older or damaged."""
     path = folder / FILE
     db = _open_existing(path, "rw", folder)
-    try:
+    with kept_open(db, path):
         gate(db, path, folder)
         settle_file(db, path)
         tree.prove(db)
-    except tree.TreeBroken as broken:
-        db.close()
-        raise LedgerRefused(damaged(path, broken)) from broken
-    except BaseException:
-        db.close()
-        raise
     return db
 
 
@@ -305,13 +299,10 @@ def open_to_read(folder: Path) -> sqlite3.Connection:
     """A reader's connection: it cannot write, and its pages come from `read`, never from a mapping of the file."""
     path = folder / FILE
     db = _open_existing(path, "ro", folder)
-    try:
+    with kept_open(db, path):
         db.execute("PRAGMA mmap_size = 0")
         db.execute("PRAGMA busy_timeout = 100")
         gate(db, path, folder)
-    except BaseException:
-        db.close()
-        raise
     return db
 
 
@@ -395,14 +386,14 @@ def settle_mark(db: sqlite3.Connection, path: Path, marks: Sequence[int]) -> Non
     compared the machines' secrets. Raises `LedgerRefused` as `prove_mark`.
     """
     if marks:
-        with _whole(db):
+        with whole(db):
             if prove_mark(db, path, marks) == len(marks) and _mark_in(db) != marks[-1]:
                 db.execute(f"PRAGMA application_id = {marks[-1]:d}")
 
 
 def bear_first_mark(db: sqlite3.Connection, path: Path, marks: Sequence[int]) -> int:
     """For an older release that knows no other, on a ledger of its version; returns that. Raises `LedgerRefused`."""
-    with _whole(db):
+    with whole(db):
         prove_mark(db, path, marks)
         db.execute(f"PRAGMA application_id = {marks[0]:d}")
     return version(db, path)

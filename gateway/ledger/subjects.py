@@ -1,17 +1,32 @@
-"""Subjects and choices: whom a choice is about, and what was chosen; shapes that doors, people and the ledger share."""
+"""Subjects and choices: whom a choice is about and what was chosen, shapes that doors, people and the ledger share; and
+what a choice becomes in the ledger: its public leaf, what the fold is told, and the details that are sealed, for
+whoever writes choices (`acts/records.py`). Pure: nothing is looked up.
 
-from collections.abc import Iterable, Mapping
+What opens an entry are the secrets of its two commitments and its details, sealed so that each can be forgotten alone.
+`rs` opens the subject's commitment and is sealed with the person's key of openings; `rd` and the details with the key
+of details: whoever erases the details keeps the proof that somebody opted out.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 
 from gateway.choice.identity import NormalIdentifier, kinds
-from gateway.keys.secret_files import Secrets
-from gateway.ledger.proof import entry
+from gateway.fold import record as told
+from gateway.keys import seals
+from gateway.keys.secret_files import PersonKeys, Secrets
+from gateway.ledger import entry
 from gateway.signals.heard import Said
-from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, GrantKind, Purpose
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, GrantKind, Purpose, Source
 
 ACTS = {ChoiceKind.DIRECT: GrantKind.DIRECTED, ChoiceKind.KEEP_PROGRAMME: GrantKind.PROGRAMME}
 ACT = 10 * 60_000  # milliseconds that a directed act is good for (R28)
+WORDS_OF_PEOPLE = frozenset({
+    Source.FORM, Source.SDK, Source.API, Source.EMAIL, Source.PHONE, Source.LETTER, Source.AGENT, Source.SMS,
+    Source.IMPORT,
+})  # fmt: skip
 TIGHTENS = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DEVICES = frozenset({"browser", "cookie", "device", *kinds.AD_ID_DIGESTS, *kinds.UUIDS, *kinds.DEVICES})
@@ -94,6 +109,11 @@ def milliseconds(at: datetime) -> int:
     return (at - EPOCH) // timedelta(milliseconds=1)
 
 
+def day_begins(day: date) -> int:
+    """In Unix milliseconds (UTC)."""
+    return milliseconds(datetime(day.year, day.month, day.day, tzinfo=UTC))
+
+
 def moment(now: int) -> datetime:
     """Unix milliseconds as a time; `milliseconds` gives them back exactly."""
     return EPOCH + timedelta(milliseconds=now)
@@ -142,3 +162,133 @@ def every_reading(subjects: Iterable[Subject]) -> tuple[Subject, ...]:
     named = one_each(subjects)
     further = {each.key: each for subject in named.values() for each in subject.further if each.key not in named}
     return (*named.values(), *further.values())
+
+
+class LeafSecrets(NamedTuple):
+    """`event`: the id that the leaf shows. `rs` opens whom it is about, `rd` its details."""
+
+    event: bytes
+    rs: bytes
+    rd: bytes
+
+
+def as_written(subject: Subject, choice: Choice) -> Choice:
+    """What is written of it: of a further reading of a number, that it is one."""
+    if not subject.reading:
+        return choice
+    return replace(choice, source=Source.READING, manner="", details={**choice.details, "said": choice.source})
+
+
+def public_leaf(
+    subject: Subject, choice: Choice, secrets: LeafSecrets, details: bytes, told: tuple[str, str] = ("", "")
+) -> bytes:
+    """`told` as in `entry.choice`."""
+    return entry.choice(
+        event=secrets.event,
+        kind=choice.kind,
+        purposes=choice.purposes,
+        source=choice.source,
+        at=choice.at,
+        subject=entry.subject_commitment(secrets.rs, subject.kind, subject.value),
+        details=entry.details_commitment(secrets.rd, details),
+        place=choice.place,
+        notice=choice.notice,
+        recipient=choice.recipient,
+        manner=choice.manner,
+        ui=choice.ui,
+        classes=[choice.data_class] if choice.data_class else [],
+        told=told,
+    )
+
+
+def sealed_details(choice: Choice) -> bytes:
+    """What the leaf does not show of it, as it is sealed."""
+    members = {**choice.details, "at": choice.at.isoformat(timespec="milliseconds")}
+    if choice.received:
+        members["received"] = choice.received.isoformat()
+    if choice.data_class:
+        members["data"] = [choice.data_class]
+    members |= {name: True for name in ("informed", "parental") if getattr(choice, name)}
+    return entry.ascii_json(members)
+
+
+def names_of_subject(subject: Subject) -> told.NamesLearnt | None:
+    """None: it goes by no other name."""
+    names = told.NamesLearnt(subject.keys[1:], subject.looser, subject.mailbox)
+    return names if any(names) else None
+
+
+@lru_cache
+def in_order(purposes: tuple[str, ...]) -> tuple[Purpose, ...]:
+    return tuple(each for each in Purpose if each in purposes)
+
+
+def said_place(source: str, place: str) -> str:
+    """Where somebody said that they are, by the place that an entry names. With a signal nobody says one: it is where
+    its request came from, and what is derived from somebody's word says it of that.
+    """
+    return place if source in WORDS_OF_PEOPLE else ""
+
+
+def said_of_choice(choice: Choice, *, signal: bool = False) -> told.Said:
+    """What the fold is told of a choice that is `as_written`."""
+    kind, purposes, place = choice.kind, in_order(choice.purposes), said_place(choice.source, choice.place)
+    mark = str(choice.details.get("device") or "")
+    if kind in {ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED}:
+        return told.StateSaid(kind is ChoiceKind.STATE_BEGAN, purposes, choice.source, mark)
+    if kind in ACTS:
+        until = milliseconds(choice.at) + ACT if ACTS[kind] is GrantKind.DIRECTED else None
+        return told.GrantSaid(choice.recipient, purposes, choice.data_class, ACTS[kind], choice.ui, until, place)
+    if kind is not ChoiceKind.OPT_IN:
+        dated = choice.source != Source.READING
+        return told.SaidOut(purposes, choice.source, mark, dated=dated, signal=signal, place=place)
+    if choice.recipient:
+        return told.GrantSaid(choice.recipient, purposes, choice.data_class, GrantKind.OPTED_IN, choice.ui, place=place)
+    return told.SaidIn(purposes, choice.ui, choice.informed, choice.parental, place)
+
+
+SALT = 32  # bytes of rs and of rd
+OPENING = b"opening/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """None: forgotten. `broken`: a box that its own key does not open."""
+
+    rs: bytes | None = field(default=None, repr=False)
+    rd: bytes | None = field(default=None, repr=False)
+    details: bytes | None = field(default=None, repr=False)
+    broken: bool = False
+
+
+def seal_boxes(person: PersonKeys, event: bytes, rs: bytes, rd: bytes, details: bytes) -> tuple[bytes, bytes]:
+    """The two boxes of an entry's row: details, opening. Both are bound to the event."""
+    assert person.details
+    assert person.openings
+    return seals.seal_box(person.details, event, rd + details), seals.seal_box(person.openings, OPENING + event, rs)
+
+
+def open_boxes_of(
+    boxes: Sequence[tuple[tuple[bytes, bytes], bytes, bytes, bytes]],
+) -> tuple[list[bytes], list[bytes]]:
+    """Each rs, and each rd with the details behind it, of a person's two keys (details, openings), event and both boxes
+    (details, opening). Raises `seals.OpeningFailed` where one does not open.
+    """
+    return (
+        seals.open_each((openings, OPENING + event, opening) for (_, openings), event, _, opening in boxes),
+        seals.open_each((details, event, sealed) for (details, _), event, sealed, _ in boxes),
+    )
+
+
+def open_boxes(person: PersonKeys, event: bytes, sealed: bytes | None, opening: bytes | None) -> Opened:
+    """What can still be opened."""
+    rs = rd = details = None
+    try:
+        if person.openings and opening:
+            rs = seals.open_seal([person.openings], OPENING + event, opening)
+        if person.details and sealed:
+            content = seals.open_seal([person.details], event, sealed)
+            rd, details = content[:SALT], content[SALT:]
+    except seals.OpeningFailed:
+        return Opened(broken=True)
+    return Opened(rs, rd, details)

@@ -1,46 +1,112 @@
 """A transaction of the ledger as jobs see it: what they append and say waits in memory and is written by one statement
-a table, and what one of them said is taken back where it raises. The writer opens one a batch (`ledger.writer`).
+a table, and what one of them said is taken back where it raises. The writer opens one a batch (`ledger.writer`). And
+how an event loop waits for what becomes of a job (`CommitWaiter`).
+
+A statement is dear because it is one, and a savepoint has SQLite keep each page that is changed behind it. What waits
+is written before anything else is said to the connection, so whoever reads there reads it.
+
+Jobs that a loop brings together are handed over together, for a commit costs as much as some entries, and two threads
+that take turns with one interpreter hold each other up. The writer answers the jobs of a batch one after the other;
+they wake the loop once together, and each costs it one future. (asyncio's own way chains three futures a job and wakes
+the loop for each.)
 """
 
+import asyncio
 import contextlib
 import sqlite3
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from concurrent.futures import Future
+from functools import partial
+from itertools import chain
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from gateway import disk
 from gateway.choice.recipient import Recipient
 from gateway.fold.record import LinkSaid, NamesLearnt, Record
 from gateway.fold.state import Get
-from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import erasure_steps
-from gateway.ledger.epoch_turn import EpochKeys
-from gateway.ledger.ledger_log import LAST_PLACE, FreshRecords, remember_forgotten
-from gateway.ledger.log_records import SAY, mentions_in, put_anew, row_of_side
-from gateway.ledger.mentions import LAST_RUN, gather_mentions
+from gateway.keys.person_keys import Vault
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.log_records import (
+    LAST_PLACE,
+    SAY,
+    FreshRecords,
+    mentions_in,
+    put_anew,
+    remember_forgotten,
+    row_of_side,
+)
 from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.publisher import Added
 from gateway.ledger.schema import rows_of
+from gateway.ledger.side import LAST_RUN, add_mentions, gather_mentions
 from gateway.ledger.subjects import Subject
 from gateway.ledger.tree import Tree
-from gateway.ledger.unwritten_rows import MENTIONS, BatchUnwritten, UnwrittenRows, settled
+
+MENTIONS = "mentions"  # in place of a statement: what leads to a row of the log; that of all of them is one run
+
+
+class BatchUnwritten(sqlite3.Error):
+    """Rows that others said could not be written behind them: all of the batch goes, whoever's job found it out."""
+
+
+class UnwrittenRows:
+    """Each with the statement that inserts it. A mark is how many there ever were."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._rows: list[tuple[str, tuple[Any, ...]]] = []
+        self._written = 0
+
+    def add(self, sql: str, row: tuple[Any, ...]) -> None:
+        self._rows.append((sql, row))
+
+    def mark(self) -> int:
+        return self._written + len(self._rows)
+
+    def back(self, mark: int) -> None:
+        """What came behind a mark is not written after all."""
+        del self._rows[max(mark - self._written, 0) :]
+
+    def write(self, mark: int) -> None:
+        """Those before a mark; table by table in the order in which these were first named. Where it raises they wait
+        on, and some of them are written: the transaction must not be committed.
+        """
+        count = mark - self._written
+        if count <= 0:
+            return
+        tables = defaultdict[str, list[tuple[Any, ...]]](list)
+        for sql, row in self._rows[:count]:
+            tables[sql].append(row)
+        for sql, rows in tables.items():
+            if sql == MENTIONS:
+                add_mentions(self._db, chain.from_iterable(of_row for (of_row,) in rows))
+                continue
+            rows.sort()  # what lies side by side is put there at once
+            self._db.executemany(sql, rows)
+        del self._rows[:count]
+        self._written = mark
+
+
+def settled(db: sqlite3.Connection, settle: Callable[[], None]) -> sqlite3.Connection:
+    """A connection that writes what waits before anything is said to it."""
+    return cast("sqlite3.Connection", _SettledConnection(db, settle))
+
+
+class _SettledConnection:
+    def __init__(self, db: sqlite3.Connection, settle: Callable[[], None]) -> None:
+        self._db, self._settle = db, settle
+
+    def __getattr__(self, name: str) -> Any:
+        self._settle()
+        return getattr(self._db, name)
+
 
 T = TypeVar("T")
 AT_ONCE = 2_000  # records of one row
 ENTRY = "INSERT INTO entry VALUES (?, ?)"
 BRINGS_NONE = (LinkSaid, NamesLearnt)  # but where `Transaction.join` is told of them
 BEGINS = f"SELECT size, frontier, peppers, ({LAST_PLACE}), (SELECT min(until) FROM dated_link), ({LAST_RUN}) FROM head"  # noqa: S608 - ours
-
-
-class Persons(erasure_steps.PendingKeys, EpochKeys, Protocol):
-    """What the vault offers to a transaction, and to what follows an erasure's."""
-
-    def new_person(self) -> PersonKeys: ...
-    def in_batch(self) -> contextlib.AbstractContextManager[None]: ...
-    def keys(self, person: bytes) -> PersonKeys: ...
-    def is_low(self) -> bool: ...
-    def refill(self) -> None: ...
-    def end_run(self) -> None: ...
-    def close(self) -> None: ...
 
 
 SystemRows = Sequence[tuple[str, str, bool]]  # of the table own_system
@@ -86,7 +152,7 @@ class Transaction:
     def __init__(
         self,
         db: sqlite3.Connection,
-        persons: Persons,
+        persons: Vault,
         stands: StoodBefore | None = None,
         asks: Mapping[str, set[bytes]] | None = None,
     ) -> None:
@@ -286,3 +352,93 @@ class Transaction:
 
 
 Job = Callable[[Transaction], T]
+
+
+R = TypeVar("R")
+GATHERED = 0.02  # seconds at most: a job that comes alone is handed over before the loop waits for anything
+
+
+class CommitWaiter(Generic[T]):
+    """Waits for one writer's commits. `hand_over`: takes a job to it."""
+
+    def __init__(self, hand_over: Callable[[T], None]) -> None:
+        self._hand_over = hand_over
+        self._jobs: LoopJobs[T] | None = None
+
+    async def outcome(self, job: T, done: Future[R], seconds: float, hangs: Callable[[], bool] = bool) -> R:
+        """What became of a job, which goes on when nobody waits. Raises `StoreUnavailable` past so many seconds, and
+        past half of them where the writer hangs by then.
+        """
+        loop, jobs = asyncio.get_running_loop(), self._jobs
+        if jobs is None or jobs.loop is not loop:  # another thread's may take turns with it
+            jobs = self._jobs = LoopJobs(loop, self._hand_over)
+        waiting: asyncio.Future[R] = loop.create_future()
+        timer = list[asyncio.TimerHandle]()
+        timer.append(loop.call_later(seconds / 2, _give_up_where, hangs, waiting, seconds / 2, timer))
+        done.add_done_callback(partial(jobs.take, waiting))
+        jobs.bring(job)
+        try:
+            return await waiting
+        finally:
+            timer.pop().cancel()
+
+
+class LoopJobs(Generic[T]):
+    """What one loop has not yet handed over, and what the writer has answered and it has not yet told."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, hand_over: Callable[[T], None]) -> None:
+        self.loop = loop
+        self._hand_over = hand_over
+        self._brought = list[T]()
+        self._done = deque[tuple[asyncio.Future[Any], Future[Any]]]()
+        self._woken = False
+
+    def bring(self, job: T) -> None:
+        """On the loop. Handed over whoever hangs up meanwhile."""
+        self._brought.append(job)
+        if len(self._brought) == 1:
+            self.loop.call_soon(self._hand_all_over, 0, self.loop.time() + GATHERED)
+
+    def _hand_all_over(self, known: int, until: float) -> None:
+        """Once a whole turn of the loop brought none more."""
+        if known < len(self._brought) and self.loop.time() < until:
+            self.loop.call_soon(self._hand_all_over, len(self._brought), until)
+            return
+        brought, self._brought = self._brought, []
+        for each in brought:
+            self._hand_over(each)
+
+    def take(self, waiting: asyncio.Future[Any], done: Future[Any]) -> None:
+        """In the writer's thread."""
+        self._done.append((waiting, done))
+        if not self._woken:
+            self._woken = True
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
+                self.loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        self._woken = False  # first: what is done from here on wakes the loop again
+        while self._done:
+            waiting, done = self._done.popleft()
+            if waiting.done():  # whoever waited gave up, or is gone
+                continue
+            error = done.exception()
+            if error is None:
+                waiting.set_result(done.result())
+            else:
+                waiting.set_exception(error)
+
+
+def _give_up_where(
+    hangs: Callable[[], bool], waiting: asyncio.Future[Any], rest: float, timer: list[asyncio.TimerHandle]
+) -> None:
+    """Else after the rest of the time: nearly everybody has an outcome long before the first half of it is over."""
+    if hangs():
+        _give_up(waiting)
+    else:
+        timer[:] = [waiting.get_loop().call_later(rest, _give_up, waiting)]
+
+
+def _give_up(waiting: asyncio.Future[Any]) -> None:
+    if not waiting.done():
+        waiting.set_exception(StoreUnavailable("not written yet; ask again with the same Idempotency-Key"))

@@ -55,10 +55,9 @@ def put_full_tile(db: sqlite3.Connection, n: int, hashes: bytes) -> None:
     db.execute("INSERT INTO tile VALUES (0, ?, ?)", (n, hashes))
     level = 0
     while True:
-        root = _root_of_full(hashes)
+        root = root_of_hashes(hashes)
         level, place, n = level + 1, n, n // WIDTH
-        row = db.execute("SELECT hashes FROM tile WHERE level = ? AND n = ?", (level, n)).fetchone()
-        hashes = (row[0] if row else b"") + root
+        hashes = _stored(db, level, n) + root
         db.execute(
             "INSERT INTO tile VALUES (?, ?, ?) ON CONFLICT (level, n) DO UPDATE SET hashes = excluded.hashes",
             (level, n, hashes),
@@ -67,12 +66,10 @@ def put_full_tile(db: sqlite3.Connection, n: int, hashes: bytes) -> None:
             return
 
 
-def _root_of_full(hashes: bytes) -> bytes:
-    """The root over a full tile's hashes."""
-    frontier = Frontier()
-    for start in range(0, len(hashes), merkle.HASH):
-        frontier.append(hashes[start : start + merkle.HASH])
-    return frontier.root()
+def _stored(db: sqlite3.Connection, level: int, n: int) -> bytes:
+    """The hashes of a tile, as far as there are rows of them."""
+    row = db.execute("SELECT hashes FROM tile WHERE level = ? AND n = ?", (level, n)).fetchone()
+    return row[0] if row else b""
 
 
 def _leaves(db: sqlite3.Connection, start: int, count: int) -> bytes:
@@ -89,8 +86,8 @@ def tail(db: sqlite3.Connection, size: int, packed: bytes) -> TailTree:
 
 def read_tile(db: sqlite3.Connection, level: int, n: int, width: int) -> bytes:
     """`width` hashes of a tile. Raises `TreeBroken` where there are not as many."""
-    row = db.execute("SELECT hashes FROM tile WHERE level = ? AND n = ?", (level, n)).fetchone()
-    return part_of_tile(row[0] if row else b"" if level else _leaves(db, n * WIDTH, width), level, n, width)
+    found = _stored(db, level, n)
+    return part_of_tile(found if found or level else _leaves(db, n * WIDTH, width), level, n, width)
 
 
 def part_of_tile(found: bytes, level: int, n: int, width: int) -> bytes:
@@ -144,11 +141,11 @@ class TreeCheck:
         """The tiles whose bodies are gone."""
         [pruned] = self.db.execute("SELECT pruned FROM head").fetchone()
         for n in range(pruned // WIDTH):
-            stored = self._tile(0, n)
+            stored = _stored(self.db, 0, n)
             if len(stored) != WIDTH * HASH:
                 self.found.append(f"tile 0/{n} is not whole, and its entries are pruned")
                 stored = stored.ljust(WIDTH * HASH, b"\x00")[: WIDTH * HASH]
-            self._roots.append(root_of_hashes([stored[at : at + HASH] for at in range(0, WIDTH * HASH, HASH)]))
+            self._roots.append(root_of_hashes(stored))
         self.size = pruned
 
     def add(self, bodies: Sequence[bytes]) -> None:
@@ -161,12 +158,12 @@ class TreeCheck:
                 self._tail = tile
                 return
             n = len(self._roots)
-            if self._tile(0, n) != b"".join(tile):
+            if _stored(self.db, 0, n) != (joined := b"".join(tile)):
                 self.found.append(self._where(n, tile))
-            self._roots.append(root_of_hashes(tile))
+            self._roots.append(root_of_hashes(joined))
 
     def _where(self, n: int, hashes: Sequence[bytes]) -> str:
-        stored = self._tile(0, n)
+        stored = _stored(self.db, 0, n)
         wrong = [at for at, hash_ in enumerate(hashes) if stored[at * HASH : (at + 1) * HASH] != hash_]
         if not stored:
             return f"tile 0/{n} is missing"
@@ -198,10 +195,10 @@ class TreeCheck:
         above: list[bytes] = []
         for n in range(-(-len(hashes) // WIDTH)):
             part = hashes[n * WIDTH : (n + 1) * WIDTH]
-            if self._tile(level, n) != b"".join(part):
+            if _stored(self.db, level, n) != (joined := b"".join(part)):
                 self.found.append(f"tile {level}/{n} is not what the tiles below give")
             if len(part) == WIDTH:
-                above.append(root_of_hashes(part))
+                above.append(root_of_hashes(joined))
         return above
 
     def _frontier(self) -> bytes:
@@ -226,14 +223,9 @@ class TreeCheck:
         if root != last.root:
             self.found.append(f"the last checkpoint has another root at {last.size} entries")
 
-    def _tile(self, level: int, n: int) -> bytes:
-        row = self.db.execute("SELECT hashes FROM tile WHERE level = ? AND n = ?", (level, n)).fetchone()
-        return row[0] if row else b""
 
-
-def root_of_hashes(hashes: Sequence[bytes]) -> bytes:
-    """The root over as many hashes as a power of two."""
-    level = b"".join(hashes)
+def root_of_hashes(level: bytes) -> bytes:
+    """The root over as many hashes, joined, as a power of two."""
     while len(level) > HASH:
         level = b"".join([sha256(b"\x01" + pair).digest() for (pair,) in PAIRS.iter_unpack(level)])
     return level

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 from gateway import disk
 from gateway.choice.recipient import Recipient
 from gateway.fold.state import NOTHING
-from gateway.ledger import erasure_steps, mentions
-from gateway.ledger.commit_waiter import CommitWaiter
+from gateway.keys.person_keys import Vault
+from gateway.ledger import erasure_steps, side
 from gateway.ledger.errors import LedgerRefused, NothingKept, StateUnread, StoreUnavailable
-from gateway.ledger.ledger_log import PLACES, FreshRecords, GrownLog, LedgerLog, remember_forgotten
+from gateway.ledger.log_records import PLACES, FreshRecords, GrownLog, LedgerLog, remember_forgotten
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.store import Store
-from gateway.ledger.transaction import Job, Persons, StoodBefore, SystemRows, Transaction
+from gateway.ledger.transaction import CommitWaiter, Job, StoodBefore, SystemRows, Transaction
 from gateway.ledger.watch import FileMoved, LedgerWatch, log
 
 if TYPE_CHECKING:
@@ -79,12 +79,12 @@ class KeptState(Protocol):
 
 
 class KeyTurns(Protocol):
-    """The weekly change of what the keys are wrapped by (`epoch_turn`)."""
+    """The weekly change of what the keys are wrapped by (`erasure_steps.EpochTurn`)."""
 
     def is_due(self) -> bool:
         """Whether there is a step to do."""
 
-    def step(self, db: sqlite3.Connection, vault: Persons) -> None:
+    def step(self, db: sqlite3.Connection, vault: Vault) -> None:
         """One of them, under the lock; a few milliseconds."""
 
 
@@ -142,7 +142,7 @@ class Writer:
     def __init__(
         self,
         store: Store,
-        open_vault: Callable[[], Persons],
+        open_vault: Callable[[], Vault],
         watch: LedgerWatch,
         publisher: Publisher,
         *,
@@ -166,7 +166,7 @@ class Writer:
         self._advanced, self._advances_at = 0, 0.0
         self._queue: queue.SimpleQueue[QueuedJob | None] = queue.SimpleQueue()
         self._db: sqlite3.Connection | None = None
-        self._vault: Persons | None = None
+        self._vault: Vault | None = None
         self._file = watch.adopted  # which of the watch's files the connection is to
         self._checkpointed = 0.0
         self._closed = False
@@ -330,7 +330,7 @@ class Writer:
         except Exception:  # noqa: BLE001 - as above
             self._let_go()
 
-    def _begin(self, db: sqlite3.Connection, vault: Persons) -> LedgerLog | None:
+    def _begin(self, db: sqlite3.Connection, vault: Vault) -> LedgerLog | None:
         """A transaction behind all that other machines committed; the ledger as it was read, where that was done at
         once. What takes long to fold is folded before, for meanwhile all of them wait.
         """
@@ -345,7 +345,7 @@ class Writer:
             self._catch_up(db, vault)
         return log
 
-    def _caught_up(self, db: sqlite3.Connection, vault: Persons) -> LedgerLog | None:
+    def _caught_up(self, db: sqlite3.Connection, vault: Vault) -> LedgerLog | None:
         """What other machines committed is folded, under the lock, where one look is enough for that; else None."""
         log = self._state.grown(db) if self._state else None
         if self._state is None or log is None or not vault.shared.has(log.epoch):
@@ -356,7 +356,7 @@ class Writer:
             self._watch.folded()
         return log
 
-    def _catch_up(self, db: sqlite3.Connection, vault: Persons) -> None:
+    def _catch_up(self, db: sqlite3.Connection, vault: Vault) -> None:
         """The same, step by step."""
         vault.shared.keep_up(db)
         if self._state and self._state.behind(db) is not None:
@@ -450,13 +450,13 @@ class Writer:
             self._let_go()
 
     def _join_runs(self) -> None:
-        """Behind the answers; whoever looks for a key finds it however far it is (`ledger.mentions`)."""
+        """Behind the answers; whoever looks for a key finds it however far it is (`ledger.side`)."""
         if not self._has_runs or self._db is None or self._failing or time.monotonic() < self._runs_at:
             return
         try:
             for _ in range(PARTS):
                 with self.store.held():
-                    self._has_runs = mentions.join_runs(self._ours()[0])
+                    self._has_runs = side.join_runs(self._ours()[0])
                 if not self._has_runs or not self._queue.empty():
                     return
         except LedgerRefused:
@@ -511,13 +511,13 @@ class Writer:
         except Exception as refused:  # noqa: BLE001 - whatever a job raises is its own answer, not the batch's
             return None, refused
 
-    def _connection(self) -> tuple[sqlite3.Connection, Persons]:
+    def _connection(self) -> tuple[sqlite3.Connection, Vault]:
         db = self._ledger()
         if self._vault is None:
             self._vault = self._open_vault()
         return db, self._vault
 
-    def _ours(self) -> tuple[sqlite3.Connection, Persons]:
+    def _ours(self) -> tuple[sqlite3.Connection, Vault]:
         """For what is done without a batch: of a ledger that was moved on meanwhile the keys are another vault's, and
         nothing here may say which epoch of them is over.
         """

@@ -24,9 +24,9 @@ from gateway.desk import documents, evidence
 from gateway.desk.documents import RECIPIENTS, Document
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
+from gateway.ledger import subjects
+from gateway.ledger.entry import b64
 from gateway.ledger.folder_store import store_in
-from gateway.ledger.proof import openings
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.schema import BODY, JOINED
 from gateway.terms import ChoiceKind, Manner, Role
 
@@ -107,7 +107,7 @@ def read_material(
         if body is None:
             raise NoBody("the body of this entry went by retention; its receipt is good all the same")
         leaf = json.loads(body)
-        opened = openings.open_boxes(keys_of(person), event, sealed, None)
+        opened = subjects.open_boxes(keys_of(person), event, sealed, None)
         details = json.loads(opened.details) if opened.details else {}
         notice = _document(db, leaf.get("n"))
         return Material(leaf, details, notice, _recipients(db, seq), controller, policy_url)

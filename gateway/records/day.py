@@ -6,7 +6,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +14,10 @@ from gateway.desk import documents
 from gateway.desk.documents import EVIDENCE
 from gateway.desk.evidence import REHEARSAL
 from gateway.keys import seals
+from gateway.ledger import entry
 from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.folder_store import store_in
-from gateway.ledger.proof import entry
-from gateway.ledger.subjects import milliseconds, moment
+from gateway.ledger.subjects import day_begins, moment
 
 # Those that tell of the day, and the one before: what it names was in force when the day began.
 TELLING = """
@@ -81,8 +81,7 @@ def _counts(item: DayTold) -> Iterator[DayNamed]:
 
 def told_that_day(folder: Path, log: LogReader, day: date) -> list[DayTold]:
     """The entries that tell of a day, the oldest first. Raises `LedgerRefused`, `StoreUnavailable`."""
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    span = {"start": milliseconds(start), "end": milliseconds(start + timedelta(days=1))}
+    span = {"start": day_begins(day), "end": day_begins(day + timedelta(days=1))}
     with contextlib.closing(store_in(folder).open_to_read()) as db:
         rows = db.execute(TELLING, span).fetchall()
     receipts = log.receipts([row[1] for row in rows])

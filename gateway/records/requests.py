@@ -14,17 +14,17 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from gateway.desk import answered_requests
 from gateway.desk.answered_requests import ERASURES, AnsweredRequest
+from gateway.ledger import entry, subjects
+from gateway.ledger.entry import b64
 from gateway.ledger.folder_store import store_in
-from gateway.ledger.proof import entry, openings
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.schema import BODY, JOINED
-from gateway.ledger.subjects import milliseconds, second_of
+from gateway.ledger.subjects import day_begins, milliseconds, second_of
 from gateway.ledger.transaction import Transaction
 from gateway.records.consent_records import CHOICES, PersonOf
 from gateway.terms import DAY_MS, ChoiceKind, Source
@@ -122,7 +122,7 @@ def between(folder: Path, start: date, end: date, keys_of: PersonOf | None = Non
     """The requests received on the days from `start` to before `end` (UTC), oldest answer first, behind them those that
     were only counted. `keys_of` opens details. Raises `LedgerRefused`, `sqlite3.Error`.
     """
-    days = {"start": _day(start), "end": _day(end)}
+    days = {"start": day_begins(start), "end": day_begins(end)}
     with contextlib.closing(store_in(folder).open_to_read()) as db:
         rows = db.execute(BETWEEN, days)
         for _, group in itertools.groupby(rows, key=lambda row: row[0]):
@@ -136,7 +136,7 @@ def gone(folder: Path, start: date, end: date) -> int:
     a request among them is in no export. Raises `LedgerRefused`, `sqlite3.Error`.
     """
     with contextlib.closing(store_in(folder).open_to_read()) as db:
-        return int(db.execute(GONE, {"start": _day(start), "end": _day(end)}).fetchone()[0])
+        return int(db.execute(GONE, {"start": day_begins(start), "end": day_begins(end)}).fetchone()[0])
 
 
 def gone_of(folder: Path, number: int) -> int:
@@ -183,7 +183,7 @@ def _request(
 
 
 def _of_count(asked: AnsweredRequest, count: int) -> Request:
-    days = _day(asked.received), _day(asked.answered)
+    days = day_begins(asked.received), day_begins(asked.answered)
     manner = asked.manner or asked.source
     return Request(
         b"", asked.nature, (), manner, asked.source, asked.place, (), *days, asked.denied, "", None, count=count
@@ -192,14 +192,10 @@ def _of_count(asked: AnsweredRequest, count: int) -> Request:
 
 def _details(row: Any, keys_of: PersonOf) -> dict[str, Any]:
     """Sealed details, opened; empty where they were erased."""
-    opened = openings.open_boxes(keys_of(row[5]), row[1], row[6], None)
+    opened = subjects.open_boxes(keys_of(row[5]), row[1], row[6], None)
     told: dict[str, Any] = json.loads(opened.details) if opened.details else {}
     return told
 
 
 def _outcome(appeal: tuple[int, str] | None) -> str | None:
     return appeal[1] if appeal else None
-
-
-def _day(day: date) -> int:
-    return milliseconds(datetime(day.year, day.month, day.day, tzinfo=UTC))

@@ -23,7 +23,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ from gateway.desk import documents
 from gateway.desk.access import split_words
 from gateway.desk.evidence import FORMS_FAILED
 from gateway.desk.suppression import Suppressed
-from gateway.ledger.audit import sent_after
+from gateway.ledger.audit import verify
 from gateway.ledger.folder_store import store_in
-from gateway.ledger.subjects import milliseconds, moment
+from gateway.ledger.subjects import day_begins, moment
 from gateway.records import requests
 from gateway.terms import DAY_MS, DataClass, NoticeKind, Purpose
 
@@ -79,9 +79,8 @@ def _snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
 
 def sums(folder: Path, since: date, until: date) -> list[Sum]:
     """Days from `since`, `until` not included. Raises sqlite3.Error or `LedgerRefused`."""
-    start, end = (milliseconds(datetime(each.year, each.month, each.day, tzinfo=UTC)) for each in (since, until))
     with _snapshot(folder) as db:
-        rows = db.execute(SUMS, {"since": start, "until": end}).fetchall()
+        rows = db.execute(SUMS, {"since": day_begins(since), "until": day_begins(until)}).fetchall()
     return [
         Sum(
             recipient,
@@ -155,7 +154,7 @@ def after_an_opt_out(folder: Path) -> list[dict[str, Any]]:
                 "outcome": "sent",
                 "count": 1,
             }
-            for each in sent_after.find_sent_after(db)
+            for each in verify.find_sent_after(db)
         ]
     despite = [each for each in sums(folder, date(2018, 1, 1), date(9998, 1, 1)) if each.outcome == "despite_no"]
     return broken + [
@@ -191,11 +190,10 @@ def network_information_told(folder: Path, since: date, until: date) -> dict[str
     A notice to somebody who was forgotten since is not counted any more. `texts`: whatever was logged before `until`,
     because a notice of last year may be the one that approval rests on.
     """
-    start, end = (milliseconds(datetime(each.year, each.month, each.day, tzinfo=UTC)) for each in (since, until))
     with contextlib.closing(store_in(folder).open_to_read()) as db:
         notices = db.execute(NOTICES, (NoticeKind.CPNI, since.toordinal(), until.toordinal())).fetchall()
         texts = db.execute(TEXTS, (documents.NOTICE, documents.DESPITE_SIGNAL, documents.SCREEN)).fetchall()
-        outages = _outages(db, start, end)
+        outages = _outages(db, day_begins(since), day_begins(until))
     return {
         "from": since.isoformat(),
         "until": until.isoformat(),

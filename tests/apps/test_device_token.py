@@ -22,7 +22,7 @@ from gateway.fold.reading import come_back
 from gateway.fold.record import SaidPruned
 from gateway.keys import seals, secret_files
 from gateway.keys.seals import OpeningFailed
-from gateway.ledger.proof.entry import b64
+from gateway.ledger.entry import b64
 from gateway.terms import Purpose
 from gateway.web.shell import page
 

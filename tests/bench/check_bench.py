@@ -37,7 +37,7 @@ from gateway.consent.people import People
 from gateway.keys import secret_files
 from gateway.keys.api_keys import add_api_key
 from gateway.keys.seals import Enrolment
-from gateway.ledger.ledger_log import PLACES
+from gateway.ledger.log_records import PLACES
 from gateway.settings import load
 from gateway.state import environment
 from gateway.state.environment import StateMap

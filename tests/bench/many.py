@@ -16,7 +16,7 @@ from support import inside
 from gateway.app.composition import open_house
 from gateway.choice.standing import Standing, out_bits
 from gateway.fold.state import Bit, KeyRow
-from gateway.ledger.ledger_log import PLACES
+from gateway.ledger.log_records import PLACES
 from gateway.state.changes import key_at
 from gateway.state.environment import StateMap, folder_in_force
 from gateway.state.packed_rows import pack_front, pack_tail

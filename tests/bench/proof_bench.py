@@ -20,8 +20,8 @@ from support.witnessed import Log
 
 from gateway.app.composition import House, open_house
 from gateway.ledger.acts import records
+from gateway.ledger.entry import b64
 from gateway.ledger.proof.ed25519 import Ed25519Verifier
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.proof.mldsa import MldsaSigner, MldsaVerifier
 from gateway.ledger.subjects import Choice
 from gateway.ledger.transaction import Transaction

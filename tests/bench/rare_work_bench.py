@@ -38,9 +38,9 @@ from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.keys.epochs import FILE as EPOCHS
 from gateway.keys.epochs import read_epochs
 from gateway.ledger import schema
-from gateway.ledger.acts import links, records, voiding
+from gateway.ledger.acts import links, office_acts, records
 from gateway.ledger.acts.links import Span
-from gateway.ledger.acts.voiding import Belief
+from gateway.ledger.acts.office_acts import Belief
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.ledger.transaction import Transaction
@@ -140,7 +140,7 @@ def _void_screen(house: House) -> int:
 def _void_choices(house: House) -> int:
     with contextlib.closing(schema.open_to_read(house.writer.store.name.parent)) as db:
         rows = db.execute("SELECT seq FROM entry WHERE instr(CAST(body AS TEXT), '\"agent\"') > 0").fetchall()
-    jobs = voiding.void_jobs([seq for (seq,) in rows], BELIEF, datetime.now(UTC))
+    jobs = office_acts.void_jobs([seq for (seq,) in rows], BELIEF, datetime.now(UTC))
     return sum(house.writer.submit(job).result().entries for job in jobs)
 
 

@@ -36,7 +36,7 @@ from gateway.fold.reading import standing_of
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, SaidOut
 from gateway.ledger import schema
 from gateway.ledger.acts import records
-from gateway.ledger.ledger_log import PLACES, LedgerLog
+from gateway.ledger.log_records import PLACES, LedgerLog
 from gateway.ledger.subjects import Choice
 from gateway.state import environment
 from gateway.state.transactions import StateWrite

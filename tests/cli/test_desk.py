@@ -14,7 +14,7 @@ from gateway.cli.root import group
 from gateway.desk.office.desk_file import desk_file
 from gateway.desk.office.desk_log import DeskLog
 from gateway.evidence.keeper import Evidence
-from gateway.ledger.audit.last_verify import read_last_verify
+from gateway.ledger.audit.verify import read_last_verify
 
 ANY_DAY = ("--from", "2020-01-01", "--to", "2199-01-01")
 

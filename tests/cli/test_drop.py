@@ -39,7 +39,7 @@ from gateway.consent.deletion_dues import DeletionDues
 from gateway.desk import recipient_holdings
 from gateway.desk.recipient_holdings import Left
 from gateway.ledger import schema
-from gateway.ledger.acts import deletion_lists, links, records
+from gateway.ledger.acts import links, office_acts, records
 from gateway.ledger.acts.links import Span
 from gateway.ledger.schema import FILE
 from gateway.ledger.subjects import Choice, milliseconds
@@ -317,9 +317,9 @@ def test_a_list_of_before_numbers_from_abroad_were_known_denies_them_once_it_is_
     def before(tx, part, requests, _):
         return take_part(tx, part, requests, {})
 
-    take_part = deletion_lists.take_part
+    take_part = office_acts.take_part
     with monkeypatch.context() as patch:
-        patch.setattr(deletion_lists, "take_part", before)
+        patch.setattr(office_acts, "take_part", before)
         take(DeletionKind.PHONE, ("A" * 12, AMERICAN), ("B" * 12, BERLIN))
     assert not checked(run, LONDON), "nothing was said by the second key"
     other = listed(tmp_path, DeletionKind.PHONE, [("C" * 12, AMERICAN)], day=f"{NOW - timedelta(days=1):%Y%m%d}")

@@ -12,7 +12,7 @@ from support.tampering import tamper
 
 from gateway.cli.root import group
 from gateway.ledger import schema
-from gateway.ledger.audit import last_verify
+from gateway.ledger.audit import verify
 from gateway.ledger.errors import LedgerRefused
 from gateway.terms import Unusable
 
@@ -69,7 +69,7 @@ async def test_a_ledger_that_cannot_be_read_to_its_end_is_an_alarm_and_leaves_no
         file.write(b"\xff" * size)
     with pytest.raises(LedgerRefused, match="is damaged"):
         verified(data, "--keep")
-    [text] = last_verify.NightlyVerify(data, lambda: datetime.now(UTC)).alarms()
+    [text] = verify.NightlyVerify(data, lambda: datetime.now(UTC)).alarms()
     assert "unreadable" in text
 
 
@@ -82,17 +82,17 @@ def test_a_folder_without_a_ledger_gets_no_file(tmp_path):
 async def test_a_night_without_is_missed_by_whoever_had_one_and_by_nobody_else(data):
     assert await told(data, later=timedelta(days=9)) == ([], 0.0)
     assert verified(data, "--keep") == 0
-    assert await told(data, later=last_verify.LATE - timedelta(hours=1)) == ([], 0.0)
-    [text], number = await told(data, later=last_verify.LATE + timedelta(hours=1))
+    assert await told(data, later=verify.VERIFY_LATE - timedelta(hours=1)) == ([], 0.0)
+    [text], number = await told(data, later=verify.VERIFY_LATE + timedelta(hours=1))
     assert "nobody has verified the ledger since" in text
     assert number == 1.0
-    [text], _ = await told(data, later=-last_verify.LATE - timedelta(hours=1))
+    [text], _ = await told(data, later=-verify.VERIFY_LATE - timedelta(hours=1))
     assert "nobody has verified" in text, "kept while a clock was ahead"
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"at": "2026-11-29T03:20:00", "passed": true}', '{"at": 1, "passed": 1}'])
 async def test_a_result_that_cannot_be_read_is_an_alarm_and_no_pass(data, text):
-    (data / last_verify.FILE).write_text(text)
+    (data / verify.LAST_VERIFY).write_text(text)
     [said], number = await told(data)
     assert "cannot be read" in said
     assert number == 1.0

@@ -25,8 +25,8 @@ from support.people import GAID, ZERO, email
 from gateway.app.composition import open_house
 from gateway.cli.root import group
 from gateway.consent.verbs import Consent
-from gateway.ledger.acts import voiding
-from gateway.ledger.acts.voiding import Belief
+from gateway.ledger.acts import office_acts
+from gateway.ledger.acts.office_acts import Belief
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.schema import FILE
 from gateway.ledger.subjects import Choice
@@ -222,7 +222,7 @@ def test_whose_no_was_voided_is_out_again_once_their_row_comes_again(take, folde
         key = house.consent.people.name([{"type": "email", "value": email(1)}]).keys[0]
         with contextlib.closing(sqlite3.connect(folder / FILE)) as db:
             (seq,) = db.execute("SELECT seq FROM detail WHERE key = ?", (key,)).fetchone()
-        for job in voiding.void_jobs([seq], Belief(b"b" * 32, ("Ana", "Bo")), datetime.now(UTC)):
+        for job in office_acts.void_jobs([seq], Belief(b"b" * 32, ("Ana", "Bo")), datetime.now(UTC)):
             house.writer.submit(job).result()
     before = entries(folder)
     told, _ = take(HEADER + good(1) + good(2))

@@ -20,8 +20,8 @@ from support.witnessed import Log
 
 from gateway.app import composition, service
 from gateway.cli.root import group
+from gateway.ledger.entry import b64
 from gateway.ledger.proof import ed25519, merkle, mldsa, note, policy, receipt, verifier_keys
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.proof.mldsa import MldsaSigner
 from gateway.ledger.proof.receipt import Opening
 from gateway.ledger.subjects import Choice

@@ -14,7 +14,7 @@ from support import inside, typed
 
 from gateway.cli.recipe import FILES, INCLUDED, _folder, _text, filled, offered
 from gateway.cli.root import COMMANDS, group
-from gateway.ledger.audit import last_verify
+from gateway.ledger.audit import verify
 from gateway.settings import load as settings_of
 from gateway.web.shell.edge import FROM_APPS
 from gateway.web.site import header_fields, shared_caches
@@ -287,8 +287,8 @@ def test_the_backups_that_a_recipe_makes_can_be_put_back(tmp_path, folder):
         done = subprocess.run(["sh", "-c", spoken], env=environment, capture_output=True, text=True)
         assert done.returncode == 0, spoken + done.stdout + done.stderr
         if "verify" in command:
-            assert (folder / last_verify.FILE).exists(), "the alarm of the service knows of it"
-            (folder / last_verify.FILE).unlink()
+            assert (folder / verify.LAST_VERIFY).exists(), "the alarm of the service knows of it"
+            (folder / verify.LAST_VERIFY).unlink()
             verified.append(command)
     assert len(verified) == 2
     for maker in ("unit", "pod"):

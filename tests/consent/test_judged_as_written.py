@@ -20,7 +20,7 @@ from gateway.desk.emergency import Intake, KeptRequest, waiting_of
 from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.keys.seals import new_event
-from gateway.ledger.acts import ages, idempotency
+from gateway.ledger.acts import idempotency, records
 from gateway.ledger.acts.links import Span
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import milliseconds
@@ -302,7 +302,7 @@ class TestAnAgeOfAnApp:
         await consent.confirm(begun, SHOWN, method="a signed form")
         await consent.say_age([phones_id], AGES[2], may_rise=True)
         proved = await consent._writer.commit(
-            lambda tx: ages.people_of(tx, [phones_id.key]).slate().row(phones_id.key).age
+            lambda tx: records.people_of(tx, [phones_id.key]).slate().row(phones_id.key).age
         )
         assert (proved.band, proved.youngest) == (AGES[2], TEEN)
 
@@ -316,7 +316,7 @@ class TestAnAgeOfAnApp:
         await behind(consent.link(account, [phones_id], Span(now - 1, now)), grown)
 
         words = await consent._writer.commit(
-            lambda tx: ages.people_of(tx, [phones_id.key]).slate().row(phones_id.key).words
+            lambda tx: records.people_of(tx, [phones_id.key]).slate().row(phones_id.key).words
         )
         assert words == {other.mark: CHILD}
 

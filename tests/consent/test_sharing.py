@@ -22,8 +22,8 @@ from gateway.desk.disclosures import CHUNK, Acknowledged
 from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.ledger.acts.links import Span
+from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose, Role, Source
 

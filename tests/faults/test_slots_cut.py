@@ -15,7 +15,7 @@ from support import recording, swaps
 from support.disk import STYLES, Disk, written
 from support.examples import SOAK
 
-from gateway.ledger.checkpoint_store import StoreBroken
+from gateway.ledger.publisher import StoreBroken
 
 pytestmark = pytest.mark.slow
 TESTS = Path(__file__).parent.parent

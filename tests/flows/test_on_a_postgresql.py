@@ -27,9 +27,9 @@ from gateway.app import maintenance
 from gateway.app.composition import migrate, open_house
 from gateway.keys import secret_files
 from gateway.keys.person_keys import Vault, VaultRefused
-from gateway.ledger import serving_role
-from gateway.ledger.acts import rotate
-from gateway.ledger.audit.last_verify import FILE as LAST_VERIFY
+from gateway.ledger import folder_store
+from gateway.ledger.acts import office_acts
+from gateway.ledger.audit.verify import LAST_VERIFY
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.subjects import Choice
@@ -106,7 +106,7 @@ def test_who_is_erased_is_forgotten_and_stays_denied(serving):
     answered(serving.port, "/v1/erasures", {"identifiers": person, "mode": "erase_details"})
     assert not allowed(serving.port, 1)
     serving.stop()
-    assert serving_role.TOLD in serving.log.read_text(), "one role does it all here"
+    assert folder_store.MAY_REWRITE in serving.log.read_text(), "one role does it all here"
     code, said = command("verify", "--vault", "--data", serving.data)
     assert code == 0, said
 
@@ -137,13 +137,13 @@ def test_what_a_server_keeps_by_its_own_means_is_said_where_a_file_is_asked_for(
 KILLED = """
 import os, sys
 from gateway import cli, disk
-from gateway.ledger.acts import rotate
-rewrap = rotate.rewrap
+from gateway.ledger.acts import office_acts
+rewrap = office_acts.rewrap
 def at_the_end(*given):
     rewrap(*given)
     os._exit(9)
 if sys.argv.pop(1) == "before its commit":
-    rotate.rewrap = at_the_end
+    office_acts.rewrap = at_the_end
 else:
     disk.vacuum = lambda *_: os._exit(9)
 cli.main()
@@ -178,7 +178,7 @@ def said_no(folder, settings):
 
 
 def test_under_a_new_pepper_whoever_said_no_is_found_by_the_newer_key_alone(postgres, tmp_path, monkeypatch):
-    monkeypatch.setattr(rotate, "PART", 1)
+    monkeypatch.setattr(office_acts, "KEYS_AT_ONCE", 1)
     folder = postgres_server.installed(postgres, tmp_path / "data")
     settings = inside.settings(store__owner=postgres_server.office_url(folder))
 

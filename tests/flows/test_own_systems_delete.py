@@ -30,7 +30,7 @@ from gateway.keys import seals
 from gateway.keys.secret_files import load_secrets
 from gateway.ledger import schema
 from gateway.ledger.acts.links import Span
-from gateway.ledger.proof.entry import b64
+from gateway.ledger.entry import b64
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing, Purpose, Source
 

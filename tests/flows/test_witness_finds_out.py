@@ -20,7 +20,7 @@ from gateway.app.composition import open_house
 from gateway.consent import witnesses
 from gateway.consent.witnesses import WitnessDisagrees, submit
 from gateway.keys import seals
-from gateway.ledger import checkpoint_store
+from gateway.ledger import publisher
 from gateway.ledger.proof import note, receipt
 from gateway.ledger.proof.ed25519 import CosignatureVerifier, Ed25519Signer
 from gateway.ledger.subjects import Choice
@@ -62,7 +62,7 @@ def watched(folder, state):
 def test_a_persons_receipt_bears_the_witness_and_a_folder_that_was_put_back_with_its_store_is_found_out(
     folder, tmp_path
 ):
-    store, away = checkpoint_store.store_beside(folder), tmp_path / "away"
+    store, away = publisher.checkpoints_beside(folder), tmp_path / "away"
     with watched(folder, tmp_path / "state") as address:
         with open_house(folder, inside.settings(), dev=True) as house:
             opt_out(house, 1)
@@ -131,7 +131,7 @@ def signatures(made):
 def test_the_service_shows_each_checkpoint_to_its_witness_and_stops_when_that_saw_more(tmp_path):
     """Both put back: nothing local can tell; with a witness it is caught, nobody is allowed, and opt-outs are kept."""
     data, config = inside.install(tmp_path / "data"), tmp_path / "gateway.toml"
-    store = checkpoint_store.store_beside(data)
+    store = publisher.checkpoints_beside(data)
     body = {"identifiers": [named("email", email(1))], "choice": "opt_out"}
     asked = {"identifiers": [named("email", email(9))], "recipient": "teemo", "place": "US-NY"}
     with witness(tmp_path / "state", published(data)) as (address, vkey, _):

@@ -8,8 +8,8 @@ from support.lives import PEOPLE, Ledger
 from support.people import GAID, email, named, phone
 
 from gateway.fold import fold, reading, record
-from gateway.ledger import ledger_log, log_records, mentions
-from gateway.ledger.acts import grants, links, records, releases
+from gateway.ledger import log_records, side
+from gateway.ledger.acts import holders, links, records
 from gateway.ledger.log_records import records_of
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import ChoiceKind, Purpose
@@ -117,7 +117,7 @@ def test_an_act_and_its_use_are_records(ledger):
     now = ledger.now()
     phone_key = ledger.subjects["phone"].key
     ledger.choose(ChoiceKind.DIRECT, "phone", Purpose.SERVICE)
-    assert grants.use_acts(ledger.tx, [phone_key], "", now + 1)
+    assert records.use_acts(ledger.tx, [phone_key], "", now + 1)
     assert isinstance(records_of(ledger.db)[-1].said, record.ActUsed)
     assert reading.grants_of(phone_key, folded(ledger).get, now + 2) == []
 
@@ -125,17 +125,17 @@ def test_an_act_and_its_use_are_records(ledger):
 FEW = {"SCAN CONSTANT ROW", "SCAN w", "SCAN r", "SCAN mention_run"}  # what is asked for, and the runs of mentions
 READ = [
     *((log_records, name) for name in ("FROM", "SINCE", "OF_ENTRIES", "VOIDED_OF")),
-    *((ledger_log, name) for name in ("BEFORE", "CHANGES", "MADE", "WHOSE", "LAST_PLACE")),
-    *((mentions, name) for name in ("LAST_PIECES", "AMONG", "NEXT", "SMALL")),
+    *((log_records, name) for name in ("BEFORE", "CHANGES", "MADE", "WHOSE", "LAST_PLACE")),
+    *((side, name) for name in ("LAST_PIECES", "AMONG", "NEXT", "SMALL")),
     (records, "OVER"),
-    (releases, "ENDED"),
+    (holders, "ENDED"),
 ]
 
 
 @pytest.mark.parametrize(("room", "name"), READ, ids=lambda each: each if isinstance(each, str) else "")
 def test_nobody_is_looked_for_by_a_look_at_everybody(room, name):
     """As long as a ledger is, an answer and a no would take."""
-    sql = getattr(room, name).format(marks="(?, ?)" if room is mentions else "?, ?", small=-1)
+    sql = getattr(room, name).format(marks="(?, ?)" if room is side else "?, ?", small=-1)
     db = InMemory().db
     plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * sql.count("?"))]
     assert plan

@@ -11,7 +11,7 @@ from gateway.desk.documents import Document
 from gateway.desk.recipient_holdings import Left
 from gateway.keys import secret_files
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger.acts import ages, links
+from gateway.ledger.acts import links, records
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.store import SqliteStore
 from gateway.ledger.subjects import milliseconds
@@ -108,7 +108,7 @@ class TestOneOwnIdentifier:
     def test_age_and_notices_are_shown_as_they_were_last_said(self, story, who, report):
         mine = who("account", "a")
         for band in ("adult", "16_17"):
-            story.do(lambda tx, band=band: ages.say(tx, mine, band, story.at, b"r" * 16))
+            story.do(lambda tx, band=band: records.say_age(tx, mine, band, story.at, b"r" * 16))
         day = story.at.date()
         story.do(lambda tx: notices.note_told(tx, mine, NoticeKind.PRIVACY, day, Told.SENT, story.at, b"s" * 16))
         found = report(mine)
@@ -119,11 +119,11 @@ class TestOneOwnIdentifier:
         mine = who("email", email(1))
         story.says(mine)
         send(mine)
-        from gateway.ledger.acts import rotate
+        from gateway.ledger.acts import office_acts
 
         fresh = (bytes(32),)
         mark = secret_files.load_secrets(folder).marks[0]
-        story.do(lambda tx: rotate.rewrap(tx, lambda key: secret_files.wrap(key, fresh), 1, mark))
+        story.do(lambda tx: office_acts.rewrap(tx, lambda key: secret_files.wrap(key, fresh), 1, mark))
         assert said(mine) == []  # the control: under the old keys nobody is found
         assert mine.value == email(1)
         wrapped = type(mine)(mine.kind, mine.value, tuple(secret_files.wrap(key, fresh) for key in mine.keys))
@@ -221,7 +221,7 @@ class TestANumberThatPassedOn:
         assert said(account) == [("phone", "opt_out"), ("phone", "withdraw")]
 
     def test_its_age_on_record_is_not_told_to_who_gets_it(self, story, number, report):
-        story.do(lambda tx: ages.say(tx, number, "under_13", story.at, b"r" * 16))
+        story.do(lambda tx: records.say_age(tx, number, "under_13", story.at, b"r" * 16))
         assert report(number).age_band == "under_13"
         story.releases(number)
         assert story.standing(number).age_band == "under_13"  # enforcement keeps it

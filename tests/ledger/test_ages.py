@@ -10,7 +10,7 @@ from support.people import GAID, email, phone
 
 from gateway.choice.law import AGES
 from gateway.keys import seals
-from gateway.ledger.acts import ages
+from gateway.ledger.acts import records
 
 CHILD, TEEN, OLDER, ADULT = AGES
 
@@ -18,7 +18,7 @@ CHILD, TEEN, OLDER, ADULT = AGES
 @pytest.fixture
 def say(story):
     def say_(subject, band, *, may_rise=False):
-        return story.do(lambda tx: ages.say(tx, subject, band, story.at, os.urandom(16), may_rise=may_rise))
+        return story.do(lambda tx: records.say_age(tx, subject, band, story.at, os.urandom(16), may_rise=may_rise))
 
     return say_
 

@@ -16,8 +16,7 @@ from support.universes import acts_of
 from gateway.desk.forgetting import erasure
 from gateway.fold.record import KeptNo
 from gateway.ledger.acts import links, records
-from gateway.ledger.ledger_log import LedgerLog
-from gateway.ledger.log_records import records_of
+from gateway.ledger.log_records import LedgerLog, records_of
 from gateway.ledger.transaction import Transaction
 from gateway.terms import Erasing
 

@@ -15,9 +15,9 @@ from support import inside
 from support.disk import SECTOR
 
 from gateway import disk
-from gateway.ledger import checkpoint_store
-from gateway.ledger.checkpoint_store import BLOCK, MARK, SLOTS, WHOLE, CheckpointStore, Overtaken, StoreBroken
+from gateway.ledger import publisher
 from gateway.ledger.proof.note import Checkpoint
+from gateway.ledger.publisher import BLOCK, MARK, SLOTS, WHOLE, CheckpointStore, Overtaken, StoreBroken
 
 LEDGER = b"l" * 16
 
@@ -44,7 +44,7 @@ def written(store):
 
 @pytest.fixture
 def another_boot(monkeypatch):
-    monkeypatch.setattr(checkpoint_store, "_this_boot", lambda: b"the next boot ..")
+    monkeypatch.setattr(publisher, "_this_boot", lambda: b"the next boot ..")
 
 
 def overwrite(store, begins, content):
@@ -56,7 +56,7 @@ def overwrite(store, begins, content):
 def slot_of(store, last):
     """Where the slot with a checkpoint begins."""
     content = store.path.read_bytes()
-    [found] = [begins for begins in SLOTS if checkpoint_store.read_slot(content, begins).last == last]
+    [found] = [begins for begins in SLOTS if publisher.read_slot(content, begins).last == last]
     return found
 
 
@@ -100,7 +100,7 @@ def test_a_store_that_cannot_be_written_says_so(store):
 
 
 def test_a_kernel_that_names_no_boot_is_no_store_in_which_nothing_was_signed(written, monkeypatch):
-    checkpoint_store._this_boot.cache_clear()
+    publisher._this_boot.cache_clear()
     monkeypatch.setattr(disk, "BOOT", written.path.with_name("nothing"))
     with pytest.raises(StoreBroken, match="names no boot"):
         written.last()
@@ -114,7 +114,7 @@ def test_a_log_whose_name_takes_more_than_a_slot_is_not_signed(written):
 
 def test_it_lies_beside_the_data_folder_and_not_in_it(tmp_path):
     folder = inside.install(tmp_path / "data")
-    assert checkpoint_store.store_beside(folder) == tmp_path / "data.checkpoints"
+    assert publisher.checkpoints_beside(folder) == tmp_path / "data.checkpoints"
 
 
 def test_its_file_never_takes_more_room_and_nobody_else_may_read_it(store):
@@ -212,7 +212,7 @@ class Disk:
         self.calls, self.instead = [], {}
         for name in ("pwrite", "fdatasync"):
             monkeypatch.setattr(os, name, self._noting(name, getattr(os, name)))
-        monkeypatch.setattr(checkpoint_store, "sync_folder", self._noting("folder", checkpoint_store.sync_folder))
+        monkeypatch.setattr(publisher, "sync_folder", self._noting("folder", publisher.sync_folder))
 
     def _noting(self, name, real):
         def call(*arguments):
@@ -354,7 +354,7 @@ class TestWhoeverReadsMeanwhile:
             )
             reads = iter([mixed])
             monkeypatch.setattr(os, "pread", lambda *_, last=moments[third], reads=reads: next(reads, last.content))
-            read = checkpoint_store._read_slots(file).slot.last.size
+            read = publisher._read_slots(file).slot.last.size
             assert moments[first].signed <= read <= moments[third].synced
             found += 1
         os.close(file)

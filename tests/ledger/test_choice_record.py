@@ -12,10 +12,10 @@ from support.people import GAID, email, named, phone
 
 from gateway.fold.record import NamesLearnt
 from gateway.keys.secret_files import PersonKeys
+from gateway.ledger import subjects
 from gateway.ledger.acts import records
+from gateway.ledger.entry import Notice, b64, details_commitment, subject_commitment
 from gateway.ledger.log_records import records_of
-from gateway.ledger.proof import openings
-from gateway.ledger.proof.entry import Notice, b64, details_commitment, subject_commitment
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, DataClass, Purpose, Source
 
@@ -85,14 +85,14 @@ def test_a_further_reading_of_a_number_is_told_as_one():
 def test_its_owner_opens_it_and_nobody_elses_key_does():
     who = subject("mail")
     entered = Entered(who, CHOICES["limit"])
-    found = openings.open_boxes(entered.keys, entered.event, *entered.boxes)
+    found = subjects.open_boxes(entered.keys, entered.event, *entered.boxes)
     assert entered.leaf["s"] == b64(subject_commitment(found.rs, who.kind, who.value))
     assert entered.leaf["d"] == b64(details_commitment(found.rd, found.details))
     assert json.loads(found.details)["received"] == (BEGAN - timedelta(days=3)).isoformat()
     other = PersonKeys(entered.keys.person, os.urandom(32), os.urandom(32))
-    assert openings.open_boxes(other, entered.event, *entered.boxes).broken
+    assert subjects.open_boxes(other, entered.event, *entered.boxes).broken
     without = PersonKeys(entered.keys.person, None, entered.keys.openings)  # the details were forgotten
-    assert openings.open_boxes(without, entered.event, *entered.boxes) == openings.Opened(rs=found.rs)
+    assert subjects.open_boxes(without, entered.event, *entered.boxes) == subjects.Opened(rs=found.rs)
 
 
 def test_nothing_of_it_names_anybody():

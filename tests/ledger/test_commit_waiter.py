@@ -5,8 +5,8 @@ from concurrent.futures import Future
 
 import pytest
 
-from gateway.ledger.commit_waiter import GATHERED, CommitWaiter
 from gateway.ledger.errors import NothingKept, StoreUnavailable
+from gateway.ledger.transaction import GATHERED, CommitWaiter
 
 
 class Slow:

@@ -12,7 +12,7 @@ from gateway.desk.disclosures import DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counte
 from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.desk.recipient_holdings import Left
-from gateway.ledger.audit import sent_after
+from gateway.ledger.audit import verify
 from gateway.ledger.subjects import milliseconds, subject_of
 from gateway.terms import DAY_MS, Erasing, Purpose
 
@@ -192,7 +192,7 @@ def test_what_was_answered_before_an_erasure_is_not_counted_after_it(count, do, 
 
 
 def test_the_look_for_what_was_sent_after_an_opt_out_sorts_keys_and_not_the_rows_that_ever_left(story):
-    plan = [row[3] for row in story.rows(f"EXPLAIN QUERY PLAN {sent_after.RECEIVED}")]
+    plan = [row[3] for row in story.rows(f"EXPLAIN QUERY PLAN {verify.RECEIVED}")]
     assert "SCAN disclosure USING INDEX disclosure_key" in plan
     assert [each for each in plan if "TEMP B-TREE" in each] == plan[-1:], "of what both halves made of them"
 

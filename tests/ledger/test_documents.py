@@ -6,7 +6,7 @@ import pytest
 
 from gateway.desk import documents
 from gateway.desk.documents import Document
-from gateway.ledger.proof.entry import b64
+from gateway.ledger.entry import b64
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SHOWN = Document("choices", "1", "en", b"You may opt out.\n")

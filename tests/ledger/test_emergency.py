@@ -13,8 +13,8 @@ from gateway import disk
 from gateway.desk.emergency import LABEL, Emergency, KeptRequest
 from gateway.disk import locked, write_durably
 from gateway.keys import seals, secret_files
+from gateway.ledger.entry import Notice
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.proof.entry import Notice
 from gateway.ledger.subjects import Choice, Subject
 from gateway.terms import ChoiceKind, Purpose
 

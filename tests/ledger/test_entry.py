@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.people import email, phone
 
-from gateway.ledger.proof import entry
+from gateway.ledger import entry
 
 AT = datetime(2026, 11, 24, 12, 34, 56, 789_000, UTC)
 EVENT, RS, RD = bytes(range(16)), b"r" * 32, b"d" * 32

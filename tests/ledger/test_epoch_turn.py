@@ -20,9 +20,9 @@ from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.keys import epochs, secret_files
 from gateway.keys.epochs import Epochs
 from gateway.keys.person_keys import POOL, Vault
-from gateway.ledger import epoch_turn, schema
-from gateway.ledger.checkpoint_store import store_beside
-from gateway.ledger.epoch_turn import EpochTurn
+from gateway.ledger import erasure_steps, schema
+from gateway.ledger.erasure_steps import EpochTurn
+from gateway.ledger.publisher import checkpoints_beside
 from gateway.ledger.subjects import Choice, milliseconds, moment
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
 
@@ -185,15 +185,15 @@ def test_what_a_killed_run_left_of_its_pool_goes_with_its_epoch_and_that_a_key_w
 
 
 def test_every_key_that_anything_on_record_names_is_found_a_part_at_a_time(story, who, monkeypatch):
-    monkeypatch.setattr(epoch_turn, "NAMED", 3)
+    monkeypatch.setattr(erasure_steps, "NAMED", 3)
     for number in range(4):
         story.says(who("email", email(number)))
         story.links(who("account", f"a{number}"), who("phone", f"+1415555010{number}"))
 
     def walked(tx):
-        found, place = [], epoch_turn.NamesPlace()
+        found, place = [], erasure_steps.NamesPlace()
         while place:
-            some, place = epoch_turn.names_after(tx.db, place)
+            some, place = erasure_steps.names_after(tx.db, place)
             assert len(some) <= 3
             found += some
         return found, named_keys(tx.db)
@@ -226,7 +226,7 @@ def test_a_turn_that_is_cut_off_at_any_step_loses_nobody_and_is_finished_by_the_
     def copy():
         if not died.exists():
             shutil.copytree(folder, died)
-            shutil.copytree(store_beside(folder), store_beside(died))
+            shutil.copytree(checkpoints_beside(folder), checkpoints_beside(died))
 
     def dies(*arguments, **more):
         if when == "before":

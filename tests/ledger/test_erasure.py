@@ -18,7 +18,7 @@ from gateway.desk import disclosures, history, outbox, suppression
 from gateway.desk.disclosures import Intended
 from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
-from gateway.ledger.acts import ages
+from gateway.ledger.acts import records
 from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import CHOOSABLE, Erasing, Purpose
@@ -228,7 +228,7 @@ class TestUnlinking:
         account, tablet = who("account", "child"), who("gaid", GAID)
         story.links(account, tablet)
         story.says(account)
-        story.do(lambda tx: ages.say(tx, account, "13_15", story.at, os.urandom(16)))
+        story.do(lambda tx: records.say_age(tx, account, "13_15", story.at, os.urandom(16)))
         erase("unlink", account)
         assert story.sales(tablet) == ["opted_out"]
         assert story.standing(tablet).age_band == "13_15"
@@ -297,7 +297,7 @@ class TestAChildWasFound:
     def test_no_word_makes_them_older(self, story, who, erase):
         device = who("idfv", IDFV)
         erase("child_found", device)
-        said = story.do(lambda tx: ages.say(tx, device, "adult", story.at, os.urandom(16), may_rise=True))
+        said = story.do(lambda tx: records.say_age(tx, device, "adult", story.at, os.urandom(16), may_rise=True))
         assert said is None
         assert story.standing(device).age_band == "under_13"
 
@@ -306,7 +306,7 @@ class TestAChildWasFound:
         story.links(account, device)
         erase("child_found", account)
         story.links(other, device)
-        story.do(lambda tx: ages.say(tx, other, "adult", story.at, os.urandom(16), may_rise=True))
+        story.do(lambda tx: records.say_age(tx, other, "adult", story.at, os.urandom(16), may_rise=True))
         assert story.sales(device) == ["opted_out"]
         assert story.standing(device).age_band == "under_13"
 

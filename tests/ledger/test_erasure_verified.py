@@ -18,7 +18,7 @@ from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.fold import reading
 from gateway.fold.record import KeptNo
 from gateway.fold.state import FOR_EVER
-from gateway.ledger.acts import ages, records, voiding
+from gateway.ledger.acts import office_acts, records
 from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.log_records import records_of
 from gateway.ledger.subjects import Choice, milliseconds
@@ -56,7 +56,9 @@ class Life:
             lambda: ledger.release(dice.choice(["phone", "phone", "dots"])),
             lambda: ledger.begin("gaid", purpose, "device"),
             lambda: ledger.allow(anyone, purpose),
-            lambda: ages.say(ledger.tx, SUBJECTS[anyone], dice.choice(["13_15", "adult"]), self.tick(), os.urandom(16)),
+            lambda: records.say_age(
+                ledger.tx, SUBJECTS[anyone], dice.choice(["13_15", "adult"]), self.tick(), os.urandom(16)
+            ),
         ]
         if erasing and dice.random() < 0.2:
             self.erase(dice.choice([*Erasing]), *dice.sample([*SUBJECTS], dice.choice([1, 1, 2])))
@@ -272,8 +274,8 @@ def forgotten(life, who):
     erasure.erase(ledger.tx, ErasureOrder(Erasing.UNLINK, [ledger.subjects[who]], life.tick()), os.urandom(16))
     assert life.differences() == set()
     about_another_thing = ledger.choose(ChoiceKind.OPT_OUT, "hers", Purpose.PROFILING)
-    belief = voiding.Belief(b"b" * 32, ("Ann Able", "Ben Best"))
-    voiding.void_choices(ledger.tx, [about_another_thing.seq], belief, life.tick())
+    belief = office_acts.Belief(b"b" * 32, ("Ann Able", "Ben Best"))
+    office_acts.void_choices(ledger.tx, [about_another_thing.seq], belief, life.tick())
     assert life.differences() == set()
 
 
@@ -320,8 +322,8 @@ def test_a_void_of_the_yes_that_an_erased_spelling_ended_leaves_the_no_before_it
     forged = mailbox.ledger.choose(ChoiceKind.OPT_IN, "hers", Purpose.SALE)
     mailbox.ledger.choose(ChoiceKind.OPT_OUT, "other", Purpose.SALE)
     forgotten(mailbox, "other")
-    belief = voiding.Belief(b"b" * 32, ("Ann Able", "Ben Best"))
-    voiding.void_choices(mailbox.ledger.tx, [forged.seq], belief, mailbox.tick())
+    belief = office_acts.Belief(b"b" * 32, ("Ann Able", "Ben Best"))
+    office_acts.void_choices(mailbox.ledger.tx, [forged.seq], belief, mailbox.tick())
     assert says(mailbox, "hers") == OUT
     assert mailbox.differences() == set()
 
@@ -332,7 +334,7 @@ def test_a_no_that_a_void_gave_back_holds_when_the_spelling_that_had_ended_it_is
     mailbox.tick()
     yes = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "api", ledger.at, ui="forged")
     records.write_choice(ledger.tx, ledger.subjects["other"], yes, os.urandom(16))
-    voiding.void_consents(ledger.tx, "forged", b"b" * 32, mailbox.tick())
+    office_acts.void_consents(ledger.tx, "forged", b"b" * 32, mailbox.tick())
     forgotten(mailbox, "other")
     assert (says(mailbox, "hers"), mailbox.denies("hers", Purpose.SALE)) == (OUT, True)
 

@@ -12,7 +12,7 @@ from support.universes import acts_of
 
 from gateway.fold import reading
 from gateway.ledger.acts.folded_people import FoldedPeople
-from gateway.ledger.acts.last_outs import last_outs_at, own_outs_at
+from gateway.ledger.acts.holders import last_outs_at, own_outs_at
 from gateway.ledger.errors import NothingKept
 from gateway.ledger.subjects import milliseconds
 

@@ -10,8 +10,7 @@ from support.folding import FoldOfLedger, stood_before
 from support.universes import acts_of
 
 from gateway.fold import fold, record
-from gateway.ledger.ledger_log import FreshRecords, LedgerLog
-from gateway.ledger.log_records import all_sides
+from gateway.ledger.log_records import FreshRecords, LedgerLog, all_sides
 from gateway.ledger.transaction import Transaction
 
 LENGTH = 160  # acts

@@ -6,7 +6,7 @@ import pytest
 from support.people import GAID, phone
 
 from gateway.choice.question import Grant
-from gateway.ledger.acts import grants
+from gateway.ledger.acts import records
 from gateway.terms import CHOOSABLE, DataClass, GrantKind, Purpose
 
 POINT = {"recipient": "teemo", "data_class": DataClass.PRECISE_GEO}
@@ -20,7 +20,7 @@ def me(who):
 @pytest.fixture
 def use(story):
     return lambda *subjects, to="bank": story.do(
-        lambda tx: grants.use_acts(tx, [key for subject in subjects for key in subject.keys], to, story.now)
+        lambda tx: records.use_acts(tx, [key for subject in subjects for key in subject.keys], to, story.now)
     )
 
 
@@ -59,7 +59,7 @@ class TestSendingItThere:
         story.says(me, "direct", recipient="bank", data_class=DataClass.CONTACT)
         story.says(me, "direct", recipient="bank")
         had = [
-            story.do(lambda tx, row=row: grants.claim(tx, me.keys, "bank", row, story.now))
+            story.do(lambda tx, row=row: records.claim_act(tx, me.keys, "bank", row, story.now))
             for row in (b"one", b"two", b"one")
         ]
         assert had == [True, False, True]

@@ -24,11 +24,10 @@ from gateway.app.composition import open_house
 from gateway.app.state_keeper import StateKeeper
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.fold.record import ActUsed, LinkSaid, Record
-from gateway.ledger import ledger_log, log_records, schema
-from gateway.ledger.acts import voiding
+from gateway.ledger import log_records, schema
+from gateway.ledger.acts import office_acts
 from gateway.ledger.errors import NothingKept
-from gateway.ledger.ledger_log import PLACES, LedgerLog
-from gateway.ledger.log_records import all_sides
+from gateway.ledger.log_records import PLACES, LedgerLog, all_sides
 from gateway.state import environment, upkeep
 from gateway.state.environment import StateRefused
 from gateway.state.transactions import StateWrite
@@ -163,10 +162,10 @@ def told_otherwise(story, who, house, do):
     forged = story.says(who("email", email(1))).seq
     story.says(number)
     story.says(who("phone", phone(9)))
-    belief = voiding.Belief(bytes(32), ("Ada Park", "Bo Lind"))
+    belief = office_acts.Belief(bytes(32), ("Ada Park", "Bo Lind"))
     at = story.at
     return {
-        "a void of a choice": lambda: do(lambda tx: voiding.void_choices(tx, [forged], belief, at)),
+        "a void of a choice": lambda: do(lambda tx: office_acts.void_choices(tx, [forged], belief, at)),
         "an unlink": lambda: asyncio.run(house.consent.erase(ErasureOrder(Erasing.UNLINK, [number], at))),
         "an erasure of details": lambda: asyncio.run(house.consent.erase(ErasureOrder(Erasing.DETAILS, [number], at))),
     }
@@ -448,7 +447,7 @@ def test_a_position_is_that_of_a_record_and_of_what_it_tells(story, who, do, sta
 @pytest.mark.parametrize(
     "planted",
     [
-        (ledger_log, "CHANGES", "SELECT place, anew FROM side WHERE place >= ? AND false"),
+        (log_records, "CHANGES", "SELECT place, anew FROM side WHERE place >= ? AND false"),
         (LedgerLog, "read", lambda *_: iter(())),
     ],
 )
@@ -464,7 +463,7 @@ def test_the_control_a_state_that_does_not_follow_is_found_at_the_end_of_a_test(
     with contextlib.closing(schema.open_to_write(folder)) as db:
         assert states.wrongs_of(house.keeper.state, db) != []
         db.execute("DELETE FROM voided_choice")
-        ledger_log.watch_deletes(db)
+        log_records.watch_deletes(db)
     shut(house, folder)
 
 

@@ -8,8 +8,8 @@ from support.acts import Play, Refused
 from support.people import email, gaid, named
 from support.universes import acts_of
 
-from gateway.ledger import ledger_log
-from gateway.ledger.ledger_log import LedgerLog
+from gateway.ledger import log_records
+from gateway.ledger.log_records import LedgerLog
 from gateway.state.upkeep import HostState
 
 SEEDS = range(3)
@@ -39,7 +39,7 @@ def test_who_is_forgotten_is_known_to_the_connection_that_did_it_alone(story, wh
     def forget(tx):
         tx.tell_forgotten([who("email", email(1)).key])
         found = LedgerLog(tx.db).changed(before)
-        ledger_log.forget_deletes(tx.db)
+        log_records.forget_deletes(tx.db)
         return found, LedgerLog(tx.db).changed(before)
 
     known, unknown = do(forget)

@@ -9,8 +9,8 @@ from support.people import GAID, phone
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Stale
-from gateway.ledger.acts import device_states, links, records, voiding
-from gateway.ledger.proof import entry
+from gateway.ledger import entry
+from gateway.ledger.acts import device_states, links, office_acts, records
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.state.environment import StateRefused
 from gateway.state.lookup import earliest
@@ -130,7 +130,7 @@ def test_a_version_is_another_one_after_each_change_and_each_proof(house, lookup
 
 
 def test_a_screen_that_was_voided_is_known(house, lookup):
-    house.writer.submit(lambda tx: voiding.void_consents(tx, "dark", bytes(32), AT)).result(60)
+    house.writer.submit(lambda tx: office_acts.void_consents(tx, "dark", bytes(32), AT)).result(60)
     assert lookup.voided("dark")
     assert not lookup.voided("light")
 

@@ -13,7 +13,7 @@ from support.led import led
 from support.people import email
 
 from gateway.app import composition
-from gateway.ledger import mentions, schema
+from gateway.ledger import schema, side
 from gateway.ledger.side import Mention
 
 KEYS = [bytes([number]) * 16 for number in range(1, 41)]
@@ -32,48 +32,48 @@ def said(db, number, known, count=30):
     """A batch's: of few keys many, so that one key's mentions fill more than a piece."""
     draw = random.Random(number)
     more = {(draw.choice(KEYS), draw.choice([*Mention]), number * 1000 + place) for place in range(count)}
-    mentions.add_mentions(db, [mentions.pack_mention(*each) for each in more])
+    side.add_mentions(db, [side.pack_mention(*each) for each in more])
     known |= {(key, int(way), place) for key, way, place in more}
 
 
 def found(db, ways=Mention.MARK):
     """Asked for at once, for which small runs are read whole, as one by one."""
-    together = {tuple(each) for each in mentions.mentions_of(db, KEYS, ways)}
-    assert together == {tuple(each) for key in KEYS for each in mentions.mentions_of(db, [key], ways)}
+    together = {tuple(each) for each in side.mentions_of(db, KEYS, ways)}
+    assert together == {tuple(each) for key in KEYS for each in side.mentions_of(db, [key], ways)}
     return together
 
 
 def test_everybody_is_found_after_every_step(monkeypatch):
-    monkeypatch.setattr(mentions, "AT_ONCE", 16)  # pieces, so that a run takes several parts
+    monkeypatch.setattr(side, "AT_ONCE", 16)  # pieces, so that a run takes several parts
     known, steps = set(), 0
     with index() as db:
         for number in range(200):
             said(db, number, known)
-            while mentions.join_runs(db):
+            while side.join_runs(db):
                 steps += 1
                 if steps % 7 == 0 or steps < 20:
                     assert found(db) == led(db) == known
         assert found(db) == known
         assert found(db, Mention.NAME) == {each for each in known if each[1] <= Mention.NAME}
-        assert mentions.mentions_of(db, [b"x" * 16]) == set()
+        assert side.mentions_of(db, [b"x" * 16]) == set()
         [runs], [level] = (
             db.execute(f"SELECT {sql} FROM mention_run").fetchone() for sql in ("count(*)", "max(level)")
         )
-        assert (steps > 30, runs < 3 * mentions.RUNS, level >= 2) == (True, True, True)
-        assert mentions.sum_of_mentions(db) == sum(hash(mentions.pack_mention(*each)) for each in known)
-        assert mentions.count_mentioned(db) == len({key for key, way, _ in known if way != Mention.MARK})
+        assert (steps > 30, runs < 3 * side.RUNS, level >= 2) == (True, True, True)
+        assert side.sum_of_mentions(db) == sum(hash(side.pack_mention(*each)) for each in known)
+        assert side.count_mentioned(db) == len({key for key, way, _ in known if way != Mention.MARK})
 
 
 def test_the_control_a_part_that_takes_what_it_has_not_read_the_rest_of_leaves_a_run_that_finds_less(monkeypatch):
-    monkeypatch.setattr(mentions, "AT_ONCE", 16)
-    monkeypatch.setattr(mentions, "bisect_right", lambda entries, _: len(entries))
+    monkeypatch.setattr(side, "AT_ONCE", 16)
+    monkeypatch.setattr(side, "bisect_right", lambda entries, _: len(entries))
     known = set()
     with index() as db:
         for number in range(64):
             said(db, number, known, 200)
-        while mentions.join_runs(db):
+        while side.join_runs(db):
             pass
-        assert found(db) != known or mentions.sum_of_mentions(db) is None
+        assert found(db) != known or side.sum_of_mentions(db) is None
 
 
 class CutOff:
@@ -103,12 +103,12 @@ def cut_off(statements, ignored):
     """
     known = set()
     with index() as db:
-        for number in range(mentions.RUNS):
+        for number in range(side.RUNS):
             said(db, number, known, 100)
         try:
-            mentions.join_runs(CutOff(db, statements, ignored))
+            side.join_runs(CutOff(db, statements, ignored))
         except SystemExit:
-            return found(db) == led(db) == known and mentions.sum_of_mentions(db) is not None
+            return found(db) == led(db) == known and side.sum_of_mentions(db) is not None
         assert found(db) == known
     return None
 
@@ -128,10 +128,10 @@ def test_whoever_is_gone_is_found_by_nothing_and_nowhere_in_the_file(tmp_path):
         db.execute("PRAGMA secure_delete = ON")
         for number in range(30):
             said(db, number, known, 60)
-        while mentions.join_runs(db):
+        while side.join_runs(db):
             pass
         gone = {each for each in known if each[0] in KEYS[:5]}
-        mentions.remove_mentions(db, [mentions.pack_mention(*each) for each in gone])
+        side.remove_mentions(db, [side.pack_mention(*each) for each in gone])
         assert found(db) == led(db) == known - gone
         held = (tmp_path / "file").read_bytes()
         assert [key in held for key in KEYS] == [key not in KEYS[:5] for key in KEYS]
@@ -143,13 +143,13 @@ def test_what_is_removed_is_gone_from_small_runs_and_large_ones_and_nothing_else
     with index() as db:
         for number in range(70):
             said(db, number, known, 100)
-        while mentions.join_runs(db):
+        while side.join_runs(db):
             pass
         said(db, 70, known)
         assert {level for (level,) in db.execute("SELECT level FROM mention_run")} >= {0, 2}
         gone = random.Random(7).sample(sorted(known), 500)
         for start in range(0, len(gone), together):
-            mentions.remove_mentions(db, [mentions.pack_mention(*each) for each in gone[start : start + together]])
+            side.remove_mentions(db, [side.pack_mention(*each) for each in gone[start : start + together]])
         assert found(db) == led(db) == known - {*gone}
 
 
@@ -157,10 +157,10 @@ def test_what_was_added_bit_by_bit_is_one_run():
     known = set()
     with index() as db:
         said(db, 0, known)
-        [last] = db.execute(mentions.LAST_RUN).fetchone()
+        [last] = db.execute(side.LAST_RUN).fetchone()
         for number in range(1, 6):
             said(db, number, known)
-        mentions.gather_mentions(db, last)
+        side.gather_mentions(db, last)
         assert db.execute("SELECT count(*) FROM mention_run").fetchone() == (2,)
         assert found(db) == known
 
@@ -169,14 +169,14 @@ def test_what_was_added_bit_by_bit_is_one_run():
 def test_the_writer_makes_few_runs_of_many_behind_its_answers(house, do, monkeypatch, joins):
     """Without it, the control, they stay as many as commits said something."""
     if not joins:
-        monkeypatch.setattr(mentions, "join_runs", lambda _: False)
-    for number in range(3 * mentions.RUNS):
+        monkeypatch.setattr(side, "join_runs", lambda _: False)
+    for number in range(3 * side.RUNS):
         says_no(house, "email", email(number))
     do(lambda _: None)
     with contextlib.closing(house.writer.store.open_to_read()) as db:
-        assert (db.execute("SELECT count(*) FROM mention_run").fetchone()[0] < mentions.RUNS) is joins
+        assert (db.execute("SELECT count(*) FROM mention_run").fetchone()[0] < side.RUNS) is joins
         keys = [key for (key,) in db.execute("SELECT key FROM detail")]
-        assert {key for key, *_ in mentions.mentions_of(db, keys, Mention.OF)} == {*keys}
+        assert {key for key, *_ in side.mentions_of(db, keys, Mention.OF)} == {*keys}
 
 
 def test_who_goes_back_to_the_release_before_and_on_again_finds_everybody(folder):

@@ -5,13 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.ledger.proof import note
-from gateway.ledger.proof.ed25519 import (
-    CosignatureVerifier,
-    Cosigner,
-    Ed25519Signer,
-    Ed25519Verifier,
-    time_of,
-)
+from gateway.ledger.proof.ed25519 import CosignatureVerifier, Cosigner, Ed25519Signer, Ed25519Verifier, time_of
 from gateway.ledger.proof.note import NoteRefused, Signature
 from gateway.ledger.proof.verifier_keys import log_key, witness_key
 

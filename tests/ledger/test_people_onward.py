@@ -13,7 +13,7 @@ from support.universes import acts_of
 
 from gateway.fold import reading
 from gateway.ledger.acts.folded_people import FoldedPeople, PeopleOnward, people_of
-from gateway.ledger.ledger_log import LedgerLog
+from gateway.ledger.log_records import LedgerLog
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction
 

@@ -21,7 +21,7 @@ from gateway.consent.asked import Ask
 from gateway.desk import disclosures, history
 from gateway.desk.forgetting import prune
 from gateway.ledger import schema
-from gateway.ledger.acts import voiding
+from gateway.ledger.acts import office_acts
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.proof import merkle, receipt
 from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier
@@ -31,7 +31,7 @@ from gateway.terms import Purpose
 
 PEOPLE = [("phone", phone(1)), ("email", email(1)), ("gaid", GAID), ("account", "ann")]
 JOBS = prune.jobs
-BELIEF = voiding.Belief(b"b" * 32, ("Ada Park", "Ben Cole"))
+BELIEF = office_acts.Belief(b"b" * 32, ("Ada Park", "Ben Cole"))
 AGAIN = "SELECT count(*) FROM restated WHERE seq < (SELECT pruned FROM head)"
 LATER = datetime(2031, 1, 1, 12, 0, tzinfo=UTC)
 
@@ -104,7 +104,7 @@ def test_every_check_answers_as_before_and_the_ledger_still_verifies(old):
 @pytest.mark.slow
 def test_a_void_of_a_screen_outlives_the_prune_and_one_that_nobody_said_or_that_is_gone_is_found(folder):
     with opened(folder) as house:
-        house.writer.submit(lambda tx: voiding.void_consents(tx, "dark", b"h" * 32, AT)).result(30)
+        house.writer.submit(lambda tx: office_acts.void_consents(tx, "dark", b"h" * 32, AT)).result(30)
         fill(house, 600)
     pruned(folder)
     assert rows(folder, "SELECT ui FROM voided_ui WHERE seq < (SELECT pruned FROM head)") == [("dark",)]
@@ -249,7 +249,7 @@ def test_a_shorter_time_than_the_law_keeps_is_refused(months, tmp_path):
 def test_a_prune_that_was_cut_off_is_finished_by_the_next_one(old, monkeypatch, cut):
     """Some words go with their bodies: a step behind the mark they are still told, as their bodies say."""
     with opened(old) as house:
-        house.writer.submit(lambda tx: voiding.void_choices(tx, range(200, 240), BELIEF, AT)).result(60)
+        house.writer.submit(lambda tx: office_acts.void_choices(tx, range(200, 240), BELIEF, AT)).result(60)
     before = answers(old)
     monkeypatch.setattr(prune, "jobs", after(*cut))
     monkeypatch.setattr(prune, "STEP", 80)
@@ -268,7 +268,7 @@ def test_a_prune_that_was_cut_off_is_finished_by_the_next_one(old, monkeypatch, 
 def test_what_is_still_told_of_a_body_that_goes_is_what_that_body_says(old, monkeypatch):
     """And its row and its boxes are those of an entry, as before the prune."""
     with opened(old) as house:
-        house.writer.submit(lambda tx: voiding.void_choices(tx, range(200, 240), BELIEF, AT)).result(60)
+        house.writer.submit(lambda tx: office_acts.void_choices(tx, range(200, 240), BELIEF, AT)).result(60)
     monkeypatch.setattr(prune, "jobs", after("mark", 1))
     with contextlib.suppress(InterruptedError):
         pruned(old)

@@ -15,7 +15,7 @@ from gateway.fold import fold, reading
 from gateway.fold.record import Record, SaidOut
 from gateway.fold.state import Slate
 from gateway.ledger.acts.folded_people import FoldedPeople
-from gateway.ledger.acts.releases import released_since
+from gateway.ledger.acts.holders import released_since
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import Purpose
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from support.people import email, phone
 from support.trees import Tree, root_of
 
-from gateway.ledger.proof import entry, note, receipt
+from gateway.ledger import entry
+from gateway.ledger.proof import note, receipt
 from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.proof.merkle import Unproved, inclusion, leaf_hash
 from gateway.ledger.proof.note import Checkpoint, NoteRefused

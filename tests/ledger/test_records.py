@@ -11,8 +11,8 @@ from support.promises import named_keys
 from gateway.consent import still_out
 from gateway.keys import seals
 from gateway.keys.person_keys import Vault
+from gateway.ledger import entry, subjects
 from gateway.ledger.acts import links, records
-from gateway.ledger.proof import entry, openings
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, DataClass, Purpose
 
@@ -52,7 +52,7 @@ def test_the_exact_time_and_the_details_are_sealed_with_the_persons_key_alone(ho
     [(person, sealed, at, got)] = rows(do, "SELECT person, sealed, at, received FROM detail")
     [(opening,)] = rows(do, "SELECT opening FROM detail")
     person = do(lambda tx: tx.persons.keys(person))
-    opened = openings.open_boxes(person, written.event, sealed, opening)
+    opened = subjects.open_boxes(person, written.event, sealed, opening)
     assert opened.rs == written.opening
     assert json.loads(opened.details) == {
         "at": "2026-11-24T12:34:56.789+00:00",

@@ -18,7 +18,7 @@ from gateway.fold import fold, reading
 from gateway.fold.record import GrantSaid, Record, SaidIn, SaidOut, ScreenVoided
 from gateway.fold.state import Slate
 from gateway.ledger import log_records
-from gateway.ledger.acts import records, voiding
+from gateway.ledger.acts import office_acts, records
 from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, Purpose
@@ -152,11 +152,11 @@ def test_a_consent_whose_entry_was_pruned_is_void_and_counted_with_its_screen():
         choice = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "api", lives.at, ui=ui)
         records.write_choice(lives.tx, subject, choice, bytes(16))
     cut(lives, 3)
-    assert voiding.void_consents(lives.tx, "fair", bytes(32), lives.at)
-    assert voiding.consents_of(lives.db, "fair") == 1
+    assert office_acts.void_consents(lives.tx, "fair", bytes(32), lives.at)
+    assert office_acts.consents_of(lives.db, "fair") == 1
     assert FoldedPeople(lives.db, [subject.key]).standing(subject.key, milliseconds(lives.at)).own == 0
-    assert voiding.void_consents(lives.tx, "dark", bytes(32), lives.at)
-    assert voiding.consents_of(lives.db, "dark") == 0, "nothing rested on that one"
+    assert office_acts.void_consents(lives.tx, "dark", bytes(32), lives.at)
+    assert office_acts.consents_of(lives.db, "dark") == 0, "nothing rested on that one"
     lives.db.close()
 
 

@@ -17,7 +17,7 @@ from gateway.consent.asked import Ask
 from gateway.desk import history
 from gateway.keys import secret_files
 from gateway.ledger import schema
-from gateway.ledger.acts import device_states, links, records, rotate
+from gateway.ledger.acts import device_states, links, office_acts, records
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.log_records import all_sides
 from gateway.ledger.side import Mention, mentioned
@@ -130,7 +130,7 @@ def test_no_key_of_the_old_pepper_is_left_anywhere(peopled):
     with contextlib.closing(sqlite3.connect(peopled / schema.FILE)) as db:
         before = {
             (table, column): {row[0] for row in db.execute(f"SELECT {column} FROM {table}")}
-            for table, column in rotate.KEY_COLUMNS
+            for table, column in office_acts.KEY_COLUMNS
         }
         leads, said = keys_told(db)
     maintenance.pepper(peopled, inside.settings())
@@ -173,7 +173,7 @@ def test_every_column_that_holds_a_key_is_wrapped(folder):
         ("head", "origin"),
         ("agent_request", "mailbox"),  # a digest under the first pepper, which no later one wraps
     }
-    assert wanted == set(rotate.KEY_COLUMNS)
+    assert wanted == set(office_acts.KEY_COLUMNS)
 
 
 def test_a_process_with_the_old_pepper_denies_everything_and_keeps_nothing(peopled):
@@ -206,11 +206,11 @@ def test_a_rotation_that_fails_changes_no_row(peopled, monkeypatch):
         rotate_rows(*given)
         raise LookupError("power cut")
 
-    rotate_rows = rotate.rewrap
-    monkeypatch.setattr(rotate, "rewrap", fails)
+    rotate_rows = office_acts.rewrap
+    monkeypatch.setattr(office_acts, "rewrap", fails)
     with pytest.raises(LookupError):
         maintenance.pepper(peopled, inside.settings())
-    monkeypatch.setattr(rotate, "rewrap", rotate_rows)
+    monkeypatch.setattr(office_acts, "rewrap", rotate_rows)
     assert maintenance.pepper(peopled, inside.settings())[1] == 2
     assert answers(peopled) == before
 

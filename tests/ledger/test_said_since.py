@@ -10,9 +10,9 @@ from support.universes import acts_of
 
 from gateway.fold import reading
 from gateway.fold.record import Record
-from gateway.ledger.acts import said_since
-from gateway.ledger.acts.deletion_lists import ORDER_ABROAD
-from gateway.ledger.acts.said_since import SaidSince
+from gateway.ledger.acts import folded_people
+from gateway.ledger.acts.folded_people import SaidSince
+from gateway.ledger.acts.office_acts import ORDER_ABROAD
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import CHOOSABLE
 
@@ -53,7 +53,7 @@ def test_whoever_is_denied_something_new_is_noticed(seed):
 
 @pytest.mark.slow
 def test_the_control_that_asks_for_entries_about_themselves_alone(monkeypatch):
-    monkeypatch.setattr(said_since, "connected_people", lambda db, keys: {*keys})
+    monkeypatch.setattr(folded_people, "connected_people", lambda db, keys: {*keys})
     assert any(unnoticed(seed) for seed in SEEDS)
 
 

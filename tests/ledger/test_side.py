@@ -34,7 +34,7 @@ from gateway.fold.record import (
     ScreenVoided,
     StateSaid,
 )
-from gateway.ledger.acts.rotate import with_keys
+from gateway.ledger.acts.office_acts import with_keys
 from gateway.ledger.side import (
     WORDS,
     Mention,

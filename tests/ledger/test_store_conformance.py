@@ -25,11 +25,11 @@ from gateway.ledger import log_records, tree
 from gateway.ledger.acts import idempotency, records
 from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.audit.log_reader import LogReader
+from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.proof import merkle, note
 from gateway.ledger.proof import receipt as receipts
 from gateway.ledger.proof.ed25519 import Ed25519Signer
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.publisher import Publisher, RolledBack

@@ -11,7 +11,8 @@ import pytest
 from support.people import email
 from support.witnessed import Log
 
-from gateway.ledger.proof import entry, merkle, note, receipt
+from gateway.ledger import entry
+from gateway.ledger.proof import merkle, note, receipt
 from gateway.ledger.proof.ed25519 import Cosigner, Ed25519Signer
 from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.proof.mldsa import MldsaSigner

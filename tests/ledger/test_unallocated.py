@@ -15,7 +15,7 @@ from support.people import email, named, phone
 from gateway.app import composition
 from gateway.app.composition import open_house
 from gateway.desk.forgetting.erasure import ErasureOrder
-from gateway.ledger import erasure_steps, mentions, schema
+from gateway.ledger import erasure_steps, schema, side
 from gateway.ledger.audit import backup
 from gateway.ledger.erasure_steps import FIRST_PAGE
 from gateway.ledger.subjects import Choice
@@ -247,7 +247,7 @@ def blobs(folder):
     found = set()
     with contextlib.closing(schema.open_to_read(folder)) as db:
         names = {row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-        found |= {*mentions.all_mentions(db)}  # one by one: whose is gone stood among others'
+        found |= {*side.all_mentions(db)}  # one by one: whose is gone stood among others'
         for name in names - {"entry", "tile", "mention_piece"}:
             for row in db.execute(f"SELECT * FROM {name}"):
                 found |= {each for each in row if isinstance(each, bytes) and len(each) >= 16}

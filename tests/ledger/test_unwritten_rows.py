@@ -6,7 +6,7 @@ import pytest
 from support.lives import Ledger
 
 from gateway.ledger.acts import idempotency
-from gateway.ledger.ledger_log import LedgerLog
+from gateway.ledger.log_records import LedgerLog
 from gateway.ledger.proof.merkle import Frontier, leaf_hash
 
 

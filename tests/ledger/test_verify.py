@@ -30,7 +30,7 @@ from gateway.desk.forgetting import erasure
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.fold.record import LinkSaid, NamesLearnt, SaidIn, SaidOut
 from gateway.keys import seals
-from gateway.ledger import checkpoint_store, schema
+from gateway.ledger import publisher, schema
 from gateway.ledger.side import pack_side
 from gateway.terms import Erasing, Purpose
 
@@ -228,7 +228,7 @@ def test_an_older_copy_of_the_folder_is_found(house_of_many, tmp_path):
         beside.unlink()
     shutil.copy(copy, house_of_many / schema.FILE)
     report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=False)
-    assert checkpoint_store.store_beside(house_of_many).exists()
+    assert publisher.checkpoints_beside(house_of_many).exists()
     assert [text for text in report.different if "an older copy" in text]
 
 

@@ -14,9 +14,8 @@ from gateway.choice.standing import Standing
 from gateway.fold.state import KeyRow
 from gateway.keys import seals, secret_files
 from gateway.keys.person_keys import Vault
-from gateway.ledger import checkpoint_store, schema
-from gateway.ledger.audit import boxes_check, reading
-from gateway.ledger.proof import openings
+from gateway.ledger import publisher, schema, subjects
+from gateway.ledger.audit import reading
 from gateway.state.comparison import StateComparison
 from gateway.state.packed_rows import pack_front, pack_tail
 
@@ -35,7 +34,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def many(made, tmp_path):
-    shutil.copytree(checkpoint_store.store_beside(made), checkpoint_store.store_beside(tmp_path / "copy"))
+    shutil.copytree(publisher.checkpoints_beside(made), publisher.checkpoints_beside(tmp_path / "copy"))
     return shutil.copytree(made, tmp_path / "copy")
 
 
@@ -51,8 +50,8 @@ def sealed_anew(folder, column, content):
         ).fetchone()
     with contextlib.closing(Vault(folder, secret_files.load_secrets(folder).wraps)) as vault:
         both = vault.keys(person)
-    opened = openings.open_boxes(both, event, sealed, opening)
-    label, key = (openings.OPENING + event, both.openings) if column == "opening" else (event, both.details)
+    opened = subjects.open_boxes(both, event, sealed, opening)
+    label, key = (subjects.OPENING + event, both.openings) if column == "opening" else (event, both.details)
     tamper(
         folder, (f"UPDATE detail SET {column} = ? WHERE seq = ?", (seals.seal_box(key, label, content(opened)), ONE))
     )
@@ -63,7 +62,7 @@ FAULTS = {
         folder,
         f"UPDATE detail SET event = randomblob(16), sealed = NULL, opening = NULL WHERE seq = {ONE}",
     ),
-    (boxes_check, "_same"): lambda folder: sealed_anew(folder, "sealed", lambda was: b"r" * 32 + was.details),
+    (reading, "_same"): lambda folder: sealed_anew(folder, "sealed", lambda was: b"r" * 32 + was.details),
 }
 
 

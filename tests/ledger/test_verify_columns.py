@@ -18,9 +18,8 @@ from gateway.app.state_check import following
 from gateway.desk import notices
 from gateway.keys import secret_files
 from gateway.keys.person_keys import Vault
-from gateway.ledger.acts import deletion_lists, links, records, voiding
-from gateway.ledger.acts.deletion_lists import ListedRequest, ListPart
-from gateway.ledger.acts.voiding import Belief
+from gateway.ledger.acts import links, office_acts, records
+from gateway.ledger.acts.office_acts import Belief, ListedRequest, ListPart
 from gateway.ledger.audit import verify
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.state.upkeep import HostState
@@ -55,10 +54,10 @@ def everything(house):
     letter = Choice(ChoiceKind.OPT_OUT, SIGNAL_PURPOSES, "letter", AT, received=AT)
     for job in (
         lambda tx: records.write_choice(tx, who("email", email(9)), letter, os.urandom(16)),
-        lambda tx: voiding.void_consents(tx, "dark", b"h" * 32, AT),
-        lambda tx: voiding.void_consents(tx, "darker", b"h" * 32, AT),
-        lambda tx: voiding.void_choices(tx, [2, 3], belief, AT),
-        lambda tx: voiding.void_choices(tx, [4], belief, AT),
+        lambda tx: office_acts.void_consents(tx, "dark", b"h" * 32, AT),
+        lambda tx: office_acts.void_consents(tx, "darker", b"h" * 32, AT),
+        lambda tx: office_acts.void_choices(tx, [2, 3], belief, AT),
+        lambda tx: office_acts.void_choices(tx, [4], belief, AT),
         lambda tx: notices.note_told(
             tx, who("account", "ann"), NoticeKind.PRIVACY, AT.date(), Told.SENT, AT, os.urandom(16)
         ),
@@ -66,7 +65,7 @@ def everything(house):
             tx, who("account", "ben"), NoticeKind.CPNI, date(2026, 11, 1), Told.BOUNCED, AT, os.urandom(16)
         ),
         lambda tx: links.release(tx, who("phone", phone(1)), now),
-        lambda tx: deletion_lists.take_part(tx, part, listed, {}),
+        lambda tx: office_acts.take_part(tx, part, listed, {}),
     ):
         house.writer.submit(job).result(60)
 

@@ -25,9 +25,9 @@ from gateway.cli import root
 from gateway.consent.leases import Leases
 from gateway.desk import time_travel
 from gateway.ledger import schema
-from gateway.ledger.acts import records, voiding
+from gateway.ledger.acts import office_acts, records
 from gateway.ledger.acts.folded_people import FoldedPeople
-from gateway.ledger.acts.voiding import Belief, NotVoided
+from gateway.ledger.acts.office_acts import Belief, NotVoided
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import CALLERS_CHOICES, SIGNAL_PURPOSES, ChoiceKind, Purpose
 
@@ -43,7 +43,7 @@ def choices_of(lives):
 
 def voided(lives, seqs):
     lives.now()
-    return voiding.void_choices(lives.tx, seqs, BELIEF, lives.at)
+    return office_acts.void_choices(lives.tx, seqs, BELIEF, lives.at)
 
 
 def what_stands(lives, at):
@@ -124,13 +124,13 @@ def test_an_opt_out_of_another_source_or_repeated_later_stands():
 
 def test_a_void_that_is_cut_off_between_its_parts_opens_nobody_whom_all_of_it_would_not(monkeypatch):
     """A forged yes had lifted what the phone's holder said, and only a forged no of the account still denied."""
-    monkeypatch.setattr(voiding, "CHOICES", 1)
+    monkeypatch.setattr(office_acts, "CHOICES", 1)
     acts = (("no", 2, 0), ("gets", 0, 0), ("no", 0, 0), ("yes", 2, 0))
     lives = any_life.lived([(ACTS.index(act), who, other, 0) for act, who, other in acts])
     forged = choices_of(lives)[1:]
     assert lives.denies("phone", Purpose.SALE)
     lives.now()
-    for job in voiding.void_jobs(forged, BELIEF, lives.at):
+    for job in office_acts.void_jobs(forged, BELIEF, lives.at):
         job(lives.tx)
         assert lives.denies("phone", Purpose.SALE)
     assert lives.db.execute("SELECT count(*) FROM voided_choice").fetchone() == (len(forged),) == (2,)
@@ -141,7 +141,7 @@ def test_a_void_that_is_cut_off_between_its_parts_opens_nobody_whom_all_of_it_wo
 def test_one_officer_is_not_enough(officers):
     lives = any_life.lived([(ACTS.index("no"), 2, 0, 0)])
     with pytest.raises(NotVoided, match="two different officers"):
-        voiding.void_choices(lives.tx, [0], Belief(b"h" * 32, officers), lives.at)
+        office_acts.void_choices(lives.tx, [0], Belief(b"h" * 32, officers), lives.at)
     assert lives.denies("phone", Purpose.SALE)
     lives.db.close()
 
@@ -150,9 +150,9 @@ def test_what_is_no_choice_of_a_person_is_not_voided():
     lives = any_life.lived([(ACTS.index("no"), 2, 0, 0), (ACTS.index("gets"), 0, 0, 1)])
     for seqs in ([1], [0, 1], [99], [-1]):
         with pytest.raises(NotVoided, match="is no choice of a person"):
-            voiding.void_choices(lives.tx, seqs, BELIEF, lives.at)
+            office_acts.void_choices(lives.tx, seqs, BELIEF, lives.at)
     with pytest.raises(NotVoided, match="no entry is named"):
-        list(voiding.void_jobs([], BELIEF, lives.at))
+        list(office_acts.void_jobs([], BELIEF, lives.at))
     assert lives.denies("phone", Purpose.SALE)
     lives.db.close()
 
@@ -171,7 +171,7 @@ def test_the_leaf_names_entries_and_no_officer():
 
 @pytest.mark.parametrize("seqs", [[], [0], [0, 1, 2], [1, 3, 4, 9], [5, 3, 5, 4]])
 def test_ranges_are_the_numbers(seqs):
-    spans = voiding.ranges(seqs)
+    spans = office_acts.ranges(seqs)
     assert [seq for first, last in spans for seq in range(first, last + 1)] == sorted(set(seqs))
     assert all(one[1] + 1 < other[0] for one, other in pairwise(spans))
 

@@ -7,9 +7,9 @@ from support.people import GAID, email, phone
 
 from gateway.choice.standing import Standing
 from gateway.fold import reading
-from gateway.ledger.acts import voiding
+from gateway.ledger.acts import office_acts
 from gateway.ledger.acts.folded_people import FoldedPeople
-from gateway.ledger.proof.entry import b64
+from gateway.ledger.entry import b64
 from gateway.terms import DataClass, Purpose
 
 OUT, IN, NONE = "opted_out", "opted_in", "none"
@@ -21,7 +21,7 @@ WHY = b"h" * 32
 def void(story):
     """How many consents there were, where it is voided for the first time."""
     return lambda ui="dark": story.do(
-        lambda tx: voiding.void_consents(tx, ui, WHY, story.at) and voiding.consents_of(tx.db, ui)
+        lambda tx: office_acts.void_consents(tx, ui, WHY, story.at) and office_acts.consents_of(tx.db, ui)
     )
 
 
@@ -226,7 +226,7 @@ def test_a_screen_is_void_for_every_reader(story, void):
     void()
     assert story.lookup.voided("dark")
     assert not story.lookup.voided("fair")
-    assert not story.do(lambda tx: voiding.is_void(tx, ""))
+    assert not story.do(lambda tx: office_acts.is_void(tx, ""))
 
 
 def test_finding_who_consented_there_reads_no_whole_table(story, me):
@@ -235,8 +235,8 @@ def test_finding_who_consented_there_reads_no_whole_table(story, me):
     def plans(tx):
         asked: list[str] = []
         tx.db.set_trace_callback(asked.append)
-        voiding.void_consents(tx, "dark", WHY, story.at)
-        voiding.consents_of(tx.db, "dark")
+        office_acts.void_consents(tx, "dark", WHY, story.at)
+        office_acts.consents_of(tx.db, "dark")
         tx.db.set_trace_callback(None)
         read = [sql for sql in asked if sql.startswith(("SELECT", "DELETE", "UPDATE"))]
         return [row[3] for sql in read for row in tx.db.execute(f"EXPLAIN QUERY PLAN {sql}")]

@@ -10,12 +10,12 @@ from support.witnessed import ORIGIN, Log
 
 from gateway.ledger.audit import witness
 from gateway.ledger.audit.witness import InUse, KeyRefused, NotSigned, Submission, UnknownLog, Witness, WitnessSeen
-from gateway.ledger.checkpoint_store import StoreBroken
 from gateway.ledger.proof import note
 from gateway.ledger.proof.ed25519 import CosignatureVerifier, Cosigner, Ed25519Signer, Ed25519Verifier, time_of
 from gateway.ledger.proof.merkle import Unproved
 from gateway.ledger.proof.mldsa import MldsaSigner
 from gateway.ledger.proof.verifier_keys import log_key, witness_key
+from gateway.ledger.publisher import StoreBroken
 
 NAME = "witness.example.com/w1"
 LOG = Log()

@@ -46,7 +46,7 @@ from support.second_process import SecondProcess
 from gateway.app.maintenance import RekeyKind
 from gateway.consent.verbs import Refused
 from gateway.desk.forgetting.erasure import ENTRY
-from gateway.ledger import checkpoint_store, schema
+from gateway.ledger import publisher, schema
 from gateway.ledger.acts import idempotency
 from gateway.state.lookup import Seen, StateLookup
 from gateway.terms import Erasing
@@ -114,7 +114,7 @@ class Store(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.root = Path(tempfile.mkdtemp(prefix="store-"))
-        for made in (with_a_full_tile(), checkpoint_store.store_beside(with_a_full_tile())):
+        for made in (with_a_full_tile(), publisher.checkpoints_beside(with_a_full_tile())):
             shutil.copytree(made, self.root / made.name)
         self.here = Installation(self.root / "data")
         self.log = Remembered(self.here)
@@ -462,7 +462,7 @@ def test_the_control_an_entry_that_was_changed_is_found(lives):
 def test_the_control_a_log_that_was_put_back_is_found(lives):
     lives.opt_out("ann")
     older = shutil.copytree(lives.here.folder, lives.root / "older")
-    shutil.copytree(checkpoint_store.store_beside(lives.here.folder), checkpoint_store.store_beside(older))
+    shutil.copytree(publisher.checkpoints_beside(lives.here.folder), publisher.checkpoints_beside(older))
     lives.opt_out("mail")
     lives.here.stop()
     lives.here.move(older)

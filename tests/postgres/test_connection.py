@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from support import postgres_server
 
-from gateway.ledger import ledger_log
+from gateway.ledger import log_records
 from gateway.ledger.folder_store import store_in
 from gateway.postgres.connection import PostgresConnection, PostgresError
 
@@ -121,15 +121,15 @@ def test_what_stood_behind_a_refused_statement_was_not_run_and_is_not_nothing(db
 
 
 def test_whom_a_connection_forgot_it_remembers_alone_and_no_table_of_the_server_does(db, url):
-    ledger_log.watch_deletes(db)
+    log_records.watch_deletes(db)
     db.execute("BEGIN IMMEDIATE")
-    ledger_log.remember_forgotten(db, 3, [b"ann"])
+    log_records.remember_forgotten(db, 3, [b"ann"])
     db.execute("COMMIT")
     assert db.execute("SELECT place, key FROM temp.forgotten").fetchall() == [(3, b"ann")]
     other = PostgresConnection(url, "rows", writes=False)
     assert other.execute("SELECT name FROM sqlite_schema ORDER BY name").fetchall() == [("t",)]
     other.end()
-    ledger_log.forget_deletes(db)
+    log_records.forget_deletes(db)
     assert db.execute("SELECT place FROM temp.forgotten").fetchall() == []
 
 

@@ -23,9 +23,9 @@ from gateway.keys import secret_files
 from gateway.keys.epochs import Epochs
 from gateway.keys.shared_epochs import SharedEpochs
 from gateway.ledger import erasure_steps, schema
-from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.errors import LedgerRefused, NothingKept
 from gateway.ledger.folder_store import store_in
+from gateway.ledger.publisher import CheckpointStore
 from gateway.ledger.subjects import Choice
 from gateway.postgres import address
 from gateway.state.upkeep import HostState

@@ -25,7 +25,7 @@ from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.keys import secret_files
 from gateway.keys.person_keys import GONE, Vault, VaultRefused
 from gateway.ledger import schema
-from gateway.ledger.epoch_turn import EpochTurn
+from gateway.ledger.erasure_steps import EpochTurn
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.moving import changed_rows, copied_database

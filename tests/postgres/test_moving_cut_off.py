@@ -19,7 +19,7 @@ from gateway.app.moving import InstallationMove
 from gateway.ledger import schema
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
-from gateway.ledger.moving import changed_rows, forsaken_copy
+from gateway.ledger.moving import changed_rows
 from gateway.ledger.moving import move as moves
 from gateway.ledger.moving.copied_database import CopiedDatabase
 from gateway.postgres import address
@@ -169,7 +169,7 @@ def test_a_copy_that_nobody_finishes_is_given_up_by_the_service_after_a_day(data
         moving.move(*ends, cuts)
     assert [stat.S_IMODE((data / name).stat().st_mode) for name in ARRIVING if back] == [0o600] * 2 * back
     clock = Clock()
-    monkeypatch.setattr(forsaken_copy, "FIRST_LOOK", 0.0)
+    monkeypatch.setattr(changed_rows, "FIRST_LOOK", 0.0)
 
     def serves():
         with open_house(data, inside.settings(), dev=True, clock=clock) as house:
@@ -179,7 +179,7 @@ def test_a_copy_that_nobody_finishes_is_given_up_by_the_service_after_a_day(data
     serves()
     assert noted(data)
     clock.later = timedelta(hours=25)
-    with moves.disk.locked(data / forsaken_copy.LOCK):
+    with moves.disk.locked(data / changed_rows.LOCK):
         serves()
     assert noted(data), "it is under way"
     serves()

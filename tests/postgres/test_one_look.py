@@ -12,7 +12,7 @@ from gateway.app.state_keeper import StateKeeper
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
-from gateway.ledger.ledger_log import GrownLog, LedgerLog
+from gateway.ledger.log_records import GrownLog, LedgerLog
 from gateway.ledger.writer import Writer
 from gateway.terms import Erasing
 
@@ -88,7 +88,7 @@ def test_no_more_is_taken_for_all_than_was_read(folders, monkeypatch):  # noqa: 
             opt_out(first, number)
         rows = (LedgerLog(db).head - position) // 2**20
         for chunk, plain in ((rows, True), (rows - 1, False)):
-            monkeypatch.setattr("gateway.ledger.ledger_log.CHUNK", chunk)
+            monkeypatch.setattr("gateway.ledger.log_records.CHUNK", chunk)
             assert GrownLog(db, position).is_plain is plain
 
 

@@ -19,7 +19,7 @@ from support.wire import ad_id_asked, answered, call
 from gateway.app import composition, maintenance
 from gateway.app.composition import migrate, open_house
 from gateway.app.moving import InstallationMove
-from gateway.ledger import serving_role
+from gateway.ledger import folder_store
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof.merkle import WIDTH
@@ -43,7 +43,7 @@ HARM = [
     "UPDATE side SET seq = seq",
     "TRUNCATE side",
     "INSERT INTO restated VALUES (1, 1)",
-    *(f"{act} {table}" for table, rights in serving_role.LOG.items() if rights == serving_role.ADDS
+    *(f"{act} {table}" for table, rights in folder_store.LOG.items() if rights == folder_store.ADDS
       for act in ("DELETE FROM", "TRUNCATE")),
     "ALTER TABLE entry DISABLE TRIGGER ALL",
     "DROP SCHEMA gateway_ledger CASCADE",
@@ -137,7 +137,7 @@ def test_all_that_people_and_the_desk_do_is_done_by_a_role_that_can_only_add_to_
         assert ad_id_asked(port, 6)["allowed"], "it was voided"
     finally:
         running.stop()
-    assert serving_role.TOLD not in words + running.log.read_text()
+    assert folder_store.MAY_REWRITE not in words + running.log.read_text()
     assert '"level":"error"' not in running.log.read_text()
 
 
@@ -182,11 +182,11 @@ def test_a_server_that_does_not_say_what_a_role_may_do_ends_no_verification_and_
     for what, url in (("it has no tables", serves), ("it is away", nowhere)):
         address.name_url(tmp_path, url)
         asked = store_in(tmp_path)
-        assert serving_role.warning(asked) == "", what
+        assert folder_store.role_warning(asked) == "", what
         with pytest.raises(LedgerRefused, match="cannot be used"):
-            serving_role.prove_owner(asked, asked, "a prune")
+            folder_store.prove_owner(asked, asked, "a prune")
     migrate(tmp_path / "data", url=serves, owner=owner)
-    serving_role.prove_owner(store_in(tmp_path / "data", owner=owner), store_in(tmp_path / "data"), "a prune")
+    folder_store.prove_owner(store_in(tmp_path / "data", owner=owner), store_in(tmp_path / "data"), "a prune")
 
 
 def test_one_role_for_all_is_told_at_a_verification_until_there_are_two(postgres, roles, tmp_path):
@@ -200,9 +200,9 @@ def test_one_role_for_all_is_told_at_a_verification_until_there_are_two(postgres
         office.commit()
         migrate(data, url=serves)
         code, words = command("verify", "--data", data)
-        assert (code, serving_role.TOLD in words) == (0, True), words
+        assert (code, folder_store.MAY_REWRITE in words) == (0, True), words
         office.execute(f"REASSIGN OWNED BY {names[0]} TO {names[1]}")
     with pytest.raises(LedgerRefused, match="granted this role nothing"):
         store_in(data).open_to_read()
     migrate(data, owner=owner)
-    assert not serving_role.warning(store_in(data))
+    assert not folder_store.role_warning(store_in(data))

@@ -17,7 +17,7 @@ from gateway.app.composition import open_house
 from gateway.app.in_force import in_force
 from gateway.cli.root import group
 from gateway.evidence.keeper import Evidence
-from gateway.ledger import checkpoint_store
+from gateway.ledger import publisher
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind
 
@@ -65,7 +65,7 @@ def told_once(noon, tmp_path_factory):
 
 @pytest.fixture
 def lived_in(told_once, tmp_path):
-    for made in (told_once, checkpoint_store.store_beside(told_once)):
+    for made in (told_once, publisher.checkpoints_beside(told_once)):
         shutil.copytree(made, tmp_path / made.name)
     return tmp_path / told_once.name
 

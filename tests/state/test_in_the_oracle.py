@@ -10,8 +10,8 @@ from support.states import InTheState, wrongs
 
 from gateway.fold import fold
 from gateway.fold.state import FOR_EVER
-from gateway.ledger import ledger_log
-from gateway.ledger.ledger_log import PLACES, LedgerLog
+from gateway.ledger import log_records
+from gateway.ledger.log_records import PLACES, LedgerLog
 from gateway.state import fronts, transactions, upkeep
 from gateway.state.fronts import Fronts
 
@@ -104,7 +104,7 @@ HONEST_PUT = transactions.StateWrite._put_places
 PLANTS = {
     "a state that overlooks records": (transactions, "fold", planted_fold),
     "a log that does not say that older records changed": (
-        ledger_log,
+        log_records,
         "CHANGES",
         "SELECT place, anew FROM side WHERE place >= ? AND false",
     ),

@@ -20,9 +20,9 @@ from gateway.choice.identity import AD_ID_DIGESTS
 from gateway.choice.standing import alike
 from gateway.consent.people import People
 from gateway.fold.record import KeptNo, NamesLearnt, Record, SaidOut
-from gateway.ledger import ledger_log
-from gateway.ledger.acts.deletion_lists import ListedRequest, ListPart, end_part, take_part
-from gateway.ledger.ledger_log import LedgerLog
+from gateway.ledger import log_records
+from gateway.ledger.acts.office_acts import ListedRequest, ListPart, end_part, take_part
+from gateway.ledger.log_records import LedgerLog
 from gateway.ledger.subjects import milliseconds
 from gateway.state import packed_rows, upkeep
 from gateway.state.transactions import StateWrite
@@ -49,7 +49,7 @@ class LeftOut:
         self.rng, self.folder, self.seen = random.Random(seed), folder, seen
         self.kept = HostState(folder)
         self.play = Play(WHO)
-        ledger_log.watch_deletes(self.play.ledger.db)
+        log_records.watch_deletes(self.play.ledger.db)
         hashed_from, self.listed_at = self.rng.randint(0, 2 * LENGTH), self.rng.randint(0, 3 * LENGTH)
         _, acts = acts_of(seed, LENGTH)
         self.acts = [each for at, each in enumerate(acts) if at >= hashed_from or not _names_digest(each)]
@@ -78,7 +78,7 @@ class LeftOut:
             self.kept.close()
             self.kept = HostState(self.folder.with_name(f"{self.folder.name}.{self.rng.random()}"))
         self.kept.catch_up(LedgerLog(self.play.ledger.db))
-        ledger_log.forget_deletes(self.play.ledger.db)
+        log_records.forget_deletes(self.play.ledger.db)
 
     def _compare(self):
         people = People(self.play.secrets, lambda: self.play.at)
@@ -133,11 +133,11 @@ PLANTS = {
     "a fact that comes a transaction late": (StateWrite, "heed", too_late),
     "a log that takes everybody for no digest": (LedgerLog, "kinds", lambda self, keys: {(k, "eid") for k in keys}),
     "a log that knows no lists": (
-        ledger_log,
+        log_records,
         "KINDS",
         [
-            ledger_log.ASKED.format(one=each)
-            for each in (ledger_log.KIND, "SELECT 'Email' FROM deletion_row r WHERE r.key = a.column1 LIMIT 1")
+            log_records.ASKED.format(one=each)
+            for each in (log_records.KIND, "SELECT 'Email' FROM deletion_row r WHERE r.key = a.column1 LIMIT 1")
         ],
     ),
     "a head that loses the fact": (packed_rows.StateHead, "pack", lambda self: PACK(self._replace(alone=frozenset()))),

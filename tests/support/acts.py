@@ -24,11 +24,11 @@ from gateway.desk import notices, recipients_to_tell
 from gateway.desk.documents import Document
 from gateway.desk.forgetting import erasure, prune
 from gateway.keys import secret_files
-from gateway.ledger.acts import ages, device_states, grants, links, records, rotate, voiding
+from gateway.ledger import entry
+from gateway.ledger.acts import device_states, links, office_acts, records
 from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.acts.links import Span
-from gateway.ledger.acts.voiding import Belief, NotVoided
-from gateway.ledger.proof import entry
+from gateway.ledger.acts.office_acts import Belief, NotVoided
 from gateway.ledger.proof.merkle import WIDTH
 from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.ledger.transaction import Job, Transaction
@@ -325,7 +325,7 @@ class Play:
 
     def use(self, said):
         now, keys = self.now, [key for subject in self.all_of(said["who"]) for key in subject.keys]
-        self.commit(lambda tx: grants.use_acts(tx, keys, said["recipient"], now))
+        self.commit(lambda tx: records.use_acts(tx, keys, said["recipient"], now))
 
     # what is said of people
 
@@ -335,14 +335,14 @@ class Play:
 
         def job(tx: Transaction) -> None:
             for each in self.all_of(said["who"]):
-                ages.say(tx, each, said["age"], at, os.urandom(16), may_rise=may_rise, mark=mark)
+                records.say_age(tx, each, said["age"], at, os.urandom(16), may_rise=may_rise, mark=mark)
 
         self.commit(job)
 
     def take_age_back(self, said):
-        at, mark = self.clock(), self.mark(said).get("device", ages.EVERYBODY)
+        at, mark = self.clock(), self.mark(said).get("device", records.EVERYBODY)
         self.commit(
-            lambda tx: [ages.take_back(tx, each, mark, at, os.urandom(16)) for each in self.all_of(said["who"])]
+            lambda tx: [records.take_back_age(tx, each, mark, at, os.urandom(16)) for each in self.all_of(said["who"])]
         )
 
     def tell(self, said):
@@ -367,18 +367,20 @@ class Play:
     def void(self, said):
         at = self.clock()
         if "screen" in said:
-            self.commit(lambda tx: voiding.void_consents(tx, said["screen"], sha256(b"a dark pattern").digest(), at))
+            self.commit(
+                lambda tx: office_acts.void_consents(tx, said["screen"], sha256(b"a dark pattern").digest(), at)
+            )
             return
         names = [name for name in said["entries"] if self._voidable(name)]
         self.voided = names
         belief, seqs = Belief(sha256(b"forged").digest(), ("Ana", "Ben")), [self.entries[name] for name in names]
         if seqs:
-            self.commit(lambda tx: voiding.void_choices(tx, seqs, belief, at))
+            self.commit(lambda tx: office_acts.void_choices(tx, seqs, belief, at))
 
     def _voidable(self, name):
         """Whether the entry is still there: of a forgotten person, or pruned, nobody can void one."""
         with contextlib.suppress(NotVoided, KeyError):
-            self.commit(lambda tx: voiding.check_choices(tx, [self.entries[name]]))
+            self.commit(lambda tx: office_acts.check_choices(tx, [self.entries[name]]))
             return True
         return False
 
@@ -405,7 +407,7 @@ class Play:
         fresh = (sha256(b"pepper %d" % self.wrapped).digest(),)
         grown = replace(self.secrets, peppers=(*self.secrets.peppers, *fresh))
         total, mark = len(grown.peppers), grown.marks[-1]
-        self.commit(lambda tx: rotate.rewrap(tx, lambda key: secret_files.wrap(key, fresh), total, mark))
+        self.commit(lambda tx: office_acts.rewrap(tx, lambda key: secret_files.wrap(key, fresh), total, mark))
         self.secrets = grown
         self._name_all()
 

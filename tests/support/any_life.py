@@ -7,7 +7,7 @@ from hashlib import sha256
 from hypothesis import strategies as st
 
 from gateway.desk import notices
-from gateway.ledger.acts import ages, device_states, grants, links, records, voiding
+from gateway.ledger.acts import device_states, links, office_acts, records
 from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.acts.links import Span
 from gateway.ledger.subjects import Choice, milliseconds, moment
@@ -87,7 +87,7 @@ class Lives(Ledger):
 
     def use(self, who, other, how):
         now = self.now()
-        grants.use_acts(self.tx, self.anybody(who).keys, "bank", now)
+        records.use_acts(self.tx, self.anybody(who).keys, "bank", now)
 
     def keeps(self, who, other, how):
         self.say(self.anybody(who), ChoiceKind.KEEP_PROGRAMME, how, recipient="bonus", ui=SCREENS[other % 2])
@@ -126,10 +126,10 @@ class Lives(Ledger):
         day = self.at.date() - timedelta(days=other % 9)
         notices.note_told(self.tx, self.anybody(who), notice, day, outcome, self.at, os.urandom(16))
 
-    def ages(self, who, other, how):
+    def records(self, who, other, how):
         self.now()
-        band = ages.AGES[how % 4]
-        ages.say(self.tx, self.anybody(who), band, self.at, os.urandom(16), may_rise=other % 2 == 0)
+        band = records.AGES[how % 4]
+        records.say_age(self.tx, self.anybody(who), band, self.at, os.urandom(16), may_rise=other % 2 == 0)
 
     def claims(self, who, other, how):
         """An app names an id with whoever is signed in."""
@@ -159,13 +159,15 @@ class Lives(Ledger):
         self.now()
         mark, request = MARKS[how % 2], os.urandom(16)
         if other % 3:
-            ages.say(self.tx, self.anybody(who), ages.AGES[how % 4], self.at, request, mark=mark)
+            records.say_age(self.tx, self.anybody(who), records.AGES[how % 4], self.at, request, mark=mark)
         else:
-            ages.take_back(self.tx, self.anybody(who), mark if other % 2 else ages.EVERYBODY, self.at, request)
+            records.take_back_age(
+                self.tx, self.anybody(who), mark if other % 2 else records.EVERYBODY, self.at, request
+            )
 
     def is_voided(self, who, other, how):
         self.now()
-        voiding.void_consents(self.tx, SCREENS[who % 2], b"h" * 32, self.at)
+        office_acts.void_consents(self.tx, SCREENS[who % 2], b"h" * 32, self.at)
 
 
 ACTS = ("no", "gets", "yes", "grant", "direct", "use", "keeps", "hears", "gets", "gives_up", "goes_back", "limits",

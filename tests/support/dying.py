@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from unittest import mock
 
 from gateway.keys.person_keys import Vault
-from gateway.ledger import checkpoint_store, erasure_steps, schema
-from gateway.ledger.checkpoint_store import CheckpointStore
-from gateway.ledger.publisher import Publisher
+from gateway.ledger import erasure_steps, publisher, schema
+from gateway.ledger.publisher import CheckpointStore, Publisher
 
 SECTOR = 512
 WITHIN = "within the commit"
@@ -60,7 +59,7 @@ class Cut:
             "between the key and the commit": [key_taken],
             WITHIN: [key_taken, (Publisher, "publish", True, disk.look)],
             "between the commit and the checkpoint": [before_publish],
-            "between a checkpoint's slot and its mark": [(checkpoint_store, "_mark_slot", True, disk.copy)],
+            "between a checkpoint's slot and its mark": [(publisher, "_mark_slot", True, disk.copy)],
             "between the checkpoint and the answer": [(Publisher, "publish", False, disk.copy)],
             "after the answer": [],
             "between the new log's entry and its checkpoint": [(CheckpointStore, "swap", True, disk.copy)],
@@ -80,9 +79,9 @@ class _Disk:
         if self.fresh.exists():
             return
         shutil.copytree(self.folder, self.fresh)
-        store = checkpoint_store.store_beside(self.folder)
+        store = publisher.checkpoints_beside(self.folder)
         if store.exists():
-            shutil.copytree(store, checkpoint_store.store_beside(self.fresh))
+            shutil.copytree(store, publisher.checkpoints_beside(self.fresh))
 
     def look(self):
         """What the commit wrote."""

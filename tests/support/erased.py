@@ -12,9 +12,10 @@ from pathlib import Path
 from gateway.app.composition import open_house
 from gateway.keys import seals, secret_files
 from gateway.keys.person_keys import LABEL, OPENINGS, Vault
-from gateway.ledger.epoch_turn import EpochTurn
+from gateway.ledger import subjects
+from gateway.ledger.erasure_steps import EpochTurn
 from gateway.ledger.folder_store import store_in
-from gateway.ledger.proof import openings, receipt
+from gateway.ledger.proof import receipt
 from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind
@@ -76,7 +77,7 @@ def wanted(folder, mode):
             boxes.append((LABEL + person, row[0], event, sealed))
             markers += [page(number).encode(), keys.details]
             if mode == "unlink":
-                boxes.append((OPENINGS + person, row[1], openings.OPENING + event, opening))
+                boxes.append((OPENINGS + person, row[1], subjects.OPENING + event, opening))
                 markers += [email(number).encode(), keys.openings]
     return {"boxes": [[part.hex() for part in each] for each in boxes], "markers": [each.hex() for each in markers]}
 

@@ -21,11 +21,11 @@ from gateway.desk.documents import Document
 from gateway.desk.forgetting.erasure import ErasureOrder
 from gateway.keys import seals, secret_files
 from gateway.keys.person_keys import Vault
-from gateway.ledger import checkpoint_store, schema
+from gateway.ledger import publisher, schema
 from gateway.ledger.acts import records
+from gateway.ledger.entry import b64
 from gateway.ledger.proof import merkle, note
 from gateway.ledger.proof.ed25519 import Ed25519Signer, Ed25519Verifier
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import Choice
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Erasing, Purpose, Source
@@ -278,6 +278,6 @@ class Installation:
 
     def move(self, fresh):
         """To another folder; the older one is thrown away."""
-        for folder in (self.folder, checkpoint_store.store_beside(self.folder)):
+        for folder in (self.folder, publisher.checkpoints_beside(self.folder)):
             shutil.rmtree(folder, ignore_errors=True)
         self.folder = fresh

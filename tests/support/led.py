@@ -1,6 +1,6 @@
 """What leads from keys to the rows of the log, as tests look at it and change it behind the gateway's back."""
 
-from gateway.ledger.mentions import add_mentions, all_mentions, pack_mention, read_mention, remove_mentions
+from gateway.ledger.side import add_mentions, all_mentions, pack_mention, read_mention, remove_mentions
 
 
 def led(db):

@@ -14,7 +14,7 @@ from itertools import count
 
 from gateway.keys import secret_files
 from gateway.ledger import schema
-from gateway.ledger.ledger_log import LedgerLog
+from gateway.ledger.log_records import LedgerLog
 from gateway.state import environment
 from gateway.state.packed_rows import StateHead
 from gateway.state.transactions import write_first_head

@@ -4,8 +4,7 @@ from gateway.fold import record as told
 from gateway.fold.record import Record
 from gateway.ledger import log_records
 from gateway.ledger.log_records import all_sides, rewrite_sides, sides_of_entries
-from gateway.ledger.mentions import add_mentions, all_mentions, pack_mention
-from gateway.ledger.side import mentioned, pack_side
+from gateway.ledger.side import add_mentions, all_mentions, mentioned, pack_mention, pack_side
 from support.led import led_otherwise
 
 

@@ -19,11 +19,11 @@ from gateway.app.composition import House, migrate, open_house
 from gateway.consent.asked import Ask
 from gateway.keys.person_keys import FILE as VAULT
 from gateway.keys.person_keys import Vault
-from gateway.ledger import log_records, schema, tree
+from gateway.ledger import log_records, schema, subjects, tree
 from gateway.ledger.acts import records
-from gateway.ledger.checkpoint_store import CheckpointStore, store_beside
-from gateway.ledger.proof import merkle, openings
+from gateway.ledger.proof import merkle
 from gateway.ledger.proof.merkle import Frontier
+from gateway.ledger.publisher import CheckpointStore, checkpoints_beside
 from gateway.ledger.subjects import Choice
 from gateway.state import environment
 from gateway.terms import ChoiceKind, Purpose, Reason, Unusable
@@ -169,7 +169,7 @@ def entries_can_be_opened(opened: Opened) -> Iterator[str]:
         for seq, event, person, sealed, box in opened.db.execute(
             "SELECT seq, event, person, sealed, opening FROM detail"
         ):
-            found = openings.open_boxes(vault.keys(person), event, sealed, box)
+            found = subjects.open_boxes(vault.keys(person), event, sealed, box)
             if found.broken or not found.rs or not found.rd:
                 yield f"lost the key of an entry: {seq}"
 
@@ -211,7 +211,7 @@ def every_checkpoint_shown_is_of_this_tree(opened: Opened) -> Iterator[str]:
 def the_last_checkpoint_covers_what_was_acknowledged(opened: Opened) -> Iterator[str]:
     """And no more than there is: otherwise an old copy could be put back unseen, or nothing signed any more."""
     size, ledger, _ = opened.head
-    last = CheckpointStore(store_beside(opened.image.data), ledger).last()
+    last = CheckpointStore(checkpoints_beside(opened.image.data), ledger).last()
     kept = last.size if last else 0
     if kept > size:
         yield f"the last checkpoint is ahead: of {kept} entries, there are {size}"

@@ -6,8 +6,8 @@ import time
 from datetime import timedelta
 
 from gateway.cli import main
-from gateway.ledger import epoch_turn
-from gateway.ledger.epoch_turn import EpochTurn
+from gateway.ledger import erasure_steps
+from gateway.ledger.erasure_steps import EpochTurn
 from gateway.ledger.writer import Writer
 
 HALF_A_SECOND = 500  # milliseconds
@@ -21,8 +21,8 @@ def calls(self, batch):
 
 
 def shorten():
-    epoch_turn.WEEK = HALF_A_SECOND
-    epoch_turn.horizon = lambda kept: timedelta(milliseconds=HALF_A_SECOND)
+    erasure_steps.WEEK = HALF_A_SECOND
+    erasure_steps.horizon = lambda kept: timedelta(milliseconds=HALF_A_SECOND)
     Writer._write = calls
     EpochTurn.is_due = lambda self: time.monotonic() - called[0] < 0.5 and IS_DUE(self)
 

@@ -8,8 +8,8 @@ from hashlib import sha256
 
 from gateway.fold import fold, reading
 from gateway.fold.state import HEAD
-from gateway.ledger import ledger_log, log_records, schema
-from gateway.ledger.ledger_log import LedgerLog
+from gateway.ledger import log_records, schema
+from gateway.ledger.log_records import LedgerLog
 from gateway.state.packed_rows import unpack_edge, unpack_row
 from gateway.state.upkeep import HostState
 from support.acts import Play, Refused
@@ -148,14 +148,14 @@ class InTheState(Folded):
 
     def caught_up(self, play, now):
         super().caught_up(play, now)
-        ledger_log.watch_deletes(play.ledger.db)
+        log_records.watch_deletes(play.ledger.db)
         if self.rng.random() < 0.1 and self.asked:
             if self.rng.random() < 0.5:
                 self.kept.stop()
             self.kept.close()
             self.kept, self.opened = HostState(self.folder), self.opened + 1
         self.kept.catch_up(LedgerLog(play.ledger.db))
-        ledger_log.forget_deletes(play.ledger.db)
+        log_records.forget_deletes(play.ledger.db)
 
     def standing_of(self, key, now):
         get = self.state.get
@@ -188,14 +188,14 @@ class KeptBeside:
         self.state, self.commits = HostState(folder), 0
 
     def watch(self, db):
-        ledger_log.watch_deletes(db)
+        log_records.watch_deletes(db)
 
     def begin(self):
         return True
 
     def keep(self, db, fresh=None, log=None):
         self.state.catch_up(log or LedgerLog(db, fresh))
-        ledger_log.forget_deletes(db)
+        log_records.forget_deletes(db)
         self.commits += 1
 
     def standing(self, db, log=None):

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from gateway import disk
-from gateway.ledger import checkpoint_store
-from gateway.ledger.checkpoint_store import CheckpointStore, SlotRead, StoreBroken
+from gateway.ledger import publisher
 from gateway.ledger.proof.note import Checkpoint
+from gateway.ledger.publisher import CheckpointStore, SlotRead, StoreBroken
 
 LEDGER = b"l" * 16
 
@@ -52,39 +52,39 @@ class Swaps:
 
 def die_in(call: str) -> None:
     """From now on the process dies in the place of a call; the folder is there."""
-    checkpoint_store.make_folder = lambda _: None
-    owner, name = {"sync_folder": (disk, call), "mark": (checkpoint_store, "_mark_slot")}.get(call, (os, call))
-    for each in {owner, checkpoint_store} if name == "sync_folder" else {owner}:
+    publisher.make_folder = lambda _: None
+    owner, name = {"sync_folder": (disk, call), "mark": (publisher, "_mark_slot")}.get(call, (os, call))
+    for each in {owner, publisher} if name == "sync_folder" else {owner}:
         setattr(each, name, lambda *_: os._exit(0))
 
 
 def trusts_what_is_shown() -> None:
     """The newer slot counts although no sync has returned for it."""
-    honest = checkpoint_store._read_slots
+    honest = publisher._read_slots
 
     def read(file: int) -> SlotRead:
-        content = os.pread(file, checkpoint_store.WHOLE, 0)
-        slots = [slot for begins in checkpoint_store.SLOTS if (slot := checkpoint_store.read_slot(content, begins))]
+        content = os.pread(file, publisher.WHOLE, 0)
+        slots = [slot for begins in publisher.SLOTS if (slot := publisher.read_slot(content, begins))]
         return SlotRead(max(slots, key=lambda slot: slot.counter), sure=True) if slots else honest(file)
 
-    checkpoint_store._read_slots = read
+    publisher._read_slots = read
 
 
 def signs_before_the_sync() -> None:
-    def keep(file: int, slot: checkpoint_store.CheckpointSlot) -> None:
+    def keep(file: int, slot: publisher.CheckpointSlot) -> None:
         block = slot.block()
         os.pwrite(file, block, slot.begins)
-        checkpoint_store._mark_slot(file, block)
+        publisher._mark_slot(file, block)
 
-    checkpoint_store._keep_slot = keep
+    publisher._keep_slot = keep
 
 
 def forgets_the_folder() -> None:
-    checkpoint_store.sync_folder = lambda _: None
+    publisher.sync_folder = lambda _: None
 
 
 def writes_over_the_newer() -> None:
-    checkpoint_store.CheckpointSlot.begins = property(lambda _: 0)
+    publisher.CheckpointSlot.begins = property(lambda _: 0)
 
 
 def main(root: Path, first: int, last: int, how: str) -> None:

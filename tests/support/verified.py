@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.app.state_check import following
 from gateway.ledger.audit import verify
-from gateway.ledger.ledger_log import LedgerLog, forget_deletes, watch_deletes
+from gateway.ledger.log_records import LedgerLog, forget_deletes, watch_deletes
 from gateway.state.upkeep import HostState
 
 

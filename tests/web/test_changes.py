@@ -16,7 +16,7 @@ from gateway.consent.check import Checks
 from gateway.consent.decisions import key_of_replica
 from gateway.consent.leases import Leases
 from gateway.keys import api_keys, secret_files
-from gateway.ledger.ledger_log import LedgerLog
+from gateway.ledger.log_records import LedgerLog
 from gateway.replica import feed
 from gateway.replica.feed import Tags
 from gateway.state.transactions import StateMoment

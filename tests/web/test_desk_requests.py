@@ -23,8 +23,8 @@ from gateway.desk.office.request_law import RequestKind, clock_of, reasons_of
 from gateway.desk.own_systems import Systems
 from gateway.keys import seals
 from gateway.keys.person_keys import Vault
+from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.proof.entry import b64
 from gateway.records import requests
 from gateway.records.year_report import yearly_report
 from gateway.web.desk.requests_in import as_written

@@ -24,7 +24,7 @@ from gateway.choice.standing import IN, NONE, OUT, SHIFT, Standing
 from gateway.consent import check
 from gateway.consent.site import Site, Word, kept_no, what_may, word_of
 from gateway.ledger import watch
-from gateway.ledger.proof.entry import b64
+from gateway.ledger.entry import b64
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Purpose
 from gateway.web.pages import positions
 from gateway.web.shell import page, visitor

@@ -12,7 +12,7 @@ from support import inside
 from support.people import GAID, email, named, phone
 
 from gateway.keys import api_keys, secret_files
-from gateway.ledger.proof.entry import b64
+from gateway.ledger.entry import b64
 from gateway.terms import ALL_PURPOSES
 from gateway.web.shell import page
 from gateway.web.shell.words import LANGUAGES, say

@@ -17,7 +17,7 @@ from support.people import GAID, email, named, phone
 from gateway.app.composition import open_house
 from gateway.keys.seals import Tokens
 from gateway.ledger.acts import records
-from gateway.ledger.proof.entry import b64
+from gateway.ledger.entry import b64
 from gateway.ledger.subjects import Choice
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind
 from gateway.web.shell.page import CHOICES_NOTICE, load_notice, paragraphs

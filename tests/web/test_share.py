@@ -389,7 +389,7 @@ class TestTheProofOfAnOptIn:
     async def test_is_not_to_be_had_and_the_row_does_not_leave(self, linked, tmp_path, monkeypatch):
         """Whatever the verdict says: a proof that the ledger no longer has proves nothing."""
         await opted_in(linked, 1)
-        monkeypatch.setattr("gateway.ledger.acts.grants.proof_of_opt_in", lambda *_: None)
+        monkeypatch.setattr("gateway.ledger.acts.records.proof_of_opt_in", lambda *_: None)
         _, (refused,), _ = await share(linked, row(1, place="US-NY"))
         assert (refused["outcome"], refused["reason"], refused.get("row")) == ("refused", "opt_in_required", None)
         assert disclosed(tmp_path / "data") == []

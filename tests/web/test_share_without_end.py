@@ -10,8 +10,8 @@ from support.people import gaid, named
 from gateway.consent.share import Sharing
 from gateway.delivery.forwarding import Forwarder, ForwardOutcome, Sending
 from gateway.desk import disclosures
+from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.proof.entry import b64
 from gateway.web.api import share
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ from support.opting_in import standing
 from support.people import GAID, email, named, phone
 
 from gateway.consent.still_out import Where, proof_of
-from gateway.ledger.proof.entry import b64
+from gateway.ledger.entry import b64
 from gateway.web.shell.page import load_notice
 
 pytestmark = pytest.mark.anyio

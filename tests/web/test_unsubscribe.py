@@ -15,7 +15,7 @@ from support.people import GAID, email, named, phone
 from gateway.consent import tokens
 from gateway.keys import secret_files
 from gateway.keys.seals import seal_box
-from gateway.ledger.proof.entry import b64
+from gateway.ledger.entry import b64
 from gateway.terms import Purpose
 
 pytestmark = pytest.mark.anyio

@@ -25,10 +25,8 @@ from gateway.fold.kin import family
 from gateway.fold.record import ChildFound
 from gateway.keys import seals
 from gateway.ledger.acts import records
-from gateway.ledger.acts.folded_people import FoldedPeople
-from gateway.ledger.acts.holders import forgotten_since
-from gateway.ledger.acts.reach import Belongings, canonicals, group, persons_behind
-from gateway.ledger.acts.releases import released_since
+from gateway.ledger.acts.folded_people import Belongings, FoldedPeople, canonicals, group, persons_behind
+from gateway.ledger.acts.holders import forgotten_since, released_since
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.store import Store, ledger_snapshot
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds

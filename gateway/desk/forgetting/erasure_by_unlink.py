@@ -12,7 +12,7 @@ from gateway.desk.answered_requests import BeforeUnlink
 from gateway.desk.forgetting.unlink_plan import UnlinkPlan, plan_unlink
 from gateway.fold.record import Record
 from gateway.ledger.acts import idempotency
-from gateway.ledger.acts.reach import Belongings
+from gateway.ledger.acts.folded_people import Belongings
 from gateway.ledger.acts.records import look_at_dates
 from gateway.ledger.log_records import RewrittenSide, put_rewritten
 from gateway.ledger.subjects import Subject

@@ -21,8 +21,8 @@ from gateway.desk import documents, outbox, recipient_holdings
 from gateway.desk.documents import Document
 from gateway.desk.forgetting.resting import entries_to_restate
 from gateway.desk.suppression import keep_digests
+from gateway.ledger import entry
 from gateway.ledger.log_records import pruned_record, rewrite_sides, sides_of_entries
-from gateway.ledger.proof import entry
 from gateway.ledger.proof.merkle import WIDTH
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Job, Transaction

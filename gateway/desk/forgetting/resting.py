@@ -31,11 +31,10 @@ from gateway.fold.state import (
     anew,
     bits_of,
 )
-from gateway.ledger.acts.reach import connected_groups
+from gateway.ledger.acts.folded_people import connected_groups
 from gateway.ledger.log_records import NOBODY as NO_ONE
 from gateway.ledger.log_records import SideRow, all_sides, place_of_entry, pruned_record, side_rows, sides_at, told_by
-from gateway.ledger.mentions import places_of_each
-from gateway.ledger.side import Mention
+from gateway.ledger.side import Mention, places_of_each
 
 BATCH = 5_000  # keys that are folded at once
 AGAIN = "SELECT of FROM restated WHERE seq >= ?1 AND of < ?1"

@@ -15,10 +15,8 @@ from gateway.desk.forgetting.kept_rows import FoldedOn, ForgottenPeople, Stays
 from gateway.desk.forgetting.people_near import NoRow, PeopleNear
 from gateway.fold.record import KeptNo, LinkSaid, NamesLearnt, Record, SaidOut
 from gateway.fold.state import Place
-from gateway.ledger.acts.folded_people import folded_from
-from gateway.ledger.acts.reach import Belongings, Relations, connected_people, with_looser
-from gateway.ledger.ledger_log import LedgerLog
-from gateway.ledger.log_records import NOBODY, Change, RewrittenSide, SideRow, mentioned_since
+from gateway.ledger.acts.folded_people import Belongings, Relations, connected_people, folded_from, with_looser
+from gateway.ledger.log_records import NOBODY, Change, LedgerLog, RewrittenSide, SideRow, mentioned_since
 from gateway.ledger.subjects import Subject
 from gateway.terms import Source
 

@@ -1,16 +1,108 @@
 """From which entry on a number or mailbox is its present prover's, however it came to them: control of it proves
 nothing about the time before (R5). For whoever shows or forgets what is on record by such proof: reports, history,
-openings, erasures, what own systems were asked. Reads only. What denies never looks at it: a no stays where it was
-said.
+openings, erasures, what own systems were asked. And when a no was said: of those that somebody said themselves, after
+which they are not asked again for a year (R4), for the banner and for the answers to choices. Reads only. What denies
+never looks at it: a no stays where it was said.
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
+from gateway.fold import reading
+from gateway.fold.state import EMPTY, NO_RECORD, Bit, Slate
+from gateway.ledger.acts.folded_people import Relations, StandingPeople, Ways, folded_alone, group, people_at_hand
 from gateway.ledger.acts.links import Span
-from gateway.ledger.acts.reach import group
-from gateway.ledger.acts.releases import released_since
+from gateway.ledger.side import Mention
+from gateway.ledger.transaction import Transaction
+from gateway.terms import Purpose
+
+NEVER_MIND = 2**62  # as `before`: until now
+ENDED = "SELECT seq FROM link_event WHERE identifier = ? AND released"
+
+
+def released_since(db: sqlite3.Connection, key: bytes, before: int = NEVER_MIND) -> int:
+    """The entry from which on what is said of a key is its present holder's; 0: it never went back. `before`: of
+    whoever had it at that entry.
+    """
+    ended = [seq for (seq,) in db.execute(ENDED, (key,))]
+    for form, since in _forms(told := Relations(db, Mention.NAME), key).items():
+        ended += [seq for seq in told.releases[form] if seq >= since]
+    return max((seq + 1 for seq in ended if seq < before), default=0)
+
+
+def since_when(tx: Transaction) -> Callable[[bytes], int]:
+    """The same up to now of any key, for whoever writes: as the state has it, where that is at hand. To be asked for
+    again behind what the transaction says.
+    """
+    people = people_at_hand(tx)
+    if people is None:
+        return partial(released_since, tx.db)
+    get = people.get
+    return lambda key: (get(key) or EMPTY).since
+
+
+def had_since(tx: Transaction, key: bytes) -> int:
+    """The same of one."""
+    return since_when(tx)(key)
+
+
+def _forms(told: Relations, key: bytes) -> dict[bytes, int]:
+    """Whoever gives back one form of it gives back all that were known by then: names, and the other spellings of a
+    mailbox. Each since which entry.
+    """
+    told.read([key])
+    found = {key: 0, **told.targets[key]}
+    for ways in (told.boxes, told.spellings, told.names):
+        told.read(found)
+        found = _onward(found, ways)
+    told.read(found)
+    return found
+
+
+def _onward(forms: Mapping[bytes, int], ways: Ways) -> dict[bytes, int]:
+    """With those that they lead to."""
+    found = dict(forms)
+    for form, since in forms.items():
+        for other, told in ways[form].items():
+            later = max(since, told)
+            found[other] = min(later, found.get(other, later))
+    return found
+
+
+AT = "SELECT at FROM detail WHERE seq = ?"
+
+
+def last_outs_at(db: sqlite3.Connection, people: StandingPeople, keys: Iterable[bytes]) -> dict[Purpose, int]:
+    """Of the present holders of any of these keys, in Unix milliseconds; `people`: who are folded, these among them."""
+    return _latest(db, (reading.last_outs(key, people.get) for key in keys))
+
+
+def own_outs_at(db: sqlite3.Connection, keys: Iterable[bytes]) -> dict[Purpose, int]:
+    """The same from what was said of each key alone: for pages, whose account may have a thousand browsers."""
+    return _latest(db, (_own_outs(db, key) for key in keys))
+
+
+def _own_outs(db: sqlite3.Connection, key: bytes) -> dict[Purpose, int]:
+    """As `reading.last_outs`."""
+    own, since = Slate(folded_alone(db, {key}).get).row(key).own, released_since(db, key)
+    return {purpose: bit.dated for purpose, bit in own.items() if bit.dated >= since}
+
+
+def _latest(db: sqlite3.Connection, outs: Iterable[Mapping[Purpose, int]]) -> dict[Purpose, int]:
+    last: dict[Purpose, int] = {}
+    for each in outs:
+        for purpose, seq in each.items():
+            last[purpose] = max(seq, last.get(purpose, seq))
+    at = {seq: db.execute(AT, (seq,)).fetchone()[0] for seq in {*last.values()}}
+    return {purpose: at[seq] for purpose, seq in last.items()}
+
+
+def last_said(bit: Bit) -> int:
+    """The record by which a no was said last; of somebody who is forgotten the one since which it lies here."""
+    return bit.came if bit.seq == NO_RECORD else bit.seq
+
 
 PASSED_ON = ("phone", "email")  # kinds that other people get later, and the digests of them
 EVENTS = (

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from gateway.ledger.proof.entry import b64
+from gateway.ledger.entry import b64
 from gateway.ledger.transaction import Transaction
 from gateway.terms import DAY_MS
 

@@ -1,19 +1,34 @@
-"""Writing choices: the entry, its sealed details and what stands beside it, in one transaction; and what accounts are
-called.
+"""Writing choices: the entry, its sealed details and what stands beside it, in one transaction; what accounts are
+called; how old somebody is (R14); and the use of what a person allowed one recipient. What stands of it is the fold's.
 
 Everything here runs inside the writer's thread as (part of) a job. A subject is an identifier as the ledger knows it:
 its keys, and the kind and value that only the commitment is made from; the value itself is never stored. But for an
 account's name, sealed with a key of its own in the vault: it is the operator's own word and reaches nobody but the
 operator, whose sender needs it to tell people of something new (R15), since a key cannot be turned back.
+
+An age is a band of the law tables, by identifier. What was proved (an account's assertion, the desk, an attestation)
+never rises by a caller's word; only the desk may say that somebody is older. What nobody proved is an installation's
+*word*, and is taken back where the person's account is proved beside it. The band stands in sealed details and in keyed
+rows, never in a leaf.
+
+`directed` is one transfer that the person asked for, within ten minutes (R28): the first row that asks has the act, its
+one disclosure uses it up, and all acts that were asked before it. What proves an opt-in to whoever gets data on it
+names nobody: the receipt's id, the time, the text (R7, L69).
 """
 
+import json
 import os
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
+from datetime import datetime
 
+from gateway.choice.law import AGES, YOUNGEST
 from gateway.fold.noes import is_no_news
-from gateway.fold.record import LinkSaid, NamesLearnt, Record, Said, SaidOut
+from gateway.fold.reading import is_proved
+from gateway.fold.record import EVERYBODY, ActUsed, AgeTold, LinkSaid, NamesLearnt, Record, Said, SaidOut
 from gateway.keys import seals
+from gateway.keys.seals import new_event
 from gateway.ledger.acts.folded_people import (
+    Relations,
     is_unknown,
     is_without_row,
     named_by,
@@ -21,20 +36,24 @@ from gateway.ledger.acts.folded_people import (
     people_of,
     says_first,
 )
-from gateway.ledger.acts.reach import Relations
-from gateway.ledger.choice_record import (
+from gateway.ledger.entry import b64
+from gateway.ledger.schema import BODY, JOINED
+from gateway.ledger.side import Mention
+from gateway.ledger.subjects import (
+    Choice,
     LeafSecrets,
+    Subject,
+    Written,
     as_written,
+    milliseconds,
     names_of_subject,
     public_leaf,
     said_of_choice,
+    seal_boxes,
     sealed_details,
 )
-from gateway.ledger.proof import openings
-from gateway.ledger.side import Mention
-from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.transaction import Transaction
-from gateway.terms import DAY_MS
+from gateway.terms import DAY_MS, ChoiceKind, GrantKind
 
 NAME_LABEL = b"account/1"
 DETAIL = (
@@ -173,7 +192,7 @@ def append(
     own = None if said is None else Record(tx.size, at, subject.key, said, subject.is_account)
     seq = tx.append(body, [each for each in (names, own) if each], at)
     received = milliseconds(choice.received) if choice.received else None
-    if subject.kind != "digest":  # which says no kind (`ledger_log`)
+    if subject.kind != "digest":  # which says no kind (`LedgerLog.kinds`)
         tx.fresh.kinds[subject.key] = subject.kind
     tx.unwritten.add(
         DETAIL,
@@ -186,7 +205,7 @@ def append(
             person.person,
             at,
             received,
-            *openings.seal_boxes(person, event, rs, rd, details),
+            *seal_boxes(person, event, rs, rd, details),
         ),
     )
     return Written(event, seq, subject.kind, subject.key, rs)
@@ -214,3 +233,140 @@ def end_dated_links(tx: Transaction, until: int) -> list[Record]:
 def look_at_dates(tx: Transaction) -> None:
     """Where another link has a date, or none any more."""
     [tx.due] = tx.db.execute("SELECT min(until) FROM dated_link").fetchone()
+
+
+AGE_TAKEN_BACK = ""  # in place of a band: an installation's word, or everybody's, counts no longer
+
+
+def say_age(
+    tx: Transaction,
+    subject: Subject,
+    band: str,
+    at: datetime,
+    request: bytes,
+    *,
+    may_rise: bool = False,
+    mark: str = "",
+) -> Written | None:
+    """An entry where it changes something. `mark`: of the installation whose word it is; empty where it was proved.
+    Raises ValueError for a word that is no band.
+    """
+    if band not in AGES:
+        raise ValueError(f"an age is one of {', '.join(AGES)}")
+    know_names(tx, subject, milliseconds(at))
+    said = AgeTold(band, may_rise, mark)
+    return _write_age(tx, subject, said, at, request) if _is_news_of_age(tx, subject, said) else None
+
+
+def know_children(tx: Transaction, subjects: Sequence[Subject], at: datetime, reach: int) -> bool:
+    """Whether all for whom a parent says yes are young enough; `reach`: the oldest band that is, by its place in
+    `AGES`. What no record proves is proved from now on, an installation's word or else under 13, for the parent says so
+    by it, and a birthday can then end it (R14).
+    """
+    older, request = False, new_event(at)
+    for subject in sorted(subjects, key=lambda each: not each.is_account):  # what an account has is as old as it is
+        people = people_of(tx, subject.keys)
+        bands = [people.standing(key, milliseconds(at)).age_band for key in subject.keys]
+        known = [AGES.index(band) for band in bands if band]
+        older = older or any(rank > reach for rank in known)
+        if not any(is_proved(people.slate(), key) for key in subject.keys):
+            say_age(tx, subject, AGES[min(known, default=YOUNGEST)], at, request)
+    return not older
+
+
+def take_back_age(tx: Transaction, subject: Subject, mark: str, at: datetime, request: bytes) -> Written | None:
+    """An installation's word on an identifier goes, or with `EVERYBODY` each installation's; an entry where there was
+    one.
+    """
+    words = people_of(tx, [subject.key]).slate().row(subject.key).words
+    if not (words if mark == EVERYBODY else mark in words):
+        return None
+    return _write_age(tx, subject, AgeTold(AGE_TAKEN_BACK, may_rise=True, mark=mark), at, request)
+
+
+def _is_news_of_age(tx: Transaction, subject: Subject, said: AgeTold) -> bool:
+    people = people_of(tx, [subject.key])
+    if said.mark:
+        word = people.slate().row(subject.key).words.get(said.mark)
+        return word is None or AGES.index(said.band) < AGES.index(word)
+    return people.is_news(Record(tx.size, 0, subject.key, said, subject.is_account))
+
+
+def _write_age(tx: Transaction, subject: Subject, said: AgeTold, at: datetime, request: bytes) -> Written:
+    details = {"band": said.band} | ({"device": said.mark} if said.mark else {})
+    return append(tx, subject, Choice(ChoiceKind.AGE, (), "", at, details=details), request, said)
+
+
+CLAIM_ACT = (
+    "INSERT INTO act_claim VALUES (?, ?, ?, ?) ON CONFLICT (key, recipient) DO UPDATE SET"
+    " seq = max(act_claim.seq, excluded.seq), row = excluded.row"
+    " WHERE act_claim.seq < excluded.seq OR act_claim.row = excluded.row"
+)
+
+
+def claim_act(tx: Transaction, keys: Sequence[bytes], recipient: str, row: bytes, now: int) -> bool:
+    """Whether an act of these keys is there, in time, and for this row: the first row that asks has it until it left or
+    the act is over, and has it still when it is posted again. Runs in the transaction that writes the row as intended.
+    """
+    acts = _acts(tx, keys, recipient, now)
+    return sum(tx.db.execute(CLAIM_ACT, (key, recipient, seq, row)).rowcount for key, seq in acts) > 0
+
+
+def let_act_go(tx: Transaction, keys: Sequence[bytes], recipient: str, row: bytes) -> None:
+    """A row that did not leave after all: the act is another's to have."""
+    tx.db.executemany(
+        "DELETE FROM act_claim WHERE key = ? AND recipient = ? AND row = ?", [(key, recipient, row) for key in keys]
+    )
+
+
+def use_acts(tx: Transaction, keys: Sequence[bytes], recipient: str, now: int) -> bool:
+    """Uses up the acts that direct data of these keys to a recipient; whether one was there and in time. Runs in the
+    transaction that marks the row as sent. `now` is in Unix milliseconds.
+    """
+    used = [key for key, _ in _acts(tx, keys, recipient, now)]
+    tx.say([Record(tx.size, now, key, ActUsed(recipient)) for key in used], now)
+    tx.db.executemany("DELETE FROM act_claim WHERE key = ? AND recipient = ?", [(key, recipient) for key in used])
+    return bool(used)
+
+
+def use_claimed(tx: Transaction, recipient: str, row: bytes, now: int) -> None:
+    """Uses up the act that a row has, which was sent as its caller says. One that is over meanwhile is over."""
+    found = tx.db.execute("SELECT key FROM act_claim WHERE recipient = ? AND row = ?", (recipient, row)).fetchall()
+    if found:
+        use_acts(tx, [key for (key,) in found], recipient, now)
+
+
+def let_act_of_row_go(tx: Transaction, recipient: str, row: bytes) -> None:
+    """A row that did not leave after all, as its caller says: whatever act it has is another's to have."""
+    tx.db.execute("DELETE FROM act_claim WHERE recipient = ? AND row = ?", (recipient, row))
+
+
+def _acts(tx: Transaction, keys: Sequence[bytes], recipient: str, now: int) -> list[tuple[bytes, int]]:
+    """(key, entry) of the acts that are there and in time."""
+    people = people_of(tx, keys)
+    return [
+        (key, grant.seq)
+        for key in dict.fromkeys(keys)
+        for grant in people.grants(key, now)
+        if grant.kind is GrantKind.DIRECTED and grant.recipient == recipient
+    ]
+
+
+OPTED_IN = f"SELECT d.event, {BODY} FROM detail d {JOINED} WHERE d.seq = ?"  # noqa: S608 - the pieces are ours
+
+
+def proof_of_opt_in(tx: Transaction, seq: int, purpose: str) -> dict[str, str] | None:
+    """`receipt` (the id that /v1/receipts takes), `purpose`, `at` (to the minute, UTC), `notice` (the text's SHA-256 in
+    base64url) and its `version`; None where the ledger no longer has it, and then it proves nothing.
+    """
+    row = tx.db.execute(OPTED_IN, (seq,)).fetchone()
+    if row is None or row[1] is None:
+        return None
+    leaf = json.loads(row[1])
+    return {
+        "receipt": b64(row[0]),
+        "purpose": purpose,
+        "at": leaf["t"],
+        "notice": leaf.get("n", ""),
+        "version": leaf.get("nv", ""),
+    }

@@ -26,15 +26,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from gateway.disk import make_folder, reserve, sync_folder, write_durably
-from gateway.ledger import erasure_steps, schema, tree
-from gateway.ledger.checkpoint_store import CheckpointStore
+from gateway.disk import make_folder, reserve, sync_folder, whole, write_durably
+from gateway.ledger import entry, erasure_steps, schema, tree
 from gateway.ledger.errors import LedgerRefused
-from gateway.ledger.ledger_log import LAST_PLACE
-from gateway.ledger.log_records import put_side
-from gateway.ledger.proof import entry, note
+from gateway.ledger.log_records import LAST_PLACE, put_side
+from gateway.ledger.proof import note
 from gateway.ledger.proof.merkle import Frontier
 from gateway.ledger.proof.note import Checkpoint
+from gateway.ledger.publisher import CheckpointStore
 from gateway.ledger.schema import FILE
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.tree import Tree
@@ -166,8 +165,7 @@ def _says(db: sqlite3.Connection, size: int, last: Checkpoint) -> bool:
 
 def _write_first(db: sqlite3.Connection, begun: NewLogBegun, last: Checkpoint, at: datetime) -> None:
     """The entry and the new name, in one transaction. Nothing of the new name was signed yet."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with whole(db):
         packed = db.execute("SELECT frontier FROM head").fetchone()[0]
         tree = Tree(db, Frontier(begun.size, packed))
         body = entry.restored(event=os.urandom(16), origin=last.origin, size=last.size, root=last.root, at=at)
@@ -179,10 +177,6 @@ def _write_first(db: sqlite3.Connection, begun: NewLogBegun, last: Checkpoint, a
             "UPDATE head SET size = ?, frontier = ?, origin = ?, signed = 1",
             (begun.size + 1, tree.frontier.pack(), begun.origin),
         )
-        db.execute("COMMIT")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
 
 
 def _evidence_of(store: CheckpointStore, last: Checkpoint) -> Path:

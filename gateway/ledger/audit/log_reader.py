@@ -8,12 +8,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gateway.ledger import tree
-from gateway.ledger.checkpoint_store import StoreBroken
-from gateway.ledger.proof import entry, merkle, note
+from gateway.ledger import entry, tree
+from gateway.ledger.proof import merkle, note
 from gateway.ledger.proof.merkle import Node
 from gateway.ledger.proof.receipt import Receipt
-from gateway.ledger.publisher import Publisher
+from gateway.ledger.publisher import Publisher, StoreBroken
 from gateway.ledger.store import Store, ledger_needed
 
 # As the index entry_about_nobody says it, word for word.

@@ -12,9 +12,7 @@ one key must not serve two names (C2SP tlog-cosignature).
 
 import base64
 import contextlib
-import fcntl
 import hashlib
-import os
 import re
 import secrets
 import threading
@@ -22,13 +20,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.disk import make_folder, write_durably
-from gateway.ledger.checkpoint_store import CheckpointStore
+from gateway.disk import locked, make_folder, write_durably
 from gateway.ledger.proof import merkle, note
 from gateway.ledger.proof.ed25519 import COSIGNATURE_KIND, Cosigner, Seconds
 from gateway.ledger.proof.merkle import EMPTY_ROOT
 from gateway.ledger.proof.mldsa import MldsaVerifier
 from gateway.ledger.proof.note import Checkpoint, NoteRefused, Signature, Signer, Verifier
+from gateway.ledger.publisher import CheckpointStore
 
 OLD = "old "
 HEX = re.compile("[0-9a-f]{64}")
@@ -152,15 +150,12 @@ def held(folder: Path) -> Iterator[None]:
     own turn. Raises `InUse`.
     """
     make_folder(folder)
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locked(folder / LOCK, wait=False))
         except BlockingIOError:
             raise InUse(f"another process runs a witness on {folder}; find it: fuser {folder / LOCK}") from None
         yield
-    finally:
-        os.close(descriptor)
 
 
 KEY_FILE = "witness.key"

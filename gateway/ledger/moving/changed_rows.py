@@ -2,19 +2,31 @@
 them. So nothing has to be known of what is append-only and what is not, and what is copied while the service writes may
 be of many moments: whatever changed behind it is copied again.
 
-The notes go as they are used up, and all of them with the copy, or when it is given up.
+The notes go as they are used up, and all of them with the copy, or when it is given up. A copy that nobody finishes
+(`ForsakenCopies`) has notes that name people who are erased later, and so does what it has made in the folder. The
+service's writer gives it up a day after it was begun, unless it is under way; that is before any date that an erased
+person is told (`EpochTurn.forgotten_by` is two days away at the least).
 """
-
-# ruff: noqa: S608 - names of tables and columns are the schema's own
 
 import contextlib
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from gateway import disk
+from gateway.keys import person_keys
+from gateway.ledger import schema
 from gateway.ledger.moving.tables import Key, MovedTable
 from gateway.ledger.store import Connection
+from gateway.ledger.subjects import moment
+from gateway.ledger.writer import KeyTurns
+
+# ruff: noqa: S608 - names of tables and columns are the schema's own
+
 
 PREFIX = "changed_"
 COPY = f"{PREFIX}copy"  # which copy they are for
@@ -56,18 +68,12 @@ def note_from_now(db: Connection, tables: Iterable[MovedTable], begun: int, copy
     """
     number = copy or secrets.randbelow(2**31 - 2) + 1
     end_notes(db)  # of an earlier copy, which may have been of other tables
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with disk.whole(db):
         db.execute(f"CREATE TABLE {COPY} (id INTEGER NOT NULL, begun INTEGER NOT NULL) STRICT")
         db.execute(f"INSERT INTO {COPY} VALUES (?, ?)", (number, begun))
         for table in tables:
             for sql in _noting(table):
                 db.execute(sql)
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
     return number
 
 
@@ -100,15 +106,9 @@ def forget_notes(db: Connection, used: Sequence[tuple[MovedTable, int]]) -> None
     """Those up to a number each; whoever calls holds the writers' lock."""
     if not used:
         return
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with disk.whole(db):
         for table, until in used:
             db.execute(f"DELETE FROM {PREFIX}{table.name} WHERE n <= ?", (until,))
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
 
 def end_notes(db: Connection) -> None:
@@ -120,11 +120,67 @@ def end_notes(db: Connection) -> None:
     tables, triggers, kind = TABLES, TRIGGERS, "TRIGGER"
     if not disk.is_file(db):
         triggers, kind = FUNCTIONS, "FUNCTION"
-    db.execute("BEGIN IMMEDIATE")
-    with contextlib.ExitStack() as stack:
-        stack.callback(lambda: db.in_transaction and db.execute("ROLLBACK"))
+    with disk.whole(db):
         for (name,) in db.execute(triggers, (f"{PREFIX}%",)).fetchall():
             db.execute(f"DROP {kind} {name}{'' if disk.is_file(db) else '() CASCADE'}")
         for (name,) in db.execute(tables, (f"{PREFIX}%",)).fetchall():
             db.execute(f"DROP TABLE {name}")
-        db.execute("COMMIT")
+
+
+LOCK = "copy.lock"  # whoever has it is copying
+ARRIVING = "arriving"  # behind a name, until what has it is whole
+TERM = timedelta(days=1)
+FIRST_LOOK, LOOKS_EVERY = 60.0, 3600.0  # seconds from the start: no command is there for so long
+SAID = (
+    "a gateway copy that was begun on %s and not finished is given up: nothing is noted for it any more. What it made"
+    " in a PostgreSQL is yours to take away, with what it has of people who are erased: gateway copy --give-up"
+)
+
+
+@dataclass(slots=True)
+class ForsakenCopies:
+    """Asked by the writer as it asks for `turns`, which it passes on."""
+
+    turns: KeyTurns
+    folder: Path
+    clock: Callable[[], datetime]
+    tell: Callable[[str], None]
+    _next: float = field(default_factory=lambda: time.monotonic() + FIRST_LOOK)
+
+    def is_due(self) -> bool:
+        return time.monotonic() >= self._next or self.turns.is_due()
+
+    def step(self, db: Any, vault: Any) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + LOOKS_EVERY
+            self._look(db, vault)
+        if self.turns.is_due():
+            self.turns.step(db, vault)
+
+    def _look(self, db: Any, vault: Any) -> None:
+        noted = copy_noted(vault.db) or copy_noted(db)
+        if noted is not None and self._is_over(noted.begun):
+            with contextlib.suppress(BlockingIOError), disk.locked(self.folder / LOCK, wait=False):
+                self._give_up(db, vault)
+                self.tell(SAID % moment(noted.begun).date())
+
+    def _is_over(self, begun: int) -> bool:
+        """One that begins in a day was begun by a clock that was ahead."""
+        return abs(self.clock() - moment(begun)) >= TERM
+
+    def _give_up(self, db: Any, vault: Any) -> None:
+        drop_arriving_files(self.folder)
+        end_notes(vault.db)
+        end_notes(db)
+
+
+def drop_arriving_files(folder: Path) -> None:
+    """What a copy has made in a folder so far."""
+    for name in (schema.FILE, person_keys.FILE):
+        for each in with_logs(folder / f"{name}.{ARRIVING}"):
+            each.unlink(missing_ok=True)
+    disk.sync_folder(folder)
+
+
+def with_logs(path: Path) -> list[Path]:
+    return [path.with_name(f"{path.name}{ending}") for ending in ("", "-wal", "-shm")]

@@ -18,8 +18,8 @@ from gateway.keys import person_keys
 from gateway.ledger import schema, tree
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.moving import changed_rows
+from gateway.ledger.moving.changed_rows import LOCK
 from gateway.ledger.moving.copied_database import CopiedDatabase, CopyDiffers, written
-from gateway.ledger.moving.forsaken_copy import LOCK
 from gateway.ledger.moving.places import BOTH, LEDGER, VAULT, LedgerPlace
 from gateway.ledger.moving.tables import MovedTable, ledger_statements, ledger_tables, vault_tables
 from gateway.ledger.store import Connection

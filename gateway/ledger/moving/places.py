@@ -8,17 +8,17 @@ given the names once it is whole, with which the folder's services find it.
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol, cast
+from typing import ClassVar, cast
 
 from gateway import disk
 from gateway.keys import person_keys
 from gateway.ledger import postgres_store, schema
 from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.moving.changed_rows import ARRIVING, drop_arriving_files, with_logs
 from gateway.ledger.moving.copied_database import written
-from gateway.ledger.moving.forsaken_copy import ARRIVING, drop_arriving_files, with_logs
 from gateway.ledger.moving.tables import MovedTable
 from gateway.ledger.store import Connection
 from gateway.ledger.watch import TERM_OF_A_FILE
@@ -31,42 +31,11 @@ FILES = {LEDGER: schema.FILE, VAULT: person_keys.FILE}
 SCHEMAS = {LEDGER: postgres_store.SCHEMA, VAULT: person_keys.SCHEMA}
 
 
-class LedgerPlace(Protocol):
-    """`which` is `LEDGER` or `VAULT`. `proved_for`: seconds for which a service answers on what it has proved of it."""
-
-    proved_for: ClassVar[float]
-
-    @property
-    def name(self) -> str: ...
-
-    def open_source(self, which: str, *, writes: bool) -> Connection:
-        """One that writes is closed under the writers' lock."""
-
-    def open_target(self, which: str) -> Connection | None:
-        """None: it is not there, or has its own name already."""
-
-    def make_target(self, which: str) -> Connection:
-        """An empty one."""
-
-    def open_named(self) -> Connection | None:
-        """The ledger under its own name, to be read; None: there is none."""
-
-    def taken(self) -> Sequence[str]:
-        """Which of the names that a target is given are something else's, or what is left of it."""
-
-    def drop_target(self) -> None:
-        """Whatever is there of one that has no name of its own."""
-
-    def prepare_target(self, db: Connection, tables: Iterable[MovedTable]) -> None:
-        """Behind its last row."""
-
-    def give_names(self) -> None:
-        """To a target that is whole: from then on it is the folder's ledger. As often as it is asked."""
-
-
 @dataclass(frozen=True, slots=True)
 class FolderPlace:
-    """Files."""
+    """Files. `which` is `LEDGER` or `VAULT`. `proved_for`: seconds for which a service answers on what it has proved of
+    it.
+    """
 
     proved_for: ClassVar[float] = TERM_OF_A_FILE
     folder: Path
@@ -79,6 +48,7 @@ class FolderPlace:
         return self.folder / f"{FILES[which]}{ending and '.'}{ending}"
 
     def open_source(self, which: str, *, writes: bool) -> Connection:
+        """One that writes is closed under the writers' lock."""
         if not (path := self._path(which)).exists():
             raise LedgerRefused(f"{path} is not there; nothing was copied")
         db = schema.connect_file(path, "rw" if writes else "ro")
@@ -87,11 +57,13 @@ class FolderPlace:
         return db
 
     def open_target(self, which: str) -> Connection | None:
+        """None: it is not there, or has its own name already."""
         if not (path := self._path(which, ARRIVING)).exists():
             return None
         return self._settled(path)
 
     def make_target(self, which: str) -> Connection:
+        """An empty one."""
         path = self._path(which, ARRIVING)
         disk.reserve(path)
         disk.sync_folder(self.folder)
@@ -104,19 +76,24 @@ class FolderPlace:
         return db
 
     def open_named(self) -> Connection | None:
+        """The ledger under its own name, to be read; None: there is none."""
         return schema.connect_file(path, "ro") if (path := self._path(LEDGER)).exists() else None
 
     def taken(self) -> list[str]:
-        """A log of an older file would be taken for the new one's."""
+        """Which of the names that a target is given are something else's, or what is left of it: a log of an older file
+        would be taken for the new one's.
+        """
         return [each.name for which in BOTH for each in with_logs(self._path(which)) if each.exists()]
 
     def drop_target(self) -> None:
+        """Whatever is there of one that has no name of its own."""
         drop_arriving_files(self.folder)
 
     def prepare_target(self, db: Connection, tables: Iterable[MovedTable]) -> None:
-        """Numbers of rows go on behind the largest by themselves."""
+        """Behind its last row. Numbers of rows go on behind the largest by themselves."""
 
     def give_names(self) -> None:
+        """To a target that is whole: from then on it is the folder's ledger. As often as it is asked."""
         for which in BOTH:
             if (db := self.open_target(which)) is not None:
                 path = self._path(which, ARRIVING)
@@ -133,7 +110,7 @@ class FolderPlace:
 
 @dataclass(frozen=True, slots=True)
 class ServerPlace:
-    """Schemas. `folder`: of the installation whose they are."""
+    """Schemas, as `FolderPlace` has files. `folder`: of the installation whose they are."""
 
     proved_for: ClassVar[float] = postgres_store.STANDS_BY
     folder: Path
@@ -210,3 +187,6 @@ class ServerPlace:
         """One transaction over both."""
         with contextlib.closing(cast("Connection", self._connected("public", None, writes=True))) as db, written(db):
             yield db
+
+
+LedgerPlace = FolderPlace | ServerPlace

@@ -112,13 +112,8 @@ def ledger_statements() -> tuple[tuple[str, ...], LaterStatements]:
             later[found[2]].pop(found[3], None)
         else:
             later[found[2]][found[3]] = sql
-    return tuple(first), LaterStatements(
-        {
-            name: re.sub(r" INDEX (?!IF )", " INDEX IF NOT EXISTS ", sql, count=1)
-            for name, sql in later["INDEX"].items()
-        },
-        later["TRIGGER"],
-    )
+    indexes = {name: AGAIN.sub(" INDEX IF NOT EXISTS ", sql, count=1) for name, sql in later["INDEX"].items()}
+    return tuple(first), LaterStatements(indexes, later["TRIGGER"])
 
 
 def _all_statements() -> Iterator[str]:

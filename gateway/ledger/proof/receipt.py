@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from gateway.ledger.proof import entry, merkle, note
+from gateway.ledger import entry
+from gateway.ledger.proof import merkle, note
 from gateway.ledger.proof.merkle import TailTree
 from gateway.ledger.proof.note import Checkpoint, Signer, Verifier
 

@@ -1,4 +1,4 @@
--- The lists of a state's deletion mechanism that were taken (gateway/ledger/acts/deletion_lists.py). Each entry is one part
+-- The lists of a state's deletion mechanism that were taken (gateway/ledger/acts/office_acts.py). Each entry is one part
 -- of one file, whose no is told beside it. `received`: the day of its download, a proleptic Gregorian ordinal.
 CREATE TABLE IF NOT EXISTS deletion_batch (
   seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, place TEXT NOT NULL, file TEXT NOT NULL, kind TEXT NOT NULL,

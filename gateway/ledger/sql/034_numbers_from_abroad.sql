@@ -1,5 +1,5 @@
 -- Under which second key a request of a list of numbers is told besides, which numbers from abroad are asked about by
--- (gateway/ledger/acts/deletion_lists.py), by the key of its digest and the entry that says it. One that was taken before
+-- (gateway/ledger/acts/office_acts.py), by the key of its digest and the entry that says it. One that was taken before
 -- has none until its list is taken again.
 CREATE TABLE IF NOT EXISTS deletion_abroad (
   key BLOB NOT NULL, seq INTEGER NOT NULL, abroad BLOB NOT NULL, PRIMARY KEY (key, seq)

@@ -1,4 +1,4 @@
--- Which rows of the log mention a key, or a mark, and how (gateway/ledger/mentions.py): sorted runs of them, each in pieces by
+-- Which rows of the log mention a key, or a mark, and how (gateway/ledger/side.py): sorted runs of them, each in pieces by
 -- their first mention. `level`: how large it is; `becomes`: the run that takes it up just now. What the table `about` had is
 -- made from what is told (`schema.FILLED`).
 CREATE TABLE mention_run (run INTEGER PRIMARY KEY, level INTEGER NOT NULL, becomes INTEGER) STRICT;

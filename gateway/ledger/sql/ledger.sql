@@ -1,6 +1,6 @@
 -- The ledger's database. Times are Unix milliseconds, keys of people 16 bytes made with the peppers. Where `seq` is no
 -- entry's own number it is how many entries there were. `person` names the keys in the vault that a row is sealed with;
--- whatever has such a column is wrapped anew each week (gateway/ledger/epoch_turn.py).
+-- whatever has such a column is wrapped anew each week (gateway/ledger/erasure_steps.py).
 
 -- ---- The log ----
 
@@ -27,7 +27,7 @@ CREATE TRIGGER entry_kept BEFORE DELETE ON entry WHEN OLD.seq >= (SELECT pruned 
 -- Entries about nobody (documents, evidence, keys, shares) are found by the event id that their own bytes name.
 CREATE INDEX entry_about_nobody ON entry (json_extract(CAST(body AS TEXT), '$.i'))
   WHERE CASE WHEN json_valid(CAST(body AS TEXT)) THEN json_extract(CAST(body AS TEXT), '$.s') IS NULL END;
--- Who consented on a screen; a restated entry holds another one whole. The words are those of gateway/ledger/acts/voiding.py.
+-- Who consented on a screen; a restated entry holds another one whole. The words are those of gateway/ledger/acts/office_acts.py.
 CREATE INDEX entry_screen ON entry (
 CASE WHEN json_valid(CAST(body AS TEXT)) THEN coalesce(
   json_extract(CAST(body AS TEXT), '$.ui'), json_extract(json_extract(CAST(body AS TEXT), '$.was'), '$.ui')) END
@@ -114,7 +114,7 @@ CREATE TRIGGER link_dated AFTER INSERT ON link_event BEGIN
   INSERT INTO dated_link SELECT NEW.turn, NEW.until WHERE NOT NEW.released AND NEW.until > NEW.at; END;
 CREATE TRIGGER link_gone AFTER DELETE ON link_event BEGIN DELETE FROM dated_link WHERE turn = OLD.turn; END;
 
--- A directed act is had by the first row of a share that asks for it (gateway/ledger/acts/grants.py): `seq` is the act's entry.
+-- A directed act is had by the first row of a share that asks for it (gateway/ledger/acts/records.py): `seq` is the act's entry.
 CREATE TABLE act_claim (
   key BLOB NOT NULL, recipient TEXT NOT NULL, seq INTEGER NOT NULL, row BLOB NOT NULL, PRIMARY KEY (key, recipient)
 ) STRICT, WITHOUT ROWID;

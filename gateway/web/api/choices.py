@@ -23,8 +23,8 @@ from gateway.consent.people import Named
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.keys.api_keys import ApiKey, Credentials
+from gateway.ledger.entry import Notice
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.proof.entry import Notice
 from gateway.ledger.subjects import Choice, Subject
 from gateway.signals.hear import SILENT
 from gateway.signals.heard import Heard

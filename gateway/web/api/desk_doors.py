@@ -36,7 +36,7 @@ from gateway.desk.recipients_to_tell import ACCOUNT_BACKEND
 from gateway.keys import seals
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.acts.links import Span
-from gateway.ledger.proof.entry import b64
+from gateway.ledger.entry import b64
 from gateway.ledger.store import ledger_needed
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.records import year_report

@@ -25,7 +25,7 @@ from gateway.consent.leases import Granted, Renewal, TooManyHolders
 from gateway.consent.verbs import Consent
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.ledger_log import LedgerLog
+from gateway.ledger.log_records import LedgerLog
 from gateway.ledger.store import ledger_snapshot
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.transaction import Transaction

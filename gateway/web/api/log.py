@@ -20,9 +20,9 @@ from gateway.keys import seals
 from gateway.keys.api_keys import Credentials
 from gateway.ledger.audit.log_reader import LogReader
 from gateway.ledger.audit.witness import NotSigned, UnknownLog, Witness, WitnessSeen
-from gateway.ledger.checkpoint_store import StoreBroken
 from gateway.ledger.proof import merkle
 from gateway.ledger.proof.merkle import Unproved
+from gateway.ledger.publisher import StoreBroken
 from gateway.web.shell import auth
 from gateway.web.shell.problem import Problem
 

@@ -13,7 +13,7 @@ from gateway.consent.people import Named
 from gateway.consent.still_out import YesRests
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
-from gateway.ledger.proof.entry import Notice
+from gateway.ledger.entry import Notice
 from gateway.ledger.subjects import Choice, Subject
 from gateway.terms import ChoiceKind, DataClass, Purpose
 from gateway.web.api.choice_body import ChoiceSaid

@@ -24,7 +24,7 @@ from gateway.desk.office.request_law import RequestKind
 from gateway.desk.own_systems import Systems
 from gateway.keys import seals
 from gateway.keys.seals import Sealed
-from gateway.ledger.proof.entry import b64
+from gateway.ledger.entry import b64
 from gateway.ledger.store import Store
 from gateway.ledger.subjects import Choice, Subject
 from gateway.terms import ChoiceKind, Erasing, Manner, Purpose

@@ -16,7 +16,7 @@ from gateway.desk.office.officers import Officer
 from gateway.desk.outbox import Message
 from gateway.desk.own_systems import LISTED, NoSuchDeletion, SystemDeletion, Systems
 from gateway.keys import seals
-from gateway.ledger.proof.entry import b64
+from gateway.ledger.entry import b64
 from gateway.ledger.subjects import moment
 from gateway.web.desk.desk_door import DeskDoor, Form
 from gateway.web.desk.desk_page import HEADERS, show_desk

@@ -21,7 +21,7 @@ from gateway.desk.evidence import YoungestRehearsal
 from gateway.desk.office.officers import Officer
 from gateway.desk.outbox import State, Waiting
 from gateway.desk.own_systems import PREFIX, is_system
-from gateway.ledger.audit.last_verify import LastVerify, read_last_verify
+from gateway.ledger.audit.verify import LastVerify, read_last_verify
 from gateway.ledger.subjects import moment
 from gateway.web.desk import desk_page
 from gateway.web.desk.desk_door import DeskDoor, Form

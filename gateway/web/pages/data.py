@@ -21,8 +21,8 @@ from starlette.responses import Response
 from gateway.consent.codes import ACCESS, ERASURE
 from gateway.desk.answered_requests import HowItCame
 from gateway.desk.forgetting.erasure import ErasureOrder
+from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.subjects import Subject
 from gateway.terms import Erasing, Manner
 from gateway.web.pages import codes, forms

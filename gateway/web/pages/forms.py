@@ -22,7 +22,7 @@ from gateway.consent.site import EVERY_SIGNAL
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.keys.seals import BrowserCookie, Tokens
-from gateway.ledger.proof.entry import Notice, b64
+from gateway.ledger.entry import Notice, b64
 from gateway.ledger.subjects import Choice, Subject, every_reading, one_each
 from gateway.signals import form
 from gateway.signals.form import ChoicesForm

@@ -24,8 +24,8 @@ from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.keys.seals import BrowserCookie, Tokens
 from gateway.ledger.acts.idempotency import Used
+from gateway.ledger.entry import Notice
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.proof.entry import Notice
 from gateway.ledger.subjects import Choice, Subject
 from gateway.signals.form import ChoicesForm
 from gateway.terms import ChoiceKind, DataClass, Manner, Purpose, Source

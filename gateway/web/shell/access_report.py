@@ -14,7 +14,7 @@ from gateway.desk.access import Entry, Linked, Received
 from gateway.desk.answered_requests import HowItCame
 from gateway.desk.documents import Document
 from gateway.keys import seals
-from gateway.ledger.proof.entry import b64
+from gateway.ledger.entry import b64
 from gateway.ledger.subjects import Subject
 from gateway.terms import CHOOSABLE
 from gateway.web.shell import wire

@@ -24,8 +24,8 @@ from datetime import date, datetime
 from gateway.consent.codes import SECONDS
 from gateway.keys import seals
 from gateway.keys.seals import BrowserCookie, Content, Sealed
+from gateway.ledger.entry import b64
 from gateway.ledger.proof import receipt
-from gateway.ledger.proof.entry import b64
 from gateway.ledger.proof.receipt import Opening
 from gateway.signals.heard import Heard
 

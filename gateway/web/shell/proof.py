@@ -23,7 +23,7 @@ from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.keys.account_assertions import Assertions
 from gateway.keys.api_keys import ApiKey, Credentials
-from gateway.ledger.acts.phone_noes import NOT_BY_TOKEN
+from gateway.ledger.acts.device_states import NOT_BY_TOKEN
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.web.shell import wire

@@ -5,7 +5,7 @@ import os
 import secrets
 
 from gateway.cli import main
-from gateway.ledger import checkpoint_store
+from gateway.ledger import publisher
 
 
 def write(path, content):
@@ -17,8 +17,8 @@ def write(path, content):
     beside.replace(path)
 
 
-checkpoint_store.write_durably = write
-checkpoint_store.sync_folder = lambda _: None
+publisher.write_durably = write
+publisher.sync_folder = lambda _: None
 
 if __name__ == "__main__":
     main()

@@ -4,18 +4,18 @@ import os
 import time
 
 from gateway.cli import main
-from gateway.ledger import checkpoint_store
+from gateway.ledger import publisher
 
 
 def keep(file, slot):
     block = slot.block()
     os.pwrite(file, block, slot.begins)
-    checkpoint_store._mark_slot(file, block)
+    publisher._mark_slot(file, block)
     time.sleep(0.2)  # the sync is still to come
     os.fdatasync(file)
 
 
-checkpoint_store._keep_slot = keep
+publisher._keep_slot = keep
 
 if __name__ == "__main__":
     main()

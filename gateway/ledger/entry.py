@@ -101,26 +101,21 @@ def choice(
     )
 
 
+def _leaf(kind: str, event: bytes, at: datetime, members: Mapping[str, object]) -> bytes:
+    """A leaf that names no identifier."""
+    return canonical({**members, "v": VERSION, "i": b64(event), "e": kind, "t": minute(at)})
+
+
 def document(*, event: bytes, kind: str, sha256: bytes, version: str, language: str, at: datetime) -> bytes:
     """A leaf that logs a shared document (a notice text) by its hash, once."""
-    members = {
-        "v": VERSION,
-        "i": b64(event),
-        "e": "doc",
-        "k": kind,
-        "n": b64(sha256),
-        "nv": version,
-        "nl": language,
-    }
-    return canonical({**members, "t": minute(at)})
+    return _leaf("doc", event, at, {"k": kind, "n": b64(sha256), "nv": version, "nl": language})
 
 
 def deletion_list(*, event: bytes, kind: str, place: str, listed: str, count: int, at: datetime) -> bytes:
     """A leaf for one part of a state's deletion list: whose list, of which kind of identifier, and how many requests it
     names or, by `kind`, takes back. Of no digest anything stands in it.
     """
-    members = {"v": VERSION, "i": b64(event), "e": kind, "j": place, "k": listed, "count": count, "t": minute(at)}
-    return canonical(members)
+    return _leaf(kind, event, at, {"j": place, "k": listed, "count": count})
 
 
 def disclosure(
@@ -134,8 +129,8 @@ def disclosure(
     at: datetime,
 ) -> bytes:
     """A leaf for one chunk of a share: what went to whom, how much, and the keyed hash of its rows."""
-    members = {"v": VERSION, "i": b64(event), "e": "disclosure", "to": recipient, "p": sorted(purposes)}
-    return canonical({**members, "c": sorted(classes), "count": rows, "h": b64(hashed), "t": minute(at)})
+    members = {"to": recipient, "p": sorted(purposes), "c": sorted(classes), "count": rows, "h": b64(hashed)}
+    return _leaf("disclosure", event, at, members)
 
 
 def disclosed(
@@ -151,30 +146,27 @@ def disclosed(
     """A leaf for one batch of answers to checks and bid requests: to whom, of what, how many, and the keyed hash of
     what was counted (R22).
     """
-    members = {"v": VERSION, "i": b64(event), "e": "disclosed", "to": list(recipients), "p": list(purposes)}
-    return canonical({**members, "c": list(classes), "count": count, "h": b64(hashed), "t": minute(at)})
+    members = {"to": list(recipients), "p": list(purposes), "c": list(classes), "count": count, "h": b64(hashed)}
+    return _leaf("disclosed", event, at, members)
 
 
 def lost(*, event: bytes, by: str, batches: int, count: int | None, at: datetime) -> bytes:
     """A leaf about nobody: a replica (`by`: its API key's name) answered what it could not hand over: so many batches
     that never came, so many answers of others; None: nobody can tell how many (R22).
     """
-    members = {"v": VERSION, "i": b64(event), "e": "disclosures_lost", "by": by, "batches": batches}
-    return canonical({**members, "count": count, "t": minute(at)})
+    return _leaf("disclosures_lost", event, at, {"by": by, "batches": batches, "count": count})
 
 
 def voided(*, event: bytes, ui: str, reason: bytes, at: datetime) -> bytes:
     """A leaf about nobody: consents given on a screen count for nothing. `reason`: SHA-256 of why, as documented."""
-    members = {"v": VERSION, "i": b64(event), "e": "consent_voided", "ui": ui, "h": b64(reason), "t": minute(at)}
-    return canonical(members)
+    return _leaf("consent_voided", event, at, {"ui": ui, "h": b64(reason)})
 
 
 def key_event(*, event: bytes, kind: str, step: str, vkey: str, at: datetime, lasting: str = "") -> bytes:
     """A leaf about nobody: a key of the installation was replaced or retired. `vkey`: of a new signing key; `lasting`:
     that of ML-DSA-44 beside it.
     """
-    members = {"v": VERSION, "i": b64(event), "e": "key", "k": kind, "step": step, "vk": vkey, "t": minute(at)}
-    return canonical({**members, "vq": lasting} if lasting else members)
+    return _leaf("key", event, at, {"k": kind, "step": step, "vk": vkey, "vq": lasting})
 
 
 def evidence(
@@ -191,15 +183,13 @@ def evidence(
     """A leaf about nobody: what was counted and in force in a stretch of time (R31). `run`: one start of the service.
     `content`: in the leaf; or `sha256`: that of the document that has it.
     """
-    members = {"v": VERSION, "i": b64(event), "e": "evidence", "k": kind, "run": run, "from": second(start)}
-    named = b64(sha256) if sha256 else None
-    return canonical({**content, **members, "until": second(until), "n": named, "t": minute(at)})
+    members = {"k": kind, "run": run, "from": second(start), "until": second(until)}
+    return _leaf("evidence", event, at, {**content, **members, "n": b64(sha256) if sha256 else None})
 
 
 def appeal(*, event: bytes, of: bytes, outcome: str, at: datetime) -> bytes:
     """A leaf about nobody: somebody appealed against the answer to a request (`of`: its event), and what came of it."""
-    members = {"v": VERSION, "i": b64(event), "e": "appeal", "of": b64(of), "r": outcome, "t": minute(at)}
-    return canonical(members)
+    return _leaf("appeal", event, at, {"of": b64(of), "r": outcome})
 
 
 def second(at: datetime) -> str:
@@ -212,22 +202,20 @@ def void_of_choices(
     """A leaf about nobody: choices, from entry to entry (both included), that are believed to be forged (R34).
     `belief`: SHA-256 of the documented belief (11 CCR 7026(e)); `details` commits to who decided so.
     """
-    members = {"v": VERSION, "i": b64(event), "e": "void", "of": [list(span) for span in ranges], "h": b64(belief)}
-    return canonical({**members, "d": b64(details), "t": minute(at)})
+    members = {"of": [list(span) for span in ranges], "h": b64(belief), "d": b64(details)}
+    return _leaf("void", event, at, members)
 
 
 def restated(*, event: bytes, of: int, was: bytes, at: datetime) -> bytes:
     """A leaf that holds an older one whole, before that is pruned: whoever hashes `was` as a leaf finds its hash in the
     tree at `of` (R19).
     """
-    members = {"v": VERSION, "i": b64(event), "e": "restated", "was": was.decode("ascii"), "t": minute(at)}
-    return canonical({**members, "of": of})
+    return _leaf("restated", event, at, {"was": was.decode("ascii"), "of": of})
 
 
 def pruned(*, event: bytes, below: int, policy: bytes, at: datetime) -> bytes:
     """A leaf that says which bodies are no longer kept. `policy`: SHA-256 of the retention policy, which is logged."""
-    members = {"v": VERSION, "i": b64(event), "e": "pruned", "below": below, "n": b64(policy), "t": minute(at)}
-    return canonical(members)
+    return _leaf("pruned", event, at, {"below": below, "n": b64(policy)})
 
 
 def original(body: bytes) -> bytes:
@@ -242,8 +230,7 @@ def restored(*, event: bytes, origin: str, size: int, root: bytes, at: datetime)
     """A leaf about nobody: the log goes on from an older copy under a new name. `origin`, `size`, `root`: the last
     known checkpoint of the old one.
     """
-    members = {"v": VERSION, "i": b64(event), "e": "restored", "from": origin, "size": size, "root": b64(root)}
-    return canonical({**members, "t": minute(at)})
+    return _leaf("restored", event, at, {"from": origin, "size": size, "root": b64(root)})
 
 
 def minute(at: datetime) -> str:
