@@ -21,7 +21,7 @@ SQL = re.compile(
 ASKED = ("web", "signals", "choice", "client", "replica", "delivery")  # rooms that read what somebody sent
 # Words of ours that a statement is made of, each chosen from a list in the same file: no other name may stand in one.
 OURS = frozenset({
-    "table", "column", "columns", "behind", "marks", "named", "unsaid", "last", "kind.sql", "which", "order",
+    "table", "column", "columns", "behind", "marks", "named", "unsaid", "last", "kind.value", "which", "order",
     "destroyed", "name", "becomes", "new.mark", "what", "over",
 })  # fmt: skip
 # A move reads and writes each table as the schema of this release has it: its statements are made of the schema's names.

@@ -39,13 +39,13 @@ from gateway.consent.verbs import Consent
 from gateway.consent.witnesses import Witnessing, submit
 from gateway.delivery.forwarding import Forwarder
 from gateway.delivery.letters import Mail, MailFolder, MailServer, TextMessages
-from gateway.desk import carried_noes, emergency
+from gateway.desk import emergency, recipients_to_tell
 from gateway.desk.agent_requests import AgentRequests
 from gateway.desk.documents import Document
 from gateway.desk.emergency import LATER, Emergency, Intake
-from gateway.desk.entry_facts import LedgerFacts
 from gateway.desk.forgetting import prune as prune_of
 from gateway.desk.forgetting.prune import Plan, months_before
+from gateway.desk.history import LedgerFacts
 from gateway.disk import close_to_others, make_folder
 from gateway.keys import person_keys, secret_files
 from gateway.keys.agent_keys import read_verify_key
@@ -225,7 +225,9 @@ def _effective_within(window: timedelta, recipients: Iterable[Recipient]) -> tim
 
 def _whom_it_tells(settings: Settings, recipients: Mapping[str, Recipient]) -> Callable[..., Writer]:
     """A writer that knows who has to hear of people's noes."""
-    return partial(Writer, systems=settings.system_rows(), recipients=recipients, behind=carried_noes.tell_carried)
+    return partial(
+        Writer, systems=settings.system_rows(), recipients=recipients, behind=recipients_to_tell.tell_carried
+    )
 
 
 def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop:

@@ -10,8 +10,7 @@ from pathlib import Path
 from starlette.routing import Route
 
 from gateway.app.composition import House
-from gateway.desk.office.appeals import Appeals
-from gateway.desk.office.cases import Cases
+from gateway.desk.office.cases import Appeals, Cases
 from gateway.desk.office.desk_log import DeskLog
 from gateway.desk.office.mailbox import Mailbox
 from gateway.desk.office.officers import DeskRole, Officers

@@ -31,9 +31,8 @@ from gateway.consent.witnesses import KnownWitness
 from gateway.delivery import ddrf
 from gateway.delivery.credentials import Credential, CredentialUnreadable
 from gateway.delivery.ddrf import Ddrf
-from gateway.delivery.deletion_word import DeletionPost
 from gateway.delivery.guard import EVERYWHERE
-from gateway.delivery.webhook import Courier, Post
+from gateway.delivery.webhook import Courier, DeletionPost, Post
 from gateway.desk import agent_requests
 from gateway.desk.outbox import OutboxKind
 from gateway.desk.own_systems import PREFIX

@@ -25,7 +25,7 @@ from gateway.consent import decision_log
 from gateway.consent.asked import Ask, Explained, Then
 from gateway.consent.check import said_by
 from gateway.desk import history as of
-from gateway.desk.time_travel import Rebuilt
+from gateway.desk.history import Rebuilt
 from gateway.ledger.entry import b64
 from gateway.signals.hear import KNOWN
 from gateway.terms import CHOOSABLE

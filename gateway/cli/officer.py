@@ -21,7 +21,7 @@ from gateway.cli import options
 from gateway.cli.progress import Progress
 from gateway.cli.rehearse import lines as lines_of_rehearsal
 from gateway.desk.answered_requests import REASONS, STOPS, AnsweredRequest
-from gateway.desk.evidence import REHEARSED
+from gateway.desk.evidence import REHEARSAL
 from gateway.desk.suppression import NoPosition, suppression_of
 from gateway.disk import make_folder, write_durably
 from gateway.keys import seals
@@ -121,7 +121,7 @@ def _lines(found: list[days.DayTold], on: date) -> Iterator[str]:
             span = f"{content['from']} to {content['until']}"
             yield f"entry {item.seq}  {content['k']}  {span}  its body went by retention"
             continue
-        if content["k"] == REHEARSED:
+        if content["k"] == REHEARSAL:
             yield from lines_of_rehearsal({"from": content["from"], "seq": item.seq, **content["told"]})
             continue
         yield f"entry {item.seq}  {content['k']}  {content['from']} to {content['until']}  run {content['run']}"

@@ -9,7 +9,7 @@ replica was told.
 
 A batch from a replica counts once however often it comes. One that is missing, answers that a replica had no room for,
 and what cannot be read, are an entry and an outage in the evidence: never silently less. Whatever comes late is written
-as of the time when it was answered, and of whoever was erased since nothing is (`gateway.desk.replica_batches`).
+as of the time when it was answered, and of whoever was erased since nothing is (`gateway.desk.disclosures`).
 """
 
 import asyncio
@@ -41,10 +41,10 @@ from gateway.consent.decisions import (
 )
 from gateway.consent.people import People, named
 from gateway.delivery.background import Every
-from gateway.desk import disclosures, replica_batches
-from gateway.desk.disclosures import DESPITE_NO, SENT, UNKNOWN, Counted, Intended
+from gateway.desk import disclosures
+from gateway.desk.disclosures import DESPITE_NO, SENT, UNKNOWN, Counted, HandedGone, Intended, Numbered
 from gateway.desk.recipient_holdings import Left
-from gateway.desk.replica_batches import Numbered
+from gateway.desk.recipients_to_tell import tell_late
 from gateway.keys.secret_files import wrap
 from gateway.ledger.acts.folded_people import SaidSince
 from gateway.ledger.errors import StoreUnavailable
@@ -273,14 +273,14 @@ class HandedOver:
     # --- in the writer's transaction ---
 
     def _write(self, tx: Transaction, batch: Batch, read: BatchReading, at: datetime) -> BatchTaken:
-        missing = replica_batches.missing(tx, batch.numbered, at)
+        missing = disclosures.batches_missing(tx, batch.numbered, at)
         if missing is None:
             return BatchTaken(again=True)
         lost, doubtful = batch.lost + read.unread, batch.doubtful or missing > 0
         if lost or doubtful:
-            replica_batches.lost(tx, batch.numbered.name, missing, None if doubtful else lost, at)
+            disclosures.note_lost(tx, batch.numbered.name, missing, None if doubtful else lost, at)
         position = min(batch.position, tx.size) if batch.log == tx.log else 0
-        gone = replica_batches.HandedGone(tx, position)
+        gone = HandedGone(tx, position)
         announced = self._announced(tx, read, gone)
         moved = self._said(tx, batch.reports, at, read)
         untold = self._count(tx, [*counts_of(read.decisions), *moved], announced, gone, at)
@@ -288,7 +288,7 @@ class HandedOver:
         read.tells += [(each.recipient, each.outcome) for each in counts_of(read.decisions)]
         return BatchTaken(again=False, missing=missing, unread=read.unread)
 
-    def _announced(self, tx: Transaction, read: BatchReading, gone: replica_batches.HandedGone) -> list[Counted]:
+    def _announced(self, tx: Transaction, read: BatchReading, gone: HandedGone) -> list[Counted]:
         """A row each, an entry each, as of when it was announced. What it would count as otherwise."""
         found = []
         for decision, text, left in read.intended:
@@ -320,7 +320,7 @@ class HandedOver:
         they come late as a replica's do. Returns as `_count` does.
         """
         ones = [row.one for row in rows]
-        gone = replica_batches.HandedGone(tx, min(row.position for row in rows))
+        gone = HandedGone(tx, min(row.position for row in rows))
         if gone.erased_since:
             return self._count(tx, ones, (), gone, at)
         before, _ = tx.size, disclosures.count_disclosures(tx, ones, at)
@@ -334,21 +334,21 @@ class HandedOver:
         since = SaidSince(tx, min(position for _, position in went))
         moved = [one for one, position in went if since.was_said(one.key, position)]
         late = {(each.key, each.recipient, each.classes): each for each in moved}
-        return replica_batches.tell_late(tx, [(each, False) for each in late.values()], at)
+        return tell_late(tx, [(each, False) for each in late.values()], at)
 
     def count_said(self, tx: Transaction, ones: Sequence[Counted], at: datetime) -> list[Counted]:
         """What callers said to this host, which may be an hour late. Whoever was erased or unlinked since the answer is
         on no record, and what went is to be deleted; whoever said no since is told of: when they did nobody knew that
         it had gone. Returns as `_count` does.
         """
-        return self._count(tx, ones, (), replica_batches.HandedGone(tx, tx.size, skew=0), at)
+        return self._count(tx, ones, (), HandedGone(tx, tx.size, skew=0), at)
 
     def _count(
         self,
         tx: Transaction,
         ones: Sequence[Counted],
         announced: Sequence[Counted],
-        gone: replica_batches.HandedGone,
+        gone: HandedGone,
         at: datetime,
     ) -> list[Counted]:
         """Returns those whose recipient ought to be told of a no that came meanwhile, and cannot be yet."""
@@ -358,7 +358,7 @@ class HandedOver:
         if written or of_nobody:
             disclosures.count_disclosures(tx, written, at, position=gone.position, of_nobody=of_nobody)
         late = {(each.key, each.recipient, each.classes): each for each in (*ones, *announced) if _arrived(each)}
-        return replica_batches.tell_late(tx, [(each, gone.is_gone(each)) for each in late.values()], at)
+        return tell_late(tx, [(each, gone.is_gone(each)) for each in late.values()], at)
 
 
 def _arrived(one: Counted) -> bool:

@@ -41,16 +41,16 @@ from gateway.desk import (
     answered_requests,
     documents,
     evidence,
+    history,
     notices,
     recipients_to_tell,
-    time_travel,
 )
 from gateway.desk.agent_requests import AgentRequests
 from gateway.desk.answered_requests import ACCESS, AnsweredRequest, HowItCame
 from gateway.desk.emergency import Emergency, KeptRequest, waiting_of
 from gateway.desk.emergency import request_answer as answer_of
 from gateway.desk.forgetting import erasure
-from gateway.desk.time_travel import Rebuilt
+from gateway.desk.history import Rebuilt
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys, Secrets
 from gateway.ledger.acts import device_states, idempotency, links, office_acts, records
@@ -562,8 +562,8 @@ class Consent:
         keys = [key for subject in subjects for key in subject.keys]
         looser = [key for subject in subjects for key in subject.looser]
         store = self._writer.store
-        found = await asyncio.to_thread(time_travel.standings_at, store, keys, moment)
-        beside = await asyncio.to_thread(time_travel.standings_at, store, looser, moment) if looser else None
+        found = await asyncio.to_thread(history.standings_at, store, keys, moment)
+        beside = await asyncio.to_thread(history.standings_at, store, looser, moment) if looser else None
         tightening = [standing.denies_only() for standing in beside.standings] if beside else []
         return replace(found, standings=(*found.standings, *tightening))
 

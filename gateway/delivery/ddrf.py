@@ -295,21 +295,13 @@ class Ddrf:
             if not tried.taken:
                 raise Untrusted(f"its dsrdelete.json: {tried.answer}")
             found = vendor(tried.body)
-            if not _may_send_to(found.endpoint):
+            if not may_send_to(found.endpoint):
                 raise Untrusted("its endpoint is not https")
             known = self._known[domain] = DeletionKnown(found, at)
         return known
 
     async def close(self) -> None:
         await self._courier.close()
-
-
-def _may_send_to(endpoint: str) -> bool:
-    """The endpoint is a stranger's text: it may be no address at all."""
-    try:
-        return may_send_to(endpoint)
-    except ValueError:
-        return False
 
 
 def discovery(domain: str) -> str:

@@ -134,7 +134,12 @@ class MailFolder:
         self._from = from_address or "gateway@localhost"
 
     async def send(self, to: str, letter: Letter) -> bool:
-        return await _tried(lambda: self._write(to, letter))
+        try:
+            await asyncio.to_thread(self._write, to, letter)
+        except (OSError, ValueError) as error:
+            log.warning("mail", why=type(error).__name__)
+            return False
+        return True
 
     def _write(self, to: str, letter: Letter) -> None:
         message = written(self._from, to, letter)
@@ -150,15 +155,6 @@ class MailFolder:
 
     async def close(self) -> None:
         """There is nothing to close."""
-
-
-async def _tried(write: Callable[[], None]) -> bool:
-    try:
-        await asyncio.to_thread(write)
-    except (OSError, ValueError) as error:
-        log.warning("mail", why=type(error).__name__)
-        return False
-    return True
 
 
 def _password(server: MailServer) -> str:

@@ -1,5 +1,6 @@
 """A signed message to a recipient: how it is made, posted and tried again. `gateway.consent.telling` calls it. Every
-way of telling has the shape `Carrier`; this is the plain one.
+way of telling has the shape `Carrier`: the plain one (`Post`), and the one of deletions in the operator's own systems
+(`DeletionPost`), taken only once the system says in its answer that it deleted.
 
 A message is signed in the form of the Standard Webhooks specification (version 1.0).
 
@@ -37,6 +38,7 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
 from standardwebhooks import Webhook
 
 from gateway.delivery.guard import Network
@@ -203,3 +205,52 @@ class Post:
 
     async def close(self) -> None:
         await self._courier.close()
+
+
+DELETED, REFUSED, NOT_YET = "deleted", "refused", "not yet deleted"
+NAMES_NOBODY = "names nobody: the officer's"
+
+
+class _SystemWord(msgspec.Struct):
+    """What a system says in its answer."""
+
+    status: str = ""
+
+
+class _Asked(msgspec.Struct):
+    """Of a message: whom it names."""
+
+    identifiers: list[msgspec.Raw] = []
+
+
+def _is_anybody(body: bytes) -> bool:
+    try:
+        return bool(msgspec.json.decode(body, type=_Asked).identifiers)
+    except msgspec.DecodeError:
+        return False
+
+
+def _word(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=_SystemWord).status
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+
+
+class DeletionPost(Post):
+    """A system answers with a JSON object: `{"status": "deleted"}` once nothing is left but what a suppression needs,
+    or nothing ever was; `{"status": "refused"}` where it will not, which makes it the officer's at once. Whoever says
+    anything else, or nothing, takes longer and is asked again, under the same id.
+    """
+
+    async def carry(self, parcel: Parcel, at: datetime) -> Tried:
+        """Of a message that names nobody any answer would be the word of somebody who did nothing."""
+        if not _is_anybody(parcel.body):
+            return Tried(PostOutcome.REFUSED, NAMES_NOBODY)
+        tried = await super().carry(parcel, at)
+        if not tried.taken:
+            return tried
+        word = _word(tried.body)
+        if word == DELETED:
+            return Tried(PostOutcome.TAKEN, DELETED)
+        return Tried(PostOutcome.REFUSED, REFUSED) if word == REFUSED else Tried(PostOutcome.LATER, NOT_YET, tried.wait)

@@ -5,6 +5,11 @@ marked after; a chunk is one entry. Of answers to checks and bid requests counts
 A row that was handed back to its caller may have been sent until the caller says what became of it: posted again before
 that it is decided anew. A report "not sent" can arrive before the answer itself was counted (counting is batched), so a
 count can be -1 for a moment. Readers therefore ignore counts of 0 and below.
+
+A replica, or another process of this host, answers from a copy and hands over a batch of its answers later: each batch
+counts once, gaps are noticed. Meanwhile its person may have been erased, a number given back, a no said. Whatever may
+have been erased after the answer is counted in its entry and written about nobody. Position: how many entries the
+replica knew of, never more than there were when it answered.
 """
 
 import hmac
@@ -12,9 +17,10 @@ import json
 import os
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -26,7 +32,7 @@ from gateway.ledger.acts.holders import released_since, since_when
 from gateway.ledger.schema import rows_of
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.transaction import Transaction
-from gateway.terms import DAY_MS, Purpose
+from gateway.terms import DAY_MS, Erasing, Purpose
 
 # sent; it may have been; it is not known whether it arrived; it was sent although the answer was no
 SENT, POSSIBLE, UNKNOWN, DESPITE_NO = "sent", "possible", "unknown", "despite_no"
@@ -121,22 +127,25 @@ def _but_of_erased(tx: Transaction, counted: Sequence[Counted]) -> Iterator[Coun
 
 def _append(tx: Transaction, more: Sequence[Counted], at: datetime) -> int:
     """The entry: who got what kinds of data for what, how much, and the keyed hash of what was counted."""
-    secret = os.urandom(32)
     cells: Counter[tuple[object, ...]] = Counter()
     for each in more:
         cells[each.cell[1:]] += each.count  # no keys: a new pepper rewrites those
-    listed = [[*cell, number] for cell, number in sorted(cells.items())]
-    seq = tx.append(
-        entry.disclosed(
-            event=os.urandom(16),
-            recipients=sorted({each.recipient for each in more}),
-            purposes=sorted({word for each in more for word in each.purposes}),
-            classes=sorted({word for each in more for word in each.classes}),
-            count=sum(each.count for each in more),
-            hashed=hmac.digest(secret, json.dumps(listed, separators=(",", ":")).encode(), "sha256"),
-            at=at,
-        )
+    body = partial(
+        entry.disclosed,
+        event=os.urandom(16),
+        recipients=sorted({each.recipient for each in more}),
+        purposes=sorted({word for each in more for word in each.purposes}),
+        classes=sorted({word for each in more for word in each.classes}),
+        count=sum(each.count for each in more),
+        at=at,
     )
+    return _append_hashed(tx, [[*cell, number] for cell, number in sorted(cells.items())], body)
+
+
+def _append_hashed(tx: Transaction, listed: Sequence[object], body: Callable[..., bytes]) -> int:
+    """An entry with the hash of what is listed, under a key of its own that is kept beside it."""
+    secret = os.urandom(32)
+    seq = tx.append(body(hashed=hmac.digest(secret, json.dumps(listed, separators=(",", ":")).encode(), "sha256")))
     tx.db.execute("INSERT INTO disclosure_batch VALUES (?, ?)", (seq, secret))
     return seq
 
@@ -181,6 +190,7 @@ DAYS = 35  # a row id that left is a duplicate for so long
 HASH, POSTED_AGAIN = 16, b"\x01"  # bytes of a hash; what stands behind a job's where a row of it was posted again
 AT_ONCE = 1_000  # rows that one transaction acknowledges
 NOT_SENT = "not_sent"
+BECAME = "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?"
 BEFORE = (  # in the database: a row that was posted again and again has many
     "SELECT row, max(outcome = 'sent'), max(CASE WHEN outcome = 'intended' THEN batch ELSE -1 END),"
     " max(job IS NOT NULL AND outcome IN ('intended', 'possible')), max(handle) FROM disclosure"
@@ -276,51 +286,32 @@ def intend(
     answered at that time, how many entries it knew of. `job`: of rows that are handed back, its hash, or nothing in it.
     """
     assert 0 < len(rows) <= CHUNK
-    now, secret = milliseconds(at), os.urandom(32)
+    now = milliseconds(at)
     position = tx.size if position is None else min(position, tx.size)
     listed = [[row.row.hex(), *row.classes] for row in rows]  # no keys: a new pepper rewrites those
-    hashed = hmac.digest(secret, json.dumps(listed, separators=(",", ":")).encode(), "sha256")
     classes = sorted({name for row in rows for name in row.classes})
-    seq = tx.append(
-        entry.disclosure(
-            event=os.urandom(16),
-            recipient=recipient,
-            purposes=purposes,
-            classes=classes,
-            rows=len(rows),
-            hashed=hashed,
-            at=at,
-        )
-    )
-    tx.db.execute("INSERT INTO disclosure_batch VALUES (?, ?)", (seq, secret))
+    body = partial(
+        entry.disclosure, event=os.urandom(16), recipient=recipient, purposes=purposes, classes=classes, rows=len(rows),
+        at=at,
+    )  # fmt: skip
+    seq = _append_hashed(tx, listed, body)
     left, numbers = defaultdict[tuple[str, ...], list[Left]](list), dict[bytes, int]()
     for row in rows:
         left[row.classes] += row.left
     for each, some in left.items():
         numbers |= recipient_holdings.note_held(tx, recipient, some, purposes, each, seq, now)
-    same = (",".join(purposes), now, position, seq, job)
-    _insert(tx, recipient, [(row, recipient_holdings.listed(row.left, numbers)) for row in rows], *same)
-    return seq
-
-
-def _insert(
-    tx: Transaction,
-    recipient: str,
-    rows: Iterable[tuple[Intended, str]],
-    purpose: str,
-    now: int,
-    position: int,
-    batch: int,
-    job: bytes | None,
-) -> None:
-    """Each with what it takes along."""
+    which, whole = (now, position, seq), ",".join(purposes)
     tx.db.executemany(
         "INSERT INTO disclosure VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intended', ?, ?, ?)",
         [
-            (recipient, row.row, row.key, purpose, ",".join(row.classes), now, position, batch, row.handle, job, took)
-            for row, took in rows
+            (
+                recipient, row.row, row.key, whole, ",".join(row.classes), *which, row.handle, job,
+                recipient_holdings.listed(row.left, numbers),
+            )
+            for row in rows
         ],
-    )
+    )  # fmt: skip
+    return seq
 
 
 def mark(tx: Transaction, recipient: str, batch: int, rows: Iterable[Intended], outcome: str) -> list[Intended]:
@@ -330,10 +321,7 @@ def mark(tx: Transaction, recipient: str, batch: int, rows: Iterable[Intended], 
     """
     rows = list(rows)
     unsaid = " AND outcome = 'intended'" if outcome == POSSIBLE else ""
-    marked = tx.db.executemany(
-        f"UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?{unsaid}",  # noqa: S608 - ours
-        [(outcome, recipient, row.row, batch) for row in rows],
-    )
+    marked = tx.db.executemany(f"{BECAME}{unsaid}", [(outcome, recipient, row.row, batch) for row in rows])
     gone = [] if marked.rowcount == len(rows) else [row for row in rows if not _is_there(tx, recipient, batch, row)]
     for row in rows if outcome == NOT_SENT else ():
         recipient_holdings.not_sent(tx, recipient, row.row, batch)
@@ -347,10 +335,7 @@ def _is_there(tx: Transaction, recipient: str, batch: int, row: Intended) -> boo
 
 def settle(tx: Transaction, recipient: str, rows: Iterable[tuple[bytes, int]], outcome: str) -> None:
     """What became of rows of files, each by its hash and its entry's number."""
-    tx.db.executemany(
-        "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?",
-        [(outcome, recipient, row, batch) for row, batch in rows],
-    )
+    tx.db.executemany(BECAME, [(outcome, recipient, row, batch) for row, batch in rows])
 
 
 class Acknowledged(NamedTuple):
@@ -393,8 +378,7 @@ def _acknowledge(tx: Transaction, said: Acknowledged, now: int, after: Place) ->
         [*values, *after],
     ).fetchall()
     for recipient, row, batch in found:
-        which = (said.outcome, recipient, row, batch)
-        tx.db.execute("UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?", which)
+        tx.db.execute(BECAME, (said.outcome, recipient, row, batch))
         if said.outcome == SENT:
             records.use_claimed(tx, recipient, row, now)
         elif said.outcome == NOT_SENT:
@@ -416,3 +400,75 @@ def _named(said: Acknowledged) -> tuple[str, list[object]]:
     if said.row_id:
         words, values = [*words, "d.row = ?"], [*values, hash_of(said.row_id)]
     return " AND ".join(words), values
+
+
+SPOOL_KEPT = timedelta(days=400)  # of a spool that nobody hands over any more
+SKEW = 6_000  # milliseconds: a replica's clock against ours
+KNOWN_BEFORE = "SELECT 1 FROM detail WHERE key = ? AND seq < ? LIMIT 1"
+
+
+class Numbered(NamedTuple):
+    """`spool` 16 random bytes, another one at each start; `number` from 1 on, without a gap; `name`: of the key."""
+
+    spool: bytes
+    name: str
+    number: int
+
+
+def batches_missing(tx: Transaction, batch: Numbered, at: datetime) -> int | None:
+    """How many batches before this one never came; None: this one came before and counts no second time."""
+    row = tx.db.execute("SELECT last FROM handed_over WHERE spool = ?", (batch.spool,)).fetchone()
+    last = row[0] if row else 0
+    if batch.number <= last:
+        return None
+    tx.db.execute("DELETE FROM handed_over WHERE at < ?", (milliseconds(at - SPOOL_KEPT),))
+    tx.db.execute(
+        "INSERT INTO handed_over VALUES (?, ?, ?, ?) ON CONFLICT (spool) DO UPDATE SET"
+        " last = excluded.last, at = excluded.at",
+        (batch.spool, batch.name, batch.number, milliseconds(at)),
+    )
+    return int(batch.number - last - 1)
+
+
+def note_lost(tx: Transaction, name: str, batches: int, answers: int | None, at: datetime) -> int:
+    """The entry about what a replica answered and nobody will ever have on record. `answers` None: nobody can tell how
+    many.
+    """
+    return tx.append(entry.lost(event=os.urandom(16), by=name, batches=batches, count=answers, at=at))
+
+
+class HandedGone:
+    """Who may have been erased since a batch was answered: nothing is written about them. Who was unlinked has left no
+    trace by which to tell; whoever was not known before may be one of them.
+    """
+
+    def __init__(self, tx: Transaction, position: int, skew: int = SKEW) -> None:
+        self.position = position
+        self._skew = skew
+        self._tx = tx
+        last = tx.db.execute("SELECT seq, at FROM erasure ORDER BY seq DESC LIMIT 1").fetchone()
+        self._last: tuple[int, int] = last or (-1, -1)
+
+    @property
+    def erased_since(self) -> bool:
+        """Whether anybody was."""
+        return self._last[0] >= self.position
+
+    def is_gone(self, one: Counted) -> bool:
+        """Whether its person may have been."""
+        if self._last[0] < self.position and self._last[1] < one.at - self._skew:
+            return False  # nobody was
+        db, before = self._tx.db, self._before(one.at)
+        row = db.execute("SELECT seq FROM erased WHERE identifier = ?", (one.key,)).fetchone()
+        if row and row[0] > before:
+            return True
+        sql = "SELECT max(seq) FROM erasure WHERE mode = ?"
+        (unlinked,) = db.execute(sql, (Erasing.UNLINK,)).fetchone()
+        if unlinked is None or unlinked < before:
+            return False
+        return db.execute(KNOWN_BEFORE, (one.key, before)).fetchone() is None
+
+    def _before(self, answered: int) -> int:
+        """A place in the log from before an answer, whose time is in Unix milliseconds by the replica's clock."""
+        (seq,) = self._tx.db.execute("SELECT min(seq) FROM erasure WHERE at >= ?", (answered - self._skew,)).fetchone()
+        return self.position if seq is None else min(self.position, int(seq))

@@ -238,7 +238,7 @@ class Emergency:
         line = _joined(boxes)
         try:
             make_folder(self.path.parent)
-            with self._locked() as descriptor:
+            with locked(self.path) as descriptor:
                 self._append(descriptor, line)
         except OSError as error:
             raise StoreUnavailable(f"nothing was kept: {error.strerror}") from error
@@ -252,7 +252,7 @@ class Emergency:
 
     def read(self) -> EmergencyWaiting:
         """Everything that was acknowledged and not yet taken in. Raises OSError, `Unusable`."""
-        with self._locked() as descriptor:
+        with locked(self.path) as descriptor:
             content, aside = _content(descriptor), _lines_of(self._aside)
         *lines, rest = content.split(b"\n")
         opened = {line: self._opened(line) for line in (*lines, *aside)}
@@ -265,7 +265,7 @@ class Emergency:
         is gone that is not entered.
         """
         entered, unread, no = {line for line, _ in read.requests}, set(read.unread), set(refused)
-        with self._locked() as descriptor:
+        with locked(self.path) as descriptor:
             self._mended(descriptor)
             lines, aside = _content(descriptor).split(b"\n")[:-1], _lines_of(self._aside)
             self._sweep()
@@ -335,10 +335,6 @@ class Emergency:
         """What a process that was killed over one of these files left beside it."""
         for left in self.path.parent.glob(f".{self.path.stem}.*"):
             left.unlink()
-
-    def _locked(self) -> contextlib.AbstractContextManager[int]:
-        """Raises OSError, also where another process that was stopped has it."""
-        return locked(self.path)
 
 
 def _size(path: Path) -> int:

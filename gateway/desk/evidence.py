@@ -1,5 +1,6 @@
 """Evidence that it was working: what was counted, what failed and what was in force in a stretch of time, as an entry
-(R31); what a rehearsal found, as another (L45); and what was in force at an earlier moment, read back from them.
+(R31); what a rehearsal found, as another (L45); and what each day counted and what was in force at an earlier moment,
+read back from them.
 
 Counts only: a cell of fewer than ten is merged with its neighbours, so that no entry tells of one person. The youngest
 rehearsal says whether somebody has to look. What a verdict of an earlier moment rested on, for `gateway explain` at a
@@ -11,9 +12,10 @@ import contextlib
 import json
 import sqlite3
 import tomllib
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,6 +27,7 @@ from gateway.desk import documents
 from gateway.desk.documents import DESPITE_SIGNAL, EVIDENCE, NOTICE, SCREEN, Document
 from gateway.keys import seals
 from gateway.ledger import entry
+from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.store import Store, ledger_snapshot
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.transaction import Transaction
@@ -43,11 +46,10 @@ FEWER, MERGED = "fewer than 10", "merged"
 INLINE = 16_384  # bytes of content in a leaf; an entry bundle has 256 leaves, and a leaf may have 64 kB
 SHOWN = 200  # of the operator's own notices and screens, the newest that are named
 OWN = f"kind IN ('{NOTICE}', '{DESPITE_SIGNAL}', '{SCREEN}')"
-# Of runs, the newest first; far more than there are between a crash and the start after it.
-NEWEST = (
-    "SELECT e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq"
-    " WHERE v.kind != ? ORDER BY v.seq DESC LIMIT 1000"
-)
+# The entries, each with its body and, where very many counts stand in one, that document's; see `content_of`.
+ENTRIES = "FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq"
+NEWEST = f"SELECT e.body, d.body {ENTRIES} WHERE v.kind != '{REHEARSAL}' ORDER BY v.seq DESC LIMIT ?"
+RUNS = 1_000  # far more than there are between a crash and the start after it
 OPERATORS = f"""
 SELECT kind, version, language, body FROM document WHERE {OWN} AND seq <= coalesce(?, seq)
 ORDER BY seq DESC LIMIT {SHOWN}
@@ -120,36 +122,27 @@ def note_period(tx: Transaction, period: Period, in_force: Sequence[Document] | 
     return _append(tx, period, content, at)
 
 
-def rehearsed(
-    tx: Transaction,
-    event: bytes,
-    span: tuple[datetime, datetime],
-    told: Mapping[str, object],
-    in_force: Sequence[Document],
-    at: datetime,
-) -> int:
-    """The entry of a rehearsal of these documents (L45); each of them is logged once, as in `note`."""
-    for document in in_force:
-        documents.log(tx, document, at)
-    content = {"docs": [list(item) for item in _named(in_force)], "told": told}
-    return _append(tx, Period(event, entry.b64(event), REHEARSAL, *span), content, at)
-
-
 def _named(shown: Sequence[Document]) -> list[tuple[str, str, str, str]]:
     return sorted({(item.kind, item.version, item.language, entry.b64(item.sha256)) for item in shown})
 
 
-def named_in(body: bytes, more: bytes | None) -> list[tuple[str, str, str, str]]:
-    """The documents that an entry names as in force: kind, version, language and hash as a leaf has it. `more`: the
-    document in which very many counts stand, which has the names too.
+def content_of(body: bytes | None, more: bytes | None) -> dict[str, Any]:
+    """What an entry says; of one whose body went by retention nothing. `more`: the document in which very many counts
+    stand.
     """
-    named = json.loads(more or body).get("docs", [])
-    return [(kind, version, language, sha256) for kind, version, language, sha256 in named]
+    return {**json.loads(body or b"{}"), **json.loads(more or b"{}")}
+
+
+def named_in(body: bytes, more: bytes | None) -> list[tuple[str, str, str, str]]:
+    """The documents that an entry names as in force: kind, version, language and hash as a leaf has it."""
+    return [
+        (kind, version, language, sha256) for kind, version, language, sha256 in content_of(body, more).get("docs", [])
+    ]
 
 
 def _named_by(tx: Transaction, run: str) -> list[tuple[str, str, str, str]]:
     """What the last entry of that run names; nothing where none of it was ever written."""
-    for body, more in tx.db.execute(NEWEST, (REHEARSAL,)):
+    for body, more in tx.db.execute(NEWEST, (RUNS,)):
         if json.loads(body)["run"] == run:
             return named_in(body, more)
     return []
@@ -183,23 +176,17 @@ def _append(tx: Transaction, period: Period, content: Mapping[str, object], at: 
 
 def _changed(tx: Transaction, named: set[tuple[str, str]]) -> list[str]:
     """The kinds of documents that are not those of the last entry; none at the very first."""
-    row = tx.db.execute(
-        "SELECT e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq"
-        " WHERE v.kind != ? ORDER BY v.seq DESC LIMIT 1",
-        (REHEARSAL,),
-    ).fetchone()
+    row = tx.db.execute(NEWEST, (1,)).fetchone()
     if row is None:
         return []
     before = {(kind, sha256) for kind, _, _, sha256 in named_in(*row)}
     return sorted({kind for kind, _ in before ^ named})
 
 
-REHEARSED = REHEARSAL
-LAST_REHEARSAL = """
-SELECT v.seq, v.until, e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq
-WHERE v.kind = ? ORDER BY v.seq DESC LIMIT 1
+LAST_REHEARSAL = f"""
+SELECT v.seq, v.until, e.body, d.body {ENTRIES} WHERE v.kind = '{REHEARSAL}' ORDER BY v.seq DESC LIMIT 1
 """
-FIRST_START = "SELECT min(start) FROM evidence WHERE kind != ?"
+FIRST_START = f"SELECT min(start) FROM evidence WHERE kind != '{REHEARSAL}'"  # noqa: S608 - ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,31 +199,6 @@ class Rehearsal:
     content: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class YoungestRehearsal:
-    """The youngest on record: where, when it ended, whether it passed, how much had failed."""
-
-    seq: int
-    until: datetime
-    passed: bool
-    failures: int
-
-
-def note_rehearsal(tx: Transaction, rehearsal: Rehearsal, in_force: Sequence[Document], at: datetime) -> int:
-    """The entry, with the documents that it was rehearsed by; its number."""
-    return rehearsed(tx, rehearsal.event, (rehearsal.start, rehearsal.until), rehearsal.content, in_force, at)
-
-
-def last_rehearsal(db: sqlite3.Connection) -> YoungestRehearsal | None:
-    """The youngest that was entered."""
-    row = db.execute(LAST_REHEARSAL, (REHEARSED,)).fetchone()
-    if row is None:
-        return None
-    seq, until, body, more = row
-    content = {**json.loads(body), **json.loads(more or b"{}")}["told"]
-    return YoungestRehearsal(seq, moment(until), bool(content.get("passed")), int(content.get("failures", 0)))
-
-
 class RehearsalTold(NamedTuple):
     """What the youngest rehearsal's entry says. `event`: as its leaf has it; `told`: as `Rehearsal.content`."""
 
@@ -245,20 +207,43 @@ class RehearsalTold(NamedTuple):
     until: datetime
     told: Mapping[str, Any]
 
+    @property
+    def passed(self) -> bool:
+        return bool(self.told.get("passed"))
+
+    @property
+    def failures(self) -> int:
+        return int(self.told.get("failures", 0))
+
+
+def note_rehearsal(tx: Transaction, rehearsal: Rehearsal, in_force: Sequence[Document], at: datetime) -> int:
+    """The entry, with the documents that it was rehearsed by, each logged once; its number (L45)."""
+    for document in in_force:
+        documents.log(tx, document, at)
+    content = {"docs": [list(item) for item in _named(in_force)], "told": rehearsal.content}
+    run = entry.b64(rehearsal.event)
+    return _append(tx, Period(rehearsal.event, run, REHEARSAL, rehearsal.start, rehearsal.until), content, at)
+
+
+def last_rehearsal(db: sqlite3.Connection) -> RehearsalTold | None:
+    """The youngest that was entered."""
+    row = db.execute(LAST_REHEARSAL).fetchone()
+    if row is None:
+        return None
+    seq, until, *bodies = row
+    leaf = content_of(*bodies)
+    return RehearsalTold(seq, leaf["i"], moment(until), leaf["told"])
+
 
 def read_last_rehearsal(store: Store) -> RehearsalTold | None:
     """None where none is on record. Raises `StoreUnavailable`."""
     with ledger_snapshot(store) as db:
-        row = db.execute(LAST_REHEARSAL, (REHEARSED,)).fetchone()
-    if row is None:
-        return None
-    leaf = {**json.loads(row[2]), **json.loads(row[3] or b"{}")}
-    return RehearsalTold(row[0], leaf["i"], moment(row[1]), leaf["told"])
+        return last_rehearsal(db)
 
 
 def rehearsal_owed_since(db: sqlite3.Connection) -> datetime | None:
     """When this installation first served: from then on a rehearsal is due."""
-    (start,) = db.execute(FIRST_START, (REHEARSED,)).fetchone()
+    (start,) = db.execute(FIRST_START).fetchone()
     return None if start is None else moment(start)
 
 
@@ -279,11 +264,8 @@ class DeskHead(NamedTuple):
 def desk_heads(store: Store) -> list[DeskHead]:
     """All of them, the oldest first. Raises `LedgerRefused`, `sqlite3.Error`."""
     with contextlib.closing(store.open_to_read()) as db:
-        rows = db.execute(
-            "SELECT v.seq, e.body, d.body FROM evidence v JOIN entry e USING (seq)"
-            " LEFT JOIN document d ON d.seq = v.seq ORDER BY v.seq"
-        ).fetchall()
-    told = [(seq, {**json.loads(body or b"{}"), **json.loads(more or b"{}")}) for seq, body, more in rows]
+        rows = db.execute(f"SELECT v.seq, e.body, d.body {ENTRIES} ORDER BY v.seq").fetchall()
+    told = [(seq, content_of(*bodies)) for seq, *bodies in rows]
     return [DeskHead(seq, datetime.fromisoformat(it["until"]), *it["desk"]) for seq, it in told if it.get("desk")]
 
 
@@ -348,3 +330,72 @@ def _recipients_then(registry: Mapping[str, Mapping[str, Any]]) -> dict[str, Rec
     """As configured then; of an upload it is only known that there was one."""
     plain = {name: {**item, "upload": []} for name, item in registry.items()}
     return msgspec.convert(plain, dict[str, Recipient])
+
+
+COUNTED = f"SELECT v.start, e.body, d.body {ENTRIES} WHERE v.start >= ? AND v.start < ? ORDER BY v.seq"
+# A request that names several identifiers is one.
+OPT_OUTS = f"""
+SELECT d.at / 86400000, coalesce(json_extract(CAST({BODY} AS TEXT), '$.src'), ''), count(DISTINCT d.request)
+FROM detail d{JOINED} WHERE d.at >= ? AND d.at < ? AND {BODY} IS NOT NULL
+AND json_extract(CAST({BODY} AS TEXT), '$.e') = 'opt_out' GROUP BY 1, 2
+"""  # noqa: S608 - ours
+EPOCH = date(1970, 1, 1)
+
+
+@dataclass(slots=True)
+class CountedDay:
+    """One day (UTC), by table and the words of a cell. `few`: tables in which fewer than ten more were counted, nobody
+    can say of what.
+    """
+
+    cells: dict[str, Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))
+    few: set[str] = field(default_factory=set)
+
+    def add(self, table: str, cell: str, count: object) -> None:
+        """One cell of one entry."""
+        if isinstance(count, int):
+            self.cells[table][tuple(cell.split(" "))] += count
+        else:
+            self.few.add(table)
+
+
+def counted_days(store: Store, first: date, last: date) -> Mapping[date, CountedDay]:
+    """Those from `first` to `last` of which an entry tells; a stretch is of the day on which it began. Raises
+    `StoreUnavailable`.
+    """
+    rows = _read_rows(store, COUNTED, _span(first, last))
+    found: dict[date, CountedDay] = defaultdict(CountedDay)
+    for start, *bodies in rows:
+        content = content_of(*bodies)
+        if "counts" not in content:  # a rehearsal's, or the body went by retention
+            continue
+        day = found[moment(start).date()]
+        for table, cells in content["counts"].items():
+            for cell, count in cells.items():
+                day.add(table, cell, count)
+    return found
+
+
+def opt_outs_by_day(store: Store, first: date, last: date) -> dict[str, dict[date, int]]:
+    """How many requests to opt out were entered on each day from `first` to `last`, by source; days without one are
+    absent, and so is what went by retention. Raises `StoreUnavailable`.
+    """
+    found: dict[str, dict[date, int]] = {}
+    for day, source, count in _read_rows(store, OPT_OUTS, _span(first, last)):
+        found.setdefault(source, {})[EPOCH + timedelta(days=day)] = count
+    return found
+
+
+def _span(first: date, last: date) -> tuple[int, int]:
+    start, end = (datetime.combine(day, time(), UTC) for day in (first, last + timedelta(days=1)))
+    return milliseconds(start), milliseconds(end)
+
+
+def _read_rows(store: Store, sql: str, values: Sequence[object]) -> list[Any]:
+    with ledger_snapshot(store) as db:
+        return db.execute(sql, values).fetchall()
+
+
+def is_small_cells(cell: tuple[str, ...]) -> bool:
+    """Whether a cell is those of fewer than ten, together."""
+    return cell == (MERGED,)

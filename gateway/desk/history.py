@@ -1,5 +1,6 @@
-"""Reading what happened: the entries about one identifier, with the texts that were shown, and the opening of one of
-them. The desk, the pages and the command line call it. Reads only.
+"""Reading what happened: the entries about one identifier, with the texts that were shown, the opening of one of them,
+and what stood on record at another moment, folded from the log alone (L85). The desk, the pages, the command line and
+`consent.verbs` call it. Reads only, and never what a host keeps of it.
 
 `events` is all of it, for the desk and the command line. `since_release` is what somebody may be shown who proved
 control of a number or a mailbox: nothing from before it was last given back or changed hands, which is another
@@ -12,25 +13,33 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 
+from gateway.choice.question import Grant
+from gateway.choice.standing import RowUnreadable, Stale, Standing
 from gateway.desk.documents import Document
+from gateway.fold.kin import Alike, alike, family
+from gateway.fold.reading import read_noes
+from gateway.fold.state import FOR_EVER
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import entry, subjects
+from gateway.ledger.acts.folded_people import FoldedPeople
 from gateway.ledger.acts.holders import own_outs_at, shown_since
+from gateway.ledger.entry import b64
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof.receipt import Opening
-from gateway.ledger.schema import BODY, JOINED, OF_REQUEST
-from gateway.ledger.store import ledger_needed, ledger_snapshot
-from gateway.ledger.subjects import Subject, milliseconds
-from gateway.ledger.subjects import moment as _moment
+from gateway.ledger.schema import BODY, JOINED, OF_REQUEST, rows_of
+from gateway.ledger.store import Store, ledger_needed, ledger_snapshot
+from gateway.ledger.subjects import Subject, milliseconds, moment
+from gateway.ledger.watch import LedgerWatch
 from gateway.terms import CHOOSABLE, ChoiceKind, Purpose
 
 PersonOf = Callable[[bytes], PersonKeys]
@@ -69,21 +78,12 @@ async def _reader(folder: Path) -> AsyncIterator[aiosqlite.Connection]:
             yield db
 
 
-async def events(
-    folder: Path, key: bytes, keys_of: PersonOf, subject: tuple[str, str], *, until: datetime | None = None
-) -> list[Event]:
-    """Every entry about a key, oldest first, up to a moment. `subject` is the (kind, value) that the commitments must
-    open to.
-    """
-    return await _events(folder, key, keys_of, subject, until)
-
-
 async def since_release(
     folder: Path, key: bytes, keys_of: PersonOf, subject: tuple[str, str], now: datetime, *,
     until: datetime | None = None,
 ) -> list[Event]:  # fmt: skip
     """What whoever holds the number or mailbox now may see of it, by proof of control alone."""
-    return await _events(folder, key, keys_of, subject, until, now)
+    return await events(folder, key, keys_of, subject, until=until, now=now)
 
 
 def shown_to_holder(db: sqlite3.Connection, key: bytes, now: datetime) -> list[int]:
@@ -92,10 +92,13 @@ def shown_to_holder(db: sqlite3.Connection, key: bytes, now: datetime) -> list[i
     return [seq for (seq,) in db.execute(HOLDERS, {"key": key}) if seq >= since]
 
 
-async def _events(
-    folder: Path, key: bytes, keys_of: PersonOf, subject: tuple[str, str], until: datetime | None,
-    now: datetime | None = None,
+async def events(
+    folder: Path, key: bytes, keys_of: PersonOf, subject: tuple[str, str], *,
+    until: datetime | None = None, now: datetime | None = None,
 ) -> list[Event]:  # fmt: skip
+    """Every entry about a key, oldest first, up to a moment. `subject` is the (kind, value) that the commitments must
+    open to. `now`: see `since_release`.
+    """
     values = {"key": key, "until": milliseconds(until) if until else None, "since": now is not None}
     async with _reader(folder) as db:
         rows = [(tuple(row), json.loads(row[3])) for row in await db.execute_fetchall(ABOUT, values)]
@@ -127,14 +130,14 @@ def _event(
     seq, event, at, _, person, sealed, opening = row
     opened = subjects.open_boxes(keys_of(person), event, sealed, opening)
     if opened.broken:
-        return Event(seq, event, _moment(at), leaf, {}, proved=False, shown=shown)
+        return Event(seq, event, moment(at), leaf, {}, proved=False, shown=shown)
     proofs = []
     if opened.rs is not None:
         proofs.append(leaf.get("s") == entry.b64(entry.subject_commitment(opened.rs, *subject)))
     if opened.rd is not None and opened.details is not None:
         proofs.append(leaf.get("d") == entry.b64(entry.details_commitment(opened.rd, opened.details)))
     details = json.loads(opened.details) if opened.details else {}
-    return Event(seq, event, _moment(at), leaf, details, all(proofs) if proofs else None, shown)
+    return Event(seq, event, moment(at), leaf, details, all(proofs) if proofs else None, shown)
 
 
 async def of_request(folder: Path, request: bytes) -> list[tuple[str, bytes, datetime, list[Purpose]]]:
@@ -145,7 +148,7 @@ async def of_request(folder: Path, request: bytes) -> list[tuple[str, bytes, dat
             f" WHERE {OF_REQUEST} AND {BODY} IS NOT NULL ORDER BY d.seq",
             (request,),
         )
-    return [(kind, key, _moment(at), _purposes(body)) for kind, key, at, body in rows]
+    return [(kind, key, moment(at), _purposes(body)) for kind, key, at, body in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,7 @@ async def opted_in(folder: Path, event: bytes) -> OptedIn | None:
     for kind, key, at, body in rows:
         leaf = json.loads(body)
         if leaf.get("e") == ChoiceKind.OPT_IN:
-            return OptedIn(kind, key, _moment(at), Purpose(leaf["p"][0]), leaf.get("to", ""))
+            return OptedIn(kind, key, moment(at), Purpose(leaf["p"][0]), leaf.get("to", ""))
     return None
 
 
@@ -202,3 +205,117 @@ def opening_of(folder: Path, event: bytes, subject: Subject, keys_of: PersonOf, 
             return None
     rs = subjects.open_boxes(keys_of(row[1]), event, None, row[2]).rs
     return Opening(subject.kind, subject.value, rs) if rs else None
+
+
+NOTHING = Standing()
+LAST = """
+SELECT max(seq) FROM (
+  SELECT max(seq) AS seq FROM detail WHERE at = (SELECT max(at) FROM detail WHERE at <= :now)
+  UNION ALL SELECT max(seq) FROM voided_ui WHERE at <= :now
+  UNION ALL SELECT max(by) FROM voided_choice WHERE at <= :now
+  UNION ALL SELECT max(seq) FROM deletion_batch WHERE at <= :now
+) AS ends
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """`position`: how many entries there were, counted up to the last one about a person. `standings`: those of the
+    keys of which anything stood; `grants`: what was allowed and not over, the newest first.
+    """
+
+    position: int
+    standings: tuple[Standing, ...]
+    grants: tuple[Grant, ...]
+
+
+def standings_at(store: Store, keys: Sequence[bytes], at: datetime) -> Rebuilt:
+    """Raises `StoreUnavailable` where the ledger cannot be read."""
+    with ledger_snapshot(store) as db:
+        return rebuild(db, keys, milliseconds(at))
+
+
+def position_at(db: sqlite3.Connection, now: int) -> int:
+    """How many entries there were at a moment in Unix milliseconds, up to the last one whose time is kept exactly."""
+    found = db.execute(LAST, {"now": now}).fetchone()[0]
+    return 0 if found is None else int(found) + 1
+
+
+def rebuild(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> Rebuilt:
+    """The standings of keys at a moment, in Unix milliseconds."""
+    position = position_at(db, now)
+    if not keys:
+        return Rebuilt(position, (), ())
+    people = FoldedPeople(db, keys, now)
+    slate, once = people.slate(), dict[Alike | bytes, Standing]()  # of the names of one identifier it is read once
+    read_as = [(key, alike(slate.row(key)) or key) for key in keys]
+    found = [once.get(those) or once.setdefault(those, _numbered(db, people, key, now)) for key, those in read_as]
+    grants = sorted((grant for key in keys for grant in people.grants(key, now)), key=lambda grant: -grant.seq)
+    return Rebuilt(position, tuple(each for each in found if each != NOTHING), tuple(grants))
+
+
+def _numbered(db: sqlite3.Connection, people: FoldedPeople, key: bytes, now: int) -> Standing:
+    """With the entry of the last no that stood, as a check tells it: else of the state that did."""
+    slate, standing = people.slate(), people.standing(key, now)
+    last = max((no.bit.seq for no in read_noes(slate, key) if no.holds(slate.voids)), default=-1)
+    return replace(standing, seq=last if last >= 0 else last_began(db, family(slate, key), standing.held, now))
+
+
+BEGAN = f"""
+SELECT max(d.seq), json_extract(CAST({BODY} AS TEXT), '$.src') AS source FROM detail d {JOINED}
+WHERE d.key IN ({{marks}}) AND json_extract(CAST({BODY} AS TEXT), '$.e') = 'state_began' AND d.at <= ?
+AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq AND v.at <= ?) GROUP BY source
+"""  # noqa: S608 - ours
+
+
+def last_began(
+    db: sqlite3.Connection, names: Collection[bytes], sources: Collection[str], now: int = FOR_EVER
+) -> int | None:
+    """The last entry, until a moment in Unix milliseconds, by which a state of one of these sources began that any of
+    these names told. None: there is none.
+    """
+    found = rows_of(db, BEGAN, names, now, now) if sources else ()
+    return max((seq for seq, source in found if source in sources), default=None)
+
+
+class LedgerFacts:
+    """One reading connection, opened anew whenever the watch lost and found the file again. Each call raises
+    `LookupRefused` rather than answer from doubt.
+    """
+
+    def __init__(self, store: Store, watch: LedgerWatch) -> None:
+        self._store = store
+        self._watch = watch
+        self._db: sqlite3.Connection | None = None
+        self._generation = -1
+
+    def began(self, names: Collection[bytes], sources: Collection[str]) -> int | None:
+        """See `last_began`."""
+        with self._reading() as db:
+            return last_began(db, names, sources)
+
+    def event(self, seq: int) -> str | None:
+        """The event id (base64url) of an entry about somebody; None for other entries."""
+        with self._reading() as db:
+            row = db.execute("SELECT event FROM detail WHERE seq = ?", (seq,)).fetchone()
+        return b64(row[0]) if row else None
+
+    def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        if not self._watch.fresh():
+            raise Stale
+        try:
+            if self._db is None or self._generation != self._watch.generation:
+                self.close()
+                self._generation = self._watch.generation
+                self._db = self._store.open_to_read()
+            yield self._db
+        except (sqlite3.Error, LedgerRefused) as error:
+            with contextlib.suppress(sqlite3.Error):
+                self.close()
+            raise RowUnreadable(type(error).__name__) from error

@@ -36,16 +36,11 @@ class State(StrEnum):
 
 
 class OutboxKind(Enum):
-    """Which messages go by a way."""
+    """Which messages go by a way; the value is the end of a condition."""
 
     ANY = ""
     DELETES = " AND word = 'delete'"
     OTHERS = " AND word <> 'delete'"
-
-    @property
-    def sql(self) -> str:
-        """As the end of a condition."""
-        return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +121,7 @@ def read_messages(
     """What is pending for a recipient, oldest first; due by a moment, or all that is open, given up or not."""
     what = "id, person, body, word, tries, at"
     if until is None:
-        sql = f"SELECT {what} FROM outbox WHERE recipient = ? AND state <> 'delivered'{kind.sql}"  # noqa: S608 - ours
+        sql = f"SELECT {what} FROM outbox WHERE recipient = ? AND state <> 'delivered'{kind.value}"  # noqa: S608 - ours
         values: tuple[str | int, ...] = (recipient,)
     else:
         sql, values = _either_end(what, kind), _ends(recipient, until)
@@ -140,7 +135,7 @@ def read_messages(
 def _either_end(what: str, kind: OutboxKind) -> str:
     """What is due by a moment, and what is dated farther ahead than any pause."""
     each = "SELECT {what} FROM outbox WHERE recipient = ? AND state = 'pending' AND {due}{kind}"
-    return " UNION ALL ".join(each.format(what=what, due=due, kind=kind.sql) for due in DUE)
+    return " UNION ALL ".join(each.format(what=what, due=due, kind=kind.value) for due in DUE)
 
 
 def _ends(recipient: str, moment: int) -> tuple[str | int, ...]:
@@ -174,14 +169,14 @@ def failed(tx: Transaction, name: bytes, now: int, due: int | None, answer: str)
 
 def put_off(tx: Transaction, recipient: str, until: int, kind: OutboxKind = OutboxKind.ANY) -> None:
     """A receiver that asked for a pause, or is away, gets none of what else is due before it."""
-    sql = f"UPDATE outbox SET due = ? WHERE recipient = ? AND state = 'pending'{kind.sql}"  # noqa: S608 - ours
+    sql = f"UPDATE outbox SET due = ? WHERE recipient = ? AND state = 'pending'{kind.value}"  # noqa: S608 - ours
     tx.db.execute(f"{sql} AND {DUE[0]}", (until, recipient, until))
     tx.db.execute(f"{sql} AND {DUE[1]}", (until, recipient, until + FARTHEST))
 
 
 def give_up(tx: Transaction, recipient: str, answer: str, kind: OutboxKind = OutboxKind.ANY) -> int:
     """All that is pending for a recipient becomes the officer's. Returns how many."""
-    sql = f"UPDATE outbox SET state = 'failed', answer = ? WHERE recipient = ? AND state = 'pending'{kind.sql}"  # noqa: S608 - ours
+    sql = f"UPDATE outbox SET state = 'failed', answer = ? WHERE recipient = ? AND state = 'pending'{kind.value}"  # noqa: S608 - ours
     return tx.db.execute(sql, (answer, recipient)).rowcount
 
 

@@ -14,7 +14,8 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from gateway.choice import identity
 from gateway.delivery.deadlines import Calendar
@@ -28,6 +29,7 @@ from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
 
+T = TypeVar("T")
 PREFIX = "system:"  # no recipient has a colon in its name
 DELETE, OPT_OUT = "delete", "opt_out"
 DUTY = {
@@ -287,33 +289,30 @@ class Systems:
     clock: Callable[[], datetime]
 
     async def look(self) -> SystemsNow:
-        return await asyncio.to_thread(self._look, await self.writer.commit(registered))
+        known = await self.writer.commit(registered)
 
-    def _look(self, known: Sequence[OwnSystem]) -> SystemsNow:
-        with ledger_snapshot(self.writer.store) as db:
+        def now(db: sqlite3.Connection) -> SystemsNow:
             counts = {to.removeprefix(PREFIX): count for to, count in db.execute(OPEN_COUNTS)}
             return SystemsNow(known, open_deletions(db, OPEN_SHOWN), counts, done_deletions(db, DONE_SHOWN))
 
-    def _of(self, events: Iterable[bytes]) -> list[SystemDeletion]:
-        with ledger_snapshot(self.writer.store) as db:
-            return deletions_of(db, events)
+        return await asyncio.to_thread(self._asked, now)
 
-    def _about(self, keys: Iterable[bytes]) -> list[SystemDeletion]:
+    def _asked(self, question: Callable[[sqlite3.Connection], T]) -> T:
         with ledger_snapshot(self.writer.store) as db:
-            now = milliseconds(self.clock())
-            return deletions_about(db, {key: held_since(db, key, now) for key in keys})
-
-    def _is_act(self, event: bytes) -> bool:
-        with ledger_snapshot(self.writer.store) as db:
-            return is_act(db, event)
+            return question(db)
 
     async def of(self, events: Iterable[bytes]) -> list[SystemDeletion]:
         """What these acts asked for, done or not."""
-        return await asyncio.to_thread(self._of, events)
+        return await asyncio.to_thread(self._asked, partial(deletions_of, events=events))
 
     async def about(self, subjects: Iterable[Subject]) -> list[SystemDeletion]:
         """What acts about these people asked for, done or not."""
-        return await asyncio.to_thread(self._about, {key for subject in subjects for key in subject.keys})
+        keys, now = {key for subject in subjects for key in subject.keys}, milliseconds(self.clock())
+
+        def about(db: sqlite3.Connection) -> list[SystemDeletion]:
+            return deletions_about(db, {key: held_since(db, key, now) for key in keys})
+
+        return await asyncio.to_thread(self._asked, about)
 
     async def lacks(self, event: bytes) -> str:
         """Why an act of forgetting is not complete; empty: it is, or nobody else has to do with it."""
@@ -328,7 +327,7 @@ class Systems:
 
     async def is_act(self, event: bytes) -> bool:
         """Whether an act of this event is on record."""
-        return await asyncio.to_thread(self._is_act, event)
+        return await asyncio.to_thread(self._asked, partial(is_act, event=event))
 
     async def deleted(self, message: bytes, officer: str) -> str:
         """An officer looked, and it is deleted there; in which system. Raises `NoSuchDeletion`."""

@@ -5,13 +5,19 @@ An opt-out reaches what its identifier reaches: the other names, the accounts th
 recipient is told of each of these that it got from us, where the disclosure log shows that it did and in the form in
 which it got it, and of no other one. A message holds identifiers, what to do, a day and the duty to pass it on; never a
 source, a place or a reason. Nothing is told twice unless data left in between.
+
+Noes that reach somebody by what is learnt later, a link that begins or a name, are told then, in the same transaction,
+as if they were said now (R2, R18): the writer calls `tell_carried` behind each job. Of most who are linked nobody ever
+said no, which is seen from what stands alone; nothing is looked up for them. What a replica says later that it had sent
+is told of by `tell_late`.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
 
 from gateway.choice import identity
@@ -19,14 +25,16 @@ from gateway.choice.identity import AD_IDS
 from gateway.choice.row_shape import KINDS_OF, is_held, is_of
 from gateway.choice.rules import refusals
 from gateway.desk import outbox, own_systems, recipient_holdings, suppression
-from gateway.desk.disclosures import Intended
-from gateway.fold.kin import family, mailbox_names, roads, with_looser
-from gateway.fold.state import Slate, widened
+from gateway.desk.disclosures import DESPITE_NO, Counted, Intended
+from gateway.fold.kin import family, mailbox_names, passed_on, roads, with_looser
+from gateway.fold.reading import NoPlace, ReadNo, read_noes
+from gateway.fold.state import NO_RECORD, Slate, bits_of, widened
 from gateway.ledger.acts import records
-from gateway.ledger.acts.folded_people import Belongings, is_unknown, named_by, people_of
-from gateway.ledger.acts.holders import released_since
-from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds
-from gateway.ledger.transaction import Transaction
+from gateway.ledger.acts.folded_people import Belongings, StandingPeople, is_unknown, named_by, people_of
+from gateway.ledger.acts.holders import had_since, released_since
+from gateway.ledger.schema import rows_of
+from gateway.ledger.subjects import TIGHTENS, Choice, Subject, Written, milliseconds, moment
+from gateway.ledger.transaction import JoinedPeople, Transaction
 from gateway.terms import CHOOSABLE, DataClass, Purpose
 
 ACCOUNT_BACKEND = "account_backend"  # the operator's own system of accounts, told of a child (R14)
@@ -304,16 +312,8 @@ def reached_by_no(slate: Slate, key: bytes) -> set[bytes]:
     """The key itself, its names, the spellings of its mailbox, the accounts that have one of these by more than an
     app's word, all that those have, by an app's word too, and looser forms of it all. From there it goes to nobody.
     """
-    own = family(slate, key) | mailbox_names(slate, key)
-    accounts = {key} | roads(slate, own)
-    things = {
-        name
-        for account in accounts
-        for member in slate.row(account).members
-        if slate.edge(account, member).lives()
-        for name in family(slate, member)
-    }
-    return with_looser(slate, own | accounts | things)
+    own = _own_names(slate, key)
+    return with_looser(slate, own.union(*(_has_now(slate, account) for account in {key} | roads(slate, own))))
 
 
 def is_outside(tx: Transaction, recipient: str) -> bool:
@@ -336,3 +336,154 @@ def word_for(
         return ToldWord.OPT_OUT
     limits = Purpose.SENSITIVE in said and (Purpose.SENSITIVE in choosable or not SENSITIVE.isdisjoint(classes))
     return ToldWord.LIMIT if limits or refusals.stops_class(said, map(DataClass, classes)) else None
+
+
+ITSELF = frozenset({NoPlace.OWN, NoPlace.NAME, NoPlace.MAILBOX})  # where what an identifier said lies
+SAID_AT = "SELECT seq, coalesce(received, at) FROM detail WHERE seq IN ({marks})"
+
+
+def tell_carried(tx: Transaction) -> None:
+    """Of all who became connected since it was called last."""
+    joined, tx.joined = tx.joined, []
+    if joined:
+        slate = people_of(tx, {each.key for one in joined for each in _everybody(one)}).slate()
+        for one in joined:
+            names = [_own_names(slate, each.key) for each in one.subjects]
+            came = set[bytes]().union(*names)
+            for subject, own in zip(one.subjects, names, strict=True):
+                _tell_of_noes(tx, slate, subject, own, came, one)
+
+
+def _everybody(joined: JoinedPeople) -> tuple[Subject, ...]:
+    return (*joined.subjects, *((joined.account,) if joined.account else ()))
+
+
+def _tell_of_noes(
+    tx: Transaction, slate: Slate, subject: Subject, names: set[bytes], came: set[bytes], joined: JoinedPeople
+) -> None:
+    """`names`: the subject's own; `came`: those of all that came with it."""
+    onward = _onward(slate, names, came, joined.account)
+    if not onward and joined.account and not any(_denied(slate, joined.account.key, ())):
+        return
+    owner = joined.account or (subject if subject.is_account else None)  # one that is known by another form, too
+    has = _has_now(slate, owner.key) if owner and onward else set[bytes]()
+    beyond = _sent_before(slate, names) if owner is None else {}
+    near, far = with_looser(slate, family(slate, subject.key)), with_looser(slate, names | has)
+    if not (own_systems.registered(tx) or tx.found_among(LEFT, near.union(far, *beyond))):
+        return
+    stays, goes, itself = list[ReadNo](), list[ReadNo](), _said_itself(slate, subject)
+    for each in read_noes(slate, subject.key):
+        if each.holds(slate.voids):
+            (goes if each.purpose in onward and itself(each) else stays).append(each)
+    _tell(tx, (subject,), stays, near, joined)
+    _tell(tx, _everybody(joined), goes, far, joined)
+    for reached, sent in beyond.items():
+        _tell(tx, (subject,), [each for each in goes if each.purpose in sent], {*reached}, joined)
+
+
+def _tell(
+    tx: Transaction, whom: Sequence[Subject], noes: Sequence[ReadNo], reached: set[bytes], joined: JoinedPeople
+) -> None:
+    """Of all these at once, however many they are, as of the first that came; of whoever was forgotten nobody knows
+    when that was.
+    """
+
+    def received() -> datetime | None:
+        times = [at for _, at in rows_of(tx.db, SAID_AT, {each.bit.seq for each in noes})]
+        return moment(min(times)) if times else None
+
+    if noes:
+        pass_no_on(tx, whom, frozenset(each.purpose for each in noes), reached, moment(joined.at), received)
+
+
+def _has_now(slate: Slate, account: bytes) -> set[bytes]:
+    """An account and every name of what it has, by an app's word too."""
+    living = (member for member in slate.row(account).members if slate.edge(account, member).lives())
+    return {account}.union(*(family(slate, member) for member in living))
+
+
+def _sent_before(slate: Slate, own: set[bytes]) -> dict[frozenset[bytes], set[Purpose]]:
+    """Of the accounts that have one of these names what each has now, by which purposes these deny it still: of whoever
+    came back since nobody is told.
+    """
+    found = defaultdict[frozenset[bytes], set[Purpose]](set)
+    for account in roads(slate, own):
+        if sent := _sent_up(slate, account, own):
+            found[frozenset(with_looser(slate, _has_now(slate, account)))] |= sent
+    return found
+
+
+def _denied(slate: Slate, account: bytes, apart: Container[bytes]) -> Iterator[Purpose]:
+    """What an account denies to those whom it has, but for what `apart` said; its own first, for it may have hundreds
+    of browsers.
+    """
+    for bits in (slate.row(account).own.items, partial(passed_on, slate, account, apart, NO_RECORD)):
+        yield from (purpose for purpose, bit in bits() if bit.denies(slate.voids))
+
+
+def _onward(slate: Slate, names: set[bytes], came: set[bytes], account: Subject | None) -> frozenset[Purpose]:
+    """What goes on from an identifier to the accounts that have it, and to all that those have: of what it said itself
+    that which the account had not denied before, apart from what came with this very link.
+    """
+    if account is None:
+        return frozenset(Purpose)
+    sent, denied = _sent_up(slate, account.key, names), _denied(slate, account.key, came)
+    while sent and (known := next(denied, None)):
+        sent.discard(known)
+    return frozenset(sent)
+
+
+def _own_names(slate: Slate, key: bytes) -> set[bytes]:
+    return family(slate, key) | mailbox_names(slate, key)
+
+
+def _sent_up(slate: Slate, account: bytes, own: set[bytes]) -> set[Purpose]:
+    """What any of these names sent up to an account that denies it still."""
+    ways = (bits_of(slate.edge(account, name).up) for name in own)
+    return {purpose for way in ways for purpose, bit in way if bit.denies(slate.voids)}
+
+
+def _said_itself(slate: Slate, subject: Subject) -> Callable[[ReadNo], bool]:
+    """Whether its present holder said a no; of an account whether it passes it on."""
+    since = slate.row(subject.key).since
+    return lambda each: subject.is_account or (each.place in ITSELF and each.bit.seq >= since)
+
+
+def tell_late(tx: Transaction, late: Sequence[tuple[Counted, bool]], at: datetime) -> list[Counted]:
+    """Recipients that got something of somebody who has said no, or was erased (the second of each pair), since: nobody
+    knew, so they were not told with the others. Only by names that are kept. Returns those of which there are none:
+    they are told at the person's next call, which names them.
+    """
+    people = people_of(tx, [counted.key for counted, gone in late if not gone])
+    untold = list[Counted]()
+    for counted, gone in late:
+        word = ToldWord.DELETE if gone else _stopped_by(tx, people, counted)
+        if word is None:
+            continue
+        found = [each for each in (_of_erased if gone else _of_held)(tx, counted) if each.identifiers]
+        tell_recipients(tx, [(each, word) for each in found], at)
+        untold += [] if found else [counted]
+    return untold
+
+
+def _stopped_by(tx: Transaction, people: StandingPeople, counted: Counted) -> ToldWord | None:
+    standing = people.standing(counted.key, counted.at)
+    said = frozenset(purpose for purpose in CHOOSABLE if standing.denies(purpose))
+    what = (frozenset(counted.purposes), frozenset(counted.classes))
+    third = is_outside(tx, counted.recipient)
+    return word_for(said, *what, third=third) if said else None
+
+
+def _of_held(tx: Transaction, counted: Counted) -> Iterator[Identified]:
+    own = {counted.key: had_since(tx, counted.key)}
+    for each in identified(tx, names_of(tx, (), own), own):
+        if each.got.recipient == counted.recipient:  # what went despite a no came behind whatever it was told
+            yield each._replace(got=each.got._replace(batch=tx.size)) if counted.outcome == DESPITE_NO else each
+
+
+def _of_erased(tx: Transaction, counted: Counted) -> Iterator[Identified]:
+    known = names_of(tx, (), {counted.key: 0}).get(counted.key, {})
+    to = tx.recipients.get(counted.recipient)
+    listed = {kind: value for kind, value in known.items() if is_held(kind, counted.classes, to)}
+    got = Got(counted.recipient, frozenset(counted.classes), frozenset(counted.purposes), tx.size)
+    yield Identified(got, listed, counted.key, counted.key)

@@ -160,6 +160,14 @@ KEEP_EVERY = 120  # looks, a minute: how much of its counts a killed process may
 T = TypeVar("T")
 
 
+def written(writer: Writer, job: Job[T]) -> T:
+    """What a job returned. Raises `StoreUnavailable`, also where it is not written in time."""
+    try:
+        return writer.submit(job).result(WRITE_SECONDS)
+    except NotYet:
+        raise StoreUnavailable("not written yet") from None
+
+
 class Evidence:
     """Keeps the evidence of one run of the service. `counted` gives the totals since its start; `off` as in
     `Spells`.
@@ -207,7 +215,7 @@ class Evidence:
 
     def _tell_start(self) -> None:
         self._write()
-        self._shown = self._done(evidence.last_shown)
+        self._shown = written(self._writer, evidence.last_shown)
         self._begun = True
 
     def stop(self) -> None:
@@ -250,7 +258,7 @@ class Evidence:
         with contextlib.suppress(StoreUnavailable):
             if not self._begun:
                 self._tell_start()
-            shown = self._done(evidence.last_shown)
+            shown = written(self._writer, evidence.last_shown)
             if shown != self._shown:  # what ends here ran with what was shown before; what begins names the new ones
                 now = self._clock()
                 self._close(CHANGE, now)
@@ -282,14 +290,8 @@ class Evidence:
         while self._waiting:
             period = self._waiting[0]
             in_force = self._in_force if period.run == self._running.run else None
-            self._done(partial(evidence.note_period, period=period, in_force=in_force, at=self._clock()))
+            written(self._writer, partial(evidence.note_period, period=period, in_force=in_force, at=self._clock()))
             self._waiting.pop(0)
-
-    def _done(self, job: Job[T]) -> T:
-        try:
-            return self._writer.submit(job).result(WRITE_SECONDS)
-        except NotYet:
-            raise StoreUnavailable("not written yet") from None
 
     def _keep(self) -> bool:
         """What would be lost with the process, as if it ended now. Whether it could be kept."""

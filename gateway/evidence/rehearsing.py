@@ -9,7 +9,6 @@ stuck is missed like one that never was.
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import TimeoutError as NotYet
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,10 +19,11 @@ import structlog
 from gateway.delivery.background import Every
 from gateway.desk import evidence
 from gateway.desk.documents import Document
-from gateway.desk.evidence import Rehearsal, YoungestRehearsal
+from gateway.desk.evidence import Rehearsal, RehearsalTold
 from gateway.disk import locked
+from gateway.evidence.keeper import written
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.writer import WRITE_SECONDS, Writer
+from gateway.ledger.writer import Writer
 
 PERIOD = 30.0  # seconds between two looks whether one is due
 FIRST = 120.0  # seconds after a start; one that fails at once is not started over and over
@@ -59,7 +59,7 @@ class Rehearsing:
         self._run = run
         self._thread = Every("rehearsing", PERIOD, self._look, first=FIRST)
         self._tried: datetime | None = None
-        self._read: tuple[datetime, YoungestRehearsal | None, datetime | None] | None = None
+        self._read: tuple[datetime, RehearsalTold | None, datetime | None] | None = None
         self._told: list[str] = []
 
     def running(self) -> contextlib.AbstractAsyncContextManager[None]:
@@ -96,11 +96,11 @@ class Rehearsing:
         self._read = None
         self.alarms()
 
-    def last(self) -> YoungestRehearsal | None:
+    def last(self) -> RehearsalTold | None:
         """The youngest on record; None too while that cannot be read."""
         return self._known()[0]
 
-    def _known(self) -> tuple[YoungestRehearsal | None, datetime | None]:
+    def _known(self) -> tuple[RehearsalTold | None, datetime | None]:
         now = self._clock()
         if self._read is None or not timedelta(0) <= now - self._read[0] < timedelta(seconds=STALE):
             last = since = None
@@ -135,11 +135,7 @@ class Rehearsing:
 
 def enter_rehearsal(writer: Writer, found: Rehearsal, in_force: Sequence[Document], at: datetime) -> int:
     """Writes it down; the entry's number. Raises `StoreUnavailable`."""
-    job = partial(evidence.note_rehearsal, rehearsal=found, in_force=in_force, at=at)
-    try:
-        return writer.submit(job).result(WRITE_SECONDS)
-    except NotYet:
-        raise StoreUnavailable("not written yet") from None
+    return written(writer, partial(evidence.note_rehearsal, rehearsal=found, in_force=in_force, at=at))
 
 
 @contextlib.contextmanager

@@ -163,7 +163,7 @@ class Transaction:
         self.stands = stands
         self.onward: Any = None  # the same with what this transaction said; whoever asks makes it
         self.about = set[bytes]()  # whom its entries are about
-        self.joined = list[JoinedPeople]()  # that nobody looked at yet (`desk.carried_noes`)
+        self.joined = list[JoinedPeople]()  # that nobody looked at yet (`desk.recipients_to_tell`)
         self.is_quiet = True  # so far it brought nobody a no
         self.met = set[bytes]()  # all names of whoever it was told of
         self.named = set[bytes]()  # accounts of which it keeps what they are called

@@ -136,7 +136,7 @@ class Writer:
     """Owns the writing connection and the vault; both live in its thread. `unfinished`: an erasure of before is still
     pending, and is finished before anything else is written. `systems`: the operator's own, as this process has them
     configured (`desk.own_systems`); `recipients`: as it has those.
-    `behind`: what follows each job in its transaction (`desk.carried_noes`).
+    `behind`: what follows each job in its transaction (`desk.recipients_to_tell`).
     """
 
     def __init__(

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import httpx2
@@ -88,18 +89,12 @@ class Asker:
         found: Answers = {}
         names = [name for name, recipient in self.stage.recipients.items() if recipient.purposes and recipient.data]
         for start in range(0, len(names), MOST):
-            verdicts = await self._check(
-                {"identifiers": listed, "recipients": names[start : start + MOST], **asking_of(signals)}
-            )
+            body = {"identifiers": listed, "recipients": names[start : start + MOST], **asking_of(signals)}
+            told = await self._steadily(partial(self.cast.call, "/v1/check", body))
             found |= {
                 RehearsalAsked(CHECK, name, "", "said"): RehearsalGot(one["data"], one["reason"])
-                for name, one in verdicts.items()
+                for name, one in told.json()["verdicts"].items()
             }
-        return found
-
-    async def _check(self, body: Mapping[str, object]) -> dict[str, Any]:
-        told = await self._steadily(lambda: self.cast.call("/v1/check", body))
-        found: dict[str, Any] = told.json()["verdicts"]
         return found
 
     async def _steadily(self, send: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:

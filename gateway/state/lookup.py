@@ -44,7 +44,7 @@ def earliest(several: Collection[Reached | None]) -> Reached | None:
 
 
 class EntryFacts(Protocol):
-    """What only the log's entries tell (`ledger.entry_facts`). Raises `LookupRefused`."""
+    """What only the log's entries tell (`desk.history`). Raises `LookupRefused`."""
 
     def event(self, seq: int) -> str | None: ...
     def began(self, names: Collection[bytes], sources: Collection[str]) -> int | None:

@@ -442,7 +442,6 @@ class TestTheSuppressionRecord:
         assert names <= {
             "recipients_to_tell.py",
             "deletion_orders.py",  # writes it with its erasure
-            "replica_batches.py",
             "erasure.py",
             "erasure_by_unlink.py",
         }

@@ -13,7 +13,7 @@ from support.people import GAID, IDFV, email, gaid, named, phone
 from gateway.choice import identity
 from gateway.choice.recipient import Holds
 from gateway.consent import people
-from gateway.desk import carried_noes, disclosures, outbox, recipient_holdings, recipients_to_tell, suppression
+from gateway.desk import disclosures, outbox, recipient_holdings, recipients_to_tell, suppression
 from gateway.desk.disclosures import Counted, Intended
 from gateway.desk.emergency import KeptRequest
 from gateway.desk.forgetting import erasure
@@ -458,7 +458,7 @@ def test_what_a_link_tells_costs_the_same_however_often_an_account_said_no(story
             links.link_identifiers(tx, owner, [new], links.Span(0), story.now)
             tx.db.set_trace_callback(seen.append)
             try:
-                carried_noes.tell_carried(tx)
+                recipients_to_tell.tell_carried(tx)
             finally:
                 tx.db.set_trace_callback(None)
 

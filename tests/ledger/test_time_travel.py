@@ -11,7 +11,7 @@ from support.examples import TIMES, examples
 from support.lives import BEGAN
 from support.people import GAID, phone
 
-from gateway.desk import time_travel
+from gateway.desk import history
 from gateway.fold.record import LinkSaid, NamesLearnt, SaidOut
 from gateway.fold.state import FOR_EVER
 from gateway.ledger import schema
@@ -109,7 +109,7 @@ class TestTheDesk:
         for minute, kind in enumerate(("opt_out", "opt_in", "opt_out")):
             says(kind, number, self.AT + timedelta(minutes=minute))
         read = [
-            time_travel.standings_at(
+            history.standings_at(
                 SqliteStore(folder), [number.key], self.AT + timedelta(minutes=minute, seconds=seconds)
             )
             for minute, seconds in ((0, -1), (0, 0), (0, 59), (1, 0), (2, 0), (90, 0))
@@ -125,20 +125,20 @@ class TestTheDesk:
         says("opt_out", tablet, self.AT + timedelta(minutes=1))
         says("opt_in", tablet, self.AT + timedelta(minutes=2))
         read = [
-            time_travel.standings_at(SqliteStore(folder), [tablet.key], self.AT + timedelta(minutes=minute)).standings
+            history.standings_at(SqliteStore(folder), [tablet.key], self.AT + timedelta(minutes=minute)).standings
             for minute in (0, 1, 2)
         ]
         assert [standing.seq for [standing] in read] == [0, 1, 1], "the state, the no, and the no to its other purposes"
 
     def test_is_told_of_a_stranger_that_there_was_nobody(self, folder, who, says):
         says("opt_out", who("phone", phone(1)), self.AT)
-        assert time_travel.standings_at(SqliteStore(folder), [who("phone", phone(2)).key], self.AT).standings == ()
-        assert time_travel.standings_at(SqliteStore(folder), [], self.AT) == time_travel.Rebuilt(1, (), ())
+        assert history.standings_at(SqliteStore(folder), [who("phone", phone(2)).key], self.AT).standings == ()
+        assert history.standings_at(SqliteStore(folder), [], self.AT) == history.Rebuilt(1, (), ())
 
     def test_gets_no_answer_from_a_ledger_that_cannot_be_read(self, folder, who):
         (folder / schema.FILE).rename(folder / "away")
         with pytest.raises(StoreUnavailable, match="LedgerRefused"):
-            time_travel.standings_at(SqliteStore(folder), [b"k" * 16], self.AT)
+            history.standings_at(SqliteStore(folder), [b"k" * 16], self.AT)
         (folder / "away").rename(folder / schema.FILE)
 
     @pytest.mark.slow
@@ -153,7 +153,7 @@ class TestTheDesk:
                 tx, account, Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", self.AT), b"r" * 16
             )
         )
-        [last] = time_travel.standings_at(SqliteStore(folder), [things[-1].key], self.AT).standings
+        [last] = history.standings_at(SqliteStore(folder), [things[-1].key], self.AT).standings
         assert last.denies(Purpose.SALE)
 
 

@@ -7,9 +7,9 @@ import pytest
 from support.acts import Play
 from support.people import gaid, named
 
-from gateway.desk.forgetting import erasure, erasure_by_unlink, unlink_plan
+from gateway.desk.forgetting import erasure, erasure_by_unlink
 from gateway.desk.forgetting.erasure import ErasureOrder
-from gateway.desk.forgetting.unlink_plan import UnlinkPlan
+from gateway.desk.forgetting.erasure_by_unlink import UnlinkPlan
 from gateway.terms import Erasing, Purpose
 
 WHO = {
@@ -50,10 +50,8 @@ def carried_out(play, order, found):
 
 
 def is_used(play, order, found, monkeypatch):
-    anew = []
-    monkeypatch.setattr(
-        erasure_by_unlink, "plan_unlink", lambda *given: anew.append(1) or unlink_plan.plan_unlink(*given)
-    )
+    anew, plan_unlink = [], erasure_by_unlink.plan_unlink
+    monkeypatch.setattr(erasure_by_unlink, "plan_unlink", lambda *given: anew.append(1) or plan_unlink(*given))
     carried_out(play, order, found)
     return not anew
 
@@ -83,7 +81,7 @@ def test_it_is_not_used_where_too_much_was_said(monkeypatch):
     play = lived()
     order, found = planned(play)
     play.act({**NO, "who": "stranger"})
-    monkeypatch.setattr(unlink_plan, "SAID_MEANWHILE", 0)
+    monkeypatch.setattr(erasure_by_unlink, "SAID_MEANWHILE", 0)
     assert not is_used(play, order, found, monkeypatch)
 
 

@@ -23,7 +23,7 @@ from gateway.app import composition
 from gateway.choice.standing import Standing
 from gateway.cli import root
 from gateway.consent.leases import Leases
-from gateway.desk import time_travel
+from gateway.desk import history
 from gateway.ledger import schema
 from gateway.ledger.acts import office_acts, records
 from gateway.ledger.acts.folded_people import FoldedPeople
@@ -96,11 +96,9 @@ def test_a_look_at_an_earlier_moment_still_counts_what_was_voided_later():
     key, before = lives.subjects["phone"].key, milliseconds(lives.at)
     voided(lives, [0])
     after = milliseconds(lives.at)
-    assert [standing.denies(Purpose.SALE) for standing in time_travel.rebuild(lives.db, [key], before).standings] == [
-        True
-    ]
-    assert next(iter(time_travel.rebuild(lives.db, [key], after).standings), Standing()) == Standing()
-    assert time_travel.position_at(lives.db, after) == 2
+    assert [standing.denies(Purpose.SALE) for standing in history.rebuild(lives.db, [key], before).standings] == [True]
+    assert next(iter(history.rebuild(lives.db, [key], after).standings), Standing()) == Standing()
+    assert history.position_at(lives.db, after) == 2
     lives.db.close()
 
 

@@ -71,7 +71,7 @@ class Watch:
     @staticmethod
     def allow(function):
         """And start-up."""
-        function.can_block_in("gateway/desk/entry_facts.py", {"began", "event"})
+        function.can_block_in("gateway/desk/history.py", {"began", "event"})
         function.can_block_in("gateway/state/lookup.py", READS_BY_KEY)
         function.can_block_in("gateway/consent/leases.py", {*READS_BY_KEY, "_reader", "position"})
         function.can_block_in("gateway/app/composition.py", {"open_house", "migrate"})

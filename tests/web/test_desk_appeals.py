@@ -14,7 +14,7 @@ from web.test_desk_requests import acts, takes_in
 from gateway.choice.place import STATES
 from gateway.delivery.deadlines import Calendar
 from gateway.desk.office import request_law
-from gateway.desk.office.appeals import Appeals
+from gateway.desk.office.cases import Appeals
 from gateway.desk.office.request_law import TABLE, appeal_law_of
 from gateway.ledger.errors import StoreUnavailable
 from gateway.records.year_report import yearly_report

@@ -14,7 +14,7 @@ from support.at_the_desk import FORM, OURS, comes_in, desk, form_of, lines
 from support.people import email, named, phone
 
 from gateway.delivery.deadlines import Calendar
-from gateway.desk.office import case_seals
+from gateway.desk.office import cases as desk_cases
 from gateway.desk.office.cases import Cases
 from gateway.desk.office.desk_file import desk_file
 from gateway.desk.office.desk_log import DeskLog
@@ -462,7 +462,7 @@ def test_a_file_of_before_that_was_opened_with_other_secrets_is_read_with_the_ri
 
 
 def test_a_file_of_before_is_brought_over_whole_or_not_at_all(tmp_path, monkeypatch):
-    folder, seal = inside.install(tmp_path / "data"), case_seals.seal_case
+    folder, seal = inside.install(tmp_path / "data"), desk_cases.seal_case
     file_of_before(folder, 1, 2)
 
     def cut_off(key, label, number, content):
@@ -472,7 +472,7 @@ def test_a_file_of_before_is_brought_over_whole_or_not_at_all(tmp_path, monkeypa
 
     cases = Cases(folder, inside.secrets().desk, lambda: datetime.now(UTC))
     with monkeypatch.context() as patched, pytest.raises(StoreUnavailable):
-        patched.setattr(case_seals, "seal_case", cut_off)
+        patched.setattr(desk_cases, "seal_case", cut_off)
         cases.read_case(1)
     with ThreadPoolExecutor(8) as several:
         assert [each.said["lines"] for each in several.map(cases.read_case, [1, 2] * 4)] == [email(1), email(2)] * 4

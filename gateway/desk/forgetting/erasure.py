@@ -19,7 +19,7 @@ from gateway.desk import own_systems, recipient_holdings, recipients_to_tell, su
 from gateway.desk.answered_requests import HowItCame
 from gateway.desk.emergency import AT_ONCE, KeptRequest, enter_for_good
 from gateway.desk.forgetting import erasure_by_unlink
-from gateway.desk.forgetting.unlink_plan import UnlinkPlan, plan_unlink
+from gateway.desk.forgetting.erasure_by_unlink import UnlinkPlan, plan_unlink
 from gateway.desk.recipients_to_tell import Identified, Names, ToldWord
 from gateway.fold.kin import family
 from gateway.fold.record import ChildFound

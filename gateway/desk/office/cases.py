@@ -3,10 +3,15 @@ written in it, by when it has to be answered, and what became of it. The desk's 
 
 What was written, an agent's name and the signed permission are sealed, and are forgotten 24 months after the answer;
 the number, kind, place, days and outcome stay. A case is not an opt-out: that is an entry of the ledger, whose event
-the case names.
+the case names. Each seal is bound to the case's number: what was written in one is never read as another's, whoever
+changes places in the file.
+
+An appeal against an answer is on record by that there was one, its day and what came of it: it holds no identifier and
+is not forgotten.
 """
 
 import contextlib
+import hmac
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +20,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gateway.desk.office.case_seals import PERMISSION, SAID, bind_case_seals, open_case_seal, seal_case
 from gateway.desk.office.desk_file import desk_file
 from gateway.desk.office.desk_log import kept_from
 from gateway.desk.office.request_law import RequestKind
@@ -165,3 +169,93 @@ class Cases:
             moment(acknowledged) if acknowledged else None, bool(extended), moment(answered) if answered else None,
             outcome, reason, event, said, shut=sealed is not None and not said,
         )  # fmt: skip
+
+
+SAID, PERMISSION, ORIGINAL = b"case/2", b"permission/2", b"mail/2"
+MARK = b"case seals are bound"
+# What was sealed before without a number: the label now and then, table, column.
+BEFORE = (
+    (SAID, b"case/1", "request", "sealed"),
+    (PERMISSION, b"permission/1", "request", "permission"),
+    (ORIGINAL, b"mail/1", "mail", "original"),
+)
+
+
+def seal_case(key: bytes, label: bytes, number: int, content: bytes) -> bytes:
+    """What a case of this number holds under a label."""
+    return seals.seal_box(key, _bound(label, number), content)
+
+
+def open_case_seal(keys: Sequence[bytes], label: bytes, number: int, box: bytes) -> bytes:
+    """The content under any of the keys. Raises `OpeningFailed` for another case's, and for a key that was retired."""
+    return seals.open_seal(keys, _bound(label, number), box)
+
+
+def bind_case_seals(db: sqlite3.Connection, keys: Sequence[bytes]) -> None:
+    """Seals anew, once, what a file of before holds without numbers; afterwards that opens nowhere. Whoever came with
+    other secrets opened nothing and shut nothing: with the right ones it is done.
+    """
+    mark = int.from_bytes(hmac.digest(keys[-1], MARK, "sha256")[:6])
+    if db.execute("SELECT 1 FROM bound WHERE one = ?", (mark,)).fetchone():
+        return
+    for label, before, table, column in BEFORE:
+        found = db.execute(f"SELECT rowid, number FROM {table} WHERE {column} IS NOT NULL").fetchall()  # noqa: S608 - ours
+        for row, number in found:  # of the seals one at a time, for mails are large
+            (box,) = db.execute(f"SELECT {column} FROM {table} WHERE rowid = ?", (row,)).fetchone()  # noqa: S608 - ours
+            with contextlib.suppress(seals.OpeningFailed):  # bound already, or not by these secrets
+                fresh = seal_case(keys[-1], label, number, seals.open_seal(keys, before, box))
+                db.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (fresh, row))  # noqa: S608 - ours
+    db.execute("INSERT INTO bound VALUES (?)", (mark,))
+
+
+def _bound(label: bytes, number: int) -> bytes:
+    return label + b"\x00" + number.to_bytes(8, signed=True)
+
+
+FIELDS = "number, received, answered, outcome"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseAppeal:
+    """That of a case, by the case's number. `outcome`: empty while it is open."""
+
+    number: int
+    received: datetime
+    answered: datetime | None
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Appeals:
+    """Those of one installation. Every call may raise `StoreUnavailable`."""
+
+    folder: Path
+    clock: Callable[[], datetime]
+
+    def take_appeal(self, number: int, received: datetime) -> None:
+        """One came against the answer to a case; of a second one the first stays."""
+        with desk_file(self.folder) as db:
+            row = (number, milliseconds(received))
+            db.execute("INSERT INTO appeal (number, received) VALUES (?, ?) ON CONFLICT DO NOTHING", row)
+
+    def answer_appeal(self, number: int, outcome: str) -> None:
+        """The last word on it."""
+        with desk_file(self.folder) as db:
+            sql = "UPDATE appeal SET answered = ?, outcome = ? WHERE number = ? AND answered IS NULL"
+            db.execute(sql, (milliseconds(self.clock()), outcome, number))
+
+    def read_appeal(self, number: int) -> CaseAppeal | None:
+        with desk_file(self.folder) as db:
+            row = db.execute(f"SELECT {FIELDS} FROM appeal WHERE number = ?", (number,)).fetchone()  # noqa: S608 - ours
+        return _appeal(row) if row else None
+
+    def open_appeals(self) -> list[CaseAppeal]:
+        """Those that are not answered, the oldest first."""
+        with desk_file(self.folder) as db:
+            sql = f"SELECT {FIELDS} FROM appeal WHERE answered IS NULL ORDER BY received, number"  # noqa: S608 - ours
+            return [_appeal(row) for row in db.execute(sql)]
+
+
+def _appeal(row: tuple[Any, ...]) -> CaseAppeal:
+    number, received, answered, outcome = row
+    return CaseAppeal(number, moment(received), moment(answered) if answered else None, outcome)

@@ -22,8 +22,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.desk.office.case_seals import ORIGINAL, open_case_seal, seal_case
-from gateway.desk.office.cases import Cases
+from gateway.desk.office.cases import ORIGINAL, Cases, open_case_seal, seal_case
 from gateway.desk.office.request_law import RequestKind
 from gateway.keys import seals
 

@@ -295,7 +295,7 @@ CREATE TABLE lease (
   due_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 -- Up to which batch a replica has handed over what it answered, by the random name of its spool: a batch that comes twice
--- counts once, and one that is missing is known to be (gateway/desk/replica_batches.py). `name`: of its API key.
+-- counts once, and one that is missing is known to be (gateway/desk/disclosures.py). `name`: of its API key.
 CREATE TABLE handed_over (
   spool BLOB PRIMARY KEY, name TEXT NOT NULL, last INTEGER NOT NULL, at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -27,8 +27,7 @@ from starlette.responses import Response
 from gateway.consent.codes import ACCESS
 from gateway.consent.disclosing import OUTCOMES, Announced, Batch, HandedOver, OutcomeReport
 from gateway.consent.verbs import Consent
-from gateway.desk.disclosures import POSSIBLE, UNKNOWN, Acknowledged
-from gateway.desk.replica_batches import Numbered
+from gateway.desk.disclosures import POSSIBLE, UNKNOWN, Acknowledged, Numbered
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.store import ledger_needed
 from gateway.records import who_got_what

@@ -24,7 +24,7 @@ from gateway.consent.deletion_dues import DeletionDues
 from gateway.consent.telling import Open, Telling
 from gateway.consent.verbs import Consent
 from gateway.desk.documents import Document
-from gateway.desk.evidence import YoungestRehearsal
+from gateway.desk.evidence import RehearsalTold
 from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.schema import has_reset_bug
@@ -171,7 +171,7 @@ class LastRehearsal(Protocol):
     """What is known of rehearsals (L45)."""
 
     def alarms(self) -> list[str]: ...
-    def last(self) -> YoungestRehearsal | None: ...
+    def last(self) -> RehearsalTold | None: ...
 
 
 class Alarming(Protocol):

@@ -15,8 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.delivery.deadlines import Calendar
-from gateway.desk.office.appeals import Appeals, CaseAppeal
-from gateway.desk.office.cases import DeskCase
+from gateway.desk.office.cases import Appeals, CaseAppeal, DeskCase
 from gateway.desk.office.officers import Officer
 from gateway.desk.office.request_law import AppealLaw, appeal_law_of
 from gateway.keys import seals

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from gateway.consent.telling import Telling
 from gateway.delivery.deadlines import Calendar
-from gateway.desk.counted_days import CountedDay, counted_days, is_small_cells, opt_outs_by_day
+from gateway.desk.evidence import CountedDay, counted_days, is_small_cells, opt_outs_by_day
 from gateway.desk.office.cases import Cases, DeskCase
 from gateway.desk.office.officers import Officer
 from gateway.desk.office.request_law import clock_of

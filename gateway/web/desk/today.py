@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.consent.telling import Telling
 from gateway.delivery.deadlines import DELETES
-from gateway.desk.evidence import YoungestRehearsal
+from gateway.desk.evidence import RehearsalTold
 from gateway.desk.office.officers import Officer
 from gateway.desk.outbox import State, Waiting
 from gateway.desk.own_systems import PREFIX, is_system
@@ -64,7 +64,7 @@ class ProofStatus(NamedTuple):
 class DeskRehearsals(Protocol):
     """What is known of rehearsals."""
 
-    def last(self) -> YoungestRehearsal | None: ...
+    def last(self) -> RehearsalTold | None: ...
 
 
 class DeskWitnesses(Protocol):
@@ -148,7 +148,7 @@ def _last_verify(folder: Path) -> LastVerify | None:
 
 
 def _proofs(
-    now: datetime, verified: LastVerify | None, seen: dict[str, datetime | None], last: YoungestRehearsal | None
+    now: datetime, verified: LastVerify | None, seen: dict[str, datetime | None], last: RehearsalTold | None
 ) -> Iterator[ProofStatus]:
     """How the log, its witnesses and the rehearsal stand."""
     if verified is None:
