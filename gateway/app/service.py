@@ -22,7 +22,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 
 from gateway.app import openapi, routes
 from gateway.app.brands import prepared_brands
@@ -82,7 +82,7 @@ from gateway.web.pages.unsubscribe import Unsubscribe, UnsubscribeLinks
 from gateway.web.shell import edge, page
 from gateway.web.shell.brand import Branded, Brands
 from gateway.web.shell.door_router import DoorRouter
-from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, App, Calls, Edge, Shield
+from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, Calls, Edge, Shield
 from gateway.web.shell.fair_queue import Queued, Sources, Turns
 from gateway.web.shell.lifespan import Service
 from gateway.web.shell.metrics import Metrics
@@ -346,7 +346,7 @@ class Doors:
             Route("/v1/unsubscribe-links", links.post, methods=["POST"]),
         ]
 
-    def application(self, routes: list[Route]) -> App:
+    def application(self, routes: list[Route]) -> ASGIApp:
         """These doors, with errors as problem documents and a fair queue for what opts out."""
         doors = Branded(DoorRouter(routes, page.handle_with_page), self.brands)
         queued = Queued(doors, self.turns, self.metrics, Credentials(self.folder, dev=self.dev))
