@@ -86,8 +86,7 @@ from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, Calls, 
 from gateway.web.shell.fair_queue import Queued, Sources, Turns
 from gateway.web.shell.lifespan import Service
 from gateway.web.shell.metrics import Metrics
-from gateway.web.shell.peer import Peers, place_by_address
-from gateway.web.shell.place_header import place_by_header
+from gateway.web.shell.peer import Peers, place_by_address, place_by_header
 from gateway.web.shell.ticks import Levelled, Ticks
 from gateway.web.shell.visitor import FromScope, Visitors
 from gateway.web.site import demo, hosts
