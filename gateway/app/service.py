@@ -388,7 +388,7 @@ async def _opened(
 ) -> AsyncIterator[Doors]:  # fmt: skip
     deciding, shown = in_force(settings, dev=dev), page.shipped_notices()
     shadow = Shadow(settings.shadow.until, clock)
-    metrics.watch_shadow(shadow.on)
+    metrics.shadow.set_function(shadow.on)
     if shadow.on():
         log.warning("shadow mode", rule="shadow.until", why=shadow.told(), then="gateway report shadow")
     counting = Counting(metrics.disclosed, metrics.tried)
@@ -420,7 +420,7 @@ async def _opened(
             place=place or _whereabouts(settings, house.consent.checks.places),
         )  # fmt: skip
         filing = Filing(house.sharing, folder, house.secrets, clock)
-        decided = DecisionLog(folder, house.consent.recipients, clock, metrics.unlogged, shadow, metrics.in_shadow)
+        decided = DecisionLog(folder, house.consent.recipients, clock, metrics.unlogged.inc, shadow, metrics.in_shadow)
         listed = DeletionDues(house.writer.store, clock)
         own, turns = (house.telling, house.witnessing, house.disclosing), _turns(settings, clock, siblings)
         for each in (*own, filing, decided, rehearsing, house.agents, listed, turns):
