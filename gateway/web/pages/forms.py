@@ -29,7 +29,7 @@ from gateway.signals.form import ChoicesForm
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Malformed, Manner, Purpose, Source
 from gateway.web.shell import cross_site, own_cookies, page, wire
 from gateway.web.shell.metrics import Metrics
-from gateway.web.shell.own_cookies import ProofsKept, day, set_browser_cookie
+from gateway.web.shell.own_cookies import day, set_browser_cookie
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.visitor import Visitor, Visitors
 from gateway.web.shell.words import REGIONS, numbered
@@ -159,11 +159,7 @@ class OptingOut:
         cookie = BrowserCookie(browser, day(now), visitor.denied | frozenset(purposes), unwritten=left)
         response.headers.append("set-cookie", set_browser_cookie(self._consent.secrets.seals, cookie))
         if not chosen.waits:
-            events = tuple(str(each["event"]) for each in chosen.events)
-            kept = ProofsKept(events, chosen.openings, int(now.timestamp()) + own_cookies.PROOF_SECONDS)
-            made = own_cookies.set_proof_cookie(self._consent.secrets.seals, kept, int(now.timestamp()))
-            if made:
-                response.headers.append("set-cookie", made)
+            own_cookies.hand_out_proofs(response, self._consent.secrets.seals, chosen, int(now.timestamp()))
         return response
 
 
