@@ -76,8 +76,7 @@ from gateway.web.pages.codes import CodePage, Steps
 from gateway.web.pages.confirmation import Confirmation, ProofDownload
 from gateway.web.pages.data import AccessPage, ErasePage
 from gateway.web.pages.marketing import Marketing
-from gateway.web.pages.opt_in import OptInPage
-from gateway.web.pages.opt_in_acts import Acts
+from gateway.web.pages.opt_in import Acts, OptInPage
 from gateway.web.pages.unsubscribe import Unsubscribe, UnsubscribeLinks
 from gateway.web.shell import edge, page
 from gateway.web.shell.brand import Branded, Brands
@@ -187,7 +186,7 @@ class Doors:
         cpni, said = self.settings.cpni.module, PageSettings(own, self.settings.gpc.last_update)
         steps = Steps(self.house.consent, self.visitors, self.house.codes, self.dev, cpni)
         acts = Acts(steps, self.metrics, own)
-        pages = Pages(self.house.consent, self.visitors, self.metrics, said, acts)
+        pages = Pages(self.house.consent, self.visitors, self.metrics, said, acts.take)
         confirmation = Confirmation(self.house.consent, self.visitors, self.folder, enforced=site.enforce)
         marketing = Marketing(self.house.consent, self.visitors, self.metrics, own, cpni=cpni)
         status = Status(

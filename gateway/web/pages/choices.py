@@ -3,7 +3,7 @@
 No login, no script, no cookie needed, no proof (R11). The page says what holds now, as checks are answered.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -20,7 +20,6 @@ from gateway.signals.form import ChoicesForm
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, Purpose
 from gateway.web.pages import positions
 from gateway.web.pages.forms import NAMING, OptingOut, refuse_faulty
-from gateway.web.pages.opt_in_acts import Acts
 from gateway.web.shell import own_cookies, page, wire, words
 from gateway.web.shell.brand import Brand, brand_of
 from gateway.web.shell.metrics import Metrics
@@ -35,6 +34,7 @@ MODULES = {"silence.js", "tools.js"}  # imported by consent.js, on the operator'
 OF_A_DRAWING = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 REACH = "reach"  # a link's parameter: to the form with fields for a number and an address, and some uses alone
 TICKED = "ticked"  # that form's action (11 CCR 7026(h))
+Acting = Callable[[Request, ChoicesForm], Awaitable[Response]]
 FIELDS = (*NAMING, "country", "state", "purpose")  # what it has to fill in
 FINER_NAMES = {name: named(purposes)[0] for name, purposes in FINER.items()}
 NOT_SAVED = mark(
@@ -63,16 +63,16 @@ class PageSettings:
 
 
 class Pages:
-    """The public pages. Holds no state of anybody."""
+    """The public pages. Holds no state of anybody. `opts_in`: takes a form that does."""
 
     def __init__(
-        self, consent: Consent, visitors: Visitors, metrics: Metrics, settings: PageSettings, opting_in: Acts
+        self, consent: Consent, visitors: Visitors, metrics: Metrics, settings: PageSettings, opts_in: Acting
     ) -> None:
         self._consent = consent
         self._visitors = visitors
         self._metrics = metrics
         self._settings = settings
-        self._opting_in = opting_in
+        self._opts_in = opts_in
         self._out = OptingOut(consent, visitors, metrics, settings.origins, page.CHOICES_NOTICE)
         self._files = {name: page.static(name) for name in STATIC}
 
@@ -111,7 +111,7 @@ class Pages:
         said = posted.form
         if said.action in {ChoiceKind.OPT_IN, ChoiceKind.CONFIRM}:
             refuse_faulty(said)
-            return await self._opting_in.take(request, said)
+            return await self._opts_in(request, said)
         if not posted.own:
             self._metrics.refused_forms.labels("cross_site").inc()
             return await self._form_page(request, said, FOREIGN_FORM, 403)
