@@ -190,9 +190,8 @@ class Doors:
         confirmation = Confirmation(self.house.consent, self.visitors, self.folder, enforced=site.enforce)
         marketing = Marketing(self.house.consent, self.visitors, self.metrics, own, cpni=cpni)
         status = Status(
-            self.house.consent, self.visitors, self.metrics,
-            folder=self.folder, origins=own, options=self.options(), frictionless=site.mode != "link",
-            log=self.decided, turns=self.turns,
+            self.house.consent, self.visitors, self.metrics, self._visits(self.options()),
+            folder=self.folder, origins=own, frictionless=site.mode != "link",
         )  # fmt: skip
         unsubscribe = Unsubscribe(self.house.consent, self.metrics)
         proofs = ProofDownload(self.house.consent, own)
