@@ -71,7 +71,7 @@ from gateway.web.api.share import ShareDoor
 from gateway.web.api.texts import TextsDoor
 from gateway.web.pages import adchoices
 from gateway.web.pages.adchoices import AdChoices, AdChoicesOptions
-from gateway.web.pages.choices import STATIC, Pages, PageSettings
+from gateway.web.pages.choices import STATIC, Pages
 from gateway.web.pages.codes import CodePage, Steps
 from gateway.web.pages.confirmation import Confirmation, ProofDownload
 from gateway.web.pages.data import AccessPage, ErasePage
@@ -183,10 +183,10 @@ class Doors:
         """What a site's visitors are served."""
         site = self.settings.site
         own = site.own_origins()
-        cpni, said = self.settings.cpni.module, PageSettings(own, self.settings.gpc.last_update)
+        cpni, since = self.settings.cpni.module, self.settings.gpc.last_update
         steps = Steps(self.house.consent, self.visitors, self.house.codes, self.dev, cpni)
         acts = Acts(steps, self.metrics, own)
-        pages = Pages(self.house.consent, self.visitors, self.metrics, said, acts.take)
+        pages = Pages(self.house.consent, self.visitors, self.metrics, own, acts.take, since)
         confirmation = Confirmation(self.house.consent, self.visitors, self.folder, enforced=site.enforce)
         marketing = Marketing(self.house.consent, self.visitors, self.metrics, own, cpni=cpni)
         status = Status(

@@ -10,7 +10,7 @@ too long or odd is refused and nothing is lost.
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from msgspec import Struct
@@ -70,13 +70,11 @@ class OptingOut:
         self._tokens = Tokens(consent.secrets.tokens, f"{kind}-form/1")
         self._texts = page.notice_in_languages(kind)
 
-    def token(self, language: str) -> str:
-        """Says which text, in which language, the page shows."""
-        shown = self._texts[language]
-        return self._tokens.make({"n": b64(shown.sha256), "l": shown.language})
-
-    def text(self, language: str) -> list[str]:
-        return page.paragraphs(self._texts[language])
+    def shown(self, language: str) -> dict[str, Any]:
+        """What a page of the form takes: the notice, and the token that says which text, in which language, it is."""
+        text = self._texts[language]
+        token = self._tokens.make({"n": b64(text.sha256), "l": text.language})
+        return {"notice": page.paragraphs(text), "token": token}
 
     async def read(self, request: Request) -> Posted:
         """What can be read of it. Whoever posts to this address opts out, at the least this browser."""

@@ -100,11 +100,8 @@ class Metrics:
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10),
             registry=self.registry,
         )
-        self._of_apps()
         self._of_answers()
-        self._of_deliveries()
         self._of_rehearsals()
-        self._of_shadow()
         self._gauge("build_info", "The version that runs", "version").labels(__version__).set(1)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -121,15 +118,14 @@ class Metrics:
         self._unwritten = self._counter("signals_unwritten", "Signals honored that left no row, by kind", "kind")
         self.gpc_unwritten = self._unwritten.labels("gpc")
 
-    def _of_apps(self) -> None:
-        """How apps start."""
+    def _of_answers(self) -> None:
+        """How apps start; what was answered to questions and rows, and what became of it (`mode` is live or dry_run);
+        what was told to recipients.
+        """
         text = "Starts of apps, by key and whether the answer was that for who said no"
         self._starts = self._counter("app_starts", text, "key_name", "strict")
         text = "1: too many starts of an hour got the answer for who said no"
         self._too_strict = self._gauge("app_strict_alarm", text, "key_name")
-
-    def _of_answers(self) -> None:
-        """What was answered to questions and rows, and what became of it; `mode` is live or dry_run."""
         self._verdicts = QuickCounter(
             self.registry, "verdicts", "Verdicts by recipient and reason", ("recipient", "allowed", "reason", "mode")
         )
@@ -141,8 +137,6 @@ class Metrics:
         text = "Sends that a caller reported of a denied decision: alarm on any"
         self._violations = self._counter("sent_despite_no", text, "recipient")
         self.unlogged = self._counter("decisions_not_logged", "Lines of the decision log that could not be kept")
-
-    def _of_deliveries(self) -> None:
         text = "Messages to recipients tried, by outcome"
         self._tried = self._counter("delivery_tries", text, "recipient", "outcome")
         text = "Messages to recipients that are open, by state"
@@ -159,19 +153,17 @@ class Metrics:
         self._rehearsal_ended = self._gauge("rehearsal_last_timestamp_seconds", text)
         text = "Days until a state's deletion list is to be answered, or the next one fetched; below 0: late"
         self._lists_due = self._gauge("deletion_list_days_left", text, "place", "what")
+        text = "1 in shadow mode: what would be denied for want of a yes is counted, and not denied"
+        self.shadow = self._gauge("shadow", text)
+        self._shadowed = self._counter(
+            "shadow_answers", "Answers in shadow mode, as enforced", "door", "recipient", "verdict", "reason"
+        )
 
     def lists_due(self, days: Mapping[tuple[str, str], int]) -> None:
         """Of each state's lists, for both of what is due, how many days are left."""
         self._lists_due.clear()
         for (place, what), left in days.items():
             self._lists_due.labels(place, what).set(left)
-
-    def _of_shadow(self) -> None:
-        text = "1 in shadow mode: what would be denied for want of a yes is counted, and not denied"
-        self.shadow = self._gauge("shadow", text)
-        self._shadowed = self._counter(
-            "shadow_answers", "Answers in shadow mode, as enforced", "door", "recipient", "verdict", "reason"
-        )
 
     def rehearsal(self, alarm: bool, passed: bool, ended: float) -> None:
         """How the last rehearsal went, and when it ended, in seconds since 1970."""
@@ -272,9 +264,7 @@ class Metrics:
         """`others`: what other processes of the same service counted."""
         if not others:
             return generate_latest(self.registry)
-        joined = CollectorRegistry()
-        joined.register(_Joined([list(self.registry.collect()), *others]))
-        return generate_latest(joined)
+        return generate_latest(_Joined([list(self.registry.collect()), *others]))
 
 
 class _Joined(Collector):

@@ -3,14 +3,10 @@
 A link's `?lang=` stands above `Accept-Language` (RFC 9110 §12.5.4); neither is kept anywhere. Source texts are English;
 `gateway/locale/{language}.po` translates them, and a text without a translation is shown in English.
 
-An access report's words, one text a term; where a name is a term twice (`email` is a kind of identifier and a way to
-write to us) the kind's text stands for both. How our pages name what a choice is about and whom it covers; the law's
-own titles stay exact where the page shows them (11 CCR 7015). What one opt-in allows, and of the precise location its
-one recipient (R4, R7).
-
-What stands around a code that is sent: what it is for, how long it is good, and that whoever did not ask for it need do
-nothing; nothing about the address it goes to (V25). The states by name, untranslated: they are what stands on the
-person's own letters, whatever language they read; so are the provinces.
+An access report has one text a term; where a name is a term twice (`email` is a kind of identifier and a way to write
+to us) the kind's text stands for both. The law's own titles stay exact where a page shows them (11 CCR 7015). A letter
+with a code says nothing about the address it goes to (V25). States and provinces are untranslated: they are what stands
+on the person's own letters, whatever language they read.
 """
 
 import gettext

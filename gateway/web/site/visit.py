@@ -134,7 +134,6 @@ class Visits:
         self._visitors = visitors
         self._metrics = metrics
         self.options = options or Options()
-        self._cached = self.options.cached
         self._vary = shared_caches.vary(self.options.place_in_key)
         self._policy = delivery_policy(self.options.hosts) if self.options.enforce else None
         self._version = consent.checks.version
@@ -144,21 +143,16 @@ class Visits:
         self._nobodys: dict[int, tuple[Visitor, Visit]] = {}
         self._proof: float | None = None
 
-    async def of(self, scope: Scope) -> Visit:
-        """What a request of type http or websocket says, written down where that changes something."""
-        visit, news = self.hear(scope)
-        if news:
-            await news
-        return visit
-
     def hear(self, scope: Scope) -> tuple[Visit, Awaitable[None] | None]:
-        """The same in two steps: the visit, and what is to be awaited before the site answers; mostly nothing."""
+        """What a request of type http or websocket says, and what is to be awaited before the site answers: where that
+        changes something it is written down; mostly nothing.
+        """
         visitor = self._visitors.read(scope)
         if visitor.nobody:
             visit, news = self._nobody(visitor), None
         else:
             visit, news = self._heard(visitor, scope)
-        if self._cached and scope["type"] == "http" and scope.get("method") in KEPT_BY_CACHES:
+        if self.options.cached and scope["type"] == "http" and scope.get("method") in KEPT_BY_CACHES:
             return EVERYBODYS, news
         return visit, news
 
