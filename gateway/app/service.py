@@ -22,7 +22,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 
 from gateway.app import openapi, routes
 from gateway.app.brands import prepared_brands
@@ -71,23 +71,21 @@ from gateway.web.api.share import ShareDoor
 from gateway.web.api.texts import TextsDoor
 from gateway.web.pages import adchoices
 from gateway.web.pages.adchoices import AdChoices, AdChoicesOptions
-from gateway.web.pages.choices import STATIC, Pages, PageSettings
+from gateway.web.pages.choices import STATIC, Pages
 from gateway.web.pages.codes import CodePage, Steps
 from gateway.web.pages.confirmation import Confirmation, ProofDownload
 from gateway.web.pages.data import AccessPage, ErasePage
 from gateway.web.pages.marketing import Marketing
-from gateway.web.pages.opt_in import OptInPage
-from gateway.web.pages.opt_in_acts import Acts
+from gateway.web.pages.opt_in import Acts, OptInPage
 from gateway.web.pages.unsubscribe import Unsubscribe, UnsubscribeLinks
 from gateway.web.shell import edge, page
 from gateway.web.shell.brand import Branded, Brands
 from gateway.web.shell.door_router import DoorRouter
-from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, App, Calls, Edge, Shield
+from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, Calls, Edge, Shield
 from gateway.web.shell.fair_queue import Queued, Sources, Turns
 from gateway.web.shell.lifespan import Service
 from gateway.web.shell.metrics import Metrics
-from gateway.web.shell.peer import Peers, place_by_address
-from gateway.web.shell.place_header import place_by_header
+from gateway.web.shell.peer import Peers, place_by_address, place_by_header
 from gateway.web.shell.ticks import Levelled, Ticks
 from gateway.web.shell.visitor import FromScope, Visitors
 from gateway.web.site import demo, hosts
@@ -185,16 +183,15 @@ class Doors:
         """What a site's visitors are served."""
         site = self.settings.site
         own = site.own_origins()
-        cpni, said = self.settings.cpni.module, PageSettings(own, self.settings.gpc.last_update)
+        cpni, since = self.settings.cpni.module, self.settings.gpc.last_update
         steps = Steps(self.house.consent, self.visitors, self.house.codes, self.dev, cpni)
         acts = Acts(steps, self.metrics, own)
-        pages = Pages(self.house.consent, self.visitors, self.metrics, said, acts)
+        pages = Pages(self.house.consent, self.visitors, self.metrics, own, acts.take, since)
         confirmation = Confirmation(self.house.consent, self.visitors, self.folder, enforced=site.enforce)
         marketing = Marketing(self.house.consent, self.visitors, self.metrics, own, cpni=cpni)
         status = Status(
-            self.house.consent, self.visitors, self.metrics,
-            folder=self.folder, origins=own, options=self.options(), frictionless=site.mode != "link",
-            log=self.decided, turns=self.turns,
+            self.house.consent, self.visitors, self.metrics, self._visits(self.options()),
+            folder=self.folder, origins=own, frictionless=site.mode != "link",
         )  # fmt: skip
         unsubscribe = Unsubscribe(self.house.consent, self.metrics)
         proofs = ProofDownload(self.house.consent, own)
@@ -346,7 +343,7 @@ class Doors:
             Route("/v1/unsubscribe-links", links.post, methods=["POST"]),
         ]
 
-    def application(self, routes: list[Route]) -> App:
+    def application(self, routes: list[Route]) -> ASGIApp:
         """These doors, with errors as problem documents and a fair queue for what opts out."""
         doors = Branded(DoorRouter(routes, page.handle_with_page), self.brands)
         queued = Queued(doors, self.turns, self.metrics, Credentials(self.folder, dev=self.dev))
@@ -389,7 +386,7 @@ async def _opened(
 ) -> AsyncIterator[Doors]:  # fmt: skip
     deciding, shown = in_force(settings, dev=dev), page.shipped_notices()
     shadow = Shadow(settings.shadow.until, clock)
-    metrics.watch_shadow(shadow.on)
+    metrics.shadow.set_function(shadow.on)
     if shadow.on():
         log.warning("shadow mode", rule="shadow.until", why=shadow.told(), then="gateway report shadow")
     counting = Counting(metrics.disclosed, metrics.tried)
@@ -421,7 +418,7 @@ async def _opened(
             place=place or _whereabouts(settings, house.consent.checks.places),
         )  # fmt: skip
         filing = Filing(house.sharing, folder, house.secrets, clock)
-        decided = DecisionLog(folder, house.consent.recipients, clock, metrics.unlogged, shadow, metrics.in_shadow)
+        decided = DecisionLog(folder, house.consent.recipients, clock, metrics.unlogged.inc, shadow, metrics.in_shadow)
         listed = DeletionDues(house.writer.store, clock)
         own, turns = (house.telling, house.witnessing, house.disclosing), _turns(settings, clock, siblings)
         for each in (*own, filing, decided, rehearsing, house.agents, listed, turns):

@@ -122,14 +122,6 @@ class Marked:
 def marked(monkeypatch):
     """Pages whose every text shows that it went through a catalogue."""
     monkeypatch.setattr(words, "catalogue", lambda _: Marked())
-    _read_again()
-    yield
-    monkeypatch.undo()
-    _read_again()
-
-
-def _read_again():
-    page._templates.cache_clear()
 
 
 def bare(text: str) -> list[str]:

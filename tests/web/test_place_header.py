@@ -13,8 +13,7 @@ from gateway.app.service import in_front_of
 from gateway.cli.recipe import filled, offered
 from gateway.settings import load as settings_of
 from gateway.settings.load import SettingsRefused
-from gateway.web.shell.peer import Peers
-from gateway.web.shell.place_header import place_by_header, place_said
+from gateway.web.shell.peer import Peers, place_by_header, place_said
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parent.parent.parent

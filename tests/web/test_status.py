@@ -19,7 +19,7 @@ from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.visitor import Visitors
 from gateway.web.site.status import Status
-from gateway.web.site.visit import Options
+from gateway.web.site.visit import Visits
 
 pytestmark = pytest.mark.anyio
 STATUS, OBSERVE = "/privacy-choices/status", "/privacy-choices/observe"
@@ -246,7 +246,8 @@ async def test_only_a_signal_that_is_honored_makes_a_visit_frictionless_where_th
 ):
     """11 CCR 7025(f) is about the signal, not about other opt-outs."""
     visitors, metrics = Visitors(house.consent), Metrics()
-    door = Status(house.consent, visitors, metrics, folder=folder, origins=(), options=Options(), frictionless=mode)
+    visits = Visits(house.consent, visitors, metrics)
+    door = Status(house.consent, visitors, metrics, visits, folder=folder, origins=(), frictionless=mode)
     async with inside.client(Starlette(routes=[Route(STATUS, door.show)])) as client:
         assert (await status(client, **headers)).json()["frictionless"] is (mode and signal)
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.keys import api_keys, seals
 from gateway.keys.seals import BrowserCookie
-from gateway.signals.heard import Heard, KeptFor, Said
+from gateway.signals.heard import KeptFor
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
 from gateway.web.shell.visitor import KEPT_BYTES, NO_BYTES, Visitors
 
@@ -247,13 +247,6 @@ def test_a_visitor_is_heard_by_header_cookie_and_address_together(house):
 
 def test_a_scope_without_an_address_is_read(house):
     assert Visitors(house.consent).read(scope((b"sec-gpc", "1"))).heard.gpc
-
-
-def test_what_is_heard_later_stands_in_for_what_was_heard_first(house, sealed):
-    visitor = Visitors(house.consent).read(scope((b"cookie", f"__Host-gateway={sealed}")))
-    more = visitor.with_heard(Heard((Said(Source.GPC, frozenset(Purpose)),)))
-    assert more.heard.gpc
-    assert (more.cookie, visitor.heard.gpc) == (visitor.cookie, False)
 
 
 @pytest.mark.parametrize("name", ["sec-gpc", "cookie"])

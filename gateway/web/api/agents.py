@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-import orjson
 from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
@@ -325,8 +324,8 @@ def _claims(agent: KnownAgent, body: bytes) -> SignedClaims:
     except NotSignedByAgent:
         raise AgentAnswered(403, "not signed by this agent, or not in base64") from None
     try:
-        members = wire.joined(text)
-    except (orjson.JSONDecodeError, wire.TooDeepBody, ValueError, RecursionError):
+        members = wire.parse_body(text, lenient=True)
+    except Problem:
         raise AgentAnswered(400, "what was signed is no JSON") from None
     if not isinstance(members, dict):
         raise AgentAnswered(400, "what was signed is no JSON object")

@@ -148,7 +148,7 @@ class ShareDoor:
         recipient = self._recipient(request)
         lines = wire.require_json(request, lines=True)
         job, minimal = _job(request), recipient.mode != "return" and _minimal(request)
-        tally = Tally(dry_run=wire.flags(request, DRY_RUN)[DRY_RUN], shadow=self._log.shadow.on())
+        tally = Tally(dry_run=wire.flags_of(request.query_params, DRY_RUN)[DRY_RUN], shadow=self._log.shadow.on())
         if recipient.mode == "forward" and not recipient.endpoint:
             raise Problem("not_found", f"recipients.{recipient.name} has no endpoint to forward to")
         if recipient.mode == "files" and not job:

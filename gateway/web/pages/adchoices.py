@@ -98,7 +98,7 @@ class AdChoices:
         return await action(request)
 
     async def _status(self, request: Request) -> Response:
-        target, jar = self._target(request), self._jar(request)
+        target, jar = self._target(request), jar_of(request.scope)
         browser = _bound(jar) or secrets.token_urlsafe(16)  # kept in a session: two open pages do not end each other
         token = self._tokens.make({**self._bond(target, browser), "once": secrets.token_urlsafe(16)})
         response = self._back(target, "token", f"{self._cookie_status(jar)}-{NOT_OFFERED}", token)
@@ -109,7 +109,7 @@ class AdChoices:
         """Durable first, then the cookies, then the look whether they are there."""
         target = self._target(request)
         token = self._tokens.read(request.query_params.get("token", ""), TOKEN_SECONDS) or {}
-        if not self._bond(target, _bound(self._jar(request))).items() <= token.items():
+        if not self._bond(target, _bound(jar_of(request.scope))).items() <= token.items():
             return self._mismatch(target)
         visitor = self._visitors.read(request.scope)
         try:
@@ -129,7 +129,7 @@ class AdChoices:
         check = self._checks.read(_one(request, "check"), TOKEN_SECONDS)
         if check is None or check["to"] not in self._targets:
             raise Problem("malformed", "check is not of an opt-out that was just made")
-        if (self._options.cookie, OPT_OUT_VALUE) in self._jar(request):
+        if (self._options.cookie, OPT_OUT_VALUE) in jar_of(request.scope):
             return self._finish(check["to"], SUCCESS, "opted_out")
         return self._finish(check["to"], FAILURE, "cookie_not_kept")
 
@@ -147,9 +147,6 @@ class AdChoices:
         if target is None:
             raise Problem("malformed", "rd is none of the hosts that an answer may lead to")
         return target
-
-    def _jar(self, request: Request) -> Sequence[tuple[str, str]]:
-        return jar_of(request.scope)
 
     def _cookie_status(self, jar: Sequence[tuple[str, str]]) -> int:
         if (self._options.cookie, OPT_OUT_VALUE) in jar:

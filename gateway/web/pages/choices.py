@@ -3,8 +3,7 @@
 No login, no script, no cookie needed, no proof (R11). The page says what holds now, as checks are answered.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import date
 from typing import Any
 
@@ -20,7 +19,6 @@ from gateway.signals.form import ChoicesForm
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, Purpose
 from gateway.web.pages import positions
 from gateway.web.pages.forms import NAMING, OptingOut, refuse_faulty
-from gateway.web.pages.opt_in_acts import Acts
 from gateway.web.shell import own_cookies, page, wire, words
 from gateway.web.shell.brand import Brand, brand_of
 from gateway.web.shell.metrics import Metrics
@@ -35,6 +33,7 @@ MODULES = {"silence.js", "tools.js"}  # imported by consent.js, on the operator'
 OF_A_DRAWING = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 REACH = "reach"  # a link's parameter: to the form with fields for a number and an address, and some uses alone
 TICKED = "ticked"  # that form's action (11 CCR 7026(h))
+Acting = Callable[[Request, ChoicesForm], Awaitable[Response]]
 FIELDS = (*NAMING, "country", "state", "purpose")  # what it has to fill in
 FINER_NAMES = {name: named(purposes)[0] for name, purposes in FINER.items()}
 NOT_SAVED = mark(
@@ -54,26 +53,24 @@ class GpcStatement(Struct):
     since: date | UnsetType = msgspec.field(name="lastUpdate", default=UNSET)
 
 
-@dataclass(frozen=True, slots=True)
-class PageSettings:
-    """What the operator says of the page for all hosts."""
-
-    origins: Collection[str]
-    gpc_since: date | None
-
-
 class Pages:
-    """The public pages. Holds no state of anybody."""
+    """The public pages. Holds no state of anybody. `opts_in`: takes a form that does."""
 
     def __init__(
-        self, consent: Consent, visitors: Visitors, metrics: Metrics, settings: PageSettings, opting_in: Acts
+        self,
+        consent: Consent,
+        visitors: Visitors,
+        metrics: Metrics,
+        origins: Collection[str],
+        opts_in: Acting,
+        gpc_since: date | None,
     ) -> None:
         self._consent = consent
         self._visitors = visitors
         self._metrics = metrics
-        self._settings = settings
-        self._opting_in = opting_in
-        self._out = OptingOut(consent, visitors, metrics, settings.origins, page.CHOICES_NOTICE)
+        self._gpc_since = gpc_since
+        self._opts_in = opts_in
+        self._out = OptingOut(consent, visitors, metrics, origins, page.CHOICES_NOTICE)
         self._files = {name: page.static(name) for name in STATIC}
 
     async def show(self, request: Request) -> Response:
@@ -85,9 +82,7 @@ class Pages:
 
     async def gpc_json(self, _: Request) -> Response:
         """`GET /.well-known/gpc.json`: the same for everyone (L11)."""
-        return Response(
-            wire.json_of(GpcStatement(True, self._settings.gpc_since or UNSET)), media_type="application/json"
-        )
+        return Response(wire.json_of(GpcStatement(True, self._gpc_since or UNSET)), media_type="application/json")
 
     async def file(self, request: Request) -> Response:
         """A file of `static/`, the same for everyone; the style sheet with the colours of the host's own operator."""
@@ -111,7 +106,7 @@ class Pages:
         said = posted.form
         if said.action in {ChoiceKind.OPT_IN, ChoiceKind.CONFIRM}:
             refuse_faulty(said)
-            return await self._opting_in.take(request, said)
+            return await self._opts_in(request, said)
         if not posted.own:
             self._metrics.refused_forms.labels("cross_site").inc()
             return await self._form_page(request, said, FOREIGN_FORM, 403)
@@ -126,7 +121,6 @@ class Pages:
         """The page of the switch; or what reaches further, where a link asked for it or the form had some of it."""
         visitor = self._visitors.read(request.scope)
         self._metrics.heard("page", visitor.heard)
-        chosen = words.language_of(request)
         given = any(getattr(said, each) for each in FIELDS)
         further = REACH in request.query_params or said.action == TICKED or given
         response = page.show_page(
@@ -135,8 +129,7 @@ class Pages:
             status,
             problem=problem,
             given=given,
-            notice=self._out.text(chosen),
-            token=self._out.token(chosen),
+            **self._out.shown(words.language_of(request)),
             covers=[COVERS["browser"], *([COVERS["account"]] if visitor.account else [])],
             **(_fields(said) if further else await self._now(visitor, brand_of(request), again=bool(problem))),
         )

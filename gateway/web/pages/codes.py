@@ -7,20 +7,20 @@ looked up (V25). Shows the address to nobody but the one who typed it, while the
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.consent.codes import ACCESS, ERASURE, Bound, CodeOver, Codes, NotSent, TooManyCodes, WrongCode
+from gateway.consent.codes import ACCESS, ERASURE, SECONDS, Bound, CodeOver, Codes, NotSent, TooManyCodes, WrongCode
 from gateway.consent.verbs import Consent
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.web.pages import forms
 from gateway.web.shell import fair_queue, own_cookies, page, words
 from gateway.web.shell.brand import brand_of
-from gateway.web.shell.own_cookies import Coded
+from gateway.web.shell.own_cookies import PROOF_SECONDS, Coded
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.visitor import Visitors, jar_of
 from gateway.web.shell.words import mark
@@ -73,20 +73,25 @@ class Steps:
         return self.subject(coded) if coded and coded.proved and coded.use == use else None
 
     def subject(self, coded: Coded) -> Subject | None:
-        named = self.consent.people.name([coded.identifier])
+        named = self.consent.people.name([{"type": coded.kind, "value": coded.value}])
         return named.subjects[0] if named.subjects else None
 
-    async def send(self, request: Request, use: str, kind: str, typed: str) -> Response | None:
-        """To the page that asks for the code; None for an address that cannot be read. Raises `NotSent`,
-        `TooManyCodes`, `StoreUnavailable`.
-        """
+    async def send(self, request: Request, use: str, kind: str, typed: str) -> Response | tuple[str, int]:
+        """To the page that asks for the code; or why none was sent, and the status of the page that says so."""
         named = self.consent.people.name([{"type": kind, "value": typed}])
         if not named.subjects:
-            return None
+            return UNREADABLE[kind], 422
         [subject] = named.subjects
         letter = words.written(words.language_of(request), brand_of(request).name, use, kind)
-        ticket = await self.codes.send(Bound(subject, use), letter, fair_queue.source_of(request.scope))
-        return self.remember(to(request, ENTER), own_cookies.waiting(use, kind, subject.value, ticket, self.now()))
+        try:
+            ticket = await self.codes.send(Bound(subject, use), letter, fair_queue.source_of(request.scope))
+        except TooManyCodes:
+            return TOO_MANY, 429
+        except NotSent:
+            return NOT_SENT, 502
+        except StoreUnavailable:
+            return AWAY, 503
+        return self.remember(to(request, ENTER), Coded(use, kind, subject.value, self.now() + SECONDS, ticket))
 
     def remember(self, response: Response, coded: Coded) -> Response:
         response.headers.append(
@@ -104,17 +109,6 @@ def forget_by_code(response: Response) -> Response:
 def to(request: Request, path: str) -> Response:
     """On to another page of ours, in the language that was asked for by a link."""
     return RedirectResponse(page.page_link(request, path), 303, page.HEADERS)
-
-
-def told_by_code(refused: Exception) -> tuple[str, int]:
-    """Why no code was sent, and the status of the page that says so."""
-    match refused:
-        case TooManyCodes():
-            return TOO_MANY, 429
-        case NotSent():
-            return NOT_SENT, 502
-        case _:
-            return AWAY, 503
 
 
 # Where a person goes on with what they have shown; what is in neither is opting in.
@@ -170,14 +164,12 @@ class CodePage:
     async def _send(self, request: Request, use: str, kind: str, typed: str, before: Coded | None = None) -> Response:
         if use not in NEXT and before is None:  # a code for opting in is sent where its purpose is chosen
             raise Problem("malformed", "use is one that a code is sent for here")
-        try:
-            sent = await self._steps.send(request, use, kind, typed)
-        except (NotSent, TooManyCodes, StoreUnavailable) as refused:
-            text, status = told_by_code(refused)
-            if before and not before.proved:
-                return self._page(request, before, text, status)
-            return self._none(request, text, status, use)
-        return sent or self._none(request, UNREADABLE[kind], 422, use)
+        sent = await self._steps.send(request, use, kind, typed)
+        if isinstance(sent, Response):
+            return sent
+        if before and not before.proved:
+            return self._page(request, before, *sent)
+        return self._none(request, *sent, use)
 
     async def _enter(self, request: Request, coded: Coded, code: str) -> Response:
         subject = self._steps.subject(coded)
@@ -192,7 +184,7 @@ class CodePage:
         except StoreUnavailable:
             return self._page(request, coded, AWAY, 503)
         onward = to(request, NEXT.get(coded.use, OPT_IN))
-        return self._steps.remember(onward, own_cookies.proved(coded, self._steps.now()))
+        return self._steps.remember(onward, replace(coded, until=self._steps.now() + PROOF_SECONDS, ticket=""))
 
     def _page(self, request: Request, coded: Coded, problem: str = "", status: int = 200, left: int = 0) -> Response:
         what = words.what_for(words.language_of(request), coded.use)

@@ -64,7 +64,8 @@ class Confirmation:
         effective = await self._until_effective(said[0][2])
         visitor = self._visitors.read(request.scope)
         here = self._here(visitor, said[0][3])
-        shown = self._first_showing(request)
+        now, keys = int(self._consent.clock().timestamp()), self._consent.secrets.seals
+        shown = own_cookies.first_showing(keys, jar_of(request.scope), now, request.path_params["event"])
         given = (
             [each.value for each in shown.openings] if shown and len(shown.openings) == len(said) else [""] * len(said)
         )
@@ -90,7 +91,7 @@ class Confirmation:
         response.headers["Clear-Site-Data"] = FETCHED_AHEAD
         if self._enforced:
             response.headers["Content-Security-Policy"] += "; script-src 'self'; connect-src 'self'"
-        self._keep(response, shown)
+        own_cookies.keep_proofs(response, keys, shown, now)
         return response
 
     async def _said(self, name: str) -> list[tuple[str, bytes, datetime, list[Purpose]]]:
@@ -153,20 +154,6 @@ class Confirmation:
             }
             for line in told
         ]
-
-    def _first_showing(self, request: Request) -> ProofsKept | None:
-        jar = jar_of(request.scope)
-        kept = own_cookies.read_proof_cookie(self._consent.secrets.seals, jar, self._now())
-        fresh = kept is not None and not kept.ticket and kept.events[0] == request.path_params["event"]
-        return kept.shown() if kept and fresh else None
-
-    def _keep(self, response: Response, kept: ProofsKept | None) -> None:
-        made = own_cookies.set_proof_cookie(self._consent.secrets.seals, kept, self._now()) if kept else None
-        if made:
-            response.headers.append("set-cookie", made)
-
-    def _now(self) -> int:
-        return int(self._consent.clock().timestamp())
 
 
 def _some(purposes: Sequence[Purpose]) -> list[str]:

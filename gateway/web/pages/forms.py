@@ -10,7 +10,7 @@ too long or odd is refused and nothing is lost.
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from msgspec import Struct
@@ -29,7 +29,7 @@ from gateway.signals.form import ChoicesForm
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Malformed, Manner, Purpose, Source
 from gateway.web.shell import cross_site, own_cookies, page, wire
 from gateway.web.shell.metrics import Metrics
-from gateway.web.shell.own_cookies import ProofsKept, day, set_browser_cookie
+from gateway.web.shell.own_cookies import day, set_browser_cookie
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.visitor import Visitor, Visitors
 from gateway.web.shell.words import REGIONS, numbered
@@ -70,13 +70,11 @@ class OptingOut:
         self._tokens = Tokens(consent.secrets.tokens, f"{kind}-form/1")
         self._texts = page.notice_in_languages(kind)
 
-    def token(self, language: str) -> str:
-        """Says which text, in which language, the page shows."""
-        shown = self._texts[language]
-        return self._tokens.make({"n": b64(shown.sha256), "l": shown.language})
-
-    def text(self, language: str) -> list[str]:
-        return page.paragraphs(self._texts[language])
+    def shown(self, language: str) -> dict[str, Any]:
+        """What a page of the form takes: the notice, and the token that says which text, in which language, it is."""
+        text = self._texts[language]
+        token = self._tokens.make({"n": b64(text.sha256), "l": text.language})
+        return {"notice": page.paragraphs(text), "token": token}
 
     async def read(self, request: Request) -> Posted:
         """What can be read of it. Whoever posts to this address opts out, at the least this browser."""
@@ -159,11 +157,7 @@ class OptingOut:
         cookie = BrowserCookie(browser, day(now), visitor.denied | frozenset(purposes), unwritten=left)
         response.headers.append("set-cookie", set_browser_cookie(self._consent.secrets.seals, cookie))
         if not chosen.waits:
-            events = tuple(str(each["event"]) for each in chosen.events)
-            kept = ProofsKept(events, chosen.openings, int(now.timestamp()) + own_cookies.PROOF_SECONDS)
-            made = own_cookies.set_proof_cookie(self._consent.secrets.seals, kept, int(now.timestamp()))
-            if made:
-                response.headers.append("set-cookie", made)
+            own_cookies.hand_out_proofs(response, self._consent.secrets.seals, chosen, int(now.timestamp()))
         return response
 
 

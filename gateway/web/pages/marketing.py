@@ -99,7 +99,6 @@ class Marketing:
         self, request: Request, said: ChoicesForm, troubles: Sequence[MarketingTrouble] = (), status: int = 200
     ) -> Response:
         visitor = self._visitors.read(request.scope)
-        chosen = words.language_of(request)
         return page.show_page(
             request,
             "marketing.html",
@@ -108,8 +107,7 @@ class Marketing:
             troubles=troubles,
             fields=_fields(brand_of(request), signed_in=bool(visitor.account)),
             wrong={trouble.field: trouble.text for trouble in troubles},
-            notice=self._out.text(chosen),
-            token=self._out.token(chosen),
+            **self._out.shown(words.language_of(request)),
             offered={each: USES[each] for each in self._offered if brand_of(request).offers(each)},
             stopped=self._stopped(visitor),
         )

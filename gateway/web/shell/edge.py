@@ -10,7 +10,7 @@ is not overruled. The site behind us is the operator's: its answers are left alo
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from random import getrandbits
@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.signals.heard import trimmed
 from gateway.web.shell import problem, wire
@@ -93,10 +93,6 @@ def _missing(names: frozenset[bytes], public: bool) -> tuple[tuple[bytes, bytes]
     return tuple(pair for pair in (*ALWAYS, resources) if pair[0] not in names)
 
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Door = Callable[[Request], Awaitable[Response]]
 Said = Mapping[bytes, bytes]  # a request's header fields, none of which stands twice
 AtOnce = Callable[[Said, bytes, str], bytes | None]  # of these, a body and a request's id
@@ -193,7 +189,7 @@ class Edge:
 
     def __init__(
         self,
-        app: App,
+        app: ASGIApp,
         metrics: Metrics,
         listener: Callable[[Scope], frozenset[str]],
         *,

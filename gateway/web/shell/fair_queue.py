@@ -20,12 +20,11 @@ from functools import lru_cache
 from zlib import MAX_WBITS, decompressobj
 from zlib import error as ZlibError  # noqa: N812 - zlib's own name is lower case
 
-from starlette.types import Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.consent.verbs import HEAR_SECONDS
 from gateway.keys.api_keys import Credentials
 from gateway.web.shell import auth, problem, ticks, wire
-from gateway.web.shell.edge import App, Message, Receive, Send
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.peer import Address, Peers
 from gateway.web.shell.problem import Problem
@@ -272,7 +271,7 @@ class Queued:
     as the kernel has them. What a server's own key asks of the doors `OF_SERVERS` has the limit and no turn.
     """
 
-    def __init__(self, app: App, turns: Turns, metrics: Metrics, credentials: Credentials) -> None:
+    def __init__(self, app: ASGIApp, turns: Turns, metrics: Metrics, credentials: Credentials) -> None:
         self._app = app
         self._credentials = credentials
         self._sources = turns.sources

@@ -62,9 +62,7 @@ class Service:
             async with self._running() as opened:
 
                 async def told(message: Any) -> None:
-                    if (
-                        message["type"] == "lifespan.startup.complete"
-                    ):  # nothing is answered before a site that fails to
+                    if message["type"] == "lifespan.startup.complete":  # not before a site that fails to
                         self._app = opened
                         self._begun.set()
                     await send(message)

@@ -78,31 +78,21 @@ class Metrics:
         self._malformed = self._counter("malformed_signals", "Signals that could not be read", "channel", "reason")
         self._choices = self._counter("choices", "Choices accepted, by kind and source", "kind", "source")
         self._requests = self._counter("requests", "Requests accepted, by kind and manner", "kind", "manner")
-        self.kept = self._counter(
-            "choices_kept", "Opt-outs kept beside a ledger that cannot be written, by kind", "kind"
-        )
+        text = "Opt-outs kept beside a ledger that cannot be written, by kind"
+        self.kept = self._counter("choices_kept", text, "kind")
         self.hosts = self._counter("hosts_seen", "Hosts that pages named, by what became of the name", "outcome")
         self.refused_forms = self._counter("forms_refused", "Forms refused or not kept, by why", "why")
-        self.misconfigured = self._counter(
-            "checks_misconfigured", "Checks that name what is not configured", "key_name"
-        )
-        self.entries = Gauge("gateway_ledger_entries", "Entries in the ledger", registry=self.registry)
-        self.healthy = Gauge("gateway_ledger_fresh", "1 while checks may trust the ledger", registry=self.registry)
-        self.keeps = Gauge("gateway_ledger_keeps", "1 while an opt-out would be kept", registry=self.registry)
-        self.state_used = Gauge(
-            "gateway_state_used", "How much of its room the state takes, 0 to 1", registry=self.registry
-        )
-        self.dropped = Gauge(
-            "gateway_replicas_dropped", "Replicas that have missed three terms of their lease", registry=self.registry
-        )
-        self.witnesses_away = Gauge(
-            "gateway_witnesses_away", "Witnesses that do not sign any more", registry=self.registry
-        )
-        self.waiting = Gauge("gateway_emergency_waiting", "1 while opt-outs wait to be entered", registry=self.registry)
-        self.unread = Gauge(
-            "gateway_emergency_unread", "1 while kept lines lie aside that nobody can enter", registry=self.registry
-        )
-        self.turns = Gauge("gateway_turns_waiting", "Opt-outs that wait for their turn", registry=self.registry)
+        text = "Checks that name what is not configured"
+        self.misconfigured = self._counter("checks_misconfigured", text, "key_name")
+        self.entries = self._gauge("ledger_entries", "Entries in the ledger")
+        self.healthy = self._gauge("ledger_fresh", "1 while checks may trust the ledger")
+        self.keeps = self._gauge("ledger_keeps", "1 while an opt-out would be kept")
+        self.state_used = self._gauge("state_used", "How much of its room the state takes, 0 to 1")
+        self.dropped = self._gauge("replicas_dropped", "Replicas that have missed three terms of their lease")
+        self.witnesses_away = self._gauge("witnesses_away", "Witnesses that do not sign any more")
+        self.waiting = self._gauge("emergency_waiting", "1 while opt-outs wait to be entered")
+        self.unread = self._gauge("emergency_unread", "1 while kept lines lie aside that nobody can enter")
+        self.turns = self._gauge("turns_waiting", "Opt-outs that wait for their turn")
         self._duration = Histogram(
             "http_request_duration_seconds",
             "Requests by method, route and status",
@@ -110,13 +100,15 @@ class Metrics:
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10),
             registry=self.registry,
         )
-        self._of_apps()
         self._of_answers()
-        self._of_deliveries()
         self._of_rehearsals()
-        self._of_shadow()
-        info = Gauge("gateway_build_info", "The version that runs", ("version",), registry=self.registry)
-        info.labels(__version__).set(1)
+        self._gauge("build_info", "The version that runs", "version").labels(__version__).set(1)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"gateway_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"gateway_{name}", text, labels, registry=self.registry)
 
     def _of_hearing(self) -> None:
         """What requests say by themselves."""
@@ -126,71 +118,45 @@ class Metrics:
         self._unwritten = self._counter("signals_unwritten", "Signals honored that left no row, by kind", "kind")
         self.gpc_unwritten = self._unwritten.labels("gpc")
 
-    def _of_apps(self) -> None:
-        """How apps start."""
-        self._starts = self._counter(
-            "app_starts", "Starts of apps, by key and whether the answer was that for who said no", "key_name", "strict"
-        )
-        self._too_strict = Gauge(
-            "gateway_app_strict_alarm",
-            "1: too many starts of an hour got the answer for who said no",
-            ("key_name",),
-            registry=self.registry,
-        )
-
     def _of_answers(self) -> None:
-        """What was answered to questions and rows, and what became of it; `mode` is live or dry_run."""
+        """How apps start; what was answered to questions and rows, and what became of it (`mode` is live or dry_run);
+        what was told to recipients.
+        """
+        text = "Starts of apps, by key and whether the answer was that for who said no"
+        self._starts = self._counter("app_starts", text, "key_name", "strict")
+        text = "1: too many starts of an hour got the answer for who said no"
+        self._too_strict = self._gauge("app_strict_alarm", text, "key_name")
         self._verdicts = QuickCounter(
             self.registry, "verdicts", "Verdicts by recipient and reason", ("recipient", "allowed", "reason", "mode")
         )
         self.shares = self._counter(
             "share_rows", "Rows of shares by recipient and outcome", "recipient", "outcome", "mode"
         )
-        self._disclosures = self._counter(
-            "disclosures", "Answers to checks and bid requests by what became of them", "recipient", "outcome"
-        )
-        self._violations = self._counter(
-            "sent_despite_no", "Sends that a caller reported of a denied decision: alarm on any", "recipient"
-        )
-        self._unlogged = self._counter("decisions_not_logged", "Lines of the decision log that could not be kept")
-
-    def _of_deliveries(self) -> None:
-        self._tried = self._counter(
-            "delivery_tries", "Messages to recipients tried, by outcome", "recipient", "outcome"
-        )
-        self._deliveries = Gauge(
-            "gateway_deliveries",
-            "Messages to recipients that are open, by state",
-            ("recipient", "state"),
-            registry=self.registry,
-        )
-        self._gone = Gauge(
-            "gateway_delivery_endpoint_gone",
-            "1: a recipient gave its endpoint up",
-            ("recipient",),
-            registry=self.registry,
-        )
+        text = "Answers to checks and bid requests by what became of them"
+        self._disclosures = self._counter("disclosures", text, "recipient", "outcome")
+        text = "Sends that a caller reported of a denied decision: alarm on any"
+        self._violations = self._counter("sent_despite_no", text, "recipient")
+        self.unlogged = self._counter("decisions_not_logged", "Lines of the decision log that could not be kept")
+        text = "Messages to recipients tried, by outcome"
+        self._tried = self._counter("delivery_tries", text, "recipient", "outcome")
+        text = "Messages to recipients that are open, by state"
+        self._deliveries = self._gauge("deliveries", text, "recipient", "state")
+        text = "1: a recipient gave its endpoint up"
+        self._gone = self._gauge("delivery_endpoint_gone", text, "recipient")
 
     def _of_rehearsals(self) -> None:
         text = "1 while the last nightly verify found a difference or is overdue"
-        self.verify_alarm = Gauge("gateway_verify_alarm", text, registry=self.registry)
-        self._rehearsal_alarm = Gauge(
-            "gateway_rehearsal_alarm", "1 while the last rehearsal failed or is overdue", registry=self.registry
-        )
-        self._rehearsal_passed = Gauge(
-            "gateway_rehearsal_passed", "1 while the last rehearsal on record passed", registry=self.registry
-        )
-        self._rehearsal_ended = Gauge(
-            "gateway_rehearsal_last_timestamp_seconds",
-            "When the last rehearsal on record ended; 0: none is",
-            registry=self.registry,
-        )
-
-        self._lists_due = Gauge(
-            "gateway_deletion_list_days_left",
-            "Days until a state's deletion list is to be answered, or the next one fetched; below 0: late",
-            ("place", "what"),
-            registry=self.registry,
+        self.verify_alarm = self._gauge("verify_alarm", text)
+        self._rehearsal_alarm = self._gauge("rehearsal_alarm", "1 while the last rehearsal failed or is overdue")
+        self._rehearsal_passed = self._gauge("rehearsal_passed", "1 while the last rehearsal on record passed")
+        text = "When the last rehearsal on record ended; 0: none is"
+        self._rehearsal_ended = self._gauge("rehearsal_last_timestamp_seconds", text)
+        text = "Days until a state's deletion list is to be answered, or the next one fetched; below 0: late"
+        self._lists_due = self._gauge("deletion_list_days_left", text, "place", "what")
+        text = "1 in shadow mode: what would be denied for want of a yes is counted, and not denied"
+        self.shadow = self._gauge("shadow", text)
+        self._shadowed = self._counter(
+            "shadow_answers", "Answers in shadow mode, as enforced", "door", "recipient", "verdict", "reason"
         )
 
     def lists_due(self, days: Mapping[tuple[str, str], int]) -> None:
@@ -199,21 +165,11 @@ class Metrics:
         for (place, what), left in days.items():
             self._lists_due.labels(place, what).set(left)
 
-    def _of_shadow(self) -> None:
-        text = "1 in shadow mode: what would be denied for want of a yes is counted, and not denied"
-        self._shadow = Gauge("gateway_shadow", text, registry=self.registry)
-        self._shadowed = self._counter(
-            "shadow_answers", "Answers in shadow mode, as enforced", "door", "recipient", "verdict", "reason"
-        )
-
     def rehearsal(self, alarm: bool, passed: bool, ended: float) -> None:
         """How the last rehearsal went, and when it ended, in seconds since 1970."""
         self._rehearsal_alarm.set(alarm)
         self._rehearsal_passed.set(passed)
         self._rehearsal_ended.set(ended)
-
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"gateway_{name}", text, labels, registry=self.registry)
 
     def heard(self, channel: str, heard: Heard) -> None:
         for said in heard.said:
@@ -289,9 +245,6 @@ class Metrics:
     def in_shadow(self, cell: Cell) -> None:
         self._shadowed.labels(cell.door, cell.recipient, cell.verdict, cell.reason).inc()
 
-    def unlogged(self) -> None:
-        self._unlogged.inc()
-
     def disclosed(self, recipient: str, outcome: str, count: int) -> None:
         """What became of answers; what was sent although the answer was no has an alarm of its own."""
         self._disclosures.labels(recipient, outcome).inc(count)
@@ -303,10 +256,6 @@ class Metrics:
         self.healthy.set_function(fresh)
         self.keeps.set_function(keeps)
 
-    def watch_shadow(self, on: Callable[[], bool]) -> None:
-        """From now on a gauge says whether it is shadow mode."""
-        self._shadow.set_function(on)
-
     def shared(self) -> Counted:
         """What the others need for answering for all."""
         return [each for each in self.registry.collect() if each.type in ADDED or each.name in WORST]
@@ -315,9 +264,7 @@ class Metrics:
         """`others`: what other processes of the same service counted."""
         if not others:
             return generate_latest(self.registry)
-        joined = CollectorRegistry()
-        joined.register(_Joined([list(self.registry.collect()), *others]))
-        return generate_latest(joined)
+        return generate_latest(_Joined([list(self.registry.collect()), *others]))
 
 
 class _Joined(Collector):

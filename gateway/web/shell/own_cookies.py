@@ -21,7 +21,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-from gateway.consent.codes import SECONDS
+from starlette.responses import Response
+
+from gateway.consent.choice_result import Chosen
 from gateway.keys import seals
 from gateway.keys.seals import BrowserCookie, Content, Sealed
 from gateway.ledger.entry import b64
@@ -83,9 +85,9 @@ def set_browser_cookie(keys: Sequence[bytes], cookie: BrowserCookie) -> str:
 
 CODE_COOKIE = "__Host-gateway-code"
 CODE = Sealed(b"code/1", tuple[str, str, str, int, str])
-PROVED_SECONDS = 15 * 60  # as long as a confirm token; nobody needs longer to read two pages
-CODE_ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Strict"
-CODE_COOKIE_GONE = f"{CODE_COOKIE}=; {CODE_ATTRIBUTES}; Max-Age=0"
+CARRIED = "Path=/; Secure; HttpOnly; SameSite=Strict"  # from one page of ours to the next
+PROOF_SECONDS = 15 * 60  # as long as a confirm token; nobody needs longer to read two pages, or to press a button
+CODE_COOKIE_GONE = f"{CODE_COOKIE}=; {CARRIED}; Max-Age=0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,25 +104,11 @@ class Coded:
     def proved(self) -> bool:
         return not self.ticket
 
-    @property
-    def identifier(self) -> dict[str, str]:
-        return {"type": self.kind, "value": self.value}
-
-
-def waiting(use: str, kind: str, value: str, ticket: str, now: int) -> Coded:
-    """A code was sent and is waited for."""
-    return Coded(use, kind, value, now + SECONDS, ticket)
-
-
-def proved(coded: Coded, now: int) -> Coded:
-    """The code was entered: what the cookie holds from then on."""
-    return Coded(coded.use, coded.kind, coded.value, now + PROVED_SECONDS)
-
 
 def set_code_cookie(keys: Sequence[bytes], coded: Coded, now: int) -> str:
     """The value of Set-Cookie."""
     sealed = CODE.seal(keys, (coded.use, coded.kind, coded.value, coded.until, coded.ticket))
-    return f"{CODE_COOKIE}={sealed}; {CODE_ATTRIBUTES}; Max-Age={max(0, coded.until - now)}"
+    return f"{CODE_COOKIE}={sealed}; {CARRIED}; Max-Age={max(0, coded.until - now)}"
 
 
 def read_code_cookie(keys: Sequence[bytes], jar: Jar, now: int) -> Coded | None:
@@ -141,9 +129,8 @@ def _first_of_ours(kind: Sealed[Content], keys: Sequence[bytes], jar: Jar, name:
 
 PROOF_COOKIE = "__Host-gateway-proof"
 PROOF = Sealed(b"proof/1", tuple[tuple[str, ...], tuple[dict[str, str], ...], int, str])
-PROOF_SECONDS = 15 * 60  # as long as a confirm token; nobody needs longer to press a button
 MOST = 3800  # bytes: browsers drop a cookie whose name, value and attributes pass 4,096 (RFC 6265bis)
-PROOF_COOKIE_GONE = f"{PROOF_COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0"
+PROOF_COOKIE_GONE = f"{PROOF_COOKIE}=; {CARRIED}; Max-Age=0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +160,7 @@ def set_proof_cookie(keys: Sequence[bytes], kept: ProofsKept, now: int) -> str |
     value = PROOF.seal(keys, (kept.events, opened, kept.until, kept.ticket))
     if len(value) > MOST:
         return None
-    return f"{PROOF_COOKIE}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={max(0, kept.until - now)}"
+    return f"{PROOF_COOKIE}={value}; {CARRIED}; Max-Age={max(0, kept.until - now)}"
 
 
 def read_proof_cookie(keys: Sequence[bytes], jar: Jar, now: int) -> ProofsKept | None:
@@ -190,3 +177,16 @@ def first_showing(keys: Sequence[bytes], jar: Jar, now: int, event: str) -> Proo
     kept = read_proof_cookie(keys, jar, now)
     fresh = kept is not None and not kept.ticket and kept.events[0] == event
     return kept.shown() if kept and fresh else None
+
+
+def keep_proofs(response: Response, keys: Sequence[bytes], kept: ProofsKept | None, now: int) -> None:
+    """Has an answer bring them along, where there are any that browsers keep."""
+    made = set_proof_cookie(keys, kept, now) if kept else None
+    if made:
+        response.headers.append("set-cookie", made)
+
+
+def hand_out_proofs(response: Response, keys: Sequence[bytes], chosen: Chosen, now: int) -> None:
+    """The same of what was just written, for the confirmation that the answer leads to."""
+    events = tuple(str(each["event"]) for each in chosen.events)
+    keep_proofs(response, keys, ProofsKept(events, chosen.openings, now + PROOF_SECONDS), now)

@@ -45,7 +45,7 @@ def show_page(request: Request, template: str, status: int = 200, **values: Any)
     def to(path: str, **query: str | Sequence[str]) -> str:
         return page_link(request, path, **query)
 
-    text = _templates(chosen)[template].render(
+    text = _templates()[template].render(
         brand=brand,
         style=version(style_sheet(brand)),
         logo=brand.logo and version(brand.logo.content),
@@ -79,35 +79,14 @@ def placed(request: Request, path: str) -> str:
     return f"{request.scope.get('state', {}).get('prefix', '')}{path}"
 
 
-class _Compiled(jinja2.BytecodeCache):
-    """Templates are the same code in every language: compiled once, which is a fifth of a second of each start."""
-
-    def __init__(self) -> None:
-        self._code = dict[str, bytes]()
-
-    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-        if bucket.key in self._code:
-            bucket.bytecode_from_string(self._code[bucket.key])
-
-    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-        self._code[bucket.key] = bucket.bytecode_to_string()
-
-
-_compiled = _Compiled()
-
-
 @cache
-def _templates(chosen: str) -> dict[str, jinja2.Template]:
+def _templates() -> dict[str, jinja2.Template]:
+    """By name; the language is the page's, and each is compiled once."""
     made = jinja2.Environment(
-        loader=jinja2.PackageLoader("gateway.web"),
-        autoescape=True,
-        auto_reload=False,
-        bytecode_cache=_compiled,
-        extensions=["jinja2.ext.i18n"],
+        loader=jinja2.PackageLoader("gateway.web"), autoescape=True, auto_reload=False, extensions=["jinja2.ext.i18n"]
     )
     made.policies["ext.i18n.trimmed"] = True  # a text's line breaks in the template are not part of it
-    said = words.catalogue(chosen)
-    made.install_gettext_callables(_say, said.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    made.install_gettext_callables(_say, _say_many, newstyle=True)  # type: ignore[attr-defined]
     return {name: made.get_template(name) for name in made.list_templates()}
 
 
@@ -122,11 +101,17 @@ def _say(page: jinja2.runtime.Context, text: str) -> str:
     return PLACE.sub(lambda place: str(escape(ours[place[0]])).replace("%", "%%"), said)  # at once: no word is a place
 
 
+@jinja2.pass_context
+def _say_many(page: jinja2.runtime.Context, one: str, many: str, number: int) -> str:
+    return words.catalogue(page["language"]).ngettext(one, many, number)
+
+
 def compile_pages() -> None:
     """At the start of an application, so that no request waits for a file. A command that shows no page needs none."""
     static(STYLE)
-    for language in words.LANGUAGES:
-        _templates(language)
+    _templates()
+    for language in LANGUAGES:
+        words.catalogue(language)
 
 
 STYLE = "choices.css"

@@ -73,9 +73,6 @@ class Visitor:
     others: tuple[Subject, ...] = field(default=(), repr=False)
     credentials: bool = False
 
-    def with_heard(self, heard: Heard) -> "Visitor":
-        return replace(self, heard=heard)
-
     @property
     def denied(self) -> frozenset[Purpose]:
         """What the sealed cookie alone denies, ledger or not."""

@@ -10,7 +10,7 @@ has no one value and reads as one of a wrong type.
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, TypeVar, cast
 from zlib import MAX_WBITS, decompressobj
@@ -36,49 +36,15 @@ ESCAPED_QUOTE = rb"\u0022"  # is written back as \", so quotes cannot be counted
 LONGEST_NAME = 64  # of a name in an error's text
 
 
-class Twice(ValueError):
-    """`name` stands twice in one object."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name[:LONGEST_NAME]
-
-
-class TooDeepBody(ValueError):
-    """Nested so deeply that nobody can tell."""
-
-
-def strict(body: bytes) -> Any:
-    """JSON of any shape. Raises `Twice`, `TooDeepBody`, and `orjson.JSONDecodeError`."""
-    return _read(body, _said_once)
-
-
-def joined(body: bytes) -> Any:
-    """JSON of any shape, with all that was said under one name. Raises `TooDeepBody`, and `orjson.JSONDecodeError`."""
-    return _read(body, _kept)
-
-
-def _read(body: bytes, read: Callable[[bytes], Any]) -> Any:
-    """Names that were dropped took their quotes along: writing what was read and counting costs a thousandth of reading
-    it in Python.
-    """
-    found = orjson.loads(body)
-    quotes = _quotes(found)
-    if ESCAPED_QUOTE not in body and body.count(b'"') == quotes:
-        return found
-    try:
-        found = read(body)
-    except RecursionError:  # in what was dropped
-        raise TooDeepBody("nested too deeply") from None
-    _quotes(found)
-    return found
-
-
 def _quotes(found: object) -> int:
     try:
         return orjson.dumps(found).count(b'"')
     except orjson.JSONEncodeError:  # deeper than it writes, 254: what is nested so would end a reader's own stack
-        raise TooDeepBody("nested too deeply") from None
+        raise _too_deep() from None
+
+
+def _too_deep() -> Problem:
+    return Problem("malformed", "not JSON: nested too deeply")
 
 
 def _said_once(body: bytes) -> Any:
@@ -89,7 +55,7 @@ def _refuse(members: Iterable[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in members:
         if name in found:
-            raise Twice(name)
+            raise Problem("malformed", f"`{name[:LONGEST_NAME]}` stands twice in one object: say it once")
         found[name] = value
     return found
 
@@ -322,16 +288,22 @@ class Row(StrictShape, frozen=True):
 
 def parse_body(body: bytes, *, lenient: bool = False) -> Any:
     """JSON of any shape. A name that stands twice in one object is refused, or `lenient`, where a choice or a signal
-    may be lost with it, everything that was said under it is kept. Raises `Problem`.
+    may be lost with it, everything that was said under it is kept. Names that were dropped took their quotes along:
+    writing what was read and counting costs a thousandth of reading it in Python. Raises `Problem`.
     """
     try:
-        return joined(body) if lenient else strict(body)
+        found = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Problem("malformed", f"not JSON: {error.msg} at {error.pos}") from None
-    except Twice as error:
-        raise Problem("malformed", f"`{error.name}` stands twice in one object: say it once") from None
-    except TooDeepBody as error:
-        raise Problem("malformed", f"not JSON: {error}") from None
+    quotes = _quotes(found)
+    if ESCAPED_QUOTE not in body and body.count(b'"') == quotes:
+        return found
+    try:
+        found = _kept(body) if lenient else _said_once(body)
+    except RecursionError:  # in what was dropped
+        raise _too_deep() from None
+    _quotes(found)
+    return found
 
 
 def names_in(shape: type[msgspec.Struct]) -> frozenset[str]:
@@ -526,11 +498,6 @@ def lines_of(body: bytes, most: int = MAX_LINES) -> list[Line]:
 def placed(told: dict[str, Any], line: Line) -> dict[str, Any]:
     """What is told of a line, with its number where it was refused."""
     return {**told, "line": line.number} if "problem" in told else told
-
-
-def flags(request: Request, *names: str, others: frozenset[str] = frozenset()) -> dict[str, bool]:
-    """Of a request's parameters."""
-    return flags_of(request.query_params, *names, others=others)
 
 
 def flags_of(query: QueryParams, *names: str, others: frozenset[str] = frozenset()) -> dict[str, bool]:

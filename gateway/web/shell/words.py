@@ -3,14 +3,10 @@
 A link's `?lang=` stands above `Accept-Language` (RFC 9110 §12.5.4); neither is kept anywhere. Source texts are English;
 `gateway/locale/{language}.po` translates them, and a text without a translation is shown in English.
 
-An access report's words, one text a term; where a name is a term twice (`email` is a kind of identifier and a way to
-write to us) the kind's text stands for both. How our pages name what a choice is about and whom it covers; the law's
-own titles stay exact where the page shows them (11 CCR 7015). What one opt-in allows, and of the precise location its
-one recipient (R4, R7).
-
-What stands around a code that is sent: what it is for, how long it is good, and that whoever did not ask for it need do
-nothing; nothing about the address it goes to (V25). The states by name, untranslated: they are what stands on the
-person's own letters, whatever language they read; so are the provinces.
+An access report has one text a term; where a name is a term twice (`email` is a kind of identifier and a way to write
+to us) the kind's text stands for both. The law's own titles stay exact where a page shows them (11 CCR 7015). A letter
+with a code says nothing about the address it goes to (V25). States and provinces are untranslated: they are what stands
+on the person's own letters, whatever language they read.
 """
 
 import gettext
@@ -164,23 +160,12 @@ KINDS: Mapping[str, str] = {
     "account": mark("your %(our_account)s"),
     "email": mark("email address"),
     "phone": mark("phone number"),
-    "gaid": mark("advertising id"),
-    "idfa": mark("advertising id"),
-    "oaid": mark("advertising id"),
-    "idfv": mark("app's id"),
-    "appset": mark("app's id"),
-    "imei": mark("device number"),
-    "serial": mark("device number"),
-    "udid": mark("device number"),
-    "email_sha256": mark("hash of an email address"),
-    "email_sha1": mark("hash of an email address"),
-    "email_md5": mark("hash of an email address"),
-    "phone_sha256": mark("hash of a phone number"),
-    "phone_sha1": mark("hash of a phone number"),
-    "phone_md5": mark("hash of a phone number"),
-    "ad_id_sha256": mark("hash of an advertising id"),
-    "ad_id_sha1": mark("hash of an advertising id"),
-    "ad_id_md5": mark("hash of an advertising id"),
+    **dict.fromkeys(("gaid", "idfa", "oaid"), mark("advertising id")),
+    **dict.fromkeys(("idfv", "appset"), mark("app's id")),
+    **dict.fromkeys(("imei", "serial", "udid"), mark("device number")),
+    **dict.fromkeys(("email_sha256", "email_sha1", "email_md5"), mark("hash of an email address")),
+    **dict.fromkeys(("phone_sha256", "phone_sha1", "phone_md5"), mark("hash of a phone number")),
+    **dict.fromkeys(("ad_id_sha256", "ad_id_sha1", "ad_id_md5"), mark("hash of an advertising id")),
     "cookie": mark("a site's cookie"),
     "eid": mark("an ad network's id"),
 }
@@ -303,7 +288,13 @@ def what_for(language: str, use: str) -> str:
     return say(language, ALLOW) % {"what": purposes_in_words(language, Purpose(purpose), recipient)}
 
 
-NAMES = """
+def _by_code(names: str) -> dict[str, str]:
+    return {
+        code: name for code, _, name in (each.strip().partition(" ") for each in names.replace("\n", " ").split(","))
+    }
+
+
+STATE_NAMES: Mapping[str, str] = _by_code("""
 AL Alabama, AK Alaska, AS American Samoa, AZ Arizona, AR Arkansas, CA California, CO Colorado, CT Connecticut,
 DE Delaware, DC District of Columbia, FL Florida, GA Georgia, GU Guam, HI Hawaii, ID Idaho, IL Illinois, IN Indiana,
 IA Iowa, KS Kansas, KY Kentucky, LA Louisiana, ME Maine, MD Maryland, MA Massachusetts, MI Michigan, MN Minnesota,
@@ -311,25 +302,11 @@ MS Mississippi, MO Missouri, MT Montana, NE Nebraska, NV Nevada, NH New Hampshir
 NY New York, NC North Carolina, ND North Dakota, MP Northern Mariana Islands, OH Ohio, OK Oklahoma, OR Oregon,
 PA Pennsylvania, PR Puerto Rico, RI Rhode Island, SC South Carolina, SD South Dakota, TN Tennessee, TX Texas, UT Utah,
 VT Vermont, VI U.S. Virgin Islands, VA Virginia, WA Washington, WV West Virginia, WI Wisconsin, WY Wyoming
-"""  # ISO 3166-2:US
-STATE_NAMES: Mapping[str, str] = {
-    code: name for code, _, name in (each.strip().partition(" ") for each in NAMES.replace("\n", " ").split(","))
-}
-PROVINCE_NAMES: Mapping[str, str] = {
-    "AB": "Alberta",
-    "BC": "British Columbia",
-    "MB": "Manitoba",
-    "NB": "New Brunswick",
-    "NL": "Newfoundland and Labrador",
-    "NS": "Nova Scotia",
-    "NT": "Northwest Territories",
-    "NU": "Nunavut",
-    "ON": "Ontario",
-    "PE": "Prince Edward Island",
-    "QC": "Quebec",
-    "SK": "Saskatchewan",
-    "YT": "Yukon",
-}  # ISO 3166-2:CA; none of them is a state's code
+""")  # ISO 3166-2:US
+PROVINCE_NAMES: Mapping[str, str] = _by_code("""
+AB Alberta, BC British Columbia, MB Manitoba, NB New Brunswick, NL Newfoundland and Labrador, NS Nova Scotia,
+NT Northwest Territories, NU Nunavut, ON Ontario, PE Prince Edward Island, QC Quebec, SK Saskatchewan, YT Yukon
+""")  # ISO 3166-2:CA; none of them is a state's code
 REGIONS = (("US", mark("United States"), STATE_NAMES), ("CA", mark("Canada"), PROVINCE_NAMES))
 PLACE_NAMES = {
     **{f"{country}-{code}": name for country, _, names in REGIONS for code, name in names.items()},

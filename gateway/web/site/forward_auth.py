@@ -130,7 +130,9 @@ class ForwardAuth:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = self._dialect(scope)
         about = {**scope, "method": asked.method, "path": asked.path, "query_string": asked.query}
-        visit = await self._visits.of(about)
+        visit, news = self._visits.hear(about)
+        if news:
+            await news
         below = asked.beginning_of(self._ad_paths) if visit.policy or visit.cell else None
         self._visits.count(visit, self._door if below is None else f"{self._door} {below}")
         refused = visit.policy is not None and below is not None

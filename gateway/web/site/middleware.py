@@ -6,21 +6,15 @@ and ours are set, every key always present. The sealed cookies never reach the s
 Streaming bodies pass untouched.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable
 
-from starlette.types import Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.signals import gpc
 from gateway.web.shell import header_names
 from gateway.web.shell.visitor import NO_STATE, Headers
 from gateway.web.site import header_fields, shared_caches
 from gateway.web.site.visit import EVERYBODYS, Visit, Visits
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 DOOR = "middleware"
 GPC = (gpc.HEADER, b"1")
@@ -34,7 +28,7 @@ EARLY = "http.response.early_hint"  # 103: links to connect to, before any polic
 class ConsentMiddleware:
     """Mounts before an ASGI application."""
 
-    def __init__(self, app: App, visits: Visits) -> None:
+    def __init__(self, app: ASGIApp, visits: Visits) -> None:
         self._app = app
         self._visits = visits
 

@@ -8,7 +8,8 @@ Other origins of the operator may read an answer, with credentials, if `[site] o
 A stranger's page gets no leave and reads nothing; what a request may do is `gateway.web.shell.auth`'s to say.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,55 +19,23 @@ from starlette.responses import Response
 
 from gateway.choice.downstream import strings
 from gateway.consent.choice_result import may_ask_from
-from gateway.consent.decision_log import DecisionLog
 from gateway.consent.site import Site
 from gateway.consent.verbs import Consent
 from gateway.desk import history
-from gateway.keys import seals
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.signals import hear
 from gateway.signals.cmp_cookies import DENIES
 from gateway.terms import ALL_PURPOSES, DAY_MS, SIGNAL_PURPOSES
 from gateway.web.shell import cross_site, wire
-from gateway.web.shell.fair_queue import Turns
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import day
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.visitor import Visitor, Visitors
 from gateway.web.site.header_fields import delivery_policy
-from gateway.web.site.visit import Options, Visits
+from gateway.web.site.visit import Visits
 
 MAX_AGE = 600  # seconds; what browsers cap it at is above that (Chromium: 7,200)
-
-
-def allow(response: Response, headers: Mapping[str, str], origins: Collection[str]) -> None:
-    """Adds the leave for the origin that asked. Where there are other origins, caches are told that it matters."""
-    for name, value in _leave(headers, origins).items():
-        response.headers[name] = value
-    if origins:
-        response.headers.add_vary_header("Origin")
-
-
-def preflight(headers: Mapping[str, str], origins: Collection[str]) -> dict[str, str]:
-    """The headers of the answer to a preflight; for a stranger nothing but `Vary`."""
-    leave = _leave(headers, origins)
-    if leave:
-        leave |= {
-            "Access-Control-Allow-Methods": "GET, POST",
-            "Access-Control-Allow-Headers": "Content-Type",
-            "Access-Control-Max-Age": str(MAX_AGE),
-        }
-    return {**leave, "Vary": "Origin"}
-
-
-def _leave(headers: Mapping[str, str], origins: Collection[str]) -> dict[str, str]:
-    origin = headers.get("origin", "")
-    if not origin or origin not in origins:
-        return {}
-    return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
-
-
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Sec-GPC, Cookie"}
 MAX_BODY = 32 * 1024  # a GPP and a TC string and what else there is are under 16 kB
 AD_TOKEN_SECONDS = 600  # an ad request's life, and no more (I2)
@@ -110,27 +79,40 @@ class Status:
         consent: Consent,
         visitors: Visitors,
         metrics: Metrics,
+        visits: Visits,
         *,
         folder: Path,
         origins: Collection[str],
-        options: Options,
         frictionless: bool = False,
-        log: DecisionLog | None = None,
-        turns: Turns | None = None,
     ) -> None:
         self._consent = consent
         self._visitors = visitors
-        self._visits = Visits(consent, visitors, metrics, options, log=log, turns=turns)
+        self._visits = visits
         self._metrics = metrics
         self._folder = folder
         self._origins = origins
         self._frictionless = frictionless
+        options = visits.options
         self._asks_for = options.inventory
         self._enforced = (delivery_policy(options.hosts), options.service_workers) if options.enforce else None
 
     async def preflight(self, request: Request) -> Response:
         """`OPTIONS` of both: which of the operator's other origins may ask, with credentials."""
-        return Response(status_code=204, headers=preflight(request.headers, self._origins))
+        leave = self._leave(request)
+        if leave:
+            leave |= {
+                "Access-Control-Allow-Methods": "GET, POST",
+                "Access-Control-Allow-Headers": "Content-Type",
+                "Access-Control-Max-Age": str(MAX_AGE),
+            }
+        return Response(status_code=204, headers={**leave, "Vary": "Origin"})
+
+    def _leave(self, request: Request) -> dict[str, str]:
+        """For a stranger's page none."""
+        origin = request.headers.get("origin", "")
+        if not origin or origin not in self._origins:
+            return {}
+        return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
 
     async def show(self, request: Request) -> Response:
         """`GET /privacy-choices/status`"""
@@ -148,7 +130,7 @@ class Status:
             raise Problem("malformed", "an observation is a JSON object")
         said = hear.from_script({n: v for n, v in members.items() if n in FROM_SCRIPT}, self._consent.checks.hearing)
         visitor = self._visitors.read(request.scope)
-        visitor = visitor.with_heard(said.beside(visitor.heard).without_endings())
+        visitor = replace(visitor, heard=said.beside(visitor.heard).without_endings())
         self._metrics.heard("script", said)
         return await self._answer(request, visitor)
 
@@ -174,10 +156,11 @@ class Status:
                 EnforcedOnPage(*self._enforced, self._visits.is_silenced(visitor, site)) if self._enforced else UNSET
             ),
         )
-        response = Response(wire.json_of(body), headers=HEADERS, media_type="application/json")
-        allow(response, request.headers, self._origins)
-        today = day(self._consent.clock())
-        cookie = self._visits.remembering(visitor, today)
+        headers = {**HEADERS, **self._leave(request)}
+        response = Response(wire.json_of(body), headers=headers, media_type="application/json")
+        if self._origins:  # caches are told that it matters who asked
+            response.headers.add_vary_header("Origin")
+        cookie = self._visits.remembering(visitor, day(self._consent.clock()))
         if cookie:
             response.headers.append("set-cookie", cookie)
         return response
@@ -194,11 +177,9 @@ class Status:
         """A `browser` identifier for the body of an ad request, fresh each time (R9). None for a browser without an id,
         and while nobody knows what holds for it.
         """
-        if visitor.cookie is None or not visitor.cookie.value or site.status == "unknown":
+        if site.status == "unknown":
             return None
-        expires = int(self._consent.clock().timestamp()) + AD_TOKEN_SECONDS
-        keys, cookie = self._consent.secrets.seals, visitor.cookie
-        return seals.seal_browser(keys, cookie.browser, expires, unwritten=cookie.unwritten)
+        return self._visits.token(visitor, self._consent.clock(), AD_TOKEN_SECONDS) or None
 
     async def _silence(
         self, visitor: Visitor, site: Site, subjects: list[Subject]

@@ -133,10 +133,9 @@ class Visits:
         self._consent = consent
         self._visitors = visitors
         self._metrics = metrics
-        self._options = options or Options()
-        self._cached = self._options.cached
-        self._vary = shared_caches.vary(self._options.place_in_key)
-        self._policy = delivery_policy(self._options.hosts) if self._options.enforce else None
+        self.options = options or Options()
+        self._vary = shared_caches.vary(self.options.place_in_key)
+        self._policy = delivery_policy(self.options.hosts) if self.options.enforce else None
         self._version = consent.checks.version
         self._seen: object = None
         self._visits: dict[int, tuple[Visitor, Visit]] = {}
@@ -144,21 +143,16 @@ class Visits:
         self._nobodys: dict[int, tuple[Visitor, Visit]] = {}
         self._proof: float | None = None
 
-    async def of(self, scope: Scope) -> Visit:
-        """What a request of type http or websocket says, written down where that changes something."""
-        visit, news = self.hear(scope)
-        if news:
-            await news
-        return visit
-
     def hear(self, scope: Scope) -> tuple[Visit, Awaitable[None] | None]:
-        """The same in two steps: the visit, and what is to be awaited before the site answers; mostly nothing."""
+        """What a request of type http or websocket says, and what is to be awaited before the site answers: where that
+        changes something it is written down; mostly nothing.
+        """
         visitor = self._visitors.read(scope)
         if visitor.nobody:
             visit, news = self._nobody(visitor), None
         else:
             visit, news = self._heard(visitor, scope)
-        if self._cached and scope["type"] == "http" and scope.get("method") in KEPT_BY_CACHES:
+        if self.options.cached and scope["type"] == "http" and scope.get("method") in KEPT_BY_CACHES:
             return EVERYBODYS, news
         return visit, news
 
@@ -199,22 +193,11 @@ class Visits:
         """The same answer with a token of its own; and with a cookie where there is now something to remember."""
         now = self._consent.clock()
         self._honored(visitor, visit.site)
-        if is_due(visitor.cookie, visitor.heard, self._options.remember_gpc, day(now)):
+        if is_due(visitor.cookie, visitor.heard, self.options.remember_gpc, day(now)):
             return self._visit(visitor, visit.site, scope)
         consent, _, place = visit.headers
-        told = (consent, (BROWSER, self._token(visitor, now)), place)
-        return Visit(
-            visit.site,
-            visit.answer,
-            told,
-            visit.to_browser,
-            None,
-            visit.policy,
-            visit.private,
-            visit.adds_gpc,
-            visit.ordinary,
-            visit.cell,
-        )
+        told = (consent, (BROWSER, self.token(visitor, now, TOKEN_SECONDS).encode()), place)
+        return Visit(visit.site, visit.answer, told, *visit[3:])
 
     def _visit(self, visitor: Visitor, site: Site, scope: Scope | None) -> Visit:
         now = self._consent.clock()
@@ -222,27 +205,17 @@ class Visits:
         cell = self._cell(visitor, site)
         policy = self._policy if _is_silenced(site, cell) else None
         said_it = visitor.cookie is not None and visitor.cookie.unwritten
-        adds = self._options.add_gpc and not visitor.heard.gpc and (said_it or _on_record(site))
+        adds = self.options.add_gpc and not visitor.heard.gpc and (said_it or _on_record(site))
         told = (
             (CONSENT, _consent(tuple([site.allowed[purpose] for purpose in SIGNAL_PURPOSES]), site.status)),
-            (BROWSER, self._token(visitor, now)),
+            (BROWSER, self.token(visitor, now, TOKEN_SECONDS).encode()),
             (PLACE, site.place.encode()),
         )
-        placed = bool(site.places) and not self._options.place_in_key
+        placed = bool(site.places) and not self.options.place_in_key
         private = shared_caches.is_one_persons(shared_caches.Facts(visitor, cookie is not None, placed))
-        told_here = answer_of_site(site.allowed, site.status, site.place, gpc=site.gpc)
-        return Visit(
-            site,
-            told_here,
-            told,
-            header_fields.fields(cookie, policy, self._vary),
-            cookie,
-            policy,
-            private,
-            adds,
-            visitor.ordinary,
-            cell,
-        )
+        answer = answer_of_site(site.allowed, site.status, site.place, gpc=site.gpc)
+        beside = header_fields.fields(cookie, policy, self._vary)
+        return Visit(site, answer, told, beside, cookie, policy, private, adds, visitor.ordinary, cell)
 
     def is_silenced(self, visitor: Visitor, site: Site) -> bool:
         """Whether enforcing is for this visitor: something must not be done, and shadow mode does not leave it."""
@@ -270,8 +243,8 @@ class Visits:
 
     def remembering(self, visitor: Visitor, today: int) -> str | None:
         """The Set-Cookie that an answer remembers the visitor by, where it has anything new to say."""
-        keys, how = self._consent.secrets.seals, self._options.remember_gpc
-        left = self._options.gpc_of_known and visitor.heard.is_gpc_alone
+        keys, how = self._consent.secrets.seals, self.options.remember_gpc
+        left = self.options.gpc_of_known and visitor.heard.is_gpc_alone
         return own_cookies.remembering(keys, visitor.cookie, visitor.heard, how, today, unwritten=left)
 
     def _is_left(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> bool:
@@ -279,7 +252,7 @@ class Visits:
         browser, nothing stands on its record, not even whose it is, and whatever ever named it says that no itself.
         """
         cookie, heard = visitor.cookie, visitor.heard
-        if not (self._options.gpc_of_known and cookie and cookie.unwritten and len(subjects) == 1) or visitor.unclear:
+        if not (self.options.gpc_of_known and cookie and cookie.unwritten and len(subjects) == 1) or visitor.unclear:
             return False
         unknown = not site.standings and site.status != "unknown"
         return unknown and (heard.is_gpc_alone or not heard.keeps)
@@ -359,17 +332,17 @@ class Visits:
     def _not_kept(self) -> None:
         self._metrics.refused_forms.labels("signal_not_kept").inc()
 
-    def _token(self, visitor: Visitor, now: datetime) -> bytes:
-        if visitor.cookie is None or not visitor.cookie.value:
-            return b""
-        expires = int(now.timestamp()) + TOKEN_SECONDS
-        return seals.seal_browser(
-            self._consent.secrets.seals, visitor.cookie.browser, expires, unwritten=visitor.cookie.unwritten
-        ).encode()
+    def token(self, visitor: Visitor, now: datetime, seconds: int) -> str:
+        """A name of the browser that is good for so long, fresh each time (R9); empty for one without an id."""
+        cookie = visitor.cookie
+        if cookie is None or not cookie.value:
+            return ""
+        until = int(now.timestamp()) + seconds
+        return seals.seal_browser(self._consent.secrets.seals, cookie.browser, until, unwritten=cookie.unwritten)
 
     def _cookie(self, visitor: Visitor, scope: Scope, today: int) -> str | None:
         """The Set-Cookie that a navigation's answer remembers the visitor by."""
-        how = self._options.remember_gpc
+        how = self.options.remember_gpc
         if scope["type"] != "http" or not is_due(visitor.cookie, visitor.heard, how, today) or not is_navigation(scope):
             return None
         return self.remembering(visitor, today)
