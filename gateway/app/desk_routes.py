@@ -3,7 +3,7 @@
 """
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -25,15 +25,13 @@ from gateway.web.desk.company import Company
 from gateway.web.desk.desk_door import DeskDoor, DeskTerms
 from gateway.web.desk.desk_page import ROOT
 from gateway.web.desk.evidence_pack import EvidencePack
-from gateway.web.desk.mail_page import MailPage
 from gateway.web.desk.person import PersonPage
-from gateway.web.desk.plots import NumbersPage
+from gateway.web.desk.plots import NumbersPage, YearPage
 from gateway.web.desk.rehearsal_page import MatrixPage
-from gateway.web.desk.requests_in import RequestsIn
+from gateway.web.desk.requests_in import MailPage, RequestsIn
 from gateway.web.desk.sign_in import PeopleOfDesk, SignIn
 from gateway.web.desk.systems_page import SystemsPage
 from gateway.web.desk.today import DueTask, LackingRecipient, Today
-from gateway.web.desk.year_page import YearPage
 from gateway.web.shell import page
 from gateway.web.shell.peer import Peers
 
@@ -87,8 +85,8 @@ def _behind(door: DeskDoor, house: House, settings: Settings, folder: Path, rehe
         door, requests, Appeals(folder, house.consent.clock), house.writer, settings.delivery.calendar()
     )
 
-    async def tasks(now: datetime) -> list[DueTask]:
-        return [*await requests.tasks(now), *await appeals.tasks(now)]
+    async def tasks() -> list[DueTask]:
+        return [*await requests.tasks(), *await appeals.tasks()]
 
     today = Today(door, folder, house.telling, rehearsing, house.witnessing, missing, tasks)
     packs = EvidencePack(folder, house.consent, house.vault, house.secrets.signing)

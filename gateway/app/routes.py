@@ -12,6 +12,7 @@ from starlette.routing import Route
 from gateway.app.composition import House
 from gateway.app.from_settings import published, vocabulary
 from gateway.consent.installations import Installations
+from gateway.consent.share import Sharing
 from gateway.desk.notices import Notifying
 from gateway.keys.api_keys import Credentials
 from gateway.settings.load import Settings
@@ -22,7 +23,7 @@ from gateway.web.api.check import CheckDoor, ChecksDoor
 from gateway.web.api.check_answer import Answering
 from gateway.web.api.choices import Choices
 from gateway.web.api.desk_doors import Erasures, Links, Reports, ToldDoor
-from gateway.web.api.disclosures import DisclosuresDoor, Handing, Taking
+from gateway.web.api.disclosures import DisclosuresDoor, Taking
 from gateway.web.api.health import DsrDelete
 from gateway.web.api.observe import Observe, StandingDoor
 from gateway.web.api.openrtb import Bids, OpenRtb, OpenRtbOptions
@@ -40,7 +41,7 @@ def bids(answering: Answering, settings: Settings) -> Bids:
 
 
 def ad_routes(
-    answering: Answering, reports: Taking, settings: Settings, credentials: Credentials, rows: Handing | None = None
+    answering: Answering, reports: Taking, settings: Settings, credentials: Credentials, rows: Sharing | None = None
 ) -> list[Route]:
     """The doors of ad servers, by path. `rows`: who hands rows back."""
     return [

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import wraps
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -153,75 +154,71 @@ class SignedClaims:
         return "".join(self.texts("agent-request-id")[:1])[:LONGEST_NAME]
 
 
-class AgentDoors:
-    """`/v1/agent/{agent}` and `/v1/data-rights-request`."""
+AgentAct = Callable[["AgentDoors", Request], Awaitable[Response]]
 
-    def __init__(self, agents: Agents, consent: Consent, codes: tuple[str, ...], metrics: Metrics) -> None:
-        self._agents = agents
-        self._consent = consent
-        self._codes = codes
-        self._metrics = metrics
 
-    async def set_up(self, request: Request) -> Response:
-        """`POST /v1/agent/{agent}`: a token for who signed for it; 403 without a body for everybody else."""
-        return await self._answer(request, self._set_up)
+def _answered(act: AgentAct) -> AgentAct:
+    """A door of agents: closed where none is configured, with the protocol's form of an error."""
 
-    async def known(self, request: Request) -> Response:
-        """`GET /v1/agent/{agent}`: `{}` where the token is good and its own."""
-        return await self._answer(request, self._known)
-
-    async def exercise(self, request: Request) -> Response:
-        """`POST /v1/data-rights-request`: the status of what was asked for."""
-        return await self._answer(request, self._exercise)
-
-    async def status(self, request: Request) -> Response:
-        """`GET /v1/data-rights-request/{request}`, of its own agent."""
-        return await self._answer(request, self._status)
-
-    async def revoke(self, request: Request) -> Response:
-        """`DELETE` on the same: what waits is taken back. No opt-out is (R4)."""
-        return await self._answer(request, self._revoke)
-
-    async def _answer(self, request: Request, act: Callable[[Request], Awaitable[Response]]) -> Response:
-        if not self._agents.known:
+    @wraps(act)
+    async def answered(doors: "AgentDoors", request: Request) -> Response:
+        if not doors.agents.known:
             raise Problem("not_found", "no agents are configured")
         try:
-            return await act(request)
+            return await act(doors, request)
         except AgentAnswered as error:
             return _told(error.status, str(error), fatal=error.fatal)
         except problem.HANDLED as error:
             found = problem.problem_of(error)
             return _told(problem.KINDS[found.kind][0], found.detail)
 
-    async def _set_up(self, request: Request) -> Response:
-        agent, body = self._agents.known.get(request.path_params["agent"]), await wire.read_body(request, MAX_BODY)
+    return answered
+
+
+@dataclass(frozen=True)
+class AgentDoors:
+    """`/v1/agent/{agent}` and `/v1/data-rights-request`."""
+
+    agents: Agents
+    consent: Consent
+    codes: tuple[str, ...]
+    metrics: Metrics
+
+    @_answered
+    async def set_up(self, request: Request) -> Response:
+        """`POST /v1/agent/{agent}`: a token for who signed for it; 403 without a body for everybody else."""
+        agent, body = self.agents.known.get(request.path_params["agent"]), await wire.read_body(request, MAX_BODY)
         if agent is None or not await self._may_have_token(agent, body):
             return Response(status_code=403)
-        return wire.wire_answer(AgentTokenBody(agent.id, self._agents.token_of(agent)))
+        return wire.wire_answer(AgentTokenBody(agent.id, self.agents.token_of(agent)))
 
     async def _may_have_token(self, agent: KnownAgent, body: bytes) -> bool:
-        now = self._consent.clock()
+        now = self.consent.clock()
         try:
             said = _claims(agent, body)
             until = said.prove(now)
         except AgentAnswered:
             return False
-        return until is not None and until <= now + LONGEST_SETUP and await self._agents.is_first(agent, said.text)
+        return until is not None and until <= now + LONGEST_SETUP and await self.agents.is_first(agent, said.text)
 
-    async def _known(self, request: Request) -> Response:
+    @_answered
+    async def known(self, request: Request) -> Response:
+        """`GET /v1/agent/{agent}`: `{}` where the token is good and its own."""
         if self._bearer(request).id != request.path_params["agent"]:
             raise AgentAnswered(403, "the token is another agent's")
         return wire.wire_answer(AgentKnownBody())
 
-    async def _exercise(self, request: Request) -> Response:
+    @_answered
+    async def exercise(self, request: Request) -> Response:
+        """`POST /v1/data-rights-request`: the status of what was asked for."""
         agent = self._bearer(request)
-        said, now = _claims(agent, await wire.read_body(request, MAX_BODY)), self._consent.clock()
+        said, now = _claims(agent, await wire.read_body(request, MAX_BODY)), self.consent.clock()
         right = said.right()
         with contextlib.suppress(StoreUnavailable):  # a no is kept beside the ledger then, all else refused for its row
             await self._refuse_again(said)
         until = said.prove(now, lenient=right == OPT_OUT)
         asked = AgentRequest(
-            agent.id, self._agents.digest_of(agent, said.text), right, milliseconds(now), milliseconds(until or now),
+            agent.id, self.agents.digest_of(agent, said.text), right, milliseconds(now), milliseconds(until or now),
             RequestStatus.IN_PROGRESS, called=said.called(),
         )  # fmt: skip
         if right == OPT_OUT:
@@ -231,17 +228,17 @@ class AgentDoors:
         else:
             asked = self._waits(said, asked)
         try:
-            kept = await self._agents.add(asked)
+            kept = await self.agents.add(asked)
         except TooManyWaiting:
             raise AgentAnswered(429, "too many of your requests wait for their people: send it again later") from None
         if kept is None:
             await self._refuse_again(said)
             raise AgentAnswered(409, "this message was taken before", fatal=True)
-        return wire.wire_answer(kept.told(self._agents.site))
+        return wire.wire_answer(kept.told(self.agents.site))
 
     async def _refuse_again(self, said: SignedClaims) -> None:
         """Raises `AgentAnswered` for a message that was taken before; its agent is told as what."""
-        before = await self._agents.taken(said.agent, said.text)
+        before = await self.agents.taken(said.agent, said.text)
         if before:
             name = uuid.UUID(bytes=before.id)
             raise AgentAnswered(409, f"this message was taken before, as request {name}", fatal=True)
@@ -252,7 +249,7 @@ class AgentDoors:
         """
         found, unread = list[Subject](), [name for name in UNUSED if said.members.get(name)]
         for claim, kind in KINDS.items():
-            read = [self._consent.people.typed(kind, text, country_of(said.place())) for text in said.addresses(claim)]
+            read = [self.consent.people.typed(kind, text, country_of(said.place())) for text in said.addresses(claim)]
             found += [subject for subjects, _ in read for subject in subjects]
             if (said.members.get(claim) and not read) or not all(whole for _, whole in read):
                 unread.append(claim)
@@ -267,36 +264,38 @@ class AgentDoors:
             details={"agent": said.agent.id, "signed": hashlib.sha256(said.text).hexdigest()},
         )  # fmt: skip
         key = f"agents/{asked.message.hex()}"
-        chosen = await self._consent.choose(found, choice, key=key, body=said.text, settle=True)  # then "fulfilled"
+        chosen = await self.consent.choose(found, choice, key=key, body=said.text, settle=True)  # then "fulfilled"
         if chosen.waits:
             raise AgentAnswered(503, "the opt-out is kept and entered soon; send the same message again for its status")
         if not chosen.replayed:
-            self._metrics.chosen(choice.kind, choice.source, choice.manner, len(found))
+            self.metrics.chosen(choice.kind, choice.source, choice.manner, len(found))
         return replace(asked, status=RequestStatus.FULFILLED, unread=tuple(unread))
 
     def _waits(self, said: SignedClaims, asked: AgentRequest) -> AgentRequest:
         """For whoever has the first address that a code can be sent to."""
         country = country_of(said.place())
         for claim, kind in KINDS.items():
-            named = self._consent.people.name(
-                [{"type": kind, "value": text} for text in said.addresses(claim)], country
-            )
-            if kind in self._codes and named.subjects:
+            named = self.consent.people.name([{"type": kind, "value": text} for text in said.addresses(claim)], country)
+            if kind in self.codes and named.subjects:
                 unread = tuple(name for name in (*KINDS, *UNUSED) if name != claim and said.members.get(name))
-                mailbox = digest_of(self._consent.secrets, named.subjects[0])
+                mailbox = digest_of(self.consent.secrets, named.subjects[0])
                 return replace(asked, reason=StatusReason.VERIFY, mailbox=mailbox, unread=unread)
-        raise AgentAnswered(422, f"no address that a code can be sent to ({', '.join(self._codes) or 'none here'})")
+        raise AgentAnswered(422, f"no address that a code can be sent to ({', '.join(self.codes) or 'none here'})")
 
-    async def _status(self, request: Request) -> Response:
-        return wire.wire_answer((await self._own(request, self._bearer(request))).told(self._agents.site))
+    @_answered
+    async def status(self, request: Request) -> Response:
+        """`GET /v1/data-rights-request/{request}`, of its own agent."""
+        return wire.wire_answer((await self._own(request, self._bearer(request))).told(self.agents.site))
 
-    async def _revoke(self, request: Request) -> Response:
+    @_answered
+    async def revoke(self, request: Request) -> Response:
+        """`DELETE` on the same: what waits is taken back. No opt-out is (R4)."""
         agent = self._bearer(request)
         _claims(agent, await wire.read_body(request, MAX_BODY))
-        revoked = await self._agents.revoke(await self._own(request, agent))
+        revoked = await self.agents.revoke(await self._own(request, agent))
         if revoked is None:
             raise AgentAnswered(409, "it is done, or settled: an opt-out is ended by nobody but the person", fatal=True)
-        return wire.wire_answer(revoked.told(self._agents.site))
+        return wire.wire_answer(revoked.told(self.agents.site))
 
     async def _own(self, request: Request, agent: KnownAgent) -> AgentRequest:
         """A request of the agent itself; others' and none are told apart by nobody. Raises `AgentAnswered`."""
@@ -304,14 +303,14 @@ class AgentDoors:
             name = uuid.UUID(request.path_params["request"]).bytes
         except ValueError:
             name = b"none"
-        found = await self._agents.find(agent, name)
+        found = await self.agents.find(agent, name)
         if found is None:
             raise AgentAnswered(403, "no request of this agent")
         return found
 
     def _bearer(self, request: Request) -> KnownAgent:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        agent = self._agents.bearer_of(token.strip()) if scheme.lower() == "bearer" else None
+        agent = self.agents.bearer_of(token.strip()) if scheme.lower() == "bearer" else None
         if agent is None:
             raise AgentAnswered(401, "Authorization: Bearer TOKEN, of POST /v1/agent/{agent-id}")
         return agent

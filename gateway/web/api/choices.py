@@ -110,6 +110,7 @@ class Choices:
         self._credentials = credentials
         self._metrics = metrics
         self._apps = apps
+        self._proofs = proofs
         self._opting_in = OptingIn(consent, proofs)
 
     async def post(self, request: Request) -> Response:
@@ -281,7 +282,7 @@ class Choices:
         proof of control, of one identifier; nothing else follows from it.
         """
         subject = _one_of(said, named)
-        await self._opting_in.prove(said, [subject], said.kind)
+        await self._proofs.all(said.body.get("proof"), said.key, [subject], said.kind, said.act)
         at = self._opting_in.fresh(said)
         ui = ""
         if said.kind is ChoiceKind.DIRECT:

@@ -17,7 +17,7 @@ recipient that a later notice named; silence approves nothing. What came back un
 import asyncio
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -90,10 +90,7 @@ class Erasures(ProvedDoor):
         event, told = b64(written.event), dict.fromkeys(sorted(self._consent.recipients), QUEUED)
         if order.mode is Erasing.CHILD:
             told[ACCOUNT_BACKEND] = "queued"
-        done_at, gone_by = (
-            moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            for moment in (self._consent.clock(), await self._consent.forgotten_by())
-        )
+        done_at, gone_by = wire.stamp(self._consent.clock()), wire.stamp(await self._consent.forgotten_by())
         return wire.wire_answer(ErasedBody(event, written.seq, f"/v1/receipts/{event}", done_at, gone_by, told))
 
     async def _prove(self, stated: object, key: ApiKey, order: ErasureOrder) -> None:
@@ -297,11 +294,10 @@ class Reports:
         place = request.query_params.get("place", "")
         if place and not PLACE.fullmatch(place):
             raise Problem("malformed", "place is an ISO 3166 code: US-CO, CA", "/place")
-        return wire.wire_answer(await asyncio.to_thread(self._report, int(stated), place))
-
-    def _report(self, year: int, place: str) -> dict[str, Any]:
         with ledger_needed():
-            return year_report.yearly_report(self._folder, year, place)
+            return wire.wire_answer(
+                await asyncio.to_thread(year_report.yearly_report, self._folder, int(stated), place)
+            )
 
 
 Word = TypeVar("Word", NoticeKind, Told)

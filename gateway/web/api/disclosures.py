@@ -26,6 +26,7 @@ from starlette.responses import Response
 
 from gateway.consent.codes import ACCESS
 from gateway.consent.disclosing import OUTCOMES, Announced, Batch, HandedOver, OutcomeReport
+from gateway.consent.share import Sharing
 from gateway.consent.verbs import Consent
 from gateway.desk.disclosures import POSSIBLE, UNKNOWN, Acknowledged, Numbered
 from gateway.keys.api_keys import ApiKey, Credentials
@@ -246,13 +247,7 @@ class Taking(Protocol):
     async def report(self, reports: Sequence[OutcomeReport]) -> list[str]: ...
 
 
-class Handing(Protocol):
-    """Who handed rows back: `gateway.consent.share.Sharing`."""
-
-    async def acknowledge(self, said: Sequence[Acknowledged]) -> list[tuple[str, int]]: ...
-
-
-async def taken(disclosing: Taking, lines: Sequence[bytes], rows: Handing | None = None) -> list[dict[str, Any]]:
+async def taken(disclosing: Taking, lines: Sequence[bytes], rows: Sharing | None = None) -> list[dict[str, Any]]:
     """An answer a line. `rows`: None where nobody handed any back, or the caller may not speak of them. Raises
     `StoreUnavailable`: what was taken before that answers `repeated` when the same is said again.
     """
@@ -306,7 +301,7 @@ class DisclosuresDoor:
     back none.
     """
 
-    def __init__(self, disclosing: Taking, credentials: Credentials, rows: Handing | None = None) -> None:
+    def __init__(self, disclosing: Taking, credentials: Credentials, rows: Sharing | None = None) -> None:
         self._disclosing = disclosing
         self._credentials = credentials
         self._rows = rows

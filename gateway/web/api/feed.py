@@ -9,9 +9,8 @@ import asyncio
 import contextlib
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from itertools import count
 from typing import Annotated, Any, Literal, NamedTuple
 
 import orjson
@@ -105,7 +104,7 @@ class FeedPart:
     whoever knows only what was before begins anew.
     """
 
-    lines: list[tuple[int, dict[str, Any]]]
+    lines: list[FeedLine]
     floor: int
     upto: int
     state: StateHead
@@ -131,35 +130,21 @@ class FeedAsked(NamedTuple):
     challenge: str
 
 
-class Of(NamedTuple):
-    """The piece of a number, of the stream to somebody who asked from a seq on."""
-
-    to: FeedAsked
-    after: int
-    number: int
-
-
+@dataclass
 class ChangesDoor:
-    """The doors for replicas and exports, which keep a copy."""
+    """The doors for replicas and exports, which keep a copy. `state`: of this host, at the moment of asking; `known`:
+    the tags of a replica, by the id of its API key.
+    """
 
-    def __init__(
-        self,
-        consent: Consent,
-        credentials: Credentials,
-        writer: Writer,
-        state: Callable[[], StateMoment],
-        known: Callable[[str], list[Tags]],
-    ) -> None:
-        """`state`: of this host, at the moment of asking; `known`: the tags of a replica, by the id of its API key."""
-        self._consent, self._state = consent, state
-        self._known = known
-        self._credentials = credentials
-        self._writer = writer
-        self._leases = consent.leases
-        self._looked = (0.0, 0)
+    consent: Consent
+    credentials: Credentials
+    writer: Writer
+    state: Callable[[], StateMoment]
+    known: Callable[[str], list[Tags]]
+    _looked: tuple[float, int] = field(default=(0.0, 0), init=False)
 
     async def get(self, request: Request) -> Response:
-        key = auth.anybody(request, self._credentials)
+        key = auth.anybody(request, self.credentials)
         auth.want(key, "export", "replica")
         last, limit = _number(request, "after", 0, MOST_SEQ), _number(request, "limit", MOST, MOST)
         if STREAM in request.headers.get("accept", ""):
@@ -178,7 +163,7 @@ class ChangesDoor:
         409 where there are as many replicas as may be, 410 for one that follows another log, 503 while checks are
         answered for nobody.
         """
-        key = auth.caller(request, self._credentials, "replica")
+        key = auth.caller(request, self.credentials, "replica")
         wire.require_json(request)
         asked = wire.convert(wire.parse_body(await wire.read_body(request)), LeaseAsked)
         if not 0 < len(asked.holder) <= LONGEST or not 0 <= asked.applied <= MOST_SEQ:
@@ -187,22 +172,22 @@ class ChangesDoor:
         if to is None:
             raise Problem("forbidden", f"{HEADER} shows that the enrolled replica asks: are both of one version?")
         if asked.leave:
-            await self._writer.commit(lambda tx: self._leases.leave(tx, asked.holder))
+            await self.writer.commit(lambda tx: self.consent.leases.leave(tx, asked.holder))
             return wire.wire_answer(LeaseBody(granted=False))
         self._prove_answered()
         renewal = Renewal(asked.holder, key.name, asked.applied)
         try:
-            granted, log = await self._writer.commit(lambda tx: self._renewed(tx, renewal, asked))
+            granted, log = await self.writer.commit(lambda tx: self._renewed(tx, renewal, asked))
         except TooManyHolders:
             raise Problem("too_many_holders", "as many replicas as may be hold a lease") from None
         if granted is None:
             raise Problem("changes_gone", "the ledger goes on as another log: begin with after=0")
-        granted = self._leases.in_time(granted)
+        granted = self.consent.leases.in_time(granted)
         told = {
             "granted": granted.seconds > 0,
             "seconds": granted.seconds,
-            "leases": self._leases.terms.leases,
-            "term": self._leases.terms.seconds,
+            "leases": self.consent.leases.terms.leases,
+            "term": self.consent.leases.terms.seconds,
             "seq": granted.position,
             "position": granted.entries,
             "log": log.name,
@@ -214,7 +199,7 @@ class ChangesDoor:
         """None for one that follows another log."""
         log = LedgerLog(tx.db)
         same = asked.log in {"", log.name} and _is_root(log, asked.applied, asked.root)
-        return self._leases.renew(tx, renewal) if same else None, log
+        return self.consent.leases.renew(tx, renewal) if same else None, log
 
     def _asked(self, request: Request, key: ApiKey, tag: Callable[[Tags, str], str]) -> FeedAsked | None:
         """Which replica asks, by the tag of its request; None for whoever keeps an export. Raises `Problem` for a tag
@@ -223,14 +208,14 @@ class ChangesDoor:
         text = request.headers.get(HEADER)
         if text is None:
             return None
-        found = asker(text, self._known(key.id), tag)
+        found = asker(text, self.known(key.id), tag)
         if found is None:
             raise Problem("forbidden", f"{HEADER} is not of a replica that was enrolled with this key: enrol it again")
         return FeedAsked(*found)
 
     def _prove_answered(self) -> None:
         """Nobody may answer from a copy of what we answer nobody from, as while a no waits beside the ledger."""
-        if self._consent.checks.position() is None:
+        if self.consent.checks.position() is None:
             raise StoreUnavailable("the ledger gives no answer at this moment")
 
     async def _piece(self, last: int, limit: int, to: FeedAsked | None, begun: int | None = None) -> FeedPart:
@@ -270,11 +255,12 @@ class ChangesDoor:
         """Pieces as events, each ended by what it brings a replica up to. The stream ends where it has to begin anew,
         and while the ledger gives no answer.
         """
-        snapshot, numbers = last == 0, count(1)
+        snapshot = last == 0
         with contextlib.suppress(StoreUnavailable, Problem):
+            number = 0
             async for piece in self._pieces(last, to):
-                of = Of(to, last, next(numbers)) if to else None
-                made = partial(_events, piece, of, snapshot=snapshot)
+                number += 1
+                made = partial(_events, piece, to, last, number, snapshot=snapshot)
                 yield await asyncio.to_thread(made)  # off the loop: checks go on meanwhile
                 snapshot = snapshot and piece.more
 
@@ -293,14 +279,14 @@ class ChangesDoor:
 
     def _prove_same(self, last: int, root: str) -> None:
         """Raises `Problem` for a copy of a log that goes another way since, as that of a restored ledger does."""
-        with ledger_snapshot(self._writer.store) as db:
+        with ledger_snapshot(self.writer.store) as db:
             same = _is_root(LedgerLog(db), last, root)
         if not same:
             raise Problem("changes_gone", "the ledger goes on as another log: begin with after=0")
 
     def _position(self) -> int:
         try:
-            with self._state() as moment:
+            with self.state() as moment:
                 return moment.head.position
         except StateRefused:
             return -1  # news: the next piece tells what is the matter
@@ -309,7 +295,7 @@ class ChangesDoor:
         self, last: int, limit: int, lines: Callable[[StateMoment, ChangedPart, int], FeedLines], begun: int | None
     ) -> FeedPart:
         try:
-            with self._state() as moment:
+            with self.state() as moment:
                 part, whole = moment.changes(last, limit), moment.head.position if last == 0 else last
                 return FeedPart(*lines(moment, part, whole if begun is None else begun), part.upto, moment.head)
         except StateRefused as refused:
@@ -320,7 +306,7 @@ class ChangesDoor:
         screen that is voided changes what stands of all who said yes there, of whom nobody keeps a list: whoever knows
         only what was before begins anew.
         """
-        now, lines, told = milliseconds(self._consent.clock()), list[FeedLine](), set[bytes]()
+        now, lines, told = milliseconds(self.consent.clock()), list[FeedLine](), set[bytes]()
         for at, places in part.changed:
             around = moment.beyond(places) if at > since else ()
             keys = [place for place in places if len(place) == KEY_BYTES]
@@ -336,7 +322,7 @@ class ChangesDoor:
     def _date(self, lines: list[FeedLine]) -> None:
         """`at` of each: when the entry was made that changed it last, where it was one."""
         wanted = {line["at"] for _, line in lines} - {None}
-        with ledger_snapshot(self._writer.store) as db:
+        with ledger_snapshot(self.writer.store) as db:
             made = LedgerLog(db).times(wanted) if wanted else {}
         for _, line in lines:
             at = made.get(line["at"])
@@ -397,13 +383,14 @@ def _snapshot_lines(piece: FeedPart, many: int) -> bytes:
     return b"".join(orjson.dumps(line) + b"\n" for line in [*lines, *ended])
 
 
-def _events(piece: FeedPart, of: Of | None, *, snapshot: bool) -> bytes:
-    told = [(seq, orjson.dumps(_shown(line, snapshot=snapshot and not of))) for seq, line in piece.lines]
+def _events(piece: FeedPart, to: FeedAsked | None, after: int, number: int, *, snapshot: bool) -> bytes:
+    """The piece of a number, of the stream to somebody who asked from a seq on."""
+    told = [(seq, orjson.dumps(_shown(line, snapshot=snapshot and not to))) for seq, line in piece.lines]
     head = piece.head()
-    if of:
+    if to:
         head["state"] = b64encode(piece.state.pack()).decode()
         lines = Lines(line for _, line in told).digest()
-        head["tag"] = of.to.tags.piece(of.to.challenge, of.after, of.number, lines, head)
+        head["tag"] = to.tags.piece(to.challenge, after, number, lines, head)
     rows = [_event(seq, line) for seq, line in told]
     return b"".join([*rows, b"event: head\n", _event(piece.upto, orjson.dumps(head))])
 

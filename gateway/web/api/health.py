@@ -167,19 +167,18 @@ async def live(_: Request) -> Response:
 ONLY_PUBLIC = frozenset({PUBLIC})  # one port that is public and internal at once is a developer's
 
 
-class LastRehearsal(Protocol):
-    """What is known of rehearsals (L45)."""
-
-    def alarms(self) -> list[str]: ...
-    def last(self) -> RehearsalTold | None: ...
-
-
 class Alarming(Protocol):
     """Whoever has alarms that somebody has to look at: witnesses, codes that go out, shadow mode, the nightly
     verify.
     """
 
     def alarms(self) -> list[str]: ...
+
+
+class LastRehearsal(Alarming, Protocol):
+    """What is known of rehearsals (L45)."""
+
+    def last(self) -> RehearsalTold | None: ...
 
 
 Others = Callable[[], Awaitable[Sequence[Counted]]]  # what other processes of this service counted
@@ -252,17 +251,11 @@ class Health:
             f"replica {name} has missed three terms of its lease: start it again, or gateway keys revoke {name}"
             for name in self._dropped()
         ]
-        return [
-            *(text for text, holds in alarms.items() if holds),
-            *dropped,
-            *self.state.alarms(),
-            *self.rehearsed.alarms(),
-            *self.witnessed.alarms(),
-            *self.codes.alarms(),
-            *self.shadow.alarms(),
-            *self.verified.alarms(),
-            *self.listed.alarms(),
-        ]
+        others: tuple[Alarming, ...] = (
+            self.state, self.rehearsed, self.witnessed, self.codes, self.shadow, self.verified, self.listed,
+        )  # fmt: skip
+        told = [text for each in others for text in each.alarms()]
+        return [*(text for text, holds in alarms.items() if holds), *dropped, *told]
 
     def _dropped(self) -> list[str]:
         try:

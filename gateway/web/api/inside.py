@@ -92,11 +92,11 @@ class Inside:
         return Response(found.status_code, dict(found.headers), bytes(found.body))
 
 
-class InProcessChecker:
+class InProcessChecker(Inside):
     """Made in the thread of the loop that the service runs on."""
 
     def __init__(self, answering: Answering, bids: Bids, environment: str, disclosing: disclosures.Taking) -> None:
-        self._inside = Inside(answering, bids, environment, announces=False)
+        super().__init__(answering, bids, environment, announces=False)
         self._disclosing = disclosing
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
@@ -106,35 +106,31 @@ class InProcessChecker:
         if path == REPORTS:  # never in the loop's thread: a client says it beside the work
             return self._waited(_reported(self._disclosing, body))
         if threading.get_ident() == self._thread:
-            return self._inside.answer(path, body)
+            return super().answer(path, body)
         return self._waited(self._handed_over(path, body))
 
     def told(self, body: Mapping[str, Any]) -> ToldInside | None:
         """The answer to one check in the loop's thread; None elsewhere, and where `answer` is to be asked."""
-        return self._inside.told(body) if threading.get_ident() == self._thread else None
+        return super().told(body) if threading.get_ident() == self._thread else None
 
     def _waited(self, coroutine: Coroutine[Any, Any, Response]) -> Response:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(SECONDS)
 
     async def _handed_over(self, path: str, body: bytes) -> Response:
-        return self._inside.answer(path, body)
+        return super().answer(path, body)
 
 
-class AnyThread:
+class AnyThread(Inside):
     """In whichever thread asks. What `disclosing` does never waits for an event loop."""
 
     def __init__(self, answering: Answering, bids: Bids, environment: str, disclosing: disclosures.Taking) -> None:
-        self._inside = Inside(answering, bids, environment, announces=True)
+        super().__init__(answering, bids, environment, announces=True)
         self._disclosing = disclosing
-
-    def told(self, body: Mapping[str, Any]) -> ToldInside | None:
-        """The answer to one check; None where `answer` is to be asked."""
-        return self._inside.told(body)
 
     def answer(self, path: str, body: bytes) -> Response:
         """As the HTTP call of that path would; a fault of ours raises, which a client takes as a no."""
         if path != REPORTS:
-            return self._inside.answer(path, body)
+            return super().answer(path, body)
         try:
             return finished(_reported(self._disclosing, body))
         except (Problem, StoreUnavailable) as error:

@@ -52,12 +52,12 @@ class LedgerDoor:
             level, n, width = merkle.parse_path(request.path_params["path"])
         except ValueError:
             raise Problem("not_found", "no such tile") from None
-        if level == merkle.ENTRIES and not self._public_entries:
+        closed = level == merkle.ENTRIES and not self._public_entries
+        if closed:
             auth.caller(request, self._credentials, "export")
         found = await asyncio.to_thread(self._log.tile, level, n, width)
         if found is None:
             raise Problem("not_found", "no such tile")
-        closed = level == merkle.ENTRIES and not self._public_entries
         headers = NOW if closed else {"Cache-Control": FOR_EVER}
         return Response(found, headers=headers, media_type=BYTES)
 
@@ -79,7 +79,6 @@ class LedgerDoor:
 
 
 MAX_BODY = 512 * 1024  # bytes: a note may have 256 kB, the proof 3 kB
-WITNESS_TEXT = "text/plain; charset=utf-8"
 
 
 def application(witness: Witness) -> Starlette:
@@ -121,7 +120,7 @@ class WitnessDoor:
         found = await asyncio.to_thread(self._witness.checkpoint, request.path_params["origin_hash"])
         if found is None:
             return _said(404, "nothing of such a log was signed here")
-        return Response(found, headers=NOW, media_type=WITNESS_TEXT)
+        return Response(found, headers=NOW, media_type=TEXT)
 
 
 async def _body(request: Request) -> bytes | None:
@@ -135,4 +134,4 @@ async def _body(request: Request) -> bytes | None:
 
 
 def _said(status: int, text: str) -> Response:
-    return Response(text.removesuffix("\n") + "\n", status, media_type=WITNESS_TEXT)
+    return Response(text.removesuffix("\n") + "\n", status, media_type=TEXT)

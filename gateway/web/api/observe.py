@@ -19,6 +19,7 @@ that an assertion was used.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
@@ -278,37 +279,29 @@ USE = "standing"
 SHOWN_OTHERWISE = frozenset({"account", "device", "attestation"})  # proofs that are read with the call
 
 
+@dataclass(frozen=True)
 class StandingDoor:
     """`POST /v1/standing`."""
 
-    def __init__(
-        self,
-        consent: Consent,
-        credentials: Credentials,
-        metrics: Metrics,
-        proofs: Proofs,
-        apps: Apps,
-        known: Installations,
-    ) -> None:
-        self._consent = consent
-        self._credentials = credentials
-        self._metrics = metrics
-        self._proofs = proofs
-        self._apps = apps
-        self._installations = known
+    consent: Consent
+    credentials: Credentials
+    metrics: Metrics
+    proofs: Proofs
+    apps: Apps
+    installations: Installations
 
     async def post(self, request: Request) -> Response:
-        key = auth.caller(request, self._credentials, "choose")
+        key = auth.caller(request, self.credentials, "choose")
         wire.require_json(request)
         members = wire.parse_body(await wire.read_body(request))
         if not isinstance(members, dict):
             raise Problem("malformed", "asking for a standing is a JSON object")
-        body = Body(members, USE, self._consent, self._metrics)
+        body = Body(members, USE, self.consent, self.metrics)
         body.ignore_unknown(STANDING_MEMBERS, members)
         body.band()
-        app = await self._apps.read(body, key, body.named(members.get("place")))
+        app = await self.apps.read(body, key, body.named(members.get("place")))
         others = await self._shown_otherwise(app, key, body)
-        app = self._apps.settled(structs.replace(app, shown=frozenset(each.key for each in others)))
+        app = self.apps.settled(structs.replace(app, shown=frozenset(each.key for each in others)))
         told = self._read_of(app) if app.account or others else app
         proved = self._proved(app, told, key, others)
         if not proved:
@@ -323,7 +316,7 @@ class StandingDoor:
         if not (key.may("desk") or app.dev):
             for stated in listed(body.members.get("proof")):
                 if str(stated.get("kind")) not in SHOWN_OTHERWISE:
-                    found += await self._proofs.of(stated, key, app.named.subjects, USE)
+                    found += await self.proofs.of(stated, key, app.named.subjects, USE)
         return found
 
     def _read_of(self, app: App) -> App:
@@ -331,14 +324,14 @@ class StandingDoor:
         remembers, and what is named with a token that was brought. Of one whom nothing shows all is as of a no.
         """
         named = tuple(each for each in app.named.subjects if app.known and each.kind not in TYPED)
-        return self._apps.settled(structs.replace(app, named=Named(named), instead=()))
+        return self.apps.settled(structs.replace(app, named=Named(named), instead=()))
 
     def _proved(self, app: App, told: App, key: ApiKey, others: Sequence[Subject]) -> list[Subject]:
         if key.may("desk") or app.dev:
             return [*app.named.subjects]
         found = {app.account.key: app.account} if app.account else {}
         if app.token and app.known:
-            phone = self._installations.subject(app.token)
+            phone = self.installations.subject(app.token)
             mine = () if told.strict else (each for each in app.named.subjects if each.kind not in TYPED)
             found |= {each.key: each for each in (phone, *mine)}
         return [*(found | {each.key: each for each in others}).values()]
@@ -348,19 +341,19 @@ class StandingDoor:
         said of it (R6).
         """
         theirs = [each for each in proved if each.key not in app.unproved]
-        standing = self._consent.checks.read_back(theirs, CHOOSABLE)
-        said = await self._consent.last_out([each for each in theirs if each.kind == "device"])
+        standing = self.consent.checks.read_back(theirs, CHOOSABLE)
+        said = await self.consent.last_out([each for each in theirs if each.kind == "device"])
         standing |= {purpose.value: "opted_out" for purpose in said if standing[purpose.value] == "none"}
-        seen = self._apps.seen(app)
+        seen = self.apps.seen(app)
         if told.strict:
-            standing |= self._apps.standing(told, ALL_PURPOSES, seen)
+            standing |= self.apps.standing(told, ALL_PURPOSES, seen)
         else:
-            standing |= self._consent.checks.read_back(proved, ALL_PURPOSES, app.token)
+            standing |= self.consent.checks.read_back(proved, ALL_PURPOSES, app.token)
         return {
             "standing": standing,
-            "may_ask_from": await self._consent.silence(theirs, CHOOSABLE, standing),
-            "still_out": await self._apps.still_out(told, theirs, standing, CHOOSABLE),
-            **self._apps.kept(app, SILENT, body.members.get("place"), seen),
-            **self._apps.told(app, body, seen),
+            "may_ask_from": await self.consent.silence(theirs, CHOOSABLE, standing),
+            "still_out": await self.apps.still_out(told, theirs, standing, CHOOSABLE),
+            **self.apps.kept(app, SILENT, body.members.get("place"), seen),
+            **self.apps.told(app, body, seen),
             "ignored": body.ignored,
         }

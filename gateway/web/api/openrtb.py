@@ -199,7 +199,7 @@ class Bids:
             place=query.getlist("place") or None,
             geo=said.geo,
             ip=said.ip,
-            age=_youngest(ages),
+            age=wire.youngest(*ages),
             signals=said.signals[0] if said.signals else {},
             also=said.signals[1:],
             beside=said.beside,
@@ -263,11 +263,6 @@ def _bid(body: bytes) -> Bid:
     except openrtb.BidTooDeep as error:
         raise Problem("malformed", str(error)) from None
     return bid
-
-
-def _youngest(bands: list[str | None]) -> str | None:
-    known = [AGES.index(band) for band in bands if band is not None]
-    return AGES[min(known)] if known else None
 
 
 def _told(pointers: list[str]) -> str:

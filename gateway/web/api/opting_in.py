@@ -102,10 +102,6 @@ class OptingIn:
         young = self._consent.checks.is_under_16(chosen.subjects)
         return chosen, {"continuing_right": CONTINUING} if young else {}
 
-    async def prove(self, said: ChoiceSaid, subjects: Sequence[Subject], use: str) -> None:
-        """Proof of control of all of them. Raises `Problem`, `Refused`."""
-        await self._proofs.all(said.body.get("proof"), said.key, subjects, use, said.act)
-
     def fresh(self, said: ChoiceSaid) -> datetime:
         """Now, for an act that is made now: what opens is never queued."""
         made, now = said.moment("made_at"), self._consent.clock()

@@ -15,7 +15,7 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -120,35 +120,25 @@ class ManifestBody(Struct, kw_only=True):
     folder: Annotated[str | None, Meta(description="below the data folder")]
 
 
+@dataclass(frozen=True)
 class ShareDoor:
     """`POST /v1/shares/{recipient}`."""
 
-    def __init__(
-        self,
-        consent: Consent,
-        sharing: Sharing,
-        filing: Filing,
-        credentials: Credentials,
-        metrics: Metrics,
-        log: DecisionLog,
-        max_rows: int,
-        max_bytes: int,
-    ) -> None:
-        self._consent = consent
-        self._sharing = sharing
-        self._filing = filing
-        self._credentials = credentials
-        self._metrics = metrics
-        self._log = log
-        self._max_rows = max_rows
-        self._max_bytes = max_bytes
+    consent: Consent
+    sharing: Sharing
+    filing: Filing
+    credentials: Credentials
+    metrics: Metrics
+    log: DecisionLog
+    max_rows: int
+    max_bytes: int
 
     async def post(self, request: Request) -> Response:
-        auth.caller(request, self._credentials, "share")
+        auth.caller(request, self.credentials, "share")
         recipient = self._recipient(request)
         lines = wire.require_json(request, lines=True)
         job, minimal = _job(request), recipient.mode != "return" and _minimal(request)
-        tally = Tally(dry_run=wire.flags_of(request.query_params, DRY_RUN)[DRY_RUN], shadow=self._log.shadow.on())
+        tally = Tally(dry_run=wire.flags_of(request.query_params, DRY_RUN)[DRY_RUN], shadow=self.log.shadow.on())
         if recipient.mode == "forward" and not recipient.endpoint:
             raise Problem("not_found", f"recipients.{recipient.name} has no endpoint to forward to")
         if recipient.mode == "files" and not job:
@@ -156,8 +146,8 @@ class ShareDoor:
         if minimal and lines:
             await self._without_end(recipient, request, tally, job)
             return _minimally(_summary(tally, job))
-        body = await wire.read_body(request, self._max_bytes)
-        rows = wire.lines_of(body, self._max_rows) if lines else [Line(1, body.replace(b"\n", b" "))]
+        body = await wire.read_body(request, self.max_bytes)
+        rows = wire.lines_of(body, self.max_rows) if lines else [Line(1, body.replace(b"\n", b" "))]
         answers = self._answers(recipient, rows, tally, job)
         if not minimal:
             return await streamed(_lines(answers, tally, job), wire.NDJSON)
@@ -167,24 +157,24 @@ class ShareDoor:
 
     async def seal(self, request: Request) -> Response:
         """Every row of a job is checked again, and what may go stands in files."""
-        auth.caller(request, self._credentials, "share")
+        auth.caller(request, self.credentials, "share")
         recipient = self._recipient(request)
         if recipient.mode != "files":
             raise Problem("not_found", f"recipients.{recipient.name} takes no files")
         job = _named(request.path_params["job"])
         try:
-            filed = await self._filing.seal(recipient, job, self._row)
+            filed = await self.filing.seal(recipient, job, self._row)
         except NoSuchJob as missing:
             raise Problem("not_found", str(missing)) from None
         if filed.made:
-            self._metrics.shares.labels(recipient.name, "sealed", LIVE).inc(filed.sealed.manifest["rows"])
+            self.metrics.shares.labels(recipient.name, "sealed", LIVE).inc(filed.sealed.manifest["rows"])
         folder = None if filed.outcome == "sent" else f"spool/{recipient.name}/{job}/sealed"
         return wire.wire_answer(
             {**filed.sealed.manifest, "outcome": filed.outcome, "refused": filed.refused, "folder": folder}
         )
 
     def _recipient(self, request: Request) -> Recipient:
-        recipient = self._consent.recipients.get(request.path_params["recipient"])
+        recipient = self.consent.recipients.get(request.path_params["recipient"])
         if recipient is None:
             raise Problem("not_found", "no such recipient is configured")
         return recipient
@@ -232,10 +222,10 @@ class ShareDoor:
             async for some in parts:
                 for item in some:
                     mode = DRY_RUN if tally.dry_run else LIVE
-                    self._metrics.shares.labels(recipient.name, item.outcome, mode).inc()
+                    self.metrics.shares.labels(recipient.name, item.outcome, mode).inc()
                     cell = _cell(recipient, item) if tally.is_shadow else None
                     if cell:
-                        self._log.count(cell)
+                        self.log.count(cell)
                 told = [_kept_back(item) for item in some] if tally.is_shadow else some
                 tally.add(told)
                 yield told
@@ -244,14 +234,14 @@ class ShareDoor:
         self, recipient: Recipient, lines: Sequence[Line], rows: Sequence[ShareRow], tally: Tally, job: str
     ) -> AsyncGenerator[list[Shared]]:
         if tally.dry_run:
-            yield await self._sharing.would_share(recipient, rows)
+            yield await self.sharing.would_share(recipient, rows)
         elif recipient.mode == "files":
             try:
-                yield await self._filing.keep(recipient, job, [line.text for line in lines], rows)
+                yield await self.filing.keep(recipient, job, [line.text for line in lines], rows)
             except JobOver as over:
                 raise Problem("job_over", str(over)) from None
         else:
-            async with contextlib.aclosing(self._sharing.answers(recipient, rows, job)) as parts:
+            async with contextlib.aclosing(self.sharing.answers(recipient, rows, job)) as parts:
                 async for some in parts:
                     yield some
 
@@ -277,9 +267,9 @@ class ShareDoor:
         at = wire.since_1970(stated) if isinstance(stated, int) else wire.moment(stated)
         if at is None:
             raise Problem("malformed", "at is RFC 3339 or epoch milliseconds")
-        if at > self._consent.clock() + AHEAD:
+        if at > self.consent.clock() + AHEAD:
             raise Problem("malformed", "at lies in the future")
-        if max_age_days and at < self._consent.clock() - timedelta(days=max_age_days):
+        if max_age_days and at < self.consent.clock() - timedelta(days=max_age_days):
             raise Problem("malformed", f"at is more than {max_age_days} days ago")
         return at.date()
 

@@ -5,14 +5,11 @@ Of a case with an entry the ledger says it too, and the year's report counts it 
 """
 
 import asyncio
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from importlib import resources
+from datetime import datetime
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from gateway.delivery.deadlines import Calendar
 from gateway.desk.office.cases import Appeals, CaseAppeal, DeskCase
@@ -23,18 +20,16 @@ from gateway.ledger.transaction import Transaction
 from gateway.ledger.writer import Writer
 from gateway.records import requests
 from gateway.records.requests import APPEAL_GRANTED, APPEAL_MADE, APPEAL_REFUSED
-from gateway.web.desk import desk_page
+from gateway.web.desk import requests_in
 from gateway.web.desk.desk_door import DeskDoor, Form
-from gateway.web.desk.desk_page import ROOT, show_desk
+from gateway.web.desk.desk_page import ROOT, go_on, show_desk
 from gateway.web.desk.requests_in import KINDS, LANGUAGES, RequestsIn
-from gateway.web.desk.today import SOON, DueTask, due_state
+from gateway.web.desk.today import SOON, DueTask
 from gateway.web.shell.problem import Problem
 
 ANSWERS = frozenset({APPEAL_GRANTED, APPEAL_REFUSED})
 APPEALS = f"{ROOT}/appeals"
-LETTERS: Mapping[str, Mapping[str, str]] = tomllib.loads(
-    (resources.files("gateway.web.desk") / "appeal_letters.toml").read_text(encoding="utf-8")
-)
+LETTERS = requests_in.LETTERS_OF["appeal"]
 
 
 @dataclass(frozen=True)
@@ -47,10 +42,10 @@ class AppealPage:
     writer: Writer
     calendar: Calendar
 
-    async def tasks(self, now: datetime) -> list[DueTask]:
+    async def tasks(self) -> list[DueTask]:
         """The open appeals as things to do; without a day where none is known."""
         found = await asyncio.to_thread(self.appeals.open_appeals)
-        return [await self._task(each, now) for each in found]
+        return [await self._task(each) for each in found]
 
     async def show(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET /desk/appeals/{number}`."""
@@ -80,7 +75,7 @@ class AppealPage:
             await asyncio.to_thread(self.appeals.take_appeal, case.number, received)
         else:
             await asyncio.to_thread(self.appeals.answer_appeal, case.number, action)
-        return RedirectResponse(f"{APPEALS}/{case.number}", 303, desk_page.HEADERS)
+        return go_on(f"{APPEALS}/{case.number}")
 
     def _came(self, case: DeskCase, stated: str) -> datetime:
         """The day it came. Raises `Problem` for one of before the answer that it is against."""
@@ -95,15 +90,14 @@ class AppealPage:
             raise Problem("malformed", "This case is not answered: there is nothing to appeal against.")
         return case
 
-    async def _task(self, appeal: CaseAppeal, now: datetime) -> DueTask:
+    async def _task(self, appeal: CaseAppeal) -> DueTask:
         case = await asyncio.to_thread(self.requests.cases.read_case, appeal.number)
         law = appeal_law_of(case.place, appeal.received.date()) if case else None
         last = law.last(appeal.received, self.calendar) if law else None
         what, way = f"Answer the appeal of case {appeal.number}", f"{APPEALS}/{appeal.number}"
         if last is None:
             return DueTask(what, SOON, appeal.received.date(), None, None, way)
-        own = last.date() - timedelta(days=self.door.terms.own_days)
-        return DueTask(what, due_state(now, own, last), appeal.received.date(), own, last.date(), way)
+        return DueTask.by_law(self.door, what, appeal.received, last, way)
 
 
 def _on_record(tx: Transaction, event: bytes, word: str, at: datetime) -> str:

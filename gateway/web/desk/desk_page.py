@@ -9,7 +9,7 @@ from functools import cache
 
 import jinja2
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from gateway.desk.office.officers import Officer
 from gateway.desk.own_systems import PREFIX
@@ -42,6 +42,17 @@ def show_desk(
         **values,
     )
     return Response(text, status, HEADERS, "text/html")
+
+
+def go_on(way: str) -> Response:
+    """Behind a form: on to a page of the desk."""
+    return RedirectResponse(way, 303, HEADERS)
+
+
+def as_file(content: bytes | str, name: str, media: str) -> Response:
+    """A file to be saved."""
+    attached = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content, headers={**HEADERS, **attached}, media_type=media)
 
 
 @cache

@@ -13,23 +13,25 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from starlette.responses import Response
 
 from gateway.consent.verbs import Consent
-from gateway.desk import history
+from gateway.desk import access, history
 from gateway.desk.access import RecipientTold
 from gateway.keys import seals
 from gateway.keys.person_keys import Vault
 from gateway.ledger.proof.ed25519 import Ed25519Signer
 from gateway.ledger.proof.receipt import Opening, Receipt
+from gateway.ledger.store import Store
 from gateway.ledger.subjects import Subject
-from gateway.web.desk.desk_page import HEADERS
-from gateway.web.desk.person_found import PersonFound
-from gateway.web.shell import wire
+from gateway.web.desk.desk_page import as_file
+from gateway.web.shell import access_report, wire
 from gateway.web.shell.access_report import AccessReportBody
 from gateway.web.shell.problem import Problem
 
@@ -65,6 +67,26 @@ person: hand this on to nobody who may not know whom it is about.
 """
 
 
+class PersonFound(NamedTuple):
+    """What the desk finds of a person: what holds, what was said, who received what, and which recipients were told.
+    `until`: the end of the day as of which it was asked; None: now.
+    """
+
+    report: AccessReportBody
+    told: Sequence[RecipientTold]
+    until: datetime | None
+
+
+async def person_found(
+    consent: Consent, store: Store, subjects: Sequence[Subject], until: datetime | None
+) -> PersonFound:
+    """Raises `StoreUnavailable`."""
+    report = await access_report.report_of(consent, subjects, until=until)
+    now = consent.clock()
+    told = await asyncio.to_thread(access.read_told, store, subjects, now, until or now)
+    return PersonFound(report, told, until)
+
+
 @dataclass(frozen=True)
 class EvidencePack:
     """Those of one installation. `vault` opens the keys of its people; `seeds` are those of the log's own keys."""
@@ -80,8 +102,7 @@ class EvidencePack:
             raise Problem("malformed", f"There are more than {MOST_ENTRIES} entries: gateway receipt show takes each.")
         body = await asyncio.to_thread(self._zipped, found, subjects, site)
         day = f"-{found.until.date()}" if found.until else ""
-        attached = {"Content-Disposition": f'attachment; filename="evidence{day}.zip"'}
-        return Response(body, headers={**HEADERS, **attached}, media_type="application/zip")
+        return as_file(body, f"evidence{day}.zip", "application/zip")
 
     def _zipped(self, found: PersonFound, subjects: Sequence[Subject], site: str) -> bytes:
         files = dict(self._files(found.report, subjects))

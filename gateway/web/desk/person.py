@@ -27,12 +27,11 @@ from gateway.keys.seals import Sealed
 from gateway.ledger.entry import b64
 from gateway.ledger.store import Store
 from gateway.ledger.subjects import Choice, Subject
-from gateway.terms import ChoiceKind, Erasing, Manner, Purpose
+from gateway.terms import ChoiceKind, Erasing, Manner, Purpose, Source
 from gateway.web.desk.desk_door import DeskDoor, Form
 from gateway.web.desk.desk_page import show_desk
-from gateway.web.desk.evidence_pack import EvidencePack
-from gateway.web.desk.person_found import person_found
-from gateway.web.desk.requests_in import MANNERS, WAYS, as_written, is_too_much, written_lines
+from gateway.web.desk.evidence_pack import EvidencePack, person_found
+from gateway.web.desk.requests_in import WAYS, as_written, case_of, is_too_much, written_lines
 from gateway.web.desk.systems_page import system_rows
 from gateway.web.shell import words
 from gateway.web.shell.brand import brand_of
@@ -113,7 +112,7 @@ class PersonPage:
         await asyncio.to_thread(self._count, officer, len(subjects))
         await self._note(officer, "looked somebody up", subjects, as_of=until.date().isoformat() if until else "")
         found = await person_found(self.consent, self.store, subjects, until)
-        rows = system_rows(await self.systems.about(subjects), self.door.clock(), self.door.terms.own_days)
+        rows = system_rows(await self.systems.about(subjects), self.door)
         day = until.date().isoformat() if until else ""
         person = LOOKED_UP.seal(self.consent.secrets.seals, LookedUp(lines, officer.form, day))
         return self._page(
@@ -136,9 +135,9 @@ class PersonPage:
                 raise Problem("malformed", "Nothing was done: choose how old they are.")
             count = await self.consent.say_age(subjects, form["age"])
             return f"Recorded as {words.word(form['age'])}; that was news of {count}."
-        if action == MARKETING and form.get("manner") in MANNERS:
+        if action == MARKETING and form.get("manner") in WAYS:
             manner = Manner(form["manner"])
-            said = Choice(ChoiceKind.OPT_OUT, MARKETING_PURPOSES, MANNERS[manner], now, manner=manner)
+            said = Choice(ChoiceKind.OPT_OUT, MARKETING_PURPOSES, Source(manner), now, manner=manner)
             chosen = await self.consent.choose(subjects, said)
             return f"No marketing any more: event {chosen.events[0]['event']}."
         raise Problem("malformed", "There is no such act.")
@@ -147,8 +146,7 @@ class PersonPage:
         """The open request to delete for which somebody is forgotten; None: none is named. Raises `Problem`."""
         if not stated:
             return None
-        number = int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 10 else 0  # noqa: PLR2004
-        found = await asyncio.to_thread(self.cases.read_case, number)
+        found = await case_of(self.cases, stated)
         if found is None or found.answered or found.kind is not RequestKind.DELETE:
             raise Problem("malformed", "Nothing was done: no open request to delete has this number.")
         return found

@@ -1,31 +1,38 @@
 """The desk's plots, `/desk/numbers`: opt-outs by source and day, signals by kind, denies by reason and recipient,
-deadlines kept, what deliveries wait, the share of GPC; for whoever has to tell how it goes.
+deadlines kept, what deliveries wait, the share of GPC; for whoever has to tell how it goes. And the year's report,
+`/desk/report`: the numbers that 11 CCR 7102 wants published, of all places or of one, also as JSON, as CSV and as a
+page that stands alone.
 
 Each is SVG that the server draws, with its numbers as a table. They come from the ledger's entries, those of each
 day's evidence among them, the desk's cases and the outbox; what none of them counted is not shown, and never 0.
 """
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.consent.telling import Telling
 from gateway.delivery.deadlines import Calendar
+from gateway.desk.answered_requests import EARLIEST
 from gateway.desk.evidence import CountedDay, counted_days, is_small_cells, opt_outs_by_day
 from gateway.desk.office.cases import Cases, DeskCase
 from gateway.desk.office.officers import Officer
 from gateway.desk.office.request_law import clock_of
-from gateway.ledger.store import Store
+from gateway.ledger.store import Store, ledger_needed
+from gateway.records import year_report
 from gateway.web.desk.desk_door import DeskDoor, Form
-from gateway.web.desk.desk_page import show_desk
+from gateway.web.desk.desk_page import as_file, show_desk
 from gateway.web.desk.requests_in import KINDS, NO_REQUEST
 from gateway.web.shell import words
+from gateway.web.shell.problem import Problem
 
 SPANS = (30, 90, 365)  # days, today's not among them
 MOST_CASES = 100_000
@@ -33,6 +40,12 @@ SOURCES = {"phone": "phone call"}  # which as a kind of identifier is a number
 TOGETHER = "cells of fewer than ten, together"
 KEPT, LATE, OVERDUE = "answered in time", "answered late", "open and past due"
 Cell = tuple[str, ...]
+PLACES = {"": "everywhere", "US-CA": "California", "US-CO": "Colorado", "CA": "Canada"}
+FILES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "json": ("application/json", lambda told: json.dumps(told, indent=1)),
+    "csv": ("text/csv", year_report.report_as_csv),
+    "html": ("text/html", year_report.report_as_page),
+}
 
 
 class PlottedBar(NamedTuple):
@@ -172,3 +185,30 @@ def _share_of_gpc(found: Mapping[date, CountedDay], days: list[date]) -> Plotted
         if heard:
             shares[day] = round(100 * sum(count for cell, count in cells.items() if cell[-1] == "gpc") / heard, 1)
     return plotted_strip("Global Privacy Control", shares, days, 100, " %") if shares else None
+
+
+@dataclass(frozen=True)
+class YearPage:
+    """`GET /desk/report`: of which year, which place, and as which file is in the query."""
+
+    door: DeskDoor
+    folder: Path
+
+    async def show(self, request: Request, officer: Officer, _: Form) -> Response:
+        """Without a year that of today. Raises `Problem`, `StoreUnavailable`."""
+        asked, today = request.query_params, self.door.clock().date()
+        years = [str(year) for year in range(today.year, EARLIEST.year - 1, -1)]
+        year, place, file = asked.get("year", years[0]), asked.get("place", ""), asked.get("file", "")
+        if year not in years or place not in PLACES or (file and file not in FILES):
+            raise Problem("not_found", "There is no such report.")
+        with ledger_needed():
+            told = await asyncio.to_thread(year_report.yearly_report, self.folder, int(year), place, today)
+        if file:
+            media, written = FILES[file]
+            name = "-".join(["privacy-requests", year, *([told["place"]] if "place" in told else [])])
+            return as_file(written(told), f"{name}.{file}", media)
+        return show_desk(
+            request, "report.html", officer=officer, years=years, year=year, places=PLACES, place=place, files=FILES,
+            heads=year_report.WORDS, lines=year_report.report_lines(told), notes=year_report.report_notes(told),
+            is_over=int(year) < today.year,
+        )  # fmt: skip

@@ -1,5 +1,5 @@
-"""A request comes in at the desk, by letter, phone, mail or an agent: its form, the list of what is open, and a case's
-page, where it is acknowledged, extended, answered or denied, and its letters are written.
+"""A request comes in at the desk, by letter, phone, mail or an agent: its form, the list of what is open, a case's
+page, where it is acknowledged, extended, answered or denied, and its letters are written; and the page of a mail.
 
 A no is entered at once for whatever can be read of it, whoever brings it: no call-back, no proof (11 CCR 7026(c), (d),
 (j)), also where the request is denied later for want of a permission. What cannot be read is named and kept, and the
@@ -18,7 +18,7 @@ from hashlib import sha256
 from importlib import resources
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from gateway.choice.law import PLACE, country_of
 from gateway.consent.people import Named
@@ -26,25 +26,21 @@ from gateway.consent.verbs import Consent
 from gateway.delivery.deadlines import Calendar
 from gateway.desk.answered_requests import ACCESS, CORRECTION, DELETION, AnsweredRequest
 from gateway.desk.office.cases import COMPLIED, DENIED, Cases, DeskCase
-from gateway.desk.office.mailbox import MAIL, UNREAD
+from gateway.desk.office.mailbox import MAIL, READ, UNREAD, Mailbox
 from gateway.desk.office.officers import Officer
 from gateway.desk.office.request_law import DenialReason, RequestKind, clock_of, reasons_of
 from gateway.desk.own_systems import Systems
 from gateway.keys import seals
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Manner, Purpose, Source
-from gateway.web.desk import desk_page
 from gateway.web.desk.desk_door import DeskDoor, Form
-from gateway.web.desk.desk_page import ROOT, show_desk
+from gateway.web.desk.desk_page import ROOT, as_file, go_on, show_desk
 from gateway.web.desk.systems_page import system_rows
-from gateway.web.desk.today import DueTask, due_state
+from gateway.web.desk.today import DueTask
 from gateway.web.shell.problem import Problem
 
 REQUESTS = f"{ROOT}/requests"
-MANNERS: Mapping[Manner, Source] = {
-    Manner.LETTER: Source.LETTER, Manner.PHONE: Source.PHONE, Manner.EMAIL: Source.EMAIL, Manner.AGENT: Source.AGENT,
-}  # fmt: skip
-WAYS: Mapping[Manner, str] = {
+WAYS: Mapping[Manner, str] = {  # each a source of its own name
     Manner.LETTER: "by letter", Manner.PHONE: "by phone", Manner.EMAIL: "by mail", Manner.AGENT: "from an agent",
 }  # fmt: skip
 COUNTED: Mapping[RequestKind, str] = {  # under which heading of the year's report
@@ -66,9 +62,10 @@ KINDS: Mapping[RequestKind, str] = {
     RequestKind.CORRECT: "correct",
 }
 NO_REQUEST = "no request"  # the outcome of a mail that asks for nothing
-LETTERS: Mapping[str, Mapping[str, str]] = tomllib.loads(
+LETTERS_OF: Mapping[str, Mapping[str, Mapping[str, str]]] = tomllib.loads(
     (resources.files("gateway.web.desk") / "letters.toml").read_text(encoding="utf-8")
 )
+LETTERS = LETTERS_OF["request"]
 LANGUAGES = {"en": "English", "es": "Spanish", "fr": "French"}
 MOST_LINES, MOST_SIGNS = 100, 8_000
 TYPED = re.compile(r"([a-z_]+(?::[A-Za-z0-9_-]+)?)\s*[=:]\s*(.+)")
@@ -106,42 +103,12 @@ async def _thread(job: Callable[..., None], *about: object) -> None:
     await asyncio.to_thread(job, *about)
 
 
-def case_task(case: DeskCase, now: datetime, calendar: Calendar, own_days: int) -> DueTask:
-    """What the next step of an open case is, and by when."""
-    clock = clock_of(case.kind, case.place, case.received.date())
-    last, what = clock.answered_by(case.received, calendar, extended=case.extended), "Answer"
-    first = clock.last(clock.acknowledge, case.received, calendar)
-    if first and not case.acknowledged:
-        last, what = min(first, last), "Acknowledge"
-    if case.kind in NOES and not case.event:
-        what = "Enter"
-    elif case.event and case.unread:
-        what = "Read what was not readable of"
-    elif case.event and case.kind in NOES:
-        what = "Confirm"
-    own = last.date() - timedelta(days=own_days)
-    way = f"{REQUESTS}/{case.number}"
-    if case.said.get(MAIL) == UNREAD:
-        return _mail_task(case, now, calendar, own_days)
-    return DueTask(
-        f"{what} case {case.number}: {KINDS[case.kind]}", due_state(now, own, last), case.received.date(), own,
-        last.date(), way,
-    )  # fmt: skip
-
-
-def _mail_task(case: DeskCase, now: datetime, calendar: Calendar, own_days: int) -> DueTask:
-    """A mail that nobody read: by when the strictest of all kinds has to be acknowledged or answered."""
-    ends = [case_end for kind in RequestKind for case_end in _ends(kind, case, calendar)]
-    last, came = min(ends), case.received.date()
-    own = last.date() - timedelta(days=own_days)
-    what, way = f"Read the mail of case {case.number}", f"{ROOT}/mail/{case.number}"
-    return DueTask(what, due_state(now, own, last), came, own, last.date(), way)
-
-
-def _ends(kind: RequestKind, case: DeskCase, calendar: Calendar) -> list[datetime]:
-    clock = clock_of(kind, case.place, case.received.date())
-    first = clock.last(clock.acknowledge, case.received, calendar)
-    return [clock.answered_by(case.received, calendar, extended=False), *([first] if first else [])]
+async def case_of(cases: Cases, number: object) -> DeskCase | None:
+    """The case of a number, as an address or a form has it; None: there is none. Raises `StoreUnavailable`."""
+    stated = str(number)
+    if not (stated.isascii() and stated.isdigit() and len(stated) < 10):  # noqa: PLR2004 - no desk has so many
+        return None
+    return await asyncio.to_thread(cases.read_case, int(stated))
 
 
 @dataclass(frozen=True)
@@ -154,14 +121,40 @@ class RequestsIn:
     calendar: Calendar
     systems: Systems
 
-    async def tasks(self, now: datetime) -> list[DueTask]:
+    async def tasks(self) -> list[DueTask]:
         """The open cases as things to do."""
         opened = await asyncio.to_thread(self.cases.open_cases)
-        return [case_task(each, now, self.calendar, self.door.terms.own_days) for each in opened]
+        return [self._task(each) for each in opened]
+
+    def _task(self, case: DeskCase) -> DueTask:
+        """What the next step of an open case is, and by when."""
+        if case.said.get(MAIL) == UNREAD:
+            return self._mail_task(case)
+        clock = clock_of(case.kind, case.place, case.received.date())
+        last, what = clock.answered_by(case.received, self.calendar, extended=case.extended), "Answer"
+        first = clock.last(clock.acknowledge, case.received, self.calendar)
+        if first and not case.acknowledged:
+            last, what = min(first, last), "Acknowledge"
+        if case.kind in NOES and not case.event:
+            what = "Enter"
+        elif case.event and case.unread:
+            what = "Read what was not readable of"
+        elif case.event and case.kind in NOES:
+            what = "Confirm"
+        what, way = f"{what} case {case.number}: {KINDS[case.kind]}", f"{REQUESTS}/{case.number}"
+        return DueTask.by_law(self.door, what, case.received, last, way)
+
+    def _mail_task(self, case: DeskCase) -> DueTask:
+        """A mail that nobody read: by when the strictest of all kinds has to be acknowledged or answered."""
+        clocks = [clock_of(kind, case.place, case.received.date()) for kind in RequestKind]
+        spans = [(clock, span) for clock in clocks for span in (clock.acknowledge, clock.answer)]
+        last = min(filter(None, (clock.last(span, case.received, self.calendar) for clock, span in spans)))
+        what, way = f"Read the mail of case {case.number}", f"{ROOT}/mail/{case.number}"
+        return DueTask.by_law(self.door, what, case.received, last, way)
 
     async def index(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET /desk/requests`: what is open, and what was answered last."""
-        tasks = sorted(await self.tasks(self.door.clock()), key=lambda each: each.last or date.max)
+        tasks = sorted(await self.tasks(), key=lambda each: each.last or date.max)
         answered = await asyncio.to_thread(self.cases.last_answered)
         return show_desk(request, "requests.html", officer=officer, tasks=tasks, answered=answered, kinds=KINDS)
 
@@ -176,7 +169,7 @@ class RequestsIn:
         lines = form.get("identifiers", "")
         if place and not PLACE.fullmatch(place):
             wrong = "The place is a country or a state: US-CA, DE."
-        if kind not in tuple(RequestKind) or manner not in MANNERS:
+        if kind not in tuple(RequestKind) or manner not in WAYS:
             wrong = "Say what is asked for, and how it came."
         if not lines or is_too_much(lines):
             wrong = f"Write at least one identifier, a line each, {MOST_LINES} lines and {MOST_SIGNS} signs at most."
@@ -193,7 +186,7 @@ class RequestsIn:
         if opened and asked in NOES and named.subjects:
             await self._enter(opened, named)
         await self.door.note(officer, "took a request in", case=str(number))
-        return RedirectResponse(f"{REQUESTS}/{number}", 303, desk_page.HEADERS)
+        return go_on(f"{REQUESTS}/{number}")
 
     async def show(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET /desk/requests/{number}`."""
@@ -214,7 +207,7 @@ class RequestsIn:
         act = await self._step(case, action, form, reasons)
         await self.door.note(officer, f"case: {action}", case=str(case.number))
         await act()
-        return RedirectResponse(f"{REQUESTS}/{case.number}", 303, desk_page.HEADERS)
+        return go_on(f"{REQUESTS}/{case.number}")
 
     async def _step(
         self, case: DeskCase, action: str, form: Form, reasons: Collection[str]
@@ -266,7 +259,7 @@ class RequestsIn:
     async def _count(self, case: DeskCase, denied: str = "") -> None:
         """For the year's report, where no entry tells of it. Before the case is closed: in doubt it counts twice."""
         days, manner = (case.received.date(), self.door.clock().date()), Manner(case.manner)
-        asked = AnsweredRequest(COUNTED[case.kind], *days, MANNERS[manner], manner, case.place, denied)
+        asked = AnsweredRequest(COUNTED[case.kind], *days, Source(manner), manner, case.place, denied)
         await self.consent.note_answered(asked)
 
     async def _deny(self, case: DeskCase, reason: str) -> None:
@@ -301,7 +294,7 @@ class RequestsIn:
         choice, purposes = NOES[case.kind]
         now, manner = self.door.clock(), Manner(case.manner)
         said = Choice(
-            choice, purposes, MANNERS[manner], now, case.place, manner=manner, received=min(case.received, now),
+            choice, purposes, Source(manner), now, case.place, manner=manner, received=min(case.received, now),
             details=details,
         )  # fmt: skip
         chosen = await self.consent.choose(named.subjects, said)
@@ -330,10 +323,7 @@ class RequestsIn:
 
     async def case(self, request: Request) -> DeskCase:
         """That of an address. Raises `Problem`, `StoreUnavailable`."""
-        stated = str(request.path_params["number"])
-        found = None
-        if stated.isascii() and stated.isdigit() and len(stated) < 10:  # noqa: PLR2004 - no desk has so many
-            found = await asyncio.to_thread(self.cases.read_case, int(stated))
+        found = await case_of(self.cases, request.path_params["number"])
         if found is None:
             raise Problem("not_found", "There is no case of this number.")
         return found
@@ -342,20 +332,20 @@ class RequestsIn:
         said = defaultdict(str, form)
         return show_desk(
             request, "request_new.html", 422 if wrong else 200, officer, said=said, wrong=wrong, kinds=KINDS,
-            manners=list(MANNERS), languages=LANGUAGES, today=self.door.clock().date(),
+            manners=list(WAYS), languages=LANGUAGES, today=self.door.clock().date(),
         )  # fmt: skip
 
     async def _page(self, request: Request, officer: Officer, case: DeskCase, letter: str = "") -> Response:
         on = case.received.date()
         clock = clock_of(case.kind, case.place, on)
-        task = case_task(case, self.door.clock(), self.calendar, self.door.terms.own_days)
+        task = self._task(case)
         asked = await self.systems.of([seals.unb64(case.event)]) if case.event else []
         return show_desk(
             request, "request.html", officer=officer, case=case, said=defaultdict(str, case.said), clock=clock,
             task=task, ways=WAYS, letter=letter,
             reasons=reasons_of(case.kind, on), kinds=KINDS, languages=LANGUAGES, letters=list(LETTERS),
             is_no=case.kind in NOES,
-            rows=system_rows(asked, self.door.clock(), self.door.terms.own_days),
+            rows=system_rows(asked, self.door),
         )  # fmt: skip
 
     def _letter(self, case: DeskCase, name: str, language: str, reasons: Mapping[str, DenialReason]) -> str:
@@ -374,3 +364,49 @@ class RequestsIn:
         return texts[language].format(
             received=case.received.date(), number=case.number, last=last.date(), reason=reason, event=event
         )
+
+
+@dataclass(frozen=True)
+class MailPage:
+    """`/desk/mail/{number}`: what somebody wrote to the privacy mailbox, what of it nobody can read, and the original;
+    where an officer says what it asks for.
+    """
+
+    door: DeskDoor
+    mailbox: Mailbox
+
+    async def show(self, request: Request, officer: Officer, _: Form) -> Response:
+        """`GET /desk/mail/{number}`."""
+        case = await self._case(request)
+        return show_desk(request, "mail.html", officer=officer, case=case, said=case.said, kinds=KINDS)
+
+    async def original(self, request: Request, _: Officer, __: Form) -> Response:
+        """`GET /desk/mail/{number}/original`: the mail as it came, to be saved and opened elsewhere."""
+        case = await self._case(request, shut=True)
+        body = await asyncio.to_thread(self.mailbox.original, case.number)
+        return as_file(body, f"case-{case.number}.eml", "application/octet-stream")
+
+    async def sort(self, request: Request, officer: Officer, form: Form) -> Response:
+        """`POST /desk/mail/{number}`: what it asks for, and from where; or that it asks for nothing."""
+        case, kind, place = await self._case(request), form.get("kind", ""), form.get("place", "").upper()
+        if case.answered or case.event:
+            raise Problem("malformed", "This case was entered or answered already.")
+        if place and not PLACE.fullmatch(place):
+            raise Problem("malformed", "The place is a country or a state: US-CA, DE.")
+        if kind not in {*RequestKind, NO_REQUEST}:
+            raise Problem("malformed", "Say what is asked for.")
+        cases = self.mailbox.cases
+        await asyncio.to_thread(cases.reread, case.number, {**case.said, MAIL: READ})
+        if kind == NO_REQUEST:
+            await asyncio.to_thread(cases.answer_case, case.number, NO_REQUEST)
+        else:
+            await asyncio.to_thread(self.mailbox.sort, case.number, RequestKind(kind), place)
+        await self.door.note(officer, "sorted a mail", case=str(case.number))
+        return go_on(f"{REQUESTS}/{case.number}")
+
+    async def _case(self, request: Request, *, shut: bool = False) -> DeskCase:
+        """`shut`: also one whose words do not open: the mail has a seal of its own. Raises `Problem`."""
+        found = await case_of(self.mailbox.cases, request.path_params["number"])
+        if found is None or not (MAIL in found.said or (shut and found.shut)):
+            raise Problem("not_found", "There is no mail of this number, or it was forgotten.")
+        return found

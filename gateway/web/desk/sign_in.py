@@ -9,7 +9,7 @@ page hands it on in a form; without script it is pasted. A ceremony's challenge 
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import orjson
 import webauthn
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
@@ -30,7 +30,7 @@ from gateway.ledger.subjects import moment
 from gateway.web.desk import desk_page
 from gateway.web.desk.company import Company
 from gateway.web.desk.desk_door import PROXY, DeskDoor, Form, form_fields
-from gateway.web.desk.desk_page import INVITATION, ROOT, SESSION, STEP, show_desk, with_cookie
+from gateway.web.desk.desk_page import INVITATION, ROOT, SESSION, STEP, go_on, show_desk, with_cookie
 from gateway.web.shell import wire
 from gateway.web.shell.brand import brand_of
 from gateway.web.shell.problem import Problem
@@ -96,7 +96,7 @@ class SignIn:
             raise Problem("not_found", "There is no company sign-in here.")
         url, step = await self.company.begin()
         token = await asyncio.to_thread(self.door.officers.keep_step, step)
-        return with_cookie(RedirectResponse(url, 303, desk_page.HEADERS), STEP, token, desk_page.COMING_BACK)
+        return with_cookie(go_on(url), STEP, token, desk_page.COMING_BACK)
 
     async def from_company(self, request: Request) -> Response:
         """`GET /desk/sign-in/back`: whoever it says; with an invitation in this browser, that is registered first."""
@@ -106,7 +106,7 @@ class SignIn:
         subject = await self.company.subject(step, request.query_params)
         code = desk_page.cookie_of(request, INVITATION)
         if code:
-            name = await self._registered(self.door.officers.register_company, code, self.company.issuer, subject)
+            name = await self._got(self.door.officers.register_company, code, self.company.issuer, subject)
         else:
             found = await asyncio.to_thread(self.door.officers.of_company, self.company.issuer, subject)
             if found is None:
@@ -157,7 +157,7 @@ class SignIn:
                 expected_origin=self.door.terms.url,
                 require_user_verification=True,
             )
-        name = await self._registered(
+        name = await self._got(
             self.door.officers.register_passkey,
             code,
             made.credential_id,
@@ -169,7 +169,7 @@ class SignIn:
     async def leave(self, _: Request, officer: Officer, __: Form) -> Response:
         """`POST /desk/sign-out`."""
         await asyncio.to_thread(self.door.officers.end_session, officer.token)
-        return with_cookie(RedirectResponse(f"{ROOT}/sign-in", 303, desk_page.HEADERS), SESSION, "")
+        return with_cookie(go_on(f"{ROOT}/sign-in"), SESSION, "")
 
     def _domain(self) -> str:
         return urlsplit(self.door.terms.url).hostname or ""
@@ -196,20 +196,16 @@ class SignIn:
             raise Problem("forbidden", "This took too long, or was answered already. Begin again.")
         return base64url_to_bytes(step["challenge"]), said
 
-    async def _registered(self, register: object, code: str, *what: object) -> str:
-        assert callable(register)
+    async def _got(self, job: Callable[..., str], *about: object) -> str:
+        """What the list of officers gives: a name or a token. Raises `Problem` for who is not on it."""
         try:
-            name: str = await asyncio.to_thread(register, code, *what)
+            return await asyncio.to_thread(job, *about)
         except NobodyAtDesk as nobody:
             raise Problem("forbidden", str(nobody)) from None
-        return name
 
     async def _let_in(self, request: Request, name: str, way: str, *, script: bool = False) -> Response:
         """A session begins. Its cookie is sent from our own pages alone, so a page of ours leads on."""
-        try:
-            token = await asyncio.to_thread(self.door.officers.begin_session, name, way)
-        except NobodyAtDesk as nobody:
-            raise Problem("forbidden", str(nobody)) from None
+        token = await self._got(self.door.officers.begin_session, name, way)
         await self.door.note(Officer(name, DeskRole.READER, way, ""), f"signed in by {way}")
         if script:
             shown: Response = Response(orjson.dumps({"go": ROOT}), 200, desk_page.HEADERS, wire.JSON)

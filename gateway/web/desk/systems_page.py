@@ -5,11 +5,11 @@ what is to be done there by hand as a file, and says so once it is; both are lin
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import NamedTuple
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from gateway.consent.telling import name_of
 from gateway.desk.office.officers import Officer
@@ -19,8 +19,8 @@ from gateway.keys import seals
 from gateway.ledger.entry import b64
 from gateway.ledger.subjects import moment
 from gateway.web.desk.desk_door import DeskDoor, Form
-from gateway.web.desk.desk_page import HEADERS, show_desk
-from gateway.web.desk.today import SYSTEMS, due_state
+from gateway.web.desk.desk_page import as_file, go_on, show_desk
+from gateway.web.desk.today import SYSTEMS, DueTask
 from gateway.web.shell.problem import Problem
 
 DELETED, MESSAGE = "deleted", "msg_"
@@ -32,27 +32,19 @@ class SystemRow(NamedTuple):
     system: str
     message: str
     event: str
-    came: date
-    own: date
-    last: date
-    state: str
+    due: DueTask
     answer: str
     done: date | None
 
 
-def system_rows(found: Iterable[SystemDeletion], now: datetime, own_days: int) -> list[SystemRow]:
+def system_rows(found: Iterable[SystemDeletion], door: DeskDoor) -> list[SystemRow]:
     """These, each with how it stands."""
     rows = []
     for each in found:
-        last = moment(each.last)
-        own = last.date() - timedelta(days=own_days)
-        state = DELETED if each.is_done else due_state(now, own, last)
+        due = DueTask.by_law(door, each.system, moment(each.received), moment(each.last), SYSTEMS)
         done = moment(each.taken).date() if each.taken else None
         event = b64(each.event) if each.event else ""
-        came = moment(each.received).date()
-        rows.append(
-            SystemRow(each.system, name_of(each.message), event, came, own, last.date(), state, each.answer, done)
-        )
+        rows.append(SystemRow(each.system, name_of(each.message), event, due, each.answer, done))
     return rows
 
 
@@ -78,11 +70,11 @@ class SystemsPage:
 
     async def show(self, request: Request, officer: Officer, _: Form) -> Response:
         """`GET`: who is told, what is open, what was done last."""
-        found, now, own = await self.systems.look(), self.door.clock(), self.door.terms.own_days
+        found = await self.systems.look()
         told = request.query_params.get("said", "")
         return show_desk(
-            request, "systems.html", officer=officer, known=found.known, rows=system_rows(found.open, now, own),
-            more=sum(found.counts.values()) - len(found.open), done=system_rows(found.done, now, own),
+            request, "systems.html", officer=officer, known=found.known, rows=system_rows(found.open, self.door),
+            more=sum(found.counts.values()) - len(found.open), done=system_rows(found.done, self.door),
             holders=found.counts, listed=LISTED,
             said=told if told.isascii() and told.isdigit() else "",
         )  # fmt: skip
@@ -104,7 +96,7 @@ class SystemsPage:
             await self.systems.deleted(message, officer.name)
         except NoSuchDeletion:
             raise Problem("not_found", "No system is asked for this any more.") from None
-        return RedirectResponse(SYSTEMS, 303, HEADERS)
+        return go_on(SYSTEMS)
 
     async def _all_deleted(self, officer: Officer, form: Form) -> Response:
         """The file that was taken comes back: what stands in it, and nothing that came since, is deleted there."""
@@ -113,13 +105,11 @@ class SystemsPage:
             raise Problem("malformed", "Nothing was done: give the file back, and tick that all of it is deleted.")
         await self.door.note(officer, "said that systems deleted what a file lists", lines=str(len(found)))
         done = await self.systems.all_deleted(found, officer.name)
-        return RedirectResponse(f"{SYSTEMS}?said={done}", 303, HEADERS)
+        return go_on(f"{SYSTEMS}?said={done}")
 
     async def _listed(self, officer: Officer, system: str) -> Response:
         if system not in (await self.systems.look()).counts:
             raise Problem("not_found", "Nothing is to be deleted in a system of this name.")
         await self.door.note(officer, "took what a system has to delete", system=system)
-        attached = {"Content-Disposition": f'attachment; filename="delete-in-{system}.txt"'}
         found = await self.systems.to_delete(system)
-        text = "".join(map(line_of, found))
-        return Response(text, headers={**HEADERS, **attached}, media_type="text/plain")
+        return as_file("".join(map(line_of, found)), f"delete-in-{system}.txt", "text/plain")

@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from gateway.consent.telling import Telling
+from gateway.consent.witnesses import Witnessing
 from gateway.delivery.deadlines import DELETES
 from gateway.desk.evidence import RehearsalTold
 from gateway.desk.office.officers import Officer
@@ -23,9 +24,8 @@ from gateway.desk.outbox import State, Waiting
 from gateway.desk.own_systems import PREFIX, is_system
 from gateway.ledger.audit.verify import LastVerify, read_last_verify
 from gateway.ledger.subjects import moment
-from gateway.web.desk import desk_page
 from gateway.web.desk.desk_door import DeskDoor, Form
-from gateway.web.desk.desk_page import ROOT, show_desk
+from gateway.web.desk.desk_page import ROOT, go_on, show_desk
 from gateway.web.shell.problem import Problem
 
 PAST, SOON, IN_TIME = "past due", "due soon", "on time"
@@ -43,6 +43,14 @@ class DueTask(NamedTuple):
     own: date | None
     last: date | None
     way: str
+
+    @classmethod
+    def by_law(cls, door: DeskDoor, what: str, received: datetime, last: datetime, way: str) -> Self:
+        """One that has to be done by a moment."""
+        own = last.date() - timedelta(days=door.terms.own_days)
+        now = door.clock()
+        state = PAST if now > last else SOON if now.date() >= own else IN_TIME
+        return cls(what, state, received.date(), own, last.date(), way)
 
 
 class LackingRecipient(NamedTuple):
@@ -67,19 +75,6 @@ class DeskRehearsals(Protocol):
     def last(self) -> RehearsalTold | None: ...
 
 
-class DeskWitnesses(Protocol):
-    """When each witness signed last."""
-
-    def seen(self) -> dict[str, datetime | None]: ...
-
-
-def due_state(now: datetime, own: date, last: datetime) -> str:
-    """How a task stands that has to be done by a moment, and by a day of our own before."""
-    if now > last:
-        return PAST
-    return SOON if now.date() >= own else IN_TIME
-
-
 @dataclass(frozen=True)
 class Today:
     """`GET /desk` and the deliveries. `lacking`: what the configuration says of recipients, on a day."""
@@ -88,16 +83,16 @@ class Today:
     folder: Path
     telling: Telling
     rehearsals: DeskRehearsals
-    witnesses: DeskWitnesses
+    witnesses: Witnessing
     lacking: Callable[[date], list[LackingRecipient]]
-    cases: Callable[[datetime], Awaitable[list[DueTask]]]
+    cases: Callable[[], Awaitable[list[DueTask]]]
 
     async def show(self, request: Request, officer: Officer, _: Form) -> Response:
         now = self.door.clock()
         waiting, found = await self.telling.waiting(), await self.telling.open()
         verified = await asyncio.to_thread(_last_verify, self.folder)
         last = await asyncio.to_thread(self.rehearsals.last)
-        found_tasks = [*self._tasks(now, waiting), *await self.cases(now)]
+        found_tasks = [*self._tasks(waiting), *await self.cases()]
         tasks = sorted(found_tasks, key=lambda each: (ORDER.index(each.state), each.last or date.max))
         return show_desk(
             request,
@@ -125,11 +120,10 @@ class Today:
             raise Problem("not_found", "Nothing is open for a recipient of this name.")
         await self.door.note(officer, "tried deliveries again", recipient=recipient)
         count = await self.telling.again(recipient=recipient)
-        return RedirectResponse(f"{DELIVERIES}?again={count}", 303, desk_page.HEADERS)
+        return go_on(f"{DELIVERIES}?again={count}")
 
-    def _tasks(self, now: datetime, waiting: Iterable[tuple[Waiting, datetime]]) -> Iterator[DueTask]:
+    def _tasks(self, waiting: Iterable[tuple[Waiting, datetime]]) -> Iterator[DueTask]:
         for each, last in waiting:
-            own = last.date() - timedelta(days=self.door.terms.own_days)
             word = "deletion" if each.word in DELETES else "no"
             many = word if each.count == 1 else "noes" if word == "no" else "deletions"
             given_up = ", which were given up" if each.state is State.FAILED else ""
@@ -137,7 +131,7 @@ class Today:
             what = f"Tell {to} of {each.count} {many}{given_up}"
             if is_system(each.recipient) and word == "deletion":
                 what, way = f"Have {to} do {each.count} {many} and say so{given_up}", SYSTEMS
-            yield DueTask(what, due_state(now, own, last), moment(each.received).date(), own, last.date(), way)
+            yield DueTask.by_law(self.door, what, moment(each.received), last, way)
 
 
 def _last_verify(folder: Path) -> LastVerify | None:
