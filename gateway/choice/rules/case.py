@@ -7,7 +7,8 @@ What holds for the whole question is worked out once, since every rule asks for 
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from gateway.choice.law import AGES, RANKS, UNKNOWN_PLACE, UNREADABLE_PLACE, US, YOUNGEST, LawRow
+from gateway.choice.law import AGES, RANKS, YOUNGEST, LawRow
+from gateway.choice.place import UNKNOWN_PLACE, UNREADABLE_PLACE, US
 from gateway.choice.question import Grant, Office, Question, Ruling
 from gateway.choice.standing import IN, IN_BITS, OUT_BITS, SHIFT, Standing
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose, Reason, Role

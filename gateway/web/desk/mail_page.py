@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.choice.law import PLACE
+from gateway.choice.place import PLACE
 from gateway.desk.office.cases import DeskCase
 from gateway.desk.office.mailbox import MAIL, READ, Mailbox
 from gateway.desk.office.officers import Officer
