@@ -15,19 +15,8 @@ from typing import NamedTuple
 
 import structlog
 
-from gateway.choice.law import (
-    AGES,
-    STATES,
-    UNIVERSAL_OPT_OUT,
-    US,
-    LawPath,
-    LawRow,
-    LawTable,
-    country_of,
-    entries,
-    read_law,
-)
-from gateway.choice.place import is_assigned
+from gateway.choice.law import AGES, UNIVERSAL_OPT_OUT, LawPath, LawRow, LawTable, entries, read_law
+from gateway.choice.place import STATES, US, country_of, is_assigned
 from gateway.settings.load import LONGEST_FILE, Settings
 from gateway.settings.option_tree import OptionSource, SettingsRefused
 from gateway.settings.shapes import Wrong

@@ -15,7 +15,7 @@ from enum import StrEnum
 from functools import lru_cache
 from importlib import resources
 
-from gateway.choice.law import UNKNOWN_PLACE, UNREADABLE_PLACE, US
+from gateway.choice.place import UNKNOWN_PLACE, UNREADABLE_PLACE, US
 from gateway.signals import device, gpp, usprivacy
 from gateway.signals.gpp.layouts import BY_NAME, Layout, Section
 from gateway.terms import SIGNAL_PURPOSES, Purpose

@@ -18,17 +18,7 @@ from datetime import date, timedelta
 from enum import IntEnum
 from functools import lru_cache
 
-from gateway.choice.place import (
-    PLACE,
-    STATE_CODES,
-    STATES,
-    UNKNOWN_PLACE,
-    UNREADABLE_PLACE,
-    US,
-    country_of,
-    is_named,
-    is_state,
-)
+from gateway.choice.place import UNKNOWN_PLACE, US, is_named, is_state
 from gateway.terms import CHOOSABLE, DataClass
 
 AGES = ("under_13", "13_15", "16_17", "adult")  # from young to old
@@ -231,23 +221,6 @@ def _day(entry: Mapping[str, object], key: str) -> date | None:
     return value
 
 
-__all__ = [
-    "AGES",
-    "PLACE",
-    "STATES",
-    "STATE_CODES",
-    "UNIVERSAL_OPT_OUT",
-    "UNKNOWN_PLACE",
-    "UNREADABLE_PLACE",
-    "US",
-    "LawPath",
-    "LawRow",
-    "LawRule",
-    "LawTable",
-    "band_of",
-    "country_of",
-    "parse_law",
-]
 NOWHERE = frozenset({UNKNOWN_PLACE})
 REMEMBERED = 16_384  # answers: 60 places, 30 subjects, 5 ages and room for sets of places; 5 MB when full, measured
 

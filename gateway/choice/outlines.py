@@ -12,9 +12,8 @@ whoever names the place, and for no point that lies in it.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.choice import coarsening
 from gateway.choice.place import PLACE, US
-from gateway.choice.sensitive import LEAST_CORNERS, on_earth
+from gateway.choice.sensitive import LEAST_CORNERS, corner
 
 Ring = Sequence[tuple[float, float]]
 
@@ -107,7 +106,7 @@ def _outline(number: int, feature: object) -> Boundary:
     try:
         place, geometry = feature["properties"]["place"], feature["geometry"]  # type: ignore[index]
         polygons = {"Polygon": [geometry["coordinates"]], "MultiPolygon": geometry["coordinates"]}[geometry["type"]]
-        rings = tuple(tuple(_corner(point) for point in ring) for polygon in polygons for ring in polygon)
+        rings = tuple(tuple(corner(x, y) for x, y, *_ in ring) for polygon in polygons for ring in polygon)
     except (TypeError, KeyError, IndexError, ValueError, AttributeError):
         raise ValueError(f"feature {number} wants properties.place and a Polygon or MultiPolygon on earth") from None
     if not isinstance(place, str) or not PLACE.fullmatch(place):
@@ -115,14 +114,6 @@ def _outline(number: int, feature: object) -> Boundary:
     if not rings or min(len(set(ring)) for ring in rings) < LEAST_CORNERS:
         raise ValueError(f"feature {number}: an outline has three corners at least")
     return Boundary(place, rings)
-
-
-def _corner(point: Sequence[object]) -> tuple[float, float]:
-    """Raises ValueError for one that is not on earth."""
-    east, north = coarsening.number(point[0]), coarsening.number(point[1])
-    if east is None or north is None or not on_earth(north, east):
-        raise ValueError
-    return east, north
 
 
 def _reaches(outlines: Iterable[Boundary], box: Boundary) -> bool:

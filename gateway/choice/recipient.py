@@ -26,6 +26,10 @@ class Holds:
 NOT_SAID = Holds()
 
 
+Held = Mapping[str, Holds]  # by field
+ANYTHING: Held = {}
+
+
 @dataclass(frozen=True, slots=True, eq=False)  # one object a configured recipient: compared by identity
 class Recipient:
     """`company`, `address`: its legal name and where it gets letters, for people who ask (Cal. Civ. Code
@@ -51,7 +55,7 @@ class Recipient:
     contract_until: date | None = None
     unlinked: str = "allow"
     fields: dict[str, DataClass] = field(default_factory=dict)
-    held: Mapping[str, Holds] = field(default_factory=dict)
+    held: Held = field(default_factory=dict)
     mode: str = "return"
     endpoint: str = ""
     same_brand: bool = False

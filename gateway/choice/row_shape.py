@@ -24,7 +24,7 @@ from gateway.choice.openrtb.members import HASHED_DEVICE_IDS
 from gateway.choice.openrtb.traces import Traces, texts_of
 from gateway.choice.place import STATE_NAMES, STATES
 from gateway.choice.question import Grant
-from gateway.choice.recipient import NOT_SAID, Holds, Recipient
+from gateway.choice.recipient import ANYTHING, NOT_SAID, Held, Holds, Recipient
 from gateway.choice.rules.case import CONSUMER_DIRECTED, LEGAL, NOT_CHOOSABLE, OPTED_IN, PRECISE_GEO
 from gateway.terms import Answer, DataClass, Purpose
 
@@ -190,10 +190,6 @@ class Shaped(NamedTuple):
     out: dict[str, object]
     classes: tuple[str, ...]
     dropped: Mapping[str, int]
-
-
-Held = Mapping[str, Holds]
-ANYTHING: Held = {}
 
 
 def shape(

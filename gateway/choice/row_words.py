@@ -25,11 +25,8 @@ from typing import NamedTuple
 from gateway.choice import coarsening
 from gateway.choice.law import AGES, RANKS, YOUNGEST, band_of
 from gateway.choice.place import ALPHA_3, COUNTRIES, PLACE, STATE_CODES, STATE_NAMES, STATES, UNREADABLE_PLACE, US
-from gateway.choice.recipient import Holds
+from gateway.choice.recipient import ANYTHING, Held
 from gateway.terms import DataClass
-
-Held = Mapping[str, Holds]
-NOTHING_HELD: Held = {}
 
 OF_BIRTH = frozenset({"birth", "born"})  # alone or with one of the next; birthplaces and birth months are others
 WHEN = frozenset({"year", "yr", "date", "dt"})
@@ -104,7 +101,7 @@ def age_said(
     fields: Mapping[str, DataClass],
     year: int,
     stated: str | None = None,
-    held: Held = NOTHING_HELD,
+    held: Held = ANYTHING,
 ) -> str | None:
     """The youngest band that a row leaves possible in a year, `stated` beside its data; None where nothing says an
     age. `held`: what the recipient's map says of fields beside their class.
@@ -244,7 +241,7 @@ def _youngest_in(numbers: Iterable[int], year: int) -> str | None:
 
 
 def places_said(
-    data: Mapping[str, object], fields: Mapping[str, DataClass], stated: object = None, held: Held = NOTHING_HELD
+    data: Mapping[str, object], fields: Mapping[str, DataClass], stated: object = None, held: Held = ANYTHING
 ) -> tuple[dict[str, object], ...]:
     """Every place that the regions and countries of a row name, as `geo` of a check. `stated`: what its caller says of
     it, which tells what a code of two meanings means: of these every one counts that nothing decides. A country alone

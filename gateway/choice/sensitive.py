@@ -257,18 +257,20 @@ def _circle(latitude: object, longitude: object, radius: object) -> Circle:
     metres = coarsening.number(radius)
     if metres is None or metres <= 0:
         raise ValueError("radius_m is a number of metres above 0")
-    return Circle(*_point(latitude, longitude), metres)
+    east, north = corner(longitude, latitude)
+    return Circle(north, east, metres)
 
 
 def _ring(points: Sequence[Sequence[object]]) -> Ring:
-    ring = tuple(_point(latitude, longitude)[::-1] for longitude, latitude, *_ in points)
+    ring = tuple(corner(x, y) for x, y, *_ in points)
     if len(set(ring)) < LEAST_CORNERS:
         raise ValueError("an outline has three corners at least")
     return ring
 
 
-def _point(latitude: object, longitude: object) -> tuple[float, float]:
-    north, east = coarsening.number(latitude), coarsening.number(longitude)
-    if north is None or east is None or not on_earth(north, east):
+def corner(longitude: object, latitude: object) -> tuple[float, float]:
+    """A point as GeoJSON has it. Raises ValueError for one that is not on earth."""
+    east, north = coarsening.number(longitude), coarsening.number(latitude)
+    if east is None or north is None or not on_earth(north, east):
         raise ValueError("lat is within 90 degrees and lon within 180")
-    return north, east
+    return east, north

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from gateway.choice.law import UNKNOWN_PLACE
+from gateway.choice.place import UNKNOWN_PLACE
 from gateway.choice.question import Office, Question, Ruling, Verdict
 from gateway.choice.rules import never, permission, refusals
 from gateway.choice.rules.case import DENY, Case, Rule, deny

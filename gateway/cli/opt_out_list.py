@@ -19,7 +19,7 @@ import click
 from phonenumbers import SUPPORTED_REGIONS
 
 from gateway.app.composition import House
-from gateway.choice.law import PLACE, country_of
+from gateway.choice.place import PLACE, country_of
 from gateway.cli import options
 from gateway.cli.progress import Progress
 from gateway.cli.say import readings

@@ -12,7 +12,7 @@ import click
 
 from gateway.app.composition import House, open_house
 from gateway.choice.identity import UUIDS
-from gateway.choice.law import PLACE
+from gateway.choice.place import PLACE
 from gateway.consent import decision_log
 from gateway.consent.people import Named
 from gateway.desk.answered_requests import EARLIEST, HowItCame

@@ -23,7 +23,8 @@ import orjson
 
 from gateway.app.composition import House
 from gateway.choice.identity import phone_number
-from gateway.choice.law import AGES, country_of
+from gateway.choice.law import AGES
+from gateway.choice.place import country_of
 from gateway.cli import options
 from gateway.consent import tokens
 from gateway.consent.people import Named, People

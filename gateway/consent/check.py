@@ -14,10 +14,11 @@ import copy
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from gateway.choice.downstream import GppSections, Outcome
-from gateway.choice.law import AGES, RANKS, country_of
-from gateway.choice.place import may_be_european
+from gateway.choice.law import AGES, RANKS
+from gateway.choice.place import country_of, may_be_european
 from gateway.choice.question import NAMED, Grant, Naming, Office, Question, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import youngest
@@ -59,6 +60,7 @@ BY_TOKEN = Standing(out_bits(SIGNAL_PURPOSES), told=NOT_ASKED, cpni_told=NOT_ASK
 SAID_NO = Standing(out_bits(ALL_PURPOSES))  # what stands on record of whoever said no to everything
 Calls = tuple[Named, tuple[bytes, ...], Said | None, tuple[Standing, ...]]  # see `Checks._name`
 BY_KEYS: Calls = NOBODY, (), None, ()  # whom a call names whose keys are all that is looked up
+T = TypeVar("T")
 Link = tuple[bytes, bool, bool]  # of whom, whether only by an app's word, whether now
 
 
@@ -284,44 +286,29 @@ class Checks:
         as well where that cannot be told.
         """
         since = earliest(answered)
-        try:
-            return since is None or self._lookup.changed_since(keys, since)
-        except LookupRefused:
-            return True
+        return since is None or _told(self._lookup.changed_since, keys, since) is not False
 
     def tied(self, account: Subject, identifier: Subject) -> bool:
         """Whether an account is known to have an identifier, by more than an app's word. False where that cannot be
         told.
         """
-        try:
-            return self._lookup.tied(account.key, identifier.key)
-        except LookupRefused:
-            return False
+        return bool(_told(self._lookup.tied, account.key, identifier.key))
 
     def unnamed(self, account: Subject) -> bool:
         """Whether what stands by another form of an account's name is not yet the account's own, as of what a site's
         door once wrote as it came (`identity.reading`). False where that cannot be told.
         """
-        try:
-            return len(account.keys) > 1 and self._lookup.unnamed(account.key, account.keys[1:])
-        except LookupRefused:
-            return False
+        return len(account.keys) > 1 and bool(_told(self._lookup.unnamed, account.key, account.keys[1:]))
 
     def links_of(self, subject: Subject) -> list[Link] | None:
         """Who has or had an identifier, by any of its names; None where that cannot be told."""
-        try:
-            return [link for key in subject.keys for link in self._lookup.links_of(key)]
-        except LookupRefused:
-            return None
+        return _told(lambda: [link for key in subject.keys for link in self._lookup.links_of(key)])
 
     def said_no(self, keys: Collection[bytes]) -> tuple[Standing, ...]:
         """What somebody is told who may not know what stands on record of some keys: the same as if they had said no,
         and as young as apps have said, whether that counts or not, so that neither tells whose they are.
         """
-        try:
-            words = [band for key in keys for band in self._lookup.words_of(key)]
-        except LookupRefused:
-            words = []
+        words = _told(lambda: [band for key in keys for band in self._lookup.words_of(key)]) or ()
         return (replace(SAID_NO, age_band=min(words, key=AGES.index, default=None)),)
 
     def _outcome(self, around: Around, likeness: Likeness, age: str | None, office: Office) -> Outcome:
@@ -466,12 +453,9 @@ class Checks:
 
     def on_record_of(self, subjects: Sequence[Subject], token: DeviceToken | None = None) -> Seen | None:
         """The same of the record alone."""
-        try:
-            if token:
-                return self._with_tokens(subjects, (token,))
-            return self._lookup.seen([key for subject in subjects for key in subject.keys])
-        except LookupRefused:
-            return None
+        if token:
+            return _told(self._with_tokens, subjects, (token,))
+        return _told(self._lookup.seen, [key for subject in subjects for key in subject.keys])
 
     def joins(self, subjects: Sequence[Subject], *, alone: bool = False) -> bool:
         """Whether a browser that says no by its token alone comes with somebody else, so that its no is to be written
@@ -485,10 +469,8 @@ class Checks:
 
     def standings_of(self, keys: Collection[bytes]) -> tuple[Standing, ...] | None:
         """The rows of keys, of whoever has one; None where they cannot be read."""
-        try:
-            return self._lookup.seen([*keys]).standings
-        except LookupRefused:
-            return None
+        seen = _told(self._lookup.seen, [*keys])
+        return seen and seen.standings
 
     def on_record(self, identifiers: Sequence[Mapping[str, object]], place: object = None) -> bool | None:
         """Whether anything at all stands of one of these, by any of their names; None where that cannot be read."""
@@ -507,10 +489,7 @@ class Checks:
         """Whether an opt-in of their own that names this recipient is on record, and theirs to give. False where that
         cannot be read.
         """
-        try:
-            found = self._lookup.grants([key for subject in subjects for key in subject.keys])
-        except LookupRefused:
-            return False
+        found = _told(self._lookup.grants, [key for subject in subjects for key in subject.keys]) or ()
         band, said = self.band(subjects), (recipient, purpose, GrantKind.OPTED_IN, False)
         own = band != AGES[0] and not wants_parent(band, self.places.of(place), purpose, self._office())
         return own and any((each.recipient, each.purpose, each.kind, each.child) == said for each in found)
@@ -550,24 +529,24 @@ class Checks:
 
     def event(self, seq: int) -> str | None:
         """The event id of an entry, for keys that may know it."""
-        try:
-            return self._lookup.event(seq)
-        except LookupRefused:
-            return None
+        return _told(self._lookup.event, seq)
 
     def position(self) -> int | None:
         """How many entries the ledger holds; None while it gives no answer that may be trusted."""
-        try:
-            return self._lookup.seen(()).position
-        except LookupRefused:
-            return None
+        seen = _told(self._lookup.seen, ())
+        return seen and seen.position
 
     def log(self) -> str | None:
         """Which log that is; None likewise."""
-        try:
-            return self._lookup.log()
-        except LookupRefused:
-            return None
+        return _told(self._lookup.log)
+
+
+def _told(look: Callable[..., T], *asked: object) -> T | None:
+    """What a look-up says; None where it gives no answer that may be trusted."""
+    try:
+        return look(*asked)
+    except LookupRefused:
+        return None
 
 
 def standings_in(seen: Seen | None) -> tuple[Standing, ...] | None:

@@ -186,7 +186,18 @@ class TextSpending:
 
     async def spend(self, day: date, price: int) -> bool:
         """Whether one more text may be sent; then it is counted, else that it was not. Raises `StoreUnavailable`."""
-        return await self._writer.commit(lambda tx: spend(tx, day, price, self.a_day))
+        named = day.isoformat()
+
+        def job(tx: Transaction) -> bool:
+            tx.db.execute("DELETE FROM text_cost WHERE day <> ?", (named,))
+            tx.db.execute("INSERT INTO text_cost VALUES (?, 0, 0) ON CONFLICT DO NOTHING", (named,))
+            sql = "UPDATE text_cost SET spent = spent + ? WHERE day = ? AND spent + ? <= ?"
+            may = tx.db.execute(sql, (price, named, price, self.a_day)).rowcount > 0
+            if not may:
+                tx.db.execute("UPDATE text_cost SET refused = refused + 1 WHERE day = ?", (named,))
+            return may
+
+        return await self._writer.commit(job)
 
     def spent(self, day: date) -> tuple[int, int]:
         """What they cost so far, and how many were not sent; where that cannot be read somebody else has an alarm."""
@@ -197,18 +208,6 @@ class TextSpending:
         ):
             row = db.execute("SELECT spent, refused FROM text_cost WHERE day = ?", (day.isoformat(),)).fetchone()
         return row or (0, 0)
-
-
-def spend(tx: Transaction, day: date, price: int, a_day: int) -> bool:
-    """As `TextSpending.spend`."""
-    named = day.isoformat()
-    tx.db.execute("DELETE FROM text_cost WHERE day <> ?", (named,))
-    tx.db.execute("INSERT INTO text_cost VALUES (?, 0, 0) ON CONFLICT DO NOTHING", (named,))
-    sql = "UPDATE text_cost SET spent = spent + ? WHERE day = ? AND spent + ? <= ?"
-    may = tx.db.execute(sql, (price, named, price, a_day)).rowcount > 0
-    if not may:
-        tx.db.execute("UPDATE text_cost SET refused = refused + 1 WHERE day = ?", (named,))
-    return may
 
 
 class Codes:

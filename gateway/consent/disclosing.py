@@ -214,11 +214,7 @@ class HandedOver:
         self._reporting = reporting
         self._clock = clock
         self._tell = tell
-        self._lost_at = float("-inf")
-
-    def lost_at(self) -> float:
-        """When a replica last told of a loss, on the monotonic clock."""
-        return self._lost_at
+        self.lost_at = float("-inf")  # when a replica last told of a loss, on the monotonic clock
 
     async def take(self, batch: Batch) -> BatchTaken:
         """Durable once this returns. Raises `StoreUnavailable`: nothing was taken, and it is handed over again."""
@@ -229,7 +225,7 @@ class HandedOver:
             for recipient, word in read.tells:
                 self._tell(recipient, word, 1)
             if taken.missing or read.unread or batch.lost or batch.doubtful:
-                self._lost_at = time.monotonic()
+                self.lost_at = time.monotonic()
                 self._tell("unknown", LOST, max(1, batch.lost + read.unread))
         return taken
 
@@ -490,7 +486,7 @@ class Disclosing(Deciding):
 
     def losing(self) -> bool:
         """Whether rows were lost just now, here or at a replica; a spell of the evidence."""
-        return time.monotonic() - max(self._lost_at, self.handed_over.lost_at()) < LOSING
+        return time.monotonic() - max(self._lost_at, self.handed_over.lost_at) < LOSING
 
     def _lose(self, listed: Sequence[Waiting]) -> None:
         for row in listed:

@@ -81,34 +81,6 @@ class SealedFile:
                 yield [(row, batch) for row, batch in MARK.iter_unpack(found)]
 
 
-class FileSpool:
-    """All jobs of one data folder. Every call does I/O: none is for the event loop."""
-
-    def __init__(self, folder: Path, secrets: Secrets) -> None:
-        self._folder = folder / "spool"
-        self._keys = [hmac.digest(token, LABEL, "sha256") for token in secrets.tokens]
-
-    def job(self, recipient: str, name: str) -> "Job":
-        return Job(self._folder / recipient / name, self._keys, f"{recipient}\x00{name}".encode())
-
-    @contextlib.asynccontextmanager
-    async def alone(self, names: Sequence[str]) -> AsyncIterator[None]:
-        """While no other process works on a recipient's jobs, or on one of them. Raises OSError."""
-        name = hashlib.sha256("/".join(names).encode()).hexdigest()[:LOCK_NAMES]
-        lock = self._folder.with_name(LOCKS) / f"{len(names)}-{name}"
-        with contextlib.ExitStack() as stack:
-            while not await asyncio.to_thread(_is_held, stack, lock):  # noqa: ASYNC110 - another process tells nobody
-                await asyncio.sleep(LOCK_PAUSE)
-            yield
-
-    def sweep(self, now: datetime, good_for: Callable[[str], timedelta]) -> None:
-        """Takes away files that must not be sent any more, and rows that nobody sealed. `good_for`: by recipient."""
-        for path in sorted(self._folder.glob("*/*")) if self._folder.is_dir() else ():
-            job = Job(path, self._keys, f"{path.parent.name}\x00{path.name}".encode())
-            with contextlib.suppress(OSError):
-                job.sweep(now, good_for(path.parent.name))
-
-
 def _is_held(stack: contextlib.ExitStack, lock: Path) -> bool:
     """Whether it is ours until the stack is left. Raises OSError."""
     make_folder(lock.parent)
@@ -120,12 +92,14 @@ def _is_held(stack: contextlib.ExitStack, lock: Path) -> bool:
 
 
 class Job:
-    """One job. Callers see to it that one at a time appends or seals."""
+    """One job, in the folder of its name in its recipient's. Callers see to it that one at a time appends or seals.
+    Every call does I/O: none is for the event loop.
+    """
 
-    def __init__(self, folder: Path, keys: Sequence[bytes], name: bytes) -> None:
+    def __init__(self, folder: Path, keys: Sequence[bytes]) -> None:
         self._folder = folder
         self._keys = keys
-        self._label = LABEL + name
+        self._label = LABEL + f"{folder.parent.name}\x00{folder.name}".encode()
 
     @property
     def is_there(self) -> bool:
@@ -209,6 +183,7 @@ class Job:
             path.unlink(missing_ok=True)
 
     def sweep(self, now: datetime, good_for: timedelta) -> None:
+        """Takes away files that must not be sent any more, and rows that nobody sealed."""
         sealed, rows = self.sealed(), self._folder / ROWS
         if sealed and not sealed.uploaded and not sealed.may_go(now, good_for):
             for path in sealed.files[:-1]:
@@ -336,7 +311,8 @@ class Filing:
 
     def __init__(self, sharing: Sharing, folder: Path, secrets: Secrets, clock: Callable[[], datetime]) -> None:
         self._sharing = sharing
-        self._spool = FileSpool(folder, secrets)
+        self._folder = folder / "spool"
+        self._keys = [hmac.digest(token, LABEL, "sha256") for token in secrets.tokens]
         self._clock = clock
         self._busy: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -345,8 +321,14 @@ class Filing:
         return Every("files", SWEEPING, self._sweep, first=0).running()
 
     def _sweep(self) -> None:
+        now = self._clock()
         with contextlib.suppress(OSError):  # a disk that fails now may not the next time
-            self._spool.sweep(self._clock(), self._sharing.good_for)
+            for path in sorted(self._folder.glob("*/*")):
+                with contextlib.suppress(OSError):
+                    Job(path, self._keys).sweep(now, self._sharing.good_for(path.parent.name))
+
+    def _job(self, recipient: Recipient, name: str) -> Job:
+        return Job(self._folder / recipient.name / name, self._keys)
 
     async def keep(
         self, recipient: Recipient, name: str, lines: Sequence[bytes], rows: Sequence[ShareRow]
@@ -361,7 +343,7 @@ class Filing:
             if item.outcome == "spooled"
         ]
         async with self._alone(recipient.name, name):
-            job = self._spool.job(recipient.name, name)
+            job = self._job(recipient, name)
             sealed = await asyncio.to_thread(job.sealed)
             if sealed and self._stands(recipient, sealed):
                 raise JobOver("the job was sealed; take another name for further rows")
@@ -374,7 +356,7 @@ class Filing:
         `NoSuchJob`, and `StoreUnavailable`: then nothing was sealed.
         """
         async with self._alone(recipient.name), self._alone(recipient.name, name):
-            job = self._spool.job(recipient.name, name)
+            job = self._job(recipient, name)
             sealed, refused, made = await asyncio.to_thread(job.sealed), dict[str, int](), False
             if sealed is None or not self._stands(recipient, sealed):
                 if not await asyncio.to_thread(lambda: job.is_there):
@@ -394,9 +376,17 @@ class Filing:
 
     @contextlib.asynccontextmanager
     async def _alone(self, *names: str) -> AsyncIterator[None]:
-        """Nobody else in this process, then none in another."""
-        async with self._busy["/".join(names)], self._spool.alone(names):
-            yield
+        """While nobody else in this process, then none in another, works on a recipient's jobs, or on one of them.
+        Raises OSError.
+        """
+        joined = "/".join(names)
+        name = hashlib.sha256(joined.encode()).hexdigest()[:LOCK_NAMES]
+        lock = self._folder.with_name(LOCKS) / f"{len(names)}-{name}"
+        async with self._busy[joined]:
+            with contextlib.ExitStack() as stack:
+                while not await asyncio.to_thread(_is_held, stack, lock):  # noqa: ASYNC110 - another process tells nobody
+                    await asyncio.sleep(LOCK_PAUSE)
+                yield
 
     async def _make(self, recipient: Recipient, name: str, job: Job, read: Reader) -> tuple[SealedFile, dict[str, int]]:
         began, since = self._clock(), await self._sharing.size()

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from gateway.choice import identity
 from gateway.choice.identity import Limited, NormalIdentifier, Undeclared, device, kinds, spelling
-from gateway.choice.recipient import Recipient
-from gateway.choice.row_shape import ANYTHING, HASHED_AS, Held, is_held, is_of, kinds_held, kinds_of
+from gateway.choice.recipient import ANYTHING, Held, Recipient
+from gateway.choice.row_shape import HASHED_AS, is_held, is_of, kinds_held, kinds_of
 from gateway.consent import tokens
 from gateway.consent.tokens import DeviceToken
 from gateway.desk.recipient_holdings import Left

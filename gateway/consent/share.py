@@ -21,7 +21,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -128,6 +128,11 @@ class _Ready:
     dropped: Mapping[str, int]
     intended: Intended
     relied_on: tuple[Grant, ...] = ()
+
+    def told(self, outcome: str, **more: Any) -> Shared:
+        """What became of it, by its verdict."""
+        why, data, place = self.verdict.reason, self.verdict.data, self.verdict.place
+        return Shared(self.row.id, outcome, why, data, dropped=self.dropped, place=place, **more)
 
 
 class _Claimed(NamedTuple):
@@ -247,8 +252,8 @@ class Sharing:
 
             before = await self._writer.commit(job)
             for index, item in ready.items():
-                row, verdict, again = item.row.id, item.verdict, item.row.id in before.handed_back
-                may = Shared(row, word, verdict.reason, verdict.data, None, item.dropped, None, again, 0, verdict.place)
+                row = item.row.id
+                may = item.told(word, again=row in before.handed_back)
                 done[index] = Shared(row, "duplicate", "duplicate") if row in before.left else may
         return [done[index] for index in range(len(rows))]
 
@@ -319,10 +324,7 @@ class Sharing:
         done: dict[int, Shared] = {}
         ready = await self._decide_all(recipient, dict(enumerate(rows)), done, set())
         for index, item in ready.items():
-            verdict = item.verdict
-            done[index] = Shared(
-                item.row.id, "spooled", verdict.reason, verdict.data, dropped=item.dropped, place=verdict.place
-            )
+            done[index] = item.told("spooled")
         return [done[index] for index in range(len(rows))]
 
     async def take(self, recipient: Recipient, rows: Sequence[ShareRow], since: int) -> Taken:
@@ -337,7 +339,7 @@ class Sharing:
         await self._mark(recipient, claimed.batch, stopped, NOT_SENT)
         out = [orjson.dumps(item.out) for item in ready.values()]
         for index, item in ready.items():
-            done[index] = Shared(item.row.id, "sealed", item.verdict.reason, item.verdict.data, dropped=item.dropped)
+            done[index] = item.told("sealed")
         marks = [(item.intended.row, claimed.batch) for item in ready.values()]
         return Taken(out, marks, [done[index] for index in sorted(done)])
 
@@ -432,8 +434,7 @@ class Sharing:
         await self._mark(recipient, batch, ready, outcome)
         await self._mark(recipient, batch, stopped, NOT_SENT)
         for index, item in ready.items():
-            told, handle = (item.verdict.reason, item.verdict.data), {HANDLE: item.out[HANDLE]}
-            done[index] = Shared(item.row.id, outcome, *told, handle, item.dropped)
+            done[index] = item.told(outcome, row={HANDLE: item.out[HANDLE]})
 
     async def _hand_back(
         self, recipient: Recipient, claimed: _Claimed, order: Sequence[int], ready: Chunk, done: dict[int, Shared]
@@ -453,8 +454,8 @@ class Sharing:
                 stopped |= self._check_again(recipient, going, done)
                 written |= going
                 for index, item in going.items():
-                    told, again = (item.verdict.reason, item.verdict.data), item.row.id in claimed.again
-                    done[index] = Shared(item.row.id, "returned", *told, item.out, item.dropped, until, again)
+                    again = item.row.id in claimed.again
+                    done[index] = item.told("returned", row=item.out, until=until, again=again)
                 yield [done[index] for index in some]
         finally:
             await self._mark(recipient, claimed.batch, written, POSSIBLE)

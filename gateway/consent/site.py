@@ -14,7 +14,8 @@ from functools import lru_cache
 from typing import Any, Literal, cast
 
 from gateway.choice.downstream import GppSections, Outcome
-from gateway.choice.law import AGES, UNKNOWN_PLACE, LawRule
+from gateway.choice.law import AGES, LawRule
+from gateway.choice.place import UNKNOWN_PLACE
 from gateway.choice.question import Office, Question, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import IN_SHIFTS, yes_bits, youngest

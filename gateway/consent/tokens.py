@@ -26,7 +26,7 @@ from gateway.keys import seals
 from gateway.keys.seals import OpeningFailed, Sealed
 from gateway.keys.secret_files import KEY_BYTES, Secrets, wrap
 from gateway.ledger.entry import Notice
-from gateway.ledger.subjects import Choice, Subject, milliseconds
+from gateway.ledger.subjects import Choice, Subject, milliseconds, moment
 from gateway.terms import ChoiceKind, DataClass, Purpose
 
 FIRST_ACT = Sealed(b"confirm/1", dict[str, Any])
@@ -34,24 +34,19 @@ FIRST_ACT = Sealed(b"confirm/1", dict[str, Any])
 
 @dataclass(frozen=True, slots=True)
 class OptInAsked:
-    """`at`: Unix milliseconds; `notice`: SHA-256 in hex of what was shown then. `position` and `log`: how far which log
-    went.
+    """`choice`: the opt-in as the first act said it, but for its notice: `notice` is the SHA-256 in hex of what was
+    shown then. `position` and `log`: how far which log went.
     """
 
     subjects: tuple[Subject, ...]
-    purpose: Purpose
-    recipient: str
-    data_class: DataClass | None
+    choice: Choice
     notice: str
-    at: int
     position: int
     log: str
-    place: str
-    source: str
-    manner: str
-    ui: str
-    informed: bool
-    parental: bool
+
+    @property
+    def purpose(self) -> Purpose:
+        return self.choice.purposes[0]
 
 
 def seal_first_act(secrets: Secrets, subjects: Sequence[Subject], choice: Choice, position: int, log: str) -> str:
@@ -99,22 +94,20 @@ def open_first_act(secrets: Secrets, token: str) -> OptInAsked:
         Subject(kind, value, tuple(map(own, keys)), mailbox=own(box[0]) if box else None)
         for kind, value, keys, *box in asked["subjects"]
     )
-    return OptInAsked(
-        subjects,
-        Purpose(asked["purpose"]),
-        asked["recipient"],
-        DataClass(asked["data"]) if asked["data"] else None,
-        asked["notice"],
-        asked["at"],
-        asked["position"],
-        asked["log"],
-        asked["place"],
+    choice = Choice(
+        ChoiceKind.OPT_IN,
+        (Purpose(asked["purpose"]),),
         asked["source"],
-        asked["manner"],
-        asked["ui"],
-        asked["informed"],
-        asked["parental"],
+        moment(asked["at"]),
+        asked["place"],
+        manner=asked["manner"],
+        recipient=asked["recipient"],
+        data_class=DataClass(asked["data"]) if asked["data"] else None,
+        ui=asked["ui"],
+        informed=asked["informed"],
+        parental=asked["parental"],
     )
+    return OptInAsked(subjects, choice, asked["notice"], asked["position"], asked["log"])
 
 
 DEVICE_LABEL = b"device/1"
@@ -267,21 +260,9 @@ def confirm_asked(asked: OptInAsked, notice: Notice, now: datetime, method: str 
     """The opt-in that a second act makes of a first one. `method`: by which the parent is known whose yes it is (16
     CFR 312.5(b)), kept sealed with it. Raises `Refused`.
     """
-    if asked.parental and not method:
+    said = asked.choice
+    if said.parental and not method:
         raise Refused("proof_required", "a parent asked, and a parent confirms")
-    how = {"method": method} if asked.parental else {}
-    return Choice(
-        ChoiceKind.OPT_IN,
-        (asked.purpose,),
-        asked.source,
-        now,
-        asked.place,
-        notice,
-        asked.manner,
-        recipient=asked.recipient,
-        data_class=asked.data_class,
-        details={**how, "asked": asked.at, "asked_notice": asked.notice},
-        ui=asked.ui,
-        informed=asked.informed,
-        parental=asked.parental,
-    )
+    how = {"method": method} if said.parental else {}
+    details = {**how, "asked": milliseconds(said.at), "asked_notice": asked.notice}
+    return replace(said, at=now, notice=notice, details=details)

@@ -448,7 +448,7 @@ class Consent:
             if choice.parental and not records.know_children(tx, subjects, now, reach):
                 raise Refused("proof_required", "whoever is old enough by the law says yes themselves (L71)")
             self._judge(tx, subjects, choice)
-            late = milliseconds(now) - asked.at > CONFIRM_SECONDS * 1000
+            late = milliseconds(now) - milliseconds(asked.choice.at) > CONFIRM_SECONDS * 1000
             if late or asked.log != tx.log:
                 raise Refused("confirm_expired", f"a confirm token is good for {CONFIRM_SECONDS // 60} minutes")
             idempotency.use_token(tx, token, milliseconds(now))

@@ -27,9 +27,9 @@ from support.ports import free_port
 from support.receiver import Receiver
 from support.service import service
 
-from gateway.choice import openrtb
 from gateway.choice.downstream import Outcome, strings
-from gateway.choice.openrtb import Leave
+from gateway.choice.openrtb import filtering
+from gateway.choice.openrtb.filtering import Leave
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass
 
 BIDDERS, CHECKS, ROWS, PEOPLE, CALLS = 15, 1000, 10_000, 500, 400
@@ -95,8 +95,8 @@ def rows() -> list[tuple[str, float]]:
     free = Leave(dict.fromkeys(DataClass, Answer.ALLOW), strings(Outcome(frozenset(), CALIFORNIA)))
     return [
         (f"{BASELINE} ({len(text)} B)", micro(lambda: orjson.loads(text))),
-        (f"bid request of {size} B, contextual", micro(lambda: openrtb.lawful(request, out))),
-        (f"bid request of {size} B, everything may go", micro(lambda: openrtb.lawful(request, free))),
+        (f"bid request of {size} B, contextual", micro(lambda: filtering.lawful(request, out))),
+        (f"bid request of {size} B, everything may go", micro(lambda: filtering.lawful(request, free))),
     ]
 
 

@@ -18,7 +18,7 @@ from gateway.choice.downstream import (
     stores,
     strings,
 )
-from gateway.choice.law import STATE_CODES
+from gateway.choice.place import STATE_CODES
 from gateway.signals import device, gpp, usprivacy
 from gateway.signals.gpp.layouts import BY_ID, BY_NAME
 from gateway.signals.hear import from_call

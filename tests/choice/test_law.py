@@ -9,6 +9,7 @@ from support.examples import examples
 
 from gateway.choice import law
 from gateway.choice.law import AGES, LawRow, LawRule, LawTable
+from gateway.choice.place import STATES, UNKNOWN_PLACE
 from gateway.terms import Purpose
 
 TODAY = date(2026, 11, 24)
@@ -34,7 +35,7 @@ def rule(table, *places, **asked):
 
 
 def test_a_person_in_a_state_without_a_row_may_opt_out_and_no_law_is_named():
-    for state in law.STATES:
+    for state in STATES:
         row = holding(EMPTY, f"US-{state}")
         assert (row.rule, str(row)) == (LawRule.OPT_OUT, f"US-{state} no law on file")
 
@@ -51,7 +52,7 @@ def test_a_person_anywhere_else_must_opt_in_and_nothing_in_the_request_replaces_
 
 
 def test_no_place_at_all_is_an_unknown_place():
-    assert holding(EMPTY) == holding(EMPTY, law.UNKNOWN_PLACE)
+    assert holding(EMPTY) == holding(EMPTY, UNKNOWN_PLACE)
 
 
 @pytest.mark.parametrize("place", ["unknown", "", "US", "US-ZZ", "ZZ", "XX", "QM", "us-ca", "nonsense", "T1"], ids=repr)
@@ -82,7 +83,7 @@ def test_a_row_holds_from_its_first_to_its_last_day(day, banned):
 
 def test_a_federal_row_holds_in_every_state_and_nowhere_else():
     table = parse({"place": "US", "rule": "banned"})
-    assert {rule(table, f"US-{state}") for state in law.STATES} == {LawRule.BANNED}
+    assert {rule(table, f"US-{state}") for state in STATES} == {LawRule.BANNED}
     assert rule(table, "US") is rule(table, "unknown") is LawRule.BANNED
     assert rule(table, "DE") is rule(table, "PR") is LawRule.OPT_IN
 

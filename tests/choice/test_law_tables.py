@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from support.examples import SOAK
 
 from gateway.choice import law
-from gateway.choice.law import AGES, STATES, UNIVERSAL_OPT_OUT, LawRule
+from gateway.choice.law import AGES, UNIVERSAL_OPT_OUT, LawRule
+from gateway.choice.place import STATES
 from gateway.cli.law import findings
 from gateway.terms import CHOOSABLE, DataClass, Purpose
 

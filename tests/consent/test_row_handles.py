@@ -129,7 +129,7 @@ async def test_a_row_that_was_put_by_before_there_were_handles_has_one_in_its_fi
     with opened() as house:
         to = replace(house.consent.recipients["teemo"], mode="files")
         filing = Filing(house.sharing, opened.folder, house.secrets, opened.clock)
-        await asyncio.to_thread(filing._spool.job("teemo", "night-1").append, [line])
+        await asyncio.to_thread(filing._job(to, "night-1").append, [line])
         filed = await filing.seal(to, "night-1", lambda _, posted: row(json.loads(posted)["id"]))
         part = await asyncio.to_thread(filed.sealed.files[0].read_text)
         assert json.loads(part)["row"] == (await handed_back(house, row()))

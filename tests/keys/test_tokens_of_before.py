@@ -69,8 +69,9 @@ def test_whoever_asked_to_opt_in_can_still_confirm_it():
     ann, bob = asked.subjects
     assert (ann.value, ann.keys, ann.mailbox) == ("ann@example.com", (b"a" * 16, b"b" * 16), b"m" * 16)
     assert (bob.value, bob.keys, bob.mailbox) == ("+14155550123", (b"c" * 16,), None)
-    assert (asked.purpose, asked.data_class, asked.recipient) == (Purpose.SALE, DataClass.PRECISE_GEO, "advertisers")
-    assert (asked.position, asked.log, asked.place, asked.informed) == (7, "example.com/log", "US-CA", True)
+    said = asked.choice
+    assert (said.purposes, said.data_class, said.recipient) == ((Purpose.SALE,), DataClass.PRECISE_GEO, "advertisers")
+    assert (asked.position, asked.log, said.place, said.informed) == (7, "example.com/log", "US-CA", True)
 
 
 def test_a_first_act_under_peppers_that_are_not_ours_is_no_yes_to_anybody():

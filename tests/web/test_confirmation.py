@@ -7,7 +7,7 @@ import time_machine
 from support import inside
 from support.people import phone
 
-from gateway.choice.law import STATES
+from gateway.choice.place import STATES
 from gateway.web.pages import confirmation
 from gateway.web.shell.words import STATE_NAMES
 

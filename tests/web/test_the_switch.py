@@ -9,7 +9,7 @@ import pytest
 from support.opting_in import Site, standing
 from support.people import email
 
-from gateway.choice.law import STATES
+from gateway.choice.place import STATES
 from gateway.web.shell import page, words
 from gateway.web.shell.words import LANGUAGES, PROVINCE_NAMES, STATE_NAMES, say
 

@@ -30,12 +30,13 @@ from gateway.choice.openrtb.members import (
     Json,
     address,
     is_for_somebody,
+    objects,
     parameter,
     parsed,
     part,
     written,
 )
-from gateway.choice.openrtb.reading import Ids, is_modern, objects, persons_ids
+from gateway.choice.openrtb.reading import Ids, is_modern, persons_ids
 from gateway.choice.openrtb.traces import MOST_NEEDLES, Traces, formed, texts_of, without
 from gateway.terms import Answer, DataClass
 
@@ -285,10 +286,7 @@ def _rule(member: str, word: str) -> Rule:
 
 def _imps(request: Json, cut: Cut) -> Iterator[Out]:
     """Slots; without those whose bidders are all unknown."""
-    imps = request.get("imp")
-    for imp in imps if isinstance(imps, list) else []:
-        if not isinstance(imp, dict):
-            continue
+    for imp in objects(request.get("imp")):
         out = _object(imp, RULES["imp"], cut, "imp")
         unnamed = "id" in imp and "id" not in out
         if not unnamed and (not is_for_somebody(part(imp, "ext")) or is_for_somebody(part(out, "ext"))):

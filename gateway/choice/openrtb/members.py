@@ -184,6 +184,11 @@ def part(holder: object, name: str) -> Json:
     return found if isinstance(found, dict) else {}
 
 
+def objects(listed: object) -> list[Json]:
+    """Those of a list; none where it is none."""
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+
+
 def is_for_somebody(extension: Json) -> bool:
     """Whether a slot's extension names a bidder."""
     return bool(part(part(extension, "prebid"), "bidder")) or "bidder" in extension
@@ -210,7 +215,6 @@ def _classes(request: Json) -> Iterator[DataClass]:
 
 
 def _imp_extensions(request: Json) -> Iterator[Json]:
-    imps = request.get("imp")
-    for imp in imps if isinstance(imps, list) else []:
+    for imp in objects(request.get("imp")):
         yield (extension := part(imp, "ext"))
         yield part(extension, "prebid")

@@ -22,6 +22,7 @@ from gateway.choice.openrtb.members import (
     MEMBERS,
     VENDOR_IDS,
     Json,
+    objects,
     part,
 )
 from gateway.choice.openrtb.signs import (
@@ -400,10 +401,6 @@ def _ids_of_auction(request: Json) -> Iterator[str]:
         for name in OF_AUCTION:
             if isinstance(value := holder.get(name), str):
                 yield value
-
-
-def objects(listed: object) -> list[Json]:
-    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
 
 
 def _gather(request: Json, read: Mapping[int, frozenset[str]]) -> dict[str, None]:

@@ -21,7 +21,7 @@ from gateway.choice import coarsening, identity
 from gateway.choice.identity import kinds, phone_number, spelling
 from gateway.choice.identity.likeness import LARGEST
 from gateway.choice.identity.likeness import MOST as LONGEST
-from gateway.choice.openrtb.members import BIDDERS, MEMBERS, Json, is_for_somebody, part
+from gateway.choice.openrtb.members import BIDDERS, MEMBERS, Json, is_for_somebody, objects, part
 from gateway.choice.openrtb.signs import (
     ADDRESSES,
     APART,
@@ -434,6 +434,5 @@ def _could_hold_one(text: str) -> Iterator[str]:
 
 def ids_of_auction(request: Json) -> frozenset[str]:
     """Of the request and of its slots, by which its answer is matched."""
-    imps = request.get("imp")
-    named = [request, *(imp for imp in (imps if isinstance(imps, list) else ()) if isinstance(imp, dict))]
+    named = (request, *objects(request.get("imp")))
     return frozenset(str(each["id"]) for each in named if "id" in each)

@@ -21,7 +21,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.choice.law import country_of
+from gateway.choice.place import country_of
 from gateway.consent.agents import Agents, KnownAgent, NotSignedByAgent
 from gateway.consent.verbs import Consent
 from gateway.desk.agent_requests import (

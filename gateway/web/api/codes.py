@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.choice.law import country_of
+from gateway.choice.place import country_of
 from gateway.consent.codes import ACCESS, ERASURE, SECONDS, Bound, Codes, opting_in
 from gateway.consent.verbs import Consent
 from gateway.keys.api_keys import Credentials

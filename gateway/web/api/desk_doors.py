@@ -25,7 +25,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.choice.law import PLACE
+from gateway.choice.place import PLACE
 from gateway.consent.codes import ERASURE
 from gateway.consent.people import OF_A_PHONE, Named
 from gateway.consent.verbs import Consent

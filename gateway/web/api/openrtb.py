@@ -16,10 +16,10 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.choice import openrtb
 from gateway.choice.downstream import strings
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import AGES
+from gateway.choice.openrtb import filtering, members, reading, traces
 from gateway.choice.question import Verdict
 from gateway.consent.asked import Ask, Checked
 from gateway.consent.decisions import Stands
@@ -70,10 +70,10 @@ class CutBid(NamedTuple):
 
     word: str
     request: Mapping[str, object]
-    removed: openrtb.Difference | None
+    removed: reading.Difference | None
 
 
-NOTHING_GOES = CutBid(openrtb.BLOCKED, {}, None)
+NOTHING_GOES = CutBid(filtering.BLOCKED, {}, None)
 
 
 class Cuts:
@@ -101,7 +101,7 @@ class Cuts:
         made = self._made.get(alike)
         if made is None:
             outcome = checked.outcome_for(name)
-            leave = openrtb.Leave(
+            leave = filtering.Leave(
                 verdict.data, strings(outcome), outcome.gpc, self._options.words, extensions, young=young, name=name
             )
             made = self._made[alike] = self._cut(leave)
@@ -111,21 +111,21 @@ class Cuts:
         return self.of(name, checked) is NOTHING_GOES
 
     @cached_property
-    def _ids(self) -> openrtb.Ids:
-        return openrtb.persons_ids(self._bid)
+    def _ids(self) -> reading.Ids:
+        return reading.persons_ids(self._bid)
 
-    def _cut(self, leave: openrtb.Leave) -> CutBid:
-        word, found = leave.word, openrtb.lawful_bid(self._bid, leave, self._ids)
+    def _cut(self, leave: filtering.Leave) -> CutBid:
+        word, found = leave.word, filtering.lawful_bid(self._bid, leave, self._ids)
         if found is None:
             return NOTHING_GOES
-        out = found.request if word == openrtb.ALLOWED else self._without_known(found, leave)
-        return NOTHING_GOES if out is None else CutBid(word, out, openrtb.difference(self._bid, out))
+        out = found.request if word == filtering.ALLOWED else self._without_known(found, leave)
+        return NOTHING_GOES if out is None else CutBid(word, out, reading.difference(self._bid, out))
 
-    def _without_known(self, out: openrtb.LawfulBid, leave: openrtb.Leave) -> dict[str, object] | None:
+    def _without_known(self, out: filtering.LawfulBid, leave: filtering.Leave) -> dict[str, object] | None:
         """Without what looks like an id, stands in no person's place, and is somebody's on record. While nobody can
         tell, all that looks like one goes, but for the auction's own ids: an ad without a person still can be sold.
         """
-        found = openrtb.suspects(out, leave, self._ids)
+        found = filtering.suspects(out, leave, self._ids)
         if found is None:
             return None
         if not found:
@@ -133,18 +133,18 @@ class Cuts:
         for word, could_be in found.items():
             if word not in self._known:
                 self._known[word] = len(self._known) >= MOST_SUSPECTS or self._on_record(could_be)
-        own = openrtb.ids_of_auction(self._bid)
+        own = traces.ids_of_auction(self._bid)
         known = [word for word in found if self._known[word] or (self._known[word] is None and word not in own)]
         if not known:
             return out.request
-        return openrtb.without(out.request, out.texts, openrtb.Traces(known), leave.name)
+        return traces.without(out.request, out.texts, traces.Traces(known), leave.name)
 
 
 def _alike(name: str, verdict: Verdict, extensions: frozenset[str]) -> Hashable:
     """All that tells what two recipients of one call may have apart: what each is told follows from its verdict, the
     words are one operator's. A bidder's name counts where parameters stand without one.
     """
-    own = name.lower() if name.lower() in openrtb.BIDDERS else ""
+    own = name.lower() if name.lower() in members.BIDDERS else ""
     return tuple(verdict.data.items()), verdict.reason is Reason.AGE, extensions, own
 
 
@@ -186,7 +186,7 @@ class Bids:
         return {"Gateway-Decision": decision, "Gateway-Valid-For-Ms": str(lasts)}
 
     def _ask(self, query: QueryParams, bid: Bid, names: tuple[str, ...]) -> Ask:
-        said = openrtb.said_in_bid(bid)
+        said = reading.said_in_bid(bid)
         years = [self._consent.clock().year - said.born - 1] if said.born is not None else []
         ages = [wire.band(int(each) if YEARS.fullmatch(each) else each) for each in query.getlist("age") if each]
         ages += [said.age]
@@ -195,7 +195,7 @@ class Bids:
             recipients=names,
             identifiers=said.identifiers,
             purpose=_purpose(query),
-            data=tuple(one.value for one in openrtb.classes_in(bid)),
+            data=tuple(one.value for one in members.classes_in(bid)),
             place=query.getlist("place") or None,
             geo=said.geo,
             ip=said.ip,
@@ -259,8 +259,8 @@ def _bid(body: bytes) -> Bid:
     if not isinstance(bid, dict):
         raise Problem("malformed", "a bid request is a JSON object")
     try:
-        openrtb.check_depth(bid)
-    except openrtb.BidTooDeep as error:
+        reading.check_depth(bid)
+    except reading.BidTooDeep as error:
         raise Problem("malformed", str(error)) from None
     return bid
 

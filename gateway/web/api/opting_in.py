@@ -86,7 +86,7 @@ class OptingIn:
         if not isinstance(token, str):
             raise Problem("malformed", "confirm is the token of the first act", "/confirm")
         asked = self._consent.asked(token)
-        use = opting_in(asked.purpose, asked.recipient)
+        use = opting_in(asked.purpose, asked.choice.recipient)
         opened = await self._proofs.opening(said.body.get("proof"), said.key, asked.subjects, use, said.act)
         self.fresh(said)
         shown = await self.shown(said)

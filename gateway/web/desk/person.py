@@ -14,7 +14,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.choice.law import AGES, country_of
+from gateway.choice.law import AGES
+from gateway.choice.place import country_of
 from gateway.consent.verbs import Consent
 from gateway.desk.answered_requests import HowItCame
 from gateway.desk.forgetting.erasure import ErasureOrder

@@ -20,7 +20,7 @@ from importlib import resources
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.choice.law import PLACE, country_of
+from gateway.choice.place import PLACE, country_of
 from gateway.consent.people import Named
 from gateway.consent.verbs import Consent
 from gateway.delivery.deadlines import Calendar

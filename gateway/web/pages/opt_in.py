@@ -216,7 +216,7 @@ class Acts:
         asked = self._consent.asked(token)
         if [subject.key for subject in asked.subjects] != [person.key]:
             raise Refused("proof_required", "the first act was somebody else's")
-        if Wanted(asked.purpose, asked.recipient) != begun.wanted:
+        if Wanted(asked.purpose, asked.choice.recipient) != begun.wanted:
             raise Refused("confirm_unknown", "the first act was about something else")
         rests = YesRests(beneath=_accounts_of(visitor, person))
         chosen = await self._consent.confirm(token, begun.notice, rests=rests)

@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.choice.law import PLACE, country_of
+from gateway.choice.place import PLACE, country_of
 from gateway.consent.people import Named
 from gateway.consent.verbs import Consent
 from gateway.desk.answered_requests import EARLIEST, HowItCame

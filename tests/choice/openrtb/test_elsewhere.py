@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.choice import openrtb
 from gateway.choice.openrtb import reading, signs
 
 GAID = "38400000-8cf0-11bd-b23e-10b96e40000d"
@@ -78,7 +77,7 @@ OF_THE_AUCTION = {
 
 
 def asked(request: dict) -> set[object]:
-    said = openrtb.said_in_bid({"id": "1", **request})
+    said = reading.said_in_bid({"id": "1", **request})
     return {*(each["value"] for each in said.beside), *(value for _, value in said.names)}
 
 
@@ -132,7 +131,7 @@ def test_what_has_no_form_of_an_id_is_not_asked_about(of):
 )
 def test_no_value_of_a_stranger_stops_the_reading(value):
     for request in (*(make(value) for make in SHORT_TEXTS.values()), {"regs": {"ext": {"dsa": value}}}):
-        openrtb.said_in_bid({"id": "1", **request})
+        reading.said_in_bid({"id": "1", **request})
 
 
 def test_the_names_that_are_the_lists_hold_none_of_an_id():

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.choice import openrtb
 from gateway.choice.downstream import Outcome, strings
 from gateway.choice.keywords import vocabulary
-from gateway.choice.openrtb import Leave
+from gateway.choice.openrtb import filtering, reading
+from gateway.choice.openrtb.filtering import Leave
 from gateway.choice.openrtb.members import DEVICE, GEO, USER
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass
 
@@ -77,7 +77,7 @@ WHOLE = {
 
 
 def lawful(leave: Leave = NOTHING_GOES, request: dict = WHOLE) -> dict:
-    return openrtb.lawful(request, leave)
+    return filtering.lawful(request, leave)
 
 
 def test_a_contextual_request_keeps_the_page_the_slot_and_the_region_and_nobody():
@@ -247,7 +247,7 @@ def test_whatever_a_stranger_puts_into_a_request_nothing_of_a_person_comes_out(r
                 place[step] = {}
             place = place[step]
         place[name] = value
-    out = openrtb.lawful(request_, NOTHING_GOES)
+    out = filtering.lawful(request_, NOTHING_GOES)
     device, user = out.get("device", {}), out.get("user", {})
     assert MARK not in json.dumps({k: v for k, v in user.items() if k != "geo"})
     assert not DEVICE.keys() & device.keys() - {"ip", "ipv6"}
@@ -258,7 +258,7 @@ def test_whatever_a_stranger_puts_into_a_request_nothing_of_a_person_comes_out(r
 
 def test_a_difference_makes_the_one_request_out_of_the_other():
     before, after = WHOLE, lawful()
-    found = openrtb.difference(before, after)
+    found = reading.difference(before, after)
     assert {"/user", "/device/ifa"} <= {*found.remove}
     assert found.replace["/device/ip"] == "203.0.113.0"
     assert found.replace["/device/lmt"] == 1
@@ -268,10 +268,10 @@ def test_a_difference_makes_the_one_request_out_of_the_other():
 @given(anything, anything)
 def test_any_difference_does(before, after):
     before, after = {"a": before}, {"a": after}
-    assert _patched(before, openrtb.difference(before, after)) == after
+    assert _patched(before, reading.difference(before, after)) == after
 
 
-def _patched(before: dict, found: openrtb.Difference) -> dict:
+def _patched(before: dict, found: reading.Difference) -> dict:
     out = json.loads(json.dumps(before))
     for pointer in found.remove:
         holder, last = _holder(out, pointer)
@@ -294,6 +294,6 @@ def test_a_request_nested_deeper_than_anybodys_is_refused():
     deep: dict = {}
     for _ in range(60):
         deep = {"a": [deep]}
-    with pytest.raises(openrtb.BidTooDeep):
-        openrtb.check_depth(deep)
-    openrtb.check_depth(WHOLE)
+    with pytest.raises(reading.BidTooDeep):
+        reading.check_depth(deep)
+    reading.check_depth(WHOLE)

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from gateway.choice import openrtb
+from gateway.choice.openrtb import reading
 
 GAID, UDID = "38400000-8cf0-11bd-b23e-100000000001", "00008030-001a2b3c4d5e6f70"
 PHONE, ADDRESS = "+14155550107", "jane.roe@example.com"
@@ -40,7 +40,7 @@ PLACES = {
 
 
 def asked(request):
-    said = openrtb.said_in_bid({"id": "1"} | request)
+    said = reading.said_in_bid({"id": "1"} | request)
     return {*said.names, *((each["type"], each["value"]) for each in said.beside)}
 
 

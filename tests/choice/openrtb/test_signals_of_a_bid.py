@@ -2,7 +2,6 @@
 
 import pytest
 
-from gateway.choice import openrtb
 from gateway.choice.openrtb import reading
 from gateway.signals import adchoices, device
 from gateway.signals.hear import STRINGS, from_call
@@ -28,7 +27,7 @@ def bid(path: tuple[str, ...], member: str, value: object) -> dict:
 
 
 def heard(path, member, value):
-    return [from_call(signals) for signals in openrtb.said_in_bid(bid(path, member, value)).signals]
+    return [from_call(signals) for signals in reading.said_in_bid(bid(path, member, value)).signals]
 
 
 def denied(found) -> frozenset[Purpose]:
@@ -69,5 +68,5 @@ def test_of_two_bags_of_providers_the_stricter_counts():
     one, other = ({"consented_providers": text} for text in ("1~7", "1~"))
     for bags in ((one, other), (other, one)):
         request = {"user": {"ext": dict(zip(("ConsentedProvidersSettings", OF_LISTS), bags, strict=True))}}
-        found = [from_call(each) for each in openrtb.said_in_bid(request).signals]
+        found = [from_call(each) for each in reading.said_in_bid(request).signals]
         assert denied(found) == from_call({"ac": "1~"}).denied

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from gateway.choice import openrtb
 from gateway.choice.openrtb import reading
 from gateway.signals.hear import from_call
 from gateway.terms import SIGNAL_PURPOSES
@@ -25,7 +24,7 @@ def bid(path, value) -> dict:
 
 
 def heard(request):
-    return [from_call(signals) for signals in openrtb.said_in_bid(request).signals]
+    return [from_call(signals) for signals in reading.said_in_bid(request).signals]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=".".join)
@@ -46,4 +45,4 @@ def test_an_empty_one_says_nothing(path, value):
 @pytest.mark.parametrize("value", [*NO_CHILD, *CHILD], ids=repr)
 def test_whoever_may_be_a_child_is_one(path, value):
     is_none = any(value is each for each in NO_CHILD)
-    assert openrtb.said_in_bid(bid(path, value)).age == (None if is_none else "under_13")
+    assert reading.said_in_bid(bid(path, value)).age == (None if is_none else "under_13")
