@@ -122,18 +122,11 @@ def write_back(folder: Path) -> None:
     OSError.
     """
     for path in sorted(folder.glob("*-wal")):
-        write_log_back(path)
-
-
-def write_log_back(path: Path) -> None:
-    """One of them. Whoever holds the writers' lock of its database may: others read the same bytes meanwhile, and
-    SQLite has no lock on this file that closing it would drop. Raises OSError.
-    """
-    with path.open("r+b", buffering=0) as file:
-        content = file.readall()
-        file.seek(0)
-        file.write(content)
-        os.fsync(file.fileno())
+        with path.open("r+b", buffering=0) as file:
+            content = file.readall()
+            file.seek(0)
+            file.write(content)
+            os.fsync(file.fileno())
 
 
 def write_durably(path: Path, content: bytes, *, exclusive: bool = False) -> None:

@@ -18,6 +18,7 @@ from gateway.app.from_settings import (
     hearing,
     office_of,
     password_file_of,
+    people_of,
     places_of,
     vocabulary,
     ways,
@@ -32,7 +33,6 @@ from gateway.consent.codes import CodeCarrier, Codes, TextSpending
 from gateway.consent.decisions import Decisions
 from gateway.consent.disclosing import Disclosing, Tell
 from gateway.consent.leases import Leases, Terms
-from gateway.consent.people import People
 from gateway.consent.share import Sharing
 from gateway.consent.telling import Telling
 from gateway.consent.verbs import Consent
@@ -172,8 +172,7 @@ def open_house(
         unfinished, ends = _start(watch, folder, secrets, patient=patient), ForsakenCopies(turn, folder, clock, tell)
         writer = writing(store, vault, watch, publisher, unfinished=unfinished, state=keeper, turns=ends)
         _take_in(stack, partial(keeper.end, writer, stop), Intake(kept, writer, watch, later))
-        people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
-        lookup = looked_up(stack, store, keeper, watch, writer, clock)
+        people, lookup = people_of(settings, secrets, clock), looked_up(stack, store, keeper, watch, writer, clock)
         checks = checks_as(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as, said_in)
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
@@ -347,11 +346,7 @@ def publisher_of(folder: Path, settings: Settings, secrets: Secrets) -> Publishe
     def signing(origin: str) -> tuple[Signer, ...]:
         return tuple(Ed25519Signer(origin, seed) for seed in secrets.signing)
 
-    @cache
-    def lasting(origin: str) -> tuple[Signer, ...]:
-        return lasting_of(secrets.signing, origin)
-
-    return Publisher(folder, store_of(folder, settings), signing, lasting)
+    return Publisher(folder, store_of(folder, settings), signing, cache(partial(lasting_of, secrets.signing)))
 
 
 def lasting_of(seeds: Iterable[bytes], origin: str) -> tuple[MldsaSigner, ...]:

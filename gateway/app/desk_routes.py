@@ -38,18 +38,13 @@ from gateway.web.shell.peer import Peers
 GET, POST = ["GET"], ["POST"]
 
 
-def officers_of(house: House, settings: Settings, folder: Path) -> Officers:
-    """Who sits at the desk of an installation."""
-    idle, longest = timedelta(minutes=settings.desk.idle_minutes), timedelta(hours=settings.desk.session_hours)
-    return Officers(folder, house.consent.clock, idle, longest)
-
-
 def desk_routes(house: House, settings: Settings, folder: Path, rehearsing: Rehearsing) -> list[Route]:
     """All of them, each behind the sign-in but those that lead to it."""
     desk_page.desk_templates(), desk_page.style_of_desk(), page.static(desk_page.SCRIPT)
     said = settings.desk
     terms = DeskTerms(said.url, said.own_days, said.proxy_header, said.proxies)
-    log, officers = DeskLog(folder, house.secrets.desk), officers_of(house, settings, folder)
+    idle, longest = timedelta(minutes=said.idle_minutes), timedelta(hours=said.session_hours)
+    log, officers = DeskLog(folder, house.secrets.desk), Officers(folder, house.consent.clock, idle, longest)
     door = DeskDoor(officers, log, terms, house.consent.clock, Peers(said.proxies))
     return [*_before(door, settings), *_behind(door, house, settings, folder, rehearsing)]
 

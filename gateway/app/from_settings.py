@@ -25,6 +25,7 @@ from gateway.choice.law import LawTable
 from gateway.choice.outlines import boundaries
 from gateway.choice.question import Gap, Notices, Office
 from gateway.choice.sensitive import SensitivePlaces
+from gateway.consent.people import People
 from gateway.consent.places import AddressBook, Places
 from gateway.consent.telling import DeliveryWay
 from gateway.consent.witnesses import KnownWitness
@@ -105,6 +106,11 @@ def places_of(settings: Settings) -> Places:
 
 def _unreadable(settings: Settings, option: str, error: Exception, what: str) -> SettingsRefused:
     return settings.refused("places", option, why=f"the file: {error}", write=f"the path of {what}")
+
+
+def people_of(settings: Settings, secrets: Secrets, clock: Callable[[], datetime]) -> People:
+    """Who is meant by what identifiers, as they are written where the operator's people are."""
+    return People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
 
 
 def office_of(settings: Settings, laws: LawTable, clock: Callable[[], datetime]) -> Callable[[], Office]:

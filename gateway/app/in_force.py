@@ -61,7 +61,7 @@ def _deciding(settings: Settings, effective: dict[str, Any], *, dev: bool) -> di
     places = effective["places"]
     told["places"] = {name: bool(value) if isinstance(value, str) else value for name, value in places.items()}
     if places["sensitive"]:
-        told["places"]["sensitive"] = _sha256(settings)
+        told["places"]["sensitive"] = hashlib.sha256(settings.contents("places", "sensitive")).hexdigest()
     told["ledger"] = {"public_entries": effective["ledger"]["public_entries"]}
     told["site"] = {name: value for name, value in _shown(effective["site"]).items() if name != "policy_file"}
     told["sites"] = {name: _shown(site) for name, site in effective["sites"].items()}
@@ -92,10 +92,6 @@ def _bare(value: Any, *, path: bool) -> Any:
     except ValueError:  # nobody can tell what of it is a secret
         return f"{value.partition('://')[0]}://"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path if path else "", "", ""))
-
-
-def _sha256(settings: Settings) -> str:
-    return hashlib.sha256(settings.contents("places", "sensitive")).hexdigest()
 
 
 def _tables(kind: str, tables: Iterable[TableText]) -> list[Document]:

@@ -332,13 +332,13 @@ def put_back(
             end_ways_in(folder)
         aside = backup.put_back(ledger, folder)
         _forget_again(folder, loaded)
-        found = backup.examined(folder)
+        found, why = backup.examined(folder), ""
         with contextlib.closing(store_in(folder).open_to_read()) as db:
             try:
                 publisher_of(folder, settings, loaded).prove(db)
             except LedgerRefused as refused:
-                return PutBack(found, aside, str(refused), (folder / VAULT).exists())
-    return PutBack(found, aside, "", (folder / VAULT).exists())
+                why = str(refused)
+    return PutBack(found, aside, why, (folder / VAULT).exists())
 
 
 def _put_back_epochs(folder: Path, kept: Path | None, secrets: Secrets, at: datetime) -> None:

@@ -24,14 +24,13 @@ from starlette.routing import Route
 
 from gateway.app import routes
 from gateway.app.composition import Clock, now
-from gateway.app.from_settings import hearing, office_of, places_of
+from gateway.app.from_settings import hearing, office_of, people_of, places_of
 from gateway.app.law_tables import law_table, log_own_rows
 from gateway.choice.recipient import Recipient
 from gateway.client.asking import begins_again
 from gateway.consent.asked import Ask, Checked
 from gateway.consent.check import Checks
 from gateway.consent.decisions import Decisions, Stands
-from gateway.consent.people import People
 from gateway.delivery.outgoing import AS_IT_IS, authorities
 from gateway.disk import boot_id
 from gateway.keys import seals
@@ -91,11 +90,8 @@ class Copy:
         peppers = enrolled.peppers
         self.follower = Follower(folder, feed, len(peppers), boot_clock, tell=tell)
         lookup = StateLookup(self.follower.moment, self.follower, clock, NoEntries())
-        people = People(
-            _secrets(peppers), clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries
-        )
-        office = office_of(settings, law_table(settings), clock)
-        said_in = settings.signals.gpp_sections
+        people = people_of(settings, _secrets(peppers), clock)
+        office, said_in = office_of(settings, law_table(settings), clock), settings.signals.gpp_sections
         self.checks = Checks(lookup, people, office, self.recipients, places_of(settings), hearing(settings), said_in)
 
     @property

@@ -52,14 +52,8 @@ class FollowingState:
         return partial(StateCheck, db, self.moment) if self.moment else None
 
 
-@contextlib.contextmanager
-def following(db: sqlite3.Connection, state: HostState) -> Iterator[FollowingState]:
-    """The state as it follows the log of a transaction that is open."""
-    with contextlib.ExitStack() as stack:
-        yield _following(stack, LedgerLog(db), state)
-
-
 def _following(stack: contextlib.ExitStack, log: LedgerLog, state: HostState) -> FollowingState:
+    """The state as it follows the log of a transaction that is open."""
     try:
         moment = stack.enter_context(state.moment())
         prove_follows(moment.head, log, state.epoch)
@@ -77,7 +71,8 @@ def snapshot(db: sqlite3.Connection, state: HostState) -> Iterator[FollowingStat
     while True:
         db.execute("BEGIN")
         try:
-            with following(db, state) as found:
+            with contextlib.ExitStack() as stack:
+                found = _following(stack, LedgerLog(db), state)
                 if found.moment or time.monotonic() > until:
                     yield found
                     return

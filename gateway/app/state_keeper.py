@@ -10,13 +10,13 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import lmdb
 
 from gateway.fold.record import Record
-from gateway.fold.state import FOR_EVER, Place
+from gateway.fold.state import FOR_EVER
 from gateway.ledger.audit.examination import Stop
 from gateway.ledger.errors import LedgerRefused, StateUnread
 from gateway.ledger.log_records import PLACES, FreshRecords, GrownLog, LedgerLog, forget_deletes, watch_deletes
@@ -29,6 +29,7 @@ from gateway.state.packed_rows import NotAState, StateHead
 from gateway.state.transactions import StateMoment
 from gateway.state.upkeep import HostState, LogNow, Making, prove_follows
 
+T = TypeVar("T")
 COPY_AFTER = 30.0  # seconds of folding that a start after a power cut should not take longer than
 COPY_EVERY, COPY_LOOKS = 3600.0, 60.0  # seconds at least between two copies, and two looks whether one is due
 TIDY_SHARE = 0.05  # of the time at most goes into taking out what was replaced: all of it is written anew
@@ -46,8 +47,16 @@ UNCOPIED = (
 DOUBTS = (StateRefused, NotAState, LedgerRefused, sqlite3.Error, lmdb.Error, OSError)
 
 
-def _unread(error: Exception) -> StateUnread:
-    return StateUnread(f"the state cannot be read: {type(error).__name__}")
+def _readable(read: Callable[[Any], T]) -> Callable[[Any], T]:
+    """The same, where whatever lies there instead is a `StateUnread`: the log has all of it."""
+
+    def get(of: Any) -> T:
+        try:
+            return read(of)
+        except Exception as error:
+            raise StateUnread(f"the state cannot be read: {type(error).__name__}") from error
+
+    return get
 
 
 class _Stopped(Exception):
@@ -204,26 +213,15 @@ class StateKeeper:
             except DOUBTS:
                 at_hand = False
 
-            def get(place: Place) -> Any:
-                try:
-                    return moment.get(place)
-                except Exception as error:  # whatever lies there instead: the log has all of it
-                    raise _unread(error) from error
-
-            def lies(keys: Collection[bytes]) -> bool:
-                try:
-                    return moment.lies(keys)
-                except Exception as error:
-                    raise _unread(error) from error
-
             def denies(key: bytes) -> bool:
-                try:
-                    standing = moment.standing(key, FOR_EVER)
-                except Exception as error:
-                    raise _unread(error) from error
+                standing = moment.standing(key, FOR_EVER)
                 return standing is not None and standing.says_no()
 
-            yield StoodBefore(get, moment.head.position, lies, denies) if at_hand else None
+            yield (
+                StoodBefore(_readable(moment.get), moment.head.position, _readable(moment.lies), _readable(denies))
+                if at_hand
+                else None
+            )
 
     def wants(self, db: sqlite3.Connection | None) -> bool:
         """Whether it is to be kept although nobody writes: another process ended before it had, or one was made."""
@@ -293,17 +291,10 @@ class StateKeeper:
 
     def alarms(self) -> list[str]:
         """What somebody has to look at."""
-        full = (
-            ["the state takes more than half of what its disk has room for: give DATA more (gateway help replica)"]
-            if self.used > HALF
-            else []
-        )
-        behind = (
-            [f"the state does not follow the ledger, so checks deny: {self.why} (gateway help replica)"]
-            if self.why
-            else []
-        )
-        return [*full, *behind, *([self._uncopied] if self._uncopied else [])]
+        full = "the state takes more than half of what its disk has room for: give DATA more (gateway help replica)"
+        behind = f"the state does not follow the ledger, so checks deny: {self.why} (gateway help replica)"
+        known = ((full, self.used > HALF), (behind, self.why), (self._uncopied, self._uncopied))
+        return [text for text, rings in known if rings]
 
     def close(self, db: sqlite3.Connection | None) -> None:
         """A clean end; under the writers' lock if it can be had: `db` is None where not."""

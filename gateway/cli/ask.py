@@ -5,6 +5,7 @@ it is, rule by rule; today, or at another moment.
 """
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from gateway.choice.question import Verdict
 from gateway.choice.verdict import Step
 from gateway.cli import options
 from gateway.consent import decision_log
-from gateway.consent.asked import Ask, Explained, Then
+from gateway.consent.asked import Explained, Then
 from gateway.consent.check import said_by
 from gateway.desk import history as of
 from gateway.desk.history import Rebuilt
@@ -35,8 +36,7 @@ from gateway.web.shell.access_report import AccessReportBody, EntryShown, Receiv
 
 @click.command(help="Ask whether data may go to a recipient. Exit code 0: as it stands; 1: not, or not all of it.")
 @click.argument("recipient")
-@options.data
-@options.config
+@options.installation
 @options.dev
 @options.identifiers
 @options.question
@@ -47,12 +47,9 @@ def check(
     file: Path | None,
     dev: bool,
     as_json: bool,
-    purpose: str | None,
-    classes: tuple[str, ...],
-    place: tuple[str, ...],
     **values: Any,
 ) -> None:
-    ask = Ask((recipient,), options.listed(values), purpose=purpose, data=classes or None, place=list(place) or None)
+    ask = options.asked(recipient, values)
     with options.house(data, file, dev=dev) as house:
         verdict = house.consent.check(ask).verdicts[recipient]
     click.echo(_told(verdict, as_json))
@@ -85,8 +82,7 @@ def _told(verdict: Verdict, as_json: bool) -> str:
     " --at DATE: those until then, with the texts that were shown, and what stood on record at that moment, rebuilt"
     " from the entries."
 )
-@options.data
-@options.config
+@options.installation
 @options.identifiers
 @click.option("--at", "moment", type=options.MOMENT, help=f"A moment ({options.AT}).")
 @click.option("--for-person", is_flag=True, help="Only what somebody may be shown who proved control of it (R5).")
@@ -99,15 +95,11 @@ def history(
         named = house.consent.people.name(options.listed(values))
         if len(named.subjects) != 1:
             raise click.UsageError("name one usable identifier")
-        subject = named.subjects[0]
-        vault = house.vault()
-        whose = (data, subject.key, vault.keys, (subject.kind, subject.value))
-        now = house.consent.clock()
-        reading = of.since_release(*whose, now, until=until) if for_person else of.events(*whose, until=until)
-        try:
+        subject, now = named.subjects[0], house.consent.clock()
+        with contextlib.closing(house.vault()) as vault:
+            whose = (data, subject.key, vault.keys, (subject.kind, subject.value))
+            reading = of.since_release(*whose, now, until=until) if for_person else of.events(*whose, until=until)
             events = asyncio.run(reading)
-        finally:
-            vault.close()
         then = asyncio.run(house.consent.standings_at([subject], until)) if until else None
     for event in events:
         click.echo(_line(event, as_json, texts=until is not None))
@@ -168,8 +160,7 @@ OUTCOMES = {"sent": "sent", "possible": "may have been sent", "unknown": "nobody
     help="What is held about whoever has these identifiers, and who received what and when. Only after you made sure"
     " that they are theirs: it shows nothing of who had a number before. It counts as a request in the year's report."
 )
-@options.data
-@options.config
+@options.installation
 @options.identifiers
 @options.came
 @options.as_json
@@ -223,8 +214,7 @@ def _received(each: ReceivedBody) -> str:
     " ledger too. Exit codes as `gateway check`."
 )
 @click.argument("recipient", required=False)
-@options.data
-@options.config
+@options.installation
 @options.dev
 @options.identifiers
 @options.question
@@ -241,9 +231,6 @@ def explain(
     file: Path | None,
     dev: bool,
     as_json: bool,
-    purpose: str | None,
-    classes: tuple[str, ...],
-    place: tuple[str, ...],
     age: str | None,
     signals: tuple[str, ...],
     moment: datetime | None,
@@ -254,15 +241,7 @@ def explain(
         sys.exit(_show(data, request, as_json))
     if recipient is None:
         raise click.UsageError("name a recipient, or --request ID")
-    ask = Ask(
-        (recipient,),
-        options.listed(values),
-        purpose=purpose,
-        data=classes or None,
-        place=list(place) or None,
-        age=age,
-        signals=dict(map(_signal, signals)),
-    )
+    ask = options.asked(recipient, values, age=age, signals=dict(map(_signal, signals)))
     with options.house(data, file, dev=dev) as house:
         at = moment.replace(tzinfo=UTC) if moment else None
         if at and at > house.consent.clock():

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import getpass
 import json
-import os
 import sys
 from datetime import UTC, datetime
 from functools import partial
@@ -24,11 +23,9 @@ from gateway.desk.office.desk_log import DeskLog
 from gateway.desk.outbox import Listed, Message, State
 from gateway.desk.own_systems import NoSuchDeletion, OwnSystem, SystemDeletion
 from gateway.desk.recipients_to_tell import ACCOUNT_BACKEND
-from gateway.keys import seals
 from gateway.ledger.entry import b64
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.subjects import milliseconds, moment
-from gateway.settings import load as settings_of
 
 SHOWN = 1_000  # messages of one list
 OVERDUE = "overdue"
@@ -42,8 +39,7 @@ MESSAGE = "msg_"  # what the name of a message begins with
     " them as taken; --secret NAME prints what a recipient checks signatures with, --new-secret NAME a new one, beside"
     " which the one before it signs for 14 days (gateway help delivery)."
 )
-@options.data
-@options.config
+@options.installation
 @click.option("--state", type=click.Choice([*(state.value for state in State), OVERDUE]), help="List these messages.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--retry", help="A recipient's name, or a message's.")
@@ -108,10 +104,8 @@ def _hand(message: Message) -> None:
 def _again(house: House, what: str) -> int:
     if not what.startswith(MESSAGE):
         return asyncio.run(house.telling.again(recipient=what))
-    try:
-        return asyncio.run(house.telling.again(name=seals.unb64(what.removeprefix(MESSAGE))))
-    except seals.OpeningFailed:
-        raise click.UsageError(f"{what} is no message's name") from None
+    name = options.id_of(what.removeprefix(MESSAGE), f"{what} is no message's name")
+    return asyncio.run(house.telling.again(name=name))
 
 
 def _listed(house: House, state: str) -> list[tuple[Listed, datetime]]:
@@ -179,15 +173,15 @@ def systems() -> None:
     help="Which systems are told, and each deletion that none of them did yet: message, system, act, by when, the last"
     " try. --event: those of one act, done or not. Exit code 1: one is late, or of the act one is open.",
 )
-@options.data
-@options.config
+@options.installation
 @options.as_json
 @click.option("--event", help="Of an erasure, as its answer named it.")
 def list_(data: Path, file: Path | None, *, as_json: bool, event: str | None) -> None:
-    stated = settings_of.load_settings(file, os.environ).systems
+    stated = options.stated_settings(file).systems
+    events = [options.id_of(event, f"{event} is no event's name")] if event else []
     with contextlib.closing(store_in(data).open_to_read()) as db:
         known = own_systems.read_systems(db)
-        found = own_systems.deletions_of(db, [_id(event, "event")]) if event else own_systems.open_deletions(db)
+        found = own_systems.deletions_of(db, events) if event else own_systems.open_deletions(db)
     now = milliseconds(datetime.now(UTC))
     for system in known if not (event or as_json) else ():
         click.echo(_system_line(system, by_hand=system.name not in stated or not stated[system.name].endpoint))
@@ -200,8 +194,7 @@ def list_(data: Path, file: Path | None, *, as_json: bool, event: str | None) ->
     help="Print what SYSTEM has to delete still, a line each with the identifiers, for whoever does it there by hand."
 )
 @click.argument("system")
-@options.data
-@options.config
+@options.installation
 def show(system: str, data: Path, file: Path | None) -> None:
     with options.house(data, file) as house:
         _refuse_stranger(house, data, system)
@@ -215,11 +208,11 @@ def show(system: str, data: Path, file: Path | None) -> None:
     " it stands beside the deletion and in the desk's log."
 )
 @click.argument("messages", metavar="MESSAGE...", nargs=-1, required=True)
-@options.data
-@options.config
+@options.installation
 @click.option("--by", "officer", default=getpass.getuser, show_default="your user name", help="Who looked.")
 def deleted(messages: tuple[str, ...], data: Path, file: Path | None, officer: str) -> None:
-    named = {message: _id(message.removeprefix(MESSAGE), "message") for message in messages}
+    ids = {message: message.removeprefix(MESSAGE) for message in messages}
+    named = {message: options.id_of(text, f"{text} is no message's name") for message, text in ids.items()}
     with options.house(data, file) as house:
         now, log = house.consent.clock(), DeskLog(data, house.secrets.desk)
         for message, name in named.items():
@@ -237,8 +230,7 @@ def deleted(messages: tuple[str, ...], data: Path, file: Path | None, officer: s
     " open until somebody says that it is deleted there."
 )
 @click.argument("system")
-@options.data
-@options.config
+@options.installation
 def end(system: str, data: Path, file: Path | None) -> None:
     with options.house(data, file) as house:
         if system in house.writer.submit(own_systems.configured).result():
@@ -254,13 +246,6 @@ def _refuse_stranger(house: House, data: Path, system: str) -> None:
     known = asked | {each.name for each in house.writer.submit(own_systems.registered).result()}
     if system not in known:
         raise click.UsageError(f"no system is called {system!r}; there are {', '.join(sorted(known)) or 'none'}")
-
-
-def _id(text: str, what: str) -> bytes:
-    try:
-        return seals.unb64(text)
-    except seals.OpeningFailed:
-        raise click.UsageError(f"{text} is no {what}'s name") from None
 
 
 def _system_line(system: OwnSystem, *, by_hand: bool) -> str:

@@ -4,7 +4,6 @@ in by no other way.
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,7 +22,6 @@ from gateway.desk.office.officers import DeskRole, Officers
 from gateway.keys import secret_files
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.subjects import moment
-from gateway.settings import load as settings_of
 
 TOO_LARGE, TRY_AGAIN = 1, 75  # EX_TEMPFAIL: a mail server keeps the mail and comes again
 
@@ -37,8 +35,7 @@ def desk() -> None:
     help="Invite NAME to the desk, or give them one more passkey: prints a link that is good once, for three days. Send"
     " it to them alone."
 )
-@options.data
-@options.config
+@options.installation
 @click.argument("name")
 @click.option(
     "--role",
@@ -47,7 +44,7 @@ def desk() -> None:
     help="What they may do: read, act, or invite.",
 )
 def invite(data: Path, file: Path | None, name: str, role: str) -> None:
-    url = settings_of.load_settings(file, os.environ).desk.url
+    url = options.stated_settings(file).desk.url
     if not url:
         raise click.UsageError("[desk] url says where officers open the desk: write it first")
     try:
@@ -81,8 +78,7 @@ def end_(data: Path, name: str) -> None:
     " taken out.",
 )
 @options.data
-@click.option("--from", "start", type=options.DAY, required=True)
-@click.option("--to", "end", type=options.DAY, required=True)
+@options.days
 def log_(data: Path, start: datetime, end: datetime) -> None:
     log = DeskLog(data, secret_files.load_secrets(data).desk)
     try:
@@ -114,11 +110,7 @@ def _different(data: Path, log: DeskLog) -> Iterator[str]:
     " Exit code 75: one was not taken, try again later; 1: a mail is too large to be taken.",
 )
 @options.data
-@click.option(
-    "--maildir",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="A Maildir; what is new in it counts as seen afterwards.",
-)
+@click.option("--maildir", type=options.FOLDER, help="A Maildir; what is new in it counts as seen afterwards.")
 def mail_(data: Path, maildir: Path | None) -> None:
     mailbox = Mailbox(Cases(data, secret_files.load_secrets(data).desk, now))
     if maildir is None:

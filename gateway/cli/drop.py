@@ -87,9 +87,8 @@ def drop() -> None:
     " vehicles are refused. Rows that cannot be read are listed by number, and then the exit code is 1. A file may be"
     " taken again, also where a run was ended in the middle.",
 )
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@options.data
-@options.config
+@click.argument("files", nargs=-1, required=True, type=options.FILE)
+@options.installation
 @click.option("--place", default="US-CA", show_default=True, help="Whose list it is.")
 def take(files: tuple[Path, ...], data: Path, file: Path | None, place: str) -> None:
     if place not in (known := sorted({each.place for each in mechanisms()})):
@@ -253,8 +252,7 @@ def _told(found: Counter[Matched]) -> str:
     " those whose answer is another one since they were answered; --again: the last answer once more.",
 )
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@options.data
-@options.config
+@options.installation
 @click.option("--amend", is_flag=True, help="What changed since it was answered.")
 @click.option("--again", is_flag=True, help="What was answered last, once more.")
 def answer_(folder: Path, data: Path, file: Path | None, *, amend: bool, again: bool) -> None:
@@ -315,9 +313,8 @@ def _mark(house: House, path: Path, at: datetime) -> None:
     help="Take in what the officer decided: a CSV with Id,Status, as open.csv has it. 2: what is held is exempt; 3:"
     " delete, which is answered once everybody has who was told; 4; 5. A row without a status is passed over.",
 )
-@click.argument("decisions", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@options.data
-@options.config
+@click.argument("decisions", type=options.FILE)
+@options.installation
 def decide(decisions: Path, data: Path, file: Path | None) -> None:
     tally, taken = ListsTally(), 0
     with options.house(data, file) as house, decisions.open("rb") as opened:
@@ -371,7 +368,7 @@ def _due_line(each: ListDue, today: date) -> str:
 
 
 BY_KEY = click.option(
-    "--key", "key_file", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    "--key", "key_file", required=True, type=options.FILE,
     help="The file that holds the key, and nothing else; it is nobody's to read but yours (chmod 600).",
 )  # fmt: skip
 TO = click.option("--address", default=ADDRESS, show_default=True, help="Of the state's service, or its sandbox.")
@@ -391,7 +388,7 @@ def _platform(address: str, key_file: Path) -> DeletionPlatform:
     "fetch",
     help="Fetch what the state has for you into the new FILE, a ZIP for `gateway drop take`. Waits until it is made.",
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=options.PATH)
 @BY_KEY
 @TO
 def fetch(file: Path, key_file: Path, address: str) -> None:
@@ -413,7 +410,7 @@ def fetch(file: Path, key_file: Path, address: str) -> None:
     help="Send the answers of a FOLDER that `gateway drop answer` wrote; open.csv, which is yours, stays. --amend:"
     " those of `answer --amend`. What the state did not say that it took may be sent again.",
 )
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folder", type=options.FOLDER)
 @click.option("--amend", is_flag=True, help="They are other answers than before.")
 @BY_KEY
 @TO

@@ -1,7 +1,6 @@
 """`gateway keys`: API keys; `gateway rekey`: the keys of the installation itself."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from datetime import date
@@ -18,7 +17,6 @@ from gateway.keys import api_keys
 from gateway.keys import secret_files as secrets_of
 from gateway.ledger.audit import examination
 from gateway.replica.follower import LOCK
-from gateway.settings import load as settings_of
 
 
 @click.group(help="API keys for callers, and the keys of the installation.")
@@ -30,14 +28,13 @@ def keys() -> None:
     help="Make a key and print it, the only time it is seen. Outside production ([environment] name) it begins with"
     " test_."
 )
-@options.data
-@options.config
+@options.installation
 @click.option("--name", required=True)
 @click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice([*api_keys.SCOPES]))
 @click.option("--publishable", is_flag=True, help="For apps: may opt out and limit, and proves nothing.")
 def add(data: Path, file: Path | None, name: str, scopes: tuple[str, ...], publishable: bool) -> None:
     _is_ours(data)  # nobody would know the key
-    mark = "" if settings_of.load_settings(file, os.environ).environment.is_production else api_keys.TEST
+    mark = "" if options.stated_settings(file).environment.is_production else api_keys.TEST
     try:
         click.echo(api_keys.add_api_key(data, name, scopes, publishable=publishable, mark=mark))
     except ValueError as error:
@@ -130,8 +127,7 @@ def _age(day: str | None) -> str:
     " and what ends with it."
 )
 @click.argument("kind", type=click.Choice([kind.value for kind in RekeyKind]))
-@options.data
-@options.config
+@options.installation
 @click.option("--retire", is_flag=True, help="End the older keys of this kind.")
 @click.option("--early", is_flag=True, help="With --retire: before its time, for a key that got out.")
 @click.option(
@@ -141,7 +137,7 @@ def _age(day: str | None) -> str:
     " one that nobody knows, opted out of everything; older unsubscribe links and app tokens end.",
 )
 def rekey(kind: str, data: Path, file: Path | None, retire: bool, early: bool, lose_browsers: bool) -> None:
-    settings, which = settings_of.load_settings(file, os.environ), RekeyKind(kind)
+    settings, which = options.stated_settings(file), RekeyKind(kind)
     if retire and which is RekeyKind.PEPPER:  # a new one would be made, and that cannot be taken back
         raise click.UsageError("a pepper is never retired: every later one wraps it")
     if (early or lose_browsers) and not retire:

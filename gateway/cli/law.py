@@ -3,7 +3,6 @@
 `gateway law check` finds rows that cannot be read, rows that can never matter, and days without a rule.
 """
 
-import os
 import sys
 import tomllib
 from collections import defaultdict
@@ -21,7 +20,6 @@ from gateway.app.law_tables import law_table, own_tables, shipped_tables
 from gateway.choice.law import ABOUT_DATA, AGES, UNIVERSAL_OPT_OUT, LawRow, LawTable, entries, read_law
 from gateway.choice.place import UNKNOWN_PLACE, US, is_named
 from gateway.cli import options
-from gateway.settings import load as settings_of
 from gateway.terms import CHOOSABLE, DataClass, Purpose
 
 UNCERTAIN = frozenset({"B", "?"})  # what takes the stricter reading, and has to say which one that is
@@ -152,7 +150,7 @@ def law() -> None:
 @options.as_json
 @options.config
 def show(places: tuple[str, ...], moment: datetime | None, age: str | None, as_json: bool, file: Path | None) -> None:
-    settings = settings_of.load_settings(file, os.environ)
+    settings = options.stated_settings(file)
     on, table = (moment or now()).date(), law_table(settings)
     asked = [_place(place) for place in places]
     found = {
@@ -171,11 +169,11 @@ def show(places: tuple[str, ...], moment: datetime | None, age: str | None, as_j
     help="Look for overlaps, gaps and missing citations, in the shipped tables and [law] tables. A FILE stands in for"
     " the one of its name."
 )
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("files", nargs=-1, type=options.FILE)
 @options.config
 def check(files: tuple[Path, ...], file: Path | None) -> None:
     shipped = {f"{each.name}.toml": each.body for each in shipped_tables()}
-    own = {each.path: each.body for each in own_tables(settings_of.load_settings(file, os.environ))}
+    own = {each.path: each.body for each in own_tables(options.stated_settings(file))}
     for each in files:
         path = next((path for path in own if Path(path).resolve() == each.resolve()), "")
         if not path and each.name in shipped:

@@ -4,7 +4,6 @@ is, forgetting a person, copies of the ledger, whether it is what it says, and w
 
 import asyncio
 import hashlib
-import os
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -28,7 +27,6 @@ from gateway.ledger.folder_store import store_in
 from gateway.ledger.proof.note import Checkpoint
 from gateway.ledger.tree import OLDER, UNSIGNED
 from gateway.postgres import address
-from gateway.settings import load as settings_of
 from gateway.terms import Erasing, Unusable
 
 if TYPE_CHECKING:
@@ -40,15 +38,10 @@ if TYPE_CHECKING:
     " proof; unlink forgets that too; child_found denies everything for good first (gateway help erasure)."
 )
 @click.argument("mode", type=click.Choice([mode.value for mode in Erasing]))
-@options.data
-@options.config
+@options.installation
 @options.identifiers
 @options.came
-@click.option(
-    "--note",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="What the desk wrote about it: its hash is kept, its text is not.",
-)
+@click.option("--note", type=options.FILE, help="What the desk wrote about it: its hash is kept, its text is not.")
 def erase(mode: str, data: Path, file: Path | None, note: Path | None, **values: Any) -> None:
     came = options.how_it_came(values)
     with options.house(data, file) as house:
@@ -68,8 +61,7 @@ def erase(mode: str, data: Path, file: Path | None, note: Path | None, **values:
     help="Make the installation's folder, or bring an older one up to date. With --back-to: with the service stopped,"
     " take it back to what an older release opens, with every opt-out made since (gateway help upgrade)."
 )
-@options.data
-@options.config
+@options.installation
 @click.option(
     "--origin",
     default="",
@@ -92,7 +84,7 @@ def migrate(data: Path, file: Path | None, origin: str, to: int | None, takes_ov
     if to is not None:
         click.echo(f"{data}: ledger version {maintenance.take_back(data, to)}")
         return
-    settings = settings_of.load_settings(file, os.environ)
+    settings = options.stated_settings(file)
     if takes_over:
         maintenance.take_over(data, settings)
     elif joins:
@@ -102,22 +94,17 @@ def migrate(data: Path, file: Path | None, origin: str, to: int | None, takes_ov
     click.echo(f"{data}: ledger version {made}")
 
 
-PLACE = click.Path(path_type=Path)
-THERE = click.Path(path_type=Path, exists=True, file_okay=False)
-
-
 @click.command(
     help="Copy the ledger into the new folder DEST, while the service runs. The persons' keys and the secrets go to"
     " places of their own: whoever has two of the three can read what one of them keeps closed."
 )
-@click.argument("dest", type=PLACE, required=False)
-@options.data
-@options.config
-@click.option("--keys", "keys_dest", type=PLACE, help="Folder for a dated copy of the persons' keys.")
+@click.argument("dest", type=options.PATH, required=False)
+@options.installation
+@click.option("--keys", "keys_dest", type=options.PATH, help="Folder for a dated copy of the persons' keys.")
 @click.option(
     "--secrets",
     "secrets_dest",
-    type=PLACE,
+    type=options.PATH,
     help="Folder for secrets.json, and for epochs.json: of that the newest alone.",
 )
 @click.option("--prune", is_flag=True, help="With --keys: delete copies older than [retention] keys_backup_days.")
@@ -139,7 +126,7 @@ def backup(
             copied = maintenance.back_up(data, dest)
         click.echo(f"{dest}: the ledger\n{_told(copied)}")
     if prune and keys_dest:
-        days = settings_of.load_settings(file, os.environ).retention.keys_backup_days
+        days = options.stated_settings(file).retention.keys_backup_days
         for gone in maintenance.prune_ledger_of(keys_dest, days):
             click.echo(f"{gone}: deleted, older than {days} days")
 
@@ -148,23 +135,22 @@ def backup(
     help="Put the ledger of BACKUP in place, with the service stopped; the one that was there is laid aside. With"
     " --new-log: go on from what is there as a new log, when the newer one is lost for good (gateway help restore)."
 )
-@click.argument("backup", type=THERE, required=False)
-@options.data
-@options.config
+@click.argument("backup", type=options.FOLDER, required=False)
+@options.installation
 @click.option(
     "--keys",
     "vault",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=options.FILE,
     help="A copy of the persons' keys (vault-DATE.sqlite3), for a folder that has none.",
 )
-@click.option("--secrets", type=THERE, help="Folder with secrets.json, for a folder that has none.")
+@click.option("--secrets", type=options.FOLDER, help="Folder with secrets.json, for a folder that has none.")
 @click.option("--new-log", is_flag=True)
 def restore(
     backup: Path | None, data: Path, file: Path | None, vault: Path | None, secrets: Path | None, new_log: bool
 ) -> None:
     if not (backup or new_log):
         raise click.UsageError("name BACKUP, or --new-log")
-    settings = settings_of.load_settings(file, os.environ)
+    settings = options.stated_settings(file)
     if backup:
         with Progress("putting back, and reading all of it"):
             done = maintenance.put_back(data, settings, backup, vault, secrets)
@@ -222,15 +208,14 @@ PUT_BACK = (
     " answered from compared with what the entries fold to. Exit code 0: all is as it should be; 1: something differs."
     " `gateway help verify` says what that proves."
 )
-@options.data
-@options.config
+@options.installation
 @click.option("--vault", "boxes", is_flag=True, help="Open the sealed boxes of every entry too.")
 @click.option(
     "--keep", is_flag=True, help="Keep the result in the folder, for the alarm of whoever has this run nightly."
 )
 @options.as_json
 def verify(data: Path, file: Path | None, boxes: bool, keep: bool, as_json: bool) -> None:
-    settings = settings_of.load_settings(file, os.environ)
+    settings = options.stated_settings(file)
     try:
         with Progress("reading the whole ledger"):
             report, keys = composition.verify_ledger(data, settings, boxes=boxes)
@@ -288,11 +273,10 @@ def _words(report: VerifyReport, keys: tuple[str, ...]) -> list[str]:
     help="Take away what [retention] no longer keeps: details, then bodies of entries. What a standing rests on is"
     " restated first; hashes stay, old receipts still verify, and the ledger verifies before and after."
 )
-@options.data
-@options.config
+@options.installation
 @click.option("--dry-run", is_flag=True, help="Only tell what that would be.")
 def prune(data: Path, file: Path | None, dry_run: bool) -> None:
-    settings = settings_of.load_settings(file, os.environ)
+    settings = options.stated_settings(file)
     clock_proof.prove_not_ahead(data, composition.now)
     with Progress("reading the whole ledger, before and after"):
         pruned = composition.prune_ledger(data, settings, dry_run=dry_run)
@@ -322,7 +306,7 @@ def copy(source: str, target: str, *, give_up: bool, file: Path | None) -> None:
     address.prove_installed("gateway copy")
     from gateway.app.moving import InstallationMove  # noqa: PLC0415 - most installations have no psycopg
 
-    move = InstallationMove(source, target, settings_of.load_settings(file, os.environ))
+    move = InstallationMove(source, target, options.stated_settings(file))
     if give_up:
         move.give_up()
         click.echo("what there was of the copy is gone; the ledger goes on where it is")

@@ -1,20 +1,21 @@
-"""`gateway evidence`, `record`, `export`, `appeal` and `suppression`, for a privacy officer and an auditor: a day's
-evidence, one record in a standard's form, the requests of a time, network information, the numbers of a year, the word
-on an appeal, and the file of people whom a recipient must not sell, share or target any more.
+"""`gateway evidence`, `record`, `export`, `appeal`, `suppression` and `disclosures`, for a privacy officer and an
+auditor: a day's evidence, one record in a standard's form, the requests of a time, network information, the numbers of
+a year, the word on an appeal, the file of people whom a recipient must not sell, share or target any more, and who got
+what.
 """
 
 import asyncio
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
+import orjson
 
 from gateway.app.composition import House
 from gateway.cli import options
@@ -24,12 +25,11 @@ from gateway.desk.answered_requests import REASONS, STOPS, AnsweredRequest
 from gateway.desk.evidence import REHEARSAL
 from gateway.desk.suppression import NoPosition, suppression_of
 from gateway.disk import make_folder, write_durably
-from gateway.keys import seals
-from gateway.keys.person_keys import Vault
 from gateway.records import consent_records, requests, who_got_what, year_report
 from gateway.records import day as days
-from gateway.settings import load as settings_of
-from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass
+
+AN_EVENT = "EVENT is an event id as answers and receipts have it"
 
 
 def _days(start: datetime, end: datetime) -> tuple[date, date]:
@@ -46,30 +46,13 @@ def _tell_gone(gone: int) -> None:
         sys.exit(1)
 
 
-@contextlib.contextmanager
-def _vault(house: House) -> Iterator[Vault]:
-    vault = house.vault()
-    try:
-        yield vault
-    finally:
-        vault.close()
-
-
-def _event(text: str) -> bytes:
-    try:
-        return seals.unb64(text)
-    except seals.OpeningFailed:
-        raise click.UsageError("EVENT is an event id as answers and receipts have it") from None
-
-
 @click.command(
     help="What was counted on a day (UTC), what failed from when until when, and the documents in force, with each"
     " change in the day. Each entry has its receipt: with --receipts FOLDER they are written there, to be checked by"
     " `gateway receipt verify`; with --documents FOLDER the documents themselves, to be checked by `sha256sum -c`. Exit"
     " code 1: nothing tells of that day, or a document is not there."
 )
-@options.data
-@options.config
+@options.installation
 @click.option("--on", "moment", type=options.DAY, required=True, help="The day.")
 @click.option("--receipts", type=click.Path(path_type=Path, file_okay=False), help="A folder for the receipts.")
 @click.option("--documents", type=click.Path(path_type=Path, file_okay=False), help="A folder for the documents.")
@@ -170,16 +153,15 @@ def _document(named: days.DayNamed) -> str:
     " exit code 1 where there are any.",
 )
 @click.argument("event")
-@options.data
-@options.config
+@options.installation
 @click.option("--format", "form", type=click.Choice(["27560", "kantara"]), required=True)
 def record(event: str, data: Path, file: Path | None, form: str) -> None:
-    settings = settings_of.load_settings(file, os.environ)
+    settings = options.stated_settings(file)
     controller: dict[str, Any] = msgspec.to_builtins(settings.controller)
-    with options.house(data, file) as house, _vault(house) as vault:
+    with options.house(data, file) as house, contextlib.closing(house.vault()) as vault:
         try:
             policy = "" if settings.sites else settings.site.policy_url  # with several, nobody kept which it was
-            known = consent_records.read_material(data, _event(event), vault.keys, controller, policy)
+            known = consent_records.read_material(data, options.id_of(event, AN_EVENT), vault.keys, controller, policy)
         except consent_records.NoBody as gone:
             raise click.ClickException(str(gone)) from None
     if known is None or known.kind not in consent_records.CHOICES:
@@ -202,14 +184,12 @@ def export() -> None:
     help="The requests received from a day to another (both included, UTC), a JSON line each: date, nature, manner,"
     " answer and its date, basis of a denial, appeal. No identifier is in it. --details adds what was said beside it.",
 )
-@options.data
-@options.config
-@click.option("--from", "start", type=options.DAY, required=True)
-@click.option("--to", "end", type=options.DAY, required=True)
+@options.installation
+@options.days
 @click.option("--details", is_flag=True, help="Open the sealed details, for the desk.")
 def requests_(data: Path, file: Path | None, start: datetime, end: datetime, details: bool) -> None:
     first, after = _days(start, end)
-    with options.house(data, file) as house, _vault(house) as vault:
+    with options.house(data, file) as house, contextlib.closing(house.vault()) as vault:
         for request in requests.between(data, first, after, vault.keys if details else None):
             click.echo(json.dumps(request.to_json()))
     _tell_gone(requests.gone(data, first, after))
@@ -222,8 +202,7 @@ def requests_(data: Path, file: Path | None, start: datetime, end: datetime, det
     " JSON, of counts and days; nobody is named.",
 )
 @options.data
-@click.option("--from", "start", type=options.DAY, required=True)
-@click.option("--to", "end", type=options.DAY, required=True)
+@options.days
 def network(data: Path, start: datetime, end: datetime) -> None:
     click.echo(json.dumps(who_got_what.network_information_told(data, *_days(start, end)), indent=1))
 
@@ -250,8 +229,7 @@ def report(data: Path, year: int, place: str, form: str) -> None:
     " limit, an erasure or access that the gateway carries out counts by itself. No person is named."
 )
 @click.argument("nature", type=click.Choice(sorted(REASONS)))
-@options.data
-@options.config
+@options.installation
 @options.came
 @click.option("--on", "day", type=options.DAY, help="The day (UTC) of the answer; without it today.")
 @click.option(
@@ -280,13 +258,12 @@ def answered(
     help="Record that somebody appealed against the answer to a request, and later what came of it.",
 )
 @click.argument("event")
-@options.data
-@options.config
+@options.installation
 @click.option("--outcome", type=click.Choice(requests.APPEAL_OUTCOMES), required=True)
 def appeal(event: str, data: Path, file: Path | None, outcome: str) -> None:
-    at = datetime.now(UTC)
+    wanted, at = options.id_of(event, AN_EVENT), datetime.now(UTC)
     with options.house(data, file) as house:
-        seq = house.writer.submit(lambda tx: requests.note_appeal(tx, _event(event), outcome, at)).result()
+        seq = house.writer.submit(lambda tx: requests.note_appeal(tx, wanted, outcome, at)).result()
     if seq is None:
         raise click.UsageError("no request has this event")
     click.echo(f"{outcome}: entry {seq}")
@@ -298,13 +275,12 @@ def appeal(event: str, data: Path, file: Path | None, outcome: str) -> None:
     " file, whose position was printed with it (gateway help delivery)."
 )
 @click.argument("recipient")
-@options.data
-@options.config
+@options.installation
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The file to write.")
 @click.option("--format", "form", type=click.Choice(["csv", "uid2"]), default="csv", show_default=True)
 @click.option("--since", metavar="LOG:POSITION", default=None, help="An earlier file's position, as it was printed.")
 def suppression(recipient: str, data: Path, file: Path | None, out: Path, form: str, since: str | None) -> None:
-    configured = settings_of.load_settings(file, os.environ)
+    configured = options.stated_settings(file)
     with options.house(data, file) as house:
         known = house.consent.recipients.get(recipient)
         if known is None:
@@ -329,3 +305,76 @@ def suppression(recipient: str, data: Path, file: Path | None, out: Path, form: 
         click.echo(f"{len(found.listed) - written} more are of kinds that {form} has no place for", err=True)
     if found.unnamed:
         click.echo(f"{found.unnamed} more have no {algorithm} digest that {recipient} could know", err=True)
+
+
+QUESTIONS = ("received", "direct_marketing", "network_information", "sent_after_opt_out")
+YEAR = timedelta(days=366)  # the longest
+
+
+@click.command(
+    help="Answer who got what."
+    " received: who got data of one person (name them; you have looked at who asks). direct_marketing: categories"
+    " and recipients of a calendar year (Cal. Civ. Code 1798.83). network_information: the year's log (47 CFR 64.2009)."
+    " sent_after_opt_out: must be empty; exit code 1 where it is not."
+)
+@click.argument("question", type=click.Choice(QUESTIONS))
+@options.installation
+@options.identifiers
+@click.option(
+    "--class",
+    "classes",
+    multiple=True,
+    type=click.Choice([name.value for name in DataClass]),
+    metavar="CLASS",
+    help="Of received: only these data classes.",
+)
+@click.option("--year", type=click.IntRange(2018, 9997), help="Of direct_marketing; without it last year.")
+@click.option("--from", "since", type=options.DAY, help="Of network_information; without it a year ago.")
+@options.as_json
+def disclosures(
+    question: str,
+    data: Path,
+    file: Path | None,
+    classes: tuple[str, ...],
+    year: int | None,
+    since: datetime | None,
+    as_json: bool,
+    **values: Any,
+) -> None:
+    identifiers, today = options.listed(values), datetime.now(UTC).date()
+    if question != "received" and (identifiers or classes):
+        raise click.UsageError(f"{question} is of everybody: only `received` is of a person or of data classes")
+    first, year = since.date() if since else today - YEAR, year or today.year - 1
+    with options.house(data, file) as house:
+        found = {
+            "received": lambda: list(_received(house, identifiers, {*classes})),
+            "direct_marketing": lambda: who_got_what.direct_marketing(data, year, house.consent.recipients),
+            "network_information": lambda: who_got_what.network_information(data, first, today + timedelta(days=1)),
+            "sent_after_opt_out": lambda: who_got_what.after_an_opt_out(data),
+        }[question]()
+    if as_json:
+        click.echo(orjson.dumps(found))
+    else:
+        click.echo("\n".join(map(_disclosed, found)) or "none")
+    sys.exit(1 if found and question == "sent_after_opt_out" else 0)
+
+
+def _received(house: House, identifiers: list[dict[str, object]], classes: set[str]) -> Iterator[dict[str, Any]]:
+    named = house.consent.people.name(identifiers)
+    if not named.subjects:
+        raise click.UsageError("name whom it is about")
+    for each in asyncio.run(house.consent.access(named.subjects)).received:
+        if not classes or not classes.isdisjoint(each.classes):
+            yield {
+                "recipient": each.recipient,
+                "day": each.first.date().isoformat(),
+                "purposes": each.purposes,
+                "data": each.classes,
+                "outcome": each.outcome,
+                "count": each.count,
+            }
+
+
+def _disclosed(found: dict[str, Any]) -> str:
+    words = {name: ",".join(value) if isinstance(value, list | tuple) else value for name, value in found.items()}
+    return "  ".join(f"{name} {value}" for name, value in words.items() if value is not None)

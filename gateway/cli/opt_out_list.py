@@ -77,8 +77,7 @@ class ListOutcome(NamedTuple):
     " also where a run was ended in the middle.",
 )
 @click.argument("csv_file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
-@options.data
-@options.config
+@options.installation
 @click.option("--country", default="", help="Of numbers without a country code: US, MX. Default: [phone] country.")
 def import_(csv_file: Path, data: Path, file: Path | None, country: str) -> None:
     if country and country.upper() not in SUPPORTED_REGIONS:

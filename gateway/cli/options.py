@@ -14,8 +14,10 @@ from gateway.app.composition import House, open_house
 from gateway.choice.identity import UUIDS
 from gateway.choice.place import PLACE
 from gateway.consent import decision_log
+from gateway.consent.asked import Ask
 from gateway.consent.people import Named
 from gateway.desk.answered_requests import EARLIEST, HowItCame
+from gateway.keys import seals
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
 from gateway.terms import Manner
@@ -57,6 +59,11 @@ class Moment(click.DateTime):
             self.fail(f"no calendar has {value} in UTC", param, ctx)
 
 
+PATH = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)  # that is there, as is the folder
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
 def time_in_utc(at: datetime) -> str:
     """A moment as commands print it for a person, to the second, and in which zone."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -64,7 +71,7 @@ def time_in_utc(at: datetime) -> str:
 
 data = click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=PATH,
     envvar="GATEWAY_DATA",
     default=Path("data"),
     show_default=True,
@@ -73,9 +80,16 @@ data = click.option(
 config = click.option(
     "--config",
     "file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=FILE,
     help="The operator's config.toml; without it the one that GATEWAY_CONFIG names.",
 )
+
+
+def installation(command: F) -> F:
+    """--data and --config: the folder, and what its operator says."""
+    return data(config(command))
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 DAY = Day(["%Y-%m-%d"])
 MOMENT = Moment(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M%z"])
@@ -120,6 +134,12 @@ def check_place(place: str) -> None:
         raise click.UsageError("--place is an ISO 3166 code: US-CA, DE")
 
 
+def days(command: F) -> F:
+    """--from and --to: from a day to another, both included."""
+    command = click.option("--to", "end", type=DAY, required=True)(command)
+    return click.option("--from", "start", type=DAY, required=True)(command)
+
+
 def question(command: F) -> F:
     """--purpose, --class and --place of a check."""
     command = click.option("--place", multiple=True, help="US-CA, DE; repeatable, the strictest holds.")(command)
@@ -127,6 +147,12 @@ def question(command: F) -> F:
         command
     )
     return click.option("--purpose", help="One purpose; without it the recipient's, strictest wins.")(command)
+
+
+def asked(recipient: str, values: dict[str, Any], **more: Any) -> Ask:
+    """What these say, of the identifiers of a command line; takes all of them out of `values`."""
+    purpose, classes, place = (values.pop(name) for name in ("purpose", "classes", "place"))
+    return Ask((recipient,), listed(values), purpose=purpose, data=classes or None, place=list(place) or None, **more)
 
 
 def listed(values: dict[str, Any]) -> list[dict[str, object]]:
@@ -140,6 +166,14 @@ def listed(values: dict[str, Any]) -> list[dict[str, object]]:
             raise click.UsageError("--id is TYPE=VALUE")
         found.append({"type": kind, "value": value})
     return found
+
+
+def id_of(text: str, what: str) -> bytes:
+    """An id as we write them; `what` is said of a text that is none."""
+    try:
+        return seals.unb64(text)
+    except seals.OpeningFailed:
+        raise click.UsageError(what) from None
 
 
 def all_used(named: Named, stated: Sequence[Mapping[str, object]]) -> None:

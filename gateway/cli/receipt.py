@@ -5,6 +5,7 @@ The authority learns a hash and nothing else. Its token shows that the log stood
 log later cannot show a token for the rewritten one. It does not show that nobody was shown another log.
 """
 
+import contextlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,6 @@ from gateway.delivery.guard import may_send_to
 from gateway.delivery.outgoing import NoHttpAnswer, ask_blocking
 from gateway.desk import history
 from gateway.disk import make_folder, write_durably
-from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.proof import mldsa, note, policy, verifier_keys
 from gateway.ledger.proof import receipt as receipts
@@ -39,16 +39,15 @@ MISSING = "rfc3161-client is not installed: pip install 'gateway[anchor]'"
     help="Have a time-stamp authority date the last checkpoint (RFC 3161). Writes SIZE.checkpoint and SIZE.tsr into"
     " --out; check them with `openssl ts -verify -data SIZE.checkpoint -in SIZE.tsr -CAfile ROOT`."
 )
-@options.data
-@options.config
+@options.installation
 @click.option("--tsa", required=True, help="The authority's address; https, or http on loopback.")
 @click.option(
     "--root",
     required=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=options.FILE,
     help="The authority's root certificate (PEM): a token that it did not issue is refused.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the two files.")
+@click.option("--out", required=True, type=options.PATH, help="Folder for the two files.")
 def anchor(data: Path, file: Path | None, tsa: str, root: Path, out: Path) -> None:
     if not may_send_to(tsa):
         raise click.BadParameter("https, or http on this machine, is asked for", param_hint="--tsa")
@@ -106,7 +105,6 @@ NO_WITNESS = (
     "  operator's word"
 )
 NO_SECOND = f"no ML-DSA-44 key: {mldsa.NOT_HERE}, or the log's name is longer than {mldsa.LONGEST} bytes"
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 Pair = tuple[Receipt, Opening | None]
 
 
@@ -119,8 +117,8 @@ def receipt() -> None:
     help="Check a receipt (a tlog-proof), or the download with receipts and openings. Needs no data folder and no"
     " network. Exit code 0: all of it is proved; 1: something is not."
 )
-@click.argument("file", type=FILE)
-@click.option("--opening", "opened", type=FILE, help="The opening: JSON with kind, value and rs.")
+@click.argument("file", type=options.FILE)
+@click.option("--opening", "opened", type=options.FILE, help="The opening: JSON with kind, value and rs.")
 @click.option(
     "--log",
     "keys",
@@ -133,7 +131,7 @@ def receipt() -> None:
 @click.option(
     "--policy",
     "stated",
-    type=FILE,
+    type=options.FILE,
     help="A trust policy (C2SP tlog-policy): which logs, and how many of which witnesses.",
 )
 @click.option(
@@ -151,7 +149,7 @@ def verify(
     except ValueError as error:
         raise click.UsageError(f"not a verifier key: {error}") from None
     if not logs:
-        raise click.UsageError("which log is believed? --log VKEY, or --policy FILE with a log in it")
+        raise click.UsageError("which log is believed? --log VKEY, or --policy options.FILE with a log in it")
     try:
         told = _all_told(_pairs(file, opened), replace(trusted, logs=tuple(logs)), beside)
     except (note.NoteRefused, Unproved, ValueError) as error:
@@ -246,24 +244,15 @@ def _entry(shown: Receipt) -> str:
     " opening, as the download has them.",
 )
 @click.argument("event")
-@options.data
-@options.config
+@options.installation
 @options.identifiers
 def show(event: str, data: Path, file: Path | None, **values: Any) -> None:
-    try:
-        wanted = seals.unb64(event)
-    except seals.OpeningFailed:
-        raise click.UsageError("an event is what the answer to a choice calls one") from None
+    wanted = options.id_of(event, "an event is what the answer to a choice calls one")
     listed = options.listed(values)
-    with options.house(data, file) as house:
+    with options.house(data, file) as house, contextlib.closing(house.vault()) as vault:
         (found,) = house.consent.log_reader.receipts([wanted])
-        subjects = house.consent.people.name(listed).subjects
-        vault = house.vault()
-        try:
-            now = house.consent.clock()
-            opened = [history.opening_of(data, wanted, subject, vault.keys, now) for subject in subjects]
-        finally:
-            vault.close()
+        subjects, now = house.consent.people.name(listed).subjects, house.consent.clock()
+        opened = [history.opening_of(data, wanted, subject, vault.keys, now) for subject in subjects]
     opening = next((each for each in opened if each), None)
     if found is None or (listed and opening is None):
         click.echo("no such event" if found is None else "this entry is not theirs, or was forgotten", err=True)
@@ -285,8 +274,7 @@ ledger.add_command(anchor)
 
 
 @ledger.command(help="Print the log's verifier key; two while a key is replaced. Publish it where people find it.")
-@options.data
-@options.config
+@options.installation
 @click.option("--ml-dsa", "lasting", is_flag=True, help="That of its ML-DSA-44 signature instead: 1,800 characters.")
 def key(data: Path, file: Path | None, *, lasting: bool) -> None:
     with options.house(data, file) as house:
@@ -308,8 +296,7 @@ def _keys(secrets: Secrets, origin: str, *, lasting: bool) -> list[str]:
     help="Print the trust policy of this log (C2SP tlog-policy), for `gateway receipt verify --policy`: all of its"
     " keys, and the configured witnesses. Publish it where people find it.",
 )
-@options.data
-@options.config
+@options.installation
 @click.option("--quorum", type=click.IntRange(1), help="So many of the witnesses must have signed; without it all.")
 def policy_(data: Path, file: Path | None, quorum: int | None) -> None:
     witnesses = {name: item.key for name, item in options.stated_settings(file).witnesses.items()}

@@ -4,7 +4,6 @@ installation's addresses filled in. It prints and never writes a file.
 
 import gzip
 import io
-import os
 import re
 import tarfile
 from importlib import resources
@@ -16,7 +15,6 @@ import click
 import orjson
 
 from gateway.cli import options
-from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
 from gateway.web.shell.page import static
 from gateway.web.site import header_fields, shared_caches
@@ -212,7 +210,7 @@ def recipe(name: str | None, host: str, site: str, machines: str, npm: bool, fil
     elif name is None:
         click.echo("\n".join(offered()))
     elif name in offered():
-        settings = settings_of.load_settings(file, os.environ)
+        settings = options.stated_settings(file)
         click.echo(filled(name, settings, host=host, site=site, machines=machines), nl=False)
     else:
         raise click.UsageError(f"no recipe {name!r}; there are {', '.join(offered())}")

@@ -5,7 +5,6 @@ hosts`: whom the site's pages talk to, beside the recipients that are registered
 import asyncio
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -26,7 +25,6 @@ from gateway.keys import secret_files
 from gateway.ledger.folder_store import store_in
 from gateway.records import day as days
 from gateway.rehearsal import outside
-from gateway.settings import load as settings_of
 from gateway.web.site import hosts as seen
 
 
@@ -35,8 +33,7 @@ from gateway.web.site import hosts as seen
     " installation that is made for it and thrown away. What was found is an entry of the ledger. Exit code 1 where"
     " anything failed. `gateway help rehearsal`."
 )
-@options.data
-@options.config
+@options.installation
 @options.dev
 @click.option("--only", default="", help="The ways whose name has this in it; such a run is not put on record.")
 @click.option("--unrecorded", is_flag=True, help="Put nothing on record; no installation is needed.")
@@ -137,11 +134,10 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
     help="List the hosts that pages were seen to talk to, with the first and the last day, and which recipient each is"
     " registered as. With [site] inventory on, the page's script tells them (gateway help script)."
 )
-@options.data
-@options.config
+@options.installation
 @options.as_json
 def hosts(data: Path, file: Path | None, as_json: bool) -> None:
-    settings = settings_of.load_settings(file, os.environ)
+    settings = options.stated_settings(file)
     # Refuses a folder that is none of a gateway's: "none was seen" would not be true of it.
     secret_files.load_secrets(data)
     recipients = {name: (str(item.role), item.hosts) for name, item in settings.recipients.items()}

@@ -98,7 +98,7 @@ COMMANDS: dict[str, Lazy] = {
     "decode": Lazy("signals", "decode", "Show what a signal string, or a Cookie header, says,..."),
     "deliveries": Lazy("deliveries", "deliveries", "List what recipients are still to be told, and send it..."),
     "desk": Lazy("desk", "desk", "Who sits at the desk, what was looked at there, and its..."),
-    "disclosures": Lazy("disclosures", "disclosures", "Answer who got what. received: who got data of one person..."),
+    "disclosures": Lazy("officer", "disclosures", "Answer who got what. received: who got data of one person..."),
     "drop": Lazy("drop", "drop", "Take in and answer a state's deletion list, as..."),
     "encode": Lazy("signals", "encode", "Write a GPP string from what `decode gpp --json` shows."),
     "erase": Lazy("ledger", "erase", "Forget a person, of the identifiers that they proved..."),
@@ -142,13 +142,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _speak()
     try:
         group.main(list(arguments) if arguments is not None else None, standalone_mode=True)
-    except Unusable as refused:
-        click.echo(f"gateway: {told_refusal(refused)}", err=True)
-        sys.exit(EXIT_UNUSABLE)
-    except OSError as error:  # a full disk, a folder that is not there or may not be written to
-        if error.errno is None:
+    except (Unusable, OSError) as refused:  # a full disk, a folder that is not there or may not be written to
+        if isinstance(refused, OSError) and refused.errno is None:
             raise  # none of the system's: a fault of ours
-        click.echo(f"gateway: {told_refusal(error)}", err=True)
+        click.echo(f"gateway: {told_refusal(refused)}", err=True)
         sys.exit(EXIT_UNUSABLE)
 
 

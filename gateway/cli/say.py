@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,13 +20,14 @@ from typing import Any
 import click
 import orjson
 
-from gateway.app.composition import House
+from gateway.app.composition import House, now
+from gateway.app.from_settings import people_of
 from gateway.choice.identity import phone_number
 from gateway.choice.law import AGES
 from gateway.choice.place import country_of
 from gateway.cli import options
 from gateway.consent import tokens
-from gateway.consent.people import Named, People
+from gateway.consent.people import Named
 from gateway.desk.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
 from gateway.keys import secret_files as secrets_of
 from gateway.ledger.acts import office_acts
@@ -37,7 +37,6 @@ from gateway.ledger.entry import minute
 from gateway.ledger.folder_store import store_in
 from gateway.ledger.schema import BODY, JOINED
 from gateway.ledger.subjects import Choice, Subject, milliseconds, moment
-from gateway.settings import load as settings_of
 from gateway.signals import lines
 from gateway.terms import (
     ALL_PURPOSES,
@@ -63,8 +62,7 @@ DESK = ("case", "agent", "permission")  # what an officer notes of a letter
 
 @click.command(help="Enter a choice that came by e-mail, phone or letter: opt_out or limit.")
 @click.argument("choice", type=click.Choice([ChoiceKind.OPT_OUT.value, ChoiceKind.LIMIT.value]))
-@options.data
-@options.config
+@options.installation
 @options.identifiers
 @click.option(
     "--purpose",
@@ -99,7 +97,8 @@ def choose(
         raise click.UsageError("--received lies in the future")
     options.check_place(place)
     kind = ChoiceKind(choice)
-    named_purposes = tuple(map(Purpose, purposes)) or _default(kind)
+    default = (Purpose.SENSITIVE,) if kind is ChoiceKind.LIMIT else ALL_PURPOSES
+    named_purposes = tuple(map(Purpose, purposes)) or default
     source = ADDED.get(manner or "", Source.API)
     said = Choice(kind, named_purposes, source, at, place, manner=manner or "", received=came, details=details)
     with options.house(data, file) as house:
@@ -118,13 +117,8 @@ def choose(
     options.all_used(named, stated)
 
 
-def _default(kind: ChoiceKind) -> tuple[Purpose, ...]:
-    return (Purpose.SENSITIVE,) if kind is ChoiceKind.LIMIT else ALL_PURPOSES
-
-
 @click.command(help="Tell which identifiers an account has. --account names it, the others are linked.")
-@options.data
-@options.config
+@options.installation
 @options.identifiers
 @click.option("--released", is_flag=True, help="The identifiers go back to the pool: their links end now.")
 def link(data: Path, file: Path | None, released: bool, **values: Any) -> None:
@@ -153,15 +147,14 @@ OLDEST_FIRST = tuple(reversed(AGES))
 
 @click.command(help="Record that people were shown or sent a notice, or that it came back (bounced).")
 @click.argument("notice", type=click.Choice([kind.value for kind in NoticeKind]))
-@options.data
-@options.config
+@options.installation
 @options.identifiers
 @click.option("--outcome", type=click.Choice([word.value for word in Told]), default=Told.SENT.value, show_default=True)
 @click.option("--on", "day", type=options.DAY, help="The day (UTC); without it today.")
 def told(notice: str, data: Path, file: Path | None, outcome: str, day: datetime | None, **values: Any) -> None:
-    now = datetime.now(UTC).date()
-    on = day.date() if day else now
-    if on > now:
+    today = now().date()
+    on = day.date() if day else today
+    if on > today:
         raise click.UsageError("--on lies in the future")
     with options.house(data, file) as house:
         stated = options.listed(values)
@@ -176,8 +169,7 @@ def told(notice: str, data: Path, file: Path | None, outcome: str, day: datetime
     help="Record how old somebody is. The youngest that was ever on record has to opt in again to come back."
 )
 @click.argument("band", type=click.Choice(OLDEST_FIRST))
-@options.data
-@options.config
+@options.installation
 @options.identifiers
 def age(band: str, data: Path, file: Path | None, **values: Any) -> None:
     with options.house(data, file) as house:
@@ -190,9 +182,8 @@ def age(band: str, data: Path, file: Path | None, **values: Any) -> None:
 
 
 @click.command(help="Log a text that people are shown, once; prints the hash that a choice names it by.")
-@click.argument("text", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@options.data
-@options.config
+@click.argument("text", type=options.FILE)
+@options.installation
 @click.option("--name", "version", required=True, help="Its version; of a screen its name, the `ui` of a choice.")
 @click.option("--language", default="en", show_default=True, help="The language of the text (BCP 47).")
 @click.option(
@@ -217,9 +208,8 @@ def notice(
     " that a later choice had replaced. REASON is a file with the documented reason: its hash goes into the ledger, its"
     " text does not.",
 )
-@click.argument("reason", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@options.data
-@options.config
+@click.argument("reason", type=options.FILE)
+@options.installation
 @click.option(
     "--name", "ui", cls=options.Renamed, before="--ui", required=True, help="The screen's name, the `ui` of a choice."
 )
@@ -242,8 +232,7 @@ def _subjects(named: Named, stated: Sequence[Mapping[str, object]]) -> tuple[Sub
     "unsubscribe-link",
     help="Print a link that ends marketing for whoever is named, and the header fields of RFC 8058 for the message.",
 )
-@options.data
-@options.config
+@options.installation
 @options.identifiers
 @click.option(
     "--purpose",
@@ -254,17 +243,10 @@ def _subjects(named: Named, stated: Sequence[Mapping[str, object]]) -> tuple[Sub
 )
 @options.as_json
 def unsubscribe(data: Path, file: Path | None, purpose: str, as_json: bool, **values: Any) -> None:
-    settings, secrets = settings_of.load_settings(file, os.environ), secrets_of.load_secrets(data)
+    settings, secrets = options.stated_settings(file), secrets_of.load_secrets(data)
     if not settings.site.url:
         raise click.UsageError("[site] url is not configured: where would the link lead?")
-    people = People(
-        secrets,
-        lambda: datetime.now(UTC),
-        settings.identifiers.declared,
-        settings.phone.country,
-        settings.phone.countries,
-    )
-    named = people.name(options.listed(values))
+    named = people_of(settings, secrets, now).name(options.listed(values))
     try:
         link = tokens.unsubscribe_link_of(Purpose(purpose), named.subjects)
     except ValueError as error:
@@ -276,7 +258,6 @@ def unsubscribe(data: Path, file: Path | None, purpose: str, as_json: bool, **va
     click.echo(orjson.dumps(made).decode() if as_json else "\n".join(lines))
 
 
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 CANDIDATES = f"""
 SELECT d.seq, d.at, d.kind, {BODY} FROM detail d {JOINED}
 WHERE d.at >= ? AND d.at < ? AND {BODY} IS NOT NULL
@@ -289,19 +270,22 @@ AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq) ORDER BY d.se
     " named in a file; --list prints those of a source and a time, to be read before they are named. Nothing is"
     " deleted. `gateway help void` says whom to tell, and how."
 )
-@options.data
-@options.config
-@click.option("--seqs", type=FILE, help="The entries, a line each: its number first, the rest of a line is not read.")
+@options.installation
+@click.option(
+    "--seqs", type=options.FILE, help="The entries, a line each: its number first, the rest of a line is not read."
+)
 @click.option(
     "--note",
     "belief",
     cls=options.Renamed,
     before="--belief",
-    type=FILE,
+    type=options.FILE,
     help="The documented belief: its hash goes into the ledger, its text does not.",
 )
 @click.option("--officer", "officers", multiple=True, help="Who decided; two different people.")
-@click.option("--who", type=FILE, help='Identifiers, a line each, {"type", "value"}: prints whose choices were voided.')
+@click.option(
+    "--who", type=options.FILE, help='Identifiers, a line each, {"type", "value"}: prints whose choices were voided.'
+)
 @click.option("--dry-run", is_flag=True, help="Only tell what would change, each part of 20 choices by itself.")
 @click.option("--list", "listing", is_flag=True, help="Print candidates; voids nothing.")
 @click.option(

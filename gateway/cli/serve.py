@@ -83,9 +83,9 @@ def config() -> None:
     help="Read a file, under the environment, and say what is wrong; or what holds, what is shut until you say more and"
     " what is left out (gateway help config)."
 )
-@click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", required=False, type=options.FILE)
 def check(file: Path | None) -> None:
-    settings = settings_of.load_settings(file, os.environ)
+    settings = options.stated_settings(file)
     law_table(settings)
     prove(settings, now().date())
     in_force(settings)
@@ -163,6 +163,11 @@ DRAIN = 13  # seconds that open requests get at a stop: a commit is waited for t
 LINGER = 2.0  # seconds in which who has a connection to a worker that ends may ask once more, before it is closed
 GARBAGE = 20_000  # objects that are made and not let go, between two looks for what only a cycle holds
 TURNS = 4  # of the event loop: what was taken in one begins in the next
+# Of uvicorn: its access log, with paths and addresses, is off, and what an address is said to be is ours to read.
+PLAIN: dict[str, Any] = {
+    "loop": "asyncio", "ws": "none", "log_config": None, "access_log": False, "proxy_headers": False,
+    "server_header": False,
+}  # fmt: skip
 SPAWN = multiprocessing.get_context("spawn")  # never a fork: the parent has threads, and its memory is not theirs
 
 
@@ -170,8 +175,7 @@ SPAWN = multiprocessing.get_context("spawn")  # never a fork: the parent has thr
     help="Start the gateway. With --dev: on this machine's loopback only, with a demo site, the key `dev.dev` for every"
     " scope, contracts filled in, and a folder that it makes itself."
 )
-@options.data
-@options.config
+@options.installation
 @click.option("--dev", is_flag=True, help="For trying out and for tests; never reachable from outside.")
 @click.option(
     "--fake",
@@ -185,7 +189,7 @@ SPAWN = multiprocessing.get_context("spawn")  # never a fork: the parent has thr
     type=int,
     help="With --dev: the port; metrics on the next. With --fake: the port, on every address. 8080 if none is said.",
 )
-@click.option("--unix", type=click.Path(path_type=Path), help="Also serve /v1 on this socket.")
+@click.option("--unix", type=options.PATH, help="Also serve /v1 on this socket.")
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),
@@ -354,18 +358,9 @@ def run(
     siblings: Siblings | None = None,
 ) -> None:
     """`say` is called once it listens. `siblings`: other processes that go on listening on the same sockets."""
+    keep_alive = settings.listen.keep_alive
     config = uvicorn.Config(
-        app,
-        http=Protocol,
-        loop="asyncio",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=settings.listen.keep_alive,
-        timeout_graceful_shutdown=DRAIN,
+        app, http=Protocol, lifespan="on", timeout_keep_alive=keep_alive, timeout_graceful_shutdown=DRAIN, **PLAIN
     )
     server = WorkerServer(config, siblings) if siblings else LeanServer(config, say)
     server.run(sockets=sockets)
@@ -426,13 +421,12 @@ class WorkerServer(LeanServer):
     " or on this machine's loopback. See `gateway help replica`.",
 )
 @click.option("--of", "of", help="The gateway's internal address: http://10.0.0.5:8081.")
-@click.option("--unix", type=click.Path(path_type=Path), help="Serve on this socket.")
+@click.option("--unix", type=options.PATH, help="Serve on this socket.")
 @click.option("--port", type=int, help="Serve on this port of 127.0.0.1.")
 @click.option("--enrolment", "file_of", type=click.Path(path_type=Path, exists=True), help="What `enrol` has made.")
 @click.option("--secret-file", type=click.Path(path_type=Path, exists=True), help="What it opens with.")
 @click.option("--dev", is_flag=True, help="For trying out: the key `dev.dev` calls it, contracts are filled in.")
-@options.data
-@options.config
+@options.installation
 @click.pass_context
 def replica(
     context: click.Context,
@@ -449,27 +443,19 @@ def replica(
         return
     if not of or not file_of or not secret_file or (unix is None and port is None):
         raise click.UsageError("--of, --enrolment, --secret-file and one of --unix and --port are needed")
-    with logged():
-        _serve_replica(of, data, file_of, secret_file, file, (unix, port), dev=dev)
-
-
-def _serve_replica(
-    of: str, data: Path, file_of: Path, secret_file: Path, file: Path | None,
-    on: tuple[Path | None, int | None], *, dev: bool,
-) -> None:  # fmt: skip
-    """`on`: the socket, and the port."""
-    unix, port = on
-    settings = options.stated_settings(file, dev=dev)
-    enrolled = seals.open_enrolment(file_of.read_text(encoding="utf-8"), secret_file.read_text(encoding="utf-8"))
-    made = Replica(of, data, enrolled, settings, dev=dev, tell=lambda why: log.warning("stale", why=why))
-    sockets: list[socket.socket] = [bind_unix(unix)] if unix else []
-    sockets += [bind_one(f"127.0.0.1:{port}")] if port is not None else []
+    sockets = list[socket.socket]()
 
     def say() -> None:
         for bound in sockets:
             log.info("listening", on=str(bound.getsockname()), serves="replica")
 
-    run(application(made, settings, data, dev=dev), sockets, settings, say)
+    with logged():
+        settings = options.stated_settings(file, dev=dev)
+        enrolled = seals.open_enrolment(file_of.read_text(encoding="utf-8"), secret_file.read_text(encoding="utf-8"))
+        made = Replica(of, data, enrolled, settings, dev=dev, tell=lambda why: log.warning("stale", why=why))
+        sockets += [bind_unix(unix)] if unix else []
+        sockets += [bind_one(f"127.0.0.1:{port}")] if port is not None else []
+        run(application(made, settings, data, dev=dev), sockets, settings, say)
 
 
 @replica.command(
@@ -478,7 +464,7 @@ def _serve_replica(
 )
 @options.data
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to make.")
+@click.option("--out", type=options.PATH, required=True, help="The file to make.")
 def enrol(data: Path, name: str, out: Path) -> None:
     if out.exists():
         raise click.UsageError(f"{out} is there already")
@@ -515,7 +501,7 @@ def witness(state: Path, port: int, host: str, vkeys: tuple[str, ...], name: str
         with witnessing.held(state):
             app, own = _opened(state, vkeys, name)
             click.echo("\n".join(own))
-            _serve(app, host, port)
+            uvicorn.Server(uvicorn.Config(app, host, port, http="httptools", lifespan="off", **PLAIN)).run()
     except (InUse, OSError) as refused:
         raise click.ClickException(str(refused)) from refused
 
@@ -538,20 +524,3 @@ def _opened(state: Path, vkeys: tuple[str, ...], name: str) -> tuple[Starlette, 
     if mldsa.can_sign(name, *(log.name for log in watched)):
         signers.append(MldsaSigner(name, signer.seed, signer.clock))
     return door.application(Witness(state, signers, watched)), [each.vkey for each in signers]
-
-
-def _serve(app: Starlette, host: str, port: int) -> None:
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        http="httptools",
-        loop="asyncio",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-    )
-    uvicorn.Server(config).run()

@@ -2,7 +2,6 @@
 specification's), and how it is written.
 """
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -13,7 +12,6 @@ import orjson
 
 from gateway.app import from_settings
 from gateway.cli import options
-from gateway.settings import load
 from gateway.signals import adchoices, additional_consent, cookies, gpp, hear, tcf, usprivacy
 from gateway.signals.cmp_cookies import ToolState
 from gateway.signals.cmp_cookies import read_tool as read_tools
@@ -78,7 +76,7 @@ def _numbers(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option("--gpp-sid", callback=_numbers, help="The applicable sections, as 7 or 7,8; -1: none. Without it all.")
 @options.as_json
 def decode(form: str, value: str, file: Path | None, gpp_sid: list[int] | None, as_json: bool) -> None:
-    hearing = from_settings.hearing(load.load_settings(file, os.environ))
+    hearing = from_settings.hearing(options.stated_settings(file))
 
     def read(text: str) -> dict[str, Any]:
         if form == "cookies":

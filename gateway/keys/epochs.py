@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from gateway.disk import write_durably
 from gateway.keys import seals
@@ -114,21 +115,10 @@ class Epochs:
         older = [replace(each, dies=min(each.dies, dies)) if at else each for each in self.all]
         self._store([*older, made])
 
-    def mark(self, numbers: Iterable[int], *, empty: bool | None = None, copied: bool | None = None) -> None:
-        """Notes what has become of some of them."""
+    def mark(self, numbers: Iterable[int], **became: Any) -> None:
+        """Notes what has become of some of them: `empty`, `copied`."""
         marked = {*numbers}
-        self._store(
-            [
-                replace(
-                    each,
-                    empty=each.empty if empty is None else empty,
-                    copied=each.copied if copied is None else copied,
-                )
-                if each.number in marked
-                else each
-                for each in self.all
-            ]
-        )
+        self._store([replace(each, **became) if each.number in marked else each for each in self.all])
 
     def drop(self, number: int) -> None:
         """Destroys a key."""

@@ -28,15 +28,17 @@ from gateway.settings.shapes import (
     SitePage,
     Text,
     Wrong,
-    is_colour,
     is_contact,
+    matches,
 )
 
 LEAST = 4.5  # to 1: what WCAG 2.2 AA asks of text
 PAPERS = {"accent": "#ffffff", "accent_dark": "#16181c"}  # --paper of static/choices.css, by day and by night
 STEPS = 64  # from a colour to black or white, on the way to one that can be read
 
-Colour = Annotated[str, Shape(is_colour, "is no colour of six digits", '"#0b57a4"', empty=True, longest=7)]
+Colour = Annotated[
+    str, Shape(matches("#[0-9A-Fa-f]{6}"), "is no colour of six digits", '"#0b57a4"', empty=True, longest=7)
+]
 OptionalText = Annotated[str, replace(TEXT, empty=True)]
 Lines = Annotated[str, replace(STATED, lines=True, longest=2000)]
 OptionalPage = Annotated[str, replace(PAGE, empty=True)]

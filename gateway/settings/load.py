@@ -70,6 +70,7 @@ from gateway.settings.shapes import (
     Stated,
     Text,
     Wrong,
+    matches,
 )
 from gateway.terms import AD_CHOICE_PURPOSES, CHOOSABLE, SIGNAL_PURPOSES, Purpose, Role
 
@@ -84,7 +85,7 @@ OTHER_VARIABLES = frozenset({"GATEWAY_DATA", FILE_VARIABLE})  # no options
 STRICTEST_FLOOR = 18  # years; the highest age floor that an operator may state
 MISSPELT = 0.8  # how alike two words are of which one is the other with a slip
 PRODUCTION_TOO = frozenset({"prod", "prd", "live"})
-HSTS = r"^(max-age=[0-9]{1,10}(; includeSubDomains)?(; preload)?)?\Z"
+HSTS = r"(max-age=[0-9]{1,10}(; includeSubDomains)?(; preload)?)?"
 
 
 def _is_environment(text: str) -> bool:
@@ -93,25 +94,20 @@ def _is_environment(text: str) -> bool:
     return re.fullmatch(r"[a-z][a-z0-9-]{0,31}", text) is not None and (text == PRODUCTION or not meant)
 
 
-def _is_opt_out_cookie(text: str) -> bool:
-    return re.fullmatch(r"[A-Za-z0-9_-]*opt[_-]?out", text, re.IGNORECASE) is not None
-
-
 EnvironmentName = Annotated[
     str, Shape(_is_environment, "is no name in lower case, or production misspelt", '"production", "staging", "test"')
 ]
 Hsts = Annotated[
-    str,
-    Shape(
-        lambda text: re.fullmatch(HSTS, text) is not None,
-        "is not as RFC 6797 has it",
-        '"max-age=31536000; includeSubDomains"',
-        empty=True,
-    ),
+    str, Shape(matches(HSTS), "is not as RFC 6797 has it", '"max-age=31536000; includeSubDomains"', empty=True)
 ]
 OptOutCookie = Annotated[
     str,
-    Shape(_is_opt_out_cookie, "does not end in optout, by which servers know it", '"ad_choices_optout"', longest=128),
+    Shape(
+        matches(r"(?i)[a-z0-9_-]*opt[_-]?out"),
+        "does not end in optout, by which servers know it",
+        '"ad_choices_optout"',
+        longest=128,
+    ),
 ]
 
 
@@ -337,11 +333,8 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
         day's leeway is for zones of time; and for a shadow mode that would be forgotten.
         """
         if self.notice.told_everyone > day + timedelta(days=1):
-            why, day_of = (
-                f"{self.notice.told_everyone} has not come",
-                "the day of the last notice that everybody was sent",
-            )
-            raise self.refused("notice", "told_everyone", why=why, write=day_of)
+            why, write = "has not come", "the day of the last notice that everybody was sent"
+            raise self.refused("notice", "told_everyone", why=f"{self.notice.told_everyone} {why}", write=write)
         if self.signals.leaves_gpc and self.browser.remember_gpc == "off":
             why = '"known" leaves it to our cookie to remember GPC, and with browser.remember_gpc = "off" there is none'
             raise self.refused("signals", "record_gpc", why=why, write='"all", or browser.remember_gpc = "id"')
@@ -358,14 +351,9 @@ class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they we
         for name, item in found.items():
             host = urlsplit(item.endpoint).hostname or ""
             if item.mode == "forward" and leads_inside(host, allowed):
-                option = "endpoint" if real else "sandbox_endpoint"
-                raise self.refused(
-                    "recipients",
-                    name,
-                    option,
-                    why="rows are sent to addresses of the public internet",
-                    write=f'another one, or for one of your own [delivery] networks = ["{network_of(host)}"]',
-                )
+                path = ("recipients", name, "endpoint" if real else "sandbox_endpoint")
+                write = f'another one, or for one of your own [delivery] networks = ["{network_of(host)}"]'
+                raise self.refused(*path, why="rows are sent to addresses of the public internet", write=write)
         return found
 
     def deliveries(self) -> dict[str, str]:

@@ -27,6 +27,8 @@ from gateway.settings.shapes import (
     Text,
     Wrong,
     is_written,
+    matches,
+    unpaired,
 )
 from gateway.terms import DataClass, Purpose, Role
 
@@ -36,38 +38,31 @@ TAKEN = frozenset({"row", "consent"})  # members of every row that leaves
 OF_A_POINT = frozenset({"accuracy", "horizontal_accuracy", "altitude", "speed", "heading", "bearing"})
 
 
+# What the verdict knows of a recipient as it is stated here.
+AS_STATED = (
+    "role", "purposes", "data", "company", "address", "contract_until", "same_brand", "surface", "tcf_vendor",
+    "programme", "max_age_days", "valid_minutes", "contextual",
+)  # fmt: skip
 Said = tuple[OptionPath, str, str]  # an option of a recipient, why it cannot stand, what to write
 
 
-def is_loopback_origin(text: str) -> bool:
-    """Whether an origin is this machine's own, for development."""
-    return is_origin(text) and is_loopback(urlsplit(text).hostname or "")
-
-
 def _is_framework_domain(text: str) -> bool:
-    return is_domain(text) or is_loopback_origin(text)
+    """A domain, or for development an origin of this machine."""
+    return is_domain(text) or (is_origin(text) and is_loopback(urlsplit(text).hostname or ""))
 
 
 # A member of an `ext` object by its whole path: an open end would keep whatever a bidder puts there next year.
 Extension = Annotated[
     str,
     Shape(
-        lambda text: re.fullmatch(r"([A-Za-z0-9_]+(\[\])?\.)*ext(\.[A-Za-z0-9_-]+)+", text) is not None,
+        matches(r"([A-Za-z0-9_]+(\[\])?\.)*ext(\.[A-Za-z0-9_-]+)+"),
         "is no path of a member of an ext object",
         '"imp.ext.mybidder.placement"',
     ),
 ]
 FrameworkDomain = Annotated[str, Shape(_is_framework_domain, "is no domain", '"vendor.example"', empty=True)]
-Kind = Annotated[
-    str,
-    Shape(lambda text: re.fullmatch(r"(id:)?[A-Za-z0-9_-]+", text) is not None, "is no kind of identifier", '"gaid"'),
-]
-FieldName = Annotated[
-    str,
-    Shape(
-        lambda text: re.fullmatch(r"[^\W\d][\w.-]*", text) is not None, "is no name of a field", '"ad_id"', longest=128
-    ),
-]
+Kind = Annotated[str, Shape(matches(r"(id:)?[A-Za-z0-9_-]+"), "is no kind of identifier", '"gaid"')]
+FieldName = Annotated[str, Shape(matches(r"[^\W\d][\w.-]*"), "is no name of a field", '"ad_id"', longest=128)]
 # What a request of ours says otherwise, or what is not one receiver's.
 NO_CREDENTIAL = re.compile(
     "content-.*|accept.*|host|connection|transfer-encoding|te|upgrade|idempotency-key|webhook-.*|expect|date|via|cookie"
@@ -116,9 +111,7 @@ class RecipientCredential(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         stated = [name for name, text in msgspec.structs.asdict(self).items() if text]
         if stated and mode != "forward":
             yield (stated[0],), "is for rows that the gateway sends", 'mode = "forward", or take it out'
-        if bool(self.header) != bool(self.header_file):
-            option = "header_file" if self.header else "header"
-            yield (option,), "is empty: header and header_file, both or neither", "both"
+        yield from unpaired(self, (), "header", "header_file")
         if self.header.lower() == "authorization" and self.bearer_file:
             yield ("header",), "is where the token of bearer_file stands", "one of the two"
         plain = endpoint.startswith("http:")
@@ -165,15 +158,10 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         """
         endpoint = self.endpoint if production else self.sandbox_endpoint
         third = self.role not in {Role.SERVICE_PROVIDER, Role.LEGAL}
+        as_stated = {each: getattr(self, each) for each in AS_STATED}
         return Recipient(
             name=name,
-            role=self.role,
-            purposes=self.purposes,
-            data=self.data,
-            company=self.company,
-            address=self.address,
             contract=self.contract or ("dev" if dev else ""),
-            contract_until=self.contract_until,
             unlinked=self.unlinked or ("deny" if third else "allow"),
             fields=self.classes(),
             held={
@@ -183,17 +171,11 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             },
             mode="return" if dev and self.mode == "forward" and not endpoint else self.mode,
             endpoint=endpoint,
-            same_brand=self.same_brand,
             transfer_basis=self.transfer_basis or ("dev" if dev else ""),
             announced=self.announced or (date.min if dev else None),
             announced_later=dict(self.announced_later),
-            surface=self.surface,
-            tcf_vendor=self.tcf_vendor,
-            programme=self.programme,
-            max_age_days=self.max_age_days,
             upload=self.upload if production else (),
-            valid_minutes=self.valid_minutes,
-            contextual=self.contextual,
+            **as_stated,
         )
 
     def classes(self) -> dict[str, DataClass]:
@@ -212,11 +194,8 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         if self.same_brand and self.role is not Role.AFFILIATE:
             yield ("same_brand",), "only an affiliate is of the same brand or not", "false"
         for what in sorted(set(self.announced_later) - {*Purpose, *DataClass}):
-            yield (
-                ("announced_later", what),
-                "is neither a purpose nor a data class",
-                f"one of {', '.join(self.purposes)}",
-            )
+            why, write = "is neither a purpose nor a data class", f"one of {', '.join(self.purposes)}"
+            yield ("announced_later", what), why, write
         if self.mode == "files" and self.role is Role.CONSUMER_DIRECTED:
             yield ("mode",), "what one act directs is sent at once, not in a file", '"forward" or "return"'
         yield from self._wrong_credentials()

@@ -44,6 +44,7 @@ from gateway.settings.shapes import (
     StoreUrl,
     Url,
     Wrong,
+    unpaired,
 )
 
 MOST_HOLIDAYS = 30  # further ones in a year; each moves the last day by which a recipient has to be told
@@ -104,7 +105,7 @@ class Delivery(Strict, frozen=True):
                 yield Wrong(("delivery", "more_holidays"), why, f"{MOST_HOLIDAYS} a year at most")
 
 
-class AppsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AppsSettings(Strict, frozen=True):
     sdks: tuple[Label, ...] = ()
     assertion_keys: LocalFile = ""
     assertion_audience: Stated = ""
@@ -117,9 +118,7 @@ class AppsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if name not in recipients:
                 write = f"one of {', '.join(recipients)}" if recipients else "[recipients.NAME] too: there is none"
                 yield Wrong(("apps", "sdks", number), "is no configured recipient", write)
-        if bool(self.assertion_keys) != bool(self.assertion_audience):
-            option = "assertion_audience" if self.assertion_keys else "assertion_keys"
-            yield Wrong(("apps", option), "is empty: assertion_keys and assertion_audience, both or neither", "both")
+        yield from unpaired(self, ("apps",), "assertion_keys", "assertion_audience")
         if self.attestation and not self.assertion_audience:
             why = "wants assertion_audience and assertion_keys too"
             yield Wrong(("apps", "attestation"), why, "all three")
@@ -127,8 +126,7 @@ class AppsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             try:
                 account_assertions.keys_of(Path(path)) if path else None
             except account_assertions.KeysUnreadable as error:
-                why = f"the file: {error}"
-                yield Wrong(("apps", name), why, "the path of a JWKS file with public keys")
+                yield Wrong(("apps", name), f"the file: {error}", "the path of a JWKS file with public keys")
 
     def assertions(self) -> Assertions:
         """By whose signature it is believed who is signed in in an app."""
@@ -204,9 +202,7 @@ class MailSettings(Strict, frozen=True):
         if self.server and self.security == "none" and not is_loopback(self.server):
             why = "none is for a server on loopback; codes do not go in the clear"
             yield Wrong(("mail", "security"), why, '"starttls" or "tls"')
-        if bool(self.username) != bool(self.password_file):
-            option = "password_file" if self.username else "username"
-            yield Wrong(("mail", option), "is empty: username and password_file, both or neither", "both")
+        yield from unpaired(self, ("mail",), "username", "password_file")
 
 
 class DeskSettings(Strict, frozen=True):
@@ -225,9 +221,7 @@ class DeskSettings(Strict, frozen=True):
         if listens and not self.url:
             why = "is empty: a passkey is good at one address alone, and forms are taken from there alone"
             yield Wrong(("desk", "url"), why, '"https://desk.example.com", where officers open it')
-        if bool(self.oidc_issuer) != bool(self.oidc_client):
-            option = "oidc_client" if self.oidc_issuer else "oidc_issuer"
-            yield Wrong(("desk", option), "is empty: oidc_issuer and oidc_client, both or neither", "both")
+        yield from unpaired(self, ("desk",), "oidc_issuer", "oidc_client")
         if bool(self.proxy_header) != bool(self.proxies):
             option = "proxies" if self.proxy_header else "proxy_header"
             why = "is empty: a header is believed from a proxy that is named here, and from nobody else"
@@ -301,7 +295,7 @@ class ShadowSettings(Strict, frozen=True):
             yield Wrong(("shadow", "until"), why, "[site] enforce = true too")
 
 
-class RehearsalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RehearsalSettings(Strict, frozen=True):
     every_hours: Hours = 24
     alarm_after_hours: Hours = 30
     pages: tuple[Url, ...] = ()

@@ -5,14 +5,14 @@ each value against it. A type that says `str` alone takes nothing. Decides nothi
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated, NamedTuple
 from unicodedata import normalize
 from urllib.parse import parse_qsl, urlsplit
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 from phonenumbers import SUPPORTED_REGIONS
 
 from gateway.choice.identity.spelling import ignorable
@@ -64,6 +64,13 @@ class Wrong(NamedTuple):
     path: OptionPath
     why: str
     write: str
+
+
+def unpaired(options: Struct, path: OptionPath, one: str, other: str) -> Iterator[Wrong]:
+    """Of two options of a table that belong together: the one that is empty beside the other."""
+    if bool(getattr(options, one)) != bool(getattr(options, other)):
+        empty = other if getattr(options, one) else one
+        yield Wrong((*path, empty), f"is empty: {one} and {other}, both or neither", "both")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +204,6 @@ def is_contact(text: str) -> bool:
     return _is_mailbox(text) or _is_page(text)
 
 
-def is_colour(text: str) -> bool:
-    """Six hexadecimal digits behind a #, as style sheets have it."""
-    return re.fullmatch("#[0-9A-Fa-f]{6}", text) is not None
-
-
 def _is_path(text: str) -> bool:
     steps = text.partition("?")[0].split("/")[1:]
     return re.fullmatch(r"/[!-~]*", text) is not None and not {"..", "."} & {*steps} and not text.startswith("//")
@@ -263,29 +265,21 @@ def _is_mailbox(text: str) -> bool:
 
 def _is_header(text: str) -> bool:
     """The name of a header that may tell a place."""
-    return (
-        re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", text) is not None
-        and _is_named(text)
-        and text.casefold() != "same"
-        and NO_PLACE.fullmatch(text.casefold()) is None
-    )
+    return _is_own_header(text) and text.casefold() != "same" and NO_PLACE.fullmatch(text.casefold()) is None
 
 
 def _is_own_header(text: str) -> bool:
     return re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", text) is not None and _is_named(text)
 
 
-def _matches(pattern: str) -> Callable[[str], bool]:
+def matches(pattern: str) -> Callable[[str], bool]:
+    """Whether the whole of a text is as a regular expression has it."""
     compiled = re.compile(pattern)
     return lambda text: compiled.fullmatch(text) is not None
 
 
-def _anything(text: str) -> bool:
-    return bool(text)
-
-
 NOBODYS = "names nothing: a placeholder opens what the thing itself would"
-TEXT = Shape(_anything, "is blank", '"the site"')
+TEXT = Shape(bool, "is blank", '"the site"')
 STATED = Shape(is_written, NOBODYS, 'what it is called, or "" while nobody knows', empty=True)
 URL = Shape(
     _is_url, "the address is neither https nor http on loopback, or its host is none",
@@ -297,7 +291,7 @@ PAGE = Shape(
 )
 HOST = Shape(is_host, "is no host's name: lower case, no wild card, scheme, port or path", '"ads.example.com"')
 COOKIE_NAME = Shape(_is_cookie, "is no cookie's name, or is one of ours", '"_ga"', longest=NAME_LENGTH)
-WORD = Shape(_matches(r"[A-Za-z0-9][A-Za-z0-9_-]*"), "has more than letters, digits, - and _", '"loyalty"', longest=64)
+WORD = Shape(matches(r"[A-Za-z0-9][A-Za-z0-9_-]*"), "has more than letters, digits, - and _", '"loyalty"', longest=64)
 FILE = Shape(
     _is_file, "is no path", '"/etc/gateway/file", or "" for none', empty=True, longest=PATH_LENGTH, is_file=True
 )
@@ -322,12 +316,9 @@ PublicUrl = Annotated[str, replace(URL, holds=_is_public_url)]
 Origin = Annotated[str, ORIGIN]
 OptionalOrigin = Annotated[str, replace(ORIGIN, empty=True)]
 SitePage = Annotated[str, PAGE]
-Address = Annotated[
-    str, Shape(_is_listening, "is no host:port, the port up to 65535; IPv4 or a name", '"127.0.0.1:8080"')
-]
-OptionalAddress = Annotated[
-    str, Shape(_is_listening, "is no host:port, the port up to 65535; IPv4 or a name", '"127.0.0.1:8083"', empty=True)
-]
+ADDRESS = Shape(_is_listening, "is no host:port, the port up to 65535; IPv4 or a name", '"127.0.0.1:8080"')
+Address = Annotated[str, ADDRESS]
+OptionalAddress = Annotated[str, replace(ADDRESS, write='"127.0.0.1:8083"', empty=True)]
 SignInHeader = Annotated[
     str, Shape(_is_own_header, "is no header's name", '"X-Forwarded-Email" or ""', empty=True, longest=NAME_LENGTH)
 ]
