@@ -29,7 +29,7 @@ from gateway.ledger.log_records import SideRow, readable_sides
 from gateway.ledger.mentions import mentions_of, often_mentioned
 from gateway.state.comparison import LoneNo, StateComparison
 from gateway.state.environment import StateRefused
-from gateway.state.transactions import StateMoment
+from gateway.state.lookup import StateMoment
 from gateway.state.upkeep import HostState, prove_follows
 
 BATCH = 5_000  # keys that are folded at once
